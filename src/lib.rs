@@ -1,1 +1,9 @@
-
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+//! Cutover
+pub mod clock;
+pub mod counters;
+pub mod guard;
+pub mod rollout;
+pub mod snapshot;
+pub mod time;
+pub mod traffic;

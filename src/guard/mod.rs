@@ -1,0 +1,121 @@
+//! The guard: judges the candidate against the active environment, from counts alone.
+//!
+//! [`judge`] is pure and total: the same policy and sight give the same judgement, today and when a journal entry is
+//! replayed in a year. Who keeps the windows and the times is [`crate::rollout`].
+
+pub mod latency;
+pub mod trigger;
+pub mod window;
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::trigger::{Action, Level, Reading, Trigger};
+
+/// What a service's candidate is held to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    pub triggers: Vec<Trigger>,
+}
+
+impl Policy {
+    /// The policy of a service whose file says nothing about its guard.
+    pub fn standard() -> Policy {
+        let mut triggers = vec![Trigger::dead_candidate()];
+        triggers.extend(Trigger::defaults());
+        Policy { triggers }
+    }
+}
+
+/// What the judge sees of one route, or of the whole service: a reading for each trigger of the policy, in its order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sight {
+    /// The route's name; `None`: the whole service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    pub readings: Vec<Reading>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Verdict {
+    Healthy,
+    Unhealthy(Reason),
+    Insufficient { missing: Missing },
+}
+
+/// Why the candidate is unhealthy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The place in the policy of the trigger that fired.
+    pub trigger: usize,
+    pub name: String,
+    /// In the trigger's unit.
+    pub value: f64,
+}
+
+/// What keeps the judge from a verdict. It holds a rollout; it never promotes and never rolls back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// No trigger has seen as many answers as it wants.
+    Requests,
+    /// Both sides are beyond a limit: shared fate.
+    HealthyActive,
+}
+
+/// A verdict, and the triggers that warn or pause by their place in the policy, with their value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fired: Vec<(usize, f64)>,
+}
+
+/// Judges one sight. A rollback by any trigger outweighs everything; shared fate outweighs health.
+pub fn judge(policy: &Policy, sight: &Sight) -> Judgement {
+    let mut verdict = Verdict::Insufficient { missing: Missing::Requests };
+    let mut fired = Vec::new();
+    for (place, (trigger, reading)) in policy.triggers.iter().zip(&sight.readings).enumerate() {
+        match trigger.level(reading) {
+            Level::Fired(value) if trigger.action == Action::Rollback => {
+                let reason = Reason { trigger: place, name: trigger.name.clone(), value };
+                return Judgement { verdict: Verdict::Unhealthy(reason), fired };
+            }
+            Level::Fired(value) => fired.push((place, value)),
+            Level::Shared(_) => verdict = Verdict::Insufficient { missing: Missing::HealthyActive },
+            Level::Within | Level::Beyond(_) if verdict == (Verdict::Insufficient { missing: Missing::Requests }) => {
+                verdict = Verdict::Healthy;
+            }
+            Level::Within | Level::Beyond(_) | Level::TooFew => {}
+        }
+    }
+    Judgement { verdict, fired }
+}
+
+/// The sentence that a rollback is announced with.
+pub fn sentence(policy: &Policy, sight: &Sight, reason: &Reason, active: &str, candidate: &str) -> String {
+    let (Some(trigger), Some(reading)) = (policy.triggers.get(reason.trigger), sight.readings.get(reason.trigger)) else {
+        return reason.name.clone();
+    };
+    let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
+    let (c, a) = (&reading.candidate, &reading.active);
+    let limit = trigger.metric.show(trigger.limit);
+    let beyond = if trigger.metric.is_bad_below() { "under" } else { "over" };
+    let held = if trigger.hold > crate::time::Millis::ZERO { format!(" for {}", reading.held) } else { String::new() };
+    format!(
+        "{}{place}: {} {} is {}, {beyond} {limit}{held}; {candidate} failed {} of {} in {}, {active} {} of {}",
+        trigger.name,
+        candidate,
+        trigger.metric.name(),
+        trigger.metric.show(reason.value),
+        c.failed,
+        c.answers,
+        c.span,
+        a.failed,
+        a.answers,
+    )
+}
+
+#[cfg(test)]
+mod tests;

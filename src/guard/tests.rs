@@ -1,0 +1,103 @@
+//! What the judge says of readings.
+
+use super::*;
+use crate::guard::window::Sample;
+use crate::time::Millis;
+
+fn failing(answers: u64, failed: u64) -> Sample {
+    Sample { span: Millis::seconds(10), answers, failed, ..Sample::default() }
+}
+
+fn sight(active: Sample, candidate: Sample, held: Millis) -> Sight {
+    let reading = Reading { active, candidate, share: 0.1, held };
+    Sight { route: None, readings: vec![reading; Policy::standard().triggers.len()] }
+}
+
+fn verdict(active: Sample, candidate: Sample, held: Millis) -> Verdict {
+    judge(&Policy::standard(), &sight(active, candidate, held)).verdict
+}
+
+fn rolled_back_by(verdict: &Verdict) -> Option<&str> {
+    match verdict {
+        Verdict::Unhealthy(reason) => Some(&reason.name),
+        _ => None,
+    }
+}
+
+const LONG: Millis = Millis::seconds(600);
+
+#[test]
+fn a_dead_candidate_is_unhealthy_at_once() {
+    assert_eq!(rolled_back_by(&verdict(failing(90, 0), failing(10, 10), Millis::ZERO)), Some("dead candidate"));
+    assert_eq!(rolled_back_by(&verdict(failing(90, 3), failing(10, 10), Millis::ZERO)), Some("dead candidate"));
+    assert_eq!(rolled_back_by(&verdict(failing(90, 0), failing(9, 9), Millis::ZERO)), None, "nine answers are too few");
+    assert_eq!(rolled_back_by(&verdict(failing(90, 0), failing(10, 8), Millis::ZERO)), None, "80 % is not over 80 %");
+}
+
+#[test]
+fn a_raised_error_rate_must_last() {
+    assert_eq!(verdict(failing(900, 0), failing(100, 6), Millis::seconds(119)), Verdict::Healthy);
+    assert_eq!(rolled_back_by(&verdict(failing(900, 0), failing(100, 6), Millis::seconds(120))), Some("high error rate"));
+}
+
+#[test]
+fn slow_answers_roll_back_after_three_minutes() {
+    let slow = Sample { p95_us: Some(2_500_000), ..failing(100, 0) };
+    let quick = Sample { p95_us: Some(50_000), ..failing(900, 0) };
+    assert_eq!(rolled_back_by(&verdict(quick, slow, Millis::seconds(180))), Some("slow answers"));
+    assert_eq!(verdict(slow, slow, LONG), Verdict::Insufficient { missing: Missing::HealthyActive });
+}
+
+#[test]
+fn both_sides_ill_is_a_hold_and_no_rollback() {
+    let both = verdict(failing(900, 500), failing(100, 95), LONG);
+    assert_eq!(both, Verdict::Insufficient { missing: Missing::HealthyActive });
+    let warned = verdict(failing(900, 27), failing(100, 6), LONG);
+    assert_eq!(warned, Verdict::Insufficient { missing: Missing::HealthyActive }, "3 % is over the warn level of 2 %");
+}
+
+#[test]
+fn too_few_answers_are_no_verdict() {
+    assert_eq!(verdict(failing(900, 0), failing(5, 0), LONG), Verdict::Insufficient { missing: Missing::Requests });
+}
+
+#[test]
+fn warnings_are_named_and_do_not_roll_back() {
+    let judgement = judge(&Policy::standard(), &sight(failing(900, 0), failing(100, 3), LONG));
+    let names: Vec<_> = judgement.fired.iter().map(|(at, _)| Policy::standard().triggers[*at].name.clone()).collect();
+    assert_eq!((judgement.verdict, names), (Verdict::Healthy, vec!["raised error rate".to_owned()]));
+}
+
+#[test]
+fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
+    let trigger = &Trigger::defaults()[0];
+    let reading = |candidate, held| Reading { active: failing(900, 0), candidate, share: 0.1, held };
+    let step = Millis(100);
+    assert_eq!(trigger.held(&reading(failing(100, 6), Millis(300)), step), Millis(400));
+    assert_eq!(trigger.held(&reading(failing(19, 19), Millis(300)), step), Millis(300));
+    assert_eq!(trigger.held(&reading(failing(100, 5), Millis(300)), step), Millis::ZERO);
+}
+
+#[test]
+fn a_missing_share_of_the_traffic_is_a_drop() {
+    let drop = Trigger::defaults().into_iter().find(|t| t.name == "half the traffic is gone").unwrap();
+    let reading = |answers| Reading { active: failing(1000, 0), candidate: failing(answers, 0), share: 0.1, held: LONG };
+    assert!(matches!(drop.level(&reading(30)), Level::Fired(_)));
+    assert_eq!(drop.level(&reading(100)), Level::Within);
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_judge_is_total_and_its_sights_survive_the_journal(
+        (answers, failed, unavailable, held) in (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1 << 40),
+        share in 0.0_f64..1.0,
+    ) {
+        let sample = Sample { span: Millis(held), answers, failed, unavailable, p95_us: Some(failed), ..Sample::default() };
+        let reading = Reading { active: sample, candidate: sample, share, held: Millis(held) };
+        let policy = Policy::standard();
+        let sight = Sight { route: Some("r".into()), readings: vec![reading; policy.triggers.len()] };
+        let text = serde_json::to_string(&(&policy, &sight)).unwrap();
+        let (policy_again, sight_again): (Policy, Sight) = serde_json::from_str(&text).unwrap();
+        proptest::prop_assert_eq!(judge(&policy, &sight), judge(&policy_again, &sight_again));
+    }
+}

@@ -1,0 +1,234 @@
+//! Triggers: thresholds that a user can name, with the time that they must be crossed for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::window::{Sample, Window};
+use crate::guard::window::Totals;
+use crate::time::Millis;
+
+/// What a trigger measures, on the candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Failed answers, in percent of all.
+    ErrorRate,
+    /// Answers of the origin's own other than 502, 503, 504, in percent of all.
+    Availability,
+    /// In milliseconds, of answers that did not fail.
+    LatencyP50,
+    LatencyP95,
+    LatencyP99,
+    /// How much of the share that its weight promises the candidate does not answer, in percent.
+    ThroughputDrop,
+}
+
+impl Metric {
+    pub const ALL: [(&'static str, Metric); 6] = [
+        ("error_rate", Metric::ErrorRate),
+        ("availability", Metric::Availability),
+        ("latency_p50", Metric::LatencyP50),
+        ("latency_p95", Metric::LatencyP95),
+        ("latency_p99", Metric::LatencyP99),
+        ("throughput_drop", Metric::ThroughputDrop),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Metric::ALL.iter().find(|(_, metric)| *metric == self).map_or("", |(name, _)| name)
+    }
+
+    pub const fn is_latency(self) -> bool {
+        matches!(self, Metric::LatencyP50 | Metric::LatencyP95 | Metric::LatencyP99)
+    }
+
+    /// Small values are the bad ones.
+    pub const fn is_bad_below(self) -> bool {
+        matches!(self, Metric::Availability)
+    }
+
+    /// A value of this metric as people read it.
+    pub fn show(self, value: f64) -> String {
+        if self.is_latency() { format!("{value:.0} ms") } else { format!("{:.1} %", value).replace(".0 %", " %") }
+    }
+}
+
+/// What happens when a trigger fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Warn,
+    /// Holds a rollout where it is, and alerts.
+    Pause,
+    Rollback,
+}
+
+/// A threshold, and how long it must be crossed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trigger {
+    pub name: String,
+    pub metric: Metric,
+    /// In percent, or in milliseconds for a latency.
+    pub limit: f64,
+    /// The active environment beyond this is shared fate: no rollback. The warn level of the metric, or the limit.
+    pub shared: f64,
+    /// Continuously beyond the limit for this long.
+    pub hold: Millis,
+    /// Measured over the last so many seconds.
+    pub window: Millis,
+    /// The window reaches further back until it holds `requests`: quick at high rates, patient at low ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reaching: bool,
+    /// Fewer answers than this say nothing: the time neither runs nor starts again.
+    pub requests: u64,
+    pub action: Action,
+}
+
+/// What a trigger sees: both sides over its window, and how long the candidate has been beyond the limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    pub active: Sample,
+    pub candidate: Sample,
+    /// The candidate's share as set, 0..1.
+    pub share: f64,
+    pub held: Millis,
+}
+
+/// How far a reading is from firing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Level {
+    /// Too few answers to say.
+    TooFew,
+    /// Within the limit.
+    Within,
+    /// Beyond it, but not for long enough.
+    Beyond(f64),
+    /// Beyond it, on both sides.
+    Shared(f64),
+    Fired(f64),
+}
+
+impl Trigger {
+    /// How far back a reaching window goes at the most.
+    pub const REACH: Millis = Millis::seconds(10);
+
+    /// The triggers of a service whose file names none.
+    pub fn defaults() -> Vec<Trigger> {
+        let trigger = |name: &str, metric, limit, hold, action| Trigger {
+            name: name.to_owned(),
+            metric,
+            limit,
+            shared: limit,
+            hold,
+            window: Millis::seconds(10),
+            reaching: false,
+            requests: 20,
+            action,
+        };
+        let minutes = |n: u64| Millis::seconds(60 * n);
+        let mut triggers = vec![
+            trigger("high error rate", Metric::ErrorRate, 5.0, minutes(2), Action::Rollback),
+            trigger("raised error rate", Metric::ErrorRate, 2.0, minutes(2), Action::Warn),
+            trigger("slow answers", Metric::LatencyP95, 2000.0, minutes(3), Action::Rollback),
+            trigger("slower answers", Metric::LatencyP95, 1000.0, minutes(3), Action::Warn),
+            trigger("low availability", Metric::Availability, 95.0, minutes(2), Action::Pause),
+            trigger("reduced availability", Metric::Availability, 99.0, minutes(2), Action::Warn),
+            trigger("half the traffic is gone", Metric::ThroughputDrop, 50.0, minutes(5), Action::Pause),
+            trigger("less traffic than expected", Metric::ThroughputDrop, 20.0, minutes(5), Action::Warn),
+        ];
+        Trigger::share_warn_levels(&mut triggers);
+        triggers
+    }
+
+    /// A candidate that fails nearly everything needs no two minutes of proof.
+    ///
+    /// At least 200 ms, so that a hiccup of one host between two ticks is no verdict, and ten answers; over four in
+    /// five of them failed, while the active environment fails under two in five.
+    pub fn dead_candidate() -> Trigger {
+        Trigger {
+            name: "dead candidate".to_owned(),
+            metric: Metric::ErrorRate,
+            limit: 80.0,
+            shared: 40.0,
+            hold: Millis::ZERO,
+            window: Millis(200),
+            reaching: true,
+            requests: 10,
+            action: Action::Rollback,
+        }
+    }
+
+    /// Sets where shared fate begins: at the mildest level that the file names for the same metric.
+    pub fn share_warn_levels(triggers: &mut [Trigger]) {
+        let levels: Vec<(Metric, f64)> = triggers.iter().map(|t| (t.metric, t.limit)).collect();
+        for trigger in triggers {
+            let same = levels.iter().filter(|(metric, _)| *metric == trigger.metric).map(|(_, limit)| *limit);
+            trigger.shared = match trigger.metric.is_bad_below() {
+                true => same.fold(trigger.limit, f64::max),
+                false => same.fold(trigger.limit, f64::min),
+            };
+        }
+    }
+
+    /// Both sides over this trigger's window, at `now`.
+    pub fn sample(&self, windows: [&Window; 2], totals: [&Totals; 2], now: Millis) -> [Sample; 2] {
+        let [active, candidate] = windows;
+        if !self.reaching {
+            return [active.last(self.window, now, totals[0]), candidate.last(self.window, now, totals[1])];
+        }
+        let sample = candidate.reaching(self.window, self.requests, Trigger::REACH, now, totals[1]);
+        // The active side over the same time, or the comparison is none.
+        [active.reaching(sample.span, 0, sample.span, now, totals[0]), sample]
+    }
+
+    /// Where a reading stands. Pure: the journal keeps readings, and `explain` asks this again.
+    pub fn level(&self, reading: &Reading) -> Level {
+        let Some(value) = self.value(&reading.candidate, reading) else { return Level::TooFew };
+        if !self.is_beyond(value, self.limit) {
+            return Level::Within;
+        }
+        if self.active_value(&reading.active).is_some_and(|active| self.is_beyond(active, self.shared)) {
+            return Level::Shared(value);
+        }
+        if reading.held >= self.hold { Level::Fired(value) } else { Level::Beyond(value) }
+    }
+
+    /// How long the candidate has been beyond the limit, given how long it was `step` ago.
+    pub fn held(&self, reading: &Reading, step: Millis) -> Millis {
+        match self.level(reading) {
+            Level::TooFew => reading.held,
+            Level::Within => Millis::ZERO,
+            Level::Beyond(_) | Level::Shared(_) | Level::Fired(_) => reading.held.plus(step),
+        }
+    }
+
+    fn is_beyond(&self, value: f64, limit: f64) -> bool {
+        if self.metric.is_bad_below() { value < limit } else { value > limit }
+    }
+
+    fn value(&self, sample: &Sample, reading: &Reading) -> Option<f64> {
+        if self.metric == Metric::ThroughputDrop {
+            let all = (reading.active.answers + reading.candidate.answers) as f64;
+            let expected = all * reading.share;
+            return (expected >= self.requests as f64)
+                .then(|| (100.0 * (1.0 - sample.answers as f64 / expected)).max(0.0));
+        }
+        (sample.answers >= self.requests.max(1)).then(|| measure(self.metric, sample)).flatten()
+    }
+
+    fn active_value(&self, sample: &Sample) -> Option<f64> {
+        // A handful of answers can excuse the candidate wrongly for good: half the evidence is asked of the active side.
+        (sample.answers >= (self.requests / 2).max(1)).then(|| measure(self.metric, sample)).flatten()
+    }
+}
+
+fn measure(metric: Metric, sample: &Sample) -> Option<f64> {
+    let percent = |part: u64| (sample.answers > 0).then(|| 100.0 * part as f64 / sample.answers as f64);
+    let millis = |micros: Option<u64>| micros.map(|micros| micros as f64 / 1000.0);
+    match metric {
+        Metric::ErrorRate => percent(sample.failed),
+        Metric::Availability => percent(sample.answers.saturating_sub(sample.unavailable)),
+        Metric::LatencyP50 => millis(sample.p50_us),
+        Metric::LatencyP95 => millis(sample.p95_us),
+        Metric::LatencyP99 => millis(sample.p99_us),
+        Metric::ThroughputDrop => None,
+    }
+}

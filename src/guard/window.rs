@@ -1,0 +1,185 @@
+//! Windows: what happened lately, as differences of counters that only grow.
+//!
+//! A ring of totals with their times, not an exponential average: an operator can check "3 of 40 in the last 10 s" by
+//! hand, and an idle candidate is judged on nothing rather than on a stale average. The window moves with `now`, not
+//! with the writes.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::latency::{BUCKETS, quantile};
+use crate::time::Millis;
+
+/// Answers of one environment on one route since the process started. Only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub answers: u64,
+    /// Of these: 5xx, refused, reset, timed out, cut in mid-body.
+    pub failed: u64,
+    /// Of these: no answer of the origin's own, or 502, 503, 504.
+    pub unavailable: u64,
+}
+
+impl Counts {
+    fn minus(self, earlier: Counts) -> Counts {
+        Counts {
+            answers: self.answers.saturating_sub(earlier.answers),
+            failed: self.failed.saturating_sub(earlier.failed),
+            unavailable: self.unavailable.saturating_sub(earlier.unavailable),
+        }
+    }
+}
+
+/// [`Counts`] and the latencies of the answers that did not fail, by bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Totals {
+    pub counts: Counts,
+    pub latency: [u64; BUCKETS],
+}
+
+impl Default for Totals {
+    fn default() -> Totals {
+        Totals { counts: Counts::default(), latency: [0; BUCKETS] }
+    }
+}
+
+impl Totals {
+    pub fn add(&mut self, other: &Totals) {
+        self.counts.answers += other.counts.answers;
+        self.counts.failed += other.counts.failed;
+        self.counts.unavailable += other.counts.unavailable;
+        self.latency.iter_mut().zip(&other.latency).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+/// What one environment did in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    pub span: Millis,
+    pub answers: u64,
+    pub failed: u64,
+    pub unavailable: u64,
+    /// Latencies of the answers that did not fail, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<u64>,
+}
+
+/// The longest window: what the ring keeps.
+pub const LONGEST: Millis = Millis::seconds(60);
+/// How far apart the kept latency histograms are: each is over a kilobyte.
+const COARSE: Millis = Millis::seconds(1);
+/// How far apart the kept counts are at least: 20 ms ticks for 60 s are 3,000 entries of 32 bytes.
+const FINE: Millis = Millis(20);
+
+/// The recent totals of one environment on one route, or on the whole service.
+#[derive(Clone, Debug)]
+pub struct Window {
+    counts: VecDeque<(Millis, Counts)>,
+    latency: VecDeque<(Millis, Box<[u64; BUCKETS]>)>,
+}
+
+impl Window {
+    /// A window that opens now: what was counted before is not its business.
+    pub fn opened(now: Millis, totals: &Totals) -> Window {
+        Window {
+            counts: VecDeque::from([(now, totals.counts)]),
+            latency: VecDeque::from([(now, Box::new(totals.latency))]),
+        }
+    }
+
+    /// Remembers the totals of this tick.
+    pub fn observe(&mut self, now: Millis, totals: &Totals) {
+        if self.counts.back().is_none_or(|(at, _)| now.since(*at) >= FINE) {
+            self.counts.push_back((now, totals.counts));
+            // One entry older than the longest window stays: it is what that window is measured from.
+            while self.counts.get(1).is_some_and(|(at, _)| now.since(*at) >= LONGEST) {
+                self.counts.pop_front();
+            }
+        }
+        if self.latency.back().is_none_or(|(at, _)| now.since(*at) >= COARSE) {
+            self.latency.push_back((now, Box::new(totals.latency)));
+            while self.latency.get(1).is_some_and(|(at, _)| now.since(*at) >= LONGEST) {
+                self.latency.pop_front();
+            }
+        }
+    }
+
+    /// What happened in the last `span`, or since the window opened where that is less.
+    pub fn last(&self, span: Millis, now: Millis, totals: &Totals) -> Sample {
+        let from = self.counts.iter().rev().find(|(at, _)| now.since(*at) >= span).or(self.counts.front());
+        let mut sample = sample_since(from, now, totals);
+        let from = self.latency.iter().rev().find(|(at, _)| now.since(*at) >= span).or(self.latency.front());
+        if let Some((_, earlier)) = from {
+            let mut counts = totals.latency;
+            counts.iter_mut().zip(earlier.iter()).for_each(|(now, then)| *now = now.saturating_sub(*then));
+            sample.p50_us = quantile(&counts, 0.50);
+            sample.p95_us = quantile(&counts, 0.95);
+            sample.p99_us = quantile(&counts, 0.99);
+        }
+        sample
+    }
+
+    /// The shortest window of at least `span` that holds `answers`, but no longer than `reach`: counts only.
+    pub fn reaching(&self, span: Millis, answers: u64, reach: Millis, now: Millis, totals: &Totals) -> Sample {
+        let enough = |(at, counts): &&(Millis, Counts)| {
+            let length = now.since(*at);
+            length >= span && totals.counts.minus(*counts).answers >= answers || length >= reach
+        };
+        sample_since(self.counts.iter().rev().find(enough).or(self.counts.front()), now, totals)
+    }
+}
+
+fn sample_since(from: Option<&(Millis, Counts)>, now: Millis, totals: &Totals) -> Sample {
+    let (at, earlier) = from.copied().unwrap_or((now, totals.counts));
+    let Counts { answers, failed, unavailable } = totals.counts.minus(earlier);
+    Sample { span: now.since(at), answers, failed, unavailable, ..Sample::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals(answers: u64, failed: u64) -> Totals {
+        Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() }
+    }
+
+    #[test]
+    fn a_window_is_a_difference_and_moves_with_the_clock() {
+        let mut window = Window::opened(Millis(0), &totals(1000, 10));
+        for tick in 1..=200_u64 {
+            window.observe(Millis(tick * 100), &totals(1000 + tick, 10 + tick / 2));
+        }
+        let now = Millis(20_000);
+        let last = window.last(Millis::seconds(10), now, &totals(1200, 110));
+        assert_eq!((last.span, last.answers, last.failed), (Millis::seconds(10), 100, 50));
+        let idle = window.last(Millis::seconds(10), Millis::seconds(31), &totals(1200, 110));
+        assert_eq!(idle.answers, 0, "nothing in the last ten seconds");
+        let young = Window::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110));
+        assert_eq!(young.answers, 5, "a window that just opened begins there");
+    }
+
+    #[test]
+    fn a_reaching_window_is_as_short_as_its_answers_allow() {
+        let mut window = Window::opened(Millis(0), &totals(0, 0));
+        (1..=100_u64).for_each(|tick| window.observe(Millis(tick * 100), &totals(tick, 0)));
+        let now = Millis(10_000);
+        let dense = window.reaching(Millis(200), 10, Millis::seconds(10), now, &totals(150, 50));
+        assert_eq!(dense.span, Millis(200));
+        let sparse = window.reaching(Millis(200), 30, Millis::seconds(10), now, &totals(100, 0));
+        assert_eq!((sparse.span, sparse.answers), (Millis(3000), 30));
+        let empty = window.reaching(Millis(200), 1000, Millis::seconds(5), now, &totals(100, 0));
+        assert_eq!(empty.span, Millis::seconds(5));
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_the_tick() {
+        let mut window = Window::opened(Millis(0), &totals(0, 0));
+        (1..=200_000_u64).for_each(|tick| window.observe(Millis(tick), &totals(tick, 0)));
+        assert!(window.counts.len() <= 3_002 && window.latency.len() <= 62);
+    }
+}

@@ -1,0 +1,178 @@
+//! What moves a weight, and what does not.
+
+use super::*;
+use crate::guard::window::Counts;
+
+fn percent(p: f64) -> Weight {
+    Weight::from_percent(p).unwrap()
+}
+
+fn file(weight: f64) -> Event {
+    file_of("blue", weight)
+}
+
+fn file_of(active: &str, weight: f64) -> Event {
+    let active = if active == "blue" { Environment::Blue } else { Environment::Green };
+    Event::Loaded(vec![Loaded {
+        service: "shop".into(),
+        routes: vec!["default".into(), "api".into()],
+        ask: Ask { active, weight: percent(weight) },
+        policy: Policy::standard(),
+    }])
+}
+
+fn command(act: Act) -> Event {
+    Event::Command(Command { service: "shop".into(), who: "ann".into(), why: "asked".into(), act })
+}
+
+/// Totals of the route `api`, so many answers and failures for blue and green.
+fn counted(blue: (u64, u64), green: (u64, u64)) -> Event {
+    let totals = |(answers, failed)| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
+    Event::Counted { service: "shop".into(), routes: vec![Default::default(), [totals(blue), totals(green)]] }
+}
+
+fn entries(effects: &[Effect]) -> Vec<&Change> {
+    effects.iter().filter_map(|e| if let Effect::Journal(change) = e { Some(&**change) } else { None }).collect()
+}
+
+fn started(weight: f64) -> State {
+    let mut state = State::default();
+    state.apply(file(weight), Millis(0)).unwrap();
+    state
+}
+
+fn break_green(state: &mut State) -> Vec<Effect> {
+    let mut all = Vec::new();
+    for tick in 0..=10_u64 {
+        all.extend(state.apply(counted((tick * 90, 0), (tick * 10, tick * 10)), Millis(1000 + tick * 100)).unwrap());
+    }
+    all
+}
+
+#[test]
+fn a_dead_candidate_is_rolled_back_published_before_journalled_before_announced() {
+    let mut state = started(10.0);
+    let effects = break_green(&mut state);
+    let order: Vec<_> = effects
+        .iter()
+        .map(|e| match e {
+            Effect::Publish => "publish",
+            Effect::Journal(_) => "journal",
+            Effect::Announce(_) => "announce",
+        })
+        .collect();
+    assert_eq!(order, ["publish", "journal", "announce"], "once, however many ticks follow");
+    let split = state.split("shop").unwrap();
+    assert_eq!((split.weight, split.epoch), (Weight::ZERO, 1));
+    let entry = entries(&effects)[0];
+    assert_eq!((entry.kind, entry.who.as_str()), (Kind::Rollback, "guard"));
+    assert!(entry.why.contains("green failed") && entry.uptime <= Millis(1400), "{entry:?}");
+    let evidence = entry.evidence.clone().unwrap();
+    assert_eq!(crate::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement, "the entry replays");
+}
+
+#[test]
+fn saving_the_file_again_does_not_lift_the_latch_and_a_new_weight_does() {
+    let mut state = started(10.0);
+    break_green(&mut state);
+    assert!(entries(&state.apply(file(10.0), Millis(5000)).unwrap()).is_empty());
+    assert_eq!(state.split("shop").unwrap().weight, Weight::ZERO);
+
+    let effects = state.apply(file(5.0), Millis(6000)).unwrap();
+    assert!(entries(&effects)[0].why.contains("lifts the latch of rollback 2"), "{effects:?}");
+    assert_eq!(state.split("shop").unwrap().weight, percent(5.0));
+    assert_eq!(state.durable("shop").unwrap().latch, None);
+}
+
+#[test]
+fn a_restart_keeps_the_weight_and_knows_what_the_file_asked() {
+    let mut state = started(10.0);
+    break_green(&mut state);
+    let durable = state.durable("shop").unwrap().clone();
+    let restart = || State::restored([("shop".to_owned(), durable.clone())].into(), 7, 9);
+    let mut same = restart();
+    same.apply(file(10.0), Millis(0)).unwrap();
+    assert_eq!(same.split("shop").unwrap().weight, Weight::ZERO, "latched before the restart, latched after");
+    let mut edited = restart();
+    let effects = edited.apply(file(20.0), Millis(0)).unwrap();
+    assert_eq!((entries(&effects)[0].id, edited.generation()), (10, 8), "numbers go on");
+    assert_eq!(edited.split("shop").unwrap().weight, percent(20.0), "edited while it was down");
+}
+
+#[test]
+fn a_service_that_the_file_forgets_and_remembers_loses_nothing() {
+    let mut state = started(10.0);
+    break_green(&mut state);
+    state.apply(Event::Loaded(vec![]), Millis(5000)).unwrap();
+    assert_eq!(state.split("shop"), None);
+    state.apply(file(10.0), Millis(6000)).unwrap();
+    assert_eq!(state.split("shop").unwrap().weight, Weight::ZERO);
+}
+
+#[test]
+fn swapping_the_active_environment_in_the_file_frees_every_pin() {
+    let mut state = started(0.0);
+    let effects = state.apply(file_of("green", 0.0), Millis(1)).unwrap();
+    assert_eq!(entries(&effects)[0].kind, Kind::Swap);
+    let split = state.split("shop").unwrap();
+    assert_eq!((split.active, split.epoch), (Environment::Green, 1));
+}
+
+#[test]
+fn commands_outweigh_the_file_and_the_stop_outweighs_commands() {
+    let mut state = started(10.0);
+    state.apply(command(Act::Shift(percent(30.0))), Millis(1)).unwrap();
+    state.apply(file(10.0), Millis(2)).unwrap();
+    assert_eq!(state.split("shop").unwrap().weight, percent(30.0), "the file did not change");
+    state.apply(command(Act::Stop), Millis(3)).unwrap();
+    assert!(state.split("shop").unwrap().stopped);
+    assert_eq!(state.apply(command(Act::Shift(percent(1.0))), Millis(4)).unwrap_err(), Refused::Stopped { service: "shop".into() });
+    state.apply(command(Act::Clear), Millis(5)).unwrap();
+    let split = state.split("shop").unwrap();
+    assert_eq!((split.stopped, split.weight), (false, Weight::ZERO));
+    assert!(state.apply(command(Act::Rollback), Millis(6)).is_err(), "nothing to roll back");
+}
+
+#[test]
+fn a_reload_is_no_fresh_start_for_a_bad_candidate() {
+    let mut state = started(10.0);
+    let mut at = 0;
+    // 6 % failing: over 5 % for two minutes, with a reload every second.
+    while state.split("shop").unwrap().weight != Weight::ZERO && at < 200_000 {
+        at += 100;
+        state.apply(counted((at * 9, 0), (at, at * 6 / 100)), Millis(at)).unwrap();
+        if at % 1000 == 0 {
+            state.apply(file(10.0), Millis(at)).unwrap();
+        }
+    }
+    assert!((119_000..135_000).contains(&at), "rolled back after {at} ms");
+}
+
+#[test]
+fn a_bad_route_is_found_in_a_healthy_service_and_named() {
+    let mut state = started(10.0);
+    let mut effects = Vec::new();
+    for tick in 0..=20_u64 {
+        let totals = |answers, failed| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
+        let routes = vec![
+            [totals(tick * 9000, 0), totals(tick * 1000, 0)],
+            [totals(tick * 90, 0), totals(tick * 10, tick * 10)],
+        ];
+        let event = Event::Counted { service: "shop".into(), routes };
+        effects.extend(state.apply(event, Millis(tick * 100)).unwrap());
+    }
+    assert!(entries(&effects)[0].why.contains("on route api"), "{effects:?}");
+}
+
+#[test]
+fn shared_fate_is_told_once_and_rolls_nothing_back() {
+    let mut state = started(10.0);
+    let mut effects = Vec::new();
+    for tick in 0..=50_u64 {
+        let event = counted((tick * 90, tick * 90), (tick * 10, tick * 10));
+        effects.extend(state.apply(event, Millis(tick * 100)).unwrap());
+    }
+    let kinds: Vec<_> = entries(&effects).iter().map(|change| change.kind).collect();
+    assert_eq!(kinds, [Kind::SharedFate, Kind::SharedFate], "the service and its route");
+    assert_eq!(state.split("shop").unwrap().weight, percent(10.0));
+}

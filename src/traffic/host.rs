@@ -1,0 +1,178 @@
+//! Host names: as requests carry them, and as services and rules name them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::request::Parts;
+
+use crate::traffic::Refusal;
+
+/// A host of a service or of a rule, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    Exact(String),
+    /// `*.example.com`, kept as `example.com`: any name that ends in `.example.com`.
+    Under(String),
+}
+
+impl HostPattern {
+    /// Reads `shop.example.com` or `*.example.com`.
+    ///
+    /// # Errors
+    /// Why the text is neither, as a sentence for the user.
+    pub fn parse(text: &str) -> Result<HostPattern, String> {
+        let text = text.to_ascii_lowercase();
+        if text == "*" {
+            return Err("`*` is not a host: leave `hosts` out to catch every host that no other service names".to_owned());
+        }
+        let (under, name) = text.strip_prefix("*.").map_or((false, text.as_str()), |rest| (true, rest));
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if name.contains(':') && !name.starts_with('[') {
+            return Err(format!("`{text}` names a port: hosts are compared without"));
+        }
+        if name.is_empty() || name.contains('*') || !is_host(name.as_bytes()) {
+            return Err(format!("`{text}` is not a host name: write `shop.example.com` or `*.example.com`"));
+        }
+        let name = name.to_owned();
+        Ok(if under { HostPattern::Under(name) } else { HostPattern::Exact(name) })
+    }
+
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            HostPattern::Exact(name) => name == host,
+            HostPattern::Under(name) => {
+                host.strip_suffix(name.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            }
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(name) => f.write_str(name),
+            HostPattern::Under(name) => write!(f, "*.{name}"),
+        }
+    }
+}
+
+/// The request's host in lower case, without port and without one trailing dot; `None` where the request names none.
+///
+/// An absolute-form target is the host, whatever the Host line says (RFC 9112 3.2.2).
+///
+/// # Errors
+/// [`Refusal::BadHost`] for two Host lines or a value that is no host.
+pub fn of_request(parts: &Parts) -> Result<Option<Cow<'_, str>>, Refusal> {
+    as_sent(parts)?.map(|sent| {
+        let host = without_port(sent).ok_or(Refusal::BadHost)?;
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if !is_host(host.as_bytes()) {
+            return Err(Refusal::BadHost);
+        }
+        // Almost every client sends lower case; the copy is for those who do not.
+        Ok(if host.bytes().any(|b| b.is_ascii_uppercase()) {
+            Cow::Owned(host.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(host)
+        })
+    }).transpose()
+}
+
+/// The request's authority as the client sent it, port included.
+///
+/// # Errors
+/// [`Refusal::BadHost`] for two Host lines or bytes that are no text.
+pub fn as_sent(parts: &Parts) -> Result<Option<&str>, Refusal> {
+    if let Some(authority) = parts.uri.authority() {
+        return Ok(Some(authority.as_str()));
+    }
+    let mut lines = parts.headers.get_all(http::header::HOST).iter();
+    let first = lines.next();
+    if lines.next().is_some() {
+        return Err(Refusal::BadHost);
+    }
+    match first.map(|value| value.to_str()) {
+        None => Ok(None),
+        Some(Ok("")) | Some(Err(_)) => Err(Refusal::BadHost),
+        Some(Ok(host)) => Ok(Some(host)),
+    }
+}
+
+fn without_port(authority: &str) -> Option<&str> {
+    let port_at = match authority.strip_prefix('[') {
+        Some(rest) => rest.find(']')? + 2,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at_checked(port_at)?;
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Some(host),
+        None => None,
+        Some(digits) if digits.is_empty() || digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok() => {
+            Some(host)
+        }
+        Some(_) => None,
+    }
+}
+
+/// Letters, digits, `-`, `.`, `_`, or an address in brackets: what DNS and certificates know. RFC 3986 allows more in a
+/// reg-name, but nothing that a browser sends, and every extra byte is one that two programs may read differently.
+fn is_host(host: &[u8]) -> bool {
+    match host {
+        [b'[', inside @ .., b']'] => {
+            !inside.is_empty() && inside.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+        }
+        _ => {
+            !host.is_empty()
+                && host.len() <= 253
+                && !host.starts_with(b".")
+                && host.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host_of(uri: &str, lines: &[&str]) -> Result<Option<String>, Refusal> {
+        let mut request = http::Request::builder().uri(uri);
+        for line in lines {
+            request = request.header("host", *line);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        of_request(&parts).map(|host| host.map(Cow::into_owned))
+    }
+
+    #[test]
+    fn hosts_lose_port_case_and_trailing_dot() {
+        for (line, host) in [
+            ("shop.example.com", "shop.example.com"),
+            ("Shop.Example.COM:8080", "shop.example.com"),
+            ("shop.example.com.", "shop.example.com"),
+            ("[::1]:80", "[::1]"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            assert_eq!(host_of("/", &[line]), Ok(Some(host.to_owned())), "{line}");
+        }
+        assert_eq!(host_of("http://a.test:1/x", &["b.test"]), Ok(Some("a.test".to_owned())));
+        assert_eq!(host_of("/", &[]), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for line in ["", "a b", "a/b", "user@a", "a:port", "a:99999", "[::1", "[::1]x", "a..b/", ".", "a%41"] {
+            assert_eq!(host_of("/", &[line]), Err(Refusal::BadHost), "{line}");
+        }
+        assert_eq!(host_of("/", &["a.test", "a.test"]), Err(Refusal::BadHost));
+    }
+
+    #[test]
+    fn a_wildcard_wants_at_least_one_label() {
+        let pattern = HostPattern::parse("*.Example.com").unwrap();
+        assert!(pattern.matches("a.example.com") && pattern.matches("a.b.example.com"));
+        assert!(!pattern.matches("example.com") && !pattern.matches("notexample.com") && !pattern.matches(".example.com"));
+        for text in ["*", "", "a.*.com", "shop.example.com:80", "http://a", "*."] {
+            assert!(HostPattern::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Which environment serves a request: the routing truth as one immutable [`Table`], and [`decide`] over it.
+//!
+//! Pure: no clock, no randomness, no lock, no log. Chance comes in as `draw`, the ordinal of a request without a key in
+//! its [`Sequence`]; everything else is in the request's head. So the order of decisions can be read here from top to
+//! bottom, and is tested without a socket.
+
+pub mod host;
+pub mod path;
+pub mod route;
+pub mod rule;
+pub mod split;
+pub mod sticky;
+mod table;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::traffic::host::HostPattern;
+use crate::traffic::path::Path;
+use crate::traffic::route::Routes;
+use crate::traffic::rule::{Answer, Facts, Rule};
+use crate::traffic::split::Split;
+use crate::traffic::sticky::Sticky;
+
+pub use crate::traffic::table::{RouteRef, ServiceRules, Table};
+
+/// One of the two copies of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    Blue,
+    Green,
+}
+
+impl Environment {
+    pub const BOTH: [Environment; 2] = [Environment::Blue, Environment::Green];
+
+    pub const fn other(self) -> Environment {
+        match self {
+            Environment::Blue => Environment::Green,
+            Environment::Green => Environment::Blue,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Environment::Blue => "blue",
+            Environment::Green => "green",
+        }
+    }
+
+    /// 0 for blue, 1 for green: the place in every pair of the house.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl std::fmt::Display for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A service's place in the table of one generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceId(pub u32);
+
+/// A route's place in the table of one generation, over all services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteId(pub u32);
+
+/// Whose turn it is: requests without a key are counted one by one in the sequence that they are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sequence {
+    /// The split of the service.
+    Split(ServiceId),
+    /// A rule with a share of its own, by its place among the service's share rules.
+    Share(ServiceId, u32),
+}
+
+/// What `decide` reads of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    pub parts: &'a http::request::Parts,
+    /// The client: the peer, or the first untrusted hop in front of trusted proxies.
+    pub client: IpAddr,
+}
+
+/// Where a request goes, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub service: ServiceId,
+    pub route: RouteId,
+    pub environment: Environment,
+    /// The environment is the candidate.
+    pub candidate: bool,
+    /// The guard counts the answer. False for override rules only.
+    pub judged: bool,
+    /// The client had no sticky cookie and the split decided: pin it to this answer.
+    pub pin: bool,
+    pub why: Why,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The emergency stop.
+    Stopped,
+    /// The rule at this place in the service's file order.
+    Override(u32),
+    /// The candidate has no share.
+    NoWeight,
+    /// The rollout is limited to other routes.
+    OtherRoute,
+    /// The rule at this place in the service's file order.
+    Rule(u32),
+    /// The bucket of the client's key.
+    Bucket,
+    /// The draw for a request without a key.
+    Draw,
+    /// Health checks say that the chosen environment is down.
+    Failover,
+}
+
+/// Why a request cannot be routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No service has this host: 404.
+    UnknownHost,
+    /// No Host on HTTP/1.1, or one that is no host: 400.
+    BadHost,
+    /// A malformed escape or an encoded NUL in the path: 400.
+    BadPath,
+}
+
+/// Finds the service and the route, and chooses the environment.
+///
+/// `draw` gives the ordinal of this request in a sequence, counting from 0; it is asked at most once, and only for
+/// requests that nothing else decides, so that the split stays exact.
+///
+/// # Errors
+/// A [`Refusal`] when the request names no service or cannot be read.
+#[inline]
+pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64) -> Result<Decision, Refusal> {
+    let host = host::of_request(head.parts)?;
+    let service_id = table.service_of(host.as_deref().unwrap_or("")).ok_or(match host {
+        Some(_) => Refusal::UnknownHost,
+        None if head.parts.version < http::Version::HTTP_11 => Refusal::UnknownHost,
+        None => Refusal::BadHost,
+    })?;
+    let path = Path::normalised(head.parts.uri.path())?;
+    let (rules, split) = table.service(service_id);
+    let route = rules.routes.find(path.as_str());
+    let mut facts = Facts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
+
+    let choice = choose(rules, split, &mut facts, route, service_id, draw);
+    let mut environment = choice.environment;
+    let mut why = choice.why;
+    // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
+    // down gives way only where the service says so.
+    let may_fail_over = environment != split.active || split.failover_both;
+    if may_fail_over && !split.up[environment.index()] && split.up[environment.other().index()] {
+        environment = environment.other();
+        why = Why::Failover;
+    }
+    Ok(Decision {
+        service: service_id,
+        route: rules.route_id(route),
+        environment,
+        candidate: environment != split.active,
+        judged: choice.judged,
+        pin: choice.pin && why != Why::Failover,
+        why,
+    })
+}
+
+struct Choice {
+    environment: Environment,
+    judged: bool,
+    pin: bool,
+    why: Why,
+}
+
+fn choose(
+    service: &ServiceRules,
+    split: &Split,
+    facts: &mut Facts<'_>,
+    route: Option<RouteRef>,
+    id: ServiceId,
+    draw: impl FnOnce(Sequence) -> u64,
+) -> Choice {
+    let plainly = |environment, why| Choice { environment, judged: true, pin: false, why };
+    if split.stopped {
+        return plainly(split.active, Why::Stopped);
+    }
+    // One lazy read of the key: overrides with a share need it as much as the split does.
+    let key = facts.key(&service.sticky);
+    let bucket = key.map(|key| sticky::bucket(service.salt, split.epoch, key));
+    let mut draw = Some(draw);
+    let mut share = |weight, rule: &Rule| match bucket {
+        Some(bucket) => weight > bucket,
+        None => draw.take().is_some_and(|draw| split::turn(weight, draw(Sequence::Share(id, rule.share)))),
+    };
+
+    if let Some((at, rule)) = first_match(&service.overrides, facts) {
+        let environment = answer(rule, split, &mut share);
+        return Choice { environment, judged: false, pin: false, why: Why::Override(at) };
+    }
+    if split.weight.is_zero() && !split.live {
+        return plainly(split.active, Why::NoWeight);
+    }
+    if split.only.as_ref().is_some_and(|only| !only.contains(&service.route_id(route))) {
+        return plainly(split.active, Why::OtherRoute);
+    }
+    if let Some((at, rule)) = first_match(&service.rules, facts) {
+        return plainly(answer(rule, split, &mut share), Why::Rule(at));
+    }
+    if split.weight.is_zero() {
+        return plainly(split.active, Why::NoWeight);
+    }
+    let (candidate, pin, why) = match bucket {
+        Some(bucket) => (split.weight > bucket, false, Why::Bucket),
+        None => {
+            let turn = draw.take().is_some_and(|draw| split::turn(split.weight, draw(Sequence::Split(id))));
+            (turn, matches!(service.sticky, Sticky::Cookie(_)), Why::Draw)
+        }
+    };
+    let environment = if candidate { split.active.other() } else { split.active };
+    Choice { environment, judged: true, pin, why }
+}
+
+fn first_match<'r>(rules: &'r [(u32, Rule)], facts: &mut Facts<'_>) -> Option<(u32, &'r Rule)> {
+    rules.iter().find(|(_, rule)| rule.holds(facts)).map(|(at, rule)| (*at, rule))
+}
+
+fn answer(rule: &Rule, split: &Split, share: &mut impl FnMut(split::Weight, &Rule) -> bool) -> Environment {
+    match rule.answer {
+        Answer::Environment(environment) => environment,
+        Answer::Active => split.active,
+        Answer::Candidate => split.active.other(),
+        Answer::Share(weight) if share(weight, rule) => split.active.other(),
+        Answer::Share(_) => split.active,
+    }
+}
+
+/// A service as the configuration means it: valid, but not yet compiled.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub name: String,
+    /// Empty: the catch-all.
+    pub hosts: Vec<HostPattern>,
+    pub sticky: Sticky,
+    pub routes: Routes,
+    pub rules: Vec<Rule>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Rules: conditions on a request, and the answer of the rule whose conditions all hold.
+
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+use regex::bytes::Regex;
+
+use crate::traffic::host::HostPattern;
+use crate::traffic::path::{Glob, under};
+use crate::traffic::split::Weight;
+use crate::traffic::sticky::{Key, Sticky};
+use crate::traffic::table::RouteRef;
+use crate::traffic::{Environment, Head};
+
+/// A rule as the file means it.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub name: String,
+    /// All must hold; the check refuses an empty list.
+    pub conditions: Vec<Condition>,
+    pub answer: Answer,
+    /// Reaches its environment even at weight 0 and after a rollback; not judged.
+    pub overrides: bool,
+    /// Remove the headers that the rule names before forwarding, if the rule decided.
+    pub strip: bool,
+    /// The place among the service's rules with a share; set when the table is compiled.
+    pub share: u32,
+}
+
+/// Where a rule sends the requests that it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Environment(Environment),
+    Active,
+    Candidate,
+    /// This share of them to the candidate.
+    Share(Weight),
+}
+
+#[derive(Clone, Debug)]
+pub enum Condition {
+    Header { name: HeaderName, test: Test },
+    Cookie { name: String, test: Test },
+    Query { name: String, test: Test },
+    Path(PathTest),
+    Method(Vec<Method>),
+    Host(Vec<HostPattern>),
+    ClientAddress(Vec<IpNet>),
+    /// `None` in the list is the default route.
+    Route(Vec<Option<RouteRef>>),
+}
+
+/// A test of one value.
+#[derive(Clone, Debug)]
+pub enum Test {
+    Equals(Vec<u8>),
+    Prefix(Vec<u8>),
+    Suffix(Vec<u8>),
+    Contains(Vec<u8>),
+    /// Anchored at both ends: the whole value must match.
+    Regex(Regex),
+    Present,
+    Absent,
+}
+
+#[derive(Clone, Debug)]
+pub enum PathTest {
+    Exact(String),
+    /// Without trailing slash.
+    Prefix(String),
+    Regex(Regex),
+    Glob(Glob),
+}
+
+/// A regular expression over bytes that must match the whole value, in linear time.
+///
+/// # Errors
+/// What the regex crate says of the pattern.
+pub fn whole_regex(pattern: &str) -> Result<Regex, regex::Error> {
+    // The pattern must stand on its own, or `a)|(b` would slip through the group around it.
+    let build = |pattern: &str| regex::bytes::RegexBuilder::new(pattern).unicode(false).size_limit(1 << 20).build();
+    build(pattern)?;
+    build(&format!(r"\A(?:{pattern})\z"))
+}
+
+impl Test {
+    /// Whether any of the values passes; for `Absent`, whether there is none.
+    fn any<'v>(&self, mut values: impl Iterator<Item = &'v [u8]>) -> bool {
+        match self {
+            Test::Absent => values.next().is_none(),
+            Test::Present => values.next().is_some(),
+            Test::Equals(want) => values.any(|value| value == want),
+            Test::Prefix(want) => values.any(|value| value.starts_with(want)),
+            Test::Suffix(want) => values.any(|value| value.ends_with(want)),
+            Test::Contains(want) => values.any(|value| memchr::memmem::find(value, want).is_some()),
+            Test::Regex(regex) => values.any(|value| regex.is_match(value)),
+        }
+    }
+}
+
+impl Rule {
+    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+        self.conditions.iter().all(|condition| condition.holds(facts))
+    }
+
+    /// The headers that the rule names, for `strip`.
+    pub fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.conditions.iter().filter_map(|condition| match condition {
+            Condition::Header { name, .. } => Some(name),
+            _ => None,
+        })
+    }
+}
+
+impl Condition {
+    fn holds(&self, facts: &Facts<'_>) -> bool {
+        let parts = facts.head.parts;
+        match self {
+            Condition::Header { name, test } => {
+                // The mask answers most questions without hashing the name: 20 rules on 20 headers stay cheap.
+                if facts.header_mask & bit_of(name.as_str()) == 0 {
+                    return matches!(test, Test::Absent);
+                }
+                test.any(parts.headers.get_all(name).iter().map(|value| value.as_bytes()))
+            }
+            Condition::Cookie { name, test } => test.any(facts.cookies(name)),
+            Condition::Query { name, test } => test.any(facts.query(name).into_iter()),
+            Condition::Path(PathTest::Exact(path)) => facts.path == path,
+            Condition::Path(PathTest::Prefix(prefix)) => under(facts.path, prefix),
+            Condition::Path(PathTest::Regex(regex)) => regex.is_match(facts.path.as_bytes()),
+            Condition::Path(PathTest::Glob(glob)) => glob.matches(facts.path),
+            Condition::Method(methods) => methods.contains(&parts.method),
+            Condition::Host(hosts) => hosts.iter().any(|host| host.matches(facts.host)),
+            Condition::ClientAddress(nets) => {
+                let client = facts.head.client.to_canonical();
+                nets.iter().any(|net| net.contains(&client))
+            }
+            Condition::Route(routes) => routes.contains(&facts.route),
+        }
+    }
+}
+
+/// A request as rules read it.
+pub struct Facts<'a> {
+    head: Head<'a>,
+    host: &'a str,
+    path: &'a str,
+    route: Option<RouteRef>,
+    /// One bit a header name, by hash: a bit that is not set proves that the header is not there.
+    header_mask: u64,
+}
+
+impl<'a> Facts<'a> {
+    #[inline]
+    pub fn new(head: Head<'a>, host: &'a str, path: &'a str, route: Option<RouteRef>) -> Facts<'a> {
+        let header_mask = head.parts.headers.keys().fold(0, |mask, name| mask | bit_of(name.as_str()));
+        Facts { head, host, path, route, header_mask }
+    }
+
+    /// The client's sticky key. An empty value is no key.
+    pub fn key(&self, sticky: &Sticky) -> Option<Key<'a>> {
+        match sticky {
+            Sticky::None => None,
+            Sticky::Cookie(name) => self.cookies(name).find(|value| !value.is_empty()).map(Key::Bytes),
+            Sticky::Header(name) => self
+                .head
+                .parts
+                .headers
+                .get_all(name)
+                .iter()
+                .map(|value| value.as_bytes())
+                .find(|value| !value.is_empty())
+                .map(Key::Bytes),
+            Sticky::ClientAddress => Some(Key::Address(self.head.client.to_canonical())),
+        }
+    }
+
+    /// The values of a cookie, quotes included, from every Cookie line.
+    fn cookies<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'a [u8]> + 'f {
+        let present = self.header_mask & bit_of("cookie") != 0;
+        let lines = present.then(|| self.head.parts.headers.get_all(http::header::COOKIE).iter());
+        lines.into_iter().flatten().flat_map(|line| line.as_bytes().split(|b| *b == b';')).filter_map(move |pair| {
+            let pair = pair.trim_ascii();
+            let value = pair.strip_prefix(name.as_bytes())?;
+            value.strip_prefix(b"=")
+        })
+    }
+
+    /// The first value of a query parameter, as sent.
+    fn query(&self, name: &str) -> Option<&'a [u8]> {
+        self.head.parts.uri.query()?.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (key == name).then_some(value.as_bytes())
+        })
+    }
+}
+
+/// Names differ in length and in their ends; that is hash enough for a mask of 64 bits.
+#[inline]
+fn bit_of(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let first = bytes.first().copied().unwrap_or(0);
+    let last = bytes.last().copied().unwrap_or(0);
+    1 << ((bytes.len() as u32 * 7 + u32::from(first) * 3 + u32::from(last) * 5) & 63)
+}

@@ -1,0 +1,193 @@
+//! The split: weights, buckets, and the exact draw for requests without a key.
+
+use serde::{Deserialize, Serialize};
+
+use crate::traffic::{Environment, RouteId};
+
+/// The candidate's share in basis points, 0..=10000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub struct Weight(u16);
+
+impl Weight {
+    pub const ZERO: Weight = Weight(0);
+    pub const FULL: Weight = Weight(10_000);
+
+    /// A weight of so many basis points.
+    ///
+    /// # Errors
+    /// The number is over 10000.
+    pub const fn from_basis_points(points: u16) -> Result<Weight, &'static str> {
+        if points > 10_000 { Err("a weight is 0 to 10000 basis points") } else { Ok(Weight(points)) }
+    }
+
+    /// A weight written as a percentage with up to two decimals.
+    ///
+    /// # Errors
+    /// It is not between 0 and 100, or has more than two decimals.
+    pub fn from_percent(percent: f64) -> Result<Weight, &'static str> {
+        if !(0.0..=100.0).contains(&percent) {
+            return Err("a weight is between 0 and 100 percent");
+        }
+        let points = (percent * 100.0).round();
+        if (points - percent * 100.0).abs() > 1e-6 {
+            return Err("a weight has at most two decimals (steps of 0.01 percent)");
+        }
+        Ok(Weight(points as u16))
+    }
+
+    pub const fn basis_points(self) -> u16 {
+        self.0
+    }
+
+    pub fn ratio(self) -> f64 {
+        f64::from(self.0) / 10_000.0
+    }
+
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl TryFrom<u16> for Weight {
+    type Error = &'static str;
+    fn try_from(points: u16) -> Result<Weight, &'static str> {
+        Weight::from_basis_points(points)
+    }
+}
+
+impl From<Weight> for u16 {
+    fn from(weight: Weight) -> u16 {
+        weight.0
+    }
+}
+
+impl std::fmt::Display for Weight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (whole, part) = (self.0 / 100, self.0 % 100);
+        match part {
+            0 => write!(f, "{whole} %"),
+            _ if part.is_multiple_of(10) => write!(f, "{whole}.{} %", part / 10),
+            _ => write!(f, "{whole}.{part:02} %"),
+        }
+    }
+}
+
+/// 0..10000: where a key falls. The candidate serves it iff the bucket is under the weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket(pub u16);
+
+impl PartialEq<Bucket> for Weight {
+    fn eq(&self, bucket: &Bucket) -> bool {
+        self.0 == bucket.0
+    }
+}
+
+impl PartialOrd<Bucket> for Weight {
+    fn partial_cmp(&self, bucket: &Bucket) -> Option<std::cmp::Ordering> {
+        self.0.partial_cmp(&bucket.0)
+    }
+}
+
+/// What of a service's routing changes without the file: written by the sidecar, read by `decide`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The environment that serves by default; the other one is the candidate.
+    pub active: Environment,
+    pub weight: Weight,
+    /// Goes up at every rollback: it is part of the bucket's hash, so old pins are void.
+    pub epoch: u32,
+    /// A rollout is past preflight: the rules apply even at weight 0.
+    pub live: bool,
+    /// The emergency stop.
+    pub stopped: bool,
+    /// The routes that the rollout is limited to.
+    pub only: Option<Vec<RouteId>>,
+    /// What health checks say, by [`Environment::index`].
+    pub up: [bool; 2],
+    /// An active that is down gives way to the candidate.
+    pub failover_both: bool,
+}
+
+impl Split {
+    /// Everything to `active`.
+    pub const fn resting(active: Environment) -> Split {
+        Split {
+            active,
+            weight: Weight::ZERO,
+            epoch: 0,
+            live: false,
+            stopped: false,
+            only: None,
+            up: [true, true],
+            failover_both: false,
+        }
+    }
+}
+
+/// Whether the `ordinal`-th request without a key goes to the candidate.
+///
+/// Of any run of requests from the first on, the candidate gets its share to within one request. The sequence is cut
+/// into strata of `10000 / weight` requests and one request of each is chosen by hash: a plain "every tenth" would lock
+/// in step with clients that repeat themselves, and a coin or a golden-ratio sequence strays further than one.
+#[inline]
+pub fn turn(weight: Weight, ordinal: u64) -> bool {
+    let weight = u64::from(weight.0);
+    if weight == 0 {
+        return false;
+    }
+    // The sequence repeats after 10000 requests, which holds exactly `weight` strata: no overflow, whatever the ordinal.
+    let (cycle, place) = (ordinal / 10_000, ordinal % 10_000);
+    let stratum = place * weight / 10_000;
+    let first = (stratum * 10_000).div_ceil(weight);
+    let next = ((stratum + 1) * 10_000).div_ceil(weight);
+    first + mix(cycle ^ stratum << 32) % (next - first) == place
+}
+
+/// splitmix64's finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+pub const fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_prefix_of_the_draw_is_exact_to_within_one() {
+        for points in [1, 3, 25, 333, 1000, 2500, 3333, 5000, 6667, 7500, 9000, 9999, 10_000] {
+            let weight = Weight::from_basis_points(points).unwrap();
+            let mut chosen = 0_u64;
+            for ordinal in 0..30_000 {
+                chosen += u64::from(turn(weight, ordinal));
+                let fair = (ordinal + 1) * u64::from(points);
+                assert!(chosen * 10_000 + 10_000 > fair && chosen * 10_000 < fair + 10_000, "{points} at {ordinal}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_draw_does_not_lock_in_step_with_a_client_that_repeats_itself() {
+        let weight = Weight::from_percent(10.0).unwrap();
+        for offset in 0..10 {
+            let hits = (0..1000).filter(|n| turn(weight, n * 10 + offset)).count();
+            assert!((50..=150).contains(&hits), "every tenth request from {offset}: {hits} of 1000");
+        }
+    }
+
+    #[test]
+    fn weights_are_percentages_with_two_decimals() {
+        assert_eq!(Weight::from_percent(0.25).unwrap().basis_points(), 25);
+        assert_eq!(Weight::from_percent(33.33).unwrap().basis_points(), 3333);
+        assert_eq!(Weight::from_percent(100.0).unwrap(), Weight::FULL);
+        for percent in [-1.0, 100.01, 0.001, f64::NAN, f64::INFINITY] {
+            assert!(Weight::from_percent(percent).is_err(), "{percent}");
+        }
+        let printed: Vec<_> =
+            [0, 25, 50, 1000, 1050].map(|p| Weight::from_basis_points(p).unwrap().to_string()).to_vec();
+        assert_eq!(printed, ["0 %", "0.25 %", "0.5 %", "10 %", "10.5 %"]);
+    }
+}

@@ -1,0 +1,120 @@
+//! Stickiness: the key that identifies a client, and the bucket that it falls into.
+
+use std::hash::Hasher;
+
+use http::HeaderName;
+use siphasher::sip::SipHasher13;
+
+use crate::traffic::split::{Bucket, Weight, mix};
+
+/// Where the key of a client is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sticky {
+    None,
+    /// A cookie of this name, set by us where the client has none.
+    Cookie(String),
+    /// A header that the client sends.
+    Header(HeaderName),
+    ClientAddress,
+}
+
+/// A key as the request carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    Bytes(&'a [u8]),
+    Address(std::net::IpAddr),
+}
+
+/// What keeps the buckets of one service apart from another's: stable over restarts, versions and hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Salt(u64);
+
+impl Salt {
+    pub fn of_service(name: &str) -> Salt {
+        let mut hash = SipHasher13::new_with_keys(0x6375_746f_7665_7221, 0);
+        hash.write(name.as_bytes());
+        Salt(hash.finish())
+    }
+}
+
+/// The bucket of a key: `siphash(service salt, rollout epoch, key) mod 10000`.
+///
+/// It does not know the weight: a client whose bucket is under 10 % is under 25 % too, so raising a weight never moves
+/// anyone back. SipHash-1-3 keyed by salt and epoch (Aumasson, Bernstein, 2012) is stable across versions.
+#[inline]
+pub fn bucket(salt: Salt, epoch: u32, key: Key<'_>) -> Bucket {
+    let mut hash = SipHasher13::new_with_keys(salt.0, u64::from(epoch));
+    match key {
+        Key::Bytes(bytes) => hash.write(bytes),
+        Key::Address(std::net::IpAddr::V4(address)) => hash.write(&address.octets()),
+        Key::Address(std::net::IpAddr::V6(address)) => hash.write(&address.octets()),
+    }
+    // The high half of a product spreads evenly where a remainder would favour low buckets (Lemire, 2019).
+    Bucket(((u128::from(hash.finish()) * 10_000) >> 64) as u16)
+}
+
+/// A fresh key for a client that was just served by the candidate or by the active environment, as 16 hex digits.
+///
+/// Keys are tried from `seed` on until one falls on the side that the draw chose: so the draw stays exact and the pin
+/// agrees with it. A share of `w` needs `1/w` tries, but happens once in `1/w` clients: two tries a client on average.
+pub fn fresh_key(salt: Salt, epoch: u32, weight: Weight, candidate: bool, seed: u64) -> [u8; 16] {
+    // Enough for a weight of 0.01 %: the chance that a hundred thousand keys all miss it is one in 22,000.
+    const TRIES: u64 = 100_000;
+    let mut text = [0; 16];
+    for attempt in 0..TRIES {
+        text = hex(mix(seed.wrapping_add(attempt)));
+        if (weight > bucket(salt, epoch, Key::Bytes(&text))) == candidate {
+            break;
+        }
+    }
+    text
+}
+
+fn hex(value: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    for (at, digit) in text.iter_mut().enumerate() {
+        let nibble = (value >> (60 - 4 * at) & 15) as u8;
+        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_even_and_change_with_the_epoch() {
+        let salt = Salt::of_service("shop");
+        let under = |epoch, limit| {
+            (0..100_000_u32).filter(|n| bucket(salt, epoch, Key::Bytes(&n.to_be_bytes())).0 < limit).count()
+        };
+        assert!((9_600..10_400).contains(&under(0, 1000)), "{}", under(0, 1000));
+        let both = (0..100_000_u32)
+            .filter(|n| [0, 1].iter().all(|epoch| bucket(salt, *epoch, Key::Bytes(&n.to_be_bytes())).0 < 1000))
+            .count();
+        assert!((800..1200).contains(&both), "a new epoch draws anew: {both} of 10,000 stay");
+    }
+
+    #[test]
+    fn buckets_are_the_same_in_every_version() {
+        let salt = Salt::of_service("shop");
+        let buckets: Vec<u16> = ["", "a", "user-17"].map(|k| bucket(salt, 3, Key::Bytes(k.as_bytes())).0).to_vec();
+        assert_eq!(buckets, BUCKETS_OF_0_1);
+    }
+    const BUCKETS_OF_0_1: [u16; 3] = [9304, 9883, 7515];
+
+    #[test]
+    fn a_fresh_key_lands_where_the_draw_went() {
+        let salt = Salt::of_service("shop");
+        for points in [1, 100, 5000, 9999] {
+            let weight = Weight::from_basis_points(points).unwrap();
+            for seed in 0..20 {
+                for candidate in [true, false] {
+                    let key = fresh_key(salt, 1, weight, candidate, mix(seed));
+                    assert_eq!(weight > bucket(salt, 1, Key::Bytes(&key)), candidate, "{points} {seed}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The compiled routing truth: hosts by hash, routes, rules, and one [`Split`] a service.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::traffic::host::HostPattern;
+use crate::traffic::route::Routes;
+use crate::traffic::rule::{Answer, Rule};
+use crate::traffic::split::Split;
+use crate::traffic::sticky::{Salt, Sticky};
+use crate::traffic::{RouteId, Service, ServiceId};
+
+/// A route's place within its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteRef(pub u32);
+
+/// What of a service comes from the file: compiled once a load, shared by the generations that only move weights.
+#[derive(Debug)]
+pub struct ServiceRules {
+    pub name: String,
+    pub salt: Salt,
+    pub sticky: Sticky,
+    pub routes: Routes,
+    /// Rules that hold even at weight 0, with their place in the file.
+    pub overrides: Vec<(u32, Rule)>,
+    pub rules: Vec<(u32, Rule)>,
+    /// How many rules have a share of their own, and so a sequence of their own.
+    pub shares: u32,
+    first_route: u32,
+}
+
+impl ServiceRules {
+    /// A route's place over all services; the default route comes first.
+    #[inline]
+    pub fn route_id(&self, route: Option<RouteRef>) -> RouteId {
+        RouteId(self.first_route + route.map_or(0, |at| at.0 + 1))
+    }
+
+    /// The names of the service's routes in the order of their ids, `default` first.
+    pub fn route_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(crate::traffic::route::DEFAULT_ROUTE).chain(self.routes.names().iter().map(String::as_str))
+    }
+
+    /// The rule at this place in the file.
+    pub fn rule(&self, place: u32) -> Option<&Rule> {
+        self.overrides.iter().chain(&self.rules).find(|(at, _)| *at == place).map(|(_, rule)| rule)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Hosts {
+    exact: HashMap<String, ServiceId>,
+    /// By the name behind `*.`.
+    under: HashMap<String, ServiceId>,
+    catch_all: Option<ServiceId>,
+}
+
+/// The routing truth of one generation. Cloning it copies the splits alone.
+#[derive(Clone, Debug)]
+pub struct Table {
+    hosts: Arc<Hosts>,
+    services: Arc<[ServiceRules]>,
+    splits: Box<[Split]>,
+}
+
+impl Table {
+    /// Compiles services; their hosts must not clash, which the check of the file has seen to (the first one wins).
+    pub fn compile(services: Vec<(Service, Split)>) -> Table {
+        let mut hosts = Hosts::default();
+        let mut compiled = Vec::with_capacity(services.len());
+        let mut splits = Vec::with_capacity(services.len());
+        let mut first_route = 0;
+        for (at, (service, split)) in services.into_iter().enumerate() {
+            let id = ServiceId(at as u32);
+            for host in &service.hosts {
+                match host {
+                    HostPattern::Exact(name) => hosts.exact.entry(name.clone()).or_insert(id),
+                    HostPattern::Under(name) => hosts.under.entry(name.clone()).or_insert(id),
+                };
+            }
+            if service.hosts.is_empty() {
+                hosts.catch_all.get_or_insert(id);
+            }
+            let rules = compile_service(service, first_route);
+            first_route += rules.routes.names().len() as u32 + 1;
+            compiled.push(rules);
+            splits.push(split);
+        }
+        Table { hosts: Arc::new(hosts), services: compiled.into(), splits: splits.into() }
+    }
+
+    /// The service of a host in lower case: exact, then the longest wildcard, then the catch-all.
+    #[inline]
+    pub fn service_of(&self, host: &str) -> Option<ServiceId> {
+        if let Some(id) = self.hosts.exact.get(host) {
+            return Some(*id);
+        }
+        let mut rest = if self.hosts.under.is_empty() { "" } else { host };
+        while let Some((_, tail)) = rest.split_once('.') {
+            if let Some(id) = self.hosts.under.get(tail) {
+                return Some(*id);
+            }
+            rest = tail;
+        }
+        self.hosts.catch_all
+    }
+
+    /// A service's rules and split. Ids are the table's own, so they are always in range.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a ServiceId is only made by this table, for its own services")]
+    pub fn service(&self, id: ServiceId) -> (&ServiceRules, &Split) {
+        (&self.services[id.0 as usize], &self.splits[id.0 as usize])
+    }
+
+    pub fn services(&self) -> impl Iterator<Item = (ServiceId, &ServiceRules, &Split)> {
+        self.services.iter().zip(&self.splits).enumerate().map(|(at, (rules, split))| (ServiceId(at as u32), rules, split))
+    }
+
+    /// The same rules with other splits, in the order of the services.
+    pub fn with_splits(&self, split_of: impl Fn(&str) -> Split) -> Table {
+        let splits = self.services.iter().map(|service| split_of(&service.name)).collect();
+        Table { hosts: self.hosts.clone(), services: self.services.clone(), splits }
+    }
+}
+
+fn compile_service(service: Service, first_route: u32) -> ServiceRules {
+    let mut shares = 0;
+    let mut overrides = Vec::new();
+    let mut rules = Vec::new();
+    for (place, mut rule) in service.rules.into_iter().enumerate() {
+        if matches!(rule.answer, Answer::Share(_)) {
+            rule.share = shares;
+            shares += 1;
+        }
+        let list = if rule.overrides { &mut overrides } else { &mut rules };
+        list.push((place as u32, rule));
+    }
+    ServiceRules {
+        salt: Salt::of_service(&service.name),
+        name: service.name,
+        sticky: service.sticky,
+        routes: service.routes,
+        overrides,
+        rules,
+        shares,
+        first_route,
+    }
+}
