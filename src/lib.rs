@@ -1,6 +1,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 //! Cutover
 pub mod clock;
+pub mod config;
 pub mod counters;
 pub mod guard;
 pub mod rollout;

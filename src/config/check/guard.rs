@@ -1,0 +1,104 @@
+//! `[service.NAME.guard]` and its triggers.
+
+use crate::config::check::{duration, one_of, whole};
+use crate::config::file::{At, GuardFile, Limit, TriggerFile};
+use crate::config::read::Source;
+use crate::guard::Policy;
+use crate::guard::trigger::{Action, Metric, Trigger};
+use crate::guard::window::LONGEST;
+use crate::time::Millis;
+
+pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>) -> Policy {
+    let Some(At { value: guard, .. }) = typed else { return Policy::standard() };
+    let mut named: Vec<Trigger> = guard.trigger.iter().filter_map(|typed| trigger(source, typed)).collect();
+    for (at, typed) in guard.trigger.iter().enumerate() {
+        let name = typed.value.name.as_ref();
+        let before = guard.trigger.iter().take(at).filter_map(|other| other.value.name.as_ref());
+        if let Some(name) = name.filter(|name| before.clone().any(|other| other.value == name.value)) {
+            source.problem(name.span.clone(), format!("two triggers are called `{}`", name.value), None);
+        }
+    }
+    let mut triggers = Vec::new();
+    if guard.dead_candidate.unwrap_or(true) {
+        triggers.push(Trigger::dead_candidate());
+    }
+    if guard.trigger.is_empty() {
+        named = Trigger::defaults();
+    }
+    Trigger::share_warn_levels(&mut named);
+    triggers.extend(named);
+    Policy { triggers }
+}
+
+fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> {
+    let At { value: file, span } = typed;
+    let metric = match &file.metric {
+        Some(at) => one_of(source, at, &Metric::ALL)?,
+        None => {
+            source.missing("", span.clone(), "the trigger has no metric", "write `metric = \"error_rate\"`");
+            return None;
+        }
+    };
+    let limit = limit(source, typed, metric)?;
+    let window = duration(source, file.window.as_ref(), Millis::seconds(10));
+    if let (Some(at), true) = (&file.window, !(Millis(100)..=LONGEST).contains(&window)) {
+        source.problem(at.span.clone(), format!("a window is between 100ms and {LONGEST}"), None);
+    }
+    let actions = [("warn", Action::Warn), ("pause", Action::Pause), ("rollback", Action::Rollback)];
+    let action = match &file.action {
+        Some(at) => one_of(source, at, &actions)?,
+        None => Action::Rollback,
+    };
+    Some(Trigger {
+        name: file.name.as_ref().map_or_else(|| metric.name().replace('_', " "), |at| at.value.clone()),
+        metric,
+        limit,
+        shared: limit,
+        hold: duration(source, file.hold.as_ref(), Millis::ZERO),
+        window,
+        reaching: false,
+        requests: whole(source, file.requests.as_ref(), 1..=1_000_000, 20),
+        action,
+    })
+}
+
+fn limit(source: &mut Source, typed: &At<TriggerFile>, metric: Metric) -> Option<f64> {
+    let At { value: file, span } = typed;
+    let (right, wrong, word) = match metric.is_bad_below() {
+        true => (&file.below, &file.above, "below"),
+        false => (&file.above, &file.below, "above"),
+    };
+    if let Some(at) = wrong {
+        let message = format!("{} is bad when it is {word} a limit", metric.name());
+        source.problem(at.span.clone(), message, Some(format!("write `{word} = …`")));
+        return None;
+    }
+    let Some(At { value, span }) = right else {
+        source.problem(span.clone(), "the trigger has no limit", Some(format!("write `{word} = …`")));
+        return None;
+    };
+    match (value, metric.is_latency()) {
+        (Limit::Percent(percent), false) if (0.0..=100.0).contains(percent) => Some(*percent),
+        (Limit::Percent(percent), false) => {
+            source.problem(span.clone(), format!("{percent} is not a percentage from 0 to 100"), None);
+            None
+        }
+        (Limit::Duration(text), true) => match Millis::parse(text) {
+            Ok(length) => Some(length.0 as f64),
+            Err(why) => {
+                source.problem(span.clone(), why, Some("write \"2s\" or \"800ms\"".to_owned()));
+                None
+            }
+        },
+        (Limit::Percent(number), true) => {
+            let hint = Some(format!("write `above = \"{number}ms\"` or `above = \"{number}s\"`"));
+            source.problem(span.clone(), format!("{} is a duration", metric.name()), hint);
+            None
+        }
+        (Limit::Duration(_), false) => {
+            let hint = Some(format!("write `{word} = 5`"));
+            source.problem(span.clone(), format!("{} is a percentage", metric.name()), hint);
+            None
+        }
+    }
+}

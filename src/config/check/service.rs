@@ -1,0 +1,240 @@
+//! `[service.NAME]`: hosts, origins, split, routes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::{HeaderName, Uri};
+
+use crate::config::ServiceConfig;
+use crate::config::check::{guard, one_of, positive, rule};
+use crate::config::file::{At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile};
+use crate::config::read::Source;
+use crate::rollout::Ask;
+use crate::snapshot::{Origin, Target, Timeouts};
+use crate::time::Millis;
+use crate::traffic::host::HostPattern;
+use crate::traffic::path::Path;
+use crate::traffic::route::{DEFAULT_ROUTE, Routes};
+use crate::traffic::split::Weight;
+use crate::traffic::sticky::Sticky;
+use crate::traffic::{Environment, Service};
+
+pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option<ServiceConfig> {
+    let file = &typed.value;
+    let name_is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if name.is_empty() || name.len() > 64 || !name_is_plain {
+        let hint = "letters, digits, `-`, `_` and `.`, at most 64 of them".to_owned();
+        source.problem(typed.span.clone(), format!("`{name}` is not a name for a service"), Some(hint));
+    }
+    let hosts = file.hosts.as_ref().map(|list| hosts_of(source, list)).unwrap_or_default();
+    let timeouts = timeouts(source, file.timeouts.as_ref());
+    let mut origin = |environment, given: Option<&At<EnvironmentFile>>| {
+        let targets = targets(source, name, environment, given, &typed.span)?;
+        Some(Arc::new(Origin { targets, timeouts }))
+    };
+    let (blue, green) = (origin(Environment::Blue, file.blue.as_ref()), origin(Environment::Green, file.green.as_ref()));
+    let (routes, deadlines) = routes(source, &file.route, timeouts.deadline);
+    let rules = file.rule.iter().enumerate();
+    let rules = rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
+    let default_split = SplitFile::default();
+    let split = file.split.as_ref().map_or(&default_split, |at| &at.value);
+    let ask = ask(source, split);
+    let sticky = split.sticky.as_ref().map_or(Sticky::None, |at| sticky(source, at));
+    let policy = guard::policy(source, file.guard.as_ref());
+    Some(ServiceConfig {
+        traffic: Service { name: name.to_owned(), hosts, sticky, routes, rules },
+        ask,
+        policy,
+        origins: [blue?, green?],
+        rescue: split.rescue.unwrap_or(true),
+        deadlines,
+    })
+}
+
+fn ask(source: &mut Source, split: &SplitFile) -> Ask {
+    let words = [("blue", Environment::Blue), ("green", Environment::Green)];
+    let active = split.active.as_ref().and_then(|at| one_of(source, at, &words)).unwrap_or(Environment::Blue);
+    let weight = split.weight.as_ref().and_then(|at| weight(source, at)).unwrap_or(Weight::ZERO);
+    Ask { active, weight }
+}
+
+/// A percentage as a weight; problems are noted.
+pub fn weight(source: &mut Source, typed: &At<Number>) -> Option<Weight> {
+    Weight::from_percent(typed.value.0)
+        .map_err(|why| source.problem(typed.span.clone(), format!("{}: {why}", typed.value.0), None))
+        .ok()
+}
+
+fn hosts_of(source: &mut Source, list: &Some1<String>) -> Vec<HostPattern> {
+    if list.0.is_empty() {
+        let hint = "leave `hosts` out to catch every host that no other service names".to_owned();
+        source.problem(0..0, "`hosts` is an empty list", Some(hint));
+    }
+    hosts(source, list)
+}
+
+/// Host patterns; problems are noted.
+pub fn hosts(source: &mut Source, list: &Some1<String>) -> Vec<HostPattern> {
+    let mut patterns = Vec::new();
+    for At { value, span } in &list.0 {
+        match HostPattern::parse(value) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(why) => source.problem(span.clone(), why, None),
+        }
+    }
+    patterns
+}
+
+fn sticky(source: &mut Source, typed: &At<StickyFile>) -> Sticky {
+    let StickyFile { none, cookie, header, client_address } = &typed.value;
+    let address = *client_address == Some(true);
+    match (none, cookie, header, address) {
+        (true, ..) => Sticky::None,
+        (_, Some(at), None, false) if HeaderName::from_bytes(at.value.as_bytes()).is_ok() => Sticky::Cookie(at.value.clone()),
+        (_, Some(at), None, false) => {
+            source.problem(at.span.clone(), format!("`{}` is not a cookie name", at.value), None);
+            Sticky::None
+        }
+        (_, None, Some(at), false) => match HeaderName::from_bytes(at.value.to_ascii_lowercase().as_bytes()) {
+            Ok(name) => Sticky::Header(name),
+            Err(_) => {
+                source.problem(at.span.clone(), format!("`{}` is not a header name", at.value), None);
+                Sticky::None
+            }
+        },
+        (_, None, None, true) => Sticky::ClientAddress,
+        _ => {
+            let hint = "{ cookie = \"cutover\" }, { header = \"x-user-id\" } or { client_address = true }".to_owned();
+            source.problem(typed.span.clone(), "`sticky` has exactly one key", Some(hint));
+            Sticky::None
+        }
+    }
+}
+
+fn timeouts(source: &mut Source, typed: Option<&TimeoutsFile>) -> Timeouts {
+    let default = TimeoutsFile::default();
+    let file = typed.unwrap_or(&default);
+    Timeouts {
+        connect: positive(source, file.connect.as_ref(), Millis::seconds(2)),
+        tls: positive(source, file.tls.as_ref(), Millis::seconds(4)),
+        first_byte: positive(source, file.first_byte.as_ref(), Millis::seconds(30)),
+        write: positive(source, file.write.as_ref(), Millis::seconds(30)),
+        idle: positive(source, file.idle.as_ref(), Millis::seconds(50)),
+        deadline: positive(source, file.deadline.as_ref(), Millis::seconds(60)),
+    }
+}
+
+fn targets(
+    source: &mut Source,
+    service: &str,
+    environment: Environment,
+    typed: Option<&At<EnvironmentFile>>,
+    service_span: &Range<usize>,
+) -> Option<Vec<Target>> {
+    let hint = "write `url = \"https://…\"`";
+    let Some(At { value: file, span }) = typed else {
+        let message = format!("service `{service}` has no {environment} environment");
+        source.missing(&format!("service.{service}.{environment}"), service_span.clone(), message, &format!("add [service.{service}.{environment}] and {hint}"));
+        return None;
+    };
+    let urls: Vec<&At<String>> = match (&file.url, &file.urls) {
+        (Some(url), None) => vec![url],
+        (None, Some(urls)) if !urls.value.is_empty() => urls.value.iter().collect(),
+        (Some(_), Some(urls)) => {
+            source.problem(urls.span.clone(), "an environment has `url` or `urls`, not both", None);
+            return None;
+        }
+        _ => {
+            let path = format!("service.{service}.{environment}.url");
+            source.missing(&path, span.clone(), format!("{environment} has no url"), hint);
+            return None;
+        }
+    };
+    let count = urls.len();
+    let targets: Vec<Target> = urls.into_iter().filter_map(|at| target(source, at)).collect();
+    (targets.len() == count).then_some(targets)
+}
+
+fn target(source: &mut Source, typed: &At<String>) -> Option<Target> {
+    let At { value: text, span } = typed;
+    let mut refuse = |why: &str| {
+        let hint = "write \"https://next--shop.netlify.app\", with a base path if need be".to_owned();
+        source.problem(span.clone(), format!("`{text}` is not an origin: {why}"), Some(hint));
+        None
+    };
+    let Ok(uri) = text.parse::<Uri>() else { return refuse("it is not a URL") };
+    let tls = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        Some(_) => return refuse("its scheme is not http or https"),
+        None => return refuse("it does not begin with http:// or https://"),
+    };
+    if uri.query().is_some() || text.contains('#') {
+        return refuse("it has a query or a fragment");
+    }
+    let Some(authority) = uri.authority() else { return refuse("it has no host") };
+    if authority.as_str().contains('@') {
+        return refuse("it has a user name or password");
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || host.contains('*') {
+        return refuse("it has no host");
+    }
+    let default_port = if tls { 443 } else { 80 };
+    let port = match (authority.port_u16(), authority.port()) {
+        (Some(0), _) | (None, Some(_)) => return refuse("its port is not a number from 1 to 65535"),
+        (port, _) => port.unwrap_or(default_port),
+    };
+    let base_path = uri.path().trim_end_matches('/').to_owned();
+    let authority = if port == default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
+    Some(Target { tls, host: host.to_ascii_lowercase(), port, authority, base_path })
+}
+
+fn routes(source: &mut Source, typed: &[At<RouteFile>], deadline: Millis) -> (Routes, Vec<Millis>) {
+    let mut named: Vec<(String, String)> = Vec::new();
+    let mut deadlines = vec![deadline];
+    for At { value: file, span } in typed {
+        let (Some(name), Some(path)) = (&file.name, &file.path) else {
+            let what = if file.name.is_none() { "name" } else { "path" };
+            source.missing("", span.clone(), format!("the route has no {what}"), "write name = \"attempts\" and path = \"/api/attempts/*\"");
+            continue;
+        };
+        if name.value == DEFAULT_ROUTE || name.value.is_empty() || name.value.len() > 64 {
+            let message = format!("a route cannot be called `{}`", name.value);
+            source.problem(name.span.clone(), message, Some("`default` is the route of what no other matches".to_owned()));
+        }
+        for (other_name, other_path) in &named {
+            if *other_name == name.value {
+                source.problem(name.span.clone(), format!("two routes are called `{other_name}`"), None);
+            }
+            if *other_path == path.value {
+                source.problem(path.span.clone(), format!("route `{other_name}` has this path already"), None);
+            }
+        }
+        if pattern(source, &path.value, path.span.clone()).is_some() {
+            named.push((name.value.clone(), path.value.clone()));
+            deadlines.push(positive(source, file.deadline.as_ref(), deadline));
+        }
+    }
+    (Routes::new(named), deadlines)
+}
+
+/// A path or glob that a normalised path can match; problems are noted.
+pub fn pattern<'t>(source: &mut Source, text: &'t str, span: Range<usize>) -> Option<&'t str> {
+    if !text.starts_with('/') && !text.starts_with('*') {
+        source.problem(span, format!("`{text}` does not begin with `/`"), Some(format!("did you mean `/{text}`?")));
+        return None;
+    }
+    if text.contains(['?', '#']) {
+        let hint = "a condition on the query is `query = { name = …, equals = … }`".to_owned();
+        source.problem(span, format!("`{text}` holds more than a path"), Some(hint));
+        return None;
+    }
+    let normal = Path::normalised(text).ok().map(|path| path.as_str().to_owned());
+    if normal.as_deref() != Some(text) {
+        let hint = normal.map(|normal| format!("did you mean `{normal}`?"));
+        source.problem(span, format!("`{text}` can match no request: paths are compared normalised"), hint);
+        return None;
+    }
+    Some(text)
+}

@@ -1,0 +1,483 @@
+//! The files as they are typed: every key, its type, and what it is for. Nothing here knows what makes sense; that is
+//! [`super::check`]'s business. The JSON Schema that editors use is derived from these types.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+/// A value, and where it stands in the file.
+#[derive(Clone, Debug)]
+pub struct At<T> {
+    pub value: T,
+    pub span: Range<usize>,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At<T>, D::Error> {
+        let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
+        let span = spanned.span();
+        Ok(At { value: spanned.into_inner(), span })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+}
+
+/// One value, or a list of them.
+#[derive(Clone, Debug)]
+pub struct Some1<T>(pub Vec<At<T>>);
+
+// No `Default` in the derive: an absent key is `None` around it, an empty list is the check's business.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Some1<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Some1<T>, D::Error> {
+        // Every value comes through Spanned, which hands a TOML array and anything else on as they are.
+        struct Either<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = Vec<At<T>>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a value or a list of values")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<At<T>>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(item) = items.next_element::<At<T>>()? {
+                    all.push(item);
+                }
+                Ok(all)
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<At<T>>, E> {
+                let value = T::deserialize(serde::de::value::StrDeserializer::new(text))?;
+                Ok(vec![At { value, span: 0..0 }])
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Vec<At<T>>, A::Error> {
+                let value = T::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(vec![At { value, span: 0..0 }])
+            }
+        }
+        struct Inner<T>(Vec<At<T>>);
+        impl<'de, T: Deserialize<'de>> Deserialize<'de> for Inner<T> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Inner<T>, D::Error> {
+                deserializer.deserialize_any(Either(std::marker::PhantomData)).map(Inner)
+            }
+        }
+        let whole = toml::Spanned::<Inner<T>>::deserialize(deserializer)?;
+        let span = whole.span();
+        let mut items = whole.into_inner().0;
+        items.iter_mut().filter(|item| item.span.is_empty()).for_each(|item| item.span = span.clone());
+        Ok(Some1(items))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Some1<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("OneOrMore_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        schemars::json_schema!({ "oneOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// A number: TOML's integers and floats alike.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct Number(pub f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Number;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number")
+            }
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Number, E> {
+                Ok(Number(value))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// A limit: a percentage, or a duration for a latency.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum Limit {
+    /// Percent.
+    Percent(f64),
+    /// A duration, such as "2s".
+    Duration(String),
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Limit, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Limit;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a percentage, or a duration such as \"2s\" for a latency")
+            }
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Limit, E> {
+                Ok(Limit::Percent(value as f64))
+            }
+            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Limit, E> {
+                Ok(Limit::Percent(value))
+            }
+            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Limit, E> {
+                Ok(Limit::Duration(value.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// A routing file: services, each served by a blue and a green environment.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Cutover routing file")]
+pub struct RoutingFile {
+    /// The services by name.
+    pub service: BTreeMap<String, At<ServiceFile>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceFile {
+    /// Exact names or "*.example.com"; left out: every host that no other service names.
+    pub hosts: Option<Some1<String>>,
+    pub blue: Option<At<EnvironmentFile>>,
+    pub green: Option<At<EnvironmentFile>>,
+    pub split: Option<At<SplitFile>>,
+    pub timeouts: Option<TimeoutsFile>,
+    /// Named path patterns, each watched on its own.
+    pub route: Vec<At<RouteFile>>,
+    /// Conditions on the request that choose where it goes; the first match wins.
+    pub rule: Vec<At<RuleFile>>,
+    pub guard: Option<At<GuardFile>>,
+}
+
+/// One of the two copies of the site.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnvironmentFile {
+    /// Where requests go: "https://next--shop.netlify.app", with a base path if need be.
+    pub url: Option<At<String>>,
+    /// Several of them instead, taken in turn.
+    pub urls: Option<At<Vec<At<String>>>>,
+}
+
+/// How traffic is split between the two.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SplitFile {
+    /// The environment that serves by default: "blue" (default) or "green".
+    pub active: Option<At<String>>,
+    /// Percent to the other one, the candidate, with up to two decimals. Default 0.
+    pub weight: Option<At<Number>>,
+    /// What keeps a client on one side. Default "none".
+    pub sticky: Option<At<StickyFile>>,
+    /// Serve failed candidate requests again from active where that is safe. Default true.
+    pub rescue: Option<bool>,
+}
+
+/// "none", or one of the keys.
+#[derive(Clone, Debug, Default)]
+pub struct StickyFile {
+    pub none: bool,
+    pub cookie: Option<At<String>>,
+    pub header: Option<At<String>>,
+    pub client_address: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct StickyTable {
+    /// A cookie of this name, set by the proxy where the client has none.
+    cookie: Option<At<String>>,
+    /// A header that clients send.
+    header: Option<At<String>>,
+    /// The client's address.
+    client_address: Option<bool>,
+}
+
+impl<'de> Deserialize<'de> for StickyFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StickyFile, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = StickyFile;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("{ cookie = \"name\" }, { header = \"name\" }, { client_address = true } or \"none\"")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<StickyFile, E> {
+                if text == "none" {
+                    return Ok(StickyFile { none: true, ..StickyFile::default() });
+                }
+                Err(E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<StickyFile, A::Error> {
+                let table = StickyTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let StickyTable { cookie, header, client_address } = table;
+                Ok(StickyFile { none: false, cookie, header, client_address })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for StickyFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Sticky".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<StickyTable>();
+        schemars::json_schema!({ "oneOf": [{ "const": "none" }, table] })
+    }
+}
+
+/// How long an origin may take, as durations.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutsFile {
+    /// To connect. Default "2s".
+    pub connect: Option<At<String>>,
+    /// For the TLS handshake. Default "4s".
+    pub tls: Option<At<String>>,
+    /// To the answer's first byte, and then between any two. Default "30s".
+    pub first_byte: Option<At<String>>,
+    /// To take more of a request's body. Default "30s".
+    pub write: Option<At<String>>,
+    /// A connection that nobody uses is closed after this; keep it under the origin's own. Default "50s".
+    pub idle: Option<At<String>>,
+    /// From the request's head on: no rescue starts later. Default "60s".
+    pub deadline: Option<At<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteFile {
+    pub name: Option<At<String>>,
+    /// "/exact", "/prefix/*", or a glob in which * crosses slashes.
+    pub path: Option<At<String>>,
+    /// Overrides the service's.
+    pub deadline: Option<At<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleFile {
+    pub name: Option<At<String>>,
+    pub header: Option<Some1<ValueFile>>,
+    pub cookie: Option<Some1<ValueFile>>,
+    pub query: Option<Some1<ValueFile>>,
+    pub path: Option<At<PathFile>>,
+    /// In upper case, as in HTTP.
+    pub method: Option<Some1<String>>,
+    /// As in `hosts`.
+    pub host: Option<Some1<String>>,
+    /// CIDRs or addresses.
+    pub client_address: Option<Some1<String>>,
+    /// Names of routes, or "default".
+    pub route: Option<Some1<String>>,
+    /// "blue", "green", "active" or "candidate".
+    pub to: Option<At<String>>,
+    /// Instead of `to`: this percentage of the matching requests goes to the candidate.
+    pub candidate: Option<At<Number>>,
+    /// Holds even at weight 0 and after a rollback; such requests are not judged.
+    #[serde(rename = "override")]
+    pub overrides: Option<bool>,
+    /// Remove the headers that the rule names before forwarding.
+    pub strip: Option<bool>,
+}
+
+/// A condition on a named value: `name`, and one operator.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ValueFile {
+    pub name: Option<At<String>>,
+    pub equals: Option<At<String>>,
+    pub prefix: Option<At<String>>,
+    pub suffix: Option<At<String>>,
+    pub contains: Option<At<String>>,
+    /// Must match the whole value.
+    pub regex: Option<At<String>>,
+    pub present: Option<At<bool>>,
+    pub absent: Option<At<bool>>,
+}
+
+/// A condition on the path: a glob, or a table with one operator.
+#[derive(Clone, Debug, Default)]
+pub struct PathFile {
+    pub glob: Option<String>,
+    pub exact: Option<At<String>>,
+    pub prefix: Option<At<String>>,
+    pub regex: Option<At<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct PathTable {
+    exact: Option<At<String>>,
+    /// Whole segments.
+    prefix: Option<At<String>>,
+    /// Must match the whole path.
+    regex: Option<At<String>>,
+}
+
+impl<'de> Deserialize<'de> for PathFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PathFile, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = PathFile;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a glob such as \"/api/*\", or a table with `exact`, `prefix` or `regex`")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<PathFile, E> {
+                Ok(PathFile { glob: Some(text.to_owned()), ..PathFile::default() })
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<PathFile, A::Error> {
+                let table = PathTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let PathTable { exact, prefix, regex } = table;
+                Ok(PathFile { glob: None, exact, prefix, regex })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for PathFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Path".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<PathTable>();
+        schemars::json_schema!({ "oneOf": [{ "type": "string" }, table] })
+    }
+}
+
+/// What judges the candidate.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardFile {
+    /// Roll a candidate back at once that fails nearly everything while active is well. Default true.
+    pub dead_candidate: Option<bool>,
+    /// Thresholds; naming one replaces all the defaults.
+    pub trigger: Vec<At<TriggerFile>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TriggerFile {
+    pub name: Option<At<String>>,
+    /// error_rate, availability, latency_p50, latency_p95, latency_p99 or throughput_drop.
+    pub metric: Option<At<String>>,
+    /// Fires above this: percent, or a duration for a latency.
+    pub above: Option<At<Limit>>,
+    /// Fires below this percentage: for availability.
+    pub below: Option<At<Limit>>,
+    /// Continuously beyond the limit for this long. Default "0s".
+    #[serde(rename = "for")]
+    pub hold: Option<At<String>>,
+    /// Measured over the last so long. Default "10s".
+    pub window: Option<At<String>>,
+    /// With fewer answers than this in the window it says nothing. Default 20.
+    pub requests: Option<At<Number>>,
+    /// "warn", "pause" or "rollback" (default).
+    pub action: Option<At<String>>,
+}
+
+/// `cutover.toml`: what needs a restart to change.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MainFile {
+    /// The version of this format: 1.
+    pub version: Option<At<Number>>,
+    /// The routing file, or a folder of them; relative to this file.
+    pub routing: Option<At<String>>,
+    pub proxy: Option<At<ProxyFile>>,
+    pub admin: Option<At<AdminFile>>,
+    pub state: Option<At<StateFile>>,
+    pub guard: Option<At<SidecarFile>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProxyFile {
+    /// Addresses with port. Default ["0.0.0.0:8080"].
+    pub listen: Option<At<Vec<At<String>>>>,
+    /// Workers; 0: one per core (default).
+    pub threads: Option<At<Number>>,
+    /// CIDRs whose X-Forwarded-* are believed.
+    pub trusted_proxies: Option<Vec<At<String>>>,
+    /// How long SIGTERM waits for requests in flight. Default "30s".
+    pub drain: Option<At<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminFile {
+    /// Address with port. Default "127.0.0.1:9700".
+    pub listen: Option<At<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StateFile {
+    /// The embedded journal and state; relative to this file. Default "cutover.db".
+    pub path: Option<At<String>>,
+}
+
+/// The sidecar.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SidecarFile {
+    /// How often it looks, beside at failures. Default "100ms".
+    pub tick: Option<At<String>>,
+}
+
+/// One problem of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub file: String,
+    /// Bytes.
+    #[serde(skip)]
+    pub span: Range<usize>,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl RoutingFile {
+    /// The JSON Schema of the routing file.
+    pub fn schema() -> Schema {
+        schemars::schema_for!(RoutingFile)
+    }
+}
+
+/// A file could not be read at all.
+pub fn unreadable(why: impl std::fmt::Display) -> toml::de::Error {
+    toml::de::Error::custom(why)
+}

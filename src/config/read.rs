@@ -1,0 +1,204 @@
+//! From text to typed file, with every problem at once.
+//!
+//! serde stops at the first thing that it cannot read. So the offending key or value is cut out of the parsed document
+//! and the rest is read again, until nothing is left to object to: the types in [`super::file`] stay plain serde types,
+//! and the user hears of every mistake in one go.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::file::Problem;
+
+/// Larger files are refused unread.
+pub const MAX_BYTES: usize = 4 << 20;
+/// More problems than this are not looked for.
+const MAX_PROBLEMS: usize = 100;
+
+/// A file's text with its name, and the problems found in it so far.
+#[derive(Debug)]
+pub struct Source {
+    pub name: String,
+    pub text: String,
+    pub problems: Vec<Problem>,
+    /// The paths of what was cut out: nobody needs to hear that it is missing.
+    cut: Vec<String>,
+}
+
+impl Source {
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
+        Source { name: name.into(), text: text.into(), problems: Vec::new(), cut: Vec::new() }
+    }
+
+    /// Notes a problem at a place.
+    pub fn problem(&mut self, span: Range<usize>, message: impl Into<String>, hint: Option<String>) {
+        let start = self.text.floor_char_boundary(span.start);
+        let end = self.text.ceil_char_boundary(span.end.max(start));
+        let before = self.text.get(..start).unwrap_or("");
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        self.problems.push(Problem {
+            file: self.name.clone(),
+            span: start..end,
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..).unwrap_or("").chars().count() + 1,
+            message: message.into(),
+            hint,
+        });
+    }
+
+    /// Notes that a key is missing, unless it was there and could not be read.
+    pub fn missing(&mut self, path: &str, span: Range<usize>, message: impl Into<String>, hint: &str) {
+        if !self.cut.iter().any(|cut| cut == path) {
+            self.problem(span, message, Some(hint.to_owned()));
+        }
+    }
+
+    /// Reads the text as `T`: what could be read of it, with the problems noted.
+    pub fn read<T: DeserializeOwned + Default>(&mut self) -> T {
+        let text = self.text.clone();
+        let (mut document, errors) = DeTable::parse_recoverable(&text);
+        for error in &errors {
+            self.note(error, &[]);
+        }
+        while self.problems.len() < MAX_PROBLEMS {
+            match T::deserialize(toml::de::Deserializer::from(document.clone())) {
+                Ok(file) => return file,
+                Err(error) => {
+                    let path = error.span().and_then(|span| cut(document.get_mut(), &span));
+                    self.note(&error, path.as_deref().unwrap_or_default());
+                    match path {
+                        Some(path) => self.cut.push(path.join(".")),
+                        // Nothing to cut: the rest cannot be read.
+                        None => return T::default(),
+                    }
+                }
+            }
+        }
+        T::default()
+    }
+
+    fn note(&mut self, error: &toml::de::Error, path: &[String]) {
+        let span = error.span().unwrap_or(0..0);
+        let (message, hint) = in_plain_words(error.message(), path);
+        // A parser that has lost its way complains again and again of one place.
+        if !self.problems.iter().any(|problem| problem.span == span) {
+            self.problem(span, message, hint);
+        }
+    }
+}
+
+/// Cuts the smallest key or value at `span` out of the table, and says where it stood.
+fn cut(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Vec<String>> {
+    let mut found = None;
+    for (key, value) in table.iter() {
+        if key.span() == *span || value.span() == *span && !holds(value, span) {
+            found = Some(key.clone());
+            break;
+        }
+    }
+    if let Some(key) = found {
+        table.remove(&key);
+        return Some(vec![key.get_ref().to_string()]);
+    }
+    for (key, value) in table.iter_mut() {
+        if let Some(mut path) = cut_inside(value, span) {
+            path.insert(0, key.get_ref().to_string());
+            return Some(path);
+        }
+    }
+    None
+}
+
+fn cut_inside(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Vec<String>> {
+    match value.get_mut() {
+        DeValue::Table(table) => cut(table, span),
+        DeValue::Array(array) => {
+            for (at, item) in array.iter_mut().enumerate() {
+                if let Some(mut path) = cut_inside(item, span) {
+                    path.insert(0, at.to_string());
+                    return Some(path);
+                }
+            }
+            let at = array.iter().position(|item| item.span() == *span)?;
+            *array = array.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, item)| item.clone()).collect();
+            Some(vec![at.to_string()])
+        }
+        _ => None,
+    }
+}
+
+/// Whether something inside the value stands at the very same place: a table and its only item, say.
+fn holds(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            table.iter().any(|(key, value)| key.span() == *span || value.span() == *span || holds(value, span))
+        }
+        DeValue::Array(array) => array.iter().any(|item| item.span() == *span || holds(item, span)),
+        _ => false,
+    }
+}
+
+/// serde's words, as a user would put them.
+fn in_plain_words(message: &str, path: &[String]) -> (String, Option<String>) {
+    let message = message.trim();
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let (key, expected) = rest.split_once('`').unwrap_or((rest, ""));
+        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        return (format!("unknown key `{key}`"), Some(did_you_mean(key, &known)));
+    }
+    if let Some(rest) = message.strip_prefix("invalid type: ") {
+        let rest = rest.replace("floating point ", "number ").replace("sequence", "a list").replace("map", "a table");
+        let rest = rest.replace("struct ", "the table of a ").replace("File", "");
+        let what = path.last().filter(|name| name.parse::<usize>().is_err()).map_or(String::new(), |key| format!("`{key}`: "));
+        return match rest.split_once(", expected ") {
+            Some((found, wanted)) => (format!("{what}found {found}, expected {}", article(wanted)), None),
+            None => (format!("{what}{rest}"), None),
+        };
+    }
+    (message.to_owned(), None)
+}
+
+fn article(wanted: &str) -> String {
+    match wanted.split_whitespace().next() {
+        Some("string") => "a text in quotes".to_owned(),
+        Some("a" | "an" | "the" | "{") => wanted.to_owned(),
+        _ => format!("a {wanted}"),
+    }
+}
+
+/// The closest of the known names, or all of them.
+pub fn did_you_mean(given: &str, known: &[&str]) -> String {
+    let close = known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), name), *name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= 0.8);
+    match close {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
+
+/// The problems as a terminal shows them: file, line, the text underlined, a hint.
+pub fn render(sources: &[&Source], colour: bool) -> String {
+    use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let mut out = String::new();
+    for source in sources {
+        for problem in &source.problems {
+            let snippet = Snippet::source(&source.text)
+                .path(&source.name)
+                .annotation(AnnotationKind::Primary.span(problem.span.clone()));
+            let mut group: Group<'_> = Level::ERROR.primary_title(&problem.message).element(snippet);
+            if let Some(hint) = &problem.hint {
+                group = group.element(Level::HELP.message(hint));
+            }
+            out.push_str(&renderer.render(&[group]));
+            out.push_str("\n\n");
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
