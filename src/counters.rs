@@ -335,6 +335,32 @@ impl RescueBudget {
     }
 }
 
+/// An endpoint that refuses connections rests for a while: the others are asked first.
+#[derive(Debug, Default)]
+pub struct Rest(AtomicU64);
+
+impl Rest {
+    /// As nginx's `fail_timeout`.
+    const LENGTH: Millis = Millis::seconds(10);
+
+    pub fn begin(&self, now: Millis) {
+        self.0.store(now.plus(Rest::LENGTH).0, Relaxed);
+    }
+
+    pub fn end(&self) {
+        if self.0.load(Relaxed) != 0 {
+            self.0.store(0, Relaxed);
+        }
+    }
+
+    #[inline]
+    pub fn is_on(&self, now: impl Fn() -> Millis) -> bool {
+        // The clock is asked only for an endpoint that has failed before.
+        let until = self.0.load(Relaxed);
+        until != 0 && now().0 < until
+    }
+}
+
 /// Wakes the sidecar early: rung by failing requests, heard once until the sidecar has looked.
 #[derive(Debug, Default)]
 pub struct Alarm(AtomicBool);
@@ -377,6 +403,11 @@ pub struct Process {
 /// Adds one to a number of the process.
 pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
+}
+
+/// Adds to a number of the process.
+pub fn add(counter: &AtomicU64, value: u64) {
+    counter.fetch_add(value, Relaxed);
 }
 
 /// Reads a number of the process.

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
-use crate::counters::{RescueBudget, RouteCounters, Turns};
+use crate::counters::{RescueBudget, Rest, RouteCounters, Turns};
 use crate::time::Millis;
 use crate::traffic::{Environment, RouteId, Sequence, ServiceId, Table};
 
@@ -56,6 +56,8 @@ pub struct Endpoint {
     pub authority: HeaderValue,
     /// Without trailing slash.
     pub base_path: Box<str>,
+    /// Others are asked first while it rests; shared by the generations that know it.
+    pub rest: Arc<Rest>,
 }
 
 /// The endpoints of one environment; empty while its names do not resolve.

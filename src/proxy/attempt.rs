@@ -1,0 +1,208 @@
+//! One request's way through endpoints and environments, and what is counted of it.
+
+use std::sync::Arc;
+
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::RequestHeader;
+
+use crate::clock;
+use crate::counters::{Class, Counters, Failure, Outcome, Shard};
+use crate::proxy::rescue::{Fallen, is_safe};
+use crate::sidecar::Handle;
+use crate::snapshot::{Endpoint, Serving, Snapshot};
+use crate::time::Millis;
+use crate::traffic::rule::Rule;
+use crate::traffic::{Decision, Environment, Why};
+
+/// Endpoints of one environment that a request tries to connect to.
+const CONNECTS: u8 = 3;
+/// Kept connections that turn out to be closed, before it counts as a failure.
+const STALE: u8 = 2;
+
+/// What comes after a failed connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another endpoint, or another connection, of the same environment.
+    Endpoint,
+    GiveUp,
+}
+
+/// A routed request. Keeps its snapshot: however often it is tried, it sees one generation.
+#[derive(Debug)]
+pub struct Attempt {
+    pub snapshot: Arc<Snapshot>,
+    pub decision: Decision,
+    /// Where the current try goes: the decision's, or active after a rescue.
+    side: Environment,
+    /// The endpoint of the current try.
+    at: usize,
+    first: Option<usize>,
+    connects: u8,
+    stales: u8,
+    started: u64,
+    /// When the current try's head was sent, in microseconds on the monotonic clock.
+    pub sent_at: u64,
+    head_at: u64,
+    status: u16,
+    pub failure: Option<Failure>,
+    pub rescued: bool,
+    /// The client hung up: counts for nobody.
+    pub aborted: bool,
+    pin: Option<[u8; 16]>,
+}
+
+impl Attempt {
+    pub fn new(snapshot: Arc<Snapshot>, decision: Decision, pin: Option<[u8; 16]>, started: u64) -> Attempt {
+        Attempt {
+            snapshot,
+            side: decision.environment,
+            decision,
+            at: 0,
+            first: None,
+            connects: 0,
+            stales: 0,
+            started,
+            sent_at: started,
+            head_at: 0,
+            status: 0,
+            failure: None,
+            rescued: false,
+            aborted: false,
+            pin,
+        }
+    }
+
+    fn serving(&self) -> Option<&Arc<Serving>> {
+        self.snapshot.serving(self.decision.service)
+    }
+
+    fn endpoints(&self) -> &[Endpoint] {
+        self.snapshot.endpoints(self.decision.service, self.side)
+    }
+
+    /// The endpoint of the current try.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoints().get(self.at)
+    }
+
+    /// Chooses the endpoint of the next try: in turn, those that rest last. `None`: the environment has no address.
+    pub fn next_peer(&mut self, shard: Shard) -> Option<Box<HttpPeer>> {
+        let many = self.endpoints().len();
+        if many > 1 {
+            let first = match self.first {
+                Some(first) => first,
+                None => {
+                    let turns = self.serving().map(|serving| &serving.endpoint_turns[self.side.index()]);
+                    turns.map_or(0, |turns| turns.next(shard) as usize) % many
+                }
+            };
+            self.first = Some(first);
+            let from = first + usize::from(self.connects);
+            let ready = (from..from + many).map(|at| at % many);
+            let awake = |at: &usize| self.endpoints().get(*at).is_some_and(|endpoint| !endpoint.rest.is_on(clock::now));
+            self.at = ready.clone().find(awake).unwrap_or(from % many);
+        } else {
+            self.at = 0;
+        }
+        self.sent_at = clock::micros();
+        // pingora wants a peer of its own for every try.
+        self.endpoint().map(|endpoint| Box::new(endpoint.peer.clone()))
+    }
+
+    /// The endpoint of the current try took no connection: it rests, and another one is tried if there is one.
+    pub fn refused(&mut self) -> Next {
+        if let Some(endpoint) = self.endpoint() {
+            endpoint.rest.begin(clock::now());
+        }
+        self.connects += 1;
+        let others = usize::from(self.connects) < self.endpoints().len().min(usize::from(CONNECTS));
+        if others && self.elapsed() < self.deadline() { Next::Endpoint } else { Next::GiveUp }
+    }
+
+    /// The kept connection of the current try was closed already.
+    pub fn stale(&mut self) -> Next {
+        self.stales += 1;
+        if self.stales <= STALE && self.elapsed() < self.deadline() { Next::Endpoint } else { Next::GiveUp }
+    }
+
+    /// The final head of an answer is here.
+    pub fn answered(&mut self, status: u16) {
+        self.status = status;
+        self.head_at = clock::micros();
+        if let Some(endpoint) = self.endpoint() {
+            endpoint.rest.end();
+        }
+    }
+
+    fn elapsed(&self) -> Millis {
+        Millis(clock::micros().saturating_sub(self.started) / 1000)
+    }
+
+    fn deadline(&self) -> Millis {
+        self.serving().map_or(Millis::ZERO, |serving| serving.deadline(self.decision.route))
+    }
+
+    /// The active environment, as this request's generation has it.
+    fn active(&self) -> Environment {
+        self.snapshot.table.service(self.decision.service).1.active
+    }
+
+    /// Whether the failed request may go to the active environment; if so, the budget has been charged for it.
+    pub fn may_rescue(&self, request: &RequestHeader, unsent: bool, body_kept: bool, answered: bool) -> bool {
+        let Some(serving) = self.serving() else { return false };
+        let (active, service) = (self.active(), self.decision.service);
+        if !serving.rescue || self.rescued || self.side == active || self.snapshot.endpoints(service, active).is_empty() {
+            return false;
+        }
+        let fallen = Fallen {
+            method: &request.method,
+            has_idempotency_key: request.headers.contains_key("idempotency-key"),
+            unsent,
+            body_kept,
+            answered,
+            elapsed: self.elapsed(),
+            deadline: self.deadline(),
+        };
+        let answers = || serving.routes.iter().map(|route| route.totals(active).counts.answers).sum();
+        is_safe(fallen) && serving.budget.take(clock::now(), answers)
+    }
+
+    /// Turns to the active environment.
+    pub fn rescue(&mut self, shard: Shard) {
+        if let Some(counters) = self.serving().and_then(|serving| serving.counters(self.decision.route)) {
+            counters.record_rescue(shard, self.side, self.decision.judged);
+        }
+        self.side = self.active();
+        self.rescued = true;
+        (self.first, self.connects, self.stales) = (None, 0, 0);
+        (self.status, self.head_at, self.failure) = (0, 0, None);
+    }
+
+    /// The key that the client is to be pinned by. A rescued client draws again.
+    pub fn pin(&self) -> Option<[u8; 16]> {
+        self.pin.filter(|_| !self.rescued)
+    }
+
+    /// The rule that decided, if it wants the headers removed that it names.
+    pub fn stripping_rule(&self) -> Option<&Rule> {
+        let (Why::Override(place) | Why::Rule(place)) = self.decision.why else { return None };
+        self.snapshot.table.service(self.decision.service).0.rule(place).filter(|rule| rule.strip)
+    }
+
+    /// Counts the current try. `again`: it is the second one, so the guard does not judge it: it was chosen by a failure.
+    pub fn record(&self, counters: &Counters, shard: Shard, sidecar: &Handle, again: bool, request_micros: u64) {
+        let Some(route) = self.serving().and_then(|serving| serving.counters(self.decision.route)) else { return };
+        let (class, failure) = match (self.aborted, self.failure, self.status) {
+            // An origin that broke off is to blame even if the client noticed first.
+            (true, None, _) => (Class::Aborted, None),
+            (_, failure, 0) => (Class::None, failure.or(Some(Failure::Reset))),
+            (_, failure, status) => (Class::of_status(status), failure),
+        };
+        let judged = self.decision.judged && !again;
+        let upstream_micros = self.head_at.saturating_sub(self.sent_at);
+        route.record(shard, self.side, judged, Outcome { class, failure, upstream_micros, request_micros });
+        if failure.is_some() && judged && counters.alarm.ring() {
+            sidecar.wake();
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Assembly: from the configuration to running parts, and back down.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::{self, Admin};
+use crate::config::watch::{INTERVAL, Look, Watch};
+use crate::config::{self, Routing, Settings};
+use crate::counters::{Counters, Shard, count, raise};
+use crate::journal::Journal;
+use crate::origin::Resolver;
+use crate::proxy::listen::{End, bind, start_worker};
+use crate::proxy::Proxy;
+use crate::sidecar::{Handle, Load, Sidecar};
+use crate::snapshot::{Published, Publisher};
+use crate::time::Millis;
+
+/// A running Cutover. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the proxy listens: the configured addresses, with ports filled in.
+    pub addresses: Vec<SocketAddr>,
+    pub admin: SocketAddr,
+    pub sidecar: Handle,
+    pub published: Published,
+    pub counters: Arc<Counters>,
+    reload: mpsc::Sender<()>,
+    end: watch::Sender<End>,
+    workers: Vec<JoinHandle<()>>,
+    sidecar_thread: Option<JoinHandle<()>>,
+    runtime: Option<Runtime>,
+}
+
+/// Starts everything. Nothing listens before the state is restored and the routing file is in force.
+///
+/// # Errors
+/// [`config::Refused`] for a routing file with problems; otherwise what could not be started.
+pub fn start(settings: &Settings) -> anyhow::Result<Running> {
+    // Two crates bring a provider each into reach; rustls must not have to choose.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let workers = match settings.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let look = Look::at(&settings.routing);
+    let routing = config::routing(&settings.routing)?;
+    let (sockets, addresses) = bind(&settings.listen, workers)?;
+    let admin_socket = std::net::TcpListener::bind(settings.admin)
+        .with_context(|| format!("cannot listen on {} for the admin", settings.admin))?;
+
+    let counters = Arc::new(Counters::new(workers));
+    let (journal, restored) = Journal::start(&settings.state, counters.clone());
+    let (publisher, published) = Publisher::new();
+    let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
+
+    // Look-ups and the admin: nothing that a request waits for.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
+    let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
+    let load = runtime.block_on(resolve(&resolver, routing));
+    sidecar.load(load, crate::clock::now());
+    count(&counters.process.reloads_taken);
+    let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
+    runtime.spawn(resolver.clone().keep(sidecar.clone()));
+
+    let admin = listen_for_admin(&runtime, admin_socket, &counters, &published)?;
+    let (reload, reloads) = mpsc::channel(1);
+    let reloader = Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
+    runtime.spawn(reloader.run(Watch::from(look), reloads));
+
+    let (end, ending) = watch::channel(End::NotYet);
+    let trusted: Arc<[ipnet::IpNet]> = settings.trusted_proxies.as_slice().into();
+    let mut threads = Vec::new();
+    for (at, sockets) in sockets.into_iter().enumerate() {
+        let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), trusted.clone());
+        threads.push(start_worker(format!("worker {at}"), proxy, sockets, counters.clone(), ending.clone())?);
+    }
+    raise(&counters.process.ready, true);
+    Ok(Running {
+        addresses,
+        admin,
+        sidecar,
+        published,
+        counters,
+        reload,
+        end,
+        workers: threads,
+        sidecar_thread: Some(sidecar_thread),
+        runtime: Some(runtime),
+    })
+}
+
+fn listen_for_admin(
+    runtime: &Runtime,
+    socket: std::net::TcpListener,
+    counters: &Arc<Counters>,
+    published: &Published,
+) -> io::Result<SocketAddr> {
+    let address = socket.local_addr()?;
+    socket.set_nonblocking(true)?;
+    let app = admin::app(Admin { counters: counters.clone(), published: published.clone() });
+    let _in_runtime = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(socket)?;
+    runtime.spawn(async move {
+        if let Err(error) = axum::serve(listener, app).await {
+            tracing::error!(%error, "the admin listener has ended");
+        }
+    });
+    Ok(address)
+}
+
+async fn resolve(resolver: &Resolver, routing: Routing) -> Load {
+    let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
+    let endpoints = resolver.resolve(origins).await;
+    Load { routing, endpoints }
+}
+
+/// Takes changed routing files, or says why not.
+struct Reloader {
+    path: PathBuf,
+    resolver: Arc<Resolver>,
+    sidecar: Handle,
+    counters: Arc<Counters>,
+}
+
+impl Reloader {
+    async fn run(self, mut watch: Watch, mut asked: mpsc::Receiver<()>) {
+        loop {
+            let now = tokio::select! {
+                asked = asked.recv() => match asked {
+                    Some(()) => true,
+                    None => return,
+                },
+                () = tokio::time::sleep(INTERVAL) => false,
+            };
+            if watch.has_changed(Look::at(&self.path)) || now {
+                self.reload().await;
+            }
+        }
+    }
+
+    async fn reload(&self) {
+        let path = self.path.clone();
+        // Reading and checking a thousand services takes a moment: not on the thread that answers scrapes.
+        let Ok(read) = tokio::task::spawn_blocking(move || config::routing(&path)).await else { return };
+        let path = self.path.display();
+        match read {
+            Ok(routing) => {
+                let services = routing.services.len();
+                let load = resolve(&self.resolver, routing).await;
+                let sidecar = self.sidecar.clone();
+                if let Ok(Ok(())) = tokio::task::spawn_blocking(move || sidecar.load(load)).await {
+                    count(&self.counters.process.reloads_taken);
+                    tracing::info!(%path, services, "routing reloaded");
+                }
+            }
+            Err(refused) => {
+                count(&self.counters.process.reloads_refused);
+                let problems = refused.problems().count();
+                tracing::error!(%path, problems, "routing refused, the last good one stays in force:\n{refused}");
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Reads the routing file now, changed or not.
+    pub fn reload(&self) {
+        // One that is already asked for will see what we see.
+        let _ = self.reload.try_send(());
+    }
+
+    /// Takes no more connections, finishes what is in flight, for at most `patience`, and ends.
+    pub fn drain(self, patience: Millis) {
+        raise(&self.counters.process.draining, true);
+        self.end.send_replace(End::Drain(patience));
+        self.finish();
+    }
+
+    /// A way to end the drain early, from another thread.
+    pub fn ender(&self) -> watch::Sender<End> {
+        self.end.clone()
+    }
+
+    /// Ends at once.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    fn finish(mut self) {
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        raise(&self.counters.process.draining, true);
+        if !self.workers.is_empty() {
+            self.end.send_replace(End::Now);
+            for worker in self.workers.drain(..) {
+                let _ = worker.join();
+            }
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        // Last: the journal is written when the sidecar lets go of it.
+        self.sidecar.end();
+        if let Some(thread) = self.sidecar_thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Reads the main file and starts.
+///
+/// # Errors
+/// As [`start`], and [`config::Refused`] for the main file.
+pub fn start_from(path: &Path) -> anyhow::Result<Running> {
+    start(&config::settings(path)?)
+}

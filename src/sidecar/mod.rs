@@ -1,0 +1,229 @@
+//! The sidecar: the one thread that writes.
+//!
+//! It blocks on one bounded channel with the next tick as its time-out, turns what came into an [`Event`], asks the pure
+//! [`State`], and carries the effects out: publish, then journal, then announce. A failing request may wake it early;
+//! nothing on the request path waits for it. A test cranks it by hand: [`Sidecar::handle`] and [`Sidecar::tick`] take
+//! the time as an argument.
+
+mod command;
+mod load;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::broadcast;
+
+use crate::clock;
+use crate::counters::{Counters, add, count, set};
+use crate::journal::{Entry, Journal, Restored};
+use crate::rollout::{Announcement, Change, Effect, Event, Kind, Level, State};
+use crate::snapshot::{Publisher, Snapshot};
+use crate::time::Millis;
+use crate::traffic::Environment;
+use crate::traffic::split::Split;
+
+pub use command::{Answer, Handle, Input};
+pub use load::{Load, Placed};
+
+/// Inputs between the house and the sidecar. Each is a person's command, a reload, a change in DNS or the one wake-up
+/// that the alarm lets through: hundreds together mean that something is broken.
+const QUEUE: usize = 256;
+/// News for those who listen; who is slower than this loses the oldest.
+const NEWS: usize = 256;
+/// After a wake-up the next one is heard this much later: a burst of failures is one look, not a thousand.
+const WAKE_SPACING: Millis = Millis(10);
+
+/// The writer of weights, with everything that it writes to.
+#[derive(Debug)]
+pub struct Sidecar {
+    state: State,
+    placed: Placed,
+    publisher: Publisher,
+    counters: Arc<Counters>,
+    journal: Journal,
+    news: broadcast::Sender<Announcement>,
+    /// After a panic: ticks judge no more, people still command.
+    frozen: bool,
+}
+
+impl Sidecar {
+    /// A sidecar over a restored state. It serves nobody until a routing file is loaded.
+    pub fn new(restored: Restored, publisher: Publisher, counters: Arc<Counters>, journal: Journal) -> Sidecar {
+        let Restored { services, generation, last_entry } = restored;
+        let state = State::restored(services, generation, last_entry);
+        let (news, _) = broadcast::channel(NEWS);
+        Sidecar { state, placed: Placed::default(), publisher, counters, journal, news, frozen: false }
+    }
+
+    /// Hears what the sidecar announces from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Announcement> {
+        self.news.subscribe()
+    }
+
+    /// Starts the thread, which looks every `tick` and at every failure, until its handles are gone or it is told to end.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(self, tick: Millis) -> std::io::Result<(Handle, JoinHandle<()>)> {
+        let (inputs, received) = sync_channel(QUEUE);
+        let handle = Handle::new(inputs, self.news.clone());
+        let thread = std::thread::Builder::new().name("sidecar".to_owned()).spawn(move || self.run(&received, tick))?;
+        Ok((handle, thread))
+    }
+
+    fn run(mut self, inputs: &Receiver<Input>, tick: Millis) {
+        let mut next_tick = clock::now();
+        let mut last_wake = Millis::ZERO;
+        loop {
+            let now = clock::now();
+            let wait = next_tick.since(now);
+            let input = match inputs.recv_timeout(wait.as_duration()) {
+                Ok(Input::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(input) => Some(input),
+                Err(RecvTimeoutError::Timeout) => None,
+            };
+            let now = clock::now();
+            match input {
+                Some(Input::Wake) if now.since(last_wake) < WAKE_SPACING => {
+                    // Heard, and looked at with the next tick or the next wake-up.
+                    next_tick = next_tick.min(now.plus(WAKE_SPACING));
+                }
+                Some(Input::Wake) => {
+                    last_wake = now;
+                    self.unbroken(|sidecar| sidecar.tick(now));
+                }
+                Some(input) => self.unbroken(|sidecar| sidecar.handle(input, now)),
+                None => {
+                    self.unbroken(|sidecar| sidecar.tick(now));
+                    next_tick = now.plus(tick);
+                }
+            }
+        }
+    }
+
+    /// Runs one round. A panic in it freezes the weights where they are: requests go on by the last snapshot.
+    fn unbroken(&mut self, round: impl FnOnce(&mut Sidecar)) {
+        let started = clock::micros();
+        if catch_unwind(AssertUnwindSafe(|| round(self))).is_err() {
+            count(&self.counters.process.sidecar_panics);
+            self.frozen = true;
+            tracing::error!("the sidecar panicked: weights are frozen, and nothing rolls back by itself until a restart");
+        }
+        let process = &self.counters.process;
+        add(&process.sidecar_tick_micros, clock::micros() - started);
+        count(&process.sidecar_ticks);
+        set(&process.sidecar_seen, clock::now().0);
+    }
+
+    /// Takes one input at `now`.
+    pub fn handle(&mut self, input: Input, now: Millis) {
+        match input {
+            Input::Load(load, answer) => {
+                self.load(*load, now);
+                // At once, so that a candidate's first request is already in its window.
+                self.tick(now);
+                let _ = answer.try_send(());
+            }
+            Input::Resolved { origin, endpoints } => {
+                if self.placed.resolved(origin, endpoints) {
+                    self.publish();
+                }
+            }
+            Input::Command(command, answer) => match self.state.apply(Event::Command(command), now) {
+                Ok(effects) => {
+                    self.carry_out(effects);
+                    self.tick(now);
+                    self.answer_when_written(answer);
+                }
+                Err(refused) => {
+                    let _ = answer.try_send(Err(refused));
+                }
+            },
+            Input::Wake => self.tick(now),
+            Input::End => {}
+        }
+    }
+
+    /// Looks at every live service and judges.
+    pub fn tick(&mut self, now: Millis) {
+        // Before looking: what fails from here on rings again.
+        self.counters.alarm.quiet();
+        if self.frozen {
+            return;
+        }
+        let live: Vec<String> = self.state.live().map(str::to_owned).collect();
+        for service in live {
+            let Some(serving) = self.placed.serving(&service) else { continue };
+            let routes = serving.routes.iter().map(|route| Environment::BOTH.map(|side| route.totals(side))).collect();
+            if let Ok(effects) = self.state.apply(Event::Counted { service, routes }, now) {
+                self.carry_out(effects);
+            }
+        }
+    }
+
+    /// Takes a routing file whole, and publishes it.
+    pub fn load(&mut self, load: Load, now: Millis) {
+        let loaded = self.placed.replace(load, &self.counters);
+        if let Ok(effects) = self.state.apply(Event::Loaded(loaded), now) {
+            self.carry_out(effects);
+        }
+    }
+
+    /// What the state says of a service's split.
+    pub fn split(&self, service: &str) -> Option<Split> {
+        self.state.split(service)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Publish => self.publish(),
+                Effect::Journal(change) => self.record(*change),
+                Effect::Announce(news) => self.announce(news),
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let split_of = |name: &str| self.state.split(name).unwrap_or(Split::resting(Environment::Blue));
+        self.publisher.publish(Snapshot {
+            generation: self.state.generation(),
+            table: self.placed.table(split_of),
+            services: self.placed.services(),
+            endpoints: self.placed.endpoints(),
+        });
+    }
+
+    fn record(&mut self, change: Change) {
+        if change.kind == Kind::Rollback {
+            let by = change.evidence.as_ref().and_then(|evidence| match &evidence.judgement.verdict {
+                crate::guard::Verdict::Unhealthy(reason) => Some(reason.name.as_str()),
+                _ => None,
+            });
+            self.counters.count_rollback(&change.service, by.unwrap_or("asked for"));
+        }
+        self.journal.append(Entry { at: clock::wall_millis(), change });
+    }
+
+    fn announce(&mut self, news: Announcement) {
+        let (service, kind, entry, text) = (&news.service, news.kind.name(), news.entry, &news.text);
+        match news.level {
+            Level::Info => tracing::info!(%service, kind, entry, "{text}"),
+            Level::Warning => tracing::warn!(%service, kind, entry, "{text}"),
+            Level::Critical => tracing::error!(%service, kind, entry, "{text}"),
+        }
+        // Nobody may be listening.
+        let _ = self.news.send(news);
+    }
+
+    fn answer_when_written(&self, answer: SyncSender<Answer>) {
+        self.journal.when_written(Box::new(move |written| {
+            let _ = answer.try_send(Ok(written));
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

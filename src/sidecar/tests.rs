@@ -1,0 +1,108 @@
+//! The sidecar, cranked by hand: no thread, no clock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::*;
+use crate::config::routing_text;
+use crate::counters::{Class, Failure, Outcome, Shard, read};
+use crate::journal::Reader;
+use crate::rollout::Command;
+use crate::snapshot::Published;
+use crate::traffic::split::Weight;
+
+struct Bench {
+    sidecar: Sidecar,
+    published: Published,
+    counters: Arc<Counters>,
+    path: std::path::PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+fn load(weight: f64) -> Load {
+    let text = format!(
+        "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\nurl = \"http://127.0.0.1:2\"\n\
+         [service.shop.split]\nweight = {weight}\n"
+    );
+    Load { routing: routing_text("routing.toml", &text).unwrap(), endpoints: HashMap::new() }
+}
+
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cutover.db");
+    let counters = Arc::new(Counters::new(1));
+    let (journal, restored) = Journal::start(&path, counters.clone());
+    let (publisher, published) = Publisher::new();
+    let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
+    sidecar.load(load(10.0), Millis(0));
+    Bench { sidecar, published, counters, path, _dir: dir }
+}
+
+impl Bench {
+    fn answer(&self, side: Environment, times: usize, failure: Option<Failure>) {
+        let class = if failure.is_some() { Class::ServerError } else { Class::Success };
+        let outcome = Outcome { class, failure, upstream_micros: 1000, request_micros: 1000 };
+        let route = self.counters.route("shop", "default");
+        (0..times).for_each(|_| route.record(Shard(0), side, true, outcome));
+    }
+
+    fn weight(&self) -> Weight {
+        let snapshot = self.published.load();
+        snapshot.table.services().next().map(|(_, _, split)| split.weight).unwrap()
+    }
+}
+
+#[test]
+fn a_dead_candidate_is_out_of_the_snapshot_within_three_ticks() {
+    let mut bench = bench();
+    let mut news = bench.sidecar.listen();
+    bench.sidecar.tick(Millis(100));
+    for tick in 2..=5 {
+        bench.answer(Environment::Blue, 90, None);
+        bench.answer(Environment::Green, 10, Some(Failure::Error));
+        bench.sidecar.tick(Millis(tick * 100));
+    }
+    assert_eq!(bench.weight(), Weight::ZERO);
+    assert!(news.try_recv().unwrap().text.contains("rolled back from 10 %"));
+    assert_eq!(bench.counters.rollbacks()[&("shop".to_owned(), "dead candidate".to_owned())], 1);
+
+    bench.sidecar.load(load(10.0), Millis(1000));
+    assert_eq!(bench.weight(), Weight::ZERO, "saving the file again does not raise it");
+    let path = bench.path.clone();
+    let dir = bench._dir;
+    drop(bench.sidecar);
+    let entry = Reader::open(&path).unwrap().latest(None, 1).unwrap().remove(0);
+    let evidence = entry.change.evidence.unwrap();
+    assert_eq!(crate::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement, "read back, it replays");
+    drop(dir);
+}
+
+#[test]
+fn a_panic_freezes_the_weights_and_leaves_people_in_command() {
+    let mut bench = bench();
+    bench.sidecar.unbroken(|_| panic!("on purpose"));
+    assert_eq!(read(&bench.counters.process.sidecar_panics), 1);
+    for tick in 2..=9 {
+        bench.answer(Environment::Green, 10, Some(Failure::Error));
+        bench.answer(Environment::Blue, 90, None);
+        bench.sidecar.unbroken(|sidecar| sidecar.tick(Millis(tick * 100)));
+    }
+    assert_eq!(bench.weight(), Weight::from_percent(10.0).unwrap(), "frozen");
+    let (answer, answered) = sync_channel(1);
+    let command =
+        Command { service: "shop".into(), who: "ann".into(), why: "it burns".into(), act: crate::rollout::Act::Rollback };
+    bench.sidecar.handle(Input::Command(command, answer), Millis(1000));
+    assert_eq!(answered.recv().unwrap(), Ok(true), "answered once it is on the disk");
+    assert_eq!(bench.weight(), Weight::ZERO);
+}
+
+#[test]
+fn addresses_come_and_go_without_touching_the_split() {
+    let mut bench = bench();
+    let snapshot = bench.published.load();
+    let origin = snapshot.services[0].origins[1].clone();
+    assert!(snapshot.endpoints(crate::traffic::ServiceId(0), Environment::Green).is_empty());
+    let generation = snapshot.generation;
+    bench.sidecar.handle(Input::Resolved { origin, endpoints: Arc::from([]) }, Millis(1));
+    assert_eq!((bench.published.load().generation, bench.weight()), (generation, Weight::from_percent(10.0).unwrap()));
+}
