@@ -67,7 +67,9 @@ fn histogram(labels: Vec<LabelPair>, seen: &Latencies) -> Metric {
     let mut buckets = Vec::new();
     for (at, here) in seen.buckets.iter().enumerate() {
         count += here;
-        if at % 8 == 7 && let Some(upper) = upper_micros(at) {
+        if at % 8 == 7
+            && let Some(upper) = upper_micros(at)
+        {
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(upper as f64 / 1e6);
             bucket.set_cumulative_count(count);
@@ -84,11 +86,25 @@ fn histogram(labels: Vec<LabelPair>, seen: &Latencies) -> Metric {
 }
 
 fn of_routes(counters: &Counters) -> Vec<MetricFamily> {
-    let mut requests = family("requests_total", "Requests sent to an environment, by class of answer; a rescued request counts on both sides.", MetricType::COUNTER);
-    let mut failures = family("failures_total", "Requests that failed at an environment, by cause.", MetricType::COUNTER);
-    let mut rescued = family("rescued_total", "Failed candidate requests that were served again by active.", MetricType::COUNTER);
-    let mut upstream = family("upstream_duration_seconds", "From dispatch to the answer's head, of answers that did not fail.", MetricType::HISTOGRAM);
-    let mut request = family("request_duration_seconds", "From a request's head to the end of its answer, by the environment that answered.", MetricType::HISTOGRAM);
+    let mut requests = family(
+        "requests_total",
+        "Requests sent to an environment, by class of answer; a rescued request counts on both sides.",
+        MetricType::COUNTER,
+    );
+    let mut failures =
+        family("failures_total", "Requests that failed at an environment, by cause.", MetricType::COUNTER);
+    let mut rescued =
+        family("rescued_total", "Failed candidate requests that were served again by active.", MetricType::COUNTER);
+    let mut upstream = family(
+        "upstream_duration_seconds",
+        "From dispatch to the answer's head, of answers that did not fail.",
+        MetricType::HISTOGRAM,
+    );
+    let mut request = family(
+        "request_duration_seconds",
+        "From a request's head to the end of its answer, by the environment that answered.",
+        MetricType::HISTOGRAM,
+    );
     for ((service, route), counters) in counters.routes() {
         for side in Environment::BOTH {
             let Some(seen) = counters.seen(side) else { continue };
@@ -117,7 +133,8 @@ fn of_services(counters: &Counters, snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut weight = family("weight_ratio", "The environment's share as set, 0 to 1.", MetricType::GAUGE);
     let mut active = family("active", "1 for the environment that serves by default.", MetricType::GAUGE);
     let mut endpoints = family("endpoints", "Addresses that the environment's origin resolves to.", MetricType::GAUGE);
-    let mut rollbacks = family("rollbacks_total", "Rollbacks, by the trigger that asked for them.", MetricType::COUNTER);
+    let mut rollbacks =
+        family("rollbacks_total", "Rollbacks, by the trigger that asked for them.", MetricType::COUNTER);
     for (id, rules, split) in snapshot.table.services() {
         let candidate = if split.stopped { 0.0 } else { split.weight.ratio() };
         for side in Environment::BOTH {
@@ -144,7 +161,8 @@ fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
     };
     let total = |name: &str, help: &str, value: u64| single(name, help, MetricType::COUNTER, counter(vec![], value));
     let number = |name: &str, help: &str, value: f64| single(name, help, MetricType::GAUGE, gauge(vec![], value));
-    let mut refused = family("refused_total", "Requests answered without asking an origin, by reason.", MetricType::COUNTER);
+    let mut refused =
+        family("refused_total", "Requests answered without asking an origin, by reason.", MetricType::COUNTER);
     for (reason, value) in [
         ("unknown_host", &process.refused_unknown_host),
         ("bad_host", &process.refused_bad_host),
@@ -166,9 +184,21 @@ fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
         number("connections", "Client connections that are open.", open as f64),
         total("connections_total", "Client connections ever accepted.", opened),
         total("sidecar_rounds_total", "Rounds of the sidecar.", read(&process.sidecar_ticks)),
-        total("sidecar_panics_total", "Panics of the sidecar; after one the weights are frozen.", read(&process.sidecar_panics)),
-        number("sidecar_tick_seconds", "Time spent in all rounds of the sidecar.", read(&process.sidecar_tick_micros) as f64 / 1e6),
-        number("sidecar_age_seconds", "Since the sidecar's last round.", clock::now().0.saturating_sub(read(&process.sidecar_seen)) as f64 / 1e3),
+        total(
+            "sidecar_panics_total",
+            "Panics of the sidecar; after one the weights are frozen.",
+            read(&process.sidecar_panics),
+        ),
+        number(
+            "sidecar_tick_seconds",
+            "Time spent in all rounds of the sidecar.",
+            read(&process.sidecar_tick_micros) as f64 / 1e6,
+        ),
+        number(
+            "sidecar_age_seconds",
+            "Since the sidecar's last round.",
+            clock::now().0.saturating_sub(read(&process.sidecar_seen)) as f64 / 1e3,
+        ),
         total("journal_errors_total", "Times that the disk did not take the journal.", read(&process.journal_errors)),
         total("journal_dropped_total", "Entries that were lost for good.", read(&process.journal_dropped)),
         number("journal_waiting", "Entries that wait for the disk.", read(&process.journal_waiting) as f64),

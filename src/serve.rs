@@ -16,8 +16,8 @@ use crate::config::{self, Routing, Settings};
 use crate::counters::{Counters, Shard, count, raise};
 use crate::journal::Journal;
 use crate::origin::Resolver;
-use crate::proxy::listen::{End, bind, start_worker};
 use crate::proxy::Proxy;
+use crate::proxy::listen::{End, bind, start_worker};
 use crate::sidecar::{Handle, Load, Sidecar};
 use crate::snapshot::{Published, Publisher};
 use crate::time::Millis;
@@ -61,7 +61,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
 
     // Look-ups and the admin: nothing that a request waits for.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
     let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
     let load = runtime.block_on(resolve(&resolver, routing));
     sidecar.load(load, crate::clock::now());
@@ -71,7 +72,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
 
     let admin = listen_for_admin(&runtime, admin_socket, &counters, &published)?;
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
+    let reloader =
+        Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
     runtime.spawn(reloader.run(Watch::from(look), reloads));
 
     let (end, ending) = watch::channel(End::NotYet);

@@ -111,12 +111,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// The truth before any file is read: it serves nobody.
     pub fn empty() -> Snapshot {
-        Snapshot {
-            generation: 0,
-            table: Table::compile(Vec::new()),
-            services: Arc::from([]),
-            endpoints: Arc::from([]),
-        }
+        Snapshot { generation: 0, table: Table::compile(Vec::new()), services: Arc::from([]), endpoints: Arc::from([]) }
     }
 
     #[inline]

@@ -95,7 +95,14 @@ mod tests {
 
     #[test]
     fn durations_read_as_people_write_them() {
-        for (text, ms) in [("250ms", 250), ("30s", 30_000), ("2m", 120_000), ("1h30m", 5_400_000), ("7d", 604_800_000), ("1m 5s", 65_000)] {
+        for (text, ms) in [
+            ("250ms", 250),
+            ("30s", 30_000),
+            ("2m", 120_000),
+            ("1h30m", 5_400_000),
+            ("7d", 604_800_000),
+            ("1m 5s", 65_000),
+        ] {
             assert_eq!(Millis::parse(text), Ok(Millis(ms)), "{text}");
         }
         for text in ["", "30", "s", "1.5s", "-3s", "3 parsecs", "99999999999999999999s", "400d"] {
@@ -105,7 +112,9 @@ mod tests {
 
     #[test]
     fn durations_print_in_their_own_unit() {
-        for (ms, text) in [(0, "0s"), (250, "250ms"), (1500, "1.5s"), (30_000, "30s"), (125_000, "2m5s"), (5_400_000, "1h30m")] {
+        for (ms, text) in
+            [(0, "0s"), (250, "250ms"), (1500, "1.5s"), (30_000, "30s"), (125_000, "2m5s"), (5_400_000, "1h30m")]
+        {
             assert_eq!(Millis(ms).to_string(), text);
         }
     }

@@ -151,7 +151,8 @@ fn in_plain_words(message: &str, path: &[String]) -> (String, Option<String>) {
     if let Some(rest) = message.strip_prefix("invalid type: ") {
         let rest = rest.replace("floating point ", "number ").replace("sequence", "a list").replace("map", "a table");
         let rest = rest.replace("struct ", "the table of a ").replace("File", "");
-        let what = path.last().filter(|name| name.parse::<usize>().is_err()).map_or(String::new(), |key| format!("`{key}`: "));
+        let what =
+            path.last().filter(|name| name.parse::<usize>().is_err()).map_or(String::new(), |key| format!("`{key}`: "));
         return match rest.split_once(", expected ") {
             Some((found, wanted)) => (format!("{what}found {found}, expected {}", article(wanted)), None),
             None => (format!("{what}{rest}"), None),

@@ -95,7 +95,8 @@ pub fn judge(policy: &Policy, sight: &Sight) -> Judgement {
 
 /// The sentence that a rollback is announced with.
 pub fn sentence(policy: &Policy, sight: &Sight, reason: &Reason, active: &str, candidate: &str) -> String {
-    let (Some(trigger), Some(reading)) = (policy.triggers.get(reason.trigger), sight.readings.get(reason.trigger)) else {
+    let (Some(trigger), Some(reading)) = (policy.triggers.get(reason.trigger), sight.readings.get(reason.trigger))
+    else {
         return reason.name.clone();
     };
     let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));

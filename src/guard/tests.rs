@@ -37,7 +37,10 @@ fn a_dead_candidate_is_unhealthy_at_once() {
 #[test]
 fn a_raised_error_rate_must_last() {
     assert_eq!(verdict(failing(900, 0), failing(100, 6), Millis::seconds(119)), Verdict::Healthy);
-    assert_eq!(rolled_back_by(&verdict(failing(900, 0), failing(100, 6), Millis::seconds(120))), Some("high error rate"));
+    assert_eq!(
+        rolled_back_by(&verdict(failing(900, 0), failing(100, 6), Millis::seconds(120))),
+        Some("high error rate")
+    );
 }
 
 #[test]
@@ -81,7 +84,8 @@ fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
 #[test]
 fn a_missing_share_of_the_traffic_is_a_drop() {
     let drop = Trigger::defaults().into_iter().find(|t| t.name == "half the traffic is gone").unwrap();
-    let reading = |answers| Reading { active: failing(1000, 0), candidate: failing(answers, 0), share: 0.1, held: LONG };
+    let reading =
+        |answers| Reading { active: failing(1000, 0), candidate: failing(answers, 0), share: 0.1, held: LONG };
     assert!(matches!(drop.level(&reading(30)), Level::Fired(_)));
     assert_eq!(drop.level(&reading(100)), Level::Within);
 }

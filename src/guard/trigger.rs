@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::window::{Sample, Window};
 use crate::guard::window::Totals;
+use crate::guard::window::{Sample, Window};
 use crate::time::Millis;
 
 /// What a trigger measures, on the candidate.

@@ -122,7 +122,8 @@ impl Store {
         let mut hash = self.last_hash.clone();
         {
             let mut insert = transaction.prepare_cached("INSERT INTO journal (id, body, hash) VALUES (?1, ?2, ?3)")?;
-            let mut state = transaction.prepare_cached("INSERT OR REPLACE INTO state (service, body) VALUES (?1, ?2)")?;
+            let mut state =
+                transaction.prepare_cached("INSERT OR REPLACE INTO state (service, body) VALUES (?1, ?2)")?;
             for entry in entries {
                 let body = serde_json::to_string(entry)?;
                 hash = chained(&hash, &body).to_vec();

@@ -77,9 +77,9 @@ fn a_corrupt_file_is_set_aside_and_a_new_one_begun() {
     journal.append(entry(1, 1.0));
     assert!(journal.sync(std::time::Duration::from_secs(5)));
     assert_eq!(crate::counters::read(&counters.process.journal_errors), 1);
-    let kept = std::fs::read_dir(dir.path()).unwrap().filter(|file| {
-        file.as_ref().unwrap().file_name().to_string_lossy().contains("corrupt-")
-    });
+    let kept = std::fs::read_dir(dir.path())
+        .unwrap()
+        .filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().contains("corrupt-"));
     assert_eq!(kept.count(), 1);
 }
 

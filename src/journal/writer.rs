@@ -54,8 +54,14 @@ impl Journal {
     pub fn start(path: &Path, counters: Arc<Counters>) -> (Journal, Restored) {
         let (store, restored) = open_or_set_aside(path, &counters);
         let (queue, notes) = sync_channel(QUEUE);
-        let writer =
-            Writer { path: path.to_owned(), store, kept: VecDeque::new(), ahead: 0, counters: counters.clone(), failing: false };
+        let writer = Writer {
+            path: path.to_owned(),
+            store,
+            kept: VecDeque::new(),
+            ahead: 0,
+            counters: counters.clone(),
+            failing: false,
+        };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&notes)).ok();
         if thread.is_none() {
             count(&counters.process.journal_errors);
@@ -67,7 +73,8 @@ impl Journal {
     /// Hands an entry over without waiting.
     pub fn append(&self, entry: Entry) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Note::Entry(Box::new(entry))) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Note::Entry(Box::new(entry)))
+        {
             count(&self.counters.process.journal_dropped);
             tracing::error!("the journal's queue is full: an entry is lost");
         }

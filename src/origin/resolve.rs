@@ -139,7 +139,8 @@ impl Resolver {
             }
             Err(error) => {
                 self.failed(host, &error);
-                let found = names.entry(host.to_owned()).or_insert(Found { addresses: BTreeSet::new(), until: Instant::now() });
+                let found =
+                    names.entry(host.to_owned()).or_insert(Found { addresses: BTreeSet::new(), until: Instant::now() });
                 found.until = Instant::now() + AGAIN;
             }
         }

@@ -151,7 +151,8 @@ impl Attempt {
     pub fn may_rescue(&self, request: &RequestHeader, unsent: bool, body_kept: bool, answered: bool) -> bool {
         let Some(serving) = self.serving() else { return false };
         let (active, service) = (self.active(), self.decision.service);
-        if !serving.rescue || self.rescued || self.side == active || self.snapshot.endpoints(service, active).is_empty() {
+        if !serving.rescue || self.rescued || self.side == active || self.snapshot.endpoints(service, active).is_empty()
+        {
             return false;
         }
         let fallen = Fallen {

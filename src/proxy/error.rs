@@ -19,9 +19,12 @@ pub fn blame(error: &Error) -> Blame {
     use ErrorType as T;
     let failure = match error.etype() {
         T::ConnectTimedout | T::TLSHandshakeTimedout | T::ReadTimedout | T::WriteTimedout => Failure::Timeout,
-        T::ConnectRefused | T::ConnectNoRoute | T::ConnectError | T::BindError | T::SocketError | T::ConnectProxyFailure => {
-            Failure::Connect
-        }
+        T::ConnectRefused
+        | T::ConnectNoRoute
+        | T::ConnectError
+        | T::BindError
+        | T::SocketError
+        | T::ConnectProxyFailure => Failure::Connect,
         T::TLSHandshakeFailure | T::InvalidCert | T::HandshakeError | T::TLSWantX509Lookup => Failure::Tls,
         _ => Failure::Reset,
     };

@@ -54,7 +54,12 @@ pub struct Arrival<'a> {
 
 /// Turns the client's head into the origin's: its Host, its base path, and X-Forwarded-* from us, or from a proxy that
 /// we trust with us added.
-pub fn to_origin(request: &mut RequestHeader, endpoint: &Endpoint, arrival: Arrival<'_>, strip: Option<&Rule>) -> Result<()> {
+pub fn to_origin(
+    request: &mut RequestHeader,
+    endpoint: &Endpoint,
+    arrival: Arrival<'_>,
+    strip: Option<&Rule>,
+) -> Result<()> {
     if !endpoint.base_path.is_empty() {
         let path = request.raw_path();
         let mut joined = Vec::with_capacity(endpoint.base_path.len() + path.len());

@@ -60,7 +60,13 @@ pub struct Ctx {
 }
 
 impl Proxy {
-    pub fn new(shard: Shard, published: Published, counters: Arc<Counters>, sidecar: Handle, trusted: Arc<[IpNet]>) -> Proxy {
+    pub fn new(
+        shard: Shard,
+        published: Published,
+        counters: Arc<Counters>,
+        sidecar: Handle,
+        trusted: Arc<[IpNet]>,
+    ) -> Proxy {
         use std::hash::{BuildHasher, Hasher};
         let key_seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
         Proxy { shard, published, counters, sidecar, trusted, key_seed, keys: Turns::new(shard.0 + 1) }
@@ -173,7 +179,12 @@ impl ProxyHttp for Proxy {
         e
     }
 
-    async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         attempt.sent_at = clock::micros();
         let peer = peer_of(session);
@@ -187,7 +198,12 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         if response.status.is_informational() {
             return Ok(());
@@ -270,7 +286,13 @@ impl ProxyHttp for Proxy {
     }
 
     // Counted instead: a line a failing request is a flood just when an origin is down.
-    fn suppress_proxy_warn_log(&self, _session: &Session, _ctx: &Ctx, _e: &Error, _context: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Ctx,
+        _e: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
         true
     }
 

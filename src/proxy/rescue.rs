@@ -19,7 +19,8 @@ pub struct Fallen<'a> {
 
 /// Safe methods (RFC 9110 9.2.1), or any that the client itself has made harmless to repeat, or any that never left.
 pub fn is_safe(fallen: Fallen<'_>) -> bool {
-    let repeatable = matches!(*fallen.method, Method::GET | Method::HEAD | Method::OPTIONS) || fallen.has_idempotency_key;
+    let repeatable =
+        matches!(*fallen.method, Method::GET | Method::HEAD | Method::OPTIONS) || fallen.has_idempotency_key;
     !fallen.answered && fallen.body_kept && (fallen.unsent || repeatable) && fallen.elapsed < fallen.deadline
 }
 
@@ -41,8 +42,14 @@ mod tests {
         };
         let post = Fallen { method: &Method::POST, ..get };
         assert!(is_safe(get));
-        assert!(is_safe(Fallen { method: &Method::OPTIONS, ..get }) && is_safe(Fallen { method: &Method::HEAD, ..get }));
-        assert!(!is_safe(post) && !is_safe(Fallen { method: &Method::PUT, ..get }) && !is_safe(Fallen { method: &Method::DELETE, ..get }));
+        assert!(
+            is_safe(Fallen { method: &Method::OPTIONS, ..get }) && is_safe(Fallen { method: &Method::HEAD, ..get })
+        );
+        assert!(
+            !is_safe(post)
+                && !is_safe(Fallen { method: &Method::PUT, ..get })
+                && !is_safe(Fallen { method: &Method::DELETE, ..get })
+        );
         assert!(is_safe(Fallen { has_idempotency_key: true, ..post }));
         assert!(is_safe(Fallen { unsent: true, ..post }), "a connection that was never made");
         assert!(!is_safe(Fallen { answered: true, ..get }), "a byte has gone to the client");

@@ -130,7 +130,10 @@ impl State {
             durable.active = ask.active;
             durable.epoch += 1;
             service.watch = None;
-            return (Kind::Swap, format!("active = \"{}\", weight = {} in the routing file{lifted}", ask.active, ask.weight));
+            return (
+                Kind::Swap,
+                format!("active = \"{}\", weight = {} in the routing file{lifted}", ask.active, ask.weight),
+            );
         }
         (Kind::Shift, format!("weight = {} in the routing file{lifted}", ask.weight))
     }
@@ -180,7 +183,8 @@ impl State {
         let (kind, level, why) = match trigger {
             None => (Kind::SharedFate, Level::Critical, format!("both sides fail{place}: holding, no rollback")),
             Some(trigger) => {
-                let value = judgement.fired.iter().find(|(at, _)| News::Fired(*at) == news).map_or(0.0, |(_, value)| *value);
+                let value =
+                    judgement.fired.iter().find(|(at, _)| News::Fired(*at) == news).map_or(0.0, |(_, value)| *value);
                 let (kind, level) = match trigger.action {
                     Action::Warn => (Kind::Warning, Level::Warning),
                     Action::Pause | Action::Rollback => (Kind::Pause, Level::Critical),

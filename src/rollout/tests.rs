@@ -126,7 +126,10 @@ fn commands_outweigh_the_file_and_the_stop_outweighs_commands() {
     assert_eq!(state.split("shop").unwrap().weight, percent(30.0), "the file did not change");
     state.apply(command(Act::Stop), Millis(3)).unwrap();
     assert!(state.split("shop").unwrap().stopped);
-    assert_eq!(state.apply(command(Act::Shift(percent(1.0))), Millis(4)).unwrap_err(), Refused::Stopped { service: "shop".into() });
+    assert_eq!(
+        state.apply(command(Act::Shift(percent(1.0))), Millis(4)).unwrap_err(),
+        Refused::Stopped { service: "shop".into() }
+    );
     state.apply(command(Act::Clear), Millis(5)).unwrap();
     let split = state.split("shop").unwrap();
     assert_eq!((split.stopped, split.weight), (false, Weight::ZERO));
@@ -153,7 +156,8 @@ fn a_bad_route_is_found_in_a_healthy_service_and_named() {
     let mut state = started(10.0);
     let mut effects = Vec::new();
     for tick in 0..=20_u64 {
-        let totals = |answers, failed| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
+        let totals =
+            |answers, failed| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
         let routes = vec![
             [totals(tick * 9000, 0), totals(tick * 1000, 0)],
             [totals(tick * 90, 0), totals(tick * 10, tick * 10)],

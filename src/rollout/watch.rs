@@ -96,7 +96,12 @@ impl Scope {
         let readings = seen.policy.triggers.iter().zip(&mut self.held).map(|(trigger, held)| {
             // A route's share is not the service's where rules and stickiness choose: only the whole service is held to it.
             if trigger.metric == Metric::ThroughputDrop && self.route.is_some() {
-                return Reading { active: Default::default(), candidate: Default::default(), share: 0.0, held: Millis::ZERO };
+                return Reading {
+                    active: Default::default(),
+                    candidate: Default::default(),
+                    share: 0.0,
+                    held: Millis::ZERO,
+                };
             }
             let [active, candidate] = trigger.sample([active, candidate], sides, now);
             let mut reading = Reading { active, candidate, share, held: *held };

@@ -18,7 +18,10 @@ pub enum Input {
     /// A routing file that passed its check; answered when it is published.
     Load(Box<Load>, SyncSender<()>),
     /// The addresses of an origin have changed.
-    Resolved { origin: Arc<Origin>, endpoints: Endpoints },
+    Resolved {
+        origin: Arc<Origin>,
+        endpoints: Endpoints,
+    },
     Command(Command, SyncSender<Answer>),
     /// A request failed.
     Wake,

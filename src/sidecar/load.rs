@@ -101,7 +101,8 @@ impl Placed {
 
     fn place_endpoints(&mut self) {
         let of = |origin: &Arc<Origin>| self.resolved.get(origin).cloned().unwrap_or_else(|| Arc::from([]));
-        self.endpoints = self.services.iter().map(|serving| [of(&serving.origins[0]), of(&serving.origins[1])]).collect();
+        self.endpoints =
+            self.services.iter().map(|serving| [of(&serving.origins[0]), of(&serving.origins[1])]).collect();
     }
 
     pub fn table(&self, split_of: impl Fn(&str) -> Split) -> Table {

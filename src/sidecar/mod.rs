@@ -109,7 +109,9 @@ impl Sidecar {
         if catch_unwind(AssertUnwindSafe(|| round(self))).is_err() {
             count(&self.counters.process.sidecar_panics);
             self.frozen = true;
-            tracing::error!("the sidecar panicked: weights are frozen, and nothing rolls back by itself until a restart");
+            tracing::error!(
+                "the sidecar panicked: weights are frozen, and nothing rolls back by itself until a restart"
+            );
         }
         let process = &self.counters.process;
         add(&process.sidecar_tick_micros, clock::micros() - started);

@@ -89,8 +89,12 @@ fn a_panic_freezes_the_weights_and_leaves_people_in_command() {
     }
     assert_eq!(bench.weight(), Weight::from_percent(10.0).unwrap(), "frozen");
     let (answer, answered) = sync_channel(1);
-    let command =
-        Command { service: "shop".into(), who: "ann".into(), why: "it burns".into(), act: crate::rollout::Act::Rollback };
+    let command = Command {
+        service: "shop".into(),
+        who: "ann".into(),
+        why: "it burns".into(),
+        act: crate::rollout::Act::Rollback,
+    };
     bench.sidecar.handle(Input::Command(command, answer), Millis(1000));
     assert_eq!(answered.recv().unwrap(), Ok(true), "answered once it is on the disk");
     assert_eq!(bench.weight(), Weight::ZERO);

@@ -23,7 +23,9 @@ impl HostPattern {
     pub fn parse(text: &str) -> Result<HostPattern, String> {
         let text = text.to_ascii_lowercase();
         if text == "*" {
-            return Err("`*` is not a host: leave `hosts` out to catch every host that no other service names".to_owned());
+            return Err(
+                "`*` is not a host: leave `hosts` out to catch every host that no other service names".to_owned()
+            );
         }
         let (under, name) = text.strip_prefix("*.").map_or((false, text.as_str()), |rest| (true, rest));
         let name = name.strip_suffix('.').unwrap_or(name);
@@ -63,19 +65,21 @@ impl fmt::Display for HostPattern {
 /// # Errors
 /// [`Refusal::BadHost`] for two Host lines or a value that is no host.
 pub fn of_request(parts: &Parts) -> Result<Option<Cow<'_, str>>, Refusal> {
-    as_sent(parts)?.map(|sent| {
-        let host = without_port(sent).ok_or(Refusal::BadHost)?;
-        let host = host.strip_suffix('.').unwrap_or(host);
-        if !is_host(host.as_bytes()) {
-            return Err(Refusal::BadHost);
-        }
-        // Almost every client sends lower case; the copy is for those who do not.
-        Ok(if host.bytes().any(|b| b.is_ascii_uppercase()) {
-            Cow::Owned(host.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(host)
+    as_sent(parts)?
+        .map(|sent| {
+            let host = without_port(sent).ok_or(Refusal::BadHost)?;
+            let host = host.strip_suffix('.').unwrap_or(host);
+            if !is_host(host.as_bytes()) {
+                return Err(Refusal::BadHost);
+            }
+            // Almost every client sends lower case; the copy is for those who do not.
+            Ok(if host.bytes().any(|b| b.is_ascii_uppercase()) {
+                Cow::Owned(host.to_ascii_lowercase())
+            } else {
+                Cow::Borrowed(host)
+            })
         })
-    }).transpose()
+        .transpose()
 }
 
 /// The request's authority as the client sent it, port included.
@@ -107,7 +111,9 @@ fn without_port(authority: &str) -> Option<&str> {
     match port.strip_prefix(':') {
         None if port.is_empty() => Some(host),
         None => None,
-        Some(digits) if digits.is_empty() || digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok() => {
+        Some(digits)
+            if digits.is_empty() || digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok() =>
+        {
             Some(host)
         }
         Some(_) => None,
@@ -170,7 +176,9 @@ mod tests {
     fn a_wildcard_wants_at_least_one_label() {
         let pattern = HostPattern::parse("*.Example.com").unwrap();
         assert!(pattern.matches("a.example.com") && pattern.matches("a.b.example.com"));
-        assert!(!pattern.matches("example.com") && !pattern.matches("notexample.com") && !pattern.matches(".example.com"));
+        assert!(
+            !pattern.matches("example.com") && !pattern.matches("notexample.com") && !pattern.matches(".example.com")
+        );
         for text in ["*", "", "a.*.com", "shop.example.com:80", "http://a", "*."] {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }

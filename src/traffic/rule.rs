@@ -38,9 +38,18 @@ pub enum Answer {
 
 #[derive(Clone, Debug)]
 pub enum Condition {
-    Header { name: HeaderName, test: Test },
-    Cookie { name: String, test: Test },
-    Query { name: String, test: Test },
+    Header {
+        name: HeaderName,
+        test: Test,
+    },
+    Cookie {
+        name: String,
+        test: Test,
+    },
+    Query {
+        name: String,
+        test: Test,
+    },
     Path(PathTest),
     Method(Vec<Method>),
     Host(Vec<HostPattern>),

@@ -113,7 +113,11 @@ impl Table {
     }
 
     pub fn services(&self) -> impl Iterator<Item = (ServiceId, &ServiceRules, &Split)> {
-        self.services.iter().zip(&self.splits).enumerate().map(|(at, (rules, split))| (ServiceId(at as u32), rules, split))
+        self.services
+            .iter()
+            .zip(&self.splits)
+            .enumerate()
+            .map(|(at, (rules, split))| (ServiceId(at as u32), rules, split))
     }
 
     /// The same rules with other splits, in the order of the services.

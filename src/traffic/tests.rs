@@ -85,7 +85,8 @@ fn overrides_reach_the_candidate_at_weight_0_and_are_not_judged() {
     let mut shop = service("shop", &[]);
     let testers = rule("testers", vec![header_is("x-canary", "always")], Answer::Candidate);
     shop.rules = vec![Rule { overrides: true, ..testers.clone() }];
-    let asked = |split| get("/").with("host", "x").with("x-canary", "always").of(&Table::compile(vec![(shop.clone(), split)]));
+    let asked =
+        |split| get("/").with("host", "x").with("x-canary", "always").of(&Table::compile(vec![(shop.clone(), split)]));
 
     let decision = asked(at_weight(0.0));
     assert_eq!((decision.environment, decision.judged, decision.why), (Environment::Green, false, Why::Override(0)));
@@ -94,7 +95,11 @@ fn overrides_reach_the_candidate_at_weight_0_and_are_not_judged() {
     assert_eq!((stopped.environment, stopped.why), (Environment::Blue, Why::Stopped), "the emergency stop comes first");
 
     let down = asked(Split { up: [true, false], ..at_weight(0.0) });
-    assert_eq!((down.environment, down.why), (Environment::Blue, Why::Failover), "a candidate that is down takes nobody");
+    assert_eq!(
+        (down.environment, down.why),
+        (Environment::Blue, Why::Failover),
+        "a candidate that is down takes nobody"
+    );
 }
 
 #[test]
@@ -129,7 +134,11 @@ fn every_kind_of_condition_matches_what_it_says() {
     let cookie = |test| Condition::Cookie { name: "c".into(), test };
     let query = |test| Condition::Query { name: "q".into(), test };
     let yes = || {
-        get("/api/a%2fb?q=1&q=2&e=").with("host", "x.test").with("x-v", "one").with("x-v", "two,three").with("cookie", "a=b; c=\"d\"; c=e")
+        get("/api/a%2fb?q=1&q=2&e=")
+            .with("host", "x.test")
+            .with("x-v", "one")
+            .with("x-v", "two,three")
+            .with("cookie", "a=b; c=\"d\"; c=e")
     };
     let net = |text: &str| vec![text.parse().unwrap()];
     for (condition, holds) in [
@@ -175,7 +184,8 @@ fn every_kind_of_condition_matches_what_it_says() {
 #[test]
 fn a_mapped_address_is_the_address_that_it_maps() {
     let mut shop = service("shop", &[]);
-    shop.rules = vec![rule("r", vec![Condition::ClientAddress(vec!["192.0.2.0/24".parse().unwrap()])], Answer::Candidate)];
+    shop.rules =
+        vec![rule("r", vec![Condition::ClientAddress(vec!["192.0.2.0/24".parse().unwrap()])], Answer::Candidate)];
     let table = Table::compile(vec![(shop, at_weight(1.0))]);
     assert_eq!(get("/").with("host", "x").from(&table, "::ffff:192.0.2.7", 5).unwrap().why, Why::Rule(0));
 }

@@ -47,7 +47,11 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
     }
     if let (Some(at), false) = (&admin.listen, settings.admin.ip().is_loopback()) {
         let hint = "listen on 127.0.0.1 and let something with TLS and passwords stand in front".to_owned();
-        source.problem(at.span.clone(), "the admin listener has no TLS and no tokens: only loopback is safe", Some(hint));
+        source.problem(
+            at.span.clone(),
+            "the admin listener has no TLS and no tokens: only loopback is safe",
+            Some(hint),
+        );
     }
     settings
 }
@@ -57,7 +61,11 @@ fn listeners(source: &mut Source, proxy: &ProxyFile) -> Vec<SocketAddr> {
         return vec![SocketAddr::new(IpAddr::from([0, 0, 0, 0]), 8080)];
     };
     if typed.is_empty() {
-        source.problem(span.clone(), "a proxy that listens nowhere serves nobody", Some("write [\"0.0.0.0:8080\"]".to_owned()));
+        source.problem(
+            span.clone(),
+            "a proxy that listens nowhere serves nobody",
+            Some("write [\"0.0.0.0:8080\"]".to_owned()),
+        );
     }
     let mut all: Vec<SocketAddr> = Vec::new();
     for at in typed {

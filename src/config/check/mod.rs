@@ -37,7 +37,8 @@ pub fn routing(sources: &mut [Source], files: &[RoutingFile]) -> Routing {
             for (pattern, span) in patterns {
                 let pattern = pattern.strip_suffix('.').unwrap_or(&pattern).to_owned();
                 if let Some(other) = hosts.insert(pattern.clone(), name.clone()) {
-                    let twice = if other == *name { "named twice".to_owned() } else { format!("served by `{other}` too") };
+                    let twice =
+                        if other == *name { "named twice".to_owned() } else { format!("served by `{other}` too") };
                     let hint = "a host belongs to one service; name the hosts of all but one".to_owned();
                     source.problem(span, format!("{pattern} is {twice}"), Some(hint));
                 }

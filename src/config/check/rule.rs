@@ -32,7 +32,8 @@ pub fn check(source: &mut Source, typed: &At<RuleFile>, routes: &Routes, place: 
     conditions.extend(file.path.as_ref().and_then(|at| path(source, at)).map(Condition::Path));
     conditions.extend(file.method.as_ref().map(|list| Condition::Method(methods(source, list))));
     conditions.extend(file.host.as_ref().map(|list| Condition::Host(hosts(source, list))));
-    conditions.extend(file.client_address.as_ref().map(|list| Condition::ClientAddress(networks(source, list.0.iter()))));
+    conditions
+        .extend(file.client_address.as_ref().map(|list| Condition::ClientAddress(networks(source, list.0.iter()))));
     conditions.extend(file.route.as_ref().map(|list| Condition::Route(route_names(source, list, routes))));
     let answer = answer(source, typed);
 
@@ -74,7 +75,11 @@ fn answer(source: &mut Source, typed: &At<RuleFile>) -> Option<Answer> {
 fn named<'t>(source: &mut Source, value: &'t At<ValueFile>) -> Option<&'t At<String>> {
     let name = value.value.name.as_ref().filter(|name| !name.value.is_empty());
     if name.is_none() {
-        source.problem(value.span.clone(), "the condition has no name", Some("write { name = \"x-canary\", equals = \"always\" }".to_owned()));
+        source.problem(
+            value.span.clone(),
+            "the condition has no name",
+            Some("write { name = \"x-canary\", equals = \"always\" }".to_owned()),
+        );
     }
     name
 }
@@ -131,7 +136,11 @@ fn regex(source: &mut Source, typed: &At<String>) -> Option<regex::bytes::Regex>
 fn header(source: &mut Source, name: &At<String>, test: Test) -> Option<Condition> {
     if name.value.contains('_') {
         let hint = Some(format!("did you mean `{}`?", name.value.replace('_', "-")));
-        source.problem(name.span.clone(), format!("`{}`: header names with `_` are not forwarded safely", name.value), hint);
+        source.problem(
+            name.span.clone(),
+            format!("`{}`: header names with `_` are not forwarded safely", name.value),
+            hint,
+        );
         return None;
     }
     match HeaderName::from_bytes(name.value.to_ascii_lowercase().as_bytes()) {
@@ -157,7 +166,8 @@ fn query(_: &mut Source, name: &At<String>, test: Test) -> Option<Condition> {
 
 fn path(source: &mut Source, typed: &At<PathFile>) -> Option<PathTest> {
     let PathFile { glob, exact, prefix, regex: pattern_typed } = &typed.value;
-    let given = [exact.is_some(), prefix.is_some(), pattern_typed.is_some(), glob.is_some()].iter().filter(|g| **g).count();
+    let given =
+        [exact.is_some(), prefix.is_some(), pattern_typed.is_some(), glob.is_some()].iter().filter(|g| **g).count();
     if given != 1 {
         let hint = "write \"/api/*\", or a table with one of `exact`, `prefix`, `regex`".to_owned();
         source.problem(typed.span.clone(), "a path condition has one operator", Some(hint));
@@ -194,11 +204,7 @@ fn methods(source: &mut Source, typed: &Some1<String>) -> Vec<Method> {
     methods
 }
 
-fn route_names(
-    source: &mut Source,
-    typed: &Some1<String>,
-    routes: &Routes,
-) -> Vec<Option<crate::traffic::RouteRef>> {
+fn route_names(source: &mut Source, typed: &Some1<String>, routes: &Routes) -> Vec<Option<crate::traffic::RouteRef>> {
     let mut found = Vec::new();
     for At { value, span } in &typed.0 {
         match routes.by_name(value) {

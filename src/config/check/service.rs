@@ -7,7 +7,9 @@ use http::{HeaderName, Uri};
 
 use crate::config::ServiceConfig;
 use crate::config::check::{guard, one_of, positive, rule};
-use crate::config::file::{At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile};
+use crate::config::file::{
+    At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile,
+};
 use crate::config::read::Source;
 use crate::rollout::Ask;
 use crate::snapshot::{Origin, Target, Timeouts};
@@ -32,7 +34,8 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
         let targets = targets(source, name, environment, given, &typed.span)?;
         Some(Arc::new(Origin { targets, timeouts }))
     };
-    let (blue, green) = (origin(Environment::Blue, file.blue.as_ref()), origin(Environment::Green, file.green.as_ref()));
+    let (blue, green) =
+        (origin(Environment::Blue, file.blue.as_ref()), origin(Environment::Green, file.green.as_ref()));
     let (routes, deadlines) = routes(source, &file.route, timeouts.deadline);
     let rules = file.rule.iter().enumerate();
     let rules = rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
@@ -90,7 +93,9 @@ fn sticky(source: &mut Source, typed: &At<StickyFile>) -> Sticky {
     let address = *client_address == Some(true);
     match (none, cookie, header, address) {
         (true, ..) => Sticky::None,
-        (_, Some(at), None, false) if HeaderName::from_bytes(at.value.as_bytes()).is_ok() => Sticky::Cookie(at.value.clone()),
+        (_, Some(at), None, false) if HeaderName::from_bytes(at.value.as_bytes()).is_ok() => {
+            Sticky::Cookie(at.value.clone())
+        }
         (_, Some(at), None, false) => {
             source.problem(at.span.clone(), format!("`{}` is not a cookie name", at.value), None);
             Sticky::None
@@ -134,7 +139,12 @@ fn targets(
     let hint = "write `url = \"https://…\"`";
     let Some(At { value: file, span }) = typed else {
         let message = format!("service `{service}` has no {environment} environment");
-        source.missing(&format!("service.{service}.{environment}"), service_span.clone(), message, &format!("add [service.{service}.{environment}] and {hint}"));
+        source.missing(
+            &format!("service.{service}.{environment}"),
+            service_span.clone(),
+            message,
+            &format!("add [service.{service}.{environment}] and {hint}"),
+        );
         return None;
     };
     let urls: Vec<&At<String>> = match (&file.url, &file.urls) {
@@ -186,7 +196,8 @@ fn target(source: &mut Source, typed: &At<String>) -> Option<Target> {
         (port, _) => port.unwrap_or(default_port),
     };
     let base_path = uri.path().trim_end_matches('/').to_owned();
-    let authority = if port == default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
+    let authority =
+        if port == default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
     Some(Target { tls, host: host.to_ascii_lowercase(), port, authority, base_path })
 }
 
@@ -196,12 +207,21 @@ fn routes(source: &mut Source, typed: &[At<RouteFile>], deadline: Millis) -> (Ro
     for At { value: file, span } in typed {
         let (Some(name), Some(path)) = (&file.name, &file.path) else {
             let what = if file.name.is_none() { "name" } else { "path" };
-            source.missing("", span.clone(), format!("the route has no {what}"), "write name = \"attempts\" and path = \"/api/attempts/*\"");
+            source.missing(
+                "",
+                span.clone(),
+                format!("the route has no {what}"),
+                "write name = \"attempts\" and path = \"/api/attempts/*\"",
+            );
             continue;
         };
         if name.value == DEFAULT_ROUTE || name.value.is_empty() || name.value.len() > 64 {
             let message = format!("a route cannot be called `{}`", name.value);
-            source.problem(name.span.clone(), message, Some("`default` is the route of what no other matches".to_owned()));
+            source.problem(
+                name.span.clone(),
+                message,
+                Some("`default` is the route of what no other matches".to_owned()),
+            );
         }
         for (other_name, other_path) in &named {
             if *other_name == name.value {

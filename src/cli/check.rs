@@ -1,0 +1,60 @@
+//! `cutover check`: everything that is wrong with both files, without touching anything that runs.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::cli::{Exit, Output, log};
+use crate::config::file::{Problem, RoutingFile};
+use crate::config::{self, Refused};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: super::ConfigArg,
+    /// Check this routing file or folder alone.
+    #[arg(long)]
+    routing: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Output,
+    /// Print the JSON Schema of the routing file, for editors.
+    #[arg(long)]
+    schema: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    ok: bool,
+    services: usize,
+    problems: Vec<&'a Problem>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    if args.schema {
+        println!("{}", serde_json::to_string_pretty(&RoutingFile::schema())?);
+        return Ok(Exit::Ok);
+    }
+    let mut refused: Vec<Refused> = Vec::new();
+    let routing = match &args.routing {
+        Some(path) => Some(path.clone()),
+        None => {
+            config::settings(&args.config.config).map_err(|bad| refused.push(bad)).ok().map(|settings| settings.routing)
+        }
+    };
+    let services = routing
+        .and_then(|path| config::routing(&path).map_err(|bad| refused.push(bad)).ok())
+        .map_or(0, |routing| routing.services.len());
+    let problems: Vec<&Problem> = refused.iter().flat_map(Refused::problems).collect();
+    let ok = problems.is_empty();
+    match args.format {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&Report { ok, services, problems })?),
+        Output::Text if ok => println!("ok: {services} service{}", if services == 1 { "" } else { "s" }),
+        Output::Text => {
+            for bad in &refused {
+                println!("{}\n", bad.render(log::colour_on_stdout()));
+            }
+            println!("{} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" });
+        }
+    }
+    Ok(if ok { Exit::Ok } else { Exit::BadConfig })
+}

@@ -1,0 +1,69 @@
+//! Two toy origins. Each says its name; green can be told to break.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+
+/// What an origin knows of itself: asked and written by its own requests, so a plain lock will do.
+#[derive(Debug, Default)]
+struct Facts {
+    broken: bool,
+    requests: u64,
+    last_request: Option<Instant>,
+}
+
+/// An origin that runs.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    name: &'static str,
+    facts: Arc<Mutex<Facts>>,
+}
+
+impl Origin {
+    /// Starts an origin on a free port of this host, within the current runtime.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub async fn start(name: &'static str) -> std::io::Result<(Origin, SocketAddr)> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let origin = Origin { name, facts: Arc::default() };
+        let app = Router::new().fallback(answer).with_state(origin.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Ok((origin, address))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Facts) -> T) -> T {
+        act(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on every answer is a 500.
+    pub fn break_down(&self) {
+        self.with(|facts| facts.broken = true);
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.with(|facts| facts.requests)
+    }
+
+    pub fn last_request(&self) -> Option<Instant> {
+        self.with(|facts| facts.last_request)
+    }
+}
+
+async fn answer(State(origin): State<Origin>) -> impl IntoResponse {
+    let (broken, number) = origin.with(|facts| {
+        facts.requests += 1;
+        facts.last_request = Some(Instant::now());
+        (facts.broken, facts.requests)
+    });
+    // A little work, not the same for all, so that there are percentiles to look at.
+    tokio::time::sleep(Duration::from_millis(2 + number * 7 % 5)).await;
+    let status = if broken { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    (status, origin.name)
+}

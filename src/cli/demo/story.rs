@@ -1,0 +1,196 @@
+//! The story: blue serves, green gets a tenth, green breaks, green is taken back.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::cli::demo::load::{Load, Seen};
+use crate::cli::demo::origins::Origin;
+use crate::cli::demo::view::View;
+use crate::config::Settings;
+use crate::rollout::{Announcement, Kind};
+use crate::serve::{self, Running};
+use crate::time::Millis;
+use crate::traffic::Environment;
+
+/// What happened, as the demo's own clients and origins measured it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// Sent by the clients.
+    pub requests: u64,
+    /// Of these, what the clients did not get a 2xx for.
+    pub failed_seen_by_clients: u64,
+    /// Failed at green and served again by blue.
+    pub rescued: u64,
+    /// From the moment that green broke to the moment that the rollback was announced.
+    pub detection_ms: Option<u64>,
+    /// From the moment that green broke to the last request that green got.
+    pub rollback_ms: Option<u64>,
+    /// Percent.
+    pub weight_before: f64,
+    pub weight_after: f64,
+    pub reason: Option<String>,
+    /// Answers that the clients got from green, before it broke.
+    pub green_before: u64,
+    /// Requests that green got in the last second of the story.
+    pub green_at_the_end: u64,
+}
+
+impl Told {
+    /// The rollback happened, and the clients and origins saw it.
+    pub fn held(&self) -> bool {
+        self.reason.is_some() && self.weight_after == 0.0 && self.green_before > 0 && self.green_at_the_end == 0
+    }
+}
+
+const WEIGHT: f64 = 10.0;
+
+/// Everything on the stage.
+struct Stage {
+    running: Running,
+    load: Load,
+    green: Origin,
+    news: tokio::sync::broadcast::Receiver<Announcement>,
+}
+
+pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
+    let dir = Folder::make()?;
+    // Clients and origins have a runtime of their own: the proxy is measured from outside.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let (_blue, blue_at) = Origin::start("blue").await?;
+        let (green, green_at) = Origin::start("green").await?;
+        let routing = dir.0.join("routing.toml");
+        let write = |weight: f64| write_routing(&routing, &blue_at.to_string(), &green_at.to_string(), weight);
+        write(0.0)?;
+        let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let settings = Settings {
+            routing: routing.clone(),
+            listen: vec![any_port],
+            threads: 0,
+            trusted_proxies: vec![],
+            drain: Millis::seconds(1),
+            admin: any_port,
+            state: dir.0.join("cutover.db"),
+            tick: Millis(100),
+        };
+        // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
+        let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;
+        let proxy = *running.addresses.first().context("the proxy listens nowhere")?;
+        let news = running.sidecar.listen();
+        let load = Load::start(proxy, rate);
+        let mut stage = Stage { running, load, green, news };
+        let told = stage.acts(view, &write).await;
+        let Stage { running, load, .. } = stage;
+        let seen = load.stop().await;
+        tokio::task::spawn_blocking(move || running.stop()).await?;
+        told.map(|told| Told { requests: seen.requests, failed_seen_by_clients: seen.failed, ..told })
+    })
+}
+
+impl Stage {
+    async fn acts(&mut self, view: &mut View, write: &impl Fn(f64) -> anyhow::Result<()>) -> anyhow::Result<Told> {
+        self.watch(view, "blue serves everything", Duration::from_secs(2)).await;
+        write(WEIGHT)?;
+        self.until(view, "green is deployed: weight = 10 saved in routing.toml", |stage| {
+            stage.weight() == WEIGHT / 100.0
+        })
+        .await
+        .context("the new weight did not come into force")?;
+        self.watch(view, "green serves a tenth, and is well", Duration::from_secs(4)).await;
+        let before = self.load.seen();
+        let weight_before = self.weight() * 100.0;
+
+        let broken_at = Instant::now();
+        self.green.break_down();
+        view.mark("green breaks: it answers 500 to everything");
+        let rollback = tokio::time::timeout(Duration::from_secs(10), self.rollback()).await.ok().flatten();
+        let detected = rollback.as_ref().map(|_| broken_at.elapsed());
+        view.mark(rollback.as_ref().map_or("no rollback came", |news| news.text.as_str()));
+        self.watch(view, "after the rollback", Duration::from_secs(1)).await;
+        let green_so_far = self.green.requests();
+        self.watch(view, "blue serves everything again", Duration::from_secs(1)).await;
+
+        let Seen { requests, failed, .. } = self.load.seen();
+        let last = self.green.last_request().map(|last| last.saturating_duration_since(broken_at));
+        Ok(Told {
+            requests,
+            failed_seen_by_clients: failed,
+            rescued: self.rescued(),
+            detection_ms: detected.map(|took| took.as_millis() as u64),
+            rollback_ms: rollback.as_ref().and(last).map(|took| took.as_millis() as u64),
+            weight_before,
+            weight_after: self.weight() * 100.0,
+            reason: rollback.map(|news| news.text),
+            green_before: before.green,
+            green_at_the_end: self.green.requests() - green_so_far,
+        })
+    }
+
+    async fn watch(&mut self, view: &mut View, act: &str, length: Duration) {
+        let end = Instant::now() + length;
+        while Instant::now() < end {
+            view.draw(act, &self.running, &self.load.seen());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn until(&mut self, view: &mut View, act: &str, so: impl Fn(&Stage) -> bool) -> Option<()> {
+        view.mark(act);
+        for _ in 0..100 {
+            if so(self) {
+                return Some(());
+            }
+            self.watch(view, act, Duration::from_millis(50)).await;
+        }
+        None
+    }
+
+    async fn rollback(&mut self) -> Option<Announcement> {
+        loop {
+            let news = self.news.recv().await.ok()?;
+            if news.kind == Kind::Rollback {
+                return Some(news);
+            }
+        }
+    }
+
+    /// The candidate's share, 0..1.
+    fn weight(&self) -> f64 {
+        let snapshot = self.running.published.load();
+        snapshot.table.services().next().map_or(0.0, |(_, _, split)| split.weight.ratio())
+    }
+
+    fn rescued(&self) -> u64 {
+        let routes = self.running.counters.routes();
+        routes.iter().filter_map(|(_, route)| route.seen(Environment::Green)).map(|seen| seen.rescued).sum()
+    }
+}
+
+fn write_routing(path: &Path, blue: &str, green: &str, weight: f64) -> anyhow::Result<()> {
+    let text = format!(
+        "[service.demo]\n\n[service.demo.blue]\nurl = \"http://{blue}\"\n\n[service.demo.green]\nurl = \"http://{green}\"\n\n\
+         [service.demo.split]\nweight = {weight}\n\n[[service.demo.route]]\nname = \"attempts\"\npath = \"/api/attempts/*\"\n"
+    );
+    Ok(std::fs::write(path, text)?)
+}
+
+/// A folder that is gone when the demo is.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn make() -> anyhow::Result<Folder> {
+        let path = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Folder(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Left behind at worst in the system's own temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

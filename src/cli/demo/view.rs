@@ -1,0 +1,148 @@
+//! The demo's live view: a few lines that are drawn anew, and the story's turns above them.
+
+use std::io::Write;
+use std::time::Instant;
+
+use crate::cli::demo::load::Seen;
+use crate::cli::demo::story::Told;
+use crate::guard::latency::quantile;
+use crate::guard::window::Totals;
+use crate::serve::Running;
+use crate::traffic::Environment;
+
+const BAR: usize = 30;
+
+/// Draws, or does not.
+#[derive(Debug)]
+pub struct View {
+    shown: bool,
+    /// Lines can be drawn over.
+    terminal: bool,
+    colour: bool,
+    drawn: usize,
+    began: Instant,
+    last: Option<(Instant, [Totals; 2])>,
+    rates: [Rates; 2],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Rates {
+    per_second: f64,
+    failed: u64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+impl View {
+    pub fn none() -> View {
+        View { shown: false, ..View::live(false, false) }
+    }
+
+    pub fn live(terminal: bool, colour: bool) -> View {
+        View { shown: true, terminal, colour, drawn: 0, began: Instant::now(), last: None, rates: Default::default() }
+    }
+
+    /// A turn of the story: stays on the screen.
+    pub fn mark(&mut self, turn: &str) {
+        if self.shown {
+            self.wipe();
+            println!("{:>6.1} s  {}", self.began.elapsed().as_secs_f64(), self.paint("1", turn));
+        }
+    }
+
+    /// Draws the state of things over what was drawn before.
+    pub fn draw(&mut self, act: &str, running: &Running, seen: &Seen) {
+        if !self.shown || !self.terminal {
+            return;
+        }
+        self.measure(running);
+        let snapshot = running.published.load();
+        let Some((_, _, split)) = snapshot.table.services().next() else { return };
+        let mut lines = vec![String::new(), format!("  {act}")];
+        for side in Environment::BOTH {
+            let share = if side == split.active { 1.0 - split.weight.ratio() } else { split.weight.ratio() };
+            let filled = (share * BAR as f64).round() as usize;
+            let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
+            let code = if side == Environment::Blue { "34" } else { "32" };
+            let Rates { per_second, failed, p50_ms, p99_ms } = self.rates[side.index()];
+            let failed = format!("{failed:>4} failed/s");
+            let failed = if failed.trim_start().starts_with("0 ") { failed } else { self.paint("31", &failed) };
+            lines.push(format!(
+                "  {} {} {:>5.1} %  {per_second:>6.0} req/s  {failed}  p50 {p50_ms:>5.1} ms  p99 {p99_ms:>5.1} ms",
+                self.paint(code, &format!("{side:<5}")),
+                self.paint(code, &bar),
+                share * 100.0,
+            ));
+        }
+        lines.push(format!("  clients: {} requests, {} failed", seen.requests, seen.failed));
+        self.wipe();
+        lines.iter().for_each(|line| println!("{line}"));
+        self.drawn = lines.len();
+        let _ = std::io::stdout().flush();
+    }
+
+    /// What the last half second or so was like, from the proxy's counters.
+    fn measure(&mut self, running: &Running) {
+        let now = Instant::now();
+        if let Some((then, _)) = &self.last
+            && now.duration_since(*then).as_millis() < 500
+        {
+            return;
+        }
+        let mut totals = <[Totals; 2]>::default();
+        for (_, route) in running.counters.routes() {
+            Environment::BOTH.iter().for_each(|side| totals[side.index()].add(&route.totals(*side)));
+        }
+        if let Some((then, before)) = &self.last {
+            let seconds = now.duration_since(*then).as_secs_f64();
+            for side in Environment::BOTH {
+                let (new, old) = (&totals[side.index()], &before[side.index()]);
+                let counts: Vec<u64> = new.latency.iter().zip(&old.latency).map(|(n, o)| n - o).collect();
+                let millis = |q| quantile(&counts, q).unwrap_or(0) as f64 / 1000.0;
+                let answers = new.counts.answers - old.counts.answers;
+                let failed = new.counts.failed - old.counts.failed;
+                self.rates[side.index()] = Rates {
+                    per_second: answers as f64 / seconds,
+                    failed: (failed as f64 / seconds).round() as u64,
+                    p50_ms: millis(0.5),
+                    p99_ms: millis(0.99),
+                };
+            }
+        }
+        self.last = Some((now, totals));
+    }
+
+    pub fn summary(&mut self, told: &Told) {
+        self.wipe();
+        let shown = |millis: Option<u64>| millis.map_or("never".to_owned(), |millis| format!("{millis} ms"));
+        println!(
+            "\n  {}",
+            self.paint("1", if told.held() { "green was taken back by itself" } else { "the rollback did not hold" })
+        );
+        if let Some(reason) = &told.reason {
+            println!("  why       {reason}");
+        }
+        println!("  weight    {} % -> {} %", told.weight_before, told.weight_after);
+        println!(
+            "  detected  {} after green broke; its last request {} after",
+            shown(told.detection_ms),
+            shown(told.rollback_ms)
+        );
+        println!(
+            "  clients   {} requests, {} failed as they saw it, {} rescued",
+            told.requests, told.failed_seen_by_clients, told.rescued
+        );
+    }
+
+    fn wipe(&mut self) {
+        if self.drawn > 0 {
+            // Up to the first drawn line, and everything below it gone.
+            print!("\x1b[{}A\x1b[0J", self.drawn);
+            self.drawn = 0;
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}

@@ -1,0 +1,86 @@
+//! `cutover history`: what was changed, by whom, and why. Reads the journal's file, beside a running proxy or after it.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::cli::{ConfigArg, Exit, Output, time_of_day};
+use crate::config;
+use crate::journal::{Chain, Entry, Reader};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    journal: JournalArg,
+    /// Only this service.
+    #[arg(long)]
+    service: Option<String>,
+    /// So many entries, newest first.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    limit: usize,
+    /// Follow the hash chain instead, and say whether an entry was altered.
+    #[arg(long)]
+    verify: bool,
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+/// Where the journal is.
+#[derive(Clone, Debug, clap::Args)]
+pub struct JournalArg {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The state file itself, instead of the one that the main file names.
+    #[arg(long)]
+    state: Option<PathBuf>,
+}
+
+impl JournalArg {
+    pub fn open(&self) -> anyhow::Result<Reader> {
+        let path = match &self.state {
+            Some(path) => path.clone(),
+            None => config::settings(&self.config.config)?.state,
+        };
+        Reader::open(&path).with_context(|| format!("cannot read the journal {}", path.display()))
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let journal = args.journal.open()?;
+    if args.verify {
+        return Ok(match journal.verify()? {
+            Chain::Whole(entries) => {
+                println!("whole: {entries} entries, each chained to the one before");
+                Exit::Ok
+            }
+            Chain::Broken { at } => {
+                println!("broken: entry {at} does not follow from the one before it: something was altered or removed");
+                Exit::Failed
+            }
+        });
+    }
+    let entries = journal.latest(args.service.as_deref(), args.limit)?;
+    match args.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&entries)?),
+        Output::Text if entries.is_empty() => println!("nothing has happened yet"),
+        Output::Text => entries.iter().for_each(|entry| println!("{}", line(entry))),
+    }
+    Ok(Exit::Ok)
+}
+
+fn line(Entry { at, change }: &Entry) -> String {
+    let weight = match &change.before {
+        Some(before) if before.weight != change.after.weight => format!("{} -> {}", before.weight, change.after.weight),
+        _ => change.after.weight.to_string(),
+    };
+    format!(
+        "{:>5}  {}  {}  {:<11}  {:<14}  {}: {}",
+        change.id,
+        time_of_day(*at),
+        change.service,
+        change.kind.name(),
+        weight,
+        change.who,
+        change.why
+    )
+}

@@ -1,0 +1,25 @@
+//! Logs: to stderr, in words or JSON, by `CUTOVER_LOG`.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging. Pingora's own words are for its developers; what concerns a user is said by us.
+pub fn start(json: bool, quiet: bool) {
+    let default = if quiet { "off" } else { "warn,cutover=info,pingora_core=off,pingora_proxy=off" };
+    let filter = EnvFilter::try_from_env("CUTOVER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if json {
+        lines.json().init();
+    } else {
+        lines.with_ansi(colour_on_stderr()).init();
+    }
+}
+
+pub fn colour_on_stderr() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal()
+}
+
+pub fn colour_on_stdout() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
+}
