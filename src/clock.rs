@@ -7,6 +7,7 @@ use crate::time::Millis;
 
 fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     *START.get_or_init(Instant::now)
 }
 
@@ -22,6 +23,7 @@ pub fn now() -> Millis {
 }
 
 /// Milliseconds since 1970, for people: journal entries and logs. Never compared with another time.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub fn wall_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

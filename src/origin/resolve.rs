@@ -35,7 +35,7 @@ pub struct Resolver {
 
 #[derive(Clone, Debug)]
 enum Names {
-    Dns(TokioResolver),
+    Dns(Box<TokioResolver>),
     /// No resolv.conf: the C library knows what there is to know, but no TTLs.
     System,
 }
@@ -55,7 +55,7 @@ impl Resolver {
             builder.build()
         });
         let names = match dns {
-            Ok(resolver) => Names::Dns(resolver),
+            Ok(resolver) => Names::Dns(Box::new(resolver)),
             Err(error) => {
                 tracing::warn!(%error, "no DNS settings to be read: names are left to the system");
                 Names::System

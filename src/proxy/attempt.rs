@@ -92,7 +92,7 @@ impl Attempt {
             let first = match self.first {
                 Some(first) => first,
                 None => {
-                    let turns = self.serving().map(|serving| &serving.endpoint_turns[self.side.index()]);
+                    let turns = self.serving().map(|serving| self.side.of(&serving.endpoint_turns));
                     turns.map_or(0, |turns| turns.next(shard) as usize) % many
                 }
             };

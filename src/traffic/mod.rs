@@ -54,6 +54,24 @@ impl Environment {
     pub const fn index(self) -> usize {
         self as usize
     }
+
+    /// This environment's part of a pair.
+    pub const fn of<T>(self, pair: &[T; 2]) -> &T {
+        let [blue, green] = pair;
+        match self {
+            Environment::Blue => blue,
+            Environment::Green => green,
+        }
+    }
+
+    /// This environment's part of a pair, to be changed.
+    pub const fn of_mut<T>(self, pair: &mut [T; 2]) -> &mut T {
+        let [blue, green] = pair;
+        match self {
+            Environment::Blue => blue,
+            Environment::Green => green,
+        }
+    }
 }
 
 impl std::fmt::Display for Environment {
@@ -160,7 +178,7 @@ pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64)
     // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
     // down gives way only where the service says so.
     let may_fail_over = environment != split.active || split.failover_both;
-    if may_fail_over && !split.up[environment.index()] && split.up[environment.other().index()] {
+    if may_fail_over && !environment.of(&split.up) && *environment.other().of(&split.up) {
         environment = environment.other();
         why = Why::Failover;
     }

@@ -2,19 +2,22 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
+use crate::clock;
+use crate::time::Millis;
+
 /// What an origin knows of itself: asked and written by its own requests, so a plain lock will do.
 #[derive(Debug, Default)]
 struct Facts {
     broken: bool,
     requests: u64,
-    last_request: Option<Instant>,
+    last_request: Option<Millis>,
 }
 
 /// An origin that runs.
@@ -51,7 +54,7 @@ impl Origin {
         self.with(|facts| facts.requests)
     }
 
-    pub fn last_request(&self) -> Option<Instant> {
+    pub fn last_request(&self) -> Option<Millis> {
         self.with(|facts| facts.last_request)
     }
 }
@@ -59,7 +62,7 @@ impl Origin {
 async fn answer(State(origin): State<Origin>) -> impl IntoResponse {
     let (broken, number) = origin.with(|facts| {
         facts.requests += 1;
-        facts.last_request = Some(Instant::now());
+        facts.last_request = Some(clock::now());
         (facts.broken, facts.requests)
     });
     // A little work, not the same for all, so that there are percentiles to look at.

@@ -1,7 +1,7 @@
 //! The story: blue serves, green gets a tenth, green breaks, green is taken back.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cli::demo::load::{Load, Seen};
 use crate::cli::demo::origins::Origin;
 use crate::cli::demo::view::View;
+use crate::clock;
 use crate::config::Settings;
 use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
@@ -92,35 +93,35 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
 
 impl Stage {
     async fn acts(&mut self, view: &mut View, write: &impl Fn(f64) -> anyhow::Result<()>) -> anyhow::Result<Told> {
-        self.watch(view, "blue serves everything", Duration::from_secs(2)).await;
+        self.watch(view, "blue serves everything", Millis::seconds(2)).await;
         write(WEIGHT)?;
         self.until(view, "green is deployed: weight = 10 saved in routing.toml", |stage| {
             stage.weight() == WEIGHT / 100.0
         })
         .await
         .context("the new weight did not come into force")?;
-        self.watch(view, "green serves a tenth, and is well", Duration::from_secs(4)).await;
+        self.watch(view, "green serves a tenth, and is well", Millis::seconds(4)).await;
         let before = self.load.seen();
         let weight_before = self.weight() * 100.0;
 
-        let broken_at = Instant::now();
+        let broken_at = clock::now();
         self.green.break_down();
         view.mark("green breaks: it answers 500 to everything");
         let rollback = tokio::time::timeout(Duration::from_secs(10), self.rollback()).await.ok().flatten();
-        let detected = rollback.as_ref().map(|_| broken_at.elapsed());
+        let detected = rollback.as_ref().map(|_| clock::now().since(broken_at));
         view.mark(rollback.as_ref().map_or("no rollback came", |news| news.text.as_str()));
-        self.watch(view, "after the rollback", Duration::from_secs(1)).await;
+        self.watch(view, "after the rollback", Millis::seconds(1)).await;
         let green_so_far = self.green.requests();
-        self.watch(view, "blue serves everything again", Duration::from_secs(1)).await;
+        self.watch(view, "blue serves everything again", Millis::seconds(1)).await;
 
         let Seen { requests, failed, .. } = self.load.seen();
-        let last = self.green.last_request().map(|last| last.saturating_duration_since(broken_at));
+        let last = self.green.last_request().map(|last| last.since(broken_at));
         Ok(Told {
             requests,
             failed_seen_by_clients: failed,
             rescued: self.rescued(),
-            detection_ms: detected.map(|took| took.as_millis() as u64),
-            rollback_ms: rollback.as_ref().and(last).map(|took| took.as_millis() as u64),
+            detection_ms: detected.map(|took| took.0),
+            rollback_ms: rollback.as_ref().and(last).map(|took| took.0),
             weight_before,
             weight_after: self.weight() * 100.0,
             reason: rollback.map(|news| news.text),
@@ -129,9 +130,9 @@ impl Stage {
         })
     }
 
-    async fn watch(&mut self, view: &mut View, act: &str, length: Duration) {
-        let end = Instant::now() + length;
-        while Instant::now() < end {
+    async fn watch(&mut self, view: &mut View, act: &str, length: Millis) {
+        let end = clock::now().plus(length);
+        while clock::now() < end {
             view.draw(act, &self.running, &self.load.seen());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -143,7 +144,7 @@ impl Stage {
             if so(self) {
                 return Some(());
             }
-            self.watch(view, act, Duration::from_millis(50)).await;
+            self.watch(view, act, Millis(50)).await;
         }
         None
     }

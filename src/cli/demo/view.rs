@@ -1,13 +1,14 @@
 //! The demo's live view: a few lines that are drawn anew, and the story's turns above them.
 
 use std::io::Write;
-use std::time::Instant;
 
 use crate::cli::demo::load::Seen;
 use crate::cli::demo::story::Told;
+use crate::clock;
 use crate::guard::latency::quantile;
 use crate::guard::window::Totals;
 use crate::serve::Running;
+use crate::time::Millis;
 use crate::traffic::Environment;
 
 const BAR: usize = 30;
@@ -20,8 +21,8 @@ pub struct View {
     terminal: bool,
     colour: bool,
     drawn: usize,
-    began: Instant,
-    last: Option<(Instant, [Totals; 2])>,
+    began: Millis,
+    last: Option<(Millis, [Totals; 2])>,
     rates: [Rates; 2],
 }
 
@@ -39,14 +40,14 @@ impl View {
     }
 
     pub fn live(terminal: bool, colour: bool) -> View {
-        View { shown: true, terminal, colour, drawn: 0, began: Instant::now(), last: None, rates: Default::default() }
+        View { shown: true, terminal, colour, drawn: 0, began: clock::now(), last: None, rates: Default::default() }
     }
 
     /// A turn of the story: stays on the screen.
     pub fn mark(&mut self, turn: &str) {
         if self.shown {
             self.wipe();
-            println!("{:>6.1} s  {}", self.began.elapsed().as_secs_f64(), self.paint("1", turn));
+            println!("{:>6.1} s  {}", clock::now().since(self.began).0 as f64 / 1000.0, self.paint("1", turn));
         }
     }
 
@@ -64,7 +65,7 @@ impl View {
             let filled = (share * BAR as f64).round() as usize;
             let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
             let code = if side == Environment::Blue { "34" } else { "32" };
-            let Rates { per_second, failed, p50_ms, p99_ms } = self.rates[side.index()];
+            let Rates { per_second, failed, p50_ms, p99_ms } = *side.of(&self.rates);
             let failed = format!("{failed:>4} failed/s");
             let failed = if failed.trim_start().starts_with("0 ") { failed } else { self.paint("31", &failed) };
             lines.push(format!(
@@ -83,25 +84,25 @@ impl View {
 
     /// What the last half second or so was like, from the proxy's counters.
     fn measure(&mut self, running: &Running) {
-        let now = Instant::now();
+        let now = clock::now();
         if let Some((then, _)) = &self.last
-            && now.duration_since(*then).as_millis() < 500
+            && now.since(*then) < Millis(500)
         {
             return;
         }
         let mut totals = <[Totals; 2]>::default();
         for (_, route) in running.counters.routes() {
-            Environment::BOTH.iter().for_each(|side| totals[side.index()].add(&route.totals(*side)));
+            Environment::BOTH.iter().for_each(|side| side.of_mut(&mut totals).add(&route.totals(*side)));
         }
         if let Some((then, before)) = &self.last {
-            let seconds = now.duration_since(*then).as_secs_f64();
+            let seconds = now.since(*then).0 as f64 / 1000.0;
             for side in Environment::BOTH {
-                let (new, old) = (&totals[side.index()], &before[side.index()]);
+                let (new, old) = (side.of(&totals), side.of(before));
                 let counts: Vec<u64> = new.latency.iter().zip(&old.latency).map(|(n, o)| n - o).collect();
                 let millis = |q| quantile(&counts, q).unwrap_or(0) as f64 / 1000.0;
                 let answers = new.counts.answers - old.counts.answers;
                 let failed = new.counts.failed - old.counts.failed;
-                self.rates[side.index()] = Rates {
+                *side.of_mut(&mut self.rates) = Rates {
                     per_second: answers as f64 / seconds,
                     failed: (failed as f64 / seconds).round() as u64,
                     p50_ms: millis(0.5),
