@@ -1,1 +1,17 @@
+//! All integration tests in one binary: it links once.
+//!
+//! Real sockets on port 0, scripted origins, no sleeps but those that a script is about: who waits, waits for something,
+//! with a deadline. What needs more than Rust and a C compiler is ignored with its reason; `.ci/run` runs it all.
 
+
+mod cli;
+mod config;
+mod faults;
+mod lifecycle;
+mod peers;
+mod reload;
+mod rollback;
+mod routing;
+mod simulation;
+mod support;
+mod tidy;

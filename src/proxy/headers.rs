@@ -60,11 +60,19 @@ pub fn to_origin(
     arrival: Arrival<'_>,
     strip: Option<&Rule>,
 ) -> Result<()> {
-    if !endpoint.base_path.is_empty() {
-        let path = request.raw_path();
-        let mut joined = Vec::with_capacity(endpoint.base_path.len() + path.len());
-        joined.extend_from_slice(endpoint.base_path.as_bytes());
-        joined.extend_from_slice(path);
+    let absolute = request.uri.authority().is_some();
+    if absolute || !endpoint.base_path.is_empty() {
+        let mut joined = endpoint.base_path.as_bytes().to_vec();
+        if absolute {
+            // An origin wants origin-form (RFC 9112 3.2.1), whatever form the client chose.
+            joined.extend_from_slice(request.uri.path().as_bytes());
+            if let Some(query) = request.uri.query() {
+                joined.push(b'?');
+                joined.extend_from_slice(query.as_bytes());
+            }
+        } else {
+            joined.extend_from_slice(request.raw_path());
+        }
         request.set_raw_path(&joined)?;
     }
     request.insert_header(HOST, endpoint.authority.clone())?;

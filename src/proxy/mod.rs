@@ -137,6 +137,8 @@ impl ProxyHttp for Proxy {
         }
         // Off, a second request in the pipe kills the first one in flight.
         session.as_downstream_mut().set_pipelining_enabled(true);
+        // On, a client that has sent its request and closes its side gets no answer.
+        session.as_downstream_mut().set_abort_on_close(false);
         match self.route(session, ctx.started) {
             Ok(attempt) => {
                 ctx.attempt = Some(attempt);

@@ -39,6 +39,11 @@ impl ClientStream {
 
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // pingora flushes only at the end of an answer that has a length. But whoever turns to reading has nothing more
+        // to write for now, so an answer that comes in pieces goes on in pieces. The next write says if it failed.
+        if !self.tcp.buffer().is_empty() {
+            let _ = Pin::new(&mut self.tcp).poll_flush(cx);
+        }
         Pin::new(&mut self.tcp).poll_read(cx, buf)
     }
 }

@@ -1,0 +1,204 @@
+//! Who serves a request, through real sockets.
+
+use cutover::traffic::Environment;
+
+use crate::support::client::{Client, get};
+use crate::support::house::{House, shop};
+use crate::support::origin::{Do, Origin};
+use crate::support::{SOON, wait_until};
+
+#[test]
+fn ten_thousand_requests_without_a_key_split_exactly() {
+    let house = House::start("weight = 10", "");
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = house.client();
+            std::thread::spawn(move || (0..1250).filter(|_| client.get("/", &[]).body == "green").count())
+        })
+        .collect();
+    let green: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    assert!((996..=1004).contains(&green), "{green} of 10,000");
+    assert_eq!(house.green.requests(), green as u64);
+}
+
+#[test]
+fn a_sticky_cookie_pins_a_client_until_the_rollback() {
+    let house = House::start("weight = 50\nsticky = { cookie = \"cutover\" }", "");
+    let mut client = house.client();
+    let mut pinned = Vec::new();
+    for _ in 0..40 {
+        let answer = client.get("/", &[]);
+        let cookie = answer.header("set-cookie").expect("a new client gets a cookie").to_owned();
+        assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Lax"), "{cookie}");
+        pinned.push((format!("Cookie: {}", cookie.split(';').next().unwrap()), answer.body));
+    }
+    for (cookie, side) in &pinned {
+        let answer = client.get("/", &[cookie]);
+        assert_eq!(&answer.body, side, "{cookie}");
+        assert_eq!(answer.header("set-cookie"), None, "who has a cookie keeps it");
+    }
+    assert!(pinned.iter().any(|(_, side)| side == "green") && pinned.iter().any(|(_, side)| side == "blue"));
+
+    house.green.always(Do::Status(500));
+    wait_until("it is rolled back", SOON, || {
+        client.get("/", &[]);
+        house.weight() == 0
+    });
+    house.green.always(Do::Status(200));
+    for (cookie, _) in &pinned {
+        assert_eq!(client.get("/", &[cookie]).body, "blue", "not one pinned client stays");
+    }
+}
+
+#[test]
+fn the_origin_gets_its_own_host_its_base_path_and_the_clients_bytes() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    let house = House::start("", "");
+    std::fs::write(house.routing_path(), shop(&format!("{}/base/", blue.url()), &green.url(), "weight = 0", "")).unwrap();
+    wait_until("the new origin is in force", SOON, || {
+        house.client().get("/", &[]);
+        blue.requests() > 0
+    });
+    let lines = ["Host: shop.test:8080", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Host: forged", "Connection: x-secret", "X-Secret: 1"];
+    let answer = house.client().get("/a%2fb/../c?x=%7E", &lines);
+    assert_eq!(answer.body, "blue");
+    let request = blue.last();
+    assert_eq!(request.line(), "GET /base/a%2fb/../c?x=%7E HTTP/1.1");
+    assert_eq!(request.header("host"), Some(blue.address.to_string().as_str()));
+    assert_eq!(request.header("x-forwarded-host"), Some("shop.test:8080"));
+    assert_eq!(request.header("x-forwarded-for"), Some("127.0.0.1"), "nobody is trusted by default");
+    assert_eq!(request.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(request.header("x-secret"), None, "hop-by-hop");
+}
+
+#[test]
+fn a_trusted_proxy_is_believed() {
+    let rule = "[[service.shop.rule]]\nclient_address = \"203.0.113.0/24\"\nto = \"green\"\noverride = true\n";
+    let house = House::with("", rule, |settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
+    let lines = ["X-Forwarded-For: 198.51.100.7, 203.0.113.9", "X-Forwarded-Host: www.shop.test", "X-Forwarded-Proto: https"];
+    assert_eq!(house.client().get("/", &lines).body, "green");
+    let request = house.green.last();
+    assert_eq!(request.header("x-forwarded-for"), Some("198.51.100.7, 203.0.113.9, 127.0.0.1"));
+    assert_eq!(request.header("x-forwarded-host"), Some("www.shop.test"));
+    assert_eq!(request.header("x-forwarded-proto"), Some("https"));
+    assert_eq!(house.client().get("/", &[]).body, "blue");
+}
+
+#[test]
+fn an_override_reaches_green_at_weight_0_and_its_header_is_stripped() {
+    let rule = "[[service.shop.rule]]\nheader = { name = \"x-canary\", equals = \"always\" }\nto = \"candidate\"\noverride = true\nstrip = true\n";
+    let house = House::start("weight = 0", rule);
+    assert_eq!(house.client().get("/", &["X-Canary: always"]).body, "green");
+    assert_eq!(house.green.last().header("x-canary"), None);
+    assert_eq!(house.client().get("/", &["X-Canary: no"]).body, "blue");
+    assert_eq!(house.blue.last().header("x-canary"), Some("no"));
+    let judged = house.running.counters.route("shop", "default").totals(Environment::Green);
+    assert_eq!(judged.counts.answers, 0, "an override is not judged");
+}
+
+#[test]
+fn what_no_service_can_read_is_refused_and_counted() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    let house = House::start("", "");
+    let text = shop(&blue.url(), &green.url(), "", "").replace("[service.shop]", "[service.shop]\nhosts = [\"shop.test\"]");
+    std::fs::write(house.routing_path(), text).unwrap();
+    wait_until("the hosts are in force", SOON, || get(house.address(), "/", &["Host: other.test"]).status == 404);
+    assert_eq!(get(house.address(), "/", &["Host: SHOP.test.:80"]).status, 200);
+    assert_eq!(get(house.address(), "/%zz", &[]).status, 400);
+    let mut bare = house.client();
+    bare.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(bare.answer().status, 400, "no Host");
+    let mut old = house.client();
+    old.send("GET http://shop.test/x HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    assert_eq!(old.answer().status, 200, "absolute form");
+    assert_eq!(blue.last().line(), "GET /x HTTP/1.1");
+    let metrics = house.metrics();
+    assert!(metrics.contains("cutover_refused_total{reason=\"bad_path\"} 1"), "{metrics}");
+}
+
+#[test]
+fn bodies_stream_both_ways_and_connections_are_kept() {
+    let house = House::start("weight = 0", "");
+    house.blue.does(|request| Do::Raw(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", request.body.len(), "y".repeat(request.body.len()))));
+    let mut client = house.client();
+    for size in [0, 1, 1000, 100_000, 3_000_000] {
+        let answer = client.request("POST", "/", &[], &"x".repeat(size));
+        assert_eq!((answer.status, answer.body.len()), (200, size));
+        assert!(house.blue.last().body.iter().all(|b| *b == b'x'));
+    }
+    assert_eq!(house.blue.connections(), 1, "one connection for five requests");
+    house.blue.always(Do::Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_owned()));
+    assert_eq!(client.get("/", &[]).body, "abcde");
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    assert_eq!(client.answer().body, "abcde");
+    assert_eq!(client.request("HEAD", "/", &[], "").status, 200);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let house = House::start("weight = 0", "");
+    let mut client = house.client();
+    let one = "GET /one HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+    client.send(one.repeat(3));
+    for _ in 0..3 {
+        assert_eq!(client.answer().status, 200);
+    }
+    assert_eq!(house.blue.requests(), 3);
+}
+
+#[test]
+fn several_endpoints_are_taken_in_turn_and_a_dead_one_is_passed_over() {
+    let (one, two) = (Origin::start("one"), Origin::start("two"));
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let house = House::with("", "", |settings| settings.threads = 1);
+    let urls = format!("urls = [\"{}\", \"http://{dead}\", \"{}\"]", one.url(), two.url());
+    let text = shop("BLUE", &house.green.url(), "", "").replace("url = \"BLUE\"", &urls);
+    std::fs::write(house.routing_path(), text).unwrap();
+    wait_until("the endpoints are in force", SOON, || get(house.address(), "/", &[]).body != "blue");
+    let mut client = house.client();
+    let answers: Vec<String> = (0..60).map(|_| client.get("/", &[]).body).collect();
+    assert!(answers.iter().all(|body| body == "one" || body == "two"), "{answers:?}");
+    assert!(one.requests() >= 15 && two.requests() >= 15, "{} and {}", one.requests(), two.requests());
+    let failures: u64 = house.seen(Environment::Blue).failures.iter().sum();
+    assert_eq!(failures, 0, "a request that another endpoint took has not failed");
+}
+
+#[test]
+fn names_are_resolved_and_a_name_that_does_not_is_a_502() {
+    let origin = Origin::start("blue");
+    let house = House::start("", "");
+    let text = |blue: &str| shop(blue, &house.green.url(), "weight = 0", "");
+    std::fs::write(house.routing_path(), text(&format!("http://localhost:{}", origin.address.port()))).unwrap();
+    wait_until("localhost is in force", SOON, || {
+        let answer = get(house.address(), "/", &[]);
+        assert_eq!(answer.status, 200, "every address of the name is tried");
+        origin.requests() > 0
+    });
+    std::fs::write(house.routing_path(), text("http://no-such-name.invalid")).unwrap();
+    wait_until("the name that does not resolve is in force", SOON, || get(house.address(), "/", &[]).status == 502);
+    assert!(house.metrics().contains("cutover_resolve_errors_total"), "counted");
+}
+
+#[test]
+fn a_client_that_stops_sending_still_gets_its_answer() {
+    let house = House::start("weight = 0", "");
+    house.blue.always(Do::Slow(std::time::Duration::from_millis(100)));
+    let mut client: Client = house.client();
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    client.finish_sending();
+    assert_eq!(client.answer().body, "blue");
+}
+
+#[test]
+fn an_answer_that_comes_in_pieces_goes_on_in_pieces() {
+    let house = House::start("weight = 0", "");
+    // The origin says a first piece and then nothing: who waits for the rest waits for ever.
+    house.blue.always(Do::Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n".to_owned()));
+    let mut client = house.client();
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    client.wait_for("first");
+    house.blue.always(Do::Raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst".to_owned()));
+    let mut client = house.client();
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    client.wait_for("first");
+}

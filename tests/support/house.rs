@@ -1,0 +1,187 @@
+//! A running house in front of two origins, in a folder of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cutover::config::Settings;
+use cutover::counters::Seen;
+use cutover::journal::{Entry, Reader};
+use cutover::serve::{self, Running};
+use cutover::time::Millis;
+use cutover::traffic::split::Split;
+use cutover::traffic::Environment;
+
+use super::client::Client;
+use super::origin::Origin;
+use super::{SOON, wait_until};
+
+/// Two origins and a proxy before them.
+pub struct House {
+    pub blue: Origin,
+    pub green: Origin,
+    pub running: Running,
+    pub settings: Settings,
+    pub dir: tempfile::TempDir,
+}
+
+/// The routing file of a service `shop`: its origins, a split, and whatever else.
+pub fn shop(blue: &str, green: &str, split: &str, rest: &str) -> String {
+    format!(
+        "[service.shop]\n[service.shop.blue]\nurl = \"{blue}\"\n[service.shop.green]\nurl = \"{green}\"\n\
+         [service.shop.split]\n{split}\n{rest}\n"
+    )
+}
+
+pub fn settings(dir: &std::path::Path) -> Settings {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Settings {
+        routing: dir.join("routing.toml"),
+        listen: vec![any],
+        threads: 2,
+        trusted_proxies: vec![],
+        drain: Millis::seconds(5),
+        admin: any,
+        state: dir.join("cutover.db"),
+        tick: Millis(50),
+    }
+}
+
+impl House {
+    pub fn start(split: &str, rest: &str) -> House {
+        House::with(split, rest, |_| {})
+    }
+
+    pub fn with(split: &str, rest: &str, change: impl FnOnce(&mut Settings)) -> House {
+        let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("routing.toml"), shop(&blue.url(), &green.url(), split, rest)).unwrap();
+        let mut settings = settings(dir.path());
+        change(&mut settings);
+        let running = serve::start(&settings).unwrap();
+        House { blue, green, running, settings, dir }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.running.addresses[0]
+    }
+
+    pub fn client(&self) -> Client {
+        Client::to(self.address())
+    }
+
+    pub fn routing_path(&self) -> PathBuf {
+        self.settings.routing.clone()
+    }
+
+    /// Writes the routing file in place.
+    pub fn write(&self, split: &str, rest: &str) {
+        std::fs::write(self.routing_path(), shop(&self.blue.url(), &self.green.url(), split, rest)).unwrap();
+    }
+
+    pub fn split(&self) -> Split {
+        let snapshot = self.running.published.load();
+        snapshot.table.services().next().map(|(_, _, split)| split.clone()).unwrap()
+    }
+
+    pub fn weight(&self) -> u16 {
+        self.split().weight.basis_points()
+    }
+
+    #[track_caller]
+    pub fn wait_for_weight(&self, points: u16) -> Duration {
+        wait_until(&format!("the weight is {points}"), SOON, || self.weight() == points)
+    }
+
+    /// Everything counted of an environment, over all routes.
+    pub fn seen(&self, side: Environment) -> Seen {
+        let mut all = Seen::default();
+        for (_, route) in self.running.counters.routes() {
+            let Some(seen) = route.seen(side) else { continue };
+            all.classes.iter_mut().zip(seen.classes).for_each(|(sum, part)| *sum += part);
+            all.failures.iter_mut().zip(seen.failures).for_each(|(sum, part)| *sum += part);
+            all.rescued += seen.rescued;
+        }
+        all
+    }
+
+    pub fn history(&self) -> Vec<Entry> {
+        Reader::open(&self.settings.state).unwrap().latest(None, 1000).unwrap()
+    }
+
+    pub fn metrics(&self) -> String {
+        super::client::get(self.running.admin, "/metrics", &[]).body
+    }
+}
+
+/// What a load of clients saw.
+#[derive(Debug, Default)]
+pub struct Book {
+    pub requests: AtomicU64,
+    pub failed: AtomicU64,
+    pub green: AtomicU64,
+    pub first_failures: Mutex<Vec<String>>,
+}
+
+/// Clients that ask as fast as told until they are stopped, each on a connection of its own.
+pub struct Load {
+    pub book: Arc<Book>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Load {
+    /// `clients` threads, each with `pause` between its requests.
+    pub fn start(address: SocketAddr, clients: usize, pause: Duration) -> Load {
+        let book: Arc<Book> = Arc::default();
+        let stop: Arc<AtomicBool> = Arc::default();
+        let threads = (0..clients)
+            .map(|_| {
+                let (book, stop) = (book.clone(), stop.clone());
+                std::thread::spawn(move || {
+                    let mut client = Client::to(address);
+                    while !stop.load(SeqCst) {
+                        let answer = client.try_request("GET", "/", &[], "");
+                        book.requests.fetch_add(1, SeqCst);
+                        match answer {
+                            Ok(answer) if answer.status == 200 => {
+                                book.green.fetch_add(u64::from(answer.body == "green"), SeqCst);
+                                if answer.header("connection") == Some("close") {
+                                    client = Client::to(address);
+                                }
+                            }
+                            other => {
+                                book.failed.fetch_add(1, SeqCst);
+                                let mut first = book.first_failures.lock().unwrap();
+                                if first.len() < 3 {
+                                    first.push(format!("{other:?}"));
+                                }
+                                client = Client::to(address);
+                            }
+                        }
+                        std::thread::sleep(pause);
+                    }
+                })
+            })
+            .collect();
+        Load { book, stop, threads }
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.book.requests.load(SeqCst)
+    }
+
+    /// Stops, and gives the requests and the failures.
+    #[track_caller]
+    pub fn stop(self) -> (u64, u64) {
+        self.stop.store(true, SeqCst);
+        self.threads.into_iter().for_each(|thread| thread.join().expect("a client thread"));
+        let failed = self.book.failed.load(SeqCst);
+        if failed > 0 {
+            eprintln!("first failures: {:?}", self.book.first_failures.lock().unwrap());
+        }
+        (self.book.requests.load(SeqCst), failed)
+    }
+}
