@@ -81,7 +81,10 @@ impl TlsOrigin {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![key.cert.der().clone()], rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap())
+            .with_single_cert(
+                vec![key.cert.der().clone()],
+                rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap(),
+            )
             .unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -100,8 +103,12 @@ impl TlsOrigin {
                         }
                     }
                     let host = String::from_utf8_lossy(&head).to_lowercase();
-                    let host = host.lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned)).unwrap_or_default();
-                    let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{host}", host.len());
+                    let host = host
+                        .lines()
+                        .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
+                        .unwrap_or_default();
+                    let answer =
+                        format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{host}", host.len());
                     let _ = tls.write_all(answer.as_bytes()).await;
                     let _ = tls.shutdown().await;
                 });

@@ -3,7 +3,6 @@
 //! Real sockets on port 0, scripted origins, no sleeps but those that a script is about: who waits, waits for something,
 //! with a deadline. What needs more than Rust and a C compiler is ignored with its reason; `.ci/run` runs it all.
 
-
 mod cli;
 mod config;
 mod faults;

@@ -45,7 +45,9 @@ fn a_green_that_fails_everything_is_taken_back_and_no_client_notices() {
     assert_eq!(house.weight(), 0, "saving the file again does not raise the weight");
     house.write("weight = 11", "");
     house.wait_for_weight(1100);
-    wait_until("the journal says that it lifts the latch", SOON, || house.history()[0].change.why.contains("lifts the latch"));
+    wait_until("the journal says that it lifts the latch", SOON, || {
+        house.history()[0].change.why.contains("lifts the latch")
+    });
 }
 
 #[test]
@@ -86,7 +88,8 @@ fn a_green_that_is_gone_is_found_and_even_posts_are_rescued() {
 #[test]
 fn a_post_is_not_repeated_unless_it_says_that_it_may_be() {
     // Overrides are not judged: green stays, however often it fails.
-    let rule = "[[service.shop.rule]]\nheader = { name = \"x-green\", present = true }\nto = \"green\"\noverride = true\n";
+    let rule =
+        "[[service.shop.rule]]\nheader = { name = \"x-green\", present = true }\nto = \"green\"\noverride = true\n";
     let house = House::start("weight = 0", rule);
     house.green.always(Do::Status(503));
     let mut client = house.client();
@@ -135,7 +138,9 @@ fn death_in_mid_body_is_a_failure_although_the_status_was_200() {
     });
     assert!(truncated >= 10 && failures(&house, Failure::Truncated) >= 10);
     let chunked = House::start("weight = 50", "");
-    chunked.green.always(Do::RawAndClose("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_owned()));
+    chunked
+        .green
+        .always(Do::RawAndClose("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_owned()));
     wait_until("it is rolled back", SOON, || {
         let answer = chunked.client().get("/", &[]);
         assert_eq!(answer.truncated, answer.body == "hello");

@@ -54,12 +54,19 @@ fn a_sticky_cookie_pins_a_client_until_the_rollback() {
 fn the_origin_gets_its_own_host_its_base_path_and_the_clients_bytes() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let house = House::start("", "");
-    std::fs::write(house.routing_path(), shop(&format!("{}/base/", blue.url()), &green.url(), "weight = 0", "")).unwrap();
+    std::fs::write(house.routing_path(), shop(&format!("{}/base/", blue.url()), &green.url(), "weight = 0", ""))
+        .unwrap();
     wait_until("the new origin is in force", SOON, || {
         house.client().get("/", &[]);
         blue.requests() > 0
     });
-    let lines = ["Host: shop.test:8080", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Host: forged", "Connection: x-secret", "X-Secret: 1"];
+    let lines = [
+        "Host: shop.test:8080",
+        "X-Forwarded-For: 203.0.113.9",
+        "X-Forwarded-Host: forged",
+        "Connection: x-secret",
+        "X-Secret: 1",
+    ];
     let answer = house.client().get("/a%2fb/../c?x=%7E", &lines);
     assert_eq!(answer.body, "blue");
     let request = blue.last();
@@ -75,7 +82,8 @@ fn the_origin_gets_its_own_host_its_base_path_and_the_clients_bytes() {
 fn a_trusted_proxy_is_believed() {
     let rule = "[[service.shop.rule]]\nclient_address = \"203.0.113.0/24\"\nto = \"green\"\noverride = true\n";
     let house = House::with("", rule, |settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
-    let lines = ["X-Forwarded-For: 198.51.100.7, 203.0.113.9", "X-Forwarded-Host: www.shop.test", "X-Forwarded-Proto: https"];
+    let lines =
+        ["X-Forwarded-For: 198.51.100.7, 203.0.113.9", "X-Forwarded-Host: www.shop.test", "X-Forwarded-Proto: https"];
     assert_eq!(house.client().get("/", &lines).body, "green");
     let request = house.green.last();
     assert_eq!(request.header("x-forwarded-for"), Some("198.51.100.7, 203.0.113.9, 127.0.0.1"));
@@ -100,7 +108,8 @@ fn an_override_reaches_green_at_weight_0_and_its_header_is_stripped() {
 fn what_no_service_can_read_is_refused_and_counted() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let house = House::start("", "");
-    let text = shop(&blue.url(), &green.url(), "", "").replace("[service.shop]", "[service.shop]\nhosts = [\"shop.test\"]");
+    let text =
+        shop(&blue.url(), &green.url(), "", "").replace("[service.shop]", "[service.shop]\nhosts = [\"shop.test\"]");
     std::fs::write(house.routing_path(), text).unwrap();
     wait_until("the hosts are in force", SOON, || get(house.address(), "/", &["Host: other.test"]).status == 404);
     assert_eq!(get(house.address(), "/", &["Host: SHOP.test.:80"]).status, 200);
@@ -119,7 +128,13 @@ fn what_no_service_can_read_is_refused_and_counted() {
 #[test]
 fn bodies_stream_both_ways_and_connections_are_kept() {
     let house = House::start("weight = 0", "");
-    house.blue.does(|request| Do::Raw(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", request.body.len(), "y".repeat(request.body.len()))));
+    house.blue.does(|request| {
+        Do::Raw(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}",
+            request.body.len(),
+            "y".repeat(request.body.len())
+        ))
+    });
     let mut client = house.client();
     for size in [0, 1, 1000, 100_000, 3_000_000] {
         let answer = client.request("POST", "/", &[], &"x".repeat(size));
@@ -127,7 +142,9 @@ fn bodies_stream_both_ways_and_connections_are_kept() {
         assert!(house.blue.last().body.iter().all(|b| *b == b'x'));
     }
     assert_eq!(house.blue.connections(), 1, "one connection for five requests");
-    house.blue.always(Do::Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_owned()));
+    house.blue.always(Do::Raw(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_owned(),
+    ));
     assert_eq!(client.get("/", &[]).body, "abcde");
     client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     assert_eq!(client.answer().body, "abcde");

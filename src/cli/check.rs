@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::cli::{Exit, Output, log};
-use crate::config::file::{Problem, RoutingFile};
+use crate::config::file::RoutingFile;
+use crate::config::read::Problem;
 use crate::config::{self, Refused};
 
 #[derive(Debug, clap::Args)]

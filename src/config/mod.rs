@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::file::{MainFile, Problem, RoutingFile};
-use crate::config::read::{MAX_BYTES, Source};
+use crate::config::file::{MainFile, RoutingFile};
+use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
 use crate::rollout::Ask;
 use crate::snapshot::Origin;

@@ -6,16 +6,31 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-use crate::config::file::Problem;
 
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 4 << 20;
 /// More problems than this are not looked for.
 const MAX_PROBLEMS: usize = 100;
+
+/// One problem of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub file: String,
+    /// Bytes.
+    #[serde(skip)]
+    pub span: Range<usize>,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
 
 /// A file's text with its name, and the problems found in it so far.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use cutover::counters::Seen;
 use cutover::journal::{Entry, Reader};
 use cutover::serve::{self, Running};
 use cutover::time::Millis;
-use cutover::traffic::split::Split;
 use cutover::traffic::Environment;
+use cutover::traffic::split::Split;
 
 use super::client::Client;
 use super::origin::Origin;

@@ -155,7 +155,8 @@ async fn serve(mut tcp: TcpStream, shared: Arc<Shared>) {
         let name = &shared.name;
         let status = |status: u16| {
             let body = if head_only || matches!(status, 204 | 304) { "" } else { name.as_str() };
-            let length = if matches!(status, 204 | 304) { String::new() } else { format!("Content-Length: {}\r\n", name.len()) };
+            let length =
+                if matches!(status, 204 | 304) { String::new() } else { format!("Content-Length: {}\r\n", name.len()) };
             format!("HTTP/1.1 {status} Scripted\r\n{length}X-Origin: {name}\r\n\r\n{body}")
         };
         let written = match what {

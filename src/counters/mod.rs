@@ -1,0 +1,140 @@
+//! Counters: what the proxy writes and everybody else reads. The only atomics of the house.
+//!
+//! They only grow, and they outlive a reload: the guard's windows are differences of the same numbers that Prometheus
+//! shows. A worker has a shard of its own, so an increment meets no other core; a shard's cell is made by its first
+//! request, so a thousand services that nobody asks for cost nothing.
+
+mod cells;
+mod process;
+mod turns;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
+pub use process::{Process, add, count, is_raised, raise, read, set};
+pub use turns::{Alarm, RescueBudget, Rest, Turns};
+
+/// A worker's place in every sharded counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard(pub usize);
+
+/// Every counter by name, for as long as the process lives. Its locks are taken at a reload and at a scrape, never by a
+/// request: a snapshot holds the counters that its routes need.
+#[derive(Debug)]
+pub struct Counters {
+    shards: usize,
+    routes: Mutex<BTreeMap<(String, String), Arc<RouteCounters>>>,
+    turns: Mutex<BTreeMap<(String, String), Arc<Turns>>>,
+    budgets: Mutex<BTreeMap<String, Arc<RescueBudget>>>,
+    rollbacks: Mutex<BTreeMap<(String, String), u64>>,
+    pub process: Process,
+    pub alarm: Alarm,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while the lock is held cannot leave a map of Arcs half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Counters {
+    pub fn new(shards: usize) -> Counters {
+        Counters {
+            shards,
+            routes: Mutex::default(),
+            turns: Mutex::default(),
+            budgets: Mutex::default(),
+            rollbacks: Mutex::default(),
+            process: Process::default(),
+            alarm: Alarm::default(),
+        }
+    }
+
+    pub fn route(&self, service: &str, route: &str) -> Arc<RouteCounters> {
+        let key = (service.to_owned(), route.to_owned());
+        locked(&self.routes).entry(key).or_insert_with(|| Arc::new(RouteCounters::new(self.shards))).clone()
+    }
+
+    /// The sequence of this name within a service.
+    pub fn turns(&self, service: &str, name: &str) -> Arc<Turns> {
+        let key = (service.to_owned(), name.to_owned());
+        locked(&self.turns).entry(key).or_insert_with(|| Arc::new(Turns::new(self.shards))).clone()
+    }
+
+    pub fn budget(&self, service: &str) -> Arc<RescueBudget> {
+        locked(&self.budgets).entry(service.to_owned()).or_default().clone()
+    }
+
+    /// Counts a rollback by the name of its reason.
+    pub fn count_rollback(&self, service: &str, reason: &str) {
+        *locked(&self.rollbacks).entry((service.to_owned(), reason.to_owned())).or_default() += 1;
+    }
+
+    pub fn rollbacks(&self) -> BTreeMap<(String, String), u64> {
+        locked(&self.rollbacks).clone()
+    }
+
+    /// Every route that was ever loaded: `(service, route)` and its counters.
+    pub fn routes(&self) -> Vec<((String, String), Arc<RouteCounters>)> {
+        locked(&self.routes).iter().map(|(key, counters)| (key.clone(), counters.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::window::{Counts, Totals};
+    use crate::time::Millis;
+    use crate::traffic::Environment;
+
+    fn outcome(status: u16) -> Outcome {
+        let failure = Failure::of_status(status);
+        Outcome { class: Class::of_status(status), failure, upstream_micros: 1000, request_micros: 2000 }
+    }
+
+    #[test]
+    fn totals_leave_out_overrides_and_clients_that_hung_up() {
+        let counters = Counters::new(2);
+        let route = counters.route("shop", "api");
+        for shard in [Shard(0), Shard(1)] {
+            route.record(shard, Environment::Green, true, outcome(200));
+            route.record(shard, Environment::Green, true, outcome(503));
+            route.record(shard, Environment::Green, false, outcome(500));
+        }
+        let aborted = Outcome { class: Class::Aborted, failure: None, ..outcome(200) };
+        route.record(Shard(0), Environment::Green, true, aborted);
+        let totals = counters.route("shop", "api").totals(Environment::Green);
+        assert_eq!(totals.counts, Counts { answers: 4, failed: 2, unavailable: 2 });
+        assert_eq!(totals.latency.iter().sum::<u64>(), 2, "failures and aborts have no latency");
+        let seen = route.seen(Environment::Green).unwrap();
+        assert_eq!(seen.classes, [0, 2, 0, 0, 4, 0, 1]);
+        assert_eq!(route.seen(Environment::Blue), None);
+    }
+
+    #[test]
+    fn a_shard_that_does_not_exist_counts_nothing_and_breaks_nothing() {
+        let route = RouteCounters::new(1);
+        route.record(Shard(7), Environment::Blue, true, outcome(200));
+        assert_eq!(route.totals(Environment::Blue), Totals::default());
+    }
+
+    #[test]
+    fn the_rescue_budget_is_a_hundred_or_a_fifth_in_ten_seconds() {
+        let budget = RescueBudget::default();
+        let taken = |at: u64, answers: u64| (0..10_000).filter(|_| budget.take(Millis(at), || answers)).count();
+        assert_eq!(taken(1_000, 0), 100);
+        assert_eq!(taken(5_000, 0), 0, "spent");
+        let next = RescueBudget::default();
+        assert!(next.take(Millis(20_000), || 1_000));
+        let left = (0..10_000).filter(|_| next.take(Millis(21_000), || 11_000)).count();
+        assert_eq!(left, 1_999, "a fifth of the ten thousand answered since");
+    }
+
+    #[test]
+    fn the_alarm_is_heard_once_until_it_is_quiet() {
+        let alarm = Alarm::default();
+        assert!(alarm.ring() && !alarm.ring());
+        alarm.quiet();
+        assert!(alarm.ring());
+    }
+}

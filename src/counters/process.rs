@@ -1,0 +1,54 @@
+//! Numbers of the whole process.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Requests that were answered without asking an origin, and other numbers of the whole process.
+#[derive(Debug, Default)]
+pub struct Process {
+    pub refused_unknown_host: AtomicU64,
+    pub refused_bad_host: AtomicU64,
+    pub refused_bad_path: AtomicU64,
+    pub connections_opened: AtomicU64,
+    pub connections_closed: AtomicU64,
+    pub reloads_taken: AtomicU64,
+    pub reloads_refused: AtomicU64,
+    pub journal_errors: AtomicU64,
+    pub journal_waiting: AtomicU64,
+    pub journal_dropped: AtomicU64,
+    pub resolve_errors: AtomicU64,
+    pub sidecar_panics: AtomicU64,
+    /// When the sidecar last finished a round, on the monotonic clock in milliseconds.
+    pub sidecar_seen: AtomicU64,
+    pub sidecar_ticks: AtomicU64,
+    pub sidecar_tick_micros: AtomicU64,
+    pub draining: AtomicBool,
+    pub ready: AtomicBool,
+}
+
+/// Adds one to a number of the process.
+pub fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+/// Adds to a number of the process.
+pub fn add(counter: &AtomicU64, value: u64) {
+    counter.fetch_add(value, Relaxed);
+}
+
+/// Reads a number of the process.
+pub fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Relaxed)
+}
+
+/// Sets a number of the process that is no counter.
+pub fn set(number: &AtomicU64, value: u64) {
+    number.store(value, Relaxed);
+}
+
+pub fn raise(flag: &AtomicBool, value: bool) {
+    flag.store(value, Relaxed);
+}
+
+pub fn is_raised(flag: &AtomicBool) -> bool {
+    flag.load(Relaxed)
+}

@@ -1,0 +1,106 @@
+//! Small atomics that requests steer by: whose turn it is, what a rescue may cost, who rests, who wakes the sidecar.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use crate::counters::Shard;
+use crate::time::Millis;
+
+/// Whose turn it is: an ordinal for each worker, counting up from a place of its own.
+#[derive(Debug)]
+pub struct Turns {
+    shards: Box<[Padded]>,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded(AtomicU64);
+
+impl Turns {
+    pub fn new(shards: usize) -> Turns {
+        // Far apart and whole cycles of the draw: each worker's sequence is exact, and no two are the same.
+        let first = |shard: usize| shard as u64 * (10_000 << 32);
+        Turns { shards: (0..shards).map(|shard| Padded(AtomicU64::new(first(shard)))).collect() }
+    }
+
+    #[inline]
+    pub fn next(&self, shard: Shard) -> u64 {
+        self.shards.get(shard.0).map_or(0, |turn| turn.0.fetch_add(1, Relaxed))
+    }
+}
+
+/// How many rescues a service may still make: a fifth of what active answers, at least ten a second, over ten seconds.
+///
+/// Asked only when a request has failed, so it may sum over shards and share one cache line.
+#[derive(Debug, Default)]
+pub struct RescueBudget {
+    opened: AtomicU64,
+    answers_at_opening: AtomicU64,
+    last_window: AtomicU64,
+    spent: AtomicU64,
+}
+
+impl RescueBudget {
+    const WINDOW: Millis = Millis::seconds(10);
+    const AT_LEAST: u64 = 100;
+
+    /// Takes one rescue out of the budget, if there is one left. `answers`: of the active environment, ever.
+    pub fn take(&self, now: Millis, answers: impl Fn() -> u64) -> bool {
+        let opened = self.opened.load(Relaxed);
+        if now.since(Millis(opened)) >= RescueBudget::WINDOW
+            && self.opened.compare_exchange(opened, now.0, Relaxed, Relaxed).is_ok()
+        {
+            let answers = answers();
+            let before = self.answers_at_opening.swap(answers, Relaxed);
+            self.last_window.store(answers.saturating_sub(before), Relaxed);
+            self.spent.store(0, Relaxed);
+        }
+        let spent = self.spent.fetch_add(1, Relaxed);
+        if spent < RescueBudget::AT_LEAST {
+            return true;
+        }
+        let in_this = answers().saturating_sub(self.answers_at_opening.load(Relaxed));
+        spent < in_this.max(self.last_window.load(Relaxed)) / 5
+    }
+}
+
+/// An endpoint that refuses connections rests for a while: the others are asked first.
+#[derive(Debug, Default)]
+pub struct Rest(AtomicU64);
+
+impl Rest {
+    /// As nginx's `fail_timeout`.
+    const LENGTH: Millis = Millis::seconds(10);
+
+    pub fn begin(&self, now: Millis) {
+        self.0.store(now.plus(Rest::LENGTH).0, Relaxed);
+    }
+
+    pub fn end(&self) {
+        if self.0.load(Relaxed) != 0 {
+            self.0.store(0, Relaxed);
+        }
+    }
+
+    #[inline]
+    pub fn is_on(&self, now: impl Fn() -> Millis) -> bool {
+        // The clock is asked only for an endpoint that has failed before.
+        let until = self.0.load(Relaxed);
+        until != 0 && now().0 < until
+    }
+}
+
+/// Wakes the sidecar early: rung by failing requests, heard once until the sidecar has looked.
+#[derive(Debug, Default)]
+pub struct Alarm(AtomicBool);
+
+impl Alarm {
+    /// True for the first who rings since the sidecar last looked: that one has to wake it.
+    #[inline]
+    pub fn ring(&self) -> bool {
+        !self.0.load(Relaxed) && !self.0.swap(true, Relaxed)
+    }
+
+    pub fn quiet(&self) {
+        self.0.store(false, Relaxed);
+    }
+}
