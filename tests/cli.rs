@@ -1,1 +1,146 @@
-//! soon
+//! The binary, as a user types it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::house::{House, shop};
+use crate::support::origin::Do;
+use crate::support::{SOON, wait_until};
+
+pub fn cutover(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cutover")).current_dir(dir).args(args).env("NO_COLOR", "1").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn files(main: &str, routing: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("cutover.toml"), main).unwrap();
+    std::fs::write(dir.path().join("routing.toml"), routing).unwrap();
+    dir
+}
+
+#[test]
+fn check_says_ok_or_everything_that_is_wrong() {
+    let good = shop("http://127.0.0.1:1", "https://green.test/base", "weight = 2.5", "");
+    let dir = files("version = 1\n", &good);
+    let output = cutover(dir.path(), &["check"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "ok: 1 service\n".to_owned()));
+
+    let dir = files("version = 1\n[proxi]\n", &good.replace("weight = 2.5", "wieght = 2.5\nactive = \"red\""));
+    let output = cutover(dir.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(3));
+    let stdout = text(&output.stdout);
+    assert!(stdout.contains("unknown key `proxi`") && stdout.contains("did you mean `proxy`?"), "{stdout}");
+
+    let output = cutover(dir.path(), &["check", "--routing", "routing.toml", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let lines: Vec<_> = report["problems"].as_array().unwrap().iter().map(|p| p["line"].as_u64().unwrap()).collect();
+    assert_eq!((report["ok"].as_bool(), lines), (Some(false), vec![7, 8]), "{report:#}");
+}
+
+#[test]
+fn the_schema_knows_every_key_and_every_example_fits_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema: Value = serde_json::from_slice(&cutover(dir.path(), &["check", "--schema"]).stdout).unwrap();
+    let text = schema.to_string();
+    for key in
+        ["hosts", "blue", "urls", "weight", "sticky", "client_address", "override", "strip", "trigger", "deadline"]
+    {
+        assert!(text.contains(&format!("\"{key}\"")), "{key}");
+    }
+    assert_eq!(schema["additionalProperties"], Value::Bool(false), "unknown keys are errors in an editor too");
+}
+
+#[test]
+fn the_example_files_are_good() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let output = cutover(&config, &["check"]);
+    assert_eq!(text(&output.stdout), "ok: 1 service\n", "{}", text(&output.stderr));
+    let output = cutover(&config, &["check", "--routing", "every-key.toml"]);
+    assert_eq!(text(&output.stdout), "ok: 2 services\n", "{}", text(&output.stderr));
+}
+
+#[test]
+fn run_refuses_what_it_cannot_do_and_says_why() {
+    let dir = files("version = 1\n", "[service.shop]\n");
+    let output = cutover(dir.path(), &["run"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("service `shop` has no blue environment"), "{}", text(&output.stderr));
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let main = format!("version = 1\n[proxy]\nlisten = [\"{address}\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+    let dir = files(&main, &shop("http://127.0.0.1:1", "http://127.0.0.1:2", "", ""));
+    let output = cutover(dir.path(), &["run"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(&format!("cannot listen on {address}")), "{}", text(&output.stderr));
+
+    let output = cutover(dir.path(), &["run", "--config", "nowhere.toml"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("nowhere.toml"), "{}", text(&output.stderr));
+    assert_eq!(cutover(dir.path(), &["rnu"]).status.code(), Some(2), "usage");
+}
+
+#[test]
+fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
+    let house = House::start("weight = 50", "");
+    house.green.always(Do::Status(500));
+    let mut client = house.client();
+    wait_until("it is rolled back and written", SOON, || {
+        client.get("/", &[]);
+        house.weight() == 0 && house.history().len() == 2
+    });
+    let state = house.settings.state.to_string_lossy().into_owned();
+    let dir = house.dir.path();
+    let history = text(&cutover(dir, &["history", "--state", &state]).stdout);
+    assert!(history.lines().next().unwrap().contains("rollback") && history.contains("50 % -> 0 %"), "{history}");
+    assert_eq!(cutover(dir, &["history", "--state", &state, "--verify"]).status.code(), Some(0));
+    let entries: Value =
+        serde_json::from_slice(&cutover(dir, &["history", "--state", &state, "--output", "json"]).stdout).unwrap();
+    assert_eq!(entries[0]["kind"], "rollback");
+
+    let output = cutover(dir, &["explain", "2", "--state", &state]);
+    let explained = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{explained}");
+    for word in ["dead candidate", "FIRED", "judged again: unhealthy: dead candidate", "the same verdict as then"] {
+        assert!(explained.contains(word), "{word}: {explained}");
+    }
+    let none = cutover(dir, &["explain", "99", "--state", &state]);
+    assert_eq!(
+        (none.status.code(), text(&none.stderr)),
+        (Some(1), "cutover: there is no entry 99: `cutover history` lists them\n".to_owned())
+    );
+    let nothing = cutover(dir, &["history", "--state", "nowhere.db"]);
+    assert!(text(&nothing.stderr).contains("nowhere.db holds no journal"), "{}", text(&nothing.stderr));
+
+    drop(house.running);
+    let alter =
+        "UPDATE journal SET body = replace(body, '\"verdict\":\"unhealthy\"', '\"verdict\":\"healthy\"') WHERE id = 2";
+    rusqlite::Connection::open(&state).unwrap().execute(alter, []).unwrap();
+    let output = cutover(dir, &["explain", "2", "--state", &state]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("NOT the verdict of then"), "{}", text(&output.stdout));
+    let output = cutover(dir, &["history", "--state", &state, "--verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("entry 2 does not follow"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn the_demo_plays_its_story_and_measures_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = cutover(dir.path(), &["demo", "--output", "json", "--rate", "400"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told:#}");
+    assert_eq!((told["weight_before"].as_f64(), told["weight_after"].as_f64()), (Some(10.0), Some(0.0)));
+    assert_eq!(told["failed_seen_by_clients"].as_u64(), Some(0), "{told:#}");
+    assert!(told["requests"].as_u64() > Some(500) && told["rescued"].as_u64() > Some(0), "{told:#}");
+    assert!(told["detection_ms"].as_u64() < Some(5000), "{told:#}");
+    let live = text(&cutover(dir.path(), &["demo", "--output", "text", "--rate", "400"]).stdout);
+    assert!(live.contains("green was taken back by itself") && !live.contains('\x1b'), "{live}");
+}

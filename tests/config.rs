@@ -1,1 +1,138 @@
-//! soon
+//! Broken files, and what a user is told: read `snapshots/` as a user would.
+
+use cutover::config::routing_text;
+
+use crate::cli::cutover;
+
+/// A good service with one thing changed.
+fn good() -> String {
+    "\
+[service.shop]
+hosts = [\"shop.test\"]
+
+[service.shop.blue]
+url = \"https://main--shop.netlify.app\"
+
+[service.shop.green]
+url = \"https://next--shop.netlify.app\"
+
+[service.shop.split]
+weight = 10
+"
+    .to_owned()
+}
+
+fn with(more: &str) -> String {
+    format!("{}\n{more}\n", good())
+}
+
+fn rule(lines: &str) -> String {
+    with(&format!("[[service.shop.rule]]\n{lines}"))
+}
+
+fn trigger(lines: &str) -> String {
+    with(&format!("[[service.shop.guard.trigger]]\n{lines}"))
+}
+
+fn broken_files() -> Vec<(&'static str, String)> {
+    vec![
+        ("a key that is misspelt", good().replace("weight", "wieght")),
+        ("a section that is misspelt", good().replace("service.shop.split", "service.shop.spilt")),
+        ("a table that is not closed", good().replace("[service.shop.split]", "[service.shop.split")),
+        ("a text without its end", good().replace("netlify.app\"\n\n[service.shop.split]", "netlify.app\n\n[service.shop.split]")),
+        ("a key twice", with("weight = 20")),
+        ("a weight in words", good().replace("10", "\"ten\"")),
+        ("a weight over 100", good().replace("10", "150")),
+        ("a weight with three decimals", good().replace("10", "0.125")),
+        ("no green", good().replace("[service.shop.green]\nurl = \"https://next--shop.netlify.app\"\n", "")),
+        ("no url", good().replace("url = \"https://next--shop.netlify.app\"\n", "")),
+        ("a url without a scheme", good().replace("https://next", "next")),
+        ("a url with a query", good().replace("next--shop.netlify.app", "next--shop.netlify.app/?deploy=1")),
+        ("a url of another kind", good().replace("https://next", "ftp://next")),
+        ("url and urls", good().replace("\n\n[service.shop.split]", "\nurls = [\"http://a.test\"]\n\n[service.shop.split]")),
+        ("a host with a port", good().replace("shop.test", "shop.test:8080")),
+        ("a star for a host", good().replace("shop.test", "*")),
+        ("a host in two services", with("[service.other]\nhosts = [\"SHOP.test\"]\n[service.other.blue]\nurl = \"http://a.test\"\n[service.other.green]\nurl = \"http://b.test\"")),
+        ("two services for every host", format!("{}{}", good(), good().replace("service.shop", "service.other")).replace("hosts = [\"shop.test\"]\n", "")),
+        ("an environment that is not", good().replace("weight = 10", "active = \"grene\"")),
+        ("two kinds of stickiness", good().replace("weight = 10", "sticky = { cookie = \"c\", header = \"x-user\" }")),
+        ("stickiness that is not known", good().replace("weight = 10", "sticky = { coookie = \"c\" }")),
+        ("a duration without a unit", with("[service.shop.timeouts]\nconnect = \"30\"")),
+        ("a duration that is a number", with("[service.shop.timeouts]\nconnect = 30")),
+        ("a rule without a condition", rule("to = \"candidate\"")),
+        ("a rule that goes nowhere", rule("header = { name = \"x-canary\", equals = \"always\" }")),
+        ("a rule that goes two ways", rule("method = \"GET\"\nto = \"green\"\ncandidate = 25")),
+        ("a condition without an operator", rule("header = { name = \"x-canary\" }\nto = \"green\"")),
+        ("a condition with two operators", rule("header = { name = \"x-canary\", equals = \"a\", prefix = \"b\" }\nto = \"green\"")),
+        ("a header with an underscore", rule("header = { name = \"x_canary\", equals = \"a\" }\nto = \"green\"")),
+        ("a method in lower case", rule("method = [\"get\", \"POST\"]\nto = \"green\"")),
+        ("a regular expression that is none", rule("path = { regex = \"/api/(\" }\nto = \"green\"")),
+        ("a network with host bits", rule("client_address = \"10.1.2.3/8\"\nto = \"green\"")),
+        ("a route that is not there", with("[[service.shop.route]]\nname = \"attempts\"\npath = \"/api/*\"\n[[service.shop.rule]]\nroute = \"atempts\"\nto = \"green\"")),
+        ("a path that is not normalised", with("[[service.shop.route]]\nname = \"a\"\npath = \"/a/../b\"\n[[service.shop.route]]\nname = \"b\"\npath = \"b\"")),
+        ("two routes of one name", with("[[service.shop.route]]\nname = \"a\"\npath = \"/a\"\n[[service.shop.route]]\nname = \"a\"\npath = \"/b\"")),
+        ("a trigger on nothing", trigger("metric = \"eror_rate\"\nabove = 5")),
+        ("a trigger without a limit", trigger("metric = \"error_rate\"\nfor = \"2m\"")),
+        ("a latency in percent", trigger("metric = \"latency_p95\"\nabove = 5")),
+        ("an availability that is too high", trigger("metric = \"availability\"\nabove = 99")),
+        ("everything at once", "[service.\"my shop\"]\nhosts = [\"a b\"]\n[service.\"my shop\".blue]\nurl = 5\n[service.\"my shop\".split]\nweight = -1\nrescue = \"yes\"\nstiky = 1\n".to_owned()),
+    ]
+}
+
+#[test]
+fn broken_files_are_refused_with_place_and_way_out() {
+    let mut told = String::new();
+    for (name, text) in broken_files() {
+        let refused = routing_text("routing.toml", &text).err().unwrap_or_else(|| panic!("{name}: taken"));
+        for problem in refused.problems() {
+            assert!(problem.line >= 1 && problem.span.end <= text.len(), "{name}: {problem:?}");
+        }
+        told.push_str(&format!("--- {name}\n{}\n\n", refused.render(false)));
+    }
+    insta::assert_snapshot!("broken_files", told);
+}
+
+#[test]
+fn a_broken_main_file_is_refused_with_place_and_way_out() {
+    let mut told = String::new();
+    for (name, text) in [
+        ("no version", "routing = \"routing.toml\"\n"),
+        ("another version", "version = 2\n"),
+        ("a listener without a port", "version = 1\n[proxy]\nlisten = [\"0.0.0.0\", \"localhost:80\"]\n"),
+        ("listening nowhere", "version = 1\n[proxy]\nlisten = []\n"),
+        ("half a thread", "version = 1\n[proxy]\nthreads = 0.5\n"),
+        ("an open admin", "version = 1\n[admin]\nlisten = \"0.0.0.0:9700\"\n"),
+        ("a tick of nothing", "version = 1\n[guard]\ntick = \"0s\"\n"),
+        ("a network that is none", "version = 1\n[proxy]\ntrusted_proxies = [\"10.0.0.0/40\", \"mars\"]\n"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("cutover.toml"), text).unwrap();
+        std::fs::write(dir.path().join("routing.toml"), good()).unwrap();
+        let output = cutover(dir.path(), &["check"]);
+        assert_eq!(output.status.code(), Some(3), "{name}");
+        told.push_str(&format!("--- {name}\n{}\n", String::from_utf8_lossy(&output.stdout)));
+    }
+    insta::assert_snapshot!("broken_main_files", told);
+}
+
+#[test]
+fn the_good_file_is_good() {
+    let routing = routing_text("routing.toml", &good()).unwrap();
+    assert_eq!(routing.services.len(), 1);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    /// Whatever is written into a file, reading it ends, panics nowhere, and names places inside the text.
+    #[test]
+    fn any_damage_is_reported_and_nothing_panics(cut in 0_usize..4000, insert in "[\\[\\]{}=\"'a-z0-9 \n.,#é]{0,12}") {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/every-key.toml")).unwrap();
+        let cut = text.floor_char_boundary(cut % text.len());
+        let damaged = format!("{}{insert}{}", &text[..cut], &text[cut..]);
+        if let Err(refused) = routing_text("routing.toml", &damaged) {
+            proptest::prop_assert!(refused.problems().all(|problem| problem.span.end <= damaged.len()));
+            proptest::prop_assert!(!refused.render(false).is_empty());
+        }
+    }
+}

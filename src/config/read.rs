@@ -38,13 +38,13 @@ pub struct Source {
     pub name: String,
     pub text: String,
     pub problems: Vec<Problem>,
-    /// The paths of what was cut out: nobody needs to hear that it is missing.
-    cut: Vec<String>,
+    /// The tables that something was cut out of: nobody needs to hear that it is missing there.
+    mutilated: Vec<Range<usize>>,
 }
 
 impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
-        Source { name: name.into(), text: text.into(), problems: Vec::new(), cut: Vec::new() }
+        Source { name: name.into(), text: text.into(), problems: Vec::new(), mutilated: Vec::new() }
     }
 
     /// Notes a problem at a place.
@@ -63,9 +63,9 @@ impl Source {
         });
     }
 
-    /// Notes that a key is missing, unless it was there and could not be read.
-    pub fn missing(&mut self, path: &str, span: Range<usize>, message: impl Into<String>, hint: &str) {
-        if !self.cut.iter().any(|cut| cut == path) {
+    /// Notes that something is missing in the table at `span`, unless something there could not be read.
+    pub fn missing(&mut self, span: Range<usize>, message: impl Into<String>, hint: &str) {
+        if !self.mutilated.contains(&span) {
             self.problem(span, message, Some(hint.to_owned()));
         }
     }
@@ -75,16 +75,20 @@ impl Source {
         let text = self.text.clone();
         let (mut document, errors) = DeTable::parse_recoverable(&text);
         for error in &errors {
-            self.note(error, &[]);
+            self.note(error, None);
+        }
+        if !errors.is_empty() {
+            // Where a bracket is missing, what follows is anybody's guess.
+            return T::default();
         }
         while self.problems.len() < MAX_PROBLEMS {
             match T::deserialize(toml::de::Deserializer::from(document.clone())) {
                 Ok(file) => return file,
                 Err(error) => {
-                    let path = error.span().and_then(|span| cut(document.get_mut(), &span));
-                    self.note(&error, path.as_deref().unwrap_or_default());
-                    match path {
-                        Some(path) => self.cut.push(path.join(".")),
+                    let cut = error.span().and_then(|span| cut(document.get_mut(), &span));
+                    self.note(&error, cut.as_ref().and_then(|cut| cut.key.as_deref()));
+                    match cut {
+                        Some(cut) => self.mutilated.extend(cut.from),
                         // Nothing to cut: the rest cannot be read.
                         None => return T::default(),
                     }
@@ -94,9 +98,9 @@ impl Source {
         T::default()
     }
 
-    fn note(&mut self, error: &toml::de::Error, path: &[String]) {
+    fn note(&mut self, error: &toml::de::Error, key: Option<&str>) {
         let span = error.span().unwrap_or(0..0);
-        let (message, hint) = in_plain_words(error.message(), path);
+        let (message, hint) = in_plain_words(error.message(), key);
         // A parser that has lost its way complains again and again of one place.
         if !self.problems.iter().any(|problem| problem.span == span) {
             self.problem(span, message, hint);
@@ -104,44 +108,40 @@ impl Source {
     }
 }
 
-/// Cuts the smallest key or value at `span` out of the table, and says where it stood.
-fn cut(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Vec<String>> {
-    let mut found = None;
-    for (key, value) in table.iter() {
-        if key.span() == *span || value.span() == *span && !holds(value, span) {
-            found = Some(key.clone());
-            break;
-        }
-    }
-    if let Some(key) = found {
-        table.remove(&key);
-        return Some(vec![key.get_ref().to_string()]);
-    }
-    for (key, value) in table.iter_mut() {
-        if let Some(mut path) = cut_inside(value, span) {
-            path.insert(0, key.get_ref().to_string());
-            return Some(path);
-        }
-    }
-    None
+/// What was cut out.
+struct Cut {
+    /// Its key; none for an item of a list.
+    key: Option<String>,
+    /// The tables and lists around it.
+    from: Vec<Range<usize>>,
 }
 
-fn cut_inside(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Vec<String>> {
-    match value.get_mut() {
+/// Cuts the smallest key or value at `span` out of the table.
+fn cut(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Cut> {
+    let here = |key: &Spanned<_>, value: &Spanned<DeValue<'_>>| {
+        key.span() == *span || value.span() == *span && !holds(value, span)
+    };
+    let found = table.iter().find(|(key, value)| here(key, value)).map(|(key, _)| key.clone());
+    if let Some(key) = found {
+        table.remove(&key);
+        return Some(Cut { key: Some(key.get_ref().to_string()), from: Vec::new() });
+    }
+    table.iter_mut().find_map(|(_, value)| cut_inside(value, span))
+}
+
+fn cut_inside(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Cut> {
+    let around = value.span();
+    let mut found = match value.get_mut() {
         DeValue::Table(table) => cut(table, span),
-        DeValue::Array(array) => {
-            for (at, item) in array.iter_mut().enumerate() {
-                if let Some(mut path) = cut_inside(item, span) {
-                    path.insert(0, at.to_string());
-                    return Some(path);
-                }
-            }
+        DeValue::Array(array) => array.iter_mut().find_map(|item| cut_inside(item, span)).or_else(|| {
             let at = array.iter().position(|item| item.span() == *span)?;
             *array = array.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, item)| item.clone()).collect();
-            Some(vec![at.to_string()])
-        }
+            Some(Cut { key: None, from: Vec::new() })
+        }),
         _ => None,
-    }
+    }?;
+    found.from.push(around);
+    Some(found)
 }
 
 /// Whether something inside the value stands at the very same place: a table and its only item, say.
@@ -156,7 +156,7 @@ fn holds(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
 }
 
 /// serde's words, as a user would put them.
-fn in_plain_words(message: &str, path: &[String]) -> (String, Option<String>) {
+fn in_plain_words(message: &str, key: Option<&str>) -> (String, Option<String>) {
     let message = message.trim();
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let (key, expected) = rest.split_once('`').unwrap_or((rest, ""));
@@ -165,23 +165,19 @@ fn in_plain_words(message: &str, path: &[String]) -> (String, Option<String>) {
     }
     if let Some(rest) = message.strip_prefix("invalid type: ") {
         let rest = rest.replace("floating point ", "number ").replace("sequence", "a list").replace("map", "a table");
-        let rest = rest.replace("struct ", "the table of a ").replace("File", "");
-        let what =
-            path.last().filter(|name| name.parse::<usize>().is_err()).map_or(String::new(), |key| format!("`{key}`: "));
+        let what = key.map_or(String::new(), |key| format!("`{key}`: "));
+        let wanted = |wanted: &str| match wanted {
+            "a string" | "string" => "a text in quotes".to_owned(),
+            "a boolean" => "true or false".to_owned(),
+            _ if wanted.starts_with("struct ") => "a table".to_owned(),
+            _ => wanted.to_owned(),
+        };
         return match rest.split_once(", expected ") {
-            Some((found, wanted)) => (format!("{what}found {found}, expected {}", article(wanted)), None),
+            Some((found, expected)) => (format!("{what}found {found}, expected {}", wanted(expected)), None),
             None => (format!("{what}{rest}"), None),
         };
     }
     (message.to_owned(), None)
-}
-
-fn article(wanted: &str) -> String {
-    match wanted.split_whitespace().next() {
-        Some("string") => "a text in quotes".to_owned(),
-        Some("a" | "an" | "the" | "{") => wanted.to_owned(),
-        _ => format!("a {wanted}"),
-    }
 }
 
 /// The closest of the known names, or all of them.

@@ -203,14 +203,17 @@ fn ten_thousand_requests_without_a_key_split_exactly() {
 fn raising_the_weight_never_moves_a_client_back_and_a_new_epoch_frees_everyone() {
     let mut shop = service("shop", &[]);
     shop.sticky = Sticky::Header(http::HeaderName::from_static("x-user"));
-    let side = |split: &Split, user: u32| {
-        let table = Table::compile(vec![(shop.clone(), split.clone())]);
-        get("/").with("host", "x").with("x-user", &user.to_string()).of(&table).environment
-    };
-    for user in 0..2000 {
-        let sides: Vec<_> = [0.0, 0.01, 10.0, 25.0, 50.0, 75.0, 100.0].map(|w| side(&at_weight(w), user)).to_vec();
+    let table = |split: Split| Table::compile(vec![(shop.clone(), split)]);
+    let steps = [0.0, 0.01, 10.0, 25.0, 50.0, 75.0, 100.0].map(|weight| table(at_weight(weight)));
+    let rolled_back = table(Split { epoch: 1, ..at_weight(0.0) });
+    for user in 0..100_000 {
+        let (parts, ()) =
+            http::Request::get("/").header("host", "x").header("x-user", user).body(()).unwrap().into_parts();
+        let head = Head { parts: &parts, client: "192.0.2.1".parse().unwrap() };
+        let side = |table: &Table| decide(table, head, |_| 0).unwrap().environment;
+        let sides = steps.each_ref().map(side);
         assert!(sides.is_sorted(), "user {user} goes back: {sides:?}");
-        assert_eq!(side(&Split { epoch: 1, ..at_weight(0.0) }, user), Environment::Blue);
+        assert_eq!(side(&rolled_back), Environment::Blue);
     }
 }
 

@@ -24,6 +24,7 @@ pub struct House {
     pub green: Origin,
     pub running: Running,
     pub settings: Settings,
+    /// Gone with the house.
     pub dir: tempfile::TempDir,
 }
 

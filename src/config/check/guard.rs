@@ -35,7 +35,7 @@ fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> {
     let metric = match &file.metric {
         Some(at) => one_of(source, at, &Metric::ALL)?,
         None => {
-            source.missing("", span.clone(), "the trigger has no metric", "write `metric = \"error_rate\"`");
+            source.missing(span.clone(), "the trigger has no metric", "write `metric = \"error_rate\"`");
             return None;
         }
     };

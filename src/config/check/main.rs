@@ -19,7 +19,7 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
             let message = format!("this is a file of version {version}; this program reads version 1");
             source.problem(span.clone(), message, None);
         }
-        None => source.missing("version", 0..0, "the file does not say its version", "begin with `version = 1`"),
+        None => source.missing(0..0, "the file does not say its version", "begin with `version = 1`"),
     }
     let path = |typed: Option<&At<String>>, default: &str| base.join(typed.map_or(default, |at| at.value.as_str()));
     let default_proxy = ProxyFile::default();

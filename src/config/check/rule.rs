@@ -66,7 +66,7 @@ fn answer(source: &mut Source, typed: &At<RuleFile>) -> Option<Answer> {
         }
         (None, None) => {
             let hint = "write `to = \"candidate\"`, or `candidate = 25` for a share";
-            source.missing("", typed.span.clone(), "the rule does not say where to", hint);
+            source.missing(typed.span.clone(), "the rule does not say where to", hint);
             None
         }
     }

@@ -110,7 +110,7 @@ fn sticky(source: &mut Source, typed: &At<StickyFile>) -> Sticky {
         (_, None, None, true) => Sticky::ClientAddress,
         _ => {
             let hint = "{ cookie = \"cutover\" }, { header = \"x-user-id\" } or { client_address = true }".to_owned();
-            source.problem(typed.span.clone(), "`sticky` has exactly one key", Some(hint));
+            source.missing(typed.span.clone(), "`sticky` has exactly one key", &hint);
             Sticky::None
         }
     }
@@ -139,12 +139,7 @@ fn targets(
     let hint = "write `url = \"https://…\"`";
     let Some(At { value: file, span }) = typed else {
         let message = format!("service `{service}` has no {environment} environment");
-        source.missing(
-            &format!("service.{service}.{environment}"),
-            service_span.clone(),
-            message,
-            &format!("add [service.{service}.{environment}] and {hint}"),
-        );
+        source.missing(service_span.clone(), message, &format!("add [service.{service}.{environment}] and {hint}"));
         return None;
     };
     let urls: Vec<&At<String>> = match (&file.url, &file.urls) {
@@ -155,8 +150,7 @@ fn targets(
             return None;
         }
         _ => {
-            let path = format!("service.{service}.{environment}.url");
-            source.missing(&path, span.clone(), format!("{environment} has no url"), hint);
+            source.missing(span.clone(), format!("{environment} has no url"), hint);
             return None;
         }
     };
@@ -208,7 +202,6 @@ fn routes(source: &mut Source, typed: &[At<RouteFile>], deadline: Millis) -> (Ro
         let (Some(name), Some(path)) = (&file.name, &file.path) else {
             let what = if file.name.is_none() { "name" } else { "path" };
             source.missing(
-                "",
                 span.clone(),
                 format!("the route has no {what}"),
                 "write name = \"attempts\" and path = \"/api/attempts/*\"",
