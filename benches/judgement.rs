@@ -1,1 +1,139 @@
-fn main() {}
+//! What a request, a tick and a reload cost: `cargo bench`. Read the ratios; the machine is never quiet.
+
+use std::hint::black_box;
+
+use cutover::config::routing_text;
+use cutover::counters::{Class, Counters, Outcome, Shard};
+use cutover::guard::trigger::Reading;
+use cutover::guard::window::{Counts, Sample, Totals, Window};
+use cutover::guard::{Policy, Sight, judge};
+use cutover::time::Millis;
+use cutover::traffic::split::{Split, Weight};
+use cutover::traffic::{Environment, Head, Table, decide};
+use divan::Bencher;
+
+fn main() {
+    divan::main();
+}
+
+/// So many services of 20 routes, the first with 20 rules.
+fn file(services: usize) -> String {
+    let mut text = String::new();
+    for service in 0..services {
+        text.push_str(&format!(
+            "[service.s{service}]\nhosts = [\"s{service}.example.com\"]\n[service.s{service}.blue]\nurl = \"http://127.0.0.1:1\"\n\
+             [service.s{service}.green]\nurl = \"http://127.0.0.1:2\"\n[service.s{service}.split]\nweight = 10\n"
+        ));
+        for route in 0..20 {
+            text.push_str(&format!(
+                "[[service.s{service}.route]]\nname = \"r{route}\"\npath = \"/api/function-{route}/*\"\n"
+            ));
+        }
+        for rule in 0..20 {
+            text.push_str(&format!(
+                "[[service.s{service}.rule]]\nheader = {{ name = \"x-rule-{rule}\", equals = \"yes\" }}\nto = \"candidate\"\n"
+            ));
+        }
+    }
+    text
+}
+
+fn table(services: usize) -> Table {
+    let routing = routing_text("bench", &file(services)).expect("the bench's file is good");
+    let split = Split { weight: Weight::from_percent(10.0).expect("a weight"), ..Split::resting(Environment::Blue) };
+    Table::compile(routing.services.into_iter().map(|service| (service.traffic, split.clone())).collect())
+}
+
+/// A request as browsers send it, to the last route.
+fn request(service: usize) -> http::request::Parts {
+    let (parts, ()) = http::Request::get("/api/function-19/items/42?page=2")
+        .header("host", format!("s{service}.example.com"))
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0")
+        .header("accept", "text/html,application/xhtml+xml")
+        .header("accept-language", "en-US,en;q=0.5")
+        .header("accept-encoding", "gzip, deflate, br")
+        .header("referer", "https://s.example.com/")
+        .header("cookie", "session=0123456789abcdef; theme=dark")
+        .header("cache-control", "no-cache")
+        .body(())
+        .expect("a request")
+        .into_parts();
+    parts
+}
+
+/// Host, 20 routes, 20 rules that do not match, and the draw; in a house of one service and in one of a thousand.
+#[divan::bench(args = [1, 1000])]
+fn decide_20_routes_20_rules(bencher: Bencher, services: usize) {
+    let table = table(services);
+    let parts = request(services / 2);
+    let client = "192.0.2.1".parse().expect("an address");
+    let mut ordinal = 0;
+    bencher.bench_local(|| {
+        ordinal += 1;
+        decide(black_box(&table), Head { parts: black_box(&parts), client }, |_| ordinal)
+    });
+}
+
+/// One worker, and two that share a route but not a shard.
+#[divan::bench(threads = [1, 2])]
+fn record(bencher: Bencher) {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static SHARD: Shard = Shard(NEXT.fetch_add(1, Ordering::Relaxed) % 8));
+    let route = Counters::new(8).route("shop", "api");
+    let outcome = Outcome { class: Class::Success, failure: None, upstream_micros: 12_345, request_micros: 12_400 };
+    bencher.bench(|| SHARD.with(|shard| route.record(*shard, Environment::Blue, true, black_box(outcome))));
+}
+
+/// The standard policy over readings that are there.
+#[divan::bench]
+fn judge_a_route(bencher: Bencher) {
+    let policy = Policy::standard();
+    let sample = Sample { span: Millis(10_000), answers: 1000, failed: 3, p95_us: Some(40_000), ..Sample::default() };
+    let reading = Reading { active: sample, candidate: sample, share: 0.5, held: Millis::ZERO };
+    let sight = Sight { route: None, readings: vec![reading; policy.triggers.len()] };
+    bencher.bench_local(|| judge(black_box(&policy), black_box(&sight)));
+}
+
+/// A route's whole tick: both windows remembered, every trigger measured, the judge asked.
+#[divan::bench]
+fn tick_of_a_route(bencher: Bencher) {
+    let policy = Policy::standard();
+    let mut totals = Totals::default();
+    let mut windows = [Window::opened(Millis::ZERO, &totals), Window::opened(Millis::ZERO, &totals)];
+    let mut now = Millis::ZERO;
+    bencher.bench_local(|| {
+        now = now.plus(Millis(100));
+        totals.counts = Counts { answers: totals.counts.answers + 100, ..totals.counts };
+        totals.latency[40] += 100;
+        let readings = policy.triggers.iter().map(|trigger| {
+            let [active, candidate] = trigger.sample([&windows[0], &windows[1]], [&totals, &totals], now);
+            Reading { active, candidate, share: 0.5, held: Millis::ZERO }
+        });
+        let sight = Sight { route: None, readings: readings.collect() };
+        windows.iter_mut().for_each(|window| window.observe(now, &totals));
+        judge(&policy, &sight)
+    });
+}
+
+/// From the text of a file to the checked routing, and from that to the table.
+#[divan::bench(args = [1, 1000], sample_count = 5)]
+fn read_and_check(bencher: Bencher, services: usize) {
+    let text = file(services);
+    bencher.bench_local(|| routing_text("bench", black_box(&text)));
+}
+
+#[divan::bench(args = [1, 1000], sample_count = 5)]
+fn compile_the_table(bencher: Bencher, services: usize) {
+    let routing = routing_text("bench", &file(services)).expect("the bench's file is good");
+    let services: Vec<_> =
+        routing.services.into_iter().map(|s| (s.traffic, Split::resting(Environment::Blue))).collect();
+    bencher.with_inputs(|| services.clone()).bench_local_values(Table::compile);
+}
+
+/// What a weight change costs: the same rules with other splits.
+#[divan::bench(args = [1, 1000])]
+fn change_a_weight(bencher: Bencher, services: usize) {
+    let table = table(services);
+    bencher.bench_local(|| black_box(&table).with_splits(|_| Split::resting(Environment::Blue)));
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::config::Settings;
-use crate::config::check::{duration, positive, whole};
+use crate::config::check::{duration, whole};
 use crate::config::file::{AdminFile, At, MainFile, Number, ProxyFile};
 use crate::config::read::Source;
 use crate::time::Millis;
@@ -40,7 +40,7 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
             .and_then(|at| address(source, at))
             .unwrap_or(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 9700)),
         state: path(state, "cutover.db"),
-        tick: positive(source, tick, Millis(100)),
+        tick: duration(source, tick, Millis(100)),
     };
     if let (Some(at), true) = (tick, !(Millis(10)..=Millis::seconds(10)).contains(&settings.tick)) {
         source.problem(at.span.clone(), "the tick is between 10ms and 10s", None);
