@@ -62,7 +62,7 @@ fn request(service: usize) -> http::request::Parts {
 }
 
 /// Host, 20 routes, 20 rules that do not match, and the draw; in a house of one service and in one of a thousand.
-#[divan::bench(args = [1, 1000])]
+#[divan::bench(args = [1, 1000], sample_size = 1000)]
 fn decide_20_routes_20_rules(bencher: Bencher, services: usize) {
     let table = table(services);
     let parts = request(services / 2);
@@ -75,7 +75,7 @@ fn decide_20_routes_20_rules(bencher: Bencher, services: usize) {
 }
 
 /// One worker, and two that share a route but not a shard.
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_size = 1000)]
 fn record(bencher: Bencher) {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);

@@ -191,7 +191,7 @@ fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
         ),
         number(
             "sidecar_tick_seconds",
-            "Time spent in all rounds of the sidecar.",
+            "How long the sidecar's last round took.",
             read(&process.sidecar_tick_micros) as f64 / 1e6,
         ),
         number(

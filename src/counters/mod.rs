@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
-pub use process::{Process, add, count, is_raised, raise, read, set};
+pub use process::{Process, count, is_raised, raise, read, set};
 pub use turns::{Alarm, RescueBudget, Rest, Turns};
 
 /// A worker's place in every sharded counter.

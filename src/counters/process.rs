@@ -30,11 +30,6 @@ pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
-/// Adds to a number of the process.
-pub fn add(counter: &AtomicU64, value: u64) {
-    counter.fetch_add(value, Relaxed);
-}
-
 /// Reads a number of the process.
 pub fn read(counter: &AtomicU64) -> u64 {
     counter.load(Relaxed)

@@ -126,6 +126,10 @@ impl State {
         let swap = durable.asked.active != ask.active && durable.active != ask.active;
         durable.asked = ask;
         durable.weight = ask.weight;
+        if ask.weight.is_zero() {
+            // The eyes close: what they saw is no part of the next try.
+            service.watch = None;
+        }
         if swap {
             durable.active = ask.active;
             durable.epoch += 1;

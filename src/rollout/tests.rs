@@ -180,3 +180,21 @@ fn shared_fate_is_told_once_and_rolls_nothing_back() {
     assert_eq!(kinds, [Kind::SharedFate, Kind::SharedFate], "the service and its route");
     assert_eq!(state.split("shop").unwrap().weight, percent(10.0));
 }
+
+#[test]
+fn a_weight_that_was_zero_for_an_hour_starts_afresh() {
+    let mut state = started(10.0);
+    for tick in 0..600_u64 {
+        state.apply(counted((tick * 90, 0), (tick * 10, tick * 6 / 10)), Millis(tick * 100)).unwrap();
+    }
+    let hour = 3_600_000;
+    state.apply(file(0.0), Millis(61_000)).unwrap();
+    state.apply(file(10.0), Millis(hour)).unwrap();
+    let mut effects = Vec::new();
+    for tick in 600..700_u64 {
+        effects.extend(
+            state.apply(counted((tick * 90, 0), (tick * 10, tick * 6 / 10)), Millis(hour + tick * 100)).unwrap(),
+        );
+    }
+    assert!(entries(&effects).is_empty(), "a minute then and ten seconds now are not two minutes: {effects:?}");
+}

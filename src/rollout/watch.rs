@@ -7,6 +7,9 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
+/// A look that comes later than this proves no more than this: what happened in between was not looked at.
+const LONGEST_STEP: Millis = Millis::seconds(1);
+
 /// Made when a service becomes live, dropped when it is no more.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -58,7 +61,7 @@ impl Watch {
 
     /// Takes the totals of every route at `now`, and judges.
     pub fn look(&mut self, now: Millis, seen: &Seen<'_>, totals: &[[Totals; 2]]) -> Found {
-        let step = now.since(self.last);
+        let step = now.since(self.last).min(LONGEST_STEP);
         self.last = now;
         let mut found = Found::default();
         let mut whole = <[Totals; 2]>::default();

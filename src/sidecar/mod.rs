@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use tokio::sync::broadcast;
 
 use crate::clock;
-use crate::counters::{Counters, add, count, set};
+use crate::counters::{Counters, count, set};
 use crate::journal::{Entry, Journal, Restored};
 use crate::rollout::{Announcement, Change, Effect, Event, Kind, Level, State};
 use crate::snapshot::{Publisher, Snapshot};
@@ -114,7 +114,7 @@ impl Sidecar {
             );
         }
         let process = &self.counters.process;
-        add(&process.sidecar_tick_micros, clock::micros() - started);
+        set(&process.sidecar_tick_micros, clock::micros() - started);
         count(&process.sidecar_ticks);
         set(&process.sidecar_seen, clock::now().0);
     }

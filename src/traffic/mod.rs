@@ -18,12 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::traffic::host::HostPattern;
 use crate::traffic::path::Path;
-use crate::traffic::route::Routes;
+use crate::traffic::route::{RouteRef, Routes};
 use crate::traffic::rule::{Answer, Facts, Rule};
 use crate::traffic::split::Split;
 use crate::traffic::sticky::Sticky;
 
-pub use crate::traffic::table::{RouteRef, ServiceRules, Table};
+pub use crate::traffic::table::{ServiceRules, Table};
 
 /// One of the two copies of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -170,9 +170,9 @@ pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64)
     let path = Path::normalised(head.parts.uri.path())?;
     let (rules, split) = table.service(service_id);
     let route = rules.routes.find(path.as_str());
-    let mut facts = Facts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
+    let facts = Facts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
 
-    let choice = choose(rules, split, &mut facts, route, service_id, draw);
+    let choice = choose(rules, split, &facts, route, service_id, draw);
     let mut environment = choice.environment;
     let mut why = choice.why;
     // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
@@ -203,7 +203,7 @@ struct Choice {
 fn choose(
     service: &ServiceRules,
     split: &Split,
-    facts: &mut Facts<'_>,
+    facts: &Facts<'_>,
     route: Option<RouteRef>,
     id: ServiceId,
     draw: impl FnOnce(Sequence) -> u64,
@@ -221,7 +221,7 @@ fn choose(
         None => draw.take().is_some_and(|draw| split::turn(weight, draw(Sequence::Share(id, rule.share)))),
     };
 
-    if let Some((at, rule)) = first_match(&service.overrides, facts) {
+    if let Some((at, rule)) = service.overrides.first(facts) {
         let environment = answer(rule, split, &mut share);
         return Choice { environment, judged: false, pin: false, why: Why::Override(at) };
     }
@@ -231,7 +231,7 @@ fn choose(
     if split.only.as_ref().is_some_and(|only| !only.contains(&service.route_id(route))) {
         return plainly(split.active, Why::OtherRoute);
     }
-    if let Some((at, rule)) = first_match(&service.rules, facts) {
+    if let Some((at, rule)) = service.rules.first(facts) {
         return plainly(answer(rule, split, &mut share), Why::Rule(at));
     }
     if split.weight.is_zero() {
@@ -246,10 +246,6 @@ fn choose(
     };
     let environment = if candidate { split.active.other() } else { split.active };
     Choice { environment, judged: true, pin, why }
-}
-
-fn first_match<'r>(rules: &'r [(u32, Rule)], facts: &mut Facts<'_>) -> Option<(u32, &'r Rule)> {
-    rules.iter().find(|(_, rule)| rule.holds(facts)).map(|(at, rule)| (*at, rule))
 }
 
 fn answer(rule: &Rule, split: &Split, share: &mut impl FnMut(split::Weight, &Rule) -> bool) -> Environment {

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use crate::traffic::path::Glob;
-use crate::traffic::table::RouteRef;
+
+/// A route's place within its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteRef(pub u32);
 
 /// The name of the route of requests that no pattern matches.
 pub const DEFAULT_ROUTE: &str = "default";
@@ -13,8 +16,7 @@ pub const DEFAULT_ROUTE: &str = "default";
 pub struct Routes {
     names: Vec<String>,
     exact: HashMap<String, RouteRef>,
-    /// With their final slash, longest first.
-    prefixes: Vec<(String, RouteRef)>,
+    prefixes: Prefixes,
     /// Longest pattern first.
     globs: Vec<(Glob, usize, RouteRef)>,
 }
@@ -23,18 +25,19 @@ impl Routes {
     /// Routes of `(name, pattern)`, in file order. Of two equal patterns the first counts; the check refuses such files.
     pub fn new(routes: impl IntoIterator<Item = (String, String)>) -> Routes {
         let mut all = Routes::default();
+        let mut prefixes = Vec::new();
         for (name, pattern) in routes {
             let at = RouteRef(all.names.len() as u32);
             all.names.push(name);
             match pattern.strip_suffix('*').filter(|rest| rest.ends_with('/') && !rest.contains('*')) {
-                Some(prefix) => all.prefixes.push((prefix.to_owned(), at)),
+                Some(prefix) => prefixes.push((prefix.to_owned(), at)),
                 None if pattern.contains('*') => all.globs.push((Glob::new(&pattern), pattern.len(), at)),
                 None => {
                     all.exact.entry(pattern).or_insert(at);
                 }
             }
         }
-        all.prefixes.sort_by_key(|(prefix, at)| (usize::MAX - prefix.len(), at.0));
+        all.prefixes = Prefixes::new(prefixes);
         all.globs.sort_by_key(|(_, length, at)| (usize::MAX - length, at.0));
         all
     }
@@ -45,9 +48,8 @@ impl Routes {
         if let Some(at) = self.exact.get(path) {
             return Some(*at);
         }
-        let prefix = self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str()));
-        if let Some((_, at)) = prefix {
-            return Some(*at);
+        if let Some(at) = self.prefixes.longest(path) {
+            return Some(at);
         }
         self.globs.iter().find(|(glob, _, _)| glob.matches(path)).map(|(_, _, at)| *at)
     }
@@ -62,6 +64,51 @@ impl Routes {
         match self.names.iter().position(|n| n == name) {
             Some(at) => Some(Some(RouteRef(at as u32))),
             None => (name == DEFAULT_ROUTE).then_some(None),
+        }
+    }
+}
+
+/// Path prefixes, with their final slash, searched by bisection.
+///
+/// In sorted order everything that begins with a prefix follows it. So the longest prefix of a path is the last entry
+/// that is not after the path, or one of the prefixes of that entry.
+#[derive(Clone, Debug, Default)]
+struct Prefixes(Vec<Prefix>);
+
+#[derive(Clone, Debug)]
+struct Prefix {
+    text: String,
+    route: RouteRef,
+    /// The place of the longest other prefix that this one begins with.
+    parent: Option<usize>,
+}
+
+impl Prefixes {
+    fn new(mut prefixes: Vec<(String, RouteRef)>) -> Prefixes {
+        prefixes.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.0.cmp(&b.1.0)));
+        prefixes.dedup_by(|later, first| later.0 == first.0);
+        let mut all: Vec<Prefix> = Vec::with_capacity(prefixes.len());
+        for (text, route) in prefixes {
+            let parent = Prefixes::walk(&all, all.len().checked_sub(1), &text);
+            all.push(Prefix { text, route, parent });
+        }
+        Prefixes(all)
+    }
+
+    fn longest(&self, path: &str) -> Option<RouteRef> {
+        let after = self.0.partition_point(|prefix| prefix.text.as_str() <= path);
+        let at = Prefixes::walk(&self.0, after.checked_sub(1), path)?;
+        self.0.get(at).map(|prefix| prefix.route)
+    }
+
+    /// From an entry up its parents to the first that the text begins with.
+    fn walk(all: &[Prefix], mut at: Option<usize>, text: &str) -> Option<usize> {
+        loop {
+            let prefix = all.get(at?)?;
+            if text.starts_with(prefix.text.as_str()) {
+                return at;
+            }
+            at = prefix.parent;
         }
     }
 }
@@ -85,10 +132,30 @@ mod tests {
         ] {
             assert_eq!(routes.find(path).map(|at| patterns[at.0 as usize]), pattern, "{path}");
         }
+        let nested = Routes::new(["/a/b/c/*", "/a/*", "/a/b/*", "/b/*"].map(|p| (p.to_owned(), p.to_owned())));
+        for (path, at) in
+            [("/a/b/c/d", Some(0)), ("/a/b/d", Some(2)), ("/a/z", Some(1)), ("/b/", Some(3)), ("/c/x", None)]
+        {
+            assert_eq!(nested.find(path).map(|at| at.0), at, "{path}");
+        }
         let globs = Routes::new(["*.json", "/api*.json"].map(|p| (p.to_owned(), p.to_owned())));
         assert_eq!(globs.find("/api/x.json"), Some(RouteRef(1)), "the longer glob");
         assert_eq!(globs.find("/x.json"), Some(RouteRef(0)));
         assert_eq!(globs.by_name("default"), Some(None));
         assert_eq!(globs.by_name("x"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn bisection_finds_what_a_search_through_all_would(
+            prefixes in proptest::collection::vec("(/[ab]{1,2}){0,3}", 1..12),
+            path in "(/[abc]{1,2}){1,4}/?",
+        ) {
+            let patterns: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}/*")).collect();
+            let routes = Routes::new(patterns.iter().map(|pattern| (pattern.clone(), pattern.clone())));
+            let by_hand = prefixes.iter().filter(|prefix| path.starts_with(&format!("{prefix}/"))).map(String::len).max();
+            let found = routes.find(&path).map(|at| patterns[at.0 as usize].len() - 2);
+            proptest::prop_assert_eq!(found, by_hand);
+        }
     }
 }

@@ -6,9 +6,9 @@ use regex::bytes::Regex;
 
 use crate::traffic::host::HostPattern;
 use crate::traffic::path::{Glob, under};
+use crate::traffic::route::RouteRef;
 use crate::traffic::split::Weight;
 use crate::traffic::sticky::{Key, Sticky};
-use crate::traffic::table::RouteRef;
 use crate::traffic::{Environment, Head};
 
 /// A rule as the file means it.
@@ -117,6 +117,41 @@ impl Rule {
             Condition::Header { name, .. } => Some(name),
             _ => None,
         })
+    }
+}
+
+/// The rules of one service that are asked together, in file order.
+///
+/// What every rule needs of the header mask stands in a list of its own: twenty rules that do not match are twenty
+/// comparisons in three cache lines.
+#[derive(Debug, Default)]
+pub struct Rules {
+    needs: Vec<u64>,
+    /// With their place in the file.
+    rules: Vec<(u32, Rule)>,
+}
+
+impl Rules {
+    pub fn push(&mut self, place: u32, rule: Rule) {
+        let bits = rule.conditions.iter().map(|condition| match condition {
+            Condition::Header { test: Test::Absent, .. } => 0,
+            Condition::Header { name, .. } => bit_of(name.as_str()),
+            _ => 0,
+        });
+        self.needs.push(bits.fold(0, |all, bit| all | bit));
+        self.rules.push((place, rule));
+    }
+
+    /// The first rule that holds.
+    #[inline]
+    pub fn first(&self, facts: &Facts<'_>) -> Option<(u32, &Rule)> {
+        let possible = self.needs.iter().zip(&self.rules).filter(|(needs, _)| *needs & !facts.header_mask == 0);
+        possible.map(|(_, rule)| rule).find(|(_, rule)| rule.holds(facts)).map(|(place, rule)| (*place, rule))
+    }
+
+    /// The rule at this place in the file.
+    pub fn at(&self, place: u32) -> Option<&Rule> {
+        self.rules.iter().find(|(at, _)| *at == place).map(|(_, rule)| rule)
     }
 }
 

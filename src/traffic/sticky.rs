@@ -61,8 +61,10 @@ pub fn fresh_key(salt: Salt, epoch: u32, weight: Weight, candidate: bool, seed: 
     // Enough for a weight of 0.01 %: the chance that a hundred thousand keys all miss it is one in 22,000.
     const TRIES: u64 = 100_000;
     let mut text = [0; 16];
+    // Mixed once, so that neighbouring seeds do not walk over each other's keys.
+    let first = mix(seed);
     for attempt in 0..TRIES {
-        text = hex(mix(seed.wrapping_add(attempt)));
+        text = hex(mix(first.wrapping_add(attempt)));
         if (weight > bucket(salt, epoch, Key::Bytes(&text))) == candidate {
             break;
         }

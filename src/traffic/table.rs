@@ -4,15 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::traffic::host::HostPattern;
-use crate::traffic::route::Routes;
-use crate::traffic::rule::{Answer, Rule};
+use crate::traffic::route::{RouteRef, Routes};
+use crate::traffic::rule::{Answer, Rule, Rules};
 use crate::traffic::split::Split;
 use crate::traffic::sticky::{Salt, Sticky};
 use crate::traffic::{RouteId, Service, ServiceId};
-
-/// A route's place within its service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RouteRef(pub u32);
 
 /// What of a service comes from the file: compiled once a load, shared by the generations that only move weights.
 #[derive(Debug)]
@@ -21,9 +17,9 @@ pub struct ServiceRules {
     pub salt: Salt,
     pub sticky: Sticky,
     pub routes: Routes,
-    /// Rules that hold even at weight 0, with their place in the file.
-    pub overrides: Vec<(u32, Rule)>,
-    pub rules: Vec<(u32, Rule)>,
+    /// Rules that hold even at weight 0.
+    pub overrides: Rules,
+    pub rules: Rules,
     /// How many rules have a share of their own, and so a sequence of their own.
     pub shares: u32,
     first_route: u32,
@@ -43,7 +39,7 @@ impl ServiceRules {
 
     /// The rule at this place in the file.
     pub fn rule(&self, place: u32) -> Option<&Rule> {
-        self.overrides.iter().chain(&self.rules).find(|(at, _)| *at == place).map(|(_, rule)| rule)
+        self.overrides.at(place).or_else(|| self.rules.at(place))
     }
 }
 
@@ -129,15 +125,14 @@ impl Table {
 
 fn compile_service(service: Service, first_route: u32) -> ServiceRules {
     let mut shares = 0;
-    let mut overrides = Vec::new();
-    let mut rules = Vec::new();
+    let (mut overrides, mut rules) = (Rules::default(), Rules::default());
     for (place, mut rule) in service.rules.into_iter().enumerate() {
         if matches!(rule.answer, Answer::Share(_)) {
             rule.share = shares;
             shares += 1;
         }
         let list = if rule.overrides { &mut overrides } else { &mut rules };
-        list.push((place as u32, rule));
+        list.push(place as u32, rule);
     }
     ServiceRules {
         salt: Salt::of_service(&service.name),

@@ -5,6 +5,7 @@
 mod load;
 mod origins;
 mod story;
+mod told;
 mod view;
 
 use std::io::IsTerminal;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::cli::demo::load::Seen;
-use crate::cli::demo::story::Told;
+use crate::cli::demo::told::Told;
 use crate::clock;
 use crate::guard::latency::quantile;
 use crate::guard::window::Totals;

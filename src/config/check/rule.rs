@@ -9,7 +9,7 @@ use crate::config::file::{At, PathFile, RuleFile, Some1, ValueFile};
 use crate::config::read::{Source, did_you_mean};
 use crate::traffic::Environment;
 use crate::traffic::path::Glob;
-use crate::traffic::route::{DEFAULT_ROUTE, Routes};
+use crate::traffic::route::{DEFAULT_ROUTE, RouteRef, Routes};
 use crate::traffic::rule::{Answer, Condition, PathTest, Rule, Test, whole_regex};
 
 pub fn check(source: &mut Source, typed: &At<RuleFile>, routes: &Routes, place: usize) -> Option<Rule> {
@@ -204,7 +204,7 @@ fn methods(source: &mut Source, typed: &Some1<String>) -> Vec<Method> {
     methods
 }
 
-fn route_names(source: &mut Source, typed: &Some1<String>, routes: &Routes) -> Vec<Option<crate::traffic::RouteRef>> {
+fn route_names(source: &mut Source, typed: &Some1<String>, routes: &Routes) -> Vec<Option<RouteRef>> {
     let mut found = Vec::new();
     for At { value, span } in &typed.0 {
         match routes.by_name(value) {
