@@ -1,5 +1,7 @@
 //! What a request, a tick and a reload cost: `cargo bench`. Read the ratios; the machine is never quiet.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 use std::hint::black_box;
 
 use cutover::config::routing_text;

@@ -24,7 +24,7 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Split;
 
-pub use command::{Answer, Handle, Input};
+pub use command::{Answer, Gone, Handle, Input};
 pub use load::{Load, Placed};
 
 /// Inputs between the house and the sidecar. Each is a person's command, a reload, a change in DNS or the one wake-up
