@@ -244,7 +244,13 @@ impl RouteCounters {
         all
     }
 
-    /// What the guard judges by.
+    /// What the guard judges by, of both environments; `None` where it never had anything to judge.
+    pub fn judged(&self) -> Option<[Totals; 2]> {
+        let any = Environment::BOTH.into_iter().any(|side| self.cells(side).any(|(_, judged)| judged));
+        any.then(|| Environment::BOTH.map(|side| self.totals(side)))
+    }
+
+    /// What the guard judges by, of one environment.
     pub fn totals(&self, environment: Environment) -> Totals {
         let mut totals = Totals::default();
         for (cell, _) in self.cells(environment).filter(|(_, judged)| *judged) {

@@ -92,8 +92,11 @@ impl Window {
         }
     }
 
-    /// Remembers the totals of this tick.
+    /// Remembers the totals of this tick, if anything has happened since the last.
     pub fn observe(&mut self, now: Millis, totals: &Totals) {
+        if self.counts.back().is_some_and(|(_, counts)| *counts == totals.counts) {
+            return;
+        }
         if self.counts.back().is_none_or(|(at, _)| now.since(*at) >= FINE) {
             self.counts.push_back((now, totals.counts));
             // One entry older than the longest window stays: it is what that window is measured from.
@@ -159,6 +162,9 @@ mod tests {
         assert_eq!((last.span, last.answers, last.failed), (Millis::seconds(10), 100, 50));
         let idle = window.last(Millis::seconds(10), Millis::seconds(31), &totals(1200, 110));
         assert_eq!(idle.answers, 0, "nothing in the last ten seconds");
+        let kept = window.counts.len();
+        window.observe(Millis::seconds(31), &totals(1200, 110));
+        assert_eq!(window.counts.len(), kept, "what does not happen is not remembered");
         let young = Window::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110));
         assert_eq!(young.answers, 5, "a window that just opened begins there");
     }

@@ -62,8 +62,8 @@ pub struct Loaded {
 pub enum Event {
     /// A routing file was taken whole.
     Loaded(Vec<Loaded>),
-    /// The judged totals of a live service: a pair for each route, by [`Environment::index`].
-    Counted { service: String, routes: Vec<[Totals; 2]> },
+    /// The judged totals of a live service: for each route that was ever asked for, a pair by [`Environment::index`].
+    Counted { service: String, routes: Vec<Option<[Totals; 2]>> },
     /// Somebody wants something.
     Command(Command),
 }

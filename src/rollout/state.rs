@@ -142,10 +142,10 @@ impl State {
         (Kind::Shift, format!("weight = {} in the routing file{lifted}", ask.weight))
     }
 
-    fn count(&mut self, name: &str, totals: &[[Totals; 2]], now: Millis) -> Vec<Effect> {
+    fn count(&mut self, name: &str, totals: &[Option<[Totals; 2]>], now: Millis) -> Vec<Effect> {
         let Some(service) = self.services.get_mut(name).filter(|service| service.is_live()) else { return Vec::new() };
         let Service { durable, routes, policy, watch } = service;
-        let watch = watch.get_or_insert_with(|| Watch::new(now, routes.len(), policy));
+        let watch = watch.get_or_insert_with(|| Watch::new(routes.len(), policy));
         let seen = Seen { policy, routes, active: durable.active, weight: durable.weight };
         let Found { unhealthy, news } = watch.look(now, &seen, totals);
         let mut effects = Vec::new();

@@ -28,7 +28,7 @@ fn command(act: Act) -> Event {
 /// Totals of the route `api`, so many answers and failures for blue and green.
 fn counted(blue: (u64, u64), green: (u64, u64)) -> Event {
     let totals = |(answers, failed)| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
-    Event::Counted { service: "shop".into(), routes: vec![Default::default(), [totals(blue), totals(green)]] }
+    Event::Counted { service: "shop".into(), routes: vec![None, Some([totals(blue), totals(green)])] }
 }
 
 fn entries(effects: &[Effect]) -> Vec<&Change> {
@@ -159,8 +159,8 @@ fn a_bad_route_is_found_in_a_healthy_service_and_named() {
         let totals =
             |answers, failed| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
         let routes = vec![
-            [totals(tick * 9000, 0), totals(tick * 1000, 0)],
-            [totals(tick * 90, 0), totals(tick * 10, tick * 10)],
+            Some([totals(tick * 9000, 0), totals(tick * 1000, 0)]),
+            Some([totals(tick * 90, 0), totals(tick * 10, tick * 10)]),
         ];
         let event = Event::Counted { service: "shop".into(), routes };
         effects.extend(state.apply(event, Millis(tick * 100)).unwrap());

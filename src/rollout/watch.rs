@@ -1,7 +1,7 @@
 //! The eyes on one live service: windows of both sides, on the whole service and on every route, and the judge's times.
 
 use crate::guard::trigger::{Metric, Reading};
-use crate::guard::window::{Totals, Window};
+use crate::guard::window::{Counts, Totals, Window};
 use crate::guard::{Judgement, Missing, Policy, Sight, Verdict, judge};
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -15,14 +15,17 @@ const LONGEST_STEP: Millis = Millis::seconds(1);
 pub struct Watch {
     /// The whole service first, then its routes, where there is more than one.
     scopes: Vec<Scope>,
-    last: Millis,
+    /// The last look; none before the first.
+    last: Option<Millis>,
 }
 
 #[derive(Clone, Debug)]
 struct Scope {
     route: Option<usize>,
-    /// By [`Environment::index`]; opened by the first totals.
+    /// Active and candidate; opened by the first answer, so a route that nobody asks for costs nothing.
     windows: Option<[Window; 2]>,
+    /// What was counted at the last look: where nothing has happened since, there is nothing to judge.
+    counts: [Counts; 2],
     /// By the trigger's place in the policy.
     held: Vec<Millis>,
     /// The warnings that are already out, by the trigger's place; and whether shared fate is.
@@ -47,34 +50,35 @@ pub enum News {
 }
 
 impl Watch {
-    pub fn new(now: Millis, routes: usize, policy: &Policy) -> Watch {
+    pub fn new(routes: usize, policy: &Policy) -> Watch {
         let scope = |route| Scope {
             route,
             windows: None,
+            counts: Default::default(),
             held: vec![Millis::ZERO; policy.triggers.len()],
             out: vec![false; policy.triggers.len()],
             shared: false,
         };
         let each = if routes > 1 { 0..routes } else { 0..0 };
-        Watch { scopes: std::iter::once(scope(None)).chain(each.map(|at| scope(Some(at)))).collect(), last: now }
+        Watch { scopes: std::iter::once(scope(None)).chain(each.map(|at| scope(Some(at)))).collect(), last: None }
     }
 
-    /// Takes the totals of every route at `now`, and judges.
-    pub fn look(&mut self, now: Millis, seen: &Seen<'_>, totals: &[[Totals; 2]]) -> Found {
-        let step = now.since(self.last).min(LONGEST_STEP);
-        self.last = now;
+    /// Takes the totals of the routes that were ever asked for, at `now`, and judges.
+    pub fn look(&mut self, now: Millis, seen: &Seen<'_>, totals: &[Option<[Totals; 2]>]) -> Found {
+        let since = self.last.replace(now);
         let mut found = Found::default();
-        let mut whole = <[Totals; 2]>::default();
-        for pair in totals {
+        let mut whole: Option<[Totals; 2]> = None;
+        for pair in totals.iter().flatten() {
+            let whole = whole.get_or_insert_default();
             whole.iter_mut().zip(pair).for_each(|(sum, part)| sum.add(part));
         }
         for scope in &mut self.scopes {
             let pair = match scope.route {
-                None => Some(&whole),
-                Some(at) => totals.get(at),
+                None => whole.as_ref(),
+                Some(at) => totals.get(at).and_then(Option::as_ref),
             };
             if let Some(pair) = pair {
-                scope.look(now, step, seen, pair, &mut found);
+                scope.look(now, since, seen, pair, &mut found);
             }
         }
         found
@@ -90,10 +94,21 @@ pub struct Seen<'a> {
 }
 
 impl Scope {
-    fn look(&mut self, now: Millis, step: Millis, seen: &Seen<'_>, totals: &[Totals; 2], found: &mut Found) {
+    fn look(&mut self, now: Millis, since: Option<Millis>, seen: &Seen<'_>, totals: &[Totals; 2], found: &mut Found) {
         let [blue, green] = totals;
         let sides = if seen.active == Environment::Blue { [blue, green] } else { [green, blue] };
-        let windows = self.windows.get_or_insert_with(|| sides.map(|side| Window::opened(now, side)));
+        let counts = sides.map(|side| side.counts);
+        if self.windows.is_some() && counts == self.counts {
+            return;
+        }
+        self.counts = counts;
+        let step = now.since(since.unwrap_or(now)).min(LONGEST_STEP);
+        let windows = self.windows.get_or_insert_with(|| match since {
+            // The service has just become live: what was counted before is not the candidate's.
+            None => sides.map(|side| Window::opened(now, side)),
+            // The route's first answers came since the last look, and all of them count.
+            Some(since) => sides.map(|_| Window::opened(since, &Totals::default())),
+        });
         let [active, candidate] = &*windows;
         let share = seen.weight.ratio();
         let readings = seen.policy.triggers.iter().zip(&mut self.held).map(|(trigger, held)| {

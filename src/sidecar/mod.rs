@@ -158,7 +158,7 @@ impl Sidecar {
         let live: Vec<String> = self.state.live().map(str::to_owned).collect();
         for service in live {
             let Some(serving) = self.placed.serving(&service) else { continue };
-            let routes = serving.routes.iter().map(|route| Environment::BOTH.map(|side| route.totals(side))).collect();
+            let routes = serving.routes.iter().map(|route| route.judged()).collect();
             if let Ok(effects) = self.state.apply(Event::Counted { service, routes }, now) {
                 self.carry_out(effects);
             }
