@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -220,12 +220,4 @@ impl Drop for Running {
             let _ = thread.join();
         }
     }
-}
-
-/// Reads the main file and starts.
-///
-/// # Errors
-/// As [`start`], and [`config::Refused`] for the main file.
-pub fn start_from(path: &Path) -> anyhow::Result<Running> {
-    start(&config::settings(path)?)
 }

@@ -105,6 +105,9 @@ fn a_post_is_not_repeated_unless_it_says_that_it_may_be() {
         assert_eq!(answer.status == 200, rescued, "{method}");
     }
     assert_eq!(house.client().get("/", &["X-Green: 1"]).header("x-origin"), Some("blue"), "no trace of it");
+    house.green.always(Do::Raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_owned()));
+    let continued = client.request("POST", "/", &["X-Green: 1", "Idempotency-Key: k3", "Expect: 100-continue"], "body");
+    assert_eq!((continued.status, continued.body.as_str()), (200, "blue"), "a 100 is no answer yet");
     house.green.always(Do::Status(404));
     assert_eq!(client.get("/", &["X-Green: 1"]).status, 404, "a 404 is an answer");
     house.green.always(Do::Status(501));

@@ -91,7 +91,7 @@ impl Proxy {
     fn fall(&self, session: &mut Session, attempt: &mut Attempt, failure: Failure, unsent: bool) -> bool {
         attempt.failure = Some(failure);
         let body_kept = !session.as_ref().retry_buffer_truncated();
-        let answered = session.response_written().is_some();
+        let answered = has_answered(session);
         if !attempt.may_rescue(session.req_header(), unsent, body_kept, answered) {
             return false;
         }
@@ -104,6 +104,11 @@ impl Proxy {
 fn peer_of(session: &Session) -> IpAddr {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
     peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// Whether the head of a final answer has gone to the client: a 100 or 103 is no answer yet.
+fn has_answered(session: &Session) -> bool {
+    session.response_written().is_some_and(|head| !head.status.is_informational())
 }
 
 /// Writes a plain answer of our own, and closes the connection after it.
@@ -247,7 +252,7 @@ impl ProxyHttp for Proxy {
         let mut again = false;
         match (&mut ctx.attempt, blame(&e)) {
             (Some(attempt), Blame::Origin(failure)) => {
-                let answered = session.response_written().is_some();
+                let answered = has_answered(session);
                 let kept = !session.as_ref().retry_buffer_truncated();
                 let idempotent = session.req_header().method.is_idempotent();
                 again = if answered {
@@ -280,7 +285,7 @@ impl ProxyHttp for Proxy {
             (None, ErrorSource::Upstream) => answer_to_failure(Failure::Reset),
             (None, _) => (500, "500 the proxy failed\n"),
         };
-        if status > 0 && session.response_written().is_none() {
+        if status > 0 && !has_answered(session) {
             // The client may be gone; there is nobody else to tell.
             let _ = answer(session, status, text).await;
         }
