@@ -167,6 +167,7 @@ fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
         ("unknown_host", &process.refused_unknown_host),
         ("bad_host", &process.refused_bad_host),
         ("bad_path", &process.refused_bad_path),
+        ("bad_target", &process.refused_bad_target),
     ] {
         refused.mut_metric().push(counter(vec![label("reason", reason)], read(value)));
     }

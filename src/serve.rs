@@ -56,7 +56,9 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         .with_context(|| format!("cannot listen on {} for the admin", settings.admin))?;
 
     let counters = Arc::new(Counters::new(workers));
-    let (journal, restored) = Journal::start(&settings.state, counters.clone());
+    let (journal, restored) = Journal::start(&settings.state, counters.clone()).with_context(|| {
+        format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
+    })?;
     let (publisher, published) = Publisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
 
@@ -150,7 +152,9 @@ impl Reloader {
     async fn reload(&self) {
         let path = self.path.clone();
         // Reading and checking a thousand services takes a moment: not on the thread that answers scrapes.
-        let Ok(read) = tokio::task::spawn_blocking(move || config::routing(&path)).await else { return };
+        // So is drawing what is wrong with it.
+        let read = move || config::routing(&path).map_err(|refused| (refused.problems().count(), refused.to_string()));
+        let Ok(read) = tokio::task::spawn_blocking(read).await else { return };
         let path = self.path.display();
         match read {
             Ok(routing) => {
@@ -162,9 +166,8 @@ impl Reloader {
                     tracing::info!(%path, services, "routing reloaded");
                 }
             }
-            Err(refused) => {
+            Err((problems, refused)) => {
                 count(&self.counters.process.reloads_refused);
-                let problems = refused.problems().count();
                 tracing::error!(%path, problems, "routing refused, the last good one stays in force:\n{refused}");
             }
         }

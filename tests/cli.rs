@@ -144,3 +144,13 @@ fn the_demo_plays_its_story_and_measures_it() {
     let live = text(&cutover(dir.path(), &["demo", "--output", "text", "--rate", "400"]).stdout);
     assert!(live.contains("green was taken back by itself") && !live.contains('\x1b'), "{live}");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_panic() {
+    let dir = files("version = 1\n", &shop("http://127.0.0.1:1", "http://127.0.0.1:2", "", ""));
+    let line = format!("{} check --schema | head -1; {0} check > /dev/full", env!("CARGO_BIN_EXE_cutover"));
+    let output = Command::new("sh").args(["-c", &line]).current_dir(dir.path()).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("{\n", Some(1)));
+    assert!(!stderr.contains("panicked") && stderr.contains("No space left"), "{stderr}");
+}

@@ -120,10 +120,9 @@ impl TlsOrigin {
 
 #[test]
 fn a_disk_that_takes_nothing_stops_neither_routing_nor_rollback() {
-    // A folder where the state's own should be: SQLite cannot open it, root or not.
+    // A folder that is not there: SQLite cannot make the file, root or not.
     let house = House::with("weight = 50", "", |settings| {
-        settings.state = settings.state.with_file_name("state-is-a-folder");
-        std::fs::create_dir(&settings.state).unwrap();
+        settings.state = settings.state.with_file_name("nowhere").join("cutover.db");
     });
     house.green.always(Do::Status(500));
     let mut client = house.client();

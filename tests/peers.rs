@@ -131,4 +131,13 @@ fn a_full_disk_stops_neither_routing_nor_rollback_and_is_caught_up_with() {
     assert!((0..50).all(|_| client.get("/", &[]).status == 200));
     std::fs::remove_file(&filler).unwrap();
     wait_until("the entry is written after all", SOON, || house.history().len() == 2);
+
+    // And a start on a full disk goes on by what it says.
+    let House { blue, green, running, settings, dir } = house;
+    drop(running);
+    let _ = std::fs::write(&filler, vec![0_u8; 1 << 20]);
+    let again = cutover::serve::start(&settings).unwrap();
+    let weight = again.published.load().table.services().next().unwrap().2.weight;
+    assert!(weight.is_zero(), "rolled back before, rolled back after: {weight}");
+    drop((blue, green, dir));
 }

@@ -67,7 +67,8 @@ fn what_cannot_be_taken_changes_nothing() {
     let generation = house.running.published.load().generation;
     let huge = "# a comment\n".repeat(500_000);
     let not_text = [&good[..], &[0xff, 0xfe]].concat();
-    let bad: [(&str, Vec<u8>); 6] = [
+    let bad: [(&str, Vec<u8>); 7] = [
+        ("an access log", b"x\n".repeat(60_000)),
         ("empty", vec![]),
         ("no service", b"# nothing\n".to_vec()),
         ("broken", b"[service.shop\n".to_vec()),
@@ -80,9 +81,13 @@ fn what_cannot_be_taken_changes_nothing() {
         wait_until(&format!("{what}: refused"), SOON, || reloads(&house, "refused") == count as u64 + 1);
     }
     std::fs::remove_file(house.routing_path()).unwrap();
-    wait_until("deleted: refused", SOON, || reloads(&house, "refused") == 7);
+    wait_until("deleted: refused", SOON, || reloads(&house, "refused") == 8);
     assert_eq!((house.running.published.load().generation, house.weight()), (generation, 1000));
     assert_eq!(house.client().get("/", &[]).status, 200);
+    assert!(std::process::Command::new("mkfifo").arg(house.routing_path()).status().unwrap().success());
+    house.running.reload();
+    wait_until("a pipe: refused", SOON, || reloads(&house, "refused") >= 9);
+    std::fs::remove_file(house.routing_path()).unwrap();
     std::fs::write(house.routing_path(), good).unwrap();
     wait_until("the good file is back", SOON, || reloads(&house, "taken") == 2);
 }
@@ -95,7 +100,11 @@ fn a_thousand_reloads_under_load_fail_no_request() {
     for round in 0..1000_u32 {
         // Routes come and go too, so that a torn mix of two files would be seen.
         let route = format!("[[service.shop.route]]\nname = \"r{}\"\npath = \"/r{}/*\"\n", round % 3, round % 3);
-        house.write(&format!("weight = {}", 10 + round % 40), &route);
+        // Renamed over, so that no reader ever sees half of it.
+        let text = shop(&house.blue.url(), &house.green.url(), &format!("weight = {}", 10 + round % 40), &route);
+        let beside = house.routing_path().with_extension("new");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(&beside, house.routing_path()).unwrap();
         house.running.reload();
         taken += 1;
         // The watcher may see the same change once more.

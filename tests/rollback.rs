@@ -201,3 +201,36 @@ fn operators_shift_stop_and_clear_and_each_is_on_record() {
     assert_eq!(kinds, [Kind::Clear, Kind::Stop, Kind::Shift, Kind::Added]);
     assert!(house.history()[..3].iter().all(|entry| entry.change.who == "ann"));
 }
+
+#[test]
+fn a_tunnel_is_an_answer_and_its_end_is_no_failure() {
+    let house = House::start("weight = 100", "");
+    house.green.always(Do::RawAndClose(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello".to_owned(),
+    ));
+    for _ in 0..15 {
+        let mut client = house.client();
+        client.send("GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        client.wait_for("hello");
+    }
+    wait_until("every tunnel is counted", SOON, || {
+        house.seen(Environment::Green).classes[Class::Informational as usize] == 15
+    });
+    assert_eq!(house.seen(Environment::Green).failures.iter().sum::<u64>(), 0);
+    assert_eq!(house.weight(), 10_000);
+}
+
+#[test]
+fn nobody_is_rescued_who_has_gone() {
+    let house = House::start("weight = 100", "[service.shop.timeouts]\nfirst_byte = \"400ms\"\n");
+    house.green.always(Do::Hang);
+    for n in 1..=12 {
+        let mut client = house.client();
+        client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+        wait_until("the request is with green", SOON, || house.green.requests() == n);
+        drop(client);
+    }
+    wait_until("all are counted", SOON, || house.seen(Environment::Green).classes[Class::Aborted as usize] == 12);
+    let seen = house.seen(Environment::Green);
+    assert_eq!((seen.failures.iter().sum::<u64>(), seen.rescued, house.blue.requests()), (0, 0, 0));
+}

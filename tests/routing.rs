@@ -117,10 +117,21 @@ fn what_no_service_can_read_is_refused_and_counted() {
     let mut bare = house.client();
     bare.send("GET / HTTP/1.1\r\n\r\n");
     assert_eq!(bare.answer().status, 400, "no Host");
-    let mut old = house.client();
-    old.send("GET http://shop.test/x HTTP/1.1\r\nHost: shop.test\r\n\r\n");
-    assert_eq!(old.answer().status, 200, "absolute form");
-    assert_eq!(blue.last().line(), "GET /x HTTP/1.1");
+    let lines = [
+        ("GET http://shop.test/x HTTP/1.1\r\nHost: shop.test", "GET /x HTTP/1.1"),
+        ("GET http://shop.test/y HTTP/1.0", "GET /y HTTP/1.1"),
+    ];
+    for (head, line) in lines {
+        let mut client = house.client();
+        client.send(format!("{head}\r\n\r\n"));
+        assert_eq!(client.answer().status, 200, "{head}");
+        assert_eq!(blue.last().line(), line, "absolute form becomes origin-form");
+    }
+    for target in ["-admin/x", "?x=1", "shop.test", "ftp://shop.test/x"] {
+        let mut client = house.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: shop.test\r\n\r\n"));
+        assert_eq!(client.answer().status, 400, "{target}");
+    }
     let metrics = house.metrics();
     assert!(metrics.contains("cutover_refused_total{reason=\"bad_path\"} 1"), "{metrics}");
 }
@@ -218,4 +229,59 @@ fn an_answer_that_comes_in_pieces_goes_on_in_pieces() {
     let mut client = house.client();
     client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
     client.wait_for("first");
+}
+
+#[test]
+fn a_request_without_host_is_refused_even_by_a_catch_all() {
+    let house = House::start("weight = 0", "");
+    let mut client = house.client();
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.answer().status, 400);
+    let mut old = house.client();
+    old.send("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(old.answer().status, 200, "HTTP/1.0 does without");
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_no_chunks() {
+    let house = House::start("weight = 0", "");
+    house
+        .blue
+        .always(Do::Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_owned()));
+    let mut client = house.client();
+    client.send("GET / HTTP/1.0\r\nHost: shop.test\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.header("transfer-encoding"), answer.body.as_str()), (None, "hello"));
+}
+
+#[test]
+fn an_endpoint_that_rests_is_still_asked_when_the_others_fail() {
+    let (one, two) = (Origin::start("one"), Origin::start("two"));
+    let house = House::with("", "", |settings| settings.threads = 1);
+    let (first, second) = (one.address, two.address);
+    let urls = format!("urls = [\"{}\", \"{}\"]", one.url(), two.url());
+    std::fs::write(house.routing_path(), shop("BLUE", &house.green.url(), "", "").replace("url = \"BLUE\"", &urls))
+        .unwrap();
+    let gone = |address| wait_until("it is gone", SOON, || std::net::TcpStream::connect(address).is_err());
+    drop(one);
+    gone(first);
+    wait_until("the first one rests", SOON, || get(house.address(), "/", &[]).body == "two");
+    (0..4).for_each(|_| assert_eq!(get(house.address(), "/", &[]).body, "two"));
+    let _one = Origin::start_on("one", first);
+    drop(two);
+    gone(second);
+    assert!(
+        (0..4).all(|_| get(house.address(), "/", &[]).body == "one"),
+        "resting or not, it is the one that is there"
+    );
+}
+
+#[test]
+fn two_rules_with_a_share_each_split_exactly() {
+    let rules = "[[service.shop.rule]]\npath = \"/x*\"\ncandidate = 50\n[[service.shop.rule]]\npath = \"/y*\"\ncandidate = 25\n";
+    let house = House::with("weight = 1", rules, |settings| settings.threads = 1);
+    let mut client = house.client();
+    let green: Vec<bool> = (0..400).map(|n| client.get(["/x", "/y"][n % 2], &[]).body == "green").collect();
+    let of = |rule: usize| green.iter().skip(rule).step_by(2).filter(|green| **green).count();
+    assert!((99..=101).contains(&of(0)) && (49..=51).contains(&of(1)), "{} and {}", of(0), of(1));
 }

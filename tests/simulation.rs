@@ -48,7 +48,7 @@ impl World {
     }
 
     fn file(&mut self, percent: f64) -> Vec<Effect> {
-        let ask = Ask { active: Environment::Blue, weight: Weight::from_percent(percent).unwrap() };
+        let ask = Ask { active: Some(Environment::Blue), weight: Some(Weight::from_percent(percent).unwrap()) };
         let routes = vec!["default".to_owned()];
         let loaded = Loaded { service: "shop".into(), routes, ask, policy: Policy::standard() };
         self.state.apply(Event::Loaded(vec![loaded]), Millis(self.now)).unwrap()

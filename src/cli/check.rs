@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::cli::out::say;
 use crate::cli::{Exit, Output, log};
 use crate::config::file::RoutingFile;
 use crate::config::read::Problem;
@@ -32,7 +33,7 @@ struct Report<'a> {
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.schema {
-        println!("{}", serde_json::to_string_pretty(&RoutingFile::schema())?);
+        say!("{}", serde_json::to_string_pretty(&RoutingFile::schema())?);
         return Ok(Exit::Ok);
     }
     let mut refused: Vec<Refused> = Vec::new();
@@ -48,13 +49,13 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let problems: Vec<&Problem> = refused.iter().flat_map(Refused::problems).collect();
     let ok = problems.is_empty();
     match args.format {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&Report { ok, services, problems })?),
-        Output::Text if ok => println!("ok: {services} service{}", if services == 1 { "" } else { "s" }),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&Report { ok, services, problems })?),
+        Output::Text if ok => say!("ok: {services} service{}", if services == 1 { "" } else { "s" }),
         Output::Text => {
             for bad in &refused {
-                println!("{}\n", bad.render(log::colour_on_stdout()));
+                say!("{}\n", bad.render(log::colour_on_stdout()));
             }
-            println!("{} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" });
+            say!("{} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" });
         }
     }
     Ok(if ok { Exit::Ok } else { Exit::BadConfig })

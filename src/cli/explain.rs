@@ -1,6 +1,7 @@
 //! `cutover explain ID`: what the judge saw, and the same judge over it once more.
 
 use crate::cli::history::JournalArg;
+use crate::cli::out::say;
 use crate::cli::{Exit, Output, time_of_day};
 use crate::guard::trigger::Level;
 use crate::guard::window::Sample;
@@ -23,31 +24,31 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         anyhow::bail!("there is no entry {}: `cutover history` lists them", args.id);
     };
     if args.output == Output::Json {
-        println!("{}", serde_json::to_string_pretty(&entry)?);
+        say!("{}", serde_json::to_string_pretty(&entry)?);
         return Ok(Exit::Ok);
     }
     let change = &entry.change;
-    println!("entry {} of {}, generation {}", change.id, time_of_day(entry.at), change.generation);
-    println!("{} on {} by {}: {}", change.kind.name(), change.service, change.who, change.why);
+    say!("entry {} of {}, generation {}", change.id, time_of_day(entry.at), change.generation);
+    say!("{} on {} by {}: {}", change.kind.name(), change.service, change.who, change.why);
     if let Some(before) = &change.before {
-        println!(
+        say!(
             "weight {} -> {}, active {} -> {}",
-            before.weight, change.after.weight, before.active, change.after.active
+            before.weight,
+            change.after.weight,
+            before.active,
+            change.after.active
         );
     }
     let Some(evidence) = &change.evidence else {
-        println!("nobody judged: this was asked for");
+        say!("nobody judged: this was asked for");
         return Ok(Exit::Ok);
     };
-    Ok(show(evidence))
+    show(evidence)
 }
 
-fn show(evidence: &Evidence) -> Exit {
+fn show(evidence: &Evidence) -> anyhow::Result<Exit> {
     let Evidence { policy, sight, judgement } = evidence;
-    println!(
-        "\nwhat the judge saw{}:",
-        sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"))
-    );
+    say!("\nwhat the judge saw{}:", sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}")));
     for (trigger, reading) in policy.triggers.iter().zip(&sight.readings) {
         let beyond = if trigger.metric.is_bad_below() { "below" } else { "above" };
         let (level, value) = match trigger.level(reading) {
@@ -58,7 +59,7 @@ fn show(evidence: &Evidence) -> Exit {
             Level::Fired(value) => ("FIRED", Some(value)),
         };
         let value = value.map_or(String::new(), |value| format!(" at {}", trigger.metric.show(value)));
-        println!(
+        say!(
             "  {:<26} {} {beyond} {} for {}: {level}{value}",
             trigger.name,
             trigger.metric.name(),
@@ -66,7 +67,7 @@ fn show(evidence: &Evidence) -> Exit {
             trigger.hold
         );
         if matches!(trigger.level(reading), Level::Fired(_) | Level::Shared(_) | Level::Beyond(_)) {
-            println!("  {:<26}   candidate {}, active {}", "", sample(&reading.candidate), sample(&reading.active));
+            say!("  {:<26}   candidate {}, active {}", "", sample(&reading.candidate), sample(&reading.active));
         }
     }
     let again = judge(policy, sight);
@@ -75,13 +76,13 @@ fn show(evidence: &Evidence) -> Exit {
         Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
         Verdict::Insufficient { missing } => format!("insufficient: {missing:?}"),
     };
-    println!("\njudged again: {verdict}");
+    say!("\njudged again: {verdict}");
     if again == *judgement {
-        println!("the same verdict as then");
-        return Exit::Ok;
+        say!("the same verdict as then");
+        return Ok(Exit::Ok);
     }
-    println!("NOT the verdict of then: the entry was altered, or made by another version");
-    Exit::Failed
+    say!("NOT the verdict of then: the entry was altered, or made by another version");
+    Ok(Exit::Failed)
 }
 
 fn sample(sample: &Sample) -> String {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use crate::cli::out::say;
 use crate::cli::{ConfigArg, Exit, Output, time_of_day};
 use crate::config;
 use crate::journal::{Chain, Entry, Reader};
@@ -50,20 +51,27 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.verify {
         return Ok(match journal.verify()? {
             Chain::Whole(entries) => {
-                println!("whole: {entries} entries, each chained to the one before");
+                say!("whole: {entries} entries, each chained to the one before");
                 Exit::Ok
             }
             Chain::Broken { at } => {
-                println!("broken: entry {at} does not follow from the one before it: something was altered or removed");
+                say!("broken: entry {at} does not follow from the one before it: something was altered or removed");
                 Exit::Failed
             }
         });
     }
     let entries = journal.latest(args.service.as_deref(), args.limit)?;
     match args.output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&entries)?),
-        Output::Text if entries.is_empty() => println!("nothing has happened yet"),
-        Output::Text => entries.iter().for_each(|entry| println!("{}", line(entry))),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&entries)?),
+        Output::Text if entries.is_empty() => match &args.service {
+            Some(service) => say!("nothing has happened to {service}"),
+            None => say!("nothing has happened yet"),
+        },
+        Output::Text => {
+            for entry in &entries {
+                say!("{}", line(entry));
+            }
+        }
     }
     Ok(Exit::Ok)
 }

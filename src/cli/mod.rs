@@ -5,6 +5,7 @@ mod demo;
 mod explain;
 mod history;
 mod log;
+mod out;
 mod run;
 
 use std::path::PathBuf;
@@ -86,6 +87,7 @@ pub fn main() -> ExitCode {
                 eprintln!("{}", refused.render(log::colour_on_stderr()));
                 Exit::BadConfig.into()
             }
+            None if out::is_reader_gone(&error) => Exit::Failed.into(),
             None => {
                 eprintln!("cutover: {error:#}");
                 Exit::Failed.into()

@@ -140,6 +140,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Refused> {
 fn open(path: &Path) -> Result<Source, Refused> {
     use std::io::Read;
     let refuse = |why: String| Refused::because(path, why);
+    // Opening a pipe would wait for its other end.
+    let kind = std::fs::metadata(path).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
+    if !kind.is_file() {
+        return Err(refuse("this is not a file".to_owned()));
+    }
     let file = std::fs::File::open(path).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 1;

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 4 << 20;
 /// More problems than this are not looked for.
-const MAX_PROBLEMS: usize = 100;
+const MAX_PROBLEMS: usize = 30;
 
 /// One problem of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -74,7 +74,8 @@ impl Source {
     pub fn read<T: DeserializeOwned + Default>(&mut self) -> T {
         let text = self.text.clone();
         let (mut document, errors) = DeTable::parse_recoverable(&text);
-        for error in &errors {
+        // What is no TOML at all has as many errors as lines.
+        for error in errors.iter().take(MAX_PROBLEMS) {
             self.note(error, None);
         }
         if !errors.is_empty() {

@@ -127,6 +127,10 @@ mod tests {
         let next = RescueBudget::default();
         assert!(next.take(Millis(20_000), || 1_000));
         let left = (0..10_000).filter(|_| next.take(Millis(21_000), || 11_000)).count();
+        let idle = RescueBudget::default();
+        assert!(idle.take(Millis(100_000), || 10_000), "a hundred a second, long ago");
+        let burst = (0..10_000).filter(|_| idle.take(Millis(100_001), || 10_000)).count();
+        assert_eq!(burst, 199, "a fifth of a window's worth, not of everything since");
         assert_eq!(left, 1_999, "a fifth of the ten thousand answered since");
     }
 

@@ -51,7 +51,11 @@ impl RescueBudget {
         {
             let answers = answers();
             let before = self.answers_at_opening.swap(answers, Relaxed);
-            self.last_window.store(answers.saturating_sub(before), Relaxed);
+            // What a longer time has answered, cut down to one window.
+            let elapsed = now.since(Millis(opened)).0.max(1);
+            let rate =
+                u128::from(answers.saturating_sub(before)) * u128::from(RescueBudget::WINDOW.0) / u128::from(elapsed);
+            self.last_window.store(rate as u64, Relaxed);
             self.spent.store(0, Relaxed);
         }
         let spent = self.spent.fetch_add(1, Relaxed);
@@ -71,8 +75,9 @@ impl Rest {
     /// As nginx's `fail_timeout`.
     const LENGTH: Millis = Millis::seconds(10);
 
-    pub fn begin(&self, now: Millis) {
-        self.0.store(now.plus(Rest::LENGTH).0, Relaxed);
+    /// Begins a rest, or prolongs one; true if it was awake.
+    pub fn begin(&self, now: Millis) -> bool {
+        self.0.swap(now.plus(Rest::LENGTH).0, Relaxed) <= now.0
     }
 
     pub fn end(&self) {

@@ -31,6 +31,8 @@ pub struct Restored {
     pub services: BTreeMap<String, Durable>,
     pub generation: u64,
     pub last_entry: u64,
+    /// There was a state, and it was corrupt: what it held is not known any more.
+    pub lost: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,8 @@ pub enum Error {
     Json(#[from] serde_json::Error),
     #[error("the journal is of format {0}; this program reads format {FORMAT}")]
     Format(i64),
+    #[error("another process has this state open")]
+    InUse,
     #[error("{0} holds no journal")]
     Missing(std::path::PathBuf),
 }
@@ -90,6 +94,20 @@ impl Store {
         }
         let last_hash = last_hash(&db)?;
         Ok(Store { db, last_hash })
+    }
+
+    /// The state of an existing file that cannot be opened for writing: on a full disk, say.
+    ///
+    /// # Errors
+    /// It cannot be read either.
+    fn peek(path: &Path) -> Result<Restored, Error> {
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // Alone with the file, SQLite keeps the index of the WAL in memory: it needs no room on the disk.
+        db.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
+        match format_of(&db)? {
+            FORMAT => Store { db, last_hash: Vec::new() }.restore(),
+            other => Err(Error::Format(other)),
+        }
     }
 
     /// The state of the last entry.

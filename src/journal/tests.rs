@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::counters::Counters;
-use crate::rollout::{Ask, Kind};
+use crate::rollout::{Asked, Kind};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
@@ -17,7 +17,7 @@ fn entry(id: u64, percent: f64) -> Entry {
         epoch: 0,
         latch: None,
         stopped: false,
-        asked: Ask { active: Environment::Blue, weight },
+        asked: Asked { active: Environment::Blue, weight },
     };
     let change = Change {
         id,
@@ -38,11 +38,11 @@ fn entry(id: u64, percent: f64) -> Entry {
 fn a_restart_begins_with_the_last_entry() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cutover.db");
-    let (journal, restored) = Journal::start(&path, Arc::new(Counters::new(1)));
+    let (journal, restored) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
     assert_eq!(restored.last_entry, 0);
     (1..=3).for_each(|id| journal.append(entry(id, id as f64)));
     drop(journal);
-    let (_journal, restored) = Journal::start(&path, Arc::new(Counters::new(1)));
+    let (_journal, restored) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
     assert_eq!((restored.last_entry, restored.generation), (3, 103));
     assert_eq!(restored.services["shop"].weight.basis_points(), 300);
     let reader = Reader::open(&path).unwrap();
@@ -73,7 +73,8 @@ fn a_corrupt_file_is_set_aside_and_a_new_one_begun() {
     let path = dir.path().join("cutover.db");
     std::fs::write(&path, "this is not a database, it is a text of some length".repeat(100)).unwrap();
     let counters = Arc::new(Counters::new(1));
-    let (journal, _) = Journal::start(&path, counters.clone());
+    let (journal, restored) = Journal::start(&path, counters.clone()).unwrap();
+    assert!(restored.lost);
     journal.append(entry(1, 1.0));
     assert!(journal.sync(std::time::Duration::from_secs(5)));
     assert_eq!(crate::counters::read(&counters.process.journal_errors), 1);
@@ -89,7 +90,7 @@ fn a_store_that_cannot_be_opened_stops_nothing_and_is_tried_again() {
     let folder = dir.path().join("not-yet");
     let path = folder.join("cutover.db");
     let counters = Arc::new(Counters::new(1));
-    let (journal, restored) = Journal::start(&path, counters.clone());
+    let (journal, restored) = Journal::start(&path, counters.clone()).unwrap();
     assert_eq!(restored.last_entry, 0);
     journal.append(entry(1, 1.0));
     assert!(!journal.sync(std::time::Duration::from_secs(5)));
@@ -99,4 +100,21 @@ fn a_store_that_cannot_be_opened_stops_nothing_and_is_tried_again() {
         assert!(crate::clock::now() < deadline, "never written");
     }
     assert_eq!(Reader::open(&path).unwrap().latest(None, 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_state_that_is_there_and_cannot_be_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cutover.db");
+    let start = || Journal::start(&path, Arc::new(Counters::new(1))).err().map(|e| e.to_string());
+    let (journal, _) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
+    journal.append(entry(1, 1.0));
+    assert_eq!(start().unwrap(), "another process has this state open");
+    drop(journal);
+    let backup = Connection::open(&path).unwrap();
+    backup.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    assert!(start().unwrap().contains("locked"), "a backup holds it: the latch in it must not be lost");
+    drop(backup);
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+    assert_eq!(start().unwrap(), "the journal is of format 2; this program reads format 1");
 }

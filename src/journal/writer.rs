@@ -4,6 +4,7 @@
 //! a bounded ring, and tried again; what falls out of the ring is counted, and the log has said what it was.
 
 use std::collections::VecDeque;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -34,6 +35,8 @@ pub struct Journal {
     queue: Option<SyncSender<Note>>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
+    /// Held for as long as entries may come.
+    _lock: Option<File>,
 }
 
 /// The thread's side.
@@ -42,22 +45,32 @@ struct Writer {
     path: PathBuf,
     store: Option<Store>,
     kept: VecDeque<Entry>,
-    /// What is added to the entries' numbers: not zero where the store was out of reach when the process began to count.
+    /// The last number that was known when the process began to count.
+    base: u64,
+    /// What is added to the entries' numbers: not zero where the store was out of reach then, and held more.
     ahead: u64,
     counters: Arc<Counters>,
     failing: bool,
 }
 
 impl Journal {
-    /// Opens the store and starts its writer. A store that cannot be opened is no reason not to serve: a corrupt file is
-    /// set aside, an unreachable one is tried again, and what was restored is the empty state.
-    pub fn start(path: &Path, counters: Arc<Counters>) -> (Journal, Restored) {
-        let (store, restored) = open_or_set_aside(path, &counters);
+    /// Opens the store and starts its writer.
+    ///
+    /// A store that is not there yet and cannot be made is no reason not to serve: it is tried again. One that is there
+    /// and cannot be read is: a rollback in it would be undone.
+    ///
+    /// # Errors
+    /// Another process has the state, or it is there and cannot be read.
+    pub fn start(path: &Path, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
+        let lock = lock(path)?;
+        let (store, restored) = open_or_set_aside(path, &counters)?;
+        let base = restored.last_entry;
         let (queue, notes) = sync_channel(QUEUE);
         let writer = Writer {
             path: path.to_owned(),
             store,
             kept: VecDeque::new(),
+            base,
             ahead: 0,
             counters: counters.clone(),
             failing: false,
@@ -67,7 +80,7 @@ impl Journal {
             count(&counters.process.journal_errors);
             tracing::error!("cannot start the journal's thread: changes will not be recorded");
         }
-        (Journal { queue: Some(queue), thread, counters }, restored)
+        Ok((Journal { queue: Some(queue), thread, counters, _lock: lock }, restored))
     }
 
     /// Hands an entry over without waiting.
@@ -110,30 +123,44 @@ impl Drop for Journal {
     }
 }
 
-fn open_or_set_aside(path: &Path, counters: &Counters) -> (Option<Store>, Restored) {
-    match open_and_restore(path) {
-        Ok((store, restored)) => return (Some(store), restored),
-        Err(error) if is_corrupt(&error) => {
-            let aside = path.with_extension(format!("corrupt-{}", crate::clock::wall_millis()));
-            count(&counters.process.journal_errors);
-            tracing::error!(%error, state = %path.display(), aside = %aside.display(), "the state is corrupt: set aside");
-            if std::fs::rename(path, &aside).is_ok() {
-                for suffix in ["-wal", "-shm"] {
-                    let mut beside = path.as_os_str().to_owned();
-                    beside.push(suffix);
-                    let _ = std::fs::remove_file(beside);
-                }
-                if let Ok((store, restored)) = open_and_restore(path) {
-                    return (Some(store), restored);
-                }
-            }
-        }
-        Err(error) => {
-            count(&counters.process.journal_errors);
-            tracing::error!(%error, state = %path.display(), "cannot open the state: going on without, and trying again");
-        }
+/// Takes the lock beside the state: two processes would number their entries alike. `None`: there can be no such file.
+fn lock(path: &Path) -> Result<Option<File>, Error> {
+    let Ok(file) = File::create(beside(path, ".lock")) else { return Ok(None) };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::InUse),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
     }
-    (None, Restored::default())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Store>, Restored), Error> {
+    let was_there = path.exists();
+    let error = match open_and_restore(path) {
+        Ok((store, restored)) => return Ok((Some(store), restored)),
+        Err(error) => error,
+    };
+    count(&counters.process.journal_errors);
+    if is_corrupt(&error) {
+        let aside = path.with_extension(format!("corrupt-{}", crate::clock::wall_millis()));
+        tracing::error!(%error, state = %path.display(), aside = %aside.display(), "the state is corrupt: set aside, every candidate begins at weight 0");
+        let _ = std::fs::rename(path, &aside);
+        let _ = std::fs::remove_file(beside(path, "-wal"));
+        let _ = std::fs::remove_file(beside(path, "-shm"));
+        return Ok((Store::open(path).ok(), Restored { lost: true, ..Restored::default() }));
+    }
+    if !was_there {
+        tracing::error!(%error, state = %path.display(), "cannot make the state: going on without, and trying again");
+        return Ok((None, Restored::default()));
+    }
+    // A full disk takes nothing, but it still gives.
+    let restored = Store::peek(path).map_err(|_| error)?;
+    tracing::error!(state = %path.display(), "cannot write the state: going on by what it says, and trying again");
+    Ok((None, restored))
 }
 
 fn open_and_restore(path: &Path) -> Result<(Store, Restored), Error> {
@@ -149,7 +176,7 @@ fn is_corrupt(error: &Error) -> bool {
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
         ),
-        Error::Format(_) | Error::Missing(_) => false,
+        Error::Format(_) | Error::Missing(_) | Error::InUse => false,
     }
 }
 
@@ -221,8 +248,8 @@ impl Writer {
             Some(store) => store,
             None => {
                 let store = Store::open(&self.path)?;
-                // Nobody could see this store when the numbers began at 1: go on from its own.
-                self.ahead = store.restore()?.last_entry;
+                // It may hold more than was known when the numbers began.
+                self.ahead = store.restore()?.last_entry.saturating_sub(self.base);
                 let ahead = self.ahead;
                 self.kept.iter_mut().for_each(|entry| entry.change.id += ahead);
                 store

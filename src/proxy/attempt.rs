@@ -38,6 +38,10 @@ pub struct Attempt {
     at: usize,
     first: Option<usize>,
     connects: u8,
+    /// The endpoints of this side that took no connection, by their place; past 64 they may be asked twice.
+    tried: u64,
+    /// Why the first of them did not: the last may only be the address that nobody listens on.
+    pub connect_failure: Option<Failure>,
     stales: u8,
     started: u64,
     /// When the current try's head was sent, in microseconds on the monotonic clock.
@@ -60,6 +64,8 @@ impl Attempt {
             at: 0,
             first: None,
             connects: 0,
+            tried: 0,
+            connect_failure: None,
             stales: 0,
             started,
             sent_at: started,
@@ -97,10 +103,9 @@ impl Attempt {
                 }
             };
             self.first = Some(first);
-            let from = first + usize::from(self.connects);
-            let ready = (from..from + many).map(|at| at % many);
+            let new = (first..first + many).map(|at| at % many).filter(|at| self.tried >> (at % 64) & 1 == 0);
             let awake = |at: &usize| self.endpoints().get(*at).is_some_and(|endpoint| !endpoint.rest.is_on(clock::now));
-            self.at = ready.clone().find(awake).unwrap_or(from % many);
+            self.at = new.clone().find(awake).or_else(|| new.clone().next()).unwrap_or(first);
         } else {
             self.at = 0;
         }
@@ -110,10 +115,16 @@ impl Attempt {
     }
 
     /// The endpoint of the current try took no connection: it rests, and another one is tried if there is one.
-    pub fn refused(&mut self) -> Next {
-        if let Some(endpoint) = self.endpoint() {
-            endpoint.rest.begin(clock::now());
+    pub fn refused(&mut self, failure: Failure, error: &pingora_error::Error) -> Next {
+        if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.serving()) {
+            // Said once a rest, not once a request.
+            if endpoint.rest.begin(clock::now()) {
+                let (service, environment, address) = (&serving.name, self.side, &endpoint.peer._address);
+                tracing::warn!(%service, %environment, %address, %error, "no connection to an origin");
+            }
         }
+        self.connect_failure.get_or_insert(failure);
+        self.tried |= 1 << (self.at % 64);
         self.connects += 1;
         let others = usize::from(self.connects) < self.endpoints().len().min(usize::from(CONNECTS));
         if others && self.elapsed() < self.deadline() { Next::Endpoint } else { Next::GiveUp }
@@ -131,6 +142,13 @@ impl Attempt {
         self.head_at = clock::micros();
         if let Some(endpoint) = self.endpoint() {
             endpoint.rest.end();
+        }
+    }
+
+    /// The answer broke off in its middle. A tunnel has no middle: it ends when either side leaves.
+    pub fn broke_off(&mut self) {
+        if self.status != 101 {
+            self.failure = Some(Failure::Truncated);
         }
     }
 
@@ -175,7 +193,7 @@ impl Attempt {
         }
         self.side = self.active();
         self.rescued = true;
-        (self.first, self.connects, self.stales) = (None, 0, 0);
+        (self.first, self.connects, self.tried, self.connect_failure, self.stales) = (None, 0, 0, None, 0);
         (self.status, self.head_at, self.failure) = (0, 0, None);
     }
 

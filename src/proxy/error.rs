@@ -51,6 +51,7 @@ pub const fn answer_to_refusal(refusal: Refusal) -> (u16, &'static str) {
     match refusal {
         Refusal::UnknownHost => (404, "404 no service has this host\n"),
         Refusal::BadHost => (400, "400 the request needs one valid Host\n"),
+        Refusal::BadTarget => (400, "400 the request line names no path\n"),
         Refusal::BadPath => (400, "400 the path has a malformed escape\n"),
     }
 }

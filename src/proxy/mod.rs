@@ -10,12 +10,15 @@ mod headers;
 pub mod listen;
 mod rescue;
 mod stream;
+mod target;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use ipnet::IpNet;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -89,6 +92,12 @@ impl Proxy {
     /// Notes a failed attempt and says whether the request gets another one. The failing answer is counted here if
     /// somebody else will answer the client, and in `logging` if nobody will.
     fn fall(&self, session: &mut Session, attempt: &mut Attempt, failure: Failure, unsent: bool) -> bool {
+        if is_gone(session) {
+            // Nobody waits for a second try, and an answer that nobody waited for is no evidence of slowness.
+            attempt.aborted = failure == Failure::Timeout;
+            attempt.failure = (!attempt.aborted).then_some(failure);
+            return false;
+        }
         attempt.failure = Some(failure);
         let body_kept = !session.as_ref().retry_buffer_truncated();
         let answered = has_answered(session);
@@ -104,6 +113,11 @@ impl Proxy {
 fn peer_of(session: &Session) -> IpAddr {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
     peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// Whether the client has closed its side. It may still read; most have hung up.
+fn is_gone(session: &Session) -> bool {
+    session.as_downstream().as_http1().is_some_and(|http1| http1.is_half_closed())
 }
 
 /// Whether the head of a final answer has gone to the client: a 100 or 103 is no answer yet.
@@ -144,7 +158,11 @@ impl ProxyHttp for Proxy {
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
-        match self.route(session, ctx.started) {
+        let routed = match target::in_origin_form(session.req_header_mut()) {
+            Ok(()) => self.route(session, ctx.started),
+            Err(refusal) => Err(refusal),
+        };
+        match routed {
             Ok(attempt) => {
                 ctx.attempt = Some(attempt);
                 Ok(false)
@@ -155,6 +173,7 @@ impl ProxyHttp for Proxy {
                     Refusal::UnknownHost => &process.refused_unknown_host,
                     Refusal::BadHost => &process.refused_bad_host,
                     Refusal::BadPath => &process.refused_bad_path,
+                    Refusal::BadTarget => &process.refused_bad_target,
                 });
                 let (status, text) = answer_to_refusal(refusal);
                 answer(session, status, text).await.map(|()| true)
@@ -180,7 +199,8 @@ impl ProxyHttp for Proxy {
         let mut again = false;
         if let (Some(attempt), Blame::Origin(failure)) = (&mut ctx.attempt, blame(&e)) {
             let body_kept = !session.as_ref().retry_buffer_truncated();
-            again = body_kept && attempt.refused() == Next::Endpoint || self.fall(session, attempt, failure, true);
+            again = body_kept && attempt.refused(failure, &e) == Next::Endpoint
+                || self.fall(session, attempt, attempt.connect_failure.unwrap_or(failure), true);
         }
         e.set_retry(again);
         e
@@ -212,7 +232,9 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
-        if response.status.is_informational() {
+        // 100 and 103 announce an answer; 101 is one.
+        let status = response.status;
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
         attempt.answered(response.status.as_u16());
@@ -231,6 +253,20 @@ impl ProxyHttp for Proxy {
             if let Sticky::Cookie(name) = &rules.sticky {
                 headers::pin(response, name, &key, false)?;
             }
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut Ctx,
+    ) -> Result<()> {
+        if session.req_header().version < http::Version::HTTP_11 && !response.headers.contains_key(CONTENT_LENGTH) {
+            // A client of HTTP/1.0 knows no chunks (RFC 9112 6.1): its answer ends with the connection.
+            response.remove_header(&TRANSFER_ENCODING);
+            session.set_keepalive(None);
         }
         Ok(())
     }
@@ -256,7 +292,7 @@ impl ProxyHttp for Proxy {
                 let kept = !session.as_ref().retry_buffer_truncated();
                 let idempotent = session.req_header().method.is_idempotent();
                 again = if answered {
-                    attempt.failure = Some(Failure::Truncated);
+                    attempt.broke_off();
                     false
                 } else if stale && kept && idempotent && attempt.stale() == Next::Endpoint {
                     // The origin had closed a connection that we kept: nobody's failure.

@@ -29,7 +29,7 @@ pub struct Durable {
     #[serde(default)]
     pub stopped: bool,
     /// What the routing file asked for when it was last read: only a change of it is a command.
-    pub asked: Ask,
+    pub asked: Asked,
 }
 
 /// Why a service is latched.
@@ -40,11 +40,25 @@ pub struct Latch {
     pub entry: u64,
 }
 
-/// What a routing file asks for one service's split.
+/// What the routing files have asked for a service's split, last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ask {
+pub struct Asked {
     pub active: Environment,
     pub weight: Weight,
+}
+
+/// What a routing file asks for a service's split. What it leaves out it does not ask for: half a file is no command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    pub active: Option<Environment>,
+    pub weight: Option<Weight>,
+}
+
+impl Ask {
+    /// What is asked for in the end, after `before`.
+    fn after(self, before: Asked) -> Asked {
+        Asked { active: self.active.unwrap_or(before.active), weight: self.weight.unwrap_or(before.weight) }
+    }
 }
 
 /// A service of a routing file that was taken.

@@ -7,9 +7,11 @@ use crate::guard::window::Totals;
 use crate::guard::{Judgement, Policy, Sight, Verdict, sentence};
 use crate::rollout::watch::{Found, News, Seen, Watch};
 use crate::rollout::{
-    Act, Announcement, Ask, Change, Command, Durable, Effect, Event, Evidence, Kind, Latch, Level, Loaded, Refused,
+    Act, Announcement, Ask, Asked, Change, Command, Durable, Effect, Event, Evidence, Kind, Latch, Level, Loaded,
+    Refused,
 };
 use crate::time::Millis;
+use crate::traffic::Environment;
 use crate::traffic::split::{Split, Weight};
 
 /// All services: what is durable of them, and the eyes on those that are live.
@@ -20,6 +22,8 @@ pub struct State {
     resting: BTreeMap<String, Durable>,
     generation: u64,
     last_entry: u64,
+    /// There was a state, and it could not be read: services that seem new may not be.
+    lost: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +44,12 @@ impl Service {
 impl State {
     /// The state as the store has it, before any file is read.
     pub fn restored(services: BTreeMap<String, Durable>, generation: u64, last_entry: u64) -> State {
-        State { services: BTreeMap::new(), resting: services, generation, last_entry }
+        State { resting: services, generation, last_entry, ..State::default() }
+    }
+
+    /// The state after the store was lost: whatever a file names begins at weight 0, latched.
+    pub fn after_loss() -> State {
+        State { lost: true, ..State::default() }
     }
 
     pub fn generation(&self) -> u64 {
@@ -85,24 +94,19 @@ impl State {
         for Loaded { service: name, routes, ask, policy } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
-            let durable = known.clone().unwrap_or(Durable {
-                active: ask.active,
-                weight: ask.weight,
-                epoch: 0,
-                latch: None,
-                stopped: false,
-                asked: ask,
-            });
+            let durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
             // The eyes stay on a service whose routes and policy are the same: a reload is no fresh start for a bad candidate.
             let watch = old.filter(|old| old.routes == routes && old.policy == policy).and_then(|old| old.watch);
             self.services.insert(name.clone(), Service { durable, routes, policy, watch });
             match known {
                 None => changes.push((name, Kind::Added, "first seen in the routing file".to_owned(), None)),
-                Some(known) if known.asked != ask => {
-                    let (kind, why) = self.follow_file(&name, ask);
-                    changes.push((name, kind, why, Some(known)));
+                Some(known) => {
+                    let asked = ask.after(known.asked);
+                    if asked != known.asked {
+                        let (kind, why) = self.follow_file(&name, asked);
+                        changes.push((name, kind, why, Some(known)));
+                    }
                 }
-                Some(_) => {}
             }
         }
         self.resting.extend(before.into_iter().map(|(name, service)| (name, service.durable)));
@@ -111,18 +115,32 @@ impl State {
         self.generation += 1;
         let mut effects = vec![Effect::Publish];
         for (name, kind, why, known) in changes {
-            let change = self.change(&name, kind, "file", &why, known, None, now);
-            effects.extend(change.map(|change| Effect::Journal(Box::new(change))));
+            let Some(change) = self.change(&name, kind, "file", &why, known, None, now) else { continue };
+            let news = Announcement { level: Level::Info, service: name, kind, text: why, entry: change.id };
+            effects.extend([Effect::Journal(Box::new(change)), Effect::Announce(news)]);
         }
         effects
     }
 
+    fn first_seen(&self, ask: Ask) -> Durable {
+        let asked = ask.after(Asked { active: Environment::Blue, weight: Weight::ZERO });
+        let Asked { active, weight } = asked;
+        let durable = Durable { active, weight, epoch: 0, latch: None, stopped: false, asked };
+        if !self.lost {
+            return durable;
+        }
+        // Its weight may have been taken back, and nobody knows any more: only a person raises it.
+        let reason = "the state was lost".to_owned();
+        Durable { weight: Weight::ZERO, latch: Some(Latch { reason, entry: 0 }), ..durable }
+    }
+
     /// A changed line in the file is an operator's command, and it lifts the latch.
-    fn follow_file(&mut self, name: &str, ask: Ask) -> (Kind, String) {
+    fn follow_file(&mut self, name: &str, ask: Asked) -> (Kind, String) {
         let Some(service) = self.services.get_mut(name) else { return (Kind::Shift, String::new()) };
         let durable = &mut service.durable;
-        let lifted = durable.latch.take().map(|latch| format!("; lifts the latch of rollback {}", latch.entry));
-        let lifted = lifted.unwrap_or_default();
+        // A weight of 0 is no wish to try again.
+        let lifted = if ask.weight.is_zero() { None } else { durable.latch.take() };
+        let lifted = lifted.map_or(String::new(), |latch| format!("; lifts the latch of rollback {}", latch.entry));
         let swap = durable.asked.active != ask.active && durable.active != ask.active;
         durable.asked = ask;
         durable.weight = ask.weight;

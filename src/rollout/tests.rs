@@ -16,7 +16,7 @@ fn file_of(active: &str, weight: f64) -> Event {
     Event::Loaded(vec![Loaded {
         service: "shop".into(),
         routes: vec!["default".into(), "api".into()],
-        ask: Ask { active, weight: percent(weight) },
+        ask: Ask { active: Some(active), weight: Some(percent(weight)) },
         policy: Policy::standard(),
     }])
 }
@@ -197,4 +197,63 @@ fn a_weight_that_was_zero_for_an_hour_starts_afresh() {
         );
     }
     assert!(entries(&effects).is_empty(), "a minute then and ten seconds now are not two minutes: {effects:?}");
+}
+
+#[test]
+fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
+    let mut state = started(10.0);
+    break_green(&mut state);
+    let half = |ask| {
+        Event::Loaded(vec![Loaded {
+            service: "shop".into(),
+            routes: vec!["default".into()],
+            ask,
+            policy: Policy::standard(),
+        }])
+    };
+    assert!(entries(&state.apply(half(Ask::default()), Millis(5000)).unwrap()).is_empty());
+    assert!(entries(&state.apply(file(10.0), Millis(6000)).unwrap()).is_empty());
+    assert_eq!(state.split("shop").unwrap().weight, Weight::ZERO);
+    let zero = Ask { weight: Some(Weight::ZERO), ..Ask::default() };
+    state.apply(half(zero), Millis(7000)).unwrap();
+    assert!(state.durable("shop").unwrap().latch.is_some(), "a weight of 0 is no wish to try again");
+}
+
+#[test]
+fn after_a_lost_state_nothing_gets_traffic_until_a_person_says_so() {
+    let mut state = State::after_loss();
+    state.apply(file(10.0), Millis(0)).unwrap();
+    assert_eq!(state.split("shop").unwrap().weight, Weight::ZERO);
+    state.apply(file(11.0), Millis(1)).unwrap();
+    assert_eq!(state.split("shop").unwrap().weight, percent(11.0));
+}
+
+#[test]
+fn a_raised_weight_is_no_drop_in_throughput() {
+    let mut state = State::default();
+    let mut trigger =
+        crate::guard::trigger::Trigger::defaults().into_iter().find(|t| t.name == "half the traffic is gone").unwrap();
+    (trigger.hold, trigger.action) = (Millis::ZERO, crate::guard::trigger::Action::Rollback);
+    let file = |weight: f64| {
+        Event::Loaded(vec![Loaded {
+            service: "shop".into(),
+            routes: vec!["default".into()],
+            ask: Ask { active: None, weight: Some(percent(weight)) },
+            policy: Policy { triggers: vec![trigger.clone()] },
+        }])
+    };
+    state.apply(file(10.0), Millis(0)).unwrap();
+    let mut green = 0;
+    for tick in 0..600_u64 {
+        if tick == 200 {
+            state.apply(file(60.0), Millis(tick * 100)).unwrap();
+        }
+        green += if tick < 200 { 10 } else { 60 };
+        let totals = |answers| Totals { counts: Counts { answers, ..Counts::default() }, ..Totals::default() };
+        let event = Event::Counted {
+            service: "shop".into(),
+            routes: vec![Some([totals(tick * 100 - green.min(tick * 100)), totals(green)])],
+        };
+        assert!(entries(&state.apply(event, Millis(tick * 100)).unwrap()).is_empty(), "tick {tick}");
+    }
 }

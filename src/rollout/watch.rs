@@ -17,6 +17,8 @@ pub struct Watch {
     scopes: Vec<Scope>,
     /// The last look; none before the first.
     last: Option<Millis>,
+    /// The share as last seen, and since when.
+    share: (Weight, Millis),
 }
 
 #[derive(Clone, Debug)]
@@ -60,12 +62,20 @@ impl Watch {
             shared: false,
         };
         let each = if routes > 1 { 0..routes } else { 0..0 };
-        Watch { scopes: std::iter::once(scope(None)).chain(each.map(|at| scope(Some(at)))).collect(), last: None }
+        Watch {
+            scopes: std::iter::once(scope(None)).chain(each.map(|at| scope(Some(at)))).collect(),
+            last: None,
+            share: (Weight::ZERO, Millis::ZERO),
+        }
     }
 
     /// Takes the totals of the routes that were ever asked for, at `now`, and judges.
     pub fn look(&mut self, now: Millis, seen: &Seen<'_>, totals: &[Option<[Totals; 2]>]) -> Found {
         let since = self.last.replace(now);
+        if self.share.0 != seen.weight {
+            self.share = (seen.weight, now);
+        }
+        let (_, steady_since) = self.share;
         let mut found = Found::default();
         let mut whole: Option<[Totals; 2]> = None;
         for pair in totals.iter().flatten() {
@@ -78,7 +88,7 @@ impl Watch {
                 Some(at) => totals.get(at).and_then(Option::as_ref),
             };
             if let Some(pair) = pair {
-                scope.look(now, since, seen, pair, &mut found);
+                scope.look(now, since, seen, pair, now.since(steady_since), &mut found);
             }
         }
         found
@@ -94,7 +104,15 @@ pub struct Seen<'a> {
 }
 
 impl Scope {
-    fn look(&mut self, now: Millis, since: Option<Millis>, seen: &Seen<'_>, totals: &[Totals; 2], found: &mut Found) {
+    fn look(
+        &mut self,
+        now: Millis,
+        since: Option<Millis>,
+        seen: &Seen<'_>,
+        totals: &[Totals; 2],
+        steady: Millis,
+        found: &mut Found,
+    ) {
         let [blue, green] = totals;
         let sides = if seen.active == Environment::Blue { [blue, green] } else { [green, blue] };
         let counts = sides.map(|side| side.counts);
@@ -113,7 +131,8 @@ impl Scope {
         let share = seen.weight.ratio();
         let readings = seen.policy.triggers.iter().zip(&mut self.held).map(|(trigger, held)| {
             // A route's share is not the service's where rules and stickiness choose: only the whole service is held to it.
-            if trigger.metric == Metric::ThroughputDrop && self.route.is_some() {
+            // And what was answered at another weight says nothing of this one.
+            if trigger.metric == Metric::ThroughputDrop && (self.route.is_some() || steady < trigger.window) {
                 return Reading {
                     active: Default::default(),
                     candidate: Default::default(),

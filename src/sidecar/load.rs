@@ -50,7 +50,7 @@ impl Placed {
         for config in routing.services {
             let name = config.traffic.name.clone();
             // The splits come with the publication.
-            let resting = Split::resting(config.ask.active);
+            let resting = Split::resting(Environment::Blue);
             let shares = config.traffic.rules.iter();
             let shares = shares.filter(|rule| matches!(rule.answer, crate::traffic::rule::Answer::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();

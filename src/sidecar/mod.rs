@@ -51,8 +51,8 @@ pub struct Sidecar {
 impl Sidecar {
     /// A sidecar over a restored state. It serves nobody until a routing file is loaded.
     pub fn new(restored: Restored, publisher: Publisher, counters: Arc<Counters>, journal: Journal) -> Sidecar {
-        let Restored { services, generation, last_entry } = restored;
-        let state = State::restored(services, generation, last_entry);
+        let Restored { services, generation, last_entry, lost } = restored;
+        let state = if lost { State::after_loss() } else { State::restored(services, generation, last_entry) };
         let (news, _) = broadcast::channel(NEWS);
         Sidecar { state, placed: Placed::default(), publisher, counters, journal, news, frozen: false }
     }

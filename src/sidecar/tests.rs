@@ -31,7 +31,7 @@ fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cutover.db");
     let counters = Arc::new(Counters::new(1));
-    let (journal, restored) = Journal::start(&path, counters.clone());
+    let (journal, restored) = Journal::start(&path, counters.clone()).unwrap();
     let (publisher, published) = Publisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
     sidecar.load(load(10.0), Millis(0));

@@ -150,6 +150,8 @@ pub enum Refusal {
     BadHost,
     /// A malformed escape or an encoded NUL in the path: 400.
     BadPath,
+    /// A request line whose target is no path: 400.
+    BadTarget,
 }
 
 /// Finds the service and the route, and chooses the environment.
@@ -162,11 +164,11 @@ pub enum Refusal {
 #[inline]
 pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64) -> Result<Decision, Refusal> {
     let host = host::of_request(head.parts)?;
-    let service_id = table.service_of(host.as_deref().unwrap_or("")).ok_or(match host {
-        Some(_) => Refusal::UnknownHost,
-        None if head.parts.version < http::Version::HTTP_11 => Refusal::UnknownHost,
-        None => Refusal::BadHost,
-    })?;
+    if host.is_none() && head.parts.version == http::Version::HTTP_11 {
+        // Even where a catch-all would take it (RFC 9112 3.2).
+        return Err(Refusal::BadHost);
+    }
+    let service_id = table.service_of(host.as_deref().unwrap_or("")).ok_or(Refusal::UnknownHost)?;
     let path = Path::normalised(head.parts.uri.path())?;
     let (rules, split) = table.service(service_id);
     let route = rules.routes.find(path.as_str());

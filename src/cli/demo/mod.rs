@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut view = if json { view::View::none() } else { view::View::live(terminal, log::colour_on_stdout()) };
     let told = story::play(args.rate, &mut view)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&told)?);
+        crate::cli::out::line(serde_json::to_string_pretty(&told)?)?;
     } else {
         view.summary(&told);
     }

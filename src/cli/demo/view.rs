@@ -11,7 +11,14 @@ use crate::serve::Running;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
-const BAR: usize = 30;
+const BAR: usize = 10;
+
+/// Shows a line, to whoever still looks.
+macro_rules! show {
+    ($($text:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
 
 /// Draws, or does not.
 #[derive(Debug)]
@@ -47,7 +54,7 @@ impl View {
     pub fn mark(&mut self, turn: &str) {
         if self.shown {
             self.wipe();
-            println!("{:>6.1} s  {}", clock::now().since(self.began).0 as f64 / 1000.0, self.paint("1", turn));
+            show!("{:>6.1} s  {}", clock::now().since(self.began).0 as f64 / 1000.0, self.paint("1", turn));
         }
     }
 
@@ -66,10 +73,10 @@ impl View {
             let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled));
             let code = if side == Environment::Blue { "34" } else { "32" };
             let Rates { per_second, failed, p50_ms, p99_ms } = *side.of(&self.rates);
-            let failed = format!("{failed:>4} failed/s");
+            let failed = format!("{failed:>4} fail/s");
             let failed = if failed.trim_start().starts_with("0 ") { failed } else { self.paint("31", &failed) };
             lines.push(format!(
-                "  {} {} {:>5.1} %  {per_second:>6.0} req/s  {failed}  p50 {p50_ms:>5.1} ms  p99 {p99_ms:>5.1} ms",
+                "  {} {} {:>5.1} %  {per_second:>5.0} req/s {failed}  p50 {p50_ms:.1} ms  p99 {p99_ms:.1} ms",
                 self.paint(code, &format!("{side:<5}")),
                 self.paint(code, &bar),
                 share * 100.0,
@@ -77,7 +84,7 @@ impl View {
         }
         lines.push(format!("  clients: {} requests, {} failed", seen.requests, seen.failed));
         self.wipe();
-        lines.iter().for_each(|line| println!("{line}"));
+        lines.iter().for_each(|line| show!("{line}"));
         self.drawn = lines.len();
         let _ = std::io::stdout().flush();
     }
@@ -116,29 +123,31 @@ impl View {
     pub fn summary(&mut self, told: &Told) {
         self.wipe();
         let shown = |millis: Option<u64>| millis.map_or("never".to_owned(), |millis| format!("{millis} ms"));
-        println!(
+        show!(
             "\n  {}",
             self.paint("1", if told.held() { "green was taken back by itself" } else { "the rollback did not hold" })
         );
         if let Some(reason) = &told.reason {
-            println!("  why       {reason}");
+            show!("  why       {reason}");
         }
-        println!("  weight    {} % -> {} %", told.weight_before, told.weight_after);
-        println!(
+        show!("  weight    {} % -> {} %", told.weight_before, told.weight_after);
+        show!(
             "  detected  {} after green broke; its last request {} after",
             shown(told.detection_ms),
             shown(told.rollback_ms)
         );
-        println!(
+        show!(
             "  clients   {} requests, {} failed as they saw it, {} rescued",
-            told.requests, told.failed_seen_by_clients, told.rescued
+            told.requests,
+            told.failed_seen_by_clients,
+            told.rescued
         );
     }
 
     fn wipe(&mut self) {
         if self.drawn > 0 {
             // Up to the first drawn line, and everything below it gone.
-            print!("\x1b[{}A\x1b[0J", self.drawn);
+            let _ = write!(std::io::stdout(), "\x1b[{}A\x1b[0J", self.drawn);
             self.drawn = 0;
         }
     }

@@ -11,11 +11,14 @@ use crate::time::Millis;
 pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>) -> Policy {
     let Some(At { value: guard, .. }) = typed else { return Policy::standard() };
     let mut named: Vec<Trigger> = guard.trigger.iter().filter_map(|typed| trigger(source, typed)).collect();
-    for (at, typed) in guard.trigger.iter().enumerate() {
-        let name = typed.value.name.as_ref();
-        let before = guard.trigger.iter().take(at).filter_map(|other| other.value.name.as_ref());
-        if let Some(name) = name.filter(|name| before.clone().any(|other| other.value == name.value)) {
-            source.problem(name.span.clone(), format!("two triggers are called `{}`", name.value), None);
+    let reserved = Trigger::dead_candidate().name;
+    for (at, trigger) in named.iter().enumerate() {
+        let twice = named.iter().take(at).any(|other| other.name == trigger.name) || trigger.name == reserved;
+        // Where a trigger was refused the places differ; that file is refused anyway.
+        if let (true, Some(typed)) = (twice, guard.trigger.get(at)) {
+            let span = typed.value.name.as_ref().map_or(&typed.span, |name| &name.span).clone();
+            let hint = Some("rollbacks are counted by this name: give it one of its own".to_owned());
+            source.problem(span, format!("two triggers are called `{}`", trigger.name), hint);
         }
     }
     let mut triggers = Vec::new();

@@ -28,7 +28,7 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
         let hint = "letters, digits, `-`, `_` and `.`, at most 64 of them".to_owned();
         source.problem(typed.span.clone(), format!("`{name}` is not a name for a service"), Some(hint));
     }
-    let hosts = file.hosts.as_ref().map(|list| hosts_of(source, list)).unwrap_or_default();
+    let patterns = file.hosts.as_ref().map(|list| hosts(source, list)).unwrap_or_default();
     let timeouts = timeouts(source, file.timeouts.as_ref());
     let mut origin = |environment, given: Option<&At<EnvironmentFile>>| {
         let targets = targets(source, name, environment, given, &typed.span)?;
@@ -37,6 +37,13 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
     let (blue, green) =
         (origin(Environment::Blue, file.blue.as_ref()), origin(Environment::Green, file.green.as_ref()));
     let (routes, deadlines) = routes(source, &file.route, timeouts.deadline);
+    for (place, typed) in file.rule.iter().enumerate() {
+        let Some(name) = &typed.value.name else { continue };
+        let before = file.rule.iter().take(place).filter_map(|other| other.value.name.as_ref());
+        if before.clone().any(|other| other.value == name.value) {
+            source.problem(name.span.clone(), format!("two rules are called `{}`", name.value), None);
+        }
+    }
     let rules = file.rule.iter().enumerate();
     let rules = rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
     let default_split = SplitFile::default();
@@ -45,7 +52,7 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
     let sticky = split.sticky.as_ref().map_or(Sticky::None, |at| sticky(source, at));
     let policy = guard::policy(source, file.guard.as_ref());
     Some(ServiceConfig {
-        traffic: Service { name: name.to_owned(), hosts, sticky, routes, rules },
+        traffic: Service { name: name.to_owned(), hosts: patterns, sticky, routes, rules },
         ask,
         policy,
         origins: [blue?, green?],
@@ -56,8 +63,8 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
 
 fn ask(source: &mut Source, split: &SplitFile) -> Ask {
     let words = [("blue", Environment::Blue), ("green", Environment::Green)];
-    let active = split.active.as_ref().and_then(|at| one_of(source, at, &words)).unwrap_or(Environment::Blue);
-    let weight = split.weight.as_ref().and_then(|at| weight(source, at)).unwrap_or(Weight::ZERO);
+    let active = split.active.as_ref().and_then(|at| one_of(source, at, &words));
+    let weight = split.weight.as_ref().and_then(|at| weight(source, at));
     Ask { active, weight }
 }
 
@@ -66,14 +73,6 @@ pub fn weight(source: &mut Source, typed: &At<Number>) -> Option<Weight> {
     Weight::from_percent(typed.value.0)
         .map_err(|why| source.problem(typed.span.clone(), format!("{}: {why}", typed.value.0), None))
         .ok()
-}
-
-fn hosts_of(source: &mut Source, list: &Some1<String>) -> Vec<HostPattern> {
-    if list.0.is_empty() {
-        let hint = "leave `hosts` out to catch every host that no other service names".to_owned();
-        source.problem(0..0, "`hosts` is an empty list", Some(hint));
-    }
-    hosts(source, list)
 }
 
 /// Host patterns; problems are noted.
@@ -98,6 +97,15 @@ fn sticky(source: &mut Source, typed: &At<StickyFile>) -> Sticky {
         }
         (_, Some(at), None, false) => {
             source.problem(at.span.clone(), format!("`{}` is not a cookie name", at.value), None);
+            Sticky::None
+        }
+        (_, None, Some(at), false) if at.value.contains('_') => {
+            let hint = Some(format!("did you mean `{}`?", at.value.replace('_', "-")));
+            source.problem(
+                at.span.clone(),
+                format!("`{}`: header names with `_` are not forwarded safely", at.value),
+                hint,
+            );
             Sticky::None
         }
         (_, None, Some(at), false) => match HeaderName::from_bytes(at.value.to_ascii_lowercase().as_bytes()) {
@@ -185,9 +193,11 @@ fn target(source: &mut Source, typed: &At<String>) -> Option<Target> {
         return refuse("it has no host");
     }
     let default_port = if tls { 443 } else { 80 };
-    let port = match (authority.port_u16(), authority.port()) {
-        (Some(0), _) | (None, Some(_)) => return refuse("its port is not a number from 1 to 65535"),
-        (port, _) => port.unwrap_or(default_port),
+    let names_a_port = authority.as_str().len() > authority.host().len();
+    let port = match authority.port_u16() {
+        Some(0) => return refuse("its port is not a number from 1 to 65535"),
+        None if names_a_port => return refuse("its port is not a number from 1 to 65535"),
+        port => port.unwrap_or(default_port),
     };
     let base_path = uri.path().trim_end_matches('/').to_owned();
     let authority =
@@ -241,6 +251,15 @@ pub fn pattern<'t>(source: &mut Source, text: &'t str, span: Range<usize>) -> Op
     if text.contains(['?', '#']) {
         let hint = "a condition on the query is `query = { name = …, equals = … }`".to_owned();
         source.problem(span, format!("`{text}` holds more than a path"), Some(hint));
+        return None;
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let hint = "write such bytes as a client sends them: a space is %20, é is %C3%A9".to_owned();
+        source.problem(
+            span,
+            format!("`{text}` can match no request: a path is plain ASCII without spaces"),
+            Some(hint),
+        );
         return None;
     }
     let normal = Path::normalised(text).ok().map(|path| path.as_str().to_owned());

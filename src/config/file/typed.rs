@@ -52,6 +52,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Some1<T> {
                 while let Some(item) = items.next_element::<At<T>>()? {
                     all.push(item);
                 }
+                if all.is_empty() {
+                    return Err(serde::de::Error::custom("the list is empty: leave the key out, or name something"));
+                }
                 Ok(all)
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<At<T>>, E> {
