@@ -234,3 +234,14 @@ fn nobody_is_rescued_who_has_gone() {
     let seen = house.seen(Environment::Green);
     assert_eq!((seen.failures.iter().sum::<u64>(), seen.rescued, house.blue.requests()), (0, 0, 0));
 }
+
+#[test]
+fn failures_wake_the_sidecar_between_its_ticks() {
+    let house = House::with("weight = 50", "", |settings| settings.tick = cutover::time::Millis::seconds(10));
+    house.green.always(Do::Status(500));
+    let load = Load::start(house.address(), 4, Duration::from_millis(5));
+    let took = house.wait_for_weight(0);
+    let (requests, failed) = load.stop();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(failed, 0, "of {requests}");
+}

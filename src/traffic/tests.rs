@@ -250,3 +250,35 @@ fn a_share_rule_uses_the_key_where_there_is_one_and_a_sequence_of_its_own_where_
         .count();
     assert_eq!(green, 250);
 }
+
+proptest::proptest! {
+    #[test]
+    fn decide_is_total(
+        path in "/[ -~é%]{0,30}",
+        host in "[ -~]{0,20}",
+        cookie in "[ -~]{0,30}",
+        points in 0_u16..=10_000,
+        ordinal in proptest::prelude::any::<u64>(),
+    ) {
+        let mut shop = service("shop", &[]);
+        shop.sticky = Sticky::Cookie("c".into());
+        shop.rules = vec![
+            rule("a", vec![Condition::Cookie { name: "a".into(), test: Test::Contains("x".into()) }], Answer::Active),
+            rule("b", vec![Condition::Path(PathTest::Glob(crate::traffic::path::Glob::new("/a*b")))], Answer::Candidate),
+        ];
+        let split = Split { weight: Weight::from_basis_points(points).unwrap(), ..Split::resting(Environment::Green) };
+        let table = Table::compile(vec![(shop, split)]);
+        let request = http::Request::builder().uri(path).header("host", host).header("cookie", cookie).body(());
+        // What http itself refuses never gets here.
+        if let Ok(request) = request {
+            let (parts, ()) = request.into_parts();
+            let head = Head { parts: &parts, client: "192.0.2.1".parse().unwrap() };
+            let one = decide(&table, head, |_| ordinal);
+            proptest::prop_assert_eq!(one, decide(&table, head, |_| ordinal), "and a function");
+            if let Ok(decision) = one {
+                proptest::prop_assert_eq!(decision.candidate, decision.environment == Environment::Blue);
+                proptest::prop_assert!(points > 0 || !decision.candidate);
+            }
+        }
+    }
+}
