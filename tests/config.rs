@@ -108,6 +108,8 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
         ("half a thread", "version = 1\n[proxy]\nthreads = 0.5\n"),
         ("an open admin", "version = 1\n[admin]\nlisten = \"0.0.0.0:9700\"\n"),
         ("a tick of nothing", "version = 1\n[guard]\ntick = \"0s\"\n"),
+        ("a routing file", "[service.shop]\n"),
+        ("nothing at all", "\n"),
         ("a network that is none", "version = 1\n[proxy]\ntrusted_proxies = [\"10.0.0.0/40\", \"mars\"]\n"),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -117,6 +119,9 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
         assert_eq!(output.status.code(), Some(3), "{name}");
         told.push_str(&format!("--- {name}\n{}\n", String::from_utf8_lossy(&output.stdout)));
     }
+    let empty = tempfile::tempdir().unwrap();
+    let output = cutover(empty.path(), &["check"]);
+    told.push_str(&format!("--- no file\n{}\n", String::from_utf8_lossy(&output.stdout)));
     insta::assert_snapshot!("broken_main_files", told);
 }
 

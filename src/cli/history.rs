@@ -42,7 +42,7 @@ impl JournalArg {
             Some(path) => path.clone(),
             None => config::settings(&self.config.config)?.state,
         };
-        Reader::open(&path).with_context(|| format!("cannot read the journal {}", path.display()))
+        Reader::open(&path).context("cannot read the journal")
     }
 }
 

@@ -69,7 +69,9 @@ impl Refused {
 
     fn because(name: &Path, why: String) -> Refused {
         let mut source = Source::new(name.display().to_string(), "");
-        source.problem(0..0, why, None);
+        let missing = !name.exists();
+        let hint = "name another with --config; config/ in the sources has both files to begin with";
+        source.problem(0..0, why, missing.then(|| hint.to_owned()));
         Refused::of(source)
     }
 
@@ -98,6 +100,10 @@ impl std::error::Error for Refused {}
 pub fn settings(path: &Path) -> Result<Settings, Refused> {
     let mut source = open(path)?;
     let file: MainFile = source.read();
+    for problem in source.problems.iter_mut().filter(|problem| problem.message == "unknown key `service`") {
+        let hint = "services stand in the routing file: `cutover check --routing FILE` checks one by itself";
+        problem.hint = Some(hint.to_owned());
+    }
     let base = path.parent().unwrap_or(Path::new(""));
     let settings = check::main(&mut source, &file, base);
     if source.problems.is_empty() { Ok(settings) } else { Err(Refused::of(source)) }

@@ -196,15 +196,19 @@ pub fn did_you_mean(given: &str, known: &[&str]) -> String {
 
 /// The problems as a terminal shows them: file, line, the text underlined, a hint.
 pub fn render(sources: &[&Source], colour: bool) -> String {
-    use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+    use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
     for source in sources {
         for problem in &source.problems {
-            let snippet = Snippet::source(&source.text)
-                .path(&source.name)
-                .annotation(AnnotationKind::Primary.span(problem.span.clone()));
-            let mut group: Group<'_> = Level::ERROR.primary_title(&problem.message).element(snippet);
+            let title = Level::ERROR.primary_title(&problem.message);
+            // Of a file without a text there is nothing to underline.
+            let mut group: Group<'_> = if source.text.trim().is_empty() {
+                title.element(Origin::path(&source.name))
+            } else {
+                let place = AnnotationKind::Primary.span(problem.span.clone());
+                title.element(Snippet::source(&source.text).path(&source.name).annotation(place))
+            };
             if let Some(hint) = &problem.hint {
                 group = group.element(Level::HELP.message(hint));
             }

@@ -45,7 +45,7 @@ pub enum Error {
     Format(i64),
     #[error("another process has this state open")]
     InUse,
-    #[error("{0} holds no journal")]
+    #[error("{0} is not there, or holds no journal")]
     Missing(std::path::PathBuf),
 }
 
