@@ -109,7 +109,6 @@ impl Attempt {
         } else {
             self.at = 0;
         }
-        self.sent_at = clock::micros();
         // pingora wants a peer of its own for every try.
         self.endpoint().map(|endpoint| Box::new(endpoint.peer.clone()))
     }

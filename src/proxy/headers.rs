@@ -1,5 +1,6 @@
 //! Headers on their way to the origin, and the client's address on its way in.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use http::HeaderValue;
@@ -79,7 +80,8 @@ fn forwarded(request: &mut RequestHeader, arrival: Arrival<'_>) -> Result<()> {
             hops.push_str(", ");
         }
     }
-    hops.push_str(&arrival.peer.to_canonical().to_string());
+    // Writing to a String cannot fail.
+    let _ = write!(hops, "{}", arrival.peer.to_canonical());
     request.insert_header(FORWARDED_FOR, hops)?;
     if !arrival.trusted || !request.headers.contains_key(FORWARDED_HOST) {
         match arrival.host {

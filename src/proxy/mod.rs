@@ -233,14 +233,14 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         // 100 and 103 announce an answer; 101 is one.
-        let status = response.status;
-        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
-        attempt.answered(response.status.as_u16());
-        if let Some(failure) = Failure::of_status(response.status.as_u16()) {
+        let status = response.status.as_u16();
+        attempt.answered(status);
+        if let Some(failure) = Failure::of_status(status) {
             // 501 and the like are the origin's considered word; a second origin would say the same.
-            let worth_rescuing = matches!(response.status.as_u16(), 500 | 502 | 503 | 504);
+            let worth_rescuing = matches!(status, 500 | 502 | 503 | 504);
             if worth_rescuing && self.fall(session, attempt, failure, false) {
                 let mut again = Error::new_up(RESCUE);
                 again.set_retry(true);
