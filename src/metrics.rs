@@ -145,12 +145,18 @@ fn of_services(counters: &Counters, snapshot: &Snapshot) -> Vec<MetricFamily> {
             endpoints.mut_metric().push(gauge(labels(), snapshot.endpoints(id, side).len() as f64));
         }
     }
+    let mut certificates =
+        family("certificate_end_seconds", "When the certificate ends, in seconds since 1970.", MetricType::GAUGE);
+    for (file, end) in counters.certificates() {
+        let labels = vec![label("cert_file", &file.display().to_string())];
+        certificates.mut_metric().push(gauge(labels, end as f64));
+    }
     // Rare, and by names of the file: the one map with labels.
     let counts: HashMap<(String, String), u64> = counters.rollbacks().into_iter().collect();
     for ((service, reason), count) in counts {
         rollbacks.mut_metric().push(counter(vec![label("service", &service), label("reason", &reason)], count));
     }
-    vec![weight, active, endpoints, rollbacks]
+    vec![weight, active, endpoints, rollbacks, certificates]
 }
 
 fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
@@ -168,6 +174,14 @@ fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
         ("bad_host", &process.refused_bad_host),
         ("bad_path", &process.refused_bad_path),
         ("bad_target", &process.refused_bad_target),
+        ("too_slow", &process.refused_too_slow),
+        ("head_too_large", &process.refused_head_too_large),
+        ("target_too_long", &process.refused_target_too_long),
+        ("malformed", &process.refused_malformed),
+        ("method", &process.refused_method),
+        ("reset_flood", &process.refused_reset_flood),
+        ("too_many_connections", &process.refused_connections),
+        ("tls_handshake", &process.refused_handshake),
     ] {
         refused.mut_metric().push(counter(vec![label("reason", reason)], read(value)));
     }

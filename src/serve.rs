@@ -17,16 +17,19 @@ use crate::counters::{Counters, Shard, count, raise};
 use crate::journal::Journal;
 use crate::origin::Resolver;
 use crate::proxy::Proxy;
-use crate::proxy::listen::{End, bind, start_worker};
+use crate::proxy::door::Door;
+use crate::proxy::listen::{Drain, End, Listener, Shared, bind, start_worker};
+use crate::proxy::tls::Keeper;
 use crate::sidecar::{Handle, Load, Sidecar};
 use crate::snapshot::{Published, Publisher};
-use crate::time::Millis;
 
 /// A running Cutover. Dropping it ends it at once.
 #[derive(Debug)]
 pub struct Running {
     /// Where the proxy listens: the configured addresses, with ports filled in.
     pub addresses: Vec<SocketAddr>,
+    /// The same of the listeners with TLS.
+    pub tls_addresses: Vec<SocketAddr>,
     pub admin: SocketAddr,
     pub sidecar: Handle,
     pub published: Published,
@@ -52,6 +55,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let look = Look::at(&settings.routing);
     let routing = config::routing(&settings.routing)?;
     let (sockets, addresses) = bind(&settings.listen, workers)?;
+    let on_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();
+    let (tls_sockets, tls_addresses) = bind(&on_tls, workers)?;
     let admin_socket = std::net::TcpListener::bind(settings.admin)
         .with_context(|| format!("cannot listen on {} for the admin", settings.admin))?;
 
@@ -78,16 +83,28 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
     runtime.spawn(reloader.run(Watch::from(look), reloads));
 
+    let mut currents = Vec::new();
+    for listener in &settings.tls {
+        let (keeper, current) = Keeper::open(listener, counters.clone())
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
+        runtime.spawn(keeper.keep());
+        currents.push(current);
+    }
     let (end, ending) = watch::channel(End::NotYet);
-    let trusted: Arc<[ipnet::IpNet]> = settings.trusted_proxies.as_slice().into();
+    let door = Arc::new(Door::new(&settings.limits, counters.clone()));
+    let shared = Shared { counters: counters.clone(), limits: settings.limits, door, end: ending };
     let mut threads = Vec::new();
-    for (at, sockets) in sockets.into_iter().enumerate() {
-        let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), trusted.clone());
-        threads.push(start_worker(format!("worker {at}"), proxy, sockets, counters.clone(), ending.clone())?);
+    for (at, (plain, tls)) in sockets.into_iter().zip(tls_sockets).enumerate() {
+        let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), settings);
+        let plain = plain.into_iter().map(|socket| Listener { socket, tls: None });
+        let tls = tls.into_iter().zip(&currents);
+        let tls = tls.map(|(socket, current)| Listener { socket, tls: Some(current.clone()) });
+        threads.push(start_worker(format!("worker {at}"), proxy, plain.chain(tls).collect(), shared.clone())?);
     }
     raise(&counters.process.ready, true);
     Ok(Running {
         addresses,
+        tls_addresses,
         admin,
         sidecar,
         published,
@@ -181,10 +198,10 @@ impl Running {
         let _ = self.reload.try_send(());
     }
 
-    /// Takes no more connections, finishes what is in flight, for at most `patience`, and ends.
-    pub fn drain(self, patience: Millis) {
+    /// Is no longer ready, finishes what is in flight, and ends.
+    pub fn drain(self, drain: Drain) {
         raise(&self.counters.process.draining, true);
-        self.end.send_replace(End::Drain(patience));
+        self.end.send_replace(End::Drain(drain));
         self.finish();
     }
 

@@ -82,7 +82,7 @@ impl Drop for Process {
 
 fn folder(blue: &str, green: &str, split: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let main = "version = 1\n[proxy]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\ndrain = \"3s\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let main = "version = 1\n[proxy]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\ndrain = \"3s\"\ndrain_delay = \"2s\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
     std::fs::write(dir.path().join("cutover.toml"), main).unwrap();
     std::fs::write(dir.path().join("routing.toml"), shop(blue, green, split, "")).unwrap();
     dir
@@ -106,7 +106,13 @@ fn sigterm_finishes_what_is_in_flight_and_goes() {
     process.signal("TERM");
     let answer = busy.answer();
     assert_eq!((answer.status, answer.body.as_str()), (200, "blue"));
-    assert!(idle.try_request("GET", "/", &[], "").is_err(), "an idle connection is closed");
+    // It is not ready any more, but who comes is still served, and told that it is the last time.
+    assert_eq!(get(process.admin, "/readyz", &[]).status, 503);
+    for client in [&mut idle, &mut Client::to(process.address)] {
+        let answer = client.get("/", &[]);
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert!(client.try_request("GET", "/", &[], "").is_err(), "and it was the last time");
+    }
     let (code, log) = process.ended();
     assert_eq!(code, Some(0), "{log}");
 }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Exit;
 use crate::config;
-use crate::proxy::listen::End;
+use crate::proxy::listen::{Drain, End};
 use crate::serve;
 
 pub fn run(path: &Path) -> anyhow::Result<Exit> {
@@ -22,6 +22,9 @@ pub fn run(path: &Path) -> anyhow::Result<Exit> {
     let running = serve::start(&settings)?;
     for address in &running.addresses {
         tracing::info!(%address, "listening");
+    }
+    for address in &running.tls_addresses {
+        tracing::info!(%address, "listening with TLS");
     }
     tracing::info!(admin = %running.admin, routing = %settings.routing.display(), state = %settings.state.display(), "ready");
 
@@ -52,7 +55,7 @@ pub fn run(path: &Path) -> anyhow::Result<Exit> {
             ender.send_replace(End::Now);
         });
     });
-    running.drain(settings.drain);
+    running.drain(Drain { patience: settings.drain, delay: settings.drain_delay });
     drop(impatient);
     tracing::info!("ended");
     Ok(Exit::Ok)

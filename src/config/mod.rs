@@ -28,13 +28,76 @@ pub struct Settings {
     /// A routing file, or a folder of them.
     pub routing: PathBuf,
     pub listen: Vec<SocketAddr>,
+    pub tls: Vec<TlsListener>,
+    /// The port that plain listeners redirect to.
+    pub redirect_to_https: Option<u16>,
+    pub limits: Limits,
     /// Workers; 0: one per core.
     pub threads: usize,
     pub trusted_proxies: Vec<IpNet>,
     pub drain: Millis,
+    /// The part of `drain` in which new connections are still taken.
+    pub drain_delay: Millis,
     pub admin: SocketAddr,
     pub state: PathBuf,
     pub tick: Millis,
+}
+
+/// A listener with TLS. Its files are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsListener {
+    pub listen: SocketAddr,
+    pub http2: bool,
+    /// At least one; the first is for clients that ask for no name, or for one that nobody has.
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// A certificate with its chain, and its private key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// What one client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub header_time: Millis,
+    pub header_bytes: usize,
+    pub header_fields: usize,
+    pub target_bytes: usize,
+    pub body_idle: Millis,
+    /// Bytes a second.
+    pub body_rate: u64,
+    pub write_idle: Millis,
+    pub keep_alive: Millis,
+    pub requests: u32,
+    pub tunnel_idle: Millis,
+    pub tls_handshake: Millis,
+    /// 0: as many as the file descriptors allow.
+    pub connections: usize,
+    /// 0: no limit.
+    pub connections_per_address: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            header_time: Millis::seconds(10),
+            header_bytes: 64 << 10,
+            header_fields: 100,
+            target_bytes: 16 << 10,
+            body_idle: Millis::seconds(30),
+            body_rate: 240,
+            write_idle: Millis::seconds(30),
+            keep_alive: Millis::seconds(60),
+            requests: 10_000,
+            tunnel_idle: Millis::seconds(3600),
+            tls_handshake: Millis::seconds(10),
+            connections: 0,
+            connections_per_address: 256,
+        }
+    }
 }
 
 /// The services of one or several routing files.

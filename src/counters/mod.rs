@@ -5,13 +5,16 @@
 //! request, so a thousand services that nobody asks for cost nothing.
 
 mod cells;
+mod connection;
 mod process;
 mod turns;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
+pub use connection::{Connection, Phase};
 pub use process::{Process, count, is_raised, raise, read, set};
 pub use turns::{Alarm, RescueBudget, Rest, Turns};
 
@@ -28,6 +31,7 @@ pub struct Counters {
     turns: Mutex<BTreeMap<(String, String), Arc<Turns>>>,
     budgets: Mutex<BTreeMap<String, Arc<RescueBudget>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
+    certificates: Mutex<BTreeMap<PathBuf, i64>>,
     pub process: Process,
     pub alarm: Alarm,
 }
@@ -45,6 +49,7 @@ impl Counters {
             turns: Mutex::default(),
             budgets: Mutex::default(),
             rollbacks: Mutex::default(),
+            certificates: Mutex::default(),
             process: Process::default(),
             alarm: Alarm::default(),
         }
@@ -72,6 +77,19 @@ impl Counters {
 
     pub fn rollbacks(&self) -> BTreeMap<(String, String), u64> {
         locked(&self.rollbacks).clone()
+    }
+
+    /// When the certificate of a file ends, in seconds since 1970.
+    pub fn set_certificate_end(&self, file: &Path, end: i64) {
+        locked(&self.certificates).insert(file.to_owned(), end);
+    }
+
+    pub fn certificate_end(&self, file: &Path) -> Option<i64> {
+        locked(&self.certificates).get(file).copied()
+    }
+
+    pub fn certificates(&self) -> BTreeMap<PathBuf, i64> {
+        locked(&self.certificates).clone()
     }
 
     /// Every route that was ever loaded: `(service, route)` and its counters.

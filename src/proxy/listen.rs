@@ -18,30 +18,63 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use crate::clock;
+use crate::config::Limits;
 use crate::counters::{Counters, count};
 use crate::proxy::Proxy;
+use crate::proxy::door::Door;
 use crate::proxy::stream::ClientStream;
+use crate::proxy::tls::Current;
+use crate::proxy::transport::Transport;
 use crate::time::Millis;
 
 /// Connections that the kernel keeps for a busy worker.
 const BACKLOG: i32 = 4096;
 /// Idle connections to origins that a worker keeps.
 const POOL: usize = 1024;
-/// Requests on one client connection: after so many it is closed, and its memory freed.
-const REQUESTS_PER_CONNECTION: u32 = 10_000;
 /// pingora's bound on tries of one request; ours are tighter (three connects and two stale ones a side).
 const TRIES: usize = 16;
+/// For who finds no room.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 25\r\nContent-Type: text/plain\r\n\
+    Retry-After: 1\r\nConnection: close\r\n\r\n503 too many connections\n";
 
 /// How the workers are to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Not at all.
     NotYet,
-    /// Take no more connections, finish what is in flight, at most for so long.
-    Drain(Millis),
+    Drain(Drain),
     /// At once.
     Now,
+}
+
+/// Finish what is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// In all.
+    pub patience: Millis,
+    /// For so long new connections are still taken, and every client is told with its next answer that it should go:
+    /// whoever balances the load sees that we are not ready, and sends no more. Then idle connections are closed.
+    pub delay: Millis,
+}
+
+/// What all workers' listeners share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub counters: Arc<Counters>,
+    pub limits: Limits,
+    pub door: Arc<Door>,
+    pub end: watch::Receiver<End>,
+}
+
+/// A worker's socket on one address.
+#[derive(Debug)]
+pub struct Listener {
+    pub socket: StdListener,
+    /// With TLS: what its handshakes use.
+    pub tls: Option<Current>,
 }
 
 /// Sockets for every worker on every address. Port 0 becomes one free port for all of them.
@@ -89,19 +122,18 @@ fn listener(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 pub fn start_worker(
     name: String,
     proxy: Proxy,
-    listeners: Vec<StdListener>,
-    counters: Arc<Counters>,
-    end: watch::Receiver<End>,
+    listeners: Vec<Listener>,
+    shared: Shared,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(name).spawn(move || {
-        runtime.block_on(work(proxy, listeners, counters, end));
+        runtime.block_on(work(proxy, listeners, shared));
         // Connections that outlived the drain end with the runtime.
         runtime.shutdown_background();
     })
 }
 
-async fn work(proxy: Proxy, listeners: Vec<StdListener>, counters: Arc<Counters>, end: watch::Receiver<End>) {
+async fn work(proxy: Proxy, listeners: Vec<Listener>, shared: Shared) {
     let conf = Arc::new(ServerConf {
         threads: 1,
         upstream_keepalive_pool_size: POOL,
@@ -112,15 +144,26 @@ async fn work(proxy: Proxy, listeners: Vec<StdListener>, counters: Arc<Counters>
     app.handle_init_modules();
     app.server_options = Some({
         let mut options = HttpServerOptions::default();
-        options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION);
+        options.keepalive_request_limit = Some(shared.limits.requests);
+        options.h2_idle_timeout = Some(shared.limits.keep_alive.as_duration());
         options
     });
     let app = Arc::new(app);
     let mut loops = JoinSet::new();
     for listener in listeners {
-        match TcpListener::from_std(listener) {
-            Ok(listener) => {
-                loops.spawn(accept_loop(app.clone(), listener, counters.clone(), end.clone()));
+        match TcpListener::from_std(listener.socket) {
+            Ok(socket) => {
+                let (stop, stopping) = watch::channel(false);
+                let acceptor = Acceptor {
+                    app: app.clone(),
+                    socket,
+                    tls: listener.tls,
+                    shared: shared.clone(),
+                    stop,
+                    stopping,
+                    connections: JoinSet::new(),
+                };
+                loops.spawn(acceptor.run());
             }
             Err(error) => tracing::error!(%error, "a listener does not work"),
         }
@@ -128,80 +171,102 @@ async fn work(proxy: Proxy, listeners: Vec<StdListener>, counters: Arc<Counters>
     while loops.join_next().await.is_some() {}
 }
 
-async fn accept_loop(
+/// One listener of one worker, with its connections.
+struct Acceptor {
     app: Arc<HttpProxy<Proxy>>,
-    listener: TcpListener,
-    counters: Arc<Counters>,
-    mut end: watch::Receiver<End>,
-) {
-    let (stop, stopping) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, peer)) => serve(&mut connections, &app, tcp, peer, &stopping, &counters),
-                Err(error) => {
-                    // Out of descriptors, most likely: some will be closed.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    sleep(Duration::from_millis(50)).await;
-                }
-            },
-            // Ended ones make room as they end.
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            changed = end.changed() => if changed.is_err() || *end.borrow() != End::NotYet { break },
+    socket: TcpListener,
+    tls: Option<Current>,
+    shared: Shared,
+    /// Tells pingora that each answer is the connection's last, and HTTP/2 clients to go.
+    stop: watch::Sender<bool>,
+    stopping: watch::Receiver<bool>,
+    connections: JoinSet<()>,
+}
+
+impl Acceptor {
+    async fn run(mut self) {
+        let mut end = self.shared.end.clone();
+        self.accept_until(end.changed()).await;
+        let began = clock::now();
+        self.stop.send_replace(true);
+        let how = *end.borrow_and_update();
+        if let End::Drain(Drain { delay, .. }) = how {
+            self.accept_until(async {
+                let _ = timeout(delay.as_duration(), end.changed()).await;
+            })
+            .await;
+        }
+        // What the kernel has already shaken hands with is served, or its client would see a reset.
+        while let Ok(Ok((tcp, peer))) = timeout(Duration::ZERO, self.socket.accept()).await {
+            self.serve(tcp, peer);
+        }
+        let Acceptor { app, socket, mut connections, .. } = self;
+        drop(socket);
+        app.cleanup().await;
+        loop {
+            let patience = match *end.borrow_and_update() {
+                End::Drain(drain) => drain.patience.since(clock::now().since(began)).as_duration(),
+                End::NotYet | End::Now => Duration::ZERO,
+            };
+            let drained = timeout(patience, async { while connections.join_next().await.is_some() {} });
+            tokio::select! {
+                _ = drained => break,
+                // A second signal is heard while draining.
+                Ok(()) = end.changed() => {}
+            }
+        }
+        connections.abort_all();
+    }
+
+    async fn accept_until<T>(&mut self, enough: impl Future<Output = T>) {
+        tokio::pin!(enough);
+        loop {
+            tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok((tcp, peer)) => self.serve(tcp, peer),
+                    Err(error) => {
+                        // Out of descriptors, most likely: some will be closed.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                // Ended ones make room as they end.
+                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
+                _ = &mut enough => return,
+            }
         }
     }
-    // What the kernel has already shaken hands with is served, or its client would see a reset.
-    while let Ok(Ok((tcp, peer))) = timeout(Duration::ZERO, listener.accept()).await {
-        serve(&mut connections, &app, tcp, peer, &stopping, &counters);
-    }
-    drop(listener);
-    stop.send_replace(true);
-    app.cleanup().await;
-    loop {
-        let patience = match *end.borrow_and_update() {
-            End::Drain(patience) => patience.as_duration(),
-            End::NotYet | End::Now => Duration::ZERO,
+
+    fn serve(&mut self, tcp: TcpStream, peer: SocketAddr) {
+        let Some(guest) = self.shared.door.let_in(peer.ip()) else {
+            if self.tls.is_none() {
+                // If it does not take it at once, it goes without.
+                let _ = tcp.try_write(FULL);
+            }
+            return;
         };
-        let drained = timeout(patience, async { while connections.join_next().await.is_some() {} });
-        tokio::select! {
-            _ = drained => break,
-            // A second signal is heard while draining.
-            Ok(()) = end.changed() => {}
-        }
-    }
-    connections.abort_all();
-}
-
-fn serve(
-    connections: &mut JoinSet<()>,
-    app: &Arc<HttpProxy<Proxy>>,
-    tcp: TcpStream,
-    peer: SocketAddr,
-    stopping: &watch::Receiver<bool>,
-    counters: &Arc<Counters>,
-) {
-    // Answers are written whole: waiting for more to send only delays them.
-    let _ = tcp.set_nodelay(true);
-    let (app, stopping, open) = (app.clone(), stopping.clone(), Open::new(counters.clone()));
-    connections.spawn(async move {
-        let _open = open;
-        app.process_new(Box::new(ClientStream::new(tcp, peer)), &stopping).await;
-    });
-}
-
-/// Counts a connection while it is open, however it ends.
-struct Open(Arc<Counters>);
-
-impl Open {
-    fn new(counters: Arc<Counters>) -> Open {
-        count(&counters.process.connections_opened);
-        Open(counters)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        count(&self.0.process.connections_closed);
+        // Answers are written whole: waiting for more to send only delays them.
+        let _ = tcp.set_nodelay(true);
+        let tls = self.tls.as_ref().map(|current| current.borrow().clone());
+        let (app, stopping, shared) = (self.app.clone(), self.stopping.clone(), self.shared.clone());
+        self.connections.spawn(async move {
+            let _guest = guest;
+            let transport = match tls {
+                None => Transport::Plain(tcp),
+                Some(config) => {
+                    let handshake = TlsAcceptor::from(config).accept(tcp);
+                    match timeout(shared.limits.tls_handshake.as_duration(), handshake).await {
+                        Ok(Ok(tls)) => Transport::Tls(Box::new(tls)),
+                        Ok(Err(_)) | Err(_) => return count(&shared.counters.process.refused_handshake),
+                    }
+                }
+            };
+            match ClientStream::new(transport, peer, shared.limits, shared.counters) {
+                Ok(stream) => {
+                    app.process_new(Box::new(stream), &stopping).await;
+                }
+                Err(error) => tracing::error!(%error, "a connection cannot be served"),
+            }
+        });
     }
 }

@@ -5,14 +5,20 @@
 //! anything. Nothing here waits for the sidecar, takes a lock or looks up a label.
 
 mod attempt;
+pub mod door;
 mod error;
 mod headers;
 pub mod listen;
+mod patience;
+mod redirect;
 mod rescue;
+mod session;
 mod stream;
 mod target;
+pub mod tls;
+mod transport;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,17 +33,17 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::clock;
-use crate::counters::{Counters, Failure, Shard, Turns, count, is_raised};
+use crate::config::Settings;
+use crate::counters::{Counters, Failure, Phase, Shard, Turns, count, is_raised};
 use crate::proxy::attempt::{Attempt, Next};
 use crate::proxy::error::{Blame, answer_to_failure, answer_to_refusal, blame};
 use crate::proxy::headers::Arrival;
+use crate::proxy::session::{answer, connection_of, has_answered, is_gone, is_tls, leave, peer_of, send_away};
 use crate::sidecar::Handle;
 use crate::snapshot::Published;
 use crate::traffic::sticky::Sticky;
 use crate::traffic::{Head, Refusal, decide, host, sticky};
 
-/// An idle keep-alive connection is closed after so many seconds.
-const KEEP_ALIVE_SECONDS: u64 = 60;
 /// Carried by the error that makes pingora try again on the active side: never seen outside.
 const RESCUE: ErrorType = ErrorType::Custom("Rescue");
 
@@ -49,6 +55,7 @@ pub struct Proxy {
     counters: Arc<Counters>,
     sidecar: Handle,
     trusted: Arc<[IpNet]>,
+    redirect_to_https: Option<u16>,
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
     keys: Turns,
@@ -68,11 +75,30 @@ impl Proxy {
         published: Published,
         counters: Arc<Counters>,
         sidecar: Handle,
-        trusted: Arc<[IpNet]>,
+        settings: &Settings,
     ) -> Proxy {
         use std::hash::{BuildHasher, Hasher};
         let key_seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
-        Proxy { shard, published, counters, sidecar, trusted, key_seed, keys: Turns::new(shard.0 + 1) }
+        Proxy {
+            shard,
+            published,
+            counters,
+            sidecar,
+            trusted: settings.trusted_proxies.as_slice().into(),
+            redirect_to_https: settings.redirect_to_https,
+            key_seed,
+            keys: Turns::new(shard.0 + 1),
+        }
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
+    /// To us, or to a proxy that we trust and that says so.
+    fn came_by_https(&self, session: &Session) -> bool {
+        let says_so = || session.req_header().headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+        is_tls(session) || says_so() && self.trusts(peer_of(session))
     }
 
     fn route(&self, session: &Session, started: u64) -> Result<Attempt, Refusal> {
@@ -110,32 +136,6 @@ impl Proxy {
     }
 }
 
-fn peer_of(session: &Session) -> IpAddr {
-    let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
-    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-/// Whether the client has closed its side. It may still read; most have hung up.
-fn is_gone(session: &Session) -> bool {
-    session.as_downstream().as_http1().is_some_and(|http1| http1.is_half_closed())
-}
-
-/// Whether the head of a final answer has gone to the client: a 100 or 103 is no answer yet.
-fn has_answered(session: &Session) -> bool {
-    session.response_written().is_some_and(|head| !head.status.is_informational())
-}
-
-/// Writes a plain answer of our own, and closes the connection after it.
-async fn answer(session: &mut Session, status: u16, text: &'static str) -> Result<()> {
-    session.set_keepalive(None);
-    let mut head = ResponseHeader::build(status, Some(4))?;
-    head.insert_header(http::header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
-    head.insert_header(http::header::CONTENT_LENGTH, text.len())?;
-    head.insert_header(http::header::CACHE_CONTROL, "no-store")?;
-    session.write_response_header(Box::new(head), false).await?;
-    session.write_response_body(Some(Bytes::from_static(text.as_bytes())), true).await
-}
-
 #[async_trait]
 impl ProxyHttp for Proxy {
     type CTX = Ctx;
@@ -150,14 +150,26 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         if is_raised(&self.counters.process.draining) {
             session.set_keepalive(None);
-        } else if session.get_keepalive() == Some(0) {
-            // Some(0) is "keep for ever". Anything else is pingora's own will, and "close" must never be undone.
-            session.set_keepalive(Some(KEEP_ALIVE_SECONDS));
+        }
+        // The connection has its own limits on time; pingora's would start a timer for every read.
+        session.set_read_timeout(None);
+        if let Some(connection) = connection_of(session) {
+            let phase = if session.as_downstream_mut().is_body_empty() { Phase::Answer } else { Phase::Body };
+            connection.enter_alone(phase);
         }
         // Off, a second request in the pipe kills the first one in flight.
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
+        if let Some(port) = self.redirect_to_https
+            && !self.came_by_https(session)
+        {
+            return match redirect::to_https(session.req_header(), port) {
+                Some(location) => send_away(session, location).await,
+                None => answer(session, 400, "400 the request needs one valid Host\n").await,
+            }
+            .map(|()| true);
+        }
         let routed = match target::in_origin_form(session.req_header_mut()) {
             Ok(()) => self.route(session, ctx.started),
             Err(refusal) => Err(refusal),
@@ -215,14 +227,30 @@ impl ProxyHttp for Proxy {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         attempt.sent_at = clock::micros();
         let peer = peer_of(session);
-        let trusted = self.trusted.iter().any(|net| net.contains(&peer.to_canonical()));
+        let trusted = self.trusts(peer);
         // Checked by `decide` already.
         let host = host::as_sent(session.req_header()).ok().flatten();
-        let arrival = Arrival { peer, trusted, host, tls: false };
+        let arrival = Arrival { peer, trusted, host, tls: is_tls(session) };
         match attempt.endpoint() {
             Some(endpoint) => headers::to_origin(request, endpoint, arrival, attempt.stripping_rule()),
             None => Ok(()),
         }
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end: bool,
+        _ctx: &mut Ctx,
+    ) -> Result<()> {
+        if end
+            && let Some(connection) = connection_of(session)
+            && connection.phase() == Phase::Body
+        {
+            connection.enter(Phase::Answer);
+        }
+        Ok(())
     }
 
     async fn upstream_response_filter(
@@ -238,6 +266,11 @@ impl ProxyHttp for Proxy {
         }
         let status = response.status.as_u16();
         attempt.answered(status);
+        if status == 101
+            && let Some(connection) = connection_of(session)
+        {
+            connection.enter_alone(Phase::Tunnel);
+        }
         if let Some(failure) = Failure::of_status(status) {
             // 501 and the like are the origin's considered word; a second origin would say the same.
             let worth_rescuing = matches!(status, 500 | 502 | 503 | 504);
@@ -314,7 +347,9 @@ impl ProxyHttp for Proxy {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Ctx) -> FailToProxy {
         let gone = matches!(e.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed);
+        let slow = connection_of(session).is_some_and(|connection| connection.has_timed_out());
         let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
+            (_, ErrorSource::Downstream) if slow => (408, "408 the request did not come in time\n"),
             (_, ErrorSource::Downstream) if gone => (0, ""),
             (_, ErrorSource::Downstream) => (400, "400 the request broke off or is no HTTP\n"),
             (Some(failure), _) => answer_to_failure(failure),
@@ -343,9 +378,11 @@ impl ProxyHttp for Proxy {
         true
     }
 
-    async fn logging(&self, _session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
+        let gone = e.is_some_and(|e| *e.esource() == ErrorSource::Downstream);
+        leave(session, gone);
         let Some(attempt) = &mut ctx.attempt else { return };
-        if e.is_some_and(|e| *e.esource() == ErrorSource::Downstream) {
+        if gone {
             attempt.aborted = true;
         }
         let took = clock::micros().saturating_sub(ctx.started).max(1);

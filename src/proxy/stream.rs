@@ -1,64 +1,292 @@
-//! A client's connection, as pingora reads and writes it.
+//! A client's connection, as pingora reads and writes it: plain or TLS, with a write buffer, and with the limits on what a
+//! client may take that pingora does not have.
 //!
-//! pingora's own stream cannot be given a write buffer from outside its listeners, and without one a response takes two
-//! packets: its head, then its body.
+//! pingora parses heads itself, so this looks at them only as bytes that come: how many, and how long they take. What it
+//! refuses it answers by itself, because pingora would either wait for ever or answer in its own words.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
+use memchr::memchr;
 use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
+use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::clock;
+use crate::config::Limits;
+use crate::counters::{Connection, Counters, Phase, count};
+use crate::proxy::patience::{Timer, Waiting};
+use crate::proxy::transport::Transport;
+use crate::time::Millis;
 
 /// A head and a small body go out in one packet.
 const WRITE_BUFFER: usize = 16 * 1024;
+/// The first bytes of HTTP/2, which a client sends before it waits for anything.
+const PREFACE: usize = 24;
+
+/// What ends a connection before its request reaches the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    TooSlow,
+    HeadTooLarge,
+    TargetTooLong,
+    Malformed,
+    Method,
+}
+
+impl Cut {
+    fn answer(self) -> (&'static str, &'static str) {
+        match self {
+            Cut::TooSlow => ("408 Request Timeout", "408 the request did not come in time\n"),
+            Cut::HeadTooLarge => ("431 Request Header Fields Too Large", "431 the head is too large\n"),
+            Cut::TargetTooLong => ("414 URI Too Long", "414 the request line is too long\n"),
+            Cut::Malformed => ("400 Bad Request", "400 this is no HTTP request\n"),
+            Cut::Method => ("405 Method Not Allowed", "405 CONNECT is not for this proxy\n"),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub struct ClientStream {
-    tcp: BufWriter<TcpStream>,
-    digest: Arc<SocketDigest>,
+    io: BufWriter<Transport>,
+    connection: Arc<Connection>,
+    counters: Arc<Counters>,
+    limits: Limits,
+    waiting: Waiting,
+    /// Set while the client takes nothing of what is written.
+    stuck_since: Option<Millis>,
+    stuck: Timer,
+    /// Of the head that is being read.
+    head_bytes: usize,
+    line_bytes: usize,
+    line_ended: bool,
+    /// Refused by us: what pingora still says about it goes nowhere.
+    muted: bool,
+    socket: Arc<SocketDigest>,
+    tls: Option<Arc<SslDigest>>,
+    /// How requests find the [`Connection`]: the only thing of ours that pingora carries along.
+    carrier: Arc<ProxyDigest>,
 }
 
 impl ClientStream {
-    pub fn new(tcp: TcpStream, peer: SocketAddr) -> ClientStream {
-        let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
+    /// # Errors
+    /// None that can happen; pingora's head wants to be built.
+    pub fn new(
+        transport: Transport,
+        peer: SocketAddr,
+        limits: Limits,
+        counters: Arc<Counters>,
+    ) -> pingora_error::Result<ClientStream> {
+        let socket = SocketDigest::from_raw_fd(transport.tcp().as_raw_fd());
         // Known from accept: saves the system call that would ask for it.
-        let _ = digest.peer_addr.set(Some(peer.into()));
-        ClientStream { tcp: BufWriter::with_capacity(WRITE_BUFFER, tcp), digest: Arc::new(digest) }
+        let _ = socket.peer_addr.set(Some(peer.into()));
+        let tls = transport.digest().map(Arc::new);
+        let h2 = transport.selected() == Some(ALPN::H2);
+        let phase = if h2 { Phase::Preface } else { Phase::Idle };
+        let connection = Arc::new(Connection::new(phase));
+        let carrier =
+            ProxyDigest::new(Box::new(ResponseHeader::build(200, Some(0))?), Some(Box::new(connection.clone())));
+        Ok(ClientStream {
+            io: BufWriter::with_capacity(WRITE_BUFFER, transport),
+            connection,
+            counters,
+            limits,
+            waiting: Waiting::new(limits, phase),
+            stuck_since: None,
+            stuck: Timer::default(),
+            head_bytes: 0,
+            line_bytes: 0,
+            line_ended: false,
+            muted: false,
+            socket: Arc::new(socket),
+            tls,
+            carrier: Arc::new(carrier),
+        })
+    }
+
+    /// Bytes of a head: the first of it begin a new one.
+    fn note_head(&mut self, bytes: &[u8], phase: Phase) {
+        if phase == Phase::Idle {
+            self.connection.enter(Phase::Head);
+            self.waiting.head_begins();
+            (self.head_bytes, self.line_bytes, self.line_ended) = (0, 0, false);
+        }
+        self.head_bytes += bytes.len();
+        if !self.line_ended {
+            let line = memchr(b'\n', bytes);
+            self.line_ended = line.is_some();
+            self.line_bytes += line.unwrap_or(bytes.len());
+        }
+    }
+
+    /// What is too much of a head that is not whole yet.
+    fn too_much(&self) -> Option<Cut> {
+        if self.line_bytes > self.limits.target_bytes {
+            Some(Cut::TargetTooLong)
+        } else {
+            (self.head_bytes > self.limits.header_bytes).then_some(Cut::HeadTooLarge)
+        }
+    }
+
+    /// Answers, and is deaf and dumb from then on.
+    fn cut(&mut self, cut: Cut, cx: &mut Context<'_>) {
+        let process = &self.counters.process;
+        count(match cut {
+            Cut::TooSlow => &process.refused_too_slow,
+            Cut::HeadTooLarge => &process.refused_head_too_large,
+            Cut::TargetTooLong => &process.refused_target_too_long,
+            Cut::Malformed => &process.refused_malformed,
+            Cut::Method => &process.refused_method,
+        });
+        let (status, text) = cut.answer();
+        // Rare, and the end of the connection: an allocation more is no matter.
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\n\r\n{text}",
+            text.len()
+        );
+        // It fits the buffer, or the client is gone.
+        let _ = Pin::new(&mut self.io).poll_write(cx, answer.as_bytes());
+        let _ = Pin::new(&mut self.io).poll_flush(cx);
+        self.connection.enter(Phase::Leaving);
+        self.muted = true;
+    }
+
+    /// Bytes have come.
+    fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let phase = self.connection.phase();
+        match phase {
+            Phase::Idle | Phase::Head => self.note_head(bytes, phase),
+            Phase::Preface => {
+                self.head_bytes += bytes.len();
+                if self.head_bytes >= PREFACE {
+                    self.connection.enter(Phase::Streams);
+                }
+            }
+            Phase::Body => {
+                if self.waiting.came(phase, bytes.len()) {
+                    return Err(self.too_late());
+                }
+            }
+            Phase::Answer | Phase::Tunnel | Phase::Streams | Phase::Leaving => {
+                self.waiting.came(phase, bytes.len());
+            }
+        }
+        Ok(())
+    }
+
+    fn too_late(&self) -> io::Error {
+        self.connection.time_out();
+        io::ErrorKind::TimedOut.into()
+    }
+
+    /// Nothing comes: whether that has lasted too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let phase = self.connection.phase();
+        ready!(self.waiting.poll_too_late(phase, cx));
+        Poll::Ready(match phase {
+            // As if the client had closed it: nobody is owed a word.
+            Phase::Idle | Phase::Leaving => Ok(()),
+            Phase::Head => {
+                self.cut(Cut::TooSlow, cx);
+                Ok(())
+            }
+            _ => Err(self.too_late()),
+        })
+    }
+
+    /// A write that makes no progress: whether that has lasted too long.
+    fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let now = clock::now();
+        let since = *self.stuck_since.get_or_insert(now);
+        ready!(self.stuck.poll(now, since.plus(self.limits.write_idle), cx));
+        Poll::Ready(self.too_late())
+    }
+
+    fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        match written {
+            Poll::Pending => self.poll_stuck(cx).map(Err),
+            Poll::Ready(result) => {
+                self.stuck_since = None;
+                Poll::Ready(result)
+            }
+        }
+    }
+
+    /// What pingora says before the proxy has seen the request is its own refusal: ours goes out instead.
+    fn intercept(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> bool {
+        if !self.muted && matches!(self.connection.phase(), Phase::Idle | Phase::Head) {
+            self.cut(if buf.starts_with(b"HTTP/1.1 405") { Cut::Method } else { Cut::Malformed }, cx);
+        }
+        self.muted
     }
 }
 
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         // pingora flushes only at the end of an answer that has a length. But whoever turns to reading has nothing more
         // to write for now, so an answer that comes in pieces goes on in pieces. The next write says if it failed.
-        if !self.tcp.buffer().is_empty() {
-            let _ = Pin::new(&mut self.tcp).poll_flush(cx);
+        if !this.io.buffer().is_empty() {
+            let _ = Pin::new(&mut this.io).poll_flush(cx);
         }
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        match this.connection.phase() {
+            Phase::Leaving => return Poll::Ready(Ok(())),
+            Phase::Streams if this.connection.is_a_flood() => {
+                count(&this.counters.process.refused_reset_flood);
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            Phase::Head => {
+                if let Some(cut) = this.too_much() {
+                    this.cut(cut, cx);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            _ => {}
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut this.io).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => Poll::Ready(match buf.filled().get(before..) {
+                Some(bytes) if !bytes.is_empty() => this.came(bytes),
+                _ => Ok(()),
+            }),
+            Poll::Ready(error) => Poll::Ready(error),
+            Poll::Pending => this.poll_silence(cx),
+        }
     }
 }
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        let this = &mut *self;
+        if this.intercept(cx, buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        this.waiting.went(this.connection.phase());
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.written(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        let this = &mut *self;
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        this.written(flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        let this = &mut *self;
+        let shut = Pin::new(&mut this.io).poll_shutdown(cx);
+        this.written(shut, cx)
     }
 
     fn poll_write_vectored(
@@ -66,29 +294,53 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+        let this = &mut *self;
+        if this.intercept(cx, bufs.first().map_or(&[], |buf| buf)) {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        this.waiting.went(this.connection.phase());
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.written(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.io.is_write_vectored()
+    }
+}
+
+impl Drop for ClientStream {
+    /// To close while the client is still sending is to reset the connection, and a reset may overtake our answer. So
+    /// such a connection is only half closed, and what still comes is thrown away for a while.
+    fn drop(&mut self) {
+        if !matches!(self.connection.phase(), Phase::Body | Phase::Leaving) {
+            return;
+        }
+        self.io.get_ref().linger();
     }
 }
 
 #[async_trait]
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
-        // The client may be gone already.
         let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 
 impl UniqueID for ClientStream {
     fn id(&self) -> UniqueIDType {
-        self.tcp.get_ref().as_raw_fd()
+        self.io.get_ref().tcp().as_raw_fd()
     }
 }
 
-impl Ssl for ClientStream {}
+impl Ssl for ClientStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.tls.clone()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.io.get_ref().selected()
+    }
+}
 
 impl Peek for ClientStream {}
 
@@ -100,12 +352,12 @@ impl GetTimingDigest for ClientStream {
 
 impl GetProxyDigest for ClientStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
+        Some(self.carrier.clone())
     }
 }
 
 impl GetSocketDigest for ClientStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        Some(self.digest.clone())
+        Some(self.socket.clone())
     }
 }

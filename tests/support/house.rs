@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cutover::config::Settings;
+use cutover::config::{Limits, Settings};
 use cutover::counters::Seen;
 use cutover::journal::{Entry, Reader};
 use cutover::serve::{self, Running};
@@ -41,9 +41,13 @@ pub fn settings(dir: &std::path::Path) -> Settings {
     Settings {
         routing: dir.join("routing.toml"),
         listen: vec![any],
+        tls: vec![],
+        redirect_to_https: None,
+        limits: Limits { connections_per_address: 0, ..Limits::default() },
         threads: 2,
         trusted_proxies: vec![],
         drain: Millis::seconds(5),
+        drain_delay: Millis::ZERO,
         admin: any,
         state: dir.join("cutover.db"),
         tick: Millis(50),

@@ -10,7 +10,7 @@ use crate::cli::demo::origins::Origin;
 use crate::cli::demo::told::Told;
 use crate::cli::demo::view::View;
 use crate::clock;
-use crate::config::Settings;
+use crate::config::{Limits, Settings};
 use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
 use crate::time::Millis;
@@ -40,9 +40,13 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
         let settings = Settings {
             routing: routing.clone(),
             listen: vec![any_port],
+            tls: vec![],
+            redirect_to_https: None,
+            limits: Limits { connections_per_address: 0, ..Limits::default() },
             threads: 0,
             trusted_proxies: vec![],
             drain: Millis::seconds(1),
+            drain_delay: Millis::ZERO,
             admin: any_port,
             state: dir.0.join("cutover.db"),
             tick: Millis(100),

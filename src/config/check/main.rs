@@ -5,11 +5,16 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use crate::config::Settings;
-use crate::config::check::{duration, whole};
-use crate::config::file::{AdminFile, At, MainFile, Number, ProxyFile};
+use crate::config::check::{duration, positive, size, whole};
+use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile};
 use crate::config::read::Source;
+use crate::config::{CertificateFiles, Limits, Settings, TlsListener};
 use crate::time::Millis;
+
+/// Header lines that pingora's parser has room for.
+const MOST_FIELDS: usize = 256;
+/// What pingora reads of a head.
+const MOST_HEAD: usize = 1 << 20;
 
 /// Checks the main file. `base`: the folder that its paths are relative to.
 pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
@@ -31,9 +36,13 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
     let settings = Settings {
         routing: path(file.routing.as_ref(), "routing.toml"),
         listen: listeners(source, proxy),
+        tls: tls(source, proxy, base),
+        redirect_to_https: proxy.redirect_to_https.as_ref().map(|at| whole(source, Some(at), 1..=65535, 443) as u16),
+        limits: limits(source, proxy.limits.as_ref().map(|at| &at.value)),
         threads: whole(source, proxy.threads.as_ref(), 0..=1024, 0) as usize,
         trusted_proxies: networks(source, proxy.trusted_proxies.iter().flatten()),
         drain: duration(source, proxy.drain.as_ref(), Millis::seconds(30)),
+        drain_delay: duration(source, proxy.drain_delay.as_ref(), Millis::seconds(2)),
         admin: admin
             .listen
             .as_ref()
@@ -58,9 +67,12 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
 
 fn listeners(source: &mut Source, proxy: &ProxyFile) -> Vec<SocketAddr> {
     let Some(At { value: typed, span }) = &proxy.listen else {
+        if !proxy.tls.is_empty() {
+            return Vec::new();
+        }
         return vec![SocketAddr::new(IpAddr::from([0, 0, 0, 0]), 8080)];
     };
-    if typed.is_empty() {
+    if typed.is_empty() && proxy.tls.is_empty() {
         source.problem(
             span.clone(),
             "a proxy that listens nowhere serves nobody",
@@ -77,6 +89,81 @@ fn listeners(source: &mut Source, proxy: &ProxyFile) -> Vec<SocketAddr> {
         }
     }
     all
+}
+
+fn tls(source: &mut Source, proxy: &ProxyFile, base: &Path) -> Vec<TlsListener> {
+    let plain: Vec<&str> = proxy.listen.iter().flat_map(|at| &at.value).map(|at| at.value.as_str()).collect();
+    let mut all: Vec<TlsListener> = Vec::new();
+    for At { value: file, span } in &proxy.tls {
+        let Some(at) = &file.listen else {
+            source.missing(span.clone(), "the TLS listener has no `listen`", "write listen = \"0.0.0.0:8443\"");
+            continue;
+        };
+        let Some(listen) = address(source, at) else { continue };
+        let taken = plain.contains(&at.value.as_str()) || all.iter().any(|other| other.listen == listen);
+        if taken && listen.port() != 0 {
+            source.problem(at.span.clone(), format!("{listen} is named twice"), None);
+        }
+        let first = (&file.cert_file, &file.key_file);
+        let more = file.certificate.iter().map(|at| (&at.value.cert_file, &at.value.key_file));
+        let files = std::iter::once(first).chain(more);
+        let certificates: Vec<CertificateFiles> = files
+            .filter_map(|pair| match pair {
+                (Some(cert), Some(key)) => {
+                    Some(CertificateFiles { cert: base.join(&cert.value), key: base.join(&key.value) })
+                }
+                _ => {
+                    let hint = "write cert_file = \"shop.pem\" and key_file = \"shop.key\"";
+                    source.missing(span.clone(), "a certificate has a `cert_file` and a `key_file`", hint);
+                    None
+                }
+            })
+            .collect();
+        all.push(TlsListener { listen, http2: file.http2.unwrap_or(true), certificates });
+    }
+    all
+}
+
+fn limits(source: &mut Source, typed: Option<&LimitsFile>) -> Limits {
+    let default = LimitsFile::default();
+    let (file, d) = (typed.unwrap_or(&default), Limits::default());
+    let mut number = |typed: Option<&At<Number>>, least: u64, default: u64| {
+        whole(source, typed, least..=u64::from(u32::MAX), default)
+    };
+    let header_fields = number(file.header_fields.as_ref(), 1, d.header_fields as u64) as usize;
+    let body_rate = number(file.body_rate.as_ref(), 0, d.body_rate);
+    let requests = number(file.requests.as_ref(), 1, u64::from(d.requests)) as u32;
+    let connections = number(file.connections.as_ref(), 0, d.connections as u64) as usize;
+    let connections_per_address =
+        number(file.connections_per_address.as_ref(), 0, d.connections_per_address as u64) as usize;
+    if let Some(at) = file.header_fields.as_ref().filter(|_| header_fields > MOST_FIELDS) {
+        source.problem(at.span.clone(), format!("at most {MOST_FIELDS} header lines can be read"), None);
+    }
+    let mut bytes = |typed: Option<&At<String>>, default: usize| {
+        let bytes = size(source, typed, default as u64) as usize;
+        if let Some(at) = typed.filter(|_| !(256..=MOST_HEAD).contains(&bytes)) {
+            source.problem(at.span.clone(), "a head has from 256 bytes to 1 MiB", None);
+        }
+        bytes
+    };
+    let (header_bytes, target_bytes) =
+        (bytes(file.header_bytes.as_ref(), d.header_bytes), bytes(file.target_bytes.as_ref(), d.target_bytes));
+    let mut time = |typed: Option<&At<String>>, default| positive(source, typed, default);
+    Limits {
+        header_time: time(file.header_time.as_ref(), d.header_time),
+        header_bytes,
+        header_fields,
+        target_bytes,
+        body_idle: time(file.body_idle.as_ref(), d.body_idle),
+        body_rate,
+        write_idle: time(file.write_idle.as_ref(), d.write_idle),
+        keep_alive: time(file.keep_alive.as_ref(), d.keep_alive),
+        requests,
+        tunnel_idle: time(file.tunnel_idle.as_ref(), d.tunnel_idle),
+        tls_handshake: time(file.tls_handshake.as_ref(), d.tls_handshake),
+        connections,
+        connections_per_address,
+    }
 }
 
 fn address(source: &mut Source, typed: &At<String>) -> Option<SocketAddr> {

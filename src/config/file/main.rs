@@ -30,6 +30,70 @@ pub struct ProxyFile {
     pub trusted_proxies: Option<Vec<At<String>>>,
     /// How long SIGTERM waits for requests in flight. Default "30s".
     pub drain: Option<At<String>>,
+    /// How long, at the start of it, new connections are still taken while readiness fails and clients are told to go.
+    /// Default "2s".
+    pub drain_delay: Option<At<String>>,
+    /// Listeners with TLS.
+    pub tls: Vec<At<TlsFile>>,
+    /// The port that plain listeners send clients to, by https. Left out: they serve.
+    pub redirect_to_https: Option<At<Number>>,
+    /// What one client may take.
+    pub limits: Option<At<LimitsFile>>,
+}
+
+/// A listener with TLS.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsFile {
+    /// Address with port.
+    pub listen: Option<At<String>>,
+    /// The certificate with its chain, in PEM; relative to this file. Read again when it changes.
+    pub cert_file: Option<At<String>>,
+    /// Its private key, in PEM.
+    pub key_file: Option<At<String>>,
+    /// Offer HTTP/2. Default true.
+    pub http2: Option<bool>,
+    /// More certificates; a client gets the one that names the host it asks for, else the first.
+    pub certificate: Vec<At<CertificateFile>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CertificateFile {
+    pub cert_file: Option<At<String>>,
+    pub key_file: Option<At<String>>,
+}
+
+/// What one client may take.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsFile {
+    /// From a request's first byte to the end of its head. Default "10s".
+    pub header_time: Option<At<String>>,
+    /// A request's head in all. Default "64KiB".
+    pub header_bytes: Option<At<String>>,
+    /// Header lines of a request. Default 100.
+    pub header_fields: Option<At<Number>>,
+    /// The request line. Default "16KiB".
+    pub target_bytes: Option<At<String>>,
+    /// The longest silence within a request's body. Default "30s".
+    pub body_idle: Option<At<String>>,
+    /// The slowest body, in bytes a second, once it has taken ten seconds. Default 240.
+    pub body_rate: Option<At<Number>>,
+    /// How long a client may take nothing of its answer. Default "30s".
+    pub write_idle: Option<At<String>>,
+    /// A connection that nobody uses is closed after this. Default "60s".
+    pub keep_alive: Option<At<String>>,
+    /// Requests on one connection. Default 10000.
+    pub requests: Option<At<Number>>,
+    /// A tunnel (WebSocket) through which nothing goes is closed after this. Default "1h".
+    pub tunnel_idle: Option<At<String>>,
+    /// For a TLS handshake. Default "10s".
+    pub tls_handshake: Option<At<String>>,
+    /// Client connections in all; 0: as many as the file descriptors allow (default).
+    pub connections: Option<At<Number>>,
+    /// Client connections from one address; 0: no limit. Default 256.
+    pub connections_per_address: Option<At<Number>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

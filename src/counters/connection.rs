@@ -1,0 +1,101 @@
+//! What a client's connection and the requests on it tell each other: which part of a request it is at, so that the right
+//! time limit holds, and how many streams were given up.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// For the first byte of a request.
+    Idle,
+    /// For the rest of a request's head.
+    Head,
+    /// For the rest of a request's body.
+    Body,
+    /// For nothing: the request is whole, its answer is not.
+    Answer,
+    /// For whoever speaks next: the connection was upgraded.
+    Tunnel,
+    /// For the first bytes of HTTP/2.
+    Preface,
+    /// For frames of HTTP/2, which has time limits of its own.
+    Streams,
+    /// To be closed, although the client may still be sending.
+    Leaving,
+}
+
+impl Phase {
+    const ALL: [Phase; 8] = [
+        Phase::Idle,
+        Phase::Head,
+        Phase::Body,
+        Phase::Answer,
+        Phase::Tunnel,
+        Phase::Preface,
+        Phase::Streams,
+        Phase::Leaving,
+    ];
+}
+
+/// Streams given up before their answer, after which a connection is looked at.
+const MANY_RESETS: u32 = 500;
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Connection {
+    phase: AtomicU8,
+    timed_out: AtomicBool,
+    streams: AtomicU32,
+    resets: AtomicU32,
+}
+
+impl Connection {
+    pub fn new(phase: Phase) -> Connection {
+        Connection {
+            phase: AtomicU8::new(phase as u8),
+            timed_out: AtomicBool::new(false),
+            streams: AtomicU32::new(0),
+            resets: AtomicU32::new(0),
+        }
+    }
+
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        Phase::ALL.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or(Phase::Idle)
+    }
+
+    #[inline]
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Like `enter`, for requests: on HTTP/2 they share the connection, which stays as it is.
+    #[inline]
+    pub fn enter_alone(&self, phase: Phase) {
+        if self.phase() != Phase::Streams {
+            self.enter(phase);
+        }
+    }
+
+    /// The client was too slow, and its connection has said so.
+    pub fn time_out(&self) {
+        self.timed_out.store(true, Relaxed);
+    }
+
+    pub fn has_timed_out(&self) -> bool {
+        self.timed_out.load(Relaxed)
+    }
+
+    /// A request of HTTP/2 has ended. `reset`: the client gave it up before it was answered.
+    pub fn count_stream(&self, reset: bool) {
+        self.streams.fetch_add(1, Relaxed);
+        self.resets.fetch_add(u32::from(reset), Relaxed);
+    }
+
+    /// Over 500 streams were given up, and they are over half: no client, but a flood.
+    pub fn is_a_flood(&self) -> bool {
+        let resets = self.resets.load(Relaxed);
+        resets > MANY_RESETS && resets > self.streams.load(Relaxed) / 2
+    }
+}
