@@ -16,3 +16,4 @@ mod routing;
 mod simulation;
 mod support;
 mod tidy;
+mod tls;

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod house;
 pub mod origin;
+pub mod tls;
 
 use std::time::{Duration, Instant};
 

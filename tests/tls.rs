@@ -1,0 +1,236 @@
+//! TLS and HTTP/2 for clients: certificates by name, their rotation, redirects, handshakes that do not end.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use cutover::config::{CertificateFiles, Limits, TlsListener};
+use cutover::time::Millis;
+
+use crate::support::client::get;
+use crate::support::house::House;
+use crate::support::origin::Do;
+use crate::support::tls::{self, Certificate, H2, trusting};
+use crate::support::{SOON, wait_until};
+
+/// A house with a TLS listener whose certificates are `first` and then `more`.
+pub fn house(first: &Certificate, more: &[(&str, &Certificate)], limits: Limits) -> House {
+    House::with("weight = 0", "", |settings| {
+        let dir = settings.state.parent().unwrap().to_owned();
+        first.write(&dir, "first");
+        more.iter().for_each(|(name, certificate)| certificate.write(&dir, name));
+        let files = |name: &str| CertificateFiles {
+            cert: dir.join(format!("{name}.pem")),
+            key: dir.join(format!("{name}.key")),
+        };
+        let certificates = std::iter::once("first").chain(more.iter().map(|(name, _)| *name)).map(files).collect();
+        settings.tls = vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates }];
+        settings.limits = Limits { connections_per_address: 0, ..limits };
+    })
+}
+
+fn tls_address(house: &House) -> SocketAddr {
+    house.running.tls_addresses[0]
+}
+
+#[test]
+fn a_client_gets_the_certificate_that_names_its_host() {
+    let first = Certificate::of(&["first.test"]);
+    let shop = Certificate::of(&["shop.test", "*.shop.test"]);
+    let house = house(&first, &[("shop", &shop)], Limits::default());
+    let only = |certificate: &Certificate| trusting(&[certificate], &[]);
+    for (name, certificate) in
+        [("first.test", &first), ("shop.test", &shop), ("SHOP.test", &shop), ("api.shop.test", &shop)]
+    {
+        let answer = tls::get(tls_address(&house), name, &only(certificate)).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "blue"), "{name}");
+        assert_eq!(house.blue.last().header("x-forwarded-proto"), Some("https"));
+    }
+    // One label only, and a name that nobody has gets the first.
+    for name in ["a.b.shop.test", "other.test"] {
+        let refused = tls::get(tls_address(&house), name, &only(&shop)).unwrap_err();
+        assert!(refused.contains("certificate"), "{name}: {refused}");
+    }
+}
+
+#[test]
+fn certificates_are_read_again_without_a_failed_handshake() {
+    let old = Certificate::of(&["shop.test"]);
+    let new = Certificate::of(&["shop.test"]);
+    let house = house(&old, &[], Limits::default());
+    let address = tls_address(&house);
+    let both = trusting(&[&old, &new], &[]);
+    let stop = Arc::new(AtomicBool::new(false));
+    let handshakes = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (both, stop, handshakes) = (both.clone(), stop.clone(), handshakes.clone());
+            std::thread::spawn(move || {
+                while !stop.load(SeqCst) {
+                    assert_eq!(tls::get(address, "shop.test", &both).unwrap().status, 200);
+                    handshakes.fetch_add(1, SeqCst);
+                }
+            })
+        })
+        .collect();
+    wait_until("clients come", SOON, || handshakes.load(SeqCst) > 20);
+    // The certificate first: for a while the pair does not fit, and the old one goes on.
+    std::fs::write(house.dir.path().join("first.pem"), &new.pem).unwrap();
+    let seen = handshakes.load(SeqCst);
+    wait_until("half of the pair was looked at", SOON, || handshakes.load(SeqCst) > seen + 50);
+    std::fs::write(house.dir.path().join("first.key"), &new.key).unwrap();
+    wait_until("the new one answers", SOON, || tls::get(address, "shop.test", &trusting(&[&new], &[])).is_ok());
+    std::fs::write(house.dir.path().join("first.pem"), "no certificate").unwrap();
+    let seen = handshakes.load(SeqCst);
+    wait_until("garbage changes nothing", SOON, || handshakes.load(SeqCst) > seen + 50);
+    stop.store(true, SeqCst);
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    assert!(house.metrics().contains("cutover_certificate_end_seconds{cert_file="));
+}
+
+#[test]
+fn files_that_are_no_certificate_are_refused_at_the_start() {
+    let good = Certificate::of(&["shop.test"]);
+    let other = Certificate::of(&["shop.test"]);
+    for (cert, key, words) in [
+        ("", good.key.as_str(), "first.pem"),
+        (good.pem.as_str(), "no key", "first.key"),
+        (good.pem.as_str(), other.key.as_str(), "does not belong to"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("first.pem"), cert).unwrap();
+        std::fs::write(dir.path().join("first.key"), key).unwrap();
+        std::fs::write(
+            dir.path().join("routing.toml"),
+            crate::support::house::shop("http://127.0.0.1:1", "http://127.0.0.1:2", "", ""),
+        )
+        .unwrap();
+        let mut settings = crate::support::house::settings(dir.path());
+        let certificates =
+            vec![CertificateFiles { cert: dir.path().join("first.pem"), key: dir.path().join("first.key") }];
+        settings.tls = vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates }];
+        let refused = cutover::serve::start(&settings).unwrap_err().to_string();
+        assert!(refused.contains(words) && refused.contains("cannot listen with TLS"), "{refused}");
+    }
+}
+
+#[test]
+fn http2_is_agreed_on_and_http1_is_left_to_who_wants_it() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], Limits::default());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let answer = runtime.block_on(async {
+        let mut client =
+            H2::connect(tls_address(&house), "shop.test", &trusting(&[&certificate], &["h2"])).await.unwrap();
+        client.get("https://shop.test/path?query").await.unwrap()
+    });
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"blue".as_slice()));
+    let seen = house.blue.last();
+    assert_eq!(seen.line(), "GET /path?query HTTP/1.1");
+    assert_eq!(seen.header("x-forwarded-host"), Some("shop.test"));
+    let old = tls::get(tls_address(&house), "shop.test", &trusting(&[&certificate], &["http/1.1"])).unwrap();
+    assert_eq!(old.status, 200);
+}
+
+#[test]
+fn cookie_crumbs_of_http2_are_one_line_for_the_origin() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], Limits::default());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut client =
+            H2::connect(tls_address(&house), "shop.test", &trusting(&[&certificate], &["h2"])).await.unwrap();
+        let request = http::Request::get("https://shop.test/").header("cookie", "a=1").header("cookie", "b=2");
+        assert_eq!(client.request(request.body(()).unwrap(), &[]).await.unwrap().status, 200);
+    });
+    assert_eq!(house.blue.last().header("cookie"), Some("a=1; b=2"));
+}
+
+#[test]
+fn a_handshake_that_does_not_end_is_ended_and_plain_words_are_no_handshake() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let limits = Limits { tls_handshake: Millis(200), ..Limits::default() };
+    let house = house(&certificate, &[], limits);
+    let refused = || {
+        let metrics = house.metrics();
+        let line = "cutover_refused_total{reason=\"tls_handshake\"} ";
+        metrics.lines().find_map(|l| l.strip_prefix(line)).unwrap().parse::<u64>().unwrap()
+    };
+    let mut silent = TcpStream::connect(tls_address(&house)).unwrap();
+    silent.set_read_timeout(Some(SOON)).unwrap();
+    assert_eq!(silent.read(&mut [0; 16]).unwrap_or(0), 0, "closed");
+    wait_until("it is counted", SOON, || refused() == 1);
+    let mut plain = TcpStream::connect(tls_address(&house)).unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").unwrap();
+    wait_until("it is counted", SOON, || refused() == 2);
+}
+
+#[test]
+fn http2_that_says_nothing_after_its_handshake_is_closed() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let limits = Limits { header_time: Millis(200), keep_alive: Millis(300), ..Limits::default() };
+    let house = house(&certificate, &[], limits);
+    let config = trusting(&[&certificate], &["h2"]);
+    let mut silent = tls::connect(tls_address(&house), "shop.test", &config).unwrap();
+    assert_eq!(silent.conn.alpn_protocol(), Some(b"h2".as_slice()));
+    let mut got = Vec::new();
+    let _ = silent.read_to_end(&mut got);
+    // And one that has spoken, and has nothing more to say.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+        assert_eq!(client.get("https://shop.test/").await.unwrap().status, 200);
+        let gone = async { while client.get("https://shop.test/").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+        } };
+        tokio::time::timeout(SOON, gone).await.expect("an idle connection is closed");
+    });
+}
+
+#[test]
+fn plain_listeners_send_clients_to_https_if_they_are_told_to() {
+    let house = House::with("weight = 0", "", |settings| {
+        settings.redirect_to_https = Some(443);
+        settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    });
+    let answer = get(house.address(), "/a?b=c", &["Host: shop.test:8080"]);
+    assert_eq!((answer.status, answer.header("location")), (308, Some("https://shop.test/a?b=c")));
+    let behind = get(house.address(), "/", &["X-Forwarded-Proto: https"]);
+    assert_eq!(behind.status, 200, "a trusted proxy has taken it by https");
+    assert_eq!(house.blue.requests(), 1);
+}
+
+#[test]
+fn a_flood_of_given_up_streams_ends_its_connection() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], Limits::default());
+    house.blue.always(Do::Hang);
+    let config = trusting(&[&certificate], &["h2"]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let tcp = tokio::net::TcpStream::connect(tls_address(&house)).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("shop.test").unwrap();
+        let tls = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.unwrap();
+        let (send, connection) = h2::client::handshake(tls).await.unwrap();
+        let driven = tokio::spawn(connection);
+        let mut given_up = 0;
+        let flood = async {
+            while let Ok(mut ready) = send.clone().ready().await {
+                let request = http::Request::get("https://shop.test/").body(()).unwrap();
+                let Ok((answer, mut stream)) = ready.send_request(request, true) else { break };
+                stream.send_reset(h2::Reason::CANCEL);
+                drop((answer, stream));
+                given_up += 1;
+                // Slower than what HTTP/2 itself calls a flood.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(SOON, flood).await.expect("the connection is ended");
+        assert!(given_up >= 20, "{given_up}");
+        let _ = driven.await;
+        drop(send);
+    });
+    assert_eq!(get(house.running.admin, "/livez", &[]).status, 200);
+}
