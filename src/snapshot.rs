@@ -19,6 +19,33 @@ pub struct Origin {
     /// In file order; a request takes the next one in turn.
     pub targets: Vec<Target>,
     pub timeouts: Timeouts,
+    pub h2: H2,
+    /// Who may sign the origin's certificate, in DER; empty: whom the system trusts.
+    pub authorities: Vec<Vec<u8>>,
+    pub identity: Option<Identity>,
+}
+
+/// Which HTTP an origin is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum H2 {
+    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    Auto,
+    /// HTTP/2, without TLS too: for gRPC.
+    Only,
+    Never,
+}
+
+/// What we show to an origin that asks who we are. In DER.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    pub chain: Vec<Vec<u8>>,
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity")
+    }
 }
 
 /// One URL of an origin.
@@ -70,6 +97,8 @@ pub struct Serving {
     /// By [`Environment::index`].
     pub origins: [Arc<Origin>; 2],
     pub rescue: bool,
+    /// Whether clients may turn a connection into a WebSocket.
+    pub websocket: bool,
     pub budget: Arc<RescueBudget>,
     /// In the order of the table's route ids, the service's first one first.
     pub routes: Box<[Arc<RouteCounters>]>,

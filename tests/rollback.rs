@@ -205,6 +205,7 @@ fn operators_shift_stop_and_clear_and_each_is_on_record() {
 #[test]
 fn a_tunnel_is_an_answer_and_its_end_is_no_failure() {
     let house = House::start("weight = 100", "");
+    house.set("websocket = true");
     house.green.always(Do::RawAndClose(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello".to_owned(),
     ));

@@ -153,18 +153,13 @@ fn a_handshake_that_does_not_end_is_ended_and_plain_words_are_no_handshake() {
     let certificate = Certificate::of(&["shop.test"]);
     let limits = Limits { tls_handshake: Millis(200), ..Limits::default() };
     let house = house(&certificate, &[], limits);
-    let refused = || {
-        let metrics = house.metrics();
-        let line = "cutover_refused_total{reason=\"tls_handshake\"} ";
-        metrics.lines().find_map(|l| l.strip_prefix(line)).unwrap().parse::<u64>().unwrap()
-    };
     let mut silent = TcpStream::connect(tls_address(&house)).unwrap();
     silent.set_read_timeout(Some(SOON)).unwrap();
     assert_eq!(silent.read(&mut [0; 16]).unwrap_or(0), 0, "closed");
-    wait_until("it is counted", SOON, || refused() == 1);
+    wait_until("it is counted", SOON, || house.refused("tls_handshake") == 1);
     let mut plain = TcpStream::connect(tls_address(&house)).unwrap();
     plain.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").unwrap();
-    wait_until("it is counted", SOON, || refused() == 2);
+    wait_until("it is counted", SOON, || house.refused("tls_handshake") == 2);
 }
 
 #[test]
@@ -182,9 +177,11 @@ fn http2_that_says_nothing_after_its_handshake_is_closed() {
     runtime.block_on(async {
         let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
         assert_eq!(client.get("https://shop.test/").await.unwrap().status, 200);
-        let gone = async { while client.get("https://shop.test/").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(900)).await;
-        } };
+        let gone = async {
+            while client.get("https://shop.test/").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(900)).await;
+            }
+        };
         tokio::time::timeout(SOON, gone).await.expect("an idle connection is closed");
     });
 }

@@ -115,6 +115,7 @@ pub struct ServiceConfig {
     /// By [`traffic::Environment::index`].
     pub origins: [Arc<Origin>; 2],
     pub rescue: bool,
+    pub websocket: bool,
     /// By route, `default` first.
     pub deadlines: Vec<Millis>,
 }

@@ -15,6 +15,8 @@ pub enum Phase {
     Body,
     /// For nothing: the request is whole, its answer is not.
     Answer,
+    /// For an origin to agree to an upgrade.
+    Upgrading,
     /// For whoever speaks next: the connection was upgraded.
     Tunnel,
     /// For the first bytes of HTTP/2.
@@ -26,11 +28,12 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Phase; 8] = [
+    const ALL: [Phase; 9] = [
         Phase::Idle,
         Phase::Head,
         Phase::Body,
         Phase::Answer,
+        Phase::Upgrading,
         Phase::Tunnel,
         Phase::Preface,
         Phase::Streams,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 
@@ -50,6 +51,10 @@ pub struct Attempt {
     status: u16,
     pub failure: Option<Failure>,
     pub rescued: bool,
+    /// The request asks for a WebSocket, and may.
+    pub upgrade: bool,
+    /// Interim answers of the current try.
+    pub interims: u8,
     /// The client hung up: counts for nobody.
     pub aborted: bool,
     pin: Option<[u8; 16]>,
@@ -73,9 +78,15 @@ impl Attempt {
             status: 0,
             failure: None,
             rescued: false,
+            upgrade: false,
+            interims: 0,
             aborted: false,
             pin,
         }
+    }
+
+    pub fn allows_websockets(&self) -> bool {
+        self.serving().is_some_and(|serving| serving.websocket)
     }
 
     fn serving(&self) -> Option<&Arc<Serving>> {
@@ -110,7 +121,12 @@ impl Attempt {
             self.at = 0;
         }
         // pingora wants a peer of its own for every try.
-        self.endpoint().map(|endpoint| Box::new(endpoint.peer.clone()))
+        let mut peer = Box::new(self.endpoint()?.peer.clone());
+        if self.upgrade {
+            // WebSockets are HTTP/1.1's, and silent for as long as they like: the client's side sees to that.
+            (peer.options.alpn, peer.options.read_timeout) = (ALPN::H1, None);
+        }
+        Some(peer)
     }
 
     /// The endpoint of the current try took no connection: it rests, and another one is tried if there is one.
@@ -193,7 +209,7 @@ impl Attempt {
         self.side = self.active();
         self.rescued = true;
         (self.first, self.connects, self.tried, self.connect_failure, self.stales) = (None, 0, 0, None, 0);
-        (self.status, self.head_at, self.failure) = (0, 0, None);
+        (self.status, self.head_at, self.failure, self.interims) = (0, 0, None, 0);
     }
 
     /// The key that the client is to be pinned by. A rescued client draws again.

@@ -35,6 +35,15 @@ pub fn blame(error: &Error) -> Blame {
     }
 }
 
+/// Whether the origin says that it has not looked at the request (RFC 9113 8.7): then any method may be sent again.
+pub fn was_untouched(error: &Error) -> bool {
+    if *error.etype() == ErrorType::H2Downgrade {
+        return true;
+    }
+    let cause = error.root_cause().downcast_ref::<h2::Error>();
+    cause.is_some_and(|cause| cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
 /// The status and the plain body of an answer that no origin gave.
 pub const fn answer_to_failure(failure: Failure) -> (u16, &'static str) {
     match failure {

@@ -144,7 +144,8 @@ async fn work(proxy: Proxy, listeners: Vec<Listener>, shared: Shared) {
     app.handle_init_modules();
     app.server_options = Some({
         let mut options = HttpServerOptions::default();
-        options.keepalive_request_limit = Some(shared.limits.requests);
+        // pingora counts the times that a connection is used again.
+        options.keepalive_request_limit = Some(shared.limits.requests.saturating_sub(1));
         options.h2_idle_timeout = Some(shared.limits.keep_alive.as_duration());
         options
     });

@@ -14,6 +14,7 @@ mod redirect;
 mod rescue;
 mod session;
 mod stream;
+mod strict;
 mod target;
 pub mod tls;
 mod transport;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use ipnet::IpNet;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -36,9 +37,10 @@ use crate::clock;
 use crate::config::Settings;
 use crate::counters::{Counters, Failure, Phase, Shard, Turns, count, is_raised};
 use crate::proxy::attempt::{Attempt, Next};
-use crate::proxy::error::{Blame, answer_to_failure, answer_to_refusal, blame};
+use crate::proxy::error::{Blame, answer_to_failure, answer_to_refusal, blame, was_untouched};
 use crate::proxy::headers::Arrival;
 use crate::proxy::session::{answer, connection_of, has_answered, is_gone, is_tls, leave, peer_of, send_away};
+use crate::proxy::strict::asks_for_websocket;
 use crate::sidecar::Handle;
 use crate::snapshot::Published;
 use crate::traffic::sticky::Sticky;
@@ -151,6 +153,10 @@ impl ProxyHttp for Proxy {
         if is_raised(&self.counters.process.draining) {
             session.set_keepalive(None);
         }
+        if session.req_header().version < http::Version::HTTP_11 {
+            // HTTP/1.0 knows no interim answers.
+            session.as_downstream_mut().set_ignore_info_resp(true);
+        }
         // The connection has its own limits on time; pingora's would start a timer for every read.
         session.set_read_timeout(None);
         if let Some(connection) = connection_of(session) {
@@ -175,7 +181,8 @@ impl ProxyHttp for Proxy {
             Err(refusal) => Err(refusal),
         };
         match routed {
-            Ok(attempt) => {
+            Ok(mut attempt) => {
+                attempt.upgrade = attempt.allows_websockets() && asks_for_websocket(&session.req_header().headers);
                 ctx.attempt = Some(attempt);
                 Ok(false)
             }
@@ -228,6 +235,11 @@ impl ProxyHttp for Proxy {
         attempt.sent_at = clock::micros();
         let peer = peer_of(session);
         let trusted = self.trusts(peer);
+        if !attempt.upgrade {
+            request.remove_header(&UPGRADE);
+        } else if let Some(connection) = connection_of(session) {
+            connection.enter(Phase::Upgrading);
+        }
         // Checked by `decide` already.
         let host = host::as_sent(session.req_header()).ok().flatten();
         let arrival = Arrival { peer, trusted, host, tls: is_tls(session) };
@@ -260,16 +272,20 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
+        let status = response.status.as_u16();
+        if !strict::is_sane(status, attempt.interims, attempt.upgrade) {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "no answer that a client could use").into_up());
+        }
         // 100 and 103 announce an answer; 101 is one.
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            attempt.interims += 1;
             return Ok(());
         }
-        let status = response.status.as_u16();
         attempt.answered(status);
-        if status == 101
+        if attempt.upgrade
             && let Some(connection) = connection_of(session)
         {
-            connection.enter_alone(Phase::Tunnel);
+            connection.enter(if status == 101 { Phase::Tunnel } else { Phase::Answer });
         }
         if let Some(failure) = Failure::of_status(status) {
             // 501 and the like are the origin's considered word; a second origin would say the same.
@@ -296,6 +312,11 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         _ctx: &mut Ctx,
     ) -> Result<()> {
+        if response.status == StatusCode::NO_CONTENT {
+            // RFC 9110 8.6: a client might wait for what this announces.
+            response.remove_header(&CONTENT_LENGTH);
+            response.remove_header(&TRANSFER_ENCODING);
+        }
         if session.req_header().version < http::Version::HTTP_11 && !response.headers.contains_key(CONTENT_LENGTH) {
             // A client of HTTP/1.0 knows no chunks (RFC 9112 6.1): its answer ends with the connection.
             response.remove_header(&TRANSFER_ENCODING);
@@ -317,9 +338,12 @@ impl ProxyHttp for Proxy {
         if *e.etype() == RESCUE {
             return e;
         }
-        let stale = client_reused && e.retry();
+        let stale = e.retry();
+        let untouched = was_untouched(&e);
         let mut again = false;
-        match (&mut ctx.attempt, blame(&e)) {
+        let late = connection_of(session)
+            .is_some_and(|connection| connection.has_timed_out() && connection.phase() == Phase::Upgrading);
+        match (&mut ctx.attempt, if late { Blame::Origin(Failure::Timeout) } else { blame(&e) }) {
             (Some(attempt), Blame::Origin(failure)) => {
                 let answered = has_answered(session);
                 let kept = !session.as_ref().retry_buffer_truncated();
@@ -327,11 +351,11 @@ impl ProxyHttp for Proxy {
                 again = if answered {
                     attempt.broke_off();
                     false
-                } else if stale && kept && idempotent && attempt.stale() == Next::Endpoint {
-                    // The origin had closed a connection that we kept: nobody's failure.
+                } else if (stale && idempotent || untouched) && kept && attempt.stale() == Next::Endpoint {
+                    // The origin had closed a connection that we kept, or wants HTTP/1.1: nobody's failure.
                     true
                 } else {
-                    self.fall(session, attempt, failure, false)
+                    self.fall(session, attempt, failure, untouched)
                 };
             }
             (Some(attempt), Blame::Client) => attempt.aborted = true,
@@ -349,6 +373,7 @@ impl ProxyHttp for Proxy {
         let gone = matches!(e.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed);
         let slow = connection_of(session).is_some_and(|connection| connection.has_timed_out());
         let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
+            (Some(failure), _) if slow => answer_to_failure(failure),
             (_, ErrorSource::Downstream) if slow => (408, "408 the request did not come in time\n"),
             (_, ErrorSource::Downstream) if gone => (0, ""),
             (_, ErrorSource::Downstream) => (400, "400 the request broke off or is no HTTP\n"),

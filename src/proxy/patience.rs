@@ -17,6 +17,9 @@ use crate::time::Millis;
 /// A slow body is looked at once so long was waited for it.
 const GRACE: Millis = Millis::seconds(10);
 
+/// For an origin to agree to a WebSocket: the origin's own time-out is the tunnel's then.
+const UPGRADE: Millis = Millis::seconds(30);
+
 /// What a connection waits for now, and since when.
 #[derive(Debug)]
 pub struct Waiting {
@@ -92,6 +95,7 @@ impl Waiting {
             Phase::Idle => self.since.plus(limits.keep_alive),
             Phase::Head => self.head_began.plus(limits.header_time),
             Phase::Preface => self.since.plus(limits.header_time),
+            Phase::Upgrading => self.since.plus(UPGRADE),
             Phase::Tunnel => self.since.plus(limits.tunnel_idle),
             Phase::Body | Phase::Leaving | Phase::Answer | Phase::Streams => self.since.plus(limits.body_idle),
         };

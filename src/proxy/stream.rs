@@ -129,15 +129,6 @@ impl ClientStream {
         }
     }
 
-    /// What is too much of a head that is not whole yet.
-    fn too_much(&self) -> Option<Cut> {
-        if self.line_bytes > self.limits.target_bytes {
-            Some(Cut::TargetTooLong)
-        } else {
-            (self.head_bytes > self.limits.header_bytes).then_some(Cut::HeadTooLarge)
-        }
-    }
-
     /// Answers, and is deaf and dumb from then on.
     fn cut(&mut self, cut: Cut, cx: &mut Context<'_>) {
         let process = &self.counters.process;
@@ -178,7 +169,7 @@ impl ClientStream {
                     return Err(self.too_late());
                 }
             }
-            Phase::Answer | Phase::Tunnel | Phase::Streams | Phase::Leaving => {
+            Phase::Answer | Phase::Upgrading | Phase::Tunnel | Phase::Streams | Phase::Leaving => {
                 self.waiting.came(phase, bytes.len());
             }
         }
@@ -246,20 +237,27 @@ impl AsyncRead for ClientStream {
                 count(&this.counters.process.refused_reset_flood);
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
-            Phase::Head => {
-                if let Some(cut) = this.too_much() {
-                    this.cut(cut, cx);
-                    return Poll::Ready(Ok(()));
-                }
+            // It is not whole yet, or this would be another phase.
+            Phase::Head if this.head_bytes > this.limits.header_bytes => {
+                this.cut(Cut::HeadTooLarge, cx);
+                return Poll::Ready(Ok(()));
             }
             _ => {}
         }
         let before = buf.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buf) {
-            Poll::Ready(Ok(())) => Poll::Ready(match buf.filled().get(before..) {
-                Some(bytes) if !bytes.is_empty() => this.came(bytes),
-                _ => Ok(()),
-            }),
+            Poll::Ready(Ok(())) => {
+                let came = match buf.filled().get(before..) {
+                    Some(bytes) if !bytes.is_empty() => this.came(bytes),
+                    _ => Ok(()),
+                };
+                // pingora would parse first, and call it malformed.
+                if this.connection.phase() == Phase::Head && this.line_bytes > this.limits.target_bytes {
+                    this.cut(Cut::TargetTooLong, cx);
+                    buf.set_filled(before);
+                }
+                Poll::Ready(came)
+            }
             Poll::Ready(error) => Poll::Ready(error),
             Poll::Pending => this.poll_silence(cx),
         }

@@ -54,7 +54,7 @@ impl Placed {
             let shares = config.traffic.rules.iter();
             let shares = shares.filter(|rule| matches!(rule.answer, crate::traffic::rule::Answer::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
-            let ServiceConfig { traffic, ask, policy, origins, rescue, deadlines } = config;
+            let ServiceConfig { traffic, ask, policy, origins, rescue, websocket, deadlines } = config;
             let mut routes = vec![crate::traffic::route::DEFAULT_ROUTE.to_owned()];
             routes.extend(traffic.routes.names().iter().cloned());
             services.push(Arc::new(Serving {
@@ -67,6 +67,7 @@ impl Placed {
                 endpoint_turns: Environment::BOTH.map(|side| counters.turns(&name, side.name())),
                 origins,
                 rescue,
+                websocket,
                 name: name.clone(),
             }));
             first_route += routes.len() as u32;

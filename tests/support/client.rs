@@ -146,6 +146,25 @@ impl Client {
         }
     }
 
+    /// What still comes until the connection ends, and whether it was reset.
+    pub fn rest(&mut self) -> (String, bool) {
+        let reset = loop {
+            let mut buffer = [0; 16 * 1024];
+            match self.tcp.read(&mut buffer) {
+                Ok(0) => break false,
+                Ok(got) => self.spare.extend_from_slice(&buffer[..got]),
+                Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => break true,
+                Err(e) => panic!("the connection stays open: {e}"),
+            }
+        };
+        (String::from_utf8_lossy(&std::mem::take(&mut self.spare)).into_owned(), reset)
+    }
+
+    /// Sends what may find nobody any more.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.tcp.write_all(bytes.as_ref()).is_ok()
+    }
+
     /// Reads until this has come.
     pub fn wait_for(&mut self, text: &str) {
         while find(&self.spare, text.as_bytes()).is_none() {

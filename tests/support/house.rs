@@ -86,6 +86,15 @@ impl House {
         std::fs::write(self.routing_path(), shop(&self.blue.url(), &self.green.url(), split, rest)).unwrap();
     }
 
+    /// Adds a key to the service's own table, and waits until it is in force.
+    pub fn set(&self, line: &str) {
+        let text = std::fs::read_to_string(self.routing_path()).unwrap();
+        let before = self.running.published.load().generation;
+        std::fs::write(self.routing_path(), text.replacen("[service.shop]\n", &format!("[service.shop]\n{line}\n"), 1))
+            .unwrap();
+        wait_until(line, SOON, || self.running.published.load().generation > before);
+    }
+
     pub fn split(&self) -> Split {
         let snapshot = self.running.published.load();
         snapshot.table.services().next().map(|(_, _, split)| split.clone()).unwrap()
@@ -114,6 +123,14 @@ impl House {
 
     pub fn history(&self) -> Vec<Entry> {
         Reader::open(&self.settings.state).unwrap().latest(None, 1000).unwrap()
+    }
+
+    /// How many were refused for this reason.
+    pub fn refused(&self, reason: &str) -> u64 {
+        let line = format!("cutover_refused_total{{reason=\"{reason}\"}} ");
+        let metrics = self.metrics();
+        let value = metrics.lines().find_map(|l| l.strip_prefix(&line));
+        value.unwrap_or_else(|| panic!("no {line} in\n{metrics}")).parse().unwrap()
     }
 
     pub fn metrics(&self) -> String {

@@ -100,7 +100,8 @@ impl H2 {
         tcp.set_nodelay(true).map_err(|e| e.to_string())?;
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name, tcp).await;
-        let (send, connection) = h2::client::handshake(tls.map_err(|e| e.to_string())?).await.map_err(|e| e.to_string())?;
+        let (send, connection) =
+            h2::client::handshake(tls.map_err(|e| e.to_string())?).await.map_err(|e| e.to_string())?;
         tokio::spawn(async move {
             let _ = connection.await;
         });

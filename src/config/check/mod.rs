@@ -2,6 +2,7 @@
 
 mod guard;
 mod main;
+mod origin;
 mod rule;
 mod service;
 

@@ -3,16 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use http::{HeaderName, Uri};
+use http::HeaderName;
 
 use crate::config::ServiceConfig;
-use crate::config::check::{guard, one_of, positive, rule};
+use crate::config::check::{guard, one_of, origin, positive, rule};
 use crate::config::file::{
     At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile,
 };
 use crate::config::read::Source;
 use crate::rollout::Ask;
-use crate::snapshot::{Origin, Target, Timeouts};
+use crate::snapshot::Timeouts;
 use crate::time::Millis;
 use crate::traffic::host::HostPattern;
 use crate::traffic::path::Path;
@@ -31,8 +31,7 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
     let patterns = file.hosts.as_ref().map(|list| hosts(source, list)).unwrap_or_default();
     let timeouts = timeouts(source, file.timeouts.as_ref());
     let mut origin = |environment, given: Option<&At<EnvironmentFile>>| {
-        let targets = targets(source, name, environment, given, &typed.span)?;
-        Some(Arc::new(Origin { targets, timeouts }))
+        origin::check(source, name, environment, given, &typed.span, timeouts).map(Arc::new)
     };
     let (blue, green) =
         (origin(Environment::Blue, file.blue.as_ref()), origin(Environment::Green, file.green.as_ref()));
@@ -57,6 +56,7 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
         policy,
         origins: [blue?, green?],
         rescue: split.rescue.unwrap_or(true),
+        websocket: file.websocket.unwrap_or(false),
         deadlines,
     })
 }
@@ -135,74 +135,6 @@ fn timeouts(source: &mut Source, typed: Option<&TimeoutsFile>) -> Timeouts {
         idle: positive(source, file.idle.as_ref(), Millis::seconds(50)),
         deadline: positive(source, file.deadline.as_ref(), Millis::seconds(60)),
     }
-}
-
-fn targets(
-    source: &mut Source,
-    service: &str,
-    environment: Environment,
-    typed: Option<&At<EnvironmentFile>>,
-    service_span: &Range<usize>,
-) -> Option<Vec<Target>> {
-    let hint = "write `url = \"https://…\"`";
-    let Some(At { value: file, span }) = typed else {
-        let message = format!("service `{service}` has no {environment} environment");
-        source.missing(service_span.clone(), message, &format!("add [service.{service}.{environment}] and {hint}"));
-        return None;
-    };
-    let urls: Vec<&At<String>> = match (&file.url, &file.urls) {
-        (Some(url), None) => vec![url],
-        (None, Some(urls)) if !urls.value.is_empty() => urls.value.iter().collect(),
-        (Some(_), Some(urls)) => {
-            source.problem(urls.span.clone(), "an environment has `url` or `urls`, not both", None);
-            return None;
-        }
-        _ => {
-            source.missing(span.clone(), format!("{environment} has no url"), hint);
-            return None;
-        }
-    };
-    let count = urls.len();
-    let targets: Vec<Target> = urls.into_iter().filter_map(|at| target(source, at)).collect();
-    (targets.len() == count).then_some(targets)
-}
-
-fn target(source: &mut Source, typed: &At<String>) -> Option<Target> {
-    let At { value: text, span } = typed;
-    let mut refuse = |why: &str| {
-        let hint = "write \"https://next--shop.netlify.app\", with a base path if need be".to_owned();
-        source.problem(span.clone(), format!("`{text}` is not an origin: {why}"), Some(hint));
-        None
-    };
-    let Ok(uri) = text.parse::<Uri>() else { return refuse("it is not a URL") };
-    let tls = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        Some(_) => return refuse("its scheme is not http or https"),
-        None => return refuse("it does not begin with http:// or https://"),
-    };
-    if uri.query().is_some() || text.contains('#') {
-        return refuse("it has a query or a fragment");
-    }
-    let Some(authority) = uri.authority() else { return refuse("it has no host") };
-    if authority.as_str().contains('@') {
-        return refuse("it has a user name or password");
-    }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() || host.contains('*') {
-        return refuse("it has no host");
-    }
-    let default_port = if tls { 443 } else { 80 };
-    let names_a_port = authority.as_str().len() > authority.host().len();
-    let port = match authority.port_u16() {
-        Some(0) => return refuse("its port is not a number from 1 to 65535"),
-        None if names_a_port => return refuse("its port is not a number from 1 to 65535"),
-        port => port.unwrap_or(default_port),
-    };
-    let base_path = uri.path().trim_end_matches('/').to_owned();
-    let authority =
-        if port == default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
-    Some(Target { tls, host: host.to_ascii_lowercase(), port, authority, base_path })
 }
 
 fn routes(source: &mut Source, typed: &[At<RouteFile>], deadline: Millis) -> (Routes, Vec<Millis>) {

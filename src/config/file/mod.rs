@@ -30,6 +30,8 @@ pub struct ServiceFile {
     pub blue: Option<At<EnvironmentFile>>,
     pub green: Option<At<EnvironmentFile>>,
     pub split: Option<At<SplitFile>>,
+    /// Let clients open WebSockets. Default false.
+    pub websocket: Option<bool>,
     pub timeouts: Option<TimeoutsFile>,
     /// Named path patterns, each watched on its own.
     pub route: Vec<At<RouteFile>>,
@@ -46,6 +48,13 @@ pub struct EnvironmentFile {
     pub url: Option<At<String>>,
     /// Several of them instead, taken in turn.
     pub urls: Option<At<Vec<At<String>>>>,
+    /// HTTP/2 to the origin: "auto" (default) where TLS agrees on it, "only", or "never".
+    pub h2: Option<At<String>>,
+    /// Who may sign the origin's certificate, in PEM, instead of whom the system trusts; relative to this file.
+    pub ca_file: Option<At<String>>,
+    /// What we show to an origin that asks for a certificate, in PEM.
+    pub client_cert_file: Option<At<String>>,
+    pub client_key_file: Option<At<String>>,
 }
 
 /// How traffic is split between the two.

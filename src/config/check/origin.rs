@@ -1,0 +1,148 @@
+//! `[service.NAME.blue]` and `green`: where requests go, and how an origin is spoken to.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use http::Uri;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::config::check::one_of;
+use crate::config::file::{At, EnvironmentFile};
+use crate::config::read::Source;
+use crate::snapshot::{H2, Identity, Origin, Target, Timeouts};
+use crate::traffic::Environment;
+
+pub fn check(
+    source: &mut Source,
+    service: &str,
+    environment: Environment,
+    typed: Option<&At<EnvironmentFile>>,
+    service_span: &Range<usize>,
+    timeouts: Timeouts,
+) -> Option<Origin> {
+    let hint = "write `url = \"https://…\"`";
+    let Some(At { value: file, span }) = typed else {
+        let message = format!("service `{service}` has no {environment} environment");
+        source.missing(service_span.clone(), message, &format!("add [service.{service}.{environment}] and {hint}"));
+        return None;
+    };
+    let urls: Vec<&At<String>> = match (&file.url, &file.urls) {
+        (Some(url), None) => vec![url],
+        (None, Some(urls)) if !urls.value.is_empty() => urls.value.iter().collect(),
+        (Some(_), Some(urls)) => {
+            source.problem(urls.span.clone(), "an environment has `url` or `urls`, not both", None);
+            return None;
+        }
+        _ => {
+            source.missing(span.clone(), format!("{environment} has no url"), hint);
+            return None;
+        }
+    };
+    let count = urls.len();
+    let targets: Vec<Target> = urls.into_iter().filter_map(|at| target(source, at)).collect();
+    let whole = targets.len() == count;
+    let words = [("auto", H2::Auto), ("only", H2::Only), ("never", H2::Never)];
+    let h2 = file.h2.as_ref().map_or(Some(H2::Auto), |at| one_of(source, at, &words));
+    let authorities = file.ca_file.as_ref().map_or(Some(Vec::new()), |at| certificates(source, at));
+    let identity = identity(source, file, span);
+    if let (Some(at), false) = (&file.ca_file, targets.iter().any(|target| target.tls)) {
+        source.problem(at.span.clone(), "a `ca_file` is of no use without https", None);
+    }
+    let (h2, authorities, identity) = (h2?, authorities?, identity?);
+    whole.then_some(Origin { targets, timeouts, h2, authorities, identity })
+}
+
+/// The certificates of a PEM file, in DER; problems are noted.
+fn certificates(source: &mut Source, typed: &At<String>) -> Option<Vec<Vec<u8>>> {
+    let path = beside(source, &typed.value);
+    let read = CertificateDer::pem_file_iter(path).and_then(|all| all.collect::<Result<Vec<_>, _>>());
+    let why = match read {
+        Ok(all) if all.iter().any(|one| X509Certificate::from_der(one).is_err()) => {
+            "it holds what is no certificate".to_owned()
+        }
+        Ok(all) if !all.is_empty() => return Some(all.into_iter().map(|one| one.to_vec()).collect()),
+        Ok(_) => "there is no certificate in it".to_owned(),
+        Err(e) => in_words(&e),
+    };
+    let hint = Some("name a PEM file, relative to this one".to_owned());
+    source.problem(typed.span.clone(), format!("`{}` cannot be used: {why}", typed.value), hint);
+    None
+}
+
+fn identity(source: &mut Source, file: &EnvironmentFile, span: &Range<usize>) -> Option<Option<Identity>> {
+    let (cert, key) = match (&file.client_cert_file, &file.client_key_file) {
+        (None, None) => return Some(None),
+        (Some(cert), Some(key)) => (cert, key),
+        _ => {
+            let hint = "write client_cert_file = \"us.pem\" and client_key_file = \"us.key\"";
+            source.missing(span.clone(), "a client certificate has a file and a key file", hint);
+            return None;
+        }
+    };
+    let chain = certificates(source, cert)?;
+    let read = PrivateKeyDer::from_pem_file(beside(source, &key.value));
+    match read {
+        Ok(der) if ring::sign::any_supported_type(&der).is_ok() => {
+            Some(Some(Identity { chain, key: der.secret_der().to_vec() }))
+        }
+        other => {
+            let why = other.map_or_else(|e| in_words(&e), |_| "it is not a key for TLS".to_owned());
+            source.problem(key.span.clone(), format!("`{}` cannot be used: {why}", key.value), None);
+            None
+        }
+    }
+}
+
+/// A path that is relative to the file it stands in.
+fn beside(source: &Source, path: &str) -> PathBuf {
+    Path::new(&source.name).parent().unwrap_or(Path::new("")).join(path)
+}
+
+fn in_words(error: &rustls::pki_types::pem::Error) -> String {
+    match error {
+        rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
+        rustls::pki_types::pem::Error::NoItemsFound => "there is nothing of the kind in it".to_owned(),
+        other => format!("it is not PEM: {other:?}"),
+    }
+}
+
+fn target(source: &mut Source, typed: &At<String>) -> Option<Target> {
+    let At { value: text, span } = typed;
+    let mut refuse = |why: &str| {
+        let hint = "write \"https://next--shop.netlify.app\", with a base path if need be".to_owned();
+        source.problem(span.clone(), format!("`{text}` is not an origin: {why}"), Some(hint));
+        None
+    };
+    let Ok(uri) = text.parse::<Uri>() else { return refuse("it is not a URL") };
+    let tls = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        Some(_) => return refuse("its scheme is not http or https"),
+        None => return refuse("it does not begin with http:// or https://"),
+    };
+    if uri.query().is_some() || text.contains('#') {
+        return refuse("it has a query or a fragment");
+    }
+    let Some(authority) = uri.authority() else { return refuse("it has no host") };
+    if authority.as_str().contains('@') {
+        return refuse("it has a user name or password");
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || host.contains('*') {
+        return refuse("it has no host");
+    }
+    let default_port = if tls { 443 } else { 80 };
+    let names_a_port = authority.as_str().len() > authority.host().len();
+    let port = match authority.port_u16() {
+        Some(0) => return refuse("its port is not a number from 1 to 65535"),
+        None if names_a_port => return refuse("its port is not a number from 1 to 65535"),
+        port => port.unwrap_or(default_port),
+    };
+    let base_path = uri.path().trim_end_matches('/').to_owned();
+    let authority =
+        if port == default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
+    Some(Target { tls, host: host.to_ascii_lowercase(), port, authority, base_path })
+}
