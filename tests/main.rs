@@ -7,6 +7,7 @@
 
 mod cli;
 mod config;
+mod drain;
 mod faults;
 mod lifecycle;
 mod limits;

@@ -1,0 +1,143 @@
+//! Drains: readiness fails first, clients are told to go, nobody sees an error.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use cutover::config::{CertificateFiles, Settings, TlsListener};
+use cutover::proxy::listen::Drain;
+use cutover::serve;
+use cutover::time::Millis;
+
+use crate::support::client::{Client, get};
+use crate::support::house::{House, settings};
+use crate::support::tls::{Certificate, H2, trusting};
+use crate::support::{SOON, wait_until};
+
+/// Where clients are to go: what a load balancer that watches `/readyz` would tell them.
+#[derive(Default)]
+struct Directory {
+    plain: std::sync::Mutex<Option<SocketAddr>>,
+    tls: std::sync::Mutex<Option<SocketAddr>>,
+}
+
+fn another(house: &House, at: usize) -> Settings {
+    Settings { state: house.dir.path().join(format!("state-{at}.db")), ..settings(house.dir.path()) }
+}
+
+#[test]
+fn twenty_drains_under_load_lose_no_request_over_http1_and_http2() {
+    let house = House::start("weight = 10", "");
+    let certificate = Certificate::of(&["shop.test"]);
+    certificate.write(house.dir.path(), "shop");
+    let start = |at: usize| {
+        let mut settings = another(&house, at);
+        settings.tls = vec![TlsListener {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            http2: true,
+            certificates: vec![CertificateFiles {
+                cert: house.dir.path().join("shop.pem"),
+                key: house.dir.path().join("shop.key"),
+            }],
+        }];
+        serve::start(&settings).unwrap()
+    };
+    let directory = Arc::new(Directory::default());
+    let send_to = |running: &serve::Running| {
+        *directory.plain.lock().unwrap() = Some(running.addresses[0]);
+        *directory.tls.lock().unwrap() = Some(running.tls_addresses[0]);
+    };
+    let mut running = start(0);
+    send_to(&running);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (done1, done2) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut clients: Vec<std::thread::JoinHandle<Vec<String>>> = Vec::new();
+    for _ in 0..4 {
+        let (stop, directory, done) = (stop.clone(), directory.clone(), done1.clone());
+        clients.push(std::thread::spawn(move || http1(&stop, &directory, &done)));
+    }
+    for _ in 0..2 {
+        let (stop, directory, done) = (stop.clone(), directory.clone(), done2.clone());
+        let config = trusting(&[&certificate], &["h2"]);
+        clients.push(std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(http2(&stop, &directory, &done, &config))
+        }));
+    }
+    for at in 1..=20 {
+        let (before1, before2) = (done1.load(SeqCst), done2.load(SeqCst));
+        wait_until("both kinds are served", SOON, || {
+            done1.load(SeqCst) > before1 + 20 && done2.load(SeqCst) > before2 + 20
+        });
+        let next = start(at);
+        let old = std::mem::replace(&mut running, next);
+        let admin = old.admin;
+        let ready = get(admin, "/readyz", &[]).status;
+        // The balancer takes a moment to see that the old one is not ready: until then new connections still come to it.
+        let drained = std::thread::spawn(move || {
+            old.drain(Drain { patience: Millis::seconds(10), delay: Millis(300) });
+        });
+        wait_until("it is not ready", SOON, || get(admin, "/readyz", &[]).status == 503);
+        assert_eq!(ready, 200);
+        send_to(&running);
+        drained.join().unwrap();
+    }
+    stop.store(true, SeqCst);
+    let failed: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+    assert!(failed.is_empty(), "of {} and {} requests: {failed:#?}", done1.load(SeqCst), done2.load(SeqCst));
+}
+
+/// A client that keeps its connection until it is told to go.
+fn http1(stop: &AtomicBool, directory: &Directory, done: &AtomicU64) -> Vec<String> {
+    let mut failed = Vec::new();
+    let connect = || Client::to(directory.plain.lock().unwrap().unwrap());
+    let mut client = connect();
+    while !stop.load(SeqCst) {
+        match client.try_request("GET", "/", &[], "") {
+            Ok(answer) if answer.status == 200 => {
+                done.fetch_add(1, SeqCst);
+                if answer.header("connection") == Some("close") {
+                    client = connect();
+                }
+            }
+            other => {
+                failed.push(format!("HTTP/1.1: {other:?}"));
+                client = connect();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    failed
+}
+
+/// The same over HTTP/2: a GOAWAY tells it to go, and a request that it says was not looked at goes to the next one.
+async fn http2(
+    stop: &AtomicBool,
+    directory: &Directory,
+    done: &AtomicU64,
+    config: &Arc<rustls::ClientConfig>,
+) -> Vec<String> {
+    let mut failed = Vec::new();
+    let connect = || async {
+        let address = directory.tls.lock().unwrap().unwrap();
+        H2::connect(address, "shop.test", config).await.expect("a connection while somebody listens")
+    };
+    let mut client = connect().await;
+    while !stop.load(SeqCst) {
+        match client.get("https://shop.test/").await {
+            Ok(answer) if answer.status == 200 => {
+                done.fetch_add(1, SeqCst);
+            }
+            // Told to go before the request was sent.
+            Err(error) if error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR) => {
+                client = connect().await;
+            }
+            other => {
+                failed.push(format!("HTTP/2: {other:?}"));
+                client = connect().await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    failed
+}
