@@ -7,6 +7,8 @@
 mod attempt;
 mod error;
 mod headers;
+mod hop;
+pub mod hygiene;
 pub mod listen;
 mod rescue;
 mod stream;
@@ -27,14 +29,15 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::clock;
-use crate::counters::{Counters, Failure, Shard, Turns, count, is_raised};
+use crate::counters::{Counters, Failure, Refused, Shard, Turns, is_raised};
 use crate::proxy::attempt::{Attempt, Next};
 use crate::proxy::error::{Blame, answer_to_failure, answer_to_refusal, blame};
 use crate::proxy::headers::Arrival;
+use crate::proxy::hygiene::Limits;
 use crate::sidecar::Handle;
 use crate::snapshot::Published;
 use crate::traffic::sticky::Sticky;
-use crate::traffic::{Head, Refusal, decide, host, sticky};
+use crate::traffic::{Head, decide, host, sticky};
 
 /// An idle keep-alive connection is closed after so many seconds.
 const KEEP_ALIVE_SECONDS: u64 = 60;
@@ -49,6 +52,7 @@ pub struct Proxy {
     counters: Arc<Counters>,
     sidecar: Handle,
     trusted: Arc<[IpNet]>,
+    limits: Limits,
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
     keys: Turns,
@@ -72,10 +76,11 @@ impl Proxy {
     ) -> Proxy {
         use std::hash::{BuildHasher, Hasher};
         let key_seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
-        Proxy { shard, published, counters, sidecar, trusted, key_seed, keys: Turns::new(shard.0 + 1) }
+        let limits = Limits::DEFAULT;
+        Proxy { shard, published, counters, sidecar, trusted, limits, key_seed, keys: Turns::new(shard.0 + 1) }
     }
 
-    fn route(&self, session: &Session, started: u64) -> Result<Attempt, Refusal> {
+    fn route(&self, session: &Session, started: u64) -> Result<Attempt, Refused> {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
         let client = headers::client_of(peer_of(session), &parts.headers, &self.trusted);
@@ -87,6 +92,14 @@ impl Proxy {
             sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed)
         });
         Ok(Attempt::new(snapshot, decision, pin, started))
+    }
+
+    /// The checks at the door, on the bytes that came: what pingora has read may be a repaired copy.
+    fn is_clean(&self, session: &Session) -> Result<(), Refused> {
+        match session.as_downstream().as_http1() {
+            Some(http1) => hygiene::head(&http1.get_headers_raw_bytes(), &self.limits),
+            None => hygiene::parsed(session.req_header(), &self.limits),
+        }
     }
 
     /// Notes a failed attempt and says whether the request gets another one. The failing answer is counted here if
@@ -158,24 +171,16 @@ impl ProxyHttp for Proxy {
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
-        let routed = match target::in_origin_form(session.req_header_mut()) {
-            Ok(()) => self.route(session, ctx.started),
-            Err(refusal) => Err(refusal),
-        };
-        match routed {
+        let clean = self.is_clean(session);
+        let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(Refused::from));
+        match formed.and_then(|()| self.route(session, ctx.started)) {
             Ok(attempt) => {
                 ctx.attempt = Some(attempt);
                 Ok(false)
             }
-            Err(refusal) => {
-                let process = &self.counters.process;
-                count(match refusal {
-                    Refusal::UnknownHost => &process.refused_unknown_host,
-                    Refusal::BadHost => &process.refused_bad_host,
-                    Refusal::BadPath => &process.refused_bad_path,
-                    Refusal::BadTarget => &process.refused_bad_target,
-                });
-                let (status, text) = answer_to_refusal(refusal);
+            Err(refused) => {
+                self.counters.process.refuse(refused);
+                let (status, text) = answer_to_refusal(refused);
                 answer(session, status, text).await.map(|()| true)
             }
         }
@@ -216,6 +221,7 @@ impl ProxyHttp for Proxy {
         attempt.sent_at = clock::micros();
         let peer = peer_of(session);
         let trusted = self.trusted.iter().any(|net| net.contains(&peer.to_canonical()));
+        hop::clean(request, session.req_header());
         // Checked by `decide` already.
         let host = host::as_sent(session.req_header()).ok().flatten();
         let arrival = Arrival { peer, trusted, host, tls: false };
