@@ -169,21 +169,8 @@ fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
     let number = |name: &str, help: &str, value: f64| single(name, help, MetricType::GAUGE, gauge(vec![], value));
     let mut refused =
         family("refused_total", "Requests answered without asking an origin, by reason.", MetricType::COUNTER);
-    for (reason, value) in [
-        ("unknown_host", &process.refused_unknown_host),
-        ("bad_host", &process.refused_bad_host),
-        ("bad_path", &process.refused_bad_path),
-        ("bad_target", &process.refused_bad_target),
-        ("too_slow", &process.refused_too_slow),
-        ("head_too_large", &process.refused_head_too_large),
-        ("target_too_long", &process.refused_target_too_long),
-        ("malformed", &process.refused_malformed),
-        ("method", &process.refused_method),
-        ("reset_flood", &process.refused_reset_flood),
-        ("too_many_connections", &process.refused_connections),
-        ("tls_handshake", &process.refused_handshake),
-    ] {
-        refused.mut_metric().push(counter(vec![label("reason", reason)], read(value)));
+    for (reason, value) in process.refusals() {
+        refused.mut_metric().push(counter(vec![label("reason", reason)], value));
     }
     let mut reloads = family("config_reload_total", "Routing files taken and refused.", MetricType::COUNTER);
     for (result, value) in [("taken", &process.reloads_taken), ("refused", &process.reloads_refused)] {

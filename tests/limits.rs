@@ -99,16 +99,16 @@ fn heads_that_are_too_large_are_refused_before_they_are_whole() {
         client.try_send(format!("X-Filler-{line}: {}\r\n", "f".repeat(50)));
     }
     client.try_send("X-More: ");
-    wait_until("it is refused", SOON, || house.refused("head_too_large") == 1);
+    wait_until("it is refused", SOON, || house.refused("large_head") == 1);
     assert_eq!(client.answer().status, 431);
-    assert_eq!((house.refused("target_too_long"), house.blue.requests()), (1, 0));
+    assert_eq!((house.refused("long_line"), house.blue.requests()), (1, 0));
 }
 
 #[test]
 fn what_is_no_http_is_refused_in_our_words_and_counted() {
     let house = house(limits());
     for (bytes, status, reason) in [
-        ("\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n", 400, "malformed"),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n", 400, "request_line"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed"),
         ("CONNECT shop.test:443 HTTP/1.1\r\nHost: shop.test:443\r\n\r\n", 405, "method"),
     ] {

@@ -7,6 +7,7 @@
 
 mod cli;
 mod config;
+mod desync;
 mod drain;
 mod faults;
 mod lifecycle;

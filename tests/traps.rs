@@ -39,7 +39,9 @@ fn a_switch_of_protocols_that_nobody_asked_for_is_a_502() {
     let asked = client.get("/", &["Upgrade: websocket", "Connection: upgrade", "Sec-WebSocket-Version: 13"]);
     assert_eq!(asked.status, 502);
     assert_eq!(house.blue.last().header("upgrade"), None);
-    assert_eq!(house.seen(Environment::Blue).failures[Failure::Reset as usize], 2);
+    wait_until("both are the origin's failures", SOON, || {
+        house.seen(Environment::Blue).failures[Failure::Reset as usize] == 2
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod cells;
 mod connection;
 mod process;
+mod refused;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
 pub use connection::{Connection, Phase};
 pub use process::{Process, count, is_raised, raise, read, set};
+pub use refused::Refused;
 pub use turns::{Alarm, RescueBudget, Rest, Turns};
 
 /// A worker's place in every sharded counter.

@@ -2,21 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use crate::counters::Refused;
+
 /// Requests that were answered without asking an origin, and other numbers of the whole process.
 #[derive(Debug, Default)]
 pub struct Process {
-    pub refused_unknown_host: AtomicU64,
-    pub refused_bad_host: AtomicU64,
-    pub refused_bad_path: AtomicU64,
-    pub refused_bad_target: AtomicU64,
-    pub refused_too_slow: AtomicU64,
-    pub refused_head_too_large: AtomicU64,
-    pub refused_target_too_long: AtomicU64,
-    pub refused_malformed: AtomicU64,
-    pub refused_method: AtomicU64,
-    pub refused_reset_flood: AtomicU64,
-    pub refused_connections: AtomicU64,
-    pub refused_handshake: AtomicU64,
+    /// By the place of the reason in [`Refused::ALL`].
+    refused: [AtomicU64; Refused::ALL.len()],
     pub connections_opened: AtomicU64,
     pub connections_closed: AtomicU64,
     pub reloads_taken: AtomicU64,
@@ -32,6 +24,19 @@ pub struct Process {
     pub sidecar_tick_micros: AtomicU64,
     pub draining: AtomicBool,
     pub ready: AtomicBool,
+}
+
+impl Process {
+    pub fn refuse(&self, reason: Refused) {
+        if let Some(counter) = self.refused.get(reason as usize) {
+            count(counter);
+        }
+    }
+
+    /// Every reason's name, and how many requests were refused for it.
+    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Refused::ALL.iter().zip(&self.refused).map(|((_, name), counter)| (*name, read(counter)))
+    }
 }
 
 /// Adds one to a number of the process.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Limits;
-use crate::counters::{Counters, count, read};
+use crate::counters::{Counters, Refused, count, read};
 
 /// Descriptors that are kept back for origins' names, the state, the admin and logs.
 const KEPT_BACK: u64 = 128;
@@ -44,7 +44,7 @@ impl Door {
     pub fn let_in(self: &Arc<Door>, peer: IpAddr) -> Option<Guest> {
         let process = &self.counters.process;
         if read(&process.connections_opened).saturating_sub(read(&process.connections_closed)) >= self.most {
-            count(&process.refused_connections);
+            process.refuse(Refused::Connections);
             return None;
         }
         let address = (self.most_per_address > 0).then(|| counted_as(peer));
@@ -52,7 +52,7 @@ impl Door {
             let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let here = by_address.entry(address).or_default();
             if *here >= self.most_per_address {
-                count(&process.refused_connections);
+                process.refuse(Refused::Connections);
                 return None;
             }
             *here += 1;
@@ -115,7 +115,7 @@ mod tests {
         let _fourth = door.let_in(greedy).unwrap();
         let _last = door.let_in("192.0.2.3".parse().unwrap()).unwrap();
         assert!(door.let_in("192.0.2.4".parse().unwrap()).is_none(), "four in all");
-        assert_eq!(read(&door.counters.process.refused_connections), 2);
+        assert_eq!(door.counters.process.refusals().find(|(name, _)| *name == "too_many_connections").unwrap().1, 2);
     }
 
     #[test]

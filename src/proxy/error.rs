@@ -2,8 +2,7 @@
 
 use pingora_error::{Error, ErrorSource, ErrorType};
 
-use crate::counters::Failure;
-use crate::traffic::Refusal;
+use crate::counters::{Failure, Refused};
 
 /// Whose doing an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +55,29 @@ pub const fn answer_to_failure(failure: Failure) -> (u16, &'static str) {
     }
 }
 
-pub const fn answer_to_refusal(refusal: Refusal) -> (u16, &'static str) {
-    match refusal {
-        Refusal::UnknownHost => (404, "404 no service has this host\n"),
-        Refusal::BadHost => (400, "400 the request needs one valid Host\n"),
-        Refusal::BadTarget => (400, "400 the request line names no path\n"),
-        Refusal::BadPath => (400, "400 the path has a malformed escape\n"),
+pub const fn answer_to_refusal(refused: Refused) -> (u16, &'static str) {
+    match refused {
+        Refused::UnknownHost => (404, "404 no service has this host\n"),
+        Refused::BadHost => (400, "400 the request needs one valid Host\n"),
+        Refused::BadTarget => (400, "400 the request line names no path\n"),
+        Refused::BadPath => (400, "400 the path has a malformed escape\n"),
+        Refused::RequestLine => (400, "400 the first line is not a method, a target and HTTP/1.1\n"),
+        Refused::LongLine => (414, "414 the request line is too long\n"),
+        Refused::LargeHead => (431, "431 the header is too large\n"),
+        Refused::ManyFields => (431, "431 the header has too many fields\n"),
+        Refused::LineEnd => (400, "400 a header line does not end with CR LF\n"),
+        Refused::Field => (400, "400 a header line is not a name, a colon and a value\n"),
+        Refused::Underscore => (400, "400 a header name has an underscore\n"),
+        Refused::Length => (400, "400 Content-Length is not one plain number\n"),
+        Refused::Encoding => (400, "400 Transfer-Encoding is not exactly chunked\n"),
+        Refused::LengthAndEncoding => (400, "400 Content-Length and Transfer-Encoding exclude each other\n"),
+        Refused::Connection => (400, "400 Connection names what is not the connection's\n"),
+        Refused::Expectation => (417, "417 the only expectation is 100-continue\n"),
+        Refused::TooSlow => (408, "408 the request did not come in time\n"),
+        Refused::Malformed => (400, "400 this is no HTTP request\n"),
+        Refused::Method => (405, "405 CONNECT is not for this proxy\n"),
+        Refused::Connections => (503, "503 too many connections\n"),
+        // Of these the client hears nothing: its connection ends.
+        Refused::ResetFlood | Refused::Handshake => (400, ""),
     }
 }

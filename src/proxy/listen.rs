@@ -22,10 +22,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::clock;
 use crate::config::Limits;
-use crate::counters::{Counters, count};
+use crate::counters::{Counters, Refused};
 use crate::proxy::Proxy;
 use crate::proxy::door::Door;
-use crate::proxy::stream::ClientStream;
+use crate::proxy::stream::{ClientStream, raw_refusal};
 use crate::proxy::tls::Current;
 use crate::proxy::transport::Transport;
 use crate::time::Millis;
@@ -36,9 +36,6 @@ const BACKLOG: i32 = 4096;
 const POOL: usize = 1024;
 /// pingora's bound on tries of one request; ours are tighter (three connects and two stale ones a side).
 const TRIES: usize = 16;
-/// For who finds no room.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 25\r\nContent-Type: text/plain\r\n\
-    Retry-After: 1\r\nConnection: close\r\n\r\n503 too many connections\n";
 
 /// How the workers are to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,7 +239,7 @@ impl Acceptor {
         let Some(guest) = self.shared.door.let_in(peer.ip()) else {
             if self.tls.is_none() {
                 // If it does not take it at once, it goes without.
-                let _ = tcp.try_write(FULL);
+                let _ = tcp.try_write(raw_refusal(Refused::Connections).as_bytes());
             }
             return;
         };
@@ -258,7 +255,7 @@ impl Acceptor {
                     let handshake = TlsAcceptor::from(config).accept(tcp);
                     match timeout(shared.limits.tls_handshake.as_duration(), handshake).await {
                         Ok(Ok(tls)) => Transport::Tls(Box::new(tls)),
-                        Ok(Err(_)) | Err(_) => return count(&shared.counters.process.refused_handshake),
+                        Ok(Err(_)) | Err(_) => return shared.counters.process.refuse(Refused::Handshake),
                     }
                 }
             };

@@ -8,6 +8,8 @@ mod attempt;
 pub mod door;
 mod error;
 mod headers;
+mod hop;
+pub mod hygiene;
 pub mod listen;
 mod patience;
 mod redirect;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use ipnet::IpNet;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -34,17 +36,17 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::clock;
-use crate::config::Settings;
-use crate::counters::{Counters, Failure, Phase, Shard, Turns, count, is_raised};
+use crate::config::{Limits, Settings};
+use crate::counters::{Counters, Failure, Phase, Refused, Shard, Turns, is_raised};
 use crate::proxy::attempt::{Attempt, Next};
 use crate::proxy::error::{Blame, answer_to_failure, answer_to_refusal, blame, was_untouched};
 use crate::proxy::headers::Arrival;
+use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::session::{answer, connection_of, has_answered, is_gone, is_tls, leave, peer_of, send_away};
-use crate::proxy::strict::asks_for_websocket;
 use crate::sidecar::Handle;
 use crate::snapshot::Published;
 use crate::traffic::sticky::Sticky;
-use crate::traffic::{Head, Refusal, decide, host, sticky};
+use crate::traffic::{Head, decide, host, sticky};
 
 /// Carried by the error that makes pingora try again on the active side: never seen outside.
 const RESCUE: ErrorType = ErrorType::Custom("Rescue");
@@ -58,6 +60,7 @@ pub struct Proxy {
     sidecar: Handle,
     trusted: Arc<[IpNet]>,
     redirect_to_https: Option<u16>,
+    limits: Limits,
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
     keys: Turns,
@@ -87,6 +90,7 @@ impl Proxy {
             counters,
             sidecar,
             trusted: settings.trusted_proxies.as_slice().into(),
+            limits: settings.limits,
             redirect_to_https: settings.redirect_to_https,
             key_seed,
             keys: Turns::new(shard.0 + 1),
@@ -103,7 +107,7 @@ impl Proxy {
         is_tls(session) || says_so() && self.trusts(peer_of(session))
     }
 
-    fn route(&self, session: &Session, started: u64) -> Result<Attempt, Refusal> {
+    fn route(&self, session: &Session, started: u64) -> Result<Attempt, Refused> {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
         let client = headers::client_of(peer_of(session), &parts.headers, &self.trusted);
@@ -115,6 +119,14 @@ impl Proxy {
             sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed)
         });
         Ok(Attempt::new(snapshot, decision, pin, started))
+    }
+
+    /// The checks at the door, on the bytes that came: what pingora has read may be a repaired copy.
+    fn is_clean(&self, session: &Session) -> Result<(), Refused> {
+        match session.as_downstream().as_http1() {
+            Some(http1) => hygiene::head(&http1.get_headers_raw_bytes(), &self.limits),
+            None => hygiene::parsed(session.req_header(), &self.limits),
+        }
     }
 
     /// Notes a failed attempt and says whether the request gets another one. The failing answer is counted here if
@@ -167,7 +179,9 @@ impl ProxyHttp for Proxy {
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
-        if let Some(port) = self.redirect_to_https
+        let clean = self.is_clean(session);
+        if clean.is_ok()
+            && let Some(port) = self.redirect_to_https
             && !self.came_by_https(session)
         {
             return match redirect::to_https(session.req_header(), port) {
@@ -176,25 +190,16 @@ impl ProxyHttp for Proxy {
             }
             .map(|()| true);
         }
-        let routed = match target::in_origin_form(session.req_header_mut()) {
-            Ok(()) => self.route(session, ctx.started),
-            Err(refusal) => Err(refusal),
-        };
-        match routed {
+        let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(Refused::from));
+        match formed.and_then(|()| self.route(session, ctx.started)) {
             Ok(mut attempt) => {
-                attempt.upgrade = attempt.allows_websockets() && asks_for_websocket(&session.req_header().headers);
+                attempt.upgrade = attempt.allows_websockets() && asks_for_websocket(session.req_header());
                 ctx.attempt = Some(attempt);
                 Ok(false)
             }
-            Err(refusal) => {
-                let process = &self.counters.process;
-                count(match refusal {
-                    Refusal::UnknownHost => &process.refused_unknown_host,
-                    Refusal::BadHost => &process.refused_bad_host,
-                    Refusal::BadPath => &process.refused_bad_path,
-                    Refusal::BadTarget => &process.refused_bad_target,
-                });
-                let (status, text) = answer_to_refusal(refusal);
+            Err(refused) => {
+                self.counters.process.refuse(refused);
+                let (status, text) = answer_to_refusal(refused);
                 answer(session, status, text).await.map(|()| true)
             }
         }
@@ -235,9 +240,10 @@ impl ProxyHttp for Proxy {
         attempt.sent_at = clock::micros();
         let peer = peer_of(session);
         let trusted = self.trusts(peer);
-        if !attempt.upgrade {
-            request.remove_header(&UPGRADE);
-        } else if let Some(connection) = connection_of(session) {
+        hop::clean(request, session.req_header(), attempt.upgrade);
+        if attempt.upgrade
+            && let Some(connection) = connection_of(session)
+        {
             connection.enter(Phase::Upgrading);
         }
         // Checked by `decide` already.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
+use http::StatusCode;
 use memchr::memchr;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
@@ -24,7 +25,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use crate::clock;
 use crate::config::Limits;
-use crate::counters::{Connection, Counters, Phase, count};
+use crate::counters::{Connection, Counters, Phase, Refused};
+use crate::proxy::error::answer_to_refusal;
+use crate::proxy::hygiene;
 use crate::proxy::patience::{Timer, Waiting};
 use crate::proxy::transport::Transport;
 use crate::time::Millis;
@@ -33,28 +36,6 @@ use crate::time::Millis;
 const WRITE_BUFFER: usize = 16 * 1024;
 /// The first bytes of HTTP/2, which a client sends before it waits for anything.
 const PREFACE: usize = 24;
-
-/// What ends a connection before its request reaches the proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    TooSlow,
-    HeadTooLarge,
-    TargetTooLong,
-    Malformed,
-    Method,
-}
-
-impl Cut {
-    fn answer(self) -> (&'static str, &'static str) {
-        match self {
-            Cut::TooSlow => ("408 Request Timeout", "408 the request did not come in time\n"),
-            Cut::HeadTooLarge => ("431 Request Header Fields Too Large", "431 the head is too large\n"),
-            Cut::TargetTooLong => ("414 URI Too Long", "414 the request line is too long\n"),
-            Cut::Malformed => ("400 Bad Request", "400 this is no HTTP request\n"),
-            Cut::Method => ("405 Method Not Allowed", "405 CONNECT is not for this proxy\n"),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub struct ClientStream {
@@ -70,6 +51,8 @@ pub struct ClientStream {
     head_bytes: usize,
     line_bytes: usize,
     line_ended: bool,
+    /// What is wrong with the request line, for who reads next.
+    bad_line: Option<Refused>,
     /// Refused by us: what pingora still says about it goes nowhere.
     muted: bool,
     socket: Arc<SocketDigest>,
@@ -107,6 +90,7 @@ impl ClientStream {
             head_bytes: 0,
             line_bytes: 0,
             line_ended: false,
+            bad_line: None,
             muted: false,
             socket: Arc::new(socket),
             tls,
@@ -126,26 +110,22 @@ impl ClientStream {
             let line = memchr(b'\n', bytes);
             self.line_ended = line.is_some();
             self.line_bytes += line.unwrap_or(bytes.len());
+            self.bad_line = if self.line_bytes > self.limits.target_bytes {
+                Some(Refused::LongLine)
+            } else if phase == Phase::Idle {
+                // In one piece, as nearly every line: one in two pieces is repaired by pingora, and clean then.
+                hygiene::request_line(bytes).err()
+            } else {
+                None
+            };
         }
     }
 
     /// Answers, and is deaf and dumb from then on.
-    fn cut(&mut self, cut: Cut, cx: &mut Context<'_>) {
-        let process = &self.counters.process;
-        count(match cut {
-            Cut::TooSlow => &process.refused_too_slow,
-            Cut::HeadTooLarge => &process.refused_head_too_large,
-            Cut::TargetTooLong => &process.refused_target_too_long,
-            Cut::Malformed => &process.refused_malformed,
-            Cut::Method => &process.refused_method,
-        });
-        let (status, text) = cut.answer();
-        // Rare, and the end of the connection: an allocation more is no matter.
-        let answer = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-             Cache-Control: no-store\r\nConnection: close\r\n\r\n{text}",
-            text.len()
-        );
+    fn refuse(&mut self, reason: Refused, cx: &mut Context<'_>) {
+        self.counters.process.refuse(reason);
+        // Rare, and the end of the connection: an allocation is no matter.
+        let answer = raw_refusal(reason);
         // It fits the buffer, or the client is gone.
         let _ = Pin::new(&mut self.io).poll_write(cx, answer.as_bytes());
         let _ = Pin::new(&mut self.io).poll_flush(cx);
@@ -189,7 +169,7 @@ impl ClientStream {
             // As if the client had closed it: nobody is owed a word.
             Phase::Idle | Phase::Leaving => Ok(()),
             Phase::Head => {
-                self.cut(Cut::TooSlow, cx);
+                self.refuse(Refused::TooSlow, cx);
                 Ok(())
             }
             _ => Err(self.too_late()),
@@ -217,10 +197,22 @@ impl ClientStream {
     /// What pingora says before the proxy has seen the request is its own refusal: ours goes out instead.
     fn intercept(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> bool {
         if !self.muted && matches!(self.connection.phase(), Phase::Idle | Phase::Head) {
-            self.cut(if buf.starts_with(b"HTTP/1.1 405") { Cut::Method } else { Cut::Malformed }, cx);
+            let reason = if buf.starts_with(b"HTTP/1.1 405") { Refused::Method } else { Refused::Malformed };
+            self.refuse(reason, cx);
         }
         self.muted
     }
+}
+
+/// A whole answer of ours, for who has not come as far as the proxy.
+pub fn raw_refusal(reason: Refused) -> String {
+    let (status, text) = answer_to_refusal(reason);
+    let words = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
+    let length = text.len();
+    format!(
+        "HTTP/1.1 {status} {words}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n{text}"
+    )
 }
 
 impl AsyncRead for ClientStream {
@@ -234,12 +226,12 @@ impl AsyncRead for ClientStream {
         match this.connection.phase() {
             Phase::Leaving => return Poll::Ready(Ok(())),
             Phase::Streams if this.connection.is_a_flood() => {
-                count(&this.counters.process.refused_reset_flood);
+                this.counters.process.refuse(Refused::ResetFlood);
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             // It is not whole yet, or this would be another phase.
             Phase::Head if this.head_bytes > this.limits.header_bytes => {
-                this.cut(Cut::HeadTooLarge, cx);
+                this.refuse(Refused::LargeHead, cx);
                 return Poll::Ready(Ok(()));
             }
             _ => {}
@@ -251,9 +243,9 @@ impl AsyncRead for ClientStream {
                     Some(bytes) if !bytes.is_empty() => this.came(bytes),
                     _ => Ok(()),
                 };
-                // pingora would parse first, and call it malformed.
-                if this.connection.phase() == Phase::Head && this.line_bytes > this.limits.target_bytes {
-                    this.cut(Cut::TargetTooLong, cx);
+                // pingora would parse first, and repair a bad line or call a long one malformed.
+                if let Some(reason) = this.bad_line.take() {
+                    this.refuse(reason, cx);
                     buf.set_filled(before);
                 }
                 Poll::Ready(came)

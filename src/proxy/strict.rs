@@ -1,8 +1,6 @@
 //! What an origin may answer: an answer that no client could make sense of is a failure of the origin's, and goes no
 //! further. pingora passes all of it on.
 
-use http::{HeaderMap, header};
-
 /// Interim answers (100, 103) before the real one.
 const INTERIMS: u8 = 8;
 
@@ -15,15 +13,6 @@ pub fn is_sane(status: u16, interims: u8, upgrade: bool) -> bool {
         200..=599 => true,
         _ => false,
     }
-}
-
-/// Whether a request asks for a WebSocket (RFC 6455 4.1).
-pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    let Some(upgrade) = headers.get(header::UPGRADE) else { return false };
-    let says_so = |value: &http::HeaderValue| {
-        value.as_bytes().split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    };
-    upgrade.as_bytes().eq_ignore_ascii_case(b"websocket") && headers.get_all(header::CONNECTION).iter().any(says_so)
 }
 
 #[cfg(test)]
@@ -45,19 +34,5 @@ mod tests {
         ] {
             assert_eq!(is_sane(status, interims, upgrade), sane, "{status} after {interims}");
         }
-    }
-
-    #[test]
-    fn a_websocket_is_asked_for_in_two_headers() {
-        let headers = |upgrade: &str, connection: &str| {
-            HeaderMap::from_iter([
-                (header::UPGRADE, upgrade.parse().unwrap()),
-                (header::CONNECTION, connection.parse().unwrap()),
-            ])
-        };
-        assert!(asks_for_websocket(&headers("WebSocket", "keep-alive, Upgrade")));
-        assert!(!asks_for_websocket(&headers("h2c", "upgrade")));
-        assert!(!asks_for_websocket(&headers("websocket", "close")));
-        assert!(!asks_for_websocket(&HeaderMap::new()));
     }
 }

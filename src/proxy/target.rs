@@ -28,7 +28,7 @@ pub fn in_origin_form(request: &mut RequestHeader) -> Result<(), Refusal> {
 }
 
 /// Authority, and path with query, of an absolute-form target of HTTP.
-fn split(target: &[u8]) -> Option<(&[u8], Cow<'_, [u8]>)> {
+pub(super) fn split(target: &[u8]) -> Option<(&[u8], Cow<'_, [u8]>)> {
     let at = memchr::memmem::find(target, b"://")?;
     let scheme = target.get(..at)?;
     if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
