@@ -168,6 +168,7 @@ fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
         ("bad_host", &process.refused_bad_host),
         ("bad_path", &process.refused_bad_path),
         ("bad_target", &process.refused_bad_target),
+        ("body_too_large", &process.refused_body_too_large),
     ] {
         refused.mut_metric().push(counter(vec![label("reason", reason)], read(value)));
     }

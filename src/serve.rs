@@ -82,7 +82,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let trusted: Arc<[ipnet::IpNet]> = settings.trusted_proxies.as_slice().into();
     let mut threads = Vec::new();
     for (at, sockets) in sockets.into_iter().enumerate() {
-        let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), trusted.clone());
+        let (published, trusted) = (published.clone(), trusted.clone());
+        let proxy = Proxy::new(Shard(at), published, counters.clone(), sidecar.clone(), trusted, settings.hop);
         threads.push(start_worker(format!("worker {at}"), proxy, sockets, counters.clone(), ending.clone())?);
     }
     raise(&counters.process.ready, true);

@@ -8,6 +8,7 @@
 mod cli;
 mod config;
 mod faults;
+mod headers;
 mod lifecycle;
 mod peers;
 mod reload;

@@ -18,7 +18,7 @@ use crate::config::file::{MainFile, RoutingFile};
 use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
 use crate::rollout::Ask;
-use crate::snapshot::Origin;
+use crate::snapshot::{Origin, Terms};
 use crate::time::Millis;
 use crate::traffic;
 
@@ -31,10 +31,28 @@ pub struct Settings {
     /// Workers; 0: one per core.
     pub threads: usize,
     pub trusted_proxies: Vec<IpNet>,
+    pub hop: Hop,
     pub drain: Millis,
     pub admin: SocketAddr,
     pub state: PathBuf,
     pub tick: Millis,
+}
+
+/// What origins are told of this hop, beside X-Forwarded-*, X-Real-IP and X-Request-Id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Forwarded (RFC 7239).
+    pub forwarded: bool,
+    /// Via (RFC 9110 7.6.3).
+    pub via: bool,
+    /// traceparent and tracestate; left as they came if not.
+    pub trace_context: bool,
+}
+
+impl Default for Hop {
+    fn default() -> Hop {
+        Hop { forwarded: false, via: false, trace_context: true }
+    }
 }
 
 /// The services of one or several routing files.
@@ -54,6 +72,7 @@ pub struct ServiceConfig {
     pub rescue: bool,
     /// By route, `default` first.
     pub deadlines: Vec<Millis>,
+    pub terms: Terms,
 }
 
 /// A file that was refused: its text, and every problem in it.

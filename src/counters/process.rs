@@ -9,6 +9,7 @@ pub struct Process {
     pub refused_bad_host: AtomicU64,
     pub refused_bad_path: AtomicU64,
     pub refused_bad_target: AtomicU64,
+    pub refused_body_too_large: AtomicU64,
     pub connections_opened: AtomicU64,
     pub connections_closed: AtomicU64,
     pub reloads_taken: AtomicU64,

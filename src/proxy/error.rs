@@ -47,6 +47,8 @@ pub const fn answer_to_failure(failure: Failure) -> (u16, &'static str) {
     }
 }
 
+pub const ANSWER_TO_TOO_LARGE: (u16, &str) = (413, "413 the body is longer than this service takes\n");
+
 pub const fn answer_to_refusal(refusal: Refusal) -> (u16, &'static str) {
     match refusal {
         Refusal::UnknownHost => (404, "404 no service has this host\n"),

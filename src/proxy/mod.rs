@@ -5,8 +5,9 @@
 //! anything. Nothing here waits for the sidecar, takes a lock or looks up a label.
 
 mod attempt;
+mod body;
 mod error;
-mod headers;
+pub mod headers;
 pub mod listen;
 mod rescue;
 mod stream;
@@ -17,8 +18,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -27,10 +28,11 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::clock;
+use crate::config::Hop;
 use crate::counters::{Counters, Failure, Shard, Turns, count, is_raised};
 use crate::proxy::attempt::{Attempt, Next};
-use crate::proxy::error::{Blame, answer_to_failure, answer_to_refusal, blame};
-use crate::proxy::headers::Arrival;
+use crate::proxy::error::{ANSWER_TO_TOO_LARGE, Blame, answer_to_failure, answer_to_refusal, blame};
+use crate::proxy::headers::{Arrival, Ids, Marks};
 use crate::sidecar::Handle;
 use crate::snapshot::Published;
 use crate::traffic::sticky::Sticky;
@@ -49,6 +51,8 @@ pub struct Proxy {
     counters: Arc<Counters>,
     sidecar: Handle,
     trusted: Arc<[IpNet]>,
+    hop: Hop,
+    ids: Ids,
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
     keys: Turns,
@@ -59,7 +63,31 @@ pub struct Proxy {
 pub struct Ctx {
     /// On the monotonic clock, in microseconds.
     started: u64,
+    marks: Marks,
+    client: IpAddr,
+    /// The peer is one of the trusted proxies.
+    trusted: bool,
+    /// Bytes of the body that the current try has passed on.
+    body: u64,
+    origin_request_id: Option<HeaderValue>,
     attempt: Option<Attempt>,
+}
+
+impl Ctx {
+    /// What X-Request-Id says to the origin.
+    pub fn request_id(&self) -> Option<&str> {
+        self.marks.request_id()
+    }
+
+    /// The trace id of traceparent, 32 hexadecimal digits.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.marks.trace_id()
+    }
+
+    /// What the origin that answered calls the request, in the header that the preset names; at most 128 bytes.
+    pub fn origin_request_id(&self) -> Option<&HeaderValue> {
+        self.origin_request_id.as_ref()
+    }
 }
 
 impl Proxy {
@@ -69,16 +97,25 @@ impl Proxy {
         counters: Arc<Counters>,
         sidecar: Handle,
         trusted: Arc<[IpNet]>,
+        hop: Hop,
     ) -> Proxy {
         use std::hash::{BuildHasher, Hasher};
         let key_seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
-        Proxy { shard, published, counters, sidecar, trusted, key_seed, keys: Turns::new(shard.0 + 1) }
+        let (ids, keys) = (Ids::new(), Turns::new(shard.0 + 1));
+        Proxy { shard, published, counters, sidecar, trusted, hop, ids, key_seed, keys }
     }
 
-    fn route(&self, session: &Session, started: u64) -> Result<Attempt, Refusal> {
+    /// Notes who asks, and what the request is known by.
+    fn note(&self, session: &Session, ctx: &mut Ctx) {
+        let (peer, headers) = (peer_of(session), &session.req_header().headers);
+        ctx.trusted = self.trusted.iter().any(|net| net.contains(&peer.to_canonical()));
+        ctx.client = headers::client_of(peer, headers, &self.trusted);
+        ctx.marks = Marks::of(headers, ctx.trusted, self.hop, &self.ids);
+    }
+
+    fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<Attempt, Refusal> {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
-        let client = headers::client_of(peer_of(session), &parts.headers, &self.trusted);
         let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
         let decision = decide(&snapshot.table, Head { parts, client }, draw)?;
         let pin = decision.pin.then(|| {
@@ -141,7 +178,15 @@ impl ProxyHttp for Proxy {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        Ctx { started: clock::micros(), attempt: None }
+        Ctx {
+            started: clock::micros(),
+            marks: Marks::default(),
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            trusted: false,
+            body: 0,
+            origin_request_id: None,
+            attempt: None,
+        }
     }
 
     // The default adds a compression module that is off, and still costs allocations in every phase.
@@ -158,11 +203,19 @@ impl ProxyHttp for Proxy {
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
+        self.note(session, ctx);
         let routed = match target::in_origin_form(session.req_header_mut()) {
-            Ok(()) => self.route(session, ctx.started),
+            Ok(()) => self.route(session, ctx.client, ctx.started),
             Err(refusal) => Err(refusal),
         };
         match routed {
+            Ok(attempt) if body::announced(&session.req_header().headers) > attempt.max_body() => {
+                count(&self.counters.process.refused_body_too_large);
+                let (status, text) = ANSWER_TO_TOO_LARGE;
+                answer(session, status, text).await?;
+                body::linger(session).await;
+                Ok(true)
+            }
             Ok(attempt) => {
                 ctx.attempt = Some(attempt);
                 Ok(false)
@@ -214,15 +267,39 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         attempt.sent_at = clock::micros();
-        let peer = peer_of(session);
-        let trusted = self.trusted.iter().any(|net| net.contains(&peer.to_canonical()));
+        (ctx.body, ctx.origin_request_id) = (0, None);
         // Checked by `decide` already.
         let host = host::as_sent(session.req_header()).ok().flatten();
-        let arrival = Arrival { peer, trusted, host, tls: false };
+        let version = session.req_header().version;
+        let (peer, client, trusted) = (peer_of(session), ctx.client, ctx.trusted);
+        let arrival = Arrival { peer, client, trusted, host, tls: false, version };
+        let edits = attempt.edits().map_or(&[][..], |edits| &edits.request);
         match attempt.endpoint() {
-            Some(endpoint) => headers::to_origin(request, endpoint, arrival, attempt.stripping_rule()),
+            Some(endpoint) => {
+                let strip = attempt.stripping_rule();
+                headers::to_origin(request, endpoint, arrival, strip, &ctx.marks, self.hop, edits)
+            }
             None => Ok(()),
         }
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        // What goes through a tunnel is no body.
+        if session.was_upgraded() {
+            return Ok(());
+        }
+        ctx.body += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if ctx.attempt.as_ref().is_some_and(|attempt| ctx.body > attempt.max_body()) {
+            count(&self.counters.process.refused_body_too_large);
+            return Err(body::too_large());
+        }
+        Ok(())
     }
 
     async fn upstream_response_filter(
@@ -247,6 +324,10 @@ impl ProxyHttp for Proxy {
                 return Err(again);
             }
             attempt.failure = Some(failure);
+        }
+        if let Some(serving) = attempt.serving() {
+            ctx.origin_request_id = headers::origin_request_id(response, serving);
+            headers::to_client(response, serving, attempt.decision.route, attempt.side(), &ctx.marks)?;
         }
         if let Some(key) = attempt.pin() {
             let (rules, _) = attempt.snapshot.table.service(attempt.decision.service);
@@ -316,6 +397,7 @@ impl ProxyHttp for Proxy {
         let gone = matches!(e.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed);
         let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
             (_, ErrorSource::Downstream) if gone => (0, ""),
+            (_, ErrorSource::Downstream) if *e.etype() == body::TOO_LARGE => ANSWER_TO_TOO_LARGE,
             (_, ErrorSource::Downstream) => (400, "400 the request broke off or is no HTTP\n"),
             (Some(failure), _) => answer_to_failure(failure),
             (None, ErrorSource::Upstream) => answer_to_failure(Failure::Reset),
@@ -324,6 +406,9 @@ impl ProxyHttp for Proxy {
         if status > 0 && !has_answered(session) {
             // The client may be gone; there is nobody else to tell.
             let _ = answer(session, status, text).await;
+            if *e.etype() == body::TOO_LARGE {
+                body::linger(session).await;
+            }
         }
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }

@@ -43,6 +43,7 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         listen: vec![any],
         threads: 2,
         trusted_proxies: vec![],
+        hop: cutover::config::Hop::default(),
         drain: Millis::seconds(5),
         admin: any,
         state: dir.join("cutover.db"),

@@ -10,7 +10,7 @@ use crate::cli::demo::origins::Origin;
 use crate::cli::demo::told::Told;
 use crate::cli::demo::view::View;
 use crate::clock;
-use crate::config::Settings;
+use crate::config::{Hop, Settings};
 use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
 use crate::time::Millis;
@@ -42,6 +42,7 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             listen: vec![any_port],
             threads: 0,
             trusted_proxies: vec![],
+            hop: Hop::default(),
             drain: Millis::seconds(1),
             admin: any_port,
             state: dir.0.join("cutover.db"),

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use crate::config::Settings;
 use crate::config::check::{duration, whole};
 use crate::config::file::{AdminFile, At, MainFile, Number, ProxyFile};
 use crate::config::read::Source;
+use crate::config::{Hop, Settings};
 use crate::time::Millis;
 
 /// Checks the main file. `base`: the folder that its paths are relative to.
@@ -33,6 +33,11 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         listen: listeners(source, proxy),
         threads: whole(source, proxy.threads.as_ref(), 0..=1024, 0) as usize,
         trusted_proxies: networks(source, proxy.trusted_proxies.iter().flatten()),
+        hop: Hop {
+            forwarded: proxy.forwarded.unwrap_or(Hop::default().forwarded),
+            via: proxy.via.unwrap_or(Hop::default().via),
+            trace_context: proxy.trace_context.unwrap_or(Hop::default().trace_context),
+        },
         drain: duration(source, proxy.drain.as_ref(), Millis::seconds(30)),
         admin: admin
             .listen

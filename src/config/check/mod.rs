@@ -1,9 +1,13 @@
 //! What makes no sense in a file that can be read: everything at once, each with its place and the way out.
 
+mod edits;
 mod guard;
 mod main;
+mod preset;
 mod rule;
 mod service;
+mod size;
+mod terms;
 
 use std::collections::BTreeMap;
 

@@ -26,8 +26,14 @@ pub struct ProxyFile {
     pub listen: Option<At<Vec<At<String>>>>,
     /// Workers; 0: one per core (default).
     pub threads: Option<At<Number>>,
-    /// CIDRs whose X-Forwarded-* are believed.
+    /// CIDRs whose X-Forwarded-*, Forwarded, X-Request-Id, traceparent and tracestate are believed.
     pub trusted_proxies: Option<Vec<At<String>>>,
+    /// Send Forwarded (RFC 7239) beside X-Forwarded-*. Default false.
+    pub forwarded: Option<bool>,
+    /// Send Via to origins (RFC 9110 7.6.3). Default false: some origins, nginx among them, do not compress then.
+    pub via: Option<bool>,
+    /// Send traceparent, and check tracestate (W3C Trace Context). Default true; false: they pass as they came.
+    pub trace_context: Option<bool>,
     /// How long SIGTERM waits for requests in flight. Default "30s".
     pub drain: Option<At<String>>,
 }

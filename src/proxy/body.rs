@@ -1,0 +1,59 @@
+//! How much of a body a client may send.
+//!
+//! A Content-Length says it beforehand: such a request never leaves the house. A body without one is counted as it goes
+//! by, and cut off: the origin sees its connection end in mid-body, never the last chunk, so it cannot take a part for
+//! the whole.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use pingora_error::{Error, ErrorType};
+use pingora_proxy::Session;
+
+/// The error that ends a request with too long a body. It is the client's doing.
+pub const TOO_LARGE: ErrorType = ErrorType::Custom("BodyTooLarge");
+/// How long the rest of a refused body is read, and thrown away.
+const LINGER: Duration = Duration::from_secs(5);
+
+pub fn too_large() -> Box<Error> {
+    Error::new_down(TOO_LARGE)
+}
+
+/// The length that the head announces. pingora refuses what is no length.
+pub fn announced(headers: &HeaderMap) -> u64 {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    length.map_or(0, |length| length.trim().parse().unwrap_or(u64::MAX))
+}
+
+/// Reads on for a moment after an answer to a body that was not read to its end.
+///
+/// Closing at once would reset the connection under a client that is still sending, and the answer with it (RFC 9112
+/// 9.6). HTTP/2 has a way to say so for one stream.
+pub async fn linger(session: &mut Session) {
+    // Who asks first waits for the answer before sending.
+    let asks_first = session.req_header().headers.contains_key(EXPECT);
+    if session.as_downstream().as_http1().is_none() || asks_first {
+        return;
+    }
+    session.as_downstream_mut().set_total_drain_timeout(Some(LINGER));
+    // The client may be gone, or send for ever: either way that was enough.
+    let _ = session.as_downstream_mut().drain_request_body().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_read_or_too_long_to_be() {
+        let announced = |value: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            value.map(|value| headers.insert(CONTENT_LENGTH, value.parse().unwrap()));
+            super::announced(&headers)
+        };
+        assert_eq!(announced(None), 0);
+        assert_eq!(announced(Some("10485760")), 10_485_760);
+        assert_eq!(announced(Some("99999999999999999999999")), u64::MAX);
+    }
+}
