@@ -6,6 +6,7 @@
 
 mod attempt;
 mod body;
+mod ctx;
 mod error;
 pub mod headers;
 pub mod listen;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -32,11 +33,13 @@ use crate::config::Hop;
 use crate::counters::{Counters, Failure, Shard, Turns, count, is_raised};
 use crate::proxy::attempt::{Attempt, Next};
 use crate::proxy::error::{ANSWER_TO_TOO_LARGE, Blame, answer_to_failure, answer_to_refusal, blame};
-use crate::proxy::headers::{Arrival, Ids, Marks};
+use crate::proxy::headers::{Arrival, Ids};
 use crate::sidecar::Handle;
 use crate::snapshot::Published;
 use crate::traffic::sticky::Sticky;
 use crate::traffic::{Head, Refusal, decide, host, sticky};
+
+pub use ctx::Ctx;
 
 /// An idle keep-alive connection is closed after so many seconds.
 const KEEP_ALIVE_SECONDS: u64 = 60;
@@ -58,38 +61,6 @@ pub struct Proxy {
     keys: Turns,
 }
 
-/// One request on its way.
-#[derive(Debug)]
-pub struct Ctx {
-    /// On the monotonic clock, in microseconds.
-    started: u64,
-    marks: Marks,
-    client: IpAddr,
-    /// The peer is one of the trusted proxies.
-    trusted: bool,
-    /// Bytes of the body that the current try has passed on.
-    body: u64,
-    origin_request_id: Option<HeaderValue>,
-    attempt: Option<Attempt>,
-}
-
-impl Ctx {
-    /// What X-Request-Id says to the origin.
-    pub fn request_id(&self) -> Option<&str> {
-        self.marks.request_id()
-    }
-
-    /// The trace id of traceparent, 32 hexadecimal digits.
-    pub fn trace_id(&self) -> Option<&str> {
-        self.marks.trace_id()
-    }
-
-    /// What the origin that answered calls the request, in the header that the preset names; at most 128 bytes.
-    pub fn origin_request_id(&self) -> Option<&HeaderValue> {
-        self.origin_request_id.as_ref()
-    }
-}
-
 impl Proxy {
     pub fn new(
         shard: Shard,
@@ -103,14 +74,6 @@ impl Proxy {
         let key_seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
         let (ids, keys) = (Ids::new(), Turns::new(shard.0 + 1));
         Proxy { shard, published, counters, sidecar, trusted, hop, ids, key_seed, keys }
-    }
-
-    /// Notes who asks, and what the request is known by.
-    fn note(&self, session: &Session, ctx: &mut Ctx) {
-        let (peer, headers) = (peer_of(session), &session.req_header().headers);
-        ctx.trusted = self.trusted.iter().any(|net| net.contains(&peer.to_canonical()));
-        ctx.client = headers::client_of(peer, headers, &self.trusted);
-        ctx.marks = Marks::of(headers, ctx.trusted, self.hop, &self.ids);
     }
 
     fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<Attempt, Refusal> {
@@ -178,15 +141,7 @@ impl ProxyHttp for Proxy {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        Ctx {
-            started: clock::micros(),
-            marks: Marks::default(),
-            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            trusted: false,
-            body: 0,
-            origin_request_id: None,
-            attempt: None,
-        }
+        Ctx::new()
     }
 
     // The default adds a compression module that is off, and still costs allocations in every phase.
@@ -203,7 +158,7 @@ impl ProxyHttp for Proxy {
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
-        self.note(session, ctx);
+        ctx.note(peer_of(session), &session.req_header().headers, &self.trusted, self.hop, &self.ids);
         let routed = match target::in_origin_form(session.req_header_mut()) {
             Ok(()) => self.route(session, ctx.client, ctx.started),
             Err(refusal) => Err(refusal),
@@ -265,9 +220,9 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        ctx.begin_try();
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         attempt.sent_at = clock::micros();
-        (ctx.body, ctx.origin_request_id) = (0, None);
         // Checked by `decide` already.
         let host = host::as_sent(session.req_header()).ok().flatten();
         let version = session.req_header().version;
@@ -291,15 +246,11 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
     ) -> Result<()> {
         // What goes through a tunnel is no body.
-        if session.was_upgraded() {
+        if session.was_upgraded() || ctx.takes(body.as_ref().map_or(0, Bytes::len)) {
             return Ok(());
         }
-        ctx.body += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        if ctx.attempt.as_ref().is_some_and(|attempt| ctx.body > attempt.max_body()) {
-            count(&self.counters.process.refused_body_too_large);
-            return Err(body::too_large());
-        }
-        Ok(())
+        count(&self.counters.process.refused_body_too_large);
+        Err(body::too_large())
     }
 
     async fn upstream_response_filter(

@@ -89,7 +89,8 @@ fn name(source: &mut Source, text: &str, span: &Range<usize>) -> Option<HeaderNa
     };
     if OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
         let message = format!("`{name}` cannot be edited: it belongs to the connection, which is the proxy's own");
-        source.problem(span.clone(), message, None);
+        let hint = (name == "host").then(|| "the origin's Host comes from its url".to_owned());
+        source.problem(span.clone(), message, hint);
         return None;
     }
     Some(name)
