@@ -1,8 +1,12 @@
 //! Heads and bodies on their way: what origins are told, what is believed, edits, what is exposed, and how long a body
 //! may be.
 
-use cutover::config::Hop;
+use cutover::config::{Hop, routing_text};
+use cutover::proxy::headers::origin_request_id;
+use cutover::time::Millis;
 use cutover::traffic::Environment;
+
+use pingora_http::ResponseHeader;
 
 use crate::support::client::Client;
 use crate::support::house::House;
@@ -145,11 +149,7 @@ fn heads_are_edited_by_the_service_and_then_by_the_route() {
     let answer = client.get("/api/1", &["X-Side: client", "X-Tag: a"]);
     let request = house.blue.last();
     assert_eq!(request.header("x-side"), Some("route"), "the route's after the service's");
-    let tags: Vec<&str> = request
-        .head
-        .lines()
-        .filter_map(|line| line.to_ascii_lowercase().starts_with("x-tag").then_some(line))
-        .collect();
+    let tags: Vec<&str> = request.head.lines().filter(|line| line.to_ascii_lowercase().starts_with("x-tag")).collect();
     assert_eq!(tags.iter().map(|line| &line[7..]).collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(answer.header("x-frame-options"), None);
     assert!(answer.head.contains("c=d") && answer.head.contains("seen=1"), "{}", answer.head);
@@ -195,6 +195,51 @@ fn an_answer_names_who_served_it_only_where_the_service_exposes_it() {
         let answer = client.get("/", &[]);
         assert_eq!((answer.status, answer.header("x-cutover-environment")), (200, Some("blue")), "who served it");
     }
+}
+
+#[test]
+fn a_preset_fills_in_what_the_file_leaves_out() {
+    let services = |preset: &str, more: &str| {
+        let text = format!(
+            "[service.shop]\n{preset}\n{more}\nblue = {{ url = \"https://a.test\" }}\ngreen = {{ url = \"https://b.test\" }}\n"
+        );
+        routing_text("routing.toml", &text).unwrap().services.remove(0)
+    };
+    for (preset, first_byte, max_body, id) in [
+        ("", 30, 10 << 20, None),
+        ("preset = \"https\"", 30, 10 << 20, Some("x-request-id")),
+        ("preset = \"netlify\"", 65, 6 << 20, Some("x-nf-request-id")),
+        ("preset = \"lambda-url\"", 905, 6 << 20, Some("x-amzn-requestid")),
+    ] {
+        let service = services(preset, "");
+        let timeouts = service.origins[1].timeouts;
+        assert_eq!(timeouts.first_byte, Millis::seconds(first_byte), "{preset}");
+        assert_eq!((timeouts.connect, timeouts.deadline), (Millis::seconds(2), Millis::seconds(60)), "{preset}");
+        assert_eq!(service.terms.max_body, max_body, "{preset}");
+        assert_eq!(service.terms.origin_request_id.as_ref().map(|name| name.as_str()), id, "{preset}");
+        let named = services(preset, "max_body = \"1MB\"\ntimeouts = { first_byte = \"3s\" }");
+        assert_eq!(named.terms.max_body, 1_000_000, "what the file names wins: {preset}");
+        assert_eq!(named.origins[0].timeouts.first_byte, Millis::seconds(3), "{preset}");
+    }
+}
+
+#[test]
+fn the_origins_own_request_id_is_taken_from_the_header_that_the_preset_names() {
+    let house = House::start("", "");
+    let text = std::fs::read_to_string(house.routing_path()).unwrap();
+    let text = text.replacen("[service.shop]", "[service.shop]\npreset = \"netlify\"", 1);
+    std::fs::write(house.routing_path(), text).unwrap();
+    let serving = || house.running.published.load().services[0].clone();
+    wait_until("the preset is in force", SOON, || serving().terms.origin_request_id.is_some());
+    let id_of = |name: &'static str, value: &str| {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        response.insert_header(name, value).unwrap();
+        origin_request_id(&response, &serving()).map(|id| id.to_str().unwrap().to_owned())
+    };
+    assert_eq!(id_of("X-Nf-Request-Id", "01JABC").as_deref(), Some("01JABC"));
+    assert_eq!(id_of("x-amzn-requestid", "01JABC"), None);
+    assert!(id_of("x-nf-request-id", &"x".repeat(128)).is_some());
+    assert_eq!(id_of("x-nf-request-id", &"x".repeat(129)), None, "too long for a line of a log");
 }
 
 /// A house whose service takes so much.
