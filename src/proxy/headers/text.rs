@@ -37,7 +37,7 @@ impl<const N: usize> Text<N> {
     /// Adds an address as people write it.
     pub fn push_address(&mut self, address: IpAddr) {
         match address {
-            // By hand: the formatting machinery takes four times as long, and this is done for every request.
+            // By hand and not by `write!`: this is done for every request.
             IpAddr::V4(address) => {
                 for (place, octet) in address.octets().into_iter().enumerate() {
                     if place > 0 {
