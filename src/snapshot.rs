@@ -3,6 +3,8 @@
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
 //! The only ArcSwap of the house.
 
+mod terms;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,6 +14,8 @@ use pingora_core::upstreams::peer::HttpPeer;
 use crate::counters::{RescueBudget, Rest, RouteCounters, Turns};
 use crate::time::Millis;
 use crate::traffic::{Environment, RouteId, Sequence, ServiceId, Table};
+
+pub use terms::{Edit, Edits, Terms};
 
 /// Where an environment's requests go, as the file says it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +109,7 @@ pub struct Serving {
     pub first_route: u32,
     /// No rescue starts later than this after the request's head; by route like `routes`.
     pub deadlines: Box<[Millis]>,
+    pub terms: Terms,
     pub split_turns: Arc<Turns>,
     pub share_turns: Box<[Arc<Turns>]>,
     /// Which endpoint is next, by [`Environment::index`].

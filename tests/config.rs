@@ -26,6 +26,11 @@ fn with(more: &str) -> String {
     format!("{}\n{more}\n", good())
 }
 
+/// With more keys of the service itself.
+fn with_service(lines: &str) -> String {
+    good().replace("hosts = [\"shop.test\"]", &format!("hosts = [\"shop.test\"]\n{lines}"))
+}
+
 fn rule(lines: &str) -> String {
     with(&format!("[[service.shop.rule]]\n{lines}"))
 }
@@ -80,6 +85,14 @@ fn broken_files() -> Vec<(&'static str, String)> {
         ("a trigger without a limit", trigger("metric = \"error_rate\"\nfor = \"2m\"")),
         ("a latency in percent", trigger("metric = \"latency_p95\"\nabove = 5")),
         ("an availability that is too high", trigger("metric = \"availability\"\nabove = 99")),
+        ("a preset that is not", with_service("preset = \"netlfy\"")),
+        ("a preset for https, and an origin in the clear", with_service("preset = \"https\"").replace("https://next", "http://next")),
+        ("sizes that are none", with_service("max_body = \"10mb\"").replace("weight = 10", "weight = 10\n[service.a]\nhosts = [\"a.test\"]\nmax_body = \"much\"\nblue = { url = \"http://a.test\" }\ngreen = { url = \"http://a.test\" }\n[service.b]\nhosts = [\"b.test\"]\nmax_body = -1\nblue = { url = \"http://a.test\" }\ngreen = { url = \"http://a.test\" }\n[service.c]\nhosts = [\"c.test\"]\nmax_body = 1.5\nblue = { url = \"http://a.test\" }\ngreen = { url = \"http://a.test\" }")),
+        ("a version with a space", good().replace("url = \"https://next", "version = \"2 0\"\nurl = \"https://next")),
+        ("edits of what is not the user's", with_service("request_headers = { set = { Host = \"a\", x_a = \"b\", \"a b\" = \"c\" }, remove = [\"Connection\", \"proxy-authorization\"] }")),
+        ("edits with values that are none", with_service("response_headers = { set = { x-a = \"b\\r\\nset-cookie: c\", x-b = \" b\", x-c = \"\\u0000\" }, add = { x-d = \"é\" } }")),
+        ("a header edited twice", with_service("request_headers = { set = { x-a = \"1\", X-A = \"2\", x-b = \"1\" }, add = { x-b = \"2\" }, remove = [\"x-c\", \"X-C\", \"x-b\"] }")),
+        ("edits of nothing", with("[[service.shop.route]]\nname = \"a\"\npath = \"/a\"\nresponse_headers = {}")),
         ("everything at once", "[service.\"my shop\"]\nhosts = [\"a b\"]\n[service.\"my shop\".blue]\nurl = 5\n[service.\"my shop\".split]\nweight = -1\nrescue = \"yes\"\nstiky = 1\n".to_owned()),
     ]
 }

@@ -10,6 +10,7 @@ mod config;
 mod desync;
 mod drain;
 mod faults;
+mod headers;
 mod lifecycle;
 mod limits;
 mod peers;

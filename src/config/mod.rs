@@ -18,7 +18,7 @@ use crate::config::file::{MainFile, RoutingFile};
 use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
 use crate::rollout::Ask;
-use crate::snapshot::Origin;
+use crate::snapshot::{Origin, Terms};
 use crate::time::Millis;
 use crate::traffic;
 
@@ -35,6 +35,7 @@ pub struct Settings {
     /// Workers; 0: one per core.
     pub threads: usize,
     pub trusted_proxies: Vec<IpNet>,
+    pub hop: Hop,
     pub drain: Millis,
     /// The part of `drain` in which new connections are still taken.
     pub drain_delay: Millis,
@@ -100,6 +101,23 @@ impl Default for Limits {
     }
 }
 
+/// What origins are told of this hop, beside X-Forwarded-*, X-Real-IP and X-Request-Id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Forwarded (RFC 7239).
+    pub forwarded: bool,
+    /// Via (RFC 9110 7.6.3).
+    pub via: bool,
+    /// traceparent and tracestate; left as they came if not.
+    pub trace_context: bool,
+}
+
+impl Default for Hop {
+    fn default() -> Hop {
+        Hop { forwarded: false, via: false, trace_context: true }
+    }
+}
+
 /// The services of one or several routing files.
 #[derive(Clone, Debug, Default)]
 pub struct Routing {
@@ -118,6 +136,7 @@ pub struct ServiceConfig {
     pub websocket: bool,
     /// By route, `default` first.
     pub deadlines: Vec<Millis>,
+    pub terms: Terms,
 }
 
 /// A file that was refused: its text, and every problem in it.

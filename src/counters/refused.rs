@@ -27,11 +27,12 @@ pub enum Refused {
     ResetFlood,
     Connections,
     Handshake,
+    BodyTooLarge,
 }
 
 impl Refused {
     /// Every reason with its name in metrics, in the order of the enum.
-    pub const ALL: [(Refused, &str); 22] = [
+    pub const ALL: [(Refused, &str); 23] = [
         (Refused::UnknownHost, "unknown_host"),
         (Refused::BadHost, "bad_host"),
         (Refused::BadPath, "bad_path"),
@@ -54,6 +55,7 @@ impl Refused {
         (Refused::ResetFlood, "reset_flood"),
         (Refused::Connections, "too_many_connections"),
         (Refused::Handshake, "tls_handshake"),
+        (Refused::BodyTooLarge, "body_too_large"),
     ];
 }
 

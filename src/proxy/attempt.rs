@@ -10,7 +10,7 @@ use crate::clock;
 use crate::counters::{Class, Counters, Failure, Outcome, Shard};
 use crate::proxy::rescue::{Fallen, is_safe};
 use crate::sidecar::Handle;
-use crate::snapshot::{Endpoint, Serving, Snapshot};
+use crate::snapshot::{Edits, Endpoint, Serving, Snapshot};
 use crate::time::Millis;
 use crate::traffic::rule::Rule;
 use crate::traffic::{Decision, Environment, Why};
@@ -89,8 +89,23 @@ impl Attempt {
         self.serving().is_some_and(|serving| serving.websocket)
     }
 
-    fn serving(&self) -> Option<&Arc<Serving>> {
+    pub fn serving(&self) -> Option<&Arc<Serving>> {
         self.snapshot.serving(self.decision.service)
+    }
+
+    /// Where the current try goes.
+    pub fn side(&self) -> Environment {
+        self.side
+    }
+
+    /// Bytes of a body that the service takes.
+    pub fn max_body(&self) -> u64 {
+        self.serving().map_or(0, |serving| serving.terms.max_body)
+    }
+
+    /// The route's changes to heads.
+    pub fn edits(&self) -> Option<&Edits> {
+        self.serving().and_then(|serving| serving.edits(self.decision.route))
     }
 
     fn endpoints(&self) -> &[Endpoint] {

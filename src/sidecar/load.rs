@@ -54,7 +54,7 @@ impl Placed {
             let shares = config.traffic.rules.iter();
             let shares = shares.filter(|rule| matches!(rule.answer, crate::traffic::rule::Answer::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
-            let ServiceConfig { traffic, ask, policy, origins, rescue, websocket, deadlines } = config;
+            let ServiceConfig { traffic, ask, policy, origins, rescue, websocket, deadlines, terms } = config;
             let mut routes = vec![crate::traffic::route::DEFAULT_ROUTE.to_owned()];
             routes.extend(traffic.routes.names().iter().cloned());
             services.push(Arc::new(Serving {
@@ -62,6 +62,7 @@ impl Placed {
                 routes: routes.iter().map(|route| counters.route(&name, route)).collect(),
                 first_route,
                 deadlines: deadlines.into(),
+                terms,
                 split_turns: counters.turns(&name, "split"),
                 share_turns,
                 endpoint_turns: Environment::BOTH.map(|side| counters.turns(&name, side.name())),

@@ -46,6 +46,7 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         limits: Limits { connections_per_address: 0, ..Limits::default() },
         threads: 2,
         trusted_proxies: vec![],
+        hop: cutover::config::Hop::default(),
         drain: Millis::seconds(5),
         drain_delay: Millis::ZERO,
         admin: any,

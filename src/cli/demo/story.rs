@@ -10,7 +10,7 @@ use crate::cli::demo::origins::Origin;
 use crate::cli::demo::told::Told;
 use crate::cli::demo::view::View;
 use crate::clock;
-use crate::config::{Limits, Settings};
+use crate::config::{Hop, Limits, Settings};
 use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
 use crate::time::Millis;
@@ -45,6 +45,7 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             limits: Limits { connections_per_address: 0, ..Limits::default() },
             threads: 0,
             trusted_proxies: vec![],
+            hop: Hop::default(),
             drain: Millis::seconds(1),
             drain_delay: Millis::ZERO,
             admin: any_port,

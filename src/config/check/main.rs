@@ -5,10 +5,11 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use crate::config::check::{duration, positive, size, whole};
-use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile};
+use crate::config::check::size::size;
+use crate::config::check::{duration, positive, whole};
+use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile, Size};
 use crate::config::read::Source;
-use crate::config::{CertificateFiles, Limits, Settings, TlsListener};
+use crate::config::{CertificateFiles, Hop, Limits, Settings, TlsListener};
 use crate::time::Millis;
 
 /// Header lines that pingora's parser has room for.
@@ -41,6 +42,11 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         limits: limits(source, proxy.limits.as_ref().map(|at| &at.value)),
         threads: whole(source, proxy.threads.as_ref(), 0..=1024, 0) as usize,
         trusted_proxies: networks(source, proxy.trusted_proxies.iter().flatten()),
+        hop: Hop {
+            forwarded: proxy.forwarded.unwrap_or(Hop::default().forwarded),
+            via: proxy.via.unwrap_or(Hop::default().via),
+            trace_context: proxy.trace_context.unwrap_or(Hop::default().trace_context),
+        },
         drain: duration(source, proxy.drain.as_ref(), Millis::seconds(30)),
         drain_delay: duration(source, proxy.drain_delay.as_ref(), Millis::seconds(2)),
         admin: admin
@@ -139,7 +145,7 @@ fn limits(source: &mut Source, typed: Option<&LimitsFile>) -> Limits {
     if let Some(at) = file.header_fields.as_ref().filter(|_| header_fields > MOST_FIELDS) {
         source.problem(at.span.clone(), format!("at most {MOST_FIELDS} header lines can be read"), None);
     }
-    let mut bytes = |typed: Option<&At<String>>, default: usize| {
+    let mut bytes = |typed: Option<&At<Size>>, default: usize| {
         let bytes = size(source, typed, default as u64) as usize;
         if let Some(at) = typed.filter(|_| !(256..=MOST_HEAD).contains(&bytes)) {
             source.problem(at.span.clone(), "a head has from 256 bytes to 1 MiB", None);

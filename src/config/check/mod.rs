@@ -1,10 +1,14 @@
 //! What makes no sense in a file that can be read: everything at once, each with its place and the way out.
 
+mod edits;
 mod guard;
 mod main;
 mod origin;
+mod preset;
 mod rule;
 mod service;
+mod size;
+mod terms;
 
 use std::collections::BTreeMap;
 
@@ -69,29 +73,6 @@ fn positive(source: &mut Source, typed: Option<&At<String>>, default: Millis) ->
         source.problem(span.clone(), "this duration must be over zero", None);
     }
     length
-}
-
-/// A number of bytes; problems are noted.
-fn size(source: &mut Source, typed: Option<&At<String>>, default: u64) -> u64 {
-    let Some(At { value, span }) = typed else { return default };
-    let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = value.split_at(digits);
-    let factor = match unit.trim() {
-        "" | "B" => Some(1),
-        "KiB" => Some(1 << 10),
-        "MiB" => Some(1 << 20),
-        "GiB" => Some(1 << 30),
-        "KB" | "kB" => Some(1_000),
-        "MB" => Some(1_000_000),
-        "GB" => Some(1_000_000_000),
-        _ => None,
-    };
-    let bytes = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    if bytes.is_none() {
-        let hint = "write \"64KiB\", \"10MiB\", \"6MB\" or a number of bytes".to_owned();
-        source.problem(span.clone(), format!("`{value}` is not a size"), Some(hint));
-    }
-    bytes.unwrap_or(default)
 }
 
 /// One of a few words; problems are noted.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::config::ServiceConfig;
-use crate::config::check::{guard, one_of, origin, positive, rule};
+use crate::config::check::preset::Preset;
+use crate::config::check::{guard, one_of, origin, positive, rule, terms};
 use crate::config::file::{
     At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile,
 };
@@ -29,12 +30,15 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
         source.problem(typed.span.clone(), format!("`{name}` is not a name for a service"), Some(hint));
     }
     let patterns = file.hosts.as_ref().map(|list| hosts(source, list)).unwrap_or_default();
-    let timeouts = timeouts(source, file.timeouts.as_ref());
+    let preset = Preset::of(source, file);
+    let timeouts = timeouts(source, file.timeouts.as_ref(), preset.timeouts);
     let mut origin = |environment, given: Option<&At<EnvironmentFile>>| {
         origin::check(source, name, environment, given, &typed.span, timeouts).map(Arc::new)
     };
     let (blue, green) =
         (origin(Environment::Blue, file.blue.as_ref()), origin(Environment::Green, file.green.as_ref()));
+    preset.fits(source, file, [blue.as_deref(), green.as_deref()]);
+    let terms = terms::check(source, file, &preset);
     let (routes, deadlines) = routes(source, &file.route, timeouts.deadline);
     for (place, typed) in file.rule.iter().enumerate() {
         let Some(name) = &typed.value.name else { continue };
@@ -58,6 +62,7 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
         rescue: split.rescue.unwrap_or(true),
         websocket: file.websocket.unwrap_or(false),
         deadlines,
+        terms,
     })
 }
 
@@ -124,16 +129,16 @@ fn sticky(source: &mut Source, typed: &At<StickyFile>) -> Sticky {
     }
 }
 
-fn timeouts(source: &mut Source, typed: Option<&TimeoutsFile>) -> Timeouts {
+fn timeouts(source: &mut Source, typed: Option<&TimeoutsFile>, fitting: Timeouts) -> Timeouts {
     let default = TimeoutsFile::default();
     let file = typed.unwrap_or(&default);
     Timeouts {
-        connect: positive(source, file.connect.as_ref(), Millis::seconds(2)),
-        tls: positive(source, file.tls.as_ref(), Millis::seconds(4)),
-        first_byte: positive(source, file.first_byte.as_ref(), Millis::seconds(30)),
-        write: positive(source, file.write.as_ref(), Millis::seconds(30)),
-        idle: positive(source, file.idle.as_ref(), Millis::seconds(50)),
-        deadline: positive(source, file.deadline.as_ref(), Millis::seconds(60)),
+        connect: positive(source, file.connect.as_ref(), fitting.connect),
+        tls: positive(source, file.tls.as_ref(), fitting.tls),
+        first_byte: positive(source, file.first_byte.as_ref(), fitting.first_byte),
+        write: positive(source, file.write.as_ref(), fitting.write),
+        idle: positive(source, file.idle.as_ref(), fitting.idle),
+        deadline: positive(source, file.deadline.as_ref(), fitting.deadline),
     }
 }
 

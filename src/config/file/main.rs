@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::file::{At, Number};
+use crate::config::file::{At, Number, Size};
 
 /// `cutover.toml`: what needs a restart to change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -26,8 +26,14 @@ pub struct ProxyFile {
     pub listen: Option<At<Vec<At<String>>>>,
     /// Workers; 0: one per core (default).
     pub threads: Option<At<Number>>,
-    /// CIDRs whose X-Forwarded-* are believed.
+    /// CIDRs whose X-Forwarded-*, Forwarded, X-Request-Id, traceparent and tracestate are believed.
     pub trusted_proxies: Option<Vec<At<String>>>,
+    /// Send Forwarded (RFC 7239) beside X-Forwarded-*. Default false.
+    pub forwarded: Option<bool>,
+    /// Send Via to origins (RFC 9110 7.6.3). Default false: some origins, nginx among them, do not compress then.
+    pub via: Option<bool>,
+    /// Send traceparent, and check tracestate (W3C Trace Context). Default true; false: they pass as they came.
+    pub trace_context: Option<bool>,
     /// How long SIGTERM waits for requests in flight. Default "30s".
     pub drain: Option<At<String>>,
     /// How long, at the start of it, new connections are still taken while readiness fails and clients are told to go.
@@ -71,11 +77,11 @@ pub struct LimitsFile {
     /// From a request's first byte to the end of its head. Default "10s".
     pub header_time: Option<At<String>>,
     /// A request's head in all. Default "64KiB".
-    pub header_bytes: Option<At<String>>,
+    pub header_bytes: Option<At<Size>>,
     /// Header lines of a request. Default 100.
     pub header_fields: Option<At<Number>>,
     /// The request line. Default "16KiB".
-    pub target_bytes: Option<At<String>>,
+    pub target_bytes: Option<At<Size>>,
     /// The longest silence within a request's body. Default "30s".
     pub body_idle: Option<At<String>>,
     /// The slowest body, in bytes a second, once it has taken ten seconds. Default 240.

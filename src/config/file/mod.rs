@@ -1,6 +1,7 @@
 //! The files as they are typed: every key, its type, and what it is for. Nothing here knows what makes sense; that is
 //! [`super::check`]'s business. The JSON Schema that editors use is derived from these types.
 
+mod edits;
 mod main;
 mod typed;
 
@@ -10,8 +11,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
+pub use edits::EditsFile;
 pub use main::{AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile};
-pub use typed::{At, Limit, Number, Some1};
+pub use typed::{At, Limit, Number, Size, Some1};
 
 /// A routing file: services, each served by a blue and a green environment.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -27,6 +29,16 @@ pub struct RoutingFile {
 pub struct ServiceFile {
     /// Exact names or "*.example.com"; left out: every host that no other service names.
     pub hosts: Option<Some1<String>>,
+    /// Defaults that fit a platform: "netlify", "lambda-url" or "https".
+    pub preset: Option<At<String>>,
+    /// The longest body of a request: "10MiB" (default), bytes, or "unlimited". Longer ones are answered 413.
+    pub max_body: Option<At<Size>>,
+    /// Tell clients which environment and version served them, and the request's id. Default false.
+    pub expose: Option<bool>,
+    /// Edits of every request's head on its way to the origin, before the route's own.
+    pub request_headers: Option<At<EditsFile>>,
+    /// Edits of the head of every origin's answer, before the route's own.
+    pub response_headers: Option<At<EditsFile>>,
     pub blue: Option<At<EnvironmentFile>>,
     pub green: Option<At<EnvironmentFile>>,
     pub split: Option<At<SplitFile>>,
@@ -48,6 +60,8 @@ pub struct EnvironmentFile {
     pub url: Option<At<String>>,
     /// Several of them instead, taken in turn.
     pub urls: Option<At<Vec<At<String>>>>,
+    /// What is deployed there, for `expose`.
+    pub version: Option<At<String>>,
     /// HTTP/2 to the origin: "auto" (default) where TLS agrees on it, "only", or "never".
     pub h2: Option<At<String>>,
     /// Who may sign the origin's certificate, in PEM, instead of whom the system trusts; relative to this file.
@@ -151,6 +165,10 @@ pub struct RouteFile {
     pub path: Option<At<String>>,
     /// Overrides the service's.
     pub deadline: Option<At<String>>,
+    /// Edits of the request's head, after the service's.
+    pub request_headers: Option<At<EditsFile>>,
+    /// Edits of the answer's head, after the service's.
+    pub response_headers: Option<At<EditsFile>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

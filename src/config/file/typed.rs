@@ -151,3 +151,32 @@ impl<'de> Deserialize<'de> for Limit {
         deserializer.deserialize_any(Any)
     }
 }
+
+/// A size: bytes, or a text such as "10MiB".
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum Size {
+    /// Bytes.
+    Bytes(i64),
+    /// "64KiB", "10MiB", "6MB", "unlimited".
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Size;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a size such as \"10MiB\", or a whole number of bytes")
+            }
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Size, E> {
+                Ok(Size::Bytes(value))
+            }
+            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Size, E> {
+                Ok(Size::Text(value.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}

@@ -1,0 +1,113 @@
+//! A short text on the stack: what is written for every request is written without an allocation.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// At most `N` bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    pub const fn new() -> Text<N> {
+        Text { bytes: [0; N], len: 0 }
+    }
+
+    /// Of all these bytes, or of none of them if they are too many.
+    pub fn of(bytes: &[u8]) -> Option<Text<N>> {
+        let mut text = Text::new();
+        text.push(bytes).then_some(text)
+    }
+
+    /// Adds these bytes; false, and nothing added, if they have no room.
+    pub fn push(&mut self, more: &[u8]) -> bool {
+        let end = self.len.saturating_add(more.len());
+        match self.bytes.get_mut(self.len..end) {
+            Some(room) => {
+                room.copy_from_slice(more);
+                self.len = end;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Adds an address as people write it.
+    pub fn push_address(&mut self, address: IpAddr) {
+        match address {
+            // By hand and not by `write!`: this is done for every request.
+            IpAddr::V4(address) => {
+                for (place, octet) in address.octets().into_iter().enumerate() {
+                    if place > 0 {
+                        self.push(b".");
+                    }
+                    let digits = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+                    let skip = usize::from(octet < 100) + usize::from(octet < 10);
+                    self.push(digits.get(skip..).unwrap_or(&digits));
+                }
+            }
+            IpAddr::V6(address) => {
+                // Too long a text is cut off by nobody: 45 bytes is the longest there is.
+                let _ = fmt::Write::write_fmt(self, format_args!("{address}"));
+            }
+        }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> fmt::Write for Text<N> {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        if self.push(more.as_bytes()) { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// Lower-case hexadecimal digits; `N` is twice the number of bytes.
+pub fn hex<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let mut digits = [b'0'; N];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        if let [high, low] = pair {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+        }
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_the_standard_library_does() {
+        for address in
+            ["0.0.0.0", "1.20.100.255", "192.0.2.1", "255.255.255.255", "::", "2001:db8::1", "::ffff:192.0.2.1"]
+        {
+            let address: IpAddr = address.parse().unwrap();
+            let mut text: Text<64> = Text::new();
+            text.push_address(address);
+            assert_eq!(text.as_str(), address.to_string());
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_out_whole() {
+        let mut text: Text<4> = Text::new();
+        assert!(text.push(b"abc") && !text.push(b"de") && text.push(b"f"));
+        assert_eq!(text.as_str(), "abcf");
+        assert!(Text::<2>::of(b"abc").is_none());
+    }
+
+    #[test]
+    fn digits_are_lower_case() {
+        assert_eq!(&hex::<8>(&[0x00, 0x9a, 0xbc, 0xff]), b"009abcff");
+    }
+}
