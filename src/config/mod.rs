@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::access;
 use crate::config::file::{MainFile, RoutingFile};
 use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
@@ -32,6 +33,7 @@ pub struct Settings {
     pub threads: usize,
     pub trusted_proxies: Vec<IpNet>,
     pub drain: Millis,
+    pub access_log: Option<access::Settings>,
     pub admin: SocketAddr,
     pub state: PathBuf,
     pub tick: Millis,

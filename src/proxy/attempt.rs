@@ -50,6 +50,10 @@ pub struct Attempt {
     status: u16,
     pub failure: Option<Failure>,
     pub rescued: bool,
+    /// Why it had to be rescued.
+    pub fell: Option<Failure>,
+    /// How often an endpoint was chosen: another address, another connection, a rescue.
+    pub tries: u16,
     /// The client hung up: counts for nobody.
     pub aborted: bool,
     pin: Option<[u8; 16]>,
@@ -73,6 +77,8 @@ impl Attempt {
             status: 0,
             failure: None,
             rescued: false,
+            fell: None,
+            tries: 0,
             aborted: false,
             pin,
         }
@@ -109,6 +115,7 @@ impl Attempt {
         } else {
             self.at = 0;
         }
+        self.tries = self.tries.saturating_add(u16::from(many > 0));
         // pingora wants a peer of its own for every try.
         self.endpoint().map(|endpoint| Box::new(endpoint.peer.clone()))
     }
@@ -142,6 +149,16 @@ impl Attempt {
         if let Some(endpoint) = self.endpoint() {
             endpoint.rest.end();
         }
+    }
+
+    /// Status and time, in microseconds from dispatch to head, of the current try's answer, if one came.
+    pub fn answer(&self) -> Option<(u16, u64)> {
+        (self.status > 0).then(|| (self.status, self.head_at.saturating_sub(self.sent_at)))
+    }
+
+    /// Where the current try goes.
+    pub const fn side(&self) -> Environment {
+        self.side
     }
 
     /// The answer broke off in its middle. A tunnel has no middle: it ends when either side leaves.
@@ -191,7 +208,7 @@ impl Attempt {
             counters.record_rescue(shard, self.side, self.decision.judged);
         }
         self.side = self.active();
-        self.rescued = true;
+        (self.rescued, self.fell) = (true, self.failure);
         (self.first, self.connects, self.tried, self.connect_failure, self.stales) = (None, 0, 0, None, 0);
         (self.status, self.head_at, self.failure) = (0, 0, None);
     }

@@ -8,6 +8,7 @@ mod attempt;
 mod error;
 mod headers;
 pub mod listen;
+mod record;
 mod rescue;
 mod stream;
 mod target;
@@ -26,6 +27,7 @@ use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use crate::access;
 use crate::clock;
 use crate::counters::{Counters, Failure, Shard, Turns, count, is_raised};
 use crate::proxy::attempt::{Attempt, Next};
@@ -52,6 +54,7 @@ pub struct Proxy {
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
     keys: Turns,
+    access: Option<access::Log>,
 }
 
 /// One request on its way.
@@ -60,6 +63,8 @@ pub struct Ctx {
     /// On the monotonic clock, in microseconds.
     started: u64,
     attempt: Option<Attempt>,
+    /// Why no origin was asked.
+    refused: Option<&'static str>,
 }
 
 impl Proxy {
@@ -72,7 +77,12 @@ impl Proxy {
     ) -> Proxy {
         use std::hash::{BuildHasher, Hasher};
         let key_seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
-        Proxy { shard, published, counters, sidecar, trusted, key_seed, keys: Turns::new(shard.0 + 1) }
+        Proxy { shard, published, counters, sidecar, trusted, key_seed, keys: Turns::new(shard.0 + 1), access: None }
+    }
+
+    /// With a log that it writes a line a request to.
+    pub fn with_access_log(self, access: Option<access::Log>) -> Proxy {
+        Proxy { access, ..self }
     }
 
     fn route(&self, session: &Session, started: u64) -> Result<Attempt, Refusal> {
@@ -141,7 +151,7 @@ impl ProxyHttp for Proxy {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        Ctx { started: clock::micros(), attempt: None }
+        Ctx { started: clock::micros(), attempt: None, refused: None }
     }
 
     // The default adds a compression module that is off, and still costs allocations in every phase.
@@ -168,6 +178,7 @@ impl ProxyHttp for Proxy {
                 Ok(false)
             }
             Err(refusal) => {
+                ctx.refused = Some(record::name_of(refusal));
                 let process = &self.counters.process;
                 count(match refusal {
                     Refusal::UnknownHost => &process.refused_unknown_host,
@@ -343,12 +354,16 @@ impl ProxyHttp for Proxy {
         true
     }
 
-    async fn logging(&self, _session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
-        let Some(attempt) = &mut ctx.attempt else { return };
-        if e.is_some_and(|e| *e.esource() == ErrorSource::Downstream) {
-            attempt.aborted = true;
-        }
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
         let took = clock::micros().saturating_sub(ctx.started).max(1);
-        attempt.record(&self.counters, self.shard, &self.sidecar, attempt.rescued, took);
+        if let Some(attempt) = &mut ctx.attempt {
+            if e.is_some_and(|e| *e.esource() == ErrorSource::Downstream) {
+                attempt.aborted = true;
+            }
+            attempt.record(&self.counters, self.shard, &self.sidecar, attempt.rescued, took);
+        }
+        if let Some(log) = &self.access {
+            record::record(log, session, ctx, e, &self.trusted, took);
+        }
     }
 }

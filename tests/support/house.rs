@@ -44,6 +44,7 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         threads: 2,
         trusted_proxies: vec![],
         drain: Millis::seconds(5),
+        access_log: None,
         admin: any,
         state: dir.join("cutover.db"),
         tick: Millis(50),

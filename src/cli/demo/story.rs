@@ -43,6 +43,7 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             threads: 0,
             trusted_proxies: vec![],
             drain: Millis::seconds(1),
+            access_log: None,
             admin: any_port,
             state: dir.0.join("cutover.db"),
             tick: Millis(100),

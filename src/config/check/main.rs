@@ -6,7 +6,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::config::Settings;
-use crate::config::check::{duration, whole};
+use crate::config::check::{access, duration, whole};
 use crate::config::file::{AdminFile, At, MainFile, Number, ProxyFile};
 use crate::config::read::Source;
 use crate::time::Millis;
@@ -33,6 +33,7 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         listen: listeners(source, proxy),
         threads: whole(source, proxy.threads.as_ref(), 0..=1024, 0) as usize,
         trusted_proxies: networks(source, proxy.trusted_proxies.iter().flatten()),
+        access_log: proxy.access_log.as_ref().and_then(|at| access::check(source, at, base)),
         drain: duration(source, proxy.drain.as_ref(), Millis::seconds(30)),
         admin: admin
             .listen

@@ -30,6 +30,19 @@ pub struct ProxyFile {
     pub trusted_proxies: Option<Vec<At<String>>>,
     /// How long SIGTERM waits for requests in flight. Default "30s".
     pub drain: Option<At<String>>,
+    /// A line a request. Left out: none.
+    pub access_log: Option<At<AccessLogFile>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessLogFile {
+    /// A file, relative to this one, or "stdout".
+    pub path: Option<At<String>>,
+    /// "json" (default), or "combined" for Apache's.
+    pub format: Option<At<String>>,
+    /// Percent of the requests that are written, with up to two decimals; failures always are. Default 100.
+    pub sample: Option<At<Number>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

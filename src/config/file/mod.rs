@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
-pub use main::{AdminFile, MainFile, ProxyFile, SidecarFile, StateFile};
+pub use main::{AccessLogFile, AdminFile, MainFile, ProxyFile, SidecarFile, StateFile};
 pub use typed::{At, Limit, Number, Some1};
 
 /// A routing file: services, each served by a blue and a green environment.

@@ -1,0 +1,109 @@
+//! A request's line in the access log, put together when the request is over.
+
+use http::header::{HOST, REFERER, USER_AGENT};
+use ipnet::IpNet;
+use pingora_error::{Error, ErrorSource};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use crate::access::{Line, Log};
+use crate::clock;
+use crate::counters::Failure;
+use crate::proxy::attempt::Attempt;
+use crate::proxy::error::{Blame, blame};
+use crate::proxy::{Ctx, headers, peer_of};
+use crate::traffic::{Refusal, Why, host};
+
+/// A refusal as metrics and logs name it.
+pub const fn name_of(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::UnknownHost => "unknown_host",
+        Refusal::BadHost => "bad_host",
+        Refusal::BadPath => "bad_path",
+        Refusal::BadTarget => "bad_target",
+    }
+}
+
+/// Writes the line of a request that took so long, if the log wants it.
+pub fn record(log: &Log, session: &Session, ctx: &Ctx, e: Option<&Error>, trusted: &[IpNet], took_micros: u64) {
+    let request: &RequestHeader = session.req_header();
+    let header = |name| request.headers.get(name).map(http::HeaderValue::as_bytes);
+    let peer = peer_of(session);
+    let told = session.response_written().map(|head| head.status.as_u16());
+    let mut line = Line {
+        time_micros: clock::wall_micros().saturating_sub(took_micros),
+        client: headers::client_of(peer, &request.headers, trusted),
+        peer: peer.to_canonical(),
+        method: request.method.as_str().as_bytes(),
+        host: host::as_sent(request).ok().flatten().map(str::as_bytes).or_else(|| header(HOST)),
+        path: request.raw_path(),
+        protocol: protocol(request.version),
+        // 100 and 103 announce an answer that never came; 101 is one.
+        status: told.filter(|status| *status >= 200 || *status == 101),
+        bytes_in: session.body_bytes_read() as u64,
+        bytes_out: session.body_bytes_sent() as u64,
+        took_micros,
+        referer: header(REFERER),
+        user_agent: header(USER_AGENT),
+        service: None,
+        route: None,
+        environment: None,
+        rule: None,
+        generation: None,
+        rescued: false,
+        attempts: 0,
+        upstream_address: None,
+        upstream_micros: None,
+        upstream_status: None,
+        failure: None,
+        refused: ctx.refused,
+        aborted: e.is_some_and(|e| *e.esource() == ErrorSource::Downstream),
+        tls: None,
+        request_id: None,
+        trace_id: None,
+        origin_request_id: None,
+    };
+    if let Some(attempt) = &ctx.attempt {
+        routed(&mut line, attempt);
+        // Our own fault counts for no environment, but the client did not hang up.
+        line.aborted &= !e.is_some_and(|e| blame(e) == Blame::House);
+    }
+    if log.wants(line.is_failure()) {
+        log.write(&line);
+    }
+}
+
+fn routed<'a>(line: &mut Line<'a>, attempt: &'a Attempt) {
+    let decision = &attempt.decision;
+    let (rules, _) = attempt.snapshot.table.service(decision.service);
+    line.service = Some(&rules.name);
+    line.route = Some(rules.route_name(decision.route));
+    line.environment = Some(attempt.side().name());
+    if let Why::Override(place) | Why::Rule(place) = decision.why {
+        line.rule = rules.rule(place).map(|rule| rule.name.as_str());
+    }
+    line.generation = Some(attempt.snapshot.generation);
+    line.rescued = attempt.rescued;
+    line.attempts = attempt.tries;
+    let asked = attempt.endpoint().filter(|_| attempt.tries > 0);
+    line.upstream_address = asked.and_then(|endpoint| endpoint.peer._address.as_inet()).copied();
+    let answer = attempt.answer();
+    line.upstream_status = answer.map(|(status, _)| status);
+    line.upstream_micros = answer.map(|(_, micros)| micros);
+    line.failure = attempt.failure.or(attempt.fell).and_then(cause);
+    line.aborted |= attempt.aborted;
+}
+
+fn cause(failure: Failure) -> Option<&'static str> {
+    Failure::ALL.into_iter().find(|(known, _)| *known == failure).map(|(_, name)| name)
+}
+
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_09 => "HTTP/0.9",
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_11 => "HTTP/1.1",
+        http::Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/3.0",
+    }
+}
