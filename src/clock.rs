@@ -23,7 +23,12 @@ pub fn now() -> Millis {
 }
 
 /// Milliseconds since 1970, for people: journal entries and logs. Never compared with another time.
-#[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub fn wall_millis() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    wall_micros() / 1000
+}
+
+/// Microseconds since 1970, for people.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn wall_micros() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

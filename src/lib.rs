@@ -24,7 +24,7 @@
 //! |---|---|
 //! | judgement | `time`: milliseconds and durations as people write them. `traffic`: which environment serves a request. `guard`: is the candidate worse. `rollout`: who may move a weight, and what was moved. |
 //! | memories | `clock`: the only now. `counters`: what the proxy counts. `snapshot`: what requests read. |
-//! | paper | `config`: the files, and everything wrong with them. `journal`: the durable, hash-chained record. `metrics`: Prometheus from the same counters. |
+//! | paper | `access`: the access log, a line a request. `config`: the files, and everything wrong with them. `journal`: the durable, hash-chained record. `metrics`: Prometheus from the same counters. |
 //! | the one writer | `sidecar`: takes what comes, asks the state, carries out: publish, journal, announce. |
 //! | doors | `origin`: names to addresses. `proxy`: pingora's phases around the decision. `admin`: metrics and health. |
 //! | above | `serve`: from configuration to running parts and back down. `cli`: what was typed. |
@@ -44,6 +44,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+pub mod access;
 pub mod admin;
 pub mod cli;
 pub mod clock;

@@ -204,6 +204,8 @@ fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<MetricFamily> {
         total("journal_errors_total", "Times that the disk did not take the journal.", read(&process.journal_errors)),
         total("journal_dropped_total", "Entries that were lost for good.", read(&process.journal_dropped)),
         number("journal_waiting", "Entries that wait for the disk.", read(&process.journal_waiting) as f64),
+        total("access_log_dropped_total", "Lines that the access log lost.", read(&process.access_log_dropped)),
+        total("access_log_errors_total", "Times that the access log took nothing.", read(&process.access_log_errors)),
         total("resolve_errors_total", "Names that did not resolve.", read(&process.resolve_errors)),
         single("build_info", "The version that runs.", MetricType::GAUGE, gauge(build, 1.0)),
     ]

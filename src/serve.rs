@@ -10,6 +10,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
+use crate::access;
 use crate::admin::{self, Admin};
 use crate::config::watch::{INTERVAL, Look, Watch};
 use crate::config::{self, Routing, Settings};
@@ -34,6 +35,9 @@ pub struct Running {
     pub sidecar: Handle,
     pub published: Published,
     pub counters: Arc<Counters>,
+    access: Option<access::Log>,
+    /// Behind the log: it ends when nobody can write any more.
+    access_writer: Option<access::Writer>,
     reload: mpsc::Sender<()>,
     end: watch::Sender<End>,
     workers: Vec<JoinHandle<()>>,
@@ -61,6 +65,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         .with_context(|| format!("cannot listen on {} for the admin", settings.admin))?;
 
     let counters = Arc::new(Counters::new(workers));
+    let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let (journal, restored) = Journal::start(&settings.state, counters.clone()).with_context(|| {
         format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
     })?;
@@ -95,7 +100,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let shared = Shared { counters: counters.clone(), limits: settings.limits, door, end: ending };
     let mut threads = Vec::new();
     for (at, (plain, tls)) in sockets.into_iter().zip(tls_sockets).enumerate() {
-        let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), settings);
+        let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), settings)
+            .with_access_log(access.clone());
         let plain = plain.into_iter().map(|socket| Listener { socket, tls: None });
         let tls = tls.into_iter().zip(&currents);
         let tls = tls.map(|(socket, current)| Listener { socket, tls: Some(current.clone()) });
@@ -109,11 +115,25 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         sidecar,
         published,
         counters,
+        access,
+        access_writer,
         reload,
         end,
         workers: threads,
         sidecar_thread: Some(sidecar_thread),
         runtime: Some(runtime),
+    })
+}
+
+fn open_access_log(
+    settings: &Settings,
+    counters: &Arc<Counters>,
+) -> anyhow::Result<Option<(access::Log, access::Writer)>> {
+    let Some(log) = &settings.access_log else { return Ok(None) };
+    let started = access::start(log, counters.clone());
+    started.map(Some).with_context(|| match &log.target {
+        access::Target::File(path) => format!("cannot write the access log {}", path.display()),
+        access::Target::Stdout => "cannot write the access log to stdout".to_owned(),
     })
 }
 
@@ -198,6 +218,13 @@ impl Running {
         let _ = self.reload.try_send(());
     }
 
+    /// Opens the access log anew, after it was moved away.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.access {
+            log.reopen();
+        }
+    }
+
     /// Is no longer ready, finishes what is in flight, and ends.
     pub fn drain(self, drain: Drain) {
         raise(&self.counters.process.draining, true);
@@ -234,6 +261,9 @@ impl Drop for Running {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+        // The workers have let go of it: this was the last one who could write, and the writer finishes.
+        drop(self.access.take());
+        drop(self.access_writer.take());
         // Last: the journal is written when the sidecar lets go of it.
         self.sidecar.end();
         if let Some(thread) = self.sidecar_thread.take() {

@@ -89,6 +89,42 @@ impl fmt::Display for Millis {
     }
 }
 
+/// A moment as the calendar of UTC has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    pub year: u64,
+    /// From 1.
+    pub month: u64,
+    /// From 1.
+    pub day: u64,
+    pub hour: u64,
+    pub minute: u64,
+    pub second: u64,
+}
+
+impl Civil {
+    /// The moment so many seconds after 1970 began.
+    ///
+    /// Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
+    pub const fn of_unix(seconds: u64) -> Civil {
+        let (days, second) = (seconds / 86_400, seconds % 86_400);
+        let z = days + 719_468;
+        let (era, of_era) = (z / 146_097, z % 146_097);
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted = (5 * of_year + 2) / 153;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        Civil {
+            year: year_of_era + era * 400 + (month <= 2) as u64,
+            month,
+            day: of_year - (153 * shifted + 2) / 5 + 1,
+            hour: second / 3600,
+            minute: second / 60 % 60,
+            second: second % 60,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

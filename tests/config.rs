@@ -123,6 +123,12 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
         ("a tick of nothing", "version = 1\n[guard]\ntick = \"0s\"\n"),
         ("a routing file", "[service.shop]\n"),
         ("nothing at all", "\n"),
+        ("an access log that goes nowhere", "version = 1\n[proxy.access_log]\nformat = \"jsn\"\nsample = 0.125\n"),
+        (
+            "an access log in a folder that is not there",
+            "version = 1\n[proxy]\naccess_log = { path = \"logs/access.log\" }\n",
+        ),
+        ("an access log that is a folder", "version = 1\n[proxy]\naccess_log = { path = \".\", sampel = 1 }\n"),
         ("a network that is none", "version = 1\n[proxy]\ntrusted_proxies = [\"10.0.0.0/40\", \"mars\"]\n"),
     ] {
         let dir = tempfile::tempdir().unwrap();

@@ -14,23 +14,28 @@ use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
 
 /// A process of its own. Killed when dropped.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    admin: SocketAddr,
+pub struct Process {
+    pub child: Child,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
     log: std::thread::JoinHandle<String>,
 }
 
 impl Process {
-    fn start(dir: &std::path::Path) -> Process {
+    pub fn start(dir: &std::path::Path) -> Process {
         Process::start_with(dir, &[])
     }
 
     fn start_with(dir: &std::path::Path, env: &[(&str, &str)]) -> Process {
+        Process::start_to(dir, env, Stdio::inherit())
+    }
+
+    pub fn start_to(dir: &std::path::Path, env: &[(&str, &str)], stdout: Stdio) -> Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
             .current_dir(dir)
             .args(["--log-json", "run"])
             .envs(env.iter().copied())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -53,13 +58,13 @@ impl Process {
         Process { child, address: address.unwrap(), admin: admin.unwrap(), log }
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
     /// Waits for the end; gives the exit code and the log.
-    fn ended(mut self) -> (Option<i32>, String) {
+    pub fn ended(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         (code, std::mem::replace(&mut self.log, std::thread::spawn(String::new)).join().unwrap())
     }
@@ -80,7 +85,7 @@ impl Drop for Process {
     }
 }
 
-fn folder(blue: &str, green: &str, split: &str) -> tempfile::TempDir {
+pub fn folder(blue: &str, green: &str, split: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let main = "version = 1\n[proxy]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\ndrain = \"3s\"\ndrain_delay = \"2s\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
     std::fs::write(dir.path().join("cutover.toml"), main).unwrap();

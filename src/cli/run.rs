@@ -1,6 +1,7 @@
 //! `cutover run`: the proxy, until a signal ends it.
 //!
-//! SIGTERM drains, SIGINT ends at once (so does a second SIGTERM), SIGHUP reads the routing file again.
+//! SIGTERM drains, SIGINT ends at once (so does a second SIGTERM), SIGHUP reads the routing file again and opens
+//! the access log anew.
 
 use std::path::Path;
 
@@ -33,7 +34,10 @@ pub fn run(path: &Path) -> anyhow::Result<Exit> {
             tokio::select! {
                 _ = term.recv() => return true,
                 _ = int.recv() => return false,
-                _ = hup.recv() => running.reload(),
+                _ = hup.recv() => {
+                    running.reopen_access_log();
+                    running.reload();
+                }
             }
         }
     });

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::access;
 use crate::config::file::{MainFile, RoutingFile};
 use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
@@ -39,6 +40,7 @@ pub struct Settings {
     pub drain: Millis,
     /// The part of `drain` in which new connections are still taken.
     pub drain_delay: Millis,
+    pub access_log: Option<access::Settings>,
     pub admin: SocketAddr,
     pub state: PathBuf,
     pub tick: Millis,

@@ -17,6 +17,9 @@ pub struct Process {
     pub journal_waiting: AtomicU64,
     pub journal_dropped: AtomicU64,
     pub resolve_errors: AtomicU64,
+    /// Lines that nobody will read: the queue was full, or the file took them no more.
+    pub access_log_dropped: AtomicU64,
+    pub access_log_errors: AtomicU64,
     pub sidecar_panics: AtomicU64,
     /// When the sidecar last finished a round, on the monotonic clock in milliseconds.
     pub sidecar_seen: AtomicU64,

@@ -59,6 +59,13 @@ impl Refused {
     ];
 }
 
+impl Refused {
+    /// As metrics and logs name it.
+    pub fn name(self) -> &'static str {
+        Refused::ALL.get(self as usize).map_or("", |(_, name)| *name)
+    }
+}
+
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Refused {
         match refusal {

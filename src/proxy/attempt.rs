@@ -55,6 +55,10 @@ pub struct Attempt {
     pub upgrade: bool,
     /// Interim answers of the current try.
     pub interims: u8,
+    /// Why it had to be rescued.
+    pub fell: Option<Failure>,
+    /// How often an endpoint was chosen: another address, another connection, a rescue.
+    pub tries: u16,
     /// The client hung up: counts for nobody.
     pub aborted: bool,
     pin: Option<[u8; 16]>,
@@ -80,6 +84,8 @@ impl Attempt {
             rescued: false,
             upgrade: false,
             interims: 0,
+            fell: None,
+            tries: 0,
             aborted: false,
             pin,
         }
@@ -91,11 +97,6 @@ impl Attempt {
 
     pub fn serving(&self) -> Option<&Arc<Serving>> {
         self.snapshot.serving(self.decision.service)
-    }
-
-    /// Where the current try goes.
-    pub fn side(&self) -> Environment {
-        self.side
     }
 
     /// Bytes of a body that the service takes.
@@ -135,6 +136,7 @@ impl Attempt {
         } else {
             self.at = 0;
         }
+        self.tries = self.tries.saturating_add(u16::from(many > 0));
         // pingora wants a peer of its own for every try.
         let mut peer = Box::new(self.endpoint()?.peer.clone());
         if self.upgrade {
@@ -173,6 +175,16 @@ impl Attempt {
         if let Some(endpoint) = self.endpoint() {
             endpoint.rest.end();
         }
+    }
+
+    /// Status and time, in microseconds from dispatch to head, of the current try's answer, if one came.
+    pub fn answer(&self) -> Option<(u16, u64)> {
+        (self.status > 0).then(|| (self.status, self.head_at.saturating_sub(self.sent_at)))
+    }
+
+    /// Where the current try goes.
+    pub const fn side(&self) -> Environment {
+        self.side
     }
 
     /// The answer broke off in its middle. A tunnel has no middle: it ends when either side leaves.
@@ -222,7 +234,7 @@ impl Attempt {
             counters.record_rescue(shard, self.side, self.decision.judged);
         }
         self.side = self.active();
-        self.rescued = true;
+        (self.rescued, self.fell) = (true, self.failure);
         (self.first, self.connects, self.tried, self.connect_failure, self.stales) = (None, 0, 0, None, 0);
         (self.status, self.head_at, self.failure, self.interims) = (0, 0, None, 0);
     }

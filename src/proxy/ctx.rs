@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::clock;
 use crate::config::Hop;
+use crate::counters::Refused;
 use crate::proxy::attempt::Attempt;
 use crate::proxy::headers::{self, Ids, Marks};
 
@@ -24,6 +25,8 @@ pub struct Ctx {
     body: u64,
     pub(super) origin_request_id: Option<HeaderValue>,
     pub(super) attempt: Option<Attempt>,
+    /// Why no origin was asked, or heard to its end.
+    pub(super) refused: Option<Refused>,
 }
 
 impl Ctx {
@@ -36,6 +39,7 @@ impl Ctx {
             body: 0,
             origin_request_id: None,
             attempt: None,
+            refused: None,
         }
     }
 

@@ -15,6 +15,7 @@ pub mod hygiene;
 pub mod listen;
 mod patience;
 mod phases;
+mod record;
 mod redirect;
 mod rescue;
 mod session;
@@ -31,6 +32,7 @@ use ipnet::IpNet;
 use pingora_error::{ErrorType, Result};
 use pingora_proxy::Session;
 
+use crate::access;
 use crate::config::{Hop, Limits, Settings};
 use crate::counters::{Counters, Failure, Refused, Shard, Turns};
 use crate::proxy::attempt::Attempt;
@@ -61,6 +63,7 @@ pub struct Proxy {
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
     keys: Turns,
+    access: Option<access::Log>,
 }
 
 impl Proxy {
@@ -85,7 +88,13 @@ impl Proxy {
             redirect_to_https: settings.redirect_to_https,
             key_seed,
             keys: Turns::new(shard.0 + 1),
+            access: None,
         }
+    }
+
+    /// With a log that it writes a line a request to.
+    pub fn with_access_log(self, access: Option<access::Log>) -> Proxy {
+        Proxy { access, ..self }
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {
@@ -120,7 +129,8 @@ impl Proxy {
     }
 
     /// Answers without an origin; `true` for pingora: it is done.
-    async fn refuse(&self, session: &mut Session, refused: Refused) -> Result<bool> {
+    async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, refused: Refused) -> Result<bool> {
+        ctx.refused = Some(refused);
         self.counters.process.refuse(refused);
         let (status, text) = answer_to_refusal(refused);
         answer(session, status, text).await.map(|()| true)

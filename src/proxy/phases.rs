@@ -17,7 +17,7 @@ use crate::proxy::error::{Blame, answer_to_failure, answer_to_refusal, blame, wa
 use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
-use crate::proxy::{Ctx, Proxy, RESCUE, body, headers, hop, redirect, strict, target};
+use crate::proxy::{Ctx, Proxy, RESCUE, body, headers, hop, record, redirect, strict, target};
 use crate::traffic::host;
 use crate::traffic::sticky::Sticky;
 
@@ -58,21 +58,21 @@ impl ProxyHttp for Proxy {
         {
             return match redirect::to_https(session.req_header(), port) {
                 Some(location) => send_away(session, location).await,
-                None => return self.refuse(session, Refused::BadHost).await,
+                None => return self.refuse(session, ctx, Refused::BadHost).await,
             }
             .map(|()| true);
         }
         let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(Refused::from));
         match formed.and_then(|()| self.route(session, ctx.client, ctx.started)) {
             Ok(attempt) if body::announced(&session.req_header().headers) > attempt.max_body() => {
-                self.refuse(session, Refused::BodyTooLarge).await
+                self.refuse(session, ctx, Refused::BodyTooLarge).await
             }
             Ok(mut attempt) => {
                 attempt.upgrade = attempt.allows_websockets() && asks_for_websocket(session.req_header());
                 ctx.attempt = Some(attempt);
                 Ok(false)
             }
-            Err(refused) => self.refuse(session, refused).await,
+            Err(refused) => self.refuse(session, ctx, refused).await,
         }
     }
 
@@ -148,6 +148,7 @@ impl ProxyHttp for Proxy {
         if session.was_upgraded() || ctx.takes(body.as_ref().map_or(0, Bytes::len)) {
             return Ok(());
         }
+        ctx.refused = Some(Refused::BodyTooLarge);
         self.counters.process.refuse(Refused::BodyTooLarge);
         Err(body::too_large())
     }
@@ -298,11 +299,15 @@ impl ProxyHttp for Proxy {
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
         let gone = e.is_some_and(|e| *e.esource() == ErrorSource::Downstream);
         leave(session, gone);
-        let Some(attempt) = &mut ctx.attempt else { return };
-        if gone {
-            attempt.aborted = true;
-        }
         let took = clock::micros().saturating_sub(ctx.started).max(1);
-        attempt.record(&self.counters, self.shard, &self.sidecar, attempt.rescued, took);
+        if let Some(attempt) = &mut ctx.attempt {
+            if gone {
+                attempt.aborted = true;
+            }
+            attempt.record(&self.counters, self.shard, &self.sidecar, attempt.rescued, took);
+        }
+        if let Some(log) = &self.access {
+            record::record(log, session, ctx, e, took);
+        }
     }
 }

@@ -37,6 +37,13 @@ impl ServiceRules {
         std::iter::once(crate::traffic::route::DEFAULT_ROUTE).chain(self.routes.names().iter().map(String::as_str))
     }
 
+    /// The name of a route of this service.
+    pub fn route_name(&self, route: RouteId) -> &str {
+        let place = route.0.checked_sub(self.first_route + 1);
+        let named = place.and_then(|place| self.routes.names().get(place as usize));
+        named.map_or(crate::traffic::route::DEFAULT_ROUTE, String::as_str)
+    }
+
     /// The rule at this place in the file.
     pub fn rule(&self, place: u32) -> Option<&Rule> {
         self.overrides.at(place).or_else(|| self.rules.at(place))

@@ -49,6 +49,7 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         hop: cutover::config::Hop::default(),
         drain: Millis::seconds(5),
         drain_delay: Millis::ZERO,
+        access_log: None,
         admin: any,
         state: dir.join("cutover.db"),
         tick: Millis(50),

@@ -48,6 +48,7 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             hop: Hop::default(),
             drain: Millis::seconds(1),
             drain_delay: Millis::ZERO,
+            access_log: None,
             admin: any_port,
             state: dir.0.join("cutover.db"),
             tick: Millis(100),

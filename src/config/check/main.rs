@@ -6,7 +6,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::config::check::size::size;
-use crate::config::check::{duration, positive, whole};
+use crate::config::check::{access, duration, positive, whole};
 use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile, Size};
 use crate::config::read::Source;
 use crate::config::{CertificateFiles, Hop, Limits, Settings, TlsListener};
@@ -47,6 +47,7 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
             via: proxy.via.unwrap_or(Hop::default().via),
             trace_context: proxy.trace_context.unwrap_or(Hop::default().trace_context),
         },
+        access_log: proxy.access_log.as_ref().and_then(|at| access::check(source, at, base)),
         drain: duration(source, proxy.drain.as_ref(), Millis::seconds(30)),
         drain_delay: duration(source, proxy.drain_delay.as_ref(), Millis::seconds(2)),
         admin: admin

@@ -45,6 +45,8 @@ pub struct ProxyFile {
     pub redirect_to_https: Option<At<Number>>,
     /// What one client may take.
     pub limits: Option<At<LimitsFile>>,
+    /// A line a request. Left out: none.
+    pub access_log: Option<At<AccessLogFile>>,
 }
 
 /// A listener with TLS.
@@ -100,6 +102,17 @@ pub struct LimitsFile {
     pub connections: Option<At<Number>>,
     /// Client connections from one address; 0: no limit. Default 256.
     pub connections_per_address: Option<At<Number>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessLogFile {
+    /// A file, relative to this one, or "stdout".
+    pub path: Option<At<String>>,
+    /// "json" (default), or "combined" for Apache's.
+    pub format: Option<At<String>>,
+    /// Percent of the requests that are written, with up to two decimals; failures always are. Default 100.
+    pub sample: Option<At<Number>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -12,7 +12,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
 pub use edits::EditsFile;
-pub use main::{AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile};
+pub use main::{
+    AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
+};
 pub use typed::{At, Limit, Number, Size, Some1};
 
 /// A routing file: services, each served by a blue and a green environment.
