@@ -149,6 +149,17 @@ fn cookie_crumbs_of_http2_are_one_line_for_the_origin() {
 }
 
 #[test]
+fn a_cookie_that_pins_a_client_stays_on_https_where_it_was_set() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], Limits::default());
+    house.write("weight = 50\nsticky = { cookie = \"side\" }", "");
+    house.wait_for_weight(5000);
+    let pinned = tls::get(tls_address(&house), "shop.test", &trusting(&[&certificate], &[])).unwrap();
+    assert!(pinned.header("set-cookie").unwrap().ends_with("; Secure"));
+    assert!(!get(house.address(), "/", &[]).header("set-cookie").unwrap().contains("Secure"));
+}
+
+#[test]
 fn a_handshake_that_does_not_end_is_ended_and_plain_words_are_no_handshake() {
     let certificate = Certificate::of(&["shop.test"]);
     let limits = Limits { tls_handshake: Millis(200), ..Limits::default() };

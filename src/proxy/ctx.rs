@@ -1,13 +1,14 @@
 //! One request on its way: what is known of it from its head on, and its attempt once it is routed.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use crate::clock;
 use crate::config::Hop;
-use crate::counters::Refused;
+use crate::counters::{Connection, Phase, Refused};
 use crate::proxy::attempt::Attempt;
 use crate::proxy::headers::{self, Ids, Marks};
 
@@ -16,6 +17,8 @@ use crate::proxy::headers::{self, Ids, Marks};
 pub struct Ctx {
     /// On the monotonic clock, in microseconds.
     pub(super) started: u64,
+    /// The client's; pingora hands it out anew for every question.
+    pub(super) connection: Option<Arc<Connection>>,
     pub(super) marks: Marks,
     /// The peer, or whom trusted proxies name.
     pub(super) client: IpAddr,
@@ -33,6 +36,7 @@ impl Ctx {
     pub(super) fn new() -> Ctx {
         Ctx {
             started: clock::micros(),
+            connection: None,
             marks: Marks::default(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             trusted: false,
@@ -48,6 +52,22 @@ impl Ctx {
         self.trusted = trusted.iter().any(|net| net.contains(&peer.to_canonical()));
         self.client = headers::client_of(peer, headers, trusted);
         self.marks = Marks::of(headers, self.trusted, hop, ids);
+    }
+
+    /// Which part of a request its connection is at; `None` if nobody knows.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        self.connection.as_ref().map(|connection| connection.phase())
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        if let Some(connection) = &self.connection {
+            connection.enter_alone(phase);
+        }
+    }
+
+    /// The client was too slow.
+    pub(super) fn has_timed_out(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.has_timed_out())
     }
 
     /// Another try sends the body from its beginning, and gets an answer of its own.

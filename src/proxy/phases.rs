@@ -42,14 +42,13 @@ impl ProxyHttp for Proxy {
         }
         // The connection has its own limits on time; pingora's would start a timer for every read.
         session.set_read_timeout(None);
-        if let Some(connection) = connection_of(session) {
-            let phase = if session.as_downstream_mut().is_body_empty() { Phase::Answer } else { Phase::Body };
-            connection.enter_alone(phase);
-        }
+        ctx.connection = connection_of(session);
+        ctx.enter(if session.as_downstream_mut().is_body_empty() { Phase::Answer } else { Phase::Body });
         // Off, a second request in the pipe kills the first one in flight.
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
+        headers::forget_case(session.req_header_mut())?;
         ctx.note(peer_of(session), &session.req_header().headers, &self.trusted, self.hop, &self.ids);
         let clean = self.is_clean(session);
         if clean.is_ok()
@@ -112,9 +111,9 @@ impl ProxyHttp for Proxy {
         attempt.sent_at = clock::micros();
         hop::clean(request, session.req_header(), attempt.upgrade);
         if attempt.upgrade
-            && let Some(connection) = connection_of(session)
+            && let Some(connection) = &ctx.connection
         {
-            connection.enter(Phase::Upgrading);
+            connection.enter_alone(Phase::Upgrading);
         }
         // Checked by `decide` already.
         let host = host::as_sent(session.req_header()).ok().flatten();
@@ -138,11 +137,8 @@ impl ProxyHttp for Proxy {
         end: bool,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        if end
-            && let Some(connection) = connection_of(session)
-            && connection.phase() == Phase::Body
-        {
-            connection.enter(Phase::Answer);
+        if end && ctx.phase() == Some(Phase::Body) {
+            ctx.enter(Phase::Answer);
         }
         // What goes through a tunnel is no body.
         if session.was_upgraded() || ctx.takes(body.as_ref().map_or(0, Bytes::len)) {
@@ -171,9 +167,9 @@ impl ProxyHttp for Proxy {
         }
         attempt.answered(status);
         if attempt.upgrade
-            && let Some(connection) = connection_of(session)
+            && let Some(connection) = &ctx.connection
         {
-            connection.enter(if status == 101 { Phase::Tunnel } else { Phase::Answer });
+            connection.enter_alone(if status == 101 { Phase::Tunnel } else { Phase::Answer });
         }
         if let Some(failure) = Failure::of_status(status) {
             // 501 and the like are the origin's considered word; a second origin would say the same.
@@ -192,7 +188,7 @@ impl ProxyHttp for Proxy {
         if let Some(key) = attempt.pin() {
             let (rules, _) = attempt.snapshot.table.service(attempt.decision.service);
             if let Sticky::Cookie(name) = &rules.sticky {
-                headers::pin(response, name, &key, false)?;
+                headers::pin(response, name, &key, self.came_by_https(session))?;
             }
         }
         Ok(())
@@ -233,8 +229,7 @@ impl ProxyHttp for Proxy {
         let stale = e.retry();
         let untouched = was_untouched(&e);
         let mut again = false;
-        let late = connection_of(session)
-            .is_some_and(|connection| connection.has_timed_out() && connection.phase() == Phase::Upgrading);
+        let late = ctx.has_timed_out() && ctx.phase() == Some(Phase::Upgrading);
         match (&mut ctx.attempt, if late { Blame::Origin(Failure::Timeout) } else { blame(&e) }) {
             (Some(attempt), Blame::Origin(failure)) => {
                 let answered = has_answered(session);
@@ -263,7 +258,7 @@ impl ProxyHttp for Proxy {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Ctx) -> FailToProxy {
         let gone = matches!(e.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed);
-        let slow = connection_of(session).is_some_and(|connection| connection.has_timed_out());
+        let slow = ctx.has_timed_out();
         let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
             (Some(failure), _) if slow => answer_to_failure(failure),
             (_, ErrorSource::Downstream) if slow => (408, "408 the request did not come in time\n"),
@@ -298,7 +293,7 @@ impl ProxyHttp for Proxy {
 
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
         let gone = e.is_some_and(|e| *e.esource() == ErrorSource::Downstream);
-        leave(session, gone);
+        leave(session, ctx, gone);
         let took = clock::micros().saturating_sub(ctx.started).max(1);
         if let Some(attempt) = &mut ctx.attempt {
             if gone {

@@ -10,6 +10,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use crate::counters::{Connection, Phase};
+use crate::proxy::Ctx;
 
 pub fn peer_of(session: &Session) -> IpAddr {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
@@ -37,8 +38,8 @@ pub fn has_answered(session: &Session) -> bool {
 }
 
 /// The request is over: what its connection waits for next. `gone`: the client gave it up.
-pub fn leave(session: &mut Session, gone: bool) {
-    let Some(connection) = connection_of(session) else { return };
+pub fn leave(session: &mut Session, ctx: &Ctx, gone: bool) {
+    let Some(connection) = &ctx.connection else { return };
     if session.is_http2() {
         connection.count_stream(gone && !has_answered(session));
     } else {

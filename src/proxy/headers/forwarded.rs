@@ -1,20 +1,17 @@
 //! What origins are told of the way a request came: X-Forwarded-*, X-Real-IP, and, where they are asked for, Forwarded
 //! (RFC 7239) and Via (RFC 9110 7.6.3).
 
-use http::{HeaderMap, HeaderValue, Version};
-use pingora_error::Result;
-use pingora_http::RequestHeader;
+use http::header::{FORWARDED, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::config::Hop;
 use crate::proxy::headers::Arrival;
 use crate::proxy::headers::text::Text;
 
-pub const FORWARDED_FOR: &str = "x-forwarded-for";
-const FORWARDED_HOST: &str = "x-forwarded-host";
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
-const REAL_IP: &str = "x-real-ip";
-const FORWARDED: &str = "forwarded";
-const VIA: &str = "via";
+pub static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The longest address is 45 bytes, IPv4 in IPv6 and all.
 const ADDRESS: usize = 48;
@@ -23,47 +20,56 @@ const LONGEST_HOST: usize = 264;
 const ELEMENT: usize = 384;
 
 /// Says how the request came: a trusted proxy's word is kept and added to, anybody else's is replaced.
-pub fn forward(request: &mut RequestHeader, arrival: &Arrival<'_>, hop: Hop) -> Result<()> {
+pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: Hop) {
     let mut peer: Text<ADDRESS> = Text::new();
     peer.push_address(arrival.peer.to_canonical());
     let hops = match arrival.trusted {
-        true => chain(&request.headers, peer.as_bytes()),
-        false => HeaderValue::from_bytes(peer.as_bytes()).ok(),
+        true => chain(headers, peer.as_bytes()),
+        false => peer.as_value(),
     };
-    if let Some(hops) = hops {
-        request.insert_header(FORWARDED_FOR, hops)?;
-    }
     // As nginx's $remote_addr: one address, the client that rules and stickiness see.
-    let mut client: Text<ADDRESS> = Text::new();
-    client.push_address(arrival.client.to_canonical());
-    request.insert_header(REAL_IP, client.as_bytes())?;
-    if !arrival.trusted || !request.headers.contains_key(FORWARDED_HOST) {
-        match arrival.host {
-            Some(host) => request.insert_header(FORWARDED_HOST, host)?,
-            None => drop(request.remove_header(FORWARDED_HOST)),
-        }
+    let client = if arrival.client == arrival.peer {
+        peer.as_value()
+    } else {
+        let mut client: Text<ADDRESS> = Text::new();
+        client.push_address(arrival.client.to_canonical());
+        client.as_value()
+    };
+    say(headers, &FORWARDED_FOR, hops);
+    say(headers, &REAL_IP, client);
+    if !arrival.trusted || !headers.contains_key(&FORWARDED_HOST) {
+        // A host that was read from a head is fit to stand in one.
+        say(headers, &FORWARDED_HOST, arrival.host.and_then(|host| HeaderValue::from_str(host).ok()));
     }
-    if !arrival.trusted || !request.headers.contains_key(FORWARDED_PROTO) {
+    if !arrival.trusted || !headers.contains_key(&FORWARDED_PROTO) {
         let proto = if arrival.tls { "https" } else { "http" };
-        request.insert_header(FORWARDED_PROTO, HeaderValue::from_static(proto))?;
+        headers.insert(&FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
     if !arrival.trusted {
-        request.remove_header(FORWARDED);
+        headers.remove(FORWARDED);
     }
-    if hop.forwarded {
-        request.append_header(FORWARDED, element(arrival).as_bytes())?;
+    if hop.forwarded
+        && let Some(element) = element(arrival).as_value()
+    {
+        headers.append(FORWARDED, element);
     }
     if hop.via {
-        request.append_header(VIA, via(arrival.version))?;
+        headers.append(VIA, via(arrival.version));
     }
-    Ok(())
+}
+
+fn say(headers: &mut HeaderMap, name: &'static HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => drop(headers.insert(name, value)),
+        None => drop(headers.remove(name)),
+    }
 }
 
 /// The hops that trusted proxies name, and the peer.
 fn chain(headers: &HeaderMap, peer: &[u8]) -> Option<HeaderValue> {
     // As long as a head may be: this one is on the heap.
     let mut hops = Vec::with_capacity(128);
-    for line in headers.get_all(FORWARDED_FOR).iter().filter(|line| line.to_str().is_ok()) {
+    for line in headers.get_all(&FORWARDED_FOR).iter().filter(|line| line.to_str().is_ok()) {
         hops.extend_from_slice(line.as_bytes());
         hops.extend_from_slice(b", ");
     }
@@ -125,34 +131,34 @@ mod tests {
         assert!(element(&arrival(peer, Some(&long), false)).as_str().ends_with("aaa"), "the longest has room");
     }
 
-    fn told(trusted: bool, lines: &[(&'static str, &str)]) -> String {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+    fn told(trusted: bool, lines: &[(&HeaderName, &str)]) -> String {
+        let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            request.append_header(*name, *value).unwrap();
+            headers.append(*name, value.parse().unwrap());
         }
         let arrival = Arrival {
             client: "198.51.100.7".parse().unwrap(),
             tls: true,
             ..arrival("10.0.0.1", Some("shop.test"), trusted)
         };
-        forward(&mut request, &arrival, Hop { forwarded: true, via: true, ..Hop::default() }).unwrap();
-        let all = |name: &str| {
-            let lines = request.headers.get_all(name).iter().map(|line| line.to_str().unwrap());
+        forward(&mut headers, &arrival, Hop { forwarded: true, via: true, ..Hop::default() });
+        let all = |name: &HeaderName| {
+            let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap());
             lines.collect::<Vec<_>>().join(" + ")
         };
-        [FORWARDED_FOR, REAL_IP, FORWARDED_HOST, FORWARDED_PROTO, FORWARDED, VIA].map(all).join(" | ")
+        [&FORWARDED_FOR, &REAL_IP, &FORWARDED_HOST, &FORWARDED_PROTO, &FORWARDED, &VIA].map(all).join(" | ")
     }
 
     #[test]
     fn a_trusted_proxys_word_is_kept_and_added_to_and_anybody_elses_is_replaced() {
         let sent = [
-            (FORWARDED_FOR, "203.0.113.9"),
-            (FORWARDED_FOR, "198.51.100.7"),
-            (REAL_IP, "6.6.6.6"),
-            (FORWARDED_HOST, "www.test"),
-            (FORWARDED_PROTO, "wss"),
-            (FORWARDED, "for=198.51.100.7"),
-            (VIA, "1.1 fred"),
+            (&FORWARDED_FOR, "203.0.113.9"),
+            (&FORWARDED_FOR, "198.51.100.7"),
+            (&REAL_IP, "6.6.6.6"),
+            (&FORWARDED_HOST, "www.test"),
+            (&FORWARDED_PROTO, "wss"),
+            (&FORWARDED, "for=198.51.100.7"),
+            (&VIA, "1.1 fred"),
         ];
         assert_eq!(
             told(true, &sent),

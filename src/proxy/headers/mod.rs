@@ -8,7 +8,7 @@ mod trace;
 use std::net::IpAddr;
 
 use http::header::{COOKIE, HOST, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use ipnet::IpNet;
 use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -23,12 +23,14 @@ use crate::traffic::{Environment, RouteId};
 
 pub use ids::Ids;
 
-const REQUEST_ID: &str = "x-request-id";
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request id that is longer, or not visible ASCII, is not passed on.
 const LONGEST_ID: usize = 128;
+/// Headers that a request usually gains here.
+const ADDED: usize = 8;
 /// Read by whoever wants to know which side served a request; set where the service says `expose`.
-const ENVIRONMENT: &str = "x-cutover-environment";
-const VERSION: &str = "x-cutover-version";
+static ENVIRONMENT: HeaderName = HeaderName::from_static("x-cutover-environment");
+static VERSION: HeaderName = HeaderName::from_static("x-cutover-version");
 
 /// The client: the peer, or the first hop from the right of X-Forwarded-For that no trusted proxy made.
 pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
@@ -38,7 +40,7 @@ pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
         return client;
     }
     // All lines are one list (RFC 9110 5.3), read from the right.
-    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    let lines = headers.get_all(&FORWARDED_FOR).iter().rev();
     for hop in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')) {
         match parse_hop(hop.trim()) {
             Some(address) => client = address,
@@ -81,7 +83,7 @@ impl Marks {
     /// A trusted proxy's own, where they are sane; fresh ones otherwise.
     pub fn of(headers: &HeaderMap, trusted: bool, hop: Hop, ids: &Ids) -> Marks {
         let is_sane = |id: &&[u8]| !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
-        let mut lines = headers.get_all(REQUEST_ID).iter().filter(|_| trusted);
+        let mut lines = headers.get_all(&REQUEST_ID).iter().filter(|_| trusted);
         let sent = lines.next().filter(|_| lines.next().is_none()).map(HeaderValue::as_bytes).filter(is_sane);
         let kept = sent.and_then(Text::of);
         let request_id = kept.or_else(|| Text::of(&hex::<32>(&ids.fresh().to_be_bytes())));
@@ -97,17 +99,18 @@ impl Marks {
         self.trace.as_ref().map(Trace::id)
     }
 
-    fn mark(&self, request: &mut RequestHeader) -> Result<()> {
-        if let Some(id) = &self.request_id {
-            request.insert_header(REQUEST_ID, id.as_bytes())?;
+    fn mark(&self, headers: &mut HeaderMap) {
+        if let Some(id) = self.request_id.as_ref().and_then(Text::as_value) {
+            headers.insert(&REQUEST_ID, id);
         }
         if let Some(trace) = &self.trace {
-            request.insert_header(TRACEPARENT, trace.parent().as_bytes())?;
+            if let Some(parent) = trace.parent().as_value() {
+                headers.insert(&TRACEPARENT, parent);
+            }
             if !trace.state {
-                request.remove_header(TRACESTATE);
+                headers.remove(&TRACESTATE);
             }
         }
-        Ok(())
     }
 }
 
@@ -122,27 +125,49 @@ pub fn to_origin(
     hop: Hop,
     edits: &[Edit],
 ) -> Result<()> {
-    for name in strip.into_iter().flat_map(Rule::header_names) {
-        request.remove_header(name);
-    }
     if !endpoint.base_path.is_empty() && request.raw_path() != b"*" {
         let joined = [endpoint.base_path.as_bytes(), request.raw_path()].concat();
         request.set_raw_path(&joined)?;
     }
-    request.insert_header(HOST, endpoint.authority.clone())?;
-    forwarded::forward(request, &arrival, hop)?;
-    marks.mark(request)?;
-    join_cookies(request)?;
-    for edit in edits {
-        match edit {
-            Edit::Remove(name) => drop(request.remove_header(name)),
-            Edit::Set(name, value) => request.insert_header(name, value.clone())?,
-            Edit::Add(name, value) => {
-                request.append_header(name, value.clone())?;
+    with_headers(request, |headers| {
+        headers.reserve(ADDED);
+        for name in strip.into_iter().flat_map(Rule::header_names) {
+            headers.remove(name);
+        }
+        headers.insert(HOST, endpoint.authority.clone());
+        forwarded::forward(headers, &arrival, hop);
+        marks.mark(headers);
+        join_cookies(headers);
+        for edit in edits {
+            match edit {
+                Edit::Remove(name) => drop(headers.remove(name)),
+                Edit::Set(name, value) => drop(headers.insert(name, value.clone())),
+                Edit::Add(name, value) => drop(headers.append(name, value.clone())),
             }
         }
-    }
-    Ok(())
+    })
+}
+
+/// Changes the headers of a request in place, which pingora lets nobody do: each of its own insertions parses the name
+/// again, and keeps a second map for the case of names.
+///
+/// # Errors
+/// None that can happen: a target that pingora took is set again.
+fn with_headers(request: &mut RequestHeader, change: impl FnOnce(&mut HeaderMap)) -> Result<()> {
+    // A target that is no URI to the http crate is kept beside it.
+    let shown = request.uri.path_and_query().map(|target| target.as_str().as_bytes());
+    let odd = (shown != Some(request.raw_path())).then(|| request.raw_path().to_vec());
+    let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
+    let mut parts: http::request::Parts = std::mem::replace(request, empty).into();
+    change(&mut parts.headers);
+    *request = parts.into();
+    odd.map_or(Ok(()), |target| request.set_raw_path(&target))
+}
+
+/// Forgets in which case the client wrote the names of headers: they go out as `Host` and `x-name`. HTTP has them equal
+/// in any case, and a copy of the head for each try is half the work then.
+pub fn forget_case(request: &mut RequestHeader) -> Result<()> {
+    if request.has_case() { with_headers(request, |_| {}) } else { Ok(()) }
 }
 
 /// Turns the origin's head into the client's: the file's edits, and what the service tells of itself. An origin's own
@@ -164,13 +189,13 @@ pub fn to_client(
         }
     }
     if serving.terms.expose {
-        response.insert_header(ENVIRONMENT, HeaderValue::from_static(side.name()))?;
+        response.insert_header(&ENVIRONMENT, HeaderValue::from_static(side.name()))?;
         match serving.terms.version(side) {
-            Some(version) => response.insert_header(VERSION, version.clone())?,
-            None => drop(response.remove_header(VERSION)),
+            Some(version) => response.insert_header(&VERSION, version.clone())?,
+            None => drop(response.remove_header(&VERSION)),
         }
         if let Some(id) = &marks.request_id {
-            response.insert_header(REQUEST_ID, id.as_bytes())?;
+            response.insert_header(&REQUEST_ID, id.as_bytes())?;
         }
     }
     Ok(())
@@ -183,16 +208,15 @@ pub fn origin_request_id(response: &ResponseHeader, serving: &Serving) -> Option
 }
 
 /// Several Cookie lines become one (RFC 9113 8.2.3): HTTP/1 knows but one.
-fn join_cookies(request: &mut RequestHeader) -> Result<()> {
-    let lines = request.headers.get_all(COOKIE);
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines = headers.get_all(COOKIE);
     if lines.iter().nth(1).is_none() {
-        return Ok(());
+        return;
     }
     let joined = lines.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
     if let Ok(value) = HeaderValue::from_bytes(&joined) {
-        request.insert_header(COOKIE, value)?;
+        headers.insert(COOKIE, value);
     }
-    Ok(())
 }
 
 /// Pins a client: a cookie for a year, which a rollback makes void without touching it.
@@ -210,7 +234,7 @@ mod tests {
     fn client(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(FORWARDED_FOR, line.parse().unwrap());
+            headers.append(&FORWARDED_FOR, line.parse().unwrap());
         }
         let nets: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         client_of(peer.parse().unwrap(), &headers, &nets).to_string()
@@ -236,7 +260,7 @@ mod tests {
         let marked = |lines: &[&str], trusted: bool| {
             let mut headers = HeaderMap::new();
             for line in lines {
-                headers.append(REQUEST_ID, HeaderValue::from_str(line).unwrap());
+                headers.append(&REQUEST_ID, HeaderValue::from_str(line).unwrap());
             }
             Marks::of(&headers, trusted, hop, &ids).request_id().unwrap().to_owned()
         };

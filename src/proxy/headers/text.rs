@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use http::HeaderValue;
+
 /// At most `N` bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<const N: usize> {
@@ -57,6 +59,11 @@ impl<const N: usize> Text<N> {
 
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// As a header's value; `None` if it is none.
+    pub fn as_value(&self) -> Option<HeaderValue> {
+        HeaderValue::from_bytes(self.as_bytes()).ok()
     }
 
     pub fn as_str(&self) -> &str {

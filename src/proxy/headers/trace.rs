@@ -1,12 +1,12 @@
 //! `traceparent` and `tracestate` (W3C Trace Context, level 1, and the random flag of level 2).
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::proxy::headers::ids::Ids;
 use crate::proxy::headers::text::{Text, hex};
 
-pub const TRACEPARENT: &str = "traceparent";
-pub const TRACESTATE: &str = "tracestate";
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Version, trace id, parent id and flags of version 00, with the dashes between.
 pub const LENGTH: usize = 55;
@@ -32,12 +32,12 @@ impl Trace {
     /// The trace of a request from a trusted proxy, or a new one.
     pub fn of(headers: &HeaderMap, trusted: bool, ids: &Ids) -> Trace {
         let span = hex(&ids.fresh_short().to_be_bytes());
-        let mut lines = headers.get_all(TRACEPARENT).iter().filter(|_| trusted);
+        let mut lines = headers.get_all(&TRACEPARENT).iter().filter(|_| trusted);
         // Two of them cannot both be true.
         let sent = lines.next().filter(|_| lines.next().is_none()).and_then(|line| parse(line.as_bytes()));
         match sent {
             Some((id, flags)) => {
-                let state = is_fit(headers.get_all(TRACESTATE).iter().map(|line| line.as_bytes()));
+                let state = is_fit(headers.get_all(&TRACESTATE).iter().map(|line| line.as_bytes()));
                 Trace { id, span, flags, state }
             }
             None => {
@@ -173,8 +173,8 @@ mod tests {
     fn a_trusted_trace_goes_on_with_another_span_and_any_other_begins_anew() {
         let ids = Ids::new();
         let mut headers = HeaderMap::new();
-        headers.insert(TRACEPARENT, GOOD.parse().unwrap());
-        headers.insert(TRACESTATE, "rojo=1".parse().unwrap());
+        headers.insert(&TRACEPARENT, GOOD.parse().unwrap());
+        headers.insert(&TRACESTATE, "rojo=1".parse().unwrap());
         let kept = Trace::of(&headers, true, &ids);
         assert_eq!(kept.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(kept.state);
@@ -184,7 +184,7 @@ mod tests {
         let new = Trace::of(&headers, false, &ids);
         assert_ne!(new.id(), kept.id());
         assert!(!new.state && parse(new.parent().as_bytes()).is_some());
-        headers.append(TRACEPARENT, GOOD.parse().unwrap());
+        headers.append(&TRACEPARENT, GOOD.parse().unwrap());
         assert_ne!(Trace::of(&headers, true, &ids).id(), kept.id(), "two of them are none");
     }
 }
