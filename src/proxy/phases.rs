@@ -48,7 +48,6 @@ impl ProxyHttp for Proxy {
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
-        headers::forget_case(session.req_header_mut())?;
         ctx.note(peer_of(session), &session.req_header().headers, &self.trusted, self.hop, &self.ids);
         let clean = self.is_clean(session);
         if clean.is_ok()

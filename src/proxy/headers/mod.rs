@@ -149,7 +149,8 @@ pub fn to_origin(
 }
 
 /// Changes the headers of a request in place, which pingora lets nobody do: each of its own insertions parses the name
-/// again, and keeps a second map for the case of names.
+/// again, and keeps a second map for the case of names. That map goes: names go out as `Host` and `x-name`, and HTTP has
+/// them equal in any case.
 ///
 /// # Errors
 /// None that can happen: a target that pingora took is set again.
@@ -162,12 +163,6 @@ fn with_headers(request: &mut RequestHeader, change: impl FnOnce(&mut HeaderMap)
     change(&mut parts.headers);
     *request = parts.into();
     odd.map_or(Ok(()), |target| request.set_raw_path(&target))
-}
-
-/// Forgets in which case the client wrote the names of headers: they go out as `Host` and `x-name`. HTTP has them equal
-/// in any case, and a copy of the head for each try is half the work then.
-pub fn forget_case(request: &mut RequestHeader) -> Result<()> {
-    if request.has_case() { with_headers(request, |_| {}) } else { Ok(()) }
 }
 
 /// Turns the origin's head into the client's: the file's edits, and what the service tells of itself. An origin's own
