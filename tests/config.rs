@@ -129,6 +129,16 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
             "version = 1\n[proxy]\naccess_log = { path = \"logs/access.log\" }\n",
         ),
         ("an access log that is a folder", "version = 1\n[proxy]\naccess_log = { path = \".\", sampel = 1 }\n"),
+        ("TLS without anything", "version = 1\n[[proxy.tls]]\n"),
+        (
+            "a certificate that is not there",
+            "version = 1\n[[proxy.tls]]\nlisten = \"127.0.0.1:8443\"\ncert_file = \"shop.pem\"\nkey_file = \"shop.key\"\n",
+        ),
+        (
+            "limits that limit nothing",
+            "version = 1\n[proxy]\nredirect_to_https = 0\n[proxy.limits]\nheader_time = \"0s\"\nheader_bytes = \"1GiB\"\n\
+             header_fields = 1000\nrequests = 0\nbody_rate = -1\n",
+        ),
         ("a network that is none", "version = 1\n[proxy]\ntrusted_proxies = [\"10.0.0.0/40\", \"mars\"]\n"),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -142,6 +152,36 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
     let output = cutover(empty.path(), &["check"]);
     told.push_str(&format!("--- no file\n{}\n", String::from_utf8_lossy(&output.stdout)));
     insta::assert_snapshot!("broken_main_files", told);
+}
+
+#[test]
+fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let settings = cutover::config::settings(&folder.join("every-main-key.toml")).unwrap();
+    assert_eq!(settings.tls[0].certificates.len(), 2);
+    assert_eq!(settings.limits, cutover::config::Limits::default(), "what it shows are the defaults");
+    let shown = |file: &str, schema: serde_json::Value| {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let mut keys = Vec::new();
+        names(&schema, &mut keys);
+        let missing: Vec<_> = keys.into_iter().filter(|key| !text.contains(key.as_str())).collect();
+        assert!(missing.is_empty(), "{file} does not show {missing:?}");
+    };
+    let schema = |schema: schemars::Schema| serde_json::to_value(schema).unwrap();
+    shown("every-main-key.toml", schema(schemars::schema_for!(cutover::config::file::MainFile)));
+    shown("every-key.toml", schema(schemars::schema_for!(cutover::config::file::RoutingFile)));
+}
+
+/// The names of all properties of a schema.
+fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
+    if let Some(object) = schema.as_object() {
+        if let Some(properties) = object.get("properties").and_then(serde_json::Value::as_object) {
+            into.extend(properties.keys().cloned());
+        }
+        object.values().for_each(|value| names(value, into));
+    } else if let Some(list) = schema.as_array() {
+        list.iter().for_each(|value| names(value, into));
+    }
 }
 
 #[test]

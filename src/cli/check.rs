@@ -9,6 +9,7 @@ use crate::cli::{Exit, Output, log};
 use crate::config::file::RoutingFile;
 use crate::config::read::Problem;
 use crate::config::{self, Refused};
+use crate::proxy::tls;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,11 +38,17 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let mut refused: Vec<Refused> = Vec::new();
+    let main = &args.config.config;
     let routing = match &args.routing {
         Some(path) => Some(path.clone()),
-        None => {
-            config::settings(&args.config.config).map_err(|bad| refused.push(bad)).ok().map(|settings| settings.routing)
-        }
+        None => config::settings(main).map_err(|bad| refused.push(bad)).ok().map(|settings| {
+            for listener in &settings.tls {
+                if let Err(why) = tls::check(listener) {
+                    refused.push(Refused::at_large(main, format!("no TLS on {}: {why}", listener.listen)));
+                }
+            }
+            settings.routing
+        }),
     };
     let services = routing
         .and_then(|path| config::routing(&path).map_err(|bad| refused.push(bad)).ok())

@@ -160,6 +160,13 @@ impl Refused {
         Refused::of(source)
     }
 
+    /// A problem that no line of the file shows.
+    pub fn at_large(name: &Path, why: String) -> Refused {
+        let mut source = Source::new(name.display().to_string(), "");
+        source.problem(0..0, why, None);
+        Refused::of(source)
+    }
+
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.sources.iter().flat_map(|source| &source.problems)
     }

@@ -124,6 +124,14 @@ impl Keeper {
     }
 }
 
+/// Reads a listener's certificates, for who only wants to know.
+///
+/// # Errors
+/// As [`Keeper::open`].
+pub fn check(listener: &TlsListener) -> Result<(), String> {
+    listener.certificates.iter().try_for_each(|files| pair(files).map(drop))
+}
+
 fn looks(listener: &TlsListener) -> Vec<Look> {
     listener.certificates.iter().flat_map(|files| [Look::at(&files.cert), Look::at(&files.key)]).collect()
 }
