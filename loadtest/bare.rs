@@ -42,7 +42,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const BACKLOG: i32 = 4096;
 const POOL: usize = 1024;
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
-const WRITE_BUFFER: usize = 16 * 1024;
+const WRITE_BUFFER: usize = 18 * 1024;
 const KEEP_ALIVE_SECONDS: u64 = 60;
 
 /// Every tenth request goes to green, and every one that says `x-canary: always`.
