@@ -14,6 +14,7 @@ mod faults;
 mod headers;
 mod lifecycle;
 mod limits;
+mod origins;
 mod peers;
 mod reload;
 mod rollback;
