@@ -7,6 +7,7 @@
 
 mod access;
 mod cli;
+mod clients;
 mod config;
 mod desync;
 mod drain;

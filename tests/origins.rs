@@ -5,88 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cutover::config::{CertificateFiles, Limits, Settings, TlsListener};
+use cutover::config::Limits;
 use cutover::counters::Failure;
 use cutover::traffic::Environment;
 use h2::Reason;
 use http::{HeaderMap, Request, Response};
 
-use crate::support::client::get;
+use crate::support::front::{Front, NOBODY, at, block_on, routing};
 use crate::support::h2::{Exchange, H2Origin};
-use crate::support::house::House;
 use crate::support::origin::Do;
-use crate::support::tls::{Authority, Certificate, H2, serving, trusting};
+use crate::support::tls::{Authority, Certificate, H2, serving};
 use crate::support::{SOON, wait_until};
-
-/// A service whose environments have these lines; the rest follows.
-fn routing(blue: &str, green: &str, rest: &str) -> String {
-    format!("[service.shop]\n{rest}\n[service.shop.blue]\n{blue}\n[service.shop.green]\n{green}\n")
-}
-
-/// An environment's lines.
-fn at(origin: &H2Origin, more: &str) -> String {
-    format!("url = \"{}\"\n{more}", origin.url())
-}
-
-const NOBODY: &str = "url = \"http://127.0.0.1:1\"";
-
-/// A house that speaks TLS and HTTP/2 to its clients, with these files beside its routing file.
-struct Front {
-    house: House,
-    clients: Arc<rustls::ClientConfig>,
-}
-
-impl Front {
-    fn start(routing: &str, files: &[(&str, &str)]) -> Front {
-        Front::with(routing, files, |_| {})
-    }
-
-    fn with(routing: &str, files: &[(&str, &str)], change: impl FnOnce(&mut Settings)) -> Front {
-        let certificate = Certificate::of(&["shop.test"]);
-        let house = House::with("", "", |settings| {
-            let dir = settings.state.parent().unwrap().to_owned();
-            certificate.write(&dir, "front");
-            files.iter().for_each(|(name, text)| std::fs::write(dir.join(name), text).unwrap());
-            std::fs::write(&settings.routing, routing).unwrap();
-            let files = CertificateFiles { cert: dir.join("front.pem"), key: dir.join("front.key") };
-            let listen = "127.0.0.1:0".parse().unwrap();
-            settings.tls = vec![TlsListener { listen, http2: true, certificates: vec![files] }];
-            change(settings);
-        });
-        Front { house, clients: trusting(&[&certificate], &["h2"]) }
-    }
-
-    async fn client(&self) -> H2 {
-        H2::connect(self.house.running.tls_addresses[0], "shop.test", &self.clients).await.unwrap()
-    }
-
-    /// One GET over HTTP/1.1 in the clear: status and body.
-    fn get(&self) -> (u16, String) {
-        let answer = get(self.house.address(), "/", &[]);
-        (answer.status, answer.body)
-    }
-
-    /// Waits until so many failures are counted, all of this kind.
-    #[track_caller]
-    fn wait_for_failures(&self, side: Environment, failure: Failure, count: u64) {
-        let mut wanted = [0; Failure::ALL.len()];
-        wanted[failure as usize] = count;
-        wait_until("the failures are counted", SOON, || self.house.seen(side).failures == wanted);
-    }
-
-    /// Writes the routing file anew, and waits until it is in force.
-    fn route(&self, routing: &str) {
-        let before = self.house.running.published.load().generation;
-        std::fs::write(self.house.routing_path(), routing).unwrap();
-        self.house.running.reload();
-        wait_until("it is in force", SOON, || self.house.running.published.load().generation > before);
-    }
-}
-
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(SOON, work).await.expect("it ends") })
-}
 
 fn post(path: &str) -> Request<()> {
     Request::post(format!("https://shop.test{path}")).body(()).unwrap()

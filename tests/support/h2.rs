@@ -185,9 +185,7 @@ impl Drop for H2Origin {
     }
 }
 
-fn scripted<F: Future<Output = ()> + Send + 'static>(
-    script: impl Fn(Exchange) -> F + Send + Sync + 'static,
-) -> Script {
+fn scripted<F: Future<Output = ()> + Send + 'static>(script: impl Fn(Exchange) -> F + Send + Sync + 'static) -> Script {
     Arc::new(move |exchange| Box::pin(script(exchange)))
 }
 

@@ -42,6 +42,8 @@ pub struct Authority {
 impl Authority {
     pub fn new() -> Authority {
         let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        // Of its own: who has the same name as its issuer is self-signed to OpenSSL.
+        params.distinguished_name.push(rcgen::DnType::CommonName, "authority");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().unwrap();
         let made = params.self_signed(&key).unwrap();
@@ -61,8 +63,7 @@ impl Authority {
 /// What a server with this certificate shakes hands by; `clients`: who must have signed the client's.
 pub fn serving(certificate: &Certificate, alpn: &[&str], clients: Option<&Authority>) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(authority) => {

@@ -50,8 +50,11 @@ pub fn check(
     let h2 = file.h2.as_ref().map_or(Some(H2::Auto), |at| one_of(source, at, &words));
     let authorities = file.ca_file.as_ref().map_or(Some(Vec::new()), |at| certificates(source, at));
     let identity = identity(source, file, span);
-    if let (Some(at), false) = (&file.ca_file, targets.iter().any(|target| target.tls)) {
-        source.problem(at.span.clone(), "a `ca_file` is of no use without https", None);
+    let clear = whole && !targets.iter().any(|target| target.tls);
+    for (key, typed) in [("ca_file", &file.ca_file), ("client_cert_file", &file.client_cert_file)] {
+        if let (Some(at), true) = (typed, clear) {
+            source.problem(at.span.clone(), format!("a `{key}` is of no use without https"), None);
+        }
     }
     let (h2, authorities, identity) = (h2?, authorities?, identity?);
     whole.then_some(Origin { targets, timeouts, h2, authorities, identity })
@@ -101,7 +104,11 @@ fn identity(source: &mut Source, file: &EnvironmentFile, span: &Range<usize>) ->
         }
         (Some(_), Ok(_)) => {
             let message = format!("`{}` is not the key of the certificate in `{}`", key.value, cert.value);
-            source.problem(key.span.clone(), message, Some("the certificate itself comes first in its file".to_owned()));
+            source.problem(
+                key.span.clone(),
+                message,
+                Some("the certificate itself comes first in its file".to_owned()),
+            );
             None
         }
     }
@@ -121,7 +128,8 @@ fn in_words(error: &rustls::pki_types::pem::Error) -> String {
     match error {
         rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
         rustls::pki_types::pem::Error::NoItemsFound => "there is nothing of the kind in it".to_owned(),
-        other => format!("it is not PEM: {other:?}"),
+        rustls::pki_types::pem::Error::MissingSectionEnd { .. } => "a section of it has no end".to_owned(),
+        _ => "it is not PEM".to_owned(),
     }
 }
 
