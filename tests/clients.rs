@@ -288,7 +288,7 @@ fn a_large_file_of_pythons_server_comes_byte_for_byte() {
             front.curl(&[&["--range", "0-9", "-o", "/dev/null", "-w", "%{http_code}"], arguments.as_slice()].concat());
         assert_eq!(said(&ranged), "200");
     }
-    assert_eq!(said(&front.curl(&["-w", "%{http_code}", "-o", "/dev/null", "http://shop.test/none"])), " 404");
+    assert_eq!(said(&front.curl(&["-w", "%{http_code}", "-o", "/dev/null", "http://shop.test/none"])), "404");
 }
 
 #[test]
@@ -297,8 +297,11 @@ fn grpc_calls_of_every_kind_reach_a_grpc_server_and_come_back() {
     let mut origin = Running::script("grpc_origin.py", &[]);
     let url = format!("http://127.0.0.1:{}", origin.line());
     let front = Front::start(&routing(&format!("url = \"{url}\"\nh2 = \"only\""), NOBODY, ""), &[]);
-    script("grpc_client.py", &[&front.tls_port().to_string(), front.ca_file().to_str().unwrap()]);
+    let (port, ca_file) = (front.tls_port().to_string(), front.ca_file());
+    script("grpc_client.py", &["calls", &port, ca_file.to_str().unwrap()]);
     assert_eq!(front.house.seen(Environment::Blue).failures, [0; Failure::ALL.len()]);
+    drop(origin);
+    script("grpc_client.py", &["dead", &port, ca_file.to_str().unwrap()]);
 }
 
 /// A WebSocket server, and a house in front of it.

@@ -57,6 +57,17 @@ fn an_origin_that_must_speak_http2_and_cannot_is_a_502_and_counted() {
         front.wait_for_failures(Environment::Blue, Failure::Tls, 1);
         assert_eq!(origin.requests(), 0, "{alpn}: it is not asked in another way");
     }
+    // Nothing of the request has left: a candidate's is rescued, whatever its method.
+    let (good, old) = (H2Origin::clear(), tls(&[]));
+    let text = routing(
+        &at(&good, "h2 = \"only\""),
+        &at(&old, "ca_file = \"ca.pem\"\nh2 = \"only\""),
+        "[service.shop.split]\nweight = 100\n[service.shop.guard]\ndead_candidate = false",
+    );
+    let front = Front::start(&text, &[("ca.pem", &certificate.pem)]);
+    let posted = block_on(async { front.client().await.request(post("/"), &[Bytes::from_static(b"x")]).await });
+    assert_eq!((posted.unwrap().status, old.requests()), (200, 0));
+    front.wait_for_failures(Environment::Green, Failure::Tls, 1);
     // In the clear it only shows when the origin answers.
     let front = Front::start(&routing(NOBODY, NOBODY, ""), &[]);
     front.route(&routing(&format!("url = \"{}\"\nh2 = \"only\"", front.house.blue.url()), NOBODY, ""));
@@ -174,6 +185,21 @@ fn a_call_of_grpc_has_its_body_in_pieces_and_its_status_in_trailers() {
 }
 
 #[test]
+fn a_client_of_http1_gets_the_whole_body_and_no_trailers() {
+    let origin = H2Origin::clear();
+    origin.does(echo);
+    let front = Front::start(&routing(&at(&origin, "h2 = \"only\""), NOBODY, ""), &[]);
+    let mut client = front.house.client();
+    for _ in 0..2 {
+        let answer = client.request("POST", "/", &[], "the whole");
+        assert!(
+            answer.body == "the whole" && !answer.truncated && answer.header("grpc-status").is_none(),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
 fn an_answer_that_is_all_trailers_is_one_head() {
     let origin = H2Origin::clear();
     origin.does(|mut exchange: Exchange| async move {
@@ -284,7 +310,7 @@ fn a_stream_that_the_origin_has_not_looked_at_is_sent_again_whatever_its_method(
     let turns = Arc::new(AtomicU64::new(0));
     let turn = turns.clone();
     origin.does(move |mut exchange: Exchange| {
-        let refused = turn.fetch_add(1, SeqCst) % 2 == 0;
+        let refused = turn.fetch_add(1, SeqCst).is_multiple_of(2);
         async move {
             if refused {
                 return exchange.reset(Reason::REFUSED_STREAM);
@@ -531,7 +557,9 @@ fn a_refused_stream_leaves_the_others_of_its_connection_alone() {
         while open.data().await.is_some() {}
         assert_eq!(open.trailers().await.unwrap().unwrap()["grpc-status"], "0");
     });
-    for (reason, count) in [("body_too_large", 2), ("unknown_host", 1), ("many_fields", 1), ("bad_path", 1)] {
+    for (reason, count) in
+        [("body_too_large", 2), ("unknown_host", 1), ("many_fields", 1), ("bad_path", 1), ("large_head", 0)]
+    {
         assert_eq!(front.house.refused(reason), count, "{reason}");
     }
 }

@@ -1,4 +1,4 @@
-"""Calls the server of grpc_origin.py through a proxy: PORT CA_FILE. Ends with 1 where something is not as it should be."""
+"""Calls the server of grpc_origin.py through a proxy: calls|dead PORT CA_FILE. Ends with 1 where something is not as it should be."""
 
 import queue
 import sys
@@ -6,12 +6,8 @@ import time
 
 import grpc
 
-port, ca_file = sys.argv[1:]
-with open(ca_file, "rb") as file:
-    credentials = grpc.ssl_channel_credentials(file.read())
-options = (("grpc.ssl_target_name_override", "shop.test"), ("grpc.enable_http_proxy", 0))
-with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
-    unary = channel.unary_unary("/shop.Orders/Unary")
+
+def calls(channel, unary):
     answer, call = unary.with_call(b"you", metadata=(("tenant", "blue"),), timeout=5)
     assert answer == b"hello you", answer
     assert dict(call.initial_metadata())["seen-tenant"] == "blue", call.initial_metadata()
@@ -57,3 +53,19 @@ with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
         assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
     assert time.monotonic() - began < 3
     assert unary(b"again", timeout=5) == b"hello again"
+
+
+what, port, ca_file = sys.argv[1:]
+with open(ca_file, "rb") as file:
+    credentials = grpc.ssl_channel_credentials(file.read())
+options = (("grpc.ssl_target_name_override", "shop.test"), ("grpc.enable_http_proxy", 0))
+with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
+    unary = channel.unary_unary("/shop.Orders/Unary")
+    if what == "dead":
+        try:
+            unary(b"you", timeout=5)
+            raise SystemExit("the error did not come")
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+    else:
+        calls(channel, unary)
