@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cutover::counters::Failure;
@@ -391,7 +392,8 @@ fn typed(kind: &str, body: &str) -> Do {
 
 /// Debian's chromium loads the page; what is in it when it is loaded.
 fn browse(front: &Front, profile: &Path) -> String {
-    let output = command("chromium")
+    let output = command("timeout")
+        .args(["40", "chromium"])
         .args("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run".split(' '))
         .args("--disable-background-networking --disable-component-update --disable-sync".split(' '))
         .args("--disable-dev-shm-usage --ignore-certificate-errors --no-proxy-server --dump-dom".split(' '))
@@ -419,12 +421,17 @@ fn a_browser_loads_a_page_posts_speaks_over_a_websocket_and_keeps_its_cookie() {
     front.route(&shop(&front));
     let profile = tempfile::tempdir().unwrap();
     let (done, held) = tokio::sync::watch::channel(false);
-    let done = std::sync::Arc::new(done);
+    let done = Arc::new(done);
     let sides = [&front.house.blue, &front.house.green];
+    // What came with each load of the page itself.
+    let cookies: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
     for origin in sides {
-        let (done, held) = (done.clone(), held.clone());
+        let (done, held, cookies) = (done.clone(), held.clone(), cookies.clone());
         origin.does(move |request| match request.line().split(' ').nth(1).unwrap() {
-            "/" => typed("text/html", PAGE),
+            "/" => {
+                cookies.lock().unwrap().push(request.header("cookie").map(str::to_owned));
+                typed("text/html", PAGE)
+            }
             "/script.js" => typed("text/javascript", SCRIPT),
             "/image.svg" => {
                 typed("image/svg+xml", "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"7\" height=\"5\"/>")
@@ -451,5 +458,6 @@ fn a_browser_loads_a_page_posts_speaks_over_a_websocket_and_keeps_its_cookie() {
     assert_eq!(loads[0][1 - first], 0, "one side served the whole page: {loads:?}");
     assert_eq!(loads[1][1 - first], 0, "and all of it again: {loads:?}");
     assert!(loads[1][first] > loads[0][first], "{loads:?}");
-    assert!(sides[first].last().header("cookie").is_some_and(|cookies| cookies.contains("side=")));
+    let cookies = cookies.lock().unwrap();
+    assert!(cookies[0].is_none() && cookies[1].as_ref().is_some_and(|kept| kept.starts_with("side=")), "{cookies:?}");
 }
