@@ -3,6 +3,7 @@
 use cutover::config::routing_text;
 
 use crate::cli::cutover;
+use crate::support::tls::Certificate;
 
 /// A good service with one thing changed.
 fn good() -> String {
@@ -182,6 +183,63 @@ fn names(schema: &serde_json::Value, into: &mut Vec<String>) {
     } else if let Some(list) = schema.as_array() {
         list.iter().for_each(|value| names(value, into));
     }
+}
+
+#[test]
+fn certificates_for_origins_that_cannot_be_used_are_refused_with_place_and_way_out() {
+    let (ours, other) = (Certificate::of(&["proxy.test"]), Certificate::of(&["proxy.test"]));
+    let dir = tempfile::tempdir().unwrap();
+    ours.write(dir.path(), "ours");
+    other.write(dir.path(), "other");
+    let garbled = "-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+    let no_key = "-----BEGIN PRIVATE KEY-----\nbm8ga2V5\n-----END PRIVATE KEY-----\n";
+    for (name, text) in
+        [("empty.pem", ""), ("garbled.pem", garbled), ("garbled.key", no_key), ("torn.pem", &garbled[..50])]
+    {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    std::fs::create_dir(dir.path().join("folder")).unwrap();
+    let identity = |cert: &str, key: &str| format!("client_cert_file = \"{cert}\"\nclient_key_file = \"{key}\"");
+    let mut told = String::new();
+    for (name, lines) in [
+        ("an authority that is not there", "ca_file = \"missing.pem\"".to_owned()),
+        ("an authority that is empty", "ca_file = \"empty.pem\"".to_owned()),
+        ("an authority that is a key", "ca_file = \"ours.key\"".to_owned()),
+        ("an authority that is no certificate", "ca_file = \"garbled.pem\"".to_owned()),
+        ("an authority that is cut off", "ca_file = \"torn.pem\"".to_owned()),
+        ("an authority that is a folder", "ca_file = \"folder\"".to_owned()),
+        ("a certificate without a key", "client_cert_file = \"ours.pem\"".to_owned()),
+        ("a key without a certificate", "client_key_file = \"ours.key\"".to_owned()),
+        ("a key that is not there", identity("ours.pem", "missing.key")),
+        ("a key that is a certificate", identity("ours.pem", "ours.pem")),
+        ("a key that is none", identity("ours.pem", "garbled.key")),
+        ("somebody else's key", identity("ours.pem", "other.key")),
+        ("neither is there", identity("missing.pem", "missing.key")),
+        ("a version of HTTP that is none", "h2 = \"always\"".to_owned()),
+    ] {
+        let text = good()
+            .replace("url = \"https://next--shop.netlify.app\"", &format!("url = \"https://next.test\"\n{lines}"));
+        std::fs::write(dir.path().join("cutover.toml"), "version = 1\n").unwrap();
+        std::fs::write(dir.path().join("routing.toml"), text).unwrap();
+        let output = cutover(dir.path(), &["check"]);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(3), "{name}: {stdout}");
+        told.push_str(&format!("--- {name}\n{stdout}\n"));
+    }
+    let text = good().replace(
+        "https://next--shop.netlify.app\"",
+        "http://next.test\"\nca_file = \"ours.pem\"\nclient_cert_file = \"ours.pem\"\nclient_key_file = \"ours.key\"",
+    );
+    std::fs::write(dir.path().join("routing.toml"), text).unwrap();
+    let in_the_clear = cutover(dir.path(), &["check"]);
+    told.push_str(&format!("--- an authority without https\n{}\n", String::from_utf8_lossy(&in_the_clear.stdout)));
+    insta::assert_snapshot!("broken_certificates", told);
+    let text = good().replace(
+        "https://next--shop.netlify.app\"",
+        &format!("https://next.test\"\n{}", identity("ours.pem", "ours.key")),
+    );
+    std::fs::write(dir.path().join("routing.toml"), text).unwrap();
+    assert_eq!(cutover(dir.path(), &["check"]).status.code(), Some(0));
 }
 
 #[test]

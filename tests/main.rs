@@ -7,6 +7,7 @@
 
 mod access;
 mod cli;
+mod clients;
 mod config;
 mod desync;
 mod drain;
@@ -14,6 +15,7 @@ mod faults;
 mod headers;
 mod lifecycle;
 mod limits;
+mod origins;
 mod peers;
 mod reload;
 mod rollback;

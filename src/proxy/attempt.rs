@@ -146,6 +146,13 @@ impl Attempt {
         Some(peer)
     }
 
+    /// Whether the current try must not be made in this version of HTTP. pingora falls back to HTTP/1.1 where an origin
+    /// takes no part in the negotiation.
+    pub fn must_not_be(&self, version: http::Version) -> bool {
+        let only = self.endpoint().is_some_and(|endpoint| endpoint.peer.options.alpn.get_min_http_version() == 2);
+        only && !self.upgrade && version != http::Version::HTTP_2
+    }
+
     /// The endpoint of the current try took no connection: it rests, and another one is tried if there is one.
     pub fn refused(&mut self, failure: Failure, error: &pingora_error::Error) -> Next {
         if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.serving()) {

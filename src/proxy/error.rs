@@ -4,6 +4,9 @@ use pingora_error::{Error, ErrorSource, ErrorType};
 
 use crate::counters::{Failure, Refused};
 
+/// An origin that must speak HTTP/2 has agreed on something else.
+pub const NO_HTTP2: ErrorType = ErrorType::Custom("NoHttp2");
+
 /// Whose doing an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
@@ -16,7 +19,7 @@ pub enum Blame {
 
 pub fn blame(error: &Error) -> Blame {
     use ErrorType as T;
-    let failure = match error.etype() {
+    let failure = match *error.etype() {
         T::ConnectTimedout | T::TLSHandshakeTimedout | T::ReadTimedout | T::WriteTimedout => Failure::Timeout,
         T::ConnectRefused
         | T::ConnectNoRoute
@@ -24,7 +27,7 @@ pub fn blame(error: &Error) -> Blame {
         | T::BindError
         | T::SocketError
         | T::ConnectProxyFailure => Failure::Connect,
-        T::TLSHandshakeFailure | T::InvalidCert | T::HandshakeError | T::TLSWantX509Lookup => Failure::Tls,
+        T::TLSHandshakeFailure | T::InvalidCert | T::HandshakeError | T::TLSWantX509Lookup | NO_HTTP2 => Failure::Tls,
         _ => Failure::Reset,
     };
     match error.esource() {
@@ -34,13 +37,17 @@ pub fn blame(error: &Error) -> Blame {
     }
 }
 
-/// Whether the origin says that it has not looked at the request (RFC 9113 8.7): then any method may be sent again.
+/// Whether the origin says that it has not looked at the request (RFC 9113 6.8, 8.7): then any method may be sent again.
+/// A GOAWAY ends at once only the streams beyond the last one that the origin has looked at.
 pub fn was_untouched(error: &Error) -> bool {
-    if *error.etype() == ErrorType::H2Downgrade {
+    if matches!(*error.etype(), ErrorType::H2Downgrade | NO_HTTP2) {
         return true;
     }
     let cause = error.root_cause().downcast_ref::<h2::Error>();
-    cause.is_some_and(|cause| cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+    cause.is_some_and(|cause| {
+        let refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        cause.is_remote() && (refused || cause.is_go_away())
+    })
 }
 
 /// The status and the plain body of an answer that no origin gave.

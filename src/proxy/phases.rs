@@ -13,7 +13,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use crate::clock;
 use crate::counters::{Failure, Phase, Refused, is_raised};
 use crate::proxy::attempt::Next;
-use crate::proxy::error::{Blame, answer_to_failure, answer_to_refusal, blame, was_untouched};
+use crate::proxy::error::{Blame, NO_HTTP2, answer_to_failure, answer_to_refusal, blame, was_untouched};
 use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
@@ -92,7 +92,10 @@ impl ProxyHttp for Proxy {
         let mut again = false;
         if let (Some(attempt), Blame::Origin(failure)) = (&mut ctx.attempt, blame(&e)) {
             let body_kept = !session.as_ref().retry_buffer_truncated();
-            again = body_kept && attempt.refused(failure, &e) == Next::Endpoint
+            // A kept connection that takes no more streams is no origin that takes no connection.
+            let sent_away = was_untouched(&e) && body_kept && attempt.stale() == Next::Endpoint;
+            again = sent_away
+                || body_kept && attempt.refused(failure, &e) == Next::Endpoint
                 || self.fall(session, attempt, attempt.connect_failure.unwrap_or(failure), true);
         }
         e.set_retry(again);
@@ -108,6 +111,9 @@ impl ProxyHttp for Proxy {
         ctx.begin_try();
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         attempt.sent_at = clock::micros();
+        if attempt.must_not_be(request.version) {
+            return Err(Error::new_up(NO_HTTP2));
+        }
         hop::clean(request, session.req_header(), attempt.upgrade);
         if attempt.upgrade
             && let Some(connection) = &ctx.connection
@@ -237,7 +243,10 @@ impl ProxyHttp for Proxy {
                 again = if answered {
                     attempt.broke_off();
                     false
-                } else if (stale && idempotent || untouched) && kept && attempt.stale() == Next::Endpoint {
+                } else if (stale && idempotent || untouched && *e.etype() != NO_HTTP2)
+                    && kept
+                    && attempt.stale() == Next::Endpoint
+                {
                     // The origin had closed a connection that we kept, or wants HTTP/1.1: nobody's failure.
                     true
                 } else {

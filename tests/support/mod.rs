@@ -1,6 +1,8 @@
 //! What the tests share: scripted origins, a plain client, a running house, and patience.
 
 pub mod client;
+pub mod front;
+pub mod h2;
 pub mod house;
 pub mod origin;
 pub mod tls;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+pub static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
 /// A request as the origin got it.
@@ -46,6 +46,8 @@ pub enum Do {
     Hang,
     /// Answers after so long.
     Slow(Duration),
+    /// Answers once this is so.
+    When(tokio::sync::watch::Receiver<bool>),
 }
 
 type Script = Box<dyn Fn(&Request) -> Do + Send + Sync>;
@@ -168,6 +170,10 @@ async fn serve(mut tcp: TcpStream, shared: Arc<Shared>) {
             }
             Do::Slow(length) => {
                 tokio::time::sleep(length).await;
+                tcp.write_all(status(200).as_bytes()).await
+            }
+            Do::When(mut so) => {
+                let _ = so.wait_for(|so| *so).await;
                 tcp.write_all(status(200).as_bytes()).await
             }
             Do::Close => return,

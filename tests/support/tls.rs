@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
 use super::client::Answer;
 
@@ -31,6 +31,52 @@ impl Certificate {
         std::fs::write(folder.join(format!("{name}.pem")), &self.pem).unwrap();
         std::fs::write(folder.join(format!("{name}.key")), &self.key).unwrap();
     }
+}
+
+/// Who signs certificates.
+pub struct Authority {
+    pub certificate: Certificate,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    pub fn new() -> Authority {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        // Of its own: who has the same name as its issuer is self-signed to OpenSSL.
+        params.distinguished_name.push(rcgen::DnType::CommonName, "authority");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        let certificate = Certificate { pem: made.pem(), key: key.serialize_pem(), der: made.der().clone() };
+        Authority { certificate, issuer: rcgen::Issuer::new(params, key) }
+    }
+
+    /// A certificate for these names.
+    pub fn sign(&self, names: &[&str]) -> Certificate {
+        let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        Certificate { pem: made.pem(), key: key.serialize_pem(), der: made.der().clone() }
+    }
+}
+
+/// What a server with this certificate shakes hands by; `clients`: who must have signed the client's.
+pub fn serving(certificate: &Certificate, alpn: &[&str], clients: Option<&Authority>) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.certificate.der.clone()).unwrap();
+            let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let key = rustls::pki_types::pem::PemObject::from_pem_slice(certificate.key.as_bytes()).unwrap();
+    let mut config = builder.with_single_cert(vec![certificate.der.clone()], key).unwrap();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
 }
 
 /// A client that trusts these certificates and no other.
@@ -105,6 +151,15 @@ impl H2 {
             let _ = connection.await;
         });
         Ok(H2 { send })
+    }
+
+    /// Sends a request's head, and leaves body and answer to the caller.
+    pub async fn open(
+        &mut self,
+        request: http::Request<()>,
+        end: bool,
+    ) -> Result<(h2::client::ResponseFuture, h2::SendStream<Bytes>), h2::Error> {
+        self.send.clone().ready().await?.send_request(request, end)
     }
 
     /// Sends a request and reads the whole answer.

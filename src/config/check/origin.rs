@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http::Uri;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::check::one_of;
@@ -48,8 +50,11 @@ pub fn check(
     let h2 = file.h2.as_ref().map_or(Some(H2::Auto), |at| one_of(source, at, &words));
     let authorities = file.ca_file.as_ref().map_or(Some(Vec::new()), |at| certificates(source, at));
     let identity = identity(source, file, span);
-    if let (Some(at), false) = (&file.ca_file, targets.iter().any(|target| target.tls)) {
-        source.problem(at.span.clone(), "a `ca_file` is of no use without https", None);
+    let clear = whole && !targets.iter().any(|target| target.tls);
+    for (key, typed) in [("ca_file", &file.ca_file), ("client_cert_file", &file.client_cert_file)] {
+        if let (Some(at), true) = (typed, clear) {
+            source.problem(at.span.clone(), format!("a `{key}` is of no use without https"), None);
+        }
     }
     let (h2, authorities, identity) = (h2?, authorities?, identity?);
     whole.then_some(Origin { targets, timeouts, h2, authorities, identity })
@@ -82,18 +87,36 @@ fn identity(source: &mut Source, file: &EnvironmentFile, span: &Range<usize>) ->
             return None;
         }
     };
-    let chain = certificates(source, cert)?;
-    let read = PrivateKeyDer::from_pem_file(beside(source, &key.value));
-    match read {
-        Ok(der) if ring::sign::any_supported_type(&der).is_ok() => {
+    let chain = certificates(source, cert);
+    let read = PrivateKeyDer::from_pem_file(beside(source, &key.value)).map_err(|e| in_words(&e));
+    let read = read.and_then(|der| match ring::sign::any_supported_type(&der) {
+        Ok(signing) => Ok((der, signing)),
+        Err(_) => Err("it is not a key for TLS".to_owned()),
+    });
+    match (chain, read) {
+        (Some(chain), Ok((der, signing))) if belongs(&signing, &chain) => {
             Some(Some(Identity { chain, key: der.secret_der().to_vec() }))
         }
-        other => {
-            let why = other.map_or_else(|e| in_words(&e), |_| "it is not a key for TLS".to_owned());
+        (None, Ok(_)) => None,
+        (_, Err(why)) => {
             source.problem(key.span.clone(), format!("`{}` cannot be used: {why}", key.value), None);
             None
         }
+        (Some(_), Ok(_)) => {
+            let message = format!("`{}` is not the key of the certificate in `{}`", key.value, cert.value);
+            source.problem(
+                key.span.clone(),
+                message,
+                Some("the certificate itself comes first in its file".to_owned()),
+            );
+            None
+        }
     }
+}
+
+fn belongs(key: &Arc<dyn SigningKey>, chain: &[Vec<u8>]) -> bool {
+    let chain = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    CertifiedKey::new(chain, key.clone()).keys_match().is_ok()
 }
 
 /// A path that is relative to the file it stands in.
@@ -105,7 +128,8 @@ fn in_words(error: &rustls::pki_types::pem::Error) -> String {
     match error {
         rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
         rustls::pki_types::pem::Error::NoItemsFound => "there is nothing of the kind in it".to_owned(),
-        other => format!("it is not PEM: {other:?}"),
+        rustls::pki_types::pem::Error::MissingSectionEnd { .. } => "a section of it has no end".to_owned(),
+        _ => "it is not PEM".to_owned(),
     }
 }
 
