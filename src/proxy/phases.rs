@@ -23,16 +23,17 @@ use crate::traffic::sticky::Sticky;
 
 #[async_trait]
 impl ProxyHttp for Proxy {
-    type CTX = Ctx;
+    // On the heap: pingora moves it from one future into the next.
+    type CTX = Box<Ctx>;
 
-    fn new_ctx(&self) -> Ctx {
-        Ctx::new()
+    fn new_ctx(&self) -> Box<Ctx> {
+        Box::new(Ctx::new())
     }
 
     // The default adds a compression module that is off, and still costs allocations in every phase.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<bool> {
         if is_raised(&self.counters.process.draining) {
             session.set_keepalive(None);
         }
@@ -74,7 +75,7 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<Box<HttpPeer>> {
         let Some(attempt) = &mut ctx.attempt else { return Err(Error::new(ErrorType::InternalError)) };
         loop {
             if let Some(peer) = attempt.next_peer(self.shard) {
@@ -87,7 +88,7 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Ctx, mut e: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Box<Ctx>, mut e: Box<Error>) -> Box<Error> {
         e.as_up();
         let mut again = false;
         if let (Some(attempt), Blame::Origin(failure)) = (&mut ctx.attempt, blame(&e)) {
@@ -106,7 +107,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         ctx.begin_try();
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
@@ -140,7 +141,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         if end && ctx.phase() == Some(Phase::Body) {
             ctx.enter(Phase::Answer);
@@ -158,7 +159,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         let status = response.status.as_u16();
@@ -203,7 +204,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _ctx: &mut Ctx,
+        _ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         if response.status == StatusCode::NO_CONTENT {
             // RFC 9110 8.6: a client might wait for what this announces.
@@ -223,7 +224,7 @@ impl ProxyHttp for Proxy {
         _peer: &HttpPeer,
         session: &mut Session,
         mut e: Box<Error>,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
         client_reused: bool,
     ) -> Box<Error> {
         // Every path out of here must have decided on a retry, or pingora panics.
@@ -264,7 +265,7 @@ impl ProxyHttp for Proxy {
         e
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Ctx) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Box<Ctx>) -> FailToProxy {
         let gone = matches!(e.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed);
         let slow = ctx.has_timed_out();
         let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
@@ -288,18 +289,18 @@ impl ProxyHttp for Proxy {
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _ctx: &Ctx,
+        _ctx: &Box<Ctx>,
         _e: &Error,
         _context: ProxyWarnLogContext,
     ) -> bool {
         true
     }
 
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _e: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Ctx>, _e: &Error) -> bool {
         true
     }
 
-    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Box<Ctx>) {
         let gone = e.is_some_and(|e| *e.esource() == ErrorSource::Downstream);
         leave(session, ctx, gone);
         let took = clock::micros().saturating_sub(ctx.started).max(1);
