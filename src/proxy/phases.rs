@@ -88,7 +88,13 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Box<Ctx>, mut e: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Box<Ctx>,
+        mut e: Box<Error>,
+    ) -> Box<Error> {
         e.as_up();
         let mut again = false;
         if let (Some(attempt), Blame::Origin(failure)) = (&mut ctx.attempt, blame(&e)) {
