@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::clock;
+use crate::config::check::in_words;
 use crate::config::watch::Look;
 use crate::config::{CertificateFiles, TlsListener};
 use crate::counters::Counters;
@@ -192,12 +193,4 @@ fn pair(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Vec<String>, i64
             .collect()
     });
     Ok((Arc::new(certified), names.unwrap_or_default(), parsed.validity().not_after.timestamp()))
-}
-
-fn in_words(error: &rustls::pki_types::pem::Error) -> String {
-    match error {
-        rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
-        rustls::pki_types::pem::Error::NoItemsFound => "there is nothing of the kind in it".to_owned(),
-        other => format!("not PEM: {other:?}"),
-    }
 }

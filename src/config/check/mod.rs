@@ -19,6 +19,7 @@ use crate::config::read::{Source, did_you_mean};
 use crate::time::Millis;
 
 pub use main::main;
+pub use origin::in_words;
 
 /// Checks routing files together: each by itself, then that no two services claim one host.
 pub fn routing(sources: &mut [Source], files: &[RoutingFile]) -> Routing {

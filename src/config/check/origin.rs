@@ -124,7 +124,8 @@ fn beside(source: &Source, path: &str) -> PathBuf {
     Path::new(&source.name).parent().unwrap_or(Path::new("")).join(path)
 }
 
-fn in_words(error: &rustls::pki_types::pem::Error) -> String {
+/// Why a PEM file cannot be read, in words.
+pub fn in_words(error: &rustls::pki_types::pem::Error) -> String {
     match error {
         rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
         rustls::pki_types::pem::Error::NoItemsFound => "there is nothing of the kind in it".to_owned(),
