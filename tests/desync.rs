@@ -112,7 +112,7 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "unknown_host",
     // pingora refuses it first, as malformed.
     "field",
@@ -123,6 +123,7 @@ const OTHERS: [&str; 9] = [
     "too_many_connections",
     "tls_handshake",
     "body_too_large",
+    "bad_body",
 ];
 
 #[test]

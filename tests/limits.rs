@@ -187,3 +187,16 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
         assert_eq!(answer.header("connection"), Some("close"));
     }
 }
+
+#[test]
+fn chunks_that_are_none_are_refused_and_counted() {
+    let house = house(limits());
+    for (chunk, seen) in [("0x5\r\nhello\r\n0\r\n\r\n", 1), ("-1\r\n\r\n", 2), ("5\r\nhello, and more\r\n0\r\n\r\n", 3)]
+    {
+        let mut client = house.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"));
+        assert_eq!(client.answer().status, 400, "{chunk:?}");
+        wait_until("it is counted", SOON, || house.refused("bad_body") == seen);
+    }
+    assert_eq!(house.blue.requests(), 0);
+}

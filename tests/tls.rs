@@ -149,6 +149,30 @@ fn cookie_crumbs_of_http2_are_one_line_for_the_origin() {
 }
 
 #[test]
+fn too_large_a_body_over_http2_gets_its_413_and_no_reset() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], Limits::default());
+    house.set("max_body = 1000");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let config = trusting(&[&certificate], &["h2"]);
+        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+        let block = bytes::Bytes::from(vec![b'x'; 16 << 10]);
+        for says_its_length in [true, false] {
+            let mut request = http::Request::post("https://shop.test/");
+            if says_its_length {
+                request = request.header("content-length", (block.len() * 12).to_string());
+            }
+            let body = vec![block.clone(); 12];
+            let answer = client.request(request.body(()).unwrap(), &body).await.unwrap();
+            assert_eq!(answer.status, 413);
+            assert!(answer.body.starts_with(b"413 "));
+        }
+    });
+    assert_eq!(house.refused("body_too_large"), 2);
+}
+
+#[test]
 fn a_cookie_that_pins_a_client_stays_on_https_where_it_was_set() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], Limits::default());

@@ -163,3 +163,22 @@ fn a_websocket_is_a_tunnel_where_the_service_allows_it() {
     assert_eq!(client.answer().status, 502, "the origin switches nonetheless, and that goes no further");
     assert_eq!(house.blue.last().header("upgrade"), None);
 }
+
+#[test]
+fn an_answer_goes_out_in_our_version_and_is_framed_in_one_way() {
+    let house = House::start("weight = 0", "");
+    house.blue.always(Do::RawAndClose("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold".to_owned()));
+    let answer = house.client().get("/", &[]);
+    assert!(answer.head.starts_with("HTTP/1.1 200 ") && answer.body == "old", "{answer:?}");
+    house.blue.always(Do::RawAndClose("HTTP/1.0 200 OK\r\n\r\nuntil the end".to_owned()));
+    let answer = house.client().get("/", &[]);
+    assert!(answer.head.starts_with("HTTP/1.1 200 ") && answer.body == "until the end", "{answer:?}");
+    house.blue.always(Do::Raw("HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\none".to_owned()));
+    assert_eq!(house.client().get("/", &[]).header("content-length"), Some("3"));
+    for codings in ["chunked\r\nTransfer-Encoding: chunked", "identity", "gzip, chunked"] {
+        house.blue.always(Do::RawAndClose(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: {codings}\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+        )));
+        assert_eq!(house.client().get("/", &[]).status, 502, "{codings}");
+    }
+}

@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging. Pingora's own words are for its developers; what concerns a user is said by us.
+/// Starts logging. What pingora, rustls and h2 say is for their developers, and a client could make them say it without
+/// end; what concerns a user is said by us.
 pub fn start(json: bool, quiet: bool) {
-    let default = if quiet { "off" } else { "warn,cutover=info,pingora_core=off,pingora_proxy=off" };
+    let default = if quiet { "off" } else { "warn,cutover=info,pingora_core=off,pingora_proxy=off,rustls=off,h2=off" };
     let filter = EnvFilter::try_from_env("CUTOVER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     if json {

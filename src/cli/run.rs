@@ -15,9 +15,14 @@ use crate::serve;
 pub fn run(path: &Path) -> anyhow::Result<Exit> {
     // Signals first: one that comes while starting must not kill a half-started process without a word.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut term, mut int, mut hup) = {
+    let (mut term, mut int, mut hup, mut usr1) = {
         let _in_runtime = signals.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::user_defined1())?,
+        )
     };
     let settings = config::settings(path)?;
     let running = serve::start(&settings)?;
@@ -38,6 +43,8 @@ pub fn run(path: &Path) -> anyhow::Result<Exit> {
                     running.reopen_access_log();
                     running.reload();
                 }
+                // As nginx has it; without a hand on it, the process would end.
+                _ = usr1.recv() => running.reopen_access_log(),
             }
         }
     });

@@ -28,11 +28,12 @@ pub enum Refused {
     Connections,
     Handshake,
     BodyTooLarge,
+    BadBody,
 }
 
 impl Refused {
     /// Every reason with its name in metrics, in the order of the enum.
-    pub const ALL: [(Refused, &str); 23] = [
+    pub const ALL: [(Refused, &str); 24] = [
         (Refused::UnknownHost, "unknown_host"),
         (Refused::BadHost, "bad_host"),
         (Refused::BadPath, "bad_path"),
@@ -56,6 +57,7 @@ impl Refused {
         (Refused::Connections, "too_many_connections"),
         (Refused::Handshake, "tls_handshake"),
         (Refused::BodyTooLarge, "body_too_large"),
+        (Refused::BadBody, "bad_body"),
     ];
 }
 

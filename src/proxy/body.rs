@@ -4,12 +4,18 @@
 //! by, and cut off: the origin sees its connection end in mid-body, never the last chunk, so it cannot take a part for
 //! the whole.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use pingora_error::{Error, ErrorType};
+use pingora_proxy::Session;
 
 /// The error that ends a request with too long a body. It is the client's doing.
 pub const TOO_LARGE: ErrorType = ErrorType::Custom("BodyTooLarge");
+
+/// How long the rest of a refused body is read.
+const LINGER: Duration = Duration::from_secs(5);
 
 pub fn too_large() -> Box<Error> {
     Error::new_down(TOO_LARGE)
@@ -19,6 +25,17 @@ pub fn too_large() -> Box<Error> {
 pub fn announced(headers: &HeaderMap) -> u64 {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     length.map_or(0, |length| length.trim().parse().unwrap_or(u64::MAX))
+}
+
+/// Reads the rest of a refused body on HTTP/2 for a moment, and throws it away. Otherwise its stream is reset behind the
+/// answer, which is allowed (RFC 9113 8.1), and which some clients, curl among them, take for a failure. A connection of
+/// HTTP/1 lingers by itself.
+pub async fn linger(session: &mut Session) {
+    if session.is_http2() {
+        session.as_downstream_mut().set_total_drain_timeout(Some(LINGER));
+        // The client may be gone, or send for ever: either way that was enough.
+        let _ = session.as_downstream_mut().drain_request_body().await;
+    }
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ pub const fn answer_to_refusal(refused: Refused) -> (u16, &'static str) {
         Refused::Connections => (503, "503 too many connections\n"),
         // Of these the client hears nothing: its connection ends.
         Refused::ResetFlood | Refused::Handshake => (400, ""),
+        Refused::BadBody => (400, "400 the body is not what its head says, or broke off\n"),
         Refused::BodyTooLarge => (413, "413 the body is longer than this service takes\n"),
     }
 }

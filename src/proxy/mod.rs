@@ -133,7 +133,11 @@ impl Proxy {
         ctx.refused = Some(refused);
         self.counters.process.refuse(refused);
         let (status, text) = answer_to_refusal(refused);
-        answer(session, status, text).await.map(|()| true)
+        answer(session, status, text).await?;
+        if refused == Refused::BodyTooLarge {
+            body::linger(session).await;
+        }
+        Ok(true)
     }
 
     /// Notes a failed attempt and says whether the request gets another one. The failing answer is counted here if

@@ -51,18 +51,15 @@ impl ProxyHttp for Proxy {
         session.as_downstream_mut().set_abort_on_close(false);
         ctx.note(peer_of(session), &session.req_header().headers, &self.trusted, self.hop, &self.ids);
         let clean = self.is_clean(session);
-        if clean.is_ok()
-            && let Some(port) = self.redirect_to_https
-            && !self.came_by_https(session)
-        {
-            return match redirect::to_https(session.req_header(), port) {
-                Some(location) => send_away(session, location).await,
-                None => return self.refuse(session, ctx, Refused::BadHost).await,
-            }
-            .map(|()| true);
-        }
         let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(Refused::from));
         match formed.and_then(|()| self.route(session, ctx.client, ctx.started)) {
+            Ok(_) if self.redirect_to_https.is_some() && !self.came_by_https(session) => {
+                let port = self.redirect_to_https.unwrap_or_default();
+                match redirect::to_https(session.req_header(), port) {
+                    Some(location) => send_away(session, location).await.map(|()| true),
+                    None => self.refuse(session, ctx, Refused::BadHost).await,
+                }
+            }
             Ok(attempt) if body::announced(&session.req_header().headers) > attempt.max_body() => {
                 self.refuse(session, ctx, Refused::BodyTooLarge).await
             }
@@ -177,6 +174,10 @@ impl ProxyHttp for Proxy {
             attempt.interims += 1;
             return Ok(());
         }
+        if !strict::is_framed(response) {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer of two lengths").into_up());
+        }
+        strict::make_ours(response)?;
         attempt.answered(status);
         if attempt.upgrade
             && let Some(connection) = &ctx.connection
@@ -279,14 +280,21 @@ impl ProxyHttp for Proxy {
             (_, ErrorSource::Downstream) if slow => (408, "408 the request did not come in time\n"),
             (_, ErrorSource::Downstream) if gone => (0, ""),
             (_, ErrorSource::Downstream) if *e.etype() == body::TOO_LARGE => answer_to_refusal(Refused::BodyTooLarge),
-            (_, ErrorSource::Downstream) => (400, "400 the request broke off or is no HTTP\n"),
+            (_, ErrorSource::Downstream) => answer_to_refusal(Refused::BadBody),
             (Some(failure), _) => answer_to_failure(failure),
             (None, ErrorSource::Upstream) => answer_to_failure(Failure::Reset),
             (None, _) => (500, "500 the proxy failed\n"),
         };
+        if status == 400 && ctx.refused.is_none() {
+            ctx.refused = Some(Refused::BadBody);
+            self.counters.process.refuse(Refused::BadBody);
+        }
         if status > 0 && !has_answered(session) {
             // The client may be gone; there is nobody else to tell.
             let _ = answer(session, status, text).await;
+            if *e.etype() == body::TOO_LARGE {
+                body::linger(session).await;
+            }
         }
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }

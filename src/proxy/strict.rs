@@ -1,6 +1,11 @@
 //! What an origin may answer: an answer that no client could make sense of is a failure of the origin's, and goes no
 //! further. pingora passes all of it on.
 
+use http::Version;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use pingora_error::Result;
+use pingora_http::ResponseHeader;
+
 /// Interim answers (100, 103) before the real one.
 const INTERIMS: u8 = 8;
 
@@ -13,6 +18,39 @@ pub fn is_sane(status: u16, interims: u8, upgrade: bool) -> bool {
         200..=599 => true,
         _ => false,
     }
+}
+
+/// Whether the head of a final answer says in one way how long its body is (RFC 9112 6.1, 6.3). pingora has read it in its
+/// own way already; who reads after us may do so in another.
+pub fn is_framed(response: &ResponseHeader) -> bool {
+    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => {
+            response.version == Version::HTTP_11 && coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Makes an answer ours: our version, whatever the origin's (RFC 9112 2.3), and one length, where it says the same one
+/// several times.
+///
+/// # Errors
+/// None that can happen: the length was a header before.
+pub fn make_ours(response: &mut ResponseHeader) -> Result<()> {
+    if response.version < Version::HTTP_11 {
+        response.set_version(Version::HTTP_11);
+    }
+    let mut lengths = response.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return Ok(()) };
+    let first = first.as_bytes();
+    let one = first.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    if one.len() != first.len() || lengths.next().is_some() {
+        let one = one.to_vec();
+        response.insert_header(CONTENT_LENGTH, one)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -33,6 +71,37 @@ mod tests {
             (103, 8, false, false),
         ] {
             assert_eq!(is_sane(status, interims, upgrade), sane, "{status} after {interims}");
+        }
+    }
+    fn answer(version: Version, lines: &[(&'static str, &str)]) -> ResponseHeader {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        response.set_version(version);
+        for (name, value) in lines {
+            response.append_header(*name, *value).unwrap();
+        }
+        response
+    }
+
+    #[test]
+    fn an_answer_is_framed_in_one_way() {
+        let chunked = ("transfer-encoding", "chunked");
+        assert!(is_framed(&answer(Version::HTTP_11, &[chunked])));
+        assert!(is_framed(&answer(Version::HTTP_11, &[("transfer-encoding", "Chunked")])));
+        assert!(is_framed(&answer(Version::HTTP_10, &[("content-length", "2")])));
+        assert!(!is_framed(&answer(Version::HTTP_10, &[chunked])));
+        assert!(!is_framed(&answer(Version::HTTP_11, &[chunked, chunked])));
+        assert!(!is_framed(&answer(Version::HTTP_11, &[("transfer-encoding", "identity")])));
+        assert!(!is_framed(&answer(Version::HTTP_11, &[("transfer-encoding", "gzip, chunked")])));
+    }
+
+    #[test]
+    fn an_answer_goes_out_in_our_version_with_one_length() {
+        for lines in [&[("content-length", "2, 2")][..], &[("content-length", "2"), ("content-length", "2")]] {
+            let mut response = answer(Version::HTTP_10, lines);
+            make_ours(&mut response).unwrap();
+            let lengths = response.headers.get_all(CONTENT_LENGTH).iter();
+            let lengths: Vec<&[u8]> = lengths.map(|length| length.as_bytes()).collect();
+            assert_eq!((response.version, lengths), (Version::HTTP_11, vec![&b"2"[..]]));
         }
     }
 }

@@ -178,9 +178,12 @@ fn pair(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Vec<String>, i64
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| of(&files.key, in_words(&e)))?;
     let key = ring::sign::any_supported_type(&key).map_err(|e| of(&files.key, format!("not a key for TLS: {e}")))?;
     let certified = CertifiedKey::new(chain, key);
-    certified
-        .keys_match()
-        .map_err(|e| of(&files.key, format!("the key does not belong to {}: {e}", files.cert.display())))?;
+    certified.keys_match().map_err(|e| match e {
+        rustls::Error::InconsistentKeys(_) => {
+            of(&files.key, format!("the key does not belong to {}", files.cert.display()))
+        }
+        other => of(&files.cert, format!("a certificate that TLS cannot use: {other}")),
+    })?;
     let (_, parsed) =
         X509Certificate::from_der(&leaf).map_err(|e| of(&files.cert, format!("not a certificate: {e}")))?;
     let names = parsed.subject_alternative_name().ok().flatten().map(|extension| {

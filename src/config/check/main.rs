@@ -58,6 +58,10 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         state: path(state, "cutover.db"),
         tick: duration(source, tick, Millis(100)),
     };
+    if let (Some(at), true) = (&proxy.drain_delay, settings.drain_delay > settings.drain) {
+        let message = format!("the delay is a part of `drain`, which is {}", settings.drain);
+        source.problem(at.span.clone(), message, None);
+    }
     if let (Some(at), true) = (tick, !(Millis(10)..=Millis::seconds(10)).contains(&settings.tick)) {
         source.problem(at.span.clone(), "the tick is between 10ms and 10s", None);
     }

@@ -47,6 +47,10 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: Hop) {
     }
     if !arrival.trusted {
         headers.remove(FORWARDED);
+        // X-Forwarded-Port, -Prefix, -Server and whatever else an origin may believe.
+        while let Some(name) = headers.keys().find(|name| is_forged(name)).cloned() {
+            headers.remove(name);
+        }
     }
     if hop.forwarded
         && let Some(element) = element(arrival).as_value()
@@ -56,6 +60,12 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: Hop) {
     if hop.via {
         headers.append(VIA, via(arrival.version));
     }
+}
+
+/// Says something of the way here, and is not ours.
+fn is_forged(name: &HeaderName) -> bool {
+    let ours = [&FORWARDED_FOR, &FORWARDED_HOST, &FORWARDED_PROTO];
+    name.as_str() == "front-end-https" || name.as_str().starts_with("x-forwarded-") && !ours.contains(&name)
 }
 
 fn say(headers: &mut HeaderMap, name: &'static HeaderName, value: Option<HeaderValue>) {
@@ -167,6 +177,13 @@ mod tests {
         );
         let ours = "10.0.0.1 | 198.51.100.7 | shop.test | https | for=10.0.0.1;proto=https;host=shop.test";
         assert_eq!(told(false, &sent), format!("{ours} | 1.1 fred + 1.1 cutover"));
+        let (port, prefix) =
+            (HeaderName::from_static("x-forwarded-port"), HeaderName::from_static("x-forwarded-prefix"));
+        let mut headers = HeaderMap::from_iter([(port, "1".parse().unwrap()), (prefix, "/x".parse().unwrap())]);
+        forward(&mut headers, &arrival("10.0.0.1", None, true), Hop::default());
+        assert_eq!(headers.len(), 5, "a trusted proxy's pass");
+        forward(&mut headers, &arrival("10.0.0.1", None, false), Hop::default());
+        assert_eq!(headers.len(), 3, "For, Proto and X-Real-IP are left");
         assert_eq!(told(false, &[]), format!("{ours} | 1.1 cutover"));
         assert_eq!(told(true, &[]), told(false, &[]));
     }
