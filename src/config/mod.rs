@@ -155,7 +155,7 @@ impl Refused {
     fn because(name: &Path, why: String) -> Refused {
         let mut source = Source::new(name.display().to_string(), "");
         let missing = !name.exists();
-        let hint = "name another with --config; config/ in the sources has both files to begin with";
+        let hint = "--config names cutover.toml, and its key `routing` the routing file; config/ in the sources has both";
         source.problem(0..0, why, missing.then(|| hint.to_owned()));
         Refused::of(source)
     }
