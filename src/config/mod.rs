@@ -155,7 +155,8 @@ impl Refused {
     fn because(name: &Path, why: String) -> Refused {
         let mut source = Source::new(name.display().to_string(), "");
         let missing = !name.exists();
-        let hint = "--config names cutover.toml, and its key `routing` the routing file; config/ in the sources has both";
+        let hint =
+            "--config names cutover.toml, and its key `routing` the routing file; config/ in the sources has both";
         source.problem(0..0, why, missing.then(|| hint.to_owned()));
         Refused::of(source)
     }
