@@ -14,7 +14,7 @@ use crate::lifecycle::{Process, folder};
 use crate::support::client::{Client, get};
 use crate::support::house::{House, Load};
 use crate::support::origin::{Do, Origin};
-use crate::support::{SOON, wait_until};
+use crate::support::{SOON, SmallDisk, wait_until};
 
 fn to(path: impl Into<PathBuf>) -> Settings {
     Settings { target: Target::File(path.into()), format: Format::Json, sample: Sample::ALL }
@@ -467,17 +467,7 @@ fn a_disk_that_is_always_full_holds_up_nobody_and_is_said_once() {
 #[test]
 #[ignore = "needs root, to mount a small disk: .ci/run is root"]
 fn a_full_disk_holds_up_nobody_and_tears_no_line() {
-    let mount = tempfile::tempdir().unwrap();
-    let at = mount.path().to_str().unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs", at]).status().unwrap();
-    assert!(mounted.success(), "cannot mount a tmpfs");
-    struct Unmount(String);
-    impl Drop for Unmount {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").args(["-l", &self.0]).status();
-        }
-    }
-    let _unmount = Unmount(at.to_owned());
+    let mount = SmallDisk::of("8m");
     let (filler, log) = (mount.path().join("filler"), mount.path().join("access.log"));
     std::fs::write(&filler, vec![0_u8; (8 << 20) - (128 << 10)]).unwrap();
     let house = House::with("weight = 0", "", |settings| settings.access_log = Some(to(&log)));

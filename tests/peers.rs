@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use crate::support::client::Client;
 use crate::support::house::{House, shop};
 use crate::support::origin::Do;
-use crate::support::{SOON, wait_until};
+use crate::support::{SOON, SmallDisk, wait_until};
 
 /// Debian's nginx with two sites, one a side. Ended when dropped.
 struct Nginx {
@@ -105,17 +105,7 @@ fn ten_thousand_requests_to_two_nginx_split_exactly_and_sticky_clients_never_go_
 #[test]
 #[ignore = "needs root, to mount a small disk: .ci/run is root"]
 fn a_full_disk_stops_neither_routing_nor_rollback_and_is_caught_up_with() {
-    let mount = tempfile::tempdir().unwrap();
-    let at = mount.path().to_str().unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs", at]).status().unwrap();
-    assert!(mounted.success(), "cannot mount a tmpfs");
-    struct Unmount(String);
-    impl Drop for Unmount {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").args(["-l", &self.0]).status();
-        }
-    }
-    let _unmount = Unmount(at.to_owned());
+    let mount = SmallDisk::of("256k");
     let house = House::with("weight = 50", "", |settings| settings.state = mount.path().join("cutover.db"));
     wait_until("the first entry is written", SOON, || house.history().len() == 1);
     let filler = mount.path().join("filler");

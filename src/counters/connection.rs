@@ -102,3 +102,22 @@ impl Connection {
         resets > MANY_RESETS && resets > self.streams.load(Relaxed) / 2
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_over_500_resets_that_are_over_half() {
+        let connection = Connection::new(Phase::Streams);
+        let count = |times: u32, reset: bool| (0..times).for_each(|_| connection.count_stream(reset));
+        count(500, true);
+        assert!(!connection.is_a_flood(), "not over 500");
+        count(1, true);
+        assert!(connection.is_a_flood());
+        count(501, false);
+        assert!(!connection.is_a_flood(), "half of them were answered");
+        count(2, true);
+        assert!(connection.is_a_flood());
+    }
+}

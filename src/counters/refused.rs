@@ -59,9 +59,7 @@ impl Refused {
         (Refused::BodyTooLarge, "body_too_large"),
         (Refused::BadBody, "bad_body"),
     ];
-}
 
-impl Refused {
     /// As metrics and logs name it.
     pub fn name(self) -> &'static str {
         Refused::ALL.get(self as usize).map_or("", |(_, name)| *name)

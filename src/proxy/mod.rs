@@ -101,6 +101,11 @@ impl Proxy {
         !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&peer.to_canonical()))
     }
 
+    /// The port that this request is to be sent to by https.
+    fn redirects(&self, session: &Session) -> Option<u16> {
+        self.redirect_to_https.filter(|_| !self.came_by_https(session))
+    }
+
     /// To us, or to a proxy that we trust and that says so.
     fn came_by_https(&self, session: &Session) -> bool {
         let says_so = || session.req_header().headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");

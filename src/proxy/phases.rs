@@ -52,14 +52,14 @@ impl ProxyHttp for Proxy {
         ctx.note(peer_of(session), &session.req_header().headers, &self.trusted, self.hop, &self.ids);
         let clean = self.is_clean(session);
         let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(Refused::from));
-        match formed.and_then(|()| self.route(session, ctx.client, ctx.started)) {
-            Ok(_) if self.redirect_to_https.is_some() && !self.came_by_https(session) => {
-                let port = self.redirect_to_https.unwrap_or_default();
-                match redirect::to_https(session.req_header(), port) {
-                    Some(location) => send_away(session, location).await.map(|()| true),
-                    None => self.refuse(session, ctx, Refused::BadHost).await,
-                }
-            }
+        let routed = formed.and_then(|()| self.route(session, ctx.client, ctx.started));
+        if let (Ok(_), Some(port)) = (&routed, self.redirects(session)) {
+            return match redirect::to_https(session.req_header(), port) {
+                Some(location) => send_away(session, location).await.map(|()| true),
+                None => self.refuse(session, ctx, Refused::BadHost).await,
+            };
+        }
+        match routed {
             Ok(attempt) if body::announced(&session.req_header().headers) > attempt.max_body() => {
                 self.refuse(session, ctx, Refused::BodyTooLarge).await
             }

@@ -20,4 +20,29 @@ pub fn wait_until(what: &str, patience: Duration, mut so: impl FnMut() -> bool) 
     began.elapsed()
 }
 
+/// A small disk. Unmounted when dropped; needs root.
+pub struct SmallDisk(pub tempfile::TempDir);
+
+impl SmallDisk {
+    pub fn of(size: &str) -> SmallDisk {
+        let at = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(at.path())
+            .status();
+        assert!(mounted.unwrap().success(), "cannot mount a tmpfs");
+        SmallDisk(at)
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
 pub const SOON: Duration = Duration::from_secs(20);
