@@ -68,7 +68,7 @@ impl World {
             counts.answers += n;
             counts.failed += self.dice.hits(n, rates[side]);
         }
-        let event = Event::Counted { service: "shop".into(), routes: vec![Some(self.totals.clone())] };
+        let event = Event::Counted { service: "shop".into(), routes: vec![Some(self.totals.clone())], on_grid: true };
         self.state.apply(event, Millis(self.now)).unwrap()
     }
 

@@ -10,11 +10,31 @@ pub mod window;
 use serde::{Deserialize, Serialize};
 
 use crate::guard::trigger::{Action, Level, Reading, Trigger};
+use crate::time::Millis;
 
 /// What a service's candidate is held to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
+    /// What the evidence may be wrong about; `None`: only the triggers judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Budget>,
     pub triggers: Vec<Trigger>,
+}
+
+/// How often the evidence may be wrong, and over how long it spreads its stakes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// The share of healthy rollouts that it may roll back.
+    pub alpha: f64,
+    /// How long a rollout is planned to take.
+    pub planned: Millis,
+    /// Whether doubt turns away what could not be rescued.
+    pub caution: bool,
+}
+
+impl Budget {
+    /// One healthy rollout in a thousand, of half an hour each.
+    pub const STANDARD: Budget = Budget { alpha: 1e-3, planned: Millis::seconds(1800), caution: true };
 }
 
 impl Policy {
@@ -22,7 +42,7 @@ impl Policy {
     pub fn standard() -> Policy {
         let mut triggers = vec![Trigger::dead_candidate()];
         triggers.extend(Trigger::defaults());
-        Policy { triggers }
+        Policy { evidence: Some(Budget::STANDARD), triggers }
     }
 }
 

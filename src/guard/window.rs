@@ -31,16 +31,57 @@ impl Counts {
     }
 }
 
-/// [`Counts`] and the latencies of the answers that did not fail, by bucket.
+/// What an environment has cost its clients on one route since the process started. Only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests that were tried at it, to their end; also those whose client hung up.
+    pub requests: u64,
+    /// Of its failures, those that were served again by the other environment.
+    pub rescued: u64,
+    /// Requests that it failed and whose client has seen a failure.
+    pub hurt: u64,
+    /// Requests that went to the other environment instead because of caution.
+    pub turned_away: u64,
+}
+
+/// Cohorts on the ring: tenths of a second, 6.4 s in all. The longest wait for a stall is 5 s.
+pub const COHORTS: usize = 64;
+/// How long a cohort gathers.
+pub const COHORT: Millis = Millis(100);
+
+/// Requests by the tenth of a second that they were sent in, on a ring. Each number only grows, and wraps: what is meant
+/// is the difference since the cohort opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cohorts {
+    pub sent: [u32; COHORTS],
+    /// Of these, answered (the head came), failed or given up, before the ring came round again.
+    pub ended: [u32; COHORTS],
+}
+
+impl Default for Cohorts {
+    fn default() -> Cohorts {
+        Cohorts { sent: [0; COHORTS], ended: [0; COHORTS] }
+    }
+}
+
+/// Everything that the guard reads of one environment on one route. Only grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Totals {
     pub counts: Counts,
+    pub tally: Tally,
+    /// Of the answers that did not fail, by bucket.
     pub latency: [u64; BUCKETS],
+    pub cohorts: Cohorts,
 }
 
 impl Default for Totals {
     fn default() -> Totals {
-        Totals { counts: Counts::default(), latency: [0; BUCKETS] }
+        Totals {
+            counts: Counts::default(),
+            tally: Tally::default(),
+            latency: [0; BUCKETS],
+            cohorts: Cohorts::default(),
+        }
     }
 }
 
@@ -49,6 +90,15 @@ impl Totals {
         self.counts.answers += other.counts.answers;
         self.counts.failed += other.counts.failed;
         self.counts.unavailable += other.counts.unavailable;
+        self.tally.requests += other.tally.requests;
+        self.tally.rescued += other.tally.rescued;
+        self.tally.hurt += other.tally.hurt;
+        self.tally.turned_away += other.tally.turned_away;
+        let wrapping = |sums: &mut [u32; COHORTS], parts: &[u32; COHORTS]| {
+            sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.wrapping_add(*part));
+        };
+        wrapping(&mut self.cohorts.sent, &other.cohorts.sent);
+        wrapping(&mut self.cohorts.ended, &other.cohorts.ended);
         self.latency.iter_mut().zip(&other.latency).for_each(|(sum, more)| *sum += more);
     }
 }

@@ -77,7 +77,9 @@ pub enum Event {
     /// A routing file was taken whole.
     Loaded(Vec<Loaded>),
     /// The judged totals of a live service: for each route that was ever asked for, a pair by [`Environment::index`].
-    Counted { service: String, routes: Vec<Option<[Totals; 2]>> },
+    /// `on_grid`: a tick of the clock, not a wake-up by a failure; blocks of evidence end only there, because a boundary
+    /// that knows the outcomes would bias them.
+    Counted { service: String, routes: Vec<Option<[Totals; 2]>>, on_grid: bool },
     /// Somebody wants something.
     Command(Command),
 }

@@ -83,7 +83,7 @@ impl State {
     pub fn apply(&mut self, event: Event, now: Millis) -> Result<Vec<Effect>, Refused> {
         match event {
             Event::Loaded(services) => Ok(self.load(services, now)),
-            Event::Counted { service, routes } => Ok(self.count(&service, &routes, now)),
+            Event::Counted { service, routes, .. } => Ok(self.count(&service, &routes, now)),
             Event::Command(command) => self.command(command, now),
         }
     }

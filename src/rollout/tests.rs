@@ -28,7 +28,7 @@ fn command(act: Act) -> Event {
 /// Totals of the route `api`, so many answers and failures for blue and green.
 fn counted(blue: (u64, u64), green: (u64, u64)) -> Event {
     let totals = |(answers, failed)| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
-    Event::Counted { service: "shop".into(), routes: vec![None, Some([totals(blue), totals(green)])] }
+    Event::Counted { service: "shop".into(), routes: vec![None, Some([totals(blue), totals(green)])], on_grid: true }
 }
 
 fn entries(effects: &[Effect]) -> Vec<&Change> {
@@ -162,7 +162,7 @@ fn a_bad_route_is_found_in_a_healthy_service_and_named() {
             Some([totals(tick * 9000, 0), totals(tick * 1000, 0)]),
             Some([totals(tick * 90, 0), totals(tick * 10, tick * 10)]),
         ];
-        let event = Event::Counted { service: "shop".into(), routes };
+        let event = Event::Counted { service: "shop".into(), routes, on_grid: true };
         effects.extend(state.apply(event, Millis(tick * 100)).unwrap());
     }
     assert!(entries(&effects)[0].why.contains("on route api"), "{effects:?}");
@@ -239,7 +239,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             service: "shop".into(),
             routes: vec!["default".into()],
             ask: Ask { active: None, weight: Some(percent(weight)) },
-            policy: Policy { triggers: vec![trigger.clone()] },
+            policy: Policy { evidence: None, triggers: vec![trigger.clone()] },
         }])
     };
     state.apply(file(10.0), Millis(0)).unwrap();
@@ -253,6 +253,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
         let event = Event::Counted {
             service: "shop".into(),
             routes: vec![Some([totals(tick * 100 - green.min(tick * 100)), totals(green)])],
+            on_grid: true,
         };
         assert!(entries(&state.apply(event, Millis(tick * 100)).unwrap()).is_empty(), "tick {tick}");
     }

@@ -159,7 +159,7 @@ impl Sidecar {
         for service in live {
             let Some(serving) = self.placed.serving(&service) else { continue };
             let routes = serving.routes.iter().map(|route| route.judged()).collect();
-            if let Ok(effects) = self.state.apply(Event::Counted { service, routes }, now) {
+            if let Ok(effects) = self.state.apply(Event::Counted { service, routes, on_grid: true }, now) {
                 self.carry_out(effects);
             }
         }

@@ -3,9 +3,9 @@
 use crate::config::check::{duration, one_of, whole};
 use crate::config::file::{At, GuardFile, Limit, TriggerFile};
 use crate::config::read::Source;
-use crate::guard::Policy;
 use crate::guard::trigger::{Action, Metric, Trigger};
 use crate::guard::window::LONGEST;
+use crate::guard::{Budget, Policy};
 use crate::time::Millis;
 
 pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>) -> Policy {
@@ -30,7 +30,7 @@ pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>) -> Policy {
     }
     Trigger::share_warn_levels(&mut named);
     triggers.extend(named);
-    Policy { triggers }
+    Policy { evidence: Some(Budget::STANDARD), triggers }
 }
 
 fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> {
