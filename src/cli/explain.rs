@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn show(evidence: &Evidence) -> anyhow::Result<Exit> {
-    let Evidence { policy, sight, judgement } = evidence;
+    let Evidence { policy, sight, judgement, .. } = evidence;
     say!("\nwhat the judge saw{}:", sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}")));
     for (trigger, reading) in policy.triggers.iter().zip(&sight.readings) {
         let beyond = if trigger.metric.is_bad_below() { "below" } else { "above" };

@@ -3,12 +3,14 @@
 //! [`judge`] is pure and total: the same policy and sight give the same judgement, today and when a journal entry is
 //! replayed in a year. Who keeps the windows and the times is [`crate::rollout`].
 
+pub mod evidence;
 pub mod latency;
 pub mod trigger;
 pub mod window;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::evidence::Weighed;
 use crate::guard::trigger::{Action, Level, Reading, Trigger};
 use crate::time::Millis;
 
@@ -40,7 +42,7 @@ impl Budget {
 impl Policy {
     /// The policy of a service whose file says nothing about its guard.
     pub fn standard() -> Policy {
-        let mut triggers = vec![Trigger::dead_candidate()];
+        let mut triggers = vec![Trigger { alone: true, ..Trigger::dead_candidate() }];
         triggers.extend(Trigger::defaults());
         Policy { evidence: Some(Budget::STANDARD), triggers }
     }
@@ -53,6 +55,9 @@ pub struct Sight {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
     pub readings: Vec<Reading>,
+    /// What the meters say, of the service and its routes together; only in the sight of the whole service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Weighed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,10 +71,11 @@ pub enum Verdict {
 /// Why the candidate is unhealthy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// The place in the policy of the trigger that fired.
-    pub trigger: usize,
+    /// The place in the policy of the trigger that fired; `None`: the evidence did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<usize>,
     pub name: String,
-    /// In the trigger's unit.
+    /// In the trigger's unit; of evidence, `x : 1`.
     pub value: f64,
 }
 
@@ -77,11 +83,14 @@ pub struct Reason {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
-    /// No trigger has seen as many answers as it wants.
+    /// Too few: no trigger has seen as many answers as it wants, and a fault could hide that should not.
     Requests,
     /// Both sides are beyond a limit: shared fate.
     HealthyActive,
 }
+
+/// A fault of this rate must have shown by now, or there is no verdict that the candidate is healthy.
+const RESOLVED: f64 = 0.05;
 
 /// A verdict, and the triggers that warn or pause by their place in the policy, with their value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,31 +101,49 @@ pub struct Judgement {
     pub fired: Vec<(usize, f64)>,
 }
 
-/// Judges one sight. A rollback by any trigger outweighs everything; shared fate outweighs health.
+/// Judges one sight. The evidence outweighs everything, then a rollback by any trigger; shared fate outweighs health.
 pub fn judge(policy: &Policy, sight: &Sight) -> Judgement {
-    let mut verdict = Verdict::Insufficient { missing: Missing::Requests };
+    let weighed = policy.evidence.and_then(|budget| Some((budget, sight.evidence.as_ref()?)));
+    if let Some((budget, weighed)) = weighed
+        && let Some(part) = weighed.verdict(budget.alpha)
+    {
+        let reason = Reason { trigger: None, name: part.meter.reason().to_owned(), value: weighed.total };
+        return Judgement { verdict: Verdict::Unhealthy(reason), fired: Vec::new() };
+    }
     let mut fired = Vec::new();
+    let (mut any, mut shared) = (false, false);
     for (place, (trigger, reading)) in policy.triggers.iter().zip(&sight.readings).enumerate() {
         match trigger.level(reading) {
             Level::Fired(value) if trigger.action == Action::Rollback => {
-                let reason = Reason { trigger: place, name: trigger.name.clone(), value };
+                let reason = Reason { trigger: Some(place), name: trigger.name.clone(), value };
                 return Judgement { verdict: Verdict::Unhealthy(reason), fired };
             }
             Level::Fired(value) => fired.push((place, value)),
-            Level::Shared(_) => verdict = Verdict::Insufficient { missing: Missing::HealthyActive },
-            Level::Within | Level::Beyond(_) if verdict == (Verdict::Insufficient { missing: Missing::Requests }) => {
-                verdict = Verdict::Healthy;
-            }
-            Level::Within | Level::Beyond(_) | Level::TooFew => {}
+            Level::Shared(_) => shared = true,
+            Level::Within | Level::Beyond(_) => any = true,
+            Level::TooFew => {}
         }
     }
+    let enough = match weighed {
+        Some((_, weighed)) => weighed.resolution.is_some_and(|rate| rate <= RESOLVED),
+        None => any,
+    };
+    let verdict = match (shared, enough) {
+        (true, _) => Verdict::Insufficient { missing: Missing::HealthyActive },
+        (false, true) => Verdict::Healthy,
+        (false, false) => Verdict::Insufficient { missing: Missing::Requests },
+    };
     Judgement { verdict, fired }
 }
 
 /// The sentence that a rollback is announced with.
 pub fn sentence(policy: &Policy, sight: &Sight, reason: &Reason, active: &str, candidate: &str) -> String {
-    let (Some(trigger), Some(reading)) = (policy.triggers.get(reason.trigger), sight.readings.get(reason.trigger))
-    else {
+    let Some(place) = reason.trigger else {
+        let weighed = sight.evidence.as_ref().and_then(|weighed| Some((weighed.total, weighed.parts.first()?)));
+        let said = weighed.map(|(total, part)| part.sentence(total, active, candidate));
+        return said.unwrap_or_else(|| reason.name.clone());
+    };
+    let (Some(trigger), Some(reading)) = (policy.triggers.get(place), sight.readings.get(place)) else {
         return reason.name.clone();
     };
     let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));

@@ -4,17 +4,24 @@ use super::*;
 use crate::guard::window::Sample;
 use crate::time::Millis;
 
+/// What judges where the evidence is switched off.
+fn triggers_alone() -> Policy {
+    let mut triggers = vec![Trigger::dead_candidate()];
+    triggers.extend(Trigger::defaults());
+    Policy { evidence: None, triggers }
+}
+
 fn failing(answers: u64, failed: u64) -> Sample {
     Sample { span: Millis::seconds(10), answers, failed, ..Sample::default() }
 }
 
 fn sight(active: Sample, candidate: Sample, held: Millis) -> Sight {
     let reading = Reading { active, candidate, share: 0.1, held };
-    Sight { route: None, readings: vec![reading; Policy::standard().triggers.len()] }
+    Sight { route: None, readings: vec![reading; triggers_alone().triggers.len()], evidence: None }
 }
 
 fn verdict(active: Sample, candidate: Sample, held: Millis) -> Verdict {
-    judge(&Policy::standard(), &sight(active, candidate, held)).verdict
+    judge(&triggers_alone(), &sight(active, candidate, held)).verdict
 }
 
 fn rolled_back_by(verdict: &Verdict) -> Option<&str> {
@@ -66,8 +73,8 @@ fn too_few_answers_are_no_verdict() {
 
 #[test]
 fn warnings_are_named_and_do_not_roll_back() {
-    let judgement = judge(&Policy::standard(), &sight(failing(900, 0), failing(100, 3), LONG));
-    let names: Vec<_> = judgement.fired.iter().map(|(at, _)| Policy::standard().triggers[*at].name.clone()).collect();
+    let judgement = judge(&triggers_alone(), &sight(failing(900, 0), failing(100, 3), LONG));
+    let names: Vec<_> = judgement.fired.iter().map(|(at, _)| triggers_alone().triggers[*at].name.clone()).collect();
     assert_eq!((judgement.verdict, names), (Verdict::Healthy, vec!["raised error rate".to_owned()]));
 }
 
@@ -99,7 +106,7 @@ proptest::proptest! {
         let sample = Sample { span: Millis(held), answers, failed, unavailable, p95_us: Some(failed), ..Sample::default() };
         let reading = Reading { active: sample, candidate: sample, share, held: Millis(held) };
         let policy = Policy::standard();
-        let sight = Sight { route: Some("r".into()), readings: vec![reading; policy.triggers.len()] };
+        let sight = Sight { route: Some("r".into()), readings: vec![reading; policy.triggers.len()], evidence: None };
         let text = serde_json::to_string(&(&policy, &sight)).unwrap();
         let (policy_again, sight_again): (Policy, Sight) = serde_json::from_str(&text).unwrap();
         proptest::prop_assert_eq!(judge(&policy, &sight), judge(&policy_again, &sight_again));

@@ -77,6 +77,9 @@ pub struct Trigger {
     /// The window reaches further back until it holds `requests`: quick at high rates, patient at low ones.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reaching: bool,
+    /// Only where active answers nothing that the candidate could be compared with; where it does, the evidence judges.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// Fewer answers than this say nothing: the time neither runs nor starts again.
     pub requests: u64,
     pub action: Action,
@@ -120,6 +123,7 @@ impl Trigger {
             hold,
             window: Millis::seconds(10),
             reaching: false,
+            alone: false,
             requests: 20,
             action,
         };
@@ -151,6 +155,7 @@ impl Trigger {
             hold: Millis::ZERO,
             window: Millis(200),
             reaching: true,
+            alone: false,
             requests: 10,
             action: Action::Rollback,
         }
@@ -172,17 +177,20 @@ impl Trigger {
     pub fn sample(&self, windows: [&Window; 2], totals: [&Totals; 2], now: Millis) -> [Sample; 2] {
         let [active, candidate] = windows;
         if !self.reaching {
-            return [active.last(self.window, now, totals[0]), candidate.last(self.window, now, totals[1])];
+            let latency = self.metric.is_latency();
+            return [(active, totals[0]), (candidate, totals[1])]
+                .map(|(window, totals)| window.last(self.window, now, totals, latency));
         }
         let sample = candidate.reaching(self.window, self.requests, Trigger::REACH, now, totals[1]);
-        // The active side over the same time, or the comparison is none.
-        [active.reaching(sample.span, 0, sample.span, now, totals[0]), sample]
+        // The active side over the same time, or the comparison is none; and whether it answers at all, over a long one.
+        let span = if self.alone { Trigger::REACH } else { sample.span };
+        [active.reaching(span, 0, span, now, totals[0]), sample]
     }
 
     /// Where a reading stands. Pure: the journal keeps readings, and `explain` asks this again.
     pub fn level(&self, reading: &Reading) -> Level {
         let Some(value) = self.value(&reading.candidate, reading) else { return Level::TooFew };
-        if !self.is_beyond(value, self.limit) {
+        if !self.is_beyond(value, self.limit) || self.alone && reading.active.answers > 0 {
             return Level::Within;
         }
         if self.active_value(&reading.active).is_some_and(|active| self.is_beyond(active, self.shared)) {

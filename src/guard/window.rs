@@ -126,6 +126,10 @@ const COARSE: Millis = Millis::seconds(1);
 /// How far apart the kept counts are at least: 20 ms ticks for 60 s are 3,000 entries of 32 bytes.
 const FINE: Millis = Millis(20);
 
+/// A rush of failures is looked for in this time, and is so many.
+const RUSH: Millis = Millis::seconds(1);
+const RUSH_FAILURES: u64 = 3;
+
 /// The recent totals of one environment on one route, or on the whole service.
 #[derive(Clone, Debug)]
 pub struct Window {
@@ -162,10 +166,14 @@ impl Window {
         }
     }
 
-    /// What happened in the last `span`, or since the window opened where that is less.
-    pub fn last(&self, span: Millis, now: Millis, totals: &Totals) -> Sample {
-        let from = self.counts.iter().rev().find(|(at, _)| now.since(*at) >= span).or(self.counts.front());
+    /// What happened in the last `span`, or since the window opened where that is less; with its quantiles if asked for.
+    pub fn last(&self, span: Millis, now: Millis, totals: &Totals, latency: bool) -> Sample {
+        let after = self.counts.partition_point(|(at, _)| now.since(*at) >= span);
+        let from = after.checked_sub(1).and_then(|at| self.counts.get(at)).or(self.counts.front());
         let mut sample = sample_since(from, now, totals);
+        if !latency {
+            return sample;
+        }
         let from = self.latency.iter().rev().find(|(at, _)| now.since(*at) >= span).or(self.latency.front());
         if let Some((_, earlier)) = from {
             let mut counts = totals.latency;
@@ -184,6 +192,13 @@ impl Window {
             length >= span && totals.counts.minus(*counts).answers >= answers || length >= reach
         };
         sample_since(self.counts.iter().rev().find(enough).or(self.counts.front()), now, totals)
+    }
+
+    /// Three failures and more within the last second, over the shortest time that holds them: what both sides did since.
+    pub fn rush(&self, now: Millis, totals: &Totals) -> Option<Sample> {
+        let recent = self.counts.iter().rev().take_while(|(at, _)| now.since(*at) <= RUSH);
+        let mut samples = recent.map(|entry| sample_since(Some(entry), now, totals));
+        samples.find(|sample| sample.failed >= RUSH_FAILURES)
     }
 }
 
@@ -208,14 +223,14 @@ mod tests {
             window.observe(Millis(tick * 100), &totals(1000 + tick, 10 + tick / 2));
         }
         let now = Millis(20_000);
-        let last = window.last(Millis::seconds(10), now, &totals(1200, 110));
+        let last = window.last(Millis::seconds(10), now, &totals(1200, 110), false);
         assert_eq!((last.span, last.answers, last.failed), (Millis::seconds(10), 100, 50));
-        let idle = window.last(Millis::seconds(10), Millis::seconds(31), &totals(1200, 110));
+        let idle = window.last(Millis::seconds(10), Millis::seconds(31), &totals(1200, 110), false);
         assert_eq!(idle.answers, 0, "nothing in the last ten seconds");
         let kept = window.counts.len();
         window.observe(Millis::seconds(31), &totals(1200, 110));
         assert_eq!(window.counts.len(), kept, "what does not happen is not remembered");
-        let young = Window::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110));
+        let young = Window::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110), false);
         assert_eq!(young.answers, 5, "a window that just opened begins there");
     }
 

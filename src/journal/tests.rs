@@ -12,6 +12,7 @@ use crate::traffic::split::Weight;
 fn entry(id: u64, percent: f64) -> Entry {
     let weight = Weight::from_percent(percent).unwrap();
     let after = Durable {
+        rollout: 0,
         active: Environment::Blue,
         weight,
         epoch: 0,
@@ -30,6 +31,7 @@ fn entry(id: u64, percent: f64) -> Entry {
         before: None,
         after,
         evidence: None,
+        ledger: None,
     };
     Entry { at: 1_700_000_000_000 + id, change }
 }

@@ -3,18 +3,25 @@
 //! [`State::apply`] is pure: an [`Event`] and the time go in, [`Effect`]s come out, in the order in which they are to be
 //! carried out. The sidecar is the thread that does so.
 
+mod caution;
+mod entries;
+pub mod ledger;
+mod scope;
 mod state;
 mod watch;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::evidence::tape::Tape;
 use crate::guard::window::Totals;
 use crate::guard::{Judgement, Policy, Sight};
+use crate::rollout::ledger::Ledger;
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
 pub use crate::rollout::state::State;
+pub use crate::rollout::watch::Shown;
 
 /// What of a service outlives the process: kept in the state store, written with the change that made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +35,21 @@ pub struct Durable {
     /// The emergency stop.
     #[serde(default)]
     pub stopped: bool,
+    /// The number of the rollout: goes up whenever the weight leaves 0.
+    #[serde(default)]
+    pub rollout: u32,
     /// What the routing file asked for when it was last read: only a change of it is a command.
     pub asked: Asked,
+}
+
+impl Durable {
+    /// A weight that leaves 0 begins a rollout.
+    fn set_weight(&mut self, weight: Weight) {
+        if self.weight.is_zero() && !weight.is_zero() {
+            self.rollout += 1;
+        }
+        self.weight = weight;
+    }
 }
 
 /// Why a service is latched.
@@ -136,6 +156,11 @@ pub enum Kind {
     Warning,
     Pause,
     SharedFate,
+    /// Caution begins, and ends.
+    Caution,
+    CautionOver,
+    /// A rollout's last request has ended: what it came to.
+    Ledger,
     Stop,
     Clear,
 }
@@ -150,6 +175,9 @@ impl Kind {
             Kind::Warning => "warning",
             Kind::Pause => "pause",
             Kind::SharedFate => "shared_fate",
+            Kind::Caution => "caution",
+            Kind::CautionOver => "caution_over",
+            Kind::Ledger => "ledger",
             Kind::Stop => "stop",
             Kind::Clear => "clear",
         }
@@ -174,6 +202,9 @@ pub struct Change {
     /// What the judge saw, where it judged: enough to judge again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// What the rollout has cost so far, or in the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -181,6 +212,9 @@ pub struct Evidence {
     pub policy: Policy,
     pub sight: Sight,
     pub judgement: Judgement,
+    /// Of the meter that leads: what it has seen since its evidence began to rise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tape: Option<Tape>,
 }
 
 /// News for people: a log line, an event, later a notice.

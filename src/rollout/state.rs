@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::guard::trigger::Action;
+use crate::guard::Policy;
 use crate::guard::window::Totals;
-use crate::guard::{Judgement, Policy, Sight, Verdict, sentence};
-use crate::rollout::watch::{Found, News, Seen, Watch};
+use crate::rollout::caution::Turn;
+use crate::rollout::ledger::{Book, Ledger};
+use crate::rollout::watch::{Found, Seen, Shown, Watch};
 use crate::rollout::{
-    Act, Announcement, Ask, Asked, Change, Command, Durable, Effect, Event, Evidence, Kind, Latch, Level, Loaded,
-    Refused,
+    Act, Announcement, Ask, Asked, Command, Durable, Effect, Event, Evidence, Kind, Latch, Level, Loaded, Refused,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -17,27 +17,37 @@ use crate::traffic::split::{Split, Weight};
 /// All services: what is durable of them, and the eyes on those that are live.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    services: BTreeMap<String, Service>,
+    pub(super) services: BTreeMap<String, Service>,
     /// Of services that no file names now: kept, so that a file that forgets one and remembers it loses nothing.
     resting: BTreeMap<String, Durable>,
-    generation: u64,
-    last_entry: u64,
+    pub(super) generation: u64,
+    pub(super) last_entry: u64,
     /// There was a state, and it could not be read: services that seem new may not be.
     lost: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Service {
-    durable: Durable,
+pub(super) struct Service {
+    pub(super) durable: Durable,
     routes: Vec<String>,
-    policy: Policy,
+    pub(super) policy: Policy,
     watch: Option<Watch>,
+    /// Of the rollout under way, or of the last one until its last request has ended.
+    book: Option<Book>,
 }
 
 impl Service {
     /// The candidate gets judged requests.
     fn is_live(&self) -> bool {
         !self.durable.weight.is_zero() && !self.durable.stopped
+    }
+
+    /// The eyes close, and so will the book: what they saw is no part of the next try.
+    fn end_watch(&mut self, now: Millis, verdict: bool) {
+        self.watch = None;
+        if let Some(book) = &mut self.book {
+            book.close(now, verdict);
+        }
     }
 }
 
@@ -58,12 +68,24 @@ impl State {
 
     /// The split of a service as the next snapshot shows it.
     pub fn split(&self, service: &str) -> Option<Split> {
-        self.services.get(service).map(|Service { durable, .. }| Split {
+        self.services.get(service).map(|Service { durable, watch, .. }| Split {
             weight: durable.weight,
             epoch: durable.epoch,
             stopped: durable.stopped,
+            rollout: durable.rollout,
+            cautious: watch.as_ref().is_some_and(Watch::is_cautious),
             ..Split::resting(durable.active)
         })
+    }
+
+    /// What the judge makes of a live service.
+    pub fn shown(&self, service: &str) -> Option<&Shown> {
+        self.services.get(service)?.watch.as_ref().map(Watch::shown)
+    }
+
+    /// What the rollout of a service has cost so far.
+    pub fn ledger(&self, service: &str) -> Option<Ledger> {
+        self.services.get(service)?.book.as_ref().map(Book::ledger)
     }
 
     /// What is durable of a service that a file names.
@@ -71,9 +93,10 @@ impl State {
         self.services.get(service).map(|service| &service.durable)
     }
 
-    /// The services whose totals the next tick wants.
+    /// The services whose totals the next tick wants: live ones, and those whose last requests are under way.
     pub fn live(&self) -> impl Iterator<Item = &str> {
-        self.services.iter().filter(|(_, service)| service.is_live()).map(|(name, _)| name.as_str())
+        let wants = |service: &Service| service.is_live() || service.book.is_some();
+        self.services.iter().filter(move |(_, service)| wants(service)).map(|(name, _)| name.as_str())
     }
 
     /// Applies one event. The effects come in the order in which they must be carried out: publish, journal, announce.
@@ -83,7 +106,7 @@ impl State {
     pub fn apply(&mut self, event: Event, now: Millis) -> Result<Vec<Effect>, Refused> {
         match event {
             Event::Loaded(services) => Ok(self.load(services, now)),
-            Event::Counted { service, routes, .. } => Ok(self.count(&service, &routes, now)),
+            Event::Counted { service, routes, on_grid } => Ok(self.count(&service, &routes, on_grid, now)),
             Event::Command(command) => self.command(command, now),
         }
     }
@@ -96,14 +119,16 @@ impl State {
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
             let durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
             // The eyes stay on a service whose routes and policy are the same: a reload is no fresh start for a bad candidate.
-            let watch = old.filter(|old| old.routes == routes && old.policy == policy).and_then(|old| old.watch);
-            self.services.insert(name.clone(), Service { durable, routes, policy, watch });
+            let same = old.as_ref().is_some_and(|old| old.routes == routes && old.policy == policy);
+            let (watch, book) = old.map_or((None, None), |old| (old.watch, old.book));
+            let watch = watch.filter(|_| same);
+            self.services.insert(name.clone(), Service { durable, routes, policy, watch, book });
             match known {
                 None => changes.push((name, Kind::Added, "first seen in the routing file".to_owned(), None)),
                 Some(known) => {
                     let asked = ask.after(known.asked);
                     if asked != known.asked {
-                        let (kind, why) = self.follow_file(&name, asked);
+                        let (kind, why) = self.follow_file(&name, asked, now);
                         changes.push((name, kind, why, Some(known)));
                     }
                 }
@@ -125,7 +150,8 @@ impl State {
     fn first_seen(&self, ask: Ask) -> Durable {
         let asked = ask.after(Asked { active: Environment::Blue, weight: Weight::ZERO });
         let Asked { active, weight } = asked;
-        let durable = Durable { active, weight, epoch: 0, latch: None, stopped: false, asked };
+        let rollout = u32::from(!weight.is_zero());
+        let durable = Durable { active, weight, epoch: 0, latch: None, stopped: false, rollout, asked };
         if !self.lost {
             return durable;
         }
@@ -135,7 +161,7 @@ impl State {
     }
 
     /// A changed line in the file is an operator's command, and it lifts the latch.
-    fn follow_file(&mut self, name: &str, ask: Asked) -> (Kind, String) {
+    fn follow_file(&mut self, name: &str, ask: Asked, now: Millis) -> (Kind, String) {
         let Some(service) = self.services.get_mut(name) else { return (Kind::Shift, String::new()) };
         let durable = &mut service.durable;
         // A weight of 0 is no wish to try again.
@@ -143,15 +169,15 @@ impl State {
         let lifted = lifted.map_or(String::new(), |latch| format!("; lifts the latch of rollback {}", latch.entry));
         let swap = durable.asked.active != ask.active && durable.active != ask.active;
         durable.asked = ask;
-        durable.weight = ask.weight;
-        if ask.weight.is_zero() {
-            // The eyes close: what they saw is no part of the next try.
-            service.watch = None;
-        }
+        durable.set_weight(ask.weight);
         if swap {
             durable.active = ask.active;
             durable.epoch += 1;
-            service.watch = None;
+        }
+        if swap || ask.weight.is_zero() {
+            service.end_watch(now, false);
+        }
+        if swap {
             return (
                 Kind::Swap,
                 format!("active = \"{}\", weight = {} in the routing file{lifted}", ask.active, ask.weight),
@@ -160,15 +186,37 @@ impl State {
         (Kind::Shift, format!("weight = {} in the routing file{lifted}", ask.weight))
     }
 
-    fn count(&mut self, name: &str, totals: &[Option<[Totals; 2]>], now: Millis) -> Vec<Effect> {
-        let Some(service) = self.services.get_mut(name).filter(|service| service.is_live()) else { return Vec::new() };
-        let Service { durable, routes, policy, watch } = service;
+    fn count(&mut self, name: &str, totals: &[Option<[Totals; 2]>], on_grid: bool, now: Millis) -> Vec<Effect> {
+        let Some(service) = self.services.get_mut(name) else { return Vec::new() };
+        let mut effects = Vec::new();
+        let mut candidate = Totals::default();
+        let side = service.durable.active.other();
+        totals.iter().flatten().for_each(|pair| candidate.add(side.of(pair)));
+        if let Some(book) = &mut service.book {
+            book.look(now, &candidate);
+            // One that is closing gives way to the next rollout, as it stands.
+            let is_over = book.is_closing() && service.durable.rollout != book.ledger().rollout;
+            if let Some(ledger) = book.closed(now).or_else(|| is_over.then(|| book.ledger())) {
+                service.book = None;
+                effects.extend(self.close_book(name, ledger, now));
+            }
+        }
+        let Some(service) = self.services.get_mut(name).filter(|service| service.is_live()) else { return effects };
+        let Service { durable, routes, policy, watch, book } = service;
+        let book = book.get_or_insert_with(|| Book::open(durable.rollout, now, &candidate));
         let watch = watch.get_or_insert_with(|| Watch::new(routes.len(), policy));
         let seen = Seen { policy, routes, active: durable.active, weight: durable.weight };
-        let Found { unhealthy, news } = watch.look(now, &seen, totals);
-        let mut effects = Vec::new();
+        let Found { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
+        if matches!(caution, Some((Turn::Begins(_), ..))) {
+            book.caution();
+        }
+        let rolls_back = unhealthy.is_some();
         if let Some((sight, judgement)) = unhealthy {
-            effects.extend(self.guard_rollback(name, sight, judgement, now));
+            effects.extend(self.guard_rollback(name, sight, judgement, tape, now));
+        }
+        // A rollback says it all.
+        if let Some((turn, sight, judgement)) = caution.filter(|_| !rolls_back) {
+            effects.extend(self.turn(name, turn, sight, judgement, now));
         }
         for (news, sight, judgement) in news {
             effects.extend(self.warn(name, news, sight, judgement, now));
@@ -176,53 +224,20 @@ impl State {
         effects
     }
 
-    fn guard_rollback(&mut self, name: &str, sight: Sight, judgement: Judgement, now: Millis) -> Vec<Effect> {
-        let (Some(service), Verdict::Unhealthy(reason)) = (self.services.get(name), &judgement.verdict) else {
-            return Vec::new();
-        };
-        let (active, candidate) = (service.durable.active, service.durable.active.other());
-        let why = sentence(&service.policy, &sight, reason, active.name(), candidate.name());
-        let evidence = Evidence { policy: service.policy.clone(), sight, judgement };
-        self.roll_back(name, "guard", &why, Some(evidence), now)
-    }
-
-    fn roll_back(&mut self, name: &str, who: &str, why: &str, evidence: Option<Evidence>, now: Millis) -> Vec<Effect> {
+    pub(super) fn roll_back(
+        &mut self,
+        name: &str,
+        who: &str,
+        why: &str,
+        evidence: Option<Evidence>,
+        now: Millis,
+    ) -> Vec<Effect> {
         let entry = self.last_entry + 1;
         self.alter(name, Kind::Rollback, who, why, evidence, now, |durable| {
-            durable.weight = Weight::ZERO;
+            durable.set_weight(Weight::ZERO);
             durable.epoch += 1;
             durable.latch = Some(Latch { reason: why.to_owned(), entry });
         })
-    }
-
-    fn warn(&mut self, name: &str, news: News, sight: Sight, judgement: Judgement, now: Millis) -> Vec<Effect> {
-        let Some(service) = self.services.get(name) else { return Vec::new() };
-        let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
-        let trigger = match news {
-            News::Fired(place) => service.policy.triggers.get(place),
-            News::SharedFate => None,
-        };
-        let (kind, level, why) = match trigger {
-            None => (Kind::SharedFate, Level::Critical, format!("both sides fail{place}: holding, no rollback")),
-            Some(trigger) => {
-                let value =
-                    judgement.fired.iter().find(|(at, _)| News::Fired(*at) == news).map_or(0.0, |(_, value)| *value);
-                let (kind, level) = match trigger.action {
-                    Action::Warn => (Kind::Warning, Level::Warning),
-                    Action::Pause | Action::Rollback => (Kind::Pause, Level::Critical),
-                };
-                let (metric, candidate) = (trigger.metric, service.durable.active.other());
-                let why = format!("{}{place}: {candidate} {} is {}", trigger.name, metric.name(), metric.show(value));
-                (kind, level, why)
-            }
-        };
-        let before = service.durable.clone();
-        let evidence = Evidence { policy: service.policy.clone(), sight, judgement };
-        let Some(change) = self.change(name, kind, "guard", &why, Some(before), Some(evidence), now) else {
-            return Vec::new();
-        };
-        let news = Announcement { level, service: name.to_owned(), kind, text: why, entry: change.id };
-        vec![Effect::Journal(Box::new(change)), Effect::Announce(news)]
     }
 
     fn command(&mut self, command: Command, now: Millis) -> Result<Vec<Effect>, Refused> {
@@ -232,7 +247,7 @@ impl State {
         match act {
             Act::Shift(_) if durable.stopped => Err(Refused::Stopped { service: name }),
             Act::Shift(weight) => Ok(self.alter(&name, Kind::Shift, &who, &why, None, now, |durable| {
-                durable.weight = weight;
+                durable.set_weight(weight);
                 durable.latch = None;
             })),
             Act::Rollback if durable.weight.is_zero() => Err(Refused::NothingToRollBack { service: name }),
@@ -250,7 +265,7 @@ impl State {
 
     /// Changes what is durable of a service, as one generation with its entry and its news.
     #[expect(clippy::too_many_arguments, reason = "an entry of the journal has as many parts")]
-    fn alter(
+    pub(super) fn alter(
         &mut self,
         name: &str,
         kind: Kind,
@@ -264,7 +279,7 @@ impl State {
         let before = service.durable.clone();
         change(&mut service.durable);
         if before.epoch != service.durable.epoch || !service.is_live() {
-            service.watch = None;
+            service.end_watch(now, kind == Kind::Rollback && evidence.is_some());
         }
         let after = service.durable.weight;
         self.generation += 1;
@@ -274,35 +289,13 @@ impl State {
             Kind::Shift => format!("weight {} -> {after}: {why}", before.weight),
             _ => why.to_owned(),
         };
-        let Some(change) = self.change(name, kind, who, why, Some(before), evidence, now) else { return Vec::new() };
+        let Some(mut change) = self.change(name, kind, who, why, Some(before), evidence, now) else {
+            return Vec::new();
+        };
+        if kind == Kind::Rollback {
+            change.ledger = self.ledger(name);
+        }
         let news = Announcement { level, service: name.to_owned(), kind, text, entry: change.id };
         vec![Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)]
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "an entry of the journal has as many parts")]
-    fn change(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        who: &str,
-        why: &str,
-        before: Option<Durable>,
-        evidence: Option<Evidence>,
-        now: Millis,
-    ) -> Option<Change> {
-        let after = self.services.get(name)?.durable.clone();
-        self.last_entry += 1;
-        Some(Change {
-            id: self.last_entry,
-            generation: self.generation,
-            uptime: now,
-            service: name.to_owned(),
-            kind,
-            who: who.to_owned(),
-            why: why.to_owned(),
-            before,
-            after,
-            evidence,
-        })
     }
 }

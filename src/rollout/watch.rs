@@ -1,14 +1,23 @@
-//! The eyes on one live service: windows of both sides, on the whole service and on every route, and the judge's times.
+//! The eyes on one live service: the whole of it and every route, and what they have found together.
 
-use crate::guard::trigger::{Metric, Reading};
-use crate::guard::window::{Counts, Totals, Window};
-use crate::guard::{Judgement, Missing, Policy, Sight, Verdict, judge};
+use crate::guard::evidence::bet::{AT_RAISES, AT_START};
+use crate::guard::evidence::meters::Moment;
+use crate::guard::evidence::tape::Tape;
+use crate::guard::evidence::{Kind, Weighed};
+use crate::guard::window::Totals;
+use crate::guard::{Budget, Judgement, Policy, Sight, Verdict, judge};
+use crate::rollout::caution::{Caution, Turn};
+use crate::rollout::scope::{Look, Scope};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-/// A look that comes later than this proves no more than this: what happened in between was not looked at.
-const LONGEST_STEP: Millis = Millis::seconds(1);
+/// So many raises of the weight are staked on; a plan has about as many.
+const RAISES: u32 = 5;
+/// After the weight was lowered, answers that were sent at the old one come in for this long, or for active's p99.
+const SETTLING: Millis = Millis::seconds(1);
+/// The resolution is worked out this often.
+const RESOLVE: Millis = Millis::seconds(1);
 
 /// Made when a service becomes live, dropped when it is no more.
 #[derive(Clone, Debug)]
@@ -17,31 +26,48 @@ pub struct Watch {
     scopes: Vec<Scope>,
     /// The last look; none before the first.
     last: Option<Millis>,
-    /// The share as last seen, and since when.
-    share: (Weight, Millis),
+    share: Share,
+    /// The candidate's answers before it was watched, and when its first one came.
+    answers_before: u64,
+    first_answer: Option<Millis>,
+    caution: Caution,
+    resolved: (Millis, Option<f64>),
+    shown: Shown,
 }
 
-#[derive(Clone, Debug)]
-struct Scope {
-    route: Option<usize>,
-    /// Active and candidate; opened by the first answer, so a route that nobody asks for costs nothing.
-    windows: Option<[Window; 2]>,
-    /// What was counted at the last look: where nothing has happened since, there is nothing to judge.
-    counts: [Counts; 2],
-    /// By the trigger's place in the policy.
-    held: Vec<Millis>,
-    /// The warnings that are already out, by the trigger's place; and whether shared fate is.
-    out: Vec<bool>,
-    shared: bool,
+/// The weight as last seen, and what is told of its past.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    weight: Weight,
+    since: Millis,
+    raised: Millis,
+    /// How much of the share was new with the last raise.
+    new: f64,
+    raises: u32,
+    settled: Millis,
+}
+
+/// What is shown of the judge between its verdicts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    pub verdict: Option<Verdict>,
+    /// By [`Kind`], `x : 1`.
+    pub evidence: [f64; 3],
+    pub resolution: Option<f64>,
+    pub cautious: bool,
 }
 
 /// What one look found.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The first scope that is unhealthy.
+    /// The first place that is unhealthy.
     pub unhealthy: Option<(Sight, Judgement)>,
+    /// Of the meter that leads, if the evidence said so.
+    pub tape: Option<Tape>,
     /// Warnings and holds that are new since the last look.
     pub news: Vec<(News, Sight, Judgement)>,
+    /// Caution begins or ends, and what is known then.
+    pub caution: Option<(Turn, Sight, Judgement)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,50 +75,6 @@ pub enum News {
     /// The trigger at this place fired, which does not roll back.
     Fired(usize),
     SharedFate,
-}
-
-impl Watch {
-    pub fn new(routes: usize, policy: &Policy) -> Watch {
-        let scope = |route| Scope {
-            route,
-            windows: None,
-            counts: Default::default(),
-            held: vec![Millis::ZERO; policy.triggers.len()],
-            out: vec![false; policy.triggers.len()],
-            shared: false,
-        };
-        let each = if routes > 1 { 0..routes } else { 0..0 };
-        Watch {
-            scopes: std::iter::once(scope(None)).chain(each.map(|at| scope(Some(at)))).collect(),
-            last: None,
-            share: (Weight::ZERO, Millis::ZERO),
-        }
-    }
-
-    /// Takes the totals of the routes that were ever asked for, at `now`, and judges.
-    pub fn look(&mut self, now: Millis, seen: &Seen<'_>, totals: &[Option<[Totals; 2]>]) -> Found {
-        let since = self.last.replace(now);
-        if self.share.0 != seen.weight {
-            self.share = (seen.weight, now);
-        }
-        let (_, steady_since) = self.share;
-        let mut found = Found::default();
-        let mut whole: Option<[Totals; 2]> = None;
-        for pair in totals.iter().flatten() {
-            let whole = whole.get_or_insert_default();
-            whole.iter_mut().zip(pair).for_each(|(sum, part)| sum.add(part));
-        }
-        for scope in &mut self.scopes {
-            let pair = match scope.route {
-                None => whole.as_ref(),
-                Some(at) => totals.get(at).and_then(Option::as_ref),
-            };
-            if let Some(pair) = pair {
-                scope.look(now, since, seen, pair, now.since(steady_since), &mut found);
-            }
-        }
-        found
-    }
 }
 
 /// What of the service the judge must know.
@@ -103,72 +85,192 @@ pub struct Seen<'a> {
     pub weight: Weight,
 }
 
-impl Scope {
-    fn look(
-        &mut self,
-        now: Millis,
-        since: Option<Millis>,
-        seen: &Seen<'_>,
-        totals: &[Totals; 2],
-        steady: Millis,
-        found: &mut Found,
-    ) {
-        let [blue, green] = totals;
-        let sides = if seen.active == Environment::Blue { [blue, green] } else { [green, blue] };
-        let counts = sides.map(|side| side.counts);
-        if self.windows.is_some() && counts == self.counts {
-            return;
+impl Watch {
+    pub fn new(routes: usize, policy: &Policy) -> Watch {
+        // Half of the stake is on the whole, half is shared by the routes; a lone route is the whole.
+        let (whole, each) = if routes > 1 { (0.5, 0.5 / routes as f64) } else { (1.0, 0.0) };
+        let of_routes = if routes > 1 { 0..routes } else { 0..0 };
+        let scopes = std::iter::once(Scope::new(None, whole, policy))
+            .chain(of_routes.map(|at| Scope::new(Some(at), each, policy)))
+            .collect();
+        let share = Share {
+            weight: Weight::ZERO,
+            since: Millis::ZERO,
+            raised: Millis::ZERO,
+            new: 1.0,
+            raises: 0,
+            settled: Millis::ZERO,
+        };
+        Watch {
+            scopes,
+            last: None,
+            share,
+            answers_before: 0,
+            first_answer: None,
+            caution: Caution::default(),
+            resolved: (Millis::ZERO, None),
+            shown: Shown::default(),
         }
-        self.counts = counts;
-        let step = now.since(since.unwrap_or(now)).min(LONGEST_STEP);
-        let windows = self.windows.get_or_insert_with(|| match since {
-            // The service has just become live: what was counted before is not the candidate's.
-            None => sides.map(|side| Window::opened(now, side)),
-            // The route's first answers came since the last look, and all of them count.
-            Some(since) => sides.map(|_| Window::opened(since, &Totals::default())),
-        });
-        let [active, candidate] = &*windows;
-        let share = seen.weight.ratio();
-        let readings = seen.policy.triggers.iter().zip(&mut self.held).map(|(trigger, held)| {
-            // A route's share is not the service's where rules and stickiness choose: only the whole service is held to it.
-            // And what was answered at another weight says nothing of this one.
-            if trigger.metric == Metric::ThroughputDrop && (self.route.is_some() || steady < trigger.window) {
-                return Reading {
-                    active: Default::default(),
-                    candidate: Default::default(),
-                    share: 0.0,
-                    held: Millis::ZERO,
-                };
-            }
-            let [active, candidate] = trigger.sample([active, candidate], sides, now);
-            let mut reading = Reading { active, candidate, share, held: *held };
-            *held = trigger.held(&reading, step);
-            reading.held = *held;
-            reading
-        });
-        let route = self.route.and_then(|at| seen.routes.get(at)).cloned();
-        let sight = Sight { route, readings: readings.collect() };
-        windows.iter_mut().zip(sides).for_each(|(window, side)| window.observe(now, side));
-        let judgement = judge(seen.policy, &sight);
-        self.tell(sight, judgement, found);
     }
 
-    /// Every warning once, until it is over.
-    fn tell(&mut self, sight: Sight, judgement: Judgement, found: &mut Found) {
-        let shared = judgement.verdict == Verdict::Insufficient { missing: Missing::HealthyActive };
-        if shared && !self.shared {
-            found.news.push((News::SharedFate, sight.clone(), judgement.clone()));
+    pub fn is_cautious(&self) -> bool {
+        self.caution.is_on()
+    }
+
+    pub fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    /// Takes the totals of the routes that were ever asked for, at `now`, and judges. Blocks of evidence end `on_grid`
+    /// only.
+    pub fn look(&mut self, now: Millis, on_grid: bool, seen: &Seen<'_>, totals: &[Option<[Totals; 2]>]) -> Found {
+        let since = self.last;
+        if on_grid || since.is_none() {
+            self.last = Some(now);
         }
-        self.shared = shared;
-        for (place, out) in self.out.iter_mut().enumerate() {
-            let fired = judgement.fired.iter().any(|(at, _)| *at == place);
-            if fired && !*out {
-                found.news.push((News::Fired(place), sight.clone(), judgement.clone()));
+        let mut whole: Option<[Totals; 2]> = None;
+        for pair in totals.iter().flatten() {
+            let whole = whole.get_or_insert_default();
+            whole.iter_mut().zip(pair).for_each(|(sum, part)| sum.add(part));
+        }
+        let Some(whole) = whole else { return Found::default() };
+        let sides = roles(&whole, seen.active);
+        let moment = self.moment(now, since, seen.weight, sides[1].counts.answers);
+        let steady = now.since(self.share.since);
+        let look = Look { now, since, on_grid, seen, moment, steady };
+        // Before the windows move on: a rush is what has happened since.
+        let budget = seen.policy.evidence;
+        let careful = budget.is_some_and(|budget| budget.caution);
+        let rush = self.scopes.first().filter(|_| careful).and_then(|scope| scope.rush(now, sides));
+
+        let mut sights = Vec::new();
+        for (place, scope) in self.scopes.iter_mut().enumerate() {
+            let pair = match scope.route {
+                None => Some(&whole),
+                Some(at) => totals.get(at).and_then(Option::as_ref),
+            };
+            let sight = pair.and_then(|pair| scope.look(&look, roles(pair, seen.active)));
+            // The whole service is judged at every look: the evidence of all places comes together there.
+            let whole = place == 0 && budget.is_some();
+            let sight = sight.or_else(|| whole.then(|| Sight { route: None, readings: Vec::new(), evidence: None }));
+            sights.extend(sight.map(|sight| (place, sight)));
+        }
+        let mut found = Found::default();
+        if let Some(budget) = budget {
+            self.weigh(now, &budget, seen, sides[1].counts.answers, &mut sights, &mut found, rush);
+        }
+        for (place, sight) in sights {
+            let judgement = judge(seen.policy, &sight);
+            if place == 0 && !sight.readings.is_empty() {
+                self.shown.verdict = Some(judgement.verdict.clone());
             }
-            *out = fired;
+            let silent = sight.readings.is_empty() && !matches!(judgement.verdict, Verdict::Unhealthy(_));
+            if let Some(scope) = self.scopes.get_mut(place).filter(|_| !silent) {
+                scope.tell(sight, judgement, &mut found);
+            }
         }
-        if found.unhealthy.is_none() && matches!(judgement.verdict, Verdict::Unhealthy(_)) {
-            found.unhealthy = Some((sight, judgement));
+        if let Some((Sight { evidence: Some(weighed), .. }, Judgement { verdict: Verdict::Unhealthy(reason), .. })) =
+            &found.unhealthy
+            && reason.trigger.is_none()
+        {
+            found.tape = self.tape(seen, weighed);
+        }
+        found
+    }
+
+    fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, answers: u64) -> Moment {
+        if since.is_none() {
+            self.answers_before = answers;
+        }
+        if answers != self.answers_before {
+            self.first_answer.get_or_insert(now);
+        }
+        let mut extra = 0.0;
+        let share = &mut self.share;
+        if share.weight != weight {
+            if weight > share.weight {
+                let new = 1.0 - share.weight.ratio() / weight.ratio();
+                (share.raised, share.new) = (now, new);
+                // The first weight is no raise: the stake of the start is on it.
+                if !share.weight.is_zero() && share.raises < RAISES {
+                    share.raises += 1;
+                    extra = AT_RAISES / f64::from(RAISES);
+                }
+            } else {
+                let p99 = self.scopes.first().and_then(Scope::meters).and_then(|meters| meters.p99());
+                share.settled = now.plus(p99.unwrap_or(SETTLING).max(SETTLING));
+            }
+            (share.weight, share.since) = (weight, now);
+        }
+        // Nothing is cold before the first answer, and everything is with it.
+        let first = self.first_answer.unwrap_or(now);
+        Moment {
+            age: now.since(first),
+            raised: (now.since(share.raised.max(first)), share.new),
+            extra,
+            settling: now < share.settled,
         }
     }
+
+    #[expect(clippy::too_many_arguments, reason = "what the meters say meets what the triggers see")]
+    fn weigh(
+        &mut self,
+        now: Millis,
+        budget: &Budget,
+        seen: &Seen<'_>,
+        answers: u64,
+        sights: &mut [(usize, Sight)],
+        found: &mut Found,
+        rush: Option<[crate::guard::window::Sample; 2]>,
+    ) {
+        let meters = || self.scopes.iter().filter_map(|scope| Some((scope.route, scope.meters()?)));
+        let total: f64 = meters().map(|(_, meters)| meters.evidence()).sum();
+        if now.since(self.resolved.0) >= RESOLVE {
+            let stake = Kind::Errors.share() * AT_START;
+            let whole = self.scopes.first().and_then(Scope::meters);
+            let requests = answers.saturating_sub(self.answers_before);
+            let share = seen.weight.ratio().clamp(1e-4, 0.9999);
+            self.resolved = (now, whole.and_then(|m| m.resolution(requests, share, budget.alpha, stake)));
+        }
+        let turn = if budget.caution { self.caution.look(now, total, answers, rush) } else { None };
+        let tell = total >= 1.0 || turn.is_some();
+        let weighed = Weighed {
+            total,
+            parts: if tell { self.parts(seen.routes, total) } else { Vec::new() },
+            resolution: self.resolved.1,
+        };
+        self.shown.evidence = Kind::ALL.map(|kind| meters().map(|(_, meters)| meters.evidence_of(kind)).sum::<f64>());
+        (self.shown.resolution, self.shown.cautious) = (weighed.resolution, self.caution.is_on());
+        let Some((_, sight)) = sights.iter_mut().find(|(place, _)| *place == 0) else { return };
+        sight.evidence = Some(weighed);
+        if let Some(turn) = turn {
+            let sight = sight.clone();
+            let judgement = judge(seen.policy, &sight);
+            found.caution = Some((turn, sight, judgement));
+        }
+    }
+
+    /// The parts that make a hundredth of the evidence and more, the largest first.
+    fn parts(&self, routes: &[String], total: f64) -> Vec<crate::guard::evidence::Part> {
+        let meters = self.scopes.iter().filter_map(|scope| Some((scope.route, scope.meters()?)));
+        let mut parts: Vec<_> = meters
+            .flat_map(|(route, meters)| meters.parts(route.and_then(|at| routes.get(at)).map(String::as_str)))
+            .filter(|part| part.evidence >= total / 100.0)
+            .collect();
+        parts.sort_by(|a, b| b.evidence.total_cmp(&a.evidence));
+        parts.truncate(5);
+        parts
+    }
+
+    fn tape(&self, seen: &Seen<'_>, weighed: &Weighed) -> Option<Tape> {
+        let leading = weighed.parts.first()?;
+        let name = |route: Option<usize>| route.and_then(|at| seen.routes.get(at));
+        let scope = self.scopes.iter().find(|scope| name(scope.route) == leading.route.as_ref())?;
+        scope.meters()?.tape(leading.meter).cloned()
+    }
+}
+
+/// Active's and the candidate's of a pair by environment.
+fn roles(pair: &[Totals; 2], active: Environment) -> [&Totals; 2] {
+    [active.of(pair), active.other().of(pair)]
 }

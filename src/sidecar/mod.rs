@@ -75,10 +75,12 @@ impl Sidecar {
 
     fn run(mut self, inputs: &Receiver<Input>, tick: Millis) {
         let mut next_tick = clock::now();
+        // A wake-up that came too soon after the last one is heard then.
+        let mut next_glance = None;
         let mut last_wake = Millis::ZERO;
         loop {
             let now = clock::now();
-            let wait = next_tick.since(now);
+            let wait = next_glance.unwrap_or(next_tick).min(next_tick).since(now);
             let input = match inputs.recv_timeout(wait.as_duration()) {
                 Ok(Input::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(input) => Some(input),
@@ -87,17 +89,22 @@ impl Sidecar {
             let now = clock::now();
             match input {
                 Some(Input::Wake) if now.since(last_wake) < WAKE_SPACING => {
-                    // Heard, and looked at with the next tick or the next wake-up.
-                    next_tick = next_tick.min(now.plus(WAKE_SPACING));
+                    next_glance = Some(last_wake.plus(WAKE_SPACING));
                 }
                 Some(Input::Wake) => {
                     last_wake = now;
-                    self.unbroken(|sidecar| sidecar.tick(now));
+                    self.unbroken(|sidecar| sidecar.glance(now));
                 }
                 Some(input) => self.unbroken(|sidecar| sidecar.handle(input, now)),
-                None => {
+                None if now >= next_tick => {
                     self.unbroken(|sidecar| sidecar.tick(now));
-                    next_tick = now.plus(tick);
+                    // The grid stays where it is, whatever a tick took: a tick that was missed is not made up for.
+                    next_tick = next_tick.plus(Millis((now.since(next_tick).0 / tick.0.max(1) + 1) * tick.0.max(1)));
+                    next_glance = None;
+                }
+                None => {
+                    (last_wake, next_glance) = (now, None);
+                    self.unbroken(|sidecar| sidecar.glance(now));
                 }
             }
         }
@@ -125,7 +132,7 @@ impl Sidecar {
             Input::Load(load, answer) => {
                 self.load(*load, now);
                 // At once, so that a candidate's first request is already in its window.
-                self.tick(now);
+                self.glance(now);
                 let _ = answer.try_send(());
             }
             Input::Resolved { origin, endpoints } => {
@@ -136,20 +143,29 @@ impl Sidecar {
             Input::Command(command, answer) => match self.state.apply(Event::Command(command), now) {
                 Ok(effects) => {
                     self.carry_out(effects);
-                    self.tick(now);
+                    self.glance(now);
                     self.answer_when_written(answer);
                 }
                 Err(refused) => {
                     let _ = answer.try_send(Err(refused));
                 }
             },
-            Input::Wake => self.tick(now),
+            Input::Wake => self.glance(now),
             Input::End => {}
         }
     }
 
-    /// Looks at every live service and judges.
+    /// A tick of the grid: looks at every live service and judges.
     pub fn tick(&mut self, now: Millis) {
+        self.look(now, true);
+    }
+
+    /// A look between two ticks, because a request failed. Blocks of evidence do not end here.
+    pub fn glance(&mut self, now: Millis) {
+        self.look(now, false);
+    }
+
+    fn look(&mut self, now: Millis, on_grid: bool) {
         // Before looking: what fails from here on rings again.
         self.counters.alarm.quiet();
         if self.frozen {
@@ -159,7 +175,7 @@ impl Sidecar {
         for service in live {
             let Some(serving) = self.placed.serving(&service) else { continue };
             let routes = serving.routes.iter().map(|route| route.judged()).collect();
-            if let Ok(effects) = self.state.apply(Event::Counted { service, routes, on_grid: true }, now) {
+            if let Ok(effects) = self.state.apply(Event::Counted { service, routes, on_grid }, now) {
                 self.carry_out(effects);
             }
         }

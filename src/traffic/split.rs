@@ -107,6 +107,10 @@ pub struct Split {
     pub up: [bool; 2],
     /// An active that is down gives way to the candidate.
     pub failover_both: bool,
+    /// The number of the rollout, of those of its service.
+    pub rollout: u32,
+    /// Only requests that could be rescued go to the candidate.
+    pub cautious: bool,
 }
 
 impl Split {
@@ -121,6 +125,8 @@ impl Split {
             only: None,
             up: [true, true],
             failover_both: false,
+            rollout: 0,
+            cautious: false,
         }
     }
 }

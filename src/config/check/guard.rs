@@ -60,6 +60,7 @@ fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> {
         hold: duration(source, file.hold.as_ref(), Millis::ZERO),
         window,
         reaching: false,
+        alone: false,
         requests: whole(source, file.requests.as_ref(), 1..=1_000_000, 20),
         action,
     })

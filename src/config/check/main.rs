@@ -56,7 +56,7 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
             .and_then(|at| address(source, at))
             .unwrap_or(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 9700)),
         state: path(state, "cutover.db"),
-        tick: duration(source, tick, Millis(100)),
+        tick: duration(source, tick, Millis(20)),
     };
     if let (Some(at), true) = (&proxy.drain_delay, settings.drain_delay > settings.drain) {
         let message = format!("the delay is a part of `drain`, which is {}", settings.drain);

@@ -133,6 +133,6 @@ pub struct StateFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SidecarFile {
-    /// How often it looks, beside at failures. Default "100ms".
+    /// How often it looks, beside at failures. Default "20ms".
     pub tick: Option<At<String>>,
 }

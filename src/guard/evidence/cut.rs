@@ -1,0 +1,156 @@
+//! Active's latencies of the last minute, and the cuts that they are told apart by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::evidence::meter::{CELLS, Cells, fading};
+use crate::guard::evidence::slow::SURVIVAL;
+use crate::guard::latency::{BUCKETS, bucket_of, upper_micros};
+use crate::time::Millis;
+
+/// The candidate may be slower by this factor …
+const RATIO: f64 = 1.2;
+/// … or by this much, whichever is more: nobody takes a release back for a millisecond.
+const EXCESS_MICROS: f64 = 5000.0;
+/// A candidate that has just begun may be slower still, times `1 + WARMING · 2^(−age / WARMING_HALVES)`: caches, pools and
+/// compilers warm up.
+const WARMING: f64 = 5.0;
+const WARMING_HALVES: Millis = Millis::seconds(4);
+/// And so large a share of its answers, at first, may be as slow as they like: every new instance has a first request.
+const COLD: f64 = 0.9;
+const COLD_HALVES: Millis = Millis::seconds(3);
+
+/// Fewer answers of active than this cut nothing.
+const ENOUGH: f64 = 100.0;
+/// What was answered before the candidate came counts as so many answers at the most.
+const BEFORE: f64 = 3000.0;
+
+/// Active's latencies lately, by bucket, fading.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    buckets: Box<[f64; BUCKETS]>,
+    total: f64,
+}
+
+/// Where the cells begin, in buckets: a latency is in the cell of as many cuts as it is beyond.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cut {
+    blue: [usize; CELLS - 1],
+    /// The same with the tolerance added.
+    green: [usize; CELLS - 1],
+}
+
+/// A cut in time, for people: the candidate's answers beyond `green` are counted against active's beyond `blue`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edge {
+    pub green_micros: u64,
+    pub blue_micros: u64,
+    /// Beyond it, of all that the run has counted.
+    pub green: u64,
+    pub blue: u64,
+}
+
+impl Memory {
+    /// From what active has ever answered, scaled down: the last minute is not known, and it soon will be.
+    pub fn new(answers: &[u64; BUCKETS]) -> Memory {
+        let total: u64 = answers.iter().sum();
+        let scale = (BEFORE / (total as f64).max(1.0)).min(1.0);
+        Memory { buckets: Box::new(answers.map(|n| n as f64 * scale)), total: total as f64 * scale }
+    }
+
+    /// Time passes, and answers come.
+    pub fn add(&mut self, passed: Millis, answers: &[u64; BUCKETS]) {
+        let kept = fading(passed);
+        self.total = 0.0;
+        for (sum, n) in self.buckets.iter_mut().zip(answers) {
+            *sum = *sum * kept + *n as f64;
+            self.total += *sum;
+        }
+    }
+
+    /// The first bucket up to which at least this share of the answers lies.
+    fn bucket_at(&self, share: f64) -> usize {
+        let mut sum = 0.0;
+        let found = self.buckets.iter().position(|n| {
+            sum += n;
+            sum >= share * self.total
+        });
+        found.unwrap_or(BUCKETS - 1)
+    }
+
+    /// The latency that 99 % of the answers stay under, in milliseconds; `None` of too few.
+    pub fn p99(&self) -> Option<Millis> {
+        let micros = upper_micros(self.bucket_at(0.99)).unwrap_or(u64::MAX);
+        (self.total >= ENOUGH).then(|| Millis(micros.div_ceil(1000)))
+    }
+
+    /// Cuts active's answers, and says how they fall into the cells; `None` of too few. `warming`: [`warming`] now.
+    pub fn cut(&self, warming: f64) -> Option<(Cut, [f64; CELLS])> {
+        if self.total < ENOUGH {
+            return None;
+        }
+        let blue = SURVIVAL.map(|survival| self.bucket_at(1.0 - survival));
+        let green = blue.map(|bucket| {
+            let edge = upper_micros(bucket).map_or(f64::INFINITY, |micros| micros as f64);
+            // A bucket counts as beyond when all of it is: what the buckets cannot tell is tolerated.
+            bucket_of((edge * RATIO * warming).max(edge + EXCESS_MICROS) as u64 - 1)
+        });
+        let cut = Cut { blue, green };
+        let mut q = [0.0; CELLS];
+        for (bucket, n) in self.buckets.iter().enumerate() {
+            if let Some(cell) = q.get_mut(cell(&cut.blue, bucket)) {
+                *cell += n / self.total;
+            }
+        }
+        Some((cut, q))
+    }
+}
+
+impl Cut {
+    /// The candidate's and active's latencies by cell.
+    pub fn cells(&self, green: &[u64; BUCKETS], blue: &[u64; BUCKETS]) -> (Cells, Cells) {
+        (sorted(&self.green, green), sorted(&self.blue, blue))
+    }
+
+    /// The cut where the two sides differ most, of these cells.
+    pub fn widest(&self, green: &Cells, blue: &Cells) -> Option<Edge> {
+        let total = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum::<u64>();
+        let beyond = |cells: &Cells, cut: usize| cells.iter().skip(cut + 1).map(|n| u64::from(*n)).sum::<u64>();
+        let (all_g, all_b) = (total(green).max(1) as f64, total(blue).max(1) as f64);
+        let edges = self.green.iter().zip(&self.blue).enumerate().map(|(at, (g, b))| Edge {
+            green_micros: upper_micros(*g).unwrap_or(u64::MAX),
+            blue_micros: upper_micros(*b).unwrap_or(u64::MAX),
+            green: beyond(green, at),
+            blue: beyond(blue, at),
+        });
+        let gap = |edge: &Edge| edge.green as f64 / all_g - edge.blue as f64 / all_b;
+        edges.max_by(|a, b| gap(a).total_cmp(&gap(b)))
+    }
+}
+
+fn cell(cuts: &[usize; CELLS - 1], bucket: usize) -> usize {
+    cuts.iter().filter(|cut| bucket > **cut).count()
+}
+
+fn sorted(cuts: &[usize; CELLS - 1], counts: &[u64; BUCKETS]) -> Cells {
+    let mut cells = [0_u32; CELLS];
+    for (bucket, n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
+        if let Some(cell) = cells.get_mut(cell(cuts, bucket)) {
+            *cell = cell.saturating_add(u32::try_from(*n).unwrap_or(u32::MAX));
+        }
+    }
+    cells
+}
+
+/// How much slower than tolerated a candidate of this age may be.
+pub fn warming(age: Millis) -> f64 {
+    1.0 + WARMING * halved(age, WARMING_HALVES)
+}
+
+/// The share of the candidate's answers that may be as slow as they like, `age` after so large a share of it was `new`.
+pub fn cold(age: Millis, new: f64) -> f64 {
+    COLD * new * halved(age, COLD_HALVES)
+}
+
+fn halved(age: Millis, half: Millis) -> f64 {
+    (-(age.0 as f64) / half.0 as f64).exp2()
+}

@@ -1,0 +1,212 @@
+//! A meter: blocks of requests come in, evidence comes out.
+//!
+//! Block boundaries never depend on outcomes: ticks of a fixed grid are merged until both sides have answered, and a
+//! block that has waited too long for its other side is dropped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::evidence::bet::{ALTERNATIVES, AT_START, Bet};
+use crate::guard::evidence::rate;
+use crate::guard::evidence::slow;
+use crate::time::Millis;
+
+/// Requests are counted by cell: good and bad, or by how slow they were.
+pub const CELLS: usize = 7;
+pub type Cells = [u32; CELLS];
+
+/// A block whose other side has not come within this time compares nothing.
+const LONGEST_BLOCK: Millis = Millis::seconds(5);
+/// How far back active's rate is remembered: exponential memory, so that it follows the day.
+pub const MEMORY: Millis = Millis::seconds(60);
+
+/// What a meter sees of one tick.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// Since the input before it.
+    #[serde(rename = "ms")]
+    pub passed: Millis,
+    #[serde(rename = "g", with = "trimmed")]
+    pub green: Cells,
+    #[serde(rename = "b", with = "trimmed")]
+    pub blue: Cells,
+    /// Staked beside what time stakes: the weight was raised.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub extra: f64,
+    /// The forgiven share of cold starts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cold: f64,
+    /// Active's cells from this tick on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Box<[f64; CELLS]>>,
+}
+
+impl Input {
+    pub fn new(passed: Millis, green: Cells, blue: Cells) -> Input {
+        Input { passed, green, blue, extra: 0.0, cold: 0.0, cut: None }
+    }
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
+/// What the odds are made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Odds {
+    /// Active's answers and failures lately, fading; and where the last block's projections lay.
+    Rate { all: f64, bad: f64, roots: [f64; ALTERNATIVES] },
+    /// `None` until active has been seen for long enough to be cut into cells.
+    Slow(Option<Box<slow::Reference>>),
+}
+
+/// Evidence of one kind on one route, or on the whole service. O(1) memory, no window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Meter {
+    odds: Odds,
+    bet: Bet,
+    /// Of the evidence in all: a weighted sum of e-values is one.
+    share: f64,
+    planned: Millis,
+    #[serde(with = "trimmed")]
+    green: Cells,
+    #[serde(with = "trimmed")]
+    blue: Cells,
+    /// How old the open block is.
+    age: Millis,
+    evidence: f64,
+    /// Bad answers of the candidate since the evidence was last below 1.
+    bad: u64,
+}
+
+impl Meter {
+    /// A meter of failures.
+    pub fn of_rates(share: f64, planned: Millis) -> Meter {
+        Meter::new(Odds::Rate { all: 0.0, bad: 0.0, roots: [0.0; ALTERNATIVES] }, share, planned)
+    }
+
+    /// A meter of slowness. It is silent until an input brings active's cells.
+    pub fn of_slowness(share: f64, planned: Millis) -> Meter {
+        Meter::new(Odds::Slow(None), share, planned)
+    }
+
+    fn new(odds: Odds, share: f64, planned: Millis) -> Meter {
+        Meter {
+            odds,
+            bet: Bet::default(),
+            share,
+            planned,
+            green: [0; CELLS],
+            blue: [0; CELLS],
+            age: Millis::ZERO,
+            // What is staked at the start, not yet placed.
+            evidence: share * AT_START,
+            bad: 0,
+        }
+    }
+
+    /// Takes one tick in. Ticks in which nothing happened may be left out: `passed` then says how many it was.
+    pub fn take(&mut self, input: &Input) {
+        self.bet.wait(input.passed, self.planned, input.extra);
+        self.fade(input.passed);
+        let open = self.green != [0; CELLS] || self.blue != [0; CELLS];
+        let age = if open { self.age.plus(input.passed) } else { Millis::ZERO };
+        let stale = age > LONGEST_BLOCK;
+        if stale {
+            (self.green, self.blue) = ([0; CELLS], [0; CELLS]);
+        }
+        self.age = if stale { Millis::ZERO } else { age };
+        if let (Odds::Slow(reference), Some(cut)) = (&mut self.odds, &input.cut) {
+            *reference = Some(Box::new(slow::Reference::new(**cut)));
+        }
+        add(&mut self.green, &input.green);
+        add(&mut self.blue, &input.blue);
+        if self.green != [0; CELLS] && self.blue != [0; CELLS] {
+            self.judge(input.cold);
+            (self.green, self.blue) = ([0; CELLS], [0; CELLS]);
+        }
+        if let Odds::Rate { all, bad, .. } = &mut self.odds {
+            let [good, failed, ..] = input.blue;
+            *all += f64::from(good) + f64::from(failed);
+            *bad += f64::from(failed);
+        }
+    }
+
+    fn fade(&mut self, passed: Millis) {
+        if let Odds::Rate { all, bad, .. } = &mut self.odds {
+            let kept = fading(passed);
+            *all *= kept;
+            *bad *= kept;
+        }
+    }
+
+    fn judge(&mut self, cold: f64) {
+        let (gains, prior, bad) = match &mut self.odds {
+            Odds::Rate { all, bad, roots } => {
+                let tb = rate::reference(*all, *bad);
+                let [_, failed, ..] = self.green;
+                (rate::gains(tb, &self.green, &self.blue, roots), &rate::PRIOR, failed)
+            }
+            Odds::Slow(None) => return,
+            Odds::Slow(Some(reference)) => {
+                let answers = self.green.iter().fold(0_u32, |sum, n| sum.saturating_add(*n));
+                (reference.gains(&self.green, &self.blue, cold), &slow::PRIOR, answers)
+            }
+        };
+        self.bet.settle(&gains, prior);
+        self.evidence = self.bet.wealth() * self.share;
+        // The block that lifts the evidence over 1 belongs to the run.
+        self.bad = if self.evidence < 1.0 { 0 } else { self.bad + u64::from(bad) };
+    }
+
+    /// The odds against "no worse than tolerated", times the meter's share: `x : 1`.
+    pub fn evidence(&self) -> f64 {
+        self.evidence
+    }
+
+    pub fn bad(&self) -> u64 {
+        self.bad
+    }
+
+    /// Active's failure rate lately.
+    pub fn reference_rate(&self) -> Option<f64> {
+        match self.odds {
+            Odds::Rate { all, bad, .. } => Some(rate::reference(all, bad)),
+            Odds::Slow(_) => None,
+        }
+    }
+}
+
+/// What is left of a memory after so long.
+pub fn fading(passed: Millis) -> f64 {
+    (-(passed.0 as f64) / MEMORY.0 as f64).exp()
+}
+
+/// The cells of a rate.
+pub fn rates(all: u64, bad: u64) -> Cells {
+    let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    [narrow(all.saturating_sub(bad)), narrow(bad), 0, 0, 0, 0, 0]
+}
+
+fn add(sums: &mut Cells, parts: &Cells) {
+    sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.saturating_add(*part));
+}
+
+/// Cells in JSON without the zeros at their end: most have but one or two.
+mod trimmed {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{CELLS, Cells};
+
+    pub fn serialize<S: Serializer>(cells: &Cells, serializer: S) -> Result<S::Ok, S::Error> {
+        let used = cells.iter().rposition(|n| *n > 0).map_or(0, |last| last + 1);
+        serializer.collect_seq(cells.iter().take(used))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cells, D::Error> {
+        let numbers = Vec::<u32>::deserialize(deserializer)?;
+        let mut cells = [0; CELLS];
+        cells.iter_mut().zip(numbers).for_each(|(cell, number)| *cell = number);
+        Ok(cells)
+    }
+}

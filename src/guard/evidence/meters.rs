@@ -1,0 +1,195 @@
+//! The three meters of one route, or of the whole service, fed from totals.
+
+use crate::guard::Budget;
+use crate::guard::evidence::cut::{Cut, Edge, Memory, cold, warming};
+use crate::guard::evidence::meter::{Cells, Input, Meter, rates};
+use crate::guard::evidence::rate;
+use crate::guard::evidence::stall::{Stalls, patience};
+use crate::guard::evidence::tape::{Tape, Taped};
+use crate::guard::evidence::{Kind, Part, Seen};
+use crate::guard::latency::BUCKETS;
+use crate::guard::window::Totals;
+use crate::time::Millis;
+
+/// Active's latencies are cut anew this often.
+const RECUT: Millis = Millis::seconds(1);
+
+/// What is known of the candidate's life when its meters are fed.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Since the candidate's first request.
+    pub age: Millis,
+    /// Since its weight was raised last, and how much of its share was new then.
+    pub raised: (Millis, f64),
+    /// Staked beside what time stakes.
+    pub extra: f64,
+    /// The weight was lowered a moment ago: what comes late now was sent at the old one.
+    pub settling: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Meters {
+    errors: Fed,
+    latency: Fed,
+    stalls: Fed,
+    /// Candidate's and active's, as they were at the last look.
+    last: Box<[Totals; 2]>,
+    cohorts: Stalls,
+    memory: Memory,
+    cut: Option<Cut>,
+    cut_at: Millis,
+    /// Active's answers since the memory was last told.
+    fresh: Box<[u64; BUCKETS]>,
+    patience: Millis,
+}
+
+/// A meter, and what it has not been told yet.
+#[derive(Clone, Debug)]
+struct Fed {
+    taped: Taped,
+    at: Millis,
+    extra: f64,
+}
+
+impl Fed {
+    fn new(meter: Meter, now: Millis) -> Fed {
+        Fed { taped: Taped::new(meter), at: now, extra: 0.0 }
+    }
+
+    fn feed(&mut self, now: Millis, green: Cells, blue: Cells, cold: f64, cut: Option<Box<[f64; 7]>>) {
+        let input = Input { extra: self.extra, cold, cut, ..Input::new(now.since(self.at), green, blue) };
+        (self.at, self.extra) = (now, 0.0);
+        self.taped.take(now, input);
+    }
+}
+
+impl Meters {
+    /// `share`: of the service's evidence. `sides`: candidate's and active's totals before the first request counts.
+    pub fn new(now: Millis, budget: &Budget, share: f64, sides: [&Totals; 2]) -> Meters {
+        let planned = budget.planned;
+        let rate = |kind: Kind| Fed::new(Meter::of_rates(share * kind.share(), planned), now);
+        let memory = Memory::new(&sides[1].latency);
+        Meters {
+            errors: rate(Kind::Errors),
+            latency: Fed::new(Meter::of_slowness(share * Kind::Latency.share(), planned), now),
+            stalls: rate(Kind::Stalls),
+            cohorts: Stalls::new(now, sides.map(|side| &side.cohorts)),
+            last: Box::new(sides.map(Clone::clone)),
+            patience: patience(memory.p99()),
+            memory,
+            cut: None,
+            cut_at: now,
+            fresh: Box::new([0; BUCKETS]),
+        }
+    }
+
+    /// Takes one tick of the grid in; true if a meter heard something.
+    pub fn look(&mut self, now: Millis, sides: [&Totals; 2], moment: &Moment) -> bool {
+        for fed in [&mut self.errors, &mut self.latency, &mut self.stalls] {
+            fed.extra += moment.extra;
+        }
+        let heard = self.answers(now, sides, moment);
+        let (green, blue) = self.cohorts.look(now, sides.map(|side| &side.cohorts), self.patience);
+        let due = green != Cells::default() || blue != Cells::default();
+        if due {
+            self.stalls.feed(now, green, blue, 0.0, None);
+        }
+        heard || due
+    }
+
+    fn answers(&mut self, now: Millis, sides: [&Totals; 2], moment: &Moment) -> bool {
+        let [before_g, before_b] = &*self.last;
+        if sides[0].counts == before_g.counts && sides[1].counts == before_b.counts {
+            return false;
+        }
+        let since = |now: &Totals, before: &Totals| {
+            let all = now.counts.answers.saturating_sub(before.counts.answers);
+            rates(all, now.counts.failed.saturating_sub(before.counts.failed))
+        };
+        self.errors.feed(now, since(sides[0], before_g), since(sides[1], before_b), 0.0, None);
+        let [green, blue] = [difference(sides[0], before_g), difference(sides[1], before_b)];
+        self.fresh.iter_mut().zip(&blue).for_each(|(sum, n)| *sum += n);
+        let recut = if now.since(self.cut_at) >= RECUT || self.cut.is_none() { self.recut(now, moment) } else { None };
+        if let Some(cut) = &self.cut {
+            let (green, blue) = if moment.settling { Default::default() } else { cut.cells(&green, &blue) };
+            self.latency.feed(now, green, blue, cold(moment.raised.0, moment.raised.1), recut);
+        }
+        for (last, side) in self.last.iter_mut().zip(sides) {
+            (last.counts, last.latency) = (side.counts, side.latency);
+        }
+        true
+    }
+
+    fn recut(&mut self, now: Millis, moment: &Moment) -> Option<Box<[f64; 7]>> {
+        self.memory.add(now.since(self.cut_at), &self.fresh);
+        *self.fresh = [0; BUCKETS];
+        self.cut_at = now;
+        self.patience = patience(self.memory.p99());
+        let (cut, q) = self.memory.cut(warming(moment.age))?;
+        self.cut = Some(cut);
+        Some(Box::new(q))
+    }
+
+    /// The latency that 99 % of active's answers stay under.
+    pub fn p99(&self) -> Option<Millis> {
+        self.memory.p99()
+    }
+
+    pub fn evidence(&self) -> f64 {
+        Kind::ALL.iter().map(|kind| self.evidence_of(*kind)).sum()
+    }
+
+    pub fn evidence_of(&self, kind: Kind) -> f64 {
+        self.taped(kind).meter.evidence()
+    }
+
+    fn taped(&self, kind: Kind) -> &Taped {
+        match kind {
+            Kind::Errors => &self.errors.taped,
+            Kind::Latency => &self.latency.taped,
+            Kind::Stalls => &self.stalls.taped,
+        }
+    }
+
+    pub fn tape(&self, kind: Kind) -> Option<&Tape> {
+        self.taped(kind).tape.as_ref()
+    }
+
+    /// What each meter contributes.
+    pub fn parts(&self, route: Option<&str>) -> [Part; 3] {
+        Kind::ALL.map(|kind| {
+            let Taped { meter, tape } = self.taped(kind);
+            let (green, blue) = tape.as_ref().map(Tape::sums).unwrap_or_default();
+            let all = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum();
+            let seen = |cells: &Cells| {
+                let [_, bad, ..] = *cells;
+                Seen { all: all(cells), bad: if kind == Kind::Latency { 0 } else { u64::from(bad) } }
+            };
+            let edge = |cut: &Cut| -> Option<Edge> { cut.widest(&green, &blue) };
+            Part {
+                meter: kind,
+                route: route.map(str::to_owned),
+                evidence: meter.evidence(),
+                bad: meter.bad(),
+                span: tape.as_ref().map_or(Millis::ZERO, Tape::span),
+                candidate: seen(&green),
+                active: seen(&blue),
+                edge: self.cut.as_ref().filter(|_| kind == Kind::Latency).and_then(edge),
+                patience: (kind == Kind::Stalls).then_some(self.patience),
+            }
+        })
+    }
+
+    /// The smallest failure rate that `requests` of the candidate would have shown, at its `share` of the traffic and
+    /// this threshold of the whole evidence.
+    pub fn resolution(&self, requests: u64, share: f64, alpha: f64, stake: f64) -> Option<f64> {
+        let pb = self.errors.taped.meter.reference_rate()?;
+        rate::resolution(requests, share, pb, (1.0 / (alpha * stake)).ln())
+    }
+}
+
+fn difference(now: &Totals, before: &Totals) -> [u64; BUCKETS] {
+    let mut latency = now.latency;
+    latency.iter_mut().zip(&before.latency).for_each(|(now, before)| *now = now.saturating_sub(*before));
+    latency
+}

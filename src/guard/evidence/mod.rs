@@ -1,0 +1,172 @@
+//! Evidence: how sure it is that the candidate is worse than tolerated, by a test that is valid however often one looks.
+//!
+//! Three meters bet on it: on failures, on slowness, on requests that hang. Each has a share of the stake, half of it on
+//! the whole service and half on its routes; what they own together is the evidence, because a weighted sum of e-values
+//! is one. At `1/α : 1` the candidate is taken back. `docs/` of the house and README say it in an operator's words;
+//! [`bet`], [`rate`] and [`slow`] name the sources of the formulas.
+
+pub mod bet;
+pub mod cut;
+pub mod meter;
+pub mod meters;
+pub mod rate;
+pub mod slow;
+pub mod stall;
+pub mod tape;
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::evidence::cut::Edge;
+use crate::time::Millis;
+
+/// What a meter measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Errors,
+    Latency,
+    Stalls,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Errors, Kind::Latency, Kind::Stalls];
+
+    /// Its part of the stake.
+    pub const fn share(self) -> f64 {
+        match self {
+            Kind::Errors => 0.5,
+            Kind::Latency => 0.3,
+            Kind::Stalls => 0.2,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Errors => "errors",
+            Kind::Latency => "latency",
+            Kind::Stalls => "stalls",
+        }
+    }
+
+    /// What a rollback by this meter is counted as.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Kind::Errors => "evidence of errors",
+            Kind::Latency => "evidence of slowness",
+            Kind::Stalls => "evidence of stalls",
+        }
+    }
+}
+
+/// A verdict needs so many bad answers of the candidate, whatever the odds.
+pub const LEAST_BAD: u64 = 3;
+
+/// So many of one side, and of these the bad ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub all: u64,
+    pub bad: u64,
+}
+
+/// What one meter contributes, and what it has seen since its evidence began to rise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    pub meter: Kind,
+    /// `None`: the whole service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// `x : 1`, with the meter's share of the stake taken into account.
+    pub evidence: f64,
+    /// Bad answers of the candidate since this was last below 1.
+    pub bad: u64,
+    pub span: Millis,
+    pub candidate: Seen,
+    pub active: Seen,
+    /// Of slowness: the cut that tells the two sides apart best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<Edge>,
+    /// Of stalls: how long a request may be out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<Millis>,
+}
+
+/// What the judge sees of all meters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Weighed {
+    /// The evidence in all, `x : 1`.
+    pub total: f64,
+    /// The meters that make most of it, the first one first.
+    pub parts: Vec<Part>,
+    /// The smallest failure rate that would by now have been found; `None`: none would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<f64>,
+}
+
+impl Weighed {
+    /// The meter that convicts the candidate, if the evidence does.
+    pub fn verdict(&self, alpha: f64) -> Option<&Part> {
+        let leading = self.parts.first()?;
+        (self.total >= 1.0 / alpha && leading.bad >= LEAST_BAD).then_some(leading)
+    }
+}
+
+impl Part {
+    /// The sentence of it: what both sides did over the same time, and how sure that is.
+    pub fn sentence(&self, total: f64, active: &str, candidate: &str) -> String {
+        let place = self.route.as_ref().map_or(String::new(), |route| format!("on route {route}, "));
+        let Part { span, candidate: c, active: a, .. } = self;
+        let (c_bad, c_all, a_bad, a_all) = (grouped(c.bad), grouped(c.all), grouped(a.bad), grouped(a.all));
+        let what = match (self.meter, self.edge, self.patience) {
+            (Kind::Latency, Some(Edge { green_micros, blue_micros, green, blue }), _) => format!(
+                "{candidate} takes over {} for {} of {c_all}, {active} over {} for {} of {a_all}",
+                millis(green_micros),
+                grouped(green),
+                millis(blue_micros),
+                grouped(blue)
+            ),
+            (Kind::Stalls, _, Some(patience)) => {
+                format!(
+                    "{c_bad} of {c_all} requests to {candidate} hang for over {patience}, {a_bad} of {a_all} to {active}"
+                )
+            }
+            _ => format!("{candidate} fails {c_bad} of {c_all}, {active} {a_bad} of {a_all}"),
+        };
+        format!("{place}{what} over the same {span}: evidence {} that {candidate} is worse than tolerated", odds(total))
+    }
+}
+
+/// Evidence as people read it: two digits and no more.
+pub fn odds(evidence: f64) -> String {
+    match evidence {
+        e if e > 1e9 => "over 1,000,000,000 : 1".to_owned(),
+        e if e >= 10.0 => {
+            let unit = 10_f64.powi(e.log10() as i32 - 1);
+            format!("{} : 1", grouped(((e / unit).round() * unit) as u64))
+        }
+        e => format!("{e:.1} : 1"),
+    }
+}
+
+/// A number with a comma every three digits.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn millis(micros: u64) -> String {
+    match micros {
+        0..10_000 => format!("{:.1} ms", micros as f64 / 1000.0),
+        10_000..10_000_000 => format!("{} ms", micros / 1000),
+        _ => format!("{} s", micros / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The odds of a rate: the candidate fails a larger share than tolerated.
+//!
+//! E-variables for 2×2 tables (Turner, Ly, Grünwald, "Generic E-variables for exact sequential k-sample tests that allow
+//! for optional stopping", 2021): the likelihood of an alternative against that of the null point closest to it, in
+//! Kullback-Leibler divergence weighted by the two sides' shares of the block. Its mean is at most 1 under every pair of
+//! rates that is tolerated, whatever they are.
+
+use crate::guard::evidence::bet::ALTERNATIVES;
+use crate::guard::evidence::meter::Cells;
+
+/// The tolerance: the candidate's rate may be `min(RATIO · b + EXCESS, b + CAP)` where active's is `b`.
+pub const RATIO: f64 = 1.5;
+pub const EXCESS: f64 = 0.001;
+pub const CAP: f64 = 0.05;
+/// Where the two lines of the tolerance meet.
+const VERTEX: f64 = (CAP - EXCESS) / (RATIO - 1.0);
+
+/// Where the alternatives lie, on the logit line from the tolerated edge to [`TOP`].
+const PLACES: [f64; ALTERNATIVES] = [0.08, 0.16, 0.28, 0.44, 0.62, 0.80, 1.0];
+/// What is staked on each.
+pub const PRIOR: [f64; ALTERNATIVES] = [0.10, 0.10, 0.10, 0.10, 0.15, 0.15, 0.30];
+const TOP: f64 = 0.98;
+
+/// Active's rate is taken to be within these.
+const LOWEST: f64 = 2e-4;
+const HIGHEST: f64 = 0.5;
+
+/// The largest rate of the candidate that is tolerated. Concave, so the tolerated region is convex, as the method needs.
+pub fn tolerated(active: f64) -> f64 {
+    (RATIO * active + EXCESS).min(active + CAP)
+}
+
+/// Active's rate, from its `bad` of `all` lately; a little is added, so that nothing is ever impossible.
+pub fn reference(all: f64, bad: f64) -> f64 {
+    ((bad + 0.2) / (all + 200.0)).clamp(LOWEST, HIGHEST)
+}
+
+fn logit(p: f64) -> f64 {
+    (p / (1.0 - p)).ln()
+}
+
+/// The logarithms of the odds of one block, by alternative. `tb`: active's [`reference`] rate. `roots`: where the last
+/// block's projections lay, from which this block's are found sooner.
+pub fn gains(tb: f64, green: &Cells, blue: &Cells, roots: &mut [f64; ALTERNATIVES]) -> [f64; ALTERNATIVES] {
+    let ([good_g, bad_g, ..], [good_b, bad_b, ..]) = (green.map(f64::from), blue.map(f64::from));
+    let share = (good_g + bad_g) / (good_g + bad_g + good_b + bad_b);
+    let edge = logit(tolerated(tb).min(0.9));
+    let top = logit(TOP).max(edge + 0.7);
+    // Most blocks have no failure on a side: what is multiplied by nothing is not computed.
+    let times = |n: f64, ratio: f64| if n > 0.0 { n * ratio.ln() } else { 0.0 };
+    let mut gains = [0.0; ALTERNATIVES];
+    for ((gain, root), place) in gains.iter_mut().zip(roots).zip(PLACES) {
+        let tg = 1.0 / (1.0 + (-(edge + (top - edge) * place)).exp());
+        let (g, b) = closest(share, tg, tb, root);
+        *gain = times(bad_g, tg / g)
+            + times(good_g, (1.0 - tg) / (1.0 - g))
+            + times(bad_b, tb / b)
+            + times(good_b, (1.0 - tb) / (1.0 - b));
+    }
+    gains
+}
+
+/// The point of the tolerated region that is closest to `(tg, tb)`: the candidate's rate and active's.
+pub fn closest(share: f64, tg: f64, tb: f64, root: &mut f64) -> (f64, f64) {
+    if tg > RATIO * tb + EXCESS {
+        let b = on_line(share, tg, tb, RATIO, EXCESS, *root);
+        if b <= VERTEX {
+            *root = b;
+            return (RATIO * b + EXCESS, b);
+        }
+    }
+    let b = on_line(share, tg, tb, 1.0, CAP, *root);
+    *root = b;
+    if b >= VERTEX { (b + CAP, b) } else { (VERTEX + CAP, VERTEX) }
+}
+
+/// The closest point on the line `g = ratio · b + excess`, as its `b`: the root of
+/// `s · ratio · (tg − g) · b(1−b) + (1−s) · (tb − b) · g(1−g)` between `tb` and `(tg − excess) / ratio`.
+///
+/// Newton's method from `guess`, kept within a bracket that every step narrows; where it leaves the bracket, the
+/// geometric middle is taken, because the rates span decades.
+fn on_line(share: f64, tg: f64, tb: f64, ratio: f64, excess: f64, guess: f64) -> f64 {
+    let (mut low, mut high) = (tb, (tg - excess) / ratio);
+    let (weight_g, weight_b) = (share * ratio, 1.0 - share);
+    let mut b = if guess > low && guess < high { guess } else { (low * high).sqrt() };
+    for _ in 0..60 {
+        let g = ratio * b + excess;
+        let (spread_b, spread_g) = (b * (1.0 - b), g * (1.0 - g));
+        let value = weight_g * (tg - g) * spread_b + weight_b * (tb - b) * spread_g;
+        if value > 0.0 {
+            low = b
+        } else {
+            high = b
+        }
+        let slope = weight_g * ((tg - g) * (1.0 - 2.0 * b) - ratio * spread_b)
+            + weight_b * ((tb - b) * ratio * (1.0 - 2.0 * g) - spread_g);
+        let next = b - value / slope;
+        let next = if next > low && next < high { next } else { (low * high).sqrt() };
+        if (next - b).abs() <= 1e-11 * b {
+            return next;
+        }
+        b = next;
+    }
+    b
+}
+
+/// What one request of the candidate tells on average, in nats, if it fails at `tg` and active at `pb`, and it gets a
+/// `share` of the requests: the divergence from the tolerated region. 0 where that is tolerated.
+pub fn information(share: f64, tg: f64, pb: f64) -> f64 {
+    let (tg, pb) = (tg.min(1.0 - 1e-9), pb.clamp(1e-9, HIGHEST));
+    if tg <= tolerated(pb) {
+        return 0.0;
+    }
+    let divergence = |p: f64, q: f64| p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln();
+    let (g, b) = closest(share, tg, pb, &mut 0.0);
+    divergence(tg, g) + (1.0 - share) / share * divergence(pb, b)
+}
+
+/// The smallest rate that `requests` of the candidate would by now have shown, at this threshold in nats; `None`: not
+/// even a candidate that fails everything.
+pub fn resolution(requests: u64, share: f64, pb: f64, threshold: f64) -> Option<f64> {
+    let shows = |p: f64| requests as f64 * information(share, p, pb) >= threshold;
+    if !shows(1.0) {
+        return None;
+    }
+    let (mut low, mut high) = (tolerated(pb), 1.0);
+    for _ in 0..30 {
+        let middle = f64::midpoint(low, high);
+        if shows(middle) { high = middle } else { low = middle }
+    }
+    Some(high)
+}

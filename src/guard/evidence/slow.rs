@@ -1,0 +1,129 @@
+//! The odds of slowness: the candidate's answers come later than tolerated.
+//!
+//! Active's latencies cut its answers into seven cells, the last ones small: its tail. The candidate's fall into the
+//! same cells after the tolerance is taken off them. The null is that they are then stochastically no larger than
+//! active's, up to a forgiven share of cold starts; the e-variable is the two-sample one of Turner, Ly and Grünwald
+//! (2021) over cells. The alternatives are Lehmann's, `S_g = S_b^(1/k)` (Lehmann, "The power of rank tests", 1953), and
+//! tails, `S_g = (1 − ε) S_b + ε`; both make slower cells likelier in every step, so dominance is all that is needed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::evidence::bet::ALTERNATIVES;
+use crate::guard::evidence::meter::{CELLS, Cells};
+
+/// The share of active's answers beyond each cut.
+pub const SURVIVAL: [f64; CELLS - 1] = [0.5, 0.25, 0.1, 0.05, 0.01, 0.002];
+/// What is staked on each alternative: four of Lehmann's, three tails.
+pub const PRIOR: [f64; ALTERNATIVES] = [0.15, 0.15, 0.15, 0.15, 0.13, 0.13, 0.14];
+const LEHMANN: [f64; 4] = [1.5, 2.5, 5.0, 15.0];
+const TAIL: [f64; 3] = [0.02, 0.10, 0.40];
+
+/// A forgiven share under this is none.
+const COLD_ENOUGH: f64 = 0.002;
+
+/// How active's answers fall into the cells, and how the candidate's would if it were worse.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Active's cells. All above zero, 1 together.
+    q: [f64; CELLS],
+    alternatives: [[f64; CELLS]; ALTERNATIVES],
+}
+
+impl Reference {
+    /// From active's shares of the cells, the fastest first.
+    pub fn new(q: [f64; CELLS]) -> Reference {
+        let q = normal(q, 1e-5);
+        let mut beyond = [0.0; CELLS - 1];
+        let mut below = 0.0;
+        for (beyond, q) in beyond.iter_mut().zip(q) {
+            below += q;
+            *beyond = (1.0 - below).clamp(1e-6, 1.0 - 1e-6);
+        }
+        let lehmann = LEHMANN.map(|k| cells_of(beyond.map(|s: f64| s.powf(1.0 / k))));
+        let tail = TAIL.map(|e| cells_of(beyond.map(|s| (1.0 - e) * s + e)));
+        let ([a, b, c, d], [e, f, g]) = (lehmann, tail);
+        Reference { q, alternatives: [a, b, c, d, e, f, g] }
+    }
+
+    /// The logarithms of the odds of one block, by alternative. `cold`: the share of the candidate's answers that may be
+    /// as slow as they like.
+    pub fn gains(&self, green: &Cells, blue: &Cells, cold: f64) -> [f64; ALTERNATIVES] {
+        let total = |cells: &Cells| cells.iter().map(|n| f64::from(*n)).sum::<f64>();
+        let share = total(green) / (total(green) + total(blue));
+        self.alternatives.map(|a| {
+            let (odds_g, odds_b) = if cold < COLD_ENOUGH {
+                let mean: [f64; CELLS] = pair(&a, &self.q, |a, q| share * a + (1.0 - share) * q);
+                (pair(&a, &mean, |a, m| a / m), pair(&self.q, &mean, |q, m| q / m))
+            } else {
+                forgiving(&a, &self.q, share, cold)
+            };
+            let gain = |cells: &Cells, odds: &[f64; CELLS]| -> f64 {
+                let seen = cells.iter().zip(odds).filter(|(n, _)| **n > 0);
+                seen.map(|(n, odds)| f64::from(*n) * odds.ln()).sum()
+            };
+            gain(green, &odds_g) + gain(blue, &odds_b)
+        })
+    }
+}
+
+/// The odds where a share `c` of the candidate's answers may be arbitrarily slow: the tolerated pairs are
+/// `((1−c)p + c·top, p)` and whatever is faster on the candidate's side.
+///
+/// The closest of them to the alternative `(A', q)` with `A' = (1−c)A + c·top` has `p_i = (s·A'_i + (1−s)·q_i)/λ` below
+/// the top; at the top one equation is left. Odds are made non-decreasing from the slowest cell down, which can only
+/// lower them, so that dominance is enough.
+fn forgiving(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64) -> ([f64; CELLS], [f64; CELLS]) {
+    const TOP: usize = CELLS - 1;
+    let mut alternative = a.map(|a| (1.0 - c) * a);
+    let [.., a_top] = &mut alternative;
+    *a_top += c;
+    let mut p = pair(&alternative, q, |a, q| s * a + (1.0 - s) * q);
+    let ([.., a_top], [.., q_top]) = (alternative, *q);
+    let below: f64 = p.iter().take(TOP).sum();
+    let excess = |p_top: f64| {
+        let pull = s * a_top * (1.0 - c) / ((1.0 - c) * p_top + c) + (1.0 - s) * q_top / p_top;
+        pull - below / (1.0 - p_top)
+    };
+    let (mut low, mut high) = (1e-12, 1.0 - 1e-12);
+    for _ in 0..50 {
+        let middle = f64::midpoint(low, high);
+        if excess(middle) > 0.0 { low = middle } else { high = middle }
+    }
+    let p_top = f64::midpoint(low, high);
+    let lambda = below / (1.0 - p_top);
+    p.iter_mut().for_each(|p| *p /= lambda);
+    let [.., last] = &mut p;
+    *last = p_top;
+    let mut odds_g = pair(&alternative, &p, |a, p| a / ((1.0 - c) * p));
+    let [.., last] = &mut odds_g;
+    *last = a_top / ((1.0 - c) * p_top + c);
+    let mut least = f64::INFINITY;
+    for odds in odds_g.iter_mut().rev() {
+        least = least.min(*odds);
+        *odds = least;
+    }
+    (odds_g, pair(q, &p, |q, p| q / p))
+}
+
+fn pair(left: &[f64; CELLS], right: &[f64; CELLS], with: impl Fn(f64, f64) -> f64) -> [f64; CELLS] {
+    let mut out = *left;
+    out.iter_mut().zip(right).for_each(|(out, right)| *out = with(*out, *right));
+    out
+}
+
+/// The cells between the survivals at the cuts.
+fn cells_of(beyond: [f64; CELLS - 1]) -> [f64; CELLS] {
+    let mut cells = [0.0; CELLS];
+    let mut before = 1.0;
+    for (cell, beyond) in cells.iter_mut().zip(beyond.into_iter().chain([0.0])) {
+        *cell = before - beyond;
+        before = beyond;
+    }
+    normal(cells, 1e-7)
+}
+
+fn normal(cells: [f64; CELLS], least: f64) -> [f64; CELLS] {
+    let cells = cells.map(|cell| cell.max(least));
+    let sum: f64 = cells.iter().sum();
+    cells.map(|cell| cell / sum)
+}

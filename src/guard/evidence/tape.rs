@@ -1,0 +1,110 @@
+//! What a meter has seen since its evidence began to rise: enough to run it again.
+//!
+//! The tape begins when the evidence jumps, and is thrown away when it has fallen back to where it was. A long rise
+//! keeps its last inputs: halfway through, the meter is remembered as it stands, and the first half is let go.
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::evidence::meter::{CELLS, Cells, Input, Meter};
+use crate::time::Millis;
+
+/// A jump is a block that multiplies the evidence by this.
+const JUMP: f64 = 1.1;
+/// Inputs that are kept, at most twice as many: ten seconds of ticks.
+const HALF: usize = 256;
+
+/// The meter as it was, and everything that it took in since.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tape {
+    /// When the first input began.
+    pub from: Millis,
+    pub start: Meter,
+    pub inputs: Vec<Input>,
+    /// The meter as it stood after so many inputs, and when.
+    #[serde(skip)]
+    middle: Option<(Millis, Meter)>,
+}
+
+/// Evidence at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    pub at: Millis,
+    pub evidence: f64,
+}
+
+impl Tape {
+    /// Runs the meter again: the evidence after every input, and the meter at the end.
+    pub fn replay(&self) -> (Vec<Point>, Meter) {
+        let mut meter = self.start.clone();
+        let mut at = self.from;
+        let points = self.inputs.iter().map(|input| {
+            meter.take(input);
+            at = at.plus(input.passed);
+            Point { at, evidence: meter.evidence() }
+        });
+        (points.collect(), meter)
+    }
+
+    /// Everything that the tape has counted: candidate's and active's.
+    pub fn sums(&self) -> (Cells, Cells) {
+        let mut sums = ([0; CELLS], [0; CELLS]);
+        let add = |sum: &mut Cells, cells: &Cells| {
+            sum.iter_mut().zip(cells).for_each(|(sum, n): (&mut u32, _)| *sum = sum.saturating_add(*n));
+        };
+        for input in &self.inputs {
+            add(&mut sums.0, &input.green);
+            add(&mut sums.1, &input.blue);
+        }
+        sums
+    }
+
+    pub fn span(&self) -> Millis {
+        self.inputs.iter().fold(Millis::ZERO, |sum, input| sum.plus(input.passed))
+    }
+}
+
+/// A meter with its tape.
+#[derive(Clone, Debug)]
+pub struct Taped {
+    pub meter: Meter,
+    pub tape: Option<Tape>,
+}
+
+impl Taped {
+    pub fn new(meter: Meter) -> Taped {
+        Taped { meter, tape: None }
+    }
+
+    /// Takes one tick in, which ends at `now`.
+    pub fn take(&mut self, now: Millis, input: Input) {
+        let before = self.meter.evidence();
+        match &mut self.tape {
+            None => {
+                let start = self.meter.clone();
+                self.meter.take(&input);
+                if self.meter.evidence() > before * JUMP {
+                    let from = Millis(now.0.saturating_sub(input.passed.0));
+                    self.tape = Some(Tape { from, start, inputs: vec![input], middle: None });
+                }
+            }
+            Some(tape) => {
+                self.meter.take(&input);
+                tape.inputs.push(input);
+                if self.meter.evidence() <= tape.start.evidence() {
+                    self.tape = None;
+                } else if tape.inputs.len().is_multiple_of(HALF) {
+                    tape.turn(now, &self.meter);
+                }
+            }
+        }
+    }
+}
+
+impl Tape {
+    fn turn(&mut self, now: Millis, meter: &Meter) {
+        if let Some((from, start)) = self.middle.replace((now, meter.clone())) {
+            self.inputs.drain(..HALF.min(self.inputs.len()));
+            (self.from, self.start) = (from, start);
+        }
+    }
+}

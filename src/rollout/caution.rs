@@ -1,0 +1,73 @@
+//! Caution: while the evidence is serious but no verdict yet, only requests that could be rescued go to the candidate.
+//!
+//! So a client can hardly be hurt while the judge makes up its mind. It is no rollback: the weight stays, evidence goes
+//! on being gathered from the requests that users do not notice, and it ends by itself.
+
+use crate::guard::evidence::odds;
+use crate::guard::window::Sample;
+use crate::time::Millis;
+
+/// Serious: from here on caution turns away.
+const SERIOUS: f64 = 20.0;
+/// It ends when the evidence has stayed below 1 for this long …
+const CALM: Millis = Millis::seconds(2);
+/// … or when the candidate has not answered for this long: where nothing can be rescued, nothing would ever be learnt.
+const SILENT: Millis = Millis::seconds(30);
+
+/// Off, or on since some time.
+#[derive(Clone, Debug, Default)]
+pub struct Caution {
+    on: Option<On>,
+}
+
+#[derive(Clone, Debug)]
+struct On {
+    calm_since: Option<Millis>,
+    answers: u64,
+    answered: Millis,
+}
+
+/// A change, with the reason in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Begins(String),
+    Ends(String),
+}
+
+impl Caution {
+    pub fn is_on(&self) -> bool {
+        self.on.is_some()
+    }
+
+    /// Takes in what is known at `now`: the `evidence` in all, the candidate's `answers` ever, and if it failed in a rush,
+    /// what active and candidate did in that time.
+    pub fn look(&mut self, now: Millis, evidence: f64, answers: u64, rush: Option<[Sample; 2]>) -> Option<Turn> {
+        let Some(on) = &mut self.on else {
+            let why = match rush {
+                _ if evidence >= SERIOUS => format!("evidence {}", odds(evidence)),
+                Some([active, candidate]) if is_one_sided(&active, &candidate) => {
+                    format!("{} of {} failed in {}", candidate.failed, candidate.answers, candidate.span)
+                }
+                _ => return None,
+            };
+            self.on = Some(On { calm_since: None, answers, answered: now });
+            return Some(Turn::Begins(why));
+        };
+        if answers != on.answers {
+            (on.answers, on.answered) = (answers, now);
+        }
+        on.calm_since = if evidence < 1.0 { on.calm_since.or(Some(now)) } else { None };
+        let why = match on.calm_since {
+            Some(since) if now.since(since) >= CALM => format!("the evidence has been below 1 : 1 for {CALM}"),
+            _ if now.since(on.answered) >= SILENT => format!("the candidate has not been heard for {SILENT}"),
+            _ => return None,
+        };
+        self.on = None;
+        Some(Turn::Ends(why))
+    }
+}
+
+/// Over half of the candidate's answers failed, and under a tenth of active's.
+fn is_one_sided(active: &Sample, candidate: &Sample) -> bool {
+    2 * candidate.failed > candidate.answers && 10 * active.failed <= active.answers
+}

@@ -1,0 +1,144 @@
+//! What the state says of its changes: the entries of the journal and the news, with their reasons in words.
+
+use crate::guard::evidence::tape::Tape;
+use crate::guard::trigger::Action;
+use crate::guard::{Judgement, Sight, Verdict, sentence};
+use crate::rollout::caution::Turn;
+use crate::rollout::ledger::Ledger;
+use crate::rollout::watch::News;
+use crate::rollout::{Announcement, Change, Durable, Effect, Evidence, Kind, Level, State};
+use crate::time::Millis;
+
+impl State {
+    pub(super) fn guard_rollback(
+        &mut self,
+        name: &str,
+        sight: Sight,
+        judgement: Judgement,
+        tape: Option<Tape>,
+        now: Millis,
+    ) -> Vec<Effect> {
+        let (Some(service), Verdict::Unhealthy(reason)) = (self.services.get(name), &judgement.verdict) else {
+            return Vec::new();
+        };
+        let (active, candidate) = (service.durable.active, service.durable.active.other());
+        let why = sentence(&service.policy, &sight, reason, active.name(), candidate.name());
+        let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape };
+        self.roll_back(name, "guard", &why, Some(evidence), now)
+    }
+
+    pub(super) fn warn(
+        &mut self,
+        name: &str,
+        news: News,
+        sight: Sight,
+        judgement: Judgement,
+        now: Millis,
+    ) -> Vec<Effect> {
+        let Some(service) = self.services.get(name) else { return Vec::new() };
+        let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
+        let trigger = match news {
+            News::Fired(place) => service.policy.triggers.get(place),
+            News::SharedFate => None,
+        };
+        let (kind, level, why) = match trigger {
+            None => (Kind::SharedFate, Level::Critical, format!("both sides fail{place}: holding, no rollback")),
+            Some(trigger) => {
+                let value =
+                    judgement.fired.iter().find(|(at, _)| News::Fired(*at) == news).map_or(0.0, |(_, value)| *value);
+                let (kind, level) = match trigger.action {
+                    Action::Warn => (Kind::Warning, Level::Warning),
+                    Action::Pause | Action::Rollback => (Kind::Pause, Level::Critical),
+                };
+                let (metric, candidate) = (trigger.metric, service.durable.active.other());
+                let why = format!("{}{place}: {candidate} {} is {}", trigger.name, metric.name(), metric.show(value));
+                (kind, level, why)
+            }
+        };
+        let before = service.durable.clone();
+        let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape: None };
+        let Some(change) = self.change(name, kind, "guard", &why, Some(before), Some(evidence), now) else {
+            return Vec::new();
+        };
+        let news = Announcement { level, service: name.to_owned(), kind, text: why, entry: change.id };
+        vec![Effect::Journal(Box::new(change)), Effect::Announce(news)]
+    }
+
+    /// Caution begins or ends: the requests of the next generation know.
+    pub(super) fn turn(
+        &mut self,
+        name: &str,
+        turn: Turn,
+        sight: Sight,
+        judgement: Judgement,
+        now: Millis,
+    ) -> Vec<Effect> {
+        let Some(service) = self.services.get(name) else { return Vec::new() };
+        let candidate = service.durable.active.other();
+        let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape: None };
+        let (kind, why) = match turn {
+            Turn::Begins(why) => {
+                (Kind::Caution, format!("{why}: only requests that could be rescued go to {candidate} now"))
+            }
+            Turn::Ends(why) => (Kind::CautionOver, why),
+        };
+        let before = service.durable.clone();
+        self.generation += 1;
+        let Some(mut change) = self.change(name, kind, "guard", &why, Some(before), Some(evidence), now) else {
+            return Vec::new();
+        };
+        change.ledger = self.ledger(name);
+        let level = if kind == Kind::Caution { Level::Warning } else { Level::Info };
+        let news = Announcement { level, service: name.to_owned(), kind, text: why, entry: change.id };
+        vec![Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)]
+    }
+
+    /// A rollout's last request has ended.
+    pub(super) fn close_book(&mut self, name: &str, ledger: Ledger, now: Millis) -> Vec<Effect> {
+        let Ledger { rollout, requests, failed, rescued, hurt, turned_away, .. } = ledger;
+        let why = format!(
+            "rollout {rollout} is over: {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients, \
+             {turned_away} turned away"
+        );
+        let Some(mut change) = self.change(name, Kind::Ledger, "guard", &why, None, None, now) else {
+            return Vec::new();
+        };
+        change.ledger = Some(ledger);
+        let news = Announcement {
+            level: Level::Info,
+            service: name.to_owned(),
+            kind: Kind::Ledger,
+            text: why,
+            entry: change.id,
+        };
+        vec![Effect::Journal(Box::new(change)), Effect::Announce(news)]
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an entry of the journal has as many parts")]
+    pub(super) fn change(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        who: &str,
+        why: &str,
+        before: Option<Durable>,
+        evidence: Option<Evidence>,
+        now: Millis,
+    ) -> Option<Change> {
+        let after = self.services.get(name)?.durable.clone();
+        self.last_entry += 1;
+        Some(Change {
+            id: self.last_entry,
+            generation: self.generation,
+            uptime: now,
+            service: name.to_owned(),
+            kind,
+            who: who.to_owned(),
+            why: why.to_owned(),
+            before,
+            after,
+            evidence,
+            ledger: None,
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! One place that is watched: the whole service, or one route. Its windows for the triggers, its meters for the evidence.
+
+use crate::guard::evidence::meters::{Meters, Moment};
+use crate::guard::trigger::{Metric, Reading};
+use crate::guard::window::{Counts, Sample, Totals, Window};
+use crate::guard::{Judgement, Missing, Policy, Sight, Verdict};
+use crate::rollout::watch::{Found, News, Seen};
+use crate::time::Millis;
+
+/// Triggers are looked at this often; their windows are seconds.
+const TRIGGERS: Millis = Millis(100);
+/// A look that comes later than this proves no more than this: what happened in between was not looked at.
+const LONGEST_STEP: Millis = Millis::seconds(1);
+
+#[derive(Clone, Debug)]
+pub struct Scope {
+    pub route: Option<usize>,
+    /// Of the service's evidence.
+    share: f64,
+    eyes: Option<Eyes>,
+    /// By the trigger's place in the policy.
+    held: Vec<Millis>,
+    /// The warnings that are already out, by the trigger's place; and whether shared fate is.
+    out: Vec<bool>,
+    shared: bool,
+}
+
+/// Opened by the first answer, so that a route that nobody asks for costs nothing.
+#[derive(Clone, Debug)]
+struct Eyes {
+    /// Active and candidate.
+    windows: [Window; 2],
+    meters: Option<Meters>,
+    /// What was counted when the triggers were last looked at: where nothing has happened since, there is nothing to judge.
+    counts: Option<[Counts; 2]>,
+    looked: Option<Millis>,
+}
+
+/// What the scopes of a service have in common at a look.
+pub struct Look<'a> {
+    pub now: Millis,
+    /// The look before; none: the service has just become live.
+    pub since: Option<Millis>,
+    pub on_grid: bool,
+    pub seen: &'a Seen<'a>,
+    pub moment: Moment,
+    /// How long the weight has been what it is.
+    pub steady: Millis,
+}
+
+impl Scope {
+    pub fn new(route: Option<usize>, share: f64, policy: &Policy) -> Scope {
+        let triggers = policy.triggers.len();
+        Scope {
+            route,
+            share,
+            eyes: None,
+            held: vec![Millis::ZERO; triggers],
+            out: vec![false; triggers],
+            shared: false,
+        }
+    }
+
+    /// Looks at the totals of active and candidate. Gives what the triggers see, if it is their time and they see anything
+    /// new.
+    pub fn look(&mut self, look: &Look<'_>, sides: [&Totals; 2]) -> Option<Sight> {
+        let Look { now, since, seen, .. } = *look;
+        let share = self.share;
+        let eyes = self.eyes.get_or_insert_with(|| {
+            let nothing = Totals::default();
+            // Either the service has just become live, and what was counted before is not the candidate's; or the
+            // route's first answers came since the last look, and all of them count.
+            let (from, [active, candidate]) = match since {
+                None => (now, sides),
+                Some(since) => (since, [&nothing; 2]),
+            };
+            let open = |side| Window::opened(from, side);
+            let meters = seen.policy.evidence.as_ref();
+            Eyes {
+                windows: [open(active), open(candidate)],
+                meters: meters.map(|budget| Meters::new(from, budget, share, [candidate, active])),
+                counts: None,
+                looked: None,
+            }
+        });
+        let [active, candidate] = sides;
+        if let (Some(meters), true) = (&mut eyes.meters, look.on_grid) {
+            meters.look(now, [candidate, active], &look.moment);
+        }
+        let counts = sides.map(|side| side.counts);
+        let due = eyes.looked.is_none_or(|at| now.since(at) >= TRIGGERS) && eyes.counts != Some(counts);
+        let sight = due.then(|| {
+            let step = now.since(eyes.looked.or(since).unwrap_or(now)).min(LONGEST_STEP);
+            (eyes.counts, eyes.looked) = (Some(counts), Some(now));
+            let route = self.route;
+            let readings = readings(look, route, &eyes.windows, sides, &mut self.held, step);
+            let name = route.and_then(|at| seen.routes.get(at)).cloned();
+            Sight { route: name, readings, evidence: None }
+        });
+        eyes.windows.iter_mut().zip(sides).for_each(|(window, side)| window.observe(now, side));
+        sight
+    }
+
+    /// If the candidate has just failed in a rush: what active and candidate did in that time.
+    pub fn rush(&self, now: Millis, sides: [&Totals; 2]) -> Option<[Sample; 2]> {
+        let Eyes { windows: [active, candidate], .. } = self.eyes.as_ref()?;
+        let rush = candidate.rush(now, sides[1])?;
+        Some([active.last(Millis::seconds(1), now, sides[0], false), rush])
+    }
+
+    pub fn meters(&self) -> Option<&Meters> {
+        self.eyes.as_ref().and_then(|eyes| eyes.meters.as_ref())
+    }
+
+    /// Every warning once, until it is over.
+    pub fn tell(&mut self, sight: Sight, judgement: Judgement, found: &mut Found) {
+        let shared = judgement.verdict == Verdict::Insufficient { missing: Missing::HealthyActive };
+        if shared && !self.shared {
+            found.news.push((News::SharedFate, sight.clone(), judgement.clone()));
+        }
+        self.shared = shared;
+        for (place, out) in self.out.iter_mut().enumerate() {
+            let fired = judgement.fired.iter().any(|(at, _)| *at == place);
+            if fired && !*out {
+                found.news.push((News::Fired(place), sight.clone(), judgement.clone()));
+            }
+            *out = fired;
+        }
+        if found.unhealthy.is_none() && matches!(judgement.verdict, Verdict::Unhealthy(_)) {
+            found.unhealthy = Some((sight, judgement));
+        }
+    }
+}
+
+fn readings(
+    look: &Look<'_>,
+    route: Option<usize>,
+    [active, candidate]: &[Window; 2],
+    sides: [&Totals; 2],
+    held: &mut [Millis],
+    step: Millis,
+) -> Vec<Reading> {
+    let seen = look.seen;
+    let readings = seen.policy.triggers.iter().zip(held).map(|(trigger, held)| {
+        // A route's share is not the service's where rules and stickiness choose: only the whole service is held to it.
+        // And what was answered at another weight says nothing of this one.
+        if trigger.metric == Metric::ThroughputDrop && (route.is_some() || look.steady < trigger.window) {
+            let (active, candidate) = Default::default();
+            return Reading { active, candidate, share: 0.0, held: Millis::ZERO };
+        }
+        let [active, candidate] = trigger.sample([active, candidate], sides, look.now);
+        let mut reading = Reading { active, candidate, share: seen.weight.ratio(), held: *held };
+        *held = trigger.held(&reading, step);
+        reading.held = *held;
+        reading
+    });
+    readings.collect()
+}
