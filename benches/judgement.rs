@@ -93,7 +93,7 @@ fn judge_a_route(bencher: Bencher) {
     let policy = Policy::standard();
     let sample = Sample { span: Millis(10_000), answers: 1000, failed: 3, p95_us: Some(40_000), ..Sample::default() };
     let reading = Reading { active: sample, candidate: sample, share: 0.5, held: Millis::ZERO };
-    let sight = Sight { route: None, readings: vec![reading; policy.triggers.len()] };
+    let sight = Sight { route: None, readings: vec![reading; policy.triggers.len()], evidence: None };
     bencher.bench_local(|| judge(black_box(&policy), black_box(&sight)));
 }
 
@@ -112,7 +112,7 @@ fn tick_of_a_route(bencher: Bencher) {
             let [active, candidate] = trigger.sample([&windows[0], &windows[1]], [&totals, &totals], now);
             Reading { active, candidate, share: 0.5, held: Millis::ZERO }
         });
-        let sight = Sight { route: None, readings: readings.collect() };
+        let sight = Sight { route: None, readings: readings.collect(), evidence: None };
         windows.iter_mut().for_each(|window| window.observe(now, &totals));
         judge(&policy, &sight)
     });

@@ -9,6 +9,7 @@ use std::time::Duration;
 use cutover::config::{Limits, Settings};
 use cutover::counters::Seen;
 use cutover::journal::{Entry, Reader};
+use cutover::rollout::Kind;
 use cutover::serve::{self, Running};
 use cutover::time::Millis;
 use cutover::traffic::Environment;
@@ -125,6 +126,11 @@ impl House {
 
     pub fn history(&self) -> Vec<Entry> {
         Reader::open(&self.settings.state).unwrap().latest(None, 1000).unwrap()
+    }
+
+    /// The latest entry of a kind, if it is on the disk.
+    pub fn find(&self, kind: Kind) -> Option<Entry> {
+        self.history().into_iter().find(|entry| entry.change.kind == kind)
     }
 
     /// How many were refused for this reason.

@@ -111,9 +111,9 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
             reference.gains(&green, &blue, cold)
         };
         let base = odds(true, 0);
-        for alternative in 0..7 {
+        for (alternative, at_base) in base.into_iter().enumerate() {
             let per = |green_side: bool, n: u32| -> [f64; CELLS] {
-                std::array::from_fn(|cell| (odds(green_side, cell)[alternative] - base[alternative]) / f64::from(n))
+                std::array::from_fn(|cell| (odds(green_side, cell)[alternative] - at_base) / f64::from(n))
             };
             let (green, blue) = (per(true, n_g), per(false, n_b));
             let mean = |p: &[f64; CELLS], ll: &[f64; CELLS]| p.iter().zip(ll).map(|(p, ll)| p * ll.exp()).sum::<f64>();
