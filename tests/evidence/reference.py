@@ -13,13 +13,14 @@ The sequences that the Rust meters are tested against are made by
 
     {"tick_s": 0.02, "plan_s": 1800,
      "errors":  [{"name", "share", "before": [requests, bad], "ticks", "rows", "expect"}],
-     "latency": [{"name", "share", "q": [[tick, [seven]]], "ticks", "rows", "expect"}]}
+     "latency": [{"name", "share", "cold": [share, half-life in s], "q": [[tick, [seven]]], "ticks", "rows", "expect"}]}
 
 rows    ticks at which anything came in, from 0; all others up to `ticks` are ticks with nothing.
         errors: [tick, green, green bad, blue, blue bad]; latency: [tick, green's seven cells, blue's seven], flat.
         One more number at the end, where there is one, is mass staked at that tick on top of the planned one.
 before  blue's requests and bad answers of the last minute before the first tick.
 q       blue's cells as measured, from before that tick on; to be clipped and made to sum to one, as `reference` does.
+cold    the forgiven share at tick t is share * 2^(-t * tick_s / half-life); [0, 1] forgives nothing.
 expect  [tick, ln E after it, bad], for the first ten judged blocks, every tenth after them, and the last tick. `bad`:
         bad green answers since E was last below 1; for latency all of green's. A sequence ends once E > 1e12.
 
@@ -69,14 +70,16 @@ class Meter:
         self.open_block()
 
     def open_block(self):
-        self.green, self.blue, self.age_s = [0] * self.cells, [0] * self.cells, 0.0
+        self.green, self.blue, self.age_s, self.cold = [0] * self.cells, [0] * self.cells, 0.0, 0.0
 
-    def add(self, green, blue, stake):
+    def add(self, green, blue, stake, cold=0.0):
         self.mass += MASS_OVER_PLAN * TICK_S / PLAN_S + stake
         self.bucket = min(BURST, self.bucket + REFILL_PER_S * TICK_S)
         self.green = [old + new for old, new in zip(self.green, green)]
         self.blue = [old + new for old, new in zip(self.blue, blue)]
         self.age_s += TICK_S
+        # What was forgiven at any tick of a block is forgiven for all of it: the wider null holds the narrower.
+        self.cold = max(self.cold, cold)
         if sum(self.green) >= 1 and sum(self.blue) >= 1:
             self.judge()
             self.open_block()
@@ -159,7 +162,7 @@ def project_on_line(share, tg, tb, slope, offset):
 
 
 class Latency(Meter):
-    """Seven cells of blue's latency. The null is that green is stochastically no slower."""
+    """Seven cells of blue's latency. The null is that green is stochastically no slower, but for a forgiven share."""
 
     def __init__(self, share=0.3):
         super().__init__(share, LATENCY_WEIGHTS, 7)
@@ -170,15 +173,15 @@ class Latency(Meter):
         self.q = [p / total(clipped) for p in clipped]
         self.alternatives = slower_cells(self.q)
 
-    def tick(self, green, blue, stake=0.0):
-        self.add(green, blue, stake)
+    def tick(self, green, blue, stake=0.0, cold=0.0):
+        self.add(green, blue, stake, cold)
 
     def counted(self):
         return sum(self.green)
 
     def gains(self, share):
         for a in self.alternatives:
-            green, blue = odds(a, self.q, share)
+            green, blue = odds(a, self.q, share, self.cold)
             yield total(n * math.log(f) for n, f in zip(self.green + self.blue, green + blue))
 
 
@@ -191,10 +194,34 @@ def slower_cells(q):
     return [[cell / total(cells) for cell in cells] for cells in cut]
 
 
-def odds(a, q, share):
-    """What a bet on (a, q) pays for an answer in each cell, to green's and to blue's."""
+def odds(a, q, share, cold):
+    """What a bet on (a, q) pays for an answer in each cell, to green's and to blue's.
+
+    Without a forgiven share, a/m and q/m with the mixture m. With one, the null is "green is no slower than
+    (1-cold) p + cold * (the slowest cell)" for blue's true p. The bet is then on a with the same share cold, and (g, p)
+    is the closest point of the null's edge: p_i = (s a_i + (1-s) q_i) / scale below the top, and at the top the root of
+    (1-cold) p^2 - B p - (1-s) q_top cold = 0. On the edge the mean pay is exactly 1. Made non-decreasing from the
+    right, it is at most 1 for every green that the edge dominates.
+    """
+    if cold == 0:
+        mixed = [share * x + (1 - share) * y for x, y in zip(a, q)]
+        return [x / m for x, m in zip(a, mixed)], [y / m for y, m in zip(q, mixed)]
+    warm = 1 - cold
+    a = [warm * x for x in a]
+    a[-1] += cold
     mixed = [share * x + (1 - share) * y for x, y in zip(a, q)]
-    return [x / m for x, m in zip(a, mixed)], [y / m for y, m in zip(q, mixed)]
+    below, blue_top = total(mixed[:-1]), (1 - share) * q[-1]
+    linear = warm * mixed[-1] - cold * (blue_top + below)
+    root = math.sqrt(linear * linear + 4 * warm * blue_top * cold)
+    # Of the two ways to write the root, the one that subtracts nothing.
+    top = (linear + root) / (2 * warm) if linear > 0 else 2 * blue_top * cold / (root - linear)
+    p = [m * (1 - top) / below for m in mixed[:-1]] + [top]
+    g = [warm * x for x in p]
+    g[-1] += cold
+    green = [x / y for x, y in zip(a, g)]
+    for i in reversed(range(len(green) - 1)):
+        green[i] = min(green[i], green[i + 1])
+    return green, [y / x for y, x in zip(q, p)]
 
 
 # Made-up traffic. Only `random()` is drawn from, the one method whose sequence Python promises to keep.
@@ -262,7 +289,18 @@ SPIKE = (0.05, 0.10, 0.20, 0.15, 0.30, 0.15, 0.05)
 MEASURED = (0.51, 0.243, 0.147, 0.052, 0.0383, 0.0097, 0.0)
 
 
-# name, ticks, mean arrivals a tick, green's and blue's cells by tick, blue's as measured by tick; extras: stakes.
+def starting(cells, share):
+    """Of a green that just came up, a share in the slowest cell, halved every three seconds."""
+
+    def at(tick):
+        late = share * 2 ** (-tick * TICK_S / 3)
+        return tuple((1 - late) * p for p in cells[:-1]) + ((1 - late) * cells[-1] + late,)
+
+    return at
+
+
+# name, ticks, mean arrivals a tick, green's and blue's cells by tick, blue's as measured by tick; extras: stakes, cold.
+FORGIVEN = (0.9, 3.0)
 LATENCY = [
     ("healthy", 1000, (1, 9), always(EQUAL), always(BLUE), {0: BLUE}, {}),
     ("twice as slow", 1000, (1, 9), from_tick(200, DOUBLE, EQUAL), always(BLUE), {0: BLUE}, {}),
@@ -270,6 +308,9 @@ LATENCY = [
     ("measured anew in the middle", 800, (1, 9), always(EQUAL), from_tick(300, SPIKE, BLUE),
      {0: BLUE, 350: MEASURED, 400: SPIKE}, {"stakes": {350: 0.05, 500: 0.05}}),
     ("sparse: blocks dropped", 3000, (0.02, 0.006), always(DOUBLE), always(BLUE), {0: BLUE, 1500: MEASURED}, {}),
+    ("healthy, cold starts forgiven", 1600, (1, 9), starting(EQUAL, 0.8), always(BLUE), {0: BLUE}, {"cold": FORGIVEN}),
+    ("twice as slow, cold starts forgiven", 1500, (1, 9), starting(DOUBLE, 0.5), always(BLUE), {0: BLUE},
+     {"cold": FORGIVEN}),
 ]
 
 
@@ -307,6 +348,7 @@ def record_errors(name, ticks, arrivals, rates, extras):
 
 def record_latency(name, ticks, arrivals, green_cells, blue_cells, references, extras):
     dice, meter = random.Random(name), Latency()
+    share, half_life_s = extras.get("cold", (0.0, 1.0))
 
     def arrive(tick):
         if tick in references:
@@ -314,10 +356,10 @@ def record_latency(name, ticks, arrivals, green_cells, blue_cells, references, e
         green = into_cells(dice, poisson(dice, arrivals[0]), green_cells(tick))
         blue = into_cells(dice, poisson(dice, arrivals[1]), blue_cells(tick))
         stake = extras.get("stakes", {}).get(tick, 0.0)
-        meter.tick(green, blue, stake)
+        meter.tick(green, blue, stake, share * 2 ** (-tick * TICK_S / half_life_s))
         return (*green, *blue), stake
 
-    sequence = {"name": name, "share": meter.share, "q": list(references.items())}
+    sequence = {"name": name, "share": meter.share, "cold": (share, half_life_s), "q": list(references.items())}
     return record(meter, sequence, ticks, arrive)
 
 
