@@ -199,9 +199,10 @@ def odds(a, q, share, cold):
 
     Without a forgiven share, a/m and q/m with the mixture m. With one, the null is "green is no slower than
     (1-cold) p + cold * (the slowest cell)" for blue's true p. The bet is then on a with the same share cold, and (g, p)
-    is the closest point of the null's edge: p_i = (s a_i + (1-s) q_i) / scale below the top, and at the top the root of
-    (1-cold) p^2 - B p - (1-s) q_top cold = 0. On the edge the mean pay is exactly 1. Made non-decreasing from the
-    right, it is at most 1 for every green that the edge dominates.
+    is the closest point of the null's edge: p_i = (s a_i + (1-s) q_i) / scale below the slowest cells, and for those
+    together the root of (1-cold) p^2 - B p - (1-s) q_slow cold = 0, shared among them as in q. The slowest cells are as
+    few as make green's pay non-decreasing, so that its mean on the edge, which is exactly 1, is the most that any green
+    can have that the edge dominates.
     """
     if cold == 0:
         mixed = [share * x + (1 - share) * y for x, y in zip(a, q)]
@@ -209,19 +210,26 @@ def odds(a, q, share, cold):
     warm = 1 - cold
     a = [warm * x for x in a]
     a[-1] += cold
-    mixed = [share * x + (1 - share) * y for x, y in zip(a, q)]
-    below, blue_top = total(mixed[:-1]), (1 - share) * q[-1]
-    linear = warm * mixed[-1] - cold * (blue_top + below)
-    root = math.sqrt(linear * linear + 4 * warm * blue_top * cold)
+    for slow in reversed(range(len(a))):
+        green, blue = pooled_odds(a, q, share, cold, slow)
+        if slow == 0 or green[slow - 1] <= green[slow]:
+            return green, blue
+
+
+def pooled_odds(a, q, share, cold, slow):
+    """The pay when the cells from `slow` on are told apart for blue only."""
+    if slow == 0:
+        return [1.0] * len(a), [1.0] * len(q)
+    warm, a_slow, q_slow = 1 - cold, total(a[slow:]), total(q[slow:])
+    mixed = [share * x + (1 - share) * y for x, y in zip(a[:slow], q)]
+    below, blue_slow = total(mixed), (1 - share) * q_slow
+    linear = warm * (share * a_slow + blue_slow) - cold * (blue_slow + below)
+    root = math.sqrt(linear * linear + 4 * warm * blue_slow * cold)
     # Of the two ways to write the root, the one that subtracts nothing.
-    top = (linear + root) / (2 * warm) if linear > 0 else 2 * blue_top * cold / (root - linear)
-    p = [m * (1 - top) / below for m in mixed[:-1]] + [top]
-    g = [warm * x for x in p]
-    g[-1] += cold
-    green = [x / y for x, y in zip(a, g)]
-    for i in reversed(range(len(green) - 1)):
-        green[i] = min(green[i], green[i + 1])
-    return green, [y / x for y, x in zip(q, p)]
+    together = (linear + root) / (2 * warm) if linear > 0 else 2 * blue_slow * cold / (root - linear)
+    p = [m * (1 - together) / below for m in mixed]
+    green = [x / (warm * y) for x, y in zip(a, p)] + [a_slow / (warm * together + cold)] * (len(a) - slow)
+    return green, [y / x for y, x in zip(q, p)] + [q_slow / together] * (len(q) - slow)
 
 
 # Made-up traffic. Only `random()` is drawn from, the one method whose sequence Python promises to keep.
