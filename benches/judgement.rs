@@ -118,9 +118,10 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         for (route, pair) in totals.iter_mut().enumerate() {
             // Different from tick to tick, as traffic is.
             let luck = mix(now.0 ^ (route as u64) << 40);
-            for (side, requests) in pair.iter_mut().zip([16 + luck % 5, 1 + luck / 5 % 3]) {
+            for (side, requests, one_in) in [(0, 16 + luck % 5, 100), (1, 1 + luck / 5 % 3, 1000)] {
+                let side = &mut pair[side];
                 side.counts.answers += requests;
-                side.counts.failed += u64::from(luck / 15 % 100 == 0);
+                side.counts.failed += u64::from(luck / 15 % one_in == 0);
                 side.tally.requests += requests;
                 side.cohorts.sent[slot] = side.cohorts.sent[slot].wrapping_add(requests as u32);
                 side.cohorts.ended[slot] = side.cohorts.ended[slot].wrapping_add(requests as u32);

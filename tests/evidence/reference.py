@@ -12,13 +12,12 @@ The sequences that the Rust meters are tested against are made by
     python3 tests/evidence/reference.py > tests/evidence/sequences.json
 
     {"tick_s": 0.02, "plan_s": 1800,
-     "errors":  [{"name", "share", "before": [requests, bad], "ticks", "rows", "expect"}],
+     "errors":  [{"name", "share", "ticks", "rows", "expect"}],
      "latency": [{"name", "share", "cold": [share, half-life in s], "q": [[tick, [seven]]], "ticks", "rows", "expect"}]}
 
 rows    ticks at which anything came in, from 0; all others up to `ticks` are ticks with nothing.
         errors: [tick, green, green bad, blue, blue bad]; latency: [tick, green's seven cells, blue's seven], flat.
         One more number at the end, where there is one, is mass staked at that tick on top of the planned one.
-before  blue's requests and bad answers of the last minute before the first tick.
 q       blue's cells as measured, from before that tick on; to be clipped and made to sum to one, as `reference` does.
 cold    the forgiven share at tick t is share * 2^(-t * tick_s / half-life); [0, 1] forgives nothing.
 expect  [tick, ln E after it, bad], for the first ten judged blocks, every tenth after them, and the last tick. `bad`:
@@ -49,6 +48,8 @@ LEHMANN = (1.5, 2.5, 5.0, 15.0)
 TAILS = (0.02, 0.10, 0.40)
 LATENCY_WEIGHTS = (0.15, 0.15, 0.15, 0.15, 0.13, 0.13, 0.14)
 CELL_FLOOR = 1e-5
+# A forgiven share under this is none.
+COLD_ENOUGH = 0.002
 
 
 def total(terms):
@@ -70,21 +71,21 @@ class Meter:
         self.open_block()
 
     def open_block(self):
-        self.green, self.blue, self.age_s, self.cold = [0] * self.cells, [0] * self.cells, 0.0, 0.0
+        self.green, self.blue, self.age_ms, self.cold = [0] * self.cells, [0] * self.cells, 0, 0.0
 
     def add(self, green, blue, stake, cold=0.0):
         self.mass += MASS_OVER_PLAN * TICK_S / PLAN_S + stake
         self.bucket = min(BURST, self.bucket + REFILL_PER_S * TICK_S)
+        # A block is as old as its first request, so that ticks with nothing may be left out.
+        self.age_ms = self.age_ms + round(1000 * TICK_S) if any(self.green) or any(self.blue) else 0
+        if self.age_ms > 1000 * BLOCK_S:
+            self.open_block()
         self.green = [old + new for old, new in zip(self.green, green)]
         self.blue = [old + new for old, new in zip(self.blue, blue)]
-        self.age_s += TICK_S
         # What was forgiven at any tick of a block is forgiven for all of it: the wider null holds the narrower.
         self.cold = max(self.cold, cold)
         if sum(self.green) >= 1 and sum(self.blue) >= 1:
             self.judge()
-            self.open_block()
-        # The age runs from the last judged or dropped block, also while nothing comes in.
-        if self.age_s > BLOCK_S:
             self.open_block()
 
     def judge(self):
@@ -104,15 +105,16 @@ class Meter:
 class Errors(Meter):
     """Two cells, good and bad. The null is p_g <= min(RATIO * p_b + EXCESS, p_b + CAP)."""
 
-    def __init__(self, share=0.5, before=(0, 0)):
+    def __init__(self, share=0.5):
         super().__init__(share, ERROR_WEIGHTS, 2)
-        self.seen, self.failed = float(before[0]), float(before[1])
+        self.seen = self.failed = 0.0
 
     def tick(self, ng, xg, nb, xb, stake=0.0):
+        kept = math.exp(-TICK_S / MEMORY_S)
+        self.seen, self.failed = self.seen * kept, self.failed * kept
         self.add((ng - xg, xg), (nb - xb, xb), stake)
         # After the judgement: a block is never part of its own reference.
-        kept = math.exp(-TICK_S / MEMORY_S)
-        self.seen, self.failed = self.seen * kept + nb, self.failed * kept + xb
+        self.seen, self.failed = self.seen + nb, self.failed + xb
 
     def counted(self):
         return self.green[1]
@@ -198,18 +200,15 @@ def odds(a, q, share, cold):
     """What a bet on (a, q) pays for an answer in each cell, to green's and to blue's.
 
     Without a forgiven share, a/m and q/m with the mixture m. With one, the null is "green is no slower than
-    (1-cold) p + cold * (the slowest cell)" for blue's true p. The bet is then on a with the same share cold, and (g, p)
+    (1-cold) p + cold * (the slowest cell)" for blue's true p, and (g, p)
     is the closest point of the null's edge: p_i = (s a_i + (1-s) q_i) / scale below the slowest cells, and for those
     together the root of (1-cold) p^2 - B p - (1-s) q_slow cold = 0, shared among them as in q. The slowest cells are as
     few as make green's pay non-decreasing, so that its mean on the edge, which is exactly 1, is the most that any green
     can have that the edge dominates.
     """
-    if cold == 0:
+    if cold < COLD_ENOUGH:
         mixed = [share * x + (1 - share) * y for x, y in zip(a, q)]
         return [x / m for x, m in zip(a, mixed)], [y / m for y, m in zip(q, mixed)]
-    warm = 1 - cold
-    a = [warm * x for x in a]
-    a[-1] += cold
     for slow in reversed(range(len(a))):
         green, blue = pooled_odds(a, q, share, cold, slow)
         if slow == 0 or green[slow - 1] <= green[slow]:
@@ -266,11 +265,10 @@ def always(value):
 
 
 # name, ticks, mean arrivals a tick (green, blue), failure rates (green, blue) by tick; extras: stakes by tick, floods
-# of further requests by tick, blue's minute before.
+# of further requests by tick.
 ERRORS = [
     ("healthy 0.1 %", 1500, (1, 9), always((0.001, 0.001)), {}),
     ("healthy 1 %", 1500, (1, 9), always((0.01, 0.01)), {}),
-    ("healthy 1 %, its minute before known", 500, (1, 9), always((0.01, 0.01)), {"before": (30000, 300)}),
     ("healthy 10 %", 1500, (1, 9), always((0.10, 0.10)), {}),
     ("dead from the start", 1500, (0.04, 0.36), always((1.0, 0.001)), {}),
     ("dead in the middle", 1500, (1, 9), from_tick(500, (1.0, 0.001), (0.001, 0.001)), {}),
@@ -340,7 +338,7 @@ def record(meter, sequence, ticks, arrive):
 
 
 def record_errors(name, ticks, arrivals, rates, extras):
-    dice, meter = random.Random(name), Errors(before=extras.get("before", (0, 0)))
+    dice, meter = random.Random(name), Errors()
 
     def arrive(tick):
         flood = extras.get("floods", {}).get(tick, (0, 0))
@@ -350,7 +348,7 @@ def record_errors(name, ticks, arrivals, rates, extras):
         meter.tick(ng, xg, nb, xb, stake)
         return (ng, xg, nb, xb), stake
 
-    sequence = {"name": name, "share": meter.share, "before": extras.get("before", (0, 0))}
+    sequence = {"name": name, "share": meter.share}
     return record(meter, sequence, ticks, arrive)
 
 
