@@ -121,7 +121,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
             for (side, requests, one_in) in [(0, 16 + luck % 5, 100), (1, 1 + luck / 5 % 3, 1000)] {
                 let side = &mut pair[side];
                 side.counts.answers += requests;
-                side.counts.failed += u64::from(luck / 15 % one_in == 0);
+                side.counts.failed += u64::from((luck / 15).is_multiple_of(one_in));
                 side.tally.requests += requests;
                 side.cohorts.sent[slot] = side.cohorts.sent[slot].wrapping_add(requests as u32);
                 side.cohorts.ended[slot] = side.cohorts.ended[slot].wrapping_add(requests as u32);
