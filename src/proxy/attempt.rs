@@ -12,6 +12,7 @@ use crate::proxy::rescue::{Fallen, is_safe};
 use crate::sidecar::Handle;
 use crate::snapshot::{Edits, Endpoint, Serving, Snapshot};
 use crate::time::Millis;
+use crate::traffic::repeat::is_repeatable;
 use crate::traffic::rule::Rule;
 use crate::traffic::{Decision, Environment, Why};
 
@@ -223,8 +224,7 @@ impl Attempt {
             return false;
         }
         let fallen = Fallen {
-            method: &request.method,
-            has_idempotency_key: request.headers.contains_key("idempotency-key"),
+            repeatable: is_repeatable(&request.method, &request.headers),
             unsent,
             body_kept,
             answered,

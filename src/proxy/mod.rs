@@ -116,11 +116,13 @@ impl Proxy {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
         let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
-        let decision = decide(&snapshot.table, Head { parts, client }, draw)?;
+        let mut decision = decide(&snapshot.table, Head { parts, client }, draw)?;
         let pin = decision.pin.then(|| {
             let (rules, split) = snapshot.table.service(decision.service);
             let seed = self.key_seed ^ self.keys.next(self.shard);
-            sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed)
+            let (key, hash) = sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed);
+            decision.key = Some(hash);
+            key
         });
         Ok(Attempt::new(snapshot, decision, pin, started))
     }

@@ -18,8 +18,8 @@ use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
 use crate::proxy::{Ctx, Proxy, RESCUE, body, headers, hop, record, redirect, strict, target};
-use crate::traffic::host;
 use crate::traffic::sticky::Sticky;
+use crate::traffic::{host, repeat};
 
 #[async_trait]
 impl ProxyHttp for Proxy {
@@ -60,7 +60,7 @@ impl ProxyHttp for Proxy {
             };
         }
         match routed {
-            Ok(attempt) if body::announced(&session.req_header().headers) > attempt.max_body() => {
+            Ok(attempt) if repeat::announced(&session.req_header().headers) > attempt.max_body() => {
                 self.refuse(session, ctx, Refused::BodyTooLarge).await
             }
             Ok(mut attempt) => {
