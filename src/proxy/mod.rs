@@ -33,6 +33,7 @@ use pingora_error::{ErrorType, Result};
 use pingora_proxy::Session;
 
 use crate::access;
+use crate::clock;
 use crate::config::{Hop, Limits, Settings};
 use crate::counters::{Counters, Failure, Refused, Shard, Turns};
 use crate::proxy::attempt::Attempt;
@@ -154,16 +155,17 @@ impl Proxy {
             // Nobody waits for a second try, and an answer that nobody waited for is no evidence of slowness.
             attempt.aborted = failure == Failure::Timeout;
             attempt.failure = (!attempt.aborted).then_some(failure);
+            attempt.unseen = true;
             return false;
         }
         attempt.failure = Some(failure);
         let body_kept = !session.as_ref().retry_buffer_truncated();
         let answered = has_answered(session);
-        if !attempt.may_rescue(session.req_header(), unsent, body_kept, answered) {
+        let now = clock::micros();
+        if !attempt.may_rescue(now, session.req_header(), unsent, body_kept, answered) {
             return false;
         }
-        attempt.record(&self.counters, self.shard, &self.sidecar, false, 0);
-        attempt.rescue(self.shard);
+        attempt.rescue(&self.counters, self.shard, &self.sidecar, now);
         true
     }
 }

@@ -178,7 +178,7 @@ impl ProxyHttp for Proxy {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer of two lengths").into_up());
         }
         strict::make_ours(response)?;
-        attempt.answered(status);
+        attempt.answered(status, self.shard);
         if attempt.upgrade
             && let Some(connection) = &ctx.connection
         {
@@ -317,12 +317,13 @@ impl ProxyHttp for Proxy {
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Box<Ctx>) {
         let gone = e.is_some_and(|e| *e.esource() == ErrorSource::Downstream);
         leave(session, ctx, gone);
-        let took = clock::micros().saturating_sub(ctx.started).max(1);
+        let now = clock::micros();
+        let took = now.saturating_sub(ctx.started).max(1);
         if let Some(attempt) = &mut ctx.attempt {
             if gone {
                 attempt.aborted = true;
             }
-            attempt.record(&self.counters, self.shard, &self.sidecar, attempt.rescued, took);
+            attempt.record(&self.counters, self.shard, &self.sidecar, now, true);
         }
         if let Some(log) = &self.access {
             record::record(log, session, ctx, e, took);
