@@ -120,6 +120,8 @@ impl House {
             all.classes.iter_mut().zip(seen.classes).for_each(|(sum, part)| *sum += part);
             all.failures.iter_mut().zip(seen.failures).for_each(|(sum, part)| *sum += part);
             all.rescued += seen.rescued;
+            all.hurt += seen.hurt;
+            all.turned_away += seen.turned_away;
         }
         all
     }
