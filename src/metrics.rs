@@ -105,7 +105,18 @@ fn of_routes(counters: &Counters) -> Vec<MetricFamily> {
         "From a request's head to the end of its answer, by the environment that answered.",
         MetricType::HISTOGRAM,
     );
+    let mut hurt = family(
+        "hurt_total",
+        "Requests that failed as clients saw it, by the environment that they went to first.",
+        MetricType::COUNTER,
+    );
+    let mut turned_away = family(
+        "turned_away_total",
+        "Requests that went to active because the candidate was in doubt and they could not be rescued.",
+        MetricType::COUNTER,
+    );
     for ((service, route), counters) in counters.routes() {
+        let mut away = None;
         for side in Environment::BOTH {
             let Some(seen) = counters.seen(side) else { continue };
             let labels = || vec![label("service", &service), label("route", &route), label("environment", side.name())];
@@ -114,7 +125,8 @@ fn of_routes(counters: &Counters) -> Vec<MetricFamily> {
                 all.push(label(name, value));
                 all
             };
-            let Seen { classes, failures: causes, rescued: saved, upstream: head, request: whole } = seen;
+            let Seen { classes, failures: causes, rescued: saved, hurt: harmed, turned_away: kept, .. } = seen;
+            let Seen { upstream: head, request: whole, .. } = seen;
             for ((_, name), value) in Class::ALL.iter().zip(classes).filter(|(_, value)| *value > 0) {
                 requests.mut_metric().push(counter(with("class", name), value));
             }
@@ -122,11 +134,16 @@ fn of_routes(counters: &Counters) -> Vec<MetricFamily> {
                 failures.mut_metric().push(counter(with("cause", name), value));
             }
             rescued.mut_metric().push(counter(labels(), saved));
+            hurt.mut_metric().push(counter(labels(), harmed));
+            *away.get_or_insert(0) += kept;
             upstream.mut_metric().push(histogram(labels(), &head));
             request.mut_metric().push(histogram(labels(), &whole));
         }
+        if let Some(away) = away {
+            turned_away.mut_metric().push(counter(vec![label("service", &service), label("route", &route)], away));
+        }
     }
-    vec![requests, failures, rescued, upstream, request]
+    vec![requests, failures, rescued, hurt, turned_away, upstream, request]
 }
 
 fn of_services(counters: &Counters, snapshot: &Snapshot) -> Vec<MetricFamily> {

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
-use crate::counters::{RescueBudget, Rest, RouteCounters, Turns};
+use crate::counters::{Keys, RescueBudget, Rest, RouteCounters, Turns};
 use crate::time::Millis;
 use crate::traffic::{Environment, RouteId, Sequence, ServiceId, Table};
 
@@ -104,6 +104,8 @@ pub struct Serving {
     /// Whether clients may turn a connection into a WebSocket.
     pub websocket: bool,
     pub budget: Arc<RescueBudget>,
+    /// The clients that the candidate has met.
+    pub keys: Arc<Keys>,
     /// In the order of the table's route ids, the service's first one first.
     pub routes: Box<[Arc<RouteCounters>]>,
     pub first_route: u32,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::support::house::{House, shop};
 use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
+use cutover::rollout::Kind;
 
 pub fn cutover(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cutover")).current_dir(dir).args(args).env("NO_COLOR", "1").output().unwrap()
@@ -94,21 +95,31 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
     let mut client = house.client();
     wait_until("it is rolled back and written", SOON, || {
         client.get("/", &[]);
-        house.weight() == 0 && house.history().len() == 2
+        house.weight() == 0 && house.find(Kind::Ledger).is_some()
     });
+    let id = house.find(Kind::Rollback).unwrap().change.id;
     let state = house.settings.state.to_string_lossy().into_owned();
     let dir = house.dir.path();
     let history = text(&cutover(dir, &["history", "--state", &state]).stdout);
-    assert!(history.lines().next().unwrap().contains("rollback") && history.contains("50 % -> 0 %"), "{history}");
+    assert!(history.contains("rollback") && history.contains("50 % -> 0 %"), "{history}");
     assert_eq!(cutover(dir, &["history", "--state", &state, "--verify"]).status.code(), Some(0));
     let entries: Value =
         serde_json::from_slice(&cutover(dir, &["history", "--state", &state, "--output", "json"]).stdout).unwrap();
-    assert_eq!(entries[0]["kind"], "rollback");
+    assert_eq!(entries[0]["kind"], "ledger");
 
-    let output = cutover(dir, &["explain", "2", "--state", &state]);
+    let id = &id.to_string();
+    let output = cutover(dir, &["explain", id, "--state", &state]);
     let explained = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{explained}");
-    for word in ["dead candidate", "FIRED", "judged again: unhealthy: dead candidate", "the same verdict as then"] {
+    for word in [
+        "green fails ",
+        " : 1 that green is worse than tolerated",
+        "1000 : 1 |",
+        "as then",
+        "judged again: unhealthy: evidence of errors",
+        "the same verdict as then",
+        "what rollout 1 has cost:",
+    ] {
         assert!(explained.contains(word), "{word}: {explained}");
     }
     let none = cutover(dir, &["explain", "99", "--state", &state]);
@@ -125,14 +136,15 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
 
     drop(house.running);
     let alter =
-        "UPDATE journal SET body = replace(body, '\"verdict\":\"unhealthy\"', '\"verdict\":\"healthy\"') WHERE id = 2";
-    rusqlite::Connection::open(&state).unwrap().execute(alter, []).unwrap();
-    let output = cutover(dir, &["explain", "2", "--state", &state]);
+        "UPDATE journal SET body = replace(body, '\"verdict\":\"unhealthy\"', '\"verdict\":\"healthy\"') WHERE id = ?1";
+    rusqlite::Connection::open(&state).unwrap().execute(alter, [id]).unwrap();
+    let output = cutover(dir, &["explain", id, "--state", &state]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("NOT the verdict of then"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains(&format!("ALTERED: entry {id}")), "{}", text(&output.stdout));
     let output = cutover(dir, &["history", "--state", &state, "--verify"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("entry 2 does not follow"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains(&format!("entry {id} does not follow")), "{}", text(&output.stdout));
 }
 
 #[test]

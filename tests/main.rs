@@ -9,6 +9,7 @@ mod access;
 mod cli;
 mod clients;
 mod config;
+mod counting;
 mod desync;
 mod drain;
 mod faults;

@@ -56,6 +56,8 @@ pub struct Line<'a> {
     pub rule: Option<&'a str>,
     pub generation: Option<u64>,
     pub rescued: bool,
+    /// It would have gone to the candidate, which was in doubt.
+    pub turned_away: bool,
     /// Endpoints asked, other connections and a rescue included.
     pub attempts: u16,
     pub upstream_address: Option<SocketAddr>,
@@ -112,6 +114,7 @@ pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     text(out, b",\"rule\":", line.rule.map(str::as_bytes), NAME);
     number(out, b",\"generation\":", line.generation);
     truth(out, b",\"rescued\":", line.rescued);
+    truth(out, b",\"turned_away\":", line.turned_away);
     number(out, b",\"attempts\":", Some(u64::from(line.attempts)));
     out.extend_from_slice(b",\"upstream_address\":");
     match line.upstream_address {

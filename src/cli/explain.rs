@@ -1,12 +1,17 @@
-//! `cutover explain ID`: what the judge saw, and the same judge over it once more.
+//! `cutover explain ID`: what the judge saw, what it cost, and the same judge over it once more.
 
 use crate::cli::history::JournalArg;
 use crate::cli::out::say;
-use crate::cli::{Exit, Output, time_of_day};
+use crate::cli::{Exit, Output, chart, time_of_day};
+use crate::guard::evidence::tape::Tape;
+use crate::guard::evidence::{Part, Weighed, grouped, odds};
 use crate::guard::trigger::Level;
 use crate::guard::window::Sample;
-use crate::guard::{Verdict, judge};
-use crate::rollout::Evidence;
+use crate::guard::{Budget, Policy, Sight, Verdict, judge};
+use crate::journal::Reader;
+use crate::rollout::ledger::Ledger;
+use crate::rollout::{Change, Evidence};
+use crate::time::Millis;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,12 +25,13 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let journal = args.journal.open()?;
+    let broken = journal.broken_up_to(args.id)?;
     let Some(entry) = journal.entry(args.id)? else {
         anyhow::bail!("there is no entry {}: `cutover history` lists them", args.id);
     };
     if args.output == Output::Json {
         say!("{}", serde_json::to_string_pretty(&entry)?);
-        return Ok(Exit::Ok);
+        return Ok(if broken.is_none() { Exit::Ok } else { Exit::Failed });
     }
     let change = &entry.change;
     say!("entry {} of {}, generation {}", change.id, time_of_day(entry.at), change.generation);
@@ -39,16 +45,82 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             change.after.active
         );
     }
-    let Some(evidence) = &change.evidence else {
-        say!("nobody judged: this was asked for");
-        return Ok(Exit::Ok);
+    let replays = match &change.evidence {
+        Some(evidence) => show(evidence)?,
+        None => {
+            say!("nobody judged: this was asked for, or is an account");
+            true
+        }
     };
-    show(evidence)
+    ledger(&journal, change)?;
+    if let Some(at) = broken {
+        say!("\nALTERED: entry {at} does not follow from the one before it, so nothing here is proof");
+    }
+    Ok(if replays && broken.is_none() { Exit::Ok } else { Exit::Failed })
 }
 
-fn show(evidence: &Evidence) -> anyhow::Result<Exit> {
-    let Evidence { policy, sight, judgement, .. } = evidence;
-    say!("\nwhat the judge saw{}:", sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}")));
+/// Shows what was seen, and judges it again; false if that comes to something else.
+fn show(evidence: &Evidence) -> anyhow::Result<bool> {
+    let Evidence { policy, sight, judgement, tape } = evidence;
+    let mut replays = true;
+    if let (Some(budget), Some(weighed)) = (&policy.evidence, &sight.evidence) {
+        replays = meters(budget, weighed, tape.as_ref())?;
+    }
+    triggers(policy, sight)?;
+    let again = judge(policy, sight);
+    let verdict = match &again.verdict {
+        Verdict::Healthy => "healthy".to_owned(),
+        Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
+        Verdict::Insufficient { missing } => format!("insufficient: {missing:?}"),
+    };
+    say!("\njudged again: {verdict}");
+    match (again == *judgement, replays) {
+        (true, true) => say!("the same verdict as then"),
+        (true, false) => say!("NOT the evidence of then: the entry was altered, or made by another version"),
+        (false, _) => say!("NOT the verdict of then: the entry was altered, or made by another version"),
+    }
+    Ok(again == *judgement && replays)
+}
+
+/// Shows the meters, and runs the one that leads again; false if its evidence comes out otherwise.
+fn meters(budget: &Budget, weighed: &Weighed, tape: Option<&Tape>) -> anyhow::Result<bool> {
+    let sure = 1.0 / budget.alpha;
+    say!(
+        "\nthe evidence that the candidate is worse than tolerated: {}, and {} decide",
+        odds(weighed.total),
+        odds(sure)
+    );
+    for part in &weighed.parts {
+        let Part { meter, route, evidence, span, candidate: c, active: a, .. } = part;
+        let place = route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
+        let counts = if c.bad + a.bad > 0 {
+            format!("{} of {} bad, active {} of {}", grouped(c.bad), grouped(c.all), grouped(a.bad), grouped(a.all))
+        } else {
+            format!("{} answers, active {}", grouped(c.all), grouped(a.all))
+        };
+        say!("  {:<24} {:>16}   candidate {counts}, in {span}", format!("{}{place}", meter.name()), odds(*evidence));
+    }
+    if let Some(rate) = weighed.resolution {
+        say!("  a candidate that fails {:.1} % and more would have shown by then", rate * 100.0);
+    }
+    let (Some(tape), Some(leading)) = (tape, weighed.parts.first()) else { return Ok(true) };
+    let (points, meter) = tape.replay();
+    let place = leading.route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
+    say!("\nthe evidence of {}{place} since it began to rise:", leading.meter.name());
+    for line in chart::lines(&points, sure) {
+        say!("  {line}");
+    }
+    let same = (meter.evidence() / leading.evidence - 1.0).abs() < 1e-6;
+    let how = if same { "as then" } else { "and NOT as then" };
+    say!("run again over its {} ticks it comes to {}, {how}", points.len(), odds(meter.evidence()));
+    Ok(same)
+}
+
+fn triggers(policy: &Policy, sight: &Sight) -> anyhow::Result<()> {
+    if sight.readings.is_empty() {
+        return Ok(());
+    }
+    say!("\nthe triggers{}:", sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}")));
     for (trigger, reading) in policy.triggers.iter().zip(&sight.readings) {
         let beyond = if trigger.metric.is_bad_below() { "below" } else { "above" };
         let (level, value) = match trigger.level(reading) {
@@ -70,22 +142,41 @@ fn show(evidence: &Evidence) -> anyhow::Result<Exit> {
             say!("  {:<26}   candidate {}, active {}", "", sample(&reading.candidate), sample(&reading.active));
         }
     }
-    let again = judge(policy, sight);
-    let verdict = match &again.verdict {
-        Verdict::Healthy => "healthy".to_owned(),
-        Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
-        Verdict::Insufficient { missing } => format!("insufficient: {missing:?}"),
-    };
-    say!("\njudged again: {verdict}");
-    if again == *judgement {
-        say!("the same verdict as then");
-        return Ok(Exit::Ok);
-    }
-    say!("NOT the verdict of then: the entry was altered, or made by another version");
-    Ok(Exit::Failed)
+    Ok(())
 }
 
 fn sample(sample: &Sample) -> String {
     let p95 = sample.p95_us.map_or(String::new(), |micros| format!(", p95 {:.1} ms", micros as f64 / 1000.0));
     format!("{} of {} failed in {}{p95}", sample.failed, sample.answers, sample.span)
+}
+
+/// What the rollout has cost: in the end where that is known, else until then.
+fn ledger(journal: &Reader, change: &Change) -> anyhow::Result<()> {
+    let Some(known) = &change.ledger else { return Ok(()) };
+    let last = journal.final_ledger(&change.service, known.rollout)?;
+    let ledger = last.as_ref().unwrap_or(known);
+    let Ledger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, .. } = ledger;
+    say!("\nwhat rollout {rollout} has cost{}:", if ledger.closed { "" } else { " until then" });
+    let keys = if *keys > 0 { format!(", of some {} sticky keys", grouped(*keys)) } else { String::new() };
+    say!("  requests to the candidate   {}{keys}", grouped(*requests));
+    say!(
+        "  of these failed             {}, rescued {}, seen by clients {}",
+        grouped(*failed),
+        grouped(*rescued),
+        grouped(*hurt)
+    );
+    say!("  turned away by caution      {}, in {cautions} times", grouped(*turned_away));
+    let to = ledger.verdict.unwrap_or(change.uptime);
+    let from_there = |at: Millis| match at > to {
+        true => format!("{} after", at.since(to)),
+        false => format!("{} before", to.since(at)),
+    };
+    let what = if ledger.verdict.is_some() { "the verdict" } else { "this entry" };
+    if let Some(first) = ledger.first_failure {
+        say!("  first failure               {} {what}", from_there(first));
+    }
+    if let Some(last) = ledger.last_request {
+        say!("  last request                {} {what}", from_there(last));
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The command line: what was typed, one command a file. Results go to stdout, logs to stderr.
 
+mod chart;
 mod check;
 mod demo;
 mod explain;

@@ -1,9 +1,10 @@
-//! What is counted of one environment on one route: classes, failures by cause, rescues, latencies.
+//! What is counted of one environment on one route: classes, failures by cause, rescues, latencies, cohorts.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::counters::Shard;
+use crate::counters::ring::Ring;
 use crate::guard::latency::{BUCKETS, bucket_of};
 use crate::guard::window::{Counts, Totals};
 use crate::traffic::Environment;
@@ -130,6 +131,9 @@ struct Cell {
     classes: [AtomicU64; Class::ALL.len()],
     failures: [AtomicU64; Failure::ALL.len()],
     rescued: AtomicU64,
+    hurt: AtomicU64,
+    turned_away: AtomicU64,
+    cohorts: Ring,
     upstream: Histogram,
     request: Histogram,
 }
@@ -140,9 +144,28 @@ impl Cell {
             classes: [const { AtomicU64::new(0) }; Class::ALL.len()],
             failures: [const { AtomicU64::new(0) }; Failure::ALL.len()],
             rescued: AtomicU64::new(0),
+            hurt: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+            cohorts: Ring::new(),
             upstream: Histogram::new(),
             request: Histogram::new(),
         })
+    }
+}
+
+impl Cell {
+    /// What was answered or failed, and what was aborted.
+    fn requests(&self) -> (u64, u64) {
+        Class::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), ((class, _), count)| match class {
+            Class::Aborted => (answers, aborted + count.load(Relaxed)),
+            _ => (answers + count.load(Relaxed), aborted),
+        })
+    }
+
+    fn activity(&self) -> u64 {
+        let Cell { classes, failures, rescued, hurt, turned_away, cohorts, .. } = self;
+        let few = [rescued, hurt, turned_away].into_iter().chain(classes).chain(failures);
+        few.fold(cohorts.activity(), |sum, number| sum.wrapping_add(number.load(Relaxed)))
     }
 }
 
@@ -152,6 +175,9 @@ pub struct Seen {
     pub classes: [u64; Class::ALL.len()],
     pub failures: [u64; Failure::ALL.len()],
     pub rescued: u64,
+    /// Requests that went here first and that their clients saw fail.
+    pub hurt: u64,
+    pub turned_away: u64,
     pub upstream: Latencies,
     pub request: Latencies,
 }
@@ -170,8 +196,15 @@ impl Default for Latencies {
 
 impl Default for Seen {
     fn default() -> Seen {
-        let (classes, failures) = ([0; Class::ALL.len()], [0; Failure::ALL.len()]);
-        Seen { classes, failures, rescued: 0, upstream: Latencies::default(), request: Latencies::default() }
+        Seen {
+            classes: [0; Class::ALL.len()],
+            failures: [0; Failure::ALL.len()],
+            rescued: 0,
+            hurt: 0,
+            turned_away: 0,
+            upstream: Latencies::default(),
+            request: Latencies::default(),
+        }
     }
 }
 
@@ -197,17 +230,15 @@ impl RouteCounters {
     #[inline]
     pub fn record(&self, shard: Shard, environment: Environment, judged: bool, outcome: Outcome) {
         let Some(cell) = self.cell(shard, environment, judged) else { return };
+        // Before the class: whoever sees that something has happened finds the latency there too.
+        if outcome.failure.is_none() && outcome.class != Class::Aborted {
+            cell.upstream.record(outcome.upstream_micros);
+        }
         if let Some(class) = cell.classes.get(outcome.class as usize) {
             class.fetch_add(1, Relaxed);
         }
-        match outcome.failure {
-            Some(failure) => {
-                if let Some(count) = cell.failures.get(failure as usize) {
-                    count.fetch_add(1, Relaxed);
-                }
-            }
-            None if outcome.class != Class::Aborted => cell.upstream.record(outcome.upstream_micros),
-            None => {}
+        if let Some(count) = outcome.failure.and_then(|failure| cell.failures.get(failure as usize)) {
+            count.fetch_add(1, Relaxed);
         }
         if outcome.request_micros > 0 {
             cell.request.record(outcome.request_micros);
@@ -218,6 +249,36 @@ impl RouteCounters {
     pub fn record_rescue(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
             cell.rescued.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts a request that went to this environment first, and that its client saw fail.
+    pub fn record_hurt(&self, shard: Shard, environment: Environment, judged: bool) {
+        if let Some(cell) = self.cell(shard, environment, judged) {
+            cell.hurt.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts a request that caution kept from this environment.
+    pub fn record_turned_away(&self, shard: Shard, environment: Environment) {
+        if let Some(cell) = self.cell(shard, environment, true) {
+            cell.turned_away.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A judged request goes out. `at`: microseconds on the monotonic clock.
+    #[inline]
+    pub fn send(&self, shard: Shard, environment: Environment, at: u64) {
+        if let Some(cell) = self.cell(shard, environment, true) {
+            cell.cohorts.send(at);
+        }
+    }
+
+    /// A judged request that went out at `sent_at` is answered or given up at `at`.
+    #[inline]
+    pub fn end(&self, shard: Shard, environment: Environment, sent_at: u64, at: u64) {
+        if let Some(cell) = self.cell(shard, environment, true) {
+            cell.cohorts.end(sent_at, at);
         }
     }
 
@@ -238,10 +299,25 @@ impl RouteCounters {
             seen.classes.iter_mut().zip(&cell.classes).for_each(|(sum, part)| *sum += part.load(Relaxed));
             seen.failures.iter_mut().zip(&cell.failures).for_each(|(sum, part)| *sum += part.load(Relaxed));
             seen.rescued += cell.rescued.load(Relaxed);
+            seen.hurt += cell.hurt.load(Relaxed);
+            seen.turned_away += cell.turned_away.load(Relaxed);
             cell.upstream.add_to(&mut seen.upstream);
             cell.request.add_to(&mut seen.request);
         }
         all
+    }
+
+    /// A number that is another one whenever [`judged`](RouteCounters::judged) may be: all that is judged added up, but for the
+    /// latencies, which come with the classes. Cheaper to read.
+    pub fn activity(&self) -> u64 {
+        let judged = Environment::BOTH.into_iter().flat_map(|side| self.cells(side)).filter(|(_, judged)| *judged);
+        judged.fold(0, |sum, (cell, _)| sum.wrapping_add(cell.activity()))
+    }
+
+    /// Judged answers of an environment, ever.
+    pub fn answers(&self, environment: Environment) -> u64 {
+        let judged = self.cells(environment).filter(|(_, judged)| *judged);
+        judged.map(|(cell, _)| cell.requests().0).sum()
     }
 
     /// What the guard judges by, of both environments; `None` where it never had anything to judge.
@@ -254,6 +330,10 @@ impl RouteCounters {
     pub fn totals(&self, environment: Environment) -> Totals {
         let mut totals = Totals::default();
         for (cell, _) in self.cells(environment).filter(|(_, judged)| *judged) {
+            // Before the requests that they are a part of.
+            totals.tally.rescued += cell.rescued.load(Relaxed);
+            totals.tally.hurt += cell.hurt.load(Relaxed);
+            totals.tally.turned_away += cell.turned_away.load(Relaxed);
             // Failures first: an answer that is counted in between is then a good one, never a failure without answer.
             let mut counts = Counts::default();
             for ((failure, _), count) in Failure::ALL.iter().zip(&cell.failures) {
@@ -261,14 +341,14 @@ impl RouteCounters {
                 counts.failed += count;
                 counts.unavailable += if failure.is_unavailable() { count } else { 0 };
             }
-            for ((class, _), count) in Class::ALL.iter().zip(&cell.classes) {
-                counts.answers += if *class == Class::Aborted { 0 } else { count.load(Relaxed) };
-            }
-            totals.counts.answers += counts.answers;
+            let (answers, aborted) = cell.requests();
+            totals.counts.answers += answers;
+            totals.tally.requests += answers + aborted;
             totals.counts.failed += counts.failed;
             totals.counts.unavailable += counts.unavailable;
             let latency = totals.latency.iter_mut().zip(&cell.upstream.buckets);
             latency.for_each(|(sum, part)| *sum += part.load(Relaxed));
+            cell.cohorts.add_to(&mut totals.cohorts);
         }
         totals
     }

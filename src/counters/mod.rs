@@ -6,8 +6,10 @@
 
 mod cells;
 mod connection;
+mod keys;
 mod process;
 mod refused;
+mod ring;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
 pub use connection::{Connection, Phase};
+pub use keys::Keys;
 pub use process::{Process, count, is_raised, raise, read, set};
 pub use refused::Refused;
 pub use turns::{Alarm, RescueBudget, Rest, Turns};
@@ -32,6 +35,7 @@ pub struct Counters {
     routes: Mutex<BTreeMap<(String, String), Arc<RouteCounters>>>,
     turns: Mutex<BTreeMap<(String, String), Arc<Turns>>>,
     budgets: Mutex<BTreeMap<String, Arc<RescueBudget>>>,
+    keys: Mutex<BTreeMap<String, Arc<Keys>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
     pub process: Process,
@@ -50,6 +54,7 @@ impl Counters {
             routes: Mutex::default(),
             turns: Mutex::default(),
             budgets: Mutex::default(),
+            keys: Mutex::default(),
             rollbacks: Mutex::default(),
             certificates: Mutex::default(),
             process: Process::default(),
@@ -70,6 +75,11 @@ impl Counters {
 
     pub fn budget(&self, service: &str) -> Arc<RescueBudget> {
         locked(&self.budgets).entry(service.to_owned()).or_default().clone()
+    }
+
+    /// The sticky keys that a service's candidate has met.
+    pub fn keys(&self, service: &str) -> Arc<Keys> {
+        locked(&self.keys).entry(service.to_owned()).or_default().clone()
     }
 
     /// Counts a rollback by the name of its reason.
@@ -103,7 +113,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::window::{Counts, Totals};
+    use crate::guard::window::{Counts, Tally, Totals};
     use crate::time::Millis;
     use crate::traffic::Environment;
 
@@ -126,9 +136,31 @@ mod tests {
         let totals = counters.route("shop", "api").totals(Environment::Green);
         assert_eq!(totals.counts, Counts { answers: 4, failed: 2, unavailable: 2 });
         assert_eq!(totals.latency.iter().sum::<u64>(), 2, "failures and aborts have no latency");
+        assert_eq!(totals.tally, Tally { requests: 5, ..Tally::default() }, "who hung up was a request all the same");
+        assert_eq!(route.answers(Environment::Green), 4);
         let seen = route.seen(Environment::Green).unwrap();
         assert_eq!(seen.classes, [0, 2, 0, 0, 4, 0, 1]);
         assert_eq!(route.seen(Environment::Blue), None);
+    }
+
+    #[test]
+    fn a_tally_sums_the_shards_and_leaves_out_overrides() {
+        let route = RouteCounters::new(2);
+        let side = Environment::Green;
+        for shard in [Shard(0), Shard(1)] {
+            route.record(shard, side, true, outcome(503));
+            route.record_rescue(shard, side, true);
+            route.record_hurt(shard, side, true);
+            route.record_hurt(shard, side, false);
+            route.record_turned_away(shard, side);
+            route.send(shard, side, 150_000);
+        }
+        route.end(Shard(1), side, 150_000, 160_000);
+        let totals = route.totals(side);
+        assert_eq!(totals.tally, Tally { requests: 2, rescued: 2, hurt: 2, turned_away: 2 });
+        assert_eq!((totals.cohorts.sent[1], totals.cohorts.ended[1]), (2, 1));
+        let seen = route.seen(side).unwrap();
+        assert_eq!((seen.rescued, seen.hurt, seen.turned_away), (2, 4, 2), "Prometheus sees them all");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::rollout::ledger::Ledger;
 use crate::rollout::{Change, Durable};
 
 pub use writer::{Journal, Told};
@@ -225,13 +226,41 @@ impl Reader {
         Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
     }
 
+    /// What a service's rollout came to in the end, once its last request has ended.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn final_ledger(&self, service: &str, rollout: u32) -> Result<Option<Ledger>, Error> {
+        let query = "SELECT body FROM journal WHERE json_extract(body, '$.kind') = 'ledger'
+                     AND json_extract(body, '$.service') = ?1 AND json_extract(body, '$.ledger.rollout') = ?2
+                     ORDER BY id DESC LIMIT 1";
+        let body = self.db.query_row(query, params![service, rollout], |row| row.get::<_, String>(0)).optional()?;
+        let entry: Option<Entry> = body.map(|body| serde_json::from_str(&body)).transpose()?;
+        Ok(entry.and_then(|entry| entry.change.ledger))
+    }
+
+    /// The first entry that does not follow from the one before it, of those up to `id`.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn broken_up_to(&self, id: u64) -> Result<Option<u64>, Error> {
+        Ok(match self.chain(id)? {
+            Chain::Whole(_) => None,
+            Chain::Broken { at } => Some(at),
+        })
+    }
+
     /// Follows the hash chain from the first entry to the last.
     ///
     /// # Errors
     /// The file is corrupt.
     pub fn verify(&self) -> Result<Chain, Error> {
-        let mut rows = self.db.prepare("SELECT id, body, hash FROM journal ORDER BY id")?;
-        let mut rows = rows.query([])?;
+        self.chain(i64::MAX as u64)
+    }
+
+    fn chain(&self, last: u64) -> Result<Chain, Error> {
+        let mut rows = self.db.prepare("SELECT id, body, hash FROM journal WHERE id <= ?1 ORDER BY id")?;
+        let mut rows = rows.query([i64::try_from(last).unwrap_or(i64::MAX)])?;
         let (mut before, mut count, mut next) = (ANCHOR.to_vec(), 0, 1);
         while let Some(row) = rows.next()? {
             let (id, body, hash): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -7,11 +7,12 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 
 use crate::clock;
-use crate::counters::{Class, Counters, Failure, Outcome, Shard};
+use crate::counters::{Class, Counters, Failure, Outcome, RouteCounters, Shard};
 use crate::proxy::rescue::{Fallen, is_safe};
 use crate::sidecar::Handle;
 use crate::snapshot::{Edits, Endpoint, Serving, Snapshot};
 use crate::time::Millis;
+use crate::traffic::repeat::is_repeatable;
 use crate::traffic::rule::Rule;
 use crate::traffic::{Decision, Environment, Why};
 
@@ -61,6 +62,10 @@ pub struct Attempt {
     pub tries: u16,
     /// The client hung up: counts for nobody.
     pub aborted: bool,
+    /// The client had left before its request failed: it saw nothing of that.
+    pub unseen: bool,
+    /// It is in its cohort as sent, and not yet as ended.
+    out: bool,
     pin: Option<[u8; 16]>,
 }
 
@@ -87,6 +92,8 @@ impl Attempt {
             fell: None,
             tries: 0,
             aborted: false,
+            unseen: false,
+            out: false,
             pin,
         }
     }
@@ -97,6 +104,10 @@ impl Attempt {
 
     pub fn serving(&self) -> Option<&Arc<Serving>> {
         self.snapshot.serving(self.decision.service)
+    }
+
+    fn counters(&self) -> Option<&RouteCounters> {
+        self.serving().and_then(|serving| serving.counters(self.decision.route))
     }
 
     /// Bytes of a body that the service takes.
@@ -120,6 +131,9 @@ impl Attempt {
 
     /// Chooses the endpoint of the next try: in turn, those that rest last. `None`: the environment has no address.
     pub fn next_peer(&mut self, shard: Shard) -> Option<Box<HttpPeer>> {
+        if self.tries == 0 && !self.rescued {
+            self.dispatch(shard);
+        }
         let many = self.endpoints().len();
         if many > 1 {
             let first = match self.first {
@@ -144,6 +158,31 @@ impl Attempt {
             (peer.options.alpn, peer.options.read_timeout) = (ALPN::H1, None);
         }
         Some(peer)
+    }
+
+    /// Counts that the request goes out, before a connection is made: one that hangs is out, too.
+    fn dispatch(&mut self, shard: Shard) {
+        let Decision { service, route, judged, candidate, key, why, .. } = self.decision;
+        let Some(serving) = self.snapshot.serving(service) else { return };
+        let Some(counters) = serving.counters(route) else { return };
+        if judged {
+            counters.send(shard, self.side, self.started);
+            self.out = true;
+        } else if why == Why::Caution {
+            counters.record_turned_away(shard, self.side.other());
+        }
+        if let (true, true, Some(key)) = (candidate, judged, key) {
+            serving.keys.note(self.snapshot.table.service(service).1.rollout, key);
+        }
+    }
+
+    /// Counts that the request is out no more. `now`: microseconds on the monotonic clock.
+    fn come_back(&mut self, shard: Shard, now: u64) {
+        if std::mem::take(&mut self.out)
+            && let Some(counters) = self.counters()
+        {
+            counters.end(shard, self.side, self.started, now);
+        }
     }
 
     /// Whether the current try must not be made in this version of HTTP. pingora falls back to HTTP/1.1 where an origin
@@ -176,9 +215,10 @@ impl Attempt {
     }
 
     /// The final head of an answer is here.
-    pub fn answered(&mut self, status: u16) {
+    pub fn answered(&mut self, status: u16, shard: Shard) {
         self.status = status;
         self.head_at = clock::micros();
+        self.come_back(shard, self.head_at);
         if let Some(endpoint) = self.endpoint() {
             endpoint.rest.end();
         }
@@ -214,8 +254,8 @@ impl Attempt {
         self.snapshot.table.service(self.decision.service).1.active
     }
 
-    /// Whether the failed request may go to the active environment; if so, the budget has been charged for it.
-    pub fn may_rescue(&self, request: &RequestHeader, unsent: bool, body_kept: bool, answered: bool) -> bool {
+    /// Whether the request that failed at `now` may go to the active environment; if so, the budget has been charged for it.
+    pub fn may_rescue(&self, now: u64, request: &RequestHeader, unsent: bool, body_kept: bool, answered: bool) -> bool {
         let Some(serving) = self.serving() else { return false };
         let (active, service) = (self.active(), self.decision.service);
         if !serving.rescue || self.rescued || self.side == active || self.snapshot.endpoints(service, active).is_empty()
@@ -223,21 +263,21 @@ impl Attempt {
             return false;
         }
         let fallen = Fallen {
-            method: &request.method,
-            has_idempotency_key: request.headers.contains_key("idempotency-key"),
+            repeatable: is_repeatable(&request.method, &request.headers),
             unsent,
             body_kept,
             answered,
-            elapsed: self.elapsed(),
+            elapsed: Millis(now.saturating_sub(self.started) / 1000),
             deadline: self.deadline(),
         };
-        let answers = || serving.routes.iter().map(|route| route.totals(active).counts.answers).sum();
-        is_safe(fallen) && serving.budget.take(clock::now(), answers)
+        let answers = || serving.routes.iter().map(|route| route.answers(active)).sum();
+        is_safe(fallen) && serving.budget.take(Millis(now / 1000), answers)
     }
 
-    /// Turns to the active environment.
-    pub fn rescue(&mut self, shard: Shard) {
-        if let Some(counters) = self.serving().and_then(|serving| serving.counters(self.decision.route)) {
+    /// Counts the try that failed at `now`, and turns to the active environment.
+    pub fn rescue(&mut self, counters: &Counters, shard: Shard, sidecar: &Handle, now: u64) {
+        self.record(counters, shard, sidecar, now, false);
+        if let Some(counters) = self.counters() {
             counters.record_rescue(shard, self.side, self.decision.judged);
         }
         self.side = self.active();
@@ -257,20 +297,93 @@ impl Attempt {
         self.snapshot.table.service(self.decision.service).0.rule(place).filter(|rule| rule.strip)
     }
 
-    /// Counts the current try. `again`: it is the second one, so the guard does not judge it: it was chosen by a failure.
-    pub fn record(&self, counters: &Counters, shard: Shard, sidecar: &Handle, again: bool, request_micros: u64) {
-        let Some(route) = self.serving().and_then(|serving| serving.counters(self.decision.route)) else { return };
+    /// Counts the current try, at its end. `last`: the client has been answered by it, or not at all. The second try of a
+    /// rescued request is not judged: it was chosen by a failure.
+    pub fn record(&mut self, counters: &Counters, shard: Shard, sidecar: &Handle, now: u64, last: bool) {
+        self.come_back(shard, now);
         let (class, failure) = match (self.aborted, self.failure, self.status) {
             // An origin that broke off is to blame even if the client noticed first.
             (true, None, _) => (Class::Aborted, None),
             (_, failure, 0) => (Class::None, failure.or(Some(Failure::Reset))),
             (_, failure, status) => (Class::of_status(status), failure),
         };
-        let judged = self.decision.judged && !again;
+        let Decision { environment: first, judged: is_judged, .. } = self.decision;
+        let judged = is_judged && !self.rescued;
         let upstream_micros = self.head_at.saturating_sub(self.sent_at);
+        let request_micros = if last { now.saturating_sub(self.started).max(1) } else { 0 };
+        let Some(route) = self.counters() else { return };
         route.record(shard, self.side, judged, Outcome { class, failure, upstream_micros, request_micros });
-        if failure.is_some() && judged && counters.alarm.ring() {
-            sidecar.wake();
+        if failure.is_some() {
+            if last && !self.unseen {
+                route.record_hurt(shard, first, is_judged);
+            }
+            if judged && counters.alarm.ring() {
+                sidecar.wake();
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::guard::window::{Cohorts, Tally};
+    use crate::sidecar::{Load, Placed};
+    use crate::traffic::split::{Split, Weight};
+    use crate::traffic::{Head, decide};
+
+    /// A snapshot of a service `shop` whose split is this, with one address a side.
+    fn snapshot(counters: &Counters, split: &Split) -> Arc<Snapshot> {
+        let text = "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\n\
+                    url = \"http://127.0.0.1:2\"\n[service.shop.split]\nsticky = { header = \"x-user\" }\n";
+        let mut placed = Placed::default();
+        let routing = crate::config::routing_text("routing.toml", text).unwrap();
+        placed.replace(Load { routing, endpoints: HashMap::new() }, counters);
+        let table = placed.table(|_| split.clone());
+        Arc::new(Snapshot { generation: 1, table, services: placed.services(), endpoints: placed.endpoints() })
+    }
+
+    /// Routes and dispatches a request of user 17, and tells why it went where.
+    fn ask(snapshot: &Arc<Snapshot>, method: &str) -> Why {
+        let request = http::Request::builder().method(method).header("host", "x").header("x-user", "17");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let head = Head { parts: &parts, client: "192.0.2.1".parse::<IpAddr>().unwrap() };
+        let decision = decide(&snapshot.table, head, |_| 0).unwrap();
+        let mut attempt = Attempt::new(snapshot.clone(), decision, None, 0);
+        assert!(attempt.next_peer(Shard(0)).is_none(), "nothing is resolved here");
+        decision.why
+    }
+
+    #[test]
+    fn what_caution_turns_away_counts_for_the_candidate_and_is_in_no_cohort() {
+        let counters = Counters::new(1);
+        let split = Split { weight: Weight::FULL, cautious: true, ..Split::resting(Environment::Blue) };
+        let snapshot = snapshot(&counters, &split);
+        (0..3).for_each(|_| assert_eq!(ask(&snapshot, "POST"), Why::Caution));
+        let route = counters.route("shop", "default");
+        let [blue, green] = Environment::BOTH.map(|side| route.totals(side));
+        assert_eq!(green.tally, Tally { turned_away: 3, ..Tally::default() });
+        assert_eq!((blue.tally, green.cohorts, blue.cohorts), Default::default());
+        assert_eq!(counters.keys("shop").estimate(0), 0, "it has not met the candidate");
+
+        assert_eq!(ask(&snapshot, "GET"), Why::Bucket);
+        let green = route.totals(Environment::Green);
+        assert_eq!((green.tally.turned_away, green.cohorts.sent[0]), (3, 1));
+    }
+
+    #[test]
+    fn a_key_is_noted_for_the_rollout_that_the_snapshot_is_of() {
+        let counters = Counters::new(1);
+        let split = Split { weight: Weight::FULL, rollout: 5, ..Split::resting(Environment::Blue) };
+        ask(&snapshot(&counters, &split), "GET");
+        let keys = counters.keys("shop");
+        assert_eq!((keys.estimate(4), keys.estimate(5), keys.estimate(6)), (0, 1, 0));
+        let home = Split { rollout: 6, ..Split::resting(Environment::Blue) };
+        ask(&snapshot(&counters, &home), "GET");
+        assert_eq!(keys.estimate(6), 0, "active is no news to anybody");
+        assert_ne!(counters.route("shop", "default").totals(Environment::Blue).cohorts, Cohorts::default());
     }
 }

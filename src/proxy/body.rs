@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
 use pingora_error::{Error, ErrorType};
 use pingora_proxy::Session;
 
@@ -21,12 +19,6 @@ pub fn too_large() -> Box<Error> {
     Error::new_down(TOO_LARGE)
 }
 
-/// The length that the head announces. pingora refuses what is no length.
-pub fn announced(headers: &HeaderMap) -> u64 {
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    length.map_or(0, |length| length.trim().parse().unwrap_or(u64::MAX))
-}
-
 /// Reads the rest of a refused body on HTTP/2 for a moment, and throws it away. Otherwise its stream is reset behind the
 /// answer, which is allowed (RFC 9113 8.1), and which some clients, curl among them, take for a failure. A connection of
 /// HTTP/1 lingers by itself.
@@ -35,22 +27,5 @@ pub async fn linger(session: &mut Session) {
         session.as_downstream_mut().set_total_drain_timeout(Some(LINGER));
         // The client may be gone, or send for ever: either way that was enough.
         let _ = session.as_downstream_mut().drain_request_body().await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_is_read_or_too_long_to_be() {
-        let announced = |value: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            value.map(|value| headers.insert(CONTENT_LENGTH, value.parse().unwrap()));
-            super::announced(&headers)
-        };
-        assert_eq!(announced(None), 0);
-        assert_eq!(announced(Some("10485760")), 10_485_760);
-        assert_eq!(announced(Some("99999999999999999999999")), u64::MAX);
     }
 }

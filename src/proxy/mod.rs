@@ -33,6 +33,7 @@ use pingora_error::{ErrorType, Result};
 use pingora_proxy::Session;
 
 use crate::access;
+use crate::clock;
 use crate::config::{Hop, Limits, Settings};
 use crate::counters::{Counters, Failure, Refused, Shard, Turns};
 use crate::proxy::attempt::Attempt;
@@ -116,11 +117,13 @@ impl Proxy {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
         let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
-        let decision = decide(&snapshot.table, Head { parts, client }, draw)?;
+        let mut decision = decide(&snapshot.table, Head { parts, client }, draw)?;
         let pin = decision.pin.then(|| {
             let (rules, split) = snapshot.table.service(decision.service);
             let seed = self.key_seed ^ self.keys.next(self.shard);
-            sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed)
+            let (key, hash) = sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed);
+            decision.key = Some(hash);
+            key
         });
         Ok(Attempt::new(snapshot, decision, pin, started))
     }
@@ -152,16 +155,17 @@ impl Proxy {
             // Nobody waits for a second try, and an answer that nobody waited for is no evidence of slowness.
             attempt.aborted = failure == Failure::Timeout;
             attempt.failure = (!attempt.aborted).then_some(failure);
+            attempt.unseen = true;
             return false;
         }
         attempt.failure = Some(failure);
         let body_kept = !session.as_ref().retry_buffer_truncated();
         let answered = has_answered(session);
-        if !attempt.may_rescue(session.req_header(), unsent, body_kept, answered) {
+        let now = clock::micros();
+        if !attempt.may_rescue(now, session.req_header(), unsent, body_kept, answered) {
             return false;
         }
-        attempt.record(&self.counters, self.shard, &self.sidecar, false, 0);
-        attempt.rescue(self.shard);
+        attempt.rescue(&self.counters, self.shard, &self.sidecar, now);
         true
     }
 }

@@ -18,8 +18,8 @@ use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
 use crate::proxy::{Ctx, Proxy, RESCUE, body, headers, hop, record, redirect, strict, target};
-use crate::traffic::host;
 use crate::traffic::sticky::Sticky;
+use crate::traffic::{host, repeat};
 
 #[async_trait]
 impl ProxyHttp for Proxy {
@@ -60,7 +60,7 @@ impl ProxyHttp for Proxy {
             };
         }
         match routed {
-            Ok(attempt) if body::announced(&session.req_header().headers) > attempt.max_body() => {
+            Ok(attempt) if repeat::announced(&session.req_header().headers) > attempt.max_body() => {
                 self.refuse(session, ctx, Refused::BodyTooLarge).await
             }
             Ok(mut attempt) => {
@@ -178,7 +178,7 @@ impl ProxyHttp for Proxy {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer of two lengths").into_up());
         }
         strict::make_ours(response)?;
-        attempt.answered(status);
+        attempt.answered(status, self.shard);
         if attempt.upgrade
             && let Some(connection) = &ctx.connection
         {
@@ -317,12 +317,13 @@ impl ProxyHttp for Proxy {
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Box<Ctx>) {
         let gone = e.is_some_and(|e| *e.esource() == ErrorSource::Downstream);
         leave(session, ctx, gone);
-        let took = clock::micros().saturating_sub(ctx.started).max(1);
+        let now = clock::micros();
+        let took = now.saturating_sub(ctx.started).max(1);
         if let Some(attempt) = &mut ctx.attempt {
             if gone {
                 attempt.aborted = true;
             }
-            attempt.record(&self.counters, self.shard, &self.sidecar, attempt.rescued, took);
+            attempt.record(&self.counters, self.shard, &self.sidecar, now, true);
         }
         if let Some(log) = &self.access {
             record::record(log, session, ctx, e, took);

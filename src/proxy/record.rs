@@ -41,6 +41,7 @@ pub fn record(log: &Log, session: &Session, ctx: &Ctx, e: Option<&Error>, took_m
         rule: None,
         generation: None,
         rescued: false,
+        turned_away: false,
         attempts: 0,
         upstream_address: None,
         upstream_micros: None,
@@ -74,6 +75,7 @@ fn routed<'a>(line: &mut Line<'a>, attempt: &'a Attempt) {
     }
     line.generation = Some(attempt.snapshot.generation);
     line.rescued = attempt.rescued;
+    line.turned_away = decision.why == Why::Caution;
     line.attempts = attempt.tries;
     let asked = attempt.endpoint().filter(|_| attempt.tries > 0);
     line.upstream_address = asked.and_then(|endpoint| endpoint.peer._address.as_inet()).copied();

@@ -1,59 +1,47 @@
 //! Whether a failed candidate request may be served again by the active environment.
 
-use http::Method;
+use crate::time::Millis;
 
 /// What is known of a request when its attempt has failed.
 #[derive(Clone, Copy, Debug)]
-pub struct Fallen<'a> {
-    pub method: &'a Method,
-    pub has_idempotency_key: bool,
+pub struct Fallen {
+    /// By its method, or because its client says so: `traffic::repeat` knows.
+    pub repeatable: bool,
     /// The connection was never made: nothing of the request has left the house.
     pub unsent: bool,
     /// All of the body that was read so far can be sent again.
     pub body_kept: bool,
     /// A byte of an answer has gone to the client.
     pub answered: bool,
-    pub elapsed: crate::time::Millis,
-    pub deadline: crate::time::Millis,
+    pub elapsed: Millis,
+    pub deadline: Millis,
 }
 
-/// Safe methods (RFC 9110 9.2.1), or any that the client itself has made harmless to repeat, or any that never left.
-pub fn is_safe(fallen: Fallen<'_>) -> bool {
-    let repeatable =
-        matches!(*fallen.method, Method::GET | Method::HEAD | Method::OPTIONS) || fallen.has_idempotency_key;
-    !fallen.answered && fallen.body_kept && (fallen.unsent || repeatable) && fallen.elapsed < fallen.deadline
+/// What is harmless to repeat, or never left.
+pub fn is_safe(fallen: Fallen) -> bool {
+    let Fallen { repeatable, unsent, body_kept, answered, elapsed, deadline } = fallen;
+    !answered && body_kept && (unsent || repeatable) && elapsed < deadline
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Millis;
 
     #[test]
     fn only_what_is_harmless_to_repeat_is_repeated() {
         let get = Fallen {
-            method: &Method::GET,
-            has_idempotency_key: false,
+            repeatable: true,
             unsent: false,
             body_kept: true,
             answered: false,
             elapsed: Millis(10),
             deadline: Millis(100),
         };
-        let post = Fallen { method: &Method::POST, ..get };
-        assert!(is_safe(get));
-        assert!(
-            is_safe(Fallen { method: &Method::OPTIONS, ..get }) && is_safe(Fallen { method: &Method::HEAD, ..get })
-        );
-        assert!(
-            !is_safe(post)
-                && !is_safe(Fallen { method: &Method::PUT, ..get })
-                && !is_safe(Fallen { method: &Method::DELETE, ..get })
-        );
-        assert!(is_safe(Fallen { has_idempotency_key: true, ..post }));
+        let post = Fallen { repeatable: false, ..get };
+        assert!(is_safe(get) && !is_safe(post));
         assert!(is_safe(Fallen { unsent: true, ..post }), "a connection that was never made");
         assert!(!is_safe(Fallen { answered: true, ..get }), "a byte has gone to the client");
-        assert!(!is_safe(Fallen { body_kept: false, has_idempotency_key: true, ..post }), "the body is gone");
+        assert!(!is_safe(Fallen { body_kept: false, ..get }), "the body is gone");
         assert!(!is_safe(Fallen { elapsed: Millis(100), ..get }), "past the deadline");
     }
 }

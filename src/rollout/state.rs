@@ -198,7 +198,10 @@ impl State {
             let is_over = book.is_closing() && service.durable.rollout != book.ledger().rollout;
             if let Some(ledger) = book.closed(now).or_else(|| is_over.then(|| book.ledger())) {
                 service.book = None;
-                effects.extend(self.close_book(name, ledger, now));
+                // Where nobody came there is nothing to account for.
+                if ledger.requests + ledger.failed + ledger.turned_away > 0 {
+                    effects.extend(self.close_book(name, ledger, now));
+                }
             }
         }
         let Some(service) = self.services.get_mut(name).filter(|service| service.is_live()) else { return effects };

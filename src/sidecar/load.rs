@@ -59,6 +59,7 @@ impl Placed {
             routes.extend(traffic.routes.names().iter().cloned());
             services.push(Arc::new(Serving {
                 budget: counters.budget(&name),
+                keys: counters.keys(&name),
                 routes: routes.iter().map(|route| counters.route(&name, route)).collect(),
                 first_route,
                 deadlines: deadlines.into(),

@@ -7,6 +7,7 @@
 
 mod command;
 mod load;
+mod reading;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::clock;
 use crate::counters::{Counters, count, set};
 use crate::journal::{Entry, Journal, Restored};
 use crate::rollout::{Announcement, Change, Effect, Event, Kind, Level, State};
+use crate::sidecar::reading::Readings;
 use crate::snapshot::{Publisher, Snapshot};
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -40,6 +42,7 @@ const WAKE_SPACING: Millis = Millis(10);
 pub struct Sidecar {
     state: State,
     placed: Placed,
+    readings: Readings,
     publisher: Publisher,
     counters: Arc<Counters>,
     journal: Journal,
@@ -54,7 +57,8 @@ impl Sidecar {
         let Restored { services, generation, last_entry, lost } = restored;
         let state = if lost { State::after_loss() } else { State::restored(services, generation, last_entry) };
         let (news, _) = broadcast::channel(NEWS);
-        Sidecar { state, placed: Placed::default(), publisher, counters, journal, news, frozen: false }
+        let (placed, readings) = (Placed::default(), Readings::default());
+        Sidecar { state, placed, readings, publisher, counters, journal, news, frozen: false }
     }
 
     /// Hears what the sidecar announces from now on.
@@ -172,18 +176,20 @@ impl Sidecar {
             return;
         }
         let live: Vec<String> = self.state.live().map(str::to_owned).collect();
-        for service in live {
-            let Some(serving) = self.placed.serving(&service) else { continue };
-            let routes = serving.routes.iter().map(|route| route.judged()).collect();
+        for service in &live {
+            let Some(serving) = self.placed.serving(service) else { continue };
+            let (service, routes) = (service.clone(), self.readings.read(serving));
             if let Ok(effects) = self.state.apply(Event::Counted { service, routes, on_grid }, now) {
                 self.carry_out(effects);
             }
         }
+        self.readings.keep(&live);
     }
 
     /// Takes a routing file whole, and publishes it.
     pub fn load(&mut self, load: Load, now: Millis) {
         let loaded = self.placed.replace(load, &self.counters);
+        self.readings.forget();
         if let Ok(effects) = self.state.apply(Event::Loaded(loaded), now) {
             self.carry_out(effects);
         }

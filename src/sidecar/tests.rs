@@ -57,21 +57,23 @@ fn a_dead_candidate_is_out_of_the_snapshot_within_three_ticks() {
     let mut bench = bench();
     let mut news = bench.sidecar.listen();
     bench.sidecar.tick(Millis(100));
-    for tick in 2..=5 {
+    for tick in 2..=6 {
         bench.answer(Environment::Blue, 90, None);
         bench.answer(Environment::Green, 10, Some(Failure::Error));
         bench.sidecar.tick(Millis(tick * 100));
     }
     assert_eq!(bench.weight(), Weight::ZERO);
+    assert_eq!(news.try_recv().unwrap().kind, Kind::Caution, "doubt comes before the verdict");
     assert!(news.try_recv().unwrap().text.contains("rolled back from 10 %"));
-    assert_eq!(bench.counters.rollbacks()[&("shop".to_owned(), "dead candidate".to_owned())], 1);
+    assert_eq!(bench.counters.rollbacks()[&("shop".to_owned(), "evidence of errors".to_owned())], 1);
 
     bench.sidecar.load(load(10.0), Millis(1000));
     assert_eq!(bench.weight(), Weight::ZERO, "saving the file again does not raise it");
     let path = bench.path.clone();
     let dir = bench._dir;
     drop(bench.sidecar);
-    let entry = Reader::open(&path).unwrap().latest(None, 1).unwrap().remove(0);
+    let entries = Reader::open(&path).unwrap().latest(None, 9).unwrap();
+    let entry = entries.into_iter().find(|entry| entry.change.kind == Kind::Rollback).unwrap();
     let evidence = entry.change.evidence.unwrap();
     assert_eq!(crate::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement, "read back, it replays");
     drop(dir);

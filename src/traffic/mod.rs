@@ -6,6 +6,7 @@
 
 pub mod host;
 pub mod path;
+pub mod repeat;
 pub mod route;
 pub mod rule;
 pub mod split;
@@ -20,7 +21,7 @@ use crate::traffic::host::HostPattern;
 use crate::traffic::path::Path;
 use crate::traffic::route::{RouteRef, Routes};
 use crate::traffic::rule::{Answer, Facts, Rule};
-use crate::traffic::split::Split;
+use crate::traffic::split::{Bucket, Split};
 use crate::traffic::sticky::Sticky;
 
 pub use crate::traffic::table::{ServiceRules, Table};
@@ -113,10 +114,12 @@ pub struct Decision {
     pub environment: Environment,
     /// The environment is the candidate.
     pub candidate: bool,
-    /// The guard counts the answer. False for override rules only.
+    /// The guard counts the answer. False for override rules, and for what could not be rescued while caution lasts.
     pub judged: bool,
     /// The client had no sticky cookie and the split decided: pin it to this answer.
     pub pin: bool,
+    /// The hash of the client's key that its bucket was made of; `None` where it has no key, or nobody looked.
+    pub key: Option<u64>,
     pub why: Why,
 }
 
@@ -137,6 +140,8 @@ pub enum Why {
     Bucket,
     /// The draw for a request without a key.
     Draw,
+    /// It would have been the candidate, which for now gets only what could be rescued.
+    Caution,
     /// Health checks say that the chosen environment is down.
     Failover,
 }
@@ -174,7 +179,15 @@ pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64)
     let route = rules.routes.find(path.as_str());
     let facts = Facts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
 
-    let choice = choose(rules, split, &facts, route, service_id, draw);
+    let mut choice = choose(rules, split, &facts, route, service_id, draw);
+    // What could not be rescued is judged on neither side, so that like is compared with like. An override is not judged
+    // to begin with, and stands.
+    if split.cautious && choice.judged && !repeat::could_be_rescued(head.parts) {
+        choice.judged = false;
+        if choice.environment != split.active {
+            choice = Choice { environment: split.active, pin: false, why: Why::Caution, ..choice };
+        }
+    }
     let mut environment = choice.environment;
     let mut why = choice.why;
     // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
@@ -191,6 +204,7 @@ pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64)
         candidate: environment != split.active,
         judged: choice.judged,
         pin: choice.pin && why != Why::Failover,
+        key: choice.key,
         why,
     })
 }
@@ -199,6 +213,7 @@ struct Choice {
     environment: Environment,
     judged: bool,
     pin: bool,
+    key: Option<u64>,
     why: Why,
 }
 
@@ -210,13 +225,13 @@ fn choose(
     id: ServiceId,
     draw: impl FnOnce(Sequence) -> u64,
 ) -> Choice {
-    let plainly = |environment, why| Choice { environment, judged: true, pin: false, why };
     if split.stopped {
-        return plainly(split.active, Why::Stopped);
+        return Choice { environment: split.active, judged: true, pin: false, key: None, why: Why::Stopped };
     }
     // One lazy read of the key: overrides with a share need it as much as the split does.
-    let key = facts.key(&service.sticky);
-    let bucket = key.map(|key| sticky::bucket(service.salt, split.epoch, key));
+    let key = facts.key(&service.sticky).map(|key| sticky::hash(service.salt, split.epoch, key));
+    let bucket = key.map(Bucket::of);
+    let plainly = |environment, why| Choice { environment, judged: true, pin: false, key, why };
     let mut draw = Some(draw);
     let mut share = |weight, rule: &Rule| match bucket {
         Some(bucket) => weight > bucket,
@@ -225,7 +240,7 @@ fn choose(
 
     if let Some((at, rule)) = service.overrides.first(facts) {
         let environment = answer(rule, split, &mut share);
-        return Choice { environment, judged: false, pin: false, why: Why::Override(at) };
+        return Choice { environment, judged: false, pin: false, key, why: Why::Override(at) };
     }
     if split.weight.is_zero() && !split.live {
         return plainly(split.active, Why::NoWeight);
@@ -247,7 +262,7 @@ fn choose(
         }
     };
     let environment = if candidate { split.active.other() } else { split.active };
-    Choice { environment, judged: true, pin, why }
+    Choice { environment, judged: true, pin, key, why }
 }
 
 fn answer(rule: &Rule, split: &Split, share: &mut impl FnMut(split::Weight, &Rule) -> bool) -> Environment {

@@ -77,6 +77,15 @@ impl std::fmt::Display for Weight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket(pub u16);
 
+impl Bucket {
+    /// The bucket of a key's hash.
+    #[inline]
+    pub const fn of(hash: u64) -> Bucket {
+        // The high half of a product spreads evenly where a remainder would favour low buckets (Lemire, 2019).
+        Bucket(((hash as u128 * 10_000) >> 64) as u16)
+    }
+}
+
 impl PartialEq<Bucket> for Weight {
     fn eq(&self, bucket: &Bucket) -> bool {
         self.0 == bucket.0

@@ -37,39 +37,48 @@ impl Salt {
     }
 }
 
-/// The bucket of a key: `siphash(service salt, rollout epoch, key) mod 10000`.
+/// The hash of a key, `siphash(service salt, rollout epoch, key)`, of which its bucket is made.
 ///
-/// It does not know the weight: a client whose bucket is under 10 % is under 25 % too, so raising a weight never moves
-/// anyone back. SipHash-1-3 keyed by salt and epoch (Aumasson, Bernstein, 2012) is stable across versions.
+/// SipHash-1-3 keyed by salt and epoch (Aumasson, Bernstein, 2012) is stable across versions.
 #[inline]
-pub fn bucket(salt: Salt, epoch: u32, key: Key<'_>) -> Bucket {
+pub fn hash(salt: Salt, epoch: u32, key: Key<'_>) -> u64 {
     let mut hash = SipHasher13::new_with_keys(salt.0, u64::from(epoch));
     match key {
         Key::Bytes(bytes) => hash.write(bytes),
         Key::Address(std::net::IpAddr::V4(address)) => hash.write(&address.octets()),
         Key::Address(std::net::IpAddr::V6(address)) => hash.write(&address.octets()),
     }
-    // The high half of a product spreads evenly where a remainder would favour low buckets (Lemire, 2019).
-    Bucket(((u128::from(hash.finish()) * 10_000) >> 64) as u16)
+    hash.finish()
 }
 
-/// A fresh key for a client that was just served by the candidate or by the active environment, as 16 hex digits.
+/// The bucket of a key: its hash, brought down to 0..10000.
+///
+/// It does not know the weight: a client whose bucket is under 10 % is under 25 % too, so raising a weight never moves
+/// anyone back.
+#[inline]
+pub fn bucket(salt: Salt, epoch: u32, key: Key<'_>) -> Bucket {
+    Bucket::of(hash(salt, epoch, key))
+}
+
+/// A fresh key for a client that was just served by the candidate or by the active environment, as 16 hex digits, and
+/// its hash.
 ///
 /// Keys are tried from `seed` on until one falls on the side that the draw chose: so the draw stays exact and the pin
 /// agrees with it. A share of `w` needs `1/w` tries, but happens once in `1/w` clients: two tries a client on average.
-pub fn fresh_key(salt: Salt, epoch: u32, weight: Weight, candidate: bool, seed: u64) -> [u8; 16] {
+pub fn fresh_key(salt: Salt, epoch: u32, weight: Weight, candidate: bool, seed: u64) -> ([u8; 16], u64) {
     // Enough for a weight of 0.01 %: the chance that a hundred thousand keys all miss it is one in 22,000.
     const TRIES: u64 = 100_000;
-    let mut text = [0; 16];
+    let (mut text, mut hashed) = ([0; 16], 0);
     // Mixed once, so that neighbouring seeds do not walk over each other's keys.
     let first = mix(seed);
     for attempt in 0..TRIES {
         text = hex(mix(first.wrapping_add(attempt)));
-        if (weight > bucket(salt, epoch, Key::Bytes(&text))) == candidate {
+        hashed = hash(salt, epoch, Key::Bytes(&text));
+        if (weight > Bucket::of(hashed)) == candidate {
             break;
         }
     }
-    text
+    (text, hashed)
 }
 
 fn hex(value: u64) -> [u8; 16] {
@@ -113,7 +122,8 @@ mod tests {
             let weight = Weight::from_basis_points(points).unwrap();
             for seed in 0..20 {
                 for candidate in [true, false] {
-                    let key = fresh_key(salt, 1, weight, candidate, mix(seed));
+                    let (key, hashed) = fresh_key(salt, 1, weight, candidate, mix(seed));
+                    assert_eq!(hashed, hash(salt, 1, Key::Bytes(&key)));
                     assert_eq!(weight > bucket(salt, 1, Key::Bytes(&key)), candidate, "{points} {seed}");
                 }
             }

@@ -251,6 +251,96 @@ fn a_share_rule_uses_the_key_where_there_is_one_and_a_sequence_of_its_own_where_
     assert_eq!(green, 250);
 }
 
+fn cautious(split: Split) -> Split {
+    Split { cautious: true, ..split }
+}
+
+fn post(uri: &str) -> Ask {
+    Ask(http::Request::post(uri))
+}
+
+/// Where it goes, why, and whether it is judged.
+fn way(decision: Decision) -> (Environment, Why, bool) {
+    assert!(!decision.pin, "{decision:?}");
+    (decision.environment, decision.why, decision.judged)
+}
+
+#[test]
+fn caution_sends_the_candidate_only_what_could_be_rescued() {
+    let ask = |percent, ask: Ask| {
+        way(ask.with("host", "x").of(&Table::compile(vec![(service("shop", &[]), cautious(at_weight(percent)))])))
+    };
+    let (blue, green) = (Environment::Blue, Environment::Green);
+    assert_eq!(ask(100.0, get("/")), (green, Why::Draw, true));
+    assert_eq!(ask(100.0, post("/").with("idempotency-key", "k")), (green, Why::Draw, true));
+    assert_eq!(ask(100.0, post("/")), (blue, Why::Caution, false), "turned away");
+    let long = post("/").with("idempotency-key", "k").with("content-length", "65537");
+    assert_eq!(ask(100.0, long), (blue, Why::Caution, false));
+    // The first of ten thousand at 0.01 % is drawn for active.
+    let calm = Table::compile(vec![(service("shop", &[]), at_weight(0.01))]);
+    let ordinal = (0..10_000).find(|n| !split::turn(at_weight(0.01).weight, *n)).unwrap();
+    let drawn = post("/").with("host", "x").from(&calm, "192.0.2.1", ordinal).unwrap();
+    assert_eq!(way(drawn), (blue, Why::Draw, true), "without caution it is judged");
+    let doubt = Table::compile(vec![(service("shop", &[]), cautious(at_weight(0.01)))]);
+    let drawn = post("/").with("host", "x").from(&doubt, "192.0.2.1", ordinal).unwrap();
+    assert_eq!(way(drawn), (blue, Why::Draw, false), "like is compared with like");
+    let drawn = get("/").with("host", "x").from(&doubt, "192.0.2.1", ordinal).unwrap();
+    assert_eq!(way(drawn), (blue, Why::Draw, true));
+}
+
+#[test]
+fn caution_turns_away_whatever_chose_the_candidate_but_an_override() {
+    let mut shop = service("shop", &[]);
+    shop.sticky = Sticky::Header(http::HeaderName::from_static("x-user"));
+    let testers = rule("testers", vec![header_is("x-canary", "always")], Answer::Candidate);
+    shop.rules = vec![
+        Rule { overrides: true, ..testers },
+        rule("beta", vec![header_is("x-beta", "1")], Answer::Candidate),
+        rule("part", vec![header_is("x-part", "1")], Answer::Share(Weight::FULL)),
+    ];
+    let table = Table::compile(vec![(shop, cautious(at_weight(100.0)))]);
+    let asked = |name, value| way(post("/").with("host", "x").with(name, value).of(&table));
+    let (blue, green) = (Environment::Blue, Environment::Green);
+    assert_eq!(asked("x-canary", "always"), (green, Why::Override(0), false), "a tester knows what it does");
+    assert_eq!(asked("x-beta", "1"), (blue, Why::Caution, false));
+    assert_eq!(asked("x-part", "1"), (blue, Why::Caution, false));
+    assert_eq!(asked("x-user", "17"), (blue, Why::Caution, false), "the bucket");
+    assert_eq!(asked("x-nobody", "1"), (blue, Why::Caution, false), "the draw");
+}
+
+#[test]
+fn caution_pins_nobody_whom_it_turns_away() {
+    let mut shop = service("shop", &[]);
+    shop.sticky = Sticky::Cookie("c".into());
+    let table = Table::compile(vec![(shop, cautious(at_weight(100.0)))]);
+    assert!(get("/").with("host", "x").of(&table).pin);
+    let turned_away = post("/").with("host", "x").of(&table);
+    assert_eq!((turned_away.why, turned_away.pin), (Why::Caution, false));
+}
+
+#[test]
+fn a_failover_is_stronger_than_caution() {
+    let at = |up| Split { up, failover_both: true, ..cautious(at_weight(100.0)) };
+    let asked = |split, ask: Ask| way(ask.with("host", "x").of(&Table::compile(vec![(service("shop", &[]), split)])));
+    let (blue, green) = (Environment::Blue, Environment::Green);
+    let active_down = asked(at([false, true]), post("/"));
+    assert_eq!(active_down, (green, Why::Failover, false), "better in doubt than down");
+    assert_eq!(asked(at([true, false]), get("/")), (blue, Why::Failover, true));
+    assert_eq!(asked(at([true, false]), post("/")), (blue, Why::Caution, false), "active, either way");
+    let one_way = Split { failover_both: false, ..at([false, true]) };
+    assert_eq!(asked(one_way, post("/")), (blue, Why::Caution, false));
+}
+
+#[test]
+fn a_decision_tells_the_hash_that_its_bucket_is_made_of() {
+    let mut shop = service("shop", &[]);
+    shop.sticky = Sticky::Header(http::HeaderName::from_static("x-user"));
+    let table = Table::compile(vec![(shop, Split { epoch: 3, ..at_weight(50.0) })]);
+    let hash = sticky::hash(sticky::Salt::of_service("shop"), 3, sticky::Key::Bytes(b"17"));
+    assert_eq!(get("/").with("host", "x").with("x-user", "17").of(&table).key, Some(hash));
+    assert_eq!(get("/").with("host", "x").of(&table).key, None);
+}
+
 proptest::proptest! {
     #[test]
     fn decide_is_total(
@@ -259,6 +349,8 @@ proptest::proptest! {
         cookie in "[ -~]{0,30}",
         points in 0_u16..=10_000,
         ordinal in proptest::prelude::any::<u64>(),
+        cautious in proptest::prelude::any::<bool>(),
+        posted in proptest::prelude::any::<bool>(),
     ) {
         let mut shop = service("shop", &[]);
         shop.sticky = Sticky::Cookie("c".into());
@@ -266,9 +358,11 @@ proptest::proptest! {
             rule("a", vec![Condition::Cookie { name: "a".into(), test: Test::Contains("x".into()) }], Answer::Active),
             rule("b", vec![Condition::Path(PathTest::Glob(crate::traffic::path::Glob::new("/a*b")))], Answer::Candidate),
         ];
-        let split = Split { weight: Weight::from_basis_points(points).unwrap(), ..Split::resting(Environment::Green) };
+        let weight = Weight::from_basis_points(points).unwrap();
+        let split = Split { weight, cautious, ..Split::resting(Environment::Green) };
         let table = Table::compile(vec![(shop, split)]);
-        let request = http::Request::builder().uri(path).header("host", host).header("cookie", cookie).body(());
+        let method = if posted { "POST" } else { "GET" };
+        let request = http::Request::builder().method(method).uri(path).header("host", host).header("cookie", cookie).body(());
         // What http itself refuses never gets here.
         if let Ok(request) = request {
             let (parts, ()) = request.into_parts();
@@ -278,6 +372,7 @@ proptest::proptest! {
             if let Ok(decision) = one {
                 proptest::prop_assert_eq!(decision.candidate, decision.environment == Environment::Blue);
                 proptest::prop_assert!(points > 0 || !decision.candidate);
+                proptest::prop_assert!(!(cautious && posted) || !decision.candidate && !decision.judged);
             }
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use cutover::config::{Limits, Settings};
 use cutover::counters::Seen;
 use cutover::journal::{Entry, Reader};
+use cutover::rollout::Kind;
 use cutover::serve::{self, Running};
 use cutover::time::Millis;
 use cutover::traffic::Environment;
@@ -119,12 +120,19 @@ impl House {
             all.classes.iter_mut().zip(seen.classes).for_each(|(sum, part)| *sum += part);
             all.failures.iter_mut().zip(seen.failures).for_each(|(sum, part)| *sum += part);
             all.rescued += seen.rescued;
+            all.hurt += seen.hurt;
+            all.turned_away += seen.turned_away;
         }
         all
     }
 
     pub fn history(&self) -> Vec<Entry> {
         Reader::open(&self.settings.state).unwrap().latest(None, 1000).unwrap()
+    }
+
+    /// The latest entry of a kind, if it is on the disk.
+    pub fn find(&self, kind: Kind) -> Option<Entry> {
+        self.history().into_iter().find(|entry| entry.change.kind == kind)
     }
 
     /// How many were refused for this reason.

@@ -8,8 +8,11 @@ use crate::guard::window::LONGEST;
 use crate::guard::{Budget, Policy};
 use crate::time::Millis;
 
-pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>) -> Policy {
-    let Some(At { value: guard, .. }) = typed else { return Policy::standard() };
+/// `rescue`: whether failed requests are served again; where they are not, caution would let nothing through.
+pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>, rescue: bool) -> Policy {
+    let budget = Budget { caution: rescue, ..Budget::STANDARD };
+    let Some(At { value: guard, .. }) = typed else { return Policy { evidence: Some(budget), ..Policy::standard() } };
+    let evidence = guard.evidence.unwrap_or(true).then_some(budget);
     let mut named: Vec<Trigger> = guard.trigger.iter().filter_map(|typed| trigger(source, typed)).collect();
     let reserved = Trigger::dead_candidate().name;
     for (at, trigger) in named.iter().enumerate() {
@@ -23,14 +26,14 @@ pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>) -> Policy {
     }
     let mut triggers = Vec::new();
     if guard.dead_candidate.unwrap_or(true) {
-        triggers.push(Trigger::dead_candidate());
+        triggers.push(Trigger { alone: evidence.is_some(), ..Trigger::dead_candidate() });
     }
     if guard.trigger.is_empty() {
         named = Trigger::defaults();
     }
     Trigger::share_warn_levels(&mut named);
     triggers.extend(named);
-    Policy { evidence: Some(Budget::STANDARD), triggers }
+    Policy { evidence, triggers }
 }
 
 fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> {

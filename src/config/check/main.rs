@@ -62,8 +62,8 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         let message = format!("the delay is a part of `drain`, which is {}", settings.drain);
         source.problem(at.span.clone(), message, None);
     }
-    if let (Some(at), true) = (tick, !(Millis(10)..=Millis::seconds(10)).contains(&settings.tick)) {
-        source.problem(at.span.clone(), "the tick is between 10ms and 10s", None);
+    if let (Some(at), true) = (tick, !(Millis(10)..=Millis::seconds(1)).contains(&settings.tick)) {
+        source.problem(at.span.clone(), "the tick is between 10ms and 1s", None);
     }
     if let (Some(at), false) = (&admin.listen, settings.admin.ip().is_loopback()) {
         let hint = "listen on 127.0.0.1 and let something with TLS and passwords stand in front".to_owned();

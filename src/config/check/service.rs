@@ -53,13 +53,14 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
     let split = file.split.as_ref().map_or(&default_split, |at| &at.value);
     let ask = ask(source, split);
     let sticky = split.sticky.as_ref().map_or(Sticky::None, |at| sticky(source, at));
-    let policy = guard::policy(source, file.guard.as_ref());
+    let rescue = split.rescue.unwrap_or(true);
+    let policy = guard::policy(source, file.guard.as_ref(), rescue);
     Some(ServiceConfig {
         traffic: Service { name: name.to_owned(), hosts: patterns, sticky, routes, rules },
         ask,
         policy,
         origins: [blue?, green?],
-        rescue: split.rescue.unwrap_or(true),
+        rescue,
         websocket: file.websocket.unwrap_or(false),
         deadlines,
         terms,

@@ -269,7 +269,11 @@ impl JsonSchema for PathFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardFile {
-    /// Roll a candidate back at once that fails nearly everything while active is well. Default true.
+    /// Judge the candidate against active over the same seconds, by a test that is valid however often one looks. Default
+    /// true; `false` leaves the triggers alone.
+    pub evidence: Option<bool>,
+    /// Roll a candidate back at once that fails nearly everything, where no evidence can be had: active answers nothing,
+    /// or the evidence is switched off and active is well. Default true.
     pub dead_candidate: Option<bool>,
     /// Thresholds; naming one replaces all the defaults.
     pub trigger: Vec<At<TriggerFile>>,

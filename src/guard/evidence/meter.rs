@@ -74,6 +74,8 @@ pub struct Meter {
     blue: Cells,
     /// How old the open block is.
     age: Millis,
+    /// What was forgiven at any tick of a block is forgiven for all of it: the wider tolerance holds the narrower.
+    cold: f64,
     evidence: f64,
     /// Bad answers of the candidate since the evidence was last below 1.
     bad: u64,
@@ -99,6 +101,7 @@ impl Meter {
             green: [0; CELLS],
             blue: [0; CELLS],
             age: Millis::ZERO,
+            cold: 0.0,
             // What is staked at the start, not yet placed.
             evidence: share * AT_START,
             bad: 0,
@@ -113,17 +116,19 @@ impl Meter {
         let age = if open { self.age.plus(input.passed) } else { Millis::ZERO };
         let stale = age > LONGEST_BLOCK;
         if stale {
-            (self.green, self.blue) = ([0; CELLS], [0; CELLS]);
+            self.open_block();
+        } else {
+            self.age = age;
         }
-        self.age = if stale { Millis::ZERO } else { age };
+        self.cold = self.cold.max(input.cold);
         if let (Odds::Slow(reference), Some(cut)) = (&mut self.odds, &input.cut) {
             *reference = Some(Box::new(slow::Reference::new(**cut)));
         }
         add(&mut self.green, &input.green);
         add(&mut self.blue, &input.blue);
         if self.green != [0; CELLS] && self.blue != [0; CELLS] {
-            self.judge(input.cold);
-            (self.green, self.blue) = ([0; CELLS], [0; CELLS]);
+            self.judge();
+            self.open_block();
         }
         if let Odds::Rate { all, bad, .. } = &mut self.odds {
             let [good, failed, ..] = input.blue;
@@ -140,17 +145,22 @@ impl Meter {
         }
     }
 
-    fn judge(&mut self, cold: f64) {
+    fn open_block(&mut self) {
+        (self.green, self.blue, self.age, self.cold) = ([0; CELLS], [0; CELLS], Millis::ZERO, 0.0);
+    }
+
+    fn judge(&mut self) {
         let (gains, prior, bad) = match &mut self.odds {
             Odds::Rate { all, bad, roots } => {
                 let tb = rate::reference(*all, *bad);
                 let [_, failed, ..] = self.green;
-                (rate::gains(tb, &self.green, &self.blue, roots), &rate::PRIOR, failed)
+                let Some(gains) = rate::gains(tb, &self.green, &self.blue, self.cold, roots) else { return };
+                (gains, &rate::PRIOR, failed)
             }
             Odds::Slow(None) => return,
             Odds::Slow(Some(reference)) => {
                 let answers = self.green.iter().fold(0_u32, |sum, n| sum.saturating_add(*n));
-                (reference.gains(&self.green, &self.blue, cold), &slow::PRIOR, answers)
+                (reference.gains(&self.green, &self.blue, self.cold), &slow::PRIOR, answers)
             }
         };
         self.bet.settle(&gains, prior);

@@ -14,6 +14,9 @@ use crate::time::Millis;
 /// Active's latencies are cut anew this often.
 const RECUT: Millis = Millis::seconds(1);
 
+/// A cold start that ends now began this long ago, at the most: what is forgiven is forgiven by when it was sent.
+const LONGEST_START: Millis = Millis::seconds(4);
+
 /// What is known of the candidate's life when its meters are fed.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -92,7 +95,10 @@ impl Meters {
         let (green, blue) = self.cohorts.look(now, sides.map(|side| &side.cohorts), self.patience);
         let due = green != Cells::default() || blue != Cells::default();
         if due {
-            self.stalls.feed(now, green, blue, 0.0, None);
+            // What is due now was sent so long ago.
+            let (raised, new) = moment.raised;
+            let sent = Millis(raised.0.saturating_sub(self.patience.0));
+            self.stalls.feed(now, green, blue, cold(sent, new), None);
         }
         heard || due
     }
@@ -112,7 +118,9 @@ impl Meters {
         let recut = if now.since(self.cut_at) >= RECUT || self.cut.is_none() { self.recut(now, moment) } else { None };
         if let Some(cut) = &self.cut {
             let (green, blue) = if moment.settling { Default::default() } else { cut.cells(&green, &blue) };
-            self.latency.feed(now, green, blue, cold(moment.raised.0, moment.raised.1), recut);
+            let (raised, new) = moment.raised;
+            let sent = Millis(raised.0.saturating_sub(LONGEST_START.0));
+            self.latency.feed(now, green, blue, cold(sent, new), recut);
         }
         for (last, side) in self.last.iter_mut().zip(sides) {
             (last.counts, last.latency) = (side.counts, side.latency);

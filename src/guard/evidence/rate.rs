@@ -39,39 +39,51 @@ fn logit(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// The logarithms of the odds of one block, by alternative. `tb`: active's [`reference`] rate. `roots`: where the last
-/// block's projections lay, from which this block's are found sooner.
-pub fn gains(tb: f64, green: &Cells, blue: &Cells, roots: &mut [f64; ALTERNATIVES]) -> [f64; ALTERNATIVES] {
+/// More forgiven than this, and there is nothing left to bet on.
+const FORGIVEN: f64 = 0.5;
+
+/// The logarithms of the odds of one block, by alternative. `tb`: active's [`reference`] rate. `cold`: so much more is
+/// tolerated, because it may be cold starts; `None` of too much. `roots`: where the last block's projections lay, from
+/// which this block's are found sooner.
+pub fn gains(
+    tb: f64,
+    green: &Cells,
+    blue: &Cells,
+    cold: f64,
+    roots: &mut [f64; ALTERNATIVES],
+) -> Option<[f64; ALTERNATIVES]> {
+    if cold > FORGIVEN || tolerated(tb) + cold > 0.9 {
+        return None;
+    }
     let ([good_g, bad_g, ..], [good_b, bad_b, ..]) = (green.map(f64::from), blue.map(f64::from));
     let share = (good_g + bad_g) / (good_g + bad_g + good_b + bad_b);
-    let edge = logit(tolerated(tb).min(0.9));
+    let edge = logit(tolerated(tb) + cold);
     let top = logit(TOP).max(edge + 0.7);
     // Most blocks have no failure on a side: what is multiplied by nothing is not computed.
     let times = |n: f64, ratio: f64| if n > 0.0 { n * ratio.ln() } else { 0.0 };
     let mut gains = [0.0; ALTERNATIVES];
     for ((gain, root), place) in gains.iter_mut().zip(roots).zip(PLACES) {
         let tg = 1.0 / (1.0 + (-(edge + (top - edge) * place)).exp());
-        let (g, b) = closest(share, tg, tb, root);
+        let (g, b) = closest(share, tg, tb, cold, root);
         *gain = times(bad_g, tg / g)
             + times(good_g, (1.0 - tg) / (1.0 - g))
             + times(bad_b, tb / b)
             + times(good_b, (1.0 - tb) / (1.0 - b));
     }
-    gains
+    Some(gains)
 }
 
 /// The point of the tolerated region that is closest to `(tg, tb)`: the candidate's rate and active's.
-pub fn closest(share: f64, tg: f64, tb: f64, root: &mut f64) -> (f64, f64) {
-    if tg > RATIO * tb + EXCESS {
-        let b = on_line(share, tg, tb, RATIO, EXCESS, *root);
-        if b <= VERTEX {
-            *root = b;
-            return (RATIO * b + EXCESS, b);
-        }
+fn closest(share: f64, tg: f64, tb: f64, cold: f64, root: &mut f64) -> (f64, f64) {
+    let (excess, cap) = (EXCESS + cold, CAP + cold);
+    let b = on_line(share, tg, tb, RATIO, excess, *root);
+    if b <= VERTEX {
+        *root = b;
+        return (RATIO * b + excess, b);
     }
-    let b = on_line(share, tg, tb, 1.0, CAP, *root);
+    let b = on_line(share, tg, tb, 1.0, cap, *root);
     *root = b;
-    if b >= VERTEX { (b + CAP, b) } else { (VERTEX + CAP, VERTEX) }
+    if b >= VERTEX { (b + cap, b) } else { (VERTEX + cap, VERTEX) }
 }
 
 /// The closest point on the line `g = ratio · b + excess`, as its `b`: the root of
@@ -112,7 +124,7 @@ pub fn information(share: f64, tg: f64, pb: f64) -> f64 {
         return 0.0;
     }
     let divergence = |p: f64, q: f64| p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln();
-    let (g, b) = closest(share, tg, pb, &mut 0.0);
+    let (g, b) = closest(share, tg, pb, 0.0, &mut 0.0);
     divergence(tg, g) + (1.0 - share) / share * divergence(pb, b)
 }
 

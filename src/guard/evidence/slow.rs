@@ -67,42 +67,40 @@ impl Reference {
 }
 
 /// The odds where a share `c` of the candidate's answers may be arbitrarily slow: the tolerated pairs are
-/// `((1−c)p + c·top, p)` and whatever is faster on the candidate's side.
+/// `((1−c)p + c·slowest, p)` and whatever is faster on the candidate's side.
 ///
-/// The closest of them to the alternative `(A', q)` with `A' = (1−c)A + c·top` has `p_i = (s·A'_i + (1−s)·q_i)/λ` below
-/// the top; at the top one equation is left. Odds are made non-decreasing from the slowest cell down, which can only
-/// lower them, so that dominance is enough.
+/// The closest of them to the alternative has `p_i = (s·a_i + (1−s)·q_i)/λ` below the slowest cells; for those together
+/// a quadratic equation is left, and they share its root as in `q`. The slowest cells are as few as make the odds
+/// non-decreasing, so that dominance is enough.
 fn forgiving(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64) -> ([f64; CELLS], [f64; CELLS]) {
-    const TOP: usize = CELLS - 1;
-    let mut alternative = a.map(|a| (1.0 - c) * a);
-    let [.., a_top] = &mut alternative;
-    *a_top += c;
-    let mut p = pair(&alternative, q, |a, q| s * a + (1.0 - s) * q);
-    let ([.., a_top], [.., q_top]) = (alternative, *q);
-    let below: f64 = p.iter().take(TOP).sum();
-    let excess = |p_top: f64| {
-        let pull = s * a_top * (1.0 - c) / ((1.0 - c) * p_top + c) + (1.0 - s) * q_top / p_top;
-        pull - below / (1.0 - p_top)
-    };
-    let (mut low, mut high) = (1e-12, 1.0 - 1e-12);
-    for _ in 0..50 {
-        let middle = f64::midpoint(low, high);
-        if excess(middle) > 0.0 { low = middle } else { high = middle }
+    for slowest in (1..CELLS).rev() {
+        let (green, blue) = pooled(a, q, s, c, slowest);
+        if let (Some(below), Some(first)) = (green.get(slowest - 1), green.get(slowest))
+            && below <= first
+        {
+            return (green, blue);
+        }
     }
-    let p_top = f64::midpoint(low, high);
-    let lambda = below / (1.0 - p_top);
-    p.iter_mut().for_each(|p| *p /= lambda);
-    let [.., last] = &mut p;
-    *last = p_top;
-    let mut odds_g = pair(&alternative, &p, |a, p| a / ((1.0 - c) * p));
-    let [.., last] = &mut odds_g;
-    *last = a_top / ((1.0 - c) * p_top + c);
-    let mut least = f64::INFINITY;
-    for odds in odds_g.iter_mut().rev() {
-        least = least.min(*odds);
-        *odds = least;
-    }
-    (odds_g, pair(q, &p, |q, p| q / p))
+    ([1.0; CELLS], [1.0; CELLS])
+}
+
+/// The odds when the cells from `slowest` on are told apart for active only.
+fn pooled(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64, slowest: usize) -> ([f64; CELLS], [f64; CELLS]) {
+    let from = |cells: &[f64; CELLS]| cells.iter().skip(slowest).sum::<f64>();
+    let (a_slow, q_slow, warm) = (from(a), from(q), 1.0 - c);
+    let mut p = pair(a, q, |a, q| s * a + (1.0 - s) * q);
+    let below: f64 = p.iter().take(slowest).sum();
+    let blue_slow = (1.0 - s) * q_slow;
+    let linear = warm * (s * a_slow + blue_slow) - c * (blue_slow + below);
+    let root = (linear * linear + 4.0 * warm * blue_slow * c).sqrt();
+    // Of the two ways to write the root, the one that subtracts nothing.
+    let together = if linear > 0.0 { (linear + root) / (2.0 * warm) } else { 2.0 * blue_slow * c / (root - linear) };
+    p.iter_mut().take(slowest).for_each(|p| *p *= (1.0 - together) / below);
+    let mut green = pair(a, &p, |a, p| a / (warm * p));
+    let mut blue = pair(q, &p, |q, p| q / p);
+    green.iter_mut().skip(slowest).for_each(|odds| *odds = a_slow / (warm * together + c));
+    blue.iter_mut().skip(slowest).for_each(|odds| *odds = q_slow / together);
+    (green, blue)
 }
 
 fn pair(left: &[f64; CELLS], right: &[f64; CELLS], with: impl Fn(f64, f64) -> f64) -> [f64; CELLS] {

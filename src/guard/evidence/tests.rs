@@ -28,15 +28,15 @@ fn binomial(n: u64, p: f64) -> Vec<f64> {
 fn the_odds_of_rates_are_fair_under_every_tolerated_pair() {
     let mut worst = 0.0_f64;
     for (n_g, n_b) in [(1, 1), (1, 19), (3, 3), (5, 2), (4, 12), (12, 4)] {
-        for tb in [2e-4, 5e-4, 0.01, 0.2, 0.5] {
+        for (tb, cold) in [(2e-4, 0.0), (5e-4, 0.2), (0.01, 0.0), (0.01, 0.4), (0.2, 0.0), (0.3, 0.1), (0.5, 0.0)] {
             let all: Vec<_> = (0..=n_g)
                 .flat_map(|x| (0..=n_b).map(move |y| (x, y)))
-                .map(|(x, y)| (x, y, rate::gains(tb, &rates(n_g, x), &rates(n_b, y), &mut [0.0; 7])))
+                .map(|(x, y)| (x, y, rate::gains(tb, &rates(n_g, x), &rates(n_b, y), cold, &mut [0.0; 7]).unwrap()))
                 .collect();
             for at in 0..30 {
                 let b = 10_f64.powf(-5.0 + 4.6 * f64::from(at) / 29.0);
                 for part in [0.0, 0.5, 1.0] {
-                    let (p_g, p_b) = (binomial(n_g, part * rate::tolerated(b)), binomial(n_b, b));
+                    let (p_g, p_b) = (binomial(n_g, part * (rate::tolerated(b) + cold)), binomial(n_b, b));
                     for alternative in 0..7 {
                         let chance = |x: &u64, y: &u64| p_g[*x as usize] * p_b[*y as usize];
                         let mean: f64 = all.iter().map(|(x, y, g)| chance(x, y) * g[alternative].exp()).sum();
@@ -111,9 +111,9 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
             reference.gains(&green, &blue, cold)
         };
         let base = odds(true, 0);
-        for alternative in 0..7 {
+        for (alternative, at_base) in base.into_iter().enumerate() {
             let per = |green_side: bool, n: u32| -> [f64; CELLS] {
-                std::array::from_fn(|cell| (odds(green_side, cell)[alternative] - base[alternative]) / f64::from(n))
+                std::array::from_fn(|cell| (odds(green_side, cell)[alternative] - at_base) / f64::from(n))
             };
             let (green, blue) = (per(true, n_g), per(false, n_b));
             let mean = |p: &[f64; CELLS], ll: &[f64; CELLS]| p.iter().zip(ll).map(|(p, ll)| p * ll.exp()).sum::<f64>();
@@ -124,6 +124,60 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
     }
     assert!(worst <= 1.0 + 1e-9, "the mean of the odds is {worst}");
     assert!(worst > 0.9, "and they are not just small: {worst}");
+}
+
+/// What the reference in Python says of recorded traffic: `tests/evidence/reference.py` makes the file.
+#[test]
+fn the_meters_agree_with_the_reference() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/evidence/sequences.json");
+    let recorded: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut compared = 0;
+    for (kind, wide) in [("errors", 5), ("latency", 15)] {
+        for sequence in recorded[kind].as_array().unwrap() {
+            let name = sequence["name"].as_str().unwrap();
+            let share = sequence["share"].as_f64().unwrap();
+            let mut meter = match kind {
+                "errors" => Meter::of_rates(share, PLANNED),
+                _ => Meter::of_slowness(share, PLANNED),
+            };
+            let number = |value: &serde_json::Value| value.as_u64().unwrap();
+            let rows: std::collections::BTreeMap<u64, &serde_json::Value> =
+                sequence["rows"].as_array().unwrap().iter().map(|row| (number(&row[0]), row)).collect();
+            let expected: std::collections::BTreeMap<u64, &serde_json::Value> =
+                sequence["expect"].as_array().unwrap().iter().map(|row| (number(&row[0]), row)).collect();
+            let measured: std::collections::BTreeMap<u64, &serde_json::Value> =
+                sequence["q"].as_array().into_iter().flatten().map(|row| (number(&row[0]), &row[1])).collect();
+            let mut passed = Millis::ZERO;
+            for at in 0..number(&sequence["ticks"]) {
+                passed = passed.plus(TICK);
+                let (row, cut) = (rows.get(&at), measured.get(&at));
+                if row.is_some() || cut.is_some() || expected.contains_key(&at) {
+                    let cell = |place: usize| row.map_or(0, |row| number(&row[place]));
+                    let mut input = if kind == "errors" {
+                        Input::new(passed, rates(cell(1), cell(2)), rates(cell(3), cell(4)))
+                    } else {
+                        let cells = |from: usize| std::array::from_fn(|at| cell(from + at) as u32);
+                        Input::new(passed, cells(1), cells(8))
+                    };
+                    input.extra = row.and_then(|row| row[wide].as_f64()).unwrap_or(0.0);
+                    input.cut = cut.map(|q| Box::new(std::array::from_fn(|cell| q[cell].as_f64().unwrap())));
+                    if let (Some(cold), Some(half)) = (sequence["cold"][0].as_f64(), sequence["cold"][1].as_f64()) {
+                        input.cold = cold * (-(at as f64) * 0.02 / half).exp2();
+                    }
+                    meter.take(&input);
+                    passed = Millis::ZERO;
+                }
+                if let Some(expect) = expected.get(&at) {
+                    let (ln, bad) = (expect[1].as_f64().unwrap(), number(&expect[2]));
+                    let got = meter.evidence().ln();
+                    assert!((got - ln).abs() < 1e-6, "{name}, tick {at}: ln E is {got}, and {ln} in the reference");
+                    assert_eq!(meter.bad(), bad, "{name}, tick {at}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(compared > 1000, "{compared}");
 }
 
 /// Judged failures until the evidence is 1,000 : 1.
