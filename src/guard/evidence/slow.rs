@@ -34,21 +34,8 @@ pub struct Reference {
 }
 
 impl From<[f64; CELLS]> for Reference {
+    /// From cells as [`Reference::new`] has left them.
     fn from(q: [f64; CELLS]) -> Reference {
-        Reference::new(q)
-    }
-}
-
-impl From<Reference> for [f64; CELLS] {
-    fn from(reference: Reference) -> [f64; CELLS] {
-        reference.q
-    }
-}
-
-impl Reference {
-    /// From active's shares of the cells, the fastest first.
-    pub fn new(q: [f64; CELLS]) -> Reference {
-        let q = normal(q, 1e-5);
         let mut beyond = [0.0; CELLS - 1];
         let mut below = 0.0;
         for (beyond, q) in beyond.iter_mut().zip(q) {
@@ -61,6 +48,19 @@ impl Reference {
         let alternatives = [a, b, c, d, e, f, g];
         let ln = |cells: [f64; CELLS]| cells.map(f64::ln);
         Reference { q, alternatives, ln_q: ln(q), ln_alternatives: alternatives.map(ln) }
+    }
+}
+
+impl From<Reference> for [f64; CELLS] {
+    fn from(reference: Reference) -> [f64; CELLS] {
+        reference.q
+    }
+}
+
+impl Reference {
+    /// From active's shares of the cells, the fastest first.
+    pub fn new(q: [f64; CELLS]) -> Reference {
+        Reference::from(normal(q, 1e-5))
     }
 
     /// The logarithms of the odds of one block, by alternative. `cold`: the share of the candidate's answers that may be
