@@ -2,6 +2,8 @@
 //!
 //! No vector with labels is touched on the request path. Labels come from the configuration alone, never from traffic.
 
+mod guard;
+
 use std::collections::HashMap;
 
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
@@ -17,6 +19,7 @@ use crate::traffic::Environment;
 pub fn render(counters: &Counters, snapshot: &Snapshot) -> String {
     let mut families = of_routes(counters);
     families.extend(of_services(counters, snapshot));
+    families.extend(guard::of_guard(counters));
     families.extend(of_process(&counters.process, snapshot));
     let mut text = Vec::new();
     // Writing to memory fails only for a family without metrics, and those are left out.

@@ -6,6 +6,7 @@
 
 mod cells;
 mod connection;
+mod judged;
 mod keys;
 mod process;
 mod refused;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
 pub use connection::{Connection, Phase};
+pub use judged::Judged;
 pub use keys::Keys;
 pub use process::{Process, count, is_raised, raise, read, set};
 pub use refused::Refused;
@@ -37,6 +39,7 @@ pub struct Counters {
     budgets: Mutex<BTreeMap<String, Arc<RescueBudget>>>,
     keys: Mutex<BTreeMap<String, Arc<Keys>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
+    judged: Mutex<BTreeMap<String, Judged>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
     pub process: Process,
     pub alarm: Alarm,
@@ -56,6 +59,7 @@ impl Counters {
             budgets: Mutex::default(),
             keys: Mutex::default(),
             rollbacks: Mutex::default(),
+            judged: Mutex::default(),
             certificates: Mutex::default(),
             process: Process::default(),
             alarm: Alarm::default(),
@@ -89,6 +93,20 @@ impl Counters {
 
     pub fn rollbacks(&self) -> BTreeMap<(String, String), u64> {
         locked(&self.rollbacks).clone()
+    }
+
+    /// Changes what is shown of the judge's view of a service. For the sidecar.
+    pub fn judge(&self, service: &str, change: impl FnOnce(&mut Judged)) {
+        let mut judged = locked(&self.judged);
+        // Fifty times a second for every live service: its name is copied once.
+        match judged.get_mut(service) {
+            Some(judged) => change(judged),
+            None => change(judged.entry(service.to_owned()).or_default()),
+        }
+    }
+
+    pub fn judged(&self) -> BTreeMap<String, Judged> {
+        locked(&self.judged).clone()
     }
 
     /// When the certificate of a file ends, in seconds since 1970.

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::window::Totals;
-use crate::guard::window::{Sample, Window};
+use crate::guard::window::{Quantile, Sample, Totals, Window};
 use crate::time::Millis;
 
 /// What a trigger measures, on the candidate.
@@ -37,7 +36,16 @@ impl Metric {
     }
 
     pub const fn is_latency(self) -> bool {
-        matches!(self, Metric::LatencyP50 | Metric::LatencyP95 | Metric::LatencyP99)
+        self.quantile().is_some()
+    }
+
+    const fn quantile(self) -> Option<Quantile> {
+        match self {
+            Metric::LatencyP50 => Some(Quantile::P50),
+            Metric::LatencyP95 => Some(Quantile::P95),
+            Metric::LatencyP99 => Some(Quantile::P99),
+            Metric::ErrorRate | Metric::Availability | Metric::ThroughputDrop => None,
+        }
     }
 
     /// Small values are the bad ones.
@@ -177,7 +185,7 @@ impl Trigger {
     pub fn sample(&self, windows: [&Window; 2], totals: [&Totals; 2], now: Millis) -> [Sample; 2] {
         let [active, candidate] = windows;
         if !self.reaching {
-            let latency = self.metric.is_latency();
+            let latency = self.metric.quantile();
             return [(active, totals[0]), (candidate, totals[1])]
                 .map(|(window, totals)| window.last(self.window, now, totals, latency));
         }

@@ -44,6 +44,15 @@ pub struct Tally {
     pub turned_away: u64,
 }
 
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        self.requests += other.requests;
+        self.rescued += other.rescued;
+        self.hurt += other.hurt;
+        self.turned_away += other.turned_away;
+    }
+}
+
 /// Cohorts on the ring: tenths of a second, 6.4 s in all. The longest wait for a stall is 5 s.
 pub const COHORTS: usize = 64;
 /// How long a cohort gathers.
@@ -90,10 +99,7 @@ impl Totals {
         self.counts.answers += other.counts.answers;
         self.counts.failed += other.counts.failed;
         self.counts.unavailable += other.counts.unavailable;
-        self.tally.requests += other.tally.requests;
-        self.tally.rescued += other.tally.rescued;
-        self.tally.hurt += other.tally.hurt;
-        self.tally.turned_away += other.tally.turned_away;
+        self.tally.add(&other.tally);
         let wrapping = |sums: &mut [u32; COHORTS], parts: &[u32; COHORTS]| {
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.wrapping_add(*part));
         };
@@ -117,6 +123,14 @@ pub struct Sample {
     pub p95_us: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_us: Option<u64>,
+}
+
+/// A quantile of the latency that a trigger looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantile {
+    P50,
+    P95,
+    P99,
 }
 
 /// The longest window: what the ring keeps.
@@ -166,21 +180,21 @@ impl Window {
         }
     }
 
-    /// What happened in the last `span`, or since the window opened where that is less; with its quantiles if asked for.
-    pub fn last(&self, span: Millis, now: Millis, totals: &Totals, latency: bool) -> Sample {
+    /// What happened in the last `span`, or since the window opened where that is less; with that quantile of the latency.
+    pub fn last(&self, span: Millis, now: Millis, totals: &Totals, latency: Option<Quantile>) -> Sample {
         let after = self.counts.partition_point(|(at, _)| now.since(*at) >= span);
         let from = after.checked_sub(1).and_then(|at| self.counts.get(at)).or(self.counts.front());
         let mut sample = sample_since(from, now, totals);
-        if !latency {
-            return sample;
-        }
+        let Some(wanted) = latency else { return sample };
         let from = self.latency.iter().rev().find(|(at, _)| now.since(*at) >= span).or(self.latency.front());
         if let Some((_, earlier)) = from {
             let mut counts = totals.latency;
             counts.iter_mut().zip(earlier.iter()).for_each(|(now, then)| *now = now.saturating_sub(*then));
-            sample.p50_us = quantile(&counts, 0.50);
-            sample.p95_us = quantile(&counts, 0.95);
-            sample.p99_us = quantile(&counts, 0.99);
+            match wanted {
+                Quantile::P50 => sample.p50_us = quantile(&counts, 0.50),
+                Quantile::P95 => sample.p95_us = quantile(&counts, 0.95),
+                Quantile::P99 => sample.p99_us = quantile(&counts, 0.99),
+            }
         }
         sample
     }
@@ -223,14 +237,14 @@ mod tests {
             window.observe(Millis(tick * 100), &totals(1000 + tick, 10 + tick / 2));
         }
         let now = Millis(20_000);
-        let last = window.last(Millis::seconds(10), now, &totals(1200, 110), false);
+        let last = window.last(Millis::seconds(10), now, &totals(1200, 110), None);
         assert_eq!((last.span, last.answers, last.failed), (Millis::seconds(10), 100, 50));
-        let idle = window.last(Millis::seconds(10), Millis::seconds(31), &totals(1200, 110), false);
+        let idle = window.last(Millis::seconds(10), Millis::seconds(31), &totals(1200, 110), None);
         assert_eq!(idle.answers, 0, "nothing in the last ten seconds");
         let kept = window.counts.len();
         window.observe(Millis::seconds(31), &totals(1200, 110));
         assert_eq!(window.counts.len(), kept, "what does not happen is not remembered");
-        let young = Window::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110), false);
+        let young = Window::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110), None);
         assert_eq!(young.answers, 5, "a window that just opened begins there");
     }
 

@@ -11,13 +11,16 @@ use crate::time::Millis;
 const SERIOUS: f64 = 20.0;
 /// It ends when the evidence has stayed below 1 for this long …
 const CALM: Millis = Millis::seconds(2);
-/// … or when the candidate has not answered for this long: where nothing can be rescued, nothing would ever be learnt.
-const SILENT: Millis = Millis::seconds(30);
+/// … or when the candidate has not answered for this long: where nothing can be rescued, nothing would ever be learnt. It
+/// begins again with the next answers, if they are bad ones.
+const SILENT: Millis = Millis::seconds(3);
 
 /// Off, or on since some time.
 #[derive(Clone, Debug, Default)]
 pub struct Caution {
     on: Option<On>,
+    /// The candidate's answers when it ended because of silence.
+    silent_at: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +46,9 @@ impl Caution {
     /// what active and candidate did in that time.
     pub fn look(&mut self, now: Millis, evidence: f64, answers: u64, rush: Option<[Sample; 2]>) -> Option<Turn> {
         let Some(on) = &mut self.on else {
+            if self.silent_at == Some(answers) {
+                return None;
+            }
             let why = match rush {
                 _ if evidence >= SERIOUS => format!("evidence {}", odds(evidence)),
                 Some([active, candidate]) if is_one_sided(&active, &candidate) => {
@@ -57,11 +63,13 @@ impl Caution {
             (on.answers, on.answered) = (answers, now);
         }
         on.calm_since = if evidence < 1.0 { on.calm_since.or(Some(now)) } else { None };
+        let silent = now.since(on.answered) >= SILENT;
         let why = match on.calm_since {
             Some(since) if now.since(since) >= CALM => format!("the evidence has been below 1 : 1 for {CALM}"),
-            _ if now.since(on.answered) >= SILENT => format!("the candidate has not been heard for {SILENT}"),
+            _ if silent => format!("nothing that goes to the candidate could be rescued for {SILENT}"),
             _ => return None,
         };
+        self.silent_at = silent.then_some(answers);
         self.on = None;
         Some(Turn::Ends(why))
     }

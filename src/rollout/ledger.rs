@@ -39,52 +39,64 @@ pub struct Ledger {
 /// How long requests that are under way are waited for; what is out longer is left out.
 const LATEST: Millis = Millis::seconds(60);
 
+/// What the book is kept from: the candidate's totals over all routes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Account {
+    tally: Tally,
+    failed: u64,
+    /// Requests ever sent; wraps.
+    sent: u32,
+}
+
+impl Account {
+    pub fn of<'a>(routes: impl Iterator<Item = &'a Totals>) -> Account {
+        let mut sum = Account::default();
+        for totals in routes {
+            sum.tally.add(&totals.tally);
+            sum.failed += totals.counts.failed;
+            sum.sent = totals.cohorts.sent.iter().fold(sum.sent, |sum, n| sum.wrapping_add(*n));
+        }
+        sum
+    }
+}
+
 /// A ledger that is being kept.
 #[derive(Clone, Debug)]
 pub struct Book {
     ledger: Ledger,
-    /// Before the rollout.
-    tally: Tally,
-    failed: u64,
-    sent: u32,
+    /// Before the rollout, and at the last look.
+    before: Account,
+    last: Account,
     /// Requests of the rollout that are under way.
     out: u32,
-    sent_before: u32,
     /// Since the candidate gets no more requests.
     closing: Option<Millis>,
 }
 
-/// Requests ever sent; wraps.
-fn sent(totals: &Totals) -> u32 {
-    totals.cohorts.sent.iter().fold(0, |sum, n| sum.wrapping_add(*n))
-}
-
 impl Book {
-    /// Opens with the candidate's totals as the rollout begins.
-    pub fn open(rollout: u32, now: Millis, candidate: &Totals) -> Book {
+    /// Opens with the candidate's account as the rollout begins.
+    pub fn open(rollout: u32, now: Millis, candidate: Account) -> Book {
         let ledger = Ledger { rollout, began: now, ..Ledger::default() };
-        let sent = sent(candidate);
-        let (tally, failed) = (candidate.tally, candidate.counts.failed);
-        Book { ledger, tally, failed, sent, out: 0, sent_before: sent, closing: None }
+        Book { ledger, before: candidate, last: candidate, out: 0, closing: None }
     }
 
-    /// Takes the candidate's totals at `now`.
-    pub fn look(&mut self, now: Millis, candidate: &Totals) {
-        let Book { ledger, tally: before, .. } = self;
-        let tally = &candidate.tally;
-        ledger.requests = tally.requests.saturating_sub(before.requests);
-        ledger.rescued = tally.rescued.saturating_sub(before.rescued);
-        ledger.hurt = tally.hurt.saturating_sub(before.hurt);
-        ledger.turned_away = tally.turned_away.saturating_sub(before.turned_away);
-        ledger.failed = candidate.counts.failed.saturating_sub(self.failed);
+    /// Takes the candidate's account at `now`.
+    pub fn look(&mut self, now: Millis, candidate: Account) {
+        let Book { ledger, before, last, .. } = self;
+        let (tally, earlier) = (&candidate.tally, &before.tally);
+        ledger.requests = tally.requests.saturating_sub(earlier.requests);
+        ledger.rescued = tally.rescued.saturating_sub(earlier.rescued);
+        ledger.hurt = tally.hurt.saturating_sub(earlier.hurt);
+        ledger.turned_away = tally.turned_away.saturating_sub(earlier.turned_away);
+        ledger.failed = candidate.failed.saturating_sub(before.failed);
         if ledger.failed > 0 {
             ledger.first_failure.get_or_insert(now);
         }
-        let sent = sent(candidate);
-        if sent != self.sent_before {
-            (self.sent_before, ledger.last_request) = (sent, Some(now));
+        if candidate.sent != last.sent {
+            ledger.last_request = Some(now);
         }
-        self.out = sent.wrapping_sub(self.sent).saturating_sub(ledger.requests as u32);
+        self.out = candidate.sent.wrapping_sub(before.sent).saturating_sub(ledger.requests as u32);
+        *last = candidate;
     }
 
     pub fn caution(&mut self) {

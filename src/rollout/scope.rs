@@ -105,7 +105,7 @@ impl Scope {
     pub fn rush(&self, now: Millis, sides: [&Totals; 2]) -> Option<[Sample; 2]> {
         let Eyes { windows: [active, candidate], .. } = self.eyes.as_ref()?;
         let rush = candidate.rush(now, sides[1])?;
-        Some([active.last(Millis::seconds(1), now, sides[0], false), rush])
+        Some([active.last(Millis::seconds(1), now, sides[0], None), rush])
     }
 
     pub fn meters(&self) -> Option<&Meters> {

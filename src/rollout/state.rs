@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::guard::Policy;
 use crate::guard::window::Totals;
 use crate::rollout::caution::Turn;
-use crate::rollout::ledger::{Book, Ledger};
+use crate::rollout::ledger::{Account, Book, Ledger};
 use crate::rollout::watch::{Found, Seen, Shown, Watch};
 use crate::rollout::{
     Act, Announcement, Ask, Asked, Command, Durable, Effect, Event, Evidence, Kind, Latch, Level, Loaded, Refused,
@@ -189,11 +189,10 @@ impl State {
     fn count(&mut self, name: &str, totals: &[Option<[Totals; 2]>], on_grid: bool, now: Millis) -> Vec<Effect> {
         let Some(service) = self.services.get_mut(name) else { return Vec::new() };
         let mut effects = Vec::new();
-        let mut candidate = Totals::default();
         let side = service.durable.active.other();
-        totals.iter().flatten().for_each(|pair| candidate.add(side.of(pair)));
+        let candidate = Account::of(totals.iter().flatten().map(|pair| side.of(pair)));
         if let Some(book) = &mut service.book {
-            book.look(now, &candidate);
+            book.look(now, candidate);
             // One that is closing gives way to the next rollout, as it stands.
             let is_over = book.is_closing() && service.durable.rollout != book.ledger().rollout;
             if let Some(ledger) = book.closed(now).or_else(|| is_over.then(|| book.ledger())) {
@@ -206,7 +205,7 @@ impl State {
         }
         let Some(service) = self.services.get_mut(name).filter(|service| service.is_live()) else { return effects };
         let Service { durable, routes, policy, watch, book } = service;
-        let book = book.get_or_insert_with(|| Book::open(durable.rollout, now, &candidate));
+        let book = book.get_or_insert_with(|| Book::open(durable.rollout, now, candidate));
         let watch = watch.get_or_insert_with(|| Watch::new(routes.len(), policy));
         let seen = Seen { policy, routes, active: durable.active, weight: durable.weight };
         let Found { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);

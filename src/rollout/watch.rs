@@ -1,5 +1,7 @@
 //! The eyes on one live service: the whole of it and every route, and what they have found together.
 
+use std::borrow::Cow;
+
 use crate::guard::evidence::bet::{AT_RAISES, AT_START};
 use crate::guard::evidence::meters::Moment;
 use crate::guard::evidence::tape::Tape;
@@ -128,11 +130,11 @@ impl Watch {
         if on_grid || since.is_none() {
             self.last = Some(now);
         }
-        let mut whole: Option<[Totals; 2]> = None;
-        for pair in totals.iter().flatten() {
-            let whole = whole.get_or_insert_default();
-            whole.iter_mut().zip(pair).for_each(|(sum, part)| sum.add(part));
-        }
+        // A lone route is the whole, as it stands.
+        let whole = match totals {
+            [only] => only.as_ref().map(Cow::Borrowed),
+            _ => sum(totals).map(Cow::Owned),
+        };
         let Some(whole) = whole else { return Found::default() };
         let sides = roles(&whole, seen.active);
         let moment = self.moment(now, since, seen.weight, sides[1].counts.answers);
@@ -146,7 +148,7 @@ impl Watch {
         let mut sights = Vec::new();
         for (place, scope) in self.scopes.iter_mut().enumerate() {
             let pair = match scope.route {
-                None => Some(&whole),
+                None => Some(&*whole),
                 Some(at) => totals.get(at).and_then(Option::as_ref),
             };
             let sight = pair.and_then(|pair| scope.look(&look, roles(pair, seen.active)));
@@ -268,6 +270,16 @@ impl Watch {
         let scope = self.scopes.iter().find(|scope| name(scope.route) == leading.route.as_ref())?;
         scope.meters()?.tape(leading.meter).cloned()
     }
+}
+
+/// All routes together.
+fn sum(totals: &[Option<[Totals; 2]>]) -> Option<[Totals; 2]> {
+    let mut whole: Option<[Totals; 2]> = None;
+    for pair in totals.iter().flatten() {
+        let whole = whole.get_or_insert_default();
+        whole.iter_mut().zip(pair).for_each(|(sum, part)| sum.add(part));
+    }
+    whole
 }
 
 /// Active's and the candidate's of a pair by environment.

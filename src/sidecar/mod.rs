@@ -18,6 +18,7 @@ use tokio::sync::broadcast;
 
 use crate::clock;
 use crate::counters::{Counters, count, set};
+use crate::guard::Verdict;
 use crate::journal::{Entry, Journal, Restored};
 use crate::rollout::{Announcement, Change, Effect, Event, Kind, Level, State};
 use crate::sidecar::reading::Readings;
@@ -178,10 +179,12 @@ impl Sidecar {
         let live: Vec<String> = self.state.live().map(str::to_owned).collect();
         for service in &live {
             let Some(serving) = self.placed.serving(service) else { continue };
-            let (service, routes) = (service.clone(), self.readings.read(serving));
-            if let Ok(effects) = self.state.apply(Event::Counted { service, routes, on_grid }, now) {
+            let routes = self.readings.read(serving);
+            let event = Event::Counted { service: service.clone(), routes, on_grid };
+            if let Ok(effects) = self.state.apply(event, now) {
                 self.carry_out(effects);
             }
+            self.show(service);
         }
         self.readings.keep(&live);
     }
@@ -220,15 +223,44 @@ impl Sidecar {
         });
     }
 
-    fn record(&mut self, change: Change) {
+    fn show(&self, service: &str) {
+        let (shown, ledger) = (self.state.shown(service), self.state.ledger(service));
+        self.counters.judge(service, |judged| {
+            if let Some(shown) = shown {
+                judged.shown.clone_from(shown);
+            }
+            if let Some(ledger) = ledger {
+                judged.ledger = ledger;
+            }
+        });
+    }
+
+    fn record(&mut self, mut change: Change) {
         if change.kind == Kind::Rollback {
-            let by = change.evidence.as_ref().and_then(|evidence| match &evidence.judgement.verdict {
-                crate::guard::Verdict::Unhealthy(reason) => Some(reason.name.as_str()),
-                _ => None,
-            });
-            self.counters.count_rollback(&change.service, by.unwrap_or("asked for"));
+            self.count_rollback(&change);
+        }
+        if change.kind == Kind::Caution {
+            self.counters.judge(&change.service, |judged| judged.cautions += 1);
+        }
+        if let Some(ledger) = &mut change.ledger {
+            // The proxy notes the keys; the state knows nothing of them.
+            ledger.keys = self.counters.keys(&change.service).estimate(ledger.rollout);
+            let ledger = *ledger;
+            self.counters.judge(&change.service, |judged| judged.ledger = ledger);
         }
         self.journal.append(Entry { at: clock::wall_millis(), change });
+    }
+
+    fn count_rollback(&self, change: &Change) {
+        let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
+        let reason = match verdict {
+            Some((Verdict::Unhealthy(reason), _)) => reason.name.as_str(),
+            _ => "asked for",
+        };
+        self.counters.count_rollback(&change.service, reason);
+        if let Some((verdict, sight)) = verdict {
+            self.counters.judge(&change.service, |judged| judged.convict(verdict, sight.evidence.as_ref()));
+        }
     }
 
     fn announce(&mut self, news: Announcement) {

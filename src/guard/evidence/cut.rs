@@ -106,9 +106,9 @@ impl Memory {
 }
 
 impl Cut {
-    /// The candidate's and active's latencies by cell.
-    pub fn cells(&self, green: &[u64; BUCKETS], blue: &[u64; BUCKETS]) -> (Cells, Cells) {
-        (sorted(&self.green, green), sorted(&self.blue, blue))
+    /// The cell of a latency of the candidate, by bucket, and of active.
+    pub fn cell(&self, candidate: bool, bucket: usize) -> usize {
+        cell(if candidate { &self.green } else { &self.blue }, bucket)
     }
 
     /// The cut where the two sides differ most, of these cells.
@@ -129,16 +129,6 @@ impl Cut {
 
 fn cell(cuts: &[usize; CELLS - 1], bucket: usize) -> usize {
     cuts.iter().filter(|cut| bucket > **cut).count()
-}
-
-fn sorted(cuts: &[usize; CELLS - 1], counts: &[u64; BUCKETS]) -> Cells {
-    let mut cells = [0_u32; CELLS];
-    for (bucket, n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
-        if let Some(cell) = cells.get_mut(cell(cuts, bucket)) {
-            *cell = cell.saturating_add(u32::try_from(*n).unwrap_or(u32::MAX));
-        }
-    }
-    cells
 }
 
 /// How much slower than tolerated a candidate of this age may be.

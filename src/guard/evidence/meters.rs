@@ -113,11 +113,19 @@ impl Meters {
             rates(all, now.counts.failed.saturating_sub(before.counts.failed))
         };
         self.errors.feed(now, since(sides[0], before_g), since(sides[1], before_b), 0.0, None);
-        let [green, blue] = [difference(sides[0], before_g), difference(sides[1], before_b)];
-        self.fresh.iter_mut().zip(&blue).for_each(|(sum, n)| *sum += n);
+        // Of the second that has passed: what is new belongs to the next one.
         let recut = if now.since(self.cut_at) >= RECUT || self.cut.is_none() { self.recut(now, moment) } else { None };
-        if let Some(cut) = &self.cut {
-            let (green, blue) = if moment.settling { Default::default() } else { cut.cells(&green, &blue) };
+        let (mut green, mut blue) = (Cells::default(), Cells::default());
+        let cut = self.cut.as_ref().filter(|_| !moment.settling);
+        let [before_g, before_b] = &*self.last;
+        each_new(&sides[0].latency, &before_g.latency, |bucket, n| put(cut, true, bucket, n, &mut green));
+        each_new(&sides[1].latency, &before_b.latency, |bucket, n| {
+            put(cut, false, bucket, n, &mut blue);
+            if let Some(sum) = self.fresh.get_mut(bucket) {
+                *sum += n;
+            }
+        });
+        if self.cut.is_some() {
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(LONGEST_START.0));
             self.latency.feed(now, green, blue, cold(sent, new), recut);
@@ -196,8 +204,17 @@ impl Meters {
     }
 }
 
-fn difference(now: &Totals, before: &Totals) -> [u64; BUCKETS] {
-    let mut latency = now.latency;
-    latency.iter_mut().zip(&before.latency).for_each(|(now, before)| *now = now.saturating_sub(*before));
-    latency
+/// Every bucket with its new answers.
+fn each_new(now: &[u64; BUCKETS], before: &[u64; BUCKETS], mut each: impl FnMut(usize, u64)) {
+    for (bucket, (now, before)) in now.iter().zip(before).enumerate() {
+        if now > before {
+            each(bucket, now - before);
+        }
+    }
+}
+
+fn put(cut: Option<&Cut>, candidate: bool, bucket: usize, n: u64, cells: &mut Cells) {
+    if let Some(cell) = cut.and_then(|cut| cells.get_mut(cut.cell(candidate, bucket))) {
+        *cell = cell.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+    }
 }

@@ -106,12 +106,12 @@ fn on_line(share: f64, tg: f64, tb: f64, ratio: f64, excess: f64, guess: f64) ->
         }
         let slope = weight_g * ((tg - g) * (1.0 - 2.0 * b) - ratio * spread_b)
             + weight_b * ((tb - b) * ratio * (1.0 - 2.0 * g) - spread_g);
-        let next = b - value / slope;
-        let next = if next > low && next < high { next } else { (low * high).sqrt() };
-        if (next - b).abs() <= 1e-11 * b {
-            return next;
+        let step = value / slope;
+        if step.abs() <= 1e-11 * b {
+            return b;
         }
-        b = next;
+        let next = b - step;
+        b = if next > low && next < high { next } else { (low * high).sqrt() };
     }
     b
 }

@@ -23,16 +23,19 @@ const COLD_ENOUGH: f64 = 0.002;
 
 /// How active's answers fall into the cells, and how the candidate's would if it were worse.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f64; CELLS]", into = "[f64; CELLS]")]
 pub struct Reference {
     /// Active's cells. All above zero, 1 together.
     q: [f64; CELLS],
     alternatives: [[f64; CELLS]; ALTERNATIVES],
+    /// The logarithms of both: they are asked for with every block, and change once a second.
+    ln_q: [f64; CELLS],
+    ln_alternatives: [[f64; CELLS]; ALTERNATIVES],
 }
 
-impl Reference {
-    /// From active's shares of the cells, the fastest first.
-    pub fn new(q: [f64; CELLS]) -> Reference {
-        let q = normal(q, 1e-5);
+impl From<[f64; CELLS]> for Reference {
+    /// From cells as [`Reference::new`] has left them.
+    fn from(q: [f64; CELLS]) -> Reference {
         let mut beyond = [0.0; CELLS - 1];
         let mut below = 0.0;
         for (beyond, q) in beyond.iter_mut().zip(q) {
@@ -42,27 +45,48 @@ impl Reference {
         let lehmann = LEHMANN.map(|k| cells_of(beyond.map(|s: f64| s.powf(1.0 / k))));
         let tail = TAIL.map(|e| cells_of(beyond.map(|s| (1.0 - e) * s + e)));
         let ([a, b, c, d], [e, f, g]) = (lehmann, tail);
-        Reference { q, alternatives: [a, b, c, d, e, f, g] }
+        let alternatives = [a, b, c, d, e, f, g];
+        let ln = |cells: [f64; CELLS]| cells.map(f64::ln);
+        Reference { q, alternatives, ln_q: ln(q), ln_alternatives: alternatives.map(ln) }
+    }
+}
+
+impl From<Reference> for [f64; CELLS] {
+    fn from(reference: Reference) -> [f64; CELLS] {
+        reference.q
+    }
+}
+
+impl Reference {
+    /// From active's shares of the cells, the fastest first.
+    pub fn new(q: [f64; CELLS]) -> Reference {
+        Reference::from(normal(q, 1e-5))
     }
 
     /// The logarithms of the odds of one block, by alternative. `cold`: the share of the candidate's answers that may be
     /// as slow as they like.
     pub fn gains(&self, green: &Cells, blue: &Cells, cold: f64) -> [f64; ALTERNATIVES] {
-        let total = |cells: &Cells| cells.iter().map(|n| f64::from(*n)).sum::<f64>();
-        let share = total(green) / (total(green) + total(blue));
-        self.alternatives.map(|a| {
-            let (odds_g, odds_b) = if cold < COLD_ENOUGH {
-                let mean: [f64; CELLS] = pair(&a, &self.q, |a, q| share * a + (1.0 - share) * q);
-                (pair(&a, &mean, |a, m| a / m), pair(&self.q, &mean, |q, m| q / m))
+        let (green, blue) = (green.map(f64::from), blue.map(f64::from));
+        let total = |cells: &[f64; CELLS]| cells.iter().sum::<f64>();
+        let share = total(&green) / (total(&green) + total(&blue));
+        let mut gains = [0.0; ALTERNATIVES];
+        for ((gain, a), ln_a) in gains.iter_mut().zip(&self.alternatives).zip(&self.ln_alternatives) {
+            if cold < COLD_ENOUGH {
+                let counts = green.iter().zip(&blue);
+                let cells = a.iter().zip(&self.q).zip(ln_a.iter().zip(&self.ln_q));
+                for ((n_g, n_b), ((a, q), (ln_a, ln_q))) in counts.zip(cells).filter(|((g, b), _)| **g + **b > 0.0) {
+                    // Both sides' odds are against the mixture of the two.
+                    let mixture = (share * a + (1.0 - share) * q).ln();
+                    *gain += n_g * ln_a + n_b * ln_q - (n_g + n_b) * mixture;
+                }
             } else {
-                forgiving(&a, &self.q, share, cold)
-            };
-            let gain = |cells: &Cells, odds: &[f64; CELLS]| -> f64 {
-                let seen = cells.iter().zip(odds).filter(|(n, _)| **n > 0);
-                seen.map(|(n, odds)| f64::from(*n) * odds.ln()).sum()
-            };
-            gain(green, &odds_g) + gain(blue, &odds_b)
-        })
+                let (odds_g, odds_b) = forgiving(a, &self.q, share, cold);
+                for (n, odds) in green.iter().zip(&odds_g).chain(blue.iter().zip(&odds_b)).filter(|(n, _)| **n > 0.0) {
+                    *gain += n * odds.ln();
+                }
+            }
+        }
+        gains
     }
 }
 

@@ -1,0 +1,28 @@
+//! What the sidecar last made of a service: written by it alone, shown by the metrics.
+
+use crate::guard::Verdict;
+use crate::guard::evidence::{Kind, Weighed};
+use crate::rollout::Shown;
+use crate::rollout::ledger::Ledger;
+
+/// The judge's view of a service, and what its rollout has cost. After a rollback it stays until the next one begins.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    pub shown: Shown,
+    pub ledger: Ledger,
+    /// How often caution has begun.
+    pub cautions: u64,
+}
+
+impl Judged {
+    /// The verdict that ended a rollout, with its evidence if it was that.
+    pub fn convict(&mut self, verdict: &Verdict, weighed: Option<&Weighed>) {
+        self.shown.verdict = Some(verdict.clone());
+        self.shown.cautious = false;
+        if let Some(weighed) = weighed {
+            let of =
+                |kind: Kind| weighed.parts.iter().filter(|part| part.meter == kind).map(|part| part.evidence).sum();
+            self.shown.evidence = Kind::ALL.map(of);
+        }
+    }
+}
