@@ -19,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod origins;
 mod peers;
+mod proof;
 mod reload;
 mod rollback;
 mod routing;

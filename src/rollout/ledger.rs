@@ -36,11 +36,13 @@ pub struct Ledger {
     pub closed: bool,
 }
 
+/// Nothing under way and no news for this long: a failure is counted a moment before what became of it.
+const QUIET: Millis = Millis::seconds(1);
 /// How long requests that are under way are waited for; what is out longer is left out.
 const LATEST: Millis = Millis::seconds(60);
 
 /// What the book is kept from: the candidate's totals over all routes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     tally: Tally,
     failed: u64,
@@ -67,6 +69,7 @@ pub struct Book {
     /// Before the rollout, and at the last look.
     before: Account,
     last: Account,
+    changed: Millis,
     /// Requests of the rollout that are under way.
     out: u32,
     /// Since the candidate gets no more requests.
@@ -77,7 +80,7 @@ impl Book {
     /// Opens with the candidate's account as the rollout begins.
     pub fn open(rollout: u32, now: Millis, candidate: Account) -> Book {
         let ledger = Ledger { rollout, began: now, ..Ledger::default() };
-        Book { ledger, before: candidate, last: candidate, out: 0, closing: None }
+        Book { ledger, before: candidate, last: candidate, changed: now, out: 0, closing: None }
     }
 
     /// Takes the candidate's account at `now`.
@@ -96,7 +99,9 @@ impl Book {
             ledger.last_request = Some(now);
         }
         self.out = candidate.sent.wrapping_sub(before.sent).saturating_sub(ledger.requests as u32);
-        *last = candidate;
+        if candidate != *last {
+            (*last, self.changed) = (candidate, now);
+        }
     }
 
     pub fn caution(&mut self) {
@@ -117,10 +122,8 @@ impl Book {
 
     /// The final ledger, once the last request has ended or has been waited for.
     pub fn closed(&self, now: Millis) -> Option<Ledger> {
-        let since = self.closing?;
-        // A tick at least: what was sent before the snapshot changed may not be counted yet.
-        let waited = now.since(since);
-        let done = self.out == 0 && waited >= Millis(100) || waited >= LATEST;
+        let waited = now.since(self.closing?);
+        let done = self.out == 0 && waited.min(now.since(self.changed)) >= QUIET || waited >= LATEST;
         done.then_some(Ledger { closed: true, ..self.ledger })
     }
 

@@ -60,7 +60,8 @@ fn break_green(state: &mut State) -> Vec<Effect> {
 #[test]
 fn a_dead_candidate_is_rolled_back_published_before_journalled_before_announced() {
     let mut state = started(10.0);
-    let effects = break_green(&mut state);
+    let mut effects = break_green(&mut state);
+    effects.extend(state.apply(counted((900, 0), (100, 100)), Millis(4000)).unwrap());
     let order: Vec<_> = effects
         .iter()
         .map(|e| match e {
