@@ -124,7 +124,7 @@ fn clients_see_few_of_the_failures_because_caution_turns_away_what_cannot_be_res
 
 #[test]
 fn a_candidate_that_takes_twice_as_long_is_found_within_120_of_its_requests() {
-    let world = reference(20_000, Kind::Slower(2.0)).with_latency(Latency::default());
+    let world = reference(MINUTE, Kind::Slower(2.0)).with_latency(Latency::default());
     let runs = runs(&world, 12, MINUTE, 0);
     all_find_it(&runs, 10.0);
     let slow = mean(&runs, |run| run.judge.slow);

@@ -35,7 +35,19 @@ pub fn information(share: f64, candidate: f64, active: f64) -> f64 {
     told(f64::midpoint(low, high).exp())
 }
 
-/// The mean number of failures that must be judged.
+/// The mean number of failures that must be judged where the fault may begin at any time within so many of the candidate's
+/// requests (Lai, "Information bounds and quick detection of parameter changes in stochastic systems", 1998): whoever finds it within `n` of
+/// them on average has `requests / 2n` chances of a false rollback, and they share α.
+pub fn failures_at_any_time(share: f64, candidate: f64, active: f64, alpha: f64, requests: f64) -> Option<f64> {
+    let information = information(share, candidate, active);
+    let mut needed = (1.0 / alpha).ln() / information;
+    for _ in 0..50 {
+        needed = ((1.0 / alpha).ln() + (requests / (2.0 * needed)).max(1.0).ln()) / information;
+    }
+    (information > 0.0).then(|| (candidate * needed).max(1.0))
+}
+
+/// The mean number of failures that must be judged where the fault is there from the first request on.
 pub fn failures(share: f64, candidate: f64, active: f64, alpha: f64) -> Option<f64> {
     let information = information(share, candidate, active);
     // A verdict takes one failure at least.

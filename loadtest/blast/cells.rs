@@ -4,7 +4,7 @@ use cutover::guard::Budget;
 
 use super::bound;
 use super::runs::Spec;
-use super::worlds::{Cold, Kind, Latency, World};
+use super::worlds::{Cold, Fault, Kind, Latency, World};
 
 /// What a cell's cost is counted in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,17 +48,31 @@ impl Cell {
 
     /// The mean number of failures that no judge can go below; `None` where the bound is not known.
     pub fn bound(&self) -> Option<f64> {
-        let Some(Kind::Fails(share)) = self.world.fault.map(|fault| fault.kind) else { return None };
-        // Of a broken route every judge knows only that it is one of them: its own traffic counts.
-        bound::failures(self.world.weight(0), share, self.world.errors.base, self.spec.budget.alpha)
+        let Some(Fault { kind: Kind::Fails(candidate), at, .. }) = self.world.fault else { return None };
+        let (share, active, alpha) = (self.world.weight(0), self.world.errors.base, self.spec.budget.alpha);
+        if at == 0 {
+            return bound::failures(share, candidate, active, alpha);
+        }
+        let requests = self.answers_a_second() * self.spec.budget.planned.0 as f64 / 1000.0;
+        bound::failures_at_any_time(share, candidate, active, alpha, requests)
+    }
+
+    /// The candidate's, where its fault is.
+    fn answers_a_second(&self) -> f64 {
+        let broken = self.world.fault.map_or(1, |fault| fault.route.map_or(1, |_| self.world.routes));
+        self.world.rate * self.world.weight(0) / broken as f64
     }
 
     /// Whether one-sided evidence comes faster than the judge lets it: 4 nats at once, 50 a second.
     pub fn is_limited(&self) -> bool {
-        let Some(Kind::Fails(share)) = self.world.fault.map(|fault| fault.kind) else { return false };
-        let weight = self.world.weight(0);
-        let rate = self.world.rate * weight / self.world.routes as f64;
-        rate * bound::information(weight, share, self.world.errors.base) > 50.0
+        let Some(Kind::Fails(candidate)) = self.world.fault.map(|fault| fault.kind) else { return false };
+        let told = bound::information(self.world.weight(0), candidate, self.world.errors.base);
+        told > 4.0 || told * self.answers_a_second() > 50.0
+    }
+
+    /// What the policy tolerates is no fault: here nobody should roll back.
+    pub fn is_tolerated(&self) -> bool {
+        matches!(self.world.fault.map(|fault| fault.kind), Some(Kind::Slower(factor)) if factor <= 1.2)
     }
 }
 

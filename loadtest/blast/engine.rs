@@ -19,8 +19,8 @@ const HISTORY: u64 = 3000;
 const LATEST: u64 = 6300;
 /// How far ahead answers are kept, in ticks: over 20 s, twice the longest hang.
 const AHEAD: usize = 1024;
-/// The answer of a world without latencies, in microseconds.
-const AT_ONCE: u64 = 50_000;
+/// A cluster of failures is over after so many ticks, whether it has met all its requests or not.
+const CLUSTER: u8 = 3;
 
 pub struct Engine<'a> {
     scene: Scene<'a>,
@@ -30,8 +30,8 @@ pub struct Engine<'a> {
     pub share: f64,
     pub judges: Vec<Judge>,
     answers: Vec<Vec<Answer>>,
-    /// Of failures that come in clusters, those that are still to come, by route and class.
-    owed: Vec<[u32; 3]>,
+    /// Of failures that come in clusters, those that are still to come, and for how many ticks; by route and class.
+    owed: Vec<[(u32, u8); 3]>,
     /// The next tick whose answers are due.
     due: u64,
     pub seconds: Seconds,
@@ -47,13 +47,11 @@ impl<'a> Engine<'a> {
         history.counts.failed = u64::from(dice.poisson(HISTORY as f64 * world.errors.base));
         if world.latency.is_some() {
             (0..HISTORY).for_each(|_| history.latency[bucket_of(Air::CLEAR.latency(&mut dice).0)] += 1);
-        } else {
-            history.latency[bucket_of(AT_ONCE)] = HISTORY;
         }
         let judges = watchers.into_iter().map(|watcher| Judge::new(world, watcher, &history)).collect();
         let answers = if world.latency.is_some() { vec![Vec::new(); AHEAD] } else { Vec::new() };
         let seconds = Seconds::new(if seconds { length / 1000 } else { 0 } as usize, world.latency.is_some());
-        let owed = vec![[0; 3]; world.routes];
+        let owed = vec![[(0, 0); 3]; world.routes];
         Engine { scene, dice, now: 0, share: world.weight(0), judges, answers, owed, due: 0, seconds }
     }
 
@@ -152,11 +150,16 @@ impl<'a> Engine<'a> {
             let failed = dice.poisson(mean * fails);
             return (failed + dice.poisson(mean * (1.0 - fails)), failed);
         }
-        // A cluster fails the requests that come next, in later ticks too.
-        let owed = &mut self.owed[route][class as usize];
+        // A cluster fails the requests that come next, for a while.
+        let (owed, ticks) = &mut self.owed[route][class as usize];
         let n = dice.poisson(mean);
+        *ticks = ticks.saturating_sub(1);
+        if *ticks == 0 && !self.scene.world.errors.shape.lasts() {
+            *owed = 0;
+        }
         for _ in 0..dice.poisson(mean * fails / cluster) {
             *owed += 1 + dice.geometric(cluster - 1.0);
+            *ticks = CLUSTER;
         }
         let failed = n.min(*owed);
         *owed -= failed;
@@ -172,9 +175,7 @@ impl<'a> Engine<'a> {
         for judge in self.judges.iter_mut().filter(|judge| judge.watches(from)) {
             if judge.send(class, route, n, from) {
                 judge.answer(class, route, (n, failed), now, sky.broken.is_some());
-                let totals = judge.totals(route, class.side());
-                totals.latency[bucket_of(AT_ONCE)] += u64::from(n - failed);
-                let ended = &mut totals.cohorts.ended[slot(from)];
+                let ended = &mut judge.totals(route, class.side()).cohorts.ended[slot(from)];
                 *ended = ended.wrapping_add(n);
             }
         }

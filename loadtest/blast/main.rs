@@ -43,7 +43,7 @@ struct Arguments {
     #[arg(long, default_value_t = 100)]
     replicates: usize,
     /// How long a healthy rollout takes, over its six weights.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     minutes: u64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -73,7 +73,10 @@ fn main() -> anyhow::Result<()> {
         arguments.seed, arguments.rollouts, arguments.replicates
     );
     let cells = faults(&arguments);
-    let worlds = healthy_worlds(&arguments);
+    let worlds = left_alone(&arguments, "healthy", healthy::all(arguments.rollouts, arguments.minutes * 60_000));
+    show(table::healthy(&worlds), &worlds);
+    let long = left_alone(&arguments, "half an hour", healthy::long(arguments.rollouts.div_ceil(5)));
+    show(table::long(&long), &long);
     conclude(&cells, &worlds);
     let seconds = elapsed(began);
     println!("\nTook {seconds:.0} s on {} threads.", arguments.threads);
@@ -83,6 +86,8 @@ fn main() -> anyhow::Result<()> {
         "replicates": arguments.replicates,
         "seconds": seconds,
         "faults": cells.iter().map(Measured::json).collect::<Vec<_>>(),
+        "minutes": arguments.minutes,
+        "half_an_hour": long.iter().map(Left::json).collect::<Vec<_>>(),
         "healthy": worlds.iter().map(Left::json).collect::<Vec<_>>(),
         "better": verdicts::better(&cells, &worlds),
         "targets": verdicts::targets(&cells, &worlds)
@@ -136,20 +141,22 @@ fn faults(arguments: &Arguments) -> Vec<Measured> {
     measured
 }
 
-fn healthy_worlds(arguments: &Arguments) -> Vec<Left> {
-    let mut worlds: Vec<Healthy> = healthy::all(arguments.rollouts, arguments.minutes * 60_000);
-    worlds.retain(|healthy| arguments.wants("healthy", &healthy.world.name));
-    let mut left = Vec::new();
-    for healthy in worlds {
+/// Healthy worlds of these lengths, with what was made of them.
+fn left_alone(arguments: &Arguments, group: &str, worlds: Vec<Healthy>) -> Vec<Left> {
+    let wanted = worlds.into_iter().filter(|healthy| arguments.wants(group, &healthy.world.name));
+    let left = wanted.map(|healthy| {
         let (runs, seconds) = arguments.runs(&healthy.world, &healthy.spec, healthy.runs);
         let (judge, plain, peers) = table::sum_up(&runs, false);
-        left.push(Left { healthy, judge, plain, peers, seconds });
-    }
+        Left { healthy, judge, plain, peers, seconds }
+    });
+    left.collect()
+}
+
+fn show(table: String, left: &[Left]) {
     if !left.is_empty() {
         let took: Vec<String> = left.iter().map(|left| format!("{:.1}", left.seconds)).collect();
-        println!("{}\n({} s)\n", table::healthy(&left), took.join(" + "));
+        println!("{table}\n({} s)\n", took.join(" + "));
     }
-    left
 }
 
 fn conclude(cells: &[Measured], worlds: &[Left]) {

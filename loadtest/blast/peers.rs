@@ -122,6 +122,15 @@ impl Rule {
         }
     }
 
+    /// In how many seconds at the soonest it can roll back a rollout that is bad from the start.
+    pub fn soonest(self) -> usize {
+        match self {
+            Rule::Flagger { interval, threshold } => interval * (threshold as usize + 1),
+            Rule::Argo { interval, limit } => interval * limit as usize,
+            Rule::Kayenta { every, .. } => every,
+        }
+    }
+
     /// The second in which it rolls back. `phase`: where in its period the run begins, 0..1.
     pub fn decide(self, seconds: &Seconds, phase: f64) -> Option<usize> {
         let first = (phase * self.period() as f64) as usize;

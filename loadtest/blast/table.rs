@@ -121,6 +121,9 @@ fn other(measured: &Measured, summary: &Summary) -> String {
         Some(delay) => format!("{cost} ({} s)", number(delay)),
     };
     let counted = summary.runs - summary.early;
+    if measured.cell.is_tolerated() {
+        return format!("{} % false", percent((summary.found + summary.early) as f64 / summary.runs as f64));
+    }
     if summary.found > 0 && summary.found < counted {
         text += &format!(", {} % found", percent(summary.found as f64 / counted as f64));
     }
@@ -137,11 +140,12 @@ fn own(measured: &Measured) -> [String; 3] {
     let ninth = if measured.cell.unit == Unit::Failures { judge.failed_ninth } else { judge.slow_ninth };
     let delay = match judge.delay {
         [Some(median), Some(ninth)] => format!("{median:.2} s, {ninth:.2} s"),
+        _ if measured.cell.is_tolerated() => "never, as it should".to_owned(),
         _ => "never".to_owned(),
     };
     let mut found = String::new();
     let counted = judge.runs - judge.early;
-    if judge.found < counted {
+    if judge.found < counted && !measured.cell.is_tolerated() {
         found += &format!("; {} % found", percent(judge.found as f64 / counted as f64));
     }
     if judge.early > 0 {
@@ -199,6 +203,19 @@ fn share(summary: &Summary) -> String {
     format!("{} % ({} to {})", percent(p), percent(low), percent(high))
 }
 
+/// The table of the rules of others in healthy worlds.
+pub fn long(worlds: &[Left]) -> String {
+    let mut columns = vec!["world, over half an hour", "plain triggers"];
+    columns.extend(RULES.iter().map(|(name, _)| *name));
+    let mut text = format!("### False rollbacks by others in healthy rollouts of half an hour\n\n{}", head(&columns));
+    for Left { healthy, plain, peers, .. } in worlds {
+        let mut cells = vec![healthy.world.name.clone(), share(plain)];
+        cells.extend(peers.iter().map(share));
+        text += &row(&cells);
+    }
+    text
+}
+
 /// The table of healthy worlds.
 pub fn healthy(worlds: &[Left]) -> String {
     let mut columns = vec!["world", "judge", "interval, 95 %", "cautions", "turned away", "plain triggers"];
@@ -216,7 +233,10 @@ pub fn healthy(worlds: &[Left]) -> String {
             format!("{} a rollout", number(judge.turned_away.mean)),
             share(plain),
         ];
-        cells.extend(peers.iter().map(share));
+        let length = (healthy.spec.patience / 1000) as usize;
+        cells.extend(RULES.iter().zip(peers).map(|((_, rule), summary)| {
+            if rule.soonest() > length { "too short for it".to_owned() } else { share(summary) }
+        }));
         text += &row(&cells);
     }
     text

@@ -20,7 +20,7 @@ pub struct World {
     /// From which millisecond on the candidate has which share, in percent.
     pub plan: Vec<(u64, f64)>,
     pub errors: Errors,
-    /// `None`: every request is answered at once, and only failures are looked at.
+    /// `None`: every request is answered at once, and only failures are looked at: the judge sees no latency.
     pub latency: Option<Latency>,
     pub fault: Option<Fault>,
 }
@@ -40,8 +40,10 @@ pub enum Shape {
     Steady,
     /// Both sides' rate goes up and down twenty-fold, in two minutes.
     Drifting,
-    /// Failures come in clusters of this mean size.
+    /// Failures come in clusters of this mean size: requests of one side that come within three ticks.
     Clustered(f64),
+    /// The same, but a cluster fails the next requests of its side however long they are in coming.
+    InARow(f64),
     /// Shared outages: one every `every` seconds in the mean, of 2 s in the mean, in which 2 to 60 % fail. The candidate
     /// sees each up to so many milliseconds earlier or later than active.
     Bursts {
@@ -54,6 +56,17 @@ pub enum Shape {
         rate: f64,
         fails: f64,
     },
+}
+
+impl Shape {
+    fn cluster(self) -> f64 {
+        if let Shape::Clustered(mean) | Shape::InARow(mean) = self { mean } else { 1.0 }
+    }
+
+    /// A cluster waits for its requests.
+    pub fn lasts(self) -> bool {
+        matches!(self, Shape::InARow(_))
+    }
 }
 
 /// How slow the two sides are while nothing is wrong: log-normal around 50 ms, one in a hundred five times as slow.
@@ -292,7 +305,7 @@ impl<'a> Scene<'a> {
         Sky {
             sides,
             broken: broken.map(|fault| (fault.kind.on(sides[1], from - fault.at), fault.route)),
-            cluster: if let Shape::Clustered(mean) = shape { mean } else { 1.0 },
+            cluster: shape.cluster(),
             client,
         }
     }
