@@ -29,9 +29,9 @@ pub struct Watch {
     /// The last look; none before the first.
     last: Option<Millis>,
     share: Share,
-    /// The candidate's answers before it was watched, and when its first one came.
+    /// The candidate's answers before it was watched.
     answers_before: u64,
-    first_answer: Option<Millis>,
+    first: First,
     caution: Caution,
     resolved: (Millis, Option<f64>),
     shown: Shown,
@@ -47,6 +47,14 @@ struct Share {
     new: f64,
     raises: u32,
     settled: Millis,
+}
+
+/// When the candidate got its first request: answered or not, or one that hangs would be cold for ever.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    /// Not yet; so many were ever sent to it.
+    NotBefore(u32),
+    At(Millis),
 }
 
 /// What is shown of the judge between its verdicts.
@@ -108,7 +116,7 @@ impl Watch {
             last: None,
             share,
             answers_before: 0,
-            first_answer: None,
+            first: First::NotBefore(0),
             caution: Caution::default(),
             resolved: (Millis::ZERO, None),
             shown: Shown::default(),
@@ -137,7 +145,7 @@ impl Watch {
         };
         let Some(whole) = whole else { return Found::default() };
         let sides = roles(&whole, seen.active);
-        let moment = self.moment(now, since, seen.weight, sides[1].counts.answers);
+        let moment = self.moment(now, since, seen.weight, sides[1]);
         let steady = now.since(self.share.since);
         let look = Look { now, since, on_grid, seen, moment, steady };
         // Before the windows move on: a rush is what has happened since.
@@ -180,13 +188,19 @@ impl Watch {
         found
     }
 
-    fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, answers: u64) -> Moment {
+    fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, candidate: &Totals) -> Moment {
+        let sent = candidate.cohorts.total_sent();
         if since.is_none() {
-            self.answers_before = answers;
+            (self.answers_before, self.first) = (candidate.counts.answers, First::NotBefore(sent));
         }
-        if answers != self.answers_before {
-            self.first_answer.get_or_insert(now);
-        }
+        let first = match self.first {
+            First::NotBefore(before) if before == sent => now,
+            First::NotBefore(_) => {
+                self.first = First::At(now);
+                now
+            }
+            First::At(first) => first,
+        };
         let mut extra = 0.0;
         let share = &mut self.share;
         if share.weight != weight {
@@ -204,8 +218,6 @@ impl Watch {
             }
             (share.weight, share.since) = (weight, now);
         }
-        // Nothing is cold before the first answer, and everything is with it.
-        let first = self.first_answer.unwrap_or(now);
         Moment {
             age: now.since(first),
             raised: (now.since(share.raised.max(first)), share.new),
