@@ -67,6 +67,13 @@ pub struct Cohorts {
     pub ended: [u32; COHORTS],
 }
 
+impl Cohorts {
+    /// All that were ever sent; wraps.
+    pub fn total_sent(&self) -> u32 {
+        self.sent.iter().fold(0, |sum, n| sum.wrapping_add(*n))
+    }
+}
+
 impl Default for Cohorts {
     fn default() -> Cohorts {
         Cohorts { sent: [0; COHORTS], ended: [0; COHORTS] }

@@ -56,7 +56,7 @@ impl Account {
         for totals in routes {
             sum.tally.add(&totals.tally);
             sum.failed += totals.counts.failed;
-            sum.sent = totals.cohorts.sent.iter().fold(sum.sent, |sum, n| sum.wrapping_add(*n));
+            sum.sent = sum.sent.wrapping_add(totals.cohorts.total_sent());
         }
         sum
     }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::guard::evidence::bet::{AT_RAISES, AT_START};
 use crate::guard::evidence::meters::Moment;
 use crate::guard::evidence::tape::Tape;
-use crate::guard::evidence::{Kind, Weighed};
-use crate::guard::window::Totals;
+use crate::guard::evidence::{Kind, Part, Weighed};
+use crate::guard::window::{Sample, Totals};
 use crate::guard::{Budget, Judgement, Policy, Sight, Verdict, judge};
 use crate::rollout::caution::{Caution, Turn};
 use crate::rollout::scope::{Look, Scope};
@@ -29,9 +29,9 @@ pub struct Watch {
     /// The last look; none before the first.
     last: Option<Millis>,
     share: Share,
-    /// The candidate's answers before it was watched, and when its first one came.
+    /// The candidate's answers before it was watched.
     answers_before: u64,
-    first_answer: Option<Millis>,
+    first: First,
     caution: Caution,
     resolved: (Millis, Option<f64>),
     shown: Shown,
@@ -46,7 +46,17 @@ struct Share {
     /// How much of the share was new with the last raise.
     new: f64,
     raises: u32,
+    /// On the raises, not yet placed: the meters hear of it with the next tick.
+    stake: f64,
     settled: Millis,
+}
+
+/// When the candidate got its first request: answered or not, or one that hangs would be cold for ever.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    /// Not yet; so many were ever sent to it.
+    NotBefore(u32),
+    At(Millis),
 }
 
 /// What is shown of the judge between its verdicts.
@@ -101,6 +111,7 @@ impl Watch {
             raised: Millis::ZERO,
             new: 1.0,
             raises: 0,
+            stake: 0.0,
             settled: Millis::ZERO,
         };
         Watch {
@@ -108,7 +119,7 @@ impl Watch {
             last: None,
             share,
             answers_before: 0,
-            first_answer: None,
+            first: First::NotBefore(0),
             caution: Caution::default(),
             resolved: (Millis::ZERO, None),
             shown: Shown::default(),
@@ -137,7 +148,10 @@ impl Watch {
         };
         let Some(whole) = whole else { return Found::default() };
         let sides = roles(&whole, seen.active);
-        let moment = self.moment(now, since, seen.weight, sides[1].counts.answers);
+        let mut moment = self.moment(now, since, seen.weight, sides[1]);
+        if on_grid {
+            moment.extra = std::mem::take(&mut self.share.stake);
+        }
         let steady = now.since(self.share.since);
         let look = Look { now, since, on_grid, seen, moment, steady };
         // Before the windows move on: a rush is what has happened since.
@@ -158,8 +172,11 @@ impl Watch {
             sights.extend(sight.map(|sight| (place, sight)));
         }
         let mut found = Found::default();
-        if let Some(budget) = budget {
-            self.weigh(now, &budget, seen, sides[1].counts.answers, &mut sights, &mut found, rush);
+        if let (Some(budget), Some((0, sight))) = (budget, sights.first_mut()) {
+            let answers = sides[1].counts.answers;
+            let (weighed, turn) = self.weigh(now, &budget, seen, answers, rush);
+            sight.evidence = Some(weighed);
+            found.caution = turn.map(|turn| (turn, sight.clone(), judge(seen.policy, sight)));
         }
         for (place, sight) in sights {
             let judgement = judge(seen.policy, &sight);
@@ -180,14 +197,19 @@ impl Watch {
         found
     }
 
-    fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, answers: u64) -> Moment {
+    fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, candidate: &Totals) -> Moment {
+        let sent = candidate.cohorts.total_sent();
         if since.is_none() {
-            self.answers_before = answers;
+            (self.answers_before, self.first) = (candidate.counts.answers, First::NotBefore(sent));
         }
-        if answers != self.answers_before {
-            self.first_answer.get_or_insert(now);
-        }
-        let mut extra = 0.0;
+        let first = match self.first {
+            First::NotBefore(before) if before == sent => now,
+            First::NotBefore(_) => {
+                self.first = First::At(now);
+                now
+            }
+            First::At(first) => first,
+        };
         let share = &mut self.share;
         if share.weight != weight {
             if weight > share.weight {
@@ -196,7 +218,7 @@ impl Watch {
                 // The first weight is no raise: the stake of the start is on it.
                 if !share.weight.is_zero() && share.raises < RAISES {
                     share.raises += 1;
-                    extra = AT_RAISES / f64::from(RAISES);
+                    share.stake += AT_RAISES / f64::from(RAISES);
                 }
             } else {
                 let p99 = self.scopes.first().and_then(Scope::meters).and_then(|meters| meters.p99());
@@ -204,29 +226,26 @@ impl Watch {
             }
             (share.weight, share.since) = (weight, now);
         }
-        // Nothing is cold before the first answer, and everything is with it.
-        let first = self.first_answer.unwrap_or(now);
         Moment {
             age: now.since(first),
             raised: (now.since(share.raised.max(first)), share.new),
-            extra,
+            extra: 0.0,
             settling: now < share.settled,
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what the meters say meets what the triggers see")]
+    /// What all meters say together, and what caution makes of it.
     fn weigh(
         &mut self,
         now: Millis,
         budget: &Budget,
         seen: &Seen<'_>,
         answers: u64,
-        sights: &mut [(usize, Sight)],
-        found: &mut Found,
-        rush: Option<[crate::guard::window::Sample; 2]>,
-    ) {
-        let meters = || self.scopes.iter().filter_map(|scope| Some((scope.route, scope.meters()?)));
-        let total: f64 = meters().map(|(_, meters)| meters.evidence()).sum();
+        rush: Option<[Sample; 2]>,
+    ) -> (Weighed, Option<Turn>) {
+        let meters = || self.scopes.iter().filter_map(Scope::meters);
+        let evidence = Kind::ALL.map(|kind| meters().map(|meters| meters.evidence_of(kind)).sum::<f64>());
+        let total = evidence.iter().sum();
         if now.since(self.resolved.0) >= RESOLVE {
             let stake = Kind::Errors.share() * AT_START;
             let whole = self.scopes.first().and_then(Scope::meters);
@@ -234,26 +253,18 @@ impl Watch {
             let share = seen.weight.ratio().clamp(1e-4, 0.9999);
             self.resolved = (now, whole.and_then(|m| m.resolution(requests, share, budget.alpha, stake)));
         }
+        let resolution = self.resolved.1;
         let turn = if budget.caution { self.caution.look(now, total, answers, rush) } else { None };
-        let tell = total >= 1.0 || turn.is_some();
-        let weighed = Weighed {
-            total,
-            parts: if tell { self.parts(seen.routes, total) } else { Vec::new() },
-            resolution: self.resolved.1,
-        };
-        self.shown.evidence = Kind::ALL.map(|kind| meters().map(|(_, meters)| meters.evidence_of(kind)).sum::<f64>());
-        (self.shown.resolution, self.shown.cautious) = (weighed.resolution, self.caution.is_on());
-        let Some((_, sight)) = sights.iter_mut().find(|(place, _)| *place == 0) else { return };
-        sight.evidence = Some(weighed);
-        if let Some(turn) = turn {
-            let sight = sight.clone();
-            let judgement = judge(seen.policy, &sight);
-            found.caution = Some((turn, sight, judgement));
-        }
+        (self.shown.evidence, self.shown.resolution) = (evidence, resolution);
+        self.shown.cautious = self.caution.is_on();
+        // Put together only where somebody will read it.
+        let tell = total >= 1.0 / budget.alpha || turn.is_some();
+        let parts = if tell { self.parts(seen.routes, total) } else { Vec::new() };
+        (Weighed { total, parts, resolution }, turn)
     }
 
     /// The parts that make a hundredth of the evidence and more, the largest first.
-    fn parts(&self, routes: &[String], total: f64) -> Vec<crate::guard::evidence::Part> {
+    fn parts(&self, routes: &[String], total: f64) -> Vec<Part> {
         let meters = self.scopes.iter().filter_map(|scope| Some((scope.route, scope.meters()?)));
         let mut parts: Vec<_> = meters
             .flat_map(|(route, meters)| meters.parts(route.and_then(|at| routes.get(at)).map(String::as_str)))
