@@ -1,203 +1,236 @@
-//! The state over virtual time: months of rollouts in a second, from seeds. A failing seed is printed.
+//! The state over virtual time: rollouts in worlds drawn from seeds, on the engine of `cargo run --example blast`.
+//!
+//! What is promised of the judge, at a size that a test run bears: means over some runs, and every run within bounds that
+//! are wide. The example says the same of a hundred times as many. A failing seed is printed.
 
-use cutover::guard::window::{Counts, Totals};
-use cutover::guard::{Policy, judge};
-use cutover::rollout::{Act, Ask, Command, Effect, Event, Kind, Loaded, State};
-use cutover::time::Millis;
-use cutover::traffic::Environment;
-use cutover::traffic::split::{Weight, mix};
+#[path = "../loadtest/blast/bound.rs"]
+mod bound;
+#[path = "../loadtest/blast/dice.rs"]
+mod dice;
+#[path = "../loadtest/blast/engine.rs"]
+mod engine;
+#[path = "../loadtest/blast/judge.rs"]
+mod judge;
+#[path = "../loadtest/blast/mann.rs"]
+mod mann;
+#[path = "../loadtest/blast/peers.rs"]
+mod peers;
+#[path = "../loadtest/blast/runs.rs"]
+mod runs;
+#[path = "../loadtest/blast/worlds.rs"]
+mod worlds;
 
-/// Numbers from a seed, always the same ones.
-struct Dice(u64);
+mod invariants;
+mod rules;
 
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(1);
-        mix(self.0)
-    }
+use dice::Dice;
+use engine::Engine;
+use judge::Watcher;
+use runs::{Run, Spec, budget, on_threads};
+use worlds::{Air, Cold, Errors, Kind, Latency, Shape, Sky, TICK, World};
 
-    fn below(&mut self, n: u64) -> u64 {
-        self.roll() % n
-    }
+const MINUTE: u64 = 60_000;
 
-    fn chance(&mut self, p: f64) -> bool {
-        (self.roll() >> 11) as f64 / (1u64 << 53) as f64 <= p && p > 0.0
-    }
+/// A run of at most this length whose only judge is this policy, which looks every so many milliseconds.
+fn engine(world: &World, seed: u64, length: u64, policy: cutover::guard::Policy, every: u64) -> Engine<'_> {
+    let watchers = vec![Watcher { policy, every, until: u64::MAX }];
+    Engine::new(world, length, Dice::of(seed, 0, 0), watchers, false)
+}
 
-    fn hits(&mut self, n: u64, p: f64) -> u64 {
-        (0..n).filter(|_| self.chance(p)).count() as u64
+/// So many runs with a standard budget, with the rules of others beside them for so many milliseconds.
+fn runs(world: &World, n: usize, patience: u64, peers: u64) -> Vec<Run> {
+    let others = if peers > 0 { n } else { 0 };
+    let spec = Spec { budget: cutover::guard::Budget::STANDARD, patience, plain: (0, 0), peers: (others, peers) };
+    on_threads(2, n, |seed| runs::run(world, &spec, seed, Dice::of(1, 2, seed as u64)))
+}
+
+fn mean(runs: &[Run], value: impl Fn(&Run) -> f64) -> f64 {
+    runs.iter().map(value).sum::<f64>() / runs.len() as f64
+}
+
+/// Every run finds the fault, after its beginning and within so many seconds.
+fn all_find_it(runs: &[Run], within: f64) {
+    for (seed, run) in runs.iter().enumerate() {
+        let after = run.judge.after.unwrap_or_else(|| panic!("seed {seed}: never"));
+        assert!(after > 0.0 && after <= within, "seed {seed}: {after} s");
     }
 }
 
-const TICK: u64 = 100;
-
-/// One service under load, with the failure rates of its sides.
-struct World {
-    state: State,
-    dice: Dice,
-    totals: [Totals; 2],
-    now: u64,
-    rate: u64,
-}
-
-impl World {
-    fn new(seed: u64, rate: u64, percent: f64) -> World {
-        let mut world = World { state: State::default(), dice: Dice(seed), totals: Default::default(), now: 0, rate };
-        world.file(percent);
-        world
-    }
-
-    fn file(&mut self, percent: f64) -> Vec<Effect> {
-        let ask = Ask { active: Some(Environment::Blue), weight: Some(Weight::from_percent(percent).unwrap()) };
-        let routes = vec!["default".to_owned()];
-        let loaded = Loaded { service: "shop".into(), routes, ask, policy: Policy::standard() };
-        self.state.apply(Event::Loaded(vec![loaded]), Millis(self.now)).unwrap()
-    }
-
-    fn weight(&self) -> Weight {
-        self.state.split("shop").unwrap().weight
-    }
-
-    /// One tick of traffic at these failure rates, and what the state makes of it.
-    fn tick(&mut self, rates: [f64; 2]) -> Vec<Effect> {
-        self.now += TICK;
-        let requests = self.rate * TICK / 1000;
-        let candidate = self.dice.hits(requests, self.weight().ratio());
-        for (side, n) in [(0, requests - candidate), (1, candidate)] {
-            let counts: &mut Counts = &mut self.totals[side].counts;
-            counts.answers += n;
-            counts.failed += self.dice.hits(n, rates[side]);
-        }
-        let event = Event::Counted { service: "shop".into(), routes: vec![Some(self.totals.clone())], on_grid: true };
-        self.state.apply(event, Millis(self.now)).unwrap()
-    }
-
-    /// Runs until a rollback, at most so long; gives when it came.
-    fn run(&mut self, length: Millis, rates: impl Fn(u64) -> [f64; 2]) -> Option<Millis> {
-        let began = self.now;
-        while self.now < began + length.0 {
-            let effects = self.tick(rates(self.now - began));
-            if kinds(&effects).contains(&Kind::Rollback) {
-                return Some(Millis(self.now - began));
-            }
-        }
-        None
+/// No run of a healthy world of this length is rolled back.
+fn none_is_rolled_back(world: &World, n: usize, length: u64) {
+    let spec = Spec { budget: budget(length), patience: length, plain: (0, 0), peers: (0, 0) };
+    let runs = on_threads(2, n, |seed| runs::run(world, &spec, seed, Dice::of(3, 4, seed as u64)));
+    for (seed, Run { judge, .. }) in runs.iter().enumerate() {
+        assert_eq!(judge.after, None, "{}, seed {seed}: {}", world.name, judge.reason);
     }
 }
 
-fn kinds(effects: &[Effect]) -> Vec<Kind> {
-    effects.iter().filter_map(|e| if let Effect::Journal(change) = e { Some(change.kind) } else { None }).collect()
+fn reference(at: u64, kind: Kind) -> World {
+    World::reference("reference load").with_fault(at, kind)
 }
 
 #[test]
-fn a_dead_candidate_is_gone_within_half_a_second_at_any_seed() {
-    for seed in 0..200 {
-        let mut world = World::new(seed << 32, 1000, 10.0);
-        world.run(Millis::seconds(20), |_| [0.001, 0.001]);
-        let took = world.run(Millis::seconds(20), |_| [0.001, 1.0]).unwrap_or_else(|| panic!("seed {seed}: never"));
-        assert!(took <= Millis(500), "seed {seed}: {took}");
+fn a_dead_candidate_is_gone_within_half_a_second_of_the_start_of_the_fault() {
+    for (at, failures) in [(0, 30.0), (10_000, 50.0)] {
+        let runs = runs(&reference(at, Kind::Fails(1.0)), 40, MINUTE, 60_000);
+        // The mean is 0.2 s and 0.35 s.
+        all_find_it(&runs, 1.0);
+        let failed = mean(&runs, |run| run.judge.failed);
+        assert!(failed <= failures, "from {at} ms on: {failed} judged failures");
+        assert!(mean(&runs, |run| run.judge.after.unwrap()) <= 0.5);
+        let floor = mean(&runs, |run| run.peers[0].failed);
+        assert!(floor >= 40.0 * failed, "from {at} ms on: {failed} against {floor} by Flagger's floor");
     }
 }
 
 #[test]
-fn a_dead_candidate_is_gone_at_low_rates_too_once_ten_have_failed() {
-    for seed in 0..50 {
-        let mut world = World::new(seed << 32, 50, 10.0);
-        let took = world.run(Millis::seconds(120), |_| [0.0, 1.0]);
-        assert!(took.is_some_and(|took| took <= Millis::seconds(10)), "seed {seed}: {took:?}");
+fn half_and_a_tenth_of_failures_cost_a_handful_of_requests() {
+    for (share, most) in [(0.5, 20.0), (0.1, 15.0)] {
+        let runs = runs(&reference(0, Kind::Fails(share)), 40, 2 * MINUTE, 0);
+        all_find_it(&runs, 20.0);
+        let failed = mean(&runs, |run| run.judge.failed);
+        assert!(failed <= most, "{share} fail: {failed}");
     }
 }
 
 #[test]
-fn healthy_candidates_are_left_alone_for_hours() {
-    for seed in 0..20 {
-        let mut world = World::new(seed << 32, 500, 10.0);
-        let rollback = world.run(Millis::seconds(3600), |_| [0.01, 0.01]);
-        assert_eq!(rollback, None, "seed {seed}: a healthy candidate at 1 % of errors");
+fn where_the_limiter_does_not_bind_the_judge_is_near_the_bound() {
+    for share in [1.0, 0.1] {
+        let world = World { rate: 50.0, ..reference(0, Kind::Fails(share)) };
+        let runs = runs(&world, 40, 4 * MINUTE, 0);
+        let bound = bound::failures(0.1, share, 0.001, 1e-3).unwrap();
+        let failed = mean(&runs, |run| run.judge.failed);
+        assert!(failed <= 2.5 * bound, "{share} fail: {failed}, bound {bound}");
+        assert!(failed >= bound, "{share} fail: {failed} is under the bound of {bound}: one of the two is wrong");
+    }
+}
+
+#[test]
+fn one_dead_route_of_ten_is_found_in_a_healthy_site() {
+    let mut world = World { routes: 10, ..reference(0, Kind::Fails(1.0)) };
+    world.fault.iter_mut().for_each(|fault| fault.route = Some(3));
+    let runs = runs(&world, 6, MINUTE, 0);
+    all_find_it(&runs, 10.0);
+    assert!(mean(&runs, |run| run.judge.failed) <= 40.0);
+}
+
+#[test]
+fn clients_see_few_of_the_failures_because_caution_turns_away_what_cannot_be_rescued() {
+    let runs = runs(&reference(5_000, Kind::Fails(1.0)), 30, MINUTE, 0);
+    let (failed, hurt) = (mean(&runs, |run| run.judge.failed), mean(&runs, |run| run.judge.hurt));
+    assert!(hurt < failed / 4.0, "{hurt} of {failed}: without caution it would be three in ten");
+    assert!(mean(&runs, |run| run.judge.turned_away) > 0.0);
+}
+
+#[test]
+fn a_candidate_that_takes_twice_as_long_is_found_within_120_of_its_requests() {
+    let world = reference(MINUTE, Kind::Slower(2.0)).with_latency(Latency::default());
+    let runs = runs(&world, 12, MINUTE, 0);
+    all_find_it(&runs, 10.0);
+    let slow = mean(&runs, |run| run.judge.slow);
+    assert!(slow <= 120.0, "{slow} requests");
+    assert!(runs.iter().all(|run| run.judge.reason == "evidence of slowness"), "{:?}", runs[0].judge);
+}
+
+#[test]
+fn a_candidate_that_hangs_is_found_before_any_of_its_requests_has_ended() {
+    let world = reference(10_000, Kind::Hangs(1.0)).with_latency(Latency::default());
+    let runs = runs(&world, 12, MINUTE, 0);
+    // They hang for ten seconds.
+    all_find_it(&runs, 5.0);
+    assert!(runs.iter().all(|run| run.judge.reason == "evidence of stalls"), "{:?}", runs[0].judge);
+}
+
+#[test]
+fn healthy_candidates_are_left_alone() {
+    let errors = |name: &str, rate, shape| World::healthy(name, MINUTE).with_errors(rate, shape);
+    let latency = |name: &str, latency| World::healthy(name, MINUTE).with_latency(latency);
+    let mut tolerably = World::healthy("errors × 1.3", MINUTE);
+    tolerably.errors = Errors { base: 0.001, ratio: 1.3, shape: Shape::Steady };
+    for world in [
+        errors("steady, 0.1 %", 0.001, Shape::Steady),
+        errors("steady, 1 %", 0.01, Shape::Steady),
+        errors("drifting", 0.001, Shape::Drifting),
+        errors("clustered", 0.001, Shape::Clustered(3.0)),
+        errors("bursts", 0.001, Shape::Bursts { every: 10.0, apart: 0.0 }),
+        errors("bursts, 100 ms apart", 0.001, Shape::Bursts { every: 10.0, apart: 100.0 }),
+        tolerably,
+        latency("cold instances", Latency { cold: Cold::Instances, ..Latency::default() }),
+        latency("cold start", Latency { cold: Cold::Whole, ..Latency::default() }),
+        latency("spikes", Latency { spikes: true, ..Latency::default() }),
+        latency("latency × 1.2", Latency { slower: 0.2, ..Latency::default() }),
+    ] {
+        none_is_rolled_back(&world, 6, MINUTE);
     }
 }
 
 #[test]
 fn a_shared_outage_rolls_nothing_back() {
-    for seed in 0..20 {
-        let mut world = World::new(seed << 32, 1000, 25.0);
-        let outage = |at: u64| if (60_000..300_000).contains(&at) { [0.9, 0.9] } else { [0.001, 0.001] };
-        assert_eq!(world.run(Millis::seconds(400), outage), None, "seed {seed}");
+    let world = World { plan: vec![(0, 25.0)], ..World::reference("shared outage") };
+    for seed in 0..6 {
+        let mut engine = engine(&world, seed, 100_000, cutover::guard::Policy::standard(), TICK);
+        while engine.now < 100_000 {
+            let fails = if (20_000..80_000).contains(&engine.now) { 0.9 } else { 0.001 };
+            let air = Air { fails, ..Air::CLEAR };
+            engine.tick_under(TICK, &Sky { sides: [air; 2], broken: None, cluster: 1.0, client: None });
+        }
+        assert_eq!(engine.judges[0].end, None, "seed {seed}");
     }
 }
 
 #[test]
-fn six_percent_of_errors_are_found_after_two_minutes_and_not_before() {
-    for seed in 0..20 {
-        let mut world = World::new(seed << 32, 2000, 25.0);
-        let took = world.run(Millis::seconds(600), |_| [0.001, 0.08]);
-        let took = took.unwrap_or_else(|| panic!("seed {seed}: never"));
-        assert!((Millis::seconds(120)..Millis::seconds(180)).contains(&took), "seed {seed}: {took}");
+fn the_plain_triggers_find_a_dead_candidate_within_half_a_second_at_any_seed() {
+    for seed in 0..100 {
+        let world = reference(20_000, Kind::Fails(1.0));
+        let mut engine = engine(&world, seed, 40_000, runs::plain(), 100);
+        engine.run(40_000);
+        let end = engine.judges[0].end.as_ref().unwrap_or_else(|| panic!("seed {seed}: never"));
+        assert!(end.at > 20_000 && end.at <= 20_500 + judge::LAG, "seed {seed}: {end:?}");
     }
 }
 
-/// Whatever people, files and faults do, in any order: the invariants of the state.
 #[test]
-fn no_order_of_events_breaks_the_invariants() {
-    for seed in 0..300_u64 {
-        let mut world = World::new(seed << 32, 1000, 10.0);
-        let (mut rates, mut entries, mut generation) = ([0.001, 0.001], 0, 0);
-        let mut file = 10.0;
-        for step in 0..400 {
-            let before = world.state.split("shop").unwrap();
-            let what = world.dice.below(20);
-            let percent = world.dice.below(101) as f64;
-            let act =
-                |act| Event::Command(Command { service: "shop".into(), who: "ann".into(), why: "dice".into(), act });
-            let (effects, by_person) = match what {
-                0 => {
-                    let changed = file != percent;
-                    file = percent;
-                    (world.file(percent), changed)
-                }
-                1 => (world.file(file), false),
-                2 => (
-                    world
-                        .state
-                        .apply(act(Act::Shift(Weight::from_percent(percent).unwrap())), Millis(world.now))
-                        .unwrap_or_default(),
-                    true,
-                ),
-                3 => (world.state.apply(act(Act::Rollback), Millis(world.now)).unwrap_or_default(), true),
-                4 => (world.state.apply(act(Act::Stop), Millis(world.now)).unwrap_or_default(), true),
-                5 => (world.state.apply(act(Act::Clear), Millis(world.now)).unwrap_or_default(), true),
-                6 => {
-                    rates[1] = [0.001, 0.05, 0.5, 1.0][world.dice.below(4) as usize];
-                    (vec![], false)
-                }
-                _ => (world.tick(rates), false),
-            };
-            let after = world.state.split("shop").unwrap();
-            let at = format!("seed {seed}, step {step}: {before:?} -> {after:?}");
-            assert!(after.weight <= before.weight || by_person, "{at}: raised by nobody");
-            assert!(after.epoch >= before.epoch, "{at}: an epoch went back");
-            if after.weight != before.weight || after.stopped != before.stopped || after.active != before.active {
-                assert!(!kinds(&effects).is_empty(), "{at}: changed without an entry");
-                assert!(matches!(effects.first(), Some(Effect::Publish)), "{at}: not published first");
-            }
-            for effect in &effects {
-                if let Effect::Journal(change) = effect {
-                    entries += 1;
-                    assert_eq!(change.id, entries + 1, "{at}: numbers without gaps");
-                    assert!(change.generation >= generation, "{at}: a generation went back");
-                    generation = change.generation;
-                    if let Some(evidence) = &change.evidence {
-                        assert_eq!(
-                            judge(&evidence.policy, &evidence.sight),
-                            evidence.judgement,
-                            "{at}: does not replay"
-                        );
-                    }
-                    if change.kind == Kind::Rollback {
-                        assert!(change.after.weight.is_zero() && change.after.epoch > before.epoch, "{at}");
-                    }
-                }
-            }
+fn a_dead_candidate_is_gone_at_low_rates_too_once_a_handful_has_failed() {
+    for policy in [runs::plain(), cutover::guard::Policy::standard()] {
+        for seed in 0..30 {
+            let world = World { rate: 50.0, ..reference(0, Kind::Fails(1.0)) };
+            let mut engine = engine(&world, seed, MINUTE, policy.clone(), 100);
+            engine.run(MINUTE);
+            let end = engine.judges[0].end.as_ref();
+            assert!(end.is_some_and(|end| end.at <= 10_000), "seed {seed}: {end:?}");
         }
     }
+}
+
+#[test]
+fn the_plain_triggers_leave_healthy_candidates_alone_for_hours() {
+    for seed in 0..10 {
+        let world = World { rate: 500.0, ..World::reference("healthy").with_errors(0.01, Shape::Steady) };
+        let hour = 60 * MINUTE;
+        let mut engine = engine(&world, seed, hour, runs::plain(), 100);
+        engine.run(hour);
+        assert_eq!(engine.judges[0].end, None, "seed {seed}: a healthy candidate at 1 % of errors");
+    }
+}
+
+#[test]
+fn the_plain_triggers_find_eight_percent_of_errors_after_two_minutes_and_not_before() {
+    for seed in 0..20 {
+        let plan = vec![(0, 25.0)];
+        let world = World { rate: 2000.0, plan, ..reference(0, Kind::Fails(0.08)) };
+        let mut engine = engine(&world, seed, 10 * MINUTE, runs::plain(), 100);
+        engine.run(10 * MINUTE);
+        let end = engine.judges[0].end.as_ref().unwrap_or_else(|| panic!("seed {seed}: never"));
+        assert!((2 * MINUTE..3 * MINUTE).contains(&end.at), "seed {seed}: {end:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_on_any_number_of_threads() {
+    let world = reference(2_000, Kind::Fails(0.5)).with_latency(Latency::default());
+    let spec = Spec { budget: budget(MINUTE), patience: MINUTE, plain: (2, MINUTE), peers: (2, MINUTE) };
+    let all = |threads| {
+        on_threads(threads, 6, |seed| format!("{:?}", runs::run(&world, &spec, seed, Dice::of(5, 6, seed as u64))))
+    };
+    assert_eq!(all(1), all(3));
 }

@@ -1,0 +1,175 @@
+//! What a bad candidate costs, and how often a good one is taken back: `cargo run --release --example blast`.
+//!
+//! The product's own [`State`](cutover::rollout::State) over virtual time, in worlds drawn from a seed, with the rules of
+//! others beside it in the same runs. Prints Markdown, and writes the same as JSON. The same seed gives the same numbers
+//! on any machine and any number of threads.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod bound;
+mod cells;
+mod dice;
+mod engine;
+mod healthy;
+mod judge;
+mod mann;
+mod peers;
+mod runs;
+mod sums;
+mod table;
+mod verdicts;
+mod worlds;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use cutover::clock;
+use serde_json::json;
+
+use cells::Cell;
+use dice::Dice;
+use healthy::Healthy;
+use runs::{Run, Spec};
+use table::{Left, Measured};
+use worlds::World;
+
+#[derive(Parser, Debug)]
+#[command(about = "What a bad candidate costs, and how often a good one is taken back")]
+struct Arguments {
+    /// Rollouts of each healthy world.
+    #[arg(long, default_value_t = 1000)]
+    rollouts: usize,
+    /// Runs of each faulty candidate.
+    #[arg(long, default_value_t = 100)]
+    replicates: usize,
+    /// How long a healthy rollout takes, over its six weights.
+    #[arg(long, default_value_t = 3)]
+    minutes: u64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the JSON goes; `-`: to stdout, after the tables.
+    #[arg(long, default_value = "target/blast.json")]
+    json: PathBuf,
+    /// Only tables and worlds whose names contain this.
+    #[arg(long)]
+    only: Option<String>,
+    /// A twentieth of the runs: to see that it works.
+    #[arg(long)]
+    quick: bool,
+    #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
+    threads: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = Arguments::parse();
+    if arguments.quick {
+        arguments.rollouts = arguments.rollouts.div_ceil(20);
+        arguments.replicates = arguments.replicates.div_ceil(10);
+    }
+    let began = clock::micros();
+    println!("# Blast radius\n");
+    println!(
+        "Seed {}, {} rollouts of each healthy world, {} runs of each faulty candidate.\n",
+        arguments.seed, arguments.rollouts, arguments.replicates
+    );
+    let cells = faults(&arguments);
+    let worlds = left_alone(&arguments, "healthy", healthy::all(arguments.rollouts, arguments.minutes * 60_000));
+    show(table::healthy(&worlds), &worlds);
+    let long = left_alone(&arguments, "half an hour", healthy::long(arguments.rollouts.div_ceil(5)));
+    show(table::long(&long), &long);
+    conclude(&cells, &worlds);
+    let seconds = elapsed(began);
+    println!("\nTook {seconds:.0} s on {} threads.", arguments.threads);
+    let document = json!({
+        "seed": arguments.seed,
+        "rollouts": arguments.rollouts,
+        "replicates": arguments.replicates,
+        "seconds": seconds,
+        "faults": cells.iter().map(Measured::json).collect::<Vec<_>>(),
+        "minutes": arguments.minutes,
+        "half_an_hour": long.iter().map(Left::json).collect::<Vec<_>>(),
+        "healthy": worlds.iter().map(Left::json).collect::<Vec<_>>(),
+        "better": verdicts::better(&cells, &worlds),
+        "targets": verdicts::targets(&cells, &worlds)
+            .iter()
+            .map(|target| json!({ "what": target.what, "kept": target.kept, "number": target.number }))
+            .collect::<Vec<_>>(),
+    });
+    let text = serde_json::to_string_pretty(&document)?;
+    if arguments.json.as_os_str() == "-" {
+        println!("{text}");
+    } else {
+        std::fs::write(&arguments.json, text)?;
+        println!("The same as JSON: {}", arguments.json.display());
+    }
+    Ok(())
+}
+
+fn elapsed(since: u64) -> f64 {
+    (clock::micros() - since) as f64 / 1e6
+}
+
+impl Arguments {
+    fn wants(&self, group: &str, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| group.contains(only.as_str()) || name.contains(only.as_str()))
+    }
+
+    /// All runs of a world. Their dice depend on its name, so that `--only` changes nothing.
+    fn runs(&self, world: &World, spec: &Spec, runs: usize) -> (Vec<Run>, f64) {
+        let began = clock::micros();
+        let cell = world.name.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let work = |replicate| runs::run(world, spec, replicate, Dice::of(self.seed, cell, replicate as u64));
+        (runs::on_threads(self.threads, runs, work), elapsed(began))
+    }
+}
+
+fn faults(arguments: &Arguments) -> Vec<Measured> {
+    let mut measured: Vec<Measured> = Vec::new();
+    let mut cells: Vec<Cell> = cells::all(arguments.replicates);
+    cells.retain(|cell| arguments.wants(cell.group, &cell.name));
+    let mut cells = cells.into_iter().peekable();
+    while let Some(cell) = cells.next() {
+        let group = cell.group;
+        let (runs, seconds) = arguments.runs(&cell.world, &cell.spec, cell.runs);
+        let (judge, plain, peers) = table::sum_up(&runs, true);
+        measured.push(Measured { cell, judge, plain, peers, seconds });
+        if cells.peek().is_none_or(|next| next.group != group) {
+            let took: f64 = measured.iter().filter(|m| m.cell.group == group).map(|m| m.seconds).sum();
+            println!("{}\n({took:.1} s)\n", table::faults(group, &measured));
+        }
+    }
+    measured
+}
+
+/// Healthy worlds of these lengths, with what was made of them.
+fn left_alone(arguments: &Arguments, group: &str, worlds: Vec<Healthy>) -> Vec<Left> {
+    let wanted = worlds.into_iter().filter(|healthy| arguments.wants(group, &healthy.world.name));
+    let left = wanted.map(|healthy| {
+        let (runs, seconds) = arguments.runs(&healthy.world, &healthy.spec, healthy.runs);
+        let (judge, plain, peers) = table::sum_up(&runs, false);
+        Left { healthy, judge, plain, peers, seconds }
+    });
+    left.collect()
+}
+
+fn show(table: String, left: &[Left]) {
+    if !left.is_empty() {
+        let took: Vec<String> = left.iter().map(|left| format!("{:.1}", left.seconds)).collect();
+        println!("{table}\n({} s)\n", took.join(" + "));
+    }
+}
+
+fn conclude(cells: &[Measured], worlds: &[Left]) {
+    println!("### Targets\n");
+    for target in verdicts::targets(cells, worlds) {
+        println!("- {} {}: {}", if target.kept { "kept:" } else { "**missed**:" }, target.what, target.number);
+    }
+    println!("\n### Where another rule is better\n");
+    let better = verdicts::better(cells, worlds);
+    if better.is_empty() {
+        println!("Nowhere in these tables.");
+    }
+    for line in better {
+        println!("- {line}");
+    }
+}

@@ -1,0 +1,243 @@
+//! The tables, in Markdown and as JSON.
+
+use serde_json::{Value, json};
+
+use super::cells::{Cell, Unit};
+use super::healthy::Healthy;
+use super::peers::RULES;
+use super::runs::Run;
+use super::sums::{Mean, Summary, wilson};
+
+/// A cell with what every rule made of it.
+pub struct Measured {
+    pub cell: Cell,
+    pub judge: Summary,
+    pub plain: Summary,
+    /// In the order of [`RULES`].
+    pub peers: Vec<Summary>,
+    pub seconds: f64,
+}
+
+/// A healthy world with what every rule made of it.
+pub struct Left {
+    pub healthy: Healthy,
+    pub judge: Summary,
+    pub plain: Summary,
+    pub peers: Vec<Summary>,
+    pub seconds: f64,
+}
+
+/// Sums up runs: the judge's, the plain triggers', and those of others.
+pub fn sum_up(runs: &[Run], has_fault: bool) -> (Summary, Summary, Vec<Summary>) {
+    let of = |seen: Vec<_>| Summary::of(&seen, has_fault);
+    let peers = (0..RULES.len()).map(|at| of(runs.iter().filter_map(|run| run.peers.get(at)).collect()));
+    let plain = of(runs.iter().filter_map(|run| run.plain.as_ref()).collect());
+    (of(runs.iter().map(|run| &run.judge).collect()), plain, peers.collect())
+}
+
+impl Measured {
+    /// What a rule's cost is counted in, in this cell.
+    pub fn cost<'a>(&self, summary: &'a Summary) -> &'a Mean {
+        if self.cell.unit == Unit::Failures { &summary.failed } else { &summary.slow }
+    }
+
+    pub fn ratio(&self) -> Option<f64> {
+        self.cell.bound().map(|bound| self.judge.failed.mean / bound)
+    }
+
+    /// How many times fewer failures than by Flagger's fastest settings.
+    pub fn fewer(&self) -> Option<f64> {
+        let [fastest, ..] = self.peers.as_slice() else { return None };
+        Some(self.cost(fastest).mean / self.cost(&self.judge).mean)
+    }
+
+    pub fn json(&self) -> Value {
+        json!({
+            "group": self.cell.group,
+            "cell": self.cell.name,
+            "requests_per_second": self.cell.world.rate,
+            "weight_percent": self.cell.world.weight(0) * 100.0,
+            "unit": if self.cell.unit == Unit::Failures { "failed" } else { "slow" },
+            "judge": self.judge.json(),
+            "bound": self.cell.bound(),
+            "ratio_to_bound": self.ratio(),
+            "limiter_binds": self.cell.is_limited(),
+            "times_fewer_than_flagger": self.fewer(),
+            "plain_triggers": self.plain.json(),
+            "peers": peers_json(&self.peers),
+            "seconds": self.seconds,
+        })
+    }
+}
+
+impl Left {
+    pub fn json(&self) -> Value {
+        json!({
+            "world": self.healthy.world.name,
+            "target": self.healthy.target,
+            "judge": self.judge.json(),
+            "plain_triggers": self.plain.json(),
+            "peers": peers_json(&self.peers),
+            "seconds": self.seconds,
+        })
+    }
+}
+
+fn peers_json(peers: &[Summary]) -> Value {
+    RULES.iter().zip(peers).map(|((name, _), summary)| ((*name).to_owned(), summary.json())).collect()
+}
+
+/// A number as a table has it: three digits, more only where they are before the point.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        v if v >= 1000.0 => cutover::guard::evidence::grouped(value.round() as u64),
+        v if v >= 100.0 || v == 0.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent == 0.0 || percent >= 10.0 { format!("{percent:.0}") } else { format!("{percent:.2}") }
+}
+
+fn head(columns: &[&str]) -> String {
+    format!("| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()))
+}
+
+fn row(columns: &[String]) -> String {
+    format!("| {} |\n", columns.join(" | "))
+}
+
+/// The cost of another rule: the mean, the median delay, and what is not as it should be.
+fn other(measured: &Measured, summary: &Summary) -> String {
+    if summary.runs == 0 {
+        return "—".to_owned();
+    }
+    let cost = number(measured.cost(summary).mean);
+    let mut text = match summary.delay[0] {
+        None => "never".to_owned(),
+        Some(delay) => format!("{cost} ({} s)", number(delay)),
+    };
+    let counted = summary.runs - summary.early;
+    if measured.cell.is_tolerated() {
+        return format!("{} % false", percent((summary.found + summary.early) as f64 / summary.runs as f64));
+    }
+    if summary.found > 0 && summary.found < counted {
+        text += &format!(", {} % found", percent(summary.found as f64 / counted as f64));
+    }
+    if summary.early > 0 {
+        text += &format!(", {} % false", percent(summary.early as f64 / summary.runs as f64));
+    }
+    text
+}
+
+/// The judge's cost, with its error.
+fn own(measured: &Measured) -> [String; 3] {
+    let judge = &measured.judge;
+    let Mean { mean, error } = measured.cost(judge);
+    let ninth = if measured.cell.unit == Unit::Failures { judge.failed_ninth } else { judge.slow_ninth };
+    let delay = match judge.delay {
+        [Some(median), Some(ninth)] => format!("{median:.2} s, {ninth:.2} s"),
+        _ if measured.cell.is_tolerated() => "never, as it should".to_owned(),
+        _ => "never".to_owned(),
+    };
+    let mut found = String::new();
+    let counted = judge.runs - judge.early;
+    if judge.found < counted && !measured.cell.is_tolerated() {
+        found += &format!("; {} % found", percent(judge.found as f64 / counted as f64));
+    }
+    if judge.early > 0 {
+        found += &format!("; {} false", judge.early);
+    }
+    [format!("**{}** ± {}, {}", number(*mean), number(*error), number(ninth)), delay + &found, number(judge.hurt.mean)]
+}
+
+/// The table of a group of cells.
+pub fn faults(group: &str, cells: &[Measured]) -> String {
+    let cells: Vec<&Measured> = cells.iter().filter(|measured| measured.cell.group == group).collect();
+    let Some(first) = cells.first() else { return String::new() };
+    let failures = first.cell.unit == Unit::Failures;
+    let mut columns = vec!["candidate"];
+    columns.extend(if failures {
+        &[
+            "judged failures: mean ± error, 90 %",
+            "delay: median, 90 %",
+            "seen by clients",
+            "bound",
+            "ratio",
+            "Flagger's floor is",
+        ][..]
+    } else {
+        &["slow answers: mean ± error, 90 %", "delay: median, 90 %"][..]
+    });
+    columns.push("plain triggers");
+    columns.extend(RULES.iter().map(|(name, _)| *name));
+    let mut text = format!("### {group}\n\n{}", head(&columns));
+    for measured in cells {
+        let [cost, delay, hurt] = own(measured);
+        let mut cells = vec![measured.cell.name.clone(), cost, delay];
+        if failures {
+            let limited = if measured.cell.is_limited() { " (limiter)" } else { "" };
+            let dash = || "—".to_owned();
+            cells.push(hurt);
+            cells.push(measured.cell.bound().map_or_else(dash, number));
+            cells.push(measured.ratio().map_or_else(dash, |ratio| format!("{ratio:.2}{limited}")));
+            cells.push(measured.fewer().map_or_else(dash, |times| format!("× {times:.1}")));
+        }
+        cells.push(other(measured, &measured.plain));
+        cells.extend(measured.peers.iter().map(|summary| other(measured, summary)));
+        text += &row(&cells);
+    }
+    text
+}
+
+/// A share with its interval, as percentages.
+fn share(summary: &Summary) -> String {
+    if summary.runs == 0 {
+        return "—".to_owned();
+    }
+    let (low, high) = wilson(summary.early, summary.runs);
+    let p = summary.early as f64 / summary.runs as f64;
+    format!("{} % ({} to {})", percent(p), percent(low), percent(high))
+}
+
+/// The table of the rules of others in healthy worlds.
+pub fn long(worlds: &[Left]) -> String {
+    let mut columns = vec!["world, over half an hour", "plain triggers"];
+    columns.extend(RULES.iter().map(|(name, _)| *name));
+    let mut text = format!("### False rollbacks by others in healthy rollouts of half an hour\n\n{}", head(&columns));
+    for Left { healthy, plain, peers, .. } in worlds {
+        let mut cells = vec![healthy.world.name.clone(), share(plain)];
+        cells.extend(peers.iter().map(share));
+        text += &row(&cells);
+    }
+    text
+}
+
+/// The table of healthy worlds.
+pub fn healthy(worlds: &[Left]) -> String {
+    let mut columns = vec!["world", "judge", "interval, 95 %", "cautions", "turned away", "plain triggers"];
+    columns.extend(RULES.iter().map(|(name, _)| *name));
+    let mut text = format!("### False rollbacks in healthy worlds: 500 requests/s\n\n{}", head(&columns));
+    for Left { healthy, judge, plain, peers, .. } in worlds {
+        let (low, high) = wilson(judge.early, judge.runs);
+        let reasons: Vec<String> = judge.reasons.iter().map(|(reason, n)| format!("{n} by {reason}")).collect();
+        let reasons = if reasons.is_empty() { String::new() } else { format!("; {}", reasons.join(", ")) };
+        let mut cells = vec![
+            healthy.world.name.clone(),
+            format!("**{}** of {}{reasons}", judge.early, judge.runs),
+            format!("{} % to {} %", percent(low), percent(high)),
+            format!("{:.3} a rollout", judge.cautions.mean),
+            format!("{} a rollout", number(judge.turned_away.mean)),
+            share(plain),
+        ];
+        let length = (healthy.spec.patience / 1000) as usize;
+        cells.extend(RULES.iter().zip(peers).map(|((_, rule), summary)| {
+            if rule.soonest() > length { "too short for it".to_owned() } else { share(summary) }
+        }));
+        text += &row(&cells);
+    }
+    text
+}

@@ -1,0 +1,115 @@
+//! Whatever people, files and faults do, in any order: the invariants of the state.
+
+use cutover::guard::{Policy, judge};
+use cutover::rollout::{Act, Ask, Command, Effect, Event, Kind, Loaded};
+use cutover::traffic::Environment;
+use cutover::traffic::split::{Split, Weight};
+
+use super::dice::Dice;
+use super::engine;
+use super::engine::Engine;
+use super::worlds::{Air, Sky, TICK, World};
+
+/// Somebody does something to the only service of a run; whether a person may raise the weight by it.
+struct Somebody {
+    dice: Dice,
+    /// What the file says.
+    file: f64,
+    /// What the candidate fails at.
+    fails: f64,
+}
+
+fn split(engine: &Engine<'_>) -> Split {
+    engine.judges[0].state.split("shop").unwrap()
+}
+
+impl Somebody {
+    fn does(&mut self, engine: &mut Engine<'_>) -> (Vec<Effect>, bool) {
+        let percent = Weight::from_percent(self.dice.below(101) as f64).unwrap();
+        let act = match self.dice.below(20) {
+            0 => {
+                let changed = self.file != percent.ratio();
+                self.file = percent.ratio();
+                return (self.loads(engine), changed);
+            }
+            1 => return (self.loads(engine), false),
+            2 => Act::Shift(percent),
+            3 => Act::Rollback,
+            4 => Act::Stop,
+            5 => Act::Clear,
+            6 => {
+                self.fails = [0.001, 0.05, 0.5, 1.0][self.dice.below(4) as usize];
+                return (Vec::new(), false);
+            }
+            _ => {
+                let split = split(engine);
+                engine.share = if split.stopped { 0.0 } else { split.weight.ratio() };
+                let sides = [0.001, self.fails].map(|fails| Air { fails, ..Air::CLEAR });
+                return (engine.tick_under(TICK, &Sky { sides, broken: None, cluster: 1.0, client: None }), false);
+            }
+        };
+        let command = Command { service: "shop".into(), who: "ann".into(), why: "dice".into(), act };
+        (engine.judges[0].apply(Event::Command(command), engine.now), true)
+    }
+
+    fn loads(&self, engine: &mut Engine<'_>) -> Vec<Effect> {
+        let weight = Some(Weight::from_percent((self.file * 100.0).round()).unwrap());
+        let ask = Ask { active: Some(Environment::Blue), weight };
+        let routes = vec!["route 0".to_owned()];
+        let loaded = Loaded { service: "shop".into(), routes, ask, policy: Policy::standard() };
+        engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)
+    }
+}
+
+#[test]
+fn no_order_of_events_breaks_the_invariants() {
+    let world = World::reference("anything");
+    let mut rollbacks = 0;
+    for seed in 0..300_u64 {
+        let mut engine = engine(&world, seed, 0, Policy::standard(), TICK);
+        let mut somebody = Somebody { dice: Dice::of(seed, 1, 1), file: 0.1, fails: 0.001 };
+        let (mut entries, mut generation) = (1, 0);
+        for step in 0..400 {
+            let before = split(&engine);
+            // This run never ends: what is rolled back may be tried again.
+            engine.judges[0].end = None;
+            let (effects, by_person) = somebody.does(&mut engine);
+            let after = split(&engine);
+            let at = format!("seed {seed}, step {step}: {before:?} -> {after:?}");
+            assert!(after.weight <= before.weight || by_person, "{at}: raised by nobody");
+            assert!(after.epoch >= before.epoch, "{at}: an epoch went back");
+            let changes =
+                effects.iter().filter_map(|e| if let Effect::Journal(change) = e { Some(change) } else { None });
+            if after.weight != before.weight || after.stopped != before.stopped || after.active != before.active {
+                assert!(changes.clone().count() > 0, "{at}: changed without an entry");
+            }
+            if !effects.is_empty() {
+                let first = effects.iter().find(|effect| !matches!(effect, Effect::Announce(_)));
+                let moved = after != before;
+                assert!(
+                    !moved || matches!(first, Some(Effect::Publish)) || is_book(&effects),
+                    "{at}: not published first"
+                );
+            }
+            for change in changes {
+                entries += 1;
+                assert_eq!(change.id, entries, "{at}: numbers without gaps");
+                assert!(change.generation >= generation, "{at}: a generation went back");
+                generation = change.generation;
+                if let Some(evidence) = &change.evidence {
+                    assert_eq!(judge(&evidence.policy, &evidence.sight), evidence.judgement, "{at}: does not replay");
+                }
+                if change.kind == Kind::Rollback {
+                    rollbacks += u32::from(change.who == "guard");
+                    assert!(change.after.weight.is_zero() && change.after.epoch > before.epoch, "{at}");
+                }
+            }
+        }
+    }
+    assert!(rollbacks > 100, "the guard had its say: {rollbacks}");
+}
+
+/// A book that closes is written down before what happens next.
+fn is_book(effects: &[Effect]) -> bool {
+    matches!(effects.first(), Some(Effect::Journal(change)) if change.kind == Kind::Ledger)
+}
