@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cutover::journal::{Chain, Reader};
+use cutover::journal::{Chain, Entry, Reader};
+use cutover::rollout::Kind;
 
 use crate::faults::TlsOrigin;
 use crate::support::client::{Client, get};
@@ -216,7 +217,10 @@ fn a_rollback_outlives_kill_9_before_the_first_request() {
         process.weight() == 0.0
     });
     let state = dir.path().join("cutover.db");
-    wait_until("it is written", SOON, || Reader::open(&state).unwrap().latest(None, 9).unwrap().len() == 2);
+    let is_rollback = |entry: &Entry| entry.change.kind == Kind::Rollback;
+    wait_until("it is written", SOON, || {
+        Reader::open(&state).unwrap().latest(None, 9).unwrap().iter().any(is_rollback)
+    });
     process.signal("KILL");
     drop(process);
     let restarted = Process::start(dir.path());

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::bet::{ALTERNATIVES, AT_START, Bet};
+use crate::guard::evidence::bet::{AT_START, Bet};
 use crate::guard::evidence::rate;
 use crate::guard::evidence::slow;
 use crate::time::Millis;
@@ -54,8 +54,8 @@ fn is_zero(number: &f64) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Odds {
-    /// Active's answers and failures lately, fading; and where the last block's projections lay.
-    Rate { all: f64, bad: f64, roots: [f64; ALTERNATIVES] },
+    /// Active's answers and failures lately, fading.
+    Rate { all: f64, bad: f64 },
     /// `None` until active has been seen for long enough to be cut into cells.
     Slow(Option<Box<slow::Reference>>),
 }
@@ -84,7 +84,7 @@ pub struct Meter {
 impl Meter {
     /// A meter of failures.
     pub fn of_rates(share: f64, planned: Millis) -> Meter {
-        Meter::new(Odds::Rate { all: 0.0, bad: 0.0, roots: [0.0; ALTERNATIVES] }, share, planned)
+        Meter::new(Odds::Rate { all: 0.0, bad: 0.0 }, share, planned)
     }
 
     /// A meter of slowness. It is silent until an input brings active's cells.
@@ -130,7 +130,7 @@ impl Meter {
             self.judge();
             self.open_block();
         }
-        if let Odds::Rate { all, bad, .. } = &mut self.odds {
+        if let Odds::Rate { all, bad } = &mut self.odds {
             let [good, failed, ..] = input.blue;
             *all += f64::from(good) + f64::from(failed);
             *bad += f64::from(failed);
@@ -138,7 +138,7 @@ impl Meter {
     }
 
     fn fade(&mut self, passed: Millis) {
-        if let Odds::Rate { all, bad, .. } = &mut self.odds {
+        if let Odds::Rate { all, bad } = &mut self.odds {
             let kept = fading(passed);
             *all *= kept;
             *bad *= kept;
@@ -151,10 +151,10 @@ impl Meter {
 
     fn judge(&mut self) {
         let (gains, prior, bad) = match &mut self.odds {
-            Odds::Rate { all, bad, roots } => {
+            Odds::Rate { all, bad } => {
                 let tb = rate::reference(*all, *bad);
                 let [_, failed, ..] = self.green;
-                let Some(gains) = rate::gains(tb, &self.green, &self.blue, self.cold, roots) else { return };
+                let Some(gains) = rate::gains(tb, &self.green, &self.blue, self.cold) else { return };
                 (gains, &rate::PRIOR, failed)
             }
             Odds::Slow(None) => return,
@@ -181,7 +181,7 @@ impl Meter {
     /// Active's failure rate lately.
     pub fn reference_rate(&self) -> Option<f64> {
         match self.odds {
-            Odds::Rate { all, bad, .. } => Some(rate::reference(all, bad)),
+            Odds::Rate { all, bad } => Some(rate::reference(all, bad)),
             Odds::Slow(_) => None,
         }
     }

@@ -43,15 +43,8 @@ fn logit(p: f64) -> f64 {
 const FORGIVEN: f64 = 0.5;
 
 /// The logarithms of the odds of one block, by alternative. `tb`: active's [`reference`] rate. `cold`: so much more is
-/// tolerated, because it may be cold starts; `None` of too much. `roots`: where the last block's projections lay, from
-/// which this block's are found sooner.
-pub fn gains(
-    tb: f64,
-    green: &Cells,
-    blue: &Cells,
-    cold: f64,
-    roots: &mut [f64; ALTERNATIVES],
-) -> Option<[f64; ALTERNATIVES]> {
+/// tolerated, because it may be cold starts; `None` of too much.
+pub fn gains(tb: f64, green: &Cells, blue: &Cells, cold: f64) -> Option<[f64; ALTERNATIVES]> {
     if cold > FORGIVEN || tolerated(tb) + cold > 0.9 {
         return None;
     }
@@ -62,9 +55,9 @@ pub fn gains(
     // Most blocks have no failure on a side: what is multiplied by nothing is not computed.
     let times = |n: f64, ratio: f64| if n > 0.0 { n * ratio.ln() } else { 0.0 };
     let mut gains = [0.0; ALTERNATIVES];
-    for ((gain, root), place) in gains.iter_mut().zip(roots).zip(PLACES) {
+    for (gain, place) in gains.iter_mut().zip(PLACES) {
         let tg = 1.0 / (1.0 + (-(edge + (top - edge) * place)).exp());
-        let (g, b) = closest(share, tg, tb, cold, root);
+        let (g, b) = closest(share, tg, tb, cold);
         *gain = times(bad_g, tg / g)
             + times(good_g, (1.0 - tg) / (1.0 - g))
             + times(bad_b, tb / b)
@@ -74,27 +67,25 @@ pub fn gains(
 }
 
 /// The point of the tolerated region that is closest to `(tg, tb)`: the candidate's rate and active's.
-fn closest(share: f64, tg: f64, tb: f64, cold: f64, root: &mut f64) -> (f64, f64) {
+fn closest(share: f64, tg: f64, tb: f64, cold: f64) -> (f64, f64) {
     let (excess, cap) = (EXCESS + cold, CAP + cold);
-    let b = on_line(share, tg, tb, RATIO, excess, *root);
+    let b = on_line(share, tg, tb, RATIO, excess);
     if b <= VERTEX {
-        *root = b;
         return (RATIO * b + excess, b);
     }
-    let b = on_line(share, tg, tb, 1.0, cap, *root);
-    *root = b;
+    let b = on_line(share, tg, tb, 1.0, cap);
     if b >= VERTEX { (b + cap, b) } else { (VERTEX + cap, VERTEX) }
 }
 
 /// The closest point on the line `g = ratio · b + excess`, as its `b`: the root of
 /// `s · ratio · (tg − g) · b(1−b) + (1−s) · (tb − b) · g(1−g)` between `tb` and `(tg − excess) / ratio`.
 ///
-/// Newton's method from `guess`, kept within a bracket that every step narrows; where it leaves the bracket, the
-/// geometric middle is taken, because the rates span decades.
-fn on_line(share: f64, tg: f64, tb: f64, ratio: f64, excess: f64, guess: f64) -> f64 {
+/// Newton's method from the mixture of the two ends, which is the root where `ratio` is 1 and `excess` 0; kept within a
+/// bracket that every step narrows. Where it leaves the bracket, the geometric middle is taken: the rates span decades.
+fn on_line(share: f64, tg: f64, tb: f64, ratio: f64, excess: f64) -> f64 {
     let (mut low, mut high) = (tb, (tg - excess) / ratio);
     let (weight_g, weight_b) = (share * ratio, 1.0 - share);
-    let mut b = if guess > low && guess < high { guess } else { (low * high).sqrt() };
+    let mut b = share * high + (1.0 - share) * low;
     for _ in 0..60 {
         let g = ratio * b + excess;
         let (spread_b, spread_g) = (b * (1.0 - b), g * (1.0 - g));
@@ -107,10 +98,11 @@ fn on_line(share: f64, tg: f64, tb: f64, ratio: f64, excess: f64, guess: f64) ->
         let slope = weight_g * ((tg - g) * (1.0 - 2.0 * b) - ratio * spread_b)
             + weight_b * ((tb - b) * ratio * (1.0 - 2.0 * g) - spread_g);
         let step = value / slope;
-        if step.abs() <= 1e-11 * b {
-            return b;
-        }
         let next = b - step;
+        // It converges quadratically: after a step this small it is there.
+        if step.abs() <= 1e-7 * b {
+            return next;
+        }
         b = if next > low && next < high { next } else { (low * high).sqrt() };
     }
     b
@@ -124,7 +116,7 @@ pub fn information(share: f64, tg: f64, pb: f64) -> f64 {
         return 0.0;
     }
     let divergence = |p: f64, q: f64| p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln();
-    let (g, b) = closest(share, tg, pb, 0.0, &mut 0.0);
+    let (g, b) = closest(share, tg, pb, 0.0);
     divergence(tg, g) + (1.0 - share) / share * divergence(pb, b)
 }
 

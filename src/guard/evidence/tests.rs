@@ -31,7 +31,7 @@ fn the_odds_of_rates_are_fair_under_every_tolerated_pair() {
         for (tb, cold) in [(2e-4, 0.0), (5e-4, 0.2), (0.01, 0.0), (0.01, 0.4), (0.2, 0.0), (0.3, 0.1), (0.5, 0.0)] {
             let all: Vec<_> = (0..=n_g)
                 .flat_map(|x| (0..=n_b).map(move |y| (x, y)))
-                .map(|(x, y)| (x, y, rate::gains(tb, &rates(n_g, x), &rates(n_b, y), cold, &mut [0.0; 7]).unwrap()))
+                .map(|(x, y)| (x, y, rate::gains(tb, &rates(n_g, x), &rates(n_b, y), cold).unwrap()))
                 .collect();
             for at in 0..30 {
                 let b = 10_f64.powf(-5.0 + 4.6 * f64::from(at) / 29.0);
