@@ -40,7 +40,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1000)]
     rollouts: usize,
     /// Runs of each faulty candidate.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 60)]
     replicates: usize,
     /// How long a healthy rollout takes, over its six weights.
     #[arg(long, default_value_t = 3)]
