@@ -42,7 +42,7 @@ fn logit(p: f64) -> f64 {
 /// More forgiven than this, and there is nothing left to bet on.
 const FORGIVEN: f64 = 0.5;
 
-/// The logarithms of the odds of one block, by alternative. `tb`: active's [`reference`] rate. `cold`: so much more is
+/// The logarithms of the odds of one block, by alternative. `tb`: active's [`reference()`] rate. `cold`: so much more is
 /// tolerated, because it may be cold starts; `None` of too much.
 pub fn gains(tb: f64, green: &Cells, blue: &Cells, cold: f64) -> Option<[f64; ALTERNATIVES]> {
     if cold > FORGIVEN || tolerated(tb) + cold > 0.9 {
