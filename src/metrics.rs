@@ -153,8 +153,11 @@ fn of_services(counters: &Counters, snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut weight = family("weight_ratio", "The environment's share as set, 0 to 1.", MetricType::GAUGE);
     let mut active = family("active", "1 for the environment that serves by default.", MetricType::GAUGE);
     let mut endpoints = family("endpoints", "Addresses that the environment's origin resolves to.", MetricType::GAUGE);
-    let mut rollbacks =
-        family("rollbacks_total", "Rollbacks, by the trigger that asked for them.", MetricType::COUNTER);
+    let mut rollbacks = family(
+        "rollbacks_total",
+        "Rollbacks, by the evidence or the trigger that asked for them.",
+        MetricType::COUNTER,
+    );
     for (id, rules, split) in snapshot.table.services() {
         let candidate = if split.stopped { 0.0 } else { split.weight.ratio() };
         for side in Environment::BOTH {

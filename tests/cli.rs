@@ -114,7 +114,7 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
     for word in [
         "green fails ",
         " : 1 that green is worse than tolerated",
-        "1000 : 1 |",
+        "1,000 : 1 |",
         "as then",
         "judged again: unhealthy: evidence of errors",
         "the same verdict as then",

@@ -3,23 +3,30 @@
 //! What is promised of the judge, at a size that a test run bears: means over some runs, and every run within bounds that
 //! are wide. The example says the same of a hundred times as many. A failing seed is printed.
 
-#![allow(dead_code, reason = "the example uses what the tests do not")]
-
+// The example uses the rest of them.
 #[path = "../loadtest/blast/bound.rs"]
+#[allow(dead_code)]
 mod bound;
 #[path = "../loadtest/blast/dice.rs"]
+#[allow(dead_code)]
 mod dice;
 #[path = "../loadtest/blast/engine.rs"]
+#[allow(dead_code)]
 mod engine;
 #[path = "../loadtest/blast/judge.rs"]
+#[allow(dead_code)]
 mod judge;
 #[path = "../loadtest/blast/mann.rs"]
+#[allow(dead_code)]
 mod mann;
 #[path = "../loadtest/blast/peers.rs"]
+#[allow(dead_code)]
 mod peers;
 #[path = "../loadtest/blast/runs.rs"]
+#[allow(dead_code)]
 mod runs;
 #[path = "../loadtest/blast/worlds.rs"]
+#[allow(dead_code)]
 mod worlds;
 
 mod invariants;

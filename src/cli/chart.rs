@@ -1,5 +1,6 @@
 //! A small chart for the terminal: evidence over time, on a scale of powers of ten.
 
+use crate::guard::evidence::odds;
 use crate::guard::evidence::tape::Point;
 use crate::time::Millis;
 
@@ -30,9 +31,11 @@ pub fn lines(points: &[Point], sure: f64) -> Vec<String> {
     let mut lines = Vec::new();
     for row in (0..HEIGHT).rev() {
         let label = match row {
-            _ if row == row_of(sure) => format!("{sure:.0} : 1"),
+            _ if row == row_of(sure) => odds(sure),
             _ if row == row_of(1.0) => "1 : 1".to_owned(),
             _ if row == HEIGHT - 1 => format!("10^{most:.0} : 1"),
+            // Only where it is below even odds: above, the row of even odds is the lowest.
+            0 => format!("1 : 10^{:.0}", -least),
             _ => String::new(),
         };
         let mark = if row == row_of(sure) { '-' } else { ' ' };
@@ -55,7 +58,7 @@ mod tests {
         let lines = lines(&points, 1000.0);
         assert_eq!(lines.len(), HEIGHT + 2);
         assert!(lines[0].contains("10^4 : 1") && lines[0].ends_with('#'), "{lines:#?}");
-        assert!(lines.iter().any(|line| line.contains("1000 : 1 |---")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("1,000 : 1 |---")), "{lines:#?}");
         assert!(lines[HEIGHT - 1].contains("1 : 1 |####"), "{lines:#?}");
         assert!(lines[HEIGHT + 1].ends_with("1s"), "{lines:#?}");
     }

@@ -3,11 +3,11 @@
 use crate::cli::history::JournalArg;
 use crate::cli::out::say;
 use crate::cli::{Exit, Output, chart, time_of_day};
-use crate::guard::evidence::tape::Tape;
+use crate::guard::evidence::tape::{Point, Tape};
 use crate::guard::evidence::{Part, Weighed, grouped, odds};
 use crate::guard::trigger::Level;
 use crate::guard::window::Sample;
-use crate::guard::{Budget, Policy, Sight, Verdict, judge};
+use crate::guard::{Budget, Missing, Policy, Sight, Verdict, judge};
 use crate::journal::Reader;
 use crate::rollout::ledger::Ledger;
 use crate::rollout::{Change, Evidence};
@@ -37,13 +37,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     say!("entry {} of {}, generation {}", change.id, time_of_day(entry.at), change.generation);
     say!("{} on {} by {}: {}", change.kind.name(), change.service, change.who, change.why);
     if let Some(before) = &change.before {
-        say!(
-            "weight {} -> {}, active {} -> {}",
-            before.weight,
-            change.after.weight,
-            before.active,
-            change.after.active
-        );
+        let after = &change.after;
+        let weight = turn(&before.weight, &after.weight);
+        say!("weight {weight}, active {}", turn(&before.active, &after.active));
     }
     let replays = match &change.evidence {
         Some(evidence) => show(evidence)?,
@@ -71,7 +67,8 @@ fn show(evidence: &Evidence) -> anyhow::Result<bool> {
     let verdict = match &again.verdict {
         Verdict::Healthy => "healthy".to_owned(),
         Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
-        Verdict::Insufficient { missing } => format!("insufficient: {missing:?}"),
+        Verdict::Insufficient { missing: Missing::Requests } => "too few requests to say".to_owned(),
+        Verdict::Insufficient { missing: Missing::HealthyActive } => "both sides fail, so no verdict".to_owned(),
     };
     say!("\njudged again: {verdict}");
     match (again == *judgement, replays) {
@@ -91,14 +88,9 @@ fn meters(budget: &Budget, weighed: &Weighed, tape: Option<&Tape>) -> anyhow::Re
         odds(sure)
     );
     for part in &weighed.parts {
-        let Part { meter, route, evidence, span, candidate: c, active: a, .. } = part;
-        let place = route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
-        let counts = if c.bad + a.bad > 0 {
-            format!("{} of {} bad, active {} of {}", grouped(c.bad), grouped(c.all), grouped(a.bad), grouped(a.all))
-        } else {
-            format!("{} answers, active {}", grouped(c.all), grouped(a.all))
-        };
-        say!("  {:<24} {:>16}   candidate {counts}, in {span}", format!("{}{place}", meter.name()), odds(*evidence));
+        let place = part.route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
+        let name = format!("{}{place}", part.meter.name());
+        say!("  {name:<24} {:>16}   {}", odds(part.evidence), counts(part));
     }
     if let Some(rate) = weighed.resolution {
         say!("  a candidate that fails {:.1} % and more would have shown by then", rate * 100.0);
@@ -107,13 +99,39 @@ fn meters(budget: &Budget, weighed: &Weighed, tape: Option<&Tape>) -> anyhow::Re
     let (points, meter) = tape.replay();
     let place = leading.route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
     say!("\nthe evidence of {}{place} since it began to rise:", leading.meter.name());
-    for line in chart::lines(&points, sure) {
+    let risen: Vec<Point> = std::iter::once(Point { at: tape.from, evidence: tape.start.evidence() })
+        .chain(points.iter().copied())
+        .collect();
+    for line in chart::lines(&risen, sure) {
         say!("  {line}");
     }
     let same = (meter.evidence() / leading.evidence - 1.0).abs() < 1e-6;
     let how = if same { "as then" } else { "and NOT as then" };
     say!("run again over its {} ticks it comes to {}, {how}", points.len(), odds(meter.evidence()));
     Ok(same)
+}
+
+/// What both sides have done since a meter's evidence began to rise.
+fn counts(Part { span, candidate: c, active: a, edge, .. }: &Part) -> String {
+    if c.all + a.all == 0 {
+        return "has not risen".to_owned();
+    }
+    let (bad_c, bad_a, over) = match edge {
+        Some(edge) => (edge.green, edge.blue, [edge.green_micros, edge.blue_micros].map(over)),
+        None => (c.bad, a.bad, [" bad", ""].map(str::to_owned)),
+    };
+    let [over_c, over_a] = over;
+    let of = |bad: u64, all: u64| format!("{} of {}", grouped(bad), grouped(all));
+    format!("candidate {}{over_c}, active {}{over_a}, in {span}", of(bad_c, c.all), of(bad_a, a.all))
+}
+
+fn over(micros: u64) -> String {
+    format!(" over {:.1} ms", micros as f64 / 1000.0)
+}
+
+/// What was and what is, once where that is the same.
+fn turn<T: PartialEq + std::fmt::Display>(before: &T, after: &T) -> String {
+    if before == after { after.to_string() } else { format!("{before} -> {after}") }
 }
 
 fn triggers(policy: &Policy, sight: &Sight) -> anyhow::Result<()> {
@@ -165,7 +183,12 @@ fn ledger(journal: &Reader, change: &Change) -> anyhow::Result<()> {
         grouped(*rescued),
         grouped(*hurt)
     );
-    say!("  turned away by caution      {}, in {cautions} times", grouped(*turned_away));
+    let times = match cautions {
+        0 => String::new(),
+        1 => "; it began once".to_owned(),
+        n => format!("; it began {n} times"),
+    };
+    say!("  turned away by caution      {}{times}", grouped(*turned_away));
     let to = ledger.verdict.unwrap_or(change.uptime);
     let from_there = |at: Millis| match at > to {
         true => format!("{} after", at.since(to)),

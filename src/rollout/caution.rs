@@ -14,6 +14,8 @@ const CALM: Millis = Millis::seconds(2);
 /// … or when the candidate has not answered for this long: where nothing can be rescued, nothing would ever be learnt. It
 /// begins again with the next answers, if they are bad ones.
 const SILENT: Millis = Millis::seconds(3);
+/// Ending after so long without an answer, it has learnt nothing.
+const UNHEARD: Millis = Millis::seconds(1);
 
 /// Off, or on since some time.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +53,8 @@ impl Caution {
             }
             let why = match rush {
                 _ if evidence >= SERIOUS => format!("evidence {}", odds(evidence)),
-                Some([active, candidate]) if is_one_sided(&active, &candidate) => {
+                // Where nothing could be rescued it has been off and on before: then only the evidence counts.
+                Some([active, candidate]) if self.silent_at.is_none() && is_one_sided(&active, &candidate) => {
                     format!("{} of {} failed in {}", candidate.failed, candidate.answers, candidate.span)
                 }
                 _ => return None,
@@ -69,7 +72,7 @@ impl Caution {
             _ if silent => format!("nothing that goes to the candidate could be rescued for {SILENT}"),
             _ => return None,
         };
-        self.silent_at = silent.then_some(answers);
+        self.silent_at = (now.since(on.answered) >= UNHEARD).then_some(answers);
         self.on = None;
         Some(Turn::Ends(why))
     }

@@ -51,7 +51,7 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             access_log: None,
             admin: any_port,
             state: dir.0.join("cutover.db"),
-            tick: Millis(100),
+            tick: Millis(20),
         };
         // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
         let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;

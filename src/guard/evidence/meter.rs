@@ -169,6 +169,12 @@ impl Meter {
         self.bad = if self.evidence < 1.0 { 0 } else { self.bad + u64::from(bad) };
     }
 
+    /// Whether a tick can be where a rise begins: of rates, it must have something bad in it.
+    pub fn minds(&self, input: &Input) -> bool {
+        let [_, failed, ..] = input.green;
+        matches!(self.odds, Odds::Slow(_)) || failed > 0
+    }
+
     /// The odds against "no worse than tolerated", times the meter's share: `x : 1`.
     pub fn evidence(&self) -> f64 {
         self.evidence

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::evidence::meter::{CELLS, Cells, Input, Meter};
 use crate::time::Millis;
 
-/// A jump is a block that multiplies the evidence by this.
+/// A jump is a bad tick that multiplies the evidence by this.
 const JUMP: f64 = 1.1;
 /// Inputs that are kept, at most twice as many: ten seconds of ticks.
 const HALF: usize = 256;
@@ -82,7 +82,7 @@ impl Taped {
             None => {
                 let start = self.meter.clone();
                 self.meter.take(&input);
-                if self.meter.evidence() > before * JUMP {
+                if self.meter.evidence() > before * JUMP && self.meter.minds(&input) {
                     let from = Millis(now.0.saturating_sub(input.passed.0));
                     self.tape = Some(Tape { from, start, inputs: vec![input], middle: None });
                 }
