@@ -25,6 +25,11 @@ impl Dice {
         Dice::new(dice.roll())
     }
 
+    /// Others, for what must not change what these will roll.
+    pub fn fork(&self) -> Dice {
+        Dice::of(self.state, 1, 1)
+    }
+
     pub fn roll(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;

@@ -108,7 +108,7 @@ impl<'a> Engine<'a> {
         for judge in due {
             effects.extend(judge.look(now, true));
             if judge.end.is_some() {
-                judge.linger(scene.world, share, sky, dice.clone());
+                judge.linger(scene.world, share, sky, dice.fork());
             }
         }
         effects

@@ -2,14 +2,25 @@
 
 use super::cells::{LATENCY, REFERENCE, ROUTES, Unit};
 use super::peers::RULES;
-use super::sums::Summary;
+use super::sums::{Summary, wilson};
 use super::table::{Left, Measured, number};
 
 /// A promise, whether it is kept, and by what number.
 pub struct Target {
     pub what: String,
-    pub kept: bool,
+    /// `None`: not in these runs, but they are too few to say that it is not.
+    pub kept: Option<bool>,
     pub number: String,
+}
+
+impl Target {
+    pub fn verdict(&self) -> &'static str {
+        match self.kept {
+            Some(true) => "kept",
+            Some(false) => "**missed**",
+            None => "**undecided**",
+        }
+    }
 }
 
 /// What the judge is held to.
@@ -19,7 +30,10 @@ pub fn targets(cells: &[Measured], worlds: &[Left]) -> Vec<Target> {
         let Some(most) = healthy.target else { continue };
         targets.push(Target {
             what: format!("{}: false rollbacks at most {} %", healthy.world.name, most * 100.0),
-            kept: judge.early as f64 <= most * judge.runs as f64,
+            kept: match judge.early as f64 <= most * judge.runs as f64 {
+                true => Some(true),
+                false => (wilson(judge.early, judge.runs).0 > most).then_some(false),
+            },
             number: format!("{} of {}", judge.early, judge.runs),
         });
     }
@@ -28,7 +42,7 @@ pub fn targets(cells: &[Measured], worlds: &[Left]) -> Vec<Target> {
         let value = value(measured);
         targets.push(Target {
             what: format!("{}: {what}", measured.cell.name),
-            kept: value.is_some_and(|value| value <= limit),
+            kept: Some(value.is_some_and(|value| value <= limit)),
             number: value.map_or("never".to_owned(), number),
         });
     };

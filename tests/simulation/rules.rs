@@ -63,6 +63,10 @@ fn the_bound_is_what_the_literature_gives() {
         assert!((bound / failures - 1.0).abs() < 0.03, "{share}, {rate}: {bound}");
     }
     assert_eq!(bound::failures(0.1, 0.0025, 0.001, 1e-3), None, "tolerated");
+    // 84 requests of 180,000: 1,071 chances of a false rollback share α, so e^6.98 times as sure.
+    let known = bound::failures(0.1, 0.1, 0.001, 1e-3).unwrap();
+    let unknown = bound::failures_at_any_time(0.1, 0.1, 0.001, 1e-3, 180_000.0).unwrap();
+    assert!((unknown / known - (6.908 + 6.98) / 6.908).abs() < 0.01, "{unknown}, {known}");
 }
 
 #[test]
