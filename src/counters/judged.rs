@@ -20,8 +20,11 @@ impl Judged {
         self.shown.verdict = Some(verdict.clone());
         self.shown.cautious = false;
         if let Some(weighed) = weighed {
-            let of =
-                |kind: Kind| weighed.parts.iter().filter(|part| part.meter == kind).map(|part| part.evidence).sum();
+            // From 0 up: the sum of no floats is -0.
+            let of = |kind: Kind| {
+                let parts = weighed.parts.iter().filter(|part| part.meter == kind);
+                parts.fold(0.0, |sum, part| sum + part.evidence)
+            };
             self.shown.evidence = Kind::ALL.map(of);
         }
     }
