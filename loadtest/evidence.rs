@@ -3,11 +3,16 @@
 //! The meter of failures over made-up traffic, the same with every run: 1,000 requests a second, a tenth of them to
 //! green, blue failing one in a thousand. One green stays as well as blue, two break in the fifth second.
 
+#[path = "blast/dice.rs"]
+#[allow(dead_code)]
+mod dice;
+
 use cutover::guard::Budget;
 use cutover::guard::evidence::meter::{Input, Meter, rates};
 use cutover::guard::evidence::{Kind, LEAST_BAD, odds};
 use cutover::time::Millis;
-use cutover::traffic::split::mix;
+
+use dice::Dice;
 
 const TICK: Millis = Millis(20);
 const END: Millis = Millis::seconds(10);
@@ -36,31 +41,10 @@ const GOOD: &str = "#2f9e57";
 const WORSE: &str = "#c7780a";
 const WORST: &str = "#dc3545";
 
-/// splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    /// Between 0 and 1.
-    fn roll(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(1);
-        (mix(self.0) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn poisson(&mut self, mean: f64) -> u64 {
-        let (mut n, least) = (0, (-mean).exp());
-        let mut product = self.roll();
-        while product > least {
-            n += 1;
-            product *= self.roll();
-        }
-        n
-    }
-
-    /// So many on average, and the failed of them.
-    fn requests(&mut self, mean: f64, failing: f64) -> (u64, u64) {
-        let all = self.poisson(mean);
-        (all, (0..all).filter(|_| self.roll() < failing).count() as u64)
-    }
+/// So many requests on average, and the failed of them.
+fn requests(dice: &mut Dice, mean: f64, failing: f64) -> (u64, u64) {
+    let all = u64::from(dice.poisson(mean));
+    (all, (0..all).filter(|_| dice.chance(failing)).count() as u64)
 }
 
 /// The evidence after every tick, until it decides.
@@ -71,15 +55,15 @@ struct Run {
 }
 
 fn run(seed: u64, failing: f64) -> Run {
-    let mut dice = Dice(seed << 32);
+    let mut dice = Dice::new(seed);
     let mut meter = Meter::of_rates(Kind::Errors.share(), Budget::STANDARD.planned);
     let [to_green, to_blue] = ARRIVALS;
     let mut points = vec![(Millis::ZERO, meter.evidence())];
     let mut failures = 0;
     for tick in 1..=END.0 / TICK.0 {
         let now = Millis(tick * TICK.0);
-        let green = dice.requests(to_green, if now > BREAKS { failing } else { WELL });
-        let blue = dice.requests(to_blue, WELL);
+        let green = requests(&mut dice, to_green, if now > BREAKS { failing } else { WELL });
+        let blue = requests(&mut dice, to_blue, WELL);
         meter.take(&Input::new(TICK, rates(green.0, green.1), rates(blue.0, blue.1)));
         points.push((now, meter.evidence()));
         failures += if now > BREAKS { green.1 } else { 0 };

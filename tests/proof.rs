@@ -1,84 +1,47 @@
 //! The live proof: green turns bad in mid-flight, through real sockets. What clients saw is counted by the clients, and
 //! must agree with the ledger.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use cutover::guard::judge;
 use cutover::rollout::Kind;
 use cutover::rollout::ledger::Ledger;
 
-use crate::support::client::{Answer, Client};
-use crate::support::house::House;
+use crate::support::client::Answer;
+use crate::support::house::{House, Load};
 use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
 
-/// What a load of clients saw, of a mixture of GETs and POSTs without a key.
+/// What failed as the clients saw it, of a mixture of GETs and POSTs without a key.
 #[derive(Debug, Default)]
 struct Book {
-    requests: AtomicU64,
     failed_gets: AtomicU64,
     failed_posts: AtomicU64,
     /// Of these, those that were sent while caution was in force.
     failed_under_caution: AtomicU64,
-    first: Mutex<Vec<String>>,
 }
 
-/// Clients that ask until they are stopped.
-struct Clients {
-    book: Arc<Book>,
-    stop: Arc<AtomicBool>,
-    threads: Vec<std::thread::JoinHandle<()>>,
-}
-
-impl Clients {
-    /// So many clients with `pause` between their requests; every fifth is a POST.
-    fn start(house: &House, clients: usize, pause: Duration) -> Clients {
-        let (book, stop): (Arc<Book>, Arc<AtomicBool>) = Default::default();
-        let threads = (0..clients)
-            .map(|number| {
-                let (book, stop, address) = (book.clone(), stop.clone(), house.address());
-                let published = house.running.published.clone();
-                std::thread::spawn(move || {
-                    let mut client = Client::to(address);
-                    let mut turn = number;
-                    while !stop.load(SeqCst) {
-                        turn += 1;
-                        let post = turn.is_multiple_of(5);
-                        let cautious = published.load().table.services().any(|(_, _, split)| split.cautious);
-                        let answer = match post {
-                            true => client.try_request("POST", "/", &[], "an order"),
-                            false => client.try_request("GET", "/", &[], ""),
-                        };
-                        book.requests.fetch_add(1, SeqCst);
-                        let good = matches!(&answer, Ok(Answer { status: 200, truncated: false, .. }));
-                        if !good {
-                            let failed = if post { &book.failed_posts } else { &book.failed_gets };
-                            failed.fetch_add(1, SeqCst);
-                            book.failed_under_caution.fetch_add(u64::from(post && cautious), SeqCst);
-                            let mut first = book.first.lock().unwrap();
-                            if first.len() < 3 {
-                                first.push(format!("post {post}: {answer:?}"));
-                            }
-                        }
-                        let closed = answer.as_ref().is_ok_and(|a| a.header("connection") == Some("close"));
-                        if answer.is_err() || closed || !good {
-                            client = Client::to(address);
-                        }
-                        std::thread::sleep(pause);
-                    }
-                })
-            })
-            .collect();
-        Clients { book, stop, threads }
-    }
-
-    fn stop(self) -> Arc<Book> {
-        self.stop.store(true, SeqCst);
-        self.threads.into_iter().for_each(|thread| thread.join().expect("a client thread"));
-        self.book
-    }
+/// Clients of which every fifth request is a POST, and their book.
+fn load(house: &House, clients: usize, pause: Duration) -> (Load, Arc<Book>) {
+    let (book, published) = (Arc::<Book>::default(), house.running.published.clone());
+    let kept = book.clone();
+    let load = Load::asking(house.address(), clients, pause, move |client, turn| {
+        let post = turn.is_multiple_of(5);
+        let cautious = published.load().table.services().any(|(_, _, split)| split.cautious);
+        let answer = match post {
+            true => client.try_request("POST", "/", &[], "an order"),
+            false => client.try_request("GET", "/", &[], ""),
+        };
+        if !answer.as_ref().is_ok_and(Answer::is_good) {
+            let failed = if post { &kept.failed_posts } else { &kept.failed_gets };
+            failed.fetch_add(1, SeqCst);
+            kept.failed_under_caution.fetch_add(u64::from(post && cautious), SeqCst);
+        }
+        answer
+    });
+    (load, book)
 }
 
 /// What came of a fault in mid-flight.
@@ -94,13 +57,13 @@ fn turns_bad(what: &Do, clients: usize, pause: Duration) -> Outcome {
     let house = House::with("weight = 10", "[service.shop.timeouts]\nfirst_byte = \"1s\"\n", |settings| {
         settings.tick = cutover::time::Millis(20);
     });
-    let load = Clients::start(&house, clients, pause);
+    let (load, book) = load(&house, clients, pause);
     wait_until("green is in mid-flight", SOON, || house.green.requests() > 60);
     house.green.always(what.clone());
     house.wait_for_weight(0);
-    let at_verdict = load.book.requests.load(SeqCst);
-    wait_until("traffic goes on", SOON, || load.book.requests.load(SeqCst) > at_verdict + 100);
-    let book = load.stop();
+    let at_verdict = load.requests();
+    wait_until("traffic goes on", SOON, || load.requests() > at_verdict + 100);
+    load.stop();
     wait_until("the account is closed", SOON, || house.find(Kind::Ledger).is_some());
     let entry = house.find(Kind::Rollback).unwrap();
     let evidence = entry.change.evidence.unwrap();
@@ -117,7 +80,7 @@ impl Outcome {
     fn agree(&self, what: &str) {
         let Outcome { book, ledger, .. } = self;
         let seen = book.failed_gets.load(SeqCst) + book.failed_posts.load(SeqCst);
-        assert_eq!(ledger.hurt, seen, "{what}: {ledger:?}, first {:?}", book.first.lock().unwrap());
+        assert_eq!(ledger.hurt, seen, "{what}: {ledger:?}");
         assert_eq!(ledger.failed, ledger.rescued + ledger.hurt, "{what}: {ledger:?}");
         assert!(ledger.closed && ledger.verdict.is_some() && ledger.first_failure <= ledger.verdict, "{ledger:?}");
     }
@@ -131,7 +94,7 @@ fn a_green_that_turns_bad_hurts_no_get_and_hardly_a_post() {
             let outcome = turns_bad(&way, clients, Duration::from_millis(pause));
             outcome.agree(&name);
             let Outcome { house, book, ledger, reason } = &outcome;
-            assert_eq!(book.failed_gets.load(SeqCst), 0, "{name}: {:?}", book.first.lock().unwrap());
+            assert_eq!(book.failed_gets.load(SeqCst), 0, "{name}: {book:?}");
             assert!(book.failed_posts.load(SeqCst) <= 3, "{name}: {book:?}");
             assert_eq!(book.failed_under_caution.load(SeqCst), 0, "{name}: {book:?}");
             assert!(reason.contains("green fails"), "{reason}");

@@ -9,6 +9,13 @@ use crate::rollout::watch::News;
 use crate::rollout::{Announcement, Change, Durable, Effect, Evidence, Kind, Level, State};
 use crate::time::Millis;
 
+/// The journal's entry, and the news of it.
+pub(super) fn told(level: Level, change: Change) -> [Effect; 2] {
+    let (service, text) = (change.service.clone(), change.why.clone());
+    let news = Announcement { level, service, kind: change.kind, text, entry: change.id };
+    [Effect::Journal(Box::new(change)), Effect::Announce(news)]
+}
+
 impl State {
     pub(super) fn guard_rollback(
         &mut self,
@@ -57,11 +64,8 @@ impl State {
         };
         let before = service.durable.clone();
         let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape: None };
-        let Some(change) = self.change(name, kind, "guard", &why, Some(before), Some(evidence), now) else {
-            return Vec::new();
-        };
-        let news = Announcement { level, service: name.to_owned(), kind, text: why, entry: change.id };
-        vec![Effect::Journal(Box::new(change)), Effect::Announce(news)]
+        let change = self.change(name, kind, "guard", &why, Some(before), Some(evidence), now);
+        change.map_or(Vec::new(), |change| told(level, change).into())
     }
 
     /// Caution begins or ends: the requests of the next generation know.
@@ -89,8 +93,7 @@ impl State {
         };
         change.ledger = self.ledger(name);
         let level = if kind == Kind::Caution { Level::Warning } else { Level::Info };
-        let news = Announcement { level, service: name.to_owned(), kind, text: why, entry: change.id };
-        vec![Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)]
+        std::iter::once(Effect::Publish).chain(told(level, change)).collect()
     }
 
     /// A rollout's last request has ended.
@@ -104,14 +107,7 @@ impl State {
             return Vec::new();
         };
         change.ledger = Some(ledger);
-        let news = Announcement {
-            level: Level::Info,
-            service: name.to_owned(),
-            kind: Kind::Ledger,
-            text: why,
-            entry: change.id,
-        };
-        vec![Effect::Journal(Box::new(change)), Effect::Announce(news)]
+        told(Level::Info, change).into()
     }
 
     #[expect(clippy::too_many_arguments, reason = "an entry of the journal has as many parts")]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::guard::Policy;
 use crate::guard::window::Totals;
 use crate::rollout::caution::Turn;
+use crate::rollout::entries::told;
 use crate::rollout::ledger::{Account, Book, Ledger};
 use crate::rollout::watch::{Found, Seen, Shown, Watch};
 use crate::rollout::{
@@ -141,8 +142,7 @@ impl State {
         let mut effects = vec![Effect::Publish];
         for (name, kind, why, known) in changes {
             let Some(change) = self.change(&name, kind, "file", &why, known, None, now) else { continue };
-            let news = Announcement { level: Level::Info, service: name, kind, text: why, entry: change.id };
-            effects.extend([Effect::Journal(Box::new(change)), Effect::Announce(news)]);
+            effects.extend(told(Level::Info, change));
         }
         effects
     }

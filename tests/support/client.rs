@@ -14,6 +14,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// A whole 200.
+    pub fn is_good(&self) -> bool {
+        self.status == 200 && !self.truncated
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())

@@ -15,7 +15,7 @@ use cutover::time::Millis;
 use cutover::traffic::Environment;
 use cutover::traffic::split::Split;
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::origin::Origin;
 use super::{SOON, wait_until};
 
@@ -165,20 +165,32 @@ pub struct Load {
 }
 
 impl Load {
-    /// `clients` threads, each with `pause` between its requests.
+    /// `clients` threads that GET, each with `pause` between its requests.
     pub fn start(address: SocketAddr, clients: usize, pause: Duration) -> Load {
+        Load::asking(address, clients, pause, |client, _| client.try_request("GET", "/", &[], ""))
+    }
+
+    /// The same, with whatever `ask` asks. It is told the turn, which is another one for each client at first.
+    pub fn asking(
+        address: SocketAddr,
+        clients: usize,
+        pause: Duration,
+        ask: impl Fn(&mut Client, usize) -> Result<Answer, String> + Clone + Send + 'static,
+    ) -> Load {
         let book: Arc<Book> = Arc::default();
         let stop: Arc<AtomicBool> = Arc::default();
         let threads = (0..clients)
-            .map(|_| {
-                let (book, stop) = (book.clone(), stop.clone());
+            .map(|number| {
+                let (book, stop, ask) = (book.clone(), stop.clone(), ask.clone());
                 std::thread::spawn(move || {
                     let mut client = Client::to(address);
+                    let mut turn = number;
                     while !stop.load(SeqCst) {
-                        let answer = client.try_request("GET", "/", &[], "");
+                        turn += 1;
+                        let answer = ask(&mut client, turn);
                         book.requests.fetch_add(1, SeqCst);
                         match answer {
-                            Ok(answer) if answer.status == 200 => {
+                            Ok(answer) if answer.is_good() => {
                                 book.green.fetch_add(u64::from(answer.body == "green"), SeqCst);
                                 if answer.header("connection") == Some("close") {
                                     client = Client::to(address);

@@ -204,7 +204,7 @@ pub fn rates(all: u64, bad: u64) -> Cells {
     [narrow(all.saturating_sub(bad)), narrow(bad), 0, 0, 0, 0, 0]
 }
 
-fn add(sums: &mut Cells, parts: &Cells) {
+pub fn add(sums: &mut Cells, parts: &Cells) {
     sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.saturating_add(*part));
 }
 

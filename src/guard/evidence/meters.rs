@@ -2,7 +2,7 @@
 
 use crate::guard::Budget;
 use crate::guard::evidence::cut::{Cut, Edge, Memory, cold, warming};
-use crate::guard::evidence::meter::{Cells, Input, Meter, rates};
+use crate::guard::evidence::meter::{CELLS, Cells, Input, Meter, rates};
 use crate::guard::evidence::rate;
 use crate::guard::evidence::stall::{Stalls, patience};
 use crate::guard::evidence::tape::{Tape, Taped};
@@ -59,7 +59,7 @@ impl Fed {
         Fed { taped: Taped::new(meter), at: now, extra: 0.0 }
     }
 
-    fn feed(&mut self, now: Millis, green: Cells, blue: Cells, cold: f64, cut: Option<Box<[f64; 7]>>) {
+    fn feed(&mut self, now: Millis, green: Cells, blue: Cells, cold: f64, cut: Option<Box<[f64; CELLS]>>) {
         let input = Input { extra: self.extra, cold, cut, ..Input::new(now.since(self.at), green, blue) };
         (self.at, self.extra) = (now, 0.0);
         self.taped.take(now, input);
@@ -86,27 +86,25 @@ impl Meters {
         }
     }
 
-    /// Takes one tick of the grid in; true if a meter heard something.
-    pub fn look(&mut self, now: Millis, sides: [&Totals; 2], moment: &Moment) -> bool {
+    /// Takes one tick of the grid in.
+    pub fn look(&mut self, now: Millis, sides: [&Totals; 2], moment: &Moment) {
         for fed in [&mut self.errors, &mut self.latency, &mut self.stalls] {
             fed.extra += moment.extra;
         }
-        let heard = self.answers(now, sides, moment);
+        self.answers(now, sides, moment);
         let (green, blue) = self.cohorts.look(now, sides.map(|side| &side.cohorts), self.patience);
-        let due = green != Cells::default() || blue != Cells::default();
-        if due {
+        if green != Cells::default() || blue != Cells::default() {
             // What is due now was sent so long ago.
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(self.patience.0));
             self.stalls.feed(now, green, blue, cold(sent, new), None);
         }
-        heard || due
     }
 
-    fn answers(&mut self, now: Millis, sides: [&Totals; 2], moment: &Moment) -> bool {
+    fn answers(&mut self, now: Millis, sides: [&Totals; 2], moment: &Moment) {
         let [before_g, before_b] = &*self.last;
         if sides[0].counts == before_g.counts && sides[1].counts == before_b.counts {
-            return false;
+            return;
         }
         let since = |now: &Totals, before: &Totals| {
             let all = now.counts.answers.saturating_sub(before.counts.answers);
@@ -133,10 +131,9 @@ impl Meters {
         for (last, side) in self.last.iter_mut().zip(sides) {
             (last.counts, last.latency) = (side.counts, side.latency);
         }
-        true
     }
 
-    fn recut(&mut self, now: Millis, moment: &Moment) -> Option<Box<[f64; 7]>> {
+    fn recut(&mut self, now: Millis, moment: &Moment) -> Option<Box<[f64; CELLS]>> {
         self.memory.add(now.since(self.cut_at), &self.fresh);
         *self.fresh = [0; BUCKETS];
         self.cut_at = now;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::meter::{CELLS, Cells, Input, Meter};
+use crate::guard::evidence::meter::{CELLS, Cells, Input, Meter, add};
 use crate::time::Millis;
 
 /// A jump is a bad tick that multiplies the evidence by this.
@@ -48,9 +48,6 @@ impl Tape {
     /// Everything that the tape has counted: candidate's and active's.
     pub fn sums(&self) -> (Cells, Cells) {
         let mut sums = ([0; CELLS], [0; CELLS]);
-        let add = |sum: &mut Cells, cells: &Cells| {
-            sum.iter_mut().zip(cells).for_each(|(sum, n): (&mut u32, _)| *sum = sum.saturating_add(*n));
-        };
         for input in &self.inputs {
             add(&mut sums.0, &input.green);
             add(&mut sums.1, &input.blue);
@@ -60,6 +57,14 @@ impl Tape {
 
     pub fn span(&self) -> Millis {
         self.inputs.iter().fold(Millis::ZERO, |sum, input| sum.plus(input.passed))
+    }
+
+    /// Half is full again: goes on from where the half before it ended.
+    fn turn(&mut self, now: Millis, meter: &Meter) {
+        if let Some((from, start)) = self.middle.replace((now, meter.clone())) {
+            self.inputs.drain(..HALF.min(self.inputs.len()));
+            (self.from, self.start) = (from, start);
+        }
     }
 }
 
@@ -96,15 +101,6 @@ impl Taped {
                     tape.turn(now, &self.meter);
                 }
             }
-        }
-    }
-}
-
-impl Tape {
-    fn turn(&mut self, now: Millis, meter: &Meter) {
-        if let Some((from, start)) = self.middle.replace((now, meter.clone())) {
-            self.inputs.drain(..HALF.min(self.inputs.len()));
-            (self.from, self.start) = (from, start);
         }
     }
 }
