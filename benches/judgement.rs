@@ -9,6 +9,7 @@ use cutover::counters::{Class, Counters, Outcome, Shard};
 use cutover::guard::trigger::Reading;
 use cutover::guard::window::{Sample, Totals};
 use cutover::guard::{Policy, Sight, judge};
+use cutover::rollout::plan::Plan;
 use cutover::rollout::{Ask, Event, Loaded, State};
 use cutover::time::Millis;
 use cutover::traffic::split::{Split, Weight, mix};
@@ -108,6 +109,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         routes: (0..routes).map(|route| format!("r{route}")).collect(),
         ask: Ask { active: None, weight: Some(Weight::from_percent(10.0).expect("a weight")) },
         policy: Policy::standard(),
+        plan: Plan::standard(),
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);
     let mut totals = vec![<[Totals; 2]>::default(); routes];

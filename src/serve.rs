@@ -77,7 +77,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
     let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
     let load = runtime.block_on(resolve(&resolver, routing));
-    sidecar.load(load, crate::clock::now());
+    sidecar.load(load, crate::clock::now())?;
     count(&counters.process.reloads_taken);
     let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
@@ -198,9 +198,17 @@ impl Reloader {
                 let services = routing.services.len();
                 let load = resolve(&self.resolver, routing).await;
                 let sidecar = self.sidecar.clone();
-                if let Ok(Ok(())) = tokio::task::spawn_blocking(move || sidecar.load(load)).await {
-                    count(&self.counters.process.reloads_taken);
-                    tracing::info!(%path, services, "routing reloaded");
+                match tokio::task::spawn_blocking(move || sidecar.load(load)).await {
+                    Ok(Ok(Ok(()))) => {
+                        count(&self.counters.process.reloads_taken);
+                        tracing::info!(%path, services, "routing reloaded");
+                    }
+                    Ok(Ok(Err(refused))) => {
+                        count(&self.counters.process.reloads_refused);
+                        tracing::error!(%path, %refused, "routing refused, the last good one stays in force");
+                    }
+                    // The house is closing.
+                    Ok(Err(_)) | Err(_) => {}
                 }
             }
             Err((problems, refused)) => {

@@ -35,7 +35,7 @@ fn a_green_that_fails_everything_is_taken_back_and_no_client_notices() {
     let entry = house.find(Kind::Rollback).unwrap();
     let evidence = entry.change.evidence.unwrap();
     assert_eq!(judge(&evidence.policy, &evidence.sight), evidence.judgement, "the entry replays");
-    assert_eq!((entry.change.who.as_str(), entry.change.after.weight.basis_points()), ("guard", 0));
+    assert_eq!((entry.change.who.as_str(), entry.change.after.unwrap().weight.basis_points()), ("guard", 0));
 
     house.write("weight = 10", "");
     house.running.reload();
@@ -185,17 +185,22 @@ fn a_client_that_hangs_up_counts_for_nobody() {
 fn operators_shift_stop_and_clear_and_each_is_on_record() {
     let house = House::start("weight = 0", "");
     let act = |act| {
-        let command = Command { service: "shop".into(), who: "ann".into(), why: "to see".into(), act };
+        let command =
+            Command { service: "shop".into(), who: "ann".into(), why: "to see".into(), act, ..Command::default() };
         house.running.sidecar.command(command).unwrap()
     };
     let half = cutover::traffic::split::Weight::from_percent(50.0).unwrap();
-    assert_eq!(act(Act::Shift(half)), Ok(true), "in force and on the disk");
+    assert_eq!(
+        act(Act::Shift { weight: half, gradual: false }).map(|done| done.written),
+        Ok(true),
+        "in force and on the disk"
+    );
     assert_eq!(house.weight(), 5000);
-    assert_eq!(act(Act::Stop), Ok(true));
+    assert!(act(Act::Stop).unwrap().written);
     let mut client = house.client();
     assert!((0..20).all(|_| client.get("/", &[]).body == "blue"));
-    assert!(act(Act::Shift(half)).is_err(), "not while it is stopped");
-    assert_eq!(act(Act::Clear), Ok(true));
+    assert!(act(Act::Shift { weight: half, gradual: false }).is_err(), "not while it is stopped");
+    assert!(act(Act::Clear).unwrap().written);
     assert!(act(Act::Rollback).is_err(), "nothing to roll back");
     let kinds: Vec<_> = house.history().iter().map(|entry| entry.change.kind).collect();
     assert_eq!(kinds, [Kind::Clear, Kind::Stop, Kind::Shift, Kind::Added]);

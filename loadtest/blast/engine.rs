@@ -80,8 +80,14 @@ impl<'a> Engine<'a> {
     fn shift(&mut self, share: f64) {
         let now = self.now;
         for judge in self.judges.iter_mut().filter(|judge| judge.watches(now)) {
-            let act = Act::Shift(weight(share));
-            let command = Command { service: "shop".into(), who: "plan".into(), why: "next step".into(), act };
+            let act = Act::Shift { weight: weight(share), gradual: false };
+            let command = Command {
+                service: "shop".into(),
+                who: "plan".into(),
+                why: "next step".into(),
+                act,
+                ..Command::default()
+            };
             judge.apply(Event::Command(command), now);
         }
     }

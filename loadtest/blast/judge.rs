@@ -3,6 +3,7 @@
 use cutover::counters::RescueBudget;
 use cutover::guard::window::{COHORT, COHORTS, Totals};
 use cutover::guard::{Policy, Verdict};
+use cutover::rollout::plan::Plan;
 use cutover::rollout::{Ask, Effect, Event, Kind, Loaded, State};
 use cutover::time::Millis;
 use cutover::traffic::Environment;
@@ -109,7 +110,10 @@ impl Judge {
             cost: Cost::default(),
             end: None,
         };
-        judge.apply(Event::Loaded(vec![Loaded { service: "shop".into(), routes, ask, policy }]), 0);
+        judge.apply(
+            Event::Loaded(vec![Loaded { service: "shop".into(), routes, ask, policy, plan: Plan::standard() }]),
+            0,
+        );
         judge.look(0, false);
         judge
     }

@@ -36,8 +36,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let change = &entry.change;
     say!("entry {} of {}, generation {}", change.id, time_of_day(entry.at), change.generation);
     say!("{} on {} by {}: {}", change.kind.name(), change.service, change.who, change.why);
-    if let Some(before) = &change.before {
-        let after = &change.after;
+    if let (Some(before), Some(after)) = (&change.before, &change.after) {
         let weight = turn(&before.weight, &after.weight);
         say!("weight {weight}, active {}", turn(&before.active, &after.active));
     }

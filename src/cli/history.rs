@@ -77,9 +77,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn line(Entry { at, change }: &Entry) -> String {
-    let weight = match &change.before {
-        Some(before) if before.weight != change.after.weight => format!("{} -> {}", before.weight, change.after.weight),
-        _ => change.after.weight.to_string(),
+    let weight = match (&change.before, &change.after) {
+        (Some(before), Some(after)) if before.weight != after.weight => {
+            format!("{} -> {}", before.weight, after.weight)
+        }
+        (_, Some(after)) => after.weight.to_string(),
+        (_, None) => String::new(),
     };
     format!(
         "{:>5}  {}  {}  {:<11}  {:<14}  {}: {}",

@@ -19,6 +19,7 @@ use crate::config::file::{MainFile, RoutingFile};
 use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
 use crate::rollout::Ask;
+use crate::rollout::plan::Plan;
 use crate::snapshot::{Origin, Terms};
 use crate::time::Millis;
 use crate::traffic;
@@ -132,6 +133,7 @@ pub struct ServiceConfig {
     pub traffic: traffic::Service,
     pub ask: Ask,
     pub policy: Policy,
+    pub plan: Plan,
     /// By [`traffic::Environment::index`].
     pub origins: [Arc<Origin>; 2],
     pub rescue: bool,

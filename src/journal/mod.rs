@@ -147,7 +147,9 @@ impl Store {
                 let body = serde_json::to_string(entry)?;
                 hash = chained(&hash, &body).to_vec();
                 insert.execute(params![entry.change.id as i64, body, hash])?;
-                state.execute(params![entry.change.service, serde_json::to_string(&entry.change.after)?])?;
+                if let Some(after) = &entry.change.after {
+                    state.execute(params![entry.change.service, serde_json::to_string(after)?])?;
+                }
             }
         }
         transaction.commit()?;

@@ -11,15 +11,7 @@ use crate::traffic::split::Weight;
 
 fn entry(id: u64, percent: f64) -> Entry {
     let weight = Weight::from_percent(percent).unwrap();
-    let after = Durable {
-        rollout: 0,
-        active: Environment::Blue,
-        weight,
-        epoch: 0,
-        latch: None,
-        stopped: false,
-        asked: Asked { active: Environment::Blue, weight },
-    };
+    let after = Durable::new(Asked { active: Environment::Blue, weight });
     let change = Change {
         id,
         generation: id + 100,
@@ -27,9 +19,11 @@ fn entry(id: u64, percent: f64) -> Entry {
         service: "shop".into(),
         kind: Kind::Shift,
         who: "ann".into(),
+        from: None,
+        key: None,
         why: "because".into(),
         before: None,
-        after,
+        after: Some(after),
         evidence: None,
         ledger: None,
     };

@@ -5,9 +5,45 @@ use crate::guard::trigger::Action;
 use crate::guard::{Judgement, Sight, Verdict, sentence};
 use crate::rollout::caution::Turn;
 use crate::rollout::ledger::Ledger;
+use crate::rollout::release::Phase;
 use crate::rollout::watch::News;
 use crate::rollout::{Announcement, Change, Durable, Effect, Evidence, Kind, Level, State};
 use crate::time::Millis;
+
+/// Who wants a change.
+#[derive(Clone, Debug, Default)]
+pub(super) struct By {
+    pub who: String,
+    pub from: Option<String>,
+    pub key: Option<String>,
+}
+
+impl By {
+    /// A part of the house.
+    pub fn the(who: &str) -> By {
+        By { who: who.to_owned(), ..By::default() }
+    }
+}
+
+/// What an entry says beside the state before and after.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    pub kind: Kind,
+    pub by: By,
+    pub why: String,
+    pub evidence: Option<Evidence>,
+}
+
+impl Note {
+    pub fn of(kind: Kind, by: By, why: String) -> Note {
+        Note { kind, by, why, evidence: None }
+    }
+
+    /// What the guard says, and what it saw.
+    fn judged(kind: Kind, why: String, evidence: Evidence) -> Note {
+        Note { kind, by: By::the("guard"), why, evidence: Some(evidence) }
+    }
+}
 
 /// The journal's entry, and the news of it.
 pub(super) fn told(level: Level, change: Change) -> [Effect; 2] {
@@ -28,10 +64,10 @@ impl State {
         let (Some(service), Verdict::Unhealthy(reason)) = (self.services.get(name), &judgement.verdict) else {
             return Vec::new();
         };
-        let (active, candidate) = (service.durable.active, service.durable.active.other());
-        let why = sentence(&service.policy, &sight, reason, active.name(), candidate.name());
+        let subject = service.durable.subject();
+        let why = sentence(&service.policy, &sight, reason, subject.other().name(), subject.name());
         let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape };
-        self.roll_back(name, "guard", &why, Some(evidence), now)
+        self.roll_back(name, Note::judged(Kind::Rollback, why, evidence), now)
     }
 
     pub(super) fn warn(
@@ -57,14 +93,19 @@ impl State {
                     Action::Warn => (Kind::Warning, Level::Warning),
                     Action::Pause | Action::Rollback => (Kind::Pause, Level::Critical),
                 };
-                let (metric, candidate) = (trigger.metric, service.durable.active.other());
+                let (metric, candidate) = (trigger.metric, service.durable.subject());
                 let why = format!("{}{place}: {candidate} {} is {}", trigger.name, metric.name(), metric.show(value));
                 (kind, level, why)
             }
         };
         let before = service.durable.clone();
         let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape: None };
-        let change = self.change(name, kind, "guard", &why, Some(before), Some(evidence), now);
+        let note = Note::judged(kind, why, evidence);
+        let release = before.release.as_ref().filter(|release| release.phase.is_under_way());
+        if kind == Kind::Pause && release.is_some_and(|release| release.phase != Phase::Paused) {
+            return self.pause(name, note, now);
+        }
+        let change = self.change(name, note, Some(before), now);
         change.map_or(Vec::new(), |change| told(level, change).into())
     }
 
@@ -88,7 +129,7 @@ impl State {
         };
         let before = service.durable.clone();
         self.generation += 1;
-        let Some(mut change) = self.change(name, kind, "guard", &why, Some(before), Some(evidence), now) else {
+        let Some(mut change) = self.change(name, Note::judged(kind, why, evidence), Some(before), now) else {
             return Vec::new();
         };
         change.ledger = self.ledger(name);
@@ -103,25 +144,15 @@ impl State {
             "rollout {rollout} is over: {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients, \
              {turned_away} turned away"
         );
-        let Some(mut change) = self.change(name, Kind::Ledger, "guard", &why, None, None, now) else {
-            return Vec::new();
-        };
+        let note = Note::of(Kind::Ledger, By::the("guard"), why);
+        let Some(mut change) = self.change(name, note, None, now) else { return Vec::new() };
         change.ledger = Some(ledger);
         told(Level::Info, change).into()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an entry of the journal has as many parts")]
-    pub(super) fn change(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        who: &str,
-        why: &str,
-        before: Option<Durable>,
-        evidence: Option<Evidence>,
-        now: Millis,
-    ) -> Option<Change> {
+    pub(super) fn change(&mut self, name: &str, note: Note, before: Option<Durable>, now: Millis) -> Option<Change> {
         let after = self.services.get(name)?.durable.clone();
+        let Note { kind, by: By { who, from, key }, why, evidence } = note;
         self.last_entry += 1;
         Some(Change {
             id: self.last_entry,
@@ -129,10 +160,12 @@ impl State {
             uptime: now,
             service: name.to_owned(),
             kind,
-            who: who.to_owned(),
-            why: why.to_owned(),
+            who,
+            from,
+            key,
+            why,
             before,
-            after,
+            after: Some(after),
             evidence,
             ledger: None,
         })

@@ -3,11 +3,17 @@
 //! [`State::apply`] is pure: an [`Event`] and the time go in, [`Effect`]s come out, in the order in which they are to be
 //! carried out. The sidecar is the thread that does so.
 
+mod advance;
 mod caution;
+pub mod command;
+mod durable;
 mod entries;
 pub mod ledger;
+pub mod plan;
+pub mod release;
 mod scope;
 mod state;
+pub mod view;
 mod watch;
 
 use serde::{Deserialize, Serialize};
@@ -16,56 +22,15 @@ use crate::guard::evidence::tape::Tape;
 use crate::guard::window::Totals;
 use crate::guard::{Judgement, Policy, Sight};
 use crate::rollout::ledger::Ledger;
+use crate::rollout::plan::{Plan, WarmUp};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
+pub use crate::rollout::command::{Act, Command, Deploy, Refused};
+pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Overlay, Permalink, Quarantined};
 pub use crate::rollout::state::State;
 pub use crate::rollout::watch::Shown;
-
-/// What of a service outlives the process: kept in the state store, written with the change that made it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Durable {
-    pub active: Environment,
-    pub weight: Weight,
-    pub epoch: u32,
-    /// Set by a rollback: nothing but a person raises the weight again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latch: Option<Latch>,
-    /// The emergency stop.
-    #[serde(default)]
-    pub stopped: bool,
-    /// The number of the rollout: goes up whenever the weight leaves 0.
-    #[serde(default)]
-    pub rollout: u32,
-    /// What the routing file asked for when it was last read: only a change of it is a command.
-    pub asked: Asked,
-}
-
-impl Durable {
-    /// A weight that leaves 0 begins a rollout.
-    fn set_weight(&mut self, weight: Weight) {
-        if self.weight.is_zero() && !weight.is_zero() {
-            self.rollout += 1;
-        }
-        self.weight = weight;
-    }
-}
-
-/// Why a service is latched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Latch {
-    pub reason: String,
-    /// The journal entry of the rollback.
-    pub entry: u64,
-}
-
-/// What the routing files have asked for a service's split, last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
-    pub active: Environment,
-    pub weight: Weight,
-}
 
 /// What a routing file asks for a service's split. What it leaves out it does not ask for: half a file is no command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +54,7 @@ pub struct Loaded {
     pub routes: Vec<String>,
     pub ask: Ask,
     pub policy: Policy,
+    pub plan: Plan,
 }
 
 /// What happens to the state.
@@ -102,23 +68,8 @@ pub enum Event {
     Counted { service: String, routes: Vec<Option<[Totals; 2]>>, on_grid: bool },
     /// Somebody wants something.
     Command(Command),
-}
-
-/// What an operator asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    pub service: String,
-    pub who: String,
-    pub why: String,
-    pub act: Act,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
-    Shift(Weight),
-    Rollback,
-    Stop,
-    Clear,
+    /// What a preflight came to: in words, or why not.
+    Preflighted { service: String, rollout: u32, result: Result<String, String> },
 }
 
 /// What is to be done about it, in this order.
@@ -128,19 +79,19 @@ pub enum Effect {
     Publish,
     Journal(Box<Change>),
     Announce(Announcement),
+    /// Try the candidate; what comes of it is an [`Event::Preflighted`].
+    Preflight(Preflight),
+    /// Write down how far a service is, without an entry: a restart goes on from there.
+    Keep(String),
 }
 
-/// Why an event cannot be applied. Nothing has changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    #[error("there is no service `{0}`")]
-    NoSuchService(String),
-    #[error("{service} is stopped: clear the emergency first")]
-    Stopped { service: String },
-    #[error("{service} has nothing to roll back: the candidate has no share")]
-    NothingToRollBack { service: String },
-    #[error("{service} is not stopped")]
-    NotStopped { service: String },
+/// What is to be tried before the candidate gets its first client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preflight {
+    pub service: String,
+    pub rollout: u32,
+    pub environment: Environment,
+    pub warm_up: WarmUp,
 }
 
 /// What kind of change an entry of the journal records.
@@ -163,6 +114,24 @@ pub enum Kind {
     Ledger,
     Stop,
     Clear,
+    /// A version sets out, and what its preflight came to.
+    Deploy,
+    Preflight,
+    /// A step of the plan.
+    Step,
+    Resume,
+    Approve,
+    Promote,
+    /// A promoted version has stood its watch.
+    Watched,
+    Abort,
+    Freeze,
+    Unfreeze,
+    /// The guard's eyes, or the notices, were switched.
+    Monitoring,
+    Alerting,
+    /// Rules, triggers or checks were changed at run time.
+    Overlay,
 }
 
 impl Kind {
@@ -180,6 +149,19 @@ impl Kind {
             Kind::Ledger => "ledger",
             Kind::Stop => "stop",
             Kind::Clear => "clear",
+            Kind::Deploy => "deploy",
+            Kind::Preflight => "preflight",
+            Kind::Step => "step",
+            Kind::Resume => "resume",
+            Kind::Approve => "approve",
+            Kind::Promote => "promote",
+            Kind::Watched => "watched",
+            Kind::Abort => "abort",
+            Kind::Freeze => "freeze",
+            Kind::Unfreeze => "unfreeze",
+            Kind::Monitoring => "monitoring",
+            Kind::Alerting => "alerting",
+            Kind::Overlay => "overlay",
         }
     }
 }
@@ -193,12 +175,20 @@ pub struct Change {
     pub uptime: Millis,
     pub service: String,
     pub kind: Kind,
-    /// `file`, `guard`, or the name of a person or token.
+    /// `file`, `guard`, `plan`, or the name of a person or token.
     pub who: String,
+    /// The address that it was asked for from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The caller's Idempotency-Key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     pub why: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Durable>,
-    pub after: Durable,
+    /// `None`: nothing of the state has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Durable>,
     /// What the judge saw, where it judged: enough to judge again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,

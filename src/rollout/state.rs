@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::guard::Budget;
 use crate::guard::Policy;
 use crate::guard::window::Totals;
+use crate::rollout::advance::Clocked;
 use crate::rollout::caution::Turn;
-use crate::rollout::entries::told;
+use crate::rollout::entries::{By, Note, told};
 use crate::rollout::ledger::{Account, Book, Ledger};
+use crate::rollout::plan::Plan;
 use crate::rollout::watch::{Found, Seen, Shown, Watch};
-use crate::rollout::{
-    Act, Announcement, Ask, Asked, Command, Durable, Effect, Event, Evidence, Kind, Latch, Level, Loaded, Refused,
-};
+use crate::rollout::{Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Refused};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::{Split, Weight};
@@ -25,22 +26,26 @@ pub struct State {
     pub(super) last_entry: u64,
     /// There was a state, and it could not be read: services that seem new may not be.
     lost: bool,
+    /// The time of day at zero of the monotonic clock, in milliseconds since 1970.
+    began: u64,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Service {
     pub(super) durable: Durable,
-    routes: Vec<String>,
+    pub(super) routes: Vec<String>,
     pub(super) policy: Policy,
-    watch: Option<Watch>,
+    pub(super) plan: Plan,
+    pub(super) watch: Option<Watch>,
     /// Of the rollout under way, or of the last one until its last request has ended.
-    book: Option<Book>,
+    pub(super) book: Option<Book>,
+    pub(super) clocked: Clocked,
 }
 
 impl Service {
-    /// The candidate gets judged requests.
+    /// Somebody has to look at it, or at the clock for it.
     fn is_live(&self) -> bool {
-        !self.durable.weight.is_zero() && !self.durable.stopped
+        self.durable.is_judged() || self.durable.is_under_way() || self.durable.is_watching()
     }
 
     /// The eyes close, and so will the book: what they saw is no part of the next try.
@@ -54,13 +59,19 @@ impl Service {
 
 impl State {
     /// The state as the store has it, before any file is read.
-    pub fn restored(services: BTreeMap<String, Durable>, generation: u64, last_entry: u64) -> State {
-        State { resting: services, generation, last_entry, ..State::default() }
+    /// `began`: the time of day at zero of the monotonic clock, in milliseconds since 1970.
+    pub fn restored(services: BTreeMap<String, Durable>, generation: u64, last_entry: u64, began: u64) -> State {
+        State { resting: services, generation, last_entry, began, ..State::default() }
     }
 
     /// The state after the store was lost: whatever a file names begins at weight 0, latched.
-    pub fn after_loss() -> State {
-        State { lost: true, ..State::default() }
+    pub fn after_loss(began: u64) -> State {
+        State { lost: true, began, ..State::default() }
+    }
+
+    /// The time of day, in milliseconds since 1970, on a clock that nobody sets.
+    pub fn wall(&self, now: Millis) -> u64 {
+        self.began + now.0
     }
 
     pub fn generation(&self) -> u64 {
@@ -69,13 +80,22 @@ impl State {
 
     /// The split of a service as the next snapshot shows it.
     pub fn split(&self, service: &str) -> Option<Split> {
-        self.services.get(service).map(|Service { durable, watch, .. }| Split {
-            weight: durable.weight,
-            epoch: durable.epoch,
-            stopped: durable.stopped,
-            rollout: durable.rollout,
-            cautious: watch.as_ref().is_some_and(Watch::is_cautious),
-            ..Split::resting(durable.active)
+        self.services.get(service).map(|Service { durable, watch, routes, .. }| {
+            let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
+            let watching = durable.is_watching();
+            let place = |function: &String| routes.iter().position(|route| route == function);
+            let only = |functions: &[String]| functions.iter().filter_map(place).map(|place| place as u32).collect();
+            Split {
+                weight: durable.weight,
+                epoch: durable.epoch,
+                live: release.is_some_and(|release| release.is_live()),
+                stopped: durable.stopped,
+                only: release.filter(|release| !release.functions.is_empty()).map(|release| only(&release.functions)),
+                mirrored: watching,
+                rollout: durable.rollout,
+                cautious: !watching && watch.as_ref().is_some_and(Watch::is_cautious),
+                ..Split::resting(durable.active)
+            }
         })
     }
 
@@ -106,24 +126,51 @@ impl State {
     /// [`Refused`]: the event does not fit the state, and nothing has changed.
     pub fn apply(&mut self, event: Event, now: Millis) -> Result<Vec<Effect>, Refused> {
         match event {
-            Event::Loaded(services) => Ok(self.load(services, now)),
+            Event::Loaded(services) => {
+                self.may_load(&services)?;
+                Ok(self.load(services, now))
+            }
             Event::Counted { service, routes, on_grid } => Ok(self.count(&service, &routes, on_grid, now)),
             Event::Command(command) => self.command(command, now),
+            Event::Preflighted { service, rollout, result } => Ok(self.preflighted(&service, rollout, result, now)),
         }
+    }
+
+    /// Whether a file may be loaded: one that steers by weight while a rollout runs may not, but for taking it back.
+    ///
+    /// # Errors
+    /// The first service that the file may not touch so.
+    pub fn may_load(&self, loaded: &[Loaded]) -> Result<(), Refused> {
+        for Loaded { service, ask, .. } in loaded {
+            let Some(durable) = self.services.get(service).map(|service| &service.durable) else { continue };
+            let asked = ask.after(durable.asked);
+            let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
+            if let Some(release) = release.filter(|_| asked != durable.asked && !asked.weight.is_zero()) {
+                let (title, phase) = (release.title().to_owned(), release.phase.name());
+                return Err(Refused::FileDuringRollout { service: service.clone(), asked: asked.weight, title, phase });
+            }
+        }
+        Ok(())
     }
 
     fn load(&mut self, loaded: Vec<Loaded>, now: Millis) -> Vec<Effect> {
         let mut changes = Vec::new();
         let mut before: BTreeMap<String, Service> = std::mem::take(&mut self.services);
-        for Loaded { service: name, routes, ask, policy } in loaded {
+        let mut preflights = Vec::new();
+        for Loaded { service: name, routes, ask, policy, plan } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
             let durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
             // The eyes stay on a service whose routes and policy are the same: a reload is no fresh start for a bad candidate.
             let same = old.as_ref().is_some_and(|old| old.routes == routes && old.policy == policy);
-            let (watch, book) = old.map_or((None, None), |old| (old.watch, old.book));
+            if old.is_none() && known.is_some() {
+                // As after a restart: nobody is trying it any more.
+                preflights.push(name.clone());
+            }
+            let (watch, book, clocked) =
+                old.map_or((None, None, Clocked::default()), |old| (old.watch, old.book, old.clocked));
             let watch = watch.filter(|_| same);
-            self.services.insert(name.clone(), Service { durable, routes, policy, watch, book });
+            self.services.insert(name.clone(), Service { durable, routes, policy, plan, watch, book, clocked });
             match known {
                 None => changes.push((name, Kind::Added, "first seen in the routing file".to_owned(), None)),
                 Some(known) => {
@@ -141,17 +188,17 @@ impl State {
         self.generation += 1;
         let mut effects = vec![Effect::Publish];
         for (name, kind, why, known) in changes {
-            let Some(change) = self.change(&name, kind, "file", &why, known, None, now) else { continue };
+            let note = Note::of(kind, By::the("file"), why);
+            let Some(change) = self.change(&name, note, known, now) else { continue };
             effects.extend(told(Level::Info, change));
         }
+        effects.extend(preflights.iter().filter_map(|name| self.preflight(name)));
         effects
     }
 
     fn first_seen(&self, ask: Ask) -> Durable {
         let asked = ask.after(Asked { active: Environment::Blue, weight: Weight::ZERO });
-        let Asked { active, weight } = asked;
-        let rollout = u32::from(!weight.is_zero());
-        let durable = Durable { active, weight, epoch: 0, latch: None, stopped: false, rollout, asked };
+        let durable = Durable::new(asked);
         if !self.lost {
             return durable;
         }
@@ -169,6 +216,10 @@ impl State {
         let lifted = lifted.map_or(String::new(), |latch| format!("; lifts the latch of rollback {}", latch.entry));
         let swap = durable.asked.active != ask.active && durable.active != ask.active;
         durable.asked = ask;
+        durable.settle();
+        if durable.is_under_way() {
+            durable.abort("the routing file says weight 0");
+        }
         durable.set_weight(ask.weight);
         if swap {
             durable.active = ask.active;
@@ -187,9 +238,19 @@ impl State {
     }
 
     fn count(&mut self, name: &str, totals: &[Option<[Totals; 2]>], on_grid: bool, now: Millis) -> Vec<Effect> {
+        let mut effects = self.judge(name, totals, on_grid, now);
+        let Some(service) = self.services.get_mut(name).filter(|_| on_grid) else { return effects };
+        let side = service.durable.subject();
+        let answers = totals.iter().flatten().map(|pair| side.of(pair).counts.answers).sum();
+        service.clock(now, answers);
+        effects.extend(self.advance(name, now));
+        effects
+    }
+
+    fn judge(&mut self, name: &str, totals: &[Option<[Totals; 2]>], on_grid: bool, now: Millis) -> Vec<Effect> {
         let Some(service) = self.services.get_mut(name) else { return Vec::new() };
         let mut effects = Vec::new();
-        let side = service.durable.active.other();
+        let side = service.durable.subject();
         let candidate = Account::of(totals.iter().flatten().map(|pair| side.of(pair)));
         if let Some(book) = &mut service.book {
             book.look(now, candidate);
@@ -203,11 +264,16 @@ impl State {
                 }
             }
         }
-        let Some(service) = self.services.get_mut(name).filter(|service| service.is_live()) else { return effects };
-        let Service { durable, routes, policy, watch, book } = service;
+        let judged = self.services.get_mut(name).filter(|service| service.durable.is_judged());
+        let Some(Service { durable, routes, policy, watch, book, .. }) = judged else { return effects };
         let book = book.get_or_insert_with(|| Book::open(durable.rollout, now, candidate));
         let watch = watch.get_or_insert_with(|| Watch::new(routes.len(), policy));
-        let seen = Seen { policy, routes, active: durable.active, weight: durable.weight };
+        // What was promoted is judged as it was before: against the side that it came from.
+        let watching = durable.is_watching();
+        let calm = watching.then(|| Policy { evidence: policy.evidence.map(Budget::calm), ..policy.clone() });
+        let policy = calm.as_ref().unwrap_or(policy);
+        let weight = if watching { durable.weight.rest() } else { durable.weight };
+        let seen = Seen { policy, routes, active: side.other(), weight };
         let Found { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((Turn::Begins(_), ..))) {
             book.caution();
@@ -226,74 +292,43 @@ impl State {
         effects
     }
 
-    pub(super) fn roll_back(
-        &mut self,
-        name: &str,
-        who: &str,
-        why: &str,
-        evidence: Option<Evidence>,
-        now: Millis,
-    ) -> Vec<Effect> {
-        let entry = self.last_entry + 1;
-        self.alter(name, Kind::Rollback, who, why, evidence, now, |durable| {
-            durable.set_weight(Weight::ZERO);
-            durable.epoch += 1;
-            durable.latch = Some(Latch { reason: why.to_owned(), entry });
-        })
-    }
-
-    fn command(&mut self, command: Command, now: Millis) -> Result<Vec<Effect>, Refused> {
-        let Command { service: name, who, why, act } = command;
-        let service = self.services.get(&name).ok_or_else(|| Refused::NoSuchService(name.clone()))?;
-        let durable = &service.durable;
-        match act {
-            Act::Shift(_) if durable.stopped => Err(Refused::Stopped { service: name }),
-            Act::Shift(weight) => Ok(self.alter(&name, Kind::Shift, &who, &why, None, now, |durable| {
-                durable.set_weight(weight);
-                durable.latch = None;
-            })),
-            Act::Rollback if durable.weight.is_zero() => Err(Refused::NothingToRollBack { service: name }),
-            Act::Rollback => Ok(self.roll_back(&name, &who, &why, None, now)),
-            Act::Stop => Ok(self.alter(&name, Kind::Stop, &who, &why, None, now, |durable| durable.stopped = true)),
-            Act::Clear if !durable.stopped => Err(Refused::NotStopped { service: name }),
-            // What was under way when the emergency came is over: the next raise is a person's.
-            Act::Clear => Ok(self.alter(&name, Kind::Clear, &who, &why, None, now, |durable| {
-                durable.stopped = false;
-                durable.weight = Weight::ZERO;
-                durable.epoch += 1;
-            })),
-        }
+    pub(super) fn roll_back(&mut self, name: &str, note: Note, now: Millis) -> Vec<Effect> {
+        let (entry, why) = (self.last_entry + 1, note.why.clone());
+        self.alter(name, note, now, |durable| durable.roll_back(&why, entry))
     }
 
     /// Changes what is durable of a service, as one generation with its entry and its news.
-    #[expect(clippy::too_many_arguments, reason = "an entry of the journal has as many parts")]
     pub(super) fn alter(
         &mut self,
         name: &str,
-        kind: Kind,
-        who: &str,
-        why: &str,
-        evidence: Option<Evidence>,
+        note: Note,
         now: Millis,
         change: impl FnOnce(&mut Durable),
     ) -> Vec<Effect> {
         let Some(service) = self.services.get_mut(name) else { return Vec::new() };
         let before = service.durable.clone();
         change(&mut service.durable);
-        if before.epoch != service.durable.epoch || !service.is_live() {
-            service.end_watch(now, kind == Kind::Rollback && evidence.is_some());
+        if before.epoch != service.durable.epoch || !service.durable.is_judged() {
+            service.end_watch(now, note.kind == Kind::Rollback && note.evidence.is_some());
         }
-        let after = service.durable.weight;
+        let after = &service.durable;
+        let kind = note.kind;
         self.generation += 1;
-        let level = if kind == Kind::Rollback || kind == Kind::Stop { Level::Critical } else { Level::Info };
+        let level = match kind {
+            Kind::Rollback | Kind::Stop => Level::Critical,
+            Kind::Pause if note.by.who == "guard" => Level::Critical,
+            Kind::Abort | Kind::Monitoring => Level::Warning,
+            _ => Level::Info,
+        };
+        let why = &note.why;
         let text = match kind {
+            Kind::Rollback if before.active != after.active => format!("rolled back to {}: {why}", after.active),
             Kind::Rollback => format!("rolled back from {}: {why}", before.weight),
-            Kind::Shift => format!("weight {} -> {after}: {why}", before.weight),
-            _ => why.to_owned(),
+            Kind::Shift => format!("weight {} -> {}: {why}", before.weight, after.weight),
+            Kind::Step | Kind::Preflight => format!("{why}; weight {} -> {}", before.weight, after.weight),
+            _ => why.clone(),
         };
-        let Some(mut change) = self.change(name, kind, who, why, Some(before), evidence, now) else {
-            return Vec::new();
-        };
+        let Some(mut change) = self.change(name, note, Some(before), now) else { return Vec::new() };
         if kind == Kind::Rollback {
             change.ledger = self.ledger(name);
         }

@@ -26,11 +26,18 @@ fn file_of(active: &str, weight: f64) -> Event {
         routes: vec!["default".into(), "api".into()],
         ask: Ask { active: Some(active), weight: Some(percent(weight)) },
         policy: Policy::standard(),
+        plan: Plan::standard(),
     }])
 }
 
 fn command(act: Act) -> Event {
-    Event::Command(Command { service: "shop".into(), who: "ann".into(), why: "asked".into(), act })
+    Event::Command(Command {
+        service: "shop".into(),
+        who: "ann".into(),
+        why: "asked".into(),
+        act,
+        ..Command::default()
+    })
 }
 
 /// Totals of the route `api`, so many answers and failures for blue and green.
@@ -68,6 +75,7 @@ fn a_dead_candidate_is_rolled_back_published_before_journalled_before_announced(
             Effect::Publish => "publish",
             Effect::Journal(_) => "journal",
             Effect::Announce(_) => "announce",
+            Effect::Preflight(_) | Effect::Keep(_) => "other",
         })
         .collect();
     let each = ["publish", "journal", "announce"];
@@ -107,7 +115,7 @@ fn a_restart_keeps_the_weight_and_knows_what_the_file_asked() {
     let mut state = started(10.0);
     break_green(&mut state);
     let durable = state.durable("shop").unwrap().clone();
-    let restart = || State::restored([("shop".to_owned(), durable.clone())].into(), 7, 9);
+    let restart = || State::restored([("shop".to_owned(), durable.clone())].into(), 7, 9, 0);
     let mut same = restart();
     same.apply(file(10.0), Millis(0)).unwrap();
     assert_eq!(same.split("shop").unwrap().weight, Weight::ZERO, "latched before the restart, latched after");
@@ -139,13 +147,13 @@ fn swapping_the_active_environment_in_the_file_frees_every_pin() {
 #[test]
 fn commands_outweigh_the_file_and_the_stop_outweighs_commands() {
     let mut state = started(10.0);
-    state.apply(command(Act::Shift(percent(30.0))), Millis(1)).unwrap();
+    state.apply(command(Act::Shift { weight: percent(30.0), gradual: false }), Millis(1)).unwrap();
     state.apply(file(10.0), Millis(2)).unwrap();
     assert_eq!(state.split("shop").unwrap().weight, percent(30.0), "the file did not change");
     state.apply(command(Act::Stop), Millis(3)).unwrap();
     assert!(state.split("shop").unwrap().stopped);
     assert_eq!(
-        state.apply(command(Act::Shift(percent(1.0))), Millis(4)).unwrap_err(),
+        state.apply(command(Act::Shift { weight: percent(1.0), gradual: false }), Millis(4)).unwrap_err(),
         Refused::Stopped { service: "shop".into() }
     );
     state.apply(command(Act::Clear), Millis(5)).unwrap();
@@ -233,6 +241,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             routes: vec!["default".into()],
             ask,
             policy: Policy::standard(),
+            plan: Plan::standard(),
         }])
     };
     assert!(entries(&state.apply(half(Ask::default()), Millis(5000)).unwrap()).is_empty());
@@ -245,7 +254,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
 
 #[test]
 fn after_a_lost_state_nothing_gets_traffic_until_a_person_says_so() {
-    let mut state = State::after_loss();
+    let mut state = State::after_loss(0);
     state.apply(file(10.0), Millis(0)).unwrap();
     assert_eq!(state.split("shop").unwrap().weight, Weight::ZERO);
     state.apply(file(11.0), Millis(1)).unwrap();
@@ -264,6 +273,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             routes: vec!["default".into()],
             ask: Ask { active: None, weight: Some(percent(weight)) },
             policy: Policy { evidence: None, triggers: vec![trigger.clone()] },
+            plan: Plan::standard(),
         }])
     };
     state.apply(file(10.0), Millis(0)).unwrap();

@@ -5,24 +5,54 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::broadcast;
 
+use crate::rollout::view::View;
 use crate::rollout::{Announcement, Command, Refused};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
-/// What a command comes to: whether its entry is on the disk, or why it was refused.
-pub type Answer = Result<bool, Refused>;
+/// What a command comes to, or why it was refused.
+pub type Answer = Result<Done, Refused>;
+
+/// A command that was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Its journal entry.
+    pub entry: Option<u64>,
+    pub generation: u64,
+    /// The entry is on the disk.
+    pub written: bool,
+}
+
+/// Every service, as it stands.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub generation: u64,
+    pub services: Vec<View>,
+}
 
 /// What the sidecar takes from its channel.
 #[derive(Debug)]
 pub enum Input {
-    /// A routing file that passed its check; answered when it is published.
-    Load(Box<Load>, SyncSender<()>),
+    /// A routing file that passed its check; answered when it is published, or refused.
+    Load(Box<Load>, SyncSender<Result<(), Refused>>),
     /// The addresses of an origin have changed.
     Resolved {
         origin: Arc<Origin>,
         endpoints: Endpoints,
     },
-    Command(Command, SyncSender<Answer>),
+    Command {
+        command: Box<Command>,
+        /// The routing that goes with it.
+        load: Option<Box<Load>>,
+        answer: SyncSender<Answer>,
+    },
+    /// What a preflight came to.
+    Preflighted {
+        service: String,
+        rollout: u32,
+        result: Result<String, String>,
+    },
+    Show(SyncSender<Shown>),
     /// A request failed.
     Wake,
     End,
@@ -53,11 +83,9 @@ impl Handle {
     /// Loads a routing that passed its check, and waits until it is in force.
     ///
     /// # Errors
-    /// [`Gone`].
-    pub fn load(&self, load: Load) -> Result<(), Gone> {
-        let (answer, answered) = sync_channel(1);
-        self.inputs.send(Input::Load(Box::new(load), answer)).map_err(|_| Gone)?;
-        answered.recv().map_err(|_| Gone)
+    /// [`Gone`]; within, why the state does not take it.
+    pub fn load(&self, load: Load) -> Result<Result<(), Refused>, Gone> {
+        self.ask(|answer| Input::Load(Box::new(load), answer))
     }
 
     /// Gives a command, and waits until it is in force and its entry on the disk.
@@ -65,8 +93,34 @@ impl Handle {
     /// # Errors
     /// [`Gone`].
     pub fn command(&self, command: Command) -> Result<Answer, Gone> {
+        self.ask(|answer| Input::Command { command: Box::new(command), load: None, answer })
+    }
+
+    /// The same, with the routing that goes with it: both or none.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn command_with(&self, command: Command, load: Load) -> Result<Answer, Gone> {
+        self.ask(|answer| Input::Command { command: Box::new(command), load: Some(Box::new(load)), answer })
+    }
+
+    /// Every service, as it stands.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn show(&self) -> Result<Shown, Gone> {
+        self.ask(Input::Show)
+    }
+
+    /// Tells what a preflight came to.
+    pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
+        let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
+    }
+
+    /// Waits for an answer: not on a thread that serves others.
+    fn ask<T>(&self, input: impl FnOnce(SyncSender<T>) -> Input) -> Result<T, Gone> {
         let (answer, answered) = sync_channel(1);
-        self.inputs.send(Input::Command(command, answer)).map_err(|_| Gone)?;
+        self.inputs.send(input(answer)).map_err(|_| Gone)?;
         answered.recv().map_err(|_| Gone)
     }
 

@@ -39,11 +39,32 @@ impl Default for Placed {
     }
 }
 
+impl Load {
+    /// What it asks of the state.
+    pub fn asks(&self) -> Vec<Loaded> {
+        let services = self.routing.services.iter();
+        services
+            .map(|config| Loaded {
+                service: config.traffic.name.clone(),
+                routes: routes_of(config),
+                ask: config.ask,
+                policy: config.policy.clone(),
+                plan: config.plan.clone(),
+            })
+            .collect()
+    }
+}
+
+/// The names of a service's routes in the order of their ids.
+fn routes_of(config: &ServiceConfig) -> Vec<String> {
+    let named = config.traffic.routes.names().iter().cloned();
+    std::iter::once(crate::traffic::route::DEFAULT_ROUTE.to_owned()).chain(named).collect()
+}
+
 impl Placed {
-    /// Puts another routing in force, and says what it asks of the state.
-    pub fn replace(&mut self, load: Load, counters: &Counters) -> Vec<Loaded> {
+    /// Puts another routing in force.
+    pub fn replace(&mut self, load: Load, counters: &Counters) {
         let Load { routing, endpoints } = load;
-        let mut loaded = Vec::new();
         let mut compiled = Vec::new();
         let mut services = Vec::new();
         let mut first_route = 0;
@@ -54,9 +75,8 @@ impl Placed {
             let shares = config.traffic.rules.iter();
             let shares = shares.filter(|rule| matches!(rule.answer, crate::traffic::rule::Answer::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
-            let ServiceConfig { traffic, ask, policy, origins, rescue, websocket, deadlines, terms } = config;
-            let mut routes = vec![crate::traffic::route::DEFAULT_ROUTE.to_owned()];
-            routes.extend(traffic.routes.names().iter().cloned());
+            let routes = routes_of(&config);
+            let ServiceConfig { traffic, origins, rescue, websocket, deadlines, terms, .. } = config;
             services.push(Arc::new(Serving {
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
@@ -74,7 +94,6 @@ impl Placed {
             }));
             first_route += routes.len() as u32;
             compiled.push((traffic, resting));
-            loaded.push(Loaded { service: name, routes, ask, policy });
         }
         self.table = Table::compile(compiled);
         self.by_name = services.iter().enumerate().map(|(at, serving)| (serving.name.clone(), at)).collect();
@@ -89,7 +108,6 @@ impl Placed {
             })
             .collect();
         self.place_endpoints();
-        loaded
     }
 
     /// Notes an origin's new addresses; false where no service asks for it any more.

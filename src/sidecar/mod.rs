@@ -14,20 +14,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::clock;
 use crate::counters::{Counters, count, set};
 use crate::guard::Verdict;
 use crate::journal::{Entry, Journal, Restored};
-use crate::rollout::{Announcement, Change, Effect, Event, Kind, Level, State};
+use crate::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Preflight, Refused, State};
 use crate::sidecar::reading::Readings;
 use crate::snapshot::{Publisher, Snapshot};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Split;
 
-pub use command::{Answer, Gone, Handle, Input};
+pub use command::{Answer, Done, Gone, Handle, Input, Shown};
 pub use load::{Load, Placed};
 
 /// Inputs between the house and the sidecar. Each is a person's command, a reload, a change in DNS or the one wake-up
@@ -48,6 +48,8 @@ pub struct Sidecar {
     counters: Arc<Counters>,
     journal: Journal,
     news: broadcast::Sender<Announcement>,
+    /// Who tries candidates before their first client; nobody where none is there.
+    preflights: Option<mpsc::Sender<Preflight>>,
     /// After a panic: ticks judge no more, people still command.
     frozen: bool,
 }
@@ -56,10 +58,19 @@ impl Sidecar {
     /// A sidecar over a restored state. It serves nobody until a routing file is loaded.
     pub fn new(restored: Restored, publisher: Publisher, counters: Arc<Counters>, journal: Journal) -> Sidecar {
         let Restored { services, generation, last_entry, lost } = restored;
-        let state = if lost { State::after_loss() } else { State::restored(services, generation, last_entry) };
+        let began = clock::wall_millis().saturating_sub(clock::now().0);
+        let state = match lost {
+            true => State::after_loss(began),
+            false => State::restored(services, generation, last_entry, began),
+        };
         let (news, _) = broadcast::channel(NEWS);
         let (placed, readings) = (Placed::default(), Readings::default());
-        Sidecar { state, placed, readings, publisher, counters, journal, news, frozen: false }
+        Sidecar { state, placed, readings, publisher, counters, journal, news, preflights: None, frozen: false }
+    }
+
+    /// Has candidates tried by whoever is at the other end.
+    pub fn with_preflights(self, preflights: mpsc::Sender<Preflight>) -> Sidecar {
+        Sidecar { preflights: Some(preflights), ..self }
     }
 
     /// Hears what the sidecar announces from now on.
@@ -135,26 +146,27 @@ impl Sidecar {
     pub fn handle(&mut self, input: Input, now: Millis) {
         match input {
             Input::Load(load, answer) => {
-                self.load(*load, now);
+                let taken = self.load(*load, now);
                 // At once, so that a candidate's first request is already in its window.
                 self.glance(now);
-                let _ = answer.try_send(());
+                let _ = answer.try_send(taken);
             }
             Input::Resolved { origin, endpoints } => {
                 if self.placed.resolved(origin, endpoints) {
                     self.publish();
                 }
             }
-            Input::Command(command, answer) => match self.state.apply(Event::Command(command), now) {
-                Ok(effects) => {
-                    self.carry_out(effects);
-                    self.glance(now);
-                    self.answer_when_written(answer);
-                }
-                Err(refused) => {
+            Input::Command { command, load, answer } => {
+                if let Err(refused) = self.command(*command, load, &answer, now) {
                     let _ = answer.try_send(Err(refused));
                 }
-            },
+            }
+            Input::Preflighted { service, rollout, result } => {
+                self.apply(Event::Preflighted { service, rollout, result }, now)
+            }
+            Input::Show(answer) => {
+                let _ = answer.try_send(Shown { generation: self.state.generation(), services: self.state.views(now) });
+            }
             Input::Wake => self.glance(now),
             Input::End => {}
         }
@@ -181,20 +193,54 @@ impl Sidecar {
             let Some(serving) = self.placed.serving(service) else { continue };
             let routes = self.readings.read(serving);
             let event = Event::Counted { service: service.clone(), routes, on_grid };
-            if let Ok(effects) = self.state.apply(event, now) {
-                self.carry_out(effects);
-            }
+            self.apply(event, now);
             self.show(service);
         }
         self.readings.keep(&live);
     }
 
     /// Takes a routing file whole, and publishes it.
-    pub fn load(&mut self, load: Load, now: Millis) {
-        let loaded = self.placed.replace(load, &self.counters);
+    ///
+    /// # Errors
+    /// It would steer by weight what a rollout steers: nothing has changed.
+    pub fn load(&mut self, load: Load, now: Millis) -> Result<(), Refused> {
+        let asks = load.asks();
+        self.state.may_load(&asks)?;
+        self.placed.replace(load, &self.counters);
         self.readings.forget();
-        if let Ok(effects) = self.state.apply(Event::Loaded(loaded), now) {
-            self.carry_out(effects);
+        self.apply(Event::Loaded(asks), now);
+        Ok(())
+    }
+
+    /// What somebody wants, and the routing that goes with it, if there is one: both or none.
+    fn command(
+        &mut self,
+        command: Command,
+        load: Option<Box<Load>>,
+        answer: &SyncSender<Answer>,
+        now: Millis,
+    ) -> Result<(), Refused> {
+        if let Some(load) = &load {
+            self.state.may_load(&load.asks())?;
+        }
+        let effects = self.state.apply(Event::Command(command), now)?;
+        let entry = effects.iter().find_map(|effect| match effect {
+            Effect::Journal(change) => Some(change.id),
+            _ => None,
+        });
+        if let Some(load) = load {
+            // It may be loaded, as was seen; the state by now says the same of it.
+            let _ = self.load(*load, now);
+        }
+        self.carry_out(effects, now);
+        self.glance(now);
+        self.answer_when_written(entry, answer.clone());
+        Ok(())
+    }
+
+    fn apply(&mut self, event: Event, now: Millis) {
+        if let Ok(effects) = self.state.apply(event, now) {
+            self.carry_out(effects, now);
         }
     }
 
@@ -203,13 +249,25 @@ impl Sidecar {
         self.state.split(service)
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>) {
+    fn carry_out(&mut self, effects: Vec<Effect>, now: Millis) {
         for effect in effects {
             match effect {
+                Effect::Preflight(order) => self.have_tried(order, now),
+                // The journal learns to keep it without an entry.
+                Effect::Keep(_) => {}
                 Effect::Publish => self.publish(),
                 Effect::Journal(change) => self.record(*change),
                 Effect::Announce(news) => self.announce(news),
             }
+        }
+    }
+
+    fn have_tried(&mut self, order: Preflight, now: Millis) {
+        let (service, rollout) = (order.service.clone(), order.rollout);
+        let asked = self.preflights.as_ref().is_some_and(|preflights| preflights.try_send(order).is_ok());
+        if !asked {
+            let result = Err("nobody can try it: too many are being tried, or the house is closing".to_owned());
+            self.apply(Event::Preflighted { service, rollout, result }, now);
         }
     }
 
@@ -274,9 +332,10 @@ impl Sidecar {
         let _ = self.news.send(news);
     }
 
-    fn answer_when_written(&self, answer: SyncSender<Answer>) {
+    fn answer_when_written(&self, entry: Option<u64>, answer: SyncSender<Answer>) {
+        let generation = self.state.generation();
         self.journal.when_written(Box::new(move |written| {
-            let _ = answer.try_send(Ok(written));
+            let _ = answer.try_send(Ok(Done { entry, generation, written }));
         }));
     }
 }

@@ -34,7 +34,7 @@ fn bench() -> Bench {
     let (journal, restored) = Journal::start(&path, counters.clone()).unwrap();
     let (publisher, published) = Publisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
-    sidecar.load(load(10.0), Millis(0));
+    sidecar.load(load(10.0), Millis(0)).unwrap();
     Bench { sidecar, published, counters, path, _dir: dir }
 }
 
@@ -67,7 +67,7 @@ fn a_dead_candidate_is_out_of_the_snapshot_within_three_ticks() {
     assert!(news.try_recv().unwrap().text.contains("rolled back from 10 %"));
     assert_eq!(bench.counters.rollbacks()[&("shop".to_owned(), "evidence of errors".to_owned())], 1);
 
-    bench.sidecar.load(load(10.0), Millis(1000));
+    bench.sidecar.load(load(10.0), Millis(1000)).unwrap();
     assert_eq!(bench.weight(), Weight::ZERO, "saving the file again does not raise it");
     let path = bench.path.clone();
     let dir = bench._dir;
@@ -96,9 +96,10 @@ fn a_panic_freezes_the_weights_and_leaves_people_in_command() {
         who: "ann".into(),
         why: "it burns".into(),
         act: crate::rollout::Act::Rollback,
+        ..Command::default()
     };
-    bench.sidecar.handle(Input::Command(command, answer), Millis(1000));
-    assert_eq!(answered.recv().unwrap(), Ok(true), "answered once it is on the disk");
+    bench.sidecar.handle(Input::Command { command: Box::new(command), load: None, answer }, Millis(1000));
+    assert!(answered.recv().unwrap().unwrap().written, "answered once it is on the disk");
     assert_eq!(bench.weight(), Weight::ZERO);
 }
 

@@ -230,7 +230,7 @@ fn choose(
     }
     // One lazy read of the key: overrides with a share need it as much as the split does.
     let key = facts.key(&service.sticky).map(|key| sticky::hash(service.salt, split.epoch, key));
-    let bucket = key.map(Bucket::of);
+    let bucket = key.map(Bucket::of).map(|bucket| if split.mirrored { bucket.mirrored() } else { bucket });
     let plainly = |environment, why| Choice { environment, judged: true, pin: false, key, why };
     let mut draw = Some(draw);
     let mut share = |weight, rule: &Rule| match bucket {
@@ -245,10 +245,12 @@ fn choose(
     if split.weight.is_zero() && !split.live {
         return plainly(split.active, Why::NoWeight);
     }
-    if split.only.as_ref().is_some_and(|only| !only.contains(&service.route_id(route))) {
+    if split.only.as_ref().is_some_and(|only| !only.contains(&RouteRef::place(route))) {
         return plainly(split.active, Why::OtherRoute);
     }
-    if let Some((at, rule)) = service.rules.first(facts) {
+    // What is kept on the old side after a promotion is no rollout that the rules are about.
+    let rule = if split.mirrored { None } else { service.rules.first(facts) };
+    if let Some((at, rule)) = rule {
         return plainly(answer(rule, split, &mut share), Why::Rule(at));
     }
     if split.weight.is_zero() {

@@ -8,6 +8,14 @@ use crate::traffic::path::Glob;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RouteRef(pub u32);
 
+impl RouteRef {
+    /// The place among all routes of the service, of which `default` is the first.
+    #[inline]
+    pub fn place(route: Option<RouteRef>) -> u32 {
+        route.map_or(0, |at| at.0 + 1)
+    }
+}
+
 /// The name of the route of requests that no pattern matches.
 pub const DEFAULT_ROUTE: &str = "default";
 

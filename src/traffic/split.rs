@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::traffic::{Environment, RouteId};
+use crate::traffic::Environment;
 
 /// The candidate's share in basis points, 0..=10000.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +47,15 @@ impl Weight {
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
+
+    /// What is left for the other side.
+    pub const fn rest(self) -> Weight {
+        Weight(10_000 - self.0)
+    }
+
+    pub fn percent(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
 }
 
 impl TryFrom<u16> for Weight {
@@ -84,6 +93,12 @@ impl Bucket {
         // The high half of a product spreads evenly where a remainder would favour low buckets (Lemire, 2019).
         Bucket(((hash as u128 * 10_000) >> 64) as u16)
     }
+
+    /// Counted from the other end.
+    #[inline]
+    pub const fn mirrored(self) -> Bucket {
+        Bucket(9_999 - self.0)
+    }
 }
 
 impl PartialEq<Bucket> for Weight {
@@ -110,8 +125,10 @@ pub struct Split {
     pub live: bool,
     /// The emergency stop.
     pub stopped: bool,
-    /// The routes that the rollout is limited to.
-    pub only: Option<Vec<RouteId>>,
+    /// The routes that the rollout is limited to, by their place in the service; `default` is 0.
+    pub only: Option<Vec<u32>>,
+    /// Buckets count from the other end. The roles have swapped, and whom the holdback kept on the old side stays there.
+    pub mirrored: bool,
     /// What health checks say, by [`Environment::index`].
     pub up: [bool; 2],
     /// An active that is down gives way to the candidate.
@@ -132,6 +149,7 @@ impl Split {
             live: false,
             stopped: false,
             only: None,
+            mirrored: false,
             up: [true, true],
             failover_both: false,
             rollout: 0,

@@ -29,7 +29,7 @@ impl ServiceRules {
     /// A route's place over all services; the default route comes first.
     #[inline]
     pub fn route_id(&self, route: Option<RouteRef>) -> RouteId {
-        RouteId(self.first_route + route.map_or(0, |at| at.0 + 1))
+        RouteId(self.first_route + RouteRef::place(route))
     }
 
     /// The names of the service's routes in the order of their ids, `default` first.

@@ -111,7 +111,7 @@ fn plain_rules_hold_only_while_a_rollout_is_live() {
     let live = asked(at_weight(0.01));
     assert_eq!((live.environment, live.judged, live.why), (Environment::Green, true, Why::Rule(0)));
     assert_eq!(asked(Split { live: true, ..at_weight(0.0) }).why, Why::Rule(0), "a rollout past preflight is live");
-    let other = asked(Split { only: Some(vec![RouteId(1)]), ..at_weight(100.0) });
+    let other = asked(Split { only: Some(vec![1]), ..at_weight(100.0) });
     assert_eq!((other.environment, other.why), (Environment::Blue, Why::OtherRoute));
 }
 

@@ -1,6 +1,7 @@
 //! Whatever people, files and faults do, in any order: the invariants of the state.
 
 use cutover::guard::{Policy, judge};
+use cutover::rollout::plan::Plan;
 use cutover::rollout::{Act, Ask, Command, Effect, Event, Kind, Loaded};
 use cutover::traffic::Environment;
 use cutover::traffic::split::{Split, Weight};
@@ -33,7 +34,7 @@ impl Somebody {
                 return (self.loads(engine), changed);
             }
             1 => return (self.loads(engine), false),
-            2 => Act::Shift(percent),
+            2 => Act::Shift { weight: percent, gradual: false },
             3 => Act::Rollback,
             4 => Act::Stop,
             5 => Act::Clear,
@@ -48,7 +49,8 @@ impl Somebody {
                 return (engine.tick_under(TICK, &Sky { sides, broken: None, cluster: 1.0, client: None }), false);
             }
         };
-        let command = Command { service: "shop".into(), who: "ann".into(), why: "dice".into(), act };
+        let command =
+            Command { service: "shop".into(), who: "ann".into(), why: "dice".into(), act, ..Command::default() };
         (engine.judges[0].apply(Event::Command(command), engine.now), true)
     }
 
@@ -56,7 +58,7 @@ impl Somebody {
         let weight = Some(Weight::from_percent((self.file * 100.0).round()).unwrap());
         let ask = Ask { active: Some(Environment::Blue), weight };
         let routes = vec!["route 0".to_owned()];
-        let loaded = Loaded { service: "shop".into(), routes, ask, policy: Policy::standard() };
+        let loaded = Loaded { service: "shop".into(), routes, ask, policy: Policy::standard(), plan: Plan::standard() };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)
     }
 }
@@ -101,7 +103,8 @@ fn no_order_of_events_breaks_the_invariants() {
                 }
                 if change.kind == Kind::Rollback {
                     rollbacks += u32::from(change.who == "guard");
-                    assert!(change.after.weight.is_zero() && change.after.epoch > before.epoch, "{at}");
+                    let after = change.after.as_ref().unwrap();
+                    assert!(after.weight.is_zero() && after.epoch > before.epoch, "{at}");
                 }
             }
         }

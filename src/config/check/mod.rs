@@ -6,6 +6,7 @@ mod guard;
 mod main;
 mod origin;
 mod preset;
+mod rollout;
 mod rule;
 mod service;
 mod size;

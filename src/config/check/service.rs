@@ -7,7 +7,7 @@ use http::HeaderName;
 
 use crate::config::ServiceConfig;
 use crate::config::check::preset::Preset;
-use crate::config::check::{guard, one_of, origin, positive, rule, terms};
+use crate::config::check::{guard, one_of, origin, positive, rollout, rule, terms};
 use crate::config::file::{
     At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile,
 };
@@ -59,6 +59,7 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
         traffic: Service { name: name.to_owned(), hosts: patterns, sticky, routes, rules },
         ask,
         policy,
+        plan: rollout::plan(source, file.rollout.as_ref()),
         origins: [blue?, green?],
         rescue,
         websocket: file.websocket.unwrap_or(false),

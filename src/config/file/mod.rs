@@ -3,6 +3,7 @@
 
 mod edits;
 mod main;
+mod rollout;
 mod typed;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub use edits::EditsFile;
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
 };
+pub use rollout::{RolloutFile, StepFile};
 pub use typed::{At, Limit, Number, Size, Some1};
 
 /// A routing file: services, each served by a blue and a green environment.
@@ -51,6 +53,8 @@ pub struct ServiceFile {
     pub route: Vec<At<RouteFile>>,
     /// Conditions on the request that choose where it goes; the first match wins.
     pub rule: Vec<At<RuleFile>>,
+    /// How a version that is deployed gets its share.
+    pub rollout: Option<At<RolloutFile>>,
     pub guard: Option<At<GuardFile>>,
 }
 

@@ -1,0 +1,426 @@
+//! What people ask for, and what comes of it. Everything they may ask in every phase is decided here.
+
+use crate::rollout::entries::{By, Note};
+use crate::rollout::plan::Plan;
+use crate::rollout::release::{Phase, Release};
+use crate::rollout::{Durable, Effect, Freeze, Kind, Overlay, Permalink, Preflight, State};
+use crate::time::Millis;
+use crate::traffic::split::Weight;
+
+/// What an operator asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    pub service: String,
+    pub who: String,
+    /// The address that it comes from, where it came over the network.
+    pub from: Option<String>,
+    /// The caller's Idempotency-Key.
+    pub key: Option<String>,
+    /// In the words of who asks; may be empty.
+    pub why: String,
+    /// Only if the state is still of this generation.
+    pub generation: Option<u64>,
+    pub act: Act,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Act {
+    Deploy(Deploy),
+    /// To this weight of the candidate: at once, or by the plan's steps.
+    Shift {
+        weight: Weight,
+        gradual: bool,
+    },
+    Pause,
+    Resume,
+    Approve,
+    Promote,
+    Abort,
+    #[default]
+    Rollback,
+    Stop,
+    Clear,
+    /// Until then, in milliseconds since 1970.
+    Freeze {
+        until: Option<u64>,
+    },
+    Unfreeze,
+    /// The guard's eyes.
+    Monitoring(bool),
+    /// The notices.
+    Alerting(bool),
+    /// The whole of what is laid over the file. Whoever asks has seen to it that it makes sense.
+    Overlay(Box<Overlay>),
+}
+
+/// A version that is to set out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deploy {
+    pub version: String,
+    /// The routes that it is limited to; empty: all.
+    pub functions: Vec<String>,
+    /// Where it is, if that is not where the file says.
+    pub origin: Option<Permalink>,
+    /// Although it was rolled back before.
+    pub force: bool,
+}
+
+/// Why an event cannot be applied. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("there is no service `{0}`")]
+    NoSuchService(String),
+    #[error("generation {asked} is not the state any more: it is {now}")]
+    Stale { asked: u64, now: u64 },
+    #[error("{service} is stopped: clear the emergency first")]
+    Stopped { service: String },
+    #[error("{service} is not stopped")]
+    NotStopped { service: String },
+    #[error("{service} is frozen by {who}: {why}")]
+    Frozen { service: String, who: String, why: String },
+    #[error("{service} is not frozen")]
+    NotFrozen { service: String },
+    #[error("{service} has nothing to roll back: the candidate has no share, and nothing was promoted")]
+    NothingToRollBack { service: String },
+    #[error("{service} has no rollout under way")]
+    NoRollout { service: String },
+    #[error("{service} has a rollout under way: {title} is {phase}")]
+    UnderWay { service: String, title: String, phase: &'static str },
+    #[error("{service}: {candidate} already has {weight} of the traffic, and no rollout put it there")]
+    HasShare { service: String, candidate: &'static str, weight: Weight },
+    #[error("{service}: version {version} was rolled back (journal entry {entry})")]
+    Quarantined { service: String, version: String, entry: u64 },
+    #[error("`{version}` is no version: 1 to 128 printable characters without spaces")]
+    BadVersion { version: String },
+    #[error("{service} has no route `{route}`; it has {known}")]
+    NoSuchRoute { service: String, route: String, known: String },
+    #[error("{service}: the rollout is paused already")]
+    Paused { service: String },
+    #[error("{service}: the rollout is not paused")]
+    NotPaused { service: String },
+    #[error("{service}: the rollout has come as far as it was told to: {weight}")]
+    Reached { service: String, weight: Weight },
+    #[error("{service}: this step waits for no approval")]
+    NothingToApprove { service: String },
+    #[error("{service}: the new side is still being tried")]
+    InPreflight { service: String },
+    #[error("{service} is as asked already")]
+    AsAsked { service: String },
+    #[error(
+        "the routing file asks for weight {asked} of {service} while {title} is {phase}: only 0 is taken, which aborts it"
+    )]
+    FileDuringRollout { service: String, asked: Weight, title: String, phase: &'static str },
+}
+
+const LONGEST_VERSION: usize = 128;
+
+impl State {
+    pub(super) fn command(&mut self, command: Command, now: Millis) -> Result<Vec<Effect>, Refused> {
+        let Command { service: name, who, from, key, why, generation, act } = command;
+        let asked = generation.filter(|asked| *asked != self.generation());
+        if let Some(asked) = asked {
+            return Err(Refused::Stale { asked, now: self.generation() });
+        }
+        let service = self.services.get(&name).ok_or_else(|| Refused::NoSuchService(name.clone()))?;
+        let durable = service.durable.clone();
+        let by = By { who, from, key };
+        let note = |kind: Kind, what: &str| Note::of(kind, by.clone(), said(what, &why));
+        match act {
+            Act::Deploy(deploy) => self.deploy(&name, &durable, deploy, note, now),
+            Act::Shift { weight, gradual } => self.shift(&name, &durable, weight, gradual, note, now),
+            Act::Pause => {
+                let release = under_way(&name, &durable)?;
+                if release.phase == Phase::Paused {
+                    return Err(Refused::Paused { service: name });
+                }
+                let note = note(Kind::Pause, &format!("{} paused at {}", release.title(), durable.weight));
+                Ok(self.pause(&name, note, now))
+            }
+            Act::Resume => self.resume(&name, &durable, note, now),
+            Act::Approve => {
+                let release = under_way(&name, &durable)?;
+                let step = release.current().filter(|step| step.approve && !release.approved);
+                let step = step.filter(|_| release.is_live());
+                let step = step.ok_or_else(|| Refused::NothingToApprove { service: name.clone() })?;
+                let note = note(Kind::Approve, &format!("{} may leave {}", release.title(), step.weight));
+                Ok(self.alter(&name, note, now, |durable| {
+                    if let Some(release) = &mut durable.release {
+                        release.approved = true;
+                    }
+                }))
+            }
+            Act::Promote => self.promote_by_hand(&name, &durable, note, now),
+            Act::Abort => {
+                let release = under_way(&name, &durable)?;
+                let note = note(Kind::Abort, &format!("{} aborted at {}", release.title(), durable.weight));
+                Ok(self.alter(&name, note, now, |durable| durable.abort(&why)))
+            }
+            Act::Rollback => {
+                if durable.weight.is_zero() && !durable.has_promoted() && !durable.is_under_way() {
+                    return Err(Refused::NothingToRollBack { service: name });
+                }
+                Ok(self.roll_back(&name, note(Kind::Rollback, ""), now))
+            }
+            Act::Stop if durable.stopped => Err(Refused::AsAsked { service: name }),
+            Act::Stop => {
+                Ok(self.alter(&name, note(Kind::Stop, "everything to active, all automation off"), now, |durable| {
+                    durable.end(Phase::Aborted, "emergency stop");
+                    durable.stopped = true;
+                }))
+            }
+            Act::Clear if !durable.stopped => Err(Refused::NotStopped { service: name }),
+            // What was under way when the emergency came is over: the next raise is a person's.
+            Act::Clear => Ok(self.alter(&name, note(Kind::Clear, "the emergency is over"), now, |durable| {
+                durable.stopped = false;
+                durable.take_back();
+            })),
+            Act::Freeze { until } => {
+                let freeze = Freeze { who: by.who.clone(), why: why.clone(), until };
+                let note = note(Kind::Freeze, "no deploys and no steps");
+                Ok(self.alter(&name, note, now, |durable| durable.freeze = Some(freeze)))
+            }
+            Act::Unfreeze if durable.freeze.is_none() => Err(Refused::NotFrozen { service: name }),
+            Act::Unfreeze => Ok(self
+                .alter(&name, note(Kind::Unfreeze, "deploys and steps again"), now, |durable| durable.freeze = None)),
+            Act::Monitoring(on) if durable.unwatched != on => Err(Refused::AsAsked { service: name }),
+            Act::Monitoring(on) => {
+                let what = if on {
+                    "the guard watches again"
+                } else {
+                    "the guard is off: nothing rolls back by itself, and no step is left"
+                };
+                Ok(self.alter(&name, note(Kind::Monitoring, what), now, |durable| durable.unwatched = !on))
+            }
+            Act::Alerting(on) if durable.silent != on => Err(Refused::AsAsked { service: name }),
+            Act::Alerting(on) => {
+                let what = if on { "notices are sent again" } else { "no notices are sent" };
+                Ok(self.alter(&name, note(Kind::Alerting, what), now, |durable| durable.silent = !on))
+            }
+            Act::Overlay(overlay) if durable.overlay == *overlay => Err(Refused::AsAsked { service: name }),
+            Act::Overlay(overlay) => {
+                Ok(self
+                    .alter(&name, note(Kind::Overlay, "laid over the file"), now, |durable| durable.overlay = *overlay))
+            }
+        }
+    }
+
+    fn deploy(
+        &mut self,
+        name: &str,
+        durable: &Durable,
+        deploy: Deploy,
+        note: impl Fn(Kind, &str) -> Note,
+        now: Millis,
+    ) -> Result<Vec<Effect>, Refused> {
+        let Deploy { version, functions, origin, force } = deploy;
+        let service = || name.to_owned();
+        if version.is_empty() || version.len() > LONGEST_VERSION || !version.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(Refused::BadVersion { version: version.chars().take(LONGEST_VERSION).collect() });
+        }
+        self.may_raise(name, durable, now)?;
+        if let Some(release) = durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
+            return Err(Refused::UnderWay {
+                service: service(),
+                title: release.title().to_owned(),
+                phase: release.phase.name(),
+            });
+        }
+        let candidate = durable.active.other();
+        if !durable.weight.is_zero() && !durable.is_watching() {
+            return Err(Refused::HasShare { service: service(), candidate: candidate.name(), weight: durable.weight });
+        }
+        if let Some(before) = durable.quarantine.iter().find(|before| before.version == version && !force) {
+            return Err(Refused::Quarantined { service: service(), version, entry: before.entry });
+        }
+        let Some(known) = self.services.get(name) else { return Err(Refused::NoSuchService(service())) };
+        let (routes, plan) = (&known.routes, known.plan.clone());
+        if let Some(route) = functions.iter().find(|function| !routes.contains(function)) {
+            let known = routes.join(", ");
+            return Err(Refused::NoSuchRoute { service: service(), route: route.clone(), known });
+        }
+        let limits = if functions.is_empty() { String::new() } else { format!(" of {}", functions.join(", ")) };
+        let note = note(Kind::Deploy, &format!("{version}{limits} sets out for {candidate}"));
+        let release = Release {
+            version: Some(version.clone()),
+            environment: candidate,
+            functions,
+            phase: Phase::Preflight,
+            ..Release::begin(plan, candidate, note.by.who.clone(), self.wall(now))
+        };
+        let mut effects = self.alter(name, note, now, |durable| {
+            durable.settle();
+            durable.latch = None;
+            durable.quarantine.retain(|before| before.version != version);
+            *candidate.of_mut(&mut durable.versions) = Some(version);
+            if origin.is_some() {
+                *candidate.of_mut(&mut durable.origins) = origin;
+            }
+            durable.rollout += 1;
+            durable.epoch += 1;
+            durable.release = Some(release);
+        });
+        effects.extend(self.preflight(name));
+        Ok(effects)
+    }
+
+    fn shift(
+        &mut self,
+        name: &str,
+        durable: &Durable,
+        weight: Weight,
+        gradual: bool,
+        note: impl Fn(Kind, &str) -> Note,
+        now: Millis,
+    ) -> Result<Vec<Effect>, Refused> {
+        if weight > durable.weight {
+            self.may_raise(name, durable, now)?;
+        } else if durable.stopped {
+            return Err(Refused::Stopped { service: name.to_owned() });
+        }
+        let under_way = durable.release.as_ref().filter(|release| release.phase.is_under_way());
+        if let Some(release) = under_way {
+            if weight.is_zero() {
+                let note = note(Kind::Abort, &format!("{} aborted at {}: weight 0", release.title(), durable.weight));
+                return Ok(self.alter(name, note, now, |durable| durable.abort("a person took its share back")));
+            }
+            if release.phase == Phase::Preflight || !release.is_live() {
+                return Err(Refused::InPreflight { service: name.to_owned() });
+            }
+        }
+        if gradual && weight > durable.weight {
+            let Some(plan) = self.services.get(name).map(|service| service.plan.clone()) else {
+                return Err(Refused::NoSuchService(name.to_owned()));
+            };
+            let note = note(Kind::Shift, &format!("step by step to {weight}"));
+            let candidate = durable.active.other();
+            let release = match under_way {
+                Some(release) => Release { plan: release.plan.up_to(weight), ..release.clone() },
+                None => Release::begin(plan.up_to(weight), candidate, note.by.who.clone(), self.wall(now)),
+            };
+            return Ok(self.alter(name, note, now, |durable| {
+                durable.settle();
+                durable.latch = None;
+                // Its first step that is more than what it has.
+                let step = release.plan.steps.iter().position(|step| step.weight > durable.weight).unwrap_or(0);
+                if let Some(to) = release.plan.steps.get(step) {
+                    durable.set_weight(to.weight);
+                }
+                durable.release.insert(release).enter(step);
+            }));
+        }
+        let note = note(Kind::Shift, "");
+        let who = note.by.who.clone();
+        Ok(self.alter(name, note, now, |durable| {
+            durable.settle();
+            durable.set_weight(weight);
+            if !weight.is_zero() {
+                durable.latch = None;
+            }
+            // A person steers: the plan holds until it is told to go on.
+            durable.pause(who, format!("shifted to {weight} by hand"));
+        }))
+    }
+
+    fn resume(
+        &mut self,
+        name: &str,
+        durable: &Durable,
+        note: impl Fn(Kind, &str) -> Note,
+        now: Millis,
+    ) -> Result<Vec<Effect>, Refused> {
+        let release = under_way(name, durable)?;
+        let Some(pause) = release.pause.clone().filter(|_| release.phase == Phase::Paused) else {
+            return Err(Refused::NotPaused { service: name.to_owned() });
+        };
+        let reached =
+            release.next().is_none() && release.current().is_some_and(|step| step.weight < release.plan.full());
+        if reached && release.current().is_some_and(|step| step.weight <= durable.weight) {
+            return Err(Refused::Reached { service: name.to_owned(), weight: durable.weight });
+        }
+        let note = note(Kind::Resume, &format!("{} goes on from {}", release.title(), durable.weight));
+        let mut effects = self.alter(name, note, now, |durable| {
+            let Some(release) = &mut durable.release else { return };
+            release.pause = None;
+            if pause.phase == Phase::Preflight {
+                release.phase = Phase::Preflight;
+                return;
+            }
+            // The step that its weight is of, by now: a person may have moved it meanwhile.
+            let at = release.plan.steps.iter().rposition(|step| step.weight <= durable.weight);
+            match at {
+                Some(at) if at == release.step => release.phase = pause.phase,
+                at => release.enter(at.unwrap_or(0)),
+            }
+        });
+        if pause.phase == Phase::Preflight {
+            effects.extend(self.preflight(name));
+        }
+        Ok(effects)
+    }
+
+    fn promote_by_hand(
+        &mut self,
+        name: &str,
+        durable: &Durable,
+        note: impl Fn(Kind, &str) -> Note,
+        now: Millis,
+    ) -> Result<Vec<Effect>, Refused> {
+        self.may_raise(name, durable, now)?;
+        let candidate = durable.active.other();
+        let release = match durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
+            Some(release) if !release.is_live() => return Err(Refused::InPreflight { service: name.to_owned() }),
+            Some(release) => release.clone(),
+            None if durable.weight.is_zero() || durable.is_watching() => {
+                return Err(Refused::NoRollout { service: name.to_owned() });
+            }
+            None => {
+                let plan = self.services.get(name).map_or_else(Plan::standard, |service| service.plan.clone());
+                Release::begin(plan, candidate, String::new(), self.wall(now))
+            }
+        };
+        let note = note(
+            Kind::Promote,
+            &format!("{} promoted by hand at {}: {candidate} is active", release.title(), durable.weight),
+        );
+        Ok(self.promote(name, release, note, now))
+    }
+
+    /// The preflight of a service that waits for one.
+    pub(super) fn preflight(&self, name: &str) -> Option<Effect> {
+        let durable = &self.services.get(name)?.durable;
+        let release = durable.release.as_ref().filter(|release| release.phase == Phase::Preflight)?;
+        Some(Effect::Preflight(Preflight {
+            service: name.to_owned(),
+            rollout: durable.rollout,
+            environment: release.environment,
+            warm_up: release.plan.warm_up.clone(),
+        }))
+    }
+
+    /// Neither stopped nor frozen.
+    fn may_raise(&self, name: &str, durable: &Durable, now: Millis) -> Result<(), Refused> {
+        let service = name.to_owned();
+        if durable.stopped {
+            return Err(Refused::Stopped { service });
+        }
+        match durable.frozen(self.wall(now)) {
+            Some(Freeze { who, why, .. }) => Err(Refused::Frozen { service, who: who.clone(), why: why.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn under_way<'d>(name: &str, durable: &'d Durable) -> Result<&'d Release, Refused> {
+    let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
+    release.ok_or_else(|| Refused::NoRollout { service: name.to_owned() })
+}
+
+/// What is done, and why somebody wants it.
+fn said(what: &str, why: &str) -> String {
+    match (what, why) {
+        (what, "") => what.to_owned(),
+        ("", why) => why.to_owned(),
+        (what, why) => format!("{what}: {why}"),
+    }
+}

@@ -1,0 +1,245 @@
+//! What of a service outlives the process, and the few ways in which it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::rollout::release::{Pause, Phase, Release};
+use crate::time::Millis;
+use crate::traffic::Environment;
+use crate::traffic::split::Weight;
+
+/// What of a service outlives the process: kept in the state store, written with the change that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durable {
+    pub active: Environment,
+    pub weight: Weight,
+    pub epoch: u32,
+    /// Set by a rollback: nothing but a person raises the weight again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latch: Option<Latch>,
+    /// The emergency stop.
+    #[serde(default)]
+    pub stopped: bool,
+    /// The number of the rollout: goes up whenever the weight leaves 0, and with every deploy.
+    #[serde(default)]
+    pub rollout: u32,
+    /// What the routing file asked for when it was last read: only a change of it is a command.
+    pub asked: Asked,
+    /// The version under way, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// What was deployed where, by [`Environment::index`].
+    #[serde(default)]
+    pub versions: [Option<String>; 2],
+    /// Where a deploy sent an environment, instead of the file's url.
+    #[serde(default)]
+    pub origins: [Option<Permalink>; 2],
+    /// Versions that were rolled back, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantine: Vec<Quarantined>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
+    /// A person has closed the guard's eyes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unwatched: bool,
+    /// Nobody is notified.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub silent: bool,
+    /// What was added to the file at run time.
+    #[serde(default, skip_serializing_if = "Overlay::is_empty")]
+    pub overlay: Overlay,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl Durable {
+    /// A service that is seen for the first time.
+    pub fn new(asked: Asked) -> Durable {
+        let Asked { active, weight } = asked;
+        Durable {
+            active,
+            weight,
+            epoch: 0,
+            latch: None,
+            stopped: false,
+            rollout: u32::from(!weight.is_zero()),
+            asked,
+            release: None,
+            versions: [None, None],
+            origins: [None, None],
+            quarantine: Vec::new(),
+            freeze: None,
+            unwatched: false,
+            silent: false,
+            overlay: Overlay::default(),
+        }
+    }
+
+    /// A weight that leaves 0 begins a rollout, but for a deploy's, which began with it.
+    pub(super) fn set_weight(&mut self, weight: Weight) {
+        if self.weight.is_zero() && !weight.is_zero() && !self.is_under_way() {
+            self.rollout += 1;
+        }
+        self.weight = weight;
+    }
+
+    /// A rollout by plan is under way, paused or not.
+    pub fn is_under_way(&self) -> bool {
+        self.release.as_ref().is_some_and(|release| release.phase.is_under_way())
+    }
+
+    /// The environment that is judged: the candidate, or the one that was promoted and is still watched.
+    pub fn subject(&self) -> Environment {
+        if self.is_watching() { self.active } else { self.active.other() }
+    }
+
+    /// A promoted version is still watched.
+    pub fn is_watching(&self) -> bool {
+        self.release.as_ref().is_some_and(Release::is_watched)
+    }
+
+    /// Somebody has to be judged.
+    pub fn is_judged(&self) -> bool {
+        !self.stopped && !self.unwatched && (!self.weight.is_zero() || self.is_watching())
+    }
+
+    /// The freeze in force, at a time of day in milliseconds since 1970.
+    pub fn frozen(&self, wall: u64) -> Option<&Freeze> {
+        self.freeze.as_ref().filter(|freeze| freeze.until.is_none_or(|until| wall < until))
+    }
+
+    /// What was promoted need not be watched any more: it stays, and nothing is held back from it.
+    pub(super) fn settle(&mut self) {
+        if let Some(release) = self.release.as_mut().filter(|release| release.is_watched()) {
+            release.spent = release.plan.watch;
+            self.weight = Weight::ZERO;
+        }
+    }
+
+    /// Everything to active, and nobody stays pinned to the candidate.
+    pub(super) fn take_back(&mut self) {
+        self.weight = Weight::ZERO;
+        self.epoch += 1;
+    }
+
+    /// The rollout under way has ended, if there is one.
+    pub(super) fn end(&mut self, phase: Phase, why: &str) {
+        if let Some(release) = self.release.as_mut().filter(|release| release.phase.is_under_way()) {
+            (release.phase, release.pause, release.why) = (phase, None, Some(why.to_owned()));
+        }
+    }
+
+    pub(super) fn abort(&mut self, why: &str) {
+        self.end(Phase::Aborted, why);
+        self.take_back();
+    }
+
+    pub(super) fn pause(&mut self, who: String, why: String) {
+        if let Some(release) = self.release.as_mut().filter(|release| release.phase.is_under_way()) {
+            // A pause within a pause goes back to where the first one was.
+            let phase = release.pause.as_ref().map_or(release.phase, |pause| pause.phase);
+            release.pause = Some(Pause { who, why, phase });
+            release.phase = Phase::Paused;
+        }
+    }
+
+    /// The new side becomes the active one.
+    pub(super) fn promote(&mut self, release: Release) {
+        self.active = release.environment;
+        self.weight = if release.plan.watch > Millis::ZERO { release.plan.holdback } else { Weight::ZERO };
+        self.latch = None;
+        self.release =
+            Some(Release { phase: Phase::Promoted, pause: None, spent: Millis::ZERO, requests: 0, ..release });
+    }
+
+    /// Back to where it came from: the share of a candidate, or the role of what was promoted last.
+    pub(super) fn roll_back(&mut self, reason: &str, entry: u64) {
+        let promoted = self.has_promoted() && (self.weight.is_zero() || self.is_watching());
+        if promoted {
+            self.active = self.active.other();
+        }
+        if let Some(release) = self.release.as_mut().filter(|release| promoted || release.phase.is_under_way()) {
+            (release.phase, release.pause, release.why) = (Phase::RolledBack, None, Some(reason.to_owned()));
+            if let Some(version) = release.version.clone() {
+                self.quarantine.retain(|before| before.version != version);
+                self.quarantine.push(Quarantined { version, entry });
+                let surplus = self.quarantine.len().saturating_sub(MOST_QUARANTINED);
+                self.quarantine.drain(..surplus);
+            }
+        }
+        self.latch = Some(Latch { reason: reason.to_owned(), entry });
+        self.take_back();
+    }
+
+    /// The last rollout was promoted, and its side is still the active one.
+    pub(super) fn has_promoted(&self) -> bool {
+        let release = self.release.as_ref();
+        release.is_some_and(|release| release.phase == Phase::Promoted && release.environment == self.active)
+    }
+}
+
+/// Versions that are remembered as rolled back.
+const MOST_QUARANTINED: usize = 20;
+
+/// Where a deploy sent an environment. The file's own url holds again as soon as it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permalink {
+    pub url: String,
+    /// What the file said then.
+    pub instead_of: String,
+}
+
+/// A version that is not deployed again without force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    pub version: String,
+    /// The journal entry of its rollback.
+    pub entry: u64,
+}
+
+/// No deploys, no steps. Rollbacks come all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    pub who: String,
+    pub why: String,
+    /// Milliseconds since 1970; `None`: until somebody unfreezes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// What people have added to a service at run time: fragments of the routing file, as JSON, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Overlay {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub triggers: BTreeMap<String, String>,
+    /// Health checks that are switched off.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub health_off: BTreeSet<String>,
+}
+
+impl Overlay {
+    pub fn is_empty(&self) -> bool {
+        *self == Overlay::default()
+    }
+}
+
+/// Why a service is latched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latch {
+    pub reason: String,
+    /// The journal entry of the rollback.
+    pub entry: u64,
+}
+
+/// What the routing files have asked for a service's split, last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub active: Environment,
+    pub weight: Weight,
+}

@@ -1,0 +1,67 @@
+//! The plan of a rollout: its steps, and what it takes to leave each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Millis;
+use crate::traffic::split::Weight;
+
+/// A weight, and the conditions for leaving it. A verdict of health is always one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub weight: Weight,
+    /// So long at the least.
+    pub bake: Millis,
+    /// So many judged requests of the candidate at the least.
+    pub requests: u64,
+    /// Only when a person says so.
+    #[serde(default)]
+    pub approve: bool,
+}
+
+/// How a version gets from nothing to everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// In rising order; the last is everything, or everything but the holdback.
+    pub steps: Vec<Step>,
+    /// How long the guard goes on watching the new side after the promotion.
+    pub watch: Millis,
+    /// What stays on the old side meanwhile, for a baseline that is alive.
+    pub holdback: Weight,
+    pub warm_up: WarmUp,
+}
+
+/// Requests to the new side before any client's: against cold starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarmUp {
+    pub requests: u32,
+    pub path: String,
+}
+
+impl Plan {
+    /// So many judged requests a step takes, where the file says nothing.
+    pub const REQUESTS: u64 = 20;
+    pub const BAKE: Millis = Millis::seconds(120);
+    pub const WATCH: Millis = Millis::seconds(600);
+
+    /// 10, 25, 50, 75 and 100 %.
+    pub fn standard() -> Plan {
+        let weights = [1000, 2500, 5000, 7500, 10_000].into_iter().flat_map(Weight::from_basis_points);
+        let step = |weight| Step { weight, bake: Plan::BAKE, requests: Plan::REQUESTS, approve: false };
+        let warm_up = WarmUp { requests: 3, path: "/".to_owned() };
+        Plan { steps: weights.map(step).collect(), watch: Plan::WATCH, holdback: Weight::ZERO, warm_up }
+    }
+
+    /// The most that the candidate gets.
+    pub fn full(&self) -> Weight {
+        self.holdback.rest()
+    }
+
+    /// The plan as far as `target`: its steps below, and one at it, which is left as the step that it cuts off would be.
+    pub fn up_to(&self, target: Weight) -> Plan {
+        let mut steps: Vec<Step> = self.steps.iter().filter(|step| step.weight < target).cloned().collect();
+        if let Some(step) = self.steps.iter().find(|step| step.weight >= target).or(self.steps.last()) {
+            steps.push(Step { weight: target, ..step.clone() });
+        }
+        Plan { steps, ..self.clone() }
+    }
+}

@@ -1,0 +1,149 @@
+//! One version on its way from candidate to active: its plan, where it is, and how long it has been there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::rollout::plan::{Plan, Step};
+use crate::time::Millis;
+use crate::traffic::Environment;
+
+/// A version under way, or one that has ended: kept until the next one sets out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// `None`: a share was raised step by step, and nobody said of what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The side that it is on, whatever role that has by now.
+    pub environment: Environment,
+    /// The routes that it is limited to; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<String>,
+    /// As it was when the version set out: an edit of the file is for the next one.
+    pub plan: Plan,
+    pub phase: Phase,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// The place of the step in the plan.
+    pub step: usize,
+    /// How long in this step, or in the watch, as last written down.
+    pub spent: Millis,
+    /// The candidate's judged requests in this step, as last written down.
+    pub requests: u64,
+    pub approved: bool,
+    pub who: String,
+    /// When it set out, in milliseconds since 1970.
+    pub at: u64,
+    /// Why it ended, or holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Where a rollout stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The new side is tried before any client meets it.
+    Preflight,
+    /// On one of the steps.
+    Shifting,
+    /// It has everything, and is not promoted yet.
+    Baking,
+    Paused,
+    Promoted,
+    RolledBack,
+    Aborted,
+}
+
+/// Why a rollout holds, and where it goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub who: String,
+    pub why: String,
+    pub phase: Phase,
+}
+
+impl Phase {
+    pub const ALL: [Phase; 7] = [
+        Phase::Preflight,
+        Phase::Shifting,
+        Phase::Baking,
+        Phase::Paused,
+        Phase::Promoted,
+        Phase::RolledBack,
+        Phase::Aborted,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Preflight => "preflight",
+            Phase::Shifting => "shifting",
+            Phase::Baking => "baking",
+            Phase::Paused => "paused",
+            Phase::Promoted => "promoted",
+            Phase::RolledBack => "rolled_back",
+            Phase::Aborted => "aborted",
+        }
+    }
+
+    /// Not ended yet.
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Phase::Preflight | Phase::Shifting | Phase::Baking | Phase::Paused)
+    }
+}
+
+impl Release {
+    /// At the first step of its plan.
+    pub fn begin(plan: Plan, environment: Environment, who: String, at: u64) -> Release {
+        Release {
+            version: None,
+            environment,
+            functions: Vec::new(),
+            plan,
+            phase: Phase::Shifting,
+            pause: None,
+            step: 0,
+            spent: Millis::ZERO,
+            requests: 0,
+            approved: false,
+            who,
+            at,
+            why: None,
+        }
+    }
+
+    /// Clients meet it: past preflight, and not ended.
+    pub fn is_live(&self) -> bool {
+        match (self.phase, &self.pause) {
+            (Phase::Paused, Some(pause)) => pause.phase != Phase::Preflight,
+            (phase, _) => matches!(phase, Phase::Shifting | Phase::Baking),
+        }
+    }
+
+    /// Promoted, and the guard still looks.
+    pub fn is_watched(&self) -> bool {
+        self.phase == Phase::Promoted && self.spent < self.plan.watch
+    }
+
+    pub fn current(&self) -> Option<&Step> {
+        self.plan.steps.get(self.step)
+    }
+
+    pub fn next(&self) -> Option<&Step> {
+        self.plan.steps.get(self.step + 1)
+    }
+
+    /// Stands at a step as if it had just come there.
+    pub fn enter(&mut self, step: usize) {
+        (self.step, self.spent, self.requests, self.approved) = (step, Millis::ZERO, 0, false);
+        self.phase = if self.is_full() { Phase::Baking } else { Phase::Shifting };
+        self.pause = None;
+    }
+
+    fn is_full(&self) -> bool {
+        self.current().is_some_and(|step| step.weight >= self.plan.full())
+    }
+
+    /// The name that people know it by.
+    pub fn title(&self) -> &str {
+        self.version.as_deref().unwrap_or("the candidate")
+    }
+}

@@ -1,0 +1,193 @@
+//! What is shown of a service: its roles and weights, its rollout, and what the judge makes of it.
+
+use serde::Serialize;
+
+use crate::guard::{Missing, Policy, Verdict};
+use crate::rollout::advance::Waiting;
+use crate::rollout::ledger::Ledger;
+use crate::rollout::release::{Phase, Release};
+use crate::rollout::state::Service;
+use crate::rollout::{Durable, Freeze, Latch, Overlay, Quarantined, State};
+use crate::time::Millis;
+use crate::traffic::Environment;
+
+/// A service, as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    pub service: String,
+    pub active: Environment,
+    pub candidate: Environment,
+    /// The candidate's share, in percent.
+    pub weight: f64,
+    pub stopped: bool,
+    /// Why nothing but a person raises the weight.
+    pub latch: Option<Latch>,
+    pub freeze: Option<Freeze>,
+    pub rollout: Option<RolloutView>,
+    /// The number of the rollout, of those of its service.
+    pub rollout_number: u32,
+    pub versions: [Option<String>; 2],
+    /// Where deploys have sent the environments, instead of the file's urls.
+    pub origins: [Option<String>; 2],
+    pub guard: GuardView,
+    /// What the rollout has cost so far.
+    pub ledger: Option<Ledger>,
+    pub quarantine: Vec<Quarantined>,
+    pub alerting: bool,
+    pub overlay: Overlay,
+    pub routes: Vec<String>,
+}
+
+/// A version on its way, or the last one.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolloutView {
+    pub version: Option<String>,
+    pub environment: Environment,
+    pub functions: Vec<String>,
+    pub phase: Phase,
+    /// From 1.
+    pub step: usize,
+    pub steps: Vec<StepView>,
+    /// What keeps it where it is.
+    pub waiting: Vec<Waiting>,
+    /// The same in words.
+    pub waiting_for: Vec<String>,
+    /// The judged requests of this step.
+    pub requests: u64,
+    /// How long it has been on this step, or on watch.
+    pub spent_ms: Millis,
+    /// How much longer at the least, to the promotion; after it, to the end of the watch.
+    pub left_ms: Millis,
+    /// Promoted, and the guard still looks.
+    pub watching: bool,
+    pub who: String,
+    /// When it set out, in milliseconds since 1970.
+    pub at: u64,
+    /// Why it ended, or holds.
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct StepView {
+    /// In percent.
+    pub weight: f64,
+    pub bake_ms: Millis,
+    pub requests: u64,
+    pub approve: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct GuardView {
+    /// Whether it watches at all.
+    pub monitoring: bool,
+    /// `healthy`, `unhealthy`, `insufficient`; `None`: nothing is judged now.
+    pub verdict: Option<&'static str>,
+    pub why: Option<String>,
+    /// The evidence that the new side is worse, as odds to one.
+    pub evidence: f64,
+    /// So much of it brings a rollback.
+    pub threshold: Option<f64>,
+    /// A fault of this rate would have shown by now.
+    pub resolution: Option<f64>,
+    pub caution: bool,
+}
+
+impl State {
+    /// Every service that a file names, in the order of their names.
+    pub fn views(&self, now: Millis) -> Vec<View> {
+        let wall = self.wall(now);
+        self.services.iter().map(|(name, service)| service.view(name, wall)).collect()
+    }
+
+    /// What a service is judged by.
+    pub fn policy(&self, service: &str) -> Option<&Policy> {
+        self.services.get(service).map(|service| &service.policy)
+    }
+}
+
+impl Service {
+    fn view(&self, name: &str, wall: u64) -> View {
+        let durable = &self.durable;
+        let waiting = self.waiting(wall);
+        View {
+            service: name.to_owned(),
+            active: durable.active,
+            candidate: durable.active.other(),
+            weight: durable.weight.percent(),
+            stopped: durable.stopped,
+            latch: durable.latch.clone(),
+            freeze: durable.frozen(wall).cloned(),
+            rollout: durable.release.as_ref().map(|release| rollout(release, waiting)),
+            rollout_number: durable.rollout,
+            versions: durable.versions.clone(),
+            origins: durable.origins.each_ref().map(|origin| origin.as_ref().map(|origin| origin.url.clone())),
+            guard: self.guard(durable),
+            ledger: self.book.as_ref().map(|book| book.ledger()),
+            quarantine: durable.quarantine.clone(),
+            alerting: !durable.silent,
+            overlay: durable.overlay.clone(),
+            routes: self.routes.clone(),
+        }
+    }
+
+    fn guard(&self, durable: &Durable) -> GuardView {
+        let shown = self.watch.as_ref().map(|watch| watch.shown());
+        let (verdict, why) = match shown.and_then(|shown| shown.verdict.as_ref()) {
+            None => (None, None),
+            Some(Verdict::Healthy) => (Some("healthy"), None),
+            Some(Verdict::Unhealthy(reason)) => (Some("unhealthy"), Some(reason.name.clone())),
+            Some(Verdict::Insufficient { missing }) => {
+                let why = match missing {
+                    Missing::Requests => "too few requests for a verdict",
+                    Missing::HealthyActive => "both sides fail",
+                };
+                (Some("insufficient"), Some(why.to_owned()))
+            }
+        };
+        GuardView {
+            monitoring: !durable.unwatched,
+            verdict,
+            why,
+            evidence: shown.map_or(0.0, |shown| shown.evidence.iter().fold(0.0, |sum, part| sum + part)),
+            threshold: self.policy.evidence.map(|budget| 1.0 / budget.alpha),
+            resolution: shown.and_then(|shown| shown.resolution),
+            caution: shown.is_some_and(|shown| shown.cautious),
+        }
+    }
+}
+
+fn rollout(release: &Release, waiting: Vec<Waiting>) -> RolloutView {
+    let steps = release.plan.steps.iter();
+    let ahead = steps.clone().skip(release.step + 1).fold(Millis::ZERO, |sum, step| sum.plus(step.bake));
+    let here = release.current().map_or(Millis::ZERO, |step| step.bake.since(release.spent));
+    let left = match release.phase {
+        Phase::Promoted => release.plan.watch.since(release.spent),
+        phase if phase.is_under_way() => here.plus(ahead),
+        _ => Millis::ZERO,
+    };
+    let why = release.pause.as_ref().map(|pause| pause.why.clone()).or_else(|| release.why.clone());
+    RolloutView {
+        version: release.version.clone(),
+        environment: release.environment,
+        functions: release.functions.clone(),
+        phase: release.phase,
+        step: release.step + 1,
+        steps: steps
+            .map(|step| StepView {
+                weight: step.weight.percent(),
+                bake_ms: step.bake,
+                requests: step.requests,
+                approve: step.approve,
+            })
+            .collect(),
+        waiting_for: waiting.iter().map(Waiting::to_string).collect(),
+        waiting,
+        requests: release.requests,
+        spent_ms: release.spent,
+        left_ms: left,
+        watching: release.is_watched(),
+        who: release.who.clone(),
+        at: release.at,
+        why,
+    }
+}
