@@ -1,12 +1,13 @@
 //! How the rest of the house talks to the sidecar.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::broadcast;
 
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Refused};
+use crate::rollout::{Announcement, Command, Over, Refused};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
@@ -28,6 +29,8 @@ pub struct Done {
 pub struct Shown {
     pub generation: u64,
     pub services: Vec<View>,
+    /// What is laid over the services of the file.
+    pub overs: BTreeMap<String, Over>,
 }
 
 /// What the sidecar takes from its channel.
