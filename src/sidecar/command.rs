@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use tokio::sync::broadcast;
 
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Refused};
+use crate::rollout::{Announcement, Command, Insight, Refused};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
@@ -53,6 +53,7 @@ pub enum Input {
         result: Result<String, String>,
     },
     Show(SyncSender<Shown>),
+    Insight(String, SyncSender<Option<Insight>>),
     /// A request failed.
     Wake,
     End,
@@ -110,6 +111,14 @@ impl Handle {
     /// [`Gone`].
     pub fn show(&self) -> Result<Shown, Gone> {
         self.ask(Input::Show)
+    }
+
+    /// A service as its judge sees it; `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn insight(&self, service: String) -> Result<Option<Insight>, Gone> {
+        self.ask(|answer| Input::Insight(service, answer))
     }
 
     /// Tells what a preflight came to.

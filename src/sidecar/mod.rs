@@ -6,6 +6,7 @@
 //! the time as an argument.
 
 mod command;
+mod insight;
 mod load;
 mod reading;
 
@@ -166,6 +167,9 @@ impl Sidecar {
             }
             Input::Show(answer) => {
                 let _ = answer.try_send(Shown { generation: self.state.generation(), services: self.state.views(now) });
+            }
+            Input::Insight(service, answer) => {
+                let _ = answer.try_send(self.insight(&service, now));
             }
             Input::Wake => self.glance(now),
             Input::End => {}
