@@ -257,8 +257,11 @@ impl Sidecar {
         for effect in effects {
             match effect {
                 Effect::Preflight(order) => self.have_tried(order, now),
-                // The journal learns to keep it without an entry.
-                Effect::Keep(_) => {}
+                Effect::Keep(service) => {
+                    if let Some(durable) = self.state.durable(&service) {
+                        self.journal.keep(service, durable.clone());
+                    }
+                }
                 Effect::Publish => self.publish(),
                 Effect::Journal(change) => self.record(*change),
                 Effect::Announce(news) => self.announce(news),
