@@ -5,6 +5,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::broadcast;
 
+use crate::journal::Entry;
 use crate::rollout::view::View;
 use crate::rollout::{Announcement, Command, Insight, Refused};
 use crate::sidecar::Load;
@@ -21,6 +22,14 @@ pub struct Done {
     pub generation: u64,
     /// The entry is on the disk.
     pub written: bool,
+}
+
+/// What the sidecar announces, with the journal's entry of it: the evidence, the ledger, the state before and after.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub announcement: Announcement,
+    /// `None`: no entry goes with it.
+    pub entry: Option<Arc<Entry>>,
 }
 
 /// Every service, as it stands.
@@ -68,11 +77,11 @@ pub struct Gone;
 #[derive(Clone, Debug)]
 pub struct Handle {
     inputs: SyncSender<Input>,
-    news: broadcast::Sender<Announcement>,
+    news: broadcast::Sender<News>,
 }
 
 impl Handle {
-    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<Announcement>) -> Handle {
+    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<News>) -> Handle {
         Handle { inputs, news }
     }
 
@@ -139,7 +148,7 @@ impl Handle {
     }
 
     /// Hears what the sidecar announces from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Announcement> {
+    pub fn listen(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
     }
 
