@@ -6,8 +6,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::broadcast;
 
+use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Over, Refused};
+use crate::rollout::{Announcement, Command, Insight, Over, Refused};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
@@ -22,6 +23,14 @@ pub struct Done {
     pub generation: u64,
     /// The entry is on the disk.
     pub written: bool,
+}
+
+/// What the sidecar announces, with the journal's entry of it: the evidence, the ledger, the state before and after.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub announcement: Announcement,
+    /// `None`: no entry goes with it.
+    pub entry: Option<Arc<Entry>>,
 }
 
 /// Every service, as it stands.
@@ -56,6 +65,7 @@ pub enum Input {
         result: Result<String, String>,
     },
     Show(SyncSender<Shown>),
+    Insight(String, SyncSender<Option<Insight>>),
     /// A request failed.
     Wake,
     End,
@@ -70,11 +80,11 @@ pub struct Gone;
 #[derive(Clone, Debug)]
 pub struct Handle {
     inputs: SyncSender<Input>,
-    news: broadcast::Sender<Announcement>,
+    news: broadcast::Sender<News>,
 }
 
 impl Handle {
-    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<Announcement>) -> Handle {
+    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<News>) -> Handle {
         Handle { inputs, news }
     }
 
@@ -115,6 +125,14 @@ impl Handle {
         self.ask(Input::Show)
     }
 
+    /// A service as its judge sees it; `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn insight(&self, service: String) -> Result<Option<Insight>, Gone> {
+        self.ask(|answer| Input::Insight(service, answer))
+    }
+
     /// Tells what a preflight came to.
     pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
         let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
@@ -133,7 +151,7 @@ impl Handle {
     }
 
     /// Hears what the sidecar announces from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Announcement> {
+    pub fn listen(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
     }
 
