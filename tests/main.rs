@@ -23,6 +23,7 @@ mod peers;
 mod proof;
 mod reload;
 mod rollback;
+mod rollouts;
 mod routing;
 mod simulation;
 mod support;
