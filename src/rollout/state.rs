@@ -274,6 +274,10 @@ impl State {
         let policy = calm.as_ref().unwrap_or(policy);
         let weight = if watching { durable.weight.rest() } else { durable.weight };
         let seen = Seen { policy, routes, active: side.other(), weight };
+        // Like is compared with like: a rollout of some routes is judged by these routes alone.
+        let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
+        let limited = limits.map(|release| only(totals, routes, &release.functions));
+        let totals = limited.as_deref().unwrap_or(totals);
         let Found { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((Turn::Begins(_), ..))) {
             book.caution();
@@ -335,4 +339,10 @@ impl State {
         let news = Announcement { level, service: name.to_owned(), kind, text, entry: change.id };
         vec![Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)]
     }
+}
+
+/// The totals of some routes, and nothing of the others.
+fn only(totals: &[Option<[Totals; 2]>], routes: &[String], functions: &[String]) -> Vec<Option<[Totals; 2]>> {
+    let pairs = totals.iter().zip(routes);
+    pairs.map(|(pair, route)| pair.clone().filter(|_| functions.contains(route))).collect()
 }
