@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod history;
 mod log;
+mod notify;
 mod out;
 mod run;
 
@@ -56,6 +57,8 @@ enum Command {
     History(history::Args),
     /// What the judge saw when it made an entry of the history, judged again.
     Explain(explain::Args),
+    /// Try who is notified.
+    Notify(notify::Args),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Notify(args) => notify::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod file;
+pub mod notify;
 pub mod read;
 pub mod watch;
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     pub state: PathBuf,
     pub tick: Millis,
+    /// Who hears of it.
+    pub notify: Vec<notify::Sink>,
 }
 
 /// A listener with TLS. Its files are read again when they change.

@@ -54,6 +54,7 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         admin: any,
         state: dir.join("cutover.db"),
         tick: Millis(50),
+        notify: vec![],
     }
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod edits;
 mod guard;
 mod main;
+mod notify;
 mod origin;
 mod preset;
 mod rollout;

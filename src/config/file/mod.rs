@@ -3,6 +3,7 @@
 
 mod edits;
 mod main;
+mod notify;
 mod rollout;
 mod typed;
 
@@ -16,6 +17,7 @@ pub use edits::EditsFile;
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
 };
+pub use notify::NotifyFile;
 pub use rollout::{RolloutFile, StepFile};
 pub use typed::{At, Limit, Number, Size, Some1};
 
