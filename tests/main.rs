@@ -19,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod notify;
 mod origins;
+mod overlay;
 mod peers;
 mod proof;
 mod reload;

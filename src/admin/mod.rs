@@ -1,5 +1,7 @@
 //! The admin listener: metrics and health. Loopback only; it changes nothing.
 
+pub mod changes;
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -11,7 +11,7 @@ use crate::rollout::entries::{By, Note, told};
 use crate::rollout::ledger::{Account, Book, Ledger};
 use crate::rollout::plan::Plan;
 use crate::rollout::watch::{Found, Seen, Shown, Watch};
-use crate::rollout::{Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Refused};
+use crate::rollout::{Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Over, Refused};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::{Split, Weight};
@@ -76,6 +76,13 @@ impl State {
 
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What is laid over the services, those too that no file names now.
+    pub fn overs(&self) -> BTreeMap<String, Over> {
+        let served = self.services.iter().map(|(name, service)| (name, &service.durable));
+        let all = served.chain(&self.resting).map(|(name, durable)| (name.clone(), durable.over()));
+        all.filter(|(_, over)| *over != Over::default()).collect()
     }
 
     /// The split of a service as the next snapshot shows it.
@@ -157,10 +164,14 @@ impl State {
         let mut changes = Vec::new();
         let mut before: BTreeMap<String, Service> = std::mem::take(&mut self.services);
         let mut preflights = Vec::new();
-        for Loaded { service: name, routes, ask, policy, plan } in loaded {
+        for Loaded { service: name, routes, ask, policy, plan, urls } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
-            let durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
+            let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
+            // The file's url is a person's later word.
+            for (origin, url) in durable.origins.iter_mut().zip(&urls) {
+                *origin = origin.take().filter(|origin| origin.instead_of == *url);
+            }
             // The eyes stay on a service whose routes and policy are the same: a reload is no fresh start for a bad candidate.
             let same = old.as_ref().is_some_and(|old| old.routes == routes && old.policy == policy);
             if old.is_none() && known.is_some() {

@@ -1,5 +1,6 @@
 //! How the rest of the house talks to the sidecar.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -7,7 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Refused};
+use crate::rollout::{Announcement, Command, Over, Refused};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
@@ -37,6 +38,8 @@ pub struct News {
 pub struct Shown {
     pub generation: u64,
     pub services: Vec<View>,
+    /// What is laid over the services of the file.
+    pub overs: BTreeMap<String, Over>,
 }
 
 /// What the sidecar takes from its channel.

@@ -9,6 +9,7 @@ mod command;
 mod load;
 mod reading;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -20,7 +21,7 @@ use crate::clock;
 use crate::counters::{Counters, count, set};
 use crate::guard::Verdict;
 use crate::journal::{Entry, Journal, Restored};
-use crate::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Preflight, Refused, State};
+use crate::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Over, Preflight, Refused, State};
 use crate::sidecar::reading::Readings;
 use crate::snapshot::{Publisher, Snapshot};
 use crate::time::Millis;
@@ -178,7 +179,11 @@ impl Sidecar {
                 self.apply(Event::Preflighted { service, rollout, result }, now)
             }
             Input::Show(answer) => {
-                let _ = answer.try_send(Shown { generation: self.state.generation(), services: self.state.views(now) });
+                let _ = answer.try_send(Shown {
+                    generation: self.state.generation(),
+                    services: self.state.views(now),
+                    overs: self.overs(),
+                });
             }
             Input::Wake => self.glance(now),
             Input::End => {}
@@ -255,6 +260,11 @@ impl Sidecar {
         if let Ok(effects) = self.state.apply(event, now) {
             self.carry_out(effects, now);
         }
+    }
+
+    /// What is laid over the services of the file.
+    pub fn overs(&self) -> BTreeMap<String, Over> {
+        self.state.overs()
     }
 
     /// What the state says of a service's split.

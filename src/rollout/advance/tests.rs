@@ -78,6 +78,7 @@ impl Bench {
             ask: Ask { active: None, weight: Some(percent(self.asked)) },
             policy,
             plan: self.plan.clone(),
+            urls: Default::default(),
         };
         self.apply(Event::Loaded(vec![loaded]))
     }
