@@ -1,8 +1,10 @@
 //! Who hears of a rollback: real receivers over sockets, and a running house that has something to say.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -17,7 +19,8 @@ use serde_json::Value;
 use crate::cli::cutover;
 use crate::support::house::{House, Load};
 use crate::support::origin::{Do, Origin, Request};
-use crate::support::smtp::{Habits, Server};
+use crate::support::smtp::{Habits, Server, When};
+use crate::support::tls::{Authority, Certificate, serving};
 use crate::support::{SOON, wait_until};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -154,7 +157,7 @@ fn a_rollback_reaches_everybody_with_its_evidence_and_its_entry() {
     let id = entry.change.id;
     assert_eq!(data["entry"], id);
     assert_eq!(data["explain"], format!("cutover explain {id}"));
-    assert_eq!(data["text"], entry.change.why);
+    assert!(data["text"].as_str().unwrap().ends_with(&entry.change.why), "{data}");
     assert_eq!((&data["level"], &data["service"], &data["who"]), (&"critical".into(), &"shop".into(), &"guard".into()));
     assert_eq!((&data["weight"]["before"], &data["weight"]["after"]), (&20.0.into(), &0.0.into()));
     assert_eq!((&data["active"], &data["generation"]), (&"blue".into(), &entry.change.generation.into()));
@@ -379,7 +382,7 @@ fn a_test_message_tells_of_each_sink_and_shows_no_secret() {
         Do::Raw(format!("HTTP/1.1 404 No\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
     });
     pager.does(|request| {
-        let body = format!("no: {}", String::from_utf8_lossy(&request.body));
+        let body = format!("no such key: {}", json(request)["routing_key"].as_str().unwrap());
         Do::Raw(format!("HTTP/1.1 400 No\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
     });
     let mail_server = Server::start(Habits { login: Some(("x".into(), "y".into())), ..Habits::default() });
@@ -423,6 +426,63 @@ fn a_test_message_tells_of_each_sink_and_shows_no_secret() {
     let output = cutover(dir.path(), &["notify", "test", "--name", "hok"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean `hook`?"));
+}
+
+/// A webhook's receiver behind TLS, that takes everything.
+fn tls_hook(config: Arc<rustls::ServerConfig>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = rustls::StreamOwned::new(rustls::ServerConnection::new(config.clone()).unwrap(), stream);
+            let mut heard = Vec::new();
+            let mut piece = [0; 4096];
+            while !heard.ends_with(b"}}") {
+                match stream.read(&mut piece) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => heard.extend_from_slice(&piece[..read]),
+                }
+            }
+            let _ = stream.write_all(b"HTTP/1.1 204 Taken\r\nConnection: close\r\n\r\n");
+        }
+    });
+    address
+}
+
+#[test]
+fn receivers_behind_tls_are_known_by_the_systems_authorities() {
+    let authority = Authority::new();
+    let config = serving(&authority.sign(&["localhost"]), &[], None);
+    let hook = tls_hook(config.clone());
+    let [at_once, asked] = [When::AtOnce, When::Asked]
+        .map(|when| Server::start(Habits { tls: Some((config.clone(), when)), ..Habits::default() }));
+    let dir = tempfile::tempdir().unwrap();
+    let text = [
+        format!(
+            "[[notify]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"https://localhost:{}/\"\nsecret_file = \"hook.secret\"\n",
+            hook.port()
+        ),
+        mail("smtps", "smtps", &at_once, "").replace("127.0.0.1", "localhost"),
+        mail("starttls", "starttls", &asked, "").replace("127.0.0.1", "localhost"),
+    ];
+    write(dir.path(), &text.concat());
+    authority.certificate.write(dir.path(), "authority");
+    let test = |trusted: &str| {
+        let output = Process::new(env!("CARGO_BIN_EXE_cutover"))
+            .current_dir(dir.path())
+            .args(["notify", "test"])
+            .env("SSL_CERT_FILE", trusted)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(test("authority.pem"), "hook: sent\nsmtps: sent\nstarttls: sent\n");
+    assert_eq!((at_once.mails().len(), asked.mails().len()), (1, 1));
+    Certificate::of(&["other.test"]).write(dir.path(), "other");
+    let told = test("other.pem");
+    assert_eq!(told.matches("NOT sent").count(), 3, "{told}");
+    assert_eq!((at_once.mails().len(), asked.mails().len()), (1, 1));
 }
 
 /// The piece of docs/notifications.md in this language.

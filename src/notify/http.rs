@@ -117,3 +117,17 @@ pub fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_resolves_to_metadata_is_refused() {
+        for name in ["169.254.169.254", "fe80::1", "fd00:ec2::254"] {
+            let refused = allowed(name, 80).await.unwrap_err();
+            assert!(refused.contains("link-local"), "{refused}");
+        }
+        assert!(!allowed("localhost", 80).await.unwrap().is_empty());
+    }
+}

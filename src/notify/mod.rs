@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
+use crate::config::ServiceConfig;
 use crate::config::notify::{Door, Sink};
 use crate::counters::Counters;
 use crate::notify::incidents::Incidents;
@@ -153,6 +154,16 @@ impl Ear {
         !is_silent
             && announcement.level >= self.sink.level
             && kinds.is_none_or(|kinds| kinds.contains(&announcement.kind))
+    }
+}
+
+/// Warns of sinks that wait for a service that is not there: it may come with a reload, or be misspelt.
+pub fn warn_of_strangers(sinks: &[Sink], known: &[ServiceConfig]) {
+    for sink in sinks {
+        let named = sink.services.iter().flatten();
+        for service in named.filter(|name| known.iter().all(|known| known.traffic.name != **name)) {
+            tracing::warn!(sink = sink.name, service, "there is no such service to be notified of");
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::config::watch::{Look, Watch};
 use crate::config::{self, Settings};
 use crate::counters::{Counters, Shard, count, raise};
 use crate::journal::Journal;
-use crate::notify::Announcer;
+use crate::notify::{self, Announcer};
 use crate::origin::Resolver;
 use crate::proxy::Proxy;
 use crate::proxy::door::Door;
@@ -87,6 +87,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
     let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
     let load = runtime.block_on(resolve(&resolver, routing));
+    notify::warn_of_strangers(&settings.notify, &load.routing.services);
     // Before anything is announced.
     let announcer = Announcer::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
     sidecar.load(load, crate::clock::now())?;

@@ -1,8 +1,10 @@
 //! A mail server that speaks as much SMTP as a client needs, and keeps what it hears.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What the server says to some commands.
 #[derive(Clone, Debug, Default)]
@@ -11,8 +13,16 @@ pub struct Habits {
     pub login: Option<(String, String)>,
     /// Offers STARTTLS, and turns it down when it is asked for.
     pub turns_starttls_down: bool,
+    /// Speaks TLS by this: from the first byte, or once it is asked for.
+    pub tls: Option<(Arc<ServerConfig>, When)>,
     /// The answers to the first RCPTs; after them, 250.
     pub receivers: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    AtOnce,
+    Asked,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -45,10 +55,8 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (heard, habits) = (keeps.clone(), habits.clone());
-                std::thread::spawn(move || {
-                    // A client that hangs up ends the talk.
-                    let _ = talk(BufReader::new(stream.try_clone().unwrap()), stream, &habits, &heard);
-                });
+                // A client that hangs up ends the talk.
+                std::thread::spawn(move || drop(serve(stream, &habits, &heard)));
             }
         });
         Server { address, heard }
@@ -63,21 +71,45 @@ impl Server {
     }
 }
 
-fn talk(
-    mut from: impl BufRead,
-    mut to: impl Write,
+fn serve(mut stream: TcpStream, habits: &Mutex<Habits>, heard: &Mutex<Heard>) -> std::io::Result<()> {
+    let tls = habits.lock().unwrap().tls.clone();
+    let secure = |stream: TcpStream, config: Arc<ServerConfig>| {
+        BufReader::new(StreamOwned::new(ServerConnection::new(config).unwrap(), stream))
+    };
+    match tls {
+        Some((config, When::AtOnce)) => {
+            let mut stream = secure(stream, config);
+            stream.get_mut().write_all(GREETING)?;
+            talk(&mut stream, false, habits, heard).map(drop)
+        }
+        other => {
+            stream.write_all(GREETING)?;
+            let asked = talk(&mut BufReader::new(stream.try_clone()?), other.is_some(), habits, heard)?;
+            match (asked, other) {
+                (true, Some((config, _))) => talk(&mut secure(stream, config), false, habits, heard).map(drop),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+const GREETING: &[u8] = b"220 mail.test ESMTP\r\n";
+
+/// Talks until the client goes, or wants TLS and can have it: true.
+fn talk<S: Read + Write>(
+    stream: &mut BufReader<S>,
+    has_tls: bool,
     habits: &Mutex<Habits>,
     heard: &Mutex<Heard>,
-) -> std::io::Result<()> {
+) -> std::io::Result<bool> {
     use base64::Engine;
     let Habits { login, turns_starttls_down, .. } = habits.lock().unwrap().clone();
     let mut mail = Mail::default();
     let mut is_known = login.is_none();
-    to.write_all(b"220 mail.test ESMTP\r\n")?;
     loop {
         let mut line = String::new();
-        if from.read_line(&mut line)? == 0 {
-            return Ok(());
+        if stream.read_line(&mut line)? == 0 {
+            return Ok(false);
         }
         let line = line.trim_end();
         heard.lock().unwrap().commands.push(line.to_owned());
@@ -85,8 +117,12 @@ fn talk(
         let answer = match verb.as_str() {
             "EHLO" => {
                 let auth = if login.is_some() { "250-AUTH PLAIN\r\n" } else { "" };
-                let tls = if turns_starttls_down { "250-STARTTLS\r\n" } else { "" };
+                let tls = if turns_starttls_down || has_tls { "250-STARTTLS\r\n" } else { "" };
                 format!("250-mail.test\r\n{auth}{tls}250 8BITMIME")
+            }
+            "STARTTLS" if has_tls => {
+                stream.get_mut().write_all(b"220 go on\r\n")?;
+                return Ok(true);
             }
             "STARTTLS" => "454 TLS not available".to_owned(),
             "AUTH" => {
@@ -107,11 +143,11 @@ fn talk(
                 if scripted.is_empty() { "250 ok".to_owned() } else { scripted.remove(0).to_owned() }
             }
             "DATA" => {
-                to.write_all(b"354 go on\r\n")?;
+                stream.get_mut().write_all(b"354 go on\r\n")?;
                 let mut text = Vec::new();
                 while !text.ends_with(b"\r\n.\r\n") {
                     let mut byte = [0];
-                    from.read_exact(&mut byte)?;
+                    stream.read_exact(&mut byte)?;
                     text.extend_from_slice(&byte);
                 }
                 mail.text = plain(&String::from_utf8_lossy(&text));
@@ -119,12 +155,12 @@ fn talk(
                 "250 taken".to_owned()
             }
             "QUIT" => {
-                to.write_all(b"221 bye\r\n")?;
-                return Ok(());
+                stream.get_mut().write_all(b"221 bye\r\n")?;
+                return Ok(false);
             }
             _ => "250 ok".to_owned(),
         };
-        to.write_all(format!("{answer}\r\n").as_bytes())?;
+        stream.get_mut().write_all(format!("{answer}\r\n").as_bytes())?;
     }
 }
 

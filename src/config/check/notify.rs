@@ -171,9 +171,10 @@ impl<'t> Typed<'t> {
     }
 
     fn slack(&mut self) -> Option<Door> {
-        if let Some(at) = &self.file.url {
+        if self.file.url.is_some() {
             let hint = "write it into a file, and url_file = \"slack.url\"".to_owned();
-            self.source.problem(at.span.clone(), "Slack's URL is a secret: whoever has it can write", Some(hint));
+            // The place is the whole table: the line itself is better not shown.
+            self.source.problem(self.span.clone(), "Slack's `url` is a secret: whoever has it can write", Some(hint));
         }
         if self.file.url.is_some() && self.file.url_file.is_none() {
             return None;
