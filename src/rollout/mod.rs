@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod plan;
 pub mod release;
 mod scope;
+mod sights;
 mod state;
 pub mod view;
 mod watch;
@@ -30,6 +31,7 @@ use crate::traffic::split::Weight;
 
 pub use crate::rollout::act::{Act, Command, Deploy, Refused};
 pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Over, Overlay, Permalink, Quarantined};
+pub use crate::rollout::sights::Insight;
 pub use crate::rollout::state::State;
 pub use crate::rollout::watch::Shown;
 

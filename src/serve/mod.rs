@@ -73,9 +73,10 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
 
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
-    let (journal, restored) = Journal::start(&settings.state, counters.clone()).with_context(|| {
-        format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
-    })?;
+    let (journal, restored) =
+        Journal::keeping(&settings.state, settings.keep, counters.clone()).with_context(|| {
+            format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
+        })?;
     let (publisher, published) = Publisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
     // Again, under what people had laid over it when the process ended.

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Over, Refused};
+use crate::rollout::{Announcement, Command, Insight, Over, Refused};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
@@ -65,6 +65,7 @@ pub enum Input {
         result: Result<String, String>,
     },
     Show(SyncSender<Shown>),
+    Insight(String, SyncSender<Option<Insight>>),
     /// A request failed.
     Wake,
     End,
@@ -122,6 +123,14 @@ impl Handle {
     /// [`Gone`].
     pub fn show(&self) -> Result<Shown, Gone> {
         self.ask(Input::Show)
+    }
+
+    /// A service as its judge sees it; `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn insight(&self, service: String) -> Result<Option<Insight>, Gone> {
+        self.ask(|answer| Input::Insight(service, answer))
     }
 
     /// Tells what a preflight came to.

@@ -6,6 +6,7 @@
 //! the time as an argument.
 
 mod command;
+mod insight;
 mod load;
 mod reading;
 
@@ -185,6 +186,9 @@ impl Sidecar {
                     overs: self.overs(),
                 });
             }
+            Input::Insight(service, answer) => {
+                let _ = answer.try_send(self.insight(&service, now));
+            }
             Input::Wake => self.glance(now),
             Input::End => {}
         }
@@ -276,8 +280,11 @@ impl Sidecar {
         for effect in effects {
             match effect {
                 Effect::Preflight(order) => self.have_tried(order, now),
-                // The journal learns to keep it without an entry.
-                Effect::Keep(_) => {}
+                Effect::Keep(service) => {
+                    if let Some(durable) = self.state.durable(&service) {
+                        self.journal.keep(service, durable.clone());
+                    }
+                }
                 Effect::Publish => self.publish(),
                 Effect::Journal(change) => self.record(*change),
                 Effect::Announce(news) => self.announce(news),

@@ -52,7 +52,9 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         drain_delay: Millis::ZERO,
         access_log: None,
         admin: any,
+        admin_access: cutover::config::admin::AdminAccess::default(),
         state: dir.join("cutover.db"),
+        keep: cutover::config::Keep::default(),
         tick: Millis(50),
         notify: vec![],
     }

@@ -10,7 +10,8 @@ use crate::cli::demo::origins::Origin;
 use crate::cli::demo::told::Told;
 use crate::cli::demo::view::View;
 use crate::clock;
-use crate::config::{Hop, Limits, Settings};
+use crate::config::admin::AdminAccess;
+use crate::config::{Hop, Keep, Limits, Settings};
 use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
 use crate::sidecar::News;
@@ -51,7 +52,9 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             drain_delay: Millis::ZERO,
             access_log: None,
             admin: any_port,
+            admin_access: AdminAccess::default(),
             state: dir.0.join("cutover.db"),
+            keep: Keep::default(),
             tick: Millis(20),
             notify: vec![],
         };

@@ -1,6 +1,7 @@
 //! What makes no sense in a file that can be read: everything at once, each with its place and the way out.
 
 mod access;
+mod admin;
 mod edits;
 mod guard;
 mod main;

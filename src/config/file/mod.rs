@@ -16,6 +16,7 @@ use serde::de::{Deserializer, Visitor};
 pub use edits::EditsFile;
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
+    TokenFile,
 };
 pub use notify::NotifyFile;
 pub use rollout::{RolloutFile, StepFile};
