@@ -17,6 +17,7 @@ mod faults;
 mod headers;
 mod lifecycle;
 mod limits;
+mod notify;
 mod origins;
 mod overlay;
 mod peers;

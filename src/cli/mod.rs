@@ -8,6 +8,7 @@ mod deploy;
 mod explain;
 mod history;
 mod log;
+mod notify;
 mod orders;
 mod out;
 mod overlay;
@@ -94,6 +95,8 @@ enum Command {
     History(history::Args),
     /// What the judge saw when it made an entry of the history, judged again.
     Explain(explain::Args),
+    /// Try who is notified.
+    Notify(notify::Args),
     /// Completions for a shell.
     Completions(shell::Completions),
     /// The manual page.
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => shell::man(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Notify(args) => notify::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),
