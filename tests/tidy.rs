@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 8] = [
     &["clock", "counters", "snapshot"],
     &["access", "config", "journal", "metrics"],
     &["sidecar"],
-    &["origin", "proxy", "admin"],
+    &["origin", "health", "proxy", "admin"],
     &[],
     &["serve"],
     &["cli"],

@@ -165,6 +165,9 @@ impl Sidecar {
             Input::Preflighted { service, rollout, result } => {
                 self.apply(Event::Preflighted { service, rollout, result }, now)
             }
+            Input::Health { service, environment, up, why, rollback } => {
+                self.apply(Event::Health { service, environment, up, why, rollback }, now);
+            }
             Input::Show(answer) => {
                 let _ = answer.try_send(Shown {
                     generation: self.state.generation(),

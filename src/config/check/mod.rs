@@ -3,6 +3,7 @@
 mod access;
 mod edits;
 mod guard;
+mod health;
 mod main;
 mod origin;
 mod over;
