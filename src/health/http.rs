@@ -66,8 +66,11 @@ async fn exchange(connector: &Connector, endpoint: &Endpoint, probe: &HttpProbe)
     for (name, value) in &probe.headers {
         head.insert_header(name.clone(), value.clone())?;
     }
-    let (mut session, _) = connector.get_http_session(&endpoint.peer).await?;
-    let wants_h2 = endpoint.peer.options.alpn.get_min_http_version() == 2;
+    // One request a connection: a check that finds an old one open has not seen that a new one can be made.
+    let mut peer = endpoint.peer.clone();
+    peer.options.max_h2_streams = 1;
+    let (mut session, _) = connector.get_http_session(&peer).await?;
+    let wants_h2 = peer.options.alpn.get_min_http_version() == 2;
     if session.as_http2().is_some() {
         head.set_version(http::Version::HTTP_2);
     } else if wants_h2 {

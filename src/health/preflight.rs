@@ -63,8 +63,8 @@ async fn endpoints(published: &Published, order: &Preflight) -> Result<Endpoints
 
 async fn warm_up(board: &Board, order: &Preflight, endpoints: &Endpoints) -> Result<String, String> {
     let mut tasks = JoinSet::new();
-    for endpoint in endpoints.iter().cloned() {
-        let (board, warm_up) = (board.clone(), order.warm_up.clone());
+    for endpoint in endpoints.iter() {
+        let (board, endpoint, warm_up) = (board.clone(), endpoint.clone(), order.warm_up.clone());
         tasks.spawn(async move { warm(&board, &endpoint, &warm_up).await });
     }
     let (mut first, mut last) = (0, 0);

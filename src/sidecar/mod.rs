@@ -216,7 +216,14 @@ impl Sidecar {
         self.state.may_load(&asks)?;
         self.placed.replace(load, &self.counters);
         self.readings.forget();
+        let names: Vec<String> = asks.iter().map(|loaded| loaded.service.clone()).collect();
         self.apply(Event::Loaded(asks), now);
+        // After a restart no entry says where a rollout stands.
+        for name in names {
+            if let Some(release) = self.state.durable(&name).and_then(|durable| durable.release.as_ref()) {
+                self.counters.judge(&name, |judged| judged.phase = Some(release.phase));
+            }
+        }
         Ok(())
     }
 
@@ -309,6 +316,9 @@ impl Sidecar {
     fn record(&mut self, mut change: Change) {
         if change.kind == Kind::Rollback {
             self.count_rollback(&change);
+        }
+        if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
+            self.counters.judge(&change.service, |judged| judged.phase = Some(release.phase));
         }
         if change.kind == Kind::Caution {
             self.counters.judge(&change.service, |judged| judged.cautions += 1);
