@@ -111,6 +111,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         policy: Policy::standard(),
         plan: Plan::standard(),
         urls: Default::default(),
+        failover_both: false,
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);
     let mut totals = vec![<[Totals; 2]>::default(); routes];

@@ -3,6 +3,7 @@
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
 //! The only ArcSwap of the house.
 
+pub mod check;
 mod terms;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::counters::{Keys, RescueBudget, Rest, RouteCounters, Turns};
+use crate::snapshot::check::Check;
 use crate::time::Millis;
 use crate::traffic::{Environment, RouteId, Sequence, ServiceId, Table};
 
@@ -111,6 +113,8 @@ pub struct Serving {
     pub name: String,
     /// By [`Environment::index`].
     pub origins: [Arc<Origin>; 2],
+    /// What is asked of the origins when nobody else asks them.
+    pub checks: Arc<[Arc<Check>]>,
     pub rescue: bool,
     /// Whether clients may turn a connection into a WebSocket.
     pub websocket: bool,

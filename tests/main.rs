@@ -15,6 +15,7 @@ mod desync;
 mod drain;
 mod faults;
 mod headers;
+mod health;
 mod lifecycle;
 mod limits;
 mod notify;

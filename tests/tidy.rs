@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 8] = [
     &["clock", "counters", "snapshot"],
     &["access", "config", "journal", "metrics", "wire"],
     &["sidecar"],
-    &["origin", "proxy", "notify", "admin"],
+    &["origin", "proxy", "notify", "health", "admin"],
     &[],
     &["serve"],
     &["cli"],

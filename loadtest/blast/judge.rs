@@ -118,6 +118,7 @@ impl Judge {
                 policy,
                 plan: Plan::standard(),
                 urls: Default::default(),
+                failover_both: false,
             }]),
             0,
         );

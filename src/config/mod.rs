@@ -26,6 +26,7 @@ use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
 use crate::rollout::plan::Plan;
 use crate::rollout::{Ask, Over};
+use crate::snapshot::check::Check;
 use crate::snapshot::{Origin, Terms};
 use crate::time::Millis;
 use crate::traffic;
@@ -160,6 +161,9 @@ pub struct ServiceConfig {
     pub plan: Plan,
     /// By [`traffic::Environment::index`].
     pub origins: [Arc<Origin>; 2],
+    pub health: Vec<Check>,
+    /// An active that is down gives way to the candidate.
+    pub failover_both: bool,
     pub rescue: bool,
     pub websocket: bool,
     /// By route, `default` first.

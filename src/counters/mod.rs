@@ -6,6 +6,7 @@
 
 mod cells;
 mod connection;
+mod health;
 mod judged;
 mod keys;
 mod notices;
@@ -18,8 +19,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::traffic::Environment;
+
 pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
 pub use connection::{Connection, Phase};
+pub use health::Health;
 pub use judged::Judged;
 pub use keys::Keys;
 pub use notices::Notices;
@@ -44,6 +48,8 @@ pub struct Counters {
     judged: Mutex<BTreeMap<String, Judged>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
     notices: Mutex<BTreeMap<String, Arc<Notices>>>,
+    /// By service, environment and check.
+    health: Mutex<BTreeMap<(String, Environment, String), Health>>,
     pub process: Process,
     pub alarm: Alarm,
 }
@@ -65,6 +71,7 @@ impl Counters {
             judged: Mutex::default(),
             certificates: Mutex::default(),
             notices: Mutex::default(),
+            health: Mutex::default(),
             process: Process::default(),
             alarm: Alarm::default(),
         }
@@ -113,6 +120,24 @@ impl Counters {
         locked(&self.judged).clone()
     }
 
+    /// What a check has found; `None`: it is gone.
+    pub fn set_health(&self, service: &str, side: Environment, check: &str, health: Option<Health>) {
+        let key = (service.to_owned(), side, check.to_owned());
+        let mut all = locked(&self.health);
+        match health {
+            Some(health) => {
+                all.insert(key, health);
+            }
+            None => {
+                all.remove(&key);
+            }
+        }
+    }
+
+    pub fn health(&self) -> BTreeMap<(String, Environment, String), Health> {
+        locked(&self.health).clone()
+    }
+
     /// When the certificate of a file ends, in seconds since 1970.
     pub fn set_certificate_end(&self, file: &Path, end: i64) {
         locked(&self.certificates).insert(file.to_owned(), end);
@@ -147,7 +172,6 @@ mod tests {
     use super::*;
     use crate::guard::window::{Counts, Tally, Totals};
     use crate::time::Millis;
-    use crate::traffic::Environment;
 
     fn outcome(status: u16) -> Outcome {
         let failure = Failure::of_status(status);

@@ -9,6 +9,7 @@ mod caution;
 mod command;
 mod durable;
 mod entries;
+mod health;
 pub mod ledger;
 pub mod plan;
 pub mod release;
@@ -60,6 +61,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// Where the file sends the environments, by [`Environment::index`].
     pub urls: [String; 2],
+    /// An active that is down gives way to the candidate.
+    pub failover_both: bool,
 }
 
 /// What happens to the state.
@@ -75,6 +78,8 @@ pub enum Event {
     Command(Command),
     /// What a preflight came to: in words, or why not.
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
+    /// What health checks find of an environment. `rollback`: one that is down takes a new side back.
+    Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
 }
 
 /// What is to be done about it, in this order.
@@ -137,6 +142,8 @@ pub enum Kind {
     Alerting,
     /// Rules, triggers or checks were changed at run time.
     Overlay,
+    /// Health checks find an environment down, or up again.
+    Health,
 }
 
 impl Kind {
@@ -167,6 +174,7 @@ impl Kind {
             Kind::Monitoring => "monitoring",
             Kind::Alerting => "alerting",
             Kind::Overlay => "overlay",
+            Kind::Health => "health",
         }
     }
 }

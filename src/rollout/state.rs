@@ -40,6 +40,9 @@ pub(super) struct Service {
     /// Of the rollout under way, or of the last one until its last request has ended.
     pub(super) book: Option<Book>,
     pub(super) clocked: Clocked,
+    /// What health checks say, by [`Environment::index`]. After a restart all is up until it is checked.
+    pub(super) up: [bool; 2],
+    failover_both: bool,
 }
 
 impl Service {
@@ -87,7 +90,7 @@ impl State {
 
     /// The split of a service as the next snapshot shows it.
     pub fn split(&self, service: &str) -> Option<Split> {
-        self.services.get(service).map(|Service { durable, watch, routes, .. }| {
+        self.services.get(service).map(|Service { durable, watch, routes, up, failover_both, .. }| {
             let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
             let watching = durable.is_watching();
             let place = |function: &String| routes.iter().position(|route| route == function);
@@ -99,6 +102,8 @@ impl State {
                 stopped: durable.stopped,
                 only: release.filter(|release| !release.functions.is_empty()).map(|release| only(&release.functions)),
                 mirrored: watching,
+                up: *up,
+                failover_both: *failover_both,
                 rollout: durable.rollout,
                 cautious: !watching && watch.as_ref().is_some_and(Watch::is_cautious),
                 ..Split::resting(durable.active)
@@ -140,6 +145,9 @@ impl State {
             Event::Counted { service, routes, on_grid } => Ok(self.count(&service, &routes, on_grid, now)),
             Event::Command(command) => self.command(command, now),
             Event::Preflighted { service, rollout, result } => Ok(self.preflighted(&service, rollout, result, now)),
+            Event::Health { service, environment, up, why, rollback } => {
+                Ok(self.checked(&service, environment, up, &why, rollback, now))
+            }
         }
     }
 
@@ -164,7 +172,7 @@ impl State {
         let mut changes = Vec::new();
         let mut before: BTreeMap<String, Service> = std::mem::take(&mut self.services);
         let mut preflights = Vec::new();
-        for Loaded { service: name, routes, ask, policy, plan, urls } in loaded {
+        for Loaded { service: name, routes, ask, policy, plan, urls, failover_both } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
             let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
@@ -178,10 +186,11 @@ impl State {
                 // As after a restart: nobody is trying it any more.
                 preflights.push(name.clone());
             }
-            let (watch, book, clocked) =
-                old.map_or((None, None, Clocked::default()), |old| (old.watch, old.book, old.clocked));
+            let (watch, book, clocked, up) = old
+                .map_or((None, None, Clocked::default(), [true; 2]), |old| (old.watch, old.book, old.clocked, old.up));
             let watch = watch.filter(|_| same);
-            self.services.insert(name.clone(), Service { durable, routes, policy, plan, watch, book, clocked });
+            let service = Service { durable, routes, policy, plan, watch, book, clocked, up, failover_both };
+            self.services.insert(name.clone(), service);
             match known {
                 None => changes.push((name, Kind::Added, "first seen in the routing file".to_owned(), None)),
                 Some(known) => {

@@ -28,6 +28,7 @@ fn file_of(active: &str, weight: f64) -> Event {
         policy: Policy::standard(),
         plan: Plan::standard(),
         urls: Default::default(),
+        failover_both: false,
     }])
 }
 
@@ -244,6 +245,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             policy: Policy::standard(),
             plan: Plan::standard(),
             urls: Default::default(),
+            failover_both: false,
         }])
     };
     assert!(entries(&state.apply(half(Ask::default()), Millis(5000)).unwrap()).is_empty());
@@ -277,6 +279,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             policy: Policy { evidence: None, triggers: vec![trigger.clone()] },
             plan: Plan::standard(),
             urls: Default::default(),
+            failover_both: false,
         }])
     };
     state.apply(file(10.0), Millis(0)).unwrap();

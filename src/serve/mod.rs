@@ -17,6 +17,7 @@ use crate::admin::{self, Admin};
 use crate::config::watch::{Look, Watch};
 use crate::config::{self, Settings};
 use crate::counters::{Counters, Shard, count, raise};
+use crate::health::{self, Board};
 use crate::journal::Journal;
 use crate::notify::{self, Announcer};
 use crate::origin::Resolver;
@@ -24,9 +25,13 @@ use crate::proxy::Proxy;
 use crate::proxy::door::Door;
 use crate::proxy::listen::{Drain, End, Listener, Shared, bind, start_worker};
 use crate::proxy::tls::Keeper;
+use crate::rollout::Preflight;
 use crate::serve::reload::{Reloader, resolve};
 use crate::sidecar::{Handle, Sidecar};
 use crate::snapshot::{Published, Publisher};
+
+/// Candidates that wait to be tried: more deploys than this in one moment are no deploys.
+const PREFLIGHTS: usize = 16;
 
 /// A running Cutover. Dropping it ends it at once.
 #[derive(Debug)]
@@ -40,6 +45,7 @@ pub struct Running {
     pub published: Published,
     /// Changes of what is laid over the routing file.
     pub changes: Changes,
+    pub health: Board,
     pub counters: Arc<Counters>,
     access: Option<access::Log>,
     /// Behind the log: it ends when nobody can write any more.
@@ -93,7 +99,11 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let announcer = Announcer::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
     sidecar.load(load, crate::clock::now())?;
     count(&counters.process.reloads_taken);
-    let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
+    let (preflights, orders) = mpsc::channel(PREFLIGHTS);
+    let (sidecar, sidecar_thread) = sidecar.with_preflights(preflights).start(settings.tick)?;
+    let health = Board::new(published.clone(), counters.clone());
+    runtime.spawn(health::run(health.clone(), sidecar.clone()));
+    runtime.spawn(take_orders(orders, published.clone(), health.clone(), sidecar.clone()));
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
     let admin = listen_for_admin(&runtime, admin_socket, &counters, &published)?;
@@ -130,6 +140,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         sidecar,
         published,
         changes,
+        health,
         counters,
         access,
         access_writer,
@@ -140,6 +151,18 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         sidecar_thread: Some(sidecar_thread),
         runtime: Some(runtime),
     })
+}
+
+/// Tries candidates as the sidecar orders it, each beside the others.
+async fn take_orders(mut orders: mpsc::Receiver<Preflight>, published: Published, health: Board, sidecar: Handle) {
+    while let Some(order) = orders.recv().await {
+        let (published, health, sidecar) = (published.clone(), health.clone(), sidecar.clone());
+        tokio::spawn(async move {
+            let (service, rollout) = (order.service.clone(), order.rollout);
+            let result = health::preflight::run(published, health, order).await;
+            sidecar.preflighted(service, rollout, result);
+        });
+    }
 }
 
 fn open_access_log(

@@ -11,6 +11,7 @@ use crate::rollout::view::View;
 use crate::rollout::{Announcement, Command, Insight, Over, Refused};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
+use crate::traffic::Environment;
 
 /// What a command comes to, or why it was refused.
 pub type Answer = Result<Done, Refused>;
@@ -63,6 +64,14 @@ pub enum Input {
         service: String,
         rollout: u32,
         result: Result<String, String>,
+    },
+    /// What health checks find of an environment.
+    Health {
+        service: String,
+        environment: Environment,
+        up: bool,
+        why: String,
+        rollback: bool,
     },
     Show(SyncSender<Shown>),
     Insight(String, SyncSender<Option<Insight>>),
@@ -136,6 +145,11 @@ impl Handle {
     /// Tells what a preflight came to.
     pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
         let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
+    }
+
+    /// Tells what health checks find. `rollback`: a new side that is down is to be taken back.
+    pub fn health(&self, service: String, environment: Environment, up: bool, why: String, rollback: bool) {
+        let _ = self.inputs.send(Input::Health { service, environment, up, why, rollback });
     }
 
     /// Waits for an answer: not on a thread that serves others.

@@ -179,6 +179,9 @@ impl Sidecar {
             Input::Preflighted { service, rollout, result } => {
                 self.apply(Event::Preflighted { service, rollout, result }, now)
             }
+            Input::Health { service, environment, up, why, rollback } => {
+                self.apply(Event::Health { service, environment, up, why, rollback }, now);
+            }
             Input::Show(answer) => {
                 let _ = answer.try_send(Shown {
                     generation: self.state.generation(),
@@ -230,7 +233,14 @@ impl Sidecar {
         self.state.may_load(&asks)?;
         self.placed.replace(load, &self.counters);
         self.readings.forget();
+        let names: Vec<String> = asks.iter().map(|loaded| loaded.service.clone()).collect();
         self.apply(Event::Loaded(asks), now);
+        // After a restart no entry says where a rollout stands.
+        for name in names {
+            if let Some(release) = self.state.durable(&name).and_then(|durable| durable.release.as_ref()) {
+                self.counters.judge(&name, |judged| judged.phase = Some(release.phase));
+            }
+        }
         Ok(())
     }
 
@@ -326,6 +336,9 @@ impl Sidecar {
     fn record(&mut self, mut change: Change) {
         if change.kind == Kind::Rollback {
             self.count_rollback(&change);
+        }
+        if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
+            self.counters.judge(&change.service, |judged| judged.phase = Some(release.phase));
         }
         if change.kind == Kind::Caution {
             self.counters.judge(&change.service, |judged| judged.cautions += 1);

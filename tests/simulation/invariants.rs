@@ -65,6 +65,7 @@ impl Somebody {
             policy: Policy::standard(),
             plan: Plan::standard(),
             urls: Default::default(),
+            failover_both: false,
         };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)
     }

@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod edits;
 mod guard;
+mod health;
 mod main;
 mod notify;
 mod origin;

@@ -7,7 +7,7 @@ use http::HeaderName;
 
 use crate::config::allowed::Allowed;
 use crate::config::check::preset::Preset;
-use crate::config::check::{guard, one_of, origin, over, positive, rollout, rule, terms};
+use crate::config::check::{guard, health, one_of, origin, over, positive, rollout, rule, terms};
 use crate::config::file::{
     At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile,
 };
@@ -62,6 +62,8 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>, over: &Ov
     let more = over::triggers(over, file.guard.as_ref(), &mut aside);
     let policy = guard::policy(source, file.guard.as_ref(), rescue, more);
     let plan = rollout::plan(source, file.rollout.as_ref());
+    let health = health::checks(source, &file.health, over);
+    let failover_both = failover_both(source, split);
     let allowed_origins = allowed(source, file);
     let origins = [blue?, green?];
     let urls = origins.each_ref().map(|origin| origin.urls());
@@ -72,6 +74,8 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>, over: &Ov
         policy,
         plan,
         origins,
+        health,
+        failover_both,
         rescue,
         websocket: file.websocket.unwrap_or(false),
         deadlines,
@@ -108,6 +112,11 @@ fn ask(source: &mut Source, split: &SplitFile) -> Ask {
     let active = split.active.as_ref().and_then(|at| one_of(source, at, &words));
     let weight = split.weight.as_ref().and_then(|at| weight(source, at));
     Ask { active, weight }
+}
+
+fn failover_both(source: &mut Source, split: &SplitFile) -> bool {
+    let words = [("candidate", false), ("both", true)];
+    split.failover.as_ref().and_then(|at| one_of(source, at, &words)).unwrap_or(false)
 }
 
 /// A percentage as a weight; problems are noted.

@@ -2,6 +2,7 @@
 //! [`super::check`]'s business. The JSON Schema that editors use is derived from these types.
 
 mod edits;
+mod health;
 mod main;
 mod notify;
 mod rollout;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
 pub use edits::EditsFile;
+pub use health::{HealthFile, HttpFile};
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
     TokenFile,
@@ -61,6 +63,8 @@ pub struct ServiceFile {
     /// How a version that is deployed gets its share.
     pub rollout: Option<At<RolloutFile>>,
     pub guard: Option<At<GuardFile>>,
+    /// What is asked of the origins when nobody else asks them.
+    pub health: Vec<At<HealthFile>>,
 }
 
 /// One of the two copies of the site.
@@ -94,6 +98,9 @@ pub struct SplitFile {
     pub sticky: Option<At<StickyFile>>,
     /// Serve failed candidate requests again from active where that is safe. Default true.
     pub rescue: Option<bool>,
+    /// Who gives way when health checks find an environment down: the "candidate" (default) to active, or "both" to
+    /// each other.
+    pub failover: Option<At<String>>,
 }
 
 /// "none", or one of the keys.

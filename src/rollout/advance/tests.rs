@@ -79,6 +79,7 @@ impl Bench {
             policy,
             plan: self.plan.clone(),
             urls: Default::default(),
+            failover_both: false,
         };
         self.apply(Event::Loaded(vec![loaded]))
     }
