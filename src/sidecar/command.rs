@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use tokio::sync::broadcast;
 
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Refused};
+use crate::rollout::{Announcement, Command, Refused, Remark};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
@@ -53,6 +53,8 @@ pub enum Input {
         result: Result<String, String>,
     },
     Show(SyncSender<Shown>),
+    /// Something for the journal that changes nothing.
+    Remark(Remark),
     /// A request failed.
     Wake,
     End,
@@ -110,6 +112,11 @@ impl Handle {
     /// [`Gone`].
     pub fn show(&self) -> Result<Shown, Gone> {
         self.ask(Input::Show)
+    }
+
+    /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
+    pub fn remark(&self, remark: Remark) -> bool {
+        self.inputs.try_send(Input::Remark(remark)).is_ok()
     }
 
     /// Tells what a preflight came to.

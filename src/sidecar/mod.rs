@@ -167,6 +167,7 @@ impl Sidecar {
             Input::Show(answer) => {
                 let _ = answer.try_send(Shown { generation: self.state.generation(), services: self.state.views(now) });
             }
+            Input::Remark(remark) => self.apply(Event::Remarked(remark), now),
             Input::Wake => self.glance(now),
             Input::End => {}
         }
