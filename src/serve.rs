@@ -70,9 +70,10 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
 
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
-    let (journal, restored) = Journal::keeping(&settings.state, settings.keep, counters.clone()).with_context(|| {
-        format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
-    })?;
+    let (journal, restored) =
+        Journal::keeping(&settings.state, settings.keep, counters.clone()).with_context(|| {
+            format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
+        })?;
     // Behind the state's lock: of two that start at once, one makes the token.
     let (keyring, local_token) = auth::first_run(&settings.admin_access, admin_address, &settings.state)?;
     let shelf = journal.shelf();
@@ -90,8 +91,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
     let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
-    let reads =
-        Admin { counters: counters.clone(), published: published.clone(), sidecar: sidecar.clone(), shelf };
+    let reads = Admin { counters: counters.clone(), published: published.clone(), sidecar: sidecar.clone(), shelf };
     listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(reads, gate))?;
     let (reload, reloads) = mpsc::channel(1);
     let reloader =

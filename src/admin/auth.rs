@@ -141,8 +141,7 @@ pub fn first_run(access: &AdminAccess, listen: SocketAddr, state: &Path) -> anyh
             Local { secret, path, made: true }
         }
     };
-    let token =
-        Token { name: LOCAL.to_owned(), role: Role::Admin, sha256: local.secret.sha256(), expires: None };
+    let token = Token { name: LOCAL.to_owned(), role: Role::Admin, sha256: local.secret.sha256(), expires: None };
     Ok((Keyring::new(vec![token]), Some(local)))
 }
 

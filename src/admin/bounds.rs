@@ -29,7 +29,10 @@ pub fn network(address: IpAddr) -> IpAddr {
 pub enum Try {
     Counted,
     /// Too many. `first`: this is the one with which it became so.
-    Over { first: bool, wait: Millis },
+    Over {
+        first: bool,
+        wait: Millis,
+    },
 }
 
 /// The failed tries of each address.

@@ -101,9 +101,8 @@ impl Gate {
                     let message = "too many failed tries from this address";
                     Failure::new(429, "too_many_tries", message).wait(wait).audit(first)
                 }
-                Try::Counted if known == Known::Expired => {
-                    Failure::new(401, "expired_token", "the token has expired").hint("`cutover token new` makes another")
-                }
+                Try::Counted if known == Known::Expired => Failure::new(401, "expired_token", "the token has expired")
+                    .hint("`cutover token new` makes another"),
                 Try::Counted if headers.contains_key(header::AUTHORIZATION) => {
                     Failure::new(401, "unknown_token", "nobody has this token").hint("`cutover token new` makes one")
                 }

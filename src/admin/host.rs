@@ -89,11 +89,18 @@ mod tests {
         for host in ["cutover.internal:443", "Cutover.Internal:9700", "ops:1234"] {
             assert!(hosts.has(host), "{host}");
         }
-        for host in ["", "evil.test", "evil.test:9700", "localhost", "127.0.0.1", "10.0.0.1:9700", "ops", "ops:9", "x.ops:1234"] {
+        for host in
+            ["", "evil.test", "evil.test:9700", "localhost", "127.0.0.1", "10.0.0.1:9700", "ops", "ops:9", "x.ops:1234"]
+        {
             assert!(!hosts.has(host), "{host}");
         }
         let everywhere = Hosts::new("0.0.0.0:9700".parse().unwrap(), &[]);
-        for (host, has) in [("10.0.0.1:80", true), ("[2001:db8::1]:9700", true), ("evil.test:9700", false), ("10.0.0.1.evil.test", false)] {
+        for (host, has) in [
+            ("10.0.0.1:80", true),
+            ("[2001:db8::1]:9700", true),
+            ("evil.test:9700", false),
+            ("10.0.0.1.evil.test", false),
+        ] {
             assert_eq!(everywhere.has(host), has, "{host}");
         }
         assert!(Hosts::new("127.0.0.1:443".parse().unwrap(), &[]).has("localhost"));

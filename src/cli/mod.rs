@@ -8,6 +8,7 @@ mod history;
 mod log;
 mod out;
 mod run;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +57,8 @@ enum Command {
     History(history::Args),
     /// What the judge saw when it made an entry of the history, judged again.
     Explain(explain::Args),
+    /// Make a token for the admin API.
+    Token(token::Args),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -77,11 +80,12 @@ pub fn main() -> ExitCode {
     let quiet = matches!(cli.command, Command::Demo(_));
     log::start(cli.log_json, quiet);
     let done = match cli.command {
-        Command::Run { config } => run::run(&config.config),
+        Command::Run { config } => run::run(&config.config, cli.log_json),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Token(args) => token::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

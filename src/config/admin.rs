@@ -56,7 +56,11 @@ pub struct Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Token { name, role, expires, .. } = self;
-        f.debug_struct("Token").field("name", name).field("role", role).field("expires", expires).finish_non_exhaustive()
+        f.debug_struct("Token")
+            .field("name", name)
+            .field("role", role)
+            .field("expires", expires)
+            .finish_non_exhaustive()
     }
 }
 

@@ -20,6 +20,7 @@ use crate::config::file::{At, Number, RoutingFile};
 use crate::config::read::{Source, did_you_mean};
 use crate::time::Millis;
 
+pub use admin::token_name;
 pub use main::main;
 pub use origin::in_words;
 
