@@ -348,7 +348,7 @@ fn beyond_loopback_nothing_is_open_but_probes() {
         assert_eq!(ask(address, "GET", "/readyz", "", &[]).status, 200);
         assert_eq!(ask(address, "GET", "/metrics", "", &[]).status, if open_metrics { 200 } else { 401 });
         assert_eq!(ask(address, "GET", "/metrics", viewer.text(), &[]).status, 200);
-        assert_eq!(ask(address, "GET", WHOAMI, viewer.text(), &["Host: evil.test"]).status, 400, "two hosts");
+        assert_eq!(ask(address, "GET", WHOAMI, viewer.text(), &["Host: evil.test"]).status, 421, "two hosts");
     }
 }
 
