@@ -29,6 +29,17 @@ pub struct Origin {
     pub identity: Option<Identity>,
 }
 
+impl Origin {
+    /// Its URLs, as one text.
+    pub fn urls(&self) -> String {
+        let url = |target: &Target| {
+            let scheme = if target.tls { "https" } else { "http" };
+            format!("{scheme}://{}{}", target.authority, target.base_path)
+        };
+        self.targets.iter().map(url).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Which HTTP an origin is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum H2 {

@@ -19,6 +19,7 @@ mod headers;
 mod lifecycle;
 mod limits;
 mod origins;
+mod overlay;
 mod peers;
 mod proof;
 mod reload;

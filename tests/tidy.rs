@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 8] = [
     &["time", "traffic", "guard", "rollout"],
     &["clock", "counters", "snapshot"],
-    &["access", "config", "journal", "metrics"],
+    &["access", "config", "journal", "metrics", "wire"],
     &["sidecar"],
     &["origin", "proxy", "admin"],
     &[],

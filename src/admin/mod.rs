@@ -9,6 +9,8 @@ mod host;
 pub mod listen;
 pub mod role;
 
+pub mod changes;
+
 use std::sync::Arc;
 
 use axum::extract::State;

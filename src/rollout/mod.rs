@@ -3,15 +3,17 @@
 //! [`State::apply`] is pure: an [`Event`] and the time go in, [`Effect`]s come out, in the order in which they are to be
 //! carried out. The sidecar is the thread that does so.
 
+mod act;
 mod advance;
 mod caution;
-pub mod command;
+mod command;
 mod durable;
 mod entries;
 pub mod ledger;
 pub mod plan;
 pub mod release;
 mod scope;
+mod sights;
 mod state;
 pub mod view;
 mod watch;
@@ -27,8 +29,9 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-pub use crate::rollout::command::{Act, Command, Deploy, Refused};
-pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Overlay, Permalink, Quarantined};
+pub use crate::rollout::act::{Act, Command, Deploy, Refused};
+pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Over, Overlay, Permalink, Quarantined};
+pub use crate::rollout::sights::Insight;
 pub use crate::rollout::state::State;
 pub use crate::rollout::watch::Shown;
 
@@ -55,6 +58,8 @@ pub struct Loaded {
     pub ask: Ask,
     pub policy: Policy,
     pub plan: Plan,
+    /// Where the file sends the environments, by [`Environment::index`].
+    pub urls: [String; 2],
 }
 
 /// What happens to the state.

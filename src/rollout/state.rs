@@ -11,7 +11,7 @@ use crate::rollout::entries::{By, Note, told};
 use crate::rollout::ledger::{Account, Book, Ledger};
 use crate::rollout::plan::Plan;
 use crate::rollout::watch::{Found, Seen, Shown, Watch};
-use crate::rollout::{Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Refused};
+use crate::rollout::{Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Over, Refused};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::{Split, Weight};
@@ -76,6 +76,13 @@ impl State {
 
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What is laid over the services, those too that no file names now.
+    pub fn overs(&self) -> BTreeMap<String, Over> {
+        let served = self.services.iter().map(|(name, service)| (name, &service.durable));
+        let all = served.chain(&self.resting).map(|(name, durable)| (name.clone(), durable.over()));
+        all.filter(|(_, over)| *over != Over::default()).collect()
     }
 
     /// The split of a service as the next snapshot shows it.
@@ -158,10 +165,14 @@ impl State {
         let mut changes = Vec::new();
         let mut before: BTreeMap<String, Service> = std::mem::take(&mut self.services);
         let mut preflights = Vec::new();
-        for Loaded { service: name, routes, ask, policy, plan } in loaded {
+        for Loaded { service: name, routes, ask, policy, plan, urls } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
-            let durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
+            let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
+            // The file's url is a person's later word.
+            for (origin, url) in durable.origins.iter_mut().zip(&urls) {
+                *origin = origin.take().filter(|origin| origin.instead_of == *url);
+            }
             // The eyes stay on a service whose routes and policy are the same: a reload is no fresh start for a bad candidate.
             let same = old.as_ref().is_some_and(|old| old.routes == routes && old.policy == policy);
             if old.is_none() && known.is_some() {
@@ -275,6 +286,10 @@ impl State {
         let policy = calm.as_ref().unwrap_or(policy);
         let weight = if watching { durable.weight.rest() } else { durable.weight };
         let seen = Seen { policy, routes, active: side.other(), weight };
+        // Like is compared with like: a rollout of some routes is judged by these routes alone.
+        let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
+        let limited = limits.map(|release| only(totals, routes, &release.functions));
+        let totals = limited.as_deref().unwrap_or(totals);
         let Found { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((Turn::Begins(_), ..))) {
             book.caution();
@@ -336,4 +351,10 @@ impl State {
         let news = Announcement { level, service: name.to_owned(), kind, text, entry: change.id };
         vec![Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)]
     }
+}
+
+/// The totals of some routes, and nothing of the others.
+fn only(totals: &[Option<[Totals; 2]>], routes: &[String], functions: &[String]) -> Vec<Option<[Totals; 2]>> {
+    let pairs = totals.iter().zip(routes);
+    pairs.map(|(pair, route)| pair.clone().filter(|_| functions.contains(route))).collect()
 }

@@ -1,12 +1,14 @@
 //! How the rest of the house talks to the sidecar.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::broadcast;
 
+use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Refused, Remark};
+use crate::rollout::{Announcement, Command, Insight, Over, Refused, Remark};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
@@ -23,11 +25,21 @@ pub struct Done {
     pub written: bool,
 }
 
+/// What the sidecar announces, with the journal's entry of it: the evidence, the ledger, the state before and after.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub announcement: Announcement,
+    /// `None`: no entry goes with it.
+    pub entry: Option<Arc<Entry>>,
+}
+
 /// Every service, as it stands.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub generation: u64,
     pub services: Vec<View>,
+    /// What is laid over the services of the file.
+    pub overs: BTreeMap<String, Over>,
 }
 
 /// What the sidecar takes from its channel.
@@ -55,6 +67,7 @@ pub enum Input {
     Show(SyncSender<Shown>),
     /// Something for the journal that changes nothing.
     Remark(Remark),
+    Insight(String, SyncSender<Option<Insight>>),
     /// A request failed.
     Wake,
     End,
@@ -69,11 +82,11 @@ pub struct Gone;
 #[derive(Clone, Debug)]
 pub struct Handle {
     inputs: SyncSender<Input>,
-    news: broadcast::Sender<Announcement>,
+    news: broadcast::Sender<News>,
 }
 
 impl Handle {
-    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<Announcement>) -> Handle {
+    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<News>) -> Handle {
         Handle { inputs, news }
     }
 
@@ -119,6 +132,14 @@ impl Handle {
         self.inputs.try_send(Input::Remark(remark)).is_ok()
     }
 
+    /// A service as its judge sees it; `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn insight(&self, service: String) -> Result<Option<Insight>, Gone> {
+        self.ask(|answer| Input::Insight(service, answer))
+    }
+
     /// Tells what a preflight came to.
     pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
         let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
@@ -137,7 +158,7 @@ impl Handle {
     }
 
     /// Hears what the sidecar announces from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Announcement> {
+    pub fn listen(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
     }
 

@@ -50,6 +50,7 @@ impl Load {
                 ask: config.ask,
                 policy: config.policy.clone(),
                 plan: config.plan.clone(),
+                urls: config.urls.clone(),
             })
             .collect()
     }

@@ -14,6 +14,7 @@ use crate::config::admin::AdminAccess;
 use crate::config::{Hop, Keep, Limits, Settings};
 use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
+use crate::sidecar::News;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -24,7 +25,7 @@ struct Stage {
     running: Running,
     load: Load,
     green: Origin,
-    news: tokio::sync::broadcast::Receiver<Announcement>,
+    news: tokio::sync::broadcast::Receiver<News>,
 }
 
 pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
@@ -130,7 +131,7 @@ impl Stage {
 
     async fn rollback(&mut self) -> Option<Announcement> {
         loop {
-            let news = self.news.recv().await.ok()?;
+            let news = self.news.recv().await.ok()?.announcement;
             if news.kind == Kind::Rollback {
                 return Some(news);
             }

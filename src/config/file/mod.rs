@@ -54,6 +54,8 @@ pub struct ServiceFile {
     pub route: Vec<At<RouteFile>>,
     /// Conditions on the request that choose where it goes; the first match wins.
     pub rule: Vec<At<RuleFile>>,
+    /// Where a deploy may send an environment instead of its url: "https://*--shop.netlify.app". Default nowhere.
+    pub allowed_origins: Option<Some1<String>>,
     /// How a version that is deployed gets its share.
     pub rollout: Option<At<RolloutFile>>,
     pub guard: Option<At<GuardFile>>,

@@ -1,7 +1,8 @@
 //! Assembly: from the configuration to running parts, and back down.
 
+mod reload;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -11,10 +12,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access;
 use crate::admin::auth::{self, Local};
+use crate::admin::changes::Changes;
 use crate::admin::gate::Gate;
 use crate::admin::{self, Admin};
-use crate::config::watch::{INTERVAL, Look, Watch};
-use crate::config::{self, Routing, Settings};
+use crate::config::watch::{Look, Watch};
+use crate::config::{self, Settings};
 use crate::counters::{Counters, Shard, count, raise};
 use crate::journal::Journal;
 use crate::origin::Resolver;
@@ -22,7 +24,8 @@ use crate::proxy::Proxy;
 use crate::proxy::door::Door;
 use crate::proxy::listen::{Drain, End, Listener, Shared, bind, start_worker};
 use crate::proxy::tls::Keeper;
-use crate::sidecar::{Handle, Load, Sidecar};
+use crate::serve::reload::{Reloader, resolve};
+use crate::sidecar::{Handle, Sidecar};
 use crate::snapshot::{Published, Publisher};
 
 /// A running Cutover. Dropping it ends it at once.
@@ -37,6 +40,8 @@ pub struct Running {
     pub local_token: Option<Local>,
     pub sidecar: Handle,
     pub published: Published,
+    /// Changes of what is laid over the routing file.
+    pub changes: Changes,
     pub counters: Arc<Counters>,
     access: Option<access::Log>,
     /// Behind the log: it ends when nobody can write any more.
@@ -79,6 +84,9 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let shelf = journal.shelf();
     let (publisher, published) = Publisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
+    // Again, under what people had laid over it when the process ended.
+    let overs = sidecar.overs();
+    let routing = if overs.is_empty() { routing } else { config::routing_under(&settings.routing, &overs)? };
 
     // Look-ups and the admin: nothing that a request waits for.
     let runtime =
@@ -94,9 +102,10 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let reads = Admin { counters: counters.clone(), published: published.clone(), sidecar: sidecar.clone(), shelf };
     listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(reads, gate))?;
     let (reload, reloads) = mpsc::channel(1);
+    let (changes, changes_asked) = Changes::new();
     let reloader =
         Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
-    runtime.spawn(reloader.run(Watch::from(look), reloads));
+    runtime.spawn(reloader.run(Watch::from(look), reloads, changes_asked));
 
     let mut currents = Vec::new();
     for listener in &settings.tls {
@@ -125,6 +134,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         local_token,
         sidecar,
         published,
+        changes,
         counters,
         access,
         access_writer,
@@ -173,69 +183,6 @@ fn listen_for_admin(
     let listener = tokio::net::TcpListener::from_std(socket)?;
     runtime.spawn(admin::listen::serve(listener, tls, app));
     Ok(())
-}
-
-async fn resolve(resolver: &Resolver, routing: Routing) -> Load {
-    let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
-    let endpoints = resolver.resolve(origins).await;
-    Load { routing, endpoints }
-}
-
-/// Takes changed routing files, or says why not.
-struct Reloader {
-    path: PathBuf,
-    resolver: Arc<Resolver>,
-    sidecar: Handle,
-    counters: Arc<Counters>,
-}
-
-impl Reloader {
-    async fn run(self, mut watch: Watch, mut asked: mpsc::Receiver<()>) {
-        loop {
-            let now = tokio::select! {
-                asked = asked.recv() => match asked {
-                    Some(()) => true,
-                    None => return,
-                },
-                () = tokio::time::sleep(INTERVAL) => false,
-            };
-            if watch.has_changed(Look::at(&self.path)) || now {
-                self.reload().await;
-            }
-        }
-    }
-
-    async fn reload(&self) {
-        let path = self.path.clone();
-        // Reading and checking a thousand services takes a moment: not on the thread that answers scrapes.
-        // So is drawing what is wrong with it.
-        let read = move || config::routing(&path).map_err(|refused| (refused.problems().count(), refused.to_string()));
-        let Ok(read) = tokio::task::spawn_blocking(read).await else { return };
-        let path = self.path.display();
-        match read {
-            Ok(routing) => {
-                let services = routing.services.len();
-                let load = resolve(&self.resolver, routing).await;
-                let sidecar = self.sidecar.clone();
-                match tokio::task::spawn_blocking(move || sidecar.load(load)).await {
-                    Ok(Ok(Ok(()))) => {
-                        count(&self.counters.process.reloads_taken);
-                        tracing::info!(%path, services, "routing reloaded");
-                    }
-                    Ok(Ok(Err(refused))) => {
-                        count(&self.counters.process.reloads_refused);
-                        tracing::error!(%path, %refused, "routing refused, the last good one stays in force");
-                    }
-                    // The house is closing.
-                    Ok(Err(_)) | Err(_) => {}
-                }
-            }
-            Err((problems, refused)) => {
-                count(&self.counters.process.reloads_refused);
-                tracing::error!(%path, problems, "routing refused, the last good one stays in force:\n{refused}");
-            }
-        }
-    }
 }
 
 impl Running {
