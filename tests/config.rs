@@ -126,6 +126,31 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
         ("listening nowhere", "version = 1\n[proxy]\nlisten = []\n"),
         ("half a thread", "version = 1\n[proxy]\nthreads = 0.5\n"),
         ("an open admin", "version = 1\n[admin]\nlisten = \"0.0.0.0:9700\"\n"),
+        (
+            "half a certificate for the admin",
+            "version = 1\n[admin]\ncert_file = \"admin.pem\"\nhosts = [\"http://x/\"]\n",
+        ),
+        (
+            "tokens that are none",
+            "version = 1\n[[admin.token]]\nname = \"ci\"\nrole = \"oprator\"\nsha256 = \"12\"\nexpires = \"soon\"\n\
+             [[admin.token]]\nname = \"guard\"\nrole = \"viewer\"\n",
+        ),
+        (
+            "a token that must not stand in a file",
+            "version = 1\n[[admin.token]]\nname = \"ci\"\nrole = \"viewer\"\n\
+             sha256 = \"cut_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n",
+        ),
+        (
+            "two tokens of one name, and one that two have",
+            "version = 1\n\
+             [[admin.token]]\nname = \"ci\"\nrole = \"viewer\"\n\
+             sha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n\
+             [[admin.token]]\nname = \"ci\"\nrole = \"viewer\"\n\
+             sha256 = \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"\n\
+             [[admin.token]]\nname = \"ann\"\nrole = \"viewer\"\n\
+             sha256 = \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"\n",
+        ),
+        ("a journal that is kept for nothing", "version = 1\n[state]\nkeep = \"1h\"\nkeep_size = \"1KiB\"\n"),
         ("a tick of nothing", "version = 1\n[guard]\ntick = \"0s\"\n"),
         ("a routing file", "[service.shop]\n"),
         ("nothing at all", "\n"),

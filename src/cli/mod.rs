@@ -15,6 +15,7 @@ mod overlay;
 mod run;
 mod shell;
 mod status;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -97,6 +98,8 @@ enum Command {
     Explain(explain::Args),
     /// Try who is notified.
     Notify(notify::Args),
+    /// Make a token for the admin API.
+    Token(token::Args),
     /// Completions for a shell.
     Completions(shell::Completions),
     /// The manual page.
@@ -122,7 +125,7 @@ pub fn main() -> ExitCode {
     let quiet = matches!(cli.command, Command::Demo(_));
     log::start(cli.log_json, quiet);
     let done = match cli.command {
-        Command::Run { config } => run::run(&config.config),
+        Command::Run { config } => run::run(&config.config, cli.log_json),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Status(args) => status::run(&args),
@@ -144,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Notify(args) => notify::run(&args),
+        Command::Token(args) => token::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

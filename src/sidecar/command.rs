@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Insight, Over, Refused};
+use crate::rollout::{Announcement, Command, Insight, Over, Refused, Remark};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 use crate::traffic::Environment;
@@ -74,6 +74,8 @@ pub enum Input {
         rollback: bool,
     },
     Show(SyncSender<Shown>),
+    /// Something for the journal that changes nothing.
+    Remark(Remark),
     Insight(String, SyncSender<Option<Insight>>),
     /// A request failed.
     Wake,
@@ -132,6 +134,11 @@ impl Handle {
     /// [`Gone`].
     pub fn show(&self) -> Result<Shown, Gone> {
         self.ask(Input::Show)
+    }
+
+    /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
+    pub fn remark(&self, remark: Remark) -> bool {
+        self.inputs.try_send(Input::Remark(remark)).is_ok()
     }
 
     /// A service as its judge sees it; `None`: there is none of that name.

@@ -24,6 +24,7 @@ use crate::config::{Overs, Routing};
 use crate::rollout::Over;
 use crate::time::Millis;
 
+pub use admin::token_name;
 pub use main::main;
 pub use origin::{in_words, permalink};
 
