@@ -16,6 +16,7 @@ mod drain;
 mod faults;
 mod headers;
 mod health;
+mod health_stores;
 mod lifecycle;
 mod limits;
 mod origins;
