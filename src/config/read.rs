@@ -204,13 +204,18 @@ fn without_passwords(text: &str) -> String {
         // A password that was not encoded may hold anything but what ends a text in TOML.
         let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(url.len());
         let (url, after) = url.split_at(end);
-        match url.rfind('@').and_then(|end| Some((url.get(..end)?.find(':')?, end))) {
-            Some((colon, end)) => {
-                out.push_str(url.get(..=colon).unwrap_or(""));
-                out.push_str(&"*".repeat(end - colon - 1));
-                out.push_str(url.get(end..).unwrap_or(""));
+        let from = url.find(':').map_or(url.len(), |colon| colon + 1);
+        let userinfo = url.rfind('@').map(|to| from..to);
+        let named = url.find("password=").map(|at| at + "password=".len());
+        let named =
+            named.map(|from| from..url.get(from..).and_then(|rest| rest.find('&')).map_or(url.len(), |at| from + at));
+        let hidden = |at: usize| [&userinfo, &named].into_iter().flatten().any(|range| range.contains(&at));
+        for (at, c) in url.char_indices() {
+            if hidden(at) {
+                out.push_str(&"*".repeat(c.len_utf8()));
+            } else {
+                out.push(c);
             }
-            None => out.push_str(url),
         }
         rest = after;
     }

@@ -201,3 +201,79 @@ fn warn_if_open(path: &Path, kind: &std::fs::Metadata) {
         tracing::warn!(file = %path.display(), "everybody on this machine can read this URL: chmod o-r");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::routing_text;
+    use crate::snapshot::check::Probe;
+
+    fn read(dir: &Path, check: &str) -> Result<Probe, String> {
+        let text = format!(
+            "[service.shop]\n[service.shop.blue]\nurl = \"http://a\"\n[service.shop.green]\nurl = \"http://b\"\n\
+             [[service.shop.health]]\n{check}\n"
+        );
+        let name = dir.join("routing.toml").display().to_string();
+        let routing = routing_text(&name, &text).map_err(|refused| refused.to_string())?;
+        Ok(routing.services[0].health[0].probe.clone())
+    }
+
+    #[test]
+    fn a_url_comes_from_the_file_itself_from_a_file_beside_it_or_from_the_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let postgres = |url: &str, query: &str| {
+            Probe::Sql(Database { engine: Engine::Postgres(Secret::new(url)), query: query.to_owned() })
+        };
+        std::fs::write(dir.path().join("pg.url"), "postgres://shop:secret@db/shop?sslmode=require\n").unwrap();
+        let probe = read(dir.path(), "sql = { url_file = 'pg.url' }");
+        assert_eq!(probe, Ok(postgres("postgres://shop:secret@db/shop?sslmode=require", "select 1")));
+        assert!(!format!("{probe:?}").contains("secret"), "{probe:?}");
+        let probe = read(dir.path(), "sql = { url = 'postgresql://shop@db/shop', query = 'select 2' }");
+        assert_eq!(probe, Ok(postgres("postgresql://shop@db/shop", "select 2")));
+        let probe = read(dir.path(), "redis = { url = 'rediss://db/1' }");
+        assert_eq!(probe, Ok(Probe::Redis(Secret::new("rediss://db/1"))));
+        for (url, path) in [("sqlite:a.db", dir.path().join("a.db")), ("sqlite:///b.db", "/b.db".into())] {
+            let Ok(Probe::Sql(database)) = read(dir.path(), &format!("sql = {{ url = '{url}' }}")) else { panic!() };
+            assert_eq!(database.engine, Engine::Sqlite(path));
+        }
+        // Set by cargo wherever tests run, and no URL.
+        let refused = read(dir.path(), "sql = { url_env = 'CARGO_PKG_NAME' }").unwrap_err();
+        assert!(refused.contains("this is no URL: relative URL without a base"), "{refused}");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused_and_no_password_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [("none", "\n"), ("two", "redis://a\nredis://b"), ("secret", "oracle://u:hidden@db")] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        for (check, why) in [
+            ("sql = { url = 'postgres://shop:hidden@db/shop' }", "a password does not belong into this file"),
+            ("redis = { url = 'redis://:hidden@db' }", "a password does not belong into this file"),
+            ("sql = { url = 'postgres://db?password=hidden' }", "a password does not belong into this file"),
+            ("sql = 'postgres://shop:hid@den@db/shop'", "expected a table"),
+            ("sql = { url = 'postgres://shop:hidden@db/shop', quary = '' }", "unknown key `quary`"),
+            ("sql = { url_file = 'gone' }", "cannot read it: No such file"),
+            ("sql = { url_file = '.' }", "it is no file"),
+            ("sql = { url_file = 'none' }", "there is no URL in it"),
+            ("redis = { url_file = 'two' }", "something else than one URL"),
+            ("sql = { url_file = 'secret' }", "oracle: is no kind of store that can be asked"),
+            ("redis = { url_file = 'secret' }", "oracle: is no kind of store that can be asked"),
+            ("sql = { url_env = 'CUTOVER_NOT_SET' }", "it is not set"),
+            ("sql = { url = 'postgres://db', url_file = 'none' }", "comes from one place"),
+            ("sql = {}", "does not know whom to ask"),
+            ("sql = { url = 'postgres://db?sslmod=require' }", "did you mean `sslmode`?"),
+            ("sql = { url = 'sqlite:a.db?mode=ro' }", "a SQLite URL names a file"),
+            ("sql = { url = 'postgres://db', query = ' ' }", "a query has 1 to 4096 characters"),
+            ("redis = { url = 'redis://db/shop' }", "the number of a database"),
+            ("redis = { url = 'redis://a' }\nsql = { url = 'sqlite:a' }", "a health check asks one thing"),
+            ("name = 'empty'", "the health check asks nothing"),
+        ] {
+            let refused = read(dir.path(), check).unwrap_err();
+            assert!(refused.contains(why), "{check}: {refused}");
+            for hidden in ["hid", "den@"] {
+                assert!(!refused.contains(hidden), "{check}: {refused}");
+            }
+        }
+    }
+}
