@@ -93,6 +93,11 @@ fn broken_files() -> Vec<(&'static str, String)> {
         ("edits of what is not the user's", with_service("request_headers = { set = { Host = \"a\", x_a = \"b\", \"a b\" = \"c\" }, remove = [\"Connection\", \"proxy-authorization\"] }")),
         ("edits with values that are none", with_service("response_headers = { set = { x-a = \"b\\r\\nset-cookie: c\", x-b = \" b\", x-c = \"\\u0000\" }, add = { x-d = \"é\" } }")),
         ("a header edited twice", with_service("request_headers = { set = { x-a = \"1\", X-A = \"2\", x-b = \"1\" }, add = { x-b = \"2\" }, remove = [\"x-c\", \"X-C\", \"x-b\"] }")),
+        ("a health check that asks nothing", with("[[service.shop.health]]\nname = \"home\"")),
+        ("a health check of much that is wrong", with("[[service.shop.health]]\nname = \"the home\"\nenvironment = \"gren\"\nhttp = { path = \"/a b\" }\ninterval = \"1ms\"\ntimeout = \"2m\"\nretries = 11\nfall = 0\non_down = [\"ejct\"]")),
+        ("a health check that cannot be asked so", with("[[service.shop.health]]\nhttp = { method = \"HEAD\", body = \"ok\", headers = { Host = \"a\", \"x y\" = \"b\" }, status = [99] }\n[[service.shop.health]]\nhttp = { method = \"POST\" }")),
+        ("two health checks of one name", with("[[service.shop.health]]\nhttp = {}\n[[service.shop.health]]\nhttp = { path = \"/other\" }")),
+        ("a failover to nowhere", good().replace("weight = 10", "failover = \"blue\"")),
         ("edits of nothing", with("[[service.shop.route]]\nname = \"a\"\npath = \"/a\"\nresponse_headers = {}")),
         ("everything at once", "[service.\"my shop\"]\nhosts = [\"a b\"]\n[service.\"my shop\".blue]\nurl = 5\n[service.\"my shop\".split]\nweight = -1\nrescue = \"yes\"\nstiky = 1\n".to_owned()),
     ]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::admin::changes::{Caller, Change};
+use cutover::admin::changes::{Caller, Change, Failed};
 use cutover::health::{Shown, preflight};
 use cutover::rollout::plan::WarmUp;
 use cutover::rollout::release::Phase;
@@ -11,8 +11,11 @@ use cutover::rollout::{Act, Command, Deploy, Kind, Preflight};
 use cutover::serve;
 use cutover::traffic::Environment;
 
+use crate::support::front::{Front, NOBODY, at, routing};
+use crate::support::h2::H2Origin;
 use crate::support::house::{House, Load, settings};
 use crate::support::origin::{Do, Origin, RUNTIME};
+use crate::support::tls::{Authority, Certificate, serving};
 use crate::support::{SOON, wait_until};
 
 /// A check of `/healthz` ten times a second, which falls and rises after two rounds.
@@ -148,15 +151,41 @@ fn a_check_wants_its_status_its_body_and_sends_what_it_is_told_to() {
 }
 
 #[test]
+fn an_origin_is_asked_with_the_certificates_and_in_the_http_of_clients_requests() {
+    let (authority, ours) = (Authority::new(), Certificate::of(&["127.0.0.1"]));
+    let known = authority.sign(&["proxy.test"]);
+    let files = [("ca.pem", ours.pem.as_str()), ("known.pem", &known.pem), ("known.key", &known.key)];
+    let tls = |alpn: &[&str]| H2Origin::tls(serving(&ours, alpn, Some(&authority)));
+    let ca = "ca_file = \"ca.pem\"\nclient_cert_file = \"known.pem\"\nclient_key_file = \"known.key\"\n";
+    for (origin, lines, said, up) in [
+        (tls(&["h2", "http/1.1"]), ca.to_owned(), "HTTP/2", true),
+        (tls(&["http/1.1"]), ca.to_owned(), "HTTP/1.1", true),
+        (H2Origin::clear(), "h2 = \"only\"".to_owned(), "HTTP/2", true),
+        (tls(&["http/1.1"]), format!("{ca}h2 = \"only\""), "HTTP/1.1", false),
+        (tls(&["h2"]), String::new(), "HTTP/2", false),
+        (tls(&["h2"]), "ca_file = \"ca.pem\"".to_owned(), "HTTP/2", false),
+    ] {
+        let check = check(&format!("environment = \"blue\"\nhttp = {{ body = \"{said}\" }}"));
+        let front = Front::start(&routing(&at(&origin, &lines), NOBODY, &check), &files);
+        let house = &front.house;
+        let is = || house.running.health.show().first().filter(|shown| shown.rounds > 2).map(|shown| shown.up);
+        wait_until(&lines, SOON, || is().is_some());
+        assert_eq!(is(), Some(up), "{lines}: {:?}", house.running.health.show());
+    }
+}
+
+#[test]
 fn a_check_is_switched_off_and_on_and_run_now() {
     let house = House::start("weight = 100", &healthz());
     says(&house.green, Do::Close);
     wait_for(&house, [true, false]);
-    let put = |on: bool| {
+    let switch = |check: &str, on: bool| {
         let caller = Caller { who: "ann".into(), why: "to see".into(), ..Caller::default() };
-        let change = Change::PutHealth { check: "home".into(), on };
-        RUNTIME.block_on(house.running.changes.apply("shop".into(), caller, change)).unwrap();
+        let change = Change::PutHealth { check: check.into(), on };
+        RUNTIME.block_on(house.running.changes.apply("shop".into(), caller, change))
     };
+    let put = |on: bool| switch("home", on).unwrap();
+    assert!(matches!(switch("hoem", false), Err(Failed::NotThere { .. })));
     put(false);
     wait_for(&house, [true, true]);
     assert!(!shown(&house, Environment::Green).on);

@@ -172,6 +172,9 @@ fn lay(over: &mut Over, config: &ServiceConfig, change: Change) -> Result<Option
             in_file("trigger", &name, &config.named.triggers)?;
             ("trigger", name)
         }
+        Change::PutHealth { check, on: false } if !config.health.iter().any(|other| other.name == check) => {
+            ("health check", check)
+        }
         Change::PutHealth { check, on } => {
             let _ = if on { overlay.health_off.remove(&check) } else { overlay.health_off.insert(check) };
             return Ok(None);
