@@ -4,10 +4,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cutover::health::{redis, sql};
+use cutover::rollout::Kind;
 use cutover::snapshot::check::{Database, Engine};
 use cutover::snapshot::secret::Secret;
 
+use crate::support::house::House;
 use crate::support::servers::{self, IN_URL, PASSWORD, Store};
+use crate::support::{SOON, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For what is to run out.
@@ -74,7 +77,7 @@ fn postgresql_is_asked_and_what_fails_is_said_in_words() {
     fails(ask(good(), "select pg_sleep(30)", SHORT), "no answer in 700ms");
     let left = "select 1 / (case when exists (select from pg_stat_activity where query like '%pg_sleep(30)%' \
                 and state = 'active' and pid <> pg_backend_pid()) then 0 else 1 end)";
-    crate::support::wait_until("the database has given the query up", PATIENCE, || ask(good(), left, PATIENCE).is_ok());
+    wait_until("the database has given the query up", PATIENCE, || ask(good(), left, PATIENCE).is_ok());
 
     store.freeze();
     fails(ask(postgres(&store, IN_URL, ""), "select 1", SHORT), "no answer in 700ms");
@@ -83,9 +86,7 @@ fn postgresql_is_asked_and_what_fails_is_said_in_words() {
     store.kill();
     fails(ask(postgres(&store, IN_URL, ""), "select 1", PATIENCE), "cannot connect: connection refused");
     store.start_again();
-    crate::support::wait_until("it is back", PATIENCE, || {
-        ask(postgres(&store, IN_URL, ""), "select 1", PATIENCE).is_ok()
-    });
+    wait_until("it is back", PATIENCE, || ask(postgres(&store, IN_URL, ""), "select 1", PATIENCE).is_ok());
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn mariadb_is_asked_and_what_fails_is_said_in_words() {
     fails(ask(good(), "select sleep(30)", SHORT), "no answer in 700ms");
     let left = "select if(exists(select * from information_schema.processlist where info like '%sleep(30)%' \
                 and id <> connection_id()), (select 1 union select 2), 1)";
-    crate::support::wait_until("the database has given the query up", PATIENCE, || ask(good(), left, PATIENCE).is_ok());
+    wait_until("the database has given the query up", PATIENCE, || ask(good(), left, PATIENCE).is_ok());
 
     store.freeze();
     fails(ask(mysql(&store, IN_URL), "select 1", SHORT), "no answer in 700ms");
@@ -192,8 +193,37 @@ fn a_redis_that_takes_no_writes_answers_pings_and_fails() {
     let asked = |store: &Store| ask_redis(&format!("redis://127.0.0.1:{}", store.port), PATIENCE);
     assert_eq!(asked(&first), Ok(()));
     let why = "the ping passes and the write fails: it is a read-only replica";
-    crate::support::wait_until(why, PATIENCE, || asked(&replica) == Err(why.to_owned()));
+    wait_until(why, PATIENCE, || asked(&replica) == Err(why.to_owned()));
     let full = servers::redis(&["--maxmemory", "1"]);
     let why = asked(&full).unwrap_err();
     assert!(why.starts_with("the ping passes and the write fails: OOM command not allowed"), "{why}");
+}
+
+#[test]
+#[ignore = "needs postgresql: .ci/setup installs it"]
+fn a_candidate_without_its_database_gets_nothing_until_the_database_is_back() {
+    let mut store = servers::postgres();
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&secret, format!("postgres://shop:{IN_URL}@127.0.0.1:{}/postgres\n", store.port)).unwrap();
+    let check = format!(
+        "[[service.shop.health]]\nname = \"orders\"\nenvironment = \"green\"\ninterval = \"100ms\"\ntimeout = \"2s\"\n\
+         retries = 0\nsql = {{ url_file = \"{}\" }}\n",
+        secret.path().display()
+    );
+    let house = House::start("weight = 100", &check);
+    let shown = || house.running.health.show().remove(0);
+    let served = || house.client().get("/", &[]).body;
+    wait_until("it is checked", SOON, || shown().rounds > 0);
+    assert_eq!((shown().kind, shown().up, served()), ("sql", true, "green".to_owned()));
+    store.kill();
+    wait_until("green is down", SOON, || house.split().up == [true, false]);
+    assert_eq!(served(), "blue");
+    assert_eq!(shown().last_error.as_deref(), Some("cannot connect: connection refused"));
+    store.start_again();
+    wait_until("green is up again", SOON, || house.split().up == [true, true]);
+    assert_eq!(served(), "green");
+    wait_until("it is in the journal", SOON, || house.find(Kind::Health).is_some());
+    let journal = format!("{:?}", house.history());
+    assert!(journal.contains("orders: cannot connect: connection refused") && !journal.contains(PASSWORD), "{journal}");
+    assert!(!journal.contains(IN_URL) && !house.metrics().contains(IN_URL));
 }
