@@ -6,6 +6,7 @@ pub mod h2;
 pub mod house;
 pub mod origin;
 pub mod smtp;
+pub mod servers;
 pub mod tls;
 
 use std::time::{Duration, Instant};
