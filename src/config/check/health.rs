@@ -55,9 +55,9 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
         source.missing(span.clone(), "the health check asks nothing", "write http = { path = \"/healthz\" }");
         return None;
     };
-    let probe = Probe::Http(http(source, &at.value)?);
+    let probe = http(source, &at.value).map(Probe::Http);
     let name = match &file.name {
-        None => probe.kind().to_owned(),
+        None => "http".to_owned(),
         Some(at) => {
             let plain = at.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
             if at.value.is_empty() || at.value.len() > 64 || !plain {
@@ -68,6 +68,7 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
         }
     };
     let on = !over.overlay.health_off.contains(&name);
+    let probe = probe?;
     Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, on })
 }
 
