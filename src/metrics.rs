@@ -4,6 +4,7 @@
 
 mod guard;
 mod health;
+mod notices;
 
 use std::collections::HashMap;
 
@@ -21,6 +22,7 @@ pub fn render(counters: &Counters, snapshot: &Snapshot) -> String {
     let mut families = of_routes(counters);
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
+    families.extend(notices::of_notices(counters));
     families.extend(health::of_health(counters));
     families.extend(of_process(&counters.process, snapshot));
     let mut text = Vec::new();

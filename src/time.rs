@@ -61,8 +61,8 @@ impl Millis {
             total = number
                 .checked_mul(factor)
                 .and_then(|part| total.checked_add(part))
-                .filter(|total| *total <= 366 * 86_400_000)
-                .ok_or_else(|| wrong("it is longer than a year"))?;
+                .filter(|total| *total <= 3660 * 86_400_000)
+                .ok_or_else(|| wrong("it is longer than ten years"))?;
             rest = tail.trim_start();
         }
         Ok(Millis(total))
@@ -123,6 +123,40 @@ impl Civil {
             second: second % 60,
         }
     }
+
+    /// Seconds since 1970 of `"2026-11-20"` or `"2026-11-20T14:30"`, in UTC, with seconds and a `Z` or without.
+    ///
+    /// # Errors
+    /// What is wrong with the text, as a sentence for the user.
+    pub fn parse(text: &str) -> Result<u64, String> {
+        let wrong = || format!("`{text}` is not a date: it is written 2026-11-20, or 2026-11-20T14:30 in UTC");
+        let trimmed = text.trim();
+        let (date, time) = trimmed.split_once(['T', ' ']).unwrap_or((trimmed, "00:00"));
+        let numbers = |text: &str, split: char| -> Option<Vec<u64>> {
+            let read = |part: &str| {
+                let plain = part.len() <= 4 && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+                plain.then(|| part.parse().ok()).flatten()
+            };
+            text.split(split).map(read).collect()
+        };
+        let date = numbers(date, '-').ok_or_else(wrong)?;
+        let time = numbers(time.strip_suffix('Z').unwrap_or(time), ':').ok_or_else(wrong)?;
+        let &[year, month, day] = date.as_slice() else { return Err(wrong()) };
+        let (hour, minute, second) = match *time.as_slice() {
+            [hour, minute] => (hour, minute, 0),
+            [hour, minute, second] => (hour, minute, second),
+            _ => return Err(wrong()),
+        };
+        let civil = Civil { year, month, day, hour, minute, second };
+        // Hinnant's days_from_civil; what it makes of the 31st of April is another day.
+        let shifted = (month + 9) % 12;
+        let y = year.checked_sub(u64::from(month <= 2)).ok_or_else(wrong)?;
+        let days = (y / 400 * 146_097 + y % 400 * 365 + y % 400 / 4 - y % 400 / 100 + (153 * shifted + 2) / 5 + day)
+            .checked_sub(719_469)
+            .ok_or_else(wrong)?;
+        let unix = days * 86_400 + hour * 3600 + minute * 60 + second;
+        if Civil::of_unix(unix) == civil { Ok(unix) } else { Err(wrong()) }
+    }
 }
 
 #[cfg(test)]
@@ -141,8 +175,33 @@ mod tests {
         ] {
             assert_eq!(Millis::parse(text), Ok(Millis(ms)), "{text}");
         }
-        for text in ["", "30", "s", "1.5s", "-3s", "3 parsecs", "99999999999999999999s", "400d"] {
+        for text in ["", "30", "s", "1.5s", "-3s", "3 parsecs", "99999999999999999999s", "4000d"] {
             assert!(Millis::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_read_as_they_are_written_and_come_back() {
+        for (text, unix) in [
+            ("1970-01-01", 0),
+            ("2000-02-29", 951_782_400),
+            ("2026-11-22T11:59:59Z", 1_795_348_799),
+            ("2026-11-22 11:59", 1_795_348_740),
+        ] {
+            assert_eq!(Civil::parse(text), Ok(unix), "{text}");
+        }
+        for text in [
+            "",
+            "2026",
+            "2026-13-01",
+            "2026-02-29",
+            "2026-1-32",
+            "1969-12-31",
+            "2026-11-22T24:00",
+            "22.11.2026",
+            "-1-1-1",
+        ] {
+            assert!(Civil::parse(text).is_err(), "{text}");
         }
     }
 

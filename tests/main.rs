@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods)]
 
 mod access;
+mod auth;
 mod caution;
 mod cli;
 mod clients;
@@ -18,12 +19,14 @@ mod headers;
 mod health;
 mod lifecycle;
 mod limits;
+mod notify;
 mod origins;
 mod overlay;
 mod peers;
 mod proof;
 mod reload;
 mod rollback;
+mod rollouts;
 mod routing;
 mod simulation;
 mod support;

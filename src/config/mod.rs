@@ -3,9 +3,11 @@
 //! `file` is what was typed, `read` finds what cannot be typed so, `check` finds what makes no sense, `watch` notices
 //! that a file has changed. A file is taken whole or refused whole: there is no way to get a [`Routing`] with a problem.
 
+pub mod admin;
 pub mod allowed;
 pub mod check;
 pub mod file;
+pub mod notify;
 pub mod read;
 pub mod watch;
 
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::access;
+use crate::config::admin::AdminAccess;
 use crate::config::allowed::Allowed;
 use crate::config::file::{MainFile, RoutingFile};
 use crate::config::read::{MAX_BYTES, Problem, Source};
@@ -47,8 +50,26 @@ pub struct Settings {
     pub drain_delay: Millis,
     pub access_log: Option<access::Settings>,
     pub admin: SocketAddr,
+    pub admin_access: AdminAccess,
     pub state: PathBuf,
+    pub keep: Keep,
     pub tick: Millis,
+    /// Who hears of it.
+    pub notify: Vec<notify::Sink>,
+}
+
+/// What of the journal is kept: younger than this, and no more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    pub age: Millis,
+    pub bytes: u64,
+}
+
+impl Default for Keep {
+    /// Over a year, so that last year's release can be looked up; some hundred thousand entries.
+    fn default() -> Keep {
+        Keep { age: Millis::seconds(400 * 86_400), bytes: 256 << 20 }
+    }
 }
 
 /// A listener with TLS. Its files are read again when they change.

@@ -63,6 +63,13 @@ impl Source {
         });
     }
 
+    /// Blots out what must not be shown, where a problem quotes it.
+    pub fn conceal(&mut self, span: &Range<usize>) {
+        let place = self.text.floor_char_boundary(span.start)..self.text.ceil_char_boundary(span.end);
+        let blots = "*".repeat(place.len());
+        self.text.replace_range(place, &blots);
+    }
+
     /// Notes that something is missing in the table at `span`, unless something there could not be read.
     pub fn missing(&mut self, span: Range<usize>, message: impl Into<String>, hint: &str) {
         if !self.mutilated.contains(&span) {

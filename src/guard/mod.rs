@@ -5,6 +5,7 @@
 
 pub mod evidence;
 pub mod latency;
+pub mod levels;
 pub mod trigger;
 pub mod window;
 

@@ -216,6 +216,16 @@ impl Trigger {
         }
     }
 
+    /// The candidate's value, in percent or milliseconds; `None` of too few answers.
+    pub fn value_of(&self, reading: &Reading) -> Option<f64> {
+        self.value(&reading.candidate, reading)
+    }
+
+    /// The active environment's, over the same time.
+    pub fn baseline_of(&self, reading: &Reading) -> Option<f64> {
+        self.active_value(&reading.active)
+    }
+
     fn is_beyond(&self, value: f64, limit: f64) -> bool {
         if self.metric.is_bad_below() { value < limit } else { value > limit }
     }

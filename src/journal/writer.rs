@@ -1,9 +1,10 @@
 //! The journal's own thread: a slow or full disk delays the record, never the next judgement.
 //!
 //! The sidecar hands entries over through a bounded queue and goes on. What the disk does not take is kept in order, in
-//! a bounded ring, and tried again; what falls out of the ring is counted, and the log has said what it was.
+//! a bounded ring, and tried again; what falls out of the ring is counted, and the log has said what it was. The same
+//! thread removes what is too old, a little at a time and only when nothing waits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,19 +12,38 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::config::Keep;
 use crate::counters::{Counters, count, set};
+use crate::journal::shelf::{Order, Shelf, Unshelved};
 use crate::journal::{Entry, Error, Restored, Store};
+use crate::rollout::Durable;
+use crate::time::Millis;
 
 /// Entries between the sidecar and the writer. Weights change by the second, not by the request; a thousand is minutes.
 const QUEUE: usize = 1024;
 /// Entries that wait for a disk to come back: at two kilobytes each, some twenty megabytes.
 const KEPT: usize = 10_000;
 const RETRY: Duration = Duration::from_secs(1);
+/// How often is looked for entries that are too old or too many.
+const TRIM_EVERY: Millis = Millis::seconds(60);
+/// Between two batches of them: others want the disk too.
+const TRIM_PAUSE: Duration = Duration::from_millis(20);
 
-enum Note {
+pub(super) enum Note {
     Entry(Box<Entry>),
+    /// A service's state, without an entry.
+    Keep(String, Box<Durable>),
     /// Told whether everything before is on the disk, as soon as that is known.
     Sync(Told),
+    Order(Order, SyncSender<Result<(), Unshelved>>),
+    /// Nothing more comes from the sidecar.
+    End,
+}
+
+impl std::fmt::Debug for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Note")
+    }
 }
 
 /// Who wants to know whether the disk has it.
@@ -32,7 +52,8 @@ pub type Told = Box<dyn FnOnce(bool) + Send>;
 /// Where the sidecar hands its entries to.
 #[derive(Debug)]
 pub struct Journal {
-    queue: Option<SyncSender<Note>>,
+    path: PathBuf,
+    queue: SyncSender<Note>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
     /// Held for as long as entries may come.
@@ -45,6 +66,10 @@ struct Writer {
     path: PathBuf,
     store: Option<Store>,
     kept: VecDeque<Entry>,
+    /// States without an entry, the latest of each service.
+    states: BTreeMap<String, Durable>,
+    keep: Keep,
+    next_trim: Millis,
     /// The last number that was known when the process began to count.
     base: u64,
     /// What is added to the entries' numbers: not zero where the store was out of reach then, and held more.
@@ -62,6 +87,14 @@ impl Journal {
     /// # Errors
     /// Another process has the state, or it is there and cannot be read.
     pub fn start(path: &Path, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
+        Journal::keeping(path, Keep::default(), counters)
+    }
+
+    /// The same, and says how long entries are kept.
+    ///
+    /// # Errors
+    /// As [`Journal::start`].
+    pub fn keeping(path: &Path, keep: Keep, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
         let lock = lock(path)?;
         let (store, restored) = open_or_set_aside(path, &counters)?;
         let base = restored.last_entry;
@@ -70,6 +103,9 @@ impl Journal {
             path: path.to_owned(),
             store,
             kept: VecDeque::new(),
+            states: BTreeMap::new(),
+            keep,
+            next_trim: crate::clock::now(),
             base,
             ahead: 0,
             counters: counters.clone(),
@@ -80,23 +116,32 @@ impl Journal {
             count(&counters.process.journal_errors);
             tracing::error!("cannot start the journal's thread: changes will not be recorded");
         }
-        Ok((Journal { queue: Some(queue), thread, counters, _lock: lock }, restored))
+        Ok((Journal { path: path.to_owned(), queue, thread, counters, _lock: lock }, restored))
+    }
+
+    /// The way to the named snapshots.
+    pub fn shelf(&self) -> Shelf {
+        Shelf::new(self.path.clone(), self.queue.clone())
     }
 
     /// Hands an entry over without waiting.
     pub fn append(&self, entry: Entry) {
-        let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Note::Entry(Box::new(entry)))
-        {
+        let note = Note::Entry(Box::new(entry));
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(note) {
             count(&self.counters.process.journal_dropped);
             tracing::error!("the journal's queue is full: an entry is lost");
         }
     }
 
+    /// Hands a service's state over that no entry explains: how far it is. Never waits; one that is lost costs the time
+    /// since the one before, after a restart.
+    pub fn keep(&self, service: String, durable: Durable) {
+        let _ = self.queue.try_send(Note::Keep(service, Box::new(durable)));
+    }
+
     /// Tells whether everything handed over so far is on the disk, from the writer's thread; nobody waits here.
     pub fn when_written(&self, told: Told) {
-        if let Some(queue) = &self.queue
-            && let Err(TrySendError::Full(note) | TrySendError::Disconnected(note)) = queue.try_send(Note::Sync(told))
+        if let Err(TrySendError::Full(note) | TrySendError::Disconnected(note)) = self.queue.try_send(Note::Sync(told))
             && let Note::Sync(told) = note
         {
             told(false);
@@ -116,7 +161,8 @@ impl Journal {
 impl Drop for Journal {
     /// Waits for the writer: what was handed over is written before the process ends.
     fn drop(&mut self) {
-        drop(self.queue.take());
+        // Not by letting go of the queue: a shelf may hold on to it.
+        let _ = self.queue.send(Note::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -176,17 +222,16 @@ fn is_corrupt(error: &Error) -> bool {
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
         ),
-        Error::Format(_) | Error::Missing(_) | Error::InUse => false,
+        Error::Format(_) | Error::Missing(_) | Error::InUse | Error::Unshelved(_) => false,
     }
 }
 
 impl Writer {
     fn run(mut self, notes: &Receiver<Note>) {
         let mut open = true;
-        while open || (!self.kept.is_empty() && !self.failing) {
-            let patience = if self.kept.is_empty() { Duration::from_secs(3600) } else { RETRY };
-            let mut syncs = Vec::new();
-            let mut first = match notes.recv_timeout(patience) {
+        while open || (self.waits() && !self.failing) {
+            let (mut syncs, mut orders) = (Vec::new(), Vec::new());
+            let mut first = match notes.recv_timeout(self.patience()) {
                 Ok(note) => Some(note),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
@@ -198,12 +243,23 @@ impl Writer {
             while let Some(note) = first.take().or_else(|| notes.try_recv().ok()) {
                 match note {
                     Note::Entry(entry) => self.keep(*entry),
+                    Note::Keep(service, durable) => {
+                        self.states.insert(service, *durable);
+                    }
                     Note::Sync(told) => syncs.push(told),
+                    Note::Order(order, answer) => orders.push((order, answer)),
+                    Note::End => open = false,
                 }
             }
             self.write();
             for told in syncs {
                 told(self.kept.is_empty());
+            }
+            for (order, answer) in orders {
+                let _ = answer.try_send(self.carry_out(order));
+            }
+            if open {
+                self.trim();
             }
         }
         if !self.kept.is_empty() {
@@ -211,8 +267,49 @@ impl Writer {
         }
     }
 
+    fn waits(&self) -> bool {
+        !self.kept.is_empty() || !self.states.is_empty()
+    }
+
+    fn patience(&self) -> Duration {
+        if self.waits() {
+            return RETRY;
+        }
+        self.next_trim.since(crate::clock::now()).as_duration().max(TRIM_PAUSE)
+    }
+
+    fn carry_out(&mut self, order: Order) -> Result<(), Unshelved> {
+        match &mut self.store {
+            Some(store) => store.carry_out(order),
+            None => Err(Unshelved::Disk("the state cannot be opened".to_owned())),
+        }
+    }
+
+    /// Removes a batch of what need not be kept, when it is time to.
+    fn trim(&mut self) {
+        let now = crate::clock::now();
+        if now < self.next_trim {
+            return;
+        }
+        self.next_trim = now.plus(TRIM_EVERY);
+        let Some(store) = self.store.as_mut().filter(|_| !self.failing) else { return };
+        let more = match store.trim(self.keep, crate::clock::wall_millis()) {
+            Ok(trimmed) => trimmed.more,
+            Err(error) => {
+                tracing::warn!(%error, "cannot remove old entries of the journal: tried again later");
+                false
+            }
+        };
+        if more {
+            self.next_trim = now;
+        }
+    }
+
     fn keep(&mut self, mut entry: Entry) {
         entry.change.id += self.ahead;
+        if entry.change.after.is_some() {
+            self.states.remove(&entry.change.service);
+        }
         self.kept.push_back(entry);
         if self.kept.len() > KEPT {
             self.kept.pop_front();
@@ -221,7 +318,7 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        if self.kept.is_empty() {
+        if !self.waits() {
             return;
         }
         match self.try_write() {
@@ -231,6 +328,7 @@ impl Writer {
                 }
                 self.failing = false;
                 self.kept.clear();
+                self.states.clear();
             }
             Err(error) => {
                 count(&self.counters.process.journal_errors);
@@ -255,7 +353,7 @@ impl Writer {
                 store
             }
         };
-        let written = store.append(self.kept.make_contiguous());
+        let written = store.write(self.kept.make_contiguous(), &self.states);
         self.store = Some(store);
         written
     }

@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod plan;
 pub mod release;
 mod scope;
+mod sights;
 mod state;
 pub mod view;
 mod watch;
@@ -31,6 +32,7 @@ use crate::traffic::split::Weight;
 
 pub use crate::rollout::act::{Act, Command, Deploy, Refused};
 pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Over, Overlay, Permalink, Quarantined};
+pub use crate::rollout::sights::Insight;
 pub use crate::rollout::state::State;
 pub use crate::rollout::watch::Shown;
 
@@ -74,10 +76,23 @@ pub enum Event {
     Counted { service: String, routes: Vec<Option<[Totals; 2]>>, on_grid: bool },
     /// Somebody wants something.
     Command(Command),
+    /// Something happened that changes nothing, and is to be written down.
+    Remarked(Remark),
     /// What a preflight came to: in words, or why not.
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
     /// What health checks find of an environment. `rollback`: one that is down takes a new side back.
     Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
+}
+
+/// What happened, where no state changes: the audit's part of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    pub kind: Kind,
+    /// Empty where it is about the whole house.
+    pub service: String,
+    pub who: String,
+    pub from: Option<String>,
+    pub why: String,
 }
 
 /// What is to be done about it, in this order.
@@ -142,9 +157,44 @@ pub enum Kind {
     Overlay,
     /// Health checks find an environment down, or up again.
     Health,
+    /// Somebody was turned away at the admin's door.
+    Refused,
+    /// A token was used for the first time since the start.
+    Token,
 }
 
 impl Kind {
+    /// All of them, for who filters by one.
+    pub const ALL: [Kind; 27] = [
+        Kind::Added,
+        Kind::Shift,
+        Kind::Swap,
+        Kind::Rollback,
+        Kind::Warning,
+        Kind::Pause,
+        Kind::SharedFate,
+        Kind::Caution,
+        Kind::CautionOver,
+        Kind::Ledger,
+        Kind::Stop,
+        Kind::Clear,
+        Kind::Deploy,
+        Kind::Preflight,
+        Kind::Step,
+        Kind::Resume,
+        Kind::Approve,
+        Kind::Promote,
+        Kind::Watched,
+        Kind::Abort,
+        Kind::Freeze,
+        Kind::Unfreeze,
+        Kind::Monitoring,
+        Kind::Alerting,
+        Kind::Overlay,
+        Kind::Refused,
+        Kind::Token,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Kind::Added => "added",
@@ -173,6 +223,8 @@ impl Kind {
             Kind::Alerting => "alerting",
             Kind::Overlay => "overlay",
             Kind::Health => "health",
+            Kind::Refused => "refused",
+            Kind::Token => "token",
         }
     }
 }
@@ -229,7 +281,7 @@ pub struct Announcement {
     pub entry: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     Info,

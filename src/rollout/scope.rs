@@ -112,6 +112,16 @@ impl Scope {
         self.eyes.as_ref().and_then(|eyes| eyes.meters.as_ref())
     }
 
+    /// What the triggers see at `now`, without looking: nothing is held longer by it. `None` before the first answer.
+    pub fn sight(&self, now: Millis, seen: &Seen<'_>, steady: Millis, sides: [&Totals; 2]) -> Option<Sight> {
+        let eyes = self.eyes.as_ref()?;
+        let moment = Moment { age: Millis::ZERO, raised: (Millis::ZERO, 0.0), extra: 0.0, settling: false };
+        let look = Look { now, since: None, on_grid: false, seen, moment, steady };
+        let readings = readings(&look, self.route, &eyes.windows, sides, &mut self.held.clone(), Millis::ZERO);
+        let route = self.route.and_then(|at| seen.routes.get(at)).cloned();
+        Some(Sight { route, readings, evidence: None })
+    }
+
     /// Every warning once, until it is over.
     pub fn tell(&mut self, sight: Sight, judgement: Judgement, found: &mut Found) {
         let shared = judgement.verdict == Verdict::Insufficient { missing: Missing::HealthyActive };

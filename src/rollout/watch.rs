@@ -197,6 +197,20 @@ impl Watch {
         found
     }
 
+    /// What the triggers see at `now`, of the whole first; nothing is changed by it.
+    pub fn sights(&self, now: Millis, seen: &Seen<'_>, totals: &[Option<[Totals; 2]>]) -> Vec<Sight> {
+        let Some(whole) = sum(totals) else { return Vec::new() };
+        let steady = now.since(self.share.since);
+        let sights = self.scopes.iter().filter_map(|scope| {
+            let pair = match scope.route {
+                None => Some(&whole),
+                Some(at) => totals.get(at).and_then(Option::as_ref),
+            };
+            scope.sight(now, seen, steady, roles(pair?, seen.active))
+        });
+        sights.collect()
+    }
+
     fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, candidate: &Totals) -> Moment {
         let sent = candidate.cohorts.total_sent();
         if since.is_none() {

@@ -2,7 +2,6 @@
 
 mod reload;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,13 +11,16 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::access;
+use crate::admin::auth::{self, Local};
 use crate::admin::changes::Changes;
+use crate::admin::gate::Gate;
 use crate::admin::{self, Admin};
 use crate::config::watch::{Look, Watch};
 use crate::config::{self, Settings};
 use crate::counters::{Counters, Shard, count, raise};
 use crate::health::{self, Board};
 use crate::journal::Journal;
+use crate::notify::{self, Announcer};
 use crate::origin::Resolver;
 use crate::proxy::Proxy;
 use crate::proxy::door::Door;
@@ -40,6 +42,8 @@ pub struct Running {
     /// The same of the listeners with TLS.
     pub tls_addresses: Vec<SocketAddr>,
     pub admin: SocketAddr,
+    /// The house's own token, where none is configured.
+    pub local_token: Option<Local>,
     pub sidecar: Handle,
     pub published: Published,
     /// Changes of what is laid over the routing file.
@@ -49,6 +53,7 @@ pub struct Running {
     access: Option<access::Log>,
     /// Behind the log: it ends when nobody can write any more.
     access_writer: Option<access::Writer>,
+    announcer: Option<Announcer>,
     reload: mpsc::Sender<()>,
     end: watch::Sender<End>,
     workers: Vec<JoinHandle<()>>,
@@ -74,12 +79,17 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let (tls_sockets, tls_addresses) = bind(&on_tls, workers)?;
     let admin_socket = std::net::TcpListener::bind(settings.admin)
         .with_context(|| format!("cannot listen on {} for the admin", settings.admin))?;
+    let admin_address = admin_socket.local_addr()?;
 
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
-    let (journal, restored) = Journal::start(&settings.state, counters.clone()).with_context(|| {
-        format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
-    })?;
+    let (journal, restored) =
+        Journal::keeping(&settings.state, settings.keep, counters.clone()).with_context(|| {
+            format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
+        })?;
+    // Behind the state's lock: of two that start at once, one makes the token.
+    let (keyring, local_token) = auth::first_run(&settings.admin_access, admin_address, &settings.state)?;
+    let shelf = journal.shelf();
     let (publisher, published) = Publisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
     // Again, under what people had laid over it when the process ended.
@@ -91,6 +101,9 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
     let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
     let load = runtime.block_on(resolve(&resolver, routing));
+    notify::warn_of_strangers(&settings.notify, &load.routing.services);
+    // Before anything is announced.
+    let announcer = Announcer::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
     sidecar.load(load, crate::clock::now())?;
     count(&counters.process.reloads_taken);
     let (preflights, orders) = mpsc::channel(PREFLIGHTS);
@@ -100,7 +113,9 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     runtime.spawn(take_orders(orders, published.clone(), health.clone(), sidecar.clone()));
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
-    let admin = listen_for_admin(&runtime, admin_socket, &counters, &published)?;
+    let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
+    let reads = Admin { counters: counters.clone(), published: published.clone(), sidecar: sidecar.clone(), shelf };
+    listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(reads, gate))?;
     let (reload, reloads) = mpsc::channel(1);
     let (changes, changes_asked) = Changes::new();
     let reloader =
@@ -130,7 +145,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     Ok(Running {
         addresses,
         tls_addresses,
-        admin,
+        admin: admin_address,
+        local_token,
         sidecar,
         published,
         changes,
@@ -138,6 +154,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         counters,
         access,
         access_writer,
+        announcer,
         reload,
         end,
         workers: threads,
@@ -173,20 +190,28 @@ fn open_access_log(
 fn listen_for_admin(
     runtime: &Runtime,
     socket: std::net::TcpListener,
+    settings: &Settings,
     counters: &Arc<Counters>,
-    published: &Published,
-) -> io::Result<SocketAddr> {
+    app: axum::Router,
+) -> anyhow::Result<()> {
     let address = socket.local_addr()?;
+    let tls = match &settings.admin_access.tls {
+        None => None,
+        Some(listener) => {
+            let (keeper, current) = Keeper::open(listener, counters.clone())
+                .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin: {why}"))?;
+            runtime.spawn(keeper.keep());
+            Some(current)
+        }
+    };
+    if !address.ip().is_loopback() && tls.is_none() {
+        tracing::warn!(%address, "the admin listens beyond loopback without TLS: tokens can be read on the way to it");
+    }
     socket.set_nonblocking(true)?;
-    let app = admin::app(Admin { counters: counters.clone(), published: published.clone() });
     let _in_runtime = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(socket)?;
-    runtime.spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "the admin listener has ended");
-        }
-    });
-    Ok(address)
+    runtime.spawn(admin::listen::serve(listener, tls, app));
+    Ok(())
 }
 
 impl Running {
@@ -235,6 +260,9 @@ impl Drop for Running {
             for worker in self.workers.drain(..) {
                 let _ = worker.join();
             }
+        }
+        if let Some(announcer) = self.announcer.take() {
+            announcer.finish();
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

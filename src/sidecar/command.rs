@@ -6,8 +6,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::broadcast;
 
+use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Over, Refused};
+use crate::rollout::{Announcement, Command, Insight, Over, Refused, Remark};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 use crate::traffic::Environment;
@@ -23,6 +24,14 @@ pub struct Done {
     pub generation: u64,
     /// The entry is on the disk.
     pub written: bool,
+}
+
+/// What the sidecar announces, with the journal's entry of it: the evidence, the ledger, the state before and after.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub announcement: Announcement,
+    /// `None`: no entry goes with it.
+    pub entry: Option<Arc<Entry>>,
 }
 
 /// Every service, as it stands.
@@ -65,6 +74,9 @@ pub enum Input {
         rollback: bool,
     },
     Show(SyncSender<Shown>),
+    /// Something for the journal that changes nothing.
+    Remark(Remark),
+    Insight(String, SyncSender<Option<Insight>>),
     /// A request failed.
     Wake,
     End,
@@ -79,11 +91,11 @@ pub struct Gone;
 #[derive(Clone, Debug)]
 pub struct Handle {
     inputs: SyncSender<Input>,
-    news: broadcast::Sender<Announcement>,
+    news: broadcast::Sender<News>,
 }
 
 impl Handle {
-    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<Announcement>) -> Handle {
+    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<News>) -> Handle {
         Handle { inputs, news }
     }
 
@@ -124,6 +136,19 @@ impl Handle {
         self.ask(Input::Show)
     }
 
+    /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
+    pub fn remark(&self, remark: Remark) -> bool {
+        self.inputs.try_send(Input::Remark(remark)).is_ok()
+    }
+
+    /// A service as its judge sees it; `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn insight(&self, service: String) -> Result<Option<Insight>, Gone> {
+        self.ask(|answer| Input::Insight(service, answer))
+    }
+
     /// Tells what a preflight came to.
     pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
         let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
@@ -147,7 +172,7 @@ impl Handle {
     }
 
     /// Hears what the sidecar announces from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Announcement> {
+    pub fn listen(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
     }
 

@@ -6,6 +6,7 @@
 //! the time as an argument.
 
 mod command;
+mod insight;
 mod load;
 mod reading;
 
@@ -28,7 +29,7 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Split;
 
-pub use command::{Answer, Done, Gone, Handle, Input, Shown};
+pub use command::{Answer, Done, Gone, Handle, Input, News, Shown};
 pub use load::{Load, Placed};
 
 /// Inputs between the house and the sidecar. Each is a person's command, a reload, a change in DNS or the one wake-up
@@ -48,7 +49,9 @@ pub struct Sidecar {
     publisher: Publisher,
     counters: Arc<Counters>,
     journal: Journal,
-    news: broadcast::Sender<Announcement>,
+    news: broadcast::Sender<News>,
+    /// The entry that was recorded last: news follow their entry.
+    recorded: Option<Arc<Entry>>,
     /// Who tries candidates before their first client; nobody where none is there.
     preflights: Option<mpsc::Sender<Preflight>>,
     /// After a panic: ticks judge no more, people still command.
@@ -66,7 +69,18 @@ impl Sidecar {
         };
         let (news, _) = broadcast::channel(NEWS);
         let (placed, readings) = (Placed::default(), Readings::default());
-        Sidecar { state, placed, readings, publisher, counters, journal, news, preflights: None, frozen: false }
+        Sidecar {
+            state,
+            placed,
+            readings,
+            publisher,
+            counters,
+            journal,
+            news,
+            recorded: None,
+            preflights: None,
+            frozen: false,
+        }
     }
 
     /// Has candidates tried by whoever is at the other end.
@@ -75,7 +89,7 @@ impl Sidecar {
     }
 
     /// Hears what the sidecar announces from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Announcement> {
+    pub fn listen(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
     }
 
@@ -175,6 +189,10 @@ impl Sidecar {
                     overs: self.overs(),
                 });
             }
+            Input::Insight(service, answer) => {
+                let _ = answer.try_send(self.insight(&service, now));
+            }
+            Input::Remark(remark) => self.apply(Event::Remarked(remark), now),
             Input::Wake => self.glance(now),
             Input::End => {}
         }
@@ -273,8 +291,11 @@ impl Sidecar {
         for effect in effects {
             match effect {
                 Effect::Preflight(order) => self.have_tried(order, now),
-                // The journal learns to keep it without an entry.
-                Effect::Keep(_) => {}
+                Effect::Keep(service) => {
+                    if let Some(durable) = self.state.durable(&service) {
+                        self.journal.keep(service, durable.clone());
+                    }
+                }
                 Effect::Publish => self.publish(),
                 Effect::Journal(change) => self.record(*change),
                 Effect::Announce(news) => self.announce(news),
@@ -329,7 +350,9 @@ impl Sidecar {
             let ledger = *ledger;
             self.counters.judge(&change.service, |judged| judged.ledger = ledger);
         }
-        self.journal.append(Entry { at: clock::wall_millis(), change });
+        let entry = Entry { at: clock::wall_millis(), change };
+        self.recorded = Some(Arc::new(entry.clone()));
+        self.journal.append(entry);
     }
 
     fn count_rollback(&self, change: &Change) {
@@ -344,15 +367,17 @@ impl Sidecar {
         }
     }
 
-    fn announce(&mut self, news: Announcement) {
-        let (service, kind, entry, text) = (&news.service, news.kind.name(), news.entry, &news.text);
-        match news.level {
+    fn announce(&mut self, announcement: Announcement) {
+        let Announcement { level, service, kind, text, entry } = &announcement;
+        let kind = kind.name();
+        match level {
             Level::Info => tracing::info!(%service, kind, entry, "{text}"),
             Level::Warning => tracing::warn!(%service, kind, entry, "{text}"),
             Level::Critical => tracing::error!(%service, kind, entry, "{text}"),
         }
         // Nobody may be listening.
-        let _ = self.news.send(news);
+        let entry = self.recorded.clone().filter(|recorded| recorded.change.id == announcement.entry);
+        let _ = self.news.send(News { announcement, entry });
     }
 
     fn answer_when_written(&self, entry: Option<u64>, answer: SyncSender<Answer>) {

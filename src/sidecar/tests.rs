@@ -63,8 +63,12 @@ fn a_dead_candidate_is_out_of_the_snapshot_within_three_ticks() {
         bench.sidecar.tick(Millis(tick * 100));
     }
     assert_eq!(bench.weight(), Weight::ZERO);
-    assert_eq!(news.try_recv().unwrap().kind, Kind::Caution, "doubt comes before the verdict");
-    assert!(news.try_recv().unwrap().text.contains("rolled back from 10 %"));
+    assert_eq!(news.try_recv().unwrap().announcement.kind, Kind::Caution, "doubt comes before the verdict");
+    let rollback = news.try_recv().unwrap();
+    assert!(rollback.announcement.text.contains("rolled back from 10 %"));
+    let told = rollback.entry.unwrap();
+    assert_eq!(told.change.id, rollback.announcement.entry);
+    assert!(told.change.evidence.is_some() && told.change.before.is_some(), "the news have their entry");
     assert_eq!(bench.counters.rollbacks()[&("shop".to_owned(), "evidence of errors".to_owned())], 1);
 
     bench.sidecar.load(load(10.0), Millis(1000)).unwrap();

@@ -52,8 +52,11 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         drain_delay: Millis::ZERO,
         access_log: None,
         admin: any,
+        admin_access: cutover::config::admin::AdminAccess::default(),
         state: dir.join("cutover.db"),
+        keep: cutover::config::Keep::default(),
         tick: Millis(50),
+        notify: vec![],
     }
 }
 
@@ -143,8 +146,14 @@ impl House {
         value.unwrap_or_else(|| panic!("no {line} in\n{metrics}")).parse().unwrap()
     }
 
+    /// The house's own token, as the CLI on the same host finds it.
+    pub fn token(&self) -> String {
+        let path = cutover::admin::auth::beside(&self.settings.state);
+        cutover::admin::auth::read(&path).unwrap().expect("the house made one").text().to_owned()
+    }
+
     pub fn metrics(&self) -> String {
-        super::client::get(self.running.admin, "/metrics", &[]).body
+        super::client::admin(self.running.admin, "/metrics").body
     }
 }
 

@@ -10,9 +10,11 @@ use crate::cli::demo::origins::Origin;
 use crate::cli::demo::told::Told;
 use crate::cli::demo::view::View;
 use crate::clock;
-use crate::config::{Hop, Limits, Settings};
+use crate::config::admin::AdminAccess;
+use crate::config::{Hop, Keep, Limits, Settings};
 use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
+use crate::sidecar::News;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -23,7 +25,7 @@ struct Stage {
     running: Running,
     load: Load,
     green: Origin,
-    news: tokio::sync::broadcast::Receiver<Announcement>,
+    news: tokio::sync::broadcast::Receiver<News>,
 }
 
 pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
@@ -50,8 +52,11 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             drain_delay: Millis::ZERO,
             access_log: None,
             admin: any_port,
+            admin_access: AdminAccess::default(),
             state: dir.0.join("cutover.db"),
+            keep: Keep::default(),
             tick: Millis(20),
+            notify: vec![],
         };
         // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
         let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;
@@ -127,7 +132,7 @@ impl Stage {
 
     async fn rollback(&mut self) -> Option<Announcement> {
         loop {
-            let news = self.news.recv().await.ok()?;
+            let news = self.news.recv().await.ok()?.announcement;
             if news.kind == Kind::Rollback {
                 return Some(news);
             }

@@ -6,10 +6,10 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::config::check::size::size;
-use crate::config::check::{access, duration, positive, whole};
-use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile, Size};
+use crate::config::check::{access, admin as door, duration, notify, positive, whole};
+use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile, Size, StateFile};
 use crate::config::read::Source;
-use crate::config::{CertificateFiles, Hop, Limits, Settings, TlsListener};
+use crate::config::{CertificateFiles, Hop, Keep, Limits, Settings, TlsListener};
 use crate::time::Millis;
 
 /// Header lines that pingora's parser has room for.
@@ -33,6 +33,8 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
     let default_admin = AdminFile::default();
     let admin = file.admin.as_ref().map_or(&default_admin, |at| &at.value);
     let state = file.state.as_ref().and_then(|at| at.value.path.as_ref());
+    let admin_listen = admin.listen.as_ref().and_then(|at| address(source, at));
+    let admin_listen = admin_listen.unwrap_or(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 9700));
     let tick = file.guard.as_ref().and_then(|at| at.value.tick.as_ref());
     let settings = Settings {
         routing: path(file.routing.as_ref(), "routing.toml"),
@@ -50,13 +52,12 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         access_log: proxy.access_log.as_ref().and_then(|at| access::check(source, at, base)),
         drain: duration(source, proxy.drain.as_ref(), Millis::seconds(30)),
         drain_delay: duration(source, proxy.drain_delay.as_ref(), Millis::seconds(2)),
-        admin: admin
-            .listen
-            .as_ref()
-            .and_then(|at| address(source, at))
-            .unwrap_or(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 9700)),
+        admin: admin_listen,
+        admin_access: door::check(source, admin, admin_listen, base),
         state: path(state, "cutover.db"),
+        keep: keep(source, file.state.as_ref().map(|at| &at.value)),
         tick: duration(source, tick, Millis(20)),
+        notify: notify::check(source, &file.notify, base),
     };
     if let (Some(at), true) = (&proxy.drain_delay, settings.drain_delay > settings.drain) {
         let message = format!("the delay is a part of `drain`, which is {}", settings.drain);
@@ -65,15 +66,30 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
     if let (Some(at), true) = (tick, !(Millis(10)..=Millis::seconds(1)).contains(&settings.tick)) {
         source.problem(at.span.clone(), "the tick is between 10ms and 1s", None);
     }
-    if let (Some(at), false) = (&admin.listen, settings.admin.ip().is_loopback()) {
-        let hint = "listen on 127.0.0.1 and let something with TLS and passwords stand in front".to_owned();
+    settings
+}
+
+/// Less than this cannot be meant: a rollback of last night must be there in the morning.
+const LEAST_AGE: Millis = Millis::seconds(86_400);
+const LEAST_SIZE: u64 = 1 << 20;
+
+fn keep(source: &mut Source, file: Option<&StateFile>) -> Keep {
+    let (Some(file), default) = (file, Keep::default()) else { return Keep::default() };
+    let keep = Keep {
+        age: duration(source, file.keep.as_ref(), default.age),
+        bytes: size(source, file.keep_size.as_ref(), default.bytes),
+    };
+    if let (Some(at), true) = (&file.keep, keep.age < LEAST_AGE) {
         source.problem(
             at.span.clone(),
-            "the admin listener has no TLS and no tokens: only loopback is safe",
-            Some(hint),
+            "the journal is kept for a day at the least",
+            Some("write \"400d\"".to_owned()),
         );
     }
-    settings
+    if let (Some(at), true) = (&file.keep_size, keep.bytes < LEAST_SIZE) {
+        source.problem(at.span.clone(), "the journal keeps 1 MiB at the least", Some("write \"256MiB\"".to_owned()));
+    }
+    keep
 }
 
 fn listeners(source: &mut Source, proxy: &ProxyFile) -> Vec<SocketAddr> {

@@ -1,10 +1,12 @@
 //! What makes no sense in a file that can be read: everything at once, each with its place and the way out.
 
 mod access;
+mod admin;
 mod edits;
 mod guard;
 mod health;
 mod main;
+mod notify;
 mod origin;
 mod over;
 mod preset;
@@ -22,6 +24,7 @@ use crate::config::{Overs, Routing};
 use crate::rollout::Over;
 use crate::time::Millis;
 
+pub use admin::token_name;
 pub use main::main;
 pub use origin::{in_words, permalink};
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::file::{At, Number, Size};
+use crate::config::file::{At, NotifyFile, Number, Size};
 
 /// `cutover.toml`: what needs a restart to change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -17,6 +17,8 @@ pub struct MainFile {
     pub admin: Option<At<AdminFile>>,
     pub state: Option<At<StateFile>>,
     pub guard: Option<At<SidecarFile>>,
+    /// Who hears of it.
+    pub notify: Vec<At<NotifyFile>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -120,6 +122,32 @@ pub struct AccessLogFile {
 pub struct AdminFile {
     /// Address with port. Default "127.0.0.1:9700".
     pub listen: Option<At<String>>,
+    /// The certificate with its chain, in PEM; relative to this file. Read again when it changes.
+    pub cert_file: Option<At<String>>,
+    /// Its private key, in PEM.
+    pub key_file: Option<At<String>>,
+    /// Listen beyond loopback without TLS: something that has it stands in front. Default false.
+    pub insecure: Option<bool>,
+    /// Names that requests may ask for beside the listener's own address and localhost.
+    pub hosts: Option<Vec<At<String>>>,
+    /// Beyond loopback, /metrics for everybody. Default false: it takes a token.
+    pub open_metrics: Option<bool>,
+    /// Who may come in. Left out, on loopback: one is made.
+    pub token: Vec<At<TokenFile>>,
+}
+
+/// A token, as `cutover token new` prints it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenFile {
+    /// As the journal names who did something.
+    pub name: Option<At<String>>,
+    /// "viewer", "operator" or "admin".
+    pub role: Option<At<String>>,
+    /// Of the token's text, in hexadecimal digits. The token itself stands in no file of the proxy.
+    pub sha256: Option<At<String>>,
+    /// The first day on which it opens nothing, in UTC: "2027-01-01".
+    pub expires: Option<At<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -127,6 +155,10 @@ pub struct AdminFile {
 pub struct StateFile {
     /// The embedded journal and state; relative to this file. Default "cutover.db".
     pub path: Option<At<String>>,
+    /// Entries of the journal that are older go. Default "400d".
+    pub keep: Option<At<String>>,
+    /// The oldest entries go while the file holds more. Default "256MiB".
+    pub keep_size: Option<At<Size>>,
 }
 
 /// The sidecar.

@@ -4,6 +4,7 @@
 mod edits;
 mod health;
 mod main;
+mod notify;
 mod rollout;
 mod typed;
 
@@ -17,7 +18,9 @@ pub use edits::EditsFile;
 pub use health::{HealthFile, HttpFile};
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
+    TokenFile,
 };
+pub use notify::NotifyFile;
 pub use rollout::{RolloutFile, StepFile};
 pub use typed::{At, Limit, Number, Size, Some1};
 

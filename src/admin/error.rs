@@ -1,0 +1,54 @@
+//! What an admin's request gets where it gets no answer: `{"error":{"code","message","hint"}}` with the right status.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::wire::{Failed, Problem};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub status: StatusCode,
+    /// For programs: it does not change.
+    pub code: &'static str,
+    /// For people: a sentence.
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
+}
+
+/// On an answer whose refusal belongs into the journal.
+#[derive(Clone, Debug)]
+pub(super) struct Audited(pub String);
+
+impl Failure {
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Failure {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Failure { status, code, message: message.into(), hint: None }
+    }
+
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Failure {
+        Failure { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Failure { status, code, message, hint } = self;
+        let error = Problem { code: code.to_owned(), message: message.clone(), hint };
+        let mut response = (status, Json(Failed { error })).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 6750 3: who sent no token is not told what is wrong with it.
+            let challenge = match code {
+                "no_token" => "Bearer realm=\"cutover\"",
+                _ => "Bearer realm=\"cutover\", error=\"invalid_token\"",
+            };
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            response.extensions_mut().insert(Audited(message));
+        }
+        response
+    }
+}

@@ -1,0 +1,168 @@
+//! Repeats: what was carried out under an Idempotency-Key is not carried out twice, and its answer is given again.
+//!
+//! Refusals are not kept: they changed nothing, and the same request may well be taken a minute later.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::time::Millis;
+
+/// Answers that are kept; each is some hundred bytes.
+const MOST_KEPT: usize = 10_000;
+/// How long: a caller that tries again tomorrow means something else.
+pub const KEPT: Millis = Millis::seconds(24 * 3600);
+
+/// An answer that can be given again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub body: String,
+    /// Its ETag.
+    pub generation: Option<u64>,
+}
+
+/// Who calls, and their key.
+type Name = (String, String);
+/// SHA-256 of what was asked.
+pub type Print = [u8; 32];
+
+#[derive(Debug)]
+struct Slot {
+    print: Print,
+    since: Millis,
+    /// `None`: under way.
+    reply: Option<Reply>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    slots: HashMap<Name, Slot>,
+    /// Oldest first.
+    order: VecDeque<Name>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Repeats(Arc<Mutex<Kept>>);
+
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Turn {
+    First(Ticket),
+    Again(Reply),
+    /// The key was used for something else.
+    Other,
+    UnderWay,
+    /// Everything that is kept is under way.
+    Full,
+}
+
+impl Repeats {
+    pub fn begin(&self, name: Name, print: Print, now: Millis) -> Turn {
+        let mut kept = self.kept();
+        kept.forget(now);
+        match kept.slots.get(&name) {
+            Some(slot) if slot.print != print => return Turn::Other,
+            Some(Slot { reply: Some(reply), .. }) => return Turn::Again(reply.clone()),
+            Some(_) => return Turn::UnderWay,
+            None if kept.slots.len() >= MOST_KEPT => return Turn::Full,
+            None => {}
+        }
+        kept.slots.insert(name.clone(), Slot { print, since: now, reply: None });
+        kept.order.push_back(name.clone());
+        Turn::First(Ticket { repeats: self.clone(), name })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // A panic while the lock is held cannot leave a slot half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Forgets what is old; and the oldest answer, where there is no room.
+    fn forget(&mut self, now: Millis) {
+        while let Some(name) = self.order.front() {
+            let slot = self.slots.get(name);
+            let gone = slot.is_none_or(|slot| now.since(slot.since) >= KEPT);
+            let full = self.slots.len() >= MOST_KEPT && slot.is_some_and(|slot| slot.reply.is_some());
+            if !gone && !full {
+                return;
+            }
+            self.slots.remove(name);
+            self.order.pop_front();
+        }
+    }
+}
+
+/// A request that is being carried out. Dropped without an answer, it was never there.
+#[derive(Debug)]
+pub struct Ticket {
+    repeats: Repeats,
+    name: Name,
+}
+
+impl Ticket {
+    pub fn done(self, reply: &Reply) {
+        if let Some(slot) = self.repeats.kept().slots.get_mut(&self.name) {
+            slot.reply = Some(reply.clone());
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut kept = self.repeats.kept();
+        if kept.slots.get(&self.name).is_some_and(|slot| slot.reply.is_none()) {
+            kept.slots.remove(&self.name);
+            kept.order.retain(|name| *name != self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(key: &str) -> Name {
+        ("ann".to_owned(), key.to_owned())
+    }
+
+    fn reply(body: &str) -> Reply {
+        Reply { body: body.to_owned(), generation: Some(1) }
+    }
+
+    fn first(repeats: &Repeats, key: &str, at: Millis) -> Ticket {
+        match repeats.begin(name(key), [1; 32], at) {
+            Turn::First(ticket) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_repeat_gets_the_first_answer_for_a_day() {
+        let repeats = Repeats::default();
+        first(&repeats, "k", Millis(0)).done(&reply("one"));
+        assert!(matches!(repeats.begin(name("k"), [1; 32], Millis(1)), Turn::Again(again) if again == reply("one")));
+        assert!(matches!(repeats.begin(name("k"), [2; 32], Millis(1)), Turn::Other));
+        assert!(matches!(repeats.begin(("bob".to_owned(), "k".to_owned()), [2; 32], Millis(1)), Turn::First(_)));
+        assert!(matches!(repeats.begin(name("k"), [2; 32], KEPT), Turn::First(_)));
+    }
+
+    #[test]
+    fn two_at_once_are_one_and_what_came_to_nothing_was_never_there() {
+        let repeats = Repeats::default();
+        let ticket = first(&repeats, "k", Millis(0));
+        assert!(matches!(repeats.begin(name("k"), [1; 32], Millis(1)), Turn::UnderWay));
+        drop(ticket);
+        assert!(matches!(repeats.begin(name("k"), [2; 32], Millis(1)), Turn::First(_)));
+    }
+
+    #[test]
+    fn the_oldest_answers_make_room() {
+        let repeats = Repeats::default();
+        for n in 0..MOST_KEPT + 5 {
+            first(&repeats, &n.to_string(), Millis(n as u64)).done(&reply(""));
+        }
+        assert!(repeats.kept().slots.len() <= MOST_KEPT && repeats.kept().order.len() <= MOST_KEPT);
+        assert!(matches!(repeats.begin(name("0"), [1; 32], Millis(0)), Turn::First(_)));
+    }
+}

@@ -1,0 +1,142 @@
+//! How far each metric is from its limits: what the triggers of a policy say together, for who asks before they fire.
+
+use crate::guard::trigger::{Action, Level, Metric, Reading, Trigger};
+use crate::guard::{Policy, Sight};
+use crate::time::Millis;
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Too few answers to say.
+    Unknown,
+    Ok,
+    Warn,
+    Critical,
+}
+
+/// A metric by all the triggers that look at it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricLevel {
+    pub metric: Metric,
+    /// The candidate's, and the active environment's over the same time; in percent or milliseconds.
+    pub value: Option<f64>,
+    pub baseline: Option<f64>,
+    /// By the value as it is.
+    pub now: Severity,
+    /// By what has lasted for as long as its trigger says.
+    pub lasting: Severity,
+    pub window: Millis,
+    /// The candidate's answers in it.
+    pub requests: u64,
+    /// The mildest limits of each severity.
+    pub warn_at: Option<f64>,
+    pub critical_at: Option<f64>,
+}
+
+/// The levels of what a sight shows, in the order of [`Metric::ALL`]; a metric that no trigger looks at is left out.
+pub fn levels(policy: &Policy, sight: &Sight) -> Vec<MetricLevel> {
+    Metric::ALL.iter().filter_map(|(_, metric)| level_of(*metric, policy, sight)).collect()
+}
+
+fn level_of(metric: Metric, policy: &Policy, sight: &Sight) -> Option<MetricLevel> {
+    let pairs = policy.triggers.iter().zip(&sight.readings).filter(|(trigger, _)| trigger.metric == metric);
+    // A reaching window is for the dead: what people read is over a window of a length that they know.
+    let (shown, reading) = pairs.clone().min_by_key(|(trigger, _)| trigger.reaching)?;
+    let limit = |severity| {
+        let limits = pairs.clone().filter(|(trigger, _)| severity_of(trigger) == severity).map(|(trigger, _)| trigger);
+        let limits = limits.map(|trigger| trigger.limit);
+        if metric.is_bad_below() { limits.reduce(f64::max) } else { limits.reduce(f64::min) }
+    };
+    let worst = |level: fn(&Trigger, &Reading) -> Severity| {
+        pairs.clone().map(|(trigger, reading)| level(trigger, reading)).max().unwrap_or(Severity::Unknown)
+    };
+    Some(MetricLevel {
+        metric,
+        value: shown.value_of(reading),
+        baseline: shown.baseline_of(reading),
+        now: worst(now),
+        lasting: worst(lasting),
+        window: shown.window,
+        requests: reading.candidate.answers,
+        warn_at: limit(Severity::Warn),
+        critical_at: limit(Severity::Critical),
+    })
+}
+
+const fn severity_of(trigger: &Trigger) -> Severity {
+    match trigger.action {
+        Action::Warn => Severity::Warn,
+        Action::Pause | Action::Rollback => Severity::Critical,
+    }
+}
+
+fn now(trigger: &Trigger, reading: &Reading) -> Severity {
+    match trigger.level(reading) {
+        Level::TooFew => Severity::Unknown,
+        Level::Within => Severity::Ok,
+        Level::Beyond(_) | Level::Shared(_) | Level::Fired(_) => severity_of(trigger),
+    }
+}
+
+fn lasting(trigger: &Trigger, reading: &Reading) -> Severity {
+    match trigger.level(reading) {
+        Level::TooFew => Severity::Unknown,
+        Level::Fired(_) => severity_of(trigger),
+        Level::Shared(_) if reading.held >= trigger.hold => severity_of(trigger),
+        Level::Within | Level::Beyond(_) | Level::Shared(_) => Severity::Ok,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::window::Sample;
+
+    fn sight(failed: u64, held: Millis) -> (Policy, Sight) {
+        let policy = Policy::standard();
+        let sample = |failed| Sample { span: Millis::seconds(10), answers: 100, failed, ..Sample::default() };
+        let reading = Reading { active: sample(0), candidate: sample(failed), share: 0.5, held };
+        let readings = vec![reading; policy.triggers.len()];
+        (policy, Sight { route: None, readings, evidence: None })
+    }
+
+    fn error_rate(failed: u64, held: Millis) -> MetricLevel {
+        let (policy, sight) = sight(failed, held);
+        levels(&policy, &sight).into_iter().find(|level| level.metric == Metric::ErrorRate).unwrap()
+    }
+
+    #[test]
+    fn a_level_is_the_worst_that_a_trigger_says_now_and_for_as_long_as_it_wants() {
+        for (failed, held, now, lasting) in [
+            (0, 0, Severity::Ok, Severity::Ok),
+            (3, 1, Severity::Warn, Severity::Ok),
+            (3, 120, Severity::Warn, Severity::Warn),
+            (30, 1, Severity::Critical, Severity::Ok),
+            (30, 120, Severity::Critical, Severity::Critical),
+        ] {
+            let level = error_rate(failed, Millis::seconds(held));
+            assert_eq!((level.now, level.lasting), (now, lasting), "{failed} of 100 for {held} s");
+            assert_eq!((level.value, level.baseline), (Some(failed as f64), Some(0.0)));
+        }
+    }
+
+    #[test]
+    fn the_limits_are_the_mildest_of_their_severity_and_a_metric_nobody_looks_at_is_left_out() {
+        let level = error_rate(0, Millis::ZERO);
+        assert_eq!((level.warn_at, level.critical_at), (Some(2.0), Some(5.0)));
+        let (policy, sight) = sight(0, Millis::ZERO);
+        assert!(!levels(&policy, &sight).iter().any(|level| level.metric == Metric::LatencyP50));
+    }
+
+    #[test]
+    fn too_few_answers_are_no_level() {
+        let (policy, mut sight) = sight(0, Millis::ZERO);
+        sight.readings.iter_mut().for_each(|reading| reading.candidate.answers = 1);
+        let all = levels(&policy, &sight);
+        assert!(
+            all.iter()
+                .filter(|level| level.metric != Metric::ThroughputDrop)
+                .all(|level| level.now == Severity::Unknown)
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! What the judge sees of one service, handed to who asks: read from the same counters, at that moment.
+
+use crate::rollout::Insight;
+use crate::sidecar::Sidecar;
+use crate::time::Millis;
+
+impl Sidecar {
+    /// `None`: there is no such service.
+    pub(super) fn insight(&self, service: &str, now: Millis) -> Option<Insight> {
+        let serving = self.placed.serving(service)?;
+        let totals: Vec<_> = serving.routes.iter().map(|route| route.judged()).collect();
+        self.state.insight(service, &totals, now)
+    }
+}

@@ -1,0 +1,61 @@
+//! Snapshots: how a service stood, kept under a name, and what differs between two of them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The snapshots that are kept, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Snapshots {
+    pub snapshots: Vec<SnapshotSummary>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotSummary {
+    pub id: String,
+    pub name: String,
+    pub service: String,
+    pub at_ms: u64,
+    pub at: String,
+    pub who: String,
+}
+
+/// A snapshot that was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotMade {
+    pub action: String,
+    pub snapshot: SnapshotSummary,
+}
+
+/// What differs between two snapshots.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Comparison {
+    pub from: SnapshotSummary,
+    pub to: SnapshotSummary,
+    /// How long between them; 0 where `to` is the older one.
+    pub apart_ms: u64,
+    /// By path, in the order of the paths.
+    pub differences: Vec<Difference>,
+    /// What each environment was asked between them; one whose counters began anew meanwhile is left out.
+    pub rates: Vec<Rate>,
+}
+
+/// A field that differs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Difference {
+    /// As in `service.guard.evidence`.
+    pub field: String,
+    #[schema(value_type = Value)]
+    pub from: serde_json::Value,
+    #[schema(value_type = Value)]
+    pub to: serde_json::Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Rate {
+    pub environment: super::Side,
+    pub requests: u64,
+    pub failed: u64,
+    pub requests_per_second: Option<f64>,
+    /// In percent.
+    pub error_rate: Option<f64>,
+}
