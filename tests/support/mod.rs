@@ -5,8 +5,8 @@ pub mod front;
 pub mod h2;
 pub mod house;
 pub mod origin;
-pub mod smtp;
 pub mod servers;
+pub mod smtp;
 pub mod tls;
 
 use std::time::{Duration, Instant};
