@@ -165,6 +165,27 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
             "version = 1\n[proxy]\nredirect_to_https = 0\n[proxy.limits]\nheader_time = \"0s\"\nheader_bytes = \"1GiB\"\n\
              header_fields = 1000\nrequests = 0\nbody_rate = -1\n",
         ),
+        ("notices to nobody", "version = 1\n[[notify]]\n[[notify]]\nname = \"the ops\"\nkind = \"pager\"\n"),
+        (
+            "a webhook that nobody could trust",
+            "version = 1\n[[notify]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"https://user:hunter2@hooks.test/\"\n\
+             [[notify]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://169.254.169.254/\"\nsecret_file = \"cutover.toml\"\n\
+             [[notify]]\nname = \"b\"\nkind = \"webhook\"\nurl = \"hooks.test\"\nsecret_file = \"missing.secret\"\nsmtp = \"smtp://mail.test\"\n",
+        ),
+        (
+            "notices that choose what is not",
+            "version = 1\n[[notify]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://hooks.slack.com/services/T0/B0/hunter2\"\n\
+             level = \"warn\"\nservices = []\nkinds = [\"rolback\"]\n",
+        ),
+        (
+            "a pager without a key",
+            "version = 1\n[[notify]]\nname = \"a\"\nkind = \"pagerduty\"\nurl = \"http://events.test/\"\nroutingkey_file = \"x\"\n",
+        ),
+        (
+            "a mail from nobody to nobody",
+            "version = 1\n[[notify]]\nname = \"a\"\nkind = \"email\"\nsmtp = \"mail.test:25\"\nfrom = \"cutover\"\nto = []\nusername = \"x\"\n\
+             [[notify]]\nname = \"b\"\nkind = \"email\"\nsmtp = \"smtp://mail.test\"\nfrom = \"a@b.test\"\nto = [\"a\"]\nusername = \"x\"\npassword_file = \"routing.toml\"\n",
+        ),
         ("a network that is none", "version = 1\n[proxy]\ntrusted_proxies = [\"10.0.0.0/40\", \"mars\"]\n"),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -183,7 +204,19 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
 #[test]
 fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    let settings = cutover::config::settings(&folder.join("every-main-key.toml")).unwrap();
+    // Secrets are read with the file, and stand beside it.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.join("every-main-key.toml"), dir.path().join("cutover.toml")).unwrap();
+    for (name, secret) in [
+        ("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("slack.url", "https://hooks.slack.com/services/T000/B000/XXXX"),
+        ("pagerduty.key", "0123456789abcdef0123456789abcdef"),
+        ("mail.password", "correct horse"),
+    ] {
+        std::fs::write(dir.path().join(name), secret).unwrap();
+    }
+    let settings = cutover::config::settings(&dir.path().join("cutover.toml")).unwrap();
+    assert_eq!(settings.notify.len(), 4);
     assert_eq!(settings.tls[0].certificates.len(), 2);
     assert_eq!(settings.limits, cutover::config::Limits::default(), "what it shows are the defaults");
     let shown = |file: &str, schema: serde_json::Value| {

@@ -8,6 +8,7 @@ mod deploy;
 mod explain;
 mod history;
 mod log;
+mod notify;
 mod orders;
 mod out;
 mod overlay;
@@ -95,6 +96,8 @@ enum Command {
     History(history::Args),
     /// What the judge saw when it made an entry of the history, judged again.
     Explain(explain::Args),
+    /// Try who is notified.
+    Notify(notify::Args),
     /// Make a token for the admin API.
     Token(token::Args),
     /// Completions for a shell.
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => shell::man(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Notify(args) => notify::run(&args),
         Command::Token(args) => token::run(&args),
     };
     match done {

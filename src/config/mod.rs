@@ -7,6 +7,7 @@ pub mod admin;
 pub mod allowed;
 pub mod check;
 pub mod file;
+pub mod notify;
 pub mod read;
 pub mod watch;
 
@@ -52,6 +53,8 @@ pub struct Settings {
     pub state: PathBuf,
     pub keep: Keep,
     pub tick: Millis,
+    /// Who hears of it.
+    pub notify: Vec<notify::Sink>,
 }
 
 /// What of the journal is kept: younger than this, and no more than this.

@@ -8,6 +8,7 @@ mod cells;
 mod connection;
 mod judged;
 mod keys;
+mod notices;
 mod process;
 mod refused;
 mod ring;
@@ -21,6 +22,7 @@ pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
 pub use connection::{Connection, Phase};
 pub use judged::Judged;
 pub use keys::Keys;
+pub use notices::Notices;
 pub use process::{Process, count, is_raised, raise, read, set};
 pub use refused::Refused;
 pub use turns::{Alarm, RescueBudget, Rest, Turns};
@@ -41,6 +43,7 @@ pub struct Counters {
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     judged: Mutex<BTreeMap<String, Judged>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
+    notices: Mutex<BTreeMap<String, Arc<Notices>>>,
     pub process: Process,
     pub alarm: Alarm,
 }
@@ -61,6 +64,7 @@ impl Counters {
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
             certificates: Mutex::default(),
+            notices: Mutex::default(),
             process: Process::default(),
             alarm: Alarm::default(),
         }
@@ -120,6 +124,16 @@ impl Counters {
 
     pub fn certificates(&self) -> BTreeMap<PathBuf, i64> {
         locked(&self.certificates).clone()
+    }
+
+    /// What became of the notices to a sink.
+    pub fn notices(&self, sink: &str) -> Arc<Notices> {
+        locked(&self.notices).entry(sink.to_owned()).or_default().clone()
+    }
+
+    /// The same of every sink.
+    pub fn sinks(&self) -> BTreeMap<String, Arc<Notices>> {
+        locked(&self.notices).clone()
     }
 
     /// Every route that was ever loaded: `(service, route)` and its counters.

@@ -19,6 +19,7 @@ use crate::config::watch::{Look, Watch};
 use crate::config::{self, Settings};
 use crate::counters::{Counters, Shard, count, raise};
 use crate::journal::Journal;
+use crate::notify::{self, Announcer};
 use crate::origin::Resolver;
 use crate::proxy::Proxy;
 use crate::proxy::door::Door;
@@ -46,6 +47,7 @@ pub struct Running {
     access: Option<access::Log>,
     /// Behind the log: it ends when nobody can write any more.
     access_writer: Option<access::Writer>,
+    announcer: Option<Announcer>,
     reload: mpsc::Sender<()>,
     end: watch::Sender<End>,
     workers: Vec<JoinHandle<()>>,
@@ -93,6 +95,9 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
     let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
     let load = runtime.block_on(resolve(&resolver, routing));
+    notify::warn_of_strangers(&settings.notify, &load.routing.services);
+    // Before anything is announced.
+    let announcer = Announcer::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
     sidecar.load(load, crate::clock::now())?;
     count(&counters.process.reloads_taken);
     let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
@@ -138,6 +143,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         counters,
         access,
         access_writer,
+        announcer,
         reload,
         end,
         workers: threads,
@@ -231,6 +237,9 @@ impl Drop for Running {
             for worker in self.workers.drain(..) {
                 let _ = worker.join();
             }
+        }
+        if let Some(announcer) = self.announcer.take() {
+            announcer.finish();
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

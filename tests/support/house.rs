@@ -56,6 +56,7 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         state: dir.join("cutover.db"),
         keep: cutover::config::Keep::default(),
         tick: Millis(50),
+        notify: vec![],
     }
 }
 

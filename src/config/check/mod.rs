@@ -5,6 +5,7 @@ mod admin;
 mod edits;
 mod guard;
 mod main;
+mod notify;
 mod origin;
 mod over;
 mod preset;

@@ -3,6 +3,7 @@
 
 mod edits;
 mod main;
+mod notify;
 mod rollout;
 mod typed;
 
@@ -17,6 +18,7 @@ pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
     TokenFile,
 };
+pub use notify::NotifyFile;
 pub use rollout::{RolloutFile, StepFile};
 pub use typed::{At, Limit, Number, Size, Some1};
 
