@@ -1,5 +1,24 @@
 //! The admin listener: metrics and health. Loopback only; it changes nothing.
 
+pub mod api;
+pub mod caller;
+pub mod changes;
+mod deployment;
+pub mod error;
+mod events;
+mod history;
+mod minute;
+mod numbers;
+mod order;
+mod read;
+mod refusal;
+mod repeat;
+mod report;
+pub mod role;
+mod rollback;
+mod shelf;
+mod validation;
+
 use std::sync::Arc;
 
 use axum::Router;

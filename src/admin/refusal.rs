@@ -5,11 +5,20 @@ use axum::http::StatusCode;
 use crate::admin::error::Failure;
 use crate::rollout::Refused;
 use crate::sidecar::Gone;
+use crate::wire::Problem;
 
 impl Failure {
     pub fn of(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        let hint = Some(hint.into()).filter(|hint: &String| !hint.is_empty());
-        Failure { status, code, message: message.into(), hint }
+        let failure = Failure::new(status.as_u16(), code, message);
+        match hint.into() {
+            hint if hint.is_empty() => failure,
+            hint => failure.hint(hint),
+        }
+    }
+
+    /// As one result of several.
+    pub fn problem(&self) -> Problem {
+        Problem { code: self.code.to_owned(), message: self.message.clone(), hint: self.hint.clone() }
     }
 
     /// The caller has to write something else.

@@ -137,6 +137,34 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 25] = [
+        Kind::Added,
+        Kind::Shift,
+        Kind::Swap,
+        Kind::Rollback,
+        Kind::Warning,
+        Kind::Pause,
+        Kind::SharedFate,
+        Kind::Caution,
+        Kind::CautionOver,
+        Kind::Ledger,
+        Kind::Stop,
+        Kind::Clear,
+        Kind::Deploy,
+        Kind::Preflight,
+        Kind::Step,
+        Kind::Resume,
+        Kind::Approve,
+        Kind::Promote,
+        Kind::Watched,
+        Kind::Abort,
+        Kind::Freeze,
+        Kind::Unfreeze,
+        Kind::Monitoring,
+        Kind::Alerting,
+        Kind::Overlay,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Kind::Added => "added",
