@@ -1,6 +1,5 @@
 //! Assembly: from the configuration to running parts, and back down.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +10,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::access;
-use crate::admin::{self, Admin};
+use crate::admin;
+use crate::admin::api::Api;
+use crate::admin::auth::{self, Local};
+use crate::admin::gate::Gate;
 use crate::config::watch::{INTERVAL, Look, Watch};
 use crate::config::{self, Routing, Settings};
 use crate::counters::{Counters, Shard, count, raise};
@@ -32,6 +34,8 @@ pub struct Running {
     /// The same of the listeners with TLS.
     pub tls_addresses: Vec<SocketAddr>,
     pub admin: SocketAddr,
+    /// The house's own token, where none is configured.
+    pub local_token: Option<Local>,
     pub sidecar: Handle,
     pub published: Published,
     pub counters: Arc<Counters>,
@@ -63,12 +67,17 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let (tls_sockets, tls_addresses) = bind(&on_tls, workers)?;
     let admin_socket = std::net::TcpListener::bind(settings.admin)
         .with_context(|| format!("cannot listen on {} for the admin", settings.admin))?;
+    let admin_address = admin_socket.local_addr()?;
 
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
-    let (journal, restored) = Journal::keeping(&settings.state, settings.keep, counters.clone()).with_context(|| {
-        format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
-    })?;
+    let (journal, restored) =
+        Journal::keeping(&settings.state, settings.keep, counters.clone()).with_context(|| {
+            format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
+        })?;
+    // Behind the state's lock: of two that start at once, one makes the token.
+    let (keyring, local_token) = auth::first_run(&settings.admin_access, admin_address, &settings.state)?;
+    let shelf = journal.shelf();
     let (publisher, published) = Publisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
 
@@ -82,7 +91,10 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
-    let admin = listen_for_admin(&runtime, admin_socket, &counters, &published)?;
+    let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
+    let api = Api::new(sidecar.clone(), counters.clone(), published.clone(), shelf, settings.routing.clone());
+    runtime.spawn(api.minutes.clone().keep());
+    listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, gate))?;
     let (reload, reloads) = mpsc::channel(1);
     let reloader =
         Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
@@ -111,7 +123,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     Ok(Running {
         addresses,
         tls_addresses,
-        admin,
+        admin: admin_address,
+        local_token,
         sidecar,
         published,
         counters,
@@ -140,20 +153,28 @@ fn open_access_log(
 fn listen_for_admin(
     runtime: &Runtime,
     socket: std::net::TcpListener,
+    settings: &Settings,
     counters: &Arc<Counters>,
-    published: &Published,
-) -> io::Result<SocketAddr> {
+    app: axum::Router,
+) -> anyhow::Result<()> {
     let address = socket.local_addr()?;
+    let tls = match &settings.admin_access.tls {
+        None => None,
+        Some(listener) => {
+            let (keeper, current) = Keeper::open(listener, counters.clone())
+                .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin: {why}"))?;
+            runtime.spawn(keeper.keep());
+            Some(current)
+        }
+    };
+    if !address.ip().is_loopback() && tls.is_none() {
+        tracing::warn!(%address, "the admin listens beyond loopback without TLS: tokens can be read on the way to it");
+    }
     socket.set_nonblocking(true)?;
-    let app = admin::app(Admin { counters: counters.clone(), published: published.clone() });
     let _in_runtime = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(socket)?;
-    runtime.spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "the admin listener has ended");
-        }
-    });
-    Ok(address)
+    runtime.spawn(admin::listen::serve(listener, tls, app));
+    Ok(())
 }
 
 async fn resolve(resolver: &Resolver, routing: Routing) -> Load {

@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::admin::caller::Caller;
-use crate::admin::role::Action;
 use crate::admin::changes::Changes;
 use crate::admin::error::Failure;
 use crate::admin::minute::Minutes;
 use crate::admin::read;
 use crate::admin::repeat::{Print, Repeats, Reply, Turn};
+use crate::admin::role::Action;
 use crate::clock;
 use crate::counters::Counters;
 use crate::journal::{Reader, Shelf};
@@ -115,7 +115,12 @@ impl Api {
         read.map_err(|error| {
             tracing::warn!(%error, "the admin cannot read the journal");
             let message = format!("the journal cannot be read: {error}");
-            Failure::of(StatusCode::SERVICE_UNAVAILABLE, "journal_unreadable", message, "the state in force is not touched by it")
+            Failure::of(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "journal_unreadable",
+                message,
+                "the state in force is not touched by it",
+            )
         })
     }
 }
@@ -159,7 +164,13 @@ impl Asking {
 ///
 /// # Errors
 /// Those of the work, and those of the key.
-pub async fn once<W, E>(api: &Api, asking: &Asking, what: (&str, &Value), earlier: E, work: W) -> Result<Response, Failure>
+pub async fn once<W, E>(
+    api: &Api,
+    asking: &Asking,
+    what: (&str, &Value),
+    earlier: E,
+    work: W,
+) -> Result<Response, Failure>
 where
     W: Future<Output = Result<Reply, Failure>> + Send + 'static,
     E: Future<Output = Result<Option<Reply>, Failure>>,
@@ -172,7 +183,11 @@ where
             Turn::Other => return Err(other_request()),
             Turn::UnderWay => {
                 let hint = "wait for its answer, or ask again in a moment";
-                return Err(Failure::conflict("under_way_already", "the same Idempotency-Key is being worked on", hint));
+                return Err(Failure::conflict(
+                    "under_way_already",
+                    "the same Idempotency-Key is being worked on",
+                    hint,
+                ));
             }
             Turn::Full => {
                 let message = "too many requests with an Idempotency-Key are under way";

@@ -10,14 +10,32 @@ use crate::wire::Done;
 /// What is to be changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    PutRule { name: String, rule: Map<String, Value> },
-    DeleteRule { name: String },
-    PutTrigger { name: String, trigger: Map<String, Value> },
-    DeleteTrigger { name: String },
-    PutHealth { check: String, on: bool },
+    PutRule {
+        name: String,
+        rule: Map<String, Value>,
+    },
+    DeleteRule {
+        name: String,
+    },
+    PutTrigger {
+        name: String,
+        trigger: Map<String, Value>,
+    },
+    DeleteTrigger {
+        name: String,
+    },
+    PutHealth {
+        check: String,
+        on: bool,
+    },
     /// The routing file alone holds again.
     ClearOverlay,
-    Deploy { version: String, functions: Vec<String>, origin: String, force: bool },
+    Deploy {
+        version: String,
+        functions: Vec<String>,
+        origin: String,
+        force: bool,
+    },
     /// Has the checks of a service run now.
     CheckHealth,
 }

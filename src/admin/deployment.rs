@@ -1,19 +1,19 @@
 //! `/api/admin/deployment`: how the services stand, and every way to move them.
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Router;
 use serde_json::Value;
 
 use crate::admin::api::{Api, Asking, etag, json, once, reply};
 use crate::admin::caller::Caller;
-use crate::admin::role::Action;
 use crate::admin::changes::{Change, Wish};
 use crate::admin::error::Failure;
 use crate::admin::order::{Order, Wanted};
 use crate::admin::read::{asked, fields, query, why};
+use crate::admin::role::Action;
 use crate::admin::{history, numbers};
 use crate::clock;
 use crate::rollout::{Act, Deploy};
@@ -68,12 +68,7 @@ fn is_known(tag: &HeaderValue, generation: u64) -> bool {
     text.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
 }
 
-async fn act(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Failure> {
+async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     // Whoever may nothing of it is told so before what is wrong with the body.
     caller.may(Action::Rollback)?;
     let (action, rest) = asked(&headers, &body, &DeploymentPost::ACTIONS)?;
@@ -139,12 +134,15 @@ fn order(post: DeploymentPost) -> Result<Order, Failure> {
         }
         DeploymentPost::Unfreeze(plain) => Order::new("unfreeze", Action::Unfreeze, plain, Act::Unfreeze),
         DeploymentPost::EmergencyStop(plain) => Order::new("emergency_stop", Action::EmergencyStop, plain, Act::Stop),
-        DeploymentPost::EmergencyClear(plain) => Order::new("emergency_clear", Action::EmergencyClear, plain, Act::Clear),
+        DeploymentPost::EmergencyClear(plain) => {
+            Order::new("emergency_clear", Action::EmergencyClear, plain, Act::Clear)
+        }
     }
 }
 
 fn share(shift: wire::TrafficShift) -> Result<Order, Failure> {
-    let wire::TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator } = shift;
+    let wire::TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator } =
+        shift;
     let to = Environment::from(to_environment);
     if from_environment == Some(to_environment) {
         let message = format!("`from_environment` and `to_environment` are both {to}");
@@ -189,12 +187,7 @@ async fn deploy_elsewhere(
     apply(api, caller, Action::DeployOrigin, headers, what, (service, why, change)).await
 }
 
-async fn change(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Failure> {
+async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     caller.may(Action::PutRule)?;
     let (action, rest) = asked(&headers, &body, &DeploymentPut::ACTIONS)?;
     let what = (format!("PUT {PATH} {action}"), rest.clone());

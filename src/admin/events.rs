@@ -59,7 +59,8 @@ async fn listen(
     };
     let Ok(place) = Semaphore::try_acquire_owned(Arc::clone(&api.streams)) else {
         let message = "too many streams of events are open";
-        let failure = Failure::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or ask again later");
+        let failure =
+            Failure::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or ask again later");
         return Err(failure.wait(Millis::seconds(5)));
     };
     // First of all, so that nothing falls between what is told again and what comes.
@@ -67,7 +68,9 @@ async fn listen(
     let newest = Query { limit: 1, ..Query::default() };
     let last = match seen {
         Some(seen) => seen,
-        None => api.journal(move |reader| reader.page(&newest)).await?.entries.first().map_or(0, |entry| entry.change.id),
+        None => {
+            api.journal(move |reader| reader.page(&newest)).await?.entries.first().map_or(0, |entry| entry.change.id)
+        }
     };
     let mut stream = Stream { api, service, news, last, waiting: VecDeque::new(), _place: place };
     if seen.is_some() {
@@ -122,8 +125,7 @@ impl Stream {
 
     /// Tells again what the journal has after the last one and before `end`.
     async fn catch_up(&mut self, end: u64) {
-        let missed =
-            Query { after: Some(self.last), before: Some(end), limit: MOST_MISSED, ..Query::default() };
+        let missed = Query { after: Some(self.last), before: Some(end), limit: MOST_MISSED, ..Query::default() };
         let read = self.api.journal(move |reader| reader.page(&missed)).await;
         // The log has said why it cannot be read; what comes from here on is told all the same.
         let Ok(page) = read else { return };

@@ -14,8 +14,7 @@ use crate::wire;
 pub const USUAL: u64 = 50;
 pub const MOST: u64 = 200;
 
-pub const PARAMETERS: [&str; 9] =
-    ["service", "kind", "who", "since", "until", "before", "after", "limit", "evidence"];
+pub const PARAMETERS: [&str; 9] = ["service", "kind", "who", "since", "until", "before", "after", "limit", "evidence"];
 
 /// A page; `kind` where only one kind is meant.
 ///
@@ -29,7 +28,11 @@ pub async fn page(api: &Api, query: &Query, kind: Option<Kind>) -> Result<Respon
     };
     let limit = query.number("limit")?.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
-        return Err(Failure::bad("bad_parameter", format!("`limit` is 1 to {MOST}"), "ask for the next page with `before`"));
+        return Err(Failure::bad(
+            "bad_parameter",
+            format!("`limit` is 1 to {MOST}"),
+            "ask for the next page with `before`",
+        ));
     }
     let evidence = query.flag("evidence")?;
     let wanted = journal::Query {
@@ -65,6 +68,7 @@ fn moment(query: &Query, name: &str) -> Result<Option<u64>, Failure> {
 pub fn known(name: &str) -> Result<Kind, Failure> {
     let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
     let names = Kind::ALL.map(Kind::name);
-    let wrong = || Failure::bad("bad_parameter", format!("`kind`: there is no `{}`", brief(name)), did_you_mean(name, &names));
+    let wrong =
+        || Failure::bad("bad_parameter", format!("`kind`: there is no `{}`", brief(name)), did_you_mean(name, &names));
     found.ok_or_else(wrong)
 }

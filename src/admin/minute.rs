@@ -73,7 +73,11 @@ impl Sum {
         Numbers {
             requests,
             share: percent(requests, all),
-            classes: Class::ALL.iter().zip(self.classes).map(|((_, name), count)| ((*name).to_owned(), count)).collect(),
+            classes: Class::ALL
+                .iter()
+                .zip(self.classes)
+                .map(|((_, name), count)| ((*name).to_owned(), count))
+                .collect(),
             failed: self.failed,
             error_rate: percent(self.failed, requests.saturating_sub(aborted)),
             rescued: self.rescued,

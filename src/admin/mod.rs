@@ -1,14 +1,20 @@
-//! The admin listener: metrics and health. Loopback only; it changes nothing.
+//! The admin listener: metrics, health and the API, behind the gate that whoever wants more comes through.
 
 pub mod api;
+pub mod auth;
+mod bounds;
 pub mod caller;
 pub mod changes;
 mod deployment;
 pub mod error;
 mod events;
+pub mod gate;
 mod history;
+mod host;
+pub mod listen;
 mod minute;
 mod numbers;
+pub mod openapi;
 mod order;
 mod read;
 mod refusal;
@@ -21,45 +27,65 @@ mod validation;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Json, Router, middleware};
+use serde_json::{Value, json};
 
+use crate::admin::api::Api;
+use crate::admin::caller::Caller;
+use crate::admin::error::Failure;
+use crate::admin::gate::Gate;
 use crate::clock;
-use crate::counters::{Counters, is_raised, read};
+use crate::counters::{is_raised, read};
 use crate::metrics;
-use crate::snapshot::Published;
 use crate::time::Millis;
 
 /// A sidecar that has not looked for so long is not well.
 const SIDECAR_LATE: Millis = Millis::seconds(30);
 
-/// What the admin reads.
-#[derive(Clone, Debug)]
-pub struct Admin {
-    pub counters: Arc<Counters>,
-    pub published: Published,
-}
-
-pub fn app(admin: Admin) -> Router {
+/// Everything that the listener answers, behind the gate.
+pub fn app(api: Api, gate: Gate) -> Router {
     Router::new()
-        .route("/", get(|| async { "cutover: see /metrics, /livez and /readyz\n" }))
+        .route("/", get(|| async { "cutover: see /openapi.json, /metrics, /livez and /readyz\n" }))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
-        .with_state(admin)
+        .route("/openapi.json", get(openapi::serve))
+        .route("/api/admin/whoami", get(whoami))
+        .merge(deployment::routes())
+        .merge(rollback::routes())
+        .merge(validation::routes())
+        .merge(events::routes())
+        .fallback(nothing)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::new(gate), gate::enter))
+        .with_state(api)
 }
 
-async fn scrape(State(admin): State<Admin>) -> impl IntoResponse {
-    let text = metrics::render(&admin.counters, &admin.published.load());
+/// Whose token it is.
+async fn whoami(caller: Caller) -> Json<Value> {
+    Json(json!({ "name": caller.name, "role": caller.role }))
+}
+
+async fn nothing(uri: Uri) -> Failure {
+    Failure::new(404, "not_found", format!("there is nothing at {}", uri.path()))
+}
+
+async fn wrong_method() -> Failure {
+    Failure::new(405, "method_not_allowed", "this is not asked in this way")
+}
+
+async fn scrape(State(api): State<Api>) -> impl IntoResponse {
+    let text = metrics::render(&api.counters, &api.published.load());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 /// Ready to take traffic: the listeners are open, nobody has asked to end, and the sidecar is well.
-async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    let process = &admin.counters.process;
+async fn ready(State(api): State<Api>) -> impl IntoResponse {
+    let process = &api.counters.process;
     let late = clock::now().since(Millis(read(&process.sidecar_seen))) > SIDECAR_LATE;
     let unready = [
         (!is_raised(&process.ready), "starting\n"),

@@ -55,7 +55,11 @@ pub fn services(api: &Api, views: Vec<View>) -> Vec<wire::Service> {
         let serving = snapshot.services.iter().find(|serving| serving.name == view.service);
         serving.map(|serving| before.traffic(&serving.name, &routes_of(&snapshot, serving), now)).unwrap_or_default()
     };
-    views.into_iter().map(|view| (traffic(&view), view)).map(|(traffic, view)| wire::Service::of(view, traffic)).collect()
+    views
+        .into_iter()
+        .map(|view| (traffic(&view), view))
+        .map(|(traffic, view)| wire::Service::of(view, traffic))
+        .collect()
 }
 
 fn chosen<'s>(

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::admin::api::{Api, Asking, blocking, once, other_request, reply};
 use crate::admin::caller::Caller;
-use crate::admin::role::Action;
 use crate::admin::error::Failure;
 use crate::admin::repeat::{KEPT, Reply};
+use crate::admin::role::Action;
 use crate::clock;
 use crate::journal::{Entry, Query};
 use crate::rollout::{Act, Command, Kind, Refused};
@@ -36,7 +36,11 @@ pub struct Order {
 pub enum Wanted {
     Act(Act),
     /// This share to an environment, whatever its role.
-    Share { to: Environment, share: Weight, gradual: bool },
+    Share {
+        to: Environment,
+        share: Weight,
+        gradual: bool,
+    },
 }
 
 impl Order {
@@ -113,7 +117,8 @@ impl Order {
         if let Some(asked) = asking.generation.filter(|asked| *asked != shown.generation) {
             return Err(Refused::Stale { asked, now: shown.generation }.into());
         }
-        let mut all = wire::DoneEach { action: self.action.to_owned(), generation: shown.generation, results: Vec::new() };
+        let mut all =
+            wire::DoneEach { action: self.action.to_owned(), generation: shown.generation, results: Vec::new() };
         let mut first = None;
         for service in services {
             let result = match self.give_one(sidecar, asking, service.clone(), None) {

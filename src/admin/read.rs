@@ -8,8 +8,6 @@ use crate::admin::error::Failure;
 use crate::config::read::did_you_mean;
 use crate::wire::LONGEST_WORDS;
 
-/// A rule with its conditions is some hundred bytes.
-pub const MOST_BODY: usize = 64 << 10;
 /// As RFC 9110 and the drafts of the header have it.
 const LONGEST_KEY: usize = 128;
 
@@ -70,7 +68,8 @@ fn in_plain_words(path: &str, message: &str) -> Failure {
         return Failure::bad("field_missing", format!("`{field}` is missing"), "");
     }
     let message = message.replace("f64", "a number").replace("a sequence", "a list").replace("u64", "a whole number");
-    let message = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")).unwrap_or(&message);
+    let message =
+        message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")).unwrap_or(&message);
     Failure::bad("bad_field", format!("`{path}`: found {}", brief(message)), "")
 }
 

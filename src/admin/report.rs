@@ -102,12 +102,7 @@ fn evidence(view: &View) -> ReportEvidence {
 }
 
 /// What one would do, the most urgent first.
-fn recommendations(
-    view: &View,
-    insight: &Insight,
-    level: ReportLevel,
-    places: &[ReportPlace],
-) -> Vec<Recommendation> {
+fn recommendations(view: &View, insight: &Insight, level: ReportLevel, places: &[ReportPlace]) -> Vec<Recommendation> {
     let mut all = Vec::new();
     let service = &view.service;
     let mut add = |text: String, command: Option<String>| all.push(Recommendation { text, command });
@@ -129,7 +124,10 @@ fn recommendations(
     if !view.guard.monitoring {
         let text = "the guard is off and nothing rolls back by itself: switch it on again";
         let body = format!("{{\"action\":\"start_monitoring\",\"service\":\"{service}\"}}");
-        add(text.to_owned(), Some(format!("curl -d '{body}' -H 'Content-Type: application/json' …/api/admin/rollback")));
+        add(
+            text.to_owned(),
+            Some(format!("curl -d '{body}' -H 'Content-Type: application/json' …/api/admin/rollback")),
+        );
     }
     if let Some(latch) = &view.latch {
         let text = format!("it was taken back ({}): find out why before the next try", latch.reason);

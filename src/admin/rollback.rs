@@ -1,20 +1,20 @@
 //! `/api/admin/rollback`: taking back, what the guard watches, and what it would say.
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::Router;
 use serde_json::Value;
 
 use crate::admin::api::{Api, blocking, json};
 use crate::admin::caller::Caller;
-use crate::admin::role::Action;
 use crate::admin::changes::Change;
 use crate::admin::deployment::apply;
 use crate::admin::error::Failure;
 use crate::admin::order::Order;
 use crate::admin::read::{asked, fields, query, why};
+use crate::admin::role::Action;
 use crate::admin::{history, report, shelf};
 use crate::journal::Query;
 use crate::rollout::release::Phase;
@@ -30,11 +30,7 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, methods)
 }
 
-async fn show(
-    State(api): State<Api>,
-    caller: Caller,
-    RawQuery(text): RawQuery,
-) -> Result<Response, Failure> {
+async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
     let known = [&["action"][..], &history::PARAMETERS].concat();
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
@@ -93,12 +89,7 @@ async fn safety_of(api: &Api, view: View) -> Result<wire::ServiceSafety, Failure
     })
 }
 
-async fn act(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Failure> {
+async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     let (action, rest) = asked(&headers, &body, &RollbackPost::ACTIONS)?;
     // Before what is wrong with the body.
     caller.may(if action == "compare_snapshots" { Action::CompareSnapshots } else { Action::ManualRollback })?;
@@ -130,12 +121,7 @@ fn post(action: &str, rest: Value) -> Result<RollbackPost, Failure> {
     })
 }
 
-async fn change(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Failure> {
+async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     caller.may(Action::PutTrigger)?;
     let (action, rest) = asked(&headers, &body, &RollbackPut::ACTIONS)?;
     let what = (format!("PUT {PATH} {action}"), rest.clone());
@@ -170,7 +156,8 @@ async fn remove(
     match (query.text("snapshot"), query.text("trigger")) {
         (Some(id), None) => shelf::delete(&api, &caller, id.to_owned()).await,
         (None, Some(name)) => {
-            let wanted = (query.text("service").map(str::to_owned), why, Change::DeleteTrigger { name: name.to_owned() });
+            let wanted =
+                (query.text("service").map(str::to_owned), why, Change::DeleteTrigger { name: name.to_owned() });
             let what = (format!("DELETE {PATH} {}", text.as_deref().unwrap_or("")), Value::Null);
             apply(&api, &caller, Action::DeleteTrigger, &headers, (&what.0, &what.1), wanted).await
         }

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use crate::admin::api::{Api, Asking, blocking, json, once, reply};
 use crate::admin::caller::Caller;
-use crate::admin::role::Action;
 use crate::admin::error::Failure;
 use crate::admin::numbers;
 use crate::admin::read::words;
+use crate::admin::role::Action;
 use crate::clock;
 use crate::journal::{Snapshot, Unshelved};
 use crate::wire::{self, Comparison, Difference, Rate, SnapshotMade, SnapshotSummary, Snapshots, rfc3339};
@@ -165,11 +165,10 @@ pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) 
     flatten("", &after, &mut right);
     let fields: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
     let value = |side: &BTreeMap<String, Value>, field: &String| side.get(field).cloned().unwrap_or(Value::Null);
-    let differences = fields.into_iter().filter(|field| left.get(*field) != right.get(*field)).map(|field| Difference {
-        field: field.clone(),
-        from: value(&left, field),
-        to: value(&right, field),
-    });
+    let differences = fields
+        .into_iter()
+        .filter(|field| left.get(*field) != right.get(*field))
+        .map(|field| Difference { field: field.clone(), from: value(&left, field), to: value(&right, field) });
     let comparison = Comparison {
         differences: differences.take(MOST_DIFFERENCES).collect(),
         apart_ms: to.at.saturating_sub(from.at),

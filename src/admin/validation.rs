@@ -1,16 +1,16 @@
 //! `/api/admin/validation`: suites against an environment. This version runs none: every action says so.
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::Router;
 
-use crate::admin::api::{Api};
+use crate::admin::api::Api;
 use crate::admin::caller::Caller;
-use crate::admin::role::Action;
 use crate::admin::error::Failure;
 use crate::admin::read::{asked, fields, query};
+use crate::admin::role::Action;
 use crate::wire::{CancelRun, RunSuite, ValidationPost};
 
 pub const PATH: &str = "/api/admin/validation";

@@ -20,7 +20,20 @@ impl Role {
         [("viewer", Role::Viewer), ("operator", Role::Operator), ("admin", Role::Admin)];
 
     pub fn name(self) -> &'static str {
-        Role::ALL.iter().find(|(_, role)| *role == self).map_or("viewer", |(name, _)| name)
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// For a sentence.
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Role::Viewer => "a viewer",
+            Role::Operator => "an operator",
+            Role::Admin => "an admin",
+        }
     }
 }
 
@@ -43,7 +56,11 @@ pub struct Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Token { name, role, expires, .. } = self;
-        f.debug_struct("Token").field("name", name).field("role", role).field("expires", expires).finish_non_exhaustive()
+        f.debug_struct("Token")
+            .field("name", name)
+            .field("role", role)
+            .field("expires", expires)
+            .finish_non_exhaustive()
     }
 }
 

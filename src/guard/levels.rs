@@ -133,6 +133,10 @@ mod tests {
         let (policy, mut sight) = sight(0, Millis::ZERO);
         sight.readings.iter_mut().for_each(|reading| reading.candidate.answers = 1);
         let all = levels(&policy, &sight);
-        assert!(all.iter().filter(|level| level.metric != Metric::ThroughputDrop).all(|level| level.now == Severity::Unknown));
+        assert!(
+            all.iter()
+                .filter(|level| level.metric != Metric::ThroughputDrop)
+                .all(|level| level.now == Severity::Unknown)
+        );
     }
 }

@@ -30,8 +30,8 @@ impl Store {
         let transaction = self.db.transaction()?;
         let nothing = Trimmed { removed: 0, more: false };
         let ends = "SELECT min(id), max(id) FROM journal";
-        let (Some(first), Some(last)) =
-            transaction.query_row(ends, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?
+        let (Some(first), Some(last)) = transaction
+            .query_row(ends, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?
         else {
             return Ok(nothing);
         };
@@ -54,7 +54,8 @@ impl Store {
             Some(upto)
         } else {
             // The first that is young enough, and all after it, stay: a clock that was set back makes no hole.
-            let young = "SELECT id FROM journal WHERE id <= ?1 AND json_extract(body, '$.at') >= ?2 ORDER BY id LIMIT 1";
+            let young =
+                "SELECT id FROM journal WHERE id <= ?1 AND json_extract(body, '$.at') >= ?2 ORDER BY id LIMIT 1";
             let since = i64::try_from(wall.saturating_sub(keep.age.0)).unwrap_or(i64::MAX);
             let young = transaction.query_row(young, params![most, since], |row| row.get::<_, i64>(0)).optional()?;
             Some(young.map_or(most, |young| young - 1)).filter(|upto| *upto >= first)

@@ -140,7 +140,8 @@ pub(super) fn list(db: &Connection, service: Option<&str>) -> Result<Vec<Snapsho
     if super::schema::readable(db)? < 2 {
         return Ok(Vec::new());
     }
-    let query = "SELECT id, service, at, name, body FROM snapshot WHERE ?1 IS NULL OR service = ?1 ORDER BY at DESC, id";
+    let query =
+        "SELECT id, service, at, name, body FROM snapshot WHERE ?1 IS NULL OR service = ?1 ORDER BY at DESC, id";
     let mut rows = db.prepare(query)?;
     let rows = rows.query_map([service], read)?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -7,7 +7,7 @@ use crate::rollout::caution::Turn;
 use crate::rollout::ledger::Ledger;
 use crate::rollout::release::Phase;
 use crate::rollout::watch::News;
-use crate::rollout::{Announcement, Change, Durable, Effect, Evidence, Kind, Level, State};
+use crate::rollout::{Announcement, Change, Durable, Effect, Evidence, Kind, Level, Remark, State};
 use crate::time::Millis;
 
 /// Who wants a change.
@@ -148,6 +148,27 @@ impl State {
         let Some(mut change) = self.change(name, note, None, now) else { return Vec::new() };
         change.ledger = Some(ledger);
         told(Level::Info, change).into()
+    }
+
+    /// An entry that changes nothing. Nobody is told: whoever wants to know reads the journal.
+    pub(super) fn remarked(&mut self, remark: Remark, now: Millis) -> Vec<Effect> {
+        let Remark { kind, service, who, from, why } = remark;
+        self.last_entry += 1;
+        vec![Effect::Journal(Box::new(Change {
+            id: self.last_entry,
+            generation: self.generation,
+            uptime: now,
+            service,
+            kind,
+            who,
+            from,
+            key: None,
+            why,
+            before: None,
+            after: None,
+            evidence: None,
+            ledger: None,
+        }))]
     }
 
     pub(super) fn change(&mut self, name: &str, note: Note, before: Option<Durable>, now: Millis) -> Option<Change> {

@@ -70,8 +70,21 @@ pub enum Event {
     Counted { service: String, routes: Vec<Option<[Totals; 2]>>, on_grid: bool },
     /// Somebody wants something.
     Command(Command),
+    /// Something happened that changes nothing, and is to be written down.
+    Remarked(Remark),
     /// What a preflight came to: in words, or why not.
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
+}
+
+/// What happened, where no state changes: the audit's part of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    pub kind: Kind,
+    /// Empty where it is about the whole house.
+    pub service: String,
+    pub who: String,
+    pub from: Option<String>,
+    pub why: String,
 }
 
 /// What is to be done about it, in this order.
@@ -134,10 +147,15 @@ pub enum Kind {
     Alerting,
     /// Rules, triggers or checks were changed at run time.
     Overlay,
+    /// Somebody was turned away at the admin's door.
+    Refused,
+    /// A token was used for the first time since the start.
+    Token,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 25] = [
+    /// All of them, for who filters by one.
+    pub const ALL: [Kind; 27] = [
         Kind::Added,
         Kind::Shift,
         Kind::Swap,
@@ -163,6 +181,8 @@ impl Kind {
         Kind::Monitoring,
         Kind::Alerting,
         Kind::Overlay,
+        Kind::Refused,
+        Kind::Token,
     ];
 
     pub fn name(self) -> &'static str {
@@ -192,6 +212,8 @@ impl Kind {
             Kind::Monitoring => "monitoring",
             Kind::Alerting => "alerting",
             Kind::Overlay => "overlay",
+            Kind::Refused => "refused",
+            Kind::Token => "token",
         }
     }
 }

@@ -132,6 +132,7 @@ impl State {
             }
             Event::Counted { service, routes, on_grid } => Ok(self.count(&service, &routes, on_grid, now)),
             Event::Command(command) => self.command(command, now),
+            Event::Remarked(remark) => Ok(self.remarked(remark, now)),
             Event::Preflighted { service, rollout, result } => Ok(self.preflighted(&service, rollout, result, now)),
         }
     }

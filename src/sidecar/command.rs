@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Insight, Refused};
+use crate::rollout::{Announcement, Command, Insight, Refused, Remark};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 
@@ -63,6 +63,8 @@ pub enum Input {
     },
     Show(SyncSender<Shown>),
     Insight(String, SyncSender<Option<Insight>>),
+    /// Something for the journal that changes nothing.
+    Remark(Remark),
     /// A request failed.
     Wake,
     End,
@@ -128,6 +130,11 @@ impl Handle {
     /// [`Gone`].
     pub fn insight(&self, service: String) -> Result<Option<Insight>, Gone> {
         self.ask(|answer| Input::Insight(service, answer))
+    }
+
+    /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
+    pub fn remark(&self, remark: Remark) -> bool {
+        self.inputs.try_send(Input::Remark(remark)).is_ok()
     }
 
     /// Tells what a preflight came to.

@@ -184,6 +184,7 @@ impl Sidecar {
             Input::Insight(service, answer) => {
                 let _ = answer.try_send(self.insight(&service, now));
             }
+            Input::Remark(remark) => self.apply(Event::Remarked(remark), now),
             Input::Wake => self.glance(now),
             Input::End => {}
         }

@@ -54,7 +54,7 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         admin: any,
         admin_access: cutover::config::admin::AdminAccess::default(),
         state: dir.join("cutover.db"),
-            keep: cutover::config::Keep::default(),
+        keep: cutover::config::Keep::default(),
         tick: Millis(50),
     }
 }

@@ -74,8 +74,12 @@ fn tokens(source: &mut Source, typed: &[At<TokenFile>]) -> Vec<Token> {
         let Some(token) = token(source, at) else { continue };
         if let Some(other) = tokens.iter().find(|other| other.name == token.name || other.sha256 == token.sha256) {
             let (span, what) = match other.name == token.name {
-                true => (file.name.as_ref().map_or(span, |at| &at.span), format!("two tokens are called `{}`", token.name)),
-                false => (file.sha256.as_ref().map_or(span, |at| &at.span), format!("this is the token of `{}`", other.name)),
+                true => {
+                    (file.name.as_ref().map_or(span, |at| &at.span), format!("two tokens are called `{}`", token.name))
+                }
+                false => {
+                    (file.sha256.as_ref().map_or(span, |at| &at.span), format!("this is the token of `{}`", other.name))
+                }
             };
             let hint = "the journal names who did it by the token: each has a name and a secret of its own";
             source.problem(span.clone(), what, Some(hint.to_owned()));
@@ -87,7 +91,11 @@ fn tokens(source: &mut Source, typed: &[At<TokenFile>]) -> Vec<Token> {
 
 fn token(source: &mut Source, At { value: file, span }: &At<TokenFile>) -> Option<Token> {
     let missing = |source: &mut Source, key: &str| {
-        source.missing(span.clone(), format!("the token has no `{key}`"), "`cutover token new` prints all of its lines");
+        source.missing(
+            span.clone(),
+            format!("the token has no `{key}`"),
+            "`cutover token new` prints all of its lines",
+        );
     };
     let name = match &file.name {
         Some(at) => name(source, at),
@@ -115,7 +123,11 @@ fn token(source: &mut Source, At { value: file, span }: &At<TokenFile>) -> Optio
         Some(at) => match Civil::parse(&at.value) {
             Ok(seconds) => Some(seconds),
             Err(why) => {
-                source.problem(at.span.clone(), why, Some("write the first day on which it opens nothing: \"2027-01-01\"".to_owned()));
+                source.problem(
+                    at.span.clone(),
+                    why,
+                    Some("write the first day on which it opens nothing: \"2027-01-01\"".to_owned()),
+                );
                 None
             }
         },
@@ -127,7 +139,9 @@ fn name(source: &mut Source, at: &At<String>) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
     let own = ["unknown", "file", "guard", "plan"].contains(&at.value.as_str());
     if at.value.is_empty() || at.value.len() > LONGEST_NAME || !at.value.bytes().all(plain) || own {
-        let hint = format!("letters, digits and -_.@, at most {LONGEST_NAME}; the journal has file, guard, plan and unknown already");
+        let hint = format!(
+            "letters, digits and -_.@, at most {LONGEST_NAME}; the journal has file, guard, plan and unknown already"
+        );
         source.problem(at.span.clone(), format!("{:?} is not a name for a token", at.value), Some(hint));
         return None;
     }
@@ -137,7 +151,8 @@ fn name(source: &mut Source, at: &At<String>) -> Option<String> {
 fn digest(source: &mut Source, at: &At<String>) -> Option<[u8; 32]> {
     let text = at.value.as_str();
     let mut bytes = [0; 32];
-    let digits = |place: usize| text.get(place * 2..place * 2 + 2).filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()));
+    let digits =
+        |place: usize| text.get(place * 2..place * 2 + 2).filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()));
     let whole = text.len() == 64
         && bytes.iter_mut().enumerate().all(|(place, byte)| {
             let read = digits(place).and_then(|pair| u8::from_str_radix(pair, 16).ok());
@@ -148,7 +163,11 @@ fn digest(source: &mut Source, at: &At<String>) -> Option<[u8; 32]> {
     }
     // What was pasted is not repeated: it may be the secret.
     if text.contains("cut_") {
-        source.problem(at.span.clone(), "this is the token itself: it must not stand in a file", Some(PLAIN.to_owned()));
+        source.problem(
+            at.span.clone(),
+            "this is the token itself: it must not stand in a file",
+            Some(PLAIN.to_owned()),
+        );
         source.conceal(&at.span);
     } else {
         let hint = "64 hexadecimal digits, as `cutover token new` prints them".to_owned();

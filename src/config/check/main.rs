@@ -79,7 +79,11 @@ fn keep(source: &mut Source, file: Option<&StateFile>) -> Keep {
         bytes: size(source, file.keep_size.as_ref(), default.bytes),
     };
     if let (Some(at), true) = (&file.keep, keep.age < LEAST_AGE) {
-        source.problem(at.span.clone(), "the journal is kept for a day at the least", Some("write \"400d\"".to_owned()));
+        source.problem(
+            at.span.clone(),
+            "the journal is kept for a day at the least",
+            Some("write \"400d\"".to_owned()),
+        );
     }
     if let (Some(at), true) = (&file.keep_size, keep.bytes < LEAST_SIZE) {
         source.problem(at.span.clone(), "the journal keeps 1 MiB at the least", Some("write \"256MiB\"".to_owned()));

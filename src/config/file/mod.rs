@@ -14,7 +14,8 @@ use serde::de::{Deserializer, Visitor};
 
 pub use edits::EditsFile;
 pub use main::{
-    AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile, TokenFile,
+    AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
+    TokenFile,
 };
 pub use rollout::{RolloutFile, StepFile};
 pub use typed::{At, Limit, Number, Size, Some1};

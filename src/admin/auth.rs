@@ -1,0 +1,257 @@
+//! Tokens: what they look like, whose they are, and the one that is made where none is configured.
+//!
+//! A token is 256 random bits, so its SHA-256 needs no salt and no slow hash. Only hashes are configured; the one token
+//! that lies on the disk is the house's own, in a file that nobody else on the host may read.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+use crate::config::admin::{AdminAccess, Role, Token};
+
+/// So that people and scanners for leaked secrets know one when they see it.
+pub const PREFIX: &str = "cut_";
+/// 32 bytes in base64url without padding.
+const LETTERS: usize = 43;
+/// What the house's own token is called.
+pub const LOCAL: &str = "local";
+
+/// A token's text. It shows itself only when asked for by name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    /// # Errors
+    /// The system has no random bits.
+    pub fn make() -> anyhow::Result<Secret> {
+        let mut bits = [0; 32];
+        getrandom::fill(&mut bits).map_err(|error| anyhow::anyhow!("no random bits for a token: {error}"))?;
+        Ok(Secret(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bits))))
+    }
+
+    /// Reads a token's text, with white space around it.
+    pub fn parse(text: &str) -> Option<Secret> {
+        let text = text.trim();
+        let letters = text.strip_prefix(PREFIX)?;
+        let plain = letters.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        (letters.len() == LETTERS && plain).then(|| Secret(text.to_owned()))
+    }
+
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+}
+
+/// In hexadecimal digits, as the main file has it.
+pub fn hex(digest: &[u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whose a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// By its place among the tokens.
+    As(usize),
+    Expired,
+    Nobody,
+}
+
+/// All tokens that open the door.
+#[derive(Clone, Debug)]
+pub struct Keyring(Vec<Token>);
+
+impl Keyring {
+    pub fn new(tokens: Vec<Token>) -> Keyring {
+        Keyring(tokens)
+    }
+
+    /// Whose a token is, at a time of day in seconds since 1970. It takes as long whoever's it is, and whether it is near.
+    pub fn know(&self, text: &str, wall: u64) -> Known {
+        let given: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        let mut place = u32::MAX;
+        for (at, token) in self.0.iter().enumerate() {
+            place = u32::conditional_select(&place, &(at as u32), token.sha256.ct_eq(&given));
+        }
+        match self.0.get(place as usize) {
+            None => Known::Nobody,
+            Some(token) if token.expires.is_some_and(|end| wall >= end) => Known::Expired,
+            Some(_) => Known::As(place as usize),
+        }
+    }
+
+    pub fn get(&self, place: usize) -> Option<&Token> {
+        self.0.get(place)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The house's own token.
+#[derive(Clone, Debug)]
+pub struct Local {
+    pub secret: Secret,
+    pub path: PathBuf,
+    /// It is new: whoever started the house is to be told.
+    pub made: bool,
+}
+
+/// The tokens in force, and the house's own where none is configured.
+///
+/// # Errors
+/// The listener is not on loopback, or the file with the token cannot be trusted.
+pub fn first_run(access: &AdminAccess, listen: SocketAddr, state: &Path) -> anyhow::Result<(Keyring, Option<Local>)> {
+    if !access.tokens.is_empty() {
+        return Ok((Keyring::new(access.tokens.clone()), None));
+    }
+    if !listen.ip().is_loopback() {
+        anyhow::bail!("the admin listens on {listen} without tokens: `cutover token new` makes one");
+    }
+    let path = beside(state);
+    let local = match read(&path)? {
+        Some(secret) => Local { secret, path, made: false },
+        None => {
+            let secret = Secret::make()?;
+            if let Err(error) = write(&path, &secret) {
+                // A full disk is no reason not to serve. The token holds until the process ends.
+                tracing::error!(%error, path = %path.display(), "cannot keep the admin's token");
+            }
+            Local { secret, path, made: true }
+        }
+    };
+    let token = Token { name: LOCAL.to_owned(), role: Role::Admin, sha256: local.secret.sha256(), expires: None };
+    Ok((Keyring::new(vec![token]), Some(local)))
+}
+
+/// Where the house's own token lies: for the CLI on the same host.
+pub fn beside(state: &Path) -> PathBuf {
+    let mut name = state.as_os_str().to_owned();
+    name.push(".token");
+    name.into()
+}
+
+/// The token that lies there, if there is one.
+///
+/// # Errors
+/// Others can read the file, or it holds no token.
+pub fn read(path: &Path) -> anyhow::Result<Option<Secret>> {
+    let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let file = match open {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => anyhow::bail!("cannot read the admin's token {}: {error}", path.display()),
+    };
+    let mode = file.metadata()?.mode();
+    if mode & 0o077 != 0 {
+        anyhow::bail!(
+            "the admin's token {} can be read by others (its mode is {:03o}): delete it, and the next start makes another",
+            path.display(),
+            mode & 0o777
+        );
+    }
+    let mut text = String::new();
+    file.take(256).read_to_string(&mut text)?;
+    match Secret::parse(&text) {
+        Some(secret) => Ok(Some(secret)),
+        None => anyhow::bail!("{} holds no token: delete it, and the next start makes one", path.display()),
+    }
+}
+
+fn write(path: &Path, secret: &Secret) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = writeln!(file, "{}", secret.text()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a token would stop the next start.
+        let _ = std::fs::remove_file(path);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(name: &str, secret: &Secret, expires: Option<u64>) -> Token {
+        Token { name: name.into(), role: Role::Viewer, sha256: secret.sha256(), expires }
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_hash_until_it_expires() {
+        let secrets: Vec<Secret> = (0..3).map(|_| Secret::make().unwrap()).collect();
+        let keyring = Keyring::new(vec![
+            token("a", &secrets[0], None),
+            token("b", &secrets[1], Some(1000)),
+            token("c", &secrets[2], None),
+        ]);
+        let known = |text: &str, wall| keyring.know(text, wall);
+        assert_eq!(known(secrets[0].text(), 0), Known::As(0));
+        assert_eq!(known(secrets[2].text(), u64::MAX), Known::As(2));
+        assert_eq!((known(secrets[1].text(), 999), known(secrets[1].text(), 1000)), (Known::As(1), Known::Expired));
+        for text in ["", "cut_", &hex(&secrets[0].sha256()), &secrets[0].text()[..46]] {
+            assert_eq!(known(text, 0), Known::Nobody);
+        }
+        assert_eq!(Keyring::new(vec![]).know("", 0), Known::Nobody);
+        let shown = format!("{:?} {keyring:?}", secrets[0]);
+        assert!(!shown.contains("cut_") && !shown.contains(&hex(&secrets[0].sha256())), "{shown}");
+    }
+
+    #[test]
+    fn tokens_look_like_tokens() {
+        let secret = Secret::make().unwrap();
+        assert_eq!((secret.text().len(), Secret::parse(&format!(" {}\n", secret.text()))), (47, Some(secret.clone())));
+        assert_ne!(Secret::make().unwrap(), secret);
+        for text in ["", "cut_", "cut_short", &"x".repeat(47), &format!("{}x", secret.text())] {
+            assert_eq!(Secret::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_run_makes_a_token_that_nobody_else_may_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("cutover.db");
+        let here: SocketAddr = "127.0.0.1:9700".parse().unwrap();
+        let run = || first_run(&AdminAccess::default(), here, &state);
+        let (keyring, made) = run().unwrap();
+        let made = made.unwrap();
+        assert!(made.made && keyring.know(made.secret.text(), 0) == Known::As(0));
+        assert_eq!(made.path, dir.path().join("cutover.db.token"));
+        assert_eq!(std::fs::metadata(&made.path).unwrap().permissions().mode() & 0o777, 0o600);
+        let (_, again) = run().unwrap();
+        assert!(again.is_some_and(|again| !again.made && again.secret == made.secret), "the same from then on");
+
+        std::fs::set_permissions(&made.path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(run().unwrap_err().to_string().contains("can be read by others (its mode is 640)"));
+        std::fs::remove_file(&made.path).unwrap();
+        assert!(run().unwrap().1.unwrap().made);
+        std::fs::write(&made.path, "nothing").unwrap();
+        assert!(run().unwrap_err().to_string().contains("holds no token"));
+        let away = first_run(&AdminAccess::default(), "0.0.0.0:9700".parse().unwrap(), &state);
+        assert!(away.unwrap_err().to_string().contains("without tokens"));
+        // Where it cannot be kept, it holds for this run.
+        let nowhere = first_run(&AdminAccess::default(), here, &dir.path().join("none/cutover.db"));
+        assert!(nowhere.unwrap().1.unwrap().made);
+    }
+}

@@ -1,0 +1,213 @@
+//! The gate before every handler: the host, the origin, the token, how often, the body. And the audit of who was refused.
+//!
+//! In this order, so that what costs least comes first, and a page in somebody's browser learns nothing about tokens.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+
+use crate::admin::auth::{Keyring, Known};
+use crate::admin::bounds::{Bucket, Ration, Tries, Try};
+use crate::admin::caller::{Caller, no_token};
+use crate::admin::error::{Audited, Failure};
+use crate::admin::host::{self, Hosts};
+use crate::clock;
+use crate::config::admin::AdminAccess;
+use crate::rollout::{Kind, Remark};
+use crate::sidecar::Handle;
+use crate::time::Millis;
+
+/// What is for everybody who reaches the door.
+const OPEN: [&str; 4] = ["/", "/livez", "/readyz", "/openapi.json"];
+/// What probes ask, by whatever name they know us: it says nothing.
+const PROBES: [&str; 2] = ["/livez", "/readyz"];
+/// A request's body: a plan with fifty steps is a few kilobytes.
+const MOST_BODY: usize = 64 << 10;
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// Of a path, in an entry.
+const MOST_OF_A_PATH: usize = 120;
+/// A token has 47 letters; what is much longer is not even hashed.
+const LONGEST_TOKEN: usize = 256;
+
+/// The peer of a connection, which the listener notes on each request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+#[derive(Debug)]
+pub struct Gate {
+    keyring: Keyring,
+    hosts: Hosts,
+    open_metrics: bool,
+    sidecar: Handle,
+    book: Mutex<Book>,
+}
+
+/// What is remembered of those who came.
+#[derive(Debug)]
+struct Book {
+    tries: Tries,
+    /// By token.
+    buckets: Vec<Bucket>,
+    seen: Vec<bool>,
+    ration: Ration,
+}
+
+impl Gate {
+    /// `listen`: with its port filled in.
+    pub fn new(keyring: Keyring, access: &AdminAccess, listen: SocketAddr, sidecar: Handle) -> Gate {
+        let book = Book {
+            tries: Tries::default(),
+            buckets: vec![Bucket::full(clock::now()); keyring.len()],
+            seen: vec![false; keyring.len()],
+            ration: Ration::default(),
+        };
+        Gate {
+            hosts: Hosts::new(listen, &access.hosts),
+            open_metrics: access.open_metrics || listen.ip().is_loopback(),
+            keyring,
+            sidecar,
+            book: Mutex::new(book),
+        }
+    }
+
+    /// Who it is, or nobody where everybody may.
+    fn admit(&self, request: &Request, from: IpAddr, now: Millis) -> Result<Option<Caller>, Failure> {
+        let (path, headers) = (request.uri().path(), request.headers());
+        let host = host::asked(request.uri(), headers);
+        if !PROBES.contains(&path) && !self.hosts.has(host) {
+            let message = "this is not a name of the admin's listener";
+            let hint = "ask by its address, or add the name to `hosts` in [admin] of the main file";
+            return Err(Failure::new(421, "misdirected", message).hint(hint));
+        }
+        host::same_origin(request.method(), host, headers)?;
+        if OPEN.contains(&path) || path == "/metrics" && self.open_metrics {
+            return Ok(None);
+        }
+        let known = match bearer(headers) {
+            Some(text) => self.keyring.know(text, clock::wall_millis() / 1000),
+            None => Known::Nobody,
+        };
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known::As(place) = known else {
+            return Err(match book.tries.fail(from, now) {
+                Try::Over { first, wait } => {
+                    let message = "too many failed tries from this address";
+                    Failure::new(429, "too_many_tries", message).wait(wait).audit(first)
+                }
+                Try::Counted if known == Known::Expired => Failure::new(401, "expired_token", "the token has expired")
+                    .hint("`cutover token new` makes another"),
+                Try::Counted if headers.contains_key(header::AUTHORIZATION) => {
+                    Failure::new(401, "unknown_token", "nobody has this token").hint("`cutover token new` makes one")
+                }
+                Try::Counted => no_token(),
+            });
+        };
+        let Some(token) = self.keyring.get(place) else { return Err(no_token()) };
+        if let Some(Err(wait)) = book.buckets.get_mut(place).map(|bucket| bucket.take(now)) {
+            let message = format!("`{}` asks too often", token.name);
+            return Err(Failure::new(429, "too_many_requests", message).wait(wait));
+        }
+        let caller = Caller { name: token.name.clone(), role: token.role, from: from.to_string() };
+        let first = book.seen.get_mut(place).is_some_and(|seen| !std::mem::replace(seen, true));
+        drop(book);
+        if first {
+            let why = format!("first use since the start, as {}", caller.role.with_article());
+            self.remark(Kind::Token, &caller.name, from, why);
+        }
+        Ok(Some(caller))
+    }
+
+    /// Writes down that somebody was refused, within what is borne.
+    fn audit(&self, who: &str, from: IpAddr, what: &str, now: Millis) {
+        let ration = self.book.lock().unwrap_or_else(PoisonError::into_inner).ration.take(now);
+        let Some(left_out) = ration else { return };
+        let missing = match left_out {
+            0 => String::new(),
+            n => format!("; {n} refusals before this one are not written down"),
+        };
+        tracing::warn!(%who, %from, "refused at the admin's door: {what}");
+        self.remark(Kind::Refused, who, from, format!("{what}{missing}"));
+    }
+
+    fn remark(&self, kind: Kind, who: &str, from: IpAddr, why: String) {
+        let from = Some(from.to_string());
+        let remark = Remark { kind, service: String::new(), who: who.to_owned(), from, why };
+        if !self.sidecar.remark(remark) {
+            tracing::error!("the sidecar has no room: an entry of the audit is lost");
+        }
+    }
+}
+
+/// Every request comes through here.
+pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let from = from.to_canonical();
+    let what = format!("{} {}", request.method(), shown(request.uri().path()));
+    let now = clock::now();
+    let (who, mut response) = match gate.admit(&request, from, now) {
+        Err(failure) => (None, failure.into_response()),
+        Ok(caller) => {
+            let who = caller.as_ref().map(|caller| caller.name.clone());
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            let response = match whole(request).await {
+                Ok(request) => next.run(request).await,
+                Err(failure) => failure.into_response(),
+            };
+            (who, response)
+        }
+    };
+    if let Some(Audited(why)) = response.extensions_mut().remove::<Audited>() {
+        gate.audit(who.as_deref().unwrap_or("unknown"), from, &format!("{what}: {why}"), now);
+    }
+    harden(response.headers_mut());
+    response
+}
+
+/// The token that was sent (RFC 6750 2.1), if it was sent once.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(only), None) = (all.next(), all.next()) else { return None };
+    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN).then_some(token)
+}
+
+/// A path as an entry has it: not long, and without a token that somebody put there.
+fn shown(path: &str) -> String {
+    let path = path.split(crate::admin::auth::PREFIX).next().unwrap_or("");
+    path.chars().take(MOST_OF_A_PATH).collect()
+}
+
+/// The request with its whole body in memory: what is slow or large is so here, and no handler need mind.
+async fn whole(request: Request) -> Result<Request, Failure> {
+    let (parts, body) = request.into_parts();
+    match timeout(BODY_TIME, to_bytes(body, MOST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => {
+            let message = format!("the body is over {} KiB, or broke off", MOST_BODY >> 10);
+            Err(Failure::new(413, "body_too_large", message))
+        }
+        Err(_) => Err(Failure::new(408, "body_too_slow", "the body did not come in time")),
+    }
+}
+
+/// What every answer says, unless its handler knows better.
+fn harden(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}

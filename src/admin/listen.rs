@@ -1,0 +1,120 @@
+//! The admin's listener: HTTP/1.1, with TLS or without, and an end to everything that is slow.
+//!
+//! Not `axum::serve`, which waits for a request's head for ever and takes every connection: one slow client after the
+//! other would have all descriptors.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::admin::bounds::network;
+use crate::admin::gate::Peer;
+use crate::proxy::tls::Current;
+
+/// For a request's head, and the longest silence before one.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of an answer: the kernel resets the connection then.
+const WRITE_TIME: Duration = Duration::from_secs(30);
+const HEAD_BYTES: usize = 32 << 10;
+const HEAD_FIELDS: usize = 64;
+/// Connections in all, and of one address: people, pipelines, a dashboard in every tab.
+const CONNECTIONS: usize = 256;
+const PER_ADDRESS: usize = 64;
+/// After an accept that failed, as when descriptors are out.
+const AFTER_ERROR: Duration = Duration::from_millis(50);
+
+/// Who is in.
+#[derive(Clone, Debug, Default)]
+struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// A connection that was let in, until it is dropped.
+#[derive(Debug)]
+struct Guest(IpAddr, Crowd);
+
+impl Crowd {
+    fn let_in(&self, peer: IpAddr) -> Option<Guest> {
+        let peer = network(peer);
+        let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = here.values().sum();
+        let count = here.get(&peer).copied().unwrap_or(0);
+        if all >= CONNECTIONS || count >= PER_ADDRESS {
+            return None;
+        }
+        here.insert(peer, count + 1);
+        Some(Guest(peer, self.clone()))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut here = self.1.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = here.get_mut(&self.0) {
+            *count -= 1;
+            if *count == 0 {
+                here.remove(&self.0);
+            }
+        }
+    }
+}
+
+/// Serves until its runtime ends.
+pub async fn serve(listener: TcpListener, tls: Option<Current>, app: Router) {
+    let crowd = Crowd::default();
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(%error, "the admin cannot take a connection");
+                sleep(AFTER_ERROR).await;
+                continue;
+            }
+        };
+        let Some(guest) = crowd.let_in(peer.ip()) else { continue };
+        let _ = stream.set_nodelay(true);
+        let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_TIME));
+        let (tls, app) = (tls.clone(), app.clone());
+        tokio::spawn(async move {
+            connection(stream, Peer(peer), tls, app).await;
+            drop(guest);
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, peer: Peer, tls: Option<Current>, app: Router) {
+    let Some(tls) = tls else { return talk(stream, peer, app).await };
+    // The certificate of this moment.
+    let acceptor = TlsAcceptor::from(tls.borrow().clone());
+    if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
+        talk(stream, peer, app).await;
+    }
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, app: Router) {
+    let app = TowerToHyperService::new(app);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        app.call(request)
+    });
+    // How a connection ends is its client's business.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
