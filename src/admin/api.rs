@@ -27,6 +27,8 @@ use crate::snapshot::Published;
 /// Streams of events at a time: dashboards and scripts, a connection each.
 const MOST_STREAMS: usize = 64;
 
+const UNREADABLE: &str = "journal_unreadable";
+
 #[derive(Clone, Debug)]
 pub struct Api {
     pub sidecar: Handle,
@@ -117,7 +119,7 @@ impl Api {
             let message = format!("the journal cannot be read: {error}");
             Failure::of(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "journal_unreadable",
+                UNREADABLE,
                 message,
                 "the state in force is not touched by it",
             )
@@ -194,7 +196,12 @@ where
                 return Err(Failure::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment"));
             }
         }
-        if let Some(reply) = earlier.await? {
+        let earlier = match earlier.await {
+            // A disk that cannot be read keeps nobody from taking a service back.
+            Err(failure) if failure.code == UNREADABLE => None,
+            other => other?,
+        };
+        if let Some(reply) = earlier {
             if let Some(ticket) = ticket {
                 ticket.done(&reply);
             }

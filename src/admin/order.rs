@@ -12,7 +12,7 @@ use crate::admin::role::Action;
 use crate::clock;
 use crate::journal::{Entry, Query};
 use crate::rollout::{Act, Command, Kind, Refused};
-use crate::sidecar::Handle;
+use crate::sidecar::{Done, Handle};
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 use crate::wire;
@@ -117,16 +117,21 @@ impl Order {
         if let Some(asked) = asking.generation.filter(|asked| *asked != shown.generation) {
             return Err(Refused::Stale { asked, now: shown.generation }.into());
         }
-        let mut all =
-            wire::DoneEach { action: self.action.to_owned(), generation: shown.generation, results: Vec::new() };
+        let Wanted::Act(act) = &self.wanted else { return Err(Failure::internal("a share of every service")) };
+        let command = |service: &String| self.command(asking, service.clone(), None, act.clone());
+        let answers = sidecar.commands(services.iter().map(command).collect())?;
+        let action = self.action.to_owned();
+        let mut all = wire::DoneEach { action, generation: shown.generation, results: Vec::new() };
         let mut first = None;
-        for service in services {
-            let result = match self.give_one(sidecar, asking, service.clone(), None) {
+        for (service, answer) in services.into_iter().zip(answers) {
+            let result = match answer {
                 Ok(done) => {
-                    all.generation = done.generation;
-                    wire::EachResult { service, done: Some(done), error: None }
+                    all.generation = all.generation.max(done.generation);
+                    let done = Some(self.done(service.clone(), done));
+                    wire::EachResult { service, done, error: None }
                 }
-                Err(failure) => {
+                Err(refused) => {
+                    let failure = Failure::from(refused);
                     let error = Some(failure.problem());
                     first.get_or_insert(failure);
                     wire::EachResult { service, done: None, error }
@@ -140,6 +145,16 @@ impl Order {
         }
     }
 
+    fn command(&self, asking: &Asking, service: String, generation: Option<u64>, act: Act) -> Command {
+        let Asking { who, from, key, .. } = asking.clone();
+        Command { service, who, from, key, why: self.why.clone(), generation, act }
+    }
+
+    fn done(&self, service: String, done: Done) -> wire::Done {
+        let Done { entry, generation, written } = done;
+        wire::Done { service, action: self.action.to_owned(), entry, generation, durable: written }
+    }
+
     fn give_one(
         &self,
         sidecar: &Handle,
@@ -149,21 +164,8 @@ impl Order {
     ) -> Result<wire::Done, Failure> {
         for last in (1..=TRIES).map(|try_| try_ == TRIES) {
             let (act, seen) = self.act(sidecar, &service)?;
-            let command = Command {
-                service: service.clone(),
-                who: asking.who.clone(),
-                from: asking.from.clone(),
-                key: asking.key.clone(),
-                why: self.why.clone(),
-                generation: generation.or(seen),
-                act,
-            };
-            match sidecar.command(command)? {
-                Ok(done) => {
-                    let crate::sidecar::Done { entry, generation, written } = done;
-                    let action = self.action.to_owned();
-                    return Ok(wire::Done { service, action, entry, generation, durable: written });
-                }
+            match sidecar.command(self.command(asking, service.clone(), generation.or(seen), act))? {
+                Ok(done) => return Ok(self.done(service, done)),
                 Err(Refused::Stale { .. }) if generation.is_none() && !last => {}
                 Err(refused) => return Err(refused.into()),
             }

@@ -12,9 +12,7 @@ fn shares_are_moved_by_environment_whatever_its_role() {
     let desk = Desk::admin(&house);
     desk.shift(33.33).is_done();
     assert_eq!(house.weight(), 3333);
-    let to_blue = |percentage: Value| {
-        json!({ "action": "traffic_shift", "from_environment": "green", "to_environment": "blue", "percentage": percentage })
-    };
+    let to_blue = |percentage: Value| json!({ "action": "traffic_shift", "from_environment": "green", "to_environment": "blue", "percentage": percentage });
     desk.post(DEPLOYMENT, &to_blue(json!(75))).is_done();
     assert_eq!(house.weight(), 2500, "the candidate gets the rest");
     for (percentage, says) in [
@@ -29,7 +27,8 @@ fn shares_are_moved_by_environment_whatever_its_role() {
         said.is_refused(400, "bad_field");
         assert!(said.message().contains("`percentage`") && said.message().contains(says), "{said:?}");
     }
-    let same = json!({ "action": "traffic_shift", "from_environment": "blue", "to_environment": "blue", "percentage": 5 });
+    let same =
+        json!({ "action": "traffic_shift", "from_environment": "blue", "to_environment": "blue", "percentage": 5 });
     desk.post(DEPLOYMENT, &same).is_refused(400, "same_environment");
     let red = json!({ "action": "traffic_shift", "to_environment": "red", "percentage": 5 });
     let said = desk.post(DEPLOYMENT, &red);
@@ -199,7 +198,8 @@ fn what_cannot_be_read_is_told_where() {
     assert!(broken.message().contains("line 2, column 1"), "{broken:?}");
     desk.ask("POST", DEPLOYMENT, &[], "[1]").is_refused(400, "bad_body");
     desk.ask("POST", DEPLOYMENT, &["Content-Type: text/plain"], "{}").is_refused(415, "unsupported_media_type");
-    desk.ask("POST", DEPLOYMENT, &["Content-Type: application/json; charset=utf-8"], "{}").is_refused(400, "action_missing");
+    desk.ask("POST", DEPLOYMENT, &["Content-Type: application/json; charset=utf-8"], "{}")
+        .is_refused(400, "action_missing");
     let unknown = desk.act("deplyo");
     unknown.is_refused(400, "unknown_action");
     assert!(unknown.hint().contains("emergency_stop"), "{unknown:?}");

@@ -12,5 +12,8 @@ fn the_document_is_the_one_that_is_checked_in() {
         std::fs::write(path, &served.answer.body).unwrap();
     }
     let checked_in = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(checked_in == served.answer.body, "docs/openapi.json is old: UPDATE=1 cargo test --test all -- api::document");
+    assert!(
+        checked_in == served.answer.body,
+        "docs/openapi.json is old: UPDATE=1 cargo test --test all -- api::document"
+    );
 }

@@ -48,8 +48,16 @@ fn what_happens_is_told_as_it_happens() {
     let desk = Desk::admin(&house);
     let mut stream = Stream::open(&desk, EVENTS, &[]);
     desk.shift(10.0).is_done();
-    let (id, kind, data) = stream.next();
-    assert_eq!((kind.as_str(), &data["who"], &data["service"], &data["id"]), ("shift", &"ann".into(), &"shop".into(), &id.into()));
+    let mut event = stream.next();
+    // What was on its way to the disk when the stream began may come first.
+    while event.1 == "added" {
+        event = stream.next();
+    }
+    let (id, kind, data) = event;
+    assert_eq!(
+        (kind.as_str(), &data["who"], &data["service"], &data["id"]),
+        ("shift", &"ann".into(), &"shop".into(), &id.into())
+    );
     desk.act("emergency_stop").is_done();
     let (next, kind, data) = stream.next();
     assert_eq!((next, kind.as_str(), &data["level"]), (id + 1, "stop", &"critical".into()));
@@ -105,7 +113,10 @@ fn there_is_room_for_so_many_and_the_next_may_come_when_one_has_gone() {
     open.pop();
     wait_until("there is room again", SOON, || {
         let mut client = Client::to(desk.admin);
-        client.send(format!("GET {EVENTS} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n", desk.admin, desk.token));
+        client.send(format!(
+            "GET {EVENTS} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+            desk.admin, desk.token
+        ));
         client.head().starts_with("HTTP/1.1 200")
     });
 }

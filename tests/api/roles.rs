@@ -8,8 +8,18 @@ use super::{DEPLOYMENT, Desk, ROLLBACK, SLOW, VALIDATION, house};
 /// Everything that changes something, as it would be taken.
 fn changes() -> Vec<(&'static str, &'static str, Value)> {
     let shift = json!({ "action": "traffic_shift", "to_environment": "green", "percentage": 60 });
-    let plain = ["pause", "resume", "approve", "promote", "abort", "rollback", "health_check", "unfreeze", "emergency_stop",
-                 "emergency_clear"];
+    let plain = [
+        "pause",
+        "resume",
+        "approve",
+        "promote",
+        "abort",
+        "rollback",
+        "health_check",
+        "unfreeze",
+        "emergency_stop",
+        "emergency_clear",
+    ];
     let mut all: Vec<_> = plain.into_iter().map(|action| ("POST", DEPLOYMENT, json!({ "action": action }))).collect();
     all.extend([
         ("POST", DEPLOYMENT, json!({ "action": "deploy", "version": "9" })),
@@ -60,7 +70,9 @@ fn an_operator_moves_and_does_not_edit() {
     let operator = Desk::of(&house, Role::Operator);
     for (method, path, body) in changes() {
         let action = body["action"].as_str().unwrap_or("");
-        let edits = method != "POST" || ["freeze", "unfreeze", "emergency_clear"].contains(&action) || !body["origin"].is_null();
+        let edits = method != "POST"
+            || ["freeze", "unfreeze", "emergency_clear"].contains(&action)
+            || !body["origin"].is_null();
         let said = operator.ask(method, path, &[], &text(&body));
         assert_eq!(said.code() == "forbidden", edits, "{method} {path} {body}: {said:?}");
     }

@@ -40,7 +40,8 @@ fn traffic_is_what_was_counted() {
     let traffic = || desk.get("/api/admin/deployment?action=traffic").json["traffic"][0].clone();
     wait_until("all are counted", SOON, || {
         let sides = traffic()["environments"].clone();
-        sides[0]["since_start"]["requests"].as_u64().unwrap() + sides[1]["since_start"]["requests"].as_u64().unwrap() == 50
+        sides[0]["since_start"]["requests"].as_u64().unwrap() + sides[1]["since_start"]["requests"].as_u64().unwrap()
+            == 50
     });
     let shown = traffic();
     assert_eq!((&shown["weight"], &shown["routes"][1]["route"]), (&50.0.into(), &"api".into()));
@@ -107,8 +108,14 @@ fn the_safety_report_says_what_is_wrong_and_what_to_do() {
     });
     let bad = report();
     let metric = &bad["places"][0]["metrics"][0];
-    assert_eq!((&metric["metric"], &metric["now"], &metric["lasting"]), (&"error_rate".into(), &"critical".into(), &"ok".into()));
-    assert_eq!((&metric["trend"], &metric["critical_at"], &metric["baseline"]), (&"worse".into(), &5.0.into(), &0.0.into()));
+    assert_eq!(
+        (&metric["metric"], &metric["now"], &metric["lasting"]),
+        (&"error_rate".into(), &"critical".into(), &"ok".into())
+    );
+    assert_eq!(
+        (&metric["trend"], &metric["critical_at"], &metric["baseline"]),
+        (&"worse".into(), &5.0.into(), &0.0.into())
+    );
     let first = &bad["recommendations"][0];
     assert!(first["command"].as_str().unwrap().starts_with("cutover rollback --service shop --reason"), "{bad}");
     desk.post(ROLLBACK, &json!({ "action": "manual_rollback", "reason": "seen" })).is_done();
@@ -135,17 +142,21 @@ fn snapshots_are_kept_compared_and_deleted() {
     desk.shift(30.0).is_done();
     let text = std::fs::read_to_string(house.routing_path()).unwrap();
     std::fs::write(house.routing_path(), format!("# edited\n{text}")).unwrap();
-    wait_until("all are counted", SOON, || house.seen(cutover::traffic::Environment::Blue).classes.iter().sum::<u64>() == 27);
+    wait_until("all are counted", SOON, || {
+        house.seen(cutover::traffic::Environment::Blue).classes.iter().sum::<u64>() == 27
+    });
     let after = make("after");
     let id = |made: &super::Said| made.json["snapshot"]["id"].as_str().unwrap().to_owned();
-    let compare = |from: &str, to: &str| {
-        desk.post(ROLLBACK, &json!({ "action": "compare_snapshots", "from": from, "to": to }))
-    };
+    let compare =
+        |from: &str, to: &str| desk.post(ROLLBACK, &json!({ "action": "compare_snapshots", "from": from, "to": to }));
     let compared = compare(&id(&before), &id(&after));
     compared.is_done();
     let field = |name: &str| {
         let all = compared.json["differences"].as_array().unwrap();
-        all.iter().find(|difference| difference["field"] == name).unwrap_or_else(|| panic!("no {name} in {all:?}")).clone()
+        all.iter()
+            .find(|difference| difference["field"] == name)
+            .unwrap_or_else(|| panic!("no {name} in {all:?}"))
+            .clone()
     };
     assert_eq!((&field("service.weight")["from"], &field("service.weight")["to"]), (&10.0.into(), &30.0.into()));
     assert!(field("routing_sha256")["to"].as_str().unwrap().len() == 64);
