@@ -24,8 +24,8 @@ use crate::rollout::view::View;
 use crate::sidecar::{Gone, Handle, Shown};
 use crate::snapshot::Published;
 
-/// Streams of events at a time: dashboards and scripts, a connection each.
-const MOST_STREAMS: usize = 64;
+/// Streams of events at a time. The listener has 64 connections for one address, and somebody there may want to act, too.
+const MOST_STREAMS: usize = 48;
 
 const UNREADABLE: &str = "journal_unreadable";
 
@@ -117,12 +117,7 @@ impl Api {
         read.map_err(|error| {
             tracing::warn!(%error, "the admin cannot read the journal");
             let message = format!("the journal cannot be read: {error}");
-            Failure::of(
-                StatusCode::SERVICE_UNAVAILABLE,
-                UNREADABLE,
-                message,
-                "the state in force is not touched by it",
-            )
+            Failure::of(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE, message, "the state in force is not touched by it")
         })
     }
 }

@@ -67,7 +67,11 @@ fn in_plain_words(path: &str, message: &str) -> Failure {
         let field = rest.split('`').next().unwrap_or("");
         return Failure::bad("field_missing", format!("`{field}` is missing"), "");
     }
-    let message = message.replace("f64", "a number").replace("a sequence", "a list").replace("sequence", "a list").replace("u64", "a whole number");
+    let message = message
+        .replace("f64", "a number")
+        .replace("a sequence", "a list")
+        .replace("sequence", "a list")
+        .replace("u64", "a whole number");
     let message =
         message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")).unwrap_or(&message);
     Failure::bad("bad_field", format!("`{path}`: found {}", brief(message)), "")

@@ -29,7 +29,6 @@ async fn show(caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Fail
     caller.may(Action::Suites)?;
     let query = query(text.as_deref(), &["action", "service", "id"])?;
     query.action(&VIEWS, "suites")?;
-    query.number("id")?;
     Err(not_yet())
 }
 

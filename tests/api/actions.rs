@@ -226,7 +226,7 @@ fn what_this_version_cannot_do_it_says() {
         ("GET", VALIDATION.to_owned(), ""),
         ("GET", format!("{VALIDATION}?action=executions"), ""),
         ("POST", VALIDATION.to_owned(), r#"{"action":"run","suite":"smoke","environment":"green"}"#),
-        ("POST", VALIDATION.to_owned(), r#"{"action":"cancel","execution":1}"#),
+        ("POST", VALIDATION.to_owned(), r#"{"action":"cancel","execution":"1"}"#),
         ("PUT", VALIDATION.to_owned(), "{}"),
         ("DELETE", VALIDATION.to_owned(), ""),
         // What needs the file read again with it: until somebody lays it over.

@@ -106,7 +106,7 @@ fn who_reads_slowly_misses_nothing() {
 fn there_is_room_for_so_many_and_the_next_may_come_when_one_has_gone() {
     let house = house("weight = 0", "");
     let desk = Desk::admin(&house);
-    let mut open: Vec<Stream> = (0..64).map(|_| Stream::open(&desk, EVENTS, &[])).collect();
+    let mut open: Vec<Stream> = (0..48).map(|_| Stream::open(&desk, EVENTS, &[])).collect();
     let full = desk.get(EVENTS);
     full.is_refused(503, "too_many_streams");
     assert!(full.answer.header("retry-after").is_some());

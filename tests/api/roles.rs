@@ -39,7 +39,7 @@ fn changes() -> Vec<(&'static str, &'static str, Value)> {
         ("DELETE", "/api/admin/rollback?snapshot=a", Value::Null),
         ("DELETE", "/api/admin/rollback?trigger=a", Value::Null),
         ("POST", VALIDATION, json!({ "action": "run", "suite": "a", "environment": "green" })),
-        ("POST", VALIDATION, json!({ "action": "cancel", "execution": 1 })),
+        ("POST", VALIDATION, json!({ "action": "cancel", "execution": "1" })),
         ("PUT", VALIDATION, json!({})),
         ("DELETE", VALIDATION, Value::Null),
     ]);
