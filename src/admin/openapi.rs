@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::admin::{deployment, events, history, rollback, validation};
+use crate::admin::{deployment, events, history, read, rollback, validation};
 use crate::rollout::Kind;
 use crate::wire;
 
@@ -280,7 +280,7 @@ fn flag(name: &str) -> Value {
 fn texts(names: &[&str]) -> Parameters {
     let schema = |name: &str| match name {
         "reason" => json!({ "type": "string", "maxLength": wire::LONGEST_WORDS, "pattern": r"^[^\x00-\x1f\x7f]*$" }),
-        _ => json!({ "type": "string", "maxLength": 128 }),
+        _ => json!({ "type": "string", "maxLength": read::LONGEST_VALUE }),
     };
     names.iter().map(|name| parameter("query", name, schema(name), about(name))).collect()
 }
@@ -298,11 +298,11 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
             }
             "before" | "after" | "limit" => number(name),
             "evidence" => flag(name),
-            _ => parameter("query", name, json!({ "type": "string", "maxLength": 128 }), about(name)),
+            _ => parameter("query", name, json!({ "type": "string", "maxLength": read::LONGEST_VALUE }), about(name)),
         });
     }
     if tagged {
-        let schema = json!({ "type": "string", "pattern": r#"^"[0-9]{1,18}"$"# });
+        let schema = json!({ "type": "string" });
         all.push(parameter("header", "If-None-Match", schema, "The ETag that is known: 304 while it is the state."));
     }
     all

@@ -10,6 +10,8 @@ use crate::wire::LONGEST_WORDS;
 
 /// As RFC 9110 and the drafts of the header have it.
 const LONGEST_KEY: usize = 128;
+/// Names of services, rules and people are shorter.
+pub const LONGEST_VALUE: usize = 128;
 
 /// The action of a body, and what goes with it.
 ///
@@ -125,6 +127,10 @@ pub fn query(text: Option<&str>, known: &[&str]) -> Result<Query, Failure> {
         }
         if pairs.iter().any(|(before, _)| *before == name) {
             return Err(Failure::bad("bad_parameter", format!("`{name}` is there twice"), ""));
+        }
+        let most = if name == "reason" { LONGEST_WORDS } else { LONGEST_VALUE };
+        if value.chars().count() > most {
+            return Err(Failure::bad("bad_parameter", format!("`{name}` has at most {most} characters"), ""));
         }
         pairs.push((name.into_owned(), value.into_owned()));
     }

@@ -1,4 +1,4 @@
-"""Every connection comes from another loopback address, and carries one request.
+"""Every connection comes from another loopback address; it carries one request, as tests/api/fuzz.rs asks for.
 
 The gate answers 429 to an address that has shown no token or a wrong one five times in a minute; tests of the gate see to
 that. Here each operation is asked for its own 401.
@@ -6,7 +6,6 @@ that. Here each operation is asked for its own 401.
 
 import itertools
 
-import schemathesis
 import urllib3.util.connection as connection
 
 connect = connection.create_connection
@@ -20,8 +19,3 @@ def from_another_address(address, timeout=None, source_address=None, socket_opti
 
 
 connection.create_connection = from_another_address
-
-
-@schemathesis.hook
-def before_call(context, case, kwargs):
-    case.headers = {**(case.headers or {}), "Connection": "close"}

@@ -18,6 +18,7 @@ fn nothing_that_the_document_allows_is_refused_and_nothing_breaks_it() {
     let out = Command::new(SCHEMATHESIS)
         .args(["--config-file", CONFIG, "run", &format!("http://{}/openapi.json", desk.admin)])
         .args(["--header", &format!("Authorization: Bearer {}", desk.token)])
+        .args(["--header", "Connection: close"])
         .args(["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful"])
         .args(["--max-examples", "50", "--seed", "17", "--workers", "1", "--no-color"])
         .env("PYTHONPATH", HOOKS)
