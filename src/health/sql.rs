@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use rusqlite::OpenFlags;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -48,8 +49,9 @@ async fn postgres(url: &Secret, query: &str, patience: Duration) -> Result<(), S
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
     // Local: behind a pooler the session is somebody else's in a moment.
     let asked = format!("SET LOCAL statement_timeout = {}; {query}", (patience + GRACE).as_millis());
-    let asked = sqlx::raw_sql(AssertSqlSafe(asked)).fetch_optional(&mut connection).await;
-    asked.map_err(|error| query_failed(&error))?;
+    // The first row only: to ask for one row otherwise is to read them all.
+    let first = sqlx::raw_sql(AssertSqlSafe(asked)).fetch(&mut connection).try_next().await;
+    first.map_err(|error| query_failed(&error))?;
     // The answer is known; how the connection ends does not change it.
     let _ = connection.close().await;
     Ok(())
@@ -68,8 +70,8 @@ async fn mysql(url: &Secret, query: &str, patience: Duration) -> Result<(), Stri
     );
     let limited = sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut connection).await;
     limited.map_err(|error| query_failed(&error))?;
-    let asked = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch_optional(&mut connection).await;
-    asked.map_err(|error| query_failed(&error))?;
+    let first = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch(&mut connection).try_next().await;
+    first.map_err(|error| query_failed(&error))?;
     let _ = connection.close().await;
     Ok(())
 }
