@@ -17,6 +17,7 @@ mod drain;
 mod faults;
 mod headers;
 mod health;
+mod health_stores;
 mod lifecycle;
 mod limits;
 mod notify;

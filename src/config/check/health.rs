@@ -1,8 +1,10 @@
 //! `[[service.NAME.health]]`.
 
+use std::ops::Range;
+
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::config::check::{one_of, positive, whole};
+use crate::config::check::{one_of, positive, store, whole};
 use crate::config::file::{At, HealthFile, HttpFile, Number};
 use crate::config::read::Source;
 use crate::rollout::Over;
@@ -51,11 +53,7 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
     let fall = whole(source, file.fall.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
     let rise = whole(source, file.rise.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
     let (eject, rollback) = on_down(source, file);
-    let Some(at) = &file.http else {
-        source.missing(span.clone(), "the health check asks nothing", "write http = { path = \"/healthz\" }");
-        return None;
-    };
-    let probe = Probe::Http(http(source, &at.value)?);
+    let probe = probe(source, file, span)?;
     let name = match &file.name {
         None => probe.kind().to_owned(),
         Some(at) => {
@@ -69,6 +67,26 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
     };
     let on = !over.overlay.health_off.contains(&name);
     Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, on })
+}
+
+fn probe(source: &mut Source, file: &HealthFile, span: &Range<usize>) -> Option<Probe> {
+    let (http_at, sql_at, redis_at) = (file.http.as_ref(), file.sql.as_ref(), file.redis.as_ref());
+    let asked = [http_at.map(|at| &at.span), sql_at.map(|at| &at.span), redis_at.map(|at| &at.span)];
+    if let Some(second) = asked.into_iter().flatten().nth(1) {
+        let hint = Some("write a [[….health]] for each".to_owned());
+        source.problem(second.clone(), "a health check asks one thing: `http`, `sql` or `redis`", hint);
+        return None;
+    }
+    match (http_at, sql_at, redis_at) {
+        (Some(at), ..) => Some(Probe::Http(http(source, &at.value)?)),
+        (_, Some(at), _) => Some(Probe::Sql(store::sql(source, at)?)),
+        (.., Some(at)) => Some(Probe::Redis(store::redis(source, at)?)),
+        _ => {
+            let hint = "write http = { path = \"/healthz\" }, sql = { url_file = \"pg.url\" } or redis = { url_file = \"redis.url\" }";
+            source.missing(span.clone(), "the health check asks nothing", hint);
+            None
+        }
+    }
 }
 
 /// A length of ten seconds, or of what is typed.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
 pub use edits::EditsFile;
-pub use health::{HealthFile, HttpFile};
+pub use health::{HealthFile, HttpFile, RedisFile, SqlFile};
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
     TokenFile,
