@@ -325,7 +325,7 @@ fn a_candidate_whose_checks_go_on_failing_is_rolled_back_by_the_guard_and_the_en
     assert_eq!(change.why, why);
     let evidence = change.evidence.unwrap();
     assert_eq!(cutover::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement);
-    assert!(house.metrics().contains("cutover_rollbacks_total{reason=\"failing health checks\",service=\"shop\"} 1"));
+    assert!(house.metrics().contains("cutover_rollbacks_total{service=\"shop\",reason=\"failing health checks\"} 1"));
     let state = house.settings.state.display().to_string();
     let explained = crate::cli::cutover(house.dir.path(), &["explain", &change.id.to_string(), "--state", &state]);
     let text = String::from_utf8(explained.stdout).unwrap();
