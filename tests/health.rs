@@ -47,7 +47,9 @@ fn view(house: &House) -> View {
 }
 
 fn shown(house: &House, side: Environment) -> Shown {
-    house.running.health.show().into_iter().find(|shown| shown.environment == side).expect("a check")
+    let find = || house.running.health.show().into_iter().find(|shown| shown.environment == side);
+    wait_until("the check is on the board", SOON, || find().is_some());
+    find().unwrap()
 }
 
 #[track_caller]
@@ -62,7 +64,7 @@ fn ask(house: &House) -> String {
 #[test]
 fn a_candidate_that_fails_its_check_gets_nothing_until_it_passes_again() {
     let house = House::start("weight = 100", &healthz_only());
-    wait_until("both are checked", SOON, || house.running.health.show().iter().all(|shown| shown.rounds > 0));
+    wait_until("both are checked", SOON, || Environment::BOTH.into_iter().all(|side| shown(&house, side).rounds > 0));
     assert_eq!((house.split().up, ask(&house)), ([true; 2], "green".to_owned()));
     says(&house.green, Do::Status(503));
     wait_for(&house, [true, false]);
@@ -80,11 +82,12 @@ fn a_candidate_that_fails_its_check_gets_nothing_until_it_passes_again() {
     wait_for(&house, [true, true]);
     assert_eq!(ask(&house), "green");
     assert_eq!(house.weight(), 10_000, "its share was never taken");
-    wait_until("it is in the journal", SOON, || house.find(Kind::Health).is_some());
-    let told: Vec<String> =
-        house.history().into_iter().filter(|e| e.change.kind == Kind::Health).map(|e| e.change.why).collect();
+    let told = || -> Vec<String> {
+        house.history().into_iter().filter(|e| e.change.kind == Kind::Health).map(|e| e.change.why).collect()
+    };
+    wait_until("both are in the journal", SOON, || told().len() == 2);
     let down = format!("green, the candidate, is down: check home: {why}");
-    assert_eq!(told, ["green, the candidate, is up again: no check fails any more".to_owned(), down]);
+    assert_eq!(told(), ["green, the candidate, is up again: no check fails any more".to_owned(), down]);
     assert_eq!(view(&house).up, [true, true]);
 }
 
@@ -231,11 +234,12 @@ fn where_both_sides_are_down_nothing_is_taken_back() {
 fn a_reload_that_leaves_a_check_alone_keeps_its_history() {
     let house = House::start("weight = 0", &healthz());
     wait_until("it was checked", SOON, || shown(&house, Environment::Green).rounds > 3);
+    let before = shown(&house, Environment::Green).rounds;
     house.write("weight = 0", &(healthz() + "[[service.shop.route]]\nname = \"api\"\npath = \"/api/*\"\n"));
     house.running.reload();
     let taken = |house: &House| house.metrics().contains("cutover_config_reload_total{result=\"taken\"} 2");
     wait_until("it is reloaded", SOON, || taken(&house));
-    assert!(shown(&house, Environment::Green).rounds > 3);
+    assert!(shown(&house, Environment::Green).rounds >= before);
     house.write("weight = 0", "");
     wait_until("its line goes with the check", SOON, || house.running.health.show().is_empty());
     assert!(!house.metrics().contains("cutover_health_up"));

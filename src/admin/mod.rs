@@ -1,15 +1,29 @@
-//! The admin listener: metrics and health, and the gate that whoever wants more comes through.
+//! The admin listener: metrics, health and the API, behind the gate that whoever wants more comes through.
 
+pub mod api;
 pub mod auth;
 mod bounds;
 pub mod caller;
+pub mod changes;
+mod deployment;
 pub mod error;
+mod events;
 pub mod gate;
+mod history;
 mod host;
 pub mod listen;
+mod minute;
+mod numbers;
+pub mod openapi;
+mod order;
+mod read;
+mod refusal;
+mod repeat;
+mod report;
 pub mod role;
-
-pub mod changes;
+mod rollback;
+mod shelf;
+mod validation;
 
 use std::sync::Arc;
 
@@ -20,41 +34,35 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 
+use crate::admin::api::Api;
 use crate::admin::caller::Caller;
 use crate::admin::error::Failure;
 use crate::admin::gate::Gate;
 use crate::clock;
-use crate::counters::{Counters, is_raised, read};
-use crate::journal::Shelf;
+use crate::counters::{is_raised, read};
 use crate::metrics;
-use crate::sidecar::Handle;
-use crate::snapshot::Published;
 use crate::time::Millis;
 
 /// A sidecar that has not looked for so long is not well.
 const SIDECAR_LATE: Millis = Millis::seconds(30);
 
-/// What the admin reads, and whom it asks.
-#[derive(Clone, Debug)]
-pub struct Admin {
-    pub counters: Arc<Counters>,
-    pub published: Published,
-    pub sidecar: Handle,
-    pub shelf: Shelf,
-}
-
 /// Everything that the listener answers, behind the gate.
-pub fn app(admin: Admin, gate: Gate) -> Router {
+pub fn app(api: Api, gate: Gate) -> Router {
     Router::new()
-        .route("/", get(|| async { "cutover: see /metrics, /livez and /readyz\n" }))
+        .route("/", get(|| async { "cutover: see /openapi.json, /metrics, /livez and /readyz\n" }))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
+        .route("/openapi.json", get(openapi::serve))
         .route("/api/admin/whoami", get(whoami))
+        .merge(deployment::routes())
+        .merge(rollback::routes())
+        .merge(validation::routes())
+        .merge(events::routes())
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::new(gate), gate::enter))
-        .with_state(admin)
+        .with_state(api)
 }
 
 /// Whose token it is.
@@ -70,14 +78,14 @@ async fn wrong_method() -> Failure {
     Failure::new(405, "method_not_allowed", "this is not asked in this way")
 }
 
-async fn scrape(State(admin): State<Admin>) -> impl IntoResponse {
-    let text = metrics::render(&admin.counters, &admin.published.load());
+async fn scrape(State(api): State<Api>) -> impl IntoResponse {
+    let text = metrics::render(&api.counters, &api.published.load());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 /// Ready to take traffic: the listeners are open, nobody has asked to end, and the sidecar is well.
-async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    let process = &admin.counters.process;
+async fn ready(State(api): State<Api>) -> impl IntoResponse {
+    let process = &api.counters.process;
     let late = clock::now().since(Millis(read(&process.sidecar_seen))) > SIDECAR_LATE;
     let unready = [
         (!is_raised(&process.ready), "starting\n"),

@@ -8,10 +8,10 @@ use crate::admin::error::Failure;
 use crate::config::read::did_you_mean;
 use crate::wire::LONGEST_WORDS;
 
-/// A rule with its conditions is some hundred bytes.
-pub const MOST_BODY: usize = 64 << 10;
 /// As RFC 9110 and the drafts of the header have it.
 const LONGEST_KEY: usize = 128;
+/// Names of services, rules and people are shorter.
+pub const LONGEST_VALUE: usize = 128;
 
 /// The action of a body, and what goes with it.
 ///
@@ -69,8 +69,13 @@ fn in_plain_words(path: &str, message: &str) -> Failure {
         let field = rest.split('`').next().unwrap_or("");
         return Failure::bad("field_missing", format!("`{field}` is missing"), "");
     }
-    let message = message.replace("f64", "a number").replace("a sequence", "a list").replace("u64", "a whole number");
-    let message = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")).unwrap_or(&message);
+    let message = message
+        .replace("f64", "a number")
+        .replace("a sequence", "a list")
+        .replace("sequence", "a list")
+        .replace("u64", "a whole number");
+    let message =
+        message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")).unwrap_or(&message);
     Failure::bad("bad_field", format!("`{path}`: found {}", brief(message)), "")
 }
 
@@ -122,6 +127,10 @@ pub fn query(text: Option<&str>, known: &[&str]) -> Result<Query, Failure> {
         }
         if pairs.iter().any(|(before, _)| *before == name) {
             return Err(Failure::bad("bad_parameter", format!("`{name}` is there twice"), ""));
+        }
+        let most = if name == "reason" { LONGEST_WORDS } else { LONGEST_VALUE };
+        if value.chars().count() > most {
+            return Err(Failure::bad("bad_parameter", format!("`{name}` has at most {most} characters"), ""));
         }
         pairs.push((name.into_owned(), value.into_owned()));
     }

@@ -5,11 +5,20 @@ use axum::http::StatusCode;
 use crate::admin::error::Failure;
 use crate::rollout::Refused;
 use crate::sidecar::Gone;
+use crate::wire::Problem;
 
 impl Failure {
     pub fn of(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        let hint = Some(hint.into()).filter(|hint: &String| !hint.is_empty());
-        Failure { status, code, message: message.into(), hint }
+        let failure = Failure::new(status.as_u16(), code, message);
+        match hint.into() {
+            hint if hint.is_empty() => failure,
+            hint => failure.hint(hint),
+        }
+    }
+
+    /// As one result of several.
+    pub fn problem(&self) -> Problem {
+        Problem { code: self.code.to_owned(), message: self.message.clone(), hint: self.hint.clone() }
     }
 
     /// The caller has to write something else.
@@ -51,7 +60,12 @@ impl Failure {
 
 impl From<Gone> for Failure {
     fn from(gone: Gone) -> Failure {
-        Failure::of(StatusCode::SERVICE_UNAVAILABLE, "closing", gone.to_string(), "Cutover is shutting down: try the next one")
+        Failure::of(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "closing",
+            gone.to_string(),
+            "Cutover is shutting down: try the next one",
+        )
     }
 }
 
@@ -67,15 +81,18 @@ impl From<Refused> for Failure {
             Refused::Stale { now, .. } => Failure::stale(message, format!("look again; now it is If-Match: \"{now}\"")),
             Refused::Stopped { .. } => conflict("stopped", post("emergency_clear")),
             Refused::NotStopped { .. } => conflict("not_stopped", "there is nothing to clear".to_owned()),
-            Refused::Frozen { .. } => conflict("frozen", format!("wait, or {}; a rollback needs no thaw", post("unfreeze"))),
+            Refused::Frozen { .. } => {
+                conflict("frozen", format!("wait, or {}; a rollback needs no thaw", post("unfreeze")))
+            }
             Refused::NotFrozen { .. } => conflict("not_frozen", "there is nothing to unfreeze".to_owned()),
             Refused::NothingToRollBack { .. } => conflict(
                 "nothing_to_roll_back",
                 "everything is on the active side already; an emergency stop also holds what comes".to_owned(),
             ),
-            Refused::NoRollout { .. } => {
-                conflict("no_rollout", "begin one: POST {\"action\":\"deploy\",\"version\":…}, or `cutover deploy VERSION`".to_owned())
-            }
+            Refused::NoRollout { .. } => conflict(
+                "no_rollout",
+                "begin one: POST {\"action\":\"deploy\",\"version\":…}, or `cutover deploy VERSION`".to_owned(),
+            ),
             Refused::UnderWay { .. } => conflict("under_way", format!("wait for its end, or {}", post("abort"))),
             Refused::HasShare { .. } => conflict(
                 "has_share",
@@ -83,11 +100,15 @@ impl From<Refused> for Failure {
             ),
             Refused::Quarantined { entry, .. } => conflict(
                 "quarantined",
-                format!("`cutover explain {entry}` says why; if that is over: \"force\":true, or `cutover deploy --force`"),
+                format!(
+                    "`cutover explain {entry}` says why; if that is over: \"force\":true, or `cutover deploy --force`"
+                ),
             ),
-            Refused::BadVersion { .. } => {
-                Failure::senseless("bad_version", message, "a version is 1 to 128 printable characters without spaces: 2.0.0")
-            }
+            Refused::BadVersion { .. } => Failure::senseless(
+                "bad_version",
+                message,
+                "a version is 1 to 128 printable characters without spaces: 2.0.0",
+            ),
             Refused::NoSuchRoute { .. } => {
                 Failure::senseless("no_such_route", message, "`functions` names routes of the routing file")
             }
@@ -99,11 +120,14 @@ impl From<Refused> for Failure {
             Refused::NothingToApprove { .. } => {
                 conflict("nothing_to_approve", "the status says what it waits for: `cutover status`".to_owned())
             }
-            Refused::InPreflight { .. } => conflict("in_preflight", format!("wait for its first share, or {}", post("abort"))),
-            Refused::AsAsked { .. } => conflict("as_asked", "nothing is left to do".to_owned()),
-            Refused::FileDuringRollout { .. } => {
-                conflict("file_during_rollout", "write weight = 0 in the routing file, or leave it as it was".to_owned())
+            Refused::InPreflight { .. } => {
+                conflict("in_preflight", format!("wait for its first share, or {}", post("abort")))
             }
+            Refused::AsAsked { .. } => conflict("as_asked", "nothing is left to do".to_owned()),
+            Refused::FileDuringRollout { .. } => conflict(
+                "file_during_rollout",
+                "write weight = 0 in the routing file, or leave it as it was".to_owned(),
+            ),
         }
     }
 }

@@ -108,6 +108,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         until: args.until.map(Moment::unix_millis),
         before: args.before,
         after: None,
+        key: None,
         limit: args.limit,
     };
     let Page { entries, next } = journal.page(&query)?;

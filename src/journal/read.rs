@@ -32,6 +32,8 @@ pub struct Query {
     pub service: Option<String>,
     pub kind: Option<Kind>,
     pub who: Option<String>,
+    /// The Idempotency-Key that it was asked for with.
+    pub key: Option<String>,
     /// Milliseconds since 1970, both included.
     pub since: Option<u64>,
     pub until: Option<u64>,
@@ -111,6 +113,7 @@ impl Reader {
             ("json_extract(body, '$.service') =", query.service.clone()),
             ("json_extract(body, '$.kind') =", query.kind.map(|kind| kind.name().to_owned())),
             ("json_extract(body, '$.who') =", query.who.clone()),
+            ("json_extract(body, '$.key') =", query.key.clone()),
         ];
         for (condition, text) in texts {
             if let Some(text) = text {

@@ -21,6 +21,7 @@ CREATE INDEX journal_service ON journal (json_extract(body, '$.service'));
 CREATE INDEX journal_service_kind ON journal (json_extract(body, '$.service'), json_extract(body, '$.kind'));
 CREATE INDEX journal_kind ON journal (json_extract(body, '$.kind'));
 CREATE INDEX journal_who ON journal (json_extract(body, '$.who'));
+CREATE INDEX journal_key ON journal (json_extract(body, '$.key')) WHERE json_extract(body, '$.key') IS NOT NULL;
 CREATE INDEX journal_at ON journal (json_extract(body, '$.at'));
 CREATE TABLE anchor (one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE snapshot (id TEXT PRIMARY KEY, service TEXT NOT NULL, at INTEGER NOT NULL, name TEXT NOT NULL,

@@ -11,10 +11,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::access;
+use crate::admin;
+use crate::admin::api::{self, Api};
 use crate::admin::auth::{self, Local};
 use crate::admin::changes::Changes;
 use crate::admin::gate::Gate;
-use crate::admin::{self, Admin};
 use crate::config::watch::{Look, Watch};
 use crate::config::{self, Settings};
 use crate::counters::{Counters, Shard, count, raise};
@@ -114,10 +115,19 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
     let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
-    let reads = Admin { counters: counters.clone(), published: published.clone(), sidecar: sidecar.clone(), shelf };
-    listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(reads, gate))?;
-    let (reload, reloads) = mpsc::channel(1);
     let (changes, changes_asked) = Changes::new();
+    let api = Api::new(api::Parts {
+        sidecar: sidecar.clone(),
+        counters: counters.clone(),
+        published: published.clone(),
+        shelf,
+        routing: settings.routing.clone(),
+        changes: changes.clone(),
+        board: health.clone(),
+    });
+    runtime.spawn(api.minutes.clone().keep());
+    listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, gate))?;
+    let (reload, reloads) = mpsc::channel(1);
     let reloader =
         Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
     runtime.spawn(reloader.run(Watch::from(look), reloads, changes_asked));

@@ -120,6 +120,21 @@ impl Handle {
         self.ask(|answer| Input::Command { command: Box::new(command), load: None, answer })
     }
 
+    /// Gives several at once, and waits for all: none waits for the disk of the one before.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn commands(&self, commands: Vec<Command>) -> Result<Vec<Answer>, Gone> {
+        let mut waiting = Vec::new();
+        for command in commands {
+            let (answer, answered) = sync_channel(1);
+            let input = Input::Command { command: Box::new(command), load: None, answer };
+            self.inputs.send(input).map_err(|_| Gone)?;
+            waiting.push(answered);
+        }
+        waiting.into_iter().map(|answered| answered.recv().map_err(|_| Gone)).collect()
+    }
+
     /// The same, with the routing that goes with it: both or none.
     ///
     /// # Errors

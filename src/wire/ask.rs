@@ -288,5 +288,6 @@ pub struct RunSuite {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelRun {
-    pub execution: u64,
+    #[schema(min_length = 1, max_length = 64)]
+    pub execution: String,
 }

@@ -59,10 +59,10 @@ pub fn rfc3339(at_ms: u64) -> String {
     at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-/// A time of day as milliseconds since 1970; `None` where it is no RFC 3339, or before 1970.
+/// A time of day as milliseconds since 1970; `None` where it is no RFC 3339. What is before 1970 is 1970.
 pub fn from_rfc3339(text: &str) -> Option<u64> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+    Some(u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0))
 }
 
 /// Why something was not done.
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(1_790_000_000_123), "2026-09-21T14:13:20.123Z");
         assert_eq!(from_rfc3339("2026-09-21T16:13:20.123+02:00"), Some(1_790_000_000_123));
-        assert_eq!(from_rfc3339("1969-12-31T23:59:59Z"), None);
+        assert_eq!(from_rfc3339("1969-12-31T23:59:59Z"), Some(0));
         assert_eq!(from_rfc3339("tomorrow"), None);
         assert_eq!(rfc3339(u64::MAX), "");
     }

@@ -105,6 +105,26 @@ impl Client {
         Ok(answer)
     }
 
+    /// Reads a head, and leaves the body where it is.
+    pub fn head(&mut self) -> String {
+        self.wait_for("\r\n\r\n");
+        let end = find(&self.spare, b"\r\n\r\n").unwrap() + 4;
+        let rest = self.spare.split_off(end);
+        String::from_utf8(std::mem::replace(&mut self.spare, rest)).unwrap()
+    }
+
+    /// Reads one chunk of a body that is sent in chunks.
+    pub fn chunk(&mut self) -> String {
+        self.wait_for("\r\n");
+        let end = find(&self.spare, b"\r\n").unwrap();
+        let size = usize::from_str_radix(std::str::from_utf8(&self.spare[..end]).unwrap(), 16).unwrap();
+        self.spare.drain(..end + 2);
+        let mut truncated = false;
+        let chunk = self.exactly(size + 2, &mut truncated);
+        assert!(!truncated, "a chunk is whole");
+        String::from_utf8(chunk[..size].to_vec()).unwrap()
+    }
+
     fn exactly(&mut self, length: usize, truncated: &mut bool) -> Vec<u8> {
         while self.spare.len() < length {
             if self.more("a body").is_err() {

@@ -57,9 +57,9 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
     let fall = whole(source, file.fall.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
     let rise = whole(source, file.rise.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
     let OnDown { eject, rollback, webhook } = on_down(source, file);
-    let probe = probe(source, file, span)?;
+    let probe = probe(source, file, span);
     let name = match &file.name {
-        None => probe.kind().to_owned(),
+        None => probe.as_ref().map_or("http", Probe::kind).to_owned(),
         Some(at) => {
             let plain = at.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
             if at.value.is_empty() || at.value.len() > 64 || !plain {
@@ -70,6 +70,7 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
         }
     };
     let on = !over.overlay.health_off.contains(&name);
+    let probe = probe?;
     Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, webhook, on })
 }
 

@@ -1,0 +1,306 @@
+//! `/api/admin/deployment`: how the services stand, and every way to move them.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use crate::admin::api::{Api, Asking, etag, json, once, reply};
+use crate::admin::caller::Caller;
+use crate::admin::changes::{self, Change};
+use crate::admin::error::Failure;
+use crate::admin::order::{Order, Wanted};
+use crate::admin::read::{asked, fields, query, why};
+use crate::admin::role::Action;
+use crate::admin::{history, numbers};
+use crate::clock;
+use crate::rollout::{Act, Deploy};
+use crate::sidecar::Done;
+use crate::time::Millis;
+use crate::traffic::Environment;
+use crate::traffic::split::Weight;
+use crate::wire::{self, DeploymentPost, DeploymentPut};
+
+pub const PATH: &str = "/api/admin/deployment";
+pub const VIEWS: [&str; 4] = ["status", "health", "traffic", "history"];
+
+pub fn routes() -> Router<Api> {
+    let methods = axum::routing::get(show).post(act).put(change).delete(remove);
+    Router::new().route(PATH, methods)
+}
+
+async fn show(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Failure> {
+    let known = [&["action"][..], &history::PARAMETERS].concat();
+    let query = query(text.as_deref(), &known)?;
+    let service = query.text("service");
+    let action = query.action(&VIEWS, "status")?;
+    caller.may(match action {
+        "health" => Action::Health,
+        "traffic" => Action::Traffic,
+        "history" => Action::History,
+        _ => Action::Status,
+    })?;
+    match action {
+        "health" => Ok(json(&numbers::health(&api, service)?, None)),
+        "traffic" => Ok(json(&numbers::traffic(&api, service)?, None)),
+        "history" => history::page(&api, &query, None).await,
+        _ => {
+            let (generation, views) = api.views(service).await?;
+            if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| is_known(tag, generation)) {
+                return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(generation))]).into_response());
+            }
+            let services = numbers::services(&api, views);
+            Ok(json(&wire::Status { generation, services }, Some(generation)))
+        }
+    }
+}
+
+/// Whether `If-None-Match` names the generation.
+fn is_known(tag: &HeaderValue, generation: u64) -> bool {
+    let own = etag(generation);
+    let text = tag.to_str().unwrap_or("");
+    text.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
+}
+
+async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+    // Whoever may nothing of it is told so before what is wrong with the body.
+    caller.may(Action::Rollback)?;
+    let (action, rest) = asked(&headers, &body, &DeploymentPost::ACTIONS)?;
+    let what = (format!("POST {PATH} {action}"), rest.clone());
+    let what = (what.0.as_str(), &what.1);
+    let order = match post(&action, rest)? {
+        DeploymentPost::Deploy(deploy) if deploy.origin.is_some() => {
+            return deploy_elsewhere(&api, &caller, &headers, what, deploy).await;
+        }
+        DeploymentPost::HealthCheck(plain) => {
+            caller.may(Action::HealthCheck)?;
+            let service = api.service(plain.service.as_deref())?;
+            api.board.check_now(&service).await;
+            return Ok(json(&numbers::health(&api, Some(&service))?, None));
+        }
+        other => order(other)?,
+    };
+    order.carry_out(&api, &caller, &headers, what).await
+}
+
+fn post(action: &str, rest: Value) -> Result<DeploymentPost, Failure> {
+    Ok(match action {
+        "deploy" => DeploymentPost::Deploy(fields(rest)?),
+        "traffic_shift" => DeploymentPost::TrafficShift(fields(rest)?),
+        "pause" => DeploymentPost::Pause(fields(rest)?),
+        "resume" => DeploymentPost::Resume(fields(rest)?),
+        "approve" => DeploymentPost::Approve(fields(rest)?),
+        "promote" => DeploymentPost::Promote(fields(rest)?),
+        "abort" => DeploymentPost::Abort(fields(rest)?),
+        "rollback" => DeploymentPost::Rollback(fields(rest)?),
+        "freeze" => DeploymentPost::Freeze(fields(rest)?),
+        "unfreeze" => DeploymentPost::Unfreeze(fields(rest)?),
+        "emergency_stop" => DeploymentPost::EmergencyStop(fields(rest)?),
+        "emergency_clear" => DeploymentPost::EmergencyClear(fields(rest)?),
+        _ => DeploymentPost::HealthCheck(fields(rest)?),
+    })
+}
+
+fn order(post: DeploymentPost) -> Result<Order, Failure> {
+    match post {
+        DeploymentPost::Deploy(deploy) => {
+            let wire::Deploy { service, version, functions, force, reason, initiator, .. } = deploy;
+            let act = Act::Deploy(Deploy { version, functions, origin: None, force });
+            Order::new("deploy", Action::Deploy, wire::Plain { service, reason, initiator }, act)
+        }
+        DeploymentPost::TrafficShift(shift) => share(shift),
+        DeploymentPost::Freeze(freeze) => {
+            let wire::Freeze { service, reason, until, initiator } = freeze;
+            if reason.trim().is_empty() {
+                let hint = "whoever meets the freeze reads it";
+                return Err(Failure::bad("bad_field", "`reason` is empty", hint));
+            }
+            let until = until.map(|until| moment(&until, clock::wall_millis())).transpose()?;
+            let plain = wire::Plain { service, reason: Some(reason), initiator };
+            Order::new("freeze", Action::Freeze, plain, Act::Freeze { until })
+        }
+        DeploymentPost::Pause(plain) => Order::new("pause", Action::Pause, plain, Act::Pause),
+        DeploymentPost::Resume(plain) => Order::new("resume", Action::Resume, plain, Act::Resume),
+        DeploymentPost::Approve(plain) => Order::new("approve", Action::Approve, plain, Act::Approve),
+        DeploymentPost::Promote(plain) => Order::new("promote", Action::Promote, plain, Act::Promote),
+        DeploymentPost::Abort(plain) => Order::new("abort", Action::Abort, plain, Act::Abort),
+        DeploymentPost::Rollback(plain) | DeploymentPost::HealthCheck(plain) => {
+            Order::new("rollback", Action::Rollback, plain, Act::Rollback)
+        }
+        DeploymentPost::Unfreeze(plain) => Order::new("unfreeze", Action::Unfreeze, plain, Act::Unfreeze),
+        DeploymentPost::EmergencyStop(plain) => Order::new("emergency_stop", Action::EmergencyStop, plain, Act::Stop),
+        DeploymentPost::EmergencyClear(plain) => {
+            Order::new("emergency_clear", Action::EmergencyClear, plain, Act::Clear)
+        }
+    }
+}
+
+fn share(shift: wire::TrafficShift) -> Result<Order, Failure> {
+    let wire::TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator } =
+        shift;
+    let to = Environment::from(to_environment);
+    if from_environment == Some(to_environment) {
+        let message = format!("`from_environment` and `to_environment` are both {to}");
+        return Err(Failure::bad("same_environment", message, format!("from {} to {to}", to.other())));
+    }
+    // As it was typed: a weight that only rounds to it is another one.
+    let weight = Weight::from_percent(percentage).and_then(|weight| match weight.percent() == percentage {
+        true => Ok(weight),
+        false => Err("a weight has at most two decimals (steps of 0.01 percent)"),
+    });
+    let share = weight.map_err(|why| Failure::bad("bad_field", format!("`percentage` is {percentage}: {why}"), ""))?;
+    let why = why(reason, initiator)?;
+    let wanted = Wanted::Share { to, share, gradual };
+    Ok(Order { action: "traffic_shift", service, wanted, why, needs: Action::TrafficShift })
+}
+
+/// A time to come, as RFC 3339 or as a duration from now.
+fn moment(text: &str, now: u64) -> Result<u64, Failure> {
+    let wrong = |message: String| {
+        let hint = "write a duration, \"2h\", or a time with its offset, \"2026-12-24T18:00:00Z\"";
+        Failure::senseless("bad_until", message, hint)
+    };
+    let shown = super::read::brief(text);
+    let at = match (Millis::parse(text), wire::from_rfc3339(text)) {
+        (Ok(length), _) => now.saturating_add(length.0),
+        (_, Some(at)) => at,
+        _ => return Err(wrong(format!("`until`: `{shown}` is neither a duration nor a time"))),
+    };
+    if at <= now { Err(wrong(format!("`until`: {shown} is over already"))) } else { Ok(at) }
+}
+
+async fn deploy_elsewhere(
+    api: &Api,
+    caller: &Caller,
+    headers: &HeaderMap,
+    what: (&str, &Value),
+    deploy: wire::Deploy,
+) -> Result<Response, Failure> {
+    let wire::Deploy { service, version, functions, origin, force, reason, initiator } = deploy;
+    let why = why(reason, initiator)?;
+    let deploy = Deploy { version, functions, origin: None, force };
+    let change = Change::Deploy { deploy, origin: origin.unwrap_or_default() };
+    apply(api, caller, Action::DeployOrigin, headers, what, (service, why, change)).await
+}
+
+async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+    caller.may(Action::PutRule)?;
+    let (action, rest) = asked(&headers, &body, &DeploymentPut::ACTIONS)?;
+    let what = (format!("PUT {PATH} {action}"), rest.clone());
+    let put = match action.as_str() {
+        "rule" => DeploymentPut::Rule(fields(rest)?),
+        _ => DeploymentPut::HealthCheck(fields(rest)?),
+    };
+    let (needs, wanted) = match put {
+        DeploymentPut::Rule(wire::PutRule { service, name, rule, reason }) => {
+            let rule = changes::fragment("rule", &name, rule)?;
+            (Action::PutRule, (service, why(reason, None)?, Change::PutRule { name, rule }))
+        }
+        DeploymentPut::HealthCheck(wire::PutHealthCheck { service, check, enabled, reason }) => {
+            (Action::PutHealth, (service, why(reason, None)?, Change::PutHealth { check, on: enabled }))
+        }
+    };
+    apply(&api, &caller, needs, &headers, (&what.0, &what.1), wanted).await
+}
+
+/// `?rule=NAME`, or `?overlay=true` for everything that was laid over the file.
+async fn remove(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Failure> {
+    caller.may(Action::DeleteRule)?;
+    let query = query(text.as_deref(), &["service", "rule", "overlay", "reason"])?;
+    let why = why(query.text("reason").map(str::to_owned), None)?;
+    let (needs, change) = match (query.text("rule"), query.flag("overlay")?) {
+        (Some(name), false) => (Action::DeleteRule, Change::DeleteRule { name: name.to_owned() }),
+        (None, true) => (Action::ClearOverlay, Change::ClearOverlay),
+        _ => {
+            let hint = "?rule=NAME, or ?overlay=true for everything that was laid over the file";
+            return Err(Failure::bad("bad_parameter", "what is to be deleted is `rule` or `overlay`", hint));
+        }
+    };
+    let service = query.text("service").map(str::to_owned);
+    let what = (format!("DELETE {PATH} {}", text.unwrap_or_default()), Value::Null);
+    apply(&api, &caller, needs, &headers, (&what.0, &what.1), (service, why, change)).await
+}
+
+/// Has a change carried out that needs the routing file.
+///
+/// # Errors
+/// The caller may not, or it cannot be done.
+pub async fn apply(
+    api: &Api,
+    caller: &Caller,
+    needs: Action,
+    headers: &HeaderMap,
+    what: (&str, &Value),
+    (service, why, change): (Option<String>, String, Change),
+) -> Result<Response, Failure> {
+    let asking = Asking::new(caller, needs, headers)?;
+    let service = api.service(service.as_deref())?;
+    let Asking { who, from, key, generation } = asking.clone();
+    let wisher = changes::Caller { who, from, key, why, generation };
+    let (asked, action) = (api.changes.clone(), named(needs));
+    let work = async move {
+        let Done { entry, generation, written } = asked.apply(service.clone(), wisher, change).await?;
+        let done = wire::Done { service, action: action.to_owned(), entry, generation, durable: written };
+        reply(&done, Some(generation))
+    };
+    once(api, &asking, what, async { Ok(None) }, work).await
+}
+
+/// What a change is called in its answer.
+fn named(needs: Action) -> &'static str {
+    match needs {
+        Action::DeployOrigin => "deploy",
+        Action::PutRule => "put_rule",
+        Action::DeleteRule => "delete_rule",
+        Action::PutTrigger => "put_trigger",
+        Action::DeleteTrigger => "delete_trigger",
+        Action::PutHealth => "put_health_check",
+        Action::ClearOverlay => "clear_overlay",
+        _ => "change",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_duration_from_now_or_a_time_to_come() {
+        let now = 1_790_000_000_000;
+        assert_eq!(moment("2h", now), Ok(now + 7_200_000));
+        assert_eq!(moment("2026-09-21T16:13:20+02:00", now - 1), Ok(now));
+        for over in ["2026-09-21T14:13:20Z", "0s", "tomorrow", "-1h", ""] {
+            assert_eq!(moment(over, now).unwrap_err().status, StatusCode::UNPROCESSABLE_ENTITY, "{over}");
+        }
+    }
+
+    #[test]
+    fn a_share_has_two_decimals_and_two_sides() {
+        let shift = |percentage, from| wire::TrafficShift {
+            service: None,
+            from_environment: from,
+            to_environment: wire::Side::Green,
+            percentage,
+            gradual: false,
+            reason: None,
+            initiator: None,
+        };
+        assert!(share(shift(0.07, Some(wire::Side::Blue))).is_ok() && share(shift(100.0, None)).is_ok());
+        for wrong in [100.01, -0.01, 1.001, 1e-9, f64::NAN] {
+            assert_eq!(share(shift(wrong, None)).unwrap_err().code, "bad_field", "{wrong}");
+        }
+        assert_eq!(share(shift(1.0, Some(wire::Side::Green))).unwrap_err().code, "same_environment");
+    }
+}

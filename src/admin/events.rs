@@ -1,0 +1,147 @@
+//! `/api/admin/events`: what happens, as server-sent events, from the entry that the caller saw last.
+//!
+//! Who is slow loses nothing: what the channel has dropped is told again from the journal.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::unfold;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::admin::api::Api;
+use crate::admin::caller::Caller;
+use crate::admin::error::Failure;
+use crate::admin::read::{brief, query};
+use crate::admin::role::Action;
+use crate::counters::is_raised;
+use crate::journal::{Entry, MOST_OF_A_PAGE, Query};
+use crate::sidecar::News;
+use crate::wire;
+
+pub const PATH: &str = "/api/admin/events";
+/// Proxies on the way close what is silent for a minute, often half of one.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// So often an idle stream looks whether the house is closing.
+const LOOK: Duration = Duration::from_millis(500);
+/// Entries that are told again: who missed more reads the history.
+const MOST_MISSED: usize = MOST_OF_A_PAGE;
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, axum::routing::get(listen))
+}
+
+async fn listen(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Failure> {
+    caller.may(Action::Events)?;
+    let query = query(text.as_deref(), &["service", "last_event_id"])?;
+    let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
+    let seen = match headers.get("last-event-id") {
+        Some(typed) => {
+            let text = typed.to_str().unwrap_or("");
+            let wrong = || Failure::bad("bad_last_event_id", format!("`{}` is no entry's number", brief(text)), "");
+            Some(text.parse().map_err(|_| wrong())?)
+        }
+        None => query.number("last_event_id")?,
+    };
+    let Ok(place) = Semaphore::try_acquire_owned(Arc::clone(&api.streams)) else {
+        let message = "too many streams of events are open";
+        let failure =
+            Failure::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or ask again later");
+        return Err(failure);
+    };
+    // First of all, so that nothing falls between what is told again and what comes.
+    let news = api.sidecar.listen();
+    let newest = Query { limit: 1, ..Query::default() };
+    let last = match seen {
+        Some(seen) => seen,
+        None => {
+            api.journal(move |reader| reader.page(&newest)).await?.entries.first().map_or(0, |entry| entry.change.id)
+        }
+    };
+    let mut stream = Stream { api, service, news, last, waiting: VecDeque::new(), _place: place };
+    if seen.is_some() {
+        stream.catch_up(u64::MAX).await;
+    }
+    let events = unfold(stream, |mut stream| async move { stream.next().await.map(|event| (event, stream)) });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("")).into_response())
+}
+
+struct Stream {
+    api: Api,
+    /// Of this service only.
+    service: Option<String>,
+    news: Receiver<News>,
+    /// The last entry that was told, or left out as another service's.
+    last: u64,
+    waiting: VecDeque<wire::News>,
+    /// Given back when the stream ends.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Stream {
+    async fn next(&mut self) -> Option<Result<Event, Infallible>> {
+        loop {
+            if let Some(news) = self.waiting.pop_front() {
+                return Some(Ok(event(&news)));
+            }
+            match timeout(LOOK, self.news.recv()).await {
+                Err(_) if is_raised(&self.api.counters.process.draining) => return None,
+                Err(_) => {}
+                Ok(Ok(news)) => self.take(&news).await,
+                // What was dropped is in the journal, or about to be.
+                Ok(Err(RecvError::Lagged(_))) => self.catch_up(u64::MAX).await,
+                Ok(Err(RecvError::Closed)) => return None,
+            }
+        }
+    }
+
+    async fn take(&mut self, news: &News) {
+        let id = news.announcement.entry;
+        if id <= self.last {
+            return;
+        }
+        if id > self.last + 1 {
+            self.catch_up(id).await;
+        }
+        if let Some(entry) = &news.entry {
+            self.tell(entry);
+        }
+        self.last = self.last.max(id);
+    }
+
+    /// Tells again what the journal has after the last one and before `end`.
+    async fn catch_up(&mut self, end: u64) {
+        let missed = Query { after: Some(self.last), before: Some(end), limit: MOST_MISSED, ..Query::default() };
+        let read = self.api.journal(move |reader| reader.page(&missed)).await;
+        // The log has said why it cannot be read; what comes from here on is told all the same.
+        let Ok(page) = read else { return };
+        for entry in page.entries.iter().rev() {
+            self.tell(entry);
+            self.last = self.last.max(entry.change.id);
+        }
+    }
+
+    fn tell(&mut self, entry: &Entry) {
+        if self.service.as_ref().is_none_or(|service| *service == entry.change.service) {
+            self.waiting.push_back(wire::News::of(entry));
+        }
+    }
+}
+
+fn event(news: &wire::News) -> Event {
+    let data = serde_json::to_string(news).unwrap_or_default();
+    Event::default().id(news.id.to_string()).event(&news.kind).data(data)
+}

@@ -1,0 +1,74 @@
+//! The journal, a page at a time.
+
+use axum::response::Response;
+
+use crate::admin::api::{Api, json};
+use crate::admin::error::Failure;
+use crate::admin::read::{Query, brief};
+use crate::config::read::did_you_mean;
+use crate::journal;
+use crate::rollout::Kind;
+use crate::wire;
+
+/// Entries of a page, where none is asked for, and at the most: with its evidence each may be some ten kilobytes.
+pub const USUAL: u64 = 50;
+pub const MOST: u64 = 200;
+
+pub const PARAMETERS: [&str; 9] = ["service", "kind", "who", "since", "until", "before", "after", "limit", "evidence"];
+
+/// A page; `kind` where only one kind is meant.
+///
+/// # Errors
+/// A parameter makes no sense, or the journal cannot be read.
+pub async fn page(api: &Api, query: &Query, kind: Option<Kind>) -> Result<Response, Failure> {
+    let text = |name: &str| query.text(name).map(str::to_owned);
+    let asked = match query.text("kind") {
+        Some(name) => Some(known(name)?),
+        None => kind,
+    };
+    let limit = query.number("limit")?.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Failure::bad(
+            "bad_parameter",
+            format!("`limit` is 1 to {MOST}"),
+            "ask for the next page with `before`",
+        ));
+    }
+    let evidence = query.flag("evidence")?;
+    let wanted = journal::Query {
+        service: text("service"),
+        kind: asked,
+        who: text("who"),
+        since: moment(query, "since")?,
+        until: moment(query, "until")?,
+        before: query.number("before")?,
+        after: query.number("after")?,
+        limit: limit as usize,
+        ..journal::Query::default()
+    };
+    let page = api.journal(move |reader| reader.page(&wanted)).await?;
+    let entries = page.entries.iter().map(|entry| wire::HistoryEntry::of(entry, evidence)).collect();
+    Ok(json(&wire::History { entries, next: page.next }, None))
+}
+
+/// A time of day: RFC 3339, or milliseconds since 1970.
+fn moment(query: &Query, name: &str) -> Result<Option<u64>, Failure> {
+    let Some(text) = query.text(name) else { return Ok(None) };
+    if let Some(at) = wire::from_rfc3339(text) {
+        return Ok(Some(at));
+    }
+    query.number(name).map_err(|_| {
+        let hint = "write \"2026-12-24T18:00:00Z\", or milliseconds since 1970";
+        Failure::bad("bad_parameter", format!("`{name}`: `{}` is no time", brief(text)), hint)
+    })
+}
+
+/// # Errors
+/// There is no such kind.
+pub fn known(name: &str) -> Result<Kind, Failure> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    let names = Kind::ALL.map(Kind::name);
+    let wrong =
+        || Failure::bad("bad_parameter", format!("`kind`: there is no `{}`", brief(name)), did_you_mean(name, &names));
+    found.ok_or_else(wrong)
+}

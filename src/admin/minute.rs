@@ -1,0 +1,231 @@
+//! The last minute of traffic: what was counted every few seconds, so that a difference can be told.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock;
+use crate::counters::{Class, Counters, RouteCounters, Seen};
+use crate::guard::latency::{BUCKETS, quantile};
+use crate::time::Millis;
+use crate::traffic::Environment;
+use crate::wire::{EnvironmentTraffic, Numbers};
+
+const SPACING: Millis = Millis::seconds(5);
+const MINUTE: Millis = Millis::seconds(60);
+/// Routes that are kept in mind: a minute of one is 30 KiB where it is busy, and next to nothing where it is not.
+const MOST_ROUTES: usize = 1000;
+
+/// What is counted of one environment, as far as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    classes: [u64; Class::ALL.len()],
+    failed: u64,
+    rescued: u64,
+    hurt: u64,
+    latency: [u64; BUCKETS],
+}
+
+impl Default for Sum {
+    fn default() -> Sum {
+        Sum { classes: [0; Class::ALL.len()], failed: 0, rescued: 0, hurt: 0, latency: [0; BUCKETS] }
+    }
+}
+
+impl From<Seen> for Sum {
+    fn from(seen: Seen) -> Sum {
+        let failed = seen.failures.iter().sum();
+        Sum { classes: seen.classes, failed, rescued: seen.rescued, hurt: seen.hurt, latency: seen.upstream.buckets }
+    }
+}
+
+impl Sum {
+    pub fn of(route: &RouteCounters, side: Environment) -> Sum {
+        route.seen(side).map(Sum::from).unwrap_or_default()
+    }
+
+    pub fn add(&mut self, other: &Sum) {
+        self.classes.iter_mut().zip(other.classes).for_each(|(sum, part)| *sum += part);
+        self.latency.iter_mut().zip(other.latency).for_each(|(sum, part)| *sum += part);
+        self.failed += other.failed;
+        self.rescued += other.rescued;
+        self.hurt += other.hurt;
+    }
+
+    fn minus(&self, earlier: &Sum) -> Sum {
+        let mut rest = self.clone();
+        rest.classes.iter_mut().zip(earlier.classes).for_each(|(sum, part)| *sum = sum.saturating_sub(part));
+        rest.latency.iter_mut().zip(earlier.latency).for_each(|(sum, part)| *sum = sum.saturating_sub(part));
+        rest.failed = rest.failed.saturating_sub(earlier.failed);
+        rest.rescued = rest.rescued.saturating_sub(earlier.rescued);
+        rest.hurt = rest.hurt.saturating_sub(earlier.hurt);
+        rest
+    }
+
+    fn requests(&self) -> u64 {
+        self.classes.iter().sum()
+    }
+
+    fn numbers(&self, all: u64, over: Millis) -> Numbers {
+        let requests = self.requests();
+        let aborted = self.classes.get(Class::Aborted as usize).copied().unwrap_or(0);
+        let percent = |part: u64, all: u64| (all > 0).then(|| rounded(100.0 * part as f64 / all as f64));
+        let at = |q| quantile(&self.latency, q).map(|micros| micros as f64 / 1000.0);
+        Numbers {
+            requests,
+            share: percent(requests, all),
+            classes: Class::ALL
+                .iter()
+                .zip(self.classes)
+                .map(|((_, name), count)| ((*name).to_owned(), count))
+                .collect(),
+            failed: self.failed,
+            error_rate: percent(self.failed, requests.saturating_sub(aborted)),
+            rescued: self.rescued,
+            hurt: self.hurt,
+            p50_ms: at(0.50),
+            p95_ms: at(0.95),
+            p99_ms: at(0.99),
+            over_ms: over.0,
+        }
+    }
+}
+
+/// To a hundredth of a percent: a weight has no more.
+fn rounded(percent: f64) -> f64 {
+    (percent * 100.0).round() / 100.0
+}
+
+type Sides = Arc<[Sum; 2]>;
+type Sample = HashMap<(String, String), Sides>;
+
+/// Samples of the last minute, the oldest first.
+#[derive(Clone, Debug)]
+pub struct Minutes {
+    counters: Arc<Counters>,
+    samples: Arc<Mutex<VecDeque<(Millis, Sample)>>>,
+}
+
+/// What was counted before, of some routes.
+#[derive(Debug)]
+pub struct Before {
+    at: Millis,
+    sample: Sample,
+}
+
+impl Minutes {
+    pub fn new(counters: Arc<Counters>) -> Minutes {
+        Minutes { counters, samples: Arc::default() }
+    }
+
+    /// Keeps the samples for as long as it runs.
+    pub async fn keep(self) {
+        loop {
+            self.sample(clock::now());
+            tokio::time::sleep(SPACING.as_duration()).await;
+        }
+    }
+
+    fn samples(&self) -> MutexGuard<'_, VecDeque<(Millis, Sample)>> {
+        // A panic while the lock is held cannot leave a sample half made: it is pushed whole.
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sample(&self, now: Millis) {
+        let last: Option<Sample> = self.samples().back().map(|(_, sample)| sample.clone());
+        let same = |key: &(String, String), sides: &[Sum; 2]| {
+            let known = last.as_ref().and_then(|last| last.get(key));
+            known.filter(|known| ***known == *sides).cloned()
+        };
+        let asked = self.counters.routes().into_iter().filter_map(|(key, route)| {
+            let any = Environment::BOTH.into_iter().any(|side| route.seen(side).is_some());
+            let sides = any.then(|| Environment::BOTH.map(|side| Sum::of(&route, side)))?;
+            // What has not changed is kept once.
+            let sides = same(&key, &sides).unwrap_or_else(|| Arc::new(sides));
+            Some((key, sides))
+        });
+        let sample = asked.take(MOST_ROUTES).collect();
+        let mut samples = self.samples();
+        samples.push_back((now, sample));
+        while samples.get(1).is_some_and(|(at, _)| now.since(*at) >= MINUTE) {
+            samples.pop_front();
+        }
+    }
+
+    /// What was counted a minute ago, or as long ago as is known.
+    pub fn before(&self) -> Before {
+        let oldest = self.samples().front().cloned();
+        let (at, sample) = oldest.unwrap_or_else(|| (clock::now(), Sample::new()));
+        Before { at, sample }
+    }
+}
+
+impl Before {
+    /// The traffic of these routes of a service together, blue and green.
+    pub fn traffic(&self, service: &str, routes: &[(&str, &RouteCounters)], now: Millis) -> Vec<EnvironmentTraffic> {
+        let (mut all, mut lately) = ([Sum::default(), Sum::default()], [Sum::default(), Sum::default()]);
+        for (route, counters) in routes {
+            let before = self.sample.get(&(service.to_owned(), (*route).to_owned()));
+            let nothing = [Sum::default(), Sum::default()];
+            let before = before.map_or(&nothing, |sides| &**sides);
+            for ((side, (all, lately)), before) in
+                Environment::BOTH.into_iter().zip(all.iter_mut().zip(&mut lately)).zip(before)
+            {
+                let sum = Sum::of(counters, side);
+                lately.add(&sum.minus(before));
+                all.add(&sum);
+            }
+        }
+        let total = |sums: &[Sum; 2]| sums.iter().map(Sum::requests).sum::<u64>();
+        let (requests, recent) = (total(&all), total(&lately));
+        let sides = Environment::BOTH.into_iter().zip(all.iter().zip(&lately));
+        let traffic = sides.map(|(side, (all, lately))| EnvironmentTraffic {
+            environment: side.into(),
+            last_minute: lately.numbers(recent, now.since(self.at)),
+            since_start: all.numbers(requests, now),
+        });
+        traffic.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::{Outcome, Shard};
+
+    fn record(counters: &Counters, side: Environment, count: u64) {
+        let route = counters.route("shop", "default");
+        let outcome = Outcome { class: Class::Success, failure: None, upstream_micros: 2000, request_micros: 2000 };
+        (0..count).for_each(|_| route.record(Shard(0), side, true, outcome));
+    }
+
+    #[test]
+    fn the_last_minute_is_what_came_since() {
+        let counters = Arc::new(Counters::new(1));
+        let minutes = Minutes::new(counters.clone());
+        record(&counters, Environment::Blue, 100);
+        for seconds in (0..120).step_by(5) {
+            minutes.sample(Millis::seconds(seconds));
+        }
+        record(&counters, Environment::Blue, 30);
+        record(&counters, Environment::Green, 10);
+        let before = minutes.before();
+        assert_eq!(before.at, Millis::seconds(55));
+        let route = counters.route("shop", "default");
+        let traffic = before.traffic("shop", &[("default", &route)], Millis::seconds(115));
+        assert_eq!((traffic[0].last_minute.requests, traffic[0].since_start.requests), (30, 130));
+        assert_eq!((traffic[1].last_minute.requests, traffic[1].last_minute.share), (10, Some(25.0)));
+        assert!(traffic[0].since_start.p50_ms.is_some_and(|p50| (1.5..2.5).contains(&p50)));
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_kept_once() {
+        let counters = Arc::new(Counters::new(1));
+        let minutes = Minutes::new(counters.clone());
+        record(&counters, Environment::Blue, 1);
+        (0..13).for_each(|n| minutes.sample(Millis::seconds(n * 5)));
+        let samples = minutes.samples();
+        assert!(samples.len() <= 13);
+        let sides: Vec<_> = samples.iter().flat_map(|(_, sample)| sample.values()).collect();
+        assert!(sides.windows(2).all(|pair| Arc::ptr_eq(pair[0], pair[1])));
+    }
+}

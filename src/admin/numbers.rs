@@ -1,0 +1,107 @@
+//! What the counters and the snapshot in force say: traffic, and which side is up.
+
+use crate::admin::api::Api;
+use crate::admin::error::Failure;
+use crate::clock;
+use crate::counters::RouteCounters;
+use crate::rollout::view::View;
+use crate::snapshot::{Serving, Snapshot};
+use crate::traffic::route::DEFAULT_ROUTE;
+use crate::traffic::split::Split;
+use crate::traffic::{Environment, ServiceId};
+use crate::wire;
+
+/// # Errors
+/// There is no such service.
+pub fn traffic(api: &Api, named: Option<&str>) -> Result<wire::Traffic, Failure> {
+    let snapshot = api.published.load();
+    let (before, now) = (api.minutes.before(), clock::now());
+    let traffic = chosen(api, &snapshot, named)?.into_iter().map(|(_, serving, split)| {
+        let routes = routes_of(&snapshot, serving);
+        let every = routes.iter().map(|(route, counters)| wire::RouteTraffic {
+            route: (*route).to_owned(),
+            environments: before.traffic(&serving.name, &[(route, counters)], now),
+        });
+        wire::ServiceTraffic {
+            service: serving.name.clone(),
+            weight: split.weight.percent(),
+            environments: before.traffic(&serving.name, &routes, now),
+            routes: every.collect(),
+        }
+    });
+    Ok(wire::Traffic { traffic: traffic.collect() })
+}
+
+/// # Errors
+/// There is no such service.
+pub fn health(api: &Api, named: Option<&str>) -> Result<wire::Health, Failure> {
+    let snapshot = api.published.load();
+    let health = chosen(api, &snapshot, named)?.into_iter().map(|(id, serving, split)| {
+        let environments = Environment::BOTH.map(|side| wire::EnvironmentHealth {
+            environment: side.into(),
+            up: *side.of(&split.up),
+            endpoints: snapshot.endpoints(id, side).len(),
+        });
+        let checks = api.board.show().into_iter().filter(|shown| shown.service == serving.name).map(check);
+        wire::ServiceHealth {
+            service: serving.name.clone(),
+            environments: environments.into(),
+            checks: checks.collect(),
+        }
+    });
+    Ok(wire::Health { health: health.collect() })
+}
+
+fn check(shown: crate::health::Shown) -> wire::HealthCheck {
+    let latency = (shown.rounds > 0).then_some(shown.latency_ms);
+    wire::HealthCheck {
+        environment: shown.environment.into(),
+        check: shown.check,
+        kind: shown.kind.to_owned(),
+        on: shown.on,
+        up: shown.up,
+        since_ms: shown.since_ms.0,
+        rounds: shown.rounds,
+        failures: shown.failures,
+        last_error: shown.last_error,
+        last_ms: latency.map(|latency| latency.last),
+        mean_ms: latency.map(|latency| latency.mean),
+        p50_ms: latency.map(|latency| latency.p50),
+        p95_ms: latency.map(|latency| latency.p95),
+        max_ms: latency.map(|latency| latency.max),
+    }
+}
+
+/// The services with their last minute.
+pub fn services(api: &Api, views: Vec<View>) -> Vec<wire::Service> {
+    let snapshot = api.published.load();
+    let (before, now) = (api.minutes.before(), clock::now());
+    let traffic = |view: &View| {
+        let serving = snapshot.services.iter().find(|serving| serving.name == view.service);
+        serving.map(|serving| before.traffic(&serving.name, &routes_of(&snapshot, serving), now)).unwrap_or_default()
+    };
+    views
+        .into_iter()
+        .map(|view| (traffic(&view), view))
+        .map(|(traffic, view)| wire::Service::of(view, traffic))
+        .collect()
+}
+
+fn chosen<'s>(
+    api: &Api,
+    snapshot: &'s Snapshot,
+    named: Option<&str>,
+) -> Result<Vec<(ServiceId, &'s Serving, &'s Split)>, Failure> {
+    if let Some(named) = named {
+        api.service(Some(named))?;
+    }
+    let all = snapshot.table.services().filter_map(|(id, _, split)| Some((id, &**snapshot.serving(id)?, split)));
+    Ok(all.filter(|(_, serving, _)| named.is_none_or(|named| serving.name == named)).collect())
+}
+
+/// A service's routes by name, in the order of their ids.
+fn routes_of<'s>(snapshot: &'s Snapshot, serving: &'s Serving) -> Vec<(&'s str, &'s RouteCounters)> {
+    let rules = snapshot.table.services().map(|(_, rules, _)| rules).find(|rules| rules.name == serving.name);
+    let named = rules.into_iter().flat_map(|rules| rules.routes.names()).map(String::as_str);
+    std::iter::once(DEFAULT_ROUTE).chain(named).zip(serving.routes.iter().map(|counters| &**counters)).collect()
+}

@@ -1,0 +1,352 @@
+//! `/openapi.json`: the API for programs. The bodies come from their types; which path takes and gives them is said here.
+
+use std::sync::LazyLock;
+
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use crate::admin::{deployment, events, history, read, rollback, validation};
+use crate::rollout::Kind;
+use crate::wire;
+
+/// The largest whole number that every JSON reader keeps exactly.
+const MOST_EXACT: u64 = (1 << 53) - 1;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Cutover",
+        description = "Ships releases: how they stand, every way to move them, and what happened.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(
+        wire::Failed,
+        wire::Done,
+        wire::DoneEach,
+        wire::Status,
+        wire::Health,
+        wire::Traffic,
+        wire::History,
+        wire::Safety,
+        wire::Report,
+        wire::Snapshots,
+        wire::SnapshotMade,
+        wire::Comparison,
+        wire::News,
+        wire::DeploymentPost,
+        wire::DeploymentPut,
+        wire::RollbackPost,
+        wire::RollbackPut,
+        wire::ValidationPost,
+    ))
+)]
+struct Types;
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
+    text.push('\n');
+    text
+});
+
+pub async fn serve() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
+}
+
+/// The whole document.
+pub fn document() -> Value {
+    let mut document = serde_json::to_value(Types::openapi()).unwrap_or_default();
+    for name in ["DeploymentPost", "DeploymentPut", "RollbackPost", "RollbackPut", "ValidationPost"] {
+        tell_apart(&mut document, name);
+    }
+    two_directions(&mut document);
+    document["openapi"] = "3.1.0".into();
+    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
+    document["components"]["securitySchemes"] =
+        json!({ "token": { "type": "http", "scheme": "bearer", "description": "`cutover token new` makes one." } });
+    document["security"] = json!([{ "token": [] }]);
+    document["paths"] = paths();
+    document
+}
+
+/// The bodies of a path by their `action`: each is one object, with nothing in it that it does not know.
+fn tell_apart(document: &mut Value, name: &str) {
+    let all = document["components"]["schemas"].clone();
+    let schema = &mut document["components"]["schemas"][name];
+    let Some(variants) = schema["oneOf"].as_array_mut() else { return };
+    let mut mapping = Map::new();
+    for variant in variants.iter_mut() {
+        let Some(parts) = variant["allOf"].as_array() else { continue };
+        let mut whole = json!({ "type": "object", "additionalProperties": false });
+        let (mut properties, mut required) = (Map::new(), vec![Value::from("action")]);
+        for part in parts {
+            let named = part["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+            let part = named.map_or(part, |named| &all[named]);
+            if let Some(text) = part["description"].as_str() {
+                whole["description"] = text.into();
+            }
+            properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+            required
+                .extend(part["required"].as_array().into_iter().flatten().filter(|name| *name != "action").cloned());
+        }
+        let action = properties.get("action").map(|action| action["enum"][0].clone()).unwrap_or_default();
+        properties.insert("action".to_owned(), json!({ "type": "string", "const": action.clone() }));
+        whole["title"] = action.clone();
+        whole["properties"] = properties.into();
+        whole["required"] = required.into();
+        mapping.insert(action.as_str().unwrap_or("").to_owned(), Value::Null);
+        *variant = whole;
+    }
+}
+
+/// From blue to green, or from green to blue.
+fn two_directions(document: &mut Value) {
+    let Some(variants) = document["components"]["schemas"]["DeploymentPost"]["oneOf"].as_array_mut() else { return };
+    let Some(at) = variants.iter().position(|variant| variant["title"] == "traffic_shift") else { return };
+    let directions = [("green", "blue"), ("blue", "green")].map(|(to, from)| {
+        let mut direction = variants.get(at).cloned().unwrap_or_default();
+        direction["title"] = format!("traffic_shift to {to}").into();
+        direction["properties"]["to_environment"] = json!({ "type": "string", "const": to });
+        direction["properties"]["from_environment"] = json!({ "enum": [from, null] });
+        direction
+    });
+    variants.splice(at..=at, directions);
+}
+
+fn paths() -> Value {
+    let changes = [404, 409, 412, 413, 415, 422, 501];
+    json!({
+        deployment::PATH: {
+            "get": operation("deployment", "How the services stand.", &viewing(&deployment::VIEWS, &history::PARAMETERS, true), None,
+                one_of(&["Status", "Health", "Traffic", "History"], true), &[404]),
+            "post": operation("deploy", "Moves a service.", &changing(), Some(("DeploymentPost", examples())),
+                one_of(&["Done", "DoneEach"], true), &changes),
+            "put": operation("changeRules", "Lays a rule over the routing file's, or switches a health check.", &changing(),
+                Some(("DeploymentPut", json!({}))), one_of(&["Done"], true), &changes),
+            "delete": operation("deleteRule", "Takes away a rule that was laid over the file's (`rule`), or all that was (`overlay`).",
+                &[changing(), texts(&["service", "rule", "reason"]), vec![flag("overlay")]].concat(), None, one_of(&["Done"], true), &changes),
+        },
+        rollback::PATH: {
+            "get": operation("safety", "What the guard watches, and would say.", &viewing(&rollback::VIEWS, &history::PARAMETERS, false), None,
+                one_of(&["Safety", "History", "Report", "Snapshots"], true), &[404]),
+            "post": operation("rollBack", "Takes a service back, switches the guard's eyes, keeps and compares snapshots.", &changing(),
+                Some(("RollbackPost", rollback_examples())), one_of(&["Done", "SnapshotMade", "Comparison"], true), &changes),
+            "put": operation("changeTriggers", "Lays a trigger over the routing file's, or switches the notices.", &changing(),
+                Some(("RollbackPut", json!({}))), one_of(&["Done"], true), &changes),
+            "delete": operation("deleteSnapshot", "Takes away a snapshot, or a trigger that was laid over the file's.",
+                &[changing(), texts(&["service", "snapshot", "trigger", "reason"])].concat(), None, one_of(&["Done", "SnapshotMade"], true), &changes),
+        },
+        validation::PATH: {
+            "get": operation("validations", "Suites and their runs.", &[viewing(&validation::VIEWS, &["service"], false), texts(&["id"])].concat(),
+                None, nothing(), &[501]),
+            "post": operation("validate", "Runs a suite, or cancels a run.", &[], Some(("ValidationPost", json!({}))), nothing(), &[413, 415, 501]),
+            "put": operation("changeSuite", "A suite's settings.", &[], None, nothing(), &[501]),
+            "delete": operation("deleteExecution", "Takes away a run.", &[], None, nothing(), &[501]),
+        },
+        events::PATH: { "get": listening() },
+        "/api/admin/whoami": { "get": operation("whoami", "Whose token it is.", &[], None, object(&["name", "role"]), &[]) },
+        "/openapi.json": { "get": open("openapi", "This document.", "application/json", json!({ "type": "object" })) },
+        "/metrics": { "get": open("metrics", "Prometheus.", "text/plain", json!({ "type": "string" })) },
+        "/livez": { "get": open("livez", "The process lives.", "text/plain", json!({ "type": "string" })) },
+        "/readyz": { "get": open("readyz", "Ready to take traffic.", "text/plain", json!({ "type": "string" })) },
+    })
+}
+
+type Parameters = Vec<Value>;
+
+fn operation(
+    id: &str,
+    summary: &str,
+    parameters: &[Value],
+    body: Option<(&str, Value)>,
+    done: Value,
+    errors: &[u16],
+) -> Value {
+    let mut operation = json!({ "operationId": id, "summary": summary, "parameters": parameters });
+    if let Some((name, examples)) = body {
+        let content = json!({ "schema": reference(name), "examples": examples });
+        operation["requestBody"] = json!({ "required": true, "content": { "application/json": content } });
+    }
+    let mut responses = Map::from_iter([("200".to_owned(), done)]);
+    if parameters.iter().any(|parameter| parameter["name"] == "If-None-Match") {
+        responses.insert("304".to_owned(), json!({ "description": "The state is of the generation that is known." }));
+    }
+    let always = [400, 401, 403, 405, 408, 421, 429, 500, 503];
+    for status in always.iter().chain(errors) {
+        responses.insert(status.to_string(), failed(*status));
+    }
+    operation["responses"] = responses.into();
+    operation
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn failed(status: u16) -> Value {
+    let description = match status {
+        400 => "What is asked cannot be read; the message says where.",
+        401 => "No token, or nobody's.",
+        403 => "The token's role may not do it.",
+        404 => "There is no such service or snapshot.",
+        405 => "The path is not asked in this way.",
+        408 => "The body did not come in time.",
+        409 => "The state does not allow it; the hint says what would.",
+        412 => "The state is of another generation than `If-Match` says.",
+        413 => "The body is too large.",
+        415 => "The body is not JSON by its Content-Type.",
+        421 => "The Host is none of the listener's.",
+        422 => "It can be read, and makes no sense here.",
+        429 => "Too often: `Retry-After` says when to come again.",
+        501 => "This version cannot do it.",
+        503 => "Closing, busy, or the journal cannot be read.",
+        _ => "A fault of ours: the log says more.",
+    };
+    let mut failed =
+        json!({ "description": description, "content": { "application/json": { "schema": reference("Failed") } } });
+    if matches!(status, 429 | 503) {
+        failed["headers"] = json!({ "Retry-After": { "schema": { "type": "integer" }, "description": "Seconds." } });
+    }
+    failed
+}
+
+fn one_of(names: &[&str], tagged: bool) -> Value {
+    let schema = match names {
+        [only] => reference(only),
+        several => json!({ "oneOf": several.iter().map(|name| reference(name)).collect::<Vec<_>>() }),
+    };
+    let mut done = json!({ "description": "Done, or shown.", "content": { "application/json": { "schema": schema } } });
+    if tagged {
+        done["headers"] = json!({
+            "ETag": { "schema": { "type": "string" }, "description": "The generation, in quotes." },
+            "Idempotency-Replayed": { "schema": { "type": "string" }, "description": "`true`: this is the first answer again." },
+        });
+    }
+    done
+}
+
+fn object(fields: &[&str]) -> Value {
+    let properties: Map<String, Value> =
+        fields.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+    let schema = json!({ "type": "object", "required": fields, "properties": properties });
+    json!({ "description": "Shown.", "content": { "application/json": { "schema": schema } } })
+}
+
+fn nothing() -> Value {
+    json!({ "description": "Not by this version.", "content": { "application/json": { "schema": { "type": "object" } } } })
+}
+
+/// For everybody who reaches the listener.
+fn open(id: &str, summary: &str, kind: &str, schema: Value) -> Value {
+    let mut operation = operation(id, summary, &[], None, Value::Null, &[]);
+    let content = json!({ kind: { "schema": schema } });
+    operation["responses"]["200"] = json!({ "description": summary, "content": content });
+    if id == "readyz" {
+        operation["responses"]["503"] = json!({ "description": "Not ready; the text says why.", "content": content });
+    }
+    // On loopback, or by the operator's word, everybody may scrape.
+    operation["security"] = if id == "metrics" { json!([{}, { "token": [] }]) } else { json!([]) };
+    operation
+}
+
+fn listening() -> Value {
+    let last = json!({ "name": "Last-Event-ID", "in": "header", "description": "Tell what came after this entry first.",
+        "schema": { "type": "integer", "minimum": 0, "maximum": MOST_EXACT } });
+    let parameters = [texts(&["service"]), vec![number("last_event_id"), last]].concat();
+    let mut operation =
+        operation("events", "What happens, as it happens: `data` is a News.", &parameters, None, Value::Null, &[404]);
+    operation["responses"]["200"] = json!({
+        "description": "A stream that ends only when one side closes it. `id` is the journal's entry, `event` its kind.",
+        "content": { "text/event-stream": { "schema": reference("News") } },
+    });
+    operation
+}
+
+fn parameter(place: &str, name: &str, schema: Value, description: &str) -> Value {
+    json!({ "name": name, "in": place, "schema": schema, "description": description })
+}
+
+fn number(name: &str) -> Value {
+    let most = if name == "limit" { history::MOST } else { MOST_EXACT };
+    let least = u8::from(name == "limit");
+    parameter("query", name, json!({ "type": "integer", "minimum": least, "maximum": most }), about(name))
+}
+
+fn flag(name: &str) -> Value {
+    parameter("query", name, json!({ "type": "boolean" }), about(name))
+}
+
+fn texts(names: &[&str]) -> Parameters {
+    let schema = |name: &str| match name {
+        "reason" => json!({ "type": "string", "maxLength": wire::LONGEST_WORDS, "pattern": r"^[^\x00-\x1f\x7f]*$" }),
+        _ => json!({ "type": "string", "maxLength": read::LONGEST_VALUE }),
+    };
+    names.iter().map(|name| parameter("query", name, schema(name), about(name))).collect()
+}
+
+fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
+    let action = json!({ "type": "string", "enum": views, "default": views.first() });
+    let mut all = vec![parameter("query", "action", action, "What is to be shown.")];
+    for name in names {
+        all.push(match *name {
+            "kind" => {
+                parameter("query", name, json!({ "type": "string", "enum": Kind::ALL.map(Kind::name) }), about(name))
+            }
+            "since" | "until" => {
+                parameter("query", name, json!({ "type": "string", "format": "date-time" }), about(name))
+            }
+            "before" | "after" | "limit" => number(name),
+            "evidence" => flag(name),
+            _ => parameter("query", name, json!({ "type": "string", "maxLength": read::LONGEST_VALUE }), about(name)),
+        });
+    }
+    if tagged {
+        let schema = json!({ "type": "string" });
+        all.push(parameter("header", "If-None-Match", schema, "The ETag that is known: 304 while it is the state."));
+    }
+    all
+}
+
+fn about(name: &str) -> &'static str {
+    match name {
+        "service" => "This service only.",
+        "kind" => "Entries of this kind only.",
+        "who" => "Entries of this person or token only.",
+        "since" | "until" => "RFC 3339, or milliseconds since 1970.",
+        "before" => "Older than this entry: the `next` of the page before.",
+        "after" | "last_event_id" => "Newer than this entry.",
+        "limit" => "Entries of a page; 50 where it is left out.",
+        "evidence" => "With what the judge saw.",
+        "rule" | "trigger" => "Its name.",
+        "snapshot" | "id" => "Its id.",
+        "overlay" => "Everything that was laid over the routing file.",
+        _ => "For the journal.",
+    }
+}
+
+/// The headers of whatever changes something.
+fn changing() -> Parameters {
+    let tag = json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,18}")$"# });
+    let key = json!({ "type": "string", "pattern": "^[!-~]{1,128}$" });
+    vec![
+        parameter("header", "If-Match", tag, "Only if the state is still of this generation: the ETag of a status."),
+        parameter("header", "Idempotency-Key", key, "A repeat under the same key gets the first answer, for a day."),
+    ]
+}
+
+fn examples() -> Value {
+    json!({
+        "deploy": { "value": { "action": "deploy", "version": "2.0.0", "functions": ["attempts"] } },
+        "traffic_shift": { "value": {
+            "action": "traffic_shift", "from_environment": "blue", "to_environment": "green", "percentage": 50, "gradual": true,
+        } },
+        "freeze": { "value": { "action": "freeze", "reason": "the sale", "until": "2h" } },
+    })
+}
+
+fn rollback_examples() -> Value {
+    json!({
+        "manual_rollback": { "value": { "action": "manual_rollback", "reason": "Performance issues", "initiator": "admin" } },
+    })
+}

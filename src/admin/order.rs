@@ -1,0 +1,227 @@
+//! Orders: what a body asks of the sidecar, given to it for one service or for every one.
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::Value;
+
+use crate::admin::api::{Api, Asking, blocking, once, other_request, reply};
+use crate::admin::caller::Caller;
+use crate::admin::error::Failure;
+use crate::admin::repeat::{KEPT, Reply};
+use crate::admin::role::Action;
+use crate::clock;
+use crate::journal::{Entry, Query};
+use crate::rollout::{Act, Command, Kind, Refused};
+use crate::sidecar::{Done, Handle};
+use crate::traffic::Environment;
+use crate::traffic::split::Weight;
+use crate::wire;
+
+/// The word for every service.
+const EVERY: &str = "*";
+/// The roles may swap while a share is being put in terms of them: so often it is put anew.
+const TRIES: usize = 3;
+
+/// What is asked of the sidecar.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub action: &'static str,
+    pub service: Option<String>,
+    pub wanted: Wanted,
+    pub why: String,
+    pub needs: Action,
+}
+
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    Act(Act),
+    /// This share to an environment, whatever its role.
+    Share {
+        to: Environment,
+        share: Weight,
+        gradual: bool,
+    },
+}
+
+impl Order {
+    pub fn new(action: &'static str, needs: Action, plain: wire::Plain, act: Act) -> Result<Order, Failure> {
+        let why = super::read::why(plain.reason, plain.initiator)?;
+        Ok(Order { action, service: plain.service, wanted: Wanted::Act(act), why, needs })
+    }
+
+    /// Whether it may be given to every service at once.
+    fn takes_every(&self) -> bool {
+        matches!(self.action, "emergency_stop" | "emergency_clear" | "freeze" | "unfreeze")
+    }
+
+    /// The kinds of entries that it makes.
+    fn kinds(&self) -> &'static [Kind] {
+        match &self.wanted {
+            Wanted::Share { .. } | Wanted::Act(Act::Shift { .. }) => &[Kind::Shift, Kind::Abort],
+            Wanted::Act(act) => match act {
+                Act::Deploy(_) => &[Kind::Deploy],
+                Act::Shift { .. } => &[Kind::Shift],
+                Act::Pause => &[Kind::Pause],
+                Act::Resume => &[Kind::Resume],
+                Act::Approve => &[Kind::Approve],
+                Act::Promote => &[Kind::Promote],
+                Act::Abort => &[Kind::Abort],
+                Act::Rollback => &[Kind::Rollback],
+                Act::Stop => &[Kind::Stop],
+                Act::Clear => &[Kind::Clear],
+                Act::Freeze { .. } => &[Kind::Freeze],
+                Act::Unfreeze => &[Kind::Unfreeze],
+                Act::Monitoring(_) => &[Kind::Monitoring],
+                Act::Alerting(_) => &[Kind::Alerting],
+                Act::Overlay(_) => &[Kind::Overlay],
+            },
+        }
+    }
+
+    /// Carries it out, once for an Idempotency-Key.
+    ///
+    /// # Errors
+    /// The caller may not, or the state does not take it.
+    pub async fn carry_out(
+        self,
+        api: &Api,
+        caller: &Caller,
+        headers: &HeaderMap,
+        what: (&str, &Value),
+    ) -> Result<Response, Failure> {
+        let asking = Asking::new(caller, self.needs, headers)?;
+        let every = self.service.as_deref() == Some(EVERY) && self.takes_every();
+        let services = match every {
+            true => api.services(),
+            false => vec![api.service(self.service.as_deref())?],
+        };
+        let earlier = earlier(api, &asking, &self, services.clone(), every);
+        let (sidecar, given) = (api.sidecar.clone(), asking.clone());
+        let (order, wanted) = (self.clone(), services.clone());
+        let work = async move { blocking(move || order.give(&sidecar, &given, wanted, every)).await? };
+        once(api, &asking, what, earlier, work).await
+    }
+
+    fn give(&self, sidecar: &Handle, asking: &Asking, services: Vec<String>, every: bool) -> Result<Reply, Failure> {
+        if every {
+            return self.give_each(sidecar, asking, services);
+        }
+        let service = services.into_iter().next().unwrap_or_default();
+        let done = self.give_one(sidecar, asking, service, asking.generation)?;
+        reply(&done, Some(done.generation))
+    }
+
+    /// To each service, whatever the others say: in an emergency no service waits for another.
+    fn give_each(&self, sidecar: &Handle, asking: &Asking, services: Vec<String>) -> Result<Reply, Failure> {
+        let shown = sidecar.show()?;
+        if let Some(asked) = asking.generation.filter(|asked| *asked != shown.generation) {
+            return Err(Refused::Stale { asked, now: shown.generation }.into());
+        }
+        let Wanted::Act(act) = &self.wanted else { return Err(Failure::internal("a share of every service")) };
+        let command = |service: &String| self.command(asking, service.clone(), None, act.clone());
+        let answers = sidecar.commands(services.iter().map(command).collect())?;
+        let action = self.action.to_owned();
+        let mut all = wire::DoneEach { action, generation: shown.generation, results: Vec::new() };
+        let mut first = None;
+        for (service, answer) in services.into_iter().zip(answers) {
+            let result = match answer {
+                Ok(done) => {
+                    all.generation = all.generation.max(done.generation);
+                    let done = Some(self.done(service.clone(), done));
+                    wire::EachResult { service, done, error: None }
+                }
+                Err(refused) => {
+                    let failure = Failure::from(refused);
+                    let error = Some(failure.problem());
+                    first.get_or_insert(failure);
+                    wire::EachResult { service, done: None, error }
+                }
+            };
+            all.results.push(result);
+        }
+        match first {
+            Some(failure) if all.results.iter().all(|result| result.done.is_none()) => Err(failure),
+            _ => reply(&all, Some(all.generation)),
+        }
+    }
+
+    fn command(&self, asking: &Asking, service: String, generation: Option<u64>, act: Act) -> Command {
+        let Asking { who, from, key, .. } = asking.clone();
+        Command { service, who, from, key, why: self.why.clone(), generation, act }
+    }
+
+    fn done(&self, service: String, done: Done) -> wire::Done {
+        let Done { entry, generation, written } = done;
+        wire::Done { service, action: self.action.to_owned(), entry, generation, durable: written }
+    }
+
+    fn give_one(
+        &self,
+        sidecar: &Handle,
+        asking: &Asking,
+        service: String,
+        generation: Option<u64>,
+    ) -> Result<wire::Done, Failure> {
+        for last in (1..=TRIES).map(|try_| try_ == TRIES) {
+            let (act, seen) = self.act(sidecar, &service)?;
+            match sidecar.command(self.command(asking, service.clone(), generation.or(seen), act))? {
+                Ok(done) => return Ok(self.done(service, done)),
+                Err(Refused::Stale { .. }) if generation.is_none() && !last => {}
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        Err(Failure::of(StatusCode::CONFLICT, "busy", "the state changes too fast", "ask again"))
+    }
+
+    /// The act, and the generation whose roles it is in terms of.
+    fn act(&self, sidecar: &Handle, service: &str) -> Result<(Act, Option<u64>), Failure> {
+        let (to, share, gradual) = match &self.wanted {
+            Wanted::Act(act) => return Ok((act.clone(), None)),
+            Wanted::Share { to, share, gradual } => (*to, *share, *gradual),
+        };
+        let shown = sidecar.show()?;
+        let view = shown.services.iter().find(|view| view.service == service);
+        let view = view.ok_or_else(|| Refused::NoSuchService(service.to_owned()))?;
+        let weight = if view.active == to { share.rest() } else { share };
+        Ok((Act::Shift { weight, gradual }, Some(shown.generation)))
+    }
+}
+
+/// What the journal says was done under the key, before this process was.
+async fn earlier(
+    api: &Api,
+    asking: &Asking,
+    order: &Order,
+    services: Vec<String>,
+    every: bool,
+) -> Result<Option<Reply>, Failure> {
+    let Some(key) = asking.key.clone() else { return Ok(None) };
+    let since = Some(clock::wall_millis().saturating_sub(KEPT.0));
+    let limit = services.len().max(1);
+    let query = Query { key: Some(key), who: Some(asking.who.clone()), since, limit, ..Query::default() };
+    let mut entries: Vec<Entry> = api.journal(move |reader| reader.page(&query)).await?.entries;
+    entries.reverse();
+    let Some(first) = entries.first() else { return Ok(None) };
+    let meant = |entry: &Entry| order.kinds().contains(&entry.change.kind) && services.contains(&entry.change.service);
+    if !entries.iter().all(meant) {
+        return Err(other_request());
+    }
+    let done = |entry: &Entry| wire::Done {
+        service: entry.change.service.clone(),
+        action: order.action.to_owned(),
+        entry: Some(entry.change.id),
+        generation: entry.change.generation,
+        durable: true,
+    };
+    if !every {
+        let done = done(first);
+        return reply(&done, Some(done.generation)).map(Some);
+    }
+    let generation = entries.last().map_or(0, |entry| entry.change.generation);
+    let result = |entry: &Entry| {
+        let done = done(entry);
+        wire::EachResult { service: done.service.clone(), done: Some(done), error: None }
+    };
+    let results = entries.iter().map(result).collect();
+    reply(&wire::DoneEach { action: order.action.to_owned(), generation, results }, Some(generation)).map(Some)
+}

@@ -1,0 +1,170 @@
+//! `/api/admin/rollback`: taking back, what the guard watches, and what it would say.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde_json::Value;
+
+use crate::admin::api::{Api, blocking, json};
+use crate::admin::caller::Caller;
+use crate::admin::changes::{self, Change};
+use crate::admin::deployment::apply;
+use crate::admin::error::Failure;
+use crate::admin::order::Order;
+use crate::admin::read::{asked, fields, query, why};
+use crate::admin::role::Action;
+use crate::admin::{history, report, shelf};
+use crate::journal::Query;
+use crate::rollout::release::Phase;
+use crate::rollout::view::View;
+use crate::rollout::{Act, Kind};
+use crate::wire::{self, RollbackPost, RollbackPut};
+
+pub const PATH: &str = "/api/admin/rollback";
+pub const VIEWS: [&str; 4] = ["status", "history", "report", "snapshots"];
+
+pub fn routes() -> Router<Api> {
+    let methods = axum::routing::get(show).post(act).put(change).delete(remove);
+    Router::new().route(PATH, methods)
+}
+
+async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
+    let known = [&["action"][..], &history::PARAMETERS].concat();
+    let query = query(text.as_deref(), &known)?;
+    let service = query.text("service");
+    let action = query.action(&VIEWS, "status")?;
+    caller.may(match action {
+        "history" => Action::RollbackHistory,
+        "report" => Action::Report,
+        "snapshots" => Action::Snapshots,
+        _ => Action::RollbackStatus,
+    })?;
+    match action {
+        "history" => history::page(&api, &query, Some(Kind::Rollback)).await,
+        "report" => {
+            let service = api.service(service)?;
+            let sidecar = api.sidecar.clone();
+            let asked = service.clone();
+            let insight = blocking(move || sidecar.insight(asked)).await??;
+            let (_, views) = api.views(Some(&service)).await?;
+            match (insight, views.into_iter().next()) {
+                (Some(insight), Some(view)) => Ok(json(&report::report(&insight, view), None)),
+                _ => Err(crate::rollout::Refused::NoSuchService(service).into()),
+            }
+        }
+        "snapshots" => shelf::list(&api, service).await,
+        _ => {
+            let (generation, views) = api.views(service).await?;
+            let mut safety = Vec::new();
+            for view in views {
+                safety.push(safety_of(&api, view).await?);
+            }
+            Ok(json(&wire::Safety { generation, safety }, Some(generation)))
+        }
+    }
+}
+
+async fn safety_of(api: &Api, view: View) -> Result<wire::ServiceSafety, Failure> {
+    let service = Some(view.service.clone());
+    let query = Query { service, kind: Some(Kind::Rollback), limit: 1, ..Query::default() };
+    let page = api.journal(move |reader| reader.page(&query)).await?;
+    let last_rollback = page.entries.first().map(|entry| wire::HistoryEntry::of(entry, false));
+    let rollout = view.rollout.as_ref();
+    let promoted =
+        rollout.is_some_and(|rollout| rollout.phase == Phase::Promoted && rollout.environment == view.active);
+    let under_way = rollout.is_some_and(|rollout| rollout.phase.is_under_way());
+    let can_roll_back = view.weight > 0.0 || promoted || under_way;
+    let latch = view.latch.map(|latch| wire::Latched { reason: latch.reason, entry: latch.entry });
+    Ok(wire::ServiceSafety {
+        service: view.service,
+        latch,
+        stopped: view.stopped,
+        guard: view.guard.into(),
+        alerting: view.alerting,
+        can_roll_back,
+        ledger: view.ledger.map(wire::Cost::from),
+        last_rollback,
+    })
+}
+
+async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+    let (action, rest) = asked(&headers, &body, &RollbackPost::ACTIONS)?;
+    // Before what is wrong with the body.
+    caller.may(if action == "compare_snapshots" { Action::CompareSnapshots } else { Action::ManualRollback })?;
+    let what = (format!("POST {PATH} {action}"), rest.clone());
+    let what = (what.0.as_str(), &what.1);
+    let order = match post(&action, rest)? {
+        RollbackPost::ManualRollback(plain) => {
+            Order::new("manual_rollback", Action::ManualRollback, plain, Act::Rollback)?
+        }
+        RollbackPost::StartMonitoring(plain) => {
+            Order::new("start_monitoring", Action::StartMonitoring, plain, Act::Monitoring(true))?
+        }
+        RollbackPost::StopMonitoring(plain) => {
+            Order::new("stop_monitoring", Action::StopMonitoring, plain, Act::Monitoring(false))?
+        }
+        RollbackPost::CreateSnapshot(create) => return shelf::create(&api, &caller, &headers, what, create).await,
+        RollbackPost::CompareSnapshots(compare) => return shelf::compare(&api, &caller, compare).await,
+    };
+    order.carry_out(&api, &caller, &headers, what).await
+}
+
+fn post(action: &str, rest: Value) -> Result<RollbackPost, Failure> {
+    Ok(match action {
+        "manual_rollback" => RollbackPost::ManualRollback(fields(rest)?),
+        "start_monitoring" => RollbackPost::StartMonitoring(fields(rest)?),
+        "stop_monitoring" => RollbackPost::StopMonitoring(fields(rest)?),
+        "create_snapshot" => RollbackPost::CreateSnapshot(fields(rest)?),
+        _ => RollbackPost::CompareSnapshots(fields(rest)?),
+    })
+}
+
+async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+    caller.may(Action::PutTrigger)?;
+    let (action, rest) = asked(&headers, &body, &RollbackPut::ACTIONS)?;
+    let what = (format!("PUT {PATH} {action}"), rest.clone());
+    let what = (what.0.as_str(), &what.1);
+    let put = match action.as_str() {
+        "trigger" => RollbackPut::Trigger(fields(rest)?),
+        _ => RollbackPut::Alerting(fields(rest)?),
+    };
+    match put {
+        RollbackPut::Trigger(wire::PutTrigger { service, name, trigger, reason }) => {
+            let trigger = changes::fragment("trigger", &name, trigger)?;
+            let wanted = (service, why(reason, None)?, Change::PutTrigger { name, trigger });
+            apply(&api, &caller, Action::PutTrigger, &headers, what, wanted).await
+        }
+        RollbackPut::Alerting(wire::PutAlerting { service, enabled, reason }) => {
+            let plain = wire::Plain { service, reason, initiator: None };
+            let order = Order::new("alerting", Action::PutAlerting, plain, Act::Alerting(enabled))?;
+            order.carry_out(&api, &caller, &headers, what).await
+        }
+    }
+}
+
+/// `?snapshot=ID`, or `?trigger=NAME`.
+async fn remove(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Failure> {
+    caller.may(Action::DeleteSnapshot)?;
+    let query = query(text.as_deref(), &["service", "snapshot", "trigger", "reason"])?;
+    let why = why(query.text("reason").map(str::to_owned), None)?;
+    match (query.text("snapshot"), query.text("trigger")) {
+        (Some(id), None) => shelf::delete(&api, &caller, id.to_owned()).await,
+        (None, Some(name)) => {
+            let wanted =
+                (query.text("service").map(str::to_owned), why, Change::DeleteTrigger { name: name.to_owned() });
+            let what = (format!("DELETE {PATH} {}", text.as_deref().unwrap_or("")), Value::Null);
+            apply(&api, &caller, Action::DeleteTrigger, &headers, (&what.0, &what.1), wanted).await
+        }
+        _ => {
+            let hint = "?snapshot=ID, or ?trigger=NAME";
+            Err(Failure::bad("bad_parameter", "what is to be deleted is `snapshot` or `trigger`", hint))
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Snapshots of a service: made, listed, compared and deleted.
+
+use std::collections::BTreeMap;
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::admin::api::{Api, Asking, blocking, json, once, reply};
+use crate::admin::caller::Caller;
+use crate::admin::error::Failure;
+use crate::admin::numbers;
+use crate::admin::read::words;
+use crate::admin::role::Action;
+use crate::clock;
+use crate::journal::{Snapshot, Unshelved};
+use crate::wire::{self, Comparison, Difference, Rate, SnapshotMade, SnapshotSummary, Snapshots, rfc3339};
+
+/// A name is a line of a list.
+const LONGEST_NAME: usize = 128;
+/// Differences that are told: more than that means that everything differs.
+const MOST_DIFFERENCES: usize = 500;
+
+/// What a snapshot holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Body {
+    who: String,
+    /// The monotonic clock, to tell a restart by.
+    uptime_ms: u64,
+    generation: u64,
+    service: Value,
+    /// What was counted since the start, by environment.
+    counters: Vec<wire::EnvironmentTraffic>,
+    policy: Value,
+    /// SHA-256 of the routing file; of a folder, of its files in the order of their names.
+    routing_sha256: Option<String>,
+}
+
+/// # Errors
+/// There is no such service, or the disk does not take it.
+pub async fn create(
+    api: &Api,
+    caller: &Caller,
+    headers: &HeaderMap,
+    what: (&str, &Value),
+    asked: wire::CreateSnapshot,
+) -> Result<Response, Failure> {
+    let asking = Asking::new(caller, Action::CreateSnapshot, headers)?;
+    let name = words("name", Some(asked.name))?;
+    if name.is_empty() || name.chars().count() > LONGEST_NAME {
+        let message = format!("`name` has 1 to {LONGEST_NAME} characters");
+        return Err(Failure::bad("bad_field", message, ""));
+    }
+    let service = api.service(asked.service.as_deref())?;
+    let (api_, asking_) = (api.clone(), asking.clone());
+    let work = async move { make(&api_, &asking_, service, name).await };
+    once(api, &asking, what, async { Ok(None) }, work).await
+}
+
+async fn make(
+    api: &Api,
+    asking: &Asking,
+    service: String,
+    name: String,
+) -> Result<crate::admin::repeat::Reply, Failure> {
+    let (generation, views) = api.views(Some(&service)).await?;
+    if let Some(asked) = asking.generation.filter(|asked| *asked != generation) {
+        return Err(crate::rollout::Refused::Stale { asked, now: generation }.into());
+    }
+    let (sidecar, named) = (api.sidecar.clone(), service.clone());
+    let insight = blocking(move || sidecar.insight(named)).await??;
+    let routing = api.routing.clone();
+    let mut shown = numbers::services(api, views).into_iter().next();
+    let counters = shown.as_mut().map(|service| std::mem::take(&mut service.last_minute)).unwrap_or_default();
+    let body = Body {
+        who: asking.who.clone(),
+        uptime_ms: clock::now().0,
+        generation,
+        service: shown.and_then(|service| serde_json::to_value(service).ok()).unwrap_or_default(),
+        counters,
+        policy: insight.and_then(|insight| serde_json::to_value(insight.policy).ok()).unwrap_or_default(),
+        routing_sha256: blocking(move || hash_of(&routing)).await?,
+    };
+    let body = serde_json::to_string(&body).map_err(|error| Failure::internal(error.to_string()))?;
+    let at = clock::wall_millis();
+    let id = id_of(&service, &name, clock::wall_micros());
+    let snapshot = Snapshot { id, service, at, name, body };
+    let summary = summary(&snapshot);
+    let shelf = api.shelf.clone();
+    blocking(move || shelf.put(snapshot)).await??;
+    reply(&SnapshotMade { action: "create_snapshot".to_owned(), snapshot: summary }, None)
+}
+
+/// Twelve hexadecimal digits that nothing else has.
+fn id_of(service: &str, name: &str, micros: u64) -> String {
+    let digest = Sha256::digest(format!("{service}\n{name}\n{micros}").as_bytes());
+    hex(&digest).chars().take(12).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `None`: it cannot be read just now.
+fn hash_of(routing: &std::path::Path) -> Option<String> {
+    let mut files = vec![routing.to_owned()];
+    if routing.is_dir() {
+        let entries = std::fs::read_dir(routing).ok()?.flatten().map(|entry| entry.path());
+        files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
+        files.sort();
+    }
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(std::fs::read(file).ok()?);
+    }
+    Some(hex(&hash.finalize()))
+}
+
+fn summary(snapshot: &Snapshot) -> SnapshotSummary {
+    let body: Option<Body> = serde_json::from_str(&snapshot.body).ok();
+    SnapshotSummary {
+        id: snapshot.id.clone(),
+        name: snapshot.name.clone(),
+        service: snapshot.service.clone(),
+        at_ms: snapshot.at,
+        at: rfc3339(snapshot.at),
+        who: body.map_or(String::new(), |body| body.who),
+    }
+}
+
+/// # Errors
+/// There is no such service, or the journal cannot be read.
+pub async fn list(api: &Api, service: Option<&str>) -> Result<Response, Failure> {
+    let service = service.map(|named| api.service(Some(named))).transpose()?;
+    let snapshots = api.journal(move |reader| reader.snapshots(service.as_deref())).await?;
+    Ok(json(&Snapshots { snapshots: snapshots.iter().map(summary).collect() }, None))
+}
+
+/// # Errors
+/// The caller may not, or there is no such snapshot.
+pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, Failure> {
+    caller.may(Action::DeleteSnapshot)?;
+    let shelf = api.shelf.clone();
+    let found = one(api, id.clone()).await?;
+    blocking(move || shelf.delete(&id)).await??;
+    Ok(json(&SnapshotMade { action: "delete_snapshot".to_owned(), snapshot: summary(&found) }, None))
+}
+
+/// # Errors
+/// One of the two is not there.
+pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) -> Result<Response, Failure> {
+    caller.may(Action::CompareSnapshots)?;
+    let (from, to) = (one(api, asked.from).await?, one(api, asked.to).await?);
+    let read = |snapshot: &Snapshot| {
+        let error = |error: serde_json::Error| Failure::internal(format!("snapshot {}: {error}", snapshot.id));
+        let value: Value = serde_json::from_str(&snapshot.body).map_err(error)?;
+        let body: Body = serde_json::from_value(value.clone()).map_err(error)?;
+        Ok::<_, Failure>((value, body))
+    };
+    let ((before, was), (after, is)) = (read(&from)?, read(&to)?);
+    let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", &before, &mut left);
+    flatten("", &after, &mut right);
+    let fields: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    let value = |side: &BTreeMap<String, Value>, field: &String| side.get(field).cloned().unwrap_or(Value::Null);
+    let differences = fields
+        .into_iter()
+        .filter(|field| left.get(*field) != right.get(*field))
+        .map(|field| Difference { field: field.clone(), from: value(&left, field), to: value(&right, field) });
+    let comparison = Comparison {
+        differences: differences.take(MOST_DIFFERENCES).collect(),
+        apart_ms: to.at.saturating_sub(from.at),
+        rates: rates(&was, &is),
+        from: summary(&from),
+        to: summary(&to),
+    };
+    Ok(json(&comparison, None))
+}
+
+async fn one(api: &Api, id: String) -> Result<Snapshot, Failure> {
+    let asked = id.clone();
+    let found = api.journal(move |reader| reader.snapshot(&asked)).await?;
+    found.ok_or_else(|| Unshelved::Missing(super::read::brief(&id)).into())
+}
+
+/// Every leaf by its path.
+fn flatten(path: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
+    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            fields.iter().for_each(|(key, value)| flatten(&join(key), value, all));
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().enumerate().for_each(|(at, value)| flatten(&join(&at.to_string()), value, all));
+        }
+        leaf => {
+            all.insert(path.to_owned(), leaf.clone());
+        }
+    }
+}
+
+/// What each environment was asked between the two; nothing of one that counted more before.
+fn rates(was: &Body, is: &Body) -> Vec<Rate> {
+    let seconds = is.uptime_ms.saturating_sub(was.uptime_ms) as f64 / 1000.0;
+    let pairs = was.counters.iter().zip(&is.counters);
+    let rates = pairs.filter_map(|(was, is)| {
+        let requests = is.since_start.requests.checked_sub(was.since_start.requests)?;
+        let failed = is.since_start.failed.checked_sub(was.since_start.failed)?;
+        (seconds > 0.0).then(|| Rate {
+            environment: is.environment,
+            requests,
+            failed,
+            requests_per_second: Some(requests as f64 / seconds),
+            error_rate: (requests > 0).then(|| 100.0 * failed as f64 / requests as f64),
+        })
+    });
+    rates.collect()
+}
+
+impl From<Unshelved> for Failure {
+    fn from(why: Unshelved) -> Failure {
+        let message = why.to_string();
+        match why {
+            Unshelved::Missing(_) => {
+                Failure::missing("no_such_snapshot", message, "GET ?action=snapshots lists those that there are")
+            }
+            Unshelved::Full { .. } => Failure::conflict("shelf_full", message, "DELETE ?snapshot=ID"),
+            Unshelved::Taken(_) => Failure::conflict("snapshot_taken", message, "ask again"),
+            Unshelved::TooLarge => Failure::senseless("snapshot_too_large", message, ""),
+            Unshelved::Disk(_) | Unshelved::Busy => {
+                Failure::of(StatusCode::SERVICE_UNAVAILABLE, "shelf_unwritable", message, "ask again in a moment")
+            }
+        }
+    }
+}
