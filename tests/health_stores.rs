@@ -207,7 +207,8 @@ fn a_candidate_without_its_database_gets_nothing_until_the_database_is_back() {
     std::fs::write(&secret, format!("postgres://shop:{IN_URL}@127.0.0.1:{}/postgres\n", store.port)).unwrap();
     let check = format!(
         "[[service.shop.health]]\nname = \"orders\"\nenvironment = \"green\"\ninterval = \"100ms\"\ntimeout = \"2s\"\n\
-         retries = 0\nsql = {{ url_file = \"{}\" }}\n",
+         retries = 0\nsql = {{ url_file = \"{}\" }}\n\
+         [[service.shop.guard.trigger]]\nmetric = \"error_rate\"\nabove = 50\n",
         secret.path().display()
     );
     let house = House::start("weight = 100", &check);

@@ -11,6 +11,7 @@ pub mod redis;
 mod round;
 mod runner;
 pub mod sql;
+mod webhook;
 
 pub use board::{Board, Shown};
 pub use runner::run;

@@ -28,6 +28,8 @@ pub struct Check {
     pub eject: bool,
     /// A new side that goes down is taken back.
     pub rollback: bool,
+    /// Is told when an environment goes down.
+    pub webhook: Option<Secret>,
     /// Nobody has switched it off.
     pub on: bool,
 }

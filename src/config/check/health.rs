@@ -3,12 +3,16 @@
 use std::ops::Range;
 
 use http::{HeaderName, HeaderValue, Method};
+use url::Url;
 
+use crate::config::check::notify::literal;
 use crate::config::check::{one_of, positive, store, whole};
 use crate::config::file::{At, HealthFile, HttpFile, Number};
+use crate::config::notify::is_forbidden;
 use crate::config::read::Source;
 use crate::rollout::Over;
 use crate::snapshot::check::{Check, HttpProbe, Probe};
+use crate::snapshot::secret::Secret;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -52,7 +56,7 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
     let retries = whole(source, file.retries.as_ref(), 0..=MOST_RETRIES, 3) as u32;
     let fall = whole(source, file.fall.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
     let rise = whole(source, file.rise.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
-    let (eject, rollback) = on_down(source, file);
+    let OnDown { eject, rollback, webhook } = on_down(source, file);
     let probe = probe(source, file, span);
     let name = match &file.name {
         None => probe.as_ref().map_or("http", Probe::kind).to_owned(),
@@ -67,7 +71,7 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
     };
     let on = !over.overlay.health_off.contains(&name);
     let probe = probe?;
-    Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, on })
+    Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, webhook, on })
 }
 
 fn probe(source: &mut Source, file: &HealthFile, span: &Range<usize>) -> Option<Probe> {
@@ -99,11 +103,60 @@ fn within(source: &mut Source, typed: Option<&At<String>>, shortest: Millis, lon
     length
 }
 
-fn on_down(source: &mut Source, file: &HealthFile) -> (bool, bool) {
-    let Some(list) = &file.on_down else { return (true, false) };
-    let words = [("eject", (true, false)), ("rollback", (false, true))];
-    let chosen = list.0.iter().filter_map(|at| one_of(source, at, &words));
-    chosen.fold((false, false), |all, one| (all.0 || one.0, all.1 || one.1))
+struct OnDown {
+    eject: bool,
+    rollback: bool,
+    webhook: Option<Secret>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Eject,
+    Rollback,
+    Webhook,
+}
+
+fn on_down(source: &mut Source, file: &HealthFile) -> OnDown {
+    let webhook = file.webhook.as_ref().and_then(|at| webhook(source, at));
+    let Some(list) = &file.on_down else {
+        if let Some(at) = &file.webhook {
+            let hint = Some("write on_down = [\"eject\", \"webhook\"]".to_owned());
+            source.problem(at.span.clone(), "nobody tells this webhook: `on_down` does not name it", hint);
+        }
+        return OnDown { eject: true, rollback: false, webhook };
+    };
+    let words = [("eject", Act::Eject), ("rollback", Act::Rollback), ("webhook", Act::Webhook)];
+    let chosen: Vec<(Act, &At<String>)> =
+        list.0.iter().filter_map(|at| Some((one_of(source, at, &words)?, at))).collect();
+    let named = chosen.iter().find(|(act, _)| *act == Act::Webhook);
+    match (named, &file.webhook) {
+        (Some((_, at)), None) => {
+            let hint = Some("write webhook = \"https://hooks.example.com/health\"".to_owned());
+            source.problem(at.span.clone(), "there is no `webhook` to tell", hint);
+        }
+        (None, Some(at)) => {
+            let hint = Some("add \"webhook\" to `on_down`".to_owned());
+            source.problem(at.span.clone(), "nobody tells this webhook: `on_down` does not name it", hint);
+        }
+        _ => {}
+    }
+    let does = |wanted| chosen.iter().any(|(act, _)| *act == wanted);
+    OnDown { eject: does(Act::Eject), rollback: does(Act::Rollback), webhook }
+}
+
+/// A URL that may be told; its text is in no message, for it may be a secret.
+fn webhook(source: &mut Source, typed: &At<String>) -> Option<Secret> {
+    let problem = match Url::parse(&typed.value) {
+        Ok(url) if !matches!(url.scheme(), "https" | "http") => "this is no URL of http or https".to_owned(),
+        Ok(url) if literal(&url).is_some_and(is_forbidden) => "nothing is sent to link-local addresses".to_owned(),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            "a user and a password in a URL are not sent".to_owned()
+        }
+        Ok(_) => return Some(Secret::new(typed.value.as_str())),
+        Err(error) => format!("this is no URL: {error}"),
+    };
+    source.problem(typed.span.clone(), problem, Some("write \"https://hooks.example.com/health\"".to_owned()));
+    None
 }
 
 fn http(source: &mut Source, file: &HttpFile) -> Option<HttpProbe> {

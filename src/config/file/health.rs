@@ -31,8 +31,10 @@ pub struct HealthFile {
     pub fall: Option<At<Number>>,
     /// So many good rounds in a row, and it is up again. Default 2.
     pub rise: Option<At<Number>>,
-    /// What follows: "eject" (default) keeps requests away, "rollback" takes a new side back.
+    /// What follows: "eject" (default) keeps requests away, "rollback" takes a new side back, "webhook" tells `webhook`.
     pub on_down: Option<Some1<String>>,
+    /// Where a JSON object is posted when an environment goes down.
+    pub webhook: Option<At<String>>,
 }
 
 /// A request, and what its answer must be.
