@@ -110,6 +110,8 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         ask: Ask { active: None, weight: Some(Weight::from_percent(10.0).expect("a weight")) },
         policy: Policy::standard(),
         plan: Plan::standard(),
+        urls: Default::default(),
+        failover_both: false,
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);
     let mut totals = vec![<[Totals; 2]>::default(); routes];

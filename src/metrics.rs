@@ -3,6 +3,8 @@
 //! No vector with labels is touched on the request path. Labels come from the configuration alone, never from traffic.
 
 mod guard;
+mod health;
+mod notices;
 
 use std::collections::HashMap;
 
@@ -20,6 +22,8 @@ pub fn render(counters: &Counters, snapshot: &Snapshot) -> String {
     let mut families = of_routes(counters);
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
+    families.extend(notices::of_notices(counters));
+    families.extend(health::of_health(counters));
     families.extend(of_process(&counters.process, snapshot));
     let mut text = Vec::new();
     // Writing to memory fails only for a family without metrics, and those are left out.

@@ -3,6 +3,7 @@
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
 //! The only ArcSwap of the house.
 
+pub mod check;
 mod terms;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::counters::{Keys, RescueBudget, Rest, RouteCounters, Turns};
+use crate::snapshot::check::Check;
 use crate::time::Millis;
 use crate::traffic::{Environment, RouteId, Sequence, ServiceId, Table};
 
@@ -27,6 +29,17 @@ pub struct Origin {
     /// Who may sign the origin's certificate, in DER; empty: whom the system trusts.
     pub authorities: Vec<Vec<u8>>,
     pub identity: Option<Identity>,
+}
+
+impl Origin {
+    /// Its URLs, as one text.
+    pub fn urls(&self) -> String {
+        let url = |target: &Target| {
+            let scheme = if target.tls { "https" } else { "http" };
+            format!("{scheme}://{}{}", target.authority, target.base_path)
+        };
+        self.targets.iter().map(url).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Which HTTP an origin is spoken to in.
@@ -100,6 +113,8 @@ pub struct Serving {
     pub name: String,
     /// By [`Environment::index`].
     pub origins: [Arc<Origin>; 2],
+    /// What is asked of the origins when nobody else asks them.
+    pub checks: Arc<[Arc<Check>]>,
     pub rescue: bool,
     /// Whether clients may turn a connection into a WebSocket.
     pub websocket: bool,

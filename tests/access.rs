@@ -11,7 +11,7 @@ use cutover::config;
 use serde_json::{Value, json};
 
 use crate::lifecycle::{Process, folder};
-use crate::support::client::{Client, get};
+use crate::support::client::{Client, admin, get};
 use crate::support::house::{House, Load};
 use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, SmallDisk, wait_until};
@@ -360,7 +360,7 @@ fn a_stdout_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
     let mut process = Process::start_to(dir.path(), &[], Stdio::piped());
     let unread = process.child.stdout.take();
     ask_8000(process.address);
-    let metrics = get(process.admin, "/metrics", &[]).body;
+    let metrics = admin(process.admin, "/metrics").body;
     assert!(metric(&metrics, "cutover_access_log_dropped_total") > 0, "{metrics}");
     let began = Instant::now();
     process.signal("TERM");
@@ -409,7 +409,7 @@ fn a_pipe_that_nobody_reads_holds_up_nobody_and_what_it_did_not_take_is_counted(
     let House { running, blue: _blue, green: _green, dir: _dir, .. } =
         House::with("weight = 0", "", |settings| settings.access_log = Some(to(&pipe)));
     ask_8000(running.addresses[0]);
-    let metrics = || get(running.admin, "/metrics", &[]).body;
+    let metrics = || admin(running.admin, "/metrics").body;
     wait_until("a pipe that takes nothing is an error", SOON, || {
         metric(&metrics(), "cutover_access_log_errors_total") > 0
     });
@@ -455,7 +455,7 @@ fn a_disk_that_is_always_full_holds_up_nobody_and_is_said_once() {
     with_access_log(dir.path(), "path = \"/dev/full\"");
     let process = Process::start(dir.path());
     ask_8000(process.address);
-    let metrics = || get(process.admin, "/metrics", &[]).body;
+    let metrics = || admin(process.admin, "/metrics").body;
     wait_until("errors are counted", SOON, || metric(&metrics(), "cutover_access_log_errors_total") > 3);
     assert!(metric(&metrics(), "cutover_access_log_dropped_total") > 0);
     process.signal("TERM");

@@ -93,6 +93,11 @@ fn broken_files() -> Vec<(&'static str, String)> {
         ("edits of what is not the user's", with_service("request_headers = { set = { Host = \"a\", x_a = \"b\", \"a b\" = \"c\" }, remove = [\"Connection\", \"proxy-authorization\"] }")),
         ("edits with values that are none", with_service("response_headers = { set = { x-a = \"b\\r\\nset-cookie: c\", x-b = \" b\", x-c = \"\\u0000\" }, add = { x-d = \"é\" } }")),
         ("a header edited twice", with_service("request_headers = { set = { x-a = \"1\", X-A = \"2\", x-b = \"1\" }, add = { x-b = \"2\" }, remove = [\"x-c\", \"X-C\", \"x-b\"] }")),
+        ("a health check that asks nothing", with("[[service.shop.health]]\nname = \"home\"")),
+        ("a health check of much that is wrong", with("[[service.shop.health]]\nname = \"the home\"\nenvironment = \"gren\"\nhttp = { path = \"/a b\" }\ninterval = \"1ms\"\ntimeout = \"2m\"\nretries = 11\nfall = 0\non_down = [\"ejct\"]")),
+        ("a health check that cannot be asked so", with("[[service.shop.health]]\nhttp = { method = \"HEAD\", body = \"ok\", headers = { Host = \"a\", \"x y\" = \"b\" }, status = [99] }\n[[service.shop.health]]\nhttp = { method = \"POST\" }")),
+        ("two health checks of one name", with("[[service.shop.health]]\nhttp = {}\n[[service.shop.health]]\nhttp = { path = \"/other\" }")),
+        ("a failover to nowhere", good().replace("weight = 10", "failover = \"blue\"")),
         ("edits of nothing", with("[[service.shop.route]]\nname = \"a\"\npath = \"/a\"\nresponse_headers = {}")),
         ("everything at once", "[service.\"my shop\"]\nhosts = [\"a b\"]\n[service.\"my shop\".blue]\nurl = 5\n[service.\"my shop\".split]\nweight = -1\nrescue = \"yes\"\nstiky = 1\n".to_owned()),
     ]
@@ -121,6 +126,31 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
         ("listening nowhere", "version = 1\n[proxy]\nlisten = []\n"),
         ("half a thread", "version = 1\n[proxy]\nthreads = 0.5\n"),
         ("an open admin", "version = 1\n[admin]\nlisten = \"0.0.0.0:9700\"\n"),
+        (
+            "half a certificate for the admin",
+            "version = 1\n[admin]\ncert_file = \"admin.pem\"\nhosts = [\"http://x/\"]\n",
+        ),
+        (
+            "tokens that are none",
+            "version = 1\n[[admin.token]]\nname = \"ci\"\nrole = \"oprator\"\nsha256 = \"12\"\nexpires = \"soon\"\n\
+             [[admin.token]]\nname = \"guard\"\nrole = \"viewer\"\n",
+        ),
+        (
+            "a token that must not stand in a file",
+            "version = 1\n[[admin.token]]\nname = \"ci\"\nrole = \"viewer\"\n\
+             sha256 = \"cut_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n",
+        ),
+        (
+            "two tokens of one name, and one that two have",
+            "version = 1\n\
+             [[admin.token]]\nname = \"ci\"\nrole = \"viewer\"\n\
+             sha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n\
+             [[admin.token]]\nname = \"ci\"\nrole = \"viewer\"\n\
+             sha256 = \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"\n\
+             [[admin.token]]\nname = \"ann\"\nrole = \"viewer\"\n\
+             sha256 = \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"\n",
+        ),
+        ("a journal that is kept for nothing", "version = 1\n[state]\nkeep = \"1h\"\nkeep_size = \"1KiB\"\n"),
         ("a tick of nothing", "version = 1\n[guard]\ntick = \"0s\"\n"),
         ("a routing file", "[service.shop]\n"),
         ("nothing at all", "\n"),
@@ -140,6 +170,27 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
             "version = 1\n[proxy]\nredirect_to_https = 0\n[proxy.limits]\nheader_time = \"0s\"\nheader_bytes = \"1GiB\"\n\
              header_fields = 1000\nrequests = 0\nbody_rate = -1\n",
         ),
+        ("notices to nobody", "version = 1\n[[notify]]\n[[notify]]\nname = \"the ops\"\nkind = \"pager\"\n"),
+        (
+            "a webhook that nobody could trust",
+            "version = 1\n[[notify]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"https://user:hunter2@hooks.test/\"\n\
+             [[notify]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://169.254.169.254/\"\nsecret_file = \"cutover.toml\"\n\
+             [[notify]]\nname = \"b\"\nkind = \"webhook\"\nurl = \"hooks.test\"\nsecret_file = \"missing.secret\"\nsmtp = \"smtp://mail.test\"\n",
+        ),
+        (
+            "notices that choose what is not",
+            "version = 1\n[[notify]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://hooks.slack.com/services/T0/B0/hunter2\"\n\
+             level = \"warn\"\nservices = []\nkinds = [\"rolback\"]\n",
+        ),
+        (
+            "a pager without a key",
+            "version = 1\n[[notify]]\nname = \"a\"\nkind = \"pagerduty\"\nurl = \"http://events.test/\"\nroutingkey_file = \"x\"\n",
+        ),
+        (
+            "a mail from nobody to nobody",
+            "version = 1\n[[notify]]\nname = \"a\"\nkind = \"email\"\nsmtp = \"mail.test:25\"\nfrom = \"cutover\"\nto = []\nusername = \"x\"\n\
+             [[notify]]\nname = \"b\"\nkind = \"email\"\nsmtp = \"smtp://mail.test\"\nfrom = \"a@b.test\"\nto = [\"a\"]\nusername = \"x\"\npassword_file = \"routing.toml\"\n",
+        ),
         ("a network that is none", "version = 1\n[proxy]\ntrusted_proxies = [\"10.0.0.0/40\", \"mars\"]\n"),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -158,7 +209,19 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
 #[test]
 fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    let settings = cutover::config::settings(&folder.join("every-main-key.toml")).unwrap();
+    // Secrets are read with the file, and stand beside it.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.join("every-main-key.toml"), dir.path().join("cutover.toml")).unwrap();
+    for (name, secret) in [
+        ("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("slack.url", "https://hooks.slack.com/services/T000/B000/XXXX"),
+        ("pagerduty.key", "0123456789abcdef0123456789abcdef"),
+        ("mail.password", "correct horse"),
+    ] {
+        std::fs::write(dir.path().join(name), secret).unwrap();
+    }
+    let settings = cutover::config::settings(&dir.path().join("cutover.toml")).unwrap();
+    assert_eq!(settings.notify.len(), 4);
     assert_eq!(settings.tls[0].certificates.len(), 2);
     assert_eq!(settings.limits, cutover::config::Limits::default(), "what it shows are the defaults");
     let shown = |file: &str, schema: serde_json::Value| {

@@ -9,7 +9,7 @@ use cutover::journal::{Chain, Entry, Reader};
 use cutover::rollout::Kind;
 
 use crate::faults::TlsOrigin;
-use crate::support::client::{Client, get};
+use crate::support::client::{Client, admin, get};
 use crate::support::house::{Load, shop};
 use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
@@ -71,7 +71,7 @@ impl Process {
     }
 
     fn weight(&self) -> f64 {
-        let metrics = get(self.admin, "/metrics", &[]).body;
+        let metrics = admin(self.admin, "/metrics").body;
         let line = "cutover_weight_ratio{environment=\"green\",service=\"shop\"} ";
         let other = "cutover_weight_ratio{service=\"shop\",environment=\"green\"} ";
         let value = metrics.lines().find_map(|l| l.strip_prefix(line).or_else(|| l.strip_prefix(other)));
@@ -166,10 +166,10 @@ fn sighup_reads_the_file_again_and_says_what_is_wrong_with_it() {
     let process = Process::start(dir.path());
     process.signal("HUP");
     wait_until("it has been read again", SOON, || {
-        get(process.admin, "/metrics", &[]).body.contains("cutover_config_reload_total{result=\"taken\"} 2")
+        admin(process.admin, "/metrics").body.contains("cutover_config_reload_total{result=\"taken\"} 2")
     });
     std::fs::write(dir.path().join("routing.toml"), shop(&blue.url(), &green.url(), "weight = \"ten\"", "")).unwrap();
-    wait_until("it is refused", SOON, || get(process.admin, "/metrics", &[]).body.contains("result=\"refused\"} 1"));
+    wait_until("it is refused", SOON, || admin(process.admin, "/metrics").body.contains("result=\"refused\"} 1"));
     process.signal("INT");
     let (_, log) = process.ended();
     assert!(log.contains("routing refused") && log.contains("routing.toml:7:10") && log.contains("^^^^^"), "{log}");

@@ -7,6 +7,7 @@
 
 mod access;
 mod api;
+mod auth;
 mod caution;
 mod cli;
 mod clients;
@@ -16,13 +17,17 @@ mod desync;
 mod drain;
 mod faults;
 mod headers;
+mod health;
 mod lifecycle;
 mod limits;
+mod notify;
 mod origins;
+mod overlay;
 mod peers;
 mod proof;
 mod reload;
 mod rollback;
+mod rollouts;
 mod routing;
 mod simulation;
 mod support;

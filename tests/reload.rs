@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cutover::serve;
 
-use crate::support::client::get;
+use crate::support::client::{admin, get};
 use crate::support::house::{House, Load, settings, shop};
 use crate::support::origin::Origin;
 use crate::support::{SOON, wait_until};
@@ -53,7 +53,7 @@ fn a_file_written_in_place_renamed_over_or_swapped_by_symlink_is_in_force_at_onc
     let whole = text(5);
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     wait_until("half a file is refused", UNDER_A_SECOND, || {
-        get(running.admin, "/metrics", &[]).body.contains("cutover_config_reload_total{result=\"refused\"} 1")
+        admin(running.admin, "/metrics").body.contains("cutover_config_reload_total{result=\"refused\"} 1")
     });
     assert_eq!(weight(), 400, "the last good one stays");
     std::fs::write(&path, &whole).unwrap();
@@ -152,7 +152,7 @@ fn a_folder_of_files_is_one_routing() {
     wait_until("a new file in the folder is in force", SOON, || status("b.test") == 200);
     file("c", "a.test");
     wait_until("a host in two files refuses the whole", SOON, || {
-        get(running.admin, "/metrics", &[]).body.contains("result=\"refused\"} 1")
+        admin(running.admin, "/metrics").body.contains("result=\"refused\"} 1")
     });
     assert_eq!((status("a.test"), status("b.test")), (200, 200));
 }

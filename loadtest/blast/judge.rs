@@ -111,7 +111,15 @@ impl Judge {
             end: None,
         };
         judge.apply(
-            Event::Loaded(vec![Loaded { service: "shop".into(), routes, ask, policy, plan: Plan::standard() }]),
+            Event::Loaded(vec![Loaded {
+                service: "shop".into(),
+                routes,
+                ask,
+                policy,
+                plan: Plan::standard(),
+                urls: Default::default(),
+                failover_both: false,
+            }]),
             0,
         );
         judge.look(0, false);

@@ -19,6 +19,7 @@ use crate::admin::repeat::{Print, Repeats, Reply, Turn};
 use crate::admin::role::Action;
 use crate::clock;
 use crate::counters::Counters;
+use crate::health::Board;
 use crate::journal::{Reader, Shelf};
 use crate::rollout::view::View;
 use crate::sidecar::{Gone, Handle, Shown};
@@ -38,13 +39,27 @@ pub struct Api {
     /// The routing file.
     pub routing: PathBuf,
     pub changes: Changes,
+    pub board: Board,
     pub minutes: Minutes,
     pub repeats: Repeats,
     pub streams: Arc<Semaphore>,
 }
 
+/// What `serve` hands over.
+#[derive(Debug)]
+pub struct Parts {
+    pub sidecar: Handle,
+    pub counters: Arc<Counters>,
+    pub published: Published,
+    pub shelf: Shelf,
+    pub routing: PathBuf,
+    pub changes: Changes,
+    pub board: Board,
+}
+
 impl Api {
-    pub fn new(sidecar: Handle, counters: Arc<Counters>, published: Published, shelf: Shelf, routing: PathBuf) -> Api {
+    pub fn new(parts: Parts) -> Api {
+        let Parts { sidecar, counters, published, shelf, routing, changes, board } = parts;
         Api {
             sidecar,
             minutes: Minutes::new(counters.clone()),
@@ -52,7 +67,8 @@ impl Api {
             published,
             shelf,
             routing,
-            changes: Changes,
+            changes,
+            board,
             repeats: Repeats::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         }
@@ -97,7 +113,7 @@ impl Api {
     /// # Errors
     /// There is no such service.
     pub async fn views(&self, named: Option<&str>) -> Result<(u64, Vec<View>), Failure> {
-        let Shown { generation, services } = self.show().await?;
+        let Shown { generation, services, .. } = self.show().await?;
         let Some(named) = named else { return Ok((generation, services)) };
         let names: Vec<String> = services.iter().map(|view| view.service.clone()).collect();
         let found = services.into_iter().find(|view| view.service == named);

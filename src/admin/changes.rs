@@ -1,25 +1,41 @@
-//! Changes that are laid over the routing file at run time: rules, triggers, checks, and where a version is.
+//! Changes that go with a new routing: what is laid over the file at run time, and deploys that bring an origin along.
 //!
-//! They need the file read and checked again with them, which only `serve` can do.
+//! One task makes them, the one that reloads the file too: so a change and a reload never cross. The change is first laid
+//! over the file as it stands on the disk and checked with it; only then the sidecar takes both, or none.
 
-use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::error::Failure;
-use crate::wire::Done;
+use crate::rollout::{Deploy, Refused};
+use crate::sidecar::Done;
 
-/// What is to be changed.
-#[derive(Clone, Debug, PartialEq)]
+/// Changes that wait for their turn; more are refused.
+pub const QUEUE: usize = 16;
+
+/// Who wants it, and on what condition.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    pub who: String,
+    pub from: Option<String>,
+    pub key: Option<String>,
+    pub why: String,
+    /// Only if the state is still of this generation.
+    pub generation: Option<u64>,
+}
+
+/// A change of what is laid over a service's file.
+#[derive(Clone, Debug)]
 pub enum Change {
+    /// A fragment of the routing file, in TOML.
     PutRule {
         name: String,
-        rule: Map<String, Value>,
+        rule: String,
     },
     DeleteRule {
         name: String,
     },
     PutTrigger {
         name: String,
-        trigger: Map<String, Value>,
+        trigger: String,
     },
     DeleteTrigger {
         name: String,
@@ -28,47 +44,64 @@ pub enum Change {
         check: String,
         on: bool,
     },
-    /// The routing file alone holds again.
     ClearOverlay,
+    /// A version, at an origin of its own.
     Deploy {
-        version: String,
-        functions: Vec<String>,
+        deploy: Deploy,
         origin: String,
-        force: bool,
     },
-    /// Has the checks of a service run now.
-    CheckHealth,
 }
 
-/// A change, and who wants it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wish {
+/// Why a change is not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    #[error("the routing file on the disk is refused as it stands now")]
+    BadFile { problems: String },
+    #[error("{what} `{name}` does not fit: {why}")]
+    DoesNotFit { what: &'static str, name: String, why: String },
+    #[error("{what} `{name}` stands in the routing file: it is changed there")]
+    InTheFile { what: &'static str, name: String },
+    #[error("there is no {what} `{name}`")]
+    NotThere { what: &'static str, name: String },
+    #[error("`{url}` is no origin that a deploy of {service} may name: {why}")]
+    OriginNotAllowed { service: String, url: String, why: String },
+    #[error("too many changes wait for their turn")]
+    Busy,
+    #[error("the house is closing")]
+    Closing,
+}
+
+/// What the task that makes them is asked.
+#[derive(Debug)]
+pub struct Asked {
     pub service: String,
-    pub who: String,
-    pub from: Option<String>,
-    pub key: Option<String>,
-    pub why: String,
-    /// Only if the state is still of this generation.
-    pub generation: Option<u64>,
+    pub caller: Caller,
     pub change: Change,
+    pub answer: oneshot::Sender<Result<Done, Failed>>,
 }
 
-/// Who carries changes out.
-#[derive(Clone, Debug, Default)]
-pub struct Changes;
+/// The way to the task that makes them. Cloned freely.
+#[derive(Clone, Debug)]
+pub struct Changes(mpsc::Sender<Asked>);
 
 impl Changes {
+    pub fn new() -> (Changes, mpsc::Receiver<Asked>) {
+        let (asks, asked) = mpsc::channel(QUEUE);
+        (Changes(asks), asked)
+    }
+
+    /// Makes a change: it is in force, and its entry on the disk, when this returns.
+    ///
     /// # Errors
-    /// Why not.
-    pub async fn apply(&self, wish: Wish) -> Result<Done, Failure> {
-        let what = match wish.change {
-            Change::PutRule { .. } | Change::DeleteRule { .. } => "changing a rule",
-            Change::PutTrigger { .. } | Change::DeleteTrigger { .. } => "changing a trigger",
-            Change::PutHealth { .. } => "switching a health check",
-            Change::ClearOverlay => "clearing what was laid over the file",
-            Change::Deploy { .. } => "deploying to another origin",
-            Change::CheckHealth => "running the health checks",
-        };
-        Err(Failure::not_implemented(what))
+    /// [`Failed`]: nothing has changed.
+    pub async fn apply(&self, service: String, caller: Caller, change: Change) -> Result<Done, Failed> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send(Asked { service, caller, change, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Failed::Busy,
+            mpsc::error::TrySendError::Closed(_) => Failed::Closing,
+        })?;
+        answered.await.map_err(|_| Failed::Closing)?
     }
 }

@@ -40,6 +40,37 @@ const LONGEST_TOKEN: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
+/// Why somebody does not come in.
+#[derive(Debug)]
+struct Turned {
+    failure: Failure,
+    /// When to come again.
+    wait: Option<Millis>,
+    /// Into the journal, as 401 and 403 are anyway.
+    audit: bool,
+}
+
+impl From<Failure> for Turned {
+    fn from(failure: Failure) -> Turned {
+        Turned { failure, wait: None, audit: false }
+    }
+}
+
+impl IntoResponse for Turned {
+    fn into_response(self) -> Response {
+        let Turned { failure, wait, audit } = self;
+        let audited = Audited(failure.message.clone());
+        let mut response = failure.into_response();
+        if audit {
+            response.extensions_mut().insert(audited);
+        }
+        if let Some(wait) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.0.div_ceil(1000).max(1)));
+        }
+        response
+    }
+}
+
 #[derive(Debug)]
 pub struct Gate {
     keyring: Keyring,
@@ -78,13 +109,13 @@ impl Gate {
     }
 
     /// Who it is, or nobody where everybody may.
-    fn admit(&self, request: &Request, from: IpAddr, now: Millis) -> Result<Option<Caller>, Failure> {
+    fn admit(&self, request: &Request, from: IpAddr, now: Millis) -> Result<Option<Caller>, Turned> {
         let (path, headers) = (request.uri().path(), request.headers());
         let host = host::asked(request.uri(), headers);
         if !PROBES.contains(&path) && !self.hosts.has(host) {
             let message = "this is not a name of the admin's listener";
             let hint = "ask by its address, or add the name to `hosts` in [admin] of the main file";
-            return Err(Failure::new(421, "misdirected", message).hint(hint));
+            return Err(Failure::new(421, "misdirected", message).hint(hint).into());
         }
         host::same_origin(request.method(), host, headers)?;
         if OPEN.contains(&path) || path == "/metrics" && self.open_metrics {
@@ -96,23 +127,24 @@ impl Gate {
         };
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let Known::As(place) = known else {
-            return Err(match book.tries.fail(from, now) {
-                Try::Over { first, wait } => {
-                    let message = "too many failed tries from this address";
-                    Failure::new(429, "too_many_tries", message).wait(wait).audit(first)
+            let failure = match (book.tries.fail(from, now), known) {
+                (Try::Over { first, wait }, _) => {
+                    let failure = Failure::new(429, "too_many_tries", "too many failed tries from this address");
+                    return Err(Turned { failure, wait: Some(wait), audit: first });
                 }
-                Try::Counted if known == Known::Expired => Failure::new(401, "expired_token", "the token has expired")
+                (Try::Counted, Known::Expired) => Failure::new(401, "expired_token", "the token has expired")
                     .hint("`cutover token new` makes another"),
-                Try::Counted if headers.contains_key(header::AUTHORIZATION) => {
+                (Try::Counted, _) if headers.contains_key(header::AUTHORIZATION) => {
                     Failure::new(401, "unknown_token", "nobody has this token").hint("`cutover token new` makes one")
                 }
-                Try::Counted => no_token(),
-            });
+                (Try::Counted, _) => no_token(),
+            };
+            return Err(failure.into());
         };
-        let Some(token) = self.keyring.get(place) else { return Err(no_token()) };
+        let Some(token) = self.keyring.get(place) else { return Err(no_token().into()) };
         if let Some(Err(wait)) = book.buckets.get_mut(place).map(|bucket| bucket.take(now)) {
-            let message = format!("`{}` asks too often", token.name);
-            return Err(Failure::new(429, "too_many_requests", message).wait(wait));
+            let failure = Failure::new(429, "too_many_requests", format!("`{}` asks too often", token.name));
+            return Err(Turned { failure, wait: Some(wait), audit: false });
         }
         let caller = Caller { name: token.name.clone(), role: token.role, from: from.to_string() };
         let first = book.seen.get_mut(place).is_some_and(|seen| !std::mem::replace(seen, true));
@@ -152,7 +184,7 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     let what = format!("{} {}", request.method(), shown(request.uri().path()));
     let now = clock::now();
     let (who, mut response) = match gate.admit(&request, from, now) {
-        Err(failure) => (None, failure.into_response()),
+        Err(turned) => (None, turned.into_response()),
         Ok(caller) => {
             let who = caller.as_ref().map(|caller| caller.name.clone());
             if let Some(caller) = caller {

@@ -52,10 +52,14 @@ fn bare(address: IpAddr) -> String {
     }
 }
 
-/// What the request asks for: an absolute target's authority comes before Host (RFC 9112 3.2.2).
+/// What the request asks for: an absolute target's authority comes before Host (RFC 9112 3.2.2). Two of them are none.
 pub fn asked<'r>(uri: &'r http::Uri, headers: &'r HeaderMap) -> &'r str {
-    let host = || headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    uri.authority().map(|authority| authority.as_str()).or_else(host).unwrap_or("")
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
+    match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => host.unwrap_or(""),
+    }
 }
 
 /// # Errors

@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let routing = match &args.routing {
         Some(path) => Some(path.clone()),
         None => config::settings(main).map_err(|bad| refused.push(bad)).ok().map(|settings| {
-            for listener in &settings.tls {
+            for listener in settings.tls.iter().chain(&settings.admin_access.tls) {
                 if let Err(why) = tls::check(listener) {
                     refused.push(Refused::at_large(main, format!("no TLS on {}: {why}", listener.listen)));
                 }

@@ -27,6 +27,13 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let journal = args.journal.open()?;
     let broken = journal.broken_up_to(args.id)?;
     let Some(entry) = journal.entry(args.id)? else {
+        let anchor = journal.anchor()?.id;
+        if (1..=anchor).contains(&args.id) {
+            anyhow::bail!(
+                "entry {} is gone: entries up to {anchor} were removed ([state] keep and keep_size)",
+                args.id
+            );
+        }
         anyhow::bail!("there is no entry {}: `cutover history` lists them", args.id);
     };
     if args.output == Output::Json {
@@ -39,6 +46,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if let (Some(before), Some(after)) = (&change.before, &change.after) {
         let weight = turn(&before.weight, &after.weight);
         say!("weight {weight}, active {}", turn(&before.active, &after.active));
+    }
+    if let Some(latch) = change.after.as_ref().and_then(|after| after.latch.as_ref())
+        && latch.entry != change.id
+    {
+        let gone = if latch.entry <= journal.anchor()?.id { ", an entry that is gone" } else { "" };
+        say!("latched by the rollback of entry {}{gone}: {}", latch.entry, latch.reason);
     }
     let replays = match &change.evidence {
         Some(evidence) => show(evidence)?,

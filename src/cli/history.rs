@@ -6,8 +6,12 @@ use anyhow::Context;
 
 use crate::cli::out::say;
 use crate::cli::{ConfigArg, Exit, Output, time_of_day};
+use crate::clock;
 use crate::config;
-use crate::journal::{Chain, Entry, Reader};
+use crate::config::read::did_you_mean;
+use crate::journal::{Chain, Entry, Page, Query, Reader};
+use crate::rollout::Kind;
+use crate::time::{Civil, Millis};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -16,7 +20,22 @@ pub struct Args {
     /// Only this service.
     #[arg(long)]
     service: Option<String>,
-    /// So many entries, newest first.
+    /// Only this kind: shift, rollback, deploy, refused, token ...
+    #[arg(long, value_parser = kind)]
+    kind: Option<Kind>,
+    /// Only what this one did: a token's name, file, guard or plan.
+    #[arg(long)]
+    who: Option<String>,
+    /// Not older than this: 2h, 7d, or a day or moment in UTC (2026-11-20, 2026-11-20T14:30).
+    #[arg(long, value_parser = moment)]
+    since: Option<Moment>,
+    /// Not younger than this; a day means its beginning.
+    #[arg(long, value_parser = moment)]
+    until: Option<Moment>,
+    /// Older than the entry with this number: the page after the last one.
+    #[arg(long)]
+    before: Option<u64>,
+    /// So many entries, newest first, at most 1000.
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: usize,
     /// Follow the hash chain instead, and say whether an entry was altered.
@@ -46,37 +65,102 @@ impl JournalArg {
     }
 }
 
+/// A moment, or so long ago.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    Ago(Millis),
+    At(u64),
+}
+
+impl Moment {
+    fn unix_millis(self) -> u64 {
+        match self {
+            Moment::Ago(length) => clock::wall_millis().saturating_sub(length.0),
+            Moment::At(millis) => millis,
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    match (Millis::parse(text), Civil::parse(text)) {
+        (Ok(length), _) => Ok(Moment::Ago(length)),
+        (_, Ok(seconds)) => Ok(Moment::At(seconds * 1000)),
+        (Err(_), Err(_)) => Err("write 2h, 7d, 2026-11-20 or 2026-11-20T14:30".to_owned()),
+    }
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    let names = Kind::ALL.map(Kind::name);
+    let found = Kind::ALL.into_iter().find(|kind| kind.name() == text);
+    found.ok_or_else(|| did_you_mean(text, &names))
+}
+
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let journal = args.journal.open()?;
     if args.verify {
-        return Ok(match journal.verify()? {
-            Chain::Whole(entries) => {
-                say!("whole: {entries} entries, each chained to the one before");
-                Exit::Ok
-            }
-            Chain::Broken { at } => {
-                say!("broken: entry {at} does not follow from the one before it: something was altered or removed");
-                Exit::Failed
-            }
-        });
+        return verify(&journal);
     }
-    let entries = journal.latest(args.service.as_deref(), args.limit)?;
+    let query = Query {
+        service: args.service.clone(),
+        kind: args.kind,
+        who: args.who.clone(),
+        since: args.since.map(Moment::unix_millis),
+        until: args.until.map(Moment::unix_millis),
+        before: args.before,
+        after: None,
+        limit: args.limit,
+        key: None,
+    };
+    let Page { entries, next } = journal.page(&query)?;
+    let everything = Query { limit: args.limit, ..Query::default() };
     match args.output {
         Output::Json => say!("{}", serde_json::to_string_pretty(&entries)?),
-        Output::Text if entries.is_empty() => match &args.service {
-            Some(service) => say!("nothing has happened to {service}"),
-            None => say!("nothing has happened yet"),
-        },
+        Output::Text if entries.is_empty() && query != everything => say!("nothing of that kind has happened"),
+        Output::Text if entries.is_empty() => say!("nothing has happened yet"),
         Output::Text => {
+            let width = entries.iter().map(|entry| entry.change.service.chars().count()).max().unwrap_or(0).max(7);
+            say!(
+                "{:>5}  {:<23}  {:<width$}  {:<12}  {:<14}  WHO: WHY",
+                "ENTRY",
+                "TIME (UTC)",
+                "SERVICE",
+                "KIND",
+                "WEIGHT"
+            );
             for entry in &entries {
-                say!("{}", line(entry));
+                say!("{}", line(entry, width));
+            }
+            let gone = journal.anchor()?.id;
+            match next {
+                Some(next) => say!("older ones: --before {next}"),
+                None if gone > 0 => say!("entries up to {gone} were removed ([state] keep and keep_size)"),
+                None => {}
             }
         }
     }
     Ok(Exit::Ok)
 }
 
-fn line(Entry { at, change }: &Entry) -> String {
+fn verify(journal: &Reader) -> anyhow::Result<Exit> {
+    match journal.verify()? {
+        Chain::Whole(entries) => {
+            say!("whole: {entries} entries, each chained to the one before");
+            let gone = journal.anchor()?.id;
+            if gone > 0 {
+                say!(
+                    "entries up to {gone} were removed by age or size; the chain is followed from the hash of the last of them"
+                );
+            }
+            Ok(Exit::Ok)
+        }
+        Chain::Broken { at } => {
+            say!("broken: entry {at} does not follow from the one before it: something was altered or removed");
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+fn line(Entry { at, change }: &Entry, width: usize) -> String {
     let weight = match (&change.before, &change.after) {
         (Some(before), Some(after)) if before.weight != after.weight => {
             format!("{} -> {}", before.weight, after.weight)
@@ -85,13 +169,14 @@ fn line(Entry { at, change }: &Entry) -> String {
         (_, None) => String::new(),
     };
     format!(
-        "{:>5}  {}  {}  {:<11}  {:<14}  {}: {}",
+        "{:>5}  {}  {:<width$}  {:<12}  {:<14}  {}{}: {}",
         change.id,
         time_of_day(*at),
         change.service,
         change.kind.name(),
         weight,
         change.who,
+        change.from.as_ref().map_or(String::new(), |from| format!(" from {from}")),
         change.why
     )
 }

@@ -12,7 +12,8 @@ use crate::config;
 use crate::proxy::listen::{Drain, End};
 use crate::serve;
 
-pub fn run(path: &Path) -> anyhow::Result<Exit> {
+/// `log_json`: a machine reads stderr.
+pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
     // Signals first: one that comes while starting must not kill a half-started process without a word.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut term, mut int, mut hup, mut usr1) = {
@@ -26,6 +27,15 @@ pub fn run(path: &Path) -> anyhow::Result<Exit> {
     };
     let settings = config::settings(path)?;
     let running = serve::start(&settings)?;
+    if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
+        // Lines of JSON go where logs are kept, and there a secret must not be.
+        if log_json {
+            tracing::info!(path = %local.path.display(), "made a token for the admin API");
+        } else {
+            eprintln!("cutover: made a token for the admin API, kept in {}:", local.path.display());
+            eprintln!("{}", local.secret.text());
+        }
+    }
     for address in &running.addresses {
         tracing::info!(%address, "listening");
     }

@@ -4,11 +4,14 @@
 //! that a file has changed. A file is taken whole or refused whole: there is no way to get a [`Routing`] with a problem.
 
 pub mod admin;
+pub mod allowed;
 pub mod check;
 pub mod file;
+pub mod notify;
 pub mod read;
 pub mod watch;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,11 +20,13 @@ use ipnet::IpNet;
 
 use crate::access;
 use crate::config::admin::AdminAccess;
+use crate::config::allowed::Allowed;
 use crate::config::file::{MainFile, RoutingFile};
 use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
-use crate::rollout::Ask;
 use crate::rollout::plan::Plan;
+use crate::rollout::{Ask, Over};
+use crate::snapshot::check::Check;
 use crate::snapshot::{Origin, Terms};
 use crate::time::Millis;
 use crate::traffic;
@@ -49,6 +54,8 @@ pub struct Settings {
     pub state: PathBuf,
     pub keep: Keep,
     pub tick: Millis,
+    /// Who hears of it.
+    pub notify: Vec<notify::Sink>,
 }
 
 /// What of the journal is kept: younger than this, and no more than this.
@@ -154,12 +161,42 @@ pub struct ServiceConfig {
     pub plan: Plan,
     /// By [`traffic::Environment::index`].
     pub origins: [Arc<Origin>; 2],
+    pub health: Vec<Check>,
+    /// An active that is down gives way to the candidate.
+    pub failover_both: bool,
     pub rescue: bool,
     pub websocket: bool,
     /// By route, `default` first.
     pub deadlines: Vec<Millis>,
     pub terms: Terms,
+    /// Where the file sends the environments, whatever a deploy says.
+    pub urls: [String; 2],
+    /// Where a deploy may send them.
+    pub allowed_origins: Vec<Allowed>,
+    /// The triggers and rules that the file itself names.
+    pub named: Named,
+    /// What was laid over the file, and is not in force.
+    pub aside: Vec<SetAside>,
 }
+
+/// What the file names, and nobody changes but there.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    pub rules: Vec<String>,
+    pub triggers: Vec<String>,
+}
+
+/// Something that was laid over a file at run time, and does not fit it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// `rule`, `trigger` or `origin`.
+    pub what: &'static str,
+    pub name: String,
+    pub why: String,
+}
+
+/// What is laid over the services of the files, by name.
+pub type Overs = BTreeMap<String, Over>;
 
 /// A file that was refused: its text, and every problem in it.
 #[derive(Debug)]
@@ -227,12 +264,20 @@ pub fn settings(path: &Path) -> Result<Settings, Refused> {
 /// # Errors
 /// [`Refused`] with every problem of every file.
 pub fn routing(path: &Path) -> Result<Routing, Refused> {
+    routing_under(path, &Overs::new())
+}
+
+/// The same, under what people have laid over it at run time.
+///
+/// # Errors
+/// [`Refused`] with every problem of every file. What is laid over it and does not fit is set aside instead.
+pub fn routing_under(path: &Path, overs: &Overs) -> Result<Routing, Refused> {
     let mut sources = Vec::new();
     for path in files(path)? {
         sources.push(open(&path)?);
     }
     let files: Vec<RoutingFile> = sources.iter_mut().map(Source::read).collect();
-    let routing = check::routing(&mut sources, &files);
+    let routing = check::routing(&mut sources, &files, overs);
     sources.retain(|source| !source.problems.is_empty());
     if sources.is_empty() { Ok(routing) } else { Err(Refused { sources }) }
 }
@@ -289,6 +334,6 @@ fn open(path: &Path) -> Result<Source, Refused> {
 pub fn routing_text(name: &str, text: &str) -> Result<Routing, Refused> {
     let mut sources = vec![Source::new(name, text)];
     let files: Vec<RoutingFile> = sources.iter_mut().map(Source::read).collect();
-    let routing = check::routing(&mut sources, &files);
+    let routing = check::routing(&mut sources, &files, &Overs::new());
     if sources.iter().all(|source| source.problems.is_empty()) { Ok(routing) } else { Err(Refused { sources }) }
 }

@@ -4,6 +4,7 @@ use crate::guard::Verdict;
 use crate::guard::evidence::{Kind, Weighed};
 use crate::rollout::Shown;
 use crate::rollout::ledger::Ledger;
+use crate::rollout::release::Phase;
 
 /// The judge's view of a service, and what its rollout has cost. After a rollback it stays until the next one begins.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,8 @@ pub struct Judged {
     pub ledger: Ledger,
     /// How often caution has begun.
     pub cautions: u64,
+    /// Where the last version that set out stands.
+    pub phase: Option<Phase>,
 }
 
 impl Judged {

@@ -6,8 +6,10 @@
 
 mod cells;
 mod connection;
+mod health;
 mod judged;
 mod keys;
+mod notices;
 mod process;
 mod refused;
 mod ring;
@@ -17,10 +19,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::traffic::Environment;
+
 pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
 pub use connection::{Connection, Phase};
+pub use health::Health;
 pub use judged::Judged;
 pub use keys::Keys;
+pub use notices::Notices;
 pub use process::{Process, count, is_raised, raise, read, set};
 pub use refused::Refused;
 pub use turns::{Alarm, RescueBudget, Rest, Turns};
@@ -41,6 +47,9 @@ pub struct Counters {
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     judged: Mutex<BTreeMap<String, Judged>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
+    notices: Mutex<BTreeMap<String, Arc<Notices>>>,
+    /// By service, environment and check.
+    health: Mutex<BTreeMap<(String, Environment, String), Health>>,
     pub process: Process,
     pub alarm: Alarm,
 }
@@ -61,6 +70,8 @@ impl Counters {
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
             certificates: Mutex::default(),
+            notices: Mutex::default(),
+            health: Mutex::default(),
             process: Process::default(),
             alarm: Alarm::default(),
         }
@@ -109,6 +120,24 @@ impl Counters {
         locked(&self.judged).clone()
     }
 
+    /// What a check has found; `None`: it is gone.
+    pub fn set_health(&self, service: &str, side: Environment, check: &str, health: Option<Health>) {
+        let key = (service.to_owned(), side, check.to_owned());
+        let mut all = locked(&self.health);
+        match health {
+            Some(health) => {
+                all.insert(key, health);
+            }
+            None => {
+                all.remove(&key);
+            }
+        }
+    }
+
+    pub fn health(&self) -> BTreeMap<(String, Environment, String), Health> {
+        locked(&self.health).clone()
+    }
+
     /// When the certificate of a file ends, in seconds since 1970.
     pub fn set_certificate_end(&self, file: &Path, end: i64) {
         locked(&self.certificates).insert(file.to_owned(), end);
@@ -122,6 +151,16 @@ impl Counters {
         locked(&self.certificates).clone()
     }
 
+    /// What became of the notices to a sink.
+    pub fn notices(&self, sink: &str) -> Arc<Notices> {
+        locked(&self.notices).entry(sink.to_owned()).or_default().clone()
+    }
+
+    /// The same of every sink.
+    pub fn sinks(&self) -> BTreeMap<String, Arc<Notices>> {
+        locked(&self.notices).clone()
+    }
+
     /// Every route that was ever loaded: `(service, route)` and its counters.
     pub fn routes(&self) -> Vec<((String, String), Arc<RouteCounters>)> {
         locked(&self.routes).iter().map(|(key, counters)| (key.clone(), counters.clone())).collect()
@@ -133,7 +172,6 @@ mod tests {
     use super::*;
     use crate::guard::window::{Counts, Tally, Totals};
     use crate::time::Millis;
-    use crate::traffic::Environment;
 
     fn outcome(status: u16) -> Outcome {
         let failure = Failure::of_status(status);

@@ -67,9 +67,13 @@ impl RescueBudget {
     }
 }
 
-/// An endpoint that refuses connections rests for a while: the others are asked first.
+/// An endpoint that refuses connections rests for a while, and one that a health check finds down until it is up again:
+/// the others are asked first.
 #[derive(Debug, Default)]
-pub struct Rest(AtomicU64);
+pub struct Rest {
+    until: AtomicU64,
+    ejected: AtomicBool,
+}
 
 impl Rest {
     /// As nginx's `fail_timeout`.
@@ -77,20 +81,27 @@ impl Rest {
 
     /// Begins a rest, or prolongs one; true if it was awake.
     pub fn begin(&self, now: Millis) -> bool {
-        self.0.swap(now.plus(Rest::LENGTH).0, Relaxed) <= now.0
+        self.until.swap(now.plus(Rest::LENGTH).0, Relaxed) <= now.0
     }
 
     pub fn end(&self) {
-        if self.0.load(Relaxed) != 0 {
-            self.0.store(0, Relaxed);
+        if self.until.load(Relaxed) != 0 {
+            self.until.store(0, Relaxed);
+        }
+    }
+
+    /// By a health check; no answer to a request ends it.
+    pub fn eject(&self, ejected: bool) {
+        if self.ejected.load(Relaxed) != ejected {
+            self.ejected.store(ejected, Relaxed);
         }
     }
 
     #[inline]
     pub fn is_on(&self, now: impl Fn() -> Millis) -> bool {
         // The clock is asked only for an endpoint that has failed before.
-        let until = self.0.load(Relaxed);
-        until != 0 && now().0 < until
+        let until = self.until.load(Relaxed);
+        self.ejected.load(Relaxed) || until != 0 && now().0 < until
     }
 }
 

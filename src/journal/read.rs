@@ -129,17 +129,16 @@ impl Reader {
         }
         // Time is asked of the index first: the ids that can be meant at all. The clock may have been set, so the entries
         // between are asked again; each `+` keeps SQLite on the index that is meant, of times here and of ids there.
-        let edge = |which: &str, condition: &str, at: u64| -> Result<Option<i64>, Error> {
-            let text = format!("SELECT {which}(+id) FROM journal WHERE json_extract(body, '$.at') {condition} ?1");
-            Ok(self.db.query_row(&text, [number(at)], |row| row.get(0))?)
-        };
-        if let Some(since) = query.since {
-            add("id >=", Value::Integer(edge("min", ">=", since)?.unwrap_or(i64::MAX)));
-            add("+json_extract(body, '$.at') >=", Value::Integer(number(since)));
-        }
-        if let Some(until) = query.until {
-            add("id <=", Value::Integer(edge("max", "<=", until)?.unwrap_or(-1)));
-            add("+json_extract(body, '$.at') <=", Value::Integer(number(until)));
+        if query.since.is_some() || query.until.is_some() {
+            let (since, until) = (number(query.since.unwrap_or(0)), number(query.until.unwrap_or(u64::MAX)));
+            let edges = "SELECT min(+id), max(+id) FROM journal
+                         WHERE json_extract(body, '$.at') >= ?1 AND json_extract(body, '$.at') <= ?2";
+            let (first, last): (Option<i64>, Option<i64>) =
+                self.db.query_row(edges, [since, until], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            add("id >=", Value::Integer(first.unwrap_or(0)));
+            add("id <=", Value::Integer(last.unwrap_or(-1)));
+            add("+json_extract(body, '$.at') >=", Value::Integer(since));
+            add("+json_extract(body, '$.at') <=", Value::Integer(until));
         }
         Ok((conditions.join(" AND "), values))
     }

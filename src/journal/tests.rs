@@ -377,3 +377,21 @@ fn snapshots_are_put_there_bounded_and_taken_away() {
     assert_eq!(shelf.put(snapshot(2, "blog")), Err(Unshelved::Busy));
     assert_eq!(Reader::open(&path).unwrap().snapshots(None).unwrap().len(), 101);
 }
+
+#[test]
+fn the_writer_removes_what_is_old_by_itself() {
+    let (_dir, path) = in_a_folder();
+    drop(filled(&path, 2000));
+    // Of 2023, all of them.
+    let keep = Keep { age: Millis::seconds(86_400), bytes: u64::MAX };
+    let (journal, restored) = Journal::keeping(&path, keep, Arc::new(Counters::new(1))).unwrap();
+    assert_eq!(restored.last_entry, 2000);
+    let reader = Reader::open(&path).unwrap();
+    let deadline = crate::clock::now().plus(Millis::seconds(20));
+    while reader.verify().unwrap() != Chain::Whole(retention::LEAST) {
+        assert!(crate::clock::now() < deadline, "they stay");
+    }
+    journal.append(entry(2001, 1.0));
+    assert!(journal.sync(std::time::Duration::from_secs(5)));
+    assert_eq!(reader.verify().unwrap(), Chain::Whole(retention::LEAST + 1));
+}

@@ -6,7 +6,7 @@
 mod resolve;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -22,8 +22,24 @@ pub use resolve::Resolver;
 /// Requests at once on one HTTP/2 connection to an origin; the next ones open another.
 const STREAMS: usize = 100;
 
+/// Addresses that are nobody's origin: link-local ones, where clouds keep their instances' secrets (169.254.169.254,
+/// fd00:ec2::254). Asked after every look-up, because a name may turn to one at any time.
+pub fn is_forbidden(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local() || address == METADATA,
+    }
+}
+
+/// The metadata service of an EC2 instance, which is not link-local in IPv6.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
 /// Everything that pingora needs for a connection to one address of a target, prepared once.
 fn endpoint(origin: &Origin, target: &Target, address: IpAddr) -> Option<Endpoint> {
+    if is_forbidden(address) {
+        tracing::warn!(host = target.host, %address, "a link-local address is nobody's origin: left out");
+        return None;
+    }
     let authority = HeaderValue::from_str(&target.authority).ok()?;
     // An address in the URL has no name to ask for: the certificate must name the address then.
     let mut peer = HttpPeer::new(SocketAddr::new(address, target.port), target.tls, target.host.clone());
@@ -50,4 +66,19 @@ fn endpoint(origin: &Origin, target: &Target, address: IpAddr) -> Option<Endpoin
     (origin.h2, &origin.authorities, &origin.identity).hash(&mut terms);
     peer.group_key = terms.finish();
     Some(Endpoint { peer, authority, base_path: target.base_path.as_str().into(), rest: Arc::new(Rest::default()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_clouds_keep_secrets_there_is_no_origin() {
+        for address in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254"] {
+            assert!(is_forbidden(address.parse().unwrap()), "{address}");
+        }
+        for address in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "93.184.216.34"] {
+            assert!(!is_forbidden(address.parse().unwrap()), "{address}");
+        }
+    }
 }

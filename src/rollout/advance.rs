@@ -269,3 +269,6 @@ impl State {
 fn service_weight(release: &Release) -> Weight {
     release.current().map_or(Weight::ZERO, |step| step.weight)
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,10 @@ impl Durable {
         if self.is_watching() { self.active } else { self.active.other() }
     }
 
+    pub fn over(&self) -> Over {
+        Over { overlay: self.overlay.clone(), origins: self.origins.clone() }
+    }
+
     /// A promoted version is still watched.
     pub fn is_watching(&self) -> bool {
         self.release.as_ref().is_some_and(Release::is_watched)
@@ -210,7 +214,7 @@ pub struct Freeze {
     pub until: Option<u64>,
 }
 
-/// What people have added to a service at run time: fragments of the routing file, as JSON, by name.
+/// What people have added to a service at run time: fragments of the routing file by name, in TOML.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Overlay {
@@ -221,6 +225,14 @@ pub struct Overlay {
     /// Health checks that are switched off.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub health_off: BTreeSet<String>,
+}
+
+/// What is laid over a service of a routing file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Over {
+    pub overlay: Overlay,
+    /// By [`Environment::index`].
+    pub origins: [Option<Permalink>; 2],
 }
 
 impl Overlay {

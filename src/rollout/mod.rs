@@ -3,11 +3,13 @@
 //! [`State::apply`] is pure: an [`Event`] and the time go in, [`Effect`]s come out, in the order in which they are to be
 //! carried out. The sidecar is the thread that does so.
 
+mod act;
 mod advance;
 mod caution;
-pub mod command;
+mod command;
 mod durable;
 mod entries;
+mod health;
 pub mod ledger;
 pub mod plan;
 pub mod release;
@@ -28,8 +30,8 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-pub use crate::rollout::command::{Act, Command, Deploy, Refused};
-pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Overlay, Permalink, Quarantined};
+pub use crate::rollout::act::{Act, Command, Deploy, Refused};
+pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Over, Overlay, Permalink, Quarantined};
 pub use crate::rollout::sights::Insight;
 pub use crate::rollout::state::State;
 pub use crate::rollout::watch::Shown;
@@ -57,6 +59,10 @@ pub struct Loaded {
     pub ask: Ask,
     pub policy: Policy,
     pub plan: Plan,
+    /// Where the file sends the environments, by [`Environment::index`].
+    pub urls: [String; 2],
+    /// An active that is down gives way to the candidate.
+    pub failover_both: bool,
 }
 
 /// What happens to the state.
@@ -74,6 +80,8 @@ pub enum Event {
     Remarked(Remark),
     /// What a preflight came to: in words, or why not.
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
+    /// What health checks find of an environment. `rollback`: one that is down takes a new side back.
+    Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
 }
 
 /// What happened, where no state changes: the audit's part of the journal.
@@ -147,6 +155,8 @@ pub enum Kind {
     Alerting,
     /// Rules, triggers or checks were changed at run time.
     Overlay,
+    /// Health checks find an environment down, or up again.
+    Health,
     /// Somebody was turned away at the admin's door.
     Refused,
     /// A token was used for the first time since the start.
@@ -212,6 +222,7 @@ impl Kind {
             Kind::Monitoring => "monitoring",
             Kind::Alerting => "alerting",
             Kind::Overlay => "overlay",
+            Kind::Health => "health",
             Kind::Refused => "refused",
             Kind::Token => "token",
         }
@@ -270,7 +281,7 @@ pub struct Announcement {
     pub entry: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     Info,

@@ -11,7 +11,7 @@ use crate::rollout::entries::{By, Note, told};
 use crate::rollout::ledger::{Account, Book, Ledger};
 use crate::rollout::plan::Plan;
 use crate::rollout::watch::{Found, Seen, Shown, Watch};
-use crate::rollout::{Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Refused};
+use crate::rollout::{Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Over, Refused};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::{Split, Weight};
@@ -40,6 +40,9 @@ pub(super) struct Service {
     /// Of the rollout under way, or of the last one until its last request has ended.
     pub(super) book: Option<Book>,
     pub(super) clocked: Clocked,
+    /// What health checks say, by [`Environment::index`]. After a restart all is up until it is checked.
+    pub(super) up: [bool; 2],
+    failover_both: bool,
 }
 
 impl Service {
@@ -78,9 +81,20 @@ impl State {
         self.generation
     }
 
+    /// What is laid over the services, those too that no file names now.
+    pub fn overs(&self) -> BTreeMap<String, Over> {
+        let served = self.services.iter().map(|(name, service)| (name, &service.durable));
+        let all = served.chain(&self.resting).map(|(name, durable)| (name.clone(), durable.over()));
+        all.filter(|(_, over)| *over != Over::default()).collect()
+    }
+
+    pub fn last_entry(&self) -> u64 {
+        self.last_entry
+    }
+
     /// The split of a service as the next snapshot shows it.
     pub fn split(&self, service: &str) -> Option<Split> {
-        self.services.get(service).map(|Service { durable, watch, routes, .. }| {
+        self.services.get(service).map(|Service { durable, watch, routes, up, failover_both, .. }| {
             let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
             let watching = durable.is_watching();
             let place = |function: &String| routes.iter().position(|route| route == function);
@@ -92,6 +106,8 @@ impl State {
                 stopped: durable.stopped,
                 only: release.filter(|release| !release.functions.is_empty()).map(|release| only(&release.functions)),
                 mirrored: watching,
+                up: *up,
+                failover_both: *failover_both,
                 rollout: durable.rollout,
                 cautious: !watching && watch.as_ref().is_some_and(Watch::is_cautious),
                 ..Split::resting(durable.active)
@@ -134,6 +150,9 @@ impl State {
             Event::Command(command) => self.command(command, now),
             Event::Remarked(remark) => Ok(self.remarked(remark, now)),
             Event::Preflighted { service, rollout, result } => Ok(self.preflighted(&service, rollout, result, now)),
+            Event::Health { service, environment, up, why, rollback } => {
+                Ok(self.checked(&service, environment, up, &why, rollback, now))
+            }
         }
     }
 
@@ -158,20 +177,25 @@ impl State {
         let mut changes = Vec::new();
         let mut before: BTreeMap<String, Service> = std::mem::take(&mut self.services);
         let mut preflights = Vec::new();
-        for Loaded { service: name, routes, ask, policy, plan } in loaded {
+        for Loaded { service: name, routes, ask, policy, plan, urls, failover_both } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
-            let durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
+            let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
+            // The file's url is a person's later word.
+            for (origin, url) in durable.origins.iter_mut().zip(&urls) {
+                *origin = origin.take().filter(|origin| origin.instead_of == *url);
+            }
             // The eyes stay on a service whose routes and policy are the same: a reload is no fresh start for a bad candidate.
             let same = old.as_ref().is_some_and(|old| old.routes == routes && old.policy == policy);
             if old.is_none() && known.is_some() {
                 // As after a restart: nobody is trying it any more.
                 preflights.push(name.clone());
             }
-            let (watch, book, clocked) =
-                old.map_or((None, None, Clocked::default()), |old| (old.watch, old.book, old.clocked));
+            let (watch, book, clocked, up) = old
+                .map_or((None, None, Clocked::default(), [true; 2]), |old| (old.watch, old.book, old.clocked, old.up));
             let watch = watch.filter(|_| same);
-            self.services.insert(name.clone(), Service { durable, routes, policy, plan, watch, book, clocked });
+            let service = Service { durable, routes, policy, plan, watch, book, clocked, up, failover_both };
+            self.services.insert(name.clone(), service);
             match known {
                 None => changes.push((name, Kind::Added, "first seen in the routing file".to_owned(), None)),
                 Some(known) => {
@@ -275,6 +299,10 @@ impl State {
         let policy = calm.as_ref().unwrap_or(policy);
         let weight = if watching { durable.weight.rest() } else { durable.weight };
         let seen = Seen { policy, routes, active: side.other(), weight };
+        // Like is compared with like: a rollout of some routes is judged by these routes alone.
+        let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
+        let limited = limits.map(|release| only(totals, routes, &release.functions));
+        let totals = limited.as_deref().unwrap_or(totals);
         let Found { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((Turn::Begins(_), ..))) {
             book.caution();
@@ -336,4 +364,10 @@ impl State {
         let news = Announcement { level, service: name.to_owned(), kind, text, entry: change.id };
         vec![Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)]
     }
+}
+
+/// The totals of some routes, and nothing of the others.
+fn only(totals: &[Option<[Totals; 2]>], routes: &[String], functions: &[String]) -> Vec<Option<[Totals; 2]>> {
+    let pairs = totals.iter().zip(routes);
+    pairs.map(|(pair, route)| pair.clone().filter(|_| functions.contains(route))).collect()
 }

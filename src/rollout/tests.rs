@@ -27,6 +27,8 @@ fn file_of(active: &str, weight: f64) -> Event {
         ask: Ask { active: Some(active), weight: Some(percent(weight)) },
         policy: Policy::standard(),
         plan: Plan::standard(),
+        urls: Default::default(),
+        failover_both: false,
     }])
 }
 
@@ -242,6 +244,8 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             ask,
             policy: Policy::standard(),
             plan: Plan::standard(),
+            urls: Default::default(),
+            failover_both: false,
         }])
     };
     assert!(entries(&state.apply(half(Ask::default()), Millis(5000)).unwrap()).is_empty());
@@ -274,6 +278,8 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             ask: Ask { active: None, weight: Some(percent(weight)) },
             policy: Policy { evidence: None, triggers: vec![trigger.clone()] },
             plan: Plan::standard(),
+            urls: Default::default(),
+            failover_both: false,
         }])
     };
     state.apply(file(10.0), Millis(0)).unwrap();

@@ -20,6 +20,8 @@ pub struct View {
     /// The candidate's share, in percent.
     pub weight: f64,
     pub stopped: bool,
+    /// What health checks say, blue first.
+    pub up: [bool; 2],
     /// Why nothing but a person raises the weight.
     pub latch: Option<Latch>,
     pub freeze: Option<Freeze>,
@@ -115,6 +117,7 @@ impl Service {
             candidate: durable.active.other(),
             weight: durable.weight.percent(),
             stopped: durable.stopped,
+            up: self.up,
             latch: durable.latch.clone(),
             freeze: durable.frozen(wall).cloned(),
             rollout: durable.release.as_ref().map(|release| rollout(release, waiting)),

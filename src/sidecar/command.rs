@@ -1,5 +1,6 @@
 //! How the rest of the house talks to the sidecar.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -7,9 +8,10 @@ use tokio::sync::broadcast;
 
 use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Insight, Refused, Remark};
+use crate::rollout::{Announcement, Command, Insight, Over, Refused, Remark};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
+use crate::traffic::Environment;
 
 /// What a command comes to, or why it was refused.
 pub type Answer = Result<Done, Refused>;
@@ -36,7 +38,11 @@ pub struct News {
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub generation: u64,
+    /// The journal's last entry, on the disk or on its way there.
+    pub last_entry: u64,
     pub services: Vec<View>,
+    /// What is laid over the services of the file.
+    pub overs: BTreeMap<String, Over>,
 }
 
 /// What the sidecar takes from its channel.
@@ -61,10 +67,18 @@ pub enum Input {
         rollout: u32,
         result: Result<String, String>,
     },
+    /// What health checks find of an environment.
+    Health {
+        service: String,
+        environment: Environment,
+        up: bool,
+        why: String,
+        rollback: bool,
+    },
     Show(SyncSender<Shown>),
-    Insight(String, SyncSender<Option<Insight>>),
     /// Something for the journal that changes nothing.
     Remark(Remark),
+    Insight(String, SyncSender<Option<Insight>>),
     /// A request failed.
     Wake,
     End,
@@ -139,6 +153,11 @@ impl Handle {
         self.ask(Input::Show)
     }
 
+    /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
+    pub fn remark(&self, remark: Remark) -> bool {
+        self.inputs.try_send(Input::Remark(remark)).is_ok()
+    }
+
     /// A service as its judge sees it; `None`: there is none of that name.
     ///
     /// # Errors
@@ -147,14 +166,14 @@ impl Handle {
         self.ask(|answer| Input::Insight(service, answer))
     }
 
-    /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
-    pub fn remark(&self, remark: Remark) -> bool {
-        self.inputs.try_send(Input::Remark(remark)).is_ok()
-    }
-
     /// Tells what a preflight came to.
     pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
         let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
+    }
+
+    /// Tells what health checks find. `rollback`: a new side that is down is to be taken back.
+    pub fn health(&self, service: String, environment: Environment, up: bool, why: String, rollback: bool) {
+        let _ = self.inputs.send(Input::Health { service, environment, up, why, rollback });
     }
 
     /// Waits for an answer: not on a thread that serves others.

@@ -50,6 +50,8 @@ impl Load {
                 ask: config.ask,
                 policy: config.policy.clone(),
                 plan: config.plan.clone(),
+                urls: config.urls.clone(),
+                failover_both: config.failover_both,
             })
             .collect()
     }
@@ -76,7 +78,7 @@ impl Placed {
             let shares = shares.filter(|rule| matches!(rule.answer, crate::traffic::rule::Answer::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
             let routes = routes_of(&config);
-            let ServiceConfig { traffic, origins, rescue, websocket, deadlines, terms, .. } = config;
+            let ServiceConfig { traffic, origins, health, rescue, websocket, deadlines, terms, .. } = config;
             services.push(Arc::new(Serving {
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
@@ -88,6 +90,7 @@ impl Placed {
                 share_turns,
                 endpoint_turns: Environment::BOTH.map(|side| counters.turns(&name, side.name())),
                 origins,
+                checks: health.into_iter().map(Arc::new).collect(),
                 rescue,
                 websocket,
                 name: name.clone(),

@@ -10,6 +10,7 @@ mod insight;
 mod load;
 mod reading;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -21,7 +22,7 @@ use crate::clock;
 use crate::counters::{Counters, count, set};
 use crate::guard::Verdict;
 use crate::journal::{Entry, Journal, Restored};
-use crate::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Preflight, Refused, State};
+use crate::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Over, Preflight, Refused, State};
 use crate::sidecar::reading::Readings;
 use crate::snapshot::{Publisher, Snapshot};
 use crate::time::Millis;
@@ -178,8 +179,16 @@ impl Sidecar {
             Input::Preflighted { service, rollout, result } => {
                 self.apply(Event::Preflighted { service, rollout, result }, now)
             }
+            Input::Health { service, environment, up, why, rollback } => {
+                self.apply(Event::Health { service, environment, up, why, rollback }, now);
+            }
             Input::Show(answer) => {
-                let _ = answer.try_send(Shown { generation: self.state.generation(), services: self.state.views(now) });
+                let _ = answer.try_send(Shown {
+                    last_entry: self.state.last_entry(),
+                    generation: self.state.generation(),
+                    services: self.state.views(now),
+                    overs: self.overs(),
+                });
             }
             Input::Insight(service, answer) => {
                 let _ = answer.try_send(self.insight(&service, now));
@@ -226,7 +235,14 @@ impl Sidecar {
         self.state.may_load(&asks)?;
         self.placed.replace(load, &self.counters);
         self.readings.forget();
+        let names: Vec<String> = asks.iter().map(|loaded| loaded.service.clone()).collect();
         self.apply(Event::Loaded(asks), now);
+        // After a restart no entry says where a rollout stands.
+        for name in names {
+            if let Some(release) = self.state.durable(&name).and_then(|durable| durable.release.as_ref()) {
+                self.counters.judge(&name, |judged| judged.phase = Some(release.phase));
+            }
+        }
         Ok(())
     }
 
@@ -260,6 +276,11 @@ impl Sidecar {
         if let Ok(effects) = self.state.apply(event, now) {
             self.carry_out(effects, now);
         }
+    }
+
+    /// What is laid over the services of the file.
+    pub fn overs(&self) -> BTreeMap<String, Over> {
+        self.state.overs()
     }
 
     /// What the state says of a service's split.
@@ -317,6 +338,9 @@ impl Sidecar {
     fn record(&mut self, mut change: Change) {
         if change.kind == Kind::Rollback {
             self.count_rollback(&change);
+        }
+        if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
+            self.counters.judge(&change.service, |judged| judged.phase = Some(release.phase));
         }
         if change.kind == Kind::Caution {
             self.counters.judge(&change.service, |judged| judged.cautions += 1);

@@ -286,4 +286,20 @@ pub struct EnvironmentHealth {
     pub up: bool,
     /// Addresses that its origin resolves to.
     pub endpoints: usize,
+    pub checks: Vec<CheckHealth>,
+}
+
+/// A check of an environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CheckHealth {
+    pub check: String,
+    pub kind: String,
+    /// Nobody has switched it off.
+    pub on: bool,
+    pub up: bool,
+    /// For how long it has been so.
+    pub since_ms: u64,
+    pub rounds: u64,
+    pub failures: u64,
+    pub last_error: Option<String>,
 }

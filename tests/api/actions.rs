@@ -87,7 +87,7 @@ fn a_deploy_says_what_is_wrong_with_its_version_and_its_routes() {
     deploy(json!({ "version": "with space" })).is_refused(422, "bad_version");
     deploy(json!({ "functions": ["atempts"] })).is_refused(422, "no_such_route");
     deploy(json!({ "service": "shpo" })).is_refused(404, "no_such_service");
-    deploy(json!({ "origin": "https://deploy-17--shop.netlify.app" })).is_refused(501, "not_implemented");
+    deploy(json!({ "origin": "https://deploy-17--shop.netlify.app" })).is_refused(422, "origin_not_allowed");
     let missing = desk.post(DEPLOYMENT, &json!({ "action": "deploy" }));
     missing.is_refused(400, "field_missing");
     assert!(missing.message().contains("`version`"));
@@ -229,17 +229,50 @@ fn what_this_version_cannot_do_it_says() {
         ("POST", VALIDATION.to_owned(), r#"{"action":"cancel","execution":"1"}"#),
         ("PUT", VALIDATION.to_owned(), "{}"),
         ("DELETE", VALIDATION.to_owned(), ""),
-        // What needs the file read again with it: until somebody lays it over.
-        ("POST", DEPLOYMENT.to_owned(), r#"{"action":"health_check"}"#),
-        ("PUT", DEPLOYMENT.to_owned(), r#"{"action":"rule","name":"testers","rule":{"to":"green"}}"#),
-        ("PUT", DEPLOYMENT.to_owned(), r#"{"action":"health_check","check":"home","enabled":false}"#),
-        ("DELETE", format!("{DEPLOYMENT}?rule=testers"), ""),
-        ("DELETE", format!("{DEPLOYMENT}?overlay=true"), ""),
-        ("PUT", ROLLBACK.to_owned(), r#"{"action":"trigger","name":"errors","trigger":{}}"#),
-        ("DELETE", format!("{ROLLBACK}?trigger=errors"), ""),
     ] {
         desk.ask(method, &path, &[], body).is_refused(501, "not_implemented");
     }
     desk.ask("DELETE", DEPLOYMENT, &[], "").is_refused(400, "bad_parameter");
     desk.ask("DELETE", ROLLBACK, &[], "").is_refused(400, "bad_parameter");
+}
+
+#[test]
+fn rules_and_triggers_are_laid_over_the_file_and_taken_away() {
+    let house = house("weight = 50", "");
+    let desk = Desk::admin(&house);
+    let put = |path: &str, body: Value| desk.ask("PUT", path, &[], &body.to_string());
+    let rule = json!({ "to": "green", "override": true, "header": { "name": "x-canary", "equals": "always" } });
+    let done = put(DEPLOYMENT, json!({ "action": "rule", "name": "testers", "rule": rule, "reason": "to try it" }));
+    done.is_done();
+    assert_eq!((&done.json["action"], &done.json["durable"]), (&"rule".into(), &true.into()));
+    assert_eq!(desk.status()["overlay"]["rules"], json!(["testers"]));
+    assert!((0..10).all(|_| house.client().get("/", &["X-Canary: always"]).body == "green"));
+    put(DEPLOYMENT, json!({ "action": "rule", "name": "odd", "rule": { "too": "green" } }))
+        .is_refused(422, "does_not_fit");
+    put(DEPLOYMENT, json!({ "action": "rule", "name": "odd", "rule": { "to": null } })).is_refused(400, "bad_field");
+    let trigger = json!({ "metric": "error_rate", "above": 7, "for": "1m", "action": "warn" });
+    put(ROLLBACK, json!({ "action": "trigger", "name": "errors", "trigger": trigger })).is_done();
+    desk.ask("DELETE", "/api/admin/rollback?trigger=errors", &[], "").is_done();
+    desk.ask("DELETE", "/api/admin/deployment?rule=testers", &[], "").is_done();
+    desk.ask("DELETE", "/api/admin/deployment?rule=testers", &[], "").is_refused(404, "not_there");
+    put(DEPLOYMENT, json!({ "action": "health_check", "check": "home", "enabled": false }))
+        .is_refused(404, "not_there");
+    put(DEPLOYMENT, json!({ "action": "rule", "name": "testers", "rule": rule })).is_done();
+    desk.ask("DELETE", "/api/admin/deployment?overlay=true", &[], "").is_done();
+    assert_eq!(desk.status()["overlay"]["rules"], json!([]));
+}
+
+#[test]
+fn health_checks_are_run_when_somebody_asks() {
+    let check = "[[service.shop.health]]\nname = \"home\"\npath = \"/\"\ninterval = \"1h\"\n";
+    let house = house("weight = 0", check);
+    let desk = Desk::admin(&house);
+    let said = desk.act("health_check");
+    said.is_done();
+    let blue = &said.json["health"][0]["environments"][0];
+    assert_eq!(
+        (&blue["environment"], &blue["up"], &blue["checks"][0]["check"]),
+        (&"blue".into(), &true.into(), &"home".into())
+    );
+    assert!(blue["checks"][0]["rounds"].as_u64().unwrap() >= 1, "{blue}");
 }

@@ -58,7 +58,15 @@ impl Somebody {
         let weight = Some(Weight::from_percent((self.file * 100.0).round()).unwrap());
         let ask = Ask { active: Some(Environment::Blue), weight };
         let routes = vec!["route 0".to_owned()];
-        let loaded = Loaded { service: "shop".into(), routes, ask, policy: Policy::standard(), plan: Plan::standard() };
+        let loaded = Loaded {
+            service: "shop".into(),
+            routes,
+            ask,
+            policy: Policy::standard(),
+            plan: Plan::standard(),
+            urls: Default::default(),
+            failover_both: false,
+        };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)
     }
 }

@@ -211,3 +211,8 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 pub fn get(address: SocketAddr, path: &str, lines: &[&str]) -> Answer {
     Client::to(address).get(path, lines)
 }
+
+/// One GET of the admin's listener, by its address.
+pub fn admin(address: SocketAddr, path: &str) -> Answer {
+    get(address, path, &[&format!("Host: {address}")])
+}

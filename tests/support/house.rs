@@ -56,6 +56,7 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         state: dir.join("cutover.db"),
         keep: cutover::config::Keep::default(),
         tick: Millis(50),
+        notify: vec![],
     }
 }
 
@@ -145,8 +146,14 @@ impl House {
         value.unwrap_or_else(|| panic!("no {line} in\n{metrics}")).parse().unwrap()
     }
 
+    /// The house's own token, as the CLI on the same host finds it.
+    pub fn token(&self) -> String {
+        let path = cutover::admin::auth::beside(&self.settings.state);
+        cutover::admin::auth::read(&path).unwrap().expect("the house made one").text().to_owned()
+    }
+
     pub fn metrics(&self) -> String {
-        super::client::get(self.running.admin, "/metrics", &[]).body
+        super::client::admin(self.running.admin, "/metrics").body
     }
 }
 

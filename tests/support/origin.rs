@@ -114,6 +114,11 @@ impl Origin {
         self.shared.connections.load(SeqCst)
     }
 
+    /// The requests that it got, the oldest first.
+    pub fn all(&self) -> Vec<Request> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+
     /// The last request that it got; it keeps a thousand.
     pub fn last(&self) -> Request {
         self.shared.seen.lock().unwrap().last().cloned().expect("the origin got a request")

@@ -56,6 +56,7 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             state: dir.0.join("cutover.db"),
             keep: Keep::default(),
             tick: Millis(20),
+            notify: vec![],
         };
         // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
         let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;

@@ -12,6 +12,8 @@ use crate::time::Civil;
 
 /// A name is read by people, in every entry of the journal.
 const LONGEST_NAME: usize = 64;
+/// What the journal calls those who have no token.
+const TAKEN: [&str; 5] = ["file", "guard", "plan", "local", "unknown"];
 /// More than people, pipelines and dashboards need; every one of them is compared with at each request.
 const MOST_TOKENS: usize = 100;
 
@@ -136,16 +138,25 @@ fn token(source: &mut Source, At { value: file, span }: &At<TokenFile>) -> Optio
 }
 
 fn name(source: &mut Source, at: &At<String>) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
-    let own = ["unknown", "file", "guard", "plan"].contains(&at.value.as_str());
-    if at.value.is_empty() || at.value.len() > LONGEST_NAME || !at.value.bytes().all(plain) || own {
-        let hint = format!(
-            "letters, digits and -_.@, at most {LONGEST_NAME}; the journal has file, guard, plan and unknown already"
-        );
+    if let Err(hint) = token_name(&at.value) {
         source.problem(at.span.clone(), format!("{:?} is not a name for a token", at.value), Some(hint));
         return None;
     }
     Some(at.value.clone())
+}
+
+/// # Errors
+/// It is no name for a token: what one is.
+pub fn token_name(name: &str) -> Result<(), String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    let taken = TAKEN.contains(&name);
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(plain) || taken {
+        return Err(format!(
+            "letters, digits and -_.@, at most {LONGEST_NAME}; {} are the house's own",
+            TAKEN.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 fn digest(source: &mut Source, at: &At<String>) -> Option<[u8; 32]> {

@@ -9,9 +9,11 @@ use crate::guard::{Budget, Policy};
 use crate::time::Millis;
 
 /// `rescue`: whether failed requests are served again; where they are not, caution would let nothing through.
-pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>, rescue: bool) -> Policy {
+/// `more`: triggers from elsewhere; they leave the defaults in force, but for those of their names.
+pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>, rescue: bool, more: Vec<Trigger>) -> Policy {
     let budget = Budget { caution: rescue, ..Budget::STANDARD };
-    let Some(At { value: guard, .. }) = typed else { return Policy { evidence: Some(budget), ..Policy::standard() } };
+    let nothing = GuardFile::default();
+    let guard = typed.map_or(&nothing, |at| &at.value);
     let evidence = guard.evidence.unwrap_or(true).then_some(budget);
     let mut named: Vec<Trigger> = guard.trigger.iter().filter_map(|typed| trigger(source, typed)).collect();
     let reserved = Trigger::dead_candidate().name;
@@ -31,12 +33,14 @@ pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>, rescue: bool) 
     if guard.trigger.is_empty() {
         named = Trigger::defaults();
     }
+    named.retain(|trigger| !more.iter().any(|other| other.name == trigger.name));
+    named.extend(more);
     Trigger::share_warn_levels(&mut named);
     triggers.extend(named);
     Policy { evidence, triggers }
 }
 
-fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> {
+pub fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> {
     let At { value: file, span } = typed;
     let metric = match &file.metric {
         Some(at) => one_of(source, at, &Metric::ALL)?,

@@ -6,7 +6,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::config::check::size::size;
-use crate::config::check::{access, admin as door, duration, positive, whole};
+use crate::config::check::{access, admin as door, duration, notify, positive, whole};
 use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile, Size, StateFile};
 use crate::config::read::Source;
 use crate::config::{CertificateFiles, Hop, Keep, Limits, Settings, TlsListener};
@@ -57,6 +57,7 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         state: path(state, "cutover.db"),
         keep: keep(source, file.state.as_ref().map(|at| &at.value)),
         tick: duration(source, tick, Millis(20)),
+        notify: notify::check(source, &file.notify, base),
     };
     if let (Some(at), true) = (&proxy.drain_delay, settings.drain_delay > settings.drain) {
         let message = format!("the delay is a part of `drain`, which is {}", settings.drain);

@@ -4,8 +4,11 @@ mod access;
 mod admin;
 mod edits;
 mod guard;
+mod health;
 mod main;
+mod notify;
 mod origin;
+mod over;
 mod preset;
 mod rollout;
 mod rule;
@@ -15,16 +18,19 @@ mod terms;
 
 use std::collections::BTreeMap;
 
-use crate::config::Routing;
 use crate::config::file::{At, Number, RoutingFile};
 use crate::config::read::{Source, did_you_mean};
+use crate::config::{Overs, Routing};
+use crate::rollout::Over;
 use crate::time::Millis;
 
+pub use admin::token_name;
 pub use main::main;
-pub use origin::in_words;
+pub use origin::{in_words, permalink};
 
 /// Checks routing files together: each by itself, then that no two services claim one host.
-pub fn routing(sources: &mut [Source], files: &[RoutingFile]) -> Routing {
+pub fn routing(sources: &mut [Source], files: &[RoutingFile], overs: &Overs) -> Routing {
+    let nothing = Over::default();
     let mut services = Vec::new();
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
     let mut hosts: BTreeMap<String, String> = BTreeMap::new();
@@ -38,7 +44,7 @@ pub fn routing(sources: &mut [Source], files: &[RoutingFile]) -> Routing {
                 source.problem(typed.span.clone(), format!("service `{name}` is in {other} too"), None);
                 continue;
             }
-            let config = service::check(source, name, typed);
+            let config = service::check(source, name, typed, overs.get(name).unwrap_or(&nothing));
             let patterns: Vec<(String, std::ops::Range<usize>)> = match &typed.value.hosts {
                 None => vec![("every other host".to_owned(), typed.span.clone())],
                 Some(list) => list.0.iter().map(|at| (at.value.to_ascii_lowercase(), at.span.clone())).collect(),

@@ -124,6 +124,17 @@ fn beside(source: &Source, path: &str) -> PathBuf {
     Path::new(&source.name).parent().unwrap_or(Path::new("")).join(path)
 }
 
+/// A URL that comes from elsewhere than a file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn permalink(url: &str) -> Result<Target, String> {
+    let mut source = Source::new("", url);
+    let target = target(&mut source, &At { value: url.to_owned(), span: 0..0 });
+    let why = || source.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
+    target.ok_or_else(why)
+}
+
 /// Why a PEM file cannot be read, in words.
 pub fn in_words(error: &rustls::pki_types::pem::Error) -> String {
     match error {

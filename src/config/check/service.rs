@@ -5,24 +5,27 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use crate::config::ServiceConfig;
+use crate::config::allowed::Allowed;
 use crate::config::check::preset::Preset;
-use crate::config::check::{guard, one_of, origin, positive, rollout, rule, terms};
+use crate::config::check::{guard, health, one_of, origin, over, positive, rollout, rule, terms};
 use crate::config::file::{
     At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile,
 };
 use crate::config::read::Source;
-use crate::rollout::Ask;
+use crate::config::{Named, ServiceConfig};
+use crate::rollout::{Ask, Over};
 use crate::snapshot::Timeouts;
 use crate::time::Millis;
 use crate::traffic::host::HostPattern;
 use crate::traffic::path::Path;
 use crate::traffic::route::{DEFAULT_ROUTE, Routes};
+use crate::traffic::rule::Rule;
 use crate::traffic::split::Weight;
 use crate::traffic::sticky::Sticky;
 use crate::traffic::{Environment, Service};
 
-pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option<ServiceConfig> {
+/// `over`: what was laid over it at run time.
+pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>, over: &Over) -> Option<ServiceConfig> {
     let file = &typed.value;
     let name_is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if name.is_empty() || name.len() > 64 || !name_is_plain {
@@ -48,24 +51,60 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>) -> Option
         }
     }
     let rules = file.rule.iter().enumerate();
-    let rules = rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
+    let mut rules: Vec<Rule> = rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
+    let mut aside = Vec::new();
+    rules.extend(over::rules(over, &file.rule, &routes, &mut aside));
     let default_split = SplitFile::default();
     let split = file.split.as_ref().map_or(&default_split, |at| &at.value);
     let ask = ask(source, split);
     let sticky = split.sticky.as_ref().map_or(Sticky::None, |at| sticky(source, at));
     let rescue = split.rescue.unwrap_or(true);
-    let policy = guard::policy(source, file.guard.as_ref(), rescue);
+    let more = over::triggers(over, file.guard.as_ref(), &mut aside);
+    let policy = guard::policy(source, file.guard.as_ref(), rescue, more);
+    let plan = rollout::plan(source, file.rollout.as_ref());
+    let health = health::checks(source, &file.health, over);
+    let failover_both = failover_both(source, split);
+    let allowed_origins = allowed(source, file);
+    let origins = [blue?, green?];
+    let urls = origins.each_ref().map(|origin| origin.urls());
+    let origins = over::origins(over, origins, &mut aside);
     Some(ServiceConfig {
         traffic: Service { name: name.to_owned(), hosts: patterns, sticky, routes, rules },
         ask,
         policy,
-        plan: rollout::plan(source, file.rollout.as_ref()),
-        origins: [blue?, green?],
+        plan,
+        origins,
+        health,
+        failover_both,
         rescue,
         websocket: file.websocket.unwrap_or(false),
         deadlines,
         terms,
+        urls,
+        allowed_origins,
+        named: named(file),
+        aside,
     })
+}
+
+fn named(file: &ServiceFile) -> Named {
+    let rules = file.rule.iter().filter_map(|at| at.value.name.as_ref());
+    let triggers = file.guard.iter().flat_map(|at| &at.value.trigger).filter_map(|at| at.value.name.as_ref());
+    Named { rules: rules.map(|at| at.value.clone()).collect(), triggers: triggers.map(|at| at.value.clone()).collect() }
+}
+
+fn allowed(source: &mut Source, file: &ServiceFile) -> Vec<Allowed> {
+    let mut all = Vec::new();
+    for At { value, span } in file.allowed_origins.iter().flat_map(|list| &list.0) {
+        match Allowed::parse(value) {
+            Ok(allowed) => all.push(allowed),
+            Err(why) => {
+                let hint = Some("write \"https://*--shop.netlify.app\"".to_owned());
+                source.problem(span.clone(), format!("`{value}` is not a pattern for origins: {why}"), hint);
+            }
+        }
+    }
+    all
 }
 
 fn ask(source: &mut Source, split: &SplitFile) -> Ask {
@@ -73,6 +112,11 @@ fn ask(source: &mut Source, split: &SplitFile) -> Ask {
     let active = split.active.as_ref().and_then(|at| one_of(source, at, &words));
     let weight = split.weight.as_ref().and_then(|at| weight(source, at));
     Ask { active, weight }
+}
+
+fn failover_both(source: &mut Source, split: &SplitFile) -> bool {
+    let words = [("candidate", false), ("both", true)];
+    split.failover.as_ref().and_then(|at| one_of(source, at, &words)).unwrap_or(false)
 }
 
 /// A percentage as a weight; problems are noted.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::file::{At, Number, Size};
+use crate::config::file::{At, NotifyFile, Number, Size};
 
 /// `cutover.toml`: what needs a restart to change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -17,6 +17,8 @@ pub struct MainFile {
     pub admin: Option<At<AdminFile>>,
     pub state: Option<At<StateFile>>,
     pub guard: Option<At<SidecarFile>>,
+    /// Who hears of it.
+    pub notify: Vec<At<NotifyFile>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -2,7 +2,9 @@
 //! [`super::check`]'s business. The JSON Schema that editors use is derived from these types.
 
 mod edits;
+mod health;
 mod main;
+mod notify;
 mod rollout;
 mod typed;
 
@@ -13,10 +15,12 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
 pub use edits::EditsFile;
+pub use health::{HealthFile, HttpFile};
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
     TokenFile,
 };
+pub use notify::NotifyFile;
 pub use rollout::{RolloutFile, StepFile};
 pub use typed::{At, Limit, Number, Size, Some1};
 
@@ -54,9 +58,13 @@ pub struct ServiceFile {
     pub route: Vec<At<RouteFile>>,
     /// Conditions on the request that choose where it goes; the first match wins.
     pub rule: Vec<At<RuleFile>>,
+    /// Where a deploy may send an environment instead of its url: "https://*--shop.netlify.app". Default nowhere.
+    pub allowed_origins: Option<Some1<String>>,
     /// How a version that is deployed gets its share.
     pub rollout: Option<At<RolloutFile>>,
     pub guard: Option<At<GuardFile>>,
+    /// What is asked of the origins when nobody else asks them.
+    pub health: Vec<At<HealthFile>>,
 }
 
 /// One of the two copies of the site.
@@ -90,6 +98,9 @@ pub struct SplitFile {
     pub sticky: Option<At<StickyFile>>,
     /// Serve failed candidate requests again from active where that is safe. Default true.
     pub rescue: Option<bool>,
+    /// Who gives way when health checks find an environment down: the "candidate" (default) to active, or "both" to
+    /// each other.
+    pub failover: Option<At<String>>,
 }
 
 /// "none", or one of the keys.

@@ -1,7 +1,8 @@
 //! Assembly: from the configuration to running parts, and back down.
 
+mod reload;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -11,20 +12,28 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access;
 use crate::admin;
-use crate::admin::api::Api;
+use crate::admin::api::{Api, Parts};
 use crate::admin::auth::{self, Local};
+use crate::admin::changes::Changes;
 use crate::admin::gate::Gate;
-use crate::config::watch::{INTERVAL, Look, Watch};
-use crate::config::{self, Routing, Settings};
+use crate::config::watch::{Look, Watch};
+use crate::config::{self, Settings};
 use crate::counters::{Counters, Shard, count, raise};
+use crate::health::{self, Board};
 use crate::journal::Journal;
+use crate::notify::{self, Announcer};
 use crate::origin::Resolver;
 use crate::proxy::Proxy;
 use crate::proxy::door::Door;
 use crate::proxy::listen::{Drain, End, Listener, Shared, bind, start_worker};
 use crate::proxy::tls::Keeper;
-use crate::sidecar::{Handle, Load, Sidecar};
+use crate::rollout::Preflight;
+use crate::serve::reload::{Reloader, resolve};
+use crate::sidecar::{Handle, Sidecar};
 use crate::snapshot::{Published, Publisher};
+
+/// Candidates that wait to be tried: more deploys than this in one moment are no deploys.
+const PREFLIGHTS: usize = 16;
 
 /// A running Cutover. Dropping it ends it at once.
 #[derive(Debug)]
@@ -38,10 +47,14 @@ pub struct Running {
     pub local_token: Option<Local>,
     pub sidecar: Handle,
     pub published: Published,
+    /// Changes of what is laid over the routing file.
+    pub changes: Changes,
+    pub health: Board,
     pub counters: Arc<Counters>,
     access: Option<access::Log>,
     /// Behind the log: it ends when nobody can write any more.
     access_writer: Option<access::Writer>,
+    announcer: Option<Announcer>,
     reload: mpsc::Sender<()>,
     end: watch::Sender<End>,
     workers: Vec<JoinHandle<()>>,
@@ -80,25 +93,44 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let shelf = journal.shelf();
     let (publisher, published) = Publisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
+    // Again, under what people had laid over it when the process ended.
+    let overs = sidecar.overs();
+    let routing = if overs.is_empty() { routing } else { config::routing_under(&settings.routing, &overs)? };
 
     // Look-ups and the admin: nothing that a request waits for.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
     let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
     let load = runtime.block_on(resolve(&resolver, routing));
+    notify::warn_of_strangers(&settings.notify, &load.routing.services);
+    // Before anything is announced.
+    let announcer = Announcer::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
     sidecar.load(load, crate::clock::now())?;
     count(&counters.process.reloads_taken);
-    let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
+    let (preflights, orders) = mpsc::channel(PREFLIGHTS);
+    let (sidecar, sidecar_thread) = sidecar.with_preflights(preflights).start(settings.tick)?;
+    let health = Board::new(published.clone(), counters.clone());
+    runtime.spawn(health::run(health.clone(), sidecar.clone()));
+    runtime.spawn(take_orders(orders, published.clone(), health.clone(), sidecar.clone()));
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
     let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
-    let api = Api::new(sidecar.clone(), counters.clone(), published.clone(), shelf, settings.routing.clone());
+    let (reload, reloads) = mpsc::channel(1);
+    let (changes, changes_asked) = Changes::new();
+    let api = Api::new(Parts {
+        sidecar: sidecar.clone(),
+        counters: counters.clone(),
+        published: published.clone(),
+        shelf,
+        routing: settings.routing.clone(),
+        changes: changes.clone(),
+        board: health.clone(),
+    });
     runtime.spawn(api.minutes.clone().keep());
     listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, gate))?;
-    let (reload, reloads) = mpsc::channel(1);
     let reloader =
         Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
-    runtime.spawn(reloader.run(Watch::from(look), reloads));
+    runtime.spawn(reloader.run(Watch::from(look), reloads, changes_asked));
 
     let mut currents = Vec::new();
     for listener in &settings.tls {
@@ -127,15 +159,30 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         local_token,
         sidecar,
         published,
+        changes,
+        health,
         counters,
         access,
         access_writer,
+        announcer,
         reload,
         end,
         workers: threads,
         sidecar_thread: Some(sidecar_thread),
         runtime: Some(runtime),
     })
+}
+
+/// Tries candidates as the sidecar orders it, each beside the others.
+async fn take_orders(mut orders: mpsc::Receiver<Preflight>, published: Published, health: Board, sidecar: Handle) {
+    while let Some(order) = orders.recv().await {
+        let (published, health, sidecar) = (published.clone(), health.clone(), sidecar.clone());
+        tokio::spawn(async move {
+            let (service, rollout) = (order.service.clone(), order.rollout);
+            let result = health::preflight::run(published, health, order).await;
+            sidecar.preflighted(service, rollout, result);
+        });
+    }
 }
 
 fn open_access_log(
@@ -175,69 +222,6 @@ fn listen_for_admin(
     let listener = tokio::net::TcpListener::from_std(socket)?;
     runtime.spawn(admin::listen::serve(listener, tls, app));
     Ok(())
-}
-
-async fn resolve(resolver: &Resolver, routing: Routing) -> Load {
-    let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
-    let endpoints = resolver.resolve(origins).await;
-    Load { routing, endpoints }
-}
-
-/// Takes changed routing files, or says why not.
-struct Reloader {
-    path: PathBuf,
-    resolver: Arc<Resolver>,
-    sidecar: Handle,
-    counters: Arc<Counters>,
-}
-
-impl Reloader {
-    async fn run(self, mut watch: Watch, mut asked: mpsc::Receiver<()>) {
-        loop {
-            let now = tokio::select! {
-                asked = asked.recv() => match asked {
-                    Some(()) => true,
-                    None => return,
-                },
-                () = tokio::time::sleep(INTERVAL) => false,
-            };
-            if watch.has_changed(Look::at(&self.path)) || now {
-                self.reload().await;
-            }
-        }
-    }
-
-    async fn reload(&self) {
-        let path = self.path.clone();
-        // Reading and checking a thousand services takes a moment: not on the thread that answers scrapes.
-        // So is drawing what is wrong with it.
-        let read = move || config::routing(&path).map_err(|refused| (refused.problems().count(), refused.to_string()));
-        let Ok(read) = tokio::task::spawn_blocking(read).await else { return };
-        let path = self.path.display();
-        match read {
-            Ok(routing) => {
-                let services = routing.services.len();
-                let load = resolve(&self.resolver, routing).await;
-                let sidecar = self.sidecar.clone();
-                match tokio::task::spawn_blocking(move || sidecar.load(load)).await {
-                    Ok(Ok(Ok(()))) => {
-                        count(&self.counters.process.reloads_taken);
-                        tracing::info!(%path, services, "routing reloaded");
-                    }
-                    Ok(Ok(Err(refused))) => {
-                        count(&self.counters.process.reloads_refused);
-                        tracing::error!(%path, %refused, "routing refused, the last good one stays in force");
-                    }
-                    // The house is closing.
-                    Ok(Err(_)) | Err(_) => {}
-                }
-            }
-            Err((problems, refused)) => {
-                count(&self.counters.process.reloads_refused);
-                tracing::error!(%path, problems, "routing refused, the last good one stays in force:\n{refused}");
-            }
-        }
-    }
 }
 
 impl Running {
@@ -286,6 +270,9 @@ impl Drop for Running {
             for worker in self.workers.drain(..) {
                 let _ = worker.join();
             }
+        }
+        if let Some(announcer) = self.announcer.take() {
+            announcer.finish();
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -1,0 +1,236 @@
+//! A client of the admin API: where it is, who one is, and what it says in words and exit codes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::Runtime;
+
+use crate::cli::{Exit, Output};
+use crate::config;
+use crate::wire::{Failed, Problem, Service, Status};
+
+pub const DEPLOYMENT: &str = "/api/admin/deployment";
+pub const ROLLBACK: &str = "/api/admin/rollback";
+
+/// An answer of the admin API takes no longer: it waits for a disk at the most.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// An answer is no longer: a page of the history is the longest.
+const MOST_BYTES: usize = 64 << 20;
+
+/// How the admin is reached.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AdminArg {
+    /// Where the admin listens. Default: as the main file says, else http://127.0.0.1:9700.
+    #[arg(long, env = "CUTOVER_ADMIN_URL", value_name = "URL")]
+    admin_url: Option<String>,
+    /// A file with the token. Default: CUTOVER_TOKEN, else the one that `run` made on this host.
+    #[arg(long, env = "CUTOVER_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Who may sign the admin's certificate, in PEM, instead of whom the system trusts.
+    #[arg(long, env = "CUTOVER_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The main file, where neither of the two is given.
+    #[arg(long, short, env = "CUTOVER_CONFIG", default_value = "cutover.toml")]
+    config: PathBuf,
+    /// The service; may be left out where there is one.
+    #[arg(long, short, env = "CUTOVER_SERVICE")]
+    pub service: Option<String>,
+    #[arg(long, value_enum, default_value = "text", env = "CUTOVER_OUTPUT")]
+    pub output: Output,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("the admin at {url} cannot be reached: {why}")]
+    Unreachable { url: String, why: String },
+    #[error("{}", said(.0))]
+    Refused(Problem),
+    #[error("the admin's answer is none of Cutover's: {0}")]
+    Strange(String),
+}
+
+fn said(problem: &Problem) -> String {
+    match &problem.hint {
+        Some(hint) => format!("{}\n  {hint}", problem.message),
+        None => problem.message.clone(),
+    }
+}
+
+impl CallError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            CallError::Unreachable { .. } => Exit::Unreachable,
+            CallError::Refused(_) | CallError::Strange(_) => Exit::Failed,
+        }
+    }
+}
+
+/// The connection to an admin.
+#[derive(Debug)]
+pub struct Client {
+    url: String,
+    token: Option<String>,
+    http: reqwest::Client,
+    runtime: Runtime,
+}
+
+impl AdminArg {
+    /// # Errors
+    /// A file that is named cannot be read.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        // Two crates bring a provider each into reach; rustls must not have to choose.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings = self.config.exists().then(|| config::settings(&self.config)).and_then(Result::ok);
+        let url = match (&self.admin_url, &settings) {
+            (Some(url), _) => url.trim_end_matches('/').to_owned(),
+            (None, Some(settings)) => {
+                let scheme = if settings.admin_access.tls.is_some() { "https" } else { "http" };
+                let mut address = settings.admin;
+                if address.ip().is_unspecified() {
+                    address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+                }
+                format!("{scheme}://{address}")
+            }
+            (None, None) => "http://127.0.0.1:9700".to_owned(),
+        };
+        let state = settings.map_or_else(|| PathBuf::from("cutover.db"), |settings| settings.state);
+        let mut http =
+            reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
+        if let Some(path) = &self.ca_file {
+            let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            for certificate in reqwest::Certificate::from_pem_bundle(&pem)? {
+                http = http.add_root_certificate(certificate);
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Client { url, token: self.token(&state)?, http: http.build()?, runtime })
+    }
+
+    fn token(&self, state: &Path) -> anyhow::Result<Option<String>> {
+        let read = |path: &Path| -> anyhow::Result<String> {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the token in {}", path.display()))?;
+            Ok(text.trim().to_owned())
+        };
+        if let Some(path) = &self.token_file {
+            return read(path).map(Some);
+        }
+        if let Ok(token) = std::env::var("CUTOVER_TOKEN") {
+            return Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()));
+        }
+        let local = beside(state);
+        // Without a token the admin says what is missing.
+        if local.exists() { read(&local).map(Some) } else { Ok(None) }
+    }
+}
+
+impl Client {
+    pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
+        self.runtime.block_on(self.call(Method::GET, path, query, None::<&()>))
+    }
+
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallError> {
+        self.runtime.block_on(self.call(Method::POST, path, &[], Some(body)))
+    }
+
+    pub fn delete<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
+        self.runtime.block_on(self.call(Method::DELETE, path, query, None::<&()>))
+    }
+
+    /// How one service stands.
+    pub fn service(&self, name: Option<&str>) -> Result<(u64, Service), CallError> {
+        let query: Vec<(&str, &str)> = name.iter().map(|name| ("service", *name)).collect();
+        let Status { generation, services } = self.get(DEPLOYMENT, &query)?;
+        let names: Vec<&str> = services.iter().map(|service| service.service.as_str()).collect();
+        let names = names.join(", ");
+        let mut services = services.into_iter();
+        match (services.next(), services.next()) {
+            (Some(service), None) => Ok((generation, service)),
+            (None, _) => Err(CallError::Strange("there is no service".to_owned())),
+            (Some(_), Some(_)) => Err(CallError::Refused(Problem {
+                code: "several_services".to_owned(),
+                message: format!("there are several services: {names}"),
+                hint: Some("name one with --service".to_owned()),
+            })),
+        }
+    }
+
+    /// Waits, unless somebody presses Ctrl-C: false then.
+    pub fn wait(&self, time: Duration) -> bool {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(time) => true,
+                _ = tokio::signal::ctrl_c() => false,
+            }
+        })
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&impl Serialize>,
+    ) -> Result<T, CallError> {
+        let unreachable = |error: reqwest::Error| CallError::Unreachable { url: self.url.clone(), why: root(&error) };
+        let strange = |why: String| CallError::Strange(why);
+        let mut url = format!("{}{path}", self.url);
+        if !query.is_empty() {
+            let pairs = query.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
+            url = format!("{url}?{}", pairs.collect::<Vec<_>>().join("&"));
+        }
+        let mut request = self.http.request(method, url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            let text = serde_json::to_string(body).map_err(|error| strange(error.to_string()))?;
+            request = request.header("content-type", "application/json").body(text);
+        }
+        let mut answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > MOST_BYTES {
+                return Err(strange(format!("it is over {} MiB long", MOST_BYTES >> 20)));
+            }
+        }
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|error| strange(error.to_string()));
+        }
+        match serde_json::from_slice::<Failed>(&bytes) {
+            Ok(failed) => Err(CallError::Refused(failed.error)),
+            Err(_) => Err(strange(format!(
+                "{status}: {}",
+                String::from_utf8_lossy(&bytes).chars().take(200).collect::<String>()
+            ))),
+        }
+    }
+}
+
+/// The token that `run` makes where none is configured.
+fn beside(state: &Path) -> PathBuf {
+    let mut name = state.as_os_str().to_owned();
+    name.push(".token");
+    name.into()
+}
+
+/// What is at the bottom of an error: `Connection refused`, not `error sending request`.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'*');
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}

@@ -1,0 +1,54 @@
+//! `cutover notify test`: whether those who should hear of a rollback would.
+
+use crate::cli::Exit;
+use crate::cli::out::say;
+use crate::config;
+use crate::config::notify::Sink;
+use crate::notify;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Send a test message to every [[notify]], and say what came of it.
+    Test {
+        /// Only to this one.
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        config: super::ConfigArg,
+    },
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let Command::Test { name, config } = &args.command;
+    let all = config::settings(&config.config)?.notify;
+    anyhow::ensure!(!all.is_empty(), "nobody is notified: there is no [[notify]] in {}", config.config.display());
+    let names: Vec<&str> = all.iter().map(|sink| sink.name.as_str()).collect();
+    let sinks: Vec<Sink> =
+        all.iter().filter(|sink| name.as_ref().is_none_or(|name| *name == sink.name)).cloned().collect();
+    if let (Some(name), true) = (name, sinks.is_empty()) {
+        anyhow::bail!("there is no [[notify]] of the name {name}: {}", config::read::did_you_mean(name, &names));
+    }
+    // Two crates bring a provider each into reach; rustls must not have to choose.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let told = runtime.block_on(notify::test(&sinks));
+    // A look-up that hangs must not hold up the end.
+    runtime.shutdown_background();
+    let mut exit = Exit::Ok;
+    for (name, done) in told {
+        match done {
+            Ok(()) => say!("{name}: sent"),
+            Err(why) => {
+                exit = Exit::Failed;
+                say!("{name}: NOT sent: {why}");
+            }
+        }
+    }
+    Ok(exit)
+}

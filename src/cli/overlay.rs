@@ -1,0 +1,61 @@
+//! `cutover overlay`: what was laid over the routing file at run time, and how it goes.
+
+use serde_json::Value;
+
+use crate::cli::admin::{AdminArg, DEPLOYMENT};
+use crate::cli::orders::{failed, report};
+use crate::cli::out::say;
+use crate::cli::{Exit, Output};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// What is laid over the file.
+    Show {
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Takes it all away: the file alone holds.
+    Clear {
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    match &args.what {
+        What::Show { admin } => {
+            let (_, service) = match admin.client()?.service(admin.service.as_deref()) {
+                Ok(shown) => shown,
+                Err(error) => return failed(&error),
+            };
+            if admin.output == Output::Json {
+                say!("{}", serde_json::to_string_pretty(&service.overlay)?);
+                return Ok(Exit::Ok);
+            }
+            let laid = &service.overlay;
+            let all = [("rule", &laid.rules), ("trigger", &laid.triggers), ("health check off", &laid.health_off)];
+            let lines: Vec<String> =
+                all.iter().flat_map(|(what, names)| names.iter().map(move |name| format!("{what} {name}"))).collect();
+            if lines.is_empty() {
+                say!("{}: nothing is laid over the file", service.service);
+            } else {
+                say!("{}", lines.join("\n"));
+            }
+            Ok(Exit::Ok)
+        }
+        What::Clear { admin } => {
+            let service = admin.service.iter().map(|name| ("service", name.as_str()));
+            let query: Vec<(&str, &str)> = std::iter::once(("overlay", "true")).chain(service).collect();
+            match admin.client()?.delete::<Value>(DEPLOYMENT, &query) {
+                Ok(done) => report(&done, admin.output),
+                Err(error) => failed(&error),
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `cutover token new`: a token, once, and the lines for the main file. Nothing is kept.
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::admin::auth::{Secret, hex};
+use crate::cli::out::say;
+use crate::cli::{Exit, Output};
+use crate::config::admin::Role;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a token. It is shown once and kept nowhere.
+    New {
+        /// As the journal is to name who did something with it.
+        #[arg(long, default_value = "operator", value_parser = name)]
+        name: String,
+        #[arg(long, value_enum, default_value = "operator")]
+        role: Which,
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Which {
+    /// Reads.
+    Viewer,
+    /// Also deploys, shifts, approves, rolls back and stops.
+    Operator,
+    /// Also edits, freezes, clears and deletes.
+    Admin,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    crate::config::check::token_name(text).map(|()| text.to_owned())
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let Command::New { name, role, output } = &args.command;
+    let role = match role {
+        Which::Viewer => Role::Viewer,
+        Which::Operator => Role::Operator,
+        Which::Admin => Role::Admin,
+    };
+    let secret = Secret::make()?;
+    let digest = hex(&secret.sha256());
+    match output {
+        Output::Json => say!("{}", json!({ "token": secret.text(), "name": name, "role": role, "sha256": digest })),
+        Output::Text => {
+            say!("{}", secret.text());
+            say!("");
+            say!("Whoever has it is {}. It is shown once: keep it where secrets are kept.", role.with_article());
+            say!("Paste these lines into cutover.toml, and restart:");
+            say!("");
+            say!("[[admin.token]]");
+            say!("name = \"{name}\"");
+            say!("role = \"{role}\"");
+            say!("sha256 = \"{digest}\"");
+        }
+    }
+    Ok(Exit::Ok)
+}

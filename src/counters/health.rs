@@ -1,0 +1,11 @@
+//! What health checks last found: written by their rounds, shown by the metrics.
+
+/// Of one check and one environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub up: bool,
+    /// Failed rounds since the check began.
+    pub failures: u64,
+    /// How long the last round took.
+    pub last_micros: u64,
+}

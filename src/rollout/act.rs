@@ -1,0 +1,109 @@
+//! What people may ask for, and why it may be refused.
+
+use crate::rollout::{Overlay, Permalink};
+use crate::traffic::split::Weight;
+
+/// What an operator asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    pub service: String,
+    pub who: String,
+    /// The address that it comes from, where it came over the network.
+    pub from: Option<String>,
+    /// The caller's Idempotency-Key.
+    pub key: Option<String>,
+    /// In the words of who asks; may be empty.
+    pub why: String,
+    /// Only if the state is still of this generation.
+    pub generation: Option<u64>,
+    pub act: Act,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Act {
+    Deploy(Deploy),
+    /// To this weight of the candidate: at once, or by the plan's steps.
+    Shift {
+        weight: Weight,
+        gradual: bool,
+    },
+    Pause,
+    Resume,
+    Approve,
+    Promote,
+    Abort,
+    #[default]
+    Rollback,
+    Stop,
+    Clear,
+    /// Until then, in milliseconds since 1970.
+    Freeze {
+        until: Option<u64>,
+    },
+    Unfreeze,
+    /// The guard's eyes.
+    Monitoring(bool),
+    /// The notices.
+    Alerting(bool),
+    /// The whole of what is laid over the file. Whoever asks has seen to it that it makes sense.
+    Overlay(Box<Overlay>),
+}
+
+/// A version that is to set out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deploy {
+    pub version: String,
+    /// The routes that it is limited to; empty: all.
+    pub functions: Vec<String>,
+    /// Where it is, if that is not where the file says.
+    pub origin: Option<Permalink>,
+    /// Although it was rolled back before.
+    pub force: bool,
+}
+
+/// Why an event cannot be applied. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("there is no service `{0}`")]
+    NoSuchService(String),
+    #[error("generation {asked} is not the state any more: it is {now}")]
+    Stale { asked: u64, now: u64 },
+    #[error("{service} is stopped: clear the emergency first")]
+    Stopped { service: String },
+    #[error("{service} is not stopped")]
+    NotStopped { service: String },
+    #[error("{service} is frozen by {who}: {why}")]
+    Frozen { service: String, who: String, why: String },
+    #[error("{service} is not frozen")]
+    NotFrozen { service: String },
+    #[error("{service} has nothing to roll back: the candidate has no share, and nothing was promoted")]
+    NothingToRollBack { service: String },
+    #[error("{service} has no rollout under way")]
+    NoRollout { service: String },
+    #[error("{service} has a rollout under way: {title} is {phase}")]
+    UnderWay { service: String, title: String, phase: &'static str },
+    #[error("{service}: {candidate} already has {weight} of the traffic, and no rollout put it there")]
+    HasShare { service: String, candidate: &'static str, weight: Weight },
+    #[error("{service}: version {version} was rolled back (journal entry {entry})")]
+    Quarantined { service: String, version: String, entry: u64 },
+    #[error("`{version}` is no version: 1 to 128 printable characters without spaces")]
+    BadVersion { version: String },
+    #[error("{service} has no route `{route}`; it has {known}")]
+    NoSuchRoute { service: String, route: String, known: String },
+    #[error("{service}: the rollout is paused already")]
+    Paused { service: String },
+    #[error("{service}: the rollout is not paused")]
+    NotPaused { service: String },
+    #[error("{service}: the rollout has come as far as it was told to: {weight}")]
+    Reached { service: String, weight: Weight },
+    #[error("{service}: this step waits for no approval")]
+    NothingToApprove { service: String },
+    #[error("{service}: the new side is still being tried")]
+    InPreflight { service: String },
+    #[error("{service} is as asked already")]
+    AsAsked { service: String },
+    #[error(
+        "the routing file asks for weight {asked} of {service} while {title} is {phase}: only 0 is taken, which aborts it"
+    )]
+    FileDuringRollout { service: String, asked: Weight, title: String, phase: &'static str },
+}

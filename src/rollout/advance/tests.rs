@@ -1,0 +1,503 @@
+//! A rollout from deploy to promotion, what holds it, what ends it, and what a restart makes of it.
+
+use crate::guard::Policy;
+use crate::guard::trigger::{Action, Metric, Trigger};
+use crate::guard::window::{Counts, Totals};
+use crate::rollout::plan::{Plan, Step};
+use crate::rollout::release::Phase;
+use crate::rollout::*;
+
+const TICK: u64 = 100;
+
+/// A service `shop` with some traffic, and somebody who turns the clock.
+struct Bench {
+    state: State,
+    plan: Plan,
+    now: u64,
+    /// Answers and failures by environment, on the route `api`.
+    counts: [Counts; 2],
+    /// Of a hundred answers of green.
+    failing: u64,
+    hundredths: u64,
+    asked: f64,
+    /// The guard has one trigger, which pauses.
+    only_pauses: bool,
+    effects: Vec<Effect>,
+    /// How often it was written down how far it is.
+    kept: usize,
+}
+
+fn percent(p: f64) -> Weight {
+    Weight::from_percent(p).unwrap()
+}
+
+fn plan() -> Plan {
+    let step = |weight| Step { weight: percent(weight), bake: Millis::seconds(30), requests: 20, approve: false };
+    Plan { steps: [10.0, 50.0, 100.0].map(step).into(), watch: Millis::seconds(60), ..Plan::standard() }
+}
+
+fn deploy(version: &str) -> Act {
+    Act::Deploy(Deploy { version: version.into(), ..Deploy::default() })
+}
+
+fn shift(weight: f64, gradual: bool) -> Act {
+    Act::Shift { weight: percent(weight), gradual }
+}
+
+impl Bench {
+    fn new(plan: Plan) -> Bench {
+        let state = State::restored([].into(), 0, 0, 1_000_000);
+        let mut bench = Bench {
+            state,
+            plan,
+            now: 0,
+            counts: Default::default(),
+            failing: 0,
+            hundredths: 0,
+            asked: 0.0,
+            only_pauses: false,
+            effects: vec![],
+            kept: 0,
+        };
+        bench.load().unwrap();
+        bench
+    }
+
+    fn load(&mut self) -> Result<(), Refused> {
+        let mut policy = Policy { evidence: None, ..Policy::standard() };
+        // As the check of a file has it that switches the evidence off.
+        policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
+        if self.only_pauses {
+            let error_rate = Trigger::defaults().into_iter().find(|trigger| trigger.metric == Metric::ErrorRate);
+            let trigger = Trigger { hold: Millis::ZERO, action: Action::Pause, ..error_rate.unwrap() };
+            policy.triggers = vec![trigger];
+        }
+        let loaded = Loaded {
+            service: "shop".into(),
+            routes: vec!["default".into(), "api".into()],
+            ask: Ask { active: None, weight: Some(percent(self.asked)) },
+            policy,
+            plan: self.plan.clone(),
+            urls: Default::default(),
+            failover_both: false,
+        };
+        self.apply(Event::Loaded(vec![loaded]))
+    }
+
+    fn apply(&mut self, event: Event) -> Result<(), Refused> {
+        self.effects = self.state.apply(event, Millis(self.now))?;
+        Ok(())
+    }
+
+    fn order(&mut self, act: Act) -> Result<(), Refused> {
+        let command = Command { service: "shop".into(), who: "ann".into(), act, ..Command::default() };
+        self.apply(Event::Command(command))
+    }
+
+    fn preflighted(&mut self, result: Result<&str, &str>) {
+        let result = result.map(str::to_owned).map_err(str::to_owned);
+        let rollout = self.durable().rollout;
+        self.apply(Event::Preflighted { service: "shop".into(), rollout, result }).unwrap();
+    }
+
+    /// Traffic for so many seconds, a hundred requests each.
+    fn run(&mut self, seconds: u64) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        for _ in 0..seconds * 1000 / TICK {
+            self.now += TICK;
+            let split = self.state.split("shop").unwrap();
+            let share = u64::from(split.weight.basis_points()) / 1000;
+            let sides = [split.active, split.active.other()];
+            for (side, answers) in sides.into_iter().zip([10 - share, share]) {
+                let counts = side.of_mut(&mut self.counts);
+                counts.answers += answers;
+                if side == Environment::Green {
+                    self.hundredths += answers * self.failing;
+                    counts.failed += self.hundredths / 100;
+                    self.hundredths %= 100;
+                }
+            }
+            let totals = |counts| Totals { counts, ..Totals::default() };
+            let pair = Some(self.counts.map(totals));
+            self.apply(Event::Counted { service: "shop".into(), routes: vec![None, pair], on_grid: true }).unwrap();
+            self.kept += self.effects.iter().filter(|effect| matches!(effect, Effect::Keep(_))).count();
+            kinds.extend(self.effects.iter().filter_map(|effect| match effect {
+                Effect::Journal(change) => Some(change.kind),
+                _ => None,
+            }));
+        }
+        kinds
+    }
+
+    /// Dies, and is started again with what is written down. What was not, is lost.
+    fn restart(&mut self) {
+        let durable = self.durable().clone();
+        self.state = State::restored([("shop".to_owned(), durable)].into(), 100, 100, 2_000_000);
+        (self.now, self.counts) = (0, Default::default());
+        self.load().unwrap();
+    }
+
+    fn durable(&self) -> &Durable {
+        self.state.durable("shop").unwrap()
+    }
+
+    fn phase(&self) -> Phase {
+        self.durable().release.as_ref().unwrap().phase
+    }
+
+    fn at(&self) -> (Phase, f64) {
+        (self.phase(), self.durable().weight.percent())
+    }
+
+    fn waiting(&self) -> String {
+        self.state.views(Millis(self.now))[0].rollout.as_ref().unwrap().waiting_for.join(", ")
+    }
+}
+
+fn under_way() -> Bench {
+    let mut bench = Bench::new(plan());
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok("3 warm-up requests"));
+    bench
+}
+
+#[test]
+fn a_deploy_is_tried_first_and_then_goes_step_by_step_to_the_promotion_and_through_its_watch() {
+    let mut bench = Bench::new(plan());
+    bench.order(deploy("2.0.0")).unwrap();
+    assert_eq!(bench.at(), (Phase::Preflight, 0.0));
+    assert!(
+        matches!(bench.effects.last(), Some(Effect::Preflight(Preflight { rollout: 1, .. }))),
+        "{:?}",
+        bench.effects
+    );
+    assert!(bench.run(60).is_empty(), "nothing moves before it was tried");
+    bench.preflighted(Ok("3 warm-up requests"));
+    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    bench.run(29);
+    assert_eq!(bench.at(), (Phase::Shifting, 10.0), "still to bake");
+    assert_eq!(bench.run(2), [Kind::Step]);
+    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+    assert_eq!(bench.run(30), [Kind::Step]);
+    assert_eq!(bench.at(), (Phase::Baking, 100.0), "all of it, and not promoted yet");
+    assert_eq!(bench.run(31), [Kind::Promote]);
+    assert_eq!((bench.at(), bench.durable().active), ((Phase::Promoted, 0.0), Environment::Green));
+    assert!(bench.durable().is_watching());
+    assert_eq!(bench.run(61), [Kind::Watched, Kind::Ledger]);
+    assert!(!bench.durable().is_watching());
+    assert_eq!(bench.durable().versions, [None, Some("2.0.0".into())]);
+}
+
+#[test]
+fn a_step_is_left_only_with_time_requests_a_verdict_and_an_approval() {
+    let mut plan = plan();
+    plan.steps[0] = Step { requests: 1_000, approve: true, ..plan.steps[0].clone() };
+    let mut bench = Bench::new(plan);
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.run(1);
+    assert_eq!(bench.waiting(), "29s to bake, 9 of 1000 requests, too few requests for a verdict, approval");
+    bench.run(39);
+    assert_eq!(bench.waiting(), "399 of 1000 requests, approval");
+    bench.order(Act::Approve).unwrap();
+    bench.run(59);
+    assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "989 of 1000 requests"));
+    bench.run(2);
+    assert_eq!(bench.at().1, 50.0);
+    assert!(matches!(bench.order(Act::Approve), Err(Refused::NothingToApprove { .. })));
+}
+
+#[test]
+fn without_traffic_nothing_is_promoted_and_nothing_rolled_back() {
+    let mut bench = under_way();
+    let counts = bench.counts;
+    for _ in 0..1000 {
+        bench.run(1);
+        bench.counts = counts;
+    }
+    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+}
+
+#[test]
+fn abort_wins_in_every_phase() {
+    let mut plan = plan();
+    plan.steps[1].approve = true;
+    let mut bench = Bench::new(plan);
+    type Way = fn(&mut Bench);
+    let ways: [(&str, Way); 6] = [
+        ("preflight", |_| {}),
+        ("shifting", |b| b.preflighted(Ok(""))),
+        ("paused", |b| {
+            b.preflighted(Ok(""));
+            b.run(10);
+            b.order(Act::Pause).unwrap();
+        }),
+        ("paused in preflight", |b| b.order(Act::Pause).unwrap()),
+        ("waiting for approval", |b| {
+            b.preflighted(Ok(""));
+            b.run(200);
+            assert_eq!(b.waiting(), "approval");
+        }),
+        ("baking", |b| {
+            b.preflighted(Ok(""));
+            b.run(70);
+            b.order(Act::Approve).unwrap();
+            b.run(2);
+            assert_eq!(b.phase(), Phase::Baking);
+        }),
+    ];
+    for (name, way) in ways {
+        for act in [Act::Abort, shift(0.0, false), shift(0.0, true), Act::Stop, Act::Rollback] {
+            bench.order(deploy("2.0.0")).unwrap_or_else(|e| panic!("{name}: {e}"));
+            way(&mut bench);
+            let epoch = bench.durable().epoch;
+            bench.order(act.clone()).unwrap_or_else(|e| panic!("{name} {act:?}: {e}"));
+            let stopped = act == Act::Stop;
+            let ended = if act == Act::Rollback { Phase::RolledBack } else { Phase::Aborted };
+            assert_eq!(bench.phase(), ended, "{name} {act:?}");
+            if stopped {
+                bench.run(1);
+                assert!(bench.state.split("shop").unwrap().stopped);
+                bench.order(Act::Clear).unwrap();
+            }
+            assert_eq!(
+                (bench.durable().weight, bench.durable().active),
+                (Weight::ZERO, Environment::Blue),
+                "{name} {act:?}"
+            );
+            assert!(bench.durable().epoch > epoch, "{name} {act:?}: pins are void");
+            // A verdict or a preflight that comes late moves nothing.
+            bench.preflighted(Ok("late"));
+            assert!(bench.run(60).iter().all(|kind| *kind == Kind::Ledger), "{name} {act:?}: stays ended");
+            bench.state.services.get_mut("shop").unwrap().durable.quarantine.clear();
+        }
+    }
+}
+
+#[test]
+fn what_is_bad_is_rolled_back_quarantined_and_deployed_again_only_by_force() {
+    let mut bench = under_way();
+    bench.run(40);
+    bench.failing = 100;
+    let kinds = bench.run(40);
+    assert!(kinds.contains(&Kind::Rollback), "{kinds:?}");
+    assert_eq!(bench.at(), (Phase::RolledBack, 0.0));
+    bench.failing = 0;
+    let refused = bench.order(deploy("2.0.0")).unwrap_err();
+    assert!(matches!(refused, Refused::Quarantined { .. }), "{refused}");
+    bench.order(deploy("2.0.1")).unwrap();
+    bench.order(Act::Abort).unwrap();
+    let forced = Deploy { version: "2.0.0".into(), force: true, ..Deploy::default() };
+    bench.order(Act::Deploy(forced)).unwrap();
+    assert!(bench.durable().quarantine.is_empty() && bench.durable().latch.is_none());
+}
+
+#[test]
+fn what_turns_bad_after_its_promotion_is_swapped_back() {
+    let mut bench = under_way();
+    bench.run(100);
+    assert_eq!((bench.phase(), bench.durable().active), (Phase::Promoted, Environment::Green));
+    bench.failing = 100;
+    let kinds = bench.run(300);
+    assert!(kinds.contains(&Kind::Rollback), "{kinds:?}");
+    assert_eq!((bench.at(), bench.durable().active), ((Phase::RolledBack, 0.0), Environment::Blue));
+    // With a share held back there is somebody to compare with.
+    let mut bench = Bench::new(Plan { holdback: percent(10.0), ..plan() });
+    bench.plan.steps[2].weight = percent(90.0);
+    bench.load().unwrap();
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.run(100);
+    assert_eq!((bench.at(), bench.durable().active), ((Phase::Promoted, 10.0), Environment::Green));
+    assert!(bench.state.split("shop").unwrap().mirrored, "whom it kept stays");
+    bench.failing = 100;
+    let kinds = bench.run(20);
+    assert!(kinds.contains(&Kind::Rollback), "{kinds:?}");
+    assert_eq!((bench.at(), bench.durable().active), ((Phase::RolledBack, 0.0), Environment::Blue));
+    assert!(bench.durable().latch.is_some() && bench.durable().quarantine.len() == 1);
+}
+
+#[test]
+fn a_person_swaps_back_long_after_the_promotion() {
+    let mut bench = under_way();
+    bench.run(200);
+    assert!(!bench.durable().is_watching());
+    bench.order(Act::Rollback).unwrap();
+    assert_eq!((bench.at(), bench.durable().active), ((Phase::RolledBack, 0.0), Environment::Blue));
+    assert!(matches!(bench.order(Act::Rollback), Err(Refused::NothingToRollBack { .. })));
+}
+
+#[test]
+fn a_freeze_holds_deploys_and_steps_until_its_hour_and_never_a_rollback() {
+    let mut bench = under_way();
+    let until = bench.state.wall(Millis(bench.now)) + 60_000;
+    bench.order(Act::Freeze { until: Some(until) }).unwrap();
+    bench.run(50);
+    assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "frozen"));
+    assert!(matches!(bench.order(shift(50.0, false)), Err(Refused::Frozen { .. })));
+    assert!(matches!(bench.order(Act::Promote), Err(Refused::Frozen { .. })));
+    bench.order(shift(5.0, false)).unwrap();
+    bench.order(Act::Resume).unwrap();
+    bench.run(11);
+    assert_eq!(bench.durable().frozen(bench.state.wall(Millis(bench.now))), None, "over by itself");
+    bench.order(Act::Freeze { until: None }).unwrap();
+    bench.order(Act::Rollback).unwrap();
+    assert!(matches!(bench.order(deploy("2.0.1")), Err(Refused::Frozen { .. })));
+    bench.order(Act::Unfreeze).unwrap();
+    bench.order(deploy("2.0.1")).unwrap();
+}
+
+#[test]
+fn a_shift_by_hand_holds_the_plan_and_resume_goes_on_from_there() {
+    let mut bench = under_way();
+    bench.order(shift(60.0, false)).unwrap();
+    assert_eq!(bench.at(), (Phase::Paused, 60.0));
+    bench.run(100);
+    assert_eq!(bench.at(), (Phase::Paused, 60.0));
+    bench.order(Act::Resume).unwrap();
+    assert_eq!((bench.at(), bench.durable().release.as_ref().unwrap().step), ((Phase::Shifting, 60.0), 1));
+    bench.run(31);
+    assert_eq!(bench.at(), (Phase::Baking, 100.0));
+}
+
+#[test]
+fn a_gradual_shift_follows_the_steps_up_to_its_mark_and_stays_there() {
+    let mut bench = Bench::new(plan());
+    bench.order(shift(60.0, true)).unwrap();
+    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    bench.run(31);
+    assert_eq!(bench.at().1, 50.0);
+    bench.run(31);
+    assert_eq!(bench.at().1, 60.0);
+    bench.run(100);
+    assert_eq!(bench.at(), (Phase::Paused, 60.0));
+    assert!(matches!(bench.order(Act::Resume), Err(Refused::Reached { .. })));
+    bench.order(shift(100.0, true)).unwrap();
+    assert_eq!(bench.at(), (Phase::Baking, 100.0), "further, by the same plan");
+    bench.order(Act::Promote).unwrap();
+    assert_eq!(bench.durable().active, Environment::Green);
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was_in_every_phase() {
+    let mut bench = Bench::new(plan());
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.restart();
+    assert_eq!(bench.phase(), Phase::Preflight);
+    assert!(matches!(bench.effects.last(), Some(Effect::Preflight(_))), "tried again: {:?}", bench.effects);
+    bench.preflighted(Ok(""));
+    bench.run(20);
+    bench.restart();
+    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    assert!(bench.run(7).is_empty(), "20 of 30 seconds were baked");
+    assert_eq!(bench.run(6), [Kind::Step]);
+    bench.order(Act::Pause).unwrap();
+    bench.restart();
+    bench.run(100);
+    assert_eq!(bench.at(), (Phase::Paused, 50.0));
+    bench.order(Act::Resume).unwrap();
+    bench.run(31);
+    assert_eq!(bench.at(), (Phase::Baking, 100.0));
+    bench.restart();
+    bench.run(31);
+    assert_eq!((bench.phase(), bench.durable().active), (Phase::Promoted, Environment::Green));
+    bench.run(30);
+    bench.restart();
+    assert!(bench.durable().is_watching());
+    let kinds = bench.run(35);
+    assert!(kinds.contains(&Kind::Watched), "{kinds:?}");
+    bench.restart();
+    assert_eq!((bench.at(), bench.durable().active), ((Phase::Promoted, 0.0), Environment::Green));
+}
+
+#[test]
+fn how_far_it_is_is_written_down_as_it_goes() {
+    let mut bench = under_way();
+    bench.run(31);
+    assert_eq!(bench.kept, 5, "every five seconds");
+}
+
+#[test]
+fn the_file_steers_nothing_while_a_rollout_runs_but_may_take_it_back() {
+    let mut bench = under_way();
+    bench.load().unwrap();
+    bench.asked = 30.0;
+    let refused = bench.load().unwrap_err();
+    assert!(refused.to_string().contains("only 0 is taken"), "{refused}");
+    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    // The file said 0 from the start: for a change there must be another weight first, when nothing runs.
+    bench.order(Act::Abort).unwrap();
+    bench.load().unwrap();
+    assert_eq!(bench.durable().weight, percent(30.0));
+    bench.order(shift(0.0, false)).unwrap();
+    bench.order(deploy("2.0.1")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.asked = 0.0;
+    bench.load().unwrap();
+    assert_eq!(bench.at(), (Phase::Aborted, 0.0));
+}
+
+#[test]
+fn a_preflight_that_fails_lets_nobody_on() {
+    let mut bench = Bench::new(plan());
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Err("green answers 503"));
+    assert_eq!(bench.at(), (Phase::Aborted, 0.0));
+    bench.order(deploy("2.0.0")).unwrap();
+    // News of the first try is no news of the second.
+    bench.apply(Event::Preflighted { service: "shop".into(), rollout: 1, result: Ok(String::new()) }).unwrap();
+    assert_eq!(bench.phase(), Phase::Preflight);
+}
+
+#[test]
+fn only_the_functions_of_a_deploy_go_to_the_candidate_and_are_judged() {
+    let mut bench = Bench::new(plan());
+    let unknown = Deploy { version: "2".into(), functions: vec!["pay".into()], ..Deploy::default() };
+    assert_eq!(
+        bench.order(Act::Deploy(unknown)).unwrap_err().to_string(),
+        "shop has no route `pay`; it has default, api"
+    );
+    let some = Deploy { version: "2".into(), functions: vec!["api".into()], ..Deploy::default() };
+    bench.order(Act::Deploy(some)).unwrap();
+    bench.preflighted(Ok(""));
+    assert_eq!(bench.state.split("shop").unwrap().only, Some(vec![1]));
+    bench.order(Act::Abort).unwrap();
+    assert_eq!(bench.state.split("shop").unwrap().only, None);
+}
+
+#[test]
+fn with_the_guard_off_nothing_is_rolled_back_and_no_step_is_left() {
+    let mut bench = under_way();
+    bench.order(Act::Monitoring(false)).unwrap();
+    bench.failing = 100;
+    bench.run(100);
+    assert_eq!((bench.at(), bench.waiting().as_str()), ((Phase::Shifting, 10.0), "the guard is off"));
+    bench.order(Act::Monitoring(true)).unwrap();
+    bench.run(100);
+    assert_eq!(bench.phase(), Phase::RolledBack);
+}
+
+#[test]
+fn a_trigger_that_pauses_holds_the_rollout() {
+    let mut bench = under_way();
+    bench.plan.steps.clear();
+    bench.only_pauses = true;
+    bench.load().unwrap();
+    bench.run(10);
+    bench.failing = 30;
+    assert!(bench.run(15).contains(&Kind::Pause));
+    assert_eq!(bench.at(), (Phase::Paused, 10.0));
+    bench.failing = 0;
+    bench.order(Act::Resume).unwrap();
+    assert_eq!(bench.phase(), Phase::Shifting);
+}
+
+#[test]
+fn a_command_for_another_generation_is_stale() {
+    let mut bench = under_way();
+    let generation = Some(bench.state.generation());
+    let stale = Some(0);
+    let order = |generation| Command { service: "shop".into(), generation, act: Act::Pause, ..Command::default() };
+    assert!(matches!(bench.apply(Event::Command(order(stale))), Err(Refused::Stale { .. })));
+    bench.apply(Event::Command(order(generation))).unwrap();
+}

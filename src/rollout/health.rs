@@ -1,0 +1,119 @@
+//! What health checks change: who is up, and whether a new side is taken back. Not durable: checks find out again.
+
+use crate::rollout::entries::{By, Note, told};
+use crate::rollout::release::Release;
+use crate::rollout::{Change, Durable, Effect, Kind, Level, State};
+use crate::time::Millis;
+use crate::traffic::Environment;
+
+impl State {
+    pub(super) fn checked(
+        &mut self,
+        name: &str,
+        side: Environment,
+        up: bool,
+        why: &str,
+        rollback: bool,
+        now: Millis,
+    ) -> Vec<Effect> {
+        let Some(service) = self.services.get_mut(name) else { return Vec::new() };
+        let is_active = service.durable.active == side;
+        let place = side.of_mut(&mut service.up);
+        let changed = std::mem::replace(place, up) != up;
+        let other_is_up = *side.other().of(&service.up);
+        let mut effects = Vec::new();
+        if changed {
+            let role = if is_active { "active" } else { "the candidate" };
+            let said = match up {
+                true => format!("{side}, {role}, is up again: {why}"),
+                false => format!("{side}, {role}, is down: {why}"),
+            };
+            let level = match (up, is_active) {
+                (true, _) => Level::Info,
+                (false, true) => Level::Critical,
+                (false, false) => Level::Warning,
+            };
+            self.generation += 1;
+            effects.push(Effect::Publish);
+            let note = Note::of(Kind::Health, By::the("health"), said);
+            if let Some(change) = self.change(name, note, None, now) {
+                // Nothing of the state that outlives the process.
+                effects.extend(told(level, Change { after: None, ..change }));
+            }
+        }
+        let service = self.services.get(name).filter(|service| rollback && is_on_trial(&service.durable, side));
+        // Where both sides are down, they share a fault: nothing is won by going back.
+        if service.is_some() && other_is_up {
+            let note = Note::of(Kind::Rollback, By::the("health"), format!("{side} is down: {why}"));
+            effects.extend(self.roll_back(name, note, now));
+        }
+        effects
+    }
+}
+
+/// Whether clients meet the new side, or it was promoted and is still watched.
+fn is_on_trial(durable: &Durable, side: Environment) -> bool {
+    let live = durable.release.as_ref().is_some_and(Release::is_live);
+    durable.subject() == side && (live || !durable.weight.is_zero() || durable.is_watching())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::Policy;
+    use crate::rollout::plan::Plan;
+    use crate::rollout::{Ask, Event, Loaded};
+    use crate::traffic::split::Weight;
+
+    fn started(percent: f64) -> State {
+        let mut state = State::default();
+        let loaded = Loaded {
+            service: "shop".into(),
+            routes: vec!["default".into()],
+            ask: Ask { active: None, weight: Weight::from_percent(percent).ok() },
+            policy: Policy::standard(),
+            plan: Plan::standard(),
+            urls: Default::default(),
+            failover_both: true,
+        };
+        state.apply(Event::Loaded(vec![loaded]), Millis(0)).unwrap();
+        state
+    }
+
+    fn told(state: &mut State, environment: Environment, up: bool, rollback: bool) -> Vec<(Kind, Level)> {
+        let (service, why) = ("shop".to_owned(), "check home: 10.0.0.1:80 answers 503".to_owned());
+        let effects = state.apply(Event::Health { service, environment, up, why, rollback }, Millis(5)).unwrap();
+        let news = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Announce(news) => Some((news.kind, news.level)),
+            _ => None,
+        });
+        news.collect()
+    }
+
+    #[test]
+    fn who_is_up_is_in_the_split_and_said_once() {
+        let mut state = started(10.0);
+        assert_eq!(state.split("shop").unwrap().up, [true; 2]);
+        assert!(state.split("shop").unwrap().failover_both);
+        assert_eq!(told(&mut state, Environment::Green, false, false), [(Kind::Health, Level::Warning)]);
+        assert_eq!(state.split("shop").unwrap().up, [true, false]);
+        assert_eq!(told(&mut state, Environment::Green, false, false), []);
+        assert_eq!(told(&mut state, Environment::Blue, false, false), [(Kind::Health, Level::Critical)]);
+        assert_eq!(told(&mut state, Environment::Green, true, false), [(Kind::Health, Level::Info)]);
+        assert_eq!(state.split("shop").unwrap().up, [false, true]);
+        assert_eq!(state.split("shop").unwrap().weight, Weight::from_percent(10.0).unwrap());
+    }
+
+    #[test]
+    fn only_a_side_on_trial_is_taken_back_and_only_where_the_other_is_up() {
+        let health = (Kind::Health, Level::Warning);
+        let rollback = (Kind::Rollback, Level::Critical);
+        assert_eq!(told(&mut started(10.0), Environment::Green, false, true), [health, rollback]);
+        assert_eq!(told(&mut started(10.0), Environment::Green, true, true), [rollback], "a check that ejects nobody");
+        assert_eq!(told(&mut started(0.0), Environment::Green, false, true), [health], "nobody meets it");
+        assert_eq!(told(&mut started(10.0), Environment::Blue, false, true), [(Kind::Health, Level::Critical)]);
+        let mut both = started(10.0);
+        told(&mut both, Environment::Blue, false, false);
+        assert_eq!(told(&mut both, Environment::Green, false, true), [health], "they share a fault");
+    }
+}

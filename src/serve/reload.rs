@@ -1,0 +1,205 @@
+//! The one task that puts a routing in force: when the file changes, and when a person lays something over it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::admin::changes::{Asked, Caller, Change, Failed};
+use crate::config::check::permalink;
+use crate::config::watch::{INTERVAL, Look, Watch};
+use crate::config::{self, Overs, Routing, ServiceConfig};
+use crate::counters::{Counters, count};
+use crate::origin::Resolver;
+use crate::rollout::{Act, Command, Deploy, Over, Overlay, Permalink, Refused};
+use crate::sidecar::{Done, Handle, Load, Shown};
+
+/// Takes changed routing files, or says why not.
+pub struct Reloader {
+    pub path: PathBuf,
+    pub resolver: Arc<Resolver>,
+    pub sidecar: Handle,
+    pub counters: Arc<Counters>,
+}
+
+pub async fn resolve(resolver: &Resolver, routing: Routing) -> Load {
+    let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
+    let endpoints = resolver.resolve(origins).await;
+    Load { routing, endpoints }
+}
+
+impl Reloader {
+    pub async fn run(self, mut watch: Watch, mut asked: mpsc::Receiver<()>, mut changes: mpsc::Receiver<Asked>) {
+        loop {
+            let now = tokio::select! {
+                asked = asked.recv() => match asked {
+                    Some(()) => true,
+                    None => return,
+                },
+                Some(asked) = changes.recv() => {
+                    let made = self.change(asked.service, asked.caller, asked.change).await;
+                    // Who asked may have hung up.
+                    let _ = asked.answer.send(made);
+                    false
+                }
+                () = tokio::time::sleep(INTERVAL) => false,
+            };
+            if watch.has_changed(Look::at(&self.path)) || now {
+                self.reload().await;
+            }
+        }
+    }
+
+    async fn reload(&self) {
+        let Ok(Shown { overs, .. }) = self.shown().await else { return };
+        let path = self.path.display();
+        match self.read(overs).await {
+            Ok(routing) => {
+                let services = routing.services.len();
+                for config in &routing.services {
+                    for aside in &config.aside {
+                        let (service, what, name, why) = (&config.traffic.name, aside.what, &aside.name, &aside.why);
+                        tracing::warn!(%service, what, %name, %why, "added at run time, and set aside");
+                    }
+                }
+                let load = resolve(&self.resolver, routing).await;
+                let sidecar = self.sidecar.clone();
+                match tokio::task::spawn_blocking(move || sidecar.load(load)).await {
+                    Ok(Ok(Ok(()))) => {
+                        count(&self.counters.process.reloads_taken);
+                        tracing::info!(%path, services, "routing reloaded");
+                    }
+                    Ok(Ok(Err(refused))) => {
+                        count(&self.counters.process.reloads_refused);
+                        tracing::error!(%path, %refused, "routing refused, the last good one stays in force");
+                    }
+                    // The house is closing.
+                    Ok(Err(_)) | Err(_) => {}
+                }
+            }
+            Err((problems, refused)) => {
+                count(&self.counters.process.reloads_refused);
+                tracing::error!(%path, problems, "routing refused, the last good one stays in force:\n{refused}");
+            }
+        }
+    }
+
+    /// Reads the file under what is laid over it; else how many problems it has, and what they look like.
+    async fn read(&self, overs: Overs) -> Result<Routing, (usize, String)> {
+        let path = self.path.clone();
+        // Reading and checking a thousand services takes a moment: not on the thread that answers scrapes.
+        // So is drawing what is wrong with it.
+        let read = move || {
+            let read = config::routing_under(&path, &overs);
+            read.map_err(|refused| (refused.problems().count(), refused.to_string()))
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err((1, error.to_string())))
+    }
+
+    async fn shown(&self) -> Result<Shown, Failed> {
+        let sidecar = self.sidecar.clone();
+        let shown = tokio::task::spawn_blocking(move || sidecar.show()).await;
+        shown.ok().and_then(Result::ok).ok_or(Failed::Closing)
+    }
+
+    /// Lays a change over the file as it is on the disk, and has the sidecar take both or none.
+    async fn change(&self, service: String, caller: Caller, change: Change) -> Result<Done, Failed> {
+        let shown = self.shown().await?;
+        let view = shown.services.iter().find(|view| view.service == service);
+        let view = view.ok_or_else(|| Refused::NoSuchService(service.clone()))?;
+        let file = |problems| Failed::BadFile { problems };
+        let before = self.read(shown.overs.clone()).await.map_err(|(_, problems)| file(problems))?;
+        let config = before.services.iter().find(|config| config.traffic.name == service);
+        let config = config.ok_or_else(|| Refused::NoSuchService(service.clone()))?;
+
+        let mut overs = shown.overs.clone();
+        let over = overs.entry(service.clone()).or_default();
+        let side = view.candidate;
+        let (act, added) = match change {
+            Change::Deploy { deploy, origin } => {
+                let link = allowed(config, &origin)?;
+                let link = Permalink { url: link, instead_of: side.of(&config.urls).clone() };
+                *side.of_mut(&mut over.origins) = Some(link.clone());
+                (Act::Deploy(Deploy { origin: Some(link), ..deploy }), Some(("origin", side.name().to_owned())))
+            }
+            change => {
+                let added = lay(over, config, change)?;
+                (Act::Overlay(Box::new(over.overlay.clone())), added)
+            }
+        };
+        let routing = self.read(overs).await.map_err(|(_, problems)| file(problems))?;
+        let aside = routing.services.iter().filter(|config| config.traffic.name == service);
+        let unfit = aside.flat_map(|config| &config.aside);
+        if let Some((what, name)) = added
+            && let Some(aside) = unfit.clone().find(|aside| aside.what == what && aside.name == name)
+        {
+            return Err(Failed::DoesNotFit { what, name, why: aside.why.clone() });
+        }
+        let load = resolve(&self.resolver, routing).await;
+        let Caller { who, from, key, why, generation } = caller;
+        let command = Command { service, who, from, key, why, generation, act };
+        let sidecar = self.sidecar.clone();
+        let done = tokio::task::spawn_blocking(move || sidecar.command_with(command, load)).await;
+        Ok(done.map_err(|_| Failed::Closing)?.map_err(|_| Failed::Closing)??)
+    }
+}
+
+/// Changes what is laid over a service; gives what was added, to see whether it fits.
+fn lay(over: &mut Over, config: &ServiceConfig, change: Change) -> Result<Option<(&'static str, String)>, Failed> {
+    let overlay = &mut over.overlay;
+    let in_file = |what: &'static str, name: &str, named: &[String]| match named.iter().any(|other| other == name) {
+        true => Err(Failed::InTheFile { what, name: name.to_owned() }),
+        false => Ok(()),
+    };
+    let (what, name) = match change {
+        Change::PutRule { name, rule } => {
+            in_file("rule", &name, &config.named.rules)?;
+            overlay.rules.insert(name.clone(), rule);
+            return Ok(Some(("rule", name)));
+        }
+        Change::PutTrigger { name, trigger } => {
+            in_file("trigger", &name, &config.named.triggers)?;
+            overlay.triggers.insert(name.clone(), trigger);
+            return Ok(Some(("trigger", name)));
+        }
+        Change::DeleteRule { name } if overlay.rules.remove(&name).is_some() => return Ok(None),
+        Change::DeleteRule { name } => {
+            in_file("rule", &name, &config.named.rules)?;
+            ("rule", name)
+        }
+        Change::DeleteTrigger { name } if overlay.triggers.remove(&name).is_some() => return Ok(None),
+        Change::DeleteTrigger { name } => {
+            in_file("trigger", &name, &config.named.triggers)?;
+            ("trigger", name)
+        }
+        Change::PutHealth { check, on: false } if !config.health.iter().any(|other| other.name == check) => {
+            ("health check", check)
+        }
+        Change::PutHealth { check, on } => {
+            let _ = if on { overlay.health_off.remove(&check) } else { overlay.health_off.insert(check) };
+            return Ok(None);
+        }
+        Change::ClearOverlay => {
+            *overlay = Overlay::default();
+            return Ok(None);
+        }
+        Change::Deploy { .. } => return Ok(None),
+    };
+    Err(Failed::NotThere { what, name })
+}
+
+/// A deploy's origin in its one form, if the file lets a deploy name it.
+fn allowed(config: &ServiceConfig, url: &str) -> Result<String, Failed> {
+    let refused = |why: String| {
+        let service = config.traffic.name.clone();
+        Failed::OriginNotAllowed { service, url: url.to_owned(), why }
+    };
+    let target = permalink(url).map_err(refused)?;
+    if config.allowed_origins.is_empty() {
+        return Err(refused("the routing file has no `allowed_origins`".to_owned()));
+    }
+    if !config.allowed_origins.iter().any(|allowed| allowed.matches(&target)) {
+        return Err(refused("it is like none of `allowed_origins` in the routing file".to_owned()));
+    }
+    Ok(url.to_owned())
+}

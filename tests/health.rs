@@ -1,0 +1,309 @@
+//! Health checks and preflights over real sockets: who is down gets nothing, and nobody sets out who is not ready.
+
+use std::time::Duration;
+
+use cutover::admin::changes::{Caller, Change, Failed};
+use cutover::health::{Shown, preflight};
+use cutover::rollout::plan::WarmUp;
+use cutover::rollout::release::Phase;
+use cutover::rollout::view::View;
+use cutover::rollout::{Act, Command, Deploy, Kind, Preflight};
+use cutover::serve;
+use cutover::traffic::Environment;
+
+use crate::support::front::{Front, NOBODY, at, routing};
+use crate::support::h2::H2Origin;
+use crate::support::house::{House, Load, settings};
+use crate::support::origin::{Do, Origin, RUNTIME};
+use crate::support::tls::{Authority, Certificate, serving};
+use crate::support::{SOON, wait_until};
+
+/// A check of `/healthz` ten times a second, which falls and rises after two rounds.
+fn check(more: &str) -> String {
+    format!(
+        "[[service.shop.health]]\nname = \"home\"\ninterval = \"100ms\"\ntimeout = \"300ms\"\nretries = 0\n{more}\n"
+    )
+}
+
+fn healthz() -> String {
+    check("http = { path = \"/healthz\" }")
+}
+
+/// An origin whose clients are served, whatever its check says.
+fn says(origin: &Origin, what: Do) {
+    origin.does(move |request| match request.line().contains("/healthz") {
+        true => what.clone(),
+        false => Do::Status(200),
+    });
+}
+
+fn view(house: &House) -> View {
+    house.running.sidecar.show().unwrap().services.remove(0)
+}
+
+fn shown(house: &House, side: Environment) -> Shown {
+    house.running.health.show().into_iter().find(|shown| shown.environment == side).expect("a check")
+}
+
+#[track_caller]
+fn wait_for(house: &House, up: [bool; 2]) {
+    wait_until(&format!("up is {up:?}"), SOON, || house.split().up == up);
+}
+
+fn ask(house: &House) -> String {
+    house.client().get("/", &[]).body
+}
+
+#[test]
+fn a_candidate_that_fails_its_check_gets_nothing_until_it_passes_again() {
+    let house = House::start("weight = 100", &healthz());
+    wait_until("both are checked", SOON, || house.running.health.show().iter().all(|shown| shown.rounds > 0));
+    assert_eq!((house.split().up, ask(&house)), ([true; 2], "green".to_owned()));
+    says(&house.green, Do::Status(503));
+    wait_for(&house, [true, false]);
+    assert_eq!(ask(&house), "blue");
+    let bad = shown(&house, Environment::Green);
+    assert!(!bad.up && bad.failures >= 2, "{bad:?}");
+    let why = format!("{} answers 503 to GET /healthz", house.green.address);
+    assert_eq!(bad.last_error, Some(why.clone()));
+    let metrics = house.metrics();
+    assert!(
+        metrics.contains("cutover_health_up{check=\"home\",environment=\"green\",service=\"shop\"} 0"),
+        "{metrics}"
+    );
+    says(&house.green, Do::Status(200));
+    wait_for(&house, [true, true]);
+    assert_eq!(ask(&house), "green");
+    assert_eq!(house.weight(), 10_000, "its share was never taken");
+    wait_until("it is in the journal", SOON, || house.find(Kind::Health).is_some());
+    let told: Vec<String> =
+        house.history().into_iter().filter(|e| e.change.kind == Kind::Health).map(|e| e.change.why).collect();
+    let down = format!("green, the candidate, is down: check home: {why}");
+    assert_eq!(told, ["green, the candidate, is up again: no check fails any more".to_owned(), down]);
+    assert_eq!(view(&house).up, [true, true]);
+}
+
+#[test]
+fn an_active_that_is_down_gives_way_only_where_the_service_says_so() {
+    let house = House::start("weight = 0", &healthz());
+    says(&house.blue, Do::Hang);
+    wait_for(&house, [false, true]);
+    assert_eq!(ask(&house), "blue");
+    assert_eq!(
+        shown(&house, Environment::Blue).last_error.unwrap(),
+        format!("{} gives no answer within 300 ms", house.blue.address)
+    );
+    house.write("weight = 0\nfailover = \"both\"", &healthz());
+    wait_until("failover is on", SOON, || house.split().failover_both);
+    wait_for(&house, [false, true]);
+    assert_eq!(ask(&house), "green");
+}
+
+#[test]
+fn one_bad_address_of_two_rests_until_it_passes_again() {
+    let (one, other) = (Origin::start("one"), Origin::start_on("other", "127.0.0.2:0".parse().unwrap()));
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[service.shop]\n[service.shop.blue]\nurls = [\"{}\", \"{}\"]\n[service.shop.green]\nurl = \"{}\"\n{}",
+        one.url(),
+        other.url(),
+        one.url(),
+        healthz()
+    );
+    std::fs::write(dir.path().join("routing.toml"), text).unwrap();
+    let running = serve::start(&settings(dir.path())).unwrap();
+    let served = || {
+        let mut client = crate::support::client::Client::to(running.addresses[0]);
+        let mut names: Vec<String> = (0..8).map(|_| client.get("/", &[]).body).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    wait_until("both serve", SOON, || served() == ["one", "other"]);
+    says(&other, Do::Status(500));
+    wait_until("one serves alone", SOON, || served() == ["one"]);
+    let snapshot = running.published.load();
+    assert!(snapshot.table.services().all(|(_, _, split)| split.up == [true; 2]), "one is enough");
+    says(&other, Do::Status(200));
+    wait_until("both serve again", SOON, || served() == ["one", "other"]);
+}
+
+#[test]
+fn a_check_wants_its_status_its_body_and_sends_what_it_is_told_to() {
+    let more = "environment = \"green\"\nhttp = { path = \"/healthz?deep=1\", headers = { x-token = \"s3cret\" }, \
+                status = [204, 200], body = \"green\" }";
+    let house = House::start("weight = 0", &check(more));
+    wait_until("it passes", SOON, || shown(&house, Environment::Green).rounds > 1);
+    assert_eq!(house.running.health.show().len(), 1, "blue has no check");
+    assert!(shown(&house, Environment::Green).up);
+    let request = house.green.last();
+    assert_eq!(request.line(), "GET /healthz?deep=1 HTTP/1.1");
+    assert_eq!(request.header("host"), Some(house.green.address.to_string().as_str()));
+    assert_eq!(request.header("x-token"), Some("s3cret"));
+    house.green.always(Do::Raw("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nblue".into()));
+    wait_for(&house, [true, false]);
+    let why = shown(&house, Environment::Green).last_error.unwrap();
+    assert!(why.contains("the body lacks what the check looks for"), "{why}");
+    house.green.always(Do::Raw("HTTP/1.1 302 Found\r\nLocation: /green\r\nContent-Length: 5\r\n\r\ngreen".into()));
+    wait_until("a redirect is an answer of its own", SOON, || {
+        shown(&house, Environment::Green).last_error.unwrap().contains("answers 302 to GET /healthz?deep=1")
+    });
+}
+
+#[test]
+fn an_origin_is_asked_with_the_certificates_and_in_the_http_of_clients_requests() {
+    let (authority, ours) = (Authority::new(), Certificate::of(&["127.0.0.1"]));
+    let known = authority.sign(&["proxy.test"]);
+    let files = [("ca.pem", ours.pem.as_str()), ("known.pem", &known.pem), ("known.key", &known.key)];
+    let tls = |alpn: &[&str]| H2Origin::tls(serving(&ours, alpn, Some(&authority)));
+    let ca = "ca_file = \"ca.pem\"\nclient_cert_file = \"known.pem\"\nclient_key_file = \"known.key\"\n";
+    for (origin, lines, said, up) in [
+        (tls(&["h2", "http/1.1"]), ca.to_owned(), "HTTP/2", true),
+        (tls(&["http/1.1"]), ca.to_owned(), "HTTP/1.1", true),
+        (H2Origin::clear(), "h2 = \"only\"".to_owned(), "HTTP/2", true),
+        (tls(&["http/1.1"]), format!("{ca}h2 = \"only\""), "HTTP/1.1", false),
+        (tls(&["h2"]), String::new(), "HTTP/2", false),
+        (tls(&["h2"]), "ca_file = \"ca.pem\"".to_owned(), "HTTP/2", false),
+    ] {
+        let check = check(&format!("environment = \"blue\"\nhttp = {{ body = \"{said}\" }}"));
+        let front = Front::start(&routing(&at(&origin, &lines), NOBODY, &check), &files);
+        let house = &front.house;
+        let is = || house.running.health.show().first().filter(|shown| shown.rounds > 2).map(|shown| shown.up);
+        wait_until(&lines, SOON, || is().is_some());
+        assert_eq!(is(), Some(up), "{lines}: {:?}", house.running.health.show());
+    }
+}
+
+#[test]
+fn a_check_is_switched_off_and_on_and_run_now() {
+    let house = House::start("weight = 100", &healthz());
+    says(&house.green, Do::Close);
+    wait_for(&house, [true, false]);
+    let switch = |check: &str, on: bool| {
+        let caller = Caller { who: "ann".into(), why: "to see".into(), ..Caller::default() };
+        let change = Change::PutHealth { check: check.into(), on };
+        RUNTIME.block_on(house.running.changes.apply("shop".into(), caller, change))
+    };
+    let put = |on: bool| switch("home", on).unwrap();
+    assert!(matches!(switch("hoem", false), Err(Failed::NotThere { .. })));
+    put(false);
+    wait_for(&house, [true, true]);
+    assert!(!shown(&house, Environment::Green).on);
+    put(true);
+    wait_for(&house, [true, false]);
+    let before = shown(&house, Environment::Green).rounds;
+    let health = house.running.health.clone();
+    let now = RUNTIME.block_on(async move { health.check_now("shop").await });
+    assert_eq!(now.len(), 2);
+    assert!(now.iter().all(|shown| shown.rounds > 0) && now[1].rounds > before, "{now:?}");
+}
+
+#[test]
+fn a_candidate_that_goes_down_is_taken_back_where_the_check_says_so() {
+    let more = "on_down = [\"eject\", \"rollback\"]\nhttp = { path = \"/healthz\" }";
+    let house = House::start("weight = 50", &check(more));
+    says(&house.green, Do::Reset);
+    house.wait_for_weight(0);
+    wait_until("it is in the journal", SOON, || house.find(Kind::Rollback).is_some());
+    let change = house.find(Kind::Rollback).unwrap().change;
+    assert_eq!(change.who, "health");
+    assert!(change.why.starts_with("green is down: check home: "), "{}", change.why);
+    assert!(view(&house).latch.is_some());
+}
+
+#[test]
+fn where_both_sides_are_down_nothing_is_taken_back() {
+    let more = "on_down = [\"eject\", \"rollback\"]\nfall = 3\nhttp = { path = \"/healthz\" }";
+    let house = House::start("weight = 50", &check(more));
+    says(&house.blue, Do::Status(500));
+    wait_for(&house, [false, true]);
+    says(&house.green, Do::Status(500));
+    wait_for(&house, [false, false]);
+    assert_eq!(house.weight(), 5000);
+}
+
+#[test]
+fn a_reload_that_leaves_a_check_alone_keeps_its_history() {
+    let house = House::start("weight = 0", &healthz());
+    wait_until("it was checked", SOON, || shown(&house, Environment::Green).rounds > 3);
+    house.write("weight = 0", &(healthz() + "[[service.shop.route]]\nname = \"api\"\npath = \"/api/*\"\n"));
+    house.running.reload();
+    let taken = |house: &House| house.metrics().contains("cutover_config_reload_total{result=\"taken\"} 2");
+    wait_until("it is reloaded", SOON, || taken(&house));
+    assert!(shown(&house, Environment::Green).rounds > 3);
+    house.write("weight = 0", "");
+    wait_until("its line goes with the check", SOON, || house.running.health.show().is_empty());
+    assert!(!house.metrics().contains("cutover_health_up"));
+}
+
+fn tried(house: &House, requests: u32) -> Result<String, String> {
+    let warm_up = WarmUp { requests, path: "/warm".to_owned() };
+    let order = Preflight { service: "shop".into(), rollout: 1, environment: Environment::Green, warm_up };
+    RUNTIME.block_on(preflight::run(house.running.published.clone(), house.running.health.clone(), order))
+}
+
+#[test]
+fn a_preflight_warms_up_and_runs_the_checks() {
+    let house = House::start("weight = 0", &healthz());
+    let said = tried(&house, 3).unwrap();
+    assert!(said.starts_with("3 warm-up requests to its address, first "), "{said}");
+    assert!(said.ends_with("; check home is green"), "{said}");
+    says(&house.green, Do::Status(404));
+    let why = format!("check home: green ({}) answers 404 to GET /healthz", house.green.address);
+    assert_eq!(tried(&house, 1), Err(why));
+}
+
+#[test]
+fn a_preflight_forgives_a_cold_start_and_nothing_else() {
+    let house = House::start("weight = 0", "");
+    let cold = std::sync::atomic::AtomicU64::new(0);
+    house.green.does(move |_| match cold.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Do::Status(502),
+        1 => Do::Slow(Duration::from_millis(400)),
+        _ => Do::Status(200),
+    });
+    assert!(tried(&house, 3).is_ok());
+    let at = house.green.address;
+    house.green.always(Do::Status(503));
+    assert_eq!(tried(&house, 2), Err(format!("green ({at}) answers 503 to GET /warm")));
+    house.green.always(Do::Close);
+    assert!(tried(&house, 1).unwrap_err().starts_with(&format!("green ({at}) ")));
+    house.green.always(Do::Hang);
+    assert_eq!(tried(&house, 1), Err(format!("green ({at}) gives no answer within 15000 ms")));
+}
+
+fn deploy(house: &House) -> Command {
+    let deploy = Deploy { version: "v2".into(), ..Deploy::default() };
+    let generation = Some(house.running.published.load().generation);
+    Command { service: "shop".into(), who: "ann".into(), generation, act: Act::Deploy(deploy), ..Command::default() }
+}
+
+#[test]
+fn a_deploy_walks_its_plan_to_the_promotion_and_no_request_fails() {
+    let plan = "[service.shop.rollout]\nsteps = [50, 100]\nbake = \"200ms\"\nrequests = 5\nwatch = \"1s\"\n";
+    let house = House::start("weight = 0", &(plan.to_owned() + &healthz()));
+    let load = Load::start(house.address(), 20, Duration::from_millis(10));
+    house.running.sidecar.command(deploy(&house)).unwrap().unwrap();
+    let phase = || view(&house).rollout.map(|rollout| rollout.phase);
+    wait_until("v2 is promoted", SOON * 3, || phase() == Some(Phase::Promoted));
+    wait_until("clients meet it", SOON, || ask(&house) == "green");
+    let metrics = house.metrics();
+    assert!(metrics.contains("cutover_rollout_phase{phase=\"promoted\",service=\"shop\"} 1"), "{metrics}");
+    assert!(metrics.contains("cutover_rollout_phase{phase=\"shifting\",service=\"shop\"} 0"), "{metrics}");
+    let (requests, failed) = load.stop();
+    assert_eq!(failed, 0, "of {requests}");
+    let said = house.find(Kind::Preflight).unwrap().change.why;
+    assert!(said.contains("3 warm-up requests to its address") && said.contains("check home is green"), "{said}");
+}
+
+#[test]
+fn a_version_that_is_not_ready_meets_no_client() {
+    let house = House::start("weight = 0", "[service.shop.rollout]\nwarm_up = 1\n");
+    house.green.always(Do::Status(500));
+    house.running.sidecar.command(deploy(&house)).unwrap().unwrap();
+    let phase = || view(&house).rollout.map(|rollout| rollout.phase);
+    wait_until("it is given up", SOON, || phase() == Some(Phase::Aborted));
+    let why = view(&house).rollout.unwrap().why.unwrap();
+    assert_eq!(why, format!("green ({}) answers 500 to GET /", house.green.address));
+    assert_eq!((house.weight(), house.green.requests()), (0, 1));
+}

@@ -1,0 +1,225 @@
+//! Rollouts as a user sees them: the real program, its command line, real load.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use cutover::journal::Reader;
+use cutover::rollout::Kind;
+use serde_json::Value;
+
+use crate::lifecycle::{Process, folder};
+use crate::support::client::get;
+use crate::support::house::Load;
+use crate::support::origin::{Do, Origin};
+use crate::support::{SOON, wait_until};
+
+/// A program of its own before two origins, with a plan.
+struct Site {
+    blue: Origin,
+    green: Origin,
+    dir: tempfile::TempDir,
+    process: Process,
+}
+
+/// A whole rollout takes a few seconds; a test on a busy machine gets ten times that.
+const LONG: Duration = Duration::from_secs(100);
+
+impl Site {
+    fn new(rollout: &str) -> Site {
+        let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+        let dir = folder(&blue.url(), &green.url(), "");
+        let routing = dir.path().join("routing.toml");
+        let text = std::fs::read_to_string(&routing).unwrap();
+        std::fs::write(&routing, format!("{text}\n[service.shop.rollout]\n{rollout}\n")).unwrap();
+        let process = Process::start(dir.path());
+        Site { blue, green, dir, process }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("CUTOVER_ADMIN_URL", format!("http://{}", self.process.admin));
+        command
+    }
+
+    /// What a command says, and its exit code.
+    fn cutover(&self, args: &[&str]) -> (Option<i32>, String) {
+        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
+        (status.code(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
+    }
+
+    #[track_caller]
+    fn must(&self, args: &[&str]) -> String {
+        let (code, said) = self.cutover(args);
+        assert_eq!(code, Some(0), "{args:?}: {said}");
+        said
+    }
+
+    fn status(&self) -> Value {
+        let said = self.must(&["status", "--output", "json"]);
+        let status: Value = serde_json::from_str(&said).unwrap_or_else(|why| panic!("{why}: {said}"));
+        status["services"][0].clone()
+    }
+
+    fn phase(&self) -> String {
+        self.status()["rollout"]["phase"].as_str().unwrap_or("").to_owned()
+    }
+
+    #[track_caller]
+    fn wait_for_phase(&self, phase: &str) {
+        wait_until(&format!("the rollout is {phase}"), LONG, || self.phase() == phase);
+    }
+
+    fn kinds(&self) -> Vec<Kind> {
+        let mut kinds: Vec<Kind> = Reader::open(&self.dir.path().join("cutover.db"))
+            .unwrap()
+            .latest(None, 1000)
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.change.kind)
+            .collect();
+        kinds.reverse();
+        kinds
+    }
+
+    /// `kill -9`, and started again.
+    fn crash(mut self) -> Site {
+        self.process.signal("KILL");
+        let _ = self.process.child.wait();
+        let process = Process::start(self.dir.path());
+        self.process = process;
+        self
+    }
+}
+
+const QUICK: &str = "bake = \"300ms\"\nrequests = 20\nwatch = \"2s\"\n";
+
+#[test]
+fn a_deploy_walks_from_ten_percent_to_the_promotion_under_load_and_not_one_request_fails() {
+    let site = Site::new(QUICK);
+    let load = Load::start(site.process.address, 8, Duration::from_millis(1));
+    let said = site.must(&["deploy", "2.0.0", "--wait", "--through-watch"]);
+    assert!(said.contains("2.0.0 is promoted"), "{said}");
+    let status = site.status();
+    assert_eq!((status["active"].as_str(), status["weight"].as_f64()), (Some("green"), Some(0.0)));
+    let (requests, failed) = load.stop();
+    assert_eq!(failed, 0, "of {requests}");
+    let kinds = site.kinds();
+    let steps = kinds.iter().filter(|kind| **kind == Kind::Step).count();
+    assert_eq!(steps, 4, "{kinds:?}");
+    let order = [Kind::Deploy, Kind::Preflight, Kind::Step, Kind::Promote, Kind::Watched];
+    let places: Vec<_> = order.iter().map(|kind| kinds.iter().position(|k| k == kind).unwrap()).collect();
+    assert!(places.is_sorted(), "{kinds:?}");
+    assert_eq!(get(site.process.address, "/", &["Host: shop.test"]).body, "green");
+    site.must(&["history", "--verify"]);
+    assert!(site.blue.requests() > 0);
+
+    // And back at once, although it was promoted and watched to the end.
+    site.must(&["rollback", "--reason", "second thoughts"]);
+    assert_eq!(get(site.process.address, "/", &["Host: shop.test"]).body, "blue");
+    let (code, said) = site.cutover(&["deploy", "2.0.0"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("was rolled back") && said.contains("force"), "quarantined, and how to go on: {said}");
+}
+
+#[test]
+fn a_version_that_turns_bad_at_a_quarter_is_rolled_back_and_the_command_ends_with_five() {
+    let site = Site::new(QUICK);
+    let load = Load::start(site.process.address, 8, Duration::from_millis(1));
+    let deploy = site.command(&["deploy", "2.0.0", "--wait"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    wait_until("a quarter", LONG, || site.status()["weight"].as_f64() == Some(25.0));
+    site.green.always(Do::Status(500));
+    let ended = deploy.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert_eq!(ended.status.code(), Some(5), "{said}");
+    assert!(said.contains("2.0.0 was rolled back") && said.contains("cutover explain"), "{said}");
+    let (requests, failed) = load.stop();
+    assert_eq!(failed, 0, "what failed was served again by blue: of {requests}");
+    wait_until("written", SOON, || site.kinds().contains(&Kind::Rollback));
+    site.must(&["history", "--verify"]);
+    let entry = site.status()["latch"]["entry"].as_u64().unwrap().to_string();
+    let said = site.must(&["explain", &entry]);
+    assert!(said.contains("the same verdict as then"), "{said}");
+}
+
+#[test]
+fn killed_in_any_phase_it_goes_on_from_there() {
+    let mut site = Site::new("steps = [30, 100]\nbake = \"1s\"\nrequests = 20\nwatch = \"30s\"\n");
+    // Preflight: green does not answer, so that is where it stays.
+    site.green.always(Do::Slow(Duration::from_secs(5)));
+    site.must(&["deploy", "2.0.0"]);
+    assert_eq!(site.phase(), "preflight");
+    site = site.crash();
+    assert_eq!(site.phase(), "preflight");
+    site.green.always(Do::Status(200));
+    // Shifting: nobody asks, so it stays on its first step.
+    site.wait_for_phase("shifting");
+    site = site.crash();
+    let status = site.status();
+    assert_eq!((site.phase().as_str(), status["weight"].as_f64()), ("shifting", Some(30.0)));
+    site.must(&["pause"]);
+    site = site.crash();
+    assert_eq!((site.phase().as_str(), site.status()["weight"].as_f64()), ("paused", Some(30.0)));
+    site.must(&["resume"]);
+    let load = Load::start(site.process.address, 8, Duration::from_millis(1));
+    site.wait_for_phase("baking");
+    load.stop();
+    site = site.crash();
+    assert_eq!((site.phase().as_str(), site.status()["weight"].as_f64()), ("baking", Some(100.0)));
+    let load = Load::start(site.process.address, 8, Duration::from_millis(1));
+    site.wait_for_phase("promoted");
+    load.stop();
+    site = site.crash();
+    let status = site.status();
+    assert_eq!((status["active"].as_str(), status["rollout"]["watching"].as_bool()), (Some("green"), Some(true)));
+    site.must(&["history", "--verify"]);
+}
+
+#[test]
+fn a_person_holds_approves_and_promotes() {
+    let site =
+        Site::new("steps = [{ weight = 10, bake = \"0s\", requests = 0, approve = true }, 100]\nbake = \"1h\"\n");
+    let load = Load::start(site.process.address, 4, Duration::from_millis(1));
+    site.must(&["deploy", "2.0.0", "--reason", "as planned"]);
+    wait_until("it waits for a person", LONG, || {
+        site.status()["rollout"]["waiting_for"] == serde_json::json!(["approval"])
+    });
+    let (code, said) = site.cutover(&["deploy", "2.0.1"]);
+    assert!(code == Some(1) && said.contains("under way") && said.contains("abort"), "{said}");
+    site.must(&["approve"]);
+    site.wait_for_phase("baking");
+    site.must(&["pause"]);
+    assert_eq!(site.phase(), "paused");
+    site.must(&["promote"]);
+    assert_eq!(site.status()["active"].as_str(), Some("green"));
+    load.stop();
+}
+
+#[test]
+fn exit_codes_say_what_is_the_matter() {
+    let site = Site::new(QUICK);
+    let (code, said) = site.cutover(&["status", "--admin-url", "http://127.0.0.1:1"]);
+    assert!(code == Some(4) && said.contains("127.0.0.1:1") && said.contains("refused"), "{code:?} {said}");
+    assert_eq!(site.cutover(&["shift"]).0, Some(2));
+    let (code, said) = site.cutover(&["shift", "101"]);
+    assert!(code == Some(1) && said.contains("100"), "{code:?} {said}");
+    std::fs::write(site.dir.path().join("other.token"), "cut_none").unwrap();
+    let (code, said) = site.cutover(&["status", "--token-file", "other.token"]);
+    assert!(code == Some(1) && said.contains("token"), "{code:?} {said}");
+    let (code, said) = site.cutover(&["rollback"]);
+    assert!(code == Some(1) && said.contains("nothing to roll back"), "{code:?} {said}");
+    site.must(&["stop", "--all", "--reason", "fire"]);
+    assert!(site.must(&["status"]).contains("EMERGENCY STOP"));
+    site.must(&["clear", "--all"]);
+    site.must(&["freeze", "--reason", "the sale", "--until", "2h"]);
+    let (code, said) = site.cutover(&["deploy", "2.0.0", "--wait"]);
+    assert!(code == Some(1) && said.contains("the sale"), "{code:?} {said}");
+    site.must(&["unfreeze"]);
+    assert!(site.must(&["completions", "bash"]).contains("cutover"));
+    assert!(site.must(&["man"]).contains("deploy"));
+    site.green.always(Do::Status(503));
+    let (code, said) = site.cutover(&["deploy", "2.0.0", "--wait"]);
+    assert!(code == Some(1) && said.contains("aborted") && said.contains("503"), "{code:?} {said}");
+}
