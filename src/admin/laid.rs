@@ -51,8 +51,9 @@ pub async fn apply(
 /// # Errors
 /// It has what TOML has not.
 pub fn toml_of(field: &str, fragment: &Map<String, Value>) -> Result<String, Failure> {
-    let wrong =
-        |error: toml::ser::Error| Failure::bad("bad_field", format!("`{field}`: {error}"), "TOML knows no null");
+    let wrong = |error: toml::ser::Error| {
+        Failure::senseless("does_not_fit", format!("`{field}`: {error}"), "TOML knows no null")
+    };
     toml::to_string(fragment).map_err(wrong)
 }
 

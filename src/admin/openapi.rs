@@ -294,7 +294,7 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
                 parameter("query", name, json!({ "type": "string", "enum": Kind::ALL.map(Kind::name) }), about(name))
             }
             "since" | "until" => {
-                parameter("query", name, json!({ "type": "string", "format": "date-time" }), about(name))
+                parameter("query", name, json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer", "minimum": 0, "maximum": MOST_EXACT }] }), about(name))
             }
             "before" | "after" | "limit" => number(name),
             "evidence" => flag(name),
