@@ -45,14 +45,13 @@ pub struct Api {
     pub streams: Arc<Semaphore>,
 }
 
-/// What of the house the API stands on.
+/// What `serve` hands over.
 #[derive(Debug)]
 pub struct Parts {
     pub sidecar: Handle,
     pub counters: Arc<Counters>,
     pub published: Published,
     pub shelf: Shelf,
-    /// The routing file.
     pub routing: PathBuf,
     pub changes: Changes,
     pub board: Board,

@@ -3,11 +3,8 @@
 //! One task makes them, the one that reloads the file too: so a change and a reload never cross. The change is first laid
 //! over the file as it stands on the disk and checked with it; only then the sidecar takes both, or none.
 
-use axum::http::StatusCode;
-use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::error::Failure;
 use crate::rollout::{Deploy, Refused};
 use crate::sidecar::Done;
 
@@ -106,51 +103,5 @@ impl Changes {
             mpsc::error::TrySendError::Closed(_) => Failed::Closing,
         })?;
         answered.await.map_err(|_| Failed::Closing)?
-    }
-}
-
-/// A fragment of the routing file, in TOML, of what a body says in JSON.
-///
-/// # Errors
-/// It has a name of its own, or something that TOML does not have.
-pub fn fragment(what: &str, name: &str, mut typed: Map<String, Value>) -> Result<String, Failure> {
-    let named = typed.insert("name".to_owned(), Value::from(name));
-    if named.is_some_and(|named| named != name) {
-        let hint = format!("leave it out: `name` beside `{what}` says it");
-        return Err(Failure::senseless("two_names", format!("the {what} has another name than `{name}`"), hint));
-    }
-    toml::to_string(&typed).map_err(|_| {
-        let hint = format!("a {what} is written as in the routing file, which knows no null");
-        Failure::senseless("does_not_fit", format!("{what} `{name}` cannot stand in a routing file"), hint)
-    })
-}
-
-impl From<Failed> for Failure {
-    fn from(failed: Failed) -> Failure {
-        let message = failed.to_string();
-        match failed {
-            Failed::Refused(refused) => refused.into(),
-            Failed::BadFile { problems } => {
-                Failure::conflict("bad_file", message, format!("mend it first:\n{problems}"))
-            }
-            Failed::DoesNotFit { what, .. } => {
-                let hint = format!("a {what} is written as in the routing file: README has the reference");
-                Failure::senseless("does_not_fit", message, hint)
-            }
-            Failed::InTheFile { what, .. } => {
-                Failure::conflict("in_the_file", message, format!("edit the {what} there; it is reloaded by itself"))
-            }
-            Failed::NotThere { what, .. } => {
-                Failure::missing("not_there", message, format!("GET ?action=status lists each {what} under `overlay`"))
-            }
-            Failed::OriginNotAllowed { .. } => {
-                let hint = "[service.NAME] allowed_origins = [\"https://*--shop.netlify.app\"] lets deploys name it";
-                Failure::senseless("origin_not_allowed", message, hint)
-            }
-            Failed::Busy => Failure::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again"),
-            Failed::Closing => {
-                Failure::of(StatusCode::SERVICE_UNAVAILABLE, "closing", message, "Cutover is shutting down")
-            }
-        }
     }
 }

@@ -7,17 +7,17 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use crate::admin::api::{Api, Asking, etag, json, once, reply};
+use crate::admin::api::{Api, etag, json};
 use crate::admin::caller::Caller;
-use crate::admin::changes::{self, Change};
+use crate::admin::changes::Change;
 use crate::admin::error::Failure;
-use crate::admin::order::{Order, Wanted};
+use crate::admin::laid::{self, Wanted};
+use crate::admin::order::{self, Order};
 use crate::admin::read::{asked, fields, query, why};
 use crate::admin::role::Action;
 use crate::admin::{history, numbers};
 use crate::clock;
 use crate::rollout::{Act, Deploy};
-use crate::sidecar::Done;
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
@@ -41,6 +41,7 @@ async fn show(
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
     let action = query.action(&VIEWS, "status")?;
+    let wanted = history::wanted(&query, None)?;
     caller.may(match action {
         "health" => Action::Health,
         "traffic" => Action::Traffic,
@@ -50,7 +51,7 @@ async fn show(
     match action {
         "health" => Ok(json(&numbers::health(&api, service)?, None)),
         "traffic" => Ok(json(&numbers::traffic(&api, service)?, None)),
-        "history" => history::page(&api, &query, None).await,
+        "history" => history::page(&api, wanted).await,
         _ => {
             let (generation, views) = api.views(service).await?;
             if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| is_known(tag, generation)) {
@@ -79,13 +80,8 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
         DeploymentPost::Deploy(deploy) if deploy.origin.is_some() => {
             return deploy_elsewhere(&api, &caller, &headers, what, deploy).await;
         }
-        DeploymentPost::HealthCheck(plain) => {
-            caller.may(Action::HealthCheck)?;
-            let service = api.service(plain.service.as_deref())?;
-            api.board.check_now(&service).await;
-            return Ok(json(&numbers::health(&api, Some(&service))?, None));
-        }
-        other => order(other)?,
+        DeploymentPost::HealthCheck(plain) => return check_health(&api, &caller, plain).await,
+        other => command(other)?,
     };
     order.carry_out(&api, &caller, &headers, what).await
 }
@@ -108,7 +104,7 @@ fn post(action: &str, rest: Value) -> Result<DeploymentPost, Failure> {
     })
 }
 
-fn order(post: DeploymentPost) -> Result<Order, Failure> {
+fn command(post: DeploymentPost) -> Result<Order, Failure> {
     match post {
         DeploymentPost::Deploy(deploy) => {
             let wire::Deploy { service, version, functions, force, reason, initiator, .. } = deploy;
@@ -157,7 +153,7 @@ fn share(shift: wire::TrafficShift) -> Result<Order, Failure> {
     });
     let share = weight.map_err(|why| Failure::bad("bad_field", format!("`percentage` is {percentage}: {why}"), ""))?;
     let why = why(reason, initiator)?;
-    let wanted = Wanted::Share { to, share, gradual };
+    let wanted = order::Wanted::Share { to, share, gradual };
     Ok(Order { action: "traffic_shift", service, wanted, why, needs: Action::TrafficShift })
 }
 
@@ -176,6 +172,18 @@ fn moment(text: &str, now: u64) -> Result<u64, Failure> {
     if at <= now { Err(wrong(format!("`until`: {shown} is over already"))) } else { Ok(at) }
 }
 
+/// Runs the checks of a service now.
+async fn check_health(api: &Api, caller: &Caller, plain: wire::Plain) -> Result<Response, Failure> {
+    caller.may(Action::HealthCheck)?;
+    why(plain.reason, plain.initiator)?;
+    let service = api.service(plain.service.as_deref())?;
+    let (board, named) = (api.board.clone(), service.clone());
+    // Whoever hangs up leaves no round half done.
+    let round = tokio::spawn(async move { board.check_now(&named).await });
+    round.await.map_err(|_| Failure::from(crate::sidecar::Gone))?;
+    Ok(json(&numbers::health(api, Some(&service))?, None))
+}
+
 async fn deploy_elsewhere(
     api: &Api,
     caller: &Caller,
@@ -187,7 +195,14 @@ async fn deploy_elsewhere(
     let why = why(reason, initiator)?;
     let deploy = Deploy { version, functions, origin: None, force };
     let change = Change::Deploy { deploy, origin: origin.unwrap_or_default() };
-    apply(api, caller, Action::DeployOrigin, headers, what, (service, why, change)).await
+    laid::apply(
+        api,
+        caller,
+        headers,
+        what,
+        Wanted { action: "deploy", needs: Action::DeployOrigin, service, why, change },
+    )
+    .await
 }
 
 async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
@@ -198,16 +213,17 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
         "rule" => DeploymentPut::Rule(fields(rest)?),
         _ => DeploymentPut::HealthCheck(fields(rest)?),
     };
-    let (needs, wanted) = match put {
+    let wanted = match put {
         DeploymentPut::Rule(wire::PutRule { service, name, rule, reason }) => {
-            let rule = changes::fragment("rule", &name, rule)?;
-            (Action::PutRule, (service, why(reason, None)?, Change::PutRule { name, rule }))
+            let change = Change::PutRule { name, rule: laid::toml_of("rule", &rule)? };
+            Wanted { action: "rule", needs: Action::PutRule, service, why: why(reason, None)?, change }
         }
         DeploymentPut::HealthCheck(wire::PutHealthCheck { service, check, enabled, reason }) => {
-            (Action::PutHealth, (service, why(reason, None)?, Change::PutHealth { check, on: enabled }))
+            let change = Change::PutHealth { check, on: enabled };
+            Wanted { action: "health_check", needs: Action::PutHealth, service, why: why(reason, None)?, change }
         }
     };
-    apply(&api, &caller, needs, &headers, (&what.0, &what.1), wanted).await
+    laid::apply(&api, &caller, &headers, (&what.0, &what.1), wanted).await
 }
 
 /// `?rule=NAME`, or `?overlay=true` for everything that was laid over the file.
@@ -220,9 +236,9 @@ async fn remove(
     caller.may(Action::DeleteRule)?;
     let query = query(text.as_deref(), &["service", "rule", "overlay", "reason"])?;
     let why = why(query.text("reason").map(str::to_owned), None)?;
-    let (needs, change) = match (query.text("rule"), query.flag("overlay")?) {
-        (Some(name), false) => (Action::DeleteRule, Change::DeleteRule { name: name.to_owned() }),
-        (None, true) => (Action::ClearOverlay, Change::ClearOverlay),
+    let (action, needs, change) = match (query.text("rule"), query.flag("overlay")?) {
+        (Some(name), false) => ("rule", Action::DeleteRule, Change::DeleteRule { name: name.to_owned() }),
+        (None, true) => ("overlay", Action::ClearOverlay, Change::ClearOverlay),
         _ => {
             let hint = "?rule=NAME, or ?overlay=true for everything that was laid over the file";
             return Err(Failure::bad("bad_parameter", "what is to be deleted is `rule` or `overlay`", hint));
@@ -230,46 +246,7 @@ async fn remove(
     };
     let service = query.text("service").map(str::to_owned);
     let what = (format!("DELETE {PATH} {}", text.unwrap_or_default()), Value::Null);
-    apply(&api, &caller, needs, &headers, (&what.0, &what.1), (service, why, change)).await
-}
-
-/// Has a change carried out that needs the routing file.
-///
-/// # Errors
-/// The caller may not, or it cannot be done.
-pub async fn apply(
-    api: &Api,
-    caller: &Caller,
-    needs: Action,
-    headers: &HeaderMap,
-    what: (&str, &Value),
-    (service, why, change): (Option<String>, String, Change),
-) -> Result<Response, Failure> {
-    let asking = Asking::new(caller, needs, headers)?;
-    let service = api.service(service.as_deref())?;
-    let Asking { who, from, key, generation } = asking.clone();
-    let wisher = changes::Caller { who, from, key, why, generation };
-    let (asked, action) = (api.changes.clone(), named(needs));
-    let work = async move {
-        let Done { entry, generation, written } = asked.apply(service.clone(), wisher, change).await?;
-        let done = wire::Done { service, action: action.to_owned(), entry, generation, durable: written };
-        reply(&done, Some(generation))
-    };
-    once(api, &asking, what, async { Ok(None) }, work).await
-}
-
-/// What a change is called in its answer.
-fn named(needs: Action) -> &'static str {
-    match needs {
-        Action::DeployOrigin => "deploy",
-        Action::PutRule => "put_rule",
-        Action::DeleteRule => "delete_rule",
-        Action::PutTrigger => "put_trigger",
-        Action::DeleteTrigger => "delete_trigger",
-        Action::PutHealth => "put_health_check",
-        Action::ClearOverlay => "clear_overlay",
-        _ => "change",
-    }
+    laid::apply(&api, &caller, &headers, (&what.0, &what.1), Wanted { action, needs, service, why, change }).await
 }
 
 #[cfg(test)]

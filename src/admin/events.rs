@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
@@ -32,6 +32,8 @@ pub const PATH: &str = "/api/admin/events";
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// So often an idle stream looks whether the house is closing.
 const LOOK: Duration = Duration::from_millis(500);
+/// Seconds: a dashboard that is closed gives its place back at once.
+const RETRY_AFTER: &str = "5";
 /// Entries that are told again: who missed more reads the history.
 const MOST_MISSED: usize = MOST_OF_A_PAGE;
 
@@ -60,16 +62,13 @@ async fn listen(
         let message = "too many streams of events are open";
         let failure =
             Failure::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or ask again later");
-        return Err(failure);
+        return Ok(([(header::RETRY_AFTER, RETRY_AFTER)], failure).into_response());
     };
     // First of all, so that nothing falls between what is told again and what comes.
     let news = api.sidecar.listen();
-    let newest = Query { limit: 1, ..Query::default() };
     let last = match seen {
         Some(seen) => seen,
-        None => {
-            api.journal(move |reader| reader.page(&newest)).await?.entries.first().map_or(0, |entry| entry.change.id)
-        }
+        None => api.show().await?.last_entry,
     };
     let mut stream = Stream { api, service, news, last, waiting: VecDeque::new(), _place: place };
     if seen.is_some() {

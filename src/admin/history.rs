@@ -16,28 +16,28 @@ pub const MOST: u64 = 200;
 
 pub const PARAMETERS: [&str; 9] = ["service", "kind", "who", "since", "until", "before", "after", "limit", "evidence"];
 
-/// A page; `kind` where only one kind is meant.
+/// What is asked of the journal; with the evidence or without.
+#[derive(Debug)]
+pub struct Wanted {
+    query: journal::Query,
+    evidence: bool,
+}
+
+/// What the parameters say; `kind` where only one kind is meant. They are checked whatever is shown.
 ///
 /// # Errors
-/// A parameter makes no sense, or the journal cannot be read.
-pub async fn page(api: &Api, query: &Query, kind: Option<Kind>) -> Result<Response, Failure> {
+/// A parameter makes no sense.
+pub fn wanted(query: &Query, kind: Option<Kind>) -> Result<Wanted, Failure> {
     let text = |name: &str| query.text(name).map(str::to_owned);
-    let asked = match query.text("kind") {
-        Some(name) => Some(known(name)?),
-        None => kind,
-    };
+    let kind = query.text("kind").map(known).transpose()?.or(kind);
     let limit = query.number("limit")?.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
-        return Err(Failure::bad(
-            "bad_parameter",
-            format!("`limit` is 1 to {MOST}"),
-            "ask for the next page with `before`",
-        ));
+        let hint = "ask for the next page with `before`";
+        return Err(Failure::bad("bad_parameter", format!("`limit` is 1 to {MOST}"), hint));
     }
-    let evidence = query.flag("evidence")?;
-    let wanted = journal::Query {
+    let journal = journal::Query {
         service: text("service"),
-        kind: asked,
+        kind,
         who: text("who"),
         since: moment(query, "since")?,
         until: moment(query, "until")?,
@@ -46,7 +46,15 @@ pub async fn page(api: &Api, query: &Query, kind: Option<Kind>) -> Result<Respon
         limit: limit as usize,
         ..journal::Query::default()
     };
-    let page = api.journal(move |reader| reader.page(&wanted)).await?;
+    Ok(Wanted { query: journal, evidence: query.flag("evidence")? })
+}
+
+/// A page.
+///
+/// # Errors
+/// The journal cannot be read.
+pub async fn page(api: &Api, Wanted { query, evidence }: Wanted) -> Result<Response, Failure> {
+    let page = api.journal(move |reader| reader.page(&query)).await?;
     let entries = page.entries.iter().map(|entry| wire::HistoryEntry::of(entry, evidence)).collect();
     Ok(json(&wire::History { entries, next: page.next }, None))
 }

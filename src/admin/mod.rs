@@ -11,6 +11,7 @@ mod events;
 pub mod gate;
 mod history;
 mod host;
+mod laid;
 pub mod listen;
 mod minute;
 mod numbers;

@@ -4,6 +4,7 @@ use crate::admin::api::Api;
 use crate::admin::error::Failure;
 use crate::clock;
 use crate::counters::RouteCounters;
+use crate::health::Shown;
 use crate::rollout::view::View;
 use crate::snapshot::{Serving, Snapshot};
 use crate::traffic::route::DEFAULT_ROUTE;
@@ -36,39 +37,33 @@ pub fn traffic(api: &Api, named: Option<&str>) -> Result<wire::Traffic, Failure>
 /// There is no such service.
 pub fn health(api: &Api, named: Option<&str>) -> Result<wire::Health, Failure> {
     let snapshot = api.published.load();
+    let checks = api.board.show();
     let health = chosen(api, &snapshot, named)?.into_iter().map(|(id, serving, split)| {
         let environments = Environment::BOTH.map(|side| wire::EnvironmentHealth {
             environment: side.into(),
             up: *side.of(&split.up),
             endpoints: snapshot.endpoints(id, side).len(),
+            checks: checks
+                .iter()
+                .filter(|at| at.service == serving.name && at.environment == side)
+                .map(check)
+                .collect(),
         });
-        let checks = api.board.show().into_iter().filter(|shown| shown.service == serving.name).map(check);
-        wire::ServiceHealth {
-            service: serving.name.clone(),
-            environments: environments.into(),
-            checks: checks.collect(),
-        }
+        wire::ServiceHealth { service: serving.name.clone(), environments: environments.into() }
     });
     Ok(wire::Health { health: health.collect() })
 }
 
-fn check(shown: crate::health::Shown) -> wire::HealthCheck {
-    let latency = (shown.rounds > 0).then_some(shown.latency_ms);
-    wire::HealthCheck {
-        environment: shown.environment.into(),
-        check: shown.check,
+fn check(shown: &Shown) -> wire::CheckHealth {
+    wire::CheckHealth {
+        check: shown.check.clone(),
         kind: shown.kind.to_owned(),
         on: shown.on,
         up: shown.up,
         since_ms: shown.since_ms.0,
         rounds: shown.rounds,
         failures: shown.failures,
-        last_error: shown.last_error,
-        last_ms: latency.map(|latency| latency.last),
-        mean_ms: latency.map(|latency| latency.mean),
-        p50_ms: latency.map(|latency| latency.p50),
-        p95_ms: latency.map(|latency| latency.p95),
-        max_ms: latency.map(|latency| latency.max),
+        last_error: shown.last_error.clone(),
     }
 }
 

@@ -1,10 +1,5 @@
 //! `/openapi.json`: the API for programs. The bodies come from their types; which path takes and gives them is said here.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a document that is built here once: an object grows what it is asked for"
-)]
-
 use std::sync::LazyLock;
 
 use axum::http::header;
@@ -299,7 +294,7 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
                 parameter("query", name, json!({ "type": "string", "enum": Kind::ALL.map(Kind::name) }), about(name))
             }
             "since" | "until" => {
-                parameter("query", name, json!({ "type": "string", "format": "date-time" }), about(name))
+                parameter("query", name, json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer", "minimum": 0, "maximum": MOST_EXACT }] }), about(name))
             }
             "before" | "after" | "limit" => number(name),
             "evidence" => flag(name),

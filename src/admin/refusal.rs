@@ -9,11 +9,8 @@ use crate::wire::Problem;
 
 impl Failure {
     pub fn of(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        let failure = Failure::new(status.as_u16(), code, message);
-        match hint.into() {
-            hint if hint.is_empty() => failure,
-            hint => failure.hint(hint),
-        }
+        let hint = Some(hint.into()).filter(|hint: &String| !hint.is_empty());
+        Failure { status, code, message: message.into(), hint }
     }
 
     /// As one result of several.

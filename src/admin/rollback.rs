@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::admin::api::{Api, blocking, json};
 use crate::admin::caller::Caller;
-use crate::admin::changes::{self, Change};
-use crate::admin::deployment::apply;
+use crate::admin::changes::Change;
 use crate::admin::error::Failure;
+use crate::admin::laid::{self, Wanted};
 use crate::admin::order::Order;
 use crate::admin::read::{asked, fields, query, why};
 use crate::admin::role::Action;
@@ -35,6 +35,7 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
     let action = query.action(&VIEWS, "status")?;
+    let wanted = history::wanted(&query, Some(Kind::Rollback))?;
     caller.may(match action {
         "history" => Action::RollbackHistory,
         "report" => Action::Report,
@@ -42,7 +43,7 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
         _ => Action::RollbackStatus,
     })?;
     match action {
-        "history" => history::page(&api, &query, Some(Kind::Rollback)).await,
+        "history" => history::page(&api, wanted).await,
         "report" => {
             let service = api.service(service)?;
             let sidecar = api.sidecar.clone();
@@ -132,9 +133,10 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
     };
     match put {
         RollbackPut::Trigger(wire::PutTrigger { service, name, trigger, reason }) => {
-            let trigger = changes::fragment("trigger", &name, trigger)?;
-            let wanted = (service, why(reason, None)?, Change::PutTrigger { name, trigger });
-            apply(&api, &caller, Action::PutTrigger, &headers, what, wanted).await
+            let change = Change::PutTrigger { name, trigger: laid::toml_of("trigger", &trigger)? };
+            let why = why(reason, None)?;
+            let wanted = Wanted { action: "trigger", needs: Action::PutTrigger, service, why, change };
+            laid::apply(&api, &caller, &headers, what, wanted).await
         }
         RollbackPut::Alerting(wire::PutAlerting { service, enabled, reason }) => {
             let plain = wire::Plain { service, reason, initiator: None };
@@ -157,10 +159,11 @@ async fn remove(
     match (query.text("snapshot"), query.text("trigger")) {
         (Some(id), None) => shelf::delete(&api, &caller, id.to_owned()).await,
         (None, Some(name)) => {
-            let wanted =
-                (query.text("service").map(str::to_owned), why, Change::DeleteTrigger { name: name.to_owned() });
+            let (service, change) =
+                (query.text("service").map(str::to_owned), Change::DeleteTrigger { name: name.to_owned() });
+            let wanted = Wanted { action: "trigger", needs: Action::DeleteTrigger, service, why, change };
             let what = (format!("DELETE {PATH} {}", text.as_deref().unwrap_or("")), Value::Null);
-            apply(&api, &caller, Action::DeleteTrigger, &headers, (&what.0, &what.1), wanted).await
+            laid::apply(&api, &caller, &headers, (&what.0, &what.1), wanted).await
         }
         _ => {
             let hint = "?snapshot=ID, or ?trigger=NAME";

@@ -108,8 +108,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         until: args.until.map(Moment::unix_millis),
         before: args.before,
         after: None,
-        key: None,
         limit: args.limit,
+        key: None,
     };
     let Page { entries, next } = journal.page(&query)?;
     let everything = Query { limit: args.limit, ..Query::default() };

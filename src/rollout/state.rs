@@ -88,6 +88,10 @@ impl State {
         all.filter(|(_, over)| *over != Over::default()).collect()
     }
 
+    pub fn last_entry(&self) -> u64 {
+        self.last_entry
+    }
+
     /// The split of a service as the next snapshot shows it.
     pub fn split(&self, service: &str) -> Option<Split> {
         self.services.get(service).map(|Service { durable, watch, routes, up, failover_both, .. }| {

@@ -38,6 +38,8 @@ pub struct News {
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub generation: u64,
+    /// The journal's last entry, on the disk or on its way there.
+    pub last_entry: u64,
     pub services: Vec<View>,
     /// What is laid over the services of the file.
     pub overs: BTreeMap<String, Over>,

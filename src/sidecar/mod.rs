@@ -184,6 +184,7 @@ impl Sidecar {
             }
             Input::Show(answer) => {
                 let _ = answer.try_send(Shown {
+                    last_entry: self.state.last_entry(),
                     generation: self.state.generation(),
                     services: self.state.views(now),
                     overs: self.overs(),

@@ -277,30 +277,6 @@ pub struct ServiceHealth {
     pub service: String,
     /// Blue, then green.
     pub environments: Vec<EnvironmentHealth>,
-    pub checks: Vec<HealthCheck>,
-}
-
-/// A health check of one environment, and how it has done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct HealthCheck {
-    pub environment: Side,
-    pub check: String,
-    /// `http`, `sql` or `redis`.
-    pub kind: String,
-    /// Nobody has switched it off.
-    pub on: bool,
-    pub up: bool,
-    /// For how long it has been so.
-    pub since_ms: u64,
-    pub rounds: u64,
-    pub failures: u64,
-    pub last_error: Option<String>,
-    /// Of the last hundred rounds.
-    pub last_ms: Option<f64>,
-    pub mean_ms: Option<f64>,
-    pub p50_ms: Option<f64>,
-    pub p95_ms: Option<f64>,
-    pub max_ms: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -310,4 +286,20 @@ pub struct EnvironmentHealth {
     pub up: bool,
     /// Addresses that its origin resolves to.
     pub endpoints: usize,
+    pub checks: Vec<CheckHealth>,
+}
+
+/// A check of an environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CheckHealth {
+    pub check: String,
+    pub kind: String,
+    /// Nobody has switched it off.
+    pub on: bool,
+    pub up: bool,
+    /// For how long it has been so.
+    pub since_ms: u64,
+    pub rounds: u64,
+    pub failures: u64,
+    pub last_error: Option<String>,
 }

@@ -1,0 +1,87 @@
+//! What is laid over the routing file at run time, and deploys to another origin: as the API asks for them.
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use crate::admin::api::{Api, Asking, once, reply};
+use crate::admin::caller::Caller;
+use crate::admin::changes::{self, Change, Failed};
+use crate::admin::error::Failure;
+use crate::admin::role::Action;
+use crate::sidecar::Done;
+use crate::wire;
+
+/// A change, and what it is called in its answer.
+pub struct Wanted {
+    pub action: &'static str,
+    pub needs: Action,
+    pub service: Option<String>,
+    pub why: String,
+    pub change: Change,
+}
+
+/// Has a change carried out that goes with the routing file.
+///
+/// # Errors
+/// The caller may not, or it cannot be done.
+pub async fn apply(
+    api: &Api,
+    caller: &Caller,
+    headers: &HeaderMap,
+    what: (&str, &Value),
+    wanted: Wanted,
+) -> Result<Response, Failure> {
+    let Wanted { action, needs, service, why, change } = wanted;
+    let asking = Asking::new(caller, needs, headers)?;
+    let service = api.service(service.as_deref())?;
+    let Asking { who, from, key, generation } = asking.clone();
+    let asked = changes::Caller { who, from, key, why, generation };
+    let changes = api.changes.clone();
+    let work = async move {
+        let Done { entry, generation, written } = changes.apply(service.clone(), asked, change).await?;
+        let done = wire::Done { service, action: action.to_owned(), entry, generation, durable: written };
+        reply(&done, Some(generation))
+    };
+    once(api, &asking, what, async { Ok(None) }, work).await
+}
+
+/// A fragment of the routing file as the file has it.
+///
+/// # Errors
+/// It has what TOML has not.
+pub fn toml_of(field: &str, fragment: &Map<String, Value>) -> Result<String, Failure> {
+    let wrong = |error: toml::ser::Error| {
+        Failure::senseless("does_not_fit", format!("`{field}`: {error}"), "TOML knows no null")
+    };
+    toml::to_string(fragment).map_err(wrong)
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Failure {
+        let message = failed.to_string();
+        match failed {
+            Failed::Refused(refused) => refused.into(),
+            Failed::BadFile { problems } => {
+                let message = format!("{message}: {problems}");
+                Failure::conflict("bad_file", message, "`cutover check` shows it: mend the file first")
+            }
+            Failed::DoesNotFit { .. } => {
+                Failure::senseless("does_not_fit", message, "it is written as in the routing file")
+            }
+            Failed::InTheFile { .. } => {
+                Failure::conflict("in_the_file", message, "edit the routing file, or take another name")
+            }
+            Failed::NotThere { .. } => {
+                Failure::missing("not_there", message, "the status names what is laid over the file, in `overlay`")
+            }
+            Failed::OriginNotAllowed { .. } => Failure::senseless(
+                "origin_not_allowed",
+                message,
+                "the service's `allowed_origins` says which may be named",
+            ),
+            Failed::Busy => Failure::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment"),
+            Failed::Closing => crate::sidecar::Gone.into(),
+        }
+    }
+}
