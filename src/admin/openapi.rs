@@ -1,5 +1,10 @@
 //! `/openapi.json`: the API for programs. The bodies come from their types; which path takes and gives them is said here.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "of JSON: what is not there reads as null, and an object takes any field; the document is always the same, and tests/api read it"
+)]
+
 use std::sync::LazyLock;
 
 use axum::http::header;
@@ -7,12 +12,10 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::admin::{deployment, events, history, read, rollback, validation};
+use crate::admin::read::{self, MOST_EXACT};
+use crate::admin::{deployment, events, history, rollback, validation};
 use crate::rollout::Kind;
 use crate::wire;
-
-/// The largest whole number that every JSON reader keeps exactly.
-const MOST_EXACT: u64 = (1 << 53) - 1;
 
 #[derive(OpenApi)]
 #[openapi(

@@ -10,6 +10,8 @@ use crate::wire::LONGEST_WORDS;
 
 /// As RFC 9110 and the drafts of the header have it.
 const LONGEST_KEY: usize = 128;
+/// The largest whole number that every JSON reader keeps exactly.
+pub const MOST_EXACT: u64 = (1 << 53) - 1;
 /// Names of services, rules and people are shorter.
 pub const LONGEST_VALUE: usize = 128;
 
@@ -151,7 +153,7 @@ impl Query {
     pub fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse().ok().filter(|_| digits);
+        let number = text.parse().ok().filter(|number| digits && *number <= MOST_EXACT);
         let wrong = || Failure::bad("bad_parameter", format!("`{name}`: `{}` is no whole number", brief(text)), "");
         number.ok_or_else(wrong).map(Some)
     }

@@ -264,7 +264,7 @@ fn rules_and_triggers_are_laid_over_the_file_and_taken_away() {
 
 #[test]
 fn health_checks_are_run_when_somebody_asks() {
-    let check = "[[service.shop.health]]\nname = \"home\"\ninterval = \"1h\"\n";
+    let check = "[[service.shop.health]]\nname = \"home\"\ninterval = \"1h\"\nhttp = { path = \"/\" }\n";
     let house = house("weight = 0", check);
     let desk = Desk::admin(&house);
     let said = desk.act("health_check");
