@@ -131,8 +131,8 @@ pub fn judge(policy: &Policy, sight: &Sight) -> Judgement {
         }
     }
     let enough = match weighed {
-        Some((_, weighed)) => weighed.resolution.is_some_and(|rate| rate <= RESOLVED),
-        None => any,
+        Some((_, weighed)) if !weighed.alone => weighed.resolution.is_some_and(|rate| rate <= RESOLVED),
+        _ => any,
     };
     let verdict = match (shared, enough) {
         (true, _) => Verdict::Insufficient { missing: Missing::HealthyActive },

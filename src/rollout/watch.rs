@@ -274,7 +274,8 @@ impl Watch {
         // Put together only where somebody will read it.
         let tell = total >= 1.0 / budget.alpha || turn.is_some();
         let parts = if tell { self.parts(seen.routes, total) } else { Vec::new() };
-        (Weighed { total, parts, resolution }, turn)
+        let alone = seen.weight == Weight::FULL;
+        (Weighed { total, parts, resolution, alone }, turn)
     }
 
     /// The parts that make a hundredth of the evidence and more, the largest first.

@@ -100,6 +100,9 @@ pub struct Weighed {
     /// The smallest failure rate that would by now have been found; `None`: none would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<f64>,
+    /// Active gets no traffic to compare with: what is enough, the triggers say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
 }
 
 impl Weighed {
