@@ -68,7 +68,7 @@ fn postgresql_is_asked_and_what_fails_is_said_in_words() {
     let good = || postgres(&store, IN_URL, "");
     assert_eq!(ask(good(), "select 1", PATIENCE), Ok(()));
     assert_eq!(ask(good(), "select 1 where false", PATIENCE), Ok(()), "no row is as good as one");
-    assert_eq!(ask(good(), "select * from generate_series(1, 100000000)", PATIENCE), Ok(()), "the first row is enough");
+    assert_eq!(ask(good(), "select generate_series(1, 100000000)", PATIENCE), Ok(()), "the first row is enough");
     fails(ask(good(), "select * from x", PATIENCE), "the query failed: relation \"x\" does not exist");
     fails(ask(good(), "selec 1", PATIENCE), "the query failed: syntax error at or near \"selec\"");
     let wrong = postgres(&store, "wrong-horse", "");
@@ -106,7 +106,7 @@ fn postgresql_is_trusted_by_its_certificate_where_the_url_wants_it() {
     let stranger = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(&other, stranger.cert.pem()).unwrap();
     let why = asked(&other, "verify-full").unwrap_err();
-    assert!(why.starts_with("cannot connect: the TLS handshake failed: invalid peer certificate"), "{why}");
+    assert!(why.starts_with("cannot connect: invalid peer certificate"), "{why}");
 }
 
 #[test]

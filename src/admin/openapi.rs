@@ -1,5 +1,10 @@
 //! `/openapi.json`: the API for programs. The bodies come from their types; which path takes and gives them is said here.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a document that is built here once: an object grows what it is asked for"
+)]
+
 use std::sync::LazyLock;
 
 use axum::http::header;
@@ -121,7 +126,7 @@ fn paths() -> Value {
             "get": operation("deployment", "How the services stand.", &viewing(&deployment::VIEWS, &history::PARAMETERS, true), None,
                 one_of(&["Status", "Health", "Traffic", "History"], true), &[404]),
             "post": operation("deploy", "Moves a service.", &changing(), Some(("DeploymentPost", examples())),
-                one_of(&["Done", "DoneEach"], true), &changes),
+                one_of(&["Done", "DoneEach", "Health"], true), &changes),
             "put": operation("changeRules", "Lays a rule over the routing file's, or switches a health check.", &changing(),
                 Some(("DeploymentPut", json!({}))), one_of(&["Done"], true), &changes),
             "delete": operation("deleteRule", "Takes away a rule that was laid over the file's (`rule`), or all that was (`overlay`).",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use rusqlite::OpenFlags;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -20,6 +21,8 @@ use crate::snapshot::secret::Secret;
 
 /// SQLite files at once in the whole house: one on a disk that hangs keeps its thread, and threads are few.
 const FILES_AT_ONCE: usize = 16;
+/// What a database gets beyond our patience before it gives a query up: that nobody waits is known to us first.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Whether the database answers the query in time, or in words why not. No row is as good as one.
 ///
@@ -45,9 +48,10 @@ async fn postgres(url: &Secret, query: &str, patience: Duration) -> Result<(), S
     let connecting = options.disable_statement_logging();
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
     // Local: behind a pooler the session is somebody else's in a moment.
-    let asked = format!("SET LOCAL statement_timeout = {}; {query}", patience.as_millis().max(1));
-    let asked = sqlx::raw_sql(AssertSqlSafe(asked)).fetch_optional(&mut connection).await;
-    asked.map_err(|error| query_failed(&error))?;
+    let asked = format!("SET LOCAL statement_timeout = {}; {query}", (patience + GRACE).as_millis());
+    // The first row only: to ask for one row otherwise is to read them all.
+    let first = sqlx::raw_sql(AssertSqlSafe(asked)).fetch(&mut connection).try_next().await;
+    first.map_err(|error| query_failed(&error))?;
     // The answer is known; how the connection ends does not change it.
     let _ = connection.close().await;
     Ok(())
@@ -58,16 +62,16 @@ async fn mysql(url: &Secret, query: &str, patience: Duration) -> Result<(), Stri
     let connecting = options.disable_statement_logging();
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
     // MySQL knows the one, MariaDB the other, and each takes the other's for a comment.
+    let limit = patience + GRACE;
+    let (idle, millis, seconds) = (limit.as_secs(), limit.as_millis(), limit.as_secs_f64());
     let limits = format!(
-        "SET SESSION wait_timeout = {} /*!50708 , SESSION max_execution_time = {} */ /*M!100101 , SESSION max_statement_time = {} */",
-        patience.as_secs() + 1,
-        patience.as_millis().max(1),
-        patience.as_secs_f64(),
+        "SET SESSION wait_timeout = {idle} /*!50708 , SESSION max_execution_time = {millis} */ \
+         /*M!100101 , SESSION max_statement_time = {seconds} */"
     );
     let limited = sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut connection).await;
     limited.map_err(|error| query_failed(&error))?;
-    let asked = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch_optional(&mut connection).await;
-    asked.map_err(|error| query_failed(&error))?;
+    let first = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch(&mut connection).try_next().await;
+    first.map_err(|error| query_failed(&error))?;
     let _ = connection.close().await;
     Ok(())
 }

@@ -229,17 +229,40 @@ fn what_this_version_cannot_do_it_says() {
         ("POST", VALIDATION.to_owned(), r#"{"action":"cancel","execution":"1"}"#),
         ("PUT", VALIDATION.to_owned(), "{}"),
         ("DELETE", VALIDATION.to_owned(), ""),
-        // What needs the file read again with it: until somebody lays it over.
-        ("POST", DEPLOYMENT.to_owned(), r#"{"action":"health_check"}"#),
-        ("PUT", DEPLOYMENT.to_owned(), r#"{"action":"rule","name":"testers","rule":{"to":"green"}}"#),
-        ("PUT", DEPLOYMENT.to_owned(), r#"{"action":"health_check","check":"home","enabled":false}"#),
-        ("DELETE", format!("{DEPLOYMENT}?rule=testers"), ""),
-        ("DELETE", format!("{DEPLOYMENT}?overlay=true"), ""),
-        ("PUT", ROLLBACK.to_owned(), r#"{"action":"trigger","name":"errors","trigger":{}}"#),
-        ("DELETE", format!("{ROLLBACK}?trigger=errors"), ""),
     ] {
         desk.ask(method, &path, &[], body).is_refused(501, "not_implemented");
     }
     desk.ask("DELETE", DEPLOYMENT, &[], "").is_refused(400, "bad_parameter");
     desk.ask("DELETE", ROLLBACK, &[], "").is_refused(400, "bad_parameter");
+}
+
+#[test]
+fn rules_triggers_and_checks_are_laid_over_the_file_and_taken_away() {
+    let health = "[[service.shop.health]]\nname = \"home\"\nhttp = { path = \"/\" }\ninterval = \"1h\"\n";
+    let house = house("weight = 0", health);
+    let desk = Desk::admin(&house);
+    let put = |path: &str, body: &str| desk.ask("PUT", path, &[], body);
+    let rule = r#"{"action":"rule","name":"testers","rule":{"to":"green","override":true,"header":{"name":"x-canary","equals":"always"}}}"#;
+    let said = put(DEPLOYMENT, rule);
+    said.is_done();
+    assert_eq!(said.json["action"], "put_rule");
+    assert_eq!(house.client().get("/", &["x-canary: always"]).body, "green");
+    put(DEPLOYMENT, r#"{"action":"rule","name":"x","rule":{"to":"green"}}"#).is_refused(422, "does_not_fit");
+    put(DEPLOYMENT, r#"{"action":"rule","name":"x","rule":{"to":null}}"#).is_refused(422, "does_not_fit");
+    let trigger = r#"{"action":"trigger","name":"errors","trigger":{"metric":"error_rate","above":50}}"#;
+    put(ROLLBACK, trigger).is_done();
+    put(DEPLOYMENT, r#"{"action":"health_check","check":"home","enabled":false}"#).is_done();
+    put(DEPLOYMENT, r#"{"action":"health_check","check":"none","enabled":false}"#).is_refused(404, "not_there");
+    let laid = desk.status()["overlay"].clone();
+    assert_eq!(laid, json!({ "rules": ["testers"], "triggers": ["errors"], "health_off": ["home"] }));
+    let checks = desk.get(&format!("{DEPLOYMENT}?action=health")).json["health"][0]["checks"].clone();
+    assert_eq!((checks[0]["check"].as_str(), checks[0]["on"].as_bool()), (Some("home"), Some(false)), "{checks}");
+    desk.ask("DELETE", &format!("{DEPLOYMENT}?rule=testers"), &[], "").is_done();
+    desk.ask("DELETE", &format!("{DEPLOYMENT}?rule=testers"), &[], "").is_refused(404, "not_there");
+    desk.ask("DELETE", &format!("{ROLLBACK}?trigger=errors"), &[], "").is_done();
+    desk.ask("DELETE", &format!("{DEPLOYMENT}?overlay=true"), &[], "").is_done();
+    assert_eq!(house.client().get("/", &["x-canary: always"]).body, "blue");
+    let checked = desk.act("health_check");
+    checked.is_done();
+    assert!(checked.json["health"][0]["checks"][0]["rounds"].as_u64() > Some(0), "{checked:?}");
 }

@@ -41,14 +41,20 @@ pub fn postgres() -> Store {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     give("postgres", dir.path(), &[&key]);
     let (server, folder) = (bin.join("postgres"), dir.path().to_owned());
-    Store::start(dir, port, "-QUIT", move || {
+    let store = Store::start(dir, port, "-QUIT", move || {
         let mut command = run_as(user, &server);
         command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
         command.args(["-c", "fsync=off", "-c", "ssl=on"]);
         command.arg("-c").arg(format!("ssl_cert_file={}", folder.join("server.pem").display()));
         command.arg("-c").arg(format!("ssl_key_file={}", folder.join("server.key").display()));
         command
-    })
+    });
+    // It takes connections while it is starting up.
+    wait_until("PostgreSQL has started", SOON, || {
+        let mut asked = Command::new(bin.join("pg_isready"));
+        asked.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().unwrap().success()
+    });
+    store
 }
 
 /// MariaDB with a user and a database `shop`.

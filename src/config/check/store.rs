@@ -236,8 +236,8 @@ mod tests {
             let Ok(Probe::Sql(database)) = read(dir.path(), &format!("sql = {{ url = '{url}' }}")) else { panic!() };
             assert_eq!(database.engine, Engine::Sqlite(path));
         }
-        // Set by cargo wherever tests run, and no URL.
-        let refused = read(dir.path(), "sql = { url_env = 'CARGO_PKG_NAME' }").unwrap_err();
+        // Set everywhere, and no URL.
+        let refused = read(dir.path(), "sql = { url_env = 'PATH' }").unwrap_err();
         assert!(refused.contains("this is no URL: relative URL without a base"), "{refused}");
     }
 
