@@ -212,6 +212,7 @@ fn a_candidate_without_its_database_gets_nothing_until_the_database_is_back() {
         secret.path().display()
     );
     let house = House::start("weight = 100", &check);
+    wait_until("the check is on the board", SOON, || !house.running.health.show().is_empty());
     let shown = || house.running.health.show().remove(0);
     let served = || house.client().get("/", &[]).body;
     wait_until("it is checked", SOON, || shown().rounds > 0);

@@ -51,7 +51,7 @@ pub struct Client(Result<reqwest::Client, String>);
 
 impl Client {
     /// Where TLS cannot be set up, it is told at each try: a proxy runs without notices too.
-    pub fn new() -> Client {
+    pub(crate) fn new() -> Client {
         let client = reqwest::Client::builder()
             .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
