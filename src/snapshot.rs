@@ -4,6 +4,7 @@
 //! The only ArcSwap of the house.
 
 pub mod check;
+pub mod secret;
 mod terms;
 
 use std::sync::Arc;

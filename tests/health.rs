@@ -29,6 +29,11 @@ fn healthz() -> String {
     check("http = { path = \"/healthz\" }")
 }
 
+/// The same, where the guard leaves failed checks alone.
+fn healthz_only() -> String {
+    healthz() + "[[service.shop.guard.trigger]]\nmetric = \"error_rate\"\nabove = 50\n"
+}
+
 /// An origin whose clients are served, whatever its check says.
 fn says(origin: &Origin, what: Do) {
     origin.does(move |request| match request.line().contains("/healthz") {
@@ -42,7 +47,9 @@ fn view(house: &House) -> View {
 }
 
 fn shown(house: &House, side: Environment) -> Shown {
-    house.running.health.show().into_iter().find(|shown| shown.environment == side).expect("a check")
+    let find = || house.running.health.show().into_iter().find(|shown| shown.environment == side);
+    wait_until("the check is on the board", SOON, || find().is_some());
+    find().unwrap()
 }
 
 #[track_caller]
@@ -56,8 +63,8 @@ fn ask(house: &House) -> String {
 
 #[test]
 fn a_candidate_that_fails_its_check_gets_nothing_until_it_passes_again() {
-    let house = House::start("weight = 100", &healthz());
-    wait_until("both are checked", SOON, || house.running.health.show().iter().all(|shown| shown.rounds > 0));
+    let house = House::start("weight = 100", &healthz_only());
+    wait_until("both are checked", SOON, || Environment::BOTH.into_iter().all(|side| shown(&house, side).rounds > 0));
     assert_eq!((house.split().up, ask(&house)), ([true; 2], "green".to_owned()));
     says(&house.green, Do::Status(503));
     wait_for(&house, [true, false]);
@@ -75,11 +82,12 @@ fn a_candidate_that_fails_its_check_gets_nothing_until_it_passes_again() {
     wait_for(&house, [true, true]);
     assert_eq!(ask(&house), "green");
     assert_eq!(house.weight(), 10_000, "its share was never taken");
-    wait_until("it is in the journal", SOON, || house.find(Kind::Health).is_some());
-    let told: Vec<String> =
-        house.history().into_iter().filter(|e| e.change.kind == Kind::Health).map(|e| e.change.why).collect();
+    let told = || -> Vec<String> {
+        house.history().into_iter().filter(|e| e.change.kind == Kind::Health).map(|e| e.change.why).collect()
+    };
+    wait_until("both are in the journal", SOON, || told().len() == 2);
     let down = format!("green, the candidate, is down: check home: {why}");
-    assert_eq!(told, ["green, the candidate, is up again: no check fails any more".to_owned(), down]);
+    assert_eq!(told(), ["green, the candidate, is up again: no check fails any more".to_owned(), down]);
     assert_eq!(view(&house).up, [true, true]);
 }
 
@@ -176,7 +184,7 @@ fn an_origin_is_asked_with_the_certificates_and_in_the_http_of_clients_requests(
 
 #[test]
 fn a_check_is_switched_off_and_on_and_run_now() {
-    let house = House::start("weight = 100", &healthz());
+    let house = House::start("weight = 100", &healthz_only());
     says(&house.green, Do::Close);
     wait_for(&house, [true, false]);
     let switch = |check: &str, on: bool| {
@@ -226,11 +234,12 @@ fn where_both_sides_are_down_nothing_is_taken_back() {
 fn a_reload_that_leaves_a_check_alone_keeps_its_history() {
     let house = House::start("weight = 0", &healthz());
     wait_until("it was checked", SOON, || shown(&house, Environment::Green).rounds > 3);
+    let before = shown(&house, Environment::Green).rounds;
     house.write("weight = 0", &(healthz() + "[[service.shop.route]]\nname = \"api\"\npath = \"/api/*\"\n"));
     house.running.reload();
     let taken = |house: &House| house.metrics().contains("cutover_config_reload_total{result=\"taken\"} 2");
     wait_until("it is reloaded", SOON, || taken(&house));
-    assert!(shown(&house, Environment::Green).rounds > 3);
+    assert!(shown(&house, Environment::Green).rounds >= before);
     house.write("weight = 0", "");
     wait_until("its line goes with the check", SOON, || house.running.health.show().is_empty());
     assert!(!house.metrics().contains("cutover_health_up"));
@@ -306,4 +315,85 @@ fn a_version_that_is_not_ready_meets_no_client() {
     let why = view(&house).rollout.unwrap().why.unwrap();
     assert_eq!(why, format!("green ({}) answers 500 to GET /", house.green.address));
     assert_eq!((house.weight(), house.green.requests()), (0, 1));
+}
+
+#[test]
+fn a_candidate_whose_checks_go_on_failing_is_rolled_back_by_the_guard_and_the_entry_replays() {
+    let house = House::start("weight = 10", &healthz());
+    says(&house.green, Do::Status(503));
+    house.wait_for_weight(0);
+    wait_until("it is in the journal", SOON, || house.find(Kind::Rollback).is_some());
+    let change = house.find(Kind::Rollback).unwrap().change;
+    assert_eq!(change.who, "guard");
+    let why = "failing health checks: 4 rounds of green's health checks failed in 1m, over 3; of blue's 0";
+    assert_eq!(change.why, why);
+    let evidence = change.evidence.unwrap();
+    assert_eq!(cutover::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement);
+    assert!(house.metrics().contains("cutover_rollbacks_total{service=\"shop\",reason=\"failing health checks\"} 1"));
+    let state = house.settings.state.display().to_string();
+    let explained = crate::cli::cutover(house.dir.path(), &["explain", &change.id.to_string(), "--state", &state]);
+    let text = String::from_utf8(explained.stdout).unwrap();
+    assert!(explained.status.success(), "{text}");
+    assert!(text.contains("health_failures above 3 for 0s: FIRED at 4"), "{text}");
+}
+
+#[test]
+fn where_active_fails_its_checks_too_the_guard_holds() {
+    let more = "http = { path = \"/healthz\" }";
+    let house = House::start("weight = 50", &check(more));
+    says(&house.blue, Do::Status(503));
+    wait_for(&house, [false, true]);
+    says(&house.green, Do::Status(503));
+    wait_until("that is said", SOON, || house.find(Kind::SharedFate).is_some());
+    assert_eq!(house.weight(), 5000);
+}
+
+#[test]
+fn a_webhook_is_told_once_of_each_fall() {
+    let hook = Origin::start("hook");
+    let more = format!(
+        "on_down = [\"eject\", \"webhook\"]\nwebhook = \"{}/hook?token=s3cret\"\nenvironment = \"green\"\n\
+         http = {{ path = \"/healthz\" }}",
+        hook.url()
+    );
+    let house = House::start("weight = 0", &check(&more));
+    says(&house.green, Do::Status(503));
+    wait_until("the webhook is told", SOON, || hook.requests() == 1);
+    let request = hook.last();
+    assert_eq!(request.line(), "POST /hook?token=s3cret HTTP/1.1");
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    let told: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    for (key, value) in [("event", "health"), ("service", "shop"), ("environment", "green"), ("check", "home")] {
+        assert_eq!(told[key], value, "{told}");
+    }
+    assert_eq!((&told["up"], told["at"].is_u64()), (&serde_json::Value::Bool(false), true), "{told}");
+    assert_eq!(told["why"], format!("{} answers 503 to GET /healthz", house.green.address));
+    let rounds = shown(&house, Environment::Green).rounds;
+    wait_until("it is tried on", SOON, || shown(&house, Environment::Green).rounds > rounds + 3);
+    assert_eq!(hook.requests(), 1, "once a fall");
+    says(&house.green, Do::Status(200));
+    wait_for(&house, [true, true]);
+    says(&house.green, Do::Status(503));
+    wait_until("it is told of the next fall", SOON, || hook.requests() == 2);
+    let journal = serde_json::to_string(&house.history()).unwrap();
+    assert!(!(journal + &house.metrics()).contains("s3cret"));
+    assert!(!serde_json::to_string(&house.running.health.show()).unwrap().contains("s3cret"));
+}
+
+#[test]
+fn a_webhook_that_points_elsewhere_is_not_followed() {
+    let (hook, elsewhere) = (Origin::start("hook"), Origin::start("elsewhere"));
+    let to = elsewhere.url();
+    hook.does(move |_| Do::Raw(format!("HTTP/1.1 307 Away\r\nLocation: {to}/\r\nContent-Length: 0\r\n\r\n")));
+    let more = format!(
+        "on_down = [\"webhook\"]\nwebhook = \"{}/\"\nenvironment = \"green\"\nhttp = {{ path = \"/healthz\" }}",
+        hook.url()
+    );
+    let house = House::start("weight = 0", &check(&more));
+    says(&house.green, Do::Status(503));
+    wait_until("the webhook is told", SOON, || hook.requests() == 1);
+    let rounds = shown(&house, Environment::Green).rounds;
+    wait_until("it is tried on", SOON, || shown(&house, Environment::Green).rounds > rounds + 3);
+    assert_eq!((hook.requests(), elsewhere.requests()), (1, 0));
+    assert_eq!(house.split().up, [true, true], "this check only tells");
 }

@@ -18,6 +18,7 @@ mod drain;
 mod faults;
 mod headers;
 mod health;
+mod health_stores;
 mod lifecycle;
 mod limits;
 mod notify;

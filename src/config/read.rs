@@ -58,7 +58,7 @@ impl Source {
             span: start..end,
             line: before.matches('\n').count() + 1,
             column: before.get(line_start..).unwrap_or("").chars().count() + 1,
-            message: message.into(),
+            message: without_passwords(&message.into()),
             hint,
         });
     }
@@ -201,12 +201,43 @@ pub fn did_you_mean(given: &str, known: &[&str]) -> String {
     }
 }
 
+/// The same text with stars where URLs have passwords: what is wrong with a file is shown to more people than the file.
+fn without_passwords(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, url) = rest.split_at(at + 3);
+        out.push_str(before);
+        // A password that was not encoded may hold anything but what ends a text in TOML.
+        let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(url.len());
+        let (url, after) = url.split_at(end);
+        let from = url.find(':').map_or(url.len(), |colon| colon + 1);
+        let userinfo = url.rfind('@').map(|to| from..to);
+        let named = url.find("password=").map(|at| at + "password=".len());
+        let named =
+            named.map(|from| from..url.get(from..).and_then(|rest| rest.find('&')).map_or(url.len(), |at| from + at));
+        let hidden = |at: usize| [&userinfo, &named].into_iter().flatten().any(|range| range.contains(&at));
+        for (at, c) in url.char_indices() {
+            if hidden(at) {
+                out.push_str(&"*".repeat(c.len_utf8()));
+            } else {
+                out.push(c);
+            }
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// The problems as a terminal shows them: file, line, the text underlined, a hint.
 pub fn render(sources: &[&Source], colour: bool) -> String {
     use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
     for source in sources {
+        // As long as it was: the places stay where they are.
+        let text = without_passwords(&source.text);
         for problem in &source.problems {
             let title = Level::ERROR.primary_title(&problem.message);
             // Of a file without a text there is nothing to underline.
@@ -214,7 +245,7 @@ pub fn render(sources: &[&Source], colour: bool) -> String {
                 title.element(Origin::path(&source.name))
             } else {
                 let place = AnnotationKind::Primary.span(problem.span.clone());
-                title.element(Snippet::source(&source.text).path(&source.name).annotation(place))
+                title.element(Snippet::source(&text).path(&source.name).annotation(place))
             };
             if let Some(hint) = &problem.hint {
                 group = group.element(Level::HELP.message(hint));

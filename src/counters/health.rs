@@ -6,6 +6,8 @@ pub struct Health {
     pub up: bool,
     /// Failed rounds since the check began.
     pub failures: u64,
+    /// Of these, rounds in which every address failed.
+    pub lost: u64,
     /// How long the last round took.
     pub last_micros: u64,
 }

@@ -50,6 +50,8 @@ pub struct Counters {
     notices: Mutex<BTreeMap<String, Arc<Notices>>>,
     /// By service, environment and check.
     health: Mutex<BTreeMap<(String, Environment, String), Health>>,
+    /// Lost rounds of all the checks that a service ever had, by [`Environment::index`].
+    health_failures: Mutex<BTreeMap<String, [u64; 2]>>,
     pub process: Process,
     pub alarm: Alarm,
 }
@@ -72,6 +74,7 @@ impl Counters {
             certificates: Mutex::default(),
             notices: Mutex::default(),
             health: Mutex::default(),
+            health_failures: Mutex::default(),
             process: Process::default(),
             alarm: Alarm::default(),
         }
@@ -126,12 +129,23 @@ impl Counters {
         let mut all = locked(&self.health);
         match health {
             Some(health) => {
-                all.insert(key, health);
+                // A check that begins anew counts from nothing.
+                let before = all.insert(key, health).map_or(0, |before| before.lost);
+                let new = health.lost.checked_sub(before).unwrap_or(health.lost);
+                if new > 0 {
+                    let mut failures = locked(&self.health_failures);
+                    *side.of_mut(failures.entry(service.to_owned()).or_default()) += new;
+                }
             }
             None => {
                 all.remove(&key);
             }
         }
+    }
+
+    /// Rounds of a service's health checks in which every address failed, since the process started, by [`Environment::index`].
+    pub fn health_failures(&self, service: &str) -> [u64; 2] {
+        locked(&self.health_failures).get(service).copied().unwrap_or_default()
     }
 
     pub fn health(&self) -> BTreeMap<(String, Environment, String), Health> {

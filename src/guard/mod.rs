@@ -155,6 +155,13 @@ pub fn sentence(policy: &Policy, sight: &Sight, reason: &Reason, active: &str, c
     let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
     let (c, a) = (&reading.candidate, &reading.active);
     let limit = trigger.metric.show(trigger.limit);
+    if trigger.metric.is_count() {
+        let (bad, good) = (c.health_failures, a.health_failures);
+        return format!(
+            "{}: {bad} rounds of {candidate}'s health checks failed in {}, over {limit}; of {active}'s {good}",
+            trigger.name, trigger.window
+        );
+    }
     let beyond = if trigger.metric.is_bad_below() { "under" } else { "over" };
     let held = if trigger.hold > crate::time::Millis::ZERO { format!(" for {}", reading.held) } else { String::new() };
     format!(

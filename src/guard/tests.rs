@@ -112,3 +112,18 @@ proptest::proptest! {
         proptest::prop_assert_eq!(judge(&policy, &sight), judge(&policy_again, &sight_again));
     }
 }
+
+/// So many failed rounds of health checks on either side, and nothing else.
+fn unwell(active: u64, candidate: u64) -> Verdict {
+    let failed = |health_failures| Sample { health_failures, ..Sample::default() };
+    verdict(failed(active), failed(candidate), Millis::ZERO)
+}
+
+#[test]
+fn over_three_failed_health_checks_are_a_rollback_without_a_single_request() {
+    assert_eq!(rolled_back_by(&unwell(0, 4)), Some("failing health checks"));
+    assert_eq!(unwell(0, 3), Verdict::Insufficient { missing: Missing::Requests }, "and no proof of health");
+    assert_eq!(unwell(2, 4), Verdict::Insufficient { missing: Missing::HealthyActive });
+    let few = Sample { health_failures: 4, ..failing(100, 0) };
+    assert_eq!(rolled_back_by(&verdict(failing(900, 0), few, Millis::ZERO)), Some("failing health checks"));
+}

@@ -19,16 +19,19 @@ pub enum Metric {
     LatencyP99,
     /// How much of the share that its weight promises the candidate does not answer, in percent.
     ThroughputDrop,
+    /// Failed rounds of its health checks: a count, of the whole service only.
+    HealthFailures,
 }
 
 impl Metric {
-    pub const ALL: [(&'static str, Metric); 6] = [
+    pub const ALL: [(&'static str, Metric); 7] = [
         ("error_rate", Metric::ErrorRate),
         ("availability", Metric::Availability),
         ("latency_p50", Metric::LatencyP50),
         ("latency_p95", Metric::LatencyP95),
         ("latency_p99", Metric::LatencyP99),
         ("throughput_drop", Metric::ThroughputDrop),
+        ("health_failures", Metric::HealthFailures),
     ];
 
     pub fn name(self) -> &'static str {
@@ -44,8 +47,13 @@ impl Metric {
             Metric::LatencyP50 => Some(Quantile::P50),
             Metric::LatencyP95 => Some(Quantile::P95),
             Metric::LatencyP99 => Some(Quantile::P99),
-            Metric::ErrorRate | Metric::Availability | Metric::ThroughputDrop => None,
+            Metric::ErrorRate | Metric::Availability | Metric::ThroughputDrop | Metric::HealthFailures => None,
         }
+    }
+
+    /// A number of events, and no share of the answers.
+    pub const fn is_count(self) -> bool {
+        matches!(self, Metric::HealthFailures)
     }
 
     /// Small values are the bad ones.
@@ -55,7 +63,11 @@ impl Metric {
 
     /// A value of this metric as people read it.
     pub fn show(self, value: f64) -> String {
-        if self.is_latency() { format!("{value:.0} ms") } else { format!("{:.1} %", value).replace(".0 %", " %") }
+        match self {
+            _ if self.is_latency() => format!("{value:.0} ms"),
+            _ if self.is_count() => format!("{value:.0}"),
+            _ => format!("{value:.1} %").replace(".0 %", " %"),
+        }
     }
 }
 
@@ -74,7 +86,7 @@ pub enum Action {
 pub struct Trigger {
     pub name: String,
     pub metric: Metric,
-    /// In percent, or in milliseconds for a latency.
+    /// In percent, in milliseconds for a latency, or a count.
     pub limit: f64,
     /// The active environment beyond this is shared fate: no rollback. The warn level of the metric, or the limit.
     pub shared: f64,
@@ -146,6 +158,8 @@ impl Trigger {
             trigger("half the traffic is gone", Metric::ThroughputDrop, 50.0, minutes(5), Action::Pause),
             trigger("less traffic than expected", Metric::ThroughputDrop, 20.0, minutes(5), Action::Warn),
         ];
+        let checks = trigger("failing health checks", Metric::HealthFailures, 3.0, Millis::ZERO, Action::Rollback);
+        triggers.push(Trigger { window: minutes(1), ..checks });
         Trigger::share_warn_levels(&mut triggers);
         triggers
     }
@@ -175,6 +189,8 @@ impl Trigger {
         for trigger in triggers {
             let same = levels.iter().filter(|(metric, _)| *metric == trigger.metric).map(|(_, limit)| *limit);
             trigger.shared = match trigger.metric.is_bad_below() {
+                // Both sides' checks do not come in one moment: half of it will do.
+                _ if trigger.metric.is_count() => (trigger.limit / 2.0).floor(),
                 true => same.fold(trigger.limit, f64::max),
                 false => same.fold(trigger.limit, f64::min),
             };
@@ -199,7 +215,8 @@ impl Trigger {
     pub fn level(&self, reading: &Reading) -> Level {
         let Some(value) = self.value(&reading.candidate, reading) else { return Level::TooFew };
         if !self.is_beyond(value, self.limit) || self.alone && reading.active.answers > 0 {
-            return Level::Within;
+            // Checks that pass are no proof that clients are served: they say nothing.
+            return if self.metric.is_count() { Level::TooFew } else { Level::Within };
         }
         if self.active_value(&reading.active).is_some_and(|active| self.is_beyond(active, self.shared)) {
             return Level::Shared(value);
@@ -210,6 +227,7 @@ impl Trigger {
     /// How long the candidate has been beyond the limit, given how long it was `step` ago.
     pub fn held(&self, reading: &Reading, step: Millis) -> Millis {
         match self.level(reading) {
+            Level::TooFew if self.metric.is_count() => Millis::ZERO,
             Level::TooFew => reading.held,
             Level::Within => Millis::ZERO,
             Level::Beyond(_) | Level::Shared(_) | Level::Fired(_) => reading.held.plus(step),
@@ -237,12 +255,15 @@ impl Trigger {
             return (expected >= self.requests as f64)
                 .then(|| (100.0 * (1.0 - sample.answers as f64 / expected)).max(0.0));
         }
-        (sample.answers >= self.requests.max(1)).then(|| measure(self.metric, sample)).flatten()
+        (self.metric.is_count() || sample.answers >= self.requests.max(1))
+            .then(|| measure(self.metric, sample))
+            .flatten()
     }
 
     fn active_value(&self, sample: &Sample) -> Option<f64> {
         // A handful of answers can excuse the candidate wrongly for good: half the evidence is asked of the active side.
-        (sample.answers >= (self.requests / 2).max(1)).then(|| measure(self.metric, sample)).flatten()
+        let enough = self.metric.is_count() || sample.answers >= (self.requests / 2).max(1);
+        enough.then(|| measure(self.metric, sample)).flatten()
     }
 }
 
@@ -256,5 +277,6 @@ fn measure(metric: Metric, sample: &Sample) -> Option<f64> {
         Metric::LatencyP95 => millis(sample.p95_us),
         Metric::LatencyP99 => millis(sample.p99_us),
         Metric::ThroughputDrop => None,
+        Metric::HealthFailures => Some(sample.health_failures as f64),
     }
 }

@@ -88,6 +88,8 @@ pub struct Totals {
     /// Of the answers that did not fail, by bucket.
     pub latency: [u64; BUCKETS],
     pub cohorts: Cohorts,
+    /// Failed rounds of the environment's health checks; they are the whole service's, whatever the route.
+    pub health_failures: u64,
 }
 
 impl Default for Totals {
@@ -97,6 +99,7 @@ impl Default for Totals {
             tally: Tally::default(),
             latency: [0; BUCKETS],
             cohorts: Cohorts::default(),
+            health_failures: 0,
         }
     }
 }
@@ -107,6 +110,7 @@ impl Totals {
         self.counts.failed += other.counts.failed;
         self.counts.unavailable += other.counts.unavailable;
         self.tally.add(&other.tally);
+        self.health_failures += other.health_failures;
         let wrapping = |sums: &mut [u32; COHORTS], parts: &[u32; COHORTS]| {
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.wrapping_add(*part));
         };
@@ -130,6 +134,13 @@ pub struct Sample {
     pub p95_us: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_us: Option<u64>,
+    /// Failed rounds of health checks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub health_failures: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A quantile of the latency that a trigger looks at.
@@ -156,6 +167,8 @@ const RUSH_FAILURES: u64 = 3;
 pub struct Window {
     counts: VecDeque<(Millis, Counts)>,
     latency: VecDeque<(Millis, Box<[u64; BUCKETS]>)>,
+    /// An entry for each failed round, and one before.
+    health: VecDeque<(Millis, u64)>,
 }
 
 impl Window {
@@ -164,11 +177,19 @@ impl Window {
         Window {
             counts: VecDeque::from([(now, totals.counts)]),
             latency: VecDeque::from([(now, Box::new(totals.latency))]),
+            health: VecDeque::from([(now, totals.health_failures)]),
         }
     }
 
     /// Remembers the totals of this tick, if anything has happened since the last.
     pub fn observe(&mut self, now: Millis, totals: &Totals) {
+        let last = self.health.back().copied().unwrap_or_default();
+        if last.1 != totals.health_failures && now.since(last.0) >= FINE {
+            self.health.push_back((now, totals.health_failures));
+            while self.health.get(1).is_some_and(|(at, _)| now.since(*at) >= LONGEST) {
+                self.health.pop_front();
+            }
+        }
         if self.counts.back().is_some_and(|(_, counts)| *counts == totals.counts) {
             return;
         }
@@ -192,6 +213,8 @@ impl Window {
         let after = self.counts.partition_point(|(at, _)| now.since(*at) >= span);
         let from = after.checked_sub(1).and_then(|at| self.counts.get(at)).or(self.counts.front());
         let mut sample = sample_since(from, now, totals);
+        let before = self.health.iter().rev().find(|(at, _)| now.since(*at) >= span).or(self.health.front());
+        sample.health_failures = totals.health_failures.saturating_sub(before.map_or(0, |(_, failures)| *failures));
         let Some(wanted) = latency else { return sample };
         let from = self.latency.iter().rev().find(|(at, _)| now.since(*at) >= span).or(self.latency.front());
         if let Some((_, earlier)) = from {
@@ -253,6 +276,23 @@ mod tests {
         assert_eq!(window.counts.len(), kept, "what does not happen is not remembered");
         let young = Window::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110), None);
         assert_eq!(young.answers, 5, "a window that just opened begins there");
+    }
+
+    #[test]
+    fn failed_health_checks_are_counted_over_the_window_whatever_the_traffic() {
+        let checked = |health_failures| Totals { health_failures, ..Totals::default() };
+        let mut window = Window::opened(Millis(0), &checked(7));
+        let minute = |window: &Window, at: u64, failures| {
+            window.last(Millis::seconds(60), Millis::seconds(at), &checked(failures), None).health_failures
+        };
+        for (at, failures) in [(10, 8), (20, 9), (30, 10), (40, 11)] {
+            window.observe(Millis::seconds(at), &checked(failures));
+        }
+        assert_eq!(minute(&window, 40, 11), 4, "those from before it was opened are left out");
+        assert_eq!(minute(&window, 75, 11), 3, "the first is over a minute old");
+        window.observe(Millis::seconds(200), &checked(12));
+        assert_eq!(minute(&window, 200, 12), 1);
+        assert!(window.health.len() <= 2);
     }
 
     #[test]

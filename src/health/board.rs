@@ -173,8 +173,8 @@ impl Board {
             let line = lines.get_mut(key).filter(|line| Arc::ptr_eq(&line.check, &check) && line.origin == origin);
             let Some(line) = line else { return };
             line.history.note(&check, &round, clock::now());
-            let health =
-                Health { up: line.history.up, failures: line.history.failures, last_micros: round.took_micros };
+            let History { up, failures, lost, .. } = line.history;
+            let health = Health { up, failures, lost, last_micros: round.took_micros };
             self.0.counters.set_health(&key.service, key.environment, &key.check, Some(health));
         }
         self.0.changed.notify_one();

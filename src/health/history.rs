@@ -23,6 +23,8 @@ pub struct History {
     pub rounds: u64,
     /// Rounds in which an address failed.
     pub failures: u64,
+    /// Rounds in which every address failed: what the guard counts.
+    pub lost: u64,
     pub last_error: Option<String>,
     took_micros: VecDeque<u64>,
 }
@@ -55,6 +57,7 @@ impl History {
             since: now,
             rounds: 0,
             failures: 0,
+            lost: 0,
             last_error: None,
             took_micros: VecDeque::new(),
         }
@@ -87,6 +90,7 @@ impl History {
         }
         self.rounds += 1;
         self.failures += u64::from(failed);
+        self.lost += u64::from(round.results.iter().all(|(_, result)| result.is_err()));
         if self.took_micros.len() == REMEMBERED {
             self.took_micros.pop_front();
         }
@@ -132,6 +136,7 @@ mod tests {
             rise,
             eject: true,
             rollback: false,
+            webhook: None,
             on: true,
         }
     }
@@ -163,6 +168,7 @@ mod tests {
         let (check, mut history) = (check(1, 1), History::new(Millis::ZERO));
         history.note(&check, &round(&[true, false]), Millis(1));
         assert!(history.up);
+        assert_eq!((history.failures, history.lost), (1, 0), "clients are served");
         assert_eq!(history.down().collect::<Vec<_>>(), [SocketAddr::from(([10, 0, 0, 1], 80))]);
         history.note(&check, &round(&[false, false]), Millis(2));
         assert!(!history.up);

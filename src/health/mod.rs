@@ -7,8 +7,17 @@ mod board;
 mod history;
 mod http;
 pub mod preflight;
+pub mod redis;
 mod round;
 mod runner;
+pub mod sql;
+mod webhook;
 
 pub use board::{Board, Shown};
 pub use runner::run;
+
+/// What is said of one that does not answer in time.
+fn no_answer(patience: std::time::Duration) -> String {
+    let millis = crate::time::Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+    format!("no answer in {millis}")
+}

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::clock;
-use crate::health::http;
+use crate::health::{http, redis, sql};
 use crate::snapshot::check::{Check, Probe};
 use crate::snapshot::{Endpoint, Endpoints};
 
@@ -49,7 +49,7 @@ pub async fn run(
             let mut tasks = JoinSet::new();
             for (at, endpoint) in endpoints.iter().cloned().enumerate() {
                 let (connector, permits, check) = (connector.clone(), permits.clone(), check.clone());
-                tasks.spawn(async move { (at, passes(&connector, &permits, &check, &endpoint).await) });
+                tasks.spawn(async move { (at, passes(&connector, &permits, &check, Some(&endpoint)).await) });
             }
             let mut results: Vec<_> =
                 endpoints.iter().map(|endpoint| (address(endpoint), Err("was not tried".to_owned()))).collect();
@@ -62,18 +62,28 @@ pub async fn run(
             }
             results
         }
+        // One place, and it is none of the environment's addresses.
+        Probe::Sql(_) | Probe::Redis(_) => vec![(None, passes(connector, permits, check, None).await)],
     };
     Round { results, took_micros: clock::micros() - began }
 }
 
-async fn passes(connector: &Connector, permits: &Semaphore, check: &Check, endpoint: &Endpoint) -> Result<(), String> {
+async fn passes(
+    connector: &Connector,
+    permits: &Semaphore,
+    check: &Check,
+    endpoint: Option<&Endpoint>,
+) -> Result<(), String> {
     let mut left = check.retries;
     loop {
         let result = {
             let _permit = permits.acquire().await;
             let patience = check.timeout.as_duration();
-            match &check.probe {
-                Probe::Http(probe) => http::probe(connector, endpoint, probe, patience).await,
+            match (&check.probe, endpoint) {
+                (Probe::Http(probe), Some(endpoint)) => http::probe(connector, endpoint, probe, patience).await,
+                (Probe::Http(_), None) => Err("has no address".to_owned()),
+                (Probe::Sql(database), _) => sql::probe(database, patience).await,
+                (Probe::Redis(url), _) => redis::probe(url, patience).await,
             }
         };
         match result {

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use crate::clock;
 use crate::counters::Rest;
 use crate::health::board::{Board, Key, Line};
 use crate::health::round;
+use crate::health::webhook::{Call, Caller};
 use crate::sidecar::Handle;
+use crate::snapshot::secret::Secret;
 use crate::snapshot::{Serving, Snapshot};
 use crate::traffic::Environment;
 
@@ -26,6 +29,8 @@ struct Told {
     down: BTreeMap<(String, Environment), String>,
     /// Checks that have asked for a rollback, until they are up again.
     rolled_back: BTreeSet<Key>,
+    /// Checks whose webhook was told, until they are up again.
+    called: BTreeSet<Key>,
     ejected: Vec<Arc<Rest>>,
 }
 
@@ -41,6 +46,7 @@ struct News {
 /// Runs the checks, for as long as the house stands.
 pub async fn run(board: Board, sidecar: Handle) {
     let mut told = Told::default();
+    let caller = Caller::new();
     loop {
         let snapshot = board.published().load();
         let same = told.services.as_ref().is_some_and(|services| Arc::ptr_eq(services, &snapshot.services));
@@ -51,6 +57,10 @@ pub async fn run(board: Board, sidecar: Handle) {
         told.eject(&board, &snapshot);
         for News { service, environment, up, why, rollback } in told.news(&board, !same) {
             sidecar.health(service, environment, up, why, rollback);
+        }
+        // After the sidecar: what it does about it waits for no receiver.
+        for (to, call) in told.calls(&board) {
+            caller.call(to, call);
         }
         // What comes of a round is told at once.
         let _ = timeout(LOOK, board.changed()).await;
@@ -123,6 +133,26 @@ impl Told {
         }
         ejected.iter().for_each(|rest| rest.eject(true));
         self.ejected = ejected;
+    }
+
+    /// What has gone down and wants a webhook to be told.
+    fn calls(&mut self, board: &Board) -> Vec<(Secret, Call)> {
+        let lines = board.lines();
+        let mut calls = Vec::new();
+        for (key, line) in lines.iter() {
+            let Some(to) = line.check.webhook.as_ref().filter(|_| line.check.on && !line.history.up) else {
+                self.called.remove(key);
+                continue;
+            };
+            if self.called.insert(key.clone()) {
+                let Key { service, environment, check } = key.clone();
+                let why = line.history.last_error.clone().unwrap_or_else(|| "fails".to_owned());
+                let at = clock::wall_millis();
+                calls.push((to.clone(), Call { event: "health", service, environment, check, up: false, why, at }));
+            }
+        }
+        self.called.retain(|key| lines.contains_key(key));
+        calls
     }
 
     /// What has changed since the sidecar was last told. `again`: the routing is another one, and the state may have

@@ -32,6 +32,9 @@ use crate::notify::queue::Queue;
 use crate::rollout::Kind;
 use crate::sidecar::News;
 
+pub use http::Client;
+pub use sink::Outcome;
+
 /// What waits when the house closes has this long to go out: a restart must not wait for a sink that is gone.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 

@@ -32,7 +32,7 @@ struct Eyes {
     windows: [Window; 2],
     meters: Option<Meters>,
     /// What was counted when the triggers were last looked at: where nothing has happened since, there is nothing to judge.
-    counts: Option<[Counts; 2]>,
+    counts: Option<[(Counts, u64); 2]>,
     looked: Option<Millis>,
 }
 
@@ -87,7 +87,7 @@ impl Scope {
         if let (Some(meters), true) = (&mut eyes.meters, look.on_grid) {
             meters.look(now, [candidate, active], &look.moment);
         }
-        let counts = sides.map(|side| side.counts);
+        let counts = sides.map(|side| (side.counts, side.health_failures));
         let due = eyes.looked.is_none_or(|at| now.since(at) >= TRIGGERS) && eyes.counts != Some(counts);
         let sight = due.then(|| {
             let step = now.since(eyes.looked.or(since).unwrap_or(now)).min(LONGEST_STEP);
@@ -154,7 +154,12 @@ fn readings(
     let readings = seen.policy.triggers.iter().zip(held).map(|(trigger, held)| {
         // A route's share is not the service's where rules and stickiness choose: only the whole service is held to it.
         // And what was answered at another weight says nothing of this one.
-        if trigger.metric == Metric::ThroughputDrop && (route.is_some() || look.steady < trigger.window) {
+        // Health checks are of the whole service anyway.
+        let unfit = match trigger.metric {
+            Metric::ThroughputDrop => route.is_some() || look.steady < trigger.window,
+            metric => metric.is_count() && route.is_some(),
+        };
+        if unfit {
             let (active, candidate) = Default::default();
             return Reading { active, candidate, share: 0.0, held: Millis::ZERO };
         }

@@ -369,5 +369,13 @@ impl State {
 /// The totals of some routes, and nothing of the others.
 fn only(totals: &[Option<[Totals; 2]>], routes: &[String], functions: &[String]) -> Vec<Option<[Totals; 2]>> {
     let pairs = totals.iter().zip(routes);
-    pairs.map(|(pair, route)| pair.clone().filter(|_| functions.contains(route))).collect()
+    let part = |(pair, route): (&Option<[Totals; 2]>, &String)| match pair {
+        // What health checks say is said of all routes.
+        Some(pair) if !functions.contains(route) => {
+            let checked = pair.each_ref().map(|side| side.health_failures);
+            (checked != [0; 2]).then(|| checked.map(|health_failures| Totals { health_failures, ..Totals::default() }))
+        }
+        pair => pair.clone(),
+    };
+    pairs.map(part).collect()
 }

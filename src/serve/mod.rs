@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access;
 use crate::admin;
-use crate::admin::api::{Api, Parts};
+use crate::admin::api::{self, Api};
 use crate::admin::auth::{self, Local};
 use crate::admin::changes::Changes;
 use crate::admin::gate::Gate;
@@ -115,9 +115,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
     let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
-    let (reload, reloads) = mpsc::channel(1);
     let (changes, changes_asked) = Changes::new();
-    let api = Api::new(Parts {
+    let api = Api::new(api::Parts {
         sidecar: sidecar.clone(),
         counters: counters.clone(),
         published: published.clone(),
@@ -128,6 +127,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     });
     runtime.spawn(api.minutes.clone().keep());
     listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, gate))?;
+    let (reload, reloads) = mpsc::channel(1);
     let reloader =
         Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
     runtime.spawn(reloader.run(Watch::from(look), reloads, changes_asked));

@@ -2,13 +2,15 @@
 
 use crate::rollout::Insight;
 use crate::sidecar::Sidecar;
+use crate::sidecar::reading::checked;
 use crate::time::Millis;
 
 impl Sidecar {
     /// `None`: there is no such service.
     pub(super) fn insight(&self, service: &str, now: Millis) -> Option<Insight> {
         let serving = self.placed.serving(service)?;
-        let totals: Vec<_> = serving.routes.iter().map(|route| route.judged()).collect();
+        let totals = serving.routes.iter().map(|route| route.judged()).collect();
+        let totals = checked(totals, self.counters.health_failures(service));
         self.state.insight(service, &totals, now)
     }
 }

@@ -23,7 +23,7 @@ use crate::counters::{Counters, count, set};
 use crate::guard::Verdict;
 use crate::journal::{Entry, Journal, Restored};
 use crate::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Over, Preflight, Refused, State};
-use crate::sidecar::reading::Readings;
+use crate::sidecar::reading::{Readings, checked};
 use crate::snapshot::{Publisher, Snapshot};
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -218,7 +218,7 @@ impl Sidecar {
         let live: Vec<String> = self.state.live().map(str::to_owned).collect();
         for service in &live {
             let Some(serving) = self.placed.serving(service) else { continue };
-            let routes = self.readings.read(serving);
+            let routes = checked(self.readings.read(serving), self.counters.health_failures(service));
             let event = Event::Counted { service: service.clone(), routes, on_grid };
             self.apply(event, now);
             self.show(service);

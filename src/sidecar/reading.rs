@@ -48,6 +48,15 @@ impl Readings {
     }
 }
 
+/// The totals with what health checks have found: it is the whole service's, and stands with its first route.
+pub fn checked(mut routes: Vec<Option<[Totals; 2]>>, failures: [u64; 2]) -> Vec<Option<[Totals; 2]>> {
+    if let Some(first) = routes.first_mut().filter(|_| failures != [0; 2]) {
+        let pair = first.get_or_insert_default();
+        pair.iter_mut().zip(failures).for_each(|(side, failures)| side.health_failures = failures);
+    }
+    routes
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

@@ -1,7 +1,10 @@
 //! Health checks as the file means them: what is tried of an environment, how often, and what follows.
 
+use std::path::PathBuf;
+
 use http::{HeaderName, HeaderValue, Method};
 
+use crate::snapshot::secret::Secret;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -25,6 +28,8 @@ pub struct Check {
     pub eject: bool,
     /// A new side that goes down is taken back.
     pub rollback: bool,
+    /// Is told when an environment goes down.
+    pub webhook: Option<Secret>,
     /// Nobody has switched it off.
     pub on: bool,
 }
@@ -40,12 +45,18 @@ impl Check {
 pub enum Probe {
     /// A request to every address of the environment.
     Http(HttpProbe),
+    /// A query to a database.
+    Sql(Database),
+    /// A write to Redis, and reading it back.
+    Redis(Secret),
 }
 
 impl Probe {
     pub const fn kind(&self) -> &'static str {
         match self {
             Probe::Http(_) => "http",
+            Probe::Sql(_) => "sql",
+            Probe::Redis(_) => "redis",
         }
     }
 }
@@ -73,4 +84,20 @@ impl HttpProbe {
     pub fn takes(&self, status: u16) -> bool {
         if self.status.is_empty() { (200..400).contains(&status) } else { self.status.contains(&status) }
     }
+}
+
+/// A database, and what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    pub engine: Engine,
+    pub query: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Postgres(Secret),
+    /// MariaDB too.
+    Mysql(Secret),
+    /// A file.
+    Sqlite(PathBuf),
 }

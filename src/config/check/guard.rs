@@ -8,6 +8,9 @@ use crate::guard::window::LONGEST;
 use crate::guard::{Budget, Policy};
 use crate::time::Millis;
 
+/// Of health checks in a window: there are no more rounds in it.
+const MOST_FAILURES: f64 = 10_000.0;
+
 /// `rescue`: whether failed requests are served again; where they are not, caution would let nothing through.
 /// `more`: triggers from elsewhere; they leave the defaults in force, but for those of their names.
 pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>, rescue: bool, more: Vec<Trigger>) -> Policy {
@@ -50,7 +53,8 @@ pub fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> 
         }
     };
     let limit = limit(source, typed, metric)?;
-    let window = duration(source, file.window.as_ref(), Millis::seconds(10));
+    let usual = if metric.is_count() { Millis::seconds(60) } else { Millis::seconds(10) };
+    let window = duration(source, file.window.as_ref(), usual);
     if let (Some(at), true) = (&file.window, !(Millis(100)..=LONGEST).contains(&window)) {
         source.problem(at.span.clone(), format!("a window is between 100ms and {LONGEST}"), None);
     }
@@ -89,6 +93,13 @@ fn limit(source: &mut Source, typed: &At<TriggerFile>, metric: Metric) -> Option
         return None;
     };
     match (value, metric.is_latency()) {
+        (Limit::Percent(count), false) if metric.is_count() => {
+            let is_whole = count.fract() == 0.0 && (0.0..=MOST_FAILURES).contains(count);
+            if !is_whole {
+                source.problem(span.clone(), format!("{count} is not a whole number from 0 to {MOST_FAILURES}"), None);
+            }
+            is_whole.then_some(*count)
+        }
         (Limit::Percent(percent), false) if (0.0..=100.0).contains(percent) => Some(*percent),
         (Limit::Percent(percent), false) => {
             source.problem(span.clone(), format!("{percent} is not a percentage from 0 to 100"), None);
@@ -108,7 +119,8 @@ fn limit(source: &mut Source, typed: &At<TriggerFile>, metric: Metric) -> Option
         }
         (Limit::Duration(_), false) => {
             let hint = Some(format!("write `{word} = 5`"));
-            source.problem(span.clone(), format!("{} is a percentage", metric.name()), hint);
+            let what = if metric.is_count() { "a count" } else { "a percentage" };
+            source.problem(span.clone(), format!("{} is {what}", metric.name()), hint);
             None
         }
     }

@@ -1,12 +1,18 @@
 //! `[[service.NAME.health]]`.
 
-use http::{HeaderName, HeaderValue, Method};
+use std::ops::Range;
 
-use crate::config::check::{one_of, positive, whole};
+use http::{HeaderName, HeaderValue, Method};
+use url::Url;
+
+use crate::config::check::notify::literal;
+use crate::config::check::{one_of, positive, store, whole};
 use crate::config::file::{At, HealthFile, HttpFile, Number};
+use crate::config::notify::is_forbidden;
 use crate::config::read::Source;
 use crate::rollout::Over;
 use crate::snapshot::check::{Check, HttpProbe, Probe};
+use crate::snapshot::secret::Secret;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -50,14 +56,10 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
     let retries = whole(source, file.retries.as_ref(), 0..=MOST_RETRIES, 3) as u32;
     let fall = whole(source, file.fall.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
     let rise = whole(source, file.rise.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
-    let (eject, rollback) = on_down(source, file);
-    let Some(at) = &file.http else {
-        source.missing(span.clone(), "the health check asks nothing", "write http = { path = \"/healthz\" }");
-        return None;
-    };
-    let probe = Probe::Http(http(source, &at.value)?);
+    let OnDown { eject, rollback, webhook } = on_down(source, file);
+    let probe = probe(source, file, span);
     let name = match &file.name {
-        None => probe.kind().to_owned(),
+        None => probe.as_ref().map_or("http", Probe::kind).to_owned(),
         Some(at) => {
             let plain = at.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
             if at.value.is_empty() || at.value.len() > 64 || !plain {
@@ -68,7 +70,28 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
         }
     };
     let on = !over.overlay.health_off.contains(&name);
-    Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, on })
+    let probe = probe?;
+    Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, webhook, on })
+}
+
+fn probe(source: &mut Source, file: &HealthFile, span: &Range<usize>) -> Option<Probe> {
+    let (http_at, sql_at, redis_at) = (file.http.as_ref(), file.sql.as_ref(), file.redis.as_ref());
+    let asked = [http_at.map(|at| &at.span), sql_at.map(|at| &at.span), redis_at.map(|at| &at.span)];
+    if let Some(second) = asked.into_iter().flatten().nth(1) {
+        let hint = Some("write a [[….health]] for each".to_owned());
+        source.problem(second.clone(), "a health check asks one thing: `http`, `sql` or `redis`", hint);
+        return None;
+    }
+    match (http_at, sql_at, redis_at) {
+        (Some(at), ..) => Some(Probe::Http(http(source, &at.value)?)),
+        (_, Some(at), _) => Some(Probe::Sql(store::sql(source, at)?)),
+        (.., Some(at)) => Some(Probe::Redis(store::redis(source, at)?)),
+        _ => {
+            let hint = "write http = { path = \"/healthz\" }, sql = { url_file = \"pg.url\" } or redis = { url_file = \"redis.url\" }";
+            source.missing(span.clone(), "the health check asks nothing", hint);
+            None
+        }
+    }
 }
 
 /// A length of ten seconds, or of what is typed.
@@ -80,11 +103,60 @@ fn within(source: &mut Source, typed: Option<&At<String>>, shortest: Millis, lon
     length
 }
 
-fn on_down(source: &mut Source, file: &HealthFile) -> (bool, bool) {
-    let Some(list) = &file.on_down else { return (true, false) };
-    let words = [("eject", (true, false)), ("rollback", (false, true))];
-    let chosen = list.0.iter().filter_map(|at| one_of(source, at, &words));
-    chosen.fold((false, false), |all, one| (all.0 || one.0, all.1 || one.1))
+struct OnDown {
+    eject: bool,
+    rollback: bool,
+    webhook: Option<Secret>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Eject,
+    Rollback,
+    Webhook,
+}
+
+fn on_down(source: &mut Source, file: &HealthFile) -> OnDown {
+    let webhook = file.webhook.as_ref().and_then(|at| webhook(source, at));
+    let Some(list) = &file.on_down else {
+        if let Some(at) = &file.webhook {
+            let hint = Some("write on_down = [\"eject\", \"webhook\"]".to_owned());
+            source.problem(at.span.clone(), "nobody tells this webhook: `on_down` does not name it", hint);
+        }
+        return OnDown { eject: true, rollback: false, webhook };
+    };
+    let words = [("eject", Act::Eject), ("rollback", Act::Rollback), ("webhook", Act::Webhook)];
+    let chosen: Vec<(Act, &At<String>)> =
+        list.0.iter().filter_map(|at| Some((one_of(source, at, &words)?, at))).collect();
+    let named = chosen.iter().find(|(act, _)| *act == Act::Webhook);
+    match (named, &file.webhook) {
+        (Some((_, at)), None) => {
+            let hint = Some("write webhook = \"https://hooks.example.com/health\"".to_owned());
+            source.problem(at.span.clone(), "there is no `webhook` to tell", hint);
+        }
+        (None, Some(at)) => {
+            let hint = Some("add \"webhook\" to `on_down`".to_owned());
+            source.problem(at.span.clone(), "nobody tells this webhook: `on_down` does not name it", hint);
+        }
+        _ => {}
+    }
+    let does = |wanted| chosen.iter().any(|(act, _)| *act == wanted);
+    OnDown { eject: does(Act::Eject), rollback: does(Act::Rollback), webhook }
+}
+
+/// A URL that may be told; its text is in no message, for it may be a secret.
+fn webhook(source: &mut Source, typed: &At<String>) -> Option<Secret> {
+    let problem = match Url::parse(&typed.value) {
+        Ok(url) if !matches!(url.scheme(), "https" | "http") => "this is no URL of http or https".to_owned(),
+        Ok(url) if literal(&url).is_some_and(is_forbidden) => "nothing is sent to link-local addresses".to_owned(),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            "a user and a password in a URL are not sent".to_owned()
+        }
+        Ok(_) => return Some(Secret::new(typed.value.as_str())),
+        Err(error) => format!("this is no URL: {error}"),
+    };
+    source.problem(typed.span.clone(), problem, Some("write \"https://hooks.example.com/health\"".to_owned()));
+    None
 }
 
 fn http(source: &mut Source, file: &HttpFile) -> Option<HttpProbe> {

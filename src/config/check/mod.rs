@@ -14,6 +14,7 @@ mod rollout;
 mod rule;
 mod service;
 mod size;
+mod store;
 mod terms;
 
 use std::collections::BTreeMap;

@@ -322,7 +322,7 @@ fn key(line: &str) -> Option<Vec<u8>> {
     KEY_BYTES.contains(&key.len()).then_some(key)
 }
 
-fn literal(url: &Url) -> Option<IpAddr> {
+pub fn literal(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),
         Host::Ipv6(address) => Some(address.into()),

@@ -120,7 +120,7 @@ fn belongs(key: &Arc<dyn SigningKey>, chain: &[Vec<u8>]) -> bool {
 }
 
 /// A path that is relative to the file it stands in.
-fn beside(source: &Source, path: &str) -> PathBuf {
+pub(super) fn beside(source: &Source, path: &str) -> PathBuf {
     Path::new(&source.name).parent().unwrap_or(Path::new("")).join(path)
 }
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
 pub use edits::EditsFile;
-pub use health::{HealthFile, HttpFile};
+pub use health::{HealthFile, HttpFile, RedisFile, SqlFile};
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
     TokenFile,
@@ -299,16 +299,16 @@ pub struct GuardFile {
 #[serde(deny_unknown_fields, default)]
 pub struct TriggerFile {
     pub name: Option<At<String>>,
-    /// error_rate, availability, latency_p50, latency_p95, latency_p99 or throughput_drop.
+    /// error_rate, availability, latency_p50, latency_p95, latency_p99, throughput_drop or health_failures.
     pub metric: Option<At<String>>,
-    /// Fires above this: percent, or a duration for a latency.
+    /// Fires above this: percent, a duration for a latency, or a count for health_failures.
     pub above: Option<At<Limit>>,
     /// Fires below this percentage: for availability.
     pub below: Option<At<Limit>>,
     /// Continuously beyond the limit for this long. Default "0s".
     #[serde(rename = "for")]
     pub hold: Option<At<String>>,
-    /// Measured over the last so long. Default "10s".
+    /// Measured over the last so long. Default "10s", for health_failures "1m".
     pub window: Option<At<String>>,
     /// With fewer answers than this in the window it says nothing. Default 20.
     pub requests: Option<At<Number>>,
