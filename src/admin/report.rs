@@ -81,9 +81,13 @@ fn metric(seen: MetricLevel) -> ReportMetric {
 
 fn trend(metric: Metric, value: Option<f64>, baseline: Option<f64>) -> Trend {
     let (Some(value), Some(baseline)) = (value, baseline) else { return Trend::Unknown };
-    let least = if metric.is_latency() { SAME_MILLIS } else { SAME_PERCENT };
+    // Of a percentage, the smaller part is what is compared: 90 % available is much worse than 99.9 %.
+    let (least, of) = match metric.is_latency() {
+        true => (SAME_MILLIS, baseline),
+        false => (SAME_PERCENT, baseline.min(100.0 - baseline)),
+    };
     let difference = value - baseline;
-    if difference.abs() <= least.max(SAME * baseline.abs()) {
+    if difference.abs() <= least.max(SAME * of) {
         return Trend::Same;
     }
     if (difference > 0.0) == metric.is_bad_below() { Trend::Better } else { Trend::Worse }

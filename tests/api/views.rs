@@ -99,7 +99,7 @@ fn the_safety_report_says_what_is_wrong_and_what_to_do() {
     // Not so many that a dead candidate is seen.
     let turn = std::sync::atomic::AtomicU64::new(0);
     house.green.does(move |_| {
-        let third = turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 3 == 0;
+        let third = turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst).is_multiple_of(3);
         Do::Status(if third { 500 } else { 200 })
     });
     wait_until("the report is critical", SOON, || {
