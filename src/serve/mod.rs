@@ -92,7 +92,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let (keyring, local_token) = auth::first_run(&settings.admin_access, admin_address, &settings.state)?;
     let shelf = journal.shelf();
     let (publisher, published) = Publisher::new();
-    let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
+    let (preflights, orders) = mpsc::channel(PREFLIGHTS);
+    let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal).with_preflights(preflights);
     // Again, under what people had laid over it when the process ended.
     let overs = sidecar.overs();
     let routing = if overs.is_empty() { routing } else { config::routing_under(&settings.routing, &overs)? };
@@ -107,8 +108,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let announcer = Announcer::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
     sidecar.load(load, crate::clock::now())?;
     count(&counters.process.reloads_taken);
-    let (preflights, orders) = mpsc::channel(PREFLIGHTS);
-    let (sidecar, sidecar_thread) = sidecar.with_preflights(preflights).start(settings.tick)?;
+    let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
     let health = Board::new(published.clone(), counters.clone());
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(take_orders(orders, published.clone(), health.clone(), sidecar.clone()));
