@@ -138,7 +138,10 @@ fn tell(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Result<Exi
     }
     let why = rollout.why.as_deref().unwrap_or("");
     match rollout.phase.as_str() {
-        "promoted" => say!("{} is promoted: {:?} is active", args.version, service.active),
+        "promoted" => {
+            let active = crate::traffic::Environment::from(service.active);
+            say!("{} is promoted: {active} is active", args.version);
+        }
         "rolled_back" => say!("{} was rolled back: {why}", args.version),
         _ => say!("{} was aborted: {why}", args.version),
     }
