@@ -14,7 +14,7 @@ pub struct NotifyFile {
     /// "webhook", "slack", "pagerduty" or "email".
     pub kind: Option<At<String>>,
     /// Of a webhook, where to; of PagerDuty, another region's. Default of PagerDuty
-    /// "https://events.pagerduty.com/v2/enqueue".
+    /// `https://events.pagerduty.com/v2/enqueue`.
     pub url: Option<At<String>>,
     /// A file with the URL, for one that is a secret, as Slack's is; relative to this file.
     pub url_file: Option<At<String>>,
