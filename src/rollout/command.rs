@@ -54,7 +54,8 @@ impl State {
                 if durable.weight.is_zero() && !durable.has_promoted() && !durable.is_under_way() {
                     return Err(Refused::NothingToRollBack { service: name });
                 }
-                Ok(self.roll_back(&name, note(Kind::Rollback, ""), now))
+                let what = if why.is_empty() { "asked for by hand" } else { "" };
+                Ok(self.roll_back(&name, note(Kind::Rollback, what), now))
             }
             Act::Stop if durable.stopped => Err(Refused::AsAsked { service: name }),
             Act::Stop => {
@@ -204,7 +205,7 @@ impl State {
                 durable.release.insert(release).enter(step);
             }));
         }
-        let note = note(Kind::Shift, "");
+        let note = note(Kind::Shift, "by hand");
         let who = note.by.who.clone();
         Ok(self.alter(name, note, now, |durable| {
             durable.settle();

@@ -176,7 +176,7 @@ impl State {
     fn load(&mut self, loaded: Vec<Loaded>, now: Millis) -> Vec<Effect> {
         let mut changes = Vec::new();
         let mut before: BTreeMap<String, Service> = std::mem::take(&mut self.services);
-        let mut preflights = Vec::new();
+        let (mut preflights, mut waiting) = (Vec::new(), Vec::new());
         for Loaded { service: name, routes, ask, policy, plan, urls, failover_both } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
@@ -200,7 +200,14 @@ impl State {
                 None => changes.push((name, Kind::Added, "first seen in the routing file".to_owned(), None)),
                 Some(known) => {
                     let asked = ask.after(known.asked);
-                    if asked != known.asked {
+                    // After a restart nobody could refuse the file: what it asks for waits for the end of the rollout.
+                    let waits = known.is_under_way() && !asked.weight.is_zero();
+                    if asked != known.asked && waits {
+                        let text =
+                            format!("weight = {} in the routing file waits for the end of the rollout", asked.weight);
+                        let (level, kind) = (Level::Warning, Kind::Shift);
+                        waiting.push(Effect::Announce(Announcement { level, service: name, kind, text, entry: 0 }));
+                    } else if asked != known.asked {
                         let (kind, why) = self.follow_file(&name, asked, now);
                         changes.push((name, kind, why, Some(known)));
                     }
@@ -217,6 +224,7 @@ impl State {
             let Some(change) = self.change(&name, note, known, now) else { continue };
             effects.extend(told(Level::Info, change));
         }
+        effects.append(&mut waiting);
         effects.extend(preflights.iter().filter_map(|name| self.preflight(name)));
         effects
     }

@@ -438,6 +438,23 @@ fn the_file_steers_nothing_while_a_rollout_runs_but_may_take_it_back() {
 }
 
 #[test]
+fn a_file_that_was_edited_while_it_was_down_waits_for_the_end_of_the_rollout() {
+    let mut bench = under_way();
+    bench.asked = 30.0;
+    bench.restart();
+    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    bench.order(Act::Abort).unwrap();
+    bench.load().unwrap();
+    assert_eq!(bench.durable().weight, percent(30.0));
+    bench.order(shift(0.0, false)).unwrap();
+    bench.order(deploy("2.0.1")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.asked = 0.0;
+    bench.restart();
+    assert_eq!(bench.at(), (Phase::Aborted, 0.0), "taking it back is heard at once");
+}
+
+#[test]
 fn a_preflight_that_fails_lets_nobody_on() {
     let mut bench = Bench::new(plan());
     bench.order(deploy("2.0.0")).unwrap();
