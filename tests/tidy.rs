@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 8] = [
     &["clock", "counters", "snapshot"],
     &["access", "config", "journal", "metrics", "wire"],
     &["sidecar"],
-    &["origin", "proxy", "notify", "health", "admin"],
+    &["origin", "proxy", "notify", "health", "consistency", "validate", "admin"],
     &[],
     &["serve"],
     &["cli"],

@@ -9,6 +9,7 @@ pub mod check;
 pub mod file;
 pub mod notify;
 pub mod read;
+pub mod suite;
 pub mod watch;
 
 use std::collections::BTreeMap;

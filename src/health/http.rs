@@ -1,13 +1,13 @@
-//! One request to one address, over a connection of its own, made as the proxy makes its connections: the same names,
-//! certificates and version of HTTP. No redirect is followed: the answer is the origin's own.
+//! A check's request to one address, over a connection of its own.
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::HeaderValue;
 use pingora_core::connectors::http::Connector;
-use pingora_error::{Error, ErrorType};
-use pingora_http::RequestHeader;
 use tokio::time::timeout;
 
+use crate::origin::exchange::{self, Answer, Connection, Request, in_words};
 use crate::snapshot::Endpoint;
 use crate::snapshot::check::HttpProbe;
 
@@ -16,14 +16,6 @@ const MOST_BODY: usize = 64 << 10;
 /// Who asks, so that an origin's log tells checks from clients.
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (health check)");
 
-/// What an address answered.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    /// The first part of it.
-    pub body: Vec<u8>,
-}
-
 /// Asks, and says in words why there is no whole answer in time.
 pub async fn ask(
     connector: &Connector,
@@ -31,7 +23,10 @@ pub async fn ask(
     probe: &HttpProbe,
     patience: Duration,
 ) -> Result<Answer, String> {
-    match timeout(patience, exchange(connector, endpoint, probe)).await {
+    // One request a connection: a check that finds an old one open has not seen that a new one can be made.
+    let request = request(probe);
+    let asked = exchange::exchange(connector, endpoint, &request, Connection::Own, MOST_BODY);
+    match timeout(patience, asked).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(in_words(&error)),
         Err(_) => Err(format!("gives no answer within {} ms", patience.as_millis())),
@@ -45,7 +40,7 @@ pub async fn probe(
     probe: &HttpProbe,
     patience: Duration,
 ) -> Result<(), String> {
-    let Answer { status, body } = ask(connector, endpoint, probe, patience).await?;
+    let Answer { status, body, .. } = ask(connector, endpoint, probe, patience).await?;
     let asked = format!("{} {}", probe.method, probe.path);
     if !probe.takes(status) {
         return Err(format!("answers {status} to {asked}"));
@@ -58,55 +53,10 @@ pub async fn probe(
     }
 }
 
-async fn exchange(connector: &Connector, endpoint: &Endpoint, probe: &HttpProbe) -> pingora_error::Result<Answer> {
-    let path = format!("{}{}", endpoint.base_path, probe.path);
-    let mut head = RequestHeader::build(probe.method.clone(), path.as_bytes(), None)?;
-    head.insert_header(http::header::HOST, endpoint.authority.clone())?;
-    head.insert_header(http::header::USER_AGENT, USER_AGENT)?;
-    for (name, value) in &probe.headers {
-        head.insert_header(name.clone(), value.clone())?;
-    }
-    // One request a connection: a check that finds an old one open has not seen that a new one can be made.
-    let mut peer = endpoint.peer.clone();
-    peer.options.max_h2_streams = 1;
-    let (mut session, _) = connector.get_http_session(&peer).await?;
-    let wants_h2 = peer.options.alpn.get_min_http_version() == 2;
-    if session.as_http2().is_some() {
-        head.set_version(http::Version::HTTP_2);
-    } else if wants_h2 {
-        return Error::e_explain(ErrorType::H2Error, "the origin speaks no HTTP/2");
-    }
-    session.write_request_header(Box::new(head)).await?;
-    session.finish_request_body().await?;
-    let status = loop {
-        session.read_response_header().await?;
-        match session.response_header().map(|head| head.status.as_u16()) {
-            // More of it comes.
-            Some(100 | 102..=199) => {}
-            Some(status) => break status,
-            None => return Error::e_explain(ErrorType::ReadError, "no head"),
-        }
-    };
-    let mut body = Vec::new();
-    while body.len() < MOST_BODY
-        && let Some(part) = session.read_response_body().await?
-    {
-        body.extend_from_slice(&part);
-    }
-    body.truncate(MOST_BODY);
-    session.shutdown().await;
-    Ok(Answer { status, body })
-}
-
-fn in_words(error: &Error) -> String {
-    let words = match error.etype() {
-        ErrorType::ConnectRefused => "refuses connections",
-        ErrorType::ConnectTimedout => "takes no connection in time",
-        ErrorType::ConnectNoRoute => "cannot be reached: no route",
-        ErrorType::TLSHandshakeTimedout => "does not finish the TLS handshake in time",
-        ErrorType::ReadTimedout => "stops in the middle of its answer",
-        ErrorType::ConnectionClosed => "closes the connection without an answer",
-        _ => return format!("gives no answer: {error}"),
-    };
-    words.to_owned()
+fn request(probe: &HttpProbe) -> Request {
+    let agent = (http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    // What the file says comes last: it may name another agent.
+    let named = probe.headers.iter().any(|(name, _)| *name == http::header::USER_AGENT);
+    let headers = Some(agent).filter(|_| !named).into_iter().chain(probe.headers.iter().cloned()).collect();
+    Request { method: probe.method.clone(), target: probe.path.clone(), headers, body: Bytes::new() }
 }

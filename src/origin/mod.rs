@@ -3,6 +3,7 @@
 //! Names are resolved here, in the background, never by a request: an origin's endpoints are part of the snapshot. When
 //! a name stops resolving, its last good addresses stay in force.
 
+pub mod exchange;
 mod resolve;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

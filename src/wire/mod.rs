@@ -11,6 +11,7 @@ mod report;
 mod snapshot;
 mod status;
 mod traffic;
+mod validation;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -25,6 +26,7 @@ pub use report::*;
 pub use snapshot::*;
 pub use status::*;
 pub use traffic::*;
+pub use validation::*;
 
 /// One of a service's two environments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,0 +1,180 @@
+//! One request to one address, made as the proxy makes its own: the same names, certificates and version of HTTP. No
+//! redirect is followed: the answer is the origin's.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_error::{Error, ErrorType};
+use pingora_http::RequestHeader;
+
+use crate::snapshot::Endpoint;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    /// Behind the origin's own path, with its query.
+    pub target: String,
+    /// `Host` is the endpoint's; a `Content-Length` is added where there is a body.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Bytes,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// The first part of it.
+    pub body: Bytes,
+    /// Of the body as far as it was read, in bytes.
+    pub length: u64,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// A new one, closed afterwards: that one can be made is a part of the question.
+    Own,
+    /// One that is open already, if there is any; kept for the next request.
+    Kept,
+}
+
+/// Asks, and reads the answer: on a kept connection to its end. Keeps the first `most` bytes of the body. It has no time limit of its own but those of
+/// the endpoint.
+///
+/// # Errors
+/// There was no whole answer.
+pub async fn exchange(
+    connector: &Connector,
+    endpoint: &Endpoint,
+    request: &Request,
+    connection: Connection,
+    most: usize,
+) -> pingora_error::Result<Answer> {
+    // One that was kept may have been closed by now, without a byte for us: the next one, or a new one, will do.
+    let mut stale = 3;
+    loop {
+        match once(connector, endpoint, request, connection, most).await {
+            Err((true, error)) if stale > 0 && is_stale(&error) => stale -= 1,
+            result => return result.map_err(|(_, error)| error),
+        }
+    }
+}
+
+fn is_stale(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError)
+}
+
+/// With an error: whether the connection was an old one that gave no byte.
+async fn once(
+    connector: &Connector,
+    endpoint: &Endpoint,
+    request: &Request,
+    connection: Connection,
+    most: usize,
+) -> Result<Answer, (bool, Box<Error>)> {
+    let mut head = head(endpoint, request).map_err(|error| (false, error))?;
+    let mut peer = endpoint.peer.clone();
+    let keep = connection == Connection::Kept;
+    if !keep {
+        peer.options.max_h2_streams = 1;
+    }
+    let (mut session, reused) = connector.get_http_session(&peer).await.map_err(|error| (false, error))?;
+    if session.as_http2().is_some() {
+        head.set_version(http::Version::HTTP_2);
+    } else if peer.options.alpn.get_min_http_version() == 2 {
+        let error = Error::e_explain(ErrorType::H2Error, "the origin speaks no HTTP/2");
+        return error.map_err(|error| (false, error));
+    }
+    ask(&mut session, head, &request.body).await.map_err(|error| (reused, error))?;
+    let result = read(&mut session, most, keep).await;
+    match (&result, keep) {
+        (Ok(_), true) => {
+            let idle = peer.options.idle_timeout;
+            connector.release_http_session(session, &peer, idle).await;
+        }
+        _ => session.shutdown().await,
+    }
+    result.map_err(|error| (false, error))
+}
+
+fn head(endpoint: &Endpoint, request: &Request) -> pingora_error::Result<RequestHeader> {
+    let path = format!("{}{}", endpoint.base_path, request.target);
+    let mut head = RequestHeader::build(request.method.clone(), path.as_bytes(), None)?;
+    head.insert_header(http::header::HOST, endpoint.authority.clone())?;
+    for (name, value) in &request.headers {
+        // Appended: of a name that is there twice both lines are sent.
+        head.append_header(name.clone(), value.clone())?;
+    }
+    let bodiless = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
+    if !request.body.is_empty() || !bodiless {
+        head.insert_header(http::header::CONTENT_LENGTH, request.body.len())?;
+    }
+    Ok(head)
+}
+
+/// Up to the first byte of the answer.
+async fn ask(session: &mut HttpSession, head: RequestHeader, body: &Bytes) -> pingora_error::Result<()> {
+    session.write_request_header(Box::new(head)).await?;
+    if !body.is_empty() {
+        session.write_request_body(body.clone(), true).await?;
+    }
+    session.finish_request_body().await?;
+    loop {
+        session.read_response_header().await?;
+        match session.response_header().map(|head| head.status.as_u16()) {
+            // More of it comes.
+            Some(100 | 102..=199) => {}
+            Some(_) => return Ok(()),
+            None => return Error::e_explain(ErrorType::ReadError, "no head"),
+        }
+    }
+}
+
+/// `whole`: to the end, beyond what is kept of it; the connection is of use then.
+async fn read(session: &mut HttpSession, most: usize, whole: bool) -> pingora_error::Result<Answer> {
+    let Some(head) = session.response_header() else { return Error::e_explain(ErrorType::ReadError, "no head") };
+    let (status, headers) = (head.status.as_u16(), head.headers.clone());
+    let (mut body, mut length) = (Vec::new(), 0);
+    while whole || body.len() < most {
+        let Some(part) = session.read_response_body().await? else { break };
+        length += part.len() as u64;
+        let room = most.saturating_sub(body.len());
+        body.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
+    }
+    Ok(Answer { status, headers, body: Bytes::from(body), length })
+}
+
+/// What kind of failure it was: `connect`, `tls`, `timeout`, `reset` or `protocol`.
+pub fn kind(error: &Error) -> &'static str {
+    match error.etype() {
+        ErrorType::ConnectRefused
+        | ErrorType::ConnectError
+        | ErrorType::ConnectNoRoute
+        | ErrorType::SocketError
+        | ErrorType::BindError => "connect",
+        ErrorType::ConnectTimedout
+        | ErrorType::ReadTimedout
+        | ErrorType::WriteTimedout
+        | ErrorType::TLSHandshakeTimedout => "timeout",
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => "tls",
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => "reset",
+        _ => "protocol",
+    }
+}
+
+/// In words that follow a name: `green refuses connections`.
+pub fn in_words(error: &Error) -> String {
+    let words = match error.etype() {
+        ErrorType::ConnectRefused => "refuses connections",
+        ErrorType::ConnectTimedout => "takes no connection in time",
+        ErrorType::ConnectNoRoute => "cannot be reached: no route",
+        ErrorType::TLSHandshakeTimedout => "does not finish the TLS handshake in time",
+        ErrorType::ReadTimedout => "stops in the middle of its answer",
+        ErrorType::ConnectionClosed => "closes the connection without an answer",
+        _ => return format!("gives no answer: {error}"),
+    };
+    words.to_owned()
+}

@@ -1,0 +1,67 @@
+//! Where a run finds an environment: straight at its origin, or at the proxy with what makes it choose that side.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use pingora_core::connectors::http::Connector;
+use tokio::time::timeout;
+
+use crate::origin::exchange::{self, Answer, Connection, Request, exchange};
+use crate::snapshot::Endpoints;
+use crate::wire::Side;
+
+/// So much of a body is kept: what is looked at, compared and shown.
+pub const MOST_BODY: usize = 4 << 20;
+
+/// One side, as a run reaches it. Cloned freely.
+#[derive(Clone)]
+pub struct Target {
+    pub side: Side,
+    /// For people, without anything secret.
+    pub url: String,
+    pub endpoints: Endpoints,
+    /// Sent with every request: what an override rule looks at. Empty straight at the origin.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub connector: Arc<Connector>,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target").field("side", &self.side).field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// `connect`, `tls`, `timeout`, `reset` or `protocol`.
+    pub kind: &'static str,
+    /// Words that follow a name: `refuses connections`.
+    pub why: String,
+}
+
+impl Target {
+    /// Asks over a kept connection, with everything in `patience`. `turn`: of several addresses, which.
+    ///
+    /// # Errors
+    /// There was no whole answer in time.
+    pub async fn ask(&self, request: &Request, patience: Duration, turn: usize) -> Result<Answer, Unanswered> {
+        let at = turn.checked_rem(self.endpoints.len()).unwrap_or(0);
+        let Some(endpoint) = self.endpoints.get(at) else {
+            return Err(Unanswered { kind: "connect", why: "has no address: its name does not resolve".to_owned() });
+        };
+        let asked = exchange(&self.connector, endpoint, request, Connection::Kept, MOST_BODY);
+        match timeout(patience, asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Unanswered { kind: exchange::kind(&error), why: exchange::in_words(&error) }),
+            Err(_) => {
+                Err(Unanswered { kind: "timeout", why: format!("gives no whole answer within {}", shown(patience)) })
+            }
+        }
+    }
+}
+
+fn shown(patience: Duration) -> String {
+    crate::time::Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX)).to_string()
+}
