@@ -22,7 +22,7 @@ use ipnet::IpNet;
 use crate::access;
 use crate::config::admin::AdminAccess;
 use crate::config::allowed::Allowed;
-use crate::config::file::{MainFile, RoutingFile};
+use crate::config::file::{MainFile, RoutingFile, SuiteFile};
 use crate::config::read::{MAX_BYTES, Problem, Source};
 use crate::guard::Policy;
 use crate::rollout::plan::Plan;
@@ -281,6 +281,18 @@ pub fn routing_under(path: &Path, overs: &Overs) -> Result<Routing, Refused> {
     let routing = check::routing(&mut sources, &files, overs);
     sources.retain(|source| !source.problems.is_empty());
     if sources.is_empty() { Ok(routing) } else { Err(Refused { sources }) }
+}
+
+/// Reads a suite by itself.
+///
+/// # Errors
+/// [`Refused`] with every problem of the file.
+pub fn suite(path: &Path) -> Result<suite::Suite, Refused> {
+    let mut source = open(path)?;
+    let file: SuiteFile = source.read();
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let suite = check::suite(&mut source, &name, &file);
+    if source.problems.is_empty() { Ok(suite) } else { Err(Refused::of(source)) }
 }
 
 /// The routing files: the path itself, or what is in the folder.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::config::suite::text::{Piece, pieces};
+
 /// What a text may name, with its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables(BTreeMap<String, String>);
@@ -60,34 +62,6 @@ impl Variables {
             other => other.clone(),
         })
     }
-}
-
-/// A part of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece<'t> {
-    Text(&'t str),
-    Name(&'t str),
-}
-
-/// The names and what is between them. What begins with `${` and does not end is text.
-pub fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let mut all = Vec::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        if let Some(escaped) = before.strip_suffix('$') {
-            all.push(Piece::Text(escaped));
-            all.push(Piece::Text("${"));
-            rest = after;
-            continue;
-        }
-        let Some((name, behind)) = after.split_once('}') else { break };
-        all.push(Piece::Text(before));
-        all.push(Piece::Name(name));
-        rest = behind;
-    }
-    all.push(Piece::Text(rest));
-    all.retain(|piece| *piece != Piece::Text(""));
-    all
 }
 
 #[cfg(test)]

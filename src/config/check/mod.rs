@@ -15,6 +15,7 @@ mod rule;
 mod service;
 mod size;
 mod store;
+mod suite;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::time::Millis;
 pub use admin::token_name;
 pub use main::main;
 pub use origin::{in_words, permalink};
+pub use suite::suite;
 
 /// Checks routing files together: each by itself, then that no two services claim one host.
 pub fn routing(sources: &mut [Source], files: &[RoutingFile], overs: &Overs) -> Routing {

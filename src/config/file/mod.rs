@@ -6,6 +6,7 @@ mod health;
 mod main;
 mod notify;
 mod rollout;
+mod suite;
 mod typed;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,10 @@ pub use main::{
 };
 pub use notify::NotifyFile;
 pub use rollout::{RolloutFile, StepFile};
+pub use suite::{
+    Anything, CaseFile, DataFile, DatabaseFile, ExpectFile, LoadFile, LoadLimitsFile, ParityFile, RequestFile,
+    SuiteFile, Word,
+};
 pub use typed::{At, Limit, Number, Size, Some1};
 
 /// A routing file: services, each served by a blue and a green environment.

@@ -3,6 +3,8 @@
 //! Texts may hold `${name}`: a variable of the suite, what an earlier step captured, or one of [`BUILT_IN`]. What came from
 //! the environment (`${env.NAME}`) is put in when the file is read, and is in [`Suite::secrets`], so that no report shows it.
 
+pub mod text;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,0 +1,155 @@
+//! `[database.NAME]` and `[[data]]`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::Reading;
+use super::request::Known;
+use crate::config::check::{positive, store, whole};
+use crate::config::file::{At, DataFile, RequestFile, SuiteFile};
+use crate::config::read::did_you_mean;
+use crate::config::suite::{Check, Data, Table};
+use crate::snapshot::check::Engine;
+use crate::time::Millis;
+
+const MOST_DATA: usize = 200;
+/// Of a query that compares, not one that reports.
+const LONGEST_QUERY: usize = 16 << 10;
+const SMALLEST_CHUNK: u64 = 100;
+const LARGEST_CHUNK: u64 = 1_000_000;
+
+impl Reading<'_> {
+    pub(super) fn data(&mut self, file: &SuiteFile, known: &Known) -> Vec<Data> {
+        let mut databases: BTreeMap<&str, [Engine; 2]> = BTreeMap::new();
+        for (name, at) in &file.database {
+            if at.value.blue.is_none() || at.value.green.is_none() {
+                let hint = "write blue = { url_env = \"BLUE_DATABASE\" } and green = { … }";
+                self.source.missing(at.span.clone(), "a database has a `blue` and a `green`", hint);
+            }
+            let mut engine = |typed: &Option<_>| typed.as_ref().and_then(|at| store::sql(self.source, at));
+            let (blue, green) = (engine(&at.value.blue), engine(&at.value.green));
+            if let (Some(blue), Some(green)) = (blue, green) {
+                databases.insert(name, [blue.engine, green.engine]);
+            }
+        }
+        if let Some(at) = file.data.get(MOST_DATA) {
+            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_DATA} data checks"), None);
+        }
+        let named: Vec<&str> = file.database.keys().map(String::as_str).collect();
+        let mut all: Vec<Data> = Vec::new();
+        for at in file.data.iter().take(MOST_DATA) {
+            let Some(check) = self.check(at, &databases, &named, known) else { continue };
+            let DataFile { name, table, path, .. } = &at.value;
+            let default = table.as_ref().or(path.as_ref()).map_or("query", |at| at.value.as_str());
+            let name_of = name.as_ref().map_or(default, |at| at.value.as_str()).to_owned();
+            self.new_name(all.iter().map(|other| &other.name), &name_of, name.as_ref(), &at.span);
+            all.push(Data { name: name_of, check });
+        }
+        all
+    }
+
+    fn check(
+        &mut self,
+        At { value: file, span }: &At<DataFile>,
+        databases: &BTreeMap<&str, [Engine; 2]>,
+        named: &[&str],
+        known: &Known,
+    ) -> Option<Check> {
+        let kinds = [&file.table, &file.query, &file.integrity, &file.path];
+        if let Some(second) = kinds.into_iter().flatten().nth(1) {
+            let message = "a data check looks at one thing: `table`, `query`, `integrity` or `path`";
+            self.source.problem(second.span.clone(), message, Some("write a [[data]] for each".to_owned()));
+            return None;
+        }
+        let tolerance = self.tolerance(file.tolerance.as_ref());
+        if let Some(at) = &file.path {
+            let value = RequestFile { path: Some(at.clone()), timeout: file.timeout.clone(), ..RequestFile::default() };
+            let request = self.step(&At { value, span: span.clone() }, &mut known.clone())?;
+            return Some(Check::Http { request: Box::new(request), ignore: self.paths(&file.ignore), tolerance });
+        }
+        if file.table.is_none() && file.query.is_none() && file.integrity.is_none() {
+            let hint =
+                "write table = \"orders\", query = \"select …\", integrity = \"select …\" or path = \"/api/orders\"";
+            self.source.missing(span.clone(), "the data check looks at nothing", hint);
+            return None;
+        }
+        let databases = self.database(file, span, databases, named);
+        if let Some(at) = &file.query {
+            let query = self.query(at)?;
+            return Some(Check::Query { databases: databases?, query, tolerance });
+        }
+        if let Some(at) = &file.integrity {
+            let query = self.query(at)?;
+            return Some(Check::Integrity { databases: databases?, query });
+        }
+        let table = self.table(file)?;
+        Some(Check::Table { databases: databases?, table })
+    }
+
+    fn database(
+        &mut self,
+        file: &DataFile,
+        span: &Range<usize>,
+        databases: &BTreeMap<&str, [Engine; 2]>,
+        named: &[&str],
+    ) -> Option<[Engine; 2]> {
+        match (&file.database, named) {
+            (Some(at), _) => {
+                if !named.contains(&at.value.as_str()) {
+                    let hint = match named {
+                        [] => "write [database.shop] with `blue` and `green`".to_owned(),
+                        _ => did_you_mean(&at.value, named),
+                    };
+                    self.source.problem(at.span.clone(), format!("there is no [database.{}]", at.value), Some(hint));
+                }
+                databases.get(at.value.as_str()).cloned()
+            }
+            (None, [only]) => databases.get(only).cloned(),
+            (None, []) => {
+                let hint = "write [database.shop] with `blue` and `green`";
+                self.source.missing(span.clone(), "the suite names no database", hint);
+                None
+            }
+            (None, _) => {
+                let hint = format!("write database = \"{}\"", named.first().copied().unwrap_or_default());
+                self.source.missing(span.clone(), "there are several databases: `database` says which", &hint);
+                None
+            }
+        }
+    }
+
+    fn query(&mut self, at: &At<String>) -> Option<String> {
+        let query = at.value.trim().trim_end_matches(';').trim();
+        if query.is_empty() || query.len() > LONGEST_QUERY {
+            self.source.problem(at.span.clone(), format!("a query has 1 to {LONGEST_QUERY} characters"), None);
+            return None;
+        }
+        Some(query.to_owned())
+    }
+
+    fn table(&mut self, file: &DataFile) -> Option<Table> {
+        let at = file.table.as_ref()?;
+        let mut plain = |at: &At<String>| {
+            let good = !at.value.is_empty() && at.value.len() <= 128 && !at.value.chars().any(char::is_control);
+            if !good {
+                self.source.problem(at.span.clone(), "a name has 1 to 128 printable characters", None);
+            }
+            good.then(|| at.value.clone())
+        };
+        let name = plain(at)?;
+        let key = file.key.as_ref().map_or_else(Vec::new, |list| list.0.iter().filter_map(&mut plain).collect());
+        let columns = file.columns.as_ref().map(|list| list.iter().filter_map(&mut plain).collect());
+        let ignore = file.ignore.iter().filter_map(&mut plain).collect();
+        Some(Table {
+            name,
+            key: if key.is_empty() { vec!["id".to_owned()] } else { key },
+            columns,
+            ignore,
+            filter: file.filter.as_ref().and_then(|at| self.query(at)),
+            chunk: whole(self.source, file.chunk.as_ref(), SMALLEST_CHUNK..=LARGEST_CHUNK, 10_000),
+            rows_only: file.rows_only.unwrap_or(false),
+            most_rows: whole(self.source, file.most_rows.as_ref(), 1..=1000, 100) as usize,
+            timeout: positive(self.source, file.timeout.as_ref(), Millis::seconds(60)),
+        })
+    }
+}
