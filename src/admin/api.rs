@@ -24,6 +24,7 @@ use crate::journal::{Reader, Shelf};
 use crate::rollout::view::View;
 use crate::sidecar::{Gone, Handle, Shown};
 use crate::snapshot::Published;
+use crate::validate::runs::Runs;
 
 /// Streams of events at a time. The listener has 64 connections for one address, and somebody there may want to act, too.
 const MOST_STREAMS: usize = 48;
@@ -40,6 +41,7 @@ pub struct Api {
     pub routing: PathBuf,
     pub changes: Changes,
     pub board: Board,
+    pub runs: Runs,
     pub minutes: Minutes,
     pub repeats: Repeats,
     pub streams: Arc<Semaphore>,
@@ -55,11 +57,12 @@ pub struct Parts {
     pub routing: PathBuf,
     pub changes: Changes,
     pub board: Board,
+    pub runs: Runs,
 }
 
 impl Api {
     pub fn new(parts: Parts) -> Api {
-        let Parts { sidecar, counters, published, shelf, routing, changes, board } = parts;
+        let Parts { sidecar, counters, published, shelf, routing, changes, board, runs } = parts;
         Api {
             sidecar,
             minutes: Minutes::new(counters.clone()),
@@ -69,6 +72,7 @@ impl Api {
             routing,
             changes,
             board,
+            runs,
             repeats: Repeats::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         }

@@ -70,7 +70,8 @@ async fn listen(
         Some(seen) => seen,
         None => api.show().await?.last_entry,
     };
-    let mut stream = Stream { api, service, news, last, waiting: VecDeque::new(), _place: place };
+    let runs = api.runs.listen();
+    let mut stream = Stream { api, service, news, runs, last, waiting: VecDeque::new(), _place: place };
     if seen.is_some() {
         stream.catch_up(u64::MAX).await;
     }
@@ -83,6 +84,8 @@ struct Stream {
     /// Of this service only.
     service: Option<String>,
     news: Receiver<News>,
+    /// Of validation: what is lost of it the next one says.
+    runs: Receiver<wire::ExecutionSummary>,
     /// The last entry that was told, or left out as another service's.
     last: u64,
     waiting: VecDeque<wire::News>,
@@ -96,7 +99,17 @@ impl Stream {
             if let Some(news) = self.waiting.pop_front() {
                 return Some(Ok(event(&news)));
             }
-            match timeout(LOOK, self.news.recv()).await {
+            let heard = tokio::select! {
+                news = timeout(LOOK, self.news.recv()) => news,
+                run = self.runs.recv() => match run {
+                    Ok(run) if self.service.as_ref().is_none_or(|service| *service == run.service) => {
+                        return Some(Ok(progress(&run)));
+                    }
+                    Ok(_) | Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return None,
+                },
+            };
+            match heard {
                 Err(_) if is_raised(&self.api.counters.process.draining) => return None,
                 Err(_) => {}
                 Ok(Ok(news)) => self.take(&news).await,
@@ -143,4 +156,9 @@ impl Stream {
 fn event(news: &wire::News) -> Event {
     let data = serde_json::to_string(news).unwrap_or_default();
     Event::default().id(news.id.to_string()).event(&news.kind).data(data)
+}
+
+/// How far a run is. It has no id: who comes back asks for the run itself.
+fn progress(run: &wire::ExecutionSummary) -> Event {
+    Event::default().event("execution").data(serde_json::to_string(run).unwrap_or_default())
 }

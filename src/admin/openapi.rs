@@ -43,6 +43,13 @@ use crate::wire;
         wire::RollbackPost,
         wire::RollbackPut,
         wire::ValidationPost,
+        wire::ValidationPut,
+        wire::Suites,
+        wire::Executions,
+        wire::Execution,
+        wire::ExecutionSummary,
+        wire::ExecutionDone,
+        wire::SuiteSet,
     ))
 )]
 struct Types;
@@ -60,7 +67,7 @@ pub async fn serve() -> impl IntoResponse {
 /// The whole document.
 pub fn document() -> Value {
     let mut document = serde_json::to_value(Types::openapi()).unwrap_or_default();
-    for name in ["DeploymentPost", "DeploymentPut", "RollbackPost", "RollbackPut", "ValidationPost"] {
+    for name in ["DeploymentPost", "DeploymentPut", "RollbackPost", "RollbackPut", "ValidationPost", "ValidationPut"] {
         tell_apart(&mut document, name);
     }
     two_directions(&mut document);
@@ -141,11 +148,13 @@ fn paths() -> Value {
                 &[changing(), texts(&["service", "snapshot", "trigger", "reason"])].concat(), None, one_of(&["Done", "SnapshotMade"], true), &changes),
         },
         validation::PATH: {
-            "get": operation("validations", "Suites and their runs.", &[viewing(&validation::VIEWS, &["service"], false), texts(&["id"])].concat(),
-                None, nothing(), &[501]),
-            "post": operation("validate", "Runs a suite, or cancels a run.", &[], Some(("ValidationPost", json!({}))), nothing(), &[413, 415, 501]),
-            "put": operation("changeSuite", "A suite's settings.", &[], None, nothing(), &[501]),
-            "delete": operation("deleteExecution", "Takes away a run.", &[], None, nothing(), &[501]),
+            "get": validations(),
+            "post": operation("validate", "Runs a suite, or cancels a run.", &changing()[1..], Some(("ValidationPost", validation_examples())),
+                one_of(&["ExecutionDone"], false), &[404, 409, 413, 415, 422]),
+            "put": operation("changeSuite", "Switches a suite on or off, and when it runs by itself.", &[], Some(("ValidationPut", json!({}))),
+                one_of(&["SuiteSet"], false), &[404, 413, 415]),
+            "delete": operation("deleteExecution", "Takes away a run that is over.", &texts(&["execution"]), None,
+                one_of(&["ExecutionDone"], false), &[404, 409]),
         },
         events::PATH: { "get": listening() },
         "/api/admin/whoami": { "get": operation("whoami", "Whose token it is.", &[], None, object(&["name", "role"]), &[]) },
@@ -236,8 +245,27 @@ fn object(fields: &[&str]) -> Value {
     json!({ "description": "Shown.", "content": { "application/json": { "schema": schema } } })
 }
 
-fn nothing() -> Value {
-    json!({ "description": "Not by this version.", "content": { "application/json": { "schema": { "type": "object" } } } })
+/// Suites, runs, and one run: as a document, in short, or as a report.
+fn validations() -> Value {
+    let parameters = viewing(&validation::VIEWS, &["service", "suite", "id", "limit"], false);
+    let format = json!({ "type": "string", "enum": validation::FORMATS, "default": validation::FORMATS[0] });
+    let format = parameter("query", "format", format, "Of one execution.");
+    let parameters = [parameters, vec![format]].concat();
+    let mut operation = operation("validations", "Suites and their runs.", &parameters, None, Value::Null, &[404]);
+    // A run in short is a part of the whole one: both fit it.
+    let any = ["Suites", "Executions", "Execution", "ExecutionSummary"].map(reference);
+    operation["responses"]["200"] = json!({ "description": "Shown.", "content": {
+        "application/json": { "schema": { "anyOf": any } },
+        "text/html": { "schema": { "type": "string" } },
+        "application/xml": { "schema": { "type": "string" } },
+    } });
+    operation
+}
+
+fn validation_examples() -> Value {
+    json!({
+        "run": { "value": { "action": "run", "suite": "consolidated-functions", "environment": "both" } },
+    })
 }
 
 /// For everybody who reaches the listener.
@@ -321,8 +349,8 @@ fn about(name: &str) -> &'static str {
         "after" | "last_event_id" => "Newer than this entry.",
         "limit" => "Entries of a page; 50 where it is left out.",
         "evidence" => "With what the judge saw.",
-        "rule" | "trigger" => "Its name.",
-        "snapshot" | "id" => "Its id.",
+        "rule" | "trigger" | "suite" => "Its name.",
+        "snapshot" | "id" | "execution" => "Its id.",
         "overlay" => "Everything that was laid over the routing file.",
         _ => "For the journal.",
     }

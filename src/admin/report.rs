@@ -16,7 +16,7 @@ const SAME_MILLIS: f64 = 5.0;
 /// The evidence is worth a look from here on: a tenth of what brings a rollback.
 const SERIOUS: f64 = 0.1;
 
-pub fn report(insight: &Insight, view: View) -> Report {
+pub fn report(insight: &Insight, view: View, validations: Vec<wire::ExecutionSummary>) -> Report {
     let at_ms = clock::wall_millis();
     let places: Vec<ReportPlace> = insight
         .sights
@@ -42,6 +42,7 @@ pub fn report(insight: &Insight, view: View) -> Report {
         places,
         evidence,
         recommendations,
+        validations,
     }
 }
 

@@ -51,7 +51,10 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
             let insight = blocking(move || sidecar.insight(asked)).await??;
             let (_, views) = api.views(Some(&service)).await?;
             match (insight, views.into_iter().next()) {
-                (Some(insight), Some(view)) => Ok(json(&report::report(&insight, view), None)),
+                (Some(insight), Some(view)) => {
+                    let validations = after_rollback(&api, &service);
+                    Ok(json(&report::report(&insight, view, validations), None))
+                }
                 _ => Err(crate::rollout::Refused::NoSuchService(service).into()),
             }
         }
@@ -65,6 +68,17 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
             Ok(json(&wire::Safety { generation, safety }, Some(generation)))
         }
     }
+}
+
+/// The runs that the last rollback began: the latest of each suite.
+fn after_rollback(api: &Api, service: &str) -> Vec<wire::ExecutionSummary> {
+    let mut latest: Vec<wire::ExecutionSummary> = Vec::new();
+    for run in api.runs.list().into_iter().filter(|run| run.who == "rollback" && run.service == service) {
+        if latest.iter().all(|other| other.suite != run.suite) {
+            latest.push(run);
+        }
+    }
+    latest
 }
 
 async fn safety_of(api: &Api, view: View) -> Result<wire::ServiceSafety, Failure> {

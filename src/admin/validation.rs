@@ -1,53 +1,191 @@
-//! `/api/admin/validation`: suites against an environment. This version runs none: every action says so.
+//! `/api/admin/validation`: suites, their runs, and what they found.
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::RawQuery;
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 
-use crate::admin::api::Api;
+use crate::admin::api::{Api, Asking, blocking, json, once, reply};
 use crate::admin::caller::Caller;
 use crate::admin::error::Failure;
-use crate::admin::read::{asked, fields, query};
+use crate::admin::read::{asked, brief, fields, query};
 use crate::admin::role::Action;
-use crate::wire::{CancelRun, RunSuite, ValidationPost};
+use crate::time::Millis;
+use crate::validate::report;
+use crate::validate::runs::{Order, Refusal};
+use crate::wire::{self, CancelRun, ExecutionDone, PutSuite, RunSuite, ValidationPost, ValidationPut};
 
 pub const PATH: &str = "/api/admin/validation";
 pub const VIEWS: [&str; 3] = ["suites", "executions", "execution"];
+/// Of one execution: the document, or a report for people or for CI.
+pub const FORMATS: [&str; 4] = ["json", "summary", "html", "junit"];
+/// Runs of a page.
+const MOST_LISTED: usize = 1000;
 
 pub fn routes() -> Router<Api> {
     let methods = axum::routing::get(show).post(act).put(change).delete(remove);
     Router::new().route(PATH, methods)
 }
 
-fn not_yet() -> Failure {
-    Failure::not_implemented("validating with suites")
-}
-
-async fn show(caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
+async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
     caller.may(Action::Suites)?;
-    let query = query(text.as_deref(), &["action", "service", "id"])?;
-    query.action(&VIEWS, "suites")?;
-    Err(not_yet())
+    let query = query(text.as_deref(), &["action", "service", "suite", "id", "format", "limit"])?;
+    let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
+    match query.action(&VIEWS, "suites")? {
+        "suites" => {
+            let runs = api.runs.clone();
+            let read = blocking(move || runs.suites()).await?;
+            let mut suites = read.map_err(|why| Failure::new(500, "suites_unreadable", why))?;
+            suites.retain(|suite| service.is_none() || suite.service == service);
+            Ok(json(&wire::Suites { suites }, None))
+        }
+        "executions" => {
+            let limit = query.number("limit")?.map_or(100, |limit| limit.min(MOST_LISTED as u64) as usize);
+            let suite = query.text("suite");
+            let wanted = |run: &wire::ExecutionSummary| {
+                service.as_ref().is_none_or(|service| *service == run.service)
+                    && suite.is_none_or(|suite| suite == run.suite)
+            };
+            let executions = api.runs.list().into_iter().filter(wanted).take(limit).collect();
+            Ok(json(&wire::Executions { executions }, None))
+        }
+        _ => {
+            let id = query.text("id").ok_or_else(|| {
+                Failure::bad("parameter_missing", "`id` says which execution", "?action=execution&id=ID")
+            })?;
+            let format = query.text("format").unwrap_or("json");
+            execution(&api, id.to_owned(), format).await
+        }
+    }
 }
 
-async fn act(caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+async fn execution(api: &Api, id: String, format: &str) -> Result<Response, Failure> {
+    if format == "summary" {
+        let summary = api.runs.summary(&id).ok_or_else(|| Failure::from(Refusal::NoSuchRun(brief(&id))))?;
+        return Ok(json(&summary, None));
+    }
+    let runs = api.runs.clone();
+    let execution = blocking(move || runs.get(&id)).await??;
+    match format {
+        "json" => Ok(json(&execution, None)),
+        "html" => {
+            let page = blocking(move || report::html(&execution)).await?;
+            // What origins have answered is in it: nothing of it may run here.
+            let policy = "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; \
+                          script-src 'unsafe-inline'; img-src data:";
+            let headers = [
+                (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+                (header::CONTENT_SECURITY_POLICY, policy),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            Ok((headers, page).into_response())
+        }
+        "junit" => {
+            let text = blocking(move || report::junit(&execution)).await?.map_err(Failure::internal)?;
+            Ok(([(header::CONTENT_TYPE, "application/xml; charset=utf-8")], text).into_response())
+        }
+        other => {
+            let hint = format!("one of {}", FORMATS.join(", "));
+            Err(Failure::bad("bad_parameter", format!("there is no format `{}`", brief(other)), hint))
+        }
+    }
+}
+
+async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     caller.may(Action::Run)?;
     let (action, rest) = asked(&headers, &body, &ValidationPost::ACTIONS)?;
-    match action.as_str() {
-        "run" => fields::<RunSuite>(rest).map(drop)?,
-        _ => fields::<CancelRun>(rest).map(drop)?,
-    }
-    Err(not_yet())
+    let needs = if action == "run" { Action::Run } else { Action::Cancel };
+    let asking = Asking::new(&caller, needs, &headers)?;
+    let what = (format!("POST {PATH} {action}"), rest.clone());
+    let what = (what.0.as_str(), &what.1);
+    let (runs, who, from) = (api.runs.clone(), asking.who.clone(), asking.from.clone());
+    let work = match action.as_str() {
+        "run" => {
+            let RunSuite { service, suite, environment } = fields(rest)?;
+            let service = service.map(|named| api.service(Some(&named))).transpose()?;
+            let order = Order { suite, service, target: environment, who, from };
+            blocking(move || runs.begin(order))
+        }
+        _ => return cancel(&api, &who, fields(rest)?),
+    };
+    let work = async move {
+        let execution = work.await??;
+        reply(&ExecutionDone { action: "run".to_owned(), execution }, None)
+    };
+    once(&api, &asking, what, async { Ok(None) }, work).await
 }
 
-async fn change(caller: Caller) -> Result<Response, Failure> {
+/// Cancelled twice is cancelled.
+fn cancel(api: &Api, who: &str, asked: CancelRun) -> Result<Response, Failure> {
+    let execution = api.runs.cancel(&asked.execution, who)?;
+    Ok(json(&ExecutionDone { action: "cancel".to_owned(), execution }, None))
+}
+
+async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     caller.may(Action::PutSuite)?;
-    Err(not_yet())
+    let (_, rest): (_, Value) = asked(&headers, &body, &ValidationPut::ACTIONS)?;
+    let PutSuite { suite, enabled, every, after_rollback } = fields(rest)?;
+    let every = every.map(|text| every_ms(&text)).transpose()?;
+    let runs = api.runs.clone();
+    let shown = blocking(move || {
+        runs.set(&suite, |setting| {
+            setting.enabled = enabled.unwrap_or(setting.enabled);
+            setting.every_ms = every.unwrap_or(setting.every_ms);
+            setting.after_rollback = after_rollback.or(setting.after_rollback);
+        })?;
+        let all = runs.suites().map_err(Refusal::Unreadable)?;
+        all.into_iter().find(|shown| shown.name == suite).ok_or(Refusal::NoSuchRun(suite))
+    });
+    Ok(json(&wire::SuiteSet { action: "suite".to_owned(), suite: shown.await?? }, None))
 }
 
-async fn remove(caller: Caller) -> Result<Response, Failure> {
+/// `None`: what the file says.
+fn every_ms(text: &str) -> Result<Option<u64>, Failure> {
+    match text {
+        "file" => Ok(None),
+        "off" => Ok(Some(0)),
+        _ => match Millis::parse(text) {
+            Ok(every) if every >= Millis::seconds(10) => Ok(Some(every.0)),
+            Ok(_) => Err(Failure::bad("bad_field", "`every`: a suite runs by itself every 10s at the most", "")),
+            Err(why) => Err(Failure::bad("bad_field", format!("`every`: {why}"), "\"1h\", \"off\" or \"file\"")),
+        },
+    }
+}
+
+/// `?execution=ID`.
+async fn remove(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
     caller.may(Action::DeleteExecution)?;
-    Err(not_yet())
+    let query = query(text.as_deref(), &["execution"])?;
+    let hint = "?execution=ID";
+    let id = query.text("execution");
+    let id = id.ok_or_else(|| Failure::bad("parameter_missing", "`execution` says what is to be deleted", hint))?;
+    let (runs, id) = (api.runs.clone(), id.to_owned());
+    let execution = blocking(move || runs.delete(&id)).await??;
+    Ok(json(&ExecutionDone { action: "delete".to_owned(), execution }, None))
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::NoSuchSuite { .. } => {
+                Failure::missing("no_such_suite", message, "GET ?action=suites lists those that there are")
+            }
+            Refusal::NoSuchRun(_) => {
+                Failure::missing("no_such_execution", message, "GET ?action=executions lists those that there are")
+            }
+            Refusal::Broken { .. } => Failure::senseless("suite_broken", message, "mend the file, and ask again"),
+            Refusal::NeedsBoth(_) => Failure::senseless("needs_both", message, "\"environment\": \"both\""),
+            Refusal::NoService(_) => Failure::senseless("no_such_service", message, ""),
+            Refusal::Off(_) => {
+                Failure::conflict("suite_off", message, "PUT {\"action\":\"suite\", …, \"enabled\":true}")
+            }
+            Refusal::Over { .. } => Failure::conflict("execution_over", message, ""),
+            Refusal::UnderWay(_) => Failure::conflict("execution_under_way", message, ""),
+            Refusal::Busy(_) => Failure::new(503, "busy", message).hint("ask again when some of them are over"),
+            Refusal::Unreadable(_) => Failure::new(503, "record_unreadable", message),
+        }
+    }
 }

@@ -57,6 +57,29 @@ pub struct Settings {
     pub tick: Millis,
     /// Who hears of it.
     pub notify: Vec<notify::Sink>,
+    /// The folder of the validation suites; it need not be there.
+    pub suites: PathBuf,
+    pub validation: Validation,
+}
+
+/// How validation suites run, and what of their runs is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validation {
+    /// Runs at once; the others wait.
+    pub at_once: usize,
+    /// So many runs, and no older than `age`.
+    pub keep: usize,
+    pub age: Millis,
+    /// Named snapshots are no older.
+    pub snapshots: Millis,
+}
+
+impl Default for Validation {
+    /// A quarter of a year of releases.
+    fn default() -> Validation {
+        let days = |days: u64| Millis::seconds(days * 86_400);
+        Validation { at_once: 4, keep: 500, age: days(90), snapshots: days(90) }
+    }
 }
 
 /// What of the journal is kept: younger than this, and no more than this.

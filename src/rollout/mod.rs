@@ -161,6 +161,8 @@ pub enum Kind {
     Refused,
     /// A token was used for the first time since the start.
     Token,
+    /// A run of a validation suite was begun, or has ended.
+    Validation,
 }
 
 impl Kind {
@@ -225,6 +227,7 @@ impl Kind {
             Kind::Health => "health",
             Kind::Refused => "refused",
             Kind::Token => "token",
+            Kind::Validation => "validation",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod reload;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -31,9 +32,14 @@ use crate::rollout::Preflight;
 use crate::serve::reload::{Reloader, resolve};
 use crate::sidecar::{Handle, Sidecar};
 use crate::snapshot::{Published, Publisher};
+use crate::validate::reach::Reach;
+use crate::validate::runs::{self, Runs};
 
 /// Candidates that wait to be tried: more deploys than this in one moment are no deploys.
 const PREFLIGHTS: usize = 16;
+
+/// For validation suites; a load has its own.
+const VALIDATION_THREADS: usize = 2;
 
 /// A running Cutover. Dropping it ends it at once.
 #[derive(Debug)]
@@ -50,6 +56,7 @@ pub struct Running {
     /// Changes of what is laid over the routing file.
     pub changes: Changes,
     pub health: Board,
+    pub runs: Runs,
     pub counters: Arc<Counters>,
     access: Option<access::Log>,
     /// Behind the log: it ends when nobody can write any more.
@@ -59,7 +66,7 @@ pub struct Running {
     end: watch::Sender<End>,
     workers: Vec<JoinHandle<()>>,
     sidecar_thread: Option<JoinHandle<()>>,
-    runtime: Option<Runtime>,
+    runtimes: Vec<Runtime>,
 }
 
 /// Starts everything. Nothing listens before the state is restored and the routing file is in force.
@@ -116,6 +123,22 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
 
     let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
     let (changes, changes_asked) = Changes::new();
+    // Suites have threads of their own: what they wait for and compare keeps nobody from rolling back by the admin.
+    let validation = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(VALIDATION_THREADS)
+        .thread_name("validation")
+        .enable_all()
+        .build()?;
+    let runs = Runs::open(runs::Parts {
+        folder: settings.suites.clone(),
+        records: beside(&settings.state, "runs"),
+        keep: settings.validation,
+        reach: Reach::new(published.clone(), addresses.first().copied()),
+        runtime: validation.handle().clone(),
+        sidecar: sidecar.clone(),
+    })
+    .context("cannot keep the records of validation runs")?;
+    validation.spawn(runs::keep(runs.clone(), sidecar.listen()));
     let api = Api::new(api::Parts {
         sidecar: sidecar.clone(),
         counters: counters.clone(),
@@ -124,6 +147,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         routing: settings.routing.clone(),
         changes: changes.clone(),
         board: health.clone(),
+        runs: runs.clone(),
     });
     runtime.spawn(api.minutes.clone().keep());
     listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, gate))?;
@@ -165,12 +189,20 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         access,
         access_writer,
         announcer,
+        runs,
         reload,
         end,
         workers: threads,
         sidecar_thread: Some(sidecar_thread),
-        runtime: Some(runtime),
+        runtimes: vec![validation, runtime],
     })
+}
+
+/// A folder or file that goes with the state: `cutover.db` has `cutover.db.runs`.
+fn beside(state: &Path, what: &str) -> PathBuf {
+    let mut name = state.as_os_str().to_owned();
+    name.push(format!(".{what}"));
+    PathBuf::from(name)
 }
 
 /// Tries candidates as the sidecar orders it, each beside the others.
@@ -274,9 +306,7 @@ impl Drop for Running {
         if let Some(announcer) = self.announcer.take() {
             announcer.finish();
         }
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.runtimes.drain(..).for_each(Runtime::shutdown_background);
         // The workers have let go of it: this was the last one who could write, and the writer finishes.
         drop(self.access.take());
         drop(self.access_writer.take());

@@ -149,6 +149,11 @@ impl Rules {
         possible.map(|(_, rule)| rule).find(|(_, rule)| rule.holds(facts)).map(|(place, rule)| (*place, rule))
     }
 
+    /// In the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|(_, rule)| rule)
+    }
+
     /// The rule at this place in the file.
     pub fn at(&self, place: u32) -> Option<&Rule> {
         self.rules.iter().find(|(at, _)| *at == place).map(|(_, rule)| rule)

@@ -108,6 +108,16 @@ impl Table {
         self.hosts.catch_all
     }
 
+    /// A host name that leads to the service, for who asks by name.
+    pub fn host_of(&self, id: ServiceId) -> Option<String> {
+        let of = |hosts: &HashMap<String, ServiceId>| {
+            hosts.iter().filter(|(_, service)| **service == id).map(|(name, _)| name.clone()).min()
+        };
+        let under = of(&self.hosts.under).map(|name| format!("validation.{name}"));
+        let any = Some("validation.invalid".to_owned());
+        [of(&self.hosts.exact), under, any].into_iter().flatten().find(|host| self.service_of(host) == Some(id))
+    }
+
     /// A service's rules and split. Ids are the table's own, so they are always in range.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "a ServiceId is only made by this table, for its own services")]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Side;
+use super::{RunTarget, Side};
 
 /// The longest reason that is kept, in characters.
 pub const LONGEST_WORDS: usize = 500;
@@ -272,16 +272,17 @@ pub struct PutAlerting {
     pub reason: Option<String>,
 }
 
-/// Runs a suite against an environment.
+/// Runs a suite against one environment, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunSuite {
+    /// May be left out where the suite names one, or there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128)]
     pub service: Option<String>,
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 64, example = "consolidated-functions")]
     pub suite: String,
-    pub environment: Side,
+    pub environment: RunTarget,
 }
 
 /// Ends a run of a suite.
@@ -290,4 +291,32 @@ pub struct RunSuite {
 pub struct CancelRun {
     #[schema(min_length = 1, max_length = 64)]
     pub execution: String,
+}
+
+/// The bodies of `PUT /api/admin/validation`.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum ValidationPut {
+    Suite(PutSuite),
+}
+
+impl ValidationPut {
+    pub const ACTIONS: [&str; 1] = ["suite"];
+}
+
+/// What of a suite can be switched at run time; what is left out stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutSuite {
+    #[schema(min_length = 1, max_length = 64)]
+    pub suite: String,
+    /// `false`: nobody can run it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// How often it runs by itself: a duration, `off`, or `file` for what its file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 32, example = "1h")]
+    pub every: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_rollback: Option<bool>,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Side;
+use super::{ExecutionSummary, Side};
 
 /// The safety report of one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -22,6 +22,9 @@ pub struct Report {
     pub places: Vec<ReportPlace>,
     pub evidence: ReportEvidence,
     pub recommendations: Vec<Recommendation>,
+    /// What was validated by itself since the last rollback, latest first: whether the data of both sides agree.
+    #[serde(default)]
+    pub validations: Vec<ExecutionSummary>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]

@@ -456,3 +456,10 @@ pub struct ExecutionDone {
     pub action: String,
     pub execution: ExecutionSummary,
 }
+
+/// What of a suite is switched by now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SuiteSet {
+    pub action: String,
+    pub suite: SuiteSummary,
+}

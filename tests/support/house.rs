@@ -57,6 +57,8 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         keep: cutover::config::Keep::default(),
         tick: Millis(50),
         notify: vec![],
+        suites: dir.join("suites"),
+        validation: cutover::config::Validation::default(),
     }
 }
 

@@ -57,6 +57,8 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
             keep: Keep::default(),
             tick: Millis(20),
             notify: vec![],
+            suites: dir.0.join("suites"),
+            validation: crate::config::Validation::default(),
         };
         // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
         let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;

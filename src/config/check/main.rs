@@ -7,9 +7,9 @@ use ipnet::IpNet;
 
 use crate::config::check::size::size;
 use crate::config::check::{access, admin as door, duration, notify, positive, whole};
-use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile, Size, StateFile};
+use crate::config::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile, Size, StateFile, ValidationFile};
 use crate::config::read::Source;
-use crate::config::{CertificateFiles, Hop, Keep, Limits, Settings, TlsListener};
+use crate::config::{CertificateFiles, Hop, Keep, Limits, Settings, TlsListener, Validation};
 use crate::time::Millis;
 
 /// Header lines that pingora's parser has room for.
@@ -58,6 +58,8 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         keep: keep(source, file.state.as_ref().map(|at| &at.value)),
         tick: duration(source, tick, Millis(20)),
         notify: notify::check(source, &file.notify, base),
+        suites: path(file.suites.as_ref(), "suites"),
+        validation: validation(source, file.validation.as_ref().map(|at| &at.value)),
     };
     if let (Some(at), true) = (&proxy.drain_delay, settings.drain_delay > settings.drain) {
         let message = format!("the delay is a part of `drain`, which is {}", settings.drain);
@@ -90,6 +92,16 @@ fn keep(source: &mut Source, file: Option<&StateFile>) -> Keep {
         source.problem(at.span.clone(), "the journal keeps 1 MiB at the least", Some("write \"256MiB\"".to_owned()));
     }
     keep
+}
+
+fn validation(source: &mut Source, typed: Option<&ValidationFile>) -> Validation {
+    let (default, file) = (Validation::default(), typed.cloned().unwrap_or_default());
+    Validation {
+        at_once: whole(source, file.at_once.as_ref(), 1..=32, default.at_once as u64) as usize,
+        keep: whole(source, file.keep.as_ref(), 1..=10_000, default.keep as u64) as usize,
+        age: positive(source, file.keep_for.as_ref(), default.age),
+        snapshots: positive(source, file.snapshots_for.as_ref(), default.snapshots),
+    }
 }
 
 fn listeners(source: &mut Source, proxy: &ProxyFile) -> Vec<SocketAddr> {

@@ -19,6 +19,23 @@ pub struct MainFile {
     pub guard: Option<At<SidecarFile>>,
     /// Who hears of it.
     pub notify: Vec<At<NotifyFile>>,
+    /// The folder of the validation suites, relative to this file. Default "suites".
+    pub suites: Option<At<String>>,
+    pub validation: Option<At<ValidationFile>>,
+}
+
+/// How validation suites run, and what of their runs is kept.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ValidationFile {
+    /// Runs at once; others wait for their turn. Default 4.
+    pub at_once: Option<At<Number>>,
+    /// So many runs are kept. Default 500.
+    pub keep: Option<At<Number>>,
+    /// And none for longer. Default "90d".
+    pub keep_for: Option<At<String>>,
+    /// Named snapshots are kept this long. Default "90d".
+    pub snapshots_for: Option<At<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

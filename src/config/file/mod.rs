@@ -19,7 +19,7 @@ pub use edits::EditsFile;
 pub use health::{HealthFile, HttpFile, RedisFile, SqlFile};
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
-    TokenFile,
+    TokenFile, ValidationFile,
 };
 pub use notify::NotifyFile;
 pub use rollout::{RolloutFile, StepFile};

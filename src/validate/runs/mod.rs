@@ -1,0 +1,495 @@
+//! Every run of a suite: begun, looked at, cancelled, kept and deleted. Its lock is held for moments, and no request of a
+//! client takes it.
+
+mod order;
+mod play;
+mod schedule;
+mod store;
+mod suites;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, broadcast, watch};
+
+use crate::clock;
+use crate::config::Validation;
+use crate::config::suite::Suite;
+use crate::rollout::{Kind, Remark};
+use crate::sidecar;
+use crate::time::Civil;
+use crate::validate::reach::Reach;
+use crate::validate::told::Told;
+use crate::wire::{
+    Counts, Execution, ExecutionState, ExecutionSummary, Outcome, Part, Progress, RunTarget, SuiteSummary, rfc3339,
+};
+
+pub use order::{Order, Refusal};
+pub use schedule::keep;
+pub use suites::{Setting, Settings};
+
+use store::Store;
+use suites::Missing;
+
+/// The version of the execution document.
+const FORMAT: u32 = 1;
+/// Runs that wait: more in one moment are a mistake.
+const MOST_WAITING: usize = 100;
+/// Who listens and is slower than this loses the oldest: the next one says as much.
+const NEWS: usize = 64;
+
+/// All runs. Cloned freely.
+#[derive(Clone)]
+pub struct Runs(Arc<Inner>);
+
+struct Inner {
+    folder: PathBuf,
+    keep: Validation,
+    reach: Reach,
+    store: Store,
+    permits: Arc<Semaphore>,
+    /// Where runs run: not where the admin answers.
+    runtime: Handle,
+    sidecar: sidecar::Handle,
+    news: broadcast::Sender<ExecutionSummary>,
+    desk: Mutex<Desk>,
+}
+
+#[derive(Default)]
+struct Desk {
+    /// By id, which is by time.
+    runs: BTreeMap<String, Run>,
+    settings: Settings,
+}
+
+/// A run as the desk knows it; of one that is over the rest is on the disk.
+struct Run {
+    summary: ExecutionSummary,
+    live: Option<Live>,
+}
+
+struct Live {
+    began: u64,
+    told: Told,
+    origins: BTreeMap<String, String>,
+    parts: Vec<Part>,
+    cancel: watch::Sender<Option<String>>,
+}
+
+impl std::fmt::Debug for Runs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Runs")
+    }
+}
+
+/// What `serve` hands over.
+#[derive(Debug)]
+pub struct Parts {
+    /// Of the suites.
+    pub folder: PathBuf,
+    /// Of the runs.
+    pub records: PathBuf,
+    pub keep: Validation,
+    pub reach: Reach,
+    pub runtime: Handle,
+    pub sidecar: sidecar::Handle,
+}
+
+impl Runs {
+    /// Reads what there is of earlier runs; those that had no end are interrupted.
+    ///
+    /// # Errors
+    /// The folder of the records cannot be made.
+    pub fn open(parts: Parts) -> std::io::Result<Runs> {
+        let Parts { folder, records, keep, reach, runtime, sidecar } = parts;
+        let store = Store::open(records)?;
+        let runs = store.load().into_iter().map(|execution| {
+            let summary = execution.summary;
+            (summary.id.clone(), Run { summary, live: None })
+        });
+        let desk = Desk { runs: runs.collect(), settings: store.settings() };
+        let (news, _) = broadcast::channel(NEWS);
+        let permits = Arc::new(Semaphore::new(keep.at_once));
+        let desk = Mutex::new(desk);
+        Ok(Runs(Arc::new(Inner { folder, keep, reach, store, permits, runtime, sidecar, news, desk })))
+    }
+
+    /// Every suite of the folder, with its latest run.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn suites(&self) -> Result<Vec<SuiteSummary>, String> {
+        let read = suites::all(&self.0.folder)?;
+        let desk = self.desk();
+        let last = |name: &str| desk.runs.values().rev().find(|run| run.summary.suite == name).map(Run::summary);
+        let summary = |read: suites::Read| {
+            let (enabled, last) = (desk.settings.of(&read.name).enabled, last(&read.name));
+            match read.suite {
+                Ok(suite) => summary_of(&suite, &desk.settings, &self.0.reach, last),
+                Err(refused) => SuiteSummary {
+                    title: read.name.clone(),
+                    name: read.name,
+                    service: None,
+                    tags: Vec::new(),
+                    cases: 0,
+                    loads: 0,
+                    parities: 0,
+                    data: 0,
+                    every_ms: None,
+                    after_rollback: false,
+                    enabled,
+                    broken: Some(refused.to_string()),
+                    last,
+                },
+            }
+        };
+        Ok(read.into_iter().map(summary).collect())
+    }
+
+    /// A suite by its name, for who wants to know what is in it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchSuite`] or [`Refusal::Broken`].
+    pub fn suite(&self, name: &str) -> Result<Suite, Refusal> {
+        suites::one(&self.0.folder, name).map_err(|missing| match missing {
+            Missing::NoSuch { folder, names } => Refusal::NoSuchSuite { name: name.to_owned(), folder, names },
+            Missing::Broken(why) => Refusal::Broken { name: name.to_owned(), why },
+        })
+    }
+
+    /// Begins a run; it waits for its turn where others run.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was begun.
+    pub fn begin(&self, order: Order) -> Result<ExecutionSummary, Refusal> {
+        let suite = self.suite(&order.suite)?;
+        order::fits(&suite, &order, &self.desk().settings)?;
+        let service = self.0.reach.service(order.service.as_deref().or(suite.service.as_deref()));
+        let service = service.map_err(Refusal::NoService)?;
+        let at = clock::wall_millis();
+        let summary = ExecutionSummary {
+            id: new_id(at),
+            suite: suite.name.clone(),
+            title: suite.title.clone(),
+            service: service.clone(),
+            target: order.target,
+            state: ExecutionState::Queued,
+            who: order.who.clone(),
+            began_at_ms: at,
+            began_at: rfc3339(at),
+            took_ms: 0,
+            progress: Progress::default(),
+            counts: Counts::default(),
+            verdict: "waits for its turn".to_owned(),
+        };
+        let (cancel, cancelled) = watch::channel(None);
+        {
+            let mut desk = self.desk();
+            if desk.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING {
+                return Err(Refusal::Busy(MOST_WAITING));
+            }
+            let live = Live {
+                began: clock::micros(),
+                told: Told::default(),
+                origins: BTreeMap::new(),
+                parts: Vec::new(),
+                cancel,
+            };
+            desk.runs.insert(summary.id.clone(), Run { summary: summary.clone(), live: Some(live) });
+        }
+        self.write_down(&summary.id);
+        self.remark(&summary, order.from, format!("suite {} against {} is begun", suite.name, order.target.name()));
+        let (runs, id) = (self.clone(), summary.id.clone());
+        self.0.runtime.spawn(async move { runs.run(id, suite, service, cancelled).await });
+        Ok(summary)
+    }
+
+    /// From the queue to the end.
+    async fn run(self, id: String, suite: Suite, service: String, mut cancelled: watch::Receiver<Option<String>>) {
+        let played = tokio::select! {
+            // A cancelled one does not begin.
+            biased;
+            _ = cancelled.wait_for(Option::is_some) => None,
+            () = self.played(&id, &suite, &service) => Some(()),
+        };
+        let by = cancelled.borrow().clone();
+        if played.is_none() {
+            // What was set up is taken down, however the run ended; nobody waits for it.
+            self.finish(&id, by);
+            play::take_down(&self.0.reach, &suite, &service, self.target_of(&id), &id).await;
+            return;
+        }
+        self.finish(&id, None);
+    }
+
+    async fn played(&self, id: &str, suite: &Suite, service: &str) {
+        let _permit = self.0.permits.acquire().await;
+        let Some((target, told)) = self.set_out(id) else { return };
+        self.write_down(id);
+        let (found, mut parts) = tokio::sync::mpsc::unbounded_channel();
+        let stage = play::Stage::new(&self.0.reach, suite, service, target, id, told);
+        self.with(id, |run| {
+            if let Some(live) = &mut run.live {
+                live.origins = stage.origins();
+            }
+        });
+        let playing = play::play(&stage, found);
+        let listening = async {
+            while let Some(part) = parts.recv().await {
+                self.with(id, |run| {
+                    count(&mut run.summary.counts, &part);
+                    if let Some(live) = &mut run.live {
+                        live.parts.push(part);
+                    }
+                });
+                self.tell(id);
+            }
+        };
+        tokio::join!(playing, listening);
+    }
+
+    /// It is its turn.
+    fn set_out(&self, id: &str) -> Option<(RunTarget, Told)> {
+        let set_out = self.with(id, |run| {
+            run.summary.state = ExecutionState::Running;
+            run.summary.verdict = "under way".to_owned();
+            Some((run.summary.target, run.live.as_ref()?.told.clone()))
+        });
+        self.tell(id);
+        set_out.flatten()
+    }
+
+    /// The end: `by` has cancelled it, or it came to its own end.
+    fn finish(&self, id: &str, by: Option<String>) {
+        let ended = self.with(id, |run| {
+            let live = run.live.as_mut()?;
+            let summary = &mut run.summary;
+            summary.took_ms = (clock::micros() - live.began) / 1000;
+            summary.progress = Progress { doing: String::new(), ..live.told.look() };
+            (summary.state, summary.verdict) = match by {
+                Some(by) => (ExecutionState::Cancelled, format!("cancelled by {by}")),
+                None => order::verdict(&live.parts),
+            };
+            Some(summary.clone())
+        });
+        let Some(summary) = ended.flatten() else { return };
+        self.write_down(id);
+        self.with(id, |run| run.live = None);
+        let said = format!("suite {} against {}: {}", summary.suite, summary.target.name(), summary.verdict);
+        self.remark(&summary, None, said);
+        self.tell(id);
+        self.clear_out();
+    }
+
+    /// Cancels a run. It is over at once; what it set up is taken down behind it.
+    ///
+    /// # Errors
+    /// There is none, or it is over.
+    pub fn cancel(&self, id: &str, who: &str) -> Result<ExecutionSummary, Refusal> {
+        let cancelled = self.with(id, |run| match &run.live {
+            Some(live) => {
+                live.cancel.send_replace(Some(who.to_owned()));
+                Ok(())
+            }
+            None => Err(Refusal::Over { id: id.to_owned(), state: run.summary.state }),
+        });
+        cancelled.unwrap_or_else(|| Err(Refusal::NoSuchRun(id.to_owned())))?;
+        self.summary(id).ok_or_else(|| Refusal::NoSuchRun(id.to_owned()))
+    }
+
+    /// Every run, latest first.
+    pub fn list(&self) -> Vec<ExecutionSummary> {
+        self.desk().runs.values().rev().map(Run::summary).collect()
+    }
+
+    pub fn summary(&self, id: &str) -> Option<ExecutionSummary> {
+        self.desk().runs.get(id).map(Run::summary)
+    }
+
+    /// A run with what it has found so far, or in all.
+    ///
+    /// # Errors
+    /// There is none, or its file cannot be read.
+    pub fn get(&self, id: &str) -> Result<Execution, Refusal> {
+        let missing = || Refusal::NoSuchRun(id.to_owned());
+        let live = self.with(id, |run| run.whole()).ok_or_else(missing)?;
+        match live {
+            Some(execution) => Ok(execution),
+            None => self.0.store.get(id).map_err(Refusal::Unreadable),
+        }
+    }
+
+    /// Deletes a run that is over.
+    ///
+    /// # Errors
+    /// There is none, or it is not over.
+    pub fn delete(&self, id: &str) -> Result<ExecutionSummary, Refusal> {
+        let mut desk = self.desk();
+        let run = desk.runs.get(id).ok_or_else(|| Refusal::NoSuchRun(id.to_owned()))?;
+        if run.live.is_some() {
+            return Err(Refusal::UnderWay(id.to_owned()));
+        }
+        let summary = run.summary();
+        desk.runs.remove(id);
+        drop(desk);
+        self.0.store.delete(id);
+        Ok(summary)
+    }
+
+    /// Changes what people may switch of a suite, and keeps it.
+    ///
+    /// # Errors
+    /// There is no such suite, or the disk does not take it.
+    pub fn set(&self, suite: &str, change: impl FnOnce(&mut Setting)) -> Result<Setting, Refusal> {
+        // A broken one may be switched off too.
+        match self.suite(suite) {
+            Ok(_) | Err(Refusal::Broken { .. }) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        let settings = {
+            let mut desk = self.desk();
+            let mut setting = desk.settings.of(suite);
+            change(&mut setting);
+            desk.settings.0.insert(suite.to_owned(), setting);
+            desk.settings.clone()
+        };
+        self.0.store.keep_settings(&settings).map_err(Refusal::Unreadable)?;
+        Ok(settings.of(suite))
+    }
+
+    /// What becomes of runs from now on: their beginning, every part, and their end.
+    pub fn listen(&self) -> broadcast::Receiver<ExecutionSummary> {
+        self.0.news.subscribe()
+    }
+
+    pub(super) fn folder(&self) -> &std::path::Path {
+        &self.0.folder
+    }
+
+    /// How often a suite runs by itself, in milliseconds.
+    pub(super) fn every_ms(&self, suite: &Suite) -> Option<u64> {
+        self.desk().settings.every_ms(suite)
+    }
+
+    pub(super) fn runs_after_rollback(&self, suite: &Suite) -> bool {
+        self.desk().settings.after_rollback(suite)
+    }
+
+    pub(super) fn is_enabled(&self, suite: &str) -> bool {
+        self.desk().settings.of(suite).enabled
+    }
+
+    fn target_of(&self, id: &str) -> RunTarget {
+        self.with(id, |run| run.summary.target).unwrap_or(RunTarget::Both)
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, id: &str, act: impl FnOnce(&mut Run) -> T) -> Option<T> {
+        self.desk().runs.get_mut(id).map(act)
+    }
+
+    fn tell(&self, id: &str) {
+        if let Some(summary) = self.summary(id) {
+            // Nobody may listen.
+            let _ = self.0.news.send(summary);
+        }
+    }
+
+    fn write_down(&self, id: &str) {
+        if let Some(execution) = self.with(id, |run| run.whole()).flatten() {
+            self.0.store.put(&execution);
+        }
+    }
+
+    /// An entry of the journal.
+    fn remark(&self, summary: &ExecutionSummary, from: Option<String>, why: String) {
+        let why = format!("{why} (run {})", summary.id);
+        let remark =
+            Remark { kind: Kind::Validation, service: summary.service.clone(), who: summary.who.clone(), from, why };
+        self.0.sidecar.remark(remark);
+    }
+
+    /// What is too old, or too much.
+    fn clear_out(&self) {
+        let mut desk = self.desk();
+        let over = desk.runs.iter().filter(|(_, run)| run.live.is_none());
+        let over: Vec<(String, u64)> = over.map(|(id, run)| (id.clone(), run.summary.began_at_ms)).collect();
+        let outworn = store::outworn(&over, self.0.keep, clock::wall_millis());
+        outworn.iter().for_each(|id| drop(desk.runs.remove(id)));
+        drop(desk);
+        outworn.iter().for_each(|id| self.0.store.delete(id));
+    }
+}
+
+impl Run {
+    /// As it is just now.
+    fn summary(&self) -> ExecutionSummary {
+        let mut summary = self.summary.clone();
+        if let Some(live) = &self.live {
+            summary.progress = live.told.look();
+            summary.took_ms = (clock::micros() - live.began) / 1000;
+        }
+        summary
+    }
+
+    /// `None`: it is over, and on the disk.
+    fn whole(&self) -> Option<Execution> {
+        let live = self.live.as_ref()?;
+        Some(Execution {
+            format: FORMAT,
+            cutover: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: self.summary(),
+            origins: live.origins.clone(),
+            parts: live.parts.clone(),
+        })
+    }
+}
+
+fn summary_of(suite: &Suite, settings: &Settings, reach: &Reach, last: Option<ExecutionSummary>) -> SuiteSummary {
+    SuiteSummary {
+        name: suite.name.clone(),
+        title: suite.title.clone(),
+        service: reach.service(suite.service.as_deref()).ok(),
+        tags: suite.tags.clone(),
+        cases: suite.cases.len(),
+        loads: suite.loads.len(),
+        parities: suite.parities.len(),
+        data: suite.data.len(),
+        every_ms: settings.every_ms(suite),
+        after_rollback: settings.after_rollback(suite),
+        enabled: settings.of(&suite.name).enabled,
+        broken: None,
+        last,
+    }
+}
+
+fn count(counts: &mut Counts, part: &Part) {
+    match part.outcome() {
+        Outcome::Passed => counts.passed += 1,
+        Outcome::Failed => counts.failed += 1,
+        Outcome::Skipped => counts.skipped += 1,
+    }
+    counts.requests += match part {
+        Part::Case(case) => case.steps.len() as u64,
+        Part::Load(load) => load.requests,
+        Part::Parity(parity) => 2 * parity.compared,
+        Part::Data(_) => 0,
+    };
+}
+
+/// By time, and read by people: `20261122-140359-7c1e`.
+fn new_id(at_ms: u64) -> String {
+    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(at_ms / 1000);
+    let mut dice = [0; 2];
+    // Without dice, the microseconds tell two of one second apart.
+    if getrandom::fill(&mut dice).is_err() {
+        dice = (clock::wall_micros() as u16).to_be_bytes();
+    }
+    let [a, b] = dice;
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{a:02x}{b:02x}")
+}

@@ -1,0 +1,79 @@
+//! Runs that nobody asks for: every so often, and after a rollback.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock;
+use crate::config::suite::Suite;
+use crate::rollout::Kind;
+use crate::sidecar::News;
+use crate::time::Millis;
+use crate::validate::runs::{Order, Runs, suites};
+use crate::wire::{ExecutionState, RunTarget};
+
+/// So often the clock is looked at: a fifth of the shortest time between two runs.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Begins what is due, until the house closes.
+pub async fn keep(runs: Runs, mut news: tokio::sync::broadcast::Receiver<News>) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // When each suite was begun by itself last; the first time is one length after the start.
+    let mut begun: BTreeMap<String, Millis> = BTreeMap::new();
+    loop {
+        tokio::select! {
+            _ = looks.tick() => on_time(&runs, &mut begun),
+            heard = news.recv() => match heard {
+                Ok(news) if news.announcement.kind == Kind::Rollback => after(&runs, &news),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+fn on_time(runs: &Runs, begun: &mut BTreeMap<String, Millis>) {
+    let now = clock::now();
+    for (suite, every) in readable(runs).into_iter().filter_map(|suite| {
+        let every = runs.every_ms(&suite)?;
+        Some((suite, Millis(every)))
+    }) {
+        let last = *begun.entry(suite.name.clone()).or_insert(now);
+        if now.since(last) < every {
+            continue;
+        }
+        begun.insert(suite.name.clone(), now);
+        // One that takes longer than its time does not run beside itself.
+        let under_way = |state: ExecutionState| !state.is_over();
+        if runs.list().iter().any(|run| run.suite == suite.name && run.who == "schedule" && under_way(run.state)) {
+            tracing::warn!(suite = suite.name, "it is still under way when it is due again: left out");
+            continue;
+        }
+        begin(runs, &suite, "schedule", None);
+    }
+}
+
+fn after(runs: &Runs, news: &News) {
+    let service = news.announcement.service.as_str();
+    for suite in readable(runs).iter().filter(|suite| runs.runs_after_rollback(suite)) {
+        if suite.service.as_deref().is_none_or(|of| of == service) {
+            begin(runs, suite, "rollback", Some(service.to_owned()));
+        }
+    }
+}
+
+fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
+    let order = Order { suite: suite.name.clone(), service, target: RunTarget::Both, who: who.to_owned(), from: None };
+    if let Err(refusal) = runs.begin(order) {
+        tracing::warn!(suite = suite.name, why = %refusal, "a suite that is due cannot be begun");
+    }
+}
+
+/// Those that can be run. What is wrong with the others, `check` and the list of suites say.
+fn readable(runs: &Runs) -> Vec<Suite> {
+    let read = suites::all(runs.folder()).unwrap_or_default();
+    read.into_iter().filter_map(|read| read.suite.ok()).filter(|suite| runs.is_enabled(&suite.name)).collect()
+}
