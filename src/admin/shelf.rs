@@ -36,6 +36,9 @@ struct Body {
     policy: Value,
     /// SHA-256 of the routing file; of a folder, of its files in the order of their names.
     routing_sha256: Option<String>,
+    /// By check, then by environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    data: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
 /// # Errors
@@ -55,7 +58,7 @@ pub async fn create(
     }
     let service = api.service(asked.service.as_deref())?;
     let (api_, asking_) = (api.clone(), asking.clone());
-    let work = async move { make(&api_, &asking_, service, name).await };
+    let work = async move { make(&api_, &asking_, service, name, asked.suite).await };
     once(api, &asking, what, async { Ok(None) }, work).await
 }
 
@@ -64,7 +67,13 @@ async fn make(
     asking: &Asking,
     service: String,
     name: String,
+    suite: Option<String>,
 ) -> Result<crate::admin::repeat::Reply, Failure> {
+    let data = match suite {
+        Some(suite) => api.runs.digest(&suite, &service).await?,
+        None => BTreeMap::new(),
+    };
+    expire(api).await?;
     let (generation, views) = api.views(Some(&service)).await?;
     if let Some(asked) = asking.generation.filter(|asked| *asked != generation) {
         return Err(crate::rollout::Refused::Stale { asked, now: generation }.into());
@@ -82,6 +91,7 @@ async fn make(
         counters,
         policy: insight.and_then(|insight| serde_json::to_value(insight.policy).ok()).unwrap_or_default(),
         routing_sha256: blocking(move || hash_of(&routing)).await?,
+        data,
     };
     let body = serde_json::to_string(&body).map_err(|error| Failure::internal(error.to_string()))?;
     let at = clock::wall_millis();
@@ -91,6 +101,16 @@ async fn make(
     let shelf = api.shelf.clone();
     blocking(move || shelf.put(snapshot)).await??;
     reply(&SnapshotMade { action: "create_snapshot".to_owned(), snapshot: summary }, None)
+}
+
+/// Takes away what is older than snapshots are kept.
+async fn expire(api: &Api) -> Result<(), Failure> {
+    let oldest = clock::wall_millis().saturating_sub(api.runs.keeping().snapshots.0);
+    let all = api.journal(|reader| reader.snapshots(None)).await?;
+    let shelf = api.shelf.clone();
+    let old: Vec<String> =
+        all.into_iter().filter(|snapshot| snapshot.at < oldest).map(|snapshot| snapshot.id).collect();
+    blocking(move || old.iter().for_each(|id| drop(shelf.delete(id)))).await
 }
 
 /// Twelve hexadecimal digits that nothing else has.
@@ -134,6 +154,7 @@ fn summary(snapshot: &Snapshot) -> SnapshotSummary {
 /// There is no such service, or the journal cannot be read.
 pub async fn list(api: &Api, service: Option<&str>) -> Result<Response, Failure> {
     let service = service.map(|named| api.service(Some(named))).transpose()?;
+    expire(api).await?;
     let snapshots = api.journal(move |reader| reader.snapshots(service.as_deref())).await?;
     Ok(json(&Snapshots { snapshots: snapshots.iter().map(summary).collect() }, None))
 }

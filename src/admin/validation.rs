@@ -178,6 +178,7 @@ impl From<Refusal> for Failure {
             }
             Refusal::Broken { .. } => Failure::senseless("suite_broken", message, "mend the file, and ask again"),
             Refusal::NeedsBoth(_) => Failure::senseless("needs_both", message, "\"environment\": \"both\""),
+            Refusal::NoData(_) => Failure::senseless("no_data", message, ""),
             Refusal::NoService(_) => Failure::senseless("no_such_service", message, ""),
             Refusal::Off(_) => {
                 Failure::conflict("suite_off", message, "PUT {\"action\":\"suite\", …, \"enabled\":true}")

@@ -14,6 +14,7 @@ use crate::config;
 use crate::wire::{Failed, Problem, Service, Status};
 
 pub const DEPLOYMENT: &str = "/api/admin/deployment";
+pub const VALIDATION: &str = "/api/admin/validation";
 pub const ROLLBACK: &str = "/api/admin/rollback";
 
 /// An answer of the admin API takes no longer: it waits for a disk at the most.
@@ -130,6 +131,16 @@ impl AdminArg {
 }
 
 impl Client {
+    /// The admin of a house in this process.
+    ///
+    /// # Errors
+    /// There is no TLS to be had.
+    pub fn within(admin: std::net::SocketAddr, token: Option<String>) -> anyhow::Result<Client> {
+        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Client { url: format!("http://{admin}"), token, http, runtime })
+    }
+
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
         self.runtime.block_on(self.call(Method::GET, path, query, None::<&()>))
     }

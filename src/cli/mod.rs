@@ -14,8 +14,10 @@ mod out;
 mod overlay;
 mod run;
 mod shell;
+mod snapshot;
 mod status;
 mod token;
+mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,6 +98,10 @@ enum Command {
     History(history::Args),
     /// What the judge saw when it made an entry of the history, judged again.
     Explain(explain::Args),
+    /// Prove the new side: suites against blue, green or both.
+    Validate(validate::Args),
+    /// How a service and its data stand, kept under a name, to be compared with later.
+    Snapshot(snapshot::Args),
     /// Try who is notified.
     Notify(notify::Args),
     /// Make a token for the admin API.
@@ -146,6 +152,8 @@ pub fn main() -> ExitCode {
         Command::Man(args) => shell::man(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Notify(args) => notify::run(&args),
         Command::Token(args) => token::run(&args),
     };

@@ -10,3 +10,5 @@ pub mod runs;
 pub mod target;
 pub mod text;
 pub mod told;
+
+pub use runs::suite_files;

@@ -196,6 +196,10 @@ pub struct CreateSnapshot {
     pub service: Option<String>,
     #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f]*$", example = "before 2.0.0")]
     pub name: String,
+    /// The suite whose data checks say what of the data is kept: rows and checksums, and what endpoints answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub suite: Option<String>,
 }
 
 /// What differs between two snapshots.

@@ -4,6 +4,7 @@
 mod order;
 mod play;
 mod schedule;
+mod snapshot;
 mod store;
 mod suites;
 
@@ -28,7 +29,7 @@ use crate::wire::{
 
 pub use order::{Order, Refusal};
 pub use schedule::keep;
-pub use suites::{Setting, Settings};
+pub use suites::{Setting, Settings, suite_files};
 
 use store::Store;
 use suites::Missing;
@@ -362,6 +363,10 @@ impl Runs {
     /// What becomes of runs from now on: their beginning, every part, and their end.
     pub fn listen(&self) -> broadcast::Receiver<ExecutionSummary> {
         self.0.news.subscribe()
+    }
+
+    pub fn keeping(&self) -> Validation {
+        self.0.keep
     }
 
     pub(super) fn folder(&self) -> &std::path::Path {

@@ -30,6 +30,8 @@ pub enum Refusal {
     Off(String),
     #[error("suite {0} compares blue with green: run it against both")]
     NeedsBoth(String),
+    #[error("suite {0} has no [[data]] to keep")]
+    NoData(String),
     #[error("{0}")]
     NoService(String),
     #[error("{0} runs wait already")]

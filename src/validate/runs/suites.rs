@@ -28,11 +28,21 @@ pub fn all(folder: &Path) -> Result<Vec<Read>, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(format!("cannot list {}: {error}", folder.display())),
     };
+    let paths = sorted(entries);
+    let read = |path: &PathBuf| Some(Read { name: name_of(path)?, suite: config::suite(path) });
+    Ok(paths.iter().take(MOST_SUITES).filter_map(read).collect())
+}
+
+/// The files of the suites, as far as the folder can be listed.
+pub fn suite_files(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).map(sorted).unwrap_or_default()
+}
+
+fn sorted(entries: std::fs::ReadDir) -> Vec<PathBuf> {
     let paths = entries.flatten().map(|entry| entry.path());
     let mut paths: Vec<PathBuf> = paths.filter(|path| name_of(path).is_some()).collect();
     paths.sort();
-    let read = |path: &PathBuf| Some(Read { name: name_of(path)?, suite: config::suite(path) });
-    Ok(paths.iter().take(MOST_SUITES).filter_map(read).collect())
+    paths
 }
 
 /// One suite by its name.

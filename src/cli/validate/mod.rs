@@ -1,0 +1,214 @@
+//! `cutover validate`: suites against blue, green or both, by the process that runs.
+
+mod run;
+mod shown;
+
+use std::path::PathBuf;
+
+use crate::cli::admin::{AdminArg, VALIDATION};
+use crate::cli::orders::failed;
+use crate::cli::out::say;
+use crate::cli::{Exit, Output};
+use crate::config::file::SuiteFile;
+use crate::wire::{CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, ValidationPost};
+
+pub use run::{How, run_all};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The suites that there are.
+    List {
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Run every suite, one after the other.
+    RunAll {
+        /// "blue", "green" or "both".
+        #[arg(value_parser = target)]
+        environment: RunTarget,
+        /// Only suites with this tag; may be given several times.
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Run one suite.
+    RunSuite {
+        name: String,
+        /// "blue", "green" or "both".
+        #[arg(value_parser = target)]
+        environment: RunTarget,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// The runs that are kept, latest first.
+    History {
+        /// Of this suite only.
+        #[arg(long)]
+        suite: Option<String>,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// What a run has found.
+    Show {
+        /// Its id; left out: the latest.
+        id: Option<String>,
+        /// Write reports into this folder: ID.html, ID.xml (JUnit) and ID.json.
+        #[arg(long, value_name = "FOLDER")]
+        report: Option<PathBuf>,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// End a run.
+    Cancel {
+        id: String,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Check suite files without running them; left out: every suite of the main file's folder.
+    Check {
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        config: crate::cli::ConfigArg,
+    },
+    /// Print the JSON Schema of a suite, for editors; of the report with `--report`.
+    Schema {
+        #[arg(long)]
+        report: bool,
+    },
+}
+
+fn target(text: &str) -> Result<RunTarget, String> {
+    match text {
+        "blue" => Ok(RunTarget::Blue),
+        "green" => Ok(RunTarget::Green),
+        "both" => Ok(RunTarget::Both),
+        _ => Err("write blue, green or both".to_owned()),
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    match &args.what {
+        What::List { admin } => list(admin),
+        What::RunAll { environment, tags, how, admin } => {
+            run::run_all(&admin.client()?, admin.service.as_deref(), *environment, tags, how, admin.output)
+        }
+        What::RunSuite { name, environment, how, admin } => {
+            run::run_one(&admin.client()?, admin.service.as_deref(), name, *environment, how, admin.output)
+        }
+        What::History { suite, admin } => history(suite.as_deref(), admin),
+        What::Show { id, report, admin } => show(id.as_deref(), report.as_ref(), admin),
+        What::Cancel { id, admin } => cancel(id, admin),
+        What::Check { files, config } => check(files, config),
+        What::Schema { report: true } => {
+            say!("{}", serde_json::to_string_pretty(&crate::validate::report::schema())?);
+            Ok(Exit::Ok)
+        }
+        What::Schema { report: false } => {
+            say!("{}", serde_json::to_string_pretty(&SuiteFile::schema())?);
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn list(admin: &AdminArg) -> anyhow::Result<Exit> {
+    let service: Vec<(&str, &str)> = admin.service.iter().map(|name| ("service", name.as_str())).collect();
+    let query = [&[("action", "suites")], service.as_slice()].concat();
+    let suites: Suites = match admin.client()?.get(VALIDATION, &query) {
+        Ok(suites) => suites,
+        Err(error) => return failed(&error),
+    };
+    if admin.output == Output::Json {
+        say!("{}", serde_json::to_string_pretty(&suites)?);
+    } else if suites.suites.is_empty() {
+        say!("there are no suites: put one into the folder that `suites` of cutover.toml names");
+    } else {
+        say!("{}", shown::suites(&suites.suites));
+    }
+    Ok(Exit::Ok)
+}
+
+fn history(suite: Option<&str>, admin: &AdminArg) -> anyhow::Result<Exit> {
+    let suite: Vec<(&str, &str)> = suite.iter().map(|name| ("suite", *name)).collect();
+    let query = [&[("action", "executions")], suite.as_slice()].concat();
+    let runs: Executions = match admin.client()?.get(VALIDATION, &query) {
+        Ok(runs) => runs,
+        Err(error) => return failed(&error),
+    };
+    match admin.output {
+        Output::Json => say!("{}", serde_json::to_string_pretty(&runs)?),
+        Output::Text if runs.executions.is_empty() => say!("nothing has been run"),
+        Output::Text => say!("{}", shown::runs(&runs.executions)),
+    }
+    Ok(Exit::Ok)
+}
+
+fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow::Result<Exit> {
+    let client = admin.client()?;
+    let id = match id {
+        Some(id) => id.to_owned(),
+        None => match client.get::<Executions>(VALIDATION, &[("action", "executions"), ("limit", "1")]) {
+            Ok(runs) => match runs.executions.into_iter().next() {
+                Some(run) => run.id,
+                None => anyhow::bail!("nothing has been run"),
+            },
+            Err(error) => return failed(&error),
+        },
+    };
+    let execution: Execution = match client.get(VALIDATION, &[("action", "execution"), ("id", &id)]) {
+        Ok(execution) => execution,
+        Err(error) => return failed(&error),
+    };
+    match admin.output {
+        Output::Json => say!("{}", serde_json::to_string_pretty(&execution)?),
+        Output::Text => say!("{}", shown::execution(&execution)),
+    }
+    if let Some(folder) = report {
+        shown::write(folder, &execution, &execution.summary.id)?;
+    }
+    Ok(shown::exit_of(execution.summary.state))
+}
+
+fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
+    let body = ValidationPost::Cancel(CancelRun { execution: id.to_owned() });
+    match admin.client()?.post::<ExecutionDone>(VALIDATION, &body) {
+        Ok(done) => {
+            match admin.output {
+                Output::Json => say!("{}", serde_json::to_string_pretty(&done)?),
+                Output::Text => say!("run {} of {} is cancelled", done.execution.id, done.execution.suite),
+            }
+            Ok(Exit::Ok)
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn check(files: &[PathBuf], config: &crate::cli::ConfigArg) -> anyhow::Result<Exit> {
+    let files = match files {
+        [] => crate::validate::suite_files(&crate::config::settings(&config.config)?.suites),
+        files => files.to_vec(),
+    };
+    let mut bad = 0;
+    for file in &files {
+        if let Err(refused) = crate::config::suite(file) {
+            bad += 1;
+            say!("{}\n", refused.render(crate::cli::log::colour_on_stdout()));
+        }
+    }
+    match (bad, files.len()) {
+        (0, 1) => say!("ok: 1 suite"),
+        (0, all) => say!("ok: {all} suites"),
+        (bad, all) => say!("{bad} of {all} suites cannot be run"),
+    }
+    Ok(if bad == 0 { Exit::Ok } else { Exit::BadConfig })
+}

@@ -1,0 +1,184 @@
+//! Runs suites, shows how far they are, and waits for their end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::admin::{CallError, Client, VALIDATION};
+use crate::cli::orders::failed;
+use crate::cli::out::say;
+use crate::cli::validate::shown;
+use crate::cli::{Exit, Output};
+use crate::wire::{
+    CancelRun, Execution, ExecutionDone, ExecutionState, ExecutionSummary, RunSuite, RunTarget, SuiteSummary, Suites,
+    ValidationPost,
+};
+
+/// So often a run is looked at.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How a run is waited for, and what is left of it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct How {
+    /// Show how far it is, on stderr.
+    #[arg(long, short)]
+    pub watch: bool,
+    /// Begin, print the id, and do not wait.
+    #[arg(long, conflicts_with = "watch")]
+    pub detach: bool,
+    /// Write reports into this folder: SUITE.html, SUITE.xml (JUnit) and SUITE.json.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "detach")]
+    pub report: Option<PathBuf>,
+}
+
+pub fn run_one(
+    client: &Client,
+    service: Option<&str>,
+    suite: &str,
+    target: RunTarget,
+    how: &How,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    match whole(client, service, suite, target, how) {
+        Ok(Ran::Begun(summary)) => {
+            match output {
+                Output::Json => say!("{}", serde_json::to_string_pretty(&summary)?),
+                Output::Text => say!("{}", summary.id),
+            }
+            Ok(Exit::Ok)
+        }
+        Ok(Ran::Over(execution)) => {
+            match output {
+                Output::Json => say!("{}", serde_json::to_string_pretty(&execution)?),
+                Output::Text => say!("{}", shown::execution(&execution)),
+            }
+            if let Some(folder) = &how.report {
+                shown::write(folder, &execution, suite)?;
+            }
+            Ok(shown::exit_of(execution.summary.state))
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Runs every suite that can be, one after the other, so that none disturbs another's measurements.
+pub fn run_all(
+    client: &Client,
+    service: Option<&str>,
+    target: RunTarget,
+    tags: &[String],
+    how: &How,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let suites: Suites = match client.get(VALIDATION, &[("action", "suites")]) {
+        Ok(suites) => suites,
+        Err(error) => return failed(&error),
+    };
+    let wanted = |suite: &SuiteSummary| {
+        let tagged = tags.is_empty() || tags.iter().any(|tag| suite.tags.contains(tag));
+        tagged && suite.enabled && (service.is_none() || suite.service.is_none() || suite.service.as_deref() == service)
+    };
+    let suites: Vec<SuiteSummary> = suites.suites.into_iter().filter(wanted).collect();
+    anyhow::ensure!(!suites.is_empty(), "there is no suite to run: `cutover validate list` shows those that there are");
+    let (mut runs, mut exit) = (Vec::new(), Exit::Ok);
+    for suite in &suites {
+        if output == Output::Text && !how.detach {
+            say!("── {} · {}\n", suite.name, suite.title);
+        }
+        match whole(client, service, &suite.name, target, how) {
+            Ok(Ran::Begun(summary)) => runs.push(summary),
+            Ok(Ran::Over(execution)) => {
+                if output == Output::Text {
+                    say!("{}\n", shown::execution(&execution));
+                }
+                if let Some(folder) = &how.report {
+                    shown::write(folder, &execution, &suite.name)?;
+                }
+                exit = worse(exit, shown::exit_of(execution.summary.state));
+                let cancelled = execution.summary.state == ExecutionState::Cancelled;
+                runs.push(execution.summary);
+                if cancelled {
+                    break;
+                }
+            }
+            // What compares both has nothing to say of one.
+            Err(CallError::Refused(problem)) if problem.code == "needs_both" => {
+                if output == Output::Text {
+                    say!("left out: {}\n", problem.message);
+                }
+            }
+            Err(error @ CallError::Refused(_)) => {
+                eprintln!("cutover: {error}\n");
+                exit = worse(exit, Exit::Failed);
+            }
+            Err(error) => return failed(&error),
+        }
+    }
+    match output {
+        Output::Json => say!("{}", serde_json::to_string_pretty(&runs)?),
+        Output::Text => say!("{}", shown::runs(&runs)),
+    }
+    Ok(exit)
+}
+
+/// One that failed is worse than one that was cut short.
+fn worse(a: Exit, b: Exit) -> Exit {
+    match (a, b) {
+        (Exit::Failed, _) | (_, Exit::Failed) => Exit::Failed,
+        (Exit::Ok, other) => other,
+        (other, _) => other,
+    }
+}
+
+enum Ran {
+    Begun(ExecutionSummary),
+    Over(Box<Execution>),
+}
+
+/// From its beginning to its end; Ctrl-C cancels it.
+fn whole(client: &Client, service: Option<&str>, suite: &str, target: RunTarget, how: &How) -> Result<Ran, CallError> {
+    let service = service.map(str::to_owned);
+    let body = ValidationPost::Run(RunSuite { service, suite: suite.to_owned(), environment: target });
+    let begun: ExecutionDone = client.post(VALIDATION, &body)?;
+    if how.detach {
+        return Ok(Ran::Begun(begun.execution));
+    }
+    let id = begun.execution.id;
+    let bar = how.watch.then(bar);
+    let mut cancelled = false;
+    loop {
+        let query = [("action", "execution"), ("id", id.as_str()), ("format", "summary")];
+        let now: ExecutionSummary = client.get(VALIDATION, &query)?;
+        if let Some(bar) = &bar {
+            draw(bar, &now);
+        }
+        if now.state.is_over() {
+            break;
+        }
+        if !client.wait(AGAIN) && !cancelled {
+            cancelled = true;
+            client.post::<ExecutionDone>(VALIDATION, &ValidationPost::Cancel(CancelRun { execution: id.clone() }))?;
+        }
+    }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let execution = client.get(VALIDATION, &[("action", "execution"), ("id", &id)])?;
+    Ok(Ran::Over(Box::new(execution)))
+}
+
+/// On stderr; hidden where that is no terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(1);
+    let style = ProgressStyle::with_template("{spinner} {elapsed_precise} [{bar:32}] {pos}/{len} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉▊▋▌▍▎▏ "));
+    bar
+}
+
+fn draw(bar: &ProgressBar, now: &ExecutionSummary) {
+    bar.set_length(now.progress.all.max(1));
+    bar.set_position(now.progress.done);
+    let failed = if now.counts.failed > 0 { format!("{} failed · ", now.counts.failed) } else { String::new() };
+    bar.set_message(format!("{failed}{}", now.progress.doing));
+}

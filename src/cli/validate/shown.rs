@@ -1,0 +1,95 @@
+//! Suites and runs in a terminal, and the files that are left of them.
+
+use std::path::Path;
+
+use anyhow::Context;
+use comfy_table::{Table, presets};
+
+use crate::cli::{Exit, log};
+use crate::time::Millis;
+use crate::validate::report;
+use crate::wire::{Execution, ExecutionState, ExecutionSummary, SuiteSummary};
+
+pub fn suites(suites: &[SuiteSummary]) -> String {
+    let mut table = table(["SUITE", "TITLE", "SERVICE", "HAS", "BY ITSELF", "LAST RUN"]);
+    let mut broken = String::new();
+    for suite in suites {
+        let has =
+            [(suite.cases, "case"), (suite.loads, "load"), (suite.parities, "parity"), (suite.data, "data check")];
+        let has: Vec<String> =
+            has.into_iter().filter(|(many, _)| *many > 0).map(|(many, what)| plural(many, what)).collect();
+        let every = suite.every_ms.map(|every| format!("every {}", Millis(every)));
+        let after = suite.after_rollback.then(|| "after rollbacks".to_owned());
+        let itself: Vec<String> = every.into_iter().chain(after).collect();
+        let last = suite.last.as_ref().map_or_else(String::new, |last| {
+            format!("{} {} on {}", last.began_at.get(..16).unwrap_or(""), last.state.name(), last.target.name())
+        });
+        let has = match (&suite.broken, suite.enabled) {
+            (Some(_), _) => "cannot be run".to_owned(),
+            (None, false) => "switched off".to_owned(),
+            (None, true) => has.join(", "),
+        };
+        if let Some(why) = &suite.broken {
+            broken.push_str(&format!("\n\n{why}"));
+        }
+        let service = suite.service.clone().unwrap_or_else(|| "?".to_owned());
+        table.add_row([suite.name.clone(), suite.title.clone(), service, has, itself.join(", "), last]);
+    }
+    format!("{}{broken}", trimmed(&table))
+}
+
+pub fn runs(runs: &[ExecutionSummary]) -> String {
+    let mut table = table(["RUN", "SUITE", "ON", "BY", "STATE", "TOOK", "VERDICT"]);
+    for run in runs {
+        let took = Millis(run.took_ms).to_string();
+        let verdict: String = run.verdict.chars().take(120).collect();
+        let (on, state) = (run.target.name().to_owned(), run.state.name().to_owned());
+        table.add_row([run.id.clone(), run.suite.clone(), on, run.who.clone(), state, took, verdict]);
+    }
+    trimmed(&table)
+}
+
+pub fn execution(execution: &Execution) -> String {
+    report::text(execution, log::colour_on_stdout())
+}
+
+/// NAME.html, NAME.xml and NAME.json.
+pub fn write(folder: &Path, execution: &Execution, name: &str) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let junit = report::junit(execution).map_err(anyhow::Error::msg)?;
+    let json = serde_json::to_string_pretty(execution)?;
+    for (ending, text) in [("html", report::html(execution)), ("xml", junit), ("json", json)] {
+        let path = folder.join(format!("{name}.{ending}"));
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    eprintln!("report: {}", folder.join(format!("{name}.html")).display());
+    Ok(())
+}
+
+pub fn exit_of(state: ExecutionState) -> Exit {
+    match state {
+        ExecutionState::Passed => Exit::Ok,
+        ExecutionState::Failed => Exit::Failed,
+        ExecutionState::Queued | ExecutionState::Running => Exit::Ok,
+        ExecutionState::Cancelled | ExecutionState::Interrupted => Exit::Inconclusive,
+    }
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn plural(many: usize, what: &str) -> String {
+    match (many, what) {
+        (1, what) => format!("1 {what}"),
+        (many, "parity") => format!("{many} parities"),
+        (many, what) => format!("{many} {what}s"),
+    }
+}

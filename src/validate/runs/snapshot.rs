@@ -1,0 +1,79 @@
+//! How the data of both sides stand, for a snapshot that is kept under a name.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::config::suite::{Check, Data, Step, Via};
+use crate::consistency;
+use crate::consistency::json::{canonical, hash};
+use crate::validate::request::prepare;
+use crate::validate::runs::{Refusal, Runs};
+use crate::validate::text::Variables;
+use crate::wire::Side;
+
+/// A longer answer is kept as its hash alone: a snapshot is no backup.
+const LONGEST_BODY: usize = 32 << 10;
+
+impl Runs {
+    /// What the data checks of a suite look at, by check and environment.
+    ///
+    /// # Errors
+    /// There is no such suite, or it has no data checks.
+    pub async fn digest(
+        &self,
+        suite: &str,
+        service: &str,
+    ) -> Result<BTreeMap<String, BTreeMap<String, Value>>, Refusal> {
+        let suite = self.suite(suite)?;
+        if suite.data.is_empty() {
+            return Err(Refusal::NoData(suite.name));
+        }
+        let mut variables = Variables::default();
+        for (name, text) in &suite.variables {
+            variables.set(name, variables.expand(text).unwrap_or_default());
+        }
+        let mut all = BTreeMap::new();
+        for data in &suite.data {
+            let sides = match &data.check {
+                Check::Http { request, ignore, .. } => {
+                    let mut sides = BTreeMap::new();
+                    for (name, side) in [("blue", Side::Blue), ("green", Side::Green)] {
+                        let found = self.answer(service, suite.via, side, request, ignore, &variables).await;
+                        sides.insert(name.to_owned(), found.unwrap_or_else(|why| json!({ "error": why })));
+                    }
+                    sides
+                }
+                _ => digested(data).await,
+            };
+            all.insert(data.name.clone(), sides);
+        }
+        Ok(all)
+    }
+
+    async fn answer(
+        &self,
+        service: &str,
+        via: Via,
+        side: Side,
+        request: &Step,
+        ignore: &[serde_json_path::JsonPath],
+        variables: &Variables,
+    ) -> Result<Value, String> {
+        let target = self.0.reach.target(service, side, via)?;
+        let prepared = prepare(request, &target, variables)?;
+        let answer = target.ask(&prepared, request.timeout.as_duration(), 0).await.map_err(|gone| gone.why)?;
+        let parsed = serde_json::from_slice::<Value>(&answer.body).ok();
+        let text = parsed.as_ref().map(|value| canonical(value, ignore));
+        let checksum = hash(text.as_deref().map_or(&answer.body, str::as_bytes));
+        let short = text.filter(|text| text.len() <= LONGEST_BODY);
+        let body: Option<Value> = short.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(json!({ "status": answer.status, "checksum": checksum, "body": body }))
+    }
+}
+
+async fn digested(data: &Data) -> BTreeMap<String, Value> {
+    let [blue, green] = consistency::digest(data).await;
+    let value = |side: &crate::wire::DataSide| serde_json::to_value(side).unwrap_or_default();
+    BTreeMap::from([("blue".to_owned(), value(&blue)), ("green".to_owned(), value(&green))])
+}
