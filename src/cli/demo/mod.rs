@@ -1,14 +1,20 @@
 //! `cutover demo`: two toy origins, the proxy, the sidecar and a steady load in one process. Green is deployed, breaks,
 //! and is taken back. Nothing is staged: the origins are real servers, the weight is changed by editing the file, and
-//! what clients saw is counted by the clients.
+//! what clients saw is counted by the clients. `--validate` runs the suites against the same two origins instead, and
+//! `--serve` leaves everything running.
 
+mod folder;
 mod load;
 mod origins;
+mod shop;
+mod stay;
 mod story;
 mod told;
 mod view;
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::cli::{Exit, Output, log};
 
@@ -20,9 +26,37 @@ pub struct Args {
     /// Requests a second.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=5000))]
     rate: u32,
+    /// No story: run the validation suites that come with the program against both origins, and end.
+    #[arg(long, conflicts_with = "serve")]
+    validate: bool,
+    /// No story: keep everything running until Ctrl-C, with its files in `--folder`.
+    #[arg(long)]
+    serve: bool,
+    /// With either: what is wrong with green. May be given several times.
+    #[arg(long, value_enum, value_name = "FAULT")]
+    broken: Vec<shop::Fault>,
+    /// With --validate: write reports into this folder: SUITE.html, SUITE.xml and SUITE.json.
+    #[arg(long, value_name = "FOLDER", requires = "validate")]
+    report: Option<PathBuf>,
+    /// With --serve: where its files are.
+    #[arg(long, default_value = "cutover-demo")]
+    folder: PathBuf,
+    /// With --serve: where the proxy listens.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// With --serve: where the admin listens.
+    #[arg(long, default_value = "127.0.0.1:9700")]
+    admin: SocketAddr,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    if args.validate {
+        return stay::validate(&args.broken, args.report.clone(), args.output.unwrap_or(Output::Text));
+    }
+    if args.serve {
+        return stay::serve(&args.broken, &args.folder, args.listen, args.admin);
+    }
+    anyhow::ensure!(args.broken.is_empty(), "--broken goes with --validate or --serve");
     let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
     let terminal = std::io::stdout().is_terminal() && !dumb;
     let json = args.output.unwrap_or(if terminal { Output::Text } else { Output::Json }) == Output::Json;

@@ -1,14 +1,14 @@
-//! Two toy origins. Each says its name; green can be told to break.
+//! Two toy origins: a shop each. Whatever else is asked they answer with their name; green can be told to break.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
+use crate::cli::demo::shop::Shop;
 use crate::clock;
 use crate::time::Millis;
 
@@ -32,11 +32,11 @@ impl Origin {
     ///
     /// # Errors
     /// There is no port.
-    pub async fn start(name: &'static str) -> std::io::Result<(Origin, SocketAddr)> {
+    pub async fn start(name: &'static str, shop: Shop) -> std::io::Result<(Origin, SocketAddr)> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let origin = Origin { name, facts: Arc::default() };
-        let app = Router::new().fallback(answer).with_state(origin.clone());
+        let app = shop.app().fallback_service(answering(origin.clone()));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Ok((origin, address))
     }
@@ -57,6 +57,10 @@ impl Origin {
     pub fn last_request(&self) -> Option<Millis> {
         self.with(|facts| facts.last_request)
     }
+}
+
+fn answering(origin: Origin) -> axum::Router {
+    axum::Router::new().fallback(answer).with_state(origin)
 }
 
 async fn answer(State(origin): State<Origin>) -> impl IntoResponse {

@@ -1,17 +1,15 @@
 //! The story: blue serves, green gets a tenth, green breaks, green is taken back.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::cli::demo::folder::Folder;
 use crate::cli::demo::load::{Load, Seen};
 use crate::cli::demo::origins::Origin;
 use crate::cli::demo::told::Told;
 use crate::cli::demo::view::View;
 use crate::clock;
-use crate::config::admin::AdminAccess;
-use crate::config::{Hop, Keep, Limits, Settings};
 use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
 use crate::sidecar::News;
@@ -29,37 +27,15 @@ struct Stage {
 }
 
 pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
-    let dir = Folder::make()?;
+    let folder = Folder::make()?;
     // Clients and origins have a runtime of their own: the proxy is measured from outside.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let (_blue, blue_at) = Origin::start("blue").await?;
-        let (green, green_at) = Origin::start("green").await?;
-        let routing = dir.0.join("routing.toml");
-        let write = |weight: f64| write_routing(&routing, &blue_at.to_string(), &green_at.to_string(), weight);
-        write(0.0)?;
+        let origins = folder.origins(&[]).await?;
         let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            routing: routing.clone(),
-            listen: vec![any_port],
-            tls: vec![],
-            redirect_to_https: None,
-            limits: Limits { connections_per_address: 0, ..Limits::default() },
-            threads: 0,
-            trusted_proxies: vec![],
-            hop: Hop::default(),
-            drain: Millis::seconds(1),
-            drain_delay: Millis::ZERO,
-            access_log: None,
-            admin: any_port,
-            admin_access: AdminAccess::default(),
-            state: dir.0.join("cutover.db"),
-            keep: Keep::default(),
-            tick: Millis(20),
-            notify: vec![],
-            suites: dir.0.join("suites"),
-            validation: crate::config::Validation::default(),
-        };
+        let settings = folder.lay_out(&origins, any_port, any_port)?;
+        let green = origins.green.clone();
+        let write = |weight: f64| folder.steer(&origins, weight);
         // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
         let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;
         let proxy = *running.addresses.first().context("the proxy listens nowhere")?;
@@ -150,31 +126,5 @@ impl Stage {
     fn rescued(&self) -> u64 {
         let routes = self.running.counters.routes();
         routes.iter().filter_map(|(_, route)| route.seen(Environment::Green)).map(|seen| seen.rescued).sum()
-    }
-}
-
-fn write_routing(path: &Path, blue: &str, green: &str, weight: f64) -> anyhow::Result<()> {
-    let text = format!(
-        "[service.demo]\n\n[service.demo.blue]\nurl = \"http://{blue}\"\n\n[service.demo.green]\nurl = \"http://{green}\"\n\n\
-         [service.demo.split]\nweight = {weight}\n\n[[service.demo.route]]\nname = \"attempts\"\npath = \"/api/attempts/*\"\n"
-    );
-    Ok(std::fs::write(path, text)?)
-}
-
-/// A folder that is gone when the demo is.
-struct Folder(std::path::PathBuf);
-
-impl Folder {
-    fn make() -> anyhow::Result<Folder> {
-        let path = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Folder(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Left behind at worst in the system's own temporary folder.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,0 +1,122 @@
+//! The demo's files: what a user would write, in a folder of their own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::cli::demo::origins::Origin;
+use crate::cli::demo::shop::{self, Fault, Shop};
+use crate::config::{self, Settings};
+
+/// The suites that come with the program: their names, and what is in them.
+const SUITES: [(&str, &str); 5] = [
+    ("consolidated-functions", include_str!("../../../config/suites/consolidated-functions.toml")),
+    ("performance", include_str!("../../../config/suites/performance.toml")),
+    ("load", include_str!("../../../config/suites/load.toml")),
+    ("feature-parity", include_str!("../../../config/suites/feature-parity.toml")),
+    ("data-consistency", include_str!("../../../config/suites/data-consistency.toml")),
+];
+
+/// The folder; one of the demo's own making is gone with it.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    own: bool,
+}
+
+/// The two environments.
+pub struct Origins {
+    pub green: Origin,
+    blue_at: SocketAddr,
+    green_at: SocketAddr,
+}
+
+impl Folder {
+    /// In the system's temporary folder.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make() -> anyhow::Result<Folder> {
+        let path = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Folder { path, own: true })
+    }
+
+    /// Where the user wants it; it stays.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn at(path: &Path) -> anyhow::Result<Folder> {
+        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Folder { path: path.to_owned(), own: false })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Starts both origins, within the current runtime. `faults`: green's.
+    ///
+    /// # Errors
+    /// There is no port, or no room for their databases.
+    pub async fn origins(&self, faults: &[Fault]) -> anyhow::Result<Origins> {
+        let blue = Shop::open(&shop::file(&self.path, "blue"), &[])?;
+        let green = Shop::open(&shop::file(&self.path, "green"), faults)?;
+        let (_, blue_at) = Origin::start("blue", blue).await?;
+        let (green, green_at) = Origin::start("green", green).await?;
+        Ok(Origins { green, blue_at, green_at })
+    }
+
+    /// Writes the files, and reads them as `run` would.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn lay_out(&self, origins: &Origins, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<Settings> {
+        self.steer(origins, 0.0)?;
+        let main = format!(
+            "version = 1\nrouting = \"routing.toml\"\nsuites = \"suites\"\n\n[proxy]\nlisten = [\"{listen}\"]\n\
+             drain = \"1s\"\ndrain_delay = \"0s\"\n\n[proxy.limits]\n# One machine is all the clients here.\n\
+             connections_per_address = 0\n\n[admin]\nlisten = \"{admin}\"\n"
+        );
+        let suites = self.path.join("suites");
+        std::fs::create_dir_all(&suites)?;
+        for (name, text) in SUITES {
+            let path = suites.join(format!("{name}.toml"));
+            // Whoever has edited one wants to run it so.
+            if !path.exists() {
+                std::fs::write(path, text)?;
+            }
+        }
+        let path = self.path.join("cutover.toml");
+        std::fs::write(&path, main)?;
+        Ok(config::settings(&path)?)
+    }
+
+    /// Writes the routing file with this weight.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn steer(&self, origins: &Origins, weight: f64) -> anyhow::Result<()> {
+        let Origins { blue_at, green_at, .. } = origins;
+        let text = format!(
+            "[service.demo]\n\n[service.demo.blue]\nurl = \"http://{blue_at}\"\n\n[service.demo.green]\n\
+             url = \"http://{green_at}\"\n\n[service.demo.split]\nweight = {weight}\n\n[[service.demo.route]]\n\
+             name = \"attempts\"\npath = \"/api/attempts/*\"\n\n[[service.demo.route]]\nname = \"orders\"\n\
+             path = \"/api/orders/*\"\n\n# For who wants one side: `curl -H 'x-environment: green' …`, and suites with \
+             via = \"proxy\".\n[[service.demo.rule]]\nname = \"to blue\"\nheader = {{ name = \"x-environment\", equals = \
+             \"blue\" }}\nto = \"blue\"\noverride = true\n\n[[service.demo.rule]]\nname = \"to green\"\nheader = {{ name = \
+             \"x-environment\", equals = \"green\" }}\nto = \"green\"\noverride = true\n"
+        );
+        Ok(std::fs::write(self.path.join("routing.toml"), text)?)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.own {
+            // Left behind at worst in the system's own temporary folder.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The demo without its story: to try the suites against it, or anything else.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::cli::admin::Client;
+use crate::cli::demo::folder::Folder;
+use crate::cli::demo::shop::Fault;
+use crate::cli::out::say;
+use crate::cli::validate::{How, run_all};
+use crate::cli::{Exit, Output};
+use crate::serve::{self, Running};
+use crate::wire::RunTarget;
+
+/// Runs every suite that comes with the program against both origins, and ends.
+///
+/// # Errors
+/// Something could not be started, or a report not be written.
+pub fn validate(faults: &[Fault], report: Option<PathBuf>, output: Output) -> anyhow::Result<Exit> {
+    let folder = Folder::make()?;
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let runtime = runtime()?;
+    let running = runtime.block_on(start(&folder, faults, any, any))?;
+    let token = running.local_token.as_ref().map(|local| local.secret.text().to_owned());
+    let client = Client::within(running.admin, token)?;
+    let how = How { watch: true, detach: false, report };
+    let exit = run_all(&client, None, RunTarget::Both, &[], &how, output);
+    running.stop();
+    exit
+}
+
+/// Serves until Ctrl-C.
+///
+/// # Errors
+/// Something could not be started.
+pub fn serve(faults: &[Fault], path: &Path, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<Exit> {
+    let folder = Folder::at(path)?;
+    let runtime = runtime()?;
+    let running = runtime.block_on(start(&folder, faults, listen, admin))?;
+    let config = folder.path().join("cutover.toml");
+    let proxy = running.addresses.first().context("the proxy listens nowhere")?;
+    say!("proxy    http://{proxy}   (curl http://{proxy}/api/catalog)");
+    say!("admin    http://{}", running.admin);
+    say!("files    {}   (routing.toml is read again when you save it)", folder.path().display());
+    say!("try      cutover validate run-suite consolidated-functions both --watch --config {}", config.display());
+    say!("Ctrl-C ends it.");
+    runtime.block_on(tokio::signal::ctrl_c())?;
+    running.stop();
+    Ok(Exit::Ok)
+}
+
+/// Origins have a runtime of their own: the proxy is measured from outside.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+async fn start(folder: &Folder, faults: &[Fault], listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<Running> {
+    let origins = folder.origins(faults).await?;
+    let settings = folder.lay_out(&origins, listen, admin)?;
+    // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
+    tokio::task::spawn_blocking(move || serve::start(&settings)).await?
+}
