@@ -9,13 +9,14 @@ use crate::cli::demo::origins::Origin;
 use crate::cli::demo::shop::{self, Fault, Shop};
 use crate::config::{self, Settings};
 
-/// The suites that come with the program: their names, and what is in them.
-const SUITES: [(&str, &str); 5] = [
-    ("consolidated-functions", include_str!("../../../config/suites/consolidated-functions.toml")),
-    ("performance", include_str!("../../../config/suites/performance.toml")),
-    ("load", include_str!("../../../config/suites/load.toml")),
-    ("feature-parity", include_str!("../../../config/suites/feature-parity.toml")),
-    ("data-consistency", include_str!("../../../config/suites/data-consistency.toml")),
+/// The suites that come with the program, with what they need: files, and what is in them.
+const SUITES: [(&str, &str); 6] = [
+    ("consolidated-functions.toml", include_str!("../../../config/suites/consolidated-functions.toml")),
+    ("catalog.schema.json", include_str!("../../../config/suites/catalog.schema.json")),
+    ("performance.toml", include_str!("../../../config/suites/performance.toml")),
+    ("load.toml", include_str!("../../../config/suites/load.toml")),
+    ("feature-parity.toml", include_str!("../../../config/suites/feature-parity.toml")),
+    ("data-consistency.toml", include_str!("../../../config/suites/data-consistency.toml")),
 ];
 
 /// The folder; one of the demo's own making is gone with it.
@@ -82,7 +83,7 @@ impl Folder {
         let suites = self.path.join("suites");
         std::fs::create_dir_all(&suites)?;
         for (name, text) in SUITES {
-            let path = suites.join(format!("{name}.toml"));
+            let path = suites.join(name);
             // Whoever has edited one wants to run it so.
             if !path.exists() {
                 std::fs::write(path, text)?;

@@ -1,0 +1,159 @@
+//! Load: requests to an environment at the times that a profile sets, and how it bears them.
+//!
+//! ```text
+//! course: when each request is to be sent ─┐
+//! asks:   what is asked for, by weight    ─┼─> crew: the users send it ──> tally: what became of it ──> verdict
+//! ```
+
+mod asks;
+mod course;
+mod crew;
+mod figures;
+mod process;
+mod tally;
+mod verdict;
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock;
+use crate::config::suite::Load;
+use crate::time::Millis;
+use crate::validate::load::asks::Asks;
+use crate::validate::load::course::Course;
+use crate::validate::load::process::Meter;
+use crate::validate::load::tally::Tally;
+use crate::validate::target::Target;
+use crate::validate::text::Variables;
+use crate::validate::told::Told;
+use crate::wire::{Latencies, LoadResult, Outcome, ProcessUse};
+
+/// Requests a second, at the most: one core sends no more.
+pub const MOST_RATE: f64 = 100_000.0;
+/// Each has a connection, and a machine has some 28,000 ports for those to one address.
+pub const MOST_USERS: u32 = 20_000;
+/// A soak over a night, and the day after.
+pub const LONGEST: Millis = Millis::seconds(24 * 3600);
+
+/// How much there is to be told of: its seconds.
+pub fn units(load: &Load) -> u64 {
+    load.warm_up.plus(load.length).0.div_ceil(1000)
+}
+
+/// Puts an environment under load, and says how it bore it. It takes the load's length and warm-up, and then as long as
+/// the most patient step waits. Dropped, it ends within milliseconds.
+///
+/// A user opens its connection with its first request: of few requests a second by many users, the first ones are those
+/// that connect, unless the warm-up is long enough for all users to take their turn.
+pub async fn run(load: &Load, target: &Target, variables: &Variables, told: &Told) -> LoadResult {
+    let (began, mut meter, mut told_of) = (clock::micros(), Meter::new(), 0);
+    let result = match start(load, target, variables) {
+        Ok((course, asks)) => {
+            // Dropped with this future.
+            let (_alive, stop) = oneshot::channel();
+            let (load_of, target_of) = (load.clone(), target.clone());
+            let mut working = spawn_blocking(move || crew::work(&load_of, &target_of, course, asks, stop));
+            let mut second = interval(Duration::from_secs(1));
+            second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            second.tick().await;
+            let sampled_every = load.length.0.div_ceil(1000).div_ceil(MOST_SAMPLES).max(1);
+            loop {
+                tokio::select! {
+                    done = &mut working => break done.unwrap_or_else(|error| Err(format!("it broke down: {error}"))),
+                    _ = second.tick() => {}
+                }
+                meter.sample(told_of % sampled_every == 0);
+                if told_of < units(load) {
+                    told_of += 1;
+                    told.done(1);
+                }
+            }
+        }
+        Err(why) => Err(why),
+    };
+    told.done(units(load) - told_of);
+    meter.sample(false);
+    let took = clock::micros() - began;
+    match result {
+        Ok(Some(tally)) => tallied(load, target, tally, &meter, took),
+        Ok(None) => refused(load, target, "it was stopped".to_owned(), took),
+        Err(why) => refused(load, target, why, took),
+    }
+}
+
+/// Samples of the memory that a soak is judged by.
+const MOST_SAMPLES: u64 = 3600;
+
+/// # Errors
+/// It cannot be run, or not here.
+fn start(load: &Load, target: &Target, variables: &Variables) -> Result<(Course, Asks), String> {
+    let sound = |rate: f64| (0.0..=MOST_RATE).contains(&rate);
+    if !sound(load.rate) || !sound(load.from) {
+        return Err(format!("its rate is not between 0 and {MOST_RATE} requests a second"));
+    }
+    if load.users == 0 || load.users > MOST_USERS {
+        return Err(format!("its users are not between 1 and {MOST_USERS}"));
+    }
+    if load.length > LONGEST || load.warm_up > LONGEST || load.length == Millis::ZERO {
+        return Err(format!("its length is not between a moment and {LONGEST}"));
+    }
+    process::make_room(u64::from(load.users))?;
+    Ok((Course::new(load), Asks::new(load, target, variables)?))
+}
+
+fn tallied(load: &Load, target: &Target, mut tally: Tally, meter: &Meter, took: u64) -> LoadResult {
+    let verdict = verdict::judge(load, &tally, &meter.memory);
+    LoadResult {
+        outcome: if verdict.why.is_none() { Outcome::Passed } else { Outcome::Failed },
+        why: verdict.why,
+        limits: verdict.limits,
+        rate_sent: tally.rate_sent(),
+        throughput: tally.throughput(),
+        requests: tally.requests,
+        failed: tally.failed,
+        error_rate: tally.error_rate(),
+        latency: figures::latencies(&tally.latency),
+        service_time: figures::latencies(&tally.service_time),
+        answers: tally.answers(),
+        seconds: tally.seconds(),
+        histogram: figures::bars(&tally.latency),
+        process: meter.used(took),
+        late: tally.late,
+        examples: std::mem::take(&mut tally.examples),
+        ..refused(load, target, String::new(), took)
+    }
+}
+
+/// What cannot be tried is not proved: it has failed.
+fn refused(load: &Load, target: &Target, why: String, took: u64) -> LoadResult {
+    LoadResult {
+        name: load.name.clone(),
+        environment: target.side,
+        profile: load.profile.name().to_owned(),
+        outcome: Outcome::Failed,
+        why: Some(why),
+        took_ms: took as f64 / 1000.0,
+        users: load.users,
+        rate_intended: load.rate,
+        rate_sent: 0.0,
+        throughput: 0.0,
+        requests: 0,
+        failed: 0,
+        error_rate: 0.0,
+        latency: Latencies::default(),
+        service_time: Latencies::default(),
+        answers: Default::default(),
+        examples: Vec::new(),
+        seconds: Vec::new(),
+        histogram: Vec::new(),
+        limits: Vec::new(),
+        process: ProcessUse::default(),
+        late: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;
