@@ -31,6 +31,7 @@ pub use order::{Order, Refusal};
 pub use schedule::keep;
 pub use suites::{Setting, Settings, suite_files};
 
+use play::Standing;
 use store::Store;
 use suites::Missing;
 
@@ -209,28 +210,28 @@ impl Runs {
 
     /// From the queue to the end.
     async fn run(self, id: String, suite: Suite, service: String, mut cancelled: watch::Receiver<Option<String>>) {
+        let standing = Standing::default();
         let played = tokio::select! {
             // A cancelled one does not begin.
             biased;
             _ = cancelled.wait_for(Option::is_some) => None,
-            () = self.played(&id, &suite, &service) => Some(()),
+            () = self.played(&id, &suite, &service, standing.clone()) => Some(()),
         };
-        let by = cancelled.borrow().clone();
-        if played.is_none() {
-            // What was set up is taken down, however the run ended; nobody waits for it.
-            self.finish(&id, by);
-            play::take_down(&self.0.reach, &suite, &service, self.target_of(&id), &id).await;
-            return;
+        if played.is_some() {
+            return self.finish(&id, None);
         }
-        self.finish(&id, None);
+        let by = cancelled.borrow().clone();
+        self.finish(&id, by);
+        // What was set up is taken down, however the run ended; nobody waits for it.
+        play::take_down(&suite, &id, &standing).await;
     }
 
-    async fn played(&self, id: &str, suite: &Suite, service: &str) {
+    async fn played(&self, id: &str, suite: &Suite, service: &str, standing: Standing) {
         let _permit = self.0.permits.acquire().await;
         let Some((target, told)) = self.set_out(id) else { return };
         self.write_down(id);
         let (found, mut parts) = tokio::sync::mpsc::unbounded_channel();
-        let stage = play::Stage::new(&self.0.reach, suite, service, target, id, told);
+        let stage = play::Stage::new(&self.0.reach, suite, service, target, id).telling(told).leaving(standing);
         self.with(id, |run| {
             if let Some(live) = &mut run.live {
                 live.origins = stage.origins();
@@ -384,10 +385,6 @@ impl Runs {
 
     pub(super) fn is_enabled(&self, suite: &str) -> bool {
         self.desk().settings.of(suite).enabled
-    }
-
-    fn target_of(&self, id: &str) -> RunTarget {
-        self.with(id, |run| run.summary.target).unwrap_or(RunTarget::Both)
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
