@@ -1,0 +1,167 @@
+//! The columns of a table and its unique indexes, as each engine's catalog has them.
+
+use crate::consistency::canon::Class;
+use crate::consistency::dialect::Dialect;
+use crate::consistency::session::{Cells, Session};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub class: Class,
+    /// The type as PostgreSQL casts to it, quoted.
+    pub cast: String,
+    pub collation: Option<String>,
+    pub nullable: bool,
+    /// MySQL's `BIT`, which reads as bytes.
+    pub is_bits: bool,
+    /// Both sides compare its values alike: a key of it can be walked through in ranges.
+    pub ranges: bool,
+}
+
+#[derive(Debug)]
+pub struct Layout {
+    pub columns: Vec<Column>,
+    /// The columns of each unique index, in its order.
+    pub unique: Vec<Vec<String>>,
+}
+
+impl Column {
+    pub fn named(name: &str) -> Column {
+        Column {
+            name: name.to_owned(),
+            class: Class::Any,
+            cast: String::new(),
+            collation: None,
+            nullable: true,
+            is_bits: false,
+            ranges: false,
+        }
+    }
+}
+
+impl Layout {
+    /// As it is written, or with other capitals.
+    pub fn find(&self, name: &str) -> Option<&Column> {
+        let exact = self.columns.iter().find(|column| column.name == name);
+        exact.or_else(|| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
+    }
+}
+
+/// A type by the name of its base where it is a domain; a collation that is the database's own by that one's name.
+const POSTGRES_COLUMNS: &str = "SELECT a.attname::text, b.typname::text, quote_ident(n.nspname), \
+     (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text, a.attnotnull::text, \
+     (CASE WHEN c.collname = 'default' THEN (SELECT datcollate::text FROM pg_catalog.pg_database \
+         WHERE datname = current_database()) ELSE c.collname::text END) \
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+     JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
+     JOIN pg_catalog.pg_namespace n ON n.oid = b.typnamespace \
+     LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation \
+     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/// Without those over expressions or a part of the rows; columns that an index only carries are not its key.
+const POSTGRES_UNIQUE: &str = "SELECT i.indexrelid::text, a.attname::text FROM pg_catalog.pg_index i \
+     CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(number, place) \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number \
+     WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
+     AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
+
+const MYSQL_COLUMNS: &str = "SELECT CAST(COLUMN_NAME AS CHAR), LOWER(CAST(DATA_TYPE AS CHAR)), \
+     CAST(COALESCE(DATETIME_PRECISION, NUMERIC_SCALE) AS CHAR), CAST(IS_NULLABLE AS CHAR), \
+     CAST(COLLATION_NAME AS CHAR) FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
+
+const MYSQL_UNIQUE: &str = "SELECT CAST(INDEX_NAME AS CHAR), CAST(COALESCE(COLUMN_NAME, '') AS CHAR) \
+     FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ? \
+     AND NON_UNIQUE = 0 AND INDEX_NAME NOT IN (SELECT INDEX_NAME FROM information_schema.STATISTICS \
+         WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ? AND SUB_PART IS NOT NULL) \
+     ORDER BY INDEX_NAME, SEQ_IN_INDEX";
+
+/// What a table looks like; `None`: there is no such table.
+///
+/// # Errors
+/// Words for a person.
+pub async fn read(session: &mut Session, table: &str) -> Result<Option<Layout>, String> {
+    let (schema, name) = table.split_once('.').unwrap_or(("", table));
+    let named = [schema, name].map(str::to_owned);
+    let layout = match session.dialect() {
+        Dialect::Postgres => {
+            let bound = [Dialect::Postgres.table(table)];
+            let columns = session.fetch(POSTGRES_COLUMNS, &bound).await?.into_iter().map(postgres).collect();
+            Layout { columns, unique: unique(session.fetch(POSTGRES_UNIQUE, &bound).await?) }
+        }
+        Dialect::Mysql => {
+            let columns = session.fetch(MYSQL_COLUMNS, &named).await?.into_iter().map(mysql).collect();
+            let twice = [named.as_slice(), named.as_slice()].concat();
+            Layout { columns, unique: unique(session.fetch(MYSQL_UNIQUE, &twice).await?) }
+        }
+        Dialect::Sqlite => {
+            let schema = if schema.is_empty() { "main".to_owned() } else { schema.to_owned() };
+            // Hidden columns of virtual tables are arguments, no data.
+            let asked = "SELECT name, type FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid";
+            let columns = session.fetch(asked, &[name.to_owned(), schema]).await?.into_iter().map(sqlite).collect();
+            // Its rows are read anyway, and a key that is not unique is seen then.
+            Layout { columns, unique: Vec::new() }
+        }
+    };
+    Ok((!layout.columns.is_empty()).then_some(layout))
+}
+
+fn postgres(cells: Cells) -> Column {
+    let mut cells = cells.into_iter();
+    let mut next = || cells.next().flatten();
+    let (name, kind) = (next().unwrap_or_default(), next().unwrap_or_default());
+    let schema = next().unwrap_or_default();
+    let modifier = next().and_then(|text| text.parse().ok()).unwrap_or(-1);
+    let nullable = next().as_deref() != Some("true");
+    let collation = next();
+    let class = Class::of_postgres(&kind, modifier);
+    let by_bytes = matches!(collation.as_deref(), Some("C" | "POSIX"));
+    let ranges = match class {
+        Class::Text => by_bytes && matches!(kind.as_str(), "text" | "varchar" | "name"),
+        Class::Integer | Class::Decimal(_) | Class::Bytes | Class::Date | Class::Uuid => true,
+        Class::Stamp { .. } => true,
+        _ => false,
+    };
+    let cast = format!("{schema}.{}", Dialect::Postgres.quoted(&kind));
+    Column { name, class, cast, collation, nullable, is_bits: false, ranges }
+}
+
+fn mysql(cells: Cells) -> Column {
+    let mut cells = cells.into_iter();
+    let mut next = || cells.next().flatten();
+    let (name, kind) = (next().unwrap_or_default(), next().unwrap_or_default());
+    let digits = next().and_then(|text| text.parse().ok());
+    let nullable = next().as_deref() != Some("NO");
+    let collation = next();
+    let class = Class::of_mysql(&kind, digits);
+    let ranges = match class {
+        // An ENUM is compared by its number.
+        Class::Text => kind == "char" || kind == "varchar",
+        Class::Bytes => kind == "binary" || kind == "varbinary",
+        Class::Integer => kind != "bit",
+        Class::Decimal(_) | Class::Date | Class::Stamp { .. } => true,
+        _ => false,
+    };
+    Column { name, class, cast: String::new(), collation, nullable, is_bits: kind == "bit", ranges }
+}
+
+fn sqlite(cells: Cells) -> Column {
+    let mut cells = cells.into_iter();
+    let mut next = || cells.next().flatten().unwrap_or_default();
+    let (name, kind) = (next(), next());
+    Column { class: Class::of_sqlite(&kind), ..Column::named(&name) }
+}
+
+/// From an index and a column a row to the columns of each index.
+fn unique(rows: Vec<Cells>) -> Vec<Vec<String>> {
+    let mut all: Vec<(String, Vec<String>)> = Vec::new();
+    for cells in rows {
+        let mut cells = cells.into_iter().map(Option::unwrap_or_default);
+        let (Some(index), Some(column)) = (cells.next(), cells.next()) else { continue };
+        match all.last_mut() {
+            Some((last, columns)) if *last == index => columns.push(column),
+            _ => all.push((index, vec![column])),
+        }
+    }
+    all.into_iter().map(|(_, columns)| columns).collect()
+}

@@ -1,0 +1,126 @@
+//! Connections that can only read, and the words for what goes wrong with them.
+//!
+//! Everything is said inside of a transaction: behind a pooler a session is somebody else's in a moment.
+
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Error};
+
+use crate::snapshot::secret::Secret;
+
+/// What a database gets beyond our patience before it gives a query up: that nobody waits is known to us first.
+pub const GRACE: Duration = Duration::from_secs(1);
+/// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for the
+/// other side.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// MySQL sorts by so many bytes of a key; 1024 by default. No index holds longer ones.
+const SORTED_BYTES: u32 = 4096;
+
+/// A transaction that only reads, with one text for every value.
+///
+/// # Errors
+/// Words for a person; they may hold the URL.
+pub async fn postgres(url: &Secret, patience: Duration) -> Result<PgConnection, String> {
+    let options: PgConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
+    let connecting = options.disable_statement_logging();
+    let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
+    postgres_begin(&mut connection, patience).await?;
+    Ok(connection)
+}
+
+/// # Errors
+/// As for [`postgres`].
+pub async fn postgres_begin(connection: &mut PgConnection, patience: Duration) -> Result<(), String> {
+    let (limit, idle) = ((patience + GRACE).as_millis(), LONGEST.as_millis());
+    // The last one looks whether we are still there, so that no query goes on for nobody; 13 and older have no such setting.
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {limit}; \
+         SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL TimeZone = 'UTC'; \
+         SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL extra_float_digits = 3; \
+         SET LOCAL bytea_output = 'hex'; SET LOCAL cursor_tuple_fraction = 1; \
+         SELECT set_config(name, '1000', true) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+    );
+    let begun = sqlx::raw_sql(AssertSqlSafe(begin)).execute(connection).await;
+    begun.map(|_| ()).map_err(|error| query_failed(&error))
+}
+
+/// # Errors
+/// As for [`postgres`].
+pub async fn mysql(url: &Secret, patience: Duration) -> Result<MySqlConnection, String> {
+    let options: MySqlConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
+    let connecting = options.disable_statement_logging();
+    let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
+    let idle = LONGEST.as_secs();
+    let settings = format!(
+        "SET NAMES utf8mb4; SET SESSION time_zone = '+00:00', SESSION wait_timeout = {idle}, \
+         SESSION net_write_timeout = {idle}, SESSION max_sort_length = {SORTED_BYTES}; \
+         SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+    );
+    let set = sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection).await;
+    set.map_err(|error| query_failed(&error))?;
+    mysql_begin(&mut connection, patience).await?;
+    Ok(connection)
+}
+
+/// # Errors
+/// As for [`postgres`].
+pub async fn mysql_begin(connection: &mut MySqlConnection, patience: Duration) -> Result<(), String> {
+    mysql_limit(connection, patience + GRACE).await?;
+    let begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+    let begun = sqlx::raw_sql(begin).execute(connection).await;
+    begun.map(|_| ()).map_err(|error| query_failed(&error))
+}
+
+/// One query is to give all the rows of a table: `patience` is for each of them then, and not the database's matter.
+///
+/// # Errors
+/// As for [`postgres`].
+pub async fn mysql_no_limit(connection: &mut MySqlConnection) -> Result<(), String> {
+    mysql_limit(connection, LONGEST).await
+}
+
+async fn mysql_limit(connection: &mut MySqlConnection, limit: Duration) -> Result<(), String> {
+    // MySQL knows the one, MariaDB the other, and each takes the other's for a comment.
+    let (millis, seconds) = (limit.as_millis(), limit.as_secs_f64());
+    let limits = format!(
+        "SET SESSION sql_select_limit = DEFAULT /*!50708 , SESSION max_execution_time = {millis} */ \
+         /*M!100101 , SESSION max_statement_time = {seconds} */"
+    );
+    let limited = sqlx::raw_sql(AssertSqlSafe(limits)).execute(connection).await;
+    limited.map(|_| ()).map_err(|error| query_failed(&error))
+}
+
+fn cannot_connect(error: &Error) -> String {
+    match error {
+        // Its own words say it best: password authentication failed for user "shop".
+        Error::Database(refused) => format!("cannot connect: {}", refused.message()),
+        Error::Configuration(why) => format!("cannot connect: the URL is not understood: {why}"),
+        Error::Tls(why) => format!("cannot connect: the TLS handshake failed: {why}"),
+        Error::Io(error) => format!("cannot connect: {}", in_words(error)),
+        error => format!("cannot connect: {error}"),
+    }
+}
+
+pub fn query_failed(error: &Error) -> String {
+    match error {
+        Error::Database(refused) => format!("the query failed: {}", refused.message()),
+        Error::Io(error) => format!("the connection broke during the query: {}", in_words(error)),
+        error => format!("the query failed: {error}"),
+    }
+}
+
+/// What the system says of a connection, without its error number.
+fn in_words(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
+            "the server closed the connection".to_owned()
+        }
+        ErrorKind::NotFound => "there is no such socket".to_owned(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to the host".to_owned(),
+        _ => error.to_string(),
+    }
+}

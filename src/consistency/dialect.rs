@@ -1,0 +1,168 @@
+//! What differs between the engines when a table is read: names, values as texts, orders, keys and hashes of rows.
+
+use crate::consistency::canon::{Class, Order};
+use crate::consistency::columns::Column;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    #[default]
+    Postgres,
+    Mysql,
+    Sqlite,
+}
+
+/// How a value of a key finds its row again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// As the column's own type, so that an index is used.
+    Native,
+    /// As a number: the sides have different kinds of them.
+    Number,
+    /// By its text.
+    Text,
+}
+
+/// Larger than the sum of any rows' hashes: a row whose hash is NULL would be left out otherwise.
+pub const NO_HASH: &str = "1000000000000000000000000000000";
+
+impl Dialect {
+    pub fn quoted(self, name: &str) -> String {
+        match self {
+            Dialect::Mysql => format!("`{}`", name.replace('`', "``")),
+            Dialect::Postgres | Dialect::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
+        }
+    }
+
+    /// `schema.table`, or `table`.
+    pub fn table(self, name: &str) -> String {
+        name.splitn(2, '.').map(|part| self.quoted(part)).collect::<Vec<_>>().join(".")
+    }
+
+    pub fn parameter(self, number: usize) -> String {
+        if self == Dialect::Postgres { format!("${number}") } else { "?".to_owned() }
+    }
+
+    /// A value as the same text wherever the class is the same.
+    pub fn text(self, column: &Column) -> String {
+        let name = self.quoted(&column.name);
+        match (self, &column.class) {
+            (Dialect::Postgres, Class::Bytes) => format!("encode({name}, 'hex')"),
+            (Dialect::Postgres, _) => format!("{name}::text"),
+            (Dialect::Mysql, Class::Bytes) => format!("LOWER(HEX({name}))"),
+            // As a text, a FLOAT has six digits only.
+            (Dialect::Mysql, Class::Single) => format!("CAST({name} + 0e0 AS CHAR)"),
+            (Dialect::Mysql, _) if column.is_bits => format!("CAST({name} + 0 AS CHAR)"),
+            (Dialect::Mysql, _) => format!("CAST({name} AS CHAR)"),
+            (Dialect::Sqlite, Class::Bytes) => format!("CASE WHEN {name} IS NOT NULL THEN lower(hex({name})) END"),
+            (Dialect::Sqlite, _) => name,
+        }
+    }
+
+    /// A column of a key as a text. A blob among texts in SQLite is NULL: it would not be found again.
+    pub fn key_text(self, column: &Column) -> String {
+        match (self, &column.class) {
+            (Dialect::Sqlite, Class::Bytes) => self.text(column),
+            (Dialect::Sqlite, _) => {
+                let (name, value) = (self.quoted(&column.name), self.sortable(column));
+                format!("CASE WHEN typeof({name}) <> 'blob' THEN {value} END")
+            }
+            _ => self.text(column),
+        }
+    }
+
+    /// In SQLite, what a column of a key is compared as.
+    fn sortable(self, column: &Column) -> String {
+        let name = self.quoted(&column.name);
+        let plain = column.class.is_number() || matches!(column.class, Class::Text | Class::Bytes);
+        if plain { name } else { format!("CAST({name} AS TEXT)") }
+    }
+
+    /// What the rows are sorted by, so that every engine and [`Order`] agree.
+    pub fn order(self, column: &Column) -> String {
+        let name = self.quoted(&column.name);
+        let own = Order::of(&column.class) == Order::Number || column.class == Class::Bytes;
+        match self {
+            Dialect::Postgres if own => name,
+            Dialect::Postgres => format!("({name}::text) COLLATE \"C\""),
+            Dialect::Mysql if own => name,
+            Dialect::Mysql => format!("CAST(CAST({name} AS CHAR) AS BINARY)"),
+            Dialect::Sqlite if own => name,
+            Dialect::Sqlite => format!("{} COLLATE BINARY", self.sortable(column)),
+        }
+    }
+
+    /// The hash of a row, as a whole number of 64 bits. NULL and the empty text are two things, and no two rows have the
+    /// same text. SQLite has no hashes: its rows are hashed here.
+    pub fn row_hash(self, columns: &[Column]) -> String {
+        let texts = columns.iter().map(|column| self.text(column));
+        if self == Dialect::Postgres {
+            let row = texts.collect::<Vec<_>>().join(", ");
+            return format!("('x' || substr(md5(ROW({row})::text), 1, 16))::bit(64)::bigint");
+        }
+        let row = texts.map(|text| format!("QUOTE({text})")).collect::<Vec<_>>().join(", ',', ");
+        let hash = format!("CAST(CONV(LEFT(MD5(CONCAT({row})), 16), 16, 10) AS UNSIGNED)");
+        // A text that is longer than a packet is NULL.
+        format!("IFNULL({hash}, {NO_HASH})")
+    }
+
+    /// A column of a key, and the value that is bound to find it; `None`: the column cannot hold it.
+    pub fn equation(self, column: &Column, bind: Bind, value: &str, number: usize) -> Option<(String, String)> {
+        let name = self.quoted(&column.name);
+        let parameter = self.parameter(number);
+        match (self, bind) {
+            (Dialect::Sqlite, _) if column.class == Class::Bytes => Some((name, format!("unhex({parameter})"))),
+            (Dialect::Sqlite, _) => Some((self.sortable(column), parameter)),
+            (_, Bind::Native) => Some((name, self.native(column, value, &parameter)?)),
+            (Dialect::Postgres, Bind::Number) => Some((name, format!("CAST({parameter} AS numeric)"))),
+            (Dialect::Mysql, Bind::Number) => Some((name, format!("CAST({parameter} AS DECIMAL(65, 30))"))),
+            (_, Bind::Text) => Some((self.text(column), parameter)),
+        }
+    }
+
+    fn native(self, column: &Column, value: &str, parameter: &str) -> Option<String> {
+        Some(match (self, &column.class) {
+            (Dialect::Postgres, Class::Bytes) => format!("decode({parameter}, 'hex')"),
+            (Dialect::Postgres, Class::Integer) if !fits(&column.cast, value) => return None,
+            (Dialect::Postgres, _) => format!("CAST({parameter} AS {})", column.cast),
+            (_, Class::Bytes) => format!("UNHEX({parameter})"),
+            (_, Class::Integer) if value.starts_with('-') => format!("CAST({parameter} AS SIGNED)"),
+            (_, Class::Integer) => format!("CAST({parameter} AS UNSIGNED)"),
+            (_, Class::Decimal(digits)) => format!("CAST({parameter} AS DECIMAL(65, {}))", digits.unwrap_or(30)),
+            (_, Class::Single | Class::Double) => format!("({parameter} + 0e0)"),
+            (_, Class::Date) => format!("CAST({parameter} AS DATE)"),
+            (_, Class::Stamp { .. }) => format!("CAST({parameter} AS DATETIME(6))"),
+            (_, Class::Time(_)) => format!("CAST({parameter} AS TIME(6))"),
+            _ => parameter.to_owned(),
+        })
+    }
+}
+
+/// Whether an integer type of PostgreSQL holds the value: a cast would fail, and the whole query with it.
+fn fits(cast: &str, value: &str) -> bool {
+    match cast.rsplit('.').next().unwrap_or_default().trim_matches('"') {
+        "int2" => value.parse::<i16>().is_ok(),
+        "int4" => value.parse::<i32>().is_ok(),
+        "oid" => value.parse::<u32>().is_ok(),
+        _ => value.parse::<i64>().is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_as_each_engine_wants_them() {
+        assert_eq!(Dialect::Postgres.table("shop.the \"orders\""), "\"shop\".\"the \"\"orders\"\"\"");
+        assert_eq!(Dialect::Mysql.table("a`b.c"), "`a``b`.`c`");
+        assert_eq!(Dialect::Sqlite.table("orders"), "\"orders\"");
+    }
+
+    #[test]
+    fn a_number_that_a_column_cannot_hold_is_looked_for_nowhere() {
+        let column = Column { class: Class::Integer, cast: "\"int4\"".to_owned(), ..Column::named("id") };
+        assert!(Dialect::Postgres.equation(&column, Bind::Native, "5000000000", 1).is_none());
+        let (left, right) = Dialect::Postgres.equation(&column, Bind::Native, "5", 2).unwrap();
+        assert_eq!((left.as_str(), right.as_str()), ("\"id\"", "CAST($2 AS \"int4\")"));
+    }
+}
