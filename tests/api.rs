@@ -7,6 +7,7 @@ mod examples;
 mod fuzz;
 mod repeats;
 mod roles;
+mod validation;
 mod views;
 
 use std::net::SocketAddr;

@@ -237,6 +237,59 @@ fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
     let schema = |schema: schemars::Schema| serde_json::to_value(schema).unwrap();
     shown("every-main-key.toml", schema(schemars::schema_for!(cutover::config::file::MainFile)));
     shown("every-key.toml", schema(schemars::schema_for!(cutover::config::file::RoutingFile)));
+    shown("every-suite-key.toml", schema(cutover::config::file::SuiteFile::schema()));
+    cutover::config::suite(&folder.join("every-suite-key.toml")).unwrap();
+}
+
+/// A good suite, and what is wrong with others.
+fn broken_suites() -> Vec<(&'static str, String)> {
+    let with = |more: &str| format!("version = 1\n[[case]]\nname = \"up\"\npath = \"/up\"\n{more}\n");
+    vec![
+        ("nothing to prove", "version = 1".to_owned()),
+        ("no version", with("").replace("version = 1\n", "")),
+        ("a version to come", with("").replace("version = 1", "version = 2")),
+        ("keys that are misspelt", with("expct = {}\n[[lod]]").replace("path", "pth")),
+        ("a variable that nobody knows", with("headers = { authorization = \"Bearer ${tokn}\" }")),
+        ("a variable of the environment that is not set", with("headers = { a = \"${env.CUTOVER_NOT_SET}\" }")),
+        ("variables that cannot be", with("[variables]\nrun = 1\n\"a b\" = 2")),
+        ("paths that are none", with("[[case]]\nname = \"b\"\npath = \"https://elsewhere.test/\"\n[[case]]\nname = \"c\"\npath = \"/a b\"")),
+        ("two bodies", with("json = 1\nbody = \"a\"")),
+        ("a request and steps", with("[[case.step]]\npath = \"/\"")),
+        ("a method in lower case", with("method = \"get\"")),
+        ("headers of the connection", with("headers = { Host = \"a\", \"a b\" = \"c\" }")),
+        ("expectations that are none", with("expect = { status = \"9xx\", latency = \"0s\", json = { \"$.[\" = 1, \"$.a\" = { equal = 2 }, \"$.b\" = { length = -1 }, \"$.c\" = {} }, schema = \"gone.json\", tolerance = 2, ignore = [\"$.a\"] }")),
+        ("captures that are none", with("[[setup]]\npath = \"/\"\ncapture = { a = \"id\", b = \"regex:(\", c = \"$[\" }")),
+        ("a secret that nobody captures", with("").replace("version = 1\n", "version = 1\nsecret = [\"token\"]\n")),
+        ("cases of one name", with("[[case]]\nname = \"up\"\npath = \"/\"")),
+        ("loads that are none", with("[[load]]\nprofile = \"flat\"\n[[load]]\nname = \"b\"\nrate = 0\nfrom = 5\nfor = \"1ms\"\nusers = 0\npath = \"/\"\nlimits = { p95 = 5, error_rate = 101 }")),
+        ("a parity that would write", with("[[parity]]\nrecording = \"gone.har\"\n[[parity.request]]\njson = 1\npath = \"/\"")),
+        ("data that is nowhere", with("[database.a]\nblue = { url = \"postgres://u:hidden@db/a\" }\n[[data]]\ntable = \"t\"\n[[data]]\ndatabase = \"b\"\ntable = \"t\"\nquery = \"select 1\"\n[[data]]\ndatabase = \"b\"\ntable = \"u\"\nchunk = 1\n[[data]]")),
+    ]
+}
+
+#[test]
+fn broken_suites_are_refused_with_place_and_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut told = String::new();
+    for (name, text) in broken_suites() {
+        std::fs::write(dir.path().join("suite.toml"), text).unwrap();
+        let output = cutover(dir.path(), &["validate", "check", "suite.toml"]);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(3), "{name}: {stdout}");
+        assert!(!stdout.contains("hidden"), "{name}: {stdout}");
+        told.push_str(&format!("--- {name}\n{stdout}\n"));
+    }
+    insta::assert_snapshot!("broken_suites", told);
+}
+
+#[test]
+fn the_suites_that_come_with_the_program_are_good() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/suites");
+    let files = cutover::validate::suite_files(&folder);
+    assert_eq!(files.len(), 5);
+    for file in files {
+        cutover::config::suite(&file).unwrap_or_else(|refused| panic!("{refused}"));
+    }
 }
 
 /// The names of all properties of a schema.

@@ -35,3 +35,4 @@ mod support;
 mod tidy;
 mod tls;
 mod traps;
+mod validation;

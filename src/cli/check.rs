@@ -1,4 +1,4 @@
-//! `cutover check`: everything that is wrong with both files, without touching anything that runs.
+//! `cutover check`: everything that is wrong with both files and the suites, without touching anything that runs.
 
 use std::path::PathBuf;
 
@@ -10,6 +10,7 @@ use crate::config::file::RoutingFile;
 use crate::config::read::Problem;
 use crate::config::{self, Refused};
 use crate::proxy::tls;
+use crate::validate::suite_files;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,6 +30,7 @@ pub struct Args {
 struct Report<'a> {
     ok: bool,
     services: usize,
+    suites: usize,
     problems: Vec<&'a Problem>,
 }
 
@@ -38,6 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let mut refused: Vec<Refused> = Vec::new();
+    let mut suites = 0;
     let main = &args.config.config;
     let routing = match &args.routing {
         Some(path) => Some(path.clone()),
@@ -45,6 +48,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             for listener in settings.tls.iter().chain(&settings.admin_access.tls) {
                 if let Err(why) = tls::check(listener) {
                     refused.push(Refused::at_large(main, format!("no TLS on {}: {why}", listener.listen)));
+                }
+            }
+            for file in suite_files(&settings.suites) {
+                match config::suite(&file) {
+                    Ok(_) => suites += 1,
+                    Err(bad) => refused.push(bad),
                 }
             }
             settings.routing
@@ -56,8 +65,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let problems: Vec<&Problem> = refused.iter().flat_map(Refused::problems).collect();
     let ok = problems.is_empty();
     match args.format {
-        Output::Json => say!("{}", serde_json::to_string_pretty(&Report { ok, services, problems })?),
-        Output::Text if ok => say!("ok: {services} service{}", if services == 1 { "" } else { "s" }),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&Report { ok, services, suites, problems })?),
+        Output::Text if ok => {
+            let many = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+            let suites = if suites == 0 { String::new() } else { format!(", {}", many(suites, "suite")) };
+            say!("ok: {}{suites}", many(services, "service"));
+        }
         Output::Text => {
             for bad in &refused {
                 say!("{}\n", bad.render(log::colour_on_stdout()));

@@ -219,21 +219,12 @@ fn what_cannot_be_read_is_told_where() {
 }
 
 #[test]
-fn what_this_version_cannot_do_it_says() {
+fn a_delete_says_what() {
     let house = house("weight = 0", "");
     let desk = Desk::admin(&house);
-    for (method, path, body) in [
-        ("GET", VALIDATION.to_owned(), ""),
-        ("GET", format!("{VALIDATION}?action=executions"), ""),
-        ("POST", VALIDATION.to_owned(), r#"{"action":"run","suite":"smoke","environment":"green"}"#),
-        ("POST", VALIDATION.to_owned(), r#"{"action":"cancel","execution":"1"}"#),
-        ("PUT", VALIDATION.to_owned(), "{}"),
-        ("DELETE", VALIDATION.to_owned(), ""),
-    ] {
-        desk.ask(method, &path, &[], body).is_refused(501, "not_implemented");
-    }
     desk.ask("DELETE", DEPLOYMENT, &[], "").is_refused(400, "bad_parameter");
     desk.ask("DELETE", ROLLBACK, &[], "").is_refused(400, "bad_parameter");
+    desk.ask("DELETE", VALIDATION, &[], "").is_refused(400, "parameter_missing");
 }
 
 #[test]

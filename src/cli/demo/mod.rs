@@ -35,6 +35,9 @@ pub struct Args {
     /// With either: what is wrong with green. May be given several times.
     #[arg(long, value_enum, value_name = "FAULT")]
     broken: Vec<shop::Fault>,
+    /// With --validate: only this suite; may be given several times.
+    #[arg(long = "suite", value_name = "SUITE", requires = "validate")]
+    suites: Vec<String>,
     /// With --validate: write reports into this folder: SUITE.html, SUITE.xml and SUITE.json.
     #[arg(long, value_name = "FOLDER", requires = "validate")]
     report: Option<PathBuf>,
@@ -51,7 +54,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.validate {
-        return stay::validate(&args.broken, args.report.clone(), args.output.unwrap_or(Output::Text));
+        let output = args.output.unwrap_or(Output::Text);
+        return stay::validate(&args.broken, &args.suites, args.report.clone(), output);
     }
     if args.serve {
         return stay::serve(&args.broken, &args.folder, args.listen, args.admin);

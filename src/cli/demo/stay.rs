@@ -9,16 +9,16 @@ use crate::cli::admin::Client;
 use crate::cli::demo::folder::Folder;
 use crate::cli::demo::shop::Fault;
 use crate::cli::out::say;
-use crate::cli::validate::{How, run_all};
+use crate::cli::validate::{How, Which, run_all};
 use crate::cli::{Exit, Output};
 use crate::serve::{self, Running};
 use crate::wire::RunTarget;
 
-/// Runs every suite that comes with the program against both origins, and ends.
+/// Runs the suites that come with the program against both origins, and ends. `suites`: only these; none: all.
 ///
 /// # Errors
 /// Something could not be started, or a report not be written.
-pub fn validate(faults: &[Fault], report: Option<PathBuf>, output: Output) -> anyhow::Result<Exit> {
+pub fn validate(faults: &[Fault], suites: &[String], report: Option<PathBuf>, output: Output) -> anyhow::Result<Exit> {
     let folder = Folder::make()?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let runtime = runtime()?;
@@ -26,7 +26,8 @@ pub fn validate(faults: &[Fault], report: Option<PathBuf>, output: Output) -> an
     let token = running.local_token.as_ref().map(|local| local.secret.text().to_owned());
     let client = Client::within(running.admin, token)?;
     let how = How { watch: true, detach: false, report };
-    let exit = run_all(&client, None, RunTarget::Both, &[], &how, output);
+    let which = Which { service: None, suites, tags: &[] };
+    let exit = run_all(&client, which, RunTarget::Both, &how, output);
     running.stop();
     exit
 }

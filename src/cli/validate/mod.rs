@@ -12,7 +12,7 @@ use crate::cli::{Exit, Output};
 use crate::config::file::SuiteFile;
 use crate::wire::{CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, ValidationPost};
 
-pub use run::{How, run_all};
+pub use run::{How, Which, run_all};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -101,7 +101,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
         What::List { admin } => list(admin),
         What::RunAll { environment, tags, how, admin } => {
-            run::run_all(&admin.client()?, admin.service.as_deref(), *environment, tags, how, admin.output)
+            let which = Which { service: admin.service.as_deref(), suites: &[], tags };
+            run_all(&admin.client()?, which, *environment, how, admin.output)
         }
         What::RunSuite { name, environment, how, admin } => {
             run::run_one(&admin.client()?, admin.service.as_deref(), name, *environment, how, admin.output)

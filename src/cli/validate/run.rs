@@ -62,22 +62,36 @@ pub fn run_one(
     }
 }
 
+/// Which of the suites are run.
+#[derive(Clone, Copy, Debug)]
+pub struct Which<'a> {
+    pub service: Option<&'a str>,
+    /// By name; none: all.
+    pub suites: &'a [String],
+    /// With any of these; none: all.
+    pub tags: &'a [String],
+}
+
 /// Runs every suite that can be, one after the other, so that none disturbs another's measurements.
 pub fn run_all(
     client: &Client,
-    service: Option<&str>,
+    which: Which<'_>,
     target: RunTarget,
-    tags: &[String],
     how: &How,
     output: Output,
 ) -> anyhow::Result<Exit> {
+    let Which { service, suites: names, tags } = which;
     let suites: Suites = match client.get(VALIDATION, &[("action", "suites")]) {
         Ok(suites) => suites,
         Err(error) => return failed(&error),
     };
     let wanted = |suite: &SuiteSummary| {
         let tagged = tags.is_empty() || tags.iter().any(|tag| suite.tags.contains(tag));
-        tagged && suite.enabled && (service.is_none() || suite.service.is_none() || suite.service.as_deref() == service)
+        let named = names.is_empty() || names.contains(&suite.name);
+        named
+            && tagged
+            && suite.enabled
+            && (service.is_none() || suite.service.is_none() || suite.service.as_deref() == service)
     };
     let suites: Vec<SuiteSummary> = suites.suites.into_iter().filter(wanted).collect();
     anyhow::ensure!(!suites.is_empty(), "there is no suite to run: `cutover validate list` shows those that there are");

@@ -29,7 +29,7 @@ use crate::validate::load::tally::Tally;
 use crate::validate::target::Target;
 use crate::validate::text::Variables;
 use crate::validate::told::Told;
-use crate::wire::{Latencies, LoadResult, Outcome, ProcessUse};
+use crate::wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
 
 /// Requests a second, at the most: one core sends no more.
 pub const MOST_RATE: f64 = 100_000.0;
@@ -79,8 +79,8 @@ pub async fn run(load: &Load, target: &Target, variables: &Variables, told: &Tol
     let took = clock::micros() - began;
     match result {
         Ok(Some(tally)) => tallied(load, target, tally, &meter, took),
-        Ok(None) => refused(load, target, "it was stopped".to_owned(), took),
-        Err(why) => refused(load, target, why, took),
+        Ok(None) => refused(load, target.side, "it was stopped".to_owned(), took),
+        Err(why) => refused(load, target.side, why, took),
     }
 }
 
@@ -123,15 +123,20 @@ fn tallied(load: &Load, target: &Target, mut tally: Tally, meter: &Meter, took: 
         process: meter.used(took),
         late: tally.late,
         examples: std::mem::take(&mut tally.examples),
-        ..refused(load, target, String::new(), took)
+        ..refused(load, target.side, String::new(), took)
     }
 }
 
+/// A load that was not begun: `Skipped`, or `Failed` where its side cannot be reached.
+pub fn untried(load: &Load, side: Side, outcome: Outcome, why: String) -> LoadResult {
+    LoadResult { outcome, ..refused(load, side, why, 0) }
+}
+
 /// What cannot be tried is not proved: it has failed.
-fn refused(load: &Load, target: &Target, why: String, took: u64) -> LoadResult {
+fn refused(load: &Load, side: Side, why: String, took: u64) -> LoadResult {
     LoadResult {
         name: load.name.clone(),
-        environment: target.side,
+        environment: side,
         profile: load.profile.name().to_owned(),
         outcome: Outcome::Failed,
         why: Some(why),

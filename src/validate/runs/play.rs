@@ -123,7 +123,7 @@ async fn on_side(stage: &Stage<'_>, target: &Target, found: &UnboundedSender<Par
         stage.told.doing(format!("{} on {}", one.name, name(target.side)));
         let result = match &ready {
             Ok(()) => load::run(one, target, &variables, &stage.told).await,
-            Err(why) => load::skipped(one, target.side, why.clone()),
+            Err(why) => load::untried(one, target.side, Outcome::Skipped, why.clone()),
         };
         tell(found, Part::Load(result));
     }
@@ -166,7 +166,7 @@ fn unreached(suite: &Suite, side: Side, why: &str, found: &UnboundedSender<Part>
         tell(found, Part::Case(result));
     }
     for one in &suite.loads {
-        tell(found, Part::Load(load::failed(one, side, why.to_owned())));
+        tell(found, Part::Load(load::untried(one, side, Outcome::Failed, why.to_owned())));
     }
 }
 
@@ -198,7 +198,14 @@ async fn answers(stage: &Stage<'_>, data: &Data) -> crate::wire::DataResult {
     };
     let (blue, green) = tokio::join!(ask(blue), ask(green));
     let took_ms = (clock::micros() - began) as f64 / 1000.0;
-    consistency::http(&data.name, blue.as_ref().map_err(Clone::clone), green.as_ref().map_err(Clone::clone), ignore, *tolerance, took_ms)
+    consistency::http(
+        &data.name,
+        blue.as_ref().map_err(Clone::clone),
+        green.as_ref().map_err(Clone::clone),
+        ignore,
+        *tolerance,
+        took_ms,
+    )
 }
 
 fn tell(found: &UnboundedSender<Part>, part: Part) {

@@ -1,0 +1,77 @@
+//! Validation as a user meets it: the suites that come with the program, against the demo's shops, whole and broken.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::cli::cutover;
+
+/// `cutover demo --validate` of one suite, with its report.
+fn validated(suite: &str, broken: &[&str]) -> (Output, Value, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut args = vec!["demo", "--validate", "--suite", suite, "--report", "reports"];
+    broken.iter().for_each(|fault| args.extend(["--broken", fault]));
+    let output = cutover(dir.path(), &args);
+    let read = |ending: &str| {
+        let path = dir.path().join(format!("reports/{suite}.{ending}"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}: {output:?}", path.display()))
+    };
+    (output.clone(), serde_json::from_str(&read("json")).unwrap(), read("html"))
+}
+
+fn failed(report: &Value) -> Vec<String> {
+    let parts = report["parts"].as_array().unwrap().iter().filter(|part| part["outcome"] == "failed");
+    parts
+        .map(|part| format!("{} {}", part["name"].as_str().unwrap(), part["environment"].as_str().unwrap_or("both")))
+        .collect()
+}
+
+#[test]
+fn every_suite_that_comes_with_the_program_passes_against_the_demo() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = cutover(dir.path(), &["demo", "--validate", "--report", "reports"]);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+    for suite in ["consolidated-functions", "performance", "load", "feature-parity", "data-consistency"] {
+        for ending in ["html", "xml", "json"] {
+            assert!(dir.path().join(format!("reports/{suite}.{ending}")).is_file(), "{suite}.{ending}: {stdout}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_field_is_found_by_parity_and_by_the_functions() {
+    let (output, report, page) = validated("feature-parity", &["missing-field"]);
+    assert_eq!(output.status.code(), Some(1));
+    let differences = report["parts"][0]["differences"].as_array().unwrap();
+    let places: Vec<&str> = differences
+        .iter()
+        .flat_map(|difference| difference["findings"].as_array().unwrap())
+        .map(|finding| finding["what"].as_str().unwrap())
+        .collect();
+    assert!(places.contains(&"json $.items[0].currency"), "{places:?}");
+    assert!(!places.iter().any(|place| place.contains("generated_at")), "noise: {places:?}");
+    assert!(page.contains("currency"), "the page shows it");
+
+    let (_, report, page) = validated("consolidated-functions", &["missing-field"]);
+    assert_eq!(failed(&report), ["the catalog has everything that a page needs green"]);
+    assert!(page.contains("currency"), "the page shows it");
+}
+
+#[test]
+fn a_slow_function_is_found_by_performance() {
+    let (output, report, page) = validated("performance", &["slow-function"]);
+    assert_eq!((output.status.code(), failed(&report)), (Some(1), vec!["search green".to_owned()]), "{report:#}");
+    assert!(page.contains("p50") && page.contains("<svg"), "the page shows it");
+}
+
+#[test]
+fn a_lost_row_is_found_by_the_data_checks() {
+    let (output, report, page) = validated("data-consistency", &["lost-row"]);
+    assert_eq!(output.status.code(), Some(1));
+    let parts = report["parts"].as_array().unwrap();
+    let rows: Vec<_> = parts[0]["rows"].as_array().unwrap().iter().map(|row| (&row["key"], &row["how"])).collect();
+    assert_eq!(rows, [(&Value::from("id = 1234"), &Value::from("missing_in_green"))]);
+    assert_eq!(failed(&report), ["every order is on both sides both", "the same turnover both"]);
+    assert!(page.contains("id = 1234"), "the page shows it");
+}
