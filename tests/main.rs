@@ -16,6 +16,7 @@ mod counting;
 mod desync;
 mod drain;
 mod faults;
+mod gates;
 mod headers;
 mod health;
 mod health_stores;

@@ -14,18 +14,18 @@ use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
 
 /// A program of its own before two origins, with a plan.
-struct Site {
+pub struct Site {
     blue: Origin,
-    green: Origin,
+    pub green: Origin,
     dir: tempfile::TempDir,
-    process: Process,
+    pub process: Process,
 }
 
 /// A whole rollout takes a few seconds; a test on a busy machine gets ten times that.
-const LONG: Duration = Duration::from_secs(100);
+pub const LONG: Duration = Duration::from_secs(100);
 
 impl Site {
-    fn new(rollout: &str) -> Site {
+    pub fn new(rollout: &str) -> Site {
         let (blue, green) = (Origin::start("blue"), Origin::start("green"));
         let dir = folder(&blue.url(), &green.url(), "");
         let routing = dir.path().join("routing.toml");
@@ -45,19 +45,19 @@ impl Site {
     }
 
     /// What a command says, and its exit code.
-    fn cutover(&self, args: &[&str]) -> (Option<i32>, String) {
+    pub fn cutover(&self, args: &[&str]) -> (Option<i32>, String) {
         let Output { status, stdout, stderr } = self.command(args).output().unwrap();
         (status.code(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
     }
 
     #[track_caller]
-    fn must(&self, args: &[&str]) -> String {
+    pub fn must(&self, args: &[&str]) -> String {
         let (code, said) = self.cutover(args);
         assert_eq!(code, Some(0), "{args:?}: {said}");
         said
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         let said = self.must(&["status", "--output", "json"]);
         let status: Value = serde_json::from_str(&said).unwrap_or_else(|why| panic!("{why}: {said}"));
         status["services"][0].clone()
@@ -68,7 +68,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn wait_for_phase(&self, phase: &str) {
+    pub fn wait_for_phase(&self, phase: &str) {
         wait_until(&format!("the rollout is {phase}"), LONG, || self.phase() == phase);
     }
 
@@ -84,8 +84,15 @@ impl Site {
         kinds
     }
 
+    /// A validation suite.
+    pub fn suite(&self, name: &str, text: &str) {
+        let folder = self.dir.path().join("suites");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+    }
+
     /// `kill -9`, and started again.
-    fn crash(mut self) -> Site {
+    pub fn crash(mut self) -> Site {
         self.process.signal("KILL");
         let _ = self.process.child.wait();
         let process = Process::start(self.dir.path());
@@ -94,7 +101,7 @@ impl Site {
     }
 }
 
-const QUICK: &str = "bake = \"300ms\"\nrequests = 20\nwatch = \"2s\"\n";
+pub const QUICK: &str = "bake = \"300ms\"\nrequests = 20\nwatch = \"2s\"\n";
 
 #[test]
 fn a_deploy_walks_from_ten_percent_to_the_promotion_under_load_and_not_one_request_fails() {

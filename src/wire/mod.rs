@@ -37,6 +37,15 @@ pub enum Side {
     Green,
 }
 
+impl Side {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Side::Blue => "blue",
+            Side::Green => "green",
+        }
+    }
+}
+
 impl From<crate::traffic::Environment> for Side {
     fn from(environment: crate::traffic::Environment) -> Side {
         match environment {

@@ -31,7 +31,7 @@ pub use order::{Order, Refusal};
 pub use schedule::keep;
 pub use suites::{Setting, Settings, suite_files};
 
-use play::Standing;
+use play::{Play, Standing};
 use store::Store;
 use suites::Missing;
 
@@ -215,7 +215,7 @@ impl Runs {
             // A cancelled one does not begin.
             biased;
             _ = cancelled.wait_for(Option::is_some) => None,
-            () = self.played(&id, &suite, &service, standing.clone()) => Some(()),
+            () = self.played(&id, Arc::new(suite), &service, &standing) => Some(()),
         };
         if played.is_some() {
             return self.finish(&id, None);
@@ -223,33 +223,43 @@ impl Runs {
         let by = cancelled.borrow().clone();
         self.finish(&id, by);
         // What was set up is taken down, however the run ended; nobody waits for it.
-        play::take_down(&suite, &id, &standing).await;
+        play::take_down(&standing).await;
     }
 
-    async fn played(&self, id: &str, suite: &Suite, service: &str, standing: Standing) {
+    async fn played(&self, id: &str, suite: Arc<Suite>, service: &str, standing: &Standing) {
         let _permit = self.0.permits.acquire().await;
         let Some((target, told)) = self.set_out(id) else { return };
-        self.write_down(id);
         let (found, mut parts) = tokio::sync::mpsc::unbounded_channel();
-        let stage = play::Stage::new(&self.0.reach, suite, service, target, id).telling(told).leaving(standing);
+        let play = Play::new((&self.0.reach, suite), service, target, id, told, found);
+        *standing.lock().unwrap_or_else(PoisonError::into_inner) = play.standing();
         self.with(id, |run| {
             if let Some(live) = &mut run.live {
-                live.origins = stage.origins();
+                live.origins = play.origins();
             }
         });
-        let playing = play::play(&stage, found);
-        let listening = async {
-            while let Some(part) = parts.recv().await {
-                self.with(id, |run| {
-                    count(&mut run.summary.counts, &part);
-                    if let Some(live) = &mut run.live {
-                        live.parts.push(part);
-                    }
-                });
-                self.tell(id);
+        self.write_down(id);
+        let mut playing = std::pin::pin!(play.run());
+        loop {
+            tokio::select! {
+                biased;
+                Some(part) = parts.recv() => self.take(id, part),
+                () = &mut playing => break,
             }
-        };
-        tokio::join!(playing, listening);
+        }
+        while let Ok(part) = parts.try_recv() {
+            self.take(id, part);
+        }
+    }
+
+    /// A part is known.
+    fn take(&self, id: &str, part: Part) {
+        self.with(id, |run| {
+            count(&mut run.summary.counts, &part);
+            if let Some(live) = &mut run.live {
+                live.parts.push(part);
+            }
+        });
+        self.tell(id);
     }
 
     /// It is its turn.

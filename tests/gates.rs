@@ -1,0 +1,104 @@
+//! Suites as gates of a rollout, and runs that the process does not outlive: the real program, its command line.
+
+use serde_json::Value;
+
+use crate::rollouts::{LONG, QUICK, Site};
+use crate::support::house::Load;
+use crate::support::origin::Do;
+use crate::support::{SOON, wait_until};
+
+const SMOKE: &str = "version = 1\n[[case]]\nname = \"it is up\"\npath = \"/up\"\n";
+
+fn runs(site: &Site) -> Vec<Value> {
+    let said = site.must(&["validate", "history", "--output", "json"]);
+    let mut runs: Value = serde_json::from_str(&said).unwrap();
+    runs["executions"].as_array_mut().unwrap().drain(..).collect()
+}
+
+/// Green is well to whoever asks for a page, and not to a suite.
+fn broken_for_suites(site: &Site) {
+    site.green.does(|request| Do::Status(if request.line().contains("/up") { 500 } else { 200 }));
+}
+
+#[test]
+fn a_step_is_left_only_when_its_suites_have_passed() {
+    let site = Site::new(&format!("steps = [{{ weight = 10, suites = [\"smoke\"] }}, 100]\nsuites = [\"smoke\"]\n{QUICK}"));
+    site.suite("smoke", SMOKE);
+    let load = Load::start(site.process.address, 8, std::time::Duration::from_millis(1));
+    let said = site.must(&["deploy", "2.0.0", "--wait"]);
+    assert!(said.contains("2.0.0 is promoted"), "{said}");
+    load.stop();
+    let runs = runs(&site);
+    assert_eq!(runs.len(), 2, "before the first client, and at 10 %: {runs:#?}");
+    assert!(runs.iter().all(|run| run["state"] == "passed" && run["target"] == "green"), "{runs:#?}");
+}
+
+#[test]
+fn a_suite_that_fails_at_a_step_takes_the_version_back() {
+    let site = Site::new(&format!("steps = [{{ weight = 10, suites = [\"smoke\"] }}, 100]\n{QUICK}"));
+    site.suite("smoke", SMOKE);
+    broken_for_suites(&site);
+    let load = Load::start(site.process.address, 8, std::time::Duration::from_millis(1));
+    let (code, said) = site.cutover(&["deploy", "2.0.0", "--wait"]);
+    load.stop();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("smoke") && said.contains("it is up"), "{said}");
+    let (code, said) = site.cutover(&["deploy", "2.0.0"]);
+    assert!(code == Some(1) && said.contains("force"), "quarantined: {said}");
+}
+
+#[test]
+fn a_suite_that_fails_with_hold_waits_for_a_person_and_runs_again() {
+    let step = "steps = [{ weight = 10, suites = [\"smoke\"], on_fail = \"hold\" }, 100]\n";
+    let site = Site::new(&format!("{step}{QUICK}"));
+    site.suite("smoke", SMOKE);
+    broken_for_suites(&site);
+    let load = Load::start(site.process.address, 8, std::time::Duration::from_millis(1));
+    site.must(&["deploy", "2.0.0"]);
+    site.wait_for_phase("paused");
+    assert_eq!(site.status()["weight"].as_f64(), Some(10.0));
+    site.green.always(Do::Status(200));
+    site.must(&["resume"]);
+    site.wait_for_phase("promoted");
+    load.stop();
+}
+
+#[test]
+fn a_suite_that_fails_before_the_first_client_aborts_the_deploy() {
+    let site = Site::new(&format!("suites = [\"smoke\"]\n{QUICK}"));
+    site.suite("smoke", SMOKE);
+    broken_for_suites(&site);
+    let (code, said) = site.cutover(&["deploy", "2.0.0", "--wait"]);
+    assert!(code == Some(1) && said.contains("smoke"), "{code:?} {said}");
+    assert_eq!(site.status()["weight"].as_f64(), Some(0.0));
+}
+
+#[test]
+fn a_deploy_whose_plan_names_a_suite_that_is_not_there_is_refused() {
+    let site = Site::new(&format!("steps = [{{ weight = 10, suites = [\"smoek\"] }}, 100]\n{QUICK}"));
+    site.suite("smoke", SMOKE);
+    let (code, said) = site.cutover(&["deploy", "2.0.0"]);
+    assert!(code == Some(1) && said.contains("did you mean `smoke`?"), "{code:?} {said}");
+}
+
+#[test]
+fn a_run_that_a_crash_cuts_short_is_interrupted() {
+    let mut site = Site::new("");
+    site.suite("endless", "version = 1\ntimeout = \"10m\"\n[[case]]\npath = \"/hangs\"\n");
+    site.green.does(|request| if request.line().contains("/hangs") { Do::Hang } else { Do::Status(200) });
+    site.must(&["validate", "run-suite", "endless", "green", "--detach"]);
+    wait_until("it hangs", SOON, || site.green.all().iter().any(|request| request.line().contains("/hangs")));
+    assert_eq!(runs(&site)[0]["state"], "running");
+    site = site.crash();
+    assert_eq!(runs(&site)[0]["state"], "interrupted");
+    let (code, said) = site.cutover(&["validate", "show"]);
+    assert!(code == Some(6) && said.contains("interrupted"), "{code:?} {said}");
+}
+
+#[test]
+fn a_suite_runs_by_itself() {
+    let site = Site::new("");
+    site.suite("clock", &format!("every = \"10s\"\n{SMOKE}"));
+    wait_until("it has run", LONG, || runs(&site).first().is_some_and(|run| run["state"] == "passed"));
+    assert_eq!(runs(&site)[0]["who"], "schedule");
+}
