@@ -252,18 +252,42 @@ fn broken_suites() -> Vec<(&'static str, String)> {
         ("a variable that nobody knows", with("headers = { authorization = \"Bearer ${tokn}\" }")),
         ("a variable of the environment that is not set", with("headers = { a = \"${env.CUTOVER_NOT_SET}\" }")),
         ("variables that cannot be", with("[variables]\nrun = 1\n\"a b\" = 2")),
-        ("paths that are none", with("[[case]]\nname = \"b\"\npath = \"https://elsewhere.test/\"\n[[case]]\nname = \"c\"\npath = \"/a b\"")),
+        (
+            "paths that are none",
+            with("[[case]]\nname = \"b\"\npath = \"https://elsewhere.test/\"\n[[case]]\nname = \"c\"\npath = \"/a b\""),
+        ),
         ("two bodies", with("json = 1\nbody = \"a\"")),
         ("a request and steps", with("[[case.step]]\npath = \"/\"")),
         ("a method in lower case", with("method = \"get\"")),
         ("headers of the connection", with("headers = { Host = \"a\", \"a b\" = \"c\" }")),
-        ("expectations that are none", with("expect = { status = \"9xx\", latency = \"0s\", json = { \"$.[\" = 1, \"$.a\" = { equal = 2 }, \"$.b\" = { length = -1 }, \"$.c\" = {} }, schema = \"gone.json\", tolerance = 2, ignore = [\"$.a\"] }")),
-        ("captures that are none", with("[[setup]]\npath = \"/\"\ncapture = { a = \"id\", b = \"regex:(\", c = \"$[\" }")),
+        (
+            "expectations that are none",
+            with(
+                "expect = { status = \"9xx\", latency = \"0s\", json = { \"$.[\" = 1, \"$.a\" = { equal = 2 }, \"$.b\" = { length = -1 }, \"$.c\" = {} }, schema = \"gone.json\", tolerance = 2, ignore = [\"$.a\"] }",
+            ),
+        ),
+        (
+            "captures that are none",
+            with("[[setup]]\npath = \"/\"\ncapture = { a = \"id\", b = \"regex:(\", c = \"$[\" }"),
+        ),
         ("a secret that nobody captures", with("").replace("version = 1\n", "version = 1\nsecret = [\"token\"]\n")),
         ("cases of one name", with("[[case]]\nname = \"up\"\npath = \"/\"")),
-        ("loads that are none", with("[[load]]\nprofile = \"flat\"\n[[load]]\nname = \"b\"\nrate = 0\nfrom = 5\nfor = \"1ms\"\nusers = 0\npath = \"/\"\nlimits = { p95 = 5, error_rate = 101 }")),
-        ("a parity that would write", with("[[parity]]\nrecording = \"gone.har\"\n[[parity.request]]\njson = 1\npath = \"/\"")),
-        ("data that is nowhere", with("[database.a]\nblue = { url = \"postgres://u:hidden@db/a\" }\n[[data]]\ntable = \"t\"\n[[data]]\ndatabase = \"b\"\ntable = \"t\"\nquery = \"select 1\"\n[[data]]\ndatabase = \"b\"\ntable = \"u\"\nchunk = 1\n[[data]]")),
+        (
+            "loads that are none",
+            with(
+                "[[load]]\nprofile = \"flat\"\n[[load]]\nname = \"b\"\nrate = 0\nfrom = 5\nfor = \"1ms\"\nusers = 0\npath = \"/\"\nlimits = { p95 = 5, error_rate = 101 }",
+            ),
+        ),
+        (
+            "a parity that would write",
+            with("[[parity]]\nrecording = \"gone.har\"\n[[parity.request]]\njson = 1\npath = \"/\""),
+        ),
+        (
+            "data that is nowhere",
+            with(
+                "[database.a]\nblue = { url = \"postgres://u:hidden@db/a\" }\n[[data]]\ntable = \"t\"\n[[data]]\ndatabase = \"b\"\ntable = \"t\"\nquery = \"select 1\"\n[[data]]\ndatabase = \"b\"\ntable = \"u\"\nchunk = 1\n[[data]]",
+            ),
+        ),
     ]
 }
 

@@ -22,7 +22,8 @@ fn broken_for_suites(site: &Site) {
 
 #[test]
 fn a_step_is_left_only_when_its_suites_have_passed() {
-    let site = Site::new(&format!("steps = [{{ weight = 10, suites = [\"smoke\"] }}, 100]\nsuites = [\"smoke\"]\n{QUICK}"));
+    let site =
+        Site::new(&format!("steps = [{{ weight = 10, suites = [\"smoke\"] }}, 100]\nsuites = [\"smoke\"]\n{QUICK}"));
     site.suite("smoke", SMOKE);
     let load = Load::start(site.process.address, 8, std::time::Duration::from_millis(1));
     let said = site.must(&["deploy", "2.0.0", "--wait"]);

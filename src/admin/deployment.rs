@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use crate::admin::api::{Api, etag, json};
+use crate::admin::api::{Api, blocking, etag, json};
 use crate::admin::caller::Caller;
 use crate::admin::changes::Change;
 use crate::admin::error::Failure;
@@ -76,7 +76,11 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
     let (action, rest) = asked(&headers, &body, &DeploymentPost::ACTIONS)?;
     let what = (format!("POST {PATH} {action}"), rest.clone());
     let what = (what.0.as_str(), &what.1);
-    let order = match post(&action, rest)? {
+    let asked = post(&action, rest)?;
+    if let DeploymentPost::Deploy(deploy) = &asked {
+        gates_are_there(&api, deploy.service.as_deref()).await?;
+    }
+    let order = match asked {
         DeploymentPost::Deploy(deploy) if deploy.origin.is_some() => {
             return deploy_elsewhere(&api, &caller, &headers, what, deploy).await;
         }
@@ -84,6 +88,15 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
         other => command(other)?,
     };
     order.carry_out(&api, &caller, &headers, what).await
+}
+
+/// Whether every suite that the plan names can be run: a version should not find out at half its traffic.
+async fn gates_are_there(api: &Api, service: Option<&str>) -> Result<(), Failure> {
+    let service = api.service(service)?;
+    let (_, views) = api.views(Some(&service)).await?;
+    let (runs, suites) = (api.runs.clone(), views.into_iter().flat_map(|view| view.suites).collect::<Vec<_>>());
+    let found = blocking(move || runs.can_gate(suites.iter())).await?;
+    found.map_err(|why| Failure::conflict("no_such_suite", why, "mend the suite, or the plan: `cutover validate list`"))
 }
 
 fn post(action: &str, rest: Value) -> Result<DeploymentPost, Failure> {

@@ -125,7 +125,7 @@ fn two_directions(document: &mut Value) {
 }
 
 fn paths() -> Value {
-    let changes = [404, 409, 412, 413, 415, 422, 501];
+    let changes = [404, 409, 412, 413, 415, 422];
     json!({
         deployment::PATH: {
             "get": operation("deployment", "How the services stand.", &viewing(&deployment::VIEWS, &history::PARAMETERS, true), None,
@@ -211,7 +211,6 @@ fn failed(status: u16) -> Value {
         421 => "The Host is none of the listener's.",
         422 => "It can be read, and makes no sense here.",
         429 => "Too often: `Retry-After` says when to come again.",
-        501 => "This version cannot do it.",
         503 => "Closing, busy, or the journal cannot be read.",
         _ => "A fault of ours: the log says more.",
     };

@@ -45,11 +45,6 @@ impl Failure {
         Failure::of(StatusCode::UNPROCESSABLE_ENTITY, code, message, hint)
     }
 
-    pub fn not_implemented(what: &str) -> Failure {
-        let message = format!("{what} cannot be done by this version over the API");
-        Failure::of(StatusCode::NOT_IMPLEMENTED, "not_implemented", message, "")
-    }
-
     pub fn internal(message: impl Into<String>) -> Failure {
         Failure::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", message, "the log says more")
     }

@@ -291,6 +291,7 @@ impl State {
             rollout: durable.rollout,
             environment: release.environment,
             warm_up: release.plan.warm_up.clone(),
+            suites: release.plan.suites.clone(),
         }))
     }
 

@@ -80,6 +80,8 @@ pub enum Event {
     Remarked(Remark),
     /// What a preflight came to: in words, or why not.
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
+    /// What the suites of a step came to: in words, or why it may not go on.
+    Validated { service: String, place: Place, result: Result<String, String> },
     /// What health checks find of an environment. `rollback`: one that is down takes a new side back.
     Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
 }
@@ -104,6 +106,8 @@ pub enum Effect {
     Announce(Announcement),
     /// Try the candidate; what comes of it is an [`Event::Preflighted`].
     Preflight(Preflight),
+    /// Run the suites of a step; what comes of it is an [`Event::Validated`].
+    Validate(Validate),
     /// Write down how far a service is, without an entry: a restart goes on from there.
     Keep(String),
 }
@@ -115,6 +119,23 @@ pub struct Preflight {
     pub rollout: u32,
     pub environment: Environment,
     pub warm_up: WarmUp,
+    pub suites: Vec<String>,
+}
+
+/// A rollout, and the step that it is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub rollout: u32,
+    pub step: usize,
+}
+
+/// What has to pass before a step is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validate {
+    pub service: String,
+    pub place: Place,
+    pub environment: Environment,
+    pub suites: Vec<String>,
 }
 
 /// What kind of change an entry of the journal records.
@@ -163,11 +184,13 @@ pub enum Kind {
     Token,
     /// A run of a validation suite was begun, or has ended.
     Validation,
+    /// The suites of a step have passed.
+    Validated,
 }
 
 impl Kind {
     /// All of them, for who filters by one.
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 30] = [
         Kind::Added,
         Kind::Shift,
         Kind::Swap,
@@ -193,8 +216,11 @@ impl Kind {
         Kind::Monitoring,
         Kind::Alerting,
         Kind::Overlay,
+        Kind::Health,
         Kind::Refused,
         Kind::Token,
+        Kind::Validation,
+        Kind::Validated,
     ];
 
     pub fn name(self) -> &'static str {
@@ -228,6 +254,7 @@ impl Kind {
             Kind::Refused => "refused",
             Kind::Token => "token",
             Kind::Validation => "validation",
+            Kind::Validated => "validated",
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::time::Millis;
 use crate::traffic::split::Weight;
 
 /// A weight, and the conditions for leaving it. A verdict of health is always one of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     pub weight: Weight,
     /// So long at the least.
@@ -16,6 +16,23 @@ pub struct Step {
     /// Only when a person says so.
     #[serde(default)]
     pub approve: bool,
+    /// Validation suites that have to pass: they run as soon as the step has its weight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suites: Vec<String>,
+    /// What becomes of the version if one fails.
+    #[serde(default)]
+    pub on_fail: OnFail,
+}
+
+/// What a suite does that fails at a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFail {
+    /// The version is taken back, and quarantined.
+    #[default]
+    Rollback,
+    /// It stays where it is, and waits for a person.
+    Hold,
 }
 
 /// How a version gets from nothing to everything.
@@ -28,6 +45,9 @@ pub struct Plan {
     /// What stays on the old side meanwhile, for a baseline that is alive.
     pub holdback: Weight,
     pub warm_up: WarmUp,
+    /// Suites that have to pass before the first client.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suites: Vec<String>,
 }
 
 /// Requests to the new side before any client's: against cold starts.
@@ -46,9 +66,15 @@ impl Plan {
     /// 10, 25, 50, 75 and 100 %.
     pub fn standard() -> Plan {
         let weights = [1000, 2500, 5000, 7500, 10_000].into_iter().flat_map(Weight::from_basis_points);
-        let step = |weight| Step { weight, bake: Plan::BAKE, requests: Plan::REQUESTS, approve: false };
+        let step = |weight| Step { weight, bake: Plan::BAKE, requests: Plan::REQUESTS, ..Step::default() };
         let warm_up = WarmUp { requests: 3, path: "/".to_owned() };
-        Plan { steps: weights.map(step).collect(), watch: Plan::WATCH, holdback: Weight::ZERO, warm_up }
+        Plan {
+            steps: weights.map(step).collect(),
+            watch: Plan::WATCH,
+            holdback: Weight::ZERO,
+            warm_up,
+            suites: Vec::new(),
+        }
     }
 
     /// The most that the candidate gets.

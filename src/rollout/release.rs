@@ -29,6 +29,9 @@ pub struct Release {
     /// The candidate's judged requests in this step, as last written down.
     pub requests: u64,
     pub approved: bool,
+    /// The suites of this step have passed.
+    #[serde(default)]
+    pub validated: bool,
     pub who: String,
     /// When it set out, in milliseconds since 1970.
     pub at: u64,
@@ -104,6 +107,7 @@ impl Release {
             spent: Millis::ZERO,
             requests: 0,
             approved: false,
+            validated: false,
             who,
             at,
             why: None,
@@ -133,9 +137,15 @@ impl Release {
 
     /// Stands at a step as if it had just come there.
     pub fn enter(&mut self, step: usize) {
-        (self.step, self.spent, self.requests, self.approved) = (step, Millis::ZERO, 0, false);
+        (self.step, self.spent, self.requests) = (step, Millis::ZERO, 0);
+        (self.approved, self.validated) = (false, false);
         self.phase = if self.is_full() { Phase::Baking } else { Phase::Shifting };
         self.pause = None;
+    }
+
+    /// What the step still has to prove.
+    pub fn unproved(&self) -> Option<&Step> {
+        self.current().filter(|step| !step.suites.is_empty() && !self.validated)
     }
 
     fn is_full(&self) -> bool {

@@ -150,6 +150,7 @@ impl State {
             Event::Command(command) => self.command(command, now),
             Event::Remarked(remark) => Ok(self.remarked(remark, now)),
             Event::Preflighted { service, rollout, result } => Ok(self.preflighted(&service, rollout, result, now)),
+            Event::Validated { service, place, result } => Ok(self.validated(&service, place, result, now)),
             Event::Health { service, environment, up, why, rollback } => {
                 Ok(self.checked(&service, environment, up, &why, rollback, now))
             }

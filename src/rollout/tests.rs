@@ -77,7 +77,7 @@ fn a_dead_candidate_is_rolled_back_published_before_journalled_before_announced(
             Effect::Publish => "publish",
             Effect::Journal(_) => "journal",
             Effect::Announce(_) => "announce",
-            Effect::Preflight(_) | Effect::Keep(_) => "other",
+            Effect::Preflight(_) | Effect::Validate(_) | Effect::Keep(_) => "other",
         })
         .collect();
     let each = ["publish", "journal", "announce"];

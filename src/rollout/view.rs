@@ -38,6 +38,8 @@ pub struct View {
     pub alerting: bool,
     pub overlay: Overlay,
     pub routes: Vec<String>,
+    /// The validation suites that the plan of the next version names.
+    pub suites: Vec<String>,
 }
 
 /// A version on its way, or the last one.
@@ -76,6 +78,7 @@ pub struct StepView {
     pub bake_ms: Millis,
     pub requests: u64,
     pub approve: bool,
+    pub suites: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -130,6 +133,13 @@ impl Service {
             alerting: !durable.silent,
             overlay: durable.overlay.clone(),
             routes: self.routes.clone(),
+            suites: self
+                .plan
+                .suites
+                .iter()
+                .chain(self.plan.steps.iter().flat_map(|step| &step.suites))
+                .cloned()
+                .collect(),
         }
     }
 
@@ -181,6 +191,7 @@ fn rollout(release: &Release, waiting: Vec<Waiting>) -> RolloutView {
                 bake_ms: step.bake,
                 requests: step.requests,
                 approve: step.approve,
+                suites: step.suites.clone(),
             })
             .collect(),
         waiting_for: waiting.iter().map(Waiting::to_string).collect(),

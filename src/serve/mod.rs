@@ -1,5 +1,6 @@
 //! Assembly: from the configuration to running parts, and back down.
 
+mod gate;
 mod reload;
 
 use std::net::SocketAddr;
@@ -28,7 +29,6 @@ use crate::proxy::Proxy;
 use crate::proxy::door::Door;
 use crate::proxy::listen::{Drain, End, Listener, Shared, bind, start_worker};
 use crate::proxy::tls::Keeper;
-use crate::rollout::Preflight;
 use crate::serve::reload::{Reloader, resolve};
 use crate::sidecar::{Handle, Sidecar};
 use crate::snapshot::{Published, Publisher};
@@ -100,7 +100,10 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let shelf = journal.shelf();
     let (publisher, published) = Publisher::new();
     let (preflights, orders) = mpsc::channel(PREFLIGHTS);
-    let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal).with_preflights(preflights);
+    let (validations, gates) = mpsc::channel(PREFLIGHTS);
+    let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal)
+        .with_preflights(preflights)
+        .with_validations(validations);
     // Again, under what people had laid over it when the process ended.
     let overs = sidecar.overs();
     let routing = if overs.is_empty() { routing } else { config::routing_under(&settings.routing, &overs)? };
@@ -118,7 +121,6 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
     let health = Board::new(published.clone(), counters.clone());
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
-    runtime.spawn(take_orders(orders, published.clone(), health.clone(), sidecar.clone()));
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
     let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
@@ -139,6 +141,9 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     })
     .context("cannot keep the records of validation runs")?;
     validation.spawn(runs::keep(runs.clone(), sidecar.listen()));
+    validation.spawn(gate::keep(gates, runs.clone(), sidecar.clone()));
+    let tries = gate::Tries { published: published.clone(), health: health.clone(), runs: runs.clone() };
+    runtime.spawn(gate::try_all(orders, tries, sidecar.clone()));
     let api = Api::new(api::Parts {
         sidecar: sidecar.clone(),
         counters: counters.clone(),
@@ -203,18 +208,6 @@ fn beside(state: &Path, what: &str) -> PathBuf {
     let mut name = state.as_os_str().to_owned();
     name.push(format!(".{what}"));
     PathBuf::from(name)
-}
-
-/// Tries candidates as the sidecar orders it, each beside the others.
-async fn take_orders(mut orders: mpsc::Receiver<Preflight>, published: Published, health: Board, sidecar: Handle) {
-    while let Some(order) = orders.recv().await {
-        let (published, health, sidecar) = (published.clone(), health.clone(), sidecar.clone());
-        tokio::spawn(async move {
-            let (service, rollout) = (order.service.clone(), order.rollout);
-            let result = health::preflight::run(published, health, order).await;
-            sidecar.preflighted(service, rollout, result);
-        });
-    }
 }
 
 fn open_access_log(

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Insight, Over, Refused, Remark};
+use crate::rollout::{Announcement, Command, Insight, Over, Place, Refused, Remark};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 use crate::traffic::Environment;
@@ -65,6 +65,12 @@ pub enum Input {
     Preflighted {
         service: String,
         rollout: u32,
+        result: Result<String, String>,
+    },
+    /// What the suites of a step came to.
+    Validated {
+        service: String,
+        place: Place,
         result: Result<String, String>,
     },
     /// What health checks find of an environment.
@@ -169,6 +175,11 @@ impl Handle {
     /// Tells what a preflight came to.
     pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
         let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
+    }
+
+    /// Tells what the suites of a step came to.
+    pub fn validated(&self, service: String, place: Place, result: Result<String, String>) {
+        let _ = self.inputs.send(Input::Validated { service, place, result });
     }
 
     /// Tells what health checks find. `rollback`: a new side that is down is to be taken back.

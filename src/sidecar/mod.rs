@@ -22,7 +22,9 @@ use crate::clock;
 use crate::counters::{Counters, count, set};
 use crate::guard::Verdict;
 use crate::journal::{Entry, Journal, Restored};
-use crate::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Over, Preflight, Refused, State};
+use crate::rollout::{
+    Announcement, Change, Command, Effect, Event, Kind, Level, Over, Preflight, Refused, State, Validate,
+};
 use crate::sidecar::reading::{Readings, checked};
 use crate::snapshot::{Publisher, Snapshot};
 use crate::time::Millis;
@@ -54,6 +56,8 @@ pub struct Sidecar {
     recorded: Option<Arc<Entry>>,
     /// Who tries candidates before their first client; nobody where none is there.
     preflights: Option<mpsc::Sender<Preflight>>,
+    /// Who runs the suites that a step waits for; the same.
+    validations: Option<mpsc::Sender<Validate>>,
     /// After a panic: ticks judge no more, people still command.
     frozen: bool,
 }
@@ -79,6 +83,7 @@ impl Sidecar {
             news,
             recorded: None,
             preflights: None,
+            validations: None,
             frozen: false,
         }
     }
@@ -86,6 +91,11 @@ impl Sidecar {
     /// Has candidates tried by whoever is at the other end.
     pub fn with_preflights(self, preflights: mpsc::Sender<Preflight>) -> Sidecar {
         Sidecar { preflights: Some(preflights), ..self }
+    }
+
+    /// Has the suites of steps run by whoever is at the other end.
+    pub fn with_validations(self, validations: mpsc::Sender<Validate>) -> Sidecar {
+        Sidecar { validations: Some(validations), ..self }
     }
 
     /// Hears what the sidecar announces from now on.
@@ -179,6 +189,7 @@ impl Sidecar {
             Input::Preflighted { service, rollout, result } => {
                 self.apply(Event::Preflighted { service, rollout, result }, now)
             }
+            Input::Validated { service, place, result } => self.apply(Event::Validated { service, place, result }, now),
             Input::Health { service, environment, up, why, rollback } => {
                 self.apply(Event::Health { service, environment, up, why, rollback }, now);
             }
@@ -292,6 +303,7 @@ impl Sidecar {
         for effect in effects {
             match effect {
                 Effect::Preflight(order) => self.have_tried(order, now),
+                Effect::Validate(order) => self.have_validated(order, now),
                 Effect::Keep(service) => {
                     if let Some(durable) = self.state.durable(&service) {
                         self.journal.keep(service, durable.clone());
@@ -310,6 +322,16 @@ impl Sidecar {
         if !asked {
             let result = Err("nobody can try it: too many are being tried, or the house is closing".to_owned());
             self.apply(Event::Preflighted { service, rollout, result }, now);
+        }
+    }
+
+    /// Suites that nobody can run have not passed.
+    fn have_validated(&mut self, order: Validate, now: Millis) {
+        let (service, place) = (order.service.clone(), order.place);
+        let asked = self.validations.as_ref().is_some_and(|validations| validations.try_send(order).is_ok());
+        if !asked {
+            let result = Err("nobody can run its suites: too many are run, or the house is closing".to_owned());
+            self.apply(Event::Validated { service, place, result }, now);
         }
     }
 

@@ -129,6 +129,9 @@ pub struct Step {
     pub requests: u64,
     /// Left only when a person approves.
     pub approve: bool,
+    /// And when these validation suites have passed.
+    #[serde(default)]
+    pub suites: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -185,6 +188,7 @@ impl From<RolloutView> for Rollout {
             bake_ms: step.bake_ms.0,
             requests: step.requests,
             approve: step.approve,
+            suites: step.suites,
         });
         Rollout {
             version: view.version,

@@ -1,15 +1,19 @@
 //! `[service.NAME.rollout]`.
 
 use crate::config::check::service::{pattern, weight};
-use crate::config::check::{duration, whole};
-use crate::config::file::{At, RolloutFile, StepFile};
+use crate::config::check::{duration, one_of, whole};
+use crate::config::file::{At, RolloutFile, Some1, StepFile};
 use crate::config::read::Source;
-use crate::rollout::plan::{Plan, Step, WarmUp};
+use crate::rollout::plan::{OnFail, Plan, Step, WarmUp};
 use crate::time::Millis;
 use crate::traffic::split::Weight;
 
 /// A plan is gone through by hand when something is odd: nobody reads more steps than this.
 const MOST_STEPS: usize = 50;
+
+const ON_FAIL: [(&str, OnFail); 2] = [("rollback", OnFail::Rollback), ("hold", OnFail::Hold)];
+/// More of them before one step nobody waits for.
+const MOST_SUITES: usize = 20;
 
 pub fn plan(source: &mut Source, typed: Option<&At<RolloutFile>>) -> Plan {
     let standard = Plan::standard();
@@ -17,9 +21,10 @@ pub fn plan(source: &mut Source, typed: Option<&At<RolloutFile>>) -> Plan {
     let bake = duration(source, file.bake.as_ref(), Plan::BAKE);
     let requests = whole(source, file.requests.as_ref(), 0..=1_000_000_000, Plan::REQUESTS);
     let holdback = holdback(source, file);
+    let on_fail = file.on_fail.as_ref().and_then(|at| one_of(source, at, &ON_FAIL)).unwrap_or_default();
     let mut steps = match &file.steps {
         None => standard.steps.into_iter().map(|step| Step { bake, requests, ..step }).collect(),
-        Some(typed) => steps(source, typed, &Step { weight: Weight::ZERO, bake, requests, approve: false }),
+        Some(typed) => steps(source, typed, &Step { bake, requests, on_fail, ..Step::default() }),
     };
     // What is held back is held back from the last steps too.
     let full = holdback.rest();
@@ -32,7 +37,26 @@ pub fn plan(source: &mut Source, typed: Option<&At<RolloutFile>>) -> Plan {
         watch: duration(source, file.watch.as_ref(), Plan::WATCH),
         holdback,
         warm_up: WarmUp { requests: whole(source, file.warm_up.as_ref(), 1..=1000, 3) as u32, path },
+        suites: suites(source, file.suites.as_ref()),
     }
+}
+
+/// Their names; whether they are there is seen when a version sets out, for they stand in files of their own.
+fn suites(source: &mut Source, typed: Option<&Some1<String>>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for At { value, span } in typed.iter().flat_map(|list| &list.0) {
+        let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if value.is_empty() || value.len() > 64 || value.starts_with('.') || !plain {
+            let hint = Some("a suite is called like its file, without `.toml`".to_owned());
+            source.problem(span.clone(), format!("`{value}` is not the name of a suite"), hint);
+        } else if all.contains(value) {
+            source.problem(span.clone(), format!("suite `{value}` is named twice"), None);
+        } else if all.len() == MOST_SUITES {
+            source.problem(span.clone(), format!("at most {MOST_SUITES} suites are run in one place"), None);
+        }
+        all.push(value.clone());
+    }
+    all
 }
 
 fn holdback(source: &mut Source, file: &RolloutFile) -> Weight {
@@ -68,15 +92,13 @@ fn steps(source: &mut Source, typed: &At<Vec<At<StepFile>>>, default: &Step) -> 
             let hint = Some("each step is more than the one before, and the first more than 0".to_owned());
             source.problem(at.span.clone(), format!("{weight} is no step up"), hint);
         }
-        if let Some(suites) = &file.suites {
-            let hint = Some("leave it out; `approve = true` lets a person look first".to_owned());
-            source.problem(suites.span.clone(), "this version runs no validation suites", hint);
-        }
         steps.push(Step {
             weight,
             bake: duration(source, file.bake.as_ref(), default.bake),
             requests: whole(source, file.requests.as_ref(), 0..=1_000_000_000, default.requests),
             approve: file.approve.unwrap_or(default.approve),
+            suites: suites(source, file.suites.as_ref()),
+            on_fail: file.on_fail.as_ref().and_then(|at| one_of(source, at, &ON_FAIL)).unwrap_or(default.on_fail),
         });
     }
     if let (Some(last), Some(typed)) = (steps.last(), typed.value.last())

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
-use crate::config::file::{At, Number};
+use crate::config::file::{At, Number, Some1};
 
 /// How a version gets from nothing to everything.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -24,6 +24,10 @@ pub struct RolloutFile {
     pub warm_up: Option<At<Number>>,
     /// Where they go. Default "/".
     pub warm_up_path: Option<At<String>>,
+    /// Validation suites that have to pass before the first client; a failure ends the rollout.
+    pub suites: Option<Some1<String>>,
+    /// What becomes of the version when a suite of a step fails: "rollback" (default) or "hold".
+    pub on_fail: Option<At<String>>,
 }
 
 /// A percentage, or a table.
@@ -33,7 +37,8 @@ pub struct StepFile {
     pub bake: Option<At<String>>,
     pub requests: Option<At<Number>>,
     pub approve: Option<bool>,
-    pub suites: Option<At<Vec<String>>>,
+    pub suites: Option<Some1<String>>,
+    pub on_fail: Option<At<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -47,8 +52,10 @@ struct StepTable {
     requests: Option<At<Number>>,
     /// Left only when a person says so.
     approve: Option<bool>,
-    /// Not in this version.
-    suites: Option<At<Vec<String>>>,
+    /// Validation suites: they run as soon as the step has its weight, and it is left only when they have passed.
+    suites: Option<Some1<String>>,
+    /// Overrides the rollout's.
+    on_fail: Option<At<String>>,
 }
 
 impl<'de> Deserialize<'de> for StepFile {
@@ -68,8 +75,8 @@ impl<'de> Deserialize<'de> for StepFile {
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<StepFile, A::Error> {
                 let table = StepTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                let StepTable { weight, bake, requests, approve, suites } = table;
-                Ok(StepFile { weight, bake, requests, approve, suites })
+                let StepTable { weight, bake, requests, approve, suites, on_fail } = table;
+                Ok(StepFile { weight, bake, requests, approve, suites, on_fail })
             }
         }
         deserializer.deserialize_any(Either)

@@ -25,6 +25,8 @@ struct Bench {
     effects: Vec<Effect>,
     /// How often it was written down how far it is.
     kept: usize,
+    /// Suites that somebody was told to run.
+    ordered: Vec<Validate>,
 }
 
 fn percent(p: f64) -> Weight {
@@ -32,7 +34,7 @@ fn percent(p: f64) -> Weight {
 }
 
 fn plan() -> Plan {
-    let step = |weight| Step { weight: percent(weight), bake: Millis::seconds(30), requests: 20, approve: false };
+    let step = |weight| Step { weight: percent(weight), bake: Millis::seconds(30), requests: 20, ..Step::default() };
     Plan { steps: [10.0, 50.0, 100.0].map(step).into(), watch: Millis::seconds(60), ..Plan::standard() }
 }
 
@@ -58,6 +60,7 @@ impl Bench {
             only_pauses: false,
             effects: vec![],
             kept: 0,
+            ordered: vec![],
         };
         bench.load().unwrap();
         bench
@@ -120,6 +123,10 @@ impl Bench {
             let totals = |counts| Totals { counts, ..Totals::default() };
             let pair = Some(self.counts.map(totals));
             self.apply(Event::Counted { service: "shop".into(), routes: vec![None, pair], on_grid: true }).unwrap();
+            self.ordered.extend(self.effects.iter().filter_map(|effect| match effect {
+                Effect::Validate(order) => Some(order.clone()),
+                _ => None,
+            }));
             self.kept += self.effects.iter().filter(|effect| matches!(effect, Effect::Keep(_))).count();
             kinds.extend(self.effects.iter().filter_map(|effect| match effect {
                 Effect::Journal(change) => Some(change.kind),
@@ -518,3 +525,5 @@ fn a_command_for_another_generation_is_stale() {
     assert!(matches!(bench.apply(Event::Command(order(stale))), Err(Refused::Stale { .. })));
     bench.apply(Event::Command(order(generation))).unwrap();
 }
+
+mod gates;

@@ -1,6 +1,7 @@
 //! Every run of a suite: begun, looked at, cancelled, kept and deleted. Its lock is held for moments, and no request of a
 //! client takes it.
 
+mod gate;
 mod order;
 mod play;
 mod schedule;

@@ -1,0 +1,64 @@
+//! Suites that a rollout waits for.
+
+use std::time::Duration;
+
+use crate::config::suite::Suite;
+use crate::validate::runs::{Order, Runs};
+use crate::wire::{ExecutionState, ExecutionSummary, RunTarget, Side};
+
+/// So often a run is looked at: nothing against how long it takes.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Runs {
+    /// Runs suites against the side that a version is on, one after the other, up to the first that fails. What compares
+    /// both sides is run against both.
+    ///
+    /// # Errors
+    /// In words, why the version may not go on.
+    pub async fn gate(&self, service: &str, side: Side, suites: &[String]) -> Result<String, String> {
+        for name in suites {
+            let suite = self.suite(name).map_err(|refusal| format!("suite {name}: {refusal}"))?;
+            let compares = !suite.parities.is_empty() || !suite.data.is_empty();
+            let target = if compares { RunTarget::Both } else { RunTarget::from(side) };
+            let service = Some(service.to_owned());
+            let order = Order { suite: name.clone(), service, target, who: "plan".to_owned(), from: None };
+            let begun = self.begin(order).map_err(|refusal| format!("suite {name}: {refusal}"))?;
+            let ended = self.ended(&begun.id).await;
+            let ended = ended.ok_or_else(|| format!("suite {name}: its run {} was deleted", begun.id))?;
+            if ended.state != ExecutionState::Passed {
+                let on = target.name();
+                return Err(format!("suite {name} on {on}: {} (run {})", ended.verdict, ended.id));
+            }
+        }
+        match suites {
+            [one] => Ok(format!("suite {one} passed")),
+            several => Ok(format!("suites {} passed", several.join(", "))),
+        }
+    }
+
+    /// Whether every suite that a plan names can be run.
+    ///
+    /// # Errors
+    /// In words, which cannot, and why.
+    pub fn can_gate<'n>(&self, suites: impl Iterator<Item = &'n String>) -> Result<(), String> {
+        for name in suites {
+            match self.suite(name) {
+                Ok(Suite { .. }) if !self.is_enabled(name) => return Err(format!("suite {name} is switched off")),
+                Ok(_) => {}
+                Err(refusal) => return Err(format!("the plan names suite {name}: {refusal}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a run's end; `None`: somebody has deleted it.
+    async fn ended(&self, id: &str) -> Option<ExecutionSummary> {
+        loop {
+            let now = self.summary(id)?;
+            if now.state.is_over() {
+                return Some(now);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
