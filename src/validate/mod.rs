@@ -3,7 +3,15 @@
 //! Everything here calls the environments from outside, as a client would, and stops when its future is dropped: a run
 //! that is cancelled leaves no task behind. What it finds is a [`crate::wire::Execution`].
 
+pub mod cases;
+pub mod diff;
+pub mod expect;
+pub mod message;
+pub mod numbers;
 pub mod request;
+pub mod scrub;
 pub mod target;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod told;
