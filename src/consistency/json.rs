@@ -111,7 +111,7 @@ pub fn shown(value: Option<&Value>) -> String {
 }
 
 /// A key as JSONPath writes it.
-fn member(place: &str, key: &str) -> String {
+pub fn member(place: &str, key: &str) -> String {
     let plain = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if plain { format!("{place}.{key}") } else { format!("{place}[{}]", Value::String(key.to_owned())) }

@@ -3,12 +3,21 @@
 //! Everything here calls the environments from outside, as a client would, and stops when its future is dropped: a run
 //! that is cancelled leaves no task behind. What it finds is a [`crate::wire::Execution`].
 
+pub mod cases;
+pub mod diff;
+pub mod expect;
 pub mod load;
+pub mod message;
+pub mod numbers;
+pub mod parity;
 pub mod reach;
 pub mod report;
 pub mod request;
 pub mod runs;
+pub mod scrub;
 pub mod target;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod told;
 

@@ -1,0 +1,61 @@
+//! JSON Schema, without the network: a reference to another document is refused, whatever its URL.
+
+use jsonschema::paths::{Location, LocationSegment};
+use serde_json::Value;
+
+use crate::consistency::json::{member, shown};
+use crate::validate::scrub::CUT;
+use crate::wire::Finding;
+
+/// More violations of one body say nothing new.
+const MOST: usize = 20;
+/// In characters: the words of a violation hold the value.
+const LONGEST: usize = 300;
+
+/// Every violation by its place.
+pub fn violations(schema: &Value, found: &Value) -> Vec<Finding> {
+    let validator = match validator(schema) {
+        Ok(validator) => validator,
+        Err(why) => {
+            let (what, expected) = ("schema".to_owned(), "a schema that can be used".to_owned());
+            return vec![Finding { what, expected, found: why, diff: None }];
+        }
+    };
+    let violations = validator.iter_errors(found).take(MOST).map(|error| {
+        let rule = schema.pointer(error.schema_path().as_str());
+        Finding {
+            what: format!("schema {}", place(error.instance_path())),
+            expected: format!("{}: {}", error.kind().keyword(), shown(rule)),
+            found: short(&error.to_string()),
+            diff: None,
+        }
+    });
+    violations.collect()
+}
+
+/// Whether a schema can be used, for whoever reads the suite's file.
+///
+/// # Errors
+/// It is no schema, or refers to another document.
+pub fn check(schema: &Value) -> Result<(), String> {
+    validator(schema).map(drop)
+}
+
+fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
+    let built = jsonschema::options().offline().build(schema);
+    built.map_err(|error| short(&error.to_string()))
+}
+
+fn place(location: &Location) -> String {
+    location.segments().fold("$".to_owned(), |place, segment| match segment {
+        LocationSegment::Property(name) => member(&place, &name),
+        LocationSegment::Index(at) => format!("{place}[{at}]"),
+    })
+}
+
+fn short(text: &str) -> String {
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    format!("{}{CUT}", text.chars().take(LONGEST).collect::<String>())
+}
