@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::config::suite::text::{Piece, pieces};
+pub use crate::config::suite::text::{Piece, pieces};
 
 /// What a text may name, with its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,6 @@ use crate::validate::numbers::Numbers;
 use crate::validate::reach::Reach;
 use crate::validate::request::prepare;
 use crate::validate::scrub::Scrub;
-use crate::validate::target::Target;
 use crate::validate::told::Told;
 use crate::validate::{load, parity};
 use crate::wire::{CaseResult, DataResult, Outcome, Part, RunTarget, Side};
