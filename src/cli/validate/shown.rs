@@ -50,7 +50,7 @@ pub fn runs(runs: &[ExecutionSummary]) -> String {
 }
 
 pub fn execution(execution: &Execution) -> String {
-    report::text(execution, log::colour_on_stdout())
+    report::text(execution, log::colour_on_stdout(), width())
 }
 
 /// NAME.html, NAME.xml and NAME.json.
