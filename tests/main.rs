@@ -12,6 +12,7 @@ mod caution;
 mod cli;
 mod clients;
 mod config;
+mod consistency;
 mod counting;
 mod desync;
 mod drain;

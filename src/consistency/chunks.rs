@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::consistency::both;
+use crate::consistency::canon::Order;
 use crate::consistency::found::{MOST_FOUND, Total, Walked};
 use crate::consistency::half::{Half, Key, Keyed, folded};
 use crate::consistency::plan::Plan;
@@ -37,6 +38,13 @@ pub async fn walk(
         if ranged.1.rows > chunk.saturating_mul(MOST_CHUNKS) {
             to = boundary(green, &plan.green, after.as_ref(), chunk).await.map_err(in_green)?;
             ranged = both_sums(plan, blue, green, after.as_ref(), to.as_ref(), chunk).await?;
+        }
+        if let (Some(last), Some(next)) = (&after, &to)
+            && plan.orders.iter().all(|order| *order == Order::Number)
+            && plan.compare(last, next).is_ge()
+        {
+            let (last, next) = (plan.shown(last), plan.shown(next));
+            return Err(format!("{next} comes behind {last}: its order of the key is none we know"));
         }
         let (left, right, following) = ranged;
         walked.blue.add(left);

@@ -14,7 +14,7 @@ use crate::snapshot::secret::Secret;
 pub const GRACE: Duration = Duration::from_secs(1);
 /// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for the
 /// other side.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// MySQL sorts by so many bytes of a key; 1024 by default. No index holds longer ones.
 const SORTED_BYTES: u32 = 4096;
 
@@ -73,15 +73,11 @@ pub async fn mysql_begin(connection: &mut MySqlConnection, patience: Duration) -
     begun.map(|_| ()).map_err(|error| query_failed(&error))
 }
 
-/// One query is to give all the rows of a table: `patience` is for each of them then, and not the database's matter.
+/// How long MySQL goes on with a query that nobody waits for any more.
 ///
 /// # Errors
 /// As for [`postgres`].
-pub async fn mysql_no_limit(connection: &mut MySqlConnection) -> Result<(), String> {
-    mysql_limit(connection, LONGEST).await
-}
-
-async fn mysql_limit(connection: &mut MySqlConnection, limit: Duration) -> Result<(), String> {
+pub async fn mysql_limit(connection: &mut MySqlConnection, limit: Duration) -> Result<(), String> {
     // MySQL knows the one, MariaDB the other, and each takes the other's for a comment.
     let (millis, seconds) = (limit.as_millis(), limit.as_secs_f64());
     let limits = format!(

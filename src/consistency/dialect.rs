@@ -48,13 +48,25 @@ impl Dialect {
         match (self, &column.class) {
             (Dialect::Postgres, Class::Bytes) => format!("encode({name}, 'hex')"),
             (Dialect::Postgres, _) => format!("{name}::text"),
-            (Dialect::Mysql, Class::Bytes) => format!("LOWER(HEX({name}))"),
-            // As a text, a FLOAT has six digits only.
-            (Dialect::Mysql, Class::Single) => format!("CAST({name} + 0e0 AS CHAR)"),
-            (Dialect::Mysql, _) if column.is_bits => format!("CAST({name} + 0 AS CHAR)"),
-            (Dialect::Mysql, _) => format!("CAST({name} AS CHAR)"),
+            // What is longer than a packet is NULL to MySQL: it must not be taken for one.
+            (Dialect::Mysql, Class::Bytes | Class::Text) => {
+                let plain = self.plain_text(column);
+                format!("IF({name} IS NULL, NULL, COALESCE({plain}, CONCAT('md5 ', MD5({name}))))")
+            }
+            (Dialect::Mysql, _) => self.plain_text(column),
             (Dialect::Sqlite, Class::Bytes) => format!("CASE WHEN {name} IS NOT NULL THEN lower(hex({name})) END"),
             (Dialect::Sqlite, _) => name,
+        }
+    }
+
+    fn plain_text(self, column: &Column) -> String {
+        let name = self.quoted(&column.name);
+        match column.class {
+            Class::Bytes => format!("LOWER(HEX({name}))"),
+            // As a text, a FLOAT has six digits only.
+            Class::Single => format!("CAST({name} + 0e0 AS CHAR)"),
+            _ if column.is_bits => format!("CAST({name} + 0 AS CHAR)"),
+            _ => format!("CAST({name} AS CHAR)"),
         }
     }
 
@@ -77,9 +89,10 @@ impl Dialect {
         if plain { name } else { format!("CAST({name} AS TEXT)") }
     }
 
-    /// What the rows are sorted by, so that every engine and [`Order`] agree.
-    pub fn order(self, column: &Column) -> String {
-        let name = self.quoted(&column.name);
+    /// What the rows of a table are sorted by, so that every engine and [`Order`] agree. By the table's own column: the name
+    /// alone is that of a result, which is a text.
+    pub fn order(self, table: &str, column: &Column) -> String {
+        let name = format!("{table}.{}", self.quoted(&column.name));
         let own = Order::of(&column.class) == Order::Number || column.class == Class::Bytes;
         match self {
             Dialect::Postgres if own => name,
@@ -87,22 +100,30 @@ impl Dialect {
             Dialect::Mysql if own => name,
             Dialect::Mysql => format!("CAST(CAST({name} AS CHAR) AS BINARY)"),
             Dialect::Sqlite if own => name,
-            Dialect::Sqlite => format!("{} COLLATE BINARY", self.sortable(column)),
+            Dialect::Sqlite if column.class == Class::Text => format!("{name} COLLATE BINARY"),
+            Dialect::Sqlite => format!("CAST({name} AS TEXT) COLLATE BINARY"),
         }
     }
 
     /// The hash of a row, as a whole number of 64 bits. NULL and the empty text are two things, and no two rows have the
     /// same text. SQLite has no hashes: its rows are hashed here.
     pub fn row_hash(self, columns: &[Column]) -> String {
-        let texts = columns.iter().map(|column| self.text(column));
         if self == Dialect::Postgres {
-            let row = texts.collect::<Vec<_>>().join(", ");
+            let row = columns.iter().map(|column| self.text(column)).collect::<Vec<_>>().join(", ");
             return format!("('x' || substr(md5(ROW({row})::text), 1, 16))::bit(64)::bigint");
         }
-        let row = texts.map(|text| format!("QUOTE({text})")).collect::<Vec<_>>().join(", ',', ");
-        let hash = format!("CAST(CONV(LEFT(MD5(CONCAT({row})), 16), 16, 10) AS UNSIGNED)");
-        // A text that is longer than a packet is NULL.
-        format!("IFNULL({hash}, {NO_HASH})")
+        // Of a value that may be long its own hash, which NULL has not, and a text that is longer than a packet neither:
+        // that one leaves the row without a hash.
+        let each = columns.iter().map(|column| {
+            let (name, plain) = (self.quoted(&column.name), self.plain_text(column));
+            match column.class {
+                Class::Bytes => format!("IF({name} IS NULL, 'N', MD5({name}))"),
+                Class::Text | Class::Json { .. } | Class::Other(_) => format!("IF({name} IS NULL, 'N', MD5({plain}))"),
+                _ => format!("QUOTE({plain})"),
+            }
+        });
+        let row = each.collect::<Vec<_>>().join(", ',', ");
+        format!("IFNULL(CAST(CONV(LEFT(MD5(CONCAT({row})), 16), 16, 10) AS UNSIGNED), {NO_HASH})")
     }
 
     /// A column of a key, and the value that is bound to find it; `None`: the column cannot hold it.

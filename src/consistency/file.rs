@@ -147,7 +147,7 @@ fn send_all(connection: &Connection, sql: &str, hand: &mpsc::Sender<Vec<Line>>) 
     if !statement.readonly() {
         return Err("the query failed: it writes".to_owned());
     }
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = names.len();
     let heads = Arc::new(Heads { classes: vec![Class::Any; width], names });
     let mut rows = statement.query([]).map_err(failed)?;

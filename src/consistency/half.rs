@@ -90,7 +90,8 @@ impl Half {
 
     /// All rows, sorted by the key as every engine sorts it.
     pub fn sorted(&self) -> String {
-        let order = self.key.iter().map(|(column, ..)| self.dialect.order(column)).collect::<Vec<_>>().join(", ");
+        let order =
+            self.key.iter().map(|(column, ..)| self.dialect.order(&self.table, column)).collect::<Vec<_>>().join(", ");
         let (what, table, conditions) = (self.looked_at(), &self.table, self.conditions(Vec::new()));
         format!("SELECT {what} FROM {table}{conditions} ORDER BY {order}")
     }
@@ -100,8 +101,8 @@ impl Half {
         let mut bound = Vec::new();
         let conditions = self.conditions(self.range(after, None, &mut bound));
         let (texts, table) = (self.key_texts(), &self.table);
-        let names =
-            self.key.iter().map(|(column, ..)| self.dialect.quoted(&column.name)).collect::<Vec<_>>().join(", ");
+        let own = |(column, ..): &(Column, Bind, Meaning)| format!("{table}.{}", self.dialect.quoted(&column.name));
+        let names = self.key.iter().map(own).collect::<Vec<_>>().join(", ");
         let skipped = chunk.saturating_sub(1);
         (format!("SELECT {texts} FROM {table}{conditions} ORDER BY {names} LIMIT 1 OFFSET {skipped}"), bound)
     }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use futures_util::TryStreamExt;
 
 use crate::consistency::both;
+use crate::consistency::connect::LONGEST;
 use crate::consistency::found::{Total, Walked};
 use crate::consistency::half::{Half, Keyed};
 use crate::consistency::plan::Plan;
@@ -62,7 +63,7 @@ pub async fn walk(
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<Walked, String> {
     let (left, right) = (plan.blue.sorted(), plan.green.sorted());
-    let (left, right) = tokio::join!(blue.stream(&left), green.stream(&right));
+    let (left, right) = tokio::join!(blue.stream(&left, LONGEST), green.stream(&right, LONGEST));
     let (left, right) = both(left, right)?;
     let mut blue = Sorted::new(left, &plan.blue, plan);
     let mut green = Sorted::new(right, &plan.green, plan);
@@ -113,7 +114,7 @@ pub async fn walk(
 /// Words for a person.
 pub async fn total(session: &mut Session, plan: &Plan, half: &Half) -> Result<Total, String> {
     let sorted = half.sorted();
-    let lines = session.stream(&sorted).await?;
+    let lines = session.stream(&sorted, LONGEST).await?;
     let mut rows = Sorted::new(lines, half, plan);
     rows.advance().await?;
     while rows.ahead.is_some() {

@@ -121,7 +121,7 @@ async fn compared(databases: &[Engine; 2], query: &str, tolerance: f64) -> Resul
         let [blue, green] = databases;
         let (blue, green) = tokio::join!(Session::open(blue, PATIENCE), Session::open(green, PATIENCE));
         let (mut blue, mut green) = both(blue, green)?;
-        let (blue, green) = tokio::join!(blue.stream(query), green.stream(query));
+        let (blue, green) = tokio::join!(blue.stream(query, PATIENCE), green.stream(query, PATIENCE));
         let (blue, green) = both(blue, green)?;
         lockstep(blue, green, tolerance).await
     })
@@ -275,7 +275,7 @@ struct Violations {
 async fn violations(engine: &Engine, query: &str, side: &str) -> Result<Violations, String> {
     in_time(async {
         let mut session = Session::open(engine, PATIENCE).await?;
-        let mut lines = session.stream(query).await?;
+        let mut lines = session.stream(query, PATIENCE).await?;
         let mut found = Violations::default();
         while let Some(line) = lines.try_next().await? {
             found.rows += 1;
@@ -303,7 +303,7 @@ pub async fn digest(databases: &[Engine; 2], query: &str, violations: bool) -> [
 async fn one_digest(engine: &Engine, query: &str, violations: bool) -> DataSide {
     let asked = in_time(async {
         let mut session = Session::open(engine, PATIENCE).await?;
-        let mut lines = session.stream(query).await?;
+        let mut lines = session.stream(query, PATIENCE).await?;
         let mut read = Read::default();
         while let Some(line) = lines.try_next().await? {
             read.take(Some(&line))?;

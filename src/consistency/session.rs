@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 use tokio::time::timeout;
 
 use crate::consistency::canon::Class;
@@ -23,6 +23,9 @@ const MOST_FETCHED: u64 = 1000;
 const BYTES_FETCHED: u64 = 256 << 10;
 /// Nothing is known of the size of the rows yet.
 const FIRST_FETCHED: u64 = 16;
+
+/// What a query to MySQL begins with.
+const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW"];
 
 /// The values of a row; `None` is NULL.
 pub type Cells = Vec<Option<String>>;
@@ -152,17 +155,18 @@ impl Session {
     }
 
     /// The rows of one statement that only reads, one after the other: neither the database nor we hold all of them.
-    /// More than one statement is refused, in the database's words.
+    /// More than one statement is refused, in the database's words. `most` is for all of them where a database has no
+    /// cursors, and goes on for nobody as long at the most.
     ///
     /// # Errors
     /// Words for a person, also in the middle of the rows.
-    pub async fn stream(&mut self, sql: &str) -> Result<Lines<'_>, String> {
+    pub async fn stream(&mut self, sql: &str, most: Duration) -> Result<Lines<'_>, String> {
         let patience = self.patience;
         let opening = async {
             Ok(match &mut self.at {
                 At::Postgres(connection, url) => postgres_lines(connection, url, sql).await?,
                 At::Mysql(connection, url) => {
-                    mysql_lines(connection, url, sql.to_owned()).await.map_err(|why| url.scrub(&why))?
+                    mysql_lines(connection, url, sql.to_owned(), most).await.map_err(|why| url.scrub(&why))?
                 }
                 At::Sqlite(file) => file.stream(sql.to_owned())?,
             })
@@ -235,12 +239,17 @@ async fn mysql_lines<'s>(
     connection: &'s mut MySqlConnection,
     url: &'s Secret,
     sql: String,
+    most: Duration,
 ) -> Result<Lines<'s>, String> {
     let sql = one_statement(&sql).to_owned();
     // A text query may hold several statements, a prepared one may not.
     let prepared = (&mut *connection).prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await;
-    prepared.map_err(|error| connect::query_failed(&error))?;
-    connect::mysql_no_limit(connection).await?;
+    let prepared = prepared.map_err(|error| connect::query_failed(&error))?;
+    // MariaDB lets DDL end a transaction that only reads, and OPTIMIZE TABLE even gives rows.
+    if prepared.columns().is_empty() || !READING.contains(&first_word(&sql).to_ascii_uppercase().as_str()) {
+        return Err(format!("the query failed: it must read: it begins with one of {}", READING.join(", ")));
+    }
+    connect::mysql_limit(connection, most).await?;
     let mut heads: Option<Arc<Heads>> = None;
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
     let lines = rows.map(move |row| {
@@ -249,6 +258,22 @@ async fn mysql_lines<'s>(
         Ok(Line { heads, cells: mysql_cells(&row)? })
     });
     Ok(lines.boxed())
+}
+
+/// Behind comments and parentheses; a comment that MySQL executes is no word.
+fn first_word(sql: &str) -> &str {
+    let mut rest = sql;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+        let behind = if rest.starts_with("--") || rest.starts_with('#') {
+            rest.split_once('\n').map(|(_, behind)| behind)
+        } else if rest.starts_with("/*") && !rest.starts_with("/*!") && !rest.starts_with("/*M!") {
+            rest.split_once("*/").map(|(_, behind)| behind)
+        } else {
+            return rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        };
+        rest = behind.unwrap_or_default();
+    }
 }
 
 /// People end a statement as they are used to.
@@ -318,4 +343,31 @@ pub fn hex(bytes: &[u8]) -> String {
     }
     out.push('\'');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_known_by_its_first_word() {
+        for (sql, word) in [
+            ("select 1", "select"),
+            (" -- why\n# that\n/* is */ ((with x as (select 1) select 1))", "with"),
+            ("/*!50000 drop table t */ select 1", ""),
+            ("/*M!100101 drop table t */", ""),
+            ("/* never ends", ""),
+            ("-- select", ""),
+            ("drop/**/table t", "drop"),
+            ("", ""),
+        ] {
+            assert_eq!(first_word(sql), word, "{sql}");
+        }
+    }
+
+    #[test]
+    fn one_statement_may_end_as_people_end_it() {
+        assert_eq!(one_statement(" select 1;; \n"), "select 1");
+        assert_eq!(one_statement("select 1; select 2"), "select 1; select 2");
+    }
 }

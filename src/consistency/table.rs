@@ -111,7 +111,8 @@ fn in_words(table: &Table, walked: &Walked, named: &[RowDifference]) -> String {
             let names: Vec<&str> = row.columns.iter().map(|column| column.what.as_str()).collect();
             let shown = names.iter().take(COLUMNS_IN_WORDS).copied().collect::<Vec<_>>().join(" and ");
             let more = if names.len() > COLUMNS_IN_WORDS { " and more" } else { "" };
-            format!("{} differs in {shown}{more}", row.key)
+            let within = if names.is_empty() { "" } else { " in " };
+            format!("{} differs{within}{shown}{more}", row.key)
         }
     });
     let mut each: Vec<String> = each.map(|words| cut(&words, 300)).collect();
