@@ -26,7 +26,7 @@
 //! | memories | `clock`: the only now. `counters`: what the proxy counts. `snapshot`: what requests read. |
 //! | paper | `access`: the access log, a line a request. `config`: the files, and everything wrong with them. `journal`: the durable, hash-chained record. `metrics`: Prometheus from the same counters. `wire`: the admin's JSON. |
 //! | the one writer | `sidecar`: takes what comes, asks the state, carries out: publish, journal, announce. |
-//! | doors | `origin`: names to addresses. `proxy`: pingora's phases around the decision. `notify`: webhooks, Slack, PagerDuty and mail. `health`: what origins say when nobody asks them, and preflights. `admin`: metrics, health, the API and its events. |
+//! | doors | `origin`: names to addresses. `proxy`: pingora's phases around the decision. `notify`: webhooks, Slack, PagerDuty and mail. `health`: what origins say when nobody asks them, and preflights. `consistency`: whether the data of both sides agree. `validate`: suites, their runs and reports. `admin`: metrics, health, the API and its events. |
 //! | above | `serve`: from configuration to running parts and back down. `cli`: what was typed. |
 //!
 //! # Invariants

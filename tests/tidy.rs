@@ -149,7 +149,9 @@ fn what_has_one_place_stays_there() {
             &["sidecar/mod.rs", "access/writer.rs", "journal/writer.rs", "proxy/listen.rs", "cli/run.rs"],
         ),
         (".publish(", &["sidecar/mod.rs"]),
-        ("unsafe", &[]),
+        ("unsafe {", &[]),
+        ("unsafe fn", &[]),
+        ("unsafe impl", &[]),
         ("todo!", &[]),
         ("dbg!", &[]),
     ] {

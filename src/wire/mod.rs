@@ -5,6 +5,7 @@
 
 mod ask;
 mod done;
+mod found;
 mod history;
 mod news;
 mod report;
@@ -20,6 +21,7 @@ use utoipa::ToSchema;
 
 pub use ask::*;
 pub use done::*;
+pub use found::*;
 pub use history::*;
 pub use news::*;
 pub use report::*;

@@ -53,6 +53,11 @@ pub fn execution(execution: &Execution) -> String {
     report::text(execution, log::colour_on_stdout(), width())
 }
 
+/// Columns: as the shell says, else as wide as most terminals are today.
+fn width() -> u16 {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(120)
+}
+
 /// NAME.html, NAME.xml and NAME.json.
 pub fn write(folder: &Path, execution: &Execution, name: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

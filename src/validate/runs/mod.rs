@@ -1,6 +1,7 @@
 //! Every run of a suite: begun, looked at, cancelled, kept and deleted. Its lock is held for moments, and no request of a
 //! client takes it.
 
+mod desk;
 mod gate;
 mod order;
 mod play;
@@ -9,7 +10,6 @@ mod snapshot;
 mod store;
 mod suites;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,23 +21,19 @@ use crate::config::Validation;
 use crate::config::suite::Suite;
 use crate::rollout::{Kind, Remark};
 use crate::sidecar;
-use crate::time::Civil;
 use crate::validate::reach::Reach;
 use crate::validate::told::Told;
-use crate::wire::{
-    Counts, Execution, ExecutionState, ExecutionSummary, Outcome, Part, Progress, RunTarget, SuiteSummary, rfc3339,
-};
+use crate::wire::{Execution, ExecutionState, ExecutionSummary, Part, Progress, RunTarget, SuiteSummary};
 
 pub use order::{Order, Refusal};
 pub use schedule::keep;
 pub use suites::{Setting, Settings, suite_files};
 
+use desk::{Desk, Live, Run, count};
 use play::{Play, Standing};
 use store::Store;
 use suites::Missing;
 
-/// The version of the execution document.
-const FORMAT: u32 = 1;
 /// Runs that wait: more in one moment are a mistake.
 const MOST_WAITING: usize = 100;
 /// Who listens and is slower than this loses the oldest: the next one says as much.
@@ -58,27 +54,6 @@ struct Inner {
     sidecar: sidecar::Handle,
     news: broadcast::Sender<ExecutionSummary>,
     desk: Mutex<Desk>,
-}
-
-#[derive(Default)]
-struct Desk {
-    /// By id, which is by time.
-    runs: BTreeMap<String, Run>,
-    settings: Settings,
-}
-
-/// A run as the desk knows it; of one that is over the rest is on the disk.
-struct Run {
-    summary: ExecutionSummary,
-    live: Option<Live>,
-}
-
-struct Live {
-    began: u64,
-    told: Told,
-    origins: BTreeMap<String, String>,
-    parts: Vec<Part>,
-    cancel: watch::Sender<Option<String>>,
 }
 
 impl std::fmt::Debug for Runs {
@@ -128,25 +103,8 @@ impl Runs {
         let desk = self.desk();
         let last = |name: &str| desk.runs.values().rev().find(|run| run.summary.suite == name).map(Run::summary);
         let summary = |read: suites::Read| {
-            let (enabled, last) = (desk.settings.of(&read.name).enabled, last(&read.name));
-            match read.suite {
-                Ok(suite) => summary_of(&suite, &desk.settings, &self.0.reach, last),
-                Err(refused) => SuiteSummary {
-                    title: read.name.clone(),
-                    name: read.name,
-                    service: None,
-                    tags: Vec::new(),
-                    cases: 0,
-                    loads: 0,
-                    parities: 0,
-                    data: 0,
-                    every_ms: None,
-                    after_rollback: false,
-                    enabled,
-                    broken: Some(refused.to_string()),
-                    last,
-                },
-            }
+            let last = last(&read.name);
+            desk::shown(read, &desk.settings, &self.0.reach, last)
         };
         Ok(read.into_iter().map(summary).collect())
     }
@@ -171,35 +129,14 @@ impl Runs {
         order::fits(&suite, &order, &self.desk().settings)?;
         let service = self.0.reach.service(order.service.as_deref().or(suite.service.as_deref()));
         let service = service.map_err(Refusal::NoService)?;
-        let at = clock::wall_millis();
-        let summary = ExecutionSummary {
-            id: new_id(at),
-            suite: suite.name.clone(),
-            title: suite.title.clone(),
-            service: service.clone(),
-            target: order.target,
-            state: ExecutionState::Queued,
-            who: order.who.clone(),
-            began_at_ms: at,
-            began_at: rfc3339(at),
-            took_ms: 0,
-            progress: Progress::default(),
-            counts: Counts::default(),
-            verdict: "waits for its turn".to_owned(),
-        };
+        let summary = desk::queued(&suite, service.clone(), order.target, order.who.clone());
         let (cancel, cancelled) = watch::channel(None);
         {
             let mut desk = self.desk();
             if desk.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING {
                 return Err(Refusal::Busy(MOST_WAITING));
             }
-            let live = Live {
-                began: clock::micros(),
-                told: Told::default(),
-                origins: BTreeMap::new(),
-                parts: Vec::new(),
-                cancel,
-            };
+            let live = Live::new(cancel);
             desk.runs.insert(summary.id.clone(), Run { summary: summary.clone(), live: Some(live) });
         }
         self.write_down(&summary.id);
@@ -437,72 +374,4 @@ impl Runs {
         drop(desk);
         outworn.iter().for_each(|id| self.0.store.delete(id));
     }
-}
-
-impl Run {
-    /// As it is just now.
-    fn summary(&self) -> ExecutionSummary {
-        let mut summary = self.summary.clone();
-        if let Some(live) = &self.live {
-            summary.progress = live.told.look();
-            summary.took_ms = (clock::micros() - live.began) / 1000;
-        }
-        summary
-    }
-
-    /// `None`: it is over, and on the disk.
-    fn whole(&self) -> Option<Execution> {
-        let live = self.live.as_ref()?;
-        Some(Execution {
-            format: FORMAT,
-            cutover: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: self.summary(),
-            origins: live.origins.clone(),
-            parts: live.parts.clone(),
-        })
-    }
-}
-
-fn summary_of(suite: &Suite, settings: &Settings, reach: &Reach, last: Option<ExecutionSummary>) -> SuiteSummary {
-    SuiteSummary {
-        name: suite.name.clone(),
-        title: suite.title.clone(),
-        service: reach.service(suite.service.as_deref()).ok(),
-        tags: suite.tags.clone(),
-        cases: suite.cases.len(),
-        loads: suite.loads.len(),
-        parities: suite.parities.len(),
-        data: suite.data.len(),
-        every_ms: settings.every_ms(suite),
-        after_rollback: settings.after_rollback(suite),
-        enabled: settings.of(&suite.name).enabled,
-        broken: None,
-        last,
-    }
-}
-
-fn count(counts: &mut Counts, part: &Part) {
-    match part.outcome() {
-        Outcome::Passed => counts.passed += 1,
-        Outcome::Failed => counts.failed += 1,
-        Outcome::Skipped => counts.skipped += 1,
-    }
-    counts.requests += match part {
-        Part::Case(case) => case.steps.len() as u64,
-        Part::Load(load) => load.requests,
-        Part::Parity(parity) => 2 * parity.compared,
-        Part::Data(_) => 0,
-    };
-}
-
-/// By time, and read by people: `20261122-140359-7c1e`.
-fn new_id(at_ms: u64) -> String {
-    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(at_ms / 1000);
-    let mut dice = [0; 2];
-    // Without dice, the microseconds tell two of one second apart.
-    if getrandom::fill(&mut dice).is_err() {
-        dice = (clock::wall_micros() as u16).to_be_bytes();
-    }
-    let [a, b] = dice;
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{a:02x}{b:02x}")
 }
