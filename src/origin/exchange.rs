@@ -2,10 +2,10 @@
 //! redirect is followed: the answer is the origin's.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
-use pingora_error::{Error, ErrorType};
+use pingora_error::{Error, ErrorType, OrErr};
 use pingora_http::RequestHeader;
 
 use crate::snapshot::Endpoint;
@@ -83,7 +83,7 @@ async fn once(
     }
     let (mut session, reused) = connector.get_http_session(&peer).await.map_err(|error| (false, error))?;
     if session.as_http2().is_some() {
-        head.set_version(http::Version::HTTP_2);
+        to_h2(&mut head, endpoint).map_err(|error| (false, error))?;
     } else if peer.options.alpn.get_min_http_version() == 2 {
         let error = Error::e_explain(ErrorType::H2Error, "the origin speaks no HTTP/2");
         return error.map_err(|error| (false, error));
@@ -113,6 +113,22 @@ fn head(endpoint: &Endpoint, request: &Request) -> pingora_error::Result<Request
         head.insert_header(http::header::CONTENT_LENGTH, request.body.len())?;
     }
     Ok(head)
+}
+
+/// HTTP/2 has the scheme and the host in the target (RFC 9113 8.3.1). pingora would put them there, but leave `Host`
+/// beside them, and nginx refuses a request that names its host twice.
+fn to_h2(head: &mut RequestHeader, endpoint: &Endpoint) -> pingora_error::Result<()> {
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let uri = Uri::builder()
+        .scheme(if endpoint.peer.is_tls() { "https" } else { "http" })
+        .authority(endpoint.authority.as_bytes())
+        .path_and_query(path)
+        .build();
+    let uri = uri.or_err(ErrorType::InvalidHTTPHeader, "it is no target for HTTP/2")?;
+    head.set_uri(uri);
+    head.remove_header(&http::header::HOST);
+    head.set_version(http::Version::HTTP_2);
+    Ok(())
 }
 
 /// Up to the first byte of the answer.
@@ -177,4 +193,42 @@ pub fn in_words(error: &Error) -> String {
         _ => return format!("gives no answer: {error}"),
     };
     words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use pingora_core::protocols::ALPN;
+    use pingora_core::upstreams::peer::HttpPeer;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn over_http_2_the_target_has_scheme_and_host() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let origin = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(tcp).await.unwrap();
+            let (request, mut respond) = connection.accept().await.unwrap().unwrap();
+            respond.send_response(http::Response::new(()), true).unwrap();
+            connection.graceful_shutdown();
+            while connection.accept().await.is_some() {}
+            request
+        };
+        let mut peer = HttpPeer::new(address, false, String::new());
+        peer.options.alpn = ALPN::H2;
+        let authority = HeaderValue::from_static("shop.example.com");
+        let endpoint = Endpoint { peer, authority, base_path: "/base".into(), rest: Default::default() };
+        let (method, body) = (Method::GET, Bytes::new());
+        let request = Request { method, target: "/a?b=c".to_owned(), headers: Vec::new(), body };
+        let connector = Connector::new(None);
+        let asking = async {
+            let answer = exchange(&connector, &endpoint, &request, Connection::Own, 1024).await;
+            answer.unwrap().status
+        };
+        let (seen, status) = tokio::join!(origin, asking);
+        assert_eq!((seen.uri().to_string().as_str(), status), ("http://shop.example.com/base/a?b=c", 200));
+        assert_eq!(seen.headers().get(http::header::HOST), None);
+    }
 }

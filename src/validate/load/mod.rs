@@ -31,8 +31,8 @@ use crate::validate::text::Variables;
 use crate::validate::told::Told;
 use crate::wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
 
-/// Requests a second, at the most: one core sends no more.
-pub const MOST_RATE: f64 = 100_000.0;
+/// Requests a second, at the most: one core sends some 30,000.
+pub const MOST_RATE: f64 = 50_000.0;
 /// Each has a connection, and a machine has some 28,000 ports for those to one address.
 pub const MOST_USERS: u32 = 20_000;
 /// A soak over a night, and the day after.

@@ -142,3 +142,37 @@ fn breaks(load: &Load, stairs: &[Part]) -> Option<(LimitResult, String)> {
         Some((LimitResult { what: format!("{} at {rate}/s", broken.what), ..broken }, why))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn memory_that_only_grows_is_seen_and_a_warm_cache_is_not() {
+        let leaks: Vec<u64> = (0..100).map(|second| (200 + second * 3) * MIB).collect();
+        assert!((growth(&leaks).unwrap() - 95.0).abs() < 25.0, "{:?}", growth(&leaks));
+        let warms: Vec<u64> = (0..100).map(|second| (200 + second.min(30) * 3) * MIB).collect();
+        assert_eq!(growth(&warms), None, "it stays where it is");
+        let waves: Vec<u64> = (0..100).map(|second| (200 + second % 20 * 3) * MIB).collect();
+        assert_eq!(growth(&waves), None);
+        let small: Vec<u64> = (0..100).map(|second| 20 * MIB + second * MIB / 4).collect();
+        assert_eq!(growth(&small), None, "under 64 MiB it is nothing");
+        assert_eq!((growth(&[]), growth(&[MIB, MIB])), (None, None));
+    }
+
+    #[test]
+    fn a_broken_limit_is_one_plain_sentence() {
+        let limits = Limits { p95: Some(Millis(250)), error_rate: Some(0.5), ..Limits::default() };
+        let broken = |error_rate, p95| {
+            let limits = limits_of(&limits, error_rate, |_| p95);
+            limits.iter().filter(|limit| !limit.held).map(sentence).collect::<Vec<_>>()
+        };
+        assert!(broken(0.5, 250.0).is_empty());
+        assert_eq!(broken(0.0, 812.4), ["p95 is 812 ms, over the limit of 250 ms"]);
+        assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, and at most 0.50 % may"]);
+        let strict = limits_of(&Limits::default(), 0.001, |_| 0.0);
+        assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, and none may");
+    }
+}
