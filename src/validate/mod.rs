@@ -8,10 +8,13 @@ pub mod diff;
 pub mod expect;
 pub mod message;
 pub mod numbers;
+pub mod parity;
+pub mod recording;
 pub mod request;
 pub mod scrub;
 pub mod target;
-#[cfg(test)]
-mod tests;
 pub mod text;
 pub mod told;
+
+#[cfg(test)]
+mod tests;
