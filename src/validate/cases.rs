@@ -1,8 +1,6 @@
 //! The cases of a suite on one side: what must be there first, the cases, and what is put away afterwards.
 
 mod step;
-#[cfg(test)]
-mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -258,3 +256,6 @@ impl Known {
         self.variables.set(name, value);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,6 @@
 
 pub mod capture;
 pub mod schema;
-#[cfg(test)]
-mod tests;
 mod wanted;
 
 use std::time::Duration;
@@ -21,6 +19,8 @@ use crate::validate::message;
 use crate::validate::scrub::{CUT, HIDDEN, is_hidden};
 use crate::validate::text::Variables;
 use crate::wire::Finding;
+
+pub use wanted::kind;
 
 /// What is good where a step names no status.
 const GOOD: [(u16, u16); 1] = [(200, 399)];
@@ -188,3 +188,6 @@ fn align(old: &Value, new: &mut Value, tolerance: f64) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

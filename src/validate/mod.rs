@@ -11,14 +11,15 @@ pub mod message;
 pub mod numbers;
 pub mod parity;
 pub mod reach;
+pub mod recording;
 pub mod report;
 pub mod request;
 pub mod runs;
 pub mod scrub;
 pub mod target;
-#[cfg(test)]
-mod tests;
 pub mod text;
 pub mod told;
 
 pub use runs::suite_files;
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,13 @@ impl Scrub {
         }
     }
 
+    /// The secrets of both.
+    pub fn and(&self, other: &Scrub) -> Scrub {
+        let mut both = self.clone();
+        both.shapes.extend(other.shapes.iter().filter(|shape| !self.shapes.contains(shape)).cloned());
+        both
+    }
+
     /// The text with `***` for every secret.
     pub fn text(&self, text: &str) -> String {
         self.cut(text, usize::MAX)

@@ -150,7 +150,8 @@ fn length(found: &Value) -> Option<u64> {
     Some(length as u64)
 }
 
-fn kind(found: &Value) -> &'static str {
+/// As JSON Schema calls it.
+pub fn kind(found: &Value) -> &'static str {
     match found {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

@@ -10,6 +10,7 @@ use crate::config::suite::{Check, Data, Suite};
 use crate::consistency;
 use crate::validate::cases::Stage;
 use crate::validate::numbers::Numbers;
+use crate::validate::parity::Party;
 use crate::validate::reach::Reach;
 use crate::validate::request::prepare;
 use crate::validate::scrub::Scrub;
@@ -82,9 +83,10 @@ impl Play {
             self.told.doing(format!("{}, blue beside green", parity.name));
             let result = match self.both() {
                 Ok((blue, green)) => {
-                    let known = blue.known();
-                    let targets = (blue.target(), green.target());
-                    parity::run(parity, targets, &known, &self.numbers, &self.told).await
+                    let (of_blue, of_green) = (blue.known(), green.known());
+                    let blue = Party { target: blue.target(), known: &of_blue };
+                    let green = Party { target: green.target(), known: &of_green };
+                    parity::run(parity, blue, green, &self.numbers, &self.told).await
                 }
                 Err(why) => parity::skipped(parity, why),
             };
@@ -176,7 +178,7 @@ impl Play {
     fn length(&self) -> u64 {
         let Suite { cases, loads, parities, data, .. } = &*self.suite;
         let of_side = cases.len() as u64 + loads.iter().map(load::units).sum::<u64>();
-        let of_both = parities.iter().map(parity::units).sum::<u64>() + data.len() as u64;
+        let of_both = parities.iter().map(|parity| parity.requests.len() as u64).sum::<u64>() + data.len() as u64;
         of_side * self.sides.len() as u64 + if self.sides.len() == 2 { of_both } else { 0 }
     }
 
