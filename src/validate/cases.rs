@@ -88,6 +88,11 @@ impl Stage {
         &self.target
     }
 
+    /// Why nothing can be tried here, once setup has failed.
+    pub fn stuck(&self) -> Option<String> {
+        self.look(|state| state.stuck.clone())
+    }
+
     /// Setup, every case, and teardown.
     pub async fn run(&self) {
         // Why it failed is in its own result, and in that of every case.

@@ -168,6 +168,7 @@ impl Runs {
         let _permit = self.0.permits.acquire().await;
         let Some((target, told)) = self.set_out(id) else { return };
         let (found, mut parts) = tokio::sync::mpsc::unbounded_channel();
+        let of = suite.clone();
         let play = Play::new((&self.0.reach, suite), service, target, id, told, found);
         *standing.lock().unwrap_or_else(PoisonError::into_inner) = play.standing();
         self.with(id, |run| {
@@ -187,6 +188,12 @@ impl Runs {
         while let Ok(part) = parts.try_recv() {
             self.take(id, part);
         }
+        self.with(id, |run| {
+            run.summary.counts.requests += play.sent();
+            if let Some(live) = &mut run.live {
+                play::sort(&mut live.parts, &of);
+            }
+        });
     }
 
     /// A part is known.

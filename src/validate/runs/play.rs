@@ -16,7 +16,7 @@ use crate::validate::request::prepare;
 use crate::validate::scrub::Scrub;
 use crate::validate::told::Told;
 use crate::validate::{load, parity};
-use crate::wire::{CaseResult, DataResult, Outcome, Part, RunTarget, Side};
+use crate::wire::{CaseResult, DataResult, Outcome, ParityResult, Part, RunTarget, Side};
 
 /// A side: where it is, or in words why it cannot be reached.
 type Reached = Result<Arc<Stage>, String>;
@@ -73,30 +73,65 @@ impl Play {
     /// From the beginning to the end.
     pub async fn run(&self) {
         self.told.expect(self.length());
+        let mut unready: Option<String> = None;
         for (side, reached) in &self.sides {
             match reached {
-                Ok(stage) => self.on_side(stage, *side).await,
+                Ok(stage) => {
+                    let why = stage.setup().await.err();
+                    unready = unready.or(why.map(|why| format!("{why} (on {})", side.name())));
+                }
                 Err(why) => self.unreached(*side, why),
             }
         }
+        for (side, reached) in &self.sides {
+            if let Ok(stage) = reached {
+                self.on_side(stage, *side).await;
+            }
+        }
+        self.beside(unready.as_deref()).await;
+        for stage in self.standing() {
+            stage.teardown().await;
+        }
+    }
+
+    /// What this side alone is asked.
+    async fn on_side(&self, stage: &Stage, side: Side) {
+        stage.cases().await;
+        for one in &self.suite.loads {
+            self.told.doing(format!("{}, on {}", one.name, side.name()));
+            let result = match stage.stuck() {
+                None => load::run(one, stage.target(), &stage.known().variables, &self.told).await,
+                Some(why) => load::untried(one, side, Outcome::Skipped, why),
+            };
+            self.tell(Part::Load(result));
+        }
+    }
+
+    /// What both sides are asked. `unready`: why nothing can be, since a side's setup has failed.
+    async fn beside(&self, unready: Option<&str>) {
         for parity in &self.suite.parities {
             self.told.doing(format!("{}, blue beside green", parity.name));
-            let result = match self.both() {
-                Ok((blue, green)) => {
+            let result = match (self.both(), unready) {
+                (Ok(_), Some(why)) => parity::skipped(parity, why.to_owned()),
+                (Ok((blue, green)), None) => {
                     let (of_blue, of_green) = (blue.known(), green.known());
                     let blue = Party { target: blue.target(), known: &of_blue };
                     let green = Party { target: green.target(), known: &of_green };
                     parity::run(parity, blue, green, &self.numbers, &self.told).await
                 }
-                Err(why) => parity::skipped(parity, why),
+                (Err(why), _) if self.sides.len() == 2 => {
+                    ParityResult { outcome: Outcome::Failed, ..parity::skipped(parity, why) }
+                }
+                (Err(why), _) => parity::skipped(parity, why),
             };
             self.tell(Part::Parity(result));
         }
         for data in &self.suite.data {
             self.told.doing(format!("{}, blue beside green", data.name));
-            let result = match (self.sides.len(), &data.check) {
-                (2, Check::Http { .. }) => self.answers(data).await,
-                (2, _) => self.checked(data).await,
+            let result = match (self.sides.len(), &data.check, unready) {
+                (2, Check::Http { .. }, Some(why)) => consistency::skipped(data, why.to_owned()),
+                (2, Check::Http { .. }, None) => self.answers(data).await,
+                (2, ..) => self.checked(data).await,
                 _ => consistency::skipped(data, ONE_SIDE.to_owned()),
             };
             self.told.done(1);
@@ -104,19 +139,9 @@ impl Play {
         }
     }
 
-    /// What a side alone is asked.
-    async fn on_side(&self, stage: &Stage, side: Side) {
-        let ready = stage.setup().await;
-        stage.cases().await;
-        for one in &self.suite.loads {
-            self.told.doing(format!("{}, on {}", one.name, side.name()));
-            let result = match &ready {
-                Ok(()) => load::run(one, stage.target(), &stage.known().variables, &self.told).await,
-                Err(why) => load::untried(one, side, Outcome::Skipped, why.clone()),
-            };
-            self.tell(Part::Load(result));
-        }
-        stage.teardown().await;
+    /// Requests that were sent so far, but for those of loads.
+    pub fn sent(&self) -> u64 {
+        self.numbers.sent()
     }
 
     fn unreached(&self, side: Side, why: &str) {
@@ -196,4 +221,24 @@ pub async fn take_down(standing: &Standing) {
     for stage in left {
         stage.teardown().await;
     }
+}
+
+/// Puts the parts into the order of the file, of each blue first: cases come in the order in which they end.
+pub fn sort(parts: &mut [Part], suite: &Suite) {
+    let of = |names: Vec<&String>, name: &str| names.iter().position(|other| *other == name);
+    let cases: Vec<&String> = suite.cases.iter().map(|case| &case.name).collect();
+    parts.sort_by_key(|part| {
+        let name = part.name();
+        let (kind, at) = match part {
+            Part::Case(_) => match of(cases.clone(), name) {
+                Some(at) => (1, Some(at)),
+                None if name == "setup" => (0, None),
+                None => (5, None),
+            },
+            Part::Load(_) => (2, of(suite.loads.iter().map(|load| &load.name).collect(), name)),
+            Part::Parity(_) => (3, of(suite.parities.iter().map(|parity| &parity.name).collect(), name)),
+            Part::Data(_) => (4, of(suite.data.iter().map(|data| &data.name).collect(), name)),
+        };
+        (kind, at, part.environment() == Some(Side::Green))
+    });
 }
