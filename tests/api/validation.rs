@@ -57,7 +57,7 @@ fn a_suite_is_run_and_what_it_found_is_kept() {
     let states: Vec<_> = parts.iter().map(|part| (part["environment"].clone(), part["outcome"].clone())).collect();
     assert_eq!(states, [(json!("blue"), json!("failed")), (json!("green"), json!("passed"))]);
     let finding = &parts[0]["steps"][0]["failures"][0];
-    assert_eq!((&finding["what"], &finding["found"]), (&json!("body"), &json!("blue")), "{finding:#}");
+    assert_eq!((&finding["what"], &finding["found"]), (&json!("body"), &json!("\"blue\"")), "{finding:#}");
     assert!(both["verdict"].as_str().unwrap().starts_with("1 of 2 parts failed: it is up on blue: "), "{both:#}");
 
     let listed = desk.get(&format!("{VALIDATION}?action=executions")).json;

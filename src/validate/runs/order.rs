@@ -74,7 +74,8 @@ pub fn verdict(parts: &[Part]) -> (ExecutionState, String) {
         return (ExecutionState::Failed, "nothing was tried".to_owned());
     }
     if failed == 0 {
-        return (ExecutionState::Passed, format!("all {passed} parts passed"));
+        let all = if passed == 1 { "1 part passed".to_owned() } else { format!("all {passed} parts passed") };
+        return (ExecutionState::Passed, all);
     }
     let first = parts.iter().find(|part| part.outcome() == Outcome::Failed);
     let why = first.map(|part| {
@@ -82,5 +83,6 @@ pub fn verdict(parts: &[Part]) -> (ExecutionState, String) {
         format!("{}{side}: {}", part.name(), part.why().unwrap_or("failed"))
     });
     let all = passed + failed;
-    (ExecutionState::Failed, format!("{failed} of {all} parts failed: {}", why.unwrap_or_default()))
+    let parts = if all == 1 { "the only part".to_owned() } else { format!("{failed} of {all} parts") };
+    (ExecutionState::Failed, format!("{parts} failed: {}", why.unwrap_or_default()))
 }

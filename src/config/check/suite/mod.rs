@@ -76,7 +76,10 @@ pub fn suite(source: &mut Source, name: &str, file: &SuiteFile) -> Suite {
         let captured = reading.captured(file);
         if !captured.contains(&at.value) {
             let names: Vec<&str> = captured.iter().map(String::as_str).collect();
-            let hint = did_you_mean(&at.value, &names);
+            let hint = match names.as_slice() {
+                [] => "write capture = { token = \"$.token\" } in a step".to_owned(),
+                names => did_you_mean(&at.value, names),
+            };
             reading.source.problem(at.span.clone(), format!("no step captures `{}`", at.value), Some(hint));
         }
     }
