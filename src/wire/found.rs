@@ -79,19 +79,22 @@ pub struct LoadResult {
     pub rate_intended: f64,
     pub rate_sent: f64,
     pub throughput: f64,
+    /// That were to be sent; without those of the warm-up.
     pub requests: u64,
     pub failed: u64,
     /// In percent.
     pub error_rate: f64,
-    /// From the moment when a request was to be sent, whether or not a user was free then: no coordinated omission.
+    /// Of whole answers, and of requests that were given up. From the moment when a request was to be sent, whether or not
+    /// a user was free then: no coordinated omission.
     pub latency: Latencies,
     /// From the moment when it was sent: what the origin alone took.
     pub service_time: Latencies,
-    /// Answers by status, and failures by kind (`connect`, `timeout`, `reset`, `protocol`).
+    /// Answers by status, and failures by kind (`connect`, `tls`, `timeout`, `reset`, `protocol`, and `unsent`: no user was
+    /// free to send it before the load was over).
     pub answers: BTreeMap<String, u64>,
     /// The first few failures, in words.
     pub examples: Vec<String>,
-    /// Second by second.
+    /// Second by second; of a load over an hour, 3,600 stretches of several seconds at the most.
     pub seconds: Vec<LoadSecond>,
     /// The latencies' distribution: upper bounds in milliseconds, rising, with how many lie in each.
     pub histogram: Vec<(f64, u64)>,
@@ -120,6 +123,7 @@ pub struct Latencies {
 pub struct LoadSecond {
     pub at: u32,
     pub intended: u64,
+    /// Well. What is intended is answered or failed in the end.
     pub answered: u64,
     pub failed: u64,
     pub p50: f64,

@@ -37,6 +37,8 @@ pub const MOST_RATE: f64 = 50_000.0;
 pub const MOST_USERS: u32 = 20_000;
 /// A soak over a night, and the day after.
 pub const LONGEST: Millis = Millis::seconds(24 * 3600);
+/// Of the memory, by which a soak is judged: a sample a second for an hour, and rarer ones in a longer load.
+const MOST_SAMPLES: u64 = 3600;
 
 /// How much there is to be told of: its seconds.
 pub fn units(load: &Load) -> u64 {
@@ -83,9 +85,6 @@ pub async fn run(load: &Load, target: &Target, variables: &Variables, told: &Tol
         Err(why) => refused(load, target.side, why, took),
     }
 }
-
-/// Samples of the memory that a soak is judged by.
-const MOST_SAMPLES: u64 = 3600;
 
 /// # Errors
 /// It cannot be run, or not here.

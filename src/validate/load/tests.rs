@@ -222,7 +222,7 @@ async fn an_overloaded_load_ends_and_says_what_was_never_sent() {
     assert!((10..=20).contains(&result.answers["timeout"]), "{:?}", result.answers);
     let why = result.why.unwrap();
     assert!(why.starts_with("100 % of the requests failed, and none may; "), "{why}");
-    assert!(why.ends_with(" of 50 requests were never sent, because no user was free"), "{why}");
+    assert!(why.contains(" of 50 requests were never sent, because no user was free"), "{why}");
     assert!(result.examples.contains(&"/a: gives no whole answer within 500ms".to_owned()), "{:?}", result.examples);
     assert!(result.took_ms < 10_000.0, "{}", result.took_ms);
     assert!(result.latency.max >= 500.0, "whoever got no answer has waited: {:?}", result.latency);
@@ -246,11 +246,9 @@ async fn a_limit_that_does_not_hold_is_named() {
     let held: Vec<_> = result.limits.iter().map(|limit| (limit.what.as_str(), limit.held)).collect();
     assert_eq!(held, [("error_rate", false), ("p50", false), ("p95", true), ("throughput", false)]);
     let why = result.why.unwrap();
-    assert!(why.starts_with("10.0 % of the requests failed, and at most 5.00 % may; p50 is 3"), "{why}");
-    assert!(
-        why.contains(" ms, over the limit of 5.00 ms; 90.0 requests a second were answered well, not 95.0"),
-        "{why}"
-    );
+    assert!(why.starts_with("10.0 % of the requests failed, and at most 5.00 % may; p50 is "), "{why}");
+    assert!(why.contains(" ms, over the limit of 5.00 ms; "), "{why}");
+    assert!(why.contains(" requests a second were answered well, not 95.0"), "{why}");
 
     load.limits = Limits { error_rate: Some(10.0), ..Limits::default() };
     let origin = Origin::new(|n| (Duration::ZERO, if n.is_multiple_of(10) { 503 } else { 200 })).await;
@@ -283,17 +281,17 @@ async fn a_stress_says_where_it_breaks() {
     consistent(&result);
     assert_eq!((result.requests, result.failed), (550, 0));
     let why = result.why.unwrap();
-    assert!(why.starts_with("it breaks at 700 requests a second (stair 7 of 10): p50 is 30"), "{why}");
+    assert!(why.starts_with("it breaks at 700 requests a second (stair 7 of 10): p50 is "), "{why}");
     assert!(result.limits.iter().any(|limit| limit.what == "p50 at 700/s" && !limit.held), "{:?}", result.limits);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_soak_that_wears_out_fails() {
-    let origin = Origin::new(|n| (Duration::from_millis(if n < 100 { 20 } else { 200 }), 200)).await;
-    let load = Load { profile: Profile::Soak, ..steady(100.0, 2000, 50) };
+    let origin = Origin::new(|n| (Duration::from_millis(if n < 100 { 20 } else { 1000 }), 200)).await;
+    let load = Load { profile: Profile::Soak, ..steady(100.0, 2000, 200) };
     let result = ran(&load, &origin).await;
     let why = result.why.unwrap();
-    assert!(why.starts_with("p95 of the second half is 20"), "{why}");
+    assert!(why.starts_with("p95 of the second half is ") && why.contains(" ms, over the limit of "), "{why}");
     let origin = Origin::new(|_| (Duration::from_millis(20), 200)).await;
     let result = ran(&load, &origin).await;
     let halves = result.limits.iter().find(|limit| limit.what == "p95 of the second half").unwrap();
