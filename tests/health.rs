@@ -247,8 +247,8 @@ fn a_reload_that_leaves_a_check_alone_keeps_its_history() {
 
 fn tried(house: &House, requests: u32) -> Result<String, String> {
     let warm_up = WarmUp { requests, path: "/warm".to_owned() };
-    let (service, suites) = ("shop".to_owned(), Vec::new());
-    let order = Preflight { service, rollout: 1, environment: Environment::Green, warm_up, suites };
+    let order =
+        Preflight { service: "shop".into(), rollout: 1, environment: Environment::Green, warm_up, suites: vec![] };
     RUNTIME.block_on(preflight::run(house.running.published.clone(), house.running.health.clone(), order))
 }
 

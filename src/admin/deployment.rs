@@ -94,7 +94,7 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
 async fn gates_are_there(api: &Api, service: Option<&str>) -> Result<(), Failure> {
     let service = api.service(service)?;
     let (_, views) = api.views(Some(&service)).await?;
-    let (runs, suites) = (api.runs.clone(), views.into_iter().flat_map(|view| view.suites).collect::<Vec<_>>());
+    let (runs, suites) = (api.runs.clone(), views.into_iter().flat_map(|view| view.gates).collect::<Vec<_>>());
     let found = blocking(move || runs.can_gate(suites.iter())).await?;
     found.map_err(|why| Failure::conflict("no_such_suite", why, "mend the suite, or the plan: `cutover validate list`"))
 }

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::guard::{Missing, Verdict};
 use crate::rollout::entries::{By, Note};
-use crate::rollout::plan::OnFail;
+use crate::rollout::gate;
 use crate::rollout::release::{Phase, Release};
 use crate::rollout::state::Service;
-use crate::rollout::{Durable, Effect, Kind, Place, State, Validate};
+use crate::rollout::{Durable, Effect, Kind, State};
 use crate::time::Millis;
 use crate::traffic::split::Weight;
 
@@ -19,8 +19,6 @@ const KEEP: Millis = Millis::seconds(5);
 pub struct Clocked {
     /// `None`: not since the rollout came here.
     running: Option<Running>,
-    /// The step whose suites run. They run anew after a restart, and after a pause.
-    proving: Option<Place>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +51,7 @@ pub enum Waiting {
     Verdict {
         because: &'static str,
     },
-    /// Until they have passed.
+    /// They run, and have not passed yet.
     Suites {
         names: Vec<String>,
     },
@@ -71,10 +69,7 @@ impl std::fmt::Display for Waiting {
             Waiting::Bake { left } => write!(f, "{left} to bake"),
             Waiting::Requests { seen, wanted } => write!(f, "{seen} of {wanted} requests"),
             Waiting::Verdict { because } => f.write_str(because),
-            Waiting::Suites { names } => match names.as_slice() {
-                [one] => write!(f, "suite {one}"),
-                several => write!(f, "suites {}", several.join(", ")),
-            },
+            Waiting::Suites { names } => f.write_str(&gate::suites(names)),
             Waiting::Approval => f.write_str("approval"),
             Waiting::Frozen => f.write_str("frozen"),
             Waiting::Monitoring => f.write_str("the guard is off"),
@@ -105,15 +100,6 @@ impl Service {
         self.clocked.running = Some(running);
         release.requests = running.requests + answers.saturating_sub(running.answers);
         release.spent = running.spent.plus(now.since(running.since));
-    }
-
-    /// The suites of the step, unless they run already.
-    fn prove(&mut self, name: &str, release: &Release) -> Option<Effect> {
-        let place = Place { rollout: self.durable.rollout, step: release.step };
-        let step = release.unproved().filter(|_| self.clocked.proving != Some(place))?;
-        self.clocked.proving = Some(place);
-        let (service, suites) = (name.to_owned(), step.suites.clone());
-        Some(Effect::Validate(Validate { service, place, environment: release.environment, suites }))
     }
 
     /// Whether it is time to write down how far the rollout is.
@@ -148,8 +134,8 @@ impl Service {
         } else if let Some(because) = self.verdict_wanting() {
             all.push(Waiting::Verdict { because });
         }
-        if let Some(step) = release.unproved() {
-            all.push(Waiting::Suites { names: step.suites.clone() });
+        if !release.suites_owed().is_empty() {
+            all.push(Waiting::Suites { names: release.suites_owed().to_vec() });
         }
         if step.approve && !release.approved {
             all.push(Waiting::Approval);
@@ -184,8 +170,7 @@ impl State {
         }
         let moves = matches!(release.phase, Phase::Shifting | Phase::Baking) && !service.durable.stopped;
         if !moves || !service.waiting(wall).is_empty() {
-            let proof = if moves { service.prove(name, &release) } else { None };
-            return keep().into_iter().chain(proof).collect();
+            return keep();
         }
         match release.next().map(|step| step.weight) {
             Some(weight) => {
@@ -284,41 +269,8 @@ impl State {
         }
     }
 
-    /// What the suites of a step came to. Those of another step, or of one that holds or has ended meanwhile, are no news.
-    pub(super) fn validated(
-        &mut self,
-        name: &str,
-        place: Place,
-        result: Result<String, String>,
-        now: Millis,
-    ) -> Vec<Effect> {
-        let Some(service) = self.services.get_mut(name) else { return Vec::new() };
-        if service.clocked.proving != Some(place) || service.durable.rollout != place.rollout {
-            return Vec::new();
-        }
-        let release = service.durable.release.as_ref().filter(|release| release.is_live());
-        let release = release.filter(|release| release.step == place.step && release.phase != Phase::Paused);
-        let Some(release) = release else { return Vec::new() };
-        let (title, on_fail) = (release.title().to_owned(), release.current().map(|step| step.on_fail));
-        service.clocked.proving = None;
-        match (result, on_fail.unwrap_or_default()) {
-            (Ok(said), _) => {
-                let note = self.note(Kind::Validated, format!("{title}: {said}"));
-                self.alter(name, note, now, |durable| {
-                    if let Some(release) = &mut durable.release {
-                        release.validated = true;
-                    }
-                })
-            }
-            (Err(why), OnFail::Hold) => self.pause(name, self.note(Kind::Pause, format!("{title} holds: {why}")), now),
-            (Err(why), OnFail::Rollback) => {
-                self.roll_back(name, self.note(Kind::Rollback, format!("{title}: {why}")), now)
-            }
-        }
-    }
-
     /// An entry of the plan's own.
-    fn note(&self, kind: Kind, why: String) -> Note {
+    pub(super) fn note(&self, kind: Kind, why: String) -> Note {
         Note::of(kind, By::the("plan"), why)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::rollout::entries::{By, Note};
 use crate::rollout::plan::Plan;
-use crate::rollout::release::{Phase, Release};
+use crate::rollout::release::{Gate, Phase, Release};
 use crate::rollout::{Act, Command, Deploy, Durable, Effect, Freeze, Kind, Preflight, Refused, State};
 use crate::time::Millis;
 use crate::traffic::split::Weight;
@@ -229,8 +229,10 @@ impl State {
         let Some(pause) = release.pause.clone().filter(|_| release.phase == Phase::Paused) else {
             return Err(Refused::NotPaused { service: name.to_owned() });
         };
-        let reached =
+        let is_last =
             release.next().is_none() && release.current().is_some_and(|step| step.weight < release.plan.full());
+        // Suites that have not passed may be run again there.
+        let reached = is_last && !release.is_held();
         if reached && release.current().is_some_and(|step| step.weight <= durable.weight) {
             return Err(Refused::Reached { service: name.to_owned(), weight: durable.weight });
         }
@@ -245,7 +247,10 @@ impl State {
             // The step that its weight is of, by now: a person may have moved it meanwhile.
             let at = release.plan.steps.iter().rposition(|step| step.weight <= durable.weight);
             match at {
-                Some(at) if at == release.step => release.phase = pause.phase,
+                Some(at) if at == release.step => {
+                    release.phase = pause.phase;
+                    release.gate = release.gate.filter(|gate| *gate == Gate::Passed);
+                }
                 at => release.enter(at.unwrap_or(0)),
             }
         });

@@ -105,6 +105,11 @@ impl Durable {
         self.release.as_ref().is_some_and(Release::is_watched)
     }
 
+    /// The rollout holds because suites have not passed.
+    pub fn is_held(&self) -> bool {
+        self.release.as_ref().is_some_and(Release::is_held)
+    }
+
     /// Somebody has to be judged.
     pub fn is_judged(&self) -> bool {
         !self.stopped && !self.unwatched && (!self.weight.is_zero() || self.is_watching())

@@ -43,6 +43,25 @@ impl Note {
     fn judged(kind: Kind, why: String, evidence: Evidence) -> Note {
         Note { kind, by: By::the("guard"), why, evidence: Some(evidence) }
     }
+
+    /// How loud the news of a change is, and its words.
+    pub fn told(&self, before: &Durable, after: &Durable) -> (Level, String) {
+        let why = &self.why;
+        let level = match self.kind {
+            Kind::Rollback | Kind::Stop => Level::Critical,
+            Kind::Pause if self.by.who == "guard" || after.is_held() => Level::Critical,
+            Kind::Abort | Kind::Monitoring => Level::Warning,
+            _ => Level::Info,
+        };
+        let text = match self.kind {
+            Kind::Rollback if before.active != after.active => format!("rolled back to {}: {why}", after.active),
+            Kind::Rollback => format!("rolled back from {}: {why}", before.weight),
+            Kind::Shift => format!("weight {} -> {}: {why}", before.weight, after.weight),
+            Kind::Step | Kind::Preflight => format!("{why}; weight {} -> {}", before.weight, after.weight),
+            _ => why.clone(),
+        };
+        (level, text)
+    }
 }
 
 /// The journal's entry, and the news of it.

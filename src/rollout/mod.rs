@@ -9,6 +9,7 @@ mod caution;
 mod command;
 mod durable;
 mod entries;
+mod gate;
 mod health;
 pub mod ledger;
 pub mod plan;
@@ -32,6 +33,7 @@ use crate::traffic::split::Weight;
 
 pub use crate::rollout::act::{Act, Command, Deploy, Refused};
 pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Over, Overlay, Permalink, Quarantined};
+pub use crate::rollout::gate::{Order, Unproved};
 pub use crate::rollout::sights::Insight;
 pub use crate::rollout::state::State;
 pub use crate::rollout::watch::Shown;
@@ -80,8 +82,8 @@ pub enum Event {
     Remarked(Remark),
     /// What a preflight came to: in words, or why not.
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
-    /// What the suites of a step came to: in words, or why it may not go on.
-    Validated { service: String, place: Place, result: Result<String, String> },
+    /// What the suites of a step came to: in words such as `12 cases`, or why they have not passed.
+    Validated { order: Order, result: Result<String, Unproved> },
     /// What health checks find of an environment. `rollback`: one that is down takes a new side back.
     Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
 }
@@ -107,7 +109,7 @@ pub enum Effect {
     /// Try the candidate; what comes of it is an [`Event::Preflighted`].
     Preflight(Preflight),
     /// Run the suites of a step; what comes of it is an [`Event::Validated`].
-    Validate(Validate),
+    Validate(Order),
     /// Write down how far a service is, without an entry: a restart goes on from there.
     Keep(String),
 }
@@ -119,22 +121,7 @@ pub struct Preflight {
     pub rollout: u32,
     pub environment: Environment,
     pub warm_up: WarmUp,
-    pub suites: Vec<String>,
-}
-
-/// A rollout, and the step that it is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub rollout: u32,
-    pub step: usize,
-}
-
-/// What has to pass before a step is left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validate {
-    pub service: String,
-    pub place: Place,
-    pub environment: Environment,
+    /// To be run after the warm-up; one that does not pass is a preflight that fails.
     pub suites: Vec<String>,
 }
 
@@ -161,8 +148,9 @@ pub enum Kind {
     /// A version sets out, and what its preflight came to.
     Deploy,
     Preflight,
-    /// A step of the plan.
+    /// A step of the plan, and that its suites have passed.
     Step,
+    Validated,
     Resume,
     Approve,
     Promote,
@@ -178,14 +166,12 @@ pub enum Kind {
     Overlay,
     /// Health checks find an environment down, or up again.
     Health,
+    /// A person has begun or ended a run of a suite.
+    Validation,
     /// Somebody was turned away at the admin's door.
     Refused,
     /// A token was used for the first time since the start.
     Token,
-    /// A run of a validation suite was begun, or has ended.
-    Validation,
-    /// The suites of a step have passed.
-    Validated,
 }
 
 impl Kind {
@@ -206,6 +192,7 @@ impl Kind {
         Kind::Deploy,
         Kind::Preflight,
         Kind::Step,
+        Kind::Validated,
         Kind::Resume,
         Kind::Approve,
         Kind::Promote,
@@ -217,10 +204,9 @@ impl Kind {
         Kind::Alerting,
         Kind::Overlay,
         Kind::Health,
+        Kind::Validation,
         Kind::Refused,
         Kind::Token,
-        Kind::Validation,
-        Kind::Validated,
     ];
 
     pub fn name(self) -> &'static str {
@@ -240,6 +226,7 @@ impl Kind {
             Kind::Deploy => "deploy",
             Kind::Preflight => "preflight",
             Kind::Step => "step",
+            Kind::Validated => "validated",
             Kind::Resume => "resume",
             Kind::Approve => "approve",
             Kind::Promote => "promote",
@@ -251,10 +238,9 @@ impl Kind {
             Kind::Alerting => "alerting",
             Kind::Overlay => "overlay",
             Kind::Health => "health",
+            Kind::Validation => "validation",
             Kind::Refused => "refused",
             Kind::Token => "token",
-            Kind::Validation => "validation",
-            Kind::Validated => "validated",
         }
     }
 }

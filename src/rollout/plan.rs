@@ -6,7 +6,7 @@ use crate::time::Millis;
 use crate::traffic::split::Weight;
 
 /// A weight, and the conditions for leaving it. A verdict of health is always one of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     pub weight: Weight,
     /// So long at the least.
@@ -16,23 +16,43 @@ pub struct Step {
     /// Only when a person says so.
     #[serde(default)]
     pub approve: bool,
-    /// Validation suites that have to pass: they run as soon as the step has its weight.
+    /// Only when these have passed. They run while it bakes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
-    /// What becomes of the version if one fails.
-    #[serde(default)]
+    /// What comes of one that fails.
+    #[serde(default, skip_serializing_if = "OnFail::is_rollback")]
     pub on_fail: OnFail,
 }
 
-/// What a suite does that fails at a step.
+/// What a suite that fails on a step does to the rollout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFail {
-    /// The version is taken back, and quarantined.
+    /// It is taken back.
     #[default]
     Rollback,
-    /// It stays where it is, and waits for a person.
+    /// It holds, until a person resumes it or takes it back.
     Hold,
+}
+
+impl OnFail {
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnFail::Rollback => "rollback",
+            OnFail::Hold => "hold",
+        }
+    }
+
+    fn is_rollback(&self) -> bool {
+        *self == OnFail::Rollback
+    }
+}
+
+impl Step {
+    /// A step without suites that nobody has to approve.
+    pub const fn new(weight: Weight, bake: Millis, requests: u64) -> Step {
+        Step { weight, bake, requests, approve: false, suites: Vec::new(), on_fail: OnFail::Rollback }
+    }
 }
 
 /// How a version gets from nothing to everything.
@@ -45,7 +65,7 @@ pub struct Plan {
     /// What stays on the old side meanwhile, for a baseline that is alive.
     pub holdback: Weight,
     pub warm_up: WarmUp,
-    /// Suites that have to pass before the first client.
+    /// What must pass before the first client. One that fails lets nobody on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
 }
@@ -66,15 +86,10 @@ impl Plan {
     /// 10, 25, 50, 75 and 100 %.
     pub fn standard() -> Plan {
         let weights = [1000, 2500, 5000, 7500, 10_000].into_iter().flat_map(Weight::from_basis_points);
-        let step = |weight| Step { weight, bake: Plan::BAKE, requests: Plan::REQUESTS, ..Step::default() };
+        let step = |weight| Step::new(weight, Plan::BAKE, Plan::REQUESTS);
         let warm_up = WarmUp { requests: 3, path: "/".to_owned() };
-        Plan {
-            steps: weights.map(step).collect(),
-            watch: Plan::WATCH,
-            holdback: Weight::ZERO,
-            warm_up,
-            suites: Vec::new(),
-        }
+        let (steps, holdback) = (weights.map(step).collect(), Weight::ZERO);
+        Plan { steps, watch: Plan::WATCH, holdback, warm_up, suites: Vec::new() }
     }
 
     /// The most that the candidate gets.

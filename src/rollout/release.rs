@@ -29,9 +29,9 @@ pub struct Release {
     /// The candidate's judged requests in this step, as last written down.
     pub requests: u64,
     pub approved: bool,
-    /// The suites of this step have passed.
-    #[serde(default)]
-    pub validated: bool,
+    /// What the suites of this step came to; `None`: they still run, or there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
     pub who: String,
     /// When it set out, in milliseconds since 1970.
     pub at: u64,
@@ -54,6 +54,15 @@ pub enum Phase {
     Promoted,
     RolledBack,
     Aborted,
+}
+
+/// What the suites of a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    Passed,
+    /// They failed, or could not be run: the rollout holds until a person has them run again.
+    Held,
 }
 
 /// Why a rollout holds, and where it goes on.
@@ -107,7 +116,7 @@ impl Release {
             spent: Millis::ZERO,
             requests: 0,
             approved: false,
-            validated: false,
+            gate: None,
             who,
             at,
             why: None,
@@ -138,14 +147,20 @@ impl Release {
     /// Stands at a step as if it had just come there.
     pub fn enter(&mut self, step: usize) {
         (self.step, self.spent, self.requests) = (step, Millis::ZERO, 0);
-        (self.approved, self.validated) = (false, false);
+        (self.approved, self.gate) = (false, None);
         self.phase = if self.is_full() { Phase::Baking } else { Phase::Shifting };
         self.pause = None;
     }
 
-    /// What the step still has to prove.
-    pub fn unproved(&self) -> Option<&Step> {
-        self.current().filter(|step| !step.suites.is_empty() && !self.validated)
+    /// The suites that must still pass before this step is left; none where it is not stood on.
+    pub fn suites_owed(&self) -> &[String] {
+        let stands = matches!(self.phase, Phase::Shifting | Phase::Baking) && self.gate != Some(Gate::Passed);
+        self.current().filter(|_| stands).map_or(&[], |step| step.suites.as_slice())
+    }
+
+    /// It holds because suites have not passed.
+    pub fn is_held(&self) -> bool {
+        self.phase == Phase::Paused && self.gate == Some(Gate::Held)
     }
 
     fn is_full(&self) -> bool {

@@ -11,7 +11,9 @@ use crate::rollout::entries::{By, Note, told};
 use crate::rollout::ledger::{Account, Book, Ledger};
 use crate::rollout::plan::Plan;
 use crate::rollout::watch::{Found, Seen, Shown, Watch};
-use crate::rollout::{Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Over, Refused};
+use crate::rollout::{
+    Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Order, Over, Refused,
+};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::{Split, Weight};
@@ -40,12 +42,20 @@ pub(super) struct Service {
     /// Of the rollout under way, or of the last one until its last request has ended.
     pub(super) book: Option<Book>,
     pub(super) clocked: Clocked,
+    /// The run of suites that an answer is awaited of. After a restart nobody runs them any more.
+    pub(super) ordered: Option<Order>,
     /// What health checks say, by [`Environment::index`]. After a restart all is up until it is checked.
     pub(super) up: [bool; 2],
     failover_both: bool,
 }
 
 impl Service {
+    /// As nobody has looked at it yet.
+    fn unseen(durable: Durable, routes: Vec<String>, policy: Policy, plan: Plan, failover_both: bool) -> Service {
+        let (watch, book, clocked, ordered, up) = (None, None, Clocked::default(), None, [true; 2]);
+        Service { durable, routes, policy, plan, watch, book, clocked, ordered, up, failover_both }
+    }
+
     /// Somebody has to look at it, or at the clock for it.
     fn is_live(&self) -> bool {
         self.durable.is_judged() || self.durable.is_under_way() || self.durable.is_watching()
@@ -150,7 +160,7 @@ impl State {
             Event::Command(command) => self.command(command, now),
             Event::Remarked(remark) => Ok(self.remarked(remark, now)),
             Event::Preflighted { service, rollout, result } => Ok(self.preflighted(&service, rollout, result, now)),
-            Event::Validated { service, place, result } => Ok(self.validated(&service, place, result, now)),
+            Event::Validated { order, result } => Ok(self.validated(&order, result, now)),
             Event::Health { service, environment, up, why, rollback } => {
                 Ok(self.checked(&service, environment, up, &why, rollback, now))
             }
@@ -192,10 +202,13 @@ impl State {
                 // As after a restart: nobody is trying it any more.
                 preflights.push(name.clone());
             }
-            let (watch, book, clocked, up) = old
-                .map_or((None, None, Clocked::default(), [true; 2]), |old| (old.watch, old.book, old.clocked, old.up));
-            let watch = watch.filter(|_| same);
-            let service = Service { durable, routes, policy, plan, watch, book, clocked, up, failover_both };
+            let service = match old {
+                Some(old) => {
+                    let watch = old.watch.filter(|_| same);
+                    Service { durable, routes, policy, plan, watch, failover_both, ..old }
+                }
+                None => Service::unseen(durable, routes, policy, plan, failover_both),
+            };
             self.services.insert(name.clone(), service);
             match known {
                 None => changes.push((name, Kind::Added, "first seen in the routing file".to_owned(), None)),
@@ -227,6 +240,8 @@ impl State {
         }
         effects.append(&mut waiting);
         effects.extend(preflights.iter().filter_map(|name| self.preflight(name)));
+        let names: Vec<String> = self.services.keys().cloned().collect();
+        effects.extend(names.iter().filter_map(|name| self.order_suites(name)));
         effects
     }
 
@@ -352,26 +367,14 @@ impl State {
         let after = &service.durable;
         let kind = note.kind;
         self.generation += 1;
-        let level = match kind {
-            Kind::Rollback | Kind::Stop => Level::Critical,
-            Kind::Pause if note.by.who == "guard" => Level::Critical,
-            Kind::Abort | Kind::Monitoring => Level::Warning,
-            _ => Level::Info,
-        };
-        let why = &note.why;
-        let text = match kind {
-            Kind::Rollback if before.active != after.active => format!("rolled back to {}: {why}", after.active),
-            Kind::Rollback => format!("rolled back from {}: {why}", before.weight),
-            Kind::Shift => format!("weight {} -> {}: {why}", before.weight, after.weight),
-            Kind::Step | Kind::Preflight => format!("{why}; weight {} -> {}", before.weight, after.weight),
-            _ => why.clone(),
-        };
+        let (level, text) = note.told(&before, after);
         let Some(mut change) = self.change(name, note, Some(before), now) else { return Vec::new() };
         if kind == Kind::Rollback {
             change.ledger = self.ledger(name);
         }
         let news = Announcement { level, service: name.to_owned(), kind, text, entry: change.id };
-        vec![Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)]
+        let told = [Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)];
+        told.into_iter().chain(self.order_suites(name)).collect()
     }
 }
 

@@ -5,9 +5,10 @@ use serde::Serialize;
 use crate::guard::{Missing, Policy, Verdict};
 use crate::rollout::advance::Waiting;
 use crate::rollout::ledger::Ledger;
+use crate::rollout::plan::OnFail;
 use crate::rollout::release::{Phase, Release};
 use crate::rollout::state::Service;
-use crate::rollout::{Durable, Freeze, Latch, Overlay, Quarantined, State};
+use crate::rollout::{Durable, Freeze, Latch, Order, Overlay, Quarantined, State};
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -34,12 +35,14 @@ pub struct View {
     pub guard: GuardView,
     /// What the rollout has cost so far.
     pub ledger: Option<Ledger>,
+    /// The run of suites that an answer is awaited of.
+    pub run: Option<u64>,
     pub quarantine: Vec<Quarantined>,
     pub alerting: bool,
     pub overlay: Overlay,
     pub routes: Vec<String>,
     /// The validation suites that the plan of the next version names.
-    pub suites: Vec<String>,
+    pub gates: Vec<String>,
 }
 
 /// A version on its way, or the last one.
@@ -79,6 +82,7 @@ pub struct StepView {
     pub requests: u64,
     pub approve: bool,
     pub suites: Vec<String>,
+    pub on_fail: OnFail,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -95,6 +99,13 @@ pub struct GuardView {
     /// A fault of this rate would have shown by now.
     pub resolution: Option<f64>,
     pub caution: bool,
+}
+
+impl View {
+    /// Whether an answer to this order is still awaited: the rollout may have gone its way meanwhile.
+    pub fn awaits(&self, order: &Order) -> bool {
+        self.service == order.service && self.run == Some(order.run)
+    }
 }
 
 impl State {
@@ -129,11 +140,12 @@ impl Service {
             origins: durable.origins.each_ref().map(|origin| origin.as_ref().map(|origin| origin.url.clone())),
             guard: self.guard(durable),
             ledger: self.book.as_ref().map(|book| book.ledger()),
+            run: self.ordered.as_ref().map(|order| order.run),
             quarantine: durable.quarantine.clone(),
             alerting: !durable.silent,
             overlay: durable.overlay.clone(),
             routes: self.routes.clone(),
-            suites: self
+            gates: self
                 .plan
                 .suites
                 .iter()
@@ -192,6 +204,7 @@ fn rollout(release: &Release, waiting: Vec<Waiting>) -> RolloutView {
                 requests: step.requests,
                 approve: step.approve,
                 suites: step.suites.clone(),
+                on_fail: step.on_fail,
             })
             .collect(),
         waiting_for: waiting.iter().map(Waiting::to_string).collect(),

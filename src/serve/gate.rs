@@ -1,9 +1,11 @@
 //! What stands between a version and its clients: the preflight, and the suites of a step.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc::Receiver;
 
 use crate::health::{Board, preflight};
-use crate::rollout::{Preflight, Validate};
+use crate::rollout::{Order, Preflight, Unproved};
 use crate::sidecar::Handle;
 use crate::snapshot::Published;
 use crate::validate::runs::Runs;
@@ -35,17 +37,42 @@ async fn tried(tries: Tries, order: Preflight) -> Result<String, String> {
     if suites.is_empty() {
         return Ok(warm);
     }
-    let passed = runs.gate(&service, side, &suites).await?;
+    let passed = runs.gate(&service, side, &suites).await;
+    let passed = passed.map_err(|why| match why {
+        Unproved::Failed(why) | Unproved::NotRun(why) => why,
+    })?;
     Ok(format!("{warm}; {passed}"))
 }
 
+/// So often it is looked whether the answer is still wanted.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Runs the suites that steps wait for, as the sidecar orders it, each order beside the others.
-pub async fn keep(mut orders: Receiver<Validate>, runs: Runs, sidecar: Handle) {
-    while let Some(Validate { service, place, environment, suites }) = orders.recv().await {
+pub async fn keep(mut orders: Receiver<Order>, runs: Runs, sidecar: Handle) {
+    while let Some(order) = orders.recv().await {
         let (runs, sidecar) = (runs.clone(), sidecar.clone());
         tokio::spawn(async move {
-            let result = runs.gate(&service, environment.into(), &suites).await;
-            sidecar.validated(service, place, result);
+            let asked = order.clone();
+            let gate = runs.gate(&asked.service, asked.environment.into(), &asked.suites);
+            tokio::select! {
+                result = gate => sidecar.validated(order, result),
+                // The run is cancelled: it would only be in the way of whoever has taken over.
+                () = unwanted(&sidecar, &order) => {}
+            }
         });
+    }
+}
+
+/// Until the rollout has gone its way without an answer.
+async fn unwanted(sidecar: &Handle, order: &Order) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let asked = sidecar.clone();
+        let shown = tokio::task::spawn_blocking(move || asked.show()).await;
+        // A house that closes ends this anyway.
+        let Ok(Ok(shown)) = shown else { continue };
+        if !shown.services.iter().any(|view| view.rollout.as_ref().is_some_and(|_| view.awaits(order))) {
+            return;
+        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::journal::Entry;
 use crate::rollout::view::View;
-use crate::rollout::{Announcement, Command, Insight, Over, Place, Refused, Remark};
+use crate::rollout::{Announcement, Command, Insight, Order, Over, Refused, Remark, Unproved};
 use crate::sidecar::Load;
 use crate::snapshot::{Endpoints, Origin};
 use crate::traffic::Environment;
@@ -69,9 +69,8 @@ pub enum Input {
     },
     /// What the suites of a step came to.
     Validated {
-        service: String,
-        place: Place,
-        result: Result<String, String>,
+        order: Order,
+        result: Result<String, Unproved>,
     },
     /// What health checks find of an environment.
     Health {
@@ -177,9 +176,9 @@ impl Handle {
         let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
     }
 
-    /// Tells what the suites of a step came to.
-    pub fn validated(&self, service: String, place: Place, result: Result<String, String>) {
-        let _ = self.inputs.send(Input::Validated { service, place, result });
+    /// Tells what the suites of a step came to: in words such as `12 cases`, or why they have not passed.
+    pub fn validated(&self, order: Order, result: Result<String, Unproved>) {
+        let _ = self.inputs.send(Input::Validated { order, result });
     }
 
     /// Tells what health checks find. `rollback`: a new side that is down is to be taken back.

@@ -8,8 +8,8 @@
 mod command;
 mod insight;
 mod load;
+mod orders;
 mod reading;
-mod tries;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,15 +17,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
 use crate::clock;
 use crate::counters::{Counters, count, set};
 use crate::guard::Verdict;
 use crate::journal::{Entry, Journal, Restored};
-use crate::rollout::{
-    Announcement, Change, Command, Effect, Event, Kind, Level, Over, Preflight, Refused, State, Validate,
-};
+use crate::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Over, Refused, State};
+use crate::sidecar::orders::Orders;
 use crate::sidecar::reading::{Readings, checked};
 use crate::snapshot::{Publisher, Snapshot};
 use crate::time::Millis;
@@ -55,10 +54,7 @@ pub struct Sidecar {
     news: broadcast::Sender<News>,
     /// The entry that was recorded last: news follow their entry.
     recorded: Option<Arc<Entry>>,
-    /// Who tries candidates before their first client; nobody where none is there.
-    preflights: Option<mpsc::Sender<Preflight>>,
-    /// Who runs the suites that a step waits for; the same.
-    validations: Option<mpsc::Sender<Validate>>,
+    orders: Orders,
     /// After a panic: ticks judge no more, people still command.
     frozen: bool,
 }
@@ -83,20 +79,9 @@ impl Sidecar {
             journal,
             news,
             recorded: None,
-            preflights: None,
-            validations: None,
+            orders: Orders::default(),
             frozen: false,
         }
-    }
-
-    /// Has candidates tried by whoever is at the other end.
-    pub fn with_preflights(self, preflights: mpsc::Sender<Preflight>) -> Sidecar {
-        Sidecar { preflights: Some(preflights), ..self }
-    }
-
-    /// Has the suites of steps run by whoever is at the other end.
-    pub fn with_validations(self, validations: mpsc::Sender<Validate>) -> Sidecar {
-        Sidecar { validations: Some(validations), ..self }
     }
 
     /// Hears what the sidecar announces from now on.
@@ -190,7 +175,7 @@ impl Sidecar {
             Input::Preflighted { service, rollout, result } => {
                 self.apply(Event::Preflighted { service, rollout, result }, now)
             }
-            Input::Validated { service, place, result } => self.apply(Event::Validated { service, place, result }, now),
+            Input::Validated { order, result } => self.apply(Event::Validated { order, result }, now),
             Input::Health { service, environment, up, why, rollback } => {
                 self.apply(Event::Health { service, environment, up, why, rollback }, now);
             }
@@ -304,7 +289,7 @@ impl Sidecar {
         for effect in effects {
             match effect {
                 Effect::Preflight(order) => self.have_tried(order, now),
-                Effect::Validate(order) => self.have_validated(order, now),
+                Effect::Validate(order) => self.have_run(order, now),
                 Effect::Keep(service) => {
                     if let Some(durable) = self.state.durable(&service) {
                         self.journal.keep(service, durable.clone());
@@ -364,6 +349,8 @@ impl Sidecar {
         let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
         let reason = match verdict {
             Some((Verdict::Unhealthy(reason), _)) => reason.name.as_str(),
+            // The plan takes back what its suites found wanting, and nothing else.
+            _ if change.who == "plan" => "suites",
             _ => "asked for",
         };
         self.counters.count_rollback(&change.service, reason);

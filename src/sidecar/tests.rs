@@ -7,9 +7,11 @@ use super::*;
 use crate::config::routing_text;
 use crate::counters::{Class, Failure, Outcome, Shard, read};
 use crate::journal::Reader;
-use crate::rollout::Command;
+use crate::rollout::release::Phase;
+use crate::rollout::{Act, Command, Deploy, Order, Unproved};
 use crate::snapshot::Published;
 use crate::traffic::split::Weight;
+use tokio::sync::mpsc;
 
 struct Bench {
     sidecar: Sidecar,
@@ -116,4 +118,78 @@ fn addresses_come_and_go_without_touching_the_split() {
     let generation = snapshot.generation;
     bench.sidecar.handle(Input::Resolved { origin, endpoints: Arc::from([]) }, Millis(1));
     assert_eq!((bench.published.load().generation, bench.weight()), (generation, Weight::from_percent(10.0).unwrap()));
+}
+
+/// A version whose first step wants a suite, past its preflight.
+fn set_out(sidecar: Sidecar) -> Sidecar {
+    let (preflights, _orders) = mpsc::channel(1);
+    let mut sidecar = sidecar.with_preflights(preflights);
+    let text = "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\nurl = \"http://127.0.0.1:2\"\n\
+                [service.shop.rollout]\nsteps = [{ weight = 10, suites = [\"smoke\"] }, 100]\n";
+    let load = Load { routing: routing_text("routing.toml", text).unwrap(), endpoints: HashMap::new() };
+    sidecar.handle(Input::Load(Box::new(load), sync_channel(1).0), Millis(1));
+    let (answer, answered) = sync_channel(1);
+    let command = |act| Box::new(Command { service: "shop".into(), who: "ann".into(), act, ..Command::default() });
+    let act = Act::Shift { weight: Weight::ZERO, gradual: false };
+    sidecar.handle(Input::Command { command: command(act), load: None, answer: answer.clone() }, Millis(2));
+    let act = Act::Deploy(Deploy { version: "2.0.1".into(), ..Deploy::default() });
+    sidecar.handle(Input::Command { command: command(act), load: None, answer }, Millis(3));
+    answered.recv().unwrap().unwrap();
+    let rollout = sidecar.split("shop").unwrap().rollout;
+    sidecar.handle(Input::Preflighted { service: "shop".into(), rollout, result: Ok("ready".into()) }, Millis(4));
+    sidecar
+}
+
+fn stands(sidecar: &Sidecar) -> (Phase, String) {
+    let release = sidecar.state.durable("shop").unwrap().release.clone().unwrap();
+    (release.phase, release.pause.map_or(String::new(), |pause| pause.why))
+}
+
+#[test]
+fn suites_that_nobody_can_run_hold_the_rollout() {
+    let held =
+        "2.0.1: suite smoke did not run on green: nobody can run it: too many wait to be run, or the house is closing";
+    let (full, _open) = mpsc::channel(1);
+    let spare = Order {
+        service: "other".into(),
+        rollout: 1,
+        step: 0,
+        run: 1,
+        environment: Environment::Green,
+        suites: vec!["smoke".into()],
+    };
+    full.try_send(spare).unwrap();
+    let (closed, _) = mpsc::channel(1);
+    for validations in [None, Some(full), Some(closed)] {
+        let Bench { sidecar, _dir, .. } = bench();
+        let sidecar = match validations {
+            Some(validations) => sidecar.with_validations(validations),
+            None => sidecar,
+        };
+        let mut news = sidecar.listen();
+        assert_eq!(stands(&set_out(sidecar)), (Phase::Paused, held.to_owned()));
+        let told = std::iter::from_fn(|| news.try_recv().ok()).last().unwrap();
+        assert_eq!((told.announcement.kind, told.announcement.level), (Kind::Pause, Level::Critical));
+        let again = crate::wire::News::of(&told.entry.unwrap());
+        assert_eq!(again.level, crate::wire::NewsLevel::Critical, "told again, it is as loud");
+    }
+}
+
+#[test]
+fn suites_are_ordered_and_their_answer_is_heard() {
+    for (result, phase, kind) in [
+        (Ok("12 cases".to_owned()), Phase::Shifting, Kind::Validated),
+        (Err(Unproved::Failed("suite smoke failed on green: 500".into())), Phase::RolledBack, Kind::Rollback),
+    ] {
+        let Bench { sidecar, counters, _dir, .. } = bench();
+        let (validations, mut orders) = mpsc::channel(1);
+        let mut sidecar = set_out(sidecar.with_validations(validations));
+        let mut news = sidecar.listen();
+        let order = orders.try_recv().unwrap();
+        assert_eq!((order.suites.as_slice(), order.environment), (&["smoke".to_owned()][..], Environment::Green));
+        sidecar.handle(Input::Validated { order, result }, Millis(5));
+        assert_eq!((stands(&sidecar).0, news.try_recv().unwrap().announcement.kind), (phase, kind));
+        let rollbacks = counters.rollbacks().get(&("shop".to_owned(), "suites".to_owned())).copied();
+        assert_eq!(rollbacks, (kind == Kind::Rollback).then_some(1));
+    }
 }

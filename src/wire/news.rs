@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::rfc3339;
 use crate::journal::Entry;
-use crate::rollout::Kind;
+use crate::rollout::{Change, Durable, Kind};
 
 /// The `data` of an event. Its `id` is the entry's, and its `event` the kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -41,7 +41,7 @@ impl News {
             at: rfc3339(entry.at),
             service: change.service.clone(),
             kind: change.kind.name().to_owned(),
-            level: level(change.kind, &change.who),
+            level: level(change),
             who: change.who.clone(),
             text: change.why.clone(),
             generation: change.generation,
@@ -51,10 +51,11 @@ impl News {
 }
 
 /// By the entry alone, so that what is told again is told as it was.
-fn level(kind: Kind, who: &str) -> NewsLevel {
-    match kind {
+fn level(change: &Change) -> NewsLevel {
+    let held = change.after.as_ref().is_some_and(Durable::is_held);
+    match change.kind {
         Kind::Rollback | Kind::Stop | Kind::SharedFate => NewsLevel::Critical,
-        Kind::Pause if who == "guard" => NewsLevel::Critical,
+        Kind::Pause if change.who == "guard" || held => NewsLevel::Critical,
         Kind::Warning | Kind::Caution | Kind::Abort | Kind::Monitoring => NewsLevel::Warning,
         _ => NewsLevel::Info,
     }

@@ -129,9 +129,12 @@ pub struct Step {
     pub requests: u64,
     /// Left only when a person approves.
     pub approve: bool,
-    /// And when these validation suites have passed.
+    /// Left only when these validation suites have passed.
     #[serde(default)]
     pub suites: Vec<String>,
+    /// What one that fails does: `rollback` or `hold`.
+    #[serde(default)]
+    pub on_fail: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -189,6 +192,7 @@ impl From<RolloutView> for Rollout {
             requests: step.requests,
             approve: step.approve,
             suites: step.suites,
+            on_fail: step.on_fail.name().to_owned(),
         });
         Rollout {
             version: view.version,

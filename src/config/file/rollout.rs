@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
-use crate::config::file::{At, Number, Some1};
+use crate::config::file::{At, Number};
 
 /// How a version gets from nothing to everything.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -24,9 +24,10 @@ pub struct RolloutFile {
     pub warm_up: Option<At<Number>>,
     /// Where they go. Default "/".
     pub warm_up_path: Option<At<String>>,
-    /// Validation suites that have to pass before the first client; a failure ends the rollout.
-    pub suites: Option<Some1<String>>,
-    /// What becomes of the version when a suite of a step fails: "rollback" (default) or "hold".
+    /// Validation suites that must pass before its first client. Default none.
+    pub suites: Option<At<Vec<At<String>>>>,
+    /// What a suite of a step that fails does: "rollback" (default), or "hold" until a person looks. Before the first
+    /// client nothing is left to choose: the version does not set out.
     pub on_fail: Option<At<String>>,
 }
 
@@ -37,7 +38,7 @@ pub struct StepFile {
     pub bake: Option<At<String>>,
     pub requests: Option<At<Number>>,
     pub approve: Option<bool>,
-    pub suites: Option<Some1<String>>,
+    pub suites: Option<At<Vec<At<String>>>>,
     pub on_fail: Option<At<String>>,
 }
 
@@ -52,8 +53,8 @@ struct StepTable {
     requests: Option<At<Number>>,
     /// Left only when a person says so.
     approve: Option<bool>,
-    /// Validation suites: they run as soon as the step has its weight, and it is left only when they have passed.
-    suites: Option<Some1<String>>,
+    /// Validation suites that run while it bakes: it is left only when they have passed.
+    suites: Option<At<Vec<At<String>>>>,
     /// Overrides the rollout's.
     on_fail: Option<At<String>>,
 }

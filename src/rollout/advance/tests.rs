@@ -7,6 +7,8 @@ use crate::rollout::plan::{Plan, Step};
 use crate::rollout::release::Phase;
 use crate::rollout::*;
 
+mod gate;
+
 const TICK: u64 = 100;
 
 /// A service `shop` with some traffic, and somebody who turns the clock.
@@ -23,10 +25,10 @@ struct Bench {
     /// The guard has one trigger, which pauses.
     only_pauses: bool,
     effects: Vec<Effect>,
+    /// The suites that were to be run, the latest last.
+    orders: Vec<Order>,
     /// How often it was written down how far it is.
     kept: usize,
-    /// Suites that somebody was told to run.
-    ordered: Vec<Validate>,
 }
 
 fn percent(p: f64) -> Weight {
@@ -34,7 +36,7 @@ fn percent(p: f64) -> Weight {
 }
 
 fn plan() -> Plan {
-    let step = |weight| Step { weight: percent(weight), bake: Millis::seconds(30), requests: 20, ..Step::default() };
+    let step = |weight| Step::new(percent(weight), Millis::seconds(30), 20);
     Plan { steps: [10.0, 50.0, 100.0].map(step).into(), watch: Millis::seconds(60), ..Plan::standard() }
 }
 
@@ -59,8 +61,8 @@ impl Bench {
             asked: 0.0,
             only_pauses: false,
             effects: vec![],
+            orders: vec![],
             kept: 0,
-            ordered: vec![],
         };
         bench.load().unwrap();
         bench
@@ -89,6 +91,10 @@ impl Bench {
 
     fn apply(&mut self, event: Event) -> Result<(), Refused> {
         self.effects = self.state.apply(event, Millis(self.now))?;
+        self.orders.extend(self.effects.iter().filter_map(|effect| match effect {
+            Effect::Validate(order) => Some(order.clone()),
+            _ => None,
+        }));
         Ok(())
     }
 
@@ -123,10 +129,6 @@ impl Bench {
             let totals = |counts| Totals { counts, ..Totals::default() };
             let pair = Some(self.counts.map(totals));
             self.apply(Event::Counted { service: "shop".into(), routes: vec![None, pair], on_grid: true }).unwrap();
-            self.ordered.extend(self.effects.iter().filter_map(|effect| match effect {
-                Effect::Validate(order) => Some(order.clone()),
-                _ => None,
-            }));
             self.kept += self.effects.iter().filter(|effect| matches!(effect, Effect::Keep(_))).count();
             kinds.extend(self.effects.iter().filter_map(|effect| match effect {
                 Effect::Journal(change) => Some(change.kind),
@@ -139,7 +141,8 @@ impl Bench {
     /// Dies, and is started again with what is written down. What was not, is lost.
     fn restart(&mut self) {
         let durable = self.durable().clone();
-        self.state = State::restored([("shop".to_owned(), durable)].into(), 100, 100, 2_000_000);
+        let (generation, entry) = (self.state.generation(), self.state.last_entry());
+        self.state = State::restored([("shop".to_owned(), durable)].into(), generation, entry, 2_000_000);
         (self.now, self.counts) = (0, Default::default());
         self.load().unwrap();
     }
@@ -525,5 +528,3 @@ fn a_command_for_another_generation_is_stale() {
     assert!(matches!(bench.apply(Event::Command(order(stale))), Err(Refused::Stale { .. })));
     bench.apply(Event::Command(order(generation))).unwrap();
 }
-
-mod gates;

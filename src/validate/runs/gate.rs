@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::suite::Suite;
+use crate::rollout::Unproved;
 use crate::validate::runs::{Order, Runs};
 use crate::wire::{ExecutionState, ExecutionSummary, RunTarget, Side};
 
@@ -11,23 +12,29 @@ const LOOK: Duration = Duration::from_millis(100);
 
 impl Runs {
     /// Runs suites against the side that a version is on, one after the other, up to the first that fails. What compares
-    /// both sides is run against both.
+    /// both sides is run against both. Dropped, it cancels the run that is under way.
     ///
     /// # Errors
     /// In words, why the version may not go on.
-    pub async fn gate(&self, service: &str, side: Side, suites: &[String]) -> Result<String, String> {
+    pub async fn gate(&self, service: &str, side: Side, suites: &[String]) -> Result<String, Unproved> {
+        let not_run = |name: &str, why: String| Unproved::NotRun(format!("suite {name}: {why}"));
         for name in suites {
-            let suite = self.suite(name).map_err(|refusal| format!("suite {name}: {refusal}"))?;
+            let suite = self.suite(name).map_err(|refusal| not_run(name, refusal.to_string()))?;
             let compares = !suite.parities.is_empty() || !suite.data.is_empty();
             let target = if compares { RunTarget::Both } else { RunTarget::from(side) };
             let service = Some(service.to_owned());
             let order = Order { suite: name.clone(), service, target, who: "plan".to_owned(), from: None };
-            let begun = self.begin(order).map_err(|refusal| format!("suite {name}: {refusal}"))?;
-            let ended = self.ended(&begun.id).await;
-            let ended = ended.ok_or_else(|| format!("suite {name}: its run {} was deleted", begun.id))?;
-            if ended.state != ExecutionState::Passed {
-                let on = target.name();
-                return Err(format!("suite {name} on {on}: {} (run {})", ended.verdict, ended.id));
+            let begun = self.begin(order).map_err(|refusal| not_run(name, refusal.to_string()))?;
+            let under_way = UnderWay { runs: self, id: begun.id };
+            let ended = self.ended(&under_way.id).await;
+            let ended = ended.ok_or_else(|| not_run(name, format!("its run {} was deleted", under_way.id)))?;
+            let said = format!("{} (run {})", ended.verdict, ended.id);
+            match ended.state {
+                ExecutionState::Passed => {}
+                ExecutionState::Failed => {
+                    return Err(Unproved::Failed(format!("suite {name} failed on {}: {said}", target.name())));
+                }
+                _ => return Err(not_run(name, said)),
             }
         }
         match suites {
@@ -60,5 +67,18 @@ impl Runs {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+}
+
+/// A run that somebody waits for.
+struct UnderWay<'r> {
+    runs: &'r Runs,
+    id: String,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        // One that is over stays as it is.
+        let _ = self.runs.cancel(&self.id, "the rollout, which has gone its way");
     }
 }

@@ -1,0 +1,398 @@
+//! Suites at a rollout's steps: what they hold, what they take back, and whose answer counts.
+
+use super::*;
+use crate::rollout::plan::OnFail;
+use crate::rollout::release::Gate;
+
+/// The first step wants two suites, the last one of them.
+fn gated(on_fail: OnFail) -> Plan {
+    let mut plan = plan();
+    plan.suites = vec!["smoke".into()];
+    plan.steps[0].suites = vec!["smoke".into(), "parity".into()];
+    plan.steps[2].suites = vec!["parity".into()];
+    plan.steps.iter_mut().for_each(|step| step.on_fail = on_fail);
+    plan
+}
+
+/// On the first step, where two suites run.
+fn validating(on_fail: OnFail) -> Bench {
+    let mut bench = Bench::new(gated(on_fail));
+    bench.order(deploy("2.0.1")).unwrap();
+    assert!(bench.orders.is_empty(), "a preflight's suites are the preflight's");
+    bench.preflighted(Ok("3 warm-up requests"));
+    assert_eq!(bench.orders.len(), 1, "{:?}", bench.effects);
+    bench
+}
+
+fn failed(why: &str) -> Result<String, Unproved> {
+    Err(Unproved::Failed(why.to_owned()))
+}
+
+fn passed() -> Result<String, Unproved> {
+    Ok("12 cases".to_owned())
+}
+
+impl Bench {
+    /// The answer to an order, by its place; the kinds of the entries that it made.
+    fn answer(&mut self, at: usize, result: Result<String, Unproved>) -> Vec<Kind> {
+        let order = self.orders[at].clone();
+        self.apply(Event::Validated { order, result }).unwrap();
+        self.news().into_iter().map(|news| news.kind).collect()
+    }
+
+    fn news(&self) -> Vec<Announcement> {
+        let news = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Announce(news) => Some(news.clone()),
+            _ => None,
+        });
+        news.collect()
+    }
+
+    fn entry(&self) -> &Change {
+        let mut entries = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Journal(change) => Some(change),
+            _ => None,
+        });
+        entries.next().unwrap()
+    }
+
+    fn gate(&self) -> Option<Gate> {
+        self.durable().release.as_ref().unwrap().gate
+    }
+}
+
+#[test]
+fn a_step_is_left_once_its_suites_have_passed_and_they_run_while_it_bakes() {
+    let mut bench = validating(OnFail::Rollback);
+    let order = Order {
+        service: "shop".into(),
+        rollout: 1,
+        step: 0,
+        run: bench.state.generation(),
+        environment: Environment::Green,
+        suites: vec!["smoke".into(), "parity".into()],
+    };
+    assert_eq!(bench.orders, [order]);
+    assert!(matches!(bench.effects.last(), Some(Effect::Validate(_))), "behind its news: {:?}", bench.effects);
+    assert!(bench.run(300).is_empty(), "however long they take");
+    assert_eq!((bench.at(), bench.waiting().as_str()), ((Phase::Shifting, 10.0), "suites smoke and parity"));
+    assert_eq!(bench.answer(0, passed()), [Kind::Validated]);
+    assert_eq!((bench.entry().who.as_str(), bench.news()[0].level), ("plan", Level::Info));
+    assert_eq!(bench.entry().why, "2.0.1: suites smoke and parity passed on green: 12 cases");
+    assert_eq!(bench.run(1), [Kind::Step]);
+    assert_eq!((bench.at(), bench.orders.len(), bench.gate()), ((Phase::Shifting, 50.0), 1, None), "none here");
+    bench.run(31);
+    assert_eq!((bench.phase(), bench.orders[1].step), (Phase::Baking, 2));
+    bench.run(100);
+    assert_eq!((bench.phase(), bench.waiting().as_str()), (Phase::Baking, "suite parity"), "nothing is promoted");
+    bench.answer(1, passed());
+    assert_eq!(bench.run(1), [Kind::Promote]);
+}
+
+#[test]
+fn suites_that_passed_early_leave_the_other_conditions_in_force() {
+    let mut bench = validating(OnFail::Rollback);
+    bench.answer(0, passed());
+    bench.run(29);
+    assert_eq!(bench.at(), (Phase::Shifting, 10.0), "still to bake");
+    bench.run(2);
+    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+}
+
+#[test]
+fn a_suite_that_fails_takes_the_version_back_and_quarantines_it() {
+    let mut bench = validating(OnFail::Rollback);
+    bench.run(5);
+    let epoch = bench.durable().epoch;
+    assert_eq!(bench.answer(0, failed("suite parity failed on green: 3 of 40 answers differ")), [Kind::Rollback]);
+    assert!(matches!(bench.effects.first(), Some(Effect::Publish)), "before anything else");
+    let why = "2.0.1: suite parity failed on green: 3 of 40 answers differ";
+    assert_eq!((bench.entry().who.as_str(), bench.entry().why.as_str()), ("plan", why));
+    assert_eq!(bench.news()[0].text, format!("rolled back from 10 %: {why}"));
+    assert_eq!(bench.news()[0].level, Level::Critical);
+    assert_eq!(bench.at(), (Phase::RolledBack, 0.0));
+    assert!(bench.durable().epoch > epoch && bench.durable().latch.is_some());
+    assert!(matches!(bench.order(deploy("2.0.1")), Err(Refused::Quarantined { .. })));
+}
+
+#[test]
+fn a_suite_that_fails_may_hold_instead_and_resume_runs_them_again() {
+    let mut bench = validating(OnFail::Hold);
+    bench.run(5);
+    assert_eq!(bench.answer(0, failed("suite smoke failed on green: 500")), [Kind::Pause]);
+    assert_eq!((bench.at(), bench.gate()), ((Phase::Paused, 10.0), Some(Gate::Held)));
+    assert_eq!((bench.news()[0].level, bench.entry().who.as_str()), (Level::Critical, "plan"));
+    let view = bench.state.views(Millis(bench.now)).remove(0);
+    assert_eq!(view.rollout.unwrap().why.unwrap(), "2.0.1: suite smoke failed on green: 500");
+    assert!(bench.durable().quarantine.is_empty());
+    assert!(bench.run(100).is_empty(), "it holds");
+    bench.order(Act::Resume).unwrap();
+    assert_eq!((bench.at(), bench.gate(), bench.orders.len()), ((Phase::Shifting, 10.0), None, 2));
+    assert_ne!(bench.orders[0].run, bench.orders[1].run);
+    assert!(bench.answer(0, passed()).is_empty(), "the first run's answer is no news");
+    bench.answer(1, failed("suite smoke failed on green: 500"));
+    assert_eq!(bench.phase(), Phase::Paused);
+    bench.order(Act::Resume).unwrap();
+    bench.answer(2, passed());
+    bench.run(31);
+    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+}
+
+#[test]
+fn what_could_not_be_run_holds_and_never_passes_or_rolls_back() {
+    let mut bench = validating(OnFail::Rollback);
+    bench.answer(0, Err(Unproved::NotRun("the house is closing".into())));
+    assert_eq!(bench.at(), (Phase::Paused, 10.0));
+    assert_eq!(bench.entry().why, "2.0.1: suites smoke and parity did not run on green: the house is closing");
+    assert!(bench.durable().quarantine.is_empty());
+}
+
+#[test]
+fn with_the_guard_off_a_failure_holds_whatever_it_should_do() {
+    let mut bench = validating(OnFail::Rollback);
+    bench.order(Act::Monitoring(false)).unwrap();
+    bench.answer(0, failed("suite smoke failed on green: 500"));
+    assert_eq!(bench.at(), (Phase::Paused, 10.0));
+    assert!(bench.entry().why.ends_with("500; it holds, because the guard is off"), "{}", bench.entry().why);
+}
+
+#[test]
+fn an_answer_counts_once_and_only_while_its_step_waits_for_it() {
+    type Way = fn(&mut Bench);
+    let ways: [(&str, Way); 8] = [
+        ("answered", |b| drop(b.answer(0, passed()))),
+        ("paused", |b| b.order(Act::Pause).unwrap()),
+        ("shifted by hand", |b| b.order(shift(30.0, false)).unwrap()),
+        ("rolled back", |b| b.order(Act::Rollback).unwrap()),
+        ("aborted", |b| b.order(Act::Abort).unwrap()),
+        ("stopped", |b| b.order(Act::Stop).unwrap()),
+        ("promoted by hand", |b| b.order(Act::Promote).unwrap()),
+        ("another rollout", |b| {
+            b.order(Act::Abort).unwrap();
+            b.order(deploy("2.0.2")).unwrap();
+            b.preflighted(Ok(""));
+        }),
+    ];
+    for (name, way) in ways {
+        for result in [passed(), failed("suite smoke failed on green: 500")] {
+            let mut bench = validating(OnFail::Rollback);
+            assert!(bench.state.views(Millis(bench.now))[0].awaits(&bench.orders[0]), "{name}");
+            way(&mut bench);
+            let (before, awaits) = (bench.durable().clone(), bench.state.views(Millis(bench.now))[0].run);
+            assert!(!bench.state.views(Millis(bench.now))[0].awaits(&bench.orders[0]), "{name}: no use in going on");
+            assert!(bench.answer(0, result).is_empty(), "{name}");
+            assert_eq!(*bench.durable(), before, "{name}");
+            assert_eq!(bench.state.views(Millis(bench.now))[0].run, awaits, "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_of_another_step_is_no_news() {
+    let mut bench = validating(OnFail::Rollback);
+    bench.answer(0, passed());
+    bench.run(65);
+    assert_eq!((bench.phase(), bench.orders.len()), (Phase::Baking, 2));
+    assert!(bench.answer(0, failed("suite smoke failed on green: 500")).is_empty());
+    let mut other = bench.orders[1].clone();
+    other.step = 1;
+    bench.apply(Event::Validated { order: other, result: passed() }).unwrap();
+    assert_eq!((bench.effects.len(), bench.gate(), bench.phase()), (0, None, Phase::Baking));
+}
+
+#[test]
+fn a_pause_forgets_the_run_and_resume_begins_it_again_but_not_what_has_passed() {
+    let mut bench = validating(OnFail::Rollback);
+    bench.order(Act::Pause).unwrap();
+    bench.order(Act::Resume).unwrap();
+    assert_eq!(bench.orders.len(), 2);
+    bench.answer(1, passed());
+    bench.order(Act::Pause).unwrap();
+    bench.order(Act::Resume).unwrap();
+    assert_eq!((bench.orders.len(), bench.gate()), (2, Some(Gate::Passed)));
+    bench.run(31);
+    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+    // Where a shift by hand leads to another step, its suites are to run.
+    bench.order(shift(20.0, false)).unwrap();
+    bench.order(Act::Resume).unwrap();
+    assert_eq!((bench.orders.len(), bench.orders[2].step), (3, 0));
+}
+
+#[test]
+fn a_restart_has_them_run_again_and_remembers_what_has_passed() {
+    let mut bench = validating(OnFail::Hold);
+    bench.run(10);
+    bench.restart();
+    assert_eq!(bench.orders.len(), 2, "nobody runs them any more");
+    bench.run(100);
+    assert_eq!(bench.waiting(), "suites smoke and parity");
+    bench.answer(1, failed("suite smoke failed on green: 500"));
+    bench.restart();
+    assert_eq!((bench.phase(), bench.orders.len()), (Phase::Paused, 2), "held is held");
+    bench.order(Act::Resume).unwrap();
+    bench.answer(2, passed());
+    bench.restart();
+    assert_eq!((bench.gate(), bench.orders.len()), (Some(Gate::Passed), 3));
+    bench.run(31);
+    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+}
+
+#[test]
+fn a_reload_leaves_the_run_alone_and_a_file_that_takes_the_share_back_ends_it() {
+    let mut bench = validating(OnFail::Rollback);
+    bench.load().unwrap();
+    bench.plan.steps.iter_mut().for_each(|step| step.suites.clear());
+    bench.load().unwrap();
+    assert_eq!((bench.orders.len(), bench.waiting().contains("suites smoke and parity")), (1, true), "as it set out");
+    // Forgotten and remembered: nobody knows who ran them.
+    bench.apply(Event::Loaded(vec![])).unwrap();
+    assert!(bench.answer(0, passed()).is_empty());
+    bench.load().unwrap();
+    assert_eq!(bench.orders.len(), 2);
+    bench.order(Act::Abort).unwrap();
+    bench.asked = 30.0;
+    bench.load().unwrap();
+    bench.order(shift(0.0, false)).unwrap();
+    bench.plan = gated(OnFail::Rollback);
+    bench.load().unwrap();
+    bench.order(deploy("2.0.2")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.asked = 0.0;
+    bench.load().unwrap();
+    assert_eq!((bench.at(), bench.orders.len()), ((Phase::Aborted, 0.0), 3));
+    assert!(bench.answer(2, failed("suite smoke failed on green: 500")).is_empty());
+    assert!(bench.durable().quarantine.is_empty());
+}
+
+#[test]
+fn the_guard_rolls_back_while_suites_run_and_they_change_nothing_of_it() {
+    let mut bench = validating(OnFail::Hold);
+    bench.run(40);
+    bench.failing = 100;
+    assert!(bench.run(40).contains(&Kind::Rollback));
+    let before = bench.durable().clone();
+    assert!(bench.answer(0, passed()).is_empty());
+    assert_eq!((bench.at(), bench.durable()), ((Phase::RolledBack, 0.0), &before));
+}
+
+#[test]
+fn a_freeze_holds_the_step_and_neither_the_run_nor_what_it_takes_back() {
+    let freeze = Act::Freeze { until: None };
+    let mut bench = validating(OnFail::Rollback);
+    bench.order(freeze.clone()).unwrap();
+    bench.run(31);
+    bench.answer(0, passed());
+    bench.run(31);
+    assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "frozen"));
+    let mut bench = validating(OnFail::Rollback);
+    bench.order(freeze).unwrap();
+    bench.answer(0, failed("suite smoke failed on green: 500"));
+    assert_eq!(bench.phase(), Phase::RolledBack);
+}
+
+#[test]
+fn approval_and_suites_are_two_conditions() {
+    let mut plan = gated(OnFail::Rollback);
+    plan.steps[0].approve = true;
+    let mut bench = Bench::new(plan);
+    bench.order(deploy("2.0.1")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.order(Act::Approve).unwrap();
+    bench.run(60);
+    assert_eq!(bench.waiting(), "suites smoke and parity");
+    bench.answer(0, passed());
+    bench.run(1);
+    assert_eq!(bench.at().1, 50.0);
+}
+
+#[test]
+fn a_gradual_shift_waits_for_the_suites_of_its_steps_and_a_failure_at_its_mark_can_be_tried_again() {
+    let mut plan = gated(OnFail::Hold);
+    plan.steps[1].suites = vec!["smoke".into()];
+    let mut bench = Bench::new(plan);
+    bench.order(shift(30.0, true)).unwrap();
+    bench.answer(0, passed());
+    bench.run(31);
+    assert_eq!((bench.at().1, bench.orders[1].suites.as_slice()), (30.0, &["smoke".to_owned()][..]), "as of the 50");
+    bench.answer(1, failed("suite smoke failed on green: 500"));
+    assert_eq!(bench.entry().why, "the candidate: suite smoke failed on green: 500");
+    bench.order(Act::Resume).unwrap();
+    bench.answer(2, passed());
+    bench.run(31);
+    assert_eq!((bench.at(), bench.gate()), ((Phase::Paused, 30.0), Some(Gate::Passed)), "as far as it was told to");
+    assert!(matches!(bench.order(Act::Resume), Err(Refused::Reached { .. })));
+}
+
+#[test]
+fn the_preflight_is_told_which_suites_it_runs() {
+    let mut bench = Bench::new(gated(OnFail::Hold));
+    bench.order(deploy("2.0.1")).unwrap();
+    let Some(Effect::Preflight(order)) = bench.effects.last() else { panic!("{:?}", bench.effects) };
+    assert_eq!(order.suites, ["smoke"]);
+    bench.preflighted(Err("suite smoke failed on green: 500"));
+    assert_eq!((bench.at(), bench.orders.len()), ((Phase::Aborted, 0.0), 0), "hold or not, it does not set out");
+}
+
+#[test]
+fn what_was_written_before_there_were_suites_is_read_and_written_as_it_was() {
+    let mut bench = under_way();
+    bench.run(1);
+    let release = bench.durable().release.as_ref().unwrap();
+    let text = serde_json::to_string(release).unwrap();
+    assert!(!text.contains("suites") && !text.contains("on_fail") && !text.contains("gate"), "{text}");
+    assert_eq!(serde_json::from_str::<crate::rollout::release::Release>(&text).unwrap(), *release);
+    let bench = validating(OnFail::Hold);
+    let release = bench.durable().release.as_ref().unwrap();
+    let text = serde_json::to_string(release).unwrap();
+    assert_eq!(serde_json::from_str::<crate::rollout::release::Release>(&text).unwrap(), *release);
+}
+
+#[test]
+fn words_are_cut_where_they_are_too_many() {
+    let mut bench = validating(OnFail::Rollback);
+    bench.answer(0, failed(&"é".repeat(100_000)));
+    assert_eq!(bench.entry().why.chars().count(), "2.0.1: ".len() + 1000);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    /// Whatever happens in whatever order: the plan leaves no step whose suites have not passed, somebody is asked to
+    /// run them whenever a step waits for them, and one run is ordered once.
+    #[test]
+    fn no_order_of_events_lets_the_plan_past_its_suites(doings in proptest::collection::vec(0_u8..16, 1..60), hold: bool) {
+        let mut bench = Bench::new(gated(if hold { OnFail::Hold } else { OnFail::Rollback }));
+        for doing in doings {
+            let before = bench.durable().clone();
+            let acts = [Act::Pause, Act::Resume, Act::Abort, Act::Rollback, shift(5.0, false), shift(100.0, true)];
+            let person = match doing {
+                0 => bench.order(Act::Deploy(Deploy { version: "2".into(), force: true, ..Deploy::default() })),
+                1 => Ok(bench.preflighted(Ok(""))),
+                2 => Ok(bench.restart()),
+                3 => bench.load(),
+                4..=6 if !bench.orders.is_empty() => {
+                    let result = [passed(), failed("no"), Err(Unproved::NotRun("no".into()))][usize::from(doing) - 4].clone();
+                    Ok(drop(bench.answer(bench.orders.len() - 1, result)))
+                }
+                7 if bench.orders.len() > 1 => Ok(drop(bench.answer(bench.orders.len() - 2, passed()))),
+                8..=13 => bench.order(acts[usize::from(doing) - 8].clone()),
+                _ => {
+                    bench.run(32);
+                    let (was, is) = (before.release.as_ref(), bench.durable().release.as_ref());
+                    if let (Some(was), Some(is)) = (was, is) && (was.step, was.phase) != (is.step, is.phase) {
+                        proptest::prop_assert!(was.suites_owed().is_empty(), "{was:?} -> {is:?}");
+                    }
+                    Ok(())
+                }
+            };
+            drop(person);
+            let release = bench.durable().release.as_ref();
+            let owed = release.is_some_and(|release| !release.suites_owed().is_empty());
+            let view = bench.state.views(Millis(bench.now)).remove(0);
+            proptest::prop_assert_eq!(owed, view.run.is_some());
+            proptest::prop_assert!(!owed || view.awaits(bench.orders.last().unwrap()));
+            let runs: std::collections::BTreeSet<_> = bench.orders.iter().map(|order| order.run).collect();
+            proptest::prop_assert_eq!(runs.len(), bench.orders.len());
+        }
+    }
+}

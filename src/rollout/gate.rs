@@ -1,0 +1,123 @@
+//! The gate: a step's suites run beside its bake, and it is left only when they have passed.
+//!
+//! They are ordered wherever a step is entered, and again where nobody runs them any more: after a pause, and after a
+//! restart. A run has a number, so that the answer of one that nobody waits for is no news.
+
+use crate::rollout::plan::OnFail;
+use crate::rollout::release::{Gate, Release};
+use crate::rollout::{Effect, Kind, State};
+use crate::time::Millis;
+use crate::traffic::Environment;
+
+/// Of the words of an answer, in characters: they are in every entry that follows, and the report has the rest.
+const LONGEST_WORDS: usize = 1000;
+
+/// Suites that are to be run for a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub service: String,
+    pub rollout: u32,
+    /// The place of the step in the plan.
+    pub step: usize,
+    /// The number of this run, of those of its service.
+    pub run: u64,
+    /// The side that is to prove itself.
+    pub environment: Environment,
+    /// All must pass.
+    pub suites: Vec<String>,
+}
+
+/// Why suites have not passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unproved {
+    /// Which one failed, where, and at what: `suite parity failed on green: 3 of 40 answers differ`.
+    Failed(String),
+    /// They could not be run to their end, which says nothing of the candidate: it holds, whatever `on_fail` says.
+    NotRun(String),
+}
+
+impl State {
+    /// Orders the suites that a step wants and nobody runs; a run that nobody waits for is forgotten.
+    pub(super) fn order_suites(&mut self, name: &str) -> Option<Effect> {
+        let service = self.services.get_mut(name)?;
+        let durable = &service.durable;
+        let Some(release) = durable.release.as_ref().filter(|release| !release.suites_owed().is_empty()) else {
+            service.ordered = None;
+            return None;
+        };
+        let order = Order {
+            service: name.to_owned(),
+            rollout: durable.rollout,
+            step: release.step,
+            // Whatever orders a run is a new generation.
+            run: self.generation,
+            environment: release.environment,
+            suites: release.suites_owed().to_vec(),
+        };
+        let before = service.ordered.as_ref();
+        if before.is_some_and(|before| (before.rollout, before.step) == (order.rollout, order.step)) {
+            return None;
+        }
+        service.ordered = Some(order.clone());
+        Some(Effect::Validate(order))
+    }
+
+    /// What suites came to. An answer to anything but the last order, while its step waits for it, is no news.
+    pub(super) fn validated(&mut self, order: &Order, result: Result<String, Unproved>, now: Millis) -> Vec<Effect> {
+        let name = order.service.as_str();
+        let Some(service) = self.services.get(name).filter(|service| service.ordered.as_ref() == Some(order)) else {
+            return Vec::new();
+        };
+        let waits = |release: &&Release| !release.suites_owed().is_empty();
+        let Some(release) = service.durable.release.as_ref().filter(waits) else { return Vec::new() };
+        let (title, which) = (release.title().to_owned(), suites(&order.suites));
+        let on_fail = release.current().map_or(OnFail::Hold, |step| step.on_fail);
+        match result {
+            Ok(said) => {
+                let said = if said.is_empty() { said } else { format!(": {}", short(&said)) };
+                let why = format!("{title}: {which} passed on {}{said}", order.environment);
+                self.alter(name, self.note(Kind::Validated, why), now, |durable| {
+                    if let Some(release) = &mut durable.release {
+                        release.gate = Some(Gate::Passed);
+                    }
+                })
+            }
+            Err(Unproved::Failed(why)) if on_fail == OnFail::Rollback && service.durable.unwatched => {
+                self.hold(name, format!("{title}: {}; it holds, because the guard is off", short(&why)), now)
+            }
+            Err(Unproved::Failed(why)) if on_fail == OnFail::Rollback => {
+                let note = self.note(Kind::Rollback, format!("{title}: {}", short(&why)));
+                self.roll_back(name, note, now)
+            }
+            Err(Unproved::Failed(why)) => self.hold(name, format!("{title}: {}", short(&why)), now),
+            Err(Unproved::NotRun(why)) => {
+                self.hold(name, format!("{title}: {which} did not run on {}: {}", order.environment, short(&why)), now)
+            }
+        }
+    }
+
+    /// Pauses until a person has the suites run again, or decides otherwise.
+    fn hold(&mut self, name: &str, why: String, now: Millis) -> Vec<Effect> {
+        let note = self.note(Kind::Pause, why.clone());
+        let who = note.by.who.clone();
+        self.alter(name, note, now, |durable| {
+            durable.pause(who, why);
+            if let Some(release) = &mut durable.release {
+                release.gate = Some(Gate::Held);
+            }
+        })
+    }
+}
+
+/// `suite smoke`, `suites smoke and parity`.
+pub(super) fn suites(names: &[String]) -> String {
+    match names {
+        [one] => format!("suite {one}"),
+        [rest @ .., last] => format!("suites {} and {last}", rest.join(", ")),
+        [] => "no suites".to_owned(),
+    }
+}
+
+fn short(words: &str) -> String {
+    words.chars().take(LONGEST_WORDS).collect()
+}
