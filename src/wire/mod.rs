@@ -29,9 +29,10 @@ pub use traffic::*;
 pub use validation::*;
 
 /// One of a service's two environments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Environment)]
+#[schemars(rename = "Environment")]
 pub enum Side {
     Blue,
     Green,

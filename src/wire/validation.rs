@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,7 +43,7 @@ pub struct Executions {
     pub executions: Vec<ExecutionSummary>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ExecutionSummary {
     pub id: String,
     pub suite: String,
@@ -63,7 +64,7 @@ pub struct ExecutionSummary {
 }
 
 /// Which environments a suite is run against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunTarget {
     Blue,
@@ -98,7 +99,7 @@ impl From<Side> for RunTarget {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutionState {
     /// Others run; it is next.
@@ -129,7 +130,7 @@ impl ExecutionState {
 }
 
 /// How far a run is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Progress {
     /// Of `all` units of work; a unit is a case on a side, a second of load, a pair of parity, or a chunk of a table.
     pub done: u64,
@@ -139,7 +140,7 @@ pub struct Progress {
 }
 
 /// What the parts of a run came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Counts {
     pub passed: u64,
     pub failed: u64,
@@ -149,7 +150,7 @@ pub struct Counts {
 }
 
 /// One run of one suite, with everything it found. The JSON report is this document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Execution {
     /// The version of this document: 1.
     pub format: u32,
@@ -164,7 +165,7 @@ pub struct Execution {
 }
 
 /// One thing that was proved, or not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Part {
     Case(CaseResult),
@@ -173,7 +174,7 @@ pub enum Part {
     Data(DataResult),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Passed,
@@ -231,7 +232,7 @@ impl Part {
 }
 
 /// A case on one side: its steps one after the other, up to the first that fails.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct CaseResult {
     /// `setup` and `teardown` are cases too.
     pub name: String,
@@ -246,7 +247,7 @@ pub struct CaseResult {
     pub steps: Vec<StepResult>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct StepResult {
     pub name: String,
     pub request: Message,
@@ -261,7 +262,7 @@ pub struct StepResult {
 }
 
 /// A request or a response as the report shows it: secrets are `***`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Message {
     /// `GET https://shop.example.com/a`, or `200 OK`.
     pub line: String,
@@ -274,7 +275,7 @@ pub struct Message {
 }
 
 /// One expectation that was not met, or one difference between the sides.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Finding {
     /// `status`, `header content-type`, `json $.items[0].id`, `body`, `latency`, `schema` …
     pub what: String,
@@ -287,7 +288,7 @@ pub struct Finding {
 }
 
 /// What a load came to, on one side.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct LoadResult {
     pub name: String,
     pub environment: Side,
@@ -326,7 +327,7 @@ pub struct LoadResult {
 }
 
 /// In milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Latencies {
     pub min: f64,
     pub mean: f64,
@@ -339,7 +340,7 @@ pub struct Latencies {
 }
 
 /// A second of a load, by when its requests were to be sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct LoadSecond {
     pub at: u32,
     pub intended: u64,
@@ -353,7 +354,7 @@ pub struct LoadSecond {
 }
 
 /// A limit of a load, and whether it held.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct LimitResult {
     /// `p95`, `error_rate`, `throughput` …
     pub what: String,
@@ -363,7 +364,7 @@ pub struct LimitResult {
     pub held: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ProcessUse {
     /// Of one core, in percent, over the whole load.
     pub cpu: f64,
@@ -372,7 +373,7 @@ pub struct ProcessUse {
 }
 
 /// Whether both sides answer the same requests the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ParityResult {
     pub name: String,
     pub outcome: Outcome,
@@ -391,7 +392,7 @@ pub struct ParityResult {
     pub green: Latencies,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ParityDifference {
     pub request: Message,
     pub findings: Vec<Finding>,
@@ -400,7 +401,7 @@ pub struct ParityDifference {
 }
 
 /// Whether the data of both sides agree.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct DataResult {
     pub name: String,
     /// `rows`, `table`, `query`, `integrity` or `http`.
@@ -421,7 +422,7 @@ pub struct DataResult {
     pub findings: Vec<Finding>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct DataSide {
     /// `postgres`, `mysql`, `sqlite` or `http`.
     pub engine: String,
@@ -433,7 +434,7 @@ pub struct DataSide {
 }
 
 /// A row that is not the same on both sides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct RowDifference {
     /// `id = 42`.
     pub key: String,
@@ -442,7 +443,7 @@ pub struct RowDifference {
     pub columns: Vec<Finding>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RowHow {
     MissingInGreen,
