@@ -29,6 +29,7 @@ mod overlay;
 mod peers;
 mod proof;
 mod reload;
+mod report;
 mod rollback;
 mod rollouts;
 mod routing;

@@ -126,6 +126,46 @@ pub fn long(cases: usize) -> Execution {
     execution(parts, ExecutionState::Failed, "A third of it fails on green.")
 }
 
+/// Everything that there is, hundreds of times.
+pub fn endless() -> Execution {
+    let mut all = hostile();
+    let parts = all.parts.clone();
+    (0..100).for_each(|_| all.parts.extend(parts.iter().cloned()));
+    all.parts.extend(long(2_000).parts);
+    let loads = loads();
+    all.parts.extend((0..100).flat_map(|_| loads.clone()));
+    all
+}
+
+/// As many small things as there can be: steps, headers, findings, rows and lines of diffs.
+pub fn splinters() -> Execution {
+    let finding = Finding { diff: Some("+\n".repeat(2_000)), ..finding("", "", "") };
+    let step = StepResult {
+        request: message("", &[("", ""); 500], ""),
+        response: Some(message("", &[("", ""); 500], "[[1],[2]]")),
+        failures: vec![finding.clone(); 40],
+        ..good("", "GET", "", "")
+    };
+    let row = RowDifference { key: String::new(), how: RowHow::Differs, columns: vec![finding.clone(); 40] };
+    let pair = ParityDifference {
+        request: step.request.clone(),
+        findings: vec![finding.clone(); 40],
+        blue: step.response.clone(),
+        green: step.response.clone(),
+    };
+    let data = DataResult { rows: vec![row; 60], findings: vec![finding; 40], ..orders() };
+    let parity = ParityResult { differences: vec![pair; 12], noise: vec![String::new(); 1_000], ..parity() };
+    let loads = loads();
+    let mut parts = Vec::new();
+    for _ in 0..5 {
+        parts.push(failed("", Side::Green, "", vec![step.clone(); 20]));
+        parts.extend([Part::Data(data.clone()), Part::Parity(parity.clone())]);
+    }
+    parts.extend((0..2_000).map(|_| case("", Side::Blue, vec![good("", "GET", "", ""); 30])));
+    parts.extend((0..100).flat_map(|_| loads.clone()));
+    execution(parts, ExecutionState::Failed, "It is in splinters.")
+}
+
 /// What there is of a run that has not come to its end.
 pub fn in_state(state: ExecutionState) -> Execution {
     let mut execution = execution(rich().parts.into_iter().take(7).collect(), state, "");

@@ -1,6 +1,6 @@
 //! A failure in full: what was asked, what came back, and where the two differ.
 
-use super::exchange::{self, BODY, NAME, Row, SENTENCE, SIDE_BODY, Told, more};
+use super::exchange::{self, BODY, MARKUP, NAME, Row, SENTENCE, SIDE_BODY, Told, more};
 use super::numbers;
 use super::visible::Room;
 use super::words::{self, side_name};
@@ -113,11 +113,11 @@ fn of_case(card: &mut Card, case: &CaseResult, room: &mut Room) {
     }
     card.facts.extend(case.tags.iter().take(MOST_NOTES).map(|tag| room.take(tag, NAME).text));
     // What failed has the first claim on the room.
-    let mut steps: Vec<Step> =
-        case.steps.iter().rev().take(MOST_STEPS).map(|step| self::step(step, case.outcome, room)).collect();
-    steps.reverse();
-    card.steps = steps;
-    card.more = more(case.steps.len() as u64, MOST_STEPS as u64);
+    let steps = case.steps.iter().rev().take(MOST_STEPS);
+    let steps = steps.map_while(|step| room.fits(MARKUP * 5).then(|| self::step(step, case.outcome, room)));
+    card.steps = steps.collect();
+    card.steps.reverse();
+    card.more = more(case.steps.len() as u64, card.steps.len() as u64);
 }
 
 fn step(step: &StepResult, outcome: Outcome, room: &mut Room) -> Step {
@@ -157,12 +157,16 @@ fn of_load(card: &mut Card, load: &LoadResult, figures: Option<String>, room: &m
 fn of_parity(card: &mut Card, parity: &ParityResult, room: &mut Room) {
     card.facts.push(format!("{} compared", numbers::of(parity.compared, "request", "requests")));
     card.facts.push(numbers::of(parity.differing, "differs", "differ"));
-    let pairs = parity.differences.iter().take(MOST_PAIRS).enumerate().map(|(at, pair)| {
+    let pairs = parity.differences.iter().take(MOST_PAIRS).enumerate().map_while(|(at, pair)| {
+        if !room.fits(MARKUP * 5) {
+            return None;
+        }
         let (findings, more) = exchange::rows(&pair.findings, MOST_FINDINGS, room);
         let mut answer = |message: &Option<_>| message.as_ref().map(|message| exchange::told(message, BODY / 2, room));
         let answers = vec![("blue", answer(&pair.blue)), ("green", answer(&pair.green))];
         let asked = exchange::told(&pair.request, SIDE_BODY, room);
-        Pair { request: asked.line.clone(), is_open: at < OPEN_PAIRS, findings, more, asked, answers }
+        let request = room.take(&pair.request.line, SENTENCE).text;
+        Some(Pair { request, is_open: at < OPEN_PAIRS, findings, more, asked, answers })
     });
     card.pairs = pairs.collect();
     card.more = more(parity.differing, card.pairs.len() as u64);
@@ -190,10 +194,12 @@ fn of_data(card: &mut Card, data: &DataResult, room: &mut Room) {
         both("Checksum", &|side| side.checksum.as_ref().map(|sum| super::visible::start(sum, NAME).to_owned())),
         both("Violations", &|side| side.violations.map(numbers::count)),
     ];
-    let rows = data.rows.iter().take(MOST_DATA_ROWS).map(|row| DataRow {
-        key: room.take(&row.key, NAME).text,
-        how: words::row(row.how),
-        columns: exchange::rows(&row.columns, MOST_FINDINGS, room).0,
+    let rows = data.rows.iter().take(MOST_DATA_ROWS).map_while(|row| {
+        room.fits(MARKUP).then(|| DataRow {
+            key: room.take(&row.key, NAME).text,
+            how: words::row(row.how),
+            columns: exchange::rows(&row.columns, MOST_FINDINGS, room).0,
+        })
     });
     let rows: Vec<DataRow> = rows.collect();
     let more = more(data.rows_differing.max(data.rows.len() as u64), rows.len() as u64);

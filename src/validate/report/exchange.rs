@@ -15,10 +15,13 @@ const LINE: usize = 2_000;
 /// Of a value in a table.
 const VALUE: usize = 2_000;
 const DIFF: usize = 16 << 10;
+const MOST_DIFF: usize = 400;
 /// A name, as the suite or a schema gives it.
 pub const NAME: usize = 300;
 /// A sentence.
 pub const SENTENCE: usize = 2_000;
+/// What the page writes around a row of a table or an item of a list, in bytes, about: many small things are long too.
+pub const MARKUP: usize = 300;
 
 /// A request or a response.
 #[derive(Clone, Debug)]
@@ -31,14 +34,15 @@ pub struct Told {
 }
 
 pub fn told(message: &Message, most: usize, room: &mut Room) -> Told {
-    let kept = super::visible::start(&message.body, most).replace("\r\n", "\n");
+    let start = super::visible::start(&message.body, most);
+    let kept = start.replace("\r\n", "\n");
     // Spaces in front of its lines may make it a good deal longer.
-    let Shown { text: body, left_out: of_layout } = match layout::json(&kept) {
+    let Shown { text: body, left_out } = match layout::json(&kept) {
         Some(laid_out) => room.take(&laid_out, most * 2),
         None => room.take(&kept, most),
     };
-    let is_whole = of_layout == 0 && kept.len() >= message.body.len().min(most) && message.body.len() <= most;
-    let is_whole = is_whole && message.body_bytes <= message.body.len() as u64;
+    let is_whole =
+        left_out == 0 && start.len() == message.body.len() && message.body_bytes <= message.body.len() as u64;
     let size = super::numbers::bytes(message.body_bytes);
     let about_body = match (message.body_bytes, is_whole) {
         (0, _) => "no body".to_owned(),
@@ -46,13 +50,11 @@ pub fn told(message: &Message, most: usize, room: &mut Room) -> Told {
         (_, false) if body.is_empty() => format!("{size}, left out here"),
         (_, false) => format!("{size}, of which this is the beginning"),
     };
-    let headers = message.headers.iter().take(MOST_HEADERS);
-    Told {
-        line: room.take(&message.line, LINE).text,
-        headers: headers.map(|(name, value)| (room.take(name, NAME).text, room.take(value, HEADER).text)).collect(),
-        body,
-        about_body,
-    }
+    let headers = message.headers.iter().take(MOST_HEADERS).map_while(|(name, value)| {
+        room.fits(MARKUP / 4).then(|| (room.take(name, NAME).text, room.take(value, HEADER).text))
+    });
+    let headers = headers.collect();
+    Told { line: room.take(&message.line, LINE).text, headers, body, about_body }
 }
 
 /// A finding, in a row of a table.
@@ -73,14 +75,20 @@ pub struct DiffLine {
 
 /// The first `most` findings, and a sentence for the others.
 pub fn rows(findings: &[Finding], most: usize, room: &mut Room) -> (Vec<Row>, String) {
-    let rows = findings.iter().take(most).map(|finding| Row {
-        what: room.take(&finding.what, NAME).text,
-        expected: room.take(&finding.expected, VALUE),
-        found: room.take(&finding.found, VALUE),
-        diff: finding.diff.as_ref().map_or_else(Vec::new, |diff| lines(diff, room)),
-    });
-    let rows: Vec<Row> = rows.collect();
-    (rows, more(findings.len() as u64, most as u64))
+    let mut rows = Vec::new();
+    for finding in findings.iter().take(most) {
+        if !room.fits(MARKUP) {
+            break;
+        }
+        rows.push(Row {
+            what: room.take(&finding.what, NAME).text,
+            expected: room.take(&finding.expected, VALUE),
+            found: room.take(&finding.found, VALUE),
+            diff: finding.diff.as_ref().map_or_else(Vec::new, |diff| lines(diff, room)),
+        });
+    }
+    let more = more(findings.len() as u64, rows.len() as u64);
+    (rows, more)
 }
 
 /// `… and 12 more.`
@@ -100,8 +108,12 @@ fn lines(diff: &str, room: &mut Room) -> Vec<DiffLine> {
         },
         text: text.to_owned(),
     };
-    let note = shown.note().map(|note| DiffLine { class: "place", text: note });
-    shown.text.lines().map(line).chain(note).collect()
+    let mut lines: Vec<DiffLine> =
+        shown.text.lines().take(MOST_DIFF).take_while(|_| room.fits(MARKUP / 10)).map(line).collect();
+    let of_lines = shown.text.lines().count() > lines.len();
+    let note = shown.note().or(of_lines.then(|| "More of it is in the JSON report.".to_owned()));
+    lines.extend(note.map(|note| DiffLine { class: "place", text: note }));
+    lines
 }
 
 #[cfg(test)]

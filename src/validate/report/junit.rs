@@ -6,7 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::numbers;
-use super::visible::{start, visible};
+use super::visible::{Room, start, visible};
 use super::words::{self, Failure, side_name};
 use crate::wire::{Execution, ExecutionState, Outcome, Part, Side};
 
@@ -16,6 +16,9 @@ const MOST_FINDINGS: usize = 30;
 const VALUE: usize = 4_000;
 /// A message is shown in one line.
 const MESSAGE: usize = 500;
+/// Of what is said of one part, and of all of them together: GitLab reads no report beyond 30 MB.
+const DESCRIPTION: usize = 64 << 10;
+const DESCRIPTIONS: usize = 8 << 20;
 /// Attempts that are listed.
 const MOST_RERUNS: u32 = 20;
 /// A year: what is longer is no length of time.
@@ -30,10 +33,11 @@ pub fn junit(execution: &Execution) -> Result<String, String> {
     let mut report = Report::new(plain(&summary.title));
     report.timestamp = summary.began_at.parse().ok();
     report.set_time(Duration::from_millis(summary.took_ms));
+    let mut room = Room::of(DESCRIPTIONS);
     for (kind, side) in kinds() {
         let parts = || execution.parts.iter().filter(|part| words::kind(part) == kind && part.environment() == side);
         if parts().next().is_some() {
-            report.add_test_suite(suite(execution, kind, side, parts()));
+            report.add_test_suite(suite(execution, kind, side, parts(), &mut room));
         }
     }
     if let Some(run) = unfinished(execution) {
@@ -56,6 +60,7 @@ fn suite<'e>(
     kind: &str,
     side: Option<Side>,
     parts: impl Iterator<Item = &'e Part>,
+    room: &mut Room,
 ) -> TestSuite {
     let summary = &execution.summary;
     let whose = side.map_or("blue and green", side_name);
@@ -71,7 +76,7 @@ fn suite<'e>(
     let mut took = 0.0;
     for part in parts {
         took += part.took_ms();
-        let mut case = case(part);
+        let mut case = case(part, room);
         case.set_classname(class.as_str());
         suite.add_test_case(case);
     }
@@ -79,7 +84,7 @@ fn suite<'e>(
     suite
 }
 
-fn case(part: &Part) -> TestCase {
+fn case(part: &Part, room: &mut Room) -> TestCase {
     let mut status = match part.outcome() {
         Outcome::Passed => TestCaseStatus::success(),
         Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -91,7 +96,7 @@ fn case(part: &Part) -> TestCase {
         let why = part.why().map(str::to_owned).or(first).unwrap_or_else(|| "failed".to_owned());
         status.set_message(plain(start(&why, MESSAGE)));
         status.set_type(words::kind(part));
-        status.set_description(plain(&description(part, &failures, all)));
+        status.set_description(plain(&room.take(&description(part, &failures, all), DESCRIPTION).text));
     } else if let Some(why) = part.why() {
         status.set_message(plain(start(why, MESSAGE)));
     }

@@ -10,9 +10,11 @@ use crate::wire::{LoadResult, Outcome, Part};
 
 /// Loads with a card.
 const MOST: usize = 60;
+/// A card without its charts, in bytes, about.
+const TABLES: usize = 6_000;
 const MOST_ANSWERS: usize = 12;
 /// What most readers want to know.
-const KEY: [&str; 7] = ["Rate intended at the peak", "Throughput", "Error rate", "p50", "p95", "p99", "Slowest"];
+const KEY: [&str; 7] = ["Intended rate", "Throughput", "Error rate", "p50", "p95", "p99", "Slowest"];
 
 #[derive(Clone, Debug)]
 pub struct LoadCard {
@@ -73,7 +75,7 @@ pub fn cards(parts: &[Part], room: &mut Room) -> (Vec<LoadCard>, Vec<(usize, Str
         };
         let group = match groups.iter().rposition(of_same) {
             Some(group) => group,
-            None if groups.len() == MOST => continue,
+            None if groups.len() == MOST || !room.fits(TABLES) => continue,
             None => {
                 groups.push(Vec::new());
                 groups.len() - 1
@@ -160,8 +162,8 @@ fn figures(loads: &[&LoadResult]) -> Vec<Figure> {
     let opens = |figure: Figure| Figure { opens: true, ..figure };
     vec![
         opens(row("Throughput", |load| load.throughput, numbers::rate)),
-        row("Rate sent", |load| load.rate_sent, numbers::rate),
-        row("Rate intended at the peak", |load| load.rate_intended, numbers::rate),
+        row("Sent rate", |load| load.rate_sent, numbers::rate),
+        row("Intended rate", |load| load.rate_intended, numbers::rate),
         row("Error rate", |load| load.error_rate, numbers::percent),
         row("Requests", |load| load.requests as f64, count),
         row("Failed", |load| load.failed as f64, count),
@@ -194,7 +196,7 @@ fn change(blue: f64, green: f64, what: &str) -> String {
     };
     match what {
         "Error rate" => signed(((green - blue) * 100.0).round() / 100.0, " pt"),
-        "Took" | "Users at the most" | "Rate intended at the peak" | "Own CPU, of one core" => String::new(),
+        "Took" | "Users at the most" | "Intended rate" | "Own CPU, of one core" => String::new(),
         "Own memory at the peak" | "Failed" | "Begun late" => String::new(),
         _ if blue <= 0.0 || !green.is_finite() => String::new(),
         _ if green / blue >= 2.0 => format!("{} times", numbers::figure((green / blue * 10.0).round() / 10.0)),

@@ -1,5 +1,6 @@
 //! What a run found, for whoever reads it: a page for people, JUnit XML for whatever runs the pipeline, a table for the
-//! terminal, and the schema of the JSON report, which is the [`Execution`] itself.
+//! terminal, and the schema of the JSON report, which is the
+//! [`Execution`](crate::wire::Execution) itself.
 //!
 //! Bodies, headers and rows come from origins, and an origin may be broken or hostile: every text passes through
 //! `visible.rs`, and the page loads nothing and runs nothing, so that nothing in it can.
@@ -23,6 +24,3 @@ pub use junit::junit;
 pub use page::html;
 pub use schema::schema;
 pub use text::text;
-
-#[allow(unused_imports, reason = "the doc above links it")]
-use crate::wire::Execution;

@@ -19,8 +19,13 @@ use crate::wire::{Execution, ExecutionState, Outcome, RunTarget, Side};
 const MOST_CARDS: usize = 40;
 /// Failures that are only named, behind those.
 const MOST_NAMED: usize = 500;
-/// Everything on the page whose length a suite or an origin chooses. With the page's own markup around it, it stays below 3 MB.
-const ROOM: usize = 1_400 << 10;
+/// What a suite or an origin chooses the length of, with the markup around it, in bytes: tables and lists of what
+/// failed, what passed, the charts and figures of loads, and failures in full. None crowds another out, and together they
+/// stay below 3 MB.
+const LISTS: usize = 600 << 10;
+const PASSED: usize = 400 << 10;
+const LOADS: usize = 600 << 10;
+const FAILURES: usize = 1_000 << 10;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -57,12 +62,13 @@ struct Page {
 
 /// The whole report as one page. It asks for nothing, runs nothing and needs nothing: it can be mailed, or kept.
 pub fn html(execution: &Execution) -> String {
-    let mut room = Room::of(ROOM);
     // Rendering fails only where writing to a string does.
-    page(execution, &mut room).render().unwrap_or_default()
+    page(execution).render().unwrap_or_default()
 }
 
-fn page(execution: &Execution, room: &mut Room) -> Page {
+fn page(execution: &Execution) -> Page {
+    let room = &mut Room::of(LISTS);
+    let in_full = &mut Room::of(FAILURES);
     let summary = &execution.summary;
     let parts = &execution.parts;
     let sides: Vec<Side> = shown_sides(execution);
@@ -70,13 +76,12 @@ fn page(execution: &Execution, room: &mut Room) -> Page {
         (0..parts.len()).filter(|at| parts.get(*at).is_some_and(|part| part.outcome() == Outcome::Failed)).collect();
     let (why, title) = (room.take(&words::verdict(execution), SENTENCE).text, room.take(&summary.title, NAME).text);
     let facts = facts(execution, room);
-    // The charts are of our own making, and small: they come first, so that no body crowds them out.
-    let (loads, load_links) = load::cards(parts, room);
+    let (loads, load_links) = load::cards(parts, &mut Room::of(LOADS));
     let load_of = |at: usize| load_links.iter().find(|(other, _)| *other == at).map(|(_, id)| id.clone());
     let cards: Vec<Card> = failing
         .iter()
         .take(MOST_CARDS)
-        .filter_map(|at| Some(card(parts.get(*at)?, format!("part-{}", at + 1), load_of(*at), room)))
+        .filter_map(|at| Some(card(parts.get(*at)?, format!("part-{}", at + 1), load_of(*at), in_full)))
         .collect();
     let link = |at: usize| match failing.iter().position(|other| *other == at) {
         Some(place) if place < MOST_CARDS => format!("part-{}", at + 1),
@@ -85,9 +90,9 @@ fn page(execution: &Execution, room: &mut Room) -> Page {
     };
     let (groups, left_out) = summary::groups(parts, &sides, link, room);
     let named = failing.iter().skip(MOST_CARDS).take(MOST_NAMED);
-    let named: Vec<Line> = named.filter_map(|at| Some(passed::line(parts.get(*at)?, room))).collect();
+    let named: Vec<Line> = named.map_while(|at| passed::line(parts.get(*at)?, room)).collect();
     let (skipped, skipped_more, skipped_count) = passed::lines(parts, Outcome::Skipped, room);
-    let (passed, passed_more, passed_count) = passed::lines(parts, Outcome::Passed, room);
+    let (passed, passed_more, passed_count) = passed::lines(parts, Outcome::Passed, &mut Room::of(PASSED));
     Page {
         policy: policy(),
         style: STYLE,

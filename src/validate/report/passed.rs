@@ -1,6 +1,6 @@
 //! What passed, and what was not tried: a line each.
 
-use super::exchange::{NAME, SENTENCE, more};
+use super::exchange::{MARKUP, NAME, SENTENCE, more};
 use super::numbers;
 use super::visible::Room;
 use super::words::{self, side_name};
@@ -25,25 +25,33 @@ pub struct Line {
 pub fn lines(parts: &[Part], outcome: Outcome, room: &mut Room) -> (Vec<Line>, String, u64) {
     let all = || parts.iter().filter(|part| part.outcome() == outcome);
     let count = all().count() as u64;
-    (all().take(MOST).map(|part| line(part, room)).collect(), more(count, MOST as u64), count)
+    let lines: Vec<Line> = all().take(MOST).map_while(|part| line(part, room)).collect();
+    let more = more(count, lines.len() as u64);
+    (lines, more, count)
 }
 
-pub fn line(part: &Part, room: &mut Room) -> Line {
+/// `None`: there is no room for another one.
+pub fn line(part: &Part, room: &mut Room) -> Option<Line> {
+    if !room.fits(MARKUP) {
+        return None;
+    }
     let steps = match part {
         Part::Case(case) if case.outcome == Outcome::Passed => case.steps.as_slice(),
         _ => &[],
     };
-    let steps = steps.iter().take(MOST_STEPS).map(|step| {
+    let steps = steps.iter().take(MOST_STEPS).map_while(|step| {
         let answer = step.response.as_ref().map_or("", |response| response.line.as_str());
-        (room.take(&step.request.line, NAME).text, room.take(answer, NAME).text, numbers::ms(step.took_ms))
+        let has_room = room.fits(MARKUP / 4);
+        let mut short = |text: &str| room.take(text, NAME).text;
+        has_room.then(|| (short(&step.request.line), short(answer), numbers::ms(step.took_ms)))
     });
     let steps = steps.collect();
-    Line {
+    Some(Line {
         name: room.take(part.name(), NAME).text,
         kind: words::kind(part),
         side: part.environment().map_or("", side_name),
         figures: words::figures(part),
         why: part.why().map_or_else(String::new, |why| room.take(why, SENTENCE).text),
         steps,
-    }
+    })
 }

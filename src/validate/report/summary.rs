@@ -1,6 +1,6 @@
 //! The table of everything: a row a part, a column a side.
 
-use super::exchange::NAME;
+use super::exchange::{MARKUP, NAME};
 use super::visible::Room;
 use super::words;
 use crate::wire::{Outcome, Part, Side};
@@ -29,7 +29,7 @@ pub struct Cell {
     /// `passed`, `failed` or `skipped`: the class of its sign.
     pub class: &'static str,
     pub word: &'static str,
-    pub figures: String,
+    pub figures: Vec<String>,
     /// Where there is more; empty: nowhere.
     pub link: String,
 }
@@ -54,10 +54,11 @@ pub fn groups(parts: &[Part], sides: &[Side], link: impl Fn(usize) -> String, ro
         rows.retain(is_bad);
         rows.truncate(MOST_BAD_ROWS);
     }
-    let left_out = (all - rows.len()) as u64;
     let mut groups: Vec<Group> = Vec::new();
+    let mut shown = 0;
     for (first, places) in rows {
-        let Some(part) = parts.get(first) else { continue };
+        let Some(part) = parts.get(first).filter(|_| room.fits(MARKUP * 2)) else { continue };
+        shown += 1;
         let cells = places.into_iter().map(|place| {
             let at = place?;
             parts.get(at).map(|part| cell(part, link(at)))
@@ -70,7 +71,7 @@ pub fn groups(parts: &[Part], sides: &[Side], link: impl Fn(usize) -> String, ro
             None => groups.push(Group { title, rows: vec![row] }),
         }
     }
-    (groups, left_out)
+    (groups, all as u64 - shown)
 }
 
 /// Each row's first part, and the part of each side: a case of one name is one row.
@@ -102,7 +103,8 @@ fn paired(parts: &[Part], sides: &[Side]) -> Vec<(usize, Vec<Option<usize>>)> {
 
 fn cell(part: &Part, link: String) -> Cell {
     let outcome = part.outcome();
-    Cell { class: class(outcome), word: words::outcome(outcome), figures: words::figures(part), link }
+    let figures = words::figures(part).split(", ").filter(|figure| !figure.is_empty()).map(str::to_owned).collect();
+    Cell { class: class(outcome), word: words::outcome(outcome), figures, link }
 }
 
 const fn title(part: &Part) -> &'static str {

@@ -16,21 +16,19 @@ impl Escaper for Html {
     }
 }
 
-/// The text with each character that is obeyed rather than seen replaced by its picture: `␛` for an escape, `[U+202E]`
-/// for a mark that turns the line around. Line ends and tabs stay.
+/// The text with each character that is obeyed rather than seen named instead: `[U+001B]` for an escape, `[U+202E]` for
+/// a mark that turns the line around. Line ends and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_obeyed) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        match c {
-            '\0'..='\u{1f}' if is_obeyed(c) => out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
-            '\u{7f}' => out.push('␡'),
-            // No characters at all, and none that XML may hold.
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            _ if is_obeyed(c) => drop(write!(out, "[U+{:04X}]", u32::from(c))),
-            _ => out.push(c),
+        if is_obeyed(c) {
+            // Unicode has pictures of the first few, and most fonts have none.
+            out.push_str(&format!("[U+{:04X}]", u32::from(c)));
+        } else {
+            out.push(c);
         }
     }
     Cow::Owned(out)
@@ -42,14 +40,16 @@ fn is_obeyed(c: char) -> bool {
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
         // Directions that are said outright; letters that run from right to left do so by themselves.
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' => true,
-        '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}' => true,
+        '\u{2028}' | '\u{2029}' => true,
+        // No characters at all, and none that XML may hold.
+        '\u{fffe}' | '\u{ffff}' => true,
         _ => false,
     }
 }
 
 /// The same as one line.
 pub fn line(text: &str) -> String {
-    visible(text).replace('\n', "␊").replace('\t', " ")
+    visible(text).replace('\n', " ↵ ").replace('\t', " ")
 }
 
 /// The first `most` bytes of it, whole characters only.
@@ -118,16 +118,16 @@ mod tests {
     #[test]
     fn what_is_obeyed_is_seen_instead() {
         assert_eq!(visible("plain\n\tשלום"), "plain\n\tשלום");
-        assert_eq!(visible("a\0b\x1b[31mc\rd\x7f"), "a␀b␛[31mc␍d␡");
-        assert_eq!(visible("\u{9b}31m \u{202e}gpj.exe \u{ffff}"), "[U+009B]31m [U+202E]gpj.exe \u{fffd}");
-        assert_eq!(line("a\nb\tc"), "a␊b c");
+        assert_eq!(visible("a\0b\x1b[31mc\rd\x7f"), "a[U+0000]b[U+001B][31mc[U+000D]d[U+007F]");
+        assert_eq!(visible("\u{9b}31m \u{202e}gpj.exe \u{ffff}"), "[U+009B]31m [U+202E]gpj.exe [U+FFFF]");
+        assert_eq!(line("a\nb\tc"), "a ↵ b c");
     }
 
     #[test]
     fn the_escaper_lets_no_markup_through() {
         let mut out = String::new();
         Html.write_escaped_str(&mut out, "</style><script>'\"&\0").unwrap();
-        assert_eq!(out, "&#60;/style&#62;&#60;script&#62;&#39;&#34;&#38;␀");
+        assert_eq!(out, "&#60;/style&#62;&#60;script&#62;&#39;&#34;&#38;[U+0000]");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub fn distribution(id: &str, loads: &[&LoadResult]) -> Option<Chart> {
     let words: Vec<String> = loads.iter().map(|load| words(load)).collect();
     Some(Chart {
         id: id.to_owned(),
+        side: "",
         title: "How long answers took".to_owned(),
         words: words.join(" "),
         legend: loads.iter().map(|load| key(load)).collect(),

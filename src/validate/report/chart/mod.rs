@@ -22,6 +22,8 @@ pub struct Chart {
     /// Of its own on the page.
     pub id: String,
     pub title: String,
+    /// Empty: of both.
+    pub side: &'static str,
     /// The same in words, for who does not see it.
     pub words: String,
     pub legend: Vec<Key>,
@@ -70,7 +72,7 @@ pub struct Mark {
 impl Chart {
     /// Bytes in the page, about.
     pub fn weight(&self) -> usize {
-        2_000 + self.lines.iter().map(|line| line.path.len() + line.area.len()).sum::<usize>()
+        3_500 + self.lines.iter().map(|line| line.path.len() + line.area.len()).sum::<usize>()
     }
 }
 
