@@ -102,6 +102,8 @@ fn broken_files() -> Vec<(&'static str, String)> {
         ("two health checks of one name", with("[[service.shop.health]]\nhttp = {}\n[[service.shop.health]]\nhttp = { path = \"/other\" }")),
         ("a failover to nowhere", good().replace("weight = 10", "failover = \"blue\"")),
         ("edits of nothing", with("[[service.shop.route]]\nname = \"a\"\npath = \"/a\"\nresponse_headers = {}")),
+        ("suites of a rollout that are none", with("[service.shop.rollout]\nsuites = [\"smoke.toml\", \"../smoke\", \"smoke.toml\"]\non_fail = \"hold\"")),
+        ("suites of steps that are odd", with("[service.shop.rollout]\nsteps = [{ weight = 10, on_fail = \"hold\" }, { weight = 50, suites = [\"smoke\"], on_fail = \"hodl\" }, { weight = 100, suites = \"smoke\" }]")),
         ("everything at once", "[service.\"my shop\"]\nhosts = [\"a b\"]\n[service.\"my shop\".blue]\nurl = 5\n[service.\"my shop\".split]\nweight = -1\nrescue = \"yes\"\nstiky = 1\n".to_owned()),
     ]
 }

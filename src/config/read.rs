@@ -172,7 +172,11 @@ fn in_plain_words(message: &str, key: Option<&str>) -> (String, Option<String>) 
         return (format!("unknown key `{key}`"), Some(did_you_mean(key, &known)));
     }
     if let Some(rest) = message.strip_prefix("invalid type: ") {
-        let rest = rest.replace("floating point ", "number ").replace("sequence", "a list").replace("map", "a table");
+        let rest = rest
+            .replace("floating point ", "number ")
+            .replace("a sequence", "a list")
+            .replace("sequence", "a list")
+            .replace("map", "a table");
         let what = key.map_or(String::new(), |key| format!("`{key}`: "));
         let wanted = |wanted: &str| match wanted {
             "a string" | "string" => "a text in quotes".to_owned(),
