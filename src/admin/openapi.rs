@@ -152,7 +152,7 @@ fn paths() -> Value {
             "post": operation("validate", "Runs a suite, or cancels a run.", &changing()[1..], Some(("ValidationPost", validation_examples())),
                 one_of(&["ExecutionDone"], false), &[404, 409, 413, 415, 422]),
             "put": operation("changeSuite", "Switches a suite on or off, and when it runs by itself.", &[], Some(("ValidationPut", json!({}))),
-                one_of(&["SuiteSet"], false), &[404, 413, 415]),
+                one_of(&["SuiteSet"], false), &[404, 413, 415, 422]),
             "delete": operation("deleteExecution", "Takes away a run that is over.", &texts(&["execution"]), None,
                 one_of(&["ExecutionDone"], false), &[404, 409]),
         },

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::admin::api::{Api, Asking, blocking, json, once, reply};
 use crate::admin::caller::Caller;
 use crate::admin::error::Failure;
+use crate::admin::history;
 use crate::admin::read::{asked, brief, fields, query};
 use crate::admin::role::Action;
 use crate::time::Millis;
@@ -21,8 +22,6 @@ pub const PATH: &str = "/api/admin/validation";
 pub const VIEWS: [&str; 3] = ["suites", "executions", "execution"];
 /// Of one execution: the document, or a report for people or for CI.
 pub const FORMATS: [&str; 4] = ["json", "summary", "html", "junit"];
-/// Runs of a page.
-const MOST_LISTED: usize = 1000;
 
 pub fn routes() -> Router<Api> {
     let methods = axum::routing::get(show).post(act).put(change).delete(remove);
@@ -32,6 +31,11 @@ pub fn routes() -> Router<Api> {
 async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
     caller.may(Action::Suites)?;
     let query = query(text.as_deref(), &["action", "service", "suite", "id", "format", "limit"])?;
+    let limit = query.number("limit")?.unwrap_or(100);
+    if !(1..=history::MOST).contains(&limit) {
+        let message = format!("`limit` is from 1 to {}", history::MOST);
+        return Err(Failure::bad("bad_parameter", message, ""));
+    }
     let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
     match query.action(&VIEWS, "suites")? {
         "suites" => {
@@ -42,13 +46,12 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
             Ok(json(&wire::Suites { suites }, None))
         }
         "executions" => {
-            let limit = query.number("limit")?.map_or(100, |limit| limit.min(MOST_LISTED as u64) as usize);
             let suite = query.text("suite");
             let wanted = |run: &wire::ExecutionSummary| {
                 service.as_ref().is_none_or(|service| *service == run.service)
                     && suite.is_none_or(|suite| suite == run.suite)
             };
-            let executions = api.runs.list().into_iter().filter(wanted).take(limit).collect();
+            let executions = api.runs.list().into_iter().filter(wanted).take(limit as usize).collect();
             Ok(json(&wire::Executions { executions }, None))
         }
         _ => {
@@ -147,8 +150,8 @@ fn every_ms(text: &str) -> Result<Option<u64>, Failure> {
         "off" => Ok(Some(0)),
         _ => match Millis::parse(text) {
             Ok(every) if every >= Millis::seconds(10) => Ok(Some(every.0)),
-            Ok(_) => Err(Failure::bad("bad_field", "`every`: a suite runs by itself every 10s at the most", "")),
-            Err(why) => Err(Failure::bad("bad_field", format!("`every`: {why}"), "\"1h\", \"off\" or \"file\"")),
+            Ok(_) => Err(Failure::senseless("bad_every", "`every`: a suite runs by itself every 10s at the most", "")),
+            Err(why) => Err(Failure::senseless("bad_every", format!("`every`: {why}"), "\"1h\", \"off\" or \"file\"")),
         },
     }
 }

@@ -138,8 +138,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         reach: Reach::new(published.clone(), addresses.first().copied()),
         runtime: validation.handle().clone(),
         sidecar: sidecar.clone(),
-    })
-    .context("cannot keep the records of validation runs")?;
+    });
     validation.spawn(runs::keep(runs.clone(), sidecar.listen()));
     validation.spawn(gate::keep(gates, runs.clone(), sidecar.clone()));
     let tries = gate::Tries { published: published.clone(), health: health.clone(), runs: runs.clone() };

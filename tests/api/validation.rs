@@ -164,7 +164,7 @@ fn a_suite_is_switched_off_and_on_and_a_run_deleted() {
         (&set.json["suite"]["every_ms"], &set.json["suite"]["after_rollback"]),
         (&json!(3_600_000), &json!(true))
     );
-    put(json!({ "action": "suite", "suite": "smoke", "every": "1s" })).is_refused(400, "bad_field");
+    put(json!({ "action": "suite", "suite": "smoke", "every": "1s" })).is_refused(422, "bad_every");
     put(json!({ "action": "suite", "suite": "gone", "enabled": true })).is_refused(404, "no_such_suite");
 
     let id = ran(&desk, "smoke", "green")["id"].as_str().unwrap().to_owned();

@@ -42,14 +42,14 @@ impl Run {
     /// As it is just now.
     pub fn summary(&self) -> ExecutionSummary {
         let mut summary = self.summary.clone();
-        if let Some(live) = &self.live {
+        if let Some(live) = self.live.as_ref().filter(|_| !summary.state.is_over()) {
             summary.progress = live.told.look();
             summary.took_ms = (clock::micros() - live.began) / 1000;
         }
         summary
     }
 
-    /// `None`: it is over, and on the disk.
+    /// `None`: it is over, and on the disk. One that the disk did not take stays in memory.
     pub fn whole(&self) -> Option<Execution> {
         let live = self.live.as_ref()?;
         Some(Execution {
@@ -143,14 +143,14 @@ pub fn count(counts: &mut Counts, part: &Part) {
     }
 }
 
-/// By time, and read by people: `20261122-140359-7c1e`.
+/// By time, and read by people: `20261122-140359-1237c` is of the 123rd millisecond.
 fn new_id(at_ms: u64) -> String {
     let Civil { year, month, day, hour, minute, second } = Civil::of_unix(at_ms / 1000);
-    let mut dice = [0; 2];
-    // Without dice, the microseconds tell two of one second apart.
+    let mut dice = [0];
+    // Without dice, the microseconds tell two of one millisecond apart.
     if getrandom::fill(&mut dice).is_err() {
-        dice = (clock::wall_micros() as u16).to_be_bytes();
+        dice = [clock::wall_micros() as u8];
     }
-    let [a, b] = dice;
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{a:02x}{b:02x}")
+    let ([dice], millis) = (dice, at_ms % 1000);
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{millis:03}{dice:02x}")
 }

@@ -77,12 +77,9 @@ pub struct Parts {
 
 impl Runs {
     /// Reads what there is of earlier runs; those that had no end are interrupted.
-    ///
-    /// # Errors
-    /// The folder of the records cannot be made.
-    pub fn open(parts: Parts) -> std::io::Result<Runs> {
+    pub fn open(parts: Parts) -> Runs {
         let Parts { folder, records, keep, reach, runtime, sidecar } = parts;
-        let store = Store::open(records)?;
+        let store = Store::open(records);
         let runs = store.load().into_iter().map(|execution| {
             let summary = execution.summary;
             (summary.id.clone(), Run { summary, live: None })
@@ -91,7 +88,7 @@ impl Runs {
         let (news, _) = broadcast::channel(NEWS);
         let permits = Arc::new(Semaphore::new(keep.at_once));
         let desk = Mutex::new(desk);
-        Ok(Runs(Arc::new(Inner { folder, keep, reach, store, permits, runtime, sidecar, news, desk })))
+        Runs(Arc::new(Inner { folder, keep, reach, store, permits, runtime, sidecar, news, desk }))
     }
 
     /// Every suite of the folder, with its latest run.
@@ -232,8 +229,9 @@ impl Runs {
             Some(summary.clone())
         });
         let Some(summary) = ended.flatten() else { return };
-        self.write_down(id);
-        self.with(id, |run| run.live = None);
+        if self.write_down(id) {
+            self.with(id, |run| run.live = None);
+        }
         let said = format!("suite {} against {}: {}", summary.suite, summary.target.name(), summary.verdict);
         self.remark(&summary, None, said);
         self.tell(id);
@@ -246,11 +244,11 @@ impl Runs {
     /// There is none, or it is over.
     pub fn cancel(&self, id: &str, who: &str) -> Result<ExecutionSummary, Refusal> {
         let cancelled = self.with(id, |run| match &run.live {
-            Some(live) => {
+            Some(live) if !run.summary.state.is_over() => {
                 live.cancel.send_replace(Some(who.to_owned()));
                 Ok(())
             }
-            None => Err(Refusal::Over { id: id.to_owned(), state: run.summary.state }),
+            _ => Err(Refusal::Over { id: id.to_owned(), state: run.summary.state }),
         });
         cancelled.unwrap_or_else(|| Err(Refusal::NoSuchRun(id.to_owned())))?;
         self.summary(id).ok_or_else(|| Refusal::NoSuchRun(id.to_owned()))
@@ -285,7 +283,7 @@ impl Runs {
     pub fn delete(&self, id: &str) -> Result<ExecutionSummary, Refusal> {
         let mut desk = self.desk();
         let run = desk.runs.get(id).ok_or_else(|| Refusal::NoSuchRun(id.to_owned()))?;
-        if run.live.is_some() {
+        if !run.summary.state.is_over() {
             return Err(Refusal::UnderWay(id.to_owned()));
         }
         let summary = run.summary();
@@ -357,10 +355,10 @@ impl Runs {
         }
     }
 
-    fn write_down(&self, id: &str) {
-        if let Some(execution) = self.with(id, |run| run.whole()).flatten() {
-            self.0.store.put(&execution);
-        }
+    /// Whether it is on the disk now.
+    fn write_down(&self, id: &str) -> bool {
+        let execution = self.with(id, |run| run.whole()).flatten();
+        execution.is_some_and(|execution| self.0.store.put(&execution))
     }
 
     /// An entry of the journal.
@@ -374,7 +372,7 @@ impl Runs {
     /// What is too old, or too much.
     fn clear_out(&self) {
         let mut desk = self.desk();
-        let over = desk.runs.iter().filter(|(_, run)| run.live.is_none());
+        let over = desk.runs.iter().filter(|(_, run)| run.summary.state.is_over());
         let over: Vec<(String, u64)> = over.map(|(id, run)| (id.clone(), run.summary.began_at_ms)).collect();
         let outworn = store::outworn(&over, self.0.keep, clock::wall_millis());
         outworn.iter().for_each(|id| drop(desk.runs.remove(id)));

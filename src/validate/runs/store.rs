@@ -21,15 +21,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the folder, or makes it.
-    ///
-    /// # Errors
-    /// It cannot be made.
-    pub fn open(folder: PathBuf) -> std::io::Result<Store> {
+    /// Opens the folder, or makes it. Where it cannot be made, runs are remembered until the process ends.
+    pub fn open(folder: PathBuf) -> Store {
         use std::os::unix::fs::DirBuilderExt;
         // What an origin answers may be nobody else's business.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        Ok(Store { folder })
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
+        if let Err(error) = made.or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) }) {
+            tracing::warn!(folder = %folder.display(), %error, "validation runs cannot be kept");
+        }
+        Store { folder }
     }
 
     /// Every run that can be read, oldest first. What was under way is marked as interrupted, here and on the disk.
@@ -55,11 +55,13 @@ impl Store {
         all
     }
 
-    /// Writes a run. A disk that does not take it costs the record, not the run.
-    pub fn put(&self, execution: &Execution) {
-        if let Err(why) = self.write(&format!("{}.json", execution.summary.id), execution) {
+    /// Writes a run, and says whether the disk took it.
+    pub fn put(&self, execution: &Execution) -> bool {
+        let written = self.write(&format!("{}.json", execution.summary.id), execution);
+        if let Err(why) = &written {
             tracing::warn!(run = execution.summary.id, why, "a validation run cannot be written down");
         }
+        written.is_ok()
     }
 
     /// # Errors
