@@ -101,7 +101,7 @@ pub fn run_all(
             say!("── {} · {}\n", suite.name, suite.title);
         }
         match whole(client, service, &suite.name, target, how) {
-            Ok(Ran::Begun(summary)) => runs.push(summary),
+            Ok(Ran::Begun(summary)) => runs.push(*summary),
             Ok(Ran::Over(execution)) => {
                 if output == Output::Text {
                     say!("{}\n", shown::execution(&execution));
@@ -146,7 +146,7 @@ fn worse(a: Exit, b: Exit) -> Exit {
 }
 
 enum Ran {
-    Begun(ExecutionSummary),
+    Begun(Box<ExecutionSummary>),
     Over(Box<Execution>),
 }
 
@@ -156,7 +156,7 @@ fn whole(client: &Client, service: Option<&str>, suite: &str, target: RunTarget,
     let body = ValidationPost::Run(RunSuite { service, suite: suite.to_owned(), environment: target });
     let begun: ExecutionDone = client.post(VALIDATION, &body)?;
     if how.detach {
-        return Ok(Ran::Begun(begun.execution));
+        return Ok(Ran::Begun(Box::new(begun.execution)));
     }
     let id = begun.execution.id;
     let bar = how.watch.then(bar);
