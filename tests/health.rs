@@ -326,8 +326,11 @@ fn a_candidate_whose_checks_go_on_failing_is_rolled_back_by_the_guard_and_the_en
     wait_until("it is in the journal", SOON, || house.find(Kind::Rollback).is_some());
     let change = house.find(Kind::Rollback).unwrap().change;
     assert_eq!(change.who, "guard");
-    let why = "failing health checks: 4 rounds of green's health checks failed in 1m, over 3; of blue's 0";
-    assert_eq!(change.why, why);
+    let why = change.why.strip_prefix("failing health checks: ").unwrap_or_else(|| panic!("{}", change.why));
+    let (rounds, rest) = why.split_once(' ').unwrap();
+    assert_eq!(rest, "rounds of green's health checks failed in 1m, over 3; of blue's 0");
+    // The fourth one does it; on a busy machine the next one may have failed before the guard has looked.
+    assert!(rounds.parse::<u32>().unwrap() >= 4, "{why}");
     let evidence = change.evidence.unwrap();
     assert_eq!(cutover::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement);
     assert!(house.metrics().contains("cutover_rollbacks_total{service=\"shop\",reason=\"failing health checks\"} 1"));

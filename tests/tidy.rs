@@ -57,7 +57,8 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 fn is_test(file: &File) -> bool {
-    file.path.file_name().is_some_and(|name| name == "tests.rs")
+    let named = file.path.file_name().is_some_and(|name| name == "tests.rs");
+    named || file.path.components().any(|part| part.as_os_str() == "tests")
 }
 
 /// The code without comments: prose may name what code may not.

@@ -36,6 +36,11 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
         let message = format!("`limit` is from 1 to {}", history::MOST);
         return Err(Failure::bad("bad_parameter", message, ""));
     }
+    let format = query.text("format").unwrap_or("json");
+    if !FORMATS.contains(&format) {
+        let hint = format!("one of {}", FORMATS.join(", "));
+        return Err(Failure::bad("bad_parameter", format!("there is no format `{}`", brief(format)), hint));
+    }
     let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
     match query.action(&VIEWS, "suites")? {
         "suites" => {
@@ -58,7 +63,6 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
             let id = query.text("id").ok_or_else(|| {
                 Failure::bad("parameter_missing", "`id` says which execution", "?action=execution&id=ID")
             })?;
-            let format = query.text("format").unwrap_or("json");
             execution(&api, id.to_owned(), format).await
         }
     }
@@ -72,7 +76,6 @@ async fn execution(api: &Api, id: String, format: &str) -> Result<Response, Fail
     let runs = api.runs.clone();
     let execution = blocking(move || runs.get(&id)).await??;
     match format {
-        "json" => Ok(json(&execution, None)),
         "html" => {
             let page = blocking(move || report::html(&execution)).await?;
             // What origins have answered is in it: nothing of it may run here.
@@ -88,10 +91,7 @@ async fn execution(api: &Api, id: String, format: &str) -> Result<Response, Fail
             let text = blocking(move || report::junit(&execution)).await?.map_err(Failure::internal)?;
             Ok(([(header::CONTENT_TYPE, "application/xml; charset=utf-8")], text).into_response())
         }
-        other => {
-            let hint = format!("one of {}", FORMATS.join(", "));
-            Err(Failure::bad("bad_parameter", format!("there is no format `{}`", brief(other)), hint))
-        }
+        _ => Ok(json(&execution, None)),
     }
 }
 
