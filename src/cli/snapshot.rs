@@ -31,13 +31,14 @@ enum What {
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// What differs between two of them.
+    /// What differs between two of them, by their ids.
     Compare {
         from: String,
         to: String,
         #[command(flatten)]
         admin: AdminArg,
     },
+    /// Take one away, by its id.
     Delete {
         id: String,
         #[command(flatten)]

@@ -2,11 +2,11 @@
 //!
 //! A table is walked through in the order of its key, and never held. There are two ways:
 //!
-//! - **By checksums** ([`chunks`]), where both databases write a row as the same text: the same engine, the same kinds of
+//! - **By checksums** (`chunks`), where both databases write a row as the same text: the same engine, the same kinds of
 //!   columns, and a unique index over the key. Each database adds up hashes of its own rows, chunk by chunk; only
 //!   chunks that differ are read.
-//! - **By rows** ([`merge`]), everywhere else: both databases sort by the key, byte by byte, and their rows are merged
-//!   here. Blue and green may be different engines then: values are compared by what they mean ([`canon`]).
+//! - **By rows** (`merge`), everywhere else: both databases sort by the key, byte by byte, and their rows are merged
+//!   here. Blue and green may be different engines then: values are compared by what they mean (`canon`).
 //!
 //! Rows that differ are looked up once more after a second, in new transactions: what a replica had not applied yet is
 //! no difference. Each side is read in one read-only transaction per look.
@@ -38,7 +38,7 @@ pub use http::http;
 
 /// Compares both sides. `told`: chunks that are done, and how many there will be, as far as is known.
 ///
-/// An HTTP check is not made here: whoever has the answers asks [`http`].
+/// An HTTP check is not made here: whoever has the answers asks [`http()`].
 pub async fn check(data: &Data, told: &(dyn Fn(u64, u64) + Send + Sync)) -> DataResult {
     let began = clock::micros();
     let mut result = match &data.check {

@@ -190,6 +190,8 @@ pub fn in_words(error: &Error) -> String {
         ErrorType::TLSHandshakeTimedout => "does not finish the TLS handshake in time",
         ErrorType::ReadTimedout => "stops in the middle of its answer",
         ErrorType::ConnectionClosed => "closes the connection without an answer",
+        // Its own words would show the head, and whatever is secret in it.
+        ErrorType::InvalidHTTPHeader => "answers something that is no HTTP",
         _ => return format!("gives no answer: {error}"),
     };
     words.to_owned()

@@ -38,7 +38,7 @@ pub struct SuiteFile {
     pub variables: BTreeMap<String, At<Word>>,
     /// Sent with every request.
     pub headers: BTreeMap<String, At<String>>,
-    /// The databases of both environments, by the name that [[data]] uses.
+    /// The databases of both environments, by the name that `[[data]]` uses.
     pub database: BTreeMap<String, At<DatabaseFile>>,
     /// Before the cases, on each side; without it nothing is tried there.
     pub setup: Vec<At<RequestFile>>,
@@ -149,7 +149,7 @@ pub struct ExpectFile {
     pub latency: Option<At<String>>,
     /// By name: a text that it equals, or a table of operators: equals, contains, matches, present, absent, above, below.
     pub headers: BTreeMap<String, At<Anything>>,
-    /// By JSONPath ("$.items[0].id"): a value that it equals, or a table of operators, also `length` and `type`.
+    /// By JSONPath (`$.items[0].id`): a value that it equals, or a table of operators, also `length` and `type`.
     pub json: BTreeMap<String, At<Anything>>,
     /// The whole body as JSON.
     pub equals: Option<At<Anything>>,

@@ -99,10 +99,14 @@ impl Play {
         stage.cases().await;
         for one in &self.suite.loads {
             self.told.doing(format!("{}, on {}", one.name, side.name()));
-            let result = match stage.stuck() {
+            let mut result = match stage.stuck() {
                 None => load::run(one, stage.target(), &stage.known().variables, &self.told).await,
                 Some(why) => load::untried(one, side, Outcome::Skipped, why),
             };
+            // A step without a name is called by its path, and that may hold a secret.
+            let scrub = stage.known().scrub;
+            result.why = result.why.map(|why| scrub.text(&why));
+            result.examples.iter_mut().for_each(|example| *example = scrub.text(example));
             self.tell(Part::Load(result));
         }
     }
