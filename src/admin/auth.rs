@@ -147,9 +147,7 @@ pub fn first_run(access: &AdminAccess, listen: SocketAddr, state: &Path) -> anyh
 
 /// Where the house's own token lies: for the CLI on the same host.
 pub fn beside(state: &Path) -> PathBuf {
-    let mut name = state.as_os_str().to_owned();
-    name.push(".token");
-    name.into()
+    crate::journal::beside(state, ".token")
 }
 
 /// The token that lies there, if there is one.

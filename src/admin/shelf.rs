@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::admin::api::{Api, Asking, blocking, json, once, reply};
 use crate::admin::caller::Caller;
@@ -15,6 +14,7 @@ use crate::admin::numbers;
 use crate::admin::read::words;
 use crate::admin::role::Action;
 use crate::clock;
+use crate::consistency::json::hash;
 use crate::journal::{Snapshot, Unshelved};
 use crate::wire::{self, Comparison, Difference, Rate, SnapshotMade, SnapshotSummary, Snapshots, rfc3339};
 
@@ -115,12 +115,7 @@ async fn expire(api: &Api) -> Result<(), Failure> {
 
 /// Twelve hexadecimal digits that nothing else has.
 fn id_of(service: &str, name: &str, micros: u64) -> String {
-    let digest = Sha256::digest(format!("{service}\n{name}\n{micros}").as_bytes());
-    hex(&digest).chars().take(12).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hash(format!("{service}\n{name}\n{micros}").as_bytes()).chars().take(12).collect()
 }
 
 /// `None`: it cannot be read just now.
@@ -131,11 +126,8 @@ fn hash_of(routing: &std::path::Path) -> Option<String> {
         files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
         files.sort();
     }
-    let mut hash = Sha256::new();
-    for file in files {
-        hash.update(std::fs::read(file).ok()?);
-    }
-    Some(hex(&hash.finalize()))
+    let all: Option<Vec<Vec<u8>>> = files.iter().map(|file| std::fs::read(file).ok()).collect();
+    Some(hash(&all?.concat()))
 }
 
 fn summary(snapshot: &Snapshot) -> SnapshotSummary {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
+use crate::admin::auth;
 use crate::cli::{Exit, Output};
 use crate::config;
 use crate::wire::{Failed, Problem, Service, Status};
@@ -124,7 +125,7 @@ impl AdminArg {
         if let Ok(token) = std::env::var("CUTOVER_TOKEN") {
             return Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()));
         }
-        let local = beside(state);
+        let local = auth::beside(state);
         // Without a token the admin says what is missing.
         if local.exists() { read(&local).map(Some) } else { Ok(None) }
     }
@@ -223,13 +224,6 @@ impl Client {
             ))),
         }
     }
-}
-
-/// The token that `run` makes where none is configured.
-fn beside(state: &Path) -> PathBuf {
-    let mut name = state.as_os_str().to_owned();
-    name.push(".token");
-    name.into()
 }
 
 /// What is at the bottom of an error: `Connection refused`, not `error sending request`.

@@ -1,5 +1,6 @@
 //! The commands that are one call: shift, pause, resume, approve, promote, abort, rollback, stop, clear, freeze, unfreeze.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::admin::{AdminArg, CallError, Client, DEPLOYMENT, ROLLBACK};
@@ -106,6 +107,20 @@ fn send(client: &Client, path: &str, mut body: Value, reason: Option<&str>, outp
         Ok(done) => report(&done, output),
         Err(error) => failed(&error),
     }
+}
+
+/// The answer of a call, whole or in words.
+pub fn answered<T: Serialize>(
+    called: Result<T, CallError>,
+    output: Output,
+    words: impl FnOnce(&T) -> String,
+) -> anyhow::Result<Exit> {
+    match (called, output) {
+        (Ok(answer), Output::Json) => say!("{}", serde_json::to_string_pretty(&answer)?),
+        (Ok(answer), Output::Text) => say!("{}", words(&answer)),
+        (Err(error), _) => return failed(&error),
+    }
+    Ok(Exit::Ok)
 }
 
 /// Says what was done: the whole answer, or a line for each service.

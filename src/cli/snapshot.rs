@@ -1,13 +1,11 @@
 //! `cutover snapshot`: how a service and its data stand, kept under a name.
 
-use comfy_table::{Table, presets};
-
-use crate::cli::admin::{AdminArg, ROLLBACK};
-use crate::cli::orders::failed;
-use crate::cli::out::say;
-use crate::cli::{Exit, Output};
+use crate::cli::Exit;
+use crate::cli::admin::{AdminArg, CallError, ROLLBACK};
+use crate::cli::orders::answered;
+use crate::cli::out::{table, trimmed};
 use crate::time::Millis;
-use crate::wire::{CompareSnapshots, Comparison, CreateSnapshot, RollbackPost, SnapshotMade, Snapshots};
+use crate::wire::{CompareSnapshots, Comparison, CreateSnapshot, Difference, RollbackPost, SnapshotMade, Snapshots};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -58,54 +56,33 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
-type Called<T> = Result<T, crate::cli::admin::CallError>;
-
-fn made(admin: &AdminArg, called: Called<SnapshotMade>, done: &str) -> anyhow::Result<Exit> {
-    match called {
-        Ok(made) if admin.output == Output::Json => say!("{}", serde_json::to_string_pretty(&made)?),
-        Ok(made) => say!("snapshot {} ({}) is {done}", made.snapshot.id, made.snapshot.name),
-        Err(error) => return failed(&error),
-    }
-    Ok(Exit::Ok)
+fn made(admin: &AdminArg, called: Result<SnapshotMade, CallError>, done: &str) -> anyhow::Result<Exit> {
+    answered(called, admin.output, |made| format!("snapshot {} ({}) is {done}", made.snapshot.id, made.snapshot.name))
 }
 
 fn list(admin: &AdminArg) -> anyhow::Result<Exit> {
     let service: Vec<(&str, &str)> = admin.service.iter().map(|name| ("service", name.as_str())).collect();
     let query = [&[("action", "snapshots")], service.as_slice()].concat();
-    let all: Snapshots = match admin.client()?.get(ROLLBACK, &query) {
-        Ok(all) => all,
-        Err(error) => return failed(&error),
-    };
-    if admin.output == Output::Json {
-        say!("{}", serde_json::to_string_pretty(&all)?);
-        return Ok(Exit::Ok);
-    }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["SNAPSHOT", "NAME", "SERVICE", "AT", "BY"]);
-    for one in all.snapshots {
-        table.add_row([one.id, one.name, one.service, one.at, one.who]);
-    }
-    say!("{}", table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"));
-    Ok(Exit::Ok)
+    answered(admin.client()?.get(ROLLBACK, &query), admin.output, |all: &Snapshots| {
+        let mut table = table(["SNAPSHOT", "NAME", "SERVICE", "AT", "BY"]);
+        for one in &all.snapshots {
+            table.add_row([&one.id, &one.name, &one.service, &one.at, &one.who]);
+        }
+        trimmed(&table)
+    })
 }
 
 fn compare(from: &str, to: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
     let asked = CompareSnapshots { from: from.to_owned(), to: to.to_owned() };
-    let found: Comparison = match admin.client()?.post(ROLLBACK, &RollbackPost::CompareSnapshots(asked)) {
-        Ok(found) => found,
-        Err(error) => return failed(&error),
-    };
-    if admin.output == Output::Json {
-        say!("{}", serde_json::to_string_pretty(&found)?);
-        return Ok(Exit::Ok);
-    }
-    say!("{} → {}, {} apart", found.from.name, found.to.name, Millis(found.apart_ms));
-    for difference in &found.differences {
-        say!("  {}: {} → {}", difference.field, difference.from, difference.to);
-    }
-    if found.differences.is_empty() {
-        say!("  nothing differs");
-    }
-    Ok(Exit::Ok)
+    let called = admin.client()?.post(ROLLBACK, &RollbackPost::CompareSnapshots(asked));
+    answered(called, admin.output, |found: &Comparison| {
+        let mut lines = vec![format!("{} → {}, {} apart", found.from.name, found.to.name, Millis(found.apart_ms))];
+        if found.differences.is_empty() {
+            lines.push("  nothing differs".to_owned());
+        }
+        for Difference { field, from, to } in &found.differences {
+            lines.push(format!("  {field}: {from} → {to}"));
+        }
+        lines.join("\n")
+    })
 }

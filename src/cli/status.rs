@@ -3,11 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use comfy_table::{Table, presets};
-
 use crate::cli::admin::{AdminArg, CallError, DEPLOYMENT};
 use crate::cli::orders::failed;
-use crate::cli::out::say;
+use crate::cli::out::{say, table, trimmed};
 use crate::cli::{Exit, Output};
 use crate::guard::evidence::{grouped, odds};
 use crate::time::Millis;
@@ -49,27 +47,15 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn show(status: &Status) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header([
-        "SERVICE",
-        "ACTIVE",
-        "CANDIDATE",
-        "WEIGHT",
-        "PHASE",
-        "STEP",
-        "GUARD",
-        "EVIDENCE",
-        "REQUESTS",
-        "FAILED",
-    ]);
+    let mut table =
+        table(["SERVICE", "ACTIVE", "CANDIDATE", "WEIGHT", "PHASE", "STEP", "GUARD", "EVIDENCE", "REQUESTS", "FAILED"]);
     let mut notes = Vec::new();
     for service in &status.services {
         table.add_row(row(service));
         notes.extend(remarks(service));
     }
-    let lines = table.lines().map(|line| line.trim_end().to_owned()).chain(notes);
-    lines.collect::<Vec<_>>().join("\n")
+    notes.insert(0, trimmed(&table));
+    notes.join("\n")
 }
 
 fn row(service: &Service) -> Vec<String> {

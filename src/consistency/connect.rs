@@ -1,4 +1,4 @@
-//! Connections that can only read, and the words for what goes wrong with them.
+//! Connections that can only read; what goes wrong with them is said in the words of the health checks.
 //!
 //! Everything is said inside of a transaction: behind a pooler a session is somebody else's in a moment.
 
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Error};
+use sqlx::{AssertSqlSafe, ConnectOptions};
 
+pub use crate::health::sql::query_failed;
+use crate::health::sql::{GRACE, cannot_connect, of_mysql};
 use crate::snapshot::secret::Secret;
 
-/// What a database gets beyond our patience before it gives a query up: that nobody waits is known to us first.
-pub const GRACE: Duration = Duration::from_secs(1);
 /// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for the
 /// other side.
 pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -78,45 +78,7 @@ pub async fn mysql_begin(connection: &mut MySqlConnection, patience: Duration) -
 /// # Errors
 /// As for [`postgres`].
 pub async fn mysql_limit(connection: &mut MySqlConnection, limit: Duration) -> Result<(), String> {
-    // MySQL knows the one, MariaDB the other, and each takes the other's for a comment.
-    let (millis, seconds) = (limit.as_millis(), limit.as_secs_f64());
-    let limits = format!(
-        "SET SESSION sql_select_limit = DEFAULT /*!50708 , SESSION max_execution_time = {millis} */ \
-         /*M!100101 , SESSION max_statement_time = {seconds} */"
-    );
+    let limits = format!("SET SESSION sql_select_limit = DEFAULT {}", of_mysql(limit));
     let limited = sqlx::raw_sql(AssertSqlSafe(limits)).execute(connection).await;
     limited.map(|_| ()).map_err(|error| query_failed(&error))
-}
-
-fn cannot_connect(error: &Error) -> String {
-    match error {
-        // Its own words say it best: password authentication failed for user "shop".
-        Error::Database(refused) => format!("cannot connect: {}", refused.message()),
-        Error::Configuration(why) => format!("cannot connect: the URL is not understood: {why}"),
-        Error::Tls(why) => format!("cannot connect: the TLS handshake failed: {why}"),
-        Error::Io(error) => format!("cannot connect: {}", in_words(error)),
-        error => format!("cannot connect: {error}"),
-    }
-}
-
-pub fn query_failed(error: &Error) -> String {
-    match error {
-        Error::Database(refused) => format!("the query failed: {}", refused.message()),
-        Error::Io(error) => format!("the connection broke during the query: {}", in_words(error)),
-        error => format!("the query failed: {error}"),
-    }
-}
-
-/// What the system says of a connection, without its error number.
-fn in_words(error: &std::io::Error) -> String {
-    use std::io::ErrorKind;
-    match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            "the server closed the connection".to_owned()
-        }
-        ErrorKind::NotFound => "there is no such socket".to_owned(),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to the host".to_owned(),
-        _ => error.to_string(),
-    }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, InterruptHandle, OpenFlags, Row, params_from_iter};
+use rusqlite::{Connection, InterruptHandle, Row, params_from_iter};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 
 use crate::consistency::canon::Class;
 use crate::consistency::session::{Cells, Heads, Line, Lines, hex, text_or_hex};
+use crate::health::sql::{file_failed, open_file};
 
 /// Rows that are handed over at once, and about how many bytes.
 const MOST_ROWS: usize = 256;
@@ -123,20 +124,7 @@ impl File {
 }
 
 fn open(path: &Path, patience: Duration) -> Result<Connection, String> {
-    // Opening a pipe would wait for its other end.
-    let kind = std::fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "cannot open the file: there is no such file".to_owned(),
-        _ => format!("cannot open the file: {error}"),
-    })?;
-    if !kind.is_file() {
-        return Err("cannot open the file: it is no file".to_owned());
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(path, flags);
-    // SQLite names the path here: the file's own words above do not.
-    let connection = opened.map_err(|_| "cannot open the file: it may not be read".to_owned())?;
-    // Short of our patience: that it is locked is worth saying.
-    connection.busy_timeout(patience / 4 * 3).map_err(failed)?;
+    let connection = open_file(path, patience)?;
     connection.execute_batch("BEGIN").map_err(failed)?;
     Ok(connection)
 }
@@ -181,10 +169,9 @@ fn cells(row: &Row<'_>, width: usize) -> Result<Cells, String> {
 
 fn failed(error: rusqlite::Error) -> String {
     match error {
-        rusqlite::Error::SqliteFailure(_, Some(why)) => format!("the query failed: {why}"),
         // The statement is ours, and long: it says nothing to who reads this.
         rusqlite::Error::SqlInputError { msg, .. } => format!("the query failed: {msg}"),
         rusqlite::Error::MultipleStatement => "the query failed: it is more than one statement".to_owned(),
-        error => format!("the query failed: {error}"),
+        error => file_failed(error),
     }
 }

@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use crate::consistency::canon::{self, Class, Meaning};
 use crate::consistency::session::{Cells, Line, Lines, Session};
-use crate::consistency::{SECOND_LOOK, blank, both, cut, engine_name, engine_names, fail, grouped, shown, side};
+use crate::consistency::{SECOND_LOOK, blank, both, cut, engine_name, engine_names, fail, shown, side};
+use crate::guard::evidence::grouped;
 use crate::snapshot::check::Engine;
 use crate::wire::{DataResult, DataSide, Finding};
 

@@ -6,7 +6,8 @@ use crate::consistency::found::{self, Total, Walked};
 use crate::consistency::half::Half;
 use crate::consistency::plan::Plan;
 use crate::consistency::session::Session;
-use crate::consistency::{SECOND_LOOK, blank, both, chunks, cut, engine_names, fail, grouped, merge, side};
+use crate::consistency::{SECOND_LOOK, blank, both, chunks, cut, engine_names, fail, merge, side};
+use crate::guard::evidence::grouped;
 use crate::snapshot::check::Engine;
 use crate::wire::{DataResult, DataSide, RowDifference, RowHow};
 

@@ -22,7 +22,7 @@ use crate::snapshot::secret::Secret;
 /// SQLite files at once in the whole house: one on a disk that hangs keeps its thread, and threads are few.
 const FILES_AT_ONCE: usize = 16;
 /// What a database gets beyond our patience before it gives a query up: that nobody waits is known to us first.
-const GRACE: Duration = Duration::from_secs(1);
+pub const GRACE: Duration = Duration::from_secs(1);
 
 /// Whether the database answers the query in time, or in words why not. No row is as good as one.
 ///
@@ -61,13 +61,8 @@ async fn mysql(url: &Secret, query: &str, patience: Duration) -> Result<(), Stri
     let options: MySqlConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
     let connecting = options.disable_statement_logging();
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
-    // MySQL knows the one, MariaDB the other, and each takes the other's for a comment.
     let limit = patience + GRACE;
-    let (idle, millis, seconds) = (limit.as_secs(), limit.as_millis(), limit.as_secs_f64());
-    let limits = format!(
-        "SET SESSION wait_timeout = {idle} /*!50708 , SESSION max_execution_time = {millis} */ \
-         /*M!100101 , SESSION max_statement_time = {seconds} */"
-    );
+    let limits = format!("SET SESSION wait_timeout = {} {}", limit.as_secs(), of_mysql(limit));
     let limited = sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut connection).await;
     limited.map_err(|error| query_failed(&error))?;
     let first = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch(&mut connection).try_next().await;
@@ -76,7 +71,17 @@ async fn mysql(url: &Secret, query: &str, patience: Duration) -> Result<(), Stri
     Ok(())
 }
 
-fn cannot_connect(error: &Error) -> String {
+/// What follows a `SET SESSION …`, so that MySQL gives a query up after so long. MySQL knows the one, MariaDB the other,
+/// and each takes the other's for a comment.
+pub fn of_mysql(limit: Duration) -> String {
+    let (millis, seconds) = (limit.as_millis(), limit.as_secs_f64());
+    format!(
+        "/*!50708 , SESSION max_execution_time = {millis} */ /*M!100101 , SESSION max_statement_time = {seconds} */"
+    )
+}
+
+/// Why there is no connection, without the URL.
+pub fn cannot_connect(error: &Error) -> String {
     match error {
         // Its own words say it best: password authentication failed for user "shop".
         Error::Database(refused) => format!("cannot connect: {}", refused.message()),
@@ -87,7 +92,8 @@ fn cannot_connect(error: &Error) -> String {
     }
 }
 
-fn query_failed(error: &Error) -> String {
+/// Why there is no answer.
+pub fn query_failed(error: &Error) -> String {
     match error {
         Error::Database(refused) => format!("the query failed: {}", refused.message()),
         Error::Io(error) => format!("the connection broke during the query: {}", in_words(error)),
@@ -134,12 +140,12 @@ async fn sqlite(path: PathBuf, query: String, patience: Duration) -> Result<(), 
     }
 }
 
-fn ask_file(
-    path: &Path,
-    query: &str,
-    patience: Duration,
-    handle: tokio::sync::oneshot::Sender<rusqlite::InterruptHandle>,
-) -> Result<(), String> {
+/// Opens a file of SQLite's for reading; a lock is waited for, a little short of our patience: that it is locked is worth
+/// saying.
+///
+/// # Errors
+/// Words for a person, without the path.
+pub fn open_file(path: &Path, patience: Duration) -> Result<rusqlite::Connection, String> {
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => "cannot open the file: there is no such file".to_owned(),
@@ -152,15 +158,28 @@ fn ask_file(
     let opened = rusqlite::Connection::open_with_flags(path, flags);
     // SQLite names the path here: the file's own words above do not.
     let connection = opened.map_err(|_| "cannot open the file: it may not be read".to_owned())?;
-    let _ = handle.send(connection.get_interrupt_handle());
-    let failed = |error: rusqlite::Error| match error {
+    connection.busy_timeout(patience / 4 * 3).map_err(file_failed)?;
+    Ok(connection)
+}
+
+/// Why SQLite gives no answer.
+pub fn file_failed(error: rusqlite::Error) -> String {
+    match error {
         rusqlite::Error::SqliteFailure(_, Some(why)) => format!("the query failed: {why}"),
         error => format!("the query failed: {error}"),
-    };
-    // Short of our patience: that it is locked is worth saying.
-    connection.busy_timeout(patience / 4 * 3).map_err(failed)?;
-    let mut statement = connection.prepare(query).map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
-    rows.next().map_err(failed)?;
+    }
+}
+
+fn ask_file(
+    path: &Path,
+    query: &str,
+    patience: Duration,
+    handle: tokio::sync::oneshot::Sender<rusqlite::InterruptHandle>,
+) -> Result<(), String> {
+    let connection = open_file(path, patience)?;
+    let _ = handle.send(connection.get_interrupt_handle());
+    let mut statement = connection.prepare(query).map_err(file_failed)?;
+    let mut rows = statement.query([]).map_err(file_failed)?;
+    rows.next().map_err(file_failed)?;
     Ok(())
 }

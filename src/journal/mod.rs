@@ -23,7 +23,7 @@ pub use retention::Trimmed;
 pub use schema::FORMAT;
 pub use shelf::{MOST_SNAPSHOTS, Shelf, Snapshot, Unshelved};
 pub use store::Store;
-pub use writer::{Journal, Told};
+pub use writer::{Journal, Told, beside};
 
 /// A change with the time of day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

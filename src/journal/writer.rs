@@ -178,7 +178,8 @@ fn lock(path: &Path) -> Result<Option<File>, Error> {
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// A file or folder that goes with the state: `cutover.db` has `cutover.db.token`.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -71,7 +71,7 @@ async fn unwanted(sidecar: &Handle, order: &Order) {
         let shown = tokio::task::spawn_blocking(move || asked.show()).await;
         // A house that closes ends this anyway.
         let Ok(Ok(shown)) = shown else { continue };
-        if !shown.services.iter().any(|view| view.rollout.as_ref().is_some_and(|_| view.awaits(order))) {
+        if !shown.services.iter().any(|view| view.awaits(order)) {
             return;
         }
     }

@@ -4,7 +4,6 @@ mod gate;
 mod reload;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -133,7 +132,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         .build()?;
     let runs = Runs::open(runs::Parts {
         folder: settings.suites.clone(),
-        records: beside(&settings.state, "runs"),
+        records: crate::journal::beside(&settings.state, ".runs"),
         keep: settings.validation,
         reach: Reach::new(published.clone(), addresses.first().copied()),
         runtime: validation.handle().clone(),
@@ -200,13 +199,6 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         sidecar_thread: Some(sidecar_thread),
         runtimes: vec![validation, runtime],
     })
-}
-
-/// A folder or file that goes with the state: `cutover.db` has `cutover.db.runs`.
-fn beside(state: &Path, what: &str) -> PathBuf {
-    let mut name = state.as_os_str().to_owned();
-    name.push(format!(".{what}"));
-    PathBuf::from(name)
 }
 
 fn open_access_log(

@@ -12,7 +12,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::clock;
 use crate::config::suite::{Case, Step, Suite};
 use crate::validate::cases::step::{Caller, why};
-use crate::validate::message::name;
 use crate::validate::numbers::Numbers;
 use crate::validate::scrub::Scrub;
 use crate::validate::target::Target;
@@ -70,7 +69,7 @@ impl Stage {
         suite.secrets.iter().for_each(|secret| scrub.hide(secret));
         let mut known = Known { variables: Variables::default(), scrub };
         known.variables.set("run", run);
-        known.variables.set("environment", name(target.side));
+        known.variables.set("environment", target.side.name());
         known.variables.set("unique", numbers.unique().to_string());
         let mut stuck = None;
         for (variable, text) in &suite.variables {
@@ -109,7 +108,7 @@ impl Stage {
         if self.suite.setup.is_empty() || self.look(|state| state.stuck.is_some()) {
             return self.look(|state| state.stuck.clone()).map_or(Ok(()), Err);
         }
-        self.told.doing(format!("setup, on {}", name(self.target.side)));
+        self.told.doing(format!("setup, on {}", self.target.side.name()));
         let began = clock::micros();
         let mut known = self.look(|state| {
             state.begun = true;
@@ -144,7 +143,7 @@ impl Stage {
         if self.suite.teardown.is_empty() || self.look(|state| !state.begun || state.torn_down) {
             return;
         }
-        self.told.doing(format!("teardown, on {}", name(self.target.side)));
+        self.told.doing(format!("teardown, on {}", self.target.side.name()));
         let began = clock::micros();
         let mut known = self.known();
         let (mut steps, mut first_why) = (Vec::new(), None);
@@ -163,7 +162,7 @@ impl Stage {
     }
 
     async fn case(&self, case: &Case) {
-        self.told.doing(format!("{}, on {}", case.name, name(self.target.side)));
+        self.told.doing(format!("{}, on {}", case.name, self.target.side.name()));
         let began = clock::micros();
         // Whatever an attempt has learned to hide stays hidden in the next one.
         let mut scrub = self.look(|state| {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::origin::exchange::{Answer, Request};
 use crate::validate::scrub::Scrub;
 use crate::validate::target::Target;
-use crate::wire::{Message, RunTarget, Side};
+use crate::wire::Message;
 
 /// In bytes. A report holds hundreds of bodies, and a person reads the beginning.
 const MOST_SHOWN: usize = 16 << 10;
@@ -35,11 +35,6 @@ pub fn answer(scrub: &Scrub, answer: &Answer) -> Message {
         body: body(scrub, &answer.body, answer.length <= answer.body.len() as u64),
         body_bytes: answer.length,
     }
-}
-
-/// `blue` or `green`.
-pub fn name(side: Side) -> &'static str {
-    RunTarget::from(side).name()
 }
 
 /// `404 Not Found`.

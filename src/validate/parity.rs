@@ -17,12 +17,13 @@ use futures_util::stream::FuturesOrdered;
 use crate::clock;
 use crate::config::suite::{Parity, Step};
 use crate::origin::exchange::{Answer, Request};
+use crate::traffic::repeat::is_safe;
 use crate::validate::cases::Known;
-use crate::validate::message::{self, name};
+use crate::validate::message;
 use crate::validate::numbers::Numbers;
 use crate::validate::parity::compare::Pair;
 use crate::validate::parity::noise::{Noise, Places};
-use crate::validate::recording::{self, is_safe};
+use crate::validate::recording;
 use crate::validate::request::prepare;
 use crate::validate::scrub::Scrub;
 use crate::validate::target::{Target, Unanswered};
@@ -280,7 +281,7 @@ impl Asker<'_> {
 
     fn unsent(&self, step: &Step, why: &str) -> ParityDifference {
         let line = self.scrub.text(&format!("{} {}", step.method, step.path));
-        let sides = self.sides.map(|side| name(side.target.side)).join(" and ");
+        let sides = self.sides.map(|side| side.target.side.name()).join(" and ");
         let finding = Finding {
             what: "request".to_owned(),
             expected: format!("one for {sides}"),

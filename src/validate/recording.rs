@@ -16,6 +16,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 
 use crate::config::suite::{Body, Expect, Step};
 use crate::time::Millis;
+use crate::traffic::repeat::is_safe;
 use crate::validate::scrub::CUT;
 
 /// In bytes; it is read into memory.
@@ -181,11 +182,6 @@ impl Gather {
         self.seen.insert(key);
         Ok(())
     }
-}
-
-/// Whether asking changes nothing, as RFC 9110 has it.
-pub fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// `\` stands for bytes that the access log could not write.

@@ -6,7 +6,7 @@ mod shown;
 use std::path::PathBuf;
 
 use crate::cli::admin::{AdminArg, VALIDATION};
-use crate::cli::orders::failed;
+use crate::cli::orders::{answered, failed};
 use crate::cli::out::say;
 use crate::cli::{Exit, Output};
 use crate::config::file::SuiteFile;
@@ -125,33 +125,21 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 fn list(admin: &AdminArg) -> anyhow::Result<Exit> {
     let service: Vec<(&str, &str)> = admin.service.iter().map(|name| ("service", name.as_str())).collect();
     let query = [&[("action", "suites")], service.as_slice()].concat();
-    let suites: Suites = match admin.client()?.get(VALIDATION, &query) {
-        Ok(suites) => suites,
-        Err(error) => return failed(&error),
-    };
-    if admin.output == Output::Json {
-        say!("{}", serde_json::to_string_pretty(&suites)?);
-    } else if suites.suites.is_empty() {
-        say!("there are no suites: put one into the folder that `suites` of cutover.toml names");
-    } else {
-        say!("{}", shown::suites(&suites.suites));
-    }
-    Ok(Exit::Ok)
+    answered(admin.client()?.get(VALIDATION, &query), admin.output, |all: &Suites| match all.suites.as_slice() {
+        [] => "there are no suites: put one into the folder that `suites` of cutover.toml names".to_owned(),
+        suites => shown::suites(suites),
+    })
 }
 
 fn history(suite: Option<&str>, admin: &AdminArg) -> anyhow::Result<Exit> {
     let suite: Vec<(&str, &str)> = suite.iter().map(|name| ("suite", *name)).collect();
     let query = [&[("action", "executions")], suite.as_slice()].concat();
-    let runs: Executions = match admin.client()?.get(VALIDATION, &query) {
-        Ok(runs) => runs,
-        Err(error) => return failed(&error),
-    };
-    match admin.output {
-        Output::Json => say!("{}", serde_json::to_string_pretty(&runs)?),
-        Output::Text if runs.executions.is_empty() => say!("nothing has been run"),
-        Output::Text => say!("{}", shown::runs(&runs.executions)),
-    }
-    Ok(Exit::Ok)
+    answered(admin.client()?.get(VALIDATION, &query), admin.output, |all: &Executions| {
+        match all.executions.as_slice() {
+            [] => "nothing has been run".to_owned(),
+            runs => shown::runs(runs),
+        }
+    })
 }
 
 fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow::Result<Exit> {
@@ -182,16 +170,9 @@ fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow:
 
 fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
     let body = ValidationPost::Cancel(CancelRun { execution: id.to_owned() });
-    match admin.client()?.post::<ExecutionDone>(VALIDATION, &body) {
-        Ok(done) => {
-            match admin.output {
-                Output::Json => say!("{}", serde_json::to_string_pretty(&done)?),
-                Output::Text => say!("run {} of {} is cancelled", done.execution.id, done.execution.suite),
-            }
-            Ok(Exit::Ok)
-        }
-        Err(error) => failed(&error),
-    }
+    answered(admin.client()?.post(VALIDATION, &body), admin.output, |done: &ExecutionDone| {
+        format!("run {} of {} is cancelled", done.execution.id, done.execution.suite)
+    })
 }
 
 fn check(files: &[PathBuf], config: &crate::cli::ConfigArg) -> anyhow::Result<Exit> {

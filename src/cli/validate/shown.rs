@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context;
-use comfy_table::{Table, presets};
 
+use crate::cli::out::{table, trimmed};
 use crate::cli::{Exit, log};
 use crate::time::Millis;
 use crate::validate::report;
@@ -78,17 +78,6 @@ pub fn exit_of(state: ExecutionState) -> Exit {
         ExecutionState::Queued | ExecutionState::Running => Exit::Ok,
         ExecutionState::Cancelled | ExecutionState::Interrupted => Exit::Inconclusive,
     }
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(header);
-    table
-}
-
-fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn plural(many: usize, what: &str) -> String {

@@ -48,8 +48,7 @@ impl Caller<'_> {
             Err(_) => (Vec::new(), BTreeMap::new()),
         };
         let scrub = &known.scrub;
-        let error =
-            asked.as_ref().err().map(|unanswered| format!("{} {}", message::name(self.target.side), unanswered.why));
+        let error = asked.as_ref().err().map(|unanswered| format!("{} {}", self.target.side.name(), unanswered.why));
         StepResult {
             name: step.name.clone(),
             request: message::request(scrub, self.target, &request),

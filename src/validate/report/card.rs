@@ -3,8 +3,8 @@
 use super::exchange::{self, BODY, MARKUP, NAME, Row, SENTENCE, SIDE_BODY, Told, more};
 use super::numbers;
 use super::visible::Room;
-use super::words::{self, side_name};
-use crate::wire::{CaseResult, DataResult, DataSide, LoadResult, Outcome, ParityResult, Part, StepResult};
+use super::words;
+use crate::wire::{CaseResult, DataResult, DataSide, LoadResult, Outcome, ParityResult, Part, Side, StepResult};
 
 const MOST_FINDINGS: usize = 30;
 const MOST_PAIRS: usize = 10;
@@ -92,7 +92,7 @@ pub fn card(part: &Part, id: String, figures: Option<String>, room: &mut Room) -
         id,
         name: room.take(part.name(), NAME).text,
         kind: words::kind(part),
-        side: part.environment().map_or("", side_name),
+        side: part.environment().map_or("", Side::name),
         why: part.why().map_or_else(String::new, |why| room.take(why, SENTENCE).text),
         facts: vec![numbers::ms(part.took_ms())],
         columns: if words::is_of_both(part) { ["blue", "green"] } else { ["expected", "found"] },

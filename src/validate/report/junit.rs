@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, T
 
 use super::numbers;
 use super::visible::{Room, start, visible};
-use super::words::{self, Failure, side_name};
+use super::words::{self, Failure};
 use crate::wire::{Execution, ExecutionState, Outcome, Part, Side};
 
 /// Findings of one part; CI systems show little and keep everything.
@@ -63,16 +63,16 @@ fn suite<'e>(
     room: &mut Room,
 ) -> TestSuite {
     let summary = &execution.summary;
-    let whose = side.map_or("blue and green", side_name);
+    let whose = side.map_or("blue and green", Side::name);
     let mut suite = TestSuite::new(plain(&format!("{}: {kind}, {whose}", summary.title)));
     suite.timestamp = summary.began_at.parse().ok();
     suite.add_property(("execution", plain(&summary.id).as_str()));
     suite.add_property(("service", plain(&summary.service).as_str()));
     suite.add_property(("environment", whose));
-    if let Some(origin) = side.and_then(|side| execution.origins.get(side_name(side))) {
+    if let Some(origin) = side.and_then(|side| execution.origins.get(side.name())) {
         suite.add_property(("origin", plain(origin).as_str()));
     }
-    let class = plain(&format!("{}.{}.{kind}", summary.suite, side.map_or("both", side_name)));
+    let class = plain(&format!("{}.{}.{kind}", summary.suite, side.map_or("both", Side::name)));
     let mut took = 0.0;
     for part in parts {
         took += part.took_ms();

@@ -5,7 +5,7 @@ use super::exchange::NAME;
 use super::numbers;
 use super::summary::class;
 use super::visible::Room;
-use super::words::{self, side_name};
+use super::words;
 use crate::wire::{LoadResult, Outcome, Part};
 
 /// Loads with a card.
@@ -103,7 +103,7 @@ fn card(id: String, loads: &[&LoadResult], room: &mut Room) -> LoadCard {
     let (latency, rate) = (chart::latency_scale(loads), chart::rate_scale(loads));
     let mut times = Vec::new();
     for load in loads.iter().filter(|load| !load.seconds.is_empty()) {
-        let id = |what| format!("{id}-{what}-{}", side_name(load.environment));
+        let id = |what| format!("{id}-{what}-{}", load.environment.name());
         let latencies = latency.as_ref().map(|scale| chart::latencies(&id("latency"), load, seconds, scale));
         let rates = chart::rates(&id("rate"), load, seconds, &rate);
         times.extend(latencies.into_iter().chain([rates]).filter_map(&mut draw));
@@ -134,7 +134,7 @@ fn card(id: String, loads: &[&LoadResult], room: &mut Room) -> LoadCard {
 fn side(load: &LoadResult, room: &mut Room) -> Side {
     let answers = load.answers.iter().take(MOST_ANSWERS);
     Side {
-        name: side_name(load.environment),
+        name: load.environment.name(),
         class: class(load.outcome),
         word: words::outcome(load.outcome),
         why: load.why.as_deref().map_or_else(String::new, |why| room.take(why, NAME).text),

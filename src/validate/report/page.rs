@@ -11,7 +11,7 @@ use super::load::{self, LoadCard};
 use super::passed::{self, Line};
 use super::summary::{self, Group};
 use super::visible::Room;
-use super::words::{self, side_name};
+use super::words;
 use super::{numbers, visible};
 use crate::wire::{Execution, ExecutionState, Outcome, RunTarget, Side};
 
@@ -103,7 +103,7 @@ fn page(execution: &Execution) -> Page {
         title,
         progress: progress(execution, room),
         facts,
-        sides: sides.into_iter().map(side_name).collect(),
+        sides: sides.into_iter().map(Side::name).collect(),
         groups,
         rows_left_out: if left_out == 0 { String::new() } else { numbers::of(left_out, "more row", "more rows") },
         failed: failing.len() as u64,

@@ -3,8 +3,8 @@
 use super::exchange::{MARKUP, NAME, SENTENCE, more};
 use super::numbers;
 use super::visible::Room;
-use super::words::{self, side_name};
-use crate::wire::{Outcome, Part};
+use super::words;
+use crate::wire::{Outcome, Part, Side};
 
 /// Lines of one list.
 const MOST: usize = 1_000;
@@ -49,7 +49,7 @@ pub fn line(part: &Part, room: &mut Room) -> Option<Line> {
     Some(Line {
         name: room.take(part.name(), NAME).text,
         kind: words::kind(part),
-        side: part.environment().map_or("", side_name),
+        side: part.environment().map_or("", Side::name),
         figures: words::figures(part),
         why: part.why().map_or_else(String::new, |why| room.take(why, SENTENCE).text),
         steps,

@@ -4,8 +4,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::numbers;
 use super::visible::{line, start};
-use super::words::{self, Failure, side_name};
-use crate::wire::{Execution, ExecutionState, Outcome, Part};
+use super::words::{self, Failure};
+use crate::wire::{Execution, ExecutionState, Outcome, Part, Side};
 
 /// Rows of the table. Of more parts, those that passed are only counted.
 const MOST_ROWS: usize = 100;
@@ -59,7 +59,7 @@ fn table(parts: &[Part], paint: Paint, width: u16) -> Vec<String> {
             sign(part.outcome()).to_owned(),
             line(start(part.name(), VALUE)),
             words::kind(part).to_owned(),
-            part.environment().map_or("both", side_name).to_owned(),
+            part.environment().map_or("both", Side::name).to_owned(),
             words::outcome(part.outcome()).to_owned(),
             numbers::ms(part.took_ms()),
             // A case has none but its time.
@@ -83,7 +83,7 @@ fn table(parts: &[Part], paint: Paint, width: u16) -> Vec<String> {
 }
 
 fn failure(part: &Part, paint: Paint, out: &mut Vec<String>) {
-    let on = part.environment().map_or(String::new(), |side| format!(" on {}", side_name(side)));
+    let on = part.environment().map_or(String::new(), |side| format!(" on {}", side.name()));
     let name = format!("{}{on}", line(start(part.name(), VALUE)));
     out.push(format!("{} {}", paint.outcome(Outcome::Failed, sign(Outcome::Failed)), paint.with(BOLD, &name)));
     if let Some(why) = part.why() {

@@ -1,14 +1,7 @@
 //! What a part came to, in words that every report uses.
 
 use super::numbers;
-use crate::wire::{DataResult, Execution, ExecutionState, Finding, LimitResult, Outcome, Part, RowHow, Side};
-
-pub const fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Blue => "blue",
-        Side::Green => "green",
-    }
-}
+use crate::wire::{DataResult, Execution, ExecutionState, Finding, LimitResult, Outcome, Part, RowHow};
 
 pub const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {

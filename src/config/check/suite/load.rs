@@ -8,6 +8,7 @@ use crate::config::check::{one_of, positive, whole};
 use crate::config::file::{At, LoadFile, LoadLimitsFile, Number, ParityFile, RequestFile};
 use crate::config::suite::{Limits, Load, Parity, Profile, Step};
 use crate::time::Millis;
+use crate::traffic::repeat::is_safe;
 
 /// More of them in one suite nobody waits for.
 const MOST_LOADS: usize = 20;
@@ -151,7 +152,7 @@ impl Reading<'_> {
         let plain: Vec<At<RequestFile>> = file.paths.iter().map(single).collect();
         for at in plain.iter().chain(&file.request).take(MOST_REQUESTS) {
             let Some(step) = self.step(at, &mut known.clone()) else { continue };
-            if !step.method.is_safe() && !unsafe_methods {
+            if !is_safe(&step.method) && !unsafe_methods {
                 let message = format!("{} would change data on both sides", step.method);
                 let hint = "if that is meant, write unsafe_methods = true in this [[parity]]".to_owned();
                 self.source.problem(at.span.clone(), message, Some(hint));

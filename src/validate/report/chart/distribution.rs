@@ -1,7 +1,6 @@
 //! How many answers took how long, on a logarithmic axis, the sides over each other.
 
 use super::super::numbers;
-use super::super::words::side_name;
 use super::scale::Scale;
 use super::{Chart, Key, Line, MOST_X, MOST_Y, Mark, across, down, filled, round_ms, through, ticks};
 use crate::wire::{LoadResult, Side};
@@ -80,7 +79,7 @@ fn line(side: Side, shares: &[(f64, f64)], scale: &Scale, height: &Scale) -> Lin
     let points: Vec<(f64, f64)> = seen.map(|(ms, share)| (scale.at(*ms), height.at(share * 100.0))).collect();
     let path = through(&points.iter().copied().map(Some).collect::<Vec<_>>());
     let ends = (points.first().map_or(0.0, |point| point.0), points.last().map_or(1.0, |point| point.0));
-    Line { class: side_name(side), area: filled(&path, ends.0, ends.1), path }
+    Line { class: side.name(), area: filled(&path, ends.0, ends.1), path }
 }
 
 fn marks(load: &LoadResult, row: usize, rows: usize, scale: &Scale) -> Vec<Mark> {
@@ -92,7 +91,7 @@ fn marks(load: &LoadResult, row: usize, rows: usize, scale: &Scale) -> Vec<Mark>
         let label = if at - before < NEAR { "" } else { label };
         before = if label.is_empty() || label == "p50" { before } else { at };
         // To the left of its line it is out of the way of the others.
-        Mark { class: side_name(load.environment), at: across(at), label, row, is_left: label == "p50" }
+        Mark { class: load.environment.name(), at: across(at), label, row, is_left: label == "p50" }
     });
     marks.collect()
 }
@@ -100,14 +99,14 @@ fn marks(load: &LoadResult, row: usize, rows: usize, scale: &Scale) -> Vec<Mark>
 fn key(load: &LoadResult) -> Key {
     let of = |ms: f64| numbers::ms(ms);
     let figures = format!("p50 {}, p95 {}, p99 {}", of(load.latency.p50), of(load.latency.p95), of(load.latency.p99));
-    Key { class: side_name(load.environment), label: side_name(load.environment).to_owned(), figures }
+    Key { class: load.environment.name(), label: load.environment.name().to_owned(), figures }
 }
 
 fn words(load: &LoadResult) -> String {
     let latency = &load.latency;
     format!(
         "On {}, half of the answers came within {}, 95 % within {}, 99 % within {}, and the slowest took {}.",
-        side_name(load.environment),
+        load.environment.name(),
         numbers::ms(latency.p50),
         numbers::ms(latency.p95),
         numbers::ms(latency.p99),

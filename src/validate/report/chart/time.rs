@@ -1,7 +1,6 @@
 //! A load second by second: its latencies, and its rates.
 
 use super::super::numbers;
-use super::super::words::side_name;
 use super::scale::Scale;
 use super::{Chart, Key, Line, MOST_Y, Tick, across, bars, down, filled, round_ms, stairs, through, ticks};
 use crate::wire::{LoadResult, LoadSecond};
@@ -67,8 +66,8 @@ pub fn latencies(id: &str, load: &LoadResult, seconds: u32, scale: &Scale) -> Ch
     let limits = percentile_limits(load).into_iter();
     Chart {
         id: id.to_owned(),
-        side: side_name(load.environment),
-        title: format!("Latency over time, {}", side_name(load.environment)),
+        side: load.environment.name(),
+        title: format!("Latency over time, {}", load.environment.name()),
         words: format!(
             "Second by second, p50 is {}, p95 is {}, p99 is {}.",
             range(|s| s.p50),
@@ -109,8 +108,8 @@ pub fn rates(id: &str, load: &LoadResult, seconds: u32, scale: &Scale) -> Chart 
     let [intended, answered, failed] = &up_to;
     Chart {
         id: id.to_owned(),
-        side: side_name(load.environment),
-        title: format!("Rate over time, {}", side_name(load.environment)),
+        side: load.environment.name(),
+        title: format!("Rate over time, {}", load.environment.name()),
         words: format!("Up to {intended} were intended, {answered} were answered well, and {failed} failed."),
         legend: ["intended", "answered", "failed"]
             .into_iter()
