@@ -17,7 +17,7 @@ use crate::validate::scrub::Scrub;
 use crate::validate::target::Target;
 use crate::validate::text::Variables;
 use crate::validate::told::Told;
-use crate::wire::{CaseResult, Outcome, Part, StepResult};
+use crate::wire::{CaseResult, Outcome, Part, Side, StepResult};
 
 /// Before the first retry; doubled before each further one. An origin that starts cold is there after a moment.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -29,6 +29,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Known {
     pub variables: Variables,
     pub scrub: Scrub,
+}
+
+impl Known {
+    /// What a suite's first step knows on a side: `run`, `environment`, `unique` and the suite's own variables; and why one
+    /// of those has no value, if so. `scrub`: what is secret beside the suite's own secrets, which are added.
+    pub fn of(suite: &Suite, side: Side, run: &str, mut scrub: Scrub, numbers: &Numbers) -> (Known, Option<String>) {
+        suite.secrets.iter().for_each(|secret| scrub.hide(secret));
+        let mut known = Known { variables: Variables::default(), scrub };
+        known.variables.set("run", run);
+        known.variables.set("environment", side.name());
+        known.variables.set("unique", numbers.unique().to_string());
+        let mut stuck = None;
+        for (variable, text) in &suite.variables {
+            match known.variables.expand(text) {
+                Ok(value) => known.learn(&suite.secret_names, variable, value),
+                Err(why) => stuck = stuck.or(Some(format!("the variable `{variable}`: {why}"))),
+            }
+        }
+        (known, stuck)
+    }
 }
 
 /// A suite on one side. What `setup` has captured stays here when the future that ran it is dropped, so that
@@ -55,29 +75,18 @@ struct State {
 }
 
 impl Stage {
-    /// `scrub`: what is secret beside the suite's own secrets, which are added. Every result goes into `found` as soon as
-    /// it is there; the cases' own in the order in which they end.
+    /// `scrub`: what is secret beside the suite's own secrets. Every result goes into `found` as soon as it is there; the
+    /// cases' own in the order in which they end.
     pub fn new(
         suite: Arc<Suite>,
         target: Target,
         run: &str,
-        mut scrub: Scrub,
+        scrub: Scrub,
         told: Told,
         numbers: Numbers,
         found: UnboundedSender<Part>,
     ) -> Stage {
-        suite.secrets.iter().for_each(|secret| scrub.hide(secret));
-        let mut known = Known { variables: Variables::default(), scrub };
-        known.variables.set("run", run);
-        known.variables.set("environment", target.side.name());
-        known.variables.set("unique", numbers.unique().to_string());
-        let mut stuck = None;
-        for (variable, text) in &suite.variables {
-            match known.variables.expand(text) {
-                Ok(value) => known.learn(&suite.secret_names, variable, value),
-                Err(why) => stuck = stuck.or(Some(format!("the variable `{variable}`: {why}"))),
-            }
-        }
+        let (known, stuck) = Known::of(&suite, target.side, run, scrub, &numbers);
         let state = Mutex::new(State { known, begun: false, torn_down: false, stuck });
         Stage { suite, target, told, numbers, found, state }
     }

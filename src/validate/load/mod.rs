@@ -21,7 +21,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock;
 use crate::config::suite::Load;
-use crate::time::Millis;
 use crate::validate::load::asks::Asks;
 use crate::validate::load::course::Course;
 use crate::validate::load::process::Meter;
@@ -31,12 +30,6 @@ use crate::validate::text::Variables;
 use crate::validate::told::Told;
 use crate::wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
 
-/// Requests a second, at the most: one core sends some 30,000.
-pub const MOST_RATE: f64 = 50_000.0;
-/// Each has a connection, and a machine has some 28,000 ports for those to one address.
-pub const MOST_USERS: u32 = 20_000;
-/// A soak over a night, and the day after.
-pub const LONGEST: Millis = Millis::seconds(24 * 3600);
 /// Of the memory, by which a soak is judged: a sample a second for an hour, and rarer ones in a longer load.
 const MOST_SAMPLES: u64 = 3600;
 
@@ -89,16 +82,6 @@ pub async fn run(load: &Load, target: &Target, variables: &Variables, told: &Tol
 /// # Errors
 /// It cannot be run, or not here.
 fn start(load: &Load, target: &Target, variables: &Variables) -> Result<(Course, Asks), String> {
-    let sound = |rate: f64| (0.0..=MOST_RATE).contains(&rate);
-    if !sound(load.rate) || !sound(load.from) {
-        return Err(format!("its rate is not between 0 and {MOST_RATE} requests a second"));
-    }
-    if load.users == 0 || load.users > MOST_USERS {
-        return Err(format!("its users are not between 1 and {MOST_USERS}"));
-    }
-    if load.length > LONGEST || load.warm_up > LONGEST || load.length == Millis::ZERO {
-        return Err(format!("its length is not between a moment and {LONGEST}"));
-    }
     process::make_room(u64::from(load.users))?;
     Ok((Course::new(load), Asks::new(load, target, variables)?))
 }

@@ -1,14 +1,11 @@
 //! Suites that a rollout waits for.
 
-use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::config::suite::Suite;
 use crate::rollout::Unproved;
 use crate::validate::runs::{Order, Runs};
 use crate::wire::{ExecutionState, ExecutionSummary, RunTarget, Side};
-
-/// So often a run is looked at: nothing against how long it takes.
-const LOOK: Duration = Duration::from_millis(100);
 
 impl Runs {
     /// Runs suites against the side that a version is on, one after the other, up to the first that fails. What compares
@@ -60,12 +57,16 @@ impl Runs {
 
     /// Waits for a run's end; `None`: somebody has deleted it.
     async fn ended(&self, id: &str) -> Option<ExecutionSummary> {
+        let mut news = self.listen();
         loop {
             let now = self.summary(id)?;
             if now.state.is_over() {
                 return Some(now);
             }
-            tokio::time::sleep(LOOK).await;
+            // Whatever is new, or was missed: it is looked at again.
+            if let Err(RecvError::Closed) = news.recv().await {
+                return None;
+            }
         }
     }
 }

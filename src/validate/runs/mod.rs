@@ -21,6 +21,7 @@ use crate::config::Validation;
 use crate::config::suite::Suite;
 use crate::rollout::{Kind, Remark};
 use crate::sidecar;
+use crate::time::Millis;
 use crate::validate::reach::Reach;
 use crate::validate::told::Told;
 use crate::wire::{Execution, ExecutionState, ExecutionSummary, Part, Progress, RunTarget, SuiteSummary};
@@ -36,6 +37,8 @@ use suites::Missing;
 
 /// Runs that wait: more in one moment are a mistake.
 const MOST_WAITING: usize = 100;
+/// A run under way is written down so often at the most.
+const BETWEEN_WRITES: Millis = Millis::seconds(1);
 /// Who listens and is slower than this loses the oldest: the next one says as much.
 const NEWS: usize = 64;
 
@@ -175,11 +178,17 @@ impl Runs {
         });
         self.write_down(id);
         let mut playing = std::pin::pin!(play.run());
+        let mut written = clock::now();
         loop {
             tokio::select! {
                 biased;
                 Some(part) = parts.recv() => self.take(id, part),
                 () = &mut playing => break,
+            }
+            // What is known so far outlives a crash.
+            if clock::now().since(written) >= BETWEEN_WRITES {
+                self.write_down(id);
+                written = clock::now();
             }
         }
         while let Ok(part) = parts.try_recv() {

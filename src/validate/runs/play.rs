@@ -1,6 +1,6 @@
 //! A suite, played from its setup to its teardown. One thing at a time: what is measured is not disturbed by what is tried.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -229,20 +229,30 @@ pub async fn take_down(standing: &Standing) {
 
 /// Puts the parts into the order of the file, of each blue first: cases come in the order in which they end.
 pub fn sort(parts: &mut [Part], suite: &Suite) {
-    let of = |names: Vec<&String>, name: &str| names.iter().position(|other| *other == name);
-    let cases: Vec<&String> = suite.cases.iter().map(|case| &case.name).collect();
+    let Suite { cases, loads, parities, data, .. } = suite;
+    let cases = cases.iter().map(|case| (Kind::Case, case.name.as_str()));
+    let loads = loads.iter().map(|load| (Kind::Load, load.name.as_str()));
+    let parities = parities.iter().map(|parity| (Kind::Parity, parity.name.as_str()));
+    let data = data.iter().map(|data| (Kind::Data, data.name.as_str()));
+    let named = cases.chain(loads).chain(parities).chain(data);
+    let places: HashMap<(Kind, &str), usize> = named.zip(1..).collect();
     parts.sort_by_key(|part| {
-        let name = part.name();
-        let (kind, at) = match part {
-            Part::Case(_) => match of(cases.clone(), name) {
-                Some(at) => (1, Some(at)),
-                None if name == "setup" => (0, None),
-                None => (5, None),
-            },
-            Part::Load(_) => (2, of(suite.loads.iter().map(|load| &load.name).collect(), name)),
-            Part::Parity(_) => (3, of(suite.parities.iter().map(|parity| &parity.name).collect(), name)),
-            Part::Data(_) => (4, of(suite.data.iter().map(|data| &data.name).collect(), name)),
+        let kind = match part {
+            Part::Case(_) => Kind::Case,
+            Part::Load(_) => Kind::Load,
+            Part::Parity(_) => Kind::Parity,
+            Part::Data(_) => Kind::Data,
         };
-        (kind, at, part.environment() == Some(Side::Green))
+        // A case of the file cannot be called `setup` or `teardown`.
+        let last = if part.name() == "setup" { 0 } else { usize::MAX };
+        (places.get(&(kind, part.name())).copied().unwrap_or(last), part.environment() == Some(Side::Green))
     });
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Case,
+    Load,
+    Parity,
+    Data,
 }

@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock;
 use crate::config::suite::Suite;
+use crate::config::watch::Look;
 use crate::rollout::Kind;
 use crate::sidecar::News;
 use crate::time::Millis;
@@ -23,11 +24,12 @@ pub async fn keep(runs: Runs, mut news: tokio::sync::broadcast::Receiver<News>) 
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     // When each suite was begun by itself last; the first time is one length after the start.
     let mut begun: BTreeMap<String, Millis> = BTreeMap::new();
+    let mut folder = Folder::default();
     loop {
         tokio::select! {
-            _ = looks.tick() => on_time(&runs, &mut begun),
+            _ = looks.tick() => on_time(&runs, folder.suites(&runs), &mut begun),
             heard = news.recv() => match heard {
-                Ok(news) if news.announcement.kind == Kind::Rollback => after(&runs, &news),
+                Ok(news) if news.announcement.kind == Kind::Rollback => after(&runs, folder.suites(&runs), &news),
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
@@ -35,12 +37,10 @@ pub async fn keep(runs: Runs, mut news: tokio::sync::broadcast::Receiver<News>) 
     }
 }
 
-fn on_time(runs: &Runs, begun: &mut BTreeMap<String, Millis>) {
+fn on_time(runs: &Runs, suites: &[Suite], begun: &mut BTreeMap<String, Millis>) {
     let now = clock::now();
-    for (suite, every) in readable(runs).into_iter().filter_map(|suite| {
-        let every = runs.every_ms(&suite)?;
-        Some((suite, Millis(every)))
-    }) {
+    for suite in suites.iter().filter(|suite| runs.is_enabled(&suite.name)) {
+        let Some(every) = runs.every_ms(suite).map(Millis) else { continue };
         let last = *begun.entry(suite.name.clone()).or_insert(now);
         if now.since(last) < every {
             continue;
@@ -52,13 +52,13 @@ fn on_time(runs: &Runs, begun: &mut BTreeMap<String, Millis>) {
             tracing::warn!(suite = suite.name, "it is still under way when it is due again: left out");
             continue;
         }
-        begin(runs, &suite, "schedule", None);
+        begin(runs, suite, "schedule", None);
     }
 }
 
-fn after(runs: &Runs, news: &News) {
+fn after(runs: &Runs, suites: &[Suite], news: &News) {
     let service = news.announcement.service.as_str();
-    for suite in readable(runs).iter().filter(|suite| runs.runs_after_rollback(suite)) {
+    for suite in suites.iter().filter(|suite| runs.is_enabled(&suite.name) && runs.runs_after_rollback(suite)) {
         if suite.service.as_deref().is_none_or(|of| of == service) {
             begin(runs, suite, "rollback", Some(service.to_owned()));
         }
@@ -72,8 +72,23 @@ fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
     }
 }
 
-/// Those that can be run. What is wrong with the others, `check` and the list of suites say.
-fn readable(runs: &Runs) -> Vec<Suite> {
-    let read = suites::all(runs.folder()).unwrap_or_default();
-    read.into_iter().filter_map(|read| read.suite.ok()).filter(|suite| runs.is_enabled(&suite.name)).collect()
+/// The folder, read again when it has changed.
+#[derive(Default)]
+struct Folder {
+    /// `None`: what a broken suite lacks may be outside its file.
+    seen: Option<Look>,
+    suites: Vec<Suite>,
+}
+
+impl Folder {
+    /// Those that can be run. What is wrong with the others, `check` and the list of suites say.
+    fn suites(&mut self, runs: &Runs) -> &[Suite] {
+        let now = Some(Look::at(runs.folder()));
+        if self.seen != now {
+            let read = suites::all(runs.folder()).unwrap_or_default();
+            self.seen = now.filter(|_| read.iter().all(|read| read.suite.is_ok()));
+            self.suites = read.into_iter().filter_map(|read| read.suite.ok()).collect();
+        }
+        &self.suites
+    }
 }

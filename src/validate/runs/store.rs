@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Validation;
+use crate::guard::evidence::grouped;
 use crate::validate::runs::suites::Settings;
 use crate::wire::{Execution, ExecutionState};
 
@@ -23,13 +24,11 @@ pub struct Store {
 impl Store {
     /// Opens the folder, or makes it. Where it cannot be made, runs are remembered until the process ends.
     pub fn open(folder: PathBuf) -> Store {
-        use std::os::unix::fs::DirBuilderExt;
-        // What an origin answers may be nobody else's business.
-        let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
-        if let Err(error) = made.or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) }) {
-            tracing::warn!(folder = %folder.display(), %error, "validation runs cannot be kept");
+        let store = Store { folder };
+        if let Err(error) = store.make() {
+            tracing::warn!(folder = %store.folder.display(), %error, "validation runs cannot be kept");
         }
-        Store { folder }
+        store
     }
 
     /// Every run that can be read, oldest first. What was under way is marked as interrupted, here and on the disk.
@@ -49,7 +48,9 @@ impl Store {
         all.sort_by(|a, b| (a.summary.began_at_ms, &a.summary.id).cmp(&(b.summary.began_at_ms, &b.summary.id)));
         for execution in all.iter_mut().filter(|execution| !execution.summary.state.is_over()) {
             execution.summary.state = ExecutionState::Interrupted;
-            execution.summary.verdict = "interrupted: the process ended in the middle of it".to_owned();
+            let known = grouped(execution.parts.len() as u64);
+            execution.summary.verdict =
+                format!("interrupted: the process ended in the middle of it, with {known} parts known");
             self.put(execution);
         }
         all
@@ -84,11 +85,19 @@ impl Store {
         self.write(SETTINGS, settings)
     }
 
+    fn make(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        // What an origin answers may be nobody else's business.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
+    }
+
     /// Whole or not at all, whatever ends the process.
     fn write(&self, name: &str, body: &impl Serialize) -> Result<(), String> {
         let (path, draft) = (self.folder.join(name), self.folder.join(format!(".{name}")));
         let text = serde_json::to_string(body).map_err(|error| error.to_string())?;
-        let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, &path));
+        // Somebody may have cleared the folder away.
+        let written = self.make().and_then(|()| std::fs::write(&draft, text));
+        let written = written.and_then(|()| std::fs::rename(&draft, &path));
         written.map_err(|error| format!("{}: {error}", path.display()))
     }
 }

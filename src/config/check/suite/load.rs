@@ -13,8 +13,9 @@ use crate::traffic::repeat::is_safe;
 /// More of them in one suite nobody waits for.
 const MOST_LOADS: usize = 20;
 const MOST_REQUESTS: usize = 500;
-/// What one machine can send and measure at once.
+/// Requests a second: one core sends some 30,000.
 const HIGHEST_RATE: f64 = 50_000.0;
+/// Each has a connection, and a machine has some 28,000 ports for those to one address.
 const MOST_USERS: u64 = 5000;
 /// A soak over a night.
 const LONGEST: Millis = Millis::seconds(12 * 3600);

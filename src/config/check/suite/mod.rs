@@ -185,6 +185,10 @@ impl Reading<'_> {
             let first = steps.first().map_or("case", |step| step.name.as_str());
             let name = file.name.as_ref().map_or(first, |at| at.value.as_str()).to_owned();
             self.new_name(all.iter().map(|case| &case.name), &name, file.name.as_ref(), span);
+            if matches!(name.as_str(), "setup" | "teardown") {
+                let hint = Some("call it otherwise: reports call the suite's own setup and teardown so".to_owned());
+                self.source.problem(span.clone(), format!("a case cannot be called `{name}`"), hint);
+            }
             let retries = whole(self.source, file.retries.as_ref(), 0..=MOST_RETRIES, u64::from(retries)) as u32;
             all.push(Case { name, tags: file.tags.clone(), retries, steps });
         }
