@@ -111,6 +111,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         connector: Arc::new(Connector::new(None)),
     };
     let step = Step {
+        query: Vec::new(),
         name: "a".to_owned(),
         method: http::Method::GET,
         path: "/".to_owned(),

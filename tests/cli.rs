@@ -32,6 +32,17 @@ fn check_says_ok_or_everything_that_is_wrong() {
     let output = cutover(dir.path(), &["check"]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "ok: 1 service\n".to_owned()));
 
+    let gated = good.clone()
+        + "\n[service.shop.rollout]\nsuites = [\"smoke\"]\nsteps = [{ weight = 10, suites = [\"fast\"] }, 100]\n";
+    let dir = files("version = 1\n", &gated);
+    std::fs::create_dir(dir.path().join("suites")).unwrap();
+    std::fs::write(dir.path().join("suites/smoke.toml"), "version = 1\n[[case]]\npath = \"/\"\n").unwrap();
+    let output = cutover(dir.path(), &["check"]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{stdout}");
+    let why = "the plan of `shop` waits for the suite `fast`, which is not in suites";
+    assert!(stdout.contains(why) && stdout.ends_with("1 problem\n"), "{stdout}");
+
     let dir = files("version = 1\n[proxi]\n", &good.replace("weight = 2.5", "wieght = 2.5\nactive = \"red\""));
     let output = cutover(dir.path(), &["check"]);
     assert_eq!(output.status.code(), Some(3));

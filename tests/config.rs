@@ -258,6 +258,12 @@ fn broken_suites() -> Vec<(&'static str, String)> {
             "paths that are none",
             with("[[case]]\nname = \"b\"\npath = \"https://elsewhere.test/\"\n[[case]]\nname = \"c\"\npath = \"/a b\""),
         ),
+        (
+            "variables in names, and a name that is taken",
+            with(
+                "query = { \"${run}\" = 1 }\njson = { a = { \"${unique}\" = 1 } }\n[[case]]\nname = \"setup\"\npath = \"/<a>\"",
+            ),
+        ),
         ("two bodies", with("json = 1\nbody = \"a\"")),
         ("a request and steps", with("[[case.step]]\npath = \"/\"")),
         ("a method in lower case", with("method = \"get\"")),

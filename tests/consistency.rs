@@ -13,6 +13,8 @@ use cutover::wire::{DataResult, Outcome, RowHow};
 use crate::support::servers::{self, IN_URL, PASSWORD, Store};
 use crate::support::{SOON, wait_until};
 
+const PATIENCE: Millis = Millis::seconds(60);
+
 fn wait_for<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
@@ -104,7 +106,7 @@ fn compared(databases: &[Engine; 2], table: Table) -> DataResult {
 
 #[track_caller]
 fn asked(databases: &[Engine; 2], query: &str, tolerance: f64) -> DataResult {
-    checked(Check::Query { databases: databases.clone(), query: query.to_owned(), tolerance })
+    checked(Check::Query { databases: databases.clone(), query: query.to_owned(), tolerance, timeout: PATIENCE })
 }
 
 #[track_caller]
@@ -506,11 +508,11 @@ fn queries_only_read_and_differences_are_named_by_row_and_column() {
         let executed = asked(engines, "/*!50000 drop table t */", 0.0);
         assert_eq!((executed.outcome, number(green, "select count(*) from t")), (Outcome::Failed, 3));
         let query = "select id, v from t where v < 0".to_owned();
-        let result = checked(Check::Integrity { databases: engines.clone(), query });
+        let result = checked(Check::Integrity { databases: engines.clone(), query, timeout: PATIENCE });
         let row = "id = 3, v = -1.00";
         fails(&result, &format!("the data: 1 row violates it in blue: {row}; 1 row violates it in green: {row}"));
         let query = "select id from t where v < -5".to_owned();
-        passes(&checked(Check::Integrity { databases: engines.clone(), query }));
+        passes(&checked(Check::Integrity { databases: engines.clone(), query, timeout: PATIENCE }));
     }
 }
 
@@ -653,7 +655,7 @@ fn a_future_that_is_dropped_stops_the_query_in_the_database() {
         Table { filter: Some("(select pg_sleep(0.1) where id > 0) is not null".to_owned()), ..table("t", &["id"]) };
     let asleep = "select pg_sleep(30)".to_owned();
     for check_of in [
-        Check::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0 },
+        Check::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: PATIENCE },
         Check::Table { databases: in_postgres.clone(), table: slow },
     ] {
         let data = Data { name: "slow".to_owned(), check: check_of };
@@ -675,6 +677,9 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     let slow = Table { filter: Some("pg_sleep(30) is null".to_owned()), ..short.clone() };
     run(&in_postgres[1], "insert into t values (1)");
     fails(&compared(&in_postgres, slow), "t: green: no answer in 700ms");
+    let asleep = "select pg_sleep(30)".to_owned();
+    let asleep = Check::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: Millis(700) };
+    assert!(checked(asleep).why.unwrap().contains("in 700ms"));
     store.freeze();
     fails(&compared(&in_postgres, short.clone()), "t: blue and green: no answer in 700ms");
     store.thaw();

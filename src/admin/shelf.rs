@@ -156,8 +156,9 @@ pub async fn list(api: &Api, service: Option<&str>) -> Result<Response, Failure>
 pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, Failure> {
     caller.may(Action::DeleteSnapshot)?;
     let shelf = api.shelf.clone();
-    let found = one(api, id.clone()).await?;
-    blocking(move || shelf.delete(&id)).await??;
+    let found = one(api, id).await?;
+    let gone = found.id.clone();
+    blocking(move || shelf.delete(&gone)).await??;
     Ok(json(&SnapshotMade { action: "delete_snapshot".to_owned(), snapshot: summary(&found) }, None))
 }
 
@@ -192,10 +193,25 @@ pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) 
     Ok(json(&comparison, None))
 }
 
-async fn one(api: &Api, id: String) -> Result<Snapshot, Failure> {
-    let asked = id.clone();
-    let found = api.journal(move |reader| reader.snapshot(&asked)).await?;
-    found.ok_or_else(|| Unshelved::Missing(super::read::brief(&id)).into())
+/// By its id, or by its name if no other has it.
+async fn one(api: &Api, asked: String) -> Result<Snapshot, Failure> {
+    let id = asked.clone();
+    if let Some(found) = api.journal(move |reader| reader.snapshot(&id)).await? {
+        return Ok(found);
+    }
+    let all = api.journal(|reader| reader.snapshots(None)).await?;
+    let mut named: Vec<Snapshot> = all.into_iter().filter(|snapshot| snapshot.name == asked).collect();
+    let asked = super::read::brief(&asked);
+    if named.len() > 1 {
+        let ids: Vec<String> = named.into_iter().map(|snapshot| snapshot.id).take(5).collect();
+        let message = format!("several snapshots are called `{asked}`");
+        return Err(Failure::conflict(
+            "ambiguous_snapshot",
+            message,
+            format!("say which by its id: {}", ids.join(", ")),
+        ));
+    }
+    named.pop().ok_or_else(|| Unshelved::Missing(asked).into())
 }
 
 /// Every leaf by its path.

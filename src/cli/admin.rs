@@ -57,7 +57,15 @@ pub enum CallError {
 }
 
 fn said(problem: &Problem) -> String {
-    match &problem.hint {
+    // The API's own hints are calls of the API.
+    let command = match problem.code.as_str() {
+        "no_such_suite" => Some("`cutover validate list` shows those that there are"),
+        "no_such_execution" => Some("`cutover validate history` shows those that there are"),
+        "no_such_snapshot" => Some("`cutover snapshot list` shows those that there are"),
+        "shelf_full" => Some("`cutover snapshot delete` makes room"),
+        _ => None,
+    };
+    match command.or(problem.hint.as_deref()) {
         Some(hint) => format!("{}\n  {hint}", problem.message),
         None => problem.message.clone(),
     }

@@ -1,14 +1,15 @@
 //! `cutover check`: everything that is wrong with both files and the suites, without touching anything that runs.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::cli::out::say;
 use crate::cli::{Exit, Output, log};
 use crate::config::file::RoutingFile;
-use crate::config::read::Problem;
-use crate::config::{self, Refused};
+use crate::config::read::{Problem, did_you_mean};
+use crate::config::{self, Refused, Routing};
 use crate::proxy::tls;
 use crate::validate::suite_files;
 
@@ -40,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let mut refused: Vec<Refused> = Vec::new();
-    let mut suites = 0;
+    let (mut suites, mut folder) = (0, None);
     let main = &args.config.config;
     let routing = match &args.routing {
         Some(path) => Some(path.clone()),
@@ -56,12 +57,21 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
                     Err(bad) => refused.push(bad),
                 }
             }
+            folder = Some(settings.suites);
             settings.routing
         }),
     };
-    let services = routing
-        .and_then(|path| config::routing(&path).map_err(|bad| refused.push(bad)).ok())
-        .map_or(0, |routing| routing.services.len());
+    let mut services = 0;
+    if let Some(path) = routing {
+        match config::routing(&path) {
+            Ok(routing) => {
+                services = routing.services.len();
+                let lacking = folder.iter().flat_map(|folder| lacking(&routing, folder));
+                refused.extend(lacking.map(|why| Refused::at_large(&path, why)));
+            }
+            Err(bad) => refused.push(bad),
+        }
+    }
     let problems: Vec<&Problem> = refused.iter().flat_map(Refused::problems).collect();
     let ok = problems.is_empty();
     match args.format {
@@ -79,4 +89,24 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         }
     }
     Ok(if ok { Exit::Ok } else { Exit::BadConfig })
+}
+
+/// The suites that plans wait for, and that are not in the folder: a deploy would be refused.
+fn lacking(routing: &Routing, folder: &Path) -> Vec<String> {
+    let files = suite_files(folder);
+    let known: Vec<&str> = files.iter().filter_map(|file| file.file_stem()?.to_str()).collect();
+    let mut all = Vec::new();
+    for service in &routing.services {
+        let named = service.plan.steps.iter().flat_map(|step| &step.suites).chain(&service.plan.suites);
+        let named: BTreeSet<&str> = named.map(String::as_str).filter(|name| !known.contains(name)).collect();
+        all.extend(named.into_iter().map(|name| {
+            let near = if known.is_empty() { "it holds none".to_owned() } else { did_you_mean(name, &known) };
+            format!(
+                "the plan of `{}` waits for the suite `{name}`, which is not in {}: {near}",
+                service.traffic.name,
+                folder.display()
+            )
+        }));
+    }
+    all
 }

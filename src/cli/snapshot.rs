@@ -29,14 +29,14 @@ enum What {
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// What differs between two of them, by their ids.
+    /// What differs between two of them, by their ids or names.
     Compare {
         from: String,
         to: String,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Take one away, by its id.
+    /// Take one away, by its id or name.
     Delete {
         id: String,
         #[command(flatten)]

@@ -43,10 +43,12 @@ pub async fn check(data: &Data, told: &(dyn Fn(u64, u64) + Send + Sync)) -> Data
     let began = clock::micros();
     let mut result = match &data.check {
         Check::Table { databases, table } => table::check(&data.name, databases, table, told).await,
-        Check::Query { databases, query, tolerance } => {
-            query::same(&data.name, databases, query, *tolerance, told).await
+        Check::Query { databases, query, tolerance, timeout } => {
+            query::same(&data.name, databases, (query, timeout.as_duration()), *tolerance, told).await
         }
-        Check::Integrity { databases, query } => query::integrity(&data.name, databases, query, told).await,
+        Check::Integrity { databases, query, timeout } => {
+            query::integrity(&data.name, databases, (query, timeout.as_duration()), told).await
+        }
         Check::Http { .. } => {
             let mut result = blank(&data.name, "http", ["http", "http"]);
             fail(&mut result, format!("{}: nobody has asked the origins", data.name));
@@ -62,8 +64,12 @@ pub async fn check(data: &Data, told: &(dyn Fn(u64, u64) + Send + Sync)) -> Data
 pub async fn digest(data: &Data) -> [DataSide; 2] {
     match &data.check {
         Check::Table { databases, table } => table::digest(databases, table).await,
-        Check::Query { databases, query, .. } => query::digest(databases, query, false).await,
-        Check::Integrity { databases, query } => query::digest(databases, query, true).await,
+        Check::Query { databases, query, timeout, .. } => {
+            query::digest(databases, (query, timeout.as_duration()), false).await
+        }
+        Check::Integrity { databases, query, timeout } => {
+            query::digest(databases, (query, timeout.as_duration()), true).await
+        }
         Check::Http { .. } => ["http", "http"].map(side),
     }
 }

@@ -17,8 +17,6 @@ use crate::wire::{DataResult, DataSide, Finding};
 /// A result that is longer is a table, and is compared as one.
 const MOST_ROWS: u64 = 100_000;
 const MOST_BYTES: u64 = 64 << 20;
-/// For the whole query, on both sides.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// More differences of one query say nothing new.
 const MOST_FINDINGS: usize = 50;
 /// Rows that violate an integrity query, as they are shown of each side.
@@ -26,22 +24,25 @@ const MOST_SHOWN: usize = 10;
 /// A whole row in a finding.
 const LONGEST_ROW: usize = 300;
 
+/// What is asked, and how long the whole answer of both sides may take.
+type Asked<'q> = (&'q str, Duration);
+
 /// Whether both sides give the same rows.
 pub async fn same(
     name: &str,
     databases: &[Engine; 2],
-    query: &str,
+    asked: Asked<'_>,
     tolerance: f64,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
     let mut result = blank(name, "query", engine_names(databases));
     let looked = async {
-        let first = compared(databases, query, tolerance).await?;
+        let first = compared(databases, asked, tolerance).await?;
         if first.differing == 0 {
             return Ok(first);
         }
         tokio::time::sleep(SECOND_LOOK).await;
-        compared(databases, query, tolerance).await
+        compared(databases, asked, tolerance).await
     };
     match looked.await {
         Ok(compared) => {
@@ -117,21 +118,21 @@ struct Compared {
     findings: Vec<Finding>,
 }
 
-async fn compared(databases: &[Engine; 2], query: &str, tolerance: f64) -> Result<Compared, String> {
-    in_time(async {
+async fn compared(databases: &[Engine; 2], (query, patience): Asked<'_>, tolerance: f64) -> Result<Compared, String> {
+    in_time(patience, async {
         let [blue, green] = databases;
-        let (blue, green) = tokio::join!(Session::open(blue, PATIENCE), Session::open(green, PATIENCE));
+        let (blue, green) = tokio::join!(Session::open(blue, patience), Session::open(green, patience));
         let (mut blue, mut green) = both(blue, green)?;
-        let (blue, green) = tokio::join!(blue.stream(query, PATIENCE), green.stream(query, PATIENCE));
+        let (blue, green) = tokio::join!(blue.stream(query, patience), green.stream(query, patience));
         let (blue, green) = both(blue, green)?;
         lockstep(blue, green, tolerance).await
     })
     .await
 }
 
-async fn in_time<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let late = |_| Err(format!("no whole answer in {}s", PATIENCE.as_secs()));
-    timeout(PATIENCE, asked).await.unwrap_or_else(late)
+async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = |_| Err(format!("no whole answer in {patience:?}"));
+    timeout(patience, asked).await.unwrap_or_else(late)
 }
 
 /// Row by row: neither result is held.
@@ -237,12 +238,12 @@ fn in_words(line: &Line) -> String {
 pub async fn integrity(
     name: &str,
     databases: &[Engine; 2],
-    query: &str,
+    asked: Asked<'_>,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
     let mut result = blank(name, "integrity", engine_names(databases));
     let [blue, green] = databases;
-    let (blue, green) = tokio::join!(violations(blue, query, "blue"), violations(green, query, "green"));
+    let (blue, green) = tokio::join!(violations(blue, asked, "blue"), violations(green, asked, "green"));
     match both(blue, green) {
         Ok((blue, green)) => {
             (result.blue.violations, result.green.violations) = (Some(blue.rows), Some(green.rows));
@@ -273,10 +274,10 @@ struct Violations {
     shown: Vec<Finding>,
 }
 
-async fn violations(engine: &Engine, query: &str, side: &str) -> Result<Violations, String> {
-    in_time(async {
-        let mut session = Session::open(engine, PATIENCE).await?;
-        let mut lines = session.stream(query, PATIENCE).await?;
+async fn violations(engine: &Engine, (query, patience): Asked<'_>, side: &str) -> Result<Violations, String> {
+    in_time(patience, async {
+        let mut session = Session::open(engine, patience).await?;
+        let mut lines = session.stream(query, patience).await?;
         let mut found = Violations::default();
         while let Some(line) = lines.try_next().await? {
             found.rows += 1;
@@ -295,16 +296,16 @@ async fn violations(engine: &Engine, query: &str, side: &str) -> Result<Violatio
 }
 
 /// The rows and the hash of each side by itself. `violations`: the rows are those of an integrity query.
-pub async fn digest(databases: &[Engine; 2], query: &str, violations: bool) -> [DataSide; 2] {
+pub async fn digest(databases: &[Engine; 2], asked: Asked<'_>, violations: bool) -> [DataSide; 2] {
     let [blue, green] = databases;
-    let (blue, green) = tokio::join!(one_digest(blue, query, violations), one_digest(green, query, violations));
+    let (blue, green) = tokio::join!(one_digest(blue, asked, violations), one_digest(green, asked, violations));
     [blue, green]
 }
 
-async fn one_digest(engine: &Engine, query: &str, violations: bool) -> DataSide {
-    let asked = in_time(async {
-        let mut session = Session::open(engine, PATIENCE).await?;
-        let mut lines = session.stream(query, PATIENCE).await?;
+async fn one_digest(engine: &Engine, (query, patience): Asked<'_>, violations: bool) -> DataSide {
+    let asked = in_time(patience, async {
+        let mut session = Session::open(engine, patience).await?;
+        let mut lines = session.stream(query, patience).await?;
         let mut read = Read::default();
         while let Some(line) = lines.try_next().await? {
             read.take(Some(&line))?;

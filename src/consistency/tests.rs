@@ -10,6 +10,8 @@ use crate::config::suite::Table;
 use crate::time::Millis;
 use crate::wire::{RowDifference, RowHow};
 
+const PATIENCE: Millis = Millis::seconds(60);
+
 /// Two files, each made by its own statements.
 struct Pair(tempfile::TempDir);
 
@@ -37,12 +39,12 @@ impl Pair {
     }
 
     fn query(&self, query: &str, tolerance: f64) -> DataResult {
-        let check = Check::Query { databases: self.engines(), query: query.to_owned(), tolerance };
+        let check = Check::Query { databases: self.engines(), query: query.to_owned(), tolerance, timeout: PATIENCE };
         checked(&Data { name: "totals".to_owned(), check })
     }
 
     fn integrity(&self, query: &str) -> DataResult {
-        let check = Check::Integrity { databases: self.engines(), query: query.to_owned() };
+        let check = Check::Integrity { databases: self.engines(), query: query.to_owned(), timeout: PATIENCE };
         checked(&Data { name: "no orphans".to_owned(), check })
     }
 }
@@ -281,7 +283,8 @@ fn a_digest_changes_exactly_with_the_data() {
     assert_eq!(wait_for(digest(&data)), first);
     let gone = pair.table(Table { name: "gone".to_owned(), ..orders() });
     assert_eq!((wait_for(digest(&gone))[0].rows, wait_for(digest(&gone))[0].engine.as_str()), (None, "sqlite"));
-    let check = Check::Query { databases: pair.engines(), query: "select 1".to_owned(), tolerance: 0.0 };
+    let check =
+        Check::Query { databases: pair.engines(), query: "select 1".to_owned(), tolerance: 0.0, timeout: PATIENCE };
     let [blue, green] = wait_for(digest(&Data { name: "q".to_owned(), check }));
     assert_eq!((blue.rows, blue.checksum.is_some(), &blue), (Some(1), true, &green));
 }
@@ -339,10 +342,20 @@ fn an_integrity_query_finds_no_row_or_shows_the_first_ones() {
 }
 
 #[test]
+fn a_query_reads_the_file_that_the_suite_names_and_no_other() {
+    let pair = Pair::new(ORDERS, "", "");
+    let other = pair.path("other.db");
+    Connection::open(&other).unwrap().execute_batch("create table secrets (s text)").unwrap();
+    let result = pair.query(&format!("attach '{}' as other", other.display()), 0.0);
+    assert!(result.why.unwrap().contains("too many attached databases"));
+}
+
+#[test]
 fn a_future_that_is_dropped_interrupts_sqlite() {
     let pair = Pair::new(ORDERS, "", "");
     let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
-    let check_of = Check::Query { databases: pair.engines(), query: endless.to_owned(), tolerance: 0.0 };
+    let check_of =
+        Check::Query { databases: pair.engines(), query: endless.to_owned(), tolerance: 0.0, timeout: PATIENCE };
     let data = Data { name: "endless".to_owned(), check: check_of };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let asked = async { tokio::time::timeout(std::time::Duration::from_millis(300), check(&data, &|_, _| {})).await };

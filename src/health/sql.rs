@@ -158,6 +158,8 @@ pub fn open_file(path: &Path, patience: Duration) -> Result<rusqlite::Connection
     let opened = rusqlite::Connection::open_with_flags(path, flags);
     // SQLite names the path here: the file's own words above do not.
     let connection = opened.map_err(|_| "cannot open the file: it may not be read".to_owned())?;
+    // A query reads this file and no other.
+    connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(file_failed)?;
     connection.busy_timeout(patience / 4 * 3).map_err(file_failed)?;
     Ok(connection)
 }

@@ -170,6 +170,7 @@ impl Gather {
             self.count(BARE.to_owned());
         }
         self.recording.requests.push(Step {
+            query: Vec::new(),
             name: name(method, target),
             method: method.clone(),
             path: literal(target),

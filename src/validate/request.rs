@@ -1,8 +1,11 @@
 //! A step of a suite as a request, with its variables put in.
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, header};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::config::suite::text::{UNRESERVED, with_query};
 use crate::config::suite::{Body, Step};
 use crate::origin::exchange::Request;
 use crate::validate::target::Target;
@@ -11,13 +14,19 @@ use crate::validate::text::Variables;
 /// Who asks, so that an origin's log tells validation from clients.
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (validation)");
 
+/// What cannot stand in a path or a query, whatever it means there.
+const NO_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'`');
+
 /// What a step sends to a target.
 ///
 /// # Errors
 /// A variable has no value, or makes something that is no request.
 pub fn prepare(step: &Step, target: &Target, variables: &Variables) -> Result<Request, String> {
-    let path = variables.expand(&step.path)?;
-    if !path.starts_with('/') || path.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'#') {
+    let path = variables.expand_with(&step.path, |value| utf8_percent_encode(value, NO_PATH).to_string())?;
+    let path = with_query(path, &step.query, |text| {
+        Ok::<_, String>(utf8_percent_encode(&variables.expand(text)?, UNRESERVED).to_string())
+    })?;
+    if !path.starts_with('/') || path.parse::<PathAndQuery>().is_err() {
         return Err(format!("`{path}` is no path to ask for"));
     }
     let mut headers = target.headers.clone();
@@ -56,4 +65,33 @@ fn body(body: &Body, variables: &Variables) -> Result<(Bytes, Option<&'static st
             (form.finish().into(), Some("application/x-www-form-urlencoded"))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::tests::{step, target};
+
+    #[test]
+    fn what_is_put_into_paths_and_queries_is_encoded() {
+        let mut variables = Variables::default();
+        for (name, value) in [("id", "a b<\"é"), ("next", "/orders?page=2"), ("q", "R&D = 7%"), ("line", "a\nb")] {
+            variables.set(name, value);
+        }
+        let target = target(crate::wire::Side::Blue, "127.0.0.1:1".parse().unwrap());
+        let asked = |path: &str, query: &[(&str, &str)]| {
+            let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let step = Step { path: path.to_owned(), query, ..step("GET /") };
+            prepare(&step, &target, &variables).map(|request| request.target)
+        };
+        assert_eq!(asked("/a/${id}", &[]).unwrap(), "/a/a%20b%3C%22%C3%A9");
+        assert_eq!(asked("${next}", &[("q", "${q}")]).unwrap(), "/orders?page=2&q=R%26D%20%3D%207%25");
+        assert_eq!(
+            asked("/s", &[("a b", "${id}!"), ("x", "$${q}")]).unwrap(),
+            "/s?a%20b=a%20b%3C%22%C3%A9%21&x=%24%7Bq%7D"
+        );
+        assert_eq!(asked("/${line}", &[]).unwrap(), "/a%0Ab");
+        assert_eq!(asked("${q}", &[]).unwrap_err(), "`R&D%20=%207%` is no path to ask for");
+        assert_eq!(asked("/s", &[("q", "${gone}")]).unwrap_err(), "`${gone}` has no value here");
+    }
 }

@@ -10,6 +10,7 @@ use memchr::memmem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::config::suite::text::UNRESERVED;
 use crate::wire::{Finding, StepResult};
 
 /// What stands where something is hidden.
@@ -30,8 +31,6 @@ const HIDDEN_HEADERS: [HeaderName; 5] = [
     header::SET_COOKIE,
     HeaderName::from_static("x-api-key"),
 ];
-/// RFC 3986, what needs no escape.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What `encodeURIComponent` leaves as it is.
 const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
 
@@ -181,7 +180,7 @@ fn shapes(secret: &str) -> Vec<String> {
         let percent = [NON_ALPHANUMERIC, UNRESERVED, COMPONENT].map(|set| utf8_percent_encode(text, set).to_string());
         let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
         all.push(text.to_owned());
-        all.extend([escaped.to_owned(), escaped.replace('/', "\\/"), ascii(escaped)]);
+        all.extend([escaped.to_owned(), escaped.replace('/', "\\/"), ascii(escaped), for_pages(escaped)]);
         all.extend(percent.iter().chain([&form]).map(|text| lower_escapes(text)));
         all.extend(percent);
         all.push(form);
@@ -202,6 +201,11 @@ fn ascii(text: &str) -> String {
         }
     }
     out
+}
+
+/// As JSON is written that may stand in a page: `\u003c`. Go does so unless it is told not to.
+fn for_pages(text: &str) -> String {
+    text.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }
 
 /// `%3D` as `%3d`.
@@ -249,6 +253,12 @@ mod tests {
         }
         assert_eq!(format!("{scrub:?}"), "Scrub");
         assert_eq!(Scrub::new(vec!["ab".to_owned(), String::new()]).text("ab and cab"), "ab and cab");
+    }
+
+    #[test]
+    fn json_for_pages_hides_it_too() {
+        let scrub = Scrub::new(vec!["a&b<c>d".to_owned()]);
+        assert_eq!(scrub.text(r#"{"token":"a\u0026b\u003cc\u003ed"}"#), r#"{"token":"***"}"#);
     }
 
     #[test]

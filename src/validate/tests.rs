@@ -58,6 +58,7 @@ pub fn target(side: Side, address: SocketAddr) -> Target {
 pub fn step(asked: &str) -> Step {
     let (method, path) = asked.split_once(' ').unwrap();
     Step {
+        query: Vec::new(),
         name: asked.to_owned(),
         method: Method::from_bytes(method.as_bytes()).unwrap(),
         path: path.to_owned(),

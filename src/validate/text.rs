@@ -24,12 +24,20 @@ impl Variables {
     /// # Errors
     /// It names one that nobody has set: a step before it has failed, or captures it only sometimes.
     pub fn expand(&self, text: &str) -> Result<String, String> {
+        self.expand_with(text, str::to_owned)
+    }
+
+    /// The same, with each value as `write` writes it.
+    ///
+    /// # Errors
+    /// As for [`Variables::expand`].
+    pub fn expand_with(&self, text: &str, write: impl Fn(&str) -> String) -> Result<String, String> {
         let mut out = String::with_capacity(text.len());
         for piece in pieces(text) {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Name(name) => match self.get(name) {
-                    Some(value) => out.push_str(value),
+                    Some(value) => out.push_str(&write(value)),
                     None => return Err(format!("`${{{name}}}` has no value here")),
                 },
             }

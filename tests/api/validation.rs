@@ -63,9 +63,10 @@ fn a_suite_is_run_and_what_it_found_is_kept() {
     let listed = desk.get(&format!("{VALIDATION}?action=executions")).json;
     let ids: Vec<_> = listed["executions"].as_array().unwrap().iter().map(|run| run["state"].clone()).collect();
     assert_eq!(ids, [json!("failed"), json!("passed")], "latest first");
-    let told = house.history().into_iter().filter(|entry| entry.change.kind == Kind::Validation);
-    let told: Vec<String> = told.map(|entry| entry.change.why).collect();
-    assert!(told.iter().any(|why| why.contains("suite smoke against both: 1 of 2 parts failed")), "{told:?}");
+    wait_until("the journal has its end", SOON, || {
+        let told = |why: &str| why.contains("suite smoke against both: 1 of 2 parts failed");
+        house.history().iter().any(|entry| entry.change.kind == Kind::Validation && told(&entry.change.why))
+    });
 }
 
 #[test]

@@ -163,8 +163,11 @@ fn snapshots_are_kept_compared_and_deleted() {
     let rate = &compared.json["rates"][0];
     assert_eq!((&rate["environment"], &rate["requests"], &rate["failed"]), (&"blue".into(), &27.into(), &0.into()));
     compare(&id(&before), "nothing").is_refused(404, "no_such_snapshot");
+    compare("before", "after").is_done();
+    make("after").is_done();
+    compare("before", "after").is_refused(409, "ambiguous_snapshot");
     let listed = desk.get("/api/admin/rollback?action=snapshots").json;
-    assert_eq!(listed["snapshots"].as_array().unwrap().len(), 2);
+    assert_eq!(listed["snapshots"].as_array().unwrap().len(), 3);
     let path = format!("{ROLLBACK}?snapshot={}", id(&before));
     desk.ask("DELETE", &path, &[], "").is_done();
     desk.ask("DELETE", &path, &[], "").is_refused(404, "no_such_snapshot");

@@ -10,6 +10,7 @@ use crate::cli::orders::failed;
 use crate::cli::out::say;
 use crate::cli::validate::shown;
 use crate::cli::{Exit, Output};
+use crate::config::read::did_you_mean;
 use crate::wire::{
     CancelRun, Execution, ExecutionDone, ExecutionState, ExecutionSummary, RunSuite, RunTarget, SuiteSummary, Suites,
     ValidationPost,
@@ -85,6 +86,10 @@ pub fn run_all(
         Ok(suites) => suites,
         Err(error) => return failed(&error),
     };
+    let known: Vec<&str> = suites.suites.iter().map(|suite| suite.name.as_str()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        anyhow::bail!("there is no suite `{unknown}`: {}", did_you_mean(unknown, &known));
+    }
     let wanted = |suite: &SuiteSummary| {
         let tagged = tags.is_empty() || tags.iter().any(|tag| suite.tags.contains(tag));
         let named = names.is_empty() || names.contains(&suite.name);

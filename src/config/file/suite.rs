@@ -267,7 +267,7 @@ pub struct DataFile {
     pub path: Option<At<String>>,
     /// Of a query or a path: numbers may differ by this much, relative to the larger one. Default 0.
     pub tolerance: Option<At<Number>>,
-    /// For one query of a table. Default "60s".
+    /// For one query, or for the answer of a path. Default "60s", of a path the suite's own.
     pub timeout: Option<At<String>>,
 }
 

@@ -74,8 +74,10 @@ pub struct Case {
 pub struct Step {
     pub name: String,
     pub method: Method,
-    /// Behind the origin's own path, with its query; may hold `${…}`.
+    /// Behind the origin's own path, percent-encoded, perhaps with a query; may hold `${…}`.
     pub path: String,
+    /// More of the query, as it is meant: it is encoded when it is sent. Values may hold `${…}`.
+    pub query: Vec<(String, String)>,
     /// The suite's own come first; values may hold `${…}`.
     pub headers: Vec<(HeaderName, String)>,
     pub body: Body,
@@ -246,10 +248,10 @@ pub struct Data {
 pub enum Check {
     /// The rows of a table. Blue's database, then green's.
     Table { databases: [Engine; 2], table: Table },
-    /// The same rows on both sides, in the order that they come in.
-    Query { databases: [Engine; 2], query: String, tolerance: f64 },
+    /// The same rows on both sides, in the order that they come in. `timeout`: for the whole answer, here and below.
+    Query { databases: [Engine; 2], query: String, tolerance: f64, timeout: Millis },
     /// No row, on either side.
-    Integrity { databases: [Engine; 2], query: String },
+    Integrity { databases: [Engine; 2], query: String, timeout: Millis },
     /// The same JSON (or bytes) from both origins.
     Http { request: Box<Step>, ignore: Vec<JsonPath>, tolerance: f64 },
 }

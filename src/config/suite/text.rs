@@ -1,5 +1,10 @@
 //! Texts with `${name}` in them.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All but what RFC 3986 calls unreserved.
+pub const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A part of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'t> {
@@ -26,6 +31,18 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     all.push(Piece::Text(rest));
     all.retain(|piece| *piece != Piece::Text(""));
     all
+}
+
+/// A query behind a path that may have one: `&page=2`. What is in the pairs is percent-encoded by `encoded`.
+pub fn with_query<E>(
+    path: String,
+    query: &[(String, String)],
+    encoded: impl Fn(&str) -> Result<String, E>,
+) -> Result<String, E> {
+    query.iter().try_fold(path, |path, (name, value)| {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        Ok(format!("{path}{joint}{}={}", utf8_percent_encode(name, UNRESERVED), encoded(value)?))
+    })
 }
 
 /// A text that stands for itself, whatever is in it.

@@ -118,5 +118,8 @@ fn names_unique(step: &Step) -> bool {
         Body::Json(value) => names(&value.to_string()),
         Body::Form(fields) => fields.iter().any(|(_, text)| names(text)),
     };
-    in_body || names(&step.path) || step.headers.iter().any(|(_, text)| names(text))
+    in_body
+        || names(&step.path)
+        || step.query.iter().any(|(_, text)| names(text))
+        || step.headers.iter().any(|(_, text)| names(text))
 }

@@ -111,6 +111,7 @@ fn target(port: u16) -> Target {
 
 fn step(path: &str) -> Step {
     Step {
+        query: Vec::new(),
         name: path.to_owned(),
         method: Method::GET,
         path: path.to_owned(),

@@ -82,6 +82,10 @@ pub fn figures(part: &Part) -> String {
 fn of_data(data: &DataResult) -> String {
     let rows = [data.blue.rows, data.green.rows].into_iter().flatten().max();
     let violations = data.blue.violations.unwrap_or(0) + data.green.violations.unwrap_or(0);
+    // Nothing was compared: the databases could not be asked.
+    if data.outcome == Outcome::Failed && data.findings.is_empty() && data.rows_differing == 0 {
+        return "could not be compared".to_owned();
+    }
     match (rows, data.check.as_str()) {
         (_, "integrity") => numbers::of(violations, "violation", "violations"),
         (Some(rows), _) if data.rows_differing > 0 => {

@@ -15,6 +15,8 @@ use crate::time::Millis;
 const MOST_DATA: usize = 200;
 /// Of a query that compares, not one that reports.
 const LONGEST_QUERY: usize = 16 << 10;
+/// With one query.
+const PATIENCE: Millis = Millis::seconds(60);
 const SMALLEST_CHUNK: u64 = 100;
 const LARGEST_CHUNK: u64 = 1_000_000;
 
@@ -73,16 +75,17 @@ impl Reading<'_> {
             self.source.missing(span.clone(), "the data check looks at nothing", hint);
             return None;
         }
+        let timeout = positive(self.source, file.timeout.as_ref(), PATIENCE);
         let databases = self.database(file, span, databases, named);
         if let Some(at) = &file.query {
             let query = self.query(at)?;
-            return Some(Check::Query { databases: databases?, query, tolerance });
+            return Some(Check::Query { databases: databases?, query, tolerance, timeout });
         }
         if let Some(at) = &file.integrity {
             let query = self.query(at)?;
-            return Some(Check::Integrity { databases: databases?, query });
+            return Some(Check::Integrity { databases: databases?, query, timeout });
         }
-        let table = self.table(file)?;
+        let table = self.table(file, timeout)?;
         Some(Check::Table { databases: databases?, table })
     }
 
@@ -127,7 +130,7 @@ impl Reading<'_> {
         Some(query.to_owned())
     }
 
-    fn table(&mut self, file: &DataFile) -> Option<Table> {
+    fn table(&mut self, file: &DataFile, timeout: Millis) -> Option<Table> {
         let at = file.table.as_ref()?;
         let mut plain = |at: &At<String>| {
             let good = !at.value.is_empty() && at.value.len() <= 128 && !at.value.chars().any(char::is_control);
@@ -149,7 +152,7 @@ impl Reading<'_> {
             chunk: whole(self.source, file.chunk.as_ref(), SMALLEST_CHUNK..=LARGEST_CHUNK, 10_000),
             rows_only: file.rows_only.unwrap_or(false),
             most_rows: whole(self.source, file.most_rows.as_ref(), 1..=1000, 100) as usize,
-            timeout: positive(self.source, file.timeout.as_ref(), Millis::seconds(60)),
+            timeout,
         })
     }
 }

@@ -187,7 +187,8 @@ impl Reading<'_> {
             self.new_name(all.iter().map(|case| &case.name), &name, file.name.as_ref(), span);
             if matches!(name.as_str(), "setup" | "teardown") {
                 let hint = Some("call it otherwise: reports call the suite's own setup and teardown so".to_owned());
-                self.source.problem(span.clone(), format!("a case cannot be called `{name}`"), hint);
+                let span = file.name.as_ref().map_or(span, |at| &at.span).clone();
+                self.source.problem(span, format!("a case cannot be called `{name}`"), hint);
             }
             let retries = whole(self.source, file.retries.as_ref(), 0..=MOST_RETRIES, u64::from(retries)) as u32;
             all.push(Case { name, tags: file.tags.clone(), retries, steps });

@@ -1,17 +1,18 @@
 //! A request of a suite: what is sent, and what later steps know from its answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use percent_encoding::utf8_percent_encode;
+use serde_json::{Map, Value};
 
 use super::{Reading, is_name};
 use crate::config::check::positive;
 use crate::config::file::{Anything, At, RequestFile, Word};
-use crate::config::suite::text::{Piece, pieces};
+use crate::config::suite::text::{Piece, UNRESERVED, pieces, with_query};
 use crate::config::suite::{Body, Capture, Step};
 
 /// The names of variables that are known at a place.
@@ -19,9 +20,6 @@ pub type Known = BTreeSet<String>;
 
 /// What frames a message is the connection's own business.
 const OURS: [&str; 7] = ["connection", "content-length", "host", "keep-alive", "te", "transfer-encoding", "upgrade"];
-/// All but what RFC 3986 calls unreserved: a secret is found again in a report by exactly this shape.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
 impl Reading<'_> {
     /// A request; what it captures is known from then on.
     pub(super) fn step(&mut self, typed: &At<RequestFile>, known: &mut Known) -> Option<Step> {
@@ -41,9 +39,11 @@ impl Reading<'_> {
         let capture = self.captures(&file.capture);
         known.extend(capture.iter().map(|(name, _)| name.clone()));
         let path = path?;
-        let shown = format!("{method} {path}");
+        let query = self.pairs(&file.query, known);
+        let Ok(shown) = with_query(path.clone(), &query, encoded);
+        let shown = format!("{method} {shown}");
         let name = file.name.as_ref().map_or(shown.as_str(), |at| at.value.as_str()).to_owned();
-        Some(Step { name, method, path, headers, body, timeout, expect, capture })
+        Some(Step { name, method, path, query, headers, body, timeout, expect, capture })
     }
 
     fn method(&mut self, file: &RequestFile) -> Method {
@@ -67,24 +67,34 @@ impl Reading<'_> {
             self.source.missing(span.clone(), "the request has no path", "write path = \"/api/attempts\"");
             return None;
         };
-        let mut path = self.request_path(at, known)?;
-        for (name, Word(text)) in file.query.iter().map(|(name, at)| (name, &at.value)) {
-            let span = file.query.get(name).map_or(0..0, |at| at.span.clone());
-            let text = self.text(text, &span, known);
-            path.push(if path.contains('?') { '&' } else { '?' });
-            path.push_str(&encoded(name));
-            path.push('=');
-            path.push_str(&encoded(&text));
+        self.request_path(at, known)
+    }
+
+    /// Pairs of a query or a form.
+    fn pairs(&mut self, typed: &BTreeMap<String, At<Word>>, known: &Known) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for (name, at) in typed {
+            self.fixed(name, &at.span);
+            all.push((name.clone(), self.text(&at.value.0, &at.span, known)));
         }
-        Some(path)
+        all
+    }
+
+    /// A name, in which no variable is put.
+    fn fixed(&mut self, name: &str, span: &Range<usize>) {
+        if pieces(name).iter().any(|piece| matches!(piece, Piece::Name(_))) {
+            let hint = "variables are put into values; `$${` stands for `${`".to_owned();
+            self.source.problem(span.clone(), format!("there is a variable in the name `{name}`"), Some(hint));
+        }
     }
 
     /// A path by itself.
     pub(super) fn request_path(&mut self, at: &At<String>, known: &Known) -> Option<String> {
         let first_is_name = matches!(pieces(&at.value).first(), Some(Piece::Name(_)));
-        let bad = |b: u8| b <= b' ' || b >= 0x7f || b == b'#';
+        let bad = |b: u8| !b.is_ascii_graphic() || b"#\"<>`".contains(&b);
         if !first_is_name && !at.value.starts_with('/') || at.value.bytes().any(bad) {
-            let hint = "it begins with `/`, and what is no plain ASCII is percent-encoded".to_owned();
+            let hint =
+                "it begins with `/`; spaces, quotes, `<`, `>`, `#` and what is no ASCII are percent-encoded".to_owned();
             self.source.problem(at.span.clone(), format!("`{}` is no path to ask for", at.value), Some(hint));
             return None;
         }
@@ -141,10 +151,7 @@ impl Reading<'_> {
             return self.file(at).map_or(Body::None, |bytes| Body::Bytes(Arc::from(bytes)));
         }
         if form.is_some() {
-            let fields = file.form.iter();
-            return Body::Form(
-                fields.map(|(name, at)| (name.clone(), self.text(&at.value.0, &at.span, known))).collect(),
-            );
+            return Body::Form(self.pairs(&file.form, known));
         }
         Body::None
     }
@@ -168,8 +175,12 @@ impl Reading<'_> {
             toml::Value::Datetime(at) => Value::String(at.to_string()),
             toml::Value::Array(items) => items.iter().map(|item| self.json_of(item, span, known)).collect(),
             toml::Value::Table(fields) => {
-                let fields = fields.iter();
-                Value::Object(fields.map(|(key, value)| (key.clone(), self.json_of(value, span, known))).collect())
+                let mut object = Map::new();
+                for (key, value) in fields {
+                    self.fixed(key, span);
+                    object.insert(key.clone(), self.json_of(value, span, known));
+                }
+                Value::Object(object)
             }
         }
     }
@@ -210,11 +221,11 @@ impl Reading<'_> {
     }
 }
 
-/// Percent-encoded, but for the names of variables.
-fn encoded(text: &str) -> String {
+/// Percent-encoded, but for the names of variables: as it is called in a report.
+fn encoded(text: &str) -> Result<String, Infallible> {
     let encode = |piece: Piece<'_>| match piece {
-        Piece::Text(text) => utf8_percent_encode(text, QUERY).to_string(),
+        Piece::Text(text) => utf8_percent_encode(text, UNRESERVED).to_string(),
         Piece::Name(name) => format!("${{{name}}}"),
     };
-    pieces(text).into_iter().map(encode).collect()
+    Ok(pieces(text).into_iter().map(encode).collect())
 }
