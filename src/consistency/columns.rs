@@ -1,42 +1,15 @@
 //! The columns of a table and its unique indexes, as each engine's catalog has them.
 
 use crate::consistency::canon::Class;
-use crate::consistency::dialect::Dialect;
-use crate::consistency::session::{Cells, Session};
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    pub name: String,
-    pub class: Class,
-    /// The type as PostgreSQL casts to it, quoted.
-    pub cast: String,
-    pub collation: Option<String>,
-    pub nullable: bool,
-    /// MySQL's `BIT`, which reads as bytes.
-    pub is_bits: bool,
-    /// Both sides compare its values alike: a key of it can be walked through in ranges.
-    pub ranges: bool,
-}
+use crate::consistency::dialect::{Column, Dialect};
+use crate::consistency::rows::Cells;
+use crate::consistency::session::Session;
 
 #[derive(Debug)]
 pub struct Layout {
     pub columns: Vec<Column>,
     /// The columns of each unique index, in its order.
     pub unique: Vec<Vec<String>>,
-}
-
-impl Column {
-    pub fn named(name: &str) -> Column {
-        Column {
-            name: name.to_owned(),
-            class: Class::Any,
-            cast: String::new(),
-            collation: None,
-            nullable: true,
-            is_bits: false,
-            ranges: false,
-        }
-    }
 }
 
 impl Layout {

@@ -1,7 +1,6 @@
 //! What differs between the engines when a table is read: names, values as texts, orders, keys and hashes of rows.
 
 use crate::consistency::canon::{Class, Order};
-use crate::consistency::columns::Column;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
@@ -24,6 +23,34 @@ pub enum Bind {
 
 /// Larger than the sum of any rows' hashes: a row whose hash is NULL would be left out otherwise.
 pub const NO_HASH: &str = "1000000000000000000000000000000";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub class: Class,
+    /// The type as PostgreSQL casts to it, quoted.
+    pub cast: String,
+    pub collation: Option<String>,
+    pub nullable: bool,
+    /// MySQL's `BIT`, which reads as bytes.
+    pub is_bits: bool,
+    /// Both sides compare its values alike: a key of it can be walked through in ranges.
+    pub ranges: bool,
+}
+
+impl Column {
+    pub fn named(name: &str) -> Column {
+        Column {
+            name: name.to_owned(),
+            class: Class::Any,
+            cast: String::new(),
+            collation: None,
+            nullable: true,
+            is_bits: false,
+            ranges: false,
+        }
+    }
+}
 
 impl Dialect {
     pub fn quoted(self, name: &str) -> String {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 
 use crate::consistency::canon::Class;
-use crate::consistency::session::{Cells, Heads, Line, Lines, hex, text_or_hex};
+use crate::consistency::rows::{Cells, Heads, Line, Lines, hex, text_or_hex};
 use crate::health::sql::{file_failed, open_file};
 
 /// Rows that are handed over at once, and about how many bytes.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::consistency::half::{Half, Key};
 use crate::consistency::plan::Plan;
-use crate::consistency::session::{Cells, Session};
+use crate::consistency::rows::Cells;
+use crate::consistency::session::Session;
 use crate::consistency::{SECOND_LOOK, both, shown};
 use crate::wire::{Finding, RowDifference, RowHow};
 

@@ -5,9 +5,8 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 use crate::consistency::canon::{self, Meaning};
-use crate::consistency::columns::Column;
-use crate::consistency::dialect::{Bind, Dialect};
-use crate::consistency::session::Cells;
+use crate::consistency::dialect::{Bind, Column, Dialect};
+use crate::consistency::rows::Cells;
 
 /// The values of a row's key, as texts.
 pub type Key = Vec<String>;

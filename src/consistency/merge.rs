@@ -9,7 +9,8 @@ use crate::consistency::connect::LONGEST;
 use crate::consistency::found::{Total, Walked};
 use crate::consistency::half::{Half, Keyed};
 use crate::consistency::plan::Plan;
-use crate::consistency::session::{Lines, Session};
+use crate::consistency::rows::Lines;
+use crate::consistency::session::Session;
 
 /// One side's rows, which come sorted, or are refused.
 struct Sorted<'s> {

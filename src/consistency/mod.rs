@@ -24,6 +24,7 @@ pub mod json;
 mod merge;
 mod plan;
 mod query;
+mod rows;
 mod session;
 mod table;
 

@@ -2,8 +2,8 @@
 
 use crate::config::suite::Table;
 use crate::consistency::canon::{self, Class, Meaning, Order};
-use crate::consistency::columns::{Column, Layout};
-use crate::consistency::dialect::{Bind, Dialect};
+use crate::consistency::columns::Layout;
+use crate::consistency::dialect::{Bind, Column, Dialect};
 use crate::consistency::half::{Half, Key};
 use crate::consistency::shown;
 

@@ -8,7 +8,8 @@ use siphasher::sip::SipHasher24;
 use tokio::time::timeout;
 
 use crate::consistency::canon::{self, Class, Meaning};
-use crate::consistency::session::{Cells, Line, Lines, Session};
+use crate::consistency::rows::{Cells, Line, Lines};
+use crate::consistency::session::Session;
 use crate::consistency::{SECOND_LOOK, blank, both, cut, engine_name, engine_names, fail, shown, side};
 use crate::guard::evidence::grouped;
 use crate::snapshot::check::Engine;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::postgres::{PgConnection, PgRow};
@@ -14,6 +14,7 @@ use crate::consistency::canon::Class;
 use crate::consistency::connect;
 use crate::consistency::dialect::Dialect;
 use crate::consistency::file::File;
+use crate::consistency::rows::{Cells, Heads, Line, Lines, text_or_hex};
 use crate::snapshot::check::Engine;
 use crate::snapshot::secret::Secret;
 use crate::time::Millis;
@@ -26,25 +27,6 @@ const FIRST_FETCHED: u64 = 16;
 
 /// What a query to MySQL begins with.
 const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW"];
-
-/// The values of a row; `None` is NULL.
-pub type Cells = Vec<Option<String>>;
-
-/// What the columns of a result are.
-#[derive(Debug, Default)]
-pub struct Heads {
-    pub names: Vec<String>,
-    pub classes: Vec<Class>,
-}
-
-/// A row of a stream, with what all of its rows have in common.
-#[derive(Debug)]
-pub struct Line {
-    pub heads: Arc<Heads>,
-    pub cells: Cells,
-}
-
-pub type Lines<'s> = BoxStream<'s, Result<Line, String>>;
 
 /// Dropping it ends what the database does for it: PostgreSQL within a second, MySQL at the next row or the time limit.
 pub struct Session {
@@ -327,22 +309,6 @@ fn mysql_cells(row: &MySqlRow) -> Result<Cells, String> {
         Ok(bytes.map(text_or_hex))
     };
     (0..row.len()).map(cell).collect()
-}
-
-/// Bytes that are no UTF-8 as `x'…'`.
-pub fn text_or_hex(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| hex(error.as_bytes()))
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(bytes.len() * 2 + 3);
-    out.push_str("x'");
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out.push('\'');
-    out
 }
 
 #[cfg(test)]

@@ -69,11 +69,13 @@ pub fn mariadb() -> Store {
     let user = give("mysql", dir.path(), &[&first]);
     let mut init = run_as(user, Path::new("mariadb-install-db"));
     init.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]);
-    finished(init.arg(option("--datadir", &data)));
+    // Each deletes what it takes for its own leftovers in there.
+    let temporary = option("--tmpdir", dir.path());
+    finished(init.arg(option("--datadir", &data)).arg(&temporary));
     let folder = dir.path().to_owned();
     let store = Store::start(dir, port, "-KILL", move || {
         let mut command = run_as(user, &found("mariadbd", "/usr/sbin").join("mariadbd"));
-        command.arg("--no-defaults").arg(option("--datadir", &data)).arg(option("--init-file", &first));
+        command.arg("--no-defaults").arg(option("--datadir", &data)).arg(option("--init-file", &first)).arg(&temporary);
         command.arg(option("--socket", &folder.join("socket"))).arg(option("--pid-file", &folder.join("pid")));
         command.args([&format!("--port={port}"), "--bind-address=127.0.0.1", "--skip-name-resolve"]);
         command

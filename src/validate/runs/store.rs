@@ -88,7 +88,8 @@ impl Store {
     fn make(&self) -> std::io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         // What an origin answers may be nobody else's business.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&self.folder);
+        made.or_else(|error| if self.folder.is_dir() { Ok(()) } else { Err(error) })
     }
 
     /// Whole or not at all, whatever ends the process.
