@@ -3,6 +3,7 @@
 
 mod desk;
 mod gate;
+mod life;
 mod order;
 mod play;
 mod schedule;
@@ -14,31 +15,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::clock;
 use crate::config::Validation;
 use crate::config::suite::Suite;
 use crate::rollout::{Kind, Remark};
 use crate::sidecar;
-use crate::time::Millis;
 use crate::validate::reach::Reach;
-use crate::validate::told::Told;
-use crate::wire::{Execution, ExecutionState, ExecutionSummary, Part, Progress, RunTarget, SuiteSummary};
+use crate::wire::{Execution, ExecutionSummary, SuiteSummary};
 
 pub use order::{Order, Refusal};
 pub use schedule::keep;
 pub use suites::{Setting, Settings, suite_files};
 
-use desk::{Desk, Live, Run, count};
-use play::{Play, Standing};
+use desk::{Desk, Run};
 use store::Store;
 use suites::Missing;
 
-/// Runs that wait: more in one moment are a mistake.
-const MOST_WAITING: usize = 100;
-/// A run under way is written down so often at the most.
-const BETWEEN_WRITES: Millis = Millis::seconds(1);
 /// Who listens and is slower than this loses the oldest: the next one says as much.
 const NEWS: usize = 64;
 
@@ -118,133 +112,6 @@ impl Runs {
             Missing::NoSuch { folder, names } => Refusal::NoSuchSuite { name: name.to_owned(), folder, names },
             Missing::Broken(why) => Refusal::Broken { name: name.to_owned(), why },
         })
-    }
-
-    /// Begins a run; it waits for its turn where others run.
-    ///
-    /// # Errors
-    /// [`Refusal`]: nothing was begun.
-    pub fn begin(&self, order: Order) -> Result<ExecutionSummary, Refusal> {
-        let suite = self.suite(&order.suite)?;
-        order::fits(&suite, &order, &self.desk().settings)?;
-        let service = self.0.reach.service(order.service.as_deref().or(suite.service.as_deref()));
-        let service = service.map_err(Refusal::NoService)?;
-        let summary = desk::queued(&suite, service.clone(), order.target, order.who.clone());
-        let (cancel, cancelled) = watch::channel(None);
-        {
-            let mut desk = self.desk();
-            if desk.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING {
-                return Err(Refusal::Busy(MOST_WAITING));
-            }
-            let live = Live::new(cancel);
-            desk.runs.insert(summary.id.clone(), Run { summary: summary.clone(), live: Some(live) });
-        }
-        self.write_down(&summary.id);
-        self.remark(&summary, order.from, format!("suite {} against {} is begun", suite.name, order.target.name()));
-        let (runs, id) = (self.clone(), summary.id.clone());
-        self.0.runtime.spawn(async move { runs.run(id, suite, service, cancelled).await });
-        Ok(summary)
-    }
-
-    /// From the queue to the end.
-    async fn run(self, id: String, suite: Suite, service: String, mut cancelled: watch::Receiver<Option<String>>) {
-        let standing = Standing::default();
-        let played = tokio::select! {
-            // A cancelled one does not begin.
-            biased;
-            _ = cancelled.wait_for(Option::is_some) => None,
-            () = self.played(&id, Arc::new(suite), &service, &standing) => Some(()),
-        };
-        if played.is_some() {
-            return self.finish(&id, None);
-        }
-        let by = cancelled.borrow().clone();
-        self.finish(&id, by);
-        // What was set up is taken down, however the run ended; nobody waits for it.
-        play::take_down(&standing).await;
-    }
-
-    async fn played(&self, id: &str, suite: Arc<Suite>, service: &str, standing: &Standing) {
-        let _permit = self.0.permits.acquire().await;
-        let Some((target, told)) = self.set_out(id) else { return };
-        let (found, mut parts) = tokio::sync::mpsc::unbounded_channel();
-        let of = suite.clone();
-        let play = Play::new((&self.0.reach, suite), service, target, id, told, found);
-        *standing.lock().unwrap_or_else(PoisonError::into_inner) = play.standing();
-        self.with(id, |run| {
-            if let Some(live) = &mut run.live {
-                live.origins = play.origins();
-            }
-        });
-        self.write_down(id);
-        let mut playing = std::pin::pin!(play.run());
-        let mut written = clock::now();
-        loop {
-            tokio::select! {
-                biased;
-                Some(part) = parts.recv() => self.take(id, part),
-                () = &mut playing => break,
-            }
-            // What is known so far outlives a crash.
-            if clock::now().since(written) >= BETWEEN_WRITES {
-                self.write_down(id);
-                written = clock::now();
-            }
-        }
-        while let Ok(part) = parts.try_recv() {
-            self.take(id, part);
-        }
-        self.with(id, |run| {
-            run.summary.counts.requests += play.sent();
-            if let Some(live) = &mut run.live {
-                play::sort(&mut live.parts, &of);
-            }
-        });
-    }
-
-    /// A part is known.
-    fn take(&self, id: &str, part: Part) {
-        self.with(id, |run| {
-            count(&mut run.summary.counts, &part);
-            if let Some(live) = &mut run.live {
-                live.parts.push(part);
-            }
-        });
-        self.tell(id);
-    }
-
-    /// It is its turn.
-    fn set_out(&self, id: &str) -> Option<(RunTarget, Told)> {
-        let set_out = self.with(id, |run| {
-            run.summary.state = ExecutionState::Running;
-            run.summary.verdict = "under way".to_owned();
-            Some((run.summary.target, run.live.as_ref()?.told.clone()))
-        });
-        self.tell(id);
-        set_out.flatten()
-    }
-
-    /// The end: `by` has cancelled it, or it came to its own end.
-    fn finish(&self, id: &str, by: Option<String>) {
-        let ended = self.with(id, |run| {
-            let live = run.live.as_mut()?;
-            let summary = &mut run.summary;
-            summary.took_ms = (clock::micros() - live.began) / 1000;
-            summary.progress = Progress { doing: String::new(), ..live.told.look() };
-            (summary.state, summary.verdict) = match by {
-                Some(by) => (ExecutionState::Cancelled, format!("cancelled by {by}")),
-                None => order::verdict(&live.parts),
-            };
-            Some(summary.clone())
-        });
-        let Some(summary) = ended.flatten() else { return };
-        if self.write_down(id) {
-            self.with(id, |run| run.live = None);
-        }
-        let said = format!("suite {} against {}: {}", summary.suite, summary.target.name(), summary.verdict);
-        self.remark(&summary, None, said);
-        self.tell(id);
-        self.clear_out();
     }
 
     /// Cancels a run. It is over at once; what it set up is taken down behind it.
