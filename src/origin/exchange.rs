@@ -9,6 +9,7 @@ use pingora_error::{Error, ErrorType, OrErr};
 use pingora_http::RequestHeader;
 
 use crate::snapshot::Endpoint;
+use crate::traffic::repeat::is_safe;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -37,12 +38,15 @@ pub struct Answer {
 pub enum Connection {
     /// A new one, closed afterwards: that one can be made is a part of the question.
     Own,
-    /// One that is open already, if there is any; kept for the next request.
+    /// One that is open already, if there is any; kept for the next request. Where it turns out to have been closed, a
+    /// request that changes nothing is sent again on another.
     Kept,
+    /// The same without a second try: what happened is what is measured.
+    Measured,
 }
 
-/// Asks, and reads the answer: on a kept connection to its end. Keeps the first `most` bytes of the body. It has no time limit of its own but those of
-/// the endpoint.
+/// Asks, and reads the answer: on a kept connection to its end. Keeps the first `most` bytes of the body. Only connecting
+/// has a time limit, the endpoint's: whoever calls has one for the whole.
 ///
 /// # Errors
 /// There was no whole answer.
@@ -53,8 +57,8 @@ pub async fn exchange(
     connection: Connection,
     most: usize,
 ) -> pingora_error::Result<Answer> {
-    // One that was kept may have been closed by now, without a byte for us: the next one, or a new one, will do.
-    let mut stale = 3;
+    // Of a request that may change something nobody knows whether it was carried out (RFC 9110 9.2.2).
+    let mut stale = if connection == Connection::Kept && is_safe(&request.method) { 3 } else { 0 };
     loop {
         match once(connector, endpoint, request, connection, most).await {
             Err((true, error)) if stale > 0 && is_stale(&error) => stale -= 1,
@@ -63,11 +67,15 @@ pub async fn exchange(
     }
 }
 
+const CUT: &str = "AnswerCutShort";
+/// There was a head, and no whole body.
+const CUT_SHORT: ErrorType = ErrorType::Custom(CUT);
+
 fn is_stale(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError)
 }
 
-/// With an error: whether the connection was an old one that gave no byte.
+/// With an error: whether the connection was an old one that gave no head.
 async fn once(
     connector: &Connector,
     endpoint: &Endpoint,
@@ -77,7 +85,7 @@ async fn once(
 ) -> Result<Answer, (bool, Box<Error>)> {
     let mut head = head(endpoint, request).map_err(|error| (false, error))?;
     let mut peer = endpoint.peer.clone();
-    let keep = connection == Connection::Kept;
+    let keep = connection != Connection::Own;
     if !keep {
         peer.options.max_h2_streams = 1;
     }
@@ -97,7 +105,12 @@ async fn once(
         }
         _ => session.shutdown().await,
     }
-    result.map_err(|error| (false, error))
+    result.map_err(|mut error| {
+        if is_stale(&error) {
+            error.etype = CUT_SHORT;
+        }
+        (false, error)
+    })
 }
 
 fn head(endpoint: &Endpoint, request: &Request) -> pingora_error::Result<RequestHeader> {
@@ -177,6 +190,7 @@ pub fn kind(error: &Error) -> &'static str {
         | ErrorType::TLSHandshakeTimedout => "timeout",
         ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => "tls",
         ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => "reset",
+        ErrorType::Custom(CUT) => "reset",
         _ => "protocol",
     }
 }
@@ -188,7 +202,7 @@ pub fn in_words(error: &Error) -> String {
         ErrorType::ConnectTimedout => "takes no connection in time",
         ErrorType::ConnectNoRoute => "cannot be reached: no route",
         ErrorType::TLSHandshakeTimedout => "does not finish the TLS handshake in time",
-        ErrorType::ReadTimedout => "stops in the middle of its answer",
+        ErrorType::Custom(CUT) => "stops in the middle of its answer",
         ErrorType::ConnectionClosed => "closes the connection without an answer",
         // Its own words would show the head, and whatever is secret in it.
         ErrorType::InvalidHTTPHeader => "answers something that is no HTTP",

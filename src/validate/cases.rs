@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::clock;
@@ -34,7 +35,8 @@ pub struct Known {
 impl Known {
     /// What a suite's first step knows on a side: `run`, `environment`, `unique` and the suite's own variables; and why one
     /// of those has no value, if so. `scrub`: what is secret beside the suite's own secrets, which are added.
-    pub fn of(suite: &Suite, side: Side, run: &str, mut scrub: Scrub, numbers: &Numbers) -> (Known, Option<String>) {
+    pub fn of(suite: &Suite, side: Side, run: &str, numbers: &Numbers) -> (Known, Option<String>) {
+        let mut scrub = Scrub::default();
         suite.secrets.iter().for_each(|secret| scrub.hide(secret));
         let mut known = Known { variables: Variables::default(), scrub };
         known.variables.set("run", run);
@@ -43,7 +45,7 @@ impl Known {
         let mut stuck = None;
         for (variable, text) in &suite.variables {
             match known.variables.expand(text) {
-                Ok(value) => known.learn(&suite.secret_names, variable, value),
+                Ok(value) => known.learn(suite.secret_names.contains(variable), variable, value),
                 Err(why) => stuck = stuck.or(Some(format!("the variable `{variable}`: {why}"))),
             }
         }
@@ -81,12 +83,11 @@ impl Stage {
         suite: Arc<Suite>,
         target: Target,
         run: &str,
-        scrub: Scrub,
         told: Told,
         numbers: Numbers,
         found: UnboundedSender<Part>,
     ) -> Stage {
-        let (known, stuck) = Known::of(&suite, target.side, run, scrub, &numbers);
+        let (known, stuck) = Known::of(&suite, target.side, run, &numbers);
         let state = Mutex::new(State { known, begun: false, torn_down: false, stuck });
         Stage { suite, target, told, numbers, found, state }
     }
@@ -128,6 +129,11 @@ impl Stage {
         self.look(|state| state.stuck = why_not.clone());
         self.give("setup", &[], steps, why, began, 1);
         why_not.map_or(Ok(()), Err)
+    }
+
+    /// Something is asked here that is no case: there may be something to put away.
+    pub fn begin(&self) {
+        self.look(|state| state.begun = true);
     }
 
     /// Every case of the suite, so many at once as it says. None is tried where setup failed: they are skipped.
@@ -211,6 +217,11 @@ impl Stage {
                 break;
             }
         }
+        // What one case learns to hide the others hide from then on.
+        known.scrub = self.look(|state| {
+            state.known.scrub = state.known.scrub.and(&known.scrub);
+            state.known.scrub.clone()
+        });
         done.iter_mut().for_each(|step| known.scrub.step(step));
         (done, failed.map(|why| known.scrub.text(&why)))
     }
@@ -261,12 +272,25 @@ impl Stage {
 }
 
 impl Known {
-    /// A variable; one that `secrets` names is shown to nobody from now on.
-    pub fn learn(&mut self, secrets: &[String], name: &str, value: String) {
-        if secrets.iter().any(|secret| secret == name) {
+    /// A variable; a secret one is shown to nobody from now on.
+    pub fn learn(&mut self, is_secret: bool, name: &str, value: String) {
+        if is_secret {
             self.scrub.hide(&value);
+            // A body is shown with other spaces than it was captured with.
+            if let Ok(parts @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(&value) {
+                hide_all(&mut self.scrub, &parts);
+            }
         }
         self.variables.set(name, value);
+    }
+}
+
+fn hide_all(scrub: &mut Scrub, value: &Value) {
+    match value {
+        Value::String(text) => scrub.hide(text),
+        Value::Array(items) => items.iter().for_each(|item| hide_all(scrub, item)),
+        Value::Object(fields) => fields.values().for_each(|value| hide_all(scrub, value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

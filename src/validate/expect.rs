@@ -1,7 +1,7 @@
 //! Whether an answer is what a step expects, and what is taken from it for the steps after.
 
 pub mod capture;
-pub mod schema;
+mod schema;
 mod wanted;
 
 use std::time::Duration;

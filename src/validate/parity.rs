@@ -115,7 +115,11 @@ async fn recorded(parity: &Parity) -> Result<(Vec<Step>, BTreeMap<String, u64>),
     let (most, unsafe_methods) = (parity.most, parity.unsafe_methods);
     let reading = tokio::task::spawn_blocking(move || recording::read(&path, most, unsafe_methods));
     let mut recording = reading.await.map_err(|error| error.to_string())??;
-    recording.requests.iter_mut().for_each(|step| step.timeout = parity.timeout);
+    for step in &mut recording.requests {
+        step.timeout = parity.timeout;
+        step.headers.retain(|(name, _)| parity.sent.iter().all(|(own, _)| own != name));
+        step.headers.extend(parity.sent.iter().cloned());
+    }
     Ok((recording.requests, recording.left_out))
 }
 
@@ -245,10 +249,9 @@ impl Asker<'_> {
 
     /// With how long it took, in milliseconds.
     async fn ask(&self, side: Party<'_>, request: &Request, step: &Step, turn: usize) -> (Asked, f64) {
-        let began = clock::micros();
         self.numbers.send();
-        let asked = side.target.ask(request, step.timeout.as_duration(), turn).await;
-        (asked, clock::micros().saturating_sub(began) as f64 / 1000.0)
+        let (asked, took) = side.target.timed(request, step.timeout.as_duration(), turn).await;
+        (asked, took.as_secs_f64() * 1000.0)
     }
 
     fn compared<'p>(&'p self, left: &'p Answer, right: &'p Answer, sides: [Party<'p>; 2]) -> Pair<'p> {
@@ -259,7 +262,9 @@ impl Asker<'_> {
 
     fn findings(&self, blue: &Asked, green: &Asked, noise: &Noise) -> Vec<Finding> {
         if let (Ok(blue), Ok(green)) = (blue, green) {
-            return self.compared(blue, green, self.sides).findings(noise);
+            let pair = self.compared(blue, green, self.sides);
+            let all = pair.findings(noise, true);
+            return if all.is_empty() { pair.too_long().into_iter().collect() } else { all };
         }
         let told = |asked: &Asked| match asked {
             Ok(answer) => message::status(answer.status),

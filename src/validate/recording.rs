@@ -14,6 +14,7 @@ use std::path::Path;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, header};
 
+use crate::config::suite::text::literal;
 use crate::config::suite::{Body, Expect, Step};
 use crate::time::Millis;
 use crate::traffic::repeat::is_safe;
@@ -199,11 +200,6 @@ fn name(method: &Method, target: &str) -> String {
         Some((end, _)) => format!("{}{CUT}", name.get(..end).unwrap_or_default()),
         None => name,
     }
-}
-
-/// A text that happens to hold `${` names no variable.
-fn literal(text: &str) -> String {
-    text.replace("${", "$${")
 }
 
 /// Those that are sent again, and whether the client's own proof of who it is was among them.

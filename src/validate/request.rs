@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, header};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
-use crate::config::suite::text::{UNRESERVED, with_query};
+use crate::config::suite::text::{NO_PATH, UNRESERVED, with_query};
 use crate::config::suite::{Body, Step};
 use crate::origin::exchange::Request;
 use crate::validate::target::Target;
@@ -13,9 +13,6 @@ use crate::validate::text::Variables;
 
 /// Who asks, so that an origin's log tells validation from clients.
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (validation)");
-
-/// What cannot stand in a path or a query, whatever it means there.
-const NO_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'`');
 
 /// What a step sends to a target.
 ///

@@ -10,8 +10,8 @@ use memchr::memmem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::config::suite::text::UNRESERVED;
-use crate::wire::{Finding, StepResult};
+use crate::config::suite::text::{NO_PATH, UNRESERVED};
+use crate::wire::{DataResult, Finding, RowDifference, StepResult};
 
 /// What stands where something is hidden.
 pub const HIDDEN: &str = "***";
@@ -116,6 +116,31 @@ impl Scrub {
         }
     }
 
+    /// Whatever of a data check is a text.
+    pub fn data(&self, result: DataResult) -> DataResult {
+        let findings = |all: Vec<Finding>| all.into_iter().map(|finding| self.finding(finding)).collect();
+        let row =
+            |row: RowDifference| RowDifference { key: self.text(&row.key), columns: findings(row.columns), ..row };
+        DataResult {
+            why: result.why.map(|why| self.text(&why)),
+            rows: result.rows.into_iter().map(row).collect(),
+            findings: findings(result.findings),
+            ..result
+        }
+    }
+
+    /// Every text of a JSON value.
+    pub fn json(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(&text)),
+            Value::Array(items) => items.into_iter().map(|item| self.json(item)).collect(),
+            Value::Object(fields) => {
+                Value::Object(fields.into_iter().map(|(key, value)| (self.text(&key), self.json(value))).collect())
+            }
+            scalar => scalar,
+        }
+    }
+
     /// What was shown before the last secret was known.
     pub fn step(&self, step: &mut StepResult) {
         for message in [Some(&mut step.request), step.response.as_mut()].into_iter().flatten() {
@@ -177,7 +202,8 @@ fn shapes(secret: &str) -> Vec<String> {
     for text in plain {
         let quoted = Value::String(text.to_owned()).to_string();
         let escaped = quoted.get(1..quoted.len() - 1).unwrap_or(&quoted);
-        let percent = [NON_ALPHANUMERIC, UNRESERVED, COMPONENT].map(|set| utf8_percent_encode(text, set).to_string());
+        let percent =
+            [NON_ALPHANUMERIC, UNRESERVED, COMPONENT, NO_PATH].map(|set| utf8_percent_encode(text, set).to_string());
         let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
         all.push(text.to_owned());
         all.extend([escaped.to_owned(), escaped.replace('/', "\\/"), ascii(escaped), for_pages(escaped)]);

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use pingora_core::connectors::http::Connector;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::origin::exchange::{self, Answer, Connection, Request, exchange};
 use crate::snapshot::Endpoints;
 use crate::wire::Side;
@@ -59,6 +61,27 @@ impl Target {
                 Err(Unanswered { kind: "timeout", why: format!("gives no whole answer within {}", shown(patience)) })
             }
         }
+    }
+}
+
+impl Target {
+    /// The same with the time that it took, on a task of its own: what others do with their answers meanwhile is not in it.
+    pub async fn timed(
+        &self,
+        request: &Request,
+        patience: Duration,
+        turn: usize,
+    ) -> (Result<Answer, Unanswered>, Duration) {
+        let (target, request) = (self.clone(), request.clone());
+        // Ends with this future.
+        let mut asking = JoinSet::new();
+        asking.spawn(async move {
+            let began = clock::micros();
+            let asked = target.ask(&request, patience, turn).await;
+            (asked, Duration::from_micros(clock::micros().saturating_sub(began)))
+        });
+        let broken = || Unanswered { kind: "protocol", why: "gives an answer that could not be read".to_owned() };
+        asking.join_next().await.and_then(Result::ok).unwrap_or_else(|| (Err(broken()), Duration::ZERO))
     }
 }
 

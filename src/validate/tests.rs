@@ -101,6 +101,7 @@ pub fn parity(requests: Vec<Step>) -> Parity {
         name: "api".to_owned(),
         requests,
         recording: None,
+        sent: Vec::new(),
         unsafe_methods: false,
         most: 1000,
         ignore: vec![],

@@ -137,7 +137,7 @@ pub enum Wanted {
     Equals(Value),
     Contains(String),
     /// The whole value.
-    Matches(Regex),
+    Matches(Whole),
     Present,
     Absent,
     /// Numbers.
@@ -147,6 +147,29 @@ pub enum Wanted {
     Length(u64),
     /// `string`, `number`, `boolean`, `array`, `object` or `null`.
     Type(String),
+}
+
+/// A regular expression for the whole of a value.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    regex: Regex,
+    /// As it was typed.
+    pub text: String,
+}
+
+impl Whole {
+    /// # Errors
+    /// It is no regular expression.
+    pub fn new(text: &str) -> Result<Whole, regex::Error> {
+        // By itself first: its errors speak of what was typed.
+        Regex::new(text)?;
+        // The longest match is not what a search finds: `a|ab` finds the `a` of `ab`.
+        Ok(Whole { regex: Regex::new(&format!(r"\A(?:{text})\z"))?, text: text.to_owned() })
+    }
+
+    pub fn is_match(&self, value: &str) -> bool {
+        self.regex.is_match(value)
+    }
 }
 
 /// Requests at the times that a profile sets, whatever the answers do: an open loop.
@@ -221,6 +244,8 @@ pub struct Parity {
     pub requests: Vec<Step>,
     /// A HAR file or an access log in JSON.
     pub recording: Option<PathBuf>,
+    /// The suite's own headers, which recorded requests get too.
+    pub sent: Vec<(HeaderName, String)>,
     /// POST and the like of a recording are sent too.
     pub unsafe_methods: bool,
     /// Of a recording, so many different requests at the most.

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock;
-use crate::config::suite::Step;
+use crate::config::suite::{Capture, Step};
 use crate::origin::exchange::Answer;
 use crate::validate::cases::Known;
 use crate::validate::expect::{capture, judge};
 use crate::validate::message;
 use crate::validate::numbers::Numbers;
 use crate::validate::request::prepare;
-use crate::validate::scrub::{HIDDEN, Scrub};
+use crate::validate::scrub::{HIDDEN, Scrub, is_hidden};
 use crate::validate::target::Target;
 use crate::wire::{Finding, Message, StepResult};
 
@@ -39,10 +38,8 @@ impl Caller<'_> {
             Ok(request) => request,
             Err(why) => return unsent(step, known, &why),
         };
-        let began = clock::micros();
         self.numbers.send();
-        let asked = self.target.ask(&request, step.timeout.as_duration(), self.turn).await;
-        let took = Duration::from_micros(clock::micros().saturating_sub(began));
+        let (asked, took) = self.target.timed(&request, step.timeout.as_duration(), self.turn).await;
         let (failures, captured) = match &asked {
             Ok(answer) => self.look(step, answer, took, known),
             Err(_) => (Vec::new(), BTreeMap::new()),
@@ -73,11 +70,21 @@ impl Caller<'_> {
         failures.extend(missing);
         let mut shown = BTreeMap::new();
         for (name, value) in values {
-            let is_secret = self.secrets.contains(&name);
+            let capture = step.capture.iter().find(|(of, _)| *of == name).map(|(_, capture)| capture);
+            let is_secret = self.secrets.contains(&name) || capture.is_some_and(is_private);
             shown.insert(name.clone(), if is_secret { HIDDEN.to_owned() } else { value.clone() });
-            known.learn(self.secrets, &name, value);
+            known.learn(is_secret, &name, value);
         }
         (failures, shown)
+    }
+}
+
+/// From a header that nobody is shown.
+fn is_private(capture: &Capture) -> bool {
+    match capture {
+        Capture::Cookie(_) => true,
+        Capture::Header(name) => is_hidden(name),
+        Capture::Json(_) | Capture::Regex(_) => false,
     }
 }
 

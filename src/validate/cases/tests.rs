@@ -7,12 +7,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use http::header;
-use regex::Regex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::config::suite::{Body, Capture, Expect, Wanted};
+use crate::config::suite::{Body, Capture, Expect, Wanted, Whole};
 use crate::time::Millis;
 use crate::validate::tests::{case, path, raw, serve, step, suite, target};
 use crate::wire::Side;
@@ -140,7 +139,7 @@ fn secretive(mut suite: Suite) -> Suite {
 fn stage(suite: Suite, target: Target) -> (Arc<Stage>, UnboundedReceiver<Part>) {
     let (found, results) = unbounded_channel();
     let (told, numbers) = (Told::default(), Numbers::default());
-    let stage = Stage::new(Arc::new(suite), target, "run-1", Scrub::default(), told, numbers, found);
+    let stage = Stage::new(Arc::new(suite), target, "run-1", told, numbers, found);
     (Arc::new(stage), results)
 }
 
@@ -167,7 +166,7 @@ async fn a_workflow_hands_on_what_it_captures_and_shows_no_secret() {
     let mut read = step("GET /items/${id}");
     read.expect.json = vec![
         (path("$.id"), Wanted::Equals(json!("${id}"))),
-        (path("$.item.name"), Wanted::Matches(Regex::new("chair of run-1 on green, [0-9]+").unwrap())),
+        (path("$.item.name"), Wanted::Matches(Whole::new("chair of run-1 on green, [0-9]+").unwrap())),
     ];
     let steps = vec![log_in(), create(), read, wanting("DELETE /items/${id}", 204), wanting("GET /items/${id}", 404)];
     let target = serve(Side::Green, shop.app()).await;
@@ -199,7 +198,7 @@ async fn no_shape_of_a_secret_is_in_a_result() {
     wrong.expect.body = vec![
         Wanted::Contains("${token} not there".to_owned()),
         Wanted::Equals(json!("k-8812 ü")),
-        Wanted::Matches(Regex::new("none").unwrap()),
+        Wanted::Matches(Whole::new("none").unwrap()),
     ];
     let mut equals = log_in();
     equals.expect.equals = Some(json!({"token": "other", "for": "${password}!"}));
@@ -347,7 +346,7 @@ async fn cases_run_so_many_at_once_and_requests_are_counted() {
     let (found, mut results) = unbounded_channel();
     let (told, numbers) = (Told::default(), Numbers::default());
     let target = serve(Side::Blue, app).await;
-    let stage = Stage::new(suite.into(), target, "r", Scrub::default(), told.clone(), numbers.clone(), found);
+    let stage = Stage::new(suite.into(), target, "r", told.clone(), numbers.clone(), found);
     stage.run().await;
     assert_eq!(most.lock().unwrap().1, 3);
     assert_eq!((numbers.sent(), told.look().done), (18, 9));

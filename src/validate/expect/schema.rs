@@ -33,14 +33,6 @@ pub fn violations(schema: &Value, found: &Value) -> Vec<Finding> {
     violations.collect()
 }
 
-/// Whether a schema can be used, for whoever reads the suite's file.
-///
-/// # Errors
-/// It is no schema, or refers to another document.
-pub fn check(schema: &Value) -> Result<(), String> {
-    validator(schema).map(drop)
-}
-
 fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
     let built = jsonschema::options().offline().build(schema);
     built.map_err(|error| short(&error.to_string()))

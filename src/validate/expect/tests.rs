@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::suite::Capture;
+use crate::config::suite::Whole;
 use crate::validate::tests::path;
 
 fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl Into<Bytes>) -> Answer {
@@ -51,7 +52,7 @@ fn status_and_latency() {
 fn every_operator_on_every_kind_of_value() {
     let all =
         json!({"n": 7, "f": 7.0, "t": "seven 7", "p": "12.50", "l": ["a", 2], "o": {"k": 1}, "z": null, "b": true});
-    let re = |text: &str| Wanted::Matches(Regex::new(text).unwrap());
+    let re = |text: &str| Wanted::Matches(Whole::new(text).unwrap());
     let text = |text: &str| Wanted::Equals(json!(text));
     for (at, wanted) in [
         ("$.n", Wanted::Equals(json!(7.0))),
@@ -168,11 +169,9 @@ fn a_schema_names_every_violation_by_its_place_and_fetches_nothing() {
         let told = judged(remote.clone());
         assert_eq!(told.len(), 1);
         assert!(told[0].starts_with("schema: a schema that can be used | ") && told[0].contains(&there), "{told:?}");
-        assert!(schema::check(&remote).is_err());
     }
     assert!(listener.accept().is_err(), "nobody came");
-    assert!(schema::check(&json!({"type": 5})).is_err());
-    assert!(schema::check(&json!({"$defs": {"a": {}}, "$ref": "#/$defs/a"})).is_ok());
+    assert!(judged(json!({"$defs": {"a": {}}, "$ref": "#/$defs/a"})).is_empty());
 }
 
 #[test]
@@ -193,7 +192,7 @@ fn a_body_is_a_text() {
     let judged =
         |wanted, body: &'static str| told(Expect { body: vec![wanted], ..Expect::default() }, &answer(200, &[], body));
     assert!(judged(Wanted::Equals(json!("pong")), "pong").is_empty());
-    assert!(judged(Wanted::Matches(Regex::new("p.*g").unwrap()), "pong").is_empty());
+    assert!(judged(Wanted::Matches(Whole::new("p.*g").unwrap()), "pong").is_empty());
     assert!(judged(Wanted::Absent, "").is_empty());
     assert!(judged(Wanted::Length(0), "").is_empty());
     assert!(judged(Wanted::Above(41.0), "42\n").is_empty());

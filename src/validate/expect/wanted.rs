@@ -1,6 +1,5 @@
 //! What one value must be, operator by operator.
 
-use regex::Regex;
 use serde_json::Value;
 
 use crate::config::suite::Wanted;
@@ -52,9 +51,9 @@ fn check(
             Ok(part) => (found.is_some_and(|found| contains(found, &part)), format!("something with `{part}`"), told),
             Err(why) => (false, why, told),
         },
-        Wanted::Matches(regex) => {
-            let holds = found.and_then(text).is_some_and(|text| is_whole(regex, &text));
-            (holds, format!("something that matches `{regex}`"), told)
+        Wanted::Matches(whole) => {
+            let holds = found.and_then(text).is_some_and(|text| whole.is_match(&text));
+            (holds, format!("something that matches `{}`", whole.text), told)
         }
         Wanted::Above(limit) => (number(found).is_some_and(|n| n > *limit), format!("a number over {limit}"), told),
         Wanted::Below(limit) => (number(found).is_some_and(|n| n < *limit), format!("a number under {limit}"), told),
@@ -116,12 +115,6 @@ fn contains(found: &Value, part: &str) -> bool {
         Value::Object(fields) => fields.contains_key(part),
         scalar => text(scalar).is_some_and(|text| text.contains(part)),
     }
-}
-
-fn is_whole(regex: &Regex, text: &str) -> bool {
-    // The longest match is not what a search finds: `a|ab` finds the `a` of `ab`.
-    let whole = Regex::new(&format!(r"\A(?:{})\z", regex.as_str()));
-    whole.is_ok_and(|whole| whole.is_match(text))
 }
 
 /// A text that says a number is one: prices are often written so.

@@ -218,7 +218,7 @@ impl Crew {
             self.asking.spawn(async move {
                 let began = clock::micros();
                 // Bodies are read and forgotten: a thousand users' would be much.
-                let asking = exchange(&connector, &endpoint, &request, Connection::Kept, 0);
+                let asking = exchange(&connector, &endpoint, &request, Connection::Measured, 0);
                 let answer = match timeout(patience, asking).await {
                     Ok(Ok(answer)) => Ok(answer.status),
                     Ok(Err(error)) => Err((exchange::kind(&error), exchange::in_words(&error))),

@@ -68,7 +68,10 @@ fn limits_of(limits: &Limits, error_rate: f64, quantile: impl Fn(f64) -> f64) ->
 }
 
 fn sentence(limit: &LimitResult) -> String {
-    let (found, wanted) = (shown(limit.found), shown(limit.limit));
+    let (mut found, mut wanted) = (shown(limit.found), shown(limit.limit));
+    if found == wanted {
+        (found, wanted) = (limit.found.to_string(), limit.limit.to_string());
+    }
     match limit.what.as_str() {
         "error_rate" if limit.limit == 0.0 => format!("{found} % of the requests failed, and none may"),
         "error_rate" => format!("{found} % of the requests failed, and at most {wanted} % may"),

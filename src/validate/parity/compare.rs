@@ -11,6 +11,7 @@ use crate::validate::expect::{diff, glance, json_of};
 use crate::validate::message;
 use crate::validate::parity::noise::{How, Noise};
 use crate::validate::scrub::{HIDDEN, is_hidden};
+use crate::validate::target::MOST_BODY;
 use crate::wire::Finding;
 
 /// What a finding calls its two sides.
@@ -27,8 +28,8 @@ pub struct Pair<'p> {
 }
 
 impl Pair<'_> {
-    /// What differs, without what is noise.
-    pub fn findings(&self, noise: &Noise) -> Vec<Finding> {
+    /// What differs, without what is noise; the first of a document with a diff if `diffs`, which takes its time.
+    pub fn findings(&self, noise: &Noise, diffs: bool) -> Vec<Finding> {
         let [left, right] = self.answers;
         let mut all = Vec::new();
         if left.status != right.status && noise.of("status").is_none() {
@@ -38,9 +39,16 @@ impl Pair<'_> {
             all.extend(self.header(name, noise.of(&format!("header {name}"))));
         }
         if (left.body != right.body || left.length != right.length) && noise.of("body").is_none() {
-            all.extend(self.bodies(noise));
+            all.extend(self.bodies(noise, diffs));
         }
         all
+    }
+
+    /// What could not be compared, as only the beginning of a body is kept.
+    pub fn too_long(&self) -> Option<Finding> {
+        let answer = self.answers.into_iter().find(|answer| answer.length > answer.body.len() as u64)?;
+        let most = format!("at most {} MiB, to be compared as a whole", MOST_BODY >> 20);
+        Some(finding("body", most, format!("{} bytes", answer.length)))
     }
 
     fn header(&self, name: &HeaderName, noise: Option<How>) -> Option<Finding> {
@@ -71,7 +79,7 @@ impl Pair<'_> {
         lines.collect()
     }
 
-    fn bodies(&self, noise: &Noise) -> Vec<Finding> {
+    fn bodies(&self, noise: &Noise, diffs: bool) -> Vec<Finding> {
         let [left, right] = self.answers;
         match (document(left), document(right)) {
             (Some(mut blue), Some(mut green)) => {
@@ -80,7 +88,7 @@ impl Pair<'_> {
                 let ignore: Vec<_> = self.parity.ignore.iter().chain(noise.ignored()).cloned().collect();
                 let terms = Terms { ignore: &ignore, tolerance: self.parity.tolerance };
                 let mut all = json::differences(&blue, &green, terms);
-                if let Some(first) = all.first_mut() {
+                if let Some(first) = all.first_mut().filter(|_| diffs) {
                     first.diff = diff(&blue, &green, terms, NAMES);
                 }
                 all

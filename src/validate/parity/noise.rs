@@ -60,7 +60,7 @@ impl Noise {
     pub fn learn(&mut self, pair: &Pair<'_>) {
         for _ in 0..MOST_ROUNDS {
             let mut more = false;
-            for finding in pair.findings(self) {
+            for finding in pair.findings(self, false) {
                 let (place, how) = place(&finding);
                 more |= self.add(place, how);
             }

@@ -259,7 +259,7 @@ async fn what_changes_something_is_asked_once_and_each_side_knows_its_own() {
     let known = |id: &str, key: &str| {
         let mut known = Known::default();
         known.variables.set("id", id);
-        known.learn(&["key".to_owned()], "key", key.to_owned());
+        known.learn(true, "key", key.to_owned());
         known
     };
     let (of_blue, of_green) = (known("1", "secret-b"), known("2", "secret-g"));

@@ -168,10 +168,9 @@ fn entry(request: Request) -> Result<Entry, &'static str> {
 }
 
 fn body(data: Option<PostData>, size: Option<f64>) -> Result<Body, &'static str> {
-    let Some(data) = data else {
-        // Recorders that do not keep bodies keep their sizes; -1 is for one that is not known.
-        return if size.is_some_and(|size| size > 0.0) { Err(NO_BODY) } else { Ok(Body::None) };
-    };
+    // Recorders that do not keep bodies keep their sizes; -1 is for one that is not known.
+    let none = if size.is_some_and(|size| size > 0.0) { Err(NO_BODY) } else { Ok(Body::None) };
+    let Some(data) = data else { return none };
     if let Some(text) = data.text.filter(|text| !text.is_empty()) {
         return Ok(Body::Bytes(text.into_bytes().into()));
     }
@@ -179,8 +178,8 @@ fn body(data: Option<PostData>, size: Option<f64>) -> Result<Body, &'static str>
         return Err(FILES);
     }
     if data.params.is_empty() {
-        return Ok(Body::None);
+        return none;
     }
-    let fields = data.params.into_iter().map(|param| (literal(&param.name), param.value.unwrap_or_default()));
+    let fields = data.params.into_iter().map(|param| (param.name, param.value.unwrap_or_default()));
     Ok(Body::Form(fields.map(|(name, value)| (name, literal(&value))).collect()))
 }

@@ -51,9 +51,8 @@ impl Play {
             let url = reached.as_ref().map_or_else(Clone::clone, |target| target.url.clone());
             origins.insert(side.name().to_owned(), url);
             let stage = |target| {
-                let scrub = Scrub::new(suite.secrets.clone());
                 let (told, numbers, found) = (told.clone(), numbers.clone(), found.clone());
-                Arc::new(Stage::new(suite.clone(), target, id, scrub, told, numbers, found))
+                Arc::new(Stage::new(suite.clone(), target, id, told, numbers, found))
             };
             sides.push((*side, reached.map(stage)));
         }
@@ -100,7 +99,10 @@ impl Play {
         for one in &self.suite.loads {
             self.told.doing(format!("{}, on {}", one.name, side.name()));
             let mut result = match stage.stuck() {
-                None => load::run(one, stage.target(), &stage.known().variables, &self.told).await,
+                None => {
+                    stage.begin();
+                    load::run(one, stage.target(), &stage.known().variables, &self.told).await
+                }
                 Some(why) => load::untried(one, side, Outcome::Skipped, why),
             };
             // A step without a name is called by its path, and that may hold a secret.
@@ -118,6 +120,8 @@ impl Play {
             let result = match (self.both(), unready) {
                 (Ok(_), Some(why)) => parity::skipped(parity, why.to_owned()),
                 (Ok((blue, green)), None) => {
+                    blue.begin();
+                    green.begin();
                     let (of_blue, of_green) = (blue.known(), green.known());
                     let blue = Party { target: blue.target(), known: &of_blue };
                     let green = Party { target: green.target(), known: &of_green };
@@ -139,7 +143,9 @@ impl Play {
                 _ => consistency::skipped(data, ONE_SIDE.to_owned()),
             };
             self.told.done(1);
-            self.tell(Part::Data(result));
+            let known = self.standing().into_iter().map(|stage| stage.known().scrub);
+            let scrub = known.fold(Scrub::new(self.suite.secrets.clone()), |all, more| all.and(&more));
+            self.tell(Part::Data(scrub.data(result)));
         }
     }
 

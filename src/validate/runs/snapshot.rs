@@ -12,7 +12,6 @@ use crate::validate::cases::Known;
 use crate::validate::numbers::Numbers;
 use crate::validate::request::prepare;
 use crate::validate::runs::{Refusal, Runs};
-use crate::validate::scrub::Scrub;
 use crate::validate::target::Target;
 use crate::validate::text::Variables;
 use crate::wire::Side;
@@ -41,12 +40,13 @@ impl Runs {
                 Check::Http { request, ignore, .. } => {
                     let mut sides = BTreeMap::new();
                     for side in [Side::Blue, Side::Green] {
-                        let (known, stuck) = Known::of(&suite, side, "snapshot", Scrub::default(), &numbers);
+                        let (known, stuck) = Known::of(&suite, side, "snapshot", &numbers);
                         let found = match (stuck, self.0.reach.target(service, side, suite.via)) {
                             (Some(why), _) | (None, Err(why)) => Err(why),
                             (None, Ok(target)) => answer(&target, request, ignore, &known.variables).await,
                         };
-                        sides.insert(side.name().to_owned(), found.unwrap_or_else(|why| json!({ "error": why })));
+                        let found = found.unwrap_or_else(|why| json!({ "error": why }));
+                        sides.insert(side.name().to_owned(), known.scrub.json(found));
                     }
                     sides
                 }

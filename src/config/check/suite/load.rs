@@ -179,6 +179,7 @@ impl Reading<'_> {
             name: file.name.as_ref().map_or("parity", |at| at.value.as_str()).to_owned(),
             requests,
             recording,
+            sent: self.headers.clone(),
             unsafe_methods,
             most: whole(self.source, file.most.as_ref(), 1..=10_000, 500) as usize,
             ignore: self.paths(&file.ignore),

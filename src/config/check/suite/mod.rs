@@ -70,7 +70,7 @@ pub fn suite(source: &mut Source, name: &str, file: &SuiteFile) -> Suite {
     let cases = reading.cases(&file.case, retries, &in_setup);
     let teardown = reading.steps(&file.teardown, &mut in_setup.clone());
     let loads = reading.loads(&file.load, &in_setup);
-    let parities = reading.parities(&file.parity, &known);
+    let parities = reading.parities(&file.parity, &in_setup);
     let data = reading.data(file, &known);
     for at in &file.secret {
         let captured = reading.captured(file);
@@ -129,12 +129,17 @@ impl Reading<'_> {
 
     /// A text with what it names of the environment put in; what it names besides has to be known.
     fn text(&mut self, text: &str, span: &Range<usize>, known: &Known) -> String {
+        self.text_with(text, span, known, str::to_owned)
+    }
+
+    /// The same, with what is of the environment as `write` writes it.
+    fn text_with(&mut self, text: &str, span: &Range<usize>, known: &Known, write: impl Fn(&str) -> String) -> String {
         let mut out = String::with_capacity(text.len());
         for piece in pieces(text) {
             match piece {
                 Piece::Text(text) => out.push_str(&literal(text)),
                 Piece::Name(name) => match name.strip_prefix("env.") {
-                    Some(variable) => out.push_str(&literal(&self.environment(variable, span))),
+                    Some(variable) => out.push_str(&literal(&write(&self.environment(variable, span)))),
                     None => {
                         if !known.contains(name) {
                             let names: Vec<&str> = known.iter().map(String::as_str).collect();

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use http::{HeaderName, Method};
 use percent_encoding::utf8_percent_encode;
+use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::{Reading, is_name};
+use super::{BUILT_IN, Reading, is_name};
 use crate::config::check::positive;
 use crate::config::file::{Anything, At, RequestFile, Word};
-use crate::config::suite::text::{Piece, UNRESERVED, pieces, with_query};
+use crate::config::suite::text::{NO_PATH, Piece, UNRESERVED, pieces, with_query};
 use crate::config::suite::{Body, Capture, Step};
 
 /// The names of variables that are known at a place.
@@ -29,7 +30,6 @@ impl Reading<'_> {
         let mut headers = self.headers.clone();
         for (name, value) in self.header_lines(&file.headers, known) {
             // A request's own line stands instead of the suite's.
-            headers.retain(|(other, _)| *other != name || !self.headers.contains(&(other.clone(), value.clone())));
             headers.retain(|(other, _)| *other != name);
             headers.push((name, value));
         }
@@ -40,7 +40,9 @@ impl Reading<'_> {
         known.extend(capture.iter().map(|(name, _)| name.clone()));
         let path = path?;
         let query = self.pairs(&file.query, known);
-        let Ok(shown) = with_query(path.clone(), &query, encoded);
+        // As it was typed: what came of the environment is secret.
+        let typed: Vec<_> = file.query.iter().map(|(name, at)| (name.clone(), at.value.0.clone())).collect();
+        let Ok(shown) = with_query(file.path.as_ref()?.value.clone(), &typed, encoded);
         let shown = format!("{method} {shown}");
         let name = file.name.as_ref().map_or(shown.as_str(), |at| at.value.as_str()).to_owned();
         Some(Step { name, method, path, query, headers, body, timeout, expect, capture })
@@ -83,7 +85,7 @@ impl Reading<'_> {
     /// A name, in which no variable is put.
     fn fixed(&mut self, name: &str, span: &Range<usize>) {
         if pieces(name).iter().any(|piece| matches!(piece, Piece::Name(_))) {
-            let hint = "variables are put into values; `$${` stands for `${`".to_owned();
+            let hint = "variables are put into values only".to_owned();
             self.source.problem(span.clone(), format!("there is a variable in the name `{name}`"), Some(hint));
         }
     }
@@ -98,7 +100,8 @@ impl Reading<'_> {
             self.source.problem(at.span.clone(), format!("`{}` is no path to ask for", at.value), Some(hint));
             return None;
         }
-        Some(self.text(&at.value, &at.span, known))
+        let encoded = |value: &str| utf8_percent_encode(value, NO_PATH).to_string();
+        Some(self.text_with(&at.value, &at.span, known, encoded))
     }
 
     pub(super) fn header_lines(
@@ -188,8 +191,10 @@ impl Reading<'_> {
     fn captures(&mut self, typed: &BTreeMap<String, At<String>>) -> Vec<(String, Capture)> {
         let mut all = Vec::new();
         for (name, at) in typed {
-            if !is_name(name) {
-                self.source.problem(at.span.clone(), format!("`{name}` cannot be the name of a variable"), None);
+            if !is_name(name) || BUILT_IN.contains(&name.as_str()) {
+                let hint =
+                    Some("letters, digits and `_`; not run, environment or unique, which are there already".to_owned());
+                self.source.problem(at.span.clone(), format!("`{name}` cannot be the name of a variable"), hint);
             }
             let text = at.value.as_str();
             let capture = if let Some(name) = text.strip_prefix("header:") {
@@ -197,7 +202,7 @@ impl Reading<'_> {
             } else if let Some(name) = text.strip_prefix("cookie:") {
                 Some(Capture::Cookie(name.to_owned()))
             } else if let Some(text) = text.strip_prefix("regex:") {
-                self.regex(text, &at.span).map(Capture::Regex)
+                self.regex(Regex::new, text, &at.span).map(Capture::Regex)
             } else if text.starts_with('$') {
                 self.json_path(text, &at.span).map(Capture::Json)
             } else {
@@ -210,8 +215,13 @@ impl Reading<'_> {
         all
     }
 
-    pub(super) fn regex(&mut self, text: &str, span: &Range<usize>) -> Option<regex::Regex> {
-        match regex::Regex::new(text) {
+    pub(super) fn regex<T>(
+        &mut self,
+        read: impl Fn(&str) -> Result<T, regex::Error>,
+        text: &str,
+        span: &Range<usize>,
+    ) -> Option<T> {
+        match read(text) {
             Ok(regex) => Some(regex),
             Err(why) => {
                 self.source.problem(span.clone(), format!("`{text}` is no regular expression: {why}"), None);

@@ -10,7 +10,7 @@ use super::request::Known;
 use crate::config::check::positive;
 use crate::config::file::{Anything, At, ExpectFile, Number};
 use crate::config::read::did_you_mean;
-use crate::config::suite::{Expect, Wanted};
+use crate::config::suite::{Expect, Wanted, Whole};
 use crate::time::Millis;
 
 const OPERATORS: [&str; 9] = ["equals", "contains", "matches", "present", "absent", "above", "below", "length", "type"];
@@ -117,7 +117,7 @@ impl Reading<'_> {
         let wanted = match (name, text, number) {
             ("equals", ..) => Some(Wanted::Equals(self.json_of(value, span, known))),
             ("contains", Some(text), _) => Some(Wanted::Contains(self.text(text, span, known))),
-            ("matches", Some(text), _) => return self.regex(&format!("^(?:{text})$"), span).map(Wanted::Matches),
+            ("matches", Some(text), _) => return self.regex(Whole::new, text, span).map(Wanted::Matches),
             ("present", ..) => value.as_bool().map(|yes| if yes { Wanted::Present } else { Wanted::Absent }),
             ("absent", ..) => value.as_bool().map(|yes| if yes { Wanted::Absent } else { Wanted::Present }),
             ("above", _, Some(number)) => Some(Wanted::Above(number)),
@@ -141,7 +141,7 @@ impl Reading<'_> {
 
     fn schema(&mut self, at: &At<String>) -> Option<Arc<Value>> {
         let schema = self.json_file(at)?;
-        if let Err(why) = jsonschema::validator_for(&schema) {
+        if let Err(why) = jsonschema::options().offline().build(&schema) {
             self.source.problem(at.span.clone(), format!("`{}` is no JSON Schema: {why}", at.value), None);
             return None;
         }
