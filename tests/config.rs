@@ -276,7 +276,7 @@ fn broken_suites() -> Vec<(&'static str, String)> {
         ),
         (
             "captures that are none",
-            with("[[setup]]\npath = \"/\"\ncapture = { a = \"id\", b = \"regex:(\", c = \"$[\" }"),
+            with("[[setup]]\npath = \"/\"\ncapture = { a = \"id\", b = \"regex:(\", c = \"$[\", unique = \"$.id\" }"),
         ),
         ("a secret that nobody captures", with("").replace("version = 1\n", "version = 1\nsecret = [\"token\"]\n")),
         ("cases of one name", with("[[case]]\nname = \"up\"\npath = \"/\"")),
@@ -413,4 +413,18 @@ proptest::proptest! {
             proptest::prop_assert!(!refused.render(false).is_empty());
         }
     }
+}
+
+#[test]
+fn what_a_suite_takes_from_the_environment_is_in_no_name() {
+    let home = std::env::var("HOME").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.toml");
+    let text = "version = 1\n[[case]]\npath = \"/x?key=${env.HOME}\"\nquery = { a = \"${env.HOME}\" }\n";
+    std::fs::write(&path, text).unwrap();
+    let suite = cutover::config::suite(&path).unwrap();
+    let case = &suite.cases[0];
+    let names = [&case.name, &case.steps[0].name];
+    assert_eq!(names, ["GET /x?key=${env.HOME}&a=${env.HOME}"; 2]);
+    assert!(case.steps[0].path.ends_with(&home));
 }

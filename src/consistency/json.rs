@@ -156,6 +156,9 @@ mod tests {
         assert!(told(left, right, &["$.at", "$.l[*].id"], 0.0).is_empty());
         let big = (json!(9_007_199_254_740_993_u64), json!(9_007_199_254_740_993_u64));
         assert!(told(big.0, big.1, &[], 0.0).is_empty());
+        let (id, next) = (json!(1_541_815_603_606_036_480_u64), json!(1_541_815_603_606_036_481_u64));
+        assert_eq!(told(id.clone(), next.clone(), &[], 0.0).len(), 1, "one float stands for both");
+        assert!(told(id, next, &[], 1e-9).is_empty());
         assert!(told(json!({"a": 1}), json!([]), &["$"], 0.0).is_empty());
     }
 

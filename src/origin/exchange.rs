@@ -247,4 +247,43 @@ mod tests {
         assert_eq!((seen.uri().to_string().as_str(), status), ("http://shop.example.com/base/a?b=c", 200));
         assert_eq!(seen.headers().get(http::header::HOST), None);
     }
+
+    /// Answers the first request of every connection, closes at the second, and counts the heads that came.
+    async fn closes_at_the_second(connection: Connection, method: Method) -> (bool, usize) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = HttpPeer::new(listener.local_addr().unwrap(), false, String::new());
+        let heads = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = heads.clone();
+        let origin = tokio::spawn(async move {
+            loop {
+                let (mut tcp, _) = listener.accept().await.unwrap();
+                let mut bytes = [0; 4096];
+                for turn in 0..2 {
+                    if tcp.read(&mut bytes).await.unwrap_or(0) == 0 {
+                        break;
+                    }
+                    counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    if turn == 0 {
+                        tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+                    }
+                }
+            }
+        });
+        let authority = HeaderValue::from_static("shop.example.com");
+        let endpoint = Endpoint { peer, authority, base_path: "".into(), rest: Default::default() };
+        let request = Request { method, target: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
+        let connector = Connector::new(None);
+        exchange(&connector, &endpoint, &request, connection, 1024).await.unwrap();
+        let second = exchange(&connector, &endpoint, &request, connection, 1024).await;
+        origin.abort();
+        (second.is_ok(), heads.load(std::sync::atomic::Ordering::SeqCst))
+    }
+
+    #[tokio::test]
+    async fn only_what_changes_nothing_is_sent_again_and_never_where_it_is_measured() {
+        assert_eq!(closes_at_the_second(Connection::Kept, Method::GET).await, (true, 3));
+        assert_eq!(closes_at_the_second(Connection::Kept, Method::POST).await, (false, 2));
+        assert_eq!(closes_at_the_second(Connection::Measured, Method::GET).await, (false, 2));
+    }
 }

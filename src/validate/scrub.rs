@@ -282,6 +282,11 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_in_a_path_is_hidden_as_it_is_written_there() {
+        assert_eq!(Scrub::new(vec!["p@ss w".to_owned()]).text("GET /u/p@ss%20w"), "GET /u/***");
+    }
+
+    #[test]
     fn json_for_pages_hides_it_too() {
         let scrub = Scrub::new(vec!["a&b<c>d".to_owned()]);
         assert_eq!(scrub.text(r#"{"token":"a\u0026b\u003cc\u003ed"}"#), r#"{"token":"***"}"#);

@@ -386,3 +386,38 @@ async fn an_origin_that_gives_no_whole_answer_is_told_in_words() {
     let gone = told(target(Side::Blue, address), step("GET /")).await;
     assert_eq!(gone.why.as_deref(), Some("GET /: blue refuses connections"));
 }
+
+#[tokio::test]
+async fn a_cookie_that_was_captured_is_shown_nowhere() {
+    let sign_in = Step {
+        capture: vec![("sid".to_owned(), Capture::Cookie("sid".to_owned()))],
+        ..Step { name: "log in".to_owned(), ..log_in() }
+    };
+    let mut suite = suite(vec![case("a session", vec![sign_in, create()])]);
+    suite.variables = vec![("password".to_owned(), PASSWORD.to_owned()), ("token".to_owned(), "none".to_owned())];
+    let results = run(suite, serve(Side::Green, Shop::default().app()).await).await;
+    let step = &of(&results, "a session").steps[0];
+    assert_eq!(step.captured["sid"], "***");
+    assert!(!format!("{results:?}").contains(TOKEN), "{results:#?}");
+}
+
+#[tokio::test]
+async fn what_one_case_learns_to_hide_is_hidden_in_teardown_too() {
+    let mut suite = secretive(suite(vec![case("a session", vec![log_in()])]));
+    suite.teardown = vec![Step { expect: Expect::default(), ..wanting(&format!("GET /{TOKEN}"), 200) }];
+    let results = run(suite, serve(Side::Green, Shop::default().app()).await).await;
+    let line = &of(&results, "teardown").steps[0].request.line;
+    assert!(line.ends_with("/***"), "{line}");
+}
+
+#[tokio::test]
+async fn what_was_begun_without_cases_is_torn_down() {
+    let mut suite = suite(vec![]);
+    suite.teardown = vec![step("GET /")];
+    let (stage, mut results) = stage(suite, serve(Side::Green, Shop::default().app()).await);
+    stage.teardown().await;
+    assert!(results.try_recv().is_err(), "nothing was begun");
+    stage.begin();
+    stage.teardown().await;
+    assert!(matches!(results.try_recv(), Ok(Part::Case(result)) if result.name == "teardown"));
+}

@@ -307,3 +307,46 @@ fn latencies_are_those_that_were() {
     assert_eq!((all.min, all.mean, all.p50, all.p90, all.p99, all.max), (1.0, 50.5, 50.0, 90.0, 99.0, 100.0));
     assert_eq!(latencies(vec![]), Latencies::default());
 }
+
+#[tokio::test]
+async fn recorded_requests_are_sent_with_the_headers_of_the_suite() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.har");
+    let headers = json!([{"name": "authorization", "value": "Bearer old"}, {"name": "x-lang", "value": "de"}]);
+    let request = json!({"method": "GET", "url": "https://shop.example/a", "headers": headers});
+    std::fs::write(&path, json!({"log": {"entries": [{"request": request}]}}).to_string()).unwrap();
+    let answer = |side: Side| async move {
+        let app = Router::new().fallback(move |asked: Asked| {
+            let of =
+                |name: &str| asked.headers().get_all(name).iter().map(|v| v.to_str().unwrap().to_owned()).collect();
+            let (proof, language): (Vec<String>, Vec<String>) = (of("authorization"), of("x-lang"));
+            async move { document(json!({"proof": proof, "language": language, "side": side.name()})) }
+        });
+        serve(side, app).await
+    };
+    let recorded = Parity {
+        recording: Some(path),
+        sent: vec![
+            (header::AUTHORIZATION, "Bearer new".to_owned()),
+            (HeaderName::from_static("x-lang"), "en".to_owned()),
+        ],
+        ..gets(&[])
+    };
+    let result = compared(&recorded, &answer(Side::Blue).await, &answer(Side::Green).await).await;
+    assert_eq!(told(&result), ["json $.side: \"blue\" | \"green\""]);
+    let body = &result.differences[0].blue.as_ref().unwrap().body;
+    assert!(
+        body.contains("Bearer new") && !body.contains("old") && body.contains("en") && !body.contains("\"de\""),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn of_a_body_that_is_too_long_nobody_says_that_it_is_the_same() {
+    let answer = |_: &str, _| "x".repeat(5 << 20).into_response();
+    let (blue, green) = (origin(Side::Blue, answer).await, origin(Side::Green, answer).await);
+    for noise in [0, 2] {
+        let result = compared(&Parity { noise, ..gets(&["/export"]) }, &blue, &green).await;
+        assert_eq!(told(&result), ["body: at most 4 MiB, to be compared as a whole | 5242880 bytes"]);
+    }
+}
