@@ -57,7 +57,9 @@ pub fn judge(expect: &Expect, answer: &Answer, took: Duration, variables: &Varia
             // A text of nothing is a text, for all but whether there is one.
             let looked_at = if matches!(wanted, Wanted::Present | Wanted::Absent) { there } else { Some(&text) };
             let miss = wanted::of_text(wanted, looked_at, variables);
-            all.extend(miss.map(|miss| finding("body", miss.expected, miss.found)));
+            let kept = answer.body.len();
+            let cut = if answer.length > kept as u64 { format!(" (in the first {kept} bytes)") } else { String::new() };
+            all.extend(miss.map(|miss| finding("body", miss.expected + &cut, miss.found)));
         }
     }
     all
@@ -93,13 +95,18 @@ fn finding(what: impl Into<String>, expected: impl Into<String>, found: impl Int
 }
 
 fn status(expect: &Expect, found: u16) -> Option<Finding> {
+    Some(finding("status", instead_of(expect, found)?, message::status(found)))
+}
+
+/// What a status should have been; `None`: it is good.
+pub fn instead_of(expect: &Expect, found: u16) -> Option<String> {
     let wanted = if expect.status.is_empty() { &GOOD[..] } else { &expect.status };
     if wanted.iter().any(|(from, to)| (*from..=*to).contains(&found)) {
         return None;
     }
     let range = |(from, to): &(u16, u16)| if from == to { from.to_string() } else { format!("{from} to {to}") };
     let words: Vec<String> = wanted.iter().map(range).collect();
-    Some(finding("status", words.join(" or "), message::status(found)))
+    Some(words.join(" or "))
 }
 
 fn latency(most: Millis, took: Duration) -> Option<Finding> {

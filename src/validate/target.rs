@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::origin::exchange::{self, Answer, Connection, Request, exchange};
 use crate::snapshot::Endpoints;
+use crate::time::Millis;
 use crate::wire::Side;
 
 /// So much of a body is kept: what is looked at, compared and shown.
@@ -57,9 +58,7 @@ impl Target {
         match timeout(patience, asked).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Unanswered { kind: exchange::kind(&error), why: exchange::in_words(&error) }),
-            Err(_) => {
-                Err(Unanswered { kind: "timeout", why: format!("gives no whole answer within {}", shown(patience)) })
-            }
+            Err(_) => Err(Unanswered { kind: "timeout", why: late(patience) }),
         }
     }
 }
@@ -85,6 +84,8 @@ impl Target {
     }
 }
 
-fn shown(patience: Duration) -> String {
-    crate::time::Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX)).to_string()
+/// Words that follow a name.
+pub fn late(patience: Duration) -> String {
+    let patience = Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+    format!("gives no whole answer within {patience}")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::config::suite::{Body, Load, Step};
 use crate::origin::exchange::Request;
+use crate::validate::expect::instead_of;
 use crate::validate::request::prepare;
 use crate::validate::target::Target;
 use crate::validate::text::Variables;
@@ -99,14 +100,8 @@ impl Asks {
     /// # Errors
     /// It wants another one.
     pub fn accepts(&self, kind: usize, status: u16) -> Result<(), String> {
-        let wanted = self.kinds.get(kind).map_or(&[][..], |kind| kind.step.expect.status.as_slice());
-        let wanted = if wanted.is_empty() { &[(200, 399)] } else { wanted };
-        if wanted.iter().any(|(from, to)| (*from..=*to).contains(&status)) {
-            return Ok(());
-        }
-        let shown =
-            wanted.iter().map(|(from, to)| if from == to { from.to_string() } else { format!("{from} to {to}") });
-        Err(format!("answers {status}, not {}", shown.collect::<Vec<_>>().join(" or ")))
+        let instead = self.kinds.get(kind).and_then(|kind| instead_of(&kind.step.expect, status));
+        instead.map_or(Ok(()), |wanted| Err(format!("answers {status}, not {wanted}")))
     }
 }
 

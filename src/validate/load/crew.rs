@@ -19,11 +19,10 @@ use crate::clock;
 use crate::config::suite::Load;
 use crate::origin::exchange::{self, Connection, exchange};
 use crate::snapshot::Endpoint;
-use crate::time::Millis;
 use crate::validate::load::asks::Asks;
 use crate::validate::load::course::Course;
 use crate::validate::load::tally::{Heard, Settled, Tally};
-use crate::validate::target::Target;
+use crate::validate::target::{Target, late};
 
 /// How often the crew looks at the clock when nothing happens: for the end, and for what is under way at a second's end.
 const LOOK: Duration = Duration::from_millis(20);
@@ -222,7 +221,7 @@ impl Crew {
                 let answer = match timeout(patience, asking).await {
                     Ok(Ok(answer)) => Ok(answer.status),
                     Ok(Err(error)) => Err((exchange::kind(&error), exchange::in_words(&error))),
-                    Err(_) => Err(("timeout", unanswered(patience))),
+                    Err(_) => Err(("timeout", late(patience))),
                 };
                 Ended { user, began, ended: clock::micros(), answer }
             });
@@ -273,9 +272,4 @@ impl Crew {
             self.settle(asked, None, now, Err(("unsent", "never sent: no user was free in time".to_owned())));
         }
     }
-}
-
-fn unanswered(patience: Duration) -> String {
-    let patience = Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-    format!("gives no whole answer within {patience}")
 }
