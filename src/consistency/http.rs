@@ -56,6 +56,10 @@ fn compare(result: &mut DataResult, blue: &Answer, green: &Answer, ignore: &[Jso
     if blue.status != green.status {
         findings.push(finding("status", blue.status.to_string(), green.status.to_string()));
     }
+    if blue.status == green.status && blue.status >= 400 {
+        let good = "a status under 400".to_owned();
+        findings.push(finding("status", good, format!("{} on both sides", green.status)));
+    }
     let (left, right) = (parsed(blue), parsed(green));
     let with = |checksum: String| DataSide { checksum: Some(checksum), ..side("http") };
     if let (Some(left), Some(right)) = (&left, &right) {
@@ -81,7 +85,12 @@ fn compare(result: &mut DataResult, blue: &Answer, green: &Answer, ignore: &[Jso
             1 => String::new(),
             number => format!(", and {} more", number - 1),
         };
-        let why = format!("{}: {what} differs: blue has {left}, green has {right}{more}", result.name);
+        let why = match what.as_str() {
+            "status" if blue.status == green.status => {
+                format!("{}: both sides answer {}{more}", result.name, green.status)
+            }
+            _ => format!("{}: {what} differs: blue has {left}, green has {right}{more}", result.name),
+        };
         fail(result, why);
     }
     result.findings = findings;

@@ -102,6 +102,11 @@ pub struct GuardView {
 }
 
 impl View {
+    /// Whether a version is tried before its first client.
+    pub fn is_in_preflight(&self) -> bool {
+        self.rollout.as_ref().is_some_and(|rollout| rollout.phase == Phase::Preflight)
+    }
+
     /// Whether an answer to this order is still awaited: the rollout may have gone its way meanwhile.
     pub fn awaits(&self, order: &Order) -> bool {
         self.service == order.service && self.run == Some(order.run)

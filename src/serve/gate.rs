@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 use crate::health::{Board, preflight};
+use crate::rollout::view::View;
 use crate::rollout::{Order, Preflight, Unproved};
 use crate::sidecar::Handle;
 use crate::snapshot::Published;
@@ -24,8 +25,11 @@ pub async fn try_all(mut orders: Receiver<Preflight>, tries: Tries, sidecar: Han
         let (tries, sidecar) = (tries.clone(), sidecar.clone());
         tokio::spawn(async move {
             let (service, rollout) = (order.service.clone(), order.rollout);
-            let result = tried(tries, order).await;
-            sidecar.preflighted(service, rollout, result);
+            let (of, still) = (sidecar.clone(), service.clone());
+            tokio::select! {
+                result = tried(tries, order) => sidecar.preflighted(service, rollout, result),
+                () = unwanted(&of, |view| view.service == still && view.is_in_preflight()) => {}
+            }
         });
     }
 }
@@ -57,21 +61,21 @@ pub async fn keep(mut orders: Receiver<Order>, runs: Runs, sidecar: Handle) {
             tokio::select! {
                 result = gate => sidecar.validated(order, result),
                 // The run is cancelled: it would only be in the way of whoever has taken over.
-                () = unwanted(&sidecar, &order) => {}
+                () = unwanted(&sidecar, |view| view.awaits(&order)) => {}
             }
         });
     }
 }
 
-/// Until the rollout has gone its way without an answer.
-async fn unwanted(sidecar: &Handle, order: &Order) {
+/// Until the rollout has gone its way without an answer, which no service awaits any more.
+async fn unwanted(sidecar: &Handle, awaits: impl Fn(&View) -> bool) {
     loop {
         tokio::time::sleep(LOOK).await;
         let asked = sidecar.clone();
         let shown = tokio::task::spawn_blocking(move || asked.show()).await;
         // A house that closes ends this anyway.
         let Ok(Ok(shown)) = shown else { continue };
-        if !shown.services.iter().any(|view| view.awaits(order)) {
+        if !shown.services.iter().any(&awaits) {
             return;
         }
     }

@@ -207,6 +207,8 @@ fn shapes(secret: &str) -> Vec<String> {
         let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
         all.push(text.to_owned());
         all.extend([escaped.to_owned(), escaped.replace('/', "\\/"), ascii(escaped), for_pages(escaped)]);
+        // JSON in a text of JSON, or in a message that quotes it.
+        all.extend([quoted_again(escaped), quoted_again(&ascii(escaped))]);
         all.extend(percent.iter().chain([&form]).map(|text| lower_escapes(text)));
         all.extend(percent);
         all.push(form);
@@ -232,6 +234,10 @@ fn ascii(text: &str) -> String {
 /// As JSON is written that may stand in a page: `\u003c`. Go does so unless it is told not to.
 fn for_pages(text: &str) -> String {
     text.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+}
+
+fn quoted_again(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// `%3D` as `%3d`.

@@ -91,7 +91,8 @@ pub fn run_all(
         anyhow::bail!("there is no suite `{unknown}`: {}", did_you_mean(unknown, &known));
     }
     let wanted = |suite: &SuiteSummary| {
-        let tagged = tags.is_empty() || tags.iter().any(|tag| suite.tags.contains(tag));
+        // Of one that cannot be read nobody knows its tags: it is refused, and that is told.
+        let tagged = tags.is_empty() || suite.broken.is_some() || tags.iter().any(|tag| suite.tags.contains(tag));
         let named = names.is_empty() || names.contains(&suite.name);
         named
             && tagged
@@ -99,7 +100,11 @@ pub fn run_all(
             && (service.is_none() || suite.service.is_none() || suite.service.as_deref() == service)
     };
     let suites: Vec<SuiteSummary> = suites.suites.into_iter().filter(wanted).collect();
-    anyhow::ensure!(!suites.is_empty(), "there is no suite to run: `cutover validate list` shows those that there are");
+    let tagged = if tags.is_empty() { String::new() } else { format!(" with the tag {}", tags.join(" or ")) };
+    anyhow::ensure!(
+        !suites.is_empty(),
+        "there is no suite to run{tagged}: `cutover validate list` shows those that there are"
+    );
     let (mut runs, mut exit) = (Vec::new(), Exit::Ok);
     for suite in &suites {
         if output == Output::Text && !how.detach {
@@ -137,6 +142,10 @@ pub fn run_all(
     match output {
         Output::Json => say!("{}", serde_json::to_string_pretty(&runs)?),
         Output::Text => say!("{}", shown::runs(&runs)),
+    }
+    if runs.is_empty() && exit == Exit::Ok {
+        eprintln!("cutover: nothing was run: what compares blue with green runs against both");
+        return Ok(Exit::Failed);
     }
     Ok(exit)
 }
@@ -177,7 +186,12 @@ fn whole(client: &Client, service: Option<&str>, suite: &str, target: RunTarget,
         }
         if !client.wait(AGAIN) && !cancelled {
             cancelled = true;
-            client.post::<ExecutionDone>(VALIDATION, &ValidationPost::Cancel(CancelRun { execution: id.clone() }))?;
+            let cancel = ValidationPost::Cancel(CancelRun { execution: id.clone() });
+            match client.post::<ExecutionDone>(VALIDATION, &cancel) {
+                // It has come to its end meanwhile: that counts.
+                Err(CallError::Refused(problem)) if problem.code == "execution_over" => {}
+                other => drop(other?),
+            }
         }
     }
     if let Some(bar) = bar {

@@ -61,7 +61,9 @@ fn limits_of(limits: &Limits, error_rate: f64, quantile: impl Fn(f64) -> f64) ->
     for (what, limit, at) in [("p50", limits.p50, 0.5), ("p95", limits.p95, 0.95), ("p99", limits.p99, 0.99)] {
         if let Some(Millis(limit)) = limit {
             let (limit, found) = (limit as f64, quantile(at));
-            all.push(LimitResult { what: what.to_owned(), limit, found, held: found <= limit });
+            // Where nothing was answered nothing was quick.
+            let held = found <= limit && found > 0.0;
+            all.push(LimitResult { what: what.to_owned(), limit, found, held });
         }
     }
     all
@@ -77,6 +79,7 @@ fn sentence(limit: &LimitResult) -> String {
         "error_rate" => format!("{found} % of the requests failed, and at most {wanted} % may"),
         "throughput" => format!("{found} requests a second were answered well, not {wanted}"),
         "memory" => format!("the memory of this process grew steadily, by {found} %"),
+        what if limit.found == 0.0 => format!("there is no {what}, as nothing was answered"),
         what => format!("{what} is {found} ms, over the limit of {wanted} ms"),
     }
 }

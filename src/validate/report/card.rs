@@ -202,7 +202,7 @@ fn of_data(card: &mut Card, data: &DataResult, room: &mut Room) {
         })
     });
     let rows: Vec<DataRow> = rows.collect();
-    let more = more(data.rows_differing.max(data.rows.len() as u64), rows.len() as u64);
+    let more = more(data.rows.len() as u64, rows.len() as u64);
     card.data = Some(Data { sides: sides.into_iter().flatten().collect(), rows, more });
     (card.findings, card.more) = exchange::rows(&data.findings, MOST_FINDINGS, room);
 }

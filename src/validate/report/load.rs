@@ -100,7 +100,7 @@ fn card(id: String, loads: &[&LoadResult], room: &mut Room) -> LoadCard {
         fits.then_some(chart)
     };
     let distribution = chart::distribution(&format!("{id}-distribution"), loads).and_then(&mut draw);
-    let (latency, rate) = (chart::latency_scale(loads), chart::rate_scale(loads));
+    let (latency, rate) = (chart::latency_scale(loads), chart::rate_scale(loads, seconds));
     let mut times = Vec::new();
     for load in loads.iter().filter(|load| !load.seconds.is_empty()) {
         let id = |what| format!("{id}-{what}-{}", load.environment.name());

@@ -68,7 +68,7 @@ impl Runs {
         let played = tokio::select! {
             // A cancelled one does not begin.
             biased;
-            _ = cancelled.wait_for(Option::is_some) => None,
+            Ok(_) = cancelled.wait_for(Option::is_some) => None,
             () = self.played(id, Arc::new(suite), service, &standing) => Some(()),
         };
         if played.is_some() {

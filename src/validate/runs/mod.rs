@@ -249,7 +249,9 @@ impl Runs {
     fn clear_out(&self) {
         let mut desk = self.desk();
         let over = desk.runs.iter().filter(|(_, run)| run.summary.state.is_over());
-        let over: Vec<(String, u64)> = over.map(|(id, run)| (id.clone(), run.summary.began_at_ms)).collect();
+        let ended = |run: &Run| run.summary.began_at_ms + run.summary.took_ms;
+        let mut over: Vec<(String, u64)> = over.map(|(id, run)| (id.clone(), ended(run))).collect();
+        over.sort_by_key(|(_, ended)| *ended);
         let outworn = store::outworn(&over, self.0.keep, clock::wall_millis());
         outworn.iter().for_each(|id| drop(desk.runs.remove(id)));
         drop(desk);

@@ -38,7 +38,7 @@ pub enum Refusal {
     Busy(usize),
     #[error("there is no run `{0}`")]
     NoSuchRun(String),
-    #[error("run {id} is over: it {}", state.name())]
+    #[error("run {id} is over: {}", state.name())]
     Over { id: String, state: ExecutionState },
     #[error("run {0} is under way: cancel it first")]
     UnderWay(String),

@@ -189,8 +189,9 @@ impl Play {
         let began = clock::micros();
         let ask = async |stage: &Stage| {
             let prepared = prepare(request, stage.target(), &stage.known().variables)?;
+            self.numbers.send();
             let asked = stage.target().ask(&prepared, request.timeout.as_duration(), 0).await;
-            asked.map_err(|gone| format!("{} {}", stage.target().side.name(), gone.why))
+            asked.map_err(|gone| gone.why)
         };
         let (blue, green) = tokio::join!(ask(blue), ask(green));
         let took_ms = (clock::micros() - began) as f64 / 1000.0;

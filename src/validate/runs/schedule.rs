@@ -1,6 +1,6 @@
 //! Runs that nobody asks for: every so often, and after a rollback.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
@@ -78,6 +78,8 @@ struct Folder {
     /// `None`: what a broken suite lacks may be outside its file.
     seen: Option<Look>,
     suites: Vec<Suite>,
+    /// It is told once of each.
+    broken: BTreeSet<String>,
 }
 
 impl Folder {
@@ -87,7 +89,22 @@ impl Folder {
         if self.seen != now {
             let read = suites::all(runs.folder()).unwrap_or_default();
             self.seen = now.filter(|_| read.iter().all(|read| read.suite.is_ok()));
-            self.suites = read.into_iter().filter_map(|read| read.suite.ok()).collect();
+            self.suites.clear();
+            let known = std::mem::take(&mut self.broken);
+            for suites::Read { name, suite } in read {
+                match suite {
+                    Ok(suite) => self.suites.push(suite),
+                    Err(_) => {
+                        if !known.contains(&name) {
+                            tracing::warn!(
+                                suite = name,
+                                "it cannot be run, by itself neither: `cutover validate check`"
+                            );
+                        }
+                        self.broken.insert(name);
+                    }
+                }
+            }
         }
         &self.suites
     }

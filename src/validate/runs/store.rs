@@ -50,7 +50,7 @@ impl Store {
             execution.summary.state = ExecutionState::Interrupted;
             let known = grouped(execution.parts.len() as u64);
             execution.summary.verdict =
-                format!("interrupted: the process ended in the middle of it, with {known} parts known");
+                format!("interrupted: the process ended in the middle of it, after {known} of its parts");
             self.put(execution);
         }
         all
@@ -103,11 +103,11 @@ impl Store {
     }
 }
 
-/// Which runs are too many or too old: of those given, oldest first, with when they began.
+/// Which runs are too many or too old: of those given, first those that ended first, with when they did.
 pub fn outworn(runs: &[(String, u64)], keep: Validation, wall: u64) -> Vec<String> {
     let over = runs.len().saturating_sub(keep.keep);
-    let old = |began: u64| wall.saturating_sub(began) > keep.age.0;
-    let outworn = runs.iter().enumerate().filter(|(at, (_, began))| *at < over || old(*began));
+    let old = |ended: u64| wall.saturating_sub(ended) > keep.age.0;
+    let outworn = runs.iter().enumerate().filter(|(at, (_, ended))| *at < over || old(*ended));
     outworn.map(|(_, (id, _))| id.clone()).collect()
 }
 

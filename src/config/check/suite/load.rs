@@ -97,6 +97,7 @@ impl Reading<'_> {
             self.source.missing(span.clone(), "the load asks for nothing", hint);
         }
         let mut all = Vec::new();
+        self.not_too_many(&file.request);
         for at in single.iter().chain(&file.request).take(MOST_REQUESTS) {
             if let Some(capture) = at.value.capture.values().next() {
                 self.source.problem(capture.span.clone(), "a load captures nothing: its requests stand alone", None);
@@ -105,6 +106,13 @@ impl Reading<'_> {
             all.extend(self.step(at, &mut known.clone()).map(|step| (weight, step)));
         }
         all
+    }
+
+    fn not_too_many(&mut self, asked: &[At<RequestFile>]) {
+        if let Some(at) = asked.get(MOST_REQUESTS) {
+            let hint = Some("divide it, or take a recording".to_owned());
+            self.source.problem(at.span.clone(), format!("there are at most {MOST_REQUESTS} requests"), hint);
+        }
     }
 
     fn rate(&mut self, typed: Option<&At<Number>>, default: f64) -> f64 {
@@ -134,6 +142,9 @@ impl Reading<'_> {
     }
 
     pub(super) fn parities(&mut self, typed: &[At<ParityFile>], known: &Known) -> Vec<Parity> {
+        if let Some(at) = typed.get(MOST_LOADS) {
+            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_LOADS} parities"), None);
+        }
         let mut all: Vec<Parity> = Vec::new();
         for at in typed.iter().take(MOST_LOADS) {
             let parity = self.parity(at, known);
@@ -151,7 +162,9 @@ impl Reading<'_> {
             span: at.span.clone(),
         };
         let plain: Vec<At<RequestFile>> = file.paths.iter().map(single).collect();
-        for at in plain.iter().chain(&file.request).take(MOST_REQUESTS) {
+        let asked: Vec<At<RequestFile>> = plain.into_iter().chain(file.request.iter().cloned()).collect();
+        self.not_too_many(&asked);
+        for at in asked.iter().take(MOST_REQUESTS) {
             let Some(step) = self.step(at, &mut known.clone()) else { continue };
             if !is_safe(&step.method) && !unsafe_methods {
                 let message = format!("{} would change data on both sides", step.method);

@@ -41,11 +41,9 @@ pub fn latency_scale(loads: &[&LoadResult]) -> Option<Scale> {
 }
 
 /// Over the rates of every side.
-pub fn rate_scale(loads: &[&LoadResult]) -> Scale {
-    let seconds = loads.iter().flat_map(|load| &load.seconds);
-    Scale::linear(
-        seconds.map(|second| second.intended.max(second.answered).max(second.failed)).max().unwrap_or(0) as f64
-    )
+pub fn rate_scale(loads: &[&LoadResult], seconds: u32) -> Scale {
+    let drawn = loads.iter().flat_map(|load| stretches(&load.seconds, seconds));
+    Scale::linear(drawn.map(|s| s.intended.max(s.answered).max(s.failed)).fold(0.0, f64::max))
 }
 
 /// p50, p95 and p99 of each second, with their limits.
