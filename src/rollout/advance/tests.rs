@@ -8,6 +8,8 @@ use crate::rollout::release::Phase;
 use crate::rollout::*;
 
 mod gate;
+mod people;
+mod restart;
 
 const TICK: u64 = 100;
 
@@ -325,143 +327,6 @@ fn what_turns_bad_after_its_promotion_is_swapped_back() {
     assert!(kinds.contains(&Kind::Rollback), "{kinds:?}");
     assert_eq!((bench.at(), bench.durable().active), ((Phase::RolledBack, 0.0), Environment::Blue));
     assert!(bench.durable().latch.is_some() && bench.durable().quarantine.len() == 1);
-}
-
-#[test]
-fn a_person_swaps_back_long_after_the_promotion() {
-    let mut bench = under_way();
-    bench.run(200);
-    assert!(!bench.durable().is_watching());
-    bench.order(Act::Rollback).unwrap();
-    assert_eq!((bench.at(), bench.durable().active), ((Phase::RolledBack, 0.0), Environment::Blue));
-    assert!(matches!(bench.order(Act::Rollback), Err(Refused::NothingToRollBack { .. })));
-}
-
-#[test]
-fn a_freeze_holds_deploys_and_steps_until_its_hour_and_never_a_rollback() {
-    let mut bench = under_way();
-    let until = bench.state.wall(Millis(bench.now)) + 60_000;
-    bench.order(Act::Freeze { until: Some(until) }).unwrap();
-    bench.run(50);
-    assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "frozen"));
-    assert!(matches!(bench.order(shift(50.0, false)), Err(Refused::Frozen { .. })));
-    assert!(matches!(bench.order(Act::Promote), Err(Refused::Frozen { .. })));
-    bench.order(shift(5.0, false)).unwrap();
-    bench.order(Act::Resume).unwrap();
-    bench.run(11);
-    assert_eq!(bench.durable().frozen(bench.state.wall(Millis(bench.now))), None, "over by itself");
-    bench.order(Act::Freeze { until: None }).unwrap();
-    bench.order(Act::Rollback).unwrap();
-    assert!(matches!(bench.order(deploy("2.0.1")), Err(Refused::Frozen { .. })));
-    bench.order(Act::Unfreeze).unwrap();
-    bench.order(deploy("2.0.1")).unwrap();
-}
-
-#[test]
-fn a_shift_by_hand_holds_the_plan_and_resume_goes_on_from_there() {
-    let mut bench = under_way();
-    bench.order(shift(60.0, false)).unwrap();
-    assert_eq!(bench.at(), (Phase::Paused, 60.0));
-    bench.run(100);
-    assert_eq!(bench.at(), (Phase::Paused, 60.0));
-    bench.order(Act::Resume).unwrap();
-    assert_eq!((bench.at(), bench.durable().release.as_ref().unwrap().step), ((Phase::Shifting, 60.0), 1));
-    bench.run(31);
-    assert_eq!(bench.at(), (Phase::Baking, 100.0));
-}
-
-#[test]
-fn a_gradual_shift_follows_the_steps_up_to_its_mark_and_stays_there() {
-    let mut bench = Bench::new(plan());
-    bench.order(shift(60.0, true)).unwrap();
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
-    bench.run(31);
-    assert_eq!(bench.at().1, 50.0);
-    bench.run(31);
-    assert_eq!(bench.at().1, 60.0);
-    bench.run(100);
-    assert_eq!(bench.at(), (Phase::Paused, 60.0));
-    assert!(matches!(bench.order(Act::Resume), Err(Refused::Reached { .. })));
-    bench.order(shift(100.0, true)).unwrap();
-    assert_eq!(bench.at(), (Phase::Baking, 100.0), "further, by the same plan");
-    bench.order(Act::Promote).unwrap();
-    assert_eq!(bench.durable().active, Environment::Green);
-}
-
-#[test]
-fn a_restart_goes_on_where_it_was_in_every_phase() {
-    let mut bench = Bench::new(plan());
-    bench.order(deploy("2.0.0")).unwrap();
-    bench.restart();
-    assert_eq!(bench.phase(), Phase::Preflight);
-    assert!(matches!(bench.effects.last(), Some(Effect::Preflight(_))), "tried again: {:?}", bench.effects);
-    bench.preflighted(Ok(""));
-    bench.run(20);
-    bench.restart();
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
-    assert!(bench.run(7).is_empty(), "20 of 30 seconds were baked");
-    assert_eq!(bench.run(6), [Kind::Step]);
-    bench.order(Act::Pause).unwrap();
-    bench.restart();
-    bench.run(100);
-    assert_eq!(bench.at(), (Phase::Paused, 50.0));
-    bench.order(Act::Resume).unwrap();
-    bench.run(31);
-    assert_eq!(bench.at(), (Phase::Baking, 100.0));
-    bench.restart();
-    bench.run(31);
-    assert_eq!((bench.phase(), bench.durable().active), (Phase::Promoted, Environment::Green));
-    bench.run(30);
-    bench.restart();
-    assert!(bench.durable().is_watching());
-    let kinds = bench.run(35);
-    assert!(kinds.contains(&Kind::Watched), "{kinds:?}");
-    bench.restart();
-    assert_eq!((bench.at(), bench.durable().active), ((Phase::Promoted, 0.0), Environment::Green));
-}
-
-#[test]
-fn how_far_it_is_is_written_down_as_it_goes() {
-    let mut bench = under_way();
-    bench.run(31);
-    assert_eq!(bench.kept, 5, "every five seconds");
-}
-
-#[test]
-fn the_file_steers_nothing_while_a_rollout_runs_but_may_take_it_back() {
-    let mut bench = under_way();
-    bench.load().unwrap();
-    bench.asked = 30.0;
-    let refused = bench.load().unwrap_err();
-    assert!(refused.to_string().contains("only 0 is taken"), "{refused}");
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
-    // The file said 0 from the start: for a change there must be another weight first, when nothing runs.
-    bench.order(Act::Abort).unwrap();
-    bench.load().unwrap();
-    assert_eq!(bench.durable().weight, percent(30.0));
-    bench.order(shift(0.0, false)).unwrap();
-    bench.order(deploy("2.0.1")).unwrap();
-    bench.preflighted(Ok(""));
-    bench.asked = 0.0;
-    bench.load().unwrap();
-    assert_eq!(bench.at(), (Phase::Aborted, 0.0));
-}
-
-#[test]
-fn a_file_that_was_edited_while_it_was_down_waits_for_the_end_of_the_rollout() {
-    let mut bench = under_way();
-    bench.asked = 30.0;
-    bench.restart();
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
-    bench.order(Act::Abort).unwrap();
-    bench.load().unwrap();
-    assert_eq!(bench.durable().weight, percent(30.0));
-    bench.order(shift(0.0, false)).unwrap();
-    bench.order(deploy("2.0.1")).unwrap();
-    bench.preflighted(Ok(""));
-    bench.asked = 0.0;
-    bench.restart();
-    assert_eq!(bench.at(), (Phase::Aborted, 0.0), "taking it back is heard at once");
 }
 
 #[test]
