@@ -108,6 +108,9 @@ pub fn suite(source: &mut Source, name: &str, file: &SuiteFile) -> Suite {
     }
 }
 
+/// What a variable may be called.
+const NAMES: &str = "letters, digits and `_`; not run, environment or unique, which are there already";
+
 impl Reading<'_> {
     /// In the order of the file.
     fn variables(&mut self, file: &SuiteFile, known: &mut Known) -> Vec<(String, String)> {
@@ -117,8 +120,7 @@ impl Reading<'_> {
         for (name, at) in typed {
             if known.contains(name) || !is_name(name) {
                 let message = format!("`{name}` cannot be the name of a variable");
-                let hint = "letters, digits and `_`; not run, environment or unique, which are there already";
-                self.source.problem(at.span.clone(), message, Some(hint.to_owned()));
+                self.source.problem(at.span.clone(), message, Some(NAMES.to_owned()));
             }
             let text = self.text(&at.value.0, &at.span, known);
             known.insert(name.clone());

@@ -10,7 +10,7 @@ use percent_encoding::utf8_percent_encode;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::{BUILT_IN, Reading, is_name};
+use super::{BUILT_IN, NAMES, Reading, is_name};
 use crate::config::check::positive;
 use crate::config::file::{Anything, At, RequestFile, Word};
 use crate::config::suite::text::{NO_PATH, Piece, UNRESERVED, pieces, with_query};
@@ -192,8 +192,7 @@ impl Reading<'_> {
         let mut all = Vec::new();
         for (name, at) in typed {
             if !is_name(name) || BUILT_IN.contains(&name.as_str()) {
-                let hint =
-                    Some("letters, digits and `_`; not run, environment or unique, which are there already".to_owned());
+                let hint = Some(NAMES.to_owned());
                 self.source.problem(at.span.clone(), format!("`{name}` cannot be the name of a variable"), hint);
             }
             let text = at.value.as_str();
