@@ -236,15 +236,12 @@ fn levels_services_and_kinds_choose_what_is_heard() {
     let kinds = |n: usize| -> Vec<String> {
         hooks[n].all().iter().map(|request| json(request)["data"]["kind"].as_str().unwrap().to_owned()).collect()
     };
-    wait_until("the last one is heard", SOON, || {
-        kinds(0).last().is_some_and(|kind| kind == "clear") && !kinds(4).is_empty()
-    });
-    assert_eq!(kinds(0), ["added", "shift", "stop", "clear"]);
-    assert_eq!(
-        (kinds(1), kinds(3), kinds(4)),
-        (vec!["stop".to_owned()], vec!["stop".to_owned()], vec!["clear".to_owned()])
-    );
-    assert_eq!(hooks[2].requests(), 0, "another service");
+    // Each has its own queue: none of them says anything about the others.
+    let heard = [&["added", "shift", "stop", "clear"][..], &["stop"], &[], &["stop"], &["clear"]];
+    wait_until("each has heard as many as it is to hear", SOON, || (0..5).all(|n| kinds(n).len() >= heard[n].len()));
+    for (n, wanted) in heard.iter().enumerate() {
+        assert_eq!(kinds(n), *wanted, "hook{n}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cutover::rollout::{Act, Command, Kind};
 use cutover::traffic::Environment;
 
 use crate::support::house::{House, Load};
-use crate::support::origin::Do;
+use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
 
 fn failures(house: &House, cause: Failure) -> u64 {
@@ -72,9 +72,8 @@ fn every_way_of_dying_is_found_and_rescued() {
 #[test]
 fn a_green_that_is_gone_is_found_and_even_posts_are_rescued() {
     let mut house = House::start("weight = 50", "");
-    let address = house.green.address;
-    house.green = crate::support::origin::Origin::start("elsewhere");
-    wait_until("green is gone", SOON, || std::net::TcpStream::connect(address).is_err());
+    let green = std::mem::replace(&mut house.green, Origin::start("elsewhere"));
+    let _gone = green.end();
     let mut client = house.client();
     // Caution turns posts away, as nobody can know that they will never be sent; every three seconds some are let through
     // to see, and it takes three to seven such looks.

@@ -177,9 +177,10 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn several_endpoints_are_taken_in_turn_and_a_dead_one_is_passed_over() {
     let (one, two) = (Origin::start("one"), Origin::start("two"));
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = Origin::start("dead");
     let house = House::with("", "", |settings| settings.threads = 1);
-    let urls = format!("urls = [\"{}\", \"http://{dead}\", \"{}\"]", one.url(), two.url());
+    let urls = format!("urls = [\"{}\", \"{}\", \"{}\"]", one.url(), dead.url(), two.url());
+    let _dead = dead.end();
     let text = shop("BLUE", &house.green.url(), "", "").replace("url = \"BLUE\"", &urls);
     std::fs::write(house.routing_path(), text).unwrap();
     wait_until("the endpoints are in force", SOON, || get(house.address(), "/", &[]).body != "blue");
@@ -258,18 +259,16 @@ fn a_client_of_http_1_0_gets_no_chunks() {
 fn an_endpoint_that_rests_is_still_asked_when_the_others_fail() {
     let (one, two) = (Origin::start("one"), Origin::start("two"));
     let house = House::with("", "", |settings| settings.threads = 1);
-    let (first, second) = (one.address, two.address);
+    let first = one.address;
     let urls = format!("urls = [\"{}\", \"{}\"]", one.url(), two.url());
     std::fs::write(house.routing_path(), shop("BLUE", &house.green.url(), "", "").replace("url = \"BLUE\"", &urls))
         .unwrap();
-    let gone = |address| wait_until("it is gone", SOON, || std::net::TcpStream::connect(address).is_err());
-    drop(one);
-    gone(first);
+    let gone = one.end();
     wait_until("the first one rests", SOON, || get(house.address(), "/", &[]).body == "two");
     (0..4).for_each(|_| assert_eq!(get(house.address(), "/", &[]).body, "two"));
+    drop(gone);
     let _one = Origin::start_on("one", first);
-    drop(two);
-    gone(second);
+    let _two = two.end();
     assert!(
         (0..4).all(|_| get(house.address(), "/", &[]).body == "one"),
         "resting or not, it is the one that is there"

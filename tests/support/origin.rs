@@ -119,6 +119,20 @@ impl Origin {
         self.shared.seen.lock().unwrap().clone()
     }
 
+    /// Ends it, and keeps its port: whoever connects is refused, and no other origin comes to live there meanwhile.
+    pub fn end(self) -> socket2::Socket {
+        let address = self.address;
+        drop(self);
+        let mut kept = None;
+        super::wait_until("its port is free", super::SOON, || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            kept = socket.bind(&address.into()).is_ok().then_some(socket);
+            kept.is_some()
+        });
+        kept.unwrap()
+    }
+
     /// The last request that it got; it keeps a thousand.
     pub fn last(&self) -> Request {
         self.shared.seen.lock().unwrap().last().cloned().expect("the origin got a request")

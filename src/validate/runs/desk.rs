@@ -144,7 +144,7 @@ pub fn count(counts: &mut Counts, part: &Part) {
 }
 
 /// By time, and read by people: `20261122-140359-1237c` is of the 123rd millisecond.
-fn new_id(at_ms: u64) -> String {
+pub fn new_id(at_ms: u64) -> String {
     let Civil { year, month, day, hour, minute, second } = Civil::of_unix(at_ms / 1000);
     let mut dice = [0];
     // Without dice, the microseconds tell two of one millisecond apart.

@@ -40,12 +40,16 @@ impl Runs {
         order::fits(&suite, &order, &self.desk().settings)?;
         let service = self.0.reach.service(order.service.as_deref().or(suite.service.as_deref()));
         let service = service.map_err(Refusal::NoService)?;
-        let summary = desk::queued(&suite, service.clone(), order.target, order.who.clone());
+        let mut summary = desk::queued(&suite, service.clone(), order.target, order.who.clone());
         let (cancel, cancelled) = watch::channel(None);
         {
             let mut desk = self.desk();
             if desk.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING {
                 return Err(Refusal::Busy(MOST_WAITING));
+            }
+            // Two of one millisecond may have drawn the same.
+            while desk.runs.contains_key(&summary.id) {
+                summary.id = desk::new_id(summary.began_at_ms);
             }
             let live = Live::new(cancel);
             desk.runs.insert(summary.id.clone(), Run { summary: summary.clone(), live: Some(live) });
