@@ -87,7 +87,7 @@ pub struct LoadResult {
     /// Of whole answers, and of requests that were given up. From the moment when a request was to be sent, whether or not
     /// a user was free then: no coordinated omission.
     pub latency: Latencies,
-    /// From the moment when it was sent: what the origin alone took.
+    /// From the moment when it was sent: what the origin alone took. Without requests that were cut off at the load's end.
     pub service_time: Latencies,
     /// Answers by status, and failures by kind (`connect`, `tls`, `timeout`, `reset`, `protocol`, and `unsent`: no user was
     /// free to send it before the load was over).

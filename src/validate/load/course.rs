@@ -57,9 +57,9 @@ impl Course {
         self.warm_up.total + self.load.total
     }
 
-    /// Not one of the warm-up.
-    pub fn counts(&self, number: u64) -> bool {
-        number >= self.warm_up.total
+    /// The number of the first request that counts: those before it are of the warm-up.
+    pub fn first(&self) -> u64 {
+        self.warm_up.total
     }
 
     /// When a request is to be sent, in microseconds since the beginning of the warm-up.

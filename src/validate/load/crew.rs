@@ -180,7 +180,7 @@ impl Crew {
 
     /// The next request's turn has come; whether it counts.
     fn due(&mut self, at: u64) -> bool {
-        let counts = self.course.counts(self.next);
+        let counts = self.next >= self.course.first();
         self.next += 1;
         if counts {
             self.tally.due(at.saturating_sub(self.course.warm_micros()));
@@ -190,6 +190,11 @@ impl Crew {
 
     /// Everything whose moment has come, as far as users are free.
     fn send(&mut self, now: u64) {
+        // What nobody was free to send in the warm-up is left out: it would stand before the requests that count, and be
+        // answered in their time.
+        if now >= self.course.warm_micros() {
+            self.next = self.next.max(self.course.first());
+        }
         while self.next < self.course.total() {
             let at = self.course.at(self.next);
             if at > now {
@@ -249,21 +254,27 @@ impl Crew {
             },
             Err((kind, why)) => Heard::Nothing(kind, format!("{name}: {why}")),
         };
+        self.tally.settle(&self.settled(&asked, began, ended, &heard));
+    }
+
+    fn settled<'a>(&self, asked: &Asked, began: Option<u64>, ended: u64, heard: &'a Heard) -> Settled<'a> {
         let warm = self.course.warm_micros();
-        self.tally.settle(&Settled {
+        Settled {
             intended: asked.at.saturating_sub(warm),
             began: began.map(|began| began.saturating_sub(warm)),
             ended: ended.saturating_sub(warm),
             neglected: asked.neglected,
-            heard: &heard,
-        });
+            heard,
+        }
     }
 
     /// What is unanswered at the end has timed out, and what is still to be sent never is.
     fn give_up(&mut self, now: u64) {
         let busy: Vec<Asked> = self.busy.iter_mut().filter_map(Option::take).collect();
         for asked in busy {
-            self.settle(asked, Some(asked.taken), now, Err(("timeout", "no answer by the end of the load".to_owned())));
+            if asked.counts {
+                self.tally.settle(&self.settled(&asked, Some(asked.taken), now, &Heard::CutOff));
+            }
         }
         while self.next < self.course.total() {
             let at = self.course.at(self.next);

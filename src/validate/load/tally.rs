@@ -47,6 +47,8 @@ pub enum Heard {
     Wrong(u16, String),
     /// `connect`, `tls`, `timeout`, `reset`, `protocol` or `unsent`; in words.
     Nothing(&'static str, String),
+    /// The load was over before it was known what would become of it: no answer, but nor is it known how long one takes.
+    CutOff,
 }
 
 /// A share of a load that is judged by itself: a half of a soak, a stair of a stress.
@@ -185,12 +187,17 @@ impl Tally {
                 self.example(why);
                 (false, matches!(*kind, "timeout" | "unsent"))
             }
+            Heard::CutOff => {
+                *self.kinds.entry("timeout").or_default() += 1;
+                self.example("no answer by the end of the load");
+                (false, true)
+            }
         };
         self.failed += u64::from(!well);
         let latency = one.ended.saturating_sub(one.intended).max(1);
         if timed {
             self.latency.saturating_record(latency);
-            if let Some(began) = one.began {
+            if let (Some(began), false) = (one.began, matches!(one.heard, Heard::CutOff)) {
                 self.service_time.saturating_record(one.ended.saturating_sub(began).max(1));
             }
         }

@@ -213,6 +213,30 @@ async fn no_more_requests_at_once_than_users() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_the_warm_up_could_not_send_takes_nobodys_turn() {
+    // 30 a second at the most: of the warm-up 70 are left over, more than all that is answered in the second that counts.
+    let origin = Origin::new(|_| (Duration::from_millis(100), 200)).await;
+    let result = ran(&Load { warm_up: Millis::seconds(1), ..steady(100.0, 1000, 3) }, &origin).await;
+    consistent(&result);
+    assert_eq!((result.requests, result.failed), (100, 0));
+    assert!((10.0..=36.0).contains(&result.throughput), "{}", result.throughput);
+    assert!(origin.requests() <= 140, "{}", origin.requests());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_is_cut_off_at_the_end_says_nothing_of_the_origins_time() {
+    // Each takes 700 ms of the 1,000 that it may: at 1,500 ms the load is over, and two are under way since 1,400.
+    let origin = Origin::new(|_| (Duration::from_millis(700), 200)).await;
+    let mut load = steady(40.0, 500, 2);
+    load.requests[0].1.timeout = Millis(1000);
+    let result = ran(&load, &origin).await;
+    consistent(&result);
+    assert!(result.answers["timeout"] >= 1, "{:?}", result.answers);
+    assert!(result.service_time.min >= 695.0, "{:?}", result.service_time);
+    assert!(result.latency.max >= 1000.0, "{:?}", result.latency);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_overloaded_load_ends_and_says_what_was_never_sent() {
     let origin = Origin::new(|_| (Duration::from_secs(60), 200)).await;
     let mut load = steady(50.0, 1000, 5);
