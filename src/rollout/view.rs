@@ -102,9 +102,9 @@ pub struct GuardView {
 }
 
 impl View {
-    /// Whether a version is tried before its first client.
-    pub fn is_in_preflight(&self) -> bool {
-        self.rollout.as_ref().is_some_and(|rollout| rollout.phase == Phase::Preflight)
+    /// Whether this rollout's version is tried before its first client.
+    pub fn tries(&self, rollout: u32) -> bool {
+        self.rollout_number == rollout && self.rollout.as_ref().is_some_and(|own| own.phase == Phase::Preflight)
     }
 
     /// Whether an answer to this order is still awaited: the rollout may have gone its way meanwhile.

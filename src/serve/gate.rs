@@ -28,7 +28,7 @@ pub async fn try_all(mut orders: Receiver<Preflight>, tries: Tries, sidecar: Han
             let (of, still) = (sidecar.clone(), service.clone());
             tokio::select! {
                 result = tried(tries, order) => sidecar.preflighted(service, rollout, result),
-                () = unwanted(&of, |view| view.service == still && view.is_in_preflight()) => {}
+                () = unwanted(&of, |view| view.service == still && view.tries(rollout)) => {}
             }
         });
     }
