@@ -79,6 +79,29 @@ fn the_example_files_are_good() {
 }
 
 #[test]
+fn no_suite_of_the_folder_is_passed_over_without_a_word() {
+    let dir = files("version = 1\n", &shop("http://127.0.0.1:1", "http://127.0.0.1:2", "", ""));
+    let suites = dir.path().join("suites");
+    std::fs::create_dir(&suites).unwrap();
+    let suite = "version = 1\n[[case]]\nname = \"up\"\npath = \"/\"\n";
+    for name in ["good.toml", "a b.toml", ".#good.toml", "README.md"] {
+        std::fs::write(suites.join(name), suite).unwrap();
+    }
+    for command in [&["check"][..], &["validate", "check"]] {
+        let output = cutover(dir.path(), command);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("a b.toml") && said.contains("rename the file"), "{said}");
+        assert!(!said.contains(".#good") && !said.contains("README"), "{said}");
+    }
+    std::fs::remove_file(suites.join("a b.toml")).unwrap();
+    assert_eq!(text(&cutover(dir.path(), &["validate", "check"]).stdout), "ok: 1 suite\n");
+    (0..200).for_each(|n| std::fs::write(suites.join(format!("a{n}.toml")), suite).unwrap());
+    let said = text(&cutover(dir.path(), &["check"]).stdout);
+    assert!(said.contains("good.toml") && said.contains("the folder has over 200 suites"), "{said}");
+}
+
+#[test]
 fn run_refuses_what_it_cannot_do_and_says_why() {
     let dir = files("version = 1\n", "[service.shop]\n");
     let output = cutover(dir.path(), &["run"]);

@@ -291,6 +291,12 @@ fn broken_suites() -> Vec<(&'static str, String)> {
             with("[[parity]]\nrecording = \"gone.har\"\n[[parity.request]]\njson = 1\npath = \"/\""),
         ),
         (
+            "keys of another kind of data check",
+            with(
+                "[database.a]\nblue = { url = \"sqlite:/a\" }\ngreen = { url = \"sqlite:/b\" }\n[[data]]\ntable = \"t\"\ntolerance = 0.1\n[[data]]\nname = \"q\"\nquery = \"select 1\"\nchunk = 500\nkey = \"id\"\nrows_only = true\n[[data]]\nname = \"p\"\npath = \"/a\"\ndatabase = \"a\"\nwhere = \"x > 1\"",
+            ),
+        ),
+        (
             "data that is nowhere",
             with(
                 "[database.a]\nblue = { url = \"postgres://u:hidden@db/a\" }\n[[data]]\ntable = \"t\"\n[[data]]\ndatabase = \"b\"\ntable = \"t\"\nquery = \"select 1\"\n[[data]]\ndatabase = \"b\"\ntable = \"u\"\nchunk = 1\n[[data]]",
@@ -317,10 +323,10 @@ fn broken_suites_are_refused_with_place_and_way_out() {
 #[test]
 fn the_suites_that_come_with_the_program_are_good() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/suites");
-    let files = cutover::validate::suite_files(&folder);
-    assert_eq!(files.len(), 5);
-    for file in files {
-        cutover::config::suite(&file).unwrap_or_else(|refused| panic!("{refused}"));
+    let all = cutover::validate::all_suites(&folder).unwrap();
+    assert_eq!(all.len(), 5);
+    for read in all {
+        read.suite.unwrap_or_else(|refused| panic!("{refused}"));
     }
 }
 

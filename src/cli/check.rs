@@ -11,7 +11,7 @@ use crate::config::file::RoutingFile;
 use crate::config::read::{Problem, did_you_mean};
 use crate::config::{self, Refused, Routing};
 use crate::proxy::tls;
-use crate::validate::suite_files;
+use crate::validate::all_suites;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,7 +41,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let mut refused: Vec<Refused> = Vec::new();
-    let (mut suites, mut folder) = (0, None);
+    // The suites that can be run, and the folder with the names of all that are there.
+    let (mut suites, mut known) = (0, None);
     let main = &args.config.config;
     let routing = match &args.routing {
         Some(path) => Some(path.clone()),
@@ -51,13 +52,20 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
                     refused.push(Refused::at_large(main, format!("no TLS on {}: {why}", listener.listen)));
                 }
             }
-            for file in suite_files(&settings.suites) {
-                match config::suite(&file) {
-                    Ok(_) => suites += 1,
-                    Err(bad) => refused.push(bad),
+            let mut names = Vec::new();
+            match all_suites(&settings.suites) {
+                Ok(all) => {
+                    for read in all {
+                        names.push(read.name);
+                        match read.suite {
+                            Ok(_) => suites += 1,
+                            Err(bad) => refused.push(bad),
+                        }
+                    }
+                    known = Some((settings.suites, names));
                 }
+                Err(why) => refused.push(Refused::at_large(main, why)),
             }
-            folder = Some(settings.suites);
             settings.routing
         }),
     };
@@ -66,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         match config::routing(&path) {
             Ok(routing) => {
                 services = routing.services.len();
-                let lacking = folder.iter().flat_map(|folder| lacking(&routing, folder));
+                let lacking = known.iter().flat_map(|(folder, names)| lacking(&routing, folder, names));
                 refused.extend(lacking.map(|why| Refused::at_large(&path, why)));
             }
             Err(bad) => refused.push(bad),
@@ -92,9 +100,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// The suites that plans wait for, and that are not in the folder: a deploy would be refused.
-fn lacking(routing: &Routing, folder: &Path) -> Vec<String> {
-    let files = suite_files(folder);
-    let known: Vec<&str> = files.iter().filter_map(|file| file.file_stem()?.to_str()).collect();
+fn lacking(routing: &Routing, folder: &Path, names: &[String]) -> Vec<String> {
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut all = Vec::new();
     for service in &routing.services {
         let named = service.plan.steps.iter().flat_map(|step| &step.suites).chain(&service.plan.suites);

@@ -314,8 +314,18 @@ pub fn suite(path: &Path) -> Result<suite::Suite, Refused> {
     let mut source = open(path)?;
     let file: SuiteFile = source.read();
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    if !is_suite_name(&name) {
+        let hint = Some("rename the file".to_owned());
+        source.problem(0..0, "a suite's name is its file's: up to 64 letters, digits, `-`, `_` and `.`", hint);
+    }
     let suite = check::suite(&mut source, &name, &file);
     if source.problems.is_empty() { Ok(suite) } else { Err(Refused::of(source)) }
+}
+
+/// Whether a suite can be called this: it stands in URLs and on command lines.
+pub fn is_suite_name(name: &str) -> bool {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    plain && !name.starts_with('.') && !name.is_empty() && name.len() <= 64
 }
 
 /// The routing files: the path itself, or what is in the folder.

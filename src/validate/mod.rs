@@ -20,6 +20,6 @@ pub mod target;
 pub mod text;
 pub mod told;
 
-pub use runs::suite_files;
+pub use runs::all_suites;
 #[cfg(test)]
 mod tests;

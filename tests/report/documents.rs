@@ -1,7 +1,7 @@
 //! JUnit XML, the terminal's table, and the schema of the JSON report.
 
-use cutover::validate::report::{junit, schema, text};
-use cutover::wire::{Execution, ExecutionState};
+use cutover::validate::report::{html, junit, schema, text};
+use cutover::wire::{Execution, ExecutionState, Finding, Outcome, Part};
 
 use super::{sample, samples};
 
@@ -54,6 +54,22 @@ fn a_run_that_did_not_end_is_not_green_in_ci() {
 #[test]
 fn the_terminal_shows_a_table_then_failures_and_the_verdict_last() {
     insta::assert_snapshot!(text(&sample::rich(), false, 110));
+}
+
+#[test]
+fn a_violation_was_found_on_its_own_side() {
+    let mut execution = sample::rich();
+    execution.parts.retain(|part| matches!(part, Part::Data(data) if data.check == "integrity"));
+    let [Part::Data(data)] = &mut execution.parts[..] else { panic!("{:?}", execution.parts) };
+    data.outcome = Outcome::Failed;
+    let row = Finding { what: "green, row 1".to_owned(), found: "id = 7".to_owned(), ..Finding::default() };
+    data.findings = vec![Finding { expected: "no row".to_owned(), ..row }];
+    let xml = junit(&execution).unwrap();
+    assert!(xml.contains("green, row 1: expected no row, found id = 7"), "{xml}");
+    let said = text(&execution, false, 110);
+    assert!(said.contains("expected no row") && said.contains("found    id = 7"), "{said}");
+    let page = html(&execution);
+    assert!(page.contains("<th scope=\"col\">expected</th>"), "{page}");
 }
 
 #[test]

@@ -176,18 +176,20 @@ fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
 }
 
 fn check(files: &[PathBuf], config: &crate::cli::ConfigArg) -> anyhow::Result<Exit> {
-    let files = match files {
-        [] => crate::validate::suite_files(&crate::config::settings(&config.config)?.suites),
-        files => files.to_vec(),
+    let read: Vec<_> = match files {
+        [] => {
+            let folder = crate::config::settings(&config.config)?.suites;
+            let all = crate::validate::all_suites(&folder).map_err(anyhow::Error::msg)?;
+            all.into_iter().map(|read| read.suite).collect()
+        }
+        files => files.iter().map(|file| crate::config::suite(file)).collect(),
     };
     let mut bad = 0;
-    for file in &files {
-        if let Err(refused) = crate::config::suite(file) {
-            bad += 1;
-            say!("{}\n", refused.render(crate::cli::log::colour_on_stdout()));
-        }
+    for refused in read.iter().filter_map(|read| read.as_ref().err()) {
+        bad += 1;
+        say!("{}\n", refused.render(crate::cli::log::colour_on_stdout()));
     }
-    match (bad, files.len()) {
+    match (bad, read.len()) {
         (0, 1) => say!("ok: 1 suite"),
         (0, all) => say!("ok: {all} suites"),
         (bad, all) => say!("{bad} of {all} suites cannot be run"),

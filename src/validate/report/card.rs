@@ -95,7 +95,7 @@ pub fn card(part: &Part, id: String, figures: Option<String>, room: &mut Room) -
         side: part.environment().map_or("", Side::name),
         why: part.why().map_or_else(String::new, |why| room.take(why, SENTENCE).text),
         facts: vec![numbers::ms(part.took_ms())],
-        columns: if words::is_of_both(part) { ["blue", "green"] } else { ["expected", "found"] },
+        columns: words::values(part),
         ..Card::default()
     };
     match part {

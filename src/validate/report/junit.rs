@@ -92,7 +92,7 @@ fn case(part: &Part, room: &mut Room) -> TestCase {
     };
     if part.outcome() == Outcome::Failed {
         let (failures, all) = words::failures(part, MOST_FINDINGS);
-        let first = failures.first().map(|failure| in_a_line(failure, words::is_of_both(part)));
+        let first = failures.first().map(|failure| in_a_line(failure, words::values(part)));
         let why = part.why().map(str::to_owned).or(first).unwrap_or_else(|| "failed".to_owned());
         status.set_message(plain(start(&why, MESSAGE)));
         status.set_type(words::kind(part));
@@ -118,7 +118,7 @@ fn case(part: &Part, room: &mut Room) -> TestCase {
 }
 
 fn description(part: &Part, failures: &[Failure], all: usize) -> String {
-    let [one, other] = if words::is_of_both(part) { ["blue", "green"] } else { ["expected", "found"] };
+    let [one, other] = words::values(part);
     let mut text = String::new();
     let mut place = "";
     for failure in failures {
@@ -145,14 +145,14 @@ fn description(part: &Part, failures: &[Failure], all: usize) -> String {
     text
 }
 
-fn in_a_line(failure: &Failure, is_of_both: bool) -> String {
+fn in_a_line(failure: &Failure, values: [&str; 2]) -> String {
     let finding = &failure.finding;
     let what = if finding.what.is_empty() { &failure.place } else { &finding.what };
     let [left, right] = [&finding.expected, &finding.found].map(|value| start(value, MESSAGE));
-    match (finding.what.is_empty(), is_of_both) {
+    match (finding.what.is_empty(), values) {
         (true, _) => what.clone(),
-        (false, true) => format!("{what}: blue has {left}, green has {right}"),
-        (false, false) => format!("{what}: expected {left}, found {right}"),
+        (false, ["blue", "green"]) => format!("{what}: blue has {left}, green has {right}"),
+        (false, [one, other]) => format!("{what}: {one} {left}, {other} {right}"),
     }
 }
 

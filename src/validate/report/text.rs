@@ -90,7 +90,7 @@ fn failure(part: &Part, paint: Paint, out: &mut Vec<String>) {
         out.push(format!("  {}", line(start(why, VALUE * 2))));
     }
     let (failures, all) = words::failures(part, MOST_FINDINGS);
-    let [left, right] = if words::is_of_both(part) { ["blue", "green"] } else { ["expected", "found"] };
+    let [left, right] = words::values(part);
     let mut place = "";
     for Failure { place: at, finding } in &failures {
         if at != place {

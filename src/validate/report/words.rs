@@ -134,6 +134,13 @@ pub const fn is_of_both(part: &Part) -> bool {
     matches!(part, Part::Parity(_) | Part::Data(_))
 }
 
+/// What the two values of a part's findings are.
+pub fn values(part: &Part) -> [&'static str; 2] {
+    // What violates an integrity query stands on one side, named with the row.
+    let violated = matches!(part, Part::Data(data) if data.check == "integrity");
+    if is_of_both(part) && !violated { ["blue", "green"] } else { ["expected", "found"] }
+}
+
 /// Everything that a part has to say against its environment, at most `most` of it; and how much there is in all.
 pub fn failures(part: &Part, most: usize) -> (Vec<Failure>, usize) {
     let at = |place: &str, finding: &Finding| Failure { place: place.to_owned(), finding: finding.clone() };

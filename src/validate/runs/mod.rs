@@ -27,7 +27,7 @@ use crate::wire::{Execution, ExecutionSummary, SuiteSummary};
 
 pub use order::{Order, Refusal};
 pub use schedule::keep;
-pub use suites::{Setting, Settings, suite_files};
+pub use suites::{Setting, Settings, all as all_suites};
 
 use desk::{Desk, Run};
 use store::Store;

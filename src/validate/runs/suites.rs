@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::suite::Suite;
 use crate::config::{self, Refused};
 
-/// More files than this are no folder of suites.
+/// They are all read again whenever somebody asks for the list.
 const MOST_SUITES: usize = 200;
 
 /// A suite's file, and what is in it.
@@ -28,21 +28,16 @@ pub fn all(folder: &Path) -> Result<Vec<Read>, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(format!("cannot list {}: {error}", folder.display())),
     };
-    let paths = sorted(entries);
-    let read = |path: &PathBuf| Some(Read { name: name_of(path)?, suite: config::suite(path) });
-    Ok(paths.iter().take(MOST_SUITES).filter_map(read).collect())
-}
-
-/// The files of the suites, as far as the folder can be listed.
-pub fn suite_files(folder: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(folder).map(sorted).unwrap_or_default()
-}
-
-fn sorted(entries: std::fs::ReadDir) -> Vec<PathBuf> {
     let paths = entries.flatten().map(|entry| entry.path());
-    let mut paths: Vec<PathBuf> = paths.filter(|path| name_of(path).is_some()).collect();
-    paths.sort();
-    paths
+    let mut named: Vec<(String, PathBuf)> = paths.filter_map(|path| Some((name_of(&path)?, path))).collect();
+    named.sort();
+    let read = |(at, (name, path)): (usize, (String, PathBuf))| {
+        let too_many =
+            || Refused::at_large(&path, format!("the folder has over {MOST_SUITES} suites: take some elsewhere"));
+        let suite = if at < MOST_SUITES { config::suite(&path) } else { Err(too_many()) };
+        Read { name, suite }
+    };
+    Ok(named.into_iter().enumerate().map(read).collect())
 }
 
 /// One suite by its name.
@@ -51,7 +46,7 @@ fn sorted(entries: std::fs::ReadDir) -> Vec<PathBuf> {
 /// There is none, with those that there are; or what is wrong with its file.
 pub fn one(folder: &Path, name: &str) -> Result<Suite, Missing> {
     let path = folder.join(format!("{name}.toml"));
-    if name_of(&path).as_deref() != Some(name) || !path.is_file() {
+    if !config::is_suite_name(name) || !path.is_file() {
         let names: Vec<String> = all(folder).unwrap_or_default().into_iter().map(|read| read.name).collect();
         return Err(Missing::NoSuch { folder: folder.to_owned(), names });
     }
@@ -67,10 +62,9 @@ pub enum Missing {
 
 /// `None` for what is no suite: another kind of file, or one that an editor left.
 fn name_of(path: &Path) -> Option<String> {
-    let name = path.file_stem()?.to_str()?;
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let name = path.file_stem()?.to_string_lossy();
     let suite = path.extension().is_some_and(|extension| extension == "toml");
-    (suite && plain && !name.starts_with('.') && !name.is_empty() && name.len() <= 64).then(|| name.to_owned())
+    (suite && !name.starts_with('.')).then(|| name.into_owned())
 }
 
 /// What people have switched at run time, beside what the files say.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::Reading;
 use super::request::Known;
 use crate::config::check::{positive, store, whole};
-use crate::config::file::{At, DataFile, RequestFile, SuiteFile};
+use crate::config::file::{At, DataFile, Number, RequestFile, SuiteFile};
 use crate::config::read::did_you_mean;
 use crate::config::suite::{Check, Data, Table};
 use crate::snapshot::check::Engine;
@@ -63,6 +63,7 @@ impl Reading<'_> {
             self.source.problem(second.span.clone(), message, Some("write a [[data]] for each".to_owned()));
             return None;
         }
+        self.misplaced(file, span);
         let tolerance = self.tolerance(file.tolerance.as_ref());
         if let Some(at) = &file.path {
             let value = RequestFile { path: Some(at.clone()), timeout: file.timeout.clone(), ..RequestFile::default() };
@@ -87,6 +88,38 @@ impl Reading<'_> {
         }
         let table = self.table(file, timeout)?;
         Some(Check::Table { databases: databases?, table })
+    }
+
+    /// Keys that this kind of check never looks at: whoever wrote them means something.
+    fn misplaced(&mut self, file: &DataFile, span: &Range<usize>) {
+        let first = |list: &[At<String>]| list.first().map_or(span.clone(), |at| at.span.clone());
+        let of = |at: Option<&At<Number>>| at.map(|at| at.span.clone());
+        const TABLE: &[&str] = &["table"];
+        let keys: [(&str, &[&str], Option<Range<usize>>); 9] = [
+            ("key", TABLE, file.key.as_ref().map(|list| first(&list.0))),
+            ("columns", TABLE, file.columns.as_deref().map(first)),
+            ("where", TABLE, file.filter.as_ref().map(|at| at.span.clone())),
+            ("chunk", TABLE, of(file.chunk.as_ref())),
+            ("rows_only", TABLE, file.rows_only.map(|_| span.clone())),
+            ("most_rows", TABLE, of(file.most_rows.as_ref())),
+            ("ignore", &["table", "path"], file.ignore.first().map(|at| at.span.clone())),
+            ("tolerance", &["query", "path"], of(file.tolerance.as_ref())),
+            ("database", &["table", "query", "integrity"], file.database.as_ref().map(|at| at.span.clone())),
+        ];
+        let kinds = [
+            ("table", file.table.is_some()),
+            ("query", file.query.is_some()),
+            ("integrity", file.integrity.is_some()),
+            ("path", file.path.is_some()),
+        ];
+        let Some((kind, _)) = kinds.into_iter().find(|(_, is)| *is) else { return };
+        for (key, fits, span) in keys {
+            if let (Some(span), false) = (span, fits.contains(&kind)) {
+                let fits = fits.iter().map(|fit| format!("`{fit}`")).collect::<Vec<_>>().join(" or ");
+                let message = format!("`{key}` means nothing to a check of a `{kind}`");
+                self.source.problem(span, message, Some(format!("take it out: it is for {fits}")));
+            }
+        }
     }
 
     fn database(
