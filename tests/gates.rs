@@ -9,7 +9,8 @@ use crate::support::{SOON, wait_until};
 
 const SMOKE: &str = "version = 1\n[[case]]\nname = \"it is up\"\npath = \"/up\"\n";
 
-fn runs(site: &Site) -> Vec<Value> {
+/// The runs that are kept, latest first.
+pub fn runs(site: &Site) -> Vec<Value> {
     let said = site.must(&["validate", "history", "--output", "json"]);
     let mut runs: Value = serde_json::from_str(&said).unwrap();
     runs["executions"].as_array_mut().unwrap().drain(..).collect()

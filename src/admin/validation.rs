@@ -187,6 +187,7 @@ impl From<Refusal> for Failure {
             }
             Refusal::Over { .. } => Failure::conflict("execution_over", message, ""),
             Refusal::UnderWay(_) => Failure::conflict("execution_under_way", message, ""),
+            Refusal::Ending => Failure::new(503, "ending", message).hint("ask the process that comes after it"),
             Refusal::Busy(_) => Failure::new(503, "busy", message).hint("ask again when some of them are over"),
             Refusal::Unreadable(_) => Failure::new(503, "record_unreadable", message),
         }

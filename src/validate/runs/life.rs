@@ -42,8 +42,11 @@ impl Runs {
         let service = service.map_err(Refusal::NoService)?;
         let mut summary = desk::queued(&suite, service.clone(), order.target, order.who.clone());
         let (cancel, cancelled) = watch::channel(None);
-        {
+        let mark = {
             let mut desk = self.desk();
+            if desk.is_closed {
+                return Err(Refusal::Ending);
+            }
             if desk.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING {
                 return Err(Refusal::Busy(MOST_WAITING));
             }
@@ -53,11 +56,13 @@ impl Runs {
             }
             let live = Live::new(cancel);
             desk.runs.insert(summary.id.clone(), Run { summary: summary.clone(), live: Some(live) });
-        }
+            self.mark(&summary.id)
+        };
         self.write_down(&summary.id);
         self.remark(&summary, order.from, format!("suite {} against {} is begun", suite.name, order.target.name()));
         let (runs, id) = (self.clone(), summary.id.clone());
         self.0.runtime.spawn(async move {
+            let _mark = mark;
             let run = AssertUnwindSafe(runs.run(&id, suite, &service, cancelled));
             if run.catch_unwind().await.is_err() {
                 runs.finish(&id, End::Broken);

@@ -1,6 +1,7 @@
 //! Every run of a suite: begun, looked at, cancelled, kept and deleted. Its lock is held for moments, and no request of a
 //! client takes it.
 
+mod close;
 mod desk;
 mod gate;
 mod life;
@@ -29,6 +30,7 @@ pub use order::{Order, Refusal};
 pub use schedule::keep;
 pub use suites::{Setting, Settings, suite_files};
 
+use close::Busy;
 use desk::{Desk, Run};
 use store::Store;
 use suites::Missing;
@@ -51,6 +53,7 @@ struct Inner {
     sidecar: sidecar::Handle,
     news: broadcast::Sender<ExecutionSummary>,
     desk: Mutex<Desk>,
+    busy: Busy,
 }
 
 impl std::fmt::Debug for Runs {
@@ -81,11 +84,11 @@ impl Runs {
             let summary = execution.summary;
             (summary.id.clone(), Run { summary, live: None })
         });
-        let desk = Desk { runs: runs.collect(), settings: store.settings() };
+        let desk = Desk { runs: runs.collect(), settings: store.settings(), is_closed: false };
         let (news, _) = broadcast::channel(NEWS);
         let permits = Arc::new(Semaphore::new(keep.at_once));
-        let desk = Mutex::new(desk);
-        Runs(Arc::new(Inner { folder, keep, reach, store, permits, runtime, sidecar, news, desk }))
+        let (desk, busy) = (Mutex::new(desk), Busy::default());
+        Runs(Arc::new(Inner { folder, keep, reach, store, permits, runtime, sidecar, news, desk, busy }))
     }
 
     /// Every suite of the folder, with its latest run.
