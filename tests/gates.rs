@@ -104,3 +104,17 @@ fn a_suite_runs_by_itself() {
     wait_until("it has run", LONG, || runs(&site).first().is_some_and(|run| run["state"] == "passed"));
     assert_eq!(runs(&site)[0]["who"], "schedule");
 }
+
+#[test]
+fn a_run_that_the_disk_does_not_take_says_so() {
+    let site = Site::new("");
+    site.suite("smoke", SMOKE);
+    site.no_records();
+    let said = site.must(&["validate", "run-suite", "smoke", "green"]);
+    assert!(said.contains("could not be kept") && said.contains("cutover.db.runs"), "{said}");
+    let said = site.must(&["validate", "history"]);
+    assert!(said.contains("could not be kept"), "{said}");
+    let id = runs(&site)[0]["id"].as_str().unwrap().to_owned();
+    let shown: Value = serde_json::from_str(&site.must(&["validate", "show", &id, "--output", "json"])).unwrap();
+    assert!(shown["not_kept"].as_str().is_some_and(|why| why.contains("cutover.db.runs")), "{shown:#}");
+}

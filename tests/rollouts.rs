@@ -91,6 +91,13 @@ impl Site {
         std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
     }
 
+    /// The disk takes no record of a run any more.
+    pub fn no_records(&self) {
+        let records = self.dir.path().join("cutover.db.runs");
+        std::fs::remove_dir_all(&records).unwrap();
+        std::fs::write(&records, "").unwrap();
+    }
+
     /// `kill -9`, and started again.
     pub fn crash(self) -> Site {
         self.restart("KILL")

@@ -74,7 +74,8 @@ impl Runs {
                 "what it has set up may still be there: {verdict}"
             );
             (execution.summary.state, execution.summary.verdict) = (ExecutionState::Interrupted, verdict);
-            self.0.store.put(&execution);
+            execution.summary.not_kept = None;
+            execution.summary.not_kept = self.0.store.put(&execution).err();
             self.with(&id, |run| run.summary = execution.summary);
             self.tell(&id);
         }

@@ -122,6 +122,7 @@ pub fn queued(suite: &Suite, service: String, target: RunTarget, who: String) ->
         progress: Progress::default(),
         counts: Counts::default(),
         verdict: "waits for its turn".to_owned(),
+        not_kept: None,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::validate::runs::Runs;
 use crate::validate::runs::desk::{self, Live, Run, count};
 use crate::validate::runs::order::{self, Order, Refusal};
 use crate::validate::runs::play::{self, Play, Standing};
+use crate::validate::runs::room::Room;
 use crate::validate::told::Told;
 use crate::wire::{ExecutionState, ExecutionSummary, Part, Progress, RunTarget};
 
@@ -103,11 +104,11 @@ impl Runs {
         });
         self.write_down(id);
         let mut playing = std::pin::pin!(play.run());
-        let mut written = clock::now();
+        let (mut room, mut written) = (Room::default(), clock::now());
         loop {
             tokio::select! {
                 biased;
-                Some(part) = parts.recv() => self.take(id, part),
+                Some(part) = parts.recv() => self.take(id, room.take(part)),
                 () = &mut playing => break,
             }
             // What is known so far outlives a crash.
@@ -117,7 +118,7 @@ impl Runs {
             }
         }
         while let Ok(part) = parts.try_recv() {
-            self.take(id, part);
+            self.take(id, room.take(part));
         }
         self.with(id, |run| {
             run.summary.counts.requests += play.sent();
