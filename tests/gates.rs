@@ -106,6 +106,32 @@ fn a_suite_runs_by_itself() {
 }
 
 #[test]
+fn suites_are_switched_off_and_on_and_scheduled_from_the_command_line() {
+    let site = Site::new("");
+    site.suite("smoke", SMOKE);
+    let said = site.must(&["validate", "disable", "smoke"]);
+    assert!(said.contains("suite smoke is switched off"), "{said}");
+    let (code, said) = site.cutover(&["validate", "run-suite", "smoke", "green"]);
+    assert!(code == Some(1) && said.contains("cutover validate enable"), "{code:?} {said}");
+    assert!(site.must(&["validate", "list"]).contains("switched off"));
+    let said = site.must(&["validate", "enable", "smoke"]);
+    assert!(said.contains("suite smoke can be run"), "{said}");
+    site.must(&["validate", "run-suite", "smoke", "green"]);
+
+    let said = site.must(&["validate", "schedule", "smoke", "1h"]);
+    assert!(said.contains("suite smoke runs every 1h"), "{said}");
+    let said = site.must(&["validate", "schedule", "smoke", "file", "--output", "json"]);
+    let set: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(set["suite"]["every_ms"], Value::Null);
+    let said = site.must(&["validate", "schedule", "smoke", "off"]);
+    assert!(said.contains("does not run by itself"), "{said}");
+    let (code, said) = site.cutover(&["validate", "schedule", "smoke", "1s"]);
+    assert!(code == Some(1) && said.contains("every 10s at the most"), "{code:?} {said}");
+    let (code, said) = site.cutover(&["validate", "disable", "smoek"]);
+    assert!(code == Some(1) && said.contains("did you mean `smoke`?"), "{code:?} {said}");
+}
+
+#[test]
 fn a_run_that_the_disk_does_not_take_says_so() {
     let site = Site::new("");
     site.suite("smoke", SMOKE);
