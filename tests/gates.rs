@@ -9,7 +9,8 @@ use crate::support::{SOON, wait_until};
 
 const SMOKE: &str = "version = 1\n[[case]]\nname = \"it is up\"\npath = \"/up\"\n";
 
-fn runs(site: &Site) -> Vec<Value> {
+/// The runs that are kept, latest first.
+pub fn runs(site: &Site) -> Vec<Value> {
     let said = site.must(&["validate", "history", "--output", "json"]);
     let mut runs: Value = serde_json::from_str(&said).unwrap();
     runs["executions"].as_array_mut().unwrap().drain(..).collect()
@@ -102,4 +103,44 @@ fn a_suite_runs_by_itself() {
     site.suite("clock", &format!("every = \"10s\"\n{SMOKE}"));
     wait_until("it has run", LONG, || runs(&site).first().is_some_and(|run| run["state"] == "passed"));
     assert_eq!(runs(&site)[0]["who"], "schedule");
+}
+
+#[test]
+fn suites_are_switched_off_and_on_and_scheduled_from_the_command_line() {
+    let site = Site::new("");
+    site.suite("smoke", SMOKE);
+    let said = site.must(&["validate", "disable", "smoke"]);
+    assert!(said.contains("suite smoke is switched off"), "{said}");
+    let (code, said) = site.cutover(&["validate", "run-suite", "smoke", "green"]);
+    assert!(code == Some(1) && said.contains("cutover validate enable"), "{code:?} {said}");
+    assert!(site.must(&["validate", "list"]).contains("switched off"));
+    let said = site.must(&["validate", "enable", "smoke"]);
+    assert!(said.contains("suite smoke can be run"), "{said}");
+    site.must(&["validate", "run-suite", "smoke", "green"]);
+
+    let said = site.must(&["validate", "schedule", "smoke", "1h"]);
+    assert!(said.contains("suite smoke runs every 1h"), "{said}");
+    let said = site.must(&["validate", "schedule", "smoke", "file", "--output", "json"]);
+    let set: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(set["suite"]["every_ms"], Value::Null);
+    let said = site.must(&["validate", "schedule", "smoke", "off"]);
+    assert!(said.contains("does not run by itself"), "{said}");
+    let (code, said) = site.cutover(&["validate", "schedule", "smoke", "1s"]);
+    assert!(code == Some(1) && said.contains("every 10s at the most"), "{code:?} {said}");
+    let (code, said) = site.cutover(&["validate", "disable", "smoek"]);
+    assert!(code == Some(1) && said.contains("did you mean `smoke`?"), "{code:?} {said}");
+}
+
+#[test]
+fn a_run_that_the_disk_does_not_take_says_so() {
+    let site = Site::new("");
+    site.suite("smoke", SMOKE);
+    site.no_records();
+    let said = site.must(&["validate", "run-suite", "smoke", "green"]);
+    assert!(said.contains("could not be kept") && said.contains("cutover.db.runs"), "{said}");
+    let said = site.must(&["validate", "history"]);
+    assert!(said.contains("could not be kept"), "{said}");
+    let id = runs(&site)[0]["id"].as_str().unwrap().to_owned();
+    let shown: Value = serde_json::from_str(&site.must(&["validate", "show", &id, "--output", "json"])).unwrap();
+    assert!(shown["not_kept"].as_str().is_some_and(|why| why.contains("cutover.db.runs")), "{shown:#}");
 }

@@ -16,6 +16,7 @@ mod consistency;
 mod counting;
 mod desync;
 mod drain;
+mod endings;
 mod faults;
 mod gates;
 mod headers;

@@ -91,13 +91,36 @@ impl Site {
         std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
     }
 
+    /// The disk takes no record of a run any more.
+    pub fn no_records(&self) {
+        let records = self.dir.path().join("cutover.db.runs");
+        std::fs::remove_dir_all(&records).unwrap();
+        std::fs::write(&records, "").unwrap();
+    }
+
     /// `kill -9`, and started again.
-    pub fn crash(mut self) -> Site {
-        self.process.signal("KILL");
+    pub fn crash(self) -> Site {
+        self.restart("KILL")
+    }
+
+    /// Ended by a signal, and started again.
+    pub fn restart(self, signal: &str) -> Site {
+        self.process.signal(signal);
+        self.after_its_end()
+    }
+
+    /// Started again when it has ended.
+    pub fn after_its_end(mut self) -> Site {
         let _ = self.process.child.wait();
-        let process = Process::start(self.dir.path());
-        self.process = process;
+        self.process = Process::start(self.dir.path());
         self
+    }
+
+    /// Started again, and with a drain that no test waits for.
+    pub fn patient(self) -> Site {
+        let main = self.dir.path().join("cutover.toml");
+        std::fs::write(&main, std::fs::read_to_string(&main).unwrap().replace("3s", "10m")).unwrap();
+        self.restart("INT")
     }
 }
 

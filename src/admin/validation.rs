@@ -183,10 +183,11 @@ impl From<Refusal> for Failure {
             Refusal::NoData(_) => Failure::senseless("no_data", message, ""),
             Refusal::NoService(_) => Failure::senseless("no_such_service", message, ""),
             Refusal::Off(_) => {
-                Failure::conflict("suite_off", message, "PUT {\"action\":\"suite\", …, \"enabled\":true}")
+                Failure::conflict("suite_off", message, "`cutover validate enable`, or PUT … \"enabled\":true")
             }
             Refusal::Over { .. } => Failure::conflict("execution_over", message, ""),
             Refusal::UnderWay(_) => Failure::conflict("execution_under_way", message, ""),
+            Refusal::Ending => Failure::new(503, "ending", message).hint("ask the process that comes after it"),
             Refusal::Busy(_) => Failure::new(503, "busy", message).hint("ask again when some of them are over"),
             Refusal::Unreadable(_) => Failure::new(503, "record_unreadable", message),
         }

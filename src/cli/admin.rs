@@ -158,6 +158,10 @@ impl Client {
         self.runtime.block_on(self.call(Method::POST, path, &[], Some(body)))
     }
 
+    pub fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallError> {
+        self.runtime.block_on(self.call(Method::PUT, path, &[], Some(body)))
+    }
+
     pub fn delete<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
         self.runtime.block_on(self.call(Method::DELETE, path, query, None::<&()>))
     }

@@ -1,7 +1,7 @@
 //! `cutover run`: the proxy, until a signal ends it.
 //!
-//! SIGTERM drains, SIGINT ends at once (so does a second SIGTERM), SIGHUP reads the routing file again and opens
-//! the access log anew.
+//! SIGTERM drains, SIGINT ends at once but for the teardown of validation runs (a second signal ends that too), SIGHUP reads
+//! the routing file again and opens the access log anew.
 
 use std::path::Path;
 
@@ -11,6 +11,10 @@ use crate::cli::Exit;
 use crate::config;
 use crate::proxy::listen::{Drain, End};
 use crate::serve;
+use crate::time::Millis;
+
+/// Whoever sends SIGINT looks on: validation runs that are under way are given no longer to be taken down.
+const TEARDOWN: Millis = Millis::seconds(5);
 
 /// `log_json`: a machine reads stderr.
 pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
@@ -58,12 +62,10 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
             }
         }
     });
-    if !drain {
-        tracing::info!("SIGINT: ending at once");
-        running.stop();
-        return Ok(Exit::Ok);
+    match drain {
+        true => tracing::info!(patience = %settings.drain, "SIGTERM: finishing the requests in flight"),
+        false => tracing::info!("SIGINT: ending at once"),
     }
-    tracing::info!(patience = %settings.drain, "SIGTERM: finishing the requests in flight");
     let ender = running.ender();
     // Dropped with the process; a second signal ends the drain.
     let impatient = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -76,7 +78,10 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
             ender.send_replace(End::Now);
         });
     });
-    running.drain(Drain { patience: settings.drain, delay: settings.drain_delay });
+    match drain {
+        true => running.drain(Drain { patience: settings.drain, delay: settings.drain_delay }),
+        false => running.interrupt(settings.drain.min(TEARDOWN)),
+    }
     drop(impatient);
     tracing::info!("ended");
     Ok(Exit::Ok)

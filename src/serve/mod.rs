@@ -1,5 +1,6 @@
 //! Assembly: from the configuration to running parts, and back down.
 
+mod end;
 mod gate;
 mod reload;
 
@@ -26,7 +27,7 @@ use crate::notify::{self, Announcer};
 use crate::origin::Resolver;
 use crate::proxy::Proxy;
 use crate::proxy::door::Door;
-use crate::proxy::listen::{Drain, End, Listener, Shared, bind, start_worker};
+use crate::proxy::listen::{End, Listener, Shared, bind, start_worker};
 use crate::proxy::tls::Keeper;
 use crate::serve::reload::{Reloader, resolve};
 use crate::sidecar::{Handle, Sidecar};
@@ -251,29 +252,6 @@ impl Running {
     pub fn reopen_access_log(&self) {
         if let Some(log) = &self.access {
             log.reopen();
-        }
-    }
-
-    /// Is no longer ready, finishes what is in flight, and ends.
-    pub fn drain(self, drain: Drain) {
-        raise(&self.counters.process.draining, true);
-        self.end.send_replace(End::Drain(drain));
-        self.finish();
-    }
-
-    /// A way to end the drain early, from another thread.
-    pub fn ender(&self) -> watch::Sender<End> {
-        self.end.clone()
-    }
-
-    /// Ends at once.
-    pub fn stop(self) {
-        drop(self);
-    }
-
-    fn finish(mut self) {
-        for worker in self.workers.drain(..) {
-            let _ = worker.join();
         }
     }
 }

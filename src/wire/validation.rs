@@ -61,6 +61,9 @@ pub struct ExecutionSummary {
     pub counts: Counts,
     /// What it came to, in one sentence.
     pub verdict: String,
+    /// Why it is not on the disk, if so: it is forgotten when the process ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_kept: Option<String>,
 }
 
 /// Which environments a suite is run against.

@@ -176,6 +176,54 @@ fn a_suite_is_switched_off_and_on_and_a_run_deleted() {
 }
 
 #[test]
+fn of_switches_that_are_set_at_once_none_is_lost_on_the_disk() {
+    let names: Vec<String> = (0..8).map(|at| format!("s{at}")).collect();
+    let suites: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), SMOKE)).collect();
+    let house = house(&suites);
+    let file = house.settings.state.with_file_name("cutover.db.runs").join("settings.json");
+    for round in 0..10 {
+        let enabled = round % 2 == 1;
+        std::thread::scope(|scope| {
+            for name in &names {
+                let desk = Desk::admin(&house);
+                let body = json!({ "action": "suite", "suite": name, "enabled": enabled }).to_string();
+                scope.spawn(move || desk.ask("PUT", VALIDATION, &[], &body).is_done());
+            }
+        });
+        let kept: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        assert!(names.iter().all(|name| kept[name]["enabled"] == enabled), "round {round}: {kept:#}");
+    }
+}
+
+#[test]
+fn a_run_that_finds_more_than_a_record_holds_is_kept_and_says_what_is_left_out() {
+    let step = "[[case.step]]\npath = \"/big\"\nmethod = \"POST\"\nbody = \"${big}\"\n".repeat(3);
+    let case = |at: usize| format!("[[case]]\nname = \"case {at}\"\n{step}");
+    let cases: String = (0..500).map(case).collect();
+    let big = "x".repeat(16 << 10);
+    let house = house(&[("big", &format!("version = 1\n[variables]\nbig = \"{big}\"\n{cases}"))]);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{big}", big.len());
+    for origin in [&house.blue, &house.green] {
+        origin.always(Do::Raw(answer.clone()));
+    }
+    let desk = Desk::admin(&house);
+    let begun = run(&desk, "big", "both");
+    let id = begun.json["execution"]["id"].as_str().unwrap_or_else(|| panic!("{:#}", begun.json)).to_owned();
+    // The journal has its end when the disk has it.
+    let told = |why: &str| why.contains("suite big against both: all 1000 parts passed");
+    wait_until("the run is over", crate::rollouts::LONG, || {
+        house.history().iter().any(|entry| told(&entry.change.why))
+    });
+    let read = desk.get(&format!("{VALIDATION}?action=execution&id={id}"));
+    read.is_done();
+    let parts = read.json["parts"].as_array().unwrap();
+    assert_eq!((parts.len(), &read.json["not_kept"]), (1000, &Value::Null), "every part is there, and on the disk");
+    let body = |part: &Value| part["steps"][0]["response"]["body"].as_str().unwrap().to_owned();
+    let left_out = parts.iter().filter(|part| body(part) == "… left out: the report is full").count();
+    assert!((100..900).contains(&left_out), "96 MB are found, and 32 MiB kept: {left_out}");
+}
+
+#[test]
 fn after_a_rollback_the_report_says_what_its_suites_found() {
     let house = house(&[("smoke", &SMOKE.replace("[[case]]", "after_rollback = true\n[[case]]"))]);
     let desk = Desk::admin(&house);

@@ -204,6 +204,7 @@ fn execution(parts: Vec<Part>, state: ExecutionState, verdict: &str) -> Executio
         progress: Progress { done: 120, all: 120, doing: String::new() },
         counts: counts(&parts),
         verdict: verdict.to_owned(),
+        not_kept: None,
     };
     let origins = [("blue".to_owned(), BLUE.to_owned()), ("green".to_owned(), GREEN.to_owned())].into();
     Execution { format: 1, cutover: "0.1.0".to_owned(), summary, origins, parts }

@@ -2,6 +2,7 @@
 
 mod run;
 mod shown;
+mod switch;
 
 use std::path::PathBuf;
 
@@ -75,6 +76,26 @@ enum What {
         #[command(flatten)]
         admin: AdminArg,
     },
+    /// Let a suite be run again.
+    Enable {
+        suite: String,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Let nobody run a suite: not by hand, not by itself, not for a rollout.
+    Disable {
+        suite: String,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Say how often a suite runs by itself.
+    Schedule {
+        suite: String,
+        /// A duration, "1h"; "off"; or "file": what its file says.
+        every: String,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
     /// Check suite files without running them; left out: every suite of the main file's folder.
     Check {
         files: Vec<PathBuf>,
@@ -110,6 +131,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         What::History { suite, admin } => history(suite.as_deref(), admin),
         What::Show { id, report, admin } => show(id.as_deref(), report.as_ref(), admin),
         What::Cancel { id, admin } => cancel(id, admin),
+        What::Enable { suite, admin } => switch::enable(suite, true, admin),
+        What::Disable { suite, admin } => switch::enable(suite, false, admin),
+        What::Schedule { suite, every, admin } => switch::schedule(suite, every, admin),
         What::Check { files, config } => check(files, config),
         What::Schema { report: true } => {
             say!("{}", serde_json::to_string_pretty(&crate::validate::report::schema())?);

@@ -46,7 +46,12 @@ pub fn runs(runs: &[ExecutionSummary]) -> String {
         let (on, state) = (run.target.name().to_owned(), run.state.name().to_owned());
         table.add_row([run.id.clone(), run.suite.clone(), on, run.who.clone(), state, took, verdict]);
     }
-    trimmed(&table)
+    let lost = |run: &ExecutionSummary| {
+        let why = run.not_kept.as_ref()?;
+        Some(format!("\nrun {} could not be kept, and is forgotten when Cutover ends: {why}", run.id))
+    };
+    let lost: String = runs.iter().filter_map(lost).collect();
+    format!("{}{lost}", trimmed(&table))
 }
 
 pub fn execution(execution: &Execution) -> String {

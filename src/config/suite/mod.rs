@@ -3,6 +3,7 @@
 //! Texts may hold `${name}`: a variable of the suite, what an earlier step captured, or one of [`BUILT_IN`]. What came from
 //! the environment (`${env.NAME}`) is put in when the file is read, and is in [`Suite::secrets`], so that no report shows it.
 
+mod schema;
 pub mod text;
 
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ use serde_json_path::JsonPath;
 
 use crate::snapshot::check::Engine;
 use crate::time::Millis;
+
+pub use schema::Schema;
 
 /// What every text may name: the run's id, `blue` or `green`, and a number that no other request of the run has.
 pub const BUILT_IN: [&str; 3] = ["run", "environment", "unique"];
@@ -126,8 +129,7 @@ pub struct Expect {
     pub ignore: Vec<JsonPath>,
     /// Numbers of `equals` may differ by this much, relative to the larger one.
     pub tolerance: f64,
-    /// A JSON Schema.
-    pub schema: Option<Arc<Value>>,
+    pub schema: Option<Arc<Schema>>,
     pub body: Vec<Wanted>,
 }
 

@@ -1,8 +1,9 @@
-//! JSON Schema, without the network: a reference to another document is refused, whatever its URL.
+//! What of an answer is not as its JSON Schema says.
 
 use jsonschema::paths::{Location, LocationSegment};
 use serde_json::Value;
 
+use crate::config::suite::Schema;
 use crate::consistency::json::{member, shown};
 use crate::validate::scrub::CUT;
 use crate::wire::Finding;
@@ -13,16 +14,9 @@ const MOST: usize = 20;
 const LONGEST: usize = 300;
 
 /// Every violation by its place.
-pub fn violations(schema: &Value, found: &Value) -> Vec<Finding> {
-    let validator = match validator(schema) {
-        Ok(validator) => validator,
-        Err(why) => {
-            let (what, expected) = ("schema".to_owned(), "a schema that can be used".to_owned());
-            return vec![Finding { what, expected, found: why, diff: None }];
-        }
-    };
-    let violations = validator.iter_errors(found).take(MOST).map(|error| {
-        let rule = schema.pointer(error.schema_path().as_str());
+pub fn violations(schema: &Schema, found: &Value) -> Vec<Finding> {
+    let violations = schema.validator().iter_errors(found).take(MOST).map(|error| {
+        let rule = schema.text().pointer(error.schema_path().as_str());
         Finding {
             what: format!("schema {}", place(error.instance_path())),
             expected: format!("{}: {}", error.kind().keyword(), shown(rule)),
@@ -31,11 +25,6 @@ pub fn violations(schema: &Value, found: &Value) -> Vec<Finding> {
         }
     });
     violations.collect()
-}
-
-fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
-    let built = jsonschema::options().offline().build(schema);
-    built.map_err(|error| short(&error.to_string()))
 }
 
 fn place(location: &Location) -> String {

@@ -174,6 +174,7 @@ fn facts(execution: &Execution, room: &mut Room) -> Vec<(&'static str, Vec<Strin
     if !execution.origins.is_empty() {
         facts.push(("Origins", execution.origins.iter().map(|(side, url)| format!("{side} {url}")).collect()));
     }
+    facts.extend(summary.not_kept.clone().map(|why| ("Not kept", vec![why])));
     let mut kept = |text: &String| room.take(visible::start(text, SENTENCE), SENTENCE).text;
     facts.into_iter().map(|(what, lines)| (what, lines.iter().map(&mut kept).collect())).collect()
 }

@@ -42,6 +42,12 @@ pub fn text(execution: &Execution, colour: bool, width: u16) -> String {
         out.push(format!("… and {}, in the report", numbers::of(left, "more failure", "more failures")));
         out.push(String::new());
     }
+    if let Some(why) = &execution.summary.not_kept {
+        out.push(format!(
+            "This record could not be kept, and is forgotten when Cutover ends: {}",
+            line(start(why, VALUE))
+        ));
+    }
     out.push(verdict(execution, paint));
     out.join("\n")
 }

@@ -22,6 +22,8 @@ pub struct Desk {
     /// By id, which is by time.
     pub runs: BTreeMap<String, Run>,
     pub settings: Settings,
+    /// The house closes: no run is begun.
+    pub is_closed: bool,
 }
 
 /// A run as the desk knows it; of one that is over the rest is on the disk.
@@ -120,6 +122,7 @@ pub fn queued(suite: &Suite, service: String, target: RunTarget, who: String) ->
         progress: Progress::default(),
         counts: Counts::default(),
         verdict: "waits for its turn".to_owned(),
+        not_kept: None,
     }
 }
 

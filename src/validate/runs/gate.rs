@@ -14,6 +14,15 @@ impl Runs {
     /// # Errors
     /// In words, why the version may not go on.
     pub async fn gate(&self, service: &str, side: Side, suites: &[String]) -> Result<String, Unproved> {
+        let judged = self.judged(service, side, suites).await;
+        if matches!(judged, Err(Unproved::NotRun(_))) && self.is_closed() {
+            // No rollout is held because the house closes: whoever comes after it runs the suites again.
+            std::future::pending::<()>().await;
+        }
+        judged
+    }
+
+    async fn judged(&self, service: &str, side: Side, suites: &[String]) -> Result<String, Unproved> {
         let not_run = |name: &str, why: String| Unproved::NotRun(format!("suite {name}: {why}"));
         for name in suites {
             let suite = self.suite(name).map_err(|refusal| not_run(name, refusal.to_string()))?;

@@ -13,6 +13,7 @@ use crate::validate::runs::Runs;
 use crate::validate::runs::desk::{self, Live, Run, count};
 use crate::validate::runs::order::{self, Order, Refusal};
 use crate::validate::runs::play::{self, Play, Standing};
+use crate::validate::runs::room::Room;
 use crate::validate::told::Told;
 use crate::wire::{ExecutionState, ExecutionSummary, Part, Progress, RunTarget};
 
@@ -42,8 +43,11 @@ impl Runs {
         let service = service.map_err(Refusal::NoService)?;
         let mut summary = desk::queued(&suite, service.clone(), order.target, order.who.clone());
         let (cancel, cancelled) = watch::channel(None);
-        {
+        let mark = {
             let mut desk = self.desk();
+            if desk.is_closed {
+                return Err(Refusal::Ending);
+            }
             if desk.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING {
                 return Err(Refusal::Busy(MOST_WAITING));
             }
@@ -53,11 +57,13 @@ impl Runs {
             }
             let live = Live::new(cancel);
             desk.runs.insert(summary.id.clone(), Run { summary: summary.clone(), live: Some(live) });
-        }
+            self.mark(&summary.id)
+        };
         self.write_down(&summary.id);
         self.remark(&summary, order.from, format!("suite {} against {} is begun", suite.name, order.target.name()));
         let (runs, id) = (self.clone(), summary.id.clone());
         self.0.runtime.spawn(async move {
+            let _mark = mark;
             let run = AssertUnwindSafe(runs.run(&id, suite, &service, cancelled));
             if run.catch_unwind().await.is_err() {
                 runs.finish(&id, End::Broken);
@@ -98,11 +104,11 @@ impl Runs {
         });
         self.write_down(id);
         let mut playing = std::pin::pin!(play.run());
-        let mut written = clock::now();
+        let (mut room, mut written) = (Room::default(), clock::now());
         loop {
             tokio::select! {
                 biased;
-                Some(part) = parts.recv() => self.take(id, part),
+                Some(part) = parts.recv() => self.take(id, room.take(part)),
                 () = &mut playing => break,
             }
             // What is known so far outlives a crash.
@@ -112,7 +118,7 @@ impl Runs {
             }
         }
         while let Ok(part) = parts.try_recv() {
-            self.take(id, part);
+            self.take(id, room.take(part));
         }
         self.with(id, |run| {
             run.summary.counts.requests += play.sent();

@@ -1,11 +1,13 @@
 //! Every run of a suite: begun, looked at, cancelled, kept and deleted. Its lock is held for moments, and no request of a
 //! client takes it.
 
+mod close;
 mod desk;
 mod gate;
 mod life;
 mod order;
 mod play;
+mod room;
 mod schedule;
 mod snapshot;
 mod store;
@@ -29,6 +31,7 @@ pub use order::{Order, Refusal};
 pub use schedule::keep;
 pub use suites::{Setting, Settings, all as all_suites};
 
+use close::Busy;
 use desk::{Desk, Run};
 use store::Store;
 use suites::Missing;
@@ -51,6 +54,9 @@ struct Inner {
     sidecar: sidecar::Handle,
     news: broadcast::Sender<ExecutionSummary>,
     desk: Mutex<Desk>,
+    busy: Busy,
+    /// Held by whoever changes a suite's switches.
+    switching: Mutex<()>,
 }
 
 impl std::fmt::Debug for Runs {
@@ -81,11 +87,23 @@ impl Runs {
             let summary = execution.summary;
             (summary.id.clone(), Run { summary, live: None })
         });
-        let desk = Desk { runs: runs.collect(), settings: store.settings() };
+        let desk = Desk { runs: runs.collect(), settings: store.settings(), is_closed: false };
         let (news, _) = broadcast::channel(NEWS);
         let permits = Arc::new(Semaphore::new(keep.at_once));
-        let desk = Mutex::new(desk);
-        Runs(Arc::new(Inner { folder, keep, reach, store, permits, runtime, sidecar, news, desk }))
+        let (desk, busy) = (Mutex::new(desk), Busy::default());
+        Runs(Arc::new(Inner {
+            folder,
+            keep,
+            reach,
+            store,
+            permits,
+            runtime,
+            sidecar,
+            news,
+            desk,
+            busy,
+            switching: Mutex::default(),
+        }))
     }
 
     /// Every suite of the folder, with its latest run.
@@ -179,15 +197,16 @@ impl Runs {
             Ok(_) | Err(Refusal::Broken { .. }) => {}
             Err(refusal) => return Err(refusal),
         }
-        let settings = {
-            let mut desk = self.desk();
-            let mut setting = desk.settings.of(suite);
-            change(&mut setting);
-            desk.settings.0.insert(suite.to_owned(), setting);
-            desk.settings.clone()
-        };
+        // One after the other up to the disk, or the older of two might be what is left there. The desk is free meanwhile.
+        let _switching = self.0.switching.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut settings = self.desk().settings.clone();
+        let mut setting = settings.of(suite);
+        change(&mut setting);
+        settings.0.insert(suite.to_owned(), setting.clone());
+        // First the disk: what is refused has not been done.
         self.0.store.keep_settings(&settings).map_err(Refusal::Unreadable)?;
-        Ok(settings.of(suite))
+        self.desk().settings = settings;
+        Ok(setting)
     }
 
     /// What becomes of runs from now on: their beginning, every part, and their end.
@@ -231,10 +250,14 @@ impl Runs {
         }
     }
 
-    /// Whether it is on the disk now.
+    /// Whether it is on the disk now. If not, its summary says why.
     fn write_down(&self, id: &str) -> bool {
-        let execution = self.with(id, |run| run.whole()).flatten();
-        execution.is_some_and(|execution| self.0.store.put(&execution))
+        let Some(mut execution) = self.with(id, |run| run.whole()).flatten() else { return false };
+        execution.summary.not_kept = None;
+        let not_kept = self.0.store.put(&execution).err();
+        let is_kept = not_kept.is_none();
+        self.with(id, |run| run.summary.not_kept = not_kept);
+        is_kept
     }
 
     /// An entry of the journal.

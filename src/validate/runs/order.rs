@@ -34,6 +34,8 @@ pub enum Refusal {
     NoData(String),
     #[error("{0}")]
     NoService(String),
+    #[error("Cutover is ending: it begins no run any more")]
+    Ending,
     #[error("{0} runs wait already")]
     Busy(usize),
     #[error("there is no run `{0}`")]

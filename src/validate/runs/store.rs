@@ -11,7 +11,7 @@ use crate::guard::evidence::grouped;
 use crate::validate::runs::suites::Settings;
 use crate::wire::{Execution, ExecutionState};
 
-/// A report with more in it is cut by the parts that make it.
+/// What is longer is neither written nor read. What a run finds is cut to less, part by part: see `room`.
 const MOST_BYTES: u64 = 64 << 20;
 const SETTINGS: &str = "settings.json";
 
@@ -51,18 +51,21 @@ impl Store {
             let known = grouped(execution.parts.len() as u64);
             execution.summary.verdict =
                 format!("interrupted: the process ended in the middle of it, after {known} of its parts");
-            self.put(execution);
+            execution.summary.not_kept = self.put(execution).err();
         }
         all
     }
 
-    /// Writes a run, and says whether the disk took it.
-    pub fn put(&self, execution: &Execution) -> bool {
+    /// Writes a run.
+    ///
+    /// # Errors
+    /// The disk does not take it: the log says so too.
+    pub fn put(&self, execution: &Execution) -> Result<(), String> {
         let written = self.write(&format!("{}.json", execution.summary.id), execution);
         if let Err(why) = &written {
             tracing::warn!(run = execution.summary.id, why, "a validation run cannot be written down");
         }
-        written.is_ok()
+        written
     }
 
     /// # Errors
@@ -96,10 +99,17 @@ impl Store {
     fn write(&self, name: &str, body: &impl Serialize) -> Result<(), String> {
         let (path, draft) = (self.folder.join(name), self.folder.join(format!(".{name}")));
         let text = serde_json::to_string(body).map_err(|error| error.to_string())?;
+        if text.len() as u64 > MOST_BYTES {
+            return Err(too_long());
+        }
         // Somebody may have cleared the folder away.
         let written = self.make().and_then(|()| std::fs::write(&draft, text));
         let written = written.and_then(|()| std::fs::rename(&draft, &path));
-        written.map_err(|error| format!("{}: {error}", path.display()))
+        written.map_err(|error| {
+            // Half a draft takes room that the disk may not have.
+            let _ = std::fs::remove_file(&draft);
+            format!("{}: {error}", path.display())
+        })
     }
 }
 
@@ -114,10 +124,14 @@ pub fn outworn(runs: &[(String, u64)], keep: Validation, wall: u64) -> Vec<Strin
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
     let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if length > MOST_BYTES {
-        return Err(format!("it is over {} MiB", MOST_BYTES >> 20));
+        return Err(too_long());
     }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
+fn too_long() -> String {
+    format!("it is over {} MiB", MOST_BYTES >> 20)
 }
 
 fn is_run(path: &Path) -> bool {

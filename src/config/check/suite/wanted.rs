@@ -3,14 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::Reading;
 use super::request::Known;
 use crate::config::check::positive;
 use crate::config::file::{Anything, At, ExpectFile, Number};
 use crate::config::read::did_you_mean;
-use crate::config::suite::{Expect, Wanted, Whole};
+use crate::config::suite::{Expect, Schema, Wanted, Whole};
 use crate::time::Millis;
 
 const OPERATORS: [&str; 9] = ["equals", "contains", "matches", "present", "absent", "above", "below", "length", "type"];
@@ -139,13 +137,10 @@ impl Reading<'_> {
         wanted
     }
 
-    fn schema(&mut self, at: &At<String>) -> Option<Arc<Value>> {
-        let schema = self.json_file(at)?;
-        if let Err(why) = jsonschema::options().offline().build(&schema) {
-            self.source.problem(at.span.clone(), format!("`{}` is no JSON Schema: {why}", at.value), None);
-            return None;
-        }
-        Some(Arc::new(schema))
+    fn schema(&mut self, at: &At<String>) -> Option<Arc<Schema>> {
+        let schema = Schema::new(self.json_file(at)?);
+        let why = |why| self.source.problem(at.span.clone(), format!("`{}` is no JSON Schema: {why}", at.value), None);
+        schema.map(Arc::new).map_err(why).ok()
     }
 }
 

@@ -1,0 +1,70 @@
+//! How a running Cutover ends: by draining, as soon as its validation runs are taken down, or at once.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::counters::raise;
+use crate::proxy::listen::{Drain, End};
+use crate::serve::Running;
+use crate::time::Millis;
+
+impl Running {
+    /// Is no longer ready, finishes what is in flight, and ends. Validation runs are cancelled, and what they set up is
+    /// taken down.
+    pub fn drain(mut self, drain: Drain) {
+        raise(&self.counters.process.draining, true);
+        if self.runs.close() {
+            // The doors stay open for a teardown that goes through them, and clients keep half of the time.
+            let delay = drain.delay.max(Millis(drain.patience.0 / 2));
+            self.end.send_replace(End::Drain(Drain { delay, ..drain }));
+            self.taken_down(drain);
+            // A second signal counts more.
+            self.end.send_if_modified(|end| matches!(end, End::Drain(_)).then(|| *end = End::Drain(drain)).is_some());
+        } else {
+            self.end.send_replace(End::Drain(drain));
+        }
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+
+    /// A way to end the drain early, from another thread.
+    pub fn ender(&self) -> watch::Sender<End> {
+        self.end.clone()
+    }
+
+    /// Ends at once, but for validation runs: what they set up is taken down first, for `patience` at the most.
+    pub fn interrupt(self, patience: Millis) {
+        raise(&self.counters.process.draining, true);
+        if self.runs.close() {
+            self.taken_down(Drain { patience, delay: Millis::ZERO });
+        }
+        self.stop();
+    }
+
+    /// Ends at once.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// Until no run is left and the delay is over, for the patience at the most. A second signal ends it.
+    fn taken_down(&self, Drain { patience, delay }: Drain) {
+        let Some(runtime) = self.runtimes.last() else { return };
+        let (runs, mut end) = (self.runs.clone(), self.end.subscribe());
+        let (done, over) = std::sync::mpsc::channel();
+        let (patience, delay): (Duration, Duration) = (patience.as_duration(), delay.as_duration());
+        runtime.spawn(async move {
+            let all = async { tokio::join!(runs.closed(), sleep(delay)) };
+            tokio::select! {
+                _ = timeout(patience, all) => {}
+                _ = end.wait_for(|end| *end == End::Now) => {}
+            }
+            runs.cut_short();
+            // It is waited for.
+            let _ = done.send(());
+        });
+        let _ = over.recv();
+    }
+}
