@@ -95,7 +95,7 @@ impl Reading<'_> {
         let first = |list: &[At<String>]| list.first().map_or(span.clone(), |at| at.span.clone());
         let of = |at: Option<&At<Number>>| at.map(|at| at.span.clone());
         const TABLE: &[&str] = &["table"];
-        let keys: [(&str, &[&str], Option<Range<usize>>); 9] = [
+        let keys = [
             ("key", TABLE, file.key.as_ref().map(|list| first(&list.0))),
             ("columns", TABLE, file.columns.as_deref().map(first)),
             ("where", TABLE, file.filter.as_ref().map(|at| at.span.clone())),
