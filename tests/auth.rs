@@ -10,7 +10,7 @@ use axum::routing::post;
 use axum::{Json, Router, middleware};
 use serde_json::Value;
 
-use cutover::admin::auth::{Keyring, Secret};
+use cutover::admin::auth::{Keyring, TokenText};
 use cutover::admin::caller::Caller;
 use cutover::admin::gate::{self, Gate};
 use cutover::admin::role::Action;
@@ -28,8 +28,8 @@ use crate::support::{SOON, wait_until};
 
 const WHOAMI: &str = "/api/admin/whoami";
 
-fn token(name: &str, role: Role) -> (Secret, Token) {
-    let secret = Secret::make().unwrap();
+fn token(name: &str, role: Role) -> (TokenText, Token) {
+    let secret = TokenText::make().unwrap();
     let token = Token { name: name.to_owned(), role, sha256: secret.sha256(), expires: None };
     (secret, token)
 }
@@ -137,7 +137,7 @@ fn a_role_that_may_not_is_told_so_and_the_journal_knows_who_it_was() {
         .route("/freeze", may(Action::Freeze))
         .layer(middleware::from_fn_with_state(Arc::new(gate), gate::enter));
     runtime.spawn(cutover::admin::listen::serve(listener, None, app));
-    let status = |path: &str, secret: &Secret| ask(address, "POST", path, secret.text(), &[]).status;
+    let status = |path: &str, secret: &TokenText| ask(address, "POST", path, secret.text(), &[]).status;
     assert_eq!([status("/stop", &operator), status("/stop", &viewer), status("/freeze", &operator)], [200, 403, 403]);
     let answer = ask(address, "POST", "/freeze", operator.text(), &[]);
     assert_eq!(error(&answer), (403, "forbidden".to_owned()));
@@ -354,7 +354,7 @@ fn a_new_token_is_shown_once_and_its_lines_fit_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let output = cutover(dir.path(), &["token", "new", "--name", "ci", "--role", "operator"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    let secret = Secret::parse(text.lines().next().unwrap()).unwrap();
+    let secret = TokenText::parse(text.lines().next().unwrap()).unwrap();
     let (_, lines) = text.split_once("[[admin.token]]").unwrap();
     assert_eq!(text.matches(secret.text()).count(), 1);
     let file = dir.path().join("cutover.toml");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cutover::config::suite::{Check, Data, Table};
 use cutover::consistency::{check, digest};
 use cutover::snapshot::check::Engine;
-use cutover::snapshot::secret::Secret;
+use cutover::snapshot::secret::SecretUrl;
 use cutover::time::Millis;
 use cutover::wire::{DataResult, Outcome, RowHow};
 
@@ -20,11 +20,11 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn postgres(store: &Store, database: &str) -> Engine {
-    Engine::Postgres(Secret::new(format!("postgres://shop:{IN_URL}@127.0.0.1:{}/{database}", store.port)))
+    Engine::Postgres(SecretUrl::new(format!("postgres://shop:{IN_URL}@127.0.0.1:{}/{database}", store.port)))
 }
 
 fn mariadb(store: &Store) -> Engine {
-    Engine::Mysql(Secret::new(format!("mysql://shop:{IN_URL}@127.0.0.1:{}/shop", store.port)))
+    Engine::Mysql(SecretUrl::new(format!("mysql://shop:{IN_URL}@127.0.0.1:{}/shop", store.port)))
 }
 
 /// One PostgreSQL with a database for each side.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cutover::health::{redis, sql};
 use cutover::rollout::Kind;
 use cutover::snapshot::check::{Database, Engine};
-use cutover::snapshot::secret::Secret;
+use cutover::snapshot::secret::SecretUrl;
 
 use crate::support::house::House;
 use crate::support::servers::{self, IN_URL, PASSWORD, Store};
@@ -33,7 +33,7 @@ fn ask(engine: Engine, query: &str, patience: Duration) -> Result<(), String> {
 #[track_caller]
 fn ask_redis(url: &str, patience: Duration) -> Result<(), String> {
     let began = Instant::now();
-    let result = wait_for(redis::probe(&Secret::new(url), patience));
+    let result = wait_for(redis::probe(&SecretUrl::new(url), patience));
     let took = began.elapsed();
     assert!(took < patience + Duration::from_millis(500), "{took:?}: {result:?}");
     shows_no_password(&result);
@@ -54,11 +54,11 @@ fn fails(result: Result<(), String>, words: &str) {
 }
 
 fn postgres(store: &Store, password: &str, more: &str) -> Engine {
-    Engine::Postgres(Secret::new(format!("postgres://shop:{password}@127.0.0.1:{}/postgres{more}", store.port)))
+    Engine::Postgres(SecretUrl::new(format!("postgres://shop:{password}@127.0.0.1:{}/postgres{more}", store.port)))
 }
 
 fn mysql(store: &Store, password: &str) -> Engine {
-    Engine::Mysql(Secret::new(format!("mysql://shop:{password}@127.0.0.1:{}/shop", store.port)))
+    Engine::Mysql(SecretUrl::new(format!("mysql://shop:{password}@127.0.0.1:{}/shop", store.port)))
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn postgresql_is_trusted_by_its_certificate_where_the_url_wants_it() {
         let (port, ca) = (store.port, ca.display());
         let url = format!("postgres://shop:{IN_URL}@localhost:{port}/postgres?sslmode={mode}&sslrootcert={ca}");
         let query = "select 1 / (select count(*) from pg_stat_ssl where ssl and pid = pg_backend_pid())";
-        ask(Engine::Postgres(Secret::new(url)), query, PATIENCE)
+        ask(Engine::Postgres(SecretUrl::new(url)), query, PATIENCE)
     };
     let ca = store.dir.path().join("ca.pem");
     assert_eq!(asked(&ca, "verify-full"), Ok(()));

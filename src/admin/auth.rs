@@ -25,29 +25,29 @@ pub const LOCAL: &str = "local";
 
 /// A token's text. It shows itself only when asked for by name.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct TokenText(String);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for TokenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
+        f.write_str("TokenText")
     }
 }
 
-impl Secret {
+impl TokenText {
     /// # Errors
     /// The system has no random bits.
-    pub fn make() -> anyhow::Result<Secret> {
+    pub fn make() -> anyhow::Result<TokenText> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits).map_err(|error| anyhow::anyhow!("no random bits for a token: {error}"))?;
-        Ok(Secret(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bits))))
+        Ok(TokenText(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bits))))
     }
 
     /// Reads a token's text, with white space around it.
-    pub fn parse(text: &str) -> Option<Secret> {
+    pub fn parse(text: &str) -> Option<TokenText> {
         let text = text.trim();
         let letters = text.strip_prefix(PREFIX)?;
         let plain = letters.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        (letters.len() == LETTERS && plain).then(|| Secret(text.to_owned()))
+        (letters.len() == LETTERS && plain).then(|| TokenText(text.to_owned()))
     }
 
     pub fn text(&self) -> &str {
@@ -112,7 +112,7 @@ impl Keyring {
 /// The house's own token.
 #[derive(Clone, Debug)]
 pub struct Local {
-    pub secret: Secret,
+    pub secret: TokenText,
     pub path: PathBuf,
     /// It is new: whoever started the house is to be told.
     pub made: bool,
@@ -133,7 +133,7 @@ pub fn first_run(access: &AdminAccess, listen: SocketAddr, state: &Path) -> anyh
     let local = match read(&path)? {
         Some(secret) => Local { secret, path, made: false },
         None => {
-            let secret = Secret::make()?;
+            let secret = TokenText::make()?;
             if let Err(error) = write(&path, &secret) {
                 // A full disk is no reason not to serve. The token holds until the process ends.
                 tracing::error!(%error, path = %path.display(), "cannot keep the admin's token");
@@ -154,7 +154,7 @@ pub fn beside(state: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Others can read the file, or it holds no token.
-pub fn read(path: &Path) -> anyhow::Result<Option<Secret>> {
+pub fn read(path: &Path) -> anyhow::Result<Option<TokenText>> {
     let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     let file = match open {
         Ok(file) => file,
@@ -171,13 +171,13 @@ pub fn read(path: &Path) -> anyhow::Result<Option<Secret>> {
     }
     let mut text = String::new();
     file.take(256).read_to_string(&mut text)?;
-    match Secret::parse(&text) {
+    match TokenText::parse(&text) {
         Some(secret) => Ok(Some(secret)),
         None => anyhow::bail!("{} holds no token: delete it, and the next start makes one", path.display()),
     }
 }
 
-fn write(path: &Path, secret: &Secret) -> std::io::Result<()> {
+fn write(path: &Path, secret: &TokenText) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = writeln!(file, "{}", secret.text()).and_then(|()| file.sync_all());
     if written.is_err() {
@@ -191,13 +191,13 @@ fn write(path: &Path, secret: &Secret) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    fn token(name: &str, secret: &Secret, expires: Option<u64>) -> Token {
+    fn token(name: &str, secret: &TokenText, expires: Option<u64>) -> Token {
         Token { name: name.into(), role: Role::Viewer, sha256: secret.sha256(), expires }
     }
 
     #[test]
     fn a_token_is_known_by_its_hash_until_it_expires() {
-        let secrets: Vec<Secret> = (0..3).map(|_| Secret::make().unwrap()).collect();
+        let secrets: Vec<TokenText> = (0..3).map(|_| TokenText::make().unwrap()).collect();
         let keyring = Keyring::new(vec![
             token("a", &secrets[0], None),
             token("b", &secrets[1], Some(1000)),
@@ -217,11 +217,14 @@ mod tests {
 
     #[test]
     fn tokens_look_like_tokens() {
-        let secret = Secret::make().unwrap();
-        assert_eq!((secret.text().len(), Secret::parse(&format!(" {}\n", secret.text()))), (47, Some(secret.clone())));
-        assert_ne!(Secret::make().unwrap(), secret);
+        let secret = TokenText::make().unwrap();
+        assert_eq!(
+            (secret.text().len(), TokenText::parse(&format!(" {}\n", secret.text()))),
+            (47, Some(secret.clone()))
+        );
+        assert_ne!(TokenText::make().unwrap(), secret);
         for text in ["", "cut_", "cut_short", &"x".repeat(47), &format!("{}x", secret.text())] {
-            assert_eq!(Secret::parse(text), None, "{text}");
+            assert_eq!(TokenText::parse(text), None, "{text}");
         }
     }
 

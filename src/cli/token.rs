@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::admin::auth::{Secret, hex};
+use crate::admin::auth::{TokenText, hex};
 use crate::cli::out::say;
 use crate::cli::{Exit, Output};
 use crate::config::admin::Role;
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         Which::Operator => Role::Operator,
         Which::Admin => Role::Admin,
     };
-    let secret = Secret::make()?;
+    let secret = TokenText::make()?;
     let digest = hex(&secret.sha256());
     match output {
         Output::Json => say!("{}", json!({ "token": secret.text(), "name": name, "role": role, "sha256": digest })),

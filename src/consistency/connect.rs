@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 
 pub use crate::health::sql::query_failed;
 use crate::health::sql::{GRACE, cannot_connect, of_mysql};
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 
 /// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for the
 /// other side.
@@ -22,7 +22,7 @@ const SORTED_BYTES: u32 = 4096;
 ///
 /// # Errors
 /// Words for a person; they may hold the URL.
-pub async fn postgres(url: &Secret, patience: Duration) -> Result<PgConnection, String> {
+pub async fn postgres(url: &SecretUrl, patience: Duration) -> Result<PgConnection, String> {
     let options: PgConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
     let connecting = options.disable_statement_logging();
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
@@ -48,7 +48,7 @@ pub async fn postgres_begin(connection: &mut PgConnection, patience: Duration) -
 
 /// # Errors
 /// As for [`postgres`].
-pub async fn mysql(url: &Secret, patience: Duration) -> Result<MySqlConnection, String> {
+pub async fn mysql(url: &SecretUrl, patience: Duration) -> Result<MySqlConnection, String> {
     let options: MySqlConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
     let connecting = options.disable_statement_logging();
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;

@@ -16,7 +16,7 @@ use crate::consistency::dialect::Dialect;
 use crate::consistency::file::File;
 use crate::consistency::rows::{Cells, Heads, Line, Lines, text_or_hex};
 use crate::snapshot::check::Engine;
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 use crate::time::Millis;
 
 /// Rows that one FETCH brings at the most, and about how many bytes.
@@ -35,8 +35,8 @@ pub struct Session {
 }
 
 enum At {
-    Postgres(Box<PgConnection>, Secret),
-    Mysql(Box<MySqlConnection>, Secret),
+    Postgres(Box<PgConnection>, SecretUrl),
+    Mysql(Box<MySqlConnection>, SecretUrl),
     Sqlite(File),
 }
 
@@ -173,7 +173,11 @@ async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, St
 }
 
 /// Over a cursor: that takes one statement only, and none that writes, and each batch has the time limit for itself.
-async fn postgres_lines<'s>(connection: &'s mut PgConnection, url: &'s Secret, sql: &str) -> Result<Lines<'s>, String> {
+async fn postgres_lines<'s>(
+    connection: &'s mut PgConnection,
+    url: &'s SecretUrl,
+    sql: &str,
+) -> Result<Lines<'s>, String> {
     let failed = |error: &sqlx::Error| url.scrub(&connect::query_failed(error));
     let declare = format!("DECLARE cutover NO SCROLL CURSOR FOR {}", one_statement(sql));
     let close = sqlx::raw_sql("CLOSE ALL").execute(&mut *connection).await;
@@ -219,7 +223,7 @@ async fn postgres_lines<'s>(connection: &'s mut PgConnection, url: &'s Secret, s
 /// MySQL has no cursors that are spoken of in SQL: the rows come as they are read, and the connection holds them back.
 async fn mysql_lines<'s>(
     connection: &'s mut MySqlConnection,
-    url: &'s Secret,
+    url: &'s SecretUrl,
     sql: String,
     most: Duration,
 ) -> Result<Lines<'s>, String> {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::health::no_answer;
 use crate::health::sql::in_words;
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 
 /// A key that was left behind, for its check was cut short, goes by itself.
 const KEY_SECONDS: u32 = 10;
@@ -18,14 +18,14 @@ const KEY_SECONDS: u32 = 10;
 ///
 /// # Errors
 /// Words for a person, without the URL and its password.
-pub async fn probe(url: &Secret, patience: Duration) -> Result<(), String> {
+pub async fn probe(url: &SecretUrl, patience: Duration) -> Result<(), String> {
     match timeout(patience, exchange(url)).await {
         Ok(result) => result.map_err(|why| url.scrub(&why)),
         Err(_) => Err(no_answer(patience)),
     }
 }
 
-async fn exchange(url: &Secret) -> Result<(), String> {
+async fn exchange(url: &SecretUrl) -> Result<(), String> {
     let broken = |error: RedisError| format!("cannot connect: {}", words(&error));
     let client = redis::Client::open(url.reveal()).map_err(broken)?;
     // Its own patience is short; ours is around it all.

@@ -15,7 +15,7 @@ use crate::health::board::{Board, Key, Line};
 use crate::health::round;
 use crate::health::webhook::{Call, Caller};
 use crate::sidecar::Handle;
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 use crate::snapshot::{Serving, Snapshot};
 use crate::traffic::Environment;
 
@@ -136,7 +136,7 @@ impl Told {
     }
 
     /// What has gone down and wants a webhook to be told.
-    fn calls(&mut self, board: &Board) -> Vec<(Secret, Call)> {
+    fn calls(&mut self, board: &Board) -> Vec<(SecretUrl, Call)> {
         let lines = board.lines();
         let mut calls = Vec::new();
         for (key, line) in lines.iter() {

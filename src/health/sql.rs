@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::health::no_answer;
 use crate::snapshot::check::{Database, Engine};
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 
 /// SQLite files at once in the whole house: one on a disk that hangs keeps its thread, and threads are few.
 const FILES_AT_ONCE: usize = 16;
@@ -43,7 +43,7 @@ pub async fn probe(database: &Database, patience: Duration) -> Result<(), String
     }
 }
 
-async fn postgres(url: &Secret, query: &str, patience: Duration) -> Result<(), String> {
+async fn postgres(url: &SecretUrl, query: &str, patience: Duration) -> Result<(), String> {
     let options: PgConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
     let connecting = options.disable_statement_logging();
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
@@ -57,7 +57,7 @@ async fn postgres(url: &Secret, query: &str, patience: Duration) -> Result<(), S
     Ok(())
 }
 
-async fn mysql(url: &Secret, query: &str, patience: Duration) -> Result<(), String> {
+async fn mysql(url: &SecretUrl, query: &str, patience: Duration) -> Result<(), String> {
     let options: MySqlConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
     let connecting = options.disable_statement_logging();
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;

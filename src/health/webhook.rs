@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use url::Url;
 
 use crate::notify::{Client, Outcome};
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 use crate::traffic::Environment;
 
 /// Calls under way at once; more than this are dropped, and the log says so: whoever takes so few does not keep up.
@@ -44,7 +44,7 @@ impl Caller {
     }
 
     /// Begins a call.
-    pub fn call(&self, to: Secret, call: Call) {
+    pub fn call(&self, to: SecretUrl, call: Call) {
         let Call { service, environment, check, .. } = &call;
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             tracing::warn!(service, %environment, check, "too many webhooks are being told: this one is not");
@@ -62,7 +62,7 @@ impl Caller {
     }
 }
 
-async fn tell(client: &Client, to: &Secret, call: &Call) -> Result<(), String> {
+async fn tell(client: &Client, to: &SecretUrl, call: &Call) -> Result<(), String> {
     let url = Url::parse(to.reveal()).map_err(|error| error.to_string())?;
     let body = serde_json::to_string(call).map_err(|error| error.to_string())?;
     let mut pauses = PAUSES.iter();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -29,7 +29,7 @@ pub struct Check {
     /// A new side that goes down is taken back.
     pub rollback: bool,
     /// Is told when an environment goes down.
-    pub webhook: Option<Secret>,
+    pub webhook: Option<SecretUrl>,
     /// Nobody has switched it off.
     pub on: bool,
 }
@@ -48,7 +48,7 @@ pub enum Probe {
     /// A query to a database.
     Sql(Database),
     /// A write to Redis, and reading it back.
-    Redis(Secret),
+    Redis(SecretUrl),
 }
 
 impl Probe {
@@ -95,9 +95,9 @@ pub struct Database {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
-    Postgres(Secret),
+    Postgres(SecretUrl),
     /// MariaDB too.
-    Mysql(Secret),
+    Mysql(SecretUrl),
     /// A file.
     Sqlite(PathBuf),
 }

@@ -1,4 +1,4 @@
-//! Texts that nobody is shown: the URLs of databases, with the passwords in them.
+//! The URLs of databases and webhooks: nobody is shown the passwords in them.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ const HIDDEN: &str = "***";
 
 /// A URL that may hold a password. Its Debug shows nothing, and it can take itself out of other people's words.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct SecretUrl(String);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
+        f.write_str("SecretUrl")
     }
 }
 
-impl Secret {
-    pub fn new(url: impl Into<String>) -> Secret {
-        Secret(url.into())
+impl SecretUrl {
+    pub fn new(url: impl Into<String>) -> SecretUrl {
+        SecretUrl(url.into())
     }
 
     /// For whoever connects, and nobody else.
@@ -63,14 +63,14 @@ mod tests {
 
     #[test]
     fn neither_the_url_nor_its_password_is_left_in_a_text() {
-        let secret = Secret::new("postgres://shop:p%40ss@db/shop?password=other");
-        assert_eq!(format!("{secret:?}"), "Secret");
+        let secret = SecretUrl::new("postgres://shop:p%40ss@db/shop?password=other");
+        assert_eq!(format!("{secret:?}"), "SecretUrl");
         let text = "postgres://shop:p%40ss@db/shop?password=other: p@ss p%40ss other shop";
         assert_eq!(secret.scrub(text), "***: *** *** *** shop");
         assert!(secret.has_password());
         for plain in ["postgres://shop@db/shop", "redis://db", "sqlite:shop.db", "redis://:@db"] {
-            assert!(!Secret::new(plain).has_password(), "{plain}");
-            assert_eq!(Secret::new(plain).scrub("db is down"), "db is down");
+            assert!(!SecretUrl::new(plain).has_password(), "{plain}");
+            assert_eq!(SecretUrl::new(plain).scrub("db is down"), "db is down");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::config::notify::is_forbidden;
 use crate::config::read::Source;
 use crate::rollout::Over;
 use crate::snapshot::check::{Check, HttpProbe, Probe};
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -106,7 +106,7 @@ fn within(source: &mut Source, typed: Option<&At<String>>, shortest: Millis, lon
 struct OnDown {
     eject: bool,
     rollback: bool,
-    webhook: Option<Secret>,
+    webhook: Option<SecretUrl>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,14 +145,14 @@ fn on_down(source: &mut Source, file: &HealthFile) -> OnDown {
 }
 
 /// A URL that may be told; its text is in no message, for it may be a secret.
-fn webhook(source: &mut Source, typed: &At<String>) -> Option<Secret> {
+fn webhook(source: &mut Source, typed: &At<String>) -> Option<SecretUrl> {
     let problem = match Url::parse(&typed.value) {
         Ok(url) if !matches!(url.scheme(), "https" | "http") => "this is no URL of http or https".to_owned(),
         Ok(url) if literal(&url).is_some_and(is_forbidden) => "nothing is sent to link-local addresses".to_owned(),
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             "a user and a password in a URL are not sent".to_owned()
         }
-        Ok(_) => return Some(Secret::new(typed.value.as_str())),
+        Ok(_) => return Some(SecretUrl::new(typed.value.as_str())),
         Err(error) => format!("this is no URL: {error}"),
     };
     source.problem(typed.span.clone(), problem, Some("write \"https://hooks.example.com/health\"".to_owned()));

@@ -10,7 +10,7 @@ use crate::config::check::origin::beside;
 use crate::config::file::{At, RedisFile, SqlFile};
 use crate::config::read::Source;
 use crate::snapshot::check::{Database, Engine};
-use crate::snapshot::secret::Secret;
+use crate::snapshot::secret::SecretUrl;
 
 /// A file that is longer holds no URL.
 const LONGEST_URL: usize = 4096;
@@ -69,10 +69,10 @@ pub fn sql(source: &mut Source, typed: &At<SqlFile>) -> Option<Database> {
         let scheme = parsed(source, &url, hint)?;
         match scheme.scheme() {
             "postgres" | "postgresql" if keys_are_known(source, &url, &scheme, &POSTGRES_KEYS) => {
-                Some(Engine::Postgres(Secret::new(url.value)))
+                Some(Engine::Postgres(SecretUrl::new(url.value)))
             }
             "mysql" if keys_are_known(source, &url, &scheme, &MYSQL_KEYS) => {
-                Some(Engine::Mysql(Secret::new(url.value)))
+                Some(Engine::Mysql(SecretUrl::new(url.value)))
             }
             "postgres" | "postgresql" | "mysql" => None,
             other => unknown(source, &url, other, hint),
@@ -81,7 +81,7 @@ pub fn sql(source: &mut Source, typed: &At<SqlFile>) -> Option<Database> {
     Some(Database { engine: engine?, query: query.to_owned() })
 }
 
-pub fn redis(source: &mut Source, typed: &At<RedisFile>) -> Option<Secret> {
+pub fn redis(source: &mut Source, typed: &At<RedisFile>) -> Option<SecretUrl> {
     let file = &typed.value;
     let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
     let hint = "it begins with redis:// or rediss://";
@@ -96,7 +96,7 @@ pub fn redis(source: &mut Source, typed: &At<RedisFile>) -> Option<Secret> {
         source.problem(url.span, "behind the host of a Redis URL stands the number of a database", hint);
         return None;
     }
-    Some(Secret::new(url.value))
+    Some(SecretUrl::new(url.value))
 }
 
 fn unknown<T>(source: &mut Source, url: &At<String>, scheme: &str, hint: &str) -> Option<T> {
@@ -142,7 +142,7 @@ fn place<T>(source: &mut Source, typed: &At<T>, keys: [&Option<At<String>>; 3]) 
         return None;
     }
     let (at, read) = match keys {
-        [Some(at), _, _] if Secret::new(at.value.as_str()).has_password() => {
+        [Some(at), _, _] if SecretUrl::new(at.value.as_str()).has_password() => {
             source.problem(at.span.clone(), "a password does not belong into this file", Some(PUT_IT.to_owned()));
             return None;
         }
@@ -222,7 +222,7 @@ mod tests {
     fn a_url_comes_from_the_file_itself_from_a_file_beside_it_or_from_the_environment() {
         let dir = tempfile::tempdir().unwrap();
         let postgres = |url: &str, query: &str| {
-            Probe::Sql(Database { engine: Engine::Postgres(Secret::new(url)), query: query.to_owned() })
+            Probe::Sql(Database { engine: Engine::Postgres(SecretUrl::new(url)), query: query.to_owned() })
         };
         std::fs::write(dir.path().join("pg.url"), "postgres://shop:secret@db/shop?sslmode=require\n").unwrap();
         let probe = read(dir.path(), "sql = { url_file = 'pg.url' }");
@@ -231,7 +231,7 @@ mod tests {
         let probe = read(dir.path(), "sql = { url = 'postgresql://shop@db/shop', query = 'select 2' }");
         assert_eq!(probe, Ok(postgres("postgresql://shop@db/shop", "select 2")));
         let probe = read(dir.path(), "redis = { url = 'rediss://db/1' }");
-        assert_eq!(probe, Ok(Probe::Redis(Secret::new("rediss://db/1"))));
+        assert_eq!(probe, Ok(Probe::Redis(SecretUrl::new("rediss://db/1"))));
         for (url, path) in [("sqlite:a.db", dir.path().join("a.db")), ("sqlite:///b.db", "/b.db".into())] {
             let Ok(Probe::Sql(database)) = read(dir.path(), &format!("sql = {{ url = '{url}' }}")) else { panic!() };
             assert_eq!(database.engine, Engine::Sqlite(path));
