@@ -131,7 +131,7 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
         client.get("/", &[]);
         house.weight() == 0 && house.find(Kind::Ledger).is_some()
     });
-    let id = house.find(Kind::Rollback).unwrap().change.id;
+    let id = house.entry(Kind::Rollback).change.id;
     let state = house.settings.state.to_string_lossy().into_owned();
     let dir = house.dir.path();
     let history = text(&cutover(dir, &["history", "--state", &state]).stdout);

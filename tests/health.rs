@@ -212,8 +212,7 @@ fn a_candidate_that_goes_down_is_taken_back_where_the_check_says_so() {
     let house = House::start("weight = 50", &check(more));
     says(&house.green, Do::Reset);
     house.wait_for_weight(0);
-    wait_until("it is in the journal", SOON, || house.find(Kind::Rollback).is_some());
-    let change = house.find(Kind::Rollback).unwrap().change;
+    let change = house.entry(Kind::Rollback).change;
     assert_eq!(change.who, "health");
     assert!(change.why.starts_with("green is down: check home: "), "{}", change.why);
     assert!(view(&house).latch.is_some());
@@ -302,7 +301,7 @@ fn a_deploy_walks_its_plan_to_the_promotion_and_no_request_fails() {
     assert!(metrics.contains("cutover_rollout_phase{phase=\"shifting\",service=\"shop\"} 0"), "{metrics}");
     let (requests, failed) = load.stop();
     assert_eq!(failed, 0, "of {requests}");
-    let said = house.find(Kind::Preflight).unwrap().change.why;
+    let said = house.entry(Kind::Preflight).change.why;
     assert!(said.contains("3 warm-up requests to its address") && said.contains("check home is green"), "{said}");
 }
 
@@ -323,8 +322,7 @@ fn a_candidate_whose_checks_go_on_failing_is_rolled_back_by_the_guard_and_the_en
     let house = House::start("weight = 10", &healthz());
     says(&house.green, Do::Status(503));
     house.wait_for_weight(0);
-    wait_until("it is in the journal", SOON, || house.find(Kind::Rollback).is_some());
-    let change = house.find(Kind::Rollback).unwrap().change;
+    let change = house.entry(Kind::Rollback).change;
     assert_eq!(change.who, "guard");
     let why = change.why.strip_prefix("failing health checks: ").unwrap_or_else(|| panic!("{}", change.why));
     let (rounds, rest) = why.split_once(' ').unwrap();

@@ -153,7 +153,7 @@ fn a_rollback_reaches_everybody_with_its_evidence_and_its_entry() {
     assert!(is_signed(&request, SECRET));
     assert_eq!((request.line(), &body["type"]), ("POST /hook HTTP/1.1", &Value::from("cutover.rollback")));
     let data = &body["data"];
-    let entry = house.find(cutover::rollout::Kind::Rollback).unwrap();
+    let entry = house.entry(cutover::rollout::Kind::Rollback);
     let id = entry.change.id;
     assert_eq!(data["entry"], id);
     assert_eq!(data["explain"], format!("cutover explain {id}"));

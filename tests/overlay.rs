@@ -102,8 +102,7 @@ fn a_trigger_laid_over_the_defaults_takes_the_place_of_its_namesake_and_rolls_ba
         client.get("/", &[]);
         house.weight() == 0
     });
-    wait_until("written", SOON, || house.find(Kind::Rollback).is_some());
-    let entry = house.find(Kind::Rollback).unwrap();
+    let entry = house.entry(Kind::Rollback);
     assert!(entry.change.why.starts_with("high error rate"), "{}", entry.change.why);
     assert!(get(house.running.admin, "/readyz", &[]).is_good());
 }

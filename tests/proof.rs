@@ -65,13 +65,13 @@ fn turns_bad(what: &Do, clients: usize, pause: Duration) -> Outcome {
     wait_until("traffic goes on", SOON, || load.requests() > at_verdict + 100);
     load.stop();
     wait_until("the account is closed", SOON, || house.find(Kind::Ledger).is_some());
-    let entry = house.find(Kind::Rollback).unwrap();
+    let entry = house.entry(Kind::Rollback);
     let evidence = entry.change.evidence.unwrap();
     assert_eq!(judge(&evidence.policy, &evidence.sight), evidence.judgement, "{what:?}: the entry replays");
     let (tape, weighed) = (evidence.tape.expect("a tape"), evidence.sight.evidence.expect("evidence"));
     let again = tape.replay().1.evidence();
     assert!((again / weighed.parts[0].evidence - 1.0).abs() < 1e-6, "{what:?}: and so does its evidence");
-    let ledger = house.find(Kind::Ledger).unwrap().change.ledger.unwrap();
+    let ledger = house.entry(Kind::Ledger).change.ledger.unwrap();
     Outcome { house, book, ledger, reason: entry.change.why }
 }
 

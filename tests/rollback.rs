@@ -31,8 +31,7 @@ fn a_green_that_fails_everything_is_taken_back_and_no_client_notices() {
     assert!(house.green.requests() <= at_rollback + 20, "only what was in flight came after");
     assert!(house.seen(Environment::Green).rescued > 0);
 
-    wait_until("it is in the journal", SOON, || house.find(Kind::Rollback).is_some());
-    let entry = house.find(Kind::Rollback).unwrap();
+    let entry = house.entry(Kind::Rollback);
     let evidence = entry.change.evidence.unwrap();
     assert_eq!(judge(&evidence.policy, &evidence.sight), evidence.judgement, "the entry replays");
     assert_eq!((entry.change.who.as_str(), entry.change.after.unwrap().weight.basis_points()), ("guard", 0));

@@ -136,6 +136,8 @@ fn a_deploy_walks_from_ten_percent_to_the_promotion_under_load_and_not_one_reque
     assert_eq!((status["active"].as_str(), status["weight"].as_f64()), (Some("green"), Some(0.0)));
     let (requests, failed) = load.stop();
     assert_eq!(failed, 0, "of {requests}");
+    // What is in force is on the disk a moment later.
+    wait_until("all of it is written", SOON, || site.kinds().contains(&Kind::Watched));
     let kinds = site.kinds();
     let steps = kinds.iter().filter(|kind| **kind == Kind::Step).count();
     assert_eq!(steps, 4, "{kinds:?}");

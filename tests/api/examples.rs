@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::{DEPLOYMENT, Desk, ROLLBACK, SLOW, house};
 use crate::support::house::House;
-use crate::support::{SOON, wait_until};
 
 /// What curl says, and its status.
 fn curl(house: &House, path: &str, body: &str) -> (u16, Value) {
@@ -52,8 +51,7 @@ fn a_rollback_as_it_is_typed() {
     let (status, done) = curl(&house, ROLLBACK, body);
     assert_eq!(status, 200, "{done}");
     assert_eq!(house.weight(), 0);
-    wait_until("it is in the journal", SOON, || house.find(cutover::rollout::Kind::Rollback).is_some());
-    let entry = house.find(cutover::rollout::Kind::Rollback).unwrap().change;
+    let entry = house.entry(cutover::rollout::Kind::Rollback).change;
     assert_eq!((entry.who.as_str(), entry.from.as_deref()), ("ann", Some("127.0.0.1")));
     assert_eq!(entry.why, "Performance issues (on the wish of admin)");
     assert_eq!(done["entry"], entry.id);

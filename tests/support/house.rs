@@ -140,6 +140,17 @@ impl House {
         self.history().into_iter().find(|entry| entry.change.kind == kind)
     }
 
+    /// The latest entry of a kind. What is in force is on the disk a moment later.
+    #[track_caller]
+    pub fn entry(&self, kind: Kind) -> Entry {
+        let mut entry = None;
+        wait_until(&format!("the journal has a {kind:?}"), SOON, || {
+            entry = self.find(kind);
+            entry.is_some()
+        });
+        entry.unwrap()
+    }
+
     /// How many were refused for this reason.
     pub fn refused(&self, reason: &str) -> u64 {
         let line = format!("cutover_refused_total{{reason=\"{reason}\"}} ");
