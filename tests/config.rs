@@ -274,6 +274,7 @@ fn broken_suites() -> Vec<(&'static str, String)> {
                 "expect = { status = \"9xx\", latency = \"0s\", json = { \"$.[\" = 1, \"$.a\" = { equal = 2 }, \"$.b\" = { length = -1 }, \"$.c\" = {} }, schema = \"gone.json\", tolerance = 2, ignore = [\"$.a\"] }",
             ),
         ),
+        ("a variable in an expression", with("expect = { body = { matches = \"order ${run}\" } }")),
         (
             "captures that are none",
             with("[[setup]]\npath = \"/\"\ncapture = { a = \"id\", b = \"regex:(\", c = \"$[\", unique = \"$.id\" }"),

@@ -1,10 +1,12 @@
 //! Suites as gates of a rollout, and runs that the process does not outlive: the real program, its command line.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::rollouts::{LONG, QUICK, Site};
 use crate::support::house::Load;
-use crate::support::origin::Do;
+use crate::support::origin::{Do, Request};
 use crate::support::{SOON, wait_until};
 
 const SMOKE: &str = "version = 1\n[[case]]\nname = \"it is up\"\npath = \"/up\"\n";
@@ -143,4 +145,18 @@ fn a_run_that_the_disk_does_not_take_says_so() {
     let id = runs(&site)[0]["id"].as_str().unwrap().to_owned();
     let shown: Value = serde_json::from_str(&site.must(&["validate", "show", &id, "--output", "json"])).unwrap();
     assert!(shown["not_kept"].as_str().is_some_and(|why| why.contains("cutover.db.runs")), "{shown:#}");
+}
+
+#[test]
+fn a_snapshot_of_data_that_take_long_is_waited_for() {
+    let site = Site::new("");
+    site.suite("data", "version = 1\n[[data]]\npath = \"/orders\"\ntimeout = \"5m\"\n");
+    // Longer than the command waits for any other answer.
+    let slow = |request: &Request| match request.line().contains("/orders") {
+        true => Do::Slow(Duration::from_secs(32)),
+        false => Do::Status(200),
+    };
+    site.blue.does(slow);
+    let said = site.must(&["snapshot", "create", "slow", "--suite", "data"]);
+    assert!(said.contains("(slow) is kept"), "{said}");
 }

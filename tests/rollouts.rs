@@ -15,7 +15,7 @@ use crate::support::{SOON, wait_until};
 
 /// A program of its own before two origins, with a plan.
 pub struct Site {
-    blue: Origin,
+    pub blue: Origin,
     pub green: Origin,
     dir: tempfile::TempDir,
     pub process: Process,

@@ -45,6 +45,8 @@ pub struct Api {
     pub minutes: Minutes,
     pub repeats: Repeats,
     pub streams: Arc<Semaphore>,
+    /// When this process began to count, in milliseconds since 1970: known by it from the ones before and after.
+    pub began_ms: u64,
 }
 
 /// What `serve` hands over.
@@ -75,6 +77,7 @@ impl Api {
             runs,
             repeats: Repeats::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            began_ms: clock::wall_millis(),
         }
     }
 

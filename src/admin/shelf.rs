@@ -27,7 +27,10 @@ const MOST_DIFFERENCES: usize = 500;
 #[derive(Debug, Serialize, Deserialize)]
 struct Body {
     who: String,
-    /// The monotonic clock, to tell a restart by.
+    /// When the process began to count: with another one, counters and uptime begin anew. 0: an older Cutover wrote it.
+    #[serde(default)]
+    began_ms: u64,
+    /// The monotonic clock.
     uptime_ms: u64,
     generation: u64,
     service: Value,
@@ -85,6 +88,7 @@ async fn make(
     let counters = shown.as_mut().map(|service| std::mem::take(&mut service.last_minute)).unwrap_or_default();
     let body = Body {
         who: asking.who.clone(),
+        began_ms: api.began_ms,
         uptime_ms: clock::now().0,
         generation,
         service: shown.and_then(|service| serde_json::to_value(service).ok()).unwrap_or_default(),
@@ -230,8 +234,11 @@ fn flatten(path: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// What each environment was asked between the two; nothing of one that counted more before.
+/// What each environment was asked between the two; nothing where the counters began anew meanwhile.
 fn rates(was: &Body, is: &Body) -> Vec<Rate> {
+    if was.began_ms != is.began_ms {
+        return Vec::new();
+    }
     let seconds = is.uptime_ms.saturating_sub(was.uptime_ms) as f64 / 1000.0;
     let pairs = was.counters.iter().zip(&is.counters);
     let rates = pairs.filter_map(|(was, is)| {

@@ -20,6 +20,8 @@ pub const ROLLBACK: &str = "/api/admin/rollback";
 
 /// An answer of the admin API takes no longer: it waits for a disk at the most.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// With what reads whole tables.
+const LONG: Duration = Duration::from_secs(6 * 3600);
 /// An answer is no longer: a page of the history is the longest.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -87,6 +89,8 @@ pub struct Client {
     token: Option<String>,
     http: reqwest::Client,
     runtime: Runtime,
+    /// With one answer.
+    patience: Duration,
 }
 
 impl AdminArg {
@@ -109,8 +113,7 @@ impl AdminArg {
             (None, None) => "http://127.0.0.1:9700".to_owned(),
         };
         let state = settings.map_or_else(|| PathBuf::from("cutover.db"), |settings| settings.state);
-        let mut http =
-            reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let mut http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         if let Some(path) = &self.ca_file {
             let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             for certificate in reqwest::Certificate::from_pem_bundle(&pem)? {
@@ -118,7 +121,7 @@ impl AdminArg {
             }
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Client { url, token: self.token(&state)?, http: http.build()?, runtime })
+        Ok(Client { url, token: self.token(&state)?, http: http.build()?, runtime, patience: PATIENCE })
     }
 
     fn token(&self, state: &Path) -> anyhow::Result<Option<String>> {
@@ -145,9 +148,14 @@ impl Client {
     /// # Errors
     /// There is no TLS to be had.
     pub fn within(admin: std::net::SocketAddr, token: Option<String>) -> anyhow::Result<Client> {
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
+        let http = reqwest::Client::builder().no_proxy().build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Client { url: format!("http://{admin}"), token, http, runtime })
+        Ok(Client { url: format!("http://{admin}"), token, http, runtime, patience: PATIENCE })
+    }
+
+    /// For what takes as long as it takes: somebody looks on, and can end it.
+    pub fn patient(self) -> Client {
+        Client { patience: LONG, ..self }
     }
 
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
@@ -208,7 +216,7 @@ impl Client {
             let pairs = query.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
             url = format!("{url}?{}", pairs.collect::<Vec<_>>().join("&"));
         }
-        let mut request = self.http.request(method, url);
+        let mut request = self.http.request(method, url).timeout(self.patience);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }

@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
         What::Create { name, suite, admin } => {
             let asked = CreateSnapshot { service: admin.service.clone(), name: name.clone(), suite: suite.clone() };
-            made(admin, admin.client()?.post(ROLLBACK, &RollbackPost::CreateSnapshot(asked)), "kept")
+            made(admin, admin.client()?.patient().post(ROLLBACK, &RollbackPost::CreateSnapshot(asked)), "kept")
         }
         What::List { admin } => list(admin),
         What::Compare { from, to, admin } => compare(from, to, admin),

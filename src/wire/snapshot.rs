@@ -35,7 +35,7 @@ pub struct Comparison {
     pub apart_ms: u64,
     /// By path, in the order of the paths.
     pub differences: Vec<Difference>,
-    /// What each environment was asked between them; one whose counters began anew meanwhile is left out.
+    /// What each environment was asked between them. Empty where Cutover was started anew meanwhile: it counts from 0 then.
     pub rates: Vec<Rate>,
 }
 

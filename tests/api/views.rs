@@ -130,6 +130,32 @@ fn the_safety_report_says_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn snapshots_on_both_sides_of_a_restart_have_no_rates() {
+    let house = house("weight = 10", "");
+    let make = |house: &House, name: &str| {
+        Desk::admin(house).post(ROLLBACK, &json!({ "action": "create_snapshot", "name": name })).is_done()
+    };
+    make(&house, "before");
+    let House { running, settings, dir, blue, green } = house;
+    running.stop();
+    let running = cutover::serve::start(&settings).unwrap();
+    let house = House { running, settings, dir, blue, green };
+    // More than were counted before: the difference alone tells nothing.
+    ask(&house, 30);
+    wait_until("all are counted", SOON, || {
+        house.seen(cutover::traffic::Environment::Blue).classes.iter().sum::<u64>() == 27
+    });
+    make(&house, "after");
+    let asked = json!({ "action": "compare_snapshots", "from": "before", "to": "after" });
+    let compared = Desk::admin(&house).post(ROLLBACK, &asked);
+    compared.is_done();
+    assert_eq!(compared.json["rates"], json!([]));
+    make(&house, "later");
+    let asked = json!({ "action": "compare_snapshots", "from": "after", "to": "later" });
+    assert_eq!(Desk::admin(&house).post(ROLLBACK, &asked).json["rates"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn snapshots_are_kept_compared_and_deleted() {
     let house = house("weight = 10", "");
     let desk = Desk::admin(&house);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use serde_json_path::JsonPath;
+use tokio::task::JoinSet;
 
-use crate::config::suite::{Check, Data, Step};
+use crate::config::suite::{Check, Data, Step, Suite};
 use crate::consistency;
 use crate::consistency::json::{canonical, hash};
 use crate::validate::cases::Known;
@@ -19,20 +20,28 @@ use crate::wire::Side;
 /// A longer answer is kept as its hash alone: a snapshot is no backup.
 const LONGEST_BODY: usize = 32 << 10;
 
+/// By check, then by environment.
+pub type Digest = BTreeMap<String, BTreeMap<String, Value>>;
+
 impl Runs {
     /// What the data checks of a suite look at, by check and environment.
     ///
     /// # Errors
     /// There is no such suite, or it has no data checks.
-    pub async fn digest(
-        &self,
-        suite: &str,
-        service: &str,
-    ) -> Result<BTreeMap<String, BTreeMap<String, Value>>, Refusal> {
+    pub async fn digest(&self, suite: &str, service: &str) -> Result<Digest, Refusal> {
         let suite = self.suite(suite)?;
         if suite.data.is_empty() {
             return Err(Refusal::NoData(suite.name));
         }
+        let (runs, service) = (self.clone(), service.to_owned());
+        // On the threads of runs, as whole tables are read; dropped with this future.
+        let mut reading = JoinSet::new();
+        reading.spawn_on(async move { runs.read(&suite, &service).await }, &self.0.runtime);
+        let read = reading.join_next().await.and_then(Result::ok);
+        read.ok_or_else(|| Refusal::Unreadable("the data could not be read: the log says why".to_owned()))
+    }
+
+    async fn read(&self, suite: &Suite, service: &str) -> Digest {
         let numbers = Numbers::default();
         let mut all = BTreeMap::new();
         for data in &suite.data {
@@ -40,7 +49,7 @@ impl Runs {
                 Check::Http { request, ignore, .. } => {
                     let mut sides = BTreeMap::new();
                     for side in [Side::Blue, Side::Green] {
-                        let (known, stuck) = Known::of(&suite, side, "snapshot", &numbers);
+                        let (known, stuck) = Known::of(suite, side, "snapshot", &numbers);
                         let found = match (stuck, self.0.reach.target(service, side, suite.via)) {
                             (Some(why), _) | (None, Err(why)) => Err(why),
                             (None, Ok(target)) => answer(&target, request, ignore, &known.variables).await,
@@ -54,7 +63,7 @@ impl Runs {
             };
             all.insert(data.name.clone(), sides);
         }
-        Ok(all)
+        all
     }
 }
 

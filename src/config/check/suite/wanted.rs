@@ -115,6 +115,11 @@ impl Reading<'_> {
         let wanted = match (name, text, number) {
             ("equals", ..) => Some(Wanted::Equals(self.json_of(value, span, known))),
             ("contains", Some(text), _) => Some(Wanted::Contains(self.text(text, span, known))),
+            ("matches", Some(text), _) if text.contains("${") => {
+                let hint = Some("`equals` and `contains` take them".to_owned());
+                self.source.problem(span.clone(), "`matches` takes no variables", hint);
+                return None;
+            }
             ("matches", Some(text), _) => return self.regex(Whole::new, text, span).map(Wanted::Matches),
             ("present", ..) => value.as_bool().map(|yes| if yes { Wanted::Present } else { Wanted::Absent }),
             ("absent", ..) => value.as_bool().map(|yes| if yes { Wanted::Absent } else { Wanted::Present }),
