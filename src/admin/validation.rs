@@ -16,7 +16,7 @@ use crate::admin::role::Action;
 use crate::time::Millis;
 use crate::validate::report;
 use crate::validate::runs::{Order, Refusal};
-use crate::wire::{self, CancelRun, ExecutionDone, PutSuite, RunSuite, ValidationPost, ValidationPut};
+use crate::wire::{self, AfterRollback, CancelRun, ExecutionDone, PutSuite, RunSuite, ValidationPost, ValidationPut};
 
 pub const PATH: &str = "/api/admin/validation";
 pub const VIEWS: [&str; 3] = ["suites", "executions", "execution"];
@@ -135,7 +135,12 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
         runs.set(&suite, |setting| {
             setting.enabled = enabled.unwrap_or(setting.enabled);
             setting.every_ms = every.unwrap_or(setting.every_ms);
-            setting.after_rollback = after_rollback.or(setting.after_rollback);
+            setting.after_rollback = match after_rollback {
+                Some(AfterRollback::On) => Some(true),
+                Some(AfterRollback::Off) => Some(false),
+                Some(AfterRollback::File) => None,
+                None => setting.after_rollback,
+            };
         })?;
         let all = runs.suites().map_err(Refusal::Unreadable)?;
         all.into_iter().find(|shown| shown.name == suite).ok_or(Refusal::NoSuchRun(suite))

@@ -238,6 +238,23 @@ fn so_many_rows_that_differ_are_counted_and_not_all_kept() {
 }
 
 #[test]
+fn progress_is_told_without_counting_the_rows() {
+    // Such a table has no row ids: nobody knows how large it is.
+    let without_ids = ORDERS.replacen(");", ") without rowid;", 1);
+    assert_ne!(without_ids, ORDERS);
+    for (orders_of, first) in [(ORDERS.to_owned(), 10), (without_ids, 1)] {
+        let pair = Pair::new(&orders_of, "", "");
+        let data = pair.table(Table { chunk: 10, ..orders() });
+        let heard = std::sync::Mutex::new(Vec::new());
+        let result = wait_for(check(&data, &|done: u64, all: u64| heard.lock().unwrap().push((done, all))));
+        passes(&result);
+        let heard = heard.into_inner().unwrap();
+        assert_eq!(heard.first(), Some(&(0, first)), "{heard:?}");
+        assert!(heard.last().is_some_and(|(done, all)| done == all), "{heard:?}");
+    }
+}
+
+#[test]
 fn rows_that_are_only_late_are_no_difference() {
     let pair = Pair::new(ORDERS, "", "update orders set total = -1 where id = 5; delete from orders where id = 7");
     let data = pair.table(orders());

@@ -321,6 +321,23 @@ pub struct PutSuite {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 32, example = "1h")]
     pub every: Option<String>,
+    /// Whether it runs after every rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after_rollback: Option<bool>,
+    pub after_rollback: Option<AfterRollback>,
+}
+
+impl PutSuite {
+    /// Nothing of a suite, yet.
+    pub fn of(suite: &str) -> PutSuite {
+        PutSuite { suite: suite.to_owned(), enabled: None, every: None, after_rollback: None }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterRollback {
+    On,
+    Off,
+    /// What the suite's file says.
+    File,
 }

@@ -159,7 +159,7 @@ fn a_suite_is_switched_off_and_on_and_a_run_deleted() {
     put(json!({ "action": "suite", "suite": "smoke", "enabled": false })).is_done();
     run(&desk, "smoke", "green").is_refused(409, "suite_off");
     let set =
-        put(json!({ "action": "suite", "suite": "smoke", "enabled": true, "every": "1h", "after_rollback": true }));
+        put(json!({ "action": "suite", "suite": "smoke", "enabled": true, "every": "1h", "after_rollback": "on" }));
     set.is_done();
     assert_eq!(
         (&set.json["suite"]["every_ms"], &set.json["suite"]["after_rollback"]),

@@ -11,7 +11,7 @@ use crate::cli::orders::{answered, failed};
 use crate::cli::out::say;
 use crate::cli::{Exit, Output};
 use crate::config::file::SuiteFile;
-use crate::wire::{CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, ValidationPost};
+use crate::wire::{AfterRollback, CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, ValidationPost};
 
 pub use run::{How, Which, run_all};
 
@@ -96,6 +96,15 @@ enum What {
         #[command(flatten)]
         admin: AdminArg,
     },
+    /// Say whether a suite runs after every rollback.
+    AfterRollback {
+        suite: String,
+        /// "on"; "off"; or "file": what its file says.
+        #[arg(value_parser = after_rollback)]
+        when: AfterRollback,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
     /// Check suite files without running them; left out: every suite of the main file's folder.
     Check {
         files: Vec<PathBuf>,
@@ -118,6 +127,15 @@ fn target(text: &str) -> Result<RunTarget, String> {
     }
 }
 
+fn after_rollback(text: &str) -> Result<AfterRollback, String> {
+    match text {
+        "on" => Ok(AfterRollback::On),
+        "off" => Ok(AfterRollback::Off),
+        "file" => Ok(AfterRollback::File),
+        _ => Err("write on, off or file".to_owned()),
+    }
+}
+
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
         What::List { admin } => list(admin),
@@ -134,6 +152,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         What::Enable { suite, admin } => switch::enable(suite, true, admin),
         What::Disable { suite, admin } => switch::enable(suite, false, admin),
         What::Schedule { suite, every, admin } => switch::schedule(suite, every, admin),
+        What::AfterRollback { suite, when, admin } => switch::after_rollback(suite, *when, admin),
         What::Check { files, config } => check(files, config),
         What::Schema { report: true } => {
             say!("{}", serde_json::to_string_pretty(&crate::validate::report::schema())?);
