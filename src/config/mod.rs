@@ -233,15 +233,6 @@ impl Refused {
         Refused { sources: vec![source] }
     }
 
-    fn because(name: &Path, why: String) -> Refused {
-        let mut source = Source::new(name.display().to_string(), "");
-        let missing = !name.exists();
-        let hint =
-            "--config names cutover.toml, and its key `routing` the routing file; config/ in the sources has both";
-        source.problem(0..0, why, missing.then(|| hint.to_owned()));
-        Refused::of(source)
-    }
-
     /// A problem that no line of the file shows.
     pub fn at_large(name: &Path, why: String) -> Refused {
         let mut source = Source::new(name.display().to_string(), "");
@@ -272,7 +263,7 @@ impl std::error::Error for Refused {}
 /// # Errors
 /// [`Refused`] with every problem of the file.
 pub fn settings(path: &Path) -> Result<Settings, Refused> {
-    let mut source = open(path)?;
+    let mut source = open_named(path)?;
     let file: MainFile = source.read();
     for problem in source.problems.iter_mut().filter(|problem| problem.message == "unknown key `service`") {
         let hint = "services stand in the routing file: `cutover check --routing FILE` checks one by itself";
@@ -298,7 +289,7 @@ pub fn routing(path: &Path) -> Result<Routing, Refused> {
 pub fn routing_under(path: &Path, overs: &Overs) -> Result<Routing, Refused> {
     let mut sources = Vec::new();
     for path in files(path)? {
-        sources.push(open(&path)?);
+        sources.push(open_named(&path)?);
     }
     let files: Vec<RoutingFile> = sources.iter_mut().map(Source::read).collect();
     let routing = check::routing(&mut sources, &files, overs);
@@ -333,7 +324,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Refused> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let unreadable = |e: std::io::Error| Refused::because(path, format!("cannot list the folder: {e}"));
+    let unreadable = |e: std::io::Error| Refused::at_large(path, format!("cannot list the folder: {e}"));
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
@@ -344,12 +335,28 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Refused> {
         }
     }
     files.sort();
-    if files.is_empty() { Err(Refused::because(path, "the folder holds no *.toml file".to_owned())) } else { Ok(files) }
+    if files.is_empty() {
+        Err(Refused::at_large(path, "the folder holds no *.toml file".to_owned()))
+    } else {
+        Ok(files)
+    }
+}
+
+/// A file that the command line or `cutover.toml` names.
+fn open_named(path: &Path) -> Result<Source, Refused> {
+    open(path).map_err(|mut refused| {
+        let hint =
+            "--config names cutover.toml, and its key `routing` the routing file; config/ in the sources has both";
+        for problem in refused.sources.iter_mut().flat_map(|source| &mut source.problems).filter(|_| !path.exists()) {
+            problem.hint = Some(hint.to_owned());
+        }
+        refused
+    })
 }
 
 fn open(path: &Path) -> Result<Source, Refused> {
     use std::io::Read;
-    let refuse = |why: String| Refused::because(path, why);
+    let refuse = |why: String| Refused::at_large(path, why);
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
     if !kind.is_file() {

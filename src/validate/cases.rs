@@ -124,7 +124,7 @@ impl Stage {
             state.begun = true;
             state.known.clone()
         });
-        let (steps, why) = self.steps(&self.suite.setup, &mut known, true).await;
+        let (steps, why) = self.steps("setup", &self.suite.setup, &mut known, true).await;
         let why_not = why.as_ref().map(|why| format!("setup failed: {why}"));
         self.look(|state| state.stuck = why_not.clone());
         self.give("setup", &[], steps, why, began, 1);
@@ -163,7 +163,7 @@ impl Stage {
         let mut known = self.known();
         let (mut steps, mut first_why) = (Vec::new(), None);
         for step in &self.suite.teardown {
-            let (done, why) = self.steps(std::slice::from_ref(step), &mut known, false).await;
+            let (done, why) = self.steps("teardown", std::slice::from_ref(step), &mut known, false).await;
             steps.extend(done);
             first_why = first_why.or(why);
         }
@@ -188,7 +188,7 @@ impl Stage {
         let mut attempts = 1;
         loop {
             let mut known = Known { scrub, ..self.known() };
-            let (steps, why) = self.steps(&case.steps, &mut known, false).await;
+            let (steps, why) = self.steps(&case.name, &case.steps, &mut known, false).await;
             if why.is_none() || attempts > case.retries {
                 self.told.done(1);
                 return self.give(&case.name, &case.tags, steps, why, began, attempts);
@@ -200,8 +200,14 @@ impl Stage {
         }
     }
 
-    /// Step after step up to the first that fails, and why it did. `shared`: what they capture is everybody's.
-    async fn steps(&self, steps: &[Step], known: &mut Known, shared: bool) -> (Vec<StepResult>, Option<String>) {
+    /// Step after step of a part up to the first that fails, and why it did. `shared`: what they capture is everybody's.
+    async fn steps(
+        &self,
+        part: &str,
+        steps: &[Step],
+        known: &mut Known,
+        shared: bool,
+    ) -> (Vec<StepResult>, Option<String>) {
         // All of them go to one address, of several: what the first one made may be known there only.
         let turn = usize::try_from(self.numbers.unique()).unwrap_or(0);
         let caller = Caller { target: &self.target, numbers: &self.numbers, secrets: &self.suite.secret_names, turn };
@@ -211,7 +217,7 @@ impl Stage {
             if shared {
                 self.look(|state| state.known = known.clone());
             }
-            failed = why(&result);
+            failed = why(part, &result);
             done.push(result);
             if failed.is_some() {
                 break;

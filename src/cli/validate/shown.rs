@@ -12,7 +12,7 @@ use crate::wire::{Execution, ExecutionState, ExecutionSummary, SuiteSummary};
 
 pub fn suites(suites: &[SuiteSummary]) -> String {
     let mut table = table(["SUITE", "TITLE", "SERVICE", "HAS", "BY ITSELF", "LAST RUN"]);
-    let mut broken = String::new();
+    let mut broken: Vec<String> = Vec::new();
     for suite in suites {
         let has =
             [(suite.cases, "case"), (suite.loads, "load"), (suite.parities, "parity"), (suite.data, "data check")];
@@ -30,12 +30,27 @@ pub fn suites(suites: &[SuiteSummary]) -> String {
             (None, true) => has.join(", "),
         };
         if let Some(why) = &suite.broken {
-            broken.push_str(&format!("\n\n{why}"));
+            broken.push(first_problem(why));
         }
         let service = suite.service.clone().unwrap_or_else(|| "?".to_owned());
         table.add_row([suite.name.clone(), suite.title.clone(), service, has, itself.join(", "), last]);
     }
-    format!("{}{broken}", trimmed(&table))
+    let mut shown = trimmed(&table);
+    if !broken.is_empty() {
+        shown.push_str(&format!("\n\n{}\n`cutover validate check` says all that is wrong", broken.join("\n")));
+    }
+    shown
+}
+
+/// `smoke.toml:3:1: unknown key `titel`, and 4 more`, of all that is wrong with a file.
+fn first_problem(problems: &str) -> String {
+    let mut lines = problems.lines();
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
+    let place = lines.next().unwrap_or_default().trim().trim_start_matches("--> ");
+    match problems.lines().filter(|line| line.starts_with("error: ")).count() {
+        0 | 1 => format!("{place}: {what}"),
+        all => format!("{place}: {what}, and {} more", all - 1),
+    }
 }
 
 pub fn runs(runs: &[ExecutionSummary]) -> String {

@@ -102,12 +102,14 @@ fn unsent(step: &Step, known: &Known, why: &str) -> StepResult {
     }
 }
 
-/// Why a step failed, in one sentence; `None`: it did not.
-pub fn why(step: &StepResult) -> Option<String> {
+/// Why a step of a part failed, in one sentence; `None`: it did not.
+pub fn why(part: &str, step: &StepResult) -> Option<String> {
     let first = step.failures.first().map(|Finding { what, expected, found, .. }| match step.failures.len() {
         1 => format!("{what}: expected {expected}, found {found}"),
         more => format!("{what}: expected {expected}, found {found}; and {} more", more - 1),
     });
     let words = step.error.clone().or(first)?;
-    Some(Scrub::default().cut(&format!("{}: {words}", step.name), LONGEST_WHY))
+    // The only step of a case has its name, which is not said again.
+    let words = if step.name == part { words } else { format!("{}: {words}", step.name) };
+    Some(Scrub::default().cut(&words, LONGEST_WHY))
 }

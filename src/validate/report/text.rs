@@ -92,10 +92,12 @@ fn failure(part: &Part, paint: Paint, out: &mut Vec<String>) {
     let on = part.environment().map_or(String::new(), |side| format!(" on {}", side.name()));
     let name = format!("{}{on}", line(start(part.name(), VALUE)));
     out.push(format!("{} {}", paint.outcome(Outcome::Failed, sign(Outcome::Failed)), paint.with(BOLD, &name)));
-    if let Some(why) = part.why() {
+    let (failures, all) = words::failures(part, MOST_FINDINGS);
+    // Why a case failed is its first finding, in one sentence.
+    let is_told = matches!(part, Part::Case(_)) && !failures.is_empty();
+    if let Some(why) = part.why().filter(|_| !is_told) {
         out.push(format!("  {}", line(start(why, VALUE * 2))));
     }
-    let (failures, all) = words::failures(part, MOST_FINDINGS);
     let [left, right] = words::values(part);
     let mut place = "";
     for Failure { place: at, finding } in &failures {

@@ -73,7 +73,8 @@ pub fn figures(part: &Part) -> String {
             format!("p95 {}, {} failed", numbers::ms(load.latency.p95), numbers::percent(load.error_rate))
         }
         Part::Parity(parity) => {
-            format!("{} compared, {} differ", numbers::count(parity.compared), numbers::count(parity.differing))
+            let differing = numbers::of(parity.differing, "differs", "differ");
+            format!("{} compared, {differing}", numbers::count(parity.compared))
         }
         Part::Data(data) => of_data(data),
     }
@@ -89,7 +90,8 @@ fn of_data(data: &DataResult) -> String {
     match (rows, data.check.as_str()) {
         (_, "integrity") => numbers::of(violations, "violation", "violations"),
         (Some(rows), _) if data.rows_differing > 0 => {
-            format!("{}, {} differ", numbers::of(rows, "row", "rows"), numbers::count(data.rows_differing))
+            let differing = numbers::of(data.rows_differing, "differs", "differ");
+            format!("{}, {differing}", numbers::of(rows, "row", "rows"))
         }
         (Some(rows), _) => numbers::of(rows, "row", "rows"),
         (None, _) if data.findings.is_empty() => "the same".to_owned(),
@@ -124,7 +126,7 @@ pub const fn row(how: RowHow) -> &'static str {
 /// A failure of a part: where it was, what was asked for, and what there was instead.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// `read attempts: GET https://…`; empty: the part itself.
+    /// `read attempts: GET https://…`, `GET https://…`; empty: the part itself.
     pub place: String,
     pub finding: Finding,
 }
@@ -147,7 +149,9 @@ pub fn failures(part: &Part, most: usize) -> (Vec<Failure>, usize) {
     let all: Vec<Failure> = match part {
         Part::Case(case) => {
             let steps = case.steps.iter().flat_map(|step| {
-                let place = format!("{}: {}", step.name, step.request.line);
+                // The only step of a case has its name.
+                let name = if step.name == case.name { String::new() } else { format!("{}: ", step.name) };
+                let place = format!("{name}{}", step.request.line);
                 let error = step.error.as_ref().map(|error| Finding {
                     what: "answer".to_owned(),
                     expected: "a whole one".to_owned(),
