@@ -1,8 +1,9 @@
-//! Data of both sides compared, in the real PostgreSQL and MariaDB, and in SQLite beside them.
+//! Data of both sides compared, in the real PostgreSQL, MariaDB and MySQL, and in SQLite beside them.
 
 mod engines;
 mod kinds;
 mod large;
+mod mysql;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ fn postgres(store: &Store, database: &str) -> Engine {
     Engine::Postgres(SecretUrl::new(format!("postgres://shop:{IN_URL}@127.0.0.1:{}/{database}", store.port)))
 }
 
+/// MariaDB or MySQL.
 fn mariadb(store: &Store) -> Engine {
     Engine::Mysql(SecretUrl::new(format!("mysql://shop:{IN_URL}@127.0.0.1:{}/shop", store.port)))
 }
@@ -42,7 +44,11 @@ fn two_postgres() -> (Store, [Engine; 2]) {
 }
 
 fn two_mariadb() -> ([Store; 2], [Engine; 2]) {
-    let stores = [servers::mariadb(), servers::mariadb()];
+    two(servers::mariadb)
+}
+
+fn two(server: fn() -> Store) -> ([Store; 2], [Engine; 2]) {
+    let stores = [server(), server()];
     let engines = stores.each_ref().map(mariadb);
     (stores, engines)
 }
@@ -152,82 +158,83 @@ fn named(result: &DataResult) -> Vec<(&str, RowHow, Vec<&str>)> {
 fn rows_are_missing_or_extra_over_compound_and_text_keys() {
     let (_store, in_postgres) = two_postgres();
     let (_stores, in_mariadb) = two_mariadb();
-    for engines in [&in_postgres, &in_mariadb] {
-        let (bytes, language) = match engines[0] {
-            Engine::Postgres(_) => ("varchar(20) collate \"C\"", "varchar(20) collate \"und-x-icu\""),
-            _ => ("varchar(20) collate utf8mb4_bin", "varchar(20) collate utf8mb4_uca1400_as_cs"),
-        };
-        for engine in engines {
+    rows_over_keys(&in_postgres, ["\"C\"", "\"und-x-icu\""]);
+    rows_over_keys(&in_mariadb, ["utf8mb4_bin", "utf8mb4_uca1400_as_cs"]);
+}
+
+/// By bytes and by a language: the collations of texts.
+fn rows_over_keys(engines: &[Engine; 2], collations: [&str; 2]) {
+    for engine in engines {
+        run(
+            engine,
+            "create table items (shop int not null, nr bigint not null, name varchar(20), v int, primary key (shop, nr));
+             create table copies (id int, v int); insert into copies values (1, 1), (2, 2);
+             insert into items select a.n, b.n, concat('n', b.n), 1 from (select 1 as n union select 2 union select 30) a,
+             (select 5 as n union select 6 union select 70 union select 800) b",
+        );
+        for (name, collation) in ["words", "tongues"].into_iter().zip(collations) {
+            let words = "('a', 1), ('B', 1), ('é', 1), ('z', 1), ('A', 1), ('ab', 1), ('a b', 1), ('ä', 1), ('_', 1)";
             run(
                 engine,
-                "create table items (shop int not null, nr bigint not null, name varchar(20), v int, primary key (shop, nr));
-                 create table copies (id int, v int); insert into copies values (1, 1), (2, 2);
-                 insert into items select a.n, b.n, concat('n', b.n), 1 from (select 1 as n union select 2 union select 30) a,
-                 (select 5 as n union select 6 union select 70 union select 800) b",
+                &format!(
+                    "create table {name} (word varchar(20) collate {collation} primary key, v int); insert into {name} values {words}"
+                ),
             );
-            for (name, kind) in [("words", bytes), ("tongues", language)] {
-                let words =
-                    "('a', 1), ('B', 1), ('é', 1), ('z', 1), ('A', 1), ('ab', 1), ('a b', 1), ('ä', 1), ('_', 1)";
-                run(
-                    engine,
-                    &format!("create table {name} (word {kind} primary key, v int); insert into {name} values {words}"),
-                );
-            }
         }
-        let [blue, green] = engines;
-        run(green, "delete from items where shop = 1 and nr = 5; delete from items where shop = 30 and nr = 70");
-        run(green, "insert into items values (30, 900, 'new', 1), (31, 1, 'new', 1), (0, 9, 'new', 1)");
-        run(green, "update items set v = 2 where shop = 2 and nr = 800");
-        for chunk in [1, 2, 3, 100] {
-            let result = compared(engines, Table { chunk, ..table("items", &["shop", "nr"]) });
-            let expected = vec![
-                ("(shop = 0, nr = 9)", RowHow::MissingInBlue, vec![]),
-                ("(shop = 1, nr = 5)", RowHow::MissingInGreen, vec![]),
-                ("(shop = 2, nr = 800)", RowHow::Differs, vec!["v"]),
-                ("(shop = 30, nr = 70)", RowHow::MissingInGreen, vec![]),
-                ("(shop = 30, nr = 900)", RowHow::MissingInBlue, vec![]),
-                ("(shop = 31, nr = 1)", RowHow::MissingInBlue, vec![]),
-            ];
-            assert_eq!(named(&result), expected, "{chunk}");
-            assert_eq!((result.blue.rows, result.green.rows), (Some(12), Some(13)));
-        }
-        for name in ["words", "tongues"] {
-            passes(&compared(engines, Table { chunk: 2, ..table(name, &["word"]) }));
-            run(green, &format!("delete from {name} where word = 'B'; update {name} set v = 2 where word = 'ä'"));
-            run(blue, &format!("delete from {name} where word = 'a b'"));
-            for chunk in [1, 2, 5, 100] {
-                let result = compared(engines, Table { chunk, ..table(name, &["word"]) });
-                let mut found = named(&result);
-                found.sort_by_key(|(word, ..)| *word);
-                let expected = vec![
-                    ("word = B", RowHow::MissingInGreen, vec![]),
-                    ("word = a b", RowHow::MissingInBlue, vec![]),
-                    ("word = ä", RowHow::Differs, vec!["v"]),
-                ];
-                assert_eq!(found, expected, "{name} {chunk}");
-            }
-        }
-        run(green, "insert into copies values (2, 2)");
-        let result = compared(engines, table("copies", &["id"]));
-        fails(&result, "copies: green: the key is not unique: id = 2 is there more than once");
-        run(green, "delete from copies where id = 2; insert into copies values (null, 2)");
-        let result = compared(engines, table("copies", &["id"]));
-        fails(&result, "copies: green: `id` of the key is NULL in a row: a key must tell every row apart");
-        run(green, "delete from copies");
-        let result = compared(engines, table("copies", &["id"]));
-        fails(&result, "copies: 2 of 2 rows differ: id = 1 is missing in green, id = 2 is missing in green");
-        run(blue, "delete from items; delete from copies");
-        passes(&compared(engines, table("copies", &["id"])));
-        let result = compared(engines, Table { chunk: 3, most_rows: 1, ..table("items", &["shop", "nr"]) });
-        fails(&result, "items: 13 of 13 rows differ: (shop = 0, nr = 9) is missing in blue, and 12 more");
-        let result = compared(engines, Table { rows_only: true, ..table("items", &["shop", "nr"]) });
-        fails(&result, "items: blue has 0 rows, green has 13");
-        run(green, "drop table copies");
-        fails(&compared(engines, table("copies", &["id"])), "copies: green has no such table");
-        run(green, "alter table words add extra int");
-        let why = "words: the columns differ: only green has `extra` (`ignore` leaves a column out)";
-        fails(&compared(engines, table("words", &["word"])), why);
     }
+    let [blue, green] = engines;
+    run(green, "delete from items where shop = 1 and nr = 5; delete from items where shop = 30 and nr = 70");
+    run(green, "insert into items values (30, 900, 'new', 1), (31, 1, 'new', 1), (0, 9, 'new', 1)");
+    run(green, "update items set v = 2 where shop = 2 and nr = 800");
+    for chunk in [1, 2, 3, 100] {
+        let result = compared(engines, Table { chunk, ..table("items", &["shop", "nr"]) });
+        let expected = vec![
+            ("(shop = 0, nr = 9)", RowHow::MissingInBlue, vec![]),
+            ("(shop = 1, nr = 5)", RowHow::MissingInGreen, vec![]),
+            ("(shop = 2, nr = 800)", RowHow::Differs, vec!["v"]),
+            ("(shop = 30, nr = 70)", RowHow::MissingInGreen, vec![]),
+            ("(shop = 30, nr = 900)", RowHow::MissingInBlue, vec![]),
+            ("(shop = 31, nr = 1)", RowHow::MissingInBlue, vec![]),
+        ];
+        assert_eq!(named(&result), expected, "{chunk}");
+        assert_eq!((result.blue.rows, result.green.rows), (Some(12), Some(13)));
+    }
+    for name in ["words", "tongues"] {
+        passes(&compared(engines, Table { chunk: 2, ..table(name, &["word"]) }));
+        run(green, &format!("delete from {name} where word = 'B'; update {name} set v = 2 where word = 'ä'"));
+        run(blue, &format!("delete from {name} where word = 'a b'"));
+        for chunk in [1, 2, 5, 100] {
+            let result = compared(engines, Table { chunk, ..table(name, &["word"]) });
+            let mut found = named(&result);
+            found.sort_by_key(|(word, ..)| *word);
+            let expected = vec![
+                ("word = B", RowHow::MissingInGreen, vec![]),
+                ("word = a b", RowHow::MissingInBlue, vec![]),
+                ("word = ä", RowHow::Differs, vec!["v"]),
+            ];
+            assert_eq!(found, expected, "{name} {chunk}");
+        }
+    }
+    run(green, "insert into copies values (2, 2)");
+    let result = compared(engines, table("copies", &["id"]));
+    fails(&result, "copies: green: the key is not unique: id = 2 is there more than once");
+    run(green, "delete from copies where id = 2; insert into copies values (null, 2)");
+    let result = compared(engines, table("copies", &["id"]));
+    fails(&result, "copies: green: `id` of the key is NULL in a row: a key must tell every row apart");
+    run(green, "delete from copies");
+    let result = compared(engines, table("copies", &["id"]));
+    fails(&result, "copies: 2 of 2 rows differ: id = 1 is missing in green, id = 2 is missing in green");
+    run(blue, "delete from items; delete from copies");
+    passes(&compared(engines, table("copies", &["id"])));
+    let result = compared(engines, Table { chunk: 3, most_rows: 1, ..table("items", &["shop", "nr"]) });
+    fails(&result, "items: 13 of 13 rows differ: (shop = 0, nr = 9) is missing in blue, and 12 more");
+    let result = compared(engines, Table { rows_only: true, ..table("items", &["shop", "nr"]) });
+    fails(&result, "items: blue has 0 rows, green has 13");
+    run(green, "drop table copies");
+    fails(&compared(engines, table("copies", &["id"])), "copies: green has no such table");
+    run(green, "alter table words add extra int");
+    let why = "words: the columns differ: only green has `extra` (`ignore` leaves a column out)";
+    fails(&compared(engines, table("words", &["word"])), why);
 }
 
 #[test]
@@ -235,49 +242,52 @@ fn rows_are_missing_or_extra_over_compound_and_text_keys() {
 fn queries_only_read_and_differences_are_named_by_row_and_column() {
     let (_store, in_postgres) = two_postgres();
     let (_stores, in_mariadb) = two_mariadb();
-    for engines in [&in_postgres, &in_mariadb] {
-        for engine in engines {
-            run(
-                engine,
-                "create table t (id int primary key, v decimal(8, 2)); insert into t values (1, 1.5), (2, 100), (3, -1)",
-            );
-        }
-        let [_, green] = engines;
-        passes(&asked(engines, "select id, v from t order by id;", 0.0));
-        run(green, "update t set v = 101 where id = 2");
-        assert_eq!(asked(engines, "select id, v from t order by id", 0.02).outcome, Outcome::Passed);
-        let result = asked(engines, "select id, v from t order by id", 0.0);
-        fails(&result, "the data: 1 row differs: row 2, v: blue has 100, green has 101");
-        for writing in [
-            "delete from t",
-            "drop table t",
-            "create table u (id int)",
-            "update t set v = 0",
-            "truncate table t",
-            "insert into t values (9, 9) returning id",
-            // A comment to PostgreSQL, and to MySQL not.
-            "delete from t /*! where id = 1 */",
-        ] {
-            let result = asked(engines, writing, 0.0);
-            assert_eq!(result.outcome, Outcome::Failed, "{writing}");
-            let why = result.why.unwrap();
-            assert!(why.starts_with("the data: blue and green: the query failed: "), "{writing}: {why}");
-            let result = asked(engines, &format!("select 1; {writing}"), 0.0);
-            assert_eq!(result.outcome, Outcome::Failed, "{writing}");
-            assert_eq!(number(green, "select count(*) from t"), 3, "{writing}");
-            let injected = Table { filter: Some(format!("1 = 1); {writing}; select (1")), ..table("t", &["id"]) };
-            assert_eq!(compared(engines, injected).outcome, Outcome::Failed);
-            assert_eq!(number(green, "select count(*) from t"), 3, "{writing}");
-        }
-        let executed = asked(engines, "/*!50000 drop table t */", 0.0);
-        assert_eq!((executed.outcome, number(green, "select count(*) from t")), (Outcome::Failed, 3));
-        let query = "select id, v from t where v < 0".to_owned();
-        let result = checked(Check::Integrity { databases: engines.clone(), query, timeout: PATIENCE });
-        let row = "id = 3, v = -1.00";
-        fails(&result, &format!("the data: 1 row violates it in blue: {row}; 1 row violates it in green: {row}"));
-        let query = "select id from t where v < -5".to_owned();
-        passes(&checked(Check::Integrity { databases: engines.clone(), query, timeout: PATIENCE }));
+    queries_only_read(&in_postgres);
+    queries_only_read(&in_mariadb);
+}
+
+fn queries_only_read(engines: &[Engine; 2]) {
+    for engine in engines {
+        run(
+            engine,
+            "create table t (id int primary key, v decimal(8, 2)); insert into t values (1, 1.5), (2, 100), (3, -1)",
+        );
     }
+    let [_, green] = engines;
+    passes(&asked(engines, "select id, v from t order by id;", 0.0));
+    run(green, "update t set v = 101 where id = 2");
+    assert_eq!(asked(engines, "select id, v from t order by id", 0.02).outcome, Outcome::Passed);
+    let result = asked(engines, "select id, v from t order by id", 0.0);
+    fails(&result, "the data: 1 row differs: row 2, v: blue has 100, green has 101");
+    for writing in [
+        "delete from t",
+        "drop table t",
+        "create table u (id int)",
+        "update t set v = 0",
+        "truncate table t",
+        "insert into t values (9, 9) returning id",
+        // A comment to PostgreSQL, and to MySQL not.
+        "delete from t /*! where id = 1 */",
+    ] {
+        let result = asked(engines, writing, 0.0);
+        assert_eq!(result.outcome, Outcome::Failed, "{writing}");
+        let why = result.why.unwrap();
+        assert!(why.starts_with("the data: blue and green: the query failed: "), "{writing}: {why}");
+        let result = asked(engines, &format!("select 1; {writing}"), 0.0);
+        assert_eq!(result.outcome, Outcome::Failed, "{writing}");
+        assert_eq!(number(green, "select count(*) from t"), 3, "{writing}");
+        let injected = Table { filter: Some(format!("1 = 1); {writing}; select (1")), ..table("t", &["id"]) };
+        assert_eq!(compared(engines, injected).outcome, Outcome::Failed);
+        assert_eq!(number(green, "select count(*) from t"), 3, "{writing}");
+    }
+    let executed = asked(engines, "/*!50000 drop table t */", 0.0);
+    assert_eq!((executed.outcome, number(green, "select count(*) from t")), (Outcome::Failed, 3));
+    let query = "select id, v from t where v < 0".to_owned();
+    let result = checked(Check::Integrity { databases: engines.clone(), query, timeout: PATIENCE });
+    let row = "id = 3, v = -1.00";
+    fails(&result, &format!("the data: 1 row violates it in blue: {row}; 1 row violates it in green: {row}"));
+    let query = "select id from t where v < -5".to_owned();
+    passes(&checked(Check::Integrity { databases: engines.clone(), query, timeout: PATIENCE }));
 }
 
 #[test]
@@ -285,34 +295,35 @@ fn queries_only_read_and_differences_are_named_by_row_and_column() {
 fn what_a_replica_brings_late_is_no_difference_and_a_digest_tells_whether_data_moved() {
     let (_store, in_postgres) = two_postgres();
     let (_stores, in_mariadb) = two_mariadb();
-    for engines in [&in_postgres, &in_mariadb] {
-        for engine in engines {
-            run(engine, "create table t (id int primary key, v int); insert into t values (1, 1), (2, 2), (3, 3)");
-        }
-        let [_, green] = engines;
-        let data = Data {
-            name: "t".to_owned(),
-            check: Check::Table { databases: engines.clone(), table: table("t", &["id"]) },
-        };
-        let first = wait_for(digest(&data));
-        assert_eq!((first[0].rows, &first[0].checksum), (Some(3), &first[1].checksum));
-        run(green, "update t set v = 0 where id = 2; delete from t where id = 3");
-        let second = wait_for(digest(&data));
-        assert_eq!(first[0], second[0]);
-        assert_ne!(first[1].checksum, second[1].checksum);
-        let late = green.clone();
-        let told = move |done: u64, all: u64| {
-            if done == all {
-                let late = late.clone();
-                let writes = move || run(&late, "update t set v = 2 where id = 2; insert into t values (3, 3)");
-                std::thread::spawn(writes).join().unwrap();
-            }
-        };
-        let result = wait_for(check(&data, &told));
-        passes(&result);
-        assert_eq!((result.rows_differing, result.blue.checksum), (0, first[0].checksum.clone()));
-        assert_eq!(wait_for(digest(&data)), first);
+    late_rows(&in_postgres);
+    late_rows(&in_mariadb);
+}
+
+fn late_rows(engines: &[Engine; 2]) {
+    for engine in engines {
+        run(engine, "create table t (id int primary key, v int); insert into t values (1, 1), (2, 2), (3, 3)");
     }
+    let [_, green] = engines;
+    let data =
+        Data { name: "t".to_owned(), check: Check::Table { databases: engines.clone(), table: table("t", &["id"]) } };
+    let first = wait_for(digest(&data));
+    assert_eq!((first[0].rows, &first[0].checksum), (Some(3), &first[1].checksum));
+    run(green, "update t set v = 0 where id = 2; delete from t where id = 3");
+    let second = wait_for(digest(&data));
+    assert_eq!(first[0], second[0]);
+    assert_ne!(first[1].checksum, second[1].checksum);
+    let late = green.clone();
+    let told = move |done: u64, all: u64| {
+        if done == all {
+            let late = late.clone();
+            let writes = move || run(&late, "update t set v = 2 where id = 2; insert into t values (3, 3)");
+            std::thread::spawn(writes).join().unwrap();
+        }
+    };
+    let result = wait_for(check(&data, &told));
+    passes(&result);
+    assert_eq!((result.rows_differing, result.blue.checksum), (0, first[0].checksum.clone()));
+    assert_eq!(wait_for(digest(&data)), first);
 }
 
 #[test]

@@ -112,7 +112,16 @@ fn postgresql_is_trusted_by_its_certificate_where_the_url_wants_it() {
 #[test]
 #[ignore = "needs mariadb-server: .ci/setup installs it"]
 fn mariadb_is_asked_and_what_fails_is_said_in_words() {
-    let mut store = servers::mariadb();
+    is_asked(servers::mariadb());
+}
+
+#[test]
+#[ignore = "needs MySQL: .ci/setup installs it"]
+fn mysql_is_asked_and_what_fails_is_said_in_words() {
+    is_asked(servers::mysql());
+}
+
+fn is_asked(mut store: Store) {
     let good = || mysql(&store, IN_URL);
     assert_eq!(ask(good(), "select 1", PATIENCE), Ok(()));
     assert_eq!(ask(good(), "select 1 from dual where 1 = 0", PATIENCE), Ok(()), "no row is as good as one");

@@ -1,7 +1,7 @@
 //! The columns of a table and its unique indexes, as each engine's catalog has them.
 
 use crate::consistency::canon::Class;
-use crate::consistency::dialect::{Column, Dialect};
+use crate::consistency::dialect::{Column, Dialect, Hash};
 use crate::consistency::rows::Cells;
 use crate::consistency::session::Session;
 
@@ -10,6 +10,8 @@ pub struct Layout {
     pub columns: Vec<Column>,
     /// The columns of each unique index, in its order.
     pub unique: Vec<Vec<String>>,
+    /// What the database can hash rows with.
+    pub hash: Hash,
 }
 
 impl Layout {
@@ -60,12 +62,15 @@ pub async fn read(session: &mut Session, table: &str) -> Result<Option<Layout>, 
         Dialect::Postgres => {
             let bound = [Dialect::Postgres.table(table)];
             let columns = session.fetch(POSTGRES_COLUMNS, &bound).await?.into_iter().map(postgres).collect();
-            Layout { columns, unique: unique(session.fetch(POSTGRES_UNIQUE, &bound).await?) }
+            let unique = unique(session.fetch(POSTGRES_UNIQUE, &bound).await?);
+            Layout { columns, unique, hash: Hash::Md5 }
         }
         Dialect::Mysql => {
             let columns = session.fetch(MYSQL_COLUMNS, &named).await?.into_iter().map(mysql).collect();
             let twice = [named.as_slice(), named.as_slice()].concat();
-            Layout { columns, unique: unique(session.fetch(MYSQL_UNIQUE, &twice).await?) }
+            let unique = unique(session.fetch(MYSQL_UNIQUE, &twice).await?);
+            let has_md5 = session.fetch("SELECT MD5('')", &[]).await.is_ok();
+            Layout { columns, unique, hash: if has_md5 { Hash::Md5 } else { Hash::Sha2 } }
         }
         Dialect::Sqlite => {
             let schema = if schema.is_empty() { "main".to_owned() } else { schema.to_owned() };
@@ -73,7 +78,7 @@ pub async fn read(session: &mut Session, table: &str) -> Result<Option<Layout>, 
             let asked = "SELECT name, type FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid";
             let columns = session.fetch(asked, &[name.to_owned(), schema]).await?.into_iter().map(sqlite).collect();
             // Its rows are read anyway, and a key that is not unique is seen then.
-            Layout { columns, unique: Vec::new() }
+            Layout { columns, unique: Vec::new(), hash: Hash::default() }
         }
     };
     Ok((!layout.columns.is_empty()).then_some(layout))

@@ -21,6 +21,15 @@ pub enum Bind {
     Text,
 }
 
+/// What a database hashes its rows with, the better one first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hash {
+    #[default]
+    Md5,
+    /// Twice as slow in MariaDB, and all that MySQL has since 9.6.
+    Sha2,
+}
+
 /// Larger than the sum of any rows' hashes: a row whose hash is NULL would be left out otherwise.
 pub const NO_HASH: &str = "1000000000000000000000000000000";
 
@@ -78,7 +87,7 @@ impl Dialect {
             // What is longer than a packet is NULL to MySQL: it must not be taken for one.
             (Dialect::Mysql, Class::Bytes | Class::Text) => {
                 let plain = self.plain_text(column);
-                format!("IF({name} IS NULL, NULL, COALESCE({plain}, CONCAT('md5 ', MD5({name}))))")
+                format!("IF({name} IS NULL, NULL, COALESCE({plain}, CONCAT('sha256 ', SHA2({name}, 256))))")
             }
             (Dialect::Mysql, _) => self.plain_text(column),
             (Dialect::Sqlite, Class::Bytes) => format!("CASE WHEN {name} IS NOT NULL THEN lower(hex({name})) END"),
@@ -134,23 +143,29 @@ impl Dialect {
 
     /// The hash of a row, as a whole number of 64 bits. NULL and the empty text are two things, and no two rows have the
     /// same text. SQLite has no hashes: its rows are hashed here.
-    pub fn row_hash(self, columns: &[Column]) -> String {
+    pub fn row_hash(self, columns: &[Column], hash: Hash) -> String {
         if self == Dialect::Postgres {
             let row = columns.iter().map(|column| self.text(column)).collect::<Vec<_>>().join(", ");
             return format!("('x' || substr(md5(ROW({row})::text), 1, 16))::bit(64)::bigint");
         }
+        let hashed = |text: &str| match hash {
+            Hash::Md5 => format!("MD5({text})"),
+            Hash::Sha2 => format!("SHA2({text}, 256)"),
+        };
         // Of a value that may be long its own hash, which NULL has not, and a text that is longer than a packet neither:
         // that one leaves the row without a hash.
         let each = columns.iter().map(|column| {
             let (name, plain) = (self.quoted(&column.name), self.plain_text(column));
             match column.class {
-                Class::Bytes => format!("IF({name} IS NULL, 'N', MD5({name}))"),
-                Class::Text | Class::Json { .. } | Class::Other(_) => format!("IF({name} IS NULL, 'N', MD5({plain}))"),
+                Class::Bytes => format!("IF({name} IS NULL, 'N', {})", hashed(&name)),
+                Class::Text | Class::Json { .. } | Class::Other(_) => {
+                    format!("IF({name} IS NULL, 'N', {})", hashed(&plain))
+                }
                 _ => format!("QUOTE({plain})"),
             }
         });
-        let row = each.collect::<Vec<_>>().join(", ',', ");
-        format!("IFNULL(CAST(CONV(LEFT(MD5(CONCAT({row})), 16), 16, 10) AS UNSIGNED), {NO_HASH})")
+        let row = hashed(&format!("CONCAT({})", each.collect::<Vec<_>>().join(", ',', ")));
+        format!("IFNULL(CAST(CONV(LEFT({row}, 16), 16, 10) AS UNSIGNED), {NO_HASH})")
     }
 
     /// A column of a key, and the value that is bound to find it; `None`: the column cannot hold it.
@@ -174,7 +189,8 @@ impl Dialect {
             (Dialect::Postgres, _) => format!("CAST({parameter} AS {})", column.cast),
             (_, Class::Bytes) => format!("UNHEX({parameter})"),
             (_, Class::Integer) if value.starts_with('-') => format!("CAST({parameter} AS SIGNED)"),
-            (_, Class::Integer) => format!("CAST({parameter} AS UNSIGNED)"),
+            // MySQL takes a parameter that is cast for a BIGINT with a sign, and cuts what is larger.
+            (_, Class::Integer) => format!("CAST(CAST({parameter} AS CHAR) AS UNSIGNED)"),
             (_, Class::Decimal(digits)) => format!("CAST({parameter} AS DECIMAL(65, {}))", digits.unwrap_or(30)),
             (_, Class::Single | Class::Double) => format!("({parameter} + 0e0)"),
             (_, Class::Date) => format!("CAST({parameter} AS DATE)"),

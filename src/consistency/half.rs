@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 use crate::consistency::canon::{self, Meaning};
-use crate::consistency::dialect::{Bind, Column, Dialect};
+use crate::consistency::dialect::{Bind, Column, Dialect, Hash};
 use crate::consistency::rows::Cells;
 
 /// The values of a row's key, as texts.
@@ -29,6 +29,7 @@ pub struct Half {
     pub columns: Vec<(Column, Meaning)>,
     /// The database hashes its rows.
     pub hashes: bool,
+    pub hash: Hash,
 }
 
 /// A query, and what is bound to it.
@@ -52,7 +53,7 @@ impl Half {
 
     fn hash(&self) -> String {
         let columns: Vec<Column> = self.columns.iter().map(|(column, _)| column.clone()).collect();
-        self.dialect.row_hash(&columns)
+        self.dialect.row_hash(&columns, self.hash)
     }
 
     /// The key, and the hash or what it is made of.

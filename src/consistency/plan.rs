@@ -49,6 +49,8 @@ impl Plan {
             alike && blue.ranges && green.ranges && !blue.nullable && !green.nullable
         });
         let by_checksums = hashes && walked && is_unique(blue, &table.key) && is_unique(green, &table.key);
+        // Both with the same: the one that the poorer side has.
+        let hash = blue.hash.max(green.hash);
         let half = |dialect: Dialect, key, columns| Half {
             dialect,
             table: dialect.table(&table.name),
@@ -56,6 +58,7 @@ impl Plan {
             key,
             columns,
             hashes,
+            hash,
         };
         let [first, second] = dialects;
         let (blue, green) = (half(first, blue_key, blue_columns), half(second, green_key, green_columns));

@@ -8,7 +8,7 @@ const POSTGRES_ORDERS: &str = "create table orders (id bigint primary key, total
         '\\x00ff', '2026-11-22 10:00:00.5+02', '2026-11-22', '{\"b\": [1, 2], \"a\": \"x\"}', '7d444840-9dc0-11d1-b245-5ffdce74fad2'
         from generate_series(1, 2500) g";
 
-const MARIADB_ORDERS: &str = "create table orders (id bigint primary key, total decimal(12, 4), ratio double, small float,
+pub const MARIADB_ORDERS: &str = "create table orders (id bigint primary key, total decimal(12, 4), ratio double, small float,
         paid boolean, note text, raw blob, made datetime(3), day date, info json, code char(36));
     insert into orders select seq, seq / 4, seq / 3e0, seq / 10, seq % 2 = 0, case seq % 3 when 0 then null when 1 then '' else
         concat('nö ', seq) end, x'00ff', '2026-11-22 08:00:00.5', '2026-11-22', '{\"a\":\"x\",\"b\":[1,2]}',
@@ -23,11 +23,15 @@ const SQLITE_ORDERS: &str = "create table orders (id integer primary key, total 
 #[test]
 #[ignore = "needs PostgreSQL and MariaDB (.ci/setup)"]
 fn databases_of_different_engines_are_compared_by_what_values_mean() {
-    let (postgresql, maria) = (servers::postgres(), servers::mariadb());
+    compared_by_what_values_mean(&servers::mariadb(), MARIADB_ORDERS);
+}
+
+pub fn compared_by_what_values_mean(maria: &Store, orders: &str) {
+    let postgresql = servers::postgres();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("orders.db");
-    let all = [postgres(&postgresql, "postgres"), mariadb(&maria), Engine::Sqlite(file)];
-    for (engine, words) in all.iter().zip([POSTGRES_ORDERS, MARIADB_ORDERS, SQLITE_ORDERS]) {
+    let all = [postgres(&postgresql, "postgres"), mariadb(maria), Engine::Sqlite(file)];
+    for (engine, words) in all.iter().zip([POSTGRES_ORDERS, orders, SQLITE_ORDERS]) {
         run(engine, words);
     }
     let pairs = [(0, 1), (0, 2), (1, 2), (2, 0), (1, 0)].map(|(blue, green)| [all[blue].clone(), all[green].clone()]);

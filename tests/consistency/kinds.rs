@@ -82,7 +82,7 @@ impl WithoutNull for Table {
     }
 }
 
-const MARIADB_KINDS: &str = "create table kinds (id bigint unsigned primary key, i int, n decimal(12, 3), f float, d double,
+pub const MARIADB_KINDS: &str = "create table kinds (id bigint unsigned primary key, i int, n decimal(12, 3), f float, d double,
         fd double(8, 3), b boolean, bits bit(12), t text, v varchar(20) character set latin1, c char(5), raw varbinary(9),
         large longblob, day date, ti time(3), dt datetime(6), ts timestamp(3) null, j json, e enum('sad', 'glad'),
         s set('a', 'b'), u uuid, y year, `odd ``name` int);
@@ -121,21 +121,30 @@ const MARIADB_CHANGES: [(&str, &str); 22] = [
 #[ignore = "needs MariaDB (.ci/setup)"]
 fn every_type_of_mariadb_is_compared_to_the_last_bit() {
     let (_stores, engines) = two_mariadb();
-    let [blue, green] = &engines;
-    run(blue, &format!("set time_zone = '+00:00'; {MARIADB_KINDS}"));
-    run(green, &format!("set time_zone = '+00:00'; {MARIADB_KINDS}"));
+    every_type_is_compared(
+        &engines,
+        MARIADB_KINDS,
+        "sha256 d8b8b13cb51877020b218ad0d813e9ee60e7849cb9f77ffef8b51bc7d2d766a0",
+    );
+}
+
+/// `long`: what a value begins with whose hexadecimal digits are more than a packet holds.
+pub fn every_type_is_compared(engines: &[Engine; 2], kinds: &str, long: &str) {
+    let [blue, green] = engines;
+    run(blue, &format!("set time_zone = '+00:00'; {kinds}"));
+    run(green, &format!("set time_zone = '+00:00'; {kinds}"));
     run(green, "alter table kinds modify v varchar(20) character set utf8mb4");
     for chunk in [7, 1000] {
-        passes(&compared(&engines, Table { chunk, ..table("shop.kinds", &["id"]) }));
+        passes(&compared(engines, Table { chunk, ..table("shop.kinds", &["id"]) }));
     }
-    passes(&compared(&engines, table("kinds", &["t", "id"]).without_null()));
+    passes(&compared(engines, table("kinds", &["t", "id"]).without_null()));
     for (at, (column, value)) in MARIADB_CHANGES.iter().enumerate() {
         let quoted = column.replace('`', "``");
         run(green, &format!("set time_zone = '+00:00'; update kinds set `{quoted}` = {value} where id = {}", at + 1));
     }
     run(green, "update kinds set t = '', v = null where id in (41, 42)");
     run(green, "delete from kinds where id = 18446744073709551615");
-    let result = compared(&engines, Table { chunk: 7, most_rows: 30, ..table("kinds", &["id"]) });
+    let result = compared(engines, Table { chunk: 7, most_rows: 30, ..table("kinds", &["id"]) });
     let mut expected: Vec<(String, RowHow, Vec<&str>)> = Vec::new();
     for (at, (column, _)) in MARIADB_CHANGES.iter().enumerate() {
         expected.push((format!("id = {}", at + 1), RowHow::Differs, vec![column]));
@@ -150,11 +159,11 @@ fn every_type_of_mariadb_is_compared_to_the_last_bit() {
         run(engine, &format!("update kinds set large = repeat('{letter}', 9000000) where id = 30"));
     }
     let thirty = || Table { filter: Some("id = 30".to_owned()), ..table("kinds", &["id"]) };
-    let result = compared(&engines, thirty());
+    let result = compared(engines, thirty());
     fails(&result, "kinds: 1 of 1 rows differs: id = 30 differs in large");
-    assert_eq!(result.rows[0].columns[0].expected, "md5 c40c5126c11d10857c04858e8a0dd833");
+    assert!(result.rows[0].columns[0].expected.starts_with(long), "{:?}", result.rows[0]);
     run(green, "update kinds set large = null where id = 30");
-    fails(&compared(&engines, thirty()), "kinds: 1 of 1 rows differs: id = 30 differs in large");
+    fails(&compared(engines, thirty()), "kinds: 1 of 1 rows differs: id = 30 differs in large");
     run(green, "update kinds set large = repeat('x', 9000000) where id = 30");
-    passes(&compared(&engines, thirty()));
+    passes(&compared(engines, thirty()));
 }

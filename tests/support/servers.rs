@@ -5,6 +5,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use sqlx::Connection;
+
 use super::tls::Authority;
 use super::{SOON, wait_until};
 
@@ -12,6 +14,9 @@ use super::{SOON, wait_until};
 pub const PASSWORD: &str = "c0rrect%horse";
 /// The same, as a URL has it.
 pub const IN_URL: &str = "c0rrect%25horse";
+
+/// Debian has it in its unstable release only: `.ci/setup` unpacks it here, beside the system.
+const MYSQL: &str = "/opt/cutover-ci/mysql/mysqld";
 
 /// A server that ends with the test.
 pub struct Store {
@@ -59,34 +64,44 @@ pub fn postgres() -> Store {
 
 /// MariaDB with a user and a database `shop`.
 pub fn mariadb() -> Store {
+    let server = found("mariadbd", "/usr/sbin").join("mariadbd");
+    let how = ["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"];
+    mysql_like(Path::new("mariadb-install-db"), &how, &server, &[], "")
+}
+
+/// Oracle's MySQL, the same.
+pub fn mysql() -> Store {
+    let server = Path::new(MYSQL);
+    // It has no sequences: thousands of rows come from a query that is its own source.
+    let words = "SET GLOBAL cte_max_recursion_depth = 1000000;\n";
+    mysql_like(server, &["--no-defaults", "--initialize-insecure"], server, &["--mysqlx=OFF", "--skip-log-bin"], words)
+}
+
+fn mysql_like(install: &Path, how: &[&str], server: &Path, options: &'static [&str], more: &str) -> Store {
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     let (data, first) = (dir.path().join("data"), dir.path().join("first.sql"));
     let words = format!(
-        "CREATE DATABASE IF NOT EXISTS shop;\nCREATE OR REPLACE USER shop@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT ALL ON shop.* TO shop@'127.0.0.1';\n"
+        "CREATE DATABASE IF NOT EXISTS shop;\nCREATE USER IF NOT EXISTS shop@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL ON shop.* TO shop@'127.0.0.1';\n{more}"
     );
     std::fs::write(&first, words).unwrap();
     let user = give("mysql", dir.path(), &[&first]);
-    let mut init = run_as(user, Path::new("mariadb-install-db"));
-    init.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]);
+    let mut init = run_as(user, install);
     // Each deletes what it takes for its own leftovers in there.
     let temporary = option("--tmpdir", dir.path());
-    finished(init.arg(option("--datadir", &data)).arg(&temporary));
-    let folder = dir.path().to_owned();
+    finished(init.args(how).arg(option("--datadir", &data)).arg(&temporary));
+    let (server, folder) = (server.to_owned(), dir.path().to_owned());
     let store = Store::start(dir, port, "-KILL", move || {
-        let mut command = run_as(user, &found("mariadbd", "/usr/sbin").join("mariadbd"));
+        let mut command = run_as(user, &server);
         command.arg("--no-defaults").arg(option("--datadir", &data)).arg(option("--init-file", &first)).arg(&temporary);
         command.arg(option("--socket", &folder.join("socket"))).arg(option("--pid-file", &folder.join("pid")));
-        command.args([&format!("--port={port}"), "--bind-address=127.0.0.1", "--skip-name-resolve"]);
+        command.args([&format!("--port={port}"), "--bind-address=127.0.0.1", "--skip-name-resolve"]).args(options);
         command
     });
     // It takes connections before its first words are done.
-    wait_until("the user is there", SOON, || {
-        let mut client = Command::new("mariadb");
-        client.args(["--no-defaults", "-h127.0.0.1", "-ushop", &format!("-p{PASSWORD}"), "-e", "select 1", "shop"]);
-        let asked = client.arg(format!("-P{port}")).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        asked.unwrap().success()
-    });
+    let url = format!("mysql://shop:{IN_URL}@127.0.0.1:{port}/shop");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    wait_until("the user is there", SOON, || runtime.block_on(sqlx::MySqlConnection::connect(&url)).is_ok());
     store
 }
 
