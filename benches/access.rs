@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use cutover::access::Line;
-use cutover::access::format::{LONGEST, combined, json};
 use divan::Bencher;
+use relay::access::Line;
+use relay::access::format::{LONGEST, combined, json};
 
 fn main() {
     divan::main();

@@ -6,14 +6,14 @@ use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cutover::config::Hop;
-use cutover::counters::Rest;
-use cutover::proxy::headers::{Arrival, Ids, Marks, to_origin};
-use cutover::snapshot::{Edit, Endpoint};
+use config::Hop;
 use divan::Bencher;
 use http::{HeaderName, HeaderValue, Version};
+use memory::counters::Rest;
+use memory::snapshot::{Edit, Endpoint};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
+use relay::proxy::headers::{Arrival, Ids, Marks, to_origin};
 
 fn main() {
     divan::main();

@@ -4,17 +4,17 @@
 
 use std::hint::black_box;
 
-use cutover::config::routing_text;
-use cutover::counters::{Class, Counters, Outcome, Shard};
-use cutover::guard::trigger::Reading;
-use cutover::guard::window::{Sample, Totals};
-use cutover::guard::{Policy, Sight, judge};
-use cutover::rollout::plan::Plan;
-use cutover::rollout::{Ask, Event, Loaded, State};
-use cutover::time::Millis;
-use cutover::traffic::split::{Split, Weight, mix};
-use cutover::traffic::{Environment, Head, Table, decide};
+use config::routing_text;
 use divan::Bencher;
+use judgement::guard::trigger::Reading;
+use judgement::guard::window::{Sample, Totals};
+use judgement::guard::{Policy, Sight, judge};
+use judgement::rollout::plan::Plan;
+use judgement::rollout::{Ask, Event, Loaded, State};
+use judgement::time::Millis;
+use judgement::traffic::split::{Split, Weight, mix};
+use judgement::traffic::{Environment, Head, Table, decide};
+use memory::counters::{Class, Counters, Outcome, Shard};
 
 fn main() {
     divan::main();

@@ -7,10 +7,10 @@
 #[allow(dead_code)]
 mod dice;
 
-use cutover::guard::Budget;
-use cutover::guard::evidence::meter::{Input, Meter, rates};
-use cutover::guard::evidence::{Kind, LEAST_BAD, odds};
-use cutover::time::Millis;
+use judgement::guard::Budget;
+use judgement::guard::evidence::meter::{Input, Meter, rates};
+use judgement::guard::evidence::{Kind, LEAST_BAD, odds};
+use judgement::time::Millis;
 
 use dice::Dice;
 

@@ -14,15 +14,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use cutover::config::suite::{Body, Expect, Limits, Load, Profile, Step};
-use cutover::snapshot::Endpoint;
-use cutover::time::Millis;
-use cutover::validate::{load, target::Target, text::Variables, told::Told};
-use cutover::wire::{LoadResult, Outcome, Side};
+use config::suite::{Body, Expect, Limits, Load, Profile, Step};
+use judgement::time::Millis;
+use memory::snapshot::Endpoint;
 use pingora_core::connectors::http::Connector;
 use pingora_core::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use validation::{load, target::Target, text::Variables, told::Told};
+use wire::{LoadResult, Outcome, Side};
 
 /// Runs of each, in turns.
 const RUNS: usize = 5;

@@ -44,25 +44,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
-pub mod access;
 pub mod admin;
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod consistency;
-pub mod counters;
-pub mod guard;
-pub mod health;
-pub mod journal;
 pub mod metrics;
-pub mod notify;
-pub mod origin;
-pub mod proxy;
-pub mod rollout;
 pub mod serve;
-pub mod sidecar;
-pub mod snapshot;
-pub mod time;
-pub mod traffic;
-pub mod validate;
-pub mod wire;

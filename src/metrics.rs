@@ -11,11 +11,11 @@ use std::collections::HashMap;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
-use crate::clock;
-use crate::counters::{Class, Counters, Failure, Latencies, Process, Seen, read};
-use crate::guard::latency::upper_micros;
-use crate::snapshot::Snapshot;
-use crate::traffic::Environment;
+use judgement::guard::latency::upper_micros;
+use judgement::traffic::Environment;
+use memory::clock;
+use memory::counters::{Class, Counters, Failure, Latencies, Process, Seen, read};
+use memory::snapshot::Snapshot;
 
 /// The metrics in Prometheus' text format.
 pub fn render(counters: &Counters, snapshot: &Snapshot) -> String {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cutover::access::{Format, Sample, Settings, Target};
-use cutover::config;
+use config;
+use relay::access::{Format, Sample, Settings, Target};
 use serde_json::{Value, json};
 
 use crate::lifecycle::{Process, folder};
@@ -67,7 +67,7 @@ fn a_line_says_where_a_request_went_and_what_came_of_it() {
     let rest = "[[service.shop.route]]\nname = \"api\"\npath = \"/api/*\"\n\
                 [[service.shop.rule]]\nname = \"testers\"\nheader = { name = \"x-canary\", equals = \"always\" }\nto = \"green\"\noverride = true\n";
     let house = house("weight = 0", rest);
-    let before = cutover::clock::wall_millis();
+    let before = memory::clock::wall_millis();
     let mut client = house.client();
     let secrets = ["Authorization: Basic c2VjcmV0", "Cookie: session=secret", "X-Canary: always"];
     let known = ["Host: Shop.Test:8080", "Referer: http://a.test/\"b\"", "User-Agent: caf\u{e9} \\o/"];
@@ -100,7 +100,7 @@ fn a_line_says_where_a_request_went_and_what_came_of_it() {
     assert!(!text.contains("c2VjcmV0") && !text.contains("secret"), "{text}");
     // The calendar is a test of its own; here it is the right day and hour.
     let hour = |millis: u64| {
-        let at = cutover::time::Civil::of_unix(millis / 1000);
+        let at = judgement::time::Civil::of_unix(millis / 1000);
         format!("{:04}-{:02}-{:02}T{:02}:", at.year, at.month, at.day, at.hour)
     };
     let time = lines[0]["time"].as_str().unwrap();

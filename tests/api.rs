@@ -12,8 +12,8 @@ mod views;
 
 use std::net::SocketAddr;
 
-use cutover::config::Settings;
-use cutover::config::admin::{Role, Token};
+use config::Settings;
+use config::admin::{Role, Token};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

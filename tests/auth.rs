@@ -10,15 +10,15 @@ use axum::routing::post;
 use axum::{Json, Router, middleware};
 use serde_json::Value;
 
+use config::admin::{AdminAccess, Role, Token};
+use config::{CertificateFiles, TlsListener};
 use cutover::admin::auth::{Keyring, TokenText};
 use cutover::admin::caller::Caller;
 use cutover::admin::gate::{self, Gate};
 use cutover::admin::role::Action;
-use cutover::config::admin::{AdminAccess, Role, Token};
-use cutover::config::{CertificateFiles, TlsListener};
-use cutover::journal::{Chain, Entry, Query, Reader};
-use cutover::rollout::Kind;
 use cutover::serve;
+use judgement::rollout::Kind;
+use sidecar::journal::{Chain, Entry, Query, Reader};
 
 use crate::cli::cutover;
 use crate::support::client::{Answer, Client};
@@ -363,7 +363,7 @@ fn a_new_token_is_shown_once_and_its_lines_fit_the_file() {
         format!("version = 1\n[admin]\nlisten = \"0.0.0.0:9700\"\ninsecure = true\n[[admin.token]]{lines}"),
     )
     .unwrap();
-    let access = cutover::config::settings(&file).unwrap().admin_access;
+    let access = config::settings(&file).unwrap().admin_access;
     let [token] = &access.tokens[..] else { panic!("{access:?}") };
     assert_eq!((token.name.as_str(), token.role, token.sha256), ("ci", Role::Operator, secret.sha256()));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is kept");

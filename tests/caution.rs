@@ -1,8 +1,8 @@
 //! Caution, through real sockets: who goes to a green that is in doubt, and what is told of those who do not.
 
-use cutover::access::{Format, Sample, Settings, Target};
-use cutover::time::Millis;
-use cutover::traffic::Environment::{Blue, Green};
+use judgement::time::Millis;
+use judgement::traffic::Environment::{Blue, Green};
+use relay::access::{Format, Sample, Settings, Target};
 use serde_json::Value;
 
 use crate::support::house::House;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::house::{House, shop};
 use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
-use cutover::rollout::Kind;
+use judgement::rollout::Kind;
 
 pub fn cutover(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cutover")).current_dir(dir).args(args).env("NO_COLOR", "1").output().unwrap()

@@ -8,10 +8,10 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cutover::counters::Failure;
-use cutover::proxy::listen::Drain;
-use cutover::time::Millis;
-use cutover::traffic::Environment;
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use memory::counters::Failure;
+use relay::proxy::listen::Drain;
 
 use crate::support::front::{Front, NOBODY, routing};
 use crate::support::origin::Do;

@@ -1,6 +1,6 @@
 //! Broken files, and what a user is told: read `snapshots/` as a user would.
 
-use cutover::config::routing_text;
+use config::routing_text;
 
 use crate::cli::cutover;
 use crate::support::tls::Certificate;
@@ -225,10 +225,10 @@ fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
     ] {
         std::fs::write(dir.path().join(name), secret).unwrap();
     }
-    let settings = cutover::config::settings(&dir.path().join("cutover.toml")).unwrap();
+    let settings = config::settings(&dir.path().join("cutover.toml")).unwrap();
     assert_eq!(settings.notify.len(), 4);
     assert_eq!(settings.tls[0].certificates.len(), 2);
-    assert_eq!(settings.limits, cutover::config::Limits::default(), "what it shows are the defaults");
+    assert_eq!(settings.limits, config::Limits::default(), "what it shows are the defaults");
     let shown = |file: &str, schema: serde_json::Value| {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
         let mut keys = Vec::new();
@@ -237,10 +237,10 @@ fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
         assert!(missing.is_empty(), "{file} does not show {missing:?}");
     };
     let schema = |schema: schemars::Schema| serde_json::to_value(schema).unwrap();
-    shown("every-main-key.toml", schema(schemars::schema_for!(cutover::config::file::MainFile)));
-    shown("every-key.toml", schema(schemars::schema_for!(cutover::config::file::RoutingFile)));
-    shown("every-suite-key.toml", schema(cutover::config::file::SuiteFile::schema()));
-    cutover::config::suite(&folder.join("every-suite-key.toml")).unwrap();
+    shown("every-main-key.toml", schema(schemars::schema_for!(config::file::MainFile)));
+    shown("every-key.toml", schema(schemars::schema_for!(config::file::RoutingFile)));
+    shown("every-suite-key.toml", schema(config::file::SuiteFile::schema()));
+    config::suite(&folder.join("every-suite-key.toml")).unwrap();
 }
 
 /// A good suite, and what is wrong with others.
@@ -324,7 +324,7 @@ fn broken_suites_are_refused_with_place_and_way_out() {
 #[test]
 fn the_suites_that_come_with_the_program_are_good() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/suites");
-    let all = cutover::validate::all_suites(&folder).unwrap();
+    let all = validation::all_suites(&folder).unwrap();
     assert_eq!(all.len(), 5);
     for read in all {
         read.suite.unwrap_or_else(|refused| panic!("{refused}"));
@@ -429,7 +429,7 @@ fn what_a_suite_takes_from_the_environment_is_in_no_name() {
     let path = dir.path().join("a.toml");
     let text = "version = 1\n[[case]]\npath = \"/x?key=${env.HOME}\"\nquery = { a = \"${env.HOME}\" }\n";
     std::fs::write(&path, text).unwrap();
-    let suite = cutover::config::suite(&path).unwrap();
+    let suite = config::suite(&path).unwrap();
     let case = &suite.cases[0];
     let names = [&case.name, &case.steps[0].name];
     assert_eq!(names, ["GET /x?key=${env.HOME}&a=${env.HOME}"; 2]);

@@ -8,12 +8,12 @@ mod mysql;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cutover::config::suite::{Check, Data, Table};
-use cutover::consistency::{check, digest};
-use cutover::snapshot::check::Engine;
-use cutover::snapshot::secret::SecretUrl;
-use cutover::time::Millis;
-use cutover::wire::{DataResult, Outcome, RowHow};
+use config::suite::{Check, Data, Table};
+use judgement::time::Millis;
+use memory::snapshot::check::Engine;
+use memory::snapshot::secret::SecretUrl;
+use validation::consistency::{check, digest};
+use wire::{DataResult, Outcome, RowHow};
 
 use crate::support::servers::{self, IN_URL, PASSWORD, Store};
 use crate::support::{SOON, wait_until};
@@ -142,7 +142,7 @@ fn fails(result: &DataResult, why: &str) {
 
 /// Each row that differs, with the columns that do.
 fn named(result: &DataResult) -> Vec<(&str, RowHow, Vec<&str>)> {
-    let columns = |row: &'_ cutover::wire::RowDifference| row.columns.len();
+    let columns = |row: &'_ wire::RowDifference| row.columns.len();
     let rows = result.rows.iter();
     rows.map(|row| {
         assert!(columns(row) > 0 || row.how != RowHow::Differs);

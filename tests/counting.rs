@@ -3,10 +3,10 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use cutover::config::Settings;
-use cutover::counters::{Class, Failure};
-use cutover::guard::window::{Tally, Totals};
-use cutover::traffic::Environment::{self, Blue, Green};
+use config::Settings;
+use judgement::guard::window::{Tally, Totals};
+use judgement::traffic::Environment::{self, Blue, Green};
+use memory::counters::{Class, Failure};
 
 use crate::support::client::Client;
 use crate::support::house::{House, shop};

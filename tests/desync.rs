@@ -15,8 +15,8 @@ mod strict;
 
 use std::net::SocketAddr;
 
-use cutover::counters::Refused;
 use cutover::serve::{self, Running};
+use memory::counters::Refused;
 
 use crate::support::client::get;
 use crate::support::house::{House, settings, shop};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use cutover::config::{CertificateFiles, Settings, TlsListener};
-use cutover::proxy::listen::Drain;
+use config::{CertificateFiles, Settings, TlsListener};
 use cutover::serve;
-use cutover::time::Millis;
+use judgement::time::Millis;
+use relay::proxy::listen::Drain;
 
 use crate::support::client::{Client, get};
 use crate::support::house::{House, settings};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cutover::counters::Failure;
-use cutover::traffic::Environment;
+use judgement::traffic::Environment;
+use memory::counters::Failure;
 
 use crate::support::client::get;
 use crate::support::house::{House, shop};
@@ -146,6 +146,6 @@ fn a_sidecar_that_hears_nothing_more_leaves_routing_as_it_is() {
     assert_eq!(house.weight(), 1000);
 }
 
-fn empty() -> cutover::sidecar::Load {
-    cutover::sidecar::Load { routing: cutover::config::Routing::default(), endpoints: Default::default() }
+fn empty() -> sidecar::Load {
+    sidecar::Load { routing: config::Routing::default(), endpoints: Default::default() }
 }

@@ -1,10 +1,10 @@
 //! Heads and bodies on their way: what origins are told, what is believed, edits, what is exposed, and how long a body
 //! may be.
 
-use cutover::config::{Hop, routing_text};
-use cutover::proxy::headers::origin_request_id;
-use cutover::time::Millis;
-use cutover::traffic::Environment;
+use config::{Hop, routing_text};
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use relay::proxy::headers::origin_request_id;
 
 use pingora_http::ResponseHeader;
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use cutover::admin::changes::{Caller, Change, Failed};
-use cutover::health::{Shown, preflight};
-use cutover::rollout::plan::WarmUp;
-use cutover::rollout::release::Phase;
-use cutover::rollout::view::View;
-use cutover::rollout::{Act, Command, Deploy, Kind, Preflight};
 use cutover::serve;
-use cutover::traffic::Environment;
+use health::{Shown, preflight};
+use judgement::rollout::plan::WarmUp;
+use judgement::rollout::release::Phase;
+use judgement::rollout::view::View;
+use judgement::rollout::{Act, Command, Deploy, Kind, Preflight};
+use judgement::traffic::Environment;
 
 use crate::support::front::{Front, NOBODY, at, routing};
 use crate::support::h2::H2Origin;
@@ -330,7 +330,7 @@ fn a_candidate_whose_checks_go_on_failing_is_rolled_back_by_the_guard_and_the_en
     // The fourth one does it; on a busy machine the next one may have failed before the guard has looked.
     assert!(rounds.parse::<u32>().unwrap() >= 4, "{why}");
     let evidence = change.evidence.unwrap();
-    assert_eq!(cutover::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement);
+    assert_eq!(judgement::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement);
     assert!(house.metrics().contains("cutover_rollbacks_total{service=\"shop\",reason=\"failing health checks\"} 1"));
     let state = house.settings.state.display().to_string();
     let explained = crate::cli::cutover(house.dir.path(), &["explain", &change.id.to_string(), "--state", &state]);

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cutover::health::{redis, sql};
-use cutover::rollout::Kind;
-use cutover::snapshot::check::{Database, Engine};
-use cutover::snapshot::secret::SecretUrl;
+use health::{redis, sql};
+use judgement::rollout::Kind;
+use memory::snapshot::check::{Database, Engine};
+use memory::snapshot::secret::SecretUrl;
 
 use crate::support::house::House;
 use crate::support::servers::{self, IN_URL, PASSWORD, Store};

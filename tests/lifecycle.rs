@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cutover::journal::{Chain, Entry, Reader};
-use cutover::rollout::Kind;
+use judgement::rollout::Kind;
+use sidecar::journal::{Chain, Entry, Reader};
 
 use crate::faults::TlsOrigin;
 use crate::support::client::{Client, admin, get};

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use cutover::config::Limits;
-use cutover::counters::{Class, Failure};
-use cutover::time::Millis;
-use cutover::traffic::Environment;
+use config::Limits;
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use memory::counters::{Class, Failure};
 
 use crate::support::client::Client;
 use crate::support::house::{House, shop};

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cutover::config;
-use cutover::config::notify::Sink;
-use cutover::rollout::{Act, Command};
-use cutover::traffic::split::Weight;
+use config;
+use config::notify::Sink;
 use hmac::{Hmac, KeyInit, Mac};
+use judgement::rollout::{Act, Command};
+use judgement::traffic::split::Weight;
 use serde_json::Value;
 
 use crate::cli::cutover;
@@ -153,7 +153,7 @@ fn a_rollback_reaches_everybody_with_its_evidence_and_its_entry() {
     assert!(is_signed(&request, SECRET));
     assert_eq!((request.line(), &body["type"]), ("POST /hook HTTP/1.1", &Value::from("cutover.rollback")));
     let data = &body["data"];
-    let entry = house.entry(cutover::rollout::Kind::Rollback);
+    let entry = house.entry(judgement::rollout::Kind::Rollback);
     let id = entry.change.id;
     assert_eq!(data["entry"], id);
     assert_eq!(data["explain"], format!("cutover explain {id}"));
@@ -324,7 +324,7 @@ fn what_waits_at_the_end_is_tried_once_more() {
     let began = Instant::now();
     house.running.stop();
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!((hook.requests(), cutover::counters::read(&counters.notices("hook").sent)), (4, 1));
+    assert_eq!((hook.requests(), memory::counters::read(&counters.notices("hook").sent)), (4, 1));
 }
 
 #[test]

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cutover::config::Limits;
-use cutover::counters::Failure;
-use cutover::traffic::Environment;
+use config::Limits;
 use h2::Reason;
 use http::{HeaderMap, Request, Response};
+use judgement::traffic::Environment;
+use memory::counters::Failure;
 
 use crate::support::front::{Front, NOBODY, at, block_on, routing};
 use crate::support::h2::{Exchange, H2Origin};
 use crate::support::origin::Do;
 use crate::support::tls::{Authority, Certificate, H2, serving};
 use crate::support::{SOON, wait_until};
-use cutover::rollout::Kind;
+use judgement::rollout::Kind;
 
 fn post(path: &str) -> Request<()> {
     Request::post(format!("https://shop.test{path}")).body(()).unwrap()

@@ -1,9 +1,9 @@
 //! What people lay over the routing file at run time: in force at once, listed, kept, and never above the file.
 
 use cutover::admin::changes::{Caller, Change, Failed};
-use cutover::rollout::Kind;
 use cutover::serve::{self, Running};
-use cutover::sidecar::Done;
+use judgement::rollout::Kind;
+use sidecar::Done;
 
 use crate::support::client::{Client, get};
 use crate::support::house::House;

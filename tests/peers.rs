@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use cutover::rollout::Kind;
+use judgement::rollout::Kind;
 
 use crate::support::client::Client;
 use crate::support::house::{House, shop};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use cutover::guard::judge;
-use cutover::rollout::Kind;
-use cutover::rollout::ledger::Ledger;
+use judgement::guard::judge;
+use judgement::rollout::Kind;
+use judgement::rollout::ledger::Ledger;
 
 use crate::support::client::Answer;
 use crate::support::house::{House, Load};
@@ -55,7 +55,7 @@ struct Outcome {
 /// Green at a tenth of the traffic is well for a while, then does `what`, until it is taken back.
 fn turns_bad(what: &Do, clients: usize, pause: Duration) -> Outcome {
     let house = House::with("weight = 10", "[service.shop.timeouts]\nfirst_byte = \"1s\"\n", |settings| {
-        settings.tick = cutover::time::Millis(20);
+        settings.tick = judgement::time::Millis(20);
     });
     let (load, book) = load(&house, clients, pause);
     wait_until("green is in mid-flight", SOON, || house.green.requests() > 60);

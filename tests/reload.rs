@@ -122,13 +122,13 @@ fn counters_and_pins_survive_a_reload() {
     let house = House::start("weight = 50\nsticky = { cookie = \"c\" }", "");
     let mut client = house.client();
     let sides: Vec<String> = (0..50).map(|n| client.get("/", &[&format!("Cookie: c=client{n}")]).body).collect();
-    let before = house.seen(cutover::traffic::Environment::Blue).classes;
+    let before = house.seen(judgement::traffic::Environment::Blue).classes;
     house.write("weight = 50\nsticky = { cookie = \"c\" }", "[[service.shop.route]]\nname = \"a\"\npath = \"/a\"\n");
     house.running.reload();
     wait_until("the reload is in force", SOON, || reloads(&house, "taken") >= 2);
     let again: Vec<String> = (0..50).map(|n| client.get("/", &[&format!("Cookie: c=client{n}")]).body).collect();
     assert_eq!(sides, again);
-    let after = house.seen(cutover::traffic::Environment::Blue).classes;
+    let after = house.seen(judgement::traffic::Environment::Blue).classes;
     assert!(after.iter().zip(before).all(|(after, before)| *after >= before), "{before:?} {after:?}");
     assert_eq!(house.blue.connections() + house.green.connections(), 2, "pools survive too");
 }

@@ -9,8 +9,8 @@ mod documents;
 mod page;
 mod sample;
 
-use cutover::validate::report;
-use cutover::wire::{Execution, ExecutionState};
+use validation::report;
+use wire::{Execution, ExecutionState};
 
 /// Every sample with its name.
 fn samples() -> Vec<(&'static str, Execution)> {

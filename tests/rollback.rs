@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cutover::counters::{Class, Failure};
-use cutover::guard::judge;
-use cutover::rollout::{Act, Command, Kind};
-use cutover::traffic::Environment;
+use judgement::guard::judge;
+use judgement::rollout::{Act, Command, Kind};
+use judgement::traffic::Environment;
+use memory::counters::{Class, Failure};
 
 use crate::support::house::{House, Load};
 use crate::support::origin::{Do, Origin};
@@ -188,7 +188,7 @@ fn operators_shift_stop_and_clear_and_each_is_on_record() {
             Command { service: "shop".into(), who: "ann".into(), why: "to see".into(), act, ..Command::default() };
         house.running.sidecar.command(command).unwrap()
     };
-    let half = cutover::traffic::split::Weight::from_percent(50.0).unwrap();
+    let half = judgement::traffic::split::Weight::from_percent(50.0).unwrap();
     assert_eq!(
         act(Act::Shift { weight: half, gradual: false }).map(|done| done.written),
         Ok(true),
@@ -242,7 +242,7 @@ fn nobody_is_rescued_who_has_gone() {
 
 #[test]
 fn failures_wake_the_sidecar_between_its_ticks() {
-    let house = House::with("weight = 50", "", |settings| settings.tick = cutover::time::Millis::seconds(60));
+    let house = House::with("weight = 50", "", |settings| settings.tick = judgement::time::Millis::seconds(60));
     house.green.always(Do::Status(500));
     let load = Load::start(house.address(), 4, Duration::from_millis(5));
     wait_until("it is cautious", SOON, || house.split().cautious);

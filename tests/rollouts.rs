@@ -3,9 +3,9 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use cutover::journal::Reader;
-use cutover::rollout::Kind;
+use judgement::rollout::Kind;
 use serde_json::Value;
+use sidecar::journal::Reader;
 
 use crate::lifecycle::{Process, folder};
 use crate::support::client::get;

@@ -1,6 +1,6 @@
 //! Who serves a request, through real sockets.
 
-use cutover::traffic::Environment;
+use judgement::traffic::Environment;
 
 use crate::support::client::{Client, get};
 use crate::support::house::{House, shop};

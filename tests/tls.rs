@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use cutover::config::{CertificateFiles, Limits, TlsListener};
-use cutover::time::Millis;
+use config::{CertificateFiles, Limits, TlsListener};
+use judgement::time::Millis;
 
 use crate::support::client::get;
 use crate::support::house::House;

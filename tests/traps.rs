@@ -1,7 +1,7 @@
 //! What a proxy on this framework gets wrong unless somebody sees to it; `docs/traps.md` has the table.
 
-use cutover::counters::Failure;
-use cutover::traffic::Environment;
+use judgement::traffic::Environment;
+use memory::counters::Failure;
 
 use crate::support::client::Client;
 use crate::support::house::House;
@@ -132,7 +132,7 @@ fn continue_is_the_origins_to_say() {
             .running
             .published
             .load()
-            .serving(cutover::traffic::ServiceId(0))
+            .serving(judgement::traffic::ServiceId(0))
             .is_some_and(|serving| serving.origins[0].targets[0].port == address.port())
     });
     let mut client: Client = house.client();

@@ -1,6 +1,6 @@
 //! The cells of the tables of faults: which candidate fails how, at which load, and since when.
 
-use cutover::guard::Budget;
+use judgement::guard::Budget;
 
 use super::bound;
 use super::runs::Spec;

@@ -4,9 +4,9 @@
 //! judge decides, the same traffic is drawn: so two judges, and the rules of others on the counts of every second, see
 //! the same run, as if the candidate had stayed. Arrivals are Poisson, which is rougher than the product's exact split.
 
-use cutover::guard::latency::bucket_of;
-use cutover::guard::window::Totals;
-use cutover::rollout::{Act, Command, Effect, Event};
+use judgement::guard::latency::bucket_of;
+use judgement::guard::window::Totals;
+use judgement::rollout::{Act, Command, Effect, Event};
 
 use super::dice::Dice;
 use super::judge::{Answer, Class, Judge, Watcher, slot, weight};

@@ -1,13 +1,13 @@
 //! A judge of a run: the product's own state, fed with totals as the sidecar feeds it, and what the candidate has cost.
 
-use cutover::counters::RescueBudget;
-use cutover::guard::window::{COHORT, COHORTS, Totals};
-use cutover::guard::{Policy, Verdict};
-use cutover::rollout::plan::Plan;
-use cutover::rollout::{Ask, Effect, Event, Kind, Loaded, State};
-use cutover::time::Millis;
-use cutover::traffic::Environment;
-use cutover::traffic::split::Weight;
+use judgement::guard::window::{COHORT, COHORTS, Totals};
+use judgement::guard::{Policy, Verdict};
+use judgement::rollout::plan::Plan;
+use judgement::rollout::{Ask, Effect, Event, Kind, Loaded, State};
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use judgement::traffic::split::Weight;
+use memory::counters::RescueBudget;
 
 use super::dice::Dice;
 use super::worlds::{Sky, World};

@@ -1,6 +1,6 @@
 //! What a bad candidate costs, and how often a good one is taken back: `cargo run --release --example blast`.
 //!
-//! The product's own [`State`](cutover::rollout::State) over virtual time, in worlds drawn from a seed, with the rules of
+//! The product's own [`State`](judgement::rollout::State) over virtual time, in worlds drawn from a seed, with the rules of
 //! others beside it in the same runs. Prints Markdown, and writes the same as JSON. The same seed gives the same numbers
 //! on any machine and any number of threads.
 
@@ -23,7 +23,7 @@ mod worlds;
 use std::path::PathBuf;
 
 use clap::Parser;
-use cutover::clock;
+use memory::clock;
 use serde_json::json;
 
 use cells::Cell;

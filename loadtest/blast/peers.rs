@@ -16,7 +16,7 @@
 //!   limit of the shift is over a quarter of the estimated shift. Metrics: failed share and 95th percentile of each
 //!   point. Its filter of outliers removes nothing of under a hundred points.
 
-use cutover::guard::latency::{BUCKETS, quantile};
+use judgement::guard::latency::{BUCKETS, quantile};
 
 use super::mann;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use cutover::guard::{Budget, Policy};
-use cutover::time::Millis;
+use judgement::guard::{Budget, Policy};
+use judgement::time::Millis;
 
 use super::dice::Dice;
 use super::engine::Engine;

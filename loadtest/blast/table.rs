@@ -90,7 +90,7 @@ fn peers_json(peers: &[Summary]) -> Value {
 /// A number as a table has it: three digits, more only where they are before the point.
 pub fn number(value: f64) -> String {
     match value.abs() {
-        v if v >= 1000.0 => cutover::guard::evidence::grouped(value.round() as u64),
+        v if v >= 1000.0 => judgement::guard::evidence::grouped(value.round() as u64),
         v if v >= 100.0 || v == 0.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),

@@ -17,14 +17,14 @@ use crate::admin::minute::Minutes;
 use crate::admin::read;
 use crate::admin::repeat::{Print, Repeats, Reply, Turn};
 use crate::admin::role::Action;
-use crate::clock;
-use crate::counters::Counters;
-use crate::health::Board;
-use crate::journal::{Reader, Shelf};
-use crate::rollout::view::View;
-use crate::sidecar::{Gone, Handle, Shown};
-use crate::snapshot::Published;
-use crate::validate::runs::Runs;
+use health::Board;
+use judgement::rollout::view::View;
+use memory::clock;
+use memory::counters::Counters;
+use memory::snapshot::Published;
+use sidecar::journal::{Reader, Shelf};
+use sidecar::{Gone, Handle, Shown};
+use validation::runs::Runs;
 
 /// Streams of events at a time. The listener has 64 connections for one address, and somebody there may want to act, too.
 const MOST_STREAMS: usize = 48;
@@ -133,7 +133,7 @@ impl Api {
     /// It cannot be read.
     pub async fn journal<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Reader) -> Result<T, crate::journal::Error> + Send + 'static,
+        read: impl FnOnce(&Reader) -> Result<T, sidecar::journal::Error> + Send + 'static,
     ) -> Result<T, Failure> {
         let shelf = self.shelf.clone();
         let read = blocking(move || shelf.reader().and_then(|reader| read(&reader))).await?;
@@ -147,7 +147,7 @@ impl Api {
 
 fn no_such_service(named: &str, names: &[String]) -> Failure {
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
-    let hint = crate::config::read::did_you_mean(named, &known);
+    let hint = config::read::did_you_mean(named, &known);
     Failure::missing("no_such_service", format!("there is no service `{}`", read::brief(named)), hint)
 }
 

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::config::admin::{AdminAccess, Role, Token};
+use config::admin::{AdminAccess, Role, Token};
 
 /// So that people and scanners for leaked secrets know one when they see it.
 pub const PREFIX: &str = "cut_";
@@ -147,7 +147,7 @@ pub fn first_run(access: &AdminAccess, listen: SocketAddr, state: &Path) -> anyh
 
 /// Where the house's own token lies: for the CLI on the same host.
 pub fn beside(state: &Path) -> PathBuf {
-    crate::journal::beside(state, ".token")
+    sidecar::journal::beside(state, ".token")
 }
 
 /// The token that lies there, if there is one.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::time::Millis;
+use judgement::time::Millis;
 
 const MINUTE: Millis = Millis::seconds(60);
 /// Failed tries of one address in a minute: a person mistypes, a program guesses.

@@ -5,8 +5,8 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::rollout::{Deploy, Refused};
-use crate::sidecar::Done;
+use judgement::rollout::{Deploy, Refused};
+use sidecar::Done;
 
 /// Changes that wait for their turn; more are refused.
 pub const QUEUE: usize = 16;

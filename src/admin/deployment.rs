@@ -16,12 +16,12 @@ use crate::admin::order::{self, Order};
 use crate::admin::read::{asked, fields, query, why};
 use crate::admin::role::Action;
 use crate::admin::{history, numbers};
-use crate::clock;
-use crate::rollout::{Act, Deploy};
-use crate::time::Millis;
-use crate::traffic::Environment;
-use crate::traffic::split::Weight;
-use crate::wire::{self, DeploymentPost, DeploymentPut};
+use judgement::rollout::{Act, Deploy};
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use judgement::traffic::split::Weight;
+use memory::clock;
+use wire::{self, DeploymentPost, DeploymentPut};
 
 pub const PATH: &str = "/api/admin/deployment";
 pub const VIEWS: [&str; 4] = ["status", "health", "traffic", "history"];
@@ -193,7 +193,7 @@ async fn check_health(api: &Api, caller: &Caller, plain: wire::Plain) -> Result<
     let (board, named) = (api.board.clone(), service.clone());
     // Whoever hangs up leaves no round half done.
     let round = tokio::spawn(async move { board.check_now(&named).await });
-    round.await.map_err(|_| Failure::from(crate::sidecar::Gone))?;
+    round.await.map_err(|_| Failure::from(sidecar::Gone))?;
     Ok(json(&numbers::health(api, Some(&service))?, None))
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::wire::{Failed, Problem};
+use wire::{Failed, Problem};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

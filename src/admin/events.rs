@@ -22,10 +22,10 @@ use crate::admin::caller::Caller;
 use crate::admin::error::Failure;
 use crate::admin::read::{brief, query};
 use crate::admin::role::Action;
-use crate::counters::is_raised;
-use crate::journal::{Entry, MOST_OF_A_PAGE, Query};
-use crate::sidecar::News;
-use crate::wire;
+use memory::counters::is_raised;
+use sidecar::News;
+use sidecar::journal::{Entry, MOST_OF_A_PAGE, Query};
+use wire;
 
 pub const PATH: &str = "/api/admin/events";
 /// Proxies on the way close what is silent for a minute, often half of one.

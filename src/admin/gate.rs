@@ -18,11 +18,11 @@ use crate::admin::bounds::{Bucket, Ration, Tries, Try};
 use crate::admin::caller::{Caller, no_token};
 use crate::admin::error::{Audited, Failure};
 use crate::admin::host::{self, Hosts};
-use crate::clock;
-use crate::config::admin::AdminAccess;
-use crate::rollout::{Kind, Remark};
-use crate::sidecar::Handle;
-use crate::time::Millis;
+use config::admin::AdminAccess;
+use judgement::rollout::{Kind, Remark};
+use judgement::time::Millis;
+use memory::clock;
+use sidecar::Handle;
 
 /// What is for everybody who reaches the door.
 const OPEN: [&str; 4] = ["/", "/livez", "/readyz", "/openapi.json"];

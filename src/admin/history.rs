@@ -5,10 +5,10 @@ use axum::response::Response;
 use crate::admin::api::{Api, json};
 use crate::admin::error::Failure;
 use crate::admin::read::{Query, brief};
-use crate::config::read::did_you_mean;
-use crate::journal;
-use crate::rollout::Kind;
-use crate::wire;
+use config::read::did_you_mean;
+use judgement::rollout::Kind;
+use sidecar::journal;
+use wire;
 
 /// Entries of a page, where none is asked for, and at the most: with its evidence each may be some ten kilobytes.
 pub const USUAL: u64 = 50;

@@ -9,8 +9,8 @@ use crate::admin::caller::Caller;
 use crate::admin::changes::{self, Change, Failed};
 use crate::admin::error::Failure;
 use crate::admin::role::Action;
-use crate::sidecar::Done;
-use crate::wire;
+use sidecar::Done;
+use wire;
 
 /// A change, and what it is called in its answer.
 pub struct Wanted {
@@ -81,7 +81,7 @@ impl From<Failed> for Failure {
                 "the service's `allowed_origins` says which may be named",
             ),
             Failed::Busy => Failure::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment"),
-            Failed::Closing => crate::sidecar::Gone.into(),
+            Failed::Closing => sidecar::Gone.into(),
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admin::bounds::network;
 use crate::admin::gate::Peer;
-use crate::proxy::tls::Current;
+use relay::proxy::tls::Current;
 
 /// For a request's head, and the longest silence before one.
 const HEAD_TIME: Duration = Duration::from_secs(10);

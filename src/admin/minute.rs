@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::clock;
-use crate::counters::{Class, Counters, RouteCounters, Seen};
-use crate::guard::latency::{BUCKETS, quantile};
-use crate::time::Millis;
-use crate::traffic::Environment;
-use crate::wire::{EnvironmentTraffic, Numbers};
+use judgement::guard::latency::{BUCKETS, quantile};
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use memory::clock;
+use memory::counters::{Class, Counters, RouteCounters, Seen};
+use wire::{EnvironmentTraffic, Numbers};
 
 const SPACING: Millis = Millis::seconds(5);
 const MINUTE: Millis = Millis::seconds(60);
@@ -190,7 +190,7 @@ impl Before {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::{Outcome, Shard};
+    use memory::counters::{Outcome, Shard};
 
     fn record(counters: &Counters, side: Environment, count: u64) {
         let route = counters.route("shop", "default");

@@ -2,15 +2,15 @@
 
 use crate::admin::api::Api;
 use crate::admin::error::Failure;
-use crate::clock;
-use crate::counters::RouteCounters;
-use crate::health::Shown;
-use crate::rollout::view::View;
-use crate::snapshot::{Serving, Snapshot};
-use crate::traffic::route::DEFAULT_ROUTE;
-use crate::traffic::split::Split;
-use crate::traffic::{Environment, ServiceId};
-use crate::wire;
+use health::Shown;
+use judgement::rollout::view::View;
+use judgement::traffic::route::DEFAULT_ROUTE;
+use judgement::traffic::split::Split;
+use judgement::traffic::{Environment, ServiceId};
+use memory::clock;
+use memory::counters::RouteCounters;
+use memory::snapshot::{Serving, Snapshot};
+use wire;
 
 /// # Errors
 /// There is no such service.

@@ -14,8 +14,8 @@ use utoipa::OpenApi;
 
 use crate::admin::read::{self, MOST_EXACT};
 use crate::admin::{deployment, events, history, rollback, validation};
-use crate::rollout::Kind;
-use crate::wire;
+use judgement::rollout::Kind;
+use wire;
 
 #[derive(OpenApi)]
 #[openapi(

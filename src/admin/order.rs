@@ -9,13 +9,13 @@ use crate::admin::caller::Caller;
 use crate::admin::error::Failure;
 use crate::admin::repeat::{KEPT, Reply};
 use crate::admin::role::Action;
-use crate::clock;
-use crate::journal::{Entry, Query};
-use crate::rollout::{Act, Command, Kind, Refused};
-use crate::sidecar::{Done, Handle};
-use crate::traffic::Environment;
-use crate::traffic::split::Weight;
-use crate::wire;
+use judgement::rollout::{Act, Command, Kind, Refused};
+use judgement::traffic::Environment;
+use judgement::traffic::split::Weight;
+use memory::clock;
+use sidecar::journal::{Entry, Query};
+use sidecar::{Done, Handle};
+use wire;
 
 /// The word for every service.
 const EVERY: &str = "*";

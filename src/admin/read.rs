@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::admin::error::Failure;
-use crate::config::read::did_you_mean;
-use crate::wire::LONGEST_WORDS;
+use config::read::did_you_mean;
+use wire::LONGEST_WORDS;
 
 /// As RFC 9110 and the drafts of the header have it.
 const LONGEST_KEY: usize = 128;

@@ -3,9 +3,9 @@
 use axum::http::StatusCode;
 
 use crate::admin::error::Failure;
-use crate::rollout::Refused;
-use crate::sidecar::Gone;
-use crate::wire::Problem;
+use judgement::rollout::Refused;
+use sidecar::Gone;
+use wire::Problem;
 
 impl Failure {
     pub fn of(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::time::Millis;
+use judgement::time::Millis;
 
 /// Answers that are kept; each is some hundred bytes.
 const MOST_KEPT: usize = 10_000;

@@ -1,13 +1,11 @@
 //! The safety report: the levels that the guard would judge by, in words, with what one would do about them.
 
-use crate::clock;
-use crate::guard::levels::{MetricLevel, Severity, levels};
-use crate::guard::trigger::Metric;
-use crate::rollout::Insight;
-use crate::rollout::view::View;
-use crate::wire::{
-    self, Recommendation, Report, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, Trend, rfc3339,
-};
+use judgement::guard::levels::{MetricLevel, Severity, levels};
+use judgement::guard::trigger::Metric;
+use judgement::rollout::Insight;
+use judgement::rollout::view::View;
+use memory::clock;
+use wire::{self, Recommendation, Report, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, Trend, rfc3339};
 
 /// A difference of less than a tenth is none, nor is one of half a percent point or five milliseconds.
 const SAME: f64 = 0.1;

@@ -1,6 +1,6 @@
 //! Who may do what: every verb of the admin API, and the least role that may use it.
 
-pub use crate::config::admin::Role;
+pub use config::admin::Role;
 
 /// What somebody wants to do. Reading comes first, then what an operator does, then what only an admin does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

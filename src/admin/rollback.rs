@@ -16,11 +16,11 @@ use crate::admin::order::Order;
 use crate::admin::read::{asked, fields, query, why};
 use crate::admin::role::Action;
 use crate::admin::{history, report, shelf};
-use crate::journal::Query;
-use crate::rollout::release::Phase;
-use crate::rollout::view::View;
-use crate::rollout::{Act, Kind};
-use crate::wire::{self, RollbackPost, RollbackPut};
+use judgement::rollout::release::Phase;
+use judgement::rollout::view::View;
+use judgement::rollout::{Act, Kind};
+use sidecar::journal::Query;
+use wire::{self, RollbackPost, RollbackPut};
 
 pub const PATH: &str = "/api/admin/rollback";
 pub const VIEWS: [&str; 4] = ["status", "history", "report", "snapshots"];
@@ -55,7 +55,7 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
                     let validations = after_rollback(&api, &service);
                     Ok(json(&report::report(&insight, view, validations), None))
                 }
-                _ => Err(crate::rollout::Refused::NoSuchService(service).into()),
+                _ => Err(judgement::rollout::Refused::NoSuchService(service).into()),
             }
         }
         "snapshots" => shelf::list(&api, service).await,

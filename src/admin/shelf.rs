@@ -13,10 +13,10 @@ use crate::admin::error::Failure;
 use crate::admin::numbers;
 use crate::admin::read::words;
 use crate::admin::role::Action;
-use crate::clock;
-use crate::consistency::json::hash;
-use crate::journal::{Snapshot, Unshelved};
-use crate::wire::{self, Comparison, Difference, Rate, SnapshotMade, SnapshotSummary, Snapshots, rfc3339};
+use memory::clock;
+use sidecar::journal::{Snapshot, Unshelved};
+use validation::consistency::json::hash;
+use wire::{self, Comparison, Difference, Rate, SnapshotMade, SnapshotSummary, Snapshots, rfc3339};
 
 /// A name is a line of a list.
 const LONGEST_NAME: usize = 128;
@@ -79,7 +79,7 @@ async fn make(
     expire(api).await?;
     let (generation, views) = api.views(Some(&service)).await?;
     if let Some(asked) = asking.generation.filter(|asked| *asked != generation) {
-        return Err(crate::rollout::Refused::Stale { asked, now: generation }.into());
+        return Err(judgement::rollout::Refused::Stale { asked, now: generation }.into());
     }
     let (sidecar, named) = (api.sidecar.clone(), service.clone());
     let insight = blocking(move || sidecar.insight(named)).await??;

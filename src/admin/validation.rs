@@ -13,10 +13,10 @@ use crate::admin::error::Failure;
 use crate::admin::history;
 use crate::admin::read::{asked, brief, fields, query};
 use crate::admin::role::Action;
-use crate::time::Millis;
-use crate::validate::report;
-use crate::validate::runs::{Order, Refusal};
-use crate::wire::{self, AfterRollback, CancelRun, ExecutionDone, PutSuite, RunSuite, ValidationPost, ValidationPut};
+use judgement::time::Millis;
+use validation::report;
+use validation::runs::{Order, Refusal};
+use wire::{self, AfterRollback, CancelRun, ExecutionDone, PutSuite, RunSuite, ValidationPost, ValidationPut};
 
 pub const PATH: &str = "/api/admin/validation";
 pub const VIEWS: [&str; 3] = ["suites", "executions", "execution"];

@@ -11,8 +11,8 @@ use tokio::runtime::Runtime;
 
 use crate::admin::auth;
 use crate::cli::{Exit, Output};
-use crate::config;
-use crate::wire::{Failed, Problem, Service, Status};
+use config;
+use wire::{Failed, Problem, Service, Status};
 
 pub const DEPLOYMENT: &str = "/api/admin/deployment";
 pub const VALIDATION: &str = "/api/admin/validation";

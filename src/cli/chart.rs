@@ -1,8 +1,8 @@
 //! A small chart for the terminal: evidence over time, on a scale of powers of ten.
 
-use crate::guard::evidence::odds;
-use crate::guard::evidence::tape::Point;
-use crate::time::Millis;
+use judgement::guard::evidence::odds;
+use judgement::guard::evidence::tape::Point;
+use judgement::time::Millis;
 
 const WIDTH: usize = 60;
 const HEIGHT: usize = 10;

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::cli::out::say;
 use crate::cli::{Exit, Output, log};
-use crate::config::file::RoutingFile;
-use crate::config::read::{Problem, did_you_mean};
-use crate::config::{self, Refused, Routing};
-use crate::proxy::tls;
-use crate::validate::all_suites;
+use config::file::RoutingFile;
+use config::read::{Problem, did_you_mean};
+use config::{self, Refused, Routing};
+use relay::proxy::tls;
+use validation::all_suites;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -9,10 +9,10 @@ use crate::cli::admin::{AdminArg, CallError, Client, DEPLOYMENT};
 use crate::cli::orders::{failed, report};
 use crate::cli::out::say;
 use crate::cli::{Exit, Output};
-use crate::clock;
-use crate::guard::evidence::grouped;
-use crate::time::Millis;
-use crate::wire::{Rollout, Service};
+use judgement::guard::evidence::grouped;
+use judgement::time::Millis;
+use memory::clock;
+use wire::{Rollout, Service};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -139,7 +139,7 @@ fn tell(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Result<Exi
     let why = rollout.why.as_deref().unwrap_or("");
     match rollout.phase.as_str() {
         "promoted" => {
-            let active = crate::traffic::Environment::from(service.active);
+            let active = judgement::traffic::Environment::from(service.active);
             say!("{} is promoted: {active} is active", args.version);
         }
         "rolled_back" => say!("{} was rolled back: {why}", args.version),
@@ -181,7 +181,7 @@ pub fn progress(service: &Service) -> String {
             rollout.steps.len(),
             service.weight,
             grouped(rollout.requests),
-            crate::guard::evidence::odds(service.guard.evidence),
+            judgement::guard::evidence::odds(service.guard.evidence),
         ),
     }
 }

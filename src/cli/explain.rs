@@ -3,15 +3,15 @@
 use crate::cli::history::JournalArg;
 use crate::cli::out::say;
 use crate::cli::{Exit, Output, chart, time_of_day};
-use crate::guard::evidence::tape::{Point, Tape};
-use crate::guard::evidence::{Part, Weighed, grouped, odds};
-use crate::guard::trigger::Level;
-use crate::guard::window::Sample;
-use crate::guard::{Budget, Missing, Policy, Sight, Verdict, judge};
-use crate::journal::Reader;
-use crate::rollout::ledger::Ledger;
-use crate::rollout::{Change, Evidence};
-use crate::time::Millis;
+use judgement::guard::evidence::tape::{Point, Tape};
+use judgement::guard::evidence::{Part, Weighed, grouped, odds};
+use judgement::guard::trigger::Level;
+use judgement::guard::window::Sample;
+use judgement::guard::{Budget, Missing, Policy, Sight, Verdict, judge};
+use judgement::rollout::ledger::Ledger;
+use judgement::rollout::{Change, Evidence};
+use judgement::time::Millis;
+use sidecar::journal::Reader;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -6,12 +6,12 @@ use anyhow::Context;
 
 use crate::cli::out::say;
 use crate::cli::{ConfigArg, Exit, Output, time_of_day};
-use crate::clock;
-use crate::config;
-use crate::config::read::did_you_mean;
-use crate::journal::{Chain, Entry, Page, Query, Reader};
-use crate::rollout::Kind;
-use crate::time::{Civil, Millis};
+use config;
+use config::read::did_you_mean;
+use judgement::rollout::Kind;
+use judgement::time::{Civil, Millis};
+use memory::clock;
+use sidecar::journal::{Chain, Entry, Page, Query, Reader};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -2,9 +2,9 @@
 
 use crate::cli::Exit;
 use crate::cli::out::say;
-use crate::config;
-use crate::config::notify::Sink;
-use crate::notify;
+use config;
+use config::notify::Sink;
+use notify;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -8,10 +8,10 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Exit;
-use crate::config;
-use crate::proxy::listen::{Drain, End};
 use crate::serve;
-use crate::time::Millis;
+use config;
+use judgement::time::Millis;
+use relay::proxy::listen::{Drain, End};
 
 /// Whoever sends SIGINT looks on: validation runs that are under way are given no longer to be taken down.
 const TEARDOWN: Millis = Millis::seconds(5);

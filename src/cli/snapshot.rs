@@ -4,8 +4,8 @@ use crate::cli::Exit;
 use crate::cli::admin::{AdminArg, CallError, ROLLBACK};
 use crate::cli::orders::answered;
 use crate::cli::out::{table, trimmed};
-use crate::time::Millis;
-use crate::wire::{CompareSnapshots, Comparison, CreateSnapshot, Difference, RollbackPost, SnapshotMade, Snapshots};
+use judgement::time::Millis;
+use wire::{CompareSnapshots, Comparison, CreateSnapshot, Difference, RollbackPost, SnapshotMade, Snapshots};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -7,9 +7,9 @@ use crate::cli::admin::{AdminArg, CallError, DEPLOYMENT};
 use crate::cli::orders::failed;
 use crate::cli::out::{say, table, trimmed};
 use crate::cli::{Exit, Output};
-use crate::guard::evidence::{grouped, odds};
-use crate::time::Millis;
-use crate::wire::{Service, Status};
+use judgement::guard::evidence::{grouped, odds};
+use judgement::time::Millis;
+use wire::{Service, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -59,12 +59,12 @@ fn show(status: &Status) -> String {
 }
 
 fn row(service: &Service) -> Vec<String> {
-    let of = |side: crate::wire::Side| {
+    let of = |side: wire::Side| {
         let version = match side {
-            crate::wire::Side::Blue => &service.versions.blue,
-            crate::wire::Side::Green => &service.versions.green,
+            wire::Side::Blue => &service.versions.blue,
+            wire::Side::Green => &service.versions.green,
         };
-        let name = crate::traffic::Environment::from(side).name();
+        let name = judgement::traffic::Environment::from(side).name();
         version.as_ref().map_or(name.to_owned(), |version| format!("{name} {version}"))
     };
     let (phase, step) = match &service.rollout {

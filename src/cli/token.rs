@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::admin::auth::{TokenText, hex};
 use crate::cli::out::say;
 use crate::cli::{Exit, Output};
-use crate::config::admin::Role;
+use config::admin::Role;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -39,7 +39,7 @@ enum Which {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    crate::config::check::token_name(text).map(|()| text.to_owned())
+    config::check::token_name(text).map(|()| text.to_owned())
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {

@@ -2,10 +2,10 @@
 
 use prometheus::proto::{MetricFamily, MetricType};
 
-use crate::counters::{Counters, Judged};
-use crate::guard::Verdict;
-use crate::guard::evidence::Kind;
 use crate::metrics::{counter, family, gauge, label};
+use judgement::guard::Verdict;
+use judgement::guard::evidence::Kind;
+use memory::counters::{Counters, Judged};
 
 pub fn of_guard(counters: &Counters) -> Vec<MetricFamily> {
     let mut verdicts = family("guard_verdict", "1 for the judge's last verdict on the candidate.", MetricType::GAUGE);

@@ -2,9 +2,9 @@
 
 use prometheus::proto::{MetricFamily, MetricType};
 
-use crate::counters::Counters;
 use crate::metrics::{counter, family, gauge, label};
-use crate::rollout::release::Phase;
+use judgement::rollout::release::Phase;
+use memory::counters::Counters;
 
 pub fn of_health(counters: &Counters) -> Vec<MetricFamily> {
     let mut up = family("health_up", "1 while a check finds the environment up.", MetricType::GAUGE);

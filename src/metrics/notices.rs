@@ -3,7 +3,7 @@
 use prometheus::proto::{MetricFamily, MetricType};
 
 use super::{counter, family, gauge, label};
-use crate::counters::{Counters, read};
+use memory::counters::{Counters, read};
 
 pub(super) fn of_notices(counters: &Counters) -> [MetricFamily; 2] {
     let mut total = family(

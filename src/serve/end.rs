@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::counters::raise;
-use crate::proxy::listen::{Drain, End};
 use crate::serve::Running;
-use crate::time::Millis;
+use judgement::time::Millis;
+use memory::counters::raise;
+use relay::proxy::listen::{Drain, End};
 
 impl Running {
     /// Is no longer ready, finishes what is in flight, and ends. Validation runs are cancelled, and what they set up is

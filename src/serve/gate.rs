@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use crate::health::{Board, preflight};
-use crate::rollout::view::View;
-use crate::rollout::{Order, Preflight, Unproved};
-use crate::sidecar::Handle;
-use crate::snapshot::Published;
-use crate::validate::runs::Runs;
+use health::{Board, preflight};
+use judgement::rollout::view::View;
+use judgement::rollout::{Order, Preflight, Unproved};
+use memory::snapshot::Published;
+use sidecar::Handle;
+use validation::runs::Runs;
 
 /// What a candidate is tried by.
 #[derive(Clone, Debug)]

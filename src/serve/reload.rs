@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::admin::changes::{Asked, Caller, Change, Failed};
-use crate::config::check::permalink;
-use crate::config::watch::{INTERVAL, Look, Watch};
-use crate::config::{self, Overs, Routing, ServiceConfig};
-use crate::counters::{Counters, count};
-use crate::origin::Resolver;
-use crate::rollout::{Act, Command, Deploy, Over, Overlay, Permalink, Refused};
-use crate::sidecar::{Done, Handle, Load, Shown};
+use config::check::permalink;
+use config::watch::{INTERVAL, Look, Watch};
+use config::{self, Overs, Routing, ServiceConfig};
+use judgement::rollout::{Act, Command, Deploy, Over, Overlay, Permalink, Refused};
+use memory::counters::{Counters, count};
+use relay::origin::Resolver;
+use sidecar::{Done, Handle, Load, Shown};
 
 /// Takes changed routing files, or says why not.
 pub struct Reloader {

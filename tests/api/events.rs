@@ -87,9 +87,9 @@ fn who_reads_slowly_misses_nothing() {
     let mut stream = Stream::open(&desk, EVENTS, &[]);
     // More than the channel holds, before anything is read.
     let give = |percent: u16| {
-        let weight = cutover::traffic::split::Weight::from_basis_points(percent).unwrap();
-        let act = cutover::rollout::Act::Shift { weight, gradual: false };
-        let command = cutover::rollout::Command { service: "shop".into(), act, ..Default::default() };
+        let weight = judgement::traffic::split::Weight::from_basis_points(percent).unwrap();
+        let act = judgement::rollout::Act::Shift { weight, gradual: false };
+        let command = judgement::rollout::Command { service: "shop".into(), act, ..Default::default() };
         house.running.sidecar.command(command).unwrap().unwrap().entry.unwrap()
     };
     let ids: Vec<u64> = (1..=600).map(give).collect();

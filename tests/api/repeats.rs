@@ -48,7 +48,7 @@ fn a_repeat_gets_the_first_answer_and_moves_nothing() {
     assert_eq!(house.weight(), 2000);
     desk.ask("POST", DEPLOYMENT, &key, &shift(30)).is_refused(422, "idempotency_key_reused");
     desk.ask("POST", ROLLBACK, &key, r#"{"action":"manual_rollback"}"#).is_refused(422, "idempotency_key_reused");
-    let operator = Desk::of(&house, cutover::config::admin::Role::Operator);
+    let operator = Desk::of(&house, config::admin::Role::Operator);
     operator.ask("POST", DEPLOYMENT, &key, &shift(30)).is_done();
     for odd in [String::new(), "a b".to_owned(), "x".repeat(129)] {
         let said = desk.ask("POST", DEPLOYMENT, &[&format!("Idempotency-Key: {odd}")], &shift(40));

@@ -1,6 +1,6 @@
 //! Who may what: a viewer looks, and changes nothing.
 
-use cutover::config::admin::Role;
+use config::admin::Role;
 use serde_json::{Value, json};
 
 use super::{DEPLOYMENT, Desk, ROLLBACK, SLOW, VALIDATION, house};

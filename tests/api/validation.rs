@@ -1,7 +1,7 @@
 //! `/api/admin/validation`: suites are listed, run, watched, cancelled, kept, switched and deleted.
 
-use cutover::config::admin::Role;
-use cutover::rollout::Kind;
+use config::admin::Role;
+use judgement::rollout::Kind;
 use serde_json::{Value, json};
 
 use super::{Desk, Said, VALIDATION, with_tokens};

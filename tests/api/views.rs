@@ -143,7 +143,7 @@ fn snapshots_on_both_sides_of_a_restart_have_no_rates() {
     // More than were counted before: the difference alone tells nothing.
     ask(&house, 30);
     wait_until("all are counted", SOON, || {
-        house.seen(cutover::traffic::Environment::Blue).classes.iter().sum::<u64>() == 27
+        house.seen(judgement::traffic::Environment::Blue).classes.iter().sum::<u64>() == 27
     });
     make(&house, "after");
     let asked = json!({ "action": "compare_snapshots", "from": "before", "to": "after" });
@@ -169,7 +169,7 @@ fn snapshots_are_kept_compared_and_deleted() {
     let text = std::fs::read_to_string(house.routing_path()).unwrap();
     std::fs::write(house.routing_path(), format!("# edited\n{text}")).unwrap();
     wait_until("all are counted", SOON, || {
-        house.seen(cutover::traffic::Environment::Blue).classes.iter().sum::<u64>() == 27
+        house.seen(judgement::traffic::Environment::Blue).classes.iter().sum::<u64>() == 27
     });
     let after = make("after");
     let id = |made: &super::Said| made.json["snapshot"]["id"].as_str().unwrap().to_owned();

@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use cutover::validate::report::html;
-use cutover::wire::Execution;
 use serde_json::Value;
+use validation::report::html;
+use wire::Execution;
 
 use super::{sample, samples};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cutover::wire::{Latencies, LimitResult, LoadResult, LoadSecond, Outcome, ProcessUse, Side};
+use wire::{Latencies, LimitResult, LoadResult, LoadSecond, Outcome, ProcessUse, Side};
 
 #[derive(Clone, Copy)]
 pub struct Course {

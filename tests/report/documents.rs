@@ -1,7 +1,7 @@
 //! JUnit XML, the terminal's table, and the schema of the JSON report.
 
-use cutover::validate::report::{html, junit, schema, text};
-use cutover::wire::{Execution, ExecutionState, Finding, Outcome, Part};
+use validation::report::{html, junit, schema, text};
+use wire::{Execution, ExecutionState, Finding, Outcome, Part};
 
 use super::{sample, samples};
 

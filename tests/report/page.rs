@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cutover::validate::report::html;
-use cutover::wire::ExecutionState;
 use regex::Regex;
+use validation::report::html;
+use wire::ExecutionState;
 
 use super::{sample, samples};
 
@@ -132,7 +132,7 @@ fn a_page_keeps_below_three_megabytes() {
         let page = html(&all);
         std::fs::write(super::folder().join(format!("{name}.html")), &page).unwrap();
         assert!(page.len() < 3 << 20, "{} bytes", page.len());
-        let xml = cutover::validate::report::junit(&all).unwrap();
+        let xml = validation::report::junit(&all).unwrap();
         assert!(xml.len() < 16 << 20, "{name}: {} bytes of XML", xml.len());
         in_order(&page, &["Failed</h1>", "more, in the JSON report.", "id=\"loads\"", "Passed", "<footer>"]);
     }

@@ -4,7 +4,7 @@ mod parts;
 
 use std::collections::BTreeMap;
 
-use cutover::wire::{
+use wire::{
     Counts, DataResult, Execution, ExecutionState, ExecutionSummary, Finding, Outcome, ParityDifference, ParityResult,
     Part, Progress, RowDifference, RowHow, RunTarget, Side, StepResult,
 };

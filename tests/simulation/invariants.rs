@@ -1,10 +1,10 @@
 //! Whatever people, files and faults do, in any order: the invariants of the state.
 
-use cutover::guard::{Policy, judge};
-use cutover::rollout::plan::Plan;
-use cutover::rollout::{Act, Ask, Command, Effect, Event, Kind, Loaded};
-use cutover::traffic::Environment;
-use cutover::traffic::split::{Split, Weight};
+use judgement::guard::{Policy, judge};
+use judgement::rollout::plan::Plan;
+use judgement::rollout::{Act, Ask, Command, Effect, Event, Kind, Loaded};
+use judgement::traffic::Environment;
+use judgement::traffic::split::{Split, Weight};
 
 use super::dice::Dice;
 use super::engine;

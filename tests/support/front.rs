@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cutover::config::{CertificateFiles, Settings, TlsListener};
-use cutover::counters::Failure;
-use cutover::traffic::Environment;
+use config::{CertificateFiles, Settings, TlsListener};
+use judgement::traffic::Environment;
+use memory::counters::Failure;
 
 use super::client::get;
 use super::h2::H2Origin;

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cutover::config::{Limits, Settings};
-use cutover::counters::Seen;
-use cutover::journal::{Entry, Reader};
-use cutover::rollout::Kind;
+use config::{Limits, Settings};
 use cutover::serve::{self, Running};
-use cutover::time::Millis;
-use cutover::traffic::Environment;
-use cutover::traffic::split::Split;
+use judgement::rollout::Kind;
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use judgement::traffic::split::Split;
+use memory::counters::Seen;
+use sidecar::journal::{Entry, Reader};
 
 use super::client::{Answer, Client};
 use super::origin::Origin;
@@ -47,18 +47,18 @@ pub fn settings(dir: &std::path::Path) -> Settings {
         limits: Limits { connections_per_address: 0, ..Limits::default() },
         threads: 2,
         trusted_proxies: vec![],
-        hop: cutover::config::Hop::default(),
+        hop: config::Hop::default(),
         drain: Millis::seconds(5),
         drain_delay: Millis::ZERO,
         access_log: None,
         admin: any,
-        admin_access: cutover::config::admin::AdminAccess::default(),
+        admin_access: config::admin::AdminAccess::default(),
         state: dir.join("cutover.db"),
-        keep: cutover::config::Keep::default(),
+        keep: config::Keep::default(),
         tick: Millis(50),
         notify: vec![],
         suites: dir.join("suites"),
-        validation: cutover::config::Validation::default(),
+        validation: config::Validation::default(),
     }
 }
 

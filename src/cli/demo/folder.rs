@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::cli::demo::origins::Origin;
 use crate::cli::demo::shop::{self, Fault, Shop};
-use crate::config::{self, Settings};
+use config::{self, Settings};
 
 /// The suites that come with the program, with what they need: files, and what is in them.
 const SUITES: [(&str, &str); 6] = [

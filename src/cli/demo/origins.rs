@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
 use crate::cli::demo::shop::Shop;
-use crate::clock;
-use crate::time::Millis;
+use judgement::time::Millis;
+use memory::clock;
 
 /// What an origin knows of itself: asked and written by its own requests, so a plain lock will do.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use crate::cli::out::say;
 use crate::cli::validate::{How, Which, run_all};
 use crate::cli::{Exit, Output};
 use crate::serve::{self, Running};
-use crate::wire::RunTarget;
+use wire::RunTarget;
 
 /// Runs the suites that come with the program against both origins, and ends. `suites`: only these; none: all.
 ///

@@ -9,12 +9,12 @@ use crate::cli::demo::load::{Load, Seen};
 use crate::cli::demo::origins::Origin;
 use crate::cli::demo::told::Told;
 use crate::cli::demo::view::View;
-use crate::clock;
-use crate::rollout::{Announcement, Kind};
 use crate::serve::{self, Running};
-use crate::sidecar::News;
-use crate::time::Millis;
-use crate::traffic::Environment;
+use judgement::rollout::{Announcement, Kind};
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use memory::clock;
+use sidecar::News;
 
 const WEIGHT: f64 = 10.0;
 

@@ -4,12 +4,12 @@ use std::io::Write;
 
 use crate::cli::demo::load::Seen;
 use crate::cli::demo::told::Told;
-use crate::clock;
-use crate::guard::latency::quantile;
-use crate::guard::window::Totals;
 use crate::serve::Running;
-use crate::time::Millis;
-use crate::traffic::Environment;
+use judgement::guard::latency::quantile;
+use judgement::guard::window::Totals;
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use memory::clock;
 
 const BAR: usize = 10;
 

@@ -10,8 +10,8 @@ use crate::cli::orders::failed;
 use crate::cli::out::say;
 use crate::cli::validate::shown;
 use crate::cli::{Exit, Output};
-use crate::config::read::did_you_mean;
-use crate::wire::{
+use config::read::did_you_mean;
+use wire::{
     CancelRun, Execution, ExecutionDone, ExecutionState, ExecutionSummary, RunSuite, RunTarget, SuiteSummary, Suites,
     ValidationPost,
 };

@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use crate::cli::out::{table, trimmed};
 use crate::cli::{Exit, log};
-use crate::time::Millis;
-use crate::validate::report;
-use crate::wire::{Execution, ExecutionState, ExecutionSummary, SuiteSummary};
+use judgement::time::Millis;
+use validation::report;
+use wire::{Execution, ExecutionState, ExecutionSummary, SuiteSummary};
 
 pub fn suites(suites: &[SuiteSummary]) -> String {
     let mut table = table(["SUITE", "TITLE", "SERVICE", "HAS", "BY ITSELF", "LAST RUN"]);

@@ -3,8 +3,8 @@
 use crate::cli::Exit;
 use crate::cli::admin::{AdminArg, VALIDATION};
 use crate::cli::orders::answered;
-use crate::time::Millis;
-use crate::wire::{AfterRollback, PutSuite, SuiteSet, SuiteSummary, ValidationPut};
+use judgement::time::Millis;
+use wire::{AfterRollback, PutSuite, SuiteSet, SuiteSummary, ValidationPut};
 
 pub fn enable(suite: &str, enabled: bool, admin: &AdminArg) -> anyhow::Result<Exit> {
     put(PutSuite { enabled: Some(enabled), ..PutSuite::of(suite) }, admin, |suite| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cutover::wire::{
+use wire::{
     CaseResult, DataResult, DataSide, Finding, LoadResult, Message, Outcome, ParityDifference, ParityResult, Part,
     RowDifference, RowHow, Side, StepResult,
 };

@@ -1,0 +1,54 @@
+//! The access log, as the file says it.
+
+use std::path::PathBuf;
+
+/// What the file says of the access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub target: Target,
+    pub format: Format,
+    pub sample: Sample,
+}
+
+/// Where the lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Json,
+    /// Apache's, for the tools that know nothing else.
+    Combined,
+}
+
+/// The share of the requests that are written, in hundredths of a percent, 0..=10000. Failures are always written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample(u16);
+
+impl Sample {
+    pub const ALL: Sample = Sample(10_000);
+
+    /// A share written as a percentage with up to two decimals.
+    ///
+    /// # Errors
+    /// It is not between 0 and 100, or has more than two decimals.
+    pub fn from_percent(percent: f64) -> Result<Sample, &'static str> {
+        if !(0.0..=100.0).contains(&percent) {
+            return Err("a sample is between 0 and 100 percent");
+        }
+        let points = (percent * 100.0).round();
+        if (points - percent * 100.0).abs() > 1e-6 {
+            return Err("a sample has at most two decimals (steps of 0.01 percent)");
+        }
+        Ok(Sample(points as u16))
+    }
+
+    /// In hundredths of a percent.
+    pub fn basis_points(self) -> u16 {
+        self.0
+    }
+}

@@ -1,0 +1,61 @@
+//! `[proxy.access_log]`.
+
+use std::path::Path;
+
+use crate::access::{Format, Sample, Settings, Target};
+use crate::check::one_of;
+use crate::file::{AccessLogFile, At};
+use crate::read::Source;
+
+/// Checks where the lines go, and which. `base`: the folder that a path is relative to.
+pub fn check(source: &mut Source, typed: &At<AccessLogFile>, base: &Path) -> Option<Settings> {
+    let At { value: file, span } = typed;
+    let target = match &file.path {
+        Some(path) => target(source, path, base),
+        None => {
+            let hint = "write path = \"access.log\", or path = \"stdout\"";
+            source.missing(span.clone(), "the access log goes nowhere", hint);
+            None
+        }
+    };
+    let format = file.format.as_ref().map_or(Some(Format::Json), |word| {
+        one_of(source, word, &[("json", Format::Json), ("combined", Format::Combined)])
+    });
+    let sample = file.sample.as_ref().map_or(Ok(Sample::ALL), |percent| Sample::from_percent(percent.value.0));
+    if let (Err(why), Some(At { span, .. })) = (sample, &file.sample) {
+        let hint = "failures are written whatever the sample: 0 writes nothing else".to_owned();
+        source.problem(span.clone(), why, Some(hint));
+    }
+    Some(Settings { target: target?, format: format?, sample: sample.ok()? })
+}
+
+/// What can be seen of a path without touching it, and by anybody: whether this process may write there, only opening it
+/// tells.
+fn target(source: &mut Source, typed: &At<String>, base: &Path) -> Option<Target> {
+    if typed.value == "stdout" {
+        return Some(Target::Stdout);
+    }
+    let path = base.join(&typed.value);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let problem = if typed.value.is_empty() || path.is_dir() {
+        Some((
+            format!("`{}` is a folder", path.display()),
+            "name a file in it: \"access.log\", or \"stdout\"".to_owned(),
+        ))
+    } else if !folder.is_dir() {
+        let message = format!("there is no folder `{}` for the access log", folder.display());
+        Some((message, "make it, or name another: the file is made, its folder is not".to_owned()))
+    } else {
+        None
+    };
+    match problem {
+        Some((message, hint)) => {
+            source.problem(typed.span.clone(), message, Some(hint));
+            None
+        }
+        None => Some(Target::File(path)),
+    }
+}

@@ -1,0 +1,190 @@
+//! `[admin]` and `[[admin.token]]`: nobody is let in by mistake.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::admin::{AdminAccess, Role, Token};
+use crate::check::one_of;
+use crate::file::{AdminFile, At, TokenFile};
+use crate::read::Source;
+use crate::{CertificateFiles, TlsListener};
+use judgement::time::Civil;
+
+/// A name is read by people, in every entry of the journal.
+const LONGEST_NAME: usize = 64;
+/// What the journal calls those who have no token.
+const TAKEN: [&str; 5] = ["file", "guard", "plan", "local", "unknown"];
+/// More than people, pipelines and dashboards need; every one of them is compared with at each request.
+const MOST_TOKENS: usize = 100;
+
+/// Checks who may come in, and how. `base`: the folder that paths are relative to.
+pub fn check(source: &mut Source, file: &AdminFile, listen: SocketAddr, base: &Path) -> AdminAccess {
+    let tokens = tokens(source, &file.token);
+    let access = AdminAccess {
+        tls: tls(source, file, listen, base),
+        hosts: file.hosts.iter().flatten().filter_map(|at| host(source, at)).collect(),
+        insecure: file.insecure.unwrap_or(false),
+        open_metrics: file.open_metrics.unwrap_or(false),
+        tokens,
+    };
+    let Some(at) = file.listen.as_ref().filter(|_| !listen.ip().is_loopback()) else { return access };
+    if file.token.is_empty() {
+        let hint = "`cutover token new` makes a token and the lines to paste here".to_owned();
+        let message = "who reaches this address could steer: beyond loopback the admin needs tokens";
+        source.problem(at.span.clone(), message, Some(hint));
+    }
+    if file.cert_file.is_none() && file.key_file.is_none() && !access.insecure {
+        let hint = "give it cert_file and key_file; or write insecure = true where something with TLS stands in front";
+        let message = "without TLS tokens can be read on the way: beyond loopback the admin needs it";
+        source.problem(at.span.clone(), message, Some(hint.to_owned()));
+    }
+    access
+}
+
+fn tls(source: &mut Source, file: &AdminFile, listen: SocketAddr, base: &Path) -> Option<TlsListener> {
+    match (&file.cert_file, &file.key_file) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => {
+            let certificates = vec![CertificateFiles { cert: base.join(&cert.value), key: base.join(&key.value) }];
+            Some(TlsListener { listen, http2: false, certificates })
+        }
+        (Some(at), None) | (None, Some(at)) => {
+            let hint = "write cert_file = \"admin.pem\" and key_file = \"admin.key\"".to_owned();
+            source.problem(at.span.clone(), "a certificate has a `cert_file` and a `key_file`", Some(hint));
+            None
+        }
+    }
+}
+
+fn host(source: &mut Source, typed: &At<String>) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    if typed.value.is_empty() || !typed.value.bytes().all(plain) {
+        let hint = "a name as in a browser's address, with a port or without: \"cutover.internal\"".to_owned();
+        source.problem(typed.span.clone(), format!("{:?} is not a host", typed.value), Some(hint));
+        return None;
+    }
+    Some(typed.value.to_ascii_lowercase())
+}
+
+fn tokens(source: &mut Source, typed: &[At<TokenFile>]) -> Vec<Token> {
+    if let Some(at) = typed.get(MOST_TOKENS) {
+        source.problem(at.span.clone(), format!("at most {MOST_TOKENS} tokens"), None);
+    }
+    let mut tokens: Vec<Token> = Vec::new();
+    for at in typed.iter().take(MOST_TOKENS) {
+        let At { value: file, span } = at;
+        let Some(token) = token(source, at) else { continue };
+        if let Some(other) = tokens.iter().find(|other| other.name == token.name || other.sha256 == token.sha256) {
+            let (span, what) = match other.name == token.name {
+                true => {
+                    (file.name.as_ref().map_or(span, |at| &at.span), format!("two tokens are called `{}`", token.name))
+                }
+                false => {
+                    (file.sha256.as_ref().map_or(span, |at| &at.span), format!("this is the token of `{}`", other.name))
+                }
+            };
+            let hint = "the journal names who did it by the token: each has a name and a secret of its own";
+            source.problem(span.clone(), what, Some(hint.to_owned()));
+        }
+        tokens.push(token);
+    }
+    tokens
+}
+
+fn token(source: &mut Source, At { value: file, span }: &At<TokenFile>) -> Option<Token> {
+    let missing = |source: &mut Source, key: &str| {
+        source.missing(
+            span.clone(),
+            format!("the token has no `{key}`"),
+            "`cutover token new` prints all of its lines",
+        );
+    };
+    let name = match &file.name {
+        Some(at) => name(source, at),
+        None => {
+            missing(source, "name");
+            None
+        }
+    };
+    let role = match &file.role {
+        Some(at) => one_of(source, at, &Role::ALL),
+        None => {
+            missing(source, "role");
+            None
+        }
+    };
+    let sha256 = match &file.sha256 {
+        Some(at) => digest(source, at),
+        None => {
+            missing(source, "sha256");
+            None
+        }
+    };
+    let expires = match &file.expires {
+        None => None,
+        Some(at) => match Civil::parse(&at.value) {
+            Ok(seconds) => Some(seconds),
+            Err(why) => {
+                source.problem(
+                    at.span.clone(),
+                    why,
+                    Some("write the first day on which it opens nothing: \"2027-01-01\"".to_owned()),
+                );
+                None
+            }
+        },
+    };
+    Some(Token { name: name?, role: role?, sha256: sha256?, expires })
+}
+
+fn name(source: &mut Source, at: &At<String>) -> Option<String> {
+    if let Err(hint) = token_name(&at.value) {
+        source.problem(at.span.clone(), format!("{:?} is not a name for a token", at.value), Some(hint));
+        return None;
+    }
+    Some(at.value.clone())
+}
+
+/// # Errors
+/// It is no name for a token: what one is.
+pub fn token_name(name: &str) -> Result<(), String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    let taken = TAKEN.contains(&name);
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(plain) || taken {
+        return Err(format!(
+            "letters, digits and -_.@, at most {LONGEST_NAME}; {} are the house's own",
+            TAKEN.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+fn digest(source: &mut Source, at: &At<String>) -> Option<[u8; 32]> {
+    let text = at.value.as_str();
+    let mut bytes = [0; 32];
+    let digits =
+        |place: usize| text.get(place * 2..place * 2 + 2).filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()));
+    let whole = text.len() == 64
+        && bytes.iter_mut().enumerate().all(|(place, byte)| {
+            let read = digits(place).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+            read.map(|read| *byte = read).is_some()
+        });
+    if whole {
+        return Some(bytes);
+    }
+    // What was pasted is not repeated: it may be the secret.
+    if text.contains("cut_") {
+        source.problem(
+            at.span.clone(),
+            "this is the token itself: it must not stand in a file",
+            Some(PLAIN.to_owned()),
+        );
+        source.conceal(&at.span);
+    } else {
+        let hint = "64 hexadecimal digits, as `cutover token new` prints them".to_owned();
+        source.problem(at.span.clone(), "this is not the SHA-256 of a token", Some(hint));
+    }
+    None
+}
+
+const PLAIN: &str = "make another with `cutover token new` and paste its sha256: this one has been written down";

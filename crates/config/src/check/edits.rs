@@ -1,0 +1,116 @@
+//! `request_headers` and `response_headers`: edits of heads, of a service and of its routes.
+
+use std::ops::Range;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::file::{At, EditsFile, ServiceFile};
+use crate::read::Source;
+use memory::snapshot::{Edit, Edits};
+
+/// A longer value is a mistake.
+const LONGEST_VALUE: usize = 4096;
+/// What frames a message or belongs to one connection is the proxy's own business (RFC 9110 7.6.1).
+const OURS: [&str; 9] =
+    ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// The edits of every route, `default` first: the service's, then its own.
+pub fn of_routes(source: &mut Source, file: &ServiceFile) -> Box<[Edits]> {
+    let of_service =
+        [list(source, file.request_headers.as_ref()), list(source, file.response_headers.as_ref())].map(Vec::from);
+    let mut all = vec![of_service.clone()];
+    for route in &file.route {
+        let [mut request, mut response] = of_service.clone();
+        request.extend(list(source, route.value.request_headers.as_ref()));
+        response.extend(list(source, route.value.response_headers.as_ref()));
+        all.push([request, response]);
+    }
+    all.into_iter().map(|[request, response]| Edits { request: request.into(), response: response.into() }).collect()
+}
+
+fn list(source: &mut Source, typed: Option<&At<EditsFile>>) -> Vec<Edit> {
+    let Some(At { value: file, span }) = typed else { return Vec::new() };
+    if file.remove.is_empty() && file.set.is_empty() && file.add.is_empty() {
+        source.missing(
+            span.clone(),
+            "this edits nothing",
+            "write set = { x-a = \"b\" }, add = { … } or remove = [\"x-a\"]",
+        );
+    }
+    let mut edits = Vec::new();
+    let mut seen: Vec<(HeaderName, &str)> = Vec::new();
+    let mut named = |source: &mut Source, text: &str, span: &Range<usize>, list: &'static str| {
+        let name = name(source, text, span)?;
+        match seen.iter().find(|(other, _)| *other == name) {
+            // One order or the other would be a surprise.
+            Some((_, other)) if *other == list => {
+                source.problem(span.clone(), format!("`{name}` is named twice in `{list}`"), None);
+                None
+            }
+            Some((_, other)) => {
+                let hint = Some("`set` replaces all lines of a header, `add` leaves those that are there".to_owned());
+                source.problem(span.clone(), format!("`{name}` is in `{other}` and in `{list}`"), hint);
+                None
+            }
+            None => {
+                seen.push((name.clone(), list));
+                Some(name)
+            }
+        }
+    };
+    for At { value, span } in &file.remove {
+        edits.extend(named(source, value, span, "remove").map(Edit::Remove));
+    }
+    for (text, typed) in &file.set {
+        let name = named(source, text, &typed.span, "set");
+        let value = value(source, typed);
+        edits.extend(name.zip(value).map(|(name, value)| Edit::Set(name, value)));
+    }
+    for (text, lines) in &file.add {
+        let Some(first) = lines.0.first() else { continue };
+        let name = named(source, text, &first.span, "add");
+        for line in &lines.0 {
+            let value = value(source, line);
+            edits.extend(name.clone().zip(value).map(|(name, value)| Edit::Add(name, value)));
+        }
+    }
+    edits
+}
+
+fn name(source: &mut Source, text: &str, span: &Range<usize>) -> Option<HeaderName> {
+    if text.contains('_') {
+        let hint = Some(format!("did you mean `{}`?", text.replace('_', "-")));
+        source.problem(span.clone(), format!("`{text}`: header names with `_` are not forwarded safely"), hint);
+        return None;
+    }
+    let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+        source.problem(span.clone(), format!("`{text}` is not a header name"), None);
+        return None;
+    };
+    if OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
+        let message = format!("`{name}` cannot be edited: it belongs to the connection, which is the proxy's own");
+        let hint = (name == "host").then(|| "the origin's Host comes from its url".to_owned());
+        source.problem(span.clone(), message, hint);
+        return None;
+    }
+    Some(name)
+}
+
+/// A value as it may stand in a head; problems are noted.
+pub fn value(source: &mut Source, typed: &At<String>) -> Option<HeaderValue> {
+    let At { value: text, span } = typed;
+    let wrong = if text.len() > LONGEST_VALUE {
+        "it is over 4096 bytes long"
+    } else if text.trim() != text {
+        "it begins or ends with white space"
+    } else if !text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+        "only visible ASCII, spaces and tabs may stand in a header"
+    } else if let Ok(value) = HeaderValue::from_str(text) {
+        return Some(value);
+    } else {
+        "it is malformed"
+    };
+    // The text itself may be what no terminal should be shown.
+    source.problem(span.clone(), format!("this is not a header value: {wrong}"), None);
+    None
+}

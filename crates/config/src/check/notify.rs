@@ -1,0 +1,345 @@
+//! `[[notify]]`. Secrets are read here, so that a missing or broken one is told with the rest of the file.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use lettre::message::Mailbox;
+use serde::Deserialize;
+use serde::de::value::{Error, StrDeserializer};
+use url::{Host, Url};
+
+use crate::check::one_of;
+use crate::file::{At, NotifyFile};
+use crate::notify::{Door, Email, Secret, Security, Sink, is_forbidden};
+use crate::read::{Source, did_you_mean};
+use judgement::rollout::{Kind, Level};
+
+/// Each has a queue and a task of its own.
+const MOST_SINKS: usize = 32;
+/// One message goes to all of them; longer lists belong to the mail server.
+const MOST_RECEIVERS: usize = 50;
+/// A name is a label of the metrics.
+const LONGEST_NAME: usize = 64;
+/// A secret is a line, or a few.
+const LARGEST_SECRET: u64 = 4096;
+/// Of a webhook's key, in bytes: what Standard Webhooks has.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+
+/// Checks every sink. `base`: the folder that paths are relative to.
+pub fn check(source: &mut Source, typed: &[At<NotifyFile>], base: &Path) -> Vec<Sink> {
+    if let Some(At { span, .. }) = typed.get(MOST_SINKS) {
+        source.problem(span.clone(), format!("at most {MOST_SINKS} are notified"), None);
+    }
+    let mut sinks: Vec<Sink> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for at in typed.iter().take(MOST_SINKS) {
+        if let Some(name) = &at.value.name {
+            if names.contains(&name.value.as_str()) {
+                source.problem(name.span.clone(), format!("`{}` is the name of two", name.value), None);
+            }
+            names.push(&name.value);
+        }
+        sinks.extend(sink(source, at, base));
+    }
+    sinks
+}
+
+fn sink(source: &mut Source, typed: &At<NotifyFile>, base: &Path) -> Option<Sink> {
+    let At { value: file, span } = typed;
+    let name = name(source, file.name.as_ref(), span);
+    let levels = [("info", Level::Info), ("warning", Level::Warning), ("critical", Level::Critical)];
+    let level = file.level.as_ref().map_or(Some(Level::Warning), |word| one_of(source, word, &levels));
+    let services = file.services.as_ref().and_then(|list| not_empty(source, list));
+    let services = services.map(|list| list.iter().map(|at| at.value.clone()).collect());
+    let kinds = file.kinds.as_ref().and_then(|list| not_empty(source, list));
+    let kinds = kinds.map(|list| list.iter().filter_map(|at| kind(source, at)).collect());
+    let mut at = Typed { source, file, span, base };
+    let door = at.door();
+    Some(Sink { name: name?, door: door?, level: level?, services, kinds })
+}
+
+fn name(source: &mut Source, typed: Option<&At<String>>, span: &Range<usize>) -> Option<String> {
+    let Some(At { value, span }) = typed else {
+        source.missing(span.clone(), "who is notified has no `name`", "write name = \"ops\"");
+        return None;
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if value.is_empty() || value.len() > LONGEST_NAME || !value.chars().all(plain) {
+        let hint = format!("letters, digits, `-`, `_` and `.`, at most {LONGEST_NAME}");
+        source.problem(span.clone(), format!("`{value}` is no name"), Some(hint));
+        return None;
+    }
+    Some(value.clone())
+}
+
+fn not_empty<'t>(source: &mut Source, list: &'t At<Vec<At<String>>>) -> Option<&'t [At<String>]> {
+    if list.value.is_empty() {
+        let hint = "leave the key out, or name something".to_owned();
+        source.problem(list.span.clone(), "the list is empty: nothing would be sent", Some(hint));
+    }
+    Some(&list.value)
+}
+
+fn kind(source: &mut Source, typed: &At<String>) -> Option<Kind> {
+    let read = Kind::deserialize(StrDeserializer::<Error>::new(&typed.value));
+    if let Err(error) = &read {
+        // serde knows every kind there is.
+        let error = error.to_string();
+        let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        let hint = did_you_mean(&typed.value, &known);
+        source.problem(typed.span.clone(), format!("`{}` is no kind of change", typed.value), Some(hint));
+    }
+    read.ok()
+}
+
+/// A sink as it is typed, and where its problems go.
+struct Typed<'t> {
+    source: &'t mut Source,
+    file: &'t NotifyFile,
+    span: &'t Range<usize>,
+    base: &'t Path,
+}
+
+impl<'t> Typed<'t> {
+    fn door(&mut self) -> Option<Door> {
+        let Some(kind) = &self.file.kind else {
+            let hint = "write kind = \"webhook\", \"slack\", \"pagerduty\" or \"email\"";
+            self.source.missing(self.span.clone(), "nobody knows how to notify it: there is no `kind`", hint);
+            return None;
+        };
+        let words = ["webhook", "slack", "pagerduty", "email"].map(|word| (word, word));
+        let kind = one_of(self.source, kind, &words)?;
+        self.refuse_keys_of_others(kind);
+        match kind {
+            "webhook" => self.webhook(),
+            "slack" => self.slack(),
+            "pagerduty" => self.pagerduty(),
+            _ => self.email(),
+        }
+    }
+
+    fn refuse_keys_of_others(&mut self, kind: &str) {
+        let NotifyFile { url, url_file, secret_file, routing_key_file, smtp, .. } = self.file;
+        let NotifyFile { username, password_file, from, to, .. } = self.file;
+        let span = |at: &Option<At<String>>| at.as_ref().map(|at| at.span.clone());
+        for (key, at, kinds) in [
+            ("url", span(url), &["webhook", "slack", "pagerduty"][..]),
+            ("url_file", span(url_file), &["webhook", "slack", "pagerduty"]),
+            ("secret_file", span(secret_file), &["webhook"]),
+            ("routing_key_file", span(routing_key_file), &["pagerduty"]),
+            ("smtp", span(smtp), &["email"]),
+            ("username", span(username), &["email"]),
+            ("password_file", span(password_file), &["email"]),
+            ("from", span(from), &["email"]),
+            ("to", to.as_ref().map(|at| at.span.clone()), &["email"]),
+        ] {
+            if let Some(span) = at.filter(|_| !kinds.contains(&kind)) {
+                let hint = format!("it belongs to {}: leave it out", kinds.join(", "));
+                self.source.problem(span, format!("`{key}` says nothing of kind = \"{kind}\""), Some(hint));
+            }
+        }
+    }
+
+    fn missing<T>(&mut self, message: &str, hint: &str) -> Option<T> {
+        self.source.missing(self.span.clone(), message, hint);
+        None
+    }
+
+    fn webhook(&mut self) -> Option<Door> {
+        let url = self.url(None);
+        const HOW: &str = "make one: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\" > hook.secret";
+        let keys = match &self.file.secret_file {
+            None => {
+                self.missing("the webhook has no `secret_file`: nobody could tell its messages from forged ones", HOW)
+            }
+            Some(at) => self.secret(at).and_then(|text| {
+                let keys: Option<Vec<Vec<u8>>> = text.lines().map(|line| key(line.trim())).collect();
+                if keys.is_none() {
+                    let (least, most) = KEY_BYTES.into_inner();
+                    let message = format!("a webhook's secret is `whsec_` and {least} to {most} bytes in base64");
+                    self.source.problem(at.span.clone(), message, Some(HOW.to_owned()));
+                }
+                keys
+            }),
+        };
+        Some(Door::Webhook { url: url?, keys: Secret::new(keys?) })
+    }
+
+    fn slack(&mut self) -> Option<Door> {
+        if self.file.url.is_some() {
+            let hint = "write it into a file, and url_file = \"slack.url\"".to_owned();
+            // The place is the whole table: the line itself is better not shown.
+            self.source.problem(self.span.clone(), "Slack's `url` is a secret: whoever has it can write", Some(hint));
+        }
+        if self.file.url.is_some() && self.file.url_file.is_none() {
+            return None;
+        }
+        Some(Door::Slack { url: self.url(None)? })
+    }
+
+    fn pagerduty(&mut self) -> Option<Door> {
+        let url = self.url(Some(PAGERDUTY));
+        let routing_key = match &self.file.routing_key_file {
+            None => {
+                let hint =
+                    "write the integration's key (Events API v2) into a file, and routing_key_file = \"pagerduty.key\"";
+                self.missing("PagerDuty needs a `routing_key_file`", hint)
+            }
+            Some(at) => self.secret(at),
+        };
+        Some(Door::PagerDuty { url: url?, routing_key: Secret::new(routing_key?) })
+    }
+
+    fn url(&mut self, default: Option<&str>) -> Option<Secret<Url>> {
+        let (text, span) = match (&self.file.url, &self.file.url_file, default) {
+            (Some(_), Some(at), _) => {
+                self.source.problem(
+                    at.span.clone(),
+                    "there is a `url` too: which one?",
+                    Some("leave one out".to_owned()),
+                );
+                return None;
+            }
+            (Some(at), None, _) => (at.value.clone(), at.span.clone()),
+            (None, Some(at), _) => (self.secret(at)?, at.span.clone()),
+            (None, None, Some(default)) => (default.to_owned(), self.span.clone()),
+            (None, None, None) => {
+                let hint = "write url = \"https://hooks.example.com/cutover\", or url_file = \"hook.url\"";
+                return self.missing("it goes nowhere: there is no `url`", hint);
+            }
+        };
+        // What PagerDuty and Slack are sent is worth more than a signature: not in the clear.
+        let is_signed = self.file.secret_file.is_some();
+        // The text itself stays out of the message: it may be a secret.
+        let problem = match Url::parse(&text) {
+            Ok(url) if !matches!(url.scheme(), "https" | "http") => "this is no URL of http or https".to_owned(),
+            Ok(url) if url.host().is_none() => "this URL has no host".to_owned(),
+            Ok(url) if literal(&url).is_some_and(is_forbidden) => "nothing is sent to link-local addresses".to_owned(),
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "a user and a password in a URL are not sent".to_owned()
+            }
+            Ok(url) if url.fragment().is_some() => "what is behind a # is not sent".to_owned(),
+            Ok(url) if url.scheme() == "http" && !is_signed && !is_local(url.host_str().unwrap_or_default()) => {
+                "this would send a secret in the clear: only https, or http to this host".to_owned()
+            }
+            Ok(url) => return Some(Secret::new(url)),
+            Err(error) => format!("this is no URL: {error}"),
+        };
+        self.source.problem(span, problem, Some("write \"https://hooks.example.com/cutover\"".to_owned()));
+        None
+    }
+
+    fn email(&mut self) -> Option<Door> {
+        let server = self.smtp();
+        let from = match &self.file.from {
+            None => self.missing("the mail has no sender", "write from = \"cutover@example.com\""),
+            Some(at) => mailbox(self.source, at),
+        };
+        let to: Vec<Mailbox> = match &self.file.to {
+            None => self.missing("the mail has no receiver", "write to = [\"ops@example.com\"]").unwrap_or_default(),
+            Some(At { value, span }) => {
+                if value.is_empty() || value.len() > MOST_RECEIVERS {
+                    let message = format!("a mail has from 1 to {MOST_RECEIVERS} receivers");
+                    self.source.problem(span.clone(), message, None);
+                }
+                value.iter().filter_map(|at| mailbox(self.source, at)).collect()
+            }
+        };
+        let login = self.login(server.as_ref());
+        let (host, port, security) = server?;
+        Some(Door::Email(Email { host, port, security, login, from: from?, to }))
+    }
+
+    fn smtp(&mut self) -> Option<(String, u16, Security)> {
+        const WAYS: &str =
+            "write \"smtps://mail.example.com:465\", \"starttls://mail.example.com:587\", or \"smtp://127.0.0.1:25\"";
+        let Some(At { value, span }) = &self.file.smtp else {
+            return self.missing("the mail has no server", WAYS);
+        };
+        let kinds =
+            [("smtps", Security::Tls, 465), ("starttls", Security::StartTls, 587), ("smtp", Security::Clear, 25)];
+        let read = Url::parse(value).ok().and_then(|url| {
+            let (_, security, port) = *kinds.iter().find(|(scheme, ..)| *scheme == url.scheme())?;
+            let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+            let host = url.host_str().filter(|host| bare && url.username().is_empty() && !host.is_empty())?;
+            // A literal address stands in brackets in a URL, and nowhere else.
+            let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            Some((host, url.port().unwrap_or(port), security))
+        });
+        if read.is_none() {
+            self.source.problem(span.clone(), "this is no mail server", Some(WAYS.to_owned()));
+        }
+        read
+    }
+
+    fn login(&mut self, server: Option<&(String, u16, Security)>) -> Option<(String, Secret<String>)> {
+        let NotifyFile { username, password_file, .. } = self.file;
+        match (username, password_file) {
+            (None, None) => None,
+            (Some(user), Some(file)) => {
+                if let Some((host, _, Security::Clear)) = server
+                    && !is_local(host)
+                {
+                    let hint = "write starttls:// or smtps://".to_owned();
+                    self.source.problem(file.span.clone(), "this would send a password in the clear", Some(hint));
+                }
+                Some((user.value.clone(), Secret::new(self.secret(file)?)))
+            }
+            (Some(at), None) | (None, Some(at)) => {
+                let hint = Some("name both, or none".to_owned());
+                self.source.problem(at.span.clone(), "`username` and `password_file` go together", hint);
+                None
+            }
+        }
+    }
+
+    /// What is in a file, without the spaces around it.
+    fn secret(&mut self, at: &At<String>) -> Option<String> {
+        let path = self.base.join(&at.value);
+        let read = || match std::fs::metadata(&path) {
+            Err(error) => Err(error.to_string()),
+            Ok(about) if !about.is_file() => Err("this is not a file".to_owned()),
+            Ok(about) if about.len() > LARGEST_SECRET => Err(format!("it is over {LARGEST_SECRET} bytes")),
+            Ok(_) => std::fs::read_to_string(&path).map_err(|error| error.to_string()),
+        };
+        let message = match read() {
+            Ok(text) if text.trim().is_empty() => format!("`{}` is empty", path.display()),
+            Ok(text) => return Some(text.trim().to_owned()),
+            Err(error) => format!("cannot read `{}`: {error}", path.display()),
+        };
+        self.source.problem(at.span.clone(), message, Some("a secret stands in a file of its own".to_owned()));
+        None
+    }
+}
+
+fn key(line: &str) -> Option<Vec<u8>> {
+    let key = BASE64_STANDARD.decode(line.strip_prefix("whsec_")?).ok()?;
+    KEY_BYTES.contains(&key.len()).then_some(key)
+}
+
+pub fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn mailbox(source: &mut Source, at: &At<String>) -> Option<Mailbox> {
+    let read = at.value.parse().ok();
+    if read.is_none() {
+        let hint = "write \"ops@example.com\" or \"Ops <ops@example.com>\"".to_owned();
+        source.problem(at.span.clone(), format!("`{}` is no e-mail address", at.value), Some(hint));
+    }
+    read
+}

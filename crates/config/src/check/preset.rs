@@ -1,0 +1,85 @@
+//! `preset`: what fits a platform, each number with where it is from. `docs/presets.md` has the table. A key that the file
+//! names wins.
+
+use http::HeaderName;
+
+use crate::check::one_of;
+use crate::file::ServiceFile;
+use crate::read::Source;
+use judgement::time::Millis;
+use memory::snapshot::{Origin, Timeouts};
+
+const MIB: u64 = 1 << 20;
+
+/// What a service has where its file names nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    pub timeouts: Timeouts,
+    pub max_body: u64,
+    /// The response header by which the platform names a request.
+    pub request_id: Option<&'static str>,
+    /// Its origins are https.
+    tls_only: bool,
+}
+
+impl Preset {
+    const NONE: Preset = Preset {
+        timeouts: Timeouts {
+            connect: Millis::seconds(2),
+            tls: Millis::seconds(4),
+            first_byte: Millis::seconds(30),
+            write: Millis::seconds(30),
+            idle: Millis::seconds(50),
+            deadline: Millis::seconds(60),
+        },
+        max_body: 10 * MIB,
+        request_id: None,
+        tls_only: false,
+    };
+
+    /// docs.netlify.com/build/functions/configuration: a synchronous function may run for 60 s (it was 10 s, 26 s on
+    /// demand, on older sites), and takes a buffered body of 6 MB. A little over the 60 s, so that it is Netlify that
+    /// says what became of a function. Every answer of its network carries x-nf-request-id.
+    const NETLIFY: Preset = Preset {
+        timeouts: Timeouts { first_byte: Millis::seconds(65), ..Preset::NONE.timeouts },
+        max_body: 6 * MIB,
+        request_id: Some("x-nf-request-id"),
+        tls_only: false,
+    };
+
+    /// docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a function may run for 900 s, and takes a
+    /// payload of 6 MB; Lambda refuses from 6,291,456 bytes on. A little over the 900 s, as above. Every answer of a
+    /// function URL carries x-amzn-requestid.
+    const LAMBDA_URL: Preset = Preset {
+        timeouts: Timeouts { first_byte: Millis::seconds(905), ..Preset::NONE.timeouts },
+        max_body: 6 * MIB,
+        request_id: Some("x-amzn-requestid"),
+        tls_only: false,
+    };
+
+    /// Any HTTPS origin: our own defaults, the header that most frameworks use, and no origin in the clear by mistake.
+    const HTTPS: Preset = Preset { request_id: Some("x-request-id"), tls_only: true, ..Preset::NONE };
+
+    pub fn of(source: &mut Source, file: &ServiceFile) -> Preset {
+        let words = [("netlify", Preset::NETLIFY), ("lambda-url", Preset::LAMBDA_URL), ("https", Preset::HTTPS)];
+        let named = file.preset.as_ref().and_then(|at| one_of(source, at, &words));
+        named.unwrap_or(Preset::NONE)
+    }
+
+    pub fn request_id(&self) -> Option<HeaderName> {
+        self.request_id.map(HeaderName::from_static)
+    }
+
+    /// Notes the origins that the preset does not fit.
+    pub fn fits(&self, source: &mut Source, file: &ServiceFile, origins: [Option<&Origin>; 2]) {
+        for (typed, origin) in [&file.blue, &file.green].into_iter().zip(origins) {
+            let in_the_clear = origin.is_some_and(|origin| origin.targets.iter().any(|target| !target.tls));
+            if let (Some(at), true, true) = (typed, self.tls_only, in_the_clear) {
+                let urls = at.value.urls.as_ref().map(|at| &at.span);
+                let span = at.value.url.as_ref().map(|at| &at.span).or(urls).unwrap_or(&at.span);
+                let hint = "write https://, or leave `preset` out".to_owned();
+                source.problem(span.clone(), "the preset `https` is for origins behind https", Some(hint));
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! `sql = { … }` and `redis = { … }` of a health check: where the store is, and that no password stands in this file.
+
+use std::io::Read;
+use std::path::Path;
+
+use url::Url;
+
+use crate::check::did_you_mean;
+use crate::check::origin::beside;
+use crate::file::{At, RedisFile, SqlFile};
+use crate::read::Source;
+use memory::snapshot::check::{Database, Engine};
+use memory::snapshot::secret::SecretUrl;
+
+/// A file that is longer holds no URL.
+const LONGEST_URL: usize = 4096;
+/// A check is a question, no report.
+const LONGEST_QUERY: usize = 4096;
+const PUT_IT: &str = "put it into a file and write url_file = \"…\", or into the environment and write url_env = \"…\"";
+
+/// What stands behind the `?`, beside what says where the database is and who asks.
+const POSTGRES_KEYS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "statement-cache-capacity",
+];
+const MYSQL_KEYS: [&str; 12] = [
+    "sslmode",
+    "ssl-mode",
+    "sslca",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "charset",
+    "collation",
+    "socket",
+    "timezone",
+];
+
+pub fn sql(source: &mut Source, typed: &At<SqlFile>) -> Option<Database> {
+    let file = &typed.value;
+    let query = file.query.as_ref().map_or("select 1", |at| at.value.trim());
+    if let Some(at) = file.query.as_ref().filter(|_| query.is_empty() || query.len() > LONGEST_QUERY) {
+        let message = format!("a query has 1 to {LONGEST_QUERY} characters");
+        source.problem(at.span.clone(), message, Some("leave `query` out for \"select 1\"".to_owned()));
+    }
+    let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
+    let hint = "it begins with postgres://, mysql:// or sqlite:";
+    let engine = if let Some(path) = url.value.strip_prefix("sqlite:") {
+        sqlite(source, path, &url).map(Engine::Sqlite)
+    } else {
+        let scheme = parsed(source, &url, hint)?;
+        match scheme.scheme() {
+            "postgres" | "postgresql" if keys_are_known(source, &url, &scheme, &POSTGRES_KEYS) => {
+                Some(Engine::Postgres(SecretUrl::new(url.value)))
+            }
+            "mysql" if keys_are_known(source, &url, &scheme, &MYSQL_KEYS) => {
+                Some(Engine::Mysql(SecretUrl::new(url.value)))
+            }
+            "postgres" | "postgresql" | "mysql" => None,
+            other => unknown(source, &url, other, hint),
+        }
+    };
+    Some(Database { engine: engine?, query: query.to_owned() })
+}
+
+pub fn redis(source: &mut Source, typed: &At<RedisFile>) -> Option<SecretUrl> {
+    let file = &typed.value;
+    let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
+    let hint = "it begins with redis:// or rediss://";
+    let scheme = parsed(source, &url, hint)?;
+    match scheme.scheme() {
+        "redis" | "rediss" => {}
+        other => return unknown(source, &url, other, hint),
+    }
+    let database = scheme.path().trim_matches('/');
+    if !database.is_empty() && database.parse::<u16>().is_err() {
+        let hint = Some("write redis://HOST:6379/0".to_owned());
+        source.problem(url.span, "behind the host of a Redis URL stands the number of a database", hint);
+        return None;
+    }
+    Some(SecretUrl::new(url.value))
+}
+
+fn unknown<T>(source: &mut Source, url: &At<String>, scheme: &str, hint: &str) -> Option<T> {
+    source.problem(url.span.clone(), format!("{scheme}: is no kind of store that can be asked"), Some(hint.to_owned()));
+    None
+}
+
+fn parsed(source: &mut Source, url: &At<String>, hint: &str) -> Option<Url> {
+    let parsed = Url::parse(&url.value);
+    if let Err(why) = &parsed {
+        // The reason, and nothing of the URL: it may hold a password.
+        source.problem(url.span.clone(), format!("this is no URL: {why}"), Some(hint.to_owned()));
+    }
+    parsed.ok()
+}
+
+/// Drivers pass over what they do not know, or write it into the log.
+fn keys_are_known(source: &mut Source, url: &At<String>, parsed: &Url, known: &[&str]) -> bool {
+    let unknown = parsed.query_pairs().find(|(key, _)| !known.contains(&&**key) && !key.starts_with("options["));
+    if let Some((key, _)) = &unknown {
+        let message = format!("the URL has a parameter `{key}` that nobody knows");
+        source.problem(url.span.clone(), message, Some(did_you_mean(key, known)));
+    }
+    unknown.is_none()
+}
+
+fn sqlite(source: &mut Source, path: &str, url: &At<String>) -> Option<std::path::PathBuf> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.contains('?') || path.starts_with(":memory:") {
+        let hint = Some("write sqlite:PATH; the file is opened for reading only".to_owned());
+        source.problem(url.span.clone(), "a SQLite URL names a file, and nothing else", hint);
+        return None;
+    }
+    Some(beside(source, path))
+}
+
+/// The URL with the place that names it. `keys`: `url`, `url_file` and `url_env`.
+fn place<T>(source: &mut Source, typed: &At<T>, keys: [&Option<At<String>>; 3]) -> Option<At<String>> {
+    let mut named = keys.iter().filter_map(|key| key.as_ref());
+    if let (Some(_), Some(second)) = (named.next(), named.next()) {
+        let hint = Some("keep one of them".to_owned());
+        source.problem(second.span.clone(), "the URL comes from one place: `url`, `url_file` or `url_env`", hint);
+        return None;
+    }
+    let (at, read) = match keys {
+        [Some(at), _, _] if SecretUrl::new(at.value.as_str()).has_password() => {
+            source.problem(at.span.clone(), "a password does not belong into this file", Some(PUT_IT.to_owned()));
+            return None;
+        }
+        [Some(at), _, _] => (at, Ok(at.value.clone())),
+        [_, Some(at), _] => (at, url_in_file(&beside(source, &at.value))),
+        [_, _, Some(at)] => (
+            at,
+            std::env::var(&at.value).map_err(|why| match why {
+                std::env::VarError::NotPresent => "it is not set".to_owned(),
+                std::env::VarError::NotUnicode(_) => "it is not UTF-8".to_owned(),
+            }),
+        ),
+        _ => {
+            source.missing(
+                typed.span.clone(),
+                "the health check does not know whom to ask",
+                "write url_file = \"pg.url\"",
+            );
+            return None;
+        }
+    };
+    match read.map(|url| url.trim().to_owned()) {
+        Ok(url) if !url.is_empty() => Some(At { value: url, span: at.span.clone() }),
+        Ok(_) => {
+            source.problem(at.span.clone(), "there is no URL in it", None);
+            None
+        }
+        Err(why) => {
+            source.problem(at.span.clone(), format!("`{}` cannot be used: {why}", at.value), None);
+            None
+        }
+    }
+}
+
+fn url_in_file(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot read it: {error}");
+    // Opening a pipe would wait for its other end.
+    let kind = std::fs::metadata(path).map_err(unreadable)?;
+    if !kind.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    warn_if_open(path, &kind);
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(LONGEST_URL as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() > LONGEST_URL || text.trim().contains('\n') {
+        return Err(format!("it holds something else than one URL of at most {LONGEST_URL} characters"));
+    }
+    Ok(text)
+}
+
+/// A secret that everybody on the machine can read: it works, and somebody should know.
+fn warn_if_open(path: &Path, kind: &std::fs::Metadata) {
+    use std::os::unix::fs::PermissionsExt;
+    if kind.permissions().mode() & 0o004 != 0 {
+        tracing::warn!(file = %path.display(), "everybody on this machine can read this URL: chmod o-r");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing_text;
+    use memory::snapshot::check::Probe;
+
+    fn read(dir: &Path, check: &str) -> Result<Probe, String> {
+        let text = format!(
+            "[service.shop]\n[service.shop.blue]\nurl = \"http://a\"\n[service.shop.green]\nurl = \"http://b\"\n\
+             [[service.shop.health]]\n{check}\n"
+        );
+        let name = dir.join("routing.toml").display().to_string();
+        let routing = routing_text(&name, &text).map_err(|refused| refused.to_string())?;
+        Ok(routing.services[0].health[0].probe.clone())
+    }
+
+    #[test]
+    fn a_url_comes_from_the_file_itself_from_a_file_beside_it_or_from_the_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let postgres = |url: &str, query: &str| {
+            Probe::Sql(Database { engine: Engine::Postgres(SecretUrl::new(url)), query: query.to_owned() })
+        };
+        std::fs::write(dir.path().join("pg.url"), "postgres://shop:secret@db/shop?sslmode=require\n").unwrap();
+        let probe = read(dir.path(), "sql = { url_file = 'pg.url' }");
+        assert_eq!(probe, Ok(postgres("postgres://shop:secret@db/shop?sslmode=require", "select 1")));
+        assert!(!format!("{probe:?}").contains("secret"), "{probe:?}");
+        let probe = read(dir.path(), "sql = { url = 'postgresql://shop@db/shop', query = 'select 2' }");
+        assert_eq!(probe, Ok(postgres("postgresql://shop@db/shop", "select 2")));
+        let probe = read(dir.path(), "redis = { url = 'rediss://db/1' }");
+        assert_eq!(probe, Ok(Probe::Redis(SecretUrl::new("rediss://db/1"))));
+        for (url, path) in [("sqlite:a.db", dir.path().join("a.db")), ("sqlite:///b.db", "/b.db".into())] {
+            let Ok(Probe::Sql(database)) = read(dir.path(), &format!("sql = {{ url = '{url}' }}")) else { panic!() };
+            assert_eq!(database.engine, Engine::Sqlite(path));
+        }
+        // Set everywhere, and no URL.
+        let refused = read(dir.path(), "sql = { url_env = 'PATH' }").unwrap_err();
+        assert!(refused.contains("this is no URL: relative URL without a base"), "{refused}");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused_and_no_password_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [("none", "\n"), ("two", "redis://a\nredis://b"), ("secret", "oracle://u:hidden@db")] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        for (check, why) in [
+            ("sql = { url = 'postgres://shop:hidden@db/shop' }", "a password does not belong into this file"),
+            ("redis = { url = 'redis://:hidden@db' }", "a password does not belong into this file"),
+            ("sql = { url = 'postgres://db?password=hidden' }", "a password does not belong into this file"),
+            ("sql = 'postgres://shop:hid@den@db/shop'", "expected a table"),
+            ("sql = { url = 'postgres://shop:hidden@db/shop', quary = '' }", "unknown key `quary`"),
+            ("sql = { url_file = 'gone' }", "cannot read it: No such file"),
+            ("sql = { url_file = '.' }", "it is no file"),
+            ("sql = { url_file = 'none' }", "there is no URL in it"),
+            ("redis = { url_file = 'two' }", "something else than one URL"),
+            ("sql = { url_file = 'secret' }", "oracle: is no kind of store that can be asked"),
+            ("redis = { url_file = 'secret' }", "oracle: is no kind of store that can be asked"),
+            ("sql = { url_env = 'CUTOVER_NOT_SET' }", "it is not set"),
+            ("sql = { url = 'postgres://db', url_file = 'none' }", "comes from one place"),
+            ("sql = {}", "does not know whom to ask"),
+            ("sql = { url = 'postgres://db?sslmod=require' }", "did you mean `sslmode`?"),
+            ("sql = { url = 'sqlite:a.db?mode=ro' }", "a SQLite URL names a file"),
+            ("sql = { url = 'postgres://db', query = ' ' }", "a query has 1 to 4096 characters"),
+            ("redis = { url = 'redis://db/shop' }", "the number of a database"),
+            ("redis = { url = 'redis://a' }\nsql = { url = 'sqlite:a' }", "a health check asks one thing"),
+            ("name = 'empty'", "the health check asks nothing"),
+        ] {
+            let refused = read(dir.path(), check).unwrap_err();
+            assert!(refused.contains(why), "{check}: {refused}");
+            for hidden in ["hid", "den@"] {
+                assert!(!refused.contains(hidden), "{check}: {refused}");
+            }
+        }
+    }
+}

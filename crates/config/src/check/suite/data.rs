@@ -1,0 +1,191 @@
+//! `[database.NAME]` and `[[data]]`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::Reading;
+use super::request::Known;
+use crate::check::{positive, store, whole};
+use crate::file::{At, DataFile, Number, RequestFile, SuiteFile};
+use crate::read::did_you_mean;
+use crate::suite::{Check, Data, Table};
+use judgement::time::Millis;
+use memory::snapshot::check::Engine;
+
+const MOST_DATA: usize = 200;
+/// Of a query that compares, not one that reports.
+const LONGEST_QUERY: usize = 16 << 10;
+/// With one query.
+const PATIENCE: Millis = Millis::seconds(60);
+const SMALLEST_CHUNK: u64 = 100;
+const LARGEST_CHUNK: u64 = 1_000_000;
+
+impl Reading<'_> {
+    pub(super) fn data(&mut self, file: &SuiteFile, known: &Known) -> Vec<Data> {
+        let mut databases: BTreeMap<&str, [Engine; 2]> = BTreeMap::new();
+        for (name, at) in &file.database {
+            if at.value.blue.is_none() || at.value.green.is_none() {
+                let hint = "write blue = { url_env = \"BLUE_DATABASE\" } and green = { … }";
+                self.source.missing(at.span.clone(), "a database has a `blue` and a `green`", hint);
+            }
+            let mut engine = |typed: &Option<_>| typed.as_ref().and_then(|at| store::sql(self.source, at));
+            let (blue, green) = (engine(&at.value.blue), engine(&at.value.green));
+            if let (Some(blue), Some(green)) = (blue, green) {
+                databases.insert(name, [blue.engine, green.engine]);
+            }
+        }
+        if let Some(at) = file.data.get(MOST_DATA) {
+            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_DATA} data checks"), None);
+        }
+        let named: Vec<&str> = file.database.keys().map(String::as_str).collect();
+        let mut all: Vec<Data> = Vec::new();
+        for at in file.data.iter().take(MOST_DATA) {
+            let Some(check) = self.check(at, &databases, &named, known) else { continue };
+            let DataFile { name, table, path, .. } = &at.value;
+            let default = table.as_ref().or(path.as_ref()).map_or("query", |at| at.value.as_str());
+            let name_of = name.as_ref().map_or(default, |at| at.value.as_str()).to_owned();
+            self.new_name(all.iter().map(|other| &other.name), &name_of, name.as_ref(), &at.span);
+            all.push(Data { name: name_of, check });
+        }
+        all
+    }
+
+    fn check(
+        &mut self,
+        At { value: file, span }: &At<DataFile>,
+        databases: &BTreeMap<&str, [Engine; 2]>,
+        named: &[&str],
+        known: &Known,
+    ) -> Option<Check> {
+        let kinds = [&file.table, &file.query, &file.integrity, &file.path];
+        if let Some(second) = kinds.into_iter().flatten().nth(1) {
+            let message = "a data check looks at one thing: `table`, `query`, `integrity` or `path`";
+            self.source.problem(second.span.clone(), message, Some("write a [[data]] for each".to_owned()));
+            return None;
+        }
+        self.misplaced(file, span);
+        let tolerance = self.tolerance(file.tolerance.as_ref());
+        if let Some(at) = &file.path {
+            let value = RequestFile { path: Some(at.clone()), timeout: file.timeout.clone(), ..RequestFile::default() };
+            let request = self.step(&At { value, span: span.clone() }, &mut known.clone())?;
+            return Some(Check::Http { request: Box::new(request), ignore: self.paths(&file.ignore), tolerance });
+        }
+        if file.table.is_none() && file.query.is_none() && file.integrity.is_none() {
+            let hint =
+                "write table = \"orders\", query = \"select …\", integrity = \"select …\" or path = \"/api/orders\"";
+            self.source.missing(span.clone(), "the data check looks at nothing", hint);
+            return None;
+        }
+        let timeout = positive(self.source, file.timeout.as_ref(), PATIENCE);
+        let databases = self.database(file, span, databases, named);
+        if let Some(at) = &file.query {
+            let query = self.query(at)?;
+            return Some(Check::Query { databases: databases?, query, tolerance, timeout });
+        }
+        if let Some(at) = &file.integrity {
+            let query = self.query(at)?;
+            return Some(Check::Integrity { databases: databases?, query, timeout });
+        }
+        let table = self.table(file, timeout)?;
+        Some(Check::Table { databases: databases?, table })
+    }
+
+    /// Keys that this kind of check never looks at: whoever wrote them means something.
+    fn misplaced(&mut self, file: &DataFile, span: &Range<usize>) {
+        let first = |list: &[At<String>]| list.first().map_or(span.clone(), |at| at.span.clone());
+        let of = |at: Option<&At<Number>>| at.map(|at| at.span.clone());
+        const TABLE: &[&str] = &["table"];
+        let keys = [
+            ("key", TABLE, file.key.as_ref().map(|list| first(&list.0))),
+            ("columns", TABLE, file.columns.as_deref().map(first)),
+            ("where", TABLE, file.filter.as_ref().map(|at| at.span.clone())),
+            ("chunk", TABLE, of(file.chunk.as_ref())),
+            ("rows_only", TABLE, file.rows_only.map(|_| span.clone())),
+            ("most_rows", TABLE, of(file.most_rows.as_ref())),
+            ("ignore", &["table", "path"], file.ignore.first().map(|at| at.span.clone())),
+            ("tolerance", &["query", "path"], of(file.tolerance.as_ref())),
+            ("database", &["table", "query", "integrity"], file.database.as_ref().map(|at| at.span.clone())),
+        ];
+        let kinds = [
+            ("table", file.table.is_some()),
+            ("query", file.query.is_some()),
+            ("integrity", file.integrity.is_some()),
+            ("path", file.path.is_some()),
+        ];
+        let Some((kind, _)) = kinds.into_iter().find(|(_, is)| *is) else { return };
+        for (key, fits, span) in keys {
+            if let (Some(span), false) = (span, fits.contains(&kind)) {
+                let fits = fits.iter().map(|fit| format!("`{fit}`")).collect::<Vec<_>>().join(" or ");
+                let message = format!("`{key}` means nothing to a check of a `{kind}`");
+                self.source.problem(span, message, Some(format!("take it out: it is for {fits}")));
+            }
+        }
+    }
+
+    fn database(
+        &mut self,
+        file: &DataFile,
+        span: &Range<usize>,
+        databases: &BTreeMap<&str, [Engine; 2]>,
+        named: &[&str],
+    ) -> Option<[Engine; 2]> {
+        match (&file.database, named) {
+            (Some(at), _) => {
+                if !named.contains(&at.value.as_str()) {
+                    let hint = match named {
+                        [] => "write [database.shop] with `blue` and `green`".to_owned(),
+                        _ => did_you_mean(&at.value, named),
+                    };
+                    self.source.problem(at.span.clone(), format!("there is no [database.{}]", at.value), Some(hint));
+                }
+                databases.get(at.value.as_str()).cloned()
+            }
+            (None, [only]) => databases.get(only).cloned(),
+            (None, []) => {
+                let hint = "write [database.shop] with `blue` and `green`";
+                self.source.missing(span.clone(), "the suite names no database", hint);
+                None
+            }
+            (None, _) => {
+                let hint = format!("write database = \"{}\"", named.first().copied().unwrap_or_default());
+                self.source.missing(span.clone(), "there are several databases: `database` says which", &hint);
+                None
+            }
+        }
+    }
+
+    fn query(&mut self, at: &At<String>) -> Option<String> {
+        let query = at.value.trim().trim_end_matches(';').trim();
+        if query.is_empty() || query.len() > LONGEST_QUERY {
+            self.source.problem(at.span.clone(), format!("a query has 1 to {LONGEST_QUERY} characters"), None);
+            return None;
+        }
+        Some(query.to_owned())
+    }
+
+    fn table(&mut self, file: &DataFile, timeout: Millis) -> Option<Table> {
+        let at = file.table.as_ref()?;
+        let mut plain = |at: &At<String>| {
+            let good = !at.value.is_empty() && at.value.len() <= 128 && !at.value.chars().any(char::is_control);
+            if !good {
+                self.source.problem(at.span.clone(), "a name has 1 to 128 printable characters", None);
+            }
+            good.then(|| at.value.clone())
+        };
+        let name = plain(at)?;
+        let key = file.key.as_ref().map_or_else(Vec::new, |list| list.0.iter().filter_map(&mut plain).collect());
+        let columns = file.columns.as_ref().map(|list| list.iter().filter_map(&mut plain).collect());
+        let ignore = file.ignore.iter().filter_map(&mut plain).collect();
+        Some(Table {
+            name,
+            key: if key.is_empty() { vec!["id".to_owned()] } else { key },
+            columns,
+            ignore,
+            filter: file.filter.as_ref().and_then(|at| self.query(at)),
+            chunk: whole(self.source, file.chunk.as_ref(), SMALLEST_CHUNK..=LARGEST_CHUNK, 10_000),
+            rows_only: file.rows_only.unwrap_or(false),
+            most_rows: whole(self.source, file.most_rows.as_ref(), 1..=1000, 100) as usize,
+            timeout,
+        })
+    }
+}

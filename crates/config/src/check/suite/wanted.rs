@@ -1,0 +1,166 @@
+//! `expect`: what an answer must be.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Reading;
+use super::request::Known;
+use crate::check::positive;
+use crate::file::{Anything, At, ExpectFile, Number};
+use crate::read::did_you_mean;
+use crate::suite::{Expect, Schema, Wanted, Whole};
+use judgement::time::Millis;
+
+const OPERATORS: [&str; 9] = ["equals", "contains", "matches", "present", "absent", "above", "below", "length", "type"];
+const TYPES: [&str; 6] = ["string", "number", "boolean", "array", "object", "null"];
+
+impl Reading<'_> {
+    pub(super) fn expect(&mut self, typed: Option<&At<ExpectFile>>, known: &Known) -> Expect {
+        let Some(At { value: file, .. }) = typed else { return Expect::default() };
+        let mut expect = Expect {
+            status: file.status.as_ref().map_or_else(Vec::new, |at| self.statuses(at)),
+            latency: file.latency.as_ref().map(|at| positive(self.source, Some(at), Millis::seconds(1))),
+            ignore: self.paths(&file.ignore),
+            tolerance: self.tolerance(file.tolerance.as_ref()),
+            ..Expect::default()
+        };
+        for (name, at) in &file.headers {
+            if let Some(name) = self.header_name(name, &at.span) {
+                let wanted = self.wanted(at, known, false);
+                expect.headers.extend(wanted.into_iter().map(|wanted| (name.clone(), wanted)));
+            }
+        }
+        for (path, at) in &file.json {
+            if let Some(path) = self.json_path(path, &at.span) {
+                let wanted = self.wanted(at, known, false);
+                expect.json.extend(wanted.into_iter().map(|wanted| (path.clone(), wanted)));
+            }
+        }
+        if let (Some(_), Some(at)) = (&file.equals, &file.equals_file) {
+            let message = "the body equals one thing: `equals` or `equals_file`";
+            self.source.problem(at.span.clone(), message, Some("keep one of them".to_owned()));
+        }
+        expect.equals = match (&file.equals, &file.equals_file) {
+            (Some(at), _) => Some(self.json(at, known)),
+            (None, Some(at)) => self.json_file(at),
+            (None, None) => None,
+        };
+        if expect.equals.is_none()
+            && let Some(at) = file.ignore.first()
+        {
+            self.source.problem(at.span.clone(), "`ignore` is for `equals`, which is not there", None);
+        }
+        expect.schema = file.schema.as_ref().and_then(|at| self.schema(at));
+        if let Some(at) = &file.body {
+            expect.body = match &at.value.0 {
+                toml::Value::Array(items) => {
+                    let item = |item: &toml::Value| At { value: Anything(item.clone()), span: at.span.clone() };
+                    items.iter().flat_map(|one| self.wanted(&item(one), known, true)).collect()
+                }
+                _ => self.wanted(at, known, true),
+            };
+        }
+        expect
+    }
+
+    pub(super) fn tolerance(&mut self, typed: Option<&At<Number>>) -> f64 {
+        let Some(At { value: Number(number), span }) = typed else { return 0.0 };
+        if !(0.0..1.0).contains(number) {
+            let hint = Some("0.01 lets numbers differ by a hundredth of the larger one".to_owned());
+            self.source.problem(span.clone(), format!("{number} is no tolerance: it is from 0 to below 1"), hint);
+        }
+        *number
+    }
+
+    fn statuses(&mut self, at: &At<Anything>) -> Vec<(u16, u16)> {
+        let items = match &at.value.0 {
+            toml::Value::Array(items) if !items.is_empty() => items.clone(),
+            other => vec![other.clone()],
+        };
+        let read: Option<Vec<_>> = items.iter().map(status).collect();
+        if read.is_none() {
+            let hint = Some("write 200, \"2xx\", \"200-299\", or a list of these".to_owned());
+            self.source.problem(at.span.clone(), "this is no status", hint);
+        }
+        read.unwrap_or_default()
+    }
+
+    /// One value's conditions. `part`: a bare text need only be in it.
+    fn wanted(&mut self, at: &At<Anything>, known: &Known, part: bool) -> Vec<Wanted> {
+        let At { value: Anything(value), span } = at;
+        match value {
+            toml::Value::Table(operators) => {
+                if operators.is_empty() {
+                    let hint = Some(format!("one of {}", OPERATORS.join(", ")));
+                    self.source.problem(span.clone(), "no operator", hint);
+                }
+                operators.iter().filter_map(|(name, value)| self.operator(name, value, span, known)).collect()
+            }
+            toml::Value::String(text) if part => vec![Wanted::Contains(self.text(text, span, known))],
+            _ => vec![Wanted::Equals(self.json(at, known))],
+        }
+    }
+
+    fn operator(&mut self, name: &str, value: &toml::Value, span: &Range<usize>, known: &Known) -> Option<Wanted> {
+        if !OPERATORS.contains(&name) {
+            let hint = format!(
+                "{}; to compare with a table, write {{ equals = {{ … }} }}",
+                did_you_mean(name, &OPERATORS).trim_end_matches('?')
+            );
+            self.source.problem(span.clone(), format!("unknown operator `{name}`"), Some(hint));
+            return None;
+        }
+        let number = value.as_float().or_else(|| value.as_integer().map(|number| number as f64));
+        let text = value.as_str();
+        let wanted = match (name, text, number) {
+            ("equals", ..) => Some(Wanted::Equals(self.json_of(value, span, known))),
+            ("contains", Some(text), _) => Some(Wanted::Contains(self.text(text, span, known))),
+            ("matches", Some(text), _) if text.contains("${") => {
+                let hint = Some("`equals` and `contains` take them".to_owned());
+                self.source.problem(span.clone(), "`matches` takes no variables", hint);
+                return None;
+            }
+            ("matches", Some(text), _) => return self.regex(Whole::new, text, span).map(Wanted::Matches),
+            ("present", ..) => value.as_bool().map(|yes| if yes { Wanted::Present } else { Wanted::Absent }),
+            ("absent", ..) => value.as_bool().map(|yes| if yes { Wanted::Absent } else { Wanted::Present }),
+            ("above", _, Some(number)) => Some(Wanted::Above(number)),
+            ("below", _, Some(number)) => Some(Wanted::Below(number)),
+            ("length", ..) => value.as_integer().and_then(|number| u64::try_from(number).ok()).map(Wanted::Length),
+            ("type", Some(text), _) if TYPES.contains(&text) => Some(Wanted::Type(text.to_owned())),
+            _ => None,
+        };
+        if wanted.is_none() {
+            let takes = match name {
+                "present" | "absent" => "true or false".to_owned(),
+                "above" | "below" => "a number".to_owned(),
+                "length" => "a whole number".to_owned(),
+                "type" => format!("one of {}", TYPES.join(", ")),
+                _ => "a text".to_owned(),
+            };
+            self.source.problem(span.clone(), format!("`{name}` takes {takes}"), None);
+        }
+        wanted
+    }
+
+    fn schema(&mut self, at: &At<String>) -> Option<Arc<Schema>> {
+        let schema = Schema::new(self.json_file(at)?);
+        let why = |why| self.source.problem(at.span.clone(), format!("`{}` is no JSON Schema: {why}", at.value), None);
+        schema.map(Arc::new).map_err(why).ok()
+    }
+}
+
+/// 200, "2xx" or "200-299".
+fn status(value: &toml::Value) -> Option<(u16, u16)> {
+    let good = |status: u16| (100..=599).contains(&status);
+    if let Some(number) = value.as_integer() {
+        return u16::try_from(number).ok().filter(|status| good(*status)).map(|status| (status, status));
+    }
+    let text = value.as_str()?;
+    if let Some(class) = text.strip_suffix("xx") {
+        let class: u16 = class.parse().ok().filter(|class| (1..=5).contains(class))?;
+        return Some((class * 100, class * 100 + 99));
+    }
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
+    (good(from) && good(to) && from <= to).then_some((from, to))
+}

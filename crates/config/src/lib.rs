@@ -1,0 +1,394 @@
+//! The configuration: what a file means once every problem is out of it.
+//!
+//! `file` is what was typed, `read` finds what cannot be typed so, `check` finds what makes no sense, `watch` notices
+//! that a file has changed. A file is taken whole or refused whole: there is no way to get a [`Routing`] with a problem.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod access;
+pub mod admin;
+pub mod allowed;
+pub mod check;
+pub mod file;
+pub mod notify;
+pub mod read;
+pub mod suite;
+pub mod watch;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::admin::AdminAccess;
+use crate::allowed::Allowed;
+use crate::file::{MainFile, RoutingFile, SuiteFile};
+use crate::read::{MAX_BYTES, Problem, Source};
+use judgement::guard::Policy;
+use judgement::rollout::plan::Plan;
+use judgement::rollout::{Ask, Over};
+use judgement::time::Millis;
+use judgement::traffic;
+use memory::snapshot::check::Check;
+use memory::snapshot::{Origin, Terms};
+
+/// What needs a restart to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// A routing file, or a folder of them.
+    pub routing: PathBuf,
+    pub listen: Vec<SocketAddr>,
+    pub tls: Vec<TlsListener>,
+    /// The port that plain listeners redirect to.
+    pub redirect_to_https: Option<u16>,
+    pub limits: Limits,
+    /// Workers; 0: one per core.
+    pub threads: usize,
+    pub trusted_proxies: Vec<IpNet>,
+    pub hop: Hop,
+    pub drain: Millis,
+    /// The part of `drain` in which new connections are still taken.
+    pub drain_delay: Millis,
+    pub access_log: Option<access::Settings>,
+    pub admin: SocketAddr,
+    pub admin_access: AdminAccess,
+    pub state: PathBuf,
+    pub keep: Keep,
+    pub tick: Millis,
+    /// Who hears of it.
+    pub notify: Vec<notify::Sink>,
+    /// The folder of the validation suites; it need not be there.
+    pub suites: PathBuf,
+    pub validation: Validation,
+}
+
+/// How validation suites run, and what of their runs is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validation {
+    /// Runs at once; the others wait.
+    pub at_once: usize,
+    /// So many runs, and no older than `age`.
+    pub keep: usize,
+    pub age: Millis,
+    /// Named snapshots are no older.
+    pub snapshots: Millis,
+}
+
+impl Default for Validation {
+    /// A quarter of a year of releases.
+    fn default() -> Validation {
+        let days = |days: u64| Millis::seconds(days * 86_400);
+        Validation { at_once: 4, keep: 500, age: days(90), snapshots: days(90) }
+    }
+}
+
+/// What of the journal is kept: younger than this, and no more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    pub age: Millis,
+    pub bytes: u64,
+}
+
+impl Default for Keep {
+    /// Over a year, so that last year's release can be looked up; some hundred thousand entries.
+    fn default() -> Keep {
+        Keep { age: Millis::seconds(400 * 86_400), bytes: 256 << 20 }
+    }
+}
+
+/// A listener with TLS. Its files are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsListener {
+    pub listen: SocketAddr,
+    pub http2: bool,
+    /// At least one; the first is for clients that ask for no name, or for one that nobody has.
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// A certificate with its chain, and its private key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// What one client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub header_time: Millis,
+    pub header_bytes: usize,
+    pub header_fields: usize,
+    pub target_bytes: usize,
+    pub body_idle: Millis,
+    /// Bytes a second.
+    pub body_rate: u64,
+    pub write_idle: Millis,
+    pub keep_alive: Millis,
+    pub requests: u32,
+    pub tunnel_idle: Millis,
+    pub tls_handshake: Millis,
+    /// 0: as many as the file descriptors allow.
+    pub connections: usize,
+    /// 0: no limit.
+    pub connections_per_address: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            header_time: Millis::seconds(10),
+            header_bytes: 64 << 10,
+            header_fields: 100,
+            target_bytes: 16 << 10,
+            body_idle: Millis::seconds(30),
+            body_rate: 240,
+            write_idle: Millis::seconds(30),
+            keep_alive: Millis::seconds(60),
+            requests: 10_000,
+            tunnel_idle: Millis::seconds(3600),
+            tls_handshake: Millis::seconds(10),
+            connections: 0,
+            connections_per_address: 256,
+        }
+    }
+}
+
+/// What origins are told of this hop, beside X-Forwarded-*, X-Real-IP and X-Request-Id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Forwarded (RFC 7239).
+    pub forwarded: bool,
+    /// Via (RFC 9110 7.6.3).
+    pub via: bool,
+    /// traceparent and tracestate; left as they came if not.
+    pub trace_context: bool,
+}
+
+impl Default for Hop {
+    fn default() -> Hop {
+        Hop { forwarded: false, via: false, trace_context: true }
+    }
+}
+
+/// The services of one or several routing files.
+#[derive(Clone, Debug, Default)]
+pub struct Routing {
+    pub services: Vec<ServiceConfig>,
+}
+
+/// A service as the file means it.
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    pub traffic: traffic::Service,
+    pub ask: Ask,
+    pub policy: Policy,
+    pub plan: Plan,
+    /// By [`traffic::Environment::index`].
+    pub origins: [Arc<Origin>; 2],
+    pub health: Vec<Check>,
+    /// An active that is down gives way to the candidate.
+    pub failover_both: bool,
+    pub rescue: bool,
+    pub websocket: bool,
+    /// By route, `default` first.
+    pub deadlines: Vec<Millis>,
+    pub terms: Terms,
+    /// Where the file sends the environments, whatever a deploy says.
+    pub urls: [String; 2],
+    /// Where a deploy may send them.
+    pub allowed_origins: Vec<Allowed>,
+    /// The triggers and rules that the file itself names.
+    pub named: Named,
+    /// What was laid over the file, and is not in force.
+    pub aside: Vec<SetAside>,
+}
+
+/// What the file names, and nobody changes but there.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    pub rules: Vec<String>,
+    pub triggers: Vec<String>,
+}
+
+/// Something that was laid over a file at run time, and does not fit it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// `rule`, `trigger` or `origin`.
+    pub what: &'static str,
+    pub name: String,
+    pub why: String,
+}
+
+/// What is laid over the services of the files, by name.
+pub type Overs = BTreeMap<String, Over>;
+
+/// A file that was refused: its text, and every problem in it.
+#[derive(Debug)]
+pub struct Refused {
+    pub sources: Vec<Source>,
+}
+
+impl Refused {
+    fn of(source: Source) -> Refused {
+        Refused { sources: vec![source] }
+    }
+
+    /// A problem that no line of the file shows.
+    pub fn at_large(name: &Path, why: String) -> Refused {
+        let mut source = Source::new(name.display().to_string(), "");
+        source.problem(0..0, why, None);
+        Refused::of(source)
+    }
+
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.sources.iter().flat_map(|source| &source.problems)
+    }
+
+    /// For a terminal, with line and caret.
+    pub fn render(&self, colour: bool) -> String {
+        read::render(&self.sources.iter().collect::<Vec<_>>(), colour)
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Reads `cutover.toml`.
+///
+/// # Errors
+/// [`Refused`] with every problem of the file.
+pub fn settings(path: &Path) -> Result<Settings, Refused> {
+    let mut source = open_named(path)?;
+    let file: MainFile = source.read();
+    for problem in source.problems.iter_mut().filter(|problem| problem.message == "unknown key `service`") {
+        let hint = "services stand in the routing file: `cutover check --routing FILE` checks one by itself";
+        problem.hint = Some(hint.to_owned());
+    }
+    let base = path.parent().unwrap_or(Path::new(""));
+    let settings = check::main(&mut source, &file, base);
+    if source.problems.is_empty() { Ok(settings) } else { Err(Refused::of(source)) }
+}
+
+/// Reads the routing file, or every `*.toml` of a folder in the order of their names.
+///
+/// # Errors
+/// [`Refused`] with every problem of every file.
+pub fn routing(path: &Path) -> Result<Routing, Refused> {
+    routing_under(path, &Overs::new())
+}
+
+/// The same, under what people have laid over it at run time.
+///
+/// # Errors
+/// [`Refused`] with every problem of every file. What is laid over it and does not fit is set aside instead.
+pub fn routing_under(path: &Path, overs: &Overs) -> Result<Routing, Refused> {
+    let mut sources = Vec::new();
+    for path in files(path)? {
+        sources.push(open_named(&path)?);
+    }
+    let files: Vec<RoutingFile> = sources.iter_mut().map(Source::read).collect();
+    let routing = check::routing(&mut sources, &files, overs);
+    sources.retain(|source| !source.problems.is_empty());
+    if sources.is_empty() { Ok(routing) } else { Err(Refused { sources }) }
+}
+
+/// Reads a suite by itself.
+///
+/// # Errors
+/// [`Refused`] with every problem of the file.
+pub fn suite(path: &Path) -> Result<suite::Suite, Refused> {
+    let mut source = open(path)?;
+    let file: SuiteFile = source.read();
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    if !is_suite_name(&name) {
+        let hint = Some("rename the file".to_owned());
+        source.problem(0..0, "a suite's name is its file's: up to 64 letters, digits, `-`, `_` and `.`", hint);
+    }
+    let suite = check::suite(&mut source, &name, &file);
+    if source.problems.is_empty() { Ok(suite) } else { Err(Refused::of(source)) }
+}
+
+/// Whether a suite can be called this: it stands in URLs and on command lines.
+pub fn is_suite_name(name: &str) -> bool {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    plain && !name.starts_with('.') && !name.is_empty() && name.len() <= 64
+}
+
+/// The routing files: the path itself, or what is in the folder.
+fn files(path: &Path) -> Result<Vec<PathBuf>, Refused> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let unreadable = |e: std::io::Error| Refused::at_large(path, format!("cannot list the folder: {e}"));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        // Editors leave hidden files beside the real ones.
+        let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && file.extension().is_some_and(|extension| extension == "toml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        Err(Refused::at_large(path, "the folder holds no *.toml file".to_owned()))
+    } else {
+        Ok(files)
+    }
+}
+
+/// A file that the command line or `cutover.toml` names.
+fn open_named(path: &Path) -> Result<Source, Refused> {
+    open(path).map_err(|mut refused| {
+        let hint =
+            "--config names cutover.toml, and its key `routing` the routing file; config/ in the sources has both";
+        for problem in refused.sources.iter_mut().flat_map(|source| &mut source.problems).filter(|_| !path.exists()) {
+            problem.hint = Some(hint.to_owned());
+        }
+        refused
+    })
+}
+
+fn open(path: &Path) -> Result<Source, Refused> {
+    use std::io::Read;
+    let refuse = |why: String| Refused::at_large(path, why);
+    // Opening a pipe would wait for its other end.
+    let kind = std::fs::metadata(path).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
+    if !kind.is_file() {
+        return Err(refuse("this is not a file".to_owned()));
+    }
+    let file = std::fs::File::open(path).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
+    let mut bytes = Vec::new();
+    let limit = MAX_BYTES as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
+    if bytes.len() > MAX_BYTES {
+        return Err(refuse(format!("the file is over {} MiB", MAX_BYTES >> 20)));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if text.trim().is_empty() => Err(refuse("the file is empty".to_owned())),
+        Ok(text) => Ok(Source::new(path.display().to_string(), text)),
+        Err(e) => {
+            let valid = e.utf8_error().valid_up_to();
+            let line = e.as_bytes().iter().take(valid).filter(|b| **b == b'\n').count() + 1;
+            Err(refuse(format!("the file is not UTF-8: see line {line}")))
+        }
+    }
+}
+
+/// Checks a routing text that is in no file: for tests and tools.
+///
+/// # Errors
+/// [`Refused`] with every problem.
+pub fn routing_text(name: &str, text: &str) -> Result<Routing, Refused> {
+    let mut sources = vec![Source::new(name, text)];
+    let files: Vec<RoutingFile> = sources.iter_mut().map(Source::read).collect();
+    let routing = check::routing(&mut sources, &files, &Overs::new());
+    if sources.iter().all(|source| source.problems.is_empty()) { Ok(routing) } else { Err(Refused { sources }) }
+}

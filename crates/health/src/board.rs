@@ -1,0 +1,215 @@
+//! The board: every check with its history, for whoever asks. Its lock is held for moments, and no request takes it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pingora_core::connectors::http::Connector;
+use serde::Serialize;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::history::{History, Latency};
+use crate::round::{self, LONGEST_ERROR, Round};
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use memory::clock;
+use memory::counters::{Counters, Health};
+use memory::snapshot::check::Check;
+use memory::snapshot::{Endpoints, Origin, Published, Serving};
+
+/// Attempts at once in the whole house: a thousand services must not open a thousand connections in one moment.
+const AT_ONCE: usize = 64;
+
+/// Every check, as it stands. Cloned freely.
+#[derive(Clone)]
+pub struct Board(Arc<Inner>);
+
+struct Inner {
+    published: Published,
+    counters: Arc<Counters>,
+    connector: Arc<Connector>,
+    permits: Arc<Semaphore>,
+    lines: Mutex<BTreeMap<Key, Line>>,
+    changed: Notify,
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Board")
+    }
+}
+
+/// A check of an environment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub service: String,
+    pub environment: Environment,
+    pub check: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Line {
+    pub check: Arc<Check>,
+    /// What it asks: another origin begins anew.
+    pub origin: Arc<Origin>,
+    pub history: History,
+    /// One round at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// What runs its rounds; nobody where it is switched off.
+    pub runs: Option<AbortHandle>,
+}
+
+impl Line {
+    pub fn new(check: Arc<Check>, origin: Arc<Origin>) -> Line {
+        let history = History::new(clock::now());
+        Line { check, origin, history, turn: Arc::default(), runs: None }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(runs) = &self.runs {
+            runs.abort();
+        }
+    }
+}
+
+/// A check of an environment, as people see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    pub service: String,
+    pub environment: Environment,
+    pub check: String,
+    pub kind: &'static str,
+    /// Nobody has switched it off.
+    pub on: bool,
+    pub up: bool,
+    /// For how long it has been so.
+    pub since_ms: Millis,
+    pub rounds: u64,
+    pub failures: u64,
+    pub last_error: Option<String>,
+    pub latency_ms: Latency,
+}
+
+impl Board {
+    pub fn new(published: Published, counters: Arc<Counters>) -> Board {
+        Board(Arc::new(Inner {
+            published,
+            counters,
+            connector: Arc::new(Connector::new(None)),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            lines: Mutex::default(),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Every check of every service, in the order of their names.
+    pub fn show(&self) -> Vec<Shown> {
+        self.shown(None)
+    }
+
+    /// Runs a round of every check of a service now, and shows them.
+    pub async fn check_now(&self, service: &str) -> Vec<Shown> {
+        let keys: Vec<Key> = self.lines().keys().filter(|key| key.service == service).cloned().collect();
+        let mut tasks = JoinSet::new();
+        for key in keys {
+            let board = self.clone();
+            tasks.spawn(async move { board.round(&key).await });
+        }
+        while tasks.join_next().await.is_some() {}
+        self.shown(Some(service))
+    }
+
+    fn shown(&self, service: Option<&str>) -> Vec<Shown> {
+        let now = clock::now();
+        let lines = self.lines();
+        let wanted = lines.iter().filter(|(key, _)| service.is_none_or(|service| key.service == service));
+        let shown = wanted.map(|(key, Line { check, history, .. })| Shown {
+            service: key.service.clone(),
+            environment: key.environment,
+            check: key.check.clone(),
+            kind: check.probe.kind(),
+            on: check.on,
+            up: history.up,
+            since_ms: Millis(now.since(history.since).0),
+            rounds: history.rounds,
+            failures: history.failures,
+            last_error: history.last_error.as_ref().map(|why| why.chars().take(LONGEST_ERROR).collect()),
+            latency_ms: history.latency(),
+        });
+        shown.collect()
+    }
+
+    /// One round of every check of an environment, beside the history: their names, or what fails.
+    pub(super) async fn try_all(&self, service: &str, side: Environment) -> Result<Vec<String>, String> {
+        let Some((serving, pair)) = self.place(service) else { return Ok(Vec::new()) };
+        let checks = serving.checks.iter().filter(|check| check.on && check.is_of(side));
+        let names = checks.clone().map(|check| check.name.clone()).collect();
+        let mut tasks = JoinSet::new();
+        for check in checks.cloned() {
+            let (board, endpoints) = (self.clone(), side.of(&pair).clone());
+            tasks.spawn(async move { (board.tried(&check, &endpoints).await, check) });
+        }
+        while let Some(tried) = tasks.join_next().await {
+            let (round, check) = tried.map_err(|error| error.to_string())?;
+            for (address, result) in round.results {
+                let whose = address.map_or(side.to_string(), |address| format!("{side} ({address})"));
+                result.map_err(|why| format!("check {}: {whose} {why}", check.name))?;
+            }
+        }
+        Ok(names)
+    }
+
+    /// Runs a round, and notes what came of it.
+    pub(super) async fn round(&self, key: &Key) {
+        let found = self.lines().get(key).map(|line| (line.check.clone(), line.origin.clone(), line.turn.clone()));
+        let Some((check, origin, turn)) = found.filter(|(check, ..)| check.on) else { return };
+        let _turn = turn.lock().await;
+        let Some((_, pair)) = self.place(&key.service) else { return };
+        let round = self.tried(&check, key.environment.of(&pair)).await;
+        {
+            let mut lines = self.lines();
+            let line = lines.get_mut(key).filter(|line| Arc::ptr_eq(&line.check, &check) && line.origin == origin);
+            let Some(line) = line else { return };
+            line.history.note(&check, &round, clock::now());
+            let History { up, failures, lost, .. } = line.history;
+            let health = Health { up, failures, lost, last_micros: round.took_micros };
+            self.0.counters.set_health(&key.service, key.environment, &key.check, Some(health));
+        }
+        self.0.changed.notify_one();
+    }
+
+    async fn tried(&self, check: &Arc<Check>, endpoints: &Endpoints) -> Round {
+        round::run(&self.0.connector, &self.0.permits, check, endpoints).await
+    }
+
+    /// What is published of a service.
+    pub(super) fn place(&self, service: &str) -> Option<(Arc<Serving>, [Endpoints; 2])> {
+        let snapshot = self.0.published.load();
+        let mut named = snapshot.services.iter().zip(snapshot.endpoints.iter());
+        let (serving, pair) = named.find(|(serving, _)| serving.name == service)?;
+        Some((serving.clone(), pair.clone()))
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.0.connector
+    }
+
+    pub(super) fn published(&self) -> &Published {
+        &self.0.published
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    pub(super) fn lines(&self) -> MutexGuard<'_, BTreeMap<Key, Line>> {
+        // A panic while it is held leaves whole lines.
+        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

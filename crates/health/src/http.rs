@@ -1,0 +1,62 @@
+//! A check's request to one address, over a connection of its own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use pingora_core::connectors::http::Connector;
+use tokio::time::timeout;
+
+use memory::snapshot::Endpoint;
+use memory::snapshot::check::HttpProbe;
+use relay::origin::exchange::{self, Answer, Connection, Request, in_words};
+
+/// So much of a body is read, and looked through.
+const MOST_BODY: usize = 64 << 10;
+/// Who asks, so that an origin's log tells checks from clients.
+const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (health check)");
+
+/// Asks, and says in words why there is no whole answer in time.
+pub async fn ask(
+    connector: &Connector,
+    endpoint: &Endpoint,
+    probe: &HttpProbe,
+    patience: Duration,
+) -> Result<Answer, String> {
+    // One request a connection: a check that finds an old one open has not seen that a new one can be made.
+    let request = request(probe);
+    let asked = exchange::exchange(connector, endpoint, &request, Connection::Own, MOST_BODY);
+    match timeout(patience, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(in_words(&error)),
+        Err(_) => Err(format!("gives no answer within {} ms", patience.as_millis())),
+    }
+}
+
+/// Whether an address passes, or in words why not.
+pub async fn probe(
+    connector: &Connector,
+    endpoint: &Endpoint,
+    probe: &HttpProbe,
+    patience: Duration,
+) -> Result<(), String> {
+    let Answer { status, body, .. } = ask(connector, endpoint, probe, patience).await?;
+    let asked = format!("{} {}", probe.method, probe.path);
+    if !probe.takes(status) {
+        return Err(format!("answers {status} to {asked}"));
+    }
+    match &probe.body {
+        Some(wanted) if memchr::memmem::find(&body, wanted.as_bytes()).is_none() => {
+            Err(format!("answers {status} to {asked}, and the body lacks what the check looks for"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn request(probe: &HttpProbe) -> Request {
+    let agent = (http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    // What the file says comes last: it may name another agent.
+    let named = probe.headers.iter().any(|(name, _)| *name == http::header::USER_AGENT);
+    let headers = Some(agent).filter(|_| !named).into_iter().chain(probe.headers.iter().cloned()).collect();
+    Request { method: probe.method.clone(), target: probe.path.clone(), headers, body: Bytes::new() }
+}

@@ -1,0 +1,95 @@
+//! One round of a check: every address is tried, again if need be, and then it is known which of them pass.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::l4::socket::SocketAddr as Peer;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::{http, redis, sql};
+use memory::clock;
+use memory::snapshot::check::{Check, Probe};
+use memory::snapshot::{Endpoint, Endpoints};
+
+/// Between two attempts of a round.
+const AGAIN: Duration = Duration::from_millis(200);
+/// Words about one failure; an origin's own may be long.
+pub const LONGEST_ERROR: usize = 300;
+
+/// What came of a round.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// By address; `None`: of what has no address.
+    pub results: Vec<(Option<SocketAddr>, Result<(), String>)>,
+    pub took_micros: u64,
+}
+
+pub fn address(endpoint: &Endpoint) -> Option<SocketAddr> {
+    match &endpoint.peer._address {
+        Peer::Inet(address) => Some(*address),
+        Peer::Unix(_) => None,
+    }
+}
+
+/// Runs one round. `permits`: how many attempts may run at once, in the whole house.
+pub async fn run(
+    connector: &Arc<Connector>,
+    permits: &Arc<Semaphore>,
+    check: &Arc<Check>,
+    endpoints: &Endpoints,
+) -> Round {
+    let began = clock::micros();
+    let results = match &check.probe {
+        Probe::Http(_) if endpoints.is_empty() => vec![(None, Err("has no address".to_owned()))],
+        Probe::Http(_) => {
+            let mut tasks = JoinSet::new();
+            for (at, endpoint) in endpoints.iter().cloned().enumerate() {
+                let (connector, permits, check) = (connector.clone(), permits.clone(), check.clone());
+                tasks.spawn(async move { (at, passes(&connector, &permits, &check, Some(&endpoint)).await) });
+            }
+            let mut results: Vec<_> =
+                endpoints.iter().map(|endpoint| (address(endpoint), Err("was not tried".to_owned()))).collect();
+            while let Some(tried) = tasks.join_next().await {
+                if let Ok((at, result)) = tried
+                    && let Some(place) = results.get_mut(at)
+                {
+                    place.1 = result;
+                }
+            }
+            results
+        }
+        // One place, and it is none of the environment's addresses.
+        Probe::Sql(_) | Probe::Redis(_) => vec![(None, passes(connector, permits, check, None).await)],
+    };
+    Round { results, took_micros: clock::micros() - began }
+}
+
+async fn passes(
+    connector: &Connector,
+    permits: &Semaphore,
+    check: &Check,
+    endpoint: Option<&Endpoint>,
+) -> Result<(), String> {
+    let mut left = check.retries;
+    loop {
+        let result = {
+            let _permit = permits.acquire().await;
+            let patience = check.timeout.as_duration();
+            match (&check.probe, endpoint) {
+                (Probe::Http(probe), Some(endpoint)) => http::probe(connector, endpoint, probe, patience).await,
+                (Probe::Http(_), None) => Err("has no address".to_owned()),
+                (Probe::Sql(database), _) => sql::probe(database, patience).await,
+                (Probe::Redis(url), _) => redis::probe(url, patience).await,
+            }
+        };
+        match result {
+            Err(_) if left > 0 => left -= 1,
+            result => return result.map_err(|why| why.chars().take(LONGEST_ERROR).collect()),
+        }
+        sleep(AGAIN).await;
+    }
+}

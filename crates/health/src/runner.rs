@@ -1,0 +1,197 @@
+//! The one task that keeps the board by the published truth: checks come and go with the routing, rounds are begun, what
+//! is down rests, and the sidecar hears of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::board::{Board, Key, Line};
+use crate::round;
+use crate::webhook::{Call, Caller};
+use judgement::traffic::Environment;
+use memory::clock;
+use memory::counters::Rest;
+use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::{Serving, Snapshot};
+use sidecar::Handle;
+
+/// The published truth is looked at this often: a check that came with a reload begins within that time.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What the sidecar has been told, and which addresses rest.
+#[derive(Default)]
+struct Told {
+    services: Option<Arc<[Arc<Serving>]>>,
+    down: BTreeMap<(String, Environment), String>,
+    /// Checks that have asked for a rollback, until they are up again.
+    rolled_back: BTreeSet<Key>,
+    /// Checks whose webhook was told, until they are up again.
+    called: BTreeSet<Key>,
+    ejected: Vec<Arc<Rest>>,
+}
+
+/// What the sidecar is to hear.
+struct News {
+    service: String,
+    environment: Environment,
+    up: bool,
+    why: String,
+    rollback: bool,
+}
+
+/// Runs the checks, for as long as the house stands.
+pub async fn run(board: Board, sidecar: Handle) {
+    let mut told = Told::default();
+    let caller = Caller::new();
+    loop {
+        let snapshot = board.published().load();
+        let same = told.services.as_ref().is_some_and(|services| Arc::ptr_eq(services, &snapshot.services));
+        if !same {
+            follow(&board, &snapshot);
+            told.services = Some(snapshot.services.clone());
+        }
+        told.eject(&board, &snapshot);
+        for News { service, environment, up, why, rollback } in told.news(&board, !same) {
+            sidecar.health(service, environment, up, why, rollback);
+        }
+        // After the sidecar: what it does about it waits for no receiver.
+        for (to, call) in told.calls(&board) {
+            caller.call(to, call);
+        }
+        // What comes of a round is told at once.
+        let _ = timeout(LOOK, board.changed()).await;
+    }
+}
+
+/// Takes the checks of another routing. Those that stay the same keep their history.
+fn follow(board: &Board, snapshot: &Snapshot) {
+    let mut lines = board.lines();
+    let mut before = std::mem::take(&mut *lines);
+    for serving in snapshot.services.iter() {
+        for check in serving.checks.iter() {
+            for environment in Environment::BOTH.into_iter().filter(|side| check.is_of(*side)) {
+                let key = Key { service: serving.name.clone(), environment, check: check.name.clone() };
+                let origin = environment.of(&serving.origins);
+                let known = before.remove(&key).filter(|line| line.check == *check && line.origin == *origin);
+                let mut line = known.unwrap_or_else(|| Line::new(check.clone(), origin.clone()));
+                if check.on && line.runs.is_none() {
+                    line.runs = Some(tokio::spawn(keep(board.clone(), key.clone())).abort_handle());
+                }
+                lines.insert(key, line);
+            }
+        }
+    }
+    for key in before.keys() {
+        board.counters().set_health(&key.service, key.environment, &key.check, None);
+    }
+}
+
+/// Runs the rounds of one check of one environment.
+async fn keep(board: Board, key: Key) {
+    let mut turn = 0_u64;
+    loop {
+        let Some(interval) = board.lines().get(&key).map(|line| line.check.interval.as_duration()) else { return };
+        // A tenth more or less, so that a thousand checks that began together do not stay together.
+        let mut hash = DefaultHasher::new();
+        (&key.service, &key.check, key.environment, turn).hash(&mut hash);
+        let part = (hash.finish() % 1000) as f64 / 1000.0;
+        let wait = if turn == 0 { interval.mul_f64(part / 10.0) } else { interval.mul_f64(0.9 + part / 5.0) };
+        sleep(wait).await;
+        board.round(&key).await;
+        turn += 1;
+    }
+}
+
+impl Told {
+    /// Lets the addresses rest that are down, and those work again that are not.
+    fn eject(&mut self, board: &Board, snapshot: &Snapshot) {
+        let mut down: BTreeMap<(String, Environment), BTreeSet<SocketAddr>> = BTreeMap::new();
+        for (key, line) in board.lines().iter().filter(|(_, line)| line.check.on && line.check.eject) {
+            for address in line.history.down() {
+                down.entry((key.service.clone(), key.environment)).or_default().insert(address);
+            }
+        }
+        let mut ejected: Vec<Arc<Rest>> = Vec::new();
+        if !down.is_empty() {
+            for (serving, pair) in snapshot.services.iter().zip(snapshot.endpoints.iter()) {
+                for environment in Environment::BOTH {
+                    let Some(down) = down.get(&(serving.name.clone(), environment)) else { continue };
+                    let endpoints = environment.of(pair).iter();
+                    let bad = endpoints.filter(|at| round::address(at).is_some_and(|at| down.contains(&at)));
+                    ejected.extend(bad.map(|endpoint| endpoint.rest.clone()));
+                }
+            }
+        }
+        for rest in &self.ejected {
+            if !ejected.iter().any(|other| Arc::ptr_eq(other, rest)) {
+                rest.eject(false);
+            }
+        }
+        ejected.iter().for_each(|rest| rest.eject(true));
+        self.ejected = ejected;
+    }
+
+    /// What has gone down and wants a webhook to be told.
+    fn calls(&mut self, board: &Board) -> Vec<(SecretUrl, Call)> {
+        let lines = board.lines();
+        let mut calls = Vec::new();
+        for (key, line) in lines.iter() {
+            let Some(to) = line.check.webhook.as_ref().filter(|_| line.check.on && !line.history.up) else {
+                self.called.remove(key);
+                continue;
+            };
+            if self.called.insert(key.clone()) {
+                let Key { service, environment, check } = key.clone();
+                let why = line.history.last_error.clone().unwrap_or_else(|| "fails".to_owned());
+                let at = clock::wall_millis();
+                calls.push((to.clone(), Call { event: "health", service, environment, check, up: false, why, at }));
+            }
+        }
+        self.called.retain(|key| lines.contains_key(key));
+        calls
+    }
+
+    /// What has changed since the sidecar was last told. `again`: the routing is another one, and the state may have
+    /// forgotten who is down.
+    fn news(&mut self, board: &Board, again: bool) -> Vec<News> {
+        let mut down: BTreeMap<(String, Environment), String> = BTreeMap::new();
+        let mut news = Vec::new();
+        let lines = board.lines();
+        for (key, line) in lines.iter().filter(|(_, line)| line.check.on && !line.history.up) {
+            let why = line.history.last_error.as_deref().unwrap_or("fails");
+            let why = format!("check {}: {why}", key.check);
+            if line.check.eject {
+                down.entry((key.service.clone(), key.environment)).or_insert(why);
+            }
+        }
+        for ((service, environment), why) in &down {
+            if again || !self.down.contains_key(&(service.clone(), *environment)) {
+                let (service, why) = (service.clone(), why.clone());
+                news.push(News { service, environment: *environment, up: false, why, rollback: false });
+            }
+        }
+        for (service, environment) in self.down.keys().filter(|place| !down.contains_key(place)) {
+            let why = "no check fails any more".to_owned();
+            news.push(News { service: service.clone(), environment: *environment, up: true, why, rollback: false });
+        }
+        // After all is known of who is down: where both sides are, no rollback helps.
+        for (key, line) in lines.iter().filter(|(_, line)| line.check.on && line.check.rollback) {
+            if line.history.up {
+                self.rolled_back.remove(key);
+            } else if self.rolled_back.insert(key.clone()) {
+                let Key { service, environment, check } = key.clone();
+                let why = line.history.last_error.as_deref().unwrap_or("fails");
+                let why = format!("check {check}: {why}");
+                let up = !down.contains_key(&(service.clone(), environment));
+                news.push(News { service, environment, up, why, rollback: true });
+            }
+        }
+        self.rolled_back.retain(|key| lines.contains_key(key));
+        self.down = down;
+        news
+    }
+}

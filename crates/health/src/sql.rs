@@ -1,0 +1,187 @@
+//! A query to a database, over a connection of its own: what is tried is the connecting too.
+//!
+//! No pool, and nothing is kept. The database is told our patience, so that it gives up a query nobody waits for any
+//! more: a check that comes again and again must not pile queries up on a database that is slow already.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use rusqlite::OpenFlags;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Error};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::no_answer;
+use memory::snapshot::check::{Database, Engine};
+use memory::snapshot::secret::SecretUrl;
+
+/// SQLite files at once in the whole house: one on a disk that hangs keeps its thread, and threads are few.
+const FILES_AT_ONCE: usize = 16;
+/// What a database gets beyond our patience before it gives a query up: that nobody waits is known to us first.
+pub const GRACE: Duration = Duration::from_secs(1);
+
+/// Whether the database answers the query in time, or in words why not. No row is as good as one.
+///
+/// # Errors
+/// Words for a person, without the URL and its password.
+pub async fn probe(database: &Database, patience: Duration) -> Result<(), String> {
+    let Database { engine, query } = database;
+    match engine {
+        Engine::Postgres(url) => match timeout(patience, postgres(url, query, patience)).await {
+            Ok(result) => result.map_err(|why| url.scrub(&why)),
+            Err(_) => Err(no_answer(patience)),
+        },
+        Engine::Mysql(url) => match timeout(patience, mysql(url, query, patience)).await {
+            Ok(result) => result.map_err(|why| url.scrub(&why)),
+            Err(_) => Err(no_answer(patience)),
+        },
+        Engine::Sqlite(path) => sqlite(path.clone(), query.clone(), patience).await,
+    }
+}
+
+async fn postgres(url: &SecretUrl, query: &str, patience: Duration) -> Result<(), String> {
+    let options: PgConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
+    let connecting = options.disable_statement_logging();
+    let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
+    // Local: behind a pooler the session is somebody else's in a moment.
+    let asked = format!("SET LOCAL statement_timeout = {}; {query}", (patience + GRACE).as_millis());
+    // The first row only: to ask for one row otherwise is to read them all.
+    let first = sqlx::raw_sql(AssertSqlSafe(asked)).fetch(&mut connection).try_next().await;
+    first.map_err(|error| query_failed(&error))?;
+    // The answer is known; how the connection ends does not change it.
+    let _ = connection.close().await;
+    Ok(())
+}
+
+async fn mysql(url: &SecretUrl, query: &str, patience: Duration) -> Result<(), String> {
+    let options: MySqlConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
+    let connecting = options.disable_statement_logging();
+    let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
+    let limit = patience + GRACE;
+    let limits = format!("SET SESSION wait_timeout = {} {}", limit.as_secs(), of_mysql(limit));
+    let limited = sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut connection).await;
+    limited.map_err(|error| query_failed(&error))?;
+    let first = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch(&mut connection).try_next().await;
+    first.map_err(|error| query_failed(&error))?;
+    let _ = connection.close().await;
+    Ok(())
+}
+
+/// What follows a `SET SESSION …`, so that MySQL gives a query up after so long. MySQL knows the one, MariaDB the other,
+/// and each takes the other's for a comment.
+pub fn of_mysql(limit: Duration) -> String {
+    let (millis, seconds) = (limit.as_millis(), limit.as_secs_f64());
+    format!(
+        "/*!50708 , SESSION max_execution_time = {millis} */ /*M!100101 , SESSION max_statement_time = {seconds} */"
+    )
+}
+
+/// Why there is no connection, without the URL.
+pub fn cannot_connect(error: &Error) -> String {
+    match error {
+        // Its own words say it best: password authentication failed for user "shop".
+        Error::Database(refused) => format!("cannot connect: {}", refused.message()),
+        Error::Configuration(why) => format!("cannot connect: the URL is not understood: {why}"),
+        Error::Tls(why) => format!("cannot connect: the TLS handshake failed: {why}"),
+        Error::Io(error) => format!("cannot connect: {}", in_words(error)),
+        error => format!("cannot connect: {error}"),
+    }
+}
+
+/// Why there is no answer.
+pub fn query_failed(error: &Error) -> String {
+    match error {
+        Error::Database(refused) => format!("the query failed: {}", refused.message()),
+        Error::Io(error) => format!("the connection broke during the query: {}", in_words(error)),
+        error => format!("the query failed: {error}"),
+    }
+}
+
+/// What the system says of a connection, without its error number.
+pub(super) fn in_words(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
+            "the server closed the connection".to_owned()
+        }
+        ErrorKind::NotFound => "there is no such socket".to_owned(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to the host".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// A query to a file, for reading only.
+async fn sqlite(path: PathBuf, query: String, patience: Duration) -> Result<(), String> {
+    static FILES: std::sync::LazyLock<Arc<Semaphore>> =
+        std::sync::LazyLock::new(|| Arc::new(Semaphore::new(FILES_AT_ONCE)));
+    let (handle_to, handle) = tokio::sync::oneshot::channel();
+    let asked = async {
+        let permit = FILES.clone().acquire_owned().await;
+        let work = move || {
+            let _permit = permit;
+            ask_file(&path, &query, patience, handle_to)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(error.to_string()))
+    };
+    match timeout(patience, asked).await {
+        Ok(result) => result,
+        Err(_) => {
+            let mut handle: tokio::sync::oneshot::Receiver<rusqlite::InterruptHandle> = handle;
+            if let Ok(handle) = handle.try_recv() {
+                handle.interrupt();
+            }
+            Err(no_answer(patience))
+        }
+    }
+}
+
+/// Opens a file of SQLite's for reading; a lock is waited for, a little short of our patience: that it is locked is worth
+/// saying.
+///
+/// # Errors
+/// Words for a person, without the path.
+pub fn open_file(path: &Path, patience: Duration) -> Result<rusqlite::Connection, String> {
+    // Opening a pipe would wait for its other end.
+    let kind = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "cannot open the file: there is no such file".to_owned(),
+        _ => format!("cannot open the file: {error}"),
+    })?;
+    if !kind.is_file() {
+        return Err("cannot open the file: it is no file".to_owned());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = rusqlite::Connection::open_with_flags(path, flags);
+    // SQLite names the path here: the file's own words above do not.
+    let connection = opened.map_err(|_| "cannot open the file: it may not be read".to_owned())?;
+    // A query reads this file and no other.
+    connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(file_failed)?;
+    connection.busy_timeout(patience / 4 * 3).map_err(file_failed)?;
+    Ok(connection)
+}
+
+/// Why SQLite gives no answer.
+pub fn file_failed(error: rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(why)) => format!("the query failed: {why}"),
+        error => format!("the query failed: {error}"),
+    }
+}
+
+fn ask_file(
+    path: &Path,
+    query: &str,
+    patience: Duration,
+    handle: tokio::sync::oneshot::Sender<rusqlite::InterruptHandle>,
+) -> Result<(), String> {
+    let connection = open_file(path, patience)?;
+    let _ = handle.send(connection.get_interrupt_handle());
+    let mut statement = connection.prepare(query).map_err(file_failed)?;
+    let mut rows = statement.query([]).map_err(file_failed)?;
+    rows.next().map_err(file_failed)?;
+    Ok(())
+}

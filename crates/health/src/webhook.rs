@@ -1,0 +1,79 @@
+//! What a webhook is told of an environment that goes down: one JSON object, tried a few times, waited for by nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use url::Url;
+
+use judgement::traffic::Environment;
+use memory::snapshot::secret::SecretUrl;
+use notify::{Client, Outcome};
+
+/// Calls under way at once; more than this are dropped, and the log says so: whoever takes so few does not keep up.
+const AT_ONCE: usize = 32;
+/// Before the second try and the third.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+
+/// What is posted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Call {
+    pub event: &'static str,
+    pub service: String,
+    pub environment: Environment,
+    pub check: String,
+    pub up: bool,
+    pub why: String,
+    /// Milliseconds since 1970.
+    pub at: u64,
+}
+
+/// Who makes the calls.
+#[derive(Debug)]
+pub struct Caller {
+    client: Arc<Client>,
+    permits: Arc<Semaphore>,
+}
+
+impl Caller {
+    pub fn new() -> Caller {
+        Caller { client: Arc::new(Client::new()), permits: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Begins a call.
+    pub fn call(&self, to: SecretUrl, call: Call) {
+        let Call { service, environment, check, .. } = &call;
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            tracing::warn!(service, %environment, check, "too many webhooks are being told: this one is not");
+            return;
+        };
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            let Call { service, environment, check, .. } = &call;
+            if let Err(why) = tell(&client, &to, &call).await {
+                let why = to.scrub(&why);
+                tracing::warn!(service, %environment, check, why, "the webhook of a health check was not told");
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn tell(client: &Client, to: &SecretUrl, call: &Call) -> Result<(), String> {
+    let url = Url::parse(to.reveal()).map_err(|error| error.to_string())?;
+    let body = serde_json::to_string(call).map_err(|error| error.to_string())?;
+    let mut pauses = PAUSES.iter();
+    loop {
+        match client.post(&url, HeaderMap::new(), body.clone(), &[]).await {
+            Outcome::Taken => return Ok(()),
+            Outcome::Refused(why) => return Err(why),
+            Outcome::Again { why, .. } => match pauses.next() {
+                Some(pause) => sleep(*pause).await,
+                None => return Err(why),
+            },
+        }
+    }
+}

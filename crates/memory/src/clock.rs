@@ -1,0 +1,34 @@
+//! The only `now()` of the house.
+
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use judgement::time::Millis;
+
+fn start() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    *START.get_or_init(Instant::now)
+}
+
+/// Microseconds on the monotonic clock since the process first asked.
+#[inline]
+pub fn micros() -> u64 {
+    start().elapsed().as_micros() as u64
+}
+
+/// Milliseconds on the monotonic clock since the process first asked. Windows and bakes run on this.
+pub fn now() -> Millis {
+    Millis(micros() / 1000)
+}
+
+/// Milliseconds since 1970, for people: journal entries and logs. Never compared with another time.
+pub fn wall_millis() -> u64 {
+    wall_micros() / 1000
+}
+
+/// Microseconds since 1970, for people.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn wall_micros() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}

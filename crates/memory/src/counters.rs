@@ -1,0 +1,266 @@
+//! Counters: what the proxy writes and everybody else reads. The only atomics of the house.
+//!
+//! They only grow, and they outlive a reload: the guard's windows are differences of the same numbers that Prometheus
+//! shows. A worker has a shard of its own, so an increment meets no other core; a shard's cell is made by its first
+//! request, so a thousand services that nobody asks for cost nothing.
+
+mod cells;
+mod connection;
+mod health;
+mod judged;
+mod keys;
+mod notices;
+mod process;
+mod refused;
+mod ring;
+mod turns;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use judgement::traffic::Environment;
+
+pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
+pub use connection::{Connection, Phase};
+pub use health::Health;
+pub use judged::Judged;
+pub use keys::Keys;
+pub use notices::Notices;
+pub use process::{Process, count, is_raised, raise, read, set};
+pub use refused::Refused;
+pub use turns::{Alarm, RescueBudget, Rest, Turns};
+
+/// A worker's place in every sharded counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard(pub usize);
+
+/// Every counter by name, for as long as the process lives. Its locks are taken at a reload and at a scrape, never by a
+/// request: a snapshot holds the counters that its routes need.
+#[derive(Debug)]
+pub struct Counters {
+    shards: usize,
+    routes: Mutex<BTreeMap<(String, String), Arc<RouteCounters>>>,
+    turns: Mutex<BTreeMap<(String, String), Arc<Turns>>>,
+    budgets: Mutex<BTreeMap<String, Arc<RescueBudget>>>,
+    keys: Mutex<BTreeMap<String, Arc<Keys>>>,
+    rollbacks: Mutex<BTreeMap<(String, String), u64>>,
+    judged: Mutex<BTreeMap<String, Judged>>,
+    certificates: Mutex<BTreeMap<PathBuf, i64>>,
+    notices: Mutex<BTreeMap<String, Arc<Notices>>>,
+    /// By service, environment and check.
+    health: Mutex<BTreeMap<(String, Environment, String), Health>>,
+    /// Lost rounds of all the checks that a service ever had, by [`Environment::index`].
+    health_failures: Mutex<BTreeMap<String, [u64; 2]>>,
+    pub process: Process,
+    pub alarm: Alarm,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while the lock is held cannot leave a map of Arcs half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Counters {
+    pub fn new(shards: usize) -> Counters {
+        Counters {
+            shards,
+            routes: Mutex::default(),
+            turns: Mutex::default(),
+            budgets: Mutex::default(),
+            keys: Mutex::default(),
+            rollbacks: Mutex::default(),
+            judged: Mutex::default(),
+            certificates: Mutex::default(),
+            notices: Mutex::default(),
+            health: Mutex::default(),
+            health_failures: Mutex::default(),
+            process: Process::default(),
+            alarm: Alarm::default(),
+        }
+    }
+
+    pub fn route(&self, service: &str, route: &str) -> Arc<RouteCounters> {
+        let key = (service.to_owned(), route.to_owned());
+        locked(&self.routes).entry(key).or_insert_with(|| Arc::new(RouteCounters::new(self.shards))).clone()
+    }
+
+    /// The sequence of this name within a service.
+    pub fn turns(&self, service: &str, name: &str) -> Arc<Turns> {
+        let key = (service.to_owned(), name.to_owned());
+        locked(&self.turns).entry(key).or_insert_with(|| Arc::new(Turns::new(self.shards))).clone()
+    }
+
+    pub fn budget(&self, service: &str) -> Arc<RescueBudget> {
+        locked(&self.budgets).entry(service.to_owned()).or_default().clone()
+    }
+
+    /// The sticky keys that a service's candidate has met.
+    pub fn keys(&self, service: &str) -> Arc<Keys> {
+        locked(&self.keys).entry(service.to_owned()).or_default().clone()
+    }
+
+    /// Counts a rollback by the name of its reason.
+    pub fn count_rollback(&self, service: &str, reason: &str) {
+        *locked(&self.rollbacks).entry((service.to_owned(), reason.to_owned())).or_default() += 1;
+    }
+
+    pub fn rollbacks(&self) -> BTreeMap<(String, String), u64> {
+        locked(&self.rollbacks).clone()
+    }
+
+    /// Changes what is shown of the judge's view of a service. For the sidecar.
+    pub fn judge(&self, service: &str, change: impl FnOnce(&mut Judged)) {
+        let mut judged = locked(&self.judged);
+        // Fifty times a second for every live service: its name is copied once.
+        match judged.get_mut(service) {
+            Some(judged) => change(judged),
+            None => change(judged.entry(service.to_owned()).or_default()),
+        }
+    }
+
+    pub fn judged(&self) -> BTreeMap<String, Judged> {
+        locked(&self.judged).clone()
+    }
+
+    /// What a check has found; `None`: it is gone.
+    pub fn set_health(&self, service: &str, side: Environment, check: &str, health: Option<Health>) {
+        let key = (service.to_owned(), side, check.to_owned());
+        let mut all = locked(&self.health);
+        match health {
+            Some(health) => {
+                // A check that begins anew counts from nothing.
+                let before = all.insert(key, health).map_or(0, |before| before.lost);
+                let new = health.lost.checked_sub(before).unwrap_or(health.lost);
+                if new > 0 {
+                    let mut failures = locked(&self.health_failures);
+                    *side.of_mut(failures.entry(service.to_owned()).or_default()) += new;
+                }
+            }
+            None => {
+                all.remove(&key);
+            }
+        }
+    }
+
+    /// Rounds of a service's health checks in which every address failed, since the process started, by [`Environment::index`].
+    pub fn health_failures(&self, service: &str) -> [u64; 2] {
+        locked(&self.health_failures).get(service).copied().unwrap_or_default()
+    }
+
+    pub fn health(&self) -> BTreeMap<(String, Environment, String), Health> {
+        locked(&self.health).clone()
+    }
+
+    /// When the certificate of a file ends, in seconds since 1970.
+    pub fn set_certificate_end(&self, file: &Path, end: i64) {
+        locked(&self.certificates).insert(file.to_owned(), end);
+    }
+
+    pub fn certificate_end(&self, file: &Path) -> Option<i64> {
+        locked(&self.certificates).get(file).copied()
+    }
+
+    pub fn certificates(&self) -> BTreeMap<PathBuf, i64> {
+        locked(&self.certificates).clone()
+    }
+
+    /// What became of the notices to a sink.
+    pub fn notices(&self, sink: &str) -> Arc<Notices> {
+        locked(&self.notices).entry(sink.to_owned()).or_default().clone()
+    }
+
+    /// The same of every sink.
+    pub fn sinks(&self) -> BTreeMap<String, Arc<Notices>> {
+        locked(&self.notices).clone()
+    }
+
+    /// Every route that was ever loaded: `(service, route)` and its counters.
+    pub fn routes(&self) -> Vec<((String, String), Arc<RouteCounters>)> {
+        locked(&self.routes).iter().map(|(key, counters)| (key.clone(), counters.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use judgement::guard::window::{Counts, Tally, Totals};
+    use judgement::time::Millis;
+
+    fn outcome(status: u16) -> Outcome {
+        let failure = Failure::of_status(status);
+        Outcome { class: Class::of_status(status), failure, upstream_micros: 1000, request_micros: 2000 }
+    }
+
+    #[test]
+    fn totals_leave_out_overrides_and_clients_that_hung_up() {
+        let counters = Counters::new(2);
+        let route = counters.route("shop", "api");
+        for shard in [Shard(0), Shard(1)] {
+            route.record(shard, Environment::Green, true, outcome(200));
+            route.record(shard, Environment::Green, true, outcome(503));
+            route.record(shard, Environment::Green, false, outcome(500));
+        }
+        let aborted = Outcome { class: Class::Aborted, failure: None, ..outcome(200) };
+        route.record(Shard(0), Environment::Green, true, aborted);
+        let totals = counters.route("shop", "api").totals(Environment::Green);
+        assert_eq!(totals.counts, Counts { answers: 4, failed: 2, unavailable: 2 });
+        assert_eq!(totals.latency.iter().sum::<u64>(), 2, "failures and aborts have no latency");
+        assert_eq!(totals.tally, Tally { requests: 5, ..Tally::default() }, "who hung up was a request all the same");
+        assert_eq!(route.answers(Environment::Green), 4);
+        let seen = route.seen(Environment::Green).unwrap();
+        assert_eq!(seen.classes, [0, 2, 0, 0, 4, 0, 1]);
+        assert_eq!(route.seen(Environment::Blue), None);
+    }
+
+    #[test]
+    fn a_tally_sums_the_shards_and_leaves_out_overrides() {
+        let route = RouteCounters::new(2);
+        let side = Environment::Green;
+        for shard in [Shard(0), Shard(1)] {
+            route.record(shard, side, true, outcome(503));
+            route.record_rescue(shard, side, true);
+            route.record_hurt(shard, side, true);
+            route.record_hurt(shard, side, false);
+            route.record_turned_away(shard, side);
+            route.send(shard, side, 150_000);
+        }
+        route.end(Shard(1), side, 150_000, 160_000);
+        let totals = route.totals(side);
+        assert_eq!(totals.tally, Tally { requests: 2, rescued: 2, hurt: 2, turned_away: 2 });
+        assert_eq!((totals.cohorts.sent[1], totals.cohorts.ended[1]), (2, 1));
+        let seen = route.seen(side).unwrap();
+        assert_eq!((seen.rescued, seen.hurt, seen.turned_away), (2, 4, 2), "Prometheus sees them all");
+    }
+
+    #[test]
+    fn a_shard_that_does_not_exist_counts_nothing_and_breaks_nothing() {
+        let route = RouteCounters::new(1);
+        route.record(Shard(7), Environment::Blue, true, outcome(200));
+        assert_eq!(route.totals(Environment::Blue), Totals::default());
+    }
+
+    #[test]
+    fn the_rescue_budget_is_a_hundred_or_a_fifth_in_ten_seconds() {
+        let budget = RescueBudget::default();
+        let taken = |at: u64, answers: u64| (0..10_000).filter(|_| budget.take(Millis(at), || answers)).count();
+        assert_eq!(taken(1_000, 0), 100);
+        assert_eq!(taken(5_000, 0), 0, "spent");
+        let next = RescueBudget::default();
+        assert!(next.take(Millis(20_000), || 1_000));
+        let left = (0..10_000).filter(|_| next.take(Millis(21_000), || 11_000)).count();
+        let idle = RescueBudget::default();
+        assert!(idle.take(Millis(100_000), || 10_000), "a hundred a second, long ago");
+        let burst = (0..10_000).filter(|_| idle.take(Millis(100_001), || 10_000)).count();
+        assert_eq!(burst, 199, "a fifth of a window's worth, not of everything since");
+        assert_eq!(left, 1_999, "a fifth of the ten thousand answered since");
+    }
+
+    #[test]
+    fn the_alarm_is_heard_once_until_it_is_quiet() {
+        let alarm = Alarm::default();
+        assert!(alarm.ring() && !alarm.ring());
+        alarm.quiet();
+        assert!(alarm.ring());
+    }
+}

@@ -1,0 +1,355 @@
+//! What is counted of one environment on one route: classes, failures by cause, rescues, latencies, cohorts.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::counters::Shard;
+use crate::counters::ring::Ring;
+use judgement::guard::latency::{BUCKETS, bucket_of};
+use judgement::guard::window::{Counts, Totals};
+use judgement::traffic::Environment;
+
+/// How an attempt at an environment ended, as Prometheus names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Informational,
+    Success,
+    Redirect,
+    ClientError,
+    ServerError,
+    /// No answer came: see the failure's cause.
+    None,
+    /// The client hung up first: counts for nobody.
+    Aborted,
+}
+
+impl Class {
+    pub const ALL: [(Class, &'static str); 7] = [
+        (Class::Informational, "1xx"),
+        (Class::Success, "2xx"),
+        (Class::Redirect, "3xx"),
+        (Class::ClientError, "4xx"),
+        (Class::ServerError, "5xx"),
+        (Class::None, "none"),
+        (Class::Aborted, "aborted"),
+    ];
+
+    pub const fn of_status(status: u16) -> Class {
+        match status {
+            0..=199 => Class::Informational,
+            200..=299 => Class::Success,
+            300..=399 => Class::Redirect,
+            400..=499 => Class::ClientError,
+            _ => Class::ServerError,
+        }
+    }
+}
+
+/// Why an attempt counts as failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection, or no address to connect to.
+    Connect,
+    Tls,
+    Timeout,
+    /// Closed or broken before the answer's head was whole, or no HTTP.
+    Reset,
+    /// Closed or broken in mid-body: the client has seen a status that said otherwise.
+    Truncated,
+    /// 502, 503 or 504.
+    Unavailable,
+    /// Any other 5xx.
+    Error,
+}
+
+impl Failure {
+    pub const ALL: [(Failure, &'static str); 7] = [
+        (Failure::Connect, "connect"),
+        (Failure::Tls, "tls"),
+        (Failure::Timeout, "timeout"),
+        (Failure::Reset, "reset"),
+        (Failure::Truncated, "truncated"),
+        (Failure::Unavailable, "unavailable"),
+        (Failure::Error, "error"),
+    ];
+
+    /// The failure that a status is, if it is one.
+    pub const fn of_status(status: u16) -> Option<Failure> {
+        match status {
+            502..=504 => Some(Failure::Unavailable),
+            500..=599 => Some(Failure::Error),
+            _ => None,
+        }
+    }
+
+    const fn is_unavailable(self) -> bool {
+        !matches!(self, Failure::Truncated | Failure::Error)
+    }
+}
+
+/// One attempt at an environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    pub class: Class,
+    pub failure: Option<Failure>,
+    /// From dispatch to the answer's head, in microseconds; counted for answers that did not fail.
+    pub upstream_micros: u64,
+    /// From the request's head to the end of the answer, in microseconds; zero: somebody else answered the client.
+    pub request_micros: u64,
+}
+
+/// Latencies by bucket, and their sum in microseconds.
+#[derive(Debug)]
+struct Histogram {
+    buckets: [AtomicU64; BUCKETS],
+    sum: AtomicU64,
+}
+
+impl Histogram {
+    const fn new() -> Histogram {
+        Histogram { buckets: [const { AtomicU64::new(0) }; BUCKETS], sum: AtomicU64::new(0) }
+    }
+
+    #[inline]
+    fn record(&self, micros: u64) {
+        if let Some(bucket) = self.buckets.get(bucket_of(micros)) {
+            bucket.fetch_add(1, Relaxed);
+        }
+        self.sum.fetch_add(micros, Relaxed);
+    }
+
+    fn add_to(&self, seen: &mut Latencies) {
+        seen.sum_micros += self.sum.load(Relaxed);
+        seen.buckets.iter_mut().zip(&self.buckets).for_each(|(sum, part)| *sum += part.load(Relaxed));
+    }
+}
+
+/// One shard's counts of one environment on one route. Padded to two cache lines: neighbours are fetched in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Cell {
+    classes: [AtomicU64; Class::ALL.len()],
+    failures: [AtomicU64; Failure::ALL.len()],
+    rescued: AtomicU64,
+    hurt: AtomicU64,
+    turned_away: AtomicU64,
+    cohorts: Ring,
+    upstream: Histogram,
+    request: Histogram,
+}
+
+impl Cell {
+    fn new() -> Box<Cell> {
+        Box::new(Cell {
+            classes: [const { AtomicU64::new(0) }; Class::ALL.len()],
+            failures: [const { AtomicU64::new(0) }; Failure::ALL.len()],
+            rescued: AtomicU64::new(0),
+            hurt: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+            cohorts: Ring::new(),
+            upstream: Histogram::new(),
+            request: Histogram::new(),
+        })
+    }
+}
+
+impl Cell {
+    /// What was answered or failed, and what was aborted.
+    fn requests(&self) -> (u64, u64) {
+        Class::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), ((class, _), count)| match class {
+            Class::Aborted => (answers, aborted + count.load(Relaxed)),
+            _ => (answers + count.load(Relaxed), aborted),
+        })
+    }
+
+    fn activity(&self) -> u64 {
+        let Cell { classes, failures, rescued, hurt, turned_away, cohorts, .. } = self;
+        let few = [rescued, hurt, turned_away].into_iter().chain(classes).chain(failures);
+        few.fold(cohorts.activity(), |sum, number| sum.wrapping_add(number.load(Relaxed)))
+    }
+}
+
+/// Everything counted of one environment on one route, over all shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub classes: [u64; Class::ALL.len()],
+    pub failures: [u64; Failure::ALL.len()],
+    pub rescued: u64,
+    /// Requests that went here first and that their clients saw fail.
+    pub hurt: u64,
+    pub turned_away: u64,
+    pub upstream: Latencies,
+    pub request: Latencies,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latencies {
+    pub buckets: [u64; BUCKETS],
+    pub sum_micros: u64,
+}
+
+impl Default for Latencies {
+    fn default() -> Latencies {
+        Latencies { buckets: [0; BUCKETS], sum_micros: 0 }
+    }
+}
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen {
+            classes: [0; Class::ALL.len()],
+            failures: [0; Failure::ALL.len()],
+            rescued: 0,
+            hurt: 0,
+            turned_away: 0,
+            upstream: Latencies::default(),
+            request: Latencies::default(),
+        }
+    }
+}
+
+/// The counters of one route of one service.
+#[derive(Debug)]
+pub struct RouteCounters {
+    /// By shard, then by environment and whether the guard judges: requests of override rules are kept apart.
+    shards: Box<[[OnceLock<Box<Cell>>; 4]]>,
+}
+
+impl RouteCounters {
+    pub(super) fn new(shards: usize) -> RouteCounters {
+        RouteCounters { shards: (0..shards).map(|_| Default::default()).collect() }
+    }
+
+    #[inline]
+    fn cell(&self, shard: Shard, environment: Environment, judged: bool) -> Option<&Cell> {
+        let place = environment.index() * 2 + usize::from(judged);
+        self.shards.get(shard.0)?.get(place).map(|cell| &**cell.get_or_init(Cell::new))
+    }
+
+    /// Counts an attempt. A handful of increments on lines that only this worker writes.
+    #[inline]
+    pub fn record(&self, shard: Shard, environment: Environment, judged: bool, outcome: Outcome) {
+        let Some(cell) = self.cell(shard, environment, judged) else { return };
+        // Before the class: whoever sees that something has happened finds the latency there too.
+        if outcome.failure.is_none() && outcome.class != Class::Aborted {
+            cell.upstream.record(outcome.upstream_micros);
+        }
+        if let Some(class) = cell.classes.get(outcome.class as usize) {
+            class.fetch_add(1, Relaxed);
+        }
+        if let Some(count) = outcome.failure.and_then(|failure| cell.failures.get(failure as usize)) {
+            count.fetch_add(1, Relaxed);
+        }
+        if outcome.request_micros > 0 {
+            cell.request.record(outcome.request_micros);
+        }
+    }
+
+    /// Counts a failed attempt whose request was served again by the other environment.
+    pub fn record_rescue(&self, shard: Shard, environment: Environment, judged: bool) {
+        if let Some(cell) = self.cell(shard, environment, judged) {
+            cell.rescued.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts a request that went to this environment first, and that its client saw fail.
+    pub fn record_hurt(&self, shard: Shard, environment: Environment, judged: bool) {
+        if let Some(cell) = self.cell(shard, environment, judged) {
+            cell.hurt.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts a request that caution kept from this environment.
+    pub fn record_turned_away(&self, shard: Shard, environment: Environment) {
+        if let Some(cell) = self.cell(shard, environment, true) {
+            cell.turned_away.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A judged request goes out. `at`: microseconds on the monotonic clock.
+    #[inline]
+    pub fn send(&self, shard: Shard, environment: Environment, at: u64) {
+        if let Some(cell) = self.cell(shard, environment, true) {
+            cell.cohorts.send(at);
+        }
+    }
+
+    /// A judged request that went out at `sent_at` is answered or given up at `at`.
+    #[inline]
+    pub fn end(&self, shard: Shard, environment: Environment, sent_at: u64, at: u64) {
+        if let Some(cell) = self.cell(shard, environment, true) {
+            cell.cohorts.end(sent_at, at);
+        }
+    }
+
+    fn cells(&self, environment: Environment) -> impl Iterator<Item = (&Cell, bool)> {
+        self.shards.iter().flat_map(move |shard| {
+            [false, true].into_iter().filter_map(move |judged| {
+                let cell = shard.get(environment.index() * 2 + usize::from(judged))?.get()?;
+                Some((&**cell, judged))
+            })
+        })
+    }
+
+    /// What was counted, judged or not; `None` where nothing ever was.
+    pub fn seen(&self, environment: Environment) -> Option<Seen> {
+        let mut all = None;
+        for (cell, _) in self.cells(environment) {
+            let seen = all.get_or_insert_with(Seen::default);
+            seen.classes.iter_mut().zip(&cell.classes).for_each(|(sum, part)| *sum += part.load(Relaxed));
+            seen.failures.iter_mut().zip(&cell.failures).for_each(|(sum, part)| *sum += part.load(Relaxed));
+            seen.rescued += cell.rescued.load(Relaxed);
+            seen.hurt += cell.hurt.load(Relaxed);
+            seen.turned_away += cell.turned_away.load(Relaxed);
+            cell.upstream.add_to(&mut seen.upstream);
+            cell.request.add_to(&mut seen.request);
+        }
+        all
+    }
+
+    /// A number that is another one whenever [`judged`](RouteCounters::judged) may be: all that is judged added up, but for the
+    /// latencies, which come with the classes. Cheaper to read.
+    pub fn activity(&self) -> u64 {
+        let judged = Environment::BOTH.into_iter().flat_map(|side| self.cells(side)).filter(|(_, judged)| *judged);
+        judged.fold(0, |sum, (cell, _)| sum.wrapping_add(cell.activity()))
+    }
+
+    /// Judged answers of an environment, ever.
+    pub fn answers(&self, environment: Environment) -> u64 {
+        let judged = self.cells(environment).filter(|(_, judged)| *judged);
+        judged.map(|(cell, _)| cell.requests().0).sum()
+    }
+
+    /// What the guard judges by, of both environments; `None` where it never had anything to judge.
+    pub fn judged(&self) -> Option<[Totals; 2]> {
+        let any = Environment::BOTH.into_iter().any(|side| self.cells(side).any(|(_, judged)| judged));
+        any.then(|| Environment::BOTH.map(|side| self.totals(side)))
+    }
+
+    /// What the guard judges by, of one environment.
+    pub fn totals(&self, environment: Environment) -> Totals {
+        let mut totals = Totals::default();
+        for (cell, _) in self.cells(environment).filter(|(_, judged)| *judged) {
+            // Before the requests that they are a part of.
+            totals.tally.rescued += cell.rescued.load(Relaxed);
+            totals.tally.hurt += cell.hurt.load(Relaxed);
+            totals.tally.turned_away += cell.turned_away.load(Relaxed);
+            // Failures first: an answer that is counted in between is then a good one, never a failure without answer.
+            let mut counts = Counts::default();
+            for ((failure, _), count) in Failure::ALL.iter().zip(&cell.failures) {
+                let count = count.load(Relaxed);
+                counts.failed += count;
+                counts.unavailable += if failure.is_unavailable() { count } else { 0 };
+            }
+            let (answers, aborted) = cell.requests();
+            totals.counts.answers += answers;
+            totals.tally.requests += answers + aborted;
+            totals.counts.failed += counts.failed;
+            totals.counts.unavailable += counts.unavailable;
+            let latency = totals.latency.iter_mut().zip(&cell.upstream.buckets);
+            latency.for_each(|(sum, part)| *sum += part.load(Relaxed));
+            cell.cohorts.add_to(&mut totals.cohorts);
+        }
+        totals
+    }
+}

@@ -1,0 +1,107 @@
+//! Requests by the tenth of a second that they were sent in, on a ring: how the guard finds those that hang.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use judgement::guard::window::{COHORT, COHORTS, Cohorts};
+
+/// For each cohort, how many were sent, and above bit 32, how many of them have ended.
+///
+/// One word for both, so that no reader finds more ended than sent. After four billion requests in one place the lower
+/// half runs over, and one too many counts as ended, once.
+#[derive(Debug)]
+pub(super) struct Ring([AtomicU64; COHORTS]);
+
+const SENT: u64 = 1;
+const ENDED: u64 = 1 << 32;
+const COHORT_MICROS: u64 = COHORT.0 * 1000;
+/// Whatever the moment in its cohort: after this the place may be a later lap's.
+const LAP_MICROS: u64 = (COHORTS as u64 - 1) * COHORT_MICROS;
+
+impl Ring {
+    pub fn new() -> Ring {
+        Ring([const { AtomicU64::new(0) }; COHORTS])
+    }
+
+    /// A request goes out. `at`: microseconds on the monotonic clock.
+    #[inline]
+    pub fn send(&self, at: u64) {
+        self.add(at, SENT);
+    }
+
+    /// A request that went out at `sent_at` is answered or given up at `at`. One that took a whole lap is left out: it was
+    /// judged as stalled long ago, and its place is another cohort's.
+    #[inline]
+    pub fn end(&self, sent_at: u64, at: u64) {
+        if at.saturating_sub(sent_at) <= LAP_MICROS {
+            self.add(sent_at, ENDED);
+        }
+    }
+
+    #[inline]
+    fn add(&self, sent_at: u64, one: u64) {
+        if let Some(cohort) = self.0.get((sent_at / COHORT_MICROS % COHORTS as u64) as usize) {
+            cohort.fetch_add(one, Relaxed);
+        }
+    }
+
+    pub fn add_to(&self, cohorts: &mut Cohorts) {
+        for ((here, sent), ended) in self.0.iter().zip(&mut cohorts.sent).zip(&mut cohorts.ended) {
+            let both = here.load(Relaxed);
+            *sent = sent.wrapping_add(both as u32);
+            *ended = ended.wrapping_add((both >> 32) as u32);
+        }
+    }
+
+    /// Another number after every change.
+    pub fn activity(&self) -> u64 {
+        self.0.iter().fold(0, |sum, cohort| sum.wrapping_add(cohort.load(Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(ring: &Ring) -> Cohorts {
+        let mut cohorts = Cohorts::default();
+        ring.add_to(&mut cohorts);
+        cohorts
+    }
+
+    #[test]
+    fn a_request_ends_in_the_cohort_that_it_was_sent_in() {
+        let ring = Ring::new();
+        ring.send(250_000);
+        ring.send(299_999);
+        ring.send(300_000);
+        ring.end(250_000, 900_000);
+        let cohorts = read(&ring);
+        assert_eq!((cohorts.sent[2], cohorts.sent[3], cohorts.ended[2], cohorts.ended[3]), (2, 1, 1, 0));
+        assert_eq!(cohorts.sent.iter().chain(&cohorts.ended).sum::<u32>(), 4, "and in no other");
+    }
+
+    #[test]
+    fn a_request_that_took_a_lap_ends_in_no_cohort() {
+        let ring = Ring::new();
+        // The last moment of a cohort: its place is the next lap's 6.3 s later.
+        ring.send(99_999);
+        ring.end(99_999, 99_999 + 6_300_001);
+        assert_eq!(read(&ring).ended, [0; COHORTS]);
+        ring.end(99_999, 99_999 + 6_300_000);
+        assert_eq!(read(&ring).ended[0], 1);
+        ring.send(6_400_000);
+        assert_eq!(read(&ring).sent[0], 2, "the same place, a lap later");
+    }
+
+    #[test]
+    fn each_number_wraps_by_itself_but_for_one_carry() {
+        let ring = Ring([const { AtomicU64::new(u32::MAX as u64) }; COHORTS]);
+        ring.end(0, 0);
+        assert_eq!((read(&ring).sent[0], read(&ring).ended[0]), (u32::MAX, 1));
+        ring.send(0);
+        assert_eq!((read(&ring).sent[0], read(&ring).ended[0]), (0, 2), "the carry");
+        let mut twice = read(&ring);
+        ring.add_to(&mut twice);
+        assert_eq!(twice.sent[1], u32::MAX - 1, "sums over shards wrap too");
+    }
+}

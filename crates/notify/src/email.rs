@@ -1,0 +1,131 @@
+//! Mail, by SMTP.
+
+use std::time::Duration;
+
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+
+use crate::http::{allowed, chain};
+use crate::notice::{Notice, cut};
+use crate::sink::Outcome;
+use config::notify::{Email, Security};
+
+/// For one command and its answer.
+const COMMAND: Duration = Duration::from_secs(10);
+/// From the look-up to the end: some ten commands that are all slow, but not for ever.
+const WHOLE: Duration = Duration::from_secs(30);
+/// Addresses of the server that one try knocks at.
+const MOST_ADDRESSES: usize = 3;
+/// Longer lines are folded by some and cut by others.
+const SUBJECT: usize = 150;
+
+#[derive(Debug)]
+pub struct Mailer {
+    email: Email,
+    /// Where TLS cannot be set up, it is told at each try.
+    tls: Result<Tls, String>,
+}
+
+impl Mailer {
+    pub fn new(email: &Email) -> Mailer {
+        let parameters = || TlsParameters::new(email.host.clone()).map_err(|error| chain(&error));
+        let tls = match email.security {
+            Security::Clear => Ok(Tls::None),
+            Security::StartTls => parameters().map(Tls::Required),
+            Security::Tls => parameters().map(Tls::Wrapper),
+        };
+        Mailer { email: email.clone(), tls }
+    }
+
+    /// One try.
+    pub async fn send(&self, notice: &Notice) -> Outcome {
+        let message = match self.message(notice) {
+            Ok(message) => message,
+            Err(error) => return Outcome::Refused(chain(&error)),
+        };
+        match tokio::time::timeout(WHOLE, self.hand_over(message)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Again { why: "the mail server is too slow".to_owned(), after: None },
+        }
+    }
+
+    async fn hand_over(&self, message: Message) -> Outcome {
+        let tls = match &self.tls {
+            Ok(tls) => tls,
+            Err(why) => return Outcome::Refused(why.clone()),
+        };
+        let addresses = match allowed(&self.email.host, self.email.port).await {
+            Ok(addresses) => addresses,
+            Err(why) => return Outcome::Again { why, after: None },
+        };
+        let mut why = String::new();
+        for address in addresses.iter().take(MOST_ADDRESSES) {
+            // The address that was looked at is the one that is asked; the certificate names the host.
+            let server = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string());
+            let mut server = server.port(self.email.port).tls(tls.clone()).timeout(Some(COMMAND));
+            if let Some((user, password)) = &self.email.login {
+                server = server
+                    .credentials(Credentials::new(user.clone(), password.reveal().clone()))
+                    .authentication(vec![Mechanism::Plain, Mechanism::Login]);
+            }
+            match server.build().send(message.clone()).await {
+                Ok(_) => return Outcome::Taken,
+                Err(error) if is_final(&error) => return Outcome::Refused(self.said(&error)),
+                Err(error) if error.is_transient() => return Outcome::Again { why: self.said(&error), after: None },
+                // The connection: another address may do.
+                Err(error) => why = self.said(&error),
+            }
+        }
+        Outcome::Again { why, after: None }
+    }
+
+    /// What the server says, unless it says the password.
+    fn said(&self, error: &Error) -> String {
+        let text = cut(&chain(error), 300);
+        let password = self.email.login.as_ref().map(|(_, password)| password.reveal());
+        if password.is_some_and(|password| text.contains(password.as_str())) {
+            return "the mail server says no".to_owned();
+        }
+        text
+    }
+
+    fn message(&self, notice: &Notice) -> Result<Message, lettre::error::Error> {
+        let email = &self.email;
+        let domain = email.from.email.domain();
+        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+        let mut message = Message::builder()
+            .from(email.from.clone())
+            .subject(cut(&format!("[cutover] {}", notice.title()), SUBJECT))
+            // The same at every try: who gets it twice sees it once.
+            .message_id(Some(format!("<{}@{domain}>", notice.id)))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+            .header(ContentType::TEXT_PLAIN);
+        for to in &email.to {
+            message = message.to(to.clone());
+        }
+        message.body(text(notice))
+    }
+}
+
+/// No other try will do better: the server says no for good, or does not do what was asked of it.
+fn is_final(error: &Error) -> bool {
+    error.is_permanent() || error.is_client()
+}
+
+fn text(notice: &Notice) -> String {
+    let mut text = format!("{}\n\n{}\n\n", notice.title(), notice.text);
+    for (name, value) in notice.facts() {
+        text.push_str(&format!("{name:<12}{value}\n"));
+    }
+    let account = notice.account();
+    if !account.is_empty() {
+        text.push_str(&format!("\n{}\n", account.join("\n")));
+    }
+    if let Some(explain) = &notice.explain {
+        text.push_str(&format!("\nWhat the judge saw, judged again: {explain}\n"));
+    }
+    text
+}

@@ -1,0 +1,139 @@
+//! HTTP to receivers: no redirects, no proxies, a limit on every wait, and nothing to link-local addresses.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
+
+use crate::sink::Outcome;
+use config::notify::is_forbidden;
+use judgement::time::Millis;
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// From the first byte out to the last one in.
+const WHOLE: Duration = Duration::from_secs(10);
+/// Of an answer that says no, for the log.
+const SHOWN: usize = 200;
+
+/// Names to addresses, by the system; addresses that are forbidden are left out.
+struct Careful;
+
+impl Resolve for Careful {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let allowed = allowed(name.as_str(), 0).await?;
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The addresses of a name that something may be sent to.
+pub async fn allowed(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::net::lookup_host((name, port)).await.map_err(|error| format!("{name}: {error}"))?;
+    let (forbidden, allowed): (Vec<_>, Vec<_>) = found.partition(|address| is_forbidden(address.ip()));
+    match (forbidden.first(), allowed.is_empty()) {
+        (Some(address), true) => {
+            Err(format!("{name} is {}, and nothing is sent to link-local addresses", address.ip()))
+        }
+        (None, true) => Err(format!("{name} has no address")),
+        _ => Ok(allowed),
+    }
+}
+
+/// A client of one sink: sinks share no connections.
+#[derive(Debug)]
+pub struct Client(Result<reqwest::Client, String>);
+
+impl Default for Client {
+    fn default() -> Client {
+        Client::new()
+    }
+}
+
+impl Client {
+    /// Where TLS cannot be set up, it is told at each try: a proxy runs without notices too.
+    pub fn new() -> Client {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .timeout(WHOLE)
+            .dns_resolver(Arc::new(Careful))
+            .build();
+        Client(client.map_err(|error| chain(&error)))
+    }
+
+    /// One try. `secrets`: what is cut out of an answer before it is shown.
+    pub async fn post(&self, url: &Url, mut headers: HeaderMap, body: String, secrets: &[&str]) -> Outcome {
+        let client = match &self.0 {
+            Ok(client) => client,
+            Err(why) => return Outcome::Refused(why.clone()),
+        };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let response = match client.post(url.clone()).headers(headers).body(body).send().await {
+            Ok(response) => response,
+            // Its own words have the URL, which may be a secret.
+            Err(error) => return Outcome::Again { why: chain(&error.without_url()), after: None },
+        };
+        let status = response.status();
+        if status.is_success() {
+            return Outcome::Taken;
+        }
+        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let after = after.map(|seconds: u32| Millis::seconds(u64::from(seconds)));
+        let why = format!("it answers {status}{}", said(response, secrets).await);
+        match status {
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Outcome::Again { why, after }
+            }
+            _ if status.is_server_error() => Outcome::Again { why, after },
+            _ if status.is_redirection() => Outcome::Refused(format!("{why}, and redirects are not followed")),
+            _ => Outcome::Refused(why),
+        }
+    }
+}
+
+/// The beginning of an answer: Slack and PagerDuty say there what they did not like.
+async fn said(mut response: reqwest::Response, secrets: &[&str]) -> String {
+    let mut text = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await
+        && text.len() < SHOWN
+    {
+        text.extend_from_slice(&chunk);
+    }
+    let text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    // A secret that is cut off at the end would not be found: then nothing is shown.
+    let shows_a_secret = secrets.iter().any(|secret| text.contains(secret.get(..8).unwrap_or(secret)));
+    if text.is_empty() || shows_a_secret { String::new() } else { format!(": {text}") }
+}
+
+/// An error with its reasons.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_resolves_to_metadata_is_refused() {
+        for name in ["169.254.169.254", "fe80::1", "fd00:ec2::254"] {
+            let refused = allowed(name, 80).await.unwrap_err();
+            assert!(refused.contains("link-local"), "{refused}");
+        }
+        assert!(!allowed("localhost", 80).await.unwrap().is_empty());
+    }
+}

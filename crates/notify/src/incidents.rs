@@ -1,0 +1,79 @@
+//! Which incidents are open at PagerDuty, by service: what began one is ended by the next good news.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use judgement::rollout::{Announcement, Kind};
+
+/// What an earlier process may have left open. Ending what is not open does nothing.
+const LEFT_OPEN: [Kind; 4] = [Kind::Rollback, Kind::SharedFate, Kind::Pause, Kind::Stop];
+
+#[derive(Debug, Default)]
+pub struct Incidents {
+    open: BTreeMap<String, BTreeSet<&'static str>>,
+}
+
+impl Incidents {
+    fn of(&mut self, service: &str) -> &mut BTreeSet<&'static str> {
+        let open = || LEFT_OPEN.into_iter().map(Kind::name).collect();
+        self.open.entry(service.to_owned()).or_insert_with(open)
+    }
+
+    pub fn begin(&mut self, news: &Announcement) {
+        self.of(&news.service).insert(news.kind.name());
+    }
+
+    /// The kinds of incidents that this ends; `None`: it is no good news, but may begin one.
+    pub fn ended_by(&mut self, news: &Announcement) -> Option<BTreeSet<&'static str>> {
+        let only = |kind: Kind| Some(BTreeSet::from([kind.name()]));
+        let of_kind = match news.kind {
+            Kind::Promote | Kind::Watched | Kind::Clear => None,
+            Kind::Resume => only(Kind::Pause),
+            Kind::CautionOver => only(Kind::Caution),
+            _ => return None,
+        };
+        let open = self.of(&news.service);
+        let ended = of_kind.map_or_else(|| open.clone(), |kinds| open.intersection(&kinds).copied().collect());
+        open.retain(|kind| !ended.contains(kind));
+        Some(ended)
+    }
+}
+
+/// Stable for a service and a kind: what begins and what ends an incident share it.
+pub fn key(service: &str, kind: &str) -> String {
+    /// What PagerDuty takes.
+    const LONGEST: usize = 255;
+    let mut key = format!("cutover/{service}");
+    key.truncate(key.floor_char_boundary(LONGEST - 1 - kind.len()));
+    format!("{key}/{kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use judgement::rollout::Level;
+
+    fn news(kind: Kind) -> Announcement {
+        Announcement { level: Level::Info, service: "shop".into(), kind, text: String::new(), entry: 1 }
+    }
+
+    #[test]
+    fn good_news_end_what_is_open_and_nothing_twice() {
+        let mut incidents = Incidents::default();
+        assert_eq!(incidents.ended_by(&news(Kind::Rollback)), None);
+        incidents.begin(&news(Kind::Warning));
+        let all = incidents.ended_by(&news(Kind::Promote)).unwrap();
+        assert_eq!(all, BTreeSet::from(["pause", "rollback", "shared_fate", "stop", "warning"]));
+        incidents.begin(&news(Kind::Rollback));
+        incidents.begin(&news(Kind::Pause));
+        assert_eq!(incidents.ended_by(&news(Kind::Resume)).unwrap(), BTreeSet::from(["pause"]));
+        assert_eq!(incidents.ended_by(&news(Kind::Clear)).unwrap(), BTreeSet::from(["rollback"]));
+        assert_eq!(incidents.ended_by(&news(Kind::Watched)).unwrap(), BTreeSet::new());
+    }
+
+    #[test]
+    fn keys_are_never_too_long() {
+        assert_eq!(key("shop", "rollback"), "cutover/shop/rollback");
+        let long = key(&"é".repeat(300), "shared_fate");
+        assert!(long.len() <= 255 && long.ends_with("/shared_fate"));
+    }
+}

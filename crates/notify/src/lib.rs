@@ -1,0 +1,197 @@
+//! Notices: what the sidecar announces, told to people and programs elsewhere.
+//!
+//! One task listens, and gives each sink what it wants to hear; each sink has a bounded queue and a task of its own, so
+//! that one that hangs holds up nobody: not another sink, and never a rollback. A queue that is full loses its oldest
+//! notice, a listener that is too slow the oldest news; both are counted.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod email;
+mod http;
+mod incidents;
+mod notice;
+mod pagerduty;
+mod queue;
+mod sink;
+mod slack;
+mod webhook;
+mod words;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+
+use crate::incidents::Incidents;
+use crate::notice::Notice;
+use crate::queue::Queue;
+use config::ServiceConfig;
+use config::notify::{Door, Sink};
+use judgement::rollout::Kind;
+use memory::counters::Counters;
+use sidecar::News;
+
+pub use http::Client;
+pub use sink::Outcome;
+
+/// What waits when the house closes has this long to go out: a restart must not wait for a sink that is gone.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What is put into a queue.
+#[derive(Clone, Debug)]
+struct Message {
+    notice: Arc<Notice>,
+    /// Of PagerDuty: not an incident, but the end of the service's incident of this kind.
+    ends: Option<&'static str>,
+}
+
+/// The tasks that tell.
+#[derive(Debug)]
+pub struct Announcer {
+    closing: watch::Sender<bool>,
+    ended: Receiver<()>,
+}
+
+/// A sink as the listener sees it.
+struct Ear {
+    sink: Sink,
+    queue: Arc<Queue>,
+    /// Of PagerDuty.
+    incidents: Option<Incidents>,
+}
+
+impl Announcer {
+    /// Starts the tasks; without sinks there are none.
+    pub fn start(
+        sinks: &[Sink],
+        news: broadcast::Receiver<News>,
+        counters: &Counters,
+        runtime: &Handle,
+    ) -> Option<Announcer> {
+        if sinks.is_empty() {
+            return None;
+        }
+        let (closing, close) = watch::channel(false);
+        let (ends, ended) = sync_channel(1);
+        let mut tasks = JoinSet::new();
+        let mut ears = Vec::new();
+        for sink in sinks {
+            let queue = Arc::new(Queue::new(counters.notices(&sink.name)));
+            let incidents = matches!(sink.door, Door::PagerDuty { .. }).then(Incidents::default);
+            tasks.spawn_on(sink::Worker::new(sink, queue.clone(), close.clone()).run(), runtime);
+            ears.push(Ear { sink: sink.clone(), queue, incidents });
+        }
+        runtime.spawn(async move {
+            listen(news, &mut ears, close).await;
+            ears.iter().for_each(|ear| ear.queue.close());
+            if tokio::time::timeout(LAST_WORDS, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+                tasks.abort_all();
+                ears.iter().for_each(|ear| ear.queue.give_up());
+            }
+            let _ = ends.try_send(());
+        });
+        Some(Announcer { closing, ended })
+    }
+
+    /// Lets what waits go out, for a short time.
+    pub fn finish(self) {
+        self.closing.send_replace(true);
+        // A little longer than the tasks have: they are ended first.
+        let _ = self.ended.recv_timeout(LAST_WORDS + Duration::from_millis(500));
+    }
+}
+
+/// Hands the news on until the house closes.
+async fn listen(mut news: broadcast::Receiver<News>, ears: &mut [Ear], mut close: watch::Receiver<bool>) {
+    loop {
+        let heard = tokio::select! {
+            // What was announced is handed on first.
+            biased;
+            heard = news.recv() => heard,
+            _ = close.wait_for(|closing| *closing) => return,
+        };
+        match heard {
+            Ok(news) => {
+                let notice = Arc::new(Notice::of(&news));
+                ears.iter_mut().for_each(|ear| ear.hear(&news, &notice));
+            }
+            Err(broadcast::error::RecvError::Lagged(lost)) => {
+                tracing::warn!(lost, "news came faster than they could be handed on: nobody is notified of some");
+                ears.iter().for_each(|ear| ear.queue.lost(lost));
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+impl Ear {
+    fn hear(&mut self, news: &News, notice: &Arc<Notice>) {
+        if self.sink.services.as_ref().is_some_and(|services| !services.contains(&news.announcement.service)) {
+            return;
+        }
+        let ended = self.incidents.as_mut().and_then(|incidents| incidents.ended_by(&news.announcement));
+        match ended {
+            // What ends an incident is none.
+            Some(kinds) => {
+                for ends in kinds {
+                    self.queue.push(Message { notice: notice.clone(), ends: Some(ends) });
+                }
+            }
+            None if self.wants(news) => {
+                if let Some(incidents) = &mut self.incidents {
+                    incidents.begin(&news.announcement);
+                }
+                self.queue.push(Message { notice: notice.clone(), ends: None });
+            }
+            None => {}
+        }
+    }
+
+    fn wants(&self, news: &News) -> bool {
+        let announcement = &news.announcement;
+        let after = news.entry.as_ref().and_then(|entry| entry.change.after.as_ref());
+        // That it was silenced is the last thing that is told.
+        let is_silent = after.is_some_and(|after| after.silent) && announcement.kind != Kind::Alerting;
+        let kinds = self.sink.kinds.as_ref();
+        !is_silent
+            && announcement.level >= self.sink.level
+            && kinds.is_none_or(|kinds| kinds.contains(&announcement.kind))
+    }
+}
+
+/// Warns of sinks that wait for a service that is not there: it may come with a reload, or be misspelt.
+pub fn warn_of_strangers(sinks: &[Sink], known: &[ServiceConfig]) {
+    for sink in sinks {
+        let named = sink.services.iter().flatten();
+        for service in named.filter(|name| known.iter().all(|known| known.traffic.name != **name)) {
+            tracing::warn!(sink = sink.name, service, "there is no such service to be notified of");
+        }
+    }
+}
+
+/// Sends a test message to each sink, once, and tells what came of it.
+pub async fn test(sinks: &[Sink]) -> Vec<(String, Result<(), String>)> {
+    let notice = Arc::new(Notice::test());
+    let mut tasks = JoinSet::new();
+    for (place, sink) in sinks.iter().enumerate() {
+        let (door, notice) = (sink::Opened::of(sink), notice.clone());
+        let ends = matches!(sink.door, Door::PagerDuty { .. }).then_some(notice::TEST);
+        tasks.spawn(async move {
+            let mut done = door.once(&Message { notice: notice.clone(), ends: None }).await;
+            // A test leaves no incident behind.
+            if done.is_ok() && ends.is_some() {
+                done = door.once(&Message { notice, ends }).await;
+            }
+            (place, done)
+        });
+    }
+    let mut told: Vec<(usize, Result<(), String>)> = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        told.extend(done.ok());
+    }
+    told.sort_by_key(|(place, _)| *place);
+    told.into_iter().filter_map(|(place, done)| Some((sinks.get(place)?.name.clone(), done))).collect()
+}

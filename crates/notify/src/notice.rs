@@ -1,0 +1,200 @@
+//! A notice: everything that a receiver is told, whatever its kind. What is serialised here is the `data` of the
+//! webhook, which docs/notifications.md promises: keys are added, never renamed or taken away.
+
+use serde::Serialize;
+
+use crate::words::{self, Evidence};
+use judgement::rollout::{Level, ledger};
+use judgement::time::Civil;
+use judgement::traffic::Environment;
+use judgement::traffic::split::Weight;
+use memory::clock;
+use sidecar::News;
+use sidecar::journal::Entry;
+
+/// The kind of a test message.
+pub const TEST: &str = "test";
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Notice {
+    /// The same for every try and every sink, another for every notice.
+    #[serde(skip)]
+    pub id: String,
+    /// Milliseconds since 1970.
+    #[serde(skip)]
+    pub at: u64,
+    pub level: Level,
+    pub service: String,
+    pub kind: &'static str,
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// Of the journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<Environment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Turn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
+    /// The command that explains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<String>,
+}
+
+/// The candidate's weight, in percent.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Turn {
+    pub before: f64,
+    pub after: f64,
+}
+
+/// What the rollout has cost until then.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Ledger {
+    pub rollout: u32,
+    pub requests: u64,
+    pub failed: u64,
+    pub rescued: u64,
+    pub seen_by_clients: u64,
+    pub turned_away: u64,
+    /// Nothing of it is under way any more.
+    pub closed: bool,
+}
+
+impl From<&ledger::Ledger> for Ledger {
+    fn from(ledger: &ledger::Ledger) -> Ledger {
+        let ledger::Ledger { rollout, requests, failed, rescued, hurt, turned_away, closed, .. } = *ledger;
+        Ledger { rollout, requests, failed, rescued, seen_by_clients: hurt, turned_away, closed }
+    }
+}
+
+impl Notice {
+    pub fn of(news: &News) -> Notice {
+        let announcement = &news.announcement;
+        let told = news.entry.as_deref();
+        let at = told.map_or_else(clock::wall_millis, |entry| entry.at);
+        Notice {
+            id: format!("msg_{at}_{}", announcement.entry),
+            at,
+            level: announcement.level,
+            service: announcement.service.clone(),
+            kind: announcement.kind.name(),
+            text: announcement.text.clone(),
+            who: told.map(|entry| entry.change.who.clone()),
+            entry: Some(announcement.entry),
+            generation: told.map(|entry| entry.change.generation),
+            active: told.and_then(|entry| Some(entry.change.after.as_ref()?.active)),
+            weight: told.and_then(turn),
+            evidence: told.and_then(|entry| words::evidence(&entry.change)),
+            ledger: told.and_then(|entry| entry.change.ledger.as_ref()).map(Ledger::from),
+            explain: Some(format!("cutover explain {}", announcement.entry)),
+        }
+    }
+
+    /// What `cutover notify test` sends.
+    pub fn test() -> Notice {
+        let at = clock::wall_millis();
+        Notice {
+            id: format!("msg_{at}_{TEST}"),
+            at,
+            level: Level::Info,
+            service: TEST.to_owned(),
+            kind: TEST,
+            text: "this is a test of Cutover's notices: nothing has happened".to_owned(),
+            who: None,
+            entry: None,
+            generation: None,
+            active: None,
+            weight: None,
+            evidence: None,
+            ledger: None,
+            explain: None,
+        }
+    }
+
+    pub fn level_name(&self) -> &'static str {
+        match self.level {
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Critical => "critical",
+        }
+    }
+
+    /// `critical: rollback of shop`
+    pub fn title(&self) -> String {
+        format!("{}: {} of {}", self.level_name(), self.kind.replace('_', " "), self.service)
+    }
+
+    /// The rest as names and values, for people.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = Vec::new();
+        if let Some(Turn { before, after }) = self.weight {
+            let weight = if before == after { format!("{after} %") } else { format!("{before} % → {after} %") };
+            facts.push(("weight", weight));
+        }
+        facts.extend(self.active.map(|active| ("active", active.name().to_owned())));
+        facts.extend(self.who.clone().map(|who| ("by", who)));
+        facts.extend(self.entry.map(|entry| ("entry", entry.to_string())));
+        facts.extend(self.generation.map(|generation| ("generation", generation.to_string())));
+        facts.push(("time", rfc3339(self.at)));
+        facts
+    }
+
+    /// The evidence and the cost, in lines.
+    pub fn account(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(Evidence { verdict, meters, triggers }) = &self.evidence {
+            lines.push(format!("verdict: {verdict}"));
+            lines.extend(meters.iter().chain(triggers).cloned());
+        }
+        if let Some(Ledger { rollout, requests, failed, rescued, seen_by_clients, .. }) = self.ledger {
+            lines.push(format!(
+                "rollout {rollout}: {requests} requests, {failed} failed, {rescued} rescued, {seen_by_clients} seen by clients"
+            ));
+        }
+        lines
+    }
+}
+
+fn turn(entry: &Entry) -> Option<Turn> {
+    let after = entry.change.after.as_ref()?.weight;
+    let before = entry.change.before.as_ref().map_or(after, |before| before.weight);
+    let [before, after] = [before, after].map(Weight::percent);
+    Some(Turn { before, after })
+}
+
+/// `2026-11-22T14:03:59.123Z`
+pub fn rfc3339(millis: u64) -> String {
+    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(millis / 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1000)
+}
+
+/// A text of at most so many bytes.
+pub fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(most.saturating_sub('…'.len_utf8()));
+    format!("{}…", text.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_as_rfc_3339_has_them() {
+        assert_eq!(rfc3339(1_795_348_799_999), "2026-11-22T11:59:59.999Z");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_letters() {
+        assert_eq!((cut("éé", 4), cut("ééé", 5)), ("éé".to_owned(), "é…".to_owned()));
+    }
+}

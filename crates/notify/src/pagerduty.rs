@@ -1,0 +1,43 @@
+//! PagerDuty, by its Events API v2: an incident begins, and the next good news of the service end it.
+
+use http::HeaderMap;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::Message;
+use crate::http::Client;
+use crate::incidents::key;
+use crate::notice::{cut, rfc3339};
+use crate::sink::Outcome;
+use config::notify::Secret;
+
+/// What PagerDuty takes.
+const SUMMARY: usize = 1024;
+
+pub async fn send(client: &Client, url: &Secret<Url>, routing_key: &Secret<String>, message: &Message) -> Outcome {
+    let routing_key = routing_key.reveal();
+    client.post(url.reveal(), HeaderMap::new(), event(routing_key, message).to_string(), &[routing_key]).await
+}
+
+fn event(routing_key: &str, message: &Message) -> Value {
+    let notice = message.notice.as_ref();
+    let key = |kind: &str| key(&notice.service, kind);
+    if let Some(kind) = message.ends {
+        return json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": key(kind) });
+    }
+    json!({
+        "routing_key": routing_key,
+        "event_action": "trigger",
+        "dedup_key": key(notice.kind),
+        "client": "Cutover",
+        "payload": {
+            "summary": cut(&format!("{}: {}", notice.title(), notice.text), SUMMARY),
+            "source": notice.service,
+            "severity": notice.level_name(),
+            "timestamp": rfc3339(notice.at),
+            "component": notice.service,
+            "class": notice.kind,
+            "custom_details": notice,
+        },
+    })
+}

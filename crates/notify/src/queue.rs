@@ -1,0 +1,134 @@
+//! What waits for one sink: bounded, and the newest counts most.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::Message;
+use memory::counters::{Notices, count, set};
+
+/// As many as the sidecar keeps for its listeners: a storm in every service at once, and at some kilobytes each no
+/// memory to speak of.
+pub const WAITING: usize = 256;
+
+#[derive(Debug)]
+pub struct Queue {
+    inside: Mutex<Inside>,
+    changed: Notify,
+    notices: Arc<Notices>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    waiting: VecDeque<Message>,
+    /// One was taken out, and nobody knows yet what becomes of it.
+    under_way: bool,
+    closed: bool,
+}
+
+impl Queue {
+    pub fn new(notices: Arc<Notices>) -> Queue {
+        Queue { inside: Mutex::default(), changed: Notify::new(), notices }
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        // A panic while the lock is held leaves whole messages.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, inside: &Inside) {
+        set(&self.notices.waiting, inside.waiting.len() as u64 + u64::from(inside.under_way));
+    }
+
+    /// Puts one in; the oldest goes where there is no room.
+    pub fn push(&self, message: Message) {
+        let mut inside = self.inside();
+        if inside.waiting.len() >= WAITING {
+            inside.waiting.pop_front();
+            count(&self.notices.dropped);
+        }
+        inside.waiting.push_back(message);
+        self.show(&inside);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the oldest. `None`: closed, and nothing is left.
+    pub async fn pop(&self) -> Option<Message> {
+        loop {
+            {
+                let mut inside = self.inside();
+                if let Some(message) = inside.waiting.pop_front() {
+                    inside.under_way = true;
+                    return Some(message);
+                }
+                if inside.closed {
+                    return None;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// What became of the one that was taken out.
+    pub fn done(&self, taken: bool) {
+        count(if taken { &self.notices.sent } else { &self.notices.failed });
+        let mut inside = self.inside();
+        inside.under_way = false;
+        self.show(&inside);
+    }
+
+    /// Nothing more is put in.
+    pub fn close(&self) {
+        self.inside().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// Nobody takes anything out any more.
+    pub fn give_up(&self) {
+        let mut inside = self.inside();
+        let left = inside.waiting.len() as u64 + u64::from(inside.under_way);
+        *inside = Inside { closed: true, ..Inside::default() };
+        self.show(&inside);
+        if left > 0 {
+            tracing::warn!(left, "notices were not sent before the end");
+        }
+        self.notices.drop_many(left);
+    }
+
+    /// News were lost before they could be put in.
+    pub fn lost(&self, lost: u64) {
+        self.notices.drop_many(lost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notice::Notice;
+    use memory::counters::read;
+
+    fn message(entry: u64) -> Message {
+        Message { notice: Arc::new(Notice { entry: Some(entry), ..Notice::test() }), ends: None }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_loses_the_oldest_and_counts_it() {
+        let queue = Queue::new(Arc::default());
+        (0..WAITING as u64 + 3).for_each(|entry| queue.push(message(entry)));
+        assert_eq!((read(&queue.notices.dropped), read(&queue.notices.waiting)), (3, WAITING as u64));
+        assert_eq!(queue.pop().await.unwrap().notice.entry, Some(3), "0, 1 and 2 were the oldest");
+        assert_eq!(read(&queue.notices.waiting), WAITING as u64, "one of them is under way");
+        queue.done(true);
+        assert_eq!((read(&queue.notices.sent), read(&queue.notices.waiting)), (1, WAITING as u64 - 1));
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_is_emptied_first() {
+        let queue = Queue::new(Arc::default());
+        queue.push(message(1));
+        queue.close();
+        assert!(queue.pop().await.is_some());
+        assert!(queue.pop().await.is_none());
+    }
+}

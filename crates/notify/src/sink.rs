@@ -1,0 +1,151 @@
+//! One sink: tries again for a while, with growing pauses, and then gives up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::email::Mailer;
+use crate::http::Client;
+use crate::queue::Queue;
+use crate::{Message, pagerduty, slack, webhook};
+use config::notify::{Door, Sink};
+use judgement::time::Millis;
+use memory::clock;
+
+/// With the pauses below: the last one some five minutes after the first.
+const TRIES: u32 = 8;
+const FIRST_PAUSE: Millis = Millis::seconds(1);
+const GROWTH: u64 = 3;
+/// No pause is longer, whatever the receiver asks for: behind it newer notices wait.
+const LONGEST_PAUSE: Millis = Millis::seconds(75);
+/// No try begins later than this after the first.
+const PATIENCE: Millis = Millis::seconds(300);
+/// Pauses differ by this much, in percent: many houses do not all come back at once.
+const JITTER: u64 = 20;
+
+/// What one try came to.
+#[derive(Debug)]
+pub enum Outcome {
+    Taken,
+    /// It may be taken later; `after`: the receiver says when.
+    Again {
+        why: String,
+        after: Option<Millis>,
+    },
+    /// It will never be taken.
+    Refused(String),
+}
+
+/// A door with what it takes to go through it.
+#[derive(Debug)]
+pub struct Opened {
+    door: Door,
+    client: Client,
+    mailer: Option<Mailer>,
+}
+
+impl Opened {
+    pub fn of(sink: &Sink) -> Opened {
+        let mailer = match &sink.door {
+            Door::Email(email) => Some(Mailer::new(email)),
+            _ => None,
+        };
+        Opened { door: sink.door.clone(), client: Client::new(), mailer }
+    }
+
+    async fn deliver(&self, message: &Message) -> Outcome {
+        match (&self.door, &self.mailer) {
+            (Door::Webhook { url, keys }, _) => webhook::send(&self.client, url, keys, message).await,
+            (Door::Slack { url }, _) => slack::send(&self.client, url, message).await,
+            (Door::PagerDuty { url, routing_key }, _) => pagerduty::send(&self.client, url, routing_key, message).await,
+            (Door::Email(_), Some(mailer)) => mailer.send(&message.notice).await,
+            (Door::Email(_), None) => Outcome::Refused("there is no mailer".to_owned()),
+        }
+    }
+
+    /// One try.
+    pub async fn once(&self, message: &Message) -> Result<(), String> {
+        match self.deliver(message).await {
+            Outcome::Taken => Ok(()),
+            Outcome::Again { why, .. } | Outcome::Refused(why) => Err(why),
+        }
+    }
+}
+
+/// The task of one sink.
+#[derive(Debug)]
+pub struct Worker {
+    name: String,
+    door: Opened,
+    queue: Arc<Queue>,
+    close: watch::Receiver<bool>,
+}
+
+impl Worker {
+    pub fn new(sink: &Sink, queue: Arc<Queue>, close: watch::Receiver<bool>) -> Worker {
+        Worker { name: sink.name.clone(), door: Opened::of(sink), queue, close }
+    }
+
+    /// Tells what comes, one after the other, until the queue is closed and empty.
+    pub async fn run(mut self) {
+        while let Some(message) = self.queue.pop().await {
+            let told = self.tell(&message).await;
+            if let Err(why) = &told {
+                let (sink, kind, service) = (&self.name, message.notice.kind, &message.notice.service);
+                tracing::warn!(sink, kind, service, why, "a notice was not sent");
+            }
+            self.queue.done(told.is_ok());
+        }
+    }
+
+    async fn tell(&mut self, message: &Message) -> Result<(), String> {
+        let began = clock::now();
+        let mut tries = 0;
+        loop {
+            let last = *self.close.borrow() || self.close.has_changed().is_err();
+            let (why, pause) = match self.door.deliver(message).await {
+                Outcome::Taken => return Ok(()),
+                Outcome::Refused(why) => return Err(why),
+                Outcome::Again { why, after } => (why, pause(tries, after, fastrand::u64(0..=2 * JITTER))),
+            };
+            tries += 1;
+            if last || tries >= TRIES || clock::now().since(began).plus(pause) > PATIENCE {
+                return Err(format!("{why} (after {tries} tries)"));
+            }
+            tokio::select! {
+                () = sleep(Duration::from_millis(pause.0)) => {}
+                // The house closes: once more, now.
+                _ = self.close.wait_for(|closing| *closing) => {}
+            }
+        }
+    }
+}
+
+/// Before the next try, after so many that failed before. `draw`: 0 to twice the jitter.
+fn pause(failed: u32, asked: Option<Millis>, draw: u64) -> Millis {
+    let grown = FIRST_PAUSE.0.saturating_mul(GROWTH.saturating_pow(failed)).min(LONGEST_PAUSE.0);
+    let own = Millis(grown * (100 - JITTER + draw) / 100);
+    asked.map_or(own, |asked| asked.max(own).min(LONGEST_PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_are_spread_and_end_within_patience() {
+        assert_eq!([0, 1, 2, 3, 4].map(|failed| pause(failed, None, JITTER).0), [1000, 3000, 9000, 27_000, 75_000]);
+        assert_eq!((pause(0, None, 0).0, pause(0, None, 2 * JITTER).0), (800, 1200));
+        let all: u64 = (0..TRIES - 1).map(|failed| pause(failed, None, JITTER).0).sum();
+        assert!((200_000..PATIENCE.0).contains(&all), "{all}");
+    }
+
+    #[test]
+    fn a_receiver_that_asks_for_time_gets_it_within_a_limit() {
+        assert_eq!(pause(0, Some(Millis::seconds(20)), JITTER), Millis::seconds(20));
+        assert_eq!(pause(0, Some(Millis::seconds(86_400)), JITTER), LONGEST_PAUSE);
+        assert_eq!(pause(2, Some(Millis::ZERO), JITTER), Millis::seconds(9), "never sooner than without asking");
+    }
+}

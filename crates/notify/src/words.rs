@@ -1,0 +1,65 @@
+//! What the judge saw, in words.
+
+use serde::Serialize;
+
+use judgement::guard::trigger::{Level, Reading, Trigger};
+use judgement::guard::window::Sample;
+use judgement::guard::{Missing, Sight, Verdict};
+use judgement::rollout::Change;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Evidence {
+    pub verdict: String,
+    /// A sentence each, the one that leads first.
+    pub meters: Vec<String>,
+    /// Those that are beyond their limit.
+    pub triggers: Vec<String>,
+}
+
+pub fn evidence(change: &Change) -> Option<Evidence> {
+    let seen = change.evidence.as_ref()?;
+    let verdict = match &seen.judgement.verdict {
+        Verdict::Healthy => "healthy".to_owned(),
+        Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
+        Verdict::Insufficient { missing: Missing::Requests } => "too few requests to say".to_owned(),
+        Verdict::Insufficient { missing: Missing::HealthyActive } => "both sides fail, so no verdict".to_owned(),
+    };
+    let judged = change.before.as_ref().or(change.after.as_ref());
+    let [active, candidate] = judged.map_or(["active", "candidate"], |judged| {
+        let subject = judged.subject();
+        [subject.other().name(), subject.name()]
+    });
+    let Sight { route, readings, evidence } = &seen.sight;
+    let parts = evidence.iter().flat_map(|weighed| &weighed.parts);
+    let parts = parts.filter(|part| part.bad > 0 && part.candidate.all + part.active.all > 0);
+    let meters =
+        parts.map(|part| format!("{}: {}", part.meter.name(), part.sentence(part.evidence, active, candidate)));
+    let place = route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
+    let triggers = seen.policy.triggers.iter().zip(readings);
+    let triggers = triggers.filter_map(|(trigger, reading)| said(trigger, reading, &place, active, candidate));
+    Some(Evidence { verdict, meters: meters.collect(), triggers: triggers.collect() })
+}
+
+fn said(trigger: &Trigger, reading: &Reading, place: &str, active: &str, candidate: &str) -> Option<String> {
+    let (level, value) = match trigger.level(reading) {
+        Level::TooFew | Level::Within => return None,
+        Level::Beyond(value) => ("not yet for long enough", value),
+        Level::Shared(value) => ("on both sides", value),
+        Level::Fired(value) => ("fired", value),
+    };
+    let (metric, beyond) = (trigger.metric, if trigger.metric.is_bad_below() { "under" } else { "over" });
+    Some(format!(
+        "{}{place}: {candidate} {} is {}, {beyond} {} ({level}); {}, {}",
+        trigger.name,
+        metric.name(),
+        metric.show(value),
+        metric.show(trigger.limit),
+        sample(candidate, &reading.candidate),
+        sample(active, &reading.active)
+    ))
+}
+
+fn sample(side: &str, sample: &Sample) -> String {
+    let p95 = sample.p95_us.map_or(String::new(), |micros| format!(", p95 {:.1} ms", micros as f64 / 1000.0));
+    format!("{side} failed {} of {} in {}{p95}", sample.failed, sample.answers, sample.span)
+}

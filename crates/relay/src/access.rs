@@ -1,0 +1,98 @@
+//! The access log: a line a request, as JSON or in Apache's combined format, to stdout or a file.
+//!
+//! Nothing here makes a request wait. A worker formats its line in a buffer that it keeps, and hands a copy of just the
+//! line's length to the writer's bounded queue: one allocation a line, given back by the writer. Where the queue is full,
+//! because a disk or a reader does not keep up, the line is dropped and counted. Without an access log a request pays one
+//! branch.
+
+pub mod format;
+mod writer;
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use memory::counters::{Counters, count};
+
+pub use config::access::{Format, Sample, Settings, Target};
+pub use format::Line;
+pub use writer::{Writer, start};
+
+enum Note {
+    /// With its line feed.
+    Line(Box<[u8]>),
+    /// Open the file anew: it was moved away.
+    Reopen,
+}
+
+/// What workers write to. Cloned once a worker.
+#[derive(Clone, Debug)]
+pub struct Log {
+    queue: SyncSender<Note>,
+    format: Format,
+    sample: Sample,
+    counters: Arc<Counters>,
+}
+
+/// What a worker's thread keeps from line to line.
+struct Scratch {
+    line: Vec<u8>,
+    /// The state of its draws (splitmix64).
+    draws: u64,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        line: Vec::with_capacity(format::LONGEST),
+        draws: std::collections::hash_map::RandomState::new().build_hasher().finish(),
+    });
+}
+
+impl Log {
+    /// Whether a request is to be written. `failed`: it always is.
+    #[inline]
+    pub fn wants(&self, failed: bool) -> bool {
+        failed || self.sample == Sample::ALL || self.draw() < u64::from(self.sample.basis_points())
+    }
+
+    /// 0..10000. By chance and not in turn: traffic that comes in a rhythm would be seen at one beat only.
+    fn draw(&self) -> u64 {
+        let drawn = SCRATCH.try_with(|scratch| {
+            let mut scratch = scratch.try_borrow_mut().ok()?;
+            scratch.draws = scratch.draws.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (scratch.draws ^ (scratch.draws >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            Some((z ^ (z >> 31)) % 10_000)
+        });
+        drawn.ok().flatten().unwrap_or(0)
+    }
+
+    /// Hands a line over, or drops and counts it. Never waits.
+    pub fn write(&self, line: &Line<'_>) {
+        let note = SCRATCH.try_with(|scratch| {
+            let mut scratch = scratch.try_borrow_mut().ok()?;
+            let buffer = &mut scratch.line;
+            buffer.clear();
+            match self.format {
+                Format::Json => format::json(buffer, line),
+                Format::Combined => format::combined(buffer, line),
+            }
+            // The one allocation: the line's own length, so that a queue of short lines is small.
+            Some(Note::Line(Box::from(buffer.as_slice())))
+        });
+        let handed = note.ok().flatten().is_some_and(|note| self.queue.try_send(note).is_ok());
+        if !handed {
+            count(&self.counters.process.access_log_dropped);
+        }
+    }
+
+    /// Has the file opened anew, after it was moved away.
+    pub fn reopen(&self) {
+        // A full queue means that the writer is at work, and then it looks by itself.
+        let _ = self.queue.try_send(Note::Reopen);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+//! What a line holds, and how it is written: JSON, or Apache's combined format.
+//!
+//! By hand, into a buffer that the caller keeps: a derived serializer wants the values as valid UTF-8, which a request's
+//! bytes are not, and a line must have a bound. Every value has one; what is longer is cut, and ends with a mark.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use judgement::time::Civil;
+
+/// No line is longer, in bytes: the bounds below, and what stands around them.
+pub const LONGEST: usize = 8 * 1024;
+const PATH: usize = 2048;
+const REFERER: usize = 1024;
+const USER_AGENT: usize = 512;
+const HOST: usize = 256;
+const METHOD: usize = 32;
+/// Names of the configuration.
+const NAME: usize = 256;
+/// Ids of requests and traces.
+const ID: usize = 256;
+
+/// One request, as the log tells of it. Bytes are the client's own, whatever they are.
+///
+/// Authorization, Cookie and Set-Cookie have no place here.
+#[derive(Clone, Debug)]
+pub struct Line<'a> {
+    /// When the request's head was here, in microseconds since 1970.
+    pub time_micros: u64,
+    /// The first hop that is no trusted proxy.
+    pub client: IpAddr,
+    /// Who holds the other end of the connection.
+    pub peer: IpAddr,
+    pub method: &'a [u8],
+    /// As sent, port included.
+    pub host: Option<&'a [u8]>,
+    /// With the query, as sent: nginx's `$request_uri`. Of an absolute-form target, what follows the authority.
+    pub path: &'a [u8],
+    /// `HTTP/1.1`, `HTTP/2.0`.
+    pub protocol: &'static str,
+    /// What the client was told; `None`: it heard nothing.
+    pub status: Option<u16>,
+    /// Of the request's body, as far as it was read.
+    pub bytes_in: u64,
+    /// Of the answer's body, as far as it was sent.
+    pub bytes_out: u64,
+    /// From the request's head to the end of the answer.
+    pub took_micros: u64,
+    pub referer: Option<&'a [u8]>,
+    pub user_agent: Option<&'a [u8]>,
+    pub service: Option<&'a str>,
+    pub route: Option<&'a str>,
+    /// The one that answered, or failed last.
+    pub environment: Option<&'static str>,
+    /// The rule that decided.
+    pub rule: Option<&'a str>,
+    pub generation: Option<u64>,
+    pub rescued: bool,
+    /// It would have gone to the candidate, which was in doubt.
+    pub turned_away: bool,
+    /// Endpoints asked, other connections and a rescue included.
+    pub attempts: u16,
+    pub upstream_address: Option<SocketAddr>,
+    /// From the last dispatch to the answer's head.
+    pub upstream_micros: Option<u64>,
+    /// What that endpoint said.
+    pub upstream_status: Option<u16>,
+    /// The cause, of a rescued request the candidate's.
+    pub failure: Option<&'static str>,
+    /// Why no origin was asked.
+    pub refused: Option<&'static str>,
+    /// The client hung up.
+    pub aborted: bool,
+    /// The version of the client's TLS.
+    pub tls: Option<&'a str>,
+    pub request_id: Option<&'a [u8]>,
+    pub trace_id: Option<&'a [u8]>,
+    pub origin_request_id: Option<&'a [u8]>,
+}
+
+impl Line<'_> {
+    /// Whether it is written whatever the sample says.
+    pub fn is_failure(&self) -> bool {
+        self.status.is_none_or(|status| status >= 500)
+            || self.failure.is_some()
+            || self.refused.is_some()
+            || self.aborted
+            || self.rescued
+    }
+}
+
+/// One JSON object and a line feed. Every key is always there, so that a reader needs no cases; what is not known is null.
+pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
+    out.extend_from_slice(b"{\"time\":\"");
+    rfc3339(out, line.time_micros);
+    out.extend_from_slice(b"\",\"client\":\"");
+    address(out, line.client);
+    out.extend_from_slice(b"\",\"peer\":\"");
+    address(out, line.peer);
+    out.push(b'"');
+    text(out, b",\"method\":", Some(line.method), METHOD);
+    text(out, b",\"host\":", line.host, HOST);
+    text(out, b",\"path\":", Some(line.path), PATH);
+    text(out, b",\"protocol\":", Some(line.protocol.as_bytes()), NAME);
+    number(out, b",\"status\":", line.status.map(u64::from));
+    number(out, b",\"bytes_in\":", Some(line.bytes_in));
+    number(out, b",\"bytes_out\":", Some(line.bytes_out));
+    millis(out, b",\"duration_ms\":", Some(line.took_micros));
+    text(out, b",\"referer\":", line.referer, REFERER);
+    text(out, b",\"user_agent\":", line.user_agent, USER_AGENT);
+    text(out, b",\"service\":", line.service.map(str::as_bytes), NAME);
+    text(out, b",\"route\":", line.route.map(str::as_bytes), NAME);
+    text(out, b",\"environment\":", line.environment.map(str::as_bytes), NAME);
+    text(out, b",\"rule\":", line.rule.map(str::as_bytes), NAME);
+    number(out, b",\"generation\":", line.generation);
+    truth(out, b",\"rescued\":", line.rescued);
+    truth(out, b",\"turned_away\":", line.turned_away);
+    number(out, b",\"attempts\":", Some(u64::from(line.attempts)));
+    out.extend_from_slice(b",\"upstream_address\":");
+    match line.upstream_address {
+        Some(upstream) => {
+            out.push(b'"');
+            socket_address(out, upstream);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
+    }
+    millis(out, b",\"upstream_ms\":", line.upstream_micros);
+    number(out, b",\"upstream_status\":", line.upstream_status.map(u64::from));
+    text(out, b",\"failure\":", line.failure.map(str::as_bytes), NAME);
+    text(out, b",\"refused\":", line.refused.map(str::as_bytes), NAME);
+    truth(out, b",\"aborted\":", line.aborted);
+    text(out, b",\"tls\":", line.tls.map(str::as_bytes), NAME);
+    text(out, b",\"request_id\":", line.request_id, ID);
+    text(out, b",\"trace_id\":", line.trace_id, ID);
+    text(out, b",\"origin_request_id\":", line.origin_request_id, ID);
+    out.extend_from_slice(b"}\n");
+}
+
+/// `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"` and a line feed. The user is never told: it would have to be
+/// read from Authorization.
+pub fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
+    address(out, line.client);
+    out.extend_from_slice(b" - - [");
+    apache_time(out, line.time_micros / 1_000_000);
+    out.extend_from_slice(b"] \"");
+    apache(out, line.method, METHOD);
+    out.push(b' ');
+    apache(out, line.path, PATH);
+    out.push(b' ');
+    out.extend_from_slice(line.protocol.as_bytes());
+    out.extend_from_slice(b"\" ");
+    // Apache writes a dash for a status that was never sent, and for a body of nothing.
+    match line.status {
+        Some(status) => digits(out, u64::from(status), 3),
+        None => out.push(b'-'),
+    }
+    out.push(b' ');
+    match line.bytes_out {
+        0 => out.push(b'-'),
+        sent => digits(out, sent, 1),
+    }
+    for (value, most) in [(line.referer, REFERER), (line.user_agent, USER_AGENT)] {
+        out.extend_from_slice(b" \"");
+        apache(out, value.unwrap_or(b"-"), most);
+        out.push(b'"');
+    }
+    out.push(b'\n');
+}
+
+fn text(out: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>, most: usize) {
+    out.extend_from_slice(key);
+    match value {
+        Some(value) => {
+            out.push(b'"');
+            escaped(out, value, most);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// The inside of a JSON string, at most `most` bytes and the mark. What is no UTF-8 is written as the text `\xNN`, as
+/// Apache does: a mark of replacement would hide what was sent.
+fn escaped(out: &mut Vec<u8>, value: &[u8], most: usize) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if value.len() <= most && value.iter().all(is_plain) {
+        out.extend_from_slice(value);
+        return;
+    }
+    let end = out.len() + most;
+    // Of a long value, only so much is looked at as can fit.
+    let value = value.get(..=most).unwrap_or(value);
+    for chunk in value.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let before = out.len();
+            match c {
+                '"' => out.extend_from_slice(b"\\\""),
+                '\\' => out.extend_from_slice(b"\\\\"),
+                '\n' => out.extend_from_slice(b"\\n"),
+                '\r' => out.extend_from_slice(b"\\r"),
+                '\t' => out.extend_from_slice(b"\\t"),
+                // With DEL and C1: a terminal obeys them too. All are under 256.
+                _ if c.is_control() => {
+                    out.extend_from_slice(b"\\u00");
+                    hex(out, u32::from(c) as u8);
+                }
+                _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+            if cut(out, before, end, "…") {
+                return;
+            }
+        }
+        for byte in chunk.invalid() {
+            let before = out.len();
+            out.extend_from_slice(b"\\\\x");
+            hex(out, *byte);
+            if cut(out, before, end, "…") {
+                return;
+            }
+        }
+    }
+}
+
+/// As Apache's `ap_escape_logitem` writes it: all that is not printable ASCII as `\xNN`.
+fn apache(out: &mut Vec<u8>, value: &[u8], most: usize) {
+    let end = out.len() + most;
+    for byte in value {
+        let before = out.len();
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x0b => out.extend_from_slice(b"\\v"),
+            b' '..=b'~' => out.push(*byte),
+            _ => {
+                out.extend_from_slice(b"\\x");
+                hex(out, *byte);
+            }
+        }
+        if cut(out, before, end, "...") {
+            return;
+        }
+    }
+}
+
+/// Whether what was written since `before` goes past `end`; then the mark stands in its place.
+fn cut(out: &mut Vec<u8>, before: usize, end: usize, mark: &str) -> bool {
+    let over = out.len() > end;
+    if over {
+        out.truncate(before);
+        out.extend_from_slice(mark.as_bytes());
+    }
+    over
+}
+
+fn hex(out: &mut Vec<u8>, byte: u8) {
+    for half in [byte >> 4, byte & 15] {
+        out.push(if half < 10 { b'0' + half } else { b'a' + half - 10 });
+    }
+}
+
+fn truth(out: &mut Vec<u8>, key: &[u8], value: bool) {
+    out.extend_from_slice(key);
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+fn number(out: &mut Vec<u8>, key: &[u8], value: Option<u64>) {
+    out.extend_from_slice(key);
+    match value {
+        Some(value) => digits(out, value, 1),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Microseconds as milliseconds with three decimals.
+fn millis(out: &mut Vec<u8>, key: &[u8], micros: Option<u64>) {
+    number(out, key, micros.map(|micros| micros / 1000));
+    if let Some(micros) = micros {
+        out.push(b'.');
+        digits(out, micros % 1000, 3);
+    }
+}
+
+/// A number with at least so many digits.
+fn digits(out: &mut Vec<u8>, mut value: u64, least: usize) {
+    let start = out.len();
+    while value > 0 || out.len() - start < least {
+        out.push(b'0' + (value % 10) as u8);
+        value /= 10;
+    }
+    if let Some(backwards) = out.get_mut(start..) {
+        backwards.reverse();
+    }
+}
+
+/// IPv4 by hand, for it is nearly every address; writing to memory cannot fail.
+fn address(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(v4) => {
+            for (at, octet) in v4.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                digits(out, u64::from(octet), 1);
+            }
+        }
+        IpAddr::V6(v6) => drop(write!(out, "{v6}")),
+    }
+}
+
+fn socket_address(out: &mut Vec<u8>, socket: SocketAddr) {
+    match socket {
+        SocketAddr::V4(v4) => {
+            address(out, IpAddr::V4(*v4.ip()));
+            out.push(b':');
+            digits(out, u64::from(v4.port()), 1);
+        }
+        SocketAddr::V6(v6) => drop(write!(out, "{v6}")),
+    }
+}
+
+/// `2026-11-22T14:03:59.123456Z`.
+fn rfc3339(out: &mut Vec<u8>, micros: u64) {
+    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(micros / 1_000_000);
+    digits(out, year, 4);
+    for (before, value) in [(b'-', month), (b'-', day), (b'T', hour), (b':', minute), (b':', second)] {
+        out.push(before);
+        digits(out, value, 2);
+    }
+    out.push(b'.');
+    digits(out, micros % 1_000_000, 6);
+    out.push(b'Z');
+}
+
+/// `22/Nov/2026:14:03:59 +0000`.
+fn apache_time(out: &mut Vec<u8>, seconds: u64) {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(seconds);
+    digits(out, day, 2);
+    out.push(b'/');
+    out.extend_from_slice(MONTHS.get(month.saturating_sub(1) as usize).map_or(&b"-"[..], |name| name.as_bytes()));
+    out.push(b'/');
+    digits(out, year, 4);
+    for value in [hour, minute, second] {
+        out.push(b':');
+        digits(out, value, 2);
+    }
+    out.extend_from_slice(b" +0000");
+}

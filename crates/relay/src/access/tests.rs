@@ -1,0 +1,232 @@
+//! The formats, byte by byte; the sample; and what a half-written line becomes.
+
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::mpsc::sync_channel;
+
+use serde_json::Value;
+
+use super::format::{LONGEST, combined, json};
+use super::*;
+use memory::counters::read;
+
+fn line() -> Line<'static> {
+    Line {
+        time_micros: 1_795_348_799_000_056,
+        client: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
+        peer: IpAddr::V6(Ipv6Addr::LOCALHOST),
+        method: b"GET",
+        host: Some(b"shop.test:8080"),
+        path: b"/cart?item=1",
+        protocol: "HTTP/1.1",
+        status: Some(200),
+        bytes_in: 0,
+        bytes_out: 1234,
+        took_micros: 12_005,
+        referer: None,
+        user_agent: Some(b"curl/8"),
+        service: Some("shop"),
+        route: Some("default"),
+        environment: Some("blue"),
+        rule: None,
+        generation: Some(7),
+        rescued: false,
+        turned_away: false,
+        attempts: 1,
+        upstream_address: Some(SocketAddr::from(([10, 0, 0, 1], 443))),
+        upstream_micros: Some(999),
+        upstream_status: Some(200),
+        failure: None,
+        refused: None,
+        aborted: false,
+        tls: None,
+        request_id: None,
+        trace_id: None,
+        origin_request_id: None,
+    }
+}
+
+fn written(format: impl Fn(&mut Vec<u8>, &Line<'_>), line: &Line<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    format(&mut out, line);
+    assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1, "one line: {:?}", String::from_utf8_lossy(&out));
+    assert!(out.ends_with(b"\n") && out.len() <= LONGEST, "{}", out.len());
+    out
+}
+
+fn parsed(line: &Line<'_>) -> Value {
+    let bytes = written(json, line);
+    serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&bytes)))
+}
+
+/// What a reader is to get of bytes: what is UTF-8 as it is, every other byte as `\xNN`.
+fn as_read(bytes: &[u8]) -> String {
+    let parts = bytes.utf8_chunks().map(|chunk| {
+        let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        format!("{}{invalid}", chunk.valid())
+    });
+    parts.collect()
+}
+
+#[test]
+fn a_json_line_is_this() {
+    let text = String::from_utf8(written(json, &line())).unwrap();
+    let expected = r#"{"time":"2026-11-22T11:59:59.000056Z","client":"203.0.113.9","peer":"::1","method":"GET","host":"shop.test:8080","path":"/cart?item=1","protocol":"HTTP/1.1","status":200,"bytes_in":0,"bytes_out":1234,"duration_ms":12.005,"referer":null,"user_agent":"curl/8","service":"shop","route":"default","environment":"blue","rule":null,"generation":7,"rescued":false,"turned_away":false,"attempts":1,"upstream_address":"10.0.0.1:443","upstream_ms":0.999,"upstream_status":200,"failure":null,"refused":null,"aborted":false,"tls":null,"request_id":null,"trace_id":null,"origin_request_id":null}"#;
+    assert_eq!(text.trim_end(), expected);
+}
+
+#[test]
+fn a_combined_line_is_apaches() {
+    let text = String::from_utf8(written(combined, &line())).unwrap();
+    let expected = r#"203.0.113.9 - - [22/Nov/2026:11:59:59 +0000] "GET /cart?item=1 HTTP/1.1" 200 1234 "-" "curl/8""#;
+    assert_eq!(text.trim_end(), expected);
+    let strange = Line {
+        status: None,
+        bytes_out: 0,
+        referer: Some(b"a\"b\\c\td\xc3\xa9\x7f\x01"),
+        client: IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ..line()
+    };
+    let text = String::from_utf8(written(combined, &strange)).unwrap();
+    let expected =
+        r#"::1 - - [22/Nov/2026:11:59:59 +0000] "GET /cart?item=1 HTTP/1.1" - - "a\"b\\c\td\xc3\xa9\x7f\x01" "curl/8""#;
+    assert_eq!(text.trim_end(), expected);
+}
+
+#[test]
+fn every_byte_comes_back_from_a_json_line() {
+    for byte in 0..=255_u8 {
+        for value in [vec![byte], vec![b'a', byte, b'z'], vec![0xc3, byte], vec![byte; 40]] {
+            let read = parsed(&Line { path: &value, user_agent: Some(&value), ..line() });
+            assert_eq!(read["path"].as_str(), Some(as_read(&value).as_str()), "{value:?}");
+            assert_eq!(read["user_agent"], read["path"], "{value:?}");
+        }
+    }
+    // What a terminal would obey is never there as itself.
+    let raw = written(json, &Line { path: "\u{1b}[2J\u{9b}2J\u{7f}".as_bytes(), ..line() });
+    assert!(String::from_utf8(raw).unwrap().trim_end().chars().all(|c| !c.is_control()));
+}
+
+#[test]
+fn what_is_too_long_is_cut_between_characters_and_marked() {
+    for unit in ["a", "é", "€", "𝄞", "\"", "\u{1}"] {
+        let long = unit.repeat(10_000);
+        let read = parsed(&Line { path: long.as_bytes(), ..line() });
+        let path = read["path"].as_str().unwrap();
+        let kept = path.strip_suffix('…').unwrap_or_else(|| panic!("no mark after {unit:?}"));
+        assert!(long.starts_with(kept) && kept.len() >= 300, "{unit:?}: {}", kept.len());
+    }
+    let exactly = "a".repeat(2048);
+    assert_eq!(parsed(&Line { path: exactly.as_bytes(), ..line() })["path"].as_str(), Some(exactly.as_str()));
+    let text = String::from_utf8(written(combined, &Line { path: "é".repeat(9000).as_bytes(), ..line() })).unwrap();
+    assert!(text.contains(r"\xc3\xa9... HTTP/1.1"), "{text}");
+}
+
+proptest::proptest! {
+    /// Whatever a client sends, the line is one line, bounded, valid, and says what was sent as far as it goes.
+    #[test]
+    fn any_bytes_make_a_line(
+        path in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..3000),
+        agent in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..1500),
+        host in "\\PC{0,400}",
+        method in "[ -~]{0,60}",
+        service in "\\PC{0,300}",
+    ) {
+        let line = Line {
+            path: &path,
+            user_agent: Some(&agent),
+            referer: Some(&agent),
+            request_id: Some(&agent),
+            trace_id: Some(&path),
+            origin_request_id: Some(&path),
+            host: Some(host.as_bytes()),
+            method: method.as_bytes(),
+            service: Some(&service),
+            route: Some(&service),
+            rule: Some(&service),
+            tls: Some(&service),
+            ..line()
+        };
+        let read = parsed(&line);
+        for (key, sent) in [
+            ("path", &path[..]), ("user_agent", &agent), ("referer", &agent), ("request_id", &agent), ("trace_id", &path),
+            ("host", host.as_bytes()), ("method", method.as_bytes()), ("service", service.as_bytes()), ("rule", service.as_bytes()),
+        ] {
+            let (got, whole) = (read[key].as_str().unwrap(), as_read(sent));
+            let cut = got.strip_suffix('…').is_some_and(|kept| whole.starts_with(kept));
+            proptest::prop_assert!(got == whole || cut, "{key}: {got:?} of {whole:?}");
+        }
+        let combined = written(combined, &line);
+        proptest::prop_assert!(combined.trim_ascii_end().iter().all(|byte| (b' '..=b'~').contains(byte)));
+    }
+}
+
+#[test]
+fn a_failure_is_whatever_a_client_or_an_origin_could_complain_of() {
+    assert!(!line().is_failure() && !Line { status: Some(404), ..line() }.is_failure());
+    for failure in [
+        Line { status: Some(500), ..line() },
+        Line { status: None, ..line() },
+        Line { failure: Some("truncated"), ..line() },
+        Line { refused: Some("unknown_host"), status: Some(404), ..line() },
+        Line { aborted: true, ..line() },
+        Line { rescued: true, ..line() },
+    ] {
+        assert!(failure.is_failure(), "{failure:?}");
+    }
+}
+
+fn log(sample: f64, queue: usize) -> (Log, std::sync::mpsc::Receiver<Note>) {
+    let (queue, notes) = sync_channel(queue);
+    let sample = Sample::from_percent(sample).unwrap();
+    (Log { queue, format: Format::Json, sample, counters: Arc::new(Counters::new(1)) }, notes)
+}
+
+#[test]
+fn a_sample_is_a_share_of_the_good_and_all_of_the_failed() {
+    for (percent, least, most) in [(0.0, 0, 0), (0.25, 150, 350), (25.0, 24_000, 26_000), (100.0, 100_000, 100_000)] {
+        let (log, _notes) = log(percent, 1);
+        let wanted = (0..100_000).filter(|_| log.wants(false)).count();
+        assert!((least..=most).contains(&wanted), "{wanted} of 100,000 at {percent} %");
+        assert!((0..1000).all(|_| log.wants(true)));
+    }
+    for wrong in [-1.0, 100.01, 0.125, f64::NAN] {
+        assert!(Sample::from_percent(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_full_queue_drops_and_counts() {
+    let (log, notes) = log(100.0, 10);
+    (0..25).for_each(|_| log.write(&line()));
+    assert_eq!(read(&log.counters.process.access_log_dropped), 15);
+    assert_eq!(notes.try_iter().filter(|note| matches!(note, Note::Line(line) if line.ends_with(b"}\n"))).count(), 10);
+    drop(notes);
+    log.write(&line());
+    assert_eq!(read(&log.counters.process.access_log_dropped), 16, "a writer that is gone takes nothing");
+}
+
+#[test]
+fn what_was_handed_over_is_in_the_file_when_the_writer_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    std::fs::write(&path, "what was there\n").unwrap();
+    let settings = Settings { target: Target::File(path.clone()), format: Format::Combined, sample: Sample::ALL };
+    let (log, writer) = start(&settings, Arc::new(Counters::new(1))).unwrap();
+    (0..3000).for_each(|_| log.write(&line()));
+    drop(log);
+    drop(writer);
+    let mut text = String::new();
+    std::fs::File::open(&path).unwrap().read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("what was there\n203.0.113.9 - - ["));
+    assert_eq!(text.lines().count(), 3001);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for path in [dir.path().to_owned(), dir.path().join("no/such/folder"), "/dev/null/x".into()] {
+        let settings = Settings { target: Target::File(path), format: Format::Json, sample: Sample::ALL };
+        assert!(start(&settings, Arc::new(Counters::new(1))).is_err(), "{settings:?}");
+    }
+}

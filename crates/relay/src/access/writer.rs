@@ -1,0 +1,368 @@
+//! The access log's own thread: takes lines from the bounded queue, and writes them in batches of whole lines.
+//!
+//! The first line of a quiet moment is written at once; after a write the thread lets lines gather for a moment, so that
+//! a busy proxy wakes it a hundred times a second and not at every request. A file that was moved or deleted is noticed
+//! by itself, and SIGHUP says so at once; one that is emptied in place goes on at its new end, for it is opened to append.
+//!
+//! A full disk or a pipe that nobody reads stops this thread's progress and nothing else: what was taken is kept, the
+//! queue fills, and then workers drop.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel, sync_channel};
+use std::thread::{JoinHandle, park_timeout};
+use std::time::Duration;
+
+use crate::access::{Log, Note, Settings, Target};
+use judgement::time::Millis;
+use memory::clock;
+use memory::counters::{Counters, count};
+
+/// Lines between the workers and the writer: 400,000 a second at the pace below. At the usual half kilobyte these are
+/// two megabytes, at the longest line 32.
+const QUEUE: usize = 4096;
+/// What is written at once, give or take a line.
+const BATCH: usize = 64 * 1024;
+/// How long lines gather after a write.
+const GATHER: Duration = Duration::from_millis(10);
+/// How often the file is looked for under its name.
+const LOOK: Duration = Duration::from_millis(500);
+/// After an error.
+const RETRY: Duration = Duration::from_millis(250);
+/// A pipe that has taken nothing for so long has nobody who reads it.
+const STUCK: Millis = Millis::seconds(1);
+/// How long the end waits for a disk or a reader that takes nothing.
+const LAST_WORDS: Millis = Millis::seconds(1);
+/// How long the process waits for the thread: only a disk that hangs takes longer than the last words.
+const PATIENCE: Millis = Millis::seconds(5);
+
+/// The running writer. Dropping this, when nobody writes any more, has it finish and waits for it.
+#[derive(Debug)]
+pub struct Writer {
+    /// Nothing is sent: that it is gone is the word. The queue's own end is not heard behind what is not taken.
+    ending: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Writer {
+    /// What was handed over is written before the process ends, unless nobody takes it.
+    fn drop(&mut self) {
+        drop(self.ending.take());
+        let Some(thread) = self.thread.take() else { return };
+        let began = clock::now();
+        // Waits with an end, which `join` has not: stdout may be a pipe that nobody reads.
+        while !thread.is_finished() && clock::now().since(began) < PATIENCE {
+            thread.thread().unpark();
+            park_timeout(Duration::from_millis(2));
+        }
+        if !thread.is_finished() {
+            tracing::error!("the access log hangs: what it had not yet written is lost");
+        }
+    }
+}
+
+/// Opens the log and starts its writer.
+///
+/// A pipe that nobody has opened for reading yet is no reason not to serve: it is tried again.
+///
+/// # Errors
+/// The file cannot be written, or the thread cannot be made.
+pub fn start(settings: &Settings, counters: Arc<Counters>) -> io::Result<(Log, Writer)> {
+    let mut scribe = Scribe {
+        target: settings.target.clone(),
+        file: None,
+        pending: Vec::with_capacity(BATCH + super::format::LONGEST),
+        written: 0,
+        failing: false,
+        closed: false,
+        stuck: None,
+        looked: clock::now(),
+        counters: counters.clone(),
+    };
+    match open(&settings.target) {
+        Ok(file) => scribe.file = Some(file),
+        Err(error) if is_pipe_without_reader(&settings.target, &error) => scribe.stays_closed(&error),
+        Err(error) => return Err(error),
+    }
+    let (queue, notes) = sync_channel(QUEUE);
+    let (ending, is_ending) = channel();
+    let thread =
+        std::thread::Builder::new().name("access log".to_owned()).spawn(move || scribe.run(&notes, &is_ending))?;
+    let log = Log { queue, format: settings.format, sample: settings.sample, counters };
+    Ok((log, Writer { ending: Some(ending), thread: Some(thread) }))
+}
+
+fn open(target: &Target) -> io::Result<File> {
+    match target {
+        // A descriptor of our own: nothing between the batch and the system call.
+        Target::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+        // O_NONBLOCK means nothing to a file; a pipe that is full says so instead of holding the thread, and the process
+        // at its end with it. The log names clients: it is not for everybody to read.
+        Target::File(path) => {
+            OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
+        }
+    }
+}
+
+fn is_pipe_without_reader(target: &Target, error: &io::Error) -> bool {
+    let Target::File(path) = target else { return false };
+    error.raw_os_error() == Some(libc::ENXIO) && std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+/// The thread's side.
+struct Scribe {
+    target: Target,
+    file: Option<File>,
+    /// Whole lines that the file does not have yet.
+    pending: Vec<u8>,
+    /// How much of them it does have: a full disk takes half a line.
+    written: usize,
+    /// It takes nothing: said once, until it works again.
+    failing: bool,
+    /// It cannot be opened: said once too.
+    closed: bool,
+    /// Since when a pipe has taken nothing.
+    stuck: Option<Millis>,
+    looked: Millis,
+    counters: Arc<Counters>,
+}
+
+impl Scribe {
+    fn run(mut self, notes: &Receiver<Note>, ending: &Receiver<()>) {
+        let mut ended: Option<Millis> = None;
+        loop {
+            if ended.is_none() && ending.try_recv() == Err(TryRecvError::Disconnected) {
+                ended = Some(clock::now());
+            }
+            if self.pending.is_empty() && ended.is_none() {
+                match notes.recv_timeout(LOOK) {
+                    Ok(note) => self.take(note),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => ended = Some(clock::now()),
+                }
+            }
+            let more = self.gather(notes);
+            self.look();
+            let had = !self.pending.is_empty();
+            self.write();
+            let left = !self.pending.is_empty();
+            if let Some(since) = ended {
+                if !left && !more {
+                    return;
+                }
+                if left && clock::now().since(since) >= LAST_WORDS {
+                    return self.give_up(notes);
+                }
+            }
+            if left {
+                park_timeout(if self.failing || self.file.is_none() { RETRY } else { GATHER });
+            } else if had && !more && ended.is_none() {
+                park_timeout(GATHER);
+            }
+        }
+    }
+
+    /// Takes what is in the queue, up to a batch; says whether there may be more.
+    fn gather(&mut self, notes: &Receiver<Note>) -> bool {
+        while self.pending.len() < BATCH {
+            match notes.try_recv() {
+                Ok(note) => self.take(note),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, note: Note) {
+        match note {
+            Note::Line(line) => self.pending.extend_from_slice(&line),
+            Note::Reopen => {
+                // What was handed over before belongs to the old file.
+                self.write();
+                self.reopen();
+            }
+        }
+    }
+
+    /// Whether the file still has its name; if not, another one gets it.
+    fn look(&mut self) {
+        let now = clock::now();
+        let Target::File(path) = &self.target else { return };
+        if now.since(self.looked).as_duration() < LOOK {
+            return;
+        }
+        self.looked = now;
+        if self.file.as_ref().is_none_or(|file| !is_same(file.metadata(), std::fs::metadata(path))) {
+            self.write();
+            self.reopen();
+        }
+    }
+
+    fn reopen(&mut self) {
+        if self.target == Target::Stdout {
+            return;
+        }
+        match open(&self.target) {
+            Ok(file) => {
+                if self.file.as_ref().is_none_or(|old| !is_same(old.metadata(), file.metadata())) {
+                    self.leave_half_a_line();
+                }
+                self.file = Some(file);
+                if self.closed {
+                    self.closed = false;
+                    tracing::info!(log = %self.name(), "the access log is open again");
+                }
+            }
+            Err(error) => self.stays_closed(&error),
+        }
+    }
+
+    /// The rest of a line whose first half is in another file would tear a line of this one.
+    fn leave_half_a_line(&mut self) {
+        let (done, rest) = self.pending.split_at_checked(self.written).unwrap_or_default();
+        if !done.is_empty() && !done.ends_with(b"\n") {
+            self.written += memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            count(&self.counters.process.access_log_dropped);
+        }
+    }
+
+    /// The file cannot be opened under its name. The old one, if there is one, is better than none.
+    fn stays_closed(&mut self, error: &io::Error) {
+        count(&self.counters.process.access_log_errors);
+        if !self.closed {
+            self.closed = true;
+            tracing::error!(%error, log = %self.name(), "the access log cannot be opened: trying again");
+        }
+    }
+
+    /// Writes as much as is taken.
+    fn write(&mut self) {
+        if self.file.is_none() {
+            return;
+        }
+        while let Some(rest) = self.pending.get(self.written..).filter(|rest| !rest.is_empty()) {
+            let Some(file) = &mut self.file else { return };
+            match file.write(rest) {
+                Ok(0) => return self.failed(&ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    self.written += taken;
+                    self.stuck = None;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let now = clock::now();
+                    let since = *self.stuck.get_or_insert(now);
+                    if now.since(since) >= STUCK {
+                        self.failed(&error);
+                    }
+                    return;
+                }
+                Err(error) => return self.failed(&error),
+            }
+        }
+        self.pending.clear();
+        self.written = 0;
+        self.works();
+    }
+
+    /// All of it was taken: a disk that takes a line now and then does not work again.
+    fn works(&mut self) {
+        if self.failing {
+            self.failing = false;
+            tracing::info!(log = %self.name(), "the access log is written again");
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        count(&self.counters.process.access_log_errors);
+        if !self.failing {
+            self.failing = true;
+            tracing::error!(%error, log = %self.name(), "the access log takes nothing: lines are kept while there is room, then dropped");
+        }
+    }
+
+    fn name(&self) -> String {
+        match &self.target {
+            Target::Stdout => "stdout".to_owned(),
+            Target::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// The end has come, and nobody takes what is left.
+    fn give_up(self, notes: &Receiver<Note>) {
+        let kept = self.pending.get(self.written..).unwrap_or_default();
+        let queued = notes.try_iter().filter(|note| matches!(note, Note::Line(_))).count();
+        let lines = memchr::memchr_iter(b'\n', kept).count() + queued;
+        (0..lines).for_each(|_| count(&self.counters.process.access_log_dropped));
+        tracing::error!(lines, log = %self.name(), "ending with lines that the access log did not take");
+    }
+}
+
+fn is_same(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
+    let (Ok(one), Ok(other)) = (one, other) else { return false };
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memory::counters::read;
+
+    fn scribe(path: &std::path::Path) -> Scribe {
+        let target = Target::File(path.to_owned());
+        Scribe {
+            file: Some(open(&target).unwrap()),
+            target,
+            pending: Vec::new(),
+            written: 0,
+            failing: false,
+            closed: false,
+            stuck: None,
+            looked: Millis::ZERO,
+            counters: Arc::new(Counters::new(1)),
+        }
+    }
+
+    #[test]
+    fn a_line_half_of_which_is_in_the_old_file_does_not_tear_the_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("log"), dir.path().join("log.1"));
+        for (written, moved, expected, dropped) in [
+            (0, true, "one\ntwo\nthree\n", 0),
+            (4, true, "two\nthree\n", 0),
+            (6, true, "three\n", 1),
+            (6, false, "o\nthree\n", 0),
+        ] {
+            let _ = std::fs::remove_file(&path);
+            let mut scribe = scribe(&path);
+            scribe.pending.extend_from_slice(b"one\ntwo\nthree\n");
+            scribe.written = written;
+            if moved {
+                std::fs::rename(&path, &old).unwrap();
+            }
+            scribe.reopen();
+            scribe.write();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), expected, "{written} bytes written before");
+            assert_eq!(read(&scribe.counters.process.access_log_dropped), dropped);
+            assert!(scribe.pending.is_empty() && scribe.written == 0);
+        }
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_counted_every_time_and_said_once() {
+        let mut scribe = scribe(std::path::Path::new("/dev/full"));
+        scribe.pending.extend_from_slice(b"one\n");
+        (0..3).for_each(|_| scribe.write());
+        assert!(scribe.failing && scribe.pending == b"one\n");
+        assert_eq!(read(&scribe.counters.process.access_log_errors), 3);
+        let dir = tempfile::tempdir().unwrap();
+        scribe.target = Target::File(dir.path().join("log"));
+        scribe.reopen();
+        scribe.write();
+        assert!(!scribe.failing);
+        assert_eq!(std::fs::read_to_string(dir.path().join("log")).unwrap(), "one\n");
+    }
+}

@@ -1,0 +1,191 @@
+//! Names to addresses, by their time to live.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use memory::counters::{Counters, count};
+use memory::snapshot::{Endpoint, Endpoints, Origin};
+use sidecar::Handle;
+
+/// A name is asked for at least this often, and at most: a TTL of 0 must not be a loop, a TTL of a day must not outlast a
+/// move.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(300);
+/// After a failure.
+const AGAIN: Duration = Duration::from_secs(5);
+/// One look-up, all tries together.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Addresses of a name that are used.
+const MOST_ADDRESSES: usize = 16;
+
+/// Resolves origins, and keeps them resolved.
+#[derive(Debug)]
+pub struct Resolver {
+    names: Names,
+    /// The origins in force, for the task that keeps them resolved.
+    wanted: watch::Sender<Vec<Arc<Origin>>>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Clone, Debug)]
+enum Names {
+    Dns(Box<TokioResolver>),
+    /// No resolv.conf: the C library knows what there is to know, but no TTLs.
+    System,
+}
+
+/// What a name came to: its addresses, and when to ask again.
+struct Found {
+    addresses: BTreeSet<IpAddr>,
+    until: Instant,
+}
+
+impl Resolver {
+    /// Must be called within the runtime that will do the look-ups.
+    pub fn new(counters: Arc<Counters>) -> Resolver {
+        let dns = TokioResolver::builder_tokio().and_then(|mut builder| {
+            builder.options_mut().timeout = Duration::from_millis(800);
+            builder.options_mut().attempts = 2;
+            builder.build()
+        });
+        let names = match dns {
+            Ok(resolver) => Names::Dns(Box::new(resolver)),
+            Err(error) => {
+                tracing::warn!(%error, "no DNS settings to be read: names are left to the system");
+                Names::System
+            }
+        };
+        Resolver { names, wanted: watch::Sender::new(Vec::new()), counters }
+    }
+
+    /// Resolves origins now, all at once, and asks the background task to keep them so. An origin that does not resolve
+    /// is left out.
+    pub async fn resolve(&self, origins: Vec<Arc<Origin>>) -> HashMap<Arc<Origin>, Endpoints> {
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        names.extend(origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.clone())));
+        let mut tasks = tokio::task::JoinSet::new();
+        for name in names {
+            let resolver = self.names.clone();
+            tasks.spawn(async move { (look_up(&resolver, &name).await, name) });
+        }
+        let mut found = HashMap::new();
+        while let Some(result) = tasks.join_next().await {
+            match result {
+                Ok((Ok(addresses), name)) => {
+                    found.insert(name, addresses);
+                }
+                Ok((Err(error), name)) => self.failed(&name, &error),
+                Err(_) => {}
+            }
+        }
+        let resolved = origins.iter().filter_map(|origin| {
+            let endpoints = endpoints(origin, |name| found.get(name).map(|found| &found.addresses));
+            (!endpoints.is_empty()).then(|| (origin.clone(), endpoints))
+        });
+        let resolved = resolved.collect();
+        self.wanted.send_replace(origins);
+        resolved
+    }
+
+    fn failed(&self, name: &str, error: &str) {
+        count(&self.counters.process.resolve_errors);
+        tracing::warn!(name, error, "a name does not resolve: its last good addresses stay");
+    }
+
+    /// Keeps the origins in force resolved; ends when the resolver is gone.
+    pub async fn keep(self: Arc<Resolver>, sidecar: Handle) {
+        let mut wanted = self.wanted.subscribe();
+        let mut names: HashMap<String, Found> = HashMap::new();
+        loop {
+            let origins = wanted.borrow_and_update().clone();
+            let hosts = origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.as_str()));
+            // An address needs no look-up.
+            let hosts: BTreeSet<&str> = hosts.filter(|host| host.parse::<IpAddr>().is_err()).collect();
+            names.retain(|name, _| hosts.contains(name.as_str()));
+            for host in hosts {
+                self.refresh(host, &mut names, &origins, &sidecar).await;
+            }
+            let next = names.values().map(|found| found.until).min();
+            tokio::select! {
+                changed = wanted.changed() => if changed.is_err() { return },
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+    }
+
+    async fn refresh(&self, host: &str, names: &mut HashMap<String, Found>, origins: &[Arc<Origin>], sidecar: &Handle) {
+        if names.get(host).is_some_and(|found| found.until > Instant::now()) {
+            return;
+        }
+        match look_up(&self.names, host).await {
+            Ok(found) => {
+                let before = names.insert(host.to_owned(), found).map(|found| found.addresses);
+                let now = names.get(host).map(|found| &found.addresses);
+                if before.as_ref() == now {
+                    return;
+                }
+                for origin in origins.iter().filter(|origin| origin.targets.iter().any(|target| target.host == host)) {
+                    let endpoints = endpoints(origin, |name| names.get(name).map(|found| &found.addresses));
+                    if !endpoints.is_empty() && (before.is_some() || now.is_some()) {
+                        sidecar.resolved(origin.clone(), endpoints);
+                    }
+                }
+            }
+            Err(error) => {
+                self.failed(host, &error);
+                let found =
+                    names.entry(host.to_owned()).or_insert(Found { addresses: BTreeSet::new(), until: Instant::now() });
+                found.until = Instant::now() + AGAIN;
+            }
+        }
+    }
+}
+
+/// The endpoints of an origin: every address of every target, in file order.
+fn endpoints<'f>(origin: &Origin, addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>) -> Endpoints {
+    let mut all: Vec<Endpoint> = Vec::new();
+    for target in &origin.targets {
+        match target.host.parse::<IpAddr>() {
+            Ok(address) => all.extend(super::endpoint(origin, target, address)),
+            Err(_) => {
+                let addresses = addresses(&target.host).into_iter().flatten();
+                all.extend(addresses.filter_map(|address| super::endpoint(origin, target, *address)));
+            }
+        }
+    }
+    all.into()
+}
+
+async fn look_up(names: &Names, name: &str) -> Result<Found, String> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(Found { addresses: BTreeSet::from([address]), until: Instant::now() + LONGEST });
+    }
+    let asked = async {
+        match names {
+            Names::Dns(resolver) => {
+                // A final dot: the name is whole, and is not tried with every search domain.
+                let found = resolver.lookup_ip(format!("{name}.")).await.map_err(|e| e.to_string())?;
+                let until = Instant::from_std(found.valid_until());
+                Ok((found.iter().collect::<Vec<_>>(), until))
+            }
+            Names::System => {
+                let found = tokio::net::lookup_host((name, 0)).await.map_err(|e| e.to_string())?;
+                Ok((found.map(|address| address.ip()).collect(), Instant::now() + Duration::from_secs(30)))
+            }
+        }
+    };
+    let (addresses, until) = timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))?;
+    if addresses.is_empty() {
+        return Err("no address".to_owned());
+    }
+    let now = Instant::now();
+    // In order of the address: an answer that only turns round is no change.
+    let addresses = addresses.into_iter().take(MOST_ADDRESSES).collect();
+    Ok(Found { addresses, until: until.clamp(now + SHORTEST, now + LONGEST) })
+}

@@ -1,0 +1,171 @@
+//! The proxy: pingora's phases around the pure decision.
+//!
+//! A request loads the snapshot once, asks [`decide`], goes to an endpoint of the environment that was chosen, and is
+//! counted; a failed candidate request may be served again by the active environment before the client has seen
+//! anything. Nothing here waits for the sidecar, takes a lock or looks up a label.
+
+mod attempt;
+mod body;
+mod ctx;
+pub mod door;
+mod error;
+pub mod headers;
+mod hop;
+pub mod hygiene;
+pub mod listen;
+mod patience;
+mod phases;
+mod record;
+mod redirect;
+mod rescue;
+mod session;
+mod stream;
+mod strict;
+mod target;
+pub mod tls;
+mod transport;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use pingora_error::{ErrorType, Result};
+use pingora_proxy::Session;
+
+use crate::access;
+use crate::proxy::attempt::Attempt;
+use crate::proxy::error::answer_to_refusal;
+use crate::proxy::headers::Ids;
+use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
+use config::{Hop, Limits, Settings};
+use judgement::traffic::{Head, decide, sticky};
+use memory::clock;
+use memory::counters::{Counters, Failure, Refused, Shard, Turns};
+use memory::snapshot::Published;
+use sidecar::Handle;
+
+pub use ctx::Ctx;
+
+/// Carried by the error that makes pingora try again on the active side: never seen outside.
+const RESCUE: ErrorType = ErrorType::Custom("Rescue");
+
+/// One worker's proxy: its shard of the counters, and what all workers share.
+#[derive(Debug)]
+pub struct Proxy {
+    shard: Shard,
+    published: Published,
+    counters: Arc<Counters>,
+    sidecar: Handle,
+    trusted: Arc<[IpNet]>,
+    redirect_to_https: Option<u16>,
+    limits: Limits,
+    hop: Hop,
+    ids: Ids,
+    /// Where this worker's sticky keys come from: nobody else's, and no two alike.
+    key_seed: u64,
+    keys: Turns,
+    access: Option<access::Log>,
+}
+
+impl Proxy {
+    pub fn new(
+        shard: Shard,
+        published: Published,
+        counters: Arc<Counters>,
+        sidecar: Handle,
+        settings: &Settings,
+    ) -> Proxy {
+        use std::hash::{BuildHasher, Hasher};
+        let key_seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        Proxy {
+            shard,
+            published,
+            counters,
+            sidecar,
+            trusted: settings.trusted_proxies.as_slice().into(),
+            hop: settings.hop,
+            ids: Ids::new(),
+            limits: settings.limits,
+            redirect_to_https: settings.redirect_to_https,
+            key_seed,
+            keys: Turns::new(shard.0 + 1),
+            access: None,
+        }
+    }
+
+    /// With a log that it writes a line a request to.
+    pub fn with_access_log(self, access: Option<access::Log>) -> Proxy {
+        Proxy { access, ..self }
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
+    /// The port that this request is to be sent to by https.
+    fn redirects(&self, session: &Session) -> Option<u16> {
+        self.redirect_to_https.filter(|_| !self.came_by_https(session))
+    }
+
+    /// To us, or to a proxy that we trust and that says so.
+    fn came_by_https(&self, session: &Session) -> bool {
+        let says_so = || session.req_header().headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+        is_tls(session) || says_so() && self.trusts(peer_of(session))
+    }
+
+    fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<Attempt, Refused> {
+        let snapshot = self.published.load();
+        let parts: &http::request::Parts = session.req_header();
+        let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
+        let mut decision = decide(&snapshot.table, Head { parts, client }, draw)?;
+        let pin = decision.pin.then(|| {
+            let (rules, split) = snapshot.table.service(decision.service);
+            let seed = self.key_seed ^ self.keys.next(self.shard);
+            let (key, hash) = sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed);
+            decision.key = Some(hash);
+            key
+        });
+        Ok(Attempt::new(snapshot, decision, pin, started))
+    }
+
+    /// The checks at the door, on the bytes that came: what pingora has read may be a repaired copy.
+    fn is_clean(&self, session: &Session) -> Result<(), Refused> {
+        match session.as_downstream().as_http1() {
+            Some(http1) => hygiene::head(&http1.get_headers_raw_bytes(), &self.limits),
+            None => hygiene::parsed(session.req_header(), &self.limits),
+        }
+    }
+
+    /// Answers without an origin; `true` for pingora: it is done.
+    async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, refused: Refused) -> Result<bool> {
+        ctx.refused = Some(refused);
+        self.counters.process.refuse(refused);
+        let (status, text) = answer_to_refusal(refused);
+        answer(session, status, text).await?;
+        if refused == Refused::BodyTooLarge {
+            body::linger(session).await;
+        }
+        Ok(true)
+    }
+
+    /// Notes a failed attempt and says whether the request gets another one. The failing answer is counted here if
+    /// somebody else will answer the client, and in `logging` if nobody will.
+    fn fall(&self, session: &mut Session, attempt: &mut Attempt, failure: Failure, unsent: bool) -> bool {
+        if is_gone(session) {
+            // Nobody waits for a second try, and an answer that nobody waited for is no evidence of slowness.
+            attempt.aborted = failure == Failure::Timeout;
+            attempt.failure = (!attempt.aborted).then_some(failure);
+            attempt.unseen = true;
+            return false;
+        }
+        attempt.failure = Some(failure);
+        let body_kept = !session.as_ref().retry_buffer_truncated();
+        let answered = has_answered(session);
+        let now = clock::micros();
+        if !attempt.may_rescue(now, session.req_header(), unsent, body_kept, answered) {
+            return false;
+        }
+        attempt.rescue(&self.counters, self.shard, &self.sidecar, now);
+        true
+    }
+}

@@ -1,0 +1,279 @@
+//! Heads on their way to the origin and back, and the client's address on its way in.
+
+mod forwarded;
+mod ids;
+mod text;
+mod trace;
+
+use std::net::IpAddr;
+
+use http::header::{COOKIE, HOST, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use ipnet::IpNet;
+use pingora_error::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use crate::proxy::headers::forwarded::FORWARDED_FOR;
+use crate::proxy::headers::text::{Text, hex};
+use crate::proxy::headers::trace::{TRACEPARENT, TRACESTATE, Trace};
+use config::Hop;
+use judgement::traffic::rule::Rule;
+use judgement::traffic::{Environment, RouteId};
+use memory::snapshot::{Edit, Endpoint, Serving};
+
+pub use ids::Ids;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A request id that is longer, or not visible ASCII, is not passed on.
+const LONGEST_ID: usize = 128;
+/// Headers that a request usually gains here.
+const ADDED: usize = 8;
+/// Read by whoever wants to know which side served a request; set where the service says `expose`.
+static ENVIRONMENT: HeaderName = HeaderName::from_static("x-cutover-environment");
+static VERSION: HeaderName = HeaderName::from_static("x-cutover-version");
+
+/// The client: the peer, or the first hop from the right of X-Forwarded-For that no trusted proxy made.
+pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    let mut client = peer.to_canonical();
+    if trusted.is_empty() || !is_trusted(client) {
+        return client;
+    }
+    // All lines are one list (RFC 9110 5.3), read from the right.
+    let lines = headers.get_all(&FORWARDED_FOR).iter().rev();
+    for hop in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')) {
+        match parse_hop(hop.trim()) {
+            Some(address) => client = address,
+            // What is no address was written by nobody we trust.
+            None => return client,
+        }
+        if !is_trusted(client) {
+            return client;
+        }
+    }
+    client
+}
+
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    let bare = hop.parse::<IpAddr>().ok();
+    bare.or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|address| address.ip())).map(|ip| ip.to_canonical())
+}
+
+/// How the client reached us.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub peer: IpAddr,
+    /// [`client_of`] it.
+    pub client: IpAddr,
+    pub trusted: bool,
+    /// As the client sent it, port included.
+    pub host: Option<&'a str>,
+    pub tls: bool,
+    pub version: Version,
+}
+
+/// What a request is known by, whatever happens to it: fixed before it is routed, the same on every try.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Marks {
+    request_id: Option<Text<LONGEST_ID>>,
+    trace: Option<Trace>,
+}
+
+impl Marks {
+    /// A trusted proxy's own, where they are sane; fresh ones otherwise.
+    pub fn of(headers: &HeaderMap, trusted: bool, hop: Hop, ids: &Ids) -> Marks {
+        let is_sane = |id: &&[u8]| !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
+        let mut lines = headers.get_all(&REQUEST_ID).iter().filter(|_| trusted);
+        let sent = lines.next().filter(|_| lines.next().is_none()).map(HeaderValue::as_bytes).filter(is_sane);
+        let kept = sent.and_then(Text::of);
+        let request_id = kept.or_else(|| Text::of(&hex::<32>(&ids.fresh().to_be_bytes())));
+        Marks { request_id, trace: hop.trace_context.then(|| Trace::of(headers, trusted, ids)) }
+    }
+
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_ref().map(Text::as_str)
+    }
+
+    /// 32 hexadecimal digits.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace.as_ref().map(Trace::id)
+    }
+
+    fn mark(&self, headers: &mut HeaderMap) {
+        if let Some(id) = self.request_id.as_ref().and_then(Text::as_value) {
+            headers.insert(&REQUEST_ID, id);
+        }
+        if let Some(trace) = &self.trace {
+            if let Some(parent) = trace.parent().as_value() {
+                headers.insert(&TRACEPARENT, parent);
+            }
+            if !trace.state {
+                headers.remove(&TRACESTATE);
+            }
+        }
+    }
+}
+
+/// Turns the client's head into the origin's: its Host, its base path, how the request came, what it is known by; and
+/// last the file's own edits, which may change any of it.
+pub fn to_origin(
+    request: &mut RequestHeader,
+    endpoint: &Endpoint,
+    arrival: Arrival<'_>,
+    strip: Option<&Rule>,
+    marks: &Marks,
+    hop: Hop,
+    edits: &[Edit],
+) -> Result<()> {
+    if !endpoint.base_path.is_empty() && request.raw_path() != b"*" {
+        let joined = [endpoint.base_path.as_bytes(), request.raw_path()].concat();
+        request.set_raw_path(&joined)?;
+    }
+    with_headers(request, |headers| {
+        headers.reserve(ADDED);
+        for name in strip.into_iter().flat_map(Rule::header_names) {
+            headers.remove(name);
+        }
+        headers.insert(HOST, endpoint.authority.clone());
+        forwarded::forward(headers, &arrival, hop);
+        marks.mark(headers);
+        join_cookies(headers);
+        for edit in edits {
+            match edit {
+                Edit::Remove(name) => drop(headers.remove(name)),
+                Edit::Set(name, value) => drop(headers.insert(name, value.clone())),
+                Edit::Add(name, value) => drop(headers.append(name, value.clone())),
+            }
+        }
+    })
+}
+
+/// Changes the headers of a request in place, which pingora lets nobody do: each of its own insertions parses the name
+/// again, and keeps a second map for the case of names. That map goes: names go out as `Host` and `x-name`, and HTTP has
+/// them equal in any case.
+///
+/// # Errors
+/// None that can happen: a target that pingora took is set again.
+fn with_headers(request: &mut RequestHeader, change: impl FnOnce(&mut HeaderMap)) -> Result<()> {
+    // A target that is no URI to the http crate is kept beside it.
+    let shown = request.uri.path_and_query().map(|target| target.as_str().as_bytes());
+    let odd = (shown != Some(request.raw_path())).then(|| request.raw_path().to_vec());
+    let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
+    let mut parts: http::request::Parts = std::mem::replace(request, empty).into();
+    change(&mut parts.headers);
+    *request = parts.into();
+    odd.map_or(Ok(()), |target| request.set_raw_path(&target))
+}
+
+/// Turns the origin's head into the client's: the file's edits, and what the service tells of itself. An origin's own
+/// word on that is replaced; a service that does not expose anything lets it pass, as any other header.
+pub fn to_client(
+    response: &mut ResponseHeader,
+    serving: &Serving,
+    route: RouteId,
+    side: Environment,
+    marks: &Marks,
+) -> Result<()> {
+    for edit in serving.edits(route).iter().flat_map(|edits| &edits.response) {
+        match edit {
+            Edit::Remove(name) => drop(response.remove_header(name)),
+            Edit::Set(name, value) => response.insert_header(name, value.clone())?,
+            Edit::Add(name, value) => {
+                response.append_header(name, value.clone())?;
+            }
+        }
+    }
+    if serving.terms.expose {
+        response.insert_header(&ENVIRONMENT, HeaderValue::from_static(side.name()))?;
+        match serving.terms.version(side) {
+            Some(version) => response.insert_header(&VERSION, version.clone())?,
+            None => drop(response.remove_header(&VERSION)),
+        }
+        if let Some(id) = &marks.request_id {
+            response.insert_header(&REQUEST_ID, id.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// The origin's own name for the request, if its header has one of a sane length. A clone of it copies no bytes.
+pub fn origin_request_id(response: &ResponseHeader, serving: &Serving) -> Option<HeaderValue> {
+    let name = serving.terms.origin_request_id.as_ref()?;
+    response.headers.get(name).filter(|id| id.len() <= LONGEST_ID).cloned()
+}
+
+/// Several Cookie lines become one (RFC 9113 8.2.3): HTTP/1 knows but one.
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines = headers.get_all(COOKIE);
+    if lines.iter().nth(1).is_none() {
+        return;
+    }
+    let joined = lines.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(value) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, value);
+    }
+}
+
+/// Pins a client: a cookie for a year, which a rollback makes void without touching it.
+pub fn pin(response: &mut ResponseHeader, name: &str, key: &[u8; 16], tls: bool) -> Result<()> {
+    let key = std::str::from_utf8(key).unwrap_or_default();
+    let secure = if tls { "; Secure" } else { "" };
+    let value = format!("{name}={key}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}");
+    response.append_header(SET_COOKIE, value).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(&FORWARDED_FOR, line.parse().unwrap());
+        }
+        let nets: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        client_of(peer.parse().unwrap(), &headers, &nets).to_string()
+    }
+
+    #[test]
+    fn the_client_is_the_first_untrusted_hop_from_the_right() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(client("192.0.2.1", &["198.51.100.1"], &trusted), "192.0.2.1", "an untrusted peer is the client");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1"], &trusted), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["203.0.113.9, 198.51.100.1, 10.0.0.2"], &trusted), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["203.0.113.9", "198.51.100.1", "10.0.0.2"], &trusted), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"], &trusted), "10.0.0.3");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1:4711"], &trusted), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["forged, junk"], &trusted), "10.0.0.1", "what is no address proves nothing");
+        assert_eq!(client("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], &trusted), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &[], &trusted), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_request_keeps_a_trusted_proxys_id_if_it_is_sane() {
+        let (ids, hop) = (Ids::new(), Hop::default());
+        let marked = |lines: &[&str], trusted: bool| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(&REQUEST_ID, HeaderValue::from_str(line).unwrap());
+            }
+            Marks::of(&headers, trusted, hop, &ids).request_id().unwrap().to_owned()
+        };
+        let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
+        assert_eq!(marked(&["7b7c-1"], true), "7b7c-1");
+        assert_eq!(marked(&[&longest], true), longest);
+        for (lines, trusted) in [
+            (vec!["7b7c-1"], false),
+            (vec![], true),
+            (vec![""], true),
+            (vec!["two words"], true),
+            (vec![&too_long], true),
+            (vec!["7b7c-1", "7b7c-1"], true),
+        ] {
+            let fresh = marked(&lines, trusted);
+            let digits = fresh.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
+            assert!(fresh.len() == 32 && digits, "{lines:?}: {fresh}");
+        }
+        assert_ne!(marked(&[], false), marked(&[], false));
+    }
+}

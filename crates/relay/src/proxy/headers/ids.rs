@@ -1,0 +1,64 @@
+//! Identifiers: unlike any other of this worker, of other workers, of other processes, and of before a restart.
+
+use std::hash::{BuildHasher, Hasher};
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use memory::counters::{Shard, Turns};
+
+/// Where a worker's identifiers come from: SipHash-1-3-128 of a counter under a key that the operating system chose.
+///
+/// So they are as good as random: two alike are as likely as two random ones, and nobody can read off them how many
+/// requests there were. (A bijective mix never repeats within a worker, but is read backwards by anybody.)
+#[derive(Debug)]
+pub struct Ids {
+    keys: [u64; 2],
+    turns: Turns,
+}
+
+impl Default for Ids {
+    fn default() -> Ids {
+        Ids::new()
+    }
+}
+
+impl Ids {
+    pub fn new() -> Ids {
+        // The standard library's way to the system's randomness: two hashes under a key of 128 random bits.
+        let random = || std::collections::hash_map::RandomState::new().build_hasher().finish();
+        Ids { keys: [random(), random()], turns: Turns::new(1) }
+    }
+
+    /// 128 bits that nobody else has.
+    #[inline]
+    pub fn fresh(&self) -> u128 {
+        let [first, second] = self.keys;
+        let mut hash = SipHasher13::new_with_keys(first, second);
+        hash.write_u64(self.turns.next(Shard(0)));
+        // All zero means "none" where these ids go.
+        u128::from(hash.finish128()).max(1)
+    }
+
+    /// 64 bits that nobody else has.
+    #[inline]
+    pub fn fresh_short(&self) -> u64 {
+        (self.fresh() as u64).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_are_alike_within_a_worker_or_across() {
+        let workers = [Ids::new(), Ids::new()];
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..10_000 {
+            for ids in &workers {
+                assert!(seen.insert(ids.fresh()));
+                assert!(seen.insert(u128::from(ids.fresh_short())));
+            }
+        }
+    }
+}

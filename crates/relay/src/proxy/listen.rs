@@ -1,0 +1,270 @@
+//! Listeners and workers: a thread a core, each with its own runtime, its own sockets and its own pool of connections.
+//!
+//! SO_REUSEPORT lets the kernel hand every new connection to one worker, which keeps it: nothing is shared between
+//! workers but the snapshot and the counters. pingora's `Server` is not used: it sleeps through its grace period even
+//! when idle, and cannot say which port it got.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pingora_core::apps::{HttpServerOptions, ServerApp};
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::proxy::Proxy;
+use crate::proxy::door::Door;
+use crate::proxy::stream::{ClientStream, raw_refusal};
+use crate::proxy::tls::Current;
+use crate::proxy::transport::Transport;
+use config::Limits;
+use judgement::time::Millis;
+use memory::clock;
+use memory::counters::{Counters, Refused};
+
+/// Connections that the kernel keeps for a busy worker.
+const BACKLOG: i32 = 4096;
+/// Idle connections to origins that a worker keeps.
+const POOL: usize = 1024;
+/// pingora's bound on tries of one request; ours are tighter (three connects and two stale ones a side).
+const TRIES: usize = 16;
+
+/// How the workers are to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Not at all.
+    NotYet,
+    Drain(Drain),
+    /// At once.
+    Now,
+}
+
+/// Finish what is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// In all.
+    pub patience: Millis,
+    /// For so long new connections are still taken, and every client is told with its next answer that it should go:
+    /// whoever balances the load sees that we are not ready, and sends no more. Then idle connections are closed.
+    pub delay: Millis,
+}
+
+/// What all workers' listeners share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub counters: Arc<Counters>,
+    pub limits: Limits,
+    pub door: Arc<Door>,
+    pub end: watch::Receiver<End>,
+}
+
+/// A worker's socket on one address.
+#[derive(Debug)]
+pub struct Listener {
+    pub socket: StdListener,
+    /// With TLS: what its handshakes use.
+    pub tls: Option<Current>,
+}
+
+/// Sockets for every worker on every address. Port 0 becomes one free port for all of them.
+///
+/// # Errors
+/// An address cannot be listened on, with the address in the text.
+pub fn bind(addresses: &[SocketAddr], workers: usize) -> io::Result<(Vec<Vec<StdListener>>, Vec<SocketAddr>)> {
+    let mut of_workers: Vec<Vec<StdListener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut bound = Vec::new();
+    for address in addresses {
+        let in_words = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}"));
+        // Without SO_REUSEPORT first: two processes on one port would silently share its traffic.
+        if address.port() != 0 {
+            drop(listener(*address, false).map_err(in_words)?);
+        }
+        let mut address = *address;
+        for sockets in &mut of_workers {
+            let socket = listener(address, true).map_err(in_words)?;
+            address = socket.local_addr()?;
+            sockets.push(socket);
+        }
+        bound.push(address);
+    }
+    Ok((of_workers, bound))
+}
+
+fn listener(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A port whose last connections are in TIME_WAIT is free.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Starts a worker's thread over its listeners. It ends when `end` says so.
+///
+/// # Errors
+/// The thread or its runtime cannot be made.
+pub fn start_worker(
+    name: String,
+    proxy: Proxy,
+    listeners: Vec<Listener>,
+    shared: Shared,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(name).spawn(move || {
+        runtime.block_on(work(proxy, listeners, shared));
+        // Connections that outlived the drain end with the runtime.
+        runtime.shutdown_background();
+    })
+}
+
+async fn work(proxy: Proxy, listeners: Vec<Listener>, shared: Shared) {
+    let conf = Arc::new(ServerConf {
+        threads: 1,
+        upstream_keepalive_pool_size: POOL,
+        max_retries: TRIES,
+        ..ServerConf::default()
+    });
+    let mut app = HttpProxy::new(proxy, conf);
+    app.handle_init_modules();
+    app.server_options = Some({
+        let mut options = HttpServerOptions::default();
+        // pingora counts the times that a connection is used again.
+        options.keepalive_request_limit = Some(shared.limits.requests.saturating_sub(1));
+        options.h2_idle_timeout = Some(shared.limits.keep_alive.as_duration());
+        options
+    });
+    let app = Arc::new(app);
+    let mut loops = JoinSet::new();
+    for listener in listeners {
+        match TcpListener::from_std(listener.socket) {
+            Ok(socket) => {
+                let (stop, stopping) = watch::channel(false);
+                let acceptor = Acceptor {
+                    app: app.clone(),
+                    socket,
+                    tls: listener.tls,
+                    shared: shared.clone(),
+                    stop,
+                    stopping,
+                    connections: JoinSet::new(),
+                };
+                loops.spawn(acceptor.run());
+            }
+            Err(error) => tracing::error!(%error, "a listener does not work"),
+        }
+    }
+    while loops.join_next().await.is_some() {}
+}
+
+/// One listener of one worker, with its connections.
+struct Acceptor {
+    app: Arc<HttpProxy<Proxy>>,
+    socket: TcpListener,
+    tls: Option<Current>,
+    shared: Shared,
+    /// Tells pingora that each answer is the connection's last, and HTTP/2 clients to go.
+    stop: watch::Sender<bool>,
+    stopping: watch::Receiver<bool>,
+    connections: JoinSet<()>,
+}
+
+impl Acceptor {
+    async fn run(mut self) {
+        let mut end = self.shared.end.clone();
+        self.accept_until(end.changed()).await;
+        let began = clock::now();
+        self.stop.send_replace(true);
+        let how = *end.borrow_and_update();
+        if let End::Drain(Drain { delay, .. }) = how {
+            self.accept_until(async {
+                let _ = timeout(delay.as_duration(), end.changed()).await;
+            })
+            .await;
+        }
+        // What the kernel has already shaken hands with is served, or its client would see a reset.
+        while let Ok(Ok((tcp, peer))) = timeout(Duration::ZERO, self.socket.accept()).await {
+            self.serve(tcp, peer);
+        }
+        let Acceptor { app, socket, mut connections, .. } = self;
+        drop(socket);
+        app.cleanup().await;
+        loop {
+            let patience = match *end.borrow_and_update() {
+                End::Drain(drain) => drain.patience.since(clock::now().since(began)).as_duration(),
+                End::NotYet | End::Now => Duration::ZERO,
+            };
+            let drained = timeout(patience, async { while connections.join_next().await.is_some() {} });
+            tokio::select! {
+                _ = drained => break,
+                // A second signal is heard while draining.
+                Ok(()) = end.changed() => {}
+            }
+        }
+        connections.abort_all();
+    }
+
+    async fn accept_until<T>(&mut self, enough: impl Future<Output = T>) {
+        tokio::pin!(enough);
+        loop {
+            tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok((tcp, peer)) => self.serve(tcp, peer),
+                    Err(error) => {
+                        // Out of descriptors, most likely: some will be closed.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                // Ended ones make room as they end.
+                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
+                _ = &mut enough => return,
+            }
+        }
+    }
+
+    fn serve(&mut self, tcp: TcpStream, peer: SocketAddr) {
+        let Some(guest) = self.shared.door.let_in(peer.ip()) else {
+            if self.tls.is_none() {
+                // If it does not take it at once, it goes without.
+                let _ = tcp.try_write(raw_refusal(Refused::Connections).as_bytes());
+            }
+            return;
+        };
+        // Answers are written whole: waiting for more to send only delays them.
+        let _ = tcp.set_nodelay(true);
+        let tls = self.tls.as_ref().map(|current| current.borrow().clone());
+        let (app, stopping, shared) = (self.app.clone(), self.stopping.clone(), self.shared.clone());
+        self.connections.spawn(async move {
+            let _guest = guest;
+            let transport = match tls {
+                None => Transport::Plain(tcp),
+                Some(config) => {
+                    let handshake = TlsAcceptor::from(config).accept(tcp);
+                    match timeout(shared.limits.tls_handshake.as_duration(), handshake).await {
+                        Ok(Ok(tls)) => Transport::Tls(Box::new(tls)),
+                        Ok(Err(_)) | Err(_) => return shared.counters.process.refuse(Refused::Handshake),
+                    }
+                }
+            };
+            match ClientStream::new(transport, peer, shared.limits, shared.counters) {
+                Ok(stream) => {
+                    app.process_new(Box::new(stream), &stopping).await;
+                }
+                Err(error) => tracing::error!(%error, "a connection cannot be served"),
+            }
+        });
+    }
+}

@@ -1,0 +1,187 @@
+//! How long a client may take for each part of a request: the limits, and the one timer that sees to them.
+//!
+//! pingora would start a timer for every read. Here a connection has one that is moved only when it rings too early, so a
+//! request on a busy connection touches no timer at all.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::time::{Sleep, sleep};
+
+use config::Limits;
+use judgement::time::Millis;
+use memory::clock;
+use memory::counters::Phase;
+
+/// A slow body is looked at once so long was waited for it.
+const GRACE: Millis = Millis::seconds(10);
+
+/// For an origin to agree to a WebSocket: the origin's own time-out is the tunnel's then.
+const UPGRADE: Millis = Millis::seconds(30);
+
+/// What a connection waits for now, and since when.
+#[derive(Debug)]
+pub struct Waiting {
+    limits: Limits,
+    phase: Phase,
+    since: Millis,
+    /// Something came or went, or another part began: the next wait is a new one.
+    fresh: bool,
+    /// Of the head, from its first byte on.
+    head_began: Millis,
+    /// For bytes of the body, in all.
+    waited_for_body: Millis,
+    body_bytes: u64,
+    timer: Timer,
+}
+
+impl Waiting {
+    pub fn new(limits: Limits, phase: Phase) -> Waiting {
+        Waiting {
+            limits,
+            phase,
+            since: Millis::ZERO,
+            fresh: true,
+            head_began: Millis::ZERO,
+            waited_for_body: Millis::ZERO,
+            body_bytes: 0,
+            timer: Timer::default(),
+        }
+    }
+
+    /// The first byte of a head has come.
+    pub fn head_begins(&mut self) {
+        self.head_began = clock::now();
+        (self.waited_for_body, self.body_bytes) = (Millis::ZERO, 0);
+        self.fresh = true;
+    }
+
+    /// Bytes came; in a body that is too slow: ready.
+    pub fn came(&mut self, phase: Phase, bytes: usize) -> bool {
+        let waited = !self.fresh && self.phase == phase && phase == Phase::Body;
+        self.fresh = true;
+        if phase != Phase::Body {
+            return false;
+        }
+        self.body_bytes += bytes as u64;
+        if !waited {
+            return false;
+        }
+        self.waited_for_body = self.waited_for_body.plus(clock::now().since(self.since));
+        self.waited_for_body > GRACE
+            && self.body_bytes.saturating_mul(1000) < self.limits.body_rate.saturating_mul(self.waited_for_body.0)
+    }
+
+    /// Bytes went out: a tunnel is in use while either side speaks.
+    pub fn went(&mut self, phase: Phase) {
+        if phase == Phase::Tunnel {
+            (self.since, self.fresh, self.phase) = (clock::now(), false, phase);
+        }
+    }
+
+    /// Nothing came: ready when it is too late for it.
+    pub fn poll_too_late(&mut self, phase: Phase, cx: &mut Context<'_>) -> Poll<()> {
+        // While an origin works, the client has nothing to do.
+        if matches!(phase, Phase::Answer | Phase::Streams) {
+            return Poll::Pending;
+        }
+        let now = clock::now();
+        if self.fresh || self.phase != phase {
+            (self.phase, self.since, self.fresh) = (phase, now, false);
+        }
+        let limits = &self.limits;
+        let deadline = match phase {
+            Phase::Idle => self.since.plus(limits.keep_alive),
+            Phase::Head => self.head_began.plus(limits.header_time),
+            Phase::Preface => self.since.plus(limits.header_time),
+            Phase::Upgrading => self.since.plus(UPGRADE),
+            Phase::Tunnel => self.since.plus(limits.tunnel_idle),
+            Phase::Body | Phase::Leaving | Phase::Answer | Phase::Streams => self.since.plus(limits.body_idle),
+        };
+        self.timer.poll(now, deadline, cx)
+    }
+}
+
+/// A timer that is set once and moved only when it must be.
+#[derive(Debug, Default)]
+pub struct Timer {
+    at: Millis,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Ready once `deadline` has passed.
+    pub fn poll(&mut self, now: Millis, deadline: Millis, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if deadline <= now {
+                return Poll::Ready(());
+            }
+            let rest = || sleep(deadline.since(now).as_duration());
+            match &mut self.sleep {
+                None => (self.sleep, self.at) = (Some(Box::pin(rest())), deadline),
+                // It would ring too late.
+                Some(set) if self.at > deadline => {
+                    set.set(rest());
+                    self.at = deadline;
+                }
+                Some(_) => {}
+            }
+            let Some(set) = &mut self.sleep else { return Poll::Pending };
+            match set.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                // It rang for a wait that is over.
+                Poll::Ready(()) => {
+                    set.set(rest());
+                    self.at = deadline;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { keep_alive: Millis(40), header_time: Millis(60), body_idle: Millis(80), ..Limits::default() }
+    }
+
+    #[tokio::test]
+    async fn each_part_of_a_request_has_its_own_limit_and_a_timer_that_rings_early_is_moved() {
+        let mut waiting = Waiting::new(limits(), Phase::Idle);
+        let began = clock::now();
+        // Set for the longest wait first, so that the shorter one must move it.
+        let poll = poll_fn(|cx| Poll::Ready(waiting.poll_too_late(Phase::Body, cx))).await;
+        assert!(poll.is_pending());
+        poll_fn(|cx| waiting.poll_too_late(Phase::Idle, cx)).await;
+        let idle = clock::now().since(began);
+        assert!(idle >= Millis(40), "{idle}");
+        waiting.head_begins();
+        let began = clock::now();
+        poll_fn(|cx| waiting.poll_too_late(Phase::Head, cx)).await;
+        assert!(clock::now().since(began) >= Millis(59));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_waited_for_while_the_origin_works() {
+        let mut waiting = Waiting::new(limits(), Phase::Idle);
+        let poll = poll_fn(|cx| Poll::Ready(waiting.poll_too_late(Phase::Answer, cx))).await;
+        assert!(poll.is_pending() && waiting.timer.sleep.is_none());
+    }
+
+    #[test]
+    fn a_body_is_too_slow_only_by_the_time_that_was_waited_for_it() {
+        let mut waiting = Waiting::new(limits(), Phase::Idle);
+        assert!(!waiting.came(Phase::Body, 1), "the first bytes came with the head");
+        (waiting.phase, waiting.fresh) = (Phase::Body, false);
+        waiting.waited_for_body = Millis::seconds(20);
+        waiting.since = clock::now();
+        assert!(waiting.came(Phase::Body, 100), "101 bytes in twenty seconds");
+        (waiting.fresh, waiting.body_bytes) = (false, 1 << 20);
+        assert!(!waiting.came(Phase::Body, 100), "a megabyte in twenty seconds");
+    }
+}

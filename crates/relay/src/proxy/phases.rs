@@ -1,0 +1,332 @@
+//! pingora's phases, a few lines each.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use pingora_core::modules::http::HttpModules;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use crate::proxy::attempt::Next;
+use crate::proxy::error::{Blame, NO_HTTP2, answer_to_failure, answer_to_refusal, blame, was_untouched};
+use crate::proxy::headers::Arrival;
+use crate::proxy::hop::asks_for_websocket;
+use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
+use crate::proxy::{Ctx, Proxy, RESCUE, body, headers, hop, record, redirect, strict, target};
+use judgement::traffic::sticky::Sticky;
+use judgement::traffic::{host, repeat};
+use memory::clock;
+use memory::counters::{Failure, Phase, Refused, is_raised};
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    // On the heap: pingora moves it from one future into the next.
+    type CTX = Box<Ctx>;
+
+    fn new_ctx(&self) -> Box<Ctx> {
+        Box::new(Ctx::new())
+    }
+
+    // The default adds a compression module that is off, and still costs allocations in every phase.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<bool> {
+        if is_raised(&self.counters.process.draining) {
+            session.set_keepalive(None);
+        }
+        if session.req_header().version < http::Version::HTTP_11 {
+            // HTTP/1.0 knows no interim answers.
+            session.as_downstream_mut().set_ignore_info_resp(true);
+        }
+        // The connection has its own limits on time; pingora's would start a timer for every read.
+        session.set_read_timeout(None);
+        ctx.connection = connection_of(session);
+        ctx.enter(if session.as_downstream_mut().is_body_empty() { Phase::Answer } else { Phase::Body });
+        // Off, a second request in the pipe kills the first one in flight.
+        session.as_downstream_mut().set_pipelining_enabled(true);
+        // On, a client that has sent its request and closes its side gets no answer.
+        session.as_downstream_mut().set_abort_on_close(false);
+        ctx.note(peer_of(session), &session.req_header().headers, &self.trusted, self.hop, &self.ids);
+        let clean = self.is_clean(session);
+        let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(Refused::from));
+        let routed = formed.and_then(|()| self.route(session, ctx.client, ctx.started));
+        if let (Ok(_), Some(port)) = (&routed, self.redirects(session)) {
+            return match redirect::to_https(session.req_header(), port) {
+                Some(location) => send_away(session, location).await.map(|()| true),
+                None => self.refuse(session, ctx, Refused::BadHost).await,
+            };
+        }
+        match routed {
+            Ok(attempt) if repeat::announced(&session.req_header().headers) > attempt.max_body() => {
+                self.refuse(session, ctx, Refused::BodyTooLarge).await
+            }
+            Ok(mut attempt) => {
+                attempt.upgrade = attempt.allows_websockets() && asks_for_websocket(session.req_header());
+                ctx.attempt = Some(attempt);
+                Ok(false)
+            }
+            Err(refused) => self.refuse(session, ctx, refused).await,
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<Box<HttpPeer>> {
+        let Some(attempt) = &mut ctx.attempt else { return Err(Error::new(ErrorType::InternalError)) };
+        loop {
+            if let Some(peer) = attempt.next_peer(self.shard) {
+                return Ok(peer);
+            }
+            // No address: as good as a refused connection.
+            if !self.fall(session, attempt, Failure::Connect, true) {
+                return Err(Error::new_up(ErrorType::ConnectError));
+            }
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Box<Ctx>,
+        mut e: Box<Error>,
+    ) -> Box<Error> {
+        e.as_up();
+        let mut again = false;
+        if let (Some(attempt), Blame::Origin(failure)) = (&mut ctx.attempt, blame(&e)) {
+            let body_kept = !session.as_ref().retry_buffer_truncated();
+            // A kept connection that takes no more streams is no origin that takes no connection.
+            let sent_away = was_untouched(&e) && body_kept && attempt.stale() == Next::Endpoint;
+            again = sent_away
+                || body_kept && attempt.refused(failure, &e) == Next::Endpoint
+                || self.fall(session, attempt, attempt.connect_failure.unwrap_or(failure), true);
+        }
+        e.set_retry(again);
+        e
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Box<Ctx>,
+    ) -> Result<()> {
+        ctx.begin_try();
+        let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
+        attempt.sent_at = clock::micros();
+        if attempt.must_not_be(request.version) {
+            return Err(Error::new_up(NO_HTTP2));
+        }
+        hop::clean(request, session.req_header(), attempt.upgrade);
+        if attempt.upgrade
+            && let Some(connection) = &ctx.connection
+        {
+            connection.enter_alone(Phase::Upgrading);
+        }
+        // Checked by `decide` already.
+        let host = host::as_sent(session.req_header()).ok().flatten();
+        let version = session.req_header().version;
+        let (peer, client, trusted) = (peer_of(session), ctx.client, ctx.trusted);
+        let arrival = Arrival { peer, client, trusted, host, tls: is_tls(session), version };
+        let edits = attempt.edits().map_or(&[][..], |edits| &edits.request);
+        match attempt.endpoint() {
+            Some(endpoint) => {
+                let strip = attempt.stripping_rule();
+                headers::to_origin(request, endpoint, arrival, strip, &ctx.marks, self.hop, edits)
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Box<Ctx>,
+    ) -> Result<()> {
+        if end && ctx.phase() == Some(Phase::Body) {
+            ctx.enter(Phase::Answer);
+        }
+        // What goes through a tunnel is no body.
+        if session.was_upgraded() || ctx.takes(body.as_ref().map_or(0, Bytes::len)) {
+            return Ok(());
+        }
+        ctx.refused = Some(Refused::BodyTooLarge);
+        self.counters.process.refuse(Refused::BodyTooLarge);
+        Err(body::too_large())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Box<Ctx>,
+    ) -> Result<()> {
+        let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
+        let status = response.status.as_u16();
+        if !strict::is_sane(status, attempt.interims, attempt.upgrade) {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "no answer that a client could use").into_up());
+        }
+        // 100 and 103 announce an answer; 101 is one.
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            attempt.interims += 1;
+            return Ok(());
+        }
+        if !strict::is_framed(response) {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer of two lengths").into_up());
+        }
+        strict::make_ours(response)?;
+        attempt.answered(status, self.shard);
+        if attempt.upgrade
+            && let Some(connection) = &ctx.connection
+        {
+            connection.enter_alone(if status == 101 { Phase::Tunnel } else { Phase::Answer });
+        }
+        if let Some(failure) = Failure::of_status(status) {
+            // 501 and the like are the origin's considered word; a second origin would say the same.
+            let worth_rescuing = matches!(status, 500 | 502 | 503 | 504);
+            if worth_rescuing && self.fall(session, attempt, failure, false) {
+                let mut again = Error::new_up(RESCUE);
+                again.set_retry(true);
+                return Err(again);
+            }
+            attempt.failure = Some(failure);
+        }
+        if let Some(serving) = attempt.serving() {
+            ctx.origin_request_id = headers::origin_request_id(response, serving);
+            headers::to_client(response, serving, attempt.decision.route, attempt.side(), &ctx.marks)?;
+        }
+        if let Some(key) = attempt.pin() {
+            let (rules, _) = attempt.snapshot.table.service(attempt.decision.service);
+            if let Sticky::Cookie(name) = &rules.sticky {
+                headers::pin(response, name, &key, self.came_by_https(session))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut Box<Ctx>,
+    ) -> Result<()> {
+        if response.status == StatusCode::NO_CONTENT {
+            // RFC 9110 8.6: a client might wait for what this announces.
+            response.remove_header(&CONTENT_LENGTH);
+            response.remove_header(&TRANSFER_ENCODING);
+        }
+        if session.req_header().version < http::Version::HTTP_11 && !response.headers.contains_key(CONTENT_LENGTH) {
+            // A client of HTTP/1.0 knows no chunks (RFC 9112 6.1): its answer ends with the connection.
+            response.remove_header(&TRANSFER_ENCODING);
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut e: Box<Error>,
+        ctx: &mut Box<Ctx>,
+        client_reused: bool,
+    ) -> Box<Error> {
+        // Every path out of here must have decided on a retry, or pingora panics.
+        e.retry.decide_reuse(client_reused);
+        if *e.etype() == RESCUE {
+            return e;
+        }
+        let stale = e.retry();
+        let untouched = was_untouched(&e);
+        let mut again = false;
+        let late = ctx.has_timed_out() && ctx.phase() == Some(Phase::Upgrading);
+        match (&mut ctx.attempt, if late { Blame::Origin(Failure::Timeout) } else { blame(&e) }) {
+            (Some(attempt), Blame::Origin(failure)) => {
+                let answered = has_answered(session);
+                let kept = !session.as_ref().retry_buffer_truncated();
+                let idempotent = session.req_header().method.is_idempotent();
+                again = if answered {
+                    attempt.broke_off();
+                    false
+                } else if (stale && idempotent || untouched && *e.etype() != NO_HTTP2)
+                    && kept
+                    && attempt.stale() == Next::Endpoint
+                {
+                    // The origin had closed a connection that we kept, or wants HTTP/1.1: nobody's failure.
+                    true
+                } else {
+                    self.fall(session, attempt, failure, untouched)
+                };
+            }
+            (Some(attempt), Blame::Client) => attempt.aborted = true,
+            (Some(attempt), Blame::House) => {
+                attempt.aborted = true;
+                tracing::error!(error = %e, "a request failed inside the proxy");
+            }
+            (None, _) => {}
+        }
+        e.set_retry(again);
+        e
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Box<Ctx>) -> FailToProxy {
+        let gone = matches!(e.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed);
+        let slow = ctx.has_timed_out();
+        let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
+            (Some(failure), _) if slow => answer_to_failure(failure),
+            (_, ErrorSource::Downstream) if slow => (408, "408 the request did not come in time\n"),
+            (_, ErrorSource::Downstream) if gone => (0, ""),
+            (_, ErrorSource::Downstream) if *e.etype() == body::TOO_LARGE => answer_to_refusal(Refused::BodyTooLarge),
+            (_, ErrorSource::Downstream) => answer_to_refusal(Refused::BadBody),
+            (Some(failure), _) => answer_to_failure(failure),
+            (None, ErrorSource::Upstream) => answer_to_failure(Failure::Reset),
+            (None, _) => (500, "500 the proxy failed\n"),
+        };
+        if status == 400 && ctx.refused.is_none() {
+            ctx.refused = Some(Refused::BadBody);
+            self.counters.process.refuse(Refused::BadBody);
+        }
+        if status > 0 && !has_answered(session) {
+            // The client may be gone; there is nobody else to tell.
+            let _ = answer(session, status, text).await;
+            if *e.etype() == body::TOO_LARGE {
+                body::linger(session).await;
+            }
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    // Counted instead: a line a failing request is a flood just when an origin is down.
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Box<Ctx>,
+        _e: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Ctx>, _e: &Error) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Box<Ctx>) {
+        let gone = e.is_some_and(|e| *e.esource() == ErrorSource::Downstream);
+        leave(session, ctx, gone);
+        let now = clock::micros();
+        let took = now.saturating_sub(ctx.started).max(1);
+        if let Some(attempt) = &mut ctx.attempt {
+            if gone {
+                attempt.aborted = true;
+            }
+            attempt.record(&self.counters, self.shard, &self.sidecar, now, true);
+        }
+        if let Some(log) = &self.access {
+            record::record(log, session, ctx, e, took);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A request's line in the access log, put together when the request is over.
+
+use http::header::{HOST, REFERER, USER_AGENT};
+use pingora_error::{Error, ErrorSource};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use crate::access::{Line, Log};
+use crate::proxy::Ctx;
+use crate::proxy::attempt::Attempt;
+use crate::proxy::error::{Blame, blame};
+use crate::proxy::session::peer_of;
+use judgement::traffic::{Why, host};
+use memory::clock;
+use memory::counters::{Failure, Refused};
+
+/// Writes the line of a request that took so long, if the log wants it.
+pub fn record(log: &Log, session: &Session, ctx: &Ctx, e: Option<&Error>, took_micros: u64) {
+    let request: &RequestHeader = session.req_header();
+    let header = |name| request.headers.get(name).map(http::HeaderValue::as_bytes);
+    let peer = peer_of(session);
+    let told = session.response_written().map(|head| head.status.as_u16());
+    let mut line = Line {
+        time_micros: clock::wall_micros().saturating_sub(took_micros),
+        client: ctx.client,
+        peer: peer.to_canonical(),
+        method: request.method.as_str().as_bytes(),
+        host: host::as_sent(request).ok().flatten().map(str::as_bytes).or_else(|| header(HOST)),
+        path: request.raw_path(),
+        protocol: protocol(request.version),
+        // 100 and 103 announce an answer that never came; 101 is one.
+        status: told.filter(|status| *status >= 200 || *status == 101),
+        bytes_in: session.body_bytes_read() as u64,
+        bytes_out: session.body_bytes_sent() as u64,
+        took_micros,
+        referer: header(REFERER),
+        user_agent: header(USER_AGENT),
+        service: None,
+        route: None,
+        environment: None,
+        rule: None,
+        generation: None,
+        rescued: false,
+        turned_away: false,
+        attempts: 0,
+        upstream_address: None,
+        upstream_micros: None,
+        upstream_status: None,
+        failure: None,
+        refused: ctx.refused.map(Refused::name),
+        aborted: e.is_some_and(|e| *e.esource() == ErrorSource::Downstream),
+        tls: session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|tls| &*tls.version),
+        request_id: ctx.request_id().map(str::as_bytes),
+        trace_id: ctx.trace_id().map(str::as_bytes),
+        origin_request_id: ctx.origin_request_id().map(http::HeaderValue::as_bytes),
+    };
+    if let Some(attempt) = &ctx.attempt {
+        routed(&mut line, attempt);
+        // Our own fault counts for no environment, but the client did not hang up.
+        line.aborted &= !e.is_some_and(|e| blame(e) == Blame::House);
+    }
+    if log.wants(line.is_failure()) {
+        log.write(&line);
+    }
+}
+
+fn routed<'a>(line: &mut Line<'a>, attempt: &'a Attempt) {
+    let decision = &attempt.decision;
+    let (rules, _) = attempt.snapshot.table.service(decision.service);
+    line.service = Some(&rules.name);
+    line.route = Some(rules.route_name(decision.route));
+    line.environment = Some(attempt.side().name());
+    if let Why::Override(place) | Why::Rule(place) = decision.why {
+        line.rule = rules.rule(place).map(|rule| rule.name.as_str());
+    }
+    line.generation = Some(attempt.snapshot.generation);
+    line.rescued = attempt.rescued;
+    line.turned_away = decision.why == Why::Caution;
+    line.attempts = attempt.tries;
+    let asked = attempt.endpoint().filter(|_| attempt.tries > 0);
+    line.upstream_address = asked.and_then(|endpoint| endpoint.peer._address.as_inet()).copied();
+    let answer = attempt.answer();
+    line.upstream_status = answer.map(|(status, _)| status);
+    line.upstream_micros = answer.map(|(_, micros)| micros);
+    line.failure = attempt.failure.or(attempt.fell).and_then(cause);
+    line.aborted |= attempt.aborted;
+}
+
+fn cause(failure: Failure) -> Option<&'static str> {
+    Failure::ALL.into_iter().find(|(known, _)| *known == failure).map(|(_, name)| name)
+}
+
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_09 => "HTTP/0.9",
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_11 => "HTTP/1.1",
+        http::Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/3.0",
+    }
+}

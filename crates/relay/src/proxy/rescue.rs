@@ -1,0 +1,47 @@
+//! Whether a failed candidate request may be served again by the active environment.
+
+use judgement::time::Millis;
+
+/// What is known of a request when its attempt has failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Fallen {
+    /// By its method, or because its client says so: `traffic::repeat` knows.
+    pub repeatable: bool,
+    /// The connection was never made: nothing of the request has left the house.
+    pub unsent: bool,
+    /// All of the body that was read so far can be sent again.
+    pub body_kept: bool,
+    /// A byte of an answer has gone to the client.
+    pub answered: bool,
+    pub elapsed: Millis,
+    pub deadline: Millis,
+}
+
+/// What is harmless to repeat, or never left.
+pub fn is_safe(fallen: Fallen) -> bool {
+    let Fallen { repeatable, unsent, body_kept, answered, elapsed, deadline } = fallen;
+    !answered && body_kept && (unsent || repeatable) && elapsed < deadline
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_harmless_to_repeat_is_repeated() {
+        let get = Fallen {
+            repeatable: true,
+            unsent: false,
+            body_kept: true,
+            answered: false,
+            elapsed: Millis(10),
+            deadline: Millis(100),
+        };
+        let post = Fallen { repeatable: false, ..get };
+        assert!(is_safe(get) && !is_safe(post));
+        assert!(is_safe(Fallen { unsent: true, ..post }), "a connection that was never made");
+        assert!(!is_safe(Fallen { answered: true, ..get }), "a byte has gone to the client");
+        assert!(!is_safe(Fallen { body_kept: false, ..get }), "the body is gone");
+        assert!(!is_safe(Fallen { elapsed: Millis(100), ..get }), "past the deadline");
+    }
+}

@@ -1,0 +1,199 @@
+//! TLS for clients: which certificate answers which name, and certificates that change while we run.
+//!
+//! The files are looked at every second. A pair that does not fit together, as while it is being written, changes nothing:
+//! the last good one goes on. A handshake takes the configuration of its moment, so none fails because of a change.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use config::check::in_words;
+use config::watch::Look;
+use config::{CertificateFiles, TlsListener};
+use memory::clock;
+use memory::counters::Counters;
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Days before a certificate ends at which the log says so.
+const WARNINGS: [i64; 3] = [21, 7, 1];
+const DAY: i64 = 86_400;
+
+/// What a listener's handshakes use, now and after the next change.
+pub type Current = watch::Receiver<Arc<ServerConfig>>;
+
+/// The certificates of one listener, by the names in them.
+#[derive(Debug)]
+struct Certificates {
+    exact: HashMap<String, Arc<CertifiedKey>>,
+    /// "example.com" for "*.example.com".
+    wildcard: HashMap<String, Arc<CertifiedKey>>,
+    first: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = hello.server_name().and_then(|name| {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            // A wildcard stands for one label (RFC 6125 6.4.3).
+            let parent = name.split_once('.').map(|(_, parent)| parent);
+            self.exact.get(&name).or_else(|| parent.and_then(|parent| self.wildcard.get(parent))).cloned()
+        });
+        Some(named.unwrap_or_else(|| self.first.clone()))
+    }
+}
+
+/// A listener's files, read and kept up to date.
+#[derive(Debug)]
+pub struct Keeper {
+    listener: TlsListener,
+    tickets: Arc<dyn ProducesTickets>,
+    looks: Vec<Look>,
+    config: watch::Sender<Arc<ServerConfig>>,
+    counters: Arc<Counters>,
+    warned: HashMap<std::path::PathBuf, i64>,
+}
+
+impl Keeper {
+    /// # Errors
+    /// A file cannot be read, holds no PEM, or certificate and key do not belong together; with the file's name.
+    pub fn open(listener: &TlsListener, counters: Arc<Counters>) -> Result<(Keeper, Current), String> {
+        // One for all certificates to come, so that a change of them ends no session.
+        let tickets = ring::Ticketer::new().map_err(|e| format!("no session tickets: {e}"))?;
+        let looks = looks(listener);
+        let config = read(listener, &tickets, &counters)?;
+        let (sender, current) = watch::channel(config);
+        let listener = listener.clone();
+        Ok((Keeper { listener, tickets, looks, config: sender, counters, warned: HashMap::new() }, current))
+    }
+
+    /// Reads the files again whenever they change. Never ends by itself.
+    pub async fn keep(mut self) {
+        let mut again = false;
+        loop {
+            self.warn_of_ends();
+            sleep(INTERVAL).await;
+            let now = looks(&self.listener);
+            if now == self.looks && !again {
+                continue;
+            }
+            let changed = now != self.looks;
+            self.looks = now;
+            match read(&self.listener, &self.tickets, &self.counters) {
+                Ok(config) => {
+                    again = false;
+                    self.config.send_replace(config);
+                    tracing::info!(listener = %self.listener.listen, "certificates read again");
+                }
+                Err(error) => {
+                    // Half of a pair may be there already: the next look may find the other.
+                    again = true;
+                    if changed {
+                        tracing::error!(listener = %self.listener.listen, error, "certificates not taken, the last good ones stay");
+                    }
+                }
+            }
+        }
+    }
+
+    fn warn_of_ends(&mut self) {
+        let now = (clock::wall_millis() / 1000) as i64;
+        for files in &self.listener.certificates {
+            let Some(end) = self.counters.certificate_end(&files.cert) else { continue };
+            let days = (end - now).div_euclid(DAY);
+            let Some(step) = WARNINGS.iter().rev().find(|step| days < **step) else { continue };
+            if self.warned.insert(files.cert.clone(), *step) != Some(*step) {
+                let cert_file = files.cert.display();
+                if days < 0 {
+                    tracing::error!(%cert_file, "a certificate has expired");
+                } else {
+                    tracing::warn!(%cert_file, days, "a certificate expires soon");
+                }
+            }
+        }
+    }
+}
+
+/// Reads a listener's certificates, for who only wants to know.
+///
+/// # Errors
+/// As [`Keeper::open`].
+pub fn check(listener: &TlsListener) -> Result<(), String> {
+    listener.certificates.iter().try_for_each(|files| pair(files).map(drop))
+}
+
+fn looks(listener: &TlsListener) -> Vec<Look> {
+    listener.certificates.iter().flat_map(|files| [Look::at(&files.cert), Look::at(&files.key)]).collect()
+}
+
+fn read(
+    listener: &TlsListener,
+    tickets: &Arc<dyn ProducesTickets>,
+    counters: &Counters,
+) -> Result<Arc<ServerConfig>, String> {
+    let (mut exact, mut wildcard, mut first) = (HashMap::new(), HashMap::new(), None);
+    let mut ends = Vec::new();
+    for files in &listener.certificates {
+        let (key, names, end) = pair(files)?;
+        ends.push((&files.cert, end));
+        for name in names {
+            match name.strip_prefix("*.") {
+                Some(parent) => wildcard.entry(parent.to_owned()).or_insert_with(|| key.clone()),
+                None => exact.entry(name).or_insert_with(|| key.clone()),
+            };
+        }
+        first.get_or_insert(key);
+    }
+    let first = first.ok_or("no certificate")?;
+    // Noted only once all of them are good.
+    ends.into_iter().for_each(|(file, end)| counters.set_certificate_end(file, end));
+    let resolver = Arc::new(Certificates { exact, wildcard, first });
+    let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
+    config.ticketer = tickets.clone();
+    if listener.http2 {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
+    Ok(Arc::new(config))
+}
+
+/// A certificate with its key, the names in it in lower case, and when it ends, in seconds since 1970.
+fn pair(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Vec<String>, i64), String> {
+    let of = |path: &Path, why: String| format!("{}: {why}", path.display());
+    let chain: Result<Vec<CertificateDer<'static>>, _> =
+        CertificateDer::pem_file_iter(&files.cert).and_then(|certificates| certificates.collect());
+    let chain = chain.map_err(|e| of(&files.cert, in_words(&e)))?;
+    let leaf = chain.first().ok_or_else(|| of(&files.cert, "there is no certificate in it".to_owned()))?.clone();
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| of(&files.key, in_words(&e)))?;
+    let key = ring::sign::any_supported_type(&key).map_err(|e| of(&files.key, format!("not a key for TLS: {e}")))?;
+    let certified = CertifiedKey::new(chain, key);
+    certified.keys_match().map_err(|e| match e {
+        rustls::Error::InconsistentKeys(_) => {
+            of(&files.key, format!("the key does not belong to {}", files.cert.display()))
+        }
+        other => of(&files.cert, format!("a certificate that TLS cannot use: {other}")),
+    })?;
+    let (_, parsed) =
+        X509Certificate::from_der(&leaf).map_err(|e| of(&files.cert, format!("not a certificate: {e}")))?;
+    let names = parsed.subject_alternative_name().ok().flatten().map(|extension| {
+        let names = extension.value.general_names.iter();
+        names
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+                _ => None,
+            })
+            .collect()
+    });
+    Ok((Arc::new(certified), names.unwrap_or_default(), parsed.validity().not_after.timestamp()))
+}

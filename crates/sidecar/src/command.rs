@@ -1,0 +1,210 @@
+//! How the rest of the house talks to the sidecar.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use tokio::sync::broadcast;
+
+use crate::Load;
+use crate::journal::Entry;
+use judgement::rollout::view::View;
+use judgement::rollout::{Announcement, Command, Insight, Order, Over, Refused, Remark, Unproved};
+use judgement::traffic::Environment;
+use memory::snapshot::{Endpoints, Origin};
+
+/// What a command comes to, or why it was refused.
+pub type Answer = Result<Done, Refused>;
+
+/// A command that was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Its journal entry.
+    pub entry: Option<u64>,
+    pub generation: u64,
+    /// The entry is on the disk.
+    pub written: bool,
+}
+
+/// What the sidecar announces, with the journal's entry of it: the evidence, the ledger, the state before and after.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub announcement: Announcement,
+    /// `None`: no entry goes with it.
+    pub entry: Option<Arc<Entry>>,
+}
+
+/// Every service, as it stands.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub generation: u64,
+    /// The journal's last entry, on the disk or on its way there.
+    pub last_entry: u64,
+    pub services: Vec<View>,
+    /// What is laid over the services of the file.
+    pub overs: BTreeMap<String, Over>,
+}
+
+/// What the sidecar takes from its channel.
+#[derive(Debug)]
+pub enum Input {
+    /// A routing file that passed its check; answered when it is published, or refused.
+    Load(Box<Load>, SyncSender<Result<(), Refused>>),
+    /// The addresses of an origin have changed.
+    Resolved {
+        origin: Arc<Origin>,
+        endpoints: Endpoints,
+    },
+    Command {
+        command: Box<Command>,
+        /// The routing that goes with it.
+        load: Option<Box<Load>>,
+        answer: SyncSender<Answer>,
+    },
+    /// What a preflight came to.
+    Preflighted {
+        service: String,
+        rollout: u32,
+        result: Result<String, String>,
+    },
+    /// What the suites of a step came to.
+    Validated {
+        order: Order,
+        result: Result<String, Unproved>,
+    },
+    /// What health checks find of an environment.
+    Health {
+        service: String,
+        environment: Environment,
+        up: bool,
+        why: String,
+        rollback: bool,
+    },
+    Show(SyncSender<Shown>),
+    /// Something for the journal that changes nothing.
+    Remark(Remark),
+    Insight(String, SyncSender<Option<Insight>>),
+    /// A request failed.
+    Wake,
+    End,
+}
+
+/// Why the sidecar gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the sidecar has ended")]
+pub struct Gone;
+
+/// The way in. Cloned freely.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    inputs: SyncSender<Input>,
+    news: broadcast::Sender<News>,
+}
+
+impl Handle {
+    pub(super) fn new(inputs: SyncSender<Input>, news: broadcast::Sender<News>) -> Handle {
+        Handle { inputs, news }
+    }
+
+    /// Wakes the sidecar. Never waits: a full channel means that it is about to look anyway.
+    pub fn wake(&self) {
+        let _ = self.inputs.try_send(Input::Wake);
+    }
+
+    /// Loads a routing that passed its check, and waits until it is in force.
+    ///
+    /// # Errors
+    /// [`Gone`]; within, why the state does not take it.
+    pub fn load(&self, load: Load) -> Result<Result<(), Refused>, Gone> {
+        self.ask(|answer| Input::Load(Box::new(load), answer))
+    }
+
+    /// Gives a command, and waits until it is in force and its entry on the disk.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn command(&self, command: Command) -> Result<Answer, Gone> {
+        self.ask(|answer| Input::Command { command: Box::new(command), load: None, answer })
+    }
+
+    /// Gives several at once, and waits for all: none waits for the disk of the one before.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn commands(&self, commands: Vec<Command>) -> Result<Vec<Answer>, Gone> {
+        let mut waiting = Vec::new();
+        for command in commands {
+            let (answer, answered) = sync_channel(1);
+            let input = Input::Command { command: Box::new(command), load: None, answer };
+            self.inputs.send(input).map_err(|_| Gone)?;
+            waiting.push(answered);
+        }
+        waiting.into_iter().map(|answered| answered.recv().map_err(|_| Gone)).collect()
+    }
+
+    /// The same, with the routing that goes with it: both or none.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn command_with(&self, command: Command, load: Load) -> Result<Answer, Gone> {
+        self.ask(|answer| Input::Command { command: Box::new(command), load: Some(Box::new(load)), answer })
+    }
+
+    /// Every service, as it stands.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn show(&self) -> Result<Shown, Gone> {
+        self.ask(Input::Show)
+    }
+
+    /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
+    pub fn remark(&self, remark: Remark) -> bool {
+        self.inputs.try_send(Input::Remark(remark)).is_ok()
+    }
+
+    /// A service as its judge sees it; `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn insight(&self, service: String) -> Result<Option<Insight>, Gone> {
+        self.ask(|answer| Input::Insight(service, answer))
+    }
+
+    /// Tells what a preflight came to.
+    pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
+        let _ = self.inputs.send(Input::Preflighted { service, rollout, result });
+    }
+
+    /// Tells what the suites of a step came to: in words such as `12 cases`, or why they have not passed.
+    pub fn validated(&self, order: Order, result: Result<String, Unproved>) {
+        let _ = self.inputs.send(Input::Validated { order, result });
+    }
+
+    /// Tells what health checks find. `rollback`: a new side that is down is to be taken back.
+    pub fn health(&self, service: String, environment: Environment, up: bool, why: String, rollback: bool) {
+        let _ = self.inputs.send(Input::Health { service, environment, up, why, rollback });
+    }
+
+    /// Waits for an answer: not on a thread that serves others.
+    fn ask<T>(&self, input: impl FnOnce(SyncSender<T>) -> Input) -> Result<T, Gone> {
+        let (answer, answered) = sync_channel(1);
+        self.inputs.send(input(answer)).map_err(|_| Gone)?;
+        answered.recv().map_err(|_| Gone)
+    }
+
+    /// Tells that an origin's addresses have changed.
+    pub fn resolved(&self, origin: Arc<Origin>, endpoints: Endpoints) {
+        let _ = self.inputs.send(Input::Resolved { origin, endpoints });
+    }
+
+    /// Hears what the sidecar announces from now on.
+    pub fn listen(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// Ends the sidecar after what it has already been given.
+    pub fn end(&self) {
+        let _ = self.inputs.send(Input::End);
+    }
+}

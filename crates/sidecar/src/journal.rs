@@ -1,0 +1,86 @@
+//! The journal: the durable, hash-chained record of every change, and the state that a restart begins from.
+//!
+//! One SQLite file. An entry and the state that it leaves are written in one transaction, so after `kill -9` the state is
+//! one that an entry explains. Whoever alters an entry breaks the chain from there on: `history --verify` finds it. The
+//! oldest entries go by age and size; the hash of the last of them stays, and the chain is followed from there.
+
+mod read;
+mod retention;
+mod schema;
+mod shelf;
+mod store;
+mod writer;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use judgement::rollout::{Change, Durable};
+
+pub use read::{Chain, MOST_OF_A_PAGE, Page, Query, Reader};
+pub use retention::Trimmed;
+pub use schema::FORMAT;
+pub use shelf::{MOST_SNAPSHOTS, Shelf, Snapshot, Unshelved};
+pub use store::Store;
+pub use writer::{Journal, Told, beside};
+
+/// A change with the time of day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Milliseconds since 1970.
+    pub at: u64,
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// What the store has when the process starts.
+#[derive(Debug, Default)]
+pub struct Restored {
+    pub services: BTreeMap<String, Durable>,
+    pub generation: u64,
+    pub last_entry: u64,
+    /// There was a state, and it was corrupt: what it held is not known any more.
+    pub lost: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the journal is of format {0}; this program reads formats up to {FORMAT}")]
+    Format(i64),
+    #[error("another process has this state open")]
+    InUse,
+    #[error("{0} is not there, or holds no journal")]
+    Missing(std::path::PathBuf),
+    #[error("{0}")]
+    Unshelved(#[from] Unshelved),
+}
+
+/// Where the chain begins: the last entry that was removed, and its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    pub id: u64,
+    pub hash: Vec<u8>,
+}
+
+impl Anchor {
+    /// Nothing was removed.
+    fn first() -> Anchor {
+        Anchor { id: 0, hash: vec![0; 32] }
+    }
+}
+
+/// SHA-256 of the hash before and the entry's text.
+fn chained(before: &[u8], body: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(before);
+    hash.update(body.as_bytes());
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

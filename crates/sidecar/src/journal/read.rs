@@ -1,0 +1,231 @@
+//! A journal that is only read: beside a running proxy, or after it. Pages of it, and its chain.
+
+use std::path::Path;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params, params_from_iter};
+
+use crate::journal::{Anchor, Entry, Error, Snapshot, chained, schema, shelf, store};
+use judgement::rollout::Kind;
+use judgement::rollout::ledger::Ledger;
+
+/// Entries of one page: each may be some ten kilobytes.
+pub const MOST_OF_A_PAGE: usize = 1000;
+
+#[derive(Debug)]
+pub struct Reader {
+    db: Connection,
+}
+
+/// What `verify` finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// So many entries, each chained to the one before.
+    Whole(u64),
+    /// The first entry that does not follow from the one before: it, or one before it, was altered or removed.
+    Broken { at: u64 },
+}
+
+/// Which entries. What is left out is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    pub service: Option<String>,
+    pub kind: Option<Kind>,
+    pub who: Option<String>,
+    /// The Idempotency-Key that it was asked for with.
+    pub key: Option<String>,
+    /// Milliseconds since 1970, both included.
+    pub since: Option<u64>,
+    pub until: Option<u64>,
+    /// Older than this entry: the `next` of the page before.
+    pub before: Option<u64>,
+    /// Newer than this one.
+    pub after: Option<u64>,
+    /// At most [`MOST_OF_A_PAGE`].
+    pub limit: usize,
+}
+
+/// Entries, newest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    pub entries: Vec<Entry>,
+    /// There are more: ask with this as `before`.
+    pub next: Option<u64>,
+}
+
+impl Reader {
+    /// Opens an existing journal.
+    ///
+    /// # Errors
+    /// There is none, or it is of another format.
+    pub fn open(path: &Path) -> Result<Reader, Error> {
+        if !path.exists() {
+            return Err(Error::Missing(path.to_owned()));
+        }
+        // Read and write, because a reader of a WAL must be able to make its index; nothing is written.
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        db.busy_timeout(std::time::Duration::from_secs(2))?;
+        match schema::readable(&db)? {
+            0 => Err(Error::Missing(path.to_owned())),
+            _ => Ok(Reader { db }),
+        }
+    }
+
+    /// The latest entries, newest first, of one service or of all.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn latest(&self, service: Option<&str>, limit: usize) -> Result<Vec<Entry>, Error> {
+        let query = Query { service: service.map(str::to_owned), limit, ..Query::default() };
+        self.page(&query).map(|page| page.entries)
+    }
+
+    /// A page of entries.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn page(&self, query: &Query) -> Result<Page, Error> {
+        let limit = query.limit.min(MOST_OF_A_PAGE);
+        let (conditions, values) = self.conditions(query)?;
+        let text = format!("SELECT body FROM journal WHERE {conditions} ORDER BY id DESC LIMIT {}", limit + 1);
+        let mut rows = self.db.prepare_cached(&text)?;
+        let mut rows = rows.query(params_from_iter(values))?;
+        let mut entries: Vec<Entry> = Vec::new();
+        while let Some(row) = rows.next()? {
+            if entries.len() == limit {
+                let next = entries.last().map(|entry| entry.change.id);
+                return Ok(Page { entries, next });
+            }
+            entries.push(serde_json::from_str(&row.get::<_, String>(0)?)?);
+        }
+        Ok(Page { entries, next: None })
+    }
+
+    fn conditions(&self, query: &Query) -> Result<(String, Vec<Value>), Error> {
+        let mut conditions = vec!["1".to_owned()];
+        let mut values = Vec::new();
+        let mut add = |condition: &str, value: Value| {
+            values.push(value);
+            conditions.push(format!("{condition} ?{}", values.len()));
+        };
+        let texts = [
+            ("json_extract(body, '$.service') =", query.service.clone()),
+            ("json_extract(body, '$.kind') =", query.kind.map(|kind| kind.name().to_owned())),
+            ("json_extract(body, '$.who') =", query.who.clone()),
+            ("json_extract(body, '$.key') =", query.key.clone()),
+        ];
+        for (condition, text) in texts {
+            if let Some(text) = text {
+                add(condition, Value::Text(text));
+            }
+        }
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        if let Some(before) = query.before {
+            add("id <", Value::Integer(number(before)));
+        }
+        if let Some(after) = query.after {
+            add("id >", Value::Integer(number(after)));
+        }
+        // Time is asked of the index first: the ids that can be meant at all. The clock may have been set, so the entries
+        // between are asked again; each `+` keeps SQLite on the index that is meant, of times here and of ids there.
+        if query.since.is_some() || query.until.is_some() {
+            let (since, until) = (number(query.since.unwrap_or(0)), number(query.until.unwrap_or(u64::MAX)));
+            let edges = "SELECT min(+id), max(+id) FROM journal
+                         WHERE json_extract(body, '$.at') >= ?1 AND json_extract(body, '$.at') <= ?2";
+            let (first, last): (Option<i64>, Option<i64>) =
+                self.db.query_row(edges, [since, until], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            add("id >=", Value::Integer(first.unwrap_or(0)));
+            add("id <=", Value::Integer(last.unwrap_or(-1)));
+            add("+json_extract(body, '$.at') >=", Value::Integer(since));
+            add("+json_extract(body, '$.at') <=", Value::Integer(until));
+        }
+        Ok((conditions.join(" AND "), values))
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn entry(&self, id: u64) -> Result<Option<Entry>, Error> {
+        let query = "SELECT body FROM journal WHERE id = ?1";
+        let id = i64::try_from(id).unwrap_or(i64::MAX);
+        let body = self.db.query_row(query, [id], |row| row.get::<_, String>(0)).optional()?;
+        Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
+    }
+
+    /// What a service's rollout came to in the end, once its last request has ended.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn final_ledger(&self, service: &str, rollout: u32) -> Result<Option<Ledger>, Error> {
+        let query = "SELECT body FROM journal WHERE json_extract(body, '$.kind') = 'ledger'
+                     AND json_extract(body, '$.service') = ?1 AND json_extract(body, '$.ledger.rollout') = ?2
+                     ORDER BY id DESC LIMIT 1";
+        let body = self.db.query_row(query, params![service, rollout], |row| row.get::<_, String>(0)).optional()?;
+        let entry: Option<Entry> = body.map(|body| serde_json::from_str(&body)).transpose()?;
+        Ok(entry.and_then(|entry| entry.change.ledger))
+    }
+
+    /// Where the chain begins: entries up to its id have been removed by age or size.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn anchor(&self) -> Result<Anchor, Error> {
+        store::anchor(&self.db)
+    }
+
+    /// The named snapshots of a service, or of all, latest first.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn snapshots(&self, service: Option<&str>) -> Result<Vec<Snapshot>, Error> {
+        shelf::list(&self.db, service)
+    }
+
+    /// One named snapshot.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn snapshot(&self, id: &str) -> Result<Option<Snapshot>, Error> {
+        shelf::get(&self.db, id)
+    }
+
+    /// The first entry that does not follow from the one before it, of those up to `id`.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn broken_up_to(&self, id: u64) -> Result<Option<u64>, Error> {
+        Ok(match self.chain(id)? {
+            Chain::Whole(_) => None,
+            Chain::Broken { at } => Some(at),
+        })
+    }
+
+    /// Follows the hash chain from its anchor to the last entry.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn verify(&self) -> Result<Chain, Error> {
+        self.chain(i64::MAX as u64)
+    }
+
+    fn chain(&self, last: u64) -> Result<Chain, Error> {
+        // One sight of the file: the writer may be removing what is old.
+        let sight = self.db.unchecked_transaction()?;
+        let Anchor { id, hash: mut before } = store::anchor(&sight)?;
+        let (mut count, mut next) = (0, id + 1);
+        let mut rows = sight.prepare("SELECT id, body, hash FROM journal WHERE id <= ?1 ORDER BY id")?;
+        let mut rows = rows.query([i64::try_from(last).unwrap_or(i64::MAX)])?;
+        while let Some(row) = rows.next()? {
+            let (id, body, hash): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if id as u64 != next || chained(&before, &body).as_slice() != hash.as_slice() {
+                return Ok(Chain::Broken { at: id as u64 });
+            }
+            before = hash;
+            count += 1;
+            next += 1;
+        }
+        Ok(Chain::Whole(count))
+    }
+}

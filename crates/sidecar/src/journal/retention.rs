@@ -1,0 +1,70 @@
+//! What goes: the oldest entries, by age and by size, a few at a time.
+//!
+//! Only from the old end, so that the rest is still one chain, and never the newest: a restart counts on from it. The
+//! state is no part of this; a latch stays however old the entry of its rollback is.
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::journal::{Error, Store};
+use config::Keep;
+
+/// In one transaction: some milliseconds, for which entries wait.
+pub(super) const BATCH: u64 = 500;
+/// However old they are and however little may be kept: what a person looks at first.
+pub(super) const LEAST: u64 = 100;
+
+/// What one round has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trimmed {
+    pub removed: u64,
+    /// There is more to remove.
+    pub more: bool,
+}
+
+impl Store {
+    /// Removes the oldest entries that need not be kept, a batch of them. `wall`: the time of day in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The disk does not take it: nothing was removed.
+    pub fn trim(&mut self, keep: Keep, wall: u64) -> Result<Trimmed, Error> {
+        let transaction = self.db.transaction()?;
+        let nothing = Trimmed { removed: 0, more: false };
+        let ends = "SELECT min(id), max(id) FROM journal";
+        let (Some(first), Some(last)) = transaction
+            .query_row(ends, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?
+        else {
+            return Ok(nothing);
+        };
+        let most = last.saturating_sub(LEAST as i64).min(first.saturating_add(BATCH as i64 - 1));
+        if most < first {
+            return Ok(nothing);
+        }
+        let used = "SELECT (page_count - freelist_count) * page_size
+                    FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+        let used: i64 = transaction.query_row(used, [], |row| row.get(0))?;
+        let upto = if used as u64 > keep.bytes {
+            let bodies = "SELECT id, length(body) FROM journal WHERE id <= ?1 ORDER BY id";
+            let mut rows = transaction.prepare_cached(bodies)?;
+            let mut rows = rows.query([most])?;
+            let (mut over, mut upto) = ((used as u64 - keep.bytes) as i64, first);
+            while let Some(row) = rows.next()?.filter(|_| over > 0) {
+                upto = row.get(0)?;
+                over -= row.get::<_, i64>(1)?;
+            }
+            Some(upto)
+        } else {
+            // The first that is young enough, and all after it, stay: a clock that was set back makes no hole.
+            let young =
+                "SELECT id FROM journal WHERE id <= ?1 AND json_extract(body, '$.at') >= ?2 ORDER BY id LIMIT 1";
+            let since = i64::try_from(wall.saturating_sub(keep.age.0)).unwrap_or(i64::MAX);
+            let young = transaction.query_row(young, params![most, since], |row| row.get::<_, i64>(0)).optional()?;
+            Some(young.map_or(most, |young| young - 1)).filter(|upto| *upto >= first)
+        };
+        let Some(upto) = upto else { return Ok(nothing) };
+        let anchor = "INSERT OR REPLACE INTO anchor (one, id, hash) SELECT 1, id, hash FROM journal WHERE id = ?1";
+        transaction.execute(anchor, [upto])?;
+        let removed = transaction.execute("DELETE FROM journal WHERE id <= ?1", [upto])? as u64;
+        transaction.commit()?;
+        Ok(Trimmed { removed, more: upto == most && upto < last.saturating_sub(LEAST as i64) })
+    }
+}

@@ -1,0 +1,126 @@
+//! The open store: entries are appended, the state beside them is replaced.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use crate::journal::{Anchor, Entry, Error, Restored, chained, schema};
+use judgement::rollout::Durable;
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) db: Connection,
+    last_hash: Vec<u8>,
+}
+
+impl Store {
+    /// Opens the file, or makes it; one of an older format is brought up to date.
+    ///
+    /// # Errors
+    /// It cannot be opened, is no database, or is of another format.
+    pub fn open(path: &Path) -> Result<Store, Error> {
+        let mut db = Connection::open(path)?;
+        db.busy_timeout(std::time::Duration::from_secs(2))?;
+        // Before anything is written: of another format nothing is touched.
+        schema::readable(&db)?;
+        // FULL: a weight that was shown is on the disk, even after a power cut. In WAL that is one sync an entry.
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        schema::bring_up(&mut db)?;
+        let last_hash = last_hash(&db)?;
+        Ok(Store { db, last_hash })
+    }
+
+    /// The state of an existing file that cannot be opened for writing: on a full disk, say.
+    ///
+    /// # Errors
+    /// It cannot be read either.
+    pub(super) fn peek(path: &Path) -> Result<Restored, Error> {
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // Alone with the file, SQLite keeps the index of the WAL in memory: it needs no room on the disk.
+        db.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
+        match schema::readable(&db)? {
+            0 => Err(Error::Format(0)),
+            _ => Store { db, last_hash: Vec::new() }.restore(),
+        }
+    }
+
+    /// The state of the last entry.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn restore(&self) -> Result<Restored, Error> {
+        let mut restored = Restored::default();
+        let mut rows = self.db.prepare("SELECT service, body FROM state")?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let (service, body): (String, String) = (row.get(0)?, row.get(1)?);
+            restored.services.insert(service, serde_json::from_str(&body)?);
+        }
+        let last = "SELECT body FROM journal ORDER BY id DESC LIMIT 1";
+        if let Some(body) = self.db.query_row(last, [], |row| row.get::<_, String>(0)).optional()? {
+            let entry: Entry = serde_json::from_str(&body)?;
+            restored.generation = entry.change.generation;
+            restored.last_entry = entry.change.id;
+        }
+        Ok(restored)
+    }
+
+    /// Appends entries and the states that they leave, all or none.
+    ///
+    /// # Errors
+    /// The disk is full, read-only or broken: nothing was written.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        self.write(entries, &BTreeMap::new())
+    }
+
+    /// The same, with states that no entry explains: how far a service is.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn write(&mut self, entries: &[Entry], states: &BTreeMap<String, Durable>) -> Result<(), Error> {
+        let transaction = self.db.transaction()?;
+        let mut hash = self.last_hash.clone();
+        {
+            let mut insert = transaction.prepare_cached("INSERT INTO journal (id, body, hash) VALUES (?1, ?2, ?3)")?;
+            let mut state =
+                transaction.prepare_cached("INSERT OR REPLACE INTO state (service, body) VALUES (?1, ?2)")?;
+            for entry in entries {
+                let body = serde_json::to_string(entry)?;
+                hash = chained(&hash, &body).to_vec();
+                insert.execute(params![entry.change.id as i64, body, hash])?;
+                if let Some(after) = &entry.change.after {
+                    state.execute(params![entry.change.service, serde_json::to_string(after)?])?;
+                }
+            }
+            for (service, durable) in states {
+                state.execute(params![service, serde_json::to_string(durable)?])?;
+            }
+        }
+        transaction.commit()?;
+        self.last_hash = hash;
+        Ok(())
+    }
+}
+
+/// Where the chain of a file begins. A file of format 1 has lost nothing.
+///
+/// # Errors
+/// The file is corrupt.
+pub(super) fn anchor(db: &Connection) -> Result<Anchor, Error> {
+    if schema::readable(db)? < 2 {
+        return Ok(Anchor::first());
+    }
+    let query = "SELECT id, hash FROM anchor WHERE one = 1";
+    let found = db.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
+    Ok(found.map_or_else(Anchor::first, |(id, hash)| Anchor { id: id as u64, hash }))
+}
+
+fn last_hash(db: &Connection) -> Result<Vec<u8>, Error> {
+    let last = "SELECT hash FROM journal ORDER BY id DESC LIMIT 1";
+    match db.query_row(last, [], |row| row.get(0)).optional()? {
+        Some(hash) => Ok(hash),
+        None => Ok(anchor(db)?.hash),
+    }
+}

@@ -1,0 +1,361 @@
+//! The journal's own thread: a slow or full disk delays the record, never the next judgement.
+//!
+//! The sidecar hands entries over through a bounded queue and goes on. What the disk does not take is kept in order, in
+//! a bounded ring, and tried again; what falls out of the ring is counted, and the log has said what it was. The same
+//! thread removes what is too old, a little at a time and only when nothing waits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::journal::shelf::{Order, Shelf, Unshelved};
+use crate::journal::{Entry, Error, Restored, Store};
+use config::Keep;
+use judgement::rollout::Durable;
+use judgement::time::Millis;
+use memory::counters::{Counters, count, set};
+
+/// Entries between the sidecar and the writer. Weights change by the second, not by the request; a thousand is minutes.
+const QUEUE: usize = 1024;
+/// Entries that wait for a disk to come back: at two kilobytes each, some twenty megabytes.
+const KEPT: usize = 10_000;
+const RETRY: Duration = Duration::from_secs(1);
+/// How often is looked for entries that are too old or too many.
+const TRIM_EVERY: Millis = Millis::seconds(60);
+/// Between two batches of them: others want the disk too.
+const TRIM_PAUSE: Duration = Duration::from_millis(20);
+
+pub(super) enum Note {
+    Entry(Box<Entry>),
+    /// A service's state, without an entry.
+    Keep(String, Box<Durable>),
+    /// Told whether everything before is on the disk, as soon as that is known.
+    Sync(Told),
+    Order(Order, SyncSender<Result<(), Unshelved>>),
+    /// Nothing more comes from the sidecar.
+    End,
+}
+
+impl std::fmt::Debug for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Note")
+    }
+}
+
+/// Who wants to know whether the disk has it.
+pub type Told = Box<dyn FnOnce(bool) + Send>;
+
+/// Where the sidecar hands its entries to.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    queue: SyncSender<Note>,
+    thread: Option<JoinHandle<()>>,
+    counters: Arc<Counters>,
+    /// Held for as long as entries may come.
+    _lock: Option<File>,
+}
+
+/// The thread's side.
+#[derive(Debug)]
+struct Writer {
+    path: PathBuf,
+    store: Option<Store>,
+    kept: VecDeque<Entry>,
+    /// States without an entry, the latest of each service.
+    states: BTreeMap<String, Durable>,
+    keep: Keep,
+    next_trim: Millis,
+    /// The last number that was known when the process began to count.
+    base: u64,
+    /// What is added to the entries' numbers: not zero where the store was out of reach then, and held more.
+    ahead: u64,
+    counters: Arc<Counters>,
+    failing: bool,
+}
+
+impl Journal {
+    /// Opens the store and starts its writer.
+    ///
+    /// A store that is not there yet and cannot be made is no reason not to serve: it is tried again. One that is there
+    /// and cannot be read is: a rollback in it would be undone.
+    ///
+    /// # Errors
+    /// Another process has the state, or it is there and cannot be read.
+    pub fn start(path: &Path, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
+        Journal::keeping(path, Keep::default(), counters)
+    }
+
+    /// The same, and says how long entries are kept.
+    ///
+    /// # Errors
+    /// As [`Journal::start`].
+    pub fn keeping(path: &Path, keep: Keep, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
+        let lock = lock(path)?;
+        let (store, restored) = open_or_set_aside(path, &counters)?;
+        let base = restored.last_entry;
+        let (queue, notes) = sync_channel(QUEUE);
+        let writer = Writer {
+            path: path.to_owned(),
+            store,
+            kept: VecDeque::new(),
+            states: BTreeMap::new(),
+            keep,
+            next_trim: memory::clock::now(),
+            base,
+            ahead: 0,
+            counters: counters.clone(),
+            failing: false,
+        };
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&notes)).ok();
+        if thread.is_none() {
+            count(&counters.process.journal_errors);
+            tracing::error!("cannot start the journal's thread: changes will not be recorded");
+        }
+        Ok((Journal { path: path.to_owned(), queue, thread, counters, _lock: lock }, restored))
+    }
+
+    /// The way to the named snapshots.
+    pub fn shelf(&self) -> Shelf {
+        Shelf::new(self.path.clone(), self.queue.clone())
+    }
+
+    /// Hands an entry over without waiting.
+    pub fn append(&self, entry: Entry) {
+        let note = Note::Entry(Box::new(entry));
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(note) {
+            count(&self.counters.process.journal_dropped);
+            tracing::error!("the journal's queue is full: an entry is lost");
+        }
+    }
+
+    /// Hands a service's state over that no entry explains: how far it is. Never waits; one that is lost costs the time
+    /// since the one before, after a restart.
+    pub fn keep(&self, service: String, durable: Durable) {
+        let _ = self.queue.try_send(Note::Keep(service, Box::new(durable)));
+    }
+
+    /// Tells whether everything handed over so far is on the disk, from the writer's thread; nobody waits here.
+    pub fn when_written(&self, told: Told) {
+        if let Err(TrySendError::Full(note) | TrySendError::Disconnected(note)) = self.queue.try_send(Note::Sync(told))
+            && let Note::Sync(told) = note
+        {
+            told(false);
+        }
+    }
+
+    /// Waits until everything handed over so far is on the disk, at most for `patience`; says whether it is.
+    pub fn sync(&self, patience: Duration) -> bool {
+        let (done, is_done) = sync_channel(1);
+        self.when_written(Box::new(move |written| {
+            let _ = done.try_send(written);
+        }));
+        is_done.recv_timeout(patience).unwrap_or(false)
+    }
+}
+
+impl Drop for Journal {
+    /// Waits for the writer: what was handed over is written before the process ends.
+    fn drop(&mut self) {
+        // Not by letting go of the queue: a shelf may hold on to it.
+        let _ = self.queue.send(Note::End);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Takes the lock beside the state: two processes would number their entries alike. `None`: there can be no such file.
+fn lock(path: &Path) -> Result<Option<File>, Error> {
+    let Ok(file) = File::create(beside(path, ".lock")) else { return Ok(None) };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::InUse),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+    }
+}
+
+/// A file or folder that goes with the state: `cutover.db` has `cutover.db.token`.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Store>, Restored), Error> {
+    let was_there = path.exists();
+    let error = match open_and_restore(path) {
+        Ok((store, restored)) => return Ok((Some(store), restored)),
+        Err(error) => error,
+    };
+    count(&counters.process.journal_errors);
+    if is_corrupt(&error) {
+        let aside = path.with_extension(format!("corrupt-{}", memory::clock::wall_millis()));
+        tracing::error!(%error, state = %path.display(), aside = %aside.display(), "the state is corrupt: set aside, every candidate begins at weight 0");
+        let _ = std::fs::rename(path, &aside);
+        let _ = std::fs::remove_file(beside(path, "-wal"));
+        let _ = std::fs::remove_file(beside(path, "-shm"));
+        return Ok((Store::open(path).ok(), Restored { lost: true, ..Restored::default() }));
+    }
+    if !was_there {
+        tracing::error!(%error, state = %path.display(), "cannot make the state: going on without, and trying again");
+        return Ok((None, Restored::default()));
+    }
+    // A full disk takes nothing, but it still gives.
+    let restored = Store::peek(path).map_err(|_| error)?;
+    tracing::error!(state = %path.display(), "cannot write the state: going on by what it says, and trying again");
+    Ok((None, restored))
+}
+
+fn open_and_restore(path: &Path) -> Result<(Store, Restored), Error> {
+    let store = Store::open(path)?;
+    let restored = store.restore()?;
+    Ok((store, restored))
+}
+
+fn is_corrupt(error: &Error) -> bool {
+    match error {
+        Error::Json(_) => true,
+        Error::Sqlite(error) => matches!(
+            error.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
+        ),
+        Error::Format(_) | Error::Missing(_) | Error::InUse | Error::Unshelved(_) => false,
+    }
+}
+
+impl Writer {
+    fn run(mut self, notes: &Receiver<Note>) {
+        let mut open = true;
+        while open || (self.waits() && !self.failing) {
+            let (mut syncs, mut orders) = (Vec::new(), Vec::new());
+            let mut first = match notes.recv_timeout(self.patience()) {
+                Ok(note) => Some(note),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => {
+                    open = false;
+                    None
+                }
+            };
+            // One transaction for whatever has come together.
+            while let Some(note) = first.take().or_else(|| notes.try_recv().ok()) {
+                match note {
+                    Note::Entry(entry) => self.keep(*entry),
+                    Note::Keep(service, durable) => {
+                        self.states.insert(service, *durable);
+                    }
+                    Note::Sync(told) => syncs.push(told),
+                    Note::Order(order, answer) => orders.push((order, answer)),
+                    Note::End => open = false,
+                }
+            }
+            self.write();
+            for told in syncs {
+                told(self.kept.is_empty());
+            }
+            for (order, answer) in orders {
+                let _ = answer.try_send(self.carry_out(order));
+            }
+            if open {
+                self.trim();
+            }
+        }
+        if !self.kept.is_empty() {
+            tracing::error!(entries = self.kept.len(), "ending with entries that the disk did not take");
+        }
+    }
+
+    fn waits(&self) -> bool {
+        !self.kept.is_empty() || !self.states.is_empty()
+    }
+
+    fn patience(&self) -> Duration {
+        if self.waits() {
+            return RETRY;
+        }
+        self.next_trim.since(memory::clock::now()).as_duration().max(TRIM_PAUSE)
+    }
+
+    fn carry_out(&mut self, order: Order) -> Result<(), Unshelved> {
+        match &mut self.store {
+            Some(store) => store.carry_out(order),
+            None => Err(Unshelved::Disk("the state cannot be opened".to_owned())),
+        }
+    }
+
+    /// Removes a batch of what need not be kept, when it is time to.
+    fn trim(&mut self) {
+        let now = memory::clock::now();
+        if now < self.next_trim {
+            return;
+        }
+        self.next_trim = now.plus(TRIM_EVERY);
+        let Some(store) = self.store.as_mut().filter(|_| !self.failing) else { return };
+        let more = match store.trim(self.keep, memory::clock::wall_millis()) {
+            Ok(trimmed) => trimmed.more,
+            Err(error) => {
+                tracing::warn!(%error, "cannot remove old entries of the journal: tried again later");
+                false
+            }
+        };
+        if more {
+            self.next_trim = now;
+        }
+    }
+
+    fn keep(&mut self, mut entry: Entry) {
+        entry.change.id += self.ahead;
+        if entry.change.after.is_some() {
+            self.states.remove(&entry.change.service);
+        }
+        self.kept.push_back(entry);
+        if self.kept.len() > KEPT {
+            self.kept.pop_front();
+            count(&self.counters.process.journal_dropped);
+        }
+    }
+
+    fn write(&mut self) {
+        if !self.waits() {
+            return;
+        }
+        match self.try_write() {
+            Ok(()) => {
+                if self.failing {
+                    tracing::info!(entries = self.kept.len(), "the disk takes the journal again");
+                }
+                self.failing = false;
+                self.kept.clear();
+                self.states.clear();
+            }
+            Err(error) => {
+                count(&self.counters.process.journal_errors);
+                if !self.failing {
+                    tracing::error!(%error, state = %self.path.display(), "the disk does not take the journal: entries are kept");
+                }
+                self.failing = true;
+            }
+        }
+        set(&self.counters.process.journal_waiting, self.kept.len() as u64);
+    }
+
+    fn try_write(&mut self) -> Result<(), Error> {
+        let mut store = match self.store.take() {
+            Some(store) => store,
+            None => {
+                let store = Store::open(&self.path)?;
+                // It may hold more than was known when the numbers began.
+                self.ahead = store.restore()?.last_entry.saturating_sub(self.base);
+                let ahead = self.ahead;
+                self.kept.iter_mut().for_each(|entry| entry.change.id += ahead);
+                store
+            }
+        };
+        let written = store.write(self.kept.make_contiguous(), &self.states);
+        self.store = Some(store);
+        written
+    }
+}

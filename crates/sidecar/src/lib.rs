@@ -1,0 +1,387 @@
+//! The sidecar: the one thread that writes.
+//!
+//! It blocks on one bounded channel with the next tick as its time-out, turns what came into an [`Event`], asks the pure
+//! [`State`], and carries the effects out: publish, then journal, then announce. A failing request may wake it early;
+//! nothing on the request path waits for it. A test cranks it by hand: [`Sidecar::handle`] and [`Sidecar::tick`] take
+//! the time as an argument.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod command;
+mod insight;
+pub mod journal;
+mod load;
+mod orders;
+mod reading;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::broadcast;
+
+use crate::journal::{Entry, Journal, Restored};
+use crate::orders::Orders;
+use crate::reading::{Readings, checked};
+use judgement::guard::Verdict;
+use judgement::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Over, Refused, State};
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use judgement::traffic::split::Split;
+use memory::clock;
+use memory::counters::{Counters, count, set};
+use memory::snapshot::{Publisher, Snapshot};
+
+pub use command::{Answer, Done, Gone, Handle, Input, News, Shown};
+pub use load::{Load, Placed};
+
+/// Inputs between the house and the sidecar. Each is a person's command, a reload, a change in DNS or the one wake-up
+/// that the alarm lets through: hundreds together mean that something is broken.
+const QUEUE: usize = 256;
+/// News for those who listen; who is slower than this loses the oldest.
+const NEWS: usize = 256;
+/// After a wake-up the next one is heard this much later: a burst of failures is one look, not a thousand.
+const WAKE_SPACING: Millis = Millis(10);
+
+/// The writer of weights, with everything that it writes to.
+#[derive(Debug)]
+pub struct Sidecar {
+    state: State,
+    placed: Placed,
+    readings: Readings,
+    publisher: Publisher,
+    counters: Arc<Counters>,
+    journal: Journal,
+    news: broadcast::Sender<News>,
+    /// The entry that was recorded last: news follow their entry.
+    recorded: Option<Arc<Entry>>,
+    orders: Orders,
+    /// After a panic: ticks judge no more, people still command.
+    frozen: bool,
+}
+
+impl Sidecar {
+    /// A sidecar over a restored state. It serves nobody until a routing file is loaded.
+    pub fn new(restored: Restored, publisher: Publisher, counters: Arc<Counters>, journal: Journal) -> Sidecar {
+        let Restored { services, generation, last_entry, lost } = restored;
+        let began = clock::wall_millis().saturating_sub(clock::now().0);
+        let state = match lost {
+            true => State::after_loss(began),
+            false => State::restored(services, generation, last_entry, began),
+        };
+        let (news, _) = broadcast::channel(NEWS);
+        let (placed, readings) = (Placed::default(), Readings::default());
+        Sidecar {
+            state,
+            placed,
+            readings,
+            publisher,
+            counters,
+            journal,
+            news,
+            recorded: None,
+            orders: Orders::default(),
+            frozen: false,
+        }
+    }
+
+    /// Hears what the sidecar announces from now on.
+    pub fn listen(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// Starts the thread, which looks every `tick` and at every failure, until its handles are gone or it is told to end.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(self, tick: Millis) -> std::io::Result<(Handle, JoinHandle<()>)> {
+        let (inputs, received) = sync_channel(QUEUE);
+        let handle = Handle::new(inputs, self.news.clone());
+        let thread = std::thread::Builder::new().name("sidecar".to_owned()).spawn(move || self.run(&received, tick))?;
+        Ok((handle, thread))
+    }
+
+    fn run(mut self, inputs: &Receiver<Input>, tick: Millis) {
+        let mut next_tick = clock::now();
+        // A wake-up that came too soon after the last one is heard then.
+        let mut next_glance = None;
+        let mut last_wake = Millis::ZERO;
+        loop {
+            let now = clock::now();
+            let wait = next_glance.unwrap_or(next_tick).min(next_tick).since(now);
+            let input = match inputs.recv_timeout(wait.as_duration()) {
+                Ok(Input::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(input) => Some(input),
+                Err(RecvTimeoutError::Timeout) => None,
+            };
+            let now = clock::now();
+            match input {
+                Some(Input::Wake) if now.since(last_wake) < WAKE_SPACING => {
+                    next_glance = Some(last_wake.plus(WAKE_SPACING));
+                }
+                Some(Input::Wake) => {
+                    last_wake = now;
+                    self.unbroken(|sidecar| sidecar.glance(now));
+                }
+                Some(input) => self.unbroken(|sidecar| sidecar.handle(input, now)),
+                None if now >= next_tick => {
+                    self.unbroken(|sidecar| sidecar.tick(now));
+                    // The grid stays where it is, whatever a tick took: a tick that was missed is not made up for.
+                    next_tick = next_tick.plus(Millis((now.since(next_tick).0 / tick.0.max(1) + 1) * tick.0.max(1)));
+                    next_glance = None;
+                }
+                None => {
+                    (last_wake, next_glance) = (now, None);
+                    self.unbroken(|sidecar| sidecar.glance(now));
+                }
+            }
+        }
+    }
+
+    /// Runs one round. A panic in it freezes the weights where they are: requests go on by the last snapshot.
+    fn unbroken(&mut self, round: impl FnOnce(&mut Sidecar)) {
+        let started = clock::micros();
+        if catch_unwind(AssertUnwindSafe(|| round(self))).is_err() {
+            count(&self.counters.process.sidecar_panics);
+            self.frozen = true;
+            tracing::error!(
+                "the sidecar panicked: weights are frozen, and nothing rolls back by itself until a restart"
+            );
+        }
+        let process = &self.counters.process;
+        set(&process.sidecar_tick_micros, clock::micros() - started);
+        count(&process.sidecar_ticks);
+        set(&process.sidecar_seen, clock::now().0);
+    }
+
+    /// Takes one input at `now`.
+    pub fn handle(&mut self, input: Input, now: Millis) {
+        match input {
+            Input::Load(load, answer) => {
+                let taken = self.load(*load, now);
+                // At once, so that a candidate's first request is already in its window.
+                self.glance(now);
+                let _ = answer.try_send(taken);
+            }
+            Input::Resolved { origin, endpoints } => {
+                if self.placed.resolved(origin, endpoints) {
+                    self.publish();
+                }
+            }
+            Input::Command { command, load, answer } => {
+                if let Err(refused) = self.command(*command, load, &answer, now) {
+                    let _ = answer.try_send(Err(refused));
+                }
+            }
+            Input::Preflighted { service, rollout, result } => {
+                self.apply(Event::Preflighted { service, rollout, result }, now)
+            }
+            Input::Validated { order, result } => self.apply(Event::Validated { order, result }, now),
+            Input::Health { service, environment, up, why, rollback } => {
+                self.apply(Event::Health { service, environment, up, why, rollback }, now);
+            }
+            Input::Show(answer) => {
+                let _ = answer.try_send(Shown {
+                    last_entry: self.state.last_entry(),
+                    generation: self.state.generation(),
+                    services: self.state.views(now),
+                    overs: self.overs(),
+                });
+            }
+            Input::Insight(service, answer) => {
+                let _ = answer.try_send(self.insight(&service, now));
+            }
+            Input::Remark(remark) => self.apply(Event::Remarked(remark), now),
+            Input::Wake => self.glance(now),
+            Input::End => {}
+        }
+    }
+
+    /// A tick of the grid: looks at every live service and judges.
+    pub fn tick(&mut self, now: Millis) {
+        self.look(now, true);
+    }
+
+    /// A look between two ticks, because a request failed. Blocks of evidence do not end here.
+    pub fn glance(&mut self, now: Millis) {
+        self.look(now, false);
+    }
+
+    fn look(&mut self, now: Millis, on_grid: bool) {
+        // Before looking: what fails from here on rings again.
+        self.counters.alarm.quiet();
+        if self.frozen {
+            return;
+        }
+        let live: Vec<String> = self.state.live().map(str::to_owned).collect();
+        for service in &live {
+            let Some(serving) = self.placed.serving(service) else { continue };
+            let routes = checked(self.readings.read(serving), self.counters.health_failures(service));
+            let event = Event::Counted { service: service.clone(), routes, on_grid };
+            self.apply(event, now);
+            self.show(service);
+        }
+        self.readings.keep(&live);
+    }
+
+    /// Takes a routing file whole, and publishes it.
+    ///
+    /// # Errors
+    /// It would steer by weight what a rollout steers: nothing has changed.
+    pub fn load(&mut self, load: Load, now: Millis) -> Result<(), Refused> {
+        let asks = load.asks();
+        self.state.may_load(&asks)?;
+        self.placed.replace(load, &self.counters);
+        self.readings.forget();
+        let names: Vec<String> = asks.iter().map(|loaded| loaded.service.clone()).collect();
+        self.apply(Event::Loaded(asks), now);
+        // After a restart no entry says where a rollout stands.
+        for name in names {
+            if let Some(release) = self.state.durable(&name).and_then(|durable| durable.release.as_ref()) {
+                self.counters.judge(&name, |judged| judged.phase = Some(release.phase));
+            }
+        }
+        Ok(())
+    }
+
+    /// What somebody wants, and the routing that goes with it, if there is one: both or none.
+    fn command(
+        &mut self,
+        command: Command,
+        load: Option<Box<Load>>,
+        answer: &SyncSender<Answer>,
+        now: Millis,
+    ) -> Result<(), Refused> {
+        if let Some(load) = &load {
+            self.state.may_load(&load.asks())?;
+        }
+        let effects = self.state.apply(Event::Command(command), now)?;
+        let entry = effects.iter().find_map(|effect| match effect {
+            Effect::Journal(change) => Some(change.id),
+            _ => None,
+        });
+        if let Some(load) = load {
+            // It may be loaded, as was seen; the state by now says the same of it.
+            let _ = self.load(*load, now);
+        }
+        self.carry_out(effects, now);
+        self.glance(now);
+        self.answer_when_written(entry, answer.clone());
+        Ok(())
+    }
+
+    fn apply(&mut self, event: Event, now: Millis) {
+        if let Ok(effects) = self.state.apply(event, now) {
+            self.carry_out(effects, now);
+        }
+    }
+
+    /// What is laid over the services of the file.
+    pub fn overs(&self) -> BTreeMap<String, Over> {
+        self.state.overs()
+    }
+
+    /// What the state says of a service's split.
+    pub fn split(&self, service: &str) -> Option<Split> {
+        self.state.split(service)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, now: Millis) {
+        for effect in effects {
+            match effect {
+                Effect::Preflight(order) => self.have_tried(order, now),
+                Effect::Validate(order) => self.have_run(order, now),
+                Effect::Keep(service) => {
+                    if let Some(durable) = self.state.durable(&service) {
+                        self.journal.keep(service, durable.clone());
+                    }
+                }
+                Effect::Publish => self.publish(),
+                Effect::Journal(change) => self.record(*change),
+                Effect::Announce(news) => self.announce(news),
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let split_of = |name: &str| self.state.split(name).unwrap_or(Split::resting(Environment::Blue));
+        self.publisher.publish(Snapshot {
+            generation: self.state.generation(),
+            table: self.placed.table(split_of),
+            services: self.placed.services(),
+            endpoints: self.placed.endpoints(),
+        });
+    }
+
+    fn show(&self, service: &str) {
+        let (shown, ledger) = (self.state.shown(service), self.state.ledger(service));
+        self.counters.judge(service, |judged| {
+            if let Some(shown) = shown {
+                judged.shown.clone_from(shown);
+            }
+            if let Some(ledger) = ledger {
+                judged.ledger = ledger;
+            }
+        });
+    }
+
+    fn record(&mut self, mut change: Change) {
+        if change.kind == Kind::Rollback {
+            self.count_rollback(&change);
+        }
+        if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
+            self.counters.judge(&change.service, |judged| judged.phase = Some(release.phase));
+        }
+        if change.kind == Kind::Caution {
+            self.counters.judge(&change.service, |judged| judged.cautions += 1);
+        }
+        if let Some(ledger) = &mut change.ledger {
+            // The proxy notes the keys; the state knows nothing of them.
+            ledger.keys = self.counters.keys(&change.service).estimate(ledger.rollout);
+            let ledger = *ledger;
+            self.counters.judge(&change.service, |judged| judged.ledger = ledger);
+        }
+        let entry = Entry { at: clock::wall_millis(), change };
+        self.recorded = Some(Arc::new(entry.clone()));
+        self.journal.append(entry);
+    }
+
+    fn count_rollback(&self, change: &Change) {
+        let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
+        let reason = match verdict {
+            Some((Verdict::Unhealthy(reason), _)) => reason.name.as_str(),
+            // The plan takes back what its suites found wanting, and nothing else.
+            _ if change.who == "plan" => "suites",
+            _ => "asked for",
+        };
+        self.counters.count_rollback(&change.service, reason);
+        if let Some((verdict, sight)) = verdict {
+            self.counters.judge(&change.service, |judged| judged.convict(verdict, sight.evidence.as_ref()));
+        }
+    }
+
+    fn announce(&mut self, announcement: Announcement) {
+        let Announcement { level, service, kind, text, entry } = &announcement;
+        let kind = kind.name();
+        match level {
+            Level::Info => tracing::info!(%service, kind, entry, "{text}"),
+            Level::Warning => tracing::warn!(%service, kind, entry, "{text}"),
+            Level::Critical => tracing::error!(%service, kind, entry, "{text}"),
+        }
+        // Nobody may be listening.
+        let entry = self.recorded.clone().filter(|recorded| recorded.change.id == announcement.entry);
+        let _ = self.news.send(News { announcement, entry });
+    }
+
+    fn answer_when_written(&self, entry: Option<u64>, answer: SyncSender<Answer>) {
+        let generation = self.state.generation();
+        self.journal.when_written(Box::new(move |written| {
+            let _ = answer.try_send(Ok(Done { entry, generation, written }));
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

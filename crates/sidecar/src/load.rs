@@ -1,0 +1,147 @@
+//! What a loaded routing file becomes: the compiled table, and what the proxy needs beside it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use config::{Routing, ServiceConfig};
+use judgement::rollout::Loaded;
+use judgement::traffic::split::Split;
+use judgement::traffic::{Environment, Table};
+use memory::counters::Counters;
+use memory::snapshot::{Endpoints, Origin, Serving};
+
+/// A routing file that passed its check, with the addresses of its origins as far as they resolve.
+#[derive(Clone, Debug)]
+pub struct Load {
+    pub routing: Routing,
+    pub endpoints: HashMap<Arc<Origin>, Endpoints>,
+}
+
+/// The routing in force: everything of a snapshot but the splits.
+#[derive(Debug)]
+pub struct Placed {
+    table: Table,
+    services: Arc<[Arc<Serving>]>,
+    endpoints: Arc<[[Endpoints; 2]]>,
+    by_name: HashMap<String, usize>,
+    resolved: HashMap<Arc<Origin>, Endpoints>,
+}
+
+impl Default for Placed {
+    fn default() -> Placed {
+        Placed {
+            table: Table::compile(Vec::new()),
+            services: Arc::from([]),
+            endpoints: Arc::from([]),
+            by_name: HashMap::new(),
+            resolved: HashMap::new(),
+        }
+    }
+}
+
+impl Load {
+    /// What it asks of the state.
+    pub fn asks(&self) -> Vec<Loaded> {
+        let services = self.routing.services.iter();
+        services
+            .map(|config| Loaded {
+                service: config.traffic.name.clone(),
+                routes: routes_of(config),
+                ask: config.ask,
+                policy: config.policy.clone(),
+                plan: config.plan.clone(),
+                urls: config.urls.clone(),
+                failover_both: config.failover_both,
+            })
+            .collect()
+    }
+}
+
+/// The names of a service's routes in the order of their ids.
+fn routes_of(config: &ServiceConfig) -> Vec<String> {
+    let named = config.traffic.routes.names().iter().cloned();
+    std::iter::once(judgement::traffic::route::DEFAULT_ROUTE.to_owned()).chain(named).collect()
+}
+
+impl Placed {
+    /// Puts another routing in force.
+    pub fn replace(&mut self, load: Load, counters: &Counters) {
+        let Load { routing, endpoints } = load;
+        let mut compiled = Vec::new();
+        let mut services = Vec::new();
+        let mut first_route = 0;
+        for config in routing.services {
+            let name = config.traffic.name.clone();
+            // The splits come with the publication.
+            let resting = Split::resting(Environment::Blue);
+            let shares = config.traffic.rules.iter();
+            let shares = shares.filter(|rule| matches!(rule.answer, judgement::traffic::rule::Answer::Share(_)));
+            let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
+            let routes = routes_of(&config);
+            let ServiceConfig { traffic, origins, health, rescue, websocket, deadlines, terms, .. } = config;
+            services.push(Arc::new(Serving {
+                budget: counters.budget(&name),
+                keys: counters.keys(&name),
+                routes: routes.iter().map(|route| counters.route(&name, route)).collect(),
+                first_route,
+                deadlines: deadlines.into(),
+                terms,
+                split_turns: counters.turns(&name, "split"),
+                share_turns,
+                endpoint_turns: Environment::BOTH.map(|side| counters.turns(&name, side.name())),
+                origins,
+                checks: health.into_iter().map(Arc::new).collect(),
+                rescue,
+                websocket,
+                name: name.clone(),
+            }));
+            first_route += routes.len() as u32;
+            compiled.push((traffic, resting));
+        }
+        self.table = Table::compile(compiled);
+        self.by_name = services.iter().enumerate().map(|(at, serving)| (serving.name.clone(), at)).collect();
+        self.services = services.into();
+        // What is known of an origin already outlives a load that could not resolve it.
+        let known = std::mem::take(&mut self.resolved);
+        let origins = self.services.iter().flat_map(|serving| serving.origins.iter());
+        self.resolved = origins
+            .filter_map(|origin| {
+                let new = endpoints.get(origin).filter(|endpoints| !endpoints.is_empty());
+                new.or_else(|| known.get(origin)).map(|endpoints| (origin.clone(), endpoints.clone()))
+            })
+            .collect();
+        self.place_endpoints();
+    }
+
+    /// Notes an origin's new addresses; false where no service asks for it any more.
+    pub fn resolved(&mut self, origin: Arc<Origin>, endpoints: Endpoints) -> bool {
+        let wanted = self.services.iter().any(|serving| serving.origins.contains(&origin));
+        if wanted {
+            self.resolved.insert(origin, endpoints);
+            self.place_endpoints();
+        }
+        wanted
+    }
+
+    fn place_endpoints(&mut self) {
+        let of = |origin: &Arc<Origin>| self.resolved.get(origin).cloned().unwrap_or_else(|| Arc::from([]));
+        self.endpoints =
+            self.services.iter().map(|serving| [of(&serving.origins[0]), of(&serving.origins[1])]).collect();
+    }
+
+    pub fn table(&self, split_of: impl Fn(&str) -> Split) -> Table {
+        self.table.with_splits(split_of)
+    }
+
+    pub fn services(&self) -> Arc<[Arc<Serving>]> {
+        self.services.clone()
+    }
+
+    pub fn endpoints(&self) -> Arc<[[Endpoints; 2]]> {
+        self.endpoints.clone()
+    }
+
+    pub fn serving(&self, service: &str) -> Option<&Arc<Serving>> {
+        self.by_name.get(service).and_then(|at| self.services.get(*at))
+    }
+}

@@ -1,0 +1,48 @@
+//! Work that the sidecar has others do: candidates to be tried, and suites to be run. It never waits for them.
+
+use tokio::sync::mpsc;
+
+use crate::Sidecar;
+use judgement::rollout::{Event, Order, Preflight, Unproved};
+use judgement::time::Millis;
+
+/// Who does it; nobody where none is there.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    preflights: Option<mpsc::Sender<Preflight>>,
+    validations: Option<mpsc::Sender<Order>>,
+}
+
+impl Sidecar {
+    /// Has candidates tried by whoever is at the other end.
+    pub fn with_preflights(mut self, preflights: mpsc::Sender<Preflight>) -> Sidecar {
+        self.orders.preflights = Some(preflights);
+        self
+    }
+
+    /// Has the suites of steps run by whoever is at the other end.
+    pub fn with_validations(mut self, validations: mpsc::Sender<Order>) -> Sidecar {
+        self.orders.validations = Some(validations);
+        self
+    }
+
+    pub(super) fn have_tried(&mut self, order: Preflight, now: Millis) {
+        let (service, rollout) = (order.service.clone(), order.rollout);
+        if !taken(self.orders.preflights.as_ref(), order) {
+            let result = Err("nobody can try it: too many are being tried, or the house is closing".to_owned());
+            self.apply(Event::Preflighted { service, rollout, result }, now);
+        }
+    }
+
+    pub(super) fn have_run(&mut self, order: Order, now: Millis) {
+        if !taken(self.orders.validations.as_ref(), order.clone()) {
+            let why = "nobody can run it: too many wait to be run, or the house is closing".to_owned();
+            self.apply(Event::Validated { order, result: Err(Unproved::NotRun(why)) }, now);
+        }
+    }
+}
+
+/// Whether somebody takes the order now.
+fn taken<T>(takers: Option<&mpsc::Sender<T>>, order: T) -> bool {
+    takers.is_some_and(|takers| takers.try_send(order).is_ok())
+}

@@ -1,0 +1,129 @@
+//! What was last read of the counters of live services, so that a tick costs little where nothing has happened.
+
+use std::collections::HashMap;
+
+use judgement::guard::window::Totals;
+use memory::snapshot::Serving;
+
+/// The judged totals of every live service's routes, as last read.
+#[derive(Debug, Default)]
+pub struct Readings(HashMap<String, Vec<Reading>>);
+
+/// Of one route. The default is that of a route that was never asked for.
+#[derive(Clone, Debug, Default)]
+struct Reading {
+    activity: u64,
+    totals: Option<[Totals; 2]>,
+}
+
+impl Readings {
+    /// Forgets everything: another file may name other routes in another order.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// Forgets the services that are live no more, once these have been read.
+    pub fn keep(&mut self, live: &[String]) {
+        // One look at every key takes long where many are live, and they seldom change.
+        if self.0.len() > live.len() {
+            self.0.retain(|service, _| live.contains(service));
+        }
+    }
+
+    /// The totals of a service's routes by now. Reads in full only what has changed.
+    pub fn read(&mut self, serving: &Serving) -> Vec<Option<[Totals; 2]>> {
+        if !self.0.contains_key(&serving.name) {
+            self.0.insert(serving.name.clone(), vec![Reading::default(); serving.routes.len()]);
+        }
+        let known = self.0.get_mut(&serving.name).map_or(&mut [][..], Vec::as_mut_slice);
+        let read = known.iter_mut().zip(&serving.routes).map(|(reading, route)| {
+            // Before the totals: what happens in between is read twice, and not missed.
+            let activity = route.activity();
+            if activity != reading.activity {
+                *reading = Reading { activity, totals: route.judged() };
+            }
+            reading.totals.clone()
+        });
+        read.collect()
+    }
+}
+
+/// The totals with what health checks have found: it is the whole service's, and stands with its first route.
+pub fn checked(mut routes: Vec<Option<[Totals; 2]>>, failures: [u64; 2]) -> Vec<Option<[Totals; 2]>> {
+    if let Some(first) = routes.first_mut().filter(|_| failures != [0; 2]) {
+        let pair = first.get_or_insert_default();
+        pair.iter_mut().zip(failures).for_each(|(side, failures)| side.health_failures = failures);
+    }
+    routes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Load, Placed};
+    use config::routing_text;
+    use judgement::traffic::Environment;
+    use memory::counters::{Class, Counters, Outcome, Shard};
+
+    /// Services `a` and `b`, each with the routes `default`, `one` and `two`.
+    fn serving(counters: &Counters) -> [Arc<Serving>; 2] {
+        let service = |name: &str| {
+            format!(
+                "[service.{name}]\nhosts = [\"{name}.test\"]\n\
+                 [[service.{name}.route]]\nname = \"one\"\npath = \"/1\"\n[[service.{name}.route]]\nname = \"two\"\npath = \"/2\"\n\
+                 [service.{name}.blue]\nurl = \"http://127.0.0.1:1\"\n[service.{name}.green]\nurl = \"http://127.0.0.1:2\"\n"
+            )
+        };
+        let routing = routing_text("routing.toml", &(service("a") + &service("b"))).unwrap();
+        let mut placed = Placed::default();
+        placed.replace(Load { routing, endpoints: HashMap::new() }, counters);
+        ["a", "b"].map(|name| placed.serving(name).unwrap().clone())
+    }
+
+    fn good() -> Outcome {
+        Outcome { class: Class::Success, failure: None, upstream_micros: 1000, request_micros: 1000 }
+    }
+
+    #[test]
+    fn every_reading_is_as_good_as_a_fresh_one() {
+        let counters = Counters::new(2);
+        let [shop, _] = serving(&counters);
+        let mut readings = Readings::default();
+        let (blue, green) = (Environment::Blue, Environment::Green);
+        let route = &shop.routes[1];
+        let steps: [&dyn Fn(); 8] = [
+            &|| {},
+            &|| route.send(Shard(0), green, 1_000),
+            &|| route.end(Shard(0), green, 1_000, 2_000),
+            &|| route.record(Shard(1), green, true, good()),
+            &|| route.record_hurt(Shard(0), green, true),
+            &|| route.record_rescue(Shard(0), green, true),
+            &|| route.record_turned_away(Shard(1), green),
+            &|| shop.routes[2].record(Shard(0), blue, true, good()),
+        ];
+        for (at, step) in steps.iter().enumerate() {
+            step();
+            let fresh: Vec<_> = shop.routes.iter().map(|route| route.judged()).collect();
+            assert_eq!(readings.read(&shop), fresh, "after step {at}");
+            assert_eq!(readings.read(&shop), fresh, "read again after step {at}");
+        }
+        route.record(Shard(0), green, false, good());
+        let known = readings.read(&shop);
+        assert_eq!(known[1], route.judged(), "what is not judged is no news");
+    }
+
+    #[test]
+    fn only_the_live_are_remembered() {
+        let counters = Counters::new(1);
+        let [shop, other] = serving(&counters);
+        let mut readings = Readings::default();
+        readings.read(&shop);
+        readings.read(&other);
+        readings.keep(&["b".to_owned()]);
+        assert_eq!(readings.0.keys().collect::<Vec<_>>(), ["b"]);
+        readings.forget();
+        assert!(readings.0.is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! Whether the data of both environments agree: tables, queries, integrity and JSON, without writing anything.
+//!
+//! A table is walked through in the order of its key, and never held. There are two ways:
+//!
+//! - **By checksums** (`chunks`), where both databases write a row as the same text: the same engine, the same kinds of
+//!   columns, and a unique index over the key. Each database adds up hashes of its own rows, chunk by chunk; only
+//!   chunks that differ are read.
+//! - **By rows** (`merge`), everywhere else: both databases sort by the key, byte by byte, and their rows are merged
+//!   here. Blue and green may be different engines then: values are compared by what they mean (`canon`).
+//!
+//! Rows that differ are looked up once more after a second, in new transactions: what a replica had not applied yet is
+//! no difference. Each side is read in one read-only transaction per look.
+
+mod canon;
+mod chunks;
+mod columns;
+mod connect;
+mod dialect;
+mod file;
+mod found;
+mod half;
+pub mod http;
+pub mod json;
+mod merge;
+mod plan;
+mod query;
+mod rows;
+mod session;
+mod table;
+
+use std::time::Duration;
+
+use config::suite::{Check, Data};
+use memory::clock;
+use memory::snapshot::check::Engine;
+use wire::{DataResult, DataSide, Outcome};
+
+pub use http::http;
+
+/// Compares both sides. `told`: chunks that are done, and how many there will be, as far as is known.
+///
+/// An HTTP check is not made here: whoever has the answers asks [`http()`].
+pub async fn check(data: &Data, told: &(dyn Fn(u64, u64) + Send + Sync)) -> DataResult {
+    let began = clock::micros();
+    let mut result = match &data.check {
+        Check::Table { databases, table } => table::check(&data.name, databases, table, told).await,
+        Check::Query { databases, query, tolerance, timeout } => {
+            query::same(&data.name, databases, (query, timeout.as_duration()), *tolerance, told).await
+        }
+        Check::Integrity { databases, query, timeout } => {
+            query::integrity(&data.name, databases, (query, timeout.as_duration()), told).await
+        }
+        Check::Http { .. } => {
+            let mut result = blank(&data.name, "http", ["http", "http"]);
+            fail(&mut result, format!("{}: nobody has asked the origins", data.name));
+            result
+        }
+    };
+    result.took_ms = (clock::micros() - began) as f64 / 1000.0;
+    result
+}
+
+/// How many rows each side has and their checksum, as a snapshot keeps it: of one side, two are equal exactly if the data
+/// have not changed in between. `None` where they could not be read.
+pub async fn digest(data: &Data) -> [DataSide; 2] {
+    match &data.check {
+        Check::Table { databases, table } => table::digest(databases, table).await,
+        Check::Query { databases, query, timeout, .. } => {
+            query::digest(databases, (query, timeout.as_duration()), false).await
+        }
+        Check::Integrity { databases, query, timeout } => {
+            query::digest(databases, (query, timeout.as_duration()), true).await
+        }
+        Check::Http { .. } => ["http", "http"].map(side),
+    }
+}
+
+/// A check that was not made.
+pub fn skipped(data: &Data, why: String) -> DataResult {
+    let (check, engines) = match &data.check {
+        Check::Table { databases, .. } => ("table", engine_names(databases)),
+        Check::Query { databases, .. } => ("query", engine_names(databases)),
+        Check::Integrity { databases, .. } => ("integrity", engine_names(databases)),
+        Check::Http { .. } => ("http", ["http", "http"]),
+    };
+    DataResult { outcome: Outcome::Skipped, why: Some(why), ..blank(&data.name, check, engines) }
+}
+
+/// What a replica gets to catch up before what differs is looked at once more.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+fn engine_name(engine: &Engine) -> &'static str {
+    match engine {
+        Engine::Postgres(_) => "postgres",
+        Engine::Mysql(_) => "mysql",
+        Engine::Sqlite(_) => "sqlite",
+    }
+}
+
+fn engine_names(databases: &[Engine; 2]) -> [&'static str; 2] {
+    databases.each_ref().map(engine_name)
+}
+
+fn side(engine: &str) -> DataSide {
+    DataSide { engine: engine.to_owned(), ..DataSide::default() }
+}
+
+/// A result that has found nothing yet.
+fn blank(name: &str, check: &str, engines: [&str; 2]) -> DataResult {
+    let [blue, green] = engines.map(side);
+    DataResult {
+        name: name.to_owned(),
+        check: check.to_owned(),
+        outcome: Outcome::Passed,
+        why: None,
+        took_ms: 0.0,
+        blue,
+        green,
+        chunks: 0,
+        chunks_differing: 0,
+        rows_differing: 0,
+        rows: Vec::new(),
+        findings: Vec::new(),
+    }
+}
+
+fn fail(result: &mut DataResult, why: String) {
+    result.outcome = Outcome::Failed;
+    result.why = Some(why);
+}
+
+/// Both values, or the words of those that there are none of, each with its side's name.
+fn both<A, B>(blue: Result<A, String>, green: Result<B, String>) -> Result<(A, B), String> {
+    match (blue, green) {
+        (Ok(blue), Ok(green)) => Ok((blue, green)),
+        (Err(blue), Err(green)) if blue == green => Err(format!("blue and green: {blue}")),
+        (Err(blue), Err(green)) => Err(format!("blue: {blue}; green: {green}")),
+        (Err(blue), _) => Err(format!("blue: {blue}")),
+        (_, Err(green)) => Err(format!("green: {green}")),
+    }
+}
+
+/// So many characters of a value are shown.
+const LONGEST_SHOWN: usize = 200;
+
+/// A value in a report.
+fn shown(value: Option<&str>) -> String {
+    match value {
+        None => "NULL".to_owned(),
+        Some("") => "\"\"".to_owned(),
+        Some(text) => cut(text, LONGEST_SHOWN),
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! The rows that differ: kept up to a limit, looked up once more, and named.
+
+use std::collections::HashMap;
+
+use crate::consistency::half::{Half, Key};
+use crate::consistency::plan::Plan;
+use crate::consistency::rows::Cells;
+use crate::consistency::session::Session;
+use crate::consistency::{SECOND_LOOK, both, shown};
+use wire::{Finding, RowDifference, RowHow};
+
+/// More rows that differ are counted, and not looked up again: they say nothing new, and take memory.
+pub const MOST_FOUND: usize = 10_000;
+/// Rows that are looked up with one query: enough that a table without an index is not read ten thousand times.
+const LOOKED_UP: usize = 500;
+
+/// A row with its hash on either side; `None`: the side lacks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    pub key: Key,
+    pub blue: Option<u64>,
+    pub green: Option<u64>,
+}
+
+/// What a walk through both sides came to.
+#[derive(Debug, Default)]
+pub struct Walked {
+    pub blue: Total,
+    pub green: Total,
+    pub chunks: u64,
+    pub chunks_differing: u64,
+    pub found: Vec<Difference>,
+    /// Rows that differ too, and were not kept: at least so many.
+    pub more: u64,
+}
+
+/// The rows of a side, and the sum of their hashes modulo 2^64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    pub rows: u64,
+    pub sum: u64,
+}
+
+impl Total {
+    pub fn add(&mut self, other: Total) {
+        self.rows += other.rows;
+        self.sum = self.sum.wrapping_add(other.sum);
+    }
+
+    fn replace(&mut self, old: Option<u64>, new: Option<u64>) {
+        self.rows = self.rows + u64::from(new.is_some()) - u64::from(old.is_some()).min(self.rows);
+        self.sum = self.sum.wrapping_sub(old.unwrap_or(0)).wrapping_add(new.unwrap_or(0));
+    }
+}
+
+impl Walked {
+    pub fn differs(&mut self, key: Key, blue: Option<u64>, green: Option<u64>) {
+        if self.found.len() < MOST_FOUND {
+            self.found.push(Difference { key, blue, green });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// So many are known of; more may be.
+    pub fn rows_differing(&self) -> u64 {
+        self.found.len() as u64 + self.more
+    }
+}
+
+/// Looks the rows that differ up once more, in new transactions after a moment, and keeps those that still do.
+///
+/// # Errors
+/// Words for a person.
+pub async fn look_again(
+    walked: &mut Walked,
+    plan: &Plan,
+    blue: &mut Session,
+    green: &mut Session,
+) -> Result<(), String> {
+    if walked.found.is_empty() {
+        return Ok(());
+    }
+    let (left, right) = tokio::join!(blue.renew(SECOND_LOOK), green.renew(SECOND_LOOK));
+    both(left, right)?;
+    let mut still = Vec::new();
+    for some in walked.found.chunks(LOOKED_UP) {
+        let keys: Vec<Key> = some.iter().map(|difference| difference.key.clone()).collect();
+        let (left, right) = tokio::join!(look_up(blue, &plan.blue, &keys), look_up(green, &plan.green, &keys));
+        let (left, right) = both(left, right)?;
+        for old in some {
+            let new = Difference {
+                key: old.key.clone(),
+                blue: left.get(&old.key).copied(),
+                green: right.get(&old.key).copied(),
+            };
+            walked.blue.replace(old.blue, new.blue);
+            walked.green.replace(old.green, new.green);
+            if new.blue != new.green {
+                still.push(new);
+            }
+        }
+    }
+    walked.found = still;
+    Ok(())
+}
+
+async fn look_up(session: &mut Session, half: &Half, keys: &[Key]) -> Result<HashMap<Key, u64>, String> {
+    let (sql, bound) = half.with_keys(keys);
+    let rows = session.fetch(&sql, &bound).await?;
+    rows.into_iter().map(|cells| half.keyed(cells).map(|row| (row.key, row.hash))).collect()
+}
+
+/// The first rows that differ, with what differs in them.
+///
+/// # Errors
+/// Words for a person.
+pub async fn name(
+    found: &[Difference],
+    most: usize,
+    plan: &Plan,
+    blue: &mut Session,
+    green: &mut Session,
+) -> Result<Vec<RowDifference>, String> {
+    let mut named = Vec::new();
+    for difference in found.iter().take(most) {
+        let how = match (difference.blue, difference.green) {
+            (_, None) => RowHow::MissingInGreen,
+            (None, _) => RowHow::MissingInBlue,
+            _ => RowHow::Differs,
+        };
+        let columns = if how == RowHow::Differs {
+            let key = &difference.key;
+            let (left, right) = tokio::join!(values(blue, &plan.blue, key), values(green, &plan.green, key));
+            let (left, right) = both(left, right)?;
+            columns(plan, left, right)
+        } else {
+            Vec::new()
+        };
+        named.push(RowDifference { key: plan.shown(&difference.key), how, columns });
+    }
+    Ok(named)
+}
+
+async fn values(session: &mut Session, half: &Half, key: &Key) -> Result<Cells, String> {
+    let (sql, bound) = half.values(key);
+    for cells in session.fetch(&sql, &bound).await? {
+        let (other, values) = half.valued(cells)?;
+        if other == *key {
+            return Ok(values);
+        }
+    }
+    Ok(Cells::new())
+}
+
+fn columns(plan: &Plan, blue: Cells, green: Cells) -> Vec<Finding> {
+    let each = plan.columns.iter().zip(blue.into_iter().zip(green));
+    let differing = each.filter(|(_, (blue, green))| blue != green);
+    differing
+        .map(|(name, (blue, green))| Finding {
+            what: name.clone(),
+            expected: shown(blue.as_deref()),
+            found: shown(green.as_deref()),
+            diff: None,
+        })
+        .collect()
+}

@@ -1,0 +1,186 @@
+//! What both origins answer to the same request: the same JSON, or the same bytes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json_path::JsonPath;
+use similar::TextDiff;
+
+use crate::consistency::{blank, cut, fail, json, side};
+use relay::origin::exchange::Answer;
+use wire::{DataResult, DataSide, Finding};
+
+/// Longer texts are not compared line by line.
+const LONGEST_DIFFED: usize = 256 << 10;
+/// What is shown of two texts that differ.
+const MOST_LINES: usize = 100;
+const LONGEST_DIFF: usize = 16 << 10;
+/// Two texts without a line in common take long; what is found by then is a diff too, if no short one.
+const DIFF_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Compares two answers. An error says, in words that follow a side's name, why there is none: `refuses connections`.
+pub fn http(
+    name: &str,
+    blue: Result<&Answer, String>,
+    green: Result<&Answer, String>,
+    ignore: &[JsonPath],
+    tolerance: f64,
+    took_ms: f64,
+) -> DataResult {
+    let mut result = blank(name, "http", ["http", "http"]);
+    result.took_ms = took_ms;
+    let whole = |answer: Result<&Answer, String>, side: &str| match answer {
+        Err(why) => Err(format!("{side} {why}")),
+        Ok(answer) if answer.length > answer.body.len() as u64 => {
+            let (length, most) = (answer.length, answer.body.len());
+            Err(format!("{side} answers {length} bytes, and {most} are compared at the most"))
+        }
+        Ok(answer) => Ok(answer.clone()),
+    };
+    let answers = match (whole(blue, "blue"), whole(green, "green")) {
+        (Ok(blue), Ok(green)) => Ok((blue, green)),
+        (blue, green) => {
+            let words: Vec<String> = [blue.err(), green.err()].into_iter().flatten().collect();
+            Err(words.join("; "))
+        }
+    };
+    match answers {
+        Ok((blue, green)) => compare(&mut result, &blue, &green, ignore, tolerance),
+        Err(why) => fail(&mut result, format!("{name}: {why}")),
+    }
+    result
+}
+
+fn compare(result: &mut DataResult, blue: &Answer, green: &Answer, ignore: &[JsonPath], tolerance: f64) {
+    let mut findings = Vec::new();
+    if blue.status != green.status {
+        findings.push(finding("status", blue.status.to_string(), green.status.to_string()));
+    }
+    if blue.status == green.status && blue.status >= 400 {
+        let good = "a status under 400".to_owned();
+        findings.push(finding("status", good, format!("{} on both sides", green.status)));
+    }
+    let (left, right) = (parsed(blue), parsed(green));
+    let with = |checksum: String| DataSide { checksum: Some(checksum), ..side("http") };
+    if let (Some(left), Some(right)) = (&left, &right) {
+        result.blue = with(json::hash(json::canonical(left, ignore).as_bytes()));
+        result.green = with(json::hash(json::canonical(right, ignore).as_bytes()));
+        findings.extend(json::differences(left, right, json::Terms { ignore, tolerance }));
+    } else {
+        result.blue = with(json::hash(&blue.body));
+        result.green = with(json::hash(&green.body));
+        if blue.body != green.body {
+            let told = |answer: &Answer, json: bool| {
+                let kind = if json { "JSON" } else { "no JSON" };
+                format!("{} bytes, {kind}", answer.body.len())
+            };
+            let mut finding = finding("body", told(blue, left.is_some()), told(green, right.is_some()));
+            finding.diff = diff(&blue.body, &green.body);
+            findings.push(finding);
+        }
+    }
+    if let Some(first) = findings.first() {
+        let (what, left, right) = (&first.what, &first.expected, &first.found);
+        let more = match findings.len() {
+            1 => String::new(),
+            number => format!(", and {} more", number - 1),
+        };
+        let why = match what.as_str() {
+            "status" if blue.status == green.status => {
+                format!("{}: both sides answer {}{more}", result.name, green.status)
+            }
+            _ => format!("{}: {what} differs: blue has {left}, green has {right}{more}", result.name),
+        };
+        fail(result, why);
+    }
+    result.findings = findings;
+}
+
+fn finding(what: &str, expected: String, found: String) -> Finding {
+    Finding { what: what.to_owned(), expected, found, diff: None }
+}
+
+fn parsed(answer: &Answer) -> Option<Value> {
+    serde_json::from_slice(&answer.body).ok()
+}
+
+/// Line by line, where both are texts.
+fn diff(blue: &[u8], green: &[u8]) -> Option<String> {
+    let (Ok(blue), Ok(green)) = (std::str::from_utf8(blue), std::str::from_utf8(green)) else { return None };
+    if blue.len().max(green.len()) > LONGEST_DIFFED {
+        return None;
+    }
+    let compared = TextDiff::configure().timeout(DIFF_PATIENCE).diff_lines(blue, green);
+    let text = compared.unified_diff().header("blue", "green").to_string();
+    let mut shown = String::new();
+    for line in text.lines().take(MOST_LINES) {
+        shown.push_str(&cut(line, 1000));
+        shown.push('\n');
+        if shown.len() > LONGEST_DIFF {
+            break;
+        }
+    }
+    if shown.len() < text.len() {
+        shown.push_str("…\n");
+    }
+    Some(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Outcome;
+
+    fn answer(status: u16, body: &[u8]) -> Answer {
+        let body = bytes::Bytes::copy_from_slice(body);
+        Answer { status, headers: http::HeaderMap::new(), length: body.len() as u64, body }
+    }
+
+    #[test]
+    fn json_is_compared_by_what_it_means() {
+        let (blue, green) =
+            (answer(200, br#"{"b":1,"a":[1,2],"at":5}"#), answer(200, br#"{"a":[1,2], "at":9, "b":1}"#));
+        let ignore = [JsonPath::parse("$.at").unwrap()];
+        let result = http("users", Ok(&blue), Ok(&green), &ignore, 0.0, 1.5);
+        assert_eq!((result.outcome, result.why.as_deref()), (Outcome::Passed, None));
+        assert_eq!((result.blue.checksum.as_ref(), result.took_ms), (result.green.checksum.as_ref(), 1.5));
+        let result = http("users", Ok(&blue), Ok(&green), &[], 0.0, 1.5);
+        assert_eq!(result.why.as_deref(), Some("users: json $.at differs: blue has 5, green has 9"));
+        assert_ne!(result.blue.checksum, result.green.checksum);
+        let near = http("users", Ok(&blue), Ok(&green), &[], 0.5, 1.5);
+        assert_eq!(near.outcome, Outcome::Passed);
+    }
+
+    #[test]
+    fn other_bodies_are_compared_byte_by_byte_and_texts_line_by_line() {
+        let (blue, green) = (answer(200, b"one\ntwo\nthree\n"), answer(404, b"one\n2\nthree\n"));
+        let result = http("page", Ok(&blue), Ok(&green), &[], 0.0, 0.0);
+        let what: Vec<&str> = result.findings.iter().map(|finding| finding.what.as_str()).collect();
+        assert_eq!(what, ["status", "body"]);
+        assert_eq!(result.why.as_deref(), Some("page: status differs: blue has 200, green has 404, and 1 more"));
+        let diff = result.findings[1].diff.as_deref().unwrap();
+        assert!(diff.contains("-two\n+2\n"), "{diff}");
+        let binary = http("page", Ok(&answer(200, b"\xff\x00")), Ok(&answer(200, b"\xff\x01")), &[], 0.0, 0.0);
+        assert_eq!((binary.outcome, binary.findings[0].diff.as_deref()), (Outcome::Failed, None));
+        let same = http("page", Ok(&answer(200, b"\xff\x00")), Ok(&answer(200, b"\xff\x00")), &[], 0.0, 0.0);
+        assert_eq!(same.outcome, Outcome::Passed);
+    }
+
+    #[test]
+    fn without_two_whole_answers_there_is_nothing_to_compare() {
+        let good = answer(200, b"{}");
+        let result = http("users", Err("refuses connections".to_owned()), Ok(&good), &[], 0.0, 0.0);
+        assert_eq!(result.why.as_deref(), Some("users: blue refuses connections"));
+        let long = Answer { length: 9_000_000, ..answer(200, b"{}") };
+        let result = http("users", Ok(&good), Ok(&long), &[], 0.0, 0.0);
+        assert_eq!(result.why.as_deref(), Some("users: green answers 9000000 bytes, and 2 are compared at the most"));
+    }
+
+    #[test]
+    fn long_texts_without_a_line_in_common_take_no_time_and_no_space() {
+        let lines = |word: &str| (0..20_000).map(|at| format!("{word}{at}\n")).collect::<String>();
+        let (blue, green) = (answer(200, lines("a").as_bytes()), answer(200, lines("b").as_bytes()));
+        let result = http("page", Ok(&blue), Ok(&green), &[], 0.0, 0.0);
+        assert!(result.findings[0].diff.as_ref().unwrap().len() < 2 * LONGEST_DIFF);
+    }
+}

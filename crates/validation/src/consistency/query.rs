@@ -1,0 +1,325 @@
+//! A query to both sides: the same rows in the order that they come in, or no row at all.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use siphasher::sip::SipHasher24;
+use tokio::time::timeout;
+
+use crate::consistency::canon::{self, Class, Meaning};
+use crate::consistency::rows::{Cells, Line, Lines};
+use crate::consistency::session::Session;
+use crate::consistency::{SECOND_LOOK, blank, both, cut, engine_name, engine_names, fail, shown, side};
+use judgement::guard::evidence::grouped;
+use memory::snapshot::check::Engine;
+use wire::{DataResult, DataSide, Finding};
+
+/// A result that is longer is a table, and is compared as one.
+const MOST_ROWS: u64 = 100_000;
+const MOST_BYTES: u64 = 64 << 20;
+/// More differences of one query say nothing new.
+const MOST_FINDINGS: usize = 50;
+/// Rows that violate an integrity query, as they are shown of each side.
+const MOST_SHOWN: usize = 10;
+/// A whole row in a finding.
+const LONGEST_ROW: usize = 300;
+
+/// What is asked, and how long the whole answer of both sides may take.
+type Asked<'q> = (&'q str, Duration);
+
+/// Whether both sides give the same rows.
+pub async fn same(
+    name: &str,
+    databases: &[Engine; 2],
+    asked: Asked<'_>,
+    tolerance: f64,
+    told: &(dyn Fn(u64, u64) + Send + Sync),
+) -> DataResult {
+    let mut result = blank(name, "query", engine_names(databases));
+    let looked = async {
+        let first = compared(databases, asked, tolerance).await?;
+        if first.differing == 0 {
+            return Ok(first);
+        }
+        tokio::time::sleep(SECOND_LOOK).await;
+        compared(databases, asked, tolerance).await
+    };
+    match looked.await {
+        Ok(compared) => {
+            (result.blue, result.green) = (compared.blue.on(databases, 0), compared.green.on(databases, 1));
+            result.rows_differing = compared.differing;
+            result.findings = compared.findings;
+            if let Some(first) = result.findings.first() {
+                let (what, blue, green) = (&first.what, &first.expected, &first.found);
+                let rows = if compared.differing == 1 { "row differs" } else { "rows differ" };
+                let why = format!(
+                    "{name}: {} {rows}: {what}: blue has {blue}, green has {green}",
+                    grouped(compared.differing)
+                );
+                fail(&mut result, why);
+            }
+        }
+        Err(why) => fail(&mut result, format!("{name}: {why}")),
+    }
+    told(1, 1);
+    result
+}
+
+/// What was read of one side.
+#[derive(Default)]
+struct Read {
+    rows: u64,
+    bytes: u64,
+    hasher: SipHasher24,
+}
+
+impl Read {
+    /// # Errors
+    /// It is too much.
+    fn take(&mut self, line: Option<&Line>) -> Result<(), String> {
+        let Some(line) = line else { return Ok(()) };
+        self.rows += 1;
+        self.bytes += line.cells.iter().flatten().map(|text| text.len() as u64).sum::<u64>();
+        if self.rows > MOST_ROWS || self.bytes > MOST_BYTES {
+            let (rows, size) = (grouped(MOST_ROWS), MOST_BYTES >> 20);
+            return Err(format!("the result is longer than {rows} rows or {size} MiB: compare the table instead"));
+        }
+        Ok(())
+    }
+
+    fn hash(&mut self, cells: &Cells) {
+        for cell in cells {
+            match cell {
+                None => self.hasher.write_u8(0),
+                Some(text) => {
+                    self.hasher.write_u8(1);
+                    self.hasher.write_u64(text.len() as u64);
+                    self.hasher.write(text.as_bytes());
+                }
+            }
+        }
+        self.hasher.write_u8(2);
+    }
+
+    fn on(&self, databases: &[Engine; 2], at: usize) -> DataSide {
+        DataSide {
+            rows: Some(self.rows),
+            checksum: Some(format!("{:016x}", self.hasher.finish())),
+            ..side(databases.get(at).map_or("", engine_name))
+        }
+    }
+}
+
+#[derive(Default)]
+struct Compared {
+    blue: Read,
+    green: Read,
+    differing: u64,
+    findings: Vec<Finding>,
+}
+
+async fn compared(databases: &[Engine; 2], (query, patience): Asked<'_>, tolerance: f64) -> Result<Compared, String> {
+    in_time(patience, async {
+        let [blue, green] = databases;
+        let (blue, green) = tokio::join!(Session::open(blue, patience), Session::open(green, patience));
+        let (mut blue, mut green) = both(blue, green)?;
+        let (blue, green) = tokio::join!(blue.stream(query, patience), green.stream(query, patience));
+        let (blue, green) = both(blue, green)?;
+        lockstep(blue, green, tolerance).await
+    })
+    .await
+}
+
+async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = |_| Err(format!("no whole answer in {patience:?}"));
+    timeout(patience, asked).await.unwrap_or_else(late)
+}
+
+/// Row by row: neither result is held.
+async fn lockstep(mut blue: Lines<'_>, mut green: Lines<'_>, tolerance: f64) -> Result<Compared, String> {
+    let mut compared = Compared::default();
+    let mut meanings: Option<Vec<Pair>> = None;
+    loop {
+        let (left, right) = tokio::join!(blue.try_next(), green.try_next());
+        let (left, right) = both(left, right)?;
+        both(compared.blue.take(left.as_ref()), compared.green.take(right.as_ref()))?;
+        let row = compared.blue.rows.max(compared.green.rows);
+        match (left, right) {
+            (None, None) => return Ok(compared),
+            (Some(left), Some(right)) => {
+                if meanings.is_none() {
+                    meanings = Some(pairs(&left, &right)?);
+                }
+                let pairs = meanings.as_deref().unwrap_or_default();
+                compared.row(row, pairs, left.cells, right.cells, tolerance);
+            }
+            (left, right) => {
+                compared.differing += 1;
+                left.iter().for_each(|line| compared.blue.hash(&line.cells));
+                right.iter().for_each(|line| compared.green.hash(&line.cells));
+                let told = |line: Option<Line>| line.map_or_else(|| "no row".to_owned(), |line| in_words(&line));
+                let finding =
+                    Finding { what: format!("row {row}"), expected: told(left), found: told(right), diff: None };
+                compared.add(finding);
+            }
+        }
+    }
+}
+
+/// A column of both results.
+struct Pair {
+    name: String,
+    meaning: Meaning,
+    /// Both may hold numbers, which have a tolerance.
+    numbers: bool,
+}
+
+fn pairs(blue: &Line, green: &Line) -> Result<Vec<Pair>, String> {
+    let (left, right) = (&blue.heads, &green.heads);
+    if left.names.len() != right.names.len() {
+        let (blue, green) = (left.names.join(", "), right.names.join(", "));
+        return Err(format!("the columns differ: blue has {blue}, green has {green}"));
+    }
+    let number = |class: &Class| class.is_number() || *class == Class::Any;
+    let each = left.names.iter().zip(left.classes.iter().zip(&right.classes));
+    let pair = |(name, (blue, green)): (&String, (&Class, &Class))| Pair {
+        name: name.clone(),
+        meaning: canon::meaning(blue, green, false),
+        numbers: number(blue) && number(green),
+    };
+    Ok(each.map(pair).collect())
+}
+
+impl Compared {
+    fn row(&mut self, row: u64, pairs: &[Pair], blue: Cells, green: Cells, tolerance: f64) {
+        let (mut left, mut right) = (Cells::new(), Cells::new());
+        let mut differs = false;
+        for (pair, (blue, green)) in pairs.iter().zip(blue.into_iter().zip(green)) {
+            let blue = blue.map(|text| canon::canonical(pair.meaning, text));
+            let green = green.map(|text| canon::canonical(pair.meaning, text));
+            if blue != green && !(pair.numbers && is_near(blue.as_deref(), green.as_deref(), tolerance)) {
+                differs = true;
+                let (expected, found) = (shown(blue.as_deref()), shown(green.as_deref()));
+                self.add(Finding { what: format!("row {row}, {}", pair.name), expected, found, diff: None });
+            }
+            left.push(blue);
+            right.push(green);
+        }
+        self.differing += u64::from(differs);
+        self.blue.hash(&left);
+        self.green.hash(&right);
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if self.findings.len() < MOST_FINDINGS {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// Relative to the larger one.
+fn is_near(left: Option<&str>, right: Option<&str>, tolerance: f64) -> bool {
+    let number =
+        |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
+    match (number(left), number(right)) {
+        (Some(a), Some(b)) => tolerance > 0.0 && (a - b).abs() <= tolerance * a.abs().max(b.abs()),
+        _ => false,
+    }
+}
+
+/// `id = 5, total = -1`.
+fn in_words(line: &Line) -> String {
+    let each = line.heads.names.iter().zip(&line.cells);
+    let each = each.map(|(name, cell)| format!("{name} = {}", shown(cell.as_deref())));
+    cut(&each.collect::<Vec<_>>().join(", "), LONGEST_ROW)
+}
+
+/// Whether neither side gives a row.
+pub async fn integrity(
+    name: &str,
+    databases: &[Engine; 2],
+    asked: Asked<'_>,
+    told: &(dyn Fn(u64, u64) + Send + Sync),
+) -> DataResult {
+    let mut result = blank(name, "integrity", engine_names(databases));
+    let [blue, green] = databases;
+    let (blue, green) = tokio::join!(violations(blue, asked, "blue"), violations(green, asked, "green"));
+    match both(blue, green) {
+        Ok((blue, green)) => {
+            (result.blue.violations, result.green.violations) = (Some(blue.rows), Some(green.rows));
+            let found = [(&blue, "blue"), (&green, "green")].into_iter().filter(|(found, _)| found.rows > 0);
+            let words = |(found, side): (&Violations, &str)| {
+                let more = if found.rows > MOST_ROWS { "over " } else { "" };
+                let number = found.rows.min(MOST_ROWS);
+                let verb = if number == 1 { "row violates" } else { "rows violate" };
+                let first = found.shown.first().map_or("", |finding| finding.found.as_str());
+                format!("{more}{} {verb} it in {side}: {first}", grouped(number))
+            };
+            let why: Vec<String> = found.map(words).collect();
+            if !why.is_empty() {
+                fail(&mut result, format!("{name}: {}", why.join("; ")));
+            }
+            result.findings = [blue.shown, green.shown].concat();
+        }
+        Err(why) => fail(&mut result, format!("{name}: {why}")),
+    }
+    told(1, 1);
+    result
+}
+
+#[derive(Default)]
+struct Violations {
+    /// One more than the limit: there are more.
+    rows: u64,
+    shown: Vec<Finding>,
+}
+
+async fn violations(engine: &Engine, (query, patience): Asked<'_>, side: &str) -> Result<Violations, String> {
+    in_time(patience, async {
+        let mut session = Session::open(engine, patience).await?;
+        let mut lines = session.stream(query, patience).await?;
+        let mut found = Violations::default();
+        while let Some(line) = lines.try_next().await? {
+            found.rows += 1;
+            if found.shown.len() < MOST_SHOWN {
+                let what = format!("{side}, row {}", found.rows);
+                let (expected, row) = ("no row".to_owned(), in_words(&line));
+                found.shown.push(Finding { what, expected, found: row, diff: None });
+            }
+            if found.rows > MOST_ROWS {
+                break;
+            }
+        }
+        Ok(found)
+    })
+    .await
+}
+
+/// The rows and the hash of each side by itself. `violations`: the rows are those of an integrity query.
+pub async fn digest(databases: &[Engine; 2], asked: Asked<'_>, violations: bool) -> [DataSide; 2] {
+    let [blue, green] = databases;
+    let (blue, green) = tokio::join!(one_digest(blue, asked, violations), one_digest(green, asked, violations));
+    [blue, green]
+}
+
+async fn one_digest(engine: &Engine, (query, patience): Asked<'_>, violations: bool) -> DataSide {
+    let asked = in_time(patience, async {
+        let mut session = Session::open(engine, patience).await?;
+        let mut lines = session.stream(query, patience).await?;
+        let mut read = Read::default();
+        while let Some(line) = lines.try_next().await? {
+            read.take(Some(&line))?;
+            read.hash(&line.cells);
+        }
+        Ok(read)
+    });
+    let mut found = side(engine_name(engine));
+    // A side that cannot be read has no numbers: there is nothing else to say of it here.
+    if let Ok(read) = asked.await {
+        let rows = if violations { &mut found.violations } else { &mut found.rows };
+        *rows = Some(read.rows);
+        found.checksum = Some(format!("{:016x}", read.hasher.finish()));
+    }
+    found
+}

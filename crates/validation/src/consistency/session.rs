@@ -1,0 +1,344 @@
+//! One side's database in a read-only transaction: queries to it, and rows as texts, on every engine alike.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
+use tokio::time::timeout;
+
+use crate::consistency::canon::Class;
+use crate::consistency::connect;
+use crate::consistency::dialect::Dialect;
+use crate::consistency::file::File;
+use crate::consistency::rows::{Cells, Heads, Line, Lines, text_or_hex};
+use judgement::time::Millis;
+use memory::snapshot::check::Engine;
+use memory::snapshot::secret::SecretUrl;
+
+/// Rows that one FETCH brings at the most, and about how many bytes.
+const MOST_FETCHED: u64 = 1000;
+const BYTES_FETCHED: u64 = 256 << 10;
+/// Nothing is known of the size of the rows yet.
+const FIRST_FETCHED: u64 = 16;
+
+/// What a query to MySQL begins with.
+const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW"];
+
+/// Dropping it ends what the database does for it: PostgreSQL within a second, MySQL at the next row or the time limit.
+pub struct Session {
+    at: At,
+    patience: Duration,
+}
+
+enum At {
+    Postgres(Box<PgConnection>, SecretUrl),
+    Mysql(Box<MySqlConnection>, SecretUrl),
+    Sqlite(File),
+}
+
+impl Session {
+    /// Connects, and begins a transaction that only reads. `patience` is for each thing that is asked.
+    ///
+    /// # Errors
+    /// Words for a person, without the URL and its password.
+    pub async fn open(engine: &Engine, patience: Duration) -> Result<Session, String> {
+        let opening = async {
+            Ok(match engine {
+                Engine::Postgres(url) => {
+                    let connection = connect::postgres(url, patience).await.map_err(|why| url.scrub(&why))?;
+                    At::Postgres(Box::new(connection), url.clone())
+                }
+                Engine::Mysql(url) => {
+                    let connection = connect::mysql(url, patience).await.map_err(|why| url.scrub(&why))?;
+                    At::Mysql(Box::new(connection), url.clone())
+                }
+                Engine::Sqlite(path) => At::Sqlite(File::open(path.clone(), patience).await?),
+            })
+        };
+        let at = in_time(patience, opening).await?;
+        Ok(Session { at, patience })
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match self.at {
+            At::Postgres(..) => Dialect::Postgres,
+            At::Mysql(..) => Dialect::Mysql,
+            At::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Ends the transaction, so that nobody waits for it, and begins another after a while, which sees what was written
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Words for a person.
+    pub async fn renew(&mut self, pause: Duration) -> Result<(), String> {
+        in_time(self.patience, self.end()).await?;
+        tokio::time::sleep(pause).await;
+        in_time(self.patience, self.begin()).await
+    }
+
+    async fn end(&mut self) -> Result<(), String> {
+        let (ended, url) = match &mut self.at {
+            At::Postgres(connection, url) => (sqlx::raw_sql("COMMIT").execute(&mut **connection).await.err(), url),
+            At::Mysql(connection, url) => (sqlx::raw_sql("COMMIT").execute(&mut **connection).await.err(), url),
+            At::Sqlite(file) => return file.execute("COMMIT").await,
+        };
+        ended.map_or(Ok(()), |error| Err(url.scrub(&connect::query_failed(&error))))
+    }
+
+    async fn begin(&mut self) -> Result<(), String> {
+        let patience = self.patience;
+        match &mut self.at {
+            At::Postgres(connection, url) => {
+                connect::postgres_begin(connection, patience).await.map_err(|why| url.scrub(&why))
+            }
+            At::Mysql(connection, url) => {
+                connect::mysql_begin(connection, patience).await.map_err(|why| url.scrub(&why))
+            }
+            At::Sqlite(file) => file.execute("BEGIN").await,
+        }
+    }
+
+    /// All rows of a query that gives few. Its columns are texts; what is bound is a text too.
+    ///
+    /// # Errors
+    /// Words for a person.
+    pub async fn fetch(&mut self, sql: &str, bound: &[String]) -> Result<Vec<Cells>, String> {
+        let patience = self.patience;
+        let asked = async {
+            match &mut self.at {
+                At::Postgres(connection, url) => {
+                    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false);
+                    for text in bound {
+                        query = query.bind(text);
+                    }
+                    let rows = query.fetch(&mut **connection).map_err(|error| connect::query_failed(&error));
+                    let rows = rows.and_then(|row| async move { postgres_cells(&row) });
+                    rows.try_collect().await.map_err(|why: String| url.scrub(&why))
+                }
+                At::Mysql(connection, url) => {
+                    // Kept: closing it is a packet without an answer, for which the next one waits 40 ms, by Nagle.
+                    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(true);
+                    for text in bound {
+                        query = query.bind(text);
+                    }
+                    let rows = query.fetch(&mut **connection).map_err(|error| connect::query_failed(&error));
+                    let rows = rows.and_then(|row| async move { mysql_cells(&row) });
+                    rows.try_collect().await.map_err(|why: String| url.scrub(&why))
+                }
+                At::Sqlite(file) => file.fetch(sql.to_owned(), bound.to_vec()).await,
+            }
+        };
+        in_time(patience, asked).await
+    }
+
+    /// The rows of one statement that only reads, one after the other: neither the database nor we hold all of them.
+    /// More than one statement is refused, in the database's words. `most` is for all of them where a database has no
+    /// cursors, and goes on for nobody as long at the most.
+    ///
+    /// # Errors
+    /// Words for a person, also in the middle of the rows.
+    pub async fn stream(&mut self, sql: &str, most: Duration) -> Result<Lines<'_>, String> {
+        let patience = self.patience;
+        let opening = async {
+            Ok(match &mut self.at {
+                At::Postgres(connection, url) => postgres_lines(connection, url, sql).await?,
+                At::Mysql(connection, url) => {
+                    mysql_lines(connection, url, sql.to_owned(), most).await.map_err(|why| url.scrub(&why))?
+                }
+                At::Sqlite(file) => file.stream(sql.to_owned())?,
+            })
+        };
+        let lines = in_time(patience, opening).await?;
+        Ok(stream::try_unfold(lines, move |mut lines| async move {
+            let next = in_time(patience, lines.try_next()).await?;
+            Ok(next.map(|line| (line, lines)))
+        })
+        .boxed())
+    }
+}
+
+async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    match timeout(patience, asked).await {
+        Ok(result) => result,
+        Err(_) => {
+            let patience = Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+            Err(format!("no answer in {patience}"))
+        }
+    }
+}
+
+/// Over a cursor: that takes one statement only, and none that writes, and each batch has the time limit for itself.
+async fn postgres_lines<'s>(
+    connection: &'s mut PgConnection,
+    url: &'s SecretUrl,
+    sql: &str,
+) -> Result<Lines<'s>, String> {
+    let failed = |error: &sqlx::Error| url.scrub(&connect::query_failed(error));
+    let declare = format!("DECLARE cutover NO SCROLL CURSOR FOR {}", one_statement(sql));
+    let close = sqlx::raw_sql("CLOSE ALL").execute(&mut *connection).await;
+    close.map_err(|error| failed(&error))?;
+    let declared = sqlx::query(AssertSqlSafe(declare)).persistent(false).execute(&mut *connection).await;
+    declared.map_err(|error| failed(&error))?;
+    struct Cursor<'s> {
+        connection: &'s mut PgConnection,
+        heads: Option<Arc<Heads>>,
+        ready: std::vec::IntoIter<Cells>,
+        next: u64,
+        ended: bool,
+    }
+    let cursor = Cursor { connection, heads: None, ready: Vec::new().into_iter(), next: FIRST_FETCHED, ended: false };
+    let lines = stream::try_unfold(cursor, |mut cursor| async move {
+        loop {
+            if let Some(cells) = cursor.ready.next() {
+                let heads = cursor.heads.clone().unwrap_or_default();
+                return Ok(Some((Line { heads, cells }, cursor)));
+            }
+            if cursor.ended {
+                return Ok(None);
+            }
+            let fetch = AssertSqlSafe(format!("FETCH {} FROM cutover", cursor.next));
+            let mut rows = sqlx::raw_sql(fetch).fetch(&mut *cursor.connection);
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = rows.try_next().await.map_err(|error| connect::query_failed(&error))? {
+                cursor.heads.get_or_insert_with(|| Arc::new(postgres_heads(&row)));
+                let cells = postgres_cells(&row)?;
+                bytes += cells.iter().flatten().map(|text| text.len() as u64 + 1).sum::<u64>();
+                batch.push(cells);
+            }
+            drop(rows);
+            let fetched = batch.len() as u64;
+            cursor.ended = fetched < cursor.next;
+            cursor.next = (BYTES_FETCHED * fetched / bytes.max(1)).clamp(1, MOST_FETCHED);
+            cursor.ready = batch.into_iter();
+        }
+    });
+    Ok(lines.map_err(|why: String| url.scrub(&why)).boxed())
+}
+
+/// MySQL has no cursors that are spoken of in SQL: the rows come as they are read, and the connection holds them back.
+async fn mysql_lines<'s>(
+    connection: &'s mut MySqlConnection,
+    url: &'s SecretUrl,
+    sql: String,
+    most: Duration,
+) -> Result<Lines<'s>, String> {
+    let sql = one_statement(&sql).to_owned();
+    // A text query may hold several statements, a prepared one may not.
+    let prepared = (&mut *connection).prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await;
+    let prepared = prepared.map_err(|error| connect::query_failed(&error))?;
+    // MariaDB lets DDL end a transaction that only reads, and OPTIMIZE TABLE even gives rows.
+    if prepared.columns().is_empty() || !READING.contains(&first_word(&sql).to_ascii_uppercase().as_str()) {
+        return Err(format!("the query failed: it must read: it begins with one of {}", READING.join(", ")));
+    }
+    connect::mysql_limit(connection, most).await?;
+    let mut heads: Option<Arc<Heads>> = None;
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
+    let lines = rows.map(move |row| {
+        let row = row.map_err(|error| url.scrub(&connect::query_failed(&error)))?;
+        let heads = Arc::clone(heads.get_or_insert_with(|| Arc::new(mysql_heads(&row))));
+        Ok(Line { heads, cells: mysql_cells(&row)? })
+    });
+    Ok(lines.boxed())
+}
+
+/// Behind comments and parentheses; a comment that MySQL executes is no word.
+fn first_word(sql: &str) -> &str {
+    let mut rest = sql;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+        let behind = if rest.starts_with("--") || rest.starts_with('#') {
+            rest.split_once('\n').map(|(_, behind)| behind)
+        } else if rest.starts_with("/*") && !rest.starts_with("/*!") && !rest.starts_with("/*M!") {
+            rest.split_once("*/").map(|(_, behind)| behind)
+        } else {
+            return rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        };
+        rest = behind.unwrap_or_default();
+    }
+}
+
+/// People end a statement as they are used to.
+fn one_statement(sql: &str) -> &str {
+    sql.trim().trim_end_matches(';').trim_end()
+}
+
+fn postgres_heads(row: &PgRow) -> Heads {
+    let class = |name: &str| match name {
+        "CHAR" | "\"CHAR\"" => Class::Text,
+        name => Class::of_postgres(&name.to_ascii_lowercase(), -1),
+    };
+    let columns = row.columns();
+    Heads {
+        names: columns.iter().map(|column| column.name().to_owned()).collect(),
+        classes: columns.iter().map(|column| class(column.type_info().name())).collect(),
+    }
+}
+
+fn postgres_cells(row: &PgRow) -> Result<Cells, String> {
+    let cell = |at| {
+        let value = row.try_get_raw(at).map_err(|error| connect::query_failed(&error))?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        let text = value.as_str().map_err(|_| "a value is no UTF-8: the database's encoding is not known to it");
+        Ok(Some(text?.to_owned()))
+    };
+    (0..row.len()).map(cell).collect()
+}
+
+fn mysql_heads(row: &MySqlRow) -> Heads {
+    let class = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        match name.split(' ').next().unwrap_or_default() {
+            // A text with a binary collation is called so too.
+            "binary" | "varbinary" | "blob" | "tinyblob" | "mediumblob" | "longblob" => Class::Any,
+            word => Class::of_mysql(word, None),
+        }
+    };
+    let columns = row.columns();
+    Heads {
+        names: columns.iter().map(|column| column.name().to_owned()).collect(),
+        classes: columns.iter().map(|column| class(column.type_info().name())).collect(),
+    }
+}
+
+fn mysql_cells(row: &MySqlRow) -> Result<Cells, String> {
+    let cell = |at| {
+        let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).map_err(|error| connect::query_failed(&error))?;
+        Ok(bytes.map(text_or_hex))
+    };
+    (0..row.len()).map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_known_by_its_first_word() {
+        for (sql, word) in [
+            ("select 1", "select"),
+            (" -- why\n# that\n/* is */ ((with x as (select 1) select 1))", "with"),
+            ("/*!50000 drop table t */ select 1", ""),
+            ("/*M!100101 drop table t */", ""),
+            ("/* never ends", ""),
+            ("-- select", ""),
+            ("drop/**/table t", "drop"),
+            ("", ""),
+        ] {
+            assert_eq!(first_word(sql), word, "{sql}");
+        }
+    }
+
+    #[test]
+    fn one_statement_may_end_as_people_end_it() {
+        assert_eq!(one_statement(" select 1;; \n"), "select 1");
+        assert_eq!(one_statement("select 1; select 2"), "select 1; select 2");
+    }
+}

@@ -1,0 +1,194 @@
+//! A table on both sides: how many rows, which of them differ, and in what.
+
+use crate::consistency::columns::{self, Layout};
+use crate::consistency::found::{self, Total, Walked};
+use crate::consistency::half::Half;
+use crate::consistency::plan::Plan;
+use crate::consistency::session::Session;
+use crate::consistency::{SECOND_LOOK, blank, both, chunks, cut, engine_names, fail, merge, side};
+use config::suite::Table;
+use judgement::guard::evidence::grouped;
+use memory::snapshot::check::Engine;
+use wire::{DataResult, DataSide, RowDifference, RowHow};
+
+/// Rows that the sentence names; the others stand below it.
+const IN_WORDS: usize = 3;
+/// Of the columns that differ in a row, those that the sentence names.
+const COLUMNS_IN_WORDS: usize = 3;
+
+pub async fn check(
+    name: &str,
+    databases: &[Engine; 2],
+    table: &Table,
+    told: &(dyn Fn(u64, u64) + Send + Sync),
+) -> DataResult {
+    let kind = if table.rows_only { "rows" } else { "table" };
+    let mut result = blank(name, kind, engine_names(databases));
+    let compared = if table.rows_only {
+        count(&mut result, databases, table, told).await
+    } else {
+        compare(&mut result, databases, table, told).await
+    };
+    if let Err(why) = compared {
+        fail(&mut result, format!("{}: {why}", table.name));
+    }
+    result
+}
+
+async fn open(databases: &[Engine; 2], table: &Table) -> Result<(Session, Session), String> {
+    let [blue, green] = databases;
+    let patience = table.timeout.as_duration();
+    let (blue, green) = tokio::join!(Session::open(blue, patience), Session::open(green, patience));
+    both(blue, green)
+}
+
+async fn layouts(blue: &mut Session, green: &mut Session, table: &Table) -> Result<(Layout, Layout), String> {
+    let (left, right) = tokio::join!(columns::read(blue, &table.name), columns::read(green, &table.name));
+    match both(left, right)? {
+        (Some(blue), Some(green)) => Ok((blue, green)),
+        (None, None) => Err("neither side has such a table".to_owned()),
+        (None, _) => Err("blue has no such table".to_owned()),
+        (_, None) => Err("green has no such table".to_owned()),
+    }
+}
+
+async fn compare(
+    result: &mut DataResult,
+    databases: &[Engine; 2],
+    table: &Table,
+    told: &(dyn Fn(u64, u64) + Send + Sync),
+) -> Result<(), String> {
+    let (mut blue, mut green) = open(databases, table).await?;
+    let (left, right) = layouts(&mut blue, &mut green, table).await?;
+    let plan = Plan::new(table, [blue.dialect(), green.dialect()], &left, &right)?;
+    let chunk = table.chunk.max(1);
+    let all = estimate(&mut blue, &plan.blue, &table.name).await.div_ceil(chunk);
+    told(0, all.max(1));
+    let mut walked = if plan.by_checksums {
+        chunks::walk(&plan, chunk, all, &mut blue, &mut green, told).await?
+    } else {
+        merge::walk(&plan, chunk, all, &mut blue, &mut green, told).await?
+    };
+    found::look_again(&mut walked, &plan, &mut blue, &mut green).await?;
+    let differing = walked.rows_differing();
+    result.rows = found::name(&walked.found, table.most_rows, &plan, &mut blue, &mut green).await?;
+    result.chunks = walked.chunks;
+    // Rows that were only late leave no chunk that differs.
+    result.chunks_differing = if differing == 0 { 0 } else { walked.chunks_differing };
+    result.rows_differing = differing;
+    put(&mut result.blue, walked.blue);
+    put(&mut result.green, walked.green);
+    if differing > 0 {
+        let why = in_words(table, &walked, &result.rows);
+        fail(result, why);
+    }
+    Ok(())
+}
+
+fn put(side: &mut DataSide, total: Total) {
+    side.rows = Some(total.rows);
+    side.checksum = Some(format!("{:016x}", total.sum));
+}
+
+/// About how many rows there are, for whoever watches; 0: nobody knows.
+async fn estimate(session: &mut Session, half: &Half, table: &str) -> u64 {
+    let (sql, bound) = half.estimate(table);
+    // A number for people: a table that cannot be asked for it is compared all the same.
+    let asked = session.fetch(&sql, &bound).await.unwrap_or_default();
+    let number = asked.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// `orders: 2 of 1,000 rows differ: id = 5 differs in total, id = 77 is missing in green`.
+fn in_words(table: &Table, walked: &Walked, named: &[RowDifference]) -> String {
+    let differing = walked.rows_differing();
+    let at_least = if walked.more > 0 { "at least " } else { "" };
+    let all = grouped(walked.blue.rows.max(walked.green.rows));
+    let verb = if differing == 1 { "differs" } else { "differ" };
+    let each = named.iter().take(IN_WORDS).map(|row| match row.how {
+        RowHow::MissingInGreen => format!("{} is missing in green", row.key),
+        RowHow::MissingInBlue => format!("{} is missing in blue", row.key),
+        RowHow::Differs => {
+            let names: Vec<&str> = row.columns.iter().map(|column| column.what.as_str()).collect();
+            let shown = names.iter().take(COLUMNS_IN_WORDS).copied().collect::<Vec<_>>().join(" and ");
+            let more = if names.len() > COLUMNS_IN_WORDS { " and more" } else { "" };
+            let within = if names.is_empty() { "" } else { " in " };
+            format!("{} differs{within}{shown}{more}", row.key)
+        }
+    });
+    let mut each: Vec<String> = each.map(|words| cut(&words, 300)).collect();
+    let more = differing.saturating_sub(each.len() as u64);
+    if more > 0 && !each.is_empty() {
+        each.push(format!("and {} more", grouped(more)));
+    }
+    let colon = if each.is_empty() { "" } else { ": " };
+    format!("{}: {at_least}{} of {all} rows {verb}{colon}{}", table.name, grouped(differing), each.join(", "))
+}
+
+async fn count(
+    result: &mut DataResult,
+    databases: &[Engine; 2],
+    table: &Table,
+    told: &(dyn Fn(u64, u64) + Send + Sync),
+) -> Result<(), String> {
+    let (mut blue, mut green) = open(databases, table).await?;
+    layouts(&mut blue, &mut green, table).await?;
+    let mut counted = both_counts(&mut blue, &mut green, table).await?;
+    if counted.0 != counted.1 {
+        let (left, right) = tokio::join!(blue.renew(SECOND_LOOK), green.renew(SECOND_LOOK));
+        both(left, right)?;
+        counted = both_counts(&mut blue, &mut green, table).await?;
+    }
+    told(1, 1);
+    let (left, right) = counted;
+    (result.blue.rows, result.green.rows) = (Some(left), Some(right));
+    if left != right {
+        result.rows_differing = left.abs_diff(right);
+        return Err(format!("blue has {} rows, green has {}", grouped(left), grouped(right)));
+    }
+    Ok(())
+}
+
+async fn both_counts(blue: &mut Session, green: &mut Session, table: &Table) -> Result<(u64, u64), String> {
+    let (left, right) = tokio::join!(rows(blue, table), rows(green, table));
+    both(left, right)
+}
+
+async fn rows(session: &mut Session, table: &Table) -> Result<u64, String> {
+    let dialect = session.dialect();
+    let half = Half { dialect, table: dialect.table(&table.name), filter: table.filter.clone(), ..Half::default() };
+    let number = session.fetch(&half.count(), &[]).await?.into_iter().flatten().flatten().next();
+    number.and_then(|text| text.parse().ok()).ok_or_else(|| "it does not say how many rows it has".to_owned())
+}
+
+/// The rows and checksum of each side by itself.
+pub async fn digest(databases: &[Engine; 2], table: &Table) -> [DataSide; 2] {
+    let [blue, green] = databases;
+    let (blue, green) = tokio::join!(one_digest(blue, table), one_digest(green, table));
+    [blue, green]
+}
+
+async fn one_digest(engine: &Engine, table: &Table) -> DataSide {
+    let mut found = side(super::engine_name(engine));
+    // A side that cannot be read has no numbers: there is nothing else to say of it here.
+    if let Ok(total) = one_total(engine, table).await {
+        found.rows = Some(total.rows);
+        found.checksum = (!table.rows_only).then(|| format!("{:016x}", total.sum));
+    }
+    found
+}
+
+async fn one_total(engine: &Engine, table: &Table) -> Result<Total, String> {
+    let mut session = Session::open(engine, table.timeout.as_duration()).await?;
+    if table.rows_only {
+        return Ok(Total { rows: rows(&mut session, table).await?, sum: 0 });
+    }
+    let layout = columns::read(&mut session, &table.name).await?.ok_or("there is no such table")?;
+    let dialect = session.dialect();
+    let plan = Plan::new(table, [dialect, dialect], &layout, &layout)?;
+    if plan.by_checksums {
+        chunks::total(&mut session, &plan.blue, table.chunk.max(1)).await
+    } else {
+        merge::total(&mut session, &plan, &plan.blue).await
+    }
+}

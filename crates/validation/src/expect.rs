@@ -1,0 +1,200 @@
+//! Whether an answer is what a step expects, and what is taken from it for the steps after.
+
+pub mod capture;
+mod schema;
+mod wanted;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json_path::JsonPath;
+use serde_json_path::PathElement;
+
+use crate::consistency::json::{self, Terms};
+use crate::diff::unified;
+use crate::message;
+use crate::scrub::{CUT, HIDDEN, is_hidden};
+use crate::text::Variables;
+use config::suite::{Expect, Wanted};
+use judgement::time::Millis;
+use relay::origin::exchange::Answer;
+use wire::Finding;
+
+pub use wanted::kind;
+
+/// What is good where a step names no status.
+const GOOD: [(u16, u16); 1] = [(200, 399)];
+/// Of the nodes that one path names, so many are told.
+const MOST_NODES: usize = 5;
+/// In characters: what is no JSON is told by its beginning, mostly the page of an error.
+const GLANCE: usize = 80;
+
+/// What is expected and not there, in the order of the file; empty: it passes. Nothing is hidden yet.
+///
+/// Where a JSON path names several nodes, every one of them must be what is wanted. Where an answer has several lines of
+/// a header, one will do.
+pub fn judge(expect: &Expect, answer: &Answer, took: Duration, variables: &Variables) -> Vec<Finding> {
+    let mut all = Vec::new();
+    all.extend(status(expect, answer.status));
+    all.extend(expect.latency.and_then(|most| latency(most, took)));
+    for (name, wanted) in &expect.headers {
+        all.extend(header(name, wanted, answer, variables));
+    }
+    if !expect.json.is_empty() || expect.equals.is_some() || expect.schema.is_some() {
+        match json_of(answer) {
+            Ok(value) => {
+                expect.json.iter().for_each(|(path, wanted)| nodes(path, wanted, &value, variables, &mut all));
+                all.extend(equals(expect, &value, variables));
+                all.extend(expect.schema.iter().flat_map(|schema| schema::violations(schema, &value)));
+            }
+            Err(found) => all.push(finding("body", "JSON", found)),
+        }
+    }
+    if !expect.body.is_empty() {
+        let text = Value::String(String::from_utf8_lossy(&answer.body).into_owned());
+        let there = Some(&text).filter(|_| !answer.body.is_empty());
+        for wanted in &expect.body {
+            // A text of nothing is a text, for all but whether there is one.
+            let looked_at = if matches!(wanted, Wanted::Present | Wanted::Absent) { there } else { Some(&text) };
+            let miss = wanted::of_text(wanted, looked_at, variables);
+            let kept = answer.body.len();
+            let cut = if answer.length > kept as u64 { format!(" (in the first {kept} bytes)") } else { String::new() };
+            all.extend(miss.map(|miss| finding("body", miss.expected + &cut, miss.found)));
+        }
+    }
+    all
+}
+
+/// The whole body as JSON, or in words what it is instead.
+pub fn json_of(answer: &Answer) -> Result<Value, String> {
+    if answer.length > answer.body.len() as u64 {
+        return Err(format!("{} bytes, of which only the first {} are kept", answer.length, answer.body.len()));
+    }
+    if answer.body.is_empty() {
+        return Err("an empty body".to_owned());
+    }
+    serde_json::from_slice(&answer.body).map_err(|_| {
+        let coded = answer.headers.get(http::header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok());
+        let coded = coded.map(|coding| format!(" in {coding}")).unwrap_or_default();
+        match message::text(&answer.body, true) {
+            Some(text) => format!("no JSON{coded}: {}", glance(text)),
+            None => format!("no JSON{coded}, and no text: {} bytes", answer.body.len()),
+        }
+    })
+}
+
+/// The beginning of a text, in a line.
+pub fn glance(text: &str) -> String {
+    let line: String = text.chars().take(GLANCE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mark = if text.chars().nth(GLANCE).is_some() { CUT.to_string() } else { String::new() };
+    format!("`{line}{mark}`")
+}
+
+fn finding(what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Finding {
+    Finding { what: what.into(), expected: expected.into(), found: found.into(), diff: None }
+}
+
+fn status(expect: &Expect, found: u16) -> Option<Finding> {
+    Some(finding("status", instead_of(expect, found)?, message::status(found)))
+}
+
+/// What a status should have been; `None`: it is good.
+pub fn instead_of(expect: &Expect, found: u16) -> Option<String> {
+    let wanted = if expect.status.is_empty() { &GOOD[..] } else { &expect.status };
+    if wanted.iter().any(|(from, to)| (*from..=*to).contains(&found)) {
+        return None;
+    }
+    let range = |(from, to): &(u16, u16)| if from == to { from.to_string() } else { format!("{from} to {to}") };
+    let words: Vec<String> = wanted.iter().map(range).collect();
+    Some(words.join(" or "))
+}
+
+fn latency(most: Millis, took: Duration) -> Option<Finding> {
+    let found = || format!("{:.1} ms", took.as_secs_f64() * 1000.0);
+    (took > most.as_duration()).then(|| finding("latency", format!("at most {most}"), found()))
+}
+
+fn header(name: &http::HeaderName, wanted: &Wanted, answer: &Answer, variables: &Variables) -> Option<Finding> {
+    let lines = answer.headers.get_all(name).iter();
+    let lines: Vec<Value> =
+        lines.map(|line| Value::String(String::from_utf8_lossy(line.as_bytes()).into_owned())).collect();
+    let misses: Vec<wanted::Miss> = match lines.as_slice() {
+        [] => wanted::of_text(wanted, None, variables).into_iter().collect(),
+        lines => lines.iter().filter_map(|line| wanted::of_text(wanted, Some(line), variables)).collect(),
+    };
+    // One line that is as wanted will do; that there is none is said of all.
+    if misses.is_empty() || (misses.len() < lines.len() && !matches!(wanted, Wanted::Absent)) {
+        return None;
+    }
+    let expected = misses.first().map(|miss| miss.expected.clone()).unwrap_or_default();
+    let found = misses.into_iter().map(|miss| miss.found).collect::<Vec<_>>().join(", ");
+    let found = if is_hidden(name) && !lines.is_empty() { HIDDEN.to_owned() } else { found };
+    Some(finding(format!("header {name}"), expected, found))
+}
+
+fn nodes(path: &JsonPath, wanted: &Wanted, value: &Value, variables: &Variables, all: &mut Vec<Finding>) {
+    let nodes = path.query_located(value);
+    if nodes.is_empty() {
+        let miss = wanted::of_json(wanted, None, variables);
+        all.extend(miss.map(|miss| finding(format!("json {path}"), miss.expected, miss.found)));
+        return;
+    }
+    let misses = nodes.iter().filter_map(|node| {
+        let miss = wanted::of_json(wanted, Some(node.node()), variables)?;
+        Some(finding(format!("json {}", place(node.location().iter())), miss.expected, miss.found))
+    });
+    all.extend(misses.take(MOST_NODES));
+}
+
+/// A place of a document, as a finding names it.
+fn place<'e>(elements: impl Iterator<Item = &'e PathElement<'e>>) -> String {
+    elements.fold("$".to_owned(), |place, element| match element {
+        PathElement::Name(name) => json::member(&place, name),
+        PathElement::Index(at) => format!("{place}[{at}]"),
+    })
+}
+
+fn equals(expect: &Expect, found: &Value, variables: &Variables) -> Vec<Finding> {
+    let Some(wanted) = &expect.equals else { return Vec::new() };
+    let expected = match wanted::towards(wanted, Some(found), variables) {
+        Ok(expected) => expected,
+        Err(why) => return vec![finding("json $", why, json::shown(Some(found)))],
+    };
+    let terms = Terms { ignore: &expect.ignore, tolerance: expect.tolerance };
+    let mut all = json::differences(&expected, found, terms);
+    if let Some(first) = all.first_mut() {
+        first.diff = diff(&expected, found, terms, ["expected", "found"]);
+    }
+    all
+}
+
+/// Two values line by line, without what the terms leave out.
+pub fn diff(old: &Value, new: &Value, terms: Terms<'_>, names: [&str; 2]) -> Option<String> {
+    let [old, mut new] = [old, new].map(|value| {
+        let looked_at = json::canonical(value, terms.ignore);
+        serde_json::from_str(&looked_at).unwrap_or(Value::Null)
+    });
+    align(&old, &mut new, terms.tolerance);
+    unified(&format!("{old:#}\n"), &format!("{new:#}\n"), names)
+}
+
+/// Numbers that are near enough become the same: no line of the diff is theirs.
+fn align(old: &Value, new: &mut Value, tolerance: f64) {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            for (key, value) in new {
+                if let Some(old) = old.get(key) {
+                    align(old, value, tolerance);
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            old.iter().zip(new).for_each(|(old, value)| align(old, value, tolerance));
+        }
+        (old, new) if old.is_number() && json::is_same(old, new, tolerance) => *new = old.clone(),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

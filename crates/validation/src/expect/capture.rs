@@ -1,0 +1,68 @@
+//! What a step takes from an answer, for the steps after it.
+
+use serde_json::Value;
+
+use crate::expect::{json_of, wanted};
+use config::suite::Capture;
+use relay::origin::exchange::Answer;
+use wire::Finding;
+
+/// In bytes. What is captured is put into requests.
+const LONGEST: usize = 16 << 10;
+
+/// The captured values by name, and a finding for each that is not there.
+pub fn all(wanted: &[(String, Capture)], answer: &Answer) -> (Vec<(String, String)>, Vec<Finding>) {
+    let json = wanted.iter().any(|(_, capture)| matches!(capture, Capture::Json(_))).then(|| json_of(answer));
+    let (mut values, mut missing) = (Vec::new(), Vec::new());
+    for (name, capture) in wanted {
+        let found = match capture {
+            Capture::Json(path) => match &json {
+                Some(Ok(body)) => path.query(body).first().map(text).ok_or("nothing".to_owned()),
+                Some(Err(instead)) => Err(instead.clone()),
+                None => Err("nothing".to_owned()),
+            },
+            Capture::Header(name) => header(name, answer).ok_or("nothing".to_owned()),
+            Capture::Cookie(name) => cookie(name, answer).ok_or("nothing".to_owned()),
+            Capture::Regex(regex) => {
+                let body = String::from_utf8_lossy(&answer.body);
+                let found = regex.captures(&body).and_then(|groups| groups.get(1).or_else(|| groups.get(0)));
+                found.map(|group| group.as_str().to_owned()).ok_or("nothing".to_owned())
+            }
+        };
+        let found = found.and_then(|value| match value.len() {
+            length if length > LONGEST => Err(format!("{length} bytes, over {LONGEST}")),
+            _ => Ok(value),
+        });
+        match found {
+            Ok(value) => values.push((name.clone(), value)),
+            Err(found) => {
+                missing.push(Finding { what: format!("capture {name}"), expected: place(capture), found, diff: None })
+            }
+        }
+    }
+    (values, missing)
+}
+
+fn place(capture: &Capture) -> String {
+    match capture {
+        Capture::Json(path) => format!("json {path}"),
+        Capture::Header(name) => format!("header {name}"),
+        Capture::Cookie(name) => format!("cookie {name}"),
+        Capture::Regex(regex) => format!("a match of `{regex}`"),
+    }
+}
+
+fn text(node: &Value) -> String {
+    wanted::text(node).unwrap_or_else(|| node.to_string())
+}
+
+fn header(name: &http::HeaderName, answer: &Answer) -> Option<String> {
+    answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Of several that are set by one name the last counts, as for a browser.
+fn cookie(name: &str, answer: &Answer) -> Option<String> {
+    let lines = answer.headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.filter_map(|line| line.split(';').next()?.split_once('='));
+    pairs.rfind(|(set, _)| set.trim() == name).map(|(_, value)| value.trim().to_owned())
+}

@@ -1,0 +1,252 @@
+//! Every expectation fails with words that a person understands, and passes where it should.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use regex::Regex;
+use serde_json::json;
+
+use super::*;
+use crate::tests::path;
+use config::suite::Whole;
+use config::suite::{Capture, Schema};
+
+fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl Into<Bytes>) -> Answer {
+    let body = body.into();
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    Answer { status, headers: map, length: body.len() as u64, body }
+}
+
+fn told(expect: Expect, answer: &Answer) -> Vec<String> {
+    let mut variables = Variables::default();
+    variables.set("id", "7");
+    variables.set("name", "Ada");
+    let all = judge(&expect, answer, Duration::from_millis(20), &variables);
+    all.into_iter().map(|f| format!("{}: {} | {}", f.what, f.expected, f.found)).collect()
+}
+
+fn of_json(at: &str, wanted: Wanted, body: Value) -> Vec<String> {
+    let expect = Expect { json: vec![(path(at), wanted)], ..Expect::default() };
+    told(expect, &answer(200, &[], body.to_string()))
+}
+
+#[test]
+fn status_and_latency() {
+    let none: [String; 0] = [];
+    assert_eq!(told(Expect::default(), &answer(302, &[], "")), none);
+    assert_eq!(told(Expect::default(), &answer(404, &[], "")), ["status: 200 to 399 | 404 Not Found"]);
+    let expect = Expect { status: vec![(201, 201), (400, 499)], ..Expect::default() };
+    assert_eq!(told(expect.clone(), &answer(200, &[], "")), ["status: 201 or 400 to 499 | 200 OK"]);
+    assert_eq!(told(expect, &answer(499, &[], "")), none);
+    let expect = Expect { latency: Some(Millis(20)), ..Expect::default() };
+    assert_eq!(told(expect, &answer(200, &[], "")), none);
+    let expect = Expect { latency: Some(Millis(19)), ..Expect::default() };
+    assert_eq!(told(expect, &answer(200, &[], "")), ["latency: at most 19ms | 20.0 ms"]);
+}
+
+#[test]
+fn every_operator_on_every_kind_of_value() {
+    let all =
+        json!({"n": 7, "f": 7.0, "t": "seven 7", "p": "12.50", "l": ["a", 2], "o": {"k": 1}, "z": null, "b": true});
+    let re = |text: &str| Wanted::Matches(Whole::new(text).unwrap());
+    let text = |text: &str| Wanted::Equals(json!(text));
+    for (at, wanted) in [
+        ("$.n", Wanted::Equals(json!(7.0))),
+        ("$.n", text("${id}")),
+        ("$.t", text("seven ${id}")),
+        ("$.o", Wanted::Equals(json!({"k": 1.0}))),
+        ("$.l", Wanted::Equals(json!(["a", 2]))),
+        ("$.t", Wanted::Contains("n ${id}".to_owned())),
+        ("$.n", Wanted::Contains("7".to_owned())),
+        ("$.l", Wanted::Contains("2".to_owned())),
+        ("$.o", Wanted::Contains("k".to_owned())),
+        ("$.t", re("s|seven [0-9]")),
+        ("$.n", re("[0-9]")),
+        ("$.z", Wanted::Present),
+        ("$.none", Wanted::Absent),
+        ("$.n", Wanted::Above(6.9)),
+        ("$.p", Wanted::Below(12.6)),
+        ("$.t", Wanted::Length(7)),
+        ("$.l", Wanted::Length(2)),
+        ("$.o", Wanted::Length(1)),
+        ("$.z", Wanted::Type("null".to_owned())),
+        ("$.b", Wanted::Type("boolean".to_owned())),
+        ("$.o", Wanted::Type("object".to_owned())),
+        ("$.l[*]", Wanted::Present),
+    ] {
+        assert!(of_json(at, wanted.clone(), all.clone()).is_empty(), "{at} {wanted:?}");
+    }
+    for (at, wanted, words) in [
+        ("$.n", Wanted::Equals(json!(8)), "json $.n: 8 | 7"),
+        ("$.n", text("7"), "json $.n: \"7\" | 7"),
+        ("$.none", text("x"), "json $.none: \"x\" | nothing"),
+        ("$.t", text("${gone}"), "json $.t: `${gone}` has no value here | \"seven 7\""),
+        ("$.l", Wanted::Contains("b".to_owned()), "json $.l: something with `b` | [\"a\",2]"),
+        ("$.t", re("even [0-9]"), "json $.t: something that matches `even [0-9]` | \"seven 7\""),
+        ("$.none", Wanted::Present, "json $.none: something | nothing"),
+        ("$.z", Wanted::Absent, "json $.z: nothing | null"),
+        ("$.n", Wanted::Above(7.0), "json $.n: a number over 7 | 7"),
+        ("$.t", Wanted::Below(9.0), "json $.t: a number under 9 | \"seven 7\""),
+        ("$.l", Wanted::Length(3), "json $.l: a length of 3 | 2: [\"a\",2]"),
+        ("$.n", Wanted::Length(1), "json $.n: a length of 1 | 7"),
+        ("$.n", Wanted::Type("string".to_owned()), "json $.n: string | number: 7"),
+        ("$['o'].k", Wanted::Equals(json!(2)), "json $.o.k: 2 | 1"),
+        ("$.l[*]", Wanted::Type("string".to_owned()), "json $.l[1]: string | number: 2"),
+    ] {
+        assert_eq!(of_json(at, wanted, all.clone()), [words]);
+    }
+}
+
+#[test]
+fn headers_are_texts_and_one_line_will_do() {
+    let found = answer(200, &[("x-a", "1"), ("x-a", "22"), ("content-length", "5"), ("set-cookie", "sid=abc")], "");
+    let name = HeaderName::from_static;
+    let judged = |header, wanted| told(Expect { headers: vec![(header, wanted)], ..Expect::default() }, &found);
+    assert!(judged(name("x-a"), Wanted::Equals(json!("22"))).is_empty());
+    assert!(judged(name("x-a"), Wanted::Equals(json!(22))).is_empty());
+    assert!(judged(name("content-length"), Wanted::Above(4.0)).is_empty());
+    assert!(judged(name("x-b"), Wanted::Absent).is_empty());
+    assert_eq!(judged(name("x-a"), Wanted::Absent), ["header x-a: nothing | \"1\", \"22\""]);
+    assert_eq!(judged(name("x-a"), Wanted::Equals(json!("${name}"))), ["header x-a: \"Ada\" | \"1\", \"22\""]);
+    assert_eq!(judged(name("x-b"), Wanted::Present), ["header x-b: something | nothing"]);
+    assert_eq!(
+        judged(header::SET_COOKIE, Wanted::Contains("x".to_owned())),
+        ["header set-cookie: something with `x` | ***"]
+    );
+}
+
+#[test]
+fn a_whole_document_is_compared_with_a_diff() {
+    let equals = json!({"id": "${id}", "price": 100, "at": 0, "tags": ["a", "${name}"]});
+    let expect = |ignore: &[&str], tolerance| Expect {
+        equals: Some(equals.clone()),
+        ignore: ignore.iter().map(|at| path(at)).collect(),
+        tolerance,
+        ..Expect::default()
+    };
+    let found = json!({"id": "7", "price": 101, "at": 5, "tags": ["a", "Ada"]});
+    assert!(told(expect(&["$.at"], 0.01), &answer(200, &[], found.to_string())).is_empty());
+    let found = json!({"id": 7, "price": 101, "at": 5, "tags": ["a", "Bob"]});
+    let mut variables = Variables::default();
+    variables.set("id", "7");
+    variables.set("name", "Ada");
+    let judged = judge(&expect(&["$.at"], 0.01), &answer(200, &[], found.to_string()), Duration::ZERO, &variables);
+    assert_eq!(judged.len(), 1, "{judged:?}");
+    assert_eq!(judged[0].what, "json $.tags[1]");
+    let diff = judged[0].diff.as_deref().unwrap();
+    assert!(diff.starts_with("--- expected\n+++ found\n"), "{diff}");
+    assert!(diff.contains("-    \"Ada\"\n+    \"Bob\"\n"), "{diff}");
+    assert!(!diff.contains("101") && !diff.contains("\"at\""), "what is near enough, or ignored, is no line: {diff}");
+}
+
+#[test]
+fn a_schema_names_every_violation_by_its_place_and_fetches_nothing() {
+    let schema = json!({
+        "type": "object",
+        "required": ["total"],
+        "properties": {"items": {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}}}}}
+    });
+    let judged = |schema: Value| {
+        let expect = Expect { schema: Some(Arc::new(Schema::new(schema).unwrap())), ..Expect::default() };
+        told(expect, &answer(200, &[], json!({"items": [{"id": 1}, {"id": "2"}]}).to_string()))
+    };
+    assert_eq!(
+        judged(schema),
+        [
+            "schema $: required: [\"total\"] | \"total\" is a required property",
+            "schema $.items[1].id: type: \"integer\" | \"2\" is not of type \"integer\"",
+        ]
+    );
+    // A listener that hears of any attempt to fetch.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    for there in [format!("http://{}/s.json", listener.local_addr().unwrap()), "file:///etc/hostname".to_owned()] {
+        let remote = json!({"properties": {"items": {"$ref": there}}});
+        let refused = Schema::new(remote).unwrap_err();
+        assert!(refused.contains(&there), "{refused}");
+    }
+    assert!(listener.accept().is_err(), "nobody came");
+    assert!(judged(json!({"$defs": {"a": {}}, "$ref": "#/$defs/a"})).is_empty());
+}
+
+#[test]
+fn a_schema_is_built_once_for_all_answers() {
+    let fields = |at: usize| (format!("f{at}"), json!({"type": "object", "properties": {"id": {"type": "integer"}}}));
+    let schema = json!({ "properties": (0..3_000).map(fields).collect::<serde_json::Map<_, _>>() });
+    let began = memory::clock::micros();
+    let expect = Expect { schema: Some(Arc::new(Schema::new(schema).unwrap())), ..Expect::default() };
+    let building = memory::clock::micros() - began;
+    let (answer, variables) = (answer(200, &[], r#"{"f1": {"id": 1}}"#), Variables::default());
+    let began = memory::clock::micros();
+    for _ in 0..100 {
+        assert!(judge(&expect, &answer, Duration::ZERO, &variables).is_empty());
+    }
+    let judging = memory::clock::micros() - began;
+    assert!(judging < building * 20, "100 answers take {judging} µs, building takes {building} µs");
+}
+
+#[test]
+fn what_is_no_json_says_what_it_is() {
+    let expect = || Expect { json: vec![(path("$.a"), Wanted::Present)], ..Expect::default() };
+    let page = format!("<html>\n{}", "x".repeat(200));
+    let told_of = |answer: &Answer| told(expect(), answer);
+    assert_eq!(told_of(&answer(200, &[], page)), [format!("body: JSON | no JSON: `<html> {}…`", "x".repeat(73))]);
+    assert_eq!(told_of(&answer(200, &[], "")), ["body: JSON | an empty body"]);
+    let zipped = answer(200, &[("content-encoding", "gzip")], &b"\x1f\x8b"[..]);
+    assert_eq!(told_of(&zipped), ["body: JSON | no JSON in gzip, and no text: 2 bytes"]);
+    let cut = Answer { length: 9, ..answer(200, &[], "{}") };
+    assert_eq!(told_of(&cut), ["body: JSON | 9 bytes, of which only the first 2 are kept"]);
+}
+
+#[test]
+fn a_body_is_a_text() {
+    let judged =
+        |wanted, body: &'static str| told(Expect { body: vec![wanted], ..Expect::default() }, &answer(200, &[], body));
+    assert!(judged(Wanted::Equals(json!("pong")), "pong").is_empty());
+    assert!(judged(Wanted::Matches(Whole::new("p.*g").unwrap()), "pong").is_empty());
+    assert!(judged(Wanted::Absent, "").is_empty());
+    assert!(judged(Wanted::Length(0), "").is_empty());
+    assert!(judged(Wanted::Above(41.0), "42\n").is_empty());
+    assert_eq!(judged(Wanted::Contains("${name}".to_owned()), "pong"), ["body: something with `Ada` | \"pong\""]);
+    assert_eq!(judged(Wanted::Present, ""), ["body: something | nothing"]);
+}
+
+#[test]
+fn values_are_captured_or_named_as_missing() {
+    let found = answer(
+        200,
+        &[("location", "/items/9"), ("set-cookie", "sid=old; Path=/"), ("set-cookie", "sid=a=b; HttpOnly")],
+        r#"{"token":"t","ids":[3,4],"o":{"a":1}}"#,
+    );
+    let wanted = |capture: Capture| vec![("x".to_owned(), capture)];
+    for (from, value) in [
+        (Capture::Json(path("$.ids[*]")), "3"),
+        (Capture::Json(path("$.o")), r#"{"a":1}"#),
+        (Capture::Header(header::LOCATION), "/items/9"),
+        (Capture::Cookie("sid".to_owned()), "a=b"),
+        (Capture::Regex(Regex::new("\"tok(.)n\"").unwrap()), "e"),
+        (Capture::Regex(Regex::new("tok.n").unwrap()), "token"),
+    ] {
+        let (values, missing) = capture::all(&wanted(from), &found);
+        assert_eq!((values, missing.len()), (vec![("x".to_owned(), value.to_owned())], 0));
+    }
+    for (from, place) in [
+        (Capture::Json(path("$.gone")), "json $.gone"),
+        (Capture::Header(header::ETAG), "header etag"),
+        (Capture::Cookie("none".to_owned()), "cookie none"),
+        (Capture::Regex(Regex::new("nope").unwrap()), "a match of `nope`"),
+    ] {
+        let (values, missing) = capture::all(&wanted(from), &found);
+        assert!(values.is_empty());
+        assert_eq!(
+            (missing[0].what.as_str(), missing[0].expected.as_str(), missing[0].found.as_str()),
+            ("capture x", place, "nothing")
+        );
+    }
+    let (_, missing) = capture::all(&wanted(Capture::Json(path("$"))), &answer(200, &[], "oops"));
+    assert_eq!(missing[0].found, "no JSON: `oops`");
+}

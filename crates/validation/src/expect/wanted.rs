@@ -1,0 +1,156 @@
+//! What one value must be, operator by operator.
+
+use serde_json::Value;
+
+use crate::consistency::json::{is_same, shown};
+use crate::text::{Piece, Variables, pieces};
+use config::suite::Wanted;
+
+/// A value that is not what it must be.
+#[derive(Debug, PartialEq)]
+pub struct Miss {
+    pub expected: String,
+    pub found: String,
+}
+
+/// A node of a JSON document; `None`: there is none.
+pub fn of_json(wanted: &Wanted, found: Option<&Value>, variables: &Variables) -> Option<Miss> {
+    check(wanted, found, variables, |wanted| {
+        let expected = towards(wanted, found, variables)?;
+        Ok((found.is_some_and(|found| is_equal(&expected, found)), shown(Some(&expected))))
+    })
+}
+
+/// A header's line, or a body: everything is a text, and what equals a number is the text that says it.
+pub fn of_text(wanted: &Wanted, found: Option<&Value>, variables: &Variables) -> Option<Miss> {
+    check(wanted, found, variables, |wanted| {
+        let expected = match wanted {
+            Value::String(text) => variables.expand(text)?,
+            other => other.to_string(),
+        };
+        let same = found.is_some_and(|found| text(found).as_deref() == Some(expected.as_str()));
+        Ok((same, shown(Some(&Value::String(expected)))))
+    })
+}
+
+fn check(
+    wanted: &Wanted,
+    found: Option<&Value>,
+    variables: &Variables,
+    equals: impl FnOnce(&Value) -> Result<(bool, String), String>,
+) -> Option<Miss> {
+    let told = shown(found);
+    let (holds, expected, found) = match wanted {
+        Wanted::Present => (found.is_some(), "something".to_owned(), told),
+        Wanted::Absent => (found.is_none(), "nothing".to_owned(), told),
+        Wanted::Equals(value) => match equals(value) {
+            Ok((holds, expected)) => (holds, expected, told),
+            Err(why) => (false, why, told),
+        },
+        Wanted::Contains(part) => match variables.expand(part) {
+            Ok(part) => (found.is_some_and(|found| contains(found, &part)), format!("something with `{part}`"), told),
+            Err(why) => (false, why, told),
+        },
+        Wanted::Matches(whole) => {
+            let holds = found.and_then(text).is_some_and(|text| whole.is_match(&text));
+            (holds, format!("something that matches `{}`", whole.text), told)
+        }
+        Wanted::Above(limit) => (number(found).is_some_and(|n| n > *limit), format!("a number over {limit}"), told),
+        Wanted::Below(limit) => (number(found).is_some_and(|n| n < *limit), format!("a number under {limit}"), told),
+        Wanted::Length(wanted) => {
+            let length = found.and_then(length);
+            let told = length.map(|length| format!("{length}: {told}")).unwrap_or(told);
+            (length == Some(*wanted), format!("a length of {wanted}"), told)
+        }
+        Wanted::Type(name) => {
+            let kind = found.map(kind);
+            let told = kind.map(|kind| format!("{kind}: {told}")).unwrap_or(told);
+            (kind == Some(name.as_str()), name.clone(), told)
+        }
+    };
+    (!holds).then_some(Miss { expected, found })
+}
+
+/// What a value of the suite means beside what was found. A text that is nothing but `${name}` is a number where a
+/// number was found, and a text where a text was: a captured `7` may be either.
+pub fn towards(wanted: &Value, found: Option<&Value>, variables: &Variables) -> Result<Value, String> {
+    Ok(match (wanted, found) {
+        (Value::String(text), Some(Value::String(_))) if matches!(pieces(text).as_slice(), [Piece::Name(_)]) => {
+            Value::String(variables.expand(text)?)
+        }
+        (Value::Array(items), found) => {
+            let items = items.iter().enumerate();
+            let items = items.map(|(at, item)| towards(item, found.and_then(|found| found.get(at)), variables));
+            Value::Array(items.collect::<Result<_, _>>()?)
+        }
+        (Value::Object(fields), found) => {
+            let fields = fields.iter().map(|(key, value)| {
+                let beside = found.and_then(|found| found.get(key));
+                Ok((key.clone(), towards(value, beside, variables)?))
+            });
+            Value::Object(fields.collect::<Result<_, String>>()?)
+        }
+        (other, _) => variables.expand_json(other)?,
+    })
+}
+
+/// As the comparison of whole documents has it: 1 and 1.0 are the same, at any depth.
+fn is_equal(expected: &Value, found: &Value) -> bool {
+    match (expected, found) {
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| is_equal(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            let same = |(key, value): (&String, &Value)| right.get(key).is_some_and(|other| is_equal(value, other));
+            left.len() == right.len() && left.iter().all(same)
+        }
+        (left, right) => is_same(left, right, 0.0),
+    }
+}
+
+/// A text or a number by what it says, a list by its items, an object by its keys.
+fn contains(found: &Value, part: &str) -> bool {
+    match found {
+        Value::Array(items) => items.iter().any(|item| text(item).as_deref() == Some(part)),
+        Value::Object(fields) => fields.contains_key(part),
+        scalar => text(scalar).is_some_and(|text| text.contains(part)),
+    }
+}
+
+/// A text that says a number is one: prices are often written so.
+fn number(found: Option<&Value>) -> Option<f64> {
+    let found = found?;
+    let said = || found.as_str().and_then(|text| text.trim().parse().ok());
+    found.as_f64().or_else(said).filter(|number: &f64| number.is_finite())
+}
+
+/// A scalar as a text.
+pub fn text(found: &Value) -> Option<String> {
+    match found {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) | Value::Null => Some(found.to_string()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn length(found: &Value) -> Option<u64> {
+    let length = match found {
+        Value::String(text) => text.chars().count(),
+        Value::Array(items) => items.len(),
+        Value::Object(fields) => fields.len(),
+        Value::Number(_) | Value::Bool(_) | Value::Null => return None,
+    };
+    Some(length as u64)
+}
+
+/// As JSON Schema calls it.
+pub fn kind(found: &Value) -> &'static str {
+    match found {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

@@ -1,0 +1,146 @@
+//! Load: requests to an environment at the times that a profile sets, and how it bears them.
+//!
+//! ```text
+//! course: when each request is to be sent ─┐
+//! asks:   what is asked for, by weight    ─┼─> crew: the users send it ──> tally: what became of it ──> verdict
+//! ```
+
+mod asks;
+mod course;
+mod crew;
+mod figures;
+mod process;
+mod tally;
+mod verdict;
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::load::asks::Asks;
+use crate::load::course::Course;
+use crate::load::process::Meter;
+use crate::load::tally::Tally;
+use crate::target::Target;
+use crate::text::Variables;
+use crate::told::Told;
+use config::suite::Load;
+use memory::clock;
+use wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
+
+/// Of the memory, by which a soak is judged: a sample a second for an hour, and rarer ones in a longer load.
+const MOST_SAMPLES: u64 = 3600;
+
+/// How much there is to be told of: its seconds.
+pub fn units(load: &Load) -> u64 {
+    load.warm_up.plus(load.length).0.div_ceil(1000)
+}
+
+/// Puts an environment under load, and says how it bore it. It takes the load's length and warm-up, and then as long as
+/// the most patient step waits. Dropped, it ends within milliseconds.
+///
+/// A user opens its connection with its first request: of few requests a second by many users, the first ones are those
+/// that connect, unless the warm-up is long enough for all users to take their turn.
+pub async fn run(load: &Load, target: &Target, variables: &Variables, told: &Told) -> LoadResult {
+    let (began, mut meter, mut told_of) = (clock::micros(), Meter::new(), 0);
+    let result = match start(load, target, variables) {
+        Ok((course, asks)) => {
+            // Dropped with this future.
+            let (_alive, stop) = oneshot::channel();
+            let (load_of, target_of) = (load.clone(), target.clone());
+            let mut working = spawn_blocking(move || crew::work(&load_of, &target_of, course, asks, stop));
+            let mut second = interval(Duration::from_secs(1));
+            second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            second.tick().await;
+            let sampled_every = load.length.0.div_ceil(1000).div_ceil(MOST_SAMPLES).max(1);
+            loop {
+                tokio::select! {
+                    done = &mut working => break done.unwrap_or_else(|error| Err(format!("it broke down: {error}"))),
+                    _ = second.tick() => {}
+                }
+                meter.sample(told_of % sampled_every == 0);
+                if told_of < units(load) {
+                    told_of += 1;
+                    told.done(1);
+                }
+            }
+        }
+        Err(why) => Err(why),
+    };
+    told.done(units(load) - told_of);
+    meter.sample(false);
+    let took = clock::micros() - began;
+    match result {
+        Ok(Some(tally)) => tallied(load, target, tally, &meter, took),
+        Ok(None) => refused(load, target.side, "it was stopped".to_owned(), took),
+        Err(why) => refused(load, target.side, why, took),
+    }
+}
+
+/// # Errors
+/// It cannot be run, or not here.
+fn start(load: &Load, target: &Target, variables: &Variables) -> Result<(Course, Asks), String> {
+    process::make_room(u64::from(load.users))?;
+    Ok((Course::new(load), Asks::new(load, target, variables)?))
+}
+
+fn tallied(load: &Load, target: &Target, mut tally: Tally, meter: &Meter, took: u64) -> LoadResult {
+    let verdict = verdict::judge(load, &tally, &meter.memory);
+    LoadResult {
+        outcome: if verdict.why.is_none() { Outcome::Passed } else { Outcome::Failed },
+        why: verdict.why,
+        limits: verdict.limits,
+        rate_sent: tally.rate_sent(),
+        throughput: tally.throughput(),
+        requests: tally.requests,
+        failed: tally.failed,
+        error_rate: tally.error_rate(),
+        latency: figures::latencies(&tally.latency),
+        service_time: figures::latencies(&tally.service_time),
+        answers: tally.answers(),
+        seconds: tally.seconds(),
+        histogram: figures::bars(&tally.latency),
+        process: meter.used(took),
+        late: tally.late,
+        examples: std::mem::take(&mut tally.examples),
+        ..refused(load, target.side, String::new(), took)
+    }
+}
+
+/// A load that was not begun: `Skipped`, or `Failed` where its side cannot be reached.
+pub fn untried(load: &Load, side: Side, outcome: Outcome, why: String) -> LoadResult {
+    LoadResult { outcome, ..refused(load, side, why, 0) }
+}
+
+/// What cannot be tried is not proved: it has failed.
+fn refused(load: &Load, side: Side, why: String, took: u64) -> LoadResult {
+    LoadResult {
+        name: load.name.clone(),
+        environment: side,
+        profile: load.profile.name().to_owned(),
+        outcome: Outcome::Failed,
+        why: Some(why),
+        took_ms: took as f64 / 1000.0,
+        users: load.users,
+        rate_intended: load.rate,
+        rate_sent: 0.0,
+        throughput: 0.0,
+        requests: 0,
+        failed: 0,
+        error_rate: 0.0,
+        latency: Latencies::default(),
+        service_time: Latencies::default(),
+        answers: Default::default(),
+        examples: Vec::new(),
+        seconds: Vec::new(),
+        histogram: Vec::new(),
+        limits: Vec::new(),
+        process: ProcessUse::default(),
+        late: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

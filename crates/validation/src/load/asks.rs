@@ -1,0 +1,120 @@
+//! What a load asks for: its steps in turn, by their weights.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::expect::instead_of;
+use crate::request::prepare;
+use crate::target::Target;
+use crate::text::Variables;
+use config::suite::{Body, Load, Step};
+use memory::clock;
+use relay::origin::exchange::Request;
+
+/// The variable that no two requests share.
+const UNIQUE: &str = "unique";
+
+#[derive(Debug)]
+pub struct Asks {
+    kinds: Vec<Kind>,
+    target: Target,
+    variables: Variables,
+    /// The next request's own number.
+    unique: u64,
+}
+
+#[derive(Debug)]
+struct Kind {
+    weight: i64,
+    /// What it is owed; the one that is owed most comes next.
+    owed: i64,
+    step: Arc<Step>,
+    /// `None`: it names `${unique}`, and every request is another.
+    prepared: Option<Arc<Request>>,
+}
+
+impl Asks {
+    /// # Errors
+    /// There is nothing to ask for, or a step does not make a request.
+    pub fn new(load: &Load, target: &Target, variables: &Variables) -> Result<Asks, String> {
+        // Later than any number of an earlier run, so that a key that must be used once is new each time.
+        let mut asks = Asks {
+            kinds: Vec::new(),
+            target: target.clone(),
+            variables: variables.clone(),
+            unique: clock::wall_micros(),
+        };
+        for (weight, step) in load.requests.iter().filter(|(weight, _)| *weight > 0) {
+            let request = Arc::new(asks.fresh(step)?);
+            let prepared = (!names_unique(step)).then_some(request);
+            asks.kinds.push(Kind { weight: i64::from(*weight), owed: 0, step: Arc::new(step.clone()), prepared });
+        }
+        if asks.kinds.is_empty() {
+            return Err("it has no request to send".to_owned());
+        }
+        Ok(asks)
+    }
+
+    /// The next request, and which kind it is.
+    ///
+    /// # Errors
+    /// It is none: what a variable has become does not fit.
+    pub fn next(&mut self) -> (usize, Result<Arc<Request>, String>) {
+        let all: i64 = self.kinds.iter().map(|kind| kind.weight).sum();
+        self.kinds.iter_mut().for_each(|kind| kind.owed += kind.weight);
+        // Of several that are owed the same, the first.
+        let chosen = self.kinds.iter().enumerate().rev().max_by_key(|(_, kind)| kind.owed).map_or(0, |(at, _)| at);
+        let Some(kind) = self.kinds.get_mut(chosen) else { return (0, Err("it has no request to send".to_owned())) };
+        kind.owed -= all;
+        let request = match &kind.prepared {
+            Some(request) => Ok(request.clone()),
+            None => {
+                let step = kind.step.clone();
+                self.fresh(&step).map(Arc::new)
+            }
+        };
+        (chosen, request)
+    }
+
+    fn fresh(&mut self, step: &Step) -> Result<Request, String> {
+        self.variables.set(UNIQUE, self.unique.to_string());
+        self.unique += 1;
+        prepare(step, &self.target, &self.variables).map_err(|why| format!("{}: {why}", step.name))
+    }
+
+    pub fn patience(&self, kind: usize) -> Duration {
+        self.kinds.get(kind).map_or(Duration::ZERO, |kind| kind.step.timeout.as_duration())
+    }
+
+    /// Of the most patient step.
+    pub fn longest_patience(&self) -> Duration {
+        self.kinds.iter().map(|kind| kind.step.timeout.as_duration()).max().unwrap_or_default()
+    }
+
+    pub fn name(&self, kind: usize) -> &str {
+        self.kinds.get(kind).map_or("", |kind| &kind.step.name)
+    }
+
+    /// Whether a status is what the step wants; or in words what it wants.
+    ///
+    /// # Errors
+    /// It wants another one.
+    pub fn accepts(&self, kind: usize, status: u16) -> Result<(), String> {
+        let instead = self.kinds.get(kind).and_then(|kind| instead_of(&kind.step.expect, status));
+        instead.map_or(Ok(()), |wanted| Err(format!("answers {status}, not {wanted}")))
+    }
+}
+
+fn names_unique(step: &Step) -> bool {
+    let names = |text: &str| text.contains("${unique}");
+    let in_body = match &step.body {
+        Body::None | Body::Bytes(_) => false,
+        Body::Text(text) => names(text),
+        Body::Json(value) => names(&value.to_string()),
+        Body::Form(fields) => fields.iter().any(|(_, text)| names(text)),
+    };
+    in_body
+        || names(&step.path)
+        || step.query.iter().any(|(_, text)| names(text))
+        || step.headers.iter().any(|(_, text)| names(text))
+}

@@ -1,0 +1,285 @@
+//! What became of the requests of a load: counted as they end, second by second and in all.
+//!
+//! A latency counts from the moment when the request was to be sent. It is noted of every whole answer, whatever its
+//! status, and of every request that was given up, with the time that it had waited: leaving those out would flatter
+//! an origin that hangs. A connection that was refused or broken is quick and no answer: it is only a failure.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::load::course::STAIRS;
+use crate::load::figures;
+use config::suite::{Load, Profile};
+use wire::LoadSecond;
+
+/// Rows of a result: a second each, up to an hour; of a longer load each is as many seconds as it takes.
+const MOST_ROWS: u64 = 3600;
+/// Failures that are told in words; others like them are only counted.
+const MOST_EXAMPLES: usize = 5;
+/// Begun later than this after the intended moment is late.
+const LATE_MICROS: u64 = 10_000;
+/// What is answered so soon after the end still belongs to the load's rate, or the last moment's requests were never
+/// answered in time. Of the length at most a twentieth, so that a load that runs behind cannot hide it here.
+const TAIL_MICROS: u64 = 1_000_000;
+const TAIL_SHARE: u64 = 20;
+/// Latencies are kept to three significant figures.
+const FIGURES: u8 = 3;
+/// The least that a histogram reaches to: a minute.
+const REACH_MICROS: u64 = 60_000_000;
+
+/// How a request ended. Times in microseconds since the load began, the warm-up left out.
+#[derive(Debug)]
+pub struct Settled<'a> {
+    pub intended: u64,
+    /// `None`: it was never sent.
+    pub began: Option<u64>,
+    pub ended: u64,
+    /// A user was free for it all the time, and still it was begun late.
+    pub neglected: bool,
+    pub heard: &'a Heard,
+}
+
+#[derive(Debug)]
+pub enum Heard {
+    Well(u16),
+    /// Another status than was wanted; in words.
+    Wrong(u16, String),
+    /// `connect`, `tls`, `timeout`, `reset`, `protocol` or `unsent`; in words.
+    Nothing(&'static str, String),
+    /// The load was over before it was known what would become of it: no answer, but nor is it known how long one takes.
+    CutOff,
+}
+
+/// A share of a load that is judged by itself: a half of a soak, a stair of a stress.
+#[derive(Debug)]
+pub struct Part {
+    pub latency: Histogram<u64>,
+    pub requests: u64,
+    pub failed: u64,
+}
+
+#[derive(Debug)]
+struct Row {
+    second: LoadSecond,
+    /// While requests of it are under way.
+    latency: Option<Box<Histogram<u32>>>,
+}
+
+#[derive(Debug)]
+pub struct Tally {
+    length: u64,
+    row_micros: u64,
+    /// The latest row of which a request has begun.
+    newest: usize,
+    rows: Vec<Row>,
+    pub parts: Vec<Part>,
+    pub latency: Histogram<u64>,
+    pub service_time: Histogram<u64>,
+    pub requests: u64,
+    pub failed: u64,
+    pub unsent: u64,
+    pub late: u64,
+    /// Of the late ones, those that had a free user: this machine was busy.
+    pub neglected: u64,
+    sent_in_time: u64,
+    well_in_time: u64,
+    statuses: BTreeMap<u16, u64>,
+    kinds: BTreeMap<&'static str, u64>,
+    pub examples: Vec<String>,
+}
+
+impl Tally {
+    /// `reach_ms`: no latency is longer.
+    ///
+    /// # Errors
+    /// The load is longer than a histogram can reach.
+    pub fn new(load: &Load, reach_ms: u64) -> Result<Tally, String> {
+        let reach = reach_ms.saturating_mul(1000).max(REACH_MICROS);
+        let latency: Histogram<u64> =
+            Histogram::new_with_bounds(1, reach, FIGURES).map_err(|error| format!("it is too long: {error}"))?;
+        let parts = match load.profile {
+            Profile::Soak => 2,
+            Profile::Stress => STAIRS,
+            Profile::Steady | Profile::Ramp | Profile::Spike => 0,
+        };
+        let part = |_| Part { latency: Histogram::new_from(&latency), requests: 0, failed: 0 };
+        let parts = (0..parts).map(part).collect();
+        let seconds = load.length.0.div_ceil(1000).max(1);
+        let row = seconds.div_ceil(MOST_ROWS);
+        let second = |at| LoadSecond { at: u32::try_from(at * row).unwrap_or(u32::MAX), ..LoadSecond::default() };
+        let rows = (0..seconds.div_ceil(row)).map(|at| Row { second: second(at), latency: None }).collect();
+        Ok(Tally {
+            length: load.length.0.max(1) * 1000,
+            row_micros: row * 1_000_000,
+            newest: 0,
+            rows,
+            parts,
+            service_time: Histogram::new_from(&latency),
+            latency,
+            requests: 0,
+            failed: 0,
+            unsent: 0,
+            late: 0,
+            neglected: 0,
+            sent_in_time: 0,
+            well_in_time: 0,
+            statuses: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            examples: Vec::new(),
+        })
+    }
+
+    /// Of a row of the result.
+    pub fn row_micros(&self) -> u64 {
+        self.row_micros
+    }
+
+    fn row_at(&self, intended: u64) -> usize {
+        (intended / self.row_micros) as usize
+    }
+
+    /// Its turn has come. Requests come in the order of their intended moments.
+    pub fn due(&mut self, intended: u64) {
+        self.requests += 1;
+        let at = self.row_at(intended);
+        if at > self.newest {
+            let last = std::mem::replace(&mut self.newest, at);
+            self.close_if_over(last);
+        }
+        if let Some(row) = self.rows.get_mut(at) {
+            row.second.intended += 1;
+        }
+        if let Some(part) = self.part_of(intended) {
+            part.requests += 1;
+        }
+    }
+
+    fn part_of(&mut self, intended: u64) -> Option<&mut Part> {
+        let at = intended.saturating_mul(self.parts.len() as u64) / self.length;
+        self.parts.get_mut(at as usize)
+    }
+
+    pub fn settle(&mut self, one: &Settled<'_>) {
+        let in_time = self.length + TAIL_MICROS.min(self.length / TAIL_SHARE);
+        match one.began {
+            Some(began) => {
+                self.sent_in_time += u64::from(began <= in_time);
+                let late = began.saturating_sub(one.intended) > LATE_MICROS;
+                self.late += u64::from(late);
+                self.neglected += u64::from(late && one.neglected);
+            }
+            None => self.unsent += 1,
+        }
+        let (well, timed) = match one.heard {
+            Heard::Well(status) => {
+                *self.statuses.entry(*status).or_default() += 1;
+                self.well_in_time += u64::from(one.ended <= in_time);
+                (true, true)
+            }
+            Heard::Wrong(status, why) => {
+                *self.statuses.entry(*status).or_default() += 1;
+                self.example(why);
+                (false, true)
+            }
+            Heard::Nothing(kind, why) => {
+                *self.kinds.entry(kind).or_default() += 1;
+                self.example(why);
+                (false, matches!(*kind, "timeout" | "unsent"))
+            }
+            Heard::CutOff => {
+                *self.kinds.entry("timeout").or_default() += 1;
+                self.example("no answer by the end of the load");
+                (false, true)
+            }
+        };
+        self.failed += u64::from(!well);
+        let latency = one.ended.saturating_sub(one.intended).max(1);
+        if timed {
+            self.latency.saturating_record(latency);
+            if let (Some(began), false) = (one.began, matches!(one.heard, Heard::CutOff)) {
+                self.service_time.saturating_record(one.ended.saturating_sub(began).max(1));
+            }
+        }
+        if let Some(part) = self.part_of(one.intended) {
+            part.failed += u64::from(!well);
+            if timed {
+                part.latency.saturating_record(latency);
+            }
+        }
+        self.settle_in_row(one.intended, well, timed.then_some(latency));
+    }
+
+    fn settle_in_row(&mut self, intended: u64, well: bool, latency: Option<u64>) {
+        let at = self.row_at(intended);
+        let Some(row) = self.rows.get_mut(at) else { return };
+        row.second.answered += u64::from(well);
+        row.second.failed += u64::from(!well);
+        if let Some(latency) = latency {
+            let open = row.latency.get_or_insert_with(|| Box::new(Histogram::new_from(&self.latency)));
+            open.saturating_record(latency);
+        }
+        if at < self.newest {
+            self.close_if_over(at);
+        }
+    }
+
+    /// A row's distribution is large: it goes with the last of its requests.
+    fn close_if_over(&mut self, at: usize) {
+        if let Some(row) = self.rows.get_mut(at)
+            && row.second.answered + row.second.failed >= row.second.intended
+            && let Some(latency) = row.latency.take()
+        {
+            row.second.p50 = figures::quantile_ms(&latency, 0.5);
+            row.second.p95 = figures::quantile_ms(&latency, 0.95);
+            row.second.p99 = figures::quantile_ms(&latency, 0.99);
+        }
+    }
+
+    /// A row is over, and so many requests are under way.
+    pub fn in_flight(&mut self, row: usize, requests: usize) {
+        if let Some(row) = self.rows.get_mut(row) {
+            row.second.in_flight = u32::try_from(requests).unwrap_or(u32::MAX);
+        }
+    }
+
+    fn example(&mut self, why: &str) {
+        if self.examples.len() < MOST_EXAMPLES && self.examples.iter().all(|other| other != why) {
+            self.examples.push(why.to_owned());
+        }
+    }
+
+    /// Second by second; every request has been settled.
+    pub fn seconds(&mut self) -> Vec<LoadSecond> {
+        (0..self.rows.len()).for_each(|at| self.close_if_over(at));
+        self.rows.iter().map(|row| row.second).collect()
+    }
+
+    /// By status, and by what went wrong.
+    pub fn answers(&self) -> BTreeMap<String, u64> {
+        let statuses = self.statuses.iter().map(|(status, count)| (status.to_string(), *count));
+        statuses.chain(self.kinds.iter().map(|(kind, count)| ((*kind).to_owned(), *count))).collect()
+    }
+
+    fn a_second(&self, count: u64) -> f64 {
+        count as f64 * 1e6 / self.length as f64
+    }
+
+    pub fn rate_sent(&self) -> f64 {
+        self.a_second(self.sent_in_time)
+    }
+
+    /// Answered well, a second.
+    pub fn throughput(&self) -> f64 {
+        self.a_second(self.well_in_time)
+    }
+
+    /// In percent.
+    pub fn error_rate(&self) -> f64 {
+        percent(self.failed, self.requests)
+    }
+}
+
+pub fn percent(some: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { some as f64 * 100.0 / all as f64 }
+}

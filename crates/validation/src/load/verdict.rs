@@ -1,0 +1,184 @@
+//! Whether a load's limits held, and in a sentence which did not.
+
+use crate::load::course::{STAIRS, stair};
+use crate::load::figures::quantile_ms;
+use crate::load::tally::{Part, Tally, percent};
+use config::suite::{Limits, Load, Profile};
+use judgement::time::Millis;
+use wire::LimitResult;
+
+/// The second half of a soak is worse if its p95 is over the first's by both.
+const WORSE: f64 = 1.5;
+const WORSE_BY_MS: f64 = 5.0;
+/// Fewer requests in a half say nothing.
+const FEWEST_IN_HALF: u64 = 20;
+/// Memory grows steadily if each quarter of a soak has more than the one before, by this much (in percent) and in all by
+/// this many bytes.
+const GROWTH: f64 = 5.0;
+const GROWTH_BYTES: u64 = 64 << 20;
+
+#[derive(Debug)]
+pub struct Verdict {
+    pub limits: Vec<LimitResult>,
+    /// `None`: all of them held.
+    pub why: Option<String>,
+}
+
+/// `memory`: this process's, a sample a second.
+pub fn judge(load: &Load, tally: &Tally, memory: &[u64]) -> Verdict {
+    if tally.requests == 0 {
+        let why = "no request falls into its time: its rate is too low, or it is too short".to_owned();
+        return Verdict { limits: Vec::new(), why: Some(why) };
+    }
+    let mut limits = limits_of(&load.limits, tally.error_rate(), |quantile| quantile_ms(&tally.latency, quantile));
+    if let Some(limit) = load.limits.throughput {
+        let found = tally.throughput();
+        limits.push(LimitResult { what: "throughput".to_owned(), limit, found, held: found >= limit });
+    }
+    let mut why = Vec::new();
+    match load.profile {
+        Profile::Soak => limits.extend(wearing(tally, memory)),
+        Profile::Stress => {
+            if let Some((broken, sentence)) = breaks(load, &tally.parts) {
+                limits.push(broken);
+                why.push(sentence);
+            }
+        }
+        Profile::Steady | Profile::Ramp | Profile::Spike => {}
+    }
+    if why.is_empty() {
+        why.extend(limits.iter().filter(|limit| !limit.held).map(sentence));
+    }
+    let why = (!why.is_empty()).then(|| format!("{}{}", why.join("; "), beside(tally)));
+    Verdict { limits, why }
+}
+
+/// Errors first: where requests fail, the latencies of the others are no news.
+fn limits_of(limits: &Limits, error_rate: f64, quantile: impl Fn(f64) -> f64) -> Vec<LimitResult> {
+    let most = limits.error_rate.unwrap_or(0.0);
+    let held = error_rate <= most;
+    let mut all = vec![LimitResult { what: "error_rate".to_owned(), limit: most, found: error_rate, held }];
+    for (what, limit, at) in [("p50", limits.p50, 0.5), ("p95", limits.p95, 0.95), ("p99", limits.p99, 0.99)] {
+        if let Some(Millis(limit)) = limit {
+            let (limit, found) = (limit as f64, quantile(at));
+            // Where nothing was answered nothing was quick.
+            let held = found <= limit && found > 0.0;
+            all.push(LimitResult { what: what.to_owned(), limit, found, held });
+        }
+    }
+    all
+}
+
+fn sentence(limit: &LimitResult) -> String {
+    let (mut found, mut wanted) = (shown(limit.found), shown(limit.limit));
+    if found == wanted {
+        (found, wanted) = (limit.found.to_string(), limit.limit.to_string());
+    }
+    match limit.what.as_str() {
+        "error_rate" if limit.limit == 0.0 => format!("{found} % of the requests failed, and none may"),
+        "error_rate" => format!("{found} % of the requests failed, and at most {wanted} % may"),
+        "throughput" => format!("{found} requests a second were answered well, not {wanted}"),
+        "memory" => format!("the memory of this process grew steadily, by {found} %"),
+        what if limit.found == 0.0 => format!("there is no {what}, as nothing was answered"),
+        what => format!("{what} is {found} ms, over the limit of {wanted} ms"),
+    }
+}
+
+/// As people write figures: three of them are enough.
+fn shown(figure: f64) -> String {
+    match figure.abs() {
+        size if size >= 100.0 || size == 0.0 => format!("{figure:.0}"),
+        size if size >= 10.0 => format!("{figure:.1}"),
+        size if size >= 0.01 => format!("{figure:.2}"),
+        _ => "under 0.01".to_owned(),
+    }
+}
+
+/// What else a failed load should be read with.
+fn beside(tally: &Tally) -> String {
+    let mut also = String::new();
+    if tally.unsent > 0 {
+        also += &format!("; {} of {} requests were never sent, because no user was free", tally.unsent, tally.requests);
+    }
+    if tally.neglected > 0 {
+        also += &format!("; this machine was busy, and began {} requests late", tally.neglected);
+    }
+    also
+}
+
+/// A second half that is worse than the first one.
+fn wearing(tally: &Tally, memory: &[u64]) -> Vec<LimitResult> {
+    let mut found = Vec::new();
+    if let [first, second] = tally.parts.as_slice()
+        && first.latency.len().min(second.latency.len()) >= FEWEST_IN_HALF
+    {
+        let [first, second] = [first, second].map(|half| quantile_ms(&half.latency, 0.95));
+        let limit = (first * WORSE).max(first + WORSE_BY_MS);
+        let what = "p95 of the second half".to_owned();
+        found.push(LimitResult { what, limit, found: second, held: second <= limit });
+    }
+    if let Some(growth) = growth(memory) {
+        found.push(LimitResult { what: "memory".to_owned(), limit: GROWTH, found: growth, held: false });
+    }
+    found
+}
+
+/// In percent, if the memory grew from quarter to quarter.
+fn growth(memory: &[u64]) -> Option<f64> {
+    let median = |samples: &[u64]| {
+        let mut sorted = samples.to_vec();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied()
+    };
+    let quarters: Vec<u64> = memory.chunks((memory.len() / 4).max(1)).take(4).filter_map(median).collect();
+    let [first, second, third, last] = *quarters.as_slice() else { return None };
+    let grows = |from: u64, to: u64| to as f64 > from as f64 * (1.0 + GROWTH / 100.0);
+    let steadily = grows(first, second) && grows(second, third) && grows(third, last);
+    (steadily && first > 0 && last - first >= GROWTH_BYTES).then(|| percent(last - first, first))
+}
+
+/// The first stair of a stress on which a limit broke.
+fn breaks(load: &Load, stairs: &[Part]) -> Option<(LimitResult, String)> {
+    stairs.iter().zip(0..).find_map(|(part, at)| {
+        let limits = limits_of(&load.limits, percent(part.failed, part.requests), |q| quantile_ms(&part.latency, q));
+        let broken = limits.into_iter().find(|limit| !limit.held)?;
+        let rate = shown(stair(load, at));
+        let why =
+            format!("it breaks at {rate} requests a second (stair {} of {STAIRS}): {}", at + 1, sentence(&broken));
+        Some((LimitResult { what: format!("{} at {rate}/s", broken.what), ..broken }, why))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn memory_that_only_grows_is_seen_and_a_warm_cache_is_not() {
+        let leaks: Vec<u64> = (0..100).map(|second| (200 + second * 3) * MIB).collect();
+        assert!((growth(&leaks).unwrap() - 95.0).abs() < 25.0, "{:?}", growth(&leaks));
+        let warms: Vec<u64> = (0..100).map(|second| (200 + second.min(30) * 3) * MIB).collect();
+        assert_eq!(growth(&warms), None, "it stays where it is");
+        let waves: Vec<u64> = (0..100).map(|second| (200 + second % 20 * 3) * MIB).collect();
+        assert_eq!(growth(&waves), None);
+        let small: Vec<u64> = (0..100).map(|second| 20 * MIB + second * MIB / 4).collect();
+        assert_eq!(growth(&small), None, "under 64 MiB it is nothing");
+        assert_eq!((growth(&[]), growth(&[MIB, MIB])), (None, None));
+    }
+
+    #[test]
+    fn a_broken_limit_is_one_plain_sentence() {
+        let limits = Limits { p95: Some(Millis(250)), error_rate: Some(0.5), ..Limits::default() };
+        let broken = |error_rate, p95| {
+            let limits = limits_of(&limits, error_rate, |_| p95);
+            limits.iter().filter(|limit| !limit.held).map(sentence).collect::<Vec<_>>()
+        };
+        assert!(broken(0.5, 250.0).is_empty());
+        assert_eq!(broken(0.0, 812.4), ["p95 is 812 ms, over the limit of 250 ms"]);
+        assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, and at most 0.50 % may"]);
+        let strict = limits_of(&Limits::default(), 0.001, |_| 0.0);
+        assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, and none may");
+    }
+}

@@ -1,0 +1,143 @@
+//! Two answers to one request: status, named headers, and bodies as JSON where they are that.
+
+use http::{HeaderName, header};
+use serde_json::Value;
+
+use crate::consistency::json::{self, Terms};
+use crate::diff::unified;
+use crate::expect::{diff, glance, json_of};
+use crate::message;
+use crate::parity::noise::{How, Noise};
+use crate::scrub::{HIDDEN, is_hidden};
+use crate::target::MOST_BODY;
+use config::suite::Parity;
+use relay::origin::exchange::Answer;
+use wire::Finding;
+
+/// What a finding calls its two sides.
+const NAMES: [&str; 2] = ["blue", "green"];
+/// Digits of a hash that are shown.
+const DIGITS: usize = 16;
+
+/// What is compared.
+pub struct Pair<'p> {
+    pub answers: [&'p Answer; 2],
+    /// How each side is called by itself: a `Location` that leads back to it is the same on both.
+    pub authorities: [&'p [u8]; 2],
+    pub parity: &'p Parity,
+}
+
+impl Pair<'_> {
+    /// What differs, without what is noise; the first of a document with a diff if `diffs`, which takes its time.
+    pub fn findings(&self, noise: &Noise, diffs: bool) -> Vec<Finding> {
+        let [left, right] = self.answers;
+        let mut all = Vec::new();
+        if left.status != right.status && noise.of("status").is_none() {
+            all.push(finding("status", message::status(left.status), message::status(right.status)));
+        }
+        for name in &self.parity.headers {
+            all.extend(self.header(name, noise.of(&format!("header {name}"))));
+        }
+        if (left.body != right.body || left.length != right.length) && noise.of("body").is_none() {
+            all.extend(self.bodies(noise, diffs));
+        }
+        all
+    }
+
+    /// What could not be compared, as only the beginning of a body is kept.
+    pub fn too_long(&self) -> Option<Finding> {
+        let answer = self.answers.into_iter().find(|answer| answer.length > answer.body.len() as u64)?;
+        let most = format!("at most {} MiB, to be compared as a whole", MOST_BODY >> 20);
+        Some(finding("body", most, format!("{} bytes", answer.length)))
+    }
+
+    fn header(&self, name: &HeaderName, noise: Option<How>) -> Option<Finding> {
+        let [left, right] = [0, 1].map(|side| self.lines(name, side));
+        let is_same = match noise {
+            None => left == right,
+            Some(How::Value) => left.is_empty() == right.is_empty(),
+            Some(How::Anyhow) => true,
+        };
+        if is_same {
+            return None;
+        }
+        let shown = |lines: Vec<String>| match lines.as_slice() {
+            [] => "nothing".to_owned(),
+            _ if is_hidden(name) => HIDDEN.to_owned(),
+            lines => lines.join(", "),
+        };
+        Some(finding(format!("header {name}"), shown(left), shown(right)))
+    }
+
+    fn lines(&self, name: &HeaderName, side: usize) -> Vec<String> {
+        let (Some(answer), Some(authority)) = (self.answers.get(side), self.authorities.get(side)) else {
+            return Vec::new();
+        };
+        let authority = String::from_utf8_lossy(authority);
+        let lines = answer.headers.get_all(name).iter();
+        let lines = lines.map(|line| own(&String::from_utf8_lossy(line.as_bytes()), &authority));
+        lines.collect()
+    }
+
+    fn bodies(&self, noise: &Noise, diffs: bool) -> Vec<Finding> {
+        let [left, right] = self.answers;
+        match (document(left), document(right)) {
+            (Some(mut blue), Some(mut green)) => {
+                noise.level(&mut blue);
+                noise.level(&mut green);
+                let ignore: Vec<_> = self.parity.ignore.iter().chain(noise.ignored()).cloned().collect();
+                let terms = Terms { ignore: &ignore, tolerance: self.parity.tolerance };
+                let mut all = json::differences(&blue, &green, terms);
+                if let Some(first) = all.first_mut().filter(|_| diffs) {
+                    first.diff = diff(&blue, &green, terms, NAMES);
+                }
+                all
+            }
+            (Some(_), None) => vec![finding("body", "JSON", words(right))],
+            (None, Some(_)) => vec![finding("body", words(left), "JSON")],
+            (None, None) => vec![bytes(left, right)],
+        }
+    }
+}
+
+/// A list or an object, or whatever calls itself JSON and is.
+fn document(answer: &Answer) -> Option<Value> {
+    let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let begins = answer.body.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'['));
+    (begins || kind.contains("json")).then(|| json_of(answer).ok()).flatten()
+}
+
+fn bytes(left: &Answer, right: &Answer) -> Finding {
+    let texts = [left, right].map(|answer| message::text(&answer.body, answer.length <= answer.body.len() as u64));
+    let diff = match texts {
+        [Some(left), Some(right)] => unified(left, right, NAMES),
+        _ => None,
+    };
+    Finding { diff, ..finding("body", words(left), words(right)) }
+}
+
+/// `12 bytes, SHA-256 0123456789abcdef: ` and the beginning of it, where it is a text.
+fn words(answer: &Answer) -> String {
+    if answer.body.is_empty() {
+        return "an empty body".to_owned();
+    }
+    let hash: String = json::hash(&answer.body).chars().take(DIGITS).collect();
+    let text = message::text(&answer.body, answer.length <= answer.body.len() as u64);
+    let begins = text.map(|text| format!(": {}", glance(text))).unwrap_or_default();
+    format!("{} bytes, SHA-256 {hash}{begins}", answer.length)
+}
+
+/// A URL of the side's own without its host.
+fn own(line: &str, authority: &str) -> String {
+    let rest = line.strip_prefix("https://").or_else(|| line.strip_prefix("http://"));
+    let rest = rest.and_then(|rest| rest.strip_prefix(authority)).filter(|_| !authority.is_empty());
+    match rest {
+        Some("") => "/".to_owned(),
+        Some(rest) if rest.starts_with(['/', '?', '#']) => rest.to_owned(),
+        _ => line.to_owned(),
+    }
+}
+
+fn finding(what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Finding {
+    Finding { what: what.into(), expected: expected.into(), found: found.into(), diff: None }
+}

@@ -1,0 +1,134 @@
+//! From a service's name to where a run finds its sides. Nothing else than what the routing file (or a deploy) names can
+//! be reached from here: a suite has no way to write another host.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, header};
+use pingora_core::connectors::http::Connector;
+use pingora_core::upstreams::peer::HttpPeer;
+
+use crate::target::Target;
+use config::suite::Via;
+use judgement::traffic::rule::{Answer, Condition, Rule, Test};
+use judgement::traffic::split::Split;
+use judgement::traffic::{Environment, ServiceId};
+use memory::snapshot::{Endpoint, Published, Snapshot};
+use wire::Side;
+
+/// What a run is reached through. Cloned freely.
+#[derive(Clone)]
+pub struct Reach {
+    published: Published,
+    /// Where the proxy listens without TLS.
+    proxy: Option<SocketAddr>,
+    connector: Arc<Connector>,
+}
+
+impl std::fmt::Debug for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reach")
+    }
+}
+
+impl Reach {
+    pub fn new(published: Published, proxy: Option<SocketAddr>) -> Reach {
+        // The same machine: what listens everywhere listens there.
+        let proxy = proxy.map(|address| match address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+                SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), v6.port())
+            }
+            other => other,
+        });
+        Reach { published, proxy, connector: Arc::new(Connector::new(None)) }
+    }
+
+    /// The service that is meant: the named one, or the only one.
+    ///
+    /// # Errors
+    /// There is none of that name, or several and none is named.
+    pub fn service(&self, named: Option<&str>) -> Result<String, String> {
+        let snapshot = self.published.load();
+        let names: Vec<&str> = snapshot.services.iter().map(|serving| serving.name.as_str()).collect();
+        match (named, names.as_slice()) {
+            (Some(named), names) if names.contains(&named) => Ok(named.to_owned()),
+            (Some(named), names) => {
+                Err(format!("there is no service `{named}`: {}", config::read::did_you_mean(named, names)))
+            }
+            (None, [only]) => Ok((*only).to_owned()),
+            (None, []) => Err("the routing file names no service".to_owned()),
+            (None, several) => {
+                Err(format!("there are several services: the suite names one by `service`, of {}", several.join(", ")))
+            }
+        }
+    }
+
+    /// Where a side of the service is just now.
+    ///
+    /// # Errors
+    /// In words: it has no address, or no rule leads there through the proxy.
+    pub fn target(&self, service: &str, side: Side, via: Via) -> Result<Target, String> {
+        let snapshot = self.published.load();
+        let place = snapshot.services.iter().position(|serving| serving.name == service);
+        let id = ServiceId(place.ok_or_else(|| format!("there is no service `{service}`"))? as u32);
+        let environment = Environment::from(side);
+        match via {
+            Via::Origin => self.direct(&snapshot, id, side, environment),
+            Via::Proxy => self.through(&snapshot, id, side, environment),
+        }
+    }
+
+    fn direct(&self, snapshot: &Snapshot, id: ServiceId, side: Side, of: Environment) -> Result<Target, String> {
+        let endpoints = snapshot.endpoints.get(id.0 as usize).map(|pair| of.of(pair).clone());
+        let endpoints = endpoints.filter(|endpoints| !endpoints.is_empty());
+        let url = snapshot.serving(id).map(|serving| of.of(&serving.origins).urls()).unwrap_or_default();
+        let endpoints = endpoints.ok_or_else(|| format!("{of} has no address: {url} does not resolve"))?;
+        Ok(Target { side, url, endpoints, headers: Vec::new(), connector: self.connector.clone() })
+    }
+
+    fn through(&self, snapshot: &Snapshot, id: ServiceId, side: Side, of: Environment) -> Result<Target, String> {
+        let address = self.proxy.ok_or("the proxy has no listener without TLS for `via = \"proxy\"`")?;
+        let (rules, split) = snapshot.table.service(id);
+        let headers = rules.overrides.iter().filter(|rule| leads_to(rule, split, of)).find_map(lines);
+        let headers = headers.ok_or_else(|| {
+            format!(
+                "no override rule leads to {of} by headers or cookies alone: add one to the routing file, such as \
+                 header = {{ name = \"x-environment\", equals = \"{of}\" }}, to = \"{of}\", override = true"
+            )
+        })?;
+        let host = snapshot.table.host_of(id).ok_or("no host name leads to the service")?;
+        let authority = HeaderValue::from_str(&host).map_err(|_| format!("`{host}` is no host to ask for"))?;
+        let peer = HttpPeer::new(address, false, String::new());
+        let endpoint = Endpoint { peer, authority, base_path: "".into(), rest: Arc::default() };
+        let url = format!("http://{address} (Host: {host}, by the override rule)");
+        Ok(Target { side, url, endpoints: Arc::from([endpoint]), headers, connector: self.connector.clone() })
+    }
+}
+
+fn leads_to(rule: &Rule, split: &Split, of: Environment) -> bool {
+    match rule.answer {
+        Answer::Environment(environment) => environment == of,
+        Answer::Active => split.active == of,
+        Answer::Candidate => split.active != of,
+        Answer::Share(_) => false,
+    }
+}
+
+/// The header lines that make every condition of a rule hold; `None`: it takes more than that.
+fn lines(rule: &Rule) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let value = |test: &Test| match test {
+        Test::Equals(text) | Test::Prefix(text) | Test::Suffix(text) | Test::Contains(text) => Some(text.clone()),
+        Test::Present => Some(b"validation".to_vec()),
+        Test::Regex(_) | Test::Absent => None,
+    };
+    let line = |condition: &Condition| match condition {
+        Condition::Header { name, test } => Some((name.clone(), HeaderValue::from_bytes(&value(test)?).ok()?)),
+        Condition::Cookie { name, test } => {
+            let pair = [name.as_bytes(), b"=", &value(test)?].concat();
+            Some((header::COOKIE, HeaderValue::from_bytes(&pair).ok()?))
+        }
+        _ => None,
+    };
+    rule.conditions.iter().map(line).collect()
+}

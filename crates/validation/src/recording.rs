@@ -1,0 +1,246 @@
+//! Requests that clients have made before, to be made again: a HAR file, or Cutover's own access log in JSON.
+//!
+//! A recording is anybody's file. Nothing in it chooses where a request goes: its hosts are not looked at, and who its
+//! clients were (cookies, authorization) is left out.
+
+mod har;
+mod log;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, header};
+
+use crate::scrub::CUT;
+use config::suite::text::literal;
+use config::suite::{Body, Expect, Step};
+use judgement::time::Millis;
+use judgement::traffic::repeat::is_safe;
+
+/// In bytes; it is read into memory.
+const MOST_BYTES: u64 = 64 << 20;
+/// In bytes, of one request.
+const MOST_BODY: usize = 1 << 20;
+/// In bytes, of a path with its query. Servers take no longer ones.
+const LONGEST_PATH: usize = 8 << 10;
+/// In bytes.
+const LONGEST_HEADER: usize = 8 << 10;
+/// Of one request.
+const MOST_HEADERS: usize = 100;
+/// In characters.
+const LONGEST_NAME: usize = 100;
+/// For a whole answer, unless whoever asks says otherwise.
+const PATIENCE: Millis = Millis::seconds(10);
+
+const UNSAFE: &str = "a method that changes something (`unsafe_methods = true` sends them)";
+const REPEATED: &str = "the same as one before";
+const NO_PATH: &str = "no path that can be asked for";
+const NO_METHOD: &str = "a method that is none for an origin";
+const NO_BODY: &str = "a body that the recording lacks";
+const LONG_BODY: &str = "a body over 1 MiB";
+/// No reason to leave a request out, but a part of it is.
+const BARE: &str = "(cookies and authorization: the requests are sent without)";
+
+/// What a recording comes to.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// Different ones, in the order in which they first appear.
+    pub requests: Vec<Step>,
+    /// How many of its requests were not taken, by reason.
+    pub left_out: BTreeMap<String, u64>,
+}
+
+/// Reads at most `most` requests, of any method if `unsafe_methods`. It blocks while it reads.
+///
+/// # Errors
+/// The file cannot be read, or is neither of the two.
+pub fn read(path: &Path, most: usize, unsafe_methods: bool) -> Result<Recording, String> {
+    let bytes = bytes(path).map_err(|why| format!("the recording {} {why}", path.display()))?;
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let gather = || Gather { most, unsafe_methods, seen: HashSet::new(), recording: Recording::default() };
+    let mut lines = gather();
+    if log::is_log(bytes) {
+        log::read(bytes, &mut lines);
+        return Ok(lines.recording);
+    }
+    let mut entries = gather();
+    match har::read(bytes, &mut entries) {
+        Ok(()) => return Ok(entries.recording),
+        Err(har::Unread::Broken(why)) => {
+            return Err(format!("the recording {} is a HAR file that is broken: {why}", path.display()));
+        }
+        Err(har::Unread::NoHar) => {}
+    }
+    // A log that was cut off at its beginning is one all the same.
+    if log::read(bytes, &mut lines) {
+        return Ok(lines.recording);
+    }
+    let hint = "it is neither a HAR file nor an access log with `format = \"json\"`";
+    Err(format!("the recording {} holds no requests: {hint}", path.display()))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "is not there".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    // Opening a pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err("is no file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(cannot)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(format!("is over {} MiB: take a part of it", MOST_BYTES >> 20));
+    }
+    Ok(bytes)
+}
+
+/// A request of a recording, as it stands there.
+#[derive(Debug, Default)]
+struct Entry {
+    method: String,
+    /// The path with its query.
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Body,
+}
+
+/// Takes what can be asked, and counts what cannot.
+#[derive(Debug)]
+struct Gather {
+    most: usize,
+    unsafe_methods: bool,
+    /// By method, target and body.
+    seen: HashSet<(Method, String, Vec<u8>)>,
+    recording: Recording,
+}
+
+impl Gather {
+    fn take(&mut self, entry: Result<Entry, &'static str>) {
+        if let Err(reason) = entry.and_then(|entry| self.add(entry)) {
+            self.count(reason.to_owned());
+        }
+    }
+
+    fn count(&mut self, reason: String) {
+        *self.recording.left_out.entry(reason).or_default() += 1;
+    }
+
+    fn add(&mut self, entry: Entry) -> Result<(), &'static str> {
+        let method = Method::from_bytes(entry.method.as_bytes()).map_err(|_| NO_METHOD)?;
+        if matches!(method, Method::CONNECT | Method::TRACE) {
+            return Err(NO_METHOD);
+        }
+        if !is_path(&entry.target) {
+            return Err(NO_PATH);
+        }
+        if !self.unsafe_methods && !is_safe(&method) {
+            return Err(UNSAFE);
+        }
+        let body = match &entry.body {
+            Body::Bytes(bytes) => bytes.to_vec(),
+            Body::Form(fields) => fields.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).fold(
+                Vec::new(),
+                |mut all, part| {
+                    all.extend_from_slice(part);
+                    all.push(0);
+                    all
+                },
+            ),
+            Body::None | Body::Text(_) | Body::Json(_) => Vec::new(),
+        };
+        if body.len() > MOST_BODY {
+            return Err(LONG_BODY);
+        }
+        let key = (method, entry.target, body);
+        if self.seen.contains(&key) {
+            return Err(REPEATED);
+        }
+        if self.seen.len() >= self.most {
+            self.count(format!("beyond the first {}", self.most));
+            return Ok(());
+        }
+        let (method, target, _) = &key;
+        let (headers, bare) = headers(entry.headers);
+        if bare {
+            self.count(BARE.to_owned());
+        }
+        self.recording.requests.push(Step {
+            query: Vec::new(),
+            name: name(method, target),
+            method: method.clone(),
+            path: literal(target),
+            headers,
+            body: entry.body,
+            timeout: PATIENCE,
+            expect: Expect::default(),
+            capture: Vec::new(),
+        });
+        self.seen.insert(key);
+        Ok(())
+    }
+}
+
+/// `\` stands for bytes that the access log could not write.
+fn is_path(target: &str) -> bool {
+    target.starts_with('/')
+        && target.len() <= LONGEST_PATH
+        && target.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\'))
+        && PathAndQuery::try_from(target).is_ok()
+}
+
+fn name(method: &Method, target: &str) -> String {
+    let name = format!("{method} {target}");
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}{CUT}", name.get(..end).unwrap_or_default()),
+        None => name,
+    }
+}
+
+/// Those that are sent again, and whether the client's own proof of who it is was among them.
+fn headers(recorded: Vec<(String, String)>) -> (Vec<(HeaderName, String)>, bool) {
+    let mut bare = false;
+    let mut all = Vec::new();
+    for (name, value) in recorded {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+        if matches!(name, header::COOKIE | header::AUTHORIZATION | header::PROXY_AUTHORIZATION) {
+            bare = true;
+        } else if !is_of_the_connection(&name)
+            && value.len() <= LONGEST_HEADER
+            && HeaderValue::from_str(&value).is_ok()
+            && all.len() < MOST_HEADERS
+        {
+            all.push((name, literal(&value)));
+        }
+    }
+    (all, bare)
+}
+
+/// What belongs to the recorded connection or its client's cache, and is ours to say.
+fn is_of_the_connection(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::HOST
+            | header::CONTENT_LENGTH
+            | header::CONNECTION
+            | header::TE
+            | header::TRAILER
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+            | header::EXPECT
+            // What is compared must be readable.
+            | header::ACCEPT_ENCODING
+            // A 304 has nothing to compare.
+            | header::IF_NONE_MATCH
+            | header::IF_MODIFIED_SINCE
+            | header::IF_RANGE
+    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+}
+
+#[cfg(test)]
+mod tests;

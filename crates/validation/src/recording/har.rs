@@ -1,0 +1,185 @@
+//! HAR 1.2: `log.entries[].request`, entry by entry, so that the answers in it, which are most of it, are never all in
+//! memory.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use url::Url;
+
+use super::{Entry, Gather, NO_BODY, literal};
+use config::suite::Body;
+
+const NO_REQUEST: &str = "an entry without a request";
+const NO_URL: &str = "a URL that is none of HTTP";
+const WEB_SOCKET: &str = "a WebSocket";
+const FILES: &str = "a form with files";
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub enum Unread {
+    NoHar,
+    /// It is one up to here.
+    Broken(String),
+}
+
+/// Takes every entry.
+///
+/// # Errors
+/// It is no HAR file, or one that is broken.
+pub fn read(bytes: &[u8], gather: &mut Gather) -> Result<(), Unread> {
+    let mut found = false;
+    let mut document = serde_json::Deserializer::from_slice(bytes);
+    let within = Within { keys: &["log", "entries"], gather, found: &mut found };
+    let read = within.deserialize(&mut document).and_then(|()| document.end());
+    match (read, found) {
+        (Ok(()), true) => Ok(()),
+        (Err(error), true) => Err(Unread::Broken(error.to_string())),
+        (_, false) => Err(Unread::NoHar),
+    }
+}
+
+/// The way to the entries: these keys of objects, and then a list.
+struct Within<'g> {
+    keys: &'static [&'static str],
+    gather: &'g mut Gather,
+    /// The list was there.
+    found: &'g mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Within<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Within<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.keys.is_empty() { "a list of entries" } else { "an object" })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((wanted, rest)) = self.keys.split_first() else {
+            return Err(serde::de::Error::custom("an object where the list of entries must be"));
+        };
+        while let Some(key) = map.next_key::<String>()? {
+            if key == *wanted {
+                map.next_value_seed(Within { keys: rest, gather: &mut *self.gather, found: &mut *self.found })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if !self.keys.is_empty() {
+            return Err(serde::de::Error::custom("a list where an object must be"));
+        }
+        *self.found = true;
+        while let Some(entry) = list.next_element::<Loose>()? {
+            self.gather.take(match entry {
+                Loose::Entry(recorded) => self::entry(recorded.request),
+                Loose::Other(_) => Err(NO_REQUEST),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// One that is not as it must be spoils no other.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    Entry(Recorded),
+    Other(IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    request: Request,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    method: String,
+    url: String,
+    #[serde(default)]
+    headers: Vec<Pair>,
+    #[serde(default)]
+    post_data: Option<PostData>,
+    #[serde(default)]
+    body_size: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    name: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PostData {
+    #[serde(default)]
+    mime_type: Option<String>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    params: Vec<Param>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Param {
+    name: String,
+    #[serde(default)]
+    value: Option<String>,
+    #[serde(default)]
+    file_name: Option<String>,
+}
+
+fn entry(request: Request) -> Result<Entry, &'static str> {
+    let url = Url::parse(&request.url).map_err(|_| NO_URL)?;
+    let named = |name: &str| request.headers.iter().find(|pair| pair.name.eq_ignore_ascii_case(name));
+    let upgrades = named("upgrade").is_some_and(|pair| pair.value.eq_ignore_ascii_case("websocket"));
+    if upgrades || matches!(url.scheme(), "ws" | "wss") {
+        return Err(WEB_SOCKET);
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(NO_URL);
+    }
+    let mut target = url.path().to_owned();
+    if let Some(query) = url.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    let kind = request.post_data.as_ref().and_then(|data| data.mime_type.clone()).filter(|kind| !kind.is_empty());
+    let kind = kind.filter(|_| named("content-type").is_none()).map(|kind| ("content-type".to_owned(), kind));
+    let body = body(request.post_data, request.body_size)?;
+    let headers = request.headers.into_iter().map(|pair| (pair.name, pair.value));
+    let kind = kind.filter(|_| !matches!(body, Body::None));
+    Ok(Entry { method: request.method, target, headers: headers.chain(kind).collect(), body })
+}
+
+fn body(data: Option<PostData>, size: Option<f64>) -> Result<Body, &'static str> {
+    // Recorders that do not keep bodies keep their sizes; -1 is for one that is not known.
+    let none = if size.is_some_and(|size| size > 0.0) { Err(NO_BODY) } else { Ok(Body::None) };
+    let Some(data) = data else { return none };
+    if let Some(text) = data.text.filter(|text| !text.is_empty()) {
+        return Ok(Body::Bytes(text.into_bytes().into()));
+    }
+    if data.params.iter().any(|param| param.file_name.is_some()) {
+        return Err(FILES);
+    }
+    if data.params.is_empty() {
+        return none;
+    }
+    let fields = data.params.into_iter().map(|param| (param.name, param.value.unwrap_or_default()));
+    Ok(Body::Form(fields.map(|(name, value)| (name, literal(&value))).collect()))
+}

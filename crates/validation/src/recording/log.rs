@@ -1,0 +1,63 @@
+//! An access log in JSON, as `src/access` writes it: a line a request. It holds no bodies, and of the headers two.
+
+use serde::Deserialize;
+
+use super::{Entry, Gather, NO_BODY};
+use crate::scrub::CUT;
+use config::suite::Body;
+
+const NO_REQUEST: &str = "a line that is no request";
+const CUT_PATH: &str = "a path that the log has cut";
+const REFUSED: &str = "a request that was refused before any origin was asked";
+
+#[derive(Deserialize)]
+struct Line {
+    method: String,
+    path: String,
+    #[serde(default)]
+    bytes_in: Option<u64>,
+    #[serde(default)]
+    referer: Option<String>,
+    #[serde(default)]
+    user_agent: Option<String>,
+    #[serde(default)]
+    refused: Option<String>,
+}
+
+/// Whether the first line is one of a log.
+pub fn is_log(bytes: &[u8]) -> bool {
+    lines(bytes).next().is_some_and(|line| serde_json::from_slice::<Line>(line).is_ok())
+}
+
+/// Whether any line was one of a log.
+pub fn read(bytes: &[u8], gather: &mut Gather) -> bool {
+    let mut any = false;
+    for line in lines(bytes) {
+        let line = serde_json::from_slice::<Line>(line);
+        any |= line.is_ok();
+        gather.take(line.map_err(|_| NO_REQUEST).and_then(entry));
+    }
+    any
+}
+
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+}
+
+fn entry(line: Line) -> Result<Entry, &'static str> {
+    if line.path.ends_with(CUT) {
+        return Err(CUT_PATH);
+    }
+    if line.refused.is_some() {
+        return Err(REFUSED);
+    }
+    if line.bytes_in.is_some_and(|bytes| bytes > 0) {
+        return Err(NO_BODY);
+    }
+    let named = [("referer", line.referer), ("user-agent", line.user_agent)];
+    let headers = named.into_iter().filter_map(|(name, value)| {
+        let value = value.filter(|value| !value.ends_with(CUT))?;
+        Some((name.to_owned(), value))
+    });
+    Ok(Entry { method: line.method, target: line.path, headers: headers.collect(), body: Body::None })
+}

@@ -1,0 +1,242 @@
+//! The card of a load: its figures on each side beside each other, its limits, and its charts.
+
+use super::chart::{self, Chart};
+use super::exchange::NAME;
+use super::numbers;
+use super::summary::class;
+use super::visible::Room;
+use super::words;
+use wire::{LoadResult, Outcome, Part};
+
+/// Loads with a card.
+const MOST: usize = 60;
+/// A card without its charts, in bytes, about.
+const TABLES: usize = 6_000;
+const MOST_ANSWERS: usize = 12;
+/// What most readers want to know.
+const KEY: [&str; 7] = ["Intended rate", "Throughput", "Error rate", "p50", "p95", "p99", "Slowest"];
+
+#[derive(Clone, Debug)]
+pub struct LoadCard {
+    pub id: String,
+    pub name: String,
+    pub profile: String,
+    pub sides: Vec<Side>,
+    pub figures: Vec<Figure>,
+    pub limits: Vec<Limit>,
+    pub distribution: Option<Chart>,
+    /// Of each side, its latencies and its rates.
+    pub times: Vec<Chart>,
+    /// What is to be known about the charts.
+    pub note: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Side {
+    pub name: &'static str,
+    pub class: &'static str,
+    pub word: &'static str,
+    pub why: String,
+    pub answers: Vec<(String, String)>,
+}
+
+/// A row of the table: what, each side's, and green's against blue's.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    pub what: &'static str,
+    pub values: Vec<String>,
+    pub change: String,
+    /// Opens a group of rows.
+    pub opens: bool,
+    /// Among the few that stand above the charts.
+    pub is_key: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Limit {
+    pub what: String,
+    pub limit: String,
+    /// Of each side, what was found, and whether it held.
+    pub found: Vec<Option<(String, bool)>>,
+}
+
+/// A card for each load, its sides together; and for each load in `parts`, the card that it is on.
+pub fn cards(parts: &[Part], room: &mut Room) -> (Vec<LoadCard>, Vec<(usize, String)>) {
+    let mut groups: Vec<Vec<&LoadResult>> = Vec::new();
+    let mut links = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let Part::Load(load) = part else { continue };
+        // What was never begun has no figures.
+        if load.outcome == Outcome::Skipped && load.requests == 0 {
+            continue;
+        }
+        let of_same = |group: &Vec<&LoadResult>| {
+            group.iter().all(|other| other.name == load.name && other.environment != load.environment)
+        };
+        let group = match groups.iter().rposition(of_same) {
+            Some(group) => group,
+            None if groups.len() == MOST || !room.fits(TABLES) => continue,
+            None => {
+                groups.push(Vec::new());
+                groups.len() - 1
+            }
+        };
+        links.push((at, format!("load-{}", group + 1)));
+        if let Some(group) = groups.get_mut(group) {
+            group.push(load);
+        }
+    }
+    let cards = groups.iter().enumerate().map(|(at, loads)| card(format!("load-{}", at + 1), loads, room));
+    (cards.collect(), links)
+}
+
+fn card(id: String, loads: &[&LoadResult], room: &mut Room) -> LoadCard {
+    let first = loads.first();
+    let seconds = chart::seconds(loads);
+    let mut is_full = false;
+    let mut draw = |chart: Chart| {
+        let fits = room.fits(chart.weight());
+        is_full |= !fits;
+        fits.then_some(chart)
+    };
+    let distribution = chart::distribution(&format!("{id}-distribution"), loads).and_then(&mut draw);
+    let (latency, rate) = (chart::latency_scale(loads), chart::rate_scale(loads, seconds));
+    let mut times = Vec::new();
+    for load in loads.iter().filter(|load| !load.seconds.is_empty()) {
+        let id = |what| format!("{id}-{what}-{}", load.environment.name());
+        let latencies = latency.as_ref().map(|scale| chart::latencies(&id("latency"), load, seconds, scale));
+        let rates = chart::rates(&id("rate"), load, seconds, &rate);
+        times.extend(latencies.into_iter().chain([rates]).filter_map(&mut draw));
+    }
+    let each = chart::seconds_a_point(seconds);
+    let note = match (is_full, each) {
+        (true, _) => {
+            "Not all its charts are here: the page is long enough. The JSON report has their numbers.".to_owned()
+        }
+        (false, 1) => String::new(),
+        (false, each) => {
+            format!("A point over time stands for {each} seconds: their mean rate, and the worst second's latencies.")
+        }
+    };
+    LoadCard {
+        id,
+        name: first.map_or_else(String::new, |load| room.take(&load.name, NAME).text),
+        profile: first.map_or_else(String::new, |load| room.take(&load.profile, NAME).text),
+        sides: loads.iter().map(|load| side(load, room)).collect(),
+        figures: figures(loads),
+        limits: limits(loads, room),
+        distribution,
+        times,
+        note,
+    }
+}
+
+fn side(load: &LoadResult, room: &mut Room) -> Side {
+    let answers = load.answers.iter().take(MOST_ANSWERS);
+    Side {
+        name: load.environment.name(),
+        class: class(load.outcome),
+        word: words::outcome(load.outcome),
+        why: load.why.as_deref().map_or_else(String::new, |why| room.take(why, NAME).text),
+        answers: answers.map(|(what, count)| (room.take(what, NAME).text, numbers::count(*count))).collect(),
+    }
+}
+
+/// How a number of a load is said, and how two of them are compared.
+type Of = fn(&LoadResult) -> f64;
+type Say = fn(f64) -> String;
+
+fn figures(loads: &[&LoadResult]) -> Vec<Figure> {
+    let count: Say = |number| numbers::count(number as u64);
+    let length: Say = |ms| numbers::length(ms as u64);
+    let row = |what, of: Of, say: Say| Figure {
+        what,
+        values: loads.iter().map(|load| say(of(load))).collect(),
+        change: match loads {
+            [blue, green] => change(of(blue), of(green), what),
+            _ => String::new(),
+        },
+        opens: false,
+        is_key: KEY.contains(&what),
+    };
+    let opens = |figure: Figure| Figure { opens: true, ..figure };
+    vec![
+        opens(row("Throughput", |load| load.throughput, numbers::rate)),
+        row("Sent rate", |load| load.rate_sent, numbers::rate),
+        row("Intended rate", |load| load.rate_intended, numbers::rate),
+        row("Error rate", |load| load.error_rate, numbers::percent),
+        row("Requests", |load| load.requests as f64, count),
+        row("Failed", |load| load.failed as f64, count),
+        opens(row("p50", |load| load.latency.p50, numbers::ms)),
+        row("p90", |load| load.latency.p90, numbers::ms),
+        row("p95", |load| load.latency.p95, numbers::ms),
+        row("p99", |load| load.latency.p99, numbers::ms),
+        row("p99.9", |load| load.latency.p999, numbers::ms),
+        row("Slowest", |load| load.latency.max, numbers::ms),
+        row("Mean", |load| load.latency.mean, numbers::ms),
+        opens(row("p50, origin alone", |load| load.service_time.p50, numbers::ms)),
+        row("p99, origin alone", |load| load.service_time.p99, numbers::ms),
+        opens(row("Begun late", |load| load.late as f64, count)),
+        row("Users at the most", |load| f64::from(load.users), count),
+        row("Took", |load| load.took_ms, length),
+        row("Own CPU, of one core", |load| load.process.cpu, numbers::percent),
+        row(
+            "Own memory at the peak",
+            |load| load.process.memory_peak_bytes as f64,
+            |bytes| numbers::bytes(bytes as u64),
+        ),
+    ]
+}
+
+/// Green's against blue's: `+12 %`, `2.3 times`; of percentages their difference. Empty: it says nothing.
+fn change(blue: f64, green: f64, what: &str) -> String {
+    let signed = |number: f64, unit: &str| {
+        let text = numbers::figure(number.abs());
+        if text == "0" { "same".to_owned() } else { format!("{}{text}{unit}", if number < 0.0 { "−" } else { "+" }) }
+    };
+    match what {
+        "Error rate" => signed(((green - blue) * 100.0).round() / 100.0, " pt"),
+        "Took" | "Users at the most" | "Intended rate" | "Own CPU, of one core" => String::new(),
+        "Own memory at the peak" | "Failed" | "Begun late" => String::new(),
+        _ if blue <= 0.0 || !green.is_finite() => String::new(),
+        _ if green / blue >= 2.0 => format!("{} times", numbers::figure((green / blue * 10.0).round() / 10.0)),
+        _ => signed((green / blue * 100.0 - 100.0).round(), " %"),
+    }
+}
+
+fn limits(loads: &[&LoadResult], room: &mut Room) -> Vec<Limit> {
+    let mut rows: Vec<Limit> = Vec::new();
+    for (column, load) in loads.iter().enumerate() {
+        for limit in &load.limits {
+            let said = words::limit(limit);
+            let row = match rows.iter().position(|row| row.what == said.what) {
+                Some(row) => row,
+                None => {
+                    let what = room.take(&said.what, NAME).text;
+                    rows.push(Limit { what, limit: said.expected, found: vec![None; loads.len()] });
+                    rows.len() - 1
+                }
+            };
+            if let Some(cell) = rows.get_mut(row).and_then(|row| row.found.get_mut(column)) {
+                *cell = Some((said.found, limit.held));
+            }
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn green_is_told_by_what_changed() {
+        assert_eq!(change(10.0, 11.2, "p95"), "+12 %");
+        assert_eq!(change(10.0, 8.0, "p95"), "−20 %");
+        assert_eq!(change(10.0, 10.01, "p95"), "same");
+        assert_eq!(change(10.0, 43.21, "p95"), "4.3 times");
+        assert_eq!(change(0.1, 2.35, "Error rate"), "+2.25 pt");
+        assert_eq!(change(0.0, 5.0, "p95"), "");
+        assert_eq!(change(60_000.0, 70_000.0, "Took"), "");
+    }
+}

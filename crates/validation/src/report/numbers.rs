@@ -1,0 +1,158 @@
+//! Numbers as people read them: 1,234; 12.3 ms; 99.95 %.
+
+pub use judgement::guard::evidence::grouped as count;
+use judgement::time::Civil;
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// `1 part`, `2 parts`, `1 pass`, `2 passes`.
+pub fn of(number: u64, one: &str, more: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { more })
+}
+
+/// A number with about three figures, without zeros that say nothing: `0.42`, `3.5`, `12.3`, `1,234`.
+pub fn figure(number: f64) -> String {
+    if !number.is_finite() {
+        return "–".to_owned();
+    }
+    let places = match number.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 9.995 => 1,
+        size if size >= 0.01 => 2,
+        size if size > 0.0 => 4,
+        _ => 0,
+    };
+    let text = format!("{number:.places$}");
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    let whole = digits.parse().map_or_else(|_| digits.to_owned(), count);
+    match part.trim_end_matches('0') {
+        "" => format!("{sign}{whole}"),
+        part => format!("{sign}{whole}.{part}"),
+    }
+}
+
+/// `0.42 ms`, `12.3 ms`, `1,234 ms`, and from ten seconds on `12.3 s`, then minutes.
+pub fn ms(ms: f64) -> String {
+    match ms {
+        ms if !ms.is_finite() => "–".to_owned(),
+        ms if ms >= 9_999.5 => length(ms as u64),
+        ms => format!("{} ms", figure(ms)),
+    }
+}
+
+/// `340 ms`, `2.1 s`, `2 min 14 s`, `1 h 5 min`.
+pub fn length(ms: u64) -> String {
+    let seconds = ms.saturating_add(500) / 1000;
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..59_950 => format!("{} s", figure((ms as f64 / 100.0).round() / 10.0)),
+        _ if seconds < 3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        _ => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+    }
+}
+
+fn two(large: u64, unit: &str, small: u64, smaller: &str) -> String {
+    if small == 0 { format!("{} {unit}", count(large)) } else { format!("{} {unit} {small} {smaller}", count(large)) }
+}
+
+/// `99.95 %`. What is not quite none or not quite all never reads as none or all.
+pub fn percent(percent: f64) -> String {
+    match percent {
+        p if p > 0.0 && p < 0.01 => "< 0.01 %".to_owned(),
+        p if p > 99.99 && p < 100.0 => "> 99.99 %".to_owned(),
+        p => {
+            let text = format!("{p:.2}");
+            let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+            format!("{text} %")
+        }
+    }
+}
+
+/// `1,234 /s`.
+pub fn rate(rate: f64) -> String {
+    format!("{} /s", figure(rate))
+}
+
+/// `512 B`, `1.5 KiB`, `12.3 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    let size = bytes as f64;
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KiB", figure(size / 1_024.0)),
+        1_048_576..1_073_741_824 => format!("{} MiB", figure(size / 1_048_576.0)),
+        _ => format!("{} GiB", figure(size / 1_073_741_824.0)),
+    }
+}
+
+/// `6 July 2026, 14:03:12 UTC`.
+pub fn date(at_ms: u64) -> String {
+    let at = Civil::of_unix(at_ms / 1000);
+    let month = usize::try_from(at.month).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1))).unwrap_or(&"?");
+    format!("{} {month} {}, {:02}:{:02}:{:02} UTC", at.day, at.year, at.hour, at.minute, at.second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_their_thousands() {
+        let texts = [0, 12, 999, 1_000, 1_234_567].map(count);
+        assert_eq!(texts, ["0", "12", "999", "1,000", "1,234,567"]);
+        assert_eq!([of(1, "part", "parts"), of(0, "part", "parts")], ["1 part", "0 parts"]);
+    }
+
+    #[test]
+    fn latencies_have_three_figures() {
+        let texts = [0.0, 0.004, 0.42, 3.456, 9.999, 12.34, 99.96, 123.4, 1_234.5, 12_345.0, 83_000.0].map(ms);
+        let wanted = [
+            "0 ms",
+            "0.004 ms",
+            "0.42 ms",
+            "3.46 ms",
+            "10 ms",
+            "12.3 ms",
+            "100 ms",
+            "123 ms",
+            "1,234 ms",
+            "12.3 s",
+            "1 min 23 s",
+        ];
+        assert_eq!(texts, wanted);
+        assert_eq!([f64::NAN, f64::INFINITY].map(ms), ["–", "–"]);
+    }
+
+    #[test]
+    fn lengths_are_said_in_two_units_at_the_most() {
+        let texts = [0, 340, 1_000, 2_140, 59_949, 59_990, 134_000, 3_600_000, 3_900_000, 90_000_000].map(length);
+        let wanted = ["0 ms", "340 ms", "1 s", "2.1 s", "59.9 s", "1 min", "2 min 14 s", "1 h", "1 h 5 min", "25 h"];
+        assert_eq!(texts, wanted);
+    }
+
+    #[test]
+    fn nearly_all_is_not_all() {
+        let texts = [0.0, 0.001, 0.1, 2.5, 33.333, 99.95, 99.9999, 100.0].map(percent);
+        assert_eq!(texts, ["0 %", "< 0.01 %", "0.1 %", "2.5 %", "33.33 %", "99.95 %", "> 99.99 %", "100 %"]);
+    }
+
+    #[test]
+    fn sizes_rates_and_dates() {
+        assert_eq!([512, 1_536, 12_900_000].map(bytes), ["512 B", "1.5 KiB", "12.3 MiB"]);
+        assert_eq!([0.0, 0.5, 1_234.4].map(rate), ["0 /s", "0.5 /s", "1,234 /s"]);
+        assert_eq!(date(1_783_346_592_000), "6 July 2026, 14:03:12 UTC");
+    }
+}

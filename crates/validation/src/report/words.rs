@@ -1,0 +1,187 @@
+//! What a part came to, in words that every report uses.
+
+use super::numbers;
+use wire::{DataResult, Execution, ExecutionState, Finding, LimitResult, Outcome, Part, RowHow};
+
+pub const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "failed",
+        Outcome::Skipped => "not tried",
+    }
+}
+
+pub const fn kind(part: &Part) -> &'static str {
+    match part {
+        Part::Case(_) => "case",
+        Part::Load(_) => "load",
+        Part::Parity(_) => "parity",
+        Part::Data(_) => "data",
+    }
+}
+
+/// A state with a capital letter.
+pub const fn state(state: ExecutionState) -> &'static str {
+    match state {
+        ExecutionState::Queued => "Queued",
+        ExecutionState::Running => "Running",
+        ExecutionState::Passed => "Passed",
+        ExecutionState::Failed => "Failed",
+        ExecutionState::Cancelled => "Cancelled",
+        ExecutionState::Interrupted => "Interrupted",
+    }
+}
+
+/// The one sentence below the verdict: the run's own, or what its state means.
+pub fn verdict(execution: &Execution) -> String {
+    let summary = &execution.summary;
+    if !summary.verdict.is_empty() {
+        return summary.verdict.clone();
+    }
+    match summary.state {
+        ExecutionState::Queued => "Others run; it is next.".to_owned(),
+        ExecutionState::Running => "It is not over yet.".to_owned(),
+        ExecutionState::Passed => "Everything that was tried is as it should be.".to_owned(),
+        ExecutionState::Failed => format!("{} failed.", numbers::of(summary.counts.failed, "part", "parts")),
+        ExecutionState::Cancelled => "Somebody stopped it before its end.".to_owned(),
+        ExecutionState::Interrupted => "The process ended in the middle of it.".to_owned(),
+    }
+}
+
+/// `11 passed, 3 failed, 1 not tried`.
+pub fn counts(execution: &Execution) -> String {
+    let counts = &execution.summary.counts;
+    let mut all = vec![format!("{} passed", numbers::count(counts.passed))];
+    if counts.failed > 0 {
+        all.push(format!("{} failed", numbers::count(counts.failed)));
+    }
+    if counts.skipped > 0 {
+        all.push(format!("{} not tried", numbers::count(counts.skipped)));
+    }
+    all.join(", ")
+}
+
+/// What there is to say of a part beside its outcome: `p95 182 ms`, `1,204 compared, 3 differ`.
+pub fn figures(part: &Part) -> String {
+    match part {
+        _ if part.outcome() == Outcome::Skipped => String::new(),
+        Part::Case(case) if case.attempts > 1 => {
+            format!("{}, {}", numbers::ms(case.took_ms), numbers::of(case.attempts.into(), "attempt", "attempts"))
+        }
+        Part::Case(case) => numbers::ms(case.took_ms),
+        Part::Load(load) => {
+            format!("p95 {}, {} failed", numbers::ms(load.latency.p95), numbers::percent(load.error_rate))
+        }
+        Part::Parity(parity) => {
+            let differing = numbers::of(parity.differing, "differs", "differ");
+            format!("{} compared, {differing}", numbers::count(parity.compared))
+        }
+        Part::Data(data) => of_data(data),
+    }
+}
+
+fn of_data(data: &DataResult) -> String {
+    let rows = [data.blue.rows, data.green.rows].into_iter().flatten().max();
+    let violations = data.blue.violations.unwrap_or(0) + data.green.violations.unwrap_or(0);
+    // Nothing was compared: the databases could not be asked.
+    if data.outcome == Outcome::Failed && data.findings.is_empty() && data.rows_differing == 0 {
+        return "could not be compared".to_owned();
+    }
+    match (rows, data.check.as_str()) {
+        (_, "integrity") => numbers::of(violations, "violation", "violations"),
+        (Some(rows), _) if data.rows_differing > 0 => {
+            let differing = numbers::of(data.rows_differing, "differs", "differ");
+            format!("{}, {differing}", numbers::of(rows, "row", "rows"))
+        }
+        (Some(rows), _) => numbers::of(rows, "row", "rows"),
+        (None, _) if data.findings.is_empty() => "the same".to_owned(),
+        (None, _) => numbers::of(data.findings.len() as u64, "difference", "differences"),
+    }
+}
+
+/// `p95 above 250 ms` as what was asked for and what there was, in their units.
+pub fn limit(limit: &LimitResult) -> Finding {
+    let in_units = |number: f64| match limit.what.as_str() {
+        "error_rate" => numbers::percent(number),
+        "throughput" => numbers::rate(number),
+        _ => numbers::ms(number),
+    };
+    let sign = if limit.what == "throughput" { "at least" } else { "at most" };
+    Finding {
+        what: limit.what.replace('_', " "),
+        expected: format!("{sign} {}", in_units(limit.limit)),
+        found: in_units(limit.found),
+        diff: None,
+    }
+}
+
+pub const fn row(how: RowHow) -> &'static str {
+    match how {
+        RowHow::MissingInGreen => "is missing in green",
+        RowHow::MissingInBlue => "is missing in blue",
+        RowHow::Differs => "differs",
+    }
+}
+
+/// A failure of a part: where it was, what was asked for, and what there was instead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// `read attempts: GET https://…`, `GET https://…`; empty: the part itself.
+    pub place: String,
+    pub finding: Finding,
+}
+
+/// Whether what is expected and found are the two sides of one question.
+pub const fn is_of_both(part: &Part) -> bool {
+    matches!(part, Part::Parity(_) | Part::Data(_))
+}
+
+/// What the two values of a part's findings are.
+pub fn values(part: &Part) -> [&'static str; 2] {
+    // What violates an integrity query stands on one side, named with the row.
+    let violated = matches!(part, Part::Data(data) if data.check == "integrity");
+    if is_of_both(part) && !violated { ["blue", "green"] } else { ["expected", "found"] }
+}
+
+/// Everything that a part has to say against its environment, at most `most` of it; and how much there is in all.
+pub fn failures(part: &Part, most: usize) -> (Vec<Failure>, usize) {
+    let at = |place: &str, finding: &Finding| Failure { place: place.to_owned(), finding: finding.clone() };
+    let all: Vec<Failure> = match part {
+        Part::Case(case) => {
+            let steps = case.steps.iter().flat_map(|step| {
+                // The only step of a case has its name.
+                let name = if step.name == case.name { String::new() } else { format!("{}: ", step.name) };
+                let place = format!("{name}{}", step.request.line);
+                let error = step.error.as_ref().map(|error| Finding {
+                    what: "answer".to_owned(),
+                    expected: "a whole one".to_owned(),
+                    found: error.clone(),
+                    diff: None,
+                });
+                let findings = error.into_iter().chain(step.failures.iter().cloned());
+                findings.map(move |finding| Failure { place: place.clone(), finding })
+            });
+            steps.collect()
+        }
+        Part::Load(load) => {
+            load.limits.iter().filter(|limit| !limit.held).map(|broken| at("", &limit(broken))).collect()
+        }
+        Part::Parity(parity) => {
+            let places = parity.differences.iter();
+            places
+                .flat_map(|place| place.findings.iter().map(move |finding| at(&place.request.line, finding)))
+                .collect()
+        }
+        Part::Data(data) => {
+            let rows = data.rows.iter().flat_map(|differing| {
+                let place = format!("{} {}", differing.key, row(differing.how));
+                let whole = differing.columns.is_empty().then(Finding::default);
+                let columns = differing.columns.iter().cloned().chain(whole);
+                columns.map(move |finding| Failure { place: place.clone(), finding })
+            });
+            rows.chain(data.findings.iter().map(|finding| at("", finding))).collect()
+        }
+    };
+    let count = all.len();
+    (all.into_iter().take(most).collect(), count)
+}

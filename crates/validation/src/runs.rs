@@ -1,0 +1,283 @@
+//! Every run of a suite: begun, looked at, cancelled, kept and deleted. Its lock is held for moments, and no request of a
+//! client takes it.
+
+mod close;
+mod desk;
+mod gate;
+mod life;
+mod order;
+mod play;
+mod room;
+mod schedule;
+mod snapshot;
+mod store;
+mod suites;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, broadcast};
+
+use crate::reach::Reach;
+use config::Validation;
+use config::suite::Suite;
+use judgement::rollout::{Kind, Remark};
+use memory::clock;
+use sidecar;
+use wire::{Execution, ExecutionSummary, SuiteSummary};
+
+pub use order::{Order, Refusal};
+pub use schedule::keep;
+pub use suites::{Setting, Settings, all as all_suites};
+
+use close::Busy;
+use desk::{Desk, Run};
+use store::Store;
+use suites::Missing;
+
+/// Who listens and is slower than this loses the oldest: the next one says as much.
+const NEWS: usize = 64;
+
+/// All runs. Cloned freely.
+#[derive(Clone)]
+pub struct Runs(Arc<Inner>);
+
+struct Inner {
+    folder: PathBuf,
+    keep: Validation,
+    reach: Reach,
+    store: Store,
+    permits: Arc<Semaphore>,
+    /// Where runs run: not where the admin answers.
+    runtime: Handle,
+    sidecar: sidecar::Handle,
+    news: broadcast::Sender<ExecutionSummary>,
+    desk: Mutex<Desk>,
+    busy: Busy,
+    /// Held by whoever changes a suite's switches.
+    switching: Mutex<()>,
+}
+
+impl std::fmt::Debug for Runs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Runs")
+    }
+}
+
+/// What `serve` hands over.
+#[derive(Debug)]
+pub struct Parts {
+    /// Of the suites.
+    pub folder: PathBuf,
+    /// Of the runs.
+    pub records: PathBuf,
+    pub keep: Validation,
+    pub reach: Reach,
+    pub runtime: Handle,
+    pub sidecar: sidecar::Handle,
+}
+
+impl Runs {
+    /// Reads what there is of earlier runs; those that had no end are interrupted.
+    pub fn open(parts: Parts) -> Runs {
+        let Parts { folder, records, keep, reach, runtime, sidecar } = parts;
+        let store = Store::open(records);
+        let runs = store.load().into_iter().map(|execution| {
+            let summary = execution.summary;
+            (summary.id.clone(), Run { summary, live: None })
+        });
+        let desk = Desk { runs: runs.collect(), settings: store.settings(), is_closed: false };
+        let (news, _) = broadcast::channel(NEWS);
+        let permits = Arc::new(Semaphore::new(keep.at_once));
+        let (desk, busy) = (Mutex::new(desk), Busy::default());
+        Runs(Arc::new(Inner {
+            folder,
+            keep,
+            reach,
+            store,
+            permits,
+            runtime,
+            sidecar,
+            news,
+            desk,
+            busy,
+            switching: Mutex::default(),
+        }))
+    }
+
+    /// Every suite of the folder, with its latest run.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn suites(&self) -> Result<Vec<SuiteSummary>, String> {
+        let read = suites::all(&self.0.folder)?;
+        let desk = self.desk();
+        let last = |name: &str| desk.runs.values().rev().find(|run| run.summary.suite == name).map(Run::summary);
+        let summary = |read: suites::Read| {
+            let last = last(&read.name);
+            desk::shown(read, &desk.settings, &self.0.reach, last)
+        };
+        Ok(read.into_iter().map(summary).collect())
+    }
+
+    /// A suite by its name, for who wants to know what is in it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchSuite`] or [`Refusal::Broken`].
+    pub fn suite(&self, name: &str) -> Result<Suite, Refusal> {
+        suites::one(&self.0.folder, name).map_err(|missing| match missing {
+            Missing::NoSuch { folder, names } => Refusal::NoSuchSuite { name: name.to_owned(), folder, names },
+            Missing::Broken(why) => Refusal::Broken { name: name.to_owned(), why },
+        })
+    }
+
+    /// Cancels a run. It is over at once; what it set up is taken down behind it.
+    ///
+    /// # Errors
+    /// There is none, or it is over.
+    pub fn cancel(&self, id: &str, who: &str) -> Result<ExecutionSummary, Refusal> {
+        let cancelled = self.with(id, |run| match &run.live {
+            Some(live) if !run.summary.state.is_over() => {
+                live.cancel.send_replace(Some(who.to_owned()));
+                Ok(())
+            }
+            _ => Err(Refusal::Over { id: id.to_owned(), state: run.summary.state }),
+        });
+        cancelled.unwrap_or_else(|| Err(Refusal::NoSuchRun(id.to_owned())))?;
+        self.summary(id).ok_or_else(|| Refusal::NoSuchRun(id.to_owned()))
+    }
+
+    /// Every run, latest first.
+    pub fn list(&self) -> Vec<ExecutionSummary> {
+        self.desk().runs.values().rev().map(Run::summary).collect()
+    }
+
+    pub fn summary(&self, id: &str) -> Option<ExecutionSummary> {
+        self.desk().runs.get(id).map(Run::summary)
+    }
+
+    /// A run with what it has found so far, or in all.
+    ///
+    /// # Errors
+    /// There is none, or its file cannot be read.
+    pub fn get(&self, id: &str) -> Result<Execution, Refusal> {
+        let missing = || Refusal::NoSuchRun(id.to_owned());
+        let live = self.with(id, |run| run.whole()).ok_or_else(missing)?;
+        match live {
+            Some(execution) => Ok(execution),
+            None => self.0.store.get(id).map_err(Refusal::Unreadable),
+        }
+    }
+
+    /// Deletes a run that is over.
+    ///
+    /// # Errors
+    /// There is none, or it is not over.
+    pub fn delete(&self, id: &str) -> Result<ExecutionSummary, Refusal> {
+        let mut desk = self.desk();
+        let run = desk.runs.get(id).ok_or_else(|| Refusal::NoSuchRun(id.to_owned()))?;
+        if !run.summary.state.is_over() {
+            return Err(Refusal::UnderWay(id.to_owned()));
+        }
+        let summary = run.summary();
+        desk.runs.remove(id);
+        drop(desk);
+        self.0.store.delete(id);
+        Ok(summary)
+    }
+
+    /// Changes what people may switch of a suite, and keeps it.
+    ///
+    /// # Errors
+    /// There is no such suite, or the disk does not take it.
+    pub fn set(&self, suite: &str, change: impl FnOnce(&mut Setting)) -> Result<Setting, Refusal> {
+        // A broken one may be switched off too.
+        match self.suite(suite) {
+            Ok(_) | Err(Refusal::Broken { .. }) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        // One after the other up to the disk, or the older of two might be what is left there. The desk is free meanwhile.
+        let _switching = self.0.switching.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut settings = self.desk().settings.clone();
+        let mut setting = settings.of(suite);
+        change(&mut setting);
+        settings.0.insert(suite.to_owned(), setting.clone());
+        // First the disk: what is refused has not been done.
+        self.0.store.keep_settings(&settings).map_err(Refusal::Unreadable)?;
+        self.desk().settings = settings;
+        Ok(setting)
+    }
+
+    /// What becomes of runs from now on: their beginning, every part, and their end.
+    pub fn listen(&self) -> broadcast::Receiver<ExecutionSummary> {
+        self.0.news.subscribe()
+    }
+
+    pub fn keeping(&self) -> Validation {
+        self.0.keep
+    }
+
+    pub(super) fn folder(&self) -> &std::path::Path {
+        &self.0.folder
+    }
+
+    /// How often a suite runs by itself, in milliseconds.
+    pub(super) fn every_ms(&self, suite: &Suite) -> Option<u64> {
+        self.desk().settings.every_ms(suite)
+    }
+
+    pub(super) fn runs_after_rollback(&self, suite: &Suite) -> bool {
+        self.desk().settings.after_rollback(suite)
+    }
+
+    pub(super) fn is_enabled(&self, suite: &str) -> bool {
+        self.desk().settings.of(suite).enabled
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, id: &str, act: impl FnOnce(&mut Run) -> T) -> Option<T> {
+        self.desk().runs.get_mut(id).map(act)
+    }
+
+    fn tell(&self, id: &str) {
+        if let Some(summary) = self.summary(id) {
+            // Nobody may listen.
+            let _ = self.0.news.send(summary);
+        }
+    }
+
+    /// Whether it is on the disk now. If not, its summary says why.
+    fn write_down(&self, id: &str) -> bool {
+        let Some(mut execution) = self.with(id, |run| run.whole()).flatten() else { return false };
+        execution.summary.not_kept = None;
+        let not_kept = self.0.store.put(&execution).err();
+        let is_kept = not_kept.is_none();
+        self.with(id, |run| run.summary.not_kept = not_kept);
+        is_kept
+    }
+
+    /// An entry of the journal.
+    fn remark(&self, summary: &ExecutionSummary, from: Option<String>, why: String) {
+        let why = format!("{why} (run {})", summary.id);
+        let remark =
+            Remark { kind: Kind::Validation, service: summary.service.clone(), who: summary.who.clone(), from, why };
+        self.0.sidecar.remark(remark);
+    }
+
+    /// What is too old, or too much.
+    fn clear_out(&self) {
+        let mut desk = self.desk();
+        let over = desk.runs.iter().filter(|(_, run)| run.summary.state.is_over());
+        let ended = |run: &Run| run.summary.began_at_ms + run.summary.took_ms;
+        let mut over: Vec<(String, u64)> = over.map(|(id, run)| (id.clone(), ended(run))).collect();
+        over.sort_by_key(|(_, ended)| *ended);
+        let outworn = store::outworn(&over, self.0.keep, clock::wall_millis());
+        outworn.iter().for_each(|id| drop(desk.runs.remove(id)));
+        drop(desk);
+        outworn.iter().for_each(|id| self.0.store.delete(id));
+    }
+}

@@ -1,0 +1,159 @@
+//! What is known of the runs, in memory: of those under way everything, of the others what a list shows.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+use crate::reach::Reach;
+use crate::runs::suites::{Read, Settings};
+use crate::told::Told;
+use config::suite::Suite;
+use judgement::time::Civil;
+use memory::clock;
+use wire::{
+    Counts, Execution, ExecutionState, ExecutionSummary, Outcome, Part, Progress, RunTarget, SuiteSummary, rfc3339,
+};
+
+/// The version of the execution document.
+const FORMAT: u32 = 1;
+
+#[derive(Default)]
+pub struct Desk {
+    /// By id, which is by time.
+    pub runs: BTreeMap<String, Run>,
+    pub settings: Settings,
+    /// The house closes: no run is begun.
+    pub is_closed: bool,
+}
+
+/// A run as the desk knows it; of one that is over the rest is on the disk.
+pub struct Run {
+    pub summary: ExecutionSummary,
+    pub live: Option<Live>,
+}
+
+pub struct Live {
+    pub began: u64,
+    pub told: Told,
+    pub origins: BTreeMap<String, String>,
+    pub parts: Vec<Part>,
+    pub cancel: watch::Sender<Option<String>>,
+}
+
+impl Run {
+    /// As it is just now.
+    pub fn summary(&self) -> ExecutionSummary {
+        let mut summary = self.summary.clone();
+        if let Some(live) = self.live.as_ref().filter(|_| !summary.state.is_over()) {
+            summary.progress = live.told.look();
+            summary.took_ms = (clock::micros() - live.began) / 1000;
+        }
+        summary
+    }
+
+    /// `None`: it is over, and on the disk. One that the disk did not take stays in memory.
+    pub fn whole(&self) -> Option<Execution> {
+        let live = self.live.as_ref()?;
+        Some(Execution {
+            format: FORMAT,
+            cutover: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: self.summary(),
+            origins: live.origins.clone(),
+            parts: live.parts.clone(),
+        })
+    }
+}
+
+/// A suite that can be read, as a list shows it.
+pub fn summary_of(suite: &Suite, settings: &Settings, reach: &Reach, last: Option<ExecutionSummary>) -> SuiteSummary {
+    SuiteSummary {
+        name: suite.name.clone(),
+        title: suite.title.clone(),
+        service: reach.service(suite.service.as_deref()).ok(),
+        tags: suite.tags.clone(),
+        cases: suite.cases.len(),
+        loads: suite.loads.len(),
+        parities: suite.parities.len(),
+        data: suite.data.len(),
+        every_ms: settings.every_ms(suite),
+        after_rollback: settings.after_rollback(suite),
+        enabled: settings.of(&suite.name).enabled,
+        broken: None,
+        last,
+    }
+}
+
+/// Whatever is in a suite's file, as a list shows it.
+pub fn shown(read: Read, settings: &Settings, reach: &Reach, last: Option<ExecutionSummary>) -> SuiteSummary {
+    match read.suite {
+        Ok(suite) => summary_of(&suite, settings, reach, last),
+        Err(refused) => SuiteSummary {
+            title: read.name.clone(),
+            service: None,
+            tags: Vec::new(),
+            cases: 0,
+            loads: 0,
+            parities: 0,
+            data: 0,
+            every_ms: None,
+            after_rollback: false,
+            enabled: settings.of(&read.name).enabled,
+            broken: Some(refused.to_string()),
+            name: read.name,
+            last,
+        },
+    }
+}
+
+/// One that waits for its turn.
+pub fn queued(suite: &Suite, service: String, target: RunTarget, who: String) -> ExecutionSummary {
+    let at = clock::wall_millis();
+    ExecutionSummary {
+        id: new_id(at),
+        suite: suite.name.clone(),
+        title: suite.title.clone(),
+        service,
+        target,
+        state: ExecutionState::Queued,
+        who,
+        began_at_ms: at,
+        began_at: rfc3339(at),
+        took_ms: 0,
+        progress: Progress::default(),
+        counts: Counts::default(),
+        verdict: "waits for its turn".to_owned(),
+        not_kept: None,
+    }
+}
+
+impl Live {
+    /// Whoever listens to the other end hears of a cancel.
+    pub fn new(cancel: watch::Sender<Option<String>>) -> Live {
+        let (told, origins) = (Told::default(), BTreeMap::new());
+        Live { began: clock::micros(), told, origins, parts: Vec::new(), cancel }
+    }
+}
+
+/// One more part.
+pub fn count(counts: &mut Counts, part: &Part) {
+    match part.outcome() {
+        Outcome::Passed => counts.passed += 1,
+        Outcome::Failed => counts.failed += 1,
+        Outcome::Skipped => counts.skipped += 1,
+    }
+    if let Part::Load(load) = part {
+        counts.requests += load.requests;
+    }
+}
+
+/// By time, and read by people: `20261122-140359-1237c` is of the 123rd millisecond.
+pub fn new_id(at_ms: u64) -> String {
+    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(at_ms / 1000);
+    let mut dice = [0];
+    // Without dice, the microseconds tell two of one millisecond apart.
+    if getrandom::fill(&mut dice).is_err() {
+        dice = [clock::wall_micros() as u8];
+    }
+    let ([dice], millis) = (dice, at_ms % 1000);
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{millis:03}{dice:02x}")
+}

@@ -1,0 +1,265 @@
+//! A suite, played from its setup to its teardown. One thing at a time: what is measured is not disturbed by what is tried.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::cases::Stage;
+use crate::consistency;
+use crate::numbers::Numbers;
+use crate::parity::Party;
+use crate::reach::Reach;
+use crate::request::prepare;
+use crate::scrub::Scrub;
+use crate::told::Told;
+use crate::{load, parity};
+use config::suite::{Check, Data, Suite};
+use memory::clock;
+use wire::{CaseResult, DataResult, Outcome, ParityResult, Part, RunTarget, Side};
+
+/// A side: where it is, or in words why it cannot be reached.
+type Reached = Result<Arc<Stage>, String>;
+
+/// The sides that a run has set foot on, for whoever has to take down what it has set up.
+pub type Standing = Arc<Mutex<Vec<Arc<Stage>>>>;
+
+/// A suite on its sides.
+pub struct Play {
+    suite: Arc<Suite>,
+    sides: Vec<(Side, Reached)>,
+    origins: BTreeMap<String, String>,
+    told: Told,
+    numbers: Numbers,
+    found: UnboundedSender<Part>,
+}
+
+impl Play {
+    /// Every part of it is handed over to `found` as soon as it is known.
+    pub fn new(
+        (reach, suite): (&Reach, Arc<Suite>),
+        service: &str,
+        target: RunTarget,
+        id: &str,
+        told: Told,
+        found: UnboundedSender<Part>,
+    ) -> Play {
+        let numbers = Numbers::default();
+        let (mut sides, mut origins) = (Vec::new(), BTreeMap::new());
+        for side in target.sides() {
+            let reached = reach.target(service, *side, suite.via);
+            let url = reached.as_ref().map_or_else(Clone::clone, |target| target.url.clone());
+            origins.insert(side.name().to_owned(), url);
+            let stage = |target| {
+                let (told, numbers, found) = (told.clone(), numbers.clone(), found.clone());
+                Arc::new(Stage::new(suite.clone(), target, id, told, numbers, found))
+            };
+            sides.push((*side, reached.map(stage)));
+        }
+        Play { suite, sides, origins, told, numbers, found }
+    }
+
+    /// Where the sides are, by name.
+    pub fn origins(&self) -> BTreeMap<String, String> {
+        self.origins.clone()
+    }
+
+    /// What may have to be taken down if this is cut short.
+    pub fn standing(&self) -> Vec<Arc<Stage>> {
+        self.sides.iter().filter_map(|(_, reached)| reached.clone().ok()).collect()
+    }
+
+    /// From the beginning to the end.
+    pub async fn run(&self) {
+        self.told.expect(self.length());
+        let mut unready: Option<String> = None;
+        for (side, reached) in &self.sides {
+            match reached {
+                Ok(stage) => {
+                    let why = stage.setup().await.err();
+                    unready = unready.or(why.map(|why| format!("{why} (on {})", side.name())));
+                }
+                Err(why) => self.unreached(*side, why),
+            }
+        }
+        for (side, reached) in &self.sides {
+            if let Ok(stage) = reached {
+                self.on_side(stage, *side).await;
+            }
+        }
+        self.beside(unready.as_deref()).await;
+        for stage in self.standing() {
+            stage.teardown().await;
+        }
+    }
+
+    /// What this side alone is asked.
+    async fn on_side(&self, stage: &Stage, side: Side) {
+        stage.cases().await;
+        for one in &self.suite.loads {
+            self.told.doing(format!("{}, on {}", one.name, side.name()));
+            let mut result = match stage.stuck() {
+                None => {
+                    stage.begin();
+                    load::run(one, stage.target(), &stage.known().variables, &self.told).await
+                }
+                Some(why) => load::untried(one, side, Outcome::Skipped, why),
+            };
+            // A step without a name is called by its path, and that may hold a secret.
+            let scrub = stage.known().scrub;
+            result.why = result.why.map(|why| scrub.text(&why));
+            result.examples.iter_mut().for_each(|example| *example = scrub.text(example));
+            self.tell(Part::Load(result));
+        }
+    }
+
+    /// What both sides are asked. `unready`: why nothing can be, since a side's setup has failed.
+    async fn beside(&self, unready: Option<&str>) {
+        for parity in &self.suite.parities {
+            self.told.doing(format!("{}, blue beside green", parity.name));
+            let result = match (self.both(), unready) {
+                (Ok(_), Some(why)) => parity::skipped(parity, why.to_owned()),
+                (Ok((blue, green)), None) => {
+                    blue.begin();
+                    green.begin();
+                    let (of_blue, of_green) = (blue.known(), green.known());
+                    let blue = Party { target: blue.target(), known: &of_blue };
+                    let green = Party { target: green.target(), known: &of_green };
+                    parity::run(parity, blue, green, &self.numbers, &self.told).await
+                }
+                (Err(why), _) if self.sides.len() == 2 => {
+                    ParityResult { outcome: Outcome::Failed, ..parity::skipped(parity, why) }
+                }
+                (Err(why), _) => parity::skipped(parity, why),
+            };
+            self.tell(Part::Parity(result));
+        }
+        for data in &self.suite.data {
+            self.told.doing(format!("{}, blue beside green", data.name));
+            let result = match (self.sides.len(), &data.check, unready) {
+                (2, Check::Http { .. }, Some(why)) => consistency::skipped(data, why.to_owned()),
+                (2, Check::Http { .. }, None) => self.answers(data).await,
+                (2, ..) => self.checked(data).await,
+                _ => consistency::skipped(data, ONE_SIDE.to_owned()),
+            };
+            self.told.done(1);
+            let known = self.standing().into_iter().map(|stage| stage.known().scrub);
+            let scrub = known.fold(Scrub::new(self.suite.secrets.clone()), |all, more| all.and(&more));
+            self.tell(Part::Data(scrub.data(result)));
+        }
+    }
+
+    /// Requests that were sent so far, but for those of loads.
+    pub fn sent(&self) -> u64 {
+        self.numbers.sent()
+    }
+
+    fn unreached(&self, side: Side, why: &str) {
+        for case in &self.suite.cases {
+            self.tell(Part::Case(CaseResult {
+                name: case.name.clone(),
+                environment: side,
+                tags: case.tags.clone(),
+                outcome: Outcome::Failed,
+                why: Some(why.to_owned()),
+                took_ms: 0.0,
+                attempts: 0,
+                steps: Vec::new(),
+            }));
+        }
+        for one in &self.suite.loads {
+            self.tell(Part::Load(load::untried(one, side, Outcome::Failed, why.to_owned())));
+        }
+    }
+
+    async fn checked(&self, data: &Data) -> DataResult {
+        let doing = |done: u64, all: u64| self.told.doing(format!("{}: {done} of about {all} chunks", data.name));
+        consistency::check(data, &doing).await
+    }
+
+    /// What both origins answer to the same GET.
+    async fn answers(&self, data: &Data) -> DataResult {
+        let Check::Http { request, ignore, tolerance } = &data.check else {
+            return consistency::skipped(data, "it is no endpoint".to_owned());
+        };
+        let (blue, green) = match self.both() {
+            Ok(both) => both,
+            Err(why) => return DataResult { outcome: Outcome::Failed, ..consistency::skipped(data, why) },
+        };
+        let began = clock::micros();
+        let ask = async |stage: &Stage| {
+            let prepared = prepare(request, stage.target(), &stage.known().variables)?;
+            self.numbers.send();
+            let asked = stage.target().ask(&prepared, request.timeout.as_duration(), 0).await;
+            asked.map_err(|gone| gone.why)
+        };
+        let (blue, green) = tokio::join!(ask(blue), ask(green));
+        let took_ms = (clock::micros() - began) as f64 / 1000.0;
+        let (blue, green) = (blue.as_ref().map_err(Clone::clone), green.as_ref().map_err(Clone::clone));
+        consistency::http(&data.name, blue, green, ignore, *tolerance, took_ms)
+    }
+
+    fn both(&self) -> Result<(&Stage, &Stage), String> {
+        match self.sides.as_slice() {
+            [(_, Ok(blue)), (_, Ok(green))] => Ok((blue, green)),
+            [_, _] => {
+                let why = self.sides.iter().find_map(|(_, reached)| reached.as_ref().err());
+                Err(why.cloned().unwrap_or_default())
+            }
+            _ => Err(ONE_SIDE.to_owned()),
+        }
+    }
+
+    /// In units of progress.
+    fn length(&self) -> u64 {
+        let Suite { cases, loads, parities, data, .. } = &*self.suite;
+        let of_side = cases.len() as u64 + loads.iter().map(load::units).sum::<u64>();
+        let of_both = parities.iter().map(|parity| parity.requests.len() as u64).sum::<u64>() + data.len() as u64;
+        of_side * self.sides.len() as u64 + if self.sides.len() == 2 { of_both } else { 0 }
+    }
+
+    fn tell(&self, part: Part) {
+        // The run is over where nobody takes it.
+        let _ = self.found.send(part);
+    }
+}
+
+const ONE_SIDE: &str = "it compares blue with green: run the suite against both";
+
+/// Takes down what a run that was cut short has set up. Nobody waits for what it comes to.
+pub async fn take_down(standing: &Standing) {
+    let left = std::mem::take(&mut *standing.lock().unwrap_or_else(PoisonError::into_inner));
+    for stage in left {
+        stage.teardown().await;
+    }
+}
+
+/// Puts the parts into the order of the file, of each blue first: cases come in the order in which they end.
+pub fn sort(parts: &mut [Part], suite: &Suite) {
+    let Suite { cases, loads, parities, data, .. } = suite;
+    let cases = cases.iter().map(|case| (Kind::Case, case.name.as_str()));
+    let loads = loads.iter().map(|load| (Kind::Load, load.name.as_str()));
+    let parities = parities.iter().map(|parity| (Kind::Parity, parity.name.as_str()));
+    let data = data.iter().map(|data| (Kind::Data, data.name.as_str()));
+    let named = cases.chain(loads).chain(parities).chain(data);
+    let places: HashMap<(Kind, &str), usize> = named.zip(1..).collect();
+    parts.sort_by_key(|part| {
+        let kind = match part {
+            Part::Case(_) => Kind::Case,
+            Part::Load(_) => Kind::Load,
+            Part::Parity(_) => Kind::Parity,
+            Part::Data(_) => Kind::Data,
+        };
+        // A case of the file cannot be called `setup` or `teardown`.
+        let last = if part.name() == "setup" { 0 } else { usize::MAX };
+        (places.get(&(kind, part.name())).copied().unwrap_or(last), part.environment() == Some(Side::Green))
+    });
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Case,
+    Load,
+    Parity,
+    Data,
+}

@@ -1,0 +1,111 @@
+//! Runs that nobody asks for: every so often, and after a rollback.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::runs::{Order, Runs, suites};
+use config::suite::Suite;
+use config::watch::Look;
+use judgement::rollout::Kind;
+use judgement::time::Millis;
+use memory::clock;
+use sidecar::News;
+use wire::{ExecutionState, RunTarget};
+
+/// So often the clock is looked at: a fifth of the shortest time between two runs.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Begins what is due, until the house closes.
+pub async fn keep(runs: Runs, mut news: tokio::sync::broadcast::Receiver<News>) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // When each suite was begun by itself last; the first time is one length after the start.
+    let mut begun: BTreeMap<String, Millis> = BTreeMap::new();
+    let mut folder = Folder::default();
+    loop {
+        tokio::select! {
+            _ = looks.tick() => on_time(&runs, folder.suites(&runs), &mut begun),
+            heard = news.recv() => match heard {
+                Ok(news) if news.announcement.kind == Kind::Rollback => after(&runs, folder.suites(&runs), &news),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+fn on_time(runs: &Runs, suites: &[Suite], begun: &mut BTreeMap<String, Millis>) {
+    let now = clock::now();
+    for suite in suites.iter().filter(|suite| runs.is_enabled(&suite.name)) {
+        let Some(every) = runs.every_ms(suite).map(Millis) else { continue };
+        let last = *begun.entry(suite.name.clone()).or_insert(now);
+        if now.since(last) < every {
+            continue;
+        }
+        begun.insert(suite.name.clone(), now);
+        // One that takes longer than its time does not run beside itself.
+        let under_way = |state: ExecutionState| !state.is_over();
+        if runs.list().iter().any(|run| run.suite == suite.name && run.who == "schedule" && under_way(run.state)) {
+            tracing::warn!(suite = suite.name, "it is still under way when it is due again: left out");
+            continue;
+        }
+        begin(runs, suite, "schedule", None);
+    }
+}
+
+fn after(runs: &Runs, suites: &[Suite], news: &News) {
+    let service = news.announcement.service.as_str();
+    for suite in suites.iter().filter(|suite| runs.is_enabled(&suite.name) && runs.runs_after_rollback(suite)) {
+        if suite.service.as_deref().is_none_or(|of| of == service) {
+            begin(runs, suite, "rollback", Some(service.to_owned()));
+        }
+    }
+}
+
+fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
+    let order = Order { suite: suite.name.clone(), service, target: RunTarget::Both, who: who.to_owned(), from: None };
+    if let Err(refusal) = runs.begin(order) {
+        tracing::warn!(suite = suite.name, why = %refusal, "a suite that is due cannot be begun");
+    }
+}
+
+/// The folder, read again when it has changed.
+#[derive(Default)]
+struct Folder {
+    /// `None`: what a broken suite lacks may be outside its file.
+    seen: Option<Look>,
+    suites: Vec<Suite>,
+    /// It is told once of each.
+    broken: BTreeSet<String>,
+}
+
+impl Folder {
+    /// Those that can be run. What is wrong with the others, `check` and the list of suites say.
+    fn suites(&mut self, runs: &Runs) -> &[Suite] {
+        let now = Some(Look::at(runs.folder()));
+        if self.seen != now {
+            let read = suites::all(runs.folder()).unwrap_or_default();
+            self.seen = now.filter(|_| read.iter().all(|read| read.suite.is_ok()));
+            self.suites.clear();
+            let known = std::mem::take(&mut self.broken);
+            for suites::Read { name, suite } in read {
+                match suite {
+                    Ok(suite) => self.suites.push(suite),
+                    Err(_) => {
+                        if !known.contains(&name) {
+                            tracing::warn!(
+                                suite = name,
+                                "it cannot be run, by itself neither: `cutover validate check`"
+                            );
+                        }
+                        self.broken.insert(name);
+                    }
+                }
+            }
+        }
+        &self.suites
+    }
+}

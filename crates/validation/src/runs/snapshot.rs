@@ -1,0 +1,85 @@
+//! How the data of both sides stand, for a snapshot that is kept under a name.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use serde_json_path::JsonPath;
+use tokio::task::JoinSet;
+
+use crate::cases::Known;
+use crate::consistency;
+use crate::consistency::json::{canonical, hash};
+use crate::numbers::Numbers;
+use crate::request::prepare;
+use crate::runs::{Refusal, Runs};
+use crate::target::Target;
+use crate::text::Variables;
+use config::suite::{Check, Data, Step, Suite};
+use wire::Side;
+
+/// A longer answer is kept as its hash alone: a snapshot is no backup.
+const LONGEST_BODY: usize = 32 << 10;
+
+/// By check, then by environment.
+pub type Digest = BTreeMap<String, BTreeMap<String, Value>>;
+
+impl Runs {
+    /// What the data checks of a suite look at, by check and environment.
+    ///
+    /// # Errors
+    /// There is no such suite, or it has no data checks.
+    pub async fn digest(&self, suite: &str, service: &str) -> Result<Digest, Refusal> {
+        let suite = self.suite(suite)?;
+        if suite.data.is_empty() {
+            return Err(Refusal::NoData(suite.name));
+        }
+        let (runs, service) = (self.clone(), service.to_owned());
+        // On the threads of runs, as whole tables are read; dropped with this future.
+        let mut reading = JoinSet::new();
+        reading.spawn_on(async move { runs.read(&suite, &service).await }, &self.0.runtime);
+        let read = reading.join_next().await.and_then(Result::ok);
+        read.ok_or_else(|| Refusal::Unreadable("the data could not be read: the log says why".to_owned()))
+    }
+
+    async fn read(&self, suite: &Suite, service: &str) -> Digest {
+        let numbers = Numbers::default();
+        let mut all = BTreeMap::new();
+        for data in &suite.data {
+            let sides = match &data.check {
+                Check::Http { request, ignore, .. } => {
+                    let mut sides = BTreeMap::new();
+                    for side in [Side::Blue, Side::Green] {
+                        let (known, stuck) = Known::of(suite, side, "snapshot", &numbers);
+                        let found = match (stuck, self.0.reach.target(service, side, suite.via)) {
+                            (Some(why), _) | (None, Err(why)) => Err(why),
+                            (None, Ok(target)) => answer(&target, request, ignore, &known.variables).await,
+                        };
+                        let found = found.unwrap_or_else(|why| json!({ "error": why }));
+                        sides.insert(side.name().to_owned(), known.scrub.json(found));
+                    }
+                    sides
+                }
+                _ => digested(data).await,
+            };
+            all.insert(data.name.clone(), sides);
+        }
+        all
+    }
+}
+
+async fn answer(target: &Target, request: &Step, ignore: &[JsonPath], variables: &Variables) -> Result<Value, String> {
+    let prepared = prepare(request, target, variables)?;
+    let answer = target.ask(&prepared, request.timeout.as_duration(), 0).await.map_err(|gone| gone.why)?;
+    let parsed = serde_json::from_slice::<Value>(&answer.body).ok();
+    let text = parsed.as_ref().map(|value| canonical(value, ignore));
+    let checksum = hash(text.as_deref().map_or(&answer.body, str::as_bytes));
+    let short = text.filter(|text| text.len() <= LONGEST_BODY);
+    let body: Option<Value> = short.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(json!({ "status": answer.status, "checksum": checksum, "body": body }))
+}
+
+async fn digested(data: &Data) -> BTreeMap<String, Value> {
+    let [blue, green] = consistency::digest(data).await;
+    let value = |side: &wire::DataSide| serde_json::to_value(side).unwrap_or_default();
+    BTreeMap::from([("blue".to_owned(), value(&blue)), ("green".to_owned(), value(&green))])
+}

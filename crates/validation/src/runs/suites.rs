@@ -1,0 +1,111 @@
+//! The folder of suites, read anew whenever somebody asks: what is on the disk is what runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use config::suite::Suite;
+use config::{self, Refused};
+
+/// They are all read again whenever somebody asks for the list.
+const MOST_SUITES: usize = 200;
+
+/// A suite's file, and what is in it.
+#[derive(Debug)]
+pub struct Read {
+    pub name: String,
+    pub suite: Result<Suite, Refused>,
+}
+
+/// Every `*.toml` of the folder, in the order of their names. No folder has none.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn all(folder: &Path) -> Result<Vec<Read>, String> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("cannot list {}: {error}", folder.display())),
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut named: Vec<(String, PathBuf)> = paths.filter_map(|path| Some((name_of(&path)?, path))).collect();
+    named.sort();
+    let read = |(at, (name, path)): (usize, (String, PathBuf))| {
+        let too_many =
+            || Refused::at_large(&path, format!("the folder has over {MOST_SUITES} suites: take some elsewhere"));
+        let suite = if at < MOST_SUITES { config::suite(&path) } else { Err(too_many()) };
+        Read { name, suite }
+    };
+    Ok(named.into_iter().enumerate().map(read).collect())
+}
+
+/// One suite by its name.
+///
+/// # Errors
+/// There is none, with those that there are; or what is wrong with its file.
+pub fn one(folder: &Path, name: &str) -> Result<Suite, Missing> {
+    let path = folder.join(format!("{name}.toml"));
+    if !config::is_suite_name(name) || !path.is_file() {
+        let names: Vec<String> = all(folder).unwrap_or_default().into_iter().map(|read| read.name).collect();
+        return Err(Missing::NoSuch { folder: folder.to_owned(), names });
+    }
+    config::suite(&path).map_err(|refused| Missing::Broken(refused.to_string()))
+}
+
+/// Why there is no suite to run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Missing {
+    NoSuch { folder: PathBuf, names: Vec<String> },
+    Broken(String),
+}
+
+/// `None` for what is no suite: another kind of file, or one that an editor left.
+fn name_of(path: &Path) -> Option<String> {
+    let name = path.file_stem()?.to_string_lossy();
+    let suite = path.extension().is_some_and(|extension| extension == "toml");
+    (suite && !name.starts_with('.')).then(|| name.into_owned())
+}
+
+/// What people have switched at run time, beside what the files say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Settings(pub BTreeMap<String, Setting>);
+
+/// Of one suite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Milliseconds; 0: not by itself, whatever the file says.
+    #[serde(default)]
+    pub every_ms: Option<u64>,
+    #[serde(default)]
+    pub after_rollback: Option<bool>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for Setting {
+    fn default() -> Setting {
+        Setting { enabled: true, every_ms: None, after_rollback: None }
+    }
+}
+
+impl Settings {
+    pub fn of(&self, suite: &str) -> Setting {
+        self.0.get(suite).cloned().unwrap_or_default()
+    }
+
+    /// How often a suite runs by itself.
+    pub fn every_ms(&self, suite: &Suite) -> Option<u64> {
+        let file = suite.every.map(|every| every.0);
+        self.of(&suite.name).every_ms.or(file).filter(|every| *every > 0)
+    }
+
+    pub fn after_rollback(&self, suite: &Suite) -> bool {
+        self.of(&suite.name).after_rollback.unwrap_or(suite.after_rollback)
+    }
+}

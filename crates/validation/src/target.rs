@@ -1,0 +1,91 @@
+//! Where a run finds an environment: straight at its origin, or at the proxy with what makes it choose that side.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use pingora_core::connectors::http::Connector;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use judgement::time::Millis;
+use memory::clock;
+use memory::snapshot::Endpoints;
+use relay::origin::exchange::{self, Answer, Connection, Request, exchange};
+use wire::Side;
+
+/// So much of a body is kept: what is looked at, compared and shown.
+pub const MOST_BODY: usize = 4 << 20;
+
+/// One side, as a run reaches it. Cloned freely.
+#[derive(Clone)]
+pub struct Target {
+    pub side: Side,
+    /// For people, without anything secret.
+    pub url: String,
+    pub endpoints: Endpoints,
+    /// Sent with every request: what an override rule looks at. Empty straight at the origin.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub connector: Arc<Connector>,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target").field("side", &self.side).field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// `connect`, `tls`, `timeout`, `reset` or `protocol`.
+    pub kind: &'static str,
+    /// Words that follow a name: `refuses connections`.
+    pub why: String,
+}
+
+impl Target {
+    /// Asks over a kept connection, with everything in `patience`. `turn`: of several addresses, which.
+    ///
+    /// # Errors
+    /// There was no whole answer in time.
+    pub async fn ask(&self, request: &Request, patience: Duration, turn: usize) -> Result<Answer, Unanswered> {
+        let at = turn.checked_rem(self.endpoints.len()).unwrap_or(0);
+        let Some(endpoint) = self.endpoints.get(at) else {
+            return Err(Unanswered { kind: "connect", why: "has no address: its name does not resolve".to_owned() });
+        };
+        let asked = exchange(&self.connector, endpoint, request, Connection::Kept, MOST_BODY);
+        match timeout(patience, asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Unanswered { kind: exchange::kind(&error), why: exchange::in_words(&error) }),
+            Err(_) => Err(Unanswered { kind: "timeout", why: late(patience) }),
+        }
+    }
+}
+
+impl Target {
+    /// The same with the time that it took, on a task of its own: what others do with their answers meanwhile is not in it.
+    pub async fn timed(
+        &self,
+        request: &Request,
+        patience: Duration,
+        turn: usize,
+    ) -> (Result<Answer, Unanswered>, Duration) {
+        let (target, request) = (self.clone(), request.clone());
+        // Ends with this future.
+        let mut asking = JoinSet::new();
+        asking.spawn(async move {
+            let began = clock::micros();
+            let asked = target.ask(&request, patience, turn).await;
+            (asked, Duration::from_micros(clock::micros().saturating_sub(began)))
+        });
+        let broken = || Unanswered { kind: "protocol", why: "gives an answer that could not be read".to_owned() };
+        asking.join_next().await.and_then(Result::ok).unwrap_or_else(|| (Err(broken()), Duration::ZERO))
+    }
+}
+
+/// Words that follow a name.
+pub fn late(patience: Duration) -> String {
+    let patience = Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+    format!("gives no whole answer within {patience}")
+}

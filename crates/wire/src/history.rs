@@ -1,0 +1,71 @@
+//! The journal as the admin shows it: newest first, a page at a time.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::rfc3339;
+use sidecar::journal::Entry;
+
+/// A page of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct History {
+    pub entries: Vec<HistoryEntry>,
+    /// The `before` of the next page; `null`: there is none.
+    pub next: Option<u64>,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HistoryEntry {
+    pub id: u64,
+    pub at_ms: u64,
+    pub at: String,
+    pub generation: u64,
+    pub service: String,
+    /// `deploy`, `step`, `rollback` …
+    pub kind: String,
+    /// `file`, `guard`, `plan`, or the name of the token.
+    pub who: String,
+    /// The address that it was asked for from.
+    pub from: Option<String>,
+    /// The Idempotency-Key that it was asked for with.
+    pub key: Option<String>,
+    pub why: String,
+    /// The candidate's share before, in percent.
+    pub weight_before: Option<f64>,
+    pub weight_after: Option<f64>,
+    /// The entry holds what the judge saw: `cutover explain` judges again.
+    pub judged: bool,
+    /// What was judged, where the evidence is asked for (`evidence=true`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub evidence: Option<serde_json::Value>,
+    /// What the rollout had cost by then.
+    #[schema(value_type = Option<Object>)]
+    pub ledger: Option<serde_json::Value>,
+}
+
+impl HistoryEntry {
+    pub fn of(entry: &Entry, evidence: bool) -> HistoryEntry {
+        let change = &entry.change;
+        let judged = change.evidence.as_ref();
+        let json = |judged| serde_json::to_value(judged).ok();
+        HistoryEntry {
+            id: change.id,
+            at_ms: entry.at,
+            at: rfc3339(entry.at),
+            generation: change.generation,
+            service: change.service.clone(),
+            kind: change.kind.name().to_owned(),
+            who: change.who.clone(),
+            from: change.from.clone(),
+            key: change.key.clone(),
+            why: change.why.clone(),
+            weight_before: change.before.as_ref().map(|durable| durable.weight.percent()),
+            weight_after: change.after.as_ref().map(|durable| durable.weight.percent()),
+            judged: judged.is_some(),
+            evidence: judged.filter(|_| evidence).and_then(json),
+            ledger: change.ledger.as_ref().and_then(|ledger| serde_json::to_value(ledger).ok()),
+        }
+    }
+}

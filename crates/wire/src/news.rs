@@ -1,0 +1,61 @@
+//! News as `/api/admin/events` sends it: one entry of the journal, whether it was just written or is told again.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::rfc3339;
+use judgement::rollout::Level;
+use sidecar::journal::Entry;
+
+/// The `data` of an event. Its `id` is the entry's, and its `event` the kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct News {
+    pub id: u64,
+    pub at_ms: u64,
+    pub at: String,
+    pub service: String,
+    pub kind: String,
+    pub level: NewsLevel,
+    pub who: String,
+    pub text: String,
+    pub generation: u64,
+    /// A route of the service that it is about; `null`: the whole of it.
+    pub route: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NewsLevel {
+    Info,
+    Warning,
+    Critical,
+}
+
+impl News {
+    pub fn of(entry: &Entry) -> News {
+        let change = &entry.change;
+        let route = change.evidence.as_ref().and_then(|evidence| evidence.sight.route.clone());
+        News {
+            id: change.id,
+            at_ms: entry.at,
+            at: rfc3339(entry.at),
+            service: change.service.clone(),
+            kind: change.kind.name().to_owned(),
+            level: change.level().into(),
+            who: change.who.clone(),
+            text: change.why.clone(),
+            generation: change.generation,
+            route,
+        }
+    }
+}
+
+impl From<Level> for NewsLevel {
+    fn from(level: Level) -> NewsLevel {
+        match level {
+            Level::Info => NewsLevel::Info,
+            Level::Warning => NewsLevel::Warning,
+            Level::Critical => NewsLevel::Critical,
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! How the services stand.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Side, rfc3339};
+use judgement::rollout::ledger::Ledger;
+use judgement::rollout::view::{GuardView, RolloutView, View};
+
+/// Every service that was asked for. Its ETag is the generation: what only grows between two of them (requests, time
+/// spent, evidence) may be newer than it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    pub generation: u64,
+    pub services: Vec<Service>,
+}
+
+/// A service, as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Service {
+    pub service: String,
+    pub active: Side,
+    pub candidate: Side,
+    /// The candidate's share as set, in percent.
+    pub weight: f64,
+    /// The emergency stop.
+    pub stopped: bool,
+    /// Set by a rollback: nothing but a person raises the weight again.
+    pub latch: Option<Latched>,
+    pub freeze: Option<Frozen>,
+    /// Under way, or the last one.
+    pub rollout: Option<Rollout>,
+    /// Of the rollouts of this service.
+    pub rollout_number: u32,
+    /// What was deployed to blue, and to green.
+    pub versions: Pair,
+    /// Where deploys have sent them, instead of the file's urls.
+    pub origins: Pair,
+    pub guard: Guard,
+    /// What the rollout has cost so far.
+    pub ledger: Option<Cost>,
+    /// Versions that are not deployed again without `force`.
+    pub quarantine: Vec<Quarantine>,
+    /// Notices are sent.
+    pub alerting: bool,
+    pub overlay: Laid,
+    pub routes: Vec<String>,
+    /// Requests of the last minute, by environment.
+    pub last_minute: Vec<super::EnvironmentTraffic>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pair {
+    pub blue: Option<String>,
+    pub green: Option<String>,
+}
+
+impl From<[Option<String>; 2]> for Pair {
+    fn from([blue, green]: [Option<String>; 2]) -> Pair {
+        Pair { blue, green }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Latched {
+    pub reason: String,
+    /// The journal's entry of the rollback.
+    pub entry: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Frozen {
+    pub who: String,
+    pub why: String,
+    /// `null`: until somebody unfreezes.
+    pub until_ms: Option<u64>,
+    pub until: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantine {
+    pub version: String,
+    /// The journal's entry of its rollback.
+    pub entry: u64,
+}
+
+/// What was laid over the routing file at run time, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Laid {
+    pub rules: Vec<String>,
+    pub triggers: Vec<String>,
+    /// Health checks that are switched off.
+    pub health_off: Vec<String>,
+}
+
+/// A version on its way, or the last one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Rollout {
+    pub version: Option<String>,
+    pub environment: Side,
+    /// The routes that it is limited to; none: all.
+    pub functions: Vec<String>,
+    /// `preflight`, `shifting`, `baking`, `paused`, `promoted`, `rolled_back`, `aborted`.
+    pub phase: String,
+    /// From 1.
+    pub step: usize,
+    pub steps: Vec<Step>,
+    /// What keeps it where it is, in words.
+    pub waiting_for: Vec<String>,
+    /// The judged requests of this step.
+    pub requests: u64,
+    pub spent_ms: u64,
+    /// At the least, to the promotion; after it, to the end of the watch.
+    pub left_ms: u64,
+    /// Promoted, and the guard still looks.
+    pub watching: bool,
+    pub who: String,
+    /// When it set out.
+    pub at_ms: u64,
+    pub at: String,
+    /// Why it ended, or holds.
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Step {
+    pub weight: f64,
+    pub bake_ms: u64,
+    pub requests: u64,
+    /// Left only when a person approves.
+    pub approve: bool,
+    /// Left only when these validation suites have passed.
+    #[serde(default)]
+    pub suites: Vec<String>,
+    /// What one that fails does: `rollback` or `hold`.
+    #[serde(default)]
+    pub on_fail: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Guard {
+    /// Whether it watches at all.
+    pub monitoring: bool,
+    /// `healthy`, `unhealthy`, `insufficient`; `null`: nothing is judged now.
+    pub verdict: Option<String>,
+    pub why: Option<String>,
+    /// That the new side is worse, as odds to one.
+    pub evidence: f64,
+    /// So much of it brings a rollback.
+    pub threshold: Option<f64>,
+    /// A fault of this rate would have shown by now.
+    pub resolution: Option<f64>,
+    pub caution: bool,
+}
+
+/// What a rollout has cost its clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cost {
+    pub rollout: u32,
+    pub requests: u64,
+    /// Distinct sticky keys, estimated.
+    pub keys: u64,
+    pub failed: u64,
+    pub rescued: u64,
+    /// Requests whose client saw a failure.
+    pub hurt: u64,
+    pub turned_away: u64,
+    pub cautions: u32,
+    /// Nothing is under way any more.
+    pub closed: bool,
+}
+
+impl From<Ledger> for Cost {
+    fn from(ledger: Ledger) -> Cost {
+        let Ledger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed, .. } = ledger;
+        Cost { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed }
+    }
+}
+
+impl From<GuardView> for Guard {
+    fn from(view: GuardView) -> Guard {
+        let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution } = view;
+        Guard { monitoring, verdict: verdict.map(str::to_owned), why, evidence, threshold, resolution, caution }
+    }
+}
+
+impl From<RolloutView> for Rollout {
+    fn from(view: RolloutView) -> Rollout {
+        let steps = view.steps.into_iter().map(|step| Step {
+            weight: step.weight,
+            bake_ms: step.bake_ms.0,
+            requests: step.requests,
+            approve: step.approve,
+            suites: step.suites,
+            on_fail: step.on_fail.name().to_owned(),
+        });
+        Rollout {
+            version: view.version,
+            environment: view.environment.into(),
+            functions: view.functions,
+            phase: view.phase.name().to_owned(),
+            step: view.step,
+            steps: steps.collect(),
+            waiting_for: view.waiting_for,
+            requests: view.requests,
+            spent_ms: view.spent_ms.0,
+            left_ms: view.left_ms.0,
+            watching: view.watching,
+            who: view.who,
+            at_ms: view.at,
+            at: rfc3339(view.at),
+            why: view.why,
+        }
+    }
+}
+
+impl Service {
+    pub fn of(view: View, last_minute: Vec<super::EnvironmentTraffic>) -> Service {
+        let overlay = view.overlay;
+        Service {
+            service: view.service,
+            active: view.active.into(),
+            candidate: view.candidate.into(),
+            weight: view.weight,
+            stopped: view.stopped,
+            latch: view.latch.map(|latch| Latched { reason: latch.reason, entry: latch.entry }),
+            freeze: view.freeze.map(|freeze| Frozen {
+                who: freeze.who,
+                why: freeze.why,
+                until_ms: freeze.until,
+                until: freeze.until.map(rfc3339),
+            }),
+            rollout: view.rollout.map(Rollout::from),
+            rollout_number: view.rollout_number,
+            versions: view.versions.into(),
+            origins: view.origins.into(),
+            guard: view.guard.into(),
+            ledger: view.ledger.map(Cost::from),
+            quarantine: view
+                .quarantine
+                .into_iter()
+                .map(|old| Quarantine { version: old.version, entry: old.entry })
+                .collect(),
+            alerting: view.alerting,
+            overlay: Laid {
+                rules: overlay.rules.into_keys().collect(),
+                triggers: overlay.triggers.into_keys().collect(),
+                health_off: overlay.health_off.into_iter().collect(),
+            },
+            routes: view.routes,
+            last_minute,
+        }
+    }
+}
+
+/// How a service's safety stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Safety {
+    pub generation: u64,
+    pub safety: Vec<ServiceSafety>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceSafety {
+    pub service: String,
+    pub latch: Option<Latched>,
+    pub stopped: bool,
+    pub guard: Guard,
+    pub alerting: bool,
+    /// There is a share or a promotion to take back.
+    pub can_roll_back: bool,
+    pub ledger: Option<Cost>,
+    /// The journal's entry of the last rollback.
+    pub last_rollback: Option<super::HistoryEntry>,
+}
+
+/// What the health checks say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    pub health: Vec<ServiceHealth>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceHealth {
+    pub service: String,
+    /// Blue, then green.
+    pub environments: Vec<EnvironmentHealth>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EnvironmentHealth {
+    pub environment: Side,
+    /// `false`: the checks say that it is down, and it gets no requests.
+    pub up: bool,
+    /// Addresses that its origin resolves to.
+    pub endpoints: usize,
+    pub checks: Vec<CheckHealth>,
+}
+
+/// A check of an environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CheckHealth {
+    pub check: String,
+    pub kind: String,
+    /// Nobody has switched it off.
+    pub on: bool,
+    pub up: bool,
+    /// For how long it has been so.
+    pub since_ms: u64,
+    pub rounds: u64,
+    pub failures: u64,
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,101 @@
+//! The admin listener: metrics, health and the API, behind the gate that whoever wants more comes through.
+
+pub mod api;
+pub mod auth;
+mod bounds;
+pub mod caller;
+pub mod changes;
+mod deployment;
+pub mod error;
+mod events;
+pub mod gate;
+mod history;
+mod host;
+mod laid;
+pub mod listen;
+mod minute;
+mod numbers;
+pub mod openapi;
+mod order;
+mod read;
+mod refusal;
+mod repeat;
+mod report;
+pub mod role;
+mod rollback;
+mod shelf;
+mod validation;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use serde_json::{Value, json};
+
+use crate::admin::api::Api;
+use crate::admin::caller::Caller;
+use crate::admin::error::Failure;
+use crate::admin::gate::Gate;
+use crate::metrics;
+use judgement::time::Millis;
+use memory::clock;
+use memory::counters::{is_raised, read};
+
+/// A sidecar that has not looked for so long is not well.
+const SIDECAR_LATE: Millis = Millis::seconds(30);
+
+/// Everything that the listener answers, behind the gate.
+pub fn app(api: Api, gate: Gate) -> Router {
+    Router::new()
+        .route("/", get(|| async { "cutover: see /openapi.json, /metrics, /livez and /readyz\n" }))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(scrape))
+        .route("/openapi.json", get(openapi::serve))
+        .route("/api/admin/whoami", get(whoami))
+        .merge(deployment::routes())
+        .merge(rollback::routes())
+        .merge(validation::routes())
+        .merge(events::routes())
+        .fallback(nothing)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::new(gate), gate::enter))
+        .with_state(api)
+}
+
+/// Whose token it is.
+async fn whoami(caller: Caller) -> Json<Value> {
+    Json(json!({ "name": caller.name, "role": caller.role }))
+}
+
+async fn nothing(uri: Uri) -> Failure {
+    Failure::new(404, "not_found", format!("there is nothing at {}", uri.path()))
+}
+
+async fn wrong_method() -> Failure {
+    Failure::new(405, "method_not_allowed", "this is not asked in this way")
+}
+
+async fn scrape(State(api): State<Api>) -> impl IntoResponse {
+    let text = metrics::render(&api.counters, &api.published.load());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+/// Ready to take traffic: the listeners are open, nobody has asked to end, and the sidecar is well.
+async fn ready(State(api): State<Api>) -> impl IntoResponse {
+    let process = &api.counters.process;
+    let late = clock::now().since(Millis(read(&process.sidecar_seen))) > SIDECAR_LATE;
+    let unready = [
+        (!is_raised(&process.ready), "starting\n"),
+        (is_raised(&process.draining), "draining\n"),
+        (read(&process.sidecar_panics) > 0, "the sidecar has panicked: weights are frozen until a restart\n"),
+        (late, "the sidecar does not answer\n"),
+    ];
+    match unready.iter().find(|(so, _)| *so) {
+        Some((_, why)) => (StatusCode::SERVICE_UNAVAILABLE, *why),
+        None => (StatusCode::OK, "ready\n"),
+    }
+}

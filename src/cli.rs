@@ -1,0 +1,194 @@
+//! The command line: what was typed, one command a file. Results go to stdout, logs to stderr.
+
+mod admin;
+mod chart;
+mod check;
+mod demo;
+mod deploy;
+mod explain;
+mod history;
+mod log;
+mod notify;
+mod orders;
+mod out;
+mod overlay;
+mod run;
+mod shell;
+mod snapshot;
+mod status;
+mod token;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use judgement::time::Civil;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Ok = 0,
+    Failed = 1,
+    BadConfig = 3,
+    /// The admin cannot be reached.
+    Unreachable = 4,
+    RolledBack = 5,
+    Inconclusive = 6,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A reverse proxy that ships your release, and takes it back by itself.
+#[derive(Debug, Parser)]
+#[command(name = "cutover", version, arg_required_else_help = true)]
+struct Cli {
+    /// Log lines on stderr as JSON.
+    #[arg(long, global = true, env = "CUTOVER_LOG_JSON")]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy.
+    Run {
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Check both files, and say everything that is wrong with them.
+    Check(check::Args),
+    /// See it work: two toy origins, a release that breaks, and the rollback.
+    Demo(demo::Args),
+    /// How the services stand.
+    Status(status::Args),
+    /// A version sets out: it is tried, gets its share step by step, and is promoted or taken back.
+    Deploy(deploy::Args),
+    /// Give the candidate another share.
+    Shift(orders::Shift),
+    /// Hold the rollout where it is.
+    Pause(orders::Plain),
+    /// Go on with a rollout that holds.
+    Resume(orders::Plain),
+    /// Let a rollout leave a step that waits for a person.
+    Approve(orders::Plain),
+    /// Make the candidate active now, whatever its plan still asks for.
+    Promote(orders::Plain),
+    /// End the rollout: everything to active. The version may set out again.
+    Abort(orders::Plain),
+    /// Take the traffic back: from the candidate, or from what was promoted last. The version is quarantined.
+    Rollback(orders::Plain),
+    /// Emergency stop: everything to active, all automation off.
+    Stop(orders::Everywhere),
+    /// End the emergency.
+    Clear(orders::Everywhere),
+    /// No deploys and no steps for a while. Rollbacks come all the same.
+    Freeze(orders::Freeze),
+    /// Deploys and steps again.
+    Unfreeze(orders::Everywhere),
+    /// What was laid over the routing file at run time.
+    Overlay(overlay::Args),
+    /// What was changed, by whom, and why.
+    History(history::Args),
+    /// What the judge saw when it made an entry of the history, judged again.
+    Explain(explain::Args),
+    /// Prove the new side: suites against blue, green or both.
+    Validate(validate::Args),
+    /// How a service and its data stand, kept under a name, to be compared with later.
+    Snapshot(snapshot::Args),
+    /// Try who is notified.
+    Notify(notify::Args),
+    /// Make a token for the admin API.
+    Token(token::Args),
+    /// Completions for a shell.
+    Completions(shell::Completions),
+    /// The manual page.
+    Man(shell::Man),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct ConfigArg {
+    /// The main file.
+    #[arg(long, short, env = "CUTOVER_CONFIG", default_value = "cutover.toml")]
+    config: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Runs what was typed.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let quiet = matches!(cli.command, Command::Demo(_));
+    log::start(cli.log_json, quiet);
+    let done = match cli.command {
+        Command::Run { config } => run::run(&config.config, cli.log_json),
+        Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Deploy(args) => deploy::run(&args),
+        Command::Shift(args) => orders::shift(&args),
+        Command::Pause(args) => orders::plain("pause", &args),
+        Command::Resume(args) => orders::plain("resume", &args),
+        Command::Approve(args) => orders::plain("approve", &args),
+        Command::Promote(args) => orders::plain("promote", &args),
+        Command::Abort(args) => orders::plain("abort", &args),
+        Command::Rollback(args) => orders::plain("manual_rollback", &args),
+        Command::Stop(args) => orders::everywhere("emergency_stop", &args),
+        Command::Clear(args) => orders::everywhere("emergency_clear", &args),
+        Command::Freeze(args) => orders::freeze(&args),
+        Command::Unfreeze(args) => orders::everywhere("unfreeze", &args),
+        Command::Overlay(args) => overlay::run(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
+        Command::History(args) => history::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
+        Command::Notify(args) => notify::run(&args),
+        Command::Token(args) => token::run(&args),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => match error.downcast_ref::<config::Refused>() {
+            Some(refused) => {
+                eprintln!("{}", refused.render(log::colour_on_stderr()));
+                Exit::BadConfig.into()
+            }
+            None if out::is_reader_gone(&error) => Exit::Failed.into(),
+            None => {
+                eprintln!("cutover: {error:#}");
+                Exit::Failed.into()
+            }
+        },
+    }
+}
+
+/// `2026-11-22 14:03:59.123` in UTC.
+fn time_of_day(millis: u64) -> String {
+    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(millis / 1000);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}", millis % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn times_of_day_are_utc() {
+        for (millis, text) in [
+            (0, "1970-01-01 00:00:00.000"),
+            (951_782_400_123, "2000-02-29 00:00:00.123"),
+            (1_795_348_799_999, "2026-11-22 11:59:59.999"),
+        ] {
+            assert_eq!(super::time_of_day(millis), text);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! `cutover validate`: suites against blue, green or both, by the process that runs.
+
+mod run;
+mod shown;
+mod switch;
+
+use std::path::PathBuf;
+
+use crate::cli::admin::{AdminArg, VALIDATION};
+use crate::cli::orders::{answered, failed};
+use crate::cli::out::say;
+use crate::cli::{Exit, Output};
+use config::file::SuiteFile;
+use wire::{AfterRollback, CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, ValidationPost};
+
+pub use run::{How, Which, run_all};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The suites that there are.
+    List {
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Run every suite, one after the other.
+    RunAll {
+        /// "blue", "green" or "both".
+        #[arg(value_parser = target)]
+        environment: RunTarget,
+        /// Only suites with this tag; may be given several times.
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Run one suite.
+    RunSuite {
+        name: String,
+        /// "blue", "green" or "both".
+        #[arg(value_parser = target)]
+        environment: RunTarget,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// The runs that are kept, latest first.
+    History {
+        /// Of this suite only.
+        #[arg(long)]
+        suite: Option<String>,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// What a run has found.
+    Show {
+        /// Its id; left out: the latest.
+        id: Option<String>,
+        /// Write reports into this folder: ID.html, ID.xml (JUnit) and ID.json.
+        #[arg(long, value_name = "FOLDER")]
+        report: Option<PathBuf>,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// End a run.
+    Cancel {
+        id: String,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Let a suite be run again.
+    Enable {
+        suite: String,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Let nobody run a suite: not by hand, not by itself, not for a rollout.
+    Disable {
+        suite: String,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Say how often a suite runs by itself.
+    Schedule {
+        suite: String,
+        /// A duration, "1h"; "off"; or "file": what its file says.
+        every: String,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Say whether a suite runs after every rollback.
+    AfterRollback {
+        suite: String,
+        /// "on"; "off"; or "file": what its file says.
+        #[arg(value_parser = after_rollback)]
+        when: AfterRollback,
+        #[command(flatten)]
+        admin: AdminArg,
+    },
+    /// Check suite files without running them; left out: every suite of the main file's folder.
+    Check {
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        config: crate::cli::ConfigArg,
+    },
+    /// Print the JSON Schema of a suite, for editors; of the report with `--report`.
+    Schema {
+        #[arg(long)]
+        report: bool,
+    },
+}
+
+fn target(text: &str) -> Result<RunTarget, String> {
+    match text {
+        "blue" => Ok(RunTarget::Blue),
+        "green" => Ok(RunTarget::Green),
+        "both" => Ok(RunTarget::Both),
+        _ => Err("write blue, green or both".to_owned()),
+    }
+}
+
+fn after_rollback(text: &str) -> Result<AfterRollback, String> {
+    match text {
+        "on" => Ok(AfterRollback::On),
+        "off" => Ok(AfterRollback::Off),
+        "file" => Ok(AfterRollback::File),
+        _ => Err("write on, off or file".to_owned()),
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    match &args.what {
+        What::List { admin } => list(admin),
+        What::RunAll { environment, tags, how, admin } => {
+            let which = Which { service: admin.service.as_deref(), suites: &[], tags };
+            run_all(&admin.client()?, which, *environment, how, admin.output)
+        }
+        What::RunSuite { name, environment, how, admin } => {
+            run::run_one(&admin.client()?, admin.service.as_deref(), name, *environment, how, admin.output)
+        }
+        What::History { suite, admin } => history(suite.as_deref(), admin),
+        What::Show { id, report, admin } => show(id.as_deref(), report.as_ref(), admin),
+        What::Cancel { id, admin } => cancel(id, admin),
+        What::Enable { suite, admin } => switch::enable(suite, true, admin),
+        What::Disable { suite, admin } => switch::enable(suite, false, admin),
+        What::Schedule { suite, every, admin } => switch::schedule(suite, every, admin),
+        What::AfterRollback { suite, when, admin } => switch::after_rollback(suite, *when, admin),
+        What::Check { files, config } => check(files, config),
+        What::Schema { report: true } => {
+            say!("{}", serde_json::to_string_pretty(&validation::report::schema())?);
+            Ok(Exit::Ok)
+        }
+        What::Schema { report: false } => {
+            say!("{}", serde_json::to_string_pretty(&SuiteFile::schema())?);
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn list(admin: &AdminArg) -> anyhow::Result<Exit> {
+    let service: Vec<(&str, &str)> = admin.service.iter().map(|name| ("service", name.as_str())).collect();
+    let query = [&[("action", "suites")], service.as_slice()].concat();
+    answered(admin.client()?.get(VALIDATION, &query), admin.output, |all: &Suites| match all.suites.as_slice() {
+        [] => "there are no suites: put one into the folder that `suites` of cutover.toml names".to_owned(),
+        suites => shown::suites(suites),
+    })
+}
+
+fn history(suite: Option<&str>, admin: &AdminArg) -> anyhow::Result<Exit> {
+    let suite: Vec<(&str, &str)> = suite.iter().map(|name| ("suite", *name)).collect();
+    let query = [&[("action", "executions")], suite.as_slice()].concat();
+    answered(admin.client()?.get(VALIDATION, &query), admin.output, |all: &Executions| {
+        match all.executions.as_slice() {
+            [] => "nothing has been run".to_owned(),
+            runs => shown::runs(runs),
+        }
+    })
+}
+
+fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow::Result<Exit> {
+    let client = admin.client()?;
+    let id = match id {
+        Some(id) => id.to_owned(),
+        None => match client.get::<Executions>(VALIDATION, &[("action", "executions"), ("limit", "1")]) {
+            Ok(runs) => match runs.executions.into_iter().next() {
+                Some(run) => run.id,
+                None => anyhow::bail!("nothing has been run"),
+            },
+            Err(error) => return failed(&error),
+        },
+    };
+    let execution: Execution = match client.get(VALIDATION, &[("action", "execution"), ("id", &id)]) {
+        Ok(execution) => execution,
+        Err(error) => return failed(&error),
+    };
+    match admin.output {
+        Output::Json => say!("{}", serde_json::to_string_pretty(&execution)?),
+        Output::Text => say!("{}", shown::execution(&execution)),
+    }
+    if let Some(folder) = report {
+        shown::write(folder, &execution, &execution.summary.id)?;
+    }
+    Ok(shown::exit_of(execution.summary.state))
+}
+
+fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
+    let body = ValidationPost::Cancel(CancelRun { execution: id.to_owned() });
+    answered(admin.client()?.post(VALIDATION, &body), admin.output, |done: &ExecutionDone| {
+        format!("run {} of {} is cancelled", done.execution.id, done.execution.suite)
+    })
+}
+
+fn check(files: &[PathBuf], config: &crate::cli::ConfigArg) -> anyhow::Result<Exit> {
+    let read: Vec<_> = match files {
+        [] => {
+            let folder = config::settings(&config.config)?.suites;
+            let all = validation::all_suites(&folder).map_err(anyhow::Error::msg)?;
+            all.into_iter().map(|read| read.suite).collect()
+        }
+        files => files.iter().map(|file| config::suite(file)).collect(),
+    };
+    let mut bad = 0;
+    for refused in read.iter().filter_map(|read| read.as_ref().err()) {
+        bad += 1;
+        say!("{}\n", refused.render(crate::cli::log::colour_on_stdout()));
+    }
+    match (bad, read.len()) {
+        (0, 1) => say!("ok: 1 suite"),
+        (0, all) => say!("ok: {all} suites"),
+        (bad, all) => say!("{bad} of {all} suites cannot be run"),
+    }
+    Ok(if bad == 0 { Exit::Ok } else { Exit::BadConfig })
+}

@@ -1,0 +1,281 @@
+//! Assembly: from the configuration to running parts, and back down.
+
+mod end;
+mod gate;
+mod reload;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+use crate::admin;
+use crate::admin::api::{self, Api};
+use crate::admin::auth::{self, Local};
+use crate::admin::changes::Changes;
+use crate::admin::gate::Gate;
+use crate::serve::reload::{Reloader, resolve};
+use config::watch::{Look, Watch};
+use config::{self, Settings};
+use health::{self, Board};
+use memory::counters::{Counters, Shard, count, raise};
+use memory::snapshot::{Published, Publisher};
+use notify::{self, Announcer};
+use relay::access;
+use relay::origin::Resolver;
+use relay::proxy::Proxy;
+use relay::proxy::door::Door;
+use relay::proxy::listen::{End, Listener, Shared, bind, start_worker};
+use relay::proxy::tls::Keeper;
+use sidecar::journal::Journal;
+use sidecar::{Handle, Sidecar};
+use validation::reach::Reach;
+use validation::runs::{self, Runs};
+
+/// Candidates that wait to be tried: more deploys than this in one moment are no deploys.
+const PREFLIGHTS: usize = 16;
+
+/// For validation suites; a load has its own.
+const VALIDATION_THREADS: usize = 2;
+
+/// A running Cutover. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the proxy listens: the configured addresses, with ports filled in.
+    pub addresses: Vec<SocketAddr>,
+    /// The same of the listeners with TLS.
+    pub tls_addresses: Vec<SocketAddr>,
+    pub admin: SocketAddr,
+    /// The house's own token, where none is configured.
+    pub local_token: Option<Local>,
+    pub sidecar: Handle,
+    pub published: Published,
+    /// Changes of what is laid over the routing file.
+    pub changes: Changes,
+    pub health: Board,
+    pub runs: Runs,
+    pub counters: Arc<Counters>,
+    access: Option<access::Log>,
+    /// Behind the log: it ends when nobody can write any more.
+    access_writer: Option<access::Writer>,
+    announcer: Option<Announcer>,
+    reload: mpsc::Sender<()>,
+    end: watch::Sender<End>,
+    workers: Vec<JoinHandle<()>>,
+    sidecar_thread: Option<JoinHandle<()>>,
+    runtimes: Vec<Runtime>,
+}
+
+/// Starts everything. Nothing listens before the state is restored and the routing file is in force.
+///
+/// # Errors
+/// [`config::Refused`] for a routing file with problems; otherwise what could not be started.
+pub fn start(settings: &Settings) -> anyhow::Result<Running> {
+    // Two crates bring a provider each into reach; rustls must not have to choose.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let workers = match settings.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let look = Look::at(&settings.routing);
+    let routing = config::routing(&settings.routing)?;
+    let (sockets, addresses) = bind(&settings.listen, workers)?;
+    let on_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();
+    let (tls_sockets, tls_addresses) = bind(&on_tls, workers)?;
+    let admin_socket = std::net::TcpListener::bind(settings.admin)
+        .with_context(|| format!("cannot listen on {} for the admin", settings.admin))?;
+    let admin_address = admin_socket.local_addr()?;
+
+    let counters = Arc::new(Counters::new(workers));
+    let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
+    let (journal, restored) =
+        Journal::keeping(&settings.state, settings.keep, counters.clone()).with_context(|| {
+            format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
+        })?;
+    // Behind the state's lock: of two that start at once, one makes the token.
+    let (keyring, local_token) = auth::first_run(&settings.admin_access, admin_address, &settings.state)?;
+    let shelf = journal.shelf();
+    let (publisher, published) = Publisher::new();
+    let (preflights, orders) = mpsc::channel(PREFLIGHTS);
+    let (validations, gates) = mpsc::channel(PREFLIGHTS);
+    let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal)
+        .with_preflights(preflights)
+        .with_validations(validations);
+    // Again, under what people had laid over it when the process ended.
+    let overs = sidecar.overs();
+    let routing = if overs.is_empty() { routing } else { config::routing_under(&settings.routing, &overs)? };
+
+    // Look-ups and the admin: nothing that a request waits for.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
+    let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
+    let load = runtime.block_on(resolve(&resolver, routing));
+    notify::warn_of_strangers(&settings.notify, &load.routing.services);
+    // Before anything is announced.
+    let announcer = Announcer::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
+    sidecar.load(load, memory::clock::now())?;
+    count(&counters.process.reloads_taken);
+    let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
+    let health = Board::new(published.clone(), counters.clone());
+    runtime.spawn(health::run(health.clone(), sidecar.clone()));
+    runtime.spawn(resolver.clone().keep(sidecar.clone()));
+
+    let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
+    let (changes, changes_asked) = Changes::new();
+    // Suites have threads of their own: what they wait for and compare keeps nobody from rolling back by the admin.
+    let validation = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(VALIDATION_THREADS)
+        .thread_name("validation")
+        .enable_all()
+        .build()?;
+    let runs = Runs::open(runs::Parts {
+        folder: settings.suites.clone(),
+        records: sidecar::journal::beside(&settings.state, ".runs"),
+        keep: settings.validation,
+        reach: Reach::new(published.clone(), addresses.first().copied()),
+        runtime: validation.handle().clone(),
+        sidecar: sidecar.clone(),
+    });
+    validation.spawn(runs::keep(runs.clone(), sidecar.listen()));
+    validation.spawn(gate::keep(gates, runs.clone(), sidecar.clone()));
+    let tries = gate::Tries { published: published.clone(), health: health.clone(), runs: runs.clone() };
+    runtime.spawn(gate::try_all(orders, tries, sidecar.clone()));
+    let api = Api::new(api::Parts {
+        sidecar: sidecar.clone(),
+        counters: counters.clone(),
+        published: published.clone(),
+        shelf,
+        routing: settings.routing.clone(),
+        changes: changes.clone(),
+        board: health.clone(),
+        runs: runs.clone(),
+    });
+    runtime.spawn(api.minutes.clone().keep());
+    listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, gate))?;
+    let (reload, reloads) = mpsc::channel(1);
+    let reloader =
+        Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
+    runtime.spawn(reloader.run(Watch::from(look), reloads, changes_asked));
+
+    let mut currents = Vec::new();
+    for listener in &settings.tls {
+        let (keeper, current) = Keeper::open(listener, counters.clone())
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
+        runtime.spawn(keeper.keep());
+        currents.push(current);
+    }
+    let (end, ending) = watch::channel(End::NotYet);
+    let door = Arc::new(Door::new(&settings.limits, counters.clone()));
+    let shared = Shared { counters: counters.clone(), limits: settings.limits, door, end: ending };
+    let mut threads = Vec::new();
+    for (at, (plain, tls)) in sockets.into_iter().zip(tls_sockets).enumerate() {
+        let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), settings)
+            .with_access_log(access.clone());
+        let plain = plain.into_iter().map(|socket| Listener { socket, tls: None });
+        let tls = tls.into_iter().zip(&currents);
+        let tls = tls.map(|(socket, current)| Listener { socket, tls: Some(current.clone()) });
+        threads.push(start_worker(format!("worker {at}"), proxy, plain.chain(tls).collect(), shared.clone())?);
+    }
+    raise(&counters.process.ready, true);
+    Ok(Running {
+        addresses,
+        tls_addresses,
+        admin: admin_address,
+        local_token,
+        sidecar,
+        published,
+        changes,
+        health,
+        counters,
+        access,
+        access_writer,
+        announcer,
+        runs,
+        reload,
+        end,
+        workers: threads,
+        sidecar_thread: Some(sidecar_thread),
+        runtimes: vec![validation, runtime],
+    })
+}
+
+fn open_access_log(
+    settings: &Settings,
+    counters: &Arc<Counters>,
+) -> anyhow::Result<Option<(access::Log, access::Writer)>> {
+    let Some(log) = &settings.access_log else { return Ok(None) };
+    let started = access::start(log, counters.clone());
+    started.map(Some).with_context(|| match &log.target {
+        access::Target::File(path) => format!("cannot write the access log {}", path.display()),
+        access::Target::Stdout => "cannot write the access log to stdout".to_owned(),
+    })
+}
+
+fn listen_for_admin(
+    runtime: &Runtime,
+    socket: std::net::TcpListener,
+    settings: &Settings,
+    counters: &Arc<Counters>,
+    app: axum::Router,
+) -> anyhow::Result<()> {
+    let address = socket.local_addr()?;
+    let tls = match &settings.admin_access.tls {
+        None => None,
+        Some(listener) => {
+            let (keeper, current) = Keeper::open(listener, counters.clone())
+                .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin: {why}"))?;
+            runtime.spawn(keeper.keep());
+            Some(current)
+        }
+    };
+    if !address.ip().is_loopback() && tls.is_none() {
+        tracing::warn!(%address, "the admin listens beyond loopback without TLS: tokens can be read on the way to it");
+    }
+    socket.set_nonblocking(true)?;
+    let _in_runtime = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(socket)?;
+    runtime.spawn(admin::listen::serve(listener, tls, app));
+    Ok(())
+}
+
+impl Running {
+    /// Reads the routing file now, changed or not.
+    pub fn reload(&self) {
+        // One that is already asked for will see what we see.
+        let _ = self.reload.try_send(());
+    }
+
+    /// Opens the access log anew, after it was moved away.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.access {
+            log.reopen();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        raise(&self.counters.process.draining, true);
+        if !self.workers.is_empty() {
+            self.end.send_replace(End::Now);
+            for worker in self.workers.drain(..) {
+                let _ = worker.join();
+            }
+        }
+        if let Some(announcer) = self.announcer.take() {
+            announcer.finish();
+        }
+        self.runtimes.drain(..).for_each(Runtime::shutdown_background);
+        // The workers have let go of it: this was the last one who could write, and the writer finishes.
+        drop(self.access.take());
+        drop(self.access_writer.take());
+        // Last: the journal is written when the sidecar lets go of it.
+        self.sidecar.end();
+        if let Some(thread) = self.sidecar_thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
