@@ -1,4 +1,4 @@
-//! The picture of the evidence in README: `cargo run --release --example evidence > docs/evidence.svg`.
+//! The picture of the evidence in README: `cargo run --release --example evidence > docs/src/evidence.svg`.
 //!
 //! The meter of failures over made-up traffic, the same with every run: 1,000 requests a second, a tenth of them to
 //! green, blue failing one in a thousand. One green stays as well as blue, two break in the fifth second.

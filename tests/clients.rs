@@ -1,5 +1,5 @@
 //! Clients and origins that others wrote. Ignored where they are not installed; `.ci/setup` installs them, `.ci/run` runs
-//! these. `docs/clients.md` has the table.
+//! these. `docs/src/compatibility.md` has the table.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

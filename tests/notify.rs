@@ -482,9 +482,9 @@ fn receivers_behind_tls_are_known_by_the_systems_authorities() {
     assert_eq!((at_once.mails().len(), asked.mails().len()), (1, 1));
 }
 
-/// The piece of docs/notifications.md in this language.
+/// The piece of docs/src/notifications.md in this language.
 fn snippet(language: &str) -> String {
-    let docs = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/notifications.md")).unwrap();
+    let docs = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/src/notifications.md")).unwrap();
     let (_, rest) = docs.split_once(&format!("```{language}\n")).unwrap_or_else(|| panic!("no {language} in the docs"));
     rest.split_once("```").unwrap().0.to_owned()
 }

@@ -1,4 +1,4 @@
-//! What a proxy on this framework gets wrong unless somebody sees to it; `docs/traps.md` has the table.
+//! What a proxy on this framework gets wrong unless somebody sees to it; `docs/src/traps.md` has the table.
 
 use judgement::traffic::Environment;
 use memory::counters::Failure;

@@ -101,14 +101,14 @@ fn the_terminals_table_keeps_to_its_width() {
 #[test]
 fn the_schema_is_the_one_that_is_checked_in() {
     let now = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/execution.schema.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/execution.schema.json");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(path, &now).unwrap();
     }
     let checked_in = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         checked_in == now,
-        "docs/execution.schema.json is old: UPDATE=1 cargo test --test all -- report::documents"
+        "docs/src/execution.schema.json is old: UPDATE=1 cargo test --test all -- report::documents"
     );
 }
 

@@ -1,5 +1,5 @@
 //! A notice: everything that a receiver is told, whatever its kind. What is serialised here is the `data` of the
-//! webhook, which docs/notifications.md promises: keys are added, never renamed or taken away.
+//! webhook, which docs/src/notifications.md promises: keys are added, never renamed or taken away.
 
 use serde::Serialize;
 

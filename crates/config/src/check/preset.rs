@@ -1,4 +1,4 @@
-//! `preset`: what fits a platform, each number with where it is from. `docs/presets.md` has the table. A key that the file
+//! `preset`: what fits a platform, each number with where it is from. `docs/src/presets.md` has the table. A key that the file
 //! names wins.
 
 use http::HeaderName;
