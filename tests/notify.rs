@@ -484,7 +484,8 @@ fn receivers_behind_tls_are_known_by_the_systems_authorities() {
 
 /// The piece of docs/src/notifications.md in this language.
 fn snippet(language: &str) -> String {
-    let docs = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/src/notifications.md")).unwrap();
+    let docs =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/src/notifications.md")).unwrap();
     let (_, rest) = docs.split_once(&format!("```{language}\n")).unwrap_or_else(|| panic!("no {language} in the docs"));
     rest.split_once("```").unwrap().0.to_owned()
 }

@@ -1,22 +1,21 @@
-//! The notices, by the sinks of the configuration.
+//! The notices, by the receivers of the configuration.
 
-use prometheus::proto::{MetricFamily, MetricType};
-
-use super::{counter, family, gauge, label};
 use memory::counters::{Counters, read};
 
-pub(super) fn of_notices(counters: &Counters) -> [MetricFamily; 2] {
-    let mut total = family(
+use crate::metrics::Family;
+
+pub(super) fn of_notices(counters: &Counters) -> [Family; 2] {
+    let mut total = Family::counter(
         "notices_total",
-        "Notices that a sink took, that it did not take in all tries, and that were dropped untried.",
-        MetricType::COUNTER,
+        "Notices that were sent, that failed in all attempts, and that were dropped without one.",
+        &["sink", "result"],
     );
-    let mut waiting = family("notices_waiting", "Notices that wait for a sink.", MetricType::GAUGE);
+    let mut waiting = Family::gauge("notices_waiting", "Notices waiting to be sent.", &["sink"]);
     for (sink, notices) in counters.sinks() {
         for (result, value) in [("sent", &notices.sent), ("failed", &notices.failed), ("dropped", &notices.dropped)] {
-            total.mut_metric().push(counter(vec![label("sink", &sink), label("result", result)], read(value)));
+            total.count(&[&sink, result], read(value));
         }
-        waiting.mut_metric().push(gauge(vec![label("sink", &sink)], read(&notices.waiting) as f64));
+        waiting.set(&[&sink], read(&notices.waiting) as f64);
     }
     [total, waiting]
 }
