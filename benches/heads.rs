@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use config::Hop;
+use config::HopHeaders;
 use divan::Bencher;
 use http::{HeaderName, HeaderValue, Version};
 use memory::counters::Rest;
@@ -60,10 +60,10 @@ fn endpoint() -> Endpoint {
 #[divan::bench(args = [false, true], sample_size = 1000)]
 fn marks(bencher: Bencher, trusted: bool) {
     let (request, ids) = (request(trusted), Ids::new());
-    bencher.bench_local(|| Marks::of(black_box(&request.headers), trusted, Hop::default(), &ids));
+    bencher.bench_local(|| Marks::of(black_box(&request.headers), trusted, HopHeaders::default(), &ids));
 }
 
-fn forward(bencher: Bencher, trusted: bool, hop: Hop, edits: &[Edit]) {
+fn forward(bencher: Bencher, trusted: bool, hop: HopHeaders, edits: &[Edit]) {
     let (head, endpoint, ids) = (request(trusted), endpoint(), Ids::new());
     let peer: IpAddr = "203.0.113.199".parse().expect("an address");
     let marks = Marks::of(&head.headers, trusted, hop, &ids);
@@ -78,13 +78,13 @@ fn forward(bencher: Bencher, trusted: bool, hop: Hop, edits: &[Edit]) {
 /// Everything that is on by default.
 #[divan::bench(args = [false, true], sample_size = 1000)]
 fn to_the_origin(bencher: Bencher, trusted: bool) {
-    forward(bencher, trusted, Hop::default(), &[]);
+    forward(bencher, trusted, HopHeaders::default(), &[]);
 }
 
 /// The same without trace context.
 #[divan::bench(sample_size = 1000)]
 fn to_the_origin_without_trace(bencher: Bencher) {
-    forward(bencher, false, Hop { trace_context: false, ..Hop::default() }, &[]);
+    forward(bencher, false, HopHeaders { trace_context: false, ..HopHeaders::default() }, &[]);
 }
 
 /// With Forwarded and Via, and three edits.
@@ -95,5 +95,5 @@ fn to_the_origin_with_everything(bencher: Bencher) {
         Edit::Set(HeaderName::from_static("x-tier"), HeaderValue::from_static("front")),
         Edit::Add(HeaderName::from_static("x-tag"), HeaderValue::from_static("a")),
     ];
-    forward(bencher, false, Hop { forwarded: true, via: true, trace_context: true }, &edits);
+    forward(bencher, false, HopHeaders { forwarded: true, via: true, trace_context: true }, &edits);
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use config::suite::{Body, Expect, Limits, Load, Profile, Step};
+use config::suite::{Body, Expect, LoadLimits, LoadTest, Profile, SuiteRequest};
 use judgement::time::Millis;
 use memory::snapshot::Endpoint;
 use pingora_core::connectors::http::Connector;
@@ -110,7 +110,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         headers: Vec::new(),
         connector: Arc::new(Connector::new(None)),
     };
-    let step = Step {
+    let step = SuiteRequest {
         query: Vec::new(),
         name: "a".to_owned(),
         method: http::Method::GET,
@@ -121,7 +121,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         expect: Expect::default(),
         capture: Vec::new(),
     };
-    let load = Load {
+    let load = LoadTest {
         name: "peers".to_owned(),
         profile: Profile::Steady,
         rate,
@@ -130,7 +130,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         warm_up: Millis::ZERO,
         users,
         requests: vec![(1, step)],
-        limits: Limits::default(),
+        limits: LoadLimits::default(),
     };
     let result = load::run(&load, &target, &Variables::default(), &Told::default()).await;
     ensure!(result.outcome == Outcome::Passed, "{:?}", result.why);

@@ -159,7 +159,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(exit) => exit.into(),
-        Err(error) => match error.downcast_ref::<config::Refused>() {
+        Err(error) => match error.downcast_ref::<config::ConfigError>() {
             Some(refused) => {
                 eprintln!("{}", refused.render(log::colour_on_stderr()));
                 Exit::BadConfig.into()

@@ -18,8 +18,8 @@ use crate::admin::auth::{self, Local};
 use crate::admin::changes::Changes;
 use crate::admin::gate::Gate;
 use crate::serve::reload::{Reloader, resolve};
-use config::watch::{Look, Watch};
-use config::{self, Settings};
+use config::watch::{FileStamps, FileWatch};
+use config::{self, MainConfig};
 use health::{self, Board};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{Published, Publisher};
@@ -72,16 +72,16 @@ pub struct Running {
 /// Starts everything. Nothing listens before the state is restored and the routing file is in force.
 ///
 /// # Errors
-/// [`config::Refused`] for a routing file with problems; otherwise what could not be started.
-pub fn start(settings: &Settings) -> anyhow::Result<Running> {
+/// [`config::ConfigError`] for a routing file with problems; otherwise what could not be started.
+pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     // Two crates bring a provider each into reach; rustls must not have to choose.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let workers = match settings.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let look = Look::at(&settings.routing);
-    let routing = config::routing(&settings.routing)?;
+    let look = FileStamps::at(&settings.routing);
+    let routing = config::load_routing(&settings.routing)?;
     let (sockets, addresses) = bind(&settings.listen, workers)?;
     let on_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();
     let (tls_sockets, tls_addresses) = bind(&on_tls, workers)?;
@@ -106,7 +106,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
         .with_validations(validations);
     // Again, under what people had laid over it when the process ended.
     let overs = sidecar.overs();
-    let routing = if overs.is_empty() { routing } else { config::routing_under(&settings.routing, &overs)? };
+    let routing = if overs.is_empty() { routing } else { config::load_routing_with(&settings.routing, &overs)? };
 
     // Look-ups and the admin: nothing that a request waits for.
     let runtime =
@@ -158,7 +158,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
     let (reload, reloads) = mpsc::channel(1);
     let reloader =
         Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
-    runtime.spawn(reloader.run(Watch::from(look), reloads, changes_asked));
+    runtime.spawn(reloader.run(FileWatch::from(look), reloads, changes_asked));
 
     let mut currents = Vec::new();
     for listener in &settings.tls {
@@ -203,21 +203,21 @@ pub fn start(settings: &Settings) -> anyhow::Result<Running> {
 }
 
 fn open_access_log(
-    settings: &Settings,
+    settings: &MainConfig,
     counters: &Arc<Counters>,
 ) -> anyhow::Result<Option<(access::Log, access::Writer)>> {
     let Some(log) = &settings.access_log else { return Ok(None) };
     let started = access::start(log, counters.clone());
     started.map(Some).with_context(|| match &log.target {
-        access::Target::File(path) => format!("cannot write the access log {}", path.display()),
-        access::Target::Stdout => "cannot write the access log to stdout".to_owned(),
+        access::LogTarget::File(path) => format!("cannot write the access log {}", path.display()),
+        access::LogTarget::Stdout => "cannot write the access log to stdout".to_owned(),
     })
 }
 
 fn listen_for_admin(
     runtime: &Runtime,
     socket: std::net::TcpListener,
-    settings: &Settings,
+    settings: &MainConfig,
     counters: &Arc<Counters>,
     app: axum::Router,
 ) -> anyhow::Result<()> {

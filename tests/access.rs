@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use config;
-use relay::access::{Format, Sample, Settings, Target};
+use relay::access::{AccessLog, LogFormat, LogTarget, SampleRate};
 use serde_json::{Value, json};
 
 use crate::lifecycle::{Process, folder};
@@ -16,8 +16,8 @@ use crate::support::house::{House, Load};
 use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, SmallDisk, wait_until};
 
-fn to(path: impl Into<PathBuf>) -> Settings {
-    Settings { target: Target::File(path.into()), format: Format::Json, sample: Sample::ALL }
+fn to(path: impl Into<PathBuf>) -> AccessLog {
+    AccessLog { target: LogTarget::File(path.into()), format: LogFormat::Json, sample: SampleRate::ALL }
 }
 
 /// A house that writes an access log beside its state.
@@ -185,8 +185,8 @@ fn a_client_that_hangs_up_is_named_so() {
 #[test]
 fn a_sample_of_nothing_still_writes_every_failure() {
     let house = House::with("weight = 0", "", |settings| {
-        let sample = Sample::from_percent(0.0).unwrap();
-        settings.access_log = Some(Settings { sample, ..to(settings.state.with_file_name("access.log")) });
+        let sample = SampleRate::from_percent(0.0).unwrap();
+        settings.access_log = Some(AccessLog { sample, ..to(settings.state.with_file_name("access.log")) });
     });
     let mut client = house.client();
     assert!((0..50).all(|_| client.get("/good", &[]).status == 200));
@@ -206,7 +206,7 @@ fn a_sample_of_nothing_still_writes_every_failure() {
 fn combined_is_what_its_readers_know() {
     let house = House::with("weight = 0", "", |settings| {
         let json = to(settings.state.with_file_name("access.log"));
-        settings.access_log = Some(Settings { format: Format::Combined, ..json });
+        settings.access_log = Some(AccessLog { format: LogFormat::Combined, ..json });
     });
     house.client().get("/a?b=1", &["User-Agent: \"quoted\"", "Referer: http://a.test/"]);
     wait_until("the line is there", SOON, || count(&path(&house)) == 1);
@@ -489,12 +489,12 @@ fn the_file_says_where_which_and_how() {
     let main = dir.path().join("cutover.toml");
     let log = |table: &str| {
         std::fs::write(&main, format!("version = 1\n{table}\n")).unwrap();
-        config::settings(&main).unwrap_or_else(|refused| panic!("{refused}")).access_log
+        config::load_main(&main).unwrap_or_else(|refused| panic!("{refused}")).access_log
     };
     assert_eq!(log(""), None);
     assert_eq!(log("[proxy.access_log]\npath = \"access.log\""), Some(to(dir.path().join("access.log"))));
-    let sample = Sample::from_percent(2.25).unwrap();
-    let expected = Settings { target: Target::Stdout, format: Format::Combined, sample };
+    let sample = SampleRate::from_percent(2.25).unwrap();
+    let expected = AccessLog { target: LogTarget::Stdout, format: LogFormat::Combined, sample };
     assert_eq!(log("[proxy.access_log]\npath = \"stdout\"\nformat = \"combined\"\nsample = 2.25"), Some(expected));
 }
 

@@ -12,7 +12,7 @@ mod views;
 
 use std::net::SocketAddr;
 
-use config::Settings;
+use config::MainConfig;
 use config::admin::{Role, Token};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -32,7 +32,7 @@ const SLOW: &str = "[service.shop.rollout]\nsteps = [10, 50, 100]\nbake = \"1h\"
                     [[service.shop.route]]\nname = \"attempts\"\npath = \"/api/attempts/*\"\n";
 
 /// Each of the tokens' owners may come in.
-fn with_tokens(settings: &mut Settings) {
+fn with_tokens(settings: &mut MainConfig) {
     let token = |(text, role): (&str, Role)| Token {
         name: text.split('-').next().unwrap().to_owned(),
         role,

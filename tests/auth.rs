@@ -363,7 +363,7 @@ fn a_new_token_is_shown_once_and_its_lines_fit_the_file() {
         format!("version = 1\n[admin]\nlisten = \"0.0.0.0:9700\"\ninsecure = true\n[[admin.token]]{lines}"),
     )
     .unwrap();
-    let access = config::settings(&file).unwrap().admin_access;
+    let access = config::load_main(&file).unwrap().admin_access;
     let [token] = &access.tokens[..] else { panic!("{access:?}") };
     assert_eq!((token.name.as_str(), token.role, token.sha256), ("ci", Role::Operator, secret.sha256()));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is kept");

@@ -2,7 +2,7 @@
 
 use judgement::time::Millis;
 use judgement::traffic::Environment::{Blue, Green};
-use relay::access::{Format, Sample, Settings, Target};
+use relay::access::{AccessLog, LogFormat, LogTarget, SampleRate};
 use serde_json::Value;
 
 use crate::support::house::House;
@@ -14,8 +14,8 @@ fn posts_go_to_blue_while_green_is_in_doubt_and_count_for_neither() {
     let house = House::with("weight = 50", "", |settings| {
         // A verdict waits for the grid, so that the doubt lasts.
         settings.tick = Millis::seconds(60);
-        let target = Target::File(settings.state.with_file_name("access.log"));
-        settings.access_log = Some(Settings { target, format: Format::Json, sample: Sample::ALL });
+        let target = LogTarget::File(settings.state.with_file_name("access.log"));
+        settings.access_log = Some(AccessLog { target, format: LogFormat::Json, sample: SampleRate::ALL });
     });
     house.green.always(Do::Status(500));
     let mut client = house.client();

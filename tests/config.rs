@@ -225,10 +225,10 @@ fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
     ] {
         std::fs::write(dir.path().join(name), secret).unwrap();
     }
-    let settings = config::settings(&dir.path().join("cutover.toml")).unwrap();
+    let settings = config::load_main(&dir.path().join("cutover.toml")).unwrap();
     assert_eq!(settings.notify.len(), 4);
     assert_eq!(settings.tls[0].certificates.len(), 2);
-    assert_eq!(settings.limits, config::Limits::default(), "what it shows are the defaults");
+    assert_eq!(settings.limits, config::ClientLimits::default(), "what it shows are the defaults");
     let shown = |file: &str, schema: serde_json::Value| {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
         let mut keys = Vec::new();
@@ -240,7 +240,7 @@ fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
     shown("every-main-key.toml", schema(schemars::schema_for!(config::file::MainFile)));
     shown("every-key.toml", schema(schemars::schema_for!(config::file::RoutingFile)));
     shown("every-suite-key.toml", schema(config::file::SuiteFile::schema()));
-    config::suite(&folder.join("every-suite-key.toml")).unwrap();
+    config::load_suite(&folder.join("every-suite-key.toml")).unwrap();
 }
 
 /// A good suite, and what is wrong with others.
@@ -429,7 +429,7 @@ fn what_a_suite_takes_from_the_environment_is_in_no_name() {
     let path = dir.path().join("a.toml");
     let text = "version = 1\n[[case]]\npath = \"/x?key=${env.HOME}\"\nquery = { a = \"${env.HOME}\" }\n";
     std::fs::write(&path, text).unwrap();
-    let suite = config::suite(&path).unwrap();
+    let suite = config::load_suite(&path).unwrap();
     let case = &suite.cases[0];
     let names = [&case.name, &case.steps[0].name];
     assert_eq!(names, ["GET /x?key=${env.HOME}&a=${env.HOME}"; 2]);

@@ -8,7 +8,7 @@ mod mysql;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use config::suite::{Check, Data, Table};
+use config::suite::{DataCheck, DataCheckKind, TableCheck};
 use judgement::time::Millis;
 use memory::snapshot::check::Engine;
 use memory::snapshot::secret::SecretUrl;
@@ -95,8 +95,8 @@ fn number(engine: &Engine, sql: &str) -> i64 {
     })
 }
 
-fn table(name: &str, key: &[&str]) -> Table {
-    Table {
+fn table(name: &str, key: &[&str]) -> TableCheck {
+    TableCheck {
         name: name.to_owned(),
         key: key.iter().map(|name| (*name).to_owned()).collect(),
         columns: None,
@@ -110,18 +110,23 @@ fn table(name: &str, key: &[&str]) -> Table {
 }
 
 #[track_caller]
-fn compared(databases: &[Engine; 2], table: Table) -> DataResult {
-    checked(Check::Table { databases: databases.clone(), table })
+fn compared(databases: &[Engine; 2], table: TableCheck) -> DataResult {
+    checked(DataCheckKind::Table { databases: databases.clone(), table })
 }
 
 #[track_caller]
 fn asked(databases: &[Engine; 2], query: &str, tolerance: f64) -> DataResult {
-    checked(Check::Query { databases: databases.clone(), query: query.to_owned(), tolerance, timeout: PATIENCE })
+    checked(DataCheckKind::Query {
+        databases: databases.clone(),
+        query: query.to_owned(),
+        tolerance,
+        timeout: PATIENCE,
+    })
 }
 
 #[track_caller]
-fn checked(check_of: Check) -> DataResult {
-    let data = Data { name: "the data".to_owned(), check: check_of };
+fn checked(check_of: DataCheckKind) -> DataResult {
+    let data = DataCheck { name: "the data".to_owned(), check: check_of };
     let result = wait_for(check(&data, &|_, _| {}));
     let words = format!("{result:?}");
     assert!(!words.contains(PASSWORD) && !words.contains(IN_URL) && !words.contains("://"), "{words}");
@@ -187,7 +192,7 @@ fn rows_over_keys(engines: &[Engine; 2], collations: [&str; 2]) {
     run(green, "insert into items values (30, 900, 'new', 1), (31, 1, 'new', 1), (0, 9, 'new', 1)");
     run(green, "update items set v = 2 where shop = 2 and nr = 800");
     for chunk in [1, 2, 3, 100] {
-        let result = compared(engines, Table { chunk, ..table("items", &["shop", "nr"]) });
+        let result = compared(engines, TableCheck { chunk, ..table("items", &["shop", "nr"]) });
         let expected = vec![
             ("(shop = 0, nr = 9)", RowHow::MissingInBlue, vec![]),
             ("(shop = 1, nr = 5)", RowHow::MissingInGreen, vec![]),
@@ -200,11 +205,11 @@ fn rows_over_keys(engines: &[Engine; 2], collations: [&str; 2]) {
         assert_eq!((result.blue.rows, result.green.rows), (Some(12), Some(13)));
     }
     for name in ["words", "tongues"] {
-        passes(&compared(engines, Table { chunk: 2, ..table(name, &["word"]) }));
+        passes(&compared(engines, TableCheck { chunk: 2, ..table(name, &["word"]) }));
         run(green, &format!("delete from {name} where word = 'B'; update {name} set v = 2 where word = 'ä'"));
         run(blue, &format!("delete from {name} where word = 'a b'"));
         for chunk in [1, 2, 5, 100] {
-            let result = compared(engines, Table { chunk, ..table(name, &["word"]) });
+            let result = compared(engines, TableCheck { chunk, ..table(name, &["word"]) });
             let mut found = named(&result);
             found.sort_by_key(|(word, ..)| *word);
             let expected = vec![
@@ -226,9 +231,9 @@ fn rows_over_keys(engines: &[Engine; 2], collations: [&str; 2]) {
     fails(&result, "copies: 2 of 2 rows differ: id = 1 is missing in green, id = 2 is missing in green");
     run(blue, "delete from items; delete from copies");
     passes(&compared(engines, table("copies", &["id"])));
-    let result = compared(engines, Table { chunk: 3, most_rows: 1, ..table("items", &["shop", "nr"]) });
+    let result = compared(engines, TableCheck { chunk: 3, most_rows: 1, ..table("items", &["shop", "nr"]) });
     fails(&result, "items: 13 of 13 rows differ: (shop = 0, nr = 9) is missing in blue, and 12 more");
-    let result = compared(engines, Table { rows_only: true, ..table("items", &["shop", "nr"]) });
+    let result = compared(engines, TableCheck { rows_only: true, ..table("items", &["shop", "nr"]) });
     fails(&result, "items: blue has 0 rows, green has 13");
     run(green, "drop table copies");
     fails(&compared(engines, table("copies", &["id"])), "copies: green has no such table");
@@ -276,18 +281,18 @@ fn queries_only_read(engines: &[Engine; 2]) {
         let result = asked(engines, &format!("select 1; {writing}"), 0.0);
         assert_eq!(result.outcome, Outcome::Failed, "{writing}");
         assert_eq!(number(green, "select count(*) from t"), 3, "{writing}");
-        let injected = Table { filter: Some(format!("1 = 1); {writing}; select (1")), ..table("t", &["id"]) };
+        let injected = TableCheck { filter: Some(format!("1 = 1); {writing}; select (1")), ..table("t", &["id"]) };
         assert_eq!(compared(engines, injected).outcome, Outcome::Failed);
         assert_eq!(number(green, "select count(*) from t"), 3, "{writing}");
     }
     let executed = asked(engines, "/*!50000 drop table t */", 0.0);
     assert_eq!((executed.outcome, number(green, "select count(*) from t")), (Outcome::Failed, 3));
     let query = "select id, v from t where v < 0".to_owned();
-    let result = checked(Check::Integrity { databases: engines.clone(), query, timeout: PATIENCE });
+    let result = checked(DataCheckKind::Integrity { databases: engines.clone(), query, timeout: PATIENCE });
     let row = "id = 3, v = -1.00";
     fails(&result, &format!("the data: 1 row violates it in blue: {row}; 1 row violates it in green: {row}"));
     let query = "select id from t where v < -5".to_owned();
-    passes(&checked(Check::Integrity { databases: engines.clone(), query, timeout: PATIENCE }));
+    passes(&checked(DataCheckKind::Integrity { databases: engines.clone(), query, timeout: PATIENCE }));
 }
 
 #[test]
@@ -304,8 +309,10 @@ fn late_rows(engines: &[Engine; 2]) {
         run(engine, "create table t (id int primary key, v int); insert into t values (1, 1), (2, 2), (3, 3)");
     }
     let [_, green] = engines;
-    let data =
-        Data { name: "t".to_owned(), check: Check::Table { databases: engines.clone(), table: table("t", &["id"]) } };
+    let data = DataCheck {
+        name: "t".to_owned(),
+        check: DataCheckKind::Table { databases: engines.clone(), table: table("t", &["id"]) },
+    };
     let first = wait_for(digest(&data));
     assert_eq!((first[0].rows, &first[0].checksum), (Some(3), &first[1].checksum));
     run(green, "update t set v = 0 where id = 2; delete from t where id = 3");
@@ -334,14 +341,16 @@ fn a_future_that_is_dropped_stops_the_query_in_the_database() {
     run(&in_postgres[1], "create table t (id int); insert into t select generate_series(1, 1000)");
     let watching = postgres(&store, "postgres");
     let active = "select count(*) from pg_stat_activity where state = 'active' and datname in ('blue', 'green')";
-    let slow =
-        Table { filter: Some("(select pg_sleep(0.1) where id > 0) is not null".to_owned()), ..table("t", &["id"]) };
+    let slow = TableCheck {
+        filter: Some("(select pg_sleep(0.1) where id > 0) is not null".to_owned()),
+        ..table("t", &["id"])
+    };
     let asleep = "select pg_sleep(30)".to_owned();
     for check_of in [
-        Check::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: PATIENCE },
-        Check::Table { databases: in_postgres.clone(), table: slow },
+        DataCheckKind::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: PATIENCE },
+        DataCheckKind::Table { databases: in_postgres.clone(), table: slow },
     ] {
-        let data = Data { name: "slow".to_owned(), check: check_of };
+        let data = DataCheck { name: "slow".to_owned(), check: check_of };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let task = runtime.spawn(async move { check(&data, &|_, _| {}).await });
         wait_until("both are at work", SOON, || number(&watching, active) == 2);
@@ -356,12 +365,13 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     let (mut store, in_postgres) = two_postgres();
     run(&in_postgres[0], "create table t (id int primary key)");
     run(&in_postgres[1], "create table t (id int primary key)");
-    let short = Table { timeout: Millis(700), ..table("t", &["id"]) };
-    let slow = Table { filter: Some("pg_sleep(30) is null".to_owned()), ..short.clone() };
+    let short = TableCheck { timeout: Millis(700), ..table("t", &["id"]) };
+    let slow = TableCheck { filter: Some("pg_sleep(30) is null".to_owned()), ..short.clone() };
     run(&in_postgres[1], "insert into t values (1)");
     fails(&compared(&in_postgres, slow), "t: green: no answer in 700ms");
     let asleep = "select pg_sleep(30)".to_owned();
-    let asleep = Check::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: Millis(700) };
+    let asleep =
+        DataCheckKind::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: Millis(700) };
     assert!(checked(asleep).why.unwrap().contains("in 700ms"));
     store.freeze();
     fails(&compared(&in_postgres, short.clone()), "t: blue and green: no answer in 700ms");

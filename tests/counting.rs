@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use config::Settings;
+use config::MainConfig;
 use judgement::guard::window::{Tally, Totals};
 use judgement::traffic::Environment::{self, Blue, Green};
 use memory::counters::{Class, Failure};
@@ -163,7 +163,7 @@ fn whoever_is_rescued_is_not_hurt_and_whoever_is_not_is() {
 
 #[test]
 fn a_client_that_left_is_not_hurt() {
-    let change = |settings: &mut Settings| settings.threads = 1;
+    let change = |settings: &mut MainConfig| settings.threads = 1;
     let mut house = House::with("weight = 100", "[service.shop.timeouts]\nfirst_byte = \"500ms\"\n", change);
     house.green.always(Do::Hang);
     drop(hung(&house, "/"));

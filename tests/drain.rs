@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use config::{CertificateFiles, Settings, TlsListener};
+use config::{CertificateFiles, MainConfig, TlsListener};
 use cutover::serve;
 use judgement::time::Millis;
 use relay::proxy::listen::Drain;
@@ -22,8 +22,8 @@ struct Directory {
     tls: std::sync::Mutex<Option<SocketAddr>>,
 }
 
-fn another(house: &House, at: usize) -> Settings {
-    Settings { state: house.dir.path().join(format!("state-{at}.db")), ..settings(house.dir.path()) }
+fn another(house: &House, at: usize) -> MainConfig {
+    MainConfig { state: house.dir.path().join(format!("state-{at}.db")), ..settings(house.dir.path()) }
 }
 
 #[test]

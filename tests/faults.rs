@@ -147,5 +147,5 @@ fn a_sidecar_that_hears_nothing_more_leaves_routing_as_it_is() {
 }
 
 fn empty() -> sidecar::Load {
-    sidecar::Load { routing: config::Routing::default(), endpoints: Default::default() }
+    sidecar::Load { routing: config::RoutingConfig::default(), endpoints: Default::default() }
 }

@@ -1,7 +1,7 @@
 //! Heads and bodies on their way: what origins are told, what is believed, edits, what is exposed, and how long a body
 //! may be.
 
-use config::{Hop, routing_text};
+use config::{HopHeaders, routing_text};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use relay::proxy::headers::origin_request_id;
@@ -16,7 +16,7 @@ use crate::support::{SOON, wait_until};
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// A house whose clients are trusted proxies.
-fn trusting(hop: Hop) -> House {
+fn trusting(hop: HopHeaders) -> House {
     House::with("", "", |settings| {
         settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
         settings.hop = hop;
@@ -62,7 +62,7 @@ fn what_an_untrusted_client_says_of_itself_is_replaced() {
 
 #[test]
 fn what_a_trusted_proxy_says_is_kept_and_added_to() {
-    let house = trusting(Hop { forwarded: true, via: true, trace_context: true });
+    let house = trusting(HopHeaders { forwarded: true, via: true, trace_context: true });
     let lines = [
         "X-Forwarded-For: 198.51.100.7",
         "X-Real-IP: 6.6.6.6",

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use config::Limits;
+use config::ClientLimits;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::counters::{Class, Failure};
@@ -14,12 +14,12 @@ use crate::support::house::{House, shop};
 use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
 
-fn house(limits: Limits) -> House {
+fn house(limits: ClientLimits) -> House {
     House::with("weight = 0", "", |settings| settings.limits = limits)
 }
 
-fn limits() -> Limits {
-    Limits { connections_per_address: 0, ..Limits::default() }
+fn limits() -> ClientLimits {
+    ClientLimits { connections_per_address: 0, ..ClientLimits::default() }
 }
 
 fn aborted(house: &House) -> u64 {
@@ -28,7 +28,7 @@ fn aborted(house: &House) -> u64 {
 
 #[test]
 fn a_head_that_drips_is_ended_in_total_time() {
-    let house = house(Limits { header_time: Millis(300), ..limits() });
+    let house = house(ClientLimits { header_time: Millis(300), ..limits() });
     let mut client = house.client();
     let began = Instant::now();
     client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n");
@@ -54,7 +54,7 @@ fn a_head_that_drips_is_ended_in_total_time() {
 
 #[test]
 fn an_idle_connection_is_closed_without_a_word() {
-    let house = house(Limits { keep_alive: Millis(200), ..limits() });
+    let house = house(ClientLimits { keep_alive: Millis(200), ..limits() });
     let mut never_spoke = house.client();
     let mut spoke = house.client();
     assert_eq!(spoke.get("/", &[]).status, 200);
@@ -65,7 +65,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn a_body_that_stops_coming_is_a_408_and_nobodys_failure() {
-    let house = house(Limits { body_idle: Millis(300), ..limits() });
+    let house = house(ClientLimits { body_idle: Millis(300), ..limits() });
     let mut client = house.client();
     client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 100\r\n\r\nhalf");
     assert_eq!(client.answer().status, 408);
@@ -76,7 +76,7 @@ fn a_body_that_stops_coming_is_a_408_and_nobodys_failure() {
 
 #[test]
 fn a_client_that_takes_nothing_is_let_go() {
-    let house = house(Limits { write_idle: Millis(300), ..limits() });
+    let house = house(ClientLimits { write_idle: Millis(300), ..limits() });
     let body = "x".repeat(32 << 20);
     house.blue.always(Do::Raw(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())));
     let mut client = house.client();
@@ -88,7 +88,7 @@ fn a_client_that_takes_nothing_is_let_go() {
 
 #[test]
 fn heads_that_are_too_large_are_refused_before_they_are_whole() {
-    let house = house(Limits { header_bytes: 4096, target_bytes: 1024, ..limits() });
+    let house = house(ClientLimits { header_bytes: 4096, target_bytes: 1024, ..limits() });
     let mut client = house.client();
     client.send(format!("GET /{} ", "a".repeat(2000)));
     client.try_send("b");
@@ -124,7 +124,7 @@ fn what_is_no_http_is_refused_in_our_words_and_counted() {
 
 #[test]
 fn one_address_has_so_many_connections_and_is_told_so() {
-    let house = house(Limits { connections_per_address: 2, ..Limits::default() });
+    let house = house(ClientLimits { connections_per_address: 2, ..ClientLimits::default() });
     let (mut one, mut two) = (house.client(), house.client());
     assert!([&mut one, &mut two].iter_mut().all(|client| client.get("/", &[]).status == 200));
     let mut three = house.client();
@@ -139,7 +139,7 @@ fn one_address_has_so_many_connections_and_is_told_so() {
 
 #[test]
 fn a_connection_has_so_many_requests() {
-    let house = house(Limits { requests: 3, ..limits() });
+    let house = house(ClientLimits { requests: 3, ..limits() });
     let mut client = house.client();
     let told = |client: &mut Client| client.get("/", &[]).header("connection").map(str::to_owned);
     let told: Vec<_> = (0..3).map(|_| told(&mut client).unwrap()).collect();

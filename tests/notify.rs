@@ -45,7 +45,7 @@ fn write(dir: &Path, sinks: &str) {
 
 fn sinks(dir: &Path, text: &str) -> Vec<Sink> {
     write(dir, text);
-    config::settings(&dir.join("cutover.toml")).unwrap_or_else(|bad| panic!("{bad}")).notify
+    config::load_main(&dir.join("cutover.toml")).unwrap_or_else(|bad| panic!("{bad}")).notify
 }
 
 fn house(weight: u8, text: &str) -> House {
@@ -394,7 +394,7 @@ fn a_test_message_tells_of_each_sink_and_shows_no_secret() {
     .concat();
     let settings = {
         write(dir.path(), &text);
-        config::settings(&dir.path().join("cutover.toml")).unwrap()
+        config::load_main(&dir.path().join("cutover.toml")).unwrap()
     };
     let output = Process::new(env!("CARGO_BIN_EXE_cutover"))
         .current_dir(dir.path())

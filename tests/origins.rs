@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use config::Limits;
+use config::ClientLimits;
 use h2::Reason;
 use http::{HeaderMap, Request, Response};
 use judgement::traffic::Environment;
@@ -518,7 +518,7 @@ fn a_refused_stream_leaves_the_others_of_its_connection_alone() {
     let origin = H2Origin::clear();
     origin.does(echo);
     let service = "hosts = [\"shop.test\"]\nmax_body = 1000";
-    let limits = Limits { connections_per_address: 0, header_fields: 20, ..Limits::default() };
+    let limits = ClientLimits { connections_per_address: 0, header_fields: 20, ..ClientLimits::default() };
     let text = routing(&at(&origin, "h2 = \"only\""), NOBODY, service);
     let front = Front::with(&text, &[], |settings| settings.limits = limits);
     block_on(async {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use config::{CertificateFiles, Limits, TlsListener};
+use config::{CertificateFiles, ClientLimits, TlsListener};
 use judgement::time::Millis;
 
 use crate::support::client::get;
@@ -16,7 +16,7 @@ use crate::support::tls::{self, Certificate, H2, trusting};
 use crate::support::{SOON, wait_until};
 
 /// A house with a TLS listener whose certificates are `first` and then `more`.
-pub fn house(first: &Certificate, more: &[(&str, &Certificate)], limits: Limits) -> House {
+pub fn house(first: &Certificate, more: &[(&str, &Certificate)], limits: ClientLimits) -> House {
     House::with("weight = 0", "", |settings| {
         let dir = settings.state.parent().unwrap().to_owned();
         first.write(&dir, "first");
@@ -27,7 +27,7 @@ pub fn house(first: &Certificate, more: &[(&str, &Certificate)], limits: Limits)
         };
         let certificates = std::iter::once("first").chain(more.iter().map(|(name, _)| *name)).map(files).collect();
         settings.tls = vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates }];
-        settings.limits = Limits { connections_per_address: 0, ..limits };
+        settings.limits = ClientLimits { connections_per_address: 0, ..limits };
     })
 }
 
@@ -39,7 +39,7 @@ fn tls_address(house: &House) -> SocketAddr {
 fn a_client_gets_the_certificate_that_names_its_host() {
     let first = Certificate::of(&["first.test"]);
     let shop = Certificate::of(&["shop.test", "*.shop.test"]);
-    let house = house(&first, &[("shop", &shop)], Limits::default());
+    let house = house(&first, &[("shop", &shop)], ClientLimits::default());
     let only = |certificate: &Certificate| trusting(&[certificate], &[]);
     for (name, certificate) in
         [("first.test", &first), ("shop.test", &shop), ("SHOP.test", &shop), ("api.shop.test", &shop)]
@@ -59,7 +59,7 @@ fn a_client_gets_the_certificate_that_names_its_host() {
 fn certificates_are_read_again_without_a_failed_handshake() {
     let old = Certificate::of(&["shop.test"]);
     let new = Certificate::of(&["shop.test"]);
-    let house = house(&old, &[], Limits::default());
+    let house = house(&old, &[], ClientLimits::default());
     let address = tls_address(&house);
     let both = trusting(&[&old, &new], &[]);
     let stop = Arc::new(AtomicBool::new(false));
@@ -119,7 +119,7 @@ fn files_that_are_no_certificate_are_refused_at_the_start() {
 #[test]
 fn http2_is_agreed_on_and_http1_is_left_to_who_wants_it() {
     let certificate = Certificate::of(&["shop.test"]);
-    let house = house(&certificate, &[], Limits::default());
+    let house = house(&certificate, &[], ClientLimits::default());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let answer = runtime.block_on(async {
         let mut client =
@@ -137,7 +137,7 @@ fn http2_is_agreed_on_and_http1_is_left_to_who_wants_it() {
 #[test]
 fn cookie_crumbs_of_http2_are_one_line_for_the_origin() {
     let certificate = Certificate::of(&["shop.test"]);
-    let house = house(&certificate, &[], Limits::default());
+    let house = house(&certificate, &[], ClientLimits::default());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let mut client =
@@ -151,7 +151,7 @@ fn cookie_crumbs_of_http2_are_one_line_for_the_origin() {
 #[test]
 fn too_large_a_body_over_http2_gets_its_413_and_no_reset() {
     let certificate = Certificate::of(&["shop.test"]);
-    let house = house(&certificate, &[], Limits::default());
+    let house = house(&certificate, &[], ClientLimits::default());
     house.set("max_body = 1000");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -175,7 +175,7 @@ fn too_large_a_body_over_http2_gets_its_413_and_no_reset() {
 #[test]
 fn a_cookie_that_pins_a_client_stays_on_https_where_it_was_set() {
     let certificate = Certificate::of(&["shop.test"]);
-    let house = house(&certificate, &[], Limits::default());
+    let house = house(&certificate, &[], ClientLimits::default());
     house.write("weight = 50\nsticky = { cookie = \"side\" }", "");
     house.wait_for_weight(5000);
     let pinned = tls::get(tls_address(&house), "shop.test", &trusting(&[&certificate], &[])).unwrap();
@@ -186,7 +186,7 @@ fn a_cookie_that_pins_a_client_stays_on_https_where_it_was_set() {
 #[test]
 fn a_handshake_that_does_not_end_is_ended_and_plain_words_are_no_handshake() {
     let certificate = Certificate::of(&["shop.test"]);
-    let limits = Limits { tls_handshake: Millis(200), ..Limits::default() };
+    let limits = ClientLimits { tls_handshake: Millis(200), ..ClientLimits::default() };
     let house = house(&certificate, &[], limits);
     let mut silent = TcpStream::connect(tls_address(&house)).unwrap();
     silent.set_read_timeout(Some(SOON)).unwrap();
@@ -200,7 +200,7 @@ fn a_handshake_that_does_not_end_is_ended_and_plain_words_are_no_handshake() {
 #[test]
 fn http2_that_says_nothing_after_its_handshake_is_closed() {
     let certificate = Certificate::of(&["shop.test"]);
-    let limits = Limits { header_time: Millis(200), keep_alive: Millis(300), ..Limits::default() };
+    let limits = ClientLimits { header_time: Millis(200), keep_alive: Millis(300), ..ClientLimits::default() };
     let house = house(&certificate, &[], limits);
     let config = trusting(&[&certificate], &["h2"]);
     let mut silent = tls::connect(tls_address(&house), "shop.test", &config).unwrap();
@@ -237,7 +237,7 @@ fn plain_listeners_send_clients_to_https_if_they_are_told_to() {
 #[test]
 fn a_flood_of_given_up_streams_ends_its_connection() {
     let certificate = Certificate::of(&["shop.test"]);
-    let house = house(&certificate, &[], Limits::default());
+    let house = house(&certificate, &[], ClientLimits::default());
     house.blue.always(Do::Hang);
     let config = trusting(&[&certificate], &["h2"]);
     let runtime = tokio::runtime::Runtime::new().unwrap();

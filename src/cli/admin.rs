@@ -99,7 +99,7 @@ impl AdminArg {
     pub fn client(&self) -> anyhow::Result<Client> {
         // Two crates bring a provider each into reach; rustls must not have to choose.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let settings = self.config.exists().then(|| config::settings(&self.config)).and_then(Result::ok);
+        let settings = self.config.exists().then(|| config::load_main(&self.config)).and_then(Result::ok);
         let url = match (&self.admin_url, &settings) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
             (None, Some(settings)) => {

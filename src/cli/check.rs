@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::cli::out::say;
 use crate::cli::{Exit, Output, log};
 use config::file::RoutingFile;
-use config::read::{Problem, did_you_mean};
-use config::{self, Refused, Routing};
+use config::read::{FileProblem, did_you_mean};
+use config::{self, ConfigError, RoutingConfig};
 use relay::proxy::tls;
 use validation::all_suites;
 
@@ -32,7 +32,7 @@ struct Report<'a> {
     ok: bool,
     services: usize,
     suites: usize,
-    problems: Vec<&'a Problem>,
+    problems: Vec<&'a FileProblem>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -40,16 +40,16 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         say!("{}", serde_json::to_string_pretty(&RoutingFile::schema())?);
         return Ok(Exit::Ok);
     }
-    let mut refused: Vec<Refused> = Vec::new();
+    let mut refused: Vec<ConfigError> = Vec::new();
     // The suites that can be run, and the folder with the names of all that are there.
     let (mut suites, mut known) = (0, None);
     let main = &args.config.config;
     let routing = match &args.routing {
         Some(path) => Some(path.clone()),
-        None => config::settings(main).map_err(|bad| refused.push(bad)).ok().map(|settings| {
+        None => config::load_main(main).map_err(|bad| refused.push(bad)).ok().map(|settings| {
             for listener in settings.tls.iter().chain(&settings.admin_access.tls) {
                 if let Err(why) = tls::check(listener) {
-                    refused.push(Refused::at_large(main, format!("no TLS on {}: {why}", listener.listen)));
+                    refused.push(ConfigError::at_large(main, format!("no TLS on {}: {why}", listener.listen)));
                 }
             }
             let mut names = Vec::new();
@@ -64,23 +64,23 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
                     }
                     known = Some((settings.suites, names));
                 }
-                Err(why) => refused.push(Refused::at_large(main, why)),
+                Err(why) => refused.push(ConfigError::at_large(main, why)),
             }
             settings.routing
         }),
     };
     let mut services = 0;
     if let Some(path) = routing {
-        match config::routing(&path) {
+        match config::load_routing(&path) {
             Ok(routing) => {
                 services = routing.services.len();
                 let lacking = known.iter().flat_map(|(folder, names)| lacking(&routing, folder, names));
-                refused.extend(lacking.map(|why| Refused::at_large(&path, why)));
+                refused.extend(lacking.map(|why| ConfigError::at_large(&path, why)));
             }
             Err(bad) => refused.push(bad),
         }
     }
-    let problems: Vec<&Problem> = refused.iter().flat_map(Refused::problems).collect();
+    let problems: Vec<&FileProblem> = refused.iter().flat_map(ConfigError::problems).collect();
     let ok = problems.is_empty();
     match args.format {
         Output::Json => say!("{}", serde_json::to_string_pretty(&Report { ok, services, suites, problems })?),
@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// The suites that plans wait for, and that are not in the folder: a deploy would be refused.
-fn lacking(routing: &Routing, folder: &Path, names: &[String]) -> Vec<String> {
+fn lacking(routing: &RoutingConfig, folder: &Path, names: &[String]) -> Vec<String> {
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut all = Vec::new();
     for service in &routing.services {

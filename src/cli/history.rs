@@ -59,7 +59,7 @@ impl JournalArg {
     pub fn open(&self) -> anyhow::Result<Reader> {
         let path = match &self.state {
             Some(path) => path.clone(),
-            None => config::settings(&self.config.config)?.state,
+            None => config::load_main(&self.config.config)?.state,
         };
         Reader::open(&path).context("cannot read the journal")
     }

@@ -26,7 +26,7 @@ enum Command {
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let Command::Test { name, config } = &args.command;
-    let all = config::settings(&config.config)?.notify;
+    let all = config::load_main(&config.config)?.notify;
     anyhow::ensure!(!all.is_empty(), "nobody is notified: there is no [[notify]] in {}", config.config.display());
     let names: Vec<&str> = all.iter().map(|sink| sink.name.as_str()).collect();
     let sinks: Vec<Sink> =

@@ -221,11 +221,11 @@ fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
 fn check(files: &[PathBuf], config: &crate::cli::ConfigArg) -> anyhow::Result<Exit> {
     let read: Vec<_> = match files {
         [] => {
-            let folder = config::settings(&config.config)?.suites;
+            let folder = config::load_main(&config.config)?.suites;
             let all = validation::all_suites(&folder).map_err(anyhow::Error::msg)?;
             all.into_iter().map(|read| read.suite).collect()
         }
-        files => files.iter().map(|file| config::suite(file)).collect(),
+        files => files.iter().map(|file| config::load_suite(file)).collect(),
     };
     let mut bad = 0;
     for refused in read.iter().filter_map(|read| read.as_ref().err()) {

@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use crate::admin::changes::{Asked, Caller, Change, Failed};
 use config::check::permalink;
-use config::watch::{INTERVAL, Look, Watch};
-use config::{self, Overs, Routing, ServiceConfig};
+use config::watch::{FileStamps, FileWatch, INTERVAL};
+use config::{self, Overlays, RoutingConfig, ServiceConfig};
 use judgement::rollout::{Act, Command, Deploy, Over, Overlay, Permalink, Refused};
 use memory::counters::{Counters, count};
 use relay::origin::Resolver;
@@ -22,14 +22,14 @@ pub struct Reloader {
     pub counters: Arc<Counters>,
 }
 
-pub async fn resolve(resolver: &Resolver, routing: Routing) -> Load {
+pub async fn resolve(resolver: &Resolver, routing: RoutingConfig) -> Load {
     let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
     let endpoints = resolver.resolve(origins).await;
     Load { routing, endpoints }
 }
 
 impl Reloader {
-    pub async fn run(self, mut watch: Watch, mut asked: mpsc::Receiver<()>, mut changes: mpsc::Receiver<Asked>) {
+    pub async fn run(self, mut watch: FileWatch, mut asked: mpsc::Receiver<()>, mut changes: mpsc::Receiver<Asked>) {
         loop {
             let now = tokio::select! {
                 asked = asked.recv() => match asked {
@@ -44,7 +44,7 @@ impl Reloader {
                 }
                 () = tokio::time::sleep(INTERVAL) => false,
             };
-            if watch.has_changed(Look::at(&self.path)) || now {
+            if watch.has_changed(FileStamps::at(&self.path)) || now {
                 self.reload().await;
             }
         }
@@ -85,12 +85,12 @@ impl Reloader {
     }
 
     /// Reads the file under what is laid over it; else how many problems it has, and what they look like.
-    async fn read(&self, overs: Overs) -> Result<Routing, (usize, String)> {
+    async fn read(&self, overs: Overlays) -> Result<RoutingConfig, (usize, String)> {
         let path = self.path.clone();
         // Reading and checking a thousand services takes a moment: not on the thread that answers scrapes.
         // So is drawing what is wrong with it.
         let read = move || {
-            let read = config::routing_under(&path, &overs);
+            let read = config::load_routing_with(&path, &overs);
             read.map_err(|refused| (refused.problems().count(), refused.to_string()))
         };
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err((1, error.to_string())))

@@ -80,11 +80,11 @@ pub fn compared_by_what_values_mean(maria: &Store, orders: &str) {
 }
 
 trait Without {
-    fn without(self, columns: &[&str]) -> Table;
+    fn without(self, columns: &[&str]) -> TableCheck;
 }
 
-impl Without for Table {
-    fn without(self, columns: &[&str]) -> Table {
-        Table { ignore: columns.iter().map(|name| (*name).to_owned()).collect(), ..self }
+impl Without for TableCheck {
+    fn without(self, columns: &[&str]) -> TableCheck {
+        TableCheck { ignore: columns.iter().map(|name| (*name).to_owned()).collect(), ..self }
     }
 }

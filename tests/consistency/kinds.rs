@@ -49,7 +49,7 @@ fn every_type_of_postgresql_is_compared_to_the_last_bit() {
     run(green, &format!("set timezone = 'America/New_York'; {}", POSTGRES_KINDS.replace("10:00:00+02", "08:00:00Z")));
     run(green, "alter database green set extra_float_digits = -3; alter database green set datestyle = 'German'");
     for chunk in [7, 1000] {
-        passes(&compared(&engines, Table { chunk, ..table("public.kinds", &["id"]) }));
+        passes(&compared(&engines, TableCheck { chunk, ..table("public.kinds", &["id"]) }));
     }
     // By rows: no index holds both.
     passes(&compared(&engines, table("kinds", &["t", "id"]).without_null()));
@@ -58,7 +58,7 @@ fn every_type_of_postgresql_is_compared_to_the_last_bit() {
         run(green, &format!("update kinds set \"{quoted}\" = {value} where id = {}", at + 1));
     }
     run(green, "update kinds set t = '', v = null where id in (41, 42)");
-    let result = compared(&engines, Table { chunk: 7, most_rows: 30, ..table("kinds", &["id"]) });
+    let result = compared(&engines, TableCheck { chunk: 7, most_rows: 30, ..table("kinds", &["id"]) });
     let mut expected: Vec<(String, RowHow, Vec<&str>)> = Vec::new();
     for (at, (column, _)) in POSTGRES_CHANGES.iter().enumerate() {
         expected.push((format!("id = {}", at + 1), RowHow::Differs, vec![column]));
@@ -73,12 +73,12 @@ fn every_type_of_postgresql_is_compared_to_the_last_bit() {
 }
 
 trait WithoutNull {
-    fn without_null(self) -> Table;
+    fn without_null(self) -> TableCheck;
 }
 
-impl WithoutNull for Table {
-    fn without_null(self) -> Table {
-        Table { filter: Some("t is not null".to_owned()), ..self }
+impl WithoutNull for TableCheck {
+    fn without_null(self) -> TableCheck {
+        TableCheck { filter: Some("t is not null".to_owned()), ..self }
     }
 }
 
@@ -135,7 +135,7 @@ pub fn every_type_is_compared(engines: &[Engine; 2], kinds: &str, long: &str) {
     run(green, &format!("set time_zone = '+00:00'; {kinds}"));
     run(green, "alter table kinds modify v varchar(20) character set utf8mb4");
     for chunk in [7, 1000] {
-        passes(&compared(engines, Table { chunk, ..table("shop.kinds", &["id"]) }));
+        passes(&compared(engines, TableCheck { chunk, ..table("shop.kinds", &["id"]) }));
     }
     passes(&compared(engines, table("kinds", &["t", "id"]).without_null()));
     for (at, (column, value)) in MARIADB_CHANGES.iter().enumerate() {
@@ -144,7 +144,7 @@ pub fn every_type_is_compared(engines: &[Engine; 2], kinds: &str, long: &str) {
     }
     run(green, "update kinds set t = '', v = null where id in (41, 42)");
     run(green, "delete from kinds where id = 18446744073709551615");
-    let result = compared(engines, Table { chunk: 7, most_rows: 30, ..table("kinds", &["id"]) });
+    let result = compared(engines, TableCheck { chunk: 7, most_rows: 30, ..table("kinds", &["id"]) });
     let mut expected: Vec<(String, RowHow, Vec<&str>)> = Vec::new();
     for (at, (column, _)) in MARIADB_CHANGES.iter().enumerate() {
         expected.push((format!("id = {}", at + 1), RowHow::Differs, vec![column]));
@@ -158,7 +158,7 @@ pub fn every_type_is_compared(engines: &[Engine; 2], kinds: &str, long: &str) {
     for (engine, letter) in [(blue, 'x'), (green, 'y')] {
         run(engine, &format!("update kinds set large = repeat('{letter}', 9000000) where id = 30"));
     }
-    let thirty = || Table { filter: Some("id = 30".to_owned()), ..table("kinds", &["id"]) };
+    let thirty = || TableCheck { filter: Some("id = 30".to_owned()), ..table("kinds", &["id"]) };
     let result = compared(engines, thirty());
     fails(&result, "kinds: 1 of 1 rows differs: id = 30 differs in large");
     assert!(result.rows[0].columns[0].expected.starts_with(long), "{:?}", result.rows[0]);

@@ -62,7 +62,7 @@ fn a_million_rows_are_compared_in_little_memory() {
     let (_, seen) = growth(|| std::hint::black_box(vec![1_u8; 64 << 20]).len());
     assert!(seen >= 60 << 20, "a peak is seen: {seen}");
     for (what, engines, name) in &runs[..4] {
-        let work = || timed(|| compared(engines, Table { chunk, ..table(name, &["id"]) }));
+        let work = || timed(|| compared(engines, TableCheck { chunk, ..table(name, &["id"]) }));
         let ((result, took), grown) = growth(work);
         println!("{what}: equal in {took:.2} s, {} MB", grown >> 20);
         passes(&result);
@@ -76,7 +76,7 @@ fn a_million_rows_are_compared_in_little_memory() {
         }
     }
     for (what, engines, name) in runs {
-        let work = || timed(|| compared(engines, Table { chunk, ..table(name, &["id"]) }));
+        let work = || timed(|| compared(engines, TableCheck { chunk, ..table(name, &["id"]) }));
         let ((result, took), grown) = growth(work);
         println!("{what}: three differ, in {took:.2} s, {} MB", grown >> 20);
         let why = "3 of 1,000,000 rows differ: id = 5 differs in total, id = 500077 is missing in green, \
@@ -86,7 +86,7 @@ fn a_million_rows_are_compared_in_little_memory() {
     }
     // All of them differ, and some have a million rows between two neighbours of the other side.
     run(&in_postgres[0], "delete from big where id between 2 and 999999");
-    let work = || compared(&in_postgres, Table { chunk, ..table("big", &["id"]) });
+    let work = || compared(&in_postgres, TableCheck { chunk, ..table("big", &["id"]) });
     let (result, grown) = growth(work);
     assert!(result.why.as_deref().unwrap_or_default().starts_with("big: at least "), "{result:?}");
     // All but the first and the last, without the one that green lacks too, and with green's own.

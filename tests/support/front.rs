@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::{CertificateFiles, Settings, TlsListener};
+use config::{CertificateFiles, MainConfig, TlsListener};
 use judgement::traffic::Environment;
 use memory::counters::Failure;
 
@@ -36,7 +36,7 @@ impl Front {
         Front::with(routing, files, |_| {})
     }
 
-    pub fn with(routing: &str, files: &[(&str, &str)], change: impl FnOnce(&mut Settings)) -> Front {
+    pub fn with(routing: &str, files: &[(&str, &str)], change: impl FnOnce(&mut MainConfig)) -> Front {
         let authority = Authority::new();
         let certificate = authority.sign(&["shop.test", "*.shop.test"]);
         let house = House::with("", "", |settings| {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use config::{Limits, Settings};
+use config::{ClientLimits, MainConfig};
 use cutover::serve::{self, Running};
 use judgement::rollout::Kind;
 use judgement::time::Millis;
@@ -24,7 +24,7 @@ pub struct House {
     pub blue: Origin,
     pub green: Origin,
     pub running: Running,
-    pub settings: Settings,
+    pub settings: MainConfig,
     /// Gone with the house.
     pub dir: tempfile::TempDir,
 }
@@ -37,28 +37,28 @@ pub fn shop(blue: &str, green: &str, split: &str, rest: &str) -> String {
     )
 }
 
-pub fn settings(dir: &std::path::Path) -> Settings {
+pub fn settings(dir: &std::path::Path) -> MainConfig {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    Settings {
+    MainConfig {
         routing: dir.join("routing.toml"),
         listen: vec![any],
         tls: vec![],
         redirect_to_https: None,
-        limits: Limits { connections_per_address: 0, ..Limits::default() },
+        limits: ClientLimits { connections_per_address: 0, ..ClientLimits::default() },
         threads: 2,
         trusted_proxies: vec![],
-        hop: config::Hop::default(),
+        hop: config::HopHeaders::default(),
         drain: Millis::seconds(5),
         drain_delay: Millis::ZERO,
         access_log: None,
         admin: any,
         admin_access: config::admin::AdminAccess::default(),
         state: dir.join("cutover.db"),
-        keep: config::Keep::default(),
+        keep: config::JournalRetention::default(),
         tick: Millis(50),
         notify: vec![],
         suites: dir.join("suites"),
-        validation: config::Validation::default(),
+        validation: config::ValidationSettings::default(),
     }
 }
 
@@ -67,7 +67,7 @@ impl House {
         House::with(split, rest, |_| {})
     }
 
-    pub fn with(split: &str, rest: &str, change: impl FnOnce(&mut Settings)) -> House {
+    pub fn with(split: &str, rest: &str, change: impl FnOnce(&mut MainConfig)) -> House {
         let (blue, green) = (Origin::start("blue"), Origin::start("green"));
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("routing.toml"), shop(&blue.url(), &green.url(), split, rest)).unwrap();

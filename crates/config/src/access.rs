@@ -4,21 +4,21 @@ use std::path::PathBuf;
 
 /// What the file says of the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    pub target: Target,
-    pub format: Format,
-    pub sample: Sample,
+pub struct AccessLog {
+    pub target: LogTarget,
+    pub format: LogFormat,
+    pub sample: SampleRate,
 }
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum LogTarget {
     Stdout,
     File(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     #[default]
     Json,
     /// Apache's, for the tools that know nothing else.
@@ -27,16 +27,16 @@ pub enum Format {
 
 /// The share of the requests that are written, in hundredths of a percent, 0..=10000. Failures are always written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample(u16);
+pub struct SampleRate(u16);
 
-impl Sample {
-    pub const ALL: Sample = Sample(10_000);
+impl SampleRate {
+    pub const ALL: SampleRate = SampleRate(10_000);
 
     /// A share written as a percentage with up to two decimals.
     ///
     /// # Errors
     /// It is not between 0 and 100, or has more than two decimals.
-    pub fn from_percent(percent: f64) -> Result<Sample, &'static str> {
+    pub fn from_percent(percent: f64) -> Result<SampleRate, &'static str> {
         if !(0.0..=100.0).contains(&percent) {
             return Err("a sample is between 0 and 100 percent");
         }
@@ -44,7 +44,7 @@ impl Sample {
         if (points - percent * 100.0).abs() > 1e-6 {
             return Err("a sample has at most two decimals (steps of 0.01 percent)");
         }
-        Ok(Sample(points as u16))
+        Ok(SampleRate(points as u16))
     }
 
     /// In hundredths of a percent.

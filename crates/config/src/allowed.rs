@@ -7,19 +7,19 @@ use memory::snapshot::Target;
 
 /// An origin that a deploy may name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowed {
+pub struct AllowedOrigin {
     tls: bool,
     /// In lower case, with its stars.
     host: String,
     port: u16,
 }
 
-impl Allowed {
+impl AllowedOrigin {
     /// Reads a pattern.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<Allowed, &'static str> {
+    pub fn parse(text: &str) -> Result<AllowedOrigin, &'static str> {
         let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
@@ -42,7 +42,7 @@ impl Allowed {
         if host.parse::<std::net::IpAddr>().is_err() && owner.clone().any(|part| part.contains('*')) {
             return Err("`*` may not stand in the last two parts of the name: anybody could own it");
         }
-        Ok(Allowed { tls, host, port })
+        Ok(AllowedOrigin { tls, host, port })
     }
 
     pub fn matches(&self, target: &Target) -> bool {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_star_is_a_part_of_one_name_and_nothing_else() {
-        let netlify = Allowed::parse("https://*--shop.netlify.app").unwrap();
+        let netlify = AllowedOrigin::parse("https://*--shop.netlify.app").unwrap();
         for (host, allowed) in [
             ("next--shop.netlify.app", true),
             ("deploy-preview-7--shop.netlify.app", true),
@@ -87,13 +87,13 @@ mod tests {
         }
         assert!(!netlify.matches(&target(false, "next--shop.netlify.app", 443)), "another scheme");
         assert!(!netlify.matches(&target(true, "next--shop.netlify.app", 8443)), "another port");
-        assert!(Allowed::parse("http://127.0.0.1:9000").unwrap().matches(&target(false, "127.0.0.1", 9000)));
+        assert!(AllowedOrigin::parse("http://127.0.0.1:9000").unwrap().matches(&target(false, "127.0.0.1", 9000)));
     }
 
     #[test]
     fn a_pattern_that_lets_anybody_in_is_refused() {
         for text in ["https://*.app", "https://*", "shop.example.com", "https://", "https://a/b", "ftp://a.b.c"] {
-            assert!(Allowed::parse(text).is_err(), "{text}");
+            assert!(AllowedOrigin::parse(text).is_err(), "{text}");
         }
     }
 }

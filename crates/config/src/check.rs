@@ -21,8 +21,8 @@ mod terms;
 use std::collections::BTreeMap;
 
 use crate::file::{At, Number, RoutingFile};
-use crate::read::{Source, did_you_mean};
-use crate::{Overs, Routing};
+use crate::read::{SourceFile, did_you_mean};
+use crate::{Overlays, RoutingConfig};
 use judgement::rollout::Over;
 use judgement::time::Millis;
 
@@ -32,7 +32,7 @@ pub use origin::{in_words, permalink};
 pub use suite::suite;
 
 /// Checks routing files together: each by itself, then that no two services claim one host.
-pub fn routing(sources: &mut [Source], files: &[RoutingFile], overs: &Overs) -> Routing {
+pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], overs: &Overlays) -> RoutingConfig {
     let nothing = Over::default();
     let mut services = Vec::new();
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
@@ -64,11 +64,11 @@ pub fn routing(sources: &mut [Source], files: &[RoutingFile], overs: &Overs) -> 
             services.extend(config);
         }
     }
-    Routing { services }
+    RoutingConfig { services }
 }
 
 /// A duration, or the default; problems are noted.
-fn duration(source: &mut Source, typed: Option<&At<String>>, default: Millis) -> Millis {
+fn duration(source: &mut SourceFile, typed: Option<&At<String>>, default: Millis) -> Millis {
     let Some(At { value, span }) = typed else { return default };
     match Millis::parse(value) {
         Ok(length) => length,
@@ -80,7 +80,7 @@ fn duration(source: &mut Source, typed: Option<&At<String>>, default: Millis) ->
 }
 
 /// A duration that must not be nothing.
-fn positive(source: &mut Source, typed: Option<&At<String>>, default: Millis) -> Millis {
+fn positive(source: &mut SourceFile, typed: Option<&At<String>>, default: Millis) -> Millis {
     let length = duration(source, typed, default);
     if let (Millis::ZERO, Some(At { span, .. })) = (length, typed) {
         source.problem(span.clone(), "this duration must be over zero", None);
@@ -89,7 +89,7 @@ fn positive(source: &mut Source, typed: Option<&At<String>>, default: Millis) ->
 }
 
 /// One of a few words; problems are noted.
-fn one_of<T: Copy>(source: &mut Source, typed: &At<String>, words: &[(&str, T)]) -> Option<T> {
+fn one_of<T: Copy>(source: &mut SourceFile, typed: &At<String>, words: &[(&str, T)]) -> Option<T> {
     let found = words.iter().find(|(word, _)| *word == typed.value).map(|(_, value)| *value);
     if found.is_none() {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -100,7 +100,12 @@ fn one_of<T: Copy>(source: &mut Source, typed: &At<String>, words: &[(&str, T)])
 }
 
 /// A whole number within bounds; problems are noted.
-fn whole(source: &mut Source, typed: Option<&At<Number>>, bounds: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+fn whole(
+    source: &mut SourceFile,
+    typed: Option<&At<Number>>,
+    bounds: std::ops::RangeInclusive<u64>,
+    default: u64,
+) -> u64 {
     let Some(At { value: Number(number), span }) = typed else { return default };
     if number.fract() != 0.0 || *number < *bounds.start() as f64 || *number > *bounds.end() as f64 {
         let message = format!("{number} is not a whole number from {} to {}", bounds.start(), bounds.end());

@@ -24,10 +24,10 @@ pub use main::{
 pub use notify::NotifyFile;
 pub use rollout::{RolloutFile, StepFile};
 pub use suite::{
-    Anything, CaseFile, DataFile, DatabaseFile, ExpectFile, LoadFile, LoadLimitsFile, ParityFile, RequestFile,
-    SuiteFile, Word,
+    AnyValue, CaseFile, DataFile, DatabaseFile, ExpectFile, LoadFile, LoadLimitsFile, ParityFile, RequestFile, Scalar,
+    SuiteFile,
 };
-pub use typed::{At, Limit, Number, Size, Some1};
+pub use typed::{At, Number, OneOrMany, Size, TriggerLimit};
 
 /// A routing file: services, each served by a blue and a green environment.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -42,7 +42,7 @@ pub struct RoutingFile {
 #[serde(deny_unknown_fields, default)]
 pub struct ServiceFile {
     /// Exact names or "*.example.com"; left out: every host that no other service names.
-    pub hosts: Option<Some1<String>>,
+    pub hosts: Option<OneOrMany<String>>,
     /// Defaults that fit a platform: "netlify", "lambda-url" or "https".
     pub preset: Option<At<String>>,
     /// The longest body of a request: "10MiB" (default), bytes, or "unlimited". Longer ones are answered 413.
@@ -64,7 +64,7 @@ pub struct ServiceFile {
     /// Conditions on the request that choose where it goes; the first match wins.
     pub rule: Vec<At<RuleFile>>,
     /// Where a deploy may send an environment instead of its url: "https://*--shop.netlify.app". Default nowhere.
-    pub allowed_origins: Option<Some1<String>>,
+    pub allowed_origins: Option<OneOrMany<String>>,
     /// How a version that is deployed gets its share.
     pub rollout: Option<At<RolloutFile>>,
     pub guard: Option<At<GuardFile>>,
@@ -198,18 +198,18 @@ pub struct RouteFile {
 #[serde(deny_unknown_fields, default)]
 pub struct RuleFile {
     pub name: Option<At<String>>,
-    pub header: Option<Some1<ValueFile>>,
-    pub cookie: Option<Some1<ValueFile>>,
-    pub query: Option<Some1<ValueFile>>,
+    pub header: Option<OneOrMany<ValueFile>>,
+    pub cookie: Option<OneOrMany<ValueFile>>,
+    pub query: Option<OneOrMany<ValueFile>>,
     pub path: Option<At<PathFile>>,
     /// In upper case, as in HTTP.
-    pub method: Option<Some1<String>>,
+    pub method: Option<OneOrMany<String>>,
     /// As in `hosts`.
-    pub host: Option<Some1<String>>,
+    pub host: Option<OneOrMany<String>>,
     /// CIDRs or addresses.
-    pub client_address: Option<Some1<String>>,
+    pub client_address: Option<OneOrMany<String>>,
     /// Names of routes, or "default".
-    pub route: Option<Some1<String>>,
+    pub route: Option<OneOrMany<String>>,
     /// "blue", "green", "active" or "candidate".
     pub to: Option<At<String>>,
     /// Instead of `to`: this percentage of the matching requests goes to the candidate.
@@ -307,9 +307,9 @@ pub struct TriggerFile {
     /// error_rate, availability, latency_p50, latency_p95, latency_p99, throughput_drop or health_failures.
     pub metric: Option<At<String>>,
     /// Fires above this: percent, a duration for a latency, or a count for health_failures.
-    pub above: Option<At<Limit>>,
+    pub above: Option<At<TriggerLimit>>,
     /// Fires below this percentage: for availability.
-    pub below: Option<At<Limit>>,
+    pub below: Option<At<TriggerLimit>>,
     /// Continuously beyond the limit for this long. Default "0s".
     #[serde(rename = "for")]
     pub hold: Option<At<String>>,

@@ -1,7 +1,7 @@
 //! The configuration: what a file means once every problem is out of it.
 //!
 //! `file` is what was typed, `read` finds what cannot be typed so, `check` finds what makes no sense, `watch` notices
-//! that a file has changed. A file is taken whole or refused whole: there is no way to get a [`Routing`] with a problem.
+//! that a file has changed. A file is taken whole or refused whole: there is no way to get a [`RoutingConfig`] with a problem.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
@@ -23,9 +23,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::admin::AdminAccess;
-use crate::allowed::Allowed;
+use crate::allowed::AllowedOrigin;
 use crate::file::{MainFile, RoutingFile, SuiteFile};
-use crate::read::{MAX_BYTES, Problem, Source};
+use crate::read::{FileProblem, MAX_BYTES, SourceFile};
 use judgement::guard::Policy;
 use judgement::rollout::plan::Plan;
 use judgement::rollout::{Ask, Over};
@@ -36,37 +36,37 @@ use memory::snapshot::{Origin, Terms};
 
 /// What needs a restart to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct MainConfig {
     /// A routing file, or a folder of them.
     pub routing: PathBuf,
     pub listen: Vec<SocketAddr>,
     pub tls: Vec<TlsListener>,
     /// The port that plain listeners redirect to.
     pub redirect_to_https: Option<u16>,
-    pub limits: Limits,
+    pub limits: ClientLimits,
     /// Workers; 0: one per core.
     pub threads: usize,
     pub trusted_proxies: Vec<IpNet>,
-    pub hop: Hop,
+    pub hop: HopHeaders,
     pub drain: Millis,
     /// The part of `drain` in which new connections are still taken.
     pub drain_delay: Millis,
-    pub access_log: Option<access::Settings>,
+    pub access_log: Option<access::AccessLog>,
     pub admin: SocketAddr,
     pub admin_access: AdminAccess,
     pub state: PathBuf,
-    pub keep: Keep,
+    pub keep: JournalRetention,
     pub tick: Millis,
     /// Who hears of it.
     pub notify: Vec<notify::Sink>,
     /// The folder of the validation suites; it need not be there.
     pub suites: PathBuf,
-    pub validation: Validation,
+    pub validation: ValidationSettings,
 }
 
 /// How validation suites run, and what of their runs is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Validation {
+pub struct ValidationSettings {
     /// Runs at once; the others wait.
     pub at_once: usize,
     /// So many runs, and no older than `age`.
@@ -76,25 +76,25 @@ pub struct Validation {
     pub snapshots: Millis,
 }
 
-impl Default for Validation {
+impl Default for ValidationSettings {
     /// A quarter of a year of releases.
-    fn default() -> Validation {
+    fn default() -> ValidationSettings {
         let days = |days: u64| Millis::seconds(days * 86_400);
-        Validation { at_once: 4, keep: 500, age: days(90), snapshots: days(90) }
+        ValidationSettings { at_once: 4, keep: 500, age: days(90), snapshots: days(90) }
     }
 }
 
 /// What of the journal is kept: younger than this, and no more than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub struct JournalRetention {
     pub age: Millis,
     pub bytes: u64,
 }
 
-impl Default for Keep {
+impl Default for JournalRetention {
     /// Over a year, so that last year's release can be looked up; some hundred thousand entries.
-    fn default() -> Keep {
-        Keep { age: Millis::seconds(400 * 86_400), bytes: 256 << 20 }
+    fn default() -> JournalRetention {
+        JournalRetention { age: Millis::seconds(400 * 86_400), bytes: 256 << 20 }
     }
 }
 
@@ -116,7 +116,7 @@ pub struct CertificateFiles {
 
 /// What one client may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ClientLimits {
     pub header_time: Millis,
     pub header_bytes: usize,
     pub header_fields: usize,
@@ -135,9 +135,9 @@ pub struct Limits {
     pub connections_per_address: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for ClientLimits {
+    fn default() -> ClientLimits {
+        ClientLimits {
             header_time: Millis::seconds(10),
             header_bytes: 64 << 10,
             header_fields: 100,
@@ -157,7 +157,7 @@ impl Default for Limits {
 
 /// What origins are told of this hop, beside X-Forwarded-*, X-Real-IP and X-Request-Id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hop {
+pub struct HopHeaders {
     /// Forwarded (RFC 7239).
     pub forwarded: bool,
     /// Via (RFC 9110 7.6.3).
@@ -166,15 +166,15 @@ pub struct Hop {
     pub trace_context: bool,
 }
 
-impl Default for Hop {
-    fn default() -> Hop {
-        Hop { forwarded: false, via: false, trace_context: true }
+impl Default for HopHeaders {
+    fn default() -> HopHeaders {
+        HopHeaders { forwarded: false, via: false, trace_context: true }
     }
 }
 
 /// The services of one or several routing files.
 #[derive(Clone, Debug, Default)]
-pub struct Routing {
+pub struct RoutingConfig {
     pub services: Vec<ServiceConfig>,
 }
 
@@ -198,23 +198,23 @@ pub struct ServiceConfig {
     /// Where the file sends the environments, whatever a deploy says.
     pub urls: [String; 2],
     /// Where a deploy may send them.
-    pub allowed_origins: Vec<Allowed>,
+    pub allowed_origins: Vec<AllowedOrigin>,
     /// The triggers and rules that the file itself names.
-    pub named: Named,
+    pub named: NamedInFile,
     /// What was laid over the file, and is not in force.
-    pub aside: Vec<SetAside>,
+    pub aside: Vec<IgnoredOverlay>,
 }
 
 /// What the file names, and nobody changes but there.
 #[derive(Clone, Debug, Default)]
-pub struct Named {
+pub struct NamedInFile {
     pub rules: Vec<String>,
     pub triggers: Vec<String>,
 }
 
 /// Something that was laid over a file at run time, and does not fit it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
+pub struct IgnoredOverlay {
     /// `rule`, `trigger` or `origin`.
     pub what: &'static str,
     pub name: String,
@@ -222,27 +222,27 @@ pub struct SetAside {
 }
 
 /// What is laid over the services of the files, by name.
-pub type Overs = BTreeMap<String, Over>;
+pub type Overlays = BTreeMap<String, Over>;
 
 /// A file that was refused: its text, and every problem in it.
 #[derive(Debug)]
-pub struct Refused {
-    pub sources: Vec<Source>,
+pub struct ConfigError {
+    pub sources: Vec<SourceFile>,
 }
 
-impl Refused {
-    fn of(source: Source) -> Refused {
-        Refused { sources: vec![source] }
+impl ConfigError {
+    fn of(source: SourceFile) -> ConfigError {
+        ConfigError { sources: vec![source] }
     }
 
     /// A problem that no line of the file shows.
-    pub fn at_large(name: &Path, why: String) -> Refused {
-        let mut source = Source::new(name.display().to_string(), "");
+    pub fn at_large(name: &Path, why: String) -> ConfigError {
+        let mut source = SourceFile::new(name.display().to_string(), "");
         source.problem(0..0, why, None);
-        Refused::of(source)
+        ConfigError::of(source)
     }
 
-    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+    pub fn problems(&self) -> impl Iterator<Item = &FileProblem> {
         self.sources.iter().flat_map(|source| &source.problems)
     }
 
@@ -252,19 +252,19 @@ impl Refused {
     }
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.render(false))
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for ConfigError {}
 
 /// Reads `cutover.toml`.
 ///
 /// # Errors
-/// [`Refused`] with every problem of the file.
-pub fn settings(path: &Path) -> Result<Settings, Refused> {
+/// [`ConfigError`] with every problem of the file.
+pub fn load_main(path: &Path) -> Result<MainConfig, ConfigError> {
     let mut source = open_named(path)?;
     let file: MainFile = source.read();
     for problem in source.problems.iter_mut().filter(|problem| problem.message == "unknown key `service`") {
@@ -273,37 +273,37 @@ pub fn settings(path: &Path) -> Result<Settings, Refused> {
     }
     let base = path.parent().unwrap_or(Path::new(""));
     let settings = check::main(&mut source, &file, base);
-    if source.problems.is_empty() { Ok(settings) } else { Err(Refused::of(source)) }
+    if source.problems.is_empty() { Ok(settings) } else { Err(ConfigError::of(source)) }
 }
 
 /// Reads the routing file, or every `*.toml` of a folder in the order of their names.
 ///
 /// # Errors
-/// [`Refused`] with every problem of every file.
-pub fn routing(path: &Path) -> Result<Routing, Refused> {
-    routing_under(path, &Overs::new())
+/// [`ConfigError`] with every problem of every file.
+pub fn load_routing(path: &Path) -> Result<RoutingConfig, ConfigError> {
+    load_routing_with(path, &Overlays::new())
 }
 
 /// The same, under what people have laid over it at run time.
 ///
 /// # Errors
-/// [`Refused`] with every problem of every file. What is laid over it and does not fit is set aside instead.
-pub fn routing_under(path: &Path, overs: &Overs) -> Result<Routing, Refused> {
+/// [`ConfigError`] with every problem of every file. What is laid over it and does not fit is set aside instead.
+pub fn load_routing_with(path: &Path, overs: &Overlays) -> Result<RoutingConfig, ConfigError> {
     let mut sources = Vec::new();
     for path in files(path)? {
         sources.push(open_named(&path)?);
     }
-    let files: Vec<RoutingFile> = sources.iter_mut().map(Source::read).collect();
+    let files: Vec<RoutingFile> = sources.iter_mut().map(SourceFile::read).collect();
     let routing = check::routing(&mut sources, &files, overs);
     sources.retain(|source| !source.problems.is_empty());
-    if sources.is_empty() { Ok(routing) } else { Err(Refused { sources }) }
+    if sources.is_empty() { Ok(routing) } else { Err(ConfigError { sources }) }
 }
 
 /// Reads a suite by itself.
 ///
 /// # Errors
-/// [`Refused`] with every problem of the file.
-pub fn suite(path: &Path) -> Result<suite::Suite, Refused> {
+/// [`ConfigError`] with every problem of the file.
+pub fn load_suite(path: &Path) -> Result<suite::Suite, ConfigError> {
     let mut source = open(path)?;
     let file: SuiteFile = source.read();
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -312,7 +312,7 @@ pub fn suite(path: &Path) -> Result<suite::Suite, Refused> {
         source.problem(0..0, "a suite's name is its file's: up to 64 letters, digits, `-`, `_` and `.`", hint);
     }
     let suite = check::suite(&mut source, &name, &file);
-    if source.problems.is_empty() { Ok(suite) } else { Err(Refused::of(source)) }
+    if source.problems.is_empty() { Ok(suite) } else { Err(ConfigError::of(source)) }
 }
 
 /// Whether a suite can be called this: it stands in URLs and on command lines.
@@ -322,11 +322,11 @@ pub fn is_suite_name(name: &str) -> bool {
 }
 
 /// The routing files: the path itself, or what is in the folder.
-fn files(path: &Path) -> Result<Vec<PathBuf>, Refused> {
+fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let unreadable = |e: std::io::Error| Refused::at_large(path, format!("cannot list the folder: {e}"));
+    let unreadable = |e: std::io::Error| ConfigError::at_large(path, format!("cannot list the folder: {e}"));
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
@@ -338,14 +338,14 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Refused> {
     }
     files.sort();
     if files.is_empty() {
-        Err(Refused::at_large(path, "the folder holds no *.toml file".to_owned()))
+        Err(ConfigError::at_large(path, "the folder holds no *.toml file".to_owned()))
     } else {
         Ok(files)
     }
 }
 
 /// A file that the command line or `cutover.toml` names.
-fn open_named(path: &Path) -> Result<Source, Refused> {
+fn open_named(path: &Path) -> Result<SourceFile, ConfigError> {
     open(path).map_err(|mut refused| {
         let hint =
             "--config names cutover.toml, and its key `routing` the routing file; config/ in the sources has both";
@@ -356,9 +356,9 @@ fn open_named(path: &Path) -> Result<Source, Refused> {
     })
 }
 
-fn open(path: &Path) -> Result<Source, Refused> {
+fn open(path: &Path) -> Result<SourceFile, ConfigError> {
     use std::io::Read;
-    let refuse = |why: String| Refused::at_large(path, why);
+    let refuse = |why: String| ConfigError::at_large(path, why);
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
     if !kind.is_file() {
@@ -373,7 +373,7 @@ fn open(path: &Path) -> Result<Source, Refused> {
     }
     match String::from_utf8(bytes) {
         Ok(text) if text.trim().is_empty() => Err(refuse("the file is empty".to_owned())),
-        Ok(text) => Ok(Source::new(path.display().to_string(), text)),
+        Ok(text) => Ok(SourceFile::new(path.display().to_string(), text)),
         Err(e) => {
             let valid = e.utf8_error().valid_up_to();
             let line = e.as_bytes().iter().take(valid).filter(|b| **b == b'\n').count() + 1;
@@ -385,10 +385,10 @@ fn open(path: &Path) -> Result<Source, Refused> {
 /// Checks a routing text that is in no file: for tests and tools.
 ///
 /// # Errors
-/// [`Refused`] with every problem.
-pub fn routing_text(name: &str, text: &str) -> Result<Routing, Refused> {
-    let mut sources = vec![Source::new(name, text)];
-    let files: Vec<RoutingFile> = sources.iter_mut().map(Source::read).collect();
-    let routing = check::routing(&mut sources, &files, &Overs::new());
-    if sources.iter().all(|source| source.problems.is_empty()) { Ok(routing) } else { Err(Refused { sources }) }
+/// [`ConfigError`] with every problem.
+pub fn routing_text(name: &str, text: &str) -> Result<RoutingConfig, ConfigError> {
+    let mut sources = vec![SourceFile::new(name, text)];
+    let files: Vec<RoutingFile> = sources.iter_mut().map(SourceFile::read).collect();
+    let routing = check::routing(&mut sources, &files, &Overlays::new());
+    if sources.iter().all(|source| source.problems.is_empty()) { Ok(routing) } else { Err(ConfigError { sources }) }
 }

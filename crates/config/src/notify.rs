@@ -31,7 +31,7 @@ impl<T> std::fmt::Debug for Secret<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sink {
     pub name: String,
-    pub door: Door,
+    pub door: NotifyChannel,
     /// This and above.
     pub level: Level,
     /// `None`: all.
@@ -41,7 +41,7 @@ pub struct Sink {
 
 /// How it is reached. A whole URL may be a secret, so every one is kept as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum NotifyChannel {
     /// Signed with each of the keys: while they change, the receiver knows the old or the new one.
     Webhook {
         url: Secret<url::Url>,
@@ -54,14 +54,14 @@ pub enum Door {
         url: Secret<url::Url>,
         routing_key: Secret<String>,
     },
-    Email(Email),
+    Email(EmailChannel),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Email {
+pub struct EmailChannel {
     pub host: String,
     pub port: u16,
-    pub security: Security,
+    pub security: SmtpSecurity,
     pub login: Option<(String, Secret<String>)>,
     pub from: Mailbox,
     pub to: Vec<Mailbox>,
@@ -69,7 +69,7 @@ pub struct Email {
 
 /// What keeps a mail server's connection private.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
+pub enum SmtpSecurity {
     /// Nothing: `smtp://`.
     Clear,
     /// TLS after a greeting, or no mail: `starttls://`.

@@ -18,7 +18,7 @@ const MAX_PROBLEMS: usize = 30;
 
 /// One problem of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct FileProblem {
     pub file: String,
     /// Bytes.
     #[serde(skip)]
@@ -34,17 +34,17 @@ pub struct Problem {
 
 /// A file's text with its name, and the problems found in it so far.
 #[derive(Debug)]
-pub struct Source {
+pub struct SourceFile {
     pub name: String,
     pub text: String,
-    pub problems: Vec<Problem>,
+    pub problems: Vec<FileProblem>,
     /// The tables that something was cut out of: nobody needs to hear that it is missing there.
     mutilated: Vec<Range<usize>>,
 }
 
-impl Source {
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
-        Source { name: name.into(), text: text.into(), problems: Vec::new(), mutilated: Vec::new() }
+impl SourceFile {
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> SourceFile {
+        SourceFile { name: name.into(), text: text.into(), problems: Vec::new(), mutilated: Vec::new() }
     }
 
     /// Notes a problem at a place.
@@ -53,7 +53,7 @@ impl Source {
         let end = self.text.ceil_char_boundary(span.end.max(start));
         let before = self.text.get(..start).unwrap_or("");
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        self.problems.push(Problem {
+        self.problems.push(FileProblem {
             file: self.name.clone(),
             span: start..end,
             line: before.matches('\n').count() + 1,
@@ -235,7 +235,7 @@ fn without_passwords(text: &str) -> String {
 }
 
 /// The problems as a terminal shows them: file, line, the text underlined, a hint.
-pub fn render(sources: &[&Source], colour: bool) -> String {
+pub fn render(sources: &[&SourceFile], colour: bool) -> String {
     use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();

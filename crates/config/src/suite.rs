@@ -40,13 +40,13 @@ pub struct Suite {
     /// In the order of the file; each may name those before it.
     pub variables: Vec<(String, String)>,
     /// Blue first, then green; after `setup` of the same side.
-    pub setup: Vec<Step>,
+    pub setup: Vec<SuiteRequest>,
     pub cases: Vec<Case>,
     /// Runs whatever came of the rest.
-    pub teardown: Vec<Step>,
-    pub loads: Vec<Load>,
+    pub teardown: Vec<SuiteRequest>,
+    pub loads: Vec<LoadTest>,
     pub parities: Vec<Parity>,
-    pub data: Vec<Data>,
+    pub data: Vec<DataCheck>,
     /// Texts that no report shows: they came from the environment.
     pub secrets: Vec<String>,
     /// Captured variables that no report shows.
@@ -69,12 +69,12 @@ pub struct Case {
     /// Attempts after the first one.
     pub retries: u32,
     /// One after the other; what one captures the next ones know.
-    pub steps: Vec<Step>,
+    pub steps: Vec<SuiteRequest>,
 }
 
 /// A request, and what its answer must be.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct SuiteRequest {
     pub name: String,
     pub method: Method,
     /// Behind the origin's own path, percent-encoded, perhaps with a query; may hold `${…}`.
@@ -121,8 +121,8 @@ pub struct Expect {
     /// Empty: 200 to 399. Both ends included.
     pub status: Vec<(u16, u16)>,
     pub latency: Option<Millis>,
-    pub headers: Vec<(HeaderName, Wanted)>,
-    pub json: Vec<(JsonPath, Wanted)>,
+    pub headers: Vec<(HeaderName, Expectation)>,
+    pub json: Vec<(JsonPath, Expectation)>,
     /// The whole body as JSON; texts may hold `${…}`.
     pub equals: Option<Value>,
     /// Places of the body that `equals` does not look at.
@@ -130,16 +130,16 @@ pub struct Expect {
     /// Numbers of `equals` may differ by this much, relative to the larger one.
     pub tolerance: f64,
     pub schema: Option<Arc<Schema>>,
-    pub body: Vec<Wanted>,
+    pub body: Vec<Expectation>,
 }
 
 /// What one value must be. Texts may hold `${…}`.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub enum Expectation {
     Equals(Value),
     Contains(String),
     /// The whole value.
-    Matches(Whole),
+    Matches(WholeRegex),
     Present,
     Absent,
     /// Numbers.
@@ -153,20 +153,20 @@ pub enum Wanted {
 
 /// A regular expression for the whole of a value.
 #[derive(Clone, Debug)]
-pub struct Whole {
+pub struct WholeRegex {
     regex: Regex,
     /// As it was typed.
     pub text: String,
 }
 
-impl Whole {
+impl WholeRegex {
     /// # Errors
     /// It is no regular expression.
-    pub fn new(text: &str) -> Result<Whole, regex::Error> {
+    pub fn new(text: &str) -> Result<WholeRegex, regex::Error> {
         // By itself first: its errors speak of what was typed.
         Regex::new(text)?;
         // The longest match is not what a search finds: `a|ab` finds the `a` of `ab`.
-        Ok(Whole { regex: Regex::new(&format!(r"\A(?:{text})\z"))?, text: text.to_owned() })
+        Ok(WholeRegex { regex: Regex::new(&format!(r"\A(?:{text})\z"))?, text: text.to_owned() })
     }
 
     pub fn is_match(&self, value: &str) -> bool {
@@ -176,7 +176,7 @@ impl Whole {
 
 /// Requests at the times that a profile sets, whatever the answers do: an open loop.
 #[derive(Clone, Debug)]
-pub struct Load {
+pub struct LoadTest {
     pub name: String,
     pub profile: Profile,
     /// Requests a second, at the peak.
@@ -189,8 +189,8 @@ pub struct Load {
     /// Requests at once at the most; each has a connection of its own.
     pub users: u32,
     /// Drawn by their weights.
-    pub requests: Vec<(u32, Step)>,
-    pub limits: Limits,
+    pub requests: Vec<(u32, SuiteRequest)>,
+    pub limits: LoadLimits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +229,7 @@ impl Profile {
 
 /// What passes or fails a load. Latencies are those from the intended start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Limits {
+pub struct LoadLimits {
     pub p50: Option<Millis>,
     pub p95: Option<Millis>,
     pub p99: Option<Millis>,
@@ -243,7 +243,7 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub struct Parity {
     pub name: String,
-    pub requests: Vec<Step>,
+    pub requests: Vec<SuiteRequest>,
     /// A HAR file or an access log in JSON.
     pub recording: Option<PathBuf>,
     /// The suite's own headers, which recorded requests get too.
@@ -266,25 +266,25 @@ pub struct Parity {
 
 /// One thing that both sides' data must agree on.
 #[derive(Clone, Debug)]
-pub struct Data {
+pub struct DataCheck {
     pub name: String,
-    pub check: Check,
+    pub check: DataCheckKind,
 }
 
 #[derive(Clone, Debug)]
-pub enum Check {
+pub enum DataCheckKind {
     /// The rows of a table. Blue's database, then green's.
-    Table { databases: [Engine; 2], table: Table },
+    Table { databases: [Engine; 2], table: TableCheck },
     /// The same rows on both sides, in the order that they come in. `timeout`: for the whole answer, here and below.
     Query { databases: [Engine; 2], query: String, tolerance: f64, timeout: Millis },
     /// No row, on either side.
     Integrity { databases: [Engine; 2], query: String, timeout: Millis },
     /// The same JSON (or bytes) from both origins.
-    Http { request: Box<Step>, ignore: Vec<JsonPath>, tolerance: f64 },
+    Http { request: Box<SuiteRequest>, ignore: Vec<JsonPath>, tolerance: f64 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct TableCheck {
     /// May be `schema.table`.
     pub name: String,
     /// Columns that name a row, and by which the table is walked through; an index over them is what makes it fast.

@@ -14,10 +14,10 @@ pub const INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the files were at one look: nothing where they cannot be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look(BTreeMap<PathBuf, [i64; 7]>);
+pub struct FileStamps(BTreeMap<PathBuf, [i64; 7]>);
 
-impl Look {
-    pub fn at(path: &Path) -> Look {
+impl FileStamps {
+    pub fn at(path: &Path) -> FileStamps {
         let mut seen = BTreeMap::new();
         for file in super::files(path).unwrap_or_default() {
             // Follows symlinks: what counts is the file in the end.
@@ -34,26 +34,26 @@ impl Look {
                 seen.insert(file, facts);
             }
         }
-        Look(seen)
+        FileStamps(seen)
     }
 }
 
 /// Tells a change from no change, once it has settled.
 #[derive(Debug)]
-pub struct Watch {
+pub struct FileWatch {
     /// What was last taken or refused.
-    taken: Look,
-    last: Look,
+    taken: FileStamps,
+    last: FileStamps,
 }
 
-impl Watch {
+impl FileWatch {
     /// Watches from a look that was made before the files were read: what changes while they are read is seen.
-    pub fn from(taken: Look) -> Watch {
-        Watch { last: taken.clone(), taken }
+    pub fn from(taken: FileStamps) -> FileWatch {
+        FileWatch { last: taken.clone(), taken }
     }
 
     /// Takes another look; true when the files have changed and stayed so since the last look.
-    pub fn has_changed(&mut self, look: Look) -> bool {
+    pub fn has_changed(&mut self, look: FileStamps) -> bool {
         let settled = look == self.last;
         self.last = look;
         if !settled || self.last == self.taken {
@@ -80,13 +80,13 @@ mod tests {
         let data = dir.path().join("..data");
         std::os::unix::fs::symlink(&versions[0], &data).unwrap();
         std::os::unix::fs::symlink(data.join("routing.toml"), &path).unwrap();
-        let mut watch = Watch::from(Look::at(&path));
+        let mut watch = FileWatch::from(FileStamps::at(&path));
         let mut change = |how: &str, change: &dyn Fn()| {
-            assert!(!watch.has_changed(Look::at(&path)), "{how}: nothing yet");
+            assert!(!watch.has_changed(FileStamps::at(&path)), "{how}: nothing yet");
             change();
-            assert!(!watch.has_changed(Look::at(&path)), "{how}: not settled");
-            assert!(watch.has_changed(Look::at(&path)), "{how}: seen");
-            assert!(!watch.has_changed(Look::at(&path)), "{how}: seen once");
+            assert!(!watch.has_changed(FileStamps::at(&path)), "{how}: not settled");
+            assert!(watch.has_changed(FileStamps::at(&path)), "{how}: seen");
+            assert!(!watch.has_changed(FileStamps::at(&path)), "{how}: seen once");
         };
         change("a symlink above it swapped", &|| {
             let next = dir.path().join("..next");

@@ -11,7 +11,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use crate::http::{allowed, chain};
 use crate::notice::{Notice, cut};
 use crate::sink::Outcome;
-use config::notify::{Email, Security};
+use config::notify::{EmailChannel, SmtpSecurity};
 
 /// For one command and its answer.
 const COMMAND: Duration = Duration::from_secs(10);
@@ -24,18 +24,18 @@ const SUBJECT: usize = 150;
 
 #[derive(Debug)]
 pub struct Mailer {
-    email: Email,
+    email: EmailChannel,
     /// Where TLS cannot be set up, it is told at each try.
     tls: Result<Tls, String>,
 }
 
 impl Mailer {
-    pub fn new(email: &Email) -> Mailer {
+    pub fn new(email: &EmailChannel) -> Mailer {
         let parameters = || TlsParameters::new(email.host.clone()).map_err(|error| chain(&error));
         let tls = match email.security {
-            Security::Clear => Ok(Tls::None),
-            Security::StartTls => parameters().map(Tls::Required),
-            Security::Tls => parameters().map(Tls::Wrapper),
+            SmtpSecurity::Clear => Ok(Tls::None),
+            SmtpSecurity::StartTls => parameters().map(Tls::Required),
+            SmtpSecurity::Tls => parameters().map(Tls::Wrapper),
         };
         Mailer { email: email.clone(), tls }
     }

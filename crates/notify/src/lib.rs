@@ -29,7 +29,7 @@ use crate::incidents::Incidents;
 use crate::notice::Notice;
 use crate::queue::Queue;
 use config::ServiceConfig;
-use config::notify::{Door, Sink};
+use config::notify::{NotifyChannel, Sink};
 use judgement::rollout::Kind;
 use memory::counters::Counters;
 use sidecar::News;
@@ -80,7 +80,7 @@ impl Announcer {
         let mut ears = Vec::new();
         for sink in sinks {
             let queue = Arc::new(Queue::new(counters.notices(&sink.name)));
-            let incidents = matches!(sink.door, Door::PagerDuty { .. }).then(Incidents::default);
+            let incidents = matches!(sink.door, NotifyChannel::PagerDuty { .. }).then(Incidents::default);
             tasks.spawn_on(sink::Worker::new(sink, queue.clone(), close.clone()).run(), runtime);
             ears.push(Ear { sink: sink.clone(), queue, incidents });
         }
@@ -178,7 +178,7 @@ pub async fn test(sinks: &[Sink]) -> Vec<(String, Result<(), String>)> {
     let mut tasks = JoinSet::new();
     for (place, sink) in sinks.iter().enumerate() {
         let (door, notice) = (sink::Opened::of(sink), notice.clone());
-        let ends = matches!(sink.door, Door::PagerDuty { .. }).then_some(notice::TEST);
+        let ends = matches!(sink.door, NotifyChannel::PagerDuty { .. }).then_some(notice::TEST);
         tasks.spawn(async move {
             let mut done = door.once(&Message { notice: notice.clone(), ends: None }).await;
             // A test leaves no incident behind.

@@ -10,7 +10,7 @@ use crate::email::Mailer;
 use crate::http::Client;
 use crate::queue::Queue;
 use crate::{Message, pagerduty, slack, webhook};
-use config::notify::{Door, Sink};
+use config::notify::{NotifyChannel, Sink};
 use judgement::time::Millis;
 use memory::clock;
 
@@ -41,7 +41,7 @@ pub enum Outcome {
 /// A door with what it takes to go through it.
 #[derive(Debug)]
 pub struct Opened {
-    door: Door,
+    door: NotifyChannel,
     client: Client,
     mailer: Option<Mailer>,
 }
@@ -49,7 +49,7 @@ pub struct Opened {
 impl Opened {
     pub fn of(sink: &Sink) -> Opened {
         let mailer = match &sink.door {
-            Door::Email(email) => Some(Mailer::new(email)),
+            NotifyChannel::Email(email) => Some(Mailer::new(email)),
             _ => None,
         };
         Opened { door: sink.door.clone(), client: Client::new(), mailer }
@@ -57,11 +57,13 @@ impl Opened {
 
     async fn deliver(&self, message: &Message) -> Outcome {
         match (&self.door, &self.mailer) {
-            (Door::Webhook { url, keys }, _) => webhook::send(&self.client, url, keys, message).await,
-            (Door::Slack { url }, _) => slack::send(&self.client, url, message).await,
-            (Door::PagerDuty { url, routing_key }, _) => pagerduty::send(&self.client, url, routing_key, message).await,
-            (Door::Email(_), Some(mailer)) => mailer.send(&message.notice).await,
-            (Door::Email(_), None) => Outcome::Refused("there is no mailer".to_owned()),
+            (NotifyChannel::Webhook { url, keys }, _) => webhook::send(&self.client, url, keys, message).await,
+            (NotifyChannel::Slack { url }, _) => slack::send(&self.client, url, message).await,
+            (NotifyChannel::PagerDuty { url, routing_key }, _) => {
+                pagerduty::send(&self.client, url, routing_key, message).await
+            }
+            (NotifyChannel::Email(_), Some(mailer)) => mailer.send(&message.notice).await,
+            (NotifyChannel::Email(_), None) => Outcome::Refused("there is no mailer".to_owned()),
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::mpsc::SyncSender;
 
 use memory::counters::{Counters, count};
 
-pub use config::access::{Format, Sample, Settings, Target};
+pub use config::access::{AccessLog, LogFormat, LogTarget, SampleRate};
 pub use format::Line;
 pub use writer::{Writer, start};
 
@@ -30,8 +30,8 @@ enum Note {
 #[derive(Clone, Debug)]
 pub struct Log {
     queue: SyncSender<Note>,
-    format: Format,
-    sample: Sample,
+    format: LogFormat,
+    sample: SampleRate,
     counters: Arc<Counters>,
 }
 
@@ -53,7 +53,7 @@ impl Log {
     /// Whether a request is to be written. `failed`: it always is.
     #[inline]
     pub fn wants(&self, failed: bool) -> bool {
-        failed || self.sample == Sample::ALL || self.draw() < u64::from(self.sample.basis_points())
+        failed || self.sample == SampleRate::ALL || self.draw() < u64::from(self.sample.basis_points())
     }
 
     /// 0..10000. By chance and not in turn: traffic that comes in a rhythm would be seen at one beat only.
@@ -75,8 +75,8 @@ impl Log {
             let buffer = &mut scratch.line;
             buffer.clear();
             match self.format {
-                Format::Json => format::json(buffer, line),
-                Format::Combined => format::combined(buffer, line),
+                LogFormat::Json => format::json(buffer, line),
+                LogFormat::Combined => format::combined(buffer, line),
             }
             // The one allocation: the line's own length, so that a queue of short lines is small.
             Some(Note::Line(Box::from(buffer.as_slice())))

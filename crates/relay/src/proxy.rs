@@ -37,7 +37,7 @@ use crate::proxy::attempt::Attempt;
 use crate::proxy::error::answer_to_refusal;
 use crate::proxy::headers::Ids;
 use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
-use config::{Hop, Limits, Settings};
+use config::{ClientLimits, HopHeaders, MainConfig};
 use judgement::traffic::{Head, decide, sticky};
 use memory::clock;
 use memory::counters::{Counters, Failure, Refused, Shard, Turns};
@@ -58,8 +58,8 @@ pub struct Proxy {
     sidecar: Handle,
     trusted: Arc<[IpNet]>,
     redirect_to_https: Option<u16>,
-    limits: Limits,
-    hop: Hop,
+    limits: ClientLimits,
+    hop: HopHeaders,
     ids: Ids,
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
@@ -73,7 +73,7 @@ impl Proxy {
         published: Published,
         counters: Arc<Counters>,
         sidecar: Handle,
-        settings: &Settings,
+        settings: &MainConfig,
     ) -> Proxy {
         use std::hash::{BuildHasher, Hasher};
         let key_seed = std::collections::hash_map::RandomState::new().build_hasher().finish();

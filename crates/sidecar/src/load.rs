@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use config::{Routing, ServiceConfig};
+use config::{RoutingConfig, ServiceConfig};
 use judgement::rollout::Loaded;
 use judgement::traffic::split::Split;
 use judgement::traffic::{Environment, Table};
@@ -13,7 +13,7 @@ use memory::snapshot::{Endpoints, Origin, Serving};
 /// A routing file that passed its check, with the addresses of its origins as far as they resolve.
 #[derive(Clone, Debug)]
 pub struct Load {
-    pub routing: Routing,
+    pub routing: RoutingConfig,
     pub endpoints: HashMap<Arc<Origin>, Endpoints>,
 }
 

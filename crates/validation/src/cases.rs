@@ -16,7 +16,7 @@ use crate::scrub::Scrub;
 use crate::target::Target;
 use crate::text::Variables;
 use crate::told::Told;
-use config::suite::{Case, Step, Suite};
+use config::suite::{Case, Suite, SuiteRequest};
 use memory::clock;
 use wire::{CaseResult, Outcome, Part, Side, StepResult};
 
@@ -204,7 +204,7 @@ impl Stage {
     async fn steps(
         &self,
         part: &str,
-        steps: &[Step],
+        steps: &[SuiteRequest],
         known: &mut Known,
         shared: bool,
     ) -> (Vec<StepResult>, Option<String>) {

@@ -30,7 +30,7 @@ mod table;
 
 use std::time::Duration;
 
-use config::suite::{Check, Data};
+use config::suite::{DataCheck, DataCheckKind};
 use memory::clock;
 use memory::snapshot::check::Engine;
 use wire::{DataResult, DataSide, Outcome};
@@ -40,17 +40,17 @@ pub use http::http;
 /// Compares both sides. `told`: chunks that are done, and how many there will be, as far as is known.
 ///
 /// An HTTP check is not made here: whoever has the answers asks [`http()`].
-pub async fn check(data: &Data, told: &(dyn Fn(u64, u64) + Send + Sync)) -> DataResult {
+pub async fn check(data: &DataCheck, told: &(dyn Fn(u64, u64) + Send + Sync)) -> DataResult {
     let began = clock::micros();
     let mut result = match &data.check {
-        Check::Table { databases, table } => table::check(&data.name, databases, table, told).await,
-        Check::Query { databases, query, tolerance, timeout } => {
+        DataCheckKind::Table { databases, table } => table::check(&data.name, databases, table, told).await,
+        DataCheckKind::Query { databases, query, tolerance, timeout } => {
             query::same(&data.name, databases, (query, timeout.as_duration()), *tolerance, told).await
         }
-        Check::Integrity { databases, query, timeout } => {
+        DataCheckKind::Integrity { databases, query, timeout } => {
             query::integrity(&data.name, databases, (query, timeout.as_duration()), told).await
         }
-        Check::Http { .. } => {
+        DataCheckKind::Http { .. } => {
             let mut result = blank(&data.name, "http", ["http", "http"]);
             fail(&mut result, format!("{}: nobody has asked the origins", data.name));
             result
@@ -62,26 +62,26 @@ pub async fn check(data: &Data, told: &(dyn Fn(u64, u64) + Send + Sync)) -> Data
 
 /// How many rows each side has and their checksum, as a snapshot keeps it: of one side, two are equal exactly if the data
 /// have not changed in between. `None` where they could not be read.
-pub async fn digest(data: &Data) -> [DataSide; 2] {
+pub async fn digest(data: &DataCheck) -> [DataSide; 2] {
     match &data.check {
-        Check::Table { databases, table } => table::digest(databases, table).await,
-        Check::Query { databases, query, timeout, .. } => {
+        DataCheckKind::Table { databases, table } => table::digest(databases, table).await,
+        DataCheckKind::Query { databases, query, timeout, .. } => {
             query::digest(databases, (query, timeout.as_duration()), false).await
         }
-        Check::Integrity { databases, query, timeout } => {
+        DataCheckKind::Integrity { databases, query, timeout } => {
             query::digest(databases, (query, timeout.as_duration()), true).await
         }
-        Check::Http { .. } => ["http", "http"].map(side),
+        DataCheckKind::Http { .. } => ["http", "http"].map(side),
     }
 }
 
 /// A check that was not made.
-pub fn skipped(data: &Data, why: String) -> DataResult {
+pub fn skipped(data: &DataCheck, why: String) -> DataResult {
     let (check, engines) = match &data.check {
-        Check::Table { databases, .. } => ("table", engine_names(databases)),
-        Check::Query { databases, .. } => ("query", engine_names(databases)),
-        Check::Integrity { databases, .. } => ("integrity", engine_names(databases)),
-        Check::Http { .. } => ("http", ["http", "http"]),
+        DataCheckKind::Table { databases, .. } => ("table", engine_names(databases)),
+        DataCheckKind::Query { databases, .. } => ("query", engine_names(databases)),
+        DataCheckKind::Integrity { databases, .. } => ("integrity", engine_names(databases)),
+        DataCheckKind::Http { .. } => ("http", ["http", "http"]),
     };
     DataResult { outcome: Outcome::Skipped, why: Some(why), ..blank(&data.name, check, engines) }
 }

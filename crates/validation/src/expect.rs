@@ -15,7 +15,7 @@ use crate::diff::unified;
 use crate::message;
 use crate::scrub::{CUT, HIDDEN, is_hidden};
 use crate::text::Variables;
-use config::suite::{Expect, Wanted};
+use config::suite::{Expect, Expectation};
 use judgement::time::Millis;
 use relay::origin::exchange::Answer;
 use wire::Finding;
@@ -55,7 +55,8 @@ pub fn judge(expect: &Expect, answer: &Answer, took: Duration, variables: &Varia
         let there = Some(&text).filter(|_| !answer.body.is_empty());
         for wanted in &expect.body {
             // A text of nothing is a text, for all but whether there is one.
-            let looked_at = if matches!(wanted, Wanted::Present | Wanted::Absent) { there } else { Some(&text) };
+            let looked_at =
+                if matches!(wanted, Expectation::Present | Expectation::Absent) { there } else { Some(&text) };
             let miss = wanted::of_text(wanted, looked_at, variables);
             let kept = answer.body.len();
             let cut = if answer.length > kept as u64 { format!(" (in the first {kept} bytes)") } else { String::new() };
@@ -114,7 +115,7 @@ fn latency(most: Millis, took: Duration) -> Option<Finding> {
     (took > most.as_duration()).then(|| finding("latency", format!("at most {most}"), found()))
 }
 
-fn header(name: &http::HeaderName, wanted: &Wanted, answer: &Answer, variables: &Variables) -> Option<Finding> {
+fn header(name: &http::HeaderName, wanted: &Expectation, answer: &Answer, variables: &Variables) -> Option<Finding> {
     let lines = answer.headers.get_all(name).iter();
     let lines: Vec<Value> =
         lines.map(|line| Value::String(String::from_utf8_lossy(line.as_bytes()).into_owned())).collect();
@@ -123,7 +124,7 @@ fn header(name: &http::HeaderName, wanted: &Wanted, answer: &Answer, variables: 
         lines => lines.iter().filter_map(|line| wanted::of_text(wanted, Some(line), variables)).collect(),
     };
     // One line that is as wanted will do; that there is none is said of all.
-    if misses.is_empty() || (misses.len() < lines.len() && !matches!(wanted, Wanted::Absent)) {
+    if misses.is_empty() || (misses.len() < lines.len() && !matches!(wanted, Expectation::Absent)) {
         return None;
     }
     let expected = misses.first().map(|miss| miss.expected.clone()).unwrap_or_default();
@@ -132,7 +133,7 @@ fn header(name: &http::HeaderName, wanted: &Wanted, answer: &Answer, variables: 
     Some(finding(format!("header {name}"), expected, found))
 }
 
-fn nodes(path: &JsonPath, wanted: &Wanted, value: &Value, variables: &Variables, all: &mut Vec<Finding>) {
+fn nodes(path: &JsonPath, wanted: &Expectation, value: &Value, variables: &Variables, all: &mut Vec<Finding>) {
     let nodes = path.query_located(value);
     if nodes.is_empty() {
         let miss = wanted::of_json(wanted, None, variables);

@@ -26,7 +26,7 @@ use crate::load::tally::Tally;
 use crate::target::Target;
 use crate::text::Variables;
 use crate::told::Told;
-use config::suite::Load;
+use config::suite::LoadTest;
 use memory::clock;
 use wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
 
@@ -34,7 +34,7 @@ use wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
 const MOST_SAMPLES: u64 = 3600;
 
 /// How much there is to be told of: its seconds.
-pub fn units(load: &Load) -> u64 {
+pub fn units(load: &LoadTest) -> u64 {
     load.warm_up.plus(load.length).0.div_ceil(1000)
 }
 
@@ -43,7 +43,7 @@ pub fn units(load: &Load) -> u64 {
 ///
 /// A user opens its connection with its first request: of few requests a second by many users, the first ones are those
 /// that connect, unless the warm-up is long enough for all users to take their turn.
-pub async fn run(load: &Load, target: &Target, variables: &Variables, told: &Told) -> LoadResult {
+pub async fn run(load: &LoadTest, target: &Target, variables: &Variables, told: &Told) -> LoadResult {
     let (began, mut meter, mut told_of) = (clock::micros(), Meter::new(), 0);
     let result = match start(load, target, variables) {
         Ok((course, asks)) => {
@@ -81,12 +81,12 @@ pub async fn run(load: &Load, target: &Target, variables: &Variables, told: &Tol
 
 /// # Errors
 /// It cannot be run, or not here.
-fn start(load: &Load, target: &Target, variables: &Variables) -> Result<(Course, Asks), String> {
+fn start(load: &LoadTest, target: &Target, variables: &Variables) -> Result<(Course, Asks), String> {
     process::make_room(u64::from(load.users))?;
     Ok((Course::new(load), Asks::new(load, target, variables)?))
 }
 
-fn tallied(load: &Load, target: &Target, mut tally: Tally, meter: &Meter, took: u64) -> LoadResult {
+fn tallied(load: &LoadTest, target: &Target, mut tally: Tally, meter: &Meter, took: u64) -> LoadResult {
     let verdict = verdict::judge(load, &tally, &meter.memory);
     LoadResult {
         outcome: if verdict.why.is_none() { Outcome::Passed } else { Outcome::Failed },
@@ -110,12 +110,12 @@ fn tallied(load: &Load, target: &Target, mut tally: Tally, meter: &Meter, took: 
 }
 
 /// A load that was not begun: `Skipped`, or `Failed` where its side cannot be reached.
-pub fn untried(load: &Load, side: Side, outcome: Outcome, why: String) -> LoadResult {
+pub fn untried(load: &LoadTest, side: Side, outcome: Outcome, why: String) -> LoadResult {
     LoadResult { outcome, ..refused(load, side, why, 0) }
 }
 
 /// What cannot be tried is not proved: it has failed.
-fn refused(load: &Load, side: Side, why: String, took: u64) -> LoadResult {
+fn refused(load: &LoadTest, side: Side, why: String, took: u64) -> LoadResult {
     LoadResult {
         name: load.name.clone(),
         environment: side,

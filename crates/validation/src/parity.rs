@@ -24,7 +24,7 @@ use crate::request::prepare;
 use crate::scrub::Scrub;
 use crate::target::{Target, Unanswered};
 use crate::told::Told;
-use config::suite::{Parity, Step};
+use config::suite::{Parity, SuiteRequest};
 use judgement::traffic::repeat::is_safe;
 use memory::clock;
 use relay::origin::exchange::{Answer, Request};
@@ -110,7 +110,7 @@ pub async fn run(parity: &Parity, blue: Party<'_>, green: Party<'_>, numbers: &N
     }
 }
 
-async fn recorded(parity: &Parity) -> Result<(Vec<Step>, BTreeMap<String, u64>), String> {
+async fn recorded(parity: &Parity) -> Result<(Vec<SuiteRequest>, BTreeMap<String, u64>), String> {
     let Some(path) = parity.recording.clone() else { return Ok(Default::default()) };
     let (most, unsafe_methods) = (parity.most, parity.unsafe_methods);
     let reading = tokio::task::spawn_blocking(move || recording::read(&path, most, unsafe_methods));
@@ -196,7 +196,7 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    async fn pair(&self, step: &Step) -> Seen {
+    async fn pair(&self, step: &SuiteRequest) -> Seen {
         let unique = self.numbers.unique();
         let mut seen = Seen { name: step.name.clone(), noise: Noise::default(), difference: None, took: [None, None] };
         let prepared = self.sides.map(|side| {
@@ -248,7 +248,7 @@ impl Asker<'_> {
     }
 
     /// With how long it took, in milliseconds.
-    async fn ask(&self, side: Party<'_>, request: &Request, step: &Step, turn: usize) -> (Asked, f64) {
+    async fn ask(&self, side: Party<'_>, request: &Request, step: &SuiteRequest, turn: usize) -> (Asked, f64) {
         self.numbers.send();
         let (asked, took) = side.target.timed(request, step.timeout.as_duration(), turn).await;
         (asked, took.as_secs_f64() * 1000.0)
@@ -284,7 +284,7 @@ impl Asker<'_> {
         }
     }
 
-    fn unsent(&self, step: &Step, why: &str) -> ParityDifference {
+    fn unsent(&self, step: &SuiteRequest, why: &str) -> ParityDifference {
         let line = self.scrub.text(&format!("{} {}", step.method, step.path));
         let sides = self.sides.map(|side| side.target.side.name()).join(" and ");
         let finding = Finding {

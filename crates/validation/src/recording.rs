@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 
 use crate::scrub::CUT;
 use config::suite::text::literal;
-use config::suite::{Body, Expect, Step};
+use config::suite::{Body, Expect, SuiteRequest};
 use judgement::time::Millis;
 use judgement::traffic::repeat::is_safe;
 
@@ -48,7 +48,7 @@ const BARE: &str = "(cookies and authorization: the requests are sent without)";
 #[derive(Debug, Default)]
 pub struct Recording {
     /// Different ones, in the order in which they first appear.
-    pub requests: Vec<Step>,
+    pub requests: Vec<SuiteRequest>,
     /// How many of its requests were not taken, by reason.
     pub left_out: BTreeMap<String, u64>,
 }
@@ -170,7 +170,7 @@ impl Gather {
         if bare {
             self.count(BARE.to_owned());
         }
-        self.recording.requests.push(Step {
+        self.recording.requests.push(SuiteRequest {
             query: Vec::new(),
             name: name(method, target),
             method: method.clone(),

@@ -8,7 +8,7 @@ use percent_encoding::utf8_percent_encode;
 use crate::target::Target;
 use crate::text::Variables;
 use config::suite::text::{NO_PATH, UNRESERVED, with_query};
-use config::suite::{Body, Step};
+use config::suite::{Body, SuiteRequest};
 use relay::origin::exchange::Request;
 
 /// Who asks, so that an origin's log tells validation from clients.
@@ -18,7 +18,7 @@ const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (valid
 ///
 /// # Errors
 /// A variable has no value, or makes something that is no request.
-pub fn prepare(step: &Step, target: &Target, variables: &Variables) -> Result<Request, String> {
+pub fn prepare(step: &SuiteRequest, target: &Target, variables: &Variables) -> Result<Request, String> {
     let path = variables.expand_with(&step.path, |value| utf8_percent_encode(value, NO_PATH).to_string())?;
     let path = with_query(path, &step.query, |text| {
         Ok::<_, String>(utf8_percent_encode(&variables.expand(text)?, UNRESERVED).to_string())
@@ -78,7 +78,7 @@ mod tests {
         let target = target(wire::Side::Blue, "127.0.0.1:1".parse().unwrap());
         let asked = |path: &str, query: &[(&str, &str)]| {
             let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            let step = Step { path: path.to_owned(), query, ..step("GET /") };
+            let step = SuiteRequest { path: path.to_owned(), query, ..step("GET /") };
             prepare(&step, &target, &variables).map(|request| request.target)
         };
         assert_eq!(asked("/a/${id}", &[]).unwrap(), "/a/a%20b%3C%22%C3%A9");

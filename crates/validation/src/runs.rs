@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::reach::Reach;
-use config::Validation;
+use config::ValidationSettings;
 use config::suite::Suite;
 use judgement::rollout::{Kind, Remark};
 use memory::clock;
@@ -45,7 +45,7 @@ pub struct Runs(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
-    keep: Validation,
+    keep: ValidationSettings,
     reach: Reach,
     store: Store,
     permits: Arc<Semaphore>,
@@ -72,7 +72,7 @@ pub struct Parts {
     pub folder: PathBuf,
     /// Of the runs.
     pub records: PathBuf,
-    pub keep: Validation,
+    pub keep: ValidationSettings,
     pub reach: Reach,
     pub runtime: Handle,
     pub sidecar: sidecar::Handle,
@@ -214,7 +214,7 @@ impl Runs {
         self.0.news.subscribe()
     }
 
-    pub fn keeping(&self) -> Validation {
+    pub fn keeping(&self) -> ValidationSettings {
         self.0.keep
     }
 

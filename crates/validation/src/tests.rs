@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::target::Target;
-use config::suite::{Body, Case, Expect, Parity, Step, Suite, Via};
+use config::suite::{Body, Case, Expect, Parity, Suite, SuiteRequest, Via};
 use judgement::time::Millis;
 use memory::snapshot::Endpoint;
 use wire::Side;
@@ -55,9 +55,9 @@ pub fn target(side: Side, address: SocketAddr) -> Target {
 }
 
 /// `GET /a`, with whatever else.
-pub fn step(asked: &str) -> Step {
+pub fn step(asked: &str) -> SuiteRequest {
     let (method, path) = asked.split_once(' ').unwrap();
-    Step {
+    SuiteRequest {
         query: Vec::new(),
         name: asked.to_owned(),
         method: Method::from_bytes(method.as_bytes()).unwrap(),
@@ -70,7 +70,7 @@ pub fn step(asked: &str) -> Step {
     }
 }
 
-pub fn case(name: &str, steps: Vec<Step>) -> Case {
+pub fn case(name: &str, steps: Vec<SuiteRequest>) -> Case {
     Case { name: name.to_owned(), tags: vec![], retries: 0, steps }
 }
 
@@ -96,7 +96,7 @@ pub fn suite(cases: Vec<Case>) -> Suite {
     }
 }
 
-pub fn parity(requests: Vec<Step>) -> Parity {
+pub fn parity(requests: Vec<SuiteRequest>) -> Parity {
     Parity {
         name: "api".to_owned(),
         requests,

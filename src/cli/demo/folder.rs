@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::cli::demo::origins::Origin;
 use crate::cli::demo::shop::{self, Fault, Shop};
-use config::{self, Settings};
+use config::{self, MainConfig};
 
 /// The suites that come with the program, with what they need: files, and what is in them.
 const SUITES: [(&str, &str); 6] = [
@@ -73,7 +73,7 @@ impl Folder {
     ///
     /// # Errors
     /// They cannot be written.
-    pub fn lay_out(&self, origins: &Origins, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<Settings> {
+    pub fn lay_out(&self, origins: &Origins, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<MainConfig> {
         self.steer(origins, 0.0)?;
         let main = format!(
             "version = 1\nrouting = \"routing.toml\"\nsuites = \"suites\"\n\n[proxy]\nlisten = [\"{listen}\"]\n\
@@ -91,7 +91,7 @@ impl Folder {
         }
         let path = self.path.join("cutover.toml");
         std::fs::write(&path, main)?;
-        Ok(config::settings(&path)?)
+        Ok(config::load_main(&path)?)
     }
 
     /// Writes the routing file with this weight.

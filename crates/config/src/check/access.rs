@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::access::{Format, Sample, Settings, Target};
+use crate::access::{AccessLog, LogFormat, LogTarget, SampleRate};
 use crate::check::one_of;
 use crate::file::{AccessLogFile, At};
-use crate::read::Source;
+use crate::read::SourceFile;
 
 /// Checks where the lines go, and which. `base`: the folder that a path is relative to.
-pub fn check(source: &mut Source, typed: &At<AccessLogFile>, base: &Path) -> Option<Settings> {
+pub fn check(source: &mut SourceFile, typed: &At<AccessLogFile>, base: &Path) -> Option<AccessLog> {
     let At { value: file, span } = typed;
     let target = match &file.path {
         Some(path) => target(source, path, base),
@@ -18,22 +18,22 @@ pub fn check(source: &mut Source, typed: &At<AccessLogFile>, base: &Path) -> Opt
             None
         }
     };
-    let format = file.format.as_ref().map_or(Some(Format::Json), |word| {
-        one_of(source, word, &[("json", Format::Json), ("combined", Format::Combined)])
+    let format = file.format.as_ref().map_or(Some(LogFormat::Json), |word| {
+        one_of(source, word, &[("json", LogFormat::Json), ("combined", LogFormat::Combined)])
     });
-    let sample = file.sample.as_ref().map_or(Ok(Sample::ALL), |percent| Sample::from_percent(percent.value.0));
+    let sample = file.sample.as_ref().map_or(Ok(SampleRate::ALL), |percent| SampleRate::from_percent(percent.value.0));
     if let (Err(why), Some(At { span, .. })) = (sample, &file.sample) {
         let hint = "failures are written whatever the sample: 0 writes nothing else".to_owned();
         source.problem(span.clone(), why, Some(hint));
     }
-    Some(Settings { target: target?, format: format?, sample: sample.ok()? })
+    Some(AccessLog { target: target?, format: format?, sample: sample.ok()? })
 }
 
 /// What can be seen of a path without touching it, and by anybody: whether this process may write there, only opening it
 /// tells.
-fn target(source: &mut Source, typed: &At<String>, base: &Path) -> Option<Target> {
+fn target(source: &mut SourceFile, typed: &At<String>, base: &Path) -> Option<LogTarget> {
     if typed.value == "stdout" {
-        return Some(Target::Stdout);
+        return Some(LogTarget::Stdout);
     }
     let path = base.join(&typed.value);
     let folder = match path.parent() {
@@ -56,6 +56,6 @@ fn target(source: &mut Source, typed: &At<String>, base: &Path) -> Option<Target
             source.problem(typed.span.clone(), message, Some(hint));
             None
         }
-        None => Some(Target::File(path)),
+        None => Some(LogTarget::File(path)),
     }
 }

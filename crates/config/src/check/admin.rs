@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::admin::{AdminAccess, Role, Token};
 use crate::check::one_of;
 use crate::file::{AdminFile, At, TokenFile};
-use crate::read::Source;
+use crate::read::SourceFile;
 use crate::{CertificateFiles, TlsListener};
 use judgement::time::Civil;
 
@@ -18,7 +18,7 @@ const TAKEN: [&str; 5] = ["file", "guard", "plan", "local", "unknown"];
 const MOST_TOKENS: usize = 100;
 
 /// Checks who may come in, and how. `base`: the folder that paths are relative to.
-pub fn check(source: &mut Source, file: &AdminFile, listen: SocketAddr, base: &Path) -> AdminAccess {
+pub fn check(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Path) -> AdminAccess {
     let tokens = tokens(source, &file.token);
     let access = AdminAccess {
         tls: tls(source, file, listen, base),
@@ -41,7 +41,7 @@ pub fn check(source: &mut Source, file: &AdminFile, listen: SocketAddr, base: &P
     access
 }
 
-fn tls(source: &mut Source, file: &AdminFile, listen: SocketAddr, base: &Path) -> Option<TlsListener> {
+fn tls(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Path) -> Option<TlsListener> {
     match (&file.cert_file, &file.key_file) {
         (None, None) => None,
         (Some(cert), Some(key)) => {
@@ -56,7 +56,7 @@ fn tls(source: &mut Source, file: &AdminFile, listen: SocketAddr, base: &Path) -
     }
 }
 
-fn host(source: &mut Source, typed: &At<String>) -> Option<String> {
+fn host(source: &mut SourceFile, typed: &At<String>) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     if typed.value.is_empty() || !typed.value.bytes().all(plain) {
         let hint = "a name as in a browser's address, with a port or without: \"cutover.internal\"".to_owned();
@@ -66,7 +66,7 @@ fn host(source: &mut Source, typed: &At<String>) -> Option<String> {
     Some(typed.value.to_ascii_lowercase())
 }
 
-fn tokens(source: &mut Source, typed: &[At<TokenFile>]) -> Vec<Token> {
+fn tokens(source: &mut SourceFile, typed: &[At<TokenFile>]) -> Vec<Token> {
     if let Some(at) = typed.get(MOST_TOKENS) {
         source.problem(at.span.clone(), format!("at most {MOST_TOKENS} tokens"), None);
     }
@@ -91,8 +91,8 @@ fn tokens(source: &mut Source, typed: &[At<TokenFile>]) -> Vec<Token> {
     tokens
 }
 
-fn token(source: &mut Source, At { value: file, span }: &At<TokenFile>) -> Option<Token> {
-    let missing = |source: &mut Source, key: &str| {
+fn token(source: &mut SourceFile, At { value: file, span }: &At<TokenFile>) -> Option<Token> {
+    let missing = |source: &mut SourceFile, key: &str| {
         source.missing(
             span.clone(),
             format!("the token has no `{key}`"),
@@ -137,7 +137,7 @@ fn token(source: &mut Source, At { value: file, span }: &At<TokenFile>) -> Optio
     Some(Token { name: name?, role: role?, sha256: sha256?, expires })
 }
 
-fn name(source: &mut Source, at: &At<String>) -> Option<String> {
+fn name(source: &mut SourceFile, at: &At<String>) -> Option<String> {
     if let Err(hint) = token_name(&at.value) {
         source.problem(at.span.clone(), format!("{:?} is not a name for a token", at.value), Some(hint));
         return None;
@@ -159,7 +159,7 @@ pub fn token_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn digest(source: &mut Source, at: &At<String>) -> Option<[u8; 32]> {
+fn digest(source: &mut SourceFile, at: &At<String>) -> Option<[u8; 32]> {
     let text = at.value.as_str();
     let mut bytes = [0; 32];
     let digits =

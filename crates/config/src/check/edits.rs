@@ -5,7 +5,7 @@ use std::ops::Range;
 use http::{HeaderName, HeaderValue};
 
 use crate::file::{At, EditsFile, ServiceFile};
-use crate::read::Source;
+use crate::read::SourceFile;
 use memory::snapshot::{Edit, Edits};
 
 /// A longer value is a mistake.
@@ -15,7 +15,7 @@ const OURS: [&str; 9] =
     ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// The edits of every route, `default` first: the service's, then its own.
-pub fn of_routes(source: &mut Source, file: &ServiceFile) -> Box<[Edits]> {
+pub fn of_routes(source: &mut SourceFile, file: &ServiceFile) -> Box<[Edits]> {
     let of_service =
         [list(source, file.request_headers.as_ref()), list(source, file.response_headers.as_ref())].map(Vec::from);
     let mut all = vec![of_service.clone()];
@@ -28,7 +28,7 @@ pub fn of_routes(source: &mut Source, file: &ServiceFile) -> Box<[Edits]> {
     all.into_iter().map(|[request, response]| Edits { request: request.into(), response: response.into() }).collect()
 }
 
-fn list(source: &mut Source, typed: Option<&At<EditsFile>>) -> Vec<Edit> {
+fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<Edit> {
     let Some(At { value: file, span }) = typed else { return Vec::new() };
     if file.remove.is_empty() && file.set.is_empty() && file.add.is_empty() {
         source.missing(
@@ -39,7 +39,7 @@ fn list(source: &mut Source, typed: Option<&At<EditsFile>>) -> Vec<Edit> {
     }
     let mut edits = Vec::new();
     let mut seen: Vec<(HeaderName, &str)> = Vec::new();
-    let mut named = |source: &mut Source, text: &str, span: &Range<usize>, list: &'static str| {
+    let mut named = |source: &mut SourceFile, text: &str, span: &Range<usize>, list: &'static str| {
         let name = name(source, text, span)?;
         match seen.iter().find(|(other, _)| *other == name) {
             // One order or the other would be a surprise.
@@ -77,7 +77,7 @@ fn list(source: &mut Source, typed: Option<&At<EditsFile>>) -> Vec<Edit> {
     edits
 }
 
-fn name(source: &mut Source, text: &str, span: &Range<usize>) -> Option<HeaderName> {
+fn name(source: &mut SourceFile, text: &str, span: &Range<usize>) -> Option<HeaderName> {
     if text.contains('_') {
         let hint = Some(format!("did you mean `{}`?", text.replace('_', "-")));
         source.problem(span.clone(), format!("`{text}`: header names with `_` are not forwarded safely"), hint);
@@ -97,7 +97,7 @@ fn name(source: &mut Source, text: &str, span: &Range<usize>) -> Option<HeaderNa
 }
 
 /// A value as it may stand in a head; problems are noted.
-pub fn value(source: &mut Source, typed: &At<String>) -> Option<HeaderValue> {
+pub fn value(source: &mut SourceFile, typed: &At<String>) -> Option<HeaderValue> {
     let At { value: text, span } = typed;
     let wrong = if text.len() > LONGEST_VALUE {
         "it is over 4096 bytes long"

@@ -1,8 +1,8 @@
 //! `[service.NAME.guard]` and its triggers.
 
 use crate::check::{duration, one_of, whole};
-use crate::file::{At, GuardFile, Limit, TriggerFile};
-use crate::read::Source;
+use crate::file::{At, GuardFile, TriggerFile, TriggerLimit};
+use crate::read::SourceFile;
 use judgement::guard::trigger::{Action, Metric, Trigger};
 use judgement::guard::window::LONGEST;
 use judgement::guard::{Budget, Policy};
@@ -13,7 +13,7 @@ const MOST_FAILURES: f64 = 10_000.0;
 
 /// `rescue`: whether failed requests are served again; where they are not, caution would let nothing through.
 /// `more`: triggers from elsewhere; they leave the defaults in force, but for those of their names.
-pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>, rescue: bool, more: Vec<Trigger>) -> Policy {
+pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bool, more: Vec<Trigger>) -> Policy {
     let budget = Budget { caution: rescue, ..Budget::STANDARD };
     let nothing = GuardFile::default();
     let guard = typed.map_or(&nothing, |at| &at.value);
@@ -43,7 +43,7 @@ pub fn policy(source: &mut Source, typed: Option<&At<GuardFile>>, rescue: bool, 
     Policy { evidence, triggers }
 }
 
-pub fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> {
+pub fn trigger(source: &mut SourceFile, typed: &At<TriggerFile>) -> Option<Trigger> {
     let At { value: file, span } = typed;
     let metric = match &file.metric {
         Some(at) => one_of(source, at, &Metric::ALL)?,
@@ -77,7 +77,7 @@ pub fn trigger(source: &mut Source, typed: &At<TriggerFile>) -> Option<Trigger> 
     })
 }
 
-fn limit(source: &mut Source, typed: &At<TriggerFile>, metric: Metric) -> Option<f64> {
+fn limit(source: &mut SourceFile, typed: &At<TriggerFile>, metric: Metric) -> Option<f64> {
     let At { value: file, span } = typed;
     let (right, wrong, word) = match metric.is_bad_below() {
         true => (&file.below, &file.above, "below"),
@@ -93,31 +93,31 @@ fn limit(source: &mut Source, typed: &At<TriggerFile>, metric: Metric) -> Option
         return None;
     };
     match (value, metric.is_latency()) {
-        (Limit::Percent(count), false) if metric.is_count() => {
+        (TriggerLimit::Percent(count), false) if metric.is_count() => {
             let is_whole = count.fract() == 0.0 && (0.0..=MOST_FAILURES).contains(count);
             if !is_whole {
                 source.problem(span.clone(), format!("{count} is not a whole number from 0 to {MOST_FAILURES}"), None);
             }
             is_whole.then_some(*count)
         }
-        (Limit::Percent(percent), false) if (0.0..=100.0).contains(percent) => Some(*percent),
-        (Limit::Percent(percent), false) => {
+        (TriggerLimit::Percent(percent), false) if (0.0..=100.0).contains(percent) => Some(*percent),
+        (TriggerLimit::Percent(percent), false) => {
             source.problem(span.clone(), format!("{percent} is not a percentage from 0 to 100"), None);
             None
         }
-        (Limit::Duration(text), true) => match Millis::parse(text) {
+        (TriggerLimit::Duration(text), true) => match Millis::parse(text) {
             Ok(length) => Some(length.0 as f64),
             Err(why) => {
                 source.problem(span.clone(), why, Some("write \"2s\" or \"800ms\"".to_owned()));
                 None
             }
         },
-        (Limit::Percent(number), true) => {
+        (TriggerLimit::Percent(number), true) => {
             let hint = Some(format!("write `above = \"{number}ms\"` or `above = \"{number}s\"`"));
             source.problem(span.clone(), format!("{} is a duration", metric.name()), hint);
             None
         }
-        (Limit::Duration(_), false) => {
+        (TriggerLimit::Duration(_), false) => {
             let hint = Some(format!("write `{word} = 5`"));
             let what = if metric.is_count() { "a count" } else { "a percentage" };
             source.problem(span.clone(), format!("{} is {what}", metric.name()), hint);

@@ -9,7 +9,7 @@ use crate::check::notify::literal;
 use crate::check::{one_of, positive, store, whole};
 use crate::file::{At, HealthFile, HttpFile, Number};
 use crate::notify::is_forbidden;
-use crate::read::Source;
+use crate::read::SourceFile;
 use judgement::rollout::Over;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -30,7 +30,7 @@ const MOST_HEADERS: usize = 32;
 const METHODS: [(&str, Method); 3] = [("GET", Method::GET), ("HEAD", Method::HEAD), ("OPTIONS", Method::OPTIONS)];
 
 /// `over`: what is switched off at run time.
-pub fn checks(source: &mut Source, typed: &[At<HealthFile>], over: &Over) -> Vec<Check> {
+pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &Over) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
     if let Some(at) = typed.get(MOST_CHECKS) {
         source.problem(at.span.clone(), format!("a service has at most {MOST_CHECKS} health checks"), None);
@@ -47,7 +47,7 @@ pub fn checks(source: &mut Source, typed: &[At<HealthFile>], over: &Over) -> Vec
     checks
 }
 
-fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Check> {
+fn check(source: &mut SourceFile, typed: &At<HealthFile>, over: &Over) -> Option<Check> {
     let At { value: file, span } = typed;
     let environments = [("blue", Environment::Blue), ("green", Environment::Green)];
     let environment = file.environment.as_ref().and_then(|at| one_of(source, at, &environments));
@@ -74,7 +74,7 @@ fn check(source: &mut Source, typed: &At<HealthFile>, over: &Over) -> Option<Che
     Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, webhook, on })
 }
 
-fn probe(source: &mut Source, file: &HealthFile, span: &Range<usize>) -> Option<Probe> {
+fn probe(source: &mut SourceFile, file: &HealthFile, span: &Range<usize>) -> Option<Probe> {
     let (http_at, sql_at, redis_at) = (file.http.as_ref(), file.sql.as_ref(), file.redis.as_ref());
     let asked = [http_at.map(|at| &at.span), sql_at.map(|at| &at.span), redis_at.map(|at| &at.span)];
     if let Some(second) = asked.into_iter().flatten().nth(1) {
@@ -95,7 +95,7 @@ fn probe(source: &mut Source, file: &HealthFile, span: &Range<usize>) -> Option<
 }
 
 /// A length of ten seconds, or of what is typed.
-fn within(source: &mut Source, typed: Option<&At<String>>, shortest: Millis, longest: Millis) -> Millis {
+fn within(source: &mut SourceFile, typed: Option<&At<String>>, shortest: Millis, longest: Millis) -> Millis {
     let length = positive(source, typed, Millis::seconds(10));
     if let (Some(at), false) = (typed, length == Millis::ZERO || (shortest..=longest).contains(&length)) {
         source.problem(at.span.clone(), format!("{length} is not between {shortest} and {longest}"), None);
@@ -116,7 +116,7 @@ enum Act {
     Webhook,
 }
 
-fn on_down(source: &mut Source, file: &HealthFile) -> OnDown {
+fn on_down(source: &mut SourceFile, file: &HealthFile) -> OnDown {
     let webhook = file.webhook.as_ref().and_then(|at| webhook(source, at));
     let Some(list) = &file.on_down else {
         if let Some(at) = &file.webhook {
@@ -145,7 +145,7 @@ fn on_down(source: &mut Source, file: &HealthFile) -> OnDown {
 }
 
 /// A URL that may be told; its text is in no message, for it may be a secret.
-fn webhook(source: &mut Source, typed: &At<String>) -> Option<SecretUrl> {
+fn webhook(source: &mut SourceFile, typed: &At<String>) -> Option<SecretUrl> {
     let problem = match Url::parse(&typed.value) {
         Ok(url) if !matches!(url.scheme(), "https" | "http") => "this is no URL of http or https".to_owned(),
         Ok(url) if literal(&url).is_some_and(is_forbidden) => "nothing is sent to link-local addresses".to_owned(),
@@ -159,7 +159,7 @@ fn webhook(source: &mut Source, typed: &At<String>) -> Option<SecretUrl> {
     None
 }
 
-fn http(source: &mut Source, file: &HttpFile) -> Option<HttpProbe> {
+fn http(source: &mut SourceFile, file: &HttpFile) -> Option<HttpProbe> {
     let path = file.path.as_ref().map_or("/", |at| &at.value);
     if let Some(at) = &file.path {
         let plain = path.bytes().all(|byte| byte.is_ascii_graphic()) && !path.contains('#');
@@ -189,7 +189,7 @@ fn http(source: &mut Source, file: &HttpFile) -> Option<HttpProbe> {
     })
 }
 
-fn headers(source: &mut Source, file: &HttpFile) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderValue)> {
     let mut all = Vec::new();
     for (name, At { value, span }) in &file.headers {
         if file.headers.len() > MOST_HEADERS {
@@ -215,7 +215,7 @@ fn headers(source: &mut Source, file: &HttpFile) -> Vec<(HeaderName, HeaderValue
 const OURS: [&str; 8] =
     ["connection", "content-length", "expect", "host", "keep-alive", "te", "transfer-encoding", "upgrade"];
 
-fn status(source: &mut Source, typed: &At<Vec<Number>>) -> Vec<u16> {
+fn status(source: &mut SourceFile, typed: &At<Vec<Number>>) -> Vec<u16> {
     if typed.value.is_empty() {
         let hint = Some("leave `status` out for 200 to 399".to_owned());
         source.problem(typed.span.clone(), "no status is good", hint);

@@ -8,8 +8,10 @@ use ipnet::IpNet;
 use crate::check::size::size;
 use crate::check::{access, admin as door, duration, notify, positive, whole};
 use crate::file::{AdminFile, At, LimitsFile, MainFile, Number, ProxyFile, Size, StateFile, ValidationFile};
-use crate::read::Source;
-use crate::{CertificateFiles, Hop, Keep, Limits, Settings, TlsListener, Validation};
+use crate::read::SourceFile;
+use crate::{
+    CertificateFiles, ClientLimits, HopHeaders, JournalRetention, MainConfig, TlsListener, ValidationSettings,
+};
 use judgement::time::Millis;
 
 /// Header lines that pingora's parser has room for.
@@ -18,7 +20,7 @@ const MOST_FIELDS: usize = 256;
 const MOST_HEAD: usize = 1 << 20;
 
 /// Checks the main file. `base`: the folder that its paths are relative to.
-pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
+pub fn main(source: &mut SourceFile, file: &MainFile, base: &Path) -> MainConfig {
     match &file.version {
         Some(At { value: Number(version), .. }) if *version == 1.0 => {}
         Some(At { value: Number(version), span }) => {
@@ -36,7 +38,7 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
     let admin_listen = admin.listen.as_ref().and_then(|at| address(source, at));
     let admin_listen = admin_listen.unwrap_or(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 9700));
     let tick = file.guard.as_ref().and_then(|at| at.value.tick.as_ref());
-    let settings = Settings {
+    let settings = MainConfig {
         routing: path(file.routing.as_ref(), "routing.toml"),
         listen: listeners(source, proxy),
         tls: tls(source, proxy, base),
@@ -44,10 +46,10 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
         limits: limits(source, proxy.limits.as_ref().map(|at| &at.value)),
         threads: whole(source, proxy.threads.as_ref(), 0..=1024, 0) as usize,
         trusted_proxies: networks(source, proxy.trusted_proxies.iter().flatten()),
-        hop: Hop {
-            forwarded: proxy.forwarded.unwrap_or(Hop::default().forwarded),
-            via: proxy.via.unwrap_or(Hop::default().via),
-            trace_context: proxy.trace_context.unwrap_or(Hop::default().trace_context),
+        hop: HopHeaders {
+            forwarded: proxy.forwarded.unwrap_or(HopHeaders::default().forwarded),
+            via: proxy.via.unwrap_or(HopHeaders::default().via),
+            trace_context: proxy.trace_context.unwrap_or(HopHeaders::default().trace_context),
         },
         access_log: proxy.access_log.as_ref().and_then(|at| access::check(source, at, base)),
         drain: duration(source, proxy.drain.as_ref(), Millis::seconds(30)),
@@ -75,9 +77,9 @@ pub fn main(source: &mut Source, file: &MainFile, base: &Path) -> Settings {
 const LEAST_AGE: Millis = Millis::seconds(86_400);
 const LEAST_SIZE: u64 = 1 << 20;
 
-fn keep(source: &mut Source, file: Option<&StateFile>) -> Keep {
-    let (Some(file), default) = (file, Keep::default()) else { return Keep::default() };
-    let keep = Keep {
+fn keep(source: &mut SourceFile, file: Option<&StateFile>) -> JournalRetention {
+    let (Some(file), default) = (file, JournalRetention::default()) else { return JournalRetention::default() };
+    let keep = JournalRetention {
         age: duration(source, file.keep.as_ref(), default.age),
         bytes: size(source, file.keep_size.as_ref(), default.bytes),
     };
@@ -94,9 +96,9 @@ fn keep(source: &mut Source, file: Option<&StateFile>) -> Keep {
     keep
 }
 
-fn validation(source: &mut Source, typed: Option<&ValidationFile>) -> Validation {
-    let (default, file) = (Validation::default(), typed.cloned().unwrap_or_default());
-    Validation {
+fn validation(source: &mut SourceFile, typed: Option<&ValidationFile>) -> ValidationSettings {
+    let (default, file) = (ValidationSettings::default(), typed.cloned().unwrap_or_default());
+    ValidationSettings {
         at_once: whole(source, file.at_once.as_ref(), 1..=32, default.at_once as u64) as usize,
         keep: whole(source, file.keep.as_ref(), 1..=10_000, default.keep as u64) as usize,
         age: positive(source, file.keep_for.as_ref(), default.age),
@@ -104,7 +106,7 @@ fn validation(source: &mut Source, typed: Option<&ValidationFile>) -> Validation
     }
 }
 
-fn listeners(source: &mut Source, proxy: &ProxyFile) -> Vec<SocketAddr> {
+fn listeners(source: &mut SourceFile, proxy: &ProxyFile) -> Vec<SocketAddr> {
     let Some(At { value: typed, span }) = &proxy.listen else {
         if !proxy.tls.is_empty() {
             return Vec::new();
@@ -130,7 +132,7 @@ fn listeners(source: &mut Source, proxy: &ProxyFile) -> Vec<SocketAddr> {
     all
 }
 
-fn tls(source: &mut Source, proxy: &ProxyFile, base: &Path) -> Vec<TlsListener> {
+fn tls(source: &mut SourceFile, proxy: &ProxyFile, base: &Path) -> Vec<TlsListener> {
     let plain: Vec<&str> = proxy.listen.iter().flat_map(|at| &at.value).map(|at| at.value.as_str()).collect();
     let mut all: Vec<TlsListener> = Vec::new();
     for At { value: file, span } in &proxy.tls {
@@ -163,9 +165,9 @@ fn tls(source: &mut Source, proxy: &ProxyFile, base: &Path) -> Vec<TlsListener> 
     all
 }
 
-fn limits(source: &mut Source, typed: Option<&LimitsFile>) -> Limits {
+fn limits(source: &mut SourceFile, typed: Option<&LimitsFile>) -> ClientLimits {
     let default = LimitsFile::default();
-    let (file, d) = (typed.unwrap_or(&default), Limits::default());
+    let (file, d) = (typed.unwrap_or(&default), ClientLimits::default());
     let mut number = |typed: Option<&At<Number>>, least: u64, default: u64| {
         whole(source, typed, least..=u64::from(u32::MAX), default)
     };
@@ -188,7 +190,7 @@ fn limits(source: &mut Source, typed: Option<&LimitsFile>) -> Limits {
     let (header_bytes, target_bytes) =
         (bytes(file.header_bytes.as_ref(), d.header_bytes), bytes(file.target_bytes.as_ref(), d.target_bytes));
     let mut time = |typed: Option<&At<String>>, default| positive(source, typed, default);
-    Limits {
+    ClientLimits {
         header_time: time(file.header_time.as_ref(), d.header_time),
         header_bytes,
         header_fields,
@@ -205,7 +207,7 @@ fn limits(source: &mut Source, typed: Option<&LimitsFile>) -> Limits {
     }
 }
 
-fn address(source: &mut Source, typed: &At<String>) -> Option<SocketAddr> {
+fn address(source: &mut SourceFile, typed: &At<String>) -> Option<SocketAddr> {
     let address = typed.value.parse().ok();
     if address.is_none() {
         let hint = "write an address and a port: \"0.0.0.0:8080\", \"127.0.0.1:9700\" or \"[::]:8080\"".to_owned();
@@ -215,7 +217,7 @@ fn address(source: &mut Source, typed: &At<String>) -> Option<SocketAddr> {
 }
 
 /// CIDRs and bare addresses; problems are noted.
-pub fn networks<'t>(source: &mut Source, typed: impl Iterator<Item = &'t At<String>>) -> Vec<IpNet> {
+pub fn networks<'t>(source: &mut SourceFile, typed: impl Iterator<Item = &'t At<String>>) -> Vec<IpNet> {
     let mut nets = Vec::new();
     for At { value, span } in typed {
         match (value.parse::<IpNet>(), value.parse::<IpAddr>()) {

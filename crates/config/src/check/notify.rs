@@ -13,8 +13,8 @@ use url::{Host, Url};
 
 use crate::check::one_of;
 use crate::file::{At, NotifyFile};
-use crate::notify::{Door, Email, Secret, Security, Sink, is_forbidden};
-use crate::read::{Source, did_you_mean};
+use crate::notify::{EmailChannel, NotifyChannel, Secret, Sink, SmtpSecurity, is_forbidden};
+use crate::read::{SourceFile, did_you_mean};
 use judgement::rollout::{Kind, Level};
 
 /// Each has a queue and a task of its own.
@@ -31,7 +31,7 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
 /// Checks every sink. `base`: the folder that paths are relative to.
-pub fn check(source: &mut Source, typed: &[At<NotifyFile>], base: &Path) -> Vec<Sink> {
+pub fn check(source: &mut SourceFile, typed: &[At<NotifyFile>], base: &Path) -> Vec<Sink> {
     if let Some(At { span, .. }) = typed.get(MOST_SINKS) {
         source.problem(span.clone(), format!("at most {MOST_SINKS} are notified"), None);
     }
@@ -49,7 +49,7 @@ pub fn check(source: &mut Source, typed: &[At<NotifyFile>], base: &Path) -> Vec<
     sinks
 }
 
-fn sink(source: &mut Source, typed: &At<NotifyFile>, base: &Path) -> Option<Sink> {
+fn sink(source: &mut SourceFile, typed: &At<NotifyFile>, base: &Path) -> Option<Sink> {
     let At { value: file, span } = typed;
     let name = name(source, file.name.as_ref(), span);
     let levels = [("info", Level::Info), ("warning", Level::Warning), ("critical", Level::Critical)];
@@ -63,7 +63,7 @@ fn sink(source: &mut Source, typed: &At<NotifyFile>, base: &Path) -> Option<Sink
     Some(Sink { name: name?, door: door?, level: level?, services, kinds })
 }
 
-fn name(source: &mut Source, typed: Option<&At<String>>, span: &Range<usize>) -> Option<String> {
+fn name(source: &mut SourceFile, typed: Option<&At<String>>, span: &Range<usize>) -> Option<String> {
     let Some(At { value, span }) = typed else {
         source.missing(span.clone(), "who is notified has no `name`", "write name = \"ops\"");
         return None;
@@ -77,7 +77,7 @@ fn name(source: &mut Source, typed: Option<&At<String>>, span: &Range<usize>) ->
     Some(value.clone())
 }
 
-fn not_empty<'t>(source: &mut Source, list: &'t At<Vec<At<String>>>) -> Option<&'t [At<String>]> {
+fn not_empty<'t>(source: &mut SourceFile, list: &'t At<Vec<At<String>>>) -> Option<&'t [At<String>]> {
     if list.value.is_empty() {
         let hint = "leave the key out, or name something".to_owned();
         source.problem(list.span.clone(), "the list is empty: nothing would be sent", Some(hint));
@@ -85,7 +85,7 @@ fn not_empty<'t>(source: &mut Source, list: &'t At<Vec<At<String>>>) -> Option<&
     Some(&list.value)
 }
 
-fn kind(source: &mut Source, typed: &At<String>) -> Option<Kind> {
+fn kind(source: &mut SourceFile, typed: &At<String>) -> Option<Kind> {
     let read = Kind::deserialize(StrDeserializer::<Error>::new(&typed.value));
     if let Err(error) = &read {
         // serde knows every kind there is.
@@ -99,14 +99,14 @@ fn kind(source: &mut Source, typed: &At<String>) -> Option<Kind> {
 
 /// A sink as it is typed, and where its problems go.
 struct Typed<'t> {
-    source: &'t mut Source,
+    source: &'t mut SourceFile,
     file: &'t NotifyFile,
     span: &'t Range<usize>,
     base: &'t Path,
 }
 
 impl<'t> Typed<'t> {
-    fn door(&mut self) -> Option<Door> {
+    fn door(&mut self) -> Option<NotifyChannel> {
         let Some(kind) = &self.file.kind else {
             let hint = "write kind = \"webhook\", \"slack\", \"pagerduty\" or \"email\"";
             self.source.missing(self.span.clone(), "nobody knows how to notify it: there is no `kind`", hint);
@@ -150,7 +150,7 @@ impl<'t> Typed<'t> {
         None
     }
 
-    fn webhook(&mut self) -> Option<Door> {
+    fn webhook(&mut self) -> Option<NotifyChannel> {
         let url = self.url(None);
         const HOW: &str = "make one: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\" > hook.secret";
         let keys = match &self.file.secret_file {
@@ -167,10 +167,10 @@ impl<'t> Typed<'t> {
                 keys
             }),
         };
-        Some(Door::Webhook { url: url?, keys: Secret::new(keys?) })
+        Some(NotifyChannel::Webhook { url: url?, keys: Secret::new(keys?) })
     }
 
-    fn slack(&mut self) -> Option<Door> {
+    fn slack(&mut self) -> Option<NotifyChannel> {
         if self.file.url.is_some() {
             let hint = "write it into a file, and url_file = \"slack.url\"".to_owned();
             // The place is the whole table: the line itself is better not shown.
@@ -179,10 +179,10 @@ impl<'t> Typed<'t> {
         if self.file.url.is_some() && self.file.url_file.is_none() {
             return None;
         }
-        Some(Door::Slack { url: self.url(None)? })
+        Some(NotifyChannel::Slack { url: self.url(None)? })
     }
 
-    fn pagerduty(&mut self) -> Option<Door> {
+    fn pagerduty(&mut self) -> Option<NotifyChannel> {
         let url = self.url(Some(PAGERDUTY));
         let routing_key = match &self.file.routing_key_file {
             None => {
@@ -192,7 +192,7 @@ impl<'t> Typed<'t> {
             }
             Some(at) => self.secret(at),
         };
-        Some(Door::PagerDuty { url: url?, routing_key: Secret::new(routing_key?) })
+        Some(NotifyChannel::PagerDuty { url: url?, routing_key: Secret::new(routing_key?) })
     }
 
     fn url(&mut self, default: Option<&str>) -> Option<Secret<Url>> {
@@ -234,7 +234,7 @@ impl<'t> Typed<'t> {
         None
     }
 
-    fn email(&mut self) -> Option<Door> {
+    fn email(&mut self) -> Option<NotifyChannel> {
         let server = self.smtp();
         let from = match &self.file.from {
             None => self.missing("the mail has no sender", "write from = \"cutover@example.com\""),
@@ -252,17 +252,20 @@ impl<'t> Typed<'t> {
         };
         let login = self.login(server.as_ref());
         let (host, port, security) = server?;
-        Some(Door::Email(Email { host, port, security, login, from: from?, to }))
+        Some(NotifyChannel::Email(EmailChannel { host, port, security, login, from: from?, to }))
     }
 
-    fn smtp(&mut self) -> Option<(String, u16, Security)> {
+    fn smtp(&mut self) -> Option<(String, u16, SmtpSecurity)> {
         const WAYS: &str =
             "write \"smtps://mail.example.com:465\", \"starttls://mail.example.com:587\", or \"smtp://127.0.0.1:25\"";
         let Some(At { value, span }) = &self.file.smtp else {
             return self.missing("the mail has no server", WAYS);
         };
-        let kinds =
-            [("smtps", Security::Tls, 465), ("starttls", Security::StartTls, 587), ("smtp", Security::Clear, 25)];
+        let kinds = [
+            ("smtps", SmtpSecurity::Tls, 465),
+            ("starttls", SmtpSecurity::StartTls, 587),
+            ("smtp", SmtpSecurity::Clear, 25),
+        ];
         let read = Url::parse(value).ok().and_then(|url| {
             let (_, security, port) = *kinds.iter().find(|(scheme, ..)| *scheme == url.scheme())?;
             let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
@@ -277,12 +280,12 @@ impl<'t> Typed<'t> {
         read
     }
 
-    fn login(&mut self, server: Option<&(String, u16, Security)>) -> Option<(String, Secret<String>)> {
+    fn login(&mut self, server: Option<&(String, u16, SmtpSecurity)>) -> Option<(String, Secret<String>)> {
         let NotifyFile { username, password_file, .. } = self.file;
         match (username, password_file) {
             (None, None) => None,
             (Some(user), Some(file)) => {
-                if let Some((host, _, Security::Clear)) = server
+                if let Some((host, _, SmtpSecurity::Clear)) = server
                     && !is_local(host)
                 {
                     let hint = "write starttls:// or smtps://".to_owned();
@@ -335,7 +338,7 @@ fn is_local(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn mailbox(source: &mut Source, at: &At<String>) -> Option<Mailbox> {
+fn mailbox(source: &mut SourceFile, at: &At<String>) -> Option<Mailbox> {
     let read = at.value.parse().ok();
     if read.is_none() {
         let hint = "write \"ops@example.com\" or \"Ops <ops@example.com>\"".to_owned();

@@ -13,12 +13,12 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::check::one_of;
 use crate::file::{At, EnvironmentFile};
-use crate::read::Source;
+use crate::read::SourceFile;
 use judgement::traffic::Environment;
 use memory::snapshot::{H2, Identity, Origin, Target, Timeouts};
 
 pub fn check(
-    source: &mut Source,
+    source: &mut SourceFile,
     service: &str,
     environment: Environment,
     typed: Option<&At<EnvironmentFile>>,
@@ -61,7 +61,7 @@ pub fn check(
 }
 
 /// The certificates of a PEM file, in DER; problems are noted.
-fn certificates(source: &mut Source, typed: &At<String>) -> Option<Vec<Vec<u8>>> {
+fn certificates(source: &mut SourceFile, typed: &At<String>) -> Option<Vec<Vec<u8>>> {
     let path = beside(source, &typed.value);
     let read = CertificateDer::pem_file_iter(path).and_then(|all| all.collect::<Result<Vec<_>, _>>());
     let why = match read {
@@ -77,7 +77,7 @@ fn certificates(source: &mut Source, typed: &At<String>) -> Option<Vec<Vec<u8>>>
     None
 }
 
-fn identity(source: &mut Source, file: &EnvironmentFile, span: &Range<usize>) -> Option<Option<Identity>> {
+fn identity(source: &mut SourceFile, file: &EnvironmentFile, span: &Range<usize>) -> Option<Option<Identity>> {
     let (cert, key) = match (&file.client_cert_file, &file.client_key_file) {
         (None, None) => return Some(None),
         (Some(cert), Some(key)) => (cert, key),
@@ -120,7 +120,7 @@ fn belongs(key: &Arc<dyn SigningKey>, chain: &[Vec<u8>]) -> bool {
 }
 
 /// A path that is relative to the file it stands in.
-pub(super) fn beside(source: &Source, path: &str) -> PathBuf {
+pub(super) fn beside(source: &SourceFile, path: &str) -> PathBuf {
     Path::new(&source.name).parent().unwrap_or(Path::new("")).join(path)
 }
 
@@ -129,7 +129,7 @@ pub(super) fn beside(source: &Source, path: &str) -> PathBuf {
 /// # Errors
 /// What is wrong with it.
 pub fn permalink(url: &str) -> Result<Target, String> {
-    let mut source = Source::new("", url);
+    let mut source = SourceFile::new("", url);
     let target = target(&mut source, &At { value: url.to_owned(), span: 0..0 });
     let why = || source.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
     target.ok_or_else(why)
@@ -145,7 +145,7 @@ pub fn in_words(error: &rustls::pki_types::pem::Error) -> String {
     }
 }
 
-fn target(source: &mut Source, typed: &At<String>) -> Option<Target> {
+fn target(source: &mut SourceFile, typed: &At<String>) -> Option<Target> {
     let At { value: text, span } = typed;
     let mut refuse = |why: &str| {
         let hint = "write \"https://next--shop.netlify.app\", with a base path if need be".to_owned();

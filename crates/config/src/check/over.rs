@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::SetAside;
+use crate::IgnoredOverlay;
 use crate::check::{guard, origin, rule};
 use crate::file::{At, GuardFile, RuleFile, TriggerFile};
-use crate::read::Source;
+use crate::read::SourceFile;
 use judgement::guard::trigger::Trigger;
 use judgement::rollout::{Over, Permalink};
 use judgement::traffic::Environment;
@@ -17,29 +17,29 @@ use judgement::traffic::rule::Rule;
 use memory::snapshot::Origin;
 
 /// The rules that were added, behind those of the file.
-pub fn rules(over: &Over, file: &[At<RuleFile>], routes: &Routes, aside: &mut Vec<SetAside>) -> Vec<Rule> {
+pub fn rules(over: &Over, file: &[At<RuleFile>], routes: &Routes, aside: &mut Vec<IgnoredOverlay>) -> Vec<Rule> {
     let named: Vec<&str> = file.iter().filter_map(|at| Some(at.value.name.as_ref()?.value.as_str())).collect();
     let mut rules = Vec::new();
     for (place, (name, text)) in over.overlay.rules.iter().enumerate() {
         let place = file.len() + place;
-        let checked = |source: &mut Source, typed: &At<RuleFile>| rule::check(source, typed, routes, place);
+        let checked = |source: &mut SourceFile, typed: &At<RuleFile>| rule::check(source, typed, routes, place);
         match fragment(name, text, &named, checked) {
             Ok(rule) => rules.push(rule),
-            Err(why) => aside.push(SetAside { what: "rule", name: name.clone(), why }),
+            Err(why) => aside.push(IgnoredOverlay { what: "rule", name: name.clone(), why }),
         }
     }
     rules
 }
 
 /// The triggers that were added. One that is called like a default takes its place.
-pub fn triggers(over: &Over, file: Option<&At<GuardFile>>, aside: &mut Vec<SetAside>) -> Vec<Trigger> {
+pub fn triggers(over: &Over, file: Option<&At<GuardFile>>, aside: &mut Vec<IgnoredOverlay>) -> Vec<Trigger> {
     let named = file.iter().flat_map(|at| &at.value.trigger);
     let named: Vec<&str> = named.filter_map(|at| Some(at.value.name.as_ref()?.value.as_str())).collect();
     let mut triggers = Vec::new();
     for (name, text) in &over.overlay.triggers {
         match fragment::<TriggerFile, Trigger>(name, text, &named, guard::trigger) {
             Ok(trigger) => triggers.push(trigger),
-            Err(why) => aside.push(SetAside { what: "trigger", name: name.clone(), why }),
+            Err(why) => aside.push(IgnoredOverlay { what: "trigger", name: name.clone(), why }),
         }
     }
     triggers
@@ -49,12 +49,12 @@ fn fragment<F: DeserializeOwned + Default, T>(
     name: &str,
     text: &str,
     named: &[&str],
-    check: impl FnOnce(&mut Source, &At<F>) -> Option<T>,
+    check: impl FnOnce(&mut SourceFile, &At<F>) -> Option<T>,
 ) -> Result<T, String> {
     if named.contains(&name) {
         return Err("the routing file names it: it is changed there".to_owned());
     }
-    let mut source = Source::new(name, text);
+    let mut source = SourceFile::new(name, text);
     let value: F = source.read();
     let checked = check(&mut source, &At { value, span: 0..0 });
     let problems = source.problems.iter().map(|problem| match &problem.hint {
@@ -69,7 +69,7 @@ fn fragment<F: DeserializeOwned + Default, T>(
 }
 
 /// Where a deploy has sent an environment, as long as the file still says what it said then.
-pub fn origin(over: &Over, side: Environment, file: Origin, aside: &mut Vec<SetAside>) -> Origin {
+pub fn origin(over: &Over, side: Environment, file: Origin, aside: &mut Vec<IgnoredOverlay>) -> Origin {
     let Some(Permalink { url, instead_of }) = side.of(&over.origins) else { return file };
     if file.urls() != *instead_of {
         return file;
@@ -77,14 +77,14 @@ pub fn origin(over: &Over, side: Environment, file: Origin, aside: &mut Vec<SetA
     match origin::permalink(url) {
         Ok(target) => Origin { targets: vec![target], ..file },
         Err(why) => {
-            aside.push(SetAside { what: "origin", name: side.name().to_owned(), why });
+            aside.push(IgnoredOverlay { what: "origin", name: side.name().to_owned(), why });
             file
         }
     }
 }
 
 /// The same of a pair.
-pub fn origins(over: &Over, pair: [Arc<Origin>; 2], aside: &mut Vec<SetAside>) -> [Arc<Origin>; 2] {
+pub fn origins(over: &Over, pair: [Arc<Origin>; 2], aside: &mut Vec<IgnoredOverlay>) -> [Arc<Origin>; 2] {
     let [blue, green] = pair;
     let mut laid = |side: Environment, file: Arc<Origin>| match side.of(&over.origins) {
         Some(_) => Arc::new(origin(over, side, Origin::clone(&file), aside)),

@@ -5,7 +5,7 @@ use http::HeaderName;
 
 use crate::check::one_of;
 use crate::file::ServiceFile;
-use crate::read::Source;
+use crate::read::SourceFile;
 use judgement::time::Millis;
 use memory::snapshot::{Origin, Timeouts};
 
@@ -60,7 +60,7 @@ impl Preset {
     /// Any HTTPS origin: our own defaults, the header that most frameworks use, and no origin in the clear by mistake.
     const HTTPS: Preset = Preset { request_id: Some("x-request-id"), tls_only: true, ..Preset::NONE };
 
-    pub fn of(source: &mut Source, file: &ServiceFile) -> Preset {
+    pub fn of(source: &mut SourceFile, file: &ServiceFile) -> Preset {
         let words = [("netlify", Preset::NETLIFY), ("lambda-url", Preset::LAMBDA_URL), ("https", Preset::HTTPS)];
         let named = file.preset.as_ref().and_then(|at| one_of(source, at, &words));
         named.unwrap_or(Preset::NONE)
@@ -71,7 +71,7 @@ impl Preset {
     }
 
     /// Notes the origins that the preset does not fit.
-    pub fn fits(&self, source: &mut Source, file: &ServiceFile, origins: [Option<&Origin>; 2]) {
+    pub fn fits(&self, source: &mut SourceFile, file: &ServiceFile, origins: [Option<&Origin>; 2]) {
         for (typed, origin) in [&file.blue, &file.green].into_iter().zip(origins) {
             let in_the_clear = origin.is_some_and(|origin| origin.targets.iter().any(|target| !target.tls));
             if let (Some(at), true, true) = (typed, self.tls_only, in_the_clear) {

@@ -3,7 +3,7 @@
 use crate::check::service::{pattern, weight};
 use crate::check::{duration, one_of, whole};
 use crate::file::{At, RolloutFile, StepFile};
-use crate::read::Source;
+use crate::read::SourceFile;
 use judgement::rollout::plan::{OnFail, Plan, Step, WarmUp};
 use judgement::time::Millis;
 use judgement::traffic::split::Weight;
@@ -15,7 +15,7 @@ const MOST_SUITES: usize = 20;
 /// The name of a file, without `.toml`.
 const LONGEST_SUITE: usize = 64;
 
-pub fn plan(source: &mut Source, typed: Option<&At<RolloutFile>>) -> Plan {
+pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>) -> Plan {
     let standard = Plan::standard();
     let Some(At { value: file, .. }) = typed else { return standard };
     let bake = duration(source, file.bake.as_ref(), Plan::BAKE);
@@ -54,7 +54,7 @@ pub fn plan(source: &mut Source, typed: Option<&At<RolloutFile>>) -> Plan {
     }
 }
 
-fn holdback(source: &mut Source, file: &RolloutFile) -> Weight {
+fn holdback(source: &mut SourceFile, file: &RolloutFile) -> Weight {
     let Some(at) = &file.holdback else { return Weight::ZERO };
     let holdback = weight(source, at).unwrap_or(Weight::ZERO);
     if holdback.percent() > 20.0 {
@@ -69,7 +69,7 @@ fn holdback(source: &mut Source, file: &RolloutFile) -> Weight {
     holdback
 }
 
-fn steps(source: &mut Source, typed: &At<Vec<At<StepFile>>>, default: &Step) -> Vec<Step> {
+fn steps(source: &mut SourceFile, typed: &At<Vec<At<StepFile>>>, default: &Step) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     if typed.value.is_empty() || typed.value.len() > MOST_STEPS {
         let message = format!("a rollout has 1 to {MOST_STEPS} steps");
@@ -127,7 +127,7 @@ fn join(step: &mut Step, next: &Step) {
 }
 
 /// The names of suites. Whether there are such is found out where they are run.
-fn suites(source: &mut Source, typed: Option<&At<Vec<At<String>>>>) -> Vec<String> {
+fn suites(source: &mut SourceFile, typed: Option<&At<Vec<At<String>>>>) -> Vec<String> {
     let Some(At { value: typed, span }) = typed else { return Vec::new() };
     if typed.len() > MOST_SUITES {
         source.problem(span.clone(), format!("at most {MOST_SUITES} suites, which all must pass"), None);
@@ -148,7 +148,7 @@ fn suites(source: &mut Source, typed: Option<&At<Vec<At<String>>>>) -> Vec<Strin
     names
 }
 
-fn failing(source: &mut Source, typed: Option<&At<String>>) -> OnFail {
+fn failing(source: &mut SourceFile, typed: Option<&At<String>>) -> OnFail {
     let words = [OnFail::Rollback, OnFail::Hold].map(|way| (way.name(), way));
     typed.and_then(|at| one_of(source, at, &words)).unwrap_or_default()
 }

@@ -5,19 +5,19 @@ use http::{HeaderName, Method};
 use crate::check::main::networks;
 use crate::check::one_of;
 use crate::check::service::{hosts, pattern, weight};
-use crate::file::{At, PathFile, RuleFile, Some1, ValueFile};
-use crate::read::{Source, did_you_mean};
+use crate::file::{At, OneOrMany, PathFile, RuleFile, ValueFile};
+use crate::read::{SourceFile, did_you_mean};
 use judgement::traffic::Environment;
 use judgement::traffic::path::Glob;
 use judgement::traffic::route::{DEFAULT_ROUTE, RouteRef, Routes};
 use judgement::traffic::rule::{Answer, Condition, PathTest, Rule, Test, whole_regex};
 
-pub fn check(source: &mut Source, typed: &At<RuleFile>, routes: &Routes, place: usize) -> Option<Rule> {
+pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, place: usize) -> Option<Rule> {
     let At { value: file, span } = typed;
     let problems_before = source.problems.len();
     let mut conditions = Vec::new();
     for (list, make) in [
-        (&file.header, header as fn(&mut Source, &At<String>, Test) -> Option<Condition>),
+        (&file.header, header as fn(&mut SourceFile, &At<String>, Test) -> Option<Condition>),
         (&file.cookie, cookie),
         (&file.query, query),
     ] {
@@ -50,7 +50,7 @@ pub fn check(source: &mut Source, typed: &At<RuleFile>, routes: &Routes, place: 
     Some(Rule { name, conditions, answer: answer?, overrides, strip, share: 0 })
 }
 
-fn answer(source: &mut Source, typed: &At<RuleFile>) -> Option<Answer> {
+fn answer(source: &mut SourceFile, typed: &At<RuleFile>) -> Option<Answer> {
     let words = [
         ("blue", Answer::Environment(Environment::Blue)),
         ("green", Answer::Environment(Environment::Green)),
@@ -72,7 +72,7 @@ fn answer(source: &mut Source, typed: &At<RuleFile>) -> Option<Answer> {
     }
 }
 
-fn named<'t>(source: &mut Source, value: &'t At<ValueFile>) -> Option<&'t At<String>> {
+fn named<'t>(source: &mut SourceFile, value: &'t At<ValueFile>) -> Option<&'t At<String>> {
     let name = value.value.name.as_ref().filter(|name| !name.value.is_empty());
     if name.is_none() {
         source.problem(
@@ -84,7 +84,7 @@ fn named<'t>(source: &mut Source, value: &'t At<ValueFile>) -> Option<&'t At<Str
     name
 }
 
-fn operator(source: &mut Source, typed: &At<ValueFile>) -> Option<Test> {
+fn operator(source: &mut SourceFile, typed: &At<ValueFile>) -> Option<Test> {
     let file = &typed.value;
     let bytes = |at: &At<String>| at.value.clone().into_bytes();
     let mut tests = Vec::new();
@@ -122,7 +122,7 @@ fn operator(source: &mut Source, typed: &At<ValueFile>) -> Option<Test> {
     }
 }
 
-fn regex(source: &mut Source, typed: &At<String>) -> Option<regex::bytes::Regex> {
+fn regex(source: &mut SourceFile, typed: &At<String>) -> Option<regex::bytes::Regex> {
     whole_regex(&typed.value)
         .map_err(|e| {
             // The crate draws the pattern over several lines; its last line says what is wrong.
@@ -133,7 +133,7 @@ fn regex(source: &mut Source, typed: &At<String>) -> Option<regex::bytes::Regex>
         .ok()
 }
 
-fn header(source: &mut Source, name: &At<String>, test: Test) -> Option<Condition> {
+fn header(source: &mut SourceFile, name: &At<String>, test: Test) -> Option<Condition> {
     if name.value.contains('_') {
         let hint = Some(format!("did you mean `{}`?", name.value.replace('_', "-")));
         source.problem(
@@ -152,7 +152,7 @@ fn header(source: &mut Source, name: &At<String>, test: Test) -> Option<Conditio
     }
 }
 
-fn cookie(source: &mut Source, name: &At<String>, test: Test) -> Option<Condition> {
+fn cookie(source: &mut SourceFile, name: &At<String>, test: Test) -> Option<Condition> {
     if HeaderName::from_bytes(name.value.as_bytes()).is_err() {
         source.problem(name.span.clone(), format!("`{}` is not a cookie name", name.value), None);
         return None;
@@ -160,11 +160,11 @@ fn cookie(source: &mut Source, name: &At<String>, test: Test) -> Option<Conditio
     Some(Condition::Cookie { name: name.value.clone(), test })
 }
 
-fn query(_: &mut Source, name: &At<String>, test: Test) -> Option<Condition> {
+fn query(_: &mut SourceFile, name: &At<String>, test: Test) -> Option<Condition> {
     Some(Condition::Query { name: name.value.clone(), test })
 }
 
-fn path(source: &mut Source, typed: &At<PathFile>) -> Option<PathTest> {
+fn path(source: &mut SourceFile, typed: &At<PathFile>) -> Option<PathTest> {
     let PathFile { glob, exact, prefix, regex: pattern_typed } = &typed.value;
     let given =
         [exact.is_some(), prefix.is_some(), pattern_typed.is_some(), glob.is_some()].iter().filter(|g| **g).count();
@@ -173,7 +173,7 @@ fn path(source: &mut Source, typed: &At<PathFile>) -> Option<PathTest> {
         source.problem(typed.span.clone(), "a path condition has one operator", Some(hint));
         return None;
     }
-    let absolute = |source: &mut Source, text: &str, span: &std::ops::Range<usize>| {
+    let absolute = |source: &mut SourceFile, text: &str, span: &std::ops::Range<usize>| {
         pattern(source, text, span.clone()).map(str::to_owned)
     };
     if let Some(at) = exact {
@@ -190,7 +190,7 @@ fn path(source: &mut Source, typed: &At<PathFile>) -> Option<PathTest> {
     Some(if glob.contains('*') { PathTest::Glob(Glob::new(&glob)) } else { PathTest::Exact(glob) })
 }
 
-fn methods(source: &mut Source, typed: &Some1<String>) -> Vec<Method> {
+fn methods(source: &mut SourceFile, typed: &OneOrMany<String>) -> Vec<Method> {
     let mut methods = Vec::new();
     for At { value, span } in &typed.0 {
         match Method::from_bytes(value.as_bytes()) {
@@ -204,7 +204,7 @@ fn methods(source: &mut Source, typed: &Some1<String>) -> Vec<Method> {
     methods
 }
 
-fn route_names(source: &mut Source, typed: &Some1<String>, routes: &Routes) -> Vec<Option<RouteRef>> {
+fn route_names(source: &mut SourceFile, typed: &OneOrMany<String>, routes: &Routes) -> Vec<Option<RouteRef>> {
     let mut found = Vec::new();
     for At { value, span } in &typed.0 {
         match routes.by_name(value) {

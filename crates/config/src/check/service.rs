@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use crate::allowed::Allowed;
+use crate::allowed::AllowedOrigin;
 use crate::check::preset::Preset;
 use crate::check::{guard, health, one_of, origin, over, positive, rollout, rule, terms};
-use crate::file::{At, EnvironmentFile, Number, RouteFile, ServiceFile, Some1, SplitFile, StickyFile, TimeoutsFile};
-use crate::read::Source;
-use crate::{Named, ServiceConfig};
+use crate::file::{
+    At, EnvironmentFile, Number, OneOrMany, RouteFile, ServiceFile, SplitFile, StickyFile, TimeoutsFile,
+};
+use crate::read::SourceFile;
+use crate::{NamedInFile, ServiceConfig};
 use judgement::rollout::{Ask, Over};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
@@ -23,7 +25,7 @@ use judgement::traffic::{Environment, Service};
 use memory::snapshot::Timeouts;
 
 /// `over`: what was laid over it at run time.
-pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>, over: &Over) -> Option<ServiceConfig> {
+pub fn check(source: &mut SourceFile, name: &str, typed: &At<ServiceFile>, over: &Over) -> Option<ServiceConfig> {
     let file = &typed.value;
     let name_is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if name.is_empty() || name.len() > 64 || !name_is_plain {
@@ -85,16 +87,19 @@ pub fn check(source: &mut Source, name: &str, typed: &At<ServiceFile>, over: &Ov
     })
 }
 
-fn named(file: &ServiceFile) -> Named {
+fn named(file: &ServiceFile) -> NamedInFile {
     let rules = file.rule.iter().filter_map(|at| at.value.name.as_ref());
     let triggers = file.guard.iter().flat_map(|at| &at.value.trigger).filter_map(|at| at.value.name.as_ref());
-    Named { rules: rules.map(|at| at.value.clone()).collect(), triggers: triggers.map(|at| at.value.clone()).collect() }
+    NamedInFile {
+        rules: rules.map(|at| at.value.clone()).collect(),
+        triggers: triggers.map(|at| at.value.clone()).collect(),
+    }
 }
 
-fn allowed(source: &mut Source, file: &ServiceFile) -> Vec<Allowed> {
+fn allowed(source: &mut SourceFile, file: &ServiceFile) -> Vec<AllowedOrigin> {
     let mut all = Vec::new();
     for At { value, span } in file.allowed_origins.iter().flat_map(|list| &list.0) {
-        match Allowed::parse(value) {
+        match AllowedOrigin::parse(value) {
             Ok(allowed) => all.push(allowed),
             Err(why) => {
                 let hint = Some("write \"https://*--shop.netlify.app\"".to_owned());
@@ -105,27 +110,27 @@ fn allowed(source: &mut Source, file: &ServiceFile) -> Vec<Allowed> {
     all
 }
 
-fn ask(source: &mut Source, split: &SplitFile) -> Ask {
+fn ask(source: &mut SourceFile, split: &SplitFile) -> Ask {
     let words = [("blue", Environment::Blue), ("green", Environment::Green)];
     let active = split.active.as_ref().and_then(|at| one_of(source, at, &words));
     let weight = split.weight.as_ref().and_then(|at| weight(source, at));
     Ask { active, weight }
 }
 
-fn failover_both(source: &mut Source, split: &SplitFile) -> bool {
+fn failover_both(source: &mut SourceFile, split: &SplitFile) -> bool {
     let words = [("candidate", false), ("both", true)];
     split.failover.as_ref().and_then(|at| one_of(source, at, &words)).unwrap_or(false)
 }
 
 /// A percentage as a weight; problems are noted.
-pub fn weight(source: &mut Source, typed: &At<Number>) -> Option<Weight> {
+pub fn weight(source: &mut SourceFile, typed: &At<Number>) -> Option<Weight> {
     Weight::from_percent(typed.value.0)
         .map_err(|why| source.problem(typed.span.clone(), format!("{}: {why}", typed.value.0), None))
         .ok()
 }
 
 /// Host patterns; problems are noted.
-pub fn hosts(source: &mut Source, list: &Some1<String>) -> Vec<HostPattern> {
+pub fn hosts(source: &mut SourceFile, list: &OneOrMany<String>) -> Vec<HostPattern> {
     let mut patterns = Vec::new();
     for At { value, span } in &list.0 {
         match HostPattern::parse(value) {
@@ -136,7 +141,7 @@ pub fn hosts(source: &mut Source, list: &Some1<String>) -> Vec<HostPattern> {
     patterns
 }
 
-fn sticky(source: &mut Source, typed: &At<StickyFile>) -> Sticky {
+fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> Sticky {
     let StickyFile { none, cookie, header, client_address } = &typed.value;
     let address = *client_address == Some(true);
     match (none, cookie, header, address) {
@@ -173,7 +178,7 @@ fn sticky(source: &mut Source, typed: &At<StickyFile>) -> Sticky {
     }
 }
 
-fn timeouts(source: &mut Source, typed: Option<&TimeoutsFile>, fitting: Timeouts) -> Timeouts {
+fn timeouts(source: &mut SourceFile, typed: Option<&TimeoutsFile>, fitting: Timeouts) -> Timeouts {
     let default = TimeoutsFile::default();
     let file = typed.unwrap_or(&default);
     Timeouts {
@@ -186,7 +191,7 @@ fn timeouts(source: &mut Source, typed: Option<&TimeoutsFile>, fitting: Timeouts
     }
 }
 
-fn routes(source: &mut Source, typed: &[At<RouteFile>], deadline: Millis) -> (Routes, Vec<Millis>) {
+fn routes(source: &mut SourceFile, typed: &[At<RouteFile>], deadline: Millis) -> (Routes, Vec<Millis>) {
     let mut named: Vec<(String, String)> = Vec::new();
     let mut deadlines = vec![deadline];
     for At { value: file, span } in typed {
@@ -224,7 +229,7 @@ fn routes(source: &mut Source, typed: &[At<RouteFile>], deadline: Millis) -> (Ro
 }
 
 /// A path or glob that a normalised path can match; problems are noted.
-pub fn pattern<'t>(source: &mut Source, text: &'t str, span: Range<usize>) -> Option<&'t str> {
+pub fn pattern<'t>(source: &mut SourceFile, text: &'t str, span: Range<usize>) -> Option<&'t str> {
     if !text.starts_with('/') && !text.starts_with('*') {
         source.problem(span, format!("`{text}` does not begin with `/`"), Some(format!("did you mean `/{text}`?")));
         return None;

@@ -1,7 +1,7 @@
 //! Sizes: "64KiB", "10MiB", "1GiB", "6MB", or plain bytes.
 
 use crate::file::{At, Size};
-use crate::read::Source;
+use crate::read::SourceFile;
 
 const UNITS: [(&str, u64); 8] = [
     ("", 1),
@@ -15,7 +15,7 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 /// Bytes, or the default; `"unlimited"` is `u64::MAX`. Problems are noted.
-pub fn size(source: &mut Source, typed: Option<&At<Size>>, default: u64) -> u64 {
+pub fn size(source: &mut SourceFile, typed: Option<&At<Size>>, default: u64) -> u64 {
     let Some(At { value, span }) = typed else { return default };
     let parsed = match value {
         Size::Text(text) if text == "unlimited" => Ok(u64::MAX),

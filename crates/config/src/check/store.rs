@@ -8,7 +8,7 @@ use url::Url;
 use crate::check::did_you_mean;
 use crate::check::origin::beside;
 use crate::file::{At, RedisFile, SqlFile};
-use crate::read::Source;
+use crate::read::SourceFile;
 use memory::snapshot::check::{Database, Engine};
 use memory::snapshot::secret::SecretUrl;
 
@@ -54,7 +54,7 @@ const MYSQL_KEYS: [&str; 12] = [
     "timezone",
 ];
 
-pub fn sql(source: &mut Source, typed: &At<SqlFile>) -> Option<Database> {
+pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<Database> {
     let file = &typed.value;
     let query = file.query.as_ref().map_or("select 1", |at| at.value.trim());
     if let Some(at) = file.query.as_ref().filter(|_| query.is_empty() || query.len() > LONGEST_QUERY) {
@@ -81,7 +81,7 @@ pub fn sql(source: &mut Source, typed: &At<SqlFile>) -> Option<Database> {
     Some(Database { engine: engine?, query: query.to_owned() })
 }
 
-pub fn redis(source: &mut Source, typed: &At<RedisFile>) -> Option<SecretUrl> {
+pub fn redis(source: &mut SourceFile, typed: &At<RedisFile>) -> Option<SecretUrl> {
     let file = &typed.value;
     let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
     let hint = "it begins with redis:// or rediss://";
@@ -99,12 +99,12 @@ pub fn redis(source: &mut Source, typed: &At<RedisFile>) -> Option<SecretUrl> {
     Some(SecretUrl::new(url.value))
 }
 
-fn unknown<T>(source: &mut Source, url: &At<String>, scheme: &str, hint: &str) -> Option<T> {
+fn unknown<T>(source: &mut SourceFile, url: &At<String>, scheme: &str, hint: &str) -> Option<T> {
     source.problem(url.span.clone(), format!("{scheme}: is no kind of store that can be asked"), Some(hint.to_owned()));
     None
 }
 
-fn parsed(source: &mut Source, url: &At<String>, hint: &str) -> Option<Url> {
+fn parsed(source: &mut SourceFile, url: &At<String>, hint: &str) -> Option<Url> {
     let parsed = Url::parse(&url.value);
     if let Err(why) = &parsed {
         // The reason, and nothing of the URL: it may hold a password.
@@ -114,7 +114,7 @@ fn parsed(source: &mut Source, url: &At<String>, hint: &str) -> Option<Url> {
 }
 
 /// Drivers pass over what they do not know, or write it into the log.
-fn keys_are_known(source: &mut Source, url: &At<String>, parsed: &Url, known: &[&str]) -> bool {
+fn keys_are_known(source: &mut SourceFile, url: &At<String>, parsed: &Url, known: &[&str]) -> bool {
     let unknown = parsed.query_pairs().find(|(key, _)| !known.contains(&&**key) && !key.starts_with("options["));
     if let Some((key, _)) = &unknown {
         let message = format!("the URL has a parameter `{key}` that nobody knows");
@@ -123,7 +123,7 @@ fn keys_are_known(source: &mut Source, url: &At<String>, parsed: &Url, known: &[
     unknown.is_none()
 }
 
-fn sqlite(source: &mut Source, path: &str, url: &At<String>) -> Option<std::path::PathBuf> {
+fn sqlite(source: &mut SourceFile, path: &str, url: &At<String>) -> Option<std::path::PathBuf> {
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path.contains('?') || path.starts_with(":memory:") {
         let hint = Some("write sqlite:PATH; the file is opened for reading only".to_owned());
@@ -134,7 +134,7 @@ fn sqlite(source: &mut Source, path: &str, url: &At<String>) -> Option<std::path
 }
 
 /// The URL with the place that names it. `keys`: `url`, `url_file` and `url_env`.
-fn place<T>(source: &mut Source, typed: &At<T>, keys: [&Option<At<String>>; 3]) -> Option<At<String>> {
+fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 3]) -> Option<At<String>> {
     let mut named = keys.iter().filter_map(|key| key.as_ref());
     if let (Some(_), Some(second)) = (named.next(), named.next()) {
         let hint = Some("keep one of them".to_owned());

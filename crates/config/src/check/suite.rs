@@ -15,9 +15,9 @@ use serde_json_path::JsonPath;
 use crate::check::suite::request::Known;
 use crate::check::{one_of, positive, whole};
 use crate::file::{At, CaseFile, Number, RequestFile, SuiteFile};
-use crate::read::{Source, did_you_mean};
+use crate::read::{SourceFile, did_you_mean};
 use crate::suite::text::{Piece, literal, pieces};
-use crate::suite::{BUILT_IN, Case, Step, Suite, Via};
+use crate::suite::{BUILT_IN, Case, Suite, SuiteRequest, Via};
 use judgement::time::Millis;
 
 /// A suite that nobody can read through proves little.
@@ -32,7 +32,7 @@ const SHORTEST_EVERY: Millis = Millis::seconds(10);
 
 /// A file of suites while it is read.
 struct Reading<'s> {
-    source: &'s mut Source,
+    source: &'s mut SourceFile,
     secrets: BTreeSet<String>,
     /// The suite's own headers.
     headers: Vec<(HeaderName, String)>,
@@ -40,7 +40,7 @@ struct Reading<'s> {
 }
 
 /// Checks a suite; problems are noted. `name`: its file's, without `.toml`.
-pub fn suite(source: &mut Source, name: &str, file: &SuiteFile) -> Suite {
+pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
     match &file.version {
         Some(At { value: Number(version), .. }) if *version == 1.0 => {}
         Some(At { value: Number(version), span }) => {
@@ -203,7 +203,7 @@ impl Reading<'_> {
         all
     }
 
-    fn steps(&mut self, typed: &[At<RequestFile>], known: &mut Known) -> Vec<Step> {
+    fn steps(&mut self, typed: &[At<RequestFile>], known: &mut Known) -> Vec<SuiteRequest> {
         if let Some(at) = typed.get(MOST_STEPS) {
             self.source.problem(at.span.clone(), format!("there are at most {MOST_STEPS} steps"), None);
         }

@@ -6,13 +6,13 @@ use crate::check::edits;
 use crate::check::preset::Preset;
 use crate::check::size::size;
 use crate::file::{At, EnvironmentFile, ServiceFile};
-use crate::read::Source;
+use crate::read::SourceFile;
 use memory::snapshot::Terms;
 
 /// As a tag of a release.
 const LONGEST_VERSION: usize = 128;
 
-pub fn check(source: &mut Source, file: &ServiceFile, preset: &Preset) -> Terms {
+pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> Terms {
     Terms {
         max_body: size(source, file.max_body.as_ref(), preset.max_body),
         origin_request_id: preset.request_id(),
@@ -22,7 +22,7 @@ pub fn check(source: &mut Source, file: &ServiceFile, preset: &Preset) -> Terms 
     }
 }
 
-fn version(source: &mut Source, typed: Option<&At<EnvironmentFile>>) -> Option<HeaderValue> {
+fn version(source: &mut SourceFile, typed: Option<&At<EnvironmentFile>>) -> Option<HeaderValue> {
     let at = typed?.value.version.as_ref()?;
     let plain = at.value.bytes().all(|byte| byte.is_ascii_graphic());
     if at.value.is_empty() || at.value.len() > LONGEST_VERSION || !plain {

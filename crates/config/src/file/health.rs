@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::file::{At, Number, Some1};
+use crate::file::{At, Number, OneOrMany};
 
 /// What is asked of the origins when nobody else asks them.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -32,7 +32,7 @@ pub struct HealthFile {
     /// So many good rounds in a row, and it is up again. Default 2.
     pub rise: Option<At<Number>>,
     /// What follows: "eject" (default) keeps requests away, "rollback" takes a new side back, "webhook" tells `webhook`.
-    pub on_down: Option<Some1<String>>,
+    pub on_down: Option<OneOrMany<String>>,
     /// Where a JSON object is posted when an environment goes down.
     pub webhook: Option<At<String>>,
 }

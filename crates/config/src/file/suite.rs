@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use crate::file::{At, Number, Some1, SqlFile};
+use crate::file::{At, Number, OneOrMany, SqlFile};
 
 /// A suite: `NAME.toml` in the folder that `suites` of cutover.toml names.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -35,7 +35,7 @@ pub struct SuiteFile {
     /// Captured variables that no report shows.
     pub secret: Vec<At<String>>,
     /// Texts by name: "${name}" stands for one, "${env.NAME}" for a variable of the environment, which no report shows.
-    pub variables: BTreeMap<String, At<Word>>,
+    pub variables: BTreeMap<String, At<Scalar>>,
     /// Sent with every request.
     pub headers: BTreeMap<String, At<String>>,
     /// The databases of both environments, by the name that `[[data]]` uses.
@@ -68,16 +68,16 @@ pub struct RequestFile {
     /// Behind the origin's own path.
     pub path: Option<At<String>>,
     /// Added to the path, percent-encoded but for "${…}".
-    pub query: BTreeMap<String, At<Word>>,
+    pub query: BTreeMap<String, At<Scalar>>,
     pub headers: BTreeMap<String, At<String>>,
     /// A body of JSON, written as TOML.
-    pub json: Option<At<Anything>>,
+    pub json: Option<At<AnyValue>>,
     /// A body as it is.
     pub body: Option<At<String>>,
     /// A file with the body, relative to this one.
     pub body_file: Option<At<String>>,
     /// A body of form fields.
-    pub form: BTreeMap<String, At<Word>>,
+    pub form: BTreeMap<String, At<Scalar>>,
     /// For the whole answer. Default: the suite's.
     pub timeout: Option<At<String>>,
     pub expect: Option<At<ExpectFile>>,
@@ -100,12 +100,12 @@ pub struct CaseFile {
     /// As in a step; so are those below.
     pub method: Option<At<String>>,
     pub path: Option<At<String>>,
-    pub query: BTreeMap<String, At<Word>>,
+    pub query: BTreeMap<String, At<Scalar>>,
     pub headers: BTreeMap<String, At<String>>,
-    pub json: Option<At<Anything>>,
+    pub json: Option<At<AnyValue>>,
     pub body: Option<At<String>>,
     pub body_file: Option<At<String>>,
-    pub form: BTreeMap<String, At<Word>>,
+    pub form: BTreeMap<String, At<Scalar>>,
     pub timeout: Option<At<String>>,
     pub expect: Option<At<ExpectFile>>,
 }
@@ -144,15 +144,15 @@ impl CaseFile {
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectFile {
     /// 200, "2xx", "200-299", or a list of these. Default "200-399".
-    pub status: Option<At<Anything>>,
+    pub status: Option<At<AnyValue>>,
     /// From sending the request to the end of the answer.
     pub latency: Option<At<String>>,
     /// By name: a text that it equals, or a table of operators: equals, contains, matches, present, absent, above, below.
-    pub headers: BTreeMap<String, At<Anything>>,
+    pub headers: BTreeMap<String, At<AnyValue>>,
     /// By JSONPath (`$.items[0].id`): a value that it equals, or a table of operators, also `length` and `type`.
-    pub json: BTreeMap<String, At<Anything>>,
+    pub json: BTreeMap<String, At<AnyValue>>,
     /// The whole body as JSON.
-    pub equals: Option<At<Anything>>,
+    pub equals: Option<At<AnyValue>>,
     /// A file with it, relative to this one.
     pub equals_file: Option<At<String>>,
     /// JSONPaths that `equals` does not look at.
@@ -162,7 +162,7 @@ pub struct ExpectFile {
     /// A file with a JSON Schema, relative to this one.
     pub schema: Option<At<String>>,
     /// A text that is in the body, a table of operators, or a list of these.
-    pub body: Option<At<Anything>>,
+    pub body: Option<At<AnyValue>>,
 }
 
 /// A load: requests at the times that a profile sets, whatever the answers do.
@@ -245,7 +245,7 @@ pub struct DataFile {
     /// Its rows are the same on both sides. May be "schema.table".
     pub table: Option<At<String>>,
     /// Of a table: the columns that name a row. Default "id".
-    pub key: Option<Some1<String>>,
+    pub key: Option<OneOrMany<String>>,
     /// Of a table: only these. Default: all.
     pub columns: Option<Vec<At<String>>>,
     /// Of a table: columns that are not compared; of a path: JSONPaths.
@@ -273,21 +273,21 @@ pub struct DataFile {
 
 /// A text, a number or a boolean, as a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word(pub String);
+pub struct Scalar(pub String);
 
-impl<'de> Deserialize<'de> for Word {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error> {
         match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => Ok(Word(text)),
+            toml::Value::String(text) => Ok(Scalar(text)),
             value @ (toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_)) => {
-                Ok(Word(value.to_string()))
+                Ok(Scalar(value.to_string()))
             }
             _ => Err(serde::de::Error::custom("expected a text, a number, true or false")),
         }
     }
 }
 
-impl JsonSchema for Word {
+impl JsonSchema for Scalar {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Word".into()
     }
@@ -298,15 +298,15 @@ impl JsonSchema for Word {
 
 /// Any value of TOML.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Anything(pub toml::Value);
+pub struct AnyValue(pub toml::Value);
 
-impl<'de> Deserialize<'de> for Anything {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Anything, D::Error> {
-        toml::Value::deserialize(deserializer).map(Anything)
+impl<'de> Deserialize<'de> for AnyValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AnyValue, D::Error> {
+        toml::Value::deserialize(deserializer).map(AnyValue)
     }
 }
 
-impl JsonSchema for Anything {
+impl JsonSchema for AnyValue {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Anything".into()
     }

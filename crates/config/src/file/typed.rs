@@ -35,11 +35,11 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 
 /// One value, or a list of them.
 #[derive(Clone, Debug)]
-pub struct Some1<T>(pub Vec<At<T>>);
+pub struct OneOrMany<T>(pub Vec<At<T>>);
 
 // No `Default` in the derive: an absent key is `None` around it, an empty list is the check's business.
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Some1<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Some1<T>, D::Error> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMany<T>, D::Error> {
         // Every value comes through Spanned, which hands a TOML array and anything else on as they are.
         struct Either<T>(std::marker::PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
@@ -76,11 +76,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Some1<T> {
         let span = whole.span();
         let mut items = whole.into_inner().0;
         items.iter_mut().filter(|item| item.span.is_empty()).for_each(|item| item.span = span.clone());
-        Ok(Some1(items))
+        Ok(OneOrMany(items))
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Some1<T> {
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         format!("OneOrMore_{}", T::schema_name()).into()
     }
@@ -123,29 +123,29 @@ impl<'de> Deserialize<'de> for Number {
 /// A limit: a percentage, or a duration for a latency.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
-pub enum Limit {
+pub enum TriggerLimit {
     /// Percent.
     Percent(f64),
     /// A duration, such as "2s".
     Duration(String),
 }
 
-impl<'de> Deserialize<'de> for Limit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Limit, D::Error> {
+impl<'de> Deserialize<'de> for TriggerLimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TriggerLimit, D::Error> {
         struct Any;
         impl Visitor<'_> for Any {
-            type Value = Limit;
+            type Value = TriggerLimit;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a percentage, or a duration such as \"2s\" for a latency")
             }
-            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Limit, E> {
-                Ok(Limit::Percent(value as f64))
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<TriggerLimit, E> {
+                Ok(TriggerLimit::Percent(value as f64))
             }
-            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Limit, E> {
-                Ok(Limit::Percent(value))
+            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<TriggerLimit, E> {
+                Ok(TriggerLimit::Percent(value))
             }
-            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Limit, E> {
-                Ok(Limit::Duration(value.to_owned()))
+            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<TriggerLimit, E> {
+                Ok(TriggerLimit::Duration(value.to_owned()))
             }
         }
         deserializer.deserialize_any(Any)

@@ -178,8 +178,8 @@ fn a_failure_is_whatever_a_client_or_an_origin_could_complain_of() {
 
 fn log(sample: f64, queue: usize) -> (Log, std::sync::mpsc::Receiver<Note>) {
     let (queue, notes) = sync_channel(queue);
-    let sample = Sample::from_percent(sample).unwrap();
-    (Log { queue, format: Format::Json, sample, counters: Arc::new(Counters::new(1)) }, notes)
+    let sample = SampleRate::from_percent(sample).unwrap();
+    (Log { queue, format: LogFormat::Json, sample, counters: Arc::new(Counters::new(1)) }, notes)
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_sample_is_a_share_of_the_good_and_all_of_the_failed() {
         assert!((0..1000).all(|_| log.wants(true)));
     }
     for wrong in [-1.0, 100.01, 0.125, f64::NAN] {
-        assert!(Sample::from_percent(wrong).is_err(), "{wrong}");
+        assert!(SampleRate::from_percent(wrong).is_err(), "{wrong}");
     }
 }
 
@@ -211,7 +211,8 @@ fn what_was_handed_over_is_in_the_file_when_the_writer_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.log");
     std::fs::write(&path, "what was there\n").unwrap();
-    let settings = Settings { target: Target::File(path.clone()), format: Format::Combined, sample: Sample::ALL };
+    let settings =
+        AccessLog { target: LogTarget::File(path.clone()), format: LogFormat::Combined, sample: SampleRate::ALL };
     let (log, writer) = start(&settings, Arc::new(Counters::new(1))).unwrap();
     (0..3000).for_each(|_| log.write(&line()));
     drop(log);
@@ -226,7 +227,7 @@ fn what_was_handed_over_is_in_the_file_when_the_writer_is_gone() {
 fn a_file_that_cannot_be_written_is_refused_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().to_owned(), dir.path().join("no/such/folder"), "/dev/null/x".into()] {
-        let settings = Settings { target: Target::File(path), format: Format::Json, sample: Sample::ALL };
+        let settings = AccessLog { target: LogTarget::File(path), format: LogFormat::Json, sample: SampleRate::ALL };
         assert!(start(&settings, Arc::new(Counters::new(1))).is_err(), "{settings:?}");
     }
 }

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel,
 use std::thread::{JoinHandle, park_timeout};
 use std::time::Duration;
 
-use crate::access::{Log, Note, Settings, Target};
+use crate::access::{AccessLog, Log, LogTarget, Note};
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Counters, count};
@@ -70,7 +70,7 @@ impl Drop for Writer {
 ///
 /// # Errors
 /// The file cannot be written, or the thread cannot be made.
-pub fn start(settings: &Settings, counters: Arc<Counters>) -> io::Result<(Log, Writer)> {
+pub fn start(settings: &AccessLog, counters: Arc<Counters>) -> io::Result<(Log, Writer)> {
     let mut scribe = Scribe {
         target: settings.target.clone(),
         file: None,
@@ -95,26 +95,26 @@ pub fn start(settings: &Settings, counters: Arc<Counters>) -> io::Result<(Log, W
     Ok((log, Writer { ending: Some(ending), thread: Some(thread) }))
 }
 
-fn open(target: &Target) -> io::Result<File> {
+fn open(target: &LogTarget) -> io::Result<File> {
     match target {
         // A descriptor of our own: nothing between the batch and the system call.
-        Target::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+        LogTarget::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
         // O_NONBLOCK means nothing to a file; a pipe that is full says so instead of holding the thread, and the process
         // at its end with it. The log names clients: it is not for everybody to read.
-        Target::File(path) => {
+        LogTarget::File(path) => {
             OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
         }
     }
 }
 
-fn is_pipe_without_reader(target: &Target, error: &io::Error) -> bool {
-    let Target::File(path) = target else { return false };
+fn is_pipe_without_reader(target: &LogTarget, error: &io::Error) -> bool {
+    let LogTarget::File(path) = target else { return false };
     error.raw_os_error() == Some(libc::ENXIO) && std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
 }
 
 /// The thread's side.
 struct Scribe {
-    target: Target,
+    target: LogTarget,
     file: Option<File>,
     /// Whole lines that the file does not have yet.
     pending: Vec<u8>,
@@ -190,7 +190,7 @@ impl Scribe {
     /// Whether the file still has its name; if not, another one gets it.
     fn look(&mut self) {
         let now = clock::now();
-        let Target::File(path) = &self.target else { return };
+        let LogTarget::File(path) = &self.target else { return };
         if now.since(self.looked).as_duration() < LOOK {
             return;
         }
@@ -202,7 +202,7 @@ impl Scribe {
     }
 
     fn reopen(&mut self) {
-        if self.target == Target::Stdout {
+        if self.target == LogTarget::Stdout {
             return;
         }
         match open(&self.target) {
@@ -286,8 +286,8 @@ impl Scribe {
 
     fn name(&self) -> String {
         match &self.target {
-            Target::Stdout => "stdout".to_owned(),
-            Target::File(path) => path.display().to_string(),
+            LogTarget::Stdout => "stdout".to_owned(),
+            LogTarget::File(path) => path.display().to_string(),
         }
     }
 
@@ -312,7 +312,7 @@ mod tests {
     use memory::counters::read;
 
     fn scribe(path: &std::path::Path) -> Scribe {
-        let target = Target::File(path.to_owned());
+        let target = LogTarget::File(path.to_owned());
         Scribe {
             file: Some(open(&target).unwrap()),
             target,
@@ -359,7 +359,7 @@ mod tests {
         assert!(scribe.failing && scribe.pending == b"one\n");
         assert_eq!(read(&scribe.counters.process.access_log_errors), 3);
         let dir = tempfile::tempdir().unwrap();
-        scribe.target = Target::File(dir.path().join("log"));
+        scribe.target = LogTarget::File(dir.path().join("log"));
         scribe.reopen();
         scribe.write();
         assert!(!scribe.failing);

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::proxy::attempt::Attempt;
 use crate::proxy::headers::{self, Ids, Marks};
-use config::Hop;
+use config::HopHeaders;
 use memory::clock;
 use memory::counters::{Connection, Phase, Refused};
 
@@ -48,7 +48,7 @@ impl Ctx {
     }
 
     /// Notes who asks, and what the request is known by.
-    pub(super) fn note(&mut self, peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], hop: Hop, ids: &Ids) {
+    pub(super) fn note(&mut self, peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], hop: HopHeaders, ids: &Ids) {
         self.trusted = trusted.iter().any(|net| net.contains(&peer.to_canonical()));
         self.client = headers::client_of(peer, headers, trusted);
         self.marks = Marks::of(headers, self.trusted, hop, ids);

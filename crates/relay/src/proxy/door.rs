@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use config::Limits;
+use config::ClientLimits;
 use memory::counters::{Counters, Refused, count, read};
 
 /// Descriptors that are kept back for origins' names, the state, the admin and logs.
@@ -32,7 +32,7 @@ pub struct Guest {
 }
 
 impl Door {
-    pub fn new(limits: &Limits, counters: Arc<Counters>) -> Door {
+    pub fn new(limits: &ClientLimits, counters: Arc<Counters>) -> Door {
         let most = match limits.connections {
             0 => descriptors().saturating_sub(KEPT_BACK) / PER_CONNECTION,
             some => some as u64,
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn door(connections: usize, connections_per_address: usize) -> Arc<Door> {
-        let limits = Limits { connections, connections_per_address, ..Limits::default() };
+        let limits = ClientLimits { connections, connections_per_address, ..ClientLimits::default() };
         Arc::new(Door::new(&limits, Arc::new(Counters::new(1))))
     }
 

@@ -16,7 +16,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use crate::proxy::headers::forwarded::FORWARDED_FOR;
 use crate::proxy::headers::text::{Text, hex};
 use crate::proxy::headers::trace::{TRACEPARENT, TRACESTATE, Trace};
-use config::Hop;
+use config::HopHeaders;
 use judgement::traffic::rule::Rule;
 use judgement::traffic::{Environment, RouteId};
 use memory::snapshot::{Edit, Endpoint, Serving};
@@ -81,7 +81,7 @@ pub struct Marks {
 
 impl Marks {
     /// A trusted proxy's own, where they are sane; fresh ones otherwise.
-    pub fn of(headers: &HeaderMap, trusted: bool, hop: Hop, ids: &Ids) -> Marks {
+    pub fn of(headers: &HeaderMap, trusted: bool, hop: HopHeaders, ids: &Ids) -> Marks {
         let is_sane = |id: &&[u8]| !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
         let mut lines = headers.get_all(&REQUEST_ID).iter().filter(|_| trusted);
         let sent = lines.next().filter(|_| lines.next().is_none()).map(HeaderValue::as_bytes).filter(is_sane);
@@ -122,7 +122,7 @@ pub fn to_origin(
     arrival: Arrival<'_>,
     strip: Option<&Rule>,
     marks: &Marks,
-    hop: Hop,
+    hop: HopHeaders,
     edits: &[Edit],
 ) -> Result<()> {
     if !endpoint.base_path.is_empty() && request.raw_path() != b"*" {
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_request_keeps_a_trusted_proxys_id_if_it_is_sane() {
-        let (ids, hop) = (Ids::new(), Hop::default());
+        let (ids, hop) = (Ids::new(), HopHeaders::default());
         let marked = |lines: &[&str], trusted: bool| {
             let mut headers = HeaderMap::new();
             for line in lines {

@@ -12,7 +12,7 @@
 use pingora_http::RequestHeader;
 
 use crate::proxy::target;
-use config::Limits;
+use config::ClientLimits;
 use memory::counters::Refused;
 
 /// Digits of a Content-Length: more than fit a signed 64-bit number, somebody counts wrong.
@@ -47,7 +47,7 @@ const PROTECTED: [&str; 20] = [
 ///
 /// # Errors
 /// The first thing wrong with it, from the top.
-pub fn head(raw: &[u8], limits: &Limits) -> Result<(), Refused> {
+pub fn head(raw: &[u8], limits: &ClientLimits) -> Result<(), Refused> {
     if raw.len() > limits.header_bytes {
         return Err(Refused::LargeHead);
     }
@@ -85,7 +85,7 @@ pub fn request_line(bytes: &[u8]) -> Result<(), Refused> {
 ///
 /// # Errors
 /// The first thing wrong with it.
-pub fn parsed(request: &RequestHeader, limits: &Limits) -> Result<(), Refused> {
+pub fn parsed(request: &RequestHeader, limits: &ClientLimits) -> Result<(), Refused> {
     let target = request.raw_path();
     if target.len() > limits.target_bytes {
         return Err(Refused::LongLine);
@@ -166,7 +166,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn field(&mut self, name: &[u8], value: &[u8], limits: &Limits) -> Result<(), Refused> {
+    fn field(&mut self, name: &[u8], value: &[u8], limits: &ClientLimits) -> Result<(), Refused> {
         self.fields += 1;
         if self.fields > limits.header_fields {
             return Err(Refused::ManyFields);
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     fn judge(fields: &str) -> Result<(), Refused> {
-        head(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes(), &Limits::default())
+        head(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes(), &ClientLimits::default())
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
         ] {
             assert_eq!(judge(fields), Ok(()), "{fields:?}");
         }
-        assert_eq!(head(b"\r\n\r\nGET / HTTP/1.0\r\n\r\n", &Limits::default()), Ok(()));
+        assert_eq!(head(b"\r\n\r\nGET / HTTP/1.0\r\n\r\n", &ClientLimits::default()), Ok(()));
     }
 
     #[test]
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn limits_are_met_to_the_byte() {
-        let limits = Limits { header_bytes: 60, header_fields: 2, target_bytes: 20, ..Limits::default() };
+        let limits = ClientLimits { header_bytes: 60, header_fields: 2, target_bytes: 20, ..ClientLimits::default() };
         let sized = |line: &str, fields: &str| head(format!("{line}\r\n{fields}\r\n").as_bytes(), &limits);
         assert_eq!(sized("GET /aaaaaa HTTP/1.1", "a: b\r\nc: d\r\n"), Ok(()));
         assert_eq!(sized("GET /aaaaaaa HTTP/1.1", ""), Err(Refused::LongLine));
@@ -360,14 +360,14 @@ mod tests {
 
     #[test]
     fn http_2_has_no_lines_but_the_same_fields() {
-        let judge = |path: &str, fields: &[(&'static str, &str)], limits: &Limits| {
+        let judge = |path: &str, fields: &[(&'static str, &str)], limits: &ClientLimits| {
             let mut request = RequestHeader::build("GET", path.as_bytes(), None).unwrap();
             for (name, value) in fields {
                 request.append_header(*name, *value).unwrap();
             }
             parsed(&request, limits)
         };
-        let defaults = &Limits::default();
+        let defaults = &ClientLimits::default();
         assert_eq!(judge("/a", &[("te", "trailers"), ("content-length", "5"), ("cookie", "a=b")], defaults), Ok(()));
         for (fields, refused) in [
             (&[("connection", "close")][..], Refused::Connection),
@@ -379,7 +379,7 @@ mod tests {
         ] {
             assert_eq!(judge("/", fields, defaults), Err(refused), "{fields:?}");
         }
-        let limits = Limits { header_bytes: 20, header_fields: 1, target_bytes: 8, ..Limits::default() };
+        let limits = ClientLimits { header_bytes: 20, header_fields: 1, target_bytes: 8, ..ClientLimits::default() };
         assert_eq!(judge("/aaaaaaaa", &[], &limits), Err(Refused::LongLine));
         assert_eq!(judge("/", &[("a", "b"), ("c", "d")], &limits), Err(Refused::ManyFields));
         assert_eq!(judge("/", &[("a", "bbbbbbbbbbbbbbb")], &limits), Err(Refused::LargeHead));

@@ -25,7 +25,7 @@ use crate::proxy::door::Door;
 use crate::proxy::stream::{ClientStream, raw_refusal};
 use crate::proxy::tls::Current;
 use crate::proxy::transport::Transport;
-use config::Limits;
+use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Counters, Refused};
@@ -61,7 +61,7 @@ pub struct Drain {
 #[derive(Clone, Debug)]
 pub struct Shared {
     pub counters: Arc<Counters>,
-    pub limits: Limits,
+    pub limits: ClientLimits,
     pub door: Arc<Door>,
     pub end: watch::Receiver<End>,
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Sleep, sleep};
 
-use config::Limits;
+use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::Phase;
@@ -23,7 +23,7 @@ const UPGRADE: Millis = Millis::seconds(30);
 /// What a connection waits for now, and since when.
 #[derive(Debug)]
 pub struct Waiting {
-    limits: Limits,
+    limits: ClientLimits,
     phase: Phase,
     since: Millis,
     /// Something came or went, or another part began: the next wait is a new one.
@@ -37,7 +37,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub fn new(limits: Limits, phase: Phase) -> Waiting {
+    pub fn new(limits: ClientLimits, phase: Phase) -> Waiting {
         Waiting {
             limits,
             phase,
@@ -146,8 +146,13 @@ mod tests {
 
     use super::*;
 
-    fn limits() -> Limits {
-        Limits { keep_alive: Millis(40), header_time: Millis(60), body_idle: Millis(80), ..Limits::default() }
+    fn limits() -> ClientLimits {
+        ClientLimits {
+            keep_alive: Millis(40),
+            header_time: Millis(60),
+            body_idle: Millis(80),
+            ..ClientLimits::default()
+        }
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ use crate::proxy::error::answer_to_refusal;
 use crate::proxy::hygiene;
 use crate::proxy::patience::{Timer, Waiting};
 use crate::proxy::transport::Transport;
-use config::Limits;
+use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Connection, Counters, Phase, Refused};
@@ -42,7 +42,7 @@ pub struct ClientStream {
     io: BufWriter<Transport>,
     connection: Arc<Connection>,
     counters: Arc<Counters>,
-    limits: Limits,
+    limits: ClientLimits,
     waiting: Waiting,
     /// Set while the client takes nothing of what is written.
     stuck_since: Option<Millis>,
@@ -67,7 +67,7 @@ impl ClientStream {
     pub fn new(
         transport: Transport,
         peer: SocketAddr,
-        limits: Limits,
+        limits: ClientLimits,
         counters: Arc<Counters>,
     ) -> pingora_error::Result<ClientStream> {
         let socket = SocketDigest::from_raw_fd(transport.tcp().as_raw_fd());

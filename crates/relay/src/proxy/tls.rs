@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use config::check::in_words;
-use config::watch::Look;
+use config::watch::FileStamps;
 use config::{CertificateFiles, TlsListener};
 use memory::clock;
 use memory::counters::Counters;
@@ -59,7 +59,7 @@ impl ResolvesServerCert for Certificates {
 pub struct Keeper {
     listener: TlsListener,
     tickets: Arc<dyn ProducesTickets>,
-    looks: Vec<Look>,
+    looks: Vec<FileStamps>,
     config: watch::Sender<Arc<ServerConfig>>,
     counters: Arc<Counters>,
     warned: HashMap<std::path::PathBuf, i64>,
@@ -133,8 +133,8 @@ pub fn check(listener: &TlsListener) -> Result<(), String> {
     listener.certificates.iter().try_for_each(|files| pair(files).map(drop))
 }
 
-fn looks(listener: &TlsListener) -> Vec<Look> {
-    listener.certificates.iter().flat_map(|files| [Look::at(&files.cert), Look::at(&files.key)]).collect()
+fn looks(listener: &TlsListener) -> Vec<FileStamps> {
+    listener.certificates.iter().flat_map(|files| [FileStamps::at(&files.cert), FileStamps::at(&files.key)]).collect()
 }
 
 fn read(

@@ -6,7 +6,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use crate::journal::{Error, Store};
-use config::Keep;
+use config::JournalRetention;
 
 /// In one transaction: some milliseconds, for which entries wait.
 pub(super) const BATCH: u64 = 500;
@@ -26,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// The disk does not take it: nothing was removed.
-    pub fn trim(&mut self, keep: Keep, wall: u64) -> Result<Trimmed, Error> {
+    pub fn trim(&mut self, keep: JournalRetention, wall: u64) -> Result<Trimmed, Error> {
         let transaction = self.db.transaction()?;
         let nothing = Trimmed { removed: 0, more: false };
         let ends = "SELECT min(id), max(id) FROM journal";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::*;
-use config::Keep;
+use config::JournalRetention;
 use judgement::rollout::{Asked, Kind};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -148,7 +148,7 @@ fn old_entries_go_by_age_and_the_rest_still_verifies() {
     let mut store = filled(&path, 2000);
     let last = 1_700_000_000_000 + 2000 * 60_000;
     // The last thousand minutes stay.
-    let keep = Keep { age: Millis(1000 * 60_000), bytes: u64::MAX };
+    let keep = JournalRetention { age: Millis(1000 * 60_000), bytes: u64::MAX };
     let mut rounds = Vec::new();
     loop {
         let trimmed = store.trim(keep, last).unwrap();
@@ -175,7 +175,7 @@ fn old_entries_go_by_age_and_the_rest_still_verifies() {
 fn old_entries_go_by_size() {
     let (_dir, path) = in_a_folder();
     let mut store = filled(&path, 5000);
-    let keep = Keep { age: Millis(u64::MAX), bytes: 1 << 20 };
+    let keep = JournalRetention { age: Millis(u64::MAX), bytes: 1 << 20 };
     let mut rounds = 0;
     while store.trim(keep, 0).unwrap().removed > 0 {
         rounds += 1;
@@ -198,7 +198,7 @@ fn who_alters_the_anchor_or_the_first_kept_entry_is_found_out() {
     ] {
         let (_dir, path) = in_a_folder();
         let mut store = filled(&path, 700);
-        store.trim(Keep { age: Millis::ZERO, bytes: u64::MAX }, u64::MAX).unwrap();
+        store.trim(JournalRetention { age: Millis::ZERO, bytes: u64::MAX }, u64::MAX).unwrap();
         Connection::open(&path).unwrap().execute(statement, []).unwrap();
         assert_eq!(Reader::open(&path).unwrap().verify().unwrap(), Chain::Broken { at }, "{statement}");
     }
@@ -383,7 +383,7 @@ fn the_writer_removes_what_is_old_by_itself() {
     let (_dir, path) = in_a_folder();
     drop(filled(&path, 2000));
     // Of 2023, all of them.
-    let keep = Keep { age: Millis::seconds(86_400), bytes: u64::MAX };
+    let keep = JournalRetention { age: Millis::seconds(86_400), bytes: u64::MAX };
     let (journal, restored) = Journal::keeping(&path, keep, Arc::new(Counters::new(1))).unwrap();
     assert_eq!(restored.last_entry, 2000);
     let reader = Reader::open(&path).unwrap();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::journal::shelf::{Order, Shelf, Unshelved};
 use crate::journal::{Entry, Error, Restored, Store};
-use config::Keep;
+use config::JournalRetention;
 use judgement::rollout::Durable;
 use judgement::time::Millis;
 use memory::counters::{Counters, count, set};
@@ -32,7 +32,7 @@ const TRIM_PAUSE: Duration = Duration::from_millis(20);
 pub(super) enum Note {
     Entry(Box<Entry>),
     /// A service's state, without an entry.
-    Keep(String, Box<Durable>),
+    JournalRetention(String, Box<Durable>),
     /// Told whether everything before is on the disk, as soon as that is known.
     Sync(Told),
     Order(Order, SyncSender<Result<(), Unshelved>>),
@@ -68,7 +68,7 @@ struct Writer {
     kept: VecDeque<Entry>,
     /// States without an entry, the latest of each service.
     states: BTreeMap<String, Durable>,
-    keep: Keep,
+    keep: JournalRetention,
     next_trim: Millis,
     /// The last number that was known when the process began to count.
     base: u64,
@@ -87,14 +87,14 @@ impl Journal {
     /// # Errors
     /// Another process has the state, or it is there and cannot be read.
     pub fn start(path: &Path, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
-        Journal::keeping(path, Keep::default(), counters)
+        Journal::keeping(path, JournalRetention::default(), counters)
     }
 
     /// The same, and says how long entries are kept.
     ///
     /// # Errors
     /// As [`Journal::start`].
-    pub fn keeping(path: &Path, keep: Keep, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
+    pub fn keeping(path: &Path, keep: JournalRetention, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
         let lock = lock(path)?;
         let (store, restored) = open_or_set_aside(path, &counters)?;
         let base = restored.last_entry;
@@ -136,7 +136,7 @@ impl Journal {
     /// Hands a service's state over that no entry explains: how far it is. Never waits; one that is lost costs the time
     /// since the one before, after a restart.
     pub fn keep(&self, service: String, durable: Durable) {
-        let _ = self.queue.try_send(Note::Keep(service, Box::new(durable)));
+        let _ = self.queue.try_send(Note::JournalRetention(service, Box::new(durable)));
     }
 
     /// Tells whether everything handed over so far is on the disk, from the writer's thread; nobody waits here.
@@ -244,7 +244,7 @@ impl Writer {
             while let Some(note) = first.take().or_else(|| notes.try_recv().ok()) {
                 match note {
                     Note::Entry(entry) => self.keep(*entry),
-                    Note::Keep(service, durable) => {
+                    Note::JournalRetention(service, durable) => {
                         self.states.insert(service, *durable);
                     }
                     Note::Sync(told) => syncs.push(told),

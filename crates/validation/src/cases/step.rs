@@ -10,7 +10,7 @@ use crate::numbers::Numbers;
 use crate::request::prepare;
 use crate::scrub::{HIDDEN, Scrub, is_hidden};
 use crate::target::Target;
-use config::suite::{Capture, Step};
+use config::suite::{Capture, SuiteRequest};
 use relay::origin::exchange::Answer;
 use wire::{Finding, Message, StepResult};
 
@@ -32,7 +32,7 @@ pub struct Caller<'c> {
 
 impl Caller<'_> {
     /// Asks, judges, and takes what the steps after it need into `known`.
-    pub async fn ask(&self, step: &Step, known: &mut Known) -> StepResult {
+    pub async fn ask(&self, step: &SuiteRequest, known: &mut Known) -> StepResult {
         known.variables.set("unique", self.numbers.unique().to_string());
         let request = match prepare(step, self.target, &known.variables) {
             Ok(request) => request,
@@ -60,7 +60,7 @@ impl Caller<'_> {
     /// Captured before anything is shown: what is captured may be secret.
     fn look(
         &self,
-        step: &Step,
+        step: &SuiteRequest,
         answer: &Answer,
         took: Duration,
         known: &mut Known,
@@ -89,7 +89,7 @@ fn is_private(capture: &Capture) -> bool {
 }
 
 /// Nothing was asked: a variable has no value, or makes no request.
-fn unsent(step: &Step, known: &Known, why: &str) -> StepResult {
+fn unsent(step: &SuiteRequest, known: &Known, why: &str) -> StepResult {
     let line = known.scrub.text(&format!("{} {}", step.method, step.path));
     StepResult {
         name: step.name.clone(),

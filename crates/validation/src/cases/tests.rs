@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::tests::{case, path, raw, serve, step, suite, target};
-use config::suite::{Body, Capture, Expect, Wanted, Whole};
+use config::suite::{Body, Capture, Expect, Expectation, WholeRegex};
 use judgement::time::Millis;
 use wire::Side;
 
@@ -110,14 +110,14 @@ async fn login(Json(body): Json<Value>) -> (StatusCode, HeaderMap, Json<Value>) 
     (StatusCode::OK, headers, Json(json!({"token": TOKEN, "for": body["password"]})))
 }
 
-fn log_in() -> Step {
+fn log_in() -> SuiteRequest {
     let body = json!({"user": "ada", "password": "${password}"});
     let capture = vec![("token".to_owned(), Capture::Json(path("$.token")))];
-    Step { name: "log in".to_owned(), body: Body::Json(body), capture, ..step("POST /login") }
+    SuiteRequest { name: "log in".to_owned(), body: Body::Json(body), capture, ..step("POST /login") }
 }
 
-fn create() -> Step {
-    Step {
+fn create() -> SuiteRequest {
+    SuiteRequest {
         name: "create".to_owned(),
         headers: vec![(header::AUTHORIZATION, "Bearer ${token}".to_owned())],
         body: Body::Json(json!({"name": "chair of ${run} on ${environment}, ${unique}"})),
@@ -127,8 +127,8 @@ fn create() -> Step {
     }
 }
 
-fn wanting(asked: &str, status: u16) -> Step {
-    Step { expect: Expect { status: vec![(status, status)], ..Expect::default() }, ..step(asked) }
+fn wanting(asked: &str, status: u16) -> SuiteRequest {
+    SuiteRequest { expect: Expect { status: vec![(status, status)], ..Expect::default() }, ..step(asked) }
 }
 
 fn secretive(mut suite: Suite) -> Suite {
@@ -167,8 +167,8 @@ async fn a_workflow_hands_on_what_it_captures_and_shows_no_secret() {
     let shop = Shop::default();
     let mut read = step("GET /items/${id}");
     read.expect.json = vec![
-        (path("$.id"), Wanted::Equals(json!("${id}"))),
-        (path("$.item.name"), Wanted::Matches(Whole::new("chair of run-1 on green, [0-9]+").unwrap())),
+        (path("$.id"), Expectation::Equals(json!("${id}"))),
+        (path("$.item.name"), Expectation::Matches(WholeRegex::new("chair of run-1 on green, [0-9]+").unwrap())),
     ];
     let steps = vec![log_in(), create(), read, wanting("DELETE /items/${id}", 204), wanting("GET /items/${id}", 404)];
     let target = serve(Side::Green, shop.app()).await;
@@ -330,7 +330,7 @@ async fn cases_run_so_many_at_once_and_requests_are_counted() {
 async fn redirects_are_answers() {
     let shop = Shop::default();
     let mut moved = wanting("GET /moved", 302);
-    moved.expect.headers = vec![(header::LOCATION, Wanted::Equals(json!("/never")))];
+    moved.expect.headers = vec![(header::LOCATION, Expectation::Equals(json!("/never")))];
     let all = run(suite(vec![case("moved", vec![moved])]), serve(Side::Blue, shop.app()).await).await;
     assert_eq!(all[0].outcome, Outcome::Passed, "{:#?}", all[0]);
     assert_eq!(shop.asked(), ["GET /moved"]);
@@ -338,7 +338,7 @@ async fn redirects_are_answers() {
 
 #[tokio::test]
 async fn an_origin_that_gives_no_whole_answer_is_told_in_words() {
-    let slow = Step { timeout: Millis(100), ..step("GET /slow") };
+    let slow = SuiteRequest { timeout: Millis(100), ..step("GET /slow") };
     let app = Shop::default().app();
     let told = async |target, step| run(suite(vec![case("c", vec![step])]), target).await.remove(0);
     let late = told(serve(Side::Green, app).await, slow).await;

@@ -5,7 +5,7 @@ use crate::consistency::columns::Layout;
 use crate::consistency::dialect::{Bind, Column, Dialect};
 use crate::consistency::half::{Half, Key};
 use crate::consistency::shown;
-use config::suite::Table;
+use config::suite::TableCheck;
 
 #[derive(Debug)]
 pub struct Plan {
@@ -21,7 +21,7 @@ pub struct Plan {
 impl Plan {
     /// # Errors
     /// In words for a person: the columns differ, or the key is none.
-    pub fn new(table: &Table, dialects: [Dialect; 2], blue: &Layout, green: &Layout) -> Result<Plan, String> {
+    pub fn new(table: &TableCheck, dialects: [Dialect; 2], blue: &Layout, green: &Layout) -> Result<Plan, String> {
         let one_engine = matches!(dialects, [left, right] if left == right);
         let names = names(table, blue, green)?;
         let pair = |name: &String| match (blue.find(name), green.find(name)) {
@@ -88,7 +88,7 @@ fn is_unique(layout: &Layout, key: &[String]) -> bool {
 }
 
 /// The columns that are compared, the key's among them.
-fn names(table: &Table, blue: &Layout, green: &Layout) -> Result<Vec<String>, String> {
+fn names(table: &TableCheck, blue: &Layout, green: &Layout) -> Result<Vec<String>, String> {
     if table.key.is_empty() {
         return Err("it has no key: name the columns that tell its rows apart".to_owned());
     }

@@ -6,7 +6,7 @@ use crate::consistency::half::Half;
 use crate::consistency::plan::Plan;
 use crate::consistency::session::Session;
 use crate::consistency::{SECOND_LOOK, blank, both, chunks, cut, engine_names, fail, merge, side};
-use config::suite::Table;
+use config::suite::TableCheck;
 use judgement::guard::evidence::grouped;
 use memory::snapshot::check::Engine;
 use wire::{DataResult, DataSide, RowDifference, RowHow};
@@ -19,7 +19,7 @@ const COLUMNS_IN_WORDS: usize = 3;
 pub async fn check(
     name: &str,
     databases: &[Engine; 2],
-    table: &Table,
+    table: &TableCheck,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
     let kind = if table.rows_only { "rows" } else { "table" };
@@ -35,14 +35,14 @@ pub async fn check(
     result
 }
 
-async fn open(databases: &[Engine; 2], table: &Table) -> Result<(Session, Session), String> {
+async fn open(databases: &[Engine; 2], table: &TableCheck) -> Result<(Session, Session), String> {
     let [blue, green] = databases;
     let patience = table.timeout.as_duration();
     let (blue, green) = tokio::join!(Session::open(blue, patience), Session::open(green, patience));
     both(blue, green)
 }
 
-async fn layouts(blue: &mut Session, green: &mut Session, table: &Table) -> Result<(Layout, Layout), String> {
+async fn layouts(blue: &mut Session, green: &mut Session, table: &TableCheck) -> Result<(Layout, Layout), String> {
     let (left, right) = tokio::join!(columns::read(blue, &table.name), columns::read(green, &table.name));
     match both(left, right)? {
         (Some(blue), Some(green)) => Ok((blue, green)),
@@ -55,7 +55,7 @@ async fn layouts(blue: &mut Session, green: &mut Session, table: &Table) -> Resu
 async fn compare(
     result: &mut DataResult,
     databases: &[Engine; 2],
-    table: &Table,
+    table: &TableCheck,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<(), String> {
     let (mut blue, mut green) = open(databases, table).await?;
@@ -100,7 +100,7 @@ async fn estimate(session: &mut Session, half: &Half, table: &str) -> u64 {
 }
 
 /// `orders: 2 of 1,000 rows differ: id = 5 differs in total, id = 77 is missing in green`.
-fn in_words(table: &Table, walked: &Walked, named: &[RowDifference]) -> String {
+fn in_words(table: &TableCheck, walked: &Walked, named: &[RowDifference]) -> String {
     let differing = walked.rows_differing();
     let at_least = if walked.more > 0 { "at least " } else { "" };
     let all = grouped(walked.blue.rows.max(walked.green.rows));
@@ -128,7 +128,7 @@ fn in_words(table: &Table, walked: &Walked, named: &[RowDifference]) -> String {
 async fn count(
     result: &mut DataResult,
     databases: &[Engine; 2],
-    table: &Table,
+    table: &TableCheck,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<(), String> {
     let (mut blue, mut green) = open(databases, table).await?;
@@ -149,12 +149,12 @@ async fn count(
     Ok(())
 }
 
-async fn both_counts(blue: &mut Session, green: &mut Session, table: &Table) -> Result<(u64, u64), String> {
+async fn both_counts(blue: &mut Session, green: &mut Session, table: &TableCheck) -> Result<(u64, u64), String> {
     let (left, right) = tokio::join!(rows(blue, table), rows(green, table));
     both(left, right)
 }
 
-async fn rows(session: &mut Session, table: &Table) -> Result<u64, String> {
+async fn rows(session: &mut Session, table: &TableCheck) -> Result<u64, String> {
     let dialect = session.dialect();
     let half = Half { dialect, table: dialect.table(&table.name), filter: table.filter.clone(), ..Half::default() };
     let number = session.fetch(&half.count(), &[]).await?.into_iter().flatten().flatten().next();
@@ -162,13 +162,13 @@ async fn rows(session: &mut Session, table: &Table) -> Result<u64, String> {
 }
 
 /// The rows and checksum of each side by itself.
-pub async fn digest(databases: &[Engine; 2], table: &Table) -> [DataSide; 2] {
+pub async fn digest(databases: &[Engine; 2], table: &TableCheck) -> [DataSide; 2] {
     let [blue, green] = databases;
     let (blue, green) = tokio::join!(one_digest(blue, table), one_digest(green, table));
     [blue, green]
 }
 
-async fn one_digest(engine: &Engine, table: &Table) -> DataSide {
+async fn one_digest(engine: &Engine, table: &TableCheck) -> DataSide {
     let mut found = side(super::engine_name(engine));
     // A side that cannot be read has no numbers: there is nothing else to say of it here.
     if let Ok(total) = one_total(engine, table).await {
@@ -178,7 +178,7 @@ async fn one_digest(engine: &Engine, table: &Table) -> DataSide {
     found
 }
 
-async fn one_total(engine: &Engine, table: &Table) -> Result<Total, String> {
+async fn one_total(engine: &Engine, table: &TableCheck) -> Result<Total, String> {
     let mut session = Session::open(engine, table.timeout.as_duration()).await?;
     if table.rows_only {
         return Ok(Total { rows: rows(&mut session, table).await?, sum: 0 });

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use rusqlite::Connection;
 
 use super::*;
-use config::suite::Table;
+use config::suite::TableCheck;
 use judgement::time::Millis;
 use wire::{RowDifference, RowHow};
 
@@ -34,23 +34,24 @@ impl Pair {
         ["blue.db", "green.db"].map(|name| Engine::Sqlite(self.path(name)))
     }
 
-    fn table(&self, table: Table) -> Data {
-        Data { name: "the orders".to_owned(), check: Check::Table { databases: self.engines(), table } }
+    fn table(&self, table: TableCheck) -> DataCheck {
+        DataCheck { name: "the orders".to_owned(), check: DataCheckKind::Table { databases: self.engines(), table } }
     }
 
     fn query(&self, query: &str, tolerance: f64) -> DataResult {
-        let check = Check::Query { databases: self.engines(), query: query.to_owned(), tolerance, timeout: PATIENCE };
-        checked(&Data { name: "totals".to_owned(), check })
+        let check =
+            DataCheckKind::Query { databases: self.engines(), query: query.to_owned(), tolerance, timeout: PATIENCE };
+        checked(&DataCheck { name: "totals".to_owned(), check })
     }
 
     fn integrity(&self, query: &str) -> DataResult {
-        let check = Check::Integrity { databases: self.engines(), query: query.to_owned(), timeout: PATIENCE };
-        checked(&Data { name: "no orphans".to_owned(), check })
+        let check = DataCheckKind::Integrity { databases: self.engines(), query: query.to_owned(), timeout: PATIENCE };
+        checked(&DataCheck { name: "no orphans".to_owned(), check })
     }
 }
 
-fn orders() -> Table {
-    Table {
+fn orders() -> TableCheck {
+    TableCheck {
         name: "orders".to_owned(),
         key: vec!["id".to_owned()],
         columns: None,
@@ -67,7 +68,7 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-fn checked(data: &Data) -> DataResult {
+fn checked(data: &DataCheck) -> DataResult {
     wait_for(check(data, &|_, _| {}))
 }
 
@@ -128,9 +129,9 @@ fn rows_that_differ_are_named_with_their_columns() {
     assert_eq!(told(1)[1], ("data".into(), "00ff".into(), "01".into()));
     assert_eq!((result.rows_differing, result.chunks_differing), (4, 3));
     assert_ne!(result.blue.checksum, result.green.checksum);
-    let fewer = checked(&pair.table(Table { most_rows: 1, ..orders() }));
+    let fewer = checked(&pair.table(TableCheck { most_rows: 1, ..orders() }));
     fails(&fewer, "orders: 4 of 100 rows differ: id = 1 differs in note, and 3 more");
-    let none = checked(&pair.table(Table { most_rows: 0, ..orders() }));
+    let none = checked(&pair.table(TableCheck { most_rows: 0, ..orders() }));
     fails(&none, "orders: 4 of 100 rows differ");
 }
 
@@ -138,19 +139,19 @@ fn rows_that_differ_are_named_with_their_columns() {
 fn columns_and_rows_can_be_left_out() {
     let green = "update orders set total = 0 where id = 5; delete from orders where id > 90";
     let pair = Pair::new(ORDERS, "", green);
-    let table = Table {
+    let table = TableCheck {
         ignore: vec!["total".to_owned()],
         filter: Some("id <= 90 -- the others are new".to_owned()),
         ..orders()
     };
     passes(&checked(&pair.table(table)));
-    let chosen = Table { columns: Some(vec!["note".to_owned()]), filter: Some("id <= 90".to_owned()), ..orders() };
+    let chosen = TableCheck { columns: Some(vec!["note".to_owned()]), filter: Some("id <= 90".to_owned()), ..orders() };
     passes(&checked(&pair.table(chosen)));
-    let counted = Table { rows_only: true, ..orders() };
+    let counted = TableCheck { rows_only: true, ..orders() };
     let result = checked(&pair.table(counted.clone()));
     fails(&result, "orders: blue has 100 rows, green has 90");
     assert_eq!((result.check.as_str(), result.rows_differing, &result.blue.checksum), ("rows", 10, &None));
-    passes(&checked(&pair.table(Table { filter: Some("id < 50".to_owned()), ..counted })));
+    passes(&checked(&pair.table(TableCheck { filter: Some("id < 50".to_owned()), ..counted })));
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn empty_tables_are_equal_and_an_empty_side_lacks_everything() {
     let result = checked(&half.table(orders()));
     assert_eq!((result.rows_differing, result.green.rows), (100, Some(0)));
     let other = Pair::new(ORDERS, "delete from orders", "");
-    let result = checked(&other.table(Table { most_rows: 1, ..orders() }));
+    let result = checked(&other.table(TableCheck { most_rows: 1, ..orders() }));
     fails(&result, "orders: 100 of 100 rows differ: id = 1 is missing in blue, and 99 more");
 }
 
@@ -169,20 +170,20 @@ fn empty_tables_are_equal_and_an_empty_side_lacks_everything() {
 fn what_cannot_be_compared_is_said_in_words() {
     let pair =
         Pair::new(ORDERS, "create table only (id); alter table orders add x text", "alter table orders add y text");
-    let told = |table: Table| checked(&pair.table(table)).why.unwrap();
-    let named = |name: &str| Table { name: name.to_owned(), ..orders() };
+    let told = |table: TableCheck| checked(&pair.table(table)).why.unwrap();
+    let named = |name: &str| TableCheck { name: name.to_owned(), ..orders() };
     assert_eq!(told(named("gone")), "gone: neither side has such a table");
     assert_eq!(told(named("only")), "only: green has no such table");
     let differ = "orders: the columns differ: only blue has `x`, only green has `y` (`ignore` leaves a column out)";
     assert_eq!(told(orders()), differ);
-    let keyed = |key: &str| Table { key: vec![key.to_owned()], ..orders() };
+    let keyed = |key: &str| TableCheck { key: vec![key.to_owned()], ..orders() };
     assert_eq!(told(keyed("nr")), "orders: neither side has a column `nr`");
     assert_eq!(told(keyed("x")), "orders: green has no column `x`");
     assert_eq!(
-        told(Table { key: Vec::new(), ..orders() }),
+        told(TableCheck { key: Vec::new(), ..orders() }),
         "orders: it has no key: name the columns that tell its rows apart"
     );
-    let both = |key: &str| Table { ignore: vec!["x".to_owned(), "y".to_owned()], ..keyed(key) };
+    let both = |key: &str| TableCheck { ignore: vec!["x".to_owned(), "y".to_owned()], ..keyed(key) };
     passes(&checked(&pair.table(both("id"))));
     assert_eq!(
         told(both("note")),
@@ -192,9 +193,9 @@ fn what_cannot_be_compared_is_said_in_words() {
         told(both("data")),
         "orders: blue and green: the key is not unique: data = 00ff is there more than once"
     );
-    let wrong = Table { filter: Some("nr > 5".to_owned()), ..both("id") };
+    let wrong = TableCheck { filter: Some("nr > 5".to_owned()), ..both("id") };
     assert_eq!(told(wrong), "orders: blue and green: the query failed: no such column: nr");
-    let injected = Table { filter: Some("1 = 1); delete from orders; select (1".to_owned()), ..both("id") };
+    let injected = TableCheck { filter: Some("1 = 1); delete from orders; select (1".to_owned()), ..both("id") };
     let why = told(injected);
     assert!(why.contains("the query failed"), "{why}");
     std::fs::remove_file(pair.path("green.db")).unwrap();
@@ -207,7 +208,7 @@ fn keys_of_several_columns_and_of_text_are_walked_through_in_one_order() {
         with recursive n(i) as (select 1 union all select i + 1 from n where i < 60)
         insert into orders select char(96 + i % 7) || substr('éÄz~ ', i % 5 + 1, 1), i, i from n;";
     let pair = Pair::new(both, "", "update orders set total = 0 where id = 12; delete from orders where id = 9");
-    let table = Table { key: vec!["shop".to_owned(), "id".to_owned()], chunk: 7, ..orders() };
+    let table = TableCheck { key: vec!["shop".to_owned(), "id".to_owned()], chunk: 7, ..orders() };
     let result = checked(&pair.table(table));
     assert_eq!(
         named(&result.rows),
@@ -230,7 +231,7 @@ fn so_many_rows_that_differ_are_counted_and_not_all_kept() {
         with recursive n(i) as (select 1 union all select i + 1 from n where i < 12000)
         insert into orders select i, i from n;";
     let pair = Pair::new(many, "", "update orders set total = total + 1");
-    let result = checked(&pair.table(Table { most_rows: 2, chunk: 1000, ..orders() }));
+    let result = checked(&pair.table(TableCheck { most_rows: 2, chunk: 1000, ..orders() }));
     let why = "orders: at least 12,000 of 12,000 rows differ: id = 1 differs in total, id = 2 differs in total, \
                and 11,998 more";
     fails(&result, why);
@@ -244,7 +245,7 @@ fn progress_is_told_without_counting_the_rows() {
     assert_ne!(without_ids, ORDERS);
     for (orders_of, first) in [(ORDERS.to_owned(), 10), (without_ids, 1)] {
         let pair = Pair::new(&orders_of, "", "");
-        let data = pair.table(Table { chunk: 10, ..orders() });
+        let data = pair.table(TableCheck { chunk: 10, ..orders() });
         let heard = std::sync::Mutex::new(Vec::new());
         let result = wait_for(check(&data, &|done: u64, all: u64| heard.lock().unwrap().push((done, all))));
         passes(&result);
@@ -298,11 +299,15 @@ fn a_digest_changes_exactly_with_the_data() {
     assert_ne!(first[1].checksum, second[1].checksum);
     green.execute_batch("update orders set note = null where id = 3").unwrap();
     assert_eq!(wait_for(digest(&data)), first);
-    let gone = pair.table(Table { name: "gone".to_owned(), ..orders() });
+    let gone = pair.table(TableCheck { name: "gone".to_owned(), ..orders() });
     assert_eq!((wait_for(digest(&gone))[0].rows, wait_for(digest(&gone))[0].engine.as_str()), (None, "sqlite"));
-    let check =
-        Check::Query { databases: pair.engines(), query: "select 1".to_owned(), tolerance: 0.0, timeout: PATIENCE };
-    let [blue, green] = wait_for(digest(&Data { name: "q".to_owned(), check }));
+    let check = DataCheckKind::Query {
+        databases: pair.engines(),
+        query: "select 1".to_owned(),
+        tolerance: 0.0,
+        timeout: PATIENCE,
+    };
+    let [blue, green] = wait_for(digest(&DataCheck { name: "q".to_owned(), check }));
     assert_eq!((blue.rows, blue.checksum.is_some(), &blue), (Some(1), true, &green));
 }
 
@@ -371,9 +376,13 @@ fn a_query_reads_the_file_that_the_suite_names_and_no_other() {
 fn a_future_that_is_dropped_interrupts_sqlite() {
     let pair = Pair::new(ORDERS, "", "");
     let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
-    let check_of =
-        Check::Query { databases: pair.engines(), query: endless.to_owned(), tolerance: 0.0, timeout: PATIENCE };
-    let data = Data { name: "endless".to_owned(), check: check_of };
+    let check_of = DataCheckKind::Query {
+        databases: pair.engines(),
+        query: endless.to_owned(),
+        tolerance: 0.0,
+        timeout: PATIENCE,
+    };
+    let data = DataCheck { name: "endless".to_owned(), check: check_of };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let asked = async { tokio::time::timeout(std::time::Duration::from_millis(300), check(&data, &|_, _| {})).await };
     assert!(runtime.block_on(asked).is_err());

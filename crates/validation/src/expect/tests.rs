@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::tests::path;
-use config::suite::Whole;
+use config::suite::WholeRegex;
 use config::suite::{Capture, Schema};
 
 fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl Into<Bytes>) -> Answer {
@@ -29,7 +29,7 @@ fn told(expect: Expect, answer: &Answer) -> Vec<String> {
     all.into_iter().map(|f| format!("{}: {} | {}", f.what, f.expected, f.found)).collect()
 }
 
-fn of_json(at: &str, wanted: Wanted, body: Value) -> Vec<String> {
+fn of_json(at: &str, wanted: Expectation, body: Value) -> Vec<String> {
     let expect = Expect { json: vec![(path(at), wanted)], ..Expect::default() };
     told(expect, &answer(200, &[], body.to_string()))
 }
@@ -52,50 +52,50 @@ fn status_and_latency() {
 fn every_operator_on_every_kind_of_value() {
     let all =
         json!({"n": 7, "f": 7.0, "t": "seven 7", "p": "12.50", "l": ["a", 2], "o": {"k": 1}, "z": null, "b": true});
-    let re = |text: &str| Wanted::Matches(Whole::new(text).unwrap());
-    let text = |text: &str| Wanted::Equals(json!(text));
+    let re = |text: &str| Expectation::Matches(WholeRegex::new(text).unwrap());
+    let text = |text: &str| Expectation::Equals(json!(text));
     for (at, wanted) in [
-        ("$.n", Wanted::Equals(json!(7.0))),
+        ("$.n", Expectation::Equals(json!(7.0))),
         ("$.n", text("${id}")),
         ("$.t", text("seven ${id}")),
-        ("$.o", Wanted::Equals(json!({"k": 1.0}))),
-        ("$.l", Wanted::Equals(json!(["a", 2]))),
-        ("$.t", Wanted::Contains("n ${id}".to_owned())),
-        ("$.n", Wanted::Contains("7".to_owned())),
-        ("$.l", Wanted::Contains("2".to_owned())),
-        ("$.o", Wanted::Contains("k".to_owned())),
+        ("$.o", Expectation::Equals(json!({"k": 1.0}))),
+        ("$.l", Expectation::Equals(json!(["a", 2]))),
+        ("$.t", Expectation::Contains("n ${id}".to_owned())),
+        ("$.n", Expectation::Contains("7".to_owned())),
+        ("$.l", Expectation::Contains("2".to_owned())),
+        ("$.o", Expectation::Contains("k".to_owned())),
         ("$.t", re("s|seven [0-9]")),
         ("$.n", re("[0-9]")),
-        ("$.z", Wanted::Present),
-        ("$.none", Wanted::Absent),
-        ("$.n", Wanted::Above(6.9)),
-        ("$.p", Wanted::Below(12.6)),
-        ("$.t", Wanted::Length(7)),
-        ("$.l", Wanted::Length(2)),
-        ("$.o", Wanted::Length(1)),
-        ("$.z", Wanted::Type("null".to_owned())),
-        ("$.b", Wanted::Type("boolean".to_owned())),
-        ("$.o", Wanted::Type("object".to_owned())),
-        ("$.l[*]", Wanted::Present),
+        ("$.z", Expectation::Present),
+        ("$.none", Expectation::Absent),
+        ("$.n", Expectation::Above(6.9)),
+        ("$.p", Expectation::Below(12.6)),
+        ("$.t", Expectation::Length(7)),
+        ("$.l", Expectation::Length(2)),
+        ("$.o", Expectation::Length(1)),
+        ("$.z", Expectation::Type("null".to_owned())),
+        ("$.b", Expectation::Type("boolean".to_owned())),
+        ("$.o", Expectation::Type("object".to_owned())),
+        ("$.l[*]", Expectation::Present),
     ] {
         assert!(of_json(at, wanted.clone(), all.clone()).is_empty(), "{at} {wanted:?}");
     }
     for (at, wanted, words) in [
-        ("$.n", Wanted::Equals(json!(8)), "json $.n: 8 | 7"),
+        ("$.n", Expectation::Equals(json!(8)), "json $.n: 8 | 7"),
         ("$.n", text("7"), "json $.n: \"7\" | 7"),
         ("$.none", text("x"), "json $.none: \"x\" | nothing"),
         ("$.t", text("${gone}"), "json $.t: `${gone}` has no value here | \"seven 7\""),
-        ("$.l", Wanted::Contains("b".to_owned()), "json $.l: something with `b` | [\"a\",2]"),
+        ("$.l", Expectation::Contains("b".to_owned()), "json $.l: something with `b` | [\"a\",2]"),
         ("$.t", re("even [0-9]"), "json $.t: something that matches `even [0-9]` | \"seven 7\""),
-        ("$.none", Wanted::Present, "json $.none: something | nothing"),
-        ("$.z", Wanted::Absent, "json $.z: nothing | null"),
-        ("$.n", Wanted::Above(7.0), "json $.n: a number over 7 | 7"),
-        ("$.t", Wanted::Below(9.0), "json $.t: a number under 9 | \"seven 7\""),
-        ("$.l", Wanted::Length(3), "json $.l: a length of 3 | 2: [\"a\",2]"),
-        ("$.n", Wanted::Length(1), "json $.n: a length of 1 | 7"),
-        ("$.n", Wanted::Type("string".to_owned()), "json $.n: string | number: 7"),
-        ("$['o'].k", Wanted::Equals(json!(2)), "json $.o.k: 2 | 1"),
-        ("$.l[*]", Wanted::Type("string".to_owned()), "json $.l[1]: string | number: 2"),
+        ("$.none", Expectation::Present, "json $.none: something | nothing"),
+        ("$.z", Expectation::Absent, "json $.z: nothing | null"),
+        ("$.n", Expectation::Above(7.0), "json $.n: a number over 7 | 7"),
+        ("$.t", Expectation::Below(9.0), "json $.t: a number under 9 | \"seven 7\""),
+        ("$.l", Expectation::Length(3), "json $.l: a length of 3 | 2: [\"a\",2]"),
+        ("$.n", Expectation::Length(1), "json $.n: a length of 1 | 7"),
+        ("$.n", Expectation::Type("string".to_owned()), "json $.n: string | number: 7"),
+        ("$['o'].k", Expectation::Equals(json!(2)), "json $.o.k: 2 | 1"),
+        ("$.l[*]", Expectation::Type("string".to_owned()), "json $.l[1]: string | number: 2"),
     ] {
         assert_eq!(of_json(at, wanted, all.clone()), [words]);
     }
@@ -106,15 +106,15 @@ fn headers_are_texts_and_one_line_will_do() {
     let found = answer(200, &[("x-a", "1"), ("x-a", "22"), ("content-length", "5"), ("set-cookie", "sid=abc")], "");
     let name = HeaderName::from_static;
     let judged = |header, wanted| told(Expect { headers: vec![(header, wanted)], ..Expect::default() }, &found);
-    assert!(judged(name("x-a"), Wanted::Equals(json!("22"))).is_empty());
-    assert!(judged(name("x-a"), Wanted::Equals(json!(22))).is_empty());
-    assert!(judged(name("content-length"), Wanted::Above(4.0)).is_empty());
-    assert!(judged(name("x-b"), Wanted::Absent).is_empty());
-    assert_eq!(judged(name("x-a"), Wanted::Absent), ["header x-a: nothing | \"1\", \"22\""]);
-    assert_eq!(judged(name("x-a"), Wanted::Equals(json!("${name}"))), ["header x-a: \"Ada\" | \"1\", \"22\""]);
-    assert_eq!(judged(name("x-b"), Wanted::Present), ["header x-b: something | nothing"]);
+    assert!(judged(name("x-a"), Expectation::Equals(json!("22"))).is_empty());
+    assert!(judged(name("x-a"), Expectation::Equals(json!(22))).is_empty());
+    assert!(judged(name("content-length"), Expectation::Above(4.0)).is_empty());
+    assert!(judged(name("x-b"), Expectation::Absent).is_empty());
+    assert_eq!(judged(name("x-a"), Expectation::Absent), ["header x-a: nothing | \"1\", \"22\""]);
+    assert_eq!(judged(name("x-a"), Expectation::Equals(json!("${name}"))), ["header x-a: \"Ada\" | \"1\", \"22\""]);
+    assert_eq!(judged(name("x-b"), Expectation::Present), ["header x-b: something | nothing"]);
     assert_eq!(
-        judged(header::SET_COOKIE, Wanted::Contains("x".to_owned())),
+        judged(header::SET_COOKIE, Expectation::Contains("x".to_owned())),
         ["header set-cookie: something with `x` | ***"]
     );
 }
@@ -191,7 +191,7 @@ fn a_schema_is_built_once_for_all_answers() {
 
 #[test]
 fn what_is_no_json_says_what_it_is() {
-    let expect = || Expect { json: vec![(path("$.a"), Wanted::Present)], ..Expect::default() };
+    let expect = || Expect { json: vec![(path("$.a"), Expectation::Present)], ..Expect::default() };
     let page = format!("<html>\n{}", "x".repeat(200));
     let told_of = |answer: &Answer| told(expect(), answer);
     assert_eq!(told_of(&answer(200, &[], page)), [format!("body: JSON | no JSON: `<html> {}…`", "x".repeat(73))]);
@@ -206,13 +206,13 @@ fn what_is_no_json_says_what_it_is() {
 fn a_body_is_a_text() {
     let judged =
         |wanted, body: &'static str| told(Expect { body: vec![wanted], ..Expect::default() }, &answer(200, &[], body));
-    assert!(judged(Wanted::Equals(json!("pong")), "pong").is_empty());
-    assert!(judged(Wanted::Matches(Whole::new("p.*g").unwrap()), "pong").is_empty());
-    assert!(judged(Wanted::Absent, "").is_empty());
-    assert!(judged(Wanted::Length(0), "").is_empty());
-    assert!(judged(Wanted::Above(41.0), "42\n").is_empty());
-    assert_eq!(judged(Wanted::Contains("${name}".to_owned()), "pong"), ["body: something with `Ada` | \"pong\""]);
-    assert_eq!(judged(Wanted::Present, ""), ["body: something | nothing"]);
+    assert!(judged(Expectation::Equals(json!("pong")), "pong").is_empty());
+    assert!(judged(Expectation::Matches(WholeRegex::new("p.*g").unwrap()), "pong").is_empty());
+    assert!(judged(Expectation::Absent, "").is_empty());
+    assert!(judged(Expectation::Length(0), "").is_empty());
+    assert!(judged(Expectation::Above(41.0), "42\n").is_empty());
+    assert_eq!(judged(Expectation::Contains("${name}".to_owned()), "pong"), ["body: something with `Ada` | \"pong\""]);
+    assert_eq!(judged(Expectation::Present, ""), ["body: something | nothing"]);
 }
 
 #[test]

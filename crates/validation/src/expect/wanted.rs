@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::consistency::json::{is_same, shown};
 use crate::text::{Piece, Variables, pieces};
-use config::suite::Wanted;
+use config::suite::Expectation;
 
 /// A value that is not what it must be.
 #[derive(Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub struct Miss {
 }
 
 /// A node of a JSON document; `None`: there is none.
-pub fn of_json(wanted: &Wanted, found: Option<&Value>, variables: &Variables) -> Option<Miss> {
+pub fn of_json(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Miss> {
     check(wanted, found, variables, |wanted| {
         let expected = towards(wanted, found, variables)?;
         Ok((found.is_some_and(|found| is_equal(&expected, found)), shown(Some(&expected))))
@@ -22,7 +22,7 @@ pub fn of_json(wanted: &Wanted, found: Option<&Value>, variables: &Variables) ->
 }
 
 /// A header's line, or a body: everything is a text, and what equals a number is the text that says it.
-pub fn of_text(wanted: &Wanted, found: Option<&Value>, variables: &Variables) -> Option<Miss> {
+pub fn of_text(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Miss> {
     check(wanted, found, variables, |wanted| {
         let expected = match wanted {
             Value::String(text) => variables.expand(text)?,
@@ -34,35 +34,39 @@ pub fn of_text(wanted: &Wanted, found: Option<&Value>, variables: &Variables) ->
 }
 
 fn check(
-    wanted: &Wanted,
+    wanted: &Expectation,
     found: Option<&Value>,
     variables: &Variables,
     equals: impl FnOnce(&Value) -> Result<(bool, String), String>,
 ) -> Option<Miss> {
     let told = shown(found);
     let (holds, expected, found) = match wanted {
-        Wanted::Present => (found.is_some(), "something".to_owned(), told),
-        Wanted::Absent => (found.is_none(), "nothing".to_owned(), told),
-        Wanted::Equals(value) => match equals(value) {
+        Expectation::Present => (found.is_some(), "something".to_owned(), told),
+        Expectation::Absent => (found.is_none(), "nothing".to_owned(), told),
+        Expectation::Equals(value) => match equals(value) {
             Ok((holds, expected)) => (holds, expected, told),
             Err(why) => (false, why, told),
         },
-        Wanted::Contains(part) => match variables.expand(part) {
+        Expectation::Contains(part) => match variables.expand(part) {
             Ok(part) => (found.is_some_and(|found| contains(found, &part)), format!("something with `{part}`"), told),
             Err(why) => (false, why, told),
         },
-        Wanted::Matches(whole) => {
+        Expectation::Matches(whole) => {
             let holds = found.and_then(text).is_some_and(|text| whole.is_match(&text));
             (holds, format!("something that matches `{}`", whole.text), told)
         }
-        Wanted::Above(limit) => (number(found).is_some_and(|n| n > *limit), format!("a number over {limit}"), told),
-        Wanted::Below(limit) => (number(found).is_some_and(|n| n < *limit), format!("a number under {limit}"), told),
-        Wanted::Length(wanted) => {
+        Expectation::Above(limit) => {
+            (number(found).is_some_and(|n| n > *limit), format!("a number over {limit}"), told)
+        }
+        Expectation::Below(limit) => {
+            (number(found).is_some_and(|n| n < *limit), format!("a number under {limit}"), told)
+        }
+        Expectation::Length(wanted) => {
             let length = found.and_then(length);
             let told = length.map(|length| format!("{length}: {told}")).unwrap_or(told);
             (length == Some(*wanted), format!("a length of {wanted}"), told)
         }
-        Wanted::Type(name) => {
+        Expectation::Type(name) => {
             let kind = found.map(kind);
             let told = kind.map(|kind| format!("{kind}: {told}")).unwrap_or(told);
             (kind == Some(name.as_str()), name.clone(), told)

@@ -7,7 +7,7 @@ use crate::expect::instead_of;
 use crate::request::prepare;
 use crate::target::Target;
 use crate::text::Variables;
-use config::suite::{Body, Load, Step};
+use config::suite::{Body, LoadTest, SuiteRequest};
 use memory::clock;
 use relay::origin::exchange::Request;
 
@@ -28,7 +28,7 @@ struct Kind {
     weight: i64,
     /// What it is owed; the one that is owed most comes next.
     owed: i64,
-    step: Arc<Step>,
+    step: Arc<SuiteRequest>,
     /// `None`: it names `${unique}`, and every request is another.
     prepared: Option<Arc<Request>>,
 }
@@ -36,7 +36,7 @@ struct Kind {
 impl Asks {
     /// # Errors
     /// There is nothing to ask for, or a step does not make a request.
-    pub fn new(load: &Load, target: &Target, variables: &Variables) -> Result<Asks, String> {
+    pub fn new(load: &LoadTest, target: &Target, variables: &Variables) -> Result<Asks, String> {
         // Later than any number of an earlier run, so that a key that must be used once is new each time.
         let mut asks = Asks {
             kinds: Vec::new(),
@@ -76,7 +76,7 @@ impl Asks {
         (chosen, request)
     }
 
-    fn fresh(&mut self, step: &Step) -> Result<Request, String> {
+    fn fresh(&mut self, step: &SuiteRequest) -> Result<Request, String> {
         self.variables.set(UNIQUE, self.unique.to_string());
         self.unique += 1;
         prepare(step, &self.target, &self.variables).map_err(|why| format!("{}: {why}", step.name))
@@ -105,7 +105,7 @@ impl Asks {
     }
 }
 
-fn names_unique(step: &Step) -> bool {
+fn names_unique(step: &SuiteRequest) -> bool {
     let names = |text: &str| text.contains("${unique}");
     let in_body = match &step.body {
         Body::None | Body::Bytes(_) => false,

@@ -1,7 +1,7 @@
 //! When each request of a load is to be sent: the inverse of the summed-up rate, so that the spacing is even and the
 //! same every time. Nothing is remembered per request, however many there are.
 
-use config::suite::{Load, Profile};
+use config::suite::{LoadTest, Profile};
 
 /// The stairs of a stress.
 pub const STAIRS: u64 = 10;
@@ -35,7 +35,7 @@ struct Sums {
 }
 
 impl Course {
-    pub fn new(load: &Load) -> Course {
+    pub fn new(load: &LoadTest) -> Course {
         let (warm, length) = (seconds(load.warm_up.0), seconds(load.length.0));
         let (rate, from) = (load.rate, load.from);
         let (first, shape) = match load.profile {
@@ -82,7 +82,7 @@ impl Course {
 }
 
 /// The rate of a stair of a stress.
-pub fn stair(load: &Load, at: u64) -> f64 {
+pub fn stair(load: &LoadTest, at: u64) -> f64 {
     load.from + (load.rate - load.from) * at.min(STAIRS - 1) as f64 / (STAIRS - 1) as f64
 }
 
@@ -119,11 +119,11 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use config::suite::Limits;
+    use config::suite::LoadLimits;
     use judgement::time::Millis;
 
     fn per_second(profile: Profile, from: f64, rate: f64, seconds: u64) -> Vec<u64> {
-        let load = Load {
+        let load = LoadTest {
             name: "l".to_owned(),
             profile,
             rate,
@@ -132,7 +132,7 @@ mod tests {
             warm_up: Millis::seconds(2),
             users: 1,
             requests: Vec::new(),
-            limits: Limits::default(),
+            limits: LoadLimits::default(),
         };
         let course = Course::new(&load);
         let mut counts = vec![0; seconds as usize + 2];

@@ -19,7 +19,7 @@ use crate::load::asks::Asks;
 use crate::load::course::Course;
 use crate::load::tally::{Heard, Settled, Tally};
 use crate::target::{Target, late};
-use config::suite::Load;
+use config::suite::LoadTest;
 use memory::clock;
 use memory::snapshot::Endpoint;
 use relay::origin::exchange::{self, Connection, exchange};
@@ -76,7 +76,7 @@ struct Ended {
 /// # Errors
 /// It cannot begin.
 pub fn work(
-    load: &Load,
+    load: &LoadTest,
     target: &Target,
     course: Course,
     asks: Asks,
@@ -115,7 +115,7 @@ fn beat(course: &Course, origin: u64, wake: &Notify, stopped: &mpsc::Receiver<Ne
 }
 
 impl Crew {
-    fn new(load: &Load, target: &Target, course: Course, asks: Asks) -> Result<Crew, String> {
+    fn new(load: &LoadTest, target: &Target, course: Course, asks: Asks) -> Result<Crew, String> {
         let patience = u64::try_from(asks.longest_patience().as_millis()).unwrap_or(u64::MAX);
         let users = load.users as usize;
         let addresses = target.endpoints.iter().cycle().take(users).cloned();

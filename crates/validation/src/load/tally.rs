@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 
 use crate::load::course::STAIRS;
 use crate::load::figures;
-use config::suite::{Load, Profile};
+use config::suite::{LoadTest, Profile};
 use wire::LoadSecond;
 
 /// Rows of a result: a second each, up to an hour; of a longer load each is as many seconds as it takes.
@@ -94,7 +94,7 @@ impl Tally {
     ///
     /// # Errors
     /// The load is longer than a histogram can reach.
-    pub fn new(load: &Load, reach_ms: u64) -> Result<Tally, String> {
+    pub fn new(load: &LoadTest, reach_ms: u64) -> Result<Tally, String> {
         let reach = reach_ms.saturating_mul(1000).max(REACH_MICROS);
         let latency: Histogram<u64> =
             Histogram::new_with_bounds(1, reach, FIGURES).map_err(|error| format!("it is too long: {error}"))?;

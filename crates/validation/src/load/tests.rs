@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::*;
-use config::suite::{Body, Expect, Limits, Profile, Step};
+use config::suite::{Body, Expect, LoadLimits, Profile, SuiteRequest};
 use judgement::time::Millis;
 use memory::snapshot::Endpoint;
 use wire::Side;
@@ -40,8 +40,8 @@ fn target(port: u16) -> Target {
     }
 }
 
-fn step(path: &str) -> Step {
-    Step {
+fn step(path: &str) -> SuiteRequest {
+    SuiteRequest {
         query: Vec::new(),
         name: path.to_owned(),
         method: Method::GET,
@@ -54,8 +54,8 @@ fn step(path: &str) -> Step {
     }
 }
 
-fn steady(rate: f64, length_ms: u64, users: u32) -> Load {
-    Load {
+fn steady(rate: f64, length_ms: u64, users: u32) -> LoadTest {
+    LoadTest {
         name: "shoppers".to_owned(),
         profile: Profile::Steady,
         rate,
@@ -64,11 +64,11 @@ fn steady(rate: f64, length_ms: u64, users: u32) -> Load {
         warm_up: Millis::ZERO,
         users,
         requests: vec![(1, step("/a"))],
-        limits: Limits::default(),
+        limits: LoadLimits::default(),
     }
 }
 
-async fn ran(load: &Load, origin: &Origin) -> LoadResult {
+async fn ran(load: &LoadTest, origin: &Origin) -> LoadResult {
     run(load, &target(origin.port), &Variables::default(), &Told::default()).await
 }
 
@@ -89,7 +89,7 @@ fn consistent(result: &LoadResult) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_rate_is_kept_and_the_warm_up_does_not_count() {
     let origin = Origin::new(at_once).await;
-    let load = Load { warm_up: Millis::seconds(1), ..steady(200.0, 3000, 50) };
+    let load = LoadTest { warm_up: Millis::seconds(1), ..steady(200.0, 3000, 50) };
     let told = Told::default();
     let result = run(&load, &target(origin.port), &Variables::default(), &told).await;
     consistent(&result);
@@ -147,7 +147,7 @@ async fn no_more_requests_at_once_than_users() {
 async fn what_the_warm_up_could_not_send_takes_nobodys_turn() {
     // 30 a second at the most: of the warm-up 70 are left over, more than all that is answered in the second that counts.
     let origin = Origin::new(|_| (Duration::from_millis(100), 200)).await;
-    let result = ran(&Load { warm_up: Millis::seconds(1), ..steady(100.0, 1000, 3) }, &origin).await;
+    let result = ran(&LoadTest { warm_up: Millis::seconds(1), ..steady(100.0, 1000, 3) }, &origin).await;
     consistent(&result);
     assert_eq!((result.requests, result.failed), (100, 0));
     assert!((10.0..=36.0).contains(&result.throughput), "{}", result.throughput);
@@ -189,7 +189,7 @@ async fn an_overloaded_load_ends_and_says_what_was_never_sent() {
 async fn a_limit_that_does_not_hold_is_named() {
     let origin = Origin::new(|n| (Duration::from_millis(30), if n.is_multiple_of(10) { 503 } else { 200 })).await;
     let mut load = steady(100.0, 1000, 50);
-    load.limits = Limits {
+    load.limits = LoadLimits {
         p50: Some(Millis(5)),
         p95: Some(Millis(20_000)),
         p99: None,
@@ -207,10 +207,10 @@ async fn a_limit_that_does_not_hold_is_named() {
     assert!(why.contains(" ms, over the limit of 5.00 ms; "), "{why}");
     assert!(why.contains(" requests a second were answered well, not 95.0"), "{why}");
 
-    load.limits = Limits { error_rate: Some(10.0), ..Limits::default() };
+    load.limits = LoadLimits { error_rate: Some(10.0), ..LoadLimits::default() };
     let origin = Origin::new(|n| (Duration::ZERO, if n.is_multiple_of(10) { 503 } else { 200 })).await;
     assert_eq!(ran(&load, &origin).await.why, None);
-    load.limits = Limits::default();
+    load.limits = LoadLimits::default();
     load.requests[0].1.expect.status = vec![(200, 200), (503, 503)];
     assert_eq!(ran(&load, &origin).await.why, None, "a status that is wanted is no failure");
 }
@@ -232,7 +232,7 @@ async fn what_is_no_answer_is_counted_by_its_kind() {
 async fn a_stress_says_where_it_breaks() {
     // Stairs of 100 ms with 100, 200 … 1000 requests a second: the seventh has the requests from the 210th to the 279th.
     let origin = Origin::new(|n| (Duration::from_millis(if n > 230 { 300 } else { 1 }), 200)).await;
-    let mut load = Load { profile: Profile::Stress, from: 100.0, ..steady(1000.0, 1000, 1000) };
+    let mut load = LoadTest { profile: Profile::Stress, from: 100.0, ..steady(1000.0, 1000, 1000) };
     load.limits.p50 = Some(Millis(200));
     let result = ran(&load, &origin).await;
     consistent(&result);
@@ -245,7 +245,7 @@ async fn a_stress_says_where_it_breaks() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_soak_that_wears_out_fails() {
     let origin = Origin::new(|n| (Duration::from_millis(if n < 100 { 20 } else { 1000 }), 200)).await;
-    let load = Load { profile: Profile::Soak, ..steady(100.0, 2000, 200) };
+    let load = LoadTest { profile: Profile::Soak, ..steady(100.0, 2000, 200) };
     let result = ran(&load, &origin).await;
     let why = result.why.unwrap();
     assert!(why.starts_with("p95 of the second half is ") && why.contains(" ms, over the limit of "), "{why}");
@@ -319,7 +319,7 @@ async fn requests_come_by_weight_and_unique_is_unique() {
 async fn what_cannot_be_tried_has_failed_and_sends_nothing() {
     let origin = Origin::new(at_once).await;
     let good = steady(10.0, 500, 1);
-    let with = |change: &dyn Fn(&mut Load)| {
+    let with = |change: &dyn Fn(&mut LoadTest)| {
         let mut load = good.clone();
         change(&mut load);
         load

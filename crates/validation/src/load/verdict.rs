@@ -3,7 +3,7 @@
 use crate::load::course::{STAIRS, stair};
 use crate::load::figures::quantile_ms;
 use crate::load::tally::{Part, Tally, percent};
-use config::suite::{Limits, Load, Profile};
+use config::suite::{LoadLimits, LoadTest, Profile};
 use judgement::time::Millis;
 use wire::LimitResult;
 
@@ -25,7 +25,7 @@ pub struct Verdict {
 }
 
 /// `memory`: this process's, a sample a second.
-pub fn judge(load: &Load, tally: &Tally, memory: &[u64]) -> Verdict {
+pub fn judge(load: &LoadTest, tally: &Tally, memory: &[u64]) -> Verdict {
     if tally.requests == 0 {
         let why = "no request falls into its time: its rate is too low, or it is too short".to_owned();
         return Verdict { limits: Vec::new(), why: Some(why) };
@@ -54,7 +54,7 @@ pub fn judge(load: &Load, tally: &Tally, memory: &[u64]) -> Verdict {
 }
 
 /// Errors first: where requests fail, the latencies of the others are no news.
-fn limits_of(limits: &Limits, error_rate: f64, quantile: impl Fn(f64) -> f64) -> Vec<LimitResult> {
+fn limits_of(limits: &LoadLimits, error_rate: f64, quantile: impl Fn(f64) -> f64) -> Vec<LimitResult> {
     let most = limits.error_rate.unwrap_or(0.0);
     let held = error_rate <= most;
     let mut all = vec![LimitResult { what: "error_rate".to_owned(), limit: most, found: error_rate, held }];
@@ -138,7 +138,7 @@ fn growth(memory: &[u64]) -> Option<f64> {
 }
 
 /// The first stair of a stress on which a limit broke.
-fn breaks(load: &Load, stairs: &[Part]) -> Option<(LimitResult, String)> {
+fn breaks(load: &LoadTest, stairs: &[Part]) -> Option<(LimitResult, String)> {
     stairs.iter().zip(0..).find_map(|(part, at)| {
         let limits = limits_of(&load.limits, percent(part.failed, part.requests), |q| quantile_ms(&part.latency, q));
         let broken = limits.into_iter().find(|limit| !limit.held)?;
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_broken_limit_is_one_plain_sentence() {
-        let limits = Limits { p95: Some(Millis(250)), error_rate: Some(0.5), ..Limits::default() };
+        let limits = LoadLimits { p95: Some(Millis(250)), error_rate: Some(0.5), ..LoadLimits::default() };
         let broken = |error_rate, p95| {
             let limits = limits_of(&limits, error_rate, |_| p95);
             limits.iter().filter(|limit| !limit.held).map(sentence).collect::<Vec<_>>()
@@ -178,7 +178,7 @@ mod tests {
         assert!(broken(0.5, 250.0).is_empty());
         assert_eq!(broken(0.0, 812.4), ["p95 is 812 ms, over the limit of 250 ms"]);
         assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, and at most 0.50 % may"]);
-        let strict = limits_of(&Limits::default(), 0.001, |_| 0.0);
+        let strict = limits_of(&LoadLimits::default(), 0.001, |_| 0.0);
         assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, and none may");
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::tests::{parity, path, raw, serve, step};
-use config::suite::{Body, Step};
+use config::suite::{Body, SuiteRequest};
 use judgement::time::Millis;
 use wire::Side;
 
@@ -238,7 +238,7 @@ async fn a_side_that_gives_no_whole_answer_differs() {
     assert!(result.differences[0].green.is_none() && result.green == Latencies::default());
 
     let slow = serve(Side::Green, Router::new().fallback(std::future::pending::<StatusCode>)).await;
-    let hasty = parity(vec![Step { timeout: Millis(100), ..step("GET /a") }]);
+    let hasty = parity(vec![SuiteRequest { timeout: Millis(100), ..step("GET /a") }]);
     let result = compared(&hasty, &blue, &slow).await;
     assert_eq!(told(&result), ["answer: 200 OK | none: it gives no whole answer within 100ms"]);
 }

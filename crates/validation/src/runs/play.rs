@@ -14,7 +14,7 @@ use crate::request::prepare;
 use crate::scrub::Scrub;
 use crate::told::Told;
 use crate::{load, parity};
-use config::suite::{Check, Data, Suite};
+use config::suite::{DataCheck, DataCheckKind, Suite};
 use memory::clock;
 use wire::{CaseResult, DataResult, Outcome, ParityResult, Part, RunTarget, Side};
 
@@ -137,8 +137,8 @@ impl Play {
         for data in &self.suite.data {
             self.told.doing(format!("{}, blue beside green", data.name));
             let result = match (self.sides.len(), &data.check, unready) {
-                (2, Check::Http { .. }, Some(why)) => consistency::skipped(data, why.to_owned()),
-                (2, Check::Http { .. }, None) => self.answers(data).await,
+                (2, DataCheckKind::Http { .. }, Some(why)) => consistency::skipped(data, why.to_owned()),
+                (2, DataCheckKind::Http { .. }, None) => self.answers(data).await,
                 (2, ..) => self.checked(data).await,
                 _ => consistency::skipped(data, ONE_SIDE.to_owned()),
             };
@@ -172,14 +172,14 @@ impl Play {
         }
     }
 
-    async fn checked(&self, data: &Data) -> DataResult {
+    async fn checked(&self, data: &DataCheck) -> DataResult {
         let doing = |done: u64, all: u64| self.told.doing(format!("{}: {done} of about {all} chunks", data.name));
         consistency::check(data, &doing).await
     }
 
     /// What both origins answer to the same GET.
-    async fn answers(&self, data: &Data) -> DataResult {
-        let Check::Http { request, ignore, tolerance } = &data.check else {
+    async fn answers(&self, data: &DataCheck) -> DataResult {
+        let DataCheckKind::Http { request, ignore, tolerance } = &data.check else {
             return consistency::skipped(data, "it is no endpoint".to_owned());
         };
         let (blue, green) = match self.both() {

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::runs::{Order, Runs, suites};
 use config::suite::Suite;
-use config::watch::Look;
+use config::watch::FileStamps;
 use judgement::rollout::Kind;
 use judgement::time::Millis;
 use memory::clock;
@@ -76,7 +76,7 @@ fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
 #[derive(Default)]
 struct Folder {
     /// `None`: what a broken suite lacks may be outside its file.
-    seen: Option<Look>,
+    seen: Option<FileStamps>,
     suites: Vec<Suite>,
     /// It is told once of each.
     broken: BTreeSet<String>,
@@ -85,7 +85,7 @@ struct Folder {
 impl Folder {
     /// Those that can be run. What is wrong with the others, `check` and the list of suites say.
     fn suites(&mut self, runs: &Runs) -> &[Suite] {
-        let now = Some(Look::at(runs.folder()));
+        let now = Some(FileStamps::at(runs.folder()));
         if self.seen != now {
             let read = suites::all(runs.folder()).unwrap_or_default();
             self.seen = now.filter(|_| read.iter().all(|read| read.suite.is_ok()));

@@ -14,7 +14,7 @@ use crate::request::prepare;
 use crate::runs::{Refusal, Runs};
 use crate::target::Target;
 use crate::text::Variables;
-use config::suite::{Check, Data, Step, Suite};
+use config::suite::{DataCheck, DataCheckKind, Suite, SuiteRequest};
 use wire::Side;
 
 /// A longer answer is kept as its hash alone: a snapshot is no backup.
@@ -46,7 +46,7 @@ impl Runs {
         let mut all = BTreeMap::new();
         for data in &suite.data {
             let sides = match &data.check {
-                Check::Http { request, ignore, .. } => {
+                DataCheckKind::Http { request, ignore, .. } => {
                     let mut sides = BTreeMap::new();
                     for side in [Side::Blue, Side::Green] {
                         let (known, stuck) = Known::of(suite, side, "snapshot", &numbers);
@@ -67,7 +67,12 @@ impl Runs {
     }
 }
 
-async fn answer(target: &Target, request: &Step, ignore: &[JsonPath], variables: &Variables) -> Result<Value, String> {
+async fn answer(
+    target: &Target,
+    request: &SuiteRequest,
+    ignore: &[JsonPath],
+    variables: &Variables,
+) -> Result<Value, String> {
     let prepared = prepare(request, target, variables)?;
     let answer = target.ask(&prepared, request.timeout.as_duration(), 0).await.map_err(|gone| gone.why)?;
     let parsed = serde_json::from_slice::<Value>(&answer.body).ok();
@@ -78,7 +83,7 @@ async fn answer(target: &Target, request: &Step, ignore: &[JsonPath], variables:
     Ok(json!({ "status": answer.status, "checksum": checksum, "body": body }))
 }
 
-async fn digested(data: &Data) -> BTreeMap<String, Value> {
+async fn digested(data: &DataCheck) -> BTreeMap<String, Value> {
     let [blue, green] = consistency::digest(data).await;
     let value = |side: &wire::DataSide| serde_json::to_value(side).unwrap_or_default();
     BTreeMap::from([("blue".to_owned(), value(&blue)), ("green".to_owned(), value(&green))])

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::runs::suites::Settings;
-use config::Validation;
+use config::ValidationSettings;
 use judgement::guard::evidence::grouped;
 use wire::{Execution, ExecutionState};
 
@@ -114,7 +114,7 @@ impl Store {
 }
 
 /// Which runs are too many or too old: of those given, first those that ended first, with when they did.
-pub fn outworn(runs: &[(String, u64)], keep: Validation, wall: u64) -> Vec<String> {
+pub fn outworn(runs: &[(String, u64)], keep: ValidationSettings, wall: u64) -> Vec<String> {
     let over = runs.len().saturating_sub(keep.keep);
     let old = |ended: u64| wall.saturating_sub(ended) > keep.age.0;
     let outworn = runs.iter().enumerate().filter(|(at, (_, ended))| *at < over || old(*ended));

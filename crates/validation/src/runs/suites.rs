@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use config::suite::Suite;
-use config::{self, Refused};
+use config::{self, ConfigError};
 
 /// They are all read again whenever somebody asks for the list.
 const MOST_SUITES: usize = 200;
@@ -15,7 +15,7 @@ const MOST_SUITES: usize = 200;
 #[derive(Debug)]
 pub struct Read {
     pub name: String,
-    pub suite: Result<Suite, Refused>,
+    pub suite: Result<Suite, ConfigError>,
 }
 
 /// Every `*.toml` of the folder, in the order of their names. No folder has none.
@@ -33,8 +33,8 @@ pub fn all(folder: &Path) -> Result<Vec<Read>, String> {
     named.sort();
     let read = |(at, (name, path)): (usize, (String, PathBuf))| {
         let too_many =
-            || Refused::at_large(&path, format!("the folder has over {MOST_SUITES} suites: take some elsewhere"));
-        let suite = if at < MOST_SUITES { config::suite(&path) } else { Err(too_many()) };
+            || ConfigError::at_large(&path, format!("the folder has over {MOST_SUITES} suites: take some elsewhere"));
+        let suite = if at < MOST_SUITES { config::load_suite(&path) } else { Err(too_many()) };
         Read { name, suite }
     };
     Ok(named.into_iter().enumerate().map(read).collect())
@@ -50,7 +50,7 @@ pub fn one(folder: &Path, name: &str) -> Result<Suite, Missing> {
         let names: Vec<String> = all(folder).unwrap_or_default().into_iter().map(|read| read.name).collect();
         return Err(Missing::NoSuch { folder: folder.to_owned(), names });
     }
-    config::suite(&path).map_err(|refused| Missing::Broken(refused.to_string()))
+    config::load_suite(&path).map_err(|refused| Missing::Broken(refused.to_string()))
 }
 
 /// Why there is no suite to run.

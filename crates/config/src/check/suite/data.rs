@@ -8,7 +8,7 @@ use super::request::Known;
 use crate::check::{positive, store, whole};
 use crate::file::{At, DataFile, Number, RequestFile, SuiteFile};
 use crate::read::did_you_mean;
-use crate::suite::{Check, Data, Table};
+use crate::suite::{DataCheck, DataCheckKind, TableCheck};
 use judgement::time::Millis;
 use memory::snapshot::check::Engine;
 
@@ -21,7 +21,7 @@ const SMALLEST_CHUNK: u64 = 100;
 const LARGEST_CHUNK: u64 = 1_000_000;
 
 impl Reading<'_> {
-    pub(super) fn data(&mut self, file: &SuiteFile, known: &Known) -> Vec<Data> {
+    pub(super) fn data(&mut self, file: &SuiteFile, known: &Known) -> Vec<DataCheck> {
         let mut databases: BTreeMap<&str, [Engine; 2]> = BTreeMap::new();
         for (name, at) in &file.database {
             if at.value.blue.is_none() || at.value.green.is_none() {
@@ -38,14 +38,14 @@ impl Reading<'_> {
             self.source.problem(at.span.clone(), format!("a suite has at most {MOST_DATA} data checks"), None);
         }
         let named: Vec<&str> = file.database.keys().map(String::as_str).collect();
-        let mut all: Vec<Data> = Vec::new();
+        let mut all: Vec<DataCheck> = Vec::new();
         for at in file.data.iter().take(MOST_DATA) {
             let Some(check) = self.check(at, &databases, &named, known) else { continue };
             let DataFile { name, table, path, .. } = &at.value;
             let default = table.as_ref().or(path.as_ref()).map_or("query", |at| at.value.as_str());
             let name_of = name.as_ref().map_or(default, |at| at.value.as_str()).to_owned();
             self.new_name(all.iter().map(|other| &other.name), &name_of, name.as_ref(), &at.span);
-            all.push(Data { name: name_of, check });
+            all.push(DataCheck { name: name_of, check });
         }
         all
     }
@@ -56,7 +56,7 @@ impl Reading<'_> {
         databases: &BTreeMap<&str, [Engine; 2]>,
         named: &[&str],
         known: &Known,
-    ) -> Option<Check> {
+    ) -> Option<DataCheckKind> {
         let kinds = [&file.table, &file.query, &file.integrity, &file.path];
         if let Some(second) = kinds.into_iter().flatten().nth(1) {
             let message = "a data check looks at one thing: `table`, `query`, `integrity` or `path`";
@@ -68,7 +68,11 @@ impl Reading<'_> {
         if let Some(at) = &file.path {
             let value = RequestFile { path: Some(at.clone()), timeout: file.timeout.clone(), ..RequestFile::default() };
             let request = self.step(&At { value, span: span.clone() }, &mut known.clone())?;
-            return Some(Check::Http { request: Box::new(request), ignore: self.paths(&file.ignore), tolerance });
+            return Some(DataCheckKind::Http {
+                request: Box::new(request),
+                ignore: self.paths(&file.ignore),
+                tolerance,
+            });
         }
         if file.table.is_none() && file.query.is_none() && file.integrity.is_none() {
             let hint =
@@ -80,14 +84,14 @@ impl Reading<'_> {
         let databases = self.database(file, span, databases, named);
         if let Some(at) = &file.query {
             let query = self.query(at)?;
-            return Some(Check::Query { databases: databases?, query, tolerance, timeout });
+            return Some(DataCheckKind::Query { databases: databases?, query, tolerance, timeout });
         }
         if let Some(at) = &file.integrity {
             let query = self.query(at)?;
-            return Some(Check::Integrity { databases: databases?, query, timeout });
+            return Some(DataCheckKind::Integrity { databases: databases?, query, timeout });
         }
         let table = self.table(file, timeout)?;
-        Some(Check::Table { databases: databases?, table })
+        Some(DataCheckKind::Table { databases: databases?, table })
     }
 
     /// Keys that this kind of check never looks at: whoever wrote them means something.
@@ -163,7 +167,7 @@ impl Reading<'_> {
         Some(query.to_owned())
     }
 
-    fn table(&mut self, file: &DataFile, timeout: Millis) -> Option<Table> {
+    fn table(&mut self, file: &DataFile, timeout: Millis) -> Option<TableCheck> {
         let at = file.table.as_ref()?;
         let mut plain = |at: &At<String>| {
             let good = !at.value.is_empty() && at.value.len() <= 128 && !at.value.chars().any(char::is_control);
@@ -176,7 +180,7 @@ impl Reading<'_> {
         let key = file.key.as_ref().map_or_else(Vec::new, |list| list.0.iter().filter_map(&mut plain).collect());
         let columns = file.columns.as_ref().map(|list| list.iter().filter_map(&mut plain).collect());
         let ignore = file.ignore.iter().filter_map(&mut plain).collect();
-        Some(Table {
+        Some(TableCheck {
             name,
             key: if key.is_empty() { vec!["id".to_owned()] } else { key },
             columns,

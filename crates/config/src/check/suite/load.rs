@@ -6,7 +6,7 @@ use super::Reading;
 use super::request::Known;
 use crate::check::{one_of, positive, whole};
 use crate::file::{At, LoadFile, LoadLimitsFile, Number, ParityFile, RequestFile};
-use crate::suite::{Limits, Load, Parity, Profile, Step};
+use crate::suite::{LoadLimits, LoadTest, Parity, Profile, SuiteRequest};
 use judgement::time::Millis;
 use judgement::traffic::repeat::is_safe;
 
@@ -24,11 +24,11 @@ const MOST_NOISE: u64 = 10;
 const COMPARED: [HeaderName; 3] = [http::header::CONTENT_TYPE, http::header::LOCATION, http::header::CACHE_CONTROL];
 
 impl Reading<'_> {
-    pub(super) fn loads(&mut self, typed: &[At<LoadFile>], known: &Known) -> Vec<Load> {
+    pub(super) fn loads(&mut self, typed: &[At<LoadFile>], known: &Known) -> Vec<LoadTest> {
         if let Some(at) = typed.get(MOST_LOADS) {
             self.source.problem(at.span.clone(), format!("a suite has at most {MOST_LOADS} loads"), None);
         }
-        let mut all: Vec<Load> = Vec::new();
+        let mut all: Vec<LoadTest> = Vec::new();
         for at in typed.iter().take(MOST_LOADS) {
             let Some(load) = self.load(at, known) else { continue };
             self.new_name(all.iter().map(|load| &load.name), &load.name, at.value.name.as_ref(), &at.span);
@@ -37,7 +37,7 @@ impl Reading<'_> {
         all
     }
 
-    fn load(&mut self, At { value: file, span }: &At<LoadFile>, known: &Known) -> Option<Load> {
+    fn load(&mut self, At { value: file, span }: &At<LoadFile>, known: &Known) -> Option<LoadTest> {
         let profile = file.profile.as_ref().and_then(|at| one_of(self.source, at, &Profile::ALL));
         let profile = profile.unwrap_or(Profile::Steady);
         if file.rate.is_none() {
@@ -70,7 +70,7 @@ impl Reading<'_> {
             self.source.problem(at.span.clone(), format!("a warm-up lasts {LONGEST_WARM_UP} at the most"), None);
         }
         let requests = self.requests(file, span, known);
-        Some(Load {
+        Some(LoadTest {
             name: file.name.as_ref().map_or(profile.name(), |at| at.value.as_str()).to_owned(),
             profile,
             rate,
@@ -79,11 +79,11 @@ impl Reading<'_> {
             warm_up,
             users: whole(self.source, file.users.as_ref(), 1..=MOST_USERS, 50) as u32,
             requests,
-            limits: file.limits.as_ref().map_or_else(Limits::default, |at| self.limits(&at.value)),
+            limits: file.limits.as_ref().map_or_else(LoadLimits::default, |at| self.limits(&at.value)),
         })
     }
 
-    fn requests(&mut self, file: &LoadFile, span: &std::ops::Range<usize>, known: &Known) -> Vec<(u32, Step)> {
+    fn requests(&mut self, file: &LoadFile, span: &std::ops::Range<usize>, known: &Known) -> Vec<(u32, SuiteRequest)> {
         let single = file.path.as_ref().map(|path| At {
             value: RequestFile { path: Some(path.clone()), ..RequestFile::default() },
             span: span.clone(),
@@ -125,13 +125,13 @@ impl Reading<'_> {
         *rate
     }
 
-    fn limits(&mut self, file: &LoadLimitsFile) -> Limits {
+    fn limits(&mut self, file: &LoadLimitsFile) -> LoadLimits {
         let mut latency =
             |typed: &Option<At<String>>| typed.as_ref().map(|at| positive(self.source, Some(at), Millis(1)));
         let (p50, p95, p99) = (latency(&file.p50), latency(&file.p95), latency(&file.p99));
         let error_rate = file.error_rate.as_ref().map(|at| self.percent(at));
         let throughput = file.throughput.as_ref().map(|at| self.rate(Some(at), 1.0));
-        Limits { p50, p95, p99, error_rate, throughput }
+        LoadLimits { p50, p95, p99, error_rate, throughput }
     }
 
     fn percent(&mut self, At { value: Number(number), span }: &At<Number>) -> f64 {

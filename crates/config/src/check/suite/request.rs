@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 
 use super::{BUILT_IN, NAMES, Reading, is_name};
 use crate::check::positive;
-use crate::file::{Anything, At, RequestFile, Word};
+use crate::file::{AnyValue, At, RequestFile, Scalar};
 use crate::suite::text::{NO_PATH, Piece, UNRESERVED, pieces, with_query};
-use crate::suite::{Body, Capture, Step};
+use crate::suite::{Body, Capture, SuiteRequest};
 
 /// The names of variables that are known at a place.
 pub type Known = BTreeSet<String>;
@@ -23,7 +23,7 @@ pub type Known = BTreeSet<String>;
 const OURS: [&str; 7] = ["connection", "content-length", "host", "keep-alive", "te", "transfer-encoding", "upgrade"];
 impl Reading<'_> {
     /// A request; what it captures is known from then on.
-    pub(super) fn step(&mut self, typed: &At<RequestFile>, known: &mut Known) -> Option<Step> {
+    pub(super) fn step(&mut self, typed: &At<RequestFile>, known: &mut Known) -> Option<SuiteRequest> {
         let At { value: file, span } = typed;
         let method = self.method(file);
         let path = self.path(file, span, known);
@@ -45,7 +45,7 @@ impl Reading<'_> {
         let Ok(shown) = with_query(file.path.as_ref()?.value.clone(), &typed, encoded);
         let shown = format!("{method} {shown}");
         let name = file.name.as_ref().map_or(shown.as_str(), |at| at.value.as_str()).to_owned();
-        Some(Step { name, method, path, query, headers, body, timeout, expect, capture })
+        Some(SuiteRequest { name, method, path, query, headers, body, timeout, expect, capture })
     }
 
     fn method(&mut self, file: &RequestFile) -> Method {
@@ -73,7 +73,7 @@ impl Reading<'_> {
     }
 
     /// Pairs of a query or a form.
-    fn pairs(&mut self, typed: &BTreeMap<String, At<Word>>, known: &Known) -> Vec<(String, String)> {
+    fn pairs(&mut self, typed: &BTreeMap<String, At<Scalar>>, known: &Known) -> Vec<(String, String)> {
         let mut all = Vec::new();
         for (name, at) in typed {
             self.fixed(name, &at.span);
@@ -160,7 +160,7 @@ impl Reading<'_> {
     }
 
     /// A value of TOML as JSON, its texts read.
-    pub(super) fn json(&mut self, at: &At<Anything>, known: &Known) -> Value {
+    pub(super) fn json(&mut self, at: &At<AnyValue>, known: &Known) -> Value {
         self.json_of(&at.value.0, &at.span, known)
     }
 

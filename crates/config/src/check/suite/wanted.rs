@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::Reading;
 use super::request::Known;
 use crate::check::positive;
-use crate::file::{Anything, At, ExpectFile, Number};
+use crate::file::{AnyValue, At, ExpectFile, Number};
 use crate::read::did_you_mean;
-use crate::suite::{Expect, Schema, Wanted, Whole};
+use crate::suite::{Expect, Expectation, Schema, WholeRegex};
 use judgement::time::Millis;
 
 const OPERATORS: [&str; 9] = ["equals", "contains", "matches", "present", "absent", "above", "below", "length", "type"];
@@ -54,7 +54,7 @@ impl Reading<'_> {
         if let Some(at) = &file.body {
             expect.body = match &at.value.0 {
                 toml::Value::Array(items) => {
-                    let item = |item: &toml::Value| At { value: Anything(item.clone()), span: at.span.clone() };
+                    let item = |item: &toml::Value| At { value: AnyValue(item.clone()), span: at.span.clone() };
                     items.iter().flat_map(|one| self.wanted(&item(one), known, true)).collect()
                 }
                 _ => self.wanted(at, known, true),
@@ -72,7 +72,7 @@ impl Reading<'_> {
         *number
     }
 
-    fn statuses(&mut self, at: &At<Anything>) -> Vec<(u16, u16)> {
+    fn statuses(&mut self, at: &At<AnyValue>) -> Vec<(u16, u16)> {
         let items = match &at.value.0 {
             toml::Value::Array(items) if !items.is_empty() => items.clone(),
             other => vec![other.clone()],
@@ -86,8 +86,8 @@ impl Reading<'_> {
     }
 
     /// One value's conditions. `part`: a bare text need only be in it.
-    fn wanted(&mut self, at: &At<Anything>, known: &Known, part: bool) -> Vec<Wanted> {
-        let At { value: Anything(value), span } = at;
+    fn wanted(&mut self, at: &At<AnyValue>, known: &Known, part: bool) -> Vec<Expectation> {
+        let At { value: AnyValue(value), span } = at;
         match value {
             toml::Value::Table(operators) => {
                 if operators.is_empty() {
@@ -96,12 +96,12 @@ impl Reading<'_> {
                 }
                 operators.iter().filter_map(|(name, value)| self.operator(name, value, span, known)).collect()
             }
-            toml::Value::String(text) if part => vec![Wanted::Contains(self.text(text, span, known))],
-            _ => vec![Wanted::Equals(self.json(at, known))],
+            toml::Value::String(text) if part => vec![Expectation::Contains(self.text(text, span, known))],
+            _ => vec![Expectation::Equals(self.json(at, known))],
         }
     }
 
-    fn operator(&mut self, name: &str, value: &toml::Value, span: &Range<usize>, known: &Known) -> Option<Wanted> {
+    fn operator(&mut self, name: &str, value: &toml::Value, span: &Range<usize>, known: &Known) -> Option<Expectation> {
         if !OPERATORS.contains(&name) {
             let hint = format!(
                 "{}; to compare with a table, write {{ equals = {{ … }} }}",
@@ -113,20 +113,20 @@ impl Reading<'_> {
         let number = value.as_float().or_else(|| value.as_integer().map(|number| number as f64));
         let text = value.as_str();
         let wanted = match (name, text, number) {
-            ("equals", ..) => Some(Wanted::Equals(self.json_of(value, span, known))),
-            ("contains", Some(text), _) => Some(Wanted::Contains(self.text(text, span, known))),
+            ("equals", ..) => Some(Expectation::Equals(self.json_of(value, span, known))),
+            ("contains", Some(text), _) => Some(Expectation::Contains(self.text(text, span, known))),
             ("matches", Some(text), _) if text.contains("${") => {
                 let hint = Some("`equals` and `contains` take them".to_owned());
                 self.source.problem(span.clone(), "`matches` takes no variables", hint);
                 return None;
             }
-            ("matches", Some(text), _) => return self.regex(Whole::new, text, span).map(Wanted::Matches),
-            ("present", ..) => value.as_bool().map(|yes| if yes { Wanted::Present } else { Wanted::Absent }),
-            ("absent", ..) => value.as_bool().map(|yes| if yes { Wanted::Absent } else { Wanted::Present }),
-            ("above", _, Some(number)) => Some(Wanted::Above(number)),
-            ("below", _, Some(number)) => Some(Wanted::Below(number)),
-            ("length", ..) => value.as_integer().and_then(|number| u64::try_from(number).ok()).map(Wanted::Length),
-            ("type", Some(text), _) if TYPES.contains(&text) => Some(Wanted::Type(text.to_owned())),
+            ("matches", Some(text), _) => return self.regex(WholeRegex::new, text, span).map(Expectation::Matches),
+            ("present", ..) => value.as_bool().map(|yes| if yes { Expectation::Present } else { Expectation::Absent }),
+            ("absent", ..) => value.as_bool().map(|yes| if yes { Expectation::Absent } else { Expectation::Present }),
+            ("above", _, Some(number)) => Some(Expectation::Above(number)),
+            ("below", _, Some(number)) => Some(Expectation::Below(number)),
+            ("length", ..) => value.as_integer().and_then(|number| u64::try_from(number).ok()).map(Expectation::Length),
+            ("type", Some(text), _) if TYPES.contains(&text) => Some(Expectation::Type(text.to_owned())),
             _ => None,
         };
         if wanted.is_none() {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::proxy::headers::Arrival;
 use crate::proxy::headers::text::Text;
-use config::Hop;
+use config::HopHeaders;
 
 pub static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -20,7 +20,7 @@ const LONGEST_HOST: usize = 264;
 const ELEMENT: usize = 384;
 
 /// Says how the request came: a trusted proxy's word is kept and added to, anybody else's is replaced.
-pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: Hop) {
+pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) {
     let mut peer: Text<ADDRESS> = Text::new();
     peer.push_address(arrival.peer.to_canonical());
     let hops = match arrival.trusted {
@@ -151,7 +151,7 @@ mod tests {
             tls: true,
             ..arrival("10.0.0.1", Some("shop.test"), trusted)
         };
-        forward(&mut headers, &arrival, Hop { forwarded: true, via: true, ..Hop::default() });
+        forward(&mut headers, &arrival, HopHeaders { forwarded: true, via: true, ..HopHeaders::default() });
         let all = |name: &HeaderName| {
             let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap());
             lines.collect::<Vec<_>>().join(" + ")
@@ -180,9 +180,9 @@ mod tests {
         let (port, prefix) =
             (HeaderName::from_static("x-forwarded-port"), HeaderName::from_static("x-forwarded-prefix"));
         let mut headers = HeaderMap::from_iter([(port, "1".parse().unwrap()), (prefix, "/x".parse().unwrap())]);
-        forward(&mut headers, &arrival("10.0.0.1", None, true), Hop::default());
+        forward(&mut headers, &arrival("10.0.0.1", None, true), HopHeaders::default());
         assert_eq!(headers.len(), 5, "a trusted proxy's pass");
-        forward(&mut headers, &arrival("10.0.0.1", None, false), Hop::default());
+        forward(&mut headers, &arrival("10.0.0.1", None, false), HopHeaders::default());
         assert_eq!(headers.len(), 3, "For, Proto and X-Real-IP are left");
         assert_eq!(told(false, &[]), format!("{ours} | 1.1 cutover"));
         assert_eq!(told(true, &[]), told(false, &[]));

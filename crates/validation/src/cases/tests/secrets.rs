@@ -11,15 +11,15 @@ async fn no_shape_of_a_secret_is_in_a_result() {
     let mut wrong = step("POST /echo");
     wrong.body = Body::Form(vec![("password".to_owned(), "${password}".to_owned())]);
     wrong.headers = vec![(http::HeaderName::from_static("x-token"), "${token}".to_owned())];
-    wrong.expect.headers = vec![(header::ETAG, Wanted::Equals(json!("${token}x")))];
+    wrong.expect.headers = vec![(header::ETAG, Expectation::Equals(json!("${token}x")))];
     wrong.expect.body = vec![
-        Wanted::Contains("${token} not there".to_owned()),
-        Wanted::Equals(json!("k-8812 ü")),
-        Wanted::Matches(Whole::new("none").unwrap()),
+        Expectation::Contains("${token} not there".to_owned()),
+        Expectation::Equals(json!("k-8812 ü")),
+        Expectation::Matches(WholeRegex::new("none").unwrap()),
     ];
     let mut equals = log_in();
     equals.expect.equals = Some(json!({"token": "other", "for": "${password}!"}));
-    equals.expect.json = vec![(path("$.token"), Wanted::Equals(json!("${password}")))];
+    equals.expect.json = vec![(path("$.token"), Expectation::Equals(json!("${password}")))];
     suite.cases = vec![case("echo", vec![before, log_in(), wrong]), case("equals", vec![equals])];
     let all = run(suite, serve(Side::Blue, Shop::default().app()).await).await;
     let echo = of(&all, "echo");
@@ -35,9 +35,9 @@ async fn no_shape_of_a_secret_is_in_a_result() {
 
 #[tokio::test]
 async fn a_cookie_that_was_captured_is_shown_nowhere() {
-    let sign_in = Step {
+    let sign_in = SuiteRequest {
         capture: vec![("sid".to_owned(), Capture::Cookie("sid".to_owned()))],
-        ..Step { name: "log in".to_owned(), ..log_in() }
+        ..SuiteRequest { name: "log in".to_owned(), ..log_in() }
     };
     let mut suite = suite(vec![case("a session", vec![sign_in, create()])]);
     suite.variables = vec![("password".to_owned(), PASSWORD.to_owned()), ("token".to_owned(), "none".to_owned())];
@@ -50,7 +50,7 @@ async fn a_cookie_that_was_captured_is_shown_nowhere() {
 #[tokio::test]
 async fn what_one_case_learns_to_hide_is_hidden_in_teardown_too() {
     let mut suite = secretive(suite(vec![case("a session", vec![log_in()])]));
-    suite.teardown = vec![Step { expect: Expect::default(), ..wanting(&format!("GET /{TOKEN}"), 200) }];
+    suite.teardown = vec![SuiteRequest { expect: Expect::default(), ..wanting(&format!("GET /{TOKEN}"), 200) }];
     let results = run(suite, serve(Side::Green, Shop::default().app()).await).await;
     let line = &of(&results, "teardown").steps[0].request.line;
     assert!(line.ends_with("/***"), "{line}");
