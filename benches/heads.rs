@@ -9,8 +9,8 @@ use std::sync::Arc;
 use config::HopHeaders;
 use divan::Bencher;
 use http::{HeaderName, HeaderValue, Version};
-use memory::counters::Rest;
-use memory::snapshot::{Edit, Endpoint};
+use memory::counters::EndpointRest;
+use memory::snapshot::{Endpoint, HeaderEdit};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use relay::proxy::headers::{Arrival, Ids, Marks, to_origin};
@@ -52,7 +52,7 @@ fn endpoint() -> Endpoint {
         peer: HttpPeer::new(address, false, String::new()),
         authority: HeaderValue::from_static("next--shop.netlify.app"),
         base_path: "".into(),
-        rest: Arc::new(Rest::default()),
+        rest: Arc::new(EndpointRest::default()),
     }
 }
 
@@ -63,7 +63,7 @@ fn marks(bencher: Bencher, trusted: bool) {
     bencher.bench_local(|| Marks::of(black_box(&request.headers), trusted, HopHeaders::default(), &ids));
 }
 
-fn forward(bencher: Bencher, trusted: bool, hop: HopHeaders, edits: &[Edit]) {
+fn forward(bencher: Bencher, trusted: bool, hop: HopHeaders, edits: &[HeaderEdit]) {
     let (head, endpoint, ids) = (request(trusted), endpoint(), Ids::new());
     let peer: IpAddr = "203.0.113.199".parse().expect("an address");
     let marks = Marks::of(&head.headers, trusted, hop, &ids);
@@ -91,9 +91,9 @@ fn to_the_origin_without_trace(bencher: Bencher) {
 #[divan::bench(sample_size = 1000)]
 fn to_the_origin_with_everything(bencher: Bencher) {
     let edits = [
-        Edit::Remove(HeaderName::from_static("cookie")),
-        Edit::Set(HeaderName::from_static("x-tier"), HeaderValue::from_static("front")),
-        Edit::Add(HeaderName::from_static("x-tag"), HeaderValue::from_static("a")),
+        HeaderEdit::Remove(HeaderName::from_static("cookie")),
+        HeaderEdit::Set(HeaderName::from_static("x-tier"), HeaderValue::from_static("front")),
+        HeaderEdit::Add(HeaderName::from_static("x-tag"), HeaderValue::from_static("a")),
     ];
     forward(bencher, false, HopHeaders { forwarded: true, via: true, trace_context: true }, &edits);
 }

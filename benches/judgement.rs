@@ -6,15 +6,15 @@ use std::hint::black_box;
 
 use config::routing_text;
 use divan::Bencher;
-use judgement::guard::trigger::Reading;
-use judgement::guard::window::{Sample, Totals};
-use judgement::guard::{Policy, Sight, judge};
-use judgement::rollout::plan::Plan;
-use judgement::rollout::{Ask, Event, Loaded, State};
+use judgement::guard::trigger::TriggerReading;
+use judgement::guard::window::{JudgedTotals, WindowSample};
+use judgement::guard::{GuardPolicy, Observation, judge};
+use judgement::rollout::plan::RolloutPlan;
+use judgement::rollout::{Event, LoadedService, SplitRequest, State};
 use judgement::time::Millis;
-use judgement::traffic::split::{Split, Weight, mix};
-use judgement::traffic::{Environment, Head, Table, decide};
-use memory::counters::{Class, Counters, Outcome, Shard};
+use judgement::traffic::split::{TrafficSplit, Weight, mix};
+use judgement::traffic::{Environment, RequestHead, RoutingTable, decide};
+use memory::counters::{AttemptOutcome, Counters, ResponseClass, Shard};
 
 fn main() {
     divan::main();
@@ -42,10 +42,13 @@ fn file(services: usize) -> String {
     text
 }
 
-fn table(services: usize) -> Table {
+fn table(services: usize) -> RoutingTable {
     let routing = routing_text("bench", &file(services)).expect("the bench's file is good");
-    let split = Split { weight: Weight::from_percent(10.0).expect("a weight"), ..Split::resting(Environment::Blue) };
-    Table::compile(routing.services.into_iter().map(|service| (service.traffic, split.clone())).collect())
+    let split = TrafficSplit {
+        weight: Weight::from_percent(10.0).expect("a weight"),
+        ..TrafficSplit::resting(Environment::Blue)
+    };
+    RoutingTable::compile(routing.services.into_iter().map(|service| (service.traffic, split.clone())).collect())
 }
 
 /// A request as browsers send it, to the last route.
@@ -74,7 +77,7 @@ fn decide_20_routes_20_rules(bencher: Bencher, services: usize) {
     let mut ordinal = 0;
     bencher.bench_local(|| {
         ordinal += 1;
-        decide(black_box(&table), Head { parts: black_box(&parts), client }, |_| ordinal)
+        decide(black_box(&table), RequestHead { parts: black_box(&parts), client }, |_| ordinal)
     });
 }
 
@@ -85,17 +88,28 @@ fn record(bencher: Bencher) {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static SHARD: Shard = Shard(NEXT.fetch_add(1, Ordering::Relaxed) % 8));
     let route = Counters::new(8).route("shop", "api");
-    let outcome = Outcome { class: Class::Success, failure: None, upstream_micros: 12_345, request_micros: 12_400 };
+    let outcome = AttemptOutcome {
+        class: ResponseClass::Success,
+        failure: None,
+        upstream_micros: 12_345,
+        request_micros: 12_400,
+    };
     bencher.bench(|| SHARD.with(|shard| route.record(*shard, Environment::Blue, true, black_box(outcome))));
 }
 
 /// The standard policy over readings that are there.
 #[divan::bench]
 fn judge_a_route(bencher: Bencher) {
-    let policy = Policy::standard();
-    let sample = Sample { span: Millis(10_000), answers: 1000, failed: 3, p95_us: Some(40_000), ..Sample::default() };
-    let reading = Reading { active: sample, candidate: sample, share: 0.5, held: Millis::ZERO };
-    let sight = Sight { route: None, readings: vec![reading; policy.triggers.len()], evidence: None };
+    let policy = GuardPolicy::standard();
+    let sample = WindowSample {
+        span: Millis(10_000),
+        answers: 1000,
+        failed: 3,
+        p95_us: Some(40_000),
+        ..WindowSample::default()
+    };
+    let reading = TriggerReading { active: sample, candidate: sample, share: 0.5, held: Millis::ZERO };
+    let sight = Observation { route: None, readings: vec![reading; policy.triggers.len()], evidence: None };
     bencher.bench_local(|| judge(black_box(&policy), black_box(&sight)));
 }
 
@@ -104,17 +118,17 @@ fn judge_a_route(bencher: Bencher) {
 #[divan::bench(args = [1, 20], sample_size = 2000)]
 fn tick_of_a_service(bencher: Bencher, routes: usize) {
     let mut state = State::default();
-    let loaded = Loaded {
+    let loaded = LoadedService {
         service: "shop".to_owned(),
         routes: (0..routes).map(|route| format!("r{route}")).collect(),
-        ask: Ask { active: None, weight: Some(Weight::from_percent(10.0).expect("a weight")) },
-        policy: Policy::standard(),
-        plan: Plan::standard(),
+        ask: SplitRequest { active: None, weight: Some(Weight::from_percent(10.0).expect("a weight")) },
+        policy: GuardPolicy::standard(),
+        plan: RolloutPlan::standard(),
         urls: Default::default(),
         failover_both: false,
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);
-    let mut totals = vec![<[Totals; 2]>::default(); routes];
+    let mut totals = vec![<[JudgedTotals; 2]>::default(); routes];
     let mut now = Millis::ZERO;
     bencher.bench_local(|| {
         now = now.plus(Millis(20));
@@ -149,13 +163,13 @@ fn read_and_check(bencher: Bencher, services: usize) {
 fn compile_the_table(bencher: Bencher, services: usize) {
     let routing = routing_text("bench", &file(services)).expect("the bench's file is good");
     let services: Vec<_> =
-        routing.services.into_iter().map(|s| (s.traffic, Split::resting(Environment::Blue))).collect();
-    bencher.with_inputs(|| services.clone()).bench_local_values(Table::compile);
+        routing.services.into_iter().map(|s| (s.traffic, TrafficSplit::resting(Environment::Blue))).collect();
+    bencher.with_inputs(|| services.clone()).bench_local_values(RoutingTable::compile);
 }
 
 /// What a weight change costs: the same rules with other splits.
 #[divan::bench(args = [1, 1000])]
 fn change_a_weight(bencher: Bencher, services: usize) {
     let table = table(services);
-    bencher.bench_local(|| black_box(&table).with_splits(|_| Split::resting(Environment::Blue)));
+    bencher.bench_local(|| black_box(&table).with_splits(|_| TrafficSplit::resting(Environment::Blue)));
 }

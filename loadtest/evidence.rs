@@ -7,9 +7,9 @@
 #[allow(dead_code)]
 mod dice;
 
-use judgement::guard::Budget;
-use judgement::guard::evidence::meter::{Input, Meter, rates};
-use judgement::guard::evidence::{Kind, LEAST_BAD, odds};
+use judgement::guard::EvidenceBudget;
+use judgement::guard::evidence::meter::{EvidenceMeter, MeterInput, rates};
+use judgement::guard::evidence::{LEAST_BAD, MeterKind, odds};
 use judgement::time::Millis;
 
 use dice::Dice;
@@ -23,7 +23,7 @@ const WELL: f64 = 0.001;
 
 /// From here on caution turns requests away.
 const CAUTION: f64 = 20.0;
-const SURE: f64 = 1.0 / Budget::STANDARD.alpha;
+const SURE: f64 = 1.0 / EvidenceBudget::STANDARD.alpha;
 
 // In pixels, and in powers of ten.
 const WIDTH: f64 = 760.0;
@@ -56,7 +56,7 @@ struct Run {
 
 fn run(seed: u64, failing: f64) -> Run {
     let mut dice = Dice::new(seed);
-    let mut meter = Meter::of_rates(Kind::Errors.share(), Budget::STANDARD.planned);
+    let mut meter = EvidenceMeter::of_rates(MeterKind::Errors.share(), EvidenceBudget::STANDARD.planned);
     let [to_green, to_blue] = ARRIVALS;
     let mut points = vec![(Millis::ZERO, meter.evidence())];
     let mut failures = 0;
@@ -64,7 +64,7 @@ fn run(seed: u64, failing: f64) -> Run {
         let now = Millis(tick * TICK.0);
         let green = requests(&mut dice, to_green, if now > BREAKS { failing } else { WELL });
         let blue = requests(&mut dice, to_blue, WELL);
-        meter.take(&Input::new(TICK, rates(green.0, green.1), rates(blue.0, blue.1)));
+        meter.take(&MeterInput::new(TICK, rates(green.0, green.1), rates(blue.0, blue.1)));
         points.push((now, meter.evidence()));
         failures += if now > BREAKS { green.1 } else { 0 };
         if meter.evidence() >= SURE && meter.bad() >= LEAST_BAD {

@@ -32,7 +32,7 @@
 //! # Invariants
 //!
 //! 1. One request sees one generation.
-//! 2. Only the sidecar publishes ([`snapshot::Publisher`] cannot be cloned); only the proxy counts.
+//! 2. Only the sidecar publishes ([`snapshot::SnapshotPublisher`] cannot be cloned); only the proxy counts.
 //! 3. Counters only grow, and outlive a reload: windows are differences, and Prometheus and the guard read the same numbers.
 //! 4. The pure rooms are pure.
 //! 5. A rollback waits for nobody: not for the disk, a peer or a browser.

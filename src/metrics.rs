@@ -13,13 +13,13 @@ use prometheus::{Encoder, TextEncoder};
 
 use judgement::traffic::Environment;
 use memory::clock;
-use memory::counters::{Class, Counters, Failure, Process, Seen, read};
-use memory::snapshot::Snapshot;
+use memory::counters::{AttemptFailure, Counters, ProcessCounters, ResponseClass, RouteTotals, read};
+use memory::snapshot::RoutingSnapshot;
 
 pub use family::Family;
 
 /// The metrics in Prometheus' text format.
-pub fn render(counters: &Counters, snapshot: &Snapshot) -> String {
+pub fn render(counters: &Counters, snapshot: &RoutingSnapshot) -> String {
     // Prometheus' encoder refuses a family without metrics.
     let families: Vec<_> = collect(counters, snapshot)
         .into_iter()
@@ -34,7 +34,7 @@ pub fn render(counters: &Counters, snapshot: &Snapshot) -> String {
 }
 
 /// Every metric that there is, also those without a value so far: the documentation lists them all.
-pub fn collect(counters: &Counters, snapshot: &Snapshot) -> Vec<Family> {
+pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters);
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
@@ -84,12 +84,12 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
             let Some(seen) = counters.seen(side) else { continue };
             let labels = [service.as_str(), &route, side.name()];
             let with = |last| [service.as_str(), &route, side.name(), last];
-            let Seen { classes, failures: causes, rescued: saved, hurt: harmed, turned_away: kept, .. } = seen;
-            let Seen { upstream: head, request: whole, .. } = seen;
-            for ((_, name), value) in Class::ALL.iter().zip(classes).filter(|(_, value)| *value > 0) {
+            let RouteTotals { classes, failures: causes, rescued: saved, hurt: harmed, turned_away: kept, .. } = seen;
+            let RouteTotals { upstream: head, request: whole, .. } = seen;
+            for ((_, name), value) in ResponseClass::ALL.iter().zip(classes).filter(|(_, value)| *value > 0) {
                 requests.count(&with(name), value);
             }
-            for ((_, name), value) in Failure::ALL.iter().zip(causes).filter(|(_, value)| *value > 0) {
+            for ((_, name), value) in AttemptFailure::ALL.iter().zip(causes).filter(|(_, value)| *value > 0) {
                 failures.count(&with(name), value);
             }
             rescued.count(&labels, saved);
@@ -105,7 +105,7 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
     vec![requests, failures, rescued, hurt, turned_away, upstream, request]
 }
 
-fn of_services(counters: &Counters, snapshot: &Snapshot) -> Vec<Family> {
+fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let sides = &["service", "environment"];
     let mut weight = Family::gauge("weight_ratio", "The environment's share of the traffic as set, 0 to 1.", sides);
     let mut active = Family::gauge("active", "1 for the environment that serves by default.", sides);
@@ -141,7 +141,7 @@ fn of_services(counters: &Counters, snapshot: &Snapshot) -> Vec<Family> {
     vec![weight, active, endpoints, rollbacks, certificates]
 }
 
-fn of_process(process: &Process, snapshot: &Snapshot) -> Vec<Family> {
+fn of_process(process: &ProcessCounters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let total = |name, help, value| Family::counter(name, help, &[]).with(|family| family.count(&[], value));
     let number = |name, help, value| Family::gauge(name, help, &[]).with(|family| family.set(&[], value));
     let mut refused =

@@ -22,7 +22,7 @@ use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig};
 use health::{self, Board};
 use memory::counters::{Counters, Shard, count, raise};
-use memory::snapshot::{Published, Publisher};
+use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Announcer};
 use relay::access;
 use relay::origin::Resolver;
@@ -52,7 +52,7 @@ pub struct Running {
     /// The house's own token, where none is configured.
     pub local_token: Option<Local>,
     pub sidecar: Handle,
-    pub published: Published,
+    pub published: SnapshotReader,
     /// Changes of what is laid over the routing file.
     pub changes: Changes,
     pub health: Board,
@@ -98,7 +98,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     // Behind the state's lock: of two that start at once, one makes the token.
     let (keyring, local_token) = auth::first_run(&settings.admin_access, admin_address, &settings.state)?;
     let shelf = journal.shelf();
-    let (publisher, published) = Publisher::new();
+    let (publisher, published) = SnapshotPublisher::new();
     let (preflights, orders) = mpsc::channel(PREFLIGHTS);
     let (validations, gates) = mpsc::channel(PREFLIGHTS);
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal)

@@ -17,7 +17,7 @@ use cutover::admin::caller::Caller;
 use cutover::admin::gate::{self, Gate};
 use cutover::admin::role::Action;
 use cutover::serve;
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use sidecar::journal::{Chain, Entry, Query, Reader};
 
 use crate::cli::cutover;
@@ -61,7 +61,7 @@ fn error(answer: &Answer) -> (u16, String) {
     (answer.status, body["error"]["code"].as_str().unwrap().to_owned())
 }
 
-fn entries(house: &House, kind: Kind) -> Vec<Entry> {
+fn entries(house: &House, kind: ChangeKind) -> Vec<Entry> {
     let query = Query { kind: Some(kind), limit: 1000, ..Query::default() };
     Reader::open(&house.settings.state).unwrap().page(&query).unwrap().entries
 }
@@ -74,9 +74,9 @@ fn the_first_run_makes_a_token_in_a_file_that_only_its_owner_reads() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let answer = whoami(&house, &token);
     assert_eq!((answer.status, json(&answer)), (200, serde_json::json!({ "name": "local", "role": "admin" })));
-    wait_until("its first use is in the journal", SOON, || entries(&house, Kind::Token).len() == 1);
+    wait_until("its first use is in the journal", SOON, || entries(&house, ChangeKind::Token).len() == 1);
     whoami(&house, &token);
-    let used = entries(&house, Kind::Token);
+    let used = entries(&house, ChangeKind::Token);
     let change = &used[0].change;
     assert_eq!(
         (change.who.as_str(), change.from.as_deref(), change.service.as_str()),
@@ -85,7 +85,7 @@ fn the_first_run_makes_a_token_in_a_file_that_only_its_owner_reads() {
     assert_eq!(change.why, "first use since the start, as an admin");
     assert!(!format!("{:?}", house.running).contains(&token), "nothing shows it");
     assert_eq!(whoami(&house, &format!("{token}x")).status, 401);
-    wait_until("the refusal is in the journal", SOON, || entries(&house, Kind::Refused).len() == 1);
+    wait_until("the refusal is in the journal", SOON, || entries(&house, ChangeKind::Refused).len() == 1);
     // The journal and its WAL, byte by byte.
     for name in ["cutover.db", "cutover.db-wal"] {
         let bytes = std::fs::read(house.dir.path().join(name)).unwrap();
@@ -143,8 +143,8 @@ fn a_role_that_may_not_is_told_so_and_the_journal_knows_who_it_was() {
     assert_eq!(error(&answer), (403, "forbidden".to_owned()));
     assert_eq!(json(&answer)["error"]["message"], "`ci` is an operator and may not freeze");
     assert_eq!(json(&answer)["error"]["hint"], "an admin may: ask for a token with that role");
-    wait_until("the refusals are in the journal", SOON, || entries(&house, Kind::Refused).len() == 3);
-    let last = &entries(&house, Kind::Refused)[0].change;
+    wait_until("the refusals are in the journal", SOON, || entries(&house, ChangeKind::Refused).len() == 3);
+    let last = &entries(&house, ChangeKind::Refused)[0].change;
     assert_eq!((last.who.as_str(), last.from.as_deref()), ("ci", Some("127.0.0.1")));
     assert_eq!(last.why, "POST /freeze: `ci` is an operator and may not freeze");
     assert!(last.after.is_none() && last.before.is_none());
@@ -169,8 +169,8 @@ fn who_guesses_is_stopped_and_who_has_a_token_is_not() {
     }
     assert_eq!(whoami(&house, &house.token()).status, 200, "behind the same address");
     // In order: what comes after the refusals is written after them.
-    wait_until("the use is in the journal", SOON, || entries(&house, Kind::Token).len() == 1);
-    let refused = entries(&house, Kind::Refused);
+    wait_until("the use is in the journal", SOON, || entries(&house, ChangeKind::Token).len() == 1);
+    let refused = entries(&house, ChangeKind::Refused);
     assert_eq!(refused.len(), 6, "five tries, and one entry for all the rest of the minute");
     assert_eq!(refused[5].change.who, "unknown");
     assert_eq!(refused[5].change.why, "GET /api/admin/whoami: this takes a token");

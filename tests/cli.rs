@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::house::{House, shop};
 use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 
 pub fn cutover(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cutover")).current_dir(dir).args(args).env("NO_COLOR", "1").output().unwrap()
@@ -129,9 +129,9 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
     let mut client = house.client();
     wait_until("it is rolled back and written", SOON, || {
         client.get("/", &[]);
-        house.weight() == 0 && house.find(Kind::Ledger).is_some()
+        house.weight() == 0 && house.find(ChangeKind::Ledger).is_some()
     });
-    let id = house.entry(Kind::Rollback).change.id;
+    let id = house.entry(ChangeKind::Rollback).change.id;
     let state = house.settings.state.to_string_lossy().into_owned();
     let dir = house.dir.path();
     let history = text(&cutover(dir, &["history", "--state", &state]).stdout);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use memory::counters::Failure;
+use memory::counters::AttemptFailure;
 use relay::proxy::listen::Drain;
 
 use crate::support::front::{Front, NOBODY, routing};
@@ -300,7 +300,7 @@ fn grpc_calls_of_every_kind_reach_a_grpc_server_and_come_back() {
     let front = Front::start(&routing(&format!("url = \"{url}\"\nh2 = \"only\""), NOBODY, ""), &[]);
     let (port, ca_file) = (front.tls_port().to_string(), front.ca_file());
     script("grpc_client.py", &["calls", &port, ca_file.to_str().unwrap()]);
-    assert_eq!(front.house.seen(Environment::Blue).failures, [0; Failure::ALL.len()]);
+    assert_eq!(front.house.seen(Environment::Blue).failures, [0; AttemptFailure::ALL.len()]);
     drop(origin);
     script("grpc_client.py", &["dead", &port, ca_file.to_str().unwrap()]);
 }
@@ -326,7 +326,7 @@ fn both_ways(front: &Front, what: &str) -> [String; 2] {
 fn websockets_carry_text_bytes_a_mebibyte_pings_and_a_clean_end() {
     let (_origin, front) = websocket("websocket = true");
     assert_eq!(both_ways(&front, "talk"), ["4001 enough", "4001 enough"]);
-    assert_eq!(front.house.seen(Environment::Blue).failures, [0; Failure::ALL.len()]);
+    assert_eq!(front.house.seen(Environment::Blue).failures, [0; AttemptFailure::ALL.len()]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use config::suite::{DataCheck, DataCheckKind, TableCheck};
 use judgement::time::Millis;
-use memory::snapshot::check::Engine;
+use memory::snapshot::check::SqlEngine;
 use memory::snapshot::secret::SecretUrl;
 use validation::consistency::{check, digest};
 use wire::{DataResult, Outcome, RowHow};
@@ -24,17 +24,17 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-fn postgres(store: &Store, database: &str) -> Engine {
-    Engine::Postgres(SecretUrl::new(format!("postgres://shop:{IN_URL}@127.0.0.1:{}/{database}", store.port)))
+fn postgres(store: &Store, database: &str) -> SqlEngine {
+    SqlEngine::Postgres(SecretUrl::new(format!("postgres://shop:{IN_URL}@127.0.0.1:{}/{database}", store.port)))
 }
 
 /// MariaDB or MySQL.
-fn mariadb(store: &Store) -> Engine {
-    Engine::Mysql(SecretUrl::new(format!("mysql://shop:{IN_URL}@127.0.0.1:{}/shop", store.port)))
+fn mariadb(store: &Store) -> SqlEngine {
+    SqlEngine::Mysql(SecretUrl::new(format!("mysql://shop:{IN_URL}@127.0.0.1:{}/shop", store.port)))
 }
 
 /// One PostgreSQL with a database for each side.
-fn two_postgres() -> (Store, [Engine; 2]) {
+fn two_postgres() -> (Store, [SqlEngine; 2]) {
     let store = servers::postgres();
     let engines = ["blue", "green"].map(|name| {
         run(&postgres(&store, "postgres"), &format!("create database {name}"));
@@ -43,52 +43,52 @@ fn two_postgres() -> (Store, [Engine; 2]) {
     (store, engines)
 }
 
-fn two_mariadb() -> ([Store; 2], [Engine; 2]) {
+fn two_mariadb() -> ([Store; 2], [SqlEngine; 2]) {
     two(servers::mariadb)
 }
 
-fn two(server: fn() -> Store) -> ([Store; 2], [Engine; 2]) {
+fn two(server: fn() -> Store) -> ([Store; 2], [SqlEngine; 2]) {
     let stores = [server(), server()];
     let engines = stores.each_ref().map(mariadb);
     (stores, engines)
 }
 
 #[track_caller]
-fn run(engine: &Engine, sql: &str) {
+fn run(engine: &SqlEngine, sql: &str) {
     use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
     let sql = sql.to_owned();
     wait_for(async {
         match engine {
-            Engine::Postgres(url) => {
+            SqlEngine::Postgres(url) => {
                 let mut connection = PgConnection::connect(url.reveal()).await.unwrap();
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
                 connection.close().await.unwrap();
             }
-            Engine::Mysql(url) => {
+            SqlEngine::Mysql(url) => {
                 let mut connection = MySqlConnection::connect(url.reveal()).await.unwrap();
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
                 connection.close().await.unwrap();
             }
-            Engine::Sqlite(path) => rusqlite::Connection::open(path).unwrap().execute_batch(&sql).unwrap(),
+            SqlEngine::Sqlite(path) => rusqlite::Connection::open(path).unwrap().execute_batch(&sql).unwrap(),
         }
     });
 }
 
 /// A single number.
-fn number(engine: &Engine, sql: &str) -> i64 {
+fn number(engine: &SqlEngine, sql: &str) -> i64 {
     use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
     let sql = sql.to_owned();
     wait_for(async {
         match engine {
-            Engine::Postgres(url) => {
+            SqlEngine::Postgres(url) => {
                 let mut connection = PgConnection::connect(url.reveal()).await.unwrap();
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap()
             }
-            Engine::Mysql(url) => {
+            SqlEngine::Mysql(url) => {
                 let mut connection = MySqlConnection::connect(url.reveal()).await.unwrap();
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap()
             }
-            Engine::Sqlite(path) => {
+            SqlEngine::Sqlite(path) => {
                 rusqlite::Connection::open(path).unwrap().query_row(&sql, [], |row| row.get(0)).unwrap()
             }
         }
@@ -110,12 +110,12 @@ fn table(name: &str, key: &[&str]) -> TableCheck {
 }
 
 #[track_caller]
-fn compared(databases: &[Engine; 2], table: TableCheck) -> DataResult {
+fn compared(databases: &[SqlEngine; 2], table: TableCheck) -> DataResult {
     checked(DataCheckKind::Table { databases: databases.clone(), table })
 }
 
 #[track_caller]
-fn asked(databases: &[Engine; 2], query: &str, tolerance: f64) -> DataResult {
+fn asked(databases: &[SqlEngine; 2], query: &str, tolerance: f64) -> DataResult {
     checked(DataCheckKind::Query {
         databases: databases.clone(),
         query: query.to_owned(),
@@ -168,7 +168,7 @@ fn rows_are_missing_or_extra_over_compound_and_text_keys() {
 }
 
 /// By bytes and by a language: the collations of texts.
-fn rows_over_keys(engines: &[Engine; 2], collations: [&str; 2]) {
+fn rows_over_keys(engines: &[SqlEngine; 2], collations: [&str; 2]) {
     for engine in engines {
         run(
             engine,
@@ -251,7 +251,7 @@ fn queries_only_read_and_differences_are_named_by_row_and_column() {
     queries_only_read(&in_mariadb);
 }
 
-fn queries_only_read(engines: &[Engine; 2]) {
+fn queries_only_read(engines: &[SqlEngine; 2]) {
     for engine in engines {
         run(
             engine,
@@ -304,7 +304,7 @@ fn what_a_replica_brings_late_is_no_difference_and_a_digest_tells_whether_data_m
     late_rows(&in_mariadb);
 }
 
-fn late_rows(engines: &[Engine; 2]) {
+fn late_rows(engines: &[SqlEngine; 2]) {
     for engine in engines {
         run(engine, "create table t (id int primary key, v int); insert into t values (1, 1), (2, 2), (3, 3)");
     }
@@ -378,7 +378,7 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     store.thaw();
     store.kill();
     fails(&compared(&in_postgres, short.clone()), "t: blue and green: cannot connect: connection refused");
-    let nowhere = [Engine::Sqlite(Path::new("/nowhere.db").to_owned()), in_postgres[1].clone()];
+    let nowhere = [SqlEngine::Sqlite(Path::new("/nowhere.db").to_owned()), in_postgres[1].clone()];
     let why = "t: blue: cannot open the file: there is no such file; green: cannot connect: connection refused";
     fails(&compared(&nowhere, short), why);
 }

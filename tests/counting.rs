@@ -4,9 +4,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use config::MainConfig;
-use judgement::guard::window::{Tally, Totals};
+use judgement::guard::window::{ClientImpact, JudgedTotals};
 use judgement::traffic::Environment::{self, Blue, Green};
-use memory::counters::{Class, Failure};
+use memory::counters::{AttemptFailure, ResponseClass};
 
 use crate::support::client::Client;
 use crate::support::house::{House, shop};
@@ -16,11 +16,11 @@ use crate::support::{SOON, wait_until};
 const OVERRIDE: &str =
     "[[service.shop.rule]]\nheader = { name = \"x-green\", present = true }\nto = \"green\"\noverride = true\n";
 
-fn totals(house: &House, side: Environment) -> Totals {
+fn totals(house: &House, side: Environment) -> JudgedTotals {
     house.running.counters.route("shop", "default").totals(side)
 }
 
-fn tally(house: &House, side: Environment) -> Tally {
+fn tally(house: &House, side: Environment) -> ClientImpact {
     totals(house, side).tally
 }
 
@@ -130,7 +130,9 @@ fn whoever_is_rescued_is_not_hurt_and_whoever_is_not_is() {
     let mut client = house.client();
     let expect = |requests, rescued, hurt| {
         wait_for_requests(&house, Green, requests);
-        wait_until("all is told", SOON, || tally(&house, Green) == Tally { requests, rescued, hurt, turned_away: 0 });
+        wait_until("all is told", SOON, || {
+            tally(&house, Green) == ClientImpact { requests, rescued, hurt, turned_away: 0 }
+        });
         assert_eq!(cohorts(&house, Green), (requests as u32, requests as u32));
     };
     house.green.always(Do::Status(200));
@@ -151,7 +153,7 @@ fn whoever_is_rescued_is_not_hurt_and_whoever_is_not_is() {
     assert_eq!(client.get("/", &[]).status, 404, "is an answer");
     expect(6, 2, 3);
     let blue = tally(&house, Blue);
-    assert_eq!(blue, Tally::default(), "green was tried first, whoever answered");
+    assert_eq!(blue, ClientImpact::default(), "green was tried first, whoever answered");
     let metrics = house.metrics();
     for line in [
         "cutover_hurt_total{service=\"shop\",route=\"default\",environment=\"green\"} 3\n",
@@ -168,8 +170,8 @@ fn a_client_that_left_is_not_hurt() {
     house.green.always(Do::Hang);
     drop(hung(&house, "/"));
     wait_for_requests(&house, Green, 1);
-    assert_eq!(house.seen(Green).classes[Class::Aborted as usize], 1, "nobody waited for the time-out");
-    assert_eq!(tally(&house, Green), Tally { requests: 1, ..Tally::default() });
+    assert_eq!(house.seen(Green).classes[ResponseClass::Aborted as usize], 1, "nobody waited for the time-out");
+    assert_eq!(tally(&house, Green), ClientImpact { requests: 1, ..ClientImpact::default() });
 
     house.green.does(|request| if request.line().contains("/hang") { Do::Hang } else { Do::Status(200) });
     let client = hung(&house, "/hang");
@@ -179,7 +181,7 @@ fn a_client_that_left_is_not_hurt() {
     assert_eq!(house.client().get("/", &[]).status, 200);
     house.green = Origin::start("elsewhere");
     wait_for_requests(&house, Green, 3);
-    assert_eq!(house.seen(Green).failures[Failure::Reset as usize], 1, "green is to blame");
+    assert_eq!(house.seen(Green).failures[AttemptFailure::Reset as usize], 1, "green is to blame");
     assert_eq!(tally(&house, Green).hurt, 0, "and nobody was there");
 }
 
@@ -189,7 +191,7 @@ fn an_override_is_in_no_cohort_and_hurts_only_in_the_metrics() {
     house.green.always(Do::Status(503));
     assert_eq!(house.client().request("POST", "/", &["X-Green: 1"], "body").status, 503);
     wait_until("it is counted", SOON, || house.seen(Green).hurt == 1);
-    assert_eq!(totals(&house, Green), Totals::default());
+    assert_eq!(totals(&house, Green), JudgedTotals::default());
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod strict;
 use std::net::SocketAddr;
 
 use cutover::serve::{self, Running};
-use memory::counters::Refused;
+use memory::counters::RefusalReason;
 
 use crate::support::client::get;
 use crate::support::house::{House, settings, shop};
@@ -240,7 +240,7 @@ fn every_reason_of_hygiene_is_answered_and_counted() {
         assert_eq!(answers, [Heard { status: *status, target: None, closes: true }], "{reason}: {shown:?}");
         assert_eq!(refusals(&house, reason), before + 1, "{reason}: {shown:?}");
     }
-    for (_, name) in Refused::ALL.iter().filter(|(_, name)| !OTHERS.contains(name)) {
+    for (_, name) in RefusalReason::ALL.iter().filter(|(_, name)| !OTHERS.contains(name)) {
         assert!(cases.iter().any(|(reason, ..)| reason == name), "{name} has no case");
     }
     assert_eq!(house.blue.requests() + house.green.requests(), 0, "nothing was forwarded");

@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use judgement::traffic::Environment;
-use memory::counters::Failure;
+use memory::counters::AttemptFailure;
 
 use crate::support::client::get;
 use crate::support::house::{House, shop};
 use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
 
-fn blue_failures(house: &House) -> [u64; Failure::ALL.len()] {
+fn blue_failures(house: &House) -> [u64; AttemptFailure::ALL.len()] {
     house.seen(Environment::Blue).failures
 }
 
 /// A request is counted when it is over, which may be after its client has read the answer.
 #[track_caller]
-fn wait_for_failures(house: &House, cause: Failure, count: u64) {
+fn wait_for_failures(house: &House, cause: AttemptFailure, count: u64) {
     wait_until(&format!("{count} failures by {cause:?}"), SOON, || blue_failures(house)[cause as usize] >= count);
 }
 
@@ -29,7 +29,7 @@ fn an_origin_that_does_not_answer_is_a_504_in_its_time() {
     let answer = house.client().get("/", &[]);
     assert_eq!((answer.status, answer.header("connection")), (504, Some("close")));
     assert!((Duration::from_millis(290)..Duration::from_secs(3)).contains(&began.elapsed()), "{:?}", began.elapsed());
-    wait_for_failures(&house, Failure::Timeout, 1);
+    wait_for_failures(&house, AttemptFailure::Timeout, 1);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn an_origin_that_breaks_off_is_a_502_and_its_connection_is_not_used_again() {
         house.blue.always(Do::Status(200));
         assert_eq!(house.client().get("/", &[]).status, 200, "after {what:?}");
     }
-    wait_for_failures(&house, Failure::Reset, 3);
+    wait_for_failures(&house, AttemptFailure::Reset, 3);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_kept_connection_that_the_origin_has_closed_is_nobodys_failure() {
         house.blue.always(Do::RawAndClose("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_owned()));
         assert_eq!(client.get("/", &[]).body, "ok", "round {round}");
     }
-    assert_eq!(blue_failures(&house), [0; Failure::ALL.len()]);
+    assert_eq!(blue_failures(&house), [0; AttemptFailure::ALL.len()]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_certificate_that_is_not_trusted_is_a_502_of_class_tls() {
     let text = shop(&format!("https://127.0.0.1:{}", origin.port), &house.green.url(), "weight = 0", "");
     std::fs::write(house.routing_path(), text).unwrap();
     wait_until("the TLS origin is in force", SOON, || get(house.address(), "/", &[]).status == 502);
-    wait_for_failures(&house, Failure::Tls, 1);
+    wait_for_failures(&house, AttemptFailure::Tls, 1);
 }
 
 /// An HTTPS origin with a certificate for this host that nobody has heard of.

@@ -6,9 +6,9 @@ use cutover::admin::changes::{Caller, Change, Failed};
 use cutover::serve;
 use health::{Shown, preflight};
 use judgement::rollout::plan::WarmUp;
-use judgement::rollout::release::Phase;
-use judgement::rollout::view::View;
-use judgement::rollout::{Act, Command, Deploy, Kind, Preflight};
+use judgement::rollout::release::RolloutPhase;
+use judgement::rollout::view::ServiceView;
+use judgement::rollout::{ChangeKind, DeployRequest, OperatorAction, OperatorCommand, PreflightRequest};
 use judgement::traffic::Environment;
 
 use crate::support::front::{Front, NOBODY, at, routing};
@@ -42,7 +42,7 @@ fn says(origin: &Origin, what: Do) {
     });
 }
 
-fn view(house: &House) -> View {
+fn view(house: &House) -> ServiceView {
     house.running.sidecar.show().unwrap().services.remove(0)
 }
 
@@ -83,7 +83,7 @@ fn a_candidate_that_fails_its_check_gets_nothing_until_it_passes_again() {
     assert_eq!(ask(&house), "green");
     assert_eq!(house.weight(), 10_000, "its share was never taken");
     let told = || -> Vec<String> {
-        house.history().into_iter().filter(|e| e.change.kind == Kind::Health).map(|e| e.change.why).collect()
+        house.history().into_iter().filter(|e| e.change.kind == ChangeKind::Health).map(|e| e.change.why).collect()
     };
     wait_until("both are in the journal", SOON, || told().len() == 2);
     let down = format!("green, the candidate, is down: check home: {why}");
@@ -212,7 +212,7 @@ fn a_candidate_that_goes_down_is_taken_back_where_the_check_says_so() {
     let house = House::start("weight = 50", &check(more));
     says(&house.green, Do::Reset);
     house.wait_for_weight(0);
-    let change = house.entry(Kind::Rollback).change;
+    let change = house.entry(ChangeKind::Rollback).change;
     assert_eq!(change.who, "health");
     assert!(change.why.starts_with("green is down: check home: "), "{}", change.why);
     assert!(view(&house).latch.is_some());
@@ -246,8 +246,13 @@ fn a_reload_that_leaves_a_check_alone_keeps_its_history() {
 
 fn tried(house: &House, requests: u32) -> Result<String, String> {
     let warm_up = WarmUp { requests, path: "/warm".to_owned() };
-    let order =
-        Preflight { service: "shop".into(), rollout: 1, environment: Environment::Green, warm_up, suites: vec![] };
+    let order = PreflightRequest {
+        service: "shop".into(),
+        rollout: 1,
+        environment: Environment::Green,
+        warm_up,
+        suites: vec![],
+    };
     RUNTIME.block_on(preflight::run(house.running.published.clone(), house.running.health.clone(), order))
 }
 
@@ -281,10 +286,16 @@ fn a_preflight_forgives_a_cold_start_and_nothing_else() {
     assert_eq!(tried(&house, 1), Err(format!("green ({at}) gives no answer within 15000 ms")));
 }
 
-fn deploy(house: &House) -> Command {
-    let deploy = Deploy { version: "v2".into(), ..Deploy::default() };
+fn deploy(house: &House) -> OperatorCommand {
+    let deploy = DeployRequest { version: "v2".into(), ..DeployRequest::default() };
     let generation = Some(house.running.published.load().generation);
-    Command { service: "shop".into(), who: "ann".into(), generation, act: Act::Deploy(deploy), ..Command::default() }
+    OperatorCommand {
+        service: "shop".into(),
+        who: "ann".into(),
+        generation,
+        act: OperatorAction::Deploy(deploy),
+        ..OperatorCommand::default()
+    }
 }
 
 #[test]
@@ -294,14 +305,14 @@ fn a_deploy_walks_its_plan_to_the_promotion_and_no_request_fails() {
     let load = Load::start(house.address(), 20, Duration::from_millis(10));
     house.running.sidecar.command(deploy(&house)).unwrap().unwrap();
     let phase = || view(&house).rollout.map(|rollout| rollout.phase);
-    wait_until("v2 is promoted", SOON * 3, || phase() == Some(Phase::Promoted));
+    wait_until("v2 is promoted", SOON * 3, || phase() == Some(RolloutPhase::Promoted));
     wait_until("clients meet it", SOON, || ask(&house) == "green");
     let metrics = house.metrics();
     assert!(metrics.contains("cutover_rollout_phase{phase=\"promoted\",service=\"shop\"} 1"), "{metrics}");
     assert!(metrics.contains("cutover_rollout_phase{phase=\"shifting\",service=\"shop\"} 0"), "{metrics}");
     let (requests, failed) = load.stop();
     assert_eq!(failed, 0, "of {requests}");
-    let said = house.entry(Kind::Preflight).change.why;
+    let said = house.entry(ChangeKind::Preflight).change.why;
     assert!(said.contains("3 warm-up requests to its address") && said.contains("check home is green"), "{said}");
 }
 
@@ -311,7 +322,7 @@ fn a_version_that_is_not_ready_meets_no_client() {
     house.green.always(Do::Status(500));
     house.running.sidecar.command(deploy(&house)).unwrap().unwrap();
     let phase = || view(&house).rollout.map(|rollout| rollout.phase);
-    wait_until("it is given up", SOON, || phase() == Some(Phase::Aborted));
+    wait_until("it is given up", SOON, || phase() == Some(RolloutPhase::Aborted));
     let why = view(&house).rollout.unwrap().why.unwrap();
     assert_eq!(why, format!("green ({}) answers 500 to GET /", house.green.address));
     assert_eq!((house.weight(), house.green.requests()), (0, 1));
@@ -322,7 +333,7 @@ fn a_candidate_whose_checks_go_on_failing_is_rolled_back_by_the_guard_and_the_en
     let house = House::start("weight = 10", &healthz());
     says(&house.green, Do::Status(503));
     house.wait_for_weight(0);
-    let change = house.entry(Kind::Rollback).change;
+    let change = house.entry(ChangeKind::Rollback).change;
     assert_eq!(change.who, "guard");
     let why = change.why.strip_prefix("failing health checks: ").unwrap_or_else(|| panic!("{}", change.why));
     let (rounds, rest) = why.split_once(' ').unwrap();
@@ -346,7 +357,7 @@ fn where_active_fails_its_checks_too_the_guard_holds() {
     says(&house.blue, Do::Status(503));
     wait_for(&house, [false, true]);
     says(&house.green, Do::Status(503));
-    wait_until("that is said", SOON, || house.find(Kind::SharedFate).is_some());
+    wait_until("that is said", SOON, || house.find(ChangeKind::SharedFate).is_some());
     assert_eq!(house.weight(), 5000);
 }
 

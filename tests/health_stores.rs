@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use health::{redis, sql};
-use judgement::rollout::Kind;
-use memory::snapshot::check::{Database, Engine};
+use judgement::rollout::ChangeKind;
+use memory::snapshot::check::{SqlEngine, SqlProbe};
 use memory::snapshot::secret::SecretUrl;
 
 use crate::support::house::House;
@@ -21,9 +21,9 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[track_caller]
-fn ask(engine: Engine, query: &str, patience: Duration) -> Result<(), String> {
+fn ask(engine: SqlEngine, query: &str, patience: Duration) -> Result<(), String> {
     let began = Instant::now();
-    let result = wait_for(sql::probe(&Database { engine, query: query.to_owned() }, patience));
+    let result = wait_for(sql::probe(&SqlProbe { engine, query: query.to_owned() }, patience));
     let took = began.elapsed();
     assert!(took < patience + Duration::from_millis(500), "{took:?}: {result:?}");
     shows_no_password(&result);
@@ -53,12 +53,12 @@ fn fails(result: Result<(), String>, words: &str) {
     assert_eq!(result.unwrap_err(), words);
 }
 
-fn postgres(store: &Store, password: &str, more: &str) -> Engine {
-    Engine::Postgres(SecretUrl::new(format!("postgres://shop:{password}@127.0.0.1:{}/postgres{more}", store.port)))
+fn postgres(store: &Store, password: &str, more: &str) -> SqlEngine {
+    SqlEngine::Postgres(SecretUrl::new(format!("postgres://shop:{password}@127.0.0.1:{}/postgres{more}", store.port)))
 }
 
-fn mysql(store: &Store, password: &str) -> Engine {
-    Engine::Mysql(SecretUrl::new(format!("mysql://shop:{password}@127.0.0.1:{}/shop", store.port)))
+fn mysql(store: &Store, password: &str) -> SqlEngine {
+    SqlEngine::Mysql(SecretUrl::new(format!("mysql://shop:{password}@127.0.0.1:{}/shop", store.port)))
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn postgresql_is_trusted_by_its_certificate_where_the_url_wants_it() {
         let (port, ca) = (store.port, ca.display());
         let url = format!("postgres://shop:{IN_URL}@localhost:{port}/postgres?sslmode={mode}&sslrootcert={ca}");
         let query = "select 1 / (select count(*) from pg_stat_ssl where ssl and pid = pg_backend_pid())";
-        ask(Engine::Postgres(SecretUrl::new(url)), query, PATIENCE)
+        ask(SqlEngine::Postgres(SecretUrl::new(url)), query, PATIENCE)
     };
     let ca = store.dir.path().join("ca.pem");
     assert_eq!(asked(&ca, "verify-full"), Ok(()));
@@ -145,7 +145,7 @@ fn is_asked(mut store: Store) {
 fn a_sqlite_file_is_asked_for_reading_and_what_fails_is_said_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("shop.db");
-    let asked = |query: &str, patience| ask(Engine::Sqlite(path.clone()), query, patience);
+    let asked = |query: &str, patience| ask(SqlEngine::Sqlite(path.clone()), query, patience);
     fails(asked("select 1", PATIENCE), "cannot open the file: there is no such file");
     let owner = rusqlite::Connection::open(&path).unwrap();
     owner.execute_batch("create table stock (name text); insert into stock values ('tea')").unwrap();
@@ -160,9 +160,9 @@ fn a_sqlite_file_is_asked_for_reading_and_what_fails_is_said_in_words() {
     fails(asked("select name from stock", SHORT), "the query failed: database is locked");
     owner.execute_batch("commit").unwrap();
     assert_eq!(asked("select name from stock", PATIENCE), Ok(()));
-    fails(ask(Engine::Sqlite(dir.path().into()), "select 1", PATIENCE), "cannot open the file: it is no file");
+    fails(ask(SqlEngine::Sqlite(dir.path().into()), "select 1", PATIENCE), "cannot open the file: it is no file");
     std::fs::write(dir.path().join("text"), "no database at all, ".repeat(100)).unwrap();
-    let text = ask(Engine::Sqlite(dir.path().join("text")), "select * from sqlite_master", PATIENCE);
+    let text = ask(SqlEngine::Sqlite(dir.path().join("text")), "select * from sqlite_master", PATIENCE);
     fails(text, "the query failed: file is not a database");
 }
 
@@ -233,7 +233,7 @@ fn a_candidate_without_its_database_gets_nothing_until_the_database_is_back() {
     store.start_again();
     wait_until("green is up again", SOON, || house.split().up == [true, true]);
     assert_eq!(served(), "green");
-    wait_until("it is in the journal", SOON, || house.find(Kind::Health).is_some());
+    wait_until("it is in the journal", SOON, || house.find(ChangeKind::Health).is_some());
     let journal = format!("{:?}", house.history());
     assert!(journal.contains("orders: cannot connect: connection refused") && !journal.contains(PASSWORD), "{journal}");
     assert!(!journal.contains(IN_URL) && !house.metrics().contains(IN_URL));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use sidecar::journal::{Chain, Entry, Reader};
 
 use crate::faults::TlsOrigin;
@@ -217,7 +217,7 @@ fn a_rollback_outlives_kill_9_before_the_first_request() {
         process.weight() == 0.0
     });
     let state = dir.path().join("cutover.db");
-    let is_rollback = |entry: &Entry| entry.change.kind == Kind::Rollback;
+    let is_rollback = |entry: &Entry| entry.change.kind == ChangeKind::Rollback;
     wait_until("it is written", SOON, || {
         Reader::open(&state).unwrap().latest(None, 9).unwrap().iter().any(is_rollback)
     });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use config::ClientLimits;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use memory::counters::{Class, Failure};
+use memory::counters::{AttemptFailure, ResponseClass};
 
 use crate::support::client::Client;
 use crate::support::house::{House, shop};
@@ -23,7 +23,7 @@ fn limits() -> ClientLimits {
 }
 
 fn aborted(house: &House) -> u64 {
-    house.seen(Environment::Blue).classes[Class::Aborted as usize]
+    house.seen(Environment::Blue).classes[ResponseClass::Aborted as usize]
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_body_that_stops_coming_is_a_408_and_nobodys_failure() {
     client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 100\r\n\r\nhalf");
     assert_eq!(client.answer().status, 408);
     wait_until("it is counted as the client's", SOON, || aborted(&house) == 1);
-    assert_eq!(house.seen(Environment::Blue).failures, [0; Failure::ALL.len()]);
+    assert_eq!(house.seen(Environment::Blue).failures, [0; AttemptFailure::ALL.len()]);
     assert_eq!(house.blue.requests(), 0, "the origin got no whole request");
 }
 

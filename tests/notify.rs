@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use config;
 use config::notify::Sink;
 use hmac::{Hmac, KeyInit, Mac};
-use judgement::rollout::{Act, Command};
+use judgement::rollout::{OperatorAction, OperatorCommand};
 use judgement::traffic::split::Weight;
 use serde_json::Value;
 
@@ -104,14 +104,19 @@ fn is_signed(request: &Request, secret: &str) -> bool {
 }
 
 impl House {
-    fn act(&self, act: Act) -> u64 {
-        let command =
-            Command { service: "shop".into(), who: "ann".into(), why: "to see".into(), act, ..Command::default() };
+    fn act(&self, act: OperatorAction) -> u64 {
+        let command = OperatorCommand {
+            service: "shop".into(),
+            who: "ann".into(),
+            why: "to see".into(),
+            act,
+            ..OperatorCommand::default()
+        };
         self.running.sidecar.command(command).unwrap().unwrap().entry.unwrap()
     }
 
     fn shift(&self, percent: f64) -> u64 {
-        self.act(Act::Shift { weight: Weight::from_percent(percent).unwrap(), gradual: false })
+        self.act(OperatorAction::Shift { weight: Weight::from_percent(percent).unwrap(), gradual: false })
     }
 
     fn notices(&self, sink: &str, result: &str) -> u64 {
@@ -153,7 +158,7 @@ fn a_rollback_reaches_everybody_with_its_evidence_and_its_entry() {
     assert!(is_signed(&request, SECRET));
     assert_eq!((request.line(), &body["type"]), ("POST /hook HTTP/1.1", &Value::from("cutover.rollback")));
     let data = &body["data"];
-    let entry = house.entry(judgement::rollout::Kind::Rollback);
+    let entry = house.entry(judgement::rollout::ChangeKind::Rollback);
     let id = entry.change.id;
     assert_eq!(data["entry"], id);
     assert_eq!(data["explain"], format!("cutover explain {id}"));
@@ -207,8 +212,8 @@ fn good_news_end_an_incident_by_the_key_that_began_it() {
     let pager = Origin::start("pager");
     let house = house(0, &pagerduty("pager", &pager, "level = \"critical\""));
     house.shift(30.0);
-    house.act(Act::Stop);
-    house.act(Act::Clear);
+    house.act(OperatorAction::Stop);
+    house.act(OperatorAction::Clear);
     wait_until("it begins and ends", SOON, || those(&pager, "/event_action", "resolve").len() >= 4);
     let keys = |action: &str| -> Vec<Value> {
         those(&pager, "/event_action", action).into_iter().map(|(_, body)| body["dedup_key"].clone()).collect()
@@ -231,8 +236,8 @@ fn levels_services_and_kinds_choose_what_is_heard() {
     let text: String = (0..5).map(|n| webhook(&format!("hook{n}"), &hooks[n], more[n])).collect();
     let house = house(0, &text);
     house.shift(30.0);
-    house.act(Act::Stop);
-    house.act(Act::Clear);
+    house.act(OperatorAction::Stop);
+    house.act(OperatorAction::Clear);
     let kinds = |n: usize| -> Vec<String> {
         hooks[n].all().iter().map(|request| json(request)["data"]["kind"].as_str().unwrap().to_owned()).collect()
     };
@@ -248,9 +253,9 @@ fn levels_services_and_kinds_choose_what_is_heard() {
 fn nobody_is_notified_while_alerting_is_off() {
     let hook = Origin::start("hook");
     let house = house(0, &webhook("hook", &hook, "level = \"info\""));
-    house.act(Act::Alerting(false));
+    house.act(OperatorAction::Alerting(false));
     house.shift(30.0);
-    house.act(Act::Alerting(true));
+    house.act(OperatorAction::Alerting(true));
     house.shift(40.0);
     let kinds = || -> Vec<Value> { hook.all().iter().map(|request| json(request)["data"]["kind"].clone()).collect() };
     wait_until("the last one is heard", SOON, || kinds().last() == Some(&"shift".into()));
@@ -267,7 +272,7 @@ fn a_sink_that_fails_is_tried_again_under_the_same_id() {
         _ => Do::Status(200),
     });
     let house = house(0, &webhook("hook", &hook, ""));
-    house.act(Act::Stop);
+    house.act(OperatorAction::Stop);
     wait_until("the second try", SOON, || hook.requests() == 2);
     let second = Instant::now();
     wait_until("it is taken", SOON, || house.notices("hook", "sent") == 1);
@@ -278,7 +283,7 @@ fn a_sink_that_fails_is_tried_again_under_the_same_id() {
     assert_eq!(ids.len(), 1);
     assert!(all.iter().all(|request| is_signed(request, SECRET) && request.body == all[0].body));
     assert_eq!((house.notices("hook", "failed"), house.notices("hook", "dropped")), (0, 0));
-    house.act(Act::Clear);
+    house.act(OperatorAction::Clear);
 }
 
 #[test]
@@ -287,7 +292,7 @@ fn what_is_refused_for_good_is_not_repeated_and_redirects_are_not_followed() {
     hook.always(Do::Status(400));
     moved.always(Do::Raw(format!("HTTP/1.1 307 Go\r\nLocation: {}/\r\nContent-Length: 0\r\n\r\n", there.url())));
     let house = house(0, &[webhook("hook", &hook, ""), webhook("moved", &moved, "")].concat());
-    house.act(Act::Stop);
+    house.act(OperatorAction::Stop);
     wait_until("both are given up", SOON, || house.notices("hook", "failed") + house.notices("moved", "failed") == 2);
     assert_eq!((hook.requests(), moved.requests(), there.requests()), (1, 1, 0));
 }
@@ -317,7 +322,7 @@ fn what_waits_at_the_end_is_tried_once_more() {
         Do::Status(if answers.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 3 { 503 } else { 200 })
     });
     let house = house(0, &webhook("hook", &hook, ""));
-    house.act(Act::Stop);
+    house.act(OperatorAction::Stop);
     // The pause after the third is nine seconds.
     wait_until("the third try", SOON, || hook.requests() == 3);
     let counters = house.running.counters.clone();
@@ -356,7 +361,7 @@ fn mail_is_handed_over_to_who_logs_in_and_never_in_the_clear_by_accident() {
     ]
     .concat();
     let house = house(0, &text);
-    house.act(Act::Stop);
+    house.act(OperatorAction::Stop);
     wait_until("the mail is taken at the second try", SOON, || server.mails().len() == 1);
     assert!(server.commands().iter().any(|line| line.starts_with("AUTH PLAIN ")));
     wait_until("a refusal is final", SOON, || house.notices("strict", "failed") == 1);

@@ -9,14 +9,14 @@ use config::ClientLimits;
 use h2::Reason;
 use http::{HeaderMap, Request, Response};
 use judgement::traffic::Environment;
-use memory::counters::Failure;
+use memory::counters::AttemptFailure;
 
 use crate::support::front::{Front, NOBODY, at, block_on, routing};
 use crate::support::h2::{Exchange, H2Origin};
 use crate::support::origin::Do;
 use crate::support::tls::{Authority, Certificate, H2, serving};
 use crate::support::{SOON, wait_until};
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 
 fn post(path: &str) -> Request<()> {
     Request::post(format!("https://shop.test{path}")).body(()).unwrap()
@@ -55,7 +55,7 @@ fn an_origin_that_must_speak_http2_and_cannot_is_a_502_and_counted() {
         let lines = at(&origin, "ca_file = \"ca.pem\"\nh2 = \"only\"");
         let front = Front::start(&routing(&lines, NOBODY, ""), &[("ca.pem", &certificate.pem)]);
         assert_eq!(front.get().0, 502, "{alpn}");
-        front.wait_for_failures(Environment::Blue, Failure::Tls, 1);
+        front.wait_for_failures(Environment::Blue, AttemptFailure::Tls, 1);
         assert_eq!(origin.requests(), 0, "{alpn}: it is not asked in another way");
     }
     // Nothing of the request has left: a candidate's is rescued, whatever its method.
@@ -68,12 +68,12 @@ fn an_origin_that_must_speak_http2_and_cannot_is_a_502_and_counted() {
     let front = Front::start(&text, &[("ca.pem", &certificate.pem)]);
     let posted = block_on(async { front.client().await.request(post("/"), &[Bytes::from_static(b"x")]).await });
     assert_eq!((posted.unwrap().status, old.requests()), (200, 0));
-    front.wait_for_failures(Environment::Green, Failure::Tls, 1);
+    front.wait_for_failures(Environment::Green, AttemptFailure::Tls, 1);
     // In the clear it only shows when the origin answers.
     let front = Front::start(&routing(NOBODY, NOBODY, ""), &[]);
     front.route(&routing(&format!("url = \"{}\"\nh2 = \"only\"", front.house.blue.url()), NOBODY, ""));
     assert_eq!(front.get().0, 502);
-    front.wait_for_failures(Environment::Blue, Failure::Reset, 1);
+    front.wait_for_failures(Environment::Blue, AttemptFailure::Reset, 1);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_origin_is_trusted_by_the_authorities_of_its_file_alone() {
     {
         let front = Front::start(&routing(&at(origin, lines), NOBODY, ""), &files);
         assert_eq!(front.get().0, status);
-        front.wait_for_failures(Environment::Blue, Failure::Tls, u64::from(status == 502));
+        front.wait_for_failures(Environment::Blue, AttemptFailure::Tls, u64::from(status == 502));
     }
 }
 
@@ -295,7 +295,7 @@ fn a_client_that_gives_up_its_stream_ends_the_origins_and_is_nobodys_failure() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
-    assert_eq!(front.house.seen(Environment::Blue).failures, [0; Failure::ALL.len()]);
+    assert_eq!(front.house.seen(Environment::Blue).failures, [0; AttemptFailure::ALL.len()]);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn a_stream_that_the_origin_has_not_looked_at_is_sent_again_whatever_its_method(
             origin.sends_away_next(reason);
             assert_eq!(client.get("https://shop.test/").await.unwrap().status, 200, "{reason:?}");
         });
-        assert_eq!(front.house.seen(Environment::Blue).failures, [0; Failure::ALL.len()]);
+        assert_eq!(front.house.seen(Environment::Blue).failures, [0; AttemptFailure::ALL.len()]);
     }
 }
 
@@ -354,7 +354,7 @@ fn a_candidate_that_refuses_every_stream_is_rescued_even_from_posts() {
         assert_eq!(client.request(post("/"), &[Bytes::from_static(b"body")]).await.unwrap().status, 200);
     });
     assert_eq!((blue.requests(), green.requests()), (2, 6), "three tries each, then the rescue");
-    front.wait_for_failures(Environment::Green, Failure::Reset, 2);
+    front.wait_for_failures(Environment::Green, AttemptFailure::Reset, 2);
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn a_candidate_that_resets_every_stream_is_rolled_back_and_no_client_sees_it() {
         }
         assert_eq!(green.requests(), before, "nobody goes there any more");
     });
-    wait_until("the rollback is in the journal", SOON, || front.house.find(Kind::Rollback).is_some());
+    wait_until("the rollback is in the journal", SOON, || front.house.find(ChangeKind::Rollback).is_some());
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn an_answer_that_breaks_off_is_a_reset_stream_and_the_environments_failure() {
         assert!(end.is_reset(), "{end}");
         assert_eq!(client.get("https://shop.test/whole").await.unwrap().body, b"whole", "the connection goes on");
     });
-    front.wait_for_failures(Environment::Blue, Failure::Truncated, 1);
+    front.wait_for_failures(Environment::Blue, AttemptFailure::Truncated, 1);
     // And over HTTP/1.1 the last chunk never comes.
     let front = Front::start(&routing(&at(&origin, "h2 = \"only\""), NOBODY, ""), &[]);
     let mut client = front.house.client();
@@ -412,7 +412,7 @@ fn an_answer_that_breaks_off_is_a_reset_stream_and_the_environments_failure() {
     client.wait_for("half of it");
     origin.kill_connections();
     assert!(client.answer().truncated);
-    front.wait_for_failures(Environment::Blue, Failure::Truncated, 1);
+    front.wait_for_failures(Environment::Blue, AttemptFailure::Truncated, 1);
 }
 
 #[test]
@@ -426,7 +426,7 @@ fn an_http1_origin_that_breaks_off_is_a_reset_stream_too() {
             assert!(broken.is_reset(), "{head}: {broken}");
         });
     }
-    front.wait_for_failures(Environment::Blue, Failure::Truncated, 2);
+    front.wait_for_failures(Environment::Blue, AttemptFailure::Truncated, 2);
 }
 
 #[test]
@@ -509,7 +509,7 @@ fn a_connection_that_takes_no_more_streams_fails_no_request() {
                 assert_eq!(client.request(post("/"), &[Bytes::from_static(b"x")]).await.unwrap().status, 200);
             }
         });
-        assert_eq!(front.house.seen(Environment::Blue).failures, [0; Failure::ALL.len()], "{reason:?}");
+        assert_eq!(front.house.seen(Environment::Blue).failures, [0; AttemptFailure::ALL.len()], "{reason:?}");
     }
 }
 

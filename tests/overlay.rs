@@ -2,7 +2,7 @@
 
 use cutover::admin::changes::{Caller, Change, Failed};
 use cutover::serve::{self, Running};
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use sidecar::Done;
 
 use crate::support::client::{Client, get};
@@ -84,7 +84,7 @@ fn what_does_not_fit_is_refused_with_its_reason_and_changes_nothing() {
         |trigger: &str| change(&house.running, Change::PutTrigger { name: "x".into(), trigger: trigger.into() });
     assert!(trigger("name = \"x\"\nmetric = \"error_rate\"").unwrap_err().to_string().contains("no limit"));
     assert!(matches!(change(&house.running, Change::DeleteRule { name: "x".into() }), Err(Failed::NotThere { .. })));
-    assert_eq!(house.find(Kind::Overlay), None);
+    assert_eq!(house.find(ChangeKind::Overlay), None);
 
     std::fs::write(house.routing_path(), "[service.shop]\nnonsense = 1\n").unwrap();
     let refused = change(&house.running, testers("always")).unwrap_err();
@@ -102,7 +102,7 @@ fn a_trigger_laid_over_the_defaults_takes_the_place_of_its_namesake_and_rolls_ba
         client.get("/", &[]);
         house.weight() == 0
     });
-    let entry = house.entry(Kind::Rollback);
+    let entry = house.entry(ChangeKind::Rollback);
     assert!(entry.change.why.starts_with("high error rate"), "{}", entry.change.why);
     assert!(get(house.running.admin, "/readyz", &[]).is_good());
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 
 use crate::support::client::Client;
 use crate::support::house::{House, shop};
@@ -122,7 +122,7 @@ fn a_full_disk_stops_neither_routing_nor_rollback_and_is_caught_up_with() {
     wait_until("the full disk is counted", SOON, || !house.metrics().contains("cutover_journal_waiting 0\n"));
     assert!((0..50).all(|_| client.get("/", &[]).status == 200));
     std::fs::remove_file(&filler).unwrap();
-    wait_until("the entry is written after all", SOON, || house.find(Kind::Rollback).is_some());
+    wait_until("the entry is written after all", SOON, || house.find(ChangeKind::Rollback).is_some());
 
     // And a start on a full disk goes on by what it says.
     let House { blue, green, running, settings, dir } = house;

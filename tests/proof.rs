@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use judgement::guard::judge;
-use judgement::rollout::Kind;
-use judgement::rollout::ledger::Ledger;
+use judgement::rollout::ChangeKind;
+use judgement::rollout::ledger::RolloutLedger;
 
 use crate::support::client::Answer;
 use crate::support::house::{House, Load};
@@ -48,7 +48,7 @@ fn load(house: &House, clients: usize, pause: Duration) -> (Load, Arc<Book>) {
 struct Outcome {
     house: House,
     book: Arc<Book>,
-    ledger: Ledger,
+    ledger: RolloutLedger,
     reason: String,
 }
 
@@ -64,14 +64,14 @@ fn turns_bad(what: &Do, clients: usize, pause: Duration) -> Outcome {
     let at_verdict = load.requests();
     wait_until("traffic goes on", SOON, || load.requests() > at_verdict + 100);
     load.stop();
-    wait_until("the account is closed", SOON, || house.find(Kind::Ledger).is_some());
-    let entry = house.entry(Kind::Rollback);
+    wait_until("the account is closed", SOON, || house.find(ChangeKind::Ledger).is_some());
+    let entry = house.entry(ChangeKind::Rollback);
     let evidence = entry.change.evidence.unwrap();
     assert_eq!(judge(&evidence.policy, &evidence.sight), evidence.judgement, "{what:?}: the entry replays");
     let (tape, weighed) = (evidence.tape.expect("a tape"), evidence.sight.evidence.expect("evidence"));
     let again = tape.replay().1.evidence();
     assert!((again / weighed.parts[0].evidence - 1.0).abs() < 1e-6, "{what:?}: and so does its evidence");
-    let ledger = house.entry(Kind::Ledger).change.ledger.unwrap();
+    let ledger = house.entry(ChangeKind::Ledger).change.ledger.unwrap();
     Outcome { house, book, ledger, reason: entry.change.why }
 }
 

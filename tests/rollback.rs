@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use judgement::guard::judge;
-use judgement::rollout::{Act, Command, Kind};
+use judgement::rollout::{ChangeKind, OperatorAction, OperatorCommand};
 use judgement::traffic::Environment;
-use memory::counters::{Class, Failure};
+use memory::counters::{AttemptFailure, ResponseClass};
 
 use crate::support::house::{House, Load};
 use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
 
-fn failures(house: &House, cause: Failure) -> u64 {
+fn failures(house: &House, cause: AttemptFailure) -> u64 {
     house.seen(Environment::Green).failures[cause as usize]
 }
 
@@ -31,7 +31,7 @@ fn a_green_that_fails_everything_is_taken_back_and_no_client_notices() {
     assert!(house.green.requests() <= at_rollback + 20, "only what was in flight came after");
     assert!(house.seen(Environment::Green).rescued > 0);
 
-    let entry = house.entry(Kind::Rollback);
+    let entry = house.entry(ChangeKind::Rollback);
     let evidence = entry.change.evidence.unwrap();
     assert_eq!(judge(&evidence.policy, &evidence.sight), evidence.judgement, "the entry replays");
     assert_eq!((entry.change.who.as_str(), entry.change.after.unwrap().weight.basis_points()), ("guard", 0));
@@ -51,11 +51,11 @@ fn a_green_that_fails_everything_is_taken_back_and_no_client_notices() {
 #[test]
 fn every_way_of_dying_is_found_and_rescued() {
     let ways = [
-        (Do::Status(503), Failure::Unavailable),
-        (Do::Close, Failure::Reset),
-        (Do::Reset, Failure::Reset),
-        (Do::Raw("this is no HTTP at all\r\n\r\n".to_owned()), Failure::Reset),
-        (Do::Hang, Failure::Timeout),
+        (Do::Status(503), AttemptFailure::Unavailable),
+        (Do::Close, AttemptFailure::Reset),
+        (Do::Reset, AttemptFailure::Reset),
+        (Do::Raw("this is no HTTP at all\r\n\r\n".to_owned()), AttemptFailure::Reset),
+        (Do::Hang, AttemptFailure::Timeout),
     ];
     for (way, cause) in ways {
         let house = House::start("weight = 20", "[service.shop.timeouts]\nfirst_byte = \"200ms\"\n");
@@ -80,7 +80,7 @@ fn a_green_that_is_gone_is_found_and_even_posts_are_rescued() {
         assert_eq!(client.request("POST", "/", &[], "body").body, "blue", "never sent, so safe to send");
         house.weight() == 0
     });
-    assert!(failures(&house, Failure::Connect) >= 3);
+    assert!(failures(&house, AttemptFailure::Connect) >= 3);
     assert_eq!(house.blue.last().body, b"body");
 }
 
@@ -138,7 +138,7 @@ fn death_in_mid_body_is_a_failure_although_the_status_was_200() {
         assert_eq!(answer.truncated, answer.body == "half", "a body that breaks off is never made whole");
         house.weight() == 0
     });
-    assert!(truncated >= 10 && failures(&house, Failure::Truncated) >= 10);
+    assert!(truncated >= 10 && failures(&house, AttemptFailure::Truncated) >= 10);
     let chunked = House::start("weight = 50", "");
     chunked
         .green
@@ -157,7 +157,7 @@ fn both_sides_ill_is_a_hold() {
     let mut client = house.client();
     wait_until("shared fate is in the journal", SOON, || {
         (0..20).for_each(|_| drop(client.get("/", &[])));
-        house.history().iter().any(|entry| entry.change.kind == Kind::SharedFate)
+        house.history().iter().any(|entry| entry.change.kind == ChangeKind::SharedFate)
     });
     assert_eq!(house.weight(), 5000);
 }
@@ -176,7 +176,7 @@ fn a_client_that_hangs_up_counts_for_nobody() {
     wait_until("every connection is closed", SOON, || house.metrics().contains("cutover_connections 0"));
     let seen = house.seen(Environment::Green);
     assert_eq!(seen.failures.iter().sum::<u64>(), 0, "{seen:?}");
-    assert!(seen.classes[Class::Aborted as usize] > 0);
+    assert!(seen.classes[ResponseClass::Aborted as usize] > 0);
     assert_eq!(house.weight(), 10_000);
 }
 
@@ -184,25 +184,30 @@ fn a_client_that_hangs_up_counts_for_nobody() {
 fn operators_shift_stop_and_clear_and_each_is_on_record() {
     let house = House::start("weight = 0", "");
     let act = |act| {
-        let command =
-            Command { service: "shop".into(), who: "ann".into(), why: "to see".into(), act, ..Command::default() };
+        let command = OperatorCommand {
+            service: "shop".into(),
+            who: "ann".into(),
+            why: "to see".into(),
+            act,
+            ..OperatorCommand::default()
+        };
         house.running.sidecar.command(command).unwrap()
     };
     let half = judgement::traffic::split::Weight::from_percent(50.0).unwrap();
     assert_eq!(
-        act(Act::Shift { weight: half, gradual: false }).map(|done| done.written),
+        act(OperatorAction::Shift { weight: half, gradual: false }).map(|done| done.written),
         Ok(true),
         "in force and on the disk"
     );
     assert_eq!(house.weight(), 5000);
-    assert!(act(Act::Stop).unwrap().written);
+    assert!(act(OperatorAction::Stop).unwrap().written);
     let mut client = house.client();
     assert!((0..20).all(|_| client.get("/", &[]).body == "blue"));
-    assert!(act(Act::Shift { weight: half, gradual: false }).is_err(), "not while it is stopped");
-    assert!(act(Act::Clear).unwrap().written);
-    assert!(act(Act::Rollback).is_err(), "nothing to roll back");
+    assert!(act(OperatorAction::Shift { weight: half, gradual: false }).is_err(), "not while it is stopped");
+    assert!(act(OperatorAction::Clear).unwrap().written);
+    assert!(act(OperatorAction::Rollback).is_err(), "nothing to roll back");
     let kinds: Vec<_> = house.history().iter().map(|entry| entry.change.kind).collect();
-    assert_eq!(kinds, [Kind::Clear, Kind::Stop, Kind::Shift, Kind::Added]);
+    assert_eq!(kinds, [ChangeKind::Clear, ChangeKind::Stop, ChangeKind::Shift, ChangeKind::Added]);
     assert!(house.history()[..3].iter().all(|entry| entry.change.who == "ann"));
 }
 
@@ -219,7 +224,7 @@ fn a_tunnel_is_an_answer_and_its_end_is_no_failure() {
         client.wait_for("hello");
     }
     wait_until("every tunnel is counted", SOON, || {
-        house.seen(Environment::Green).classes[Class::Informational as usize] == 15
+        house.seen(Environment::Green).classes[ResponseClass::Informational as usize] == 15
     });
     assert_eq!(house.seen(Environment::Green).failures.iter().sum::<u64>(), 0);
     assert_eq!(house.weight(), 10_000);
@@ -235,7 +240,9 @@ fn nobody_is_rescued_who_has_gone() {
         wait_until("the request is with green", SOON, || house.green.requests() == n);
         drop(client);
     }
-    wait_until("all are counted", SOON, || house.seen(Environment::Green).classes[Class::Aborted as usize] == 12);
+    wait_until("all are counted", SOON, || {
+        house.seen(Environment::Green).classes[ResponseClass::Aborted as usize] == 12
+    });
     let seen = house.seen(Environment::Green);
     assert_eq!((seen.failures.iter().sum::<u64>(), seen.rescued, house.blue.requests()), (0, 0, 0));
 }

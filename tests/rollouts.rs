@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use serde_json::Value;
 use sidecar::journal::Reader;
 
@@ -72,8 +72,8 @@ impl Site {
         wait_until(&format!("the rollout is {phase}"), LONG, || self.phase() == phase);
     }
 
-    fn kinds(&self) -> Vec<Kind> {
-        let mut kinds: Vec<Kind> = Reader::open(&self.dir.path().join("cutover.db"))
+    fn kinds(&self) -> Vec<ChangeKind> {
+        let mut kinds: Vec<ChangeKind> = Reader::open(&self.dir.path().join("cutover.db"))
             .unwrap()
             .latest(None, 1000)
             .unwrap()
@@ -137,11 +137,11 @@ fn a_deploy_walks_from_ten_percent_to_the_promotion_under_load_and_not_one_reque
     let (requests, failed) = load.stop();
     assert_eq!(failed, 0, "of {requests}");
     // What is in force is on the disk a moment later.
-    wait_until("all of it is written", SOON, || site.kinds().contains(&Kind::Watched));
+    wait_until("all of it is written", SOON, || site.kinds().contains(&ChangeKind::Watched));
     let kinds = site.kinds();
-    let steps = kinds.iter().filter(|kind| **kind == Kind::Step).count();
+    let steps = kinds.iter().filter(|kind| **kind == ChangeKind::Step).count();
     assert_eq!(steps, 4, "{kinds:?}");
-    let order = [Kind::Deploy, Kind::Preflight, Kind::Step, Kind::Promote, Kind::Watched];
+    let order = [ChangeKind::Deploy, ChangeKind::Preflight, ChangeKind::Step, ChangeKind::Promote, ChangeKind::Watched];
     let places: Vec<_> = order.iter().map(|kind| kinds.iter().position(|k| k == kind).unwrap()).collect();
     assert!(places.is_sorted(), "{kinds:?}");
     assert_eq!(get(site.process.address, "/", &["Host: shop.test"]).body, "green");
@@ -169,7 +169,7 @@ fn a_version_that_turns_bad_at_a_quarter_is_rolled_back_and_the_command_ends_wit
     assert!(said.contains("2.0.0 was rolled back") && said.contains("cutover explain"), "{said}");
     let (requests, failed) = load.stop();
     assert_eq!(failed, 0, "what failed was served again by blue: of {requests}");
-    wait_until("written", SOON, || site.kinds().contains(&Kind::Rollback));
+    wait_until("written", SOON, || site.kinds().contains(&ChangeKind::Rollback));
     site.must(&["history", "--verify"]);
     let entry = site.status()["latch"]["entry"].as_u64().unwrap().to_string();
     let said = site.must(&["explain", &entry]);

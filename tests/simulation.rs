@@ -41,7 +41,7 @@ use worlds::{Air, Cold, Errors, Kind, Latency, Shape, Sky, TICK, World};
 const MINUTE: u64 = 60_000;
 
 /// A run of at most this length whose only judge is this policy, which looks every so many milliseconds.
-fn engine(world: &World, seed: u64, length: u64, policy: judgement::guard::Policy, every: u64) -> Engine<'_> {
+fn engine(world: &World, seed: u64, length: u64, policy: judgement::guard::GuardPolicy, every: u64) -> Engine<'_> {
     let watchers = vec![Watcher { policy, every, until: u64::MAX }];
     Engine::new(world, length, Dice::of(seed, 0, 0), watchers, false)
 }
@@ -49,7 +49,8 @@ fn engine(world: &World, seed: u64, length: u64, policy: judgement::guard::Polic
 /// So many runs with a standard budget, with the rules of others beside them for so many milliseconds.
 fn runs(world: &World, n: usize, patience: u64, peers: u64) -> Vec<Run> {
     let others = if peers > 0 { n } else { 0 };
-    let spec = Spec { budget: judgement::guard::Budget::STANDARD, patience, plain: (0, 0), peers: (others, peers) };
+    let spec =
+        Spec { budget: judgement::guard::EvidenceBudget::STANDARD, patience, plain: (0, 0), peers: (others, peers) };
     on_threads(2, n, |seed| runs::run(world, &spec, seed, Dice::of(1, 2, seed as u64)))
 }
 
@@ -182,7 +183,7 @@ fn healthy_candidates_are_left_alone() {
 fn a_shared_outage_rolls_nothing_back() {
     let world = World { plan: vec![(0, 25.0)], ..World::reference("shared outage") };
     for seed in 0..6 {
-        let mut engine = engine(&world, seed, 100_000, judgement::guard::Policy::standard(), TICK);
+        let mut engine = engine(&world, seed, 100_000, judgement::guard::GuardPolicy::standard(), TICK);
         while engine.now < 100_000 {
             let fails = if (20_000..80_000).contains(&engine.now) { 0.9 } else { 0.001 };
             let air = Air { fails, ..Air::CLEAR };
@@ -205,7 +206,7 @@ fn the_plain_triggers_find_a_dead_candidate_within_half_a_second_at_any_seed() {
 
 #[test]
 fn a_dead_candidate_is_gone_at_low_rates_too_once_a_handful_has_failed() {
-    for policy in [runs::plain(), judgement::guard::Policy::standard()] {
+    for policy in [runs::plain(), judgement::guard::GuardPolicy::standard()] {
         for seed in 0..30 {
             let world = World { rate: 50.0, ..reference(0, Kind::Fails(1.0)) };
             let mut engine = engine(&world, seed, MINUTE, policy.clone(), 100);

@@ -1,7 +1,7 @@
 //! What a proxy on this framework gets wrong unless somebody sees to it; `docs/src/traps.md` has the table.
 
 use judgement::traffic::Environment;
-use memory::counters::Failure;
+use memory::counters::AttemptFailure;
 
 use crate::support::client::Client;
 use crate::support::house::House;
@@ -40,7 +40,7 @@ fn a_switch_of_protocols_that_nobody_asked_for_is_a_502() {
     assert_eq!(asked.status, 502);
     assert_eq!(house.blue.last().header("upgrade"), None);
     wait_until("both are the origin's failures", SOON, || {
-        house.seen(Environment::Blue).failures[Failure::Reset as usize] == 2
+        house.seen(Environment::Blue).failures[AttemptFailure::Reset as usize] == 2
     });
 }
 

@@ -1,6 +1,6 @@
 //! The cells of the tables of faults: which candidate fails how, at which load, and since when.
 
-use judgement::guard::Budget;
+use judgement::guard::EvidenceBudget;
 
 use super::bound;
 use super::runs::Spec;
@@ -38,7 +38,7 @@ impl Cell {
         let unit = if world.latency.is_some() { Unit::SlowAnswers } else { Unit::Failures };
         let slow = unit == Unit::SlowAnswers;
         let spec = Spec {
-            budget: Budget::STANDARD,
+            budget: EvidenceBudget::STANDARD,
             patience: if slow { 300_000 } else { 600_000 },
             plain: (if slow { 10 } else { 20 }, 240_000),
             peers: (if slow { 20 } else { runs }, if slow { 420_000 } else { 900_000 }),

@@ -5,8 +5,8 @@
 //! the same run, as if the candidate had stayed. Arrivals are Poisson, which is rougher than the product's exact split.
 
 use judgement::guard::latency::bucket_of;
-use judgement::guard::window::Totals;
-use judgement::rollout::{Act, Command, Effect, Event};
+use judgement::guard::window::JudgedTotals;
+use judgement::rollout::{Effect, Event, OperatorAction, OperatorCommand};
 
 use super::dice::Dice;
 use super::judge::{Answer, Class, Judge, Watcher, slot, weight};
@@ -42,7 +42,7 @@ impl<'a> Engine<'a> {
     /// see it all.
     pub fn new(world: &'a World, length: u64, mut dice: Dice, watchers: Vec<Watcher>, seconds: bool) -> Engine<'a> {
         let scene = Scene::new(world, length, &mut dice);
-        let mut history = Totals::default();
+        let mut history = JudgedTotals::default();
         history.counts.answers = HISTORY;
         history.counts.failed = u64::from(dice.poisson(HISTORY as f64 * world.errors.base));
         if world.latency.is_some() {
@@ -80,13 +80,13 @@ impl<'a> Engine<'a> {
     fn shift(&mut self, share: f64) {
         let now = self.now;
         for judge in self.judges.iter_mut().filter(|judge| judge.watches(now)) {
-            let act = Act::Shift { weight: weight(share), gradual: false };
-            let command = Command {
+            let act = OperatorAction::Shift { weight: weight(share), gradual: false };
+            let command = OperatorCommand {
                 service: "shop".into(),
                 who: "plan".into(),
                 why: "next step".into(),
                 act,
-                ..Command::default()
+                ..OperatorCommand::default()
             };
             judge.apply(Event::Command(command), now);
         }

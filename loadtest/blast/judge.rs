@@ -1,9 +1,9 @@
 //! A judge of a run: the product's own state, fed with totals as the sidecar feeds it, and what the candidate has cost.
 
-use judgement::guard::window::{COHORT, COHORTS, Totals};
-use judgement::guard::{Policy, Verdict};
-use judgement::rollout::plan::Plan;
-use judgement::rollout::{Ask, Effect, Event, Kind, Loaded, State};
+use judgement::guard::window::{COHORT, COHORTS, JudgedTotals};
+use judgement::guard::{GuardPolicy, Verdict};
+use judgement::rollout::plan::RolloutPlan;
+use judgement::rollout::{ChangeKind, Effect, Event, LoadedService, SplitRequest, State};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -67,7 +67,7 @@ pub struct End {
 
 /// Who is to judge a run: by what, how often (in milliseconds), and for how long.
 pub struct Watcher {
-    pub policy: Policy,
+    pub policy: GuardPolicy,
     pub every: u64,
     pub until: u64,
 }
@@ -75,7 +75,7 @@ pub struct Watcher {
 /// The product's state as the judge of this run, with totals of its own: caution changes what it sees.
 pub struct Judge {
     pub state: State,
-    totals: Vec<Option<[Totals; 2]>>,
+    totals: Vec<Option<[JudgedTotals; 2]>>,
     /// It looks every so many milliseconds, until it rolls back or this time has come.
     pub every: u64,
     until: u64,
@@ -95,10 +95,10 @@ pub fn weight(share: f64) -> Weight {
 }
 
 impl Judge {
-    pub fn new(world: &World, Watcher { policy, every, until }: Watcher, history: &Totals) -> Judge {
+    pub fn new(world: &World, Watcher { policy, every, until }: Watcher, history: &JudgedTotals) -> Judge {
         let routes: Vec<String> = (0..world.routes).map(|at| format!("route {at}")).collect();
-        let totals = vec![Some([history.clone(), Totals::default()]); world.routes];
-        let ask = Ask { active: Some(Environment::Blue), weight: Some(weight(world.weight(0))) };
+        let totals = vec![Some([history.clone(), JudgedTotals::default()]); world.routes];
+        let ask = SplitRequest { active: Some(Environment::Blue), weight: Some(weight(world.weight(0))) };
         let mut judge = Judge {
             state: State::default(),
             totals,
@@ -111,12 +111,12 @@ impl Judge {
             end: None,
         };
         judge.apply(
-            Event::Loaded(vec![Loaded {
+            Event::Loaded(vec![LoadedService {
                 service: "shop".into(),
                 routes,
                 ask,
                 policy,
-                plan: Plan::standard(),
+                plan: RolloutPlan::standard(),
                 urls: Default::default(),
                 failover_both: false,
             }]),
@@ -132,8 +132,8 @@ impl Judge {
         for effect in &effects {
             let Effect::Journal(change) = effect else { continue };
             match change.kind {
-                Kind::Caution => self.cautions += 1,
-                Kind::Rollback if self.end.is_none() => {
+                ChangeKind::Caution => self.cautions += 1,
+                ChangeKind::Rollback if self.end.is_none() => {
                     let verdict = change.evidence.as_ref().map(|evidence| &evidence.judgement.verdict);
                     let reason =
                         if let Some(Verdict::Unhealthy(reason)) = verdict { &reason.name } else { &change.who };
@@ -156,7 +156,7 @@ impl Judge {
         self.apply(Event::Counted { service: "shop".into(), routes: self.totals.clone(), on_grid }, now)
     }
 
-    pub fn totals(&mut self, route: usize, side: usize) -> &mut Totals {
+    pub fn totals(&mut self, route: usize, side: usize) -> &mut JudgedTotals {
         &mut self.totals[route].get_or_insert_default()[side]
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use judgement::guard::{Budget, Policy};
+use judgement::guard::{EvidenceBudget, GuardPolicy};
 use judgement::time::Millis;
 
 use super::dice::Dice;
@@ -17,7 +17,7 @@ const PLAIN_TICK: u64 = 100;
 /// How a world is run. Times in milliseconds since the fault, or since the start where there is none.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    pub budget: Budget,
+    pub budget: EvidenceBudget,
     /// How long the judge is given.
     pub patience: u64,
     /// How many of the runs the plain triggers watch, and for how long.
@@ -49,21 +49,21 @@ pub struct Run {
 }
 
 /// The standard triggers alone.
-pub fn plain() -> Policy {
-    let mut policy = Policy { evidence: None, ..Policy::standard() };
+pub fn plain() -> GuardPolicy {
+    let mut policy = GuardPolicy { evidence: None, ..GuardPolicy::standard() };
     // Beside the evidence the first of them only acts where active answers nothing; alone it acts always.
     policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
     policy
 }
 
 /// The standard policy with a budget of evidence.
-pub fn judged(budget: Budget) -> Policy {
-    Policy { evidence: Some(budget), ..Policy::standard() }
+pub fn judged(budget: EvidenceBudget) -> GuardPolicy {
+    GuardPolicy { evidence: Some(budget), ..GuardPolicy::standard() }
 }
 
 /// A budget for a rollout of this length.
-pub fn budget(planned: u64) -> Budget {
-    Budget { planned: Millis(planned), ..Budget::STANDARD }
+pub fn budget(planned: u64) -> EvidenceBudget {
+    EvidenceBudget { planned: Millis(planned), ..EvidenceBudget::STANDARD }
 }
 
 /// The `replicate`th run of a world.

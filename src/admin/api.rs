@@ -18,10 +18,10 @@ use crate::admin::read;
 use crate::admin::repeat::{Print, Repeats, Reply, Turn};
 use crate::admin::role::Action;
 use health::Board;
-use judgement::rollout::view::View;
+use judgement::rollout::view::ServiceView;
 use memory::clock;
 use memory::counters::Counters;
-use memory::snapshot::Published;
+use memory::snapshot::SnapshotReader;
 use sidecar::journal::{Reader, Shelf};
 use sidecar::{Gone, Handle, Shown};
 use validation::runs::Runs;
@@ -35,7 +35,7 @@ const UNREADABLE: &str = "journal_unreadable";
 pub struct Api {
     pub sidecar: Handle,
     pub counters: Arc<Counters>,
-    pub published: Published,
+    pub published: SnapshotReader,
     pub shelf: Shelf,
     /// The routing file.
     pub routing: PathBuf,
@@ -54,7 +54,7 @@ pub struct Api {
 pub struct Parts {
     pub sidecar: Handle,
     pub counters: Arc<Counters>,
-    pub published: Published,
+    pub published: SnapshotReader,
     pub shelf: Shelf,
     pub routing: PathBuf,
     pub changes: Changes,
@@ -119,7 +119,7 @@ impl Api {
     ///
     /// # Errors
     /// There is no such service.
-    pub async fn views(&self, named: Option<&str>) -> Result<(u64, Vec<View>), Failure> {
+    pub async fn views(&self, named: Option<&str>) -> Result<(u64, Vec<ServiceView>), Failure> {
         let Shown { generation, services, .. } = self.show().await?;
         let Some(named) = named else { return Ok((generation, services)) };
         let names: Vec<String> = services.iter().map(|view| view.service.clone()).collect();

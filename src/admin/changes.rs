@@ -5,7 +5,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use judgement::rollout::{Deploy, Refused};
+use judgement::rollout::{DeployRequest, RolloutError};
 use sidecar::Done;
 
 /// Changes that wait for their turn; more are refused.
@@ -47,7 +47,7 @@ pub enum Change {
     ClearOverlay,
     /// A version, at an origin of its own.
     Deploy {
-        deploy: Deploy,
+        deploy: DeployRequest,
         origin: String,
     },
 }
@@ -56,7 +56,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
     #[error("{0}")]
-    Refused(#[from] Refused),
+    Refused(#[from] RolloutError),
     #[error("the routing file on the disk is refused as it stands now")]
     BadFile { problems: String },
     #[error("{what} `{name}` does not fit: {why}")]

@@ -16,7 +16,7 @@ use crate::admin::order::{self, Order};
 use crate::admin::read::{asked, fields, query, why};
 use crate::admin::role::Action;
 use crate::admin::{history, numbers};
-use judgement::rollout::{Act, Deploy};
+use judgement::rollout::{DeployRequest, OperatorAction};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -121,7 +121,7 @@ fn command(post: DeploymentPost) -> Result<Order, Failure> {
     match post {
         DeploymentPost::Deploy(deploy) => {
             let wire::Deploy { service, version, functions, force, reason, initiator, .. } = deploy;
-            let act = Act::Deploy(Deploy { version, functions, origin: None, force });
+            let act = OperatorAction::Deploy(DeployRequest { version, functions, origin: None, force });
             Order::new("deploy", Action::Deploy, wire::Plain { service, reason, initiator }, act)
         }
         DeploymentPost::TrafficShift(shift) => share(shift),
@@ -133,20 +133,22 @@ fn command(post: DeploymentPost) -> Result<Order, Failure> {
             }
             let until = until.map(|until| moment(&until, clock::wall_millis())).transpose()?;
             let plain = wire::Plain { service, reason: Some(reason), initiator };
-            Order::new("freeze", Action::Freeze, plain, Act::Freeze { until })
+            Order::new("freeze", Action::Freeze, plain, OperatorAction::Freeze { until })
         }
-        DeploymentPost::Pause(plain) => Order::new("pause", Action::Pause, plain, Act::Pause),
-        DeploymentPost::Resume(plain) => Order::new("resume", Action::Resume, plain, Act::Resume),
-        DeploymentPost::Approve(plain) => Order::new("approve", Action::Approve, plain, Act::Approve),
-        DeploymentPost::Promote(plain) => Order::new("promote", Action::Promote, plain, Act::Promote),
-        DeploymentPost::Abort(plain) => Order::new("abort", Action::Abort, plain, Act::Abort),
+        DeploymentPost::Pause(plain) => Order::new("pause", Action::Pause, plain, OperatorAction::Pause),
+        DeploymentPost::Resume(plain) => Order::new("resume", Action::Resume, plain, OperatorAction::Resume),
+        DeploymentPost::Approve(plain) => Order::new("approve", Action::Approve, plain, OperatorAction::Approve),
+        DeploymentPost::Promote(plain) => Order::new("promote", Action::Promote, plain, OperatorAction::Promote),
+        DeploymentPost::Abort(plain) => Order::new("abort", Action::Abort, plain, OperatorAction::Abort),
         DeploymentPost::Rollback(plain) | DeploymentPost::HealthCheck(plain) => {
-            Order::new("rollback", Action::Rollback, plain, Act::Rollback)
+            Order::new("rollback", Action::Rollback, plain, OperatorAction::Rollback)
         }
-        DeploymentPost::Unfreeze(plain) => Order::new("unfreeze", Action::Unfreeze, plain, Act::Unfreeze),
-        DeploymentPost::EmergencyStop(plain) => Order::new("emergency_stop", Action::EmergencyStop, plain, Act::Stop),
+        DeploymentPost::Unfreeze(plain) => Order::new("unfreeze", Action::Unfreeze, plain, OperatorAction::Unfreeze),
+        DeploymentPost::EmergencyStop(plain) => {
+            Order::new("emergency_stop", Action::EmergencyStop, plain, OperatorAction::Stop)
+        }
         DeploymentPost::EmergencyClear(plain) => {
-            Order::new("emergency_clear", Action::EmergencyClear, plain, Act::Clear)
+            Order::new("emergency_clear", Action::EmergencyClear, plain, OperatorAction::Clear)
         }
     }
 }
@@ -206,7 +208,7 @@ async fn deploy_elsewhere(
 ) -> Result<Response, Failure> {
     let wire::Deploy { service, version, functions, origin, force, reason, initiator } = deploy;
     let why = why(reason, initiator)?;
-    let deploy = Deploy { version, functions, origin: None, force };
+    let deploy = DeployRequest { version, functions, origin: None, force };
     let change = Change::Deploy { deploy, origin: origin.unwrap_or_default() };
     laid::apply(
         api,

@@ -19,7 +19,7 @@ use crate::admin::caller::{Caller, no_token};
 use crate::admin::error::{Audited, Failure};
 use crate::admin::host::{self, Hosts};
 use config::admin::AdminAccess;
-use judgement::rollout::{Kind, Remark};
+use judgement::rollout::{AuditRemark, ChangeKind};
 use judgement::time::Millis;
 use memory::clock;
 use sidecar::Handle;
@@ -151,7 +151,7 @@ impl Gate {
         drop(book);
         if first {
             let why = format!("first use since the start, as {}", caller.role.with_article());
-            self.remark(Kind::Token, &caller.name, from, why);
+            self.remark(ChangeKind::Token, &caller.name, from, why);
         }
         Ok(Some(caller))
     }
@@ -165,12 +165,12 @@ impl Gate {
             n => format!("; {n} refusals before this one are not written down"),
         };
         tracing::warn!(%who, %from, "refused at the admin's door: {what}");
-        self.remark(Kind::Refused, who, from, format!("{what}{missing}"));
+        self.remark(ChangeKind::Refused, who, from, format!("{what}{missing}"));
     }
 
-    fn remark(&self, kind: Kind, who: &str, from: IpAddr, why: String) {
+    fn remark(&self, kind: ChangeKind, who: &str, from: IpAddr, why: String) {
         let from = Some(from.to_string());
-        let remark = Remark { kind, service: String::new(), who: who.to_owned(), from, why };
+        let remark = AuditRemark { kind, service: String::new(), who: who.to_owned(), from, why };
         if !self.sidecar.remark(remark) {
             tracing::error!("the sidecar has no room: an entry of the audit is lost");
         }

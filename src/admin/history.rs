@@ -6,7 +6,7 @@ use crate::admin::api::{Api, json};
 use crate::admin::error::Failure;
 use crate::admin::read::{Query, brief};
 use config::read::did_you_mean;
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use sidecar::journal;
 use wire;
 
@@ -27,7 +27,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// A parameter makes no sense.
-pub fn wanted(query: &Query, kind: Option<Kind>) -> Result<Wanted, Failure> {
+pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<Wanted, Failure> {
     let text = |name: &str| query.text(name).map(str::to_owned);
     let kind = query.text("kind").map(known).transpose()?.or(kind);
     let limit = query.number("limit")?.unwrap_or(USUAL);
@@ -73,9 +73,9 @@ fn moment(query: &Query, name: &str) -> Result<Option<u64>, Failure> {
 
 /// # Errors
 /// There is no such kind.
-pub fn known(name: &str) -> Result<Kind, Failure> {
-    let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    let names = Kind::ALL.map(Kind::name);
+pub fn known(name: &str) -> Result<ChangeKind, Failure> {
+    let found = ChangeKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let names = ChangeKind::ALL.map(ChangeKind::name);
     let wrong =
         || Failure::bad("bad_parameter", format!("`kind`: there is no `{}`", brief(name)), did_you_mean(name, &names));
     found.ok_or_else(wrong)

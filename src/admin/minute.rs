@@ -7,7 +7,7 @@ use judgement::guard::latency::{BUCKETS, quantile};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
-use memory::counters::{Class, Counters, RouteCounters, Seen};
+use memory::counters::{Counters, ResponseClass, RouteCounters, RouteTotals};
 use wire::{EnvironmentTraffic, Numbers};
 
 const SPACING: Millis = Millis::seconds(5);
@@ -18,7 +18,7 @@ const MOST_ROUTES: usize = 1000;
 /// What is counted of one environment, as far as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sum {
-    classes: [u64; Class::ALL.len()],
+    classes: [u64; ResponseClass::ALL.len()],
     failed: u64,
     rescued: u64,
     hurt: u64,
@@ -27,12 +27,12 @@ pub struct Sum {
 
 impl Default for Sum {
     fn default() -> Sum {
-        Sum { classes: [0; Class::ALL.len()], failed: 0, rescued: 0, hurt: 0, latency: [0; BUCKETS] }
+        Sum { classes: [0; ResponseClass::ALL.len()], failed: 0, rescued: 0, hurt: 0, latency: [0; BUCKETS] }
     }
 }
 
-impl From<Seen> for Sum {
-    fn from(seen: Seen) -> Sum {
+impl From<RouteTotals> for Sum {
+    fn from(seen: RouteTotals) -> Sum {
         let failed = seen.failures.iter().sum();
         Sum { classes: seen.classes, failed, rescued: seen.rescued, hurt: seen.hurt, latency: seen.upstream.buckets }
     }
@@ -67,13 +67,13 @@ impl Sum {
 
     fn numbers(&self, all: u64, over: Millis) -> Numbers {
         let requests = self.requests();
-        let aborted = self.classes.get(Class::Aborted as usize).copied().unwrap_or(0);
+        let aborted = self.classes.get(ResponseClass::Aborted as usize).copied().unwrap_or(0);
         let percent = |part: u64, all: u64| (all > 0).then(|| rounded(100.0 * part as f64 / all as f64));
         let at = |q| quantile(&self.latency, q).map(|micros| micros as f64 / 1000.0);
         Numbers {
             requests,
             share: percent(requests, all),
-            classes: Class::ALL
+            classes: ResponseClass::ALL
                 .iter()
                 .zip(self.classes)
                 .map(|((_, name), count)| ((*name).to_owned(), count))
@@ -190,11 +190,16 @@ impl Before {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use memory::counters::{Outcome, Shard};
+    use memory::counters::{AttemptOutcome, Shard};
 
     fn record(counters: &Counters, side: Environment, count: u64) {
         let route = counters.route("shop", "default");
-        let outcome = Outcome { class: Class::Success, failure: None, upstream_micros: 2000, request_micros: 2000 };
+        let outcome = AttemptOutcome {
+            class: ResponseClass::Success,
+            failure: None,
+            upstream_micros: 2000,
+            request_micros: 2000,
+        };
         (0..count).for_each(|_| route.record(Shard(0), side, true, outcome));
     }
 

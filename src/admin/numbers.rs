@@ -3,13 +3,13 @@
 use crate::admin::api::Api;
 use crate::admin::error::Failure;
 use health::Shown;
-use judgement::rollout::view::View;
+use judgement::rollout::view::ServiceView;
 use judgement::traffic::route::DEFAULT_ROUTE;
-use judgement::traffic::split::Split;
+use judgement::traffic::split::TrafficSplit;
 use judgement::traffic::{Environment, ServiceId};
 use memory::clock;
 use memory::counters::RouteCounters;
-use memory::snapshot::{Serving, Snapshot};
+use memory::snapshot::{RoutingSnapshot, ServedService};
 use wire;
 
 /// # Errors
@@ -68,10 +68,10 @@ fn check(shown: &Shown) -> wire::CheckHealth {
 }
 
 /// The services with their last minute.
-pub fn services(api: &Api, views: Vec<View>) -> Vec<wire::Service> {
+pub fn services(api: &Api, views: Vec<ServiceView>) -> Vec<wire::Service> {
     let snapshot = api.published.load();
     let (before, now) = (api.minutes.before(), clock::now());
-    let traffic = |view: &View| {
+    let traffic = |view: &ServiceView| {
         let serving = snapshot.services.iter().find(|serving| serving.name == view.service);
         serving.map(|serving| before.traffic(&serving.name, &routes_of(&snapshot, serving), now)).unwrap_or_default()
     };
@@ -84,9 +84,9 @@ pub fn services(api: &Api, views: Vec<View>) -> Vec<wire::Service> {
 
 fn chosen<'s>(
     api: &Api,
-    snapshot: &'s Snapshot,
+    snapshot: &'s RoutingSnapshot,
     named: Option<&str>,
-) -> Result<Vec<(ServiceId, &'s Serving, &'s Split)>, Failure> {
+) -> Result<Vec<(ServiceId, &'s ServedService, &'s TrafficSplit)>, Failure> {
     if let Some(named) = named {
         api.service(Some(named))?;
     }
@@ -95,7 +95,7 @@ fn chosen<'s>(
 }
 
 /// A service's routes by name, in the order of their ids.
-fn routes_of<'s>(snapshot: &'s Snapshot, serving: &'s Serving) -> Vec<(&'s str, &'s RouteCounters)> {
+fn routes_of<'s>(snapshot: &'s RoutingSnapshot, serving: &'s ServedService) -> Vec<(&'s str, &'s RouteCounters)> {
     let rules = snapshot.table.services().map(|(_, rules, _)| rules).find(|rules| rules.name == serving.name);
     let named = rules.into_iter().flat_map(|rules| rules.routes.names()).map(String::as_str);
     std::iter::once(DEFAULT_ROUTE).chain(named).zip(serving.routes.iter().map(|counters| &**counters)).collect()

@@ -14,7 +14,7 @@ use utoipa::OpenApi;
 
 use crate::admin::read::{self, MOST_EXACT};
 use crate::admin::{deployment, events, history, rollback, validation};
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use wire;
 
 #[derive(OpenApi)]
@@ -321,7 +321,7 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
     for name in names {
         all.push(match *name {
             "kind" => {
-                parameter("query", name, json!({ "type": "string", "enum": Kind::ALL.map(Kind::name) }), about(name))
+                parameter("query", name, json!({ "type": "string", "enum": ChangeKind::ALL.map(ChangeKind::name) }), about(name))
             }
             "since" | "until" => {
                 parameter("query", name, json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer", "minimum": 0, "maximum": MOST_EXACT }] }), about(name))

@@ -9,7 +9,7 @@ use crate::admin::caller::Caller;
 use crate::admin::error::Failure;
 use crate::admin::repeat::{KEPT, Reply};
 use crate::admin::role::Action;
-use judgement::rollout::{Act, Command, Kind, Refused};
+use judgement::rollout::{ChangeKind, OperatorAction, OperatorCommand, RolloutError};
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
 use memory::clock;
@@ -34,7 +34,7 @@ pub struct Order {
 
 #[derive(Clone, Debug)]
 pub enum Wanted {
-    Act(Act),
+    Act(OperatorAction),
     /// This share to an environment, whatever its role.
     Share {
         to: Environment,
@@ -44,7 +44,7 @@ pub enum Wanted {
 }
 
 impl Order {
-    pub fn new(action: &'static str, needs: Action, plain: wire::Plain, act: Act) -> Result<Order, Failure> {
+    pub fn new(action: &'static str, needs: Action, plain: wire::Plain, act: OperatorAction) -> Result<Order, Failure> {
         let why = super::read::why(plain.reason, plain.initiator)?;
         Ok(Order { action, service: plain.service, wanted: Wanted::Act(act), why, needs })
     }
@@ -55,25 +55,25 @@ impl Order {
     }
 
     /// The kinds of entries that it makes.
-    fn kinds(&self) -> &'static [Kind] {
+    fn kinds(&self) -> &'static [ChangeKind] {
         match &self.wanted {
-            Wanted::Share { .. } | Wanted::Act(Act::Shift { .. }) => &[Kind::Shift, Kind::Abort],
+            Wanted::Share { .. } | Wanted::Act(OperatorAction::Shift { .. }) => &[ChangeKind::Shift, ChangeKind::Abort],
             Wanted::Act(act) => match act {
-                Act::Deploy(_) => &[Kind::Deploy],
-                Act::Shift { .. } => &[Kind::Shift],
-                Act::Pause => &[Kind::Pause],
-                Act::Resume => &[Kind::Resume],
-                Act::Approve => &[Kind::Approve],
-                Act::Promote => &[Kind::Promote],
-                Act::Abort => &[Kind::Abort],
-                Act::Rollback => &[Kind::Rollback],
-                Act::Stop => &[Kind::Stop],
-                Act::Clear => &[Kind::Clear],
-                Act::Freeze { .. } => &[Kind::Freeze],
-                Act::Unfreeze => &[Kind::Unfreeze],
-                Act::Monitoring(_) => &[Kind::Monitoring],
-                Act::Alerting(_) => &[Kind::Alerting],
-                Act::Overlay(_) => &[Kind::Overlay],
+                OperatorAction::Deploy(_) => &[ChangeKind::Deploy],
+                OperatorAction::Shift { .. } => &[ChangeKind::Shift],
+                OperatorAction::Pause => &[ChangeKind::Pause],
+                OperatorAction::Resume => &[ChangeKind::Resume],
+                OperatorAction::Approve => &[ChangeKind::Approve],
+                OperatorAction::Promote => &[ChangeKind::Promote],
+                OperatorAction::Abort => &[ChangeKind::Abort],
+                OperatorAction::Rollback => &[ChangeKind::Rollback],
+                OperatorAction::Stop => &[ChangeKind::Stop],
+                OperatorAction::Clear => &[ChangeKind::Clear],
+                OperatorAction::Freeze { .. } => &[ChangeKind::Freeze],
+                OperatorAction::Unfreeze => &[ChangeKind::Unfreeze],
+                OperatorAction::Monitoring(_) => &[ChangeKind::Monitoring],
+                OperatorAction::Alerting(_) => &[ChangeKind::Alerting],
+                OperatorAction::Overlay(_) => &[ChangeKind::Overlay],
             },
         }
     }
@@ -115,7 +115,7 @@ impl Order {
     fn give_each(&self, sidecar: &Handle, asking: &Asking, services: Vec<String>) -> Result<Reply, Failure> {
         let shown = sidecar.show()?;
         if let Some(asked) = asking.generation.filter(|asked| *asked != shown.generation) {
-            return Err(Refused::Stale { asked, now: shown.generation }.into());
+            return Err(RolloutError::Stale { asked, now: shown.generation }.into());
         }
         let Wanted::Act(act) = &self.wanted else { return Err(Failure::internal("a share of every service")) };
         let command = |service: &String| self.command(asking, service.clone(), None, act.clone());
@@ -145,9 +145,15 @@ impl Order {
         }
     }
 
-    fn command(&self, asking: &Asking, service: String, generation: Option<u64>, act: Act) -> Command {
+    fn command(
+        &self,
+        asking: &Asking,
+        service: String,
+        generation: Option<u64>,
+        act: OperatorAction,
+    ) -> OperatorCommand {
         let Asking { who, from, key, .. } = asking.clone();
-        Command { service, who, from, key, why: self.why.clone(), generation, act }
+        OperatorCommand { service, who, from, key, why: self.why.clone(), generation, act }
     }
 
     fn done(&self, service: String, done: Done) -> wire::Done {
@@ -166,7 +172,7 @@ impl Order {
             let (act, seen) = self.act(sidecar, &service)?;
             match sidecar.command(self.command(asking, service.clone(), generation.or(seen), act))? {
                 Ok(done) => return Ok(self.done(service, done)),
-                Err(Refused::Stale { .. }) if generation.is_none() && !last => {}
+                Err(RolloutError::Stale { .. }) if generation.is_none() && !last => {}
                 Err(refused) => return Err(refused.into()),
             }
         }
@@ -174,16 +180,16 @@ impl Order {
     }
 
     /// The act, and the generation whose roles it is in terms of.
-    fn act(&self, sidecar: &Handle, service: &str) -> Result<(Act, Option<u64>), Failure> {
+    fn act(&self, sidecar: &Handle, service: &str) -> Result<(OperatorAction, Option<u64>), Failure> {
         let (to, share, gradual) = match &self.wanted {
             Wanted::Act(act) => return Ok((act.clone(), None)),
             Wanted::Share { to, share, gradual } => (*to, *share, *gradual),
         };
         let shown = sidecar.show()?;
         let view = shown.services.iter().find(|view| view.service == service);
-        let view = view.ok_or_else(|| Refused::NoSuchService(service.to_owned()))?;
+        let view = view.ok_or_else(|| RolloutError::NoSuchService(service.to_owned()))?;
         let weight = if view.active == to { share.rest() } else { share };
-        Ok((Act::Shift { weight, gradual }, Some(shown.generation)))
+        Ok((OperatorAction::Shift { weight, gradual }, Some(shown.generation)))
     }
 }
 

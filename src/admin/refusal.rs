@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use crate::admin::error::Failure;
-use judgement::rollout::Refused;
+use judgement::rollout::RolloutError;
 use sidecar::Gone;
 use wire::Problem;
 
@@ -61,62 +61,64 @@ impl From<Gone> for Failure {
     }
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Failure {
+impl From<RolloutError> for Failure {
+    fn from(refused: RolloutError) -> Failure {
         let message = refused.to_string();
         let post = |action: &str| format!("POST {{\"action\":\"{action}\"}}, or `cutover {}`", command_of(action));
         let conflict = |code, hint: String| Failure::conflict(code, message.clone(), hint);
         match refused {
-            Refused::NoSuchService(_) => {
+            RolloutError::NoSuchService(_) => {
                 Failure::missing("no_such_service", message, "GET /api/admin/deployment lists the services")
             }
-            Refused::Stale { now, .. } => Failure::stale(message, format!("look again; now it is If-Match: \"{now}\"")),
-            Refused::Stopped { .. } => conflict("stopped", post("emergency_clear")),
-            Refused::NotStopped { .. } => conflict("not_stopped", "there is nothing to clear".to_owned()),
-            Refused::Frozen { .. } => {
+            RolloutError::Stale { now, .. } => {
+                Failure::stale(message, format!("look again; now it is If-Match: \"{now}\""))
+            }
+            RolloutError::Stopped { .. } => conflict("stopped", post("emergency_clear")),
+            RolloutError::NotStopped { .. } => conflict("not_stopped", "there is nothing to clear".to_owned()),
+            RolloutError::Frozen { .. } => {
                 conflict("frozen", format!("wait, or {}; a rollback needs no thaw", post("unfreeze")))
             }
-            Refused::NotFrozen { .. } => conflict("not_frozen", "there is nothing to unfreeze".to_owned()),
-            Refused::NothingToRollBack { .. } => conflict(
+            RolloutError::NotFrozen { .. } => conflict("not_frozen", "there is nothing to unfreeze".to_owned()),
+            RolloutError::NothingToRollBack { .. } => conflict(
                 "nothing_to_roll_back",
                 "everything is on the active side already; an emergency stop also holds what comes".to_owned(),
             ),
-            Refused::NoRollout { .. } => conflict(
+            RolloutError::NoRollout { .. } => conflict(
                 "no_rollout",
                 "begin one: POST {\"action\":\"deploy\",\"version\":…}, or `cutover deploy VERSION`".to_owned(),
             ),
-            Refused::UnderWay { .. } => conflict("under_way", format!("wait for its end, or {}", post("abort"))),
-            Refused::HasShare { .. } => conflict(
+            RolloutError::UnderWay { .. } => conflict("under_way", format!("wait for its end, or {}", post("abort"))),
+            RolloutError::HasShare { .. } => conflict(
                 "has_share",
                 "take it back to 0 first: `cutover shift 0`, or go on from it with `cutover promote`".to_owned(),
             ),
-            Refused::Quarantined { entry, .. } => conflict(
+            RolloutError::Quarantined { entry, .. } => conflict(
                 "quarantined",
                 format!(
                     "`cutover explain {entry}` says why; if that is over: \"force\":true, or `cutover deploy --force`"
                 ),
             ),
-            Refused::BadVersion { .. } => Failure::senseless(
+            RolloutError::BadVersion { .. } => Failure::senseless(
                 "bad_version",
                 message,
                 "a version is 1 to 128 printable characters without spaces: 2.0.0",
             ),
-            Refused::NoSuchRoute { .. } => {
+            RolloutError::NoSuchRoute { .. } => {
                 Failure::senseless("no_such_route", message, "`functions` names routes of the routing file")
             }
-            Refused::Paused { .. } => conflict("paused", post("resume")),
-            Refused::NotPaused { .. } => conflict("not_paused", post("pause")),
-            Refused::Reached { .. } => {
+            RolloutError::Paused { .. } => conflict("paused", post("resume")),
+            RolloutError::NotPaused { .. } => conflict("not_paused", post("pause")),
+            RolloutError::Reached { .. } => {
                 conflict("reached", "shift further: `cutover shift PERCENT --gradual`, or `cutover promote`".to_owned())
             }
-            Refused::NothingToApprove { .. } => {
+            RolloutError::NothingToApprove { .. } => {
                 conflict("nothing_to_approve", "the status says what it waits for: `cutover status`".to_owned())
             }
-            Refused::InPreflight { .. } => {
+            RolloutError::InPreflight { .. } => {
                 conflict("in_preflight", format!("wait for its first share, or {}", post("abort")))
             }
-            Refused::AsAsked { .. } => conflict("as_asked", "nothing is left to do".to_owned()),
-            Refused::FileDuringRollout { .. } => conflict(
+            RolloutError::AsAsked { .. } => conflict("as_asked", "nothing is left to do".to_owned()),
+            RolloutError::FileDuringRollout { .. } => conflict(
                 "file_during_rollout",
                 "write weight = 0 in the routing file, or leave it as it was".to_owned(),
             ),

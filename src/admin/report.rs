@@ -2,8 +2,8 @@
 
 use judgement::guard::levels::{MetricLevel, Severity, levels};
 use judgement::guard::trigger::Metric;
-use judgement::rollout::Insight;
-use judgement::rollout::view::View;
+use judgement::rollout::GuardInsight;
+use judgement::rollout::view::ServiceView;
 use memory::clock;
 use wire::{self, Recommendation, Report, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, Trend, rfc3339};
 
@@ -14,7 +14,7 @@ const SAME_MILLIS: f64 = 5.0;
 /// The evidence is worth a look from here on: a tenth of what brings a rollback.
 const SERIOUS: f64 = 0.1;
 
-pub fn report(insight: &Insight, view: View, validations: Vec<wire::ExecutionSummary>) -> Report {
+pub fn report(insight: &GuardInsight, view: ServiceView, validations: Vec<wire::ExecutionSummary>) -> Report {
     let at_ms = clock::wall_millis();
     let places: Vec<ReportPlace> = insight
         .sights
@@ -92,7 +92,7 @@ fn trend(metric: Metric, value: Option<f64>, baseline: Option<f64>) -> Trend {
     if (difference > 0.0) == metric.is_bad_below() { Trend::Better } else { Trend::Worse }
 }
 
-fn evidence(view: &View) -> ReportEvidence {
+fn evidence(view: &ServiceView) -> ReportEvidence {
     let (odds, threshold) = (view.guard.evidence, view.guard.threshold);
     let level = match (view.guard.verdict, threshold) {
         (None, _) | (_, None) => ReportLevel::Unknown,
@@ -105,7 +105,12 @@ fn evidence(view: &View) -> ReportEvidence {
 }
 
 /// What one would do, the most urgent first.
-fn recommendations(view: &View, insight: &Insight, level: ReportLevel, places: &[ReportPlace]) -> Vec<Recommendation> {
+fn recommendations(
+    view: &ServiceView,
+    insight: &GuardInsight,
+    level: ReportLevel,
+    places: &[ReportPlace],
+) -> Vec<Recommendation> {
     let mut all = Vec::new();
     let service = &view.service;
     let mut add = |text: String, command: Option<String>| all.push(Recommendation { text, command });

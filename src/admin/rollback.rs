@@ -16,9 +16,9 @@ use crate::admin::order::Order;
 use crate::admin::read::{asked, fields, query, why};
 use crate::admin::role::Action;
 use crate::admin::{history, report, shelf};
-use judgement::rollout::release::Phase;
-use judgement::rollout::view::View;
-use judgement::rollout::{Act, Kind};
+use judgement::rollout::release::RolloutPhase;
+use judgement::rollout::view::ServiceView;
+use judgement::rollout::{ChangeKind, OperatorAction};
 use sidecar::journal::Query;
 use wire::{self, RollbackPost, RollbackPut};
 
@@ -35,7 +35,7 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
     let action = query.action(&VIEWS, "status")?;
-    let wanted = history::wanted(&query, Some(Kind::Rollback))?;
+    let wanted = history::wanted(&query, Some(ChangeKind::Rollback))?;
     caller.may(match action {
         "history" => Action::RollbackHistory,
         "report" => Action::Report,
@@ -55,7 +55,7 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
                     let validations = after_rollback(&api, &service);
                     Ok(json(&report::report(&insight, view, validations), None))
                 }
-                _ => Err(judgement::rollout::Refused::NoSuchService(service).into()),
+                _ => Err(judgement::rollout::RolloutError::NoSuchService(service).into()),
             }
         }
         "snapshots" => shelf::list(&api, service).await,
@@ -81,14 +81,14 @@ fn after_rollback(api: &Api, service: &str) -> Vec<wire::ExecutionSummary> {
     latest
 }
 
-async fn safety_of(api: &Api, view: View) -> Result<wire::ServiceSafety, Failure> {
+async fn safety_of(api: &Api, view: ServiceView) -> Result<wire::ServiceSafety, Failure> {
     let service = Some(view.service.clone());
-    let query = Query { service, kind: Some(Kind::Rollback), limit: 1, ..Query::default() };
+    let query = Query { service, kind: Some(ChangeKind::Rollback), limit: 1, ..Query::default() };
     let page = api.journal(move |reader| reader.page(&query)).await?;
     let last_rollback = page.entries.first().map(|entry| wire::HistoryEntry::of(entry, false));
     let rollout = view.rollout.as_ref();
     let promoted =
-        rollout.is_some_and(|rollout| rollout.phase == Phase::Promoted && rollout.environment == view.active);
+        rollout.is_some_and(|rollout| rollout.phase == RolloutPhase::Promoted && rollout.environment == view.active);
     let under_way = rollout.is_some_and(|rollout| rollout.phase.is_under_way());
     let can_roll_back = view.weight > 0.0 || promoted || under_way;
     let latch = view.latch.map(|latch| wire::Latched { reason: latch.reason, entry: latch.entry });
@@ -112,13 +112,13 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
     let what = (what.0.as_str(), &what.1);
     let order = match post(&action, rest)? {
         RollbackPost::ManualRollback(plain) => {
-            Order::new("manual_rollback", Action::ManualRollback, plain, Act::Rollback)?
+            Order::new("manual_rollback", Action::ManualRollback, plain, OperatorAction::Rollback)?
         }
         RollbackPost::StartMonitoring(plain) => {
-            Order::new("start_monitoring", Action::StartMonitoring, plain, Act::Monitoring(true))?
+            Order::new("start_monitoring", Action::StartMonitoring, plain, OperatorAction::Monitoring(true))?
         }
         RollbackPost::StopMonitoring(plain) => {
-            Order::new("stop_monitoring", Action::StopMonitoring, plain, Act::Monitoring(false))?
+            Order::new("stop_monitoring", Action::StopMonitoring, plain, OperatorAction::Monitoring(false))?
         }
         RollbackPost::CreateSnapshot(create) => return shelf::create(&api, &caller, &headers, what, create).await,
         RollbackPost::CompareSnapshots(compare) => return shelf::compare(&api, &caller, compare).await,
@@ -154,7 +154,7 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
         }
         RollbackPut::Alerting(wire::PutAlerting { service, enabled, reason }) => {
             let plain = wire::Plain { service, reason, initiator: None };
-            let order = Order::new("alerting", Action::PutAlerting, plain, Act::Alerting(enabled))?;
+            let order = Order::new("alerting", Action::PutAlerting, plain, OperatorAction::Alerting(enabled))?;
             order.carry_out(&api, &caller, &headers, what).await
         }
     }

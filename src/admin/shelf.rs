@@ -79,7 +79,7 @@ async fn make(
     expire(api).await?;
     let (generation, views) = api.views(Some(&service)).await?;
     if let Some(asked) = asking.generation.filter(|asked| *asked != generation) {
-        return Err(judgement::rollout::Refused::Stale { asked, now: generation }.into());
+        return Err(judgement::rollout::RolloutError::Stale { asked, now: generation }.into());
     }
     let (sidecar, named) = (api.sidecar.clone(), service.clone());
     let insight = blocking(move || sidecar.insight(named)).await??;

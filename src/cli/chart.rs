@@ -1,14 +1,14 @@
 //! A small chart for the terminal: evidence over time, on a scale of powers of ten.
 
 use judgement::guard::evidence::odds;
-use judgement::guard::evidence::tape::Point;
+use judgement::guard::evidence::tape::EvidencePoint;
 use judgement::time::Millis;
 
 const WIDTH: usize = 60;
 const HEIGHT: usize = 10;
 
 /// The lines of the chart of `points`, with the height at which it is `sure`; empty of fewer than two.
-pub fn lines(points: &[Point], sure: f64) -> Vec<String> {
+pub fn lines(points: &[EvidencePoint], sure: f64) -> Vec<String> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
     let span = last.at.since(first.at).0;
     if span == 0 {
@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn a_rise_is_drawn_from_even_odds_over_the_line_that_decides() {
-        let points: Vec<Point> =
-            (0..=100).map(|n| Point { at: Millis(n * 10), evidence: 10_f64.powf(n as f64 / 25.0) }).collect();
+        let points: Vec<EvidencePoint> =
+            (0..=100).map(|n| EvidencePoint { at: Millis(n * 10), evidence: 10_f64.powf(n as f64 / 25.0) }).collect();
         let lines = lines(&points, 1000.0);
         assert_eq!(lines.len(), HEIGHT + 2);
         assert!(lines[0].contains("10^4 : 1") && lines[0].ends_with('#'), "{lines:#?}");
@@ -66,8 +66,9 @@ mod tests {
     #[test]
     fn nothing_is_drawn_of_nothing() {
         assert!(lines(&[], 1000.0).is_empty());
-        assert!(lines(&[Point { at: Millis(5), evidence: 3.0 }], 1000.0).is_empty());
-        let flat = [Point { at: Millis(5), evidence: 0.0 }, Point { at: Millis(9), evidence: f64::MAX }];
+        assert!(lines(&[EvidencePoint { at: Millis(5), evidence: 3.0 }], 1000.0).is_empty());
+        let flat =
+            [EvidencePoint { at: Millis(5), evidence: 0.0 }, EvidencePoint { at: Millis(9), evidence: f64::MAX }];
         assert_eq!(lines(&flat, 1000.0).len(), HEIGHT + 2);
     }
 }

@@ -3,13 +3,13 @@
 use crate::cli::history::JournalArg;
 use crate::cli::out::say;
 use crate::cli::{Exit, Output, chart, time_of_day};
-use judgement::guard::evidence::tape::{Point, Tape};
-use judgement::guard::evidence::{Part, Weighed, grouped, odds};
-use judgement::guard::trigger::Level;
-use judgement::guard::window::Sample;
-use judgement::guard::{Budget, Missing, Policy, Sight, Verdict, judge};
-use judgement::rollout::ledger::Ledger;
-use judgement::rollout::{Change, Evidence};
+use judgement::guard::evidence::tape::{EvidencePoint, EvidenceTape};
+use judgement::guard::evidence::{CombinedEvidence, MeterEvidence, grouped, odds};
+use judgement::guard::trigger::TriggerLevel;
+use judgement::guard::window::WindowSample;
+use judgement::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Observation, Verdict, judge};
+use judgement::rollout::ledger::RolloutLedger;
+use judgement::rollout::{JournalChange, JudgementRecord};
 use judgement::time::Millis;
 use sidecar::journal::Reader;
 
@@ -68,8 +68,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Shows what was seen, and judges it again; false if that comes to something else.
-fn show(evidence: &Evidence) -> anyhow::Result<bool> {
-    let Evidence { policy, sight, judgement, tape } = evidence;
+fn show(evidence: &JudgementRecord) -> anyhow::Result<bool> {
+    let JudgementRecord { policy, sight, judgement, tape } = evidence;
     let mut replays = true;
     if let (Some(budget), Some(weighed)) = (&policy.evidence, &sight.evidence) {
         replays = meters(budget, weighed, tape.as_ref())?;
@@ -79,8 +79,10 @@ fn show(evidence: &Evidence) -> anyhow::Result<bool> {
     let verdict = match &again.verdict {
         Verdict::Healthy => "healthy".to_owned(),
         Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
-        Verdict::Insufficient { missing: Missing::Requests } => "too few requests to say".to_owned(),
-        Verdict::Insufficient { missing: Missing::HealthyActive } => "both sides fail, so no verdict".to_owned(),
+        Verdict::Insufficient { missing: InsufficientReason::Requests } => "too few requests to say".to_owned(),
+        Verdict::Insufficient { missing: InsufficientReason::HealthyActive } => {
+            "both sides fail, so no verdict".to_owned()
+        }
     };
     say!("\njudged again: {verdict}");
     match (again == *judgement, replays) {
@@ -92,7 +94,7 @@ fn show(evidence: &Evidence) -> anyhow::Result<bool> {
 }
 
 /// Shows the meters, and runs the one that leads again; false if its evidence comes out otherwise.
-fn meters(budget: &Budget, weighed: &Weighed, tape: Option<&Tape>) -> anyhow::Result<bool> {
+fn meters(budget: &EvidenceBudget, weighed: &CombinedEvidence, tape: Option<&EvidenceTape>) -> anyhow::Result<bool> {
     let sure = 1.0 / budget.alpha;
     say!(
         "\nthe evidence that the candidate is worse than tolerated: {}, and {} decide",
@@ -111,7 +113,7 @@ fn meters(budget: &Budget, weighed: &Weighed, tape: Option<&Tape>) -> anyhow::Re
     let (points, meter) = tape.replay();
     let place = leading.route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
     say!("\nthe evidence of {}{place} since it began to rise:", leading.meter.name());
-    let risen: Vec<Point> = std::iter::once(Point { at: tape.from, evidence: tape.start.evidence() })
+    let risen: Vec<EvidencePoint> = std::iter::once(EvidencePoint { at: tape.from, evidence: tape.start.evidence() })
         .chain(points.iter().copied())
         .collect();
     for line in chart::lines(&risen, sure) {
@@ -124,7 +126,7 @@ fn meters(budget: &Budget, weighed: &Weighed, tape: Option<&Tape>) -> anyhow::Re
 }
 
 /// What both sides have done since a meter's evidence began to rise.
-fn counts(Part { span, candidate: c, active: a, edge, .. }: &Part) -> String {
+fn counts(MeterEvidence { span, candidate: c, active: a, edge, .. }: &MeterEvidence) -> String {
     if c.all + a.all == 0 {
         return "has not risen".to_owned();
     }
@@ -146,7 +148,7 @@ fn turn<T: PartialEq + std::fmt::Display>(before: &T, after: &T) -> String {
     if before == after { after.to_string() } else { format!("{before} -> {after}") }
 }
 
-fn triggers(policy: &Policy, sight: &Sight) -> anyhow::Result<()> {
+fn triggers(policy: &GuardPolicy, sight: &Observation) -> anyhow::Result<()> {
     if sight.readings.is_empty() {
         return Ok(());
     }
@@ -154,11 +156,11 @@ fn triggers(policy: &Policy, sight: &Sight) -> anyhow::Result<()> {
     for (trigger, reading) in policy.triggers.iter().zip(&sight.readings) {
         let beyond = if trigger.metric.is_bad_below() { "below" } else { "above" };
         let (level, value) = match trigger.level(reading) {
-            Level::TooFew => ("too few answers", None),
-            Level::Within => ("within", None),
-            Level::Beyond(value) => ("beyond, not yet for long enough", Some(value)),
-            Level::Shared(value) => ("beyond on both sides", Some(value)),
-            Level::Fired(value) => ("FIRED", Some(value)),
+            TriggerLevel::TooFew => ("too few answers", None),
+            TriggerLevel::Within => ("within", None),
+            TriggerLevel::Beyond(value) => ("beyond, not yet for long enough", Some(value)),
+            TriggerLevel::Shared(value) => ("beyond on both sides", Some(value)),
+            TriggerLevel::Fired(value) => ("FIRED", Some(value)),
         };
         let value = value.map_or(String::new(), |value| format!(" at {}", trigger.metric.show(value)));
         say!(
@@ -168,24 +170,25 @@ fn triggers(policy: &Policy, sight: &Sight) -> anyhow::Result<()> {
             trigger.metric.show(trigger.limit),
             trigger.hold
         );
-        if matches!(trigger.level(reading), Level::Fired(_) | Level::Shared(_) | Level::Beyond(_)) {
+        if matches!(trigger.level(reading), TriggerLevel::Fired(_) | TriggerLevel::Shared(_) | TriggerLevel::Beyond(_))
+        {
             say!("  {:<26}   candidate {}, active {}", "", sample(&reading.candidate), sample(&reading.active));
         }
     }
     Ok(())
 }
 
-fn sample(sample: &Sample) -> String {
+fn sample(sample: &WindowSample) -> String {
     let p95 = sample.p95_us.map_or(String::new(), |micros| format!(", p95 {:.1} ms", micros as f64 / 1000.0));
     format!("{} of {} failed in {}{p95}", sample.failed, sample.answers, sample.span)
 }
 
 /// What the rollout has cost: in the end where that is known, else until then.
-fn ledger(journal: &Reader, change: &Change) -> anyhow::Result<()> {
+fn ledger(journal: &Reader, change: &JournalChange) -> anyhow::Result<()> {
     let Some(known) = &change.ledger else { return Ok(()) };
     let last = journal.final_ledger(&change.service, known.rollout)?;
     let ledger = last.as_ref().unwrap_or(known);
-    let Ledger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, .. } = ledger;
+    let RolloutLedger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, .. } = ledger;
     say!("\nwhat rollout {rollout} has cost{}:", if ledger.closed { "" } else { " until then" });
     let keys = if *keys > 0 { format!(", of some {} sticky keys", grouped(*keys)) } else { String::new() };
     say!("  requests to the candidate   {}{keys}", grouped(*requests));

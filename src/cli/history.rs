@@ -8,7 +8,7 @@ use crate::cli::out::say;
 use crate::cli::{ConfigArg, Exit, Output, time_of_day};
 use config;
 use config::read::did_you_mean;
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use judgement::time::{Civil, Millis};
 use memory::clock;
 use sidecar::journal::{Chain, Entry, Page, Query, Reader};
@@ -22,7 +22,7 @@ pub struct Args {
     service: Option<String>,
     /// Only this kind: shift, rollback, deploy, refused, token ...
     #[arg(long, value_parser = kind)]
-    kind: Option<Kind>,
+    kind: Option<ChangeKind>,
     /// Only what this one did: a token's name, file, guard or plan.
     #[arg(long)]
     who: Option<String>,
@@ -89,9 +89,9 @@ fn moment(text: &str) -> Result<Moment, String> {
     }
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
-    let names = Kind::ALL.map(Kind::name);
-    let found = Kind::ALL.into_iter().find(|kind| kind.name() == text);
+fn kind(text: &str) -> Result<ChangeKind, String> {
+    let names = ChangeKind::ALL.map(ChangeKind::name);
+    let found = ChangeKind::ALL.into_iter().find(|kind| kind.name() == text);
     found.ok_or_else(|| did_you_mean(text, &names))
 }
 

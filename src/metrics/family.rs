@@ -3,7 +3,7 @@
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use judgement::guard::latency::upper_micros;
-use memory::counters::Latencies;
+use memory::counters::LatencyTotals;
 
 /// A metric: what it is called, what it means, and its series.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Family {
     }
 
     /// Every eighth of our buckets is shown, an octave each from 0.5 ms: enough for a chart, an eighth of the series.
-    pub fn observe(&mut self, labels: &[&str], seen: &Latencies) {
+    pub fn observe(&mut self, labels: &[&str], seen: &LatencyTotals) {
         let mut histogram = Histogram::default();
         let mut count = 0;
         let mut buckets = Vec::new();

@@ -2,8 +2,8 @@
 
 use crate::metrics::Family;
 use judgement::guard::Verdict;
-use judgement::guard::evidence::Kind;
-use memory::counters::{Counters, Judged};
+use judgement::guard::evidence::MeterKind;
+use memory::counters::{Counters, GuardGauges};
 
 pub fn of_guard(counters: &Counters) -> Vec<Family> {
     let mut verdicts =
@@ -32,7 +32,7 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
             let is = judged.shown.verdict.as_ref().is_some_and(|verdict| name_of(verdict) == name);
             verdicts.set(&[&service, name], f64::from(u8::from(is)));
         }
-        for (kind, value) in Kind::ALL.iter().zip(judged.shown.evidence) {
+        for (kind, value) in MeterKind::ALL.iter().zip(judged.shown.evidence) {
             evidence.set(&[&service, kind.name()], value);
         }
         resolution.set(&[&service], judged.shown.resolution.unwrap_or(1.0));
@@ -54,7 +54,7 @@ const fn name_of(verdict: &Verdict) -> &'static str {
     }
 }
 
-type Value = fn(&Judged) -> u64;
+type Value = fn(&GuardGauges) -> u64;
 
 /// The blast radius, of the rollout under way or of the last one.
 const LEDGER: [(&str, &str, Value); 7] = [

@@ -1,7 +1,7 @@
 //! What health checks find, and where every rollout stands.
 
 use crate::metrics::Family;
-use judgement::rollout::release::Phase;
+use judgement::rollout::release::RolloutPhase;
 use memory::counters::Counters;
 
 pub fn of_health(counters: &Counters) -> Vec<Family> {
@@ -20,7 +20,7 @@ pub fn of_health(counters: &Counters) -> Vec<Family> {
         Family::gauge("rollout_phase", "1 for the phase of the last version that was deployed.", &["phase", "service"]);
     for (service, judged) in counters.judged() {
         let Some(now) = judged.phase else { continue };
-        for phase in Phase::ALL {
+        for phase in RolloutPhase::ALL {
             phases.set(&[phase.name(), &service], f64::from(u8::from(phase == now)));
         }
     }

@@ -5,22 +5,22 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 use health::{Board, preflight};
-use judgement::rollout::view::View;
-use judgement::rollout::{Order, Preflight, Unproved};
-use memory::snapshot::Published;
+use judgement::rollout::view::ServiceView;
+use judgement::rollout::{PreflightRequest, SuiteRun, SuiteRunError};
+use memory::snapshot::SnapshotReader;
 use sidecar::Handle;
 use validation::runs::Runs;
 
 /// What a candidate is tried by.
 #[derive(Clone, Debug)]
 pub struct Tries {
-    pub published: Published,
+    pub published: SnapshotReader,
     pub health: Board,
     pub runs: Runs,
 }
 
 /// Tries candidates as the sidecar orders it, each beside the others: first whether they are there, then their suites.
-pub async fn try_all(mut orders: Receiver<Preflight>, tries: Tries, sidecar: Handle) {
+pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: Tries, sidecar: Handle) {
     while let Some(order) = orders.recv().await {
         let (tries, sidecar) = (tries.clone(), sidecar.clone());
         tokio::spawn(async move {
@@ -34,7 +34,7 @@ pub async fn try_all(mut orders: Receiver<Preflight>, tries: Tries, sidecar: Han
     }
 }
 
-async fn tried(tries: Tries, order: Preflight) -> Result<String, String> {
+async fn tried(tries: Tries, order: PreflightRequest) -> Result<String, String> {
     let Tries { published, health, runs } = tries;
     let (service, side, suites) = (order.service.clone(), order.environment.into(), order.suites.clone());
     let warm = preflight::run(published, health, order).await?;
@@ -43,7 +43,7 @@ async fn tried(tries: Tries, order: Preflight) -> Result<String, String> {
     }
     let passed = runs.gate(&service, side, &suites).await;
     let passed = passed.map_err(|why| match why {
-        Unproved::Failed(why) | Unproved::NotRun(why) => why,
+        SuiteRunError::Failed(why) | SuiteRunError::NotRun(why) => why,
     })?;
     Ok(format!("{warm}; {passed}"))
 }
@@ -52,7 +52,7 @@ async fn tried(tries: Tries, order: Preflight) -> Result<String, String> {
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs the suites that steps wait for, as the sidecar orders it, each order beside the others.
-pub async fn keep(mut orders: Receiver<Order>, runs: Runs, sidecar: Handle) {
+pub async fn keep(mut orders: Receiver<SuiteRun>, runs: Runs, sidecar: Handle) {
     while let Some(order) = orders.recv().await {
         let (runs, sidecar) = (runs.clone(), sidecar.clone());
         tokio::spawn(async move {
@@ -68,7 +68,7 @@ pub async fn keep(mut orders: Receiver<Order>, runs: Runs, sidecar: Handle) {
 }
 
 /// Until the rollout has gone its way without an answer, which no service awaits any more.
-async fn unwanted(sidecar: &Handle, awaits: impl Fn(&View) -> bool) {
+async fn unwanted(sidecar: &Handle, awaits: impl Fn(&ServiceView) -> bool) {
     loop {
         tokio::time::sleep(LOOK).await;
         let asked = sidecar.clone();

@@ -9,7 +9,9 @@ use crate::admin::changes::{Asked, Caller, Change, Failed};
 use config::check::permalink;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use config::{self, Overlays, RoutingConfig, ServiceConfig};
-use judgement::rollout::{Act, Command, Deploy, Over, Overlay, Permalink, Refused};
+use judgement::rollout::{
+    DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, RolloutError, RuntimeOverlay, RuntimeOverrides,
+};
 use memory::counters::{Counters, count};
 use relay::origin::Resolver;
 use sidecar::{Done, Handle, Load, Shown};
@@ -106,11 +108,11 @@ impl Reloader {
     async fn change(&self, service: String, caller: Caller, change: Change) -> Result<Done, Failed> {
         let shown = self.shown().await?;
         let view = shown.services.iter().find(|view| view.service == service);
-        let view = view.ok_or_else(|| Refused::NoSuchService(service.clone()))?;
+        let view = view.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;
         let file = |problems| Failed::BadFile { problems };
         let before = self.read(shown.overs.clone()).await.map_err(|(_, problems)| file(problems))?;
         let config = before.services.iter().find(|config| config.traffic.name == service);
-        let config = config.ok_or_else(|| Refused::NoSuchService(service.clone()))?;
+        let config = config.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;
 
         let mut overs = shown.overs.clone();
         let over = overs.entry(service.clone()).or_default();
@@ -118,13 +120,16 @@ impl Reloader {
         let (act, added) = match change {
             Change::Deploy { deploy, origin } => {
                 let link = allowed(config, &origin)?;
-                let link = Permalink { url: link, instead_of: side.of(&config.urls).clone() };
+                let link = DeployedOrigin { url: link, instead_of: side.of(&config.urls).clone() };
                 *side.of_mut(&mut over.origins) = Some(link.clone());
-                (Act::Deploy(Deploy { origin: Some(link), ..deploy }), Some(("origin", side.name().to_owned())))
+                (
+                    OperatorAction::Deploy(DeployRequest { origin: Some(link), ..deploy }),
+                    Some(("origin", side.name().to_owned())),
+                )
             }
             change => {
                 let added = lay(over, config, change)?;
-                (Act::Overlay(Box::new(over.overlay.clone())), added)
+                (OperatorAction::Overlay(Box::new(over.overlay.clone())), added)
             }
         };
         let routing = self.read(overs).await.map_err(|(_, problems)| file(problems))?;
@@ -137,7 +142,7 @@ impl Reloader {
         }
         let load = resolve(&self.resolver, routing).await;
         let Caller { who, from, key, why, generation } = caller;
-        let command = Command { service, who, from, key, why, generation, act };
+        let command = OperatorCommand { service, who, from, key, why, generation, act };
         let sidecar = self.sidecar.clone();
         let done = tokio::task::spawn_blocking(move || sidecar.command_with(command, load)).await;
         Ok(done.map_err(|_| Failed::Closing)?.map_err(|_| Failed::Closing)??)
@@ -145,7 +150,11 @@ impl Reloader {
 }
 
 /// Changes what is laid over a service; gives what was added, to see whether it fits.
-fn lay(over: &mut Over, config: &ServiceConfig, change: Change) -> Result<Option<(&'static str, String)>, Failed> {
+fn lay(
+    over: &mut RuntimeOverrides,
+    config: &ServiceConfig,
+    change: Change,
+) -> Result<Option<(&'static str, String)>, Failed> {
     let overlay = &mut over.overlay;
     let in_file = |what: &'static str, name: &str, named: &[String]| match named.iter().any(|other| other == name) {
         true => Err(Failed::InTheFile { what, name: name.to_owned() }),
@@ -180,7 +189,7 @@ fn lay(over: &mut Over, config: &ServiceConfig, change: Change) -> Result<Option
             return Ok(None);
         }
         Change::ClearOverlay => {
-            *overlay = Overlay::default();
+            *overlay = RuntimeOverlay::default();
             return Ok(None);
         }
         Change::Deploy { .. } => return Ok(None),

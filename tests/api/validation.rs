@@ -1,7 +1,7 @@
 //! `/api/admin/validation`: suites are listed, run, watched, cancelled, kept, switched and deleted.
 
 use config::admin::Role;
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use serde_json::{Value, json};
 
 use super::{Desk, Said, VALIDATION, with_tokens};
@@ -65,7 +65,7 @@ fn a_suite_is_run_and_what_it_found_is_kept() {
     assert_eq!(ids, [json!("failed"), json!("passed")], "latest first");
     wait_until("the journal has its end", SOON, || {
         let told = |why: &str| why.contains("suite smoke against both: 1 of 2 parts failed");
-        house.history().iter().any(|entry| entry.change.kind == Kind::Validation && told(&entry.change.why))
+        house.history().iter().any(|entry| entry.change.kind == ChangeKind::Validation && told(&entry.change.why))
     });
 }
 

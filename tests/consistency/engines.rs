@@ -30,7 +30,7 @@ pub fn compared_by_what_values_mean(maria: &Store, orders: &str) {
     let postgresql = servers::postgres();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("orders.db");
-    let all = [postgres(&postgresql, "postgres"), mariadb(maria), Engine::Sqlite(file)];
+    let all = [postgres(&postgresql, "postgres"), mariadb(maria), SqlEngine::Sqlite(file)];
     for (engine, words) in all.iter().zip([POSTGRES_ORDERS, orders, SQLITE_ORDERS]) {
         run(engine, words);
     }

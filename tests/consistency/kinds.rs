@@ -129,7 +129,7 @@ fn every_type_of_mariadb_is_compared_to_the_last_bit() {
 }
 
 /// `long`: what a value begins with whose hexadecimal digits are more than a packet holds.
-pub fn every_type_is_compared(engines: &[Engine; 2], kinds: &str, long: &str) {
+pub fn every_type_is_compared(engines: &[SqlEngine; 2], kinds: &str, long: &str) {
     let [blue, green] = engines;
     run(blue, &format!("set time_zone = '+00:00'; {kinds}"));
     run(green, &format!("set time_zone = '+00:00'; {kinds}"));

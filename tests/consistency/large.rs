@@ -28,7 +28,7 @@ fn a_million_rows_are_compared_in_little_memory() {
     let (_store, in_postgres) = two_postgres();
     let (_stores, in_mariadb) = two_mariadb();
     let dir = tempfile::tempdir().unwrap();
-    let file = Engine::Sqlite(dir.path().join("big.db"));
+    let file = SqlEngine::Sqlite(dir.path().join("big.db"));
     let columns = "(id bigint primary key, customer int, total decimal(10, 2), note varchar(40), made timestamp)";
     for engine in &in_postgres {
         let rows = "select g, g % 1000, g / 100.0, 'note of ' || g, timestamp '2026-01-01' + g * interval '1 second' \

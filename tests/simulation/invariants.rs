@@ -1,10 +1,10 @@
 //! Whatever people, files and faults do, in any order: the invariants of the state.
 
-use judgement::guard::{Policy, judge};
-use judgement::rollout::plan::Plan;
-use judgement::rollout::{Act, Ask, Command, Effect, Event, Kind, Loaded};
+use judgement::guard::{GuardPolicy, judge};
+use judgement::rollout::plan::RolloutPlan;
+use judgement::rollout::{ChangeKind, Effect, Event, LoadedService, OperatorAction, OperatorCommand, SplitRequest};
 use judgement::traffic::Environment;
-use judgement::traffic::split::{Split, Weight};
+use judgement::traffic::split::{TrafficSplit, Weight};
 
 use super::dice::Dice;
 use super::engine;
@@ -20,7 +20,7 @@ struct Somebody {
     fails: f64,
 }
 
-fn split(engine: &Engine<'_>) -> Split {
+fn split(engine: &Engine<'_>) -> TrafficSplit {
     engine.judges[0].state.split("shop").unwrap()
 }
 
@@ -34,10 +34,10 @@ impl Somebody {
                 return (self.loads(engine), changed);
             }
             1 => return (self.loads(engine), false),
-            2 => Act::Shift { weight: percent, gradual: false },
-            3 => Act::Rollback,
-            4 => Act::Stop,
-            5 => Act::Clear,
+            2 => OperatorAction::Shift { weight: percent, gradual: false },
+            3 => OperatorAction::Rollback,
+            4 => OperatorAction::Stop,
+            5 => OperatorAction::Clear,
             6 => {
                 self.fails = [0.001, 0.05, 0.5, 1.0][self.dice.below(4) as usize];
                 return (Vec::new(), false);
@@ -49,21 +49,26 @@ impl Somebody {
                 return (engine.tick_under(TICK, &Sky { sides, broken: None, cluster: 1.0, client: None }), false);
             }
         };
-        let command =
-            Command { service: "shop".into(), who: "ann".into(), why: "dice".into(), act, ..Command::default() };
+        let command = OperatorCommand {
+            service: "shop".into(),
+            who: "ann".into(),
+            why: "dice".into(),
+            act,
+            ..OperatorCommand::default()
+        };
         (engine.judges[0].apply(Event::Command(command), engine.now), true)
     }
 
     fn loads(&self, engine: &mut Engine<'_>) -> Vec<Effect> {
         let weight = Some(Weight::from_percent((self.file * 100.0).round()).unwrap());
-        let ask = Ask { active: Some(Environment::Blue), weight };
+        let ask = SplitRequest { active: Some(Environment::Blue), weight };
         let routes = vec!["route 0".to_owned()];
-        let loaded = Loaded {
+        let loaded = LoadedService {
             service: "shop".into(),
             routes,
             ask,
-            policy: Policy::standard(),
-            plan: Plan::standard(),
+            policy: GuardPolicy::standard(),
+            plan: RolloutPlan::standard(),
             urls: Default::default(),
             failover_both: false,
         };
@@ -76,7 +81,7 @@ fn no_order_of_events_breaks_the_invariants() {
     let world = World::reference("anything");
     let mut rollbacks = 0;
     for seed in 0..300_u64 {
-        let mut engine = engine(&world, seed, 0, Policy::standard(), TICK);
+        let mut engine = engine(&world, seed, 0, GuardPolicy::standard(), TICK);
         let mut somebody = Somebody { dice: Dice::of(seed, 1, 1), file: 0.1, fails: 0.001 };
         let (mut entries, mut generation) = (1, 0);
         for step in 0..400 {
@@ -109,7 +114,7 @@ fn no_order_of_events_breaks_the_invariants() {
                 if let Some(evidence) = &change.evidence {
                     assert_eq!(judge(&evidence.policy, &evidence.sight), evidence.judgement, "{at}: does not replay");
                 }
-                if change.kind == Kind::Rollback {
+                if change.kind == ChangeKind::Rollback {
                     rollbacks += u32::from(change.who == "guard");
                     let after = change.after.as_ref().unwrap();
                     assert!(after.weight.is_zero() && after.epoch > before.epoch, "{at}");
@@ -122,5 +127,5 @@ fn no_order_of_events_breaks_the_invariants() {
 
 /// A book that closes is written down before what happens next.
 fn is_book(effects: &[Effect]) -> bool {
-    matches!(effects.first(), Some(Effect::Journal(change)) if change.kind == Kind::Ledger)
+    matches!(effects.first(), Some(Effect::Journal(change)) if change.kind == ChangeKind::Ledger)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::{CertificateFiles, MainConfig, TlsListener};
 use judgement::traffic::Environment;
-use memory::counters::Failure;
+use memory::counters::AttemptFailure;
 
 use super::client::get;
 use super::h2::H2Origin;
@@ -74,8 +74,8 @@ impl Front {
 
     /// Waits until so many failures are counted, all of this kind.
     #[track_caller]
-    pub fn wait_for_failures(&self, side: Environment, failure: Failure, count: u64) {
-        let mut wanted = [0; Failure::ALL.len()];
+    pub fn wait_for_failures(&self, side: Environment, failure: AttemptFailure, count: u64) {
+        let mut wanted = [0; AttemptFailure::ALL.len()];
         wanted[failure as usize] = count;
         wait_until("the failures are counted", SOON, || self.house.seen(side).failures == wanted);
     }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use config::{ClientLimits, MainConfig};
 use cutover::serve::{self, Running};
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use judgement::traffic::split::Split;
-use memory::counters::Seen;
+use judgement::traffic::split::TrafficSplit;
+use memory::counters::RouteTotals;
 use sidecar::journal::{Entry, Reader};
 
 use super::client::{Answer, Client};
@@ -103,7 +103,7 @@ impl House {
         wait_until(line, SOON, || self.running.published.load().generation > before);
     }
 
-    pub fn split(&self) -> Split {
+    pub fn split(&self) -> TrafficSplit {
         let snapshot = self.running.published.load();
         snapshot.table.services().next().map(|(_, _, split)| split.clone()).unwrap()
     }
@@ -118,8 +118,8 @@ impl House {
     }
 
     /// Everything counted of an environment, over all routes.
-    pub fn seen(&self, side: Environment) -> Seen {
-        let mut all = Seen::default();
+    pub fn seen(&self, side: Environment) -> RouteTotals {
+        let mut all = RouteTotals::default();
         for (_, route) in self.running.counters.routes() {
             let Some(seen) = route.seen(side) else { continue };
             all.classes.iter_mut().zip(seen.classes).for_each(|(sum, part)| *sum += part);
@@ -136,13 +136,13 @@ impl House {
     }
 
     /// The latest entry of a kind, if it is on the disk.
-    pub fn find(&self, kind: Kind) -> Option<Entry> {
+    pub fn find(&self, kind: ChangeKind) -> Option<Entry> {
         self.history().into_iter().find(|entry| entry.change.kind == kind)
     }
 
     /// The latest entry of a kind. What is in force is on the disk a moment later.
     #[track_caller]
-    pub fn entry(&self, kind: Kind) -> Entry {
+    pub fn entry(&self, kind: ChangeKind) -> Entry {
         let mut entry = None;
         wait_until(&format!("the journal has a {kind:?}"), SOON, || {
             entry = self.find(kind);

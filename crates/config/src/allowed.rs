@@ -3,7 +3,7 @@
 //! A pattern is a scheme, a host and perhaps a port; `*` stands for a run of letters, digits and hyphens within one part
 //! of the host, so that nobody slips a dot, a port or another name in.
 
-use memory::snapshot::Target;
+use memory::snapshot::OriginTarget;
 
 /// An origin that a deploy may name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl AllowedOrigin {
         Ok(AllowedOrigin { tls, host, port })
     }
 
-    pub fn matches(&self, target: &Target) -> bool {
+    pub fn matches(&self, target: &OriginTarget) -> bool {
         self.tls == target.tls && self.port == target.port && like(&self.host, &target.host)
     }
 }
@@ -67,8 +67,8 @@ fn part_like(pattern: &str, part: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn target(tls: bool, host: &str, port: u16) -> Target {
-        Target { tls, host: host.into(), port, authority: host.into(), base_path: String::new() }
+    fn target(tls: bool, host: &str, port: u16) -> OriginTarget {
+        OriginTarget { tls, host: host.into(), port, authority: host.into(), base_path: String::new() }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use crate::file::{At, Number, RoutingFile};
 use crate::read::{SourceFile, did_you_mean};
 use crate::{Overlays, RoutingConfig};
-use judgement::rollout::Over;
+use judgement::rollout::RuntimeOverrides;
 use judgement::time::Millis;
 
 pub use admin::token_name;
@@ -33,7 +33,7 @@ pub use suite::suite;
 
 /// Checks routing files together: each by itself, then that no two services claim one host.
 pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], overs: &Overlays) -> RoutingConfig {
-    let nothing = Over::default();
+    let nothing = RuntimeOverrides::default();
     let mut services = Vec::new();
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
     let mut hosts: BTreeMap<String, String> = BTreeMap::new();

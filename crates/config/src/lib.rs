@@ -26,13 +26,13 @@ use crate::admin::AdminAccess;
 use crate::allowed::AllowedOrigin;
 use crate::file::{MainFile, RoutingFile, SuiteFile};
 use crate::read::{FileProblem, MAX_BYTES, SourceFile};
-use judgement::guard::Policy;
-use judgement::rollout::plan::Plan;
-use judgement::rollout::{Ask, Over};
+use judgement::guard::GuardPolicy;
+use judgement::rollout::plan::RolloutPlan;
+use judgement::rollout::{RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic;
-use memory::snapshot::check::Check;
-use memory::snapshot::{Origin, Terms};
+use memory::snapshot::check::HealthCheck;
+use memory::snapshot::{OriginSettings, ServiceTerms};
 
 /// What needs a restart to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,20 +181,20 @@ pub struct RoutingConfig {
 /// A service as the file means it.
 #[derive(Clone, Debug)]
 pub struct ServiceConfig {
-    pub traffic: traffic::Service,
-    pub ask: Ask,
-    pub policy: Policy,
-    pub plan: Plan,
+    pub traffic: traffic::ServiceDefinition,
+    pub ask: SplitRequest,
+    pub policy: GuardPolicy,
+    pub plan: RolloutPlan,
     /// By [`traffic::Environment::index`].
-    pub origins: [Arc<Origin>; 2],
-    pub health: Vec<Check>,
+    pub origins: [Arc<OriginSettings>; 2],
+    pub health: Vec<HealthCheck>,
     /// An active that is down gives way to the candidate.
     pub failover_both: bool,
     pub rescue: bool,
     pub websocket: bool,
     /// By route, `default` first.
     pub deadlines: Vec<Millis>,
-    pub terms: Terms,
+    pub terms: ServiceTerms,
     /// Where the file sends the environments, whatever a deploy says.
     pub urls: [String; 2],
     /// Where a deploy may send them.
@@ -222,7 +222,7 @@ pub struct IgnoredOverlay {
 }
 
 /// What is laid over the services of the files, by name.
-pub type Overlays = BTreeMap<String, Over>;
+pub type Overlays = BTreeMap<String, RuntimeOverrides>;
 
 /// A file that was refused: its text, and every problem in it.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use lettre::message::Mailbox;
 
-use judgement::rollout::{Kind, Level};
+use judgement::rollout::{AnnouncementLevel, ChangeKind};
 
 /// What must not be shown: `{:?}` does not.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,10 +33,10 @@ pub struct Sink {
     pub name: String,
     pub door: NotifyChannel,
     /// This and above.
-    pub level: Level,
+    pub level: AnnouncementLevel,
     /// `None`: all.
     pub services: Option<Vec<String>>,
-    pub kinds: Option<Vec<Kind>>,
+    pub kinds: Option<Vec<ChangeKind>>,
 }
 
 /// How it is reached. A whole URL may be a secret, so every one is kept as one.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use judgement::time::Millis;
-use memory::snapshot::check::Engine;
+use memory::snapshot::check::SqlEngine;
 
 pub use schema::Schema;
 
@@ -274,11 +274,11 @@ pub struct DataCheck {
 #[derive(Clone, Debug)]
 pub enum DataCheckKind {
     /// The rows of a table. Blue's database, then green's.
-    Table { databases: [Engine; 2], table: TableCheck },
+    Table { databases: [SqlEngine; 2], table: TableCheck },
     /// The same rows on both sides, in the order that they come in. `timeout`: for the whole answer, here and below.
-    Query { databases: [Engine; 2], query: String, tolerance: f64, timeout: Millis },
+    Query { databases: [SqlEngine; 2], query: String, tolerance: f64, timeout: Millis },
     /// No row, on either side.
-    Integrity { databases: [Engine; 2], query: String, timeout: Millis },
+    Integrity { databases: [SqlEngine; 2], query: String, timeout: Millis },
     /// The same JSON (or bytes) from both origins.
     Http { request: Box<SuiteRequest>, ignore: Vec<JsonPath>, tolerance: f64 },
 }

@@ -13,9 +13,9 @@ use crate::round::{self, LONGEST_ERROR, Round};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
-use memory::counters::{Counters, Health};
-use memory::snapshot::check::Check;
-use memory::snapshot::{Endpoints, Origin, Published, Serving};
+use memory::counters::{CheckGauges, Counters};
+use memory::snapshot::check::HealthCheck;
+use memory::snapshot::{Endpoints, OriginSettings, ServedService, SnapshotReader};
 
 /// Attempts at once in the whole house: a thousand services must not open a thousand connections in one moment.
 const AT_ONCE: usize = 64;
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 64;
 pub struct Board(Arc<Inner>);
 
 struct Inner {
-    published: Published,
+    published: SnapshotReader,
     counters: Arc<Counters>,
     connector: Arc<Connector>,
     permits: Arc<Semaphore>,
@@ -49,9 +49,9 @@ pub struct Key {
 
 #[derive(Debug)]
 pub(super) struct Line {
-    pub check: Arc<Check>,
+    pub check: Arc<HealthCheck>,
     /// What it asks: another origin begins anew.
-    pub origin: Arc<Origin>,
+    pub origin: Arc<OriginSettings>,
     pub history: History,
     /// One round at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -60,7 +60,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new(check: Arc<Check>, origin: Arc<Origin>) -> Line {
+    pub fn new(check: Arc<HealthCheck>, origin: Arc<OriginSettings>) -> Line {
         let history = History::new(clock::now());
         Line { check, origin, history, turn: Arc::default(), runs: None }
     }
@@ -93,7 +93,7 @@ pub struct Shown {
 }
 
 impl Board {
-    pub fn new(published: Published, counters: Arc<Counters>) -> Board {
+    pub fn new(published: SnapshotReader, counters: Arc<Counters>) -> Board {
         Board(Arc::new(Inner {
             published,
             counters,
@@ -174,18 +174,18 @@ impl Board {
             let Some(line) = line else { return };
             line.history.note(&check, &round, clock::now());
             let History { up, failures, lost, .. } = line.history;
-            let health = Health { up, failures, lost, last_micros: round.took_micros };
+            let health = CheckGauges { up, failures, lost, last_micros: round.took_micros };
             self.0.counters.set_health(&key.service, key.environment, &key.check, Some(health));
         }
         self.0.changed.notify_one();
     }
 
-    async fn tried(&self, check: &Arc<Check>, endpoints: &Endpoints) -> Round {
+    async fn tried(&self, check: &Arc<HealthCheck>, endpoints: &Endpoints) -> Round {
         round::run(&self.0.connector, &self.0.permits, check, endpoints).await
     }
 
     /// What is published of a service.
-    pub(super) fn place(&self, service: &str) -> Option<(Arc<Serving>, [Endpoints; 2])> {
+    pub(super) fn place(&self, service: &str) -> Option<(Arc<ServedService>, [Endpoints; 2])> {
         let snapshot = self.0.published.load();
         let mut named = snapshot.services.iter().zip(snapshot.endpoints.iter());
         let (serving, pair) = named.find(|(serving, _)| serving.name == service)?;
@@ -196,7 +196,7 @@ impl Board {
         &self.0.connector
     }
 
-    pub(super) fn published(&self) -> &Published {
+    pub(super) fn published(&self) -> &SnapshotReader {
         &self.0.published
     }
 

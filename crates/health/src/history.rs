@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::round::Round;
 use judgement::time::Millis;
-use memory::snapshot::check::Check;
+use memory::snapshot::check::HealthCheck;
 
 /// The rounds that latencies are told of.
 const REMEMBERED: usize = 100;
@@ -63,7 +63,7 @@ impl History {
         }
     }
 
-    pub fn note(&mut self, check: &Check, round: &Round, now: Millis) {
+    pub fn note(&mut self, check: &HealthCheck, round: &Round, now: Millis) {
         let before = std::mem::take(&mut self.places);
         let (was_up, mut failed) = (self.up, false);
         for (address, result) in &round.results {
@@ -122,13 +122,13 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use memory::snapshot::check::{HttpProbe, Probe};
+    use memory::snapshot::check::{HealthProbe, HttpProbe};
 
-    fn check(fall: u32, rise: u32) -> Check {
-        Check {
+    fn check(fall: u32, rise: u32) -> HealthCheck {
+        HealthCheck {
             name: "home".to_owned(),
             environment: None,
-            probe: Probe::Http(HttpProbe::get("/")),
+            probe: HealthProbe::Http(HttpProbe::get("/")),
             interval: Millis::seconds(10),
             timeout: Millis::seconds(10),
             retries: 0,

@@ -6,10 +6,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::{Board, http};
-use judgement::rollout::{Preflight, plan};
+use judgement::rollout::{PreflightRequest, plan};
 use memory::clock;
 use memory::snapshot::check::HttpProbe;
-use memory::snapshot::{Endpoint, Endpoints, Published};
+use memory::snapshot::{Endpoint, Endpoints, SnapshotReader};
 
 /// The whole of it. A rollout that cannot begin within a minute should say so.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,13 +25,13 @@ const BREATH: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// In words, why it must get no client.
-pub async fn run(published: Published, board: Board, order: Preflight) -> Result<String, String> {
+pub async fn run(published: SnapshotReader, board: Board, order: PreflightRequest) -> Result<String, String> {
     let side = order.environment;
     let tried = timeout(PATIENCE, tried(&published, &board, &order)).await;
     tried.unwrap_or_else(|_| Err(format!("{side} is not ready after {} s", PATIENCE.as_secs())))
 }
 
-async fn tried(published: &Published, board: &Board, order: &Preflight) -> Result<String, String> {
+async fn tried(published: &SnapshotReader, board: &Board, order: &PreflightRequest) -> Result<String, String> {
     let endpoints = endpoints(published, order).await?;
     let warm = warm_up(board, order, &endpoints).await?;
     let green = board.try_all(&order.service, order.environment).await?;
@@ -43,7 +43,7 @@ async fn tried(published: &Published, board: &Board, order: &Preflight) -> Resul
 }
 
 /// The addresses, as soon as there are any.
-async fn endpoints(published: &Published, order: &Preflight) -> Result<Endpoints, String> {
+async fn endpoints(published: &SnapshotReader, order: &PreflightRequest) -> Result<Endpoints, String> {
     let look = async {
         loop {
             let snapshot = published.load();
@@ -61,7 +61,7 @@ async fn endpoints(published: &Published, order: &Preflight) -> Result<Endpoints
     found.map_err(|_| format!("{} has no address: its name does not resolve", order.environment))
 }
 
-async fn warm_up(board: &Board, order: &Preflight, endpoints: &Endpoints) -> Result<String, String> {
+async fn warm_up(board: &Board, order: &PreflightRequest, endpoints: &Endpoints) -> Result<String, String> {
     let mut tasks = JoinSet::new();
     for endpoint in endpoints.iter() {
         let (board, endpoint, warm_up) = (board.clone(), endpoint.clone(), order.warm_up.clone());

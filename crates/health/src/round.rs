@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::{http, redis, sql};
 use memory::clock;
-use memory::snapshot::check::{Check, Probe};
+use memory::snapshot::check::{HealthCheck, HealthProbe};
 use memory::snapshot::{Endpoint, Endpoints};
 
 /// Between two attempts of a round.
@@ -39,13 +39,13 @@ pub fn address(endpoint: &Endpoint) -> Option<SocketAddr> {
 pub async fn run(
     connector: &Arc<Connector>,
     permits: &Arc<Semaphore>,
-    check: &Arc<Check>,
+    check: &Arc<HealthCheck>,
     endpoints: &Endpoints,
 ) -> Round {
     let began = clock::micros();
     let results = match &check.probe {
-        Probe::Http(_) if endpoints.is_empty() => vec![(None, Err("has no address".to_owned()))],
-        Probe::Http(_) => {
+        HealthProbe::Http(_) if endpoints.is_empty() => vec![(None, Err("has no address".to_owned()))],
+        HealthProbe::Http(_) => {
             let mut tasks = JoinSet::new();
             for (at, endpoint) in endpoints.iter().cloned().enumerate() {
                 let (connector, permits, check) = (connector.clone(), permits.clone(), check.clone());
@@ -63,7 +63,7 @@ pub async fn run(
             results
         }
         // One place, and it is none of the environment's addresses.
-        Probe::Sql(_) | Probe::Redis(_) => vec![(None, passes(connector, permits, check, None).await)],
+        HealthProbe::Sql(_) | HealthProbe::Redis(_) => vec![(None, passes(connector, permits, check, None).await)],
     };
     Round { results, took_micros: clock::micros() - began }
 }
@@ -71,7 +71,7 @@ pub async fn run(
 async fn passes(
     connector: &Connector,
     permits: &Semaphore,
-    check: &Check,
+    check: &HealthCheck,
     endpoint: Option<&Endpoint>,
 ) -> Result<(), String> {
     let mut left = check.retries;
@@ -80,10 +80,10 @@ async fn passes(
             let _permit = permits.acquire().await;
             let patience = check.timeout.as_duration();
             match (&check.probe, endpoint) {
-                (Probe::Http(probe), Some(endpoint)) => http::probe(connector, endpoint, probe, patience).await,
-                (Probe::Http(_), None) => Err("has no address".to_owned()),
-                (Probe::Sql(database), _) => sql::probe(database, patience).await,
-                (Probe::Redis(url), _) => redis::probe(url, patience).await,
+                (HealthProbe::Http(probe), Some(endpoint)) => http::probe(connector, endpoint, probe, patience).await,
+                (HealthProbe::Http(_), None) => Err("has no address".to_owned()),
+                (HealthProbe::Sql(database), _) => sql::probe(database, patience).await,
+                (HealthProbe::Redis(url), _) => redis::probe(url, patience).await,
             }
         };
         match result {

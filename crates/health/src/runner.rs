@@ -14,9 +14,9 @@ use crate::round;
 use crate::webhook::{Call, Caller};
 use judgement::traffic::Environment;
 use memory::clock;
-use memory::counters::Rest;
+use memory::counters::EndpointRest;
 use memory::snapshot::secret::SecretUrl;
-use memory::snapshot::{Serving, Snapshot};
+use memory::snapshot::{RoutingSnapshot, ServedService};
 use sidecar::Handle;
 
 /// The published truth is looked at this often: a check that came with a reload begins within that time.
@@ -25,13 +25,13 @@ const LOOK: Duration = Duration::from_millis(250);
 /// What the sidecar has been told, and which addresses rest.
 #[derive(Default)]
 struct Told {
-    services: Option<Arc<[Arc<Serving>]>>,
+    services: Option<Arc<[Arc<ServedService>]>>,
     down: BTreeMap<(String, Environment), String>,
     /// Checks that have asked for a rollback, until they are up again.
     rolled_back: BTreeSet<Key>,
     /// Checks whose webhook was told, until they are up again.
     called: BTreeSet<Key>,
-    ejected: Vec<Arc<Rest>>,
+    ejected: Vec<Arc<EndpointRest>>,
 }
 
 /// What the sidecar is to hear.
@@ -68,7 +68,7 @@ pub async fn run(board: Board, sidecar: Handle) {
 }
 
 /// Takes the checks of another routing. Those that stay the same keep their history.
-fn follow(board: &Board, snapshot: &Snapshot) {
+fn follow(board: &Board, snapshot: &RoutingSnapshot) {
     let mut lines = board.lines();
     let mut before = std::mem::take(&mut *lines);
     for serving in snapshot.services.iter() {
@@ -108,14 +108,14 @@ async fn keep(board: Board, key: Key) {
 
 impl Told {
     /// Lets the addresses rest that are down, and those work again that are not.
-    fn eject(&mut self, board: &Board, snapshot: &Snapshot) {
+    fn eject(&mut self, board: &Board, snapshot: &RoutingSnapshot) {
         let mut down: BTreeMap<(String, Environment), BTreeSet<SocketAddr>> = BTreeMap::new();
         for (key, line) in board.lines().iter().filter(|(_, line)| line.check.on && line.check.eject) {
             for address in line.history.down() {
                 down.entry((key.service.clone(), key.environment)).or_default().insert(address);
             }
         }
-        let mut ejected: Vec<Arc<Rest>> = Vec::new();
+        let mut ejected: Vec<Arc<EndpointRest>> = Vec::new();
         if !down.is_empty() {
             for (serving, pair) in snapshot.services.iter().zip(snapshot.endpoints.iter()) {
                 for environment in Environment::BOTH {

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::no_answer;
-use memory::snapshot::check::{Database, Engine};
+use memory::snapshot::check::{SqlEngine, SqlProbe};
 use memory::snapshot::secret::SecretUrl;
 
 /// SQLite files at once in the whole house: one on a disk that hangs keeps its thread, and threads are few.
@@ -28,18 +28,18 @@ pub const GRACE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Words for a person, without the URL and its password.
-pub async fn probe(database: &Database, patience: Duration) -> Result<(), String> {
-    let Database { engine, query } = database;
+pub async fn probe(database: &SqlProbe, patience: Duration) -> Result<(), String> {
+    let SqlProbe { engine, query } = database;
     match engine {
-        Engine::Postgres(url) => match timeout(patience, postgres(url, query, patience)).await {
+        SqlEngine::Postgres(url) => match timeout(patience, postgres(url, query, patience)).await {
             Ok(result) => result.map_err(|why| url.scrub(&why)),
             Err(_) => Err(no_answer(patience)),
         },
-        Engine::Mysql(url) => match timeout(patience, mysql(url, query, patience)).await {
+        SqlEngine::Mysql(url) => match timeout(patience, mysql(url, query, patience)).await {
             Ok(result) => result.map_err(|why| url.scrub(&why)),
             Err(_) => Err(no_answer(patience)),
         },
-        Engine::Sqlite(path) => sqlite(path.clone(), query.clone(), patience).await,
+        SqlEngine::Sqlite(path) => sqlite(path.clone(), query.clone(), patience).await,
     }
 }
 

@@ -11,22 +11,22 @@ pub mod window;
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::Weighed;
-use crate::guard::trigger::{Action, Level, Reading, Trigger};
+use crate::guard::evidence::CombinedEvidence;
+use crate::guard::trigger::{Trigger, TriggerAction, TriggerLevel, TriggerReading};
 use crate::time::Millis;
 
 /// What a service's candidate is held to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Policy {
+pub struct GuardPolicy {
     /// What the evidence may be wrong about; `None`: only the triggers judge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Budget>,
+    pub evidence: Option<EvidenceBudget>,
     pub triggers: Vec<Trigger>,
 }
 
 /// How often the evidence may be wrong, and over how long it spreads its stakes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Budget {
+pub struct EvidenceBudget {
     /// The share of healthy rollouts that it may roll back.
     pub alpha: f64,
     /// How long a rollout is planned to take.
@@ -35,48 +35,48 @@ pub struct Budget {
     pub caution: bool,
 }
 
-impl Budget {
+impl EvidenceBudget {
     /// One healthy rollout in a thousand, of half an hour each.
-    pub const STANDARD: Budget = Budget { alpha: 1e-3, planned: Millis::seconds(1800), caution: true };
+    pub const STANDARD: EvidenceBudget = EvidenceBudget { alpha: 1e-3, planned: Millis::seconds(1800), caution: true };
 
     /// The same without caution, for a side that has all the traffic: there is nowhere to send it.
-    pub fn calm(self) -> Budget {
-        Budget { caution: false, ..self }
+    pub fn calm(self) -> EvidenceBudget {
+        EvidenceBudget { caution: false, ..self }
     }
 }
 
-impl Policy {
+impl GuardPolicy {
     /// The policy of a service whose file says nothing about its guard.
-    pub fn standard() -> Policy {
+    pub fn standard() -> GuardPolicy {
         let mut triggers = vec![Trigger { alone: true, ..Trigger::dead_candidate() }];
         triggers.extend(Trigger::defaults());
-        Policy { evidence: Some(Budget::STANDARD), triggers }
+        GuardPolicy { evidence: Some(EvidenceBudget::STANDARD), triggers }
     }
 }
 
 /// What the judge sees of one route, or of the whole service: a reading for each trigger of the policy, in its order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sight {
+pub struct Observation {
     /// The route's name; `None`: the whole service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    pub readings: Vec<Reading>,
+    pub readings: Vec<TriggerReading>,
     /// What the meters say, of the service and its routes together; only in the sight of the whole service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Weighed>,
+    pub evidence: Option<CombinedEvidence>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
     Healthy,
-    Unhealthy(Reason),
-    Insufficient { missing: Missing },
+    Unhealthy(UnhealthyReason),
+    Insufficient { missing: InsufficientReason },
 }
 
 /// Why the candidate is unhealthy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
+pub struct UnhealthyReason {
     /// The place in the policy of the trigger that fired; `None`: the evidence did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<usize>,
@@ -88,7 +88,7 @@ pub struct Reason {
 /// What keeps the judge from a verdict. It holds a rollout; it never promotes and never rolls back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Missing {
+pub enum InsufficientReason {
     /// Too few: no trigger has seen as many answers as it wants, and a fault could hide that should not.
     Requests,
     /// Both sides are beyond a limit: shared fate.
@@ -108,26 +108,26 @@ pub struct Judgement {
 }
 
 /// Judges one sight. The evidence outweighs everything, then a rollback by any trigger; shared fate outweighs health.
-pub fn judge(policy: &Policy, sight: &Sight) -> Judgement {
+pub fn judge(policy: &GuardPolicy, sight: &Observation) -> Judgement {
     let weighed = policy.evidence.and_then(|budget| Some((budget, sight.evidence.as_ref()?)));
     if let Some((budget, weighed)) = weighed
         && let Some(part) = weighed.verdict(budget.alpha)
     {
-        let reason = Reason { trigger: None, name: part.meter.reason().to_owned(), value: weighed.total };
+        let reason = UnhealthyReason { trigger: None, name: part.meter.reason().to_owned(), value: weighed.total };
         return Judgement { verdict: Verdict::Unhealthy(reason), fired: Vec::new() };
     }
     let mut fired = Vec::new();
     let (mut any, mut shared) = (false, false);
     for (place, (trigger, reading)) in policy.triggers.iter().zip(&sight.readings).enumerate() {
         match trigger.level(reading) {
-            Level::Fired(value) if trigger.action == Action::Rollback => {
-                let reason = Reason { trigger: Some(place), name: trigger.name.clone(), value };
+            TriggerLevel::Fired(value) if trigger.action == TriggerAction::Rollback => {
+                let reason = UnhealthyReason { trigger: Some(place), name: trigger.name.clone(), value };
                 return Judgement { verdict: Verdict::Unhealthy(reason), fired };
             }
-            Level::Fired(value) => fired.push((place, value)),
-            Level::Shared(_) => shared = true,
-            Level::Within | Level::Beyond(_) => any = true,
-            Level::TooFew => {}
+            TriggerLevel::Fired(value) => fired.push((place, value)),
+            TriggerLevel::Shared(_) => shared = true,
+            TriggerLevel::Within | TriggerLevel::Beyond(_) => any = true,
+            TriggerLevel::TooFew => {}
         }
     }
     let enough = match weighed {
@@ -135,15 +135,21 @@ pub fn judge(policy: &Policy, sight: &Sight) -> Judgement {
         _ => any,
     };
     let verdict = match (shared, enough) {
-        (true, _) => Verdict::Insufficient { missing: Missing::HealthyActive },
+        (true, _) => Verdict::Insufficient { missing: InsufficientReason::HealthyActive },
         (false, true) => Verdict::Healthy,
-        (false, false) => Verdict::Insufficient { missing: Missing::Requests },
+        (false, false) => Verdict::Insufficient { missing: InsufficientReason::Requests },
     };
     Judgement { verdict, fired }
 }
 
 /// The sentence that a rollback is announced with.
-pub fn sentence(policy: &Policy, sight: &Sight, reason: &Reason, active: &str, candidate: &str) -> String {
+pub fn sentence(
+    policy: &GuardPolicy,
+    sight: &Observation,
+    reason: &UnhealthyReason,
+    active: &str,
+    candidate: &str,
+) -> String {
     let Some(place) = reason.trigger else {
         let weighed = sight.evidence.as_ref().and_then(|weighed| Some((weighed.total, weighed.parts.first()?)));
         let said = weighed.map(|(total, part)| part.sentence(total, active, candidate));

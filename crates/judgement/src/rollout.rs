@@ -22,45 +22,48 @@ mod watch;
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::tape::Tape;
-use crate::guard::window::Totals;
-use crate::guard::{Judgement, Policy, Sight};
-use crate::rollout::ledger::Ledger;
-use crate::rollout::plan::{Plan, WarmUp};
+use crate::guard::evidence::tape::EvidenceTape;
+use crate::guard::window::JudgedTotals;
+use crate::guard::{GuardPolicy, Judgement, Observation};
+use crate::rollout::ledger::RolloutLedger;
+use crate::rollout::plan::{RolloutPlan, WarmUp};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-pub use crate::rollout::act::{Act, Command, Deploy, Refused};
-pub use crate::rollout::durable::{Asked, Durable, Freeze, Latch, Over, Overlay, Permalink, Quarantined};
-pub use crate::rollout::gate::{Order, Unproved};
-pub use crate::rollout::sights::Insight;
+pub use crate::rollout::act::{DeployRequest, OperatorAction, OperatorCommand, RolloutError};
+pub use crate::rollout::durable::{
+    DeployFreeze, DeployedOrigin, DurableState, QuarantinedVersion, RequestedSplit, RollbackLatch, RuntimeOverlay,
+    RuntimeOverrides,
+};
+pub use crate::rollout::gate::{SuiteRun, SuiteRunError};
+pub use crate::rollout::sights::GuardInsight;
 pub use crate::rollout::state::State;
-pub use crate::rollout::watch::Shown;
+pub use crate::rollout::watch::GuardStatus;
 
 /// What a routing file asks for a service's split. What it leaves out it does not ask for: half a file is no command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ask {
+pub struct SplitRequest {
     pub active: Option<Environment>,
     pub weight: Option<Weight>,
 }
 
-impl Ask {
+impl SplitRequest {
     /// What is asked for in the end, after `before`.
-    fn after(self, before: Asked) -> Asked {
-        Asked { active: self.active.unwrap_or(before.active), weight: self.weight.unwrap_or(before.weight) }
+    fn after(self, before: RequestedSplit) -> RequestedSplit {
+        RequestedSplit { active: self.active.unwrap_or(before.active), weight: self.weight.unwrap_or(before.weight) }
     }
 }
 
 /// A service of a routing file that was taken.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedService {
     pub service: String,
     /// In the order of their ids, `default` first.
     pub routes: Vec<String>,
-    pub ask: Ask,
-    pub policy: Policy,
-    pub plan: Plan,
+    pub ask: SplitRequest,
+    pub policy: GuardPolicy,
+    pub plan: RolloutPlan,
     /// Where the file sends the environments, by [`Environment::index`].
     pub urls: [String; 2],
     /// An active that is down gives way to the candidate.
@@ -71,27 +74,27 @@ pub struct Loaded {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A routing file was taken whole.
-    Loaded(Vec<Loaded>),
+    Loaded(Vec<LoadedService>),
     /// The judged totals of a live service: for each route that was ever asked for, a pair by [`Environment::index`].
     /// `on_grid`: a tick of the clock, not a wake-up by a failure; blocks of evidence end only there, because a boundary
     /// that knows the outcomes would bias them.
-    Counted { service: String, routes: Vec<Option<[Totals; 2]>>, on_grid: bool },
+    Counted { service: String, routes: Vec<Option<[JudgedTotals; 2]>>, on_grid: bool },
     /// Somebody wants something.
-    Command(Command),
+    Command(OperatorCommand),
     /// Something happened that changes nothing, and is to be written down.
-    Remarked(Remark),
+    Remarked(AuditRemark),
     /// What a preflight came to: in words, or why not.
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
     /// What the suites of a step came to: in words such as `12 cases`, or why they have not passed.
-    Validated { order: Order, result: Result<String, Unproved> },
+    Validated { order: SuiteRun, result: Result<String, SuiteRunError> },
     /// What health checks find of an environment. `rollback`: one that is down takes a new side back.
     Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
 }
 
 /// What happened, where no state changes: the audit's part of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
-    pub kind: Kind,
+pub struct AuditRemark {
+    pub kind: ChangeKind,
     /// Empty where it is about the whole house.
     pub service: String,
     pub who: String,
@@ -104,19 +107,19 @@ pub struct Remark {
 pub enum Effect {
     /// The splits changed: a new generation.
     Publish,
-    Journal(Box<Change>),
+    Journal(Box<JournalChange>),
     Announce(Announcement),
     /// Try the candidate; what comes of it is an [`Event::Preflighted`].
-    Preflight(Preflight),
+    Preflight(PreflightRequest),
     /// Run the suites of a step; what comes of it is an [`Event::Validated`].
-    Validate(Order),
+    Validate(SuiteRun),
     /// Write down how far a service is, without an entry: a restart goes on from there.
     Keep(String),
 }
 
 /// What is to be tried before the candidate gets its first client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preflight {
+pub struct PreflightRequest {
     pub service: String,
     pub rollout: u32,
     pub environment: Environment,
@@ -128,7 +131,7 @@ pub struct Preflight {
 /// What kind of change an entry of the journal records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ChangeKind {
     /// The service was seen for the first time.
     Added,
     Shift,
@@ -174,86 +177,86 @@ pub enum Kind {
     Token,
 }
 
-impl Kind {
+impl ChangeKind {
     /// All of them, for who filters by one.
-    pub const ALL: [Kind; 30] = [
-        Kind::Added,
-        Kind::Shift,
-        Kind::Swap,
-        Kind::Rollback,
-        Kind::Warning,
-        Kind::Pause,
-        Kind::SharedFate,
-        Kind::Caution,
-        Kind::CautionOver,
-        Kind::Ledger,
-        Kind::Stop,
-        Kind::Clear,
-        Kind::Deploy,
-        Kind::Preflight,
-        Kind::Step,
-        Kind::Validated,
-        Kind::Resume,
-        Kind::Approve,
-        Kind::Promote,
-        Kind::Watched,
-        Kind::Abort,
-        Kind::Freeze,
-        Kind::Unfreeze,
-        Kind::Monitoring,
-        Kind::Alerting,
-        Kind::Overlay,
-        Kind::Health,
-        Kind::Validation,
-        Kind::Refused,
-        Kind::Token,
+    pub const ALL: [ChangeKind; 30] = [
+        ChangeKind::Added,
+        ChangeKind::Shift,
+        ChangeKind::Swap,
+        ChangeKind::Rollback,
+        ChangeKind::Warning,
+        ChangeKind::Pause,
+        ChangeKind::SharedFate,
+        ChangeKind::Caution,
+        ChangeKind::CautionOver,
+        ChangeKind::Ledger,
+        ChangeKind::Stop,
+        ChangeKind::Clear,
+        ChangeKind::Deploy,
+        ChangeKind::Preflight,
+        ChangeKind::Step,
+        ChangeKind::Validated,
+        ChangeKind::Resume,
+        ChangeKind::Approve,
+        ChangeKind::Promote,
+        ChangeKind::Watched,
+        ChangeKind::Abort,
+        ChangeKind::Freeze,
+        ChangeKind::Unfreeze,
+        ChangeKind::Monitoring,
+        ChangeKind::Alerting,
+        ChangeKind::Overlay,
+        ChangeKind::Health,
+        ChangeKind::Validation,
+        ChangeKind::Refused,
+        ChangeKind::Token,
     ];
 
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Added => "added",
-            Kind::Shift => "shift",
-            Kind::Swap => "swap",
-            Kind::Rollback => "rollback",
-            Kind::Warning => "warning",
-            Kind::Pause => "pause",
-            Kind::SharedFate => "shared_fate",
-            Kind::Caution => "caution",
-            Kind::CautionOver => "caution_over",
-            Kind::Ledger => "ledger",
-            Kind::Stop => "stop",
-            Kind::Clear => "clear",
-            Kind::Deploy => "deploy",
-            Kind::Preflight => "preflight",
-            Kind::Step => "step",
-            Kind::Validated => "validated",
-            Kind::Resume => "resume",
-            Kind::Approve => "approve",
-            Kind::Promote => "promote",
-            Kind::Watched => "watched",
-            Kind::Abort => "abort",
-            Kind::Freeze => "freeze",
-            Kind::Unfreeze => "unfreeze",
-            Kind::Monitoring => "monitoring",
-            Kind::Alerting => "alerting",
-            Kind::Overlay => "overlay",
-            Kind::Health => "health",
-            Kind::Validation => "validation",
-            Kind::Refused => "refused",
-            Kind::Token => "token",
+            ChangeKind::Added => "added",
+            ChangeKind::Shift => "shift",
+            ChangeKind::Swap => "swap",
+            ChangeKind::Rollback => "rollback",
+            ChangeKind::Warning => "warning",
+            ChangeKind::Pause => "pause",
+            ChangeKind::SharedFate => "shared_fate",
+            ChangeKind::Caution => "caution",
+            ChangeKind::CautionOver => "caution_over",
+            ChangeKind::Ledger => "ledger",
+            ChangeKind::Stop => "stop",
+            ChangeKind::Clear => "clear",
+            ChangeKind::Deploy => "deploy",
+            ChangeKind::Preflight => "preflight",
+            ChangeKind::Step => "step",
+            ChangeKind::Validated => "validated",
+            ChangeKind::Resume => "resume",
+            ChangeKind::Approve => "approve",
+            ChangeKind::Promote => "promote",
+            ChangeKind::Watched => "watched",
+            ChangeKind::Abort => "abort",
+            ChangeKind::Freeze => "freeze",
+            ChangeKind::Unfreeze => "unfreeze",
+            ChangeKind::Monitoring => "monitoring",
+            ChangeKind::Alerting => "alerting",
+            ChangeKind::Overlay => "overlay",
+            ChangeKind::Health => "health",
+            ChangeKind::Validation => "validation",
+            ChangeKind::Refused => "refused",
+            ChangeKind::Token => "token",
         }
     }
 }
 
 /// An entry of the journal, but for its hash and the time of day, which the sidecar adds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Change {
+pub struct JournalChange {
     pub id: u64,
     pub generation: u64,
     /// On the monotonic clock, since the process started.
     pub uptime: Millis,
     pub service: String,
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// `file`, `guard`, `plan`, or the name of a person or token.
     pub who: String,
     /// The address that it was asked for from.
@@ -264,34 +267,34 @@ pub struct Change {
     pub key: Option<String>,
     pub why: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Durable>,
+    pub before: Option<DurableState>,
     /// `None`: nothing of the state has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Durable>,
+    pub after: Option<DurableState>,
     /// What the judge saw, where it judged: enough to judge again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<JudgementRecord>,
     /// What the rollout has cost so far, or in the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ledger: Option<Ledger>,
+    pub ledger: Option<RolloutLedger>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
-    pub policy: Policy,
-    pub sight: Sight,
+pub struct JudgementRecord {
+    pub policy: GuardPolicy,
+    pub sight: Observation,
     pub judgement: Judgement,
     /// Of the meter that leads: what it has seen since its evidence began to rise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tape: Option<Tape>,
+    pub tape: Option<EvidenceTape>,
 }
 
 /// News for people: a log line, an event, later a notice.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Announcement {
-    pub level: Level,
+    pub level: AnnouncementLevel,
     pub service: String,
-    pub kind: Kind,
+    pub kind: ChangeKind,
     pub text: String,
     /// The journal entry.
     pub entry: u64,
@@ -299,21 +302,23 @@ pub struct Announcement {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum AnnouncementLevel {
     Info,
     Warning,
     Critical,
 }
 
-impl Change {
+impl JournalChange {
     /// How loud its news is. By the entry alone, so that what is told again is told as it was.
-    pub fn level(&self) -> Level {
-        let held = self.after.as_ref().is_some_and(Durable::is_held);
+    pub fn level(&self) -> AnnouncementLevel {
+        let held = self.after.as_ref().is_some_and(DurableState::is_held);
         match self.kind {
-            Kind::Rollback | Kind::Stop | Kind::SharedFate => Level::Critical,
-            Kind::Pause if self.who == "guard" || held => Level::Critical,
-            Kind::Warning | Kind::Caution | Kind::Abort | Kind::Monitoring => Level::Warning,
-            _ => Level::Info,
+            ChangeKind::Rollback | ChangeKind::Stop | ChangeKind::SharedFate => AnnouncementLevel::Critical,
+            ChangeKind::Pause if self.who == "guard" || held => AnnouncementLevel::Critical,
+            ChangeKind::Warning | ChangeKind::Caution | ChangeKind::Abort | ChangeKind::Monitoring => {
+                AnnouncementLevel::Warning
+            }
+            _ => AnnouncementLevel::Info,
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Which environment serves a request: the routing truth as one immutable [`Table`], and [`decide`] over it.
+//! Which environment serves a request: the routing truth as one immutable [`RoutingTable`], and [`decide`] over it.
 //!
 //! Pure: no clock, no randomness, no lock, no log. Chance comes in as `draw`, the ordinal of a request without a key in
-//! its [`Sequence`]; everything else is in the request's head. So the order of decisions can be read here from top to
+//! its [`DrawSequence`]; everything else is in the request's head. So the order of decisions can be read here from top to
 //! bottom, and is tested without a socket.
 
 pub mod host;
@@ -18,13 +18,13 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::traffic::host::HostPattern;
-use crate::traffic::path::Path;
-use crate::traffic::route::{RouteRef, Routes};
-use crate::traffic::rule::{Answer, Facts, Rule};
-use crate::traffic::split::{Bucket, Split};
-use crate::traffic::sticky::Sticky;
+use crate::traffic::path::NormalizedPath;
+use crate::traffic::route::{RouteIndex, Routes};
+use crate::traffic::rule::{RequestFacts, RoutingRule, RuleTarget};
+use crate::traffic::split::{KeyBucket, TrafficSplit};
+use crate::traffic::sticky::StickyBy;
 
-pub use crate::traffic::table::{ServiceRules, Table};
+pub use crate::traffic::table::{RoutingTable, ServiceRules};
 
 /// One of the two copies of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ pub struct RouteId(pub u32);
 
 /// Whose turn it is: requests without a key are counted one by one in the sequence that they are drawn from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sequence {
+pub enum DrawSequence {
     /// The split of the service.
     Split(ServiceId),
     /// A rule with a share of its own, by its place among the service's share rules.
@@ -100,7 +100,7 @@ pub enum Sequence {
 
 /// What `decide` reads of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
+pub struct RequestHead<'a> {
     pub parts: &'a http::request::Parts,
     /// The client: the peer, or the first untrusted hop in front of trusted proxies.
     pub client: IpAddr,
@@ -120,12 +120,12 @@ pub struct Decision {
     pub pin: bool,
     /// The hash of the client's key that its bucket was made of; `None` where it has no key, or nobody looked.
     pub key: Option<u64>,
-    pub why: Why,
+    pub why: DecisionReason,
 }
 
 /// What decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum DecisionReason {
     /// The emergency stop.
     Stopped,
     /// The rule at this place in the service's file order.
@@ -148,7 +148,7 @@ pub enum Why {
 
 /// Why a request cannot be routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RoutingError {
     /// No service has this host: 404.
     UnknownHost,
     /// No Host on HTTP/1.1, or one that is no host: 400.
@@ -165,19 +165,23 @@ pub enum Refusal {
 /// requests that nothing else decides, so that the split stays exact.
 ///
 /// # Errors
-/// A [`Refusal`] when the request names no service or cannot be read.
+/// A [`RoutingError`] when the request names no service or cannot be read.
 #[inline]
-pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64) -> Result<Decision, Refusal> {
+pub fn decide(
+    table: &RoutingTable,
+    head: RequestHead<'_>,
+    draw: impl FnOnce(DrawSequence) -> u64,
+) -> Result<Decision, RoutingError> {
     let host = host::of_request(head.parts)?;
     if host.is_none() && head.parts.version == http::Version::HTTP_11 {
         // Even where a catch-all would take it (RFC 9112 3.2).
-        return Err(Refusal::BadHost);
+        return Err(RoutingError::BadHost);
     }
-    let service_id = table.service_of(host.as_deref().unwrap_or("")).ok_or(Refusal::UnknownHost)?;
-    let path = Path::normalised(head.parts.uri.path())?;
+    let service_id = table.service_of(host.as_deref().unwrap_or("")).ok_or(RoutingError::UnknownHost)?;
+    let path = NormalizedPath::normalised(head.parts.uri.path())?;
     let (rules, split) = table.service(service_id);
     let route = rules.routes.find(path.as_str());
-    let facts = Facts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
+    let facts = RequestFacts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
 
     let mut choice = choose(rules, split, &facts, route, service_id, draw);
     // What could not be rescued is judged on neither side, so that like is compared with like. An override is not judged
@@ -185,7 +189,7 @@ pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64)
     if split.cautious && choice.judged && !repeat::could_be_rescued(head.parts) {
         choice.judged = false;
         if choice.environment != split.active {
-            choice = Choice { environment: split.active, pin: false, why: Why::Caution, ..choice };
+            choice = Choice { environment: split.active, pin: false, why: DecisionReason::Caution, ..choice };
         }
     }
     let mut environment = choice.environment;
@@ -195,7 +199,7 @@ pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64)
     let may_fail_over = environment != split.active || split.failover_both;
     if may_fail_over && !environment.of(&split.up) && *environment.other().of(&split.up) {
         environment = environment.other();
-        why = Why::Failover;
+        why = DecisionReason::Failover;
     }
     Ok(Decision {
         service: service_id,
@@ -203,7 +207,7 @@ pub fn decide(table: &Table, head: Head<'_>, draw: impl FnOnce(Sequence) -> u64)
         environment,
         candidate: environment != split.active,
         judged: choice.judged,
-        pin: choice.pin && why != Why::Failover,
+        pin: choice.pin && why != DecisionReason::Failover,
         key: choice.key,
         why,
     })
@@ -214,78 +218,82 @@ struct Choice {
     judged: bool,
     pin: bool,
     key: Option<u64>,
-    why: Why,
+    why: DecisionReason,
 }
 
 fn choose(
     service: &ServiceRules,
-    split: &Split,
-    facts: &Facts<'_>,
-    route: Option<RouteRef>,
+    split: &TrafficSplit,
+    facts: &RequestFacts<'_>,
+    route: Option<RouteIndex>,
     id: ServiceId,
-    draw: impl FnOnce(Sequence) -> u64,
+    draw: impl FnOnce(DrawSequence) -> u64,
 ) -> Choice {
     if split.stopped {
-        return Choice { environment: split.active, judged: true, pin: false, key: None, why: Why::Stopped };
+        return Choice { environment: split.active, judged: true, pin: false, key: None, why: DecisionReason::Stopped };
     }
     // One lazy read of the key: overrides with a share need it as much as the split does.
     let key = facts.key(&service.sticky).map(|key| sticky::hash(service.salt, split.epoch, key));
-    let bucket = key.map(Bucket::of).map(|bucket| if split.mirrored { bucket.mirrored() } else { bucket });
+    let bucket = key.map(KeyBucket::of).map(|bucket| if split.mirrored { bucket.mirrored() } else { bucket });
     let plainly = |environment, why| Choice { environment, judged: true, pin: false, key, why };
     let mut draw = Some(draw);
-    let mut share = |weight, rule: &Rule| match bucket {
+    let mut share = |weight, rule: &RoutingRule| match bucket {
         Some(bucket) => weight > bucket,
-        None => draw.take().is_some_and(|draw| split::turn(weight, draw(Sequence::Share(id, rule.share)))),
+        None => draw.take().is_some_and(|draw| split::turn(weight, draw(DrawSequence::Share(id, rule.share)))),
     };
 
     if let Some((at, rule)) = service.overrides.first(facts) {
         let environment = answer(rule, split, &mut share);
-        return Choice { environment, judged: false, pin: false, key, why: Why::Override(at) };
+        return Choice { environment, judged: false, pin: false, key, why: DecisionReason::Override(at) };
     }
     if split.weight.is_zero() && !split.live {
-        return plainly(split.active, Why::NoWeight);
+        return plainly(split.active, DecisionReason::NoWeight);
     }
-    if split.only.as_ref().is_some_and(|only| !only.contains(&RouteRef::place(route))) {
-        return plainly(split.active, Why::OtherRoute);
+    if split.only.as_ref().is_some_and(|only| !only.contains(&RouteIndex::place(route))) {
+        return plainly(split.active, DecisionReason::OtherRoute);
     }
     // What is kept on the old side after a promotion is no rollout that the rules are about.
     let rule = if split.mirrored { None } else { service.rules.first(facts) };
     if let Some((at, rule)) = rule {
-        return plainly(answer(rule, split, &mut share), Why::Rule(at));
+        return plainly(answer(rule, split, &mut share), DecisionReason::Rule(at));
     }
     if split.weight.is_zero() {
-        return plainly(split.active, Why::NoWeight);
+        return plainly(split.active, DecisionReason::NoWeight);
     }
     let (candidate, pin, why) = match bucket {
-        Some(bucket) => (split.weight > bucket, false, Why::Bucket),
+        Some(bucket) => (split.weight > bucket, false, DecisionReason::Bucket),
         None => {
-            let turn = draw.take().is_some_and(|draw| split::turn(split.weight, draw(Sequence::Split(id))));
-            (turn, matches!(service.sticky, Sticky::Cookie(_)), Why::Draw)
+            let turn = draw.take().is_some_and(|draw| split::turn(split.weight, draw(DrawSequence::Split(id))));
+            (turn, matches!(service.sticky, StickyBy::Cookie(_)), DecisionReason::Draw)
         }
     };
     let environment = if candidate { split.active.other() } else { split.active };
     Choice { environment, judged: true, pin, key, why }
 }
 
-fn answer(rule: &Rule, split: &Split, share: &mut impl FnMut(split::Weight, &Rule) -> bool) -> Environment {
+fn answer(
+    rule: &RoutingRule,
+    split: &TrafficSplit,
+    share: &mut impl FnMut(split::Weight, &RoutingRule) -> bool,
+) -> Environment {
     match rule.answer {
-        Answer::Environment(environment) => environment,
-        Answer::Active => split.active,
-        Answer::Candidate => split.active.other(),
-        Answer::Share(weight) if share(weight, rule) => split.active.other(),
-        Answer::Share(_) => split.active,
+        RuleTarget::Environment(environment) => environment,
+        RuleTarget::Active => split.active,
+        RuleTarget::Candidate => split.active.other(),
+        RuleTarget::Share(weight) if share(weight, rule) => split.active.other(),
+        RuleTarget::Share(_) => split.active,
     }
 }
 
 /// A service as the configuration means it: valid, but not yet compiled.
 #[derive(Clone, Debug)]
-pub struct Service {
+pub struct ServiceDefinition {
     pub name: String,
     /// Empty: the catch-all.
     pub hosts: Vec<HostPattern>,
-    pub sticky: Sticky,
+    pub sticky: StickyBy,
     pub routes: Routes,
-    pub rules: Vec<Rule>,
+    pub rules: Vec<RoutingRule>,
 }
 
 #[cfg(test)]

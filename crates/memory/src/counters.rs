@@ -21,15 +21,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use judgement::traffic::Environment;
 
-pub use cells::{Class, Failure, Latencies, Outcome, RouteCounters, Seen};
-pub use connection::{Connection, Phase};
-pub use health::Health;
-pub use judged::Judged;
-pub use keys::Keys;
-pub use notices::Notices;
-pub use process::{Process, count, is_raised, raise, read, set};
-pub use refused::Refused;
-pub use turns::{Alarm, RescueBudget, Rest, Turns};
+pub use cells::{AttemptFailure, AttemptOutcome, LatencyTotals, ResponseClass, RouteCounters, RouteTotals};
+pub use connection::{ClientConnection, ConnectionPhase};
+pub use health::CheckGauges;
+pub use judged::GuardGauges;
+pub use keys::DistinctKeys;
+pub use notices::NoticeCounters;
+pub use process::{ProcessCounters, count, is_raised, raise, read, set};
+pub use refused::RefusalReason;
+pub use turns::{EndpointRest, OrdinalCounter, RescueBudget, SidecarAlarm};
 
 /// A worker's place in every sharded counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,19 +41,19 @@ pub struct Shard(pub usize);
 pub struct Counters {
     shards: usize,
     routes: Mutex<BTreeMap<(String, String), Arc<RouteCounters>>>,
-    turns: Mutex<BTreeMap<(String, String), Arc<Turns>>>,
+    turns: Mutex<BTreeMap<(String, String), Arc<OrdinalCounter>>>,
     budgets: Mutex<BTreeMap<String, Arc<RescueBudget>>>,
-    keys: Mutex<BTreeMap<String, Arc<Keys>>>,
+    keys: Mutex<BTreeMap<String, Arc<DistinctKeys>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
-    judged: Mutex<BTreeMap<String, Judged>>,
+    judged: Mutex<BTreeMap<String, GuardGauges>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
-    notices: Mutex<BTreeMap<String, Arc<Notices>>>,
+    notices: Mutex<BTreeMap<String, Arc<NoticeCounters>>>,
     /// By service, environment and check.
-    health: Mutex<BTreeMap<(String, Environment, String), Health>>,
+    health: Mutex<BTreeMap<(String, Environment, String), CheckGauges>>,
     /// Lost rounds of all the checks that a service ever had, by [`Environment::index`].
     health_failures: Mutex<BTreeMap<String, [u64; 2]>>,
-    pub process: Process,
-    pub alarm: Alarm,
+    pub process: ProcessCounters,
+    pub alarm: SidecarAlarm,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,8 +75,8 @@ impl Counters {
             notices: Mutex::default(),
             health: Mutex::default(),
             health_failures: Mutex::default(),
-            process: Process::default(),
-            alarm: Alarm::default(),
+            process: ProcessCounters::default(),
+            alarm: SidecarAlarm::default(),
         }
     }
 
@@ -86,9 +86,9 @@ impl Counters {
     }
 
     /// The sequence of this name within a service.
-    pub fn turns(&self, service: &str, name: &str) -> Arc<Turns> {
+    pub fn turns(&self, service: &str, name: &str) -> Arc<OrdinalCounter> {
         let key = (service.to_owned(), name.to_owned());
-        locked(&self.turns).entry(key).or_insert_with(|| Arc::new(Turns::new(self.shards))).clone()
+        locked(&self.turns).entry(key).or_insert_with(|| Arc::new(OrdinalCounter::new(self.shards))).clone()
     }
 
     pub fn budget(&self, service: &str) -> Arc<RescueBudget> {
@@ -96,7 +96,7 @@ impl Counters {
     }
 
     /// The sticky keys that a service's candidate has met.
-    pub fn keys(&self, service: &str) -> Arc<Keys> {
+    pub fn keys(&self, service: &str) -> Arc<DistinctKeys> {
         locked(&self.keys).entry(service.to_owned()).or_default().clone()
     }
 
@@ -110,7 +110,7 @@ impl Counters {
     }
 
     /// Changes what is shown of the judge's view of a service. For the sidecar.
-    pub fn judge(&self, service: &str, change: impl FnOnce(&mut Judged)) {
+    pub fn judge(&self, service: &str, change: impl FnOnce(&mut GuardGauges)) {
         let mut judged = locked(&self.judged);
         // Fifty times a second for every live service: its name is copied once.
         match judged.get_mut(service) {
@@ -119,12 +119,12 @@ impl Counters {
         }
     }
 
-    pub fn judged(&self) -> BTreeMap<String, Judged> {
+    pub fn judged(&self) -> BTreeMap<String, GuardGauges> {
         locked(&self.judged).clone()
     }
 
     /// What a check has found; `None`: it is gone.
-    pub fn set_health(&self, service: &str, side: Environment, check: &str, health: Option<Health>) {
+    pub fn set_health(&self, service: &str, side: Environment, check: &str, health: Option<CheckGauges>) {
         let key = (service.to_owned(), side, check.to_owned());
         let mut all = locked(&self.health);
         match health {
@@ -148,7 +148,7 @@ impl Counters {
         locked(&self.health_failures).get(service).copied().unwrap_or_default()
     }
 
-    pub fn health(&self) -> BTreeMap<(String, Environment, String), Health> {
+    pub fn health(&self) -> BTreeMap<(String, Environment, String), CheckGauges> {
         locked(&self.health).clone()
     }
 
@@ -166,12 +166,12 @@ impl Counters {
     }
 
     /// What became of the notices to a sink.
-    pub fn notices(&self, sink: &str) -> Arc<Notices> {
+    pub fn notices(&self, sink: &str) -> Arc<NoticeCounters> {
         locked(&self.notices).entry(sink.to_owned()).or_default().clone()
     }
 
     /// The same of every sink.
-    pub fn sinks(&self) -> BTreeMap<String, Arc<Notices>> {
+    pub fn sinks(&self) -> BTreeMap<String, Arc<NoticeCounters>> {
         locked(&self.notices).clone()
     }
 
@@ -184,12 +184,12 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use judgement::guard::window::{Counts, Tally, Totals};
+    use judgement::guard::window::{AnswerCounts, ClientImpact, JudgedTotals};
     use judgement::time::Millis;
 
-    fn outcome(status: u16) -> Outcome {
-        let failure = Failure::of_status(status);
-        Outcome { class: Class::of_status(status), failure, upstream_micros: 1000, request_micros: 2000 }
+    fn outcome(status: u16) -> AttemptOutcome {
+        let failure = AttemptFailure::of_status(status);
+        AttemptOutcome { class: ResponseClass::of_status(status), failure, upstream_micros: 1000, request_micros: 2000 }
     }
 
     #[test]
@@ -201,12 +201,16 @@ mod tests {
             route.record(shard, Environment::Green, true, outcome(503));
             route.record(shard, Environment::Green, false, outcome(500));
         }
-        let aborted = Outcome { class: Class::Aborted, failure: None, ..outcome(200) };
+        let aborted = AttemptOutcome { class: ResponseClass::Aborted, failure: None, ..outcome(200) };
         route.record(Shard(0), Environment::Green, true, aborted);
         let totals = counters.route("shop", "api").totals(Environment::Green);
-        assert_eq!(totals.counts, Counts { answers: 4, failed: 2, unavailable: 2 });
+        assert_eq!(totals.counts, AnswerCounts { answers: 4, failed: 2, unavailable: 2 });
         assert_eq!(totals.latency.iter().sum::<u64>(), 2, "failures and aborts have no latency");
-        assert_eq!(totals.tally, Tally { requests: 5, ..Tally::default() }, "who hung up was a request all the same");
+        assert_eq!(
+            totals.tally,
+            ClientImpact { requests: 5, ..ClientImpact::default() },
+            "who hung up was a request all the same"
+        );
         assert_eq!(route.answers(Environment::Green), 4);
         let seen = route.seen(Environment::Green).unwrap();
         assert_eq!(seen.classes, [0, 2, 0, 0, 4, 0, 1]);
@@ -227,7 +231,7 @@ mod tests {
         }
         route.end(Shard(1), side, 150_000, 160_000);
         let totals = route.totals(side);
-        assert_eq!(totals.tally, Tally { requests: 2, rescued: 2, hurt: 2, turned_away: 2 });
+        assert_eq!(totals.tally, ClientImpact { requests: 2, rescued: 2, hurt: 2, turned_away: 2 });
         assert_eq!((totals.cohorts.sent[1], totals.cohorts.ended[1]), (2, 1));
         let seen = route.seen(side).unwrap();
         assert_eq!((seen.rescued, seen.hurt, seen.turned_away), (2, 4, 2), "Prometheus sees them all");
@@ -237,7 +241,7 @@ mod tests {
     fn a_shard_that_does_not_exist_counts_nothing_and_breaks_nothing() {
         let route = RouteCounters::new(1);
         route.record(Shard(7), Environment::Blue, true, outcome(200));
-        assert_eq!(route.totals(Environment::Blue), Totals::default());
+        assert_eq!(route.totals(Environment::Blue), JudgedTotals::default());
     }
 
     #[test]
@@ -258,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_alarm_is_heard_once_until_it_is_quiet() {
-        let alarm = Alarm::default();
+        let alarm = SidecarAlarm::default();
         assert!(alarm.ring() && !alarm.ring());
         alarm.quiet();
         assert!(alarm.ring());

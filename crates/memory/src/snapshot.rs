@@ -13,29 +13,29 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
-use crate::counters::{Keys, RescueBudget, Rest, RouteCounters, Turns};
-use crate::snapshot::check::Check;
+use crate::counters::{DistinctKeys, EndpointRest, OrdinalCounter, RescueBudget, RouteCounters};
+use crate::snapshot::check::HealthCheck;
 use judgement::time::Millis;
-use judgement::traffic::{Environment, RouteId, Sequence, ServiceId, Table};
+use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
-pub use terms::{Edit, Edits, Terms};
+pub use terms::{HeaderEdit, HeaderEdits, ServiceTerms};
 
 /// Where an environment's requests go, as the file says it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
+pub struct OriginSettings {
     /// In file order; a request takes the next one in turn.
-    pub targets: Vec<Target>,
-    pub timeouts: Timeouts,
-    pub h2: H2,
+    pub targets: Vec<OriginTarget>,
+    pub timeouts: OriginTimeouts,
+    pub h2: OriginHttp2,
     /// Who may sign the origin's certificate, in DER; empty: whom the system trusts.
     pub authorities: Vec<Vec<u8>>,
-    pub identity: Option<Identity>,
+    pub identity: Option<ClientIdentity>,
 }
 
-impl Origin {
+impl OriginSettings {
     /// Its URLs, as one text.
     pub fn urls(&self) -> String {
-        let url = |target: &Target| {
+        let url = |target: &OriginTarget| {
             let scheme = if target.tls { "https" } else { "http" };
             format!("{scheme}://{}{}", target.authority, target.base_path)
         };
@@ -45,7 +45,7 @@ impl Origin {
 
 /// Which HTTP an origin is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum H2 {
+pub enum OriginHttp2 {
     /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
     Auto,
     /// HTTP/2, without TLS too: for gRPC.
@@ -55,12 +55,12 @@ pub enum H2 {
 
 /// What we show to an origin that asks who we are. In DER.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct ClientIdentity {
     pub chain: Vec<Vec<u8>>,
     pub key: Vec<u8>,
 }
 
-impl std::fmt::Debug for Identity {
+impl std::fmt::Debug for ClientIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Identity")
     }
@@ -68,7 +68,7 @@ impl std::fmt::Debug for Identity {
 
 /// One URL of an origin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Target {
+pub struct OriginTarget {
     pub tls: bool,
     /// A name or an address, without brackets.
     pub host: String,
@@ -81,7 +81,7 @@ pub struct Target {
 
 /// How long an origin may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Timeouts {
+pub struct OriginTimeouts {
     pub connect: Millis,
     pub tls: Millis,
     /// For the answer's first byte, and then between any two.
@@ -102,7 +102,7 @@ pub struct Endpoint {
     /// Without trailing slash.
     pub base_path: Box<str>,
     /// Others are asked first while it rests; shared by the generations that know it.
-    pub rest: Arc<Rest>,
+    pub rest: Arc<EndpointRest>,
 }
 
 /// The endpoints of one environment; empty while its names do not resolve.
@@ -110,31 +110,31 @@ pub type Endpoints = Arc<[Endpoint]>;
 
 /// What the proxy needs of a service beside the table. Made once a load, shared by the generations in between.
 #[derive(Debug)]
-pub struct Serving {
+pub struct ServedService {
     pub name: String,
     /// By [`Environment::index`].
-    pub origins: [Arc<Origin>; 2],
+    pub origins: [Arc<OriginSettings>; 2],
     /// What is asked of the origins when nobody else asks them.
-    pub checks: Arc<[Arc<Check>]>,
+    pub checks: Arc<[Arc<HealthCheck>]>,
     pub rescue: bool,
     /// Whether clients may turn a connection into a WebSocket.
     pub websocket: bool,
     pub budget: Arc<RescueBudget>,
     /// The clients that the candidate has met.
-    pub keys: Arc<Keys>,
+    pub keys: Arc<DistinctKeys>,
     /// In the order of the table's route ids, the service's first one first.
     pub routes: Box<[Arc<RouteCounters>]>,
     pub first_route: u32,
     /// No rescue starts later than this after the request's head; by route like `routes`.
     pub deadlines: Box<[Millis]>,
-    pub terms: Terms,
-    pub split_turns: Arc<Turns>,
-    pub share_turns: Box<[Arc<Turns>]>,
+    pub terms: ServiceTerms,
+    pub split_turns: Arc<OrdinalCounter>,
+    pub share_turns: Box<[Arc<OrdinalCounter>]>,
     /// Which endpoint is next, by [`Environment::index`].
-    pub endpoint_turns: [Arc<Turns>; 2],
+    pub endpoint_turns: [Arc<OrdinalCounter>; 2],
 }
 
-impl Serving {
+impl ServedService {
     #[inline]
     fn place(&self, route: RouteId) -> usize {
         route.0.saturating_sub(self.first_route) as usize
@@ -151,23 +151,28 @@ impl Serving {
 
 /// One generation of the routing truth.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct RoutingSnapshot {
     pub generation: u64,
-    pub table: Table,
+    pub table: RoutingTable,
     /// By [`ServiceId`].
-    pub services: Arc<[Arc<Serving>]>,
+    pub services: Arc<[Arc<ServedService>]>,
     /// By [`ServiceId`], then by [`Environment::index`].
     pub endpoints: Arc<[[Endpoints; 2]]>,
 }
 
-impl Snapshot {
+impl RoutingSnapshot {
     /// The truth before any file is read: it serves nobody.
-    pub fn empty() -> Snapshot {
-        Snapshot { generation: 0, table: Table::compile(Vec::new()), services: Arc::from([]), endpoints: Arc::from([]) }
+    pub fn empty() -> RoutingSnapshot {
+        RoutingSnapshot {
+            generation: 0,
+            table: RoutingTable::compile(Vec::new()),
+            services: Arc::from([]),
+            endpoints: Arc::from([]),
+        }
     }
 
     #[inline]
-    pub fn serving(&self, service: ServiceId) -> Option<&Arc<Serving>> {
+    pub fn serving(&self, service: ServiceId) -> Option<&Arc<ServedService>> {
         self.services.get(service.0 as usize)
     }
 
@@ -179,10 +184,10 @@ impl Snapshot {
 
     /// The sequence that a request without a key draws from.
     #[inline]
-    pub fn turns(&self, sequence: Sequence) -> Option<&Turns> {
+    pub fn turns(&self, sequence: DrawSequence) -> Option<&OrdinalCounter> {
         match sequence {
-            Sequence::Split(service) => self.serving(service).map(|serving| &*serving.split_turns),
-            Sequence::Share(service, share) => {
+            DrawSequence::Split(service) => self.serving(service).map(|serving| &*serving.split_turns),
+            DrawSequence::Share(service, share) => {
                 self.serving(service).and_then(|serving| serving.share_turns.get(share as usize)).map(|turns| &**turns)
             }
         }
@@ -191,27 +196,27 @@ impl Snapshot {
 
 /// Read by everybody, from any thread, without a lock.
 #[derive(Clone, Debug)]
-pub struct Published(Arc<ArcSwap<Snapshot>>);
+pub struct SnapshotReader(Arc<ArcSwap<RoutingSnapshot>>);
 
-impl Published {
+impl SnapshotReader {
     #[inline]
-    pub fn load(&self) -> Arc<Snapshot> {
+    pub fn load(&self) -> Arc<RoutingSnapshot> {
         self.0.load_full()
     }
 }
 
 /// Publishes snapshots. There is one, it belongs to the sidecar, and it cannot be cloned.
 #[derive(Debug)]
-pub struct Publisher(Arc<ArcSwap<Snapshot>>);
+pub struct SnapshotPublisher(Arc<ArcSwap<RoutingSnapshot>>);
 
-impl Publisher {
-    pub fn new() -> (Publisher, Published) {
-        let swap = Arc::new(ArcSwap::from_pointee(Snapshot::empty()));
-        (Publisher(swap.clone()), Published(swap))
+impl SnapshotPublisher {
+    pub fn new() -> (SnapshotPublisher, SnapshotReader) {
+        let swap = Arc::new(ArcSwap::from_pointee(RoutingSnapshot::empty()));
+        (SnapshotPublisher(swap.clone()), SnapshotReader(swap))
     }
 
     /// One pointer swap: requests from now on see this.
-    pub fn publish(&mut self, snapshot: Snapshot) {
+    pub fn publish(&mut self, snapshot: RoutingSnapshot) {
         self.0.store(Arc::new(snapshot));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use judgement::rollout::{Announcement, Kind};
+use judgement::rollout::{Announcement, ChangeKind};
 
 /// What an earlier process may have left open. Ending what is not open does nothing.
-const LEFT_OPEN: [Kind; 4] = [Kind::Rollback, Kind::SharedFate, Kind::Pause, Kind::Stop];
+const LEFT_OPEN: [ChangeKind; 4] = [ChangeKind::Rollback, ChangeKind::SharedFate, ChangeKind::Pause, ChangeKind::Stop];
 
 #[derive(Debug, Default)]
 pub struct Incidents {
@@ -14,7 +14,7 @@ pub struct Incidents {
 
 impl Incidents {
     fn of(&mut self, service: &str) -> &mut BTreeSet<&'static str> {
-        let open = || LEFT_OPEN.into_iter().map(Kind::name).collect();
+        let open = || LEFT_OPEN.into_iter().map(ChangeKind::name).collect();
         self.open.entry(service.to_owned()).or_insert_with(open)
     }
 
@@ -24,11 +24,11 @@ impl Incidents {
 
     /// The kinds of incidents that this ends; `None`: it is no good news, but may begin one.
     pub fn ended_by(&mut self, news: &Announcement) -> Option<BTreeSet<&'static str>> {
-        let only = |kind: Kind| Some(BTreeSet::from([kind.name()]));
+        let only = |kind: ChangeKind| Some(BTreeSet::from([kind.name()]));
         let of_kind = match news.kind {
-            Kind::Promote | Kind::Watched | Kind::Clear => None,
-            Kind::Resume => only(Kind::Pause),
-            Kind::CautionOver => only(Kind::Caution),
+            ChangeKind::Promote | ChangeKind::Watched | ChangeKind::Clear => None,
+            ChangeKind::Resume => only(ChangeKind::Pause),
+            ChangeKind::CautionOver => only(ChangeKind::Caution),
             _ => return None,
         };
         let open = self.of(&news.service);
@@ -50,24 +50,24 @@ pub fn key(service: &str, kind: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use judgement::rollout::Level;
+    use judgement::rollout::AnnouncementLevel;
 
-    fn news(kind: Kind) -> Announcement {
-        Announcement { level: Level::Info, service: "shop".into(), kind, text: String::new(), entry: 1 }
+    fn news(kind: ChangeKind) -> Announcement {
+        Announcement { level: AnnouncementLevel::Info, service: "shop".into(), kind, text: String::new(), entry: 1 }
     }
 
     #[test]
     fn good_news_end_what_is_open_and_nothing_twice() {
         let mut incidents = Incidents::default();
-        assert_eq!(incidents.ended_by(&news(Kind::Rollback)), None);
-        incidents.begin(&news(Kind::Warning));
-        let all = incidents.ended_by(&news(Kind::Promote)).unwrap();
+        assert_eq!(incidents.ended_by(&news(ChangeKind::Rollback)), None);
+        incidents.begin(&news(ChangeKind::Warning));
+        let all = incidents.ended_by(&news(ChangeKind::Promote)).unwrap();
         assert_eq!(all, BTreeSet::from(["pause", "rollback", "shared_fate", "stop", "warning"]));
-        incidents.begin(&news(Kind::Rollback));
-        incidents.begin(&news(Kind::Pause));
-        assert_eq!(incidents.ended_by(&news(Kind::Resume)).unwrap(), BTreeSet::from(["pause"]));
-        assert_eq!(incidents.ended_by(&news(Kind::Clear)).unwrap(), BTreeSet::from(["rollback"]));
-        assert_eq!(incidents.ended_by(&news(Kind::Watched)).unwrap(), BTreeSet::new());
+        incidents.begin(&news(ChangeKind::Rollback));
+        incidents.begin(&news(ChangeKind::Pause));
+        assert_eq!(incidents.ended_by(&news(ChangeKind::Resume)).unwrap(), BTreeSet::from(["pause"]));
+        assert_eq!(incidents.ended_by(&news(ChangeKind::Clear)).unwrap(), BTreeSet::from(["rollback"]));
+        assert_eq!(incidents.ended_by(&news(ChangeKind::Watched)).unwrap(), BTreeSet::new());
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::notice::Notice;
 use crate::queue::Queue;
 use config::ServiceConfig;
 use config::notify::{NotifyChannel, Sink};
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use memory::counters::Counters;
 use sidecar::News;
 
@@ -154,7 +154,7 @@ impl Ear {
         let announcement = &news.announcement;
         let after = news.entry.as_ref().and_then(|entry| entry.change.after.as_ref());
         // That it was silenced is the last thing that is told.
-        let is_silent = after.is_some_and(|after| after.silent) && announcement.kind != Kind::Alerting;
+        let is_silent = after.is_some_and(|after| after.silent) && announcement.kind != ChangeKind::Alerting;
         let kinds = self.sink.kinds.as_ref();
         !is_silent
             && announcement.level >= self.sink.level

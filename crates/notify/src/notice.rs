@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::words::{self, Evidence};
-use judgement::rollout::{Level, ledger};
+use judgement::rollout::{AnnouncementLevel, ledger};
 use judgement::time::Civil;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -23,7 +23,7 @@ pub struct Notice {
     /// Milliseconds since 1970.
     #[serde(skip)]
     pub at: u64,
-    pub level: Level,
+    pub level: AnnouncementLevel,
     pub service: String,
     pub kind: &'static str,
     pub text: String,
@@ -67,9 +67,9 @@ pub struct Ledger {
     pub closed: bool,
 }
 
-impl From<&ledger::Ledger> for Ledger {
-    fn from(ledger: &ledger::Ledger) -> Ledger {
-        let ledger::Ledger { rollout, requests, failed, rescued, hurt, turned_away, closed, .. } = *ledger;
+impl From<&ledger::RolloutLedger> for Ledger {
+    fn from(ledger: &ledger::RolloutLedger) -> Ledger {
+        let ledger::RolloutLedger { rollout, requests, failed, rescued, hurt, turned_away, closed, .. } = *ledger;
         Ledger { rollout, requests, failed, rescued, seen_by_clients: hurt, turned_away, closed }
     }
 }
@@ -103,7 +103,7 @@ impl Notice {
         Notice {
             id: format!("msg_{at}_{TEST}"),
             at,
-            level: Level::Info,
+            level: AnnouncementLevel::Info,
             service: TEST.to_owned(),
             kind: TEST,
             text: "this is a test of Cutover's notices: nothing has happened".to_owned(),
@@ -120,9 +120,9 @@ impl Notice {
 
     pub fn level_name(&self) -> &'static str {
         match self.level {
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Critical => "critical",
+            AnnouncementLevel::Info => "info",
+            AnnouncementLevel::Warning => "warning",
+            AnnouncementLevel::Critical => "critical",
         }
     }
 

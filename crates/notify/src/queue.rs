@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::Message;
-use memory::counters::{Notices, count, set};
+use memory::counters::{NoticeCounters, count, set};
 
 /// As many as the sidecar keeps for its listeners: a storm in every service at once, and at some kilobytes each no
 /// memory to speak of.
@@ -16,7 +16,7 @@ pub const WAITING: usize = 256;
 pub struct Queue {
     inside: Mutex<Inside>,
     changed: Notify,
-    notices: Arc<Notices>,
+    notices: Arc<NoticeCounters>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ struct Inside {
 }
 
 impl Queue {
-    pub fn new(notices: Arc<Notices>) -> Queue {
+    pub fn new(notices: Arc<NoticeCounters>) -> Queue {
         Queue { inside: Mutex::default(), changed: Notify::new(), notices }
     }
 

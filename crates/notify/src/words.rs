@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use judgement::guard::trigger::{Level, Reading, Trigger};
-use judgement::guard::window::Sample;
-use judgement::guard::{Missing, Sight, Verdict};
-use judgement::rollout::Change;
+use judgement::guard::trigger::{Trigger, TriggerLevel, TriggerReading};
+use judgement::guard::window::WindowSample;
+use judgement::guard::{InsufficientReason, Observation, Verdict};
+use judgement::rollout::JournalChange;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Evidence {
@@ -16,20 +16,22 @@ pub struct Evidence {
     pub triggers: Vec<String>,
 }
 
-pub fn evidence(change: &Change) -> Option<Evidence> {
+pub fn evidence(change: &JournalChange) -> Option<Evidence> {
     let seen = change.evidence.as_ref()?;
     let verdict = match &seen.judgement.verdict {
         Verdict::Healthy => "healthy".to_owned(),
         Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
-        Verdict::Insufficient { missing: Missing::Requests } => "too few requests to say".to_owned(),
-        Verdict::Insufficient { missing: Missing::HealthyActive } => "both sides fail, so no verdict".to_owned(),
+        Verdict::Insufficient { missing: InsufficientReason::Requests } => "too few requests to say".to_owned(),
+        Verdict::Insufficient { missing: InsufficientReason::HealthyActive } => {
+            "both sides fail, so no verdict".to_owned()
+        }
     };
     let judged = change.before.as_ref().or(change.after.as_ref());
     let [active, candidate] = judged.map_or(["active", "candidate"], |judged| {
         let subject = judged.subject();
         [subject.other().name(), subject.name()]
     });
-    let Sight { route, readings, evidence } = &seen.sight;
+    let Observation { route, readings, evidence } = &seen.sight;
     let parts = evidence.iter().flat_map(|weighed| &weighed.parts);
     let parts = parts.filter(|part| part.bad > 0 && part.candidate.all + part.active.all > 0);
     let meters =
@@ -40,12 +42,12 @@ pub fn evidence(change: &Change) -> Option<Evidence> {
     Some(Evidence { verdict, meters: meters.collect(), triggers: triggers.collect() })
 }
 
-fn said(trigger: &Trigger, reading: &Reading, place: &str, active: &str, candidate: &str) -> Option<String> {
+fn said(trigger: &Trigger, reading: &TriggerReading, place: &str, active: &str, candidate: &str) -> Option<String> {
     let (level, value) = match trigger.level(reading) {
-        Level::TooFew | Level::Within => return None,
-        Level::Beyond(value) => ("not yet for long enough", value),
-        Level::Shared(value) => ("on both sides", value),
-        Level::Fired(value) => ("fired", value),
+        TriggerLevel::TooFew | TriggerLevel::Within => return None,
+        TriggerLevel::Beyond(value) => ("not yet for long enough", value),
+        TriggerLevel::Shared(value) => ("on both sides", value),
+        TriggerLevel::Fired(value) => ("fired", value),
     };
     let (metric, beyond) = (trigger.metric, if trigger.metric.is_bad_below() { "under" } else { "over" });
     Some(format!(
@@ -59,7 +61,7 @@ fn said(trigger: &Trigger, reading: &Reading, place: &str, active: &str, candida
     ))
 }
 
-fn sample(side: &str, sample: &Sample) -> String {
+fn sample(side: &str, sample: &WindowSample) -> String {
     let p95 = sample.p95_us.map_or(String::new(), |micros| format!(", p95 {:.1} ms", micros as f64 / 1000.0));
     format!("{side} failed {} of {} in {}{p95}", sample.failed, sample.answers, sample.span)
 }

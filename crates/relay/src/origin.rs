@@ -15,8 +15,8 @@ use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 
-use memory::counters::Rest;
-use memory::snapshot::{Endpoint, H2, Origin, Target};
+use memory::counters::EndpointRest;
+use memory::snapshot::{Endpoint, OriginHttp2, OriginSettings, OriginTarget};
 
 pub use resolve::Resolver;
 
@@ -36,7 +36,7 @@ pub fn is_forbidden(address: IpAddr) -> bool {
 const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// Everything that pingora needs for a connection to one address of a target, prepared once.
-fn endpoint(origin: &Origin, target: &Target, address: IpAddr) -> Option<Endpoint> {
+fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr) -> Option<Endpoint> {
     if is_forbidden(address) {
         tracing::warn!(host = target.host, %address, "a link-local address is nobody's origin: left out");
         return None;
@@ -51,9 +51,9 @@ fn endpoint(origin: &Origin, target: &Target, address: IpAddr) -> Option<Endpoin
     options.write_timeout = Some(timeouts.write.as_duration());
     options.idle_timeout = Some(timeouts.idle.as_duration());
     options.alpn = match (origin.h2, target.tls) {
-        (H2::Never, _) | (H2::Auto, false) => ALPN::H1,
-        (H2::Auto, true) => ALPN::H2H1,
-        (H2::Only, _) => ALPN::H2,
+        (OriginHttp2::Never, _) | (OriginHttp2::Auto, false) => ALPN::H1,
+        (OriginHttp2::Auto, true) => ALPN::H2H1,
+        (OriginHttp2::Only, _) => ALPN::H2,
     };
     options.max_h2_streams = STREAMS;
     if !origin.authorities.is_empty() {
@@ -66,7 +66,12 @@ fn endpoint(origin: &Origin, target: &Target, address: IpAddr) -> Option<Endpoin
     let mut terms = DefaultHasher::new();
     (origin.h2, &origin.authorities, &origin.identity).hash(&mut terms);
     peer.group_key = terms.finish();
-    Some(Endpoint { peer, authority, base_path: target.base_path.as_str().into(), rest: Arc::new(Rest::default()) })
+    Some(Endpoint {
+        peer,
+        authority,
+        base_path: target.base_path.as_str().into(),
+        rest: Arc::new(EndpointRest::default()),
+    })
 }
 
 #[cfg(test)]

@@ -38,10 +38,10 @@ use crate::proxy::error::answer_to_refusal;
 use crate::proxy::headers::Ids;
 use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
 use config::{ClientLimits, HopHeaders, MainConfig};
-use judgement::traffic::{Head, decide, sticky};
+use judgement::traffic::{RequestHead, decide, sticky};
 use memory::clock;
-use memory::counters::{Counters, Failure, Refused, Shard, Turns};
-use memory::snapshot::Published;
+use memory::counters::{AttemptFailure, Counters, OrdinalCounter, RefusalReason, Shard};
+use memory::snapshot::SnapshotReader;
 use sidecar::Handle;
 
 pub use ctx::Ctx;
@@ -53,7 +53,7 @@ const RESCUE: ErrorType = ErrorType::Custom("Rescue");
 #[derive(Debug)]
 pub struct Proxy {
     shard: Shard,
-    published: Published,
+    published: SnapshotReader,
     counters: Arc<Counters>,
     sidecar: Handle,
     trusted: Arc<[IpNet]>,
@@ -63,14 +63,14 @@ pub struct Proxy {
     ids: Ids,
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
-    keys: Turns,
+    keys: OrdinalCounter,
     access: Option<access::Log>,
 }
 
 impl Proxy {
     pub fn new(
         shard: Shard,
-        published: Published,
+        published: SnapshotReader,
         counters: Arc<Counters>,
         sidecar: Handle,
         settings: &MainConfig,
@@ -88,7 +88,7 @@ impl Proxy {
             limits: settings.limits,
             redirect_to_https: settings.redirect_to_https,
             key_seed,
-            keys: Turns::new(shard.0 + 1),
+            keys: OrdinalCounter::new(shard.0 + 1),
             access: None,
         }
     }
@@ -113,11 +113,11 @@ impl Proxy {
         is_tls(session) || says_so() && self.trusts(peer_of(session))
     }
 
-    fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<Attempt, Refused> {
+    fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<Attempt, RefusalReason> {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
         let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
-        let mut decision = decide(&snapshot.table, Head { parts, client }, draw)?;
+        let mut decision = decide(&snapshot.table, RequestHead { parts, client }, draw)?;
         let pin = decision.pin.then(|| {
             let (rules, split) = snapshot.table.service(decision.service);
             let seed = self.key_seed ^ self.keys.next(self.shard);
@@ -129,7 +129,7 @@ impl Proxy {
     }
 
     /// The checks at the door, on the bytes that came: what pingora has read may be a repaired copy.
-    fn is_clean(&self, session: &Session) -> Result<(), Refused> {
+    fn is_clean(&self, session: &Session) -> Result<(), RefusalReason> {
         match session.as_downstream().as_http1() {
             Some(http1) => hygiene::head(&http1.get_headers_raw_bytes(), &self.limits),
             None => hygiene::parsed(session.req_header(), &self.limits),
@@ -137,12 +137,12 @@ impl Proxy {
     }
 
     /// Answers without an origin; `true` for pingora: it is done.
-    async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, refused: Refused) -> Result<bool> {
+    async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, refused: RefusalReason) -> Result<bool> {
         ctx.refused = Some(refused);
         self.counters.process.refuse(refused);
         let (status, text) = answer_to_refusal(refused);
         answer(session, status, text).await?;
-        if refused == Refused::BodyTooLarge {
+        if refused == RefusalReason::BodyTooLarge {
             body::linger(session).await;
         }
         Ok(true)
@@ -150,10 +150,10 @@ impl Proxy {
 
     /// Notes a failed attempt and says whether the request gets another one. The failing answer is counted here if
     /// somebody else will answer the client, and in `logging` if nobody will.
-    fn fall(&self, session: &mut Session, attempt: &mut Attempt, failure: Failure, unsent: bool) -> bool {
+    fn fall(&self, session: &mut Session, attempt: &mut Attempt, failure: AttemptFailure, unsent: bool) -> bool {
         if is_gone(session) {
             // Nobody waits for a second try, and an answer that nobody waited for is no evidence of slowness.
-            attempt.aborted = failure == Failure::Timeout;
+            attempt.aborted = failure == AttemptFailure::Timeout;
             attempt.failure = (!attempt.aborted).then_some(failure);
             attempt.unseen = true;
             return false;

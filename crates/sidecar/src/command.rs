@@ -8,13 +8,15 @@ use tokio::sync::broadcast;
 
 use crate::Load;
 use crate::journal::Entry;
-use judgement::rollout::view::View;
-use judgement::rollout::{Announcement, Command, Insight, Order, Over, Refused, Remark, Unproved};
+use judgement::rollout::view::ServiceView;
+use judgement::rollout::{
+    Announcement, AuditRemark, GuardInsight, OperatorCommand, RolloutError, RuntimeOverrides, SuiteRun, SuiteRunError,
+};
 use judgement::traffic::Environment;
-use memory::snapshot::{Endpoints, Origin};
+use memory::snapshot::{Endpoints, OriginSettings};
 
 /// What a command comes to, or why it was refused.
-pub type Answer = Result<Done, Refused>;
+pub type Answer = Result<Done, RolloutError>;
 
 /// A command that was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,23 +42,23 @@ pub struct Shown {
     pub generation: u64,
     /// The journal's last entry, on the disk or on its way there.
     pub last_entry: u64,
-    pub services: Vec<View>,
+    pub services: Vec<ServiceView>,
     /// What is laid over the services of the file.
-    pub overs: BTreeMap<String, Over>,
+    pub overs: BTreeMap<String, RuntimeOverrides>,
 }
 
 /// What the sidecar takes from its channel.
 #[derive(Debug)]
 pub enum Input {
     /// A routing file that passed its check; answered when it is published, or refused.
-    Load(Box<Load>, SyncSender<Result<(), Refused>>),
+    Load(Box<Load>, SyncSender<Result<(), RolloutError>>),
     /// The addresses of an origin have changed.
     Resolved {
-        origin: Arc<Origin>,
+        origin: Arc<OriginSettings>,
         endpoints: Endpoints,
     },
     Command {
-        command: Box<Command>,
+        command: Box<OperatorCommand>,
         /// The routing that goes with it.
         load: Option<Box<Load>>,
         answer: SyncSender<Answer>,
@@ -69,8 +71,8 @@ pub enum Input {
     },
     /// What the suites of a step came to.
     Validated {
-        order: Order,
-        result: Result<String, Unproved>,
+        order: SuiteRun,
+        result: Result<String, SuiteRunError>,
     },
     /// What health checks find of an environment.
     Health {
@@ -82,8 +84,8 @@ pub enum Input {
     },
     Show(SyncSender<Shown>),
     /// Something for the journal that changes nothing.
-    Remark(Remark),
-    Insight(String, SyncSender<Option<Insight>>),
+    Remark(AuditRemark),
+    Insight(String, SyncSender<Option<GuardInsight>>),
     /// A request failed.
     Wake,
     End,
@@ -115,7 +117,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Gone`]; within, why the state does not take it.
-    pub fn load(&self, load: Load) -> Result<Result<(), Refused>, Gone> {
+    pub fn load(&self, load: Load) -> Result<Result<(), RolloutError>, Gone> {
         self.ask(|answer| Input::Load(Box::new(load), answer))
     }
 
@@ -123,7 +125,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Gone`].
-    pub fn command(&self, command: Command) -> Result<Answer, Gone> {
+    pub fn command(&self, command: OperatorCommand) -> Result<Answer, Gone> {
         self.ask(|answer| Input::Command { command: Box::new(command), load: None, answer })
     }
 
@@ -131,7 +133,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Gone`].
-    pub fn commands(&self, commands: Vec<Command>) -> Result<Vec<Answer>, Gone> {
+    pub fn commands(&self, commands: Vec<OperatorCommand>) -> Result<Vec<Answer>, Gone> {
         let mut waiting = Vec::new();
         for command in commands {
             let (answer, answered) = sync_channel(1);
@@ -146,7 +148,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Gone`].
-    pub fn command_with(&self, command: Command, load: Load) -> Result<Answer, Gone> {
+    pub fn command_with(&self, command: OperatorCommand, load: Load) -> Result<Answer, Gone> {
         self.ask(|answer| Input::Command { command: Box::new(command), load: Some(Box::new(load)), answer })
     }
 
@@ -159,7 +161,7 @@ impl Handle {
     }
 
     /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
-    pub fn remark(&self, remark: Remark) -> bool {
+    pub fn remark(&self, remark: AuditRemark) -> bool {
         self.inputs.try_send(Input::Remark(remark)).is_ok()
     }
 
@@ -167,7 +169,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Gone`].
-    pub fn insight(&self, service: String) -> Result<Option<Insight>, Gone> {
+    pub fn insight(&self, service: String) -> Result<Option<GuardInsight>, Gone> {
         self.ask(|answer| Input::Insight(service, answer))
     }
 
@@ -177,7 +179,7 @@ impl Handle {
     }
 
     /// Tells what the suites of a step came to: in words such as `12 cases`, or why they have not passed.
-    pub fn validated(&self, order: Order, result: Result<String, Unproved>) {
+    pub fn validated(&self, order: SuiteRun, result: Result<String, SuiteRunError>) {
         let _ = self.inputs.send(Input::Validated { order, result });
     }
 
@@ -194,7 +196,7 @@ impl Handle {
     }
 
     /// Tells that an origin's addresses have changed.
-    pub fn resolved(&self, origin: Arc<Origin>, endpoints: Endpoints) {
+    pub fn resolved(&self, origin: Arc<OriginSettings>, endpoints: Endpoints) {
         let _ = self.inputs.send(Input::Resolved { origin, endpoints });
     }
 

@@ -2,12 +2,12 @@
 
 use crate::Sidecar;
 use crate::reading::checked;
-use judgement::rollout::Insight;
+use judgement::rollout::GuardInsight;
 use judgement::time::Millis;
 
 impl Sidecar {
     /// `None`: there is no such service.
-    pub(super) fn insight(&self, service: &str, now: Millis) -> Option<Insight> {
+    pub(super) fn insight(&self, service: &str, now: Millis) -> Option<GuardInsight> {
         let serving = self.placed.serving(service)?;
         let totals = serving.routes.iter().map(|route| route.judged()).collect();
         let totals = checked(totals, self.counters.health_failures(service));

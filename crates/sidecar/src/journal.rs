@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use judgement::rollout::{Change, Durable};
+use judgement::rollout::{DurableState, JournalChange};
 
 pub use read::{Chain, MOST_OF_A_PAGE, Page, Query, Reader};
 pub use retention::Trimmed;
@@ -31,13 +31,13 @@ pub struct Entry {
     /// Milliseconds since 1970.
     pub at: u64,
     #[serde(flatten)]
-    pub change: Change,
+    pub change: JournalChange,
 }
 
 /// What the store has when the process starts.
 #[derive(Debug, Default)]
 pub struct Restored {
-    pub services: BTreeMap<String, Durable>,
+    pub services: BTreeMap<String, DurableState>,
     pub generation: u64,
     pub last_entry: u64,
     /// There was a state, and it was corrupt: what it held is not known any more.

@@ -26,13 +26,16 @@ use crate::journal::{Entry, Journal, Restored};
 use crate::orders::Orders;
 use crate::reading::{Readings, checked};
 use judgement::guard::Verdict;
-use judgement::rollout::{Announcement, Change, Command, Effect, Event, Kind, Level, Over, Refused, State};
+use judgement::rollout::{
+    Announcement, AnnouncementLevel, ChangeKind, Effect, Event, JournalChange, OperatorCommand, RolloutError,
+    RuntimeOverrides, State,
+};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use judgement::traffic::split::Split;
+use judgement::traffic::split::TrafficSplit;
 use memory::clock;
 use memory::counters::{Counters, count, set};
-use memory::snapshot::{Publisher, Snapshot};
+use memory::snapshot::{RoutingSnapshot, SnapshotPublisher};
 
 pub use command::{Answer, Done, Gone, Handle, Input, News, Shown};
 pub use load::{Load, Placed};
@@ -51,7 +54,7 @@ pub struct Sidecar {
     state: State,
     placed: Placed,
     readings: Readings,
-    publisher: Publisher,
+    publisher: SnapshotPublisher,
     counters: Arc<Counters>,
     journal: Journal,
     news: broadcast::Sender<News>,
@@ -64,7 +67,7 @@ pub struct Sidecar {
 
 impl Sidecar {
     /// A sidecar over a restored state. It serves nobody until a routing file is loaded.
-    pub fn new(restored: Restored, publisher: Publisher, counters: Arc<Counters>, journal: Journal) -> Sidecar {
+    pub fn new(restored: Restored, publisher: SnapshotPublisher, counters: Arc<Counters>, journal: Journal) -> Sidecar {
         let Restored { services, generation, last_entry, lost } = restored;
         let began = clock::wall_millis().saturating_sub(clock::now().0);
         let state = match lost {
@@ -230,7 +233,7 @@ impl Sidecar {
     ///
     /// # Errors
     /// It would steer by weight what a rollout steers: nothing has changed.
-    pub fn load(&mut self, load: Load, now: Millis) -> Result<(), Refused> {
+    pub fn load(&mut self, load: Load, now: Millis) -> Result<(), RolloutError> {
         let asks = load.asks();
         self.state.may_load(&asks)?;
         self.placed.replace(load, &self.counters);
@@ -249,11 +252,11 @@ impl Sidecar {
     /// What somebody wants, and the routing that goes with it, if there is one: both or none.
     fn command(
         &mut self,
-        command: Command,
+        command: OperatorCommand,
         load: Option<Box<Load>>,
         answer: &SyncSender<Answer>,
         now: Millis,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RolloutError> {
         if let Some(load) = &load {
             self.state.may_load(&load.asks())?;
         }
@@ -279,12 +282,12 @@ impl Sidecar {
     }
 
     /// What is laid over the services of the file.
-    pub fn overs(&self) -> BTreeMap<String, Over> {
+    pub fn overs(&self) -> BTreeMap<String, RuntimeOverrides> {
         self.state.overs()
     }
 
     /// What the state says of a service's split.
-    pub fn split(&self, service: &str) -> Option<Split> {
+    pub fn split(&self, service: &str) -> Option<TrafficSplit> {
         self.state.split(service)
     }
 
@@ -306,8 +309,8 @@ impl Sidecar {
     }
 
     fn publish(&mut self) {
-        let split_of = |name: &str| self.state.split(name).unwrap_or(Split::resting(Environment::Blue));
-        self.publisher.publish(Snapshot {
+        let split_of = |name: &str| self.state.split(name).unwrap_or(TrafficSplit::resting(Environment::Blue));
+        self.publisher.publish(RoutingSnapshot {
             generation: self.state.generation(),
             table: self.placed.table(split_of),
             services: self.placed.services(),
@@ -327,14 +330,14 @@ impl Sidecar {
         });
     }
 
-    fn record(&mut self, mut change: Change) {
-        if change.kind == Kind::Rollback {
+    fn record(&mut self, mut change: JournalChange) {
+        if change.kind == ChangeKind::Rollback {
             self.count_rollback(&change);
         }
         if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
             self.counters.judge(&change.service, |judged| judged.phase = Some(release.phase));
         }
-        if change.kind == Kind::Caution {
+        if change.kind == ChangeKind::Caution {
             self.counters.judge(&change.service, |judged| judged.cautions += 1);
         }
         if let Some(ledger) = &mut change.ledger {
@@ -348,7 +351,7 @@ impl Sidecar {
         self.journal.append(entry);
     }
 
-    fn count_rollback(&self, change: &Change) {
+    fn count_rollback(&self, change: &JournalChange) {
         let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
         let reason = match verdict {
             Some((Verdict::Unhealthy(reason), _)) => reason.name.as_str(),
@@ -366,9 +369,9 @@ impl Sidecar {
         let Announcement { level, service, kind, text, entry } = &announcement;
         let kind = kind.name();
         match level {
-            Level::Info => tracing::info!(%service, kind, entry, "{text}"),
-            Level::Warning => tracing::warn!(%service, kind, entry, "{text}"),
-            Level::Critical => tracing::error!(%service, kind, entry, "{text}"),
+            AnnouncementLevel::Info => tracing::info!(%service, kind, entry, "{text}"),
+            AnnouncementLevel::Warning => tracing::warn!(%service, kind, entry, "{text}"),
+            AnnouncementLevel::Critical => tracing::error!(%service, kind, entry, "{text}"),
         }
         // Nobody may be listening.
         let entry = self.recorded.clone().filter(|recorded| recorded.change.id == announcement.entry);

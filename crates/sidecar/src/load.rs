@@ -4,33 +4,33 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use config::{RoutingConfig, ServiceConfig};
-use judgement::rollout::Loaded;
-use judgement::traffic::split::Split;
-use judgement::traffic::{Environment, Table};
+use judgement::rollout::LoadedService;
+use judgement::traffic::split::TrafficSplit;
+use judgement::traffic::{Environment, RoutingTable};
 use memory::counters::Counters;
-use memory::snapshot::{Endpoints, Origin, Serving};
+use memory::snapshot::{Endpoints, OriginSettings, ServedService};
 
 /// A routing file that passed its check, with the addresses of its origins as far as they resolve.
 #[derive(Clone, Debug)]
 pub struct Load {
     pub routing: RoutingConfig,
-    pub endpoints: HashMap<Arc<Origin>, Endpoints>,
+    pub endpoints: HashMap<Arc<OriginSettings>, Endpoints>,
 }
 
 /// The routing in force: everything of a snapshot but the splits.
 #[derive(Debug)]
 pub struct Placed {
-    table: Table,
-    services: Arc<[Arc<Serving>]>,
+    table: RoutingTable,
+    services: Arc<[Arc<ServedService>]>,
     endpoints: Arc<[[Endpoints; 2]]>,
     by_name: HashMap<String, usize>,
-    resolved: HashMap<Arc<Origin>, Endpoints>,
+    resolved: HashMap<Arc<OriginSettings>, Endpoints>,
 }
 
 impl Default for Placed {
     fn default() -> Placed {
         Placed {
-            table: Table::compile(Vec::new()),
+            table: RoutingTable::compile(Vec::new()),
             services: Arc::from([]),
             endpoints: Arc::from([]),
             by_name: HashMap::new(),
@@ -41,10 +41,10 @@ impl Default for Placed {
 
 impl Load {
     /// What it asks of the state.
-    pub fn asks(&self) -> Vec<Loaded> {
+    pub fn asks(&self) -> Vec<LoadedService> {
         let services = self.routing.services.iter();
         services
-            .map(|config| Loaded {
+            .map(|config| LoadedService {
                 service: config.traffic.name.clone(),
                 routes: routes_of(config),
                 ask: config.ask,
@@ -73,13 +73,13 @@ impl Placed {
         for config in routing.services {
             let name = config.traffic.name.clone();
             // The splits come with the publication.
-            let resting = Split::resting(Environment::Blue);
+            let resting = TrafficSplit::resting(Environment::Blue);
             let shares = config.traffic.rules.iter();
-            let shares = shares.filter(|rule| matches!(rule.answer, judgement::traffic::rule::Answer::Share(_)));
+            let shares = shares.filter(|rule| matches!(rule.answer, judgement::traffic::rule::RuleTarget::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
             let routes = routes_of(&config);
             let ServiceConfig { traffic, origins, health, rescue, websocket, deadlines, terms, .. } = config;
-            services.push(Arc::new(Serving {
+            services.push(Arc::new(ServedService {
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
                 routes: routes.iter().map(|route| counters.route(&name, route)).collect(),
@@ -98,7 +98,7 @@ impl Placed {
             first_route += routes.len() as u32;
             compiled.push((traffic, resting));
         }
-        self.table = Table::compile(compiled);
+        self.table = RoutingTable::compile(compiled);
         self.by_name = services.iter().enumerate().map(|(at, serving)| (serving.name.clone(), at)).collect();
         self.services = services.into();
         // What is known of an origin already outlives a load that could not resolve it.
@@ -114,7 +114,7 @@ impl Placed {
     }
 
     /// Notes an origin's new addresses; false where no service asks for it any more.
-    pub fn resolved(&mut self, origin: Arc<Origin>, endpoints: Endpoints) -> bool {
+    pub fn resolved(&mut self, origin: Arc<OriginSettings>, endpoints: Endpoints) -> bool {
         let wanted = self.services.iter().any(|serving| serving.origins.contains(&origin));
         if wanted {
             self.resolved.insert(origin, endpoints);
@@ -124,16 +124,16 @@ impl Placed {
     }
 
     fn place_endpoints(&mut self) {
-        let of = |origin: &Arc<Origin>| self.resolved.get(origin).cloned().unwrap_or_else(|| Arc::from([]));
+        let of = |origin: &Arc<OriginSettings>| self.resolved.get(origin).cloned().unwrap_or_else(|| Arc::from([]));
         self.endpoints =
             self.services.iter().map(|serving| [of(&serving.origins[0]), of(&serving.origins[1])]).collect();
     }
 
-    pub fn table(&self, split_of: impl Fn(&str) -> Split) -> Table {
+    pub fn table(&self, split_of: impl Fn(&str) -> TrafficSplit) -> RoutingTable {
         self.table.with_splits(split_of)
     }
 
-    pub fn services(&self) -> Arc<[Arc<Serving>]> {
+    pub fn services(&self) -> Arc<[Arc<ServedService>]> {
         self.services.clone()
     }
 
@@ -141,7 +141,7 @@ impl Placed {
         self.endpoints.clone()
     }
 
-    pub fn serving(&self, service: &str) -> Option<&Arc<Serving>> {
+    pub fn serving(&self, service: &str) -> Option<&Arc<ServedService>> {
         self.by_name.get(service).and_then(|at| self.services.get(*at))
     }
 }

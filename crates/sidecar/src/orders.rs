@@ -3,30 +3,30 @@
 use tokio::sync::mpsc;
 
 use crate::Sidecar;
-use judgement::rollout::{Event, Order, Preflight, Unproved};
+use judgement::rollout::{Event, PreflightRequest, SuiteRun, SuiteRunError};
 use judgement::time::Millis;
 
 /// Who does it; nobody where none is there.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
-    preflights: Option<mpsc::Sender<Preflight>>,
-    validations: Option<mpsc::Sender<Order>>,
+    preflights: Option<mpsc::Sender<PreflightRequest>>,
+    validations: Option<mpsc::Sender<SuiteRun>>,
 }
 
 impl Sidecar {
     /// Has candidates tried by whoever is at the other end.
-    pub fn with_preflights(mut self, preflights: mpsc::Sender<Preflight>) -> Sidecar {
+    pub fn with_preflights(mut self, preflights: mpsc::Sender<PreflightRequest>) -> Sidecar {
         self.orders.preflights = Some(preflights);
         self
     }
 
     /// Has the suites of steps run by whoever is at the other end.
-    pub fn with_validations(mut self, validations: mpsc::Sender<Order>) -> Sidecar {
+    pub fn with_validations(mut self, validations: mpsc::Sender<SuiteRun>) -> Sidecar {
         self.orders.validations = Some(validations);
         self
     }
 
-    pub(super) fn have_tried(&mut self, order: Preflight, now: Millis) {
+    pub(super) fn have_tried(&mut self, order: PreflightRequest, now: Millis) {
         let (service, rollout) = (order.service.clone(), order.rollout);
         if !taken(self.orders.preflights.as_ref(), order) {
             let result = Err("nobody can try it: too many are being tried, or the house is closing".to_owned());
@@ -34,10 +34,10 @@ impl Sidecar {
         }
     }
 
-    pub(super) fn have_run(&mut self, order: Order, now: Millis) {
+    pub(super) fn have_run(&mut self, order: SuiteRun, now: Millis) {
         if !taken(self.orders.validations.as_ref(), order.clone()) {
             let why = "nobody can run it: too many wait to be run, or the house is closing".to_owned();
-            self.apply(Event::Validated { order, result: Err(Unproved::NotRun(why)) }, now);
+            self.apply(Event::Validated { order, result: Err(SuiteRunError::NotRun(why)) }, now);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use judgement::guard::window::Totals;
-use memory::snapshot::Serving;
+use judgement::guard::window::JudgedTotals;
+use memory::snapshot::ServedService;
 
 /// The judged totals of every live service's routes, as last read.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub struct Readings(HashMap<String, Vec<Reading>>);
 #[derive(Clone, Debug, Default)]
 struct Reading {
     activity: u64,
-    totals: Option<[Totals; 2]>,
+    totals: Option<[JudgedTotals; 2]>,
 }
 
 impl Readings {
@@ -31,7 +31,7 @@ impl Readings {
     }
 
     /// The totals of a service's routes by now. Reads in full only what has changed.
-    pub fn read(&mut self, serving: &Serving) -> Vec<Option<[Totals; 2]>> {
+    pub fn read(&mut self, serving: &ServedService) -> Vec<Option<[JudgedTotals; 2]>> {
         if !self.0.contains_key(&serving.name) {
             self.0.insert(serving.name.clone(), vec![Reading::default(); serving.routes.len()]);
         }
@@ -49,7 +49,7 @@ impl Readings {
 }
 
 /// The totals with what health checks have found: it is the whole service's, and stands with its first route.
-pub fn checked(mut routes: Vec<Option<[Totals; 2]>>, failures: [u64; 2]) -> Vec<Option<[Totals; 2]>> {
+pub fn checked(mut routes: Vec<Option<[JudgedTotals; 2]>>, failures: [u64; 2]) -> Vec<Option<[JudgedTotals; 2]>> {
     if let Some(first) = routes.first_mut().filter(|_| failures != [0; 2]) {
         let pair = first.get_or_insert_default();
         pair.iter_mut().zip(failures).for_each(|(side, failures)| side.health_failures = failures);
@@ -65,10 +65,10 @@ mod tests {
     use crate::{Load, Placed};
     use config::routing_text;
     use judgement::traffic::Environment;
-    use memory::counters::{Class, Counters, Outcome, Shard};
+    use memory::counters::{AttemptOutcome, Counters, ResponseClass, Shard};
 
     /// Services `a` and `b`, each with the routes `default`, `one` and `two`.
-    fn serving(counters: &Counters) -> [Arc<Serving>; 2] {
+    fn serving(counters: &Counters) -> [Arc<ServedService>; 2] {
         let service = |name: &str| {
             format!(
                 "[service.{name}]\nhosts = [\"{name}.test\"]\n\
@@ -82,8 +82,8 @@ mod tests {
         ["a", "b"].map(|name| placed.serving(name).unwrap().clone())
     }
 
-    fn good() -> Outcome {
-        Outcome { class: Class::Success, failure: None, upstream_micros: 1000, request_micros: 1000 }
+    fn good() -> AttemptOutcome {
+        AttemptOutcome { class: ResponseClass::Success, failure: None, upstream_micros: 1000, request_micros: 1000 }
     }
 
     #[test]

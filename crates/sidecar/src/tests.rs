@@ -6,16 +6,16 @@ use std::sync::Arc;
 use super::*;
 use crate::journal::Reader;
 use config::routing_text;
-use judgement::rollout::release::Phase;
-use judgement::rollout::{Act, Command, Deploy, Order, Unproved};
+use judgement::rollout::release::RolloutPhase;
+use judgement::rollout::{DeployRequest, OperatorAction, OperatorCommand, SuiteRun, SuiteRunError};
 use judgement::traffic::split::Weight;
-use memory::counters::{Class, Failure, Outcome, Shard, read};
-use memory::snapshot::Published;
+use memory::counters::{AttemptFailure, AttemptOutcome, ResponseClass, Shard, read};
+use memory::snapshot::SnapshotReader;
 use tokio::sync::mpsc;
 
 struct Bench {
     sidecar: Sidecar,
-    published: Published,
+    published: SnapshotReader,
     counters: Arc<Counters>,
     path: std::path::PathBuf,
     _dir: tempfile::TempDir,
@@ -34,16 +34,16 @@ fn bench() -> Bench {
     let path = dir.path().join("cutover.db");
     let counters = Arc::new(Counters::new(1));
     let (journal, restored) = Journal::start(&path, counters.clone()).unwrap();
-    let (publisher, published) = Publisher::new();
+    let (publisher, published) = SnapshotPublisher::new();
     let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
     sidecar.load(load(10.0), Millis(0)).unwrap();
     Bench { sidecar, published, counters, path, _dir: dir }
 }
 
 impl Bench {
-    fn answer(&self, side: Environment, times: usize, failure: Option<Failure>) {
-        let class = if failure.is_some() { Class::ServerError } else { Class::Success };
-        let outcome = Outcome { class, failure, upstream_micros: 1000, request_micros: 1000 };
+    fn answer(&self, side: Environment, times: usize, failure: Option<AttemptFailure>) {
+        let class = if failure.is_some() { ResponseClass::ServerError } else { ResponseClass::Success };
+        let outcome = AttemptOutcome { class, failure, upstream_micros: 1000, request_micros: 1000 };
         let route = self.counters.route("shop", "default");
         (0..times).for_each(|_| route.record(Shard(0), side, true, outcome));
     }
@@ -61,11 +61,11 @@ fn a_dead_candidate_is_out_of_the_snapshot_within_three_ticks() {
     bench.sidecar.tick(Millis(100));
     for tick in 2..=6 {
         bench.answer(Environment::Blue, 90, None);
-        bench.answer(Environment::Green, 10, Some(Failure::Error));
+        bench.answer(Environment::Green, 10, Some(AttemptFailure::Error));
         bench.sidecar.tick(Millis(tick * 100));
     }
     assert_eq!(bench.weight(), Weight::ZERO);
-    assert_eq!(news.try_recv().unwrap().announcement.kind, Kind::Caution, "doubt comes before the verdict");
+    assert_eq!(news.try_recv().unwrap().announcement.kind, ChangeKind::Caution, "doubt comes before the verdict");
     let rollback = news.try_recv().unwrap();
     assert!(rollback.announcement.text.contains("rolled back from 10 %"));
     let told = rollback.entry.unwrap();
@@ -79,7 +79,7 @@ fn a_dead_candidate_is_out_of_the_snapshot_within_three_ticks() {
     let dir = bench._dir;
     drop(bench.sidecar);
     let entries = Reader::open(&path).unwrap().latest(None, 9).unwrap();
-    let entry = entries.into_iter().find(|entry| entry.change.kind == Kind::Rollback).unwrap();
+    let entry = entries.into_iter().find(|entry| entry.change.kind == ChangeKind::Rollback).unwrap();
     let evidence = entry.change.evidence.unwrap();
     assert_eq!(judgement::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement, "read back, it replays");
     drop(dir);
@@ -91,18 +91,18 @@ fn a_panic_freezes_the_weights_and_leaves_people_in_command() {
     bench.sidecar.unbroken(|_| panic!("on purpose"));
     assert_eq!(read(&bench.counters.process.sidecar_panics), 1);
     for tick in 2..=9 {
-        bench.answer(Environment::Green, 10, Some(Failure::Error));
+        bench.answer(Environment::Green, 10, Some(AttemptFailure::Error));
         bench.answer(Environment::Blue, 90, None);
         bench.sidecar.unbroken(|sidecar| sidecar.tick(Millis(tick * 100)));
     }
     assert_eq!(bench.weight(), Weight::from_percent(10.0).unwrap(), "frozen");
     let (answer, answered) = sync_channel(1);
-    let command = Command {
+    let command = OperatorCommand {
         service: "shop".into(),
         who: "ann".into(),
         why: "it burns".into(),
-        act: judgement::rollout::Act::Rollback,
-        ..Command::default()
+        act: judgement::rollout::OperatorAction::Rollback,
+        ..OperatorCommand::default()
     };
     bench.sidecar.handle(Input::Command { command: Box::new(command), load: None, answer }, Millis(1000));
     assert!(answered.recv().unwrap().unwrap().written, "answered once it is on the disk");
@@ -129,10 +129,12 @@ fn set_out(sidecar: Sidecar) -> Sidecar {
     let load = Load { routing: routing_text("routing.toml", text).unwrap(), endpoints: HashMap::new() };
     sidecar.handle(Input::Load(Box::new(load), sync_channel(1).0), Millis(1));
     let (answer, answered) = sync_channel(1);
-    let command = |act| Box::new(Command { service: "shop".into(), who: "ann".into(), act, ..Command::default() });
-    let act = Act::Shift { weight: Weight::ZERO, gradual: false };
+    let command = |act| {
+        Box::new(OperatorCommand { service: "shop".into(), who: "ann".into(), act, ..OperatorCommand::default() })
+    };
+    let act = OperatorAction::Shift { weight: Weight::ZERO, gradual: false };
     sidecar.handle(Input::Command { command: command(act), load: None, answer: answer.clone() }, Millis(2));
-    let act = Act::Deploy(Deploy { version: "2.0.1".into(), ..Deploy::default() });
+    let act = OperatorAction::Deploy(DeployRequest { version: "2.0.1".into(), ..DeployRequest::default() });
     sidecar.handle(Input::Command { command: command(act), load: None, answer }, Millis(3));
     answered.recv().unwrap().unwrap();
     let rollout = sidecar.split("shop").unwrap().rollout;
@@ -140,7 +142,7 @@ fn set_out(sidecar: Sidecar) -> Sidecar {
     sidecar
 }
 
-fn stands(sidecar: &Sidecar) -> (Phase, String) {
+fn stands(sidecar: &Sidecar) -> (RolloutPhase, String) {
     let release = sidecar.state.durable("shop").unwrap().release.clone().unwrap();
     (release.phase, release.pause.map_or(String::new(), |pause| pause.why))
 }
@@ -150,7 +152,7 @@ fn suites_that_nobody_can_run_hold_the_rollout() {
     let held =
         "2.0.1: suite smoke did not run on green: nobody can run it: too many wait to be run, or the house is closing";
     let (full, _open) = mpsc::channel(1);
-    let spare = Order {
+    let spare = SuiteRun {
         service: "other".into(),
         rollout: 1,
         step: 0,
@@ -167,18 +169,22 @@ fn suites_that_nobody_can_run_hold_the_rollout() {
             None => sidecar,
         };
         let mut news = sidecar.listen();
-        assert_eq!(stands(&set_out(sidecar)), (Phase::Paused, held.to_owned()));
+        assert_eq!(stands(&set_out(sidecar)), (RolloutPhase::Paused, held.to_owned()));
         let told = std::iter::from_fn(|| news.try_recv().ok()).last().unwrap();
-        assert_eq!((told.announcement.kind, told.announcement.level), (Kind::Pause, Level::Critical));
-        assert_eq!(told.entry.unwrap().change.level(), Level::Critical, "told again, it is as loud");
+        assert_eq!((told.announcement.kind, told.announcement.level), (ChangeKind::Pause, AnnouncementLevel::Critical));
+        assert_eq!(told.entry.unwrap().change.level(), AnnouncementLevel::Critical, "told again, it is as loud");
     }
 }
 
 #[test]
 fn suites_are_ordered_and_their_answer_is_heard() {
     for (result, phase, kind) in [
-        (Ok("12 cases".to_owned()), Phase::Shifting, Kind::Validated),
-        (Err(Unproved::Failed("suite smoke failed on green: 500".into())), Phase::RolledBack, Kind::Rollback),
+        (Ok("12 cases".to_owned()), RolloutPhase::Shifting, ChangeKind::Validated),
+        (
+            Err(SuiteRunError::Failed("suite smoke failed on green: 500".into())),
+            RolloutPhase::RolledBack,
+            ChangeKind::Rollback,
+        ),
     ] {
         let Bench { sidecar, counters, _dir, .. } = bench();
         let (validations, mut orders) = mpsc::channel(1);
@@ -189,6 +195,6 @@ fn suites_are_ordered_and_their_answer_is_heard() {
         sidecar.handle(Input::Validated { order, result }, Millis(5));
         assert_eq!((stands(&sidecar).0, news.try_recv().unwrap().announcement.kind), (phase, kind));
         let rollbacks = counters.rollbacks().get(&("shop".to_owned(), "suites".to_owned())).copied();
-        assert_eq!(rollbacks, (kind == Kind::Rollback).then_some(1));
+        assert_eq!(rollbacks, (kind == ChangeKind::Rollback).then_some(1));
     }
 }

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use config::suite::{DataCheck, DataCheckKind};
 use memory::clock;
-use memory::snapshot::check::Engine;
+use memory::snapshot::check::SqlEngine;
 use wire::{DataResult, DataSide, Outcome};
 
 pub use http::http;
@@ -89,15 +89,15 @@ pub fn skipped(data: &DataCheck, why: String) -> DataResult {
 /// What a replica gets to catch up before what differs is looked at once more.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-fn engine_name(engine: &Engine) -> &'static str {
+fn engine_name(engine: &SqlEngine) -> &'static str {
     match engine {
-        Engine::Postgres(_) => "postgres",
-        Engine::Mysql(_) => "mysql",
-        Engine::Sqlite(_) => "sqlite",
+        SqlEngine::Postgres(_) => "postgres",
+        SqlEngine::Mysql(_) => "mysql",
+        SqlEngine::Sqlite(_) => "sqlite",
     }
 }
 
-fn engine_names(databases: &[Engine; 2]) -> [&'static str; 2] {
+fn engine_names(databases: &[SqlEngine; 2]) -> [&'static str; 2] {
     databases.each_ref().map(engine_name)
 }
 

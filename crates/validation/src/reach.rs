@@ -10,16 +10,16 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::target::Target;
 use config::suite::Via;
-use judgement::traffic::rule::{Answer, Condition, Rule, Test};
-use judgement::traffic::split::Split;
+use judgement::traffic::rule::{RoutingRule, RuleCondition, RuleTarget, ValueTest};
+use judgement::traffic::split::TrafficSplit;
 use judgement::traffic::{Environment, ServiceId};
-use memory::snapshot::{Endpoint, Published, Snapshot};
+use memory::snapshot::{Endpoint, RoutingSnapshot, SnapshotReader};
 use wire::Side;
 
 /// What a run is reached through. Cloned freely.
 #[derive(Clone)]
 pub struct Reach {
-    published: Published,
+    published: SnapshotReader,
     /// Where the proxy listens without TLS.
     proxy: Option<SocketAddr>,
     connector: Arc<Connector>,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Reach {
 }
 
 impl Reach {
-    pub fn new(published: Published, proxy: Option<SocketAddr>) -> Reach {
+    pub fn new(published: SnapshotReader, proxy: Option<SocketAddr>) -> Reach {
         // The same machine: what listens everywhere listens there.
         let proxy = proxy.map(|address| match address {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
@@ -79,7 +79,7 @@ impl Reach {
         }
     }
 
-    fn direct(&self, snapshot: &Snapshot, id: ServiceId, side: Side, of: Environment) -> Result<Target, String> {
+    fn direct(&self, snapshot: &RoutingSnapshot, id: ServiceId, side: Side, of: Environment) -> Result<Target, String> {
         let endpoints = snapshot.endpoints.get(id.0 as usize).map(|pair| of.of(pair).clone());
         let endpoints = endpoints.filter(|endpoints| !endpoints.is_empty());
         let url = snapshot.serving(id).map(|serving| of.of(&serving.origins).urls()).unwrap_or_default();
@@ -87,7 +87,13 @@ impl Reach {
         Ok(Target { side, url, endpoints, headers: Vec::new(), connector: self.connector.clone() })
     }
 
-    fn through(&self, snapshot: &Snapshot, id: ServiceId, side: Side, of: Environment) -> Result<Target, String> {
+    fn through(
+        &self,
+        snapshot: &RoutingSnapshot,
+        id: ServiceId,
+        side: Side,
+        of: Environment,
+    ) -> Result<Target, String> {
         let address = self.proxy.ok_or("the proxy has no listener without TLS for `via = \"proxy\"`")?;
         let (rules, split) = snapshot.table.service(id);
         let headers = rules.overrides.iter().filter(|rule| leads_to(rule, split, of)).find_map(lines);
@@ -106,25 +112,27 @@ impl Reach {
     }
 }
 
-fn leads_to(rule: &Rule, split: &Split, of: Environment) -> bool {
+fn leads_to(rule: &RoutingRule, split: &TrafficSplit, of: Environment) -> bool {
     match rule.answer {
-        Answer::Environment(environment) => environment == of,
-        Answer::Active => split.active == of,
-        Answer::Candidate => split.active != of,
-        Answer::Share(_) => false,
+        RuleTarget::Environment(environment) => environment == of,
+        RuleTarget::Active => split.active == of,
+        RuleTarget::Candidate => split.active != of,
+        RuleTarget::Share(_) => false,
     }
 }
 
 /// The header lines that make every condition of a rule hold; `None`: it takes more than that.
-fn lines(rule: &Rule) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    let value = |test: &Test| match test {
-        Test::Equals(text) | Test::Prefix(text) | Test::Suffix(text) | Test::Contains(text) => Some(text.clone()),
-        Test::Present => Some(b"validation".to_vec()),
-        Test::Regex(_) | Test::Absent => None,
+fn lines(rule: &RoutingRule) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let value = |test: &ValueTest| match test {
+        ValueTest::Equals(text) | ValueTest::Prefix(text) | ValueTest::Suffix(text) | ValueTest::Contains(text) => {
+            Some(text.clone())
+        }
+        ValueTest::Present => Some(b"validation".to_vec()),
+        ValueTest::Regex(_) | ValueTest::Absent => None,
     };
-    let line = |condition: &Condition| match condition {
-        Condition::Header { name, test } => Some((name.clone(), HeaderValue::from_bytes(&value(test)?).ok()?)),
-        Condition::Cookie { name, test } => {
+    let line = |condition: &RuleCondition| match condition {
+        RuleCondition::Header { name, test } => Some((name.clone(), HeaderValue::from_bytes(&value(test)?).ok()?)),
+        RuleCondition::Cookie { name, test } => {
             let pair = [name.as_bytes(), b"=", &value(test)?].concat();
             Some((header::COOKIE, HeaderValue::from_bytes(&pair).ok()?))
         }

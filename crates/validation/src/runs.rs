@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, broadcast};
 use crate::reach::Reach;
 use config::ValidationSettings;
 use config::suite::Suite;
-use judgement::rollout::{Kind, Remark};
+use judgement::rollout::{AuditRemark, ChangeKind};
 use memory::clock;
 use sidecar;
 use wire::{Execution, ExecutionSummary, SuiteSummary};
@@ -263,8 +263,13 @@ impl Runs {
     /// An entry of the journal.
     fn remark(&self, summary: &ExecutionSummary, from: Option<String>, why: String) {
         let why = format!("{why} (run {})", summary.id);
-        let remark =
-            Remark { kind: Kind::Validation, service: summary.service.clone(), who: summary.who.clone(), from, why };
+        let remark = AuditRemark {
+            kind: ChangeKind::Validation,
+            service: summary.service.clone(),
+            who: summary.who.clone(),
+            from,
+            why,
+        };
         self.0.sidecar.remark(remark);
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rfc3339;
-use judgement::rollout::Level;
+use judgement::rollout::AnnouncementLevel;
 use sidecar::journal::Entry;
 
 /// The `data` of an event. Its `id` is the entry's, and its `event` the kind.
@@ -50,12 +50,12 @@ impl News {
     }
 }
 
-impl From<Level> for NewsLevel {
-    fn from(level: Level) -> NewsLevel {
+impl From<AnnouncementLevel> for NewsLevel {
+    fn from(level: AnnouncementLevel) -> NewsLevel {
         match level {
-            Level::Info => NewsLevel::Info,
-            Level::Warning => NewsLevel::Warning,
-            Level::Critical => NewsLevel::Critical,
+            AnnouncementLevel::Info => NewsLevel::Info,
+            AnnouncementLevel::Warning => NewsLevel::Warning,
+            AnnouncementLevel::Critical => NewsLevel::Critical,
         }
     }
 }

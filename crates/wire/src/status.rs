@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Side, rfc3339};
-use judgement::rollout::ledger::Ledger;
-use judgement::rollout::view::{GuardView, RolloutView, View};
+use judgement::rollout::ledger::RolloutLedger;
+use judgement::rollout::view::{GuardView, RolloutView, ServiceView};
 
 /// Every service that was asked for. Its ETag is the generation: what only grows between two of them (requests, time
 /// spent, evidence) may be newer than it says.
@@ -170,9 +170,10 @@ pub struct Cost {
     pub closed: bool,
 }
 
-impl From<Ledger> for Cost {
-    fn from(ledger: Ledger) -> Cost {
-        let Ledger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed, .. } = ledger;
+impl From<RolloutLedger> for Cost {
+    fn from(ledger: RolloutLedger) -> Cost {
+        let RolloutLedger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed, .. } =
+            ledger;
         Cost { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed }
     }
 }
@@ -215,7 +216,7 @@ impl From<RolloutView> for Rollout {
 }
 
 impl Service {
-    pub fn of(view: View, last_minute: Vec<super::EnvironmentTraffic>) -> Service {
+    pub fn of(view: ServiceView, last_minute: Vec<super::EnvironmentTraffic>) -> Service {
         let overlay = view.overlay;
         Service {
             service: view.service,

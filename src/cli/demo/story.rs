@@ -10,7 +10,7 @@ use crate::cli::demo::origins::Origin;
 use crate::cli::demo::told::Told;
 use crate::cli::demo::view::View;
 use crate::serve::{self, Running};
-use judgement::rollout::{Announcement, Kind};
+use judgement::rollout::{Announcement, ChangeKind};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
@@ -111,7 +111,7 @@ impl Stage {
     async fn rollback(&mut self) -> Option<Announcement> {
         loop {
             let news = self.news.recv().await.ok()?.announcement;
-            if news.kind == Kind::Rollback {
+            if news.kind == ChangeKind::Rollback {
                 return Some(news);
             }
         }

@@ -6,7 +6,7 @@ use crate::cli::demo::load::Seen;
 use crate::cli::demo::told::Told;
 use crate::serve::Running;
 use judgement::guard::latency::quantile;
-use judgement::guard::window::Totals;
+use judgement::guard::window::JudgedTotals;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
@@ -29,7 +29,7 @@ pub struct View {
     colour: bool,
     drawn: usize,
     began: Millis,
-    last: Option<(Millis, [Totals; 2])>,
+    last: Option<(Millis, [JudgedTotals; 2])>,
     rates: [Rates; 2],
 }
 
@@ -97,7 +97,7 @@ impl View {
         {
             return;
         }
-        let mut totals = <[Totals; 2]>::default();
+        let mut totals = <[JudgedTotals; 2]>::default();
         for (_, route) in running.counters.routes() {
             Environment::BOTH.iter().for_each(|side| side.of_mut(&mut totals).add(&route.totals(*side)));
         }

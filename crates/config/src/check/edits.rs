@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::file::{At, EditsFile, ServiceFile};
 use crate::read::SourceFile;
-use memory::snapshot::{Edit, Edits};
+use memory::snapshot::{HeaderEdit, HeaderEdits};
 
 /// A longer value is a mistake.
 const LONGEST_VALUE: usize = 4096;
@@ -15,7 +15,7 @@ const OURS: [&str; 9] =
     ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// The edits of every route, `default` first: the service's, then its own.
-pub fn of_routes(source: &mut SourceFile, file: &ServiceFile) -> Box<[Edits]> {
+pub fn of_routes(source: &mut SourceFile, file: &ServiceFile) -> Box<[HeaderEdits]> {
     let of_service =
         [list(source, file.request_headers.as_ref()), list(source, file.response_headers.as_ref())].map(Vec::from);
     let mut all = vec![of_service.clone()];
@@ -25,10 +25,12 @@ pub fn of_routes(source: &mut SourceFile, file: &ServiceFile) -> Box<[Edits]> {
         response.extend(list(source, route.value.response_headers.as_ref()));
         all.push([request, response]);
     }
-    all.into_iter().map(|[request, response]| Edits { request: request.into(), response: response.into() }).collect()
+    all.into_iter()
+        .map(|[request, response]| HeaderEdits { request: request.into(), response: response.into() })
+        .collect()
 }
 
-fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<Edit> {
+fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<HeaderEdit> {
     let Some(At { value: file, span }) = typed else { return Vec::new() };
     if file.remove.is_empty() && file.set.is_empty() && file.add.is_empty() {
         source.missing(
@@ -59,19 +61,19 @@ fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<Edit> {
         }
     };
     for At { value, span } in &file.remove {
-        edits.extend(named(source, value, span, "remove").map(Edit::Remove));
+        edits.extend(named(source, value, span, "remove").map(HeaderEdit::Remove));
     }
     for (text, typed) in &file.set {
         let name = named(source, text, &typed.span, "set");
         let value = value(source, typed);
-        edits.extend(name.zip(value).map(|(name, value)| Edit::Set(name, value)));
+        edits.extend(name.zip(value).map(|(name, value)| HeaderEdit::Set(name, value)));
     }
     for (text, lines) in &file.add {
         let Some(first) = lines.0.first() else { continue };
         let name = named(source, text, &first.span, "add");
         for line in &lines.0 {
             let value = value(source, line);
-            edits.extend(name.clone().zip(value).map(|(name, value)| Edit::Add(name, value)));
+            edits.extend(name.clone().zip(value).map(|(name, value)| HeaderEdit::Add(name, value)));
         }
     }
     edits

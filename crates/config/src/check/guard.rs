@@ -3,9 +3,9 @@
 use crate::check::{duration, one_of, whole};
 use crate::file::{At, GuardFile, TriggerFile, TriggerLimit};
 use crate::read::SourceFile;
-use judgement::guard::trigger::{Action, Metric, Trigger};
+use judgement::guard::trigger::{Metric, Trigger, TriggerAction};
 use judgement::guard::window::LONGEST;
-use judgement::guard::{Budget, Policy};
+use judgement::guard::{EvidenceBudget, GuardPolicy};
 use judgement::time::Millis;
 
 /// Of health checks in a window: there are no more rounds in it.
@@ -13,8 +13,8 @@ const MOST_FAILURES: f64 = 10_000.0;
 
 /// `rescue`: whether failed requests are served again; where they are not, caution would let nothing through.
 /// `more`: triggers from elsewhere; they leave the defaults in force, but for those of their names.
-pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bool, more: Vec<Trigger>) -> Policy {
-    let budget = Budget { caution: rescue, ..Budget::STANDARD };
+pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bool, more: Vec<Trigger>) -> GuardPolicy {
+    let budget = EvidenceBudget { caution: rescue, ..EvidenceBudget::STANDARD };
     let nothing = GuardFile::default();
     let guard = typed.map_or(&nothing, |at| &at.value);
     let evidence = guard.evidence.unwrap_or(true).then_some(budget);
@@ -40,7 +40,7 @@ pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bo
     named.extend(more);
     Trigger::share_warn_levels(&mut named);
     triggers.extend(named);
-    Policy { evidence, triggers }
+    GuardPolicy { evidence, triggers }
 }
 
 pub fn trigger(source: &mut SourceFile, typed: &At<TriggerFile>) -> Option<Trigger> {
@@ -58,10 +58,11 @@ pub fn trigger(source: &mut SourceFile, typed: &At<TriggerFile>) -> Option<Trigg
     if let (Some(at), true) = (&file.window, !(Millis(100)..=LONGEST).contains(&window)) {
         source.problem(at.span.clone(), format!("a window is between 100ms and {LONGEST}"), None);
     }
-    let actions = [("warn", Action::Warn), ("pause", Action::Pause), ("rollback", Action::Rollback)];
+    let actions =
+        [("warn", TriggerAction::Warn), ("pause", TriggerAction::Pause), ("rollback", TriggerAction::Rollback)];
     let action = match &file.action {
         Some(at) => one_of(source, at, &actions)?,
-        None => Action::Rollback,
+        None => TriggerAction::Rollback,
     };
     Some(Trigger {
         name: file.name.as_ref().map_or_else(|| metric.name().replace('_', " "), |at| at.value.clone()),

@@ -10,10 +10,10 @@ use crate::check::{one_of, positive, store, whole};
 use crate::file::{At, HealthFile, HttpFile, Number};
 use crate::notify::is_forbidden;
 use crate::read::SourceFile;
-use judgement::rollout::Over;
+use judgement::rollout::RuntimeOverrides;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use memory::snapshot::check::{Check, HttpProbe, Probe};
+use memory::snapshot::check::{HealthCheck, HealthProbe, HttpProbe};
 use memory::snapshot::secret::SecretUrl;
 
 /// More than this of one service is a mistake.
@@ -30,8 +30,8 @@ const MOST_HEADERS: usize = 32;
 const METHODS: [(&str, Method); 3] = [("GET", Method::GET), ("HEAD", Method::HEAD), ("OPTIONS", Method::OPTIONS)];
 
 /// `over`: what is switched off at run time.
-pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &Over) -> Vec<Check> {
-    let mut checks: Vec<Check> = Vec::new();
+pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &RuntimeOverrides) -> Vec<HealthCheck> {
+    let mut checks: Vec<HealthCheck> = Vec::new();
     if let Some(at) = typed.get(MOST_CHECKS) {
         source.problem(at.span.clone(), format!("a service has at most {MOST_CHECKS} health checks"), None);
     }
@@ -47,7 +47,7 @@ pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &Over) ->
     checks
 }
 
-fn check(source: &mut SourceFile, typed: &At<HealthFile>, over: &Over) -> Option<Check> {
+fn check(source: &mut SourceFile, typed: &At<HealthFile>, over: &RuntimeOverrides) -> Option<HealthCheck> {
     let At { value: file, span } = typed;
     let environments = [("blue", Environment::Blue), ("green", Environment::Green)];
     let environment = file.environment.as_ref().and_then(|at| one_of(source, at, &environments));
@@ -59,7 +59,7 @@ fn check(source: &mut SourceFile, typed: &At<HealthFile>, over: &Over) -> Option
     let OnDown { eject, rollback, webhook } = on_down(source, file);
     let probe = probe(source, file, span);
     let name = match &file.name {
-        None => probe.as_ref().map_or("http", Probe::kind).to_owned(),
+        None => probe.as_ref().map_or("http", HealthProbe::kind).to_owned(),
         Some(at) => {
             let plain = at.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
             if at.value.is_empty() || at.value.len() > 64 || !plain {
@@ -71,10 +71,10 @@ fn check(source: &mut SourceFile, typed: &At<HealthFile>, over: &Over) -> Option
     };
     let on = !over.overlay.health_off.contains(&name);
     let probe = probe?;
-    Some(Check { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, webhook, on })
+    Some(HealthCheck { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, webhook, on })
 }
 
-fn probe(source: &mut SourceFile, file: &HealthFile, span: &Range<usize>) -> Option<Probe> {
+fn probe(source: &mut SourceFile, file: &HealthFile, span: &Range<usize>) -> Option<HealthProbe> {
     let (http_at, sql_at, redis_at) = (file.http.as_ref(), file.sql.as_ref(), file.redis.as_ref());
     let asked = [http_at.map(|at| &at.span), sql_at.map(|at| &at.span), redis_at.map(|at| &at.span)];
     if let Some(second) = asked.into_iter().flatten().nth(1) {
@@ -83,9 +83,9 @@ fn probe(source: &mut SourceFile, file: &HealthFile, span: &Range<usize>) -> Opt
         return None;
     }
     match (http_at, sql_at, redis_at) {
-        (Some(at), ..) => Some(Probe::Http(http(source, &at.value)?)),
-        (_, Some(at), _) => Some(Probe::Sql(store::sql(source, at)?)),
-        (.., Some(at)) => Some(Probe::Redis(store::redis(source, at)?)),
+        (Some(at), ..) => Some(HealthProbe::Http(http(source, &at.value)?)),
+        (_, Some(at), _) => Some(HealthProbe::Sql(store::sql(source, at)?)),
+        (.., Some(at)) => Some(HealthProbe::Redis(store::redis(source, at)?)),
         _ => {
             let hint = "write http = { path = \"/healthz\" }, sql = { url_file = \"pg.url\" } or redis = { url_file = \"redis.url\" }";
             source.missing(span.clone(), "the health check asks nothing", hint);

@@ -15,7 +15,7 @@ use crate::check::one_of;
 use crate::file::{At, NotifyFile};
 use crate::notify::{EmailChannel, NotifyChannel, Secret, Sink, SmtpSecurity, is_forbidden};
 use crate::read::{SourceFile, did_you_mean};
-use judgement::rollout::{Kind, Level};
+use judgement::rollout::{AnnouncementLevel, ChangeKind};
 
 /// Each has a queue and a task of its own.
 const MOST_SINKS: usize = 32;
@@ -52,8 +52,12 @@ pub fn check(source: &mut SourceFile, typed: &[At<NotifyFile>], base: &Path) -> 
 fn sink(source: &mut SourceFile, typed: &At<NotifyFile>, base: &Path) -> Option<Sink> {
     let At { value: file, span } = typed;
     let name = name(source, file.name.as_ref(), span);
-    let levels = [("info", Level::Info), ("warning", Level::Warning), ("critical", Level::Critical)];
-    let level = file.level.as_ref().map_or(Some(Level::Warning), |word| one_of(source, word, &levels));
+    let levels = [
+        ("info", AnnouncementLevel::Info),
+        ("warning", AnnouncementLevel::Warning),
+        ("critical", AnnouncementLevel::Critical),
+    ];
+    let level = file.level.as_ref().map_or(Some(AnnouncementLevel::Warning), |word| one_of(source, word, &levels));
     let services = file.services.as_ref().and_then(|list| not_empty(source, list));
     let services = services.map(|list| list.iter().map(|at| at.value.clone()).collect());
     let kinds = file.kinds.as_ref().and_then(|list| not_empty(source, list));
@@ -85,8 +89,8 @@ fn not_empty<'t>(source: &mut SourceFile, list: &'t At<Vec<At<String>>>) -> Opti
     Some(&list.value)
 }
 
-fn kind(source: &mut SourceFile, typed: &At<String>) -> Option<Kind> {
-    let read = Kind::deserialize(StrDeserializer::<Error>::new(&typed.value));
+fn kind(source: &mut SourceFile, typed: &At<String>) -> Option<ChangeKind> {
+    let read = ChangeKind::deserialize(StrDeserializer::<Error>::new(&typed.value));
     if let Err(error) = &read {
         // serde knows every kind there is.
         let error = error.to_string();

@@ -15,7 +15,7 @@ use crate::check::one_of;
 use crate::file::{At, EnvironmentFile};
 use crate::read::SourceFile;
 use judgement::traffic::Environment;
-use memory::snapshot::{H2, Identity, Origin, Target, Timeouts};
+use memory::snapshot::{ClientIdentity, OriginHttp2, OriginSettings, OriginTarget, OriginTimeouts};
 
 pub fn check(
     source: &mut SourceFile,
@@ -23,8 +23,8 @@ pub fn check(
     environment: Environment,
     typed: Option<&At<EnvironmentFile>>,
     service_span: &Range<usize>,
-    timeouts: Timeouts,
-) -> Option<Origin> {
+    timeouts: OriginTimeouts,
+) -> Option<OriginSettings> {
     let hint = "write `url = \"https://…\"`";
     let Some(At { value: file, span }) = typed else {
         let message = format!("service `{service}` has no {environment} environment");
@@ -44,10 +44,10 @@ pub fn check(
         }
     };
     let count = urls.len();
-    let targets: Vec<Target> = urls.into_iter().filter_map(|at| target(source, at)).collect();
+    let targets: Vec<OriginTarget> = urls.into_iter().filter_map(|at| target(source, at)).collect();
     let whole = targets.len() == count;
-    let words = [("auto", H2::Auto), ("only", H2::Only), ("never", H2::Never)];
-    let h2 = file.h2.as_ref().map_or(Some(H2::Auto), |at| one_of(source, at, &words));
+    let words = [("auto", OriginHttp2::Auto), ("only", OriginHttp2::Only), ("never", OriginHttp2::Never)];
+    let h2 = file.h2.as_ref().map_or(Some(OriginHttp2::Auto), |at| one_of(source, at, &words));
     let authorities = file.ca_file.as_ref().map_or(Some(Vec::new()), |at| certificates(source, at));
     let identity = identity(source, file, span);
     let clear = whole && !targets.iter().any(|target| target.tls);
@@ -57,7 +57,7 @@ pub fn check(
         }
     }
     let (h2, authorities, identity) = (h2?, authorities?, identity?);
-    whole.then_some(Origin { targets, timeouts, h2, authorities, identity })
+    whole.then_some(OriginSettings { targets, timeouts, h2, authorities, identity })
 }
 
 /// The certificates of a PEM file, in DER; problems are noted.
@@ -77,7 +77,7 @@ fn certificates(source: &mut SourceFile, typed: &At<String>) -> Option<Vec<Vec<u
     None
 }
 
-fn identity(source: &mut SourceFile, file: &EnvironmentFile, span: &Range<usize>) -> Option<Option<Identity>> {
+fn identity(source: &mut SourceFile, file: &EnvironmentFile, span: &Range<usize>) -> Option<Option<ClientIdentity>> {
     let (cert, key) = match (&file.client_cert_file, &file.client_key_file) {
         (None, None) => return Some(None),
         (Some(cert), Some(key)) => (cert, key),
@@ -95,7 +95,7 @@ fn identity(source: &mut SourceFile, file: &EnvironmentFile, span: &Range<usize>
     });
     match (chain, read) {
         (Some(chain), Ok((der, signing))) if belongs(&signing, &chain) => {
-            Some(Some(Identity { chain, key: der.secret_der().to_vec() }))
+            Some(Some(ClientIdentity { chain, key: der.secret_der().to_vec() }))
         }
         (None, Ok(_)) => None,
         (_, Err(why)) => {
@@ -128,7 +128,7 @@ pub(super) fn beside(source: &SourceFile, path: &str) -> PathBuf {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn permalink(url: &str) -> Result<Target, String> {
+pub fn permalink(url: &str) -> Result<OriginTarget, String> {
     let mut source = SourceFile::new("", url);
     let target = target(&mut source, &At { value: url.to_owned(), span: 0..0 });
     let why = || source.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
@@ -145,7 +145,7 @@ pub fn in_words(error: &rustls::pki_types::pem::Error) -> String {
     }
 }
 
-fn target(source: &mut SourceFile, typed: &At<String>) -> Option<Target> {
+fn target(source: &mut SourceFile, typed: &At<String>) -> Option<OriginTarget> {
     let At { value: text, span } = typed;
     let mut refuse = |why: &str| {
         let hint = "write \"https://next--shop.netlify.app\", with a base path if need be".to_owned();
@@ -180,5 +180,5 @@ fn target(source: &mut SourceFile, typed: &At<String>) -> Option<Target> {
     let base_path = uri.path().trim_end_matches('/').to_owned();
     let authority =
         if port == default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
-    Some(Target { tls, host: host.to_ascii_lowercase(), port, authority, base_path })
+    Some(OriginTarget { tls, host: host.to_ascii_lowercase(), port, authority, base_path })
 }

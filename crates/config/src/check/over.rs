@@ -10,14 +10,19 @@ use crate::check::{guard, origin, rule};
 use crate::file::{At, GuardFile, RuleFile, TriggerFile};
 use crate::read::SourceFile;
 use judgement::guard::trigger::Trigger;
-use judgement::rollout::{Over, Permalink};
+use judgement::rollout::{DeployedOrigin, RuntimeOverrides};
 use judgement::traffic::Environment;
 use judgement::traffic::route::Routes;
-use judgement::traffic::rule::Rule;
-use memory::snapshot::Origin;
+use judgement::traffic::rule::RoutingRule;
+use memory::snapshot::OriginSettings;
 
 /// The rules that were added, behind those of the file.
-pub fn rules(over: &Over, file: &[At<RuleFile>], routes: &Routes, aside: &mut Vec<IgnoredOverlay>) -> Vec<Rule> {
+pub fn rules(
+    over: &RuntimeOverrides,
+    file: &[At<RuleFile>],
+    routes: &Routes,
+    aside: &mut Vec<IgnoredOverlay>,
+) -> Vec<RoutingRule> {
     let named: Vec<&str> = file.iter().filter_map(|at| Some(at.value.name.as_ref()?.value.as_str())).collect();
     let mut rules = Vec::new();
     for (place, (name, text)) in over.overlay.rules.iter().enumerate() {
@@ -32,7 +37,11 @@ pub fn rules(over: &Over, file: &[At<RuleFile>], routes: &Routes, aside: &mut Ve
 }
 
 /// The triggers that were added. One that is called like a default takes its place.
-pub fn triggers(over: &Over, file: Option<&At<GuardFile>>, aside: &mut Vec<IgnoredOverlay>) -> Vec<Trigger> {
+pub fn triggers(
+    over: &RuntimeOverrides,
+    file: Option<&At<GuardFile>>,
+    aside: &mut Vec<IgnoredOverlay>,
+) -> Vec<Trigger> {
     let named = file.iter().flat_map(|at| &at.value.trigger);
     let named: Vec<&str> = named.filter_map(|at| Some(at.value.name.as_ref()?.value.as_str())).collect();
     let mut triggers = Vec::new();
@@ -69,13 +78,18 @@ fn fragment<F: DeserializeOwned + Default, T>(
 }
 
 /// Where a deploy has sent an environment, as long as the file still says what it said then.
-pub fn origin(over: &Over, side: Environment, file: Origin, aside: &mut Vec<IgnoredOverlay>) -> Origin {
-    let Some(Permalink { url, instead_of }) = side.of(&over.origins) else { return file };
+pub fn origin(
+    over: &RuntimeOverrides,
+    side: Environment,
+    file: OriginSettings,
+    aside: &mut Vec<IgnoredOverlay>,
+) -> OriginSettings {
+    let Some(DeployedOrigin { url, instead_of }) = side.of(&over.origins) else { return file };
     if file.urls() != *instead_of {
         return file;
     }
     match origin::permalink(url) {
-        Ok(target) => Origin { targets: vec![target], ..file },
+        Ok(target) => OriginSettings { targets: vec![target], ..file },
         Err(why) => {
             aside.push(IgnoredOverlay { what: "origin", name: side.name().to_owned(), why });
             file
@@ -84,10 +98,14 @@ pub fn origin(over: &Over, side: Environment, file: Origin, aside: &mut Vec<Igno
 }
 
 /// The same of a pair.
-pub fn origins(over: &Over, pair: [Arc<Origin>; 2], aside: &mut Vec<IgnoredOverlay>) -> [Arc<Origin>; 2] {
+pub fn origins(
+    over: &RuntimeOverrides,
+    pair: [Arc<OriginSettings>; 2],
+    aside: &mut Vec<IgnoredOverlay>,
+) -> [Arc<OriginSettings>; 2] {
     let [blue, green] = pair;
-    let mut laid = |side: Environment, file: Arc<Origin>| match side.of(&over.origins) {
-        Some(_) => Arc::new(origin(over, side, Origin::clone(&file), aside)),
+    let mut laid = |side: Environment, file: Arc<OriginSettings>| match side.of(&over.origins) {
+        Some(_) => Arc::new(origin(over, side, OriginSettings::clone(&file), aside)),
         None => file,
     };
     [laid(Environment::Blue, blue), laid(Environment::Green, green)]

@@ -7,14 +7,14 @@ use crate::check::one_of;
 use crate::file::ServiceFile;
 use crate::read::SourceFile;
 use judgement::time::Millis;
-use memory::snapshot::{Origin, Timeouts};
+use memory::snapshot::{OriginSettings, OriginTimeouts};
 
 const MIB: u64 = 1 << 20;
 
 /// What a service has where its file names nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    pub timeouts: Timeouts,
+    pub timeouts: OriginTimeouts,
     pub max_body: u64,
     /// The response header by which the platform names a request.
     pub request_id: Option<&'static str>,
@@ -24,7 +24,7 @@ pub struct Preset {
 
 impl Preset {
     const NONE: Preset = Preset {
-        timeouts: Timeouts {
+        timeouts: OriginTimeouts {
             connect: Millis::seconds(2),
             tls: Millis::seconds(4),
             first_byte: Millis::seconds(30),
@@ -41,7 +41,7 @@ impl Preset {
     /// demand, on older sites), and takes a buffered body of 6 MB. A little over the 60 s, so that it is Netlify that
     /// says what became of a function. Every answer of its network carries x-nf-request-id.
     const NETLIFY: Preset = Preset {
-        timeouts: Timeouts { first_byte: Millis::seconds(65), ..Preset::NONE.timeouts },
+        timeouts: OriginTimeouts { first_byte: Millis::seconds(65), ..Preset::NONE.timeouts },
         max_body: 6 * MIB,
         request_id: Some("x-nf-request-id"),
         tls_only: false,
@@ -51,7 +51,7 @@ impl Preset {
     /// payload of 6 MB; Lambda refuses from 6,291,456 bytes on. A little over the 900 s, as above. Every answer of a
     /// function URL carries x-amzn-requestid.
     const LAMBDA_URL: Preset = Preset {
-        timeouts: Timeouts { first_byte: Millis::seconds(905), ..Preset::NONE.timeouts },
+        timeouts: OriginTimeouts { first_byte: Millis::seconds(905), ..Preset::NONE.timeouts },
         max_body: 6 * MIB,
         request_id: Some("x-amzn-requestid"),
         tls_only: false,
@@ -71,7 +71,7 @@ impl Preset {
     }
 
     /// Notes the origins that the preset does not fit.
-    pub fn fits(&self, source: &mut SourceFile, file: &ServiceFile, origins: [Option<&Origin>; 2]) {
+    pub fn fits(&self, source: &mut SourceFile, file: &ServiceFile, origins: [Option<&OriginSettings>; 2]) {
         for (typed, origin) in [&file.blue, &file.green].into_iter().zip(origins) {
             let in_the_clear = origin.is_some_and(|origin| origin.targets.iter().any(|target| !target.tls));
             if let (Some(at), true, true) = (typed, self.tls_only, in_the_clear) {

@@ -4,7 +4,7 @@ use crate::check::service::{pattern, weight};
 use crate::check::{duration, one_of, whole};
 use crate::file::{At, RolloutFile, StepFile};
 use crate::read::SourceFile;
-use judgement::rollout::plan::{OnFail, Plan, Step, WarmUp};
+use judgement::rollout::plan::{OnSuiteFailure, PlanStep, RolloutPlan, WarmUp};
 use judgement::time::Millis;
 use judgement::traffic::split::Weight;
 
@@ -15,17 +15,19 @@ const MOST_SUITES: usize = 20;
 /// The name of a file, without `.toml`.
 const LONGEST_SUITE: usize = 64;
 
-pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>) -> Plan {
-    let standard = Plan::standard();
+pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>) -> RolloutPlan {
+    let standard = RolloutPlan::standard();
     let Some(At { value: file, .. }) = typed else { return standard };
-    let bake = duration(source, file.bake.as_ref(), Plan::BAKE);
-    let requests = whole(source, file.requests.as_ref(), 0..=1_000_000_000, Plan::REQUESTS);
+    let bake = duration(source, file.bake.as_ref(), RolloutPlan::BAKE);
+    let requests = whole(source, file.requests.as_ref(), 0..=1_000_000_000, RolloutPlan::REQUESTS);
     let holdback = holdback(source, file);
     let mut steps = match &file.steps {
-        None => standard.steps.into_iter().map(|step| Step { bake, requests, ..step }).collect(),
+        None => standard.steps.into_iter().map(|step| PlanStep { bake, requests, ..step }).collect(),
         Some(typed) => {
-            let default =
-                Step { on_fail: failing(source, file.on_fail.as_ref()), ..Step::new(Weight::ZERO, bake, requests) };
+            let default = PlanStep {
+                on_fail: failing(source, file.on_fail.as_ref()),
+                ..PlanStep::new(Weight::ZERO, bake, requests)
+            };
             steps(source, typed, &default)
         }
     };
@@ -45,9 +47,9 @@ pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>) -> Plan {
     });
     let path = file.warm_up_path.as_ref();
     let path = path.and_then(|at| pattern(source, &at.value, at.span.clone())).unwrap_or("/").to_owned();
-    Plan {
+    RolloutPlan {
         steps,
-        watch: duration(source, file.watch.as_ref(), Plan::WATCH),
+        watch: duration(source, file.watch.as_ref(), RolloutPlan::WATCH),
         holdback,
         warm_up: WarmUp { requests: whole(source, file.warm_up.as_ref(), 1..=1000, 3) as u32, path },
         suites: suites(source, file.suites.as_ref()),
@@ -69,8 +71,8 @@ fn holdback(source: &mut SourceFile, file: &RolloutFile) -> Weight {
     holdback
 }
 
-fn steps(source: &mut SourceFile, typed: &At<Vec<At<StepFile>>>, default: &Step) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+fn steps(source: &mut SourceFile, typed: &At<Vec<At<StepFile>>>, default: &PlanStep) -> Vec<PlanStep> {
+    let mut steps: Vec<PlanStep> = Vec::new();
     if typed.value.is_empty() || typed.value.len() > MOST_STEPS {
         let message = format!("a rollout has 1 to {MOST_STEPS} steps");
         source.problem(typed.span.clone(), message, Some("write [10, 25, 50, 75, 100]".to_owned()));
@@ -96,7 +98,7 @@ fn steps(source: &mut SourceFile, typed: &At<Vec<At<StepFile>>>, default: &Step)
             }
             typed => failing(source, typed.as_ref()),
         };
-        steps.push(Step {
+        steps.push(PlanStep {
             weight,
             bake: duration(source, file.bake.as_ref(), default.bake),
             requests: whole(source, file.requests.as_ref(), 0..=1_000_000_000, default.requests),
@@ -115,11 +117,11 @@ fn steps(source: &mut SourceFile, typed: &At<Vec<At<StepFile>>>, default: &Step)
 }
 
 /// Two steps that are one because of what is held back: nothing that either waits for is lost.
-fn join(step: &mut Step, next: &Step) {
+fn join(step: &mut PlanStep, next: &PlanStep) {
     step.bake = step.bake.max(next.bake);
     step.requests = step.requests.max(next.requests);
     step.approve |= next.approve;
-    if step.suites.is_empty() || !next.suites.is_empty() && next.on_fail == OnFail::Rollback {
+    if step.suites.is_empty() || !next.suites.is_empty() && next.on_fail == OnSuiteFailure::Rollback {
         step.on_fail = next.on_fail;
     }
     let more: Vec<String> = next.suites.iter().filter(|name| !step.suites.contains(name)).cloned().collect();
@@ -148,8 +150,8 @@ fn suites(source: &mut SourceFile, typed: Option<&At<Vec<At<String>>>>) -> Vec<S
     names
 }
 
-fn failing(source: &mut SourceFile, typed: Option<&At<String>>) -> OnFail {
-    let words = [OnFail::Rollback, OnFail::Hold].map(|way| (way.name(), way));
+fn failing(source: &mut SourceFile, typed: Option<&At<String>>) -> OnSuiteFailure {
+    let words = [OnSuiteFailure::Rollback, OnSuiteFailure::Hold].map(|way| (way.name(), way));
     typed.and_then(|at| one_of(source, at, &words)).unwrap_or_default()
 }
 
@@ -158,7 +160,7 @@ mod tests {
     use super::*;
     use crate::routing_text;
 
-    fn typed(lines: &str) -> Result<Plan, String> {
+    fn typed(lines: &str) -> Result<RolloutPlan, String> {
         let text = format!(
             "[service.shop]\n[service.shop.blue]\nurl = \"http://a.test\"\n[service.shop.green]\nurl = \"http://b.test\"\n\
              [service.shop.rollout]\n{lines}\n"
@@ -167,7 +169,7 @@ mod tests {
         Ok(routing.services.remove(0).plan)
     }
 
-    fn gates(plan: &Plan) -> Vec<(f64, String, OnFail)> {
+    fn gates(plan: &RolloutPlan) -> Vec<(f64, String, OnSuiteFailure)> {
         plan.steps.iter().map(|step| (step.weight.percent(), step.suites.join(" "), step.on_fail)).collect()
     }
 
@@ -175,12 +177,16 @@ mod tests {
     fn steps_and_the_preflight_have_suites_and_what_fails_rolls_back_unless_told_otherwise() {
         let plan = typed("suites = [\"smoke\"]\nsteps = [1, { weight = 10, suites = [\"a\", \"b.2\"] }, 100]").unwrap();
         assert_eq!(plan.suites, ["smoke"]);
-        let ways = [(1.0, "", OnFail::Rollback), (10.0, "a b.2", OnFail::Rollback), (100.0, "", OnFail::Rollback)];
+        let ways = [
+            (1.0, "", OnSuiteFailure::Rollback),
+            (10.0, "a b.2", OnSuiteFailure::Rollback),
+            (100.0, "", OnSuiteFailure::Rollback),
+        ];
         assert_eq!(gates(&plan), ways.map(|(weight, names, way)| (weight, names.to_owned(), way)));
         let plan = typed(
             "on_fail = \"hold\"\nsteps = [{ weight = 10, suites = [\"a\"] }, { weight = 100, suites = [\"a\"], on_fail = \"rollback\" }]",
         );
-        let ways = [(10.0, "a", OnFail::Hold), (100.0, "a", OnFail::Rollback)];
+        let ways = [(10.0, "a", OnSuiteFailure::Hold), (100.0, "a", OnSuiteFailure::Rollback)];
         assert_eq!(gates(&plan.unwrap()), ways.map(|(weight, names, way)| (weight, names.to_owned(), way)));
     }
 
@@ -192,9 +198,9 @@ mod tests {
         let last = plan.steps.last().unwrap();
         assert_eq!((plan.steps.len(), last.weight.percent(), last.suites.join(" ")), (2, 95.0, "a b".to_owned()));
         assert_eq!((last.bake, last.requests, last.approve), (Millis::seconds(600), 9, true));
-        assert_eq!(last.on_fail, OnFail::Rollback, "the graver of the two");
+        assert_eq!(last.on_fail, OnSuiteFailure::Rollback, "the graver of the two");
         let plan = typed("holdback = 5\nsteps = [96, { weight = 100, suites = [\"a\"], on_fail = \"hold\" }]").unwrap();
-        assert_eq!(gates(&plan), [(95.0, "a".to_owned(), OnFail::Hold)]);
+        assert_eq!(gates(&plan), [(95.0, "a".to_owned(), OnSuiteFailure::Hold)]);
     }
 
     #[test]

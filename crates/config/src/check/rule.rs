@@ -9,15 +9,15 @@ use crate::file::{At, OneOrMany, PathFile, RuleFile, ValueFile};
 use crate::read::{SourceFile, did_you_mean};
 use judgement::traffic::Environment;
 use judgement::traffic::path::Glob;
-use judgement::traffic::route::{DEFAULT_ROUTE, RouteRef, Routes};
-use judgement::traffic::rule::{Answer, Condition, PathTest, Rule, Test, whole_regex};
+use judgement::traffic::route::{DEFAULT_ROUTE, RouteIndex, Routes};
+use judgement::traffic::rule::{PathTest, RoutingRule, RuleCondition, RuleTarget, ValueTest, whole_regex};
 
-pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, place: usize) -> Option<Rule> {
+pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, place: usize) -> Option<RoutingRule> {
     let At { value: file, span } = typed;
     let problems_before = source.problems.len();
     let mut conditions = Vec::new();
     for (list, make) in [
-        (&file.header, header as fn(&mut SourceFile, &At<String>, Test) -> Option<Condition>),
+        (&file.header, header as fn(&mut SourceFile, &At<String>, ValueTest) -> Option<RuleCondition>),
         (&file.cookie, cookie),
         (&file.query, query),
     ] {
@@ -29,12 +29,12 @@ pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, pla
             }
         }
     }
-    conditions.extend(file.path.as_ref().and_then(|at| path(source, at)).map(Condition::Path));
-    conditions.extend(file.method.as_ref().map(|list| Condition::Method(methods(source, list))));
-    conditions.extend(file.host.as_ref().map(|list| Condition::Host(hosts(source, list))));
+    conditions.extend(file.path.as_ref().and_then(|at| path(source, at)).map(RuleCondition::Path));
+    conditions.extend(file.method.as_ref().map(|list| RuleCondition::Method(methods(source, list))));
+    conditions.extend(file.host.as_ref().map(|list| RuleCondition::Host(hosts(source, list))));
     conditions
-        .extend(file.client_address.as_ref().map(|list| Condition::ClientAddress(networks(source, list.0.iter()))));
-    conditions.extend(file.route.as_ref().map(|list| Condition::Route(route_names(source, list, routes))));
+        .extend(file.client_address.as_ref().map(|list| RuleCondition::ClientAddress(networks(source, list.0.iter()))));
+    conditions.extend(file.route.as_ref().map(|list| RuleCondition::Route(route_names(source, list, routes))));
     let answer = answer(source, typed);
 
     if source.problems.len() > problems_before {
@@ -47,19 +47,19 @@ pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, pla
     }
     let name = file.name.as_ref().map_or_else(|| format!("rule {}", place + 1), |at| at.value.clone());
     let (overrides, strip) = (file.overrides.unwrap_or(false), file.strip.unwrap_or(false));
-    Some(Rule { name, conditions, answer: answer?, overrides, strip, share: 0 })
+    Some(RoutingRule { name, conditions, answer: answer?, overrides, strip, share: 0 })
 }
 
-fn answer(source: &mut SourceFile, typed: &At<RuleFile>) -> Option<Answer> {
+fn answer(source: &mut SourceFile, typed: &At<RuleFile>) -> Option<RuleTarget> {
     let words = [
-        ("blue", Answer::Environment(Environment::Blue)),
-        ("green", Answer::Environment(Environment::Green)),
-        ("active", Answer::Active),
-        ("candidate", Answer::Candidate),
+        ("blue", RuleTarget::Environment(Environment::Blue)),
+        ("green", RuleTarget::Environment(Environment::Green)),
+        ("active", RuleTarget::Active),
+        ("candidate", RuleTarget::Candidate),
     ];
     match (&typed.value.to, &typed.value.candidate) {
         (Some(to), None) => one_of(source, to, &words),
-        (None, Some(share)) => Some(Answer::Share(weight(source, share)?)),
+        (None, Some(share)) => Some(RuleTarget::Share(weight(source, share)?)),
         (Some(_), Some(share)) => {
             source.problem(share.span.clone(), "a rule has `to` or `candidate`, not both", None);
             None
@@ -84,15 +84,17 @@ fn named<'t>(source: &mut SourceFile, value: &'t At<ValueFile>) -> Option<&'t At
     name
 }
 
-fn operator(source: &mut SourceFile, typed: &At<ValueFile>) -> Option<Test> {
+fn operator(source: &mut SourceFile, typed: &At<ValueFile>) -> Option<ValueTest> {
     let file = &typed.value;
     let bytes = |at: &At<String>| at.value.clone().into_bytes();
     let mut tests = Vec::new();
-    tests.extend(file.equals.as_ref().map(|at| Test::Equals(bytes(at))));
-    tests.extend(file.prefix.as_ref().map(|at| Test::Prefix(bytes(at))));
-    tests.extend(file.suffix.as_ref().map(|at| Test::Suffix(bytes(at))));
-    tests.extend(file.contains.as_ref().map(|at| Test::Contains(bytes(at))));
-    for (flag, test, word) in [(&file.present, Test::Present, "present"), (&file.absent, Test::Absent, "absent")] {
+    tests.extend(file.equals.as_ref().map(|at| ValueTest::Equals(bytes(at))));
+    tests.extend(file.prefix.as_ref().map(|at| ValueTest::Prefix(bytes(at))));
+    tests.extend(file.suffix.as_ref().map(|at| ValueTest::Suffix(bytes(at))));
+    tests.extend(file.contains.as_ref().map(|at| ValueTest::Contains(bytes(at))));
+    for (flag, test, word) in
+        [(&file.present, ValueTest::Present, "present"), (&file.absent, ValueTest::Absent, "absent")]
+    {
         match flag {
             Some(At { value: true, .. }) => tests.push(test),
             Some(At { span, .. }) => {
@@ -105,7 +107,7 @@ fn operator(source: &mut SourceFile, typed: &At<ValueFile>) -> Option<Test> {
         }
     }
     if let Some(at) = &file.regex {
-        tests.push(Test::Regex(regex(source, at)?));
+        tests.push(ValueTest::Regex(regex(source, at)?));
     }
     let operators = "equals, prefix, suffix, contains, regex, present, absent";
     match tests.len() {
@@ -133,7 +135,7 @@ fn regex(source: &mut SourceFile, typed: &At<String>) -> Option<regex::bytes::Re
         .ok()
 }
 
-fn header(source: &mut SourceFile, name: &At<String>, test: Test) -> Option<Condition> {
+fn header(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option<RuleCondition> {
     if name.value.contains('_') {
         let hint = Some(format!("did you mean `{}`?", name.value.replace('_', "-")));
         source.problem(
@@ -144,7 +146,7 @@ fn header(source: &mut SourceFile, name: &At<String>, test: Test) -> Option<Cond
         return None;
     }
     match HeaderName::from_bytes(name.value.to_ascii_lowercase().as_bytes()) {
-        Ok(name) => Some(Condition::Header { name, test }),
+        Ok(name) => Some(RuleCondition::Header { name, test }),
         Err(_) => {
             source.problem(name.span.clone(), format!("`{}` is not a header name", name.value), None);
             None
@@ -152,16 +154,16 @@ fn header(source: &mut SourceFile, name: &At<String>, test: Test) -> Option<Cond
     }
 }
 
-fn cookie(source: &mut SourceFile, name: &At<String>, test: Test) -> Option<Condition> {
+fn cookie(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option<RuleCondition> {
     if HeaderName::from_bytes(name.value.as_bytes()).is_err() {
         source.problem(name.span.clone(), format!("`{}` is not a cookie name", name.value), None);
         return None;
     }
-    Some(Condition::Cookie { name: name.value.clone(), test })
+    Some(RuleCondition::Cookie { name: name.value.clone(), test })
 }
 
-fn query(_: &mut SourceFile, name: &At<String>, test: Test) -> Option<Condition> {
-    Some(Condition::Query { name: name.value.clone(), test })
+fn query(_: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option<RuleCondition> {
+    Some(RuleCondition::Query { name: name.value.clone(), test })
 }
 
 fn path(source: &mut SourceFile, typed: &At<PathFile>) -> Option<PathTest> {
@@ -204,7 +206,7 @@ fn methods(source: &mut SourceFile, typed: &OneOrMany<String>) -> Vec<Method> {
     methods
 }
 
-fn route_names(source: &mut SourceFile, typed: &OneOrMany<String>, routes: &Routes) -> Vec<Option<RouteRef>> {
+fn route_names(source: &mut SourceFile, typed: &OneOrMany<String>, routes: &Routes) -> Vec<Option<RouteIndex>> {
     let mut found = Vec::new();
     for At { value, span } in &typed.0 {
         match routes.by_name(value) {

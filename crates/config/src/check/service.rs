@@ -13,19 +13,24 @@ use crate::file::{
 };
 use crate::read::SourceFile;
 use crate::{NamedInFile, ServiceConfig};
-use judgement::rollout::{Ask, Over};
+use judgement::rollout::{RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
-use judgement::traffic::path::Path;
+use judgement::traffic::path::NormalizedPath;
 use judgement::traffic::route::{DEFAULT_ROUTE, Routes};
-use judgement::traffic::rule::Rule;
+use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::split::Weight;
-use judgement::traffic::sticky::Sticky;
-use judgement::traffic::{Environment, Service};
-use memory::snapshot::Timeouts;
+use judgement::traffic::sticky::StickyBy;
+use judgement::traffic::{Environment, ServiceDefinition};
+use memory::snapshot::OriginTimeouts;
 
 /// `over`: what was laid over it at run time.
-pub fn check(source: &mut SourceFile, name: &str, typed: &At<ServiceFile>, over: &Over) -> Option<ServiceConfig> {
+pub fn check(
+    source: &mut SourceFile,
+    name: &str,
+    typed: &At<ServiceFile>,
+    over: &RuntimeOverrides,
+) -> Option<ServiceConfig> {
     let file = &typed.value;
     let name_is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if name.is_empty() || name.len() > 64 || !name_is_plain {
@@ -51,13 +56,14 @@ pub fn check(source: &mut SourceFile, name: &str, typed: &At<ServiceFile>, over:
         }
     }
     let rules = file.rule.iter().enumerate();
-    let mut rules: Vec<Rule> = rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
+    let mut rules: Vec<RoutingRule> =
+        rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
     let mut aside = Vec::new();
     rules.extend(over::rules(over, &file.rule, &routes, &mut aside));
     let default_split = SplitFile::default();
     let split = file.split.as_ref().map_or(&default_split, |at| &at.value);
     let ask = ask(source, split);
-    let sticky = split.sticky.as_ref().map_or(Sticky::None, |at| sticky(source, at));
+    let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
     let rescue = split.rescue.unwrap_or(true);
     let more = over::triggers(over, file.guard.as_ref(), &mut aside);
     let policy = guard::policy(source, file.guard.as_ref(), rescue, more);
@@ -69,7 +75,7 @@ pub fn check(source: &mut SourceFile, name: &str, typed: &At<ServiceFile>, over:
     let urls = origins.each_ref().map(|origin| origin.urls());
     let origins = over::origins(over, origins, &mut aside);
     Some(ServiceConfig {
-        traffic: Service { name: name.to_owned(), hosts: patterns, sticky, routes, rules },
+        traffic: ServiceDefinition { name: name.to_owned(), hosts: patterns, sticky, routes, rules },
         ask,
         policy,
         plan,
@@ -110,11 +116,11 @@ fn allowed(source: &mut SourceFile, file: &ServiceFile) -> Vec<AllowedOrigin> {
     all
 }
 
-fn ask(source: &mut SourceFile, split: &SplitFile) -> Ask {
+fn ask(source: &mut SourceFile, split: &SplitFile) -> SplitRequest {
     let words = [("blue", Environment::Blue), ("green", Environment::Green)];
     let active = split.active.as_ref().and_then(|at| one_of(source, at, &words));
     let weight = split.weight.as_ref().and_then(|at| weight(source, at));
-    Ask { active, weight }
+    SplitRequest { active, weight }
 }
 
 fn failover_both(source: &mut SourceFile, split: &SplitFile) -> bool {
@@ -141,17 +147,17 @@ pub fn hosts(source: &mut SourceFile, list: &OneOrMany<String>) -> Vec<HostPatte
     patterns
 }
 
-fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> Sticky {
+fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> StickyBy {
     let StickyFile { none, cookie, header, client_address } = &typed.value;
     let address = *client_address == Some(true);
     match (none, cookie, header, address) {
-        (true, ..) => Sticky::None,
+        (true, ..) => StickyBy::None,
         (_, Some(at), None, false) if HeaderName::from_bytes(at.value.as_bytes()).is_ok() => {
-            Sticky::Cookie(at.value.clone())
+            StickyBy::Cookie(at.value.clone())
         }
         (_, Some(at), None, false) => {
             source.problem(at.span.clone(), format!("`{}` is not a cookie name", at.value), None);
-            Sticky::None
+            StickyBy::None
         }
         (_, None, Some(at), false) if at.value.contains('_') => {
             let hint = Some(format!("did you mean `{}`?", at.value.replace('_', "-")));
@@ -160,28 +166,28 @@ fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> Sticky {
                 format!("`{}`: header names with `_` are not forwarded safely", at.value),
                 hint,
             );
-            Sticky::None
+            StickyBy::None
         }
         (_, None, Some(at), false) => match HeaderName::from_bytes(at.value.to_ascii_lowercase().as_bytes()) {
-            Ok(name) => Sticky::Header(name),
+            Ok(name) => StickyBy::Header(name),
             Err(_) => {
                 source.problem(at.span.clone(), format!("`{}` is not a header name", at.value), None);
-                Sticky::None
+                StickyBy::None
             }
         },
-        (_, None, None, true) => Sticky::ClientAddress,
+        (_, None, None, true) => StickyBy::ClientAddress,
         _ => {
             let hint = "{ cookie = \"cutover\" }, { header = \"x-user-id\" } or { client_address = true }".to_owned();
             source.missing(typed.span.clone(), "`sticky` has exactly one key", &hint);
-            Sticky::None
+            StickyBy::None
         }
     }
 }
 
-fn timeouts(source: &mut SourceFile, typed: Option<&TimeoutsFile>, fitting: Timeouts) -> Timeouts {
+fn timeouts(source: &mut SourceFile, typed: Option<&TimeoutsFile>, fitting: OriginTimeouts) -> OriginTimeouts {
     let default = TimeoutsFile::default();
     let file = typed.unwrap_or(&default);
-    Timeouts {
+    OriginTimeouts {
         connect: positive(source, file.connect.as_ref(), fitting.connect),
         tls: positive(source, file.tls.as_ref(), fitting.tls),
         first_byte: positive(source, file.first_byte.as_ref(), fitting.first_byte),
@@ -248,7 +254,7 @@ pub fn pattern<'t>(source: &mut SourceFile, text: &'t str, span: Range<usize>) -
         );
         return None;
     }
-    let normal = Path::normalised(text).ok().map(|path| path.as_str().to_owned());
+    let normal = NormalizedPath::normalised(text).ok().map(|path| path.as_str().to_owned());
     if normal.as_deref() != Some(text) {
         let hint = normal.map(|normal| format!("did you mean `{normal}`?"));
         source.problem(span, format!("`{text}` can match no request: paths are compared normalised"), hint);

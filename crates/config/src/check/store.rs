@@ -9,7 +9,7 @@ use crate::check::did_you_mean;
 use crate::check::origin::beside;
 use crate::file::{At, RedisFile, SqlFile};
 use crate::read::SourceFile;
-use memory::snapshot::check::{Database, Engine};
+use memory::snapshot::check::{SqlEngine, SqlProbe};
 use memory::snapshot::secret::SecretUrl;
 
 /// A file that is longer holds no URL.
@@ -54,7 +54,7 @@ const MYSQL_KEYS: [&str; 12] = [
     "timezone",
 ];
 
-pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<Database> {
+pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<SqlProbe> {
     let file = &typed.value;
     let query = file.query.as_ref().map_or("select 1", |at| at.value.trim());
     if let Some(at) = file.query.as_ref().filter(|_| query.is_empty() || query.len() > LONGEST_QUERY) {
@@ -64,21 +64,21 @@ pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<Database> {
     let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
     let hint = "it begins with postgres://, mysql:// or sqlite:";
     let engine = if let Some(path) = url.value.strip_prefix("sqlite:") {
-        sqlite(source, path, &url).map(Engine::Sqlite)
+        sqlite(source, path, &url).map(SqlEngine::Sqlite)
     } else {
         let scheme = parsed(source, &url, hint)?;
         match scheme.scheme() {
             "postgres" | "postgresql" if keys_are_known(source, &url, &scheme, &POSTGRES_KEYS) => {
-                Some(Engine::Postgres(SecretUrl::new(url.value)))
+                Some(SqlEngine::Postgres(SecretUrl::new(url.value)))
             }
             "mysql" if keys_are_known(source, &url, &scheme, &MYSQL_KEYS) => {
-                Some(Engine::Mysql(SecretUrl::new(url.value)))
+                Some(SqlEngine::Mysql(SecretUrl::new(url.value)))
             }
             "postgres" | "postgresql" | "mysql" => None,
             other => unknown(source, &url, other, hint),
         }
     };
-    Some(Database { engine: engine?, query: query.to_owned() })
+    Some(SqlProbe { engine: engine?, query: query.to_owned() })
 }
 
 pub fn redis(source: &mut SourceFile, typed: &At<RedisFile>) -> Option<SecretUrl> {
@@ -206,9 +206,9 @@ fn warn_if_open(path: &Path, kind: &std::fs::Metadata) {
 mod tests {
     use super::*;
     use crate::routing_text;
-    use memory::snapshot::check::Probe;
+    use memory::snapshot::check::HealthProbe;
 
-    fn read(dir: &Path, check: &str) -> Result<Probe, String> {
+    fn read(dir: &Path, check: &str) -> Result<HealthProbe, String> {
         let text = format!(
             "[service.shop]\n[service.shop.blue]\nurl = \"http://a\"\n[service.shop.green]\nurl = \"http://b\"\n\
              [[service.shop.health]]\n{check}\n"
@@ -222,7 +222,7 @@ mod tests {
     fn a_url_comes_from_the_file_itself_from_a_file_beside_it_or_from_the_environment() {
         let dir = tempfile::tempdir().unwrap();
         let postgres = |url: &str, query: &str| {
-            Probe::Sql(Database { engine: Engine::Postgres(SecretUrl::new(url)), query: query.to_owned() })
+            HealthProbe::Sql(SqlProbe { engine: SqlEngine::Postgres(SecretUrl::new(url)), query: query.to_owned() })
         };
         std::fs::write(dir.path().join("pg.url"), "postgres://shop:secret@db/shop?sslmode=require\n").unwrap();
         let probe = read(dir.path(), "sql = { url_file = 'pg.url' }");
@@ -231,10 +231,12 @@ mod tests {
         let probe = read(dir.path(), "sql = { url = 'postgresql://shop@db/shop', query = 'select 2' }");
         assert_eq!(probe, Ok(postgres("postgresql://shop@db/shop", "select 2")));
         let probe = read(dir.path(), "redis = { url = 'rediss://db/1' }");
-        assert_eq!(probe, Ok(Probe::Redis(SecretUrl::new("rediss://db/1"))));
+        assert_eq!(probe, Ok(HealthProbe::Redis(SecretUrl::new("rediss://db/1"))));
         for (url, path) in [("sqlite:a.db", dir.path().join("a.db")), ("sqlite:///b.db", "/b.db".into())] {
-            let Ok(Probe::Sql(database)) = read(dir.path(), &format!("sql = {{ url = '{url}' }}")) else { panic!() };
-            assert_eq!(database.engine, Engine::Sqlite(path));
+            let Ok(HealthProbe::Sql(database)) = read(dir.path(), &format!("sql = {{ url = '{url}' }}")) else {
+                panic!()
+            };
+            assert_eq!(database.engine, SqlEngine::Sqlite(path));
         }
         // Set everywhere, and no URL.
         let refused = read(dir.path(), "sql = { url_env = 'PATH' }").unwrap_err();

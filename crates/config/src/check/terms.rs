@@ -7,13 +7,13 @@ use crate::check::preset::Preset;
 use crate::check::size::size;
 use crate::file::{At, EnvironmentFile, ServiceFile};
 use crate::read::SourceFile;
-use memory::snapshot::Terms;
+use memory::snapshot::ServiceTerms;
 
 /// As a tag of a release.
 const LONGEST_VERSION: usize = 128;
 
-pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> Terms {
-    Terms {
+pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> ServiceTerms {
+    ServiceTerms {
         max_body: size(source, file.max_body.as_ref(), preset.max_body),
         origin_request_id: preset.request_id(),
         expose: file.expose.unwrap_or(false),

@@ -16,44 +16,44 @@ pub mod tape;
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::cut::Edge;
+use crate::guard::evidence::cut::WidestGap;
 use crate::time::Millis;
 
 /// What a meter measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum MeterKind {
     Errors,
     Latency,
     Stalls,
 }
 
-impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Errors, Kind::Latency, Kind::Stalls];
+impl MeterKind {
+    pub const ALL: [MeterKind; 3] = [MeterKind::Errors, MeterKind::Latency, MeterKind::Stalls];
 
     /// Its part of the stake.
     pub const fn share(self) -> f64 {
         match self {
-            Kind::Errors => 0.5,
-            Kind::Latency => 0.3,
-            Kind::Stalls => 0.2,
+            MeterKind::Errors => 0.5,
+            MeterKind::Latency => 0.3,
+            MeterKind::Stalls => 0.2,
         }
     }
 
     pub const fn name(self) -> &'static str {
         match self {
-            Kind::Errors => "errors",
-            Kind::Latency => "latency",
-            Kind::Stalls => "stalls",
+            MeterKind::Errors => "errors",
+            MeterKind::Latency => "latency",
+            MeterKind::Stalls => "stalls",
         }
     }
 
     /// What a rollback by this meter is counted as.
     pub const fn reason(self) -> &'static str {
         match self {
-            Kind::Errors => "evidence of errors",
-            Kind::Latency => "evidence of slowness",
-            Kind::Stalls => "evidence of stalls",
+            MeterKind::Errors => "evidence of errors",
+            MeterKind::Latency => "evidence of slowness",
+            MeterKind::Stalls => "evidence of stalls",
         }
     }
 }
@@ -63,15 +63,15 @@ pub const LEAST_BAD: u64 = 3;
 
 /// So many of one side, and of these the bad ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct SideCounts {
     pub all: u64,
     pub bad: u64,
 }
 
 /// What one meter contributes, and what it has seen since its evidence began to rise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Part {
-    pub meter: Kind,
+pub struct MeterEvidence {
+    pub meter: MeterKind,
     /// `None`: the whole service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
@@ -80,11 +80,11 @@ pub struct Part {
     /// Bad answers of the candidate since this was last below 1.
     pub bad: u64,
     pub span: Millis,
-    pub candidate: Seen,
-    pub active: Seen,
+    pub candidate: SideCounts,
+    pub active: SideCounts,
     /// Of slowness: the cut that tells the two sides apart best.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub edge: Option<Edge>,
+    pub edge: Option<WidestGap>,
     /// Of stalls: how long a request may be out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<Millis>,
@@ -92,11 +92,11 @@ pub struct Part {
 
 /// What the judge sees of all meters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Weighed {
+pub struct CombinedEvidence {
     /// The evidence in all, `x : 1`.
     pub total: f64,
     /// The meters that make most of it, the first one first.
-    pub parts: Vec<Part>,
+    pub parts: Vec<MeterEvidence>,
     /// The smallest failure rate that would by now have been found; `None`: none would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<f64>,
@@ -105,29 +105,29 @@ pub struct Weighed {
     pub alone: bool,
 }
 
-impl Weighed {
+impl CombinedEvidence {
     /// The meter that convicts the candidate, if the evidence does.
-    pub fn verdict(&self, alpha: f64) -> Option<&Part> {
+    pub fn verdict(&self, alpha: f64) -> Option<&MeterEvidence> {
         let leading = self.parts.first()?;
         (self.total >= 1.0 / alpha && leading.bad >= LEAST_BAD).then_some(leading)
     }
 }
 
-impl Part {
+impl MeterEvidence {
     /// The sentence of it: what both sides did over the same time, and how sure that is.
     pub fn sentence(&self, total: f64, active: &str, candidate: &str) -> String {
         let place = self.route.as_ref().map_or(String::new(), |route| format!("on route {route}, "));
-        let Part { span, candidate: c, active: a, .. } = self;
+        let MeterEvidence { span, candidate: c, active: a, .. } = self;
         let (c_bad, c_all, a_bad, a_all) = (grouped(c.bad), grouped(c.all), grouped(a.bad), grouped(a.all));
         let what = match (self.meter, self.edge, self.patience) {
-            (Kind::Latency, Some(Edge { green_micros, blue_micros, green, blue }), _) => format!(
+            (MeterKind::Latency, Some(WidestGap { green_micros, blue_micros, green, blue }), _) => format!(
                 "{candidate} takes over {} for {} of {c_all}, {active} over {} for {} of {a_all}",
                 millis(green_micros),
                 grouped(green),
                 millis(blue_micros),
                 grouped(blue)
             ),
-            (Kind::Stalls, _, Some(patience)) => {
+            (MeterKind::Stalls, _, Some(patience)) => {
                 format!(
                     "{c_bad} of {c_all} requests to {candidate} hang for over {patience}, {a_bad} of {a_all} to {active}"
                 )

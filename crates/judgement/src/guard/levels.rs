@@ -1,7 +1,7 @@
 //! How far each metric is from its limits: what the triggers of a policy say together, for who asks before they fire.
 
-use crate::guard::trigger::{Action, Level, Metric, Reading, Trigger};
-use crate::guard::{Policy, Sight};
+use crate::guard::trigger::{Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading};
+use crate::guard::{GuardPolicy, Observation};
 use crate::time::Millis;
 
 /// How bad something is.
@@ -34,11 +34,11 @@ pub struct MetricLevel {
 }
 
 /// The levels of what a sight shows, in the order of [`Metric::ALL`]; a metric that no trigger looks at is left out.
-pub fn levels(policy: &Policy, sight: &Sight) -> Vec<MetricLevel> {
+pub fn levels(policy: &GuardPolicy, sight: &Observation) -> Vec<MetricLevel> {
     Metric::ALL.iter().filter_map(|(_, metric)| level_of(*metric, policy, sight)).collect()
 }
 
-fn level_of(metric: Metric, policy: &Policy, sight: &Sight) -> Option<MetricLevel> {
+fn level_of(metric: Metric, policy: &GuardPolicy, sight: &Observation) -> Option<MetricLevel> {
     let pairs = policy.triggers.iter().zip(&sight.readings).filter(|(trigger, _)| trigger.metric == metric);
     // A reaching window is for the dead: what people read is over a window of a length that they know.
     let (shown, reading) = pairs.clone().min_by_key(|(trigger, _)| trigger.reaching)?;
@@ -47,7 +47,7 @@ fn level_of(metric: Metric, policy: &Policy, sight: &Sight) -> Option<MetricLeve
         let limits = limits.map(|trigger| trigger.limit);
         if metric.is_bad_below() { limits.reduce(f64::max) } else { limits.reduce(f64::min) }
     };
-    let worst = |level: fn(&Trigger, &Reading) -> Severity| {
+    let worst = |level: fn(&Trigger, &TriggerReading) -> Severity| {
         pairs.clone().map(|(trigger, reading)| level(trigger, reading)).max().unwrap_or(Severity::Unknown)
     };
     Some(MetricLevel {
@@ -65,39 +65,40 @@ fn level_of(metric: Metric, policy: &Policy, sight: &Sight) -> Option<MetricLeve
 
 const fn severity_of(trigger: &Trigger) -> Severity {
     match trigger.action {
-        Action::Warn => Severity::Warn,
-        Action::Pause | Action::Rollback => Severity::Critical,
+        TriggerAction::Warn => Severity::Warn,
+        TriggerAction::Pause | TriggerAction::Rollback => Severity::Critical,
     }
 }
 
-fn now(trigger: &Trigger, reading: &Reading) -> Severity {
+fn now(trigger: &Trigger, reading: &TriggerReading) -> Severity {
     match trigger.level(reading) {
-        Level::TooFew => Severity::Unknown,
-        Level::Within => Severity::Ok,
-        Level::Beyond(_) | Level::Shared(_) | Level::Fired(_) => severity_of(trigger),
+        TriggerLevel::TooFew => Severity::Unknown,
+        TriggerLevel::Within => Severity::Ok,
+        TriggerLevel::Beyond(_) | TriggerLevel::Shared(_) | TriggerLevel::Fired(_) => severity_of(trigger),
     }
 }
 
-fn lasting(trigger: &Trigger, reading: &Reading) -> Severity {
+fn lasting(trigger: &Trigger, reading: &TriggerReading) -> Severity {
     match trigger.level(reading) {
-        Level::TooFew => Severity::Unknown,
-        Level::Fired(_) => severity_of(trigger),
-        Level::Shared(_) if reading.held >= trigger.hold => severity_of(trigger),
-        Level::Within | Level::Beyond(_) | Level::Shared(_) => Severity::Ok,
+        TriggerLevel::TooFew => Severity::Unknown,
+        TriggerLevel::Fired(_) => severity_of(trigger),
+        TriggerLevel::Shared(_) if reading.held >= trigger.hold => severity_of(trigger),
+        TriggerLevel::Within | TriggerLevel::Beyond(_) | TriggerLevel::Shared(_) => Severity::Ok,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::window::Sample;
+    use crate::guard::window::WindowSample;
 
-    fn sight(failed: u64, held: Millis) -> (Policy, Sight) {
-        let policy = Policy::standard();
-        let sample = |failed| Sample { span: Millis::seconds(10), answers: 100, failed, ..Sample::default() };
-        let reading = Reading { active: sample(0), candidate: sample(failed), share: 0.5, held };
+    fn sight(failed: u64, held: Millis) -> (GuardPolicy, Observation) {
+        let policy = GuardPolicy::standard();
+        let sample =
+            |failed| WindowSample { span: Millis::seconds(10), answers: 100, failed, ..WindowSample::default() };
+        let reading = TriggerReading { active: sample(0), candidate: sample(failed), share: 0.5, held };
         let readings = vec![reading; policy.triggers.len()];
-        (policy, Sight { route: None, readings, evidence: None })
+        (policy, Observation { route: None, readings, evidence: None })
     }
 
     fn error_rate(failed: u64, held: Millis) -> MetricLevel {

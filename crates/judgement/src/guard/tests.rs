@@ -1,26 +1,26 @@
 //! What the judge says of readings.
 
 use super::*;
-use crate::guard::window::Sample;
+use crate::guard::window::WindowSample;
 use crate::time::Millis;
 
 /// What judges where the evidence is switched off.
-fn triggers_alone() -> Policy {
+fn triggers_alone() -> GuardPolicy {
     let mut triggers = vec![Trigger::dead_candidate()];
     triggers.extend(Trigger::defaults());
-    Policy { evidence: None, triggers }
+    GuardPolicy { evidence: None, triggers }
 }
 
-fn failing(answers: u64, failed: u64) -> Sample {
-    Sample { span: Millis::seconds(10), answers, failed, ..Sample::default() }
+fn failing(answers: u64, failed: u64) -> WindowSample {
+    WindowSample { span: Millis::seconds(10), answers, failed, ..WindowSample::default() }
 }
 
-fn sight(active: Sample, candidate: Sample, held: Millis) -> Sight {
-    let reading = Reading { active, candidate, share: 0.1, held };
-    Sight { route: None, readings: vec![reading; triggers_alone().triggers.len()], evidence: None }
+fn sight(active: WindowSample, candidate: WindowSample, held: Millis) -> Observation {
+    let reading = TriggerReading { active, candidate, share: 0.1, held };
+    Observation { route: None, readings: vec![reading; triggers_alone().triggers.len()], evidence: None }
 }
 
-fn verdict(active: Sample, candidate: Sample, held: Millis) -> Verdict {
+fn verdict(active: WindowSample, candidate: WindowSample, held: Millis) -> Verdict {
     judge(&triggers_alone(), &sight(active, candidate, held)).verdict
 }
 
@@ -52,23 +52,30 @@ fn a_raised_error_rate_must_last() {
 
 #[test]
 fn slow_answers_roll_back_after_three_minutes() {
-    let slow = Sample { p95_us: Some(2_500_000), ..failing(100, 0) };
-    let quick = Sample { p95_us: Some(50_000), ..failing(900, 0) };
+    let slow = WindowSample { p95_us: Some(2_500_000), ..failing(100, 0) };
+    let quick = WindowSample { p95_us: Some(50_000), ..failing(900, 0) };
     assert_eq!(rolled_back_by(&verdict(quick, slow, Millis::seconds(180))), Some("slow answers"));
-    assert_eq!(verdict(slow, slow, LONG), Verdict::Insufficient { missing: Missing::HealthyActive });
+    assert_eq!(verdict(slow, slow, LONG), Verdict::Insufficient { missing: InsufficientReason::HealthyActive });
 }
 
 #[test]
 fn both_sides_ill_is_a_hold_and_no_rollback() {
     let both = verdict(failing(900, 500), failing(100, 95), LONG);
-    assert_eq!(both, Verdict::Insufficient { missing: Missing::HealthyActive });
+    assert_eq!(both, Verdict::Insufficient { missing: InsufficientReason::HealthyActive });
     let warned = verdict(failing(900, 27), failing(100, 6), LONG);
-    assert_eq!(warned, Verdict::Insufficient { missing: Missing::HealthyActive }, "3 % is over the warn level of 2 %");
+    assert_eq!(
+        warned,
+        Verdict::Insufficient { missing: InsufficientReason::HealthyActive },
+        "3 % is over the warn level of 2 %"
+    );
 }
 
 #[test]
 fn too_few_answers_are_no_verdict() {
-    assert_eq!(verdict(failing(900, 0), failing(5, 0), LONG), Verdict::Insufficient { missing: Missing::Requests });
+    assert_eq!(
+        verdict(failing(900, 0), failing(5, 0), LONG),
+        Verdict::Insufficient { missing: InsufficientReason::Requests }
+    );
 }
 
 #[test]
@@ -81,7 +88,7 @@ fn warnings_are_named_and_do_not_roll_back() {
 #[test]
 fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
     let trigger = &Trigger::defaults()[0];
-    let reading = |candidate, held| Reading { active: failing(900, 0), candidate, share: 0.1, held };
+    let reading = |candidate, held| TriggerReading { active: failing(900, 0), candidate, share: 0.1, held };
     let step = Millis(100);
     assert_eq!(trigger.held(&reading(failing(100, 6), Millis(300)), step), Millis(400));
     assert_eq!(trigger.held(&reading(failing(19, 19), Millis(300)), step), Millis(300));
@@ -92,9 +99,9 @@ fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
 fn a_missing_share_of_the_traffic_is_a_drop() {
     let drop = Trigger::defaults().into_iter().find(|t| t.name == "half the traffic is gone").unwrap();
     let reading =
-        |answers| Reading { active: failing(1000, 0), candidate: failing(answers, 0), share: 0.1, held: LONG };
-    assert!(matches!(drop.level(&reading(30)), Level::Fired(_)));
-    assert_eq!(drop.level(&reading(100)), Level::Within);
+        |answers| TriggerReading { active: failing(1000, 0), candidate: failing(answers, 0), share: 0.1, held: LONG };
+    assert!(matches!(drop.level(&reading(30)), TriggerLevel::Fired(_)));
+    assert_eq!(drop.level(&reading(100)), TriggerLevel::Within);
 }
 
 proptest::proptest! {
@@ -103,27 +110,27 @@ proptest::proptest! {
         (answers, failed, unavailable, held) in (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1 << 40),
         share in 0.0_f64..1.0,
     ) {
-        let sample = Sample { span: Millis(held), answers, failed, unavailable, p95_us: Some(failed), ..Sample::default() };
-        let reading = Reading { active: sample, candidate: sample, share, held: Millis(held) };
-        let policy = Policy::standard();
-        let sight = Sight { route: Some("r".into()), readings: vec![reading; policy.triggers.len()], evidence: None };
+        let sample = WindowSample { span: Millis(held), answers, failed, unavailable, p95_us: Some(failed), ..WindowSample::default() };
+        let reading = TriggerReading { active: sample, candidate: sample, share, held: Millis(held) };
+        let policy = GuardPolicy::standard();
+        let sight = Observation { route: Some("r".into()), readings: vec![reading; policy.triggers.len()], evidence: None };
         let text = serde_json::to_string(&(&policy, &sight)).unwrap();
-        let (policy_again, sight_again): (Policy, Sight) = serde_json::from_str(&text).unwrap();
+        let (policy_again, sight_again): (GuardPolicy, Observation) = serde_json::from_str(&text).unwrap();
         proptest::prop_assert_eq!(judge(&policy, &sight), judge(&policy_again, &sight_again));
     }
 }
 
 /// So many failed rounds of health checks on either side, and nothing else.
 fn unwell(active: u64, candidate: u64) -> Verdict {
-    let failed = |health_failures| Sample { health_failures, ..Sample::default() };
+    let failed = |health_failures| WindowSample { health_failures, ..WindowSample::default() };
     verdict(failed(active), failed(candidate), Millis::ZERO)
 }
 
 #[test]
 fn over_three_failed_health_checks_are_a_rollback_without_a_single_request() {
     assert_eq!(rolled_back_by(&unwell(0, 4)), Some("failing health checks"));
-    assert_eq!(unwell(0, 3), Verdict::Insufficient { missing: Missing::Requests }, "and no proof of health");
-    assert_eq!(unwell(2, 4), Verdict::Insufficient { missing: Missing::HealthyActive });
-    let few = Sample { health_failures: 4, ..failing(100, 0) };
+    assert_eq!(unwell(0, 3), Verdict::Insufficient { missing: InsufficientReason::Requests }, "and no proof of health");
+    assert_eq!(unwell(2, 4), Verdict::Insufficient { missing: InsufficientReason::HealthyActive });
+    let few = WindowSample { health_failures: 4, ..failing(100, 0) };
     assert_eq!(rolled_back_by(&verdict(failing(900, 0), few, Millis::ZERO)), Some("failing health checks"));
 }

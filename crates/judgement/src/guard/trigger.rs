@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::window::{Quantile, Sample, Totals, Window};
+use crate::guard::window::{JudgedTotals, Quantile, TotalsWindow, WindowSample};
 use crate::time::Millis;
 
 /// What a trigger measures, on the candidate.
@@ -74,7 +74,7 @@ impl Metric {
 /// What happens when a trigger fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum TriggerAction {
     Warn,
     /// Holds a rollout where it is, and alerts.
     Pause,
@@ -102,14 +102,14 @@ pub struct Trigger {
     pub alone: bool,
     /// Fewer answers than this say nothing: the time neither runs nor starts again.
     pub requests: u64,
-    pub action: Action,
+    pub action: TriggerAction,
 }
 
 /// What a trigger sees: both sides over its window, and how long the candidate has been beyond the limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    pub active: Sample,
-    pub candidate: Sample,
+pub struct TriggerReading {
+    pub active: WindowSample,
+    pub candidate: WindowSample,
     /// The candidate's share as set, 0..1.
     pub share: f64,
     pub held: Millis,
@@ -117,7 +117,7 @@ pub struct Reading {
 
 /// How far a reading is from firing.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Level {
+pub enum TriggerLevel {
     /// Too few answers to say.
     TooFew,
     /// Within the limit.
@@ -149,16 +149,17 @@ impl Trigger {
         };
         let minutes = |n: u64| Millis::seconds(60 * n);
         let mut triggers = vec![
-            trigger("high error rate", Metric::ErrorRate, 5.0, minutes(2), Action::Rollback),
-            trigger("raised error rate", Metric::ErrorRate, 2.0, minutes(2), Action::Warn),
-            trigger("slow answers", Metric::LatencyP95, 2000.0, minutes(3), Action::Rollback),
-            trigger("slower answers", Metric::LatencyP95, 1000.0, minutes(3), Action::Warn),
-            trigger("low availability", Metric::Availability, 95.0, minutes(2), Action::Pause),
-            trigger("reduced availability", Metric::Availability, 99.0, minutes(2), Action::Warn),
-            trigger("half the traffic is gone", Metric::ThroughputDrop, 50.0, minutes(5), Action::Pause),
-            trigger("less traffic than expected", Metric::ThroughputDrop, 20.0, minutes(5), Action::Warn),
+            trigger("high error rate", Metric::ErrorRate, 5.0, minutes(2), TriggerAction::Rollback),
+            trigger("raised error rate", Metric::ErrorRate, 2.0, minutes(2), TriggerAction::Warn),
+            trigger("slow answers", Metric::LatencyP95, 2000.0, minutes(3), TriggerAction::Rollback),
+            trigger("slower answers", Metric::LatencyP95, 1000.0, minutes(3), TriggerAction::Warn),
+            trigger("low availability", Metric::Availability, 95.0, minutes(2), TriggerAction::Pause),
+            trigger("reduced availability", Metric::Availability, 99.0, minutes(2), TriggerAction::Warn),
+            trigger("half the traffic is gone", Metric::ThroughputDrop, 50.0, minutes(5), TriggerAction::Pause),
+            trigger("less traffic than expected", Metric::ThroughputDrop, 20.0, minutes(5), TriggerAction::Warn),
         ];
-        let checks = trigger("failing health checks", Metric::HealthFailures, 3.0, Millis::ZERO, Action::Rollback);
+        let checks =
+            trigger("failing health checks", Metric::HealthFailures, 3.0, Millis::ZERO, TriggerAction::Rollback);
         triggers.push(Trigger { window: minutes(1), ..checks });
         Trigger::share_warn_levels(&mut triggers);
         triggers
@@ -179,7 +180,7 @@ impl Trigger {
             reaching: true,
             alone: false,
             requests: 10,
-            action: Action::Rollback,
+            action: TriggerAction::Rollback,
         }
     }
 
@@ -198,7 +199,7 @@ impl Trigger {
     }
 
     /// Both sides over this trigger's window, at `now`.
-    pub fn sample(&self, windows: [&Window; 2], totals: [&Totals; 2], now: Millis) -> [Sample; 2] {
+    pub fn sample(&self, windows: [&TotalsWindow; 2], totals: [&JudgedTotals; 2], now: Millis) -> [WindowSample; 2] {
         let [active, candidate] = windows;
         if !self.reaching {
             let latency = self.metric.quantile();
@@ -212,35 +213,35 @@ impl Trigger {
     }
 
     /// Where a reading stands. Pure: the journal keeps readings, and `explain` asks this again.
-    pub fn level(&self, reading: &Reading) -> Level {
-        let Some(value) = self.value(&reading.candidate, reading) else { return Level::TooFew };
+    pub fn level(&self, reading: &TriggerReading) -> TriggerLevel {
+        let Some(value) = self.value(&reading.candidate, reading) else { return TriggerLevel::TooFew };
         if !self.is_beyond(value, self.limit) || self.alone && reading.active.answers > 0 {
             // Checks that pass are no proof that clients are served: they say nothing.
-            return if self.metric.is_count() { Level::TooFew } else { Level::Within };
+            return if self.metric.is_count() { TriggerLevel::TooFew } else { TriggerLevel::Within };
         }
         if self.active_value(&reading.active).is_some_and(|active| self.is_beyond(active, self.shared)) {
-            return Level::Shared(value);
+            return TriggerLevel::Shared(value);
         }
-        if reading.held >= self.hold { Level::Fired(value) } else { Level::Beyond(value) }
+        if reading.held >= self.hold { TriggerLevel::Fired(value) } else { TriggerLevel::Beyond(value) }
     }
 
     /// How long the candidate has been beyond the limit, given how long it was `step` ago.
-    pub fn held(&self, reading: &Reading, step: Millis) -> Millis {
+    pub fn held(&self, reading: &TriggerReading, step: Millis) -> Millis {
         match self.level(reading) {
-            Level::TooFew if self.metric.is_count() => Millis::ZERO,
-            Level::TooFew => reading.held,
-            Level::Within => Millis::ZERO,
-            Level::Beyond(_) | Level::Shared(_) | Level::Fired(_) => reading.held.plus(step),
+            TriggerLevel::TooFew if self.metric.is_count() => Millis::ZERO,
+            TriggerLevel::TooFew => reading.held,
+            TriggerLevel::Within => Millis::ZERO,
+            TriggerLevel::Beyond(_) | TriggerLevel::Shared(_) | TriggerLevel::Fired(_) => reading.held.plus(step),
         }
     }
 
     /// The candidate's value, in percent or milliseconds; `None` of too few answers.
-    pub fn value_of(&self, reading: &Reading) -> Option<f64> {
+    pub fn value_of(&self, reading: &TriggerReading) -> Option<f64> {
         self.value(&reading.candidate, reading)
     }
 
     /// The active environment's, over the same time.
-    pub fn baseline_of(&self, reading: &Reading) -> Option<f64> {
+    pub fn baseline_of(&self, reading: &TriggerReading) -> Option<f64> {
         self.active_value(&reading.active)
     }
 
@@ -248,7 +249,7 @@ impl Trigger {
         if self.metric.is_bad_below() { value < limit } else { value > limit }
     }
 
-    fn value(&self, sample: &Sample, reading: &Reading) -> Option<f64> {
+    fn value(&self, sample: &WindowSample, reading: &TriggerReading) -> Option<f64> {
         if self.metric == Metric::ThroughputDrop {
             let all = (reading.active.answers + reading.candidate.answers) as f64;
             let expected = all * reading.share;
@@ -260,14 +261,14 @@ impl Trigger {
             .flatten()
     }
 
-    fn active_value(&self, sample: &Sample) -> Option<f64> {
+    fn active_value(&self, sample: &WindowSample) -> Option<f64> {
         // A handful of answers can excuse the candidate wrongly for good: half the evidence is asked of the active side.
         let enough = self.metric.is_count() || sample.answers >= (self.requests / 2).max(1);
         enough.then(|| measure(self.metric, sample)).flatten()
     }
 }
 
-fn measure(metric: Metric, sample: &Sample) -> Option<f64> {
+fn measure(metric: Metric, sample: &WindowSample) -> Option<f64> {
     let percent = |part: u64| (sample.answers > 0).then(|| 100.0 * part as f64 / sample.answers as f64);
     let millis = |micros: Option<u64>| micros.map(|micros| micros as f64 / 1000.0);
     match metric {

@@ -13,7 +13,7 @@ use crate::time::Millis;
 
 /// Answers of one environment on one route since the process started. Only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct AnswerCounts {
     pub answers: u64,
     /// Of these: 5xx, refused, reset, timed out, cut in mid-body.
     pub failed: u64,
@@ -21,9 +21,9 @@ pub struct Counts {
     pub unavailable: u64,
 }
 
-impl Counts {
-    fn minus(self, earlier: Counts) -> Counts {
-        Counts {
+impl AnswerCounts {
+    fn minus(self, earlier: AnswerCounts) -> AnswerCounts {
+        AnswerCounts {
             answers: self.answers.saturating_sub(earlier.answers),
             failed: self.failed.saturating_sub(earlier.failed),
             unavailable: self.unavailable.saturating_sub(earlier.unavailable),
@@ -33,7 +33,7 @@ impl Counts {
 
 /// What an environment has cost its clients on one route since the process started. Only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ClientImpact {
     /// Requests that were tried at it, to their end; also those whose client hung up.
     pub requests: u64,
     /// Of its failures, those that were served again by the other environment.
@@ -44,8 +44,8 @@ pub struct Tally {
     pub turned_away: u64,
 }
 
-impl Tally {
-    pub fn add(&mut self, other: &Tally) {
+impl ClientImpact {
+    pub fn add(&mut self, other: &ClientImpact) {
         self.requests += other.requests;
         self.rescued += other.rescued;
         self.hurt += other.hurt;
@@ -82,9 +82,9 @@ impl Default for Cohorts {
 
 /// Everything that the guard reads of one environment on one route. Only grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Totals {
-    pub counts: Counts,
-    pub tally: Tally,
+pub struct JudgedTotals {
+    pub counts: AnswerCounts,
+    pub tally: ClientImpact,
     /// Of the answers that did not fail, by bucket.
     pub latency: [u64; BUCKETS],
     pub cohorts: Cohorts,
@@ -92,11 +92,11 @@ pub struct Totals {
     pub health_failures: u64,
 }
 
-impl Default for Totals {
-    fn default() -> Totals {
-        Totals {
-            counts: Counts::default(),
-            tally: Tally::default(),
+impl Default for JudgedTotals {
+    fn default() -> JudgedTotals {
+        JudgedTotals {
+            counts: AnswerCounts::default(),
+            tally: ClientImpact::default(),
             latency: [0; BUCKETS],
             cohorts: Cohorts::default(),
             health_failures: 0,
@@ -104,8 +104,8 @@ impl Default for Totals {
     }
 }
 
-impl Totals {
-    pub fn add(&mut self, other: &Totals) {
+impl JudgedTotals {
+    pub fn add(&mut self, other: &JudgedTotals) {
         self.counts.answers += other.counts.answers;
         self.counts.failed += other.counts.failed;
         self.counts.unavailable += other.counts.unavailable;
@@ -122,7 +122,7 @@ impl Totals {
 
 /// What one environment did in a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sample {
+pub struct WindowSample {
     pub span: Millis,
     pub answers: u64,
     pub failed: u64,
@@ -164,17 +164,17 @@ const RUSH_FAILURES: u64 = 3;
 
 /// The recent totals of one environment on one route, or on the whole service.
 #[derive(Clone, Debug)]
-pub struct Window {
-    counts: VecDeque<(Millis, Counts)>,
+pub struct TotalsWindow {
+    counts: VecDeque<(Millis, AnswerCounts)>,
     latency: VecDeque<(Millis, Box<[u64; BUCKETS]>)>,
     /// An entry for each failed round, and one before.
     health: VecDeque<(Millis, u64)>,
 }
 
-impl Window {
+impl TotalsWindow {
     /// A window that opens now: what was counted before is not its business.
-    pub fn opened(now: Millis, totals: &Totals) -> Window {
-        Window {
+    pub fn opened(now: Millis, totals: &JudgedTotals) -> TotalsWindow {
+        TotalsWindow {
             counts: VecDeque::from([(now, totals.counts)]),
             latency: VecDeque::from([(now, Box::new(totals.latency))]),
             health: VecDeque::from([(now, totals.health_failures)]),
@@ -182,7 +182,7 @@ impl Window {
     }
 
     /// Remembers the totals of this tick, if anything has happened since the last.
-    pub fn observe(&mut self, now: Millis, totals: &Totals) {
+    pub fn observe(&mut self, now: Millis, totals: &JudgedTotals) {
         let last = self.health.back().copied().unwrap_or_default();
         if last.1 != totals.health_failures && now.since(last.0) >= FINE {
             self.health.push_back((now, totals.health_failures));
@@ -209,7 +209,7 @@ impl Window {
     }
 
     /// What happened in the last `span`, or since the window opened where that is less; with that quantile of the latency.
-    pub fn last(&self, span: Millis, now: Millis, totals: &Totals, latency: Option<Quantile>) -> Sample {
+    pub fn last(&self, span: Millis, now: Millis, totals: &JudgedTotals, latency: Option<Quantile>) -> WindowSample {
         let after = self.counts.partition_point(|(at, _)| now.since(*at) >= span);
         let from = after.checked_sub(1).and_then(|at| self.counts.get(at)).or(self.counts.front());
         let mut sample = sample_since(from, now, totals);
@@ -230,8 +230,15 @@ impl Window {
     }
 
     /// The shortest window of at least `span` that holds `answers`, but no longer than `reach`: counts only.
-    pub fn reaching(&self, span: Millis, answers: u64, reach: Millis, now: Millis, totals: &Totals) -> Sample {
-        let enough = |(at, counts): &&(Millis, Counts)| {
+    pub fn reaching(
+        &self,
+        span: Millis,
+        answers: u64,
+        reach: Millis,
+        now: Millis,
+        totals: &JudgedTotals,
+    ) -> WindowSample {
+        let enough = |(at, counts): &&(Millis, AnswerCounts)| {
             let length = now.since(*at);
             length >= span && totals.counts.minus(*counts).answers >= answers || length >= reach
         };
@@ -239,30 +246,30 @@ impl Window {
     }
 
     /// Three failures and more within the last second, over the shortest time that holds them: what both sides did since.
-    pub fn rush(&self, now: Millis, totals: &Totals) -> Option<Sample> {
+    pub fn rush(&self, now: Millis, totals: &JudgedTotals) -> Option<WindowSample> {
         let recent = self.counts.iter().rev().take_while(|(at, _)| now.since(*at) <= RUSH);
         let mut samples = recent.map(|entry| sample_since(Some(entry), now, totals));
         samples.find(|sample| sample.failed >= RUSH_FAILURES)
     }
 }
 
-fn sample_since(from: Option<&(Millis, Counts)>, now: Millis, totals: &Totals) -> Sample {
+fn sample_since(from: Option<&(Millis, AnswerCounts)>, now: Millis, totals: &JudgedTotals) -> WindowSample {
     let (at, earlier) = from.copied().unwrap_or((now, totals.counts));
-    let Counts { answers, failed, unavailable } = totals.counts.minus(earlier);
-    Sample { span: now.since(at), answers, failed, unavailable, ..Sample::default() }
+    let AnswerCounts { answers, failed, unavailable } = totals.counts.minus(earlier);
+    WindowSample { span: now.since(at), answers, failed, unavailable, ..WindowSample::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn totals(answers: u64, failed: u64) -> Totals {
-        Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() }
+    fn totals(answers: u64, failed: u64) -> JudgedTotals {
+        JudgedTotals { counts: AnswerCounts { answers, failed, unavailable: 0 }, ..JudgedTotals::default() }
     }
 
     #[test]
     fn a_window_is_a_difference_and_moves_with_the_clock() {
-        let mut window = Window::opened(Millis(0), &totals(1000, 10));
+        let mut window = TotalsWindow::opened(Millis(0), &totals(1000, 10));
         for tick in 1..=200_u64 {
             window.observe(Millis(tick * 100), &totals(1000 + tick, 10 + tick / 2));
         }
@@ -274,15 +281,16 @@ mod tests {
         let kept = window.counts.len();
         window.observe(Millis::seconds(31), &totals(1200, 110));
         assert_eq!(window.counts.len(), kept, "what does not happen is not remembered");
-        let young = Window::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110), None);
+        let young =
+            TotalsWindow::opened(now, &totals(1200, 110)).last(Millis::seconds(10), now, &totals(1205, 110), None);
         assert_eq!(young.answers, 5, "a window that just opened begins there");
     }
 
     #[test]
     fn failed_health_checks_are_counted_over_the_window_whatever_the_traffic() {
-        let checked = |health_failures| Totals { health_failures, ..Totals::default() };
-        let mut window = Window::opened(Millis(0), &checked(7));
-        let minute = |window: &Window, at: u64, failures| {
+        let checked = |health_failures| JudgedTotals { health_failures, ..JudgedTotals::default() };
+        let mut window = TotalsWindow::opened(Millis(0), &checked(7));
+        let minute = |window: &TotalsWindow, at: u64, failures| {
             window.last(Millis::seconds(60), Millis::seconds(at), &checked(failures), None).health_failures
         };
         for (at, failures) in [(10, 8), (20, 9), (30, 10), (40, 11)] {
@@ -297,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_reaching_window_is_as_short_as_its_answers_allow() {
-        let mut window = Window::opened(Millis(0), &totals(0, 0));
+        let mut window = TotalsWindow::opened(Millis(0), &totals(0, 0));
         (1..=100_u64).for_each(|tick| window.observe(Millis(tick * 100), &totals(tick, 0)));
         let now = Millis(10_000);
         let dense = window.reaching(Millis(200), 10, Millis::seconds(10), now, &totals(150, 50));
@@ -310,7 +318,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_whatever_the_tick() {
-        let mut window = Window::opened(Millis(0), &totals(0, 0));
+        let mut window = TotalsWindow::opened(Millis(0), &totals(0, 0));
         (1..=200_000_u64).for_each(|tick| window.observe(Millis(tick), &totals(tick, 0)));
         assert!(window.counts.len() <= 3_002 && window.latency.len() <= 62);
     }

@@ -1,11 +1,11 @@
 //! What people may ask for, and why it may be refused.
 
-use crate::rollout::{Overlay, Permalink};
+use crate::rollout::{DeployedOrigin, RuntimeOverlay};
 use crate::traffic::split::Weight;
 
 /// What an operator asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Command {
+pub struct OperatorCommand {
     pub service: String,
     pub who: String,
     /// The address that it comes from, where it came over the network.
@@ -16,12 +16,12 @@ pub struct Command {
     pub why: String,
     /// Only if the state is still of this generation.
     pub generation: Option<u64>,
-    pub act: Act,
+    pub act: OperatorAction,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Act {
-    Deploy(Deploy),
+pub enum OperatorAction {
+    Deploy(DeployRequest),
     /// To this weight of the candidate: at once, or by the plan's steps.
     Shift {
         weight: Weight,
@@ -46,24 +46,24 @@ pub enum Act {
     /// The notices.
     Alerting(bool),
     /// The whole of what is laid over the file. Whoever asks has seen to it that it makes sense.
-    Overlay(Box<Overlay>),
+    Overlay(Box<RuntimeOverlay>),
 }
 
 /// A version that is to set out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deploy {
+pub struct DeployRequest {
     pub version: String,
     /// The routes that it is limited to; empty: all.
     pub functions: Vec<String>,
     /// Where it is, if that is not where the file says.
-    pub origin: Option<Permalink>,
+    pub origin: Option<DeployedOrigin>,
     /// Although it was rolled back before.
     pub force: bool,
 }
 
 /// Why an event cannot be applied. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum RolloutError {
     #[error("there is no service `{0}`")]
     NoSuchService(String),
     #[error("generation {asked} is not the state any more: it is {now}")]

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use crate::guard::{Missing, Verdict};
-use crate::rollout::entries::{By, Note};
+use crate::guard::{InsufficientReason, Verdict};
+use crate::rollout::entries::{Actor, ChangeNote};
 use crate::rollout::gate;
-use crate::rollout::release::{Phase, Release};
-use crate::rollout::state::Service;
-use crate::rollout::{Durable, Effect, Kind, State};
+use crate::rollout::release::{Release, RolloutPhase};
+use crate::rollout::state::ServiceState;
+use crate::rollout::{ChangeKind, DurableState, Effect, State};
 use crate::time::Millis;
 use crate::traffic::split::Weight;
 
@@ -16,7 +16,7 @@ const KEEP: Millis = Millis::seconds(5);
 
 /// Since when, in this process, the step or the watch has been running, and what was counted before.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Clocked {
+pub struct StepClock {
     /// `None`: not since the rollout came here.
     running: Option<Running>,
 }
@@ -24,7 +24,7 @@ pub struct Clocked {
 #[derive(Clone, Copy, Debug)]
 struct Running {
     /// The rollout, its step and its phase: another one begins anew.
-    place: (u32, usize, Phase),
+    place: (u32, usize, RolloutPhase),
     since: Millis,
     /// The subject's answers at `since`.
     answers: u64,
@@ -37,7 +37,7 @@ struct Running {
 /// What keeps a rollout where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Waiting {
+pub enum WaitReason {
     Preflight,
     /// Milliseconds.
     Bake {
@@ -62,31 +62,31 @@ pub enum Waiting {
     Paused,
 }
 
-impl std::fmt::Display for Waiting {
+impl std::fmt::Display for WaitReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Waiting::Preflight => f.write_str("preflight"),
-            Waiting::Bake { left } => write!(f, "{left} to bake"),
-            Waiting::Requests { seen, wanted } => write!(f, "{seen} of {wanted} requests"),
-            Waiting::Verdict { because } => f.write_str(because),
-            Waiting::Suites { names } => f.write_str(&gate::suites(names)),
-            Waiting::Approval => f.write_str("approval"),
-            Waiting::Frozen => f.write_str("frozen"),
-            Waiting::Monitoring => f.write_str("the guard is off"),
-            Waiting::Paused => f.write_str("paused"),
+            WaitReason::Preflight => f.write_str("preflight"),
+            WaitReason::Bake { left } => write!(f, "{left} to bake"),
+            WaitReason::Requests { seen, wanted } => write!(f, "{seen} of {wanted} requests"),
+            WaitReason::Verdict { because } => f.write_str(because),
+            WaitReason::Suites { names } => f.write_str(&gate::suites(names)),
+            WaitReason::Approval => f.write_str("approval"),
+            WaitReason::Frozen => f.write_str("frozen"),
+            WaitReason::Monitoring => f.write_str("the guard is off"),
+            WaitReason::Paused => f.write_str("paused"),
         }
     }
 }
 
-impl Service {
+impl ServiceState {
     /// Brings the clock of the step up to date.
     pub(super) fn clock(&mut self, now: Millis, answers: u64) {
         let durable = &mut self.durable;
         let (number, watching) = (durable.rollout, durable.is_watching());
-        let Some(release) = &mut durable.release else { return self.clocked = Clocked::default() };
-        let runs = matches!(release.phase, Phase::Shifting | Phase::Baking) || watching;
+        let Some(release) = &mut durable.release else { return self.clocked = StepClock::default() };
+        let runs = matches!(release.phase, RolloutPhase::Shifting | RolloutPhase::Baking) || watching;
         if !runs {
-            self.clocked = Clocked::default();
+            self.clocked = StepClock::default();
             return;
         }
         let place = (number, release.step, release.phase);
@@ -112,36 +112,36 @@ impl Service {
     }
 
     /// What keeps a rollout on its step; nothing where there is none.
-    pub fn waiting(&self, wall: u64) -> Vec<Waiting> {
-        let Durable { release: Some(release), unwatched, .. } = &self.durable else { return Vec::new() };
+    pub fn waiting(&self, wall: u64) -> Vec<WaitReason> {
+        let DurableState { release: Some(release), unwatched, .. } = &self.durable else { return Vec::new() };
         match release.phase {
-            Phase::Preflight => return vec![Waiting::Preflight],
-            Phase::Paused => return vec![Waiting::Paused],
-            Phase::Shifting | Phase::Baking => {}
-            Phase::Promoted | Phase::RolledBack | Phase::Aborted => return Vec::new(),
+            RolloutPhase::Preflight => return vec![WaitReason::Preflight],
+            RolloutPhase::Paused => return vec![WaitReason::Paused],
+            RolloutPhase::Shifting | RolloutPhase::Baking => {}
+            RolloutPhase::Promoted | RolloutPhase::RolledBack | RolloutPhase::Aborted => return Vec::new(),
         }
         let Some(step) = release.current() else { return Vec::new() };
         let mut all = Vec::new();
         let left = step.bake.since(release.spent);
         if left > Millis::ZERO {
-            all.push(Waiting::Bake { left });
+            all.push(WaitReason::Bake { left });
         }
         if release.requests < step.requests {
-            all.push(Waiting::Requests { seen: release.requests, wanted: step.requests });
+            all.push(WaitReason::Requests { seen: release.requests, wanted: step.requests });
         }
         if *unwatched {
-            all.push(Waiting::Monitoring);
+            all.push(WaitReason::Monitoring);
         } else if let Some(because) = self.verdict_wanting() {
-            all.push(Waiting::Verdict { because });
+            all.push(WaitReason::Verdict { because });
         }
         if !release.suites_owed().is_empty() {
-            all.push(Waiting::Suites { names: release.suites_owed().to_vec() });
+            all.push(WaitReason::Suites { names: release.suites_owed().to_vec() });
         }
         if step.approve && !release.approved {
-            all.push(Waiting::Approval);
+            all.push(WaitReason::Approval);
         }
         if self.durable.frozen(wall).is_some() {
-            all.push(Waiting::Frozen);
+            all.push(WaitReason::Frozen);
         }
         all
     }
@@ -149,8 +149,10 @@ impl Service {
     fn verdict_wanting(&self) -> Option<&'static str> {
         match self.watch.as_ref().and_then(|watch| watch.shown().verdict.as_ref()) {
             Some(Verdict::Healthy) => None,
-            None | Some(Verdict::Insufficient { missing: Missing::Requests }) => Some("too few requests for a verdict"),
-            Some(Verdict::Insufficient { missing: Missing::HealthyActive }) => Some("both sides fail"),
+            None | Some(Verdict::Insufficient { missing: InsufficientReason::Requests }) => {
+                Some("too few requests for a verdict")
+            }
+            Some(Verdict::Insufficient { missing: InsufficientReason::HealthyActive }) => Some("both sides fail"),
             Some(Verdict::Unhealthy(_)) => Some("the candidate is unhealthy"),
         }
     }
@@ -164,18 +166,18 @@ impl State {
         let due = service.is_due(now);
         let keep = || if due { vec![Effect::Keep(name.to_owned())] } else { Vec::new() };
         let Some(release) = service.durable.release.clone() else { return Vec::new() };
-        if release.phase == Phase::Promoted {
+        if release.phase == RolloutPhase::Promoted {
             let over = service.clocked.running.is_some() && !release.is_watched();
             return if over { self.watched(name, &release, now) } else { keep() };
         }
-        let moves = matches!(release.phase, Phase::Shifting | Phase::Baking) && !service.durable.stopped;
+        let moves = matches!(release.phase, RolloutPhase::Shifting | RolloutPhase::Baking) && !service.durable.stopped;
         if !moves || !service.waiting(wall).is_empty() {
             return keep();
         }
         match release.next().map(|step| step.weight) {
             Some(weight) => {
                 let step = release.step + 1;
-                let note = self.note(Kind::Step, format!("{}: {}", release.title(), self.stood(name, &release)));
+                let note = self.note(ChangeKind::Step, format!("{}: {}", release.title(), self.stood(name, &release)));
                 self.alter(name, note, now, |durable| {
                     durable.set_weight(weight);
                     if let Some(release) = &mut durable.release {
@@ -183,15 +185,15 @@ impl State {
                     }
                 })
             }
-            None if release.phase == Phase::Baking => {
+            None if release.phase == RolloutPhase::Baking => {
                 let side = release.environment;
                 let said = format!("{} is promoted: {}; {side} is active", release.title(), self.stood(name, &release));
-                self.promote(name, release, self.note(Kind::Promote, said), now)
+                self.promote(name, release, self.note(ChangeKind::Promote, said), now)
             }
             None => {
                 let weight = service_weight(&release);
                 let said = format!("{} has come as far as it was told to: {weight}", release.title());
-                self.pause(name, self.note(Kind::Pause, said), now)
+                self.pause(name, self.note(ChangeKind::Pause, said), now)
             }
         }
     }
@@ -203,18 +205,18 @@ impl State {
         format!("{weight} held for {} over {requests} requests", release.spent)
     }
 
-    pub(super) fn promote(&mut self, name: &str, release: Release, note: Note, now: Millis) -> Vec<Effect> {
+    pub(super) fn promote(&mut self, name: &str, release: Release, note: ChangeNote, now: Millis) -> Vec<Effect> {
         self.alter(name, note, now, |durable| durable.promote(release))
     }
 
-    pub(super) fn pause(&mut self, name: &str, note: Note, now: Millis) -> Vec<Effect> {
+    pub(super) fn pause(&mut self, name: &str, note: ChangeNote, now: Millis) -> Vec<Effect> {
         let (who, why) = (note.by.who.clone(), note.why.clone());
         self.alter(name, note, now, |durable| durable.pause(who, why))
     }
 
     fn watched(&mut self, name: &str, release: &Release, now: Millis) -> Vec<Effect> {
         let said = format!("{} has stood its watch of {}", release.title(), release.plan.watch);
-        let note = self.note(Kind::Watched, said);
+        let note = self.note(ChangeKind::Watched, said);
         let ledger = self.ledger(name);
         let mut effects = self.alter(name, note, now, |durable| {
             durable.weight = Weight::ZERO;
@@ -224,10 +226,14 @@ impl State {
         });
         // Its requests go on, as the active side's: the account of the rollout ends here.
         if let Some(ledger) = ledger {
-            effects.extend(self.close_book(name, crate::rollout::ledger::Ledger { closed: true, ..ledger }, now));
+            effects.extend(self.close_book(
+                name,
+                crate::rollout::ledger::RolloutLedger { closed: true, ..ledger },
+                now,
+            ));
         }
         if let Some(service) = self.services.get_mut(name) {
-            service.clocked = Clocked::default();
+            service.clocked = StepClock::default();
             service.book = None;
         }
         effects
@@ -243,20 +249,20 @@ impl State {
     ) -> Vec<Effect> {
         let wall = self.wall(now);
         let Some(service) = self.services.get(name) else { return Vec::new() };
-        let release = service.durable.release.as_ref().filter(|release| release.phase == Phase::Preflight);
+        let release = service.durable.release.as_ref().filter(|release| release.phase == RolloutPhase::Preflight);
         let Some(release) = release.filter(|_| service.durable.rollout == rollout) else { return Vec::new() };
         let title = release.title().to_owned();
         match result {
             Err(why) => {
-                let note = self.note(Kind::Abort, format!("{title} does not set out: {why}"));
+                let note = self.note(ChangeKind::Abort, format!("{title} does not set out: {why}"));
                 self.alter(name, note, now, |durable| durable.abort(&why))
             }
             Ok(said) if service.durable.frozen(wall).is_some() => {
-                let note = self.note(Kind::Pause, format!("{title} is ready, and frozen: {said}"));
+                let note = self.note(ChangeKind::Pause, format!("{title} is ready, and frozen: {said}"));
                 self.pause(name, note, now)
             }
             Ok(said) => {
-                let note = self.note(Kind::Preflight, format!("{title} is ready: {said}"));
+                let note = self.note(ChangeKind::Preflight, format!("{title} is ready: {said}"));
                 self.alter(name, note, now, |durable| {
                     let first = durable.release.as_ref().and_then(|release| release.plan.steps.first());
                     let weight = first.map_or(Weight::ZERO, |step| step.weight);
@@ -270,8 +276,8 @@ impl State {
     }
 
     /// An entry of the plan's own.
-    pub(super) fn note(&self, kind: Kind, why: String) -> Note {
-        Note::of(kind, By::the("plan"), why)
+    pub(super) fn note(&self, kind: ChangeKind, why: String) -> ChangeNote {
+        ChangeNote::of(kind, Actor::the("plan"), why)
     }
 }
 

@@ -4,7 +4,7 @@
 //! on being gathered from the requests that users do not notice, and it ends by itself.
 
 use crate::guard::evidence::odds;
-use crate::guard::window::Sample;
+use crate::guard::window::WindowSample;
 use crate::time::Millis;
 
 /// Serious: from here on caution turns away.
@@ -20,13 +20,13 @@ const UNHEARD: Millis = Millis::seconds(1);
 /// Off, or on since some time.
 #[derive(Clone, Debug, Default)]
 pub struct Caution {
-    on: Option<On>,
+    on: Option<ActiveCaution>,
     /// The candidate's answers when it ended because of silence.
     silent_at: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
-struct On {
+struct ActiveCaution {
     calm_since: Option<Millis>,
     answers: u64,
     answered: Millis,
@@ -34,7 +34,7 @@ struct On {
 
 /// A change, with the reason in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum CautionChange {
     Begins(String),
     Ends(String),
 }
@@ -46,7 +46,13 @@ impl Caution {
 
     /// Takes in what is known at `now`: the `evidence` in all, the candidate's `answers` ever, and if it failed in a rush,
     /// what active and candidate did in that time.
-    pub fn look(&mut self, now: Millis, evidence: f64, answers: u64, rush: Option<[Sample; 2]>) -> Option<Turn> {
+    pub fn look(
+        &mut self,
+        now: Millis,
+        evidence: f64,
+        answers: u64,
+        rush: Option<[WindowSample; 2]>,
+    ) -> Option<CautionChange> {
         let Some(on) = &mut self.on else {
             if self.silent_at == Some(answers) {
                 return None;
@@ -59,8 +65,8 @@ impl Caution {
                 }
                 _ => return None,
             };
-            self.on = Some(On { calm_since: None, answers, answered: now });
-            return Some(Turn::Begins(why));
+            self.on = Some(ActiveCaution { calm_since: None, answers, answered: now });
+            return Some(CautionChange::Begins(why));
         };
         if answers != on.answers {
             (on.answers, on.answered) = (answers, now);
@@ -74,11 +80,11 @@ impl Caution {
         };
         self.silent_at = (now.since(on.answered) >= UNHEARD).then_some(answers);
         self.on = None;
-        Some(Turn::Ends(why))
+        Some(CautionChange::Ends(why))
     }
 }
 
 /// Over half of the candidate's answers failed, and under a tenth of active's.
-fn is_one_sided(active: &Sample, candidate: &Sample) -> bool {
+fn is_one_sided(active: &WindowSample, candidate: &WindowSample) -> bool {
     2 * candidate.failed > candidate.answers && 10 * active.failed <= active.answers
 }

@@ -1,101 +1,115 @@
 //! What people ask for, and what comes of it. Everything they may ask in every phase is decided here.
 
-use crate::rollout::entries::{By, Note};
-use crate::rollout::plan::Plan;
-use crate::rollout::release::{Gate, Phase, Release};
-use crate::rollout::{Act, Command, Deploy, Durable, Effect, Freeze, Kind, Preflight, Refused, State};
+use crate::rollout::entries::{Actor, ChangeNote};
+use crate::rollout::plan::RolloutPlan;
+use crate::rollout::release::{Release, RolloutPhase, SuiteGate};
+use crate::rollout::{
+    ChangeKind, DeployFreeze, DeployRequest, DurableState, Effect, OperatorAction, OperatorCommand, PreflightRequest,
+    RolloutError, State,
+};
 use crate::time::Millis;
 use crate::traffic::split::Weight;
 
 const LONGEST_VERSION: usize = 128;
 
 impl State {
-    pub(super) fn command(&mut self, command: Command, now: Millis) -> Result<Vec<Effect>, Refused> {
-        let Command { service: name, who, from, key, why, generation, act } = command;
+    pub(super) fn command(&mut self, command: OperatorCommand, now: Millis) -> Result<Vec<Effect>, RolloutError> {
+        let OperatorCommand { service: name, who, from, key, why, generation, act } = command;
         let asked = generation.filter(|asked| *asked != self.generation());
         if let Some(asked) = asked {
-            return Err(Refused::Stale { asked, now: self.generation() });
+            return Err(RolloutError::Stale { asked, now: self.generation() });
         }
-        let service = self.services.get(&name).ok_or_else(|| Refused::NoSuchService(name.clone()))?;
+        let service = self.services.get(&name).ok_or_else(|| RolloutError::NoSuchService(name.clone()))?;
         let durable = service.durable.clone();
-        let by = By { who, from, key };
-        let note = |kind: Kind, what: &str| Note::of(kind, by.clone(), said(what, &why));
+        let by = Actor { who, from, key };
+        let note = |kind: ChangeKind, what: &str| ChangeNote::of(kind, by.clone(), said(what, &why));
         match act {
-            Act::Deploy(deploy) => self.deploy(&name, &durable, deploy, note, now),
-            Act::Shift { weight, gradual } => self.shift(&name, &durable, weight, gradual, note, now),
-            Act::Pause => {
+            OperatorAction::Deploy(deploy) => self.deploy(&name, &durable, deploy, note, now),
+            OperatorAction::Shift { weight, gradual } => self.shift(&name, &durable, weight, gradual, note, now),
+            OperatorAction::Pause => {
                 let release = under_way(&name, &durable)?;
-                if release.phase == Phase::Paused {
-                    return Err(Refused::Paused { service: name });
+                if release.phase == RolloutPhase::Paused {
+                    return Err(RolloutError::Paused { service: name });
                 }
-                let note = note(Kind::Pause, &format!("{} paused at {}", release.title(), durable.weight));
+                let note = note(ChangeKind::Pause, &format!("{} paused at {}", release.title(), durable.weight));
                 Ok(self.pause(&name, note, now))
             }
-            Act::Resume => self.resume(&name, &durable, note, now),
-            Act::Approve => {
+            OperatorAction::Resume => self.resume(&name, &durable, note, now),
+            OperatorAction::Approve => {
                 let release = under_way(&name, &durable)?;
                 let step = release.current().filter(|step| step.approve && !release.approved);
                 let step = step.filter(|_| release.is_live());
-                let step = step.ok_or_else(|| Refused::NothingToApprove { service: name.clone() })?;
-                let note = note(Kind::Approve, &format!("{} may leave {}", release.title(), step.weight));
+                let step = step.ok_or_else(|| RolloutError::NothingToApprove { service: name.clone() })?;
+                let note = note(ChangeKind::Approve, &format!("{} may leave {}", release.title(), step.weight));
                 Ok(self.alter(&name, note, now, |durable| {
                     if let Some(release) = &mut durable.release {
                         release.approved = true;
                     }
                 }))
             }
-            Act::Promote => self.promote_by_hand(&name, &durable, note, now),
-            Act::Abort => {
+            OperatorAction::Promote => self.promote_by_hand(&name, &durable, note, now),
+            OperatorAction::Abort => {
                 let release = under_way(&name, &durable)?;
-                let note = note(Kind::Abort, &format!("{} aborted at {}", release.title(), durable.weight));
+                let note = note(ChangeKind::Abort, &format!("{} aborted at {}", release.title(), durable.weight));
                 Ok(self.alter(&name, note, now, |durable| durable.abort(&why)))
             }
-            Act::Rollback => {
+            OperatorAction::Rollback => {
                 if durable.weight.is_zero() && !durable.has_promoted() && !durable.is_under_way() {
-                    return Err(Refused::NothingToRollBack { service: name });
+                    return Err(RolloutError::NothingToRollBack { service: name });
                 }
                 let what = if why.is_empty() { "asked for by hand" } else { "" };
-                Ok(self.roll_back(&name, note(Kind::Rollback, what), now))
+                Ok(self.roll_back(&name, note(ChangeKind::Rollback, what), now))
             }
-            Act::Stop if durable.stopped => Err(Refused::AsAsked { service: name }),
-            Act::Stop => {
-                Ok(self.alter(&name, note(Kind::Stop, "everything to active, all automation off"), now, |durable| {
-                    durable.end(Phase::Aborted, "emergency stop");
+            OperatorAction::Stop if durable.stopped => Err(RolloutError::AsAsked { service: name }),
+            OperatorAction::Stop => Ok(self.alter(
+                &name,
+                note(ChangeKind::Stop, "everything to active, all automation off"),
+                now,
+                |durable| {
+                    durable.end(RolloutPhase::Aborted, "emergency stop");
                     durable.stopped = true;
+                },
+            )),
+            OperatorAction::Clear if !durable.stopped => Err(RolloutError::NotStopped { service: name }),
+            // What was under way when the emergency came is over: the next raise is a person's.
+            OperatorAction::Clear => {
+                Ok(self.alter(&name, note(ChangeKind::Clear, "the emergency is over"), now, |durable| {
+                    durable.stopped = false;
+                    durable.take_back();
                 }))
             }
-            Act::Clear if !durable.stopped => Err(Refused::NotStopped { service: name }),
-            // What was under way when the emergency came is over: the next raise is a person's.
-            Act::Clear => Ok(self.alter(&name, note(Kind::Clear, "the emergency is over"), now, |durable| {
-                durable.stopped = false;
-                durable.take_back();
-            })),
-            Act::Freeze { until } => {
-                let freeze = Freeze { who: by.who.clone(), why: why.clone(), until };
-                let note = note(Kind::Freeze, "no deploys and no steps");
+            OperatorAction::Freeze { until } => {
+                let freeze = DeployFreeze { who: by.who.clone(), why: why.clone(), until };
+                let note = note(ChangeKind::Freeze, "no deploys and no steps");
                 Ok(self.alter(&name, note, now, |durable| durable.freeze = Some(freeze)))
             }
-            Act::Unfreeze if durable.freeze.is_none() => Err(Refused::NotFrozen { service: name }),
-            Act::Unfreeze => Ok(self
-                .alter(&name, note(Kind::Unfreeze, "deploys and steps again"), now, |durable| durable.freeze = None)),
-            Act::Monitoring(on) if durable.unwatched != on => Err(Refused::AsAsked { service: name }),
-            Act::Monitoring(on) => {
+            OperatorAction::Unfreeze if durable.freeze.is_none() => Err(RolloutError::NotFrozen { service: name }),
+            OperatorAction::Unfreeze => {
+                Ok(self.alter(&name, note(ChangeKind::Unfreeze, "deploys and steps again"), now, |durable| {
+                    durable.freeze = None
+                }))
+            }
+            OperatorAction::Monitoring(on) if durable.unwatched != on => Err(RolloutError::AsAsked { service: name }),
+            OperatorAction::Monitoring(on) => {
                 let what = if on {
                     "the guard watches again"
                 } else {
                     "the guard is off: nothing rolls back by itself, and no step is left"
                 };
-                Ok(self.alter(&name, note(Kind::Monitoring, what), now, |durable| durable.unwatched = !on))
+                Ok(self.alter(&name, note(ChangeKind::Monitoring, what), now, |durable| durable.unwatched = !on))
             }
-            Act::Alerting(on) if durable.silent != on => Err(Refused::AsAsked { service: name }),
-            Act::Alerting(on) => {
+            OperatorAction::Alerting(on) if durable.silent != on => Err(RolloutError::AsAsked { service: name }),
+            OperatorAction::Alerting(on) => {
                 let what = if on { "notices are sent again" } else { "no notices are sent" };
-                Ok(self.alter(&name, note(Kind::Alerting, what), now, |durable| durable.silent = !on))
+                Ok(self.alter(&name, note(ChangeKind::Alerting, what), now, |durable| durable.silent = !on))
             }
-            Act::Overlay(overlay) if durable.overlay == *overlay => Err(Refused::AsAsked { service: name }),
-            Act::Overlay(overlay) => {
-                Ok(self
-                    .alter(&name, note(Kind::Overlay, "laid over the file"), now, |durable| durable.overlay = *overlay))
+            OperatorAction::Overlay(overlay) if durable.overlay == *overlay => {
+                Err(RolloutError::AsAsked { service: name })
+            }
+            OperatorAction::Overlay(overlay) => {
+                Ok(self.alter(&name, note(ChangeKind::Overlay, "laid over the file"), now, |durable| {
+                    durable.overlay = *overlay
+                }))
             }
         }
     }
@@ -103,20 +117,20 @@ impl State {
     fn deploy(
         &mut self,
         name: &str,
-        durable: &Durable,
-        deploy: Deploy,
-        note: impl Fn(Kind, &str) -> Note,
+        durable: &DurableState,
+        deploy: DeployRequest,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
         now: Millis,
-    ) -> Result<Vec<Effect>, Refused> {
-        let Deploy { version, functions, origin, force } = deploy;
+    ) -> Result<Vec<Effect>, RolloutError> {
+        let DeployRequest { version, functions, origin, force } = deploy;
         let service = || name.to_owned();
         if version.is_empty() || version.len() > LONGEST_VERSION || !version.bytes().all(|byte| byte.is_ascii_graphic())
         {
-            return Err(Refused::BadVersion { version: version.chars().take(LONGEST_VERSION).collect() });
+            return Err(RolloutError::BadVersion { version: version.chars().take(LONGEST_VERSION).collect() });
         }
         self.may_raise(name, durable, now)?;
         if let Some(release) = durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
-            return Err(Refused::UnderWay {
+            return Err(RolloutError::UnderWay {
                 service: service(),
                 title: release.title().to_owned(),
                 phase: release.phase.name(),
@@ -124,24 +138,28 @@ impl State {
         }
         let candidate = durable.active.other();
         if !durable.weight.is_zero() && !durable.is_watching() {
-            return Err(Refused::HasShare { service: service(), candidate: candidate.name(), weight: durable.weight });
+            return Err(RolloutError::HasShare {
+                service: service(),
+                candidate: candidate.name(),
+                weight: durable.weight,
+            });
         }
         if let Some(before) = durable.quarantine.iter().find(|before| before.version == version && !force) {
-            return Err(Refused::Quarantined { service: service(), version, entry: before.entry });
+            return Err(RolloutError::Quarantined { service: service(), version, entry: before.entry });
         }
-        let Some(known) = self.services.get(name) else { return Err(Refused::NoSuchService(service())) };
+        let Some(known) = self.services.get(name) else { return Err(RolloutError::NoSuchService(service())) };
         let (routes, plan) = (&known.routes, known.plan.clone());
         if let Some(route) = functions.iter().find(|function| !routes.contains(function)) {
             let known = routes.join(", ");
-            return Err(Refused::NoSuchRoute { service: service(), route: route.clone(), known });
+            return Err(RolloutError::NoSuchRoute { service: service(), route: route.clone(), known });
         }
         let limits = if functions.is_empty() { String::new() } else { format!(" of {}", functions.join(", ")) };
-        let note = note(Kind::Deploy, &format!("{version}{limits} sets out for {candidate}"));
+        let note = note(ChangeKind::Deploy, &format!("{version}{limits} sets out for {candidate}"));
         let release = Release {
             version: Some(version.clone()),
             environment: candidate,
             functions,
-            phase: Phase::Preflight,
+            phase: RolloutPhase::Preflight,
             ..Release::begin(plan, candidate, note.by.who.clone(), self.wall(now))
         };
         let mut effects = self.alter(name, note, now, |durable| {
@@ -163,32 +181,33 @@ impl State {
     fn shift(
         &mut self,
         name: &str,
-        durable: &Durable,
+        durable: &DurableState,
         weight: Weight,
         gradual: bool,
-        note: impl Fn(Kind, &str) -> Note,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
         now: Millis,
-    ) -> Result<Vec<Effect>, Refused> {
+    ) -> Result<Vec<Effect>, RolloutError> {
         if weight > durable.weight {
             self.may_raise(name, durable, now)?;
         } else if durable.stopped {
-            return Err(Refused::Stopped { service: name.to_owned() });
+            return Err(RolloutError::Stopped { service: name.to_owned() });
         }
         let under_way = durable.release.as_ref().filter(|release| release.phase.is_under_way());
         if let Some(release) = under_way {
             if weight.is_zero() {
-                let note = note(Kind::Abort, &format!("{} aborted at {}: weight 0", release.title(), durable.weight));
+                let note =
+                    note(ChangeKind::Abort, &format!("{} aborted at {}: weight 0", release.title(), durable.weight));
                 return Ok(self.alter(name, note, now, |durable| durable.abort("a person took its share back")));
             }
-            if release.phase == Phase::Preflight || !release.is_live() {
-                return Err(Refused::InPreflight { service: name.to_owned() });
+            if release.phase == RolloutPhase::Preflight || !release.is_live() {
+                return Err(RolloutError::InPreflight { service: name.to_owned() });
             }
         }
         if gradual && weight > durable.weight {
             let Some(plan) = self.services.get(name).map(|service| service.plan.clone()) else {
-                return Err(Refused::NoSuchService(name.to_owned()));
+                return Err(RolloutError::NoSuchService(name.to_owned()));
             };
-            let note = note(Kind::Shift, &format!("step by step to {weight}"));
+            let note = note(ChangeKind::Shift, &format!("step by step to {weight}"));
             let candidate = durable.active.other();
             let release = match under_way {
                 Some(release) => Release { plan: release.plan.up_to(weight), ..release.clone() },
@@ -205,7 +224,7 @@ impl State {
                 durable.release.insert(release).enter(step);
             }));
         }
-        let note = note(Kind::Shift, "by hand");
+        let note = note(ChangeKind::Shift, "by hand");
         let who = note.by.who.clone();
         Ok(self.alter(name, note, now, |durable| {
             durable.settle();
@@ -221,27 +240,27 @@ impl State {
     fn resume(
         &mut self,
         name: &str,
-        durable: &Durable,
-        note: impl Fn(Kind, &str) -> Note,
+        durable: &DurableState,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
         now: Millis,
-    ) -> Result<Vec<Effect>, Refused> {
+    ) -> Result<Vec<Effect>, RolloutError> {
         let release = under_way(name, durable)?;
-        let Some(pause) = release.pause.clone().filter(|_| release.phase == Phase::Paused) else {
-            return Err(Refused::NotPaused { service: name.to_owned() });
+        let Some(pause) = release.pause.clone().filter(|_| release.phase == RolloutPhase::Paused) else {
+            return Err(RolloutError::NotPaused { service: name.to_owned() });
         };
         let is_last =
             release.next().is_none() && release.current().is_some_and(|step| step.weight < release.plan.full());
         // Suites that have not passed may be run again there.
         let reached = is_last && !release.is_held();
         if reached && release.current().is_some_and(|step| step.weight <= durable.weight) {
-            return Err(Refused::Reached { service: name.to_owned(), weight: durable.weight });
+            return Err(RolloutError::Reached { service: name.to_owned(), weight: durable.weight });
         }
-        let note = note(Kind::Resume, &format!("{} goes on from {}", release.title(), durable.weight));
+        let note = note(ChangeKind::Resume, &format!("{} goes on from {}", release.title(), durable.weight));
         let mut effects = self.alter(name, note, now, |durable| {
             let Some(release) = &mut durable.release else { return };
             release.pause = None;
-            if pause.phase == Phase::Preflight {
-                release.phase = Phase::Preflight;
+            if pause.phase == RolloutPhase::Preflight {
+                release.phase = RolloutPhase::Preflight;
                 return;
             }
             // The step that its weight is of, by now: a person may have moved it meanwhile.
@@ -249,12 +268,12 @@ impl State {
             match at {
                 Some(at) if at == release.step => {
                     release.phase = pause.phase;
-                    release.gate = release.gate.filter(|gate| *gate == Gate::Passed);
+                    release.gate = release.gate.filter(|gate| *gate == SuiteGate::Passed);
                 }
                 at => release.enter(at.unwrap_or(0)),
             }
         });
-        if pause.phase == Phase::Preflight {
+        if pause.phase == RolloutPhase::Preflight {
             effects.extend(self.preflight(name));
         }
         Ok(effects)
@@ -263,25 +282,25 @@ impl State {
     fn promote_by_hand(
         &mut self,
         name: &str,
-        durable: &Durable,
-        note: impl Fn(Kind, &str) -> Note,
+        durable: &DurableState,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
         now: Millis,
-    ) -> Result<Vec<Effect>, Refused> {
+    ) -> Result<Vec<Effect>, RolloutError> {
         self.may_raise(name, durable, now)?;
         let candidate = durable.active.other();
         let release = match durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
-            Some(release) if !release.is_live() => return Err(Refused::InPreflight { service: name.to_owned() }),
+            Some(release) if !release.is_live() => return Err(RolloutError::InPreflight { service: name.to_owned() }),
             Some(release) => release.clone(),
             None if durable.weight.is_zero() || durable.is_watching() => {
-                return Err(Refused::NoRollout { service: name.to_owned() });
+                return Err(RolloutError::NoRollout { service: name.to_owned() });
             }
             None => {
-                let plan = self.services.get(name).map_or_else(Plan::standard, |service| service.plan.clone());
+                let plan = self.services.get(name).map_or_else(RolloutPlan::standard, |service| service.plan.clone());
                 Release::begin(plan, candidate, String::new(), self.wall(now))
             }
         };
         let note = note(
-            Kind::Promote,
+            ChangeKind::Promote,
             &format!("{} promoted by hand at {}: {candidate} is active", release.title(), durable.weight),
         );
         Ok(self.promote(name, release, note, now))
@@ -290,8 +309,8 @@ impl State {
     /// The preflight of a service that waits for one.
     pub(super) fn preflight(&self, name: &str) -> Option<Effect> {
         let durable = &self.services.get(name)?.durable;
-        let release = durable.release.as_ref().filter(|release| release.phase == Phase::Preflight)?;
-        Some(Effect::Preflight(Preflight {
+        let release = durable.release.as_ref().filter(|release| release.phase == RolloutPhase::Preflight)?;
+        Some(Effect::Preflight(PreflightRequest {
             service: name.to_owned(),
             rollout: durable.rollout,
             environment: release.environment,
@@ -301,21 +320,23 @@ impl State {
     }
 
     /// Neither stopped nor frozen.
-    fn may_raise(&self, name: &str, durable: &Durable, now: Millis) -> Result<(), Refused> {
+    fn may_raise(&self, name: &str, durable: &DurableState, now: Millis) -> Result<(), RolloutError> {
         let service = name.to_owned();
         if durable.stopped {
-            return Err(Refused::Stopped { service });
+            return Err(RolloutError::Stopped { service });
         }
         match durable.frozen(self.wall(now)) {
-            Some(Freeze { who, why, .. }) => Err(Refused::Frozen { service, who: who.clone(), why: why.clone() }),
+            Some(DeployFreeze { who, why, .. }) => {
+                Err(RolloutError::Frozen { service, who: who.clone(), why: why.clone() })
+            }
             None => Ok(()),
         }
     }
 }
 
-fn under_way<'d>(name: &str, durable: &'d Durable) -> Result<&'d Release, Refused> {
+fn under_way<'d>(name: &str, durable: &'d DurableState) -> Result<&'d Release, RolloutError> {
     let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
-    release.ok_or_else(|| Refused::NoRollout { service: name.to_owned() })
+    release.ok_or_else(|| RolloutError::NoRollout { service: name.to_owned() })
 }
 
 /// What is done, and why somebody wants it.

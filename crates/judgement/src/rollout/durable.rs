@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::release::{Pause, Phase, Release};
+use crate::rollout::release::{Release, ReleasePause, RolloutPhase};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
 /// What of a service outlives the process: kept in the state store, written with the change that made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Durable {
+pub struct DurableState {
     pub active: Environment,
     pub weight: Weight,
     pub epoch: u32,
     /// Set by a rollback: nothing but a person raises the weight again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latch: Option<Latch>,
+    pub latch: Option<RollbackLatch>,
     /// The emergency stop.
     #[serde(default)]
     pub stopped: bool,
@@ -25,7 +25,7 @@ pub struct Durable {
     #[serde(default)]
     pub rollout: u32,
     /// What the routing file asked for when it was last read: only a change of it is a command.
-    pub asked: Asked,
+    pub asked: RequestedSplit,
     /// The version under way, or the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
@@ -34,12 +34,12 @@ pub struct Durable {
     pub versions: [Option<String>; 2],
     /// Where a deploy sent an environment, instead of the file's url.
     #[serde(default)]
-    pub origins: [Option<Permalink>; 2],
+    pub origins: [Option<DeployedOrigin>; 2],
     /// Versions that were rolled back, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub quarantine: Vec<Quarantined>,
+    pub quarantine: Vec<QuarantinedVersion>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freeze: Option<Freeze>,
+    pub freeze: Option<DeployFreeze>,
     /// A person has closed the guard's eyes.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unwatched: bool,
@@ -47,19 +47,19 @@ pub struct Durable {
     #[serde(default, skip_serializing_if = "is_false")]
     pub silent: bool,
     /// What was added to the file at run time.
-    #[serde(default, skip_serializing_if = "Overlay::is_empty")]
-    pub overlay: Overlay,
+    #[serde(default, skip_serializing_if = "RuntimeOverlay::is_empty")]
+    pub overlay: RuntimeOverlay,
 }
 
 fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-impl Durable {
+impl DurableState {
     /// A service that is seen for the first time.
-    pub fn new(asked: Asked) -> Durable {
-        let Asked { active, weight } = asked;
-        Durable {
+    pub fn new(asked: RequestedSplit) -> DurableState {
+        let RequestedSplit { active, weight } = asked;
+        DurableState {
             active,
             weight,
             epoch: 0,
@@ -74,7 +74,7 @@ impl Durable {
             freeze: None,
             unwatched: false,
             silent: false,
-            overlay: Overlay::default(),
+            overlay: RuntimeOverlay::default(),
         }
     }
 
@@ -96,8 +96,8 @@ impl Durable {
         if self.is_watching() { self.active } else { self.active.other() }
     }
 
-    pub fn over(&self) -> Over {
-        Over { overlay: self.overlay.clone(), origins: self.origins.clone() }
+    pub fn over(&self) -> RuntimeOverrides {
+        RuntimeOverrides { overlay: self.overlay.clone(), origins: self.origins.clone() }
     }
 
     /// A promoted version is still watched.
@@ -116,7 +116,7 @@ impl Durable {
     }
 
     /// The freeze in force, at a time of day in milliseconds since 1970.
-    pub fn frozen(&self, wall: u64) -> Option<&Freeze> {
+    pub fn frozen(&self, wall: u64) -> Option<&DeployFreeze> {
         self.freeze.as_ref().filter(|freeze| freeze.until.is_none_or(|until| wall < until))
     }
 
@@ -135,14 +135,14 @@ impl Durable {
     }
 
     /// The rollout under way has ended, if there is one.
-    pub(super) fn end(&mut self, phase: Phase, why: &str) {
+    pub(super) fn end(&mut self, phase: RolloutPhase, why: &str) {
         if let Some(release) = self.release.as_mut().filter(|release| release.phase.is_under_way()) {
             (release.phase, release.pause, release.why) = (phase, None, Some(why.to_owned()));
         }
     }
 
     pub(super) fn abort(&mut self, why: &str) {
-        self.end(Phase::Aborted, why);
+        self.end(RolloutPhase::Aborted, why);
         self.take_back();
     }
 
@@ -150,8 +150,8 @@ impl Durable {
         if let Some(release) = self.release.as_mut().filter(|release| release.phase.is_under_way()) {
             // A pause within a pause goes back to where the first one was.
             let phase = release.pause.as_ref().map_or(release.phase, |pause| pause.phase);
-            release.pause = Some(Pause { who, why, phase });
-            release.phase = Phase::Paused;
+            release.pause = Some(ReleasePause { who, why, phase });
+            release.phase = RolloutPhase::Paused;
         }
     }
 
@@ -161,7 +161,7 @@ impl Durable {
         self.weight = if release.plan.watch > Millis::ZERO { release.plan.holdback } else { Weight::ZERO };
         self.latch = None;
         self.release =
-            Some(Release { phase: Phase::Promoted, pause: None, spent: Millis::ZERO, requests: 0, ..release });
+            Some(Release { phase: RolloutPhase::Promoted, pause: None, spent: Millis::ZERO, requests: 0, ..release });
     }
 
     /// Back to where it came from: the share of a candidate, or the role of what was promoted last.
@@ -171,22 +171,22 @@ impl Durable {
             self.active = self.active.other();
         }
         if let Some(release) = self.release.as_mut().filter(|release| promoted || release.phase.is_under_way()) {
-            (release.phase, release.pause, release.why) = (Phase::RolledBack, None, Some(reason.to_owned()));
+            (release.phase, release.pause, release.why) = (RolloutPhase::RolledBack, None, Some(reason.to_owned()));
             if let Some(version) = release.version.clone() {
                 self.quarantine.retain(|before| before.version != version);
-                self.quarantine.push(Quarantined { version, entry });
+                self.quarantine.push(QuarantinedVersion { version, entry });
                 let surplus = self.quarantine.len().saturating_sub(MOST_QUARANTINED);
                 self.quarantine.drain(..surplus);
             }
         }
-        self.latch = Some(Latch { reason: reason.to_owned(), entry });
+        self.latch = Some(RollbackLatch { reason: reason.to_owned(), entry });
         self.take_back();
     }
 
     /// The last rollout was promoted, and its side is still the active one.
     pub(super) fn has_promoted(&self) -> bool {
         let release = self.release.as_ref();
-        release.is_some_and(|release| release.phase == Phase::Promoted && release.environment == self.active)
+        release.is_some_and(|release| release.phase == RolloutPhase::Promoted && release.environment == self.active)
     }
 }
 
@@ -195,7 +195,7 @@ const MOST_QUARANTINED: usize = 20;
 
 /// Where a deploy sent an environment. The file's own url holds again as soon as it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Permalink {
+pub struct DeployedOrigin {
     pub url: String,
     /// What the file said then.
     pub instead_of: String,
@@ -203,7 +203,7 @@ pub struct Permalink {
 
 /// A version that is not deployed again without force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quarantined {
+pub struct QuarantinedVersion {
     pub version: String,
     /// The journal entry of its rollback.
     pub entry: u64,
@@ -211,7 +211,7 @@ pub struct Quarantined {
 
 /// No deploys, no steps. Rollbacks come all the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Freeze {
+pub struct DeployFreeze {
     pub who: String,
     pub why: String,
     /// Milliseconds since 1970; `None`: until somebody unfreezes.
@@ -222,7 +222,7 @@ pub struct Freeze {
 /// What people have added to a service at run time: fragments of the routing file by name, in TOML.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Overlay {
+pub struct RuntimeOverlay {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -234,21 +234,21 @@ pub struct Overlay {
 
 /// What is laid over a service of a routing file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Over {
-    pub overlay: Overlay,
+pub struct RuntimeOverrides {
+    pub overlay: RuntimeOverlay,
     /// By [`Environment::index`].
-    pub origins: [Option<Permalink>; 2],
+    pub origins: [Option<DeployedOrigin>; 2],
 }
 
-impl Overlay {
+impl RuntimeOverlay {
     pub fn is_empty(&self) -> bool {
-        *self == Overlay::default()
+        *self == RuntimeOverlay::default()
     }
 }
 
 /// Why a service is latched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Latch {
+pub struct RollbackLatch {
     pub reason: String,
     /// The journal entry of the rollback.
     pub entry: u64,
@@ -256,7 +256,7 @@ pub struct Latch {
 
 /// What the routing files have asked for a service's split, last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestedSplit {
     pub active: Environment,
     pub weight: Weight,
 }

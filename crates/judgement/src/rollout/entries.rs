@@ -1,63 +1,66 @@
 //! What the state says of its changes: the entries of the journal and the news, with their reasons in words.
 
-use crate::guard::evidence::tape::Tape;
-use crate::guard::trigger::Action;
-use crate::guard::{Judgement, Sight, Verdict, sentence};
-use crate::rollout::caution::Turn;
-use crate::rollout::ledger::Ledger;
-use crate::rollout::release::Phase;
-use crate::rollout::watch::News;
-use crate::rollout::{Announcement, Change, Durable, Effect, Evidence, Kind, Level, Remark, State};
+use crate::guard::evidence::tape::EvidenceTape;
+use crate::guard::trigger::TriggerAction;
+use crate::guard::{Judgement, Observation, Verdict, sentence};
+use crate::rollout::caution::CautionChange;
+use crate::rollout::ledger::RolloutLedger;
+use crate::rollout::release::RolloutPhase;
+use crate::rollout::watch::WatchWarning;
+use crate::rollout::{
+    Announcement, AnnouncementLevel, AuditRemark, ChangeKind, DurableState, Effect, JournalChange, JudgementRecord,
+    State,
+};
 use crate::time::Millis;
 
 /// Who wants a change.
 #[derive(Clone, Debug, Default)]
-pub(super) struct By {
+pub(super) struct Actor {
     pub who: String,
     pub from: Option<String>,
     pub key: Option<String>,
 }
 
-impl By {
+impl Actor {
     /// A part of the house.
-    pub fn the(who: &str) -> By {
-        By { who: who.to_owned(), ..By::default() }
+    pub fn the(who: &str) -> Actor {
+        Actor { who: who.to_owned(), ..Actor::default() }
     }
 }
 
 /// What an entry says beside the state before and after.
 #[derive(Clone, Debug)]
-pub(super) struct Note {
-    pub kind: Kind,
-    pub by: By,
+pub(super) struct ChangeNote {
+    pub kind: ChangeKind,
+    pub by: Actor,
     pub why: String,
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<JudgementRecord>,
 }
 
-impl Note {
-    pub fn of(kind: Kind, by: By, why: String) -> Note {
-        Note { kind, by, why, evidence: None }
+impl ChangeNote {
+    pub fn of(kind: ChangeKind, by: Actor, why: String) -> ChangeNote {
+        ChangeNote { kind, by, why, evidence: None }
     }
 
     /// What the guard says, and what it saw.
-    fn judged(kind: Kind, why: String, evidence: Evidence) -> Note {
-        Note { kind, by: By::the("guard"), why, evidence: Some(evidence) }
+    fn judged(kind: ChangeKind, why: String, evidence: JudgementRecord) -> ChangeNote {
+        ChangeNote { kind, by: Actor::the("guard"), why, evidence: Some(evidence) }
     }
 
     /// How loud the news of a change is, and its words.
-    pub fn told(&self, before: &Durable, after: &Durable) -> (Level, String) {
+    pub fn told(&self, before: &DurableState, after: &DurableState) -> (AnnouncementLevel, String) {
         let why = &self.why;
         let level = match self.kind {
-            Kind::Rollback | Kind::Stop => Level::Critical,
-            Kind::Pause if self.by.who == "guard" || after.is_held() => Level::Critical,
-            Kind::Abort | Kind::Monitoring => Level::Warning,
-            _ => Level::Info,
+            ChangeKind::Rollback | ChangeKind::Stop => AnnouncementLevel::Critical,
+            ChangeKind::Pause if self.by.who == "guard" || after.is_held() => AnnouncementLevel::Critical,
+            ChangeKind::Abort | ChangeKind::Monitoring => AnnouncementLevel::Warning,
+            _ => AnnouncementLevel::Info,
         };
         let text = match self.kind {
-            Kind::Rollback if before.active != after.active => format!("rolled back to {}: {why}", after.active),
-            Kind::Rollback => format!("rolled back from {}: {why}", before.weight),
-            Kind::Shift => format!("weight {} -> {}: {why}", before.weight, after.weight),
-            Kind::Step | Kind::Preflight => format!("{why}; weight {} -> {}", before.weight, after.weight),
+            ChangeKind::Rollback if before.active != after.active => format!("rolled back to {}: {why}", after.active),
+            ChangeKind::Rollback => format!("rolled back from {}: {why}", before.weight),
+            ChangeKind::Shift => format!("weight {} -> {}: {why}", before.weight, after.weight),
+            ChangeKind::Step | ChangeKind::Preflight => format!("{why}; weight {} -> {}", before.weight, after.weight),
             _ => why.clone(),
         };
         (level, text)
@@ -65,7 +68,7 @@ impl Note {
 }
 
 /// The journal's entry, and the news of it.
-pub(super) fn told(level: Level, change: Change) -> [Effect; 2] {
+pub(super) fn told(level: AnnouncementLevel, change: JournalChange) -> [Effect; 2] {
     let (service, text) = (change.service.clone(), change.why.clone());
     let news = Announcement { level, service, kind: change.kind, text, entry: change.id };
     [Effect::Journal(Box::new(change)), Effect::Announce(news)]
@@ -75,9 +78,9 @@ impl State {
     pub(super) fn guard_rollback(
         &mut self,
         name: &str,
-        sight: Sight,
+        sight: Observation,
         judgement: Judgement,
-        tape: Option<Tape>,
+        tape: Option<EvidenceTape>,
         now: Millis,
     ) -> Vec<Effect> {
         let (Some(service), Verdict::Unhealthy(reason)) = (self.services.get(name), &judgement.verdict) else {
@@ -85,32 +88,39 @@ impl State {
         };
         let subject = service.durable.subject();
         let why = sentence(&service.policy, &sight, reason, subject.other().name(), subject.name());
-        let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape };
-        self.roll_back(name, Note::judged(Kind::Rollback, why, evidence), now)
+        let evidence = JudgementRecord { policy: service.policy.clone(), sight, judgement, tape };
+        self.roll_back(name, ChangeNote::judged(ChangeKind::Rollback, why, evidence), now)
     }
 
     pub(super) fn warn(
         &mut self,
         name: &str,
-        news: News,
-        sight: Sight,
+        news: WatchWarning,
+        sight: Observation,
         judgement: Judgement,
         now: Millis,
     ) -> Vec<Effect> {
         let Some(service) = self.services.get(name) else { return Vec::new() };
         let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
         let trigger = match news {
-            News::Fired(place) => service.policy.triggers.get(place),
-            News::SharedFate => None,
+            WatchWarning::Fired(place) => service.policy.triggers.get(place),
+            WatchWarning::SharedFate => None,
         };
         let (kind, level, why) = match trigger {
-            None => (Kind::SharedFate, Level::Critical, format!("both sides fail{place}: holding, no rollback")),
+            None => (
+                ChangeKind::SharedFate,
+                AnnouncementLevel::Critical,
+                format!("both sides fail{place}: holding, no rollback"),
+            ),
             Some(trigger) => {
-                let value =
-                    judgement.fired.iter().find(|(at, _)| News::Fired(*at) == news).map_or(0.0, |(_, value)| *value);
+                let value = judgement
+                    .fired
+                    .iter()
+                    .find(|(at, _)| WatchWarning::Fired(*at) == news)
+                    .map_or(0.0, |(_, value)| *value);
                 let (kind, level) = match trigger.action {
-                    Action::Warn => (Kind::Warning, Level::Warning),
-                    Action::Pause | Action::Rollback => (Kind::Pause, Level::Critical),
+                    TriggerAction::Warn => (ChangeKind::Warning, AnnouncementLevel::Warning),
+                    TriggerAction::Pause | TriggerAction::Rollback => (ChangeKind::Pause, AnnouncementLevel::Critical),
                 };
                 let (metric, candidate) = (trigger.metric, service.durable.subject());
                 let why = format!("{}{place}: {candidate} {} is {}", trigger.name, metric.name(), metric.show(value));
@@ -118,10 +128,10 @@ impl State {
             }
         };
         let before = service.durable.clone();
-        let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape: None };
-        let note = Note::judged(kind, why, evidence);
+        let evidence = JudgementRecord { policy: service.policy.clone(), sight, judgement, tape: None };
+        let note = ChangeNote::judged(kind, why, evidence);
         let release = before.release.as_ref().filter(|release| release.phase.is_under_way());
-        if kind == Kind::Pause && release.is_some_and(|release| release.phase != Phase::Paused) {
+        if kind == ChangeKind::Pause && release.is_some_and(|release| release.phase != RolloutPhase::Paused) {
             return self.pause(name, note, now);
         }
         let change = self.change(name, note, Some(before), now);
@@ -132,48 +142,48 @@ impl State {
     pub(super) fn turn(
         &mut self,
         name: &str,
-        turn: Turn,
-        sight: Sight,
+        turn: CautionChange,
+        sight: Observation,
         judgement: Judgement,
         now: Millis,
     ) -> Vec<Effect> {
         let Some(service) = self.services.get(name) else { return Vec::new() };
         let candidate = service.durable.active.other();
-        let evidence = Evidence { policy: service.policy.clone(), sight, judgement, tape: None };
+        let evidence = JudgementRecord { policy: service.policy.clone(), sight, judgement, tape: None };
         let (kind, why) = match turn {
-            Turn::Begins(why) => {
-                (Kind::Caution, format!("{why}: only requests that could be rescued go to {candidate} now"))
+            CautionChange::Begins(why) => {
+                (ChangeKind::Caution, format!("{why}: only requests that could be rescued go to {candidate} now"))
             }
-            Turn::Ends(why) => (Kind::CautionOver, why),
+            CautionChange::Ends(why) => (ChangeKind::CautionOver, why),
         };
         let before = service.durable.clone();
         self.generation += 1;
-        let Some(mut change) = self.change(name, Note::judged(kind, why, evidence), Some(before), now) else {
+        let Some(mut change) = self.change(name, ChangeNote::judged(kind, why, evidence), Some(before), now) else {
             return Vec::new();
         };
         change.ledger = self.ledger(name);
-        let level = if kind == Kind::Caution { Level::Warning } else { Level::Info };
+        let level = if kind == ChangeKind::Caution { AnnouncementLevel::Warning } else { AnnouncementLevel::Info };
         std::iter::once(Effect::Publish).chain(told(level, change)).collect()
     }
 
     /// A rollout's last request has ended.
-    pub(super) fn close_book(&mut self, name: &str, ledger: Ledger, now: Millis) -> Vec<Effect> {
-        let Ledger { rollout, requests, failed, rescued, hurt, turned_away, .. } = ledger;
+    pub(super) fn close_book(&mut self, name: &str, ledger: RolloutLedger, now: Millis) -> Vec<Effect> {
+        let RolloutLedger { rollout, requests, failed, rescued, hurt, turned_away, .. } = ledger;
         let why = format!(
             "rollout {rollout} is over: {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients, \
              {turned_away} turned away"
         );
-        let note = Note::of(Kind::Ledger, By::the("guard"), why);
+        let note = ChangeNote::of(ChangeKind::Ledger, Actor::the("guard"), why);
         let Some(mut change) = self.change(name, note, None, now) else { return Vec::new() };
         change.ledger = Some(ledger);
-        told(Level::Info, change).into()
+        told(AnnouncementLevel::Info, change).into()
     }
 
     /// An entry that changes nothing. Nobody is told: whoever wants to know reads the journal.
-    pub(super) fn remarked(&mut self, remark: Remark, now: Millis) -> Vec<Effect> {
-        let Remark { kind, service, who, from, why } = remark;
+    pub(super) fn remarked(&mut self, remark: AuditRemark, now: Millis) -> Vec<Effect> {
+        let AuditRemark { kind, service, who, from, why } = remark;
         self.last_entry += 1;
-        vec![Effect::Journal(Box::new(Change {
+        vec![Effect::Journal(Box::new(JournalChange {
             id: self.last_entry,
             generation: self.generation,
             uptime: now,
@@ -190,11 +200,17 @@ impl State {
         }))]
     }
 
-    pub(super) fn change(&mut self, name: &str, note: Note, before: Option<Durable>, now: Millis) -> Option<Change> {
+    pub(super) fn change(
+        &mut self,
+        name: &str,
+        note: ChangeNote,
+        before: Option<DurableState>,
+        now: Millis,
+    ) -> Option<JournalChange> {
         let after = self.services.get(name)?.durable.clone();
-        let Note { kind, by: By { who, from, key }, why, evidence } = note;
+        let ChangeNote { kind, by: Actor { who, from, key }, why, evidence } = note;
         self.last_entry += 1;
-        Some(Change {
+        Some(JournalChange {
             id: self.last_entry,
             generation: self.generation,
             uptime: now,

@@ -3,9 +3,9 @@
 //! They are ordered wherever a step is entered, and again where nobody runs them any more: after a pause, and after a
 //! restart. A run has a number, so that the answer of one that nobody waits for is no news.
 
-use crate::rollout::plan::OnFail;
-use crate::rollout::release::{Gate, Release};
-use crate::rollout::{Effect, Kind, State};
+use crate::rollout::plan::OnSuiteFailure;
+use crate::rollout::release::{Release, SuiteGate};
+use crate::rollout::{ChangeKind, Effect, State};
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -14,7 +14,7 @@ const LONGEST_WORDS: usize = 1000;
 
 /// Suites that are to be run for a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct SuiteRun {
     pub service: String,
     pub rollout: u32,
     /// The place of the step in the plan.
@@ -29,7 +29,7 @@ pub struct Order {
 
 /// Why suites have not passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unproved {
+pub enum SuiteRunError {
     /// Which one failed, where, and at what: `suite parity failed on green: 3 of 40 answers differ`.
     Failed(String),
     /// They could not be run to their end, which says nothing of the candidate: it holds, whatever `on_fail` says.
@@ -45,7 +45,7 @@ impl State {
             service.ordered = None;
             return None;
         };
-        let order = Order {
+        let order = SuiteRun {
             service: name.to_owned(),
             rollout: durable.rollout,
             step: release.step,
@@ -63,7 +63,12 @@ impl State {
     }
 
     /// What suites came to. An answer to anything but the last order, while its step waits for it, is no news.
-    pub(super) fn validated(&mut self, order: &Order, result: Result<String, Unproved>, now: Millis) -> Vec<Effect> {
+    pub(super) fn validated(
+        &mut self,
+        order: &SuiteRun,
+        result: Result<String, SuiteRunError>,
+        now: Millis,
+    ) -> Vec<Effect> {
         let name = order.service.as_str();
         let Some(service) = self.services.get(name).filter(|service| service.ordered.as_ref() == Some(order)) else {
             return Vec::new();
@@ -71,26 +76,26 @@ impl State {
         let waits = |release: &&Release| !release.suites_owed().is_empty();
         let Some(release) = service.durable.release.as_ref().filter(waits) else { return Vec::new() };
         let (title, which) = (release.title().to_owned(), suites(&order.suites));
-        let on_fail = release.current().map_or(OnFail::Hold, |step| step.on_fail);
+        let on_fail = release.current().map_or(OnSuiteFailure::Hold, |step| step.on_fail);
         match result {
             Ok(said) => {
                 let said = if said.is_empty() { said } else { format!(": {}", short(&said)) };
                 let why = format!("{title}: {which} passed on {}{said}", order.environment);
-                self.alter(name, self.note(Kind::Validated, why), now, |durable| {
+                self.alter(name, self.note(ChangeKind::Validated, why), now, |durable| {
                     if let Some(release) = &mut durable.release {
-                        release.gate = Some(Gate::Passed);
+                        release.gate = Some(SuiteGate::Passed);
                     }
                 })
             }
-            Err(Unproved::Failed(why)) if on_fail == OnFail::Rollback && service.durable.unwatched => {
+            Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback && service.durable.unwatched => {
                 self.hold(name, format!("{title}: {}; it holds, because the guard is off", short(&why)), now)
             }
-            Err(Unproved::Failed(why)) if on_fail == OnFail::Rollback => {
-                let note = self.note(Kind::Rollback, format!("{title}: {}", short(&why)));
+            Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback => {
+                let note = self.note(ChangeKind::Rollback, format!("{title}: {}", short(&why)));
                 self.roll_back(name, note, now)
             }
-            Err(Unproved::Failed(why)) => self.hold(name, format!("{title}: {}", short(&why)), now),
-            Err(Unproved::NotRun(why)) => {
+            Err(SuiteRunError::Failed(why)) => self.hold(name, format!("{title}: {}", short(&why)), now),
+            Err(SuiteRunError::NotRun(why)) => {
                 self.hold(name, format!("{title}: {which} did not run on {}: {}", order.environment, short(&why)), now)
             }
         }
@@ -98,12 +103,12 @@ impl State {
 
     /// Pauses until a person has the suites run again, or decides otherwise.
     fn hold(&mut self, name: &str, why: String, now: Millis) -> Vec<Effect> {
-        let note = self.note(Kind::Pause, why.clone());
+        let note = self.note(ChangeKind::Pause, why.clone());
         let who = note.by.who.clone();
         self.alter(name, note, now, |durable| {
             durable.pause(who, why);
             if let Some(release) = &mut durable.release {
-                release.gate = Some(Gate::Held);
+                release.gate = Some(SuiteGate::Held);
             }
         })
     }

@@ -1,8 +1,8 @@
 //! What health checks change: who is up, and whether a new side is taken back. Not durable: checks find out again.
 
-use crate::rollout::entries::{By, Note, told};
+use crate::rollout::entries::{Actor, ChangeNote, told};
 use crate::rollout::release::Release;
-use crate::rollout::{Change, Durable, Effect, Kind, Level, State};
+use crate::rollout::{AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange, State};
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -29,22 +29,22 @@ impl State {
                 false => format!("{side}, {role}, is down: {why}"),
             };
             let level = match (up, is_active) {
-                (true, _) => Level::Info,
-                (false, true) => Level::Critical,
-                (false, false) => Level::Warning,
+                (true, _) => AnnouncementLevel::Info,
+                (false, true) => AnnouncementLevel::Critical,
+                (false, false) => AnnouncementLevel::Warning,
             };
             self.generation += 1;
             effects.push(Effect::Publish);
-            let note = Note::of(Kind::Health, By::the("health"), said);
+            let note = ChangeNote::of(ChangeKind::Health, Actor::the("health"), said);
             if let Some(change) = self.change(name, note, None, now) {
                 // Nothing of the state that outlives the process.
-                effects.extend(told(level, Change { after: None, ..change }));
+                effects.extend(told(level, JournalChange { after: None, ..change }));
             }
         }
         let service = self.services.get(name).filter(|service| rollback && is_on_trial(&service.durable, side));
         // Where both sides are down, they share a fault: nothing is won by going back.
         if service.is_some() && other_is_up {
-            let note = Note::of(Kind::Rollback, By::the("health"), format!("{side} is down: {why}"));
+            let note = ChangeNote::of(ChangeKind::Rollback, Actor::the("health"), format!("{side} is down: {why}"));
             effects.extend(self.roll_back(name, note, now));
         }
         effects
@@ -52,7 +52,7 @@ impl State {
 }
 
 /// Whether clients meet the new side, or it was promoted and is still watched.
-fn is_on_trial(durable: &Durable, side: Environment) -> bool {
+fn is_on_trial(durable: &DurableState, side: Environment) -> bool {
     let live = durable.release.as_ref().is_some_and(Release::is_live);
     durable.subject() == side && (live || !durable.weight.is_zero() || durable.is_watching())
 }
@@ -60,19 +60,19 @@ fn is_on_trial(durable: &Durable, side: Environment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::Policy;
-    use crate::rollout::plan::Plan;
-    use crate::rollout::{Ask, Event, Loaded};
+    use crate::guard::GuardPolicy;
+    use crate::rollout::plan::RolloutPlan;
+    use crate::rollout::{Event, LoadedService, SplitRequest};
     use crate::traffic::split::Weight;
 
     fn started(percent: f64) -> State {
         let mut state = State::default();
-        let loaded = Loaded {
+        let loaded = LoadedService {
             service: "shop".into(),
             routes: vec!["default".into()],
-            ask: Ask { active: None, weight: Weight::from_percent(percent).ok() },
-            policy: Policy::standard(),
-            plan: Plan::standard(),
+            ask: SplitRequest { active: None, weight: Weight::from_percent(percent).ok() },
+            policy: GuardPolicy::standard(),
+            plan: RolloutPlan::standard(),
             urls: Default::default(),
             failover_both: true,
         };
@@ -80,7 +80,12 @@ mod tests {
         state
     }
 
-    fn told(state: &mut State, environment: Environment, up: bool, rollback: bool) -> Vec<(Kind, Level)> {
+    fn told(
+        state: &mut State,
+        environment: Environment,
+        up: bool,
+        rollback: bool,
+    ) -> Vec<(ChangeKind, AnnouncementLevel)> {
         let (service, why) = ("shop".to_owned(), "check home: 10.0.0.1:80 answers 503".to_owned());
         let effects = state.apply(Event::Health { service, environment, up, why, rollback }, Millis(5)).unwrap();
         let news = effects.into_iter().filter_map(|effect| match effect {
@@ -95,23 +100,32 @@ mod tests {
         let mut state = started(10.0);
         assert_eq!(state.split("shop").unwrap().up, [true; 2]);
         assert!(state.split("shop").unwrap().failover_both);
-        assert_eq!(told(&mut state, Environment::Green, false, false), [(Kind::Health, Level::Warning)]);
+        assert_eq!(
+            told(&mut state, Environment::Green, false, false),
+            [(ChangeKind::Health, AnnouncementLevel::Warning)]
+        );
         assert_eq!(state.split("shop").unwrap().up, [true, false]);
         assert_eq!(told(&mut state, Environment::Green, false, false), []);
-        assert_eq!(told(&mut state, Environment::Blue, false, false), [(Kind::Health, Level::Critical)]);
-        assert_eq!(told(&mut state, Environment::Green, true, false), [(Kind::Health, Level::Info)]);
+        assert_eq!(
+            told(&mut state, Environment::Blue, false, false),
+            [(ChangeKind::Health, AnnouncementLevel::Critical)]
+        );
+        assert_eq!(told(&mut state, Environment::Green, true, false), [(ChangeKind::Health, AnnouncementLevel::Info)]);
         assert_eq!(state.split("shop").unwrap().up, [false, true]);
         assert_eq!(state.split("shop").unwrap().weight, Weight::from_percent(10.0).unwrap());
     }
 
     #[test]
     fn only_a_side_on_trial_is_taken_back_and_only_where_the_other_is_up() {
-        let health = (Kind::Health, Level::Warning);
-        let rollback = (Kind::Rollback, Level::Critical);
+        let health = (ChangeKind::Health, AnnouncementLevel::Warning);
+        let rollback = (ChangeKind::Rollback, AnnouncementLevel::Critical);
         assert_eq!(told(&mut started(10.0), Environment::Green, false, true), [health, rollback]);
         assert_eq!(told(&mut started(10.0), Environment::Green, true, true), [rollback], "a check that ejects nobody");
         assert_eq!(told(&mut started(0.0), Environment::Green, false, true), [health], "nobody meets it");
-        assert_eq!(told(&mut started(10.0), Environment::Blue, false, true), [(Kind::Health, Level::Critical)]);
+        assert_eq!(
+            told(&mut started(10.0), Environment::Blue, false, true),
+            [(ChangeKind::Health, AnnouncementLevel::Critical)]
+        );
         let mut both = started(10.0);
         told(&mut both, Environment::Blue, false, false);
         assert_eq!(told(&mut both, Environment::Green, false, true), [health], "they share a fault");

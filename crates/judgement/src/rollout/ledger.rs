@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::window::{Tally, Totals};
+use crate::guard::window::{ClientImpact, JudgedTotals};
 use crate::time::Millis;
 
 /// What a rollout came to. Times are on the monotonic clock, like an entry's `uptime`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Ledger {
+pub struct RolloutLedger {
     /// The rollout's number within its service.
     pub rollout: u32,
     pub began: Millis,
@@ -43,16 +43,16 @@ const LATEST: Millis = Millis::seconds(60);
 
 /// What the book is kept from: the candidate's totals over all routes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    tally: Tally,
+pub struct CandidateAccount {
+    tally: ClientImpact,
     failed: u64,
     /// Requests ever sent; wraps.
     sent: u32,
 }
 
-impl Account {
-    pub fn of<'a>(routes: impl Iterator<Item = &'a Totals>) -> Account {
-        let mut sum = Account::default();
+impl CandidateAccount {
+    pub fn of<'a>(routes: impl Iterator<Item = &'a JudgedTotals>) -> CandidateAccount {
+        let mut sum = CandidateAccount::default();
         for totals in routes {
             sum.tally.add(&totals.tally);
             sum.failed += totals.counts.failed;
@@ -64,11 +64,11 @@ impl Account {
 
 /// A ledger that is being kept.
 #[derive(Clone, Debug)]
-pub struct Book {
-    ledger: Ledger,
+pub struct OpenLedger {
+    ledger: RolloutLedger,
     /// Before the rollout, and at the last look.
-    before: Account,
-    last: Account,
+    before: CandidateAccount,
+    last: CandidateAccount,
     changed: Millis,
     /// Requests of the rollout that are under way.
     out: u32,
@@ -76,16 +76,16 @@ pub struct Book {
     closing: Option<Millis>,
 }
 
-impl Book {
+impl OpenLedger {
     /// Opens with the candidate's account as the rollout begins.
-    pub fn open(rollout: u32, now: Millis, candidate: Account) -> Book {
-        let ledger = Ledger { rollout, began: now, ..Ledger::default() };
-        Book { ledger, before: candidate, last: candidate, changed: now, out: 0, closing: None }
+    pub fn open(rollout: u32, now: Millis, candidate: CandidateAccount) -> OpenLedger {
+        let ledger = RolloutLedger { rollout, began: now, ..RolloutLedger::default() };
+        OpenLedger { ledger, before: candidate, last: candidate, changed: now, out: 0, closing: None }
     }
 
     /// Takes the candidate's account at `now`.
-    pub fn look(&mut self, now: Millis, candidate: Account) {
-        let Book { ledger, before, last, .. } = self;
+    pub fn look(&mut self, now: Millis, candidate: CandidateAccount) {
+        let OpenLedger { ledger, before, last, .. } = self;
         let (tally, earlier) = (&candidate.tally, &before.tally);
         ledger.requests = tally.requests.saturating_sub(earlier.requests);
         ledger.rescued = tally.rescued.saturating_sub(earlier.rescued);
@@ -121,13 +121,13 @@ impl Book {
     }
 
     /// The final ledger, once the last request has ended or has been waited for.
-    pub fn closed(&self, now: Millis) -> Option<Ledger> {
+    pub fn closed(&self, now: Millis) -> Option<RolloutLedger> {
         let waited = now.since(self.closing?);
         let done = self.out == 0 && waited.min(now.since(self.changed)) >= QUIET || waited >= LATEST;
-        done.then_some(Ledger { closed: true, ..self.ledger })
+        done.then_some(RolloutLedger { closed: true, ..self.ledger })
     }
 
-    pub fn ledger(&self) -> Ledger {
+    pub fn ledger(&self) -> RolloutLedger {
         self.ledger
     }
 }

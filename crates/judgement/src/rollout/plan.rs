@@ -7,7 +7,7 @@ use crate::traffic::split::Weight;
 
 /// A weight, and the conditions for leaving it. A verdict of health is always one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct PlanStep {
     pub weight: Weight,
     /// So long at the least.
     pub bake: Millis,
@@ -20,14 +20,14 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
     /// What comes of one that fails.
-    #[serde(default, skip_serializing_if = "OnFail::is_rollback")]
-    pub on_fail: OnFail,
+    #[serde(default, skip_serializing_if = "OnSuiteFailure::is_rollback")]
+    pub on_fail: OnSuiteFailure,
 }
 
 /// What a suite that fails on a step does to the rollout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OnFail {
+pub enum OnSuiteFailure {
     /// It is taken back.
     #[default]
     Rollback,
@@ -35,31 +35,31 @@ pub enum OnFail {
     Hold,
 }
 
-impl OnFail {
+impl OnSuiteFailure {
     pub const fn name(self) -> &'static str {
         match self {
-            OnFail::Rollback => "rollback",
-            OnFail::Hold => "hold",
+            OnSuiteFailure::Rollback => "rollback",
+            OnSuiteFailure::Hold => "hold",
         }
     }
 
     fn is_rollback(&self) -> bool {
-        *self == OnFail::Rollback
+        *self == OnSuiteFailure::Rollback
     }
 }
 
-impl Step {
+impl PlanStep {
     /// A step without suites that nobody has to approve.
-    pub const fn new(weight: Weight, bake: Millis, requests: u64) -> Step {
-        Step { weight, bake, requests, approve: false, suites: Vec::new(), on_fail: OnFail::Rollback }
+    pub const fn new(weight: Weight, bake: Millis, requests: u64) -> PlanStep {
+        PlanStep { weight, bake, requests, approve: false, suites: Vec::new(), on_fail: OnSuiteFailure::Rollback }
     }
 }
 
 /// How a version gets from nothing to everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct RolloutPlan {
     /// In rising order; the last is everything, or everything but the holdback.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     /// How long the guard goes on watching the new side after the promotion.
     pub watch: Millis,
     /// What stays on the old side meanwhile, for a baseline that is alive.
@@ -77,19 +77,19 @@ pub struct WarmUp {
     pub path: String,
 }
 
-impl Plan {
+impl RolloutPlan {
     /// So many judged requests a step takes, where the file says nothing.
     pub const REQUESTS: u64 = 20;
     pub const BAKE: Millis = Millis::seconds(120);
     pub const WATCH: Millis = Millis::seconds(600);
 
     /// 10, 25, 50, 75 and 100 %.
-    pub fn standard() -> Plan {
+    pub fn standard() -> RolloutPlan {
         let weights = [1000, 2500, 5000, 7500, 10_000].into_iter().flat_map(Weight::from_basis_points);
-        let step = |weight| Step::new(weight, Plan::BAKE, Plan::REQUESTS);
+        let step = |weight| PlanStep::new(weight, RolloutPlan::BAKE, RolloutPlan::REQUESTS);
         let warm_up = WarmUp { requests: 3, path: "/".to_owned() };
         let (steps, holdback) = (weights.map(step).collect(), Weight::ZERO);
-        Plan { steps, watch: Plan::WATCH, holdback, warm_up, suites: Vec::new() }
+        RolloutPlan { steps, watch: RolloutPlan::WATCH, holdback, warm_up, suites: Vec::new() }
     }
 
     /// The most that the candidate gets.
@@ -98,11 +98,11 @@ impl Plan {
     }
 
     /// The plan as far as `target`: its steps below, and one at it, which is left as the step that it cuts off would be.
-    pub fn up_to(&self, target: Weight) -> Plan {
-        let mut steps: Vec<Step> = self.steps.iter().filter(|step| step.weight < target).cloned().collect();
+    pub fn up_to(&self, target: Weight) -> RolloutPlan {
+        let mut steps: Vec<PlanStep> = self.steps.iter().filter(|step| step.weight < target).cloned().collect();
         if let Some(step) = self.steps.iter().find(|step| step.weight >= target).or(self.steps.last()) {
-            steps.push(Step { weight: target, ..step.clone() });
+            steps.push(PlanStep { weight: target, ..step.clone() });
         }
-        Plan { steps, ..self.clone() }
+        RolloutPlan { steps, ..self.clone() }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::plan::{Plan, Step};
+use crate::rollout::plan::{PlanStep, RolloutPlan};
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -18,10 +18,10 @@ pub struct Release {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<String>,
     /// As it was when the version set out: an edit of the file is for the next one.
-    pub plan: Plan,
-    pub phase: Phase,
+    pub plan: RolloutPlan,
+    pub phase: RolloutPhase,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pause: Option<Pause>,
+    pub pause: Option<ReleasePause>,
     /// The place of the step in the plan.
     pub step: usize,
     /// How long in this step, or in the watch, as last written down.
@@ -31,7 +31,7 @@ pub struct Release {
     pub approved: bool,
     /// What the suites of this step came to; `None`: they still run, or there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gate: Option<Gate>,
+    pub gate: Option<SuiteGate>,
     pub who: String,
     /// When it set out, in milliseconds since 1970.
     pub at: u64,
@@ -43,7 +43,7 @@ pub struct Release {
 /// Where a rollout stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
+pub enum RolloutPhase {
     /// The new side is tried before any client meets it.
     Preflight,
     /// On one of the steps.
@@ -59,7 +59,7 @@ pub enum Phase {
 /// What the suites of a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Gate {
+pub enum SuiteGate {
     Passed,
     /// They failed, or could not be run: the rollout holds until a person has them run again.
     Held,
@@ -67,50 +67,50 @@ pub enum Gate {
 
 /// Why a rollout holds, and where it goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pause {
+pub struct ReleasePause {
     pub who: String,
     pub why: String,
-    pub phase: Phase,
+    pub phase: RolloutPhase,
 }
 
-impl Phase {
-    pub const ALL: [Phase; 7] = [
-        Phase::Preflight,
-        Phase::Shifting,
-        Phase::Baking,
-        Phase::Paused,
-        Phase::Promoted,
-        Phase::RolledBack,
-        Phase::Aborted,
+impl RolloutPhase {
+    pub const ALL: [RolloutPhase; 7] = [
+        RolloutPhase::Preflight,
+        RolloutPhase::Shifting,
+        RolloutPhase::Baking,
+        RolloutPhase::Paused,
+        RolloutPhase::Promoted,
+        RolloutPhase::RolledBack,
+        RolloutPhase::Aborted,
     ];
 
     pub const fn name(self) -> &'static str {
         match self {
-            Phase::Preflight => "preflight",
-            Phase::Shifting => "shifting",
-            Phase::Baking => "baking",
-            Phase::Paused => "paused",
-            Phase::Promoted => "promoted",
-            Phase::RolledBack => "rolled_back",
-            Phase::Aborted => "aborted",
+            RolloutPhase::Preflight => "preflight",
+            RolloutPhase::Shifting => "shifting",
+            RolloutPhase::Baking => "baking",
+            RolloutPhase::Paused => "paused",
+            RolloutPhase::Promoted => "promoted",
+            RolloutPhase::RolledBack => "rolled_back",
+            RolloutPhase::Aborted => "aborted",
         }
     }
 
     /// Not ended yet.
     pub const fn is_under_way(self) -> bool {
-        matches!(self, Phase::Preflight | Phase::Shifting | Phase::Baking | Phase::Paused)
+        matches!(self, RolloutPhase::Preflight | RolloutPhase::Shifting | RolloutPhase::Baking | RolloutPhase::Paused)
     }
 }
 
 impl Release {
     /// At the first step of its plan.
-    pub fn begin(plan: Plan, environment: Environment, who: String, at: u64) -> Release {
+    pub fn begin(plan: RolloutPlan, environment: Environment, who: String, at: u64) -> Release {
         Release {
             version: None,
             environment,
             functions: Vec::new(),
             plan,
-            phase: Phase::Shifting,
+            phase: RolloutPhase::Shifting,
             pause: None,
             step: 0,
             spent: Millis::ZERO,
@@ -126,21 +126,21 @@ impl Release {
     /// Clients meet it: past preflight, and not ended.
     pub fn is_live(&self) -> bool {
         match (self.phase, &self.pause) {
-            (Phase::Paused, Some(pause)) => pause.phase != Phase::Preflight,
-            (phase, _) => matches!(phase, Phase::Shifting | Phase::Baking),
+            (RolloutPhase::Paused, Some(pause)) => pause.phase != RolloutPhase::Preflight,
+            (phase, _) => matches!(phase, RolloutPhase::Shifting | RolloutPhase::Baking),
         }
     }
 
     /// Promoted, and the guard still looks.
     pub fn is_watched(&self) -> bool {
-        self.phase == Phase::Promoted && self.spent < self.plan.watch
+        self.phase == RolloutPhase::Promoted && self.spent < self.plan.watch
     }
 
-    pub fn current(&self) -> Option<&Step> {
+    pub fn current(&self) -> Option<&PlanStep> {
         self.plan.steps.get(self.step)
     }
 
-    pub fn next(&self) -> Option<&Step> {
+    pub fn next(&self) -> Option<&PlanStep> {
         self.plan.steps.get(self.step + 1)
     }
 
@@ -148,19 +148,20 @@ impl Release {
     pub fn enter(&mut self, step: usize) {
         (self.step, self.spent, self.requests) = (step, Millis::ZERO, 0);
         (self.approved, self.gate) = (false, None);
-        self.phase = if self.is_full() { Phase::Baking } else { Phase::Shifting };
+        self.phase = if self.is_full() { RolloutPhase::Baking } else { RolloutPhase::Shifting };
         self.pause = None;
     }
 
     /// The suites that must still pass before this step is left; none where it is not stood on.
     pub fn suites_owed(&self) -> &[String] {
-        let stands = matches!(self.phase, Phase::Shifting | Phase::Baking) && self.gate != Some(Gate::Passed);
+        let stands =
+            matches!(self.phase, RolloutPhase::Shifting | RolloutPhase::Baking) && self.gate != Some(SuiteGate::Passed);
         self.current().filter(|_| stands).map_or(&[], |step| step.suites.as_slice())
     }
 
     /// It holds because suites have not passed.
     pub fn is_held(&self) -> bool {
-        self.phase == Phase::Paused && self.gate == Some(Gate::Held)
+        self.phase == RolloutPhase::Paused && self.gate == Some(SuiteGate::Held)
     }
 
     fn is_full(&self) -> bool {

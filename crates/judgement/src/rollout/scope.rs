@@ -1,10 +1,10 @@
 //! One place that is watched: the whole service, or one route. Its windows for the triggers, its meters for the evidence.
 
-use crate::guard::evidence::meters::{Meters, Moment};
-use crate::guard::trigger::{Metric, Reading};
-use crate::guard::window::{Counts, Sample, Totals, Window};
-use crate::guard::{Judgement, Missing, Policy, Sight, Verdict};
-use crate::rollout::watch::{Found, News, Seen};
+use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
+use crate::guard::trigger::{Metric, TriggerReading};
+use crate::guard::window::{AnswerCounts, JudgedTotals, TotalsWindow, WindowSample};
+use crate::guard::{GuardPolicy, InsufficientReason, Judgement, Observation, Verdict};
+use crate::rollout::watch::{Findings, WatchWarning, WatchedService};
 use crate::time::Millis;
 
 /// Triggers are looked at this often; their windows are seconds.
@@ -13,11 +13,11 @@ const TRIGGERS: Millis = Millis(100);
 const LONGEST_STEP: Millis = Millis::seconds(1);
 
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct JudgedScope {
     pub route: Option<usize>,
     /// Of the service's evidence.
     share: f64,
-    eyes: Option<Eyes>,
+    eyes: Option<ScopeMeters>,
     /// By the trigger's place in the policy.
     held: Vec<Millis>,
     /// The warnings that are already out, by the trigger's place; and whether shared fate is.
@@ -27,31 +27,31 @@ pub struct Scope {
 
 /// Opened by the first answer, so that a route that nobody asks for costs nothing.
 #[derive(Clone, Debug)]
-struct Eyes {
+struct ScopeMeters {
     /// Active and candidate.
-    windows: [Window; 2],
-    meters: Option<Meters>,
+    windows: [TotalsWindow; 2],
+    meters: Option<EvidenceMeters>,
     /// What was counted when the triggers were last looked at: where nothing has happened since, there is nothing to judge.
-    counts: Option<[(Counts, u64); 2]>,
+    counts: Option<[(AnswerCounts, u64); 2]>,
     looked: Option<Millis>,
 }
 
 /// What the scopes of a service have in common at a look.
-pub struct Look<'a> {
+pub struct ScopeContext<'a> {
     pub now: Millis,
     /// The look before; none: the service has just become live.
     pub since: Option<Millis>,
     pub on_grid: bool,
-    pub seen: &'a Seen<'a>,
-    pub moment: Moment,
+    pub seen: &'a WatchedService<'a>,
+    pub moment: MeterContext,
     /// How long the weight has been what it is.
     pub steady: Millis,
 }
 
-impl Scope {
-    pub fn new(route: Option<usize>, share: f64, policy: &Policy) -> Scope {
+impl JudgedScope {
+    pub fn new(route: Option<usize>, share: f64, policy: &GuardPolicy) -> JudgedScope {
         let triggers = policy.triggers.len();
-        Scope {
+        JudgedScope {
             route,
             share,
             eyes: None,
@@ -63,22 +63,22 @@ impl Scope {
 
     /// Looks at the totals of active and candidate. Gives what the triggers see, if it is their time and they see anything
     /// new.
-    pub fn look(&mut self, look: &Look<'_>, sides: [&Totals; 2]) -> Option<Sight> {
-        let Look { now, since, seen, .. } = *look;
+    pub fn look(&mut self, look: &ScopeContext<'_>, sides: [&JudgedTotals; 2]) -> Option<Observation> {
+        let ScopeContext { now, since, seen, .. } = *look;
         let share = self.share;
         let eyes = self.eyes.get_or_insert_with(|| {
-            let nothing = Totals::default();
+            let nothing = JudgedTotals::default();
             // Either the service has just become live, and what was counted before is not the candidate's; or the
             // route's first answers came since the last look, and all of them count.
             let (from, [active, candidate]) = match since {
                 None => (now, sides),
                 Some(since) => (since, [&nothing; 2]),
             };
-            let open = |side| Window::opened(from, side);
+            let open = |side| TotalsWindow::opened(from, side);
             let meters = seen.policy.evidence.as_ref();
-            Eyes {
+            ScopeMeters {
                 windows: [open(active), open(candidate)],
-                meters: meters.map(|budget| Meters::new(from, budget, share, [candidate, active])),
+                meters: meters.map(|budget| EvidenceMeters::new(from, budget, share, [candidate, active])),
                 counts: None,
                 looked: None,
             }
@@ -95,44 +95,50 @@ impl Scope {
             let route = self.route;
             let readings = readings(look, route, &eyes.windows, sides, &mut self.held, step);
             let name = route.and_then(|at| seen.routes.get(at)).cloned();
-            Sight { route: name, readings, evidence: None }
+            Observation { route: name, readings, evidence: None }
         });
         eyes.windows.iter_mut().zip(sides).for_each(|(window, side)| window.observe(now, side));
         sight
     }
 
     /// If the candidate has just failed in a rush: what active and candidate did in that time.
-    pub fn rush(&self, now: Millis, sides: [&Totals; 2]) -> Option<[Sample; 2]> {
-        let Eyes { windows: [active, candidate], .. } = self.eyes.as_ref()?;
+    pub fn rush(&self, now: Millis, sides: [&JudgedTotals; 2]) -> Option<[WindowSample; 2]> {
+        let ScopeMeters { windows: [active, candidate], .. } = self.eyes.as_ref()?;
         let rush = candidate.rush(now, sides[1])?;
         Some([active.last(Millis::seconds(1), now, sides[0], None), rush])
     }
 
-    pub fn meters(&self) -> Option<&Meters> {
+    pub fn meters(&self) -> Option<&EvidenceMeters> {
         self.eyes.as_ref().and_then(|eyes| eyes.meters.as_ref())
     }
 
     /// What the triggers see at `now`, without looking: nothing is held longer by it. `None` before the first answer.
-    pub fn sight(&self, now: Millis, seen: &Seen<'_>, steady: Millis, sides: [&Totals; 2]) -> Option<Sight> {
+    pub fn sight(
+        &self,
+        now: Millis,
+        seen: &WatchedService<'_>,
+        steady: Millis,
+        sides: [&JudgedTotals; 2],
+    ) -> Option<Observation> {
         let eyes = self.eyes.as_ref()?;
-        let moment = Moment { age: Millis::ZERO, raised: (Millis::ZERO, 0.0), extra: 0.0, settling: false };
-        let look = Look { now, since: None, on_grid: false, seen, moment, steady };
+        let moment = MeterContext { age: Millis::ZERO, raised: (Millis::ZERO, 0.0), extra: 0.0, settling: false };
+        let look = ScopeContext { now, since: None, on_grid: false, seen, moment, steady };
         let readings = readings(&look, self.route, &eyes.windows, sides, &mut self.held.clone(), Millis::ZERO);
         let route = self.route.and_then(|at| seen.routes.get(at)).cloned();
-        Some(Sight { route, readings, evidence: None })
+        Some(Observation { route, readings, evidence: None })
     }
 
     /// Every warning once, until it is over.
-    pub fn tell(&mut self, sight: Sight, judgement: Judgement, found: &mut Found) {
-        let shared = judgement.verdict == Verdict::Insufficient { missing: Missing::HealthyActive };
+    pub fn tell(&mut self, sight: Observation, judgement: Judgement, found: &mut Findings) {
+        let shared = judgement.verdict == Verdict::Insufficient { missing: InsufficientReason::HealthyActive };
         if shared && !self.shared {
-            found.news.push((News::SharedFate, sight.clone(), judgement.clone()));
+            found.news.push((WatchWarning::SharedFate, sight.clone(), judgement.clone()));
         }
         self.shared = shared;
         for (place, out) in self.out.iter_mut().enumerate() {
             let fired = judgement.fired.iter().any(|(at, _)| *at == place);
             if fired && !*out {
-                found.news.push((News::Fired(place), sight.clone(), judgement.clone()));
+                found.news.push((WatchWarning::Fired(place), sight.clone(), judgement.clone()));
             }
             *out = fired;
         }
@@ -143,13 +149,13 @@ impl Scope {
 }
 
 fn readings(
-    look: &Look<'_>,
+    look: &ScopeContext<'_>,
     route: Option<usize>,
-    [active, candidate]: &[Window; 2],
-    sides: [&Totals; 2],
+    [active, candidate]: &[TotalsWindow; 2],
+    sides: [&JudgedTotals; 2],
     held: &mut [Millis],
     step: Millis,
-) -> Vec<Reading> {
+) -> Vec<TriggerReading> {
     let seen = look.seen;
     let readings = seen.policy.triggers.iter().zip(held).map(|(trigger, held)| {
         // A route's share is not the service's where rules and stickiness choose: only the whole service is held to it.
@@ -161,10 +167,10 @@ fn readings(
         };
         if unfit {
             let (active, candidate) = Default::default();
-            return Reading { active, candidate, share: 0.0, held: Millis::ZERO };
+            return TriggerReading { active, candidate, share: 0.0, held: Millis::ZERO };
         }
         let [active, candidate] = trigger.sample([active, candidate], sides, look.now);
-        let mut reading = Reading { active, candidate, share: seen.weight.ratio(), held: *held };
+        let mut reading = TriggerReading { active, candidate, share: seen.weight.ratio(), held: *held };
         *held = trigger.held(&reading, step);
         reading.held = *held;
         reading

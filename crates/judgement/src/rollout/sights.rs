@@ -1,33 +1,33 @@
 //! What the judge sees of a service just now, for who asks: the same readings that it judges by, without judging.
 
-use crate::guard::window::Totals;
-use crate::guard::{Policy, Sight};
+use crate::guard::window::JudgedTotals;
+use crate::guard::{GuardPolicy, Observation};
 use crate::rollout::State;
-use crate::rollout::watch::Seen;
+use crate::rollout::watch::WatchedService;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
 /// A service as its judge sees it.
 #[derive(Clone, Debug)]
-pub struct Insight {
-    pub policy: Policy,
+pub struct GuardInsight {
+    pub policy: GuardPolicy,
     /// Who is judged: the candidate, or what was promoted and is still watched.
     pub subject: Environment,
     /// Somebody has to be judged now.
     pub judged: bool,
     /// Of the whole service first, then of its routes; none before the first answer.
-    pub sights: Vec<Sight>,
+    pub sights: Vec<Observation>,
 }
 
 impl State {
     /// What the judge sees at `now` in these totals of the service's routes.
-    pub fn insight(&self, name: &str, totals: &[Option<[Totals; 2]>], now: Millis) -> Option<Insight> {
+    pub fn insight(&self, name: &str, totals: &[Option<[JudgedTotals; 2]>], now: Millis) -> Option<GuardInsight> {
         let service = self.services.get(name)?;
         let durable = &service.durable;
         let subject = durable.subject();
         let weight = if durable.is_watching() { durable.weight.rest() } else { durable.weight };
-        let seen = Seen { policy: &service.policy, routes: &service.routes, active: subject.other(), weight };
+        let seen = WatchedService { policy: &service.policy, routes: &service.routes, active: subject.other(), weight };
         let sights = service.watch.as_ref().map(|watch| watch.sights(now, &seen, totals)).unwrap_or_default();
-        Some(Insight { policy: service.policy.clone(), subject, judged: durable.is_judged(), sights })
+        Some(GuardInsight { policy: service.policy.clone(), subject, judged: durable.is_judged(), sights })
     }
 }

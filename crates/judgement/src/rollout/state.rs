@@ -2,28 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use crate::guard::Budget;
-use crate::guard::Policy;
-use crate::guard::window::Totals;
-use crate::rollout::advance::Clocked;
-use crate::rollout::caution::Turn;
-use crate::rollout::entries::{By, Note, told};
-use crate::rollout::ledger::{Account, Book, Ledger};
-use crate::rollout::plan::Plan;
-use crate::rollout::watch::{Found, Seen, Shown, Watch};
+use crate::guard::EvidenceBudget;
+use crate::guard::GuardPolicy;
+use crate::guard::window::JudgedTotals;
+use crate::rollout::advance::StepClock;
+use crate::rollout::caution::CautionChange;
+use crate::rollout::entries::{Actor, ChangeNote, told};
+use crate::rollout::ledger::{CandidateAccount, OpenLedger, RolloutLedger};
+use crate::rollout::plan::RolloutPlan;
+use crate::rollout::watch::{Findings, GuardStatus, ServiceWatch, WatchedService};
 use crate::rollout::{
-    Announcement, Ask, Asked, Durable, Effect, Event, Kind, Latch, Level, Loaded, Order, Over, Refused,
+    Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, Event, LoadedService, RequestedSplit,
+    RollbackLatch, RolloutError, RuntimeOverrides, SplitRequest, SuiteRun,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
-use crate::traffic::split::{Split, Weight};
+use crate::traffic::split::{TrafficSplit, Weight};
 
 /// All services: what is durable of them, and the eyes on those that are live.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    pub(super) services: BTreeMap<String, Service>,
+    pub(super) services: BTreeMap<String, ServiceState>,
     /// Of services that no file names now: kept, so that a file that forgets one and remembers it loses nothing.
-    resting: BTreeMap<String, Durable>,
+    resting: BTreeMap<String, DurableState>,
     pub(super) generation: u64,
     pub(super) last_entry: u64,
     /// There was a state, and it could not be read: services that seem new may not be.
@@ -33,27 +34,33 @@ pub struct State {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Service {
-    pub(super) durable: Durable,
+pub(super) struct ServiceState {
+    pub(super) durable: DurableState,
     pub(super) routes: Vec<String>,
-    pub(super) policy: Policy,
-    pub(super) plan: Plan,
-    pub(super) watch: Option<Watch>,
+    pub(super) policy: GuardPolicy,
+    pub(super) plan: RolloutPlan,
+    pub(super) watch: Option<ServiceWatch>,
     /// Of the rollout under way, or of the last one until its last request has ended.
-    pub(super) book: Option<Book>,
-    pub(super) clocked: Clocked,
+    pub(super) book: Option<OpenLedger>,
+    pub(super) clocked: StepClock,
     /// The run of suites that an answer is awaited of. After a restart nobody runs them any more.
-    pub(super) ordered: Option<Order>,
+    pub(super) ordered: Option<SuiteRun>,
     /// What health checks say, by [`Environment::index`]. After a restart all is up until it is checked.
     pub(super) up: [bool; 2],
     failover_both: bool,
 }
 
-impl Service {
+impl ServiceState {
     /// As nobody has looked at it yet.
-    fn unseen(durable: Durable, routes: Vec<String>, policy: Policy, plan: Plan, failover_both: bool) -> Service {
-        let (watch, book, clocked, ordered, up) = (None, None, Clocked::default(), None, [true; 2]);
-        Service { durable, routes, policy, plan, watch, book, clocked, ordered, up, failover_both }
+    fn unseen(
+        durable: DurableState,
+        routes: Vec<String>,
+        policy: GuardPolicy,
+        plan: RolloutPlan,
+        failover_both: bool,
+    ) -> ServiceState {
+        let (watch, book, clocked, ordered, up) = (None, None, StepClock::default(), None, [true; 2]);
+        ServiceState { durable, routes, policy, plan, watch, book, clocked, ordered, up, failover_both }
     }
 
     /// Somebody has to look at it, or at the clock for it.
@@ -73,7 +80,7 @@ impl Service {
 impl State {
     /// The state as the store has it, before any file is read.
     /// `began`: the time of day at zero of the monotonic clock, in milliseconds since 1970.
-    pub fn restored(services: BTreeMap<String, Durable>, generation: u64, last_entry: u64, began: u64) -> State {
+    pub fn restored(services: BTreeMap<String, DurableState>, generation: u64, last_entry: u64, began: u64) -> State {
         State { resting: services, generation, last_entry, began, ..State::default() }
     }
 
@@ -92,10 +99,10 @@ impl State {
     }
 
     /// What is laid over the services, those too that no file names now.
-    pub fn overs(&self) -> BTreeMap<String, Over> {
+    pub fn overs(&self) -> BTreeMap<String, RuntimeOverrides> {
         let served = self.services.iter().map(|(name, service)| (name, &service.durable));
         let all = served.chain(&self.resting).map(|(name, durable)| (name.clone(), durable.over()));
-        all.filter(|(_, over)| *over != Over::default()).collect()
+        all.filter(|(_, over)| *over != RuntimeOverrides::default()).collect()
     }
 
     pub fn last_entry(&self) -> u64 {
@@ -103,13 +110,13 @@ impl State {
     }
 
     /// The split of a service as the next snapshot shows it.
-    pub fn split(&self, service: &str) -> Option<Split> {
-        self.services.get(service).map(|Service { durable, watch, routes, up, failover_both, .. }| {
+    pub fn split(&self, service: &str) -> Option<TrafficSplit> {
+        self.services.get(service).map(|ServiceState { durable, watch, routes, up, failover_both, .. }| {
             let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
             let watching = durable.is_watching();
             let place = |function: &String| routes.iter().position(|route| route == function);
             let only = |functions: &[String]| functions.iter().filter_map(place).map(|place| place as u32).collect();
-            Split {
+            TrafficSplit {
                 weight: durable.weight,
                 epoch: durable.epoch,
                 live: release.is_some_and(|release| release.is_live()),
@@ -119,38 +126,38 @@ impl State {
                 up: *up,
                 failover_both: *failover_both,
                 rollout: durable.rollout,
-                cautious: !watching && watch.as_ref().is_some_and(Watch::is_cautious),
-                ..Split::resting(durable.active)
+                cautious: !watching && watch.as_ref().is_some_and(ServiceWatch::is_cautious),
+                ..TrafficSplit::resting(durable.active)
             }
         })
     }
 
     /// What the judge makes of a live service.
-    pub fn shown(&self, service: &str) -> Option<&Shown> {
-        self.services.get(service)?.watch.as_ref().map(Watch::shown)
+    pub fn shown(&self, service: &str) -> Option<&GuardStatus> {
+        self.services.get(service)?.watch.as_ref().map(ServiceWatch::shown)
     }
 
     /// What the rollout of a service has cost so far.
-    pub fn ledger(&self, service: &str) -> Option<Ledger> {
-        self.services.get(service)?.book.as_ref().map(Book::ledger)
+    pub fn ledger(&self, service: &str) -> Option<RolloutLedger> {
+        self.services.get(service)?.book.as_ref().map(OpenLedger::ledger)
     }
 
     /// What is durable of a service that a file names.
-    pub fn durable(&self, service: &str) -> Option<&Durable> {
+    pub fn durable(&self, service: &str) -> Option<&DurableState> {
         self.services.get(service).map(|service| &service.durable)
     }
 
     /// The services whose totals the next tick wants: live ones, and those whose last requests are under way.
     pub fn live(&self) -> impl Iterator<Item = &str> {
-        let wants = |service: &Service| service.is_live() || service.book.is_some();
+        let wants = |service: &ServiceState| service.is_live() || service.book.is_some();
         self.services.iter().filter(move |(_, service)| wants(service)).map(|(name, _)| name.as_str())
     }
 
     /// Applies one event. The effects come in the order in which they must be carried out: publish, journal, announce.
     ///
     /// # Errors
-    /// [`Refused`]: the event does not fit the state, and nothing has changed.
-    pub fn apply(&mut self, event: Event, now: Millis) -> Result<Vec<Effect>, Refused> {
+    /// [`RolloutError`]: the event does not fit the state, and nothing has changed.
+    pub fn apply(&mut self, event: Event, now: Millis) -> Result<Vec<Effect>, RolloutError> {
         match event {
             Event::Loaded(services) => {
                 self.may_load(&services)?;
@@ -171,24 +178,29 @@ impl State {
     ///
     /// # Errors
     /// The first service that the file may not touch so.
-    pub fn may_load(&self, loaded: &[Loaded]) -> Result<(), Refused> {
-        for Loaded { service, ask, .. } in loaded {
+    pub fn may_load(&self, loaded: &[LoadedService]) -> Result<(), RolloutError> {
+        for LoadedService { service, ask, .. } in loaded {
             let Some(durable) = self.services.get(service).map(|service| &service.durable) else { continue };
             let asked = ask.after(durable.asked);
             let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
             if let Some(release) = release.filter(|_| asked != durable.asked && !asked.weight.is_zero()) {
                 let (title, phase) = (release.title().to_owned(), release.phase.name());
-                return Err(Refused::FileDuringRollout { service: service.clone(), asked: asked.weight, title, phase });
+                return Err(RolloutError::FileDuringRollout {
+                    service: service.clone(),
+                    asked: asked.weight,
+                    title,
+                    phase,
+                });
             }
         }
         Ok(())
     }
 
-    fn load(&mut self, loaded: Vec<Loaded>, now: Millis) -> Vec<Effect> {
+    fn load(&mut self, loaded: Vec<LoadedService>, now: Millis) -> Vec<Effect> {
         let mut changes = Vec::new();
-        let mut before: BTreeMap<String, Service> = std::mem::take(&mut self.services);
+        let mut before: BTreeMap<String, ServiceState> = std::mem::take(&mut self.services);
         let (mut preflights, mut waiting) = (Vec::new(), Vec::new());
-        for Loaded { service: name, routes, ask, policy, plan, urls, failover_both } in loaded {
+        for LoadedService { service: name, routes, ask, policy, plan, urls, failover_both } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
             let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
@@ -205,13 +217,13 @@ impl State {
             let service = match old {
                 Some(old) => {
                     let watch = old.watch.filter(|_| same);
-                    Service { durable, routes, policy, plan, watch, failover_both, ..old }
+                    ServiceState { durable, routes, policy, plan, watch, failover_both, ..old }
                 }
-                None => Service::unseen(durable, routes, policy, plan, failover_both),
+                None => ServiceState::unseen(durable, routes, policy, plan, failover_both),
             };
             self.services.insert(name.clone(), service);
             match known {
-                None => changes.push((name, Kind::Added, "first seen in the routing file".to_owned(), None)),
+                None => changes.push((name, ChangeKind::Added, "first seen in the routing file".to_owned(), None)),
                 Some(known) => {
                     let asked = ask.after(known.asked);
                     // After a restart nobody could refuse the file: what it asks for waits for the end of the rollout.
@@ -219,7 +231,7 @@ impl State {
                     if asked != known.asked && waits {
                         let text =
                             format!("weight = {} in the routing file waits for the end of the rollout", asked.weight);
-                        let (level, kind) = (Level::Warning, Kind::Shift);
+                        let (level, kind) = (AnnouncementLevel::Warning, ChangeKind::Shift);
                         waiting.push(Effect::Announce(Announcement { level, service: name, kind, text, entry: 0 }));
                     } else if asked != known.asked {
                         let (kind, why) = self.follow_file(&name, asked, now);
@@ -234,9 +246,9 @@ impl State {
         self.generation += 1;
         let mut effects = vec![Effect::Publish];
         for (name, kind, why, known) in changes {
-            let note = Note::of(kind, By::the("file"), why);
+            let note = ChangeNote::of(kind, Actor::the("file"), why);
             let Some(change) = self.change(&name, note, known, now) else { continue };
-            effects.extend(told(Level::Info, change));
+            effects.extend(told(AnnouncementLevel::Info, change));
         }
         effects.append(&mut waiting);
         effects.extend(preflights.iter().filter_map(|name| self.preflight(name)));
@@ -245,20 +257,20 @@ impl State {
         effects
     }
 
-    fn first_seen(&self, ask: Ask) -> Durable {
-        let asked = ask.after(Asked { active: Environment::Blue, weight: Weight::ZERO });
-        let durable = Durable::new(asked);
+    fn first_seen(&self, ask: SplitRequest) -> DurableState {
+        let asked = ask.after(RequestedSplit { active: Environment::Blue, weight: Weight::ZERO });
+        let durable = DurableState::new(asked);
         if !self.lost {
             return durable;
         }
         // Its weight may have been taken back, and nobody knows any more: only a person raises it.
         let reason = "the state was lost".to_owned();
-        Durable { weight: Weight::ZERO, latch: Some(Latch { reason, entry: 0 }), ..durable }
+        DurableState { weight: Weight::ZERO, latch: Some(RollbackLatch { reason, entry: 0 }), ..durable }
     }
 
     /// A changed line in the file is an operator's command, and it lifts the latch.
-    fn follow_file(&mut self, name: &str, ask: Asked, now: Millis) -> (Kind, String) {
-        let Some(service) = self.services.get_mut(name) else { return (Kind::Shift, String::new()) };
+    fn follow_file(&mut self, name: &str, ask: RequestedSplit, now: Millis) -> (ChangeKind, String) {
+        let Some(service) = self.services.get_mut(name) else { return (ChangeKind::Shift, String::new()) };
         let durable = &mut service.durable;
         // A weight of 0 is no wish to try again.
         let lifted = if ask.weight.is_zero() { None } else { durable.latch.take() };
@@ -279,14 +291,14 @@ impl State {
         }
         if swap {
             return (
-                Kind::Swap,
+                ChangeKind::Swap,
                 format!("active = \"{}\", weight = {} in the routing file{lifted}", ask.active, ask.weight),
             );
         }
-        (Kind::Shift, format!("weight = {} in the routing file{lifted}", ask.weight))
+        (ChangeKind::Shift, format!("weight = {} in the routing file{lifted}", ask.weight))
     }
 
-    fn count(&mut self, name: &str, totals: &[Option<[Totals; 2]>], on_grid: bool, now: Millis) -> Vec<Effect> {
+    fn count(&mut self, name: &str, totals: &[Option<[JudgedTotals; 2]>], on_grid: bool, now: Millis) -> Vec<Effect> {
         let mut effects = self.judge(name, totals, on_grid, now);
         let Some(service) = self.services.get_mut(name).filter(|_| on_grid) else { return effects };
         let side = service.durable.subject();
@@ -296,11 +308,11 @@ impl State {
         effects
     }
 
-    fn judge(&mut self, name: &str, totals: &[Option<[Totals; 2]>], on_grid: bool, now: Millis) -> Vec<Effect> {
+    fn judge(&mut self, name: &str, totals: &[Option<[JudgedTotals; 2]>], on_grid: bool, now: Millis) -> Vec<Effect> {
         let Some(service) = self.services.get_mut(name) else { return Vec::new() };
         let mut effects = Vec::new();
         let side = service.durable.subject();
-        let candidate = Account::of(totals.iter().flatten().map(|pair| side.of(pair)));
+        let candidate = CandidateAccount::of(totals.iter().flatten().map(|pair| side.of(pair)));
         if let Some(book) = &mut service.book {
             book.look(now, candidate);
             // One that is closing gives way to the next rollout, as it stands.
@@ -314,21 +326,22 @@ impl State {
             }
         }
         let judged = self.services.get_mut(name).filter(|service| service.durable.is_judged());
-        let Some(Service { durable, routes, policy, watch, book, .. }) = judged else { return effects };
-        let book = book.get_or_insert_with(|| Book::open(durable.rollout, now, candidate));
-        let watch = watch.get_or_insert_with(|| Watch::new(routes.len(), policy));
+        let Some(ServiceState { durable, routes, policy, watch, book, .. }) = judged else { return effects };
+        let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, now, candidate));
+        let watch = watch.get_or_insert_with(|| ServiceWatch::new(routes.len(), policy));
         // What was promoted is judged as it was before: against the side that it came from.
         let watching = durable.is_watching();
-        let calm = watching.then(|| Policy { evidence: policy.evidence.map(Budget::calm), ..policy.clone() });
+        let calm =
+            watching.then(|| GuardPolicy { evidence: policy.evidence.map(EvidenceBudget::calm), ..policy.clone() });
         let policy = calm.as_ref().unwrap_or(policy);
         let weight = if watching { durable.weight.rest() } else { durable.weight };
-        let seen = Seen { policy, routes, active: side.other(), weight };
+        let seen = WatchedService { policy, routes, active: side.other(), weight };
         // Like is compared with like: a rollout of some routes is judged by these routes alone.
         let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
         let limited = limits.map(|release| only(totals, routes, &release.functions));
         let totals = limited.as_deref().unwrap_or(totals);
-        let Found { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
-        if matches!(caution, Some((Turn::Begins(_), ..))) {
+        let Findings { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
+        if matches!(caution, Some((CautionChange::Begins(_), ..))) {
             book.caution();
         }
         let rolls_back = unhealthy.is_some();
@@ -345,7 +358,7 @@ impl State {
         effects
     }
 
-    pub(super) fn roll_back(&mut self, name: &str, note: Note, now: Millis) -> Vec<Effect> {
+    pub(super) fn roll_back(&mut self, name: &str, note: ChangeNote, now: Millis) -> Vec<Effect> {
         let (entry, why) = (self.last_entry + 1, note.why.clone());
         self.alter(name, note, now, |durable| durable.roll_back(&why, entry))
     }
@@ -354,22 +367,22 @@ impl State {
     pub(super) fn alter(
         &mut self,
         name: &str,
-        note: Note,
+        note: ChangeNote,
         now: Millis,
-        change: impl FnOnce(&mut Durable),
+        change: impl FnOnce(&mut DurableState),
     ) -> Vec<Effect> {
         let Some(service) = self.services.get_mut(name) else { return Vec::new() };
         let before = service.durable.clone();
         change(&mut service.durable);
         if before.epoch != service.durable.epoch || !service.durable.is_judged() {
-            service.end_watch(now, note.kind == Kind::Rollback && note.evidence.is_some());
+            service.end_watch(now, note.kind == ChangeKind::Rollback && note.evidence.is_some());
         }
         let after = &service.durable;
         let kind = note.kind;
         self.generation += 1;
         let (level, text) = note.told(&before, after);
         let Some(mut change) = self.change(name, note, Some(before), now) else { return Vec::new() };
-        if kind == Kind::Rollback {
+        if kind == ChangeKind::Rollback {
             change.ledger = self.ledger(name);
         }
         let news = Announcement { level, service: name.to_owned(), kind, text, entry: change.id };
@@ -379,13 +392,18 @@ impl State {
 }
 
 /// The totals of some routes, and nothing of the others.
-fn only(totals: &[Option<[Totals; 2]>], routes: &[String], functions: &[String]) -> Vec<Option<[Totals; 2]>> {
+fn only(
+    totals: &[Option<[JudgedTotals; 2]>],
+    routes: &[String],
+    functions: &[String],
+) -> Vec<Option<[JudgedTotals; 2]>> {
     let pairs = totals.iter().zip(routes);
-    let part = |(pair, route): (&Option<[Totals; 2]>, &String)| match pair {
+    let part = |(pair, route): (&Option<[JudgedTotals; 2]>, &String)| match pair {
         // What health checks say is said of all routes.
         Some(pair) if !functions.contains(route) => {
             let checked = pair.each_ref().map(|side| side.health_failures);
-            (checked != [0; 2]).then(|| checked.map(|health_failures| Totals { health_failures, ..Totals::default() }))
+            (checked != [0; 2])
+                .then(|| checked.map(|health_failures| JudgedTotals { health_failures, ..JudgedTotals::default() }))
         }
         pair => pair.clone(),
     };

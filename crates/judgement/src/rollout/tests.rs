@@ -1,7 +1,7 @@
 //! What moves a weight, and what does not.
 
 use super::*;
-use crate::guard::window::Counts;
+use crate::guard::window::AnswerCounts;
 
 fn percent(p: f64) -> Weight {
     Weight::from_percent(p).unwrap()
@@ -21,34 +21,37 @@ fn on_triggers_alone(mut event: Event) -> Event {
 
 fn file_of(active: &str, weight: f64) -> Event {
     let active = if active == "blue" { Environment::Blue } else { Environment::Green };
-    Event::Loaded(vec![Loaded {
+    Event::Loaded(vec![LoadedService {
         service: "shop".into(),
         routes: vec!["default".into(), "api".into()],
-        ask: Ask { active: Some(active), weight: Some(percent(weight)) },
-        policy: Policy::standard(),
-        plan: Plan::standard(),
+        ask: SplitRequest { active: Some(active), weight: Some(percent(weight)) },
+        policy: GuardPolicy::standard(),
+        plan: RolloutPlan::standard(),
         urls: Default::default(),
         failover_both: false,
     }])
 }
 
-fn command(act: Act) -> Event {
-    Event::Command(Command {
+fn command(act: OperatorAction) -> Event {
+    Event::Command(OperatorCommand {
         service: "shop".into(),
         who: "ann".into(),
         why: "asked".into(),
         act,
-        ..Command::default()
+        ..OperatorCommand::default()
     })
 }
 
 /// Totals of the route `api`, so many answers and failures for blue and green.
 fn counted(blue: (u64, u64), green: (u64, u64)) -> Event {
-    let totals = |(answers, failed)| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
+    let totals = |(answers, failed)| JudgedTotals {
+        counts: AnswerCounts { answers, failed, unavailable: 0 },
+        ..JudgedTotals::default()
+    };
     Event::Counted { service: "shop".into(), routes: vec![None, Some([totals(blue), totals(green)])], on_grid: true }
 }
 
-fn entries(effects: &[Effect]) -> Vec<&Change> {
+fn entries(effects: &[Effect]) -> Vec<&JournalChange> {
     effects.iter().filter_map(|e| if let Effect::Journal(change) = e { Some(&**change) } else { None }).collect()
 }
 
@@ -89,7 +92,7 @@ fn a_dead_candidate_is_rolled_back_published_before_journalled_before_announced(
     let split = state.split("shop").unwrap();
     assert_eq!((split.weight, split.epoch), (Weight::ZERO, 1));
     let kinds: Vec<_> = entries(&effects).iter().map(|change| change.kind).collect();
-    assert_eq!(kinds, [Kind::Caution, Kind::Rollback, Kind::Ledger]);
+    assert_eq!(kinds, [ChangeKind::Caution, ChangeKind::Rollback, ChangeKind::Ledger]);
     let entry = entries(&effects)[1];
     assert_eq!(entry.who, "guard");
     assert!(entry.why.contains("green fails") && entry.uptime <= Millis(1400), "{entry:?}");
@@ -141,7 +144,7 @@ fn a_service_that_the_file_forgets_and_remembers_loses_nothing() {
 fn swapping_the_active_environment_in_the_file_frees_every_pin() {
     let mut state = started(0.0);
     let effects = state.apply(file_of("green", 0.0), Millis(1)).unwrap();
-    assert_eq!(entries(&effects)[0].kind, Kind::Swap);
+    assert_eq!(entries(&effects)[0].kind, ChangeKind::Swap);
     let split = state.split("shop").unwrap();
     assert_eq!((split.active, split.epoch), (Environment::Green, 1));
 }
@@ -149,19 +152,19 @@ fn swapping_the_active_environment_in_the_file_frees_every_pin() {
 #[test]
 fn commands_outweigh_the_file_and_the_stop_outweighs_commands() {
     let mut state = started(10.0);
-    state.apply(command(Act::Shift { weight: percent(30.0), gradual: false }), Millis(1)).unwrap();
+    state.apply(command(OperatorAction::Shift { weight: percent(30.0), gradual: false }), Millis(1)).unwrap();
     state.apply(file(10.0), Millis(2)).unwrap();
     assert_eq!(state.split("shop").unwrap().weight, percent(30.0), "the file did not change");
-    state.apply(command(Act::Stop), Millis(3)).unwrap();
+    state.apply(command(OperatorAction::Stop), Millis(3)).unwrap();
     assert!(state.split("shop").unwrap().stopped);
     assert_eq!(
-        state.apply(command(Act::Shift { weight: percent(1.0), gradual: false }), Millis(4)).unwrap_err(),
-        Refused::Stopped { service: "shop".into() }
+        state.apply(command(OperatorAction::Shift { weight: percent(1.0), gradual: false }), Millis(4)).unwrap_err(),
+        RolloutError::Stopped { service: "shop".into() }
     );
-    state.apply(command(Act::Clear), Millis(5)).unwrap();
+    state.apply(command(OperatorAction::Clear), Millis(5)).unwrap();
     let split = state.split("shop").unwrap();
     assert_eq!((split.stopped, split.weight), (false, Weight::ZERO));
-    assert!(state.apply(command(Act::Rollback), Millis(6)).is_err(), "nothing to roll back");
+    assert!(state.apply(command(OperatorAction::Rollback), Millis(6)).is_err(), "nothing to roll back");
 }
 
 #[test]
@@ -186,8 +189,10 @@ fn a_bad_route_is_found_in_a_healthy_service_and_named() {
     let mut state = started(10.0);
     let mut effects = Vec::new();
     for tick in 0..=20_u64 {
-        let totals =
-            |answers, failed| Totals { counts: Counts { answers, failed, unavailable: 0 }, ..Totals::default() };
+        let totals = |answers, failed| JudgedTotals {
+            counts: AnswerCounts { answers, failed, unavailable: 0 },
+            ..JudgedTotals::default()
+        };
         let routes = vec![
             Some([totals(tick * 9000, 0), totals(tick * 1000, 0)]),
             Some([totals(tick * 90, 0), totals(tick * 10, tick * 10)]),
@@ -195,7 +200,7 @@ fn a_bad_route_is_found_in_a_healthy_service_and_named() {
         let event = Event::Counted { service: "shop".into(), routes, on_grid: true };
         effects.extend(state.apply(event, Millis(tick * 100)).unwrap());
     }
-    let rollback = entries(&effects).into_iter().find(|change| change.kind == Kind::Rollback).unwrap();
+    let rollback = entries(&effects).into_iter().find(|change| change.kind == ChangeKind::Rollback).unwrap();
     assert!(rollback.why.starts_with("on route api, green fails"), "{}", rollback.why);
 }
 
@@ -208,7 +213,7 @@ fn shared_fate_is_told_once_and_rolls_nothing_back() {
         effects.extend(state.apply(event, Millis(tick * 100)).unwrap());
     }
     let kinds: Vec<_> = entries(&effects).iter().map(|change| change.kind).collect();
-    assert_eq!(kinds, [Kind::SharedFate, Kind::SharedFate], "the service and its route");
+    assert_eq!(kinds, [ChangeKind::SharedFate, ChangeKind::SharedFate], "the service and its route");
     assert_eq!(state.split("shop").unwrap().weight, percent(10.0));
 }
 
@@ -230,7 +235,7 @@ fn a_weight_that_was_zero_for_an_hour_starts_afresh() {
         );
     }
     let kinds: Vec<_> = entries(&effects).iter().map(|change| change.kind).collect();
-    assert_eq!(kinds, [Kind::Ledger], "a minute then and ten seconds now are not two minutes");
+    assert_eq!(kinds, [ChangeKind::Ledger], "a minute then and ten seconds now are not two minutes");
 }
 
 #[test]
@@ -238,20 +243,20 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
     let mut state = started(10.0);
     break_green(&mut state);
     let half = |ask| {
-        Event::Loaded(vec![Loaded {
+        Event::Loaded(vec![LoadedService {
             service: "shop".into(),
             routes: vec!["default".into()],
             ask,
-            policy: Policy::standard(),
-            plan: Plan::standard(),
+            policy: GuardPolicy::standard(),
+            plan: RolloutPlan::standard(),
             urls: Default::default(),
             failover_both: false,
         }])
     };
-    assert!(entries(&state.apply(half(Ask::default()), Millis(5000)).unwrap()).is_empty());
+    assert!(entries(&state.apply(half(SplitRequest::default()), Millis(5000)).unwrap()).is_empty());
     assert!(entries(&state.apply(file(10.0), Millis(6000)).unwrap()).is_empty());
     assert_eq!(state.split("shop").unwrap().weight, Weight::ZERO);
-    let zero = Ask { weight: Some(Weight::ZERO), ..Ask::default() };
+    let zero = SplitRequest { weight: Some(Weight::ZERO), ..SplitRequest::default() };
     state.apply(half(zero), Millis(7000)).unwrap();
     assert!(state.durable("shop").unwrap().latch.is_some(), "a weight of 0 is no wish to try again");
 }
@@ -270,14 +275,14 @@ fn a_raised_weight_is_no_drop_in_throughput() {
     let mut state = State::default();
     let mut trigger =
         crate::guard::trigger::Trigger::defaults().into_iter().find(|t| t.name == "half the traffic is gone").unwrap();
-    (trigger.hold, trigger.action) = (Millis::ZERO, crate::guard::trigger::Action::Rollback);
+    (trigger.hold, trigger.action) = (Millis::ZERO, crate::guard::trigger::TriggerAction::Rollback);
     let file = |weight: f64| {
-        Event::Loaded(vec![Loaded {
+        Event::Loaded(vec![LoadedService {
             service: "shop".into(),
             routes: vec!["default".into()],
-            ask: Ask { active: None, weight: Some(percent(weight)) },
-            policy: Policy { evidence: None, triggers: vec![trigger.clone()] },
-            plan: Plan::standard(),
+            ask: SplitRequest { active: None, weight: Some(percent(weight)) },
+            policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()] },
+            plan: RolloutPlan::standard(),
             urls: Default::default(),
             failover_both: false,
         }])
@@ -289,7 +294,10 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             state.apply(file(60.0), Millis(tick * 100)).unwrap();
         }
         green += if tick < 200 { 10 } else { 60 };
-        let totals = |answers| Totals { counts: Counts { answers, ..Counts::default() }, ..Totals::default() };
+        let totals = |answers| JudgedTotals {
+            counts: AnswerCounts { answers, ..AnswerCounts::default() },
+            ..JudgedTotals::default()
+        };
         let event = Event::Counted {
             service: "shop".into(),
             routes: vec![Some([totals(tick * 100 - green.min(tick * 100)), totals(green)])],

@@ -2,19 +2,19 @@
 
 use serde::Serialize;
 
-use crate::guard::{Missing, Policy, Verdict};
-use crate::rollout::advance::Waiting;
-use crate::rollout::ledger::Ledger;
-use crate::rollout::plan::OnFail;
-use crate::rollout::release::{Phase, Release};
-use crate::rollout::state::Service;
-use crate::rollout::{Durable, Freeze, Latch, Order, Overlay, Quarantined, State};
+use crate::guard::{GuardPolicy, InsufficientReason, Verdict};
+use crate::rollout::advance::WaitReason;
+use crate::rollout::ledger::RolloutLedger;
+use crate::rollout::plan::OnSuiteFailure;
+use crate::rollout::release::{Release, RolloutPhase};
+use crate::rollout::state::ServiceState;
+use crate::rollout::{DeployFreeze, DurableState, QuarantinedVersion, RollbackLatch, RuntimeOverlay, State, SuiteRun};
 use crate::time::Millis;
 use crate::traffic::Environment;
 
 /// A service, as it stands.
 #[derive(Clone, Debug, Serialize)]
-pub struct View {
+pub struct ServiceView {
     pub service: String,
     pub active: Environment,
     pub candidate: Environment,
@@ -24,8 +24,8 @@ pub struct View {
     /// What health checks say, blue first.
     pub up: [bool; 2],
     /// Why nothing but a person raises the weight.
-    pub latch: Option<Latch>,
-    pub freeze: Option<Freeze>,
+    pub latch: Option<RollbackLatch>,
+    pub freeze: Option<DeployFreeze>,
     pub rollout: Option<RolloutView>,
     /// The number of the rollout, of those of its service.
     pub rollout_number: u32,
@@ -34,12 +34,12 @@ pub struct View {
     pub origins: [Option<String>; 2],
     pub guard: GuardView,
     /// What the rollout has cost so far.
-    pub ledger: Option<Ledger>,
+    pub ledger: Option<RolloutLedger>,
     /// The run of suites that an answer is awaited of.
     pub run: Option<u64>,
-    pub quarantine: Vec<Quarantined>,
+    pub quarantine: Vec<QuarantinedVersion>,
     pub alerting: bool,
-    pub overlay: Overlay,
+    pub overlay: RuntimeOverlay,
     pub routes: Vec<String>,
     /// The validation suites that the plan of the next version names.
     pub gates: Vec<String>,
@@ -51,12 +51,12 @@ pub struct RolloutView {
     pub version: Option<String>,
     pub environment: Environment,
     pub functions: Vec<String>,
-    pub phase: Phase,
+    pub phase: RolloutPhase,
     /// From 1.
     pub step: usize,
     pub steps: Vec<StepView>,
     /// What keeps it where it is.
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<WaitReason>,
     /// The same in words.
     pub waiting_for: Vec<String>,
     /// The judged requests of this step.
@@ -82,7 +82,7 @@ pub struct StepView {
     pub requests: u64,
     pub approve: bool,
     pub suites: Vec<String>,
-    pub on_fail: OnFail,
+    pub on_fail: OnSuiteFailure,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -101,36 +101,36 @@ pub struct GuardView {
     pub caution: bool,
 }
 
-impl View {
+impl ServiceView {
     /// Whether this rollout's version is tried before its first client.
     pub fn tries(&self, rollout: u32) -> bool {
-        self.rollout_number == rollout && self.rollout.as_ref().is_some_and(|own| own.phase == Phase::Preflight)
+        self.rollout_number == rollout && self.rollout.as_ref().is_some_and(|own| own.phase == RolloutPhase::Preflight)
     }
 
     /// Whether an answer to this order is still awaited: the rollout may have gone its way meanwhile.
-    pub fn awaits(&self, order: &Order) -> bool {
+    pub fn awaits(&self, order: &SuiteRun) -> bool {
         self.service == order.service && self.run == Some(order.run)
     }
 }
 
 impl State {
     /// Every service that a file names, in the order of their names.
-    pub fn views(&self, now: Millis) -> Vec<View> {
+    pub fn views(&self, now: Millis) -> Vec<ServiceView> {
         let wall = self.wall(now);
         self.services.iter().map(|(name, service)| service.view(name, wall)).collect()
     }
 
     /// What a service is judged by.
-    pub fn policy(&self, service: &str) -> Option<&Policy> {
+    pub fn policy(&self, service: &str) -> Option<&GuardPolicy> {
         self.services.get(service).map(|service| &service.policy)
     }
 }
 
-impl Service {
-    fn view(&self, name: &str, wall: u64) -> View {
+impl ServiceState {
+    fn view(&self, name: &str, wall: u64) -> ServiceView {
         let durable = &self.durable;
         let waiting = self.waiting(wall);
-        View {
+        ServiceView {
             service: name.to_owned(),
             active: durable.active,
             candidate: durable.active.other(),
@@ -160,7 +160,7 @@ impl Service {
         }
     }
 
-    fn guard(&self, durable: &Durable) -> GuardView {
+    fn guard(&self, durable: &DurableState) -> GuardView {
         let shown = self.watch.as_ref().map(|watch| watch.shown());
         let (verdict, why) = match shown.and_then(|shown| shown.verdict.as_ref()) {
             None => (None, None),
@@ -168,8 +168,8 @@ impl Service {
             Some(Verdict::Unhealthy(reason)) => (Some("unhealthy"), Some(reason.name.clone())),
             Some(Verdict::Insufficient { missing }) => {
                 let why = match missing {
-                    Missing::Requests => "too few requests for a verdict",
-                    Missing::HealthyActive => "both sides fail",
+                    InsufficientReason::Requests => "too few requests for a verdict",
+                    InsufficientReason::HealthyActive => "both sides fail",
                 };
                 (Some("insufficient"), Some(why.to_owned()))
             }
@@ -186,12 +186,12 @@ impl Service {
     }
 }
 
-fn rollout(release: &Release, waiting: Vec<Waiting>) -> RolloutView {
+fn rollout(release: &Release, waiting: Vec<WaitReason>) -> RolloutView {
     let steps = release.plan.steps.iter();
     let ahead = steps.clone().skip(release.step + 1).fold(Millis::ZERO, |sum, step| sum.plus(step.bake));
     let here = release.current().map_or(Millis::ZERO, |step| step.bake.since(release.spent));
     let left = match release.phase {
-        Phase::Promoted => release.plan.watch.since(release.spent),
+        RolloutPhase::Promoted => release.plan.watch.since(release.spent),
         phase if phase.is_under_way() => here.plus(ahead),
         _ => Millis::ZERO,
     };
@@ -212,7 +212,7 @@ fn rollout(release: &Release, waiting: Vec<Waiting>) -> RolloutView {
                 on_fail: step.on_fail,
             })
             .collect(),
-        waiting_for: waiting.iter().map(Waiting::to_string).collect(),
+        waiting_for: waiting.iter().map(WaitReason::to_string).collect(),
         waiting,
         requests: release.requests,
         spent_ms: release.spent,

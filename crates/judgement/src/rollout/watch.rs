@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use crate::guard::evidence::bet::{AT_RAISES, AT_START};
-use crate::guard::evidence::meters::Moment;
-use crate::guard::evidence::tape::Tape;
-use crate::guard::evidence::{Kind, Part, Weighed};
-use crate::guard::window::{Sample, Totals};
-use crate::guard::{Budget, Judgement, Policy, Sight, Verdict, judge};
-use crate::rollout::caution::{Caution, Turn};
-use crate::rollout::scope::{Look, Scope};
+use crate::guard::evidence::meters::MeterContext;
+use crate::guard::evidence::tape::EvidenceTape;
+use crate::guard::evidence::{CombinedEvidence, MeterEvidence, MeterKind};
+use crate::guard::window::{JudgedTotals, WindowSample};
+use crate::guard::{EvidenceBudget, GuardPolicy, Judgement, Observation, Verdict, judge};
+use crate::rollout::caution::{Caution, CautionChange};
+use crate::rollout::scope::{JudgedScope, ScopeContext};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
@@ -23,23 +23,23 @@ const RESOLVE: Millis = Millis::seconds(1);
 
 /// Made when a service becomes live, dropped when it is no more.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct ServiceWatch {
     /// The whole service first, then its routes, where there is more than one.
-    scopes: Vec<Scope>,
+    scopes: Vec<JudgedScope>,
     /// The last look; none before the first.
     last: Option<Millis>,
-    share: Share,
+    share: WeightHistory,
     /// The candidate's answers before it was watched.
     answers_before: u64,
-    first: First,
+    first: FirstRequest,
     caution: Caution,
     resolved: (Millis, Option<f64>),
-    shown: Shown,
+    shown: GuardStatus,
 }
 
 /// The weight as last seen, and what is told of its past.
 #[derive(Clone, Copy, Debug)]
-struct Share {
+struct WeightHistory {
     weight: Weight,
     since: Millis,
     raised: Millis,
@@ -53,7 +53,7 @@ struct Share {
 
 /// When the candidate got its first request: answered or not, or one that hangs would be cold for ever.
 #[derive(Clone, Copy, Debug)]
-enum First {
+enum FirstRequest {
     /// Not yet; so many were ever sent to it.
     NotBefore(u32),
     At(Millis),
@@ -61,9 +61,9 @@ enum First {
 
 /// What is shown of the judge between its verdicts.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shown {
+pub struct GuardStatus {
     pub verdict: Option<Verdict>,
-    /// By [`Kind`], `x : 1`.
+    /// By [`MeterKind`], `x : 1`.
     pub evidence: [f64; 3],
     pub resolution: Option<f64>,
     pub cautious: bool,
@@ -71,41 +71,41 @@ pub struct Shown {
 
 /// What one look found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Findings {
     /// The first place that is unhealthy.
-    pub unhealthy: Option<(Sight, Judgement)>,
+    pub unhealthy: Option<(Observation, Judgement)>,
     /// Of the meter that leads, if the evidence said so.
-    pub tape: Option<Tape>,
+    pub tape: Option<EvidenceTape>,
     /// Warnings and holds that are new since the last look.
-    pub news: Vec<(News, Sight, Judgement)>,
+    pub news: Vec<(WatchWarning, Observation, Judgement)>,
     /// Caution begins or ends, and what is known then.
-    pub caution: Option<(Turn, Sight, Judgement)>,
+    pub caution: Option<(CautionChange, Observation, Judgement)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum WatchWarning {
     /// The trigger at this place fired, which does not roll back.
     Fired(usize),
     SharedFate,
 }
 
 /// What of the service the judge must know.
-pub struct Seen<'a> {
-    pub policy: &'a Policy,
+pub struct WatchedService<'a> {
+    pub policy: &'a GuardPolicy,
     pub routes: &'a [String],
     pub active: Environment,
     pub weight: Weight,
 }
 
-impl Watch {
-    pub fn new(routes: usize, policy: &Policy) -> Watch {
+impl ServiceWatch {
+    pub fn new(routes: usize, policy: &GuardPolicy) -> ServiceWatch {
         // Half of the stake is on the whole, half is shared by the routes; a lone route is the whole.
         let (whole, each) = if routes > 1 { (0.5, 0.5 / routes as f64) } else { (1.0, 0.0) };
         let of_routes = if routes > 1 { 0..routes } else { 0..0 };
-        let scopes = std::iter::once(Scope::new(None, whole, policy))
-            .chain(of_routes.map(|at| Scope::new(Some(at), each, policy)))
+        let scopes = std::iter::once(JudgedScope::new(None, whole, policy))
+            .chain(of_routes.map(|at| JudgedScope::new(Some(at), each, policy)))
             .collect();
-        let share = Share {
+        let share = WeightHistory {
             weight: Weight::ZERO,
             since: Millis::ZERO,
             raised: Millis::ZERO,
@@ -114,15 +114,15 @@ impl Watch {
             stake: 0.0,
             settled: Millis::ZERO,
         };
-        Watch {
+        ServiceWatch {
             scopes,
             last: None,
             share,
             answers_before: 0,
-            first: First::NotBefore(0),
+            first: FirstRequest::NotBefore(0),
             caution: Caution::default(),
             resolved: (Millis::ZERO, None),
-            shown: Shown::default(),
+            shown: GuardStatus::default(),
         }
     }
 
@@ -130,13 +130,19 @@ impl Watch {
         self.caution.is_on()
     }
 
-    pub fn shown(&self) -> &Shown {
+    pub fn shown(&self) -> &GuardStatus {
         &self.shown
     }
 
     /// Takes the totals of the routes that were ever asked for, at `now`, and judges. Blocks of evidence end `on_grid`
     /// only.
-    pub fn look(&mut self, now: Millis, on_grid: bool, seen: &Seen<'_>, totals: &[Option<[Totals; 2]>]) -> Found {
+    pub fn look(
+        &mut self,
+        now: Millis,
+        on_grid: bool,
+        seen: &WatchedService<'_>,
+        totals: &[Option<[JudgedTotals; 2]>],
+    ) -> Findings {
         let since = self.last;
         if on_grid || since.is_none() {
             self.last = Some(now);
@@ -146,14 +152,14 @@ impl Watch {
             [only] => only.as_ref().map(Cow::Borrowed),
             _ => sum(totals).map(Cow::Owned),
         };
-        let Some(whole) = whole else { return Found::default() };
+        let Some(whole) = whole else { return Findings::default() };
         let sides = roles(&whole, seen.active);
         let mut moment = self.moment(now, since, seen.weight, sides[1]);
         if on_grid {
             moment.extra = std::mem::take(&mut self.share.stake);
         }
         let steady = now.since(self.share.since);
-        let look = Look { now, since, on_grid, seen, moment, steady };
+        let look = ScopeContext { now, since, on_grid, seen, moment, steady };
         // Before the windows move on: a rush is what has happened since.
         let budget = seen.policy.evidence;
         let careful = budget.is_some_and(|budget| budget.caution);
@@ -168,10 +174,11 @@ impl Watch {
             let sight = pair.and_then(|pair| scope.look(&look, roles(pair, seen.active)));
             // The whole service is judged at every look: the evidence of all places comes together there.
             let whole = place == 0 && budget.is_some();
-            let sight = sight.or_else(|| whole.then(|| Sight { route: None, readings: Vec::new(), evidence: None }));
+            let sight =
+                sight.or_else(|| whole.then(|| Observation { route: None, readings: Vec::new(), evidence: None }));
             sights.extend(sight.map(|sight| (place, sight)));
         }
-        let mut found = Found::default();
+        let mut found = Findings::default();
         if let (Some(budget), Some((0, sight))) = (budget, sights.first_mut()) {
             let answers = sides[1].counts.answers;
             let (weighed, turn) = self.weigh(now, &budget, seen, answers, rush);
@@ -188,8 +195,10 @@ impl Watch {
                 scope.tell(sight, judgement, &mut found);
             }
         }
-        if let Some((Sight { evidence: Some(weighed), .. }, Judgement { verdict: Verdict::Unhealthy(reason), .. })) =
-            &found.unhealthy
+        if let Some((
+            Observation { evidence: Some(weighed), .. },
+            Judgement { verdict: Verdict::Unhealthy(reason), .. },
+        )) = &found.unhealthy
             && reason.trigger.is_none()
         {
             found.tape = self.tape(seen, weighed);
@@ -198,7 +207,12 @@ impl Watch {
     }
 
     /// What the triggers see at `now`, of the whole first; nothing is changed by it.
-    pub fn sights(&self, now: Millis, seen: &Seen<'_>, totals: &[Option<[Totals; 2]>]) -> Vec<Sight> {
+    pub fn sights(
+        &self,
+        now: Millis,
+        seen: &WatchedService<'_>,
+        totals: &[Option<[JudgedTotals; 2]>],
+    ) -> Vec<Observation> {
         let Some(whole) = sum(totals) else { return Vec::new() };
         let steady = now.since(self.share.since);
         let sights = self.scopes.iter().filter_map(|scope| {
@@ -211,18 +225,18 @@ impl Watch {
         sights.collect()
     }
 
-    fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, candidate: &Totals) -> Moment {
+    fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, candidate: &JudgedTotals) -> MeterContext {
         let sent = candidate.cohorts.total_sent();
         if since.is_none() {
-            (self.answers_before, self.first) = (candidate.counts.answers, First::NotBefore(sent));
+            (self.answers_before, self.first) = (candidate.counts.answers, FirstRequest::NotBefore(sent));
         }
         let first = match self.first {
-            First::NotBefore(before) if before == sent => now,
-            First::NotBefore(_) => {
-                self.first = First::At(now);
+            FirstRequest::NotBefore(before) if before == sent => now,
+            FirstRequest::NotBefore(_) => {
+                self.first = FirstRequest::At(now);
                 now
             }
-            First::At(first) => first,
+            FirstRequest::At(first) => first,
         };
         let share = &mut self.share;
         if share.weight != weight {
@@ -235,12 +249,12 @@ impl Watch {
                     share.stake += AT_RAISES / f64::from(RAISES);
                 }
             } else {
-                let p99 = self.scopes.first().and_then(Scope::meters).and_then(|meters| meters.p99());
+                let p99 = self.scopes.first().and_then(JudgedScope::meters).and_then(|meters| meters.p99());
                 share.settled = now.plus(p99.unwrap_or(SETTLING).max(SETTLING));
             }
             (share.weight, share.since) = (weight, now);
         }
-        Moment {
+        MeterContext {
             age: now.since(first),
             raised: (now.since(share.raised.max(first)), share.new),
             extra: 0.0,
@@ -252,17 +266,17 @@ impl Watch {
     fn weigh(
         &mut self,
         now: Millis,
-        budget: &Budget,
-        seen: &Seen<'_>,
+        budget: &EvidenceBudget,
+        seen: &WatchedService<'_>,
         answers: u64,
-        rush: Option<[Sample; 2]>,
-    ) -> (Weighed, Option<Turn>) {
-        let meters = || self.scopes.iter().filter_map(Scope::meters);
-        let evidence = Kind::ALL.map(|kind| meters().map(|meters| meters.evidence_of(kind)).sum::<f64>());
+        rush: Option<[WindowSample; 2]>,
+    ) -> (CombinedEvidence, Option<CautionChange>) {
+        let meters = || self.scopes.iter().filter_map(JudgedScope::meters);
+        let evidence = MeterKind::ALL.map(|kind| meters().map(|meters| meters.evidence_of(kind)).sum::<f64>());
         let total = evidence.iter().sum();
         if now.since(self.resolved.0) >= RESOLVE {
-            let stake = Kind::Errors.share() * AT_START;
-            let whole = self.scopes.first().and_then(Scope::meters);
+            let stake = MeterKind::Errors.share() * AT_START;
+            let whole = self.scopes.first().and_then(JudgedScope::meters);
             let requests = answers.saturating_sub(self.answers_before);
             let share = seen.weight.ratio().clamp(1e-4, 0.9999);
             self.resolved = (now, whole.and_then(|m| m.resolution(requests, share, budget.alpha, stake)));
@@ -275,11 +289,11 @@ impl Watch {
         let tell = total >= 1.0 / budget.alpha || turn.is_some();
         let parts = if tell { self.parts(seen.routes, total) } else { Vec::new() };
         let alone = seen.weight == Weight::FULL;
-        (Weighed { total, parts, resolution, alone }, turn)
+        (CombinedEvidence { total, parts, resolution, alone }, turn)
     }
 
     /// The parts that make a hundredth of the evidence and more, the largest first.
-    fn parts(&self, routes: &[String], total: f64) -> Vec<Part> {
+    fn parts(&self, routes: &[String], total: f64) -> Vec<MeterEvidence> {
         let meters = self.scopes.iter().filter_map(|scope| Some((scope.route, scope.meters()?)));
         let mut parts: Vec<_> = meters
             .flat_map(|(route, meters)| meters.parts(route.and_then(|at| routes.get(at)).map(String::as_str)))
@@ -290,7 +304,7 @@ impl Watch {
         parts
     }
 
-    fn tape(&self, seen: &Seen<'_>, weighed: &Weighed) -> Option<Tape> {
+    fn tape(&self, seen: &WatchedService<'_>, weighed: &CombinedEvidence) -> Option<EvidenceTape> {
         let leading = weighed.parts.first()?;
         let name = |route: Option<usize>| route.and_then(|at| seen.routes.get(at));
         let scope = self.scopes.iter().find(|scope| name(scope.route) == leading.route.as_ref())?;
@@ -299,8 +313,8 @@ impl Watch {
 }
 
 /// All routes together.
-fn sum(totals: &[Option<[Totals; 2]>]) -> Option<[Totals; 2]> {
-    let mut whole: Option<[Totals; 2]> = None;
+fn sum(totals: &[Option<[JudgedTotals; 2]>]) -> Option<[JudgedTotals; 2]> {
+    let mut whole: Option<[JudgedTotals; 2]> = None;
     for pair in totals.iter().flatten() {
         let whole = whole.get_or_insert_default();
         whole.iter_mut().zip(pair).for_each(|(sum, part)| sum.add(part));
@@ -309,6 +323,6 @@ fn sum(totals: &[Option<[Totals; 2]>]) -> Option<[Totals; 2]> {
 }
 
 /// Active's and the candidate's of a pair by environment.
-fn roles(pair: &[Totals; 2], active: Environment) -> [&Totals; 2] {
+fn roles(pair: &[JudgedTotals; 2], active: Environment) -> [&JudgedTotals; 2] {
     [active.of(pair), active.other().of(pair)]
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::request::Parts;
 
-use crate::traffic::Refusal;
+use crate::traffic::RoutingError;
 
 /// A host of a service or of a rule, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,14 +63,14 @@ impl fmt::Display for HostPattern {
 /// An absolute-form target is the host, whatever the Host line says (RFC 9112 3.2.2).
 ///
 /// # Errors
-/// [`Refusal::BadHost`] for two Host lines or a value that is no host.
-pub fn of_request(parts: &Parts) -> Result<Option<Cow<'_, str>>, Refusal> {
+/// [`RoutingError::BadHost`] for two Host lines or a value that is no host.
+pub fn of_request(parts: &Parts) -> Result<Option<Cow<'_, str>>, RoutingError> {
     as_sent(parts)?
         .map(|sent| {
-            let host = without_port(sent).ok_or(Refusal::BadHost)?;
+            let host = without_port(sent).ok_or(RoutingError::BadHost)?;
             let host = host.strip_suffix('.').unwrap_or(host);
             if !is_host(host.as_bytes()) {
-                return Err(Refusal::BadHost);
+                return Err(RoutingError::BadHost);
             }
             // Almost every client sends lower case; the copy is for those who do not.
             Ok(if host.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -85,19 +85,19 @@ pub fn of_request(parts: &Parts) -> Result<Option<Cow<'_, str>>, Refusal> {
 /// The request's authority as the client sent it, port included.
 ///
 /// # Errors
-/// [`Refusal::BadHost`] for two Host lines or bytes that are no text.
-pub fn as_sent(parts: &Parts) -> Result<Option<&str>, Refusal> {
+/// [`RoutingError::BadHost`] for two Host lines or bytes that are no text.
+pub fn as_sent(parts: &Parts) -> Result<Option<&str>, RoutingError> {
     if let Some(authority) = parts.uri.authority() {
         return Ok(Some(authority.as_str()));
     }
     let mut lines = parts.headers.get_all(http::header::HOST).iter();
     let first = lines.next();
     if lines.next().is_some() {
-        return Err(Refusal::BadHost);
+        return Err(RoutingError::BadHost);
     }
     match first.map(|value| value.to_str()) {
         None => Ok(None),
-        Some(Ok("")) | Some(Err(_)) => Err(Refusal::BadHost),
+        Some(Ok("")) | Some(Err(_)) => Err(RoutingError::BadHost),
         Some(Ok(host)) => Ok(Some(host)),
     }
 }
@@ -140,7 +140,7 @@ fn is_host(host: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn host_of(uri: &str, lines: &[&str]) -> Result<Option<String>, Refusal> {
+    fn host_of(uri: &str, lines: &[&str]) -> Result<Option<String>, RoutingError> {
         let mut request = http::Request::builder().uri(uri);
         for line in lines {
             request = request.header("host", *line);
@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused() {
         for line in ["", "a b", "a/b", "user@a", "a:port", "a:99999", "[::1", "[::1]x", "a..b/", ".", "a%41"] {
-            assert_eq!(host_of("/", &[line]), Err(Refusal::BadHost), "{line}");
+            assert_eq!(host_of("/", &[line]), Err(RoutingError::BadHost), "{line}");
         }
-        assert_eq!(host_of("/", &["a.test", "a.test"]), Err(Refusal::BadHost));
+        assert_eq!(host_of("/", &["a.test", "a.test"]), Err(RoutingError::BadHost));
     }
 
     #[test]

@@ -2,25 +2,25 @@
 
 use std::borrow::Cow;
 
-use crate::traffic::Refusal;
+use crate::traffic::RoutingError;
 
 /// A request's path as routes and rules read it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Path<'a>(Cow<'a, str>);
+pub struct NormalizedPath<'a>(Cow<'a, str>);
 
-impl<'a> Path<'a> {
+impl<'a> NormalizedPath<'a> {
     /// Decodes unreserved escapes, puts the others in upper case, resolves dot segments (RFC 3986 5.2.4), merges
     /// slashes; a trailing slash stays. Copies only where there is something to do.
     ///
     /// # Errors
-    /// [`Refusal::BadPath`] for a malformed escape or `%00`.
-    pub fn normalised(raw: &'a str) -> Result<Path<'a>, Refusal> {
+    /// [`RoutingError::BadPath`] for a malformed escape or `%00`.
+    pub fn normalised(raw: &'a str) -> Result<NormalizedPath<'a>, RoutingError> {
         let bytes = raw.as_bytes();
         let plain = !bytes.contains(&b'%') && !bytes.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
         if plain {
-            return Ok(Path(Cow::Borrowed(raw)));
+            return Ok(NormalizedPath(Cow::Borrowed(raw)));
         }
-        Ok(Path(Cow::Owned(merge_slashes(&remove_dot_segments(&decode_unreserved(raw)?)))))
+        Ok(NormalizedPath(Cow::Owned(merge_slashes(&remove_dot_segments(&decode_unreserved(raw)?)))))
     }
 
     pub fn as_str(&self) -> &str {
@@ -28,20 +28,20 @@ impl<'a> Path<'a> {
     }
 }
 
-fn decode_unreserved(raw: &str) -> Result<String, Refusal> {
+fn decode_unreserved(raw: &str) -> Result<String, RoutingError> {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest.find('%') {
         let (before, escape) = rest.split_at(at);
         out.push_str(before);
-        let digits = escape.get(1..3).ok_or(Refusal::BadPath)?;
+        let digits = escape.get(1..3).ok_or(RoutingError::BadPath)?;
         // from_str_radix alone would take a sign.
         let byte = match digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            true => u8::from_str_radix(digits, 16).map_err(|_| Refusal::BadPath)?,
-            false => return Err(Refusal::BadPath),
+            true => u8::from_str_radix(digits, 16).map_err(|_| RoutingError::BadPath)?,
+            false => return Err(RoutingError::BadPath),
         };
         match byte {
-            0 => return Err(Refusal::BadPath),
+            0 => return Err(RoutingError::BadPath),
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
             _ => {
                 out.push('%');
@@ -143,11 +143,11 @@ mod tests {
             ("/a/...", "/a/..."),
             ("*", "*"),
         ] {
-            assert_eq!(Path::normalised(raw).unwrap().as_str(), path, "{raw}");
-            assert_eq!(Path::normalised(path).unwrap().as_str(), path, "{path} is stable");
+            assert_eq!(NormalizedPath::normalised(raw).unwrap().as_str(), path, "{raw}");
+            assert_eq!(NormalizedPath::normalised(path).unwrap().as_str(), path, "{path} is stable");
         }
         for raw in ["/%", "/%4", "/%zz", "/%00", "/a%0", "/%+1", "/%é1"] {
-            assert_eq!(Path::normalised(raw), Err(Refusal::BadPath), "{raw}");
+            assert_eq!(NormalizedPath::normalised(raw), Err(RoutingError::BadPath), "{raw}");
         }
     }
 

@@ -6,12 +6,12 @@ use crate::traffic::path::Glob;
 
 /// A route's place within its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RouteRef(pub u32);
+pub struct RouteIndex(pub u32);
 
-impl RouteRef {
+impl RouteIndex {
     /// The place among all routes of the service, of which `default` is the first.
     #[inline]
-    pub fn place(route: Option<RouteRef>) -> u32 {
+    pub fn place(route: Option<RouteIndex>) -> u32 {
         route.map_or(0, |at| at.0 + 1)
     }
 }
@@ -23,10 +23,10 @@ pub const DEFAULT_ROUTE: &str = "default";
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     names: Vec<String>,
-    exact: HashMap<String, RouteRef>,
+    exact: HashMap<String, RouteIndex>,
     prefixes: Prefixes,
     /// Longest pattern first.
-    globs: Vec<(Glob, usize, RouteRef)>,
+    globs: Vec<(Glob, usize, RouteIndex)>,
 }
 
 impl Routes {
@@ -35,7 +35,7 @@ impl Routes {
         let mut all = Routes::default();
         let mut prefixes = Vec::new();
         for (name, pattern) in routes {
-            let at = RouteRef(all.names.len() as u32);
+            let at = RouteIndex(all.names.len() as u32);
             all.names.push(name);
             match pattern.strip_suffix('*').filter(|rest| rest.ends_with('/') && !rest.contains('*')) {
                 Some(prefix) => prefixes.push((prefix.to_owned(), at)),
@@ -52,7 +52,7 @@ impl Routes {
 
     /// The route of a normalised path; `None`: the default route.
     #[inline]
-    pub fn find(&self, path: &str) -> Option<RouteRef> {
+    pub fn find(&self, path: &str) -> Option<RouteIndex> {
         if let Some(at) = self.exact.get(path) {
             return Some(*at);
         }
@@ -68,9 +68,9 @@ impl Routes {
     }
 
     /// A route by its name; `Some(None)` for `default`.
-    pub fn by_name(&self, name: &str) -> Option<Option<RouteRef>> {
+    pub fn by_name(&self, name: &str) -> Option<Option<RouteIndex>> {
         match self.names.iter().position(|n| n == name) {
-            Some(at) => Some(Some(RouteRef(at as u32))),
+            Some(at) => Some(Some(RouteIndex(at as u32))),
             None => (name == DEFAULT_ROUTE).then_some(None),
         }
     }
@@ -86,13 +86,13 @@ struct Prefixes(Vec<Prefix>);
 #[derive(Clone, Debug)]
 struct Prefix {
     text: String,
-    route: RouteRef,
+    route: RouteIndex,
     /// The place of the longest other prefix that this one begins with.
     parent: Option<usize>,
 }
 
 impl Prefixes {
-    fn new(mut prefixes: Vec<(String, RouteRef)>) -> Prefixes {
+    fn new(mut prefixes: Vec<(String, RouteIndex)>) -> Prefixes {
         prefixes.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.0.cmp(&b.1.0)));
         prefixes.dedup_by(|later, first| later.0 == first.0);
         let mut all: Vec<Prefix> = Vec::with_capacity(prefixes.len());
@@ -103,7 +103,7 @@ impl Prefixes {
         Prefixes(all)
     }
 
-    fn longest(&self, path: &str) -> Option<RouteRef> {
+    fn longest(&self, path: &str) -> Option<RouteIndex> {
         let after = self.0.partition_point(|prefix| prefix.text.as_str() <= path);
         let at = Prefixes::walk(&self.0, after.checked_sub(1), path)?;
         self.0.get(at).map(|prefix| prefix.route)
@@ -147,8 +147,8 @@ mod tests {
             assert_eq!(nested.find(path).map(|at| at.0), at, "{path}");
         }
         let globs = Routes::new(["*.json", "/api*.json"].map(|p| (p.to_owned(), p.to_owned())));
-        assert_eq!(globs.find("/api/x.json"), Some(RouteRef(1)), "the longer glob");
-        assert_eq!(globs.find("/x.json"), Some(RouteRef(0)));
+        assert_eq!(globs.find("/api/x.json"), Some(RouteIndex(1)), "the longer glob");
+        assert_eq!(globs.find("/x.json"), Some(RouteIndex(0)));
         assert_eq!(globs.by_name("default"), Some(None));
         assert_eq!(globs.by_name("x"), None);
     }

@@ -6,18 +6,18 @@ use regex::bytes::Regex;
 
 use crate::traffic::host::HostPattern;
 use crate::traffic::path::{Glob, under};
-use crate::traffic::route::RouteRef;
+use crate::traffic::route::RouteIndex;
 use crate::traffic::split::Weight;
-use crate::traffic::sticky::{Key, Sticky};
-use crate::traffic::{Environment, Head};
+use crate::traffic::sticky::{StickyBy, StickyKey};
+use crate::traffic::{Environment, RequestHead};
 
 /// A rule as the file means it.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct RoutingRule {
     pub name: String,
     /// All must hold; the check refuses an empty list.
-    pub conditions: Vec<Condition>,
-    pub answer: Answer,
+    pub conditions: Vec<RuleCondition>,
+    pub answer: RuleTarget,
     /// Reaches its environment even at weight 0 and after a rollback; not judged.
     pub overrides: bool,
     /// Remove the headers that the rule names before forwarding, if the rule decided.
@@ -28,7 +28,7 @@ pub struct Rule {
 
 /// Where a rule sends the requests that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum RuleTarget {
     Environment(Environment),
     Active,
     Candidate,
@@ -37,30 +37,30 @@ pub enum Answer {
 }
 
 #[derive(Clone, Debug)]
-pub enum Condition {
+pub enum RuleCondition {
     Header {
         name: HeaderName,
-        test: Test,
+        test: ValueTest,
     },
     Cookie {
         name: String,
-        test: Test,
+        test: ValueTest,
     },
     Query {
         name: String,
-        test: Test,
+        test: ValueTest,
     },
     Path(PathTest),
     Method(Vec<Method>),
     Host(Vec<HostPattern>),
     ClientAddress(Vec<IpNet>),
     /// `None` in the list is the default route.
-    Route(Vec<Option<RouteRef>>),
+    Route(Vec<Option<RouteIndex>>),
 }
 
 /// A test of one value.
 #[derive(Clone, Debug)]
-pub enum Test {
+pub enum ValueTest {
     Equals(Vec<u8>),
     Prefix(Vec<u8>),
     Suffix(Vec<u8>),
@@ -91,30 +91,30 @@ pub fn whole_regex(pattern: &str) -> Result<Regex, regex::Error> {
     build(&format!(r"\A(?:{pattern})\z"))
 }
 
-impl Test {
+impl ValueTest {
     /// Whether any of the values passes; for `Absent`, whether there is none.
     fn any<'v>(&self, mut values: impl Iterator<Item = &'v [u8]>) -> bool {
         match self {
-            Test::Absent => values.next().is_none(),
-            Test::Present => values.next().is_some(),
-            Test::Equals(want) => values.any(|value| value == want),
-            Test::Prefix(want) => values.any(|value| value.starts_with(want)),
-            Test::Suffix(want) => values.any(|value| value.ends_with(want)),
-            Test::Contains(want) => values.any(|value| memchr::memmem::find(value, want).is_some()),
-            Test::Regex(regex) => values.any(|value| regex.is_match(value)),
+            ValueTest::Absent => values.next().is_none(),
+            ValueTest::Present => values.next().is_some(),
+            ValueTest::Equals(want) => values.any(|value| value == want),
+            ValueTest::Prefix(want) => values.any(|value| value.starts_with(want)),
+            ValueTest::Suffix(want) => values.any(|value| value.ends_with(want)),
+            ValueTest::Contains(want) => values.any(|value| memchr::memmem::find(value, want).is_some()),
+            ValueTest::Regex(regex) => values.any(|value| regex.is_match(value)),
         }
     }
 }
 
-impl Rule {
-    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+impl RoutingRule {
+    pub fn holds(&self, facts: &RequestFacts<'_>) -> bool {
         self.conditions.iter().all(|condition| condition.holds(facts))
     }
 
     /// The headers that the rule names, for `strip`.
     pub fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
         self.conditions.iter().filter_map(|condition| match condition {
-            Condition::Header { name, .. } => Some(name),
+            RuleCondition::Header { name, .. } => Some(name),
             _ => None,
         })
     }
@@ -125,17 +125,17 @@ impl Rule {
 /// What every rule needs of the header mask stands in a list of its own: twenty rules that do not match are twenty
 /// comparisons in three cache lines.
 #[derive(Debug, Default)]
-pub struct Rules {
+pub struct RuleList {
     needs: Vec<u64>,
     /// With their place in the file.
-    rules: Vec<(u32, Rule)>,
+    rules: Vec<(u32, RoutingRule)>,
 }
 
-impl Rules {
-    pub fn push(&mut self, place: u32, rule: Rule) {
+impl RuleList {
+    pub fn push(&mut self, place: u32, rule: RoutingRule) {
         let bits = rule.conditions.iter().map(|condition| match condition {
-            Condition::Header { test: Test::Absent, .. } => 0,
-            Condition::Header { name, .. } => bit_of(name.as_str()),
+            RuleCondition::Header { test: ValueTest::Absent, .. } => 0,
+            RuleCondition::Header { name, .. } => bit_of(name.as_str()),
             _ => 0,
         });
         self.needs.push(bits.fold(0, |all, bit| all | bit));
@@ -144,73 +144,73 @@ impl Rules {
 
     /// The first rule that holds.
     #[inline]
-    pub fn first(&self, facts: &Facts<'_>) -> Option<(u32, &Rule)> {
+    pub fn first(&self, facts: &RequestFacts<'_>) -> Option<(u32, &RoutingRule)> {
         let possible = self.needs.iter().zip(&self.rules).filter(|(needs, _)| *needs & !facts.header_mask == 0);
         possible.map(|(_, rule)| rule).find(|(_, rule)| rule.holds(facts)).map(|(place, rule)| (*place, rule))
     }
 
     /// In the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+    pub fn iter(&self) -> impl Iterator<Item = &RoutingRule> {
         self.rules.iter().map(|(_, rule)| rule)
     }
 
     /// The rule at this place in the file.
-    pub fn at(&self, place: u32) -> Option<&Rule> {
+    pub fn at(&self, place: u32) -> Option<&RoutingRule> {
         self.rules.iter().find(|(at, _)| *at == place).map(|(_, rule)| rule)
     }
 }
 
-impl Condition {
-    fn holds(&self, facts: &Facts<'_>) -> bool {
+impl RuleCondition {
+    fn holds(&self, facts: &RequestFacts<'_>) -> bool {
         let parts = facts.head.parts;
         match self {
-            Condition::Header { name, test } => {
+            RuleCondition::Header { name, test } => {
                 // The mask answers most questions without hashing the name: 20 rules on 20 headers stay cheap.
                 if facts.header_mask & bit_of(name.as_str()) == 0 {
-                    return matches!(test, Test::Absent);
+                    return matches!(test, ValueTest::Absent);
                 }
                 test.any(parts.headers.get_all(name).iter().map(|value| value.as_bytes()))
             }
-            Condition::Cookie { name, test } => test.any(facts.cookies(name)),
-            Condition::Query { name, test } => test.any(facts.query(name).into_iter()),
-            Condition::Path(PathTest::Exact(path)) => facts.path == path,
-            Condition::Path(PathTest::Prefix(prefix)) => under(facts.path, prefix),
-            Condition::Path(PathTest::Regex(regex)) => regex.is_match(facts.path.as_bytes()),
-            Condition::Path(PathTest::Glob(glob)) => glob.matches(facts.path),
-            Condition::Method(methods) => methods.contains(&parts.method),
-            Condition::Host(hosts) => hosts.iter().any(|host| host.matches(facts.host)),
-            Condition::ClientAddress(nets) => {
+            RuleCondition::Cookie { name, test } => test.any(facts.cookies(name)),
+            RuleCondition::Query { name, test } => test.any(facts.query(name).into_iter()),
+            RuleCondition::Path(PathTest::Exact(path)) => facts.path == path,
+            RuleCondition::Path(PathTest::Prefix(prefix)) => under(facts.path, prefix),
+            RuleCondition::Path(PathTest::Regex(regex)) => regex.is_match(facts.path.as_bytes()),
+            RuleCondition::Path(PathTest::Glob(glob)) => glob.matches(facts.path),
+            RuleCondition::Method(methods) => methods.contains(&parts.method),
+            RuleCondition::Host(hosts) => hosts.iter().any(|host| host.matches(facts.host)),
+            RuleCondition::ClientAddress(nets) => {
                 let client = facts.head.client.to_canonical();
                 nets.iter().any(|net| net.contains(&client))
             }
-            Condition::Route(routes) => routes.contains(&facts.route),
+            RuleCondition::Route(routes) => routes.contains(&facts.route),
         }
     }
 }
 
 /// A request as rules read it.
-pub struct Facts<'a> {
-    head: Head<'a>,
+pub struct RequestFacts<'a> {
+    head: RequestHead<'a>,
     host: &'a str,
     path: &'a str,
-    route: Option<RouteRef>,
+    route: Option<RouteIndex>,
     /// One bit a header name, by hash: a bit that is not set proves that the header is not there.
     header_mask: u64,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> RequestFacts<'a> {
     #[inline]
-    pub fn new(head: Head<'a>, host: &'a str, path: &'a str, route: Option<RouteRef>) -> Facts<'a> {
+    pub fn new(head: RequestHead<'a>, host: &'a str, path: &'a str, route: Option<RouteIndex>) -> RequestFacts<'a> {
         let header_mask = head.parts.headers.keys().fold(0, |mask, name| mask | bit_of(name.as_str()));
-        Facts { head, host, path, route, header_mask }
+        RequestFacts { head, host, path, route, header_mask }
     }
 
     /// The client's sticky key. An empty value is no key.
-    pub fn key(&self, sticky: &Sticky) -> Option<Key<'a>> {
+    pub fn key(&self, sticky: &StickyBy) -> Option<StickyKey<'a>> {
         match sticky {
-            Sticky::None => None,
-            Sticky::Cookie(name) => self.cookies(name).find(|value| !value.is_empty()).map(Key::Bytes),
-            Sticky::Header(name) => self
+            StickyBy::None => None,
+            StickyBy::Cookie(name) => self.cookies(name).find(|value| !value.is_empty()).map(StickyKey::Bytes),
+            StickyBy::Header(name) => self
                 .head
                 .parts
                 .headers
@@ -218,8 +218,8 @@ impl<'a> Facts<'a> {
                 .iter()
                 .map(|value| value.as_bytes())
                 .find(|value| !value.is_empty())
-                .map(Key::Bytes),
-            Sticky::ClientAddress => Some(Key::Address(self.head.client.to_canonical())),
+                .map(StickyKey::Bytes),
+            StickyBy::ClientAddress => Some(StickyKey::Address(self.head.client.to_canonical())),
         }
     }
 

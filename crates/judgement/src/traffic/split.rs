@@ -84,38 +84,38 @@ impl std::fmt::Display for Weight {
 
 /// 0..10000: where a key falls. The candidate serves it iff the bucket is under the weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket(pub u16);
+pub struct KeyBucket(pub u16);
 
-impl Bucket {
+impl KeyBucket {
     /// The bucket of a key's hash.
     #[inline]
-    pub const fn of(hash: u64) -> Bucket {
+    pub const fn of(hash: u64) -> KeyBucket {
         // The high half of a product spreads evenly where a remainder would favour low buckets (Lemire, 2019).
-        Bucket(((hash as u128 * 10_000) >> 64) as u16)
+        KeyBucket(((hash as u128 * 10_000) >> 64) as u16)
     }
 
     /// Counted from the other end.
     #[inline]
-    pub const fn mirrored(self) -> Bucket {
-        Bucket(9_999 - self.0)
+    pub const fn mirrored(self) -> KeyBucket {
+        KeyBucket(9_999 - self.0)
     }
 }
 
-impl PartialEq<Bucket> for Weight {
-    fn eq(&self, bucket: &Bucket) -> bool {
+impl PartialEq<KeyBucket> for Weight {
+    fn eq(&self, bucket: &KeyBucket) -> bool {
         self.0 == bucket.0
     }
 }
 
-impl PartialOrd<Bucket> for Weight {
-    fn partial_cmp(&self, bucket: &Bucket) -> Option<std::cmp::Ordering> {
+impl PartialOrd<KeyBucket> for Weight {
+    fn partial_cmp(&self, bucket: &KeyBucket) -> Option<std::cmp::Ordering> {
         self.0.partial_cmp(&bucket.0)
     }
 }
 
 /// What of a service's routing changes without the file: written by the sidecar, read by `decide`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
+pub struct TrafficSplit {
     /// The environment that serves by default; the other one is the candidate.
     pub active: Environment,
     pub weight: Weight,
@@ -139,10 +139,10 @@ pub struct Split {
     pub cautious: bool,
 }
 
-impl Split {
+impl TrafficSplit {
     /// Everything to `active`.
-    pub const fn resting(active: Environment) -> Split {
-        Split {
+    pub const fn resting(active: Environment) -> TrafficSplit {
+        TrafficSplit {
             active,
             weight: Weight::ZERO,
             epoch: 0,

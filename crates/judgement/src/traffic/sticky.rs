@@ -5,11 +5,11 @@ use std::hash::Hasher;
 use http::HeaderName;
 use siphasher::sip::SipHasher13;
 
-use crate::traffic::split::{Bucket, Weight, mix};
+use crate::traffic::split::{KeyBucket, Weight, mix};
 
 /// Where the key of a client is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sticky {
+pub enum StickyBy {
     None,
     /// A cookie of this name, set by us where the client has none.
     Cookie(String),
@@ -20,20 +20,20 @@ pub enum Sticky {
 
 /// A key as the request carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key<'a> {
+pub enum StickyKey<'a> {
     Bytes(&'a [u8]),
     Address(std::net::IpAddr),
 }
 
 /// What keeps the buckets of one service apart from another's: stable over restarts, versions and hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Salt(u64);
+pub struct BucketSalt(u64);
 
-impl Salt {
-    pub fn of_service(name: &str) -> Salt {
+impl BucketSalt {
+    pub fn of_service(name: &str) -> BucketSalt {
         let mut hash = SipHasher13::new_with_keys(0x6375_746f_7665_7221, 0);
         hash.write(name.as_bytes());
-        Salt(hash.finish())
+        BucketSalt(hash.finish())
     }
 }
 
@@ -41,12 +41,12 @@ impl Salt {
 ///
 /// SipHash-1-3 keyed by salt and epoch (Aumasson, Bernstein, 2012) is stable across versions.
 #[inline]
-pub fn hash(salt: Salt, epoch: u32, key: Key<'_>) -> u64 {
+pub fn hash(salt: BucketSalt, epoch: u32, key: StickyKey<'_>) -> u64 {
     let mut hash = SipHasher13::new_with_keys(salt.0, u64::from(epoch));
     match key {
-        Key::Bytes(bytes) => hash.write(bytes),
-        Key::Address(std::net::IpAddr::V4(address)) => hash.write(&address.octets()),
-        Key::Address(std::net::IpAddr::V6(address)) => hash.write(&address.octets()),
+        StickyKey::Bytes(bytes) => hash.write(bytes),
+        StickyKey::Address(std::net::IpAddr::V4(address)) => hash.write(&address.octets()),
+        StickyKey::Address(std::net::IpAddr::V6(address)) => hash.write(&address.octets()),
     }
     hash.finish()
 }
@@ -56,8 +56,8 @@ pub fn hash(salt: Salt, epoch: u32, key: Key<'_>) -> u64 {
 /// It does not know the weight: a client whose bucket is under 10 % is under 25 % too, so raising a weight never moves
 /// anyone back.
 #[inline]
-pub fn bucket(salt: Salt, epoch: u32, key: Key<'_>) -> Bucket {
-    Bucket::of(hash(salt, epoch, key))
+pub fn bucket(salt: BucketSalt, epoch: u32, key: StickyKey<'_>) -> KeyBucket {
+    KeyBucket::of(hash(salt, epoch, key))
 }
 
 /// A fresh key for a client that was just served by the candidate or by the active environment, as 16 hex digits, and
@@ -65,7 +65,7 @@ pub fn bucket(salt: Salt, epoch: u32, key: Key<'_>) -> Bucket {
 ///
 /// Keys are tried from `seed` on until one falls on the side that the draw chose: so the draw stays exact and the pin
 /// agrees with it. A share of `w` needs `1/w` tries, but happens once in `1/w` clients: two tries a client on average.
-pub fn fresh_key(salt: Salt, epoch: u32, weight: Weight, candidate: bool, seed: u64) -> ([u8; 16], u64) {
+pub fn fresh_key(salt: BucketSalt, epoch: u32, weight: Weight, candidate: bool, seed: u64) -> ([u8; 16], u64) {
     // Enough for a weight of 0.01 %: the chance that a hundred thousand keys all miss it is one in 22,000.
     const TRIES: u64 = 100_000;
     let (mut text, mut hashed) = ([0; 16], 0);
@@ -73,8 +73,8 @@ pub fn fresh_key(salt: Salt, epoch: u32, weight: Weight, candidate: bool, seed: 
     let first = mix(seed);
     for attempt in 0..TRIES {
         text = hex(mix(first.wrapping_add(attempt)));
-        hashed = hash(salt, epoch, Key::Bytes(&text));
-        if (weight > Bucket::of(hashed)) == candidate {
+        hashed = hash(salt, epoch, StickyKey::Bytes(&text));
+        if (weight > KeyBucket::of(hashed)) == candidate {
             break;
         }
     }
@@ -96,35 +96,36 @@ mod tests {
 
     #[test]
     fn buckets_are_even_and_change_with_the_epoch() {
-        let salt = Salt::of_service("shop");
+        let salt = BucketSalt::of_service("shop");
         let under = |epoch, limit| {
-            (0..100_000_u32).filter(|n| bucket(salt, epoch, Key::Bytes(&n.to_be_bytes())).0 < limit).count()
+            (0..100_000_u32).filter(|n| bucket(salt, epoch, StickyKey::Bytes(&n.to_be_bytes())).0 < limit).count()
         };
         assert!((9_600..10_400).contains(&under(0, 1000)), "{}", under(0, 1000));
         let both = (0..100_000_u32)
-            .filter(|n| [0, 1].iter().all(|epoch| bucket(salt, *epoch, Key::Bytes(&n.to_be_bytes())).0 < 1000))
+            .filter(|n| [0, 1].iter().all(|epoch| bucket(salt, *epoch, StickyKey::Bytes(&n.to_be_bytes())).0 < 1000))
             .count();
         assert!((800..1200).contains(&both), "a new epoch draws anew: {both} of 10,000 stay");
     }
 
     #[test]
     fn buckets_are_the_same_in_every_version() {
-        let salt = Salt::of_service("shop");
-        let buckets: Vec<u16> = ["", "a", "user-17"].map(|k| bucket(salt, 3, Key::Bytes(k.as_bytes())).0).to_vec();
+        let salt = BucketSalt::of_service("shop");
+        let buckets: Vec<u16> =
+            ["", "a", "user-17"].map(|k| bucket(salt, 3, StickyKey::Bytes(k.as_bytes())).0).to_vec();
         assert_eq!(buckets, BUCKETS_OF_0_1);
     }
     const BUCKETS_OF_0_1: [u16; 3] = [9304, 9883, 7515];
 
     #[test]
     fn a_fresh_key_lands_where_the_draw_went() {
-        let salt = Salt::of_service("shop");
+        let salt = BucketSalt::of_service("shop");
         for points in [1, 100, 5000, 9999] {
             let weight = Weight::from_basis_points(points).unwrap();
             for seed in 0..20 {
                 for candidate in [true, false] {
                     let (key, hashed) = fresh_key(salt, 1, weight, candidate, mix(seed));
-                    assert_eq!(hashed, hash(salt, 1, Key::Bytes(&key)));
-                    assert_eq!(weight > bucket(salt, 1, Key::Bytes(&key)), candidate, "{points} {seed}");
+                    assert_eq!(hashed, hash(salt, 1, StickyKey::Bytes(&key)));
+                    assert_eq!(weight > bucket(salt, 1, StickyKey::Bytes(&key)), candidate, "{points} {seed}");
                 }
             }
         }

@@ -1,25 +1,25 @@
-//! The compiled routing truth: hosts by hash, routes, rules, and one [`Split`] a service.
+//! The compiled routing truth: hosts by hash, routes, rules, and one [`TrafficSplit`] a service.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::traffic::host::HostPattern;
-use crate::traffic::route::{RouteRef, Routes};
-use crate::traffic::rule::{Answer, Rule, Rules};
-use crate::traffic::split::Split;
-use crate::traffic::sticky::{Salt, Sticky};
-use crate::traffic::{RouteId, Service, ServiceId};
+use crate::traffic::route::{RouteIndex, Routes};
+use crate::traffic::rule::{RoutingRule, RuleList, RuleTarget};
+use crate::traffic::split::TrafficSplit;
+use crate::traffic::sticky::{BucketSalt, StickyBy};
+use crate::traffic::{RouteId, ServiceDefinition, ServiceId};
 
 /// What of a service comes from the file: compiled once a load, shared by the generations that only move weights.
 #[derive(Debug)]
 pub struct ServiceRules {
     pub name: String,
-    pub salt: Salt,
-    pub sticky: Sticky,
+    pub salt: BucketSalt,
+    pub sticky: StickyBy,
     pub routes: Routes,
     /// Rules that hold even at weight 0.
-    pub overrides: Rules,
-    pub rules: Rules,
+    pub overrides: RuleList,
+    pub rules: RuleList,
     /// How many rules have a share of their own, and so a sequence of their own.
     pub shares: u32,
     first_route: u32,
@@ -28,8 +28,8 @@ pub struct ServiceRules {
 impl ServiceRules {
     /// A route's place over all services; the default route comes first.
     #[inline]
-    pub fn route_id(&self, route: Option<RouteRef>) -> RouteId {
-        RouteId(self.first_route + RouteRef::place(route))
+    pub fn route_id(&self, route: Option<RouteIndex>) -> RouteId {
+        RouteId(self.first_route + RouteIndex::place(route))
     }
 
     /// The names of the service's routes in the order of their ids, `default` first.
@@ -45,7 +45,7 @@ impl ServiceRules {
     }
 
     /// The rule at this place in the file.
-    pub fn rule(&self, place: u32) -> Option<&Rule> {
+    pub fn rule(&self, place: u32) -> Option<&RoutingRule> {
         self.overrides.at(place).or_else(|| self.rules.at(place))
     }
 }
@@ -60,15 +60,15 @@ struct Hosts {
 
 /// The routing truth of one generation. Cloning it copies the splits alone.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct RoutingTable {
     hosts: Arc<Hosts>,
     services: Arc<[ServiceRules]>,
-    splits: Box<[Split]>,
+    splits: Box<[TrafficSplit]>,
 }
 
-impl Table {
+impl RoutingTable {
     /// Compiles services; their hosts must not clash, which the check of the file has seen to (the first one wins).
-    pub fn compile(services: Vec<(Service, Split)>) -> Table {
+    pub fn compile(services: Vec<(ServiceDefinition, TrafficSplit)>) -> RoutingTable {
         let mut hosts = Hosts::default();
         let mut compiled = Vec::with_capacity(services.len());
         let mut splits = Vec::with_capacity(services.len());
@@ -89,7 +89,7 @@ impl Table {
             compiled.push(rules);
             splits.push(split);
         }
-        Table { hosts: Arc::new(hosts), services: compiled.into(), splits: splits.into() }
+        RoutingTable { hosts: Arc::new(hosts), services: compiled.into(), splits: splits.into() }
     }
 
     /// The service of a host in lower case: exact, then the longest wildcard, then the catch-all.
@@ -121,11 +121,11 @@ impl Table {
     /// A service's rules and split. Ids are the table's own, so they are always in range.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "a ServiceId is only made by this table, for its own services")]
-    pub fn service(&self, id: ServiceId) -> (&ServiceRules, &Split) {
+    pub fn service(&self, id: ServiceId) -> (&ServiceRules, &TrafficSplit) {
         (&self.services[id.0 as usize], &self.splits[id.0 as usize])
     }
 
-    pub fn services(&self) -> impl Iterator<Item = (ServiceId, &ServiceRules, &Split)> {
+    pub fn services(&self) -> impl Iterator<Item = (ServiceId, &ServiceRules, &TrafficSplit)> {
         self.services
             .iter()
             .zip(&self.splits)
@@ -134,17 +134,17 @@ impl Table {
     }
 
     /// The same rules with other splits, in the order of the services.
-    pub fn with_splits(&self, split_of: impl Fn(&str) -> Split) -> Table {
+    pub fn with_splits(&self, split_of: impl Fn(&str) -> TrafficSplit) -> RoutingTable {
         let splits = self.services.iter().map(|service| split_of(&service.name)).collect();
-        Table { hosts: self.hosts.clone(), services: self.services.clone(), splits }
+        RoutingTable { hosts: self.hosts.clone(), services: self.services.clone(), splits }
     }
 }
 
-fn compile_service(service: Service, first_route: u32) -> ServiceRules {
+fn compile_service(service: ServiceDefinition, first_route: u32) -> ServiceRules {
     let mut shares = 0;
-    let (mut overrides, mut rules) = (Rules::default(), Rules::default());
+    let (mut overrides, mut rules) = (RuleList::default(), RuleList::default());
     for (place, mut rule) in service.rules.into_iter().enumerate() {
-        if matches!(rule.answer, Answer::Share(_)) {
+        if matches!(rule.answer, RuleTarget::Share(_)) {
             rule.share = shares;
             shares += 1;
         }
@@ -152,7 +152,7 @@ fn compile_service(service: Service, first_route: u32) -> ServiceRules {
         list.push(place as u32, rule);
     }
     ServiceRules {
-        salt: Salt::of_service(&service.name),
+        salt: BucketSalt::of_service(&service.name),
         name: service.name,
         sticky: service.sticky,
         routes: service.routes,

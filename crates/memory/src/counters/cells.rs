@@ -4,14 +4,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::counters::Shard;
-use crate::counters::ring::Ring;
+use crate::counters::ring::CohortRing;
 use judgement::guard::latency::{BUCKETS, bucket_of};
-use judgement::guard::window::{Counts, Totals};
+use judgement::guard::window::{AnswerCounts, JudgedTotals};
 use judgement::traffic::Environment;
 
 /// How an attempt at an environment ended, as Prometheus names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ResponseClass {
     Informational,
     Success,
     Redirect,
@@ -23,31 +23,31 @@ pub enum Class {
     Aborted,
 }
 
-impl Class {
-    pub const ALL: [(Class, &'static str); 7] = [
-        (Class::Informational, "1xx"),
-        (Class::Success, "2xx"),
-        (Class::Redirect, "3xx"),
-        (Class::ClientError, "4xx"),
-        (Class::ServerError, "5xx"),
-        (Class::None, "none"),
-        (Class::Aborted, "aborted"),
+impl ResponseClass {
+    pub const ALL: [(ResponseClass, &'static str); 7] = [
+        (ResponseClass::Informational, "1xx"),
+        (ResponseClass::Success, "2xx"),
+        (ResponseClass::Redirect, "3xx"),
+        (ResponseClass::ClientError, "4xx"),
+        (ResponseClass::ServerError, "5xx"),
+        (ResponseClass::None, "none"),
+        (ResponseClass::Aborted, "aborted"),
     ];
 
-    pub const fn of_status(status: u16) -> Class {
+    pub const fn of_status(status: u16) -> ResponseClass {
         match status {
-            0..=199 => Class::Informational,
-            200..=299 => Class::Success,
-            300..=399 => Class::Redirect,
-            400..=499 => Class::ClientError,
-            _ => Class::ServerError,
+            0..=199 => ResponseClass::Informational,
+            200..=299 => ResponseClass::Success,
+            300..=399 => ResponseClass::Redirect,
+            400..=499 => ResponseClass::ClientError,
+            _ => ResponseClass::ServerError,
         }
     }
 }
 
 /// Why an attempt counts as failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum AttemptFailure {
     /// No connection, or no address to connect to.
     Connect,
     Tls,
@@ -62,36 +62,36 @@ pub enum Failure {
     Error,
 }
 
-impl Failure {
-    pub const ALL: [(Failure, &'static str); 7] = [
-        (Failure::Connect, "connect"),
-        (Failure::Tls, "tls"),
-        (Failure::Timeout, "timeout"),
-        (Failure::Reset, "reset"),
-        (Failure::Truncated, "truncated"),
-        (Failure::Unavailable, "unavailable"),
-        (Failure::Error, "error"),
+impl AttemptFailure {
+    pub const ALL: [(AttemptFailure, &'static str); 7] = [
+        (AttemptFailure::Connect, "connect"),
+        (AttemptFailure::Tls, "tls"),
+        (AttemptFailure::Timeout, "timeout"),
+        (AttemptFailure::Reset, "reset"),
+        (AttemptFailure::Truncated, "truncated"),
+        (AttemptFailure::Unavailable, "unavailable"),
+        (AttemptFailure::Error, "error"),
     ];
 
     /// The failure that a status is, if it is one.
-    pub const fn of_status(status: u16) -> Option<Failure> {
+    pub const fn of_status(status: u16) -> Option<AttemptFailure> {
         match status {
-            502..=504 => Some(Failure::Unavailable),
-            500..=599 => Some(Failure::Error),
+            502..=504 => Some(AttemptFailure::Unavailable),
+            500..=599 => Some(AttemptFailure::Error),
             _ => None,
         }
     }
 
     const fn is_unavailable(self) -> bool {
-        !matches!(self, Failure::Truncated | Failure::Error)
+        !matches!(self, AttemptFailure::Truncated | AttemptFailure::Error)
     }
 }
 
 /// One attempt at an environment.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome {
-    pub class: Class,
-    pub failure: Option<Failure>,
+pub struct AttemptOutcome {
+    pub class: ResponseClass,
+    pub failure: Option<AttemptFailure>,
     /// From dispatch to the answer's head, in microseconds; counted for answers that did not fail.
     pub upstream_micros: u64,
     /// From the request's head to the end of the answer, in microseconds; zero: somebody else answered the client.
@@ -118,7 +118,7 @@ impl Histogram {
         self.sum.fetch_add(micros, Relaxed);
     }
 
-    fn add_to(&self, seen: &mut Latencies) {
+    fn add_to(&self, seen: &mut LatencyTotals) {
         seen.sum_micros += self.sum.load(Relaxed);
         seen.buckets.iter_mut().zip(&self.buckets).for_each(|(sum, part)| *sum += part.load(Relaxed));
     }
@@ -127,43 +127,44 @@ impl Histogram {
 /// One shard's counts of one environment on one route. Padded to two cache lines: neighbours are fetched in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Cell {
-    classes: [AtomicU64; Class::ALL.len()],
-    failures: [AtomicU64; Failure::ALL.len()],
+struct RouteCell {
+    classes: [AtomicU64; ResponseClass::ALL.len()],
+    failures: [AtomicU64; AttemptFailure::ALL.len()],
     rescued: AtomicU64,
     hurt: AtomicU64,
     turned_away: AtomicU64,
-    cohorts: Ring,
+    cohorts: CohortRing,
     upstream: Histogram,
     request: Histogram,
 }
 
-impl Cell {
-    fn new() -> Box<Cell> {
-        Box::new(Cell {
-            classes: [const { AtomicU64::new(0) }; Class::ALL.len()],
-            failures: [const { AtomicU64::new(0) }; Failure::ALL.len()],
+impl RouteCell {
+    fn new() -> Box<RouteCell> {
+        Box::new(RouteCell {
+            classes: [const { AtomicU64::new(0) }; ResponseClass::ALL.len()],
+            failures: [const { AtomicU64::new(0) }; AttemptFailure::ALL.len()],
             rescued: AtomicU64::new(0),
             hurt: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
-            cohorts: Ring::new(),
+            cohorts: CohortRing::new(),
             upstream: Histogram::new(),
             request: Histogram::new(),
         })
     }
 }
 
-impl Cell {
+impl RouteCell {
     /// What was answered or failed, and what was aborted.
     fn requests(&self) -> (u64, u64) {
-        Class::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), ((class, _), count)| match class {
-            Class::Aborted => (answers, aborted + count.load(Relaxed)),
+        ResponseClass::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), ((class, _), count)| match class
+        {
+            ResponseClass::Aborted => (answers, aborted + count.load(Relaxed)),
             _ => (answers + count.load(Relaxed), aborted),
         })
     }
 
     fn activity(&self) -> u64 {
-        let Cell { classes, failures, rescued, hurt, turned_away, cohorts, .. } = self;
+        let RouteCell { classes, failures, rescued, hurt, turned_away, cohorts, .. } = self;
         let few = [rescued, hurt, turned_away].into_iter().chain(classes).chain(failures);
         few.fold(cohorts.activity(), |sum, number| sum.wrapping_add(number.load(Relaxed)))
     }
@@ -171,39 +172,39 @@ impl Cell {
 
 /// Everything counted of one environment on one route, over all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    pub classes: [u64; Class::ALL.len()],
-    pub failures: [u64; Failure::ALL.len()],
+pub struct RouteTotals {
+    pub classes: [u64; ResponseClass::ALL.len()],
+    pub failures: [u64; AttemptFailure::ALL.len()],
     pub rescued: u64,
     /// Requests that went here first and that their clients saw fail.
     pub hurt: u64,
     pub turned_away: u64,
-    pub upstream: Latencies,
-    pub request: Latencies,
+    pub upstream: LatencyTotals,
+    pub request: LatencyTotals,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Latencies {
+pub struct LatencyTotals {
     pub buckets: [u64; BUCKETS],
     pub sum_micros: u64,
 }
 
-impl Default for Latencies {
-    fn default() -> Latencies {
-        Latencies { buckets: [0; BUCKETS], sum_micros: 0 }
+impl Default for LatencyTotals {
+    fn default() -> LatencyTotals {
+        LatencyTotals { buckets: [0; BUCKETS], sum_micros: 0 }
     }
 }
 
-impl Default for Seen {
-    fn default() -> Seen {
-        Seen {
-            classes: [0; Class::ALL.len()],
-            failures: [0; Failure::ALL.len()],
+impl Default for RouteTotals {
+    fn default() -> RouteTotals {
+        RouteTotals {
+            classes: [0; ResponseClass::ALL.len()],
+            failures: [0; AttemptFailure::ALL.len()],
             rescued: 0,
             hurt: 0,
             turned_away: 0,
-            upstream: Latencies::default(),
-            request: Latencies::default(),
+            upstream: LatencyTotals::default(),
+            request: LatencyTotals::default(),
         }
     }
 }
@@ -212,7 +213,7 @@ impl Default for Seen {
 #[derive(Debug)]
 pub struct RouteCounters {
     /// By shard, then by environment and whether the guard judges: requests of override rules are kept apart.
-    shards: Box<[[OnceLock<Box<Cell>>; 4]]>,
+    shards: Box<[[OnceLock<Box<RouteCell>>; 4]]>,
 }
 
 impl RouteCounters {
@@ -221,17 +222,17 @@ impl RouteCounters {
     }
 
     #[inline]
-    fn cell(&self, shard: Shard, environment: Environment, judged: bool) -> Option<&Cell> {
+    fn cell(&self, shard: Shard, environment: Environment, judged: bool) -> Option<&RouteCell> {
         let place = environment.index() * 2 + usize::from(judged);
-        self.shards.get(shard.0)?.get(place).map(|cell| &**cell.get_or_init(Cell::new))
+        self.shards.get(shard.0)?.get(place).map(|cell| &**cell.get_or_init(RouteCell::new))
     }
 
     /// Counts an attempt. A handful of increments on lines that only this worker writes.
     #[inline]
-    pub fn record(&self, shard: Shard, environment: Environment, judged: bool, outcome: Outcome) {
+    pub fn record(&self, shard: Shard, environment: Environment, judged: bool, outcome: AttemptOutcome) {
         let Some(cell) = self.cell(shard, environment, judged) else { return };
         // Before the class: whoever sees that something has happened finds the latency there too.
-        if outcome.failure.is_none() && outcome.class != Class::Aborted {
+        if outcome.failure.is_none() && outcome.class != ResponseClass::Aborted {
             cell.upstream.record(outcome.upstream_micros);
         }
         if let Some(class) = cell.classes.get(outcome.class as usize) {
@@ -282,7 +283,7 @@ impl RouteCounters {
         }
     }
 
-    fn cells(&self, environment: Environment) -> impl Iterator<Item = (&Cell, bool)> {
+    fn cells(&self, environment: Environment) -> impl Iterator<Item = (&RouteCell, bool)> {
         self.shards.iter().flat_map(move |shard| {
             [false, true].into_iter().filter_map(move |judged| {
                 let cell = shard.get(environment.index() * 2 + usize::from(judged))?.get()?;
@@ -292,10 +293,10 @@ impl RouteCounters {
     }
 
     /// What was counted, judged or not; `None` where nothing ever was.
-    pub fn seen(&self, environment: Environment) -> Option<Seen> {
+    pub fn seen(&self, environment: Environment) -> Option<RouteTotals> {
         let mut all = None;
         for (cell, _) in self.cells(environment) {
-            let seen = all.get_or_insert_with(Seen::default);
+            let seen = all.get_or_insert_with(RouteTotals::default);
             seen.classes.iter_mut().zip(&cell.classes).for_each(|(sum, part)| *sum += part.load(Relaxed));
             seen.failures.iter_mut().zip(&cell.failures).for_each(|(sum, part)| *sum += part.load(Relaxed));
             seen.rescued += cell.rescued.load(Relaxed);
@@ -321,22 +322,22 @@ impl RouteCounters {
     }
 
     /// What the guard judges by, of both environments; `None` where it never had anything to judge.
-    pub fn judged(&self) -> Option<[Totals; 2]> {
+    pub fn judged(&self) -> Option<[JudgedTotals; 2]> {
         let any = Environment::BOTH.into_iter().any(|side| self.cells(side).any(|(_, judged)| judged));
         any.then(|| Environment::BOTH.map(|side| self.totals(side)))
     }
 
     /// What the guard judges by, of one environment.
-    pub fn totals(&self, environment: Environment) -> Totals {
-        let mut totals = Totals::default();
+    pub fn totals(&self, environment: Environment) -> JudgedTotals {
+        let mut totals = JudgedTotals::default();
         for (cell, _) in self.cells(environment).filter(|(_, judged)| *judged) {
             // Before the requests that they are a part of.
             totals.tally.rescued += cell.rescued.load(Relaxed);
             totals.tally.hurt += cell.hurt.load(Relaxed);
             totals.tally.turned_away += cell.turned_away.load(Relaxed);
             // Failures first: an answer that is counted in between is then a good one, never a failure without answer.
-            let mut counts = Counts::default();
-            for ((failure, _), count) in Failure::ALL.iter().zip(&cell.failures) {
+            let mut counts = AnswerCounts::default();
+            for ((failure, _), count) in AttemptFailure::ALL.iter().zip(&cell.failures) {
                 let count = count.load(Relaxed);
                 counts.failed += count;
                 counts.unavailable += if failure.is_unavailable() { count } else { 0 };

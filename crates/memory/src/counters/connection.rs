@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Phase {
+pub enum ConnectionPhase {
     /// For the first byte of a request.
     Idle,
     /// For the rest of a request's head.
@@ -27,17 +27,17 @@ pub enum Phase {
     Leaving,
 }
 
-impl Phase {
-    const ALL: [Phase; 9] = [
-        Phase::Idle,
-        Phase::Head,
-        Phase::Body,
-        Phase::Answer,
-        Phase::Upgrading,
-        Phase::Tunnel,
-        Phase::Preface,
-        Phase::Streams,
-        Phase::Leaving,
+impl ConnectionPhase {
+    const ALL: [ConnectionPhase; 9] = [
+        ConnectionPhase::Idle,
+        ConnectionPhase::Head,
+        ConnectionPhase::Body,
+        ConnectionPhase::Answer,
+        ConnectionPhase::Upgrading,
+        ConnectionPhase::Tunnel,
+        ConnectionPhase::Preface,
+        ConnectionPhase::Streams,
+        ConnectionPhase::Leaving,
     ];
 }
 
@@ -46,16 +46,16 @@ const MANY_RESETS: u32 = 500;
 
 /// One client connection.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ClientConnection {
     phase: AtomicU8,
     timed_out: AtomicBool,
     streams: AtomicU32,
     resets: AtomicU32,
 }
 
-impl Connection {
-    pub fn new(phase: Phase) -> Connection {
-        Connection {
+impl ClientConnection {
+    pub fn new(phase: ConnectionPhase) -> ClientConnection {
+        ClientConnection {
             phase: AtomicU8::new(phase as u8),
             timed_out: AtomicBool::new(false),
             streams: AtomicU32::new(0),
@@ -64,19 +64,19 @@ impl Connection {
     }
 
     #[inline]
-    pub fn phase(&self) -> Phase {
-        Phase::ALL.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or(Phase::Idle)
+    pub fn phase(&self) -> ConnectionPhase {
+        ConnectionPhase::ALL.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or(ConnectionPhase::Idle)
     }
 
     #[inline]
-    pub fn enter(&self, phase: Phase) {
+    pub fn enter(&self, phase: ConnectionPhase) {
         self.phase.store(phase as u8, Relaxed);
     }
 
     /// Like `enter`, for requests: on HTTP/2 they share the connection, which stays as it is.
     #[inline]
-    pub fn enter_alone(&self, phase: Phase) {
-        if self.phase() != Phase::Streams {
+    pub fn enter_alone(&self, phase: ConnectionPhase) {
+        if self.phase() != ConnectionPhase::Streams {
             self.enter(phase);
         }
     }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_over_500_resets_that_are_over_half() {
-        let connection = Connection::new(Phase::Streams);
+        let connection = ClientConnection::new(ConnectionPhase::Streams);
         let count = |times: u32, reset: bool| (0..times).for_each(|_| connection.count_stream(reset));
         count(500, true);
         assert!(!connection.is_a_flood(), "not over 500");

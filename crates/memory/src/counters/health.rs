@@ -2,7 +2,7 @@
 
 /// Of one check and one environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Health {
+pub struct CheckGauges {
     pub up: bool,
     /// Failed rounds since the check began.
     pub failures: u64,

@@ -1,34 +1,34 @@
 //! What the sidecar last made of a service: written by it alone, shown by the metrics.
 
 use judgement::guard::Verdict;
-use judgement::guard::evidence::{Kind, Weighed};
-use judgement::rollout::Shown;
-use judgement::rollout::ledger::Ledger;
-use judgement::rollout::release::Phase;
+use judgement::guard::evidence::{CombinedEvidence, MeterKind};
+use judgement::rollout::GuardStatus;
+use judgement::rollout::ledger::RolloutLedger;
+use judgement::rollout::release::RolloutPhase;
 
 /// The judge's view of a service, and what its rollout has cost. After a rollback it stays until the next one begins.
 #[derive(Clone, Debug, Default)]
-pub struct Judged {
-    pub shown: Shown,
-    pub ledger: Ledger,
+pub struct GuardGauges {
+    pub shown: GuardStatus,
+    pub ledger: RolloutLedger,
     /// How often caution has begun.
     pub cautions: u64,
     /// Where the last version that set out stands.
-    pub phase: Option<Phase>,
+    pub phase: Option<RolloutPhase>,
 }
 
-impl Judged {
+impl GuardGauges {
     /// The verdict that ended a rollout, with its evidence if it was that.
-    pub fn convict(&mut self, verdict: &Verdict, weighed: Option<&Weighed>) {
+    pub fn convict(&mut self, verdict: &Verdict, weighed: Option<&CombinedEvidence>) {
         self.shown.verdict = Some(verdict.clone());
         self.shown.cautious = false;
         if let Some(weighed) = weighed {
             // From 0 up: the sum of no floats is -0.
-            let of = |kind: Kind| {
+            let of = |kind: MeterKind| {
                 let parts = weighed.parts.iter().filter(|part| part.meter == kind);
                 parts.fold(0.0, |sum, part| sum + part.evidence)
             };
-            self.shown.evidence = Kind::ALL.map(of);
+            self.shown.evidence = MeterKind::ALL.map(of);
         }
     }
 }

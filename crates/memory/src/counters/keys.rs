@@ -13,13 +13,13 @@ const RANK_BITS: u32 = 6;
 
 /// The keys of one rollout after the other.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub struct DistinctKeys {
     /// The rollout's number above, the highest rank of its keys below: so a new rollout empties a register by writing to
     /// it. Made by the first key, so a service without a rollout costs nothing.
     registers: OnceLock<Box<[AtomicU32; REGISTERS]>>,
 }
 
-impl Keys {
+impl DistinctKeys {
     /// Notes that a client has met the candidate of this rollout. Rollouts are numbered upwards.
     ///
     /// Most keys are known, or rank lower than another: then this is one read of a line that all workers share.
@@ -58,15 +58,15 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use judgement::traffic::split::Bucket;
-    use judgement::traffic::sticky::{Key, Salt, hash};
+    use judgement::traffic::split::KeyBucket;
+    use judgement::traffic::sticky::{BucketSalt, StickyKey, hash};
 
     fn hash_of(key: u64) -> u64 {
-        hash(Salt::of_service("shop"), 0, Key::Bytes(&key.to_be_bytes()))
+        hash(BucketSalt::of_service("shop"), 0, StickyKey::Bytes(&key.to_be_bytes()))
     }
 
     #[track_caller]
-    fn assert_near(keys: &Keys, rollout: u32, count: u64) {
+    fn assert_near(keys: &DistinctKeys, rollout: u32, count: u64) {
         let estimate = keys.estimate(rollout);
         assert!(estimate.abs_diff(count) * 10 <= count, "{estimate} of {count}");
     }
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_estimate_is_within_ten_percent() {
         for count in [100, 1_000, 3_000, 10_000, 100_000, 1_000_000] {
-            let keys = Keys::default();
+            let keys = DistinctKeys::default();
             (0..count).for_each(|key| keys.note(7, hash_of(key)));
             assert_near(&keys, 7, count);
             let estimate = keys.estimate(7);
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn keys_of_low_buckets_are_counted_as_well_as_any() {
-        let keys = Keys::default();
-        let exposed = (0..1_000_000).map(hash_of).filter(|hash| Bucket::of(*hash).0 < 100);
+        let keys = DistinctKeys::default();
+        let exposed = (0..1_000_000).map(hash_of).filter(|hash| KeyBucket::of(*hash).0 < 100);
         let count = exposed.map(|hash| keys.note(1, hash)).count() as u64;
         assert!(count > 9_000);
         assert_near(&keys, 1, count);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_new_rollout_starts_at_none() {
-        let keys = Keys::default();
+        let keys = DistinctKeys::default();
         assert_eq!(keys.estimate(0), 0);
         (0..10_000).for_each(|key| keys.note(1, hash_of(key)));
         assert_eq!(keys.estimate(2), 0);
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_strangest_hashes_and_rollouts_have_a_place() {
-        let keys = Keys::default();
+        let keys = DistinctKeys::default();
         for hash in [0, u64::MAX, 1 << 10, 1 << 63] {
             keys.note(u32::MAX, hash);
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 #[derive(Debug, Default)]
-pub struct Notices {
+pub struct NoticeCounters {
     /// Taken by the receiver.
     pub sent: AtomicU64,
     /// Given up after the last try, or refused for good.
@@ -14,7 +14,7 @@ pub struct Notices {
     pub waiting: AtomicU64,
 }
 
-impl Notices {
+impl NoticeCounters {
     /// So many at once will never be tried.
     pub fn drop_many(&self, lost: u64) {
         self.dropped.fetch_add(lost, Relaxed);

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::counters::Refused;
+use crate::counters::RefusalReason;
 
 /// Requests that were answered without asking an origin, and other numbers of the whole process.
 #[derive(Debug, Default)]
-pub struct Process {
-    /// By the place of the reason in [`Refused::ALL`].
-    refused: [AtomicU64; Refused::ALL.len()],
+pub struct ProcessCounters {
+    /// By the place of the reason in [`RefusalReason::ALL`].
+    refused: [AtomicU64; RefusalReason::ALL.len()],
     pub connections_opened: AtomicU64,
     pub connections_closed: AtomicU64,
     pub reloads_taken: AtomicU64,
@@ -29,8 +29,8 @@ pub struct Process {
     pub ready: AtomicBool,
 }
 
-impl Process {
-    pub fn refuse(&self, reason: Refused) {
+impl ProcessCounters {
+    pub fn refuse(&self, reason: RefusalReason) {
         if let Some(counter) = self.refused.get(reason as usize) {
             count(counter);
         }
@@ -38,7 +38,7 @@ impl Process {
 
     /// Every reason's name, and how many requests were refused for it.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Refused::ALL.iter().zip(&self.refused).map(|((_, name), counter)| (*name, read(counter)))
+        RefusalReason::ALL.iter().zip(&self.refused).map(|((_, name), counter)| (*name, read(counter)))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Why a request was answered without asking an origin.
 
-use judgement::traffic::Refusal;
+use judgement::traffic::RoutingError;
 
-/// The reason of a refusal; its place in [`Refused::ALL`] is its counter's place.
+/// The reason of a refusal; its place in [`RefusalReason::ALL`] is its counter's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum RefusalReason {
     UnknownHost,
     BadHost,
     BadPath,
@@ -31,48 +31,48 @@ pub enum Refused {
     BadBody,
 }
 
-impl Refused {
+impl RefusalReason {
     /// Every reason with its name in metrics, in the order of the enum.
-    pub const ALL: [(Refused, &str); 24] = [
-        (Refused::UnknownHost, "unknown_host"),
-        (Refused::BadHost, "bad_host"),
-        (Refused::BadPath, "bad_path"),
-        (Refused::BadTarget, "bad_target"),
-        (Refused::RequestLine, "request_line"),
-        (Refused::LongLine, "long_line"),
-        (Refused::LargeHead, "large_head"),
-        (Refused::ManyFields, "many_fields"),
-        (Refused::LineEnd, "line_end"),
-        (Refused::Field, "field"),
-        (Refused::Underscore, "underscore"),
-        (Refused::Length, "length"),
-        (Refused::Encoding, "encoding"),
-        (Refused::LengthAndEncoding, "length_and_encoding"),
-        (Refused::Connection, "connection"),
-        (Refused::Expectation, "expectation"),
-        (Refused::TooSlow, "too_slow"),
-        (Refused::Malformed, "malformed"),
-        (Refused::Method, "method"),
-        (Refused::ResetFlood, "reset_flood"),
-        (Refused::Connections, "too_many_connections"),
-        (Refused::Handshake, "tls_handshake"),
-        (Refused::BodyTooLarge, "body_too_large"),
-        (Refused::BadBody, "bad_body"),
+    pub const ALL: [(RefusalReason, &str); 24] = [
+        (RefusalReason::UnknownHost, "unknown_host"),
+        (RefusalReason::BadHost, "bad_host"),
+        (RefusalReason::BadPath, "bad_path"),
+        (RefusalReason::BadTarget, "bad_target"),
+        (RefusalReason::RequestLine, "request_line"),
+        (RefusalReason::LongLine, "long_line"),
+        (RefusalReason::LargeHead, "large_head"),
+        (RefusalReason::ManyFields, "many_fields"),
+        (RefusalReason::LineEnd, "line_end"),
+        (RefusalReason::Field, "field"),
+        (RefusalReason::Underscore, "underscore"),
+        (RefusalReason::Length, "length"),
+        (RefusalReason::Encoding, "encoding"),
+        (RefusalReason::LengthAndEncoding, "length_and_encoding"),
+        (RefusalReason::Connection, "connection"),
+        (RefusalReason::Expectation, "expectation"),
+        (RefusalReason::TooSlow, "too_slow"),
+        (RefusalReason::Malformed, "malformed"),
+        (RefusalReason::Method, "method"),
+        (RefusalReason::ResetFlood, "reset_flood"),
+        (RefusalReason::Connections, "too_many_connections"),
+        (RefusalReason::Handshake, "tls_handshake"),
+        (RefusalReason::BodyTooLarge, "body_too_large"),
+        (RefusalReason::BadBody, "bad_body"),
     ];
 
     /// As metrics and logs name it.
     pub fn name(self) -> &'static str {
-        Refused::ALL.get(self as usize).map_or("", |(_, name)| *name)
+        RefusalReason::ALL.get(self as usize).map_or("", |(_, name)| *name)
     }
 }
 
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Refused {
+impl From<RoutingError> for RefusalReason {
+    fn from(refusal: RoutingError) -> RefusalReason {
         match refusal {
-            Refusal::UnknownHost => Refused::UnknownHost,
-            Refusal::BadHost => Refused::BadHost,
-            Refusal::BadPath => Refused::BadPath,
-            Refusal::BadTarget => Refused::BadTarget,
+            RoutingError::UnknownHost => RefusalReason::UnknownHost,
+            RoutingError::BadHost => RefusalReason::BadHost,
+            RoutingError::BadPath => RefusalReason::BadPath,
+            RoutingError::BadTarget => RefusalReason::BadTarget,
         }
     }
 }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_place() {
-        for (place, (reason, name)) in Refused::ALL.iter().enumerate() {
+        for (place, (reason, name)) in RefusalReason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, place, "{name}");
         }
     }

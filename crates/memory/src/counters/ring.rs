@@ -9,7 +9,7 @@ use judgement::guard::window::{COHORT, COHORTS, Cohorts};
 /// One word for both, so that no reader finds more ended than sent. After four billion requests in one place the lower
 /// half runs over, and one too many counts as ended, once.
 #[derive(Debug)]
-pub(super) struct Ring([AtomicU64; COHORTS]);
+pub(super) struct CohortRing([AtomicU64; COHORTS]);
 
 const SENT: u64 = 1;
 const ENDED: u64 = 1 << 32;
@@ -17,9 +17,9 @@ const COHORT_MICROS: u64 = COHORT.0 * 1000;
 /// Whatever the moment in its cohort: after this the place may be a later lap's.
 const LAP_MICROS: u64 = (COHORTS as u64 - 1) * COHORT_MICROS;
 
-impl Ring {
-    pub fn new() -> Ring {
-        Ring([const { AtomicU64::new(0) }; COHORTS])
+impl CohortRing {
+    pub fn new() -> CohortRing {
+        CohortRing([const { AtomicU64::new(0) }; COHORTS])
     }
 
     /// A request goes out. `at`: microseconds on the monotonic clock.
@@ -62,7 +62,7 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn read(ring: &Ring) -> Cohorts {
+    fn read(ring: &CohortRing) -> Cohorts {
         let mut cohorts = Cohorts::default();
         ring.add_to(&mut cohorts);
         cohorts
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_request_ends_in_the_cohort_that_it_was_sent_in() {
-        let ring = Ring::new();
+        let ring = CohortRing::new();
         ring.send(250_000);
         ring.send(299_999);
         ring.send(300_000);
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_request_that_took_a_lap_ends_in_no_cohort() {
-        let ring = Ring::new();
+        let ring = CohortRing::new();
         // The last moment of a cohort: its place is the next lap's 6.3 s later.
         ring.send(99_999);
         ring.end(99_999, 99_999 + 6_300_001);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn each_number_wraps_by_itself_but_for_one_carry() {
-        let ring = Ring([const { AtomicU64::new(u32::MAX as u64) }; COHORTS]);
+        let ring = CohortRing([const { AtomicU64::new(u32::MAX as u64) }; COHORTS]);
         ring.end(0, 0);
         assert_eq!((read(&ring).sent[0], read(&ring).ended[0]), (u32::MAX, 1));
         ring.send(0);

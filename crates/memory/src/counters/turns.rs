@@ -7,7 +7,7 @@ use judgement::time::Millis;
 
 /// Whose turn it is: an ordinal for each worker, counting up from a place of its own.
 #[derive(Debug)]
-pub struct Turns {
+pub struct OrdinalCounter {
     shards: Box<[Padded]>,
 }
 
@@ -15,11 +15,11 @@ pub struct Turns {
 #[repr(align(128))]
 struct Padded(AtomicU64);
 
-impl Turns {
-    pub fn new(shards: usize) -> Turns {
+impl OrdinalCounter {
+    pub fn new(shards: usize) -> OrdinalCounter {
         // Far apart and whole cycles of the draw: each worker's sequence is exact, and no two are the same.
         let first = |shard: usize| shard as u64 * (10_000 << 32);
-        Turns { shards: (0..shards).map(|shard| Padded(AtomicU64::new(first(shard)))).collect() }
+        OrdinalCounter { shards: (0..shards).map(|shard| Padded(AtomicU64::new(first(shard)))).collect() }
     }
 
     #[inline]
@@ -70,18 +70,18 @@ impl RescueBudget {
 /// An endpoint that refuses connections rests for a while, and one that a health check finds down until it is up again:
 /// the others are asked first.
 #[derive(Debug, Default)]
-pub struct Rest {
+pub struct EndpointRest {
     until: AtomicU64,
     ejected: AtomicBool,
 }
 
-impl Rest {
+impl EndpointRest {
     /// As nginx's `fail_timeout`.
     const LENGTH: Millis = Millis::seconds(10);
 
     /// Begins a rest, or prolongs one; true if it was awake.
     pub fn begin(&self, now: Millis) -> bool {
-        self.until.swap(now.plus(Rest::LENGTH).0, Relaxed) <= now.0
+        self.until.swap(now.plus(EndpointRest::LENGTH).0, Relaxed) <= now.0
     }
 
     pub fn end(&self) {
@@ -107,9 +107,9 @@ impl Rest {
 
 /// Wakes the sidecar early: rung by failing requests, heard once until the sidecar has looked.
 #[derive(Debug, Default)]
-pub struct Alarm(AtomicBool);
+pub struct SidecarAlarm(AtomicBool);
 
-impl Alarm {
+impl SidecarAlarm {
     /// True for the first who rings since the sidecar last looked: that one has to wake it.
     #[inline]
     pub fn ring(&self) -> bool {

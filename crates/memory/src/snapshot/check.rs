@@ -10,11 +10,11 @@ use judgement::traffic::Environment;
 
 /// One check of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
+pub struct HealthCheck {
     pub name: String,
     /// `None`: both.
     pub environment: Option<Environment>,
-    pub probe: Probe,
+    pub probe: HealthProbe,
     pub interval: Millis,
     /// Of one attempt.
     pub timeout: Millis,
@@ -34,7 +34,7 @@ pub struct Check {
     pub on: bool,
 }
 
-impl Check {
+impl HealthCheck {
     pub fn is_of(&self, side: Environment) -> bool {
         self.environment.is_none_or(|of| of == side)
     }
@@ -42,21 +42,21 @@ impl Check {
 
 /// What is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Probe {
+pub enum HealthProbe {
     /// A request to every address of the environment.
     Http(HttpProbe),
     /// A query to a database.
-    Sql(Database),
+    Sql(SqlProbe),
     /// A write to Redis, and reading it back.
     Redis(SecretUrl),
 }
 
-impl Probe {
+impl HealthProbe {
     pub const fn kind(&self) -> &'static str {
         match self {
-            Probe::Http(_) => "http",
-            Probe::Sql(_) => "sql",
-            Probe::Redis(_) => "redis",
+            HealthProbe::Http(_) => "http",
+            HealthProbe::Sql(_) => "sql",
+            HealthProbe::Redis(_) => "redis",
         }
     }
 }
@@ -88,13 +88,13 @@ impl HttpProbe {
 
 /// A database, and what it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Database {
-    pub engine: Engine,
+pub struct SqlProbe {
+    pub engine: SqlEngine,
     pub query: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub enum SqlEngine {
     Postgres(SecretUrl),
     /// MariaDB too.
     Mysql(SecretUrl),

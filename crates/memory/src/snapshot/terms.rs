@@ -2,12 +2,12 @@
 
 use http::{HeaderName, HeaderValue};
 
-use crate::snapshot::Serving;
+use crate::snapshot::ServedService;
 use judgement::traffic::{Environment, RouteId};
 
 /// What a service grants its clients, tells them, and changes in their heads.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct ServiceTerms {
     /// Bytes of a request's body; `u64::MAX`: as many as they like.
     pub max_body: u64,
     /// The response header by which the origin names the request.
@@ -17,19 +17,19 @@ pub struct Terms {
     /// What the file calls the version of an environment, by [`Environment::index`].
     pub versions: [Option<HeaderValue>; 2],
     /// By route, `default` first.
-    pub edits: Box<[Edits]>,
+    pub edits: Box<[HeaderEdits]>,
 }
 
 /// A route's changes to heads, the service's before its own. Empty ones cost nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edits {
-    pub request: Box<[Edit]>,
-    pub response: Box<[Edit]>,
+pub struct HeaderEdits {
+    pub request: Box<[HeaderEdit]>,
+    pub response: Box<[HeaderEdit]>,
 }
 
 /// One change to a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edit {
+pub enum HeaderEdit {
     /// Every line of this name goes.
     Remove(HeaderName),
     /// This line instead of all of this name.
@@ -38,14 +38,14 @@ pub enum Edit {
     Add(HeaderName, HeaderValue),
 }
 
-impl Terms {
+impl ServiceTerms {
     pub fn version(&self, side: Environment) -> Option<&HeaderValue> {
         side.of(&self.versions).as_ref()
     }
 }
 
-impl Serving {
-    pub fn edits(&self, route: RouteId) -> Option<&Edits> {
+impl ServedService {
+    pub fn edits(&self, route: RouteId) -> Option<&HeaderEdits> {
         self.terms.edits.get(self.place(route))
     }
 }

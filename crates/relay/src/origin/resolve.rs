@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use memory::counters::{Counters, count};
-use memory::snapshot::{Endpoint, Endpoints, Origin};
+use memory::snapshot::{Endpoint, Endpoints, OriginSettings};
 use sidecar::Handle;
 
 /// A name is asked for at least this often, and at most: a TTL of 0 must not be a loop, a TTL of a day must not outlast a
@@ -29,7 +29,7 @@ const MOST_ADDRESSES: usize = 16;
 pub struct Resolver {
     names: Names,
     /// The origins in force, for the task that keeps them resolved.
-    wanted: watch::Sender<Vec<Arc<Origin>>>,
+    wanted: watch::Sender<Vec<Arc<OriginSettings>>>,
     counters: Arc<Counters>,
 }
 
@@ -66,7 +66,7 @@ impl Resolver {
 
     /// Resolves origins now, all at once, and asks the background task to keep them so. An origin that does not resolve
     /// is left out.
-    pub async fn resolve(&self, origins: Vec<Arc<Origin>>) -> HashMap<Arc<Origin>, Endpoints> {
+    pub async fn resolve(&self, origins: Vec<Arc<OriginSettings>>) -> HashMap<Arc<OriginSettings>, Endpoints> {
         let mut names: BTreeSet<String> = BTreeSet::new();
         names.extend(origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.clone())));
         let mut tasks = tokio::task::JoinSet::new();
@@ -119,7 +119,13 @@ impl Resolver {
         }
     }
 
-    async fn refresh(&self, host: &str, names: &mut HashMap<String, Found>, origins: &[Arc<Origin>], sidecar: &Handle) {
+    async fn refresh(
+        &self,
+        host: &str,
+        names: &mut HashMap<String, Found>,
+        origins: &[Arc<OriginSettings>],
+        sidecar: &Handle,
+    ) {
         if names.get(host).is_some_and(|found| found.until > Instant::now()) {
             return;
         }
@@ -148,7 +154,7 @@ impl Resolver {
 }
 
 /// The endpoints of an origin: every address of every target, in file order.
-fn endpoints<'f>(origin: &Origin, addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>) -> Endpoints {
+fn endpoints<'f>(origin: &OriginSettings, addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>) -> Endpoints {
     let mut all: Vec<Endpoint> = Vec::new();
     for target in &origin.targets {
         match target.host.parse::<IpAddr>() {

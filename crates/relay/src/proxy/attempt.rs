@@ -9,11 +9,11 @@ use pingora_http::RequestHeader;
 use crate::proxy::rescue::{Fallen, is_safe};
 use judgement::time::Millis;
 use judgement::traffic::repeat::is_repeatable;
-use judgement::traffic::rule::Rule;
-use judgement::traffic::{Decision, Environment, Why};
+use judgement::traffic::rule::RoutingRule;
+use judgement::traffic::{Decision, DecisionReason, Environment};
 use memory::clock;
-use memory::counters::{Class, Counters, Failure, Outcome, RouteCounters, Shard};
-use memory::snapshot::{Edits, Endpoint, Serving, Snapshot};
+use memory::counters::{AttemptFailure, AttemptOutcome, Counters, ResponseClass, RouteCounters, Shard};
+use memory::snapshot::{Endpoint, HeaderEdits, RoutingSnapshot, ServedService};
 use sidecar::Handle;
 
 /// Endpoints of one environment that a request tries to connect to.
@@ -32,7 +32,7 @@ pub enum Next {
 /// A routed request. Keeps its snapshot: however often it is tried, it sees one generation.
 #[derive(Debug)]
 pub struct Attempt {
-    pub snapshot: Arc<Snapshot>,
+    pub snapshot: Arc<RoutingSnapshot>,
     pub decision: Decision,
     /// Where the current try goes: the decision's, or active after a rescue.
     side: Environment,
@@ -43,21 +43,21 @@ pub struct Attempt {
     /// The endpoints of this side that took no connection, by their place; past 64 they may be asked twice.
     tried: u64,
     /// Why the first of them did not: the last may only be the address that nobody listens on.
-    pub connect_failure: Option<Failure>,
+    pub connect_failure: Option<AttemptFailure>,
     stales: u8,
     started: u64,
     /// When the current try's head was sent, in microseconds on the monotonic clock.
     pub sent_at: u64,
     head_at: u64,
     status: u16,
-    pub failure: Option<Failure>,
+    pub failure: Option<AttemptFailure>,
     pub rescued: bool,
     /// The request asks for a WebSocket, and may.
     pub upgrade: bool,
     /// Interim answers of the current try.
     pub interims: u8,
     /// Why it had to be rescued.
-    pub fell: Option<Failure>,
+    pub fell: Option<AttemptFailure>,
     /// How often an endpoint was chosen: another address, another connection, a rescue.
     pub tries: u16,
     /// The client hung up: counts for nobody.
@@ -70,7 +70,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    pub fn new(snapshot: Arc<Snapshot>, decision: Decision, pin: Option<[u8; 16]>, started: u64) -> Attempt {
+    pub fn new(snapshot: Arc<RoutingSnapshot>, decision: Decision, pin: Option<[u8; 16]>, started: u64) -> Attempt {
         Attempt {
             snapshot,
             side: decision.environment,
@@ -102,7 +102,7 @@ impl Attempt {
         self.serving().is_some_and(|serving| serving.websocket)
     }
 
-    pub fn serving(&self) -> Option<&Arc<Serving>> {
+    pub fn serving(&self) -> Option<&Arc<ServedService>> {
         self.snapshot.serving(self.decision.service)
     }
 
@@ -116,7 +116,7 @@ impl Attempt {
     }
 
     /// The route's changes to heads.
-    pub fn edits(&self) -> Option<&Edits> {
+    pub fn edits(&self) -> Option<&HeaderEdits> {
         self.serving().and_then(|serving| serving.edits(self.decision.route))
     }
 
@@ -168,7 +168,7 @@ impl Attempt {
         if judged {
             counters.send(shard, self.side, self.started);
             self.out = true;
-        } else if why == Why::Caution {
+        } else if why == DecisionReason::Caution {
             counters.record_turned_away(shard, self.side.other());
         }
         if let (true, true, Some(key)) = (candidate, judged, key) {
@@ -193,7 +193,7 @@ impl Attempt {
     }
 
     /// The endpoint of the current try took no connection: it rests, and another one is tried if there is one.
-    pub fn refused(&mut self, failure: Failure, error: &pingora_error::Error) -> Next {
+    pub fn refused(&mut self, failure: AttemptFailure, error: &pingora_error::Error) -> Next {
         if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.serving()) {
             // Said once a rest, not once a request.
             if endpoint.rest.begin(clock::now()) {
@@ -237,7 +237,7 @@ impl Attempt {
     /// The answer broke off in its middle. A tunnel has no middle: it ends when either side leaves.
     pub fn broke_off(&mut self) {
         if self.status != 101 {
-            self.failure = Some(Failure::Truncated);
+            self.failure = Some(AttemptFailure::Truncated);
         }
     }
 
@@ -292,8 +292,8 @@ impl Attempt {
     }
 
     /// The rule that decided, if it wants the headers removed that it names.
-    pub fn stripping_rule(&self) -> Option<&Rule> {
-        let (Why::Override(place) | Why::Rule(place)) = self.decision.why else { return None };
+    pub fn stripping_rule(&self) -> Option<&RoutingRule> {
+        let (DecisionReason::Override(place) | DecisionReason::Rule(place)) = self.decision.why else { return None };
         self.snapshot.table.service(self.decision.service).0.rule(place).filter(|rule| rule.strip)
     }
 
@@ -303,16 +303,16 @@ impl Attempt {
         self.come_back(shard, now);
         let (class, failure) = match (self.aborted, self.failure, self.status) {
             // An origin that broke off is to blame even if the client noticed first.
-            (true, None, _) => (Class::Aborted, None),
-            (_, failure, 0) => (Class::None, failure.or(Some(Failure::Reset))),
-            (_, failure, status) => (Class::of_status(status), failure),
+            (true, None, _) => (ResponseClass::Aborted, None),
+            (_, failure, 0) => (ResponseClass::None, failure.or(Some(AttemptFailure::Reset))),
+            (_, failure, status) => (ResponseClass::of_status(status), failure),
         };
         let Decision { environment: first, judged: is_judged, .. } = self.decision;
         let judged = is_judged && !self.rescued;
         let upstream_micros = self.head_at.saturating_sub(self.sent_at);
         let request_micros = if last { now.saturating_sub(self.started).max(1) } else { 0 };
         let Some(route) = self.counters() else { return };
-        route.record(shard, self.side, judged, Outcome { class, failure, upstream_micros, request_micros });
+        route.record(shard, self.side, judged, AttemptOutcome { class, failure, upstream_micros, request_micros });
         if failure.is_some() {
             if last && !self.unseen {
                 route.record_hurt(shard, first, is_judged);
@@ -330,27 +330,27 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use judgement::guard::window::{Cohorts, Tally};
-    use judgement::traffic::split::{Split, Weight};
-    use judgement::traffic::{Head, decide};
+    use judgement::guard::window::{ClientImpact, Cohorts};
+    use judgement::traffic::split::{TrafficSplit, Weight};
+    use judgement::traffic::{RequestHead, decide};
     use sidecar::{Load, Placed};
 
     /// A snapshot of a service `shop` whose split is this, with one address a side.
-    fn snapshot(counters: &Counters, split: &Split) -> Arc<Snapshot> {
+    fn snapshot(counters: &Counters, split: &TrafficSplit) -> Arc<RoutingSnapshot> {
         let text = "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\n\
                     url = \"http://127.0.0.1:2\"\n[service.shop.split]\nsticky = { header = \"x-user\" }\n";
         let mut placed = Placed::default();
         let routing = config::routing_text("routing.toml", text).unwrap();
         placed.replace(Load { routing, endpoints: HashMap::new() }, counters);
         let table = placed.table(|_| split.clone());
-        Arc::new(Snapshot { generation: 1, table, services: placed.services(), endpoints: placed.endpoints() })
+        Arc::new(RoutingSnapshot { generation: 1, table, services: placed.services(), endpoints: placed.endpoints() })
     }
 
     /// Routes and dispatches a request of user 17, and tells why it went where.
-    fn ask(snapshot: &Arc<Snapshot>, method: &str) -> Why {
+    fn ask(snapshot: &Arc<RoutingSnapshot>, method: &str) -> DecisionReason {
         let request = http::Request::builder().method(method).header("host", "x").header("x-user", "17");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let head = Head { parts: &parts, client: "192.0.2.1".parse::<IpAddr>().unwrap() };
+        let head = RequestHead { parts: &parts, client: "192.0.2.1".parse::<IpAddr>().unwrap() };
         let decision = decide(&snapshot.table, head, |_| 0).unwrap();
         let mut attempt = Attempt::new(snapshot.clone(), decision, None, 0);
         assert!(attempt.next_peer(Shard(0)).is_none(), "nothing is resolved here");
@@ -360,16 +360,16 @@ mod tests {
     #[test]
     fn what_caution_turns_away_counts_for_the_candidate_and_is_in_no_cohort() {
         let counters = Counters::new(1);
-        let split = Split { weight: Weight::FULL, cautious: true, ..Split::resting(Environment::Blue) };
+        let split = TrafficSplit { weight: Weight::FULL, cautious: true, ..TrafficSplit::resting(Environment::Blue) };
         let snapshot = snapshot(&counters, &split);
-        (0..3).for_each(|_| assert_eq!(ask(&snapshot, "POST"), Why::Caution));
+        (0..3).for_each(|_| assert_eq!(ask(&snapshot, "POST"), DecisionReason::Caution));
         let route = counters.route("shop", "default");
         let [blue, green] = Environment::BOTH.map(|side| route.totals(side));
-        assert_eq!(green.tally, Tally { turned_away: 3, ..Tally::default() });
+        assert_eq!(green.tally, ClientImpact { turned_away: 3, ..ClientImpact::default() });
         assert_eq!((blue.tally, green.cohorts, blue.cohorts), Default::default());
         assert_eq!(counters.keys("shop").estimate(0), 0, "it has not met the candidate");
 
-        assert_eq!(ask(&snapshot, "GET"), Why::Bucket);
+        assert_eq!(ask(&snapshot, "GET"), DecisionReason::Bucket);
         let green = route.totals(Environment::Green);
         assert_eq!((green.tally.turned_away, green.cohorts.sent[0]), (3, 1));
     }
@@ -377,11 +377,11 @@ mod tests {
     #[test]
     fn a_key_is_noted_for_the_rollout_that_the_snapshot_is_of() {
         let counters = Counters::new(1);
-        let split = Split { weight: Weight::FULL, rollout: 5, ..Split::resting(Environment::Blue) };
+        let split = TrafficSplit { weight: Weight::FULL, rollout: 5, ..TrafficSplit::resting(Environment::Blue) };
         ask(&snapshot(&counters, &split), "GET");
         let keys = counters.keys("shop");
         assert_eq!((keys.estimate(4), keys.estimate(5), keys.estimate(6)), (0, 1, 0));
-        let home = Split { rollout: 6, ..Split::resting(Environment::Blue) };
+        let home = TrafficSplit { rollout: 6, ..TrafficSplit::resting(Environment::Blue) };
         ask(&snapshot(&counters, &home), "GET");
         assert_eq!(keys.estimate(6), 0, "active is no news to anybody");
         assert_ne!(counters.route("shop", "default").totals(Environment::Blue).cohorts, Cohorts::default());

@@ -10,7 +10,7 @@ use crate::proxy::attempt::Attempt;
 use crate::proxy::headers::{self, Ids, Marks};
 use config::HopHeaders;
 use memory::clock;
-use memory::counters::{Connection, Phase, Refused};
+use memory::counters::{ClientConnection, ConnectionPhase, RefusalReason};
 
 /// One request on its way.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Ctx {
     /// On the monotonic clock, in microseconds.
     pub(super) started: u64,
     /// The client's; pingora hands it out anew for every question.
-    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) connection: Option<Arc<ClientConnection>>,
     pub(super) marks: Marks,
     /// The peer, or whom trusted proxies name.
     pub(super) client: IpAddr,
@@ -29,7 +29,7 @@ pub struct Ctx {
     pub(super) origin_request_id: Option<HeaderValue>,
     pub(super) attempt: Option<Attempt>,
     /// Why no origin was asked, or heard to its end.
-    pub(super) refused: Option<Refused>,
+    pub(super) refused: Option<RefusalReason>,
 }
 
 impl Ctx {
@@ -55,11 +55,11 @@ impl Ctx {
     }
 
     /// Which part of a request its connection is at; `None` if nobody knows.
-    pub(super) fn phase(&self) -> Option<Phase> {
+    pub(super) fn phase(&self) -> Option<ConnectionPhase> {
         self.connection.as_ref().map(|connection| connection.phase())
     }
 
-    pub(super) fn enter(&self, phase: Phase) {
+    pub(super) fn enter(&self, phase: ConnectionPhase) {
         if let Some(connection) = &self.connection {
             connection.enter_alone(phase);
         }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use config::ClientLimits;
-use memory::counters::{Counters, Refused, count, read};
+use memory::counters::{Counters, RefusalReason, count, read};
 
 /// Descriptors that are kept back for origins' names, the state, the admin and logs.
 const KEPT_BACK: u64 = 128;
@@ -44,7 +44,7 @@ impl Door {
     pub fn let_in(self: &Arc<Door>, peer: IpAddr) -> Option<Guest> {
         let process = &self.counters.process;
         if read(&process.connections_opened).saturating_sub(read(&process.connections_closed)) >= self.most {
-            process.refuse(Refused::Connections);
+            process.refuse(RefusalReason::Connections);
             return None;
         }
         let address = (self.most_per_address > 0).then(|| counted_as(peer));
@@ -52,7 +52,7 @@ impl Door {
             let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let here = by_address.entry(address).or_default();
             if *here >= self.most_per_address {
-                process.refuse(Refused::Connections);
+                process.refuse(RefusalReason::Connections);
                 return None;
             }
             *here += 1;

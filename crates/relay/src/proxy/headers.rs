@@ -17,9 +17,9 @@ use crate::proxy::headers::forwarded::FORWARDED_FOR;
 use crate::proxy::headers::text::{Text, hex};
 use crate::proxy::headers::trace::{TRACEPARENT, TRACESTATE, Trace};
 use config::HopHeaders;
-use judgement::traffic::rule::Rule;
+use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::{Environment, RouteId};
-use memory::snapshot::{Edit, Endpoint, Serving};
+use memory::snapshot::{Endpoint, HeaderEdit, ServedService};
 
 pub use ids::Ids;
 
@@ -120,10 +120,10 @@ pub fn to_origin(
     request: &mut RequestHeader,
     endpoint: &Endpoint,
     arrival: Arrival<'_>,
-    strip: Option<&Rule>,
+    strip: Option<&RoutingRule>,
     marks: &Marks,
     hop: HopHeaders,
-    edits: &[Edit],
+    edits: &[HeaderEdit],
 ) -> Result<()> {
     if !endpoint.base_path.is_empty() && request.raw_path() != b"*" {
         let joined = [endpoint.base_path.as_bytes(), request.raw_path()].concat();
@@ -131,7 +131,7 @@ pub fn to_origin(
     }
     with_headers(request, |headers| {
         headers.reserve(ADDED);
-        for name in strip.into_iter().flat_map(Rule::header_names) {
+        for name in strip.into_iter().flat_map(RoutingRule::header_names) {
             headers.remove(name);
         }
         headers.insert(HOST, endpoint.authority.clone());
@@ -140,9 +140,9 @@ pub fn to_origin(
         join_cookies(headers);
         for edit in edits {
             match edit {
-                Edit::Remove(name) => drop(headers.remove(name)),
-                Edit::Set(name, value) => drop(headers.insert(name, value.clone())),
-                Edit::Add(name, value) => drop(headers.append(name, value.clone())),
+                HeaderEdit::Remove(name) => drop(headers.remove(name)),
+                HeaderEdit::Set(name, value) => drop(headers.insert(name, value.clone())),
+                HeaderEdit::Add(name, value) => drop(headers.append(name, value.clone())),
             }
         }
     })
@@ -169,16 +169,16 @@ fn with_headers(request: &mut RequestHeader, change: impl FnOnce(&mut HeaderMap)
 /// word on that is replaced; a service that does not expose anything lets it pass, as any other header.
 pub fn to_client(
     response: &mut ResponseHeader,
-    serving: &Serving,
+    serving: &ServedService,
     route: RouteId,
     side: Environment,
     marks: &Marks,
 ) -> Result<()> {
     for edit in serving.edits(route).iter().flat_map(|edits| &edits.response) {
         match edit {
-            Edit::Remove(name) => drop(response.remove_header(name)),
-            Edit::Set(name, value) => response.insert_header(name, value.clone())?,
-            Edit::Add(name, value) => {
+            HeaderEdit::Remove(name) => drop(response.remove_header(name)),
+            HeaderEdit::Set(name, value) => response.insert_header(name, value.clone())?,
+            HeaderEdit::Add(name, value) => {
                 response.append_header(name, value.clone())?;
             }
         }
@@ -197,7 +197,7 @@ pub fn to_client(
 }
 
 /// The origin's own name for the request, if its header has one of a sane length. A clone of it copies no bytes.
-pub fn origin_request_id(response: &ResponseHeader, serving: &Serving) -> Option<HeaderValue> {
+pub fn origin_request_id(response: &ResponseHeader, serving: &ServedService) -> Option<HeaderValue> {
     let name = serving.terms.origin_request_id.as_ref()?;
     response.headers.get(name).filter(|id| id.len() <= LONGEST_ID).cloned()
 }

@@ -13,7 +13,7 @@ use pingora_http::RequestHeader;
 
 use crate::proxy::target;
 use config::ClientLimits;
-use memory::counters::Refused;
+use memory::counters::RefusalReason;
 
 /// Digits of a Content-Length: more than fit a signed 64-bit number, somebody counts wrong.
 const LENGTH_DIGITS: usize = 18;
@@ -47,14 +47,14 @@ const PROTECTED: [&str; 20] = [
 ///
 /// # Errors
 /// The first thing wrong with it, from the top.
-pub fn head(raw: &[u8], limits: &ClientLimits) -> Result<(), Refused> {
+pub fn head(raw: &[u8], limits: &ClientLimits) -> Result<(), RefusalReason> {
     if raw.len() > limits.header_bytes {
-        return Err(Refused::LargeHead);
+        return Err(RefusalReason::LargeHead);
     }
     let mut rest = without_blank_lines(raw);
     let line = next_line(&mut rest)?.unwrap_or_default();
     if line.len() > limits.target_bytes {
-        return Err(Refused::LongLine);
+        return Err(RefusalReason::LongLine);
     }
     whole_request_line(line)?;
     let mut seen = Seen::default();
@@ -62,8 +62,8 @@ pub fn head(raw: &[u8], limits: &ClientLimits) -> Result<(), Refused> {
         if line.is_empty() {
             break;
         }
-        let at = memchr::memchr(b':', line).ok_or(Refused::Field)?;
-        let (name, value) = line.split_at_checked(at).ok_or(Refused::Field)?;
+        let at = memchr::memchr(b':', line).ok_or(RefusalReason::Field)?;
+        let (name, value) = line.split_at_checked(at).ok_or(RefusalReason::Field)?;
         seen.field(name, value.get(1..).unwrap_or_default(), limits)?;
     }
     Ok(())
@@ -74,7 +74,7 @@ pub fn head(raw: &[u8], limits: &ClientLimits) -> Result<(), Refused> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn request_line(bytes: &[u8]) -> Result<(), Refused> {
+pub fn request_line(bytes: &[u8]) -> Result<(), RefusalReason> {
     match next_line(&mut without_blank_lines(bytes))? {
         Some(line) => whole_request_line(line),
         None => Ok(()),
@@ -85,27 +85,27 @@ pub fn request_line(bytes: &[u8]) -> Result<(), Refused> {
 ///
 /// # Errors
 /// The first thing wrong with it.
-pub fn parsed(request: &RequestHeader, limits: &ClientLimits) -> Result<(), Refused> {
+pub fn parsed(request: &RequestHeader, limits: &ClientLimits) -> Result<(), RefusalReason> {
     let target = request.raw_path();
     if target.len() > limits.target_bytes {
-        return Err(Refused::LongLine);
+        return Err(RefusalReason::LongLine);
     }
     if !is_target(request.method.as_str().as_bytes(), target) {
-        return Err(Refused::BadTarget);
+        return Err(RefusalReason::BadTarget);
     }
     // As HTTP/1 would spell it: a colon, a space and a line end for each.
     let bytes = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
     if bytes + target.len() > limits.header_bytes {
-        return Err(Refused::LargeHead);
+        return Err(RefusalReason::LargeHead);
     }
     let mut seen = Seen::default();
     for (name, value) in &request.headers {
         match name.as_str() {
             // RFC 9113 8.2.2: these belong to a connection of HTTP/1.
             "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
-                return Err(Refused::Connection);
+                return Err(RefusalReason::Connection);
             }
-            "te" if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => return Err(Refused::Connection),
+            "te" if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => return Err(RefusalReason::Connection),
             name => seen.field(name.as_bytes(), value.as_bytes(), limits)?,
         }
     }
@@ -121,25 +121,25 @@ fn without_blank_lines(mut bytes: &[u8]) -> &[u8] {
 }
 
 /// The next line without its end, `None` if it has none yet. A CR inside it is found by whoever reads the line.
-fn next_line<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Refused> {
+fn next_line<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RefusalReason> {
     let Some(at) = memchr::memchr(b'\n', rest) else { return Ok(None) };
     let (line, after) = rest.split_at_checked(at).unwrap_or_default();
     *rest = after.get(1..).unwrap_or_default();
-    line.strip_suffix(b"\r").map(Some).ok_or(Refused::LineEnd)
+    line.strip_suffix(b"\r").map(Some).ok_or(RefusalReason::LineEnd)
 }
 
-fn whole_request_line(line: &[u8]) -> Result<(), Refused> {
+fn whole_request_line(line: &[u8]) -> Result<(), RefusalReason> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(b"HTTP/1.1" | b"HTTP/1.0"), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(Refused::RequestLine);
+        return Err(RefusalReason::RequestLine);
     };
     // PRI is the first word of an HTTP/2 connection (RFC 9113 3.4), and no method.
     if !is_token(method) || method == b"PRI" {
-        return Err(Refused::RequestLine);
+        return Err(RefusalReason::RequestLine);
     }
-    if is_target(method, target) { Ok(()) } else { Err(Refused::BadTarget) }
+    if is_target(method, target) { Ok(()) } else { Err(RefusalReason::BadTarget) }
 }
 
 /// A fragment is not part of any target; pingora would cut it off and forward the rest. RFC 3986 forbids some more bytes
@@ -166,53 +166,53 @@ struct Seen {
 }
 
 impl Seen {
-    fn field(&mut self, name: &[u8], value: &[u8], limits: &ClientLimits) -> Result<(), Refused> {
+    fn field(&mut self, name: &[u8], value: &[u8], limits: &ClientLimits) -> Result<(), RefusalReason> {
         self.fields += 1;
         if self.fields > limits.header_fields {
-            return Err(Refused::ManyFields);
+            return Err(RefusalReason::ManyFields);
         }
         // A name with a space before it is a folded line, one with a space behind it is a trick; a token is neither.
         if !is_token(name) || value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-            return Err(Refused::Field);
+            return Err(RefusalReason::Field);
         }
         // Programs that put headers into variables write `-` as `_`: X_Forwarded_For is X-Forwarded-For to them.
         if memchr::memchr(b'_', name).is_some() {
-            return Err(Refused::Underscore);
+            return Err(RefusalReason::Underscore);
         }
         let value = value.trim_ascii();
         match name.len() {
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 let known = value.eq_ignore_ascii_case(b"100-continue");
                 if !known || std::mem::replace(&mut self.expectation, true) {
-                    return Err(Refused::Expectation);
+                    return Err(RefusalReason::Expectation);
                 }
             }
             10 if name.eq_ignore_ascii_case(b"connection") => return self.connection(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let plain = !value.is_empty() && value.iter().all(u8::is_ascii_digit) && value.len() <= LENGTH_DIGITS;
                 if !plain || std::mem::replace(&mut self.length, true) {
-                    return Err(Refused::Length);
+                    return Err(RefusalReason::Length);
                 }
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 let chunked = value.eq_ignore_ascii_case(b"chunked");
                 if !chunked || std::mem::replace(&mut self.encoding, true) {
-                    return Err(Refused::Encoding);
+                    return Err(RefusalReason::Encoding);
                 }
             }
             _ => {}
         }
-        if self.length && self.encoding { Err(Refused::LengthAndEncoding) } else { Ok(()) }
+        if self.length && self.encoding { Err(RefusalReason::LengthAndEncoding) } else { Ok(()) }
     }
 
-    fn connection(&mut self, value: &[u8]) -> Result<(), Refused> {
+    fn connection(&mut self, value: &[u8]) -> Result<(), RefusalReason> {
         let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
         for name in names {
             self.nominations += 1;
             let forwarded = name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-forwarded-"));
             let protected = forwarded || PROTECTED.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()));
             if protected || !is_token(name) || self.nominations > NOMINATIONS {
-                return Err(Refused::Connection);
+                return Err(RefusalReason::Connection);
             }
         }
         Ok(())
@@ -242,7 +242,7 @@ fn is_token(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn judge(fields: &str) -> Result<(), Refused> {
+    fn judge(fields: &str) -> Result<(), RefusalReason> {
         head(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes(), &ClientLimits::default())
     }
 
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn fields_that_can_be_read_in_two_ways_are_refused() {
-        use Refused as R;
+        use RefusalReason as R;
         for (fields, refused) in [
             ("X-A : b\r\n", R::Field),
             ("X-A\t: b\r\n", R::Field),
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_request_line_is_three_words_and_a_target_that_can_be_forwarded() {
-        use Refused as R;
+        use RefusalReason as R;
         for (line, said) in [
             ("GET / HTTP/1.1", Ok(())),
             ("get /a?b=|[{}]^`\\%zz HTTP/1.0", Ok(())),
@@ -351,11 +351,11 @@ mod tests {
         let limits = ClientLimits { header_bytes: 60, header_fields: 2, target_bytes: 20, ..ClientLimits::default() };
         let sized = |line: &str, fields: &str| head(format!("{line}\r\n{fields}\r\n").as_bytes(), &limits);
         assert_eq!(sized("GET /aaaaaa HTTP/1.1", "a: b\r\nc: d\r\n"), Ok(()));
-        assert_eq!(sized("GET /aaaaaaa HTTP/1.1", ""), Err(Refused::LongLine));
-        assert_eq!(sized("GET / HTTP/1.1", "a: b\r\nc: d\r\ne: f\r\n"), Err(Refused::ManyFields));
+        assert_eq!(sized("GET /aaaaaaa HTTP/1.1", ""), Err(RefusalReason::LongLine));
+        assert_eq!(sized("GET / HTTP/1.1", "a: b\r\nc: d\r\ne: f\r\n"), Err(RefusalReason::ManyFields));
         let exactly = format!("a: {}\r\n", "b".repeat(60 - 16 - 5 - 2));
         assert_eq!(sized("GET / HTTP/1.1", &exactly), Ok(()));
-        assert_eq!(sized("GET / HTTP/1.1", &exactly.replace("a:", "aa:")), Err(Refused::LargeHead));
+        assert_eq!(sized("GET / HTTP/1.1", &exactly.replace("a:", "aa:")), Err(RefusalReason::LargeHead));
     }
 
     #[test]
@@ -370,19 +370,19 @@ mod tests {
         let defaults = &ClientLimits::default();
         assert_eq!(judge("/a", &[("te", "trailers"), ("content-length", "5"), ("cookie", "a=b")], defaults), Ok(()));
         for (fields, refused) in [
-            (&[("connection", "close")][..], Refused::Connection),
-            (&[("transfer-encoding", "chunked")], Refused::Connection),
-            (&[("te", "gzip")], Refused::Connection),
-            (&[("x_a", "b")], Refused::Underscore),
-            (&[("content-length", "5"), ("content-length", "5")], Refused::Length),
-            (&[("expect", "more")], Refused::Expectation),
+            (&[("connection", "close")][..], RefusalReason::Connection),
+            (&[("transfer-encoding", "chunked")], RefusalReason::Connection),
+            (&[("te", "gzip")], RefusalReason::Connection),
+            (&[("x_a", "b")], RefusalReason::Underscore),
+            (&[("content-length", "5"), ("content-length", "5")], RefusalReason::Length),
+            (&[("expect", "more")], RefusalReason::Expectation),
         ] {
             assert_eq!(judge("/", fields, defaults), Err(refused), "{fields:?}");
         }
         let limits = ClientLimits { header_bytes: 20, header_fields: 1, target_bytes: 8, ..ClientLimits::default() };
-        assert_eq!(judge("/aaaaaaaa", &[], &limits), Err(Refused::LongLine));
-        assert_eq!(judge("/", &[("a", "b"), ("c", "d")], &limits), Err(Refused::ManyFields));
-        assert_eq!(judge("/", &[("a", "bbbbbbbbbbbbbbb")], &limits), Err(Refused::LargeHead));
-        assert_eq!(judge("*", &[], defaults), Err(Refused::BadTarget));
+        assert_eq!(judge("/aaaaaaaa", &[], &limits), Err(RefusalReason::LongLine));
+        assert_eq!(judge("/", &[("a", "b"), ("c", "d")], &limits), Err(RefusalReason::ManyFields));
+        assert_eq!(judge("/", &[("a", "bbbbbbbbbbbbbbb")], &limits), Err(RefusalReason::LargeHead));
+        assert_eq!(judge("*", &[], defaults), Err(RefusalReason::BadTarget));
     }
 }

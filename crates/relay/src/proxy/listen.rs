@@ -28,7 +28,7 @@ use crate::proxy::transport::Transport;
 use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
-use memory::counters::{Counters, Refused};
+use memory::counters::{Counters, RefusalReason};
 
 /// Connections that the kernel keeps for a busy worker.
 const BACKLOG: i32 = 4096;
@@ -239,7 +239,7 @@ impl Acceptor {
         let Some(guest) = self.shared.door.let_in(peer.ip()) else {
             if self.tls.is_none() {
                 // If it does not take it at once, it goes without.
-                let _ = tcp.try_write(raw_refusal(Refused::Connections).as_bytes());
+                let _ = tcp.try_write(raw_refusal(RefusalReason::Connections).as_bytes());
             }
             return;
         };
@@ -255,7 +255,7 @@ impl Acceptor {
                     let handshake = TlsAcceptor::from(config).accept(tcp);
                     match timeout(shared.limits.tls_handshake.as_duration(), handshake).await {
                         Ok(Ok(tls)) => Transport::Tls(Box::new(tls)),
-                        Ok(Err(_)) | Err(_) => return shared.counters.process.refuse(Refused::Handshake),
+                        Ok(Err(_)) | Err(_) => return shared.counters.process.refuse(RefusalReason::Handshake),
                     }
                 }
             };

@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
-use memory::counters::Phase;
+use memory::counters::ConnectionPhase;
 
 /// A slow body is looked at once so long was waited for it.
 const GRACE: Millis = Millis::seconds(10);
@@ -24,7 +24,7 @@ const UPGRADE: Millis = Millis::seconds(30);
 #[derive(Debug)]
 pub struct Waiting {
     limits: ClientLimits,
-    phase: Phase,
+    phase: ConnectionPhase,
     since: Millis,
     /// Something came or went, or another part began: the next wait is a new one.
     fresh: bool,
@@ -37,7 +37,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub fn new(limits: ClientLimits, phase: Phase) -> Waiting {
+    pub fn new(limits: ClientLimits, phase: ConnectionPhase) -> Waiting {
         Waiting {
             limits,
             phase,
@@ -58,10 +58,10 @@ impl Waiting {
     }
 
     /// Bytes came; in a body that is too slow: ready.
-    pub fn came(&mut self, phase: Phase, bytes: usize) -> bool {
-        let waited = !self.fresh && self.phase == phase && phase == Phase::Body;
+    pub fn came(&mut self, phase: ConnectionPhase, bytes: usize) -> bool {
+        let waited = !self.fresh && self.phase == phase && phase == ConnectionPhase::Body;
         self.fresh = true;
-        if phase != Phase::Body {
+        if phase != ConnectionPhase::Body {
             return false;
         }
         self.body_bytes += bytes as u64;
@@ -74,16 +74,16 @@ impl Waiting {
     }
 
     /// Bytes went out: a tunnel is in use while either side speaks.
-    pub fn went(&mut self, phase: Phase) {
-        if phase == Phase::Tunnel {
+    pub fn went(&mut self, phase: ConnectionPhase) {
+        if phase == ConnectionPhase::Tunnel {
             (self.since, self.fresh, self.phase) = (clock::now(), false, phase);
         }
     }
 
     /// Nothing came: ready when it is too late for it.
-    pub fn poll_too_late(&mut self, phase: Phase, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_too_late(&mut self, phase: ConnectionPhase, cx: &mut Context<'_>) -> Poll<()> {
         // While an origin works, the client has nothing to do.
-        if matches!(phase, Phase::Answer | Phase::Streams) {
+        if matches!(phase, ConnectionPhase::Answer | ConnectionPhase::Streams) {
             return Poll::Pending;
         }
         let now = clock::now();
@@ -92,12 +92,14 @@ impl Waiting {
         }
         let limits = &self.limits;
         let deadline = match phase {
-            Phase::Idle => self.since.plus(limits.keep_alive),
-            Phase::Head => self.head_began.plus(limits.header_time),
-            Phase::Preface => self.since.plus(limits.header_time),
-            Phase::Upgrading => self.since.plus(UPGRADE),
-            Phase::Tunnel => self.since.plus(limits.tunnel_idle),
-            Phase::Body | Phase::Leaving | Phase::Answer | Phase::Streams => self.since.plus(limits.body_idle),
+            ConnectionPhase::Idle => self.since.plus(limits.keep_alive),
+            ConnectionPhase::Head => self.head_began.plus(limits.header_time),
+            ConnectionPhase::Preface => self.since.plus(limits.header_time),
+            ConnectionPhase::Upgrading => self.since.plus(UPGRADE),
+            ConnectionPhase::Tunnel => self.since.plus(limits.tunnel_idle),
+            ConnectionPhase::Body | ConnectionPhase::Leaving | ConnectionPhase::Answer | ConnectionPhase::Streams => {
+                self.since.plus(limits.body_idle)
+            }
         };
         self.timer.poll(now, deadline, cx)
     }
@@ -157,36 +159,36 @@ mod tests {
 
     #[tokio::test]
     async fn each_part_of_a_request_has_its_own_limit_and_a_timer_that_rings_early_is_moved() {
-        let mut waiting = Waiting::new(limits(), Phase::Idle);
+        let mut waiting = Waiting::new(limits(), ConnectionPhase::Idle);
         let began = clock::now();
         // Set for the longest wait first, so that the shorter one must move it.
-        let poll = poll_fn(|cx| Poll::Ready(waiting.poll_too_late(Phase::Body, cx))).await;
+        let poll = poll_fn(|cx| Poll::Ready(waiting.poll_too_late(ConnectionPhase::Body, cx))).await;
         assert!(poll.is_pending());
-        poll_fn(|cx| waiting.poll_too_late(Phase::Idle, cx)).await;
+        poll_fn(|cx| waiting.poll_too_late(ConnectionPhase::Idle, cx)).await;
         let idle = clock::now().since(began);
         assert!(idle >= Millis(40), "{idle}");
         waiting.head_begins();
         let began = clock::now();
-        poll_fn(|cx| waiting.poll_too_late(Phase::Head, cx)).await;
+        poll_fn(|cx| waiting.poll_too_late(ConnectionPhase::Head, cx)).await;
         assert!(clock::now().since(began) >= Millis(59));
     }
 
     #[tokio::test]
     async fn nothing_is_waited_for_while_the_origin_works() {
-        let mut waiting = Waiting::new(limits(), Phase::Idle);
-        let poll = poll_fn(|cx| Poll::Ready(waiting.poll_too_late(Phase::Answer, cx))).await;
+        let mut waiting = Waiting::new(limits(), ConnectionPhase::Idle);
+        let poll = poll_fn(|cx| Poll::Ready(waiting.poll_too_late(ConnectionPhase::Answer, cx))).await;
         assert!(poll.is_pending() && waiting.timer.sleep.is_none());
     }
 
     #[test]
     fn a_body_is_too_slow_only_by_the_time_that_was_waited_for_it() {
-        let mut waiting = Waiting::new(limits(), Phase::Idle);
-        assert!(!waiting.came(Phase::Body, 1), "the first bytes came with the head");
-        (waiting.phase, waiting.fresh) = (Phase::Body, false);
+        let mut waiting = Waiting::new(limits(), ConnectionPhase::Idle);
+        assert!(!waiting.came(ConnectionPhase::Body, 1), "the first bytes came with the head");
+        (waiting.phase, waiting.fresh) = (ConnectionPhase::Body, false);
         waiting.waited_for_body = Millis::seconds(20);
         waiting.since = clock::now();
-        assert!(waiting.came(Phase::Body, 100), "101 bytes in twenty seconds");
+        assert!(waiting.came(ConnectionPhase::Body, 100), "101 bytes in twenty seconds");
         (waiting.fresh, waiting.body_bytes) = (false, 1 << 20);
-        assert!(!waiting.came(Phase::Body, 100), "a megabyte in twenty seconds");
+        assert!(!waiting.came(ConnectionPhase::Body, 100), "a megabyte in twenty seconds");
     }
 }

@@ -16,10 +16,10 @@ use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
 use crate::proxy::{Ctx, Proxy, RESCUE, body, headers, hop, record, redirect, strict, target};
-use judgement::traffic::sticky::Sticky;
+use judgement::traffic::sticky::StickyBy;
 use judgement::traffic::{host, repeat};
 use memory::clock;
-use memory::counters::{Failure, Phase, Refused, is_raised};
+use memory::counters::{AttemptFailure, ConnectionPhase, RefusalReason, is_raised};
 
 #[async_trait]
 impl ProxyHttp for Proxy {
@@ -44,24 +44,28 @@ impl ProxyHttp for Proxy {
         // The connection has its own limits on time; pingora's would start a timer for every read.
         session.set_read_timeout(None);
         ctx.connection = connection_of(session);
-        ctx.enter(if session.as_downstream_mut().is_body_empty() { Phase::Answer } else { Phase::Body });
+        ctx.enter(if session.as_downstream_mut().is_body_empty() {
+            ConnectionPhase::Answer
+        } else {
+            ConnectionPhase::Body
+        });
         // Off, a second request in the pipe kills the first one in flight.
         session.as_downstream_mut().set_pipelining_enabled(true);
         // On, a client that has sent its request and closes its side gets no answer.
         session.as_downstream_mut().set_abort_on_close(false);
         ctx.note(peer_of(session), &session.req_header().headers, &self.trusted, self.hop, &self.ids);
         let clean = self.is_clean(session);
-        let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(Refused::from));
+        let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(RefusalReason::from));
         let routed = formed.and_then(|()| self.route(session, ctx.client, ctx.started));
         if let (Ok(_), Some(port)) = (&routed, self.redirects(session)) {
             return match redirect::to_https(session.req_header(), port) {
                 Some(location) => send_away(session, location).await.map(|()| true),
-                None => self.refuse(session, ctx, Refused::BadHost).await,
+                None => self.refuse(session, ctx, RefusalReason::BadHost).await,
             };
         }
         match routed {
             Ok(attempt) if repeat::announced(&session.req_header().headers) > attempt.max_body() => {
-                self.refuse(session, ctx, Refused::BodyTooLarge).await
+                self.refuse(session, ctx, RefusalReason::BodyTooLarge).await
             }
             Ok(mut attempt) => {
                 attempt.upgrade = attempt.allows_websockets() && asks_for_websocket(session.req_header());
@@ -79,7 +83,7 @@ impl ProxyHttp for Proxy {
                 return Ok(peer);
             }
             // No address: as good as a refused connection.
-            if !self.fall(session, attempt, Failure::Connect, true) {
+            if !self.fall(session, attempt, AttemptFailure::Connect, true) {
                 return Err(Error::new_up(ErrorType::ConnectError));
             }
         }
@@ -122,7 +126,7 @@ impl ProxyHttp for Proxy {
         if attempt.upgrade
             && let Some(connection) = &ctx.connection
         {
-            connection.enter_alone(Phase::Upgrading);
+            connection.enter_alone(ConnectionPhase::Upgrading);
         }
         // Checked by `decide` already.
         let host = host::as_sent(session.req_header()).ok().flatten();
@@ -146,15 +150,15 @@ impl ProxyHttp for Proxy {
         end: bool,
         ctx: &mut Box<Ctx>,
     ) -> Result<()> {
-        if end && ctx.phase() == Some(Phase::Body) {
-            ctx.enter(Phase::Answer);
+        if end && ctx.phase() == Some(ConnectionPhase::Body) {
+            ctx.enter(ConnectionPhase::Answer);
         }
         // What goes through a tunnel is no body.
         if session.was_upgraded() || ctx.takes(body.as_ref().map_or(0, Bytes::len)) {
             return Ok(());
         }
-        ctx.refused = Some(Refused::BodyTooLarge);
-        self.counters.process.refuse(Refused::BodyTooLarge);
+        ctx.refused = Some(RefusalReason::BodyTooLarge);
+        self.counters.process.refuse(RefusalReason::BodyTooLarge);
         Err(body::too_large())
     }
 
@@ -182,9 +186,9 @@ impl ProxyHttp for Proxy {
         if attempt.upgrade
             && let Some(connection) = &ctx.connection
         {
-            connection.enter_alone(if status == 101 { Phase::Tunnel } else { Phase::Answer });
+            connection.enter_alone(if status == 101 { ConnectionPhase::Tunnel } else { ConnectionPhase::Answer });
         }
-        if let Some(failure) = Failure::of_status(status) {
+        if let Some(failure) = AttemptFailure::of_status(status) {
             // 501 and the like are the origin's considered word; a second origin would say the same.
             let worth_rescuing = matches!(status, 500 | 502 | 503 | 504);
             if worth_rescuing && self.fall(session, attempt, failure, false) {
@@ -200,7 +204,7 @@ impl ProxyHttp for Proxy {
         }
         if let Some(key) = attempt.pin() {
             let (rules, _) = attempt.snapshot.table.service(attempt.decision.service);
-            if let Sticky::Cookie(name) = &rules.sticky {
+            if let StickyBy::Cookie(name) = &rules.sticky {
                 headers::pin(response, name, &key, self.came_by_https(session))?;
             }
         }
@@ -242,8 +246,8 @@ impl ProxyHttp for Proxy {
         let stale = e.retry();
         let untouched = was_untouched(&e);
         let mut again = false;
-        let late = ctx.has_timed_out() && ctx.phase() == Some(Phase::Upgrading);
-        match (&mut ctx.attempt, if late { Blame::Origin(Failure::Timeout) } else { blame(&e) }) {
+        let late = ctx.has_timed_out() && ctx.phase() == Some(ConnectionPhase::Upgrading);
+        match (&mut ctx.attempt, if late { Blame::Origin(AttemptFailure::Timeout) } else { blame(&e) }) {
             (Some(attempt), Blame::Origin(failure)) => {
                 let answered = has_answered(session);
                 let kept = !session.as_ref().retry_buffer_truncated();
@@ -279,15 +283,17 @@ impl ProxyHttp for Proxy {
             (Some(failure), _) if slow => answer_to_failure(failure),
             (_, ErrorSource::Downstream) if slow => (408, "408 the request did not come in time\n"),
             (_, ErrorSource::Downstream) if gone => (0, ""),
-            (_, ErrorSource::Downstream) if *e.etype() == body::TOO_LARGE => answer_to_refusal(Refused::BodyTooLarge),
-            (_, ErrorSource::Downstream) => answer_to_refusal(Refused::BadBody),
+            (_, ErrorSource::Downstream) if *e.etype() == body::TOO_LARGE => {
+                answer_to_refusal(RefusalReason::BodyTooLarge)
+            }
+            (_, ErrorSource::Downstream) => answer_to_refusal(RefusalReason::BadBody),
             (Some(failure), _) => answer_to_failure(failure),
-            (None, ErrorSource::Upstream) => answer_to_failure(Failure::Reset),
+            (None, ErrorSource::Upstream) => answer_to_failure(AttemptFailure::Reset),
             (None, _) => (500, "500 the proxy failed\n"),
         };
         if status == 400 && ctx.refused.is_none() {
-            ctx.refused = Some(Refused::BadBody);
-            self.counters.process.refuse(Refused::BadBody);
+            ctx.refused = Some(RefusalReason::BadBody);
+            self.counters.process.refuse(RefusalReason::BadBody);
         }
         if status > 0 && !has_answered(session) {
             // The client may be gone; there is nobody else to tell.

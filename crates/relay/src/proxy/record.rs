@@ -10,9 +10,9 @@ use crate::proxy::Ctx;
 use crate::proxy::attempt::Attempt;
 use crate::proxy::error::{Blame, blame};
 use crate::proxy::session::peer_of;
-use judgement::traffic::{Why, host};
+use judgement::traffic::{DecisionReason, host};
 use memory::clock;
-use memory::counters::{Failure, Refused};
+use memory::counters::{AttemptFailure, RefusalReason};
 
 /// Writes the line of a request that took so long, if the log wants it.
 pub fn record(log: &Log, session: &Session, ctx: &Ctx, e: Option<&Error>, took_micros: u64) {
@@ -47,7 +47,7 @@ pub fn record(log: &Log, session: &Session, ctx: &Ctx, e: Option<&Error>, took_m
         upstream_micros: None,
         upstream_status: None,
         failure: None,
-        refused: ctx.refused.map(Refused::name),
+        refused: ctx.refused.map(RefusalReason::name),
         aborted: e.is_some_and(|e| *e.esource() == ErrorSource::Downstream),
         tls: session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|tls| &*tls.version),
         request_id: ctx.request_id().map(str::as_bytes),
@@ -70,12 +70,12 @@ fn routed<'a>(line: &mut Line<'a>, attempt: &'a Attempt) {
     line.service = Some(&rules.name);
     line.route = Some(rules.route_name(decision.route));
     line.environment = Some(attempt.side().name());
-    if let Why::Override(place) | Why::Rule(place) = decision.why {
+    if let DecisionReason::Override(place) | DecisionReason::Rule(place) = decision.why {
         line.rule = rules.rule(place).map(|rule| rule.name.as_str());
     }
     line.generation = Some(attempt.snapshot.generation);
     line.rescued = attempt.rescued;
-    line.turned_away = decision.why == Why::Caution;
+    line.turned_away = decision.why == DecisionReason::Caution;
     line.attempts = attempt.tries;
     let asked = attempt.endpoint().filter(|_| attempt.tries > 0);
     line.upstream_address = asked.and_then(|endpoint| endpoint.peer._address.as_inet()).copied();
@@ -86,8 +86,8 @@ fn routed<'a>(line: &mut Line<'a>, attempt: &'a Attempt) {
     line.aborted |= attempt.aborted;
 }
 
-fn cause(failure: Failure) -> Option<&'static str> {
-    Failure::ALL.into_iter().find(|(known, _)| *known == failure).map(|(_, name)| name)
+fn cause(failure: AttemptFailure) -> Option<&'static str> {
+    AttemptFailure::ALL.into_iter().find(|(known, _)| *known == failure).map(|(_, name)| name)
 }
 
 fn protocol(version: http::Version) -> &'static str {

@@ -10,7 +10,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use crate::proxy::Ctx;
-use memory::counters::{Connection, Phase};
+use memory::counters::{ClientConnection, ConnectionPhase};
 
 pub fn peer_of(session: &Session) -> IpAddr {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
@@ -18,9 +18,9 @@ pub fn peer_of(session: &Session) -> IpAddr {
 }
 
 /// What this request's connection knows of itself.
-pub fn connection_of(session: &Session) -> Option<Arc<Connection>> {
+pub fn connection_of(session: &Session) -> Option<Arc<ClientConnection>> {
     let carried = session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?;
-    carried.downcast_ref::<Arc<Connection>>().cloned()
+    carried.downcast_ref::<Arc<ClientConnection>>().cloned()
 }
 
 pub fn is_tls(session: &Session) -> bool {
@@ -45,7 +45,7 @@ pub fn leave(session: &mut Session, ctx: &Ctx, gone: bool) {
     } else {
         // A body that is still coming is not read to its end; the connection closes.
         let whole = session.as_downstream_mut().is_body_done();
-        connection.enter(if whole { Phase::Idle } else { Phase::Leaving });
+        connection.enter(if whole { ConnectionPhase::Idle } else { ConnectionPhase::Leaving });
     }
 }
 

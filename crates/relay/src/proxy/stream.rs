@@ -30,7 +30,7 @@ use crate::proxy::transport::Transport;
 use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
-use memory::counters::{Connection, Counters, Phase, Refused};
+use memory::counters::{ClientConnection, ConnectionPhase, Counters, RefusalReason};
 
 /// A head and a body of 16 KiB go out with one system call.
 const WRITE_BUFFER: usize = 18 * 1024;
@@ -40,7 +40,7 @@ const PREFACE: usize = 24;
 #[derive(Debug)]
 pub struct ClientStream {
     io: BufWriter<Transport>,
-    connection: Arc<Connection>,
+    connection: Arc<ClientConnection>,
     counters: Arc<Counters>,
     limits: ClientLimits,
     waiting: Waiting,
@@ -52,12 +52,12 @@ pub struct ClientStream {
     line_bytes: usize,
     line_ended: bool,
     /// What is wrong with the request line, for who reads next.
-    bad_line: Option<Refused>,
+    bad_line: Option<RefusalReason>,
     /// Refused by us: what pingora still says about it goes nowhere.
     muted: bool,
     socket: Arc<SocketDigest>,
     tls: Option<Arc<SslDigest>>,
-    /// How requests find the [`Connection`]: the only thing of ours that pingora carries along.
+    /// How requests find the [`ClientConnection`]: the only thing of ours that pingora carries along.
     carrier: Arc<ProxyDigest>,
 }
 
@@ -75,8 +75,8 @@ impl ClientStream {
         let _ = socket.peer_addr.set(Some(peer.into()));
         let tls = transport.digest().map(Arc::new);
         let h2 = transport.selected() == Some(ALPN::H2);
-        let phase = if h2 { Phase::Preface } else { Phase::Idle };
-        let connection = Arc::new(Connection::new(phase));
+        let phase = if h2 { ConnectionPhase::Preface } else { ConnectionPhase::Idle };
+        let connection = Arc::new(ClientConnection::new(phase));
         let carrier =
             ProxyDigest::new(Box::new(ResponseHeader::build(200, Some(0))?), Some(Box::new(connection.clone())));
         Ok(ClientStream {
@@ -99,9 +99,9 @@ impl ClientStream {
     }
 
     /// Bytes of a head: the first of it begin a new one.
-    fn note_head(&mut self, bytes: &[u8], phase: Phase) {
-        if phase == Phase::Idle {
-            self.connection.enter(Phase::Head);
+    fn note_head(&mut self, bytes: &[u8], phase: ConnectionPhase) {
+        if phase == ConnectionPhase::Idle {
+            self.connection.enter(ConnectionPhase::Head);
             self.waiting.head_begins();
             (self.head_bytes, self.line_bytes, self.line_ended) = (0, 0, false);
         }
@@ -111,8 +111,8 @@ impl ClientStream {
             self.line_ended = line.is_some();
             self.line_bytes += line.unwrap_or(bytes.len());
             self.bad_line = if self.line_bytes > self.limits.target_bytes {
-                Some(Refused::LongLine)
-            } else if phase == Phase::Idle {
+                Some(RefusalReason::LongLine)
+            } else if phase == ConnectionPhase::Idle {
                 // In one piece, as nearly every line: one in two pieces is repaired by pingora, and clean then.
                 hygiene::request_line(bytes).err()
             } else {
@@ -122,14 +122,14 @@ impl ClientStream {
     }
 
     /// Answers, and is deaf and dumb from then on.
-    fn refuse(&mut self, reason: Refused, cx: &mut Context<'_>) {
+    fn refuse(&mut self, reason: RefusalReason, cx: &mut Context<'_>) {
         self.counters.process.refuse(reason);
         // Rare, and the end of the connection: an allocation is no matter.
         let answer = raw_refusal(reason);
         // It fits the buffer, or the client is gone.
         let _ = Pin::new(&mut self.io).poll_write(cx, answer.as_bytes());
         let _ = Pin::new(&mut self.io).poll_flush(cx);
-        self.connection.enter(Phase::Leaving);
+        self.connection.enter(ConnectionPhase::Leaving);
         self.muted = true;
     }
 
@@ -137,19 +137,23 @@ impl ClientStream {
     fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
         let phase = self.connection.phase();
         match phase {
-            Phase::Idle | Phase::Head => self.note_head(bytes, phase),
-            Phase::Preface => {
+            ConnectionPhase::Idle | ConnectionPhase::Head => self.note_head(bytes, phase),
+            ConnectionPhase::Preface => {
                 self.head_bytes += bytes.len();
                 if self.head_bytes >= PREFACE {
-                    self.connection.enter(Phase::Streams);
+                    self.connection.enter(ConnectionPhase::Streams);
                 }
             }
-            Phase::Body => {
+            ConnectionPhase::Body => {
                 if self.waiting.came(phase, bytes.len()) {
                     return Err(self.too_late());
                 }
             }
-            Phase::Answer | Phase::Upgrading | Phase::Tunnel | Phase::Streams | Phase::Leaving => {
+            ConnectionPhase::Answer
+            | ConnectionPhase::Upgrading
+            | ConnectionPhase::Tunnel
+            | ConnectionPhase::Streams
+            | ConnectionPhase::Leaving => {
                 self.waiting.came(phase, bytes.len());
             }
         }
@@ -167,9 +171,9 @@ impl ClientStream {
         ready!(self.waiting.poll_too_late(phase, cx));
         Poll::Ready(match phase {
             // As if the client had closed it: nobody is owed a word.
-            Phase::Idle | Phase::Leaving => Ok(()),
-            Phase::Head => {
-                self.refuse(Refused::TooSlow, cx);
+            ConnectionPhase::Idle | ConnectionPhase::Leaving => Ok(()),
+            ConnectionPhase::Head => {
+                self.refuse(RefusalReason::TooSlow, cx);
                 Ok(())
             }
             _ => Err(self.too_late()),
@@ -196,8 +200,9 @@ impl ClientStream {
 
     /// What pingora says before the proxy has seen the request is its own refusal: ours goes out instead.
     fn intercept(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> bool {
-        if !self.muted && matches!(self.connection.phase(), Phase::Idle | Phase::Head) {
-            let reason = if buf.starts_with(b"HTTP/1.1 405") { Refused::Method } else { Refused::Malformed };
+        if !self.muted && matches!(self.connection.phase(), ConnectionPhase::Idle | ConnectionPhase::Head) {
+            let reason =
+                if buf.starts_with(b"HTTP/1.1 405") { RefusalReason::Method } else { RefusalReason::Malformed };
             self.refuse(reason, cx);
         }
         self.muted
@@ -205,7 +210,7 @@ impl ClientStream {
 }
 
 /// A whole answer of ours, for who has not come as far as the proxy.
-pub fn raw_refusal(reason: Refused) -> String {
+pub fn raw_refusal(reason: RefusalReason) -> String {
     let (status, text) = answer_to_refusal(reason);
     let words = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
     let length = text.len();
@@ -224,14 +229,14 @@ impl AsyncRead for ClientStream {
             let _ = Pin::new(&mut this.io).poll_flush(cx);
         }
         match this.connection.phase() {
-            Phase::Leaving => return Poll::Ready(Ok(())),
-            Phase::Streams if this.connection.is_a_flood() => {
-                this.counters.process.refuse(Refused::ResetFlood);
+            ConnectionPhase::Leaving => return Poll::Ready(Ok(())),
+            ConnectionPhase::Streams if this.connection.is_a_flood() => {
+                this.counters.process.refuse(RefusalReason::ResetFlood);
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             // It is not whole yet, or this would be another phase.
-            Phase::Head if this.head_bytes > this.limits.header_bytes => {
-                this.refuse(Refused::LargeHead, cx);
+            ConnectionPhase::Head if this.head_bytes > this.limits.header_bytes => {
+                this.refuse(RefusalReason::LargeHead, cx);
                 return Poll::Ready(Ok(()));
             }
             _ => {}
@@ -302,7 +307,7 @@ impl Drop for ClientStream {
     /// To close while the client is still sending is to reset the connection, and a reset may overtake our answer. So
     /// such a connection is only half closed, and what still comes is thrown away for a while.
     fn drop(&mut self) {
-        if !matches!(self.connection.phase(), Phase::Body | Phase::Leaving) {
+        if !matches!(self.connection.phase(), ConnectionPhase::Body | ConnectionPhase::Leaving) {
             return;
         }
         self.io.get_ref().linger();

@@ -6,23 +6,23 @@ use std::borrow::Cow;
 use http::header::HOST;
 use pingora_http::RequestHeader;
 
-use judgement::traffic::Refusal;
+use judgement::traffic::RoutingError;
 
 /// Absolute-form becomes origin-form, and its authority the Host where there is none (RFC 9112 3.2.2; pingora has seen to
 /// it that the two agree). The bytes of path and query stay the client's.
 ///
 /// # Errors
-/// [`Refusal::BadTarget`] for what is neither origin-form, absolute-form nor `*`.
-pub fn in_origin_form(request: &mut RequestHeader) -> Result<(), Refusal> {
+/// [`RoutingError::BadTarget`] for what is neither origin-form, absolute-form nor `*`.
+pub fn in_origin_form(request: &mut RequestHeader) -> Result<(), RoutingError> {
     let target = request.raw_path();
     if target.starts_with(b"/") || target == b"*" {
         return Ok(());
     }
-    let (authority, path) = split(target).ok_or(Refusal::BadTarget)?;
+    let (authority, path) = split(target).ok_or(RoutingError::BadTarget)?;
     let (authority, path) = (authority.to_vec(), path.into_owned());
-    request.set_raw_path(&path).map_err(|_| Refusal::BadTarget)?;
+    request.set_raw_path(&path).map_err(|_| RoutingError::BadTarget)?;
     if !request.headers.contains_key(HOST) {
-        request.insert_header(HOST, authority).map_err(|_| Refusal::BadTarget)?;
+        request.insert_header(HOST, authority).map_err(|_| RoutingError::BadTarget)?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params, params_from_iter};
 
 use crate::journal::{Anchor, Entry, Error, Snapshot, chained, schema, shelf, store};
-use judgement::rollout::Kind;
-use judgement::rollout::ledger::Ledger;
+use judgement::rollout::ChangeKind;
+use judgement::rollout::ledger::RolloutLedger;
 
 /// Entries of one page: each may be some ten kilobytes.
 pub const MOST_OF_A_PAGE: usize = 1000;
@@ -30,7 +30,7 @@ pub enum Chain {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     pub service: Option<String>,
-    pub kind: Option<Kind>,
+    pub kind: Option<ChangeKind>,
     pub who: Option<String>,
     /// The Idempotency-Key that it was asked for with.
     pub key: Option<String>,
@@ -158,7 +158,7 @@ impl Reader {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn final_ledger(&self, service: &str, rollout: u32) -> Result<Option<Ledger>, Error> {
+    pub fn final_ledger(&self, service: &str, rollout: u32) -> Result<Option<RolloutLedger>, Error> {
         let query = "SELECT body FROM journal WHERE json_extract(body, '$.kind') = 'ledger'
                      AND json_extract(body, '$.service') = ?1 AND json_extract(body, '$.ledger.rollout') = ?2
                      ORDER BY id DESC LIMIT 1";

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::journal::{Anchor, Entry, Error, Restored, chained, schema};
-use judgement::rollout::Durable;
+use judgement::rollout::DurableState;
 
 /// An open store.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::append`].
-    pub fn write(&mut self, entries: &[Entry], states: &BTreeMap<String, Durable>) -> Result<(), Error> {
+    pub fn write(&mut self, entries: &[Entry], states: &BTreeMap<String, DurableState>) -> Result<(), Error> {
         let transaction = self.db.transaction()?;
         let mut hash = self.last_hash.clone();
         {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::*;
 use config::JournalRetention;
-use judgement::rollout::{Asked, Kind};
+use judgement::rollout::{ChangeKind, RequestedSplit};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -14,13 +14,13 @@ use memory::counters::Counters;
 
 fn entry(id: u64, percent: f64) -> Entry {
     let weight = Weight::from_percent(percent).unwrap();
-    let after = Durable::new(Asked { active: Environment::Blue, weight });
-    let change = Change {
+    let after = DurableState::new(RequestedSplit { active: Environment::Blue, weight });
+    let change = JournalChange {
         id,
         generation: id + 100,
         uptime: Millis(5),
         service: "shop".into(),
-        kind: Kind::Shift,
+        kind: ChangeKind::Shift,
         who: "ann".into(),
         from: None,
         key: None,
@@ -127,7 +127,7 @@ fn filled(path: &std::path::Path, count: u64) -> Store {
             let mut entry = entry(id, 1.0);
             entry.at = 1_700_000_000_000 + id * minute;
             entry.change.service = if id.is_multiple_of(1000) { "rare".into() } else { "shop".into() };
-            entry.change.kind = if id.is_multiple_of(500) { Kind::Rollback } else { Kind::Shift };
+            entry.change.kind = if id.is_multiple_of(500) { ChangeKind::Rollback } else { ChangeKind::Shift };
             entry.change.who = if id.is_multiple_of(7) { "ann".into() } else { "file".into() };
             entry
         })
@@ -259,9 +259,9 @@ fn pages_join_without_a_gap_and_filters_say_the_same_as_a_scan() {
     for query in [
         none.clone(),
         Query { service: Some("rare".into()), ..none.clone() },
-        Query { service: Some("shop".into()), kind: Some(Kind::Rollback), ..none.clone() },
+        Query { service: Some("shop".into()), kind: Some(ChangeKind::Rollback), ..none.clone() },
         Query { who: Some("ann".into()), since: Some(at(1000)), until: Some(at(1234)), ..none.clone() },
-        Query { kind: Some(Kind::Rollback), after: Some(1500), ..none.clone() },
+        Query { kind: Some(ChangeKind::Rollback), after: Some(1500), ..none.clone() },
         Query { since: Some(at(2990)), ..none.clone() },
         Query { until: Some(at(40)), ..none.clone() },
         Query { since: Some(at(9999)), ..none.clone() },
@@ -305,8 +305,8 @@ fn a_page_of_100_000_entries_is_found_by_index() {
     let none = Query { limit: 50, ..Query::default() };
     let queries = [
         Query { service: Some("rare".into()), ..none.clone() },
-        Query { service: Some("shop".into()), kind: Some(Kind::Rollback), before: Some(20_000), ..none.clone() },
-        Query { kind: Some(Kind::Warning), ..none.clone() },
+        Query { service: Some("shop".into()), kind: Some(ChangeKind::Rollback), before: Some(20_000), ..none.clone() },
+        Query { kind: Some(ChangeKind::Warning), ..none.clone() },
         Query { who: Some("ann".into()), until: Some(at(900)), ..none.clone() },
         Query { since: Some(at(500)), until: Some(at(900)), ..none.clone() },
     ];

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::journal::shelf::{Order, Shelf, Unshelved};
 use crate::journal::{Entry, Error, Restored, Store};
 use config::JournalRetention;
-use judgement::rollout::Durable;
+use judgement::rollout::DurableState;
 use judgement::time::Millis;
 use memory::counters::{Counters, count, set};
 
@@ -32,7 +32,7 @@ const TRIM_PAUSE: Duration = Duration::from_millis(20);
 pub(super) enum Note {
     Entry(Box<Entry>),
     /// A service's state, without an entry.
-    JournalRetention(String, Box<Durable>),
+    JournalRetention(String, Box<DurableState>),
     /// Told whether everything before is on the disk, as soon as that is known.
     Sync(Told),
     Order(Order, SyncSender<Result<(), Unshelved>>),
@@ -67,7 +67,7 @@ struct Writer {
     store: Option<Store>,
     kept: VecDeque<Entry>,
     /// States without an entry, the latest of each service.
-    states: BTreeMap<String, Durable>,
+    states: BTreeMap<String, DurableState>,
     keep: JournalRetention,
     next_trim: Millis,
     /// The last number that was known when the process began to count.
@@ -135,7 +135,7 @@ impl Journal {
 
     /// Hands a service's state over that no entry explains: how far it is. Never waits; one that is lost costs the time
     /// since the one before, after a restart.
-    pub fn keep(&self, service: String, durable: Durable) {
+    pub fn keep(&self, service: String, durable: DurableState) {
         let _ = self.queue.try_send(Note::JournalRetention(service, Box::new(durable)));
     }
 

@@ -12,7 +12,7 @@ use crate::consistency::rows::{Cells, Line, Lines};
 use crate::consistency::session::Session;
 use crate::consistency::{SECOND_LOOK, blank, both, cut, engine_name, engine_names, fail, shown, side};
 use judgement::guard::evidence::grouped;
-use memory::snapshot::check::Engine;
+use memory::snapshot::check::SqlEngine;
 use wire::{DataResult, DataSide, Finding};
 
 /// A result that is longer is a table, and is compared as one.
@@ -31,7 +31,7 @@ type Asked<'q> = (&'q str, Duration);
 /// Whether both sides give the same rows.
 pub async fn same(
     name: &str,
-    databases: &[Engine; 2],
+    databases: &[SqlEngine; 2],
     asked: Asked<'_>,
     tolerance: f64,
     told: &(dyn Fn(u64, u64) + Send + Sync),
@@ -102,7 +102,7 @@ impl Read {
         self.hasher.write_u8(2);
     }
 
-    fn on(&self, databases: &[Engine; 2], at: usize) -> DataSide {
+    fn on(&self, databases: &[SqlEngine; 2], at: usize) -> DataSide {
         DataSide {
             rows: Some(self.rows),
             checksum: Some(format!("{:016x}", self.hasher.finish())),
@@ -119,7 +119,11 @@ struct Compared {
     findings: Vec<Finding>,
 }
 
-async fn compared(databases: &[Engine; 2], (query, patience): Asked<'_>, tolerance: f64) -> Result<Compared, String> {
+async fn compared(
+    databases: &[SqlEngine; 2],
+    (query, patience): Asked<'_>,
+    tolerance: f64,
+) -> Result<Compared, String> {
     in_time(patience, async {
         let [blue, green] = databases;
         let (blue, green) = tokio::join!(Session::open(blue, patience), Session::open(green, patience));
@@ -238,7 +242,7 @@ fn in_words(line: &Line) -> String {
 /// Whether neither side gives a row.
 pub async fn integrity(
     name: &str,
-    databases: &[Engine; 2],
+    databases: &[SqlEngine; 2],
     asked: Asked<'_>,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
@@ -275,7 +279,7 @@ struct Violations {
     shown: Vec<Finding>,
 }
 
-async fn violations(engine: &Engine, (query, patience): Asked<'_>, side: &str) -> Result<Violations, String> {
+async fn violations(engine: &SqlEngine, (query, patience): Asked<'_>, side: &str) -> Result<Violations, String> {
     in_time(patience, async {
         let mut session = Session::open(engine, patience).await?;
         let mut lines = session.stream(query, patience).await?;
@@ -297,13 +301,13 @@ async fn violations(engine: &Engine, (query, patience): Asked<'_>, side: &str) -
 }
 
 /// The rows and the hash of each side by itself. `violations`: the rows are those of an integrity query.
-pub async fn digest(databases: &[Engine; 2], asked: Asked<'_>, violations: bool) -> [DataSide; 2] {
+pub async fn digest(databases: &[SqlEngine; 2], asked: Asked<'_>, violations: bool) -> [DataSide; 2] {
     let [blue, green] = databases;
     let (blue, green) = tokio::join!(one_digest(blue, asked, violations), one_digest(green, asked, violations));
     [blue, green]
 }
 
-async fn one_digest(engine: &Engine, (query, patience): Asked<'_>, violations: bool) -> DataSide {
+async fn one_digest(engine: &SqlEngine, (query, patience): Asked<'_>, violations: bool) -> DataSide {
     let asked = in_time(patience, async {
         let mut session = Session::open(engine, patience).await?;
         let mut lines = session.stream(query, patience).await?;

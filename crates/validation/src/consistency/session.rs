@@ -16,7 +16,7 @@ use crate::consistency::dialect::Dialect;
 use crate::consistency::file::File;
 use crate::consistency::rows::{Cells, Heads, Line, Lines, text_or_hex};
 use judgement::time::Millis;
-use memory::snapshot::check::Engine;
+use memory::snapshot::check::SqlEngine;
 use memory::snapshot::secret::SecretUrl;
 
 /// Rows that one FETCH brings at the most, and about how many bytes.
@@ -45,18 +45,18 @@ impl Session {
     ///
     /// # Errors
     /// Words for a person, without the URL and its password.
-    pub async fn open(engine: &Engine, patience: Duration) -> Result<Session, String> {
+    pub async fn open(engine: &SqlEngine, patience: Duration) -> Result<Session, String> {
         let opening = async {
             Ok(match engine {
-                Engine::Postgres(url) => {
+                SqlEngine::Postgres(url) => {
                     let connection = connect::postgres(url, patience).await.map_err(|why| url.scrub(&why))?;
                     At::Postgres(Box::new(connection), url.clone())
                 }
-                Engine::Mysql(url) => {
+                SqlEngine::Mysql(url) => {
                     let connection = connect::mysql(url, patience).await.map_err(|why| url.scrub(&why))?;
                     At::Mysql(Box::new(connection), url.clone())
                 }
-                Engine::Sqlite(path) => At::Sqlite(File::open(path.clone(), patience).await?),
+                SqlEngine::Sqlite(path) => At::Sqlite(File::open(path.clone(), patience).await?),
             })
         };
         let at = in_time(patience, opening).await?;

@@ -8,7 +8,7 @@ use crate::consistency::session::Session;
 use crate::consistency::{SECOND_LOOK, blank, both, chunks, cut, engine_names, fail, merge, side};
 use config::suite::TableCheck;
 use judgement::guard::evidence::grouped;
-use memory::snapshot::check::Engine;
+use memory::snapshot::check::SqlEngine;
 use wire::{DataResult, DataSide, RowDifference, RowHow};
 
 /// Rows that the sentence names; the others stand below it.
@@ -18,7 +18,7 @@ const COLUMNS_IN_WORDS: usize = 3;
 
 pub async fn check(
     name: &str,
-    databases: &[Engine; 2],
+    databases: &[SqlEngine; 2],
     table: &TableCheck,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
@@ -35,7 +35,7 @@ pub async fn check(
     result
 }
 
-async fn open(databases: &[Engine; 2], table: &TableCheck) -> Result<(Session, Session), String> {
+async fn open(databases: &[SqlEngine; 2], table: &TableCheck) -> Result<(Session, Session), String> {
     let [blue, green] = databases;
     let patience = table.timeout.as_duration();
     let (blue, green) = tokio::join!(Session::open(blue, patience), Session::open(green, patience));
@@ -54,7 +54,7 @@ async fn layouts(blue: &mut Session, green: &mut Session, table: &TableCheck) ->
 
 async fn compare(
     result: &mut DataResult,
-    databases: &[Engine; 2],
+    databases: &[SqlEngine; 2],
     table: &TableCheck,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<(), String> {
@@ -127,7 +127,7 @@ fn in_words(table: &TableCheck, walked: &Walked, named: &[RowDifference]) -> Str
 
 async fn count(
     result: &mut DataResult,
-    databases: &[Engine; 2],
+    databases: &[SqlEngine; 2],
     table: &TableCheck,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<(), String> {
@@ -162,13 +162,13 @@ async fn rows(session: &mut Session, table: &TableCheck) -> Result<u64, String> 
 }
 
 /// The rows and checksum of each side by itself.
-pub async fn digest(databases: &[Engine; 2], table: &TableCheck) -> [DataSide; 2] {
+pub async fn digest(databases: &[SqlEngine; 2], table: &TableCheck) -> [DataSide; 2] {
     let [blue, green] = databases;
     let (blue, green) = tokio::join!(one_digest(blue, table), one_digest(green, table));
     [blue, green]
 }
 
-async fn one_digest(engine: &Engine, table: &TableCheck) -> DataSide {
+async fn one_digest(engine: &SqlEngine, table: &TableCheck) -> DataSide {
     let mut found = side(super::engine_name(engine));
     // A side that cannot be read has no numbers: there is nothing else to say of it here.
     if let Ok(total) = one_total(engine, table).await {
@@ -178,7 +178,7 @@ async fn one_digest(engine: &Engine, table: &TableCheck) -> DataSide {
     found
 }
 
-async fn one_total(engine: &Engine, table: &TableCheck) -> Result<Total, String> {
+async fn one_total(engine: &SqlEngine, table: &TableCheck) -> Result<Total, String> {
     let mut session = Session::open(engine, table.timeout.as_duration()).await?;
     if table.rows_only {
         return Ok(Total { rows: rows(&mut session, table).await?, sum: 0 });

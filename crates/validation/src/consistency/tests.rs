@@ -30,8 +30,8 @@ impl Pair {
         self.0.path().join(name)
     }
 
-    fn engines(&self) -> [Engine; 2] {
-        ["blue.db", "green.db"].map(|name| Engine::Sqlite(self.path(name)))
+    fn engines(&self) -> [SqlEngine; 2] {
+        ["blue.db", "green.db"].map(|name| SqlEngine::Sqlite(self.path(name)))
     }
 
     fn table(&self, table: TableCheck) -> DataCheck {

@@ -4,7 +4,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::runs::{Order, Runs};
 use config::suite::Suite;
-use judgement::rollout::Unproved;
+use judgement::rollout::SuiteRunError;
 use wire::{ExecutionState, ExecutionSummary, RunTarget, Side};
 
 impl Runs {
@@ -13,17 +13,17 @@ impl Runs {
     ///
     /// # Errors
     /// In words, why the version may not go on.
-    pub async fn gate(&self, service: &str, side: Side, suites: &[String]) -> Result<String, Unproved> {
+    pub async fn gate(&self, service: &str, side: Side, suites: &[String]) -> Result<String, SuiteRunError> {
         let judged = self.judged(service, side, suites).await;
-        if matches!(judged, Err(Unproved::NotRun(_))) && self.is_closed() {
+        if matches!(judged, Err(SuiteRunError::NotRun(_))) && self.is_closed() {
             // No rollout is held because the house closes: whoever comes after it runs the suites again.
             std::future::pending::<()>().await;
         }
         judged
     }
 
-    async fn judged(&self, service: &str, side: Side, suites: &[String]) -> Result<String, Unproved> {
-        let not_run = |name: &str, why: String| Unproved::NotRun(format!("suite {name}: {why}"));
+    async fn judged(&self, service: &str, side: Side, suites: &[String]) -> Result<String, SuiteRunError> {
+        let not_run = |name: &str, why: String| SuiteRunError::NotRun(format!("suite {name}: {why}"));
         for name in suites {
             let suite = self.suite(name).map_err(|refusal| not_run(name, refusal.to_string()))?;
             let compares = !suite.parities.is_empty() || !suite.data.is_empty();
@@ -38,7 +38,7 @@ impl Runs {
             match ended.state {
                 ExecutionState::Passed => {}
                 ExecutionState::Failed => {
-                    return Err(Unproved::Failed(format!("suite {name} failed on {}: {said}", target.name())));
+                    return Err(SuiteRunError::Failed(format!("suite {name} failed on {}: {said}", target.name())));
                 }
                 _ => return Err(not_run(name, said)),
             }

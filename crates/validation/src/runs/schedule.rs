@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::runs::{Order, Runs, suites};
 use config::suite::Suite;
 use config::watch::FileStamps;
-use judgement::rollout::Kind;
+use judgement::rollout::ChangeKind;
 use judgement::time::Millis;
 use memory::clock;
 use sidecar::News;
@@ -29,7 +29,7 @@ pub async fn keep(runs: Runs, mut news: tokio::sync::broadcast::Receiver<News>) 
         tokio::select! {
             _ = looks.tick() => on_time(&runs, folder.suites(&runs), &mut begun),
             heard = news.recv() => match heard {
-                Ok(news) if news.announcement.kind == Kind::Rollback => after(&runs, folder.suites(&runs), &news),
+                Ok(news) if news.announcement.kind == ChangeKind::Rollback => after(&runs, folder.suites(&runs), &news),
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },

@@ -10,7 +10,7 @@ use crate::file::{At, DataFile, Number, RequestFile, SuiteFile};
 use crate::read::did_you_mean;
 use crate::suite::{DataCheck, DataCheckKind, TableCheck};
 use judgement::time::Millis;
-use memory::snapshot::check::Engine;
+use memory::snapshot::check::SqlEngine;
 
 const MOST_DATA: usize = 200;
 /// Of a query that compares, not one that reports.
@@ -22,7 +22,7 @@ const LARGEST_CHUNK: u64 = 1_000_000;
 
 impl Reading<'_> {
     pub(super) fn data(&mut self, file: &SuiteFile, known: &Known) -> Vec<DataCheck> {
-        let mut databases: BTreeMap<&str, [Engine; 2]> = BTreeMap::new();
+        let mut databases: BTreeMap<&str, [SqlEngine; 2]> = BTreeMap::new();
         for (name, at) in &file.database {
             if at.value.blue.is_none() || at.value.green.is_none() {
                 let hint = "write blue = { url_env = \"BLUE_DATABASE\" } and green = { … }";
@@ -53,7 +53,7 @@ impl Reading<'_> {
     fn check(
         &mut self,
         At { value: file, span }: &At<DataFile>,
-        databases: &BTreeMap<&str, [Engine; 2]>,
+        databases: &BTreeMap<&str, [SqlEngine; 2]>,
         named: &[&str],
         known: &Known,
     ) -> Option<DataCheckKind> {
@@ -130,9 +130,9 @@ impl Reading<'_> {
         &mut self,
         file: &DataFile,
         span: &Range<usize>,
-        databases: &BTreeMap<&str, [Engine; 2]>,
+        databases: &BTreeMap<&str, [SqlEngine; 2]>,
         named: &[&str],
-    ) -> Option<[Engine; 2]> {
+    ) -> Option<[SqlEngine; 2]> {
         match (&file.database, named) {
             (Some(at), _) => {
                 if !named.contains(&at.value.as_str()) {

@@ -26,14 +26,14 @@ const BEFORE: f64 = 3000.0;
 
 /// Active's latencies lately, by bucket, fading.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct RecentLatencies {
     buckets: Box<[f64; BUCKETS]>,
     total: f64,
 }
 
 /// Where the cells begin, in buckets: a latency is in the cell of as many cuts as it is beyond.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cut {
+pub struct LatencyCuts {
     blue: [usize; CELLS - 1],
     /// The same with the tolerance added.
     green: [usize; CELLS - 1],
@@ -41,7 +41,7 @@ pub struct Cut {
 
 /// A cut in time, for people: the candidate's answers beyond `green` are counted against active's beyond `blue`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Edge {
+pub struct WidestGap {
     pub green_micros: u64,
     pub blue_micros: u64,
     /// Beyond it, of all that the run has counted.
@@ -49,12 +49,12 @@ pub struct Edge {
     pub blue: u64,
 }
 
-impl Memory {
+impl RecentLatencies {
     /// From what active has ever answered, scaled down: the last minute is not known, and it soon will be.
-    pub fn new(answers: &[u64; BUCKETS]) -> Memory {
+    pub fn new(answers: &[u64; BUCKETS]) -> RecentLatencies {
         let total: u64 = answers.iter().sum();
         let scale = (BEFORE / (total as f64).max(1.0)).min(1.0);
-        Memory { buckets: Box::new(answers.map(|n| n as f64 * scale)), total: total as f64 * scale }
+        RecentLatencies { buckets: Box::new(answers.map(|n| n as f64 * scale)), total: total as f64 * scale }
     }
 
     /// Time passes, and answers come.
@@ -84,7 +84,7 @@ impl Memory {
     }
 
     /// Cuts active's answers, and says how they fall into the cells; `None` of too few. `warming`: [`warming`] now.
-    pub fn cut(&self, warming: f64) -> Option<(Cut, [f64; CELLS])> {
+    pub fn cut(&self, warming: f64) -> Option<(LatencyCuts, [f64; CELLS])> {
         if self.total < ENOUGH {
             return None;
         }
@@ -94,7 +94,7 @@ impl Memory {
             // A bucket counts as beyond when all of it is: what the buckets cannot tell is tolerated.
             bucket_of((edge * RATIO * warming).max(edge + EXCESS_MICROS) as u64 - 1)
         });
-        let cut = Cut { blue, green };
+        let cut = LatencyCuts { blue, green };
         let mut q = [0.0; CELLS];
         for (bucket, n) in self.buckets.iter().enumerate() {
             if let Some(cell) = q.get_mut(cell(&cut.blue, bucket)) {
@@ -105,24 +105,24 @@ impl Memory {
     }
 }
 
-impl Cut {
+impl LatencyCuts {
     /// The cell of a latency of the candidate, by bucket, and of active.
     pub fn cell(&self, candidate: bool, bucket: usize) -> usize {
         cell(if candidate { &self.green } else { &self.blue }, bucket)
     }
 
     /// The cut where the two sides differ most, of these cells.
-    pub fn widest(&self, green: &Cells, blue: &Cells) -> Option<Edge> {
+    pub fn widest(&self, green: &Cells, blue: &Cells) -> Option<WidestGap> {
         let total = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum::<u64>();
         let beyond = |cells: &Cells, cut: usize| cells.iter().skip(cut + 1).map(|n| u64::from(*n)).sum::<u64>();
         let (all_g, all_b) = (total(green).max(1) as f64, total(blue).max(1) as f64);
-        let edges = self.green.iter().zip(&self.blue).enumerate().map(|(at, (g, b))| Edge {
+        let edges = self.green.iter().zip(&self.blue).enumerate().map(|(at, (g, b))| WidestGap {
             green_micros: upper_micros(*g).unwrap_or(u64::MAX),
             blue_micros: upper_micros(*b).unwrap_or(u64::MAX),
             green: beyond(green, at),
             blue: beyond(blue, at),
         });
-        let gap = |edge: &Edge| edge.green as f64 / all_g - edge.blue as f64 / all_b;
+        let gap = |edge: &WidestGap| edge.green as f64 / all_g - edge.blue as f64 / all_b;
         edges.max_by(|a, b| gap(a).total_cmp(&gap(b)))
     }
 }

@@ -21,7 +21,7 @@ pub const MEMORY: Millis = Millis::seconds(60);
 
 /// What a meter sees of one tick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Input {
+pub struct MeterInput {
     /// Since the input before it.
     #[serde(rename = "ms")]
     pub passed: Millis,
@@ -40,9 +40,9 @@ pub struct Input {
     pub cut: Option<Box<[f64; CELLS]>>,
 }
 
-impl Input {
-    pub fn new(passed: Millis, green: Cells, blue: Cells) -> Input {
-        Input { passed, green, blue, extra: 0.0, cold: 0.0, cut: None }
+impl MeterInput {
+    pub fn new(passed: Millis, green: Cells, blue: Cells) -> MeterInput {
+        MeterInput { passed, green, blue, extra: 0.0, cold: 0.0, cut: None }
     }
 }
 
@@ -57,12 +57,12 @@ enum Odds {
     /// Active's answers and failures lately, fading.
     Rate { all: f64, bad: f64 },
     /// `None` until active has been seen for long enough to be cut into cells.
-    Slow(Option<Box<slow::Reference>>),
+    Slow(Option<Box<slow::LatencyReference>>),
 }
 
 /// Evidence of one kind on one route, or on the whole service. O(1) memory, no window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Meter {
+pub struct EvidenceMeter {
     odds: Odds,
     bet: Bet,
     /// Of the evidence in all: a weighted sum of e-values is one.
@@ -81,19 +81,19 @@ pub struct Meter {
     bad: u64,
 }
 
-impl Meter {
+impl EvidenceMeter {
     /// A meter of failures.
-    pub fn of_rates(share: f64, planned: Millis) -> Meter {
-        Meter::new(Odds::Rate { all: 0.0, bad: 0.0 }, share, planned)
+    pub fn of_rates(share: f64, planned: Millis) -> EvidenceMeter {
+        EvidenceMeter::new(Odds::Rate { all: 0.0, bad: 0.0 }, share, planned)
     }
 
     /// A meter of slowness. It is silent until an input brings active's cells.
-    pub fn of_slowness(share: f64, planned: Millis) -> Meter {
-        Meter::new(Odds::Slow(None), share, planned)
+    pub fn of_slowness(share: f64, planned: Millis) -> EvidenceMeter {
+        EvidenceMeter::new(Odds::Slow(None), share, planned)
     }
 
-    fn new(odds: Odds, share: f64, planned: Millis) -> Meter {
-        Meter {
+    fn new(odds: Odds, share: f64, planned: Millis) -> EvidenceMeter {
+        EvidenceMeter {
             odds,
             bet: Bet::default(),
             share,
@@ -109,7 +109,7 @@ impl Meter {
     }
 
     /// Takes one tick in. Ticks in which nothing happened may be left out: `passed` then says how many it was.
-    pub fn take(&mut self, input: &Input) {
+    pub fn take(&mut self, input: &MeterInput) {
         self.bet.wait(input.passed, self.planned, input.extra);
         self.fade(input.passed);
         let open = self.green != [0; CELLS] || self.blue != [0; CELLS];
@@ -122,7 +122,7 @@ impl Meter {
         }
         self.cold = self.cold.max(input.cold);
         if let (Odds::Slow(reference), Some(cut)) = (&mut self.odds, &input.cut) {
-            *reference = Some(Box::new(slow::Reference::new(**cut)));
+            *reference = Some(Box::new(slow::LatencyReference::new(**cut)));
         }
         add(&mut self.green, &input.green);
         add(&mut self.blue, &input.blue);
@@ -170,7 +170,7 @@ impl Meter {
     }
 
     /// Whether a tick can be where a rise begins: of rates, it must have something bad in it.
-    pub fn minds(&self, input: &Input) -> bool {
+    pub fn minds(&self, input: &MeterInput) -> bool {
         let [_, failed, ..] = input.green;
         matches!(self.odds, Odds::Slow(_)) || failed > 0
     }

@@ -1,14 +1,14 @@
 //! The three meters of one route, or of the whole service, fed from totals.
 
-use crate::guard::Budget;
-use crate::guard::evidence::cut::{Cut, Edge, Memory, cold, warming};
-use crate::guard::evidence::meter::{CELLS, Cells, Input, Meter, rates};
+use crate::guard::EvidenceBudget;
+use crate::guard::evidence::cut::{LatencyCuts, RecentLatencies, WidestGap, cold, warming};
+use crate::guard::evidence::meter::{CELLS, Cells, EvidenceMeter, MeterInput, rates};
 use crate::guard::evidence::rate;
-use crate::guard::evidence::stall::{Stalls, patience};
-use crate::guard::evidence::tape::{Tape, Taped};
-use crate::guard::evidence::{Kind, Part, Seen};
+use crate::guard::evidence::stall::{StallDetector, patience};
+use crate::guard::evidence::tape::{EvidenceTape, TapedMeter};
+use crate::guard::evidence::{MeterEvidence, MeterKind, SideCounts};
 use crate::guard::latency::BUCKETS;
-use crate::guard::window::Totals;
+use crate::guard::window::JudgedTotals;
 use crate::time::Millis;
 
 /// Active's latencies are cut anew this often.
@@ -19,7 +19,7 @@ const LONGEST_START: Millis = Millis::seconds(4);
 
 /// What is known of the candidate's life when its meters are fed.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct MeterContext {
     /// Since the candidate's first request.
     pub age: Millis,
     /// Since its weight was raised last, and how much of its share was new then.
@@ -31,15 +31,15 @@ pub struct Moment {
 }
 
 #[derive(Clone, Debug)]
-pub struct Meters {
+pub struct EvidenceMeters {
     errors: Fed,
     latency: Fed,
     stalls: Fed,
     /// Candidate's and active's, as they were at the last look.
-    last: Box<[Totals; 2]>,
-    cohorts: Stalls,
-    memory: Memory,
-    cut: Option<Cut>,
+    last: Box<[JudgedTotals; 2]>,
+    cohorts: StallDetector,
+    memory: RecentLatencies,
+    cut: Option<LatencyCuts>,
     cut_at: Millis,
     /// Active's answers since the memory was last told.
     fresh: Box<[u64; BUCKETS]>,
@@ -49,34 +49,34 @@ pub struct Meters {
 /// A meter, and what it has not been told yet.
 #[derive(Clone, Debug)]
 struct Fed {
-    taped: Taped,
+    taped: TapedMeter,
     at: Millis,
     extra: f64,
 }
 
 impl Fed {
-    fn new(meter: Meter, now: Millis) -> Fed {
-        Fed { taped: Taped::new(meter), at: now, extra: 0.0 }
+    fn new(meter: EvidenceMeter, now: Millis) -> Fed {
+        Fed { taped: TapedMeter::new(meter), at: now, extra: 0.0 }
     }
 
     fn feed(&mut self, now: Millis, green: Cells, blue: Cells, cold: f64, cut: Option<Box<[f64; CELLS]>>) {
-        let input = Input { extra: self.extra, cold, cut, ..Input::new(now.since(self.at), green, blue) };
+        let input = MeterInput { extra: self.extra, cold, cut, ..MeterInput::new(now.since(self.at), green, blue) };
         (self.at, self.extra) = (now, 0.0);
         self.taped.take(now, input);
     }
 }
 
-impl Meters {
+impl EvidenceMeters {
     /// `share`: of the service's evidence. `sides`: candidate's and active's totals before the first request counts.
-    pub fn new(now: Millis, budget: &Budget, share: f64, sides: [&Totals; 2]) -> Meters {
+    pub fn new(now: Millis, budget: &EvidenceBudget, share: f64, sides: [&JudgedTotals; 2]) -> EvidenceMeters {
         let planned = budget.planned;
-        let rate = |kind: Kind| Fed::new(Meter::of_rates(share * kind.share(), planned), now);
-        let memory = Memory::new(&sides[1].latency);
-        Meters {
-            errors: rate(Kind::Errors),
-            latency: Fed::new(Meter::of_slowness(share * Kind::Latency.share(), planned), now),
-            stalls: rate(Kind::Stalls),
-            cohorts: Stalls::new(now, sides.map(|side| &side.cohorts)),
+        let rate = |kind: MeterKind| Fed::new(EvidenceMeter::of_rates(share * kind.share(), planned), now);
+        let memory = RecentLatencies::new(&sides[1].latency);
+        EvidenceMeters {
+            errors: rate(MeterKind::Errors),
+            latency: Fed::new(EvidenceMeter::of_slowness(share * MeterKind::Latency.share(), planned), now),
+            stalls: rate(MeterKind::Stalls),
+            cohorts: StallDetector::new(now, sides.map(|side| &side.cohorts)),
             last: Box::new(sides.map(Clone::clone)),
             patience: patience(memory.p99()),
             memory,
@@ -87,7 +87,7 @@ impl Meters {
     }
 
     /// Takes one tick of the grid in.
-    pub fn look(&mut self, now: Millis, sides: [&Totals; 2], moment: &Moment) {
+    pub fn look(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {
         for fed in [&mut self.errors, &mut self.latency, &mut self.stalls] {
             fed.extra += moment.extra;
         }
@@ -101,12 +101,12 @@ impl Meters {
         }
     }
 
-    fn answers(&mut self, now: Millis, sides: [&Totals; 2], moment: &Moment) {
+    fn answers(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {
         let [before_g, before_b] = &*self.last;
         if sides[0].counts == before_g.counts && sides[1].counts == before_b.counts {
             return;
         }
-        let since = |now: &Totals, before: &Totals| {
+        let since = |now: &JudgedTotals, before: &JudgedTotals| {
             let all = now.counts.answers.saturating_sub(before.counts.answers);
             rates(all, now.counts.failed.saturating_sub(before.counts.failed))
         };
@@ -133,7 +133,7 @@ impl Meters {
         }
     }
 
-    fn recut(&mut self, now: Millis, moment: &Moment) -> Option<Box<[f64; CELLS]>> {
+    fn recut(&mut self, now: Millis, moment: &MeterContext) -> Option<Box<[f64; CELLS]>> {
         self.memory.add(now.since(self.cut_at), &self.fresh);
         *self.fresh = [0; BUCKETS];
         self.cut_at = now;
@@ -149,46 +149,46 @@ impl Meters {
     }
 
     pub fn evidence(&self) -> f64 {
-        Kind::ALL.iter().map(|kind| self.evidence_of(*kind)).sum()
+        MeterKind::ALL.iter().map(|kind| self.evidence_of(*kind)).sum()
     }
 
-    pub fn evidence_of(&self, kind: Kind) -> f64 {
+    pub fn evidence_of(&self, kind: MeterKind) -> f64 {
         self.taped(kind).meter.evidence()
     }
 
-    fn taped(&self, kind: Kind) -> &Taped {
+    fn taped(&self, kind: MeterKind) -> &TapedMeter {
         match kind {
-            Kind::Errors => &self.errors.taped,
-            Kind::Latency => &self.latency.taped,
-            Kind::Stalls => &self.stalls.taped,
+            MeterKind::Errors => &self.errors.taped,
+            MeterKind::Latency => &self.latency.taped,
+            MeterKind::Stalls => &self.stalls.taped,
         }
     }
 
-    pub fn tape(&self, kind: Kind) -> Option<&Tape> {
+    pub fn tape(&self, kind: MeterKind) -> Option<&EvidenceTape> {
         self.taped(kind).tape.as_ref()
     }
 
     /// What each meter contributes.
-    pub fn parts(&self, route: Option<&str>) -> [Part; 3] {
-        Kind::ALL.map(|kind| {
-            let Taped { meter, tape } = self.taped(kind);
-            let (green, blue) = tape.as_ref().map(Tape::sums).unwrap_or_default();
+    pub fn parts(&self, route: Option<&str>) -> [MeterEvidence; 3] {
+        MeterKind::ALL.map(|kind| {
+            let TapedMeter { meter, tape } = self.taped(kind);
+            let (green, blue) = tape.as_ref().map(EvidenceTape::sums).unwrap_or_default();
             let all = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum();
             let seen = |cells: &Cells| {
                 let [_, bad, ..] = *cells;
-                Seen { all: all(cells), bad: if kind == Kind::Latency { 0 } else { u64::from(bad) } }
+                SideCounts { all: all(cells), bad: if kind == MeterKind::Latency { 0 } else { u64::from(bad) } }
             };
-            let edge = |cut: &Cut| -> Option<Edge> { cut.widest(&green, &blue) };
-            Part {
+            let edge = |cut: &LatencyCuts| -> Option<WidestGap> { cut.widest(&green, &blue) };
+            MeterEvidence {
                 meter: kind,
                 route: route.map(str::to_owned),
                 evidence: meter.evidence(),
                 bad: meter.bad(),
-                span: tape.as_ref().map_or(Millis::ZERO, Tape::span),
+                span: tape.as_ref().map_or(Millis::ZERO, EvidenceTape::span),
                 candidate: seen(&green),
                 active: seen(&blue),
-                edge: self.cut.as_ref().filter(|_| kind == Kind::Latency).and_then(edge),
-                patience: (kind == Kind::Stalls).then_some(self.patience),
+                edge: self.cut.as_ref().filter(|_| kind == MeterKind::Latency).and_then(edge),
+                patience: (kind == MeterKind::Stalls).then_some(self.patience),
             }
         })
     }
@@ -210,7 +210,7 @@ fn each_new(now: &[u64; BUCKETS], before: &[u64; BUCKETS], mut each: impl FnMut(
     }
 }
 
-fn put(cut: Option<&Cut>, candidate: bool, bucket: usize, n: u64, cells: &mut Cells) {
+fn put(cut: Option<&LatencyCuts>, candidate: bool, bucket: usize, n: u64, cells: &mut Cells) {
     if let Some(cell) = cut.and_then(|cut| cells.get_mut(cut.cell(candidate, bucket))) {
         *cell = cell.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
     }

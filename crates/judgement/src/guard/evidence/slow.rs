@@ -24,7 +24,7 @@ const COLD_ENOUGH: f64 = 0.002;
 /// How active's answers fall into the cells, and how the candidate's would if it were worse.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f64; CELLS]", into = "[f64; CELLS]")]
-pub struct Reference {
+pub struct LatencyReference {
     /// Active's cells. All above zero, 1 together.
     q: [f64; CELLS],
     alternatives: [[f64; CELLS]; ALTERNATIVES],
@@ -33,9 +33,9 @@ pub struct Reference {
     ln_alternatives: [[f64; CELLS]; ALTERNATIVES],
 }
 
-impl From<[f64; CELLS]> for Reference {
-    /// From cells as [`Reference::new`] has left them.
-    fn from(q: [f64; CELLS]) -> Reference {
+impl From<[f64; CELLS]> for LatencyReference {
+    /// From cells as [`LatencyReference::new`] has left them.
+    fn from(q: [f64; CELLS]) -> LatencyReference {
         let mut beyond = [0.0; CELLS - 1];
         let mut below = 0.0;
         for (beyond, q) in beyond.iter_mut().zip(q) {
@@ -47,20 +47,20 @@ impl From<[f64; CELLS]> for Reference {
         let ([a, b, c, d], [e, f, g]) = (lehmann, tail);
         let alternatives = [a, b, c, d, e, f, g];
         let ln = |cells: [f64; CELLS]| cells.map(f64::ln);
-        Reference { q, alternatives, ln_q: ln(q), ln_alternatives: alternatives.map(ln) }
+        LatencyReference { q, alternatives, ln_q: ln(q), ln_alternatives: alternatives.map(ln) }
     }
 }
 
-impl From<Reference> for [f64; CELLS] {
-    fn from(reference: Reference) -> [f64; CELLS] {
+impl From<LatencyReference> for [f64; CELLS] {
+    fn from(reference: LatencyReference) -> [f64; CELLS] {
         reference.q
     }
 }
 
-impl Reference {
+impl LatencyReference {
     /// From active's shares of the cells, the fastest first.
-    pub fn new(q: [f64; CELLS]) -> Reference {
-        Reference::from(normal(q, 1e-5))
+    pub fn new(q: [f64; CELLS]) -> LatencyReference {
+        LatencyReference::from(normal(q, 1e-5))
     }
 
     /// The logarithms of the odds of one block, by alternative. `cold`: the share of the candidate's answers that may be

@@ -18,7 +18,7 @@ pub fn patience(p99: Option<Millis>) -> Millis {
 
 /// The cohorts of both sides that are not judged yet.
 #[derive(Clone, Debug)]
-pub struct Stalls {
+pub struct StallDetector {
     /// What the ring said at the last look: as a slot is not written to between two of its laps, this is what it began
     /// its lap with.
     last: [Cohorts; 2],
@@ -33,12 +33,16 @@ fn cohort_of(now: Millis) -> u64 {
     now.0 / COHORT.0
 }
 
-impl Stalls {
+impl StallDetector {
     /// Requests sent from now on are watched. Candidate's side first.
-    pub fn new(now: Millis, sides: [&Cohorts; 2]) -> Stalls {
+    pub fn new(now: Millis, sides: [&Cohorts; 2]) -> StallDetector {
         let newest = cohort_of(now);
-        let mut stalls =
-            Stalls { last: sides.map(|side| *side), opened: Box::new([[(0, 0); 2]; COHORTS]), newest, due: newest };
+        let mut stalls = StallDetector {
+            last: sides.map(|side| *side),
+            opened: Box::new([[(0, 0); 2]; COHORTS]),
+            newest,
+            due: newest,
+        };
         stalls.open(newest);
         stalls
     }
@@ -59,7 +63,7 @@ impl Stalls {
         let current = cohort_of(now);
         if current - self.newest.min(current) >= COHORTS as u64 - 1 {
             // Nobody has looked for a whole lap.
-            *self = Stalls::new(now, sides);
+            *self = StallDetector::new(now, sides);
             return ([0; CELLS], [0; CELLS]);
         }
         for cohort in self.newest + 1..=current {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::meter::{CELLS, Cells, Input, Meter, add};
+use crate::guard::evidence::meter::{CELLS, Cells, EvidenceMeter, MeterInput, add};
 use crate::time::Millis;
 
 /// A jump is a bad tick that multiplies the evidence by this.
@@ -15,32 +15,32 @@ const HALF: usize = 256;
 
 /// The meter as it was, and everything that it took in since.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Tape {
+pub struct EvidenceTape {
     /// When the first input began.
     pub from: Millis,
-    pub start: Meter,
-    pub inputs: Vec<Input>,
+    pub start: EvidenceMeter,
+    pub inputs: Vec<MeterInput>,
     /// The meter as it stood after so many inputs, and when.
     #[serde(skip)]
-    middle: Option<(Millis, Meter)>,
+    middle: Option<(Millis, EvidenceMeter)>,
 }
 
 /// Evidence at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
+pub struct EvidencePoint {
     pub at: Millis,
     pub evidence: f64,
 }
 
-impl Tape {
+impl EvidenceTape {
     /// Runs the meter again: the evidence after every input, and the meter at the end.
-    pub fn replay(&self) -> (Vec<Point>, Meter) {
+    pub fn replay(&self) -> (Vec<EvidencePoint>, EvidenceMeter) {
         let mut meter = self.start.clone();
         let mut at = self.from;
         let points = self.inputs.iter().map(|input| {
             meter.take(input);
             at = at.plus(input.passed);
-            Point { at, evidence: meter.evidence() }
+            EvidencePoint { at, evidence: meter.evidence() }
         });
         (points.collect(), meter)
     }
@@ -60,7 +60,7 @@ impl Tape {
     }
 
     /// Half is full again: goes on from where the half before it ended.
-    fn turn(&mut self, now: Millis, meter: &Meter) {
+    fn turn(&mut self, now: Millis, meter: &EvidenceMeter) {
         if let Some((from, start)) = self.middle.replace((now, meter.clone())) {
             self.inputs.drain(..HALF.min(self.inputs.len()));
             (self.from, self.start) = (from, start);
@@ -70,18 +70,18 @@ impl Tape {
 
 /// A meter with its tape.
 #[derive(Clone, Debug)]
-pub struct Taped {
-    pub meter: Meter,
-    pub tape: Option<Tape>,
+pub struct TapedMeter {
+    pub meter: EvidenceMeter,
+    pub tape: Option<EvidenceTape>,
 }
 
-impl Taped {
-    pub fn new(meter: Meter) -> Taped {
-        Taped { meter, tape: None }
+impl TapedMeter {
+    pub fn new(meter: EvidenceMeter) -> TapedMeter {
+        TapedMeter { meter, tape: None }
     }
 
     /// Takes one tick in, which ends at `now`.
-    pub fn take(&mut self, now: Millis, input: Input) {
+    pub fn take(&mut self, now: Millis, input: MeterInput) {
         let before = self.meter.evidence();
         match &mut self.tape {
             None => {
@@ -89,7 +89,7 @@ impl Taped {
                 self.meter.take(&input);
                 if self.meter.evidence() > before * JUMP && self.meter.minds(&input) {
                     let from = Millis(now.0.saturating_sub(input.passed.0));
-                    self.tape = Some(Tape { from, start, inputs: vec![input], middle: None });
+                    self.tape = Some(EvidenceTape { from, start, inputs: vec![input], middle: None });
                 }
             }
             Some(tape) => {

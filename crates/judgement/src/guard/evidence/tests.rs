@@ -1,14 +1,14 @@
 //! The evidence: fair odds by enumeration, no nonsense for any input, and the delays that are promised.
 
-use super::meter::{CELLS, Cells, Input, Meter, rates};
+use super::meter::{CELLS, Cells, EvidenceMeter, MeterInput, rates};
 use super::*;
 use crate::traffic::split::mix;
 
 const TICK: Millis = Millis(20);
 const PLANNED: Millis = Millis::seconds(1800);
 
-fn tick(green: (u64, u64), blue: (u64, u64)) -> Input {
-    Input::new(TICK, rates(green.0, green.1), rates(blue.0, blue.1))
+fn tick(green: (u64, u64), blue: (u64, u64)) -> MeterInput {
+    MeterInput::new(TICK, rates(green.0, green.1), rates(blue.0, blue.1))
 }
 
 /// Binomial probabilities of 0..=n.
@@ -85,7 +85,7 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
     let mut dice = Dice(7 << 32);
     let mut worst = 0.0_f64;
     for round in 0..3000 {
-        let reference = slow::Reference::new(dice.cells(1));
+        let reference = slow::LatencyReference::new(dice.cells(1));
         // A share under a five-hundredth is not forgiven any more.
         let cold = if round % 3 == 0 { 0.0 } else { 0.002 + dice.roll() * 0.9 };
         let p_b = dice.cells([1, 3, 8][round % 3]);
@@ -137,8 +137,8 @@ fn the_meters_agree_with_the_reference() {
             let name = sequence["name"].as_str().unwrap();
             let share = sequence["share"].as_f64().unwrap();
             let mut meter = match kind {
-                "errors" => Meter::of_rates(share, PLANNED),
-                _ => Meter::of_slowness(share, PLANNED),
+                "errors" => EvidenceMeter::of_rates(share, PLANNED),
+                _ => EvidenceMeter::of_slowness(share, PLANNED),
             };
             let number = |value: &serde_json::Value| value.as_u64().unwrap();
             let rows: std::collections::BTreeMap<u64, &serde_json::Value> =
@@ -154,10 +154,10 @@ fn the_meters_agree_with_the_reference() {
                 if row.is_some() || cut.is_some() || expected.contains_key(&at) {
                     let cell = |place: usize| row.map_or(0, |row| number(&row[place]));
                     let mut input = if kind == "errors" {
-                        Input::new(passed, rates(cell(1), cell(2)), rates(cell(3), cell(4)))
+                        MeterInput::new(passed, rates(cell(1), cell(2)), rates(cell(3), cell(4)))
                     } else {
                         let cells = |from: usize| std::array::from_fn(|at| cell(from + at) as u32);
-                        Input::new(passed, cells(1), cells(8))
+                        MeterInput::new(passed, cells(1), cells(8))
                     };
                     input.extra = row.and_then(|row| row[wide].as_f64()).unwrap_or(0.0);
                     input.cut = cut.map(|q| Box::new(std::array::from_fn(|cell| q[cell].as_f64().unwrap())));
@@ -183,7 +183,7 @@ fn the_meters_agree_with_the_reference() {
 /// Judged failures until the evidence is 1,000 : 1.
 fn failures_until_sure(seed: u64, healthy_ticks: usize, rate: f64, weight: f64, p: f64) -> (u64, usize) {
     let mut dice = Dice(seed << 32);
-    let mut meter = Meter::of_rates(0.5, PLANNED);
+    let mut meter = EvidenceMeter::of_rates(0.5, PLANNED);
     let per_tick = rate * 0.02;
     for _ in 0..healthy_ticks {
         let (g, b) = (dice.count(per_tick * weight, 0.001), dice.count(per_tick * (1.0 - weight), 0.001));
@@ -220,7 +220,7 @@ fn smaller_faults_take_a_handful_of_failures_too() {
 
 #[test]
 fn both_sides_failing_together_say_nothing() {
-    let mut meter = Meter::of_rates(0.5, PLANNED);
+    let mut meter = EvidenceMeter::of_rates(0.5, PLANNED);
     for _ in 0..500 {
         meter.take(&tick((2, 2), (18, 18)));
     }
@@ -230,7 +230,7 @@ fn both_sides_failing_together_say_nothing() {
 #[test]
 fn ticks_in_which_nothing_happened_may_be_left_out() {
     let mut dice = Dice(3 << 32);
-    let (mut every, mut some) = (Meter::of_rates(0.5, PLANNED), Meter::of_rates(0.5, PLANNED));
+    let (mut every, mut some) = (EvidenceMeter::of_rates(0.5, PLANNED), EvidenceMeter::of_rates(0.5, PLANNED));
     let mut skipped = Millis::ZERO;
     for _ in 0..20_000 {
         let (g, b) = (dice.count(0.01, 0.3), dice.count(0.02, 0.01));
@@ -238,7 +238,7 @@ fn ticks_in_which_nothing_happened_may_be_left_out() {
         every.take(&input);
         skipped = skipped.plus(TICK);
         if g.0 + b.0 > 0 {
-            some.take(&Input { passed: skipped, ..input });
+            some.take(&MeterInput { passed: skipped, ..input });
             skipped = Millis::ZERO;
         }
     }
@@ -247,9 +247,9 @@ fn ticks_in_which_nothing_happened_may_be_left_out() {
 
 #[test]
 fn a_tape_runs_again_to_the_same_evidence() {
-    use super::tape::Taped;
+    use super::tape::TapedMeter;
     let mut dice = Dice(11 << 32);
-    let mut taped = Taped::new(Meter::of_rates(0.5, PLANNED));
+    let mut taped = TapedMeter::new(EvidenceMeter::of_rates(0.5, PLANNED));
     let mut now = Millis::ZERO;
     for round in 0..6000_u64 {
         now = now.plus(TICK);
@@ -259,7 +259,7 @@ fn a_tape_runs_again_to_the_same_evidence() {
         if let Some(tape) = &taped.tape {
             assert!(tape.inputs.len() <= 512, "bounded");
             let text = serde_json::to_string(tape).unwrap();
-            let again: tape::Tape = serde_json::from_str(&text).unwrap();
+            let again: tape::EvidenceTape = serde_json::from_str(&text).unwrap();
             if round % 97 == 0 {
                 let (points, meter) = again.replay();
                 assert_eq!(meter.evidence(), taped.meter.evidence(), "round {round}");
@@ -282,12 +282,12 @@ proptest::proptest! {
     fn no_input_makes_nonsense(inputs in proptest::collection::vec(
         (0_u64..1 << 40, proptest::array::uniform7(0_u32..), proptest::array::uniform7(0_u32..), 0.0_f64..1.0, 0.0_f64..1.0), 1..40)
     ) {
-        let mut meters = [Meter::of_rates(0.5, PLANNED), Meter::of_slowness(0.3, Millis::ZERO)];
+        let mut meters = [EvidenceMeter::of_rates(0.5, PLANNED), EvidenceMeter::of_slowness(0.3, Millis::ZERO)];
         for (at, (passed, green, blue, extra, cold)) in inputs.into_iter().enumerate() {
             let small = at % 2 == 0;
             let cells = |cells: Cells| if small { cells.map(|n| n % 5) } else { cells };
             let cut = (at % 3 == 0).then(|| Box::new(green.map(|n| f64::from(n) / 4e9)));
-            let input = Input { extra, cold, cut, ..Input::new(Millis(passed % 100_000), cells(green), cells(blue)) };
+            let input = MeterInput { extra, cold, cut, ..MeterInput::new(Millis(passed % 100_000), cells(green), cells(blue)) };
             for meter in &mut meters {
                 meter.take(&input);
                 let evidence = meter.evidence();
@@ -295,7 +295,7 @@ proptest::proptest! {
             }
         }
         let text = serde_json::to_string(&meters).unwrap();
-        let again: [Meter; 2] = serde_json::from_str(&text).unwrap();
+        let again: [EvidenceMeter; 2] = serde_json::from_str(&text).unwrap();
         proptest::prop_assert_eq!(meters, again);
     }
 }

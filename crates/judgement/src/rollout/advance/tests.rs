@@ -1,10 +1,10 @@
 //! A rollout from deploy to promotion, what holds it, what ends it, and what a restart makes of it.
 
-use crate::guard::Policy;
-use crate::guard::trigger::{Action, Metric, Trigger};
-use crate::guard::window::{Counts, Totals};
-use crate::rollout::plan::{Plan, Step};
-use crate::rollout::release::Phase;
+use crate::guard::GuardPolicy;
+use crate::guard::trigger::{Metric, Trigger, TriggerAction};
+use crate::guard::window::{AnswerCounts, JudgedTotals};
+use crate::rollout::plan::{PlanStep, RolloutPlan};
+use crate::rollout::release::RolloutPhase;
 use crate::rollout::*;
 
 mod gate;
@@ -16,10 +16,10 @@ const TICK: u64 = 100;
 /// A service `shop` with some traffic, and somebody who turns the clock.
 struct Bench {
     state: State,
-    plan: Plan,
+    plan: RolloutPlan,
     now: u64,
     /// Answers and failures by environment, on the route `api`.
-    counts: [Counts; 2],
+    counts: [AnswerCounts; 2],
     /// Of a hundred answers of green.
     failing: u64,
     hundredths: u64,
@@ -28,7 +28,7 @@ struct Bench {
     only_pauses: bool,
     effects: Vec<Effect>,
     /// The suites that were to be run, the latest last.
-    orders: Vec<Order>,
+    orders: Vec<SuiteRun>,
     /// How often it was written down how far it is.
     kept: usize,
 }
@@ -37,21 +37,21 @@ fn percent(p: f64) -> Weight {
     Weight::from_percent(p).unwrap()
 }
 
-fn plan() -> Plan {
-    let step = |weight| Step::new(percent(weight), Millis::seconds(30), 20);
-    Plan { steps: [10.0, 50.0, 100.0].map(step).into(), watch: Millis::seconds(60), ..Plan::standard() }
+fn plan() -> RolloutPlan {
+    let step = |weight| PlanStep::new(percent(weight), Millis::seconds(30), 20);
+    RolloutPlan { steps: [10.0, 50.0, 100.0].map(step).into(), watch: Millis::seconds(60), ..RolloutPlan::standard() }
 }
 
-fn deploy(version: &str) -> Act {
-    Act::Deploy(Deploy { version: version.into(), ..Deploy::default() })
+fn deploy(version: &str) -> OperatorAction {
+    OperatorAction::Deploy(DeployRequest { version: version.into(), ..DeployRequest::default() })
 }
 
-fn shift(weight: f64, gradual: bool) -> Act {
-    Act::Shift { weight: percent(weight), gradual }
+fn shift(weight: f64, gradual: bool) -> OperatorAction {
+    OperatorAction::Shift { weight: percent(weight), gradual }
 }
 
 impl Bench {
-    fn new(plan: Plan) -> Bench {
+    fn new(plan: RolloutPlan) -> Bench {
         let state = State::restored([].into(), 0, 0, 1_000_000);
         let mut bench = Bench {
             state,
@@ -70,19 +70,19 @@ impl Bench {
         bench
     }
 
-    fn load(&mut self) -> Result<(), Refused> {
-        let mut policy = Policy { evidence: None, ..Policy::standard() };
+    fn load(&mut self) -> Result<(), RolloutError> {
+        let mut policy = GuardPolicy { evidence: None, ..GuardPolicy::standard() };
         // As the check of a file has it that switches the evidence off.
         policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
         if self.only_pauses {
             let error_rate = Trigger::defaults().into_iter().find(|trigger| trigger.metric == Metric::ErrorRate);
-            let trigger = Trigger { hold: Millis::ZERO, action: Action::Pause, ..error_rate.unwrap() };
+            let trigger = Trigger { hold: Millis::ZERO, action: TriggerAction::Pause, ..error_rate.unwrap() };
             policy.triggers = vec![trigger];
         }
-        let loaded = Loaded {
+        let loaded = LoadedService {
             service: "shop".into(),
             routes: vec!["default".into(), "api".into()],
-            ask: Ask { active: None, weight: Some(percent(self.asked)) },
+            ask: SplitRequest { active: None, weight: Some(percent(self.asked)) },
             policy,
             plan: self.plan.clone(),
             urls: Default::default(),
@@ -91,7 +91,7 @@ impl Bench {
         self.apply(Event::Loaded(vec![loaded]))
     }
 
-    fn apply(&mut self, event: Event) -> Result<(), Refused> {
+    fn apply(&mut self, event: Event) -> Result<(), RolloutError> {
         self.effects = self.state.apply(event, Millis(self.now))?;
         self.orders.extend(self.effects.iter().filter_map(|effect| match effect {
             Effect::Validate(order) => Some(order.clone()),
@@ -100,8 +100,8 @@ impl Bench {
         Ok(())
     }
 
-    fn order(&mut self, act: Act) -> Result<(), Refused> {
-        let command = Command { service: "shop".into(), who: "ann".into(), act, ..Command::default() };
+    fn order(&mut self, act: OperatorAction) -> Result<(), RolloutError> {
+        let command = OperatorCommand { service: "shop".into(), who: "ann".into(), act, ..OperatorCommand::default() };
         self.apply(Event::Command(command))
     }
 
@@ -112,7 +112,7 @@ impl Bench {
     }
 
     /// Traffic for so many seconds, a hundred requests each.
-    fn run(&mut self, seconds: u64) -> Vec<Kind> {
+    fn run(&mut self, seconds: u64) -> Vec<ChangeKind> {
         let mut kinds = Vec::new();
         for _ in 0..seconds * 1000 / TICK {
             self.now += TICK;
@@ -128,7 +128,7 @@ impl Bench {
                     self.hundredths %= 100;
                 }
             }
-            let totals = |counts| Totals { counts, ..Totals::default() };
+            let totals = |counts| JudgedTotals { counts, ..JudgedTotals::default() };
             let pair = Some(self.counts.map(totals));
             self.apply(Event::Counted { service: "shop".into(), routes: vec![None, pair], on_grid: true }).unwrap();
             self.kept += self.effects.iter().filter(|effect| matches!(effect, Effect::Keep(_))).count();
@@ -149,15 +149,15 @@ impl Bench {
         self.load().unwrap();
     }
 
-    fn durable(&self) -> &Durable {
+    fn durable(&self) -> &DurableState {
         self.state.durable("shop").unwrap()
     }
 
-    fn phase(&self) -> Phase {
+    fn phase(&self) -> RolloutPhase {
         self.durable().release.as_ref().unwrap().phase
     }
 
-    fn at(&self) -> (Phase, f64) {
+    fn at(&self) -> (RolloutPhase, f64) {
         (self.phase(), self.durable().weight.percent())
     }
 
@@ -177,25 +177,25 @@ fn under_way() -> Bench {
 fn a_deploy_is_tried_first_and_then_goes_step_by_step_to_the_promotion_and_through_its_watch() {
     let mut bench = Bench::new(plan());
     bench.order(deploy("2.0.0")).unwrap();
-    assert_eq!(bench.at(), (Phase::Preflight, 0.0));
+    assert_eq!(bench.at(), (RolloutPhase::Preflight, 0.0));
     assert!(
-        matches!(bench.effects.last(), Some(Effect::Preflight(Preflight { rollout: 1, .. }))),
+        matches!(bench.effects.last(), Some(Effect::Preflight(PreflightRequest { rollout: 1, .. }))),
         "{:?}",
         bench.effects
     );
     assert!(bench.run(60).is_empty(), "nothing moves before it was tried");
     bench.preflighted(Ok("3 warm-up requests"));
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
     bench.run(29);
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0), "still to bake");
-    assert_eq!(bench.run(2), [Kind::Step]);
-    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
-    assert_eq!(bench.run(30), [Kind::Step]);
-    assert_eq!(bench.at(), (Phase::Baking, 100.0), "all of it, and not promoted yet");
-    assert_eq!(bench.run(31), [Kind::Promote]);
-    assert_eq!((bench.at(), bench.durable().active), ((Phase::Promoted, 0.0), Environment::Green));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0), "still to bake");
+    assert_eq!(bench.run(2), [ChangeKind::Step]);
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 50.0));
+    assert_eq!(bench.run(30), [ChangeKind::Step]);
+    assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0), "all of it, and not promoted yet");
+    assert_eq!(bench.run(31), [ChangeKind::Promote]);
+    assert_eq!((bench.at(), bench.durable().active), ((RolloutPhase::Promoted, 0.0), Environment::Green));
     assert!(bench.durable().is_watching());
-    assert_eq!(bench.run(61), [Kind::Watched, Kind::Ledger]);
+    assert_eq!(bench.run(61), [ChangeKind::Watched, ChangeKind::Ledger]);
     assert!(!bench.durable().is_watching());
     assert_eq!(bench.durable().versions, [None, Some("2.0.0".into())]);
 }
@@ -203,7 +203,7 @@ fn a_deploy_is_tried_first_and_then_goes_step_by_step_to_the_promotion_and_throu
 #[test]
 fn a_step_is_left_only_with_time_requests_a_verdict_and_an_approval() {
     let mut plan = plan();
-    plan.steps[0] = Step { requests: 1_000, approve: true, ..plan.steps[0].clone() };
+    plan.steps[0] = PlanStep { requests: 1_000, approve: true, ..plan.steps[0].clone() };
     let mut bench = Bench::new(plan);
     bench.order(deploy("2.0.0")).unwrap();
     bench.preflighted(Ok(""));
@@ -211,12 +211,12 @@ fn a_step_is_left_only_with_time_requests_a_verdict_and_an_approval() {
     assert_eq!(bench.waiting(), "29s to bake, 9 of 1000 requests, too few requests for a verdict, approval");
     bench.run(39);
     assert_eq!(bench.waiting(), "399 of 1000 requests, approval");
-    bench.order(Act::Approve).unwrap();
+    bench.order(OperatorAction::Approve).unwrap();
     bench.run(59);
     assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "989 of 1000 requests"));
     bench.run(2);
     assert_eq!(bench.at().1, 50.0);
-    assert!(matches!(bench.order(Act::Approve), Err(Refused::NothingToApprove { .. })));
+    assert!(matches!(bench.order(OperatorAction::Approve), Err(RolloutError::NothingToApprove { .. })));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn without_traffic_nothing_is_promoted_and_nothing_rolled_back() {
         bench.run(1);
         bench.counts = counts;
     }
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn abort_wins_in_every_phase() {
         ("paused", |b| {
             b.preflighted(Ok(""));
             b.run(10);
-            b.order(Act::Pause).unwrap();
+            b.order(OperatorAction::Pause).unwrap();
         }),
-        ("paused in preflight", |b| b.order(Act::Pause).unwrap()),
+        ("paused in preflight", |b| b.order(OperatorAction::Pause).unwrap()),
         ("waiting for approval", |b| {
             b.preflighted(Ok(""));
             b.run(200);
@@ -253,24 +253,26 @@ fn abort_wins_in_every_phase() {
         ("baking", |b| {
             b.preflighted(Ok(""));
             b.run(70);
-            b.order(Act::Approve).unwrap();
+            b.order(OperatorAction::Approve).unwrap();
             b.run(2);
-            assert_eq!(b.phase(), Phase::Baking);
+            assert_eq!(b.phase(), RolloutPhase::Baking);
         }),
     ];
     for (name, way) in ways {
-        for act in [Act::Abort, shift(0.0, false), shift(0.0, true), Act::Stop, Act::Rollback] {
+        for act in
+            [OperatorAction::Abort, shift(0.0, false), shift(0.0, true), OperatorAction::Stop, OperatorAction::Rollback]
+        {
             bench.order(deploy("2.0.0")).unwrap_or_else(|e| panic!("{name}: {e}"));
             way(&mut bench);
             let epoch = bench.durable().epoch;
             bench.order(act.clone()).unwrap_or_else(|e| panic!("{name} {act:?}: {e}"));
-            let stopped = act == Act::Stop;
-            let ended = if act == Act::Rollback { Phase::RolledBack } else { Phase::Aborted };
+            let stopped = act == OperatorAction::Stop;
+            let ended = if act == OperatorAction::Rollback { RolloutPhase::RolledBack } else { RolloutPhase::Aborted };
             assert_eq!(bench.phase(), ended, "{name} {act:?}");
             if stopped {
                 bench.run(1);
                 assert!(bench.state.split("shop").unwrap().stopped);
-                bench.order(Act::Clear).unwrap();
+                bench.order(OperatorAction::Clear).unwrap();
             }
             assert_eq!(
                 (bench.durable().weight, bench.durable().active),
@@ -280,7 +282,7 @@ fn abort_wins_in_every_phase() {
             assert!(bench.durable().epoch > epoch, "{name} {act:?}: pins are void");
             // A verdict or a preflight that comes late moves nothing.
             bench.preflighted(Ok("late"));
-            assert!(bench.run(60).iter().all(|kind| *kind == Kind::Ledger), "{name} {act:?}: stays ended");
+            assert!(bench.run(60).iter().all(|kind| *kind == ChangeKind::Ledger), "{name} {act:?}: stays ended");
             bench.state.services.get_mut("shop").unwrap().durable.quarantine.clear();
         }
     }
@@ -292,15 +294,15 @@ fn what_is_bad_is_rolled_back_quarantined_and_deployed_again_only_by_force() {
     bench.run(40);
     bench.failing = 100;
     let kinds = bench.run(40);
-    assert!(kinds.contains(&Kind::Rollback), "{kinds:?}");
-    assert_eq!(bench.at(), (Phase::RolledBack, 0.0));
+    assert!(kinds.contains(&ChangeKind::Rollback), "{kinds:?}");
+    assert_eq!(bench.at(), (RolloutPhase::RolledBack, 0.0));
     bench.failing = 0;
     let refused = bench.order(deploy("2.0.0")).unwrap_err();
-    assert!(matches!(refused, Refused::Quarantined { .. }), "{refused}");
+    assert!(matches!(refused, RolloutError::Quarantined { .. }), "{refused}");
     bench.order(deploy("2.0.1")).unwrap();
-    bench.order(Act::Abort).unwrap();
-    let forced = Deploy { version: "2.0.0".into(), force: true, ..Deploy::default() };
-    bench.order(Act::Deploy(forced)).unwrap();
+    bench.order(OperatorAction::Abort).unwrap();
+    let forced = DeployRequest { version: "2.0.0".into(), force: true, ..DeployRequest::default() };
+    bench.order(OperatorAction::Deploy(forced)).unwrap();
     assert!(bench.durable().quarantine.is_empty() && bench.durable().latch.is_none());
 }
 
@@ -308,24 +310,24 @@ fn what_is_bad_is_rolled_back_quarantined_and_deployed_again_only_by_force() {
 fn what_turns_bad_after_its_promotion_is_swapped_back() {
     let mut bench = under_way();
     bench.run(100);
-    assert_eq!((bench.phase(), bench.durable().active), (Phase::Promoted, Environment::Green));
+    assert_eq!((bench.phase(), bench.durable().active), (RolloutPhase::Promoted, Environment::Green));
     bench.failing = 100;
     let kinds = bench.run(300);
-    assert!(kinds.contains(&Kind::Rollback), "{kinds:?}");
-    assert_eq!((bench.at(), bench.durable().active), ((Phase::RolledBack, 0.0), Environment::Blue));
+    assert!(kinds.contains(&ChangeKind::Rollback), "{kinds:?}");
+    assert_eq!((bench.at(), bench.durable().active), ((RolloutPhase::RolledBack, 0.0), Environment::Blue));
     // With a share held back there is somebody to compare with.
-    let mut bench = Bench::new(Plan { holdback: percent(10.0), ..plan() });
+    let mut bench = Bench::new(RolloutPlan { holdback: percent(10.0), ..plan() });
     bench.plan.steps[2].weight = percent(90.0);
     bench.load().unwrap();
     bench.order(deploy("2.0.0")).unwrap();
     bench.preflighted(Ok(""));
     bench.run(100);
-    assert_eq!((bench.at(), bench.durable().active), ((Phase::Promoted, 10.0), Environment::Green));
+    assert_eq!((bench.at(), bench.durable().active), ((RolloutPhase::Promoted, 10.0), Environment::Green));
     assert!(bench.state.split("shop").unwrap().mirrored, "whom it kept stays");
     bench.failing = 100;
     let kinds = bench.run(20);
-    assert!(kinds.contains(&Kind::Rollback), "{kinds:?}");
-    assert_eq!((bench.at(), bench.durable().active), ((Phase::RolledBack, 0.0), Environment::Blue));
+    assert!(kinds.contains(&ChangeKind::Rollback), "{kinds:?}");
+    assert_eq!((bench.at(), bench.durable().active), ((RolloutPhase::RolledBack, 0.0), Environment::Blue));
     assert!(bench.durable().latch.is_some() && bench.durable().quarantine.len() == 1);
 }
 
@@ -334,39 +336,39 @@ fn a_preflight_that_fails_lets_nobody_on() {
     let mut bench = Bench::new(plan());
     bench.order(deploy("2.0.0")).unwrap();
     bench.preflighted(Err("green answers 503"));
-    assert_eq!(bench.at(), (Phase::Aborted, 0.0));
+    assert_eq!(bench.at(), (RolloutPhase::Aborted, 0.0));
     bench.order(deploy("2.0.0")).unwrap();
     // News of the first try is no news of the second.
     bench.apply(Event::Preflighted { service: "shop".into(), rollout: 1, result: Ok(String::new()) }).unwrap();
-    assert_eq!(bench.phase(), Phase::Preflight);
+    assert_eq!(bench.phase(), RolloutPhase::Preflight);
 }
 
 #[test]
 fn only_the_functions_of_a_deploy_go_to_the_candidate_and_are_judged() {
     let mut bench = Bench::new(plan());
-    let unknown = Deploy { version: "2".into(), functions: vec!["pay".into()], ..Deploy::default() };
+    let unknown = DeployRequest { version: "2".into(), functions: vec!["pay".into()], ..DeployRequest::default() };
     assert_eq!(
-        bench.order(Act::Deploy(unknown)).unwrap_err().to_string(),
+        bench.order(OperatorAction::Deploy(unknown)).unwrap_err().to_string(),
         "shop has no route `pay`; it has default, api"
     );
-    let some = Deploy { version: "2".into(), functions: vec!["api".into()], ..Deploy::default() };
-    bench.order(Act::Deploy(some)).unwrap();
+    let some = DeployRequest { version: "2".into(), functions: vec!["api".into()], ..DeployRequest::default() };
+    bench.order(OperatorAction::Deploy(some)).unwrap();
     bench.preflighted(Ok(""));
     assert_eq!(bench.state.split("shop").unwrap().only, Some(vec![1]));
-    bench.order(Act::Abort).unwrap();
+    bench.order(OperatorAction::Abort).unwrap();
     assert_eq!(bench.state.split("shop").unwrap().only, None);
 }
 
 #[test]
 fn with_the_guard_off_nothing_is_rolled_back_and_no_step_is_left() {
     let mut bench = under_way();
-    bench.order(Act::Monitoring(false)).unwrap();
+    bench.order(OperatorAction::Monitoring(false)).unwrap();
     bench.failing = 100;
     bench.run(100);
-    assert_eq!((bench.at(), bench.waiting().as_str()), ((Phase::Shifting, 10.0), "the guard is off"));
-    bench.order(Act::Monitoring(true)).unwrap();
+    assert_eq!((bench.at(), bench.waiting().as_str()), ((RolloutPhase::Shifting, 10.0), "the guard is off"));
+    bench.order(OperatorAction::Monitoring(true)).unwrap();
     bench.run(100);
-    assert_eq!(bench.phase(), Phase::RolledBack);
+    assert_eq!(bench.phase(), RolloutPhase::RolledBack);
 }
 
 #[test]
@@ -377,11 +379,11 @@ fn a_trigger_that_pauses_holds_the_rollout() {
     bench.load().unwrap();
     bench.run(10);
     bench.failing = 30;
-    assert!(bench.run(15).contains(&Kind::Pause));
-    assert_eq!(bench.at(), (Phase::Paused, 10.0));
+    assert!(bench.run(15).contains(&ChangeKind::Pause));
+    assert_eq!(bench.at(), (RolloutPhase::Paused, 10.0));
     bench.failing = 0;
-    bench.order(Act::Resume).unwrap();
-    assert_eq!(bench.phase(), Phase::Shifting);
+    bench.order(OperatorAction::Resume).unwrap();
+    assert_eq!(bench.phase(), RolloutPhase::Shifting);
 }
 
 #[test]
@@ -389,7 +391,12 @@ fn a_command_for_another_generation_is_stale() {
     let mut bench = under_way();
     let generation = Some(bench.state.generation());
     let stale = Some(0);
-    let order = |generation| Command { service: "shop".into(), generation, act: Act::Pause, ..Command::default() };
-    assert!(matches!(bench.apply(Event::Command(order(stale))), Err(Refused::Stale { .. })));
+    let order = |generation| OperatorCommand {
+        service: "shop".into(),
+        generation,
+        act: OperatorAction::Pause,
+        ..OperatorCommand::default()
+    };
+    assert!(matches!(bench.apply(Event::Command(order(stale))), Err(RolloutError::Stale { .. })));
     bench.apply(Event::Command(order(generation))).unwrap();
 }

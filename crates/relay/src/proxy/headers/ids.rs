@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use memory::counters::{Shard, Turns};
+use memory::counters::{OrdinalCounter, Shard};
 
 /// Where a worker's identifiers come from: SipHash-1-3-128 of a counter under a key that the operating system chose.
 ///
@@ -13,7 +13,7 @@ use memory::counters::{Shard, Turns};
 #[derive(Debug)]
 pub struct Ids {
     keys: [u64; 2],
-    turns: Turns,
+    turns: OrdinalCounter,
 }
 
 impl Default for Ids {
@@ -26,7 +26,7 @@ impl Ids {
     pub fn new() -> Ids {
         // The standard library's way to the system's randomness: two hashes under a key of 128 random bits.
         let random = || std::collections::hash_map::RandomState::new().build_hasher().finish();
-        Ids { keys: [random(), random()], turns: Turns::new(1) }
+        Ids { keys: [random(), random()], turns: OrdinalCounter::new(1) }
     }
 
     /// 128 bits that nobody else has.

@@ -1,13 +1,13 @@
 //! Suites at a rollout's steps: what they hold, what they take back, and whose answer counts.
 
 use super::*;
-use crate::rollout::plan::OnFail;
-use crate::rollout::release::Gate;
+use crate::rollout::plan::OnSuiteFailure;
+use crate::rollout::release::SuiteGate;
 
 mod drawn;
 
 /// The first step wants two suites, the last one of them.
-fn gated(on_fail: OnFail) -> Plan {
+fn gated(on_fail: OnSuiteFailure) -> RolloutPlan {
     let mut plan = plan();
     plan.suites = vec!["smoke".into()];
     plan.steps[0].suites = vec!["smoke".into(), "parity".into()];
@@ -17,7 +17,7 @@ fn gated(on_fail: OnFail) -> Plan {
 }
 
 /// On the first step, where two suites run.
-fn validating(on_fail: OnFail) -> Bench {
+fn validating(on_fail: OnSuiteFailure) -> Bench {
     let mut bench = Bench::new(gated(on_fail));
     bench.order(deploy("2.0.1")).unwrap();
     assert!(bench.orders.is_empty(), "a preflight's suites are the preflight's");
@@ -26,17 +26,17 @@ fn validating(on_fail: OnFail) -> Bench {
     bench
 }
 
-fn failed(why: &str) -> Result<String, Unproved> {
-    Err(Unproved::Failed(why.to_owned()))
+fn failed(why: &str) -> Result<String, SuiteRunError> {
+    Err(SuiteRunError::Failed(why.to_owned()))
 }
 
-fn passed() -> Result<String, Unproved> {
+fn passed() -> Result<String, SuiteRunError> {
     Ok("12 cases".to_owned())
 }
 
 impl Bench {
     /// The answer to an order, by its place; the kinds of the entries that it made.
-    fn answer(&mut self, at: usize, result: Result<String, Unproved>) -> Vec<Kind> {
+    fn answer(&mut self, at: usize, result: Result<String, SuiteRunError>) -> Vec<ChangeKind> {
         let order = self.orders[at].clone();
         self.apply(Event::Validated { order, result }).unwrap();
         self.news().into_iter().map(|news| news.kind).collect()
@@ -50,7 +50,7 @@ impl Bench {
         news.collect()
     }
 
-    fn entry(&self) -> &Change {
+    fn entry(&self) -> &JournalChange {
         let mut entries = self.effects.iter().filter_map(|effect| match effect {
             Effect::Journal(change) => Some(change),
             _ => None,
@@ -58,15 +58,15 @@ impl Bench {
         entries.next().unwrap()
     }
 
-    fn gate(&self) -> Option<Gate> {
+    fn gate(&self) -> Option<SuiteGate> {
         self.durable().release.as_ref().unwrap().gate
     }
 }
 
 #[test]
 fn a_step_is_left_once_its_suites_have_passed_and_they_run_while_it_bakes() {
-    let mut bench = validating(OnFail::Rollback);
-    let order = Order {
+    let mut bench = validating(OnSuiteFailure::Rollback);
+    let order = SuiteRun {
         service: "shop".into(),
         rollout: 1,
         step: 0,
@@ -77,84 +77,88 @@ fn a_step_is_left_once_its_suites_have_passed_and_they_run_while_it_bakes() {
     assert_eq!(bench.orders, [order]);
     assert!(matches!(bench.effects.last(), Some(Effect::Validate(_))), "behind its news: {:?}", bench.effects);
     assert!(bench.run(300).is_empty(), "however long they take");
-    assert_eq!((bench.at(), bench.waiting().as_str()), ((Phase::Shifting, 10.0), "suites smoke and parity"));
-    assert_eq!(bench.answer(0, passed()), [Kind::Validated]);
-    assert_eq!((bench.entry().who.as_str(), bench.news()[0].level), ("plan", Level::Info));
+    assert_eq!((bench.at(), bench.waiting().as_str()), ((RolloutPhase::Shifting, 10.0), "suites smoke and parity"));
+    assert_eq!(bench.answer(0, passed()), [ChangeKind::Validated]);
+    assert_eq!((bench.entry().who.as_str(), bench.news()[0].level), ("plan", AnnouncementLevel::Info));
     assert_eq!(bench.entry().why, "2.0.1: suites smoke and parity passed on green: 12 cases");
-    assert_eq!(bench.run(1), [Kind::Step]);
-    assert_eq!((bench.at(), bench.orders.len(), bench.gate()), ((Phase::Shifting, 50.0), 1, None), "none here");
+    assert_eq!(bench.run(1), [ChangeKind::Step]);
+    assert_eq!((bench.at(), bench.orders.len(), bench.gate()), ((RolloutPhase::Shifting, 50.0), 1, None), "none here");
     bench.run(31);
-    assert_eq!((bench.phase(), bench.orders[1].step), (Phase::Baking, 2));
+    assert_eq!((bench.phase(), bench.orders[1].step), (RolloutPhase::Baking, 2));
     bench.run(100);
-    assert_eq!((bench.phase(), bench.waiting().as_str()), (Phase::Baking, "suite parity"), "nothing is promoted");
+    assert_eq!(
+        (bench.phase(), bench.waiting().as_str()),
+        (RolloutPhase::Baking, "suite parity"),
+        "nothing is promoted"
+    );
     bench.answer(1, passed());
-    assert_eq!(bench.run(1), [Kind::Promote]);
+    assert_eq!(bench.run(1), [ChangeKind::Promote]);
 }
 
 #[test]
 fn suites_that_passed_early_leave_the_other_conditions_in_force() {
-    let mut bench = validating(OnFail::Rollback);
+    let mut bench = validating(OnSuiteFailure::Rollback);
     bench.answer(0, passed());
     bench.run(29);
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0), "still to bake");
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0), "still to bake");
     bench.run(2);
-    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 50.0));
 }
 
 #[test]
 fn a_suite_that_fails_takes_the_version_back_and_quarantines_it() {
-    let mut bench = validating(OnFail::Rollback);
+    let mut bench = validating(OnSuiteFailure::Rollback);
     bench.run(5);
     let epoch = bench.durable().epoch;
-    assert_eq!(bench.answer(0, failed("suite parity failed on green: 3 of 40 answers differ")), [Kind::Rollback]);
+    assert_eq!(bench.answer(0, failed("suite parity failed on green: 3 of 40 answers differ")), [ChangeKind::Rollback]);
     assert!(matches!(bench.effects.first(), Some(Effect::Publish)), "before anything else");
     let why = "2.0.1: suite parity failed on green: 3 of 40 answers differ";
     assert_eq!((bench.entry().who.as_str(), bench.entry().why.as_str()), ("plan", why));
     assert_eq!(bench.news()[0].text, format!("rolled back from 10 %: {why}"));
-    assert_eq!(bench.news()[0].level, Level::Critical);
-    assert_eq!(bench.at(), (Phase::RolledBack, 0.0));
+    assert_eq!(bench.news()[0].level, AnnouncementLevel::Critical);
+    assert_eq!(bench.at(), (RolloutPhase::RolledBack, 0.0));
     assert!(bench.durable().epoch > epoch && bench.durable().latch.is_some());
-    assert!(matches!(bench.order(deploy("2.0.1")), Err(Refused::Quarantined { .. })));
+    assert!(matches!(bench.order(deploy("2.0.1")), Err(RolloutError::Quarantined { .. })));
 }
 
 #[test]
 fn a_suite_that_fails_may_hold_instead_and_resume_runs_them_again() {
-    let mut bench = validating(OnFail::Hold);
+    let mut bench = validating(OnSuiteFailure::Hold);
     bench.run(5);
-    assert_eq!(bench.answer(0, failed("suite smoke failed on green: 500")), [Kind::Pause]);
-    assert_eq!((bench.at(), bench.gate()), ((Phase::Paused, 10.0), Some(Gate::Held)));
-    assert_eq!((bench.news()[0].level, bench.entry().who.as_str()), (Level::Critical, "plan"));
+    assert_eq!(bench.answer(0, failed("suite smoke failed on green: 500")), [ChangeKind::Pause]);
+    assert_eq!((bench.at(), bench.gate()), ((RolloutPhase::Paused, 10.0), Some(SuiteGate::Held)));
+    assert_eq!((bench.news()[0].level, bench.entry().who.as_str()), (AnnouncementLevel::Critical, "plan"));
     let view = bench.state.views(Millis(bench.now)).remove(0);
     assert_eq!(view.rollout.unwrap().why.unwrap(), "2.0.1: suite smoke failed on green: 500");
     assert!(bench.durable().quarantine.is_empty());
     assert!(bench.run(100).is_empty(), "it holds");
-    bench.order(Act::Resume).unwrap();
-    assert_eq!((bench.at(), bench.gate(), bench.orders.len()), ((Phase::Shifting, 10.0), None, 2));
+    bench.order(OperatorAction::Resume).unwrap();
+    assert_eq!((bench.at(), bench.gate(), bench.orders.len()), ((RolloutPhase::Shifting, 10.0), None, 2));
     assert_ne!(bench.orders[0].run, bench.orders[1].run);
     assert!(bench.answer(0, passed()).is_empty(), "the first run's answer is no news");
     bench.answer(1, failed("suite smoke failed on green: 500"));
-    assert_eq!(bench.phase(), Phase::Paused);
-    bench.order(Act::Resume).unwrap();
+    assert_eq!(bench.phase(), RolloutPhase::Paused);
+    bench.order(OperatorAction::Resume).unwrap();
     bench.answer(2, passed());
     bench.run(31);
-    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 50.0));
 }
 
 #[test]
 fn what_could_not_be_run_holds_and_never_passes_or_rolls_back() {
-    let mut bench = validating(OnFail::Rollback);
-    bench.answer(0, Err(Unproved::NotRun("the house is closing".into())));
-    assert_eq!(bench.at(), (Phase::Paused, 10.0));
+    let mut bench = validating(OnSuiteFailure::Rollback);
+    bench.answer(0, Err(SuiteRunError::NotRun("the house is closing".into())));
+    assert_eq!(bench.at(), (RolloutPhase::Paused, 10.0));
     assert_eq!(bench.entry().why, "2.0.1: suites smoke and parity did not run on green: the house is closing");
     assert!(bench.durable().quarantine.is_empty());
 }
 
 #[test]
 fn with_the_guard_off_a_failure_holds_whatever_it_should_do() {
-    let mut bench = validating(OnFail::Rollback);
-    bench.order(Act::Monitoring(false)).unwrap();
+    let mut bench = validating(OnSuiteFailure::Rollback);
+    bench.order(OperatorAction::Monitoring(false)).unwrap();
     bench.answer(0, failed("suite smoke failed on green: 500"));
-    assert_eq!(bench.at(), (Phase::Paused, 10.0));
+    assert_eq!(bench.at(), (RolloutPhase::Paused, 10.0));
     assert!(bench.entry().why.ends_with("500; it holds, because the guard is off"), "{}", bench.entry().why);
 }
 
@@ -163,21 +167,21 @@ fn an_answer_counts_once_and_only_while_its_step_waits_for_it() {
     type Way = fn(&mut Bench);
     let ways: [(&str, Way); 8] = [
         ("answered", |b| drop(b.answer(0, passed()))),
-        ("paused", |b| b.order(Act::Pause).unwrap()),
+        ("paused", |b| b.order(OperatorAction::Pause).unwrap()),
         ("shifted by hand", |b| b.order(shift(30.0, false)).unwrap()),
-        ("rolled back", |b| b.order(Act::Rollback).unwrap()),
-        ("aborted", |b| b.order(Act::Abort).unwrap()),
-        ("stopped", |b| b.order(Act::Stop).unwrap()),
-        ("promoted by hand", |b| b.order(Act::Promote).unwrap()),
+        ("rolled back", |b| b.order(OperatorAction::Rollback).unwrap()),
+        ("aborted", |b| b.order(OperatorAction::Abort).unwrap()),
+        ("stopped", |b| b.order(OperatorAction::Stop).unwrap()),
+        ("promoted by hand", |b| b.order(OperatorAction::Promote).unwrap()),
         ("another rollout", |b| {
-            b.order(Act::Abort).unwrap();
+            b.order(OperatorAction::Abort).unwrap();
             b.order(deploy("2.0.2")).unwrap();
             b.preflighted(Ok(""));
         }),
     ];
     for (name, way) in ways {
         for result in [passed(), failed("suite smoke failed on green: 500")] {
-            let mut bench = validating(OnFail::Rollback);
+            let mut bench = validating(OnSuiteFailure::Rollback);
             assert!(bench.state.views(Millis(bench.now))[0].awaits(&bench.orders[0]), "{name}");
             way(&mut bench);
             let (before, awaits) = (bench.durable().clone(), bench.state.views(Millis(bench.now))[0].run);
@@ -191,38 +195,38 @@ fn an_answer_counts_once_and_only_while_its_step_waits_for_it() {
 
 #[test]
 fn an_answer_of_another_step_is_no_news() {
-    let mut bench = validating(OnFail::Rollback);
+    let mut bench = validating(OnSuiteFailure::Rollback);
     bench.answer(0, passed());
     bench.run(65);
-    assert_eq!((bench.phase(), bench.orders.len()), (Phase::Baking, 2));
+    assert_eq!((bench.phase(), bench.orders.len()), (RolloutPhase::Baking, 2));
     assert!(bench.answer(0, failed("suite smoke failed on green: 500")).is_empty());
     let mut other = bench.orders[1].clone();
     other.step = 1;
     bench.apply(Event::Validated { order: other, result: passed() }).unwrap();
-    assert_eq!((bench.effects.len(), bench.gate(), bench.phase()), (0, None, Phase::Baking));
+    assert_eq!((bench.effects.len(), bench.gate(), bench.phase()), (0, None, RolloutPhase::Baking));
 }
 
 #[test]
 fn a_pause_forgets_the_run_and_resume_begins_it_again_but_not_what_has_passed() {
-    let mut bench = validating(OnFail::Rollback);
-    bench.order(Act::Pause).unwrap();
-    bench.order(Act::Resume).unwrap();
+    let mut bench = validating(OnSuiteFailure::Rollback);
+    bench.order(OperatorAction::Pause).unwrap();
+    bench.order(OperatorAction::Resume).unwrap();
     assert_eq!(bench.orders.len(), 2);
     bench.answer(1, passed());
-    bench.order(Act::Pause).unwrap();
-    bench.order(Act::Resume).unwrap();
-    assert_eq!((bench.orders.len(), bench.gate()), (2, Some(Gate::Passed)));
+    bench.order(OperatorAction::Pause).unwrap();
+    bench.order(OperatorAction::Resume).unwrap();
+    assert_eq!((bench.orders.len(), bench.gate()), (2, Some(SuiteGate::Passed)));
     bench.run(31);
-    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 50.0));
     // Where a shift by hand leads to another step, its suites are to run.
     bench.order(shift(20.0, false)).unwrap();
-    bench.order(Act::Resume).unwrap();
+    bench.order(OperatorAction::Resume).unwrap();
     assert_eq!((bench.orders.len(), bench.orders[2].step), (3, 0));
 }
 
 #[test]
 fn a_restart_has_them_run_again_and_remembers_what_has_passed() {
-    let mut bench = validating(OnFail::Hold);
+    let mut bench = validating(OnSuiteFailure::Hold);
     bench.run(10);
     bench.restart();
     assert_eq!(bench.orders.len(), 2, "nobody runs them any more");
@@ -230,18 +234,18 @@ fn a_restart_has_them_run_again_and_remembers_what_has_passed() {
     assert_eq!(bench.waiting(), "suites smoke and parity");
     bench.answer(1, failed("suite smoke failed on green: 500"));
     bench.restart();
-    assert_eq!((bench.phase(), bench.orders.len()), (Phase::Paused, 2), "held is held");
-    bench.order(Act::Resume).unwrap();
+    assert_eq!((bench.phase(), bench.orders.len()), (RolloutPhase::Paused, 2), "held is held");
+    bench.order(OperatorAction::Resume).unwrap();
     bench.answer(2, passed());
     bench.restart();
-    assert_eq!((bench.gate(), bench.orders.len()), (Some(Gate::Passed), 3));
+    assert_eq!((bench.gate(), bench.orders.len()), (Some(SuiteGate::Passed), 3));
     bench.run(31);
-    assert_eq!(bench.at(), (Phase::Shifting, 50.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 50.0));
 }
 
 #[test]
 fn a_reload_leaves_the_run_alone_and_a_file_that_takes_the_share_back_ends_it() {
-    let mut bench = validating(OnFail::Rollback);
+    let mut bench = validating(OnSuiteFailure::Rollback);
     bench.load().unwrap();
     bench.plan.steps.iter_mut().for_each(|step| step.suites.clear());
     bench.load().unwrap();
@@ -251,55 +255,55 @@ fn a_reload_leaves_the_run_alone_and_a_file_that_takes_the_share_back_ends_it() 
     assert!(bench.answer(0, passed()).is_empty());
     bench.load().unwrap();
     assert_eq!(bench.orders.len(), 2);
-    bench.order(Act::Abort).unwrap();
+    bench.order(OperatorAction::Abort).unwrap();
     bench.asked = 30.0;
     bench.load().unwrap();
     bench.order(shift(0.0, false)).unwrap();
-    bench.plan = gated(OnFail::Rollback);
+    bench.plan = gated(OnSuiteFailure::Rollback);
     bench.load().unwrap();
     bench.order(deploy("2.0.2")).unwrap();
     bench.preflighted(Ok(""));
     bench.asked = 0.0;
     bench.load().unwrap();
-    assert_eq!((bench.at(), bench.orders.len()), ((Phase::Aborted, 0.0), 3));
+    assert_eq!((bench.at(), bench.orders.len()), ((RolloutPhase::Aborted, 0.0), 3));
     assert!(bench.answer(2, failed("suite smoke failed on green: 500")).is_empty());
     assert!(bench.durable().quarantine.is_empty());
 }
 
 #[test]
 fn the_guard_rolls_back_while_suites_run_and_they_change_nothing_of_it() {
-    let mut bench = validating(OnFail::Hold);
+    let mut bench = validating(OnSuiteFailure::Hold);
     bench.run(40);
     bench.failing = 100;
-    assert!(bench.run(40).contains(&Kind::Rollback));
+    assert!(bench.run(40).contains(&ChangeKind::Rollback));
     let before = bench.durable().clone();
     assert!(bench.answer(0, passed()).is_empty());
-    assert_eq!((bench.at(), bench.durable()), ((Phase::RolledBack, 0.0), &before));
+    assert_eq!((bench.at(), bench.durable()), ((RolloutPhase::RolledBack, 0.0), &before));
 }
 
 #[test]
 fn a_freeze_holds_the_step_and_neither_the_run_nor_what_it_takes_back() {
-    let freeze = Act::Freeze { until: None };
-    let mut bench = validating(OnFail::Rollback);
+    let freeze = OperatorAction::Freeze { until: None };
+    let mut bench = validating(OnSuiteFailure::Rollback);
     bench.order(freeze.clone()).unwrap();
     bench.run(31);
     bench.answer(0, passed());
     bench.run(31);
     assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "frozen"));
-    let mut bench = validating(OnFail::Rollback);
+    let mut bench = validating(OnSuiteFailure::Rollback);
     bench.order(freeze).unwrap();
     bench.answer(0, failed("suite smoke failed on green: 500"));
-    assert_eq!(bench.phase(), Phase::RolledBack);
+    assert_eq!(bench.phase(), RolloutPhase::RolledBack);
 }
 
 #[test]
 fn approval_and_suites_are_two_conditions() {
-    let mut plan = gated(OnFail::Rollback);
+    let mut plan = gated(OnSuiteFailure::Rollback);
     plan.steps[0].approve = true;
     let mut bench = Bench::new(plan);
     bench.order(deploy("2.0.1")).unwrap();
     bench.preflighted(Ok(""));
-    bench.order(Act::Approve).unwrap();
+    bench.order(OperatorAction::Approve).unwrap();
     bench.run(60);
     assert_eq!(bench.waiting(), "suites smoke and parity");
     bench.answer(0, passed());
@@ -309,7 +313,7 @@ fn approval_and_suites_are_two_conditions() {
 
 #[test]
 fn a_gradual_shift_waits_for_the_suites_of_its_steps_and_a_failure_at_its_mark_can_be_tried_again() {
-    let mut plan = gated(OnFail::Hold);
+    let mut plan = gated(OnSuiteFailure::Hold);
     plan.steps[1].suites = vec!["smoke".into()];
     let mut bench = Bench::new(plan);
     bench.order(shift(30.0, true)).unwrap();
@@ -318,21 +322,25 @@ fn a_gradual_shift_waits_for_the_suites_of_its_steps_and_a_failure_at_its_mark_c
     assert_eq!((bench.at().1, bench.orders[1].suites.as_slice()), (30.0, &["smoke".to_owned()][..]), "as of the 50");
     bench.answer(1, failed("suite smoke failed on green: 500"));
     assert_eq!(bench.entry().why, "the candidate: suite smoke failed on green: 500");
-    bench.order(Act::Resume).unwrap();
+    bench.order(OperatorAction::Resume).unwrap();
     bench.answer(2, passed());
     bench.run(31);
-    assert_eq!((bench.at(), bench.gate()), ((Phase::Paused, 30.0), Some(Gate::Passed)), "as far as it was told to");
-    assert!(matches!(bench.order(Act::Resume), Err(Refused::Reached { .. })));
+    assert_eq!(
+        (bench.at(), bench.gate()),
+        ((RolloutPhase::Paused, 30.0), Some(SuiteGate::Passed)),
+        "as far as it was told to"
+    );
+    assert!(matches!(bench.order(OperatorAction::Resume), Err(RolloutError::Reached { .. })));
 }
 
 #[test]
 fn the_preflight_is_told_which_suites_it_runs() {
-    let mut bench = Bench::new(gated(OnFail::Hold));
+    let mut bench = Bench::new(gated(OnSuiteFailure::Hold));
     bench.order(deploy("2.0.1")).unwrap();
     let Some(Effect::Preflight(order)) = bench.effects.last() else { panic!("{:?}", bench.effects) };
     assert_eq!(order.suites, ["smoke"]);
     bench.preflighted(Err("suite smoke failed on green: 500"));
-    assert_eq!((bench.at(), bench.orders.len()), ((Phase::Aborted, 0.0), 0), "hold or not, it does not set out");
+    assert_eq!((bench.at(), bench.orders.len()), ((RolloutPhase::Aborted, 0.0), 0), "hold or not, it does not set out");
 }
 
 #[test]
@@ -343,7 +351,7 @@ fn what_was_written_before_there_were_suites_is_read_and_written_as_it_was() {
     let text = serde_json::to_string(release).unwrap();
     assert!(!text.contains("suites") && !text.contains("on_fail") && !text.contains("gate"), "{text}");
     assert_eq!(serde_json::from_str::<crate::rollout::release::Release>(&text).unwrap(), *release);
-    let bench = validating(OnFail::Hold);
+    let bench = validating(OnSuiteFailure::Hold);
     let release = bench.durable().release.as_ref().unwrap();
     let text = serde_json::to_string(release).unwrap();
     assert_eq!(serde_json::from_str::<crate::rollout::release::Release>(&text).unwrap(), *release);
@@ -351,7 +359,7 @@ fn what_was_written_before_there_were_suites_is_read_and_written_as_it_was() {
 
 #[test]
 fn words_are_cut_where_they_are_too_many() {
-    let mut bench = validating(OnFail::Rollback);
+    let mut bench = validating(OnSuiteFailure::Rollback);
     bench.answer(0, failed(&"é".repeat(100_000)));
     assert_eq!(bench.entry().why.chars().count(), "2.0.1: ".len() + 1000);
 }

@@ -7,28 +7,28 @@ fn a_person_swaps_back_long_after_the_promotion() {
     let mut bench = under_way();
     bench.run(200);
     assert!(!bench.durable().is_watching());
-    bench.order(Act::Rollback).unwrap();
-    assert_eq!((bench.at(), bench.durable().active), ((Phase::RolledBack, 0.0), Environment::Blue));
-    assert!(matches!(bench.order(Act::Rollback), Err(Refused::NothingToRollBack { .. })));
+    bench.order(OperatorAction::Rollback).unwrap();
+    assert_eq!((bench.at(), bench.durable().active), ((RolloutPhase::RolledBack, 0.0), Environment::Blue));
+    assert!(matches!(bench.order(OperatorAction::Rollback), Err(RolloutError::NothingToRollBack { .. })));
 }
 
 #[test]
 fn a_freeze_holds_deploys_and_steps_until_its_hour_and_never_a_rollback() {
     let mut bench = under_way();
     let until = bench.state.wall(Millis(bench.now)) + 60_000;
-    bench.order(Act::Freeze { until: Some(until) }).unwrap();
+    bench.order(OperatorAction::Freeze { until: Some(until) }).unwrap();
     bench.run(50);
     assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "frozen"));
-    assert!(matches!(bench.order(shift(50.0, false)), Err(Refused::Frozen { .. })));
-    assert!(matches!(bench.order(Act::Promote), Err(Refused::Frozen { .. })));
+    assert!(matches!(bench.order(shift(50.0, false)), Err(RolloutError::Frozen { .. })));
+    assert!(matches!(bench.order(OperatorAction::Promote), Err(RolloutError::Frozen { .. })));
     bench.order(shift(5.0, false)).unwrap();
-    bench.order(Act::Resume).unwrap();
+    bench.order(OperatorAction::Resume).unwrap();
     bench.run(11);
     assert_eq!(bench.durable().frozen(bench.state.wall(Millis(bench.now))), None, "over by itself");
-    bench.order(Act::Freeze { until: None }).unwrap();
-    bench.order(Act::Rollback).unwrap();
-    assert!(matches!(bench.order(deploy("2.0.1")), Err(Refused::Frozen { .. })));
-    bench.order(Act::Unfreeze).unwrap();
+    bench.order(OperatorAction::Freeze { until: None }).unwrap();
+    bench.order(OperatorAction::Rollback).unwrap();
+    assert!(matches!(bench.order(deploy("2.0.1")), Err(RolloutError::Frozen { .. })));
+    bench.order(OperatorAction::Unfreeze).unwrap();
     bench.order(deploy("2.0.1")).unwrap();
 }
 
@@ -36,29 +36,29 @@ fn a_freeze_holds_deploys_and_steps_until_its_hour_and_never_a_rollback() {
 fn a_shift_by_hand_holds_the_plan_and_resume_goes_on_from_there() {
     let mut bench = under_way();
     bench.order(shift(60.0, false)).unwrap();
-    assert_eq!(bench.at(), (Phase::Paused, 60.0));
+    assert_eq!(bench.at(), (RolloutPhase::Paused, 60.0));
     bench.run(100);
-    assert_eq!(bench.at(), (Phase::Paused, 60.0));
-    bench.order(Act::Resume).unwrap();
-    assert_eq!((bench.at(), bench.durable().release.as_ref().unwrap().step), ((Phase::Shifting, 60.0), 1));
+    assert_eq!(bench.at(), (RolloutPhase::Paused, 60.0));
+    bench.order(OperatorAction::Resume).unwrap();
+    assert_eq!((bench.at(), bench.durable().release.as_ref().unwrap().step), ((RolloutPhase::Shifting, 60.0), 1));
     bench.run(31);
-    assert_eq!(bench.at(), (Phase::Baking, 100.0));
+    assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0));
 }
 
 #[test]
 fn a_gradual_shift_follows_the_steps_up_to_its_mark_and_stays_there() {
     let mut bench = Bench::new(plan());
     bench.order(shift(60.0, true)).unwrap();
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
     bench.run(31);
     assert_eq!(bench.at().1, 50.0);
     bench.run(31);
     assert_eq!(bench.at().1, 60.0);
     bench.run(100);
-    assert_eq!(bench.at(), (Phase::Paused, 60.0));
-    assert!(matches!(bench.order(Act::Resume), Err(Refused::Reached { .. })));
+    assert_eq!(bench.at(), (RolloutPhase::Paused, 60.0));
+    assert!(matches!(bench.order(OperatorAction::Resume), Err(RolloutError::Reached { .. })));
     bench.order(shift(100.0, true)).unwrap();
-    assert_eq!(bench.at(), (Phase::Baking, 100.0), "further, by the same plan");
-    bench.order(Act::Promote).unwrap();
+    assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0), "further, by the same plan");
+    bench.order(OperatorAction::Promote).unwrap();
     assert_eq!(bench.durable().active, Environment::Green);
 }

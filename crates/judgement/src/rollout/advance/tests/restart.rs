@@ -7,31 +7,31 @@ fn a_restart_goes_on_where_it_was_in_every_phase() {
     let mut bench = Bench::new(plan());
     bench.order(deploy("2.0.0")).unwrap();
     bench.restart();
-    assert_eq!(bench.phase(), Phase::Preflight);
+    assert_eq!(bench.phase(), RolloutPhase::Preflight);
     assert!(matches!(bench.effects.last(), Some(Effect::Preflight(_))), "tried again: {:?}", bench.effects);
     bench.preflighted(Ok(""));
     bench.run(20);
     bench.restart();
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
     assert!(bench.run(7).is_empty(), "20 of 30 seconds were baked");
-    assert_eq!(bench.run(6), [Kind::Step]);
-    bench.order(Act::Pause).unwrap();
+    assert_eq!(bench.run(6), [ChangeKind::Step]);
+    bench.order(OperatorAction::Pause).unwrap();
     bench.restart();
     bench.run(100);
-    assert_eq!(bench.at(), (Phase::Paused, 50.0));
-    bench.order(Act::Resume).unwrap();
+    assert_eq!(bench.at(), (RolloutPhase::Paused, 50.0));
+    bench.order(OperatorAction::Resume).unwrap();
     bench.run(31);
-    assert_eq!(bench.at(), (Phase::Baking, 100.0));
+    assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0));
     bench.restart();
     bench.run(31);
-    assert_eq!((bench.phase(), bench.durable().active), (Phase::Promoted, Environment::Green));
+    assert_eq!((bench.phase(), bench.durable().active), (RolloutPhase::Promoted, Environment::Green));
     bench.run(30);
     bench.restart();
     assert!(bench.durable().is_watching());
     let kinds = bench.run(35);
-    assert!(kinds.contains(&Kind::Watched), "{kinds:?}");
+    assert!(kinds.contains(&ChangeKind::Watched), "{kinds:?}");
     bench.restart();
-    assert_eq!((bench.at(), bench.durable().active), ((Phase::Promoted, 0.0), Environment::Green));
+    assert_eq!((bench.at(), bench.durable().active), ((RolloutPhase::Promoted, 0.0), Environment::Green));
 }
 
 #[test]
@@ -48,9 +48,9 @@ fn the_file_steers_nothing_while_a_rollout_runs_but_may_take_it_back() {
     bench.asked = 30.0;
     let refused = bench.load().unwrap_err();
     assert!(refused.to_string().contains("only 0 is taken"), "{refused}");
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
     // The file said 0 from the start: for a change there must be another weight first, when nothing runs.
-    bench.order(Act::Abort).unwrap();
+    bench.order(OperatorAction::Abort).unwrap();
     bench.load().unwrap();
     assert_eq!(bench.durable().weight, percent(30.0));
     bench.order(shift(0.0, false)).unwrap();
@@ -58,7 +58,7 @@ fn the_file_steers_nothing_while_a_rollout_runs_but_may_take_it_back() {
     bench.preflighted(Ok(""));
     bench.asked = 0.0;
     bench.load().unwrap();
-    assert_eq!(bench.at(), (Phase::Aborted, 0.0));
+    assert_eq!(bench.at(), (RolloutPhase::Aborted, 0.0));
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn a_file_that_was_edited_while_it_was_down_waits_for_the_end_of_the_rollout() {
     let mut bench = under_way();
     bench.asked = 30.0;
     bench.restart();
-    assert_eq!(bench.at(), (Phase::Shifting, 10.0));
-    bench.order(Act::Abort).unwrap();
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
+    bench.order(OperatorAction::Abort).unwrap();
     bench.load().unwrap();
     assert_eq!(bench.durable().weight, percent(30.0));
     bench.order(shift(0.0, false)).unwrap();
@@ -75,5 +75,5 @@ fn a_file_that_was_edited_while_it_was_down_waits_for_the_end_of_the_rollout() {
     bench.preflighted(Ok(""));
     bench.asked = 0.0;
     bench.restart();
-    assert_eq!(bench.at(), (Phase::Aborted, 0.0), "taking it back is heard at once");
+    assert_eq!(bench.at(), (RolloutPhase::Aborted, 0.0), "taking it back is heard at once");
 }

@@ -9,12 +9,12 @@ proptest::proptest! {
     /// run them whenever a step waits for them, and one run is ordered once.
     #[test]
     fn no_order_of_events_lets_the_plan_past_its_suites(doings in proptest::collection::vec(0_u8..16, 1..60), hold: bool) {
-        let mut bench = Bench::new(gated(if hold { OnFail::Hold } else { OnFail::Rollback }));
+        let mut bench = Bench::new(gated(if hold { OnSuiteFailure::Hold } else { OnSuiteFailure::Rollback }));
         for doing in doings {
             let before = bench.durable().clone();
-            let acts = [Act::Pause, Act::Resume, Act::Abort, Act::Rollback, shift(5.0, false), shift(100.0, true)];
+            let acts = [OperatorAction::Pause, OperatorAction::Resume, OperatorAction::Abort, OperatorAction::Rollback, shift(5.0, false), shift(100.0, true)];
             let person = match doing {
-                0 => bench.order(Act::Deploy(Deploy { version: "2".into(), force: true, ..Deploy::default() })),
+                0 => bench.order(OperatorAction::Deploy(DeployRequest { version: "2".into(), force: true, ..DeployRequest::default() })),
                 1 => {
                     bench.preflighted(Ok(""));
                     Ok(())
@@ -25,7 +25,7 @@ proptest::proptest! {
                 }
                 3 => bench.load(),
                 4..=6 if !bench.orders.is_empty() => {
-                    let result = [passed(), failed("no"), Err(Unproved::NotRun("no".into()))][usize::from(doing) - 4].clone();
+                    let result = [passed(), failed("no"), Err(SuiteRunError::NotRun("no".into()))][usize::from(doing) - 4].clone();
                     bench.answer(bench.orders.len() - 1, result);
                     Ok(())
                 }
