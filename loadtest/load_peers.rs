@@ -21,7 +21,7 @@ use pingora_core::connectors::http::Connector;
 use pingora_core::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use validation::{load, target::Target, text::Variables, told::Told};
+use validation::{load, progress::ProgressTracker, target::TestTarget, variables::Variables};
 use wire::{LoadResult, Outcome, Side};
 
 /// Runs of each, in turns.
@@ -103,7 +103,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         base_path: "".into(),
         rest: Arc::default(),
     };
-    let target = Target {
+    let target = TestTarget {
         side: Side::Green,
         url: format!("http://{origin}"),
         endpoints: Arc::new([endpoint]),
@@ -132,7 +132,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         requests: vec![(1, step)],
         limits: LoadLimits::default(),
     };
-    let result = load::run(&load, &target, &Variables::default(), &Told::default()).await;
+    let result = load::run(&load, &target, &Variables::default(), &ProgressTracker::default()).await;
     ensure!(result.outcome == Outcome::Passed, "{:?}", result.why);
     Ok(result)
 }

@@ -32,8 +32,8 @@ use relay::proxy::listen::{End, Listener, Shared, bind, start_worker};
 use relay::proxy::tls::Keeper;
 use sidecar::journal::Journal;
 use sidecar::{Handle, Sidecar};
-use validation::reach::Reach;
 use validation::runs::{self, Runs};
+use validation::target_resolver::TargetResolver;
 
 /// Candidates that wait to be tried: more deploys than this in one moment are no deploys.
 const PREFLIGHTS: usize = 16;
@@ -131,15 +131,15 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         .thread_name("validation")
         .enable_all()
         .build()?;
-    let runs = Runs::open(runs::Parts {
+    let runs = Runs::open(runs::RunsParts {
         folder: settings.suites.clone(),
         records: sidecar::journal::beside(&settings.state, ".runs"),
         keep: settings.validation,
-        reach: Reach::new(published.clone(), addresses.first().copied()),
+        targets: TargetResolver::new(published.clone(), addresses.first().copied()),
         runtime: validation.handle().clone(),
         sidecar: sidecar.clone(),
     });
-    validation.spawn(runs::keep(runs.clone(), sidecar.listen()));
+    validation.spawn(runs::run_scheduled(runs.clone(), sidecar.listen()));
     validation.spawn(gate::keep(gates, runs.clone(), sidecar.clone()));
     let tries = gate::Tries { published: published.clone(), health: health.clone(), runs: runs.clone() };
     runtime.spawn(gate::try_all(orders, tries, sidecar.clone()));

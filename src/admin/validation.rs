@@ -15,7 +15,7 @@ use crate::admin::read::{asked, brief, fields, query};
 use crate::admin::role::Action;
 use judgement::time::Millis;
 use validation::report;
-use validation::runs::{Order, Refusal};
+use validation::runs::{RunRefusal, RunRequest};
 use wire::{self, AfterRollback, CancelRun, ExecutionDone, PutSuite, RunSuite, ValidationPost, ValidationPut};
 
 pub const PATH: &str = "/api/admin/validation";
@@ -70,7 +70,7 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
 
 async fn execution(api: &Api, id: String, format: &str) -> Result<Response, Failure> {
     if format == "summary" {
-        let summary = api.runs.summary(&id).ok_or_else(|| Failure::from(Refusal::NoSuchRun(brief(&id))))?;
+        let summary = api.runs.summary(&id).ok_or_else(|| Failure::from(RunRefusal::NoSuchRun(brief(&id))))?;
         return Ok(json(&summary, None));
     }
     let runs = api.runs.clone();
@@ -107,7 +107,7 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
         "run" => {
             let RunSuite { service, suite, environment } = fields(rest)?;
             let service = service.map(|named| api.service(Some(&named))).transpose()?;
-            let order = Order { suite, service, target: environment, who, from };
+            let order = RunRequest { suite, service, target: environment, who, from };
             blocking(move || runs.begin(order))
         }
         _ => return cancel(&api, &who, fields(rest)?),
@@ -142,8 +142,8 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
                 None => setting.after_rollback,
             };
         })?;
-        let all = runs.suites().map_err(Refusal::Unreadable)?;
-        all.into_iter().find(|shown| shown.name == suite).ok_or(Refusal::NoSuchRun(suite))
+        let all = runs.suites().map_err(RunRefusal::Unreadable)?;
+        all.into_iter().find(|shown| shown.name == suite).ok_or(RunRefusal::NoSuchRun(suite))
     });
     Ok(json(&wire::SuiteSet { action: "suite".to_owned(), suite: shown.await?? }, None))
 }
@@ -173,28 +173,28 @@ async fn remove(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery
     Ok(json(&ExecutionDone { action: "delete".to_owned(), execution }, None))
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
+impl From<RunRefusal> for Failure {
+    fn from(refusal: RunRefusal) -> Failure {
         let message = refusal.to_string();
         match refusal {
-            Refusal::NoSuchSuite { .. } => {
+            RunRefusal::NoSuchSuite { .. } => {
                 Failure::missing("no_such_suite", message, "GET ?action=suites lists those that there are")
             }
-            Refusal::NoSuchRun(_) => {
+            RunRefusal::NoSuchRun(_) => {
                 Failure::missing("no_such_execution", message, "GET ?action=executions lists those that there are")
             }
-            Refusal::Broken { .. } => Failure::senseless("suite_broken", message, "mend the file, and ask again"),
-            Refusal::NeedsBoth(_) => Failure::senseless("needs_both", message, "\"environment\": \"both\""),
-            Refusal::NoData(_) => Failure::senseless("no_data", message, ""),
-            Refusal::NoService(_) => Failure::senseless("no_such_service", message, ""),
-            Refusal::Off(_) => {
+            RunRefusal::Broken { .. } => Failure::senseless("suite_broken", message, "mend the file, and ask again"),
+            RunRefusal::NeedsBoth(_) => Failure::senseless("needs_both", message, "\"environment\": \"both\""),
+            RunRefusal::NoData(_) => Failure::senseless("no_data", message, ""),
+            RunRefusal::NoService(_) => Failure::senseless("no_such_service", message, ""),
+            RunRefusal::Off(_) => {
                 Failure::conflict("suite_off", message, "`cutover validate enable`, or PUT … \"enabled\":true")
             }
-            Refusal::Over { .. } => Failure::conflict("execution_over", message, ""),
-            Refusal::UnderWay(_) => Failure::conflict("execution_under_way", message, ""),
-            Refusal::Ending => Failure::new(503, "ending", message).hint("ask the process that comes after it"),
-            Refusal::Busy(_) => Failure::new(503, "busy", message).hint("ask again when some of them are over"),
-            Refusal::Unreadable(_) => Failure::new(503, "record_unreadable", message),
+            RunRefusal::Over { .. } => Failure::conflict("execution_over", message, ""),
+            RunRefusal::UnderWay(_) => Failure::conflict("execution_under_way", message, ""),
+            RunRefusal::Ending => Failure::new(503, "ending", message).hint("ask the process that comes after it"),
+            RunRefusal::Busy(_) => Failure::new(503, "busy", message).hint("ask again when some of them are over"),
+            RunRefusal::Unreadable(_) => Failure::new(503, "record_unreadable", message),
         }
     }
 }

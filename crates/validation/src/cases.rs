@@ -10,12 +10,12 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::cases::step::{Caller, why};
-use crate::numbers::Numbers;
-use crate::scrub::Scrub;
-use crate::target::Target;
-use crate::text::Variables;
-use crate::told::Told;
+use crate::cases::step::{StepRunner, why};
+use crate::progress::ProgressTracker;
+use crate::redact::Redactor;
+use crate::request_numbers::RequestNumbers;
+use crate::target::TestTarget;
+use crate::variables::Variables;
 use config::suite::{Case, Suite, SuiteRequest};
 use memory::clock;
 use wire::{CaseResult, Outcome, Part, Side, StepResult};
@@ -27,18 +27,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a step knows, and what of it nobody is shown.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct RunContext {
     pub variables: Variables,
-    pub scrub: Scrub,
+    pub scrub: Redactor,
 }
 
-impl Known {
+impl RunContext {
     /// What a suite's first step knows on a side: `run`, `environment`, `unique` and the suite's own variables; and why one
     /// of those has no value, if so. `scrub`: what is secret beside the suite's own secrets, which are added.
-    pub fn of(suite: &Suite, side: Side, run: &str, numbers: &Numbers) -> (Known, Option<String>) {
-        let mut scrub = Scrub::default();
+    pub fn of(suite: &Suite, side: Side, run: &str, numbers: &RequestNumbers) -> (RunContext, Option<String>) {
+        let mut scrub = Redactor::default();
         suite.secrets.iter().for_each(|secret| scrub.hide(secret));
-        let mut known = Known { variables: Variables::default(), scrub };
+        let mut known = RunContext { variables: Variables::default(), scrub };
         known.variables.set("run", run);
         known.variables.set("environment", side.name());
         known.variables.set("unique", numbers.unique().to_string());
@@ -54,21 +54,21 @@ impl Known {
 }
 
 /// A suite on one side. What `setup` has captured stays here when the future that ran it is dropped, so that
-/// [`Stage::teardown`] can put away what a cancelled run has made.
+/// [`SideRunner::teardown`] can put away what a cancelled run has made.
 #[derive(Debug)]
-pub struct Stage {
+pub struct SideRunner {
     suite: Arc<Suite>,
-    target: Target,
-    told: Told,
-    numbers: Numbers,
+    target: TestTarget,
+    told: ProgressTracker,
+    numbers: RequestNumbers,
     /// As many as there are cases, `setup` and `teardown`.
     found: UnboundedSender<Part>,
-    state: Mutex<State>,
+    state: Mutex<SideState>,
 }
 
 #[derive(Debug)]
-struct State {
-    known: Known,
+struct SideState {
+    known: RunContext,
     /// Something of the suite was asked here: there may be something to put away.
     begun: bool,
     torn_down: bool,
@@ -76,24 +76,24 @@ struct State {
     stuck: Option<String>,
 }
 
-impl Stage {
+impl SideRunner {
     /// `scrub`: what is secret beside the suite's own secrets. Every result goes into `found` as soon as it is there; the
     /// cases' own in the order in which they end.
     pub fn new(
         suite: Arc<Suite>,
-        target: Target,
+        target: TestTarget,
         run: &str,
-        told: Told,
-        numbers: Numbers,
+        told: ProgressTracker,
+        numbers: RequestNumbers,
         found: UnboundedSender<Part>,
-    ) -> Stage {
-        let (known, stuck) = Known::of(&suite, target.side, run, &numbers);
-        let state = Mutex::new(State { known, begun: false, torn_down: false, stuck });
-        Stage { suite, target, told, numbers, found, state }
+    ) -> SideRunner {
+        let (known, stuck) = RunContext::of(&suite, target.side, run, &numbers);
+        let state = Mutex::new(SideState { known, begun: false, torn_down: false, stuck });
+        SideRunner { suite, target, told, numbers, found, state }
     }
 
     /// Where it is.
-    pub fn target(&self) -> &Target {
+    pub fn target(&self) -> &TestTarget {
         &self.target
     }
 
@@ -172,7 +172,7 @@ impl Stage {
     }
 
     /// What the rest of a run knows on this side: the suite's variables, and what setup has captured.
-    pub fn known(&self) -> Known {
+    pub fn known(&self) -> RunContext {
         self.look(|state| state.known.clone())
     }
 
@@ -187,7 +187,7 @@ impl Stage {
         let mut pause = FIRST_PAUSE;
         let mut attempts = 1;
         loop {
-            let mut known = Known { scrub, ..self.known() };
+            let mut known = RunContext { scrub, ..self.known() };
             let (steps, why) = self.steps(&case.name, &case.steps, &mut known, false).await;
             if why.is_none() || attempts > case.retries {
                 self.told.done(1);
@@ -200,17 +200,18 @@ impl Stage {
         }
     }
 
-    /// Step after step of a part up to the first that fails, and why it did. `shared`: what they capture is everybody's.
+    /// SuiteRequest after step of a part up to the first that fails, and why it did. `shared`: what they capture is everybody's.
     async fn steps(
         &self,
         part: &str,
         steps: &[SuiteRequest],
-        known: &mut Known,
+        known: &mut RunContext,
         shared: bool,
     ) -> (Vec<StepResult>, Option<String>) {
         // All of them go to one address, of several: what the first one made may be known there only.
         let turn = usize::try_from(self.numbers.unique()).unwrap_or(0);
-        let caller = Caller { target: &self.target, numbers: &self.numbers, secrets: &self.suite.secret_names, turn };
+        let caller =
+            StepRunner { target: &self.target, numbers: &self.numbers, secrets: &self.suite.secret_names, turn };
         let (mut done, mut failed) = (Vec::with_capacity(steps.len()), None);
         for step in steps {
             let result = caller.ask(step, known).await;
@@ -272,12 +273,12 @@ impl Stage {
         let _ = self.found.send(Part::Case(result));
     }
 
-    fn look<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+    fn look<T>(&self, act: impl FnOnce(&mut SideState) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Known {
+impl RunContext {
     /// A variable; a secret one is shown to nobody from now on.
     pub fn learn(&mut self, is_secret: bool, name: &str, value: String) {
         if is_secret {
@@ -291,7 +292,7 @@ impl Known {
     }
 }
 
-fn hide_all(scrub: &mut Scrub, value: &Value) {
+fn hide_all(scrub: &mut Redactor, value: &Value) {
     match value {
         Value::String(text) => scrub.hide(text),
         Value::Array(items) => items.iter().for_each(|item| hide_all(scrub, item)),

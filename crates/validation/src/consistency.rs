@@ -11,14 +11,11 @@
 //! Rows that differ are looked up once more after a second, in new transactions: what a replica had not applied yet is
 //! no difference. Each side is read in one read-only transaction per look.
 
-mod canon;
-mod chunks;
+mod checksums;
 mod columns;
 mod connect;
 mod dialect;
-mod file;
-mod found;
-mod half;
+mod differences;
 pub mod http;
 pub mod json;
 mod merge;
@@ -26,7 +23,10 @@ mod plan;
 mod query;
 mod rows;
 mod session;
+mod sqlite;
 mod table;
+mod table_query;
+mod values;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
-use crate::scrub::CUT;
+use crate::redact::CUT;
 
 /// The best diff of two texts that have nothing in common takes long to find, and says nothing.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -1,8 +1,8 @@
 //! Whether an answer is what a step expects, and what is taken from it for the steps after.
 
 pub mod capture;
+mod operators;
 mod schema;
-mod wanted;
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 use serde_json_path::PathElement;
 
-use crate::consistency::json::{self, Terms};
+use crate::consistency::json::{self, CompareOptions};
 use crate::diff::unified;
 use crate::message;
-use crate::scrub::{CUT, HIDDEN, is_hidden};
-use crate::text::Variables;
+use crate::redact::{CUT, HIDDEN, is_hidden};
+use crate::variables::Variables;
 use config::suite::{Expect, Expectation};
 use judgement::time::Millis;
 use relay::origin::exchange::Answer;
 use wire::Finding;
 
-pub use wanted::kind;
+pub use operators::kind;
 
 /// What is good where a step names no status.
 const GOOD: [(u16, u16); 1] = [(200, 399)];
@@ -57,7 +57,7 @@ pub fn judge(expect: &Expect, answer: &Answer, took: Duration, variables: &Varia
             // A text of nothing is a text, for all but whether there is one.
             let looked_at =
                 if matches!(wanted, Expectation::Present | Expectation::Absent) { there } else { Some(&text) };
-            let miss = wanted::of_text(wanted, looked_at, variables);
+            let miss = operators::of_text(wanted, looked_at, variables);
             let kept = answer.body.len();
             let cut = if answer.length > kept as u64 { format!(" (in the first {kept} bytes)") } else { String::new() };
             all.extend(miss.map(|miss| finding("body", miss.expected + &cut, miss.found)));
@@ -119,9 +119,9 @@ fn header(name: &http::HeaderName, wanted: &Expectation, answer: &Answer, variab
     let lines = answer.headers.get_all(name).iter();
     let lines: Vec<Value> =
         lines.map(|line| Value::String(String::from_utf8_lossy(line.as_bytes()).into_owned())).collect();
-    let misses: Vec<wanted::Miss> = match lines.as_slice() {
-        [] => wanted::of_text(wanted, None, variables).into_iter().collect(),
-        lines => lines.iter().filter_map(|line| wanted::of_text(wanted, Some(line), variables)).collect(),
+    let misses: Vec<operators::Mismatch> = match lines.as_slice() {
+        [] => operators::of_text(wanted, None, variables).into_iter().collect(),
+        lines => lines.iter().filter_map(|line| operators::of_text(wanted, Some(line), variables)).collect(),
     };
     // One line that is as wanted will do; that there is none is said of all.
     if misses.is_empty() || (misses.len() < lines.len() && !matches!(wanted, Expectation::Absent)) {
@@ -136,12 +136,12 @@ fn header(name: &http::HeaderName, wanted: &Expectation, answer: &Answer, variab
 fn nodes(path: &JsonPath, wanted: &Expectation, value: &Value, variables: &Variables, all: &mut Vec<Finding>) {
     let nodes = path.query_located(value);
     if nodes.is_empty() {
-        let miss = wanted::of_json(wanted, None, variables);
+        let miss = operators::of_json(wanted, None, variables);
         all.extend(miss.map(|miss| finding(format!("json {path}"), miss.expected, miss.found)));
         return;
     }
     let misses = nodes.iter().filter_map(|node| {
-        let miss = wanted::of_json(wanted, Some(node.node()), variables)?;
+        let miss = operators::of_json(wanted, Some(node.node()), variables)?;
         Some(finding(format!("json {}", place(node.location().iter())), miss.expected, miss.found))
     });
     all.extend(misses.take(MOST_NODES));
@@ -157,11 +157,11 @@ fn place<'e>(elements: impl Iterator<Item = &'e PathElement<'e>>) -> String {
 
 fn equals(expect: &Expect, found: &Value, variables: &Variables) -> Vec<Finding> {
     let Some(wanted) = &expect.equals else { return Vec::new() };
-    let expected = match wanted::towards(wanted, Some(found), variables) {
+    let expected = match operators::towards(wanted, Some(found), variables) {
         Ok(expected) => expected,
         Err(why) => return vec![finding("json $", why, json::shown(Some(found)))],
     };
-    let terms = Terms { ignore: &expect.ignore, tolerance: expect.tolerance };
+    let terms = CompareOptions { ignore: &expect.ignore, tolerance: expect.tolerance };
     let mut all = json::differences(&expected, found, terms);
     if let Some(first) = all.first_mut() {
         first.diff = diff(&expected, found, terms, ["expected", "found"]);
@@ -170,7 +170,7 @@ fn equals(expect: &Expect, found: &Value, variables: &Variables) -> Vec<Finding>
 }
 
 /// Two values line by line, without what the terms leave out.
-pub fn diff(old: &Value, new: &Value, terms: Terms<'_>, names: [&str; 2]) -> Option<String> {
+pub fn diff(old: &Value, new: &Value, terms: CompareOptions<'_>, names: [&str; 2]) -> Option<String> {
     let [old, mut new] = [old, new].map(|value| {
         let looked_at = json::canonical(value, terms.ignore);
         serde_json::from_str(&looked_at).unwrap_or(Value::Null)

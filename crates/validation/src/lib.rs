@@ -11,17 +11,17 @@ pub mod diff;
 pub mod expect;
 pub mod load;
 pub mod message;
-pub mod numbers;
 pub mod parity;
-pub mod reach;
+pub mod progress;
 pub mod recording;
+pub mod redact;
 pub mod report;
 pub mod request;
+pub mod request_numbers;
 pub mod runs;
-pub mod scrub;
 pub mod target;
-pub mod text;
-pub mod told;
+pub mod target_resolver;
+pub mod variables;
 
 pub use runs::all_suites;
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! Load: requests to an environment at the times that a profile sets, and how it bears them.
+//! LoadTest: requests to an environment at the times that a profile sets, and how it bears them.
 //!
 //! ```text
 //! course: when each request is to be sent ─┐
 //! asks:   what is asked for, by weight    ─┼─> crew: the users send it ──> tally: what became of it ──> verdict
 //! ```
 
-mod asks;
-mod course;
-mod crew;
-mod figures;
+mod driver;
+mod latency;
 mod process;
+mod requests;
+mod schedule;
 mod tally;
 mod verdict;
 
@@ -19,13 +19,13 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::load::asks::Asks;
-use crate::load::course::Course;
-use crate::load::process::Meter;
-use crate::load::tally::Tally;
-use crate::target::Target;
-use crate::text::Variables;
-use crate::told::Told;
+use crate::load::process::ProcessMeter;
+use crate::load::requests::RequestMix;
+use crate::load::schedule::LoadSchedule;
+use crate::load::tally::LoadTally;
+use crate::progress::ProgressTracker;
+use crate::target::TestTarget;
+use crate::variables::Variables;
 use config::suite::LoadTest;
 use memory::clock;
 use wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
@@ -43,14 +43,14 @@ pub fn units(load: &LoadTest) -> u64 {
 ///
 /// A user opens its connection with its first request: of few requests a second by many users, the first ones are those
 /// that connect, unless the warm-up is long enough for all users to take their turn.
-pub async fn run(load: &LoadTest, target: &Target, variables: &Variables, told: &Told) -> LoadResult {
-    let (began, mut meter, mut told_of) = (clock::micros(), Meter::new(), 0);
+pub async fn run(load: &LoadTest, target: &TestTarget, variables: &Variables, told: &ProgressTracker) -> LoadResult {
+    let (began, mut meter, mut told_of) = (clock::micros(), ProcessMeter::new(), 0);
     let result = match start(load, target, variables) {
         Ok((course, asks)) => {
             // Dropped with this future.
             let (_alive, stop) = oneshot::channel();
             let (load_of, target_of) = (load.clone(), target.clone());
-            let mut working = spawn_blocking(move || crew::work(&load_of, &target_of, course, asks, stop));
+            let mut working = spawn_blocking(move || driver::work(&load_of, &target_of, course, asks, stop));
             let mut second = interval(Duration::from_secs(1));
             second.set_missed_tick_behavior(MissedTickBehavior::Skip);
             second.tick().await;
@@ -81,12 +81,12 @@ pub async fn run(load: &LoadTest, target: &Target, variables: &Variables, told: 
 
 /// # Errors
 /// It cannot be run, or not here.
-fn start(load: &LoadTest, target: &Target, variables: &Variables) -> Result<(Course, Asks), String> {
+fn start(load: &LoadTest, target: &TestTarget, variables: &Variables) -> Result<(LoadSchedule, RequestMix), String> {
     process::make_room(u64::from(load.users))?;
-    Ok((Course::new(load), Asks::new(load, target, variables)?))
+    Ok((LoadSchedule::new(load), RequestMix::new(load, target, variables)?))
 }
 
-fn tallied(load: &LoadTest, target: &Target, mut tally: Tally, meter: &Meter, took: u64) -> LoadResult {
+fn tallied(load: &LoadTest, target: &TestTarget, mut tally: LoadTally, meter: &ProcessMeter, took: u64) -> LoadResult {
     let verdict = verdict::judge(load, &tally, &meter.memory);
     LoadResult {
         outcome: if verdict.why.is_none() { Outcome::Passed } else { Outcome::Failed },
@@ -97,11 +97,11 @@ fn tallied(load: &LoadTest, target: &Target, mut tally: Tally, meter: &Meter, to
         requests: tally.requests,
         failed: tally.failed,
         error_rate: tally.error_rate(),
-        latency: figures::latencies(&tally.latency),
-        service_time: figures::latencies(&tally.service_time),
+        latency: latency::latencies(&tally.latency),
+        service_time: latency::latencies(&tally.service_time),
         answers: tally.answers(),
         seconds: tally.seconds(),
-        histogram: figures::bars(&tally.latency),
+        histogram: latency::bars(&tally.latency),
         process: meter.used(took),
         late: tally.late,
         examples: std::mem::take(&mut tally.examples),

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::scrub::Scrub;
-use crate::target::Target;
+use crate::redact::Redactor;
+use crate::target::TestTarget;
 use relay::origin::exchange::{Answer, Request};
 use wire::Message;
 
@@ -17,7 +17,7 @@ const MOST_PRETTY: usize = 1 << 20;
 /// In bytes.
 const LONGEST_LINE: usize = 8 << 10;
 
-pub fn request(scrub: &Scrub, target: &Target, request: &Request) -> Message {
+pub fn request(scrub: &Redactor, target: &TestTarget, request: &Request) -> Message {
     // Of an origin with several addresses the URLs stand in a row.
     let url = target.url.split(' ').next().unwrap_or_default().trim_end_matches('/');
     Message {
@@ -28,7 +28,7 @@ pub fn request(scrub: &Scrub, target: &Target, request: &Request) -> Message {
     }
 }
 
-pub fn answer(scrub: &Scrub, answer: &Answer) -> Message {
+pub fn answer(scrub: &Redactor, answer: &Answer) -> Message {
     Message {
         line: status(answer.status),
         headers: headers(scrub, answer.headers.iter()),
@@ -44,14 +44,14 @@ pub fn status(code: u16) -> String {
 }
 
 fn headers<'h>(
-    scrub: &Scrub,
+    scrub: &Redactor,
     all: impl Iterator<Item = (&'h http::HeaderName, &'h http::HeaderValue)>,
 ) -> Vec<(String, String)> {
     all.map(|(name, value)| (name.as_str().to_owned(), scrub.header(name, value.as_bytes()))).collect()
 }
 
 /// `whole`: nothing of it was left behind.
-fn body(scrub: &Scrub, bytes: &[u8], whole: bool) -> String {
+fn body(scrub: &Redactor, bytes: &[u8], whole: bool) -> String {
     match text(bytes, whole) {
         Some(text) if text.len() <= MOST_PRETTY => match json(text) {
             Some(value) => scrub.cut(&format!("{value:#}"), MOST_SHOWN),
@@ -94,7 +94,7 @@ mod tests {
             body: Bytes::from_static(body),
             length: body.len() as u64,
         };
-        super::answer(&Scrub::new(vec!["hunter22".to_owned()]), &answer).body
+        super::answer(&Redactor::new(vec!["hunter22".to_owned()]), &answer).body
     }
 
     #[test]

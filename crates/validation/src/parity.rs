@@ -14,16 +14,16 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 
-use crate::cases::Known;
+use crate::cases::RunContext;
 use crate::message;
-use crate::numbers::Numbers;
-use crate::parity::compare::Pair;
-use crate::parity::noise::{Noise, Places};
+use crate::parity::compare::AnswerPair;
+use crate::parity::noise::{Noise, NoiseSummary};
+use crate::progress::ProgressTracker;
 use crate::recording;
+use crate::redact::Redactor;
 use crate::request::prepare;
-use crate::scrub::Scrub;
-use crate::target::{Target, Unanswered};
-use crate::told::Told;
+use crate::request_numbers::RequestNumbers;
+use crate::target::{TestTarget, Unanswered};
 use config::suite::{Parity, SuiteRequest};
 use judgement::traffic::repeat::is_safe;
 use memory::clock;
@@ -41,9 +41,9 @@ const A_SECOND_LATER: Duration = Duration::from_millis(1100);
 
 /// One side of a comparison: where it is, and what its own setup has captured.
 #[derive(Clone, Copy, Debug)]
-pub struct Party<'p> {
-    pub target: &'p Target,
-    pub known: &'p Known,
+pub struct ParitySide<'p> {
+    pub target: &'p TestTarget,
+    pub known: &'p RunContext,
 }
 
 /// What was not compared.
@@ -64,11 +64,17 @@ pub fn skipped(parity: &Parity, why: String) -> ParityResult {
 }
 
 /// Asks both sides. Every pair is a unit of `told`; those of a recording are not known before, and are added here.
-pub async fn run(parity: &Parity, blue: Party<'_>, green: Party<'_>, numbers: &Numbers, told: &Told) -> ParityResult {
+pub async fn run(
+    parity: &Parity,
+    blue: ParitySide<'_>,
+    green: ParitySide<'_>,
+    numbers: &RequestNumbers,
+    told: &ProgressTracker,
+) -> ParityResult {
     let began = clock::micros();
     told.doing(format!("parity of {}", parity.name));
     let scrub = blue.known.scrub.and(&green.known.scrub);
-    let mut tally = Tally::default();
+    let mut tally = ParityTally::default();
     let mut steps = parity.requests.clone();
     let mut broken = None;
     match recorded(parity).await {
@@ -80,7 +86,8 @@ pub async fn run(parity: &Parity, blue: Party<'_>, green: Party<'_>, numbers: &N
         Err(why) => broken = Some(why),
     }
     if broken.is_none() {
-        let asker = Asker { parity, sides: [blue, green], scrub: &scrub, numbers, again: Mutex::new(MOST_AGAIN) };
+        let asker =
+            ParityRunner { parity, sides: [blue, green], scrub: &scrub, numbers, again: Mutex::new(MOST_AGAIN) };
         let mut running = FuturesOrdered::new();
         for step in &steps {
             if running.len() >= AT_ONCE
@@ -125,11 +132,11 @@ async fn recorded(parity: &Parity) -> Result<(Vec<SuiteRequest>, BTreeMap<String
 
 /// What the pairs come to, in their order.
 #[derive(Default)]
-struct Tally {
+struct ParityTally {
     compared: u64,
     differing: u64,
     left_out: BTreeMap<String, u64>,
-    places: Places,
+    places: NoiseSummary,
     differences: Vec<ParityDifference>,
     /// Why the first of them differs.
     first: Option<String>,
@@ -137,8 +144,8 @@ struct Tally {
     green: Vec<f64>,
 }
 
-impl Tally {
-    fn add(&mut self, seen: Seen, told: &Told) {
+impl ParityTally {
+    fn add(&mut self, seen: ComparedRequest, told: &ProgressTracker) {
         told.done(1);
         self.compared += 1;
         let [blue, green] = seen.took;
@@ -157,7 +164,7 @@ impl Tally {
 
     /// Why it fails, in one sentence; `None`: it does not.
     fn why(&self, parity: &Parity) -> Option<String> {
-        let Tally { compared, differing, .. } = self;
+        let ParityTally { compared, differing, .. } = self;
         if *compared == 0 {
             return Some("nothing was compared: there is no request that can be asked".to_owned());
         }
@@ -176,7 +183,7 @@ impl Tally {
 }
 
 /// What came of one request.
-struct Seen {
+struct ComparedRequest {
     name: String,
     noise: Noise,
     difference: Option<ParityDifference>,
@@ -184,21 +191,22 @@ struct Seen {
     took: [Option<f64>; 2],
 }
 
-type Asked = Result<Answer, Unanswered>;
+type AskResult = Result<Answer, Unanswered>;
 
-struct Asker<'a> {
+struct ParityRunner<'a> {
     parity: &'a Parity,
-    sides: [Party<'a>; 2],
-    scrub: &'a Scrub,
-    numbers: &'a Numbers,
+    sides: [ParitySide<'a>; 2],
+    scrub: &'a Redactor,
+    numbers: &'a RequestNumbers,
     /// How many may still be looked at again.
     again: Mutex<u32>,
 }
 
-impl Asker<'_> {
-    async fn pair(&self, step: &SuiteRequest) -> Seen {
+impl ParityRunner<'_> {
+    async fn pair(&self, step: &SuiteRequest) -> ComparedRequest {
         let unique = self.numbers.unique();
-        let mut seen = Seen { name: step.name.clone(), noise: Noise::default(), difference: None, took: [None, None] };
+        let mut seen =
+            ComparedRequest { name: step.name.clone(), noise: Noise::default(), difference: None, took: [None, None] };
         let prepared = self.sides.map(|side| {
             let mut variables = side.known.variables.clone();
             variables.set("unique", unique.to_string());
@@ -248,33 +256,39 @@ impl Asker<'_> {
     }
 
     /// With how long it took, in milliseconds.
-    async fn ask(&self, side: Party<'_>, request: &Request, step: &SuiteRequest, turn: usize) -> (Asked, f64) {
+    async fn ask(&self, side: ParitySide<'_>, request: &Request, step: &SuiteRequest, turn: usize) -> (AskResult, f64) {
         self.numbers.send();
         let (asked, took) = side.target.timed(request, step.timeout.as_duration(), turn).await;
         (asked, took.as_secs_f64() * 1000.0)
     }
 
-    fn compared<'p>(&'p self, left: &'p Answer, right: &'p Answer, sides: [Party<'p>; 2]) -> Pair<'p> {
+    fn compared<'p>(&'p self, left: &'p Answer, right: &'p Answer, sides: [ParitySide<'p>; 2]) -> AnswerPair<'p> {
         let authorities =
             sides.map(|side| side.target.endpoints.first().map_or(&b""[..], |at| at.authority.as_bytes()));
-        Pair { answers: [left, right], authorities, parity: self.parity }
+        AnswerPair { answers: [left, right], authorities, parity: self.parity }
     }
 
-    fn findings(&self, blue: &Asked, green: &Asked, noise: &Noise) -> Vec<Finding> {
+    fn findings(&self, blue: &AskResult, green: &AskResult, noise: &Noise) -> Vec<Finding> {
         if let (Ok(blue), Ok(green)) = (blue, green) {
             let pair = self.compared(blue, green, self.sides);
             let all = pair.findings(noise, true);
             return if all.is_empty() { pair.too_long().into_iter().collect() } else { all };
         }
-        let told = |asked: &Asked| match asked {
+        let told = |asked: &AskResult| match asked {
             Ok(answer) => message::status(answer.status),
             Err(unanswered) => format!("none: it {}", unanswered.why),
         };
         vec![Finding { what: "answer".to_owned(), expected: told(blue), found: told(green), diff: None }]
     }
 
-    fn difference(&self, request: &Request, blue: &Asked, green: &Asked, findings: Vec<Finding>) -> ParityDifference {
-        let shown = |asked: &Asked| asked.as_ref().ok().map(|answer| message::answer(self.scrub, answer));
+    fn difference(
+        &self,
+        request: &Request,
+        blue: &AskResult,
+        green: &AskResult,
+        findings: Vec<Finding>,
+    ) -> ParityDifference {
+        let shown = |asked: &AskResult| asked.as_ref().ok().map(|answer| message::answer(self.scrub, answer));
         let [blue_side, _] = self.sides;
         ParityDifference {
             request: message::request(self.scrub, blue_side.target, request),

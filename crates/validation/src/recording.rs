@@ -3,8 +3,8 @@
 //! A recording is anybody's file. Nothing in it chooses where a request goes: its hosts are not looked at, and who its
 //! clients were (cookies, authorization) is left out.
 
+mod access_log;
 mod har;
-mod log;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -14,7 +14,7 @@ use std::path::Path;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, header};
 
-use crate::scrub::CUT;
+use crate::redact::CUT;
 use config::suite::text::literal;
 use config::suite::{Body, Expect, SuiteRequest};
 use judgement::time::Millis;
@@ -60,22 +60,22 @@ pub struct Recording {
 pub fn read(path: &Path, most: usize, unsafe_methods: bool) -> Result<Recording, String> {
     let bytes = bytes(path).map_err(|why| format!("the recording {} {why}", path.display()))?;
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-    let gather = || Gather { most, unsafe_methods, seen: HashSet::new(), recording: Recording::default() };
+    let gather = || RecordingBuilder { most, unsafe_methods, seen: HashSet::new(), recording: Recording::default() };
     let mut lines = gather();
-    if log::is_log(bytes) {
-        log::read(bytes, &mut lines);
+    if access_log::is_log(bytes) {
+        access_log::read(bytes, &mut lines);
         return Ok(lines.recording);
     }
     let mut entries = gather();
     match har::read(bytes, &mut entries) {
         Ok(()) => return Ok(entries.recording),
-        Err(har::Unread::Broken(why)) => {
+        Err(har::HarError::Broken(why)) => {
             return Err(format!("the recording {} is a HAR file that is broken: {why}", path.display()));
         }
-        Err(har::Unread::NoHar) => {}
+        Err(har::HarError::NoHar) => {}
     }
     // A log that was cut off at its beginning is one all the same.
-    if log::read(bytes, &mut lines) {
+    if access_log::read(bytes, &mut lines) {
         return Ok(lines.recording);
     }
     let hint = "it is neither a HAR file nor an access log with `format = \"json\"`";
@@ -102,7 +102,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
 
 /// A request of a recording, as it stands there.
 #[derive(Debug, Default)]
-struct Entry {
+struct RecordedRequest {
     method: String,
     /// The path with its query.
     target: String,
@@ -112,7 +112,7 @@ struct Entry {
 
 /// Takes what can be asked, and counts what cannot.
 #[derive(Debug)]
-struct Gather {
+struct RecordingBuilder {
     most: usize,
     unsafe_methods: bool,
     /// By method, target and body.
@@ -120,8 +120,8 @@ struct Gather {
     recording: Recording,
 }
 
-impl Gather {
-    fn take(&mut self, entry: Result<Entry, &'static str>) {
+impl RecordingBuilder {
+    fn take(&mut self, entry: Result<RecordedRequest, &'static str>) {
         if let Err(reason) = entry.and_then(|entry| self.add(entry)) {
             self.count(reason.to_owned());
         }
@@ -131,7 +131,7 @@ impl Gather {
         *self.recording.left_out.entry(reason).or_default() += 1;
     }
 
-    fn add(&mut self, entry: Entry) -> Result<(), &'static str> {
+    fn add(&mut self, entry: RecordedRequest) -> Result<(), &'static str> {
         let method = Method::from_bytes(entry.method.as_bytes()).map_err(|_| NO_METHOD)?;
         if matches!(method, Method::CONNECT | Method::TRACE) {
             return Err(NO_METHOD);

@@ -5,22 +5,22 @@
 //! Bodies, headers and rows come from origins, and an origin may be broken or hostile: every text passes through
 //! `visible.rs`, and the page loads nothing and runs nothing, so that nothing in it can.
 
-mod card;
 mod chart;
 mod exchange;
+mod failure_card;
+mod json_layout;
 mod junit;
-mod layout;
-mod load;
+mod load_card;
 pub mod numbers;
 mod page;
-mod passed;
+mod part_list;
 mod schema;
 mod summary;
-mod text;
+mod terminal;
 pub mod visible;
 mod words;
 
 pub use junit::junit;
 pub use page::html;
 pub use schema::schema;
-pub use text::text;
+pub use terminal::text;

@@ -5,8 +5,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, header};
 use percent_encoding::utf8_percent_encode;
 
-use crate::target::Target;
-use crate::text::Variables;
+use crate::target::TestTarget;
+use crate::variables::Variables;
 use config::suite::text::{NO_PATH, UNRESERVED, with_query};
 use config::suite::{Body, SuiteRequest};
 use relay::origin::exchange::Request;
@@ -18,7 +18,7 @@ const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (valid
 ///
 /// # Errors
 /// A variable has no value, or makes something that is no request.
-pub fn prepare(step: &SuiteRequest, target: &Target, variables: &Variables) -> Result<Request, String> {
+pub fn prepare(step: &SuiteRequest, target: &TestTarget, variables: &Variables) -> Result<Request, String> {
     let path = variables.expand_with(&step.path, |value| utf8_percent_encode(value, NO_PATH).to_string())?;
     let path = with_query(path, &step.query, |text| {
         Ok::<_, String>(utf8_percent_encode(&variables.expand(text)?, UNRESERVED).to_string())

@@ -1,15 +1,15 @@
 //! Every run of a suite: begun, looked at, cancelled, kept and deleted. Its lock is held for moments, and no request of a
 //! client takes it.
 
-mod close;
-mod desk;
+mod digest;
+mod executor;
 mod gate;
-mod life;
-mod order;
-mod play;
-mod room;
+mod lifecycle;
+mod registry;
+mod run_request;
 mod schedule;
-mod snapshot;
+mod shutdown;
+mod size_limit;
 mod store;
 mod suites;
 
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast};
 
-use crate::reach::Reach;
+use crate::target_resolver::TargetResolver;
 use config::ValidationSettings;
 use config::suite::Suite;
 use judgement::rollout::{AuditRemark, ChangeKind};
@@ -27,34 +27,34 @@ use memory::clock;
 use sidecar;
 use wire::{Execution, ExecutionSummary, SuiteSummary};
 
-pub use order::{Order, Refusal};
-pub use schedule::keep;
-pub use suites::{Setting, Settings, all as all_suites};
+pub use run_request::{RunRefusal, RunRequest};
+pub use schedule::run_scheduled;
+pub use suites::{SuiteSetting, SuiteSettings, all as all_suites};
 
-use close::Busy;
-use desk::{Desk, Run};
-use store::Store;
-use suites::Missing;
+use registry::{RunEntry, RunRegistry};
+use shutdown::ActiveRuns;
+use store::RunStore;
+use suites::SuiteError;
 
 /// Who listens and is slower than this loses the oldest: the next one says as much.
 const NEWS: usize = 64;
 
 /// All runs. Cloned freely.
 #[derive(Clone)]
-pub struct Runs(Arc<Inner>);
+pub struct Runs(Arc<RunsInner>);
 
-struct Inner {
+struct RunsInner {
     folder: PathBuf,
     keep: ValidationSettings,
-    reach: Reach,
-    store: Store,
+    targets: TargetResolver,
+    store: RunStore,
     permits: Arc<Semaphore>,
     /// Where runs run: not where the admin answers.
     runtime: Handle,
     sidecar: sidecar::Handle,
     news: broadcast::Sender<ExecutionSummary>,
-    desk: Mutex<Desk>,
-    busy: Busy,
+    desk: Mutex<RunRegistry>,
+    busy: ActiveRuns,
     /// Held by whoever changes a suite's switches.
     switching: Mutex<()>,
 }
@@ -67,34 +67,34 @@ impl std::fmt::Debug for Runs {
 
 /// What `serve` hands over.
 #[derive(Debug)]
-pub struct Parts {
+pub struct RunsParts {
     /// Of the suites.
     pub folder: PathBuf,
     /// Of the runs.
     pub records: PathBuf,
     pub keep: ValidationSettings,
-    pub reach: Reach,
+    pub targets: TargetResolver,
     pub runtime: Handle,
     pub sidecar: sidecar::Handle,
 }
 
 impl Runs {
     /// Reads what there is of earlier runs; those that had no end are interrupted.
-    pub fn open(parts: Parts) -> Runs {
-        let Parts { folder, records, keep, reach, runtime, sidecar } = parts;
-        let store = Store::open(records);
+    pub fn open(parts: RunsParts) -> Runs {
+        let RunsParts { folder, records, keep, targets, runtime, sidecar } = parts;
+        let store = RunStore::open(records);
         let runs = store.load().into_iter().map(|execution| {
             let summary = execution.summary;
-            (summary.id.clone(), Run { summary, live: None })
+            (summary.id.clone(), RunEntry { summary, live: None })
         });
-        let desk = Desk { runs: runs.collect(), settings: store.settings(), is_closed: false };
+        let desk = RunRegistry { runs: runs.collect(), settings: store.settings(), is_closed: false };
         let (news, _) = broadcast::channel(NEWS);
         let permits = Arc::new(Semaphore::new(keep.at_once));
-        let (desk, busy) = (Mutex::new(desk), Busy::default());
-        Runs(Arc::new(Inner {
+        let (desk, busy) = (Mutex::new(desk), ActiveRuns::default());
+        Runs(Arc::new(RunsInner {
             folder,
             keep,
-            reach,
+            targets,
             store,
             permits,
             runtime,
@@ -113,10 +113,10 @@ impl Runs {
     pub fn suites(&self) -> Result<Vec<SuiteSummary>, String> {
         let read = suites::all(&self.0.folder)?;
         let desk = self.desk();
-        let last = |name: &str| desk.runs.values().rev().find(|run| run.summary.suite == name).map(Run::summary);
-        let summary = |read: suites::Read| {
+        let last = |name: &str| desk.runs.values().rev().find(|run| run.summary.suite == name).map(RunEntry::summary);
+        let summary = |read: suites::LoadedSuite| {
             let last = last(&read.name);
-            desk::shown(read, &desk.settings, &self.0.reach, last)
+            registry::shown(read, &desk.settings, &self.0.targets, last)
         };
         Ok(read.into_iter().map(summary).collect())
     }
@@ -124,11 +124,11 @@ impl Runs {
     /// A suite by its name, for who wants to know what is in it.
     ///
     /// # Errors
-    /// [`Refusal::NoSuchSuite`] or [`Refusal::Broken`].
-    pub fn suite(&self, name: &str) -> Result<Suite, Refusal> {
+    /// [`RunRefusal::NoSuchSuite`] or [`RunRefusal::Broken`].
+    pub fn suite(&self, name: &str) -> Result<Suite, RunRefusal> {
         suites::one(&self.0.folder, name).map_err(|missing| match missing {
-            Missing::NoSuch { folder, names } => Refusal::NoSuchSuite { name: name.to_owned(), folder, names },
-            Missing::Broken(why) => Refusal::Broken { name: name.to_owned(), why },
+            SuiteError::NoSuch { folder, names } => RunRefusal::NoSuchSuite { name: name.to_owned(), folder, names },
+            SuiteError::Broken(why) => RunRefusal::Broken { name: name.to_owned(), why },
         })
     }
 
@@ -136,37 +136,37 @@ impl Runs {
     ///
     /// # Errors
     /// There is none, or it is over.
-    pub fn cancel(&self, id: &str, who: &str) -> Result<ExecutionSummary, Refusal> {
+    pub fn cancel(&self, id: &str, who: &str) -> Result<ExecutionSummary, RunRefusal> {
         let cancelled = self.with(id, |run| match &run.live {
             Some(live) if !run.summary.state.is_over() => {
                 live.cancel.send_replace(Some(who.to_owned()));
                 Ok(())
             }
-            _ => Err(Refusal::Over { id: id.to_owned(), state: run.summary.state }),
+            _ => Err(RunRefusal::Over { id: id.to_owned(), state: run.summary.state }),
         });
-        cancelled.unwrap_or_else(|| Err(Refusal::NoSuchRun(id.to_owned())))?;
-        self.summary(id).ok_or_else(|| Refusal::NoSuchRun(id.to_owned()))
+        cancelled.unwrap_or_else(|| Err(RunRefusal::NoSuchRun(id.to_owned())))?;
+        self.summary(id).ok_or_else(|| RunRefusal::NoSuchRun(id.to_owned()))
     }
 
     /// Every run, latest first.
     pub fn list(&self) -> Vec<ExecutionSummary> {
-        self.desk().runs.values().rev().map(Run::summary).collect()
+        self.desk().runs.values().rev().map(RunEntry::summary).collect()
     }
 
     pub fn summary(&self, id: &str) -> Option<ExecutionSummary> {
-        self.desk().runs.get(id).map(Run::summary)
+        self.desk().runs.get(id).map(RunEntry::summary)
     }
 
     /// A run with what it has found so far, or in all.
     ///
     /// # Errors
     /// There is none, or its file cannot be read.
-    pub fn get(&self, id: &str) -> Result<Execution, Refusal> {
-        let missing = || Refusal::NoSuchRun(id.to_owned());
+    pub fn get(&self, id: &str) -> Result<Execution, RunRefusal> {
+        let missing = || RunRefusal::NoSuchRun(id.to_owned());
         let live = self.with(id, |run| run.whole()).ok_or_else(missing)?;
         match live {
             Some(execution) => Ok(execution),
-            None => self.0.store.get(id).map_err(Refusal::Unreadable),
+            None => self.0.store.get(id).map_err(RunRefusal::Unreadable),
         }
     }
 
@@ -174,11 +174,11 @@ impl Runs {
     ///
     /// # Errors
     /// There is none, or it is not over.
-    pub fn delete(&self, id: &str) -> Result<ExecutionSummary, Refusal> {
+    pub fn delete(&self, id: &str) -> Result<ExecutionSummary, RunRefusal> {
         let mut desk = self.desk();
-        let run = desk.runs.get(id).ok_or_else(|| Refusal::NoSuchRun(id.to_owned()))?;
+        let run = desk.runs.get(id).ok_or_else(|| RunRefusal::NoSuchRun(id.to_owned()))?;
         if !run.summary.state.is_over() {
-            return Err(Refusal::UnderWay(id.to_owned()));
+            return Err(RunRefusal::UnderWay(id.to_owned()));
         }
         let summary = run.summary();
         desk.runs.remove(id);
@@ -191,10 +191,10 @@ impl Runs {
     ///
     /// # Errors
     /// There is no such suite, or the disk does not take it.
-    pub fn set(&self, suite: &str, change: impl FnOnce(&mut Setting)) -> Result<Setting, Refusal> {
+    pub fn set(&self, suite: &str, change: impl FnOnce(&mut SuiteSetting)) -> Result<SuiteSetting, RunRefusal> {
         // A broken one may be switched off too.
         match self.suite(suite) {
-            Ok(_) | Err(Refusal::Broken { .. }) => {}
+            Ok(_) | Err(RunRefusal::Broken { .. }) => {}
             Err(refusal) => return Err(refusal),
         }
         // One after the other up to the disk, or the older of two might be what is left there. The desk is free meanwhile.
@@ -204,7 +204,7 @@ impl Runs {
         change(&mut setting);
         settings.0.insert(suite.to_owned(), setting.clone());
         // First the disk: what is refused has not been done.
-        self.0.store.keep_settings(&settings).map_err(Refusal::Unreadable)?;
+        self.0.store.keep_settings(&settings).map_err(RunRefusal::Unreadable)?;
         self.desk().settings = settings;
         Ok(setting)
     }
@@ -235,11 +235,11 @@ impl Runs {
         self.desk().settings.of(suite).enabled
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn desk(&self) -> MutexGuard<'_, RunRegistry> {
         self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, id: &str, act: impl FnOnce(&mut Run) -> T) -> Option<T> {
+    fn with<T>(&self, id: &str, act: impl FnOnce(&mut RunEntry) -> T) -> Option<T> {
         self.desk().runs.get_mut(id).map(act)
     }
 
@@ -277,7 +277,7 @@ impl Runs {
     fn clear_out(&self) {
         let mut desk = self.desk();
         let over = desk.runs.iter().filter(|(_, run)| run.summary.state.is_over());
-        let ended = |run: &Run| run.summary.began_at_ms + run.summary.took_ms;
+        let ended = |run: &RunEntry| run.summary.began_at_ms + run.summary.took_ms;
         let mut over: Vec<(String, u64)> = over.map(|(id, run)| (id.clone(), ended(run))).collect();
         over.sort_by_key(|(_, ended)| *ended);
         let outworn = store::outworn(&over, self.0.keep, clock::wall_millis());

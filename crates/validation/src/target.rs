@@ -19,7 +19,7 @@ pub const MOST_BODY: usize = 4 << 20;
 
 /// One side, as a run reaches it. Cloned freely.
 #[derive(Clone)]
-pub struct Target {
+pub struct TestTarget {
     pub side: Side,
     /// For people, without anything secret.
     pub url: String,
@@ -29,9 +29,9 @@ pub struct Target {
     pub connector: Arc<Connector>,
 }
 
-impl std::fmt::Debug for Target {
+impl std::fmt::Debug for TestTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Target").field("side", &self.side).field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("TestTarget").field("side", &self.side).field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -44,7 +44,7 @@ pub struct Unanswered {
     pub why: String,
 }
 
-impl Target {
+impl TestTarget {
     /// Asks over a kept connection, with everything in `patience`. `turn`: of several addresses, which.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Target {
     }
 }
 
-impl Target {
+impl TestTarget {
     /// The same with the time that it took, on a task of its own: what others do with their answers meanwhile is not in it.
     pub async fn timed(
         &self,

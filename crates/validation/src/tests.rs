@@ -10,14 +10,14 @@ use serde_json_path::JsonPath;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::target::Target;
+use crate::target::TestTarget;
 use config::suite::{Body, Case, Expect, Parity, Suite, SuiteRequest, Via};
 use judgement::time::Millis;
 use memory::snapshot::Endpoint;
 use wire::Side;
 
 /// Serves until the test's runtime ends.
-pub async fn serve(side: Side, app: axum::Router) -> Target {
+pub async fn serve(side: Side, app: axum::Router) -> TestTarget {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -25,7 +25,7 @@ pub async fn serve(side: Side, app: axum::Router) -> Target {
 }
 
 /// Answers every connection's first request with these bytes, and closes it.
-pub async fn raw(side: Side, answer: &'static [u8]) -> Target {
+pub async fn raw(side: Side, answer: &'static [u8]) -> TestTarget {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -38,14 +38,14 @@ pub async fn raw(side: Side, answer: &'static [u8]) -> Target {
     target(side, address)
 }
 
-pub fn target(side: Side, address: SocketAddr) -> Target {
+pub fn target(side: Side, address: SocketAddr) -> TestTarget {
     let endpoint = Endpoint {
         peer: HttpPeer::new(address, false, String::new()),
         authority: HeaderValue::from_str(&address.to_string()).unwrap(),
         base_path: "".into(),
         rest: Arc::default(),
     };
-    Target {
+    TestTarget {
         side,
         url: format!("http://{address}"),
         endpoints: Arc::from([endpoint]),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::cases::Known;
+use crate::cases::RunContext;
 use crate::expect::{capture, judge};
 use crate::message;
-use crate::numbers::Numbers;
+use crate::redact::{HIDDEN, Redactor, is_hidden};
 use crate::request::prepare;
-use crate::scrub::{HIDDEN, Scrub, is_hidden};
-use crate::target::Target;
+use crate::request_numbers::RequestNumbers;
+use crate::target::TestTarget;
 use config::suite::{Capture, SuiteRequest};
 use relay::origin::exchange::Answer;
 use wire::{Finding, Message, StepResult};
@@ -21,18 +21,18 @@ const LONGEST_WHY: usize = 500;
 
 /// Who asks for a case.
 #[derive(Debug)]
-pub struct Caller<'c> {
-    pub target: &'c Target,
-    pub numbers: &'c Numbers,
+pub struct StepRunner<'c> {
+    pub target: &'c TestTarget,
+    pub numbers: &'c RequestNumbers,
     /// Captured variables that nobody is shown.
     pub secrets: &'c [String],
     /// Of several addresses, which.
     pub turn: usize,
 }
 
-impl Caller<'_> {
+impl StepRunner<'_> {
     /// Asks, judges, and takes what the steps after it need into `known`.
-    pub async fn ask(&self, step: &SuiteRequest, known: &mut Known) -> StepResult {
+    pub async fn ask(&self, step: &SuiteRequest, known: &mut RunContext) -> StepResult {
         known.variables.set("unique", self.numbers.unique().to_string());
         let request = match prepare(step, self.target, &known.variables) {
             Ok(request) => request,
@@ -63,7 +63,7 @@ impl Caller<'_> {
         step: &SuiteRequest,
         answer: &Answer,
         took: Duration,
-        known: &mut Known,
+        known: &mut RunContext,
     ) -> (Vec<Finding>, BTreeMap<String, String>) {
         let mut failures = judge(&step.expect, answer, took, &known.variables);
         let (values, missing) = capture::all(&step.capture, answer);
@@ -89,7 +89,7 @@ fn is_private(capture: &Capture) -> bool {
 }
 
 /// Nothing was asked: a variable has no value, or makes no request.
-fn unsent(step: &SuiteRequest, known: &Known, why: &str) -> StepResult {
+fn unsent(step: &SuiteRequest, known: &RunContext, why: &str) -> StepResult {
     let line = known.scrub.text(&format!("{} {}", step.method, step.path));
     StepResult {
         name: step.name.clone(),
@@ -111,5 +111,5 @@ pub fn why(part: &str, step: &StepResult) -> Option<String> {
     let words = step.error.clone().or(first)?;
     // The only step of a case has its name, which is not said again.
     let words = if step.name == part { words } else { format!("{}: {words}", step.name) };
-    Some(Scrub::default().cut(&words, LONGEST_WHY))
+    Some(Redactor::default().cut(&words, LONGEST_WHY))
 }

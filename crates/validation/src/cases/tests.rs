@@ -138,14 +138,14 @@ fn secretive(mut suite: Suite) -> Suite {
     suite
 }
 
-fn stage(suite: Suite, target: Target) -> (Arc<Stage>, UnboundedReceiver<Part>) {
+fn stage(suite: Suite, target: TestTarget) -> (Arc<SideRunner>, UnboundedReceiver<Part>) {
     let (found, results) = unbounded_channel();
-    let (told, numbers) = (Told::default(), Numbers::default());
-    let stage = Stage::new(Arc::new(suite), target, "run-1", told, numbers, found);
+    let (told, numbers) = (ProgressTracker::default(), RequestNumbers::default());
+    let stage = SideRunner::new(Arc::new(suite), target, "run-1", told, numbers, found);
     (Arc::new(stage), results)
 }
 
-async fn run(suite: Suite, target: Target) -> Vec<CaseResult> {
+async fn run(suite: Suite, target: TestTarget) -> Vec<CaseResult> {
     let (stage, mut results) = stage(suite, target);
     let run = stage.clone();
     // As whoever runs it does: the future can be sent.
@@ -315,9 +315,9 @@ async fn cases_run_so_many_at_once_and_requests_are_counted() {
     let mut suite = suite((0..9).map(|n| case(&n.to_string(), vec![step("GET /"), step("GET /")])).collect());
     suite.concurrency = 3;
     let (found, mut results) = unbounded_channel();
-    let (told, numbers) = (Told::default(), Numbers::default());
+    let (told, numbers) = (ProgressTracker::default(), RequestNumbers::default());
     let target = serve(Side::Blue, app).await;
-    let stage = Stage::new(suite.into(), target, "r", told.clone(), numbers.clone(), found);
+    let stage = SideRunner::new(suite.into(), target, "r", told.clone(), numbers.clone(), found);
     stage.run().await;
     assert_eq!(most.lock().unwrap().1, 3);
     assert_eq!((numbers.sent(), told.look().done), (18, 9));

@@ -1,20 +1,20 @@
 //! The columns of a table and its unique indexes, as each engine's catalog has them.
 
-use crate::consistency::canon::Class;
-use crate::consistency::dialect::{Column, Dialect, Hash};
-use crate::consistency::rows::Cells;
-use crate::consistency::session::Session;
+use crate::consistency::dialect::{Column, Dialect, HashFunction};
+use crate::consistency::rows::RowValues;
+use crate::consistency::session::ReadSession;
+use crate::consistency::values::ColumnType;
 
 #[derive(Debug)]
-pub struct Layout {
+pub struct TableLayout {
     pub columns: Vec<Column>,
     /// The columns of each unique index, in its order.
     pub unique: Vec<Vec<String>>,
     /// What the database can hash rows with.
-    pub hash: Hash,
+    pub hash: HashFunction,
 }
 
-impl Layout {
+impl TableLayout {
     /// As it is written, or with other capitals.
     pub fn find(&self, name: &str) -> Option<&Column> {
         let exact = self.columns.iter().find(|column| column.name == name);
@@ -55,7 +55,7 @@ const MYSQL_UNIQUE: &str = "SELECT CAST(INDEX_NAME AS CHAR), CAST(COALESCE(COLUM
 ///
 /// # Errors
 /// Words for a person.
-pub async fn read(session: &mut Session, table: &str) -> Result<Option<Layout>, String> {
+pub async fn read(session: &mut ReadSession, table: &str) -> Result<Option<TableLayout>, String> {
     let (schema, name) = table.split_once('.').unwrap_or(("", table));
     let named = [schema, name].map(str::to_owned);
     let layout = match session.dialect() {
@@ -63,14 +63,14 @@ pub async fn read(session: &mut Session, table: &str) -> Result<Option<Layout>, 
             let bound = [Dialect::Postgres.table(table)];
             let columns = session.fetch(POSTGRES_COLUMNS, &bound).await?.into_iter().map(postgres).collect();
             let unique = unique(session.fetch(POSTGRES_UNIQUE, &bound).await?);
-            Layout { columns, unique, hash: Hash::Md5 }
+            TableLayout { columns, unique, hash: HashFunction::Md5 }
         }
         Dialect::Mysql => {
             let columns = session.fetch(MYSQL_COLUMNS, &named).await?.into_iter().map(mysql).collect();
             let twice = [named.as_slice(), named.as_slice()].concat();
             let unique = unique(session.fetch(MYSQL_UNIQUE, &twice).await?);
             let has_md5 = session.fetch("SELECT MD5('')", &[]).await.is_ok();
-            Layout { columns, unique, hash: if has_md5 { Hash::Md5 } else { Hash::Sha2 } }
+            TableLayout { columns, unique, hash: if has_md5 { HashFunction::Md5 } else { HashFunction::Sha2 } }
         }
         Dialect::Sqlite => {
             let schema = if schema.is_empty() { "main".to_owned() } else { schema.to_owned() };
@@ -78,13 +78,13 @@ pub async fn read(session: &mut Session, table: &str) -> Result<Option<Layout>, 
             let asked = "SELECT name, type FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid";
             let columns = session.fetch(asked, &[name.to_owned(), schema]).await?.into_iter().map(sqlite).collect();
             // Its rows are read anyway, and a key that is not unique is seen then.
-            Layout { columns, unique: Vec::new(), hash: Hash::default() }
+            TableLayout { columns, unique: Vec::new(), hash: HashFunction::default() }
         }
     };
     Ok((!layout.columns.is_empty()).then_some(layout))
 }
 
-fn postgres(cells: Cells) -> Column {
+fn postgres(cells: RowValues) -> Column {
     let mut cells = cells.into_iter();
     let mut next = || cells.next().flatten();
     let (name, kind) = (next().unwrap_or_default(), next().unwrap_or_default());
@@ -92,46 +92,46 @@ fn postgres(cells: Cells) -> Column {
     let modifier = next().and_then(|text| text.parse().ok()).unwrap_or(-1);
     let nullable = next().as_deref() != Some("true");
     let collation = next();
-    let class = Class::of_postgres(&kind, modifier);
+    let class = ColumnType::of_postgres(&kind, modifier);
     let by_bytes = matches!(collation.as_deref(), Some("C" | "POSIX"));
     let ranges = match class {
-        Class::Text => by_bytes && matches!(kind.as_str(), "text" | "varchar" | "name"),
-        Class::Integer | Class::Decimal(_) | Class::Bytes | Class::Date | Class::Uuid => true,
-        Class::Stamp { .. } => true,
+        ColumnType::Text => by_bytes && matches!(kind.as_str(), "text" | "varchar" | "name"),
+        ColumnType::Integer | ColumnType::Decimal(_) | ColumnType::Bytes | ColumnType::Date | ColumnType::Uuid => true,
+        ColumnType::Stamp { .. } => true,
         _ => false,
     };
     let cast = format!("{schema}.{}", Dialect::Postgres.quoted(&kind));
     Column { name, class, cast, collation, nullable, is_bits: false, ranges }
 }
 
-fn mysql(cells: Cells) -> Column {
+fn mysql(cells: RowValues) -> Column {
     let mut cells = cells.into_iter();
     let mut next = || cells.next().flatten();
     let (name, kind) = (next().unwrap_or_default(), next().unwrap_or_default());
     let digits = next().and_then(|text| text.parse().ok());
     let nullable = next().as_deref() != Some("NO");
     let collation = next();
-    let class = Class::of_mysql(&kind, digits);
+    let class = ColumnType::of_mysql(&kind, digits);
     let ranges = match class {
         // An ENUM is compared by its number.
-        Class::Text => kind == "char" || kind == "varchar",
-        Class::Bytes => kind == "binary" || kind == "varbinary",
-        Class::Integer => kind != "bit",
-        Class::Decimal(_) | Class::Date | Class::Stamp { .. } => true,
+        ColumnType::Text => kind == "char" || kind == "varchar",
+        ColumnType::Bytes => kind == "binary" || kind == "varbinary",
+        ColumnType::Integer => kind != "bit",
+        ColumnType::Decimal(_) | ColumnType::Date | ColumnType::Stamp { .. } => true,
         _ => false,
     };
     Column { name, class, cast: String::new(), collation, nullable, is_bits: kind == "bit", ranges }
 }
 
-fn sqlite(cells: Cells) -> Column {
+fn sqlite(cells: RowValues) -> Column {
     let mut cells = cells.into_iter();
     let mut next = || cells.next().flatten().unwrap_or_default();
     let (name, kind) = (next(), next());
-    Column { class: Class::of_sqlite(&kind), ..Column::named(&name) }
+    Column { class: ColumnType::of_sqlite(&kind), ..Column::named(&name) }
 }
 
 /// From an index and a column a row to the columns of each index.
-fn unique(rows: Vec<Cells>) -> Vec<Vec<String>> {
+fn unique(rows: Vec<RowValues>) -> Vec<Vec<String>> {
     let mut all: Vec<(String, Vec<String>)> = Vec::new();
     for cells in rows {
         let mut cells = cells.into_iter().map(Option::unwrap_or_default);

@@ -1,6 +1,6 @@
 //! What differs between the engines when a table is read: names, values as texts, orders, keys and hashes of rows.
 
-use crate::consistency::canon::{Class, Order};
+use crate::consistency::values::{ColumnType, KeyOrder};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
@@ -12,7 +12,7 @@ pub enum Dialect {
 
 /// How a value of a key finds its row again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bind {
+pub enum KeyBinding {
     /// As the column's own type, so that an index is used.
     Native,
     /// As a number: the sides have different kinds of them.
@@ -23,7 +23,7 @@ pub enum Bind {
 
 /// What a database hashes its rows with, the better one first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hash {
+pub enum HashFunction {
     #[default]
     Md5,
     /// Twice as slow in MariaDB, and all that MySQL has since 9.6.
@@ -36,7 +36,7 @@ pub const NO_HASH: &str = "1000000000000000000000000000000";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
-    pub class: Class,
+    pub class: ColumnType,
     /// The type as PostgreSQL casts to it, quoted.
     pub cast: String,
     pub collation: Option<String>,
@@ -51,7 +51,7 @@ impl Column {
     pub fn named(name: &str) -> Column {
         Column {
             name: name.to_owned(),
-            class: Class::Any,
+            class: ColumnType::Any,
             cast: String::new(),
             collation: None,
             nullable: true,
@@ -82,15 +82,15 @@ impl Dialect {
     pub fn text(self, column: &Column) -> String {
         let name = self.quoted(&column.name);
         match (self, &column.class) {
-            (Dialect::Postgres, Class::Bytes) => format!("encode({name}, 'hex')"),
+            (Dialect::Postgres, ColumnType::Bytes) => format!("encode({name}, 'hex')"),
             (Dialect::Postgres, _) => format!("{name}::text"),
             // What is longer than a packet is NULL to MySQL: it must not be taken for one.
-            (Dialect::Mysql, Class::Bytes | Class::Text) => {
+            (Dialect::Mysql, ColumnType::Bytes | ColumnType::Text) => {
                 let plain = self.plain_text(column);
                 format!("IF({name} IS NULL, NULL, COALESCE({plain}, CONCAT('sha256 ', SHA2({name}, 256))))")
             }
             (Dialect::Mysql, _) => self.plain_text(column),
-            (Dialect::Sqlite, Class::Bytes) => format!("CASE WHEN {name} IS NOT NULL THEN lower(hex({name})) END"),
+            (Dialect::Sqlite, ColumnType::Bytes) => format!("CASE WHEN {name} IS NOT NULL THEN lower(hex({name})) END"),
             (Dialect::Sqlite, _) => name,
         }
     }
@@ -98,9 +98,9 @@ impl Dialect {
     fn plain_text(self, column: &Column) -> String {
         let name = self.quoted(&column.name);
         match column.class {
-            Class::Bytes => format!("LOWER(HEX({name}))"),
+            ColumnType::Bytes => format!("LOWER(HEX({name}))"),
             // As a text, a FLOAT has six digits only.
-            Class::Single => format!("CAST({name} + 0e0 AS CHAR)"),
+            ColumnType::Single => format!("CAST({name} + 0e0 AS CHAR)"),
             _ if column.is_bits => format!("CAST({name} + 0 AS CHAR)"),
             _ => format!("CAST({name} AS CHAR)"),
         }
@@ -109,7 +109,7 @@ impl Dialect {
     /// A column of a key as a text. A blob among texts in SQLite is NULL: it would not be found again.
     pub fn key_text(self, column: &Column) -> String {
         match (self, &column.class) {
-            (Dialect::Sqlite, Class::Bytes) => self.text(column),
+            (Dialect::Sqlite, ColumnType::Bytes) => self.text(column),
             (Dialect::Sqlite, _) => {
                 let (name, value) = (self.quoted(&column.name), self.sortable(column));
                 format!("CASE WHEN typeof({name}) <> 'blob' THEN {value} END")
@@ -121,44 +121,44 @@ impl Dialect {
     /// In SQLite, what a column of a key is compared as.
     fn sortable(self, column: &Column) -> String {
         let name = self.quoted(&column.name);
-        let plain = column.class.is_number() || matches!(column.class, Class::Text | Class::Bytes);
+        let plain = column.class.is_number() || matches!(column.class, ColumnType::Text | ColumnType::Bytes);
         if plain { name } else { format!("CAST({name} AS TEXT)") }
     }
 
-    /// What the rows of a table are sorted by, so that every engine and [`Order`] agree. By the table's own column: the name
+    /// What the rows of a table are sorted by, so that every engine and [`KeyOrder`] agree. By the table's own column: the name
     /// alone is that of a result, which is a text.
     pub fn order(self, table: &str, column: &Column) -> String {
         let name = format!("{table}.{}", self.quoted(&column.name));
-        let own = Order::of(&column.class) == Order::Number || column.class == Class::Bytes;
+        let own = KeyOrder::of(&column.class) == KeyOrder::Number || column.class == ColumnType::Bytes;
         match self {
             Dialect::Postgres if own => name,
             Dialect::Postgres => format!("({name}::text) COLLATE \"C\""),
             Dialect::Mysql if own => name,
             Dialect::Mysql => format!("CAST(CAST({name} AS CHAR) AS BINARY)"),
             Dialect::Sqlite if own => name,
-            Dialect::Sqlite if column.class == Class::Text => format!("{name} COLLATE BINARY"),
+            Dialect::Sqlite if column.class == ColumnType::Text => format!("{name} COLLATE BINARY"),
             Dialect::Sqlite => format!("CAST({name} AS TEXT) COLLATE BINARY"),
         }
     }
 
     /// The hash of a row, as a whole number of 64 bits. NULL and the empty text are two things, and no two rows have the
     /// same text. SQLite has no hashes: its rows are hashed here.
-    pub fn row_hash(self, columns: &[Column], hash: Hash) -> String {
+    pub fn row_hash(self, columns: &[Column], hash: HashFunction) -> String {
         if self == Dialect::Postgres {
             let row = columns.iter().map(|column| self.text(column)).collect::<Vec<_>>().join(", ");
             return format!("('x' || substr(md5(ROW({row})::text), 1, 16))::bit(64)::bigint");
         }
         let hashed = |text: &str| match hash {
-            Hash::Md5 => format!("MD5({text})"),
-            Hash::Sha2 => format!("SHA2({text}, 256)"),
+            HashFunction::Md5 => format!("MD5({text})"),
+            HashFunction::Sha2 => format!("SHA2({text}, 256)"),
         };
         // Of a value that may be long its own hash, which NULL has not, and a text that is longer than a packet neither:
         // that one leaves the row without a hash.
         let each = columns.iter().map(|column| {
             let (name, plain) = (self.quoted(&column.name), self.plain_text(column));
             match column.class {
-                Class::Bytes => format!("IF({name} IS NULL, 'N', {})", hashed(&name)),
-                Class::Text | Class::Json { .. } | Class::Other(_) => {
+                ColumnType::Bytes => format!("IF({name} IS NULL, 'N', {})", hashed(&name)),
+                ColumnType::Text | ColumnType::Json { .. } | ColumnType::Other(_) => {
                     format!("IF({name} IS NULL, 'N', {})", hashed(&plain))
                 }
                 _ => format!("QUOTE({plain})"),
@@ -169,33 +169,33 @@ impl Dialect {
     }
 
     /// A column of a key, and the value that is bound to find it; `None`: the column cannot hold it.
-    pub fn equation(self, column: &Column, bind: Bind, value: &str, number: usize) -> Option<(String, String)> {
+    pub fn equation(self, column: &Column, bind: KeyBinding, value: &str, number: usize) -> Option<(String, String)> {
         let name = self.quoted(&column.name);
         let parameter = self.parameter(number);
         match (self, bind) {
-            (Dialect::Sqlite, _) if column.class == Class::Bytes => Some((name, format!("unhex({parameter})"))),
+            (Dialect::Sqlite, _) if column.class == ColumnType::Bytes => Some((name, format!("unhex({parameter})"))),
             (Dialect::Sqlite, _) => Some((self.sortable(column), parameter)),
-            (_, Bind::Native) => Some((name, self.native(column, value, &parameter)?)),
-            (Dialect::Postgres, Bind::Number) => Some((name, format!("CAST({parameter} AS numeric)"))),
-            (Dialect::Mysql, Bind::Number) => Some((name, format!("CAST({parameter} AS DECIMAL(65, 30))"))),
-            (_, Bind::Text) => Some((self.text(column), parameter)),
+            (_, KeyBinding::Native) => Some((name, self.native(column, value, &parameter)?)),
+            (Dialect::Postgres, KeyBinding::Number) => Some((name, format!("CAST({parameter} AS numeric)"))),
+            (Dialect::Mysql, KeyBinding::Number) => Some((name, format!("CAST({parameter} AS DECIMAL(65, 30))"))),
+            (_, KeyBinding::Text) => Some((self.text(column), parameter)),
         }
     }
 
     fn native(self, column: &Column, value: &str, parameter: &str) -> Option<String> {
         Some(match (self, &column.class) {
-            (Dialect::Postgres, Class::Bytes) => format!("decode({parameter}, 'hex')"),
-            (Dialect::Postgres, Class::Integer) if !fits(&column.cast, value) => return None,
+            (Dialect::Postgres, ColumnType::Bytes) => format!("decode({parameter}, 'hex')"),
+            (Dialect::Postgres, ColumnType::Integer) if !fits(&column.cast, value) => return None,
             (Dialect::Postgres, _) => format!("CAST({parameter} AS {})", column.cast),
-            (_, Class::Bytes) => format!("UNHEX({parameter})"),
-            (_, Class::Integer) if value.starts_with('-') => format!("CAST({parameter} AS SIGNED)"),
+            (_, ColumnType::Bytes) => format!("UNHEX({parameter})"),
+            (_, ColumnType::Integer) if value.starts_with('-') => format!("CAST({parameter} AS SIGNED)"),
             // MySQL takes a parameter that is cast for a BIGINT with a sign, and cuts what is larger.
-            (_, Class::Integer) => format!("CAST(CAST({parameter} AS CHAR) AS UNSIGNED)"),
-            (_, Class::Decimal(digits)) => format!("CAST({parameter} AS DECIMAL(65, {}))", digits.unwrap_or(30)),
-            (_, Class::Single | Class::Double) => format!("({parameter} + 0e0)"),
-            (_, Class::Date) => format!("CAST({parameter} AS DATE)"),
-            (_, Class::Stamp { .. }) => format!("CAST({parameter} AS DATETIME(6))"),
-            (_, Class::Time(_)) => format!("CAST({parameter} AS TIME(6))"),
+            (_, ColumnType::Integer) => format!("CAST(CAST({parameter} AS CHAR) AS UNSIGNED)"),
+            (_, ColumnType::Decimal(digits)) => format!("CAST({parameter} AS DECIMAL(65, {}))", digits.unwrap_or(30)),
+            (_, ColumnType::Single | ColumnType::Double) => format!("({parameter} + 0e0)"),
+            (_, ColumnType::Date) => format!("CAST({parameter} AS DATE)"),
+            (_, ColumnType::Stamp { .. }) => format!("CAST({parameter} AS DATETIME(6))"),
+            (_, ColumnType::Time(_)) => format!("CAST({parameter} AS TIME(6))"),
             _ => parameter.to_owned(),
         })
     }
@@ -224,9 +224,9 @@ mod tests {
 
     #[test]
     fn a_number_that_a_column_cannot_hold_is_looked_for_nowhere() {
-        let column = Column { class: Class::Integer, cast: "\"int4\"".to_owned(), ..Column::named("id") };
-        assert!(Dialect::Postgres.equation(&column, Bind::Native, "5000000000", 1).is_none());
-        let (left, right) = Dialect::Postgres.equation(&column, Bind::Native, "5", 2).unwrap();
+        let column = Column { class: ColumnType::Integer, cast: "\"int4\"".to_owned(), ..Column::named("id") };
+        assert!(Dialect::Postgres.equation(&column, KeyBinding::Native, "5000000000", 1).is_none());
+        let (left, right) = Dialect::Postgres.equation(&column, KeyBinding::Native, "5", 2).unwrap();
         assert_eq!((left.as_str(), right.as_str()), ("\"id\"", "CAST($2 AS \"int4\")"));
     }
 }

@@ -65,7 +65,7 @@ fn compare(result: &mut DataResult, blue: &Answer, green: &Answer, ignore: &[Jso
     if let (Some(left), Some(right)) = (&left, &right) {
         result.blue = with(json::hash(json::canonical(left, ignore).as_bytes()));
         result.green = with(json::hash(json::canonical(right, ignore).as_bytes()));
-        findings.extend(json::differences(left, right, json::Terms { ignore, tolerance }));
+        findings.extend(json::differences(left, right, json::CompareOptions { ignore, tolerance }));
     } else {
         result.blue = with(json::hash(&blue.body));
         result.green = with(json::hash(&green.body));

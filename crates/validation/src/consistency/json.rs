@@ -13,7 +13,7 @@ const LONGEST: usize = 300;
 
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Terms<'t> {
+pub struct CompareOptions<'t> {
     /// Places that are not looked at, on either side.
     pub ignore: &'t [JsonPath],
     /// Numbers may differ by this much, relative to the larger one.
@@ -21,7 +21,7 @@ pub struct Terms<'t> {
 }
 
 /// What differs between two values: at most 50 places, in the order of the document.
-pub fn differences(expected: &Value, found: &Value, terms: Terms<'_>) -> Vec<Finding> {
+pub fn differences(expected: &Value, found: &Value, terms: CompareOptions<'_>) -> Vec<Finding> {
     let (mut left, mut right) = (expected.clone(), found.clone());
     for path in terms.ignore {
         strike(&mut left, path);
@@ -129,7 +129,7 @@ mod tests {
 
     fn told(left: Value, right: Value, ignore: &[&str], tolerance: f64) -> Vec<String> {
         let ignore: Vec<JsonPath> = ignore.iter().map(|path| JsonPath::parse(path).unwrap()).collect();
-        let found = differences(&left, &right, Terms { ignore: &ignore, tolerance });
+        let found = differences(&left, &right, CompareOptions { ignore: &ignore, tolerance });
         found.into_iter().map(|f| format!("{}: {} / {}", f.what, f.expected, f.found)).collect()
     }
 

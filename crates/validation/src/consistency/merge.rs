@@ -6,24 +6,24 @@ use futures_util::TryStreamExt;
 
 use crate::consistency::both;
 use crate::consistency::connect::LONGEST;
-use crate::consistency::found::{Total, Walked};
-use crate::consistency::half::{Half, Keyed};
-use crate::consistency::plan::Plan;
-use crate::consistency::rows::Lines;
-use crate::consistency::session::Session;
+use crate::consistency::differences::{RowTotal, TableComparison};
+use crate::consistency::plan::TablePlan;
+use crate::consistency::rows::RowStream;
+use crate::consistency::session::ReadSession;
+use crate::consistency::table_query::{HashedRow, TableQuery};
 
 /// One side's rows, which come sorted, or are refused.
-struct Sorted<'s> {
-    lines: Lines<'s>,
-    half: &'s Half,
-    plan: &'s Plan,
-    ahead: Option<Keyed>,
-    total: Total,
+struct SortedRows<'s> {
+    lines: RowStream<'s>,
+    half: &'s TableQuery,
+    plan: &'s TablePlan,
+    ahead: Option<HashedRow>,
+    total: RowTotal,
 }
 
-impl<'s> Sorted<'s> {
-    fn new(lines: Lines<'s>, half: &'s Half, plan: &'s Plan) -> Sorted<'s> {
-        Sorted { lines, half, plan, ahead: None, total: Total::default() }
+impl<'s> SortedRows<'s> {
+    fn new(lines: RowStream<'s>, half: &'s TableQuery, plan: &'s TablePlan) -> SortedRows<'s> {
+        SortedRows { lines, half, plan, ahead: None, total: RowTotal::default() }
     }
 
     /// Reads the next row; the last one is what it must come behind.
@@ -44,7 +44,7 @@ impl<'s> Sorted<'s> {
             }
         }
         if let Some(row) = &next {
-            self.total.add(Total { rows: 1, sum: row.hash });
+            self.total.add(RowTotal { rows: 1, sum: row.hash });
         }
         self.ahead = next;
         Ok(())
@@ -56,19 +56,19 @@ impl<'s> Sorted<'s> {
 /// # Errors
 /// Words for a person: also where a key is there twice.
 pub async fn walk(
-    plan: &Plan,
+    plan: &TablePlan,
     chunk: u64,
     all: u64,
-    blue: &mut Session,
-    green: &mut Session,
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
     told: &(dyn Fn(u64, u64) + Send + Sync),
-) -> Result<Walked, String> {
+) -> Result<TableComparison, String> {
     let (left, right) = (plan.blue.sorted(), plan.green.sorted());
     let (left, right) = tokio::join!(blue.stream(&left, LONGEST), green.stream(&right, LONGEST));
     let (left, right) = both(left, right)?;
-    let mut blue = Sorted::new(left, &plan.blue, plan);
-    let mut green = Sorted::new(right, &plan.green, plan);
-    let mut walked = Walked::default();
+    let mut blue = SortedRows::new(left, &plan.blue, plan);
+    let mut green = SortedRows::new(right, &plan.green, plan);
+    let mut walked = TableComparison::default();
     let (first, second) = tokio::join!(blue.advance(), green.advance());
     both(first, second)?;
     let (mut keys, mut differs) = (0_u64, false);
@@ -113,10 +113,10 @@ pub async fn walk(
 ///
 /// # Errors
 /// Words for a person.
-pub async fn total(session: &mut Session, plan: &Plan, half: &Half) -> Result<Total, String> {
+pub async fn total(session: &mut ReadSession, plan: &TablePlan, half: &TableQuery) -> Result<RowTotal, String> {
     let sorted = half.sorted();
     let lines = session.stream(&sorted, LONGEST).await?;
-    let mut rows = Sorted::new(lines, half, plan);
+    let mut rows = SortedRows::new(lines, half, plan);
     rows.advance().await?;
     while rows.ahead.is_some() {
         rows.advance().await?;

@@ -7,9 +7,9 @@ use futures_util::TryStreamExt;
 use siphasher::sip::SipHasher24;
 use tokio::time::timeout;
 
-use crate::consistency::canon::{self, Class, Meaning};
-use crate::consistency::rows::{Cells, Line, Lines};
-use crate::consistency::session::Session;
+use crate::consistency::rows::{ResultRow, RowStream, RowValues};
+use crate::consistency::session::ReadSession;
+use crate::consistency::values::{self, ColumnType, Comparison};
 use crate::consistency::{SECOND_LOOK, blank, both, cut, engine_name, engine_names, fail, shown, side};
 use judgement::guard::evidence::grouped;
 use memory::snapshot::check::SqlEngine;
@@ -26,13 +26,13 @@ const MOST_SHOWN: usize = 10;
 const LONGEST_ROW: usize = 300;
 
 /// What is asked, and how long the whole answer of both sides may take.
-type Asked<'q> = (&'q str, Duration);
+type TimedQuery<'q> = (&'q str, Duration);
 
 /// Whether both sides give the same rows.
 pub async fn same(
     name: &str,
     databases: &[SqlEngine; 2],
-    asked: Asked<'_>,
+    asked: TimedQuery<'_>,
     tolerance: f64,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
@@ -68,16 +68,16 @@ pub async fn same(
 
 /// What was read of one side.
 #[derive(Default)]
-struct Read {
+struct ResultDigest {
     rows: u64,
     bytes: u64,
     hasher: SipHasher24,
 }
 
-impl Read {
+impl ResultDigest {
     /// # Errors
     /// It is too much.
-    fn take(&mut self, line: Option<&Line>) -> Result<(), String> {
+    fn take(&mut self, line: Option<&ResultRow>) -> Result<(), String> {
         let Some(line) = line else { return Ok(()) };
         self.rows += 1;
         self.bytes += line.cells.iter().flatten().map(|text| text.len() as u64).sum::<u64>();
@@ -88,7 +88,7 @@ impl Read {
         Ok(())
     }
 
-    fn hash(&mut self, cells: &Cells) {
+    fn hash(&mut self, cells: &RowValues) {
         for cell in cells {
             match cell {
                 None => self.hasher.write_u8(0),
@@ -112,21 +112,21 @@ impl Read {
 }
 
 #[derive(Default)]
-struct Compared {
-    blue: Read,
-    green: Read,
+struct QueryComparison {
+    blue: ResultDigest,
+    green: ResultDigest,
     differing: u64,
     findings: Vec<Finding>,
 }
 
 async fn compared(
     databases: &[SqlEngine; 2],
-    (query, patience): Asked<'_>,
+    (query, patience): TimedQuery<'_>,
     tolerance: f64,
-) -> Result<Compared, String> {
+) -> Result<QueryComparison, String> {
     in_time(patience, async {
         let [blue, green] = databases;
-        let (blue, green) = tokio::join!(Session::open(blue, patience), Session::open(green, patience));
+        let (blue, green) = tokio::join!(ReadSession::open(blue, patience), ReadSession::open(green, patience));
         let (mut blue, mut green) = both(blue, green)?;
         let (blue, green) = tokio::join!(blue.stream(query, patience), green.stream(query, patience));
         let (blue, green) = both(blue, green)?;
@@ -141,9 +141,13 @@ async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, St
 }
 
 /// Row by row: neither result is held.
-async fn lockstep(mut blue: Lines<'_>, mut green: Lines<'_>, tolerance: f64) -> Result<Compared, String> {
-    let mut compared = Compared::default();
-    let mut meanings: Option<Vec<Pair>> = None;
+async fn lockstep(
+    mut blue: RowStream<'_>,
+    mut green: RowStream<'_>,
+    tolerance: f64,
+) -> Result<QueryComparison, String> {
+    let mut compared = QueryComparison::default();
+    let mut meanings: Option<Vec<ColumnPair>> = None;
     loop {
         let (left, right) = tokio::join!(blue.try_next(), green.try_next());
         let (left, right) = both(left, right)?;
@@ -162,7 +166,7 @@ async fn lockstep(mut blue: Lines<'_>, mut green: Lines<'_>, tolerance: f64) -> 
                 compared.differing += 1;
                 left.iter().for_each(|line| compared.blue.hash(&line.cells));
                 right.iter().for_each(|line| compared.green.hash(&line.cells));
-                let told = |line: Option<Line>| line.map_or_else(|| "no row".to_owned(), |line| in_words(&line));
+                let told = |line: Option<ResultRow>| line.map_or_else(|| "no row".to_owned(), |line| in_words(&line));
                 let finding =
                     Finding { what: format!("row {row}"), expected: told(left), found: told(right), diff: None };
                 compared.add(finding);
@@ -172,36 +176,36 @@ async fn lockstep(mut blue: Lines<'_>, mut green: Lines<'_>, tolerance: f64) -> 
 }
 
 /// A column of both results.
-struct Pair {
+struct ColumnPair {
     name: String,
-    meaning: Meaning,
+    meaning: Comparison,
     /// Both may hold numbers, which have a tolerance.
     numbers: bool,
 }
 
-fn pairs(blue: &Line, green: &Line) -> Result<Vec<Pair>, String> {
+fn pairs(blue: &ResultRow, green: &ResultRow) -> Result<Vec<ColumnPair>, String> {
     let (left, right) = (&blue.heads, &green.heads);
     if left.names.len() != right.names.len() {
         let (blue, green) = (left.names.join(", "), right.names.join(", "));
         return Err(format!("the columns differ: blue has {blue}, green has {green}"));
     }
-    let number = |class: &Class| class.is_number() || *class == Class::Any;
+    let number = |class: &ColumnType| class.is_number() || *class == ColumnType::Any;
     let each = left.names.iter().zip(left.classes.iter().zip(&right.classes));
-    let pair = |(name, (blue, green)): (&String, (&Class, &Class))| Pair {
+    let pair = |(name, (blue, green)): (&String, (&ColumnType, &ColumnType))| ColumnPair {
         name: name.clone(),
-        meaning: canon::meaning(blue, green, false),
+        meaning: values::meaning(blue, green, false),
         numbers: number(blue) && number(green),
     };
     Ok(each.map(pair).collect())
 }
 
-impl Compared {
-    fn row(&mut self, row: u64, pairs: &[Pair], blue: Cells, green: Cells, tolerance: f64) {
-        let (mut left, mut right) = (Cells::new(), Cells::new());
+impl QueryComparison {
+    fn row(&mut self, row: u64, pairs: &[ColumnPair], blue: RowValues, green: RowValues, tolerance: f64) {
+        let (mut left, mut right) = (RowValues::new(), RowValues::new());
         let mut differs = false;
         for (pair, (blue, green)) in pairs.iter().zip(blue.into_iter().zip(green)) {
-            let blue = blue.map(|text| canon::canonical(pair.meaning, text));
-            let green = green.map(|text| canon::canonical(pair.meaning, text));
+            let blue = blue.map(|text| values::canonical(pair.meaning, text));
+            let green = green.map(|text| values::canonical(pair.meaning, text));
             if blue != green && !(pair.numbers && is_near(blue.as_deref(), green.as_deref(), tolerance)) {
                 differs = true;
                 let (expected, found) = (shown(blue.as_deref()), shown(green.as_deref()));
@@ -233,7 +237,7 @@ fn is_near(left: Option<&str>, right: Option<&str>, tolerance: f64) -> bool {
 }
 
 /// `id = 5, total = -1`.
-fn in_words(line: &Line) -> String {
+fn in_words(line: &ResultRow) -> String {
     let each = line.heads.names.iter().zip(&line.cells);
     let each = each.map(|(name, cell)| format!("{name} = {}", shown(cell.as_deref())));
     cut(&each.collect::<Vec<_>>().join(", "), LONGEST_ROW)
@@ -243,7 +247,7 @@ fn in_words(line: &Line) -> String {
 pub async fn integrity(
     name: &str,
     databases: &[SqlEngine; 2],
-    asked: Asked<'_>,
+    asked: TimedQuery<'_>,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
     let mut result = blank(name, "integrity", engine_names(databases));
@@ -279,9 +283,9 @@ struct Violations {
     shown: Vec<Finding>,
 }
 
-async fn violations(engine: &SqlEngine, (query, patience): Asked<'_>, side: &str) -> Result<Violations, String> {
+async fn violations(engine: &SqlEngine, (query, patience): TimedQuery<'_>, side: &str) -> Result<Violations, String> {
     in_time(patience, async {
-        let mut session = Session::open(engine, patience).await?;
+        let mut session = ReadSession::open(engine, patience).await?;
         let mut lines = session.stream(query, patience).await?;
         let mut found = Violations::default();
         while let Some(line) = lines.try_next().await? {
@@ -301,17 +305,17 @@ async fn violations(engine: &SqlEngine, (query, patience): Asked<'_>, side: &str
 }
 
 /// The rows and the hash of each side by itself. `violations`: the rows are those of an integrity query.
-pub async fn digest(databases: &[SqlEngine; 2], asked: Asked<'_>, violations: bool) -> [DataSide; 2] {
+pub async fn digest(databases: &[SqlEngine; 2], asked: TimedQuery<'_>, violations: bool) -> [DataSide; 2] {
     let [blue, green] = databases;
     let (blue, green) = tokio::join!(one_digest(blue, asked, violations), one_digest(green, asked, violations));
     [blue, green]
 }
 
-async fn one_digest(engine: &SqlEngine, (query, patience): Asked<'_>, violations: bool) -> DataSide {
+async fn one_digest(engine: &SqlEngine, (query, patience): TimedQuery<'_>, violations: bool) -> DataSide {
     let asked = in_time(patience, async {
-        let mut session = Session::open(engine, patience).await?;
+        let mut session = ReadSession::open(engine, patience).await?;
         let mut lines = session.stream(query, patience).await?;
-        let mut read = Read::default();
+        let mut read = ResultDigest::default();
         while let Some(line) = lines.try_next().await? {
             read.take(Some(&line))?;
             read.hash(&line.cells);

@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 
-use crate::consistency::canon::Class;
+use crate::consistency::values::ColumnType;
 
 /// The values of a row; `None` is NULL.
-pub type Cells = Vec<Option<String>>;
+pub type RowValues = Vec<Option<String>>;
 
 /// What the columns of a result are.
 #[derive(Debug, Default)]
-pub struct Heads {
+pub struct ResultColumns {
     pub names: Vec<String>,
-    pub classes: Vec<Class>,
+    pub classes: Vec<ColumnType>,
 }
 
 /// A row of a stream, with what all of its rows have in common.
 #[derive(Debug)]
-pub struct Line {
-    pub heads: Arc<Heads>,
-    pub cells: Cells,
+pub struct ResultRow {
+    pub heads: Arc<ResultColumns>,
+    pub cells: RowValues,
 }
 
-pub type Lines<'s> = BoxStream<'s, Result<Line, String>>;
+pub type RowStream<'s> = BoxStream<'s, Result<ResultRow, String>>;
 
 /// Bytes that are no UTF-8 as `x'…'`.
 pub fn text_or_hex(bytes: Vec<u8>) -> String {

@@ -10,11 +10,11 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 use tokio::time::timeout;
 
-use crate::consistency::canon::Class;
 use crate::consistency::connect;
 use crate::consistency::dialect::Dialect;
-use crate::consistency::file::File;
-use crate::consistency::rows::{Cells, Heads, Line, Lines, text_or_hex};
+use crate::consistency::rows::{ResultColumns, ResultRow, RowStream, RowValues, text_or_hex};
+use crate::consistency::sqlite::SqliteFile;
+use crate::consistency::values::ColumnType;
 use judgement::time::Millis;
 use memory::snapshot::check::SqlEngine;
 use memory::snapshot::secret::SecretUrl;
@@ -29,45 +29,45 @@ const FIRST_FETCHED: u64 = 16;
 const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW"];
 
 /// Dropping it ends what the database does for it: PostgreSQL within a second, MySQL at the next row or the time limit.
-pub struct Session {
-    at: At,
+pub struct ReadSession {
+    at: EngineConnection,
     patience: Duration,
 }
 
-enum At {
+enum EngineConnection {
     Postgres(Box<PgConnection>, SecretUrl),
     Mysql(Box<MySqlConnection>, SecretUrl),
-    Sqlite(File),
+    Sqlite(SqliteFile),
 }
 
-impl Session {
+impl ReadSession {
     /// Connects, and begins a transaction that only reads. `patience` is for each thing that is asked.
     ///
     /// # Errors
     /// Words for a person, without the URL and its password.
-    pub async fn open(engine: &SqlEngine, patience: Duration) -> Result<Session, String> {
+    pub async fn open(engine: &SqlEngine, patience: Duration) -> Result<ReadSession, String> {
         let opening = async {
             Ok(match engine {
                 SqlEngine::Postgres(url) => {
                     let connection = connect::postgres(url, patience).await.map_err(|why| url.scrub(&why))?;
-                    At::Postgres(Box::new(connection), url.clone())
+                    EngineConnection::Postgres(Box::new(connection), url.clone())
                 }
                 SqlEngine::Mysql(url) => {
                     let connection = connect::mysql(url, patience).await.map_err(|why| url.scrub(&why))?;
-                    At::Mysql(Box::new(connection), url.clone())
+                    EngineConnection::Mysql(Box::new(connection), url.clone())
                 }
-                SqlEngine::Sqlite(path) => At::Sqlite(File::open(path.clone(), patience).await?),
+                SqlEngine::Sqlite(path) => EngineConnection::Sqlite(SqliteFile::open(path.clone(), patience).await?),
             })
         };
         let at = in_time(patience, opening).await?;
-        Ok(Session { at, patience })
+        Ok(ReadSession { at, patience })
     }
 
     pub fn dialect(&self) -> Dialect {
         match self.at {
-            At::Postgres(..) => Dialect::Postgres,
-            At::Mysql(..) => Dialect::Mysql,
-            At::Sqlite(_) => Dialect::Sqlite,
+            EngineConnection::Postgres(..) => Dialect::Postgres,
+            EngineConnection::Mysql(..) => Dialect::Mysql,
+            EngineConnection::Sqlite(_) => Dialect::Sqlite,
         }
     }
 
@@ -84,9 +84,13 @@ impl Session {
 
     async fn end(&mut self) -> Result<(), String> {
         let (ended, url) = match &mut self.at {
-            At::Postgres(connection, url) => (sqlx::raw_sql("COMMIT").execute(&mut **connection).await.err(), url),
-            At::Mysql(connection, url) => (sqlx::raw_sql("COMMIT").execute(&mut **connection).await.err(), url),
-            At::Sqlite(file) => return file.execute("COMMIT").await,
+            EngineConnection::Postgres(connection, url) => {
+                (sqlx::raw_sql("COMMIT").execute(&mut **connection).await.err(), url)
+            }
+            EngineConnection::Mysql(connection, url) => {
+                (sqlx::raw_sql("COMMIT").execute(&mut **connection).await.err(), url)
+            }
+            EngineConnection::Sqlite(file) => return file.execute("COMMIT").await,
         };
         ended.map_or(Ok(()), |error| Err(url.scrub(&connect::query_failed(&error))))
     }
@@ -94,13 +98,13 @@ impl Session {
     async fn begin(&mut self) -> Result<(), String> {
         let patience = self.patience;
         match &mut self.at {
-            At::Postgres(connection, url) => {
+            EngineConnection::Postgres(connection, url) => {
                 connect::postgres_begin(connection, patience).await.map_err(|why| url.scrub(&why))
             }
-            At::Mysql(connection, url) => {
+            EngineConnection::Mysql(connection, url) => {
                 connect::mysql_begin(connection, patience).await.map_err(|why| url.scrub(&why))
             }
-            At::Sqlite(file) => file.execute("BEGIN").await,
+            EngineConnection::Sqlite(file) => file.execute("BEGIN").await,
         }
     }
 
@@ -108,11 +112,11 @@ impl Session {
     ///
     /// # Errors
     /// Words for a person.
-    pub async fn fetch(&mut self, sql: &str, bound: &[String]) -> Result<Vec<Cells>, String> {
+    pub async fn fetch(&mut self, sql: &str, bound: &[String]) -> Result<Vec<RowValues>, String> {
         let patience = self.patience;
         let asked = async {
             match &mut self.at {
-                At::Postgres(connection, url) => {
+                EngineConnection::Postgres(connection, url) => {
                     let mut query = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false);
                     for text in bound {
                         query = query.bind(text);
@@ -121,7 +125,7 @@ impl Session {
                     let rows = rows.and_then(|row| async move { postgres_cells(&row) });
                     rows.try_collect().await.map_err(|why: String| url.scrub(&why))
                 }
-                At::Mysql(connection, url) => {
+                EngineConnection::Mysql(connection, url) => {
                     // Kept: closing it is a packet without an answer, for which the next one waits 40 ms, by Nagle.
                     let mut query = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(true);
                     for text in bound {
@@ -131,7 +135,7 @@ impl Session {
                     let rows = rows.and_then(|row| async move { mysql_cells(&row) });
                     rows.try_collect().await.map_err(|why: String| url.scrub(&why))
                 }
-                At::Sqlite(file) => file.fetch(sql.to_owned(), bound.to_vec()).await,
+                EngineConnection::Sqlite(file) => file.fetch(sql.to_owned(), bound.to_vec()).await,
             }
         };
         in_time(patience, asked).await
@@ -143,15 +147,15 @@ impl Session {
     ///
     /// # Errors
     /// Words for a person, also in the middle of the rows.
-    pub async fn stream(&mut self, sql: &str, most: Duration) -> Result<Lines<'_>, String> {
+    pub async fn stream(&mut self, sql: &str, most: Duration) -> Result<RowStream<'_>, String> {
         let patience = self.patience;
         let opening = async {
             Ok(match &mut self.at {
-                At::Postgres(connection, url) => postgres_lines(connection, url, sql).await?,
-                At::Mysql(connection, url) => {
+                EngineConnection::Postgres(connection, url) => postgres_lines(connection, url, sql).await?,
+                EngineConnection::Mysql(connection, url) => {
                     mysql_lines(connection, url, sql.to_owned(), most).await.map_err(|why| url.scrub(&why))?
                 }
-                At::Sqlite(file) => file.stream(sql.to_owned())?,
+                EngineConnection::Sqlite(file) => file.stream(sql.to_owned())?,
             })
         };
         let lines = in_time(patience, opening).await?;
@@ -178,7 +182,7 @@ async fn postgres_lines<'s>(
     connection: &'s mut PgConnection,
     url: &'s SecretUrl,
     sql: &str,
-) -> Result<Lines<'s>, String> {
+) -> Result<RowStream<'s>, String> {
     let failed = |error: &sqlx::Error| url.scrub(&connect::query_failed(error));
     let declare = format!("DECLARE cutover NO SCROLL CURSOR FOR {}", one_statement(sql));
     let close = sqlx::raw_sql("CLOSE ALL").execute(&mut *connection).await;
@@ -187,8 +191,8 @@ async fn postgres_lines<'s>(
     declared.map_err(|error| failed(&error))?;
     struct Cursor<'s> {
         connection: &'s mut PgConnection,
-        heads: Option<Arc<Heads>>,
-        ready: std::vec::IntoIter<Cells>,
+        heads: Option<Arc<ResultColumns>>,
+        ready: std::vec::IntoIter<RowValues>,
         next: u64,
         ended: bool,
     }
@@ -197,7 +201,7 @@ async fn postgres_lines<'s>(
         loop {
             if let Some(cells) = cursor.ready.next() {
                 let heads = cursor.heads.clone().unwrap_or_default();
-                return Ok(Some((Line { heads, cells }, cursor)));
+                return Ok(Some((ResultRow { heads, cells }, cursor)));
             }
             if cursor.ended {
                 return Ok(None);
@@ -227,7 +231,7 @@ async fn mysql_lines<'s>(
     url: &'s SecretUrl,
     sql: String,
     most: Duration,
-) -> Result<Lines<'s>, String> {
+) -> Result<RowStream<'s>, String> {
     let sql = one_statement(&sql).to_owned();
     // A text query may hold several statements, a prepared one may not.
     let prepared = (&mut *connection).prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await;
@@ -237,12 +241,12 @@ async fn mysql_lines<'s>(
         return Err(format!("the query failed: it must read: it begins with one of {}", READING.join(", ")));
     }
     connect::mysql_limit(connection, most).await?;
-    let mut heads: Option<Arc<Heads>> = None;
+    let mut heads: Option<Arc<ResultColumns>> = None;
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
     let lines = rows.map(move |row| {
         let row = row.map_err(|error| url.scrub(&connect::query_failed(&error)))?;
         let heads = Arc::clone(heads.get_or_insert_with(|| Arc::new(mysql_heads(&row))));
-        Ok(Line { heads, cells: mysql_cells(&row)? })
+        Ok(ResultRow { heads, cells: mysql_cells(&row)? })
     });
     Ok(lines.boxed())
 }
@@ -268,19 +272,19 @@ fn one_statement(sql: &str) -> &str {
     sql.trim().trim_end_matches(';').trim_end()
 }
 
-fn postgres_heads(row: &PgRow) -> Heads {
+fn postgres_heads(row: &PgRow) -> ResultColumns {
     let class = |name: &str| match name {
-        "CHAR" | "\"CHAR\"" => Class::Text,
-        name => Class::of_postgres(&name.to_ascii_lowercase(), -1),
+        "CHAR" | "\"CHAR\"" => ColumnType::Text,
+        name => ColumnType::of_postgres(&name.to_ascii_lowercase(), -1),
     };
     let columns = row.columns();
-    Heads {
+    ResultColumns {
         names: columns.iter().map(|column| column.name().to_owned()).collect(),
         classes: columns.iter().map(|column| class(column.type_info().name())).collect(),
     }
 }
 
-fn postgres_cells(row: &PgRow) -> Result<Cells, String> {
+fn postgres_cells(row: &PgRow) -> Result<RowValues, String> {
     let cell = |at| {
         let value = row.try_get_raw(at).map_err(|error| connect::query_failed(&error))?;
         if value.is_null() {
@@ -292,23 +296,23 @@ fn postgres_cells(row: &PgRow) -> Result<Cells, String> {
     (0..row.len()).map(cell).collect()
 }
 
-fn mysql_heads(row: &MySqlRow) -> Heads {
+fn mysql_heads(row: &MySqlRow) -> ResultColumns {
     let class = |name: &str| {
         let name = name.to_ascii_lowercase();
         match name.split(' ').next().unwrap_or_default() {
             // A text with a binary collation is called so too.
-            "binary" | "varbinary" | "blob" | "tinyblob" | "mediumblob" | "longblob" => Class::Any,
-            word => Class::of_mysql(word, None),
+            "binary" | "varbinary" | "blob" | "tinyblob" | "mediumblob" | "longblob" => ColumnType::Any,
+            word => ColumnType::of_mysql(word, None),
         }
     };
     let columns = row.columns();
-    Heads {
+    ResultColumns {
         names: columns.iter().map(|column| column.name().to_owned()).collect(),
         classes: columns.iter().map(|column| class(column.type_info().name())).collect(),
     }
 }
 
-fn mysql_cells(row: &MySqlRow) -> Result<Cells, String> {
+fn mysql_cells(row: &MySqlRow) -> Result<RowValues, String> {
     let cell = |at| {
         let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).map_err(|error| connect::query_failed(&error))?;
         Ok(bytes.map(text_or_hex))

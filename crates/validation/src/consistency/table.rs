@@ -1,11 +1,11 @@
 //! A table on both sides: how many rows, which of them differ, and in what.
 
-use crate::consistency::columns::{self, Layout};
-use crate::consistency::found::{self, Total, Walked};
-use crate::consistency::half::Half;
-use crate::consistency::plan::Plan;
-use crate::consistency::session::Session;
-use crate::consistency::{SECOND_LOOK, blank, both, chunks, cut, engine_names, fail, merge, side};
+use crate::consistency::columns::{self, TableLayout};
+use crate::consistency::differences::{self, RowTotal, TableComparison};
+use crate::consistency::plan::TablePlan;
+use crate::consistency::session::ReadSession;
+use crate::consistency::table_query::TableQuery;
+use crate::consistency::{SECOND_LOOK, blank, both, checksums, cut, engine_names, fail, merge, side};
 use config::suite::TableCheck;
 use judgement::guard::evidence::grouped;
 use memory::snapshot::check::SqlEngine;
@@ -35,14 +35,18 @@ pub async fn check(
     result
 }
 
-async fn open(databases: &[SqlEngine; 2], table: &TableCheck) -> Result<(Session, Session), String> {
+async fn open(databases: &[SqlEngine; 2], table: &TableCheck) -> Result<(ReadSession, ReadSession), String> {
     let [blue, green] = databases;
     let patience = table.timeout.as_duration();
-    let (blue, green) = tokio::join!(Session::open(blue, patience), Session::open(green, patience));
+    let (blue, green) = tokio::join!(ReadSession::open(blue, patience), ReadSession::open(green, patience));
     both(blue, green)
 }
 
-async fn layouts(blue: &mut Session, green: &mut Session, table: &TableCheck) -> Result<(Layout, Layout), String> {
+async fn layouts(
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
+    table: &TableCheck,
+) -> Result<(TableLayout, TableLayout), String> {
     let (left, right) = tokio::join!(columns::read(blue, &table.name), columns::read(green, &table.name));
     match both(left, right)? {
         (Some(blue), Some(green)) => Ok((blue, green)),
@@ -60,18 +64,18 @@ async fn compare(
 ) -> Result<(), String> {
     let (mut blue, mut green) = open(databases, table).await?;
     let (left, right) = layouts(&mut blue, &mut green, table).await?;
-    let plan = Plan::new(table, [blue.dialect(), green.dialect()], &left, &right)?;
+    let plan = TablePlan::new(table, [blue.dialect(), green.dialect()], &left, &right)?;
     let chunk = table.chunk.max(1);
     let all = estimate(&mut blue, &plan.blue, &table.name).await.div_ceil(chunk);
     told(0, all.max(1));
     let mut walked = if plan.by_checksums {
-        chunks::walk(&plan, chunk, all, &mut blue, &mut green, told).await?
+        checksums::walk(&plan, chunk, all, &mut blue, &mut green, told).await?
     } else {
         merge::walk(&plan, chunk, all, &mut blue, &mut green, told).await?
     };
-    found::look_again(&mut walked, &plan, &mut blue, &mut green).await?;
+    differences::look_again(&mut walked, &plan, &mut blue, &mut green).await?;
     let differing = walked.rows_differing();
-    result.rows = found::name(&walked.found, table.most_rows, &plan, &mut blue, &mut green).await?;
+    result.rows = differences::name(&walked.found, table.most_rows, &plan, &mut blue, &mut green).await?;
     result.chunks = walked.chunks;
     // Rows that were only late leave no chunk that differs.
     result.chunks_differing = if differing == 0 { 0 } else { walked.chunks_differing };
@@ -85,13 +89,13 @@ async fn compare(
     Ok(())
 }
 
-fn put(side: &mut DataSide, total: Total) {
+fn put(side: &mut DataSide, total: RowTotal) {
     side.rows = Some(total.rows);
     side.checksum = Some(format!("{:016x}", total.sum));
 }
 
 /// About how many rows there are, for whoever watches; 0: nobody knows.
-async fn estimate(session: &mut Session, half: &Half, table: &str) -> u64 {
+async fn estimate(session: &mut ReadSession, half: &TableQuery, table: &str) -> u64 {
     let (sql, bound) = half.estimate(table);
     // A number for people: a table that cannot be asked for it is compared all the same.
     let asked = session.fetch(&sql, &bound).await.unwrap_or_default();
@@ -100,7 +104,7 @@ async fn estimate(session: &mut Session, half: &Half, table: &str) -> u64 {
 }
 
 /// `orders: 2 of 1,000 rows differ: id = 5 differs in total, id = 77 is missing in green`.
-fn in_words(table: &TableCheck, walked: &Walked, named: &[RowDifference]) -> String {
+fn in_words(table: &TableCheck, walked: &TableComparison, named: &[RowDifference]) -> String {
     let differing = walked.rows_differing();
     let at_least = if walked.more > 0 { "at least " } else { "" };
     let all = grouped(walked.blue.rows.max(walked.green.rows));
@@ -149,14 +153,23 @@ async fn count(
     Ok(())
 }
 
-async fn both_counts(blue: &mut Session, green: &mut Session, table: &TableCheck) -> Result<(u64, u64), String> {
+async fn both_counts(
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
+    table: &TableCheck,
+) -> Result<(u64, u64), String> {
     let (left, right) = tokio::join!(rows(blue, table), rows(green, table));
     both(left, right)
 }
 
-async fn rows(session: &mut Session, table: &TableCheck) -> Result<u64, String> {
+async fn rows(session: &mut ReadSession, table: &TableCheck) -> Result<u64, String> {
     let dialect = session.dialect();
-    let half = Half { dialect, table: dialect.table(&table.name), filter: table.filter.clone(), ..Half::default() };
+    let half = TableQuery {
+        dialect,
+        table: dialect.table(&table.name),
+        filter: table.filter.clone(),
+        ..TableQuery::default()
+    };
     let number = session.fetch(&half.count(), &[]).await?.into_iter().flatten().flatten().next();
     number.and_then(|text| text.parse().ok()).ok_or_else(|| "it does not say how many rows it has".to_owned())
 }
@@ -178,16 +191,16 @@ async fn one_digest(engine: &SqlEngine, table: &TableCheck) -> DataSide {
     found
 }
 
-async fn one_total(engine: &SqlEngine, table: &TableCheck) -> Result<Total, String> {
-    let mut session = Session::open(engine, table.timeout.as_duration()).await?;
+async fn one_total(engine: &SqlEngine, table: &TableCheck) -> Result<RowTotal, String> {
+    let mut session = ReadSession::open(engine, table.timeout.as_duration()).await?;
     if table.rows_only {
-        return Ok(Total { rows: rows(&mut session, table).await?, sum: 0 });
+        return Ok(RowTotal { rows: rows(&mut session, table).await?, sum: 0 });
     }
     let layout = columns::read(&mut session, &table.name).await?.ok_or("there is no such table")?;
     let dialect = session.dialect();
-    let plan = Plan::new(table, [dialect, dialect], &layout, &layout)?;
+    let plan = TablePlan::new(table, [dialect, dialect], &layout, &layout)?;
     if plan.by_checksums {
-        chunks::total(&mut session, &plan.blue, table.chunk.max(1)).await
+        checksums::total(&mut session, &plan.blue, table.chunk.max(1)).await
     } else {
         merge::total(&mut session, &plan, &plan.blue).await
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::expect::{json_of, wanted};
+use crate::expect::{json_of, operators};
 use config::suite::Capture;
 use relay::origin::exchange::Answer;
 use wire::Finding;
@@ -53,7 +53,7 @@ fn place(capture: &Capture) -> String {
 }
 
 fn text(node: &Value) -> String {
-    wanted::text(node).unwrap_or_else(|| node.to_string())
+    operators::text(node).unwrap_or_else(|| node.to_string())
 }
 
 fn header(name: &http::HeaderName, answer: &Answer) -> Option<String> {

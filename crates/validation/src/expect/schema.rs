@@ -4,7 +4,7 @@ use jsonschema::paths::{Location, LocationSegment};
 use serde_json::Value;
 
 use crate::consistency::json::{member, shown};
-use crate::scrub::CUT;
+use crate::redact::CUT;
 use config::suite::Schema;
 use wire::Finding;
 

@@ -33,7 +33,7 @@ pub fn make_room(connections: u64) -> Result<(), String> {
 
 /// Sampled now and then; the peaks are those of the samples.
 #[derive(Debug)]
-pub struct Meter {
+pub struct ProcessMeter {
     cpu_micros: u64,
     memory_peak: u64,
     open_files_peak: u64,
@@ -41,14 +41,15 @@ pub struct Meter {
     pub memory: Vec<u64>,
 }
 
-impl Meter {
-    pub fn new() -> Meter {
-        let mut meter = Meter { cpu_micros: cpu_micros(), memory_peak: 0, open_files_peak: 0, memory: Vec::new() };
+impl ProcessMeter {
+    pub fn new() -> ProcessMeter {
+        let mut meter =
+            ProcessMeter { cpu_micros: cpu_micros(), memory_peak: 0, open_files_peak: 0, memory: Vec::new() };
         meter.peaks();
         meter
     }
 
-    /// `keep`: for [`Meter::memory`].
+    /// `keep`: for [`ProcessMeter::memory`].
     pub fn sample(&mut self, keep: bool) {
         let memory = self.peaks();
         if keep {
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_used_is_seen() {
-        let mut meter = Meter::new();
+        let mut meter = ProcessMeter::new();
         let held: Vec<std::fs::File> = (0..32).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
         let spun = (0..20_000_000u64).fold(0u64, |sum, n| std::hint::black_box(sum.wrapping_mul(31) ^ n));
         meter.sample(true);

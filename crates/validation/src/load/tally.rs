@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::load::course::STAIRS;
-use crate::load::figures;
+use crate::load::latency;
+use crate::load::schedule::STRESS_STEPS;
 use config::suite::{LoadTest, Profile};
 use wire::LoadSecond;
 
@@ -30,18 +30,18 @@ const REACH_MICROS: u64 = 60_000_000;
 
 /// How a request ended. Times in microseconds since the load began, the warm-up left out.
 #[derive(Debug)]
-pub struct Settled<'a> {
+pub struct SettledRequest<'a> {
     pub intended: u64,
     /// `None`: it was never sent.
     pub began: Option<u64>,
     pub ended: u64,
     /// A user was free for it all the time, and still it was begun late.
     pub neglected: bool,
-    pub heard: &'a Heard,
+    pub heard: &'a RequestOutcome,
 }
 
 #[derive(Debug)]
-pub enum Heard {
+pub enum RequestOutcome {
     Well(u16),
     /// Another status than was wanted; in words.
     Wrong(u16, String),
@@ -51,29 +51,29 @@ pub enum Heard {
     CutOff,
 }
 
-/// A share of a load that is judged by itself: a half of a soak, a stair of a stress.
+/// A share of a load that is judged by itself: a half of a soak, a step of a stress load.
 #[derive(Debug)]
-pub struct Part {
+pub struct LoadSection {
     pub latency: Histogram<u64>,
     pub requests: u64,
     pub failed: u64,
 }
 
 #[derive(Debug)]
-struct Row {
+struct TimelineRow {
     second: LoadSecond,
     /// While requests of it are under way.
     latency: Option<Box<Histogram<u32>>>,
 }
 
 #[derive(Debug)]
-pub struct Tally {
+pub struct LoadTally {
     length: u64,
     row_micros: u64,
     /// The latest row of which a request has begun.
     newest: usize,
-    rows: Vec<Row>,
-    pub parts: Vec<Part>,
+    rows: Vec<TimelineRow>,
+    pub parts: Vec<LoadSection>,
     pub latency: Histogram<u64>,
     pub service_time: Histogram<u64>,
     pub requests: u64,
@@ -89,27 +89,27 @@ pub struct Tally {
     pub examples: Vec<String>,
 }
 
-impl Tally {
+impl LoadTally {
     /// `reach_ms`: no latency is longer.
     ///
     /// # Errors
     /// The load is longer than a histogram can reach.
-    pub fn new(load: &LoadTest, reach_ms: u64) -> Result<Tally, String> {
+    pub fn new(load: &LoadTest, reach_ms: u64) -> Result<LoadTally, String> {
         let reach = reach_ms.saturating_mul(1000).max(REACH_MICROS);
         let latency: Histogram<u64> =
             Histogram::new_with_bounds(1, reach, FIGURES).map_err(|error| format!("it is too long: {error}"))?;
         let parts = match load.profile {
             Profile::Soak => 2,
-            Profile::Stress => STAIRS,
+            Profile::Stress => STRESS_STEPS,
             Profile::Steady | Profile::Ramp | Profile::Spike => 0,
         };
-        let part = |_| Part { latency: Histogram::new_from(&latency), requests: 0, failed: 0 };
+        let part = |_| LoadSection { latency: Histogram::new_from(&latency), requests: 0, failed: 0 };
         let parts = (0..parts).map(part).collect();
         let seconds = load.length.0.div_ceil(1000).max(1);
         let row = seconds.div_ceil(MOST_ROWS);
         let second = |at| LoadSecond { at: u32::try_from(at * row).unwrap_or(u32::MAX), ..LoadSecond::default() };
-        let rows = (0..seconds.div_ceil(row)).map(|at| Row { second: second(at), latency: None }).collect();
-        Ok(Tally {
+        let rows = (0..seconds.div_ceil(row)).map(|at| TimelineRow { second: second(at), latency: None }).collect();
+        Ok(LoadTally {
             length: load.length.0.max(1) * 1000,
             row_micros: row * 1_000_000,
             newest: 0,
@@ -155,12 +155,12 @@ impl Tally {
         }
     }
 
-    fn part_of(&mut self, intended: u64) -> Option<&mut Part> {
+    fn part_of(&mut self, intended: u64) -> Option<&mut LoadSection> {
         let at = intended.saturating_mul(self.parts.len() as u64) / self.length;
         self.parts.get_mut(at as usize)
     }
 
-    pub fn settle(&mut self, one: &Settled<'_>) {
+    pub fn settle(&mut self, one: &SettledRequest<'_>) {
         let in_time = self.length + TAIL_MICROS.min(self.length / TAIL_SHARE);
         match one.began {
             Some(began) => {
@@ -172,22 +172,22 @@ impl Tally {
             None => self.unsent += 1,
         }
         let (well, timed) = match one.heard {
-            Heard::Well(status) => {
+            RequestOutcome::Well(status) => {
                 *self.statuses.entry(*status).or_default() += 1;
                 self.well_in_time += u64::from(one.ended <= in_time);
                 (true, true)
             }
-            Heard::Wrong(status, why) => {
+            RequestOutcome::Wrong(status, why) => {
                 *self.statuses.entry(*status).or_default() += 1;
                 self.example(why);
                 (false, true)
             }
-            Heard::Nothing(kind, why) => {
+            RequestOutcome::Nothing(kind, why) => {
                 *self.kinds.entry(kind).or_default() += 1;
                 self.example(why);
                 (false, matches!(*kind, "timeout" | "unsent"))
             }
-            Heard::CutOff => {
+            RequestOutcome::CutOff => {
                 *self.kinds.entry("timeout").or_default() += 1;
                 self.example("no answer by the end of the load");
                 (false, true)
@@ -197,7 +197,7 @@ impl Tally {
         let latency = one.ended.saturating_sub(one.intended).max(1);
         if timed {
             self.latency.saturating_record(latency);
-            if let (Some(began), false) = (one.began, matches!(one.heard, Heard::CutOff)) {
+            if let (Some(began), false) = (one.began, matches!(one.heard, RequestOutcome::CutOff)) {
                 self.service_time.saturating_record(one.ended.saturating_sub(began).max(1));
             }
         }
@@ -230,9 +230,9 @@ impl Tally {
             && row.second.answered + row.second.failed >= row.second.intended
             && let Some(latency) = row.latency.take()
         {
-            row.second.p50 = figures::quantile_ms(&latency, 0.5);
-            row.second.p95 = figures::quantile_ms(&latency, 0.95);
-            row.second.p99 = figures::quantile_ms(&latency, 0.99);
+            row.second.p50 = latency::quantile_ms(&latency, 0.5);
+            row.second.p95 = latency::quantile_ms(&latency, 0.95);
+            row.second.p99 = latency::quantile_ms(&latency, 0.99);
         }
     }
 

@@ -24,14 +24,14 @@ fn at_once(_: u64) -> (Duration, u16) {
     (Duration::ZERO, 200)
 }
 
-fn target(port: u16) -> Target {
+fn target(port: u16) -> TestTarget {
     let endpoint = Endpoint {
         peer: HttpPeer::new(("127.0.0.1", port), false, String::new()),
         authority: HeaderValue::from_static("origin.test"),
         base_path: "".into(),
         rest: Arc::default(),
     };
-    Target {
+    TestTarget {
         side: Side::Green,
         url: "http://origin.test".to_owned(),
         endpoints: Arc::new([endpoint]),
@@ -69,7 +69,7 @@ fn steady(rate: f64, length_ms: u64, users: u32) -> LoadTest {
 }
 
 async fn ran(load: &LoadTest, origin: &Origin) -> LoadResult {
-    run(load, &target(origin.port), &Variables::default(), &Told::default()).await
+    run(load, &target(origin.port), &Variables::default(), &ProgressTracker::default()).await
 }
 
 /// What holds of every result.
@@ -90,7 +90,7 @@ fn consistent(result: &LoadResult) {
 async fn the_rate_is_kept_and_the_warm_up_does_not_count() {
     let origin = Origin::new(at_once).await;
     let load = LoadTest { warm_up: Millis::seconds(1), ..steady(200.0, 3000, 50) };
-    let told = Told::default();
+    let told = ProgressTracker::default();
     let result = run(&load, &target(origin.port), &Variables::default(), &told).await;
     consistent(&result);
     assert_eq!((result.outcome, &result.why), (Outcome::Passed, &None));
@@ -223,7 +223,7 @@ async fn what_is_no_answer_is_counted_by_its_kind() {
     assert_eq!((result.failed, result.answers["reset"]), (10, 10), "{:?}", result.answers);
     assert_eq!(result.latency, Latencies::default(), "a broken connection has no latency");
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let refused = run(&steady(20.0, 500, 5), &target(closed), &Variables::default(), &Told::default()).await;
+    let refused = run(&steady(20.0, 500, 5), &target(closed), &Variables::default(), &ProgressTracker::default()).await;
     assert_eq!(refused.answers["connect"], 10, "{:?}", refused.answers);
     assert_eq!(refused.examples, ["/a: refuses connections"]);
 }
@@ -238,7 +238,7 @@ async fn a_stress_says_where_it_breaks() {
     consistent(&result);
     assert_eq!((result.requests, result.failed), (550, 0));
     let why = result.why.unwrap();
-    assert!(why.starts_with("it breaks at 700 requests a second (stair 7 of 10): p50 is "), "{why}");
+    assert!(why.starts_with("it breaks at 700 requests a second (stress_rate 7 of 10): p50 is "), "{why}");
     assert!(result.limits.iter().any(|limit| limit.what == "p50 at 700/s" && !limit.held), "{:?}", result.limits);
 }
 
@@ -259,7 +259,7 @@ async fn a_soak_that_wears_out_fails() {
 async fn dropped_it_sends_nothing_more() {
     let origin = Origin::new(|_| (Duration::from_millis(5), 200)).await;
     let load = steady(500.0, 60_000, 20);
-    let (target, variables, told) = (target(origin.port), Variables::default(), Told::default());
+    let (target, variables, told) = (target(origin.port), Variables::default(), ProgressTracker::default());
     let running = run(&load, &target, &variables, &told);
     let enough = async {
         while origin.requests() < 200 {
@@ -302,7 +302,7 @@ async fn requests_come_by_weight_and_unique_is_unique() {
         vec![(3, step("/often")), (0, step("/never")), (1, step("/seldom/${unique}")), (2, step("/as/${id}"))];
     let mut variables = Variables::default();
     variables.set("id", "7");
-    let result = run(&load, &target(origin.port), &variables, &Told::default()).await;
+    let result = run(&load, &target(origin.port), &variables, &ProgressTracker::default()).await;
     consistent(&result);
     let paths = origin.seen.paths.lock().unwrap().clone();
     let count = |start: &str| paths.iter().filter(|path| path.starts_with(start)).count();
@@ -334,8 +334,8 @@ async fn what_cannot_be_tried_has_failed_and_sends_nothing() {
         let why = result.why.unwrap();
         assert!(why.starts_with(wanted), "{why}");
     }
-    let nowhere = Target { endpoints: Arc::new([]), ..target(origin.port) };
-    let result = run(&good, &nowhere, &Variables::default(), &Told::default()).await;
+    let nowhere = TestTarget { endpoints: Arc::new([]), ..target(origin.port) };
+    let result = run(&good, &nowhere, &Variables::default(), &ProgressTracker::default()).await;
     assert_eq!(result.why.unwrap(), "the environment has no address: its name does not resolve");
     assert_eq!(origin.requests(), 0);
 }

@@ -1,8 +1,8 @@
 //! Whether a load's limits held, and in a sentence which did not.
 
-use crate::load::course::{STAIRS, stair};
-use crate::load::figures::quantile_ms;
-use crate::load::tally::{Part, Tally, percent};
+use crate::load::latency::quantile_ms;
+use crate::load::schedule::{STRESS_STEPS, stress_rate};
+use crate::load::tally::{LoadSection, LoadTally, percent};
 use config::suite::{LoadLimits, LoadTest, Profile};
 use judgement::time::Millis;
 use wire::LimitResult;
@@ -18,17 +18,17 @@ const GROWTH: f64 = 5.0;
 const GROWTH_BYTES: u64 = 64 << 20;
 
 #[derive(Debug)]
-pub struct Verdict {
+pub struct LoadVerdict {
     pub limits: Vec<LimitResult>,
     /// `None`: all of them held.
     pub why: Option<String>,
 }
 
 /// `memory`: this process's, a sample a second.
-pub fn judge(load: &LoadTest, tally: &Tally, memory: &[u64]) -> Verdict {
+pub fn judge(load: &LoadTest, tally: &LoadTally, memory: &[u64]) -> LoadVerdict {
     if tally.requests == 0 {
         let why = "no request falls into its time: its rate is too low, or it is too short".to_owned();
-        return Verdict { limits: Vec::new(), why: Some(why) };
+        return LoadVerdict { limits: Vec::new(), why: Some(why) };
     }
     let mut limits = limits_of(&load.limits, tally.error_rate(), |quantile| quantile_ms(&tally.latency, quantile));
     if let Some(limit) = load.limits.throughput {
@@ -50,7 +50,7 @@ pub fn judge(load: &LoadTest, tally: &Tally, memory: &[u64]) -> Verdict {
         why.extend(limits.iter().filter(|limit| !limit.held).map(sentence));
     }
     let why = (!why.is_empty()).then(|| format!("{}{}", why.join("; "), beside(tally)));
-    Verdict { limits, why }
+    LoadVerdict { limits, why }
 }
 
 /// Errors first: where requests fail, the latencies of the others are no news.
@@ -95,7 +95,7 @@ fn shown(figure: f64) -> String {
 }
 
 /// What else a failed load should be read with.
-fn beside(tally: &Tally) -> String {
+fn beside(tally: &LoadTally) -> String {
     let mut also = String::new();
     if tally.unsent > 0 {
         also += &format!("; {} of {} requests were never sent, because no user was free", tally.unsent, tally.requests);
@@ -107,7 +107,7 @@ fn beside(tally: &Tally) -> String {
 }
 
 /// A second half that is worse than the first one.
-fn wearing(tally: &Tally, memory: &[u64]) -> Vec<LimitResult> {
+fn wearing(tally: &LoadTally, memory: &[u64]) -> Vec<LimitResult> {
     let mut found = Vec::new();
     if let [first, second] = tally.parts.as_slice()
         && first.latency.len().min(second.latency.len()) >= FEWEST_IN_HALF
@@ -137,14 +137,17 @@ fn growth(memory: &[u64]) -> Option<f64> {
     (steadily && first > 0 && last - first >= GROWTH_BYTES).then(|| percent(last - first, first))
 }
 
-/// The first stair of a stress on which a limit broke.
-fn breaks(load: &LoadTest, stairs: &[Part]) -> Option<(LimitResult, String)> {
+/// The first step of a stress load on which a limit broke.
+fn breaks(load: &LoadTest, stairs: &[LoadSection]) -> Option<(LimitResult, String)> {
     stairs.iter().zip(0..).find_map(|(part, at)| {
         let limits = limits_of(&load.limits, percent(part.failed, part.requests), |q| quantile_ms(&part.latency, q));
         let broken = limits.into_iter().find(|limit| !limit.held)?;
-        let rate = shown(stair(load, at));
-        let why =
-            format!("it breaks at {rate} requests a second (stair {} of {STAIRS}): {}", at + 1, sentence(&broken));
+        let rate = shown(stress_rate(load, at));
+        let why = format!(
+            "it breaks at {rate} requests a second (stress_rate {} of {STRESS_STEPS}): {}",
+            at + 1,
+            sentence(&broken)
+        );
         Some((LimitResult { what: format!("{} at {rate}/s", broken.what), ..broken }, why))
     })
 }

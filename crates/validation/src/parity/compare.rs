@@ -3,12 +3,12 @@
 use http::{HeaderName, header};
 use serde_json::Value;
 
-use crate::consistency::json::{self, Terms};
+use crate::consistency::json::{self, CompareOptions};
 use crate::diff::unified;
 use crate::expect::{diff, glance, json_of};
 use crate::message;
-use crate::parity::noise::{How, Noise};
-use crate::scrub::{HIDDEN, is_hidden};
+use crate::parity::noise::{Noise, NoiseKind};
+use crate::redact::{HIDDEN, is_hidden};
 use crate::target::MOST_BODY;
 use config::suite::Parity;
 use relay::origin::exchange::Answer;
@@ -20,14 +20,14 @@ const NAMES: [&str; 2] = ["blue", "green"];
 const DIGITS: usize = 16;
 
 /// What is compared.
-pub struct Pair<'p> {
+pub struct AnswerPair<'p> {
     pub answers: [&'p Answer; 2],
     /// How each side is called by itself: a `Location` that leads back to it is the same on both.
     pub authorities: [&'p [u8]; 2],
     pub parity: &'p Parity,
 }
 
-impl Pair<'_> {
+impl AnswerPair<'_> {
     /// What differs, without what is noise; the first of a document with a diff if `diffs`, which takes its time.
     pub fn findings(&self, noise: &Noise, diffs: bool) -> Vec<Finding> {
         let [left, right] = self.answers;
@@ -51,12 +51,12 @@ impl Pair<'_> {
         Some(finding("body", most, format!("{} bytes", answer.length)))
     }
 
-    fn header(&self, name: &HeaderName, noise: Option<How>) -> Option<Finding> {
+    fn header(&self, name: &HeaderName, noise: Option<NoiseKind>) -> Option<Finding> {
         let [left, right] = [0, 1].map(|side| self.lines(name, side));
         let is_same = match noise {
             None => left == right,
-            Some(How::Value) => left.is_empty() == right.is_empty(),
-            Some(How::Anyhow) => true,
+            Some(NoiseKind::Value) => left.is_empty() == right.is_empty(),
+            Some(NoiseKind::Anyhow) => true,
         };
         if is_same {
             return None;
@@ -86,7 +86,7 @@ impl Pair<'_> {
                 noise.level(&mut blue);
                 noise.level(&mut green);
                 let ignore: Vec<_> = self.parity.ignore.iter().chain(noise.ignored()).cloned().collect();
-                let terms = Terms { ignore: &ignore, tolerance: self.parity.tolerance };
+                let terms = CompareOptions { ignore: &ignore, tolerance: self.parity.tolerance };
                 let mut all = json::differences(&blue, &green, terms);
                 if let Some(first) = all.first_mut().filter(|_| diffs) {
                     first.diff = diff(&blue, &green, terms, NAMES);

@@ -6,19 +6,19 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use crate::expect::kind;
-use crate::parity::compare::Pair;
+use crate::parity::compare::AnswerPair;
 use wire::Finding;
 
 /// A comparison names only so many differences; what is behind them shows when those are gone.
 const MOST_ROUNDS: usize = 20;
 /// Of one request; a document with more has no two answers alike.
 const MOST_PLACES: usize = 200;
-/// Told in words.
+/// Places listed in a result.
 const MOST_TOLD: usize = 100;
 
 /// How a place differs from itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum NoiseKind {
     /// It is there, and of one kind, with another value: that much the other side must have too.
     Value,
     /// It comes and goes, or is now of this kind and now of that.
@@ -28,13 +28,13 @@ pub enum How {
 /// The noise of one request: `status`, `header etag`, `body`, `json $.items[*].at`.
 #[derive(Debug, Default)]
 pub struct Noise {
-    places: BTreeMap<String, How>,
+    places: BTreeMap<String, NoiseKind>,
     values: Vec<JsonPath>,
     anyhow: Vec<JsonPath>,
 }
 
 impl Noise {
-    pub fn of(&self, place: &str) -> Option<How> {
+    pub fn of(&self, place: &str) -> Option<NoiseKind> {
         self.places.get(place).copied()
     }
 
@@ -57,7 +57,7 @@ impl Noise {
     }
 
     /// Takes over where two answers of one side differ.
-    pub fn learn(&mut self, pair: &Pair<'_>) {
+    pub fn learn(&mut self, pair: &AnswerPair<'_>) {
         for _ in 0..MOST_ROUNDS {
             let mut more = false;
             for finding in pair.findings(self, false) {
@@ -71,18 +71,18 @@ impl Noise {
     }
 
     /// Whether it is news.
-    fn add(&mut self, place: String, how: How) -> bool {
+    fn add(&mut self, place: String, how: NoiseKind) -> bool {
         // A document that is noise all over is so as a whole.
         let (place, how) =
-            if self.places.len() < MOST_PLACES { (place, how) } else { ("body".to_owned(), How::Anyhow) };
-        if self.places.get(&place).is_some_and(|known| *known == How::Anyhow || *known == how) {
+            if self.places.len() < MOST_PLACES { (place, how) } else { ("body".to_owned(), NoiseKind::Anyhow) };
+        if self.places.get(&place).is_some_and(|known| *known == NoiseKind::Anyhow || *known == how) {
             return false;
         }
         match (place.strip_prefix("json ").map(JsonPath::parse), how) {
-            (Some(Ok(path)), How::Value) => self.values.push(path),
-            (Some(Ok(path)), How::Anyhow) => self.anyhow.push(path),
+            (Some(Ok(path)), NoiseKind::Value) => self.values.push(path),
+            (Some(Ok(path)), NoiseKind::Anyhow) => self.anyhow.push(path),
             // A key that no path can name.
-            (Some(Err(_)), _) => drop(self.places.insert("body".to_owned(), How::Anyhow)),
+            (Some(Err(_)), _) => drop(self.places.insert("body".to_owned(), NoiseKind::Anyhow)),
             (None, _) => {}
         }
         self.places.insert(place, how);
@@ -92,15 +92,15 @@ impl Noise {
 
 /// Where a finding is, for every item of a list alike. Where a list is longer than another, its items have no places that
 /// could be compared: the list is noise as a whole.
-fn place(finding: &Finding) -> (String, How) {
+fn place(finding: &Finding) -> (String, NoiseKind) {
     let place = general(&finding.what);
     let kinds = [&finding.expected, &finding.found].map(|shown| shown_kind(shown));
     match (place.strip_suffix("[*]"), kinds) {
-        (Some(list), [None, _] | [_, None]) => (list.to_owned(), How::Value),
-        (_, [Some(left), Some(right)]) if left == right => (place, How::Value),
-        _ if place.starts_with("json ") => (place, How::Anyhow),
-        (_, [None, _] | [_, None]) => (place, How::Anyhow),
-        _ => (place, How::Value),
+        (Some(list), [None, _] | [_, None]) => (list.to_owned(), NoiseKind::Value),
+        (_, [Some(left), Some(right)]) if left == right => (place, NoiseKind::Value),
+        _ if place.starts_with("json ") => (place, NoiseKind::Anyhow),
+        (_, [None, _] | [_, None]) => (place, NoiseKind::Anyhow),
+        _ => (place, NoiseKind::Value),
     }
 }
 
@@ -154,9 +154,9 @@ fn end_of_text(text: &str) -> usize {
 
 /// The noise of all requests.
 #[derive(Debug, Default)]
-pub struct Places(BTreeMap<String, (u64, String)>);
+pub struct NoiseSummary(BTreeMap<String, (u64, String)>);
 
-impl Places {
+impl NoiseSummary {
     pub fn note(&mut self, request: &str, noise: &Noise) {
         for place in noise.places.keys() {
             let (count, _) = self.0.entry(place.clone()).or_insert_with(|| (0, request.to_owned()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request as Asked;
+use axum::extract::Request as AskResult;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, header};
@@ -16,9 +16,9 @@ use judgement::time::Millis;
 use wire::Side;
 
 /// An origin that answers by the path and by how often it was asked.
-async fn origin(side: Side, answer: impl Fn(&str, u64) -> Response + Clone + Send + Sync + 'static) -> Target {
+async fn origin(side: Side, answer: impl Fn(&str, u64) -> Response + Clone + Send + Sync + 'static) -> TestTarget {
     let turns = Arc::new(Mutex::new(0));
-    let app = Router::new().fallback(move |asked: Asked| {
+    let app = Router::new().fallback(move |asked: AskResult| {
         let turn = {
             let mut turns = turns.lock().unwrap();
             *turns += 1;
@@ -34,10 +34,10 @@ fn document(value: Value) -> Response {
     axum::Json(value).into_response()
 }
 
-async fn compared(parity: &Parity, blue: &Target, green: &Target) -> ParityResult {
-    let known = Known::default();
-    let (numbers, told) = (Numbers::default(), Told::default());
-    let (blue, green) = (Party { target: blue, known: &known }, Party { target: green, known: &known });
+async fn compared(parity: &Parity, blue: &TestTarget, green: &TestTarget) -> ParityResult {
+    let known = RunContext::default();
+    let (numbers, told) = (RequestNumbers::default(), ProgressTracker::default());
+    let (blue, green) = (ParitySide { target: blue, known: &known }, ParitySide { target: green, known: &known });
     // As whoever runs it does: the future can be sent.
     let run: std::pin::Pin<Box<dyn Future<Output = ParityResult> + Send + '_>> =
         Box::pin(run(parity, blue, green, &numbers, &told));
@@ -217,7 +217,7 @@ async fn status_headers_and_other_bodies_are_compared() {
 #[tokio::test]
 async fn a_way_back_to_oneself_is_the_same_way() {
     let app = |side| async move {
-        let answer = |asked: Asked| async move {
+        let answer = |asked: AskResult| async move {
             let host = asked.headers()["host"].to_str().unwrap().to_owned();
             (StatusCode::FOUND, [(header::LOCATION, format!("http://{host}/next?a=1"))])
         };
@@ -248,7 +248,7 @@ async fn what_changes_something_is_asked_once_and_each_side_knows_its_own() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let app = |side: &'static str| {
         let asked = asked.clone();
-        Router::new().fallback(move |request: Asked| {
+        Router::new().fallback(move |request: AskResult| {
             asked.lock().unwrap().push(format!("{side} {} {}", request.method(), request.uri()));
             std::future::ready("")
         })
@@ -257,16 +257,16 @@ async fn what_changes_something_is_asked_once_and_each_side_knows_its_own() {
     let mut post = step("POST /a?id=${id}&key=${key}");
     post.body = Body::Text("${key}".to_owned());
     let known = |id: &str, key: &str| {
-        let mut known = Known::default();
+        let mut known = RunContext::default();
         known.variables.set("id", id);
         known.learn(true, "key", key.to_owned());
         known
     };
     let (of_blue, of_green) = (known("1", "secret-b"), known("2", "secret-g"));
     let parity = Parity { noise: 3, ..parity(vec![post, step("GET /${gone}")]) };
-    let (numbers, told) = (Numbers::default(), Told::default());
-    let blue = Party { target: &blue, known: &of_blue };
-    let green = Party { target: &green, known: &of_green };
+    let (numbers, told) = (RequestNumbers::default(), ProgressTracker::default());
+    let blue = ParitySide { target: &blue, known: &of_blue };
+    let green = ParitySide { target: &green, known: &of_green };
     let result = run(&parity, blue, green, &numbers, &told).await;
     let mut all = asked.lock().unwrap().clone();
     all.sort();
@@ -316,7 +316,7 @@ async fn recorded_requests_are_sent_with_the_headers_of_the_suite() {
     let request = json!({"method": "GET", "url": "https://shop.example/a", "headers": headers});
     std::fs::write(&path, json!({"log": {"entries": [{"request": request}]}}).to_string()).unwrap();
     let answer = |side: Side| async move {
-        let app = Router::new().fallback(move |asked: Asked| {
+        let app = Router::new().fallback(move |asked: AskResult| {
             let of =
                 |name: &str| asked.headers().get_all(name).iter().map(|v| v.to_str().unwrap().to_owned()).collect();
             let (proof, language): (Vec<String>, Vec<String>) = (of("authorization"), of("x-lang"));

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
-use super::{Entry, Gather, NO_BODY, literal};
+use super::{NO_BODY, RecordedRequest, RecordingBuilder, literal};
 use config::suite::Body;
 
 const NO_REQUEST: &str = "an entry without a request";
@@ -17,7 +17,7 @@ const FILES: &str = "a form with files";
 
 /// Why a file was not read.
 #[derive(Debug)]
-pub enum Unread {
+pub enum HarError {
     NoHar,
     /// It is one up to here.
     Broken(String),
@@ -27,27 +27,27 @@ pub enum Unread {
 ///
 /// # Errors
 /// It is no HAR file, or one that is broken.
-pub fn read(bytes: &[u8], gather: &mut Gather) -> Result<(), Unread> {
+pub fn read(bytes: &[u8], gather: &mut RecordingBuilder) -> Result<(), HarError> {
     let mut found = false;
     let mut document = serde_json::Deserializer::from_slice(bytes);
-    let within = Within { keys: &["log", "entries"], gather, found: &mut found };
+    let within = EntriesVisitor { keys: &["log", "entries"], gather, found: &mut found };
     let read = within.deserialize(&mut document).and_then(|()| document.end());
     match (read, found) {
         (Ok(()), true) => Ok(()),
-        (Err(error), true) => Err(Unread::Broken(error.to_string())),
-        (_, false) => Err(Unread::NoHar),
+        (Err(error), true) => Err(HarError::Broken(error.to_string())),
+        (_, false) => Err(HarError::NoHar),
     }
 }
 
 /// The way to the entries: these keys of objects, and then a list.
-struct Within<'g> {
+struct EntriesVisitor<'g> {
     keys: &'static [&'static str],
-    gather: &'g mut Gather,
+    gather: &'g mut RecordingBuilder,
     /// The list was there.
     found: &'g mut bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Within<'_> {
+impl<'de> DeserializeSeed<'de> for EntriesVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -55,7 +55,7 @@ impl<'de> DeserializeSeed<'de> for Within<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Within<'_> {
+impl<'de> Visitor<'de> for EntriesVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,7 +68,7 @@ impl<'de> Visitor<'de> for Within<'_> {
         };
         while let Some(key) = map.next_key::<String>()? {
             if key == *wanted {
-                map.next_value_seed(Within { keys: rest, gather: &mut *self.gather, found: &mut *self.found })?;
+                map.next_value_seed(EntriesVisitor { keys: rest, gather: &mut *self.gather, found: &mut *self.found })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -81,10 +81,10 @@ impl<'de> Visitor<'de> for Within<'_> {
             return Err(serde::de::Error::custom("a list where an object must be"));
         }
         *self.found = true;
-        while let Some(entry) = list.next_element::<Loose>()? {
+        while let Some(entry) = list.next_element::<HarEntry>()? {
             self.gather.take(match entry {
-                Loose::Entry(recorded) => self::entry(recorded.request),
-                Loose::Other(_) => Err(NO_REQUEST),
+                HarEntry::Entry(recorded) => self::entry(recorded.request),
+                HarEntry::Other(_) => Err(NO_REQUEST),
             });
         }
         Ok(())
@@ -94,49 +94,49 @@ impl<'de> Visitor<'de> for Within<'_> {
 /// One that is not as it must be spoils no other.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Loose {
-    Entry(Recorded),
+enum HarEntry {
+    Entry(HarEntryBody),
     Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
-struct Recorded {
-    request: Request,
+struct HarEntryBody {
+    request: HarRequest,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Request {
+struct HarRequest {
     method: String,
     url: String,
     #[serde(default)]
-    headers: Vec<Pair>,
+    headers: Vec<HarHeader>,
     #[serde(default)]
-    post_data: Option<PostData>,
+    post_data: Option<HarPostData>,
     #[serde(default)]
     body_size: Option<f64>,
 }
 
 #[derive(Deserialize)]
-struct Pair {
+struct HarHeader {
     name: String,
     value: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PostData {
+struct HarPostData {
     #[serde(default)]
     mime_type: Option<String>,
     #[serde(default)]
     text: Option<String>,
     #[serde(default)]
-    params: Vec<Param>,
+    params: Vec<HarParam>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Param {
+struct HarParam {
     name: String,
     #[serde(default)]
     value: Option<String>,
@@ -144,7 +144,7 @@ struct Param {
     file_name: Option<String>,
 }
 
-fn entry(request: Request) -> Result<Entry, &'static str> {
+fn entry(request: HarRequest) -> Result<RecordedRequest, &'static str> {
     let url = Url::parse(&request.url).map_err(|_| NO_URL)?;
     let named = |name: &str| request.headers.iter().find(|pair| pair.name.eq_ignore_ascii_case(name));
     let upgrades = named("upgrade").is_some_and(|pair| pair.value.eq_ignore_ascii_case("websocket"));
@@ -164,10 +164,10 @@ fn entry(request: Request) -> Result<Entry, &'static str> {
     let body = body(request.post_data, request.body_size)?;
     let headers = request.headers.into_iter().map(|pair| (pair.name, pair.value));
     let kind = kind.filter(|_| !matches!(body, Body::None));
-    Ok(Entry { method: request.method, target, headers: headers.chain(kind).collect(), body })
+    Ok(RecordedRequest { method: request.method, target, headers: headers.chain(kind).collect(), body })
 }
 
-fn body(data: Option<PostData>, size: Option<f64>) -> Result<Body, &'static str> {
+fn body(data: Option<HarPostData>, size: Option<f64>) -> Result<Body, &'static str> {
     // Recorders that do not keep bodies keep their sizes; -1 is for one that is not known.
     let none = if size.is_some_and(|size| size > 0.0) { Err(NO_BODY) } else { Ok(Body::None) };
     let Some(data) = data else { return none };

@@ -26,30 +26,30 @@ pub struct Chart {
     pub side: &'static str,
     /// The same in words, for who does not see it.
     pub words: String,
-    pub legend: Vec<Key>,
-    pub x: Vec<Tick>,
-    pub y: Vec<Tick>,
-    pub lines: Vec<Line>,
-    pub marks: Vec<Mark>,
-    pub limits: Vec<Tick>,
+    pub legend: Vec<LegendEntry>,
+    pub x: Vec<AxisTick>,
+    pub y: Vec<AxisTick>,
+    pub lines: Vec<ChartLine>,
+    pub marks: Vec<PercentileMark>,
+    pub limits: Vec<AxisTick>,
 }
 
 /// A line of the legend: what is drawn like this, and what it came to.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct LegendEntry {
     pub class: &'static str,
     pub label: String,
     pub figures: String,
 }
 
 #[derive(Clone, Debug)]
-pub struct Tick {
+pub struct AxisTick {
     pub at: String,
     pub label: String,
 }
 
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct ChartLine {
     pub class: &'static str,
     /// Without its first point, which closes an area down to the axis.
     pub path: String,
@@ -59,7 +59,7 @@ pub struct Line {
 
 /// A percentile on the axis of latencies.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub struct PercentileMark {
     pub class: &'static str,
     pub at: String,
     /// Empty where the one before it is too near.
@@ -136,10 +136,10 @@ fn bars(steps: &[(f64, f64, f64)]) -> String {
 }
 
 /// The ticks of a scale, `most` of them with a name; `place`: along which side.
-fn ticks(scale: &scale::Scale, most: usize, place: fn(f64) -> String, name: fn(f64) -> String) -> Vec<Tick> {
+fn ticks(scale: &scale::AxisScale, most: usize, place: fn(f64) -> String, name: fn(f64) -> String) -> Vec<AxisTick> {
     let ticks = scale.ticks(most).into_iter();
     ticks
-        .map(|(number, at, is_named)| Tick {
+        .map(|(number, at, is_named)| AxisTick {
             at: place(at),
             label: if is_named { name(number) } else { String::new() },
         })

@@ -1,7 +1,7 @@
 //! Requests, responses and findings as the page shows them: cut to what there is room for, JSON laid out.
 
-use super::layout;
-use super::visible::{Room, Shown};
+use super::json_layout;
+use super::visible::{CutText, PageBudget};
 use wire::{Finding, Message};
 
 /// Of a body that matters: more than a screen or two is read in the JSON report.
@@ -25,7 +25,7 @@ pub const MARKUP: usize = 300;
 
 /// A request or a response.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ShownMessage {
     pub line: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
@@ -33,11 +33,11 @@ pub struct Told {
     pub about_body: String,
 }
 
-pub fn told(message: &Message, most: usize, room: &mut Room) -> Told {
+pub fn told(message: &Message, most: usize, room: &mut PageBudget) -> ShownMessage {
     let start = super::visible::start(&message.body, most);
     let kept = start.replace("\r\n", "\n");
     // Spaces in front of its lines may make it a good deal longer.
-    let Shown { text: body, left_out } = match layout::json(&kept) {
+    let CutText { text: body, left_out } = match json_layout::json(&kept) {
         Some(laid_out) => room.take(&laid_out, most * 2),
         None => room.take(&kept, most),
     };
@@ -54,15 +54,15 @@ pub fn told(message: &Message, most: usize, room: &mut Room) -> Told {
         room.fits(MARKUP / 4).then(|| (room.take(name, NAME).text, room.take(value, HEADER).text))
     });
     let headers = headers.collect();
-    Told { line: room.take(&message.line, LINE).text, headers, body, about_body }
+    ShownMessage { line: room.take(&message.line, LINE).text, headers, body, about_body }
 }
 
 /// A finding, in a row of a table.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct FindingRow {
     pub what: String,
-    pub expected: Shown,
-    pub found: Shown,
+    pub expected: CutText,
+    pub found: CutText,
     pub diff: Vec<DiffLine>,
 }
 
@@ -74,13 +74,13 @@ pub struct DiffLine {
 }
 
 /// The first `most` findings, and a sentence for the others.
-pub fn rows(findings: &[Finding], most: usize, room: &mut Room) -> (Vec<Row>, String) {
+pub fn rows(findings: &[Finding], most: usize, room: &mut PageBudget) -> (Vec<FindingRow>, String) {
     let mut rows = Vec::new();
     for finding in findings.iter().take(most) {
         if !room.fits(MARKUP) {
             break;
         }
-        rows.push(Row {
+        rows.push(FindingRow {
             what: room.take(&finding.what, NAME).text,
             expected: room.take(&finding.expected, VALUE),
             found: room.take(&finding.found, VALUE),
@@ -97,7 +97,7 @@ pub fn more(all: u64, shown: u64) -> String {
     if left == 0 { String::new() } else { format!("… and {} more, in the JSON report.", super::numbers::count(left)) }
 }
 
-fn lines(diff: &str, room: &mut Room) -> Vec<DiffLine> {
+fn lines(diff: &str, room: &mut PageBudget) -> Vec<DiffLine> {
     let shown = room.take(diff, DIFF);
     let line = |text: &str| DiffLine {
         class: match text.as_bytes() {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_body_is_cut_and_says_so() {
-        let mut room = Room::of(1 << 20);
+        let mut room = PageBudget::of(1 << 20);
         let message = |body: &str, bytes| Message { body: body.to_owned(), body_bytes: bytes, ..Message::default() };
         let mut about = |body: &str, bytes| told(&message(body, bytes), 100, &mut room).about_body;
         assert_eq!(about("", 0), "no body");
@@ -130,12 +130,12 @@ mod tests {
         assert_eq!(about("hello", 5_000), "4.88 KiB, of which this is the beginning");
         assert_eq!(about(&"x".repeat(1 << 20), 1 << 20), "1 MiB, of which this is the beginning");
         assert_eq!(told(&message("{\"a\":1}", 7), 100, &mut room).body, "{\n  \"a\": 1\n}");
-        assert_eq!(told(&message("hello", 5), 100, &mut Room::of(0)).about_body, "5 B, left out here");
+        assert_eq!(told(&message("hello", 5), 100, &mut PageBudget::of(0)).about_body, "5 B, left out here");
     }
 
     #[test]
     fn lines_of_a_diff_are_told_apart() {
-        let classes: Vec<&str> = lines("--- expected\n+++ found\n@@ -1 +1 @@\n-a\n+b\n c", &mut Room::of(1_000))
+        let classes: Vec<&str> = lines("--- expected\n+++ found\n@@ -1 +1 @@\n-a\n+b\n c", &mut PageBudget::of(1_000))
             .into_iter()
             .map(|line| line.class)
             .collect();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::numbers;
-use super::visible::{Room, start, visible};
-use super::words::{self, Failure};
+use super::visible::{PageBudget, start, visible};
+use super::words::{self, PartFailure};
 use wire::{Execution, ExecutionState, Outcome, Part, Side};
 
 /// Findings of one part; CI systems show little and keep everything.
@@ -33,7 +33,7 @@ pub fn junit(execution: &Execution) -> Result<String, String> {
     let mut report = Report::new(plain(&summary.title));
     report.timestamp = summary.began_at.parse().ok();
     report.set_time(Duration::from_millis(summary.took_ms));
-    let mut room = Room::of(DESCRIPTIONS);
+    let mut room = PageBudget::of(DESCRIPTIONS);
     for (kind, side) in kinds() {
         let parts = || execution.parts.iter().filter(|part| words::kind(part) == kind && part.environment() == side);
         if parts().next().is_some() {
@@ -60,7 +60,7 @@ fn suite<'e>(
     kind: &str,
     side: Option<Side>,
     parts: impl Iterator<Item = &'e Part>,
-    room: &mut Room,
+    room: &mut PageBudget,
 ) -> TestSuite {
     let summary = &execution.summary;
     let whose = side.map_or("blue and green", Side::name);
@@ -84,7 +84,7 @@ fn suite<'e>(
     suite
 }
 
-fn case(part: &Part, room: &mut Room) -> TestCase {
+fn case(part: &Part, room: &mut PageBudget) -> TestCase {
     let mut status = match part.outcome() {
         Outcome::Passed => TestCaseStatus::success(),
         Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -117,7 +117,7 @@ fn case(part: &Part, room: &mut Room) -> TestCase {
     case
 }
 
-fn description(part: &Part, failures: &[Failure], all: usize) -> String {
+fn description(part: &Part, failures: &[PartFailure], all: usize) -> String {
     let [one, other] = words::values(part);
     let mut text = String::new();
     let mut place = "";
@@ -145,7 +145,7 @@ fn description(part: &Part, failures: &[Failure], all: usize) -> String {
     text
 }
 
-fn in_a_line(failure: &Failure, values: [&str; 2]) -> String {
+fn in_a_line(failure: &PartFailure, values: [&str; 2]) -> String {
     let finding = &failure.finding;
     let what = if finding.what.is_empty() { &failure.place } else { &finding.what };
     let [left, right] = [&finding.expected, &finding.found].map(|value| start(value, MESSAGE));

@@ -5,12 +5,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::card::{Card, card};
 use super::exchange::{NAME, SENTENCE};
-use super::load::{self, LoadCard};
-use super::passed::{self, Line};
-use super::summary::{self, Group};
-use super::visible::Room;
+use super::failure_card::{FailureCard, card};
+use super::load_card::{self, LoadCard};
+use super::part_list::{self, PartLine};
+use super::summary::{self, SummaryGroup};
+use super::visible::PageBudget;
 use super::words;
 use super::{numbers, visible};
 use wire::{Execution, ExecutionState, Outcome, RunTarget, Side};
@@ -31,7 +31,7 @@ const STYLE: &str = include_str!("page.css");
 
 #[derive(Template)]
 #[template(path = "page.html", config = "src/report/askama.toml")]
-struct Page {
+struct ReportPage {
     policy: String,
     style: &'static str,
     /// `passed`, `failed`, `stopped` or `running`.
@@ -43,17 +43,17 @@ struct Page {
     progress: Option<(u64, u64, String)>,
     facts: Vec<(&'static str, Vec<String>)>,
     sides: Vec<&'static str>,
-    groups: Vec<Group>,
+    groups: Vec<SummaryGroup>,
     rows_left_out: String,
     failed: u64,
-    cards: Vec<Card>,
-    named: Vec<Line>,
+    cards: Vec<FailureCard>,
+    named: Vec<PartLine>,
     named_more: String,
-    skipped: Vec<Line>,
+    skipped: Vec<PartLine>,
     skipped_more: String,
     skipped_count: u64,
     loads: Vec<LoadCard>,
-    passed: Vec<Line>,
+    passed: Vec<PartLine>,
     passed_more: String,
     passed_count: u64,
     cutover: String,
@@ -66,9 +66,9 @@ pub fn html(execution: &Execution) -> String {
     page(execution).render().unwrap_or_default()
 }
 
-fn page(execution: &Execution) -> Page {
-    let room = &mut Room::of(LISTS);
-    let in_full = &mut Room::of(FAILURES);
+fn page(execution: &Execution) -> ReportPage {
+    let room = &mut PageBudget::of(LISTS);
+    let in_full = &mut PageBudget::of(FAILURES);
     let summary = &execution.summary;
     let parts = &execution.parts;
     let sides: Vec<Side> = shown_sides(execution);
@@ -76,9 +76,9 @@ fn page(execution: &Execution) -> Page {
         (0..parts.len()).filter(|at| parts.get(*at).is_some_and(|part| part.outcome() == Outcome::Failed)).collect();
     let (why, title) = (room.take(&words::verdict(execution), SENTENCE).text, room.take(&summary.title, NAME).text);
     let facts = facts(execution, room);
-    let (loads, load_links) = load::cards(parts, &mut Room::of(LOADS));
+    let (loads, load_links) = load_card::cards(parts, &mut PageBudget::of(LOADS));
     let load_of = |at: usize| load_links.iter().find(|(other, _)| *other == at).map(|(_, id)| id.clone());
-    let cards: Vec<Card> = failing
+    let cards: Vec<FailureCard> = failing
         .iter()
         .take(MOST_CARDS)
         .filter_map(|at| Some(card(parts.get(*at)?, format!("part-{}", at + 1), load_of(*at), in_full)))
@@ -90,10 +90,10 @@ fn page(execution: &Execution) -> Page {
     };
     let (groups, left_out) = summary::groups(parts, &sides, link, room);
     let named = failing.iter().skip(MOST_CARDS).take(MOST_NAMED);
-    let named: Vec<Line> = named.map_while(|at| passed::line(parts.get(*at)?, room)).collect();
-    let (skipped, skipped_more, skipped_count) = passed::lines(parts, Outcome::Skipped, room);
-    let (passed, passed_more, passed_count) = passed::lines(parts, Outcome::Passed, &mut Room::of(PASSED));
-    Page {
+    let named: Vec<PartLine> = named.map_while(|at| part_list::line(parts.get(*at)?, room)).collect();
+    let (skipped, skipped_more, skipped_count) = part_list::lines(parts, Outcome::Skipped, room);
+    let (passed, passed_more, passed_count) = part_list::lines(parts, Outcome::Passed, &mut PageBudget::of(PASSED));
+    ReportPage {
         policy: policy(),
         style: STYLE,
         class: class(summary.state),
@@ -137,7 +137,7 @@ const fn class(state: ExecutionState) -> &'static str {
     }
 }
 
-fn progress(execution: &Execution, room: &mut Room) -> Option<(u64, u64, String)> {
+fn progress(execution: &Execution, room: &mut PageBudget) -> Option<(u64, u64, String)> {
     let summary = &execution.summary;
     let progress = &summary.progress;
     let is_of_use = !matches!(summary.state, ExecutionState::Passed | ExecutionState::Failed) && progress.all > 0;
@@ -152,7 +152,7 @@ fn shown_sides(execution: &Execution) -> Vec<Side> {
     [Side::Blue, Side::Green].into_iter().filter(is_shown).collect()
 }
 
-fn facts(execution: &Execution, room: &mut Room) -> Vec<(&'static str, Vec<String>)> {
+fn facts(execution: &Execution, room: &mut PageBudget) -> Vec<(&'static str, Vec<String>)> {
     let summary = &execution.summary;
     let against = match summary.target {
         RunTarget::Both => "blue and green".to_owned(),

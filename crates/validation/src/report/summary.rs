@@ -1,7 +1,7 @@
 //! The table of everything: a row a part, a column a side.
 
 use super::exchange::{MARKUP, NAME};
-use super::visible::Room;
+use super::visible::PageBudget;
 use super::words;
 use wire::{Outcome, Part, Side};
 
@@ -11,21 +11,21 @@ const MOST_ROWS: usize = 200;
 const MOST_BAD_ROWS: usize = 1_000;
 
 #[derive(Clone, Debug)]
-pub struct Group {
+pub struct SummaryGroup {
     pub title: &'static str,
-    pub rows: Vec<Row>,
+    pub rows: Vec<SummaryRow>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct SummaryRow {
     pub name: String,
     /// One for each side; of what is about both, one.
-    pub cells: Vec<Option<Cell>>,
+    pub cells: Vec<Option<SummaryCell>>,
     pub is_of_both: bool,
 }
 
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub struct SummaryCell {
     /// `passed`, `failed` or `skipped`: the class of its sign.
     pub class: &'static str,
     pub word: &'static str,
@@ -43,7 +43,12 @@ pub const fn class(outcome: Outcome) -> &'static str {
 }
 
 /// The groups with their rows, and how many rows are left out. `link`: where a part has a card.
-pub fn groups(parts: &[Part], sides: &[Side], link: impl Fn(usize) -> String, room: &mut Room) -> (Vec<Group>, u64) {
+pub fn groups(
+    parts: &[Part],
+    sides: &[Side],
+    link: impl Fn(usize) -> String,
+    room: &mut PageBudget,
+) -> (Vec<SummaryGroup>, u64) {
     let mut rows = paired(parts, sides);
     let is_bad = |row: &(usize, Vec<Option<usize>>)| {
         let mut outcomes = row.1.iter().flatten().filter_map(|at| parts.get(*at)).map(Part::outcome);
@@ -54,7 +59,7 @@ pub fn groups(parts: &[Part], sides: &[Side], link: impl Fn(usize) -> String, ro
         rows.retain(is_bad);
         rows.truncate(MOST_BAD_ROWS);
     }
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups: Vec<SummaryGroup> = Vec::new();
     let mut shown = 0;
     for (first, places) in rows {
         let Some(part) = parts.get(first).filter(|_| room.fits(MARKUP * 2)) else { continue };
@@ -64,11 +69,11 @@ pub fn groups(parts: &[Part], sides: &[Side], link: impl Fn(usize) -> String, ro
             parts.get(at).map(|part| cell(part, link(at)))
         });
         let cells = cells.collect();
-        let row = Row { name: room.take(part.name(), NAME).text, cells, is_of_both: words::is_of_both(part) };
+        let row = SummaryRow { name: room.take(part.name(), NAME).text, cells, is_of_both: words::is_of_both(part) };
         let title = title(part);
         match groups.iter_mut().find(|group| group.title == title) {
             Some(group) => group.rows.push(row),
-            None => groups.push(Group { title, rows: vec![row] }),
+            None => groups.push(SummaryGroup { title, rows: vec![row] }),
         }
     }
     (groups, all as u64 - shown)
@@ -101,10 +106,10 @@ fn paired(parts: &[Part], sides: &[Side]) -> Vec<(usize, Vec<Option<usize>>)> {
     rows
 }
 
-fn cell(part: &Part, link: String) -> Cell {
+fn cell(part: &Part, link: String) -> SummaryCell {
     let outcome = part.outcome();
     let figures = words::figures(part).split(", ").filter(|figure| !figure.is_empty()).map(str::to_owned).collect();
-    Cell { class: class(outcome), word: words::outcome(outcome), figures, link }
+    SummaryCell { class: class(outcome), word: words::outcome(outcome), figures, link }
 }
 
 const fn title(part: &Part) -> &'static str {

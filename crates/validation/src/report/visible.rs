@@ -8,9 +8,9 @@ use askama::filters::Escaper;
 
 /// The escaper of every template here: markup becomes text, and what nobody could see becomes visible.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Html;
+pub struct HtmlEscaper;
 
-impl Escaper for Html {
+impl Escaper for HtmlEscaper {
     fn write_escaped_str<W: Write>(&self, mut dest: W, text: &str) -> fmt::Result {
         askama::filters::Html.write_escaped_str(&mut dest, &visible(text))
     }
@@ -59,13 +59,13 @@ pub fn start(text: &str, most: usize) -> &str {
 
 /// A text of which a page shows what it has room for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shown {
+pub struct CutText {
     pub text: String,
     /// Bytes that are not shown.
     pub left_out: u64,
 }
 
-impl Shown {
+impl CutText {
     /// What is to be said behind a text that was cut.
     pub fn note(&self) -> Option<String> {
         let left = super::numbers::bytes(self.left_out);
@@ -75,22 +75,22 @@ impl Shown {
 
 /// What is left of a page for texts whose length an origin chooses.
 #[derive(Debug)]
-pub struct Room(usize);
+pub struct PageBudget(usize);
 
-impl Room {
-    pub const fn of(bytes: usize) -> Room {
-        Room(bytes)
+impl PageBudget {
+    pub const fn of(bytes: usize) -> PageBudget {
+        PageBudget(bytes)
     }
 
     /// As much of the text as there is room for, and at the most `most` bytes.
-    pub fn take(&mut self, text: &str, most: usize) -> Shown {
+    pub fn take(&mut self, text: &str, most: usize) -> CutText {
         let mut kept = start(text, most);
         while self.0 < weight(kept) {
             // Markup weighs more than it is long: halving ends soon whatever the text is.
             kept = start(kept, kept.len() / 2);
         }
         self.0 -= weight(kept);
-        Shown { text: kept.to_owned(), left_out: (text.len() - kept.len()) as u64 }
+        CutText { text: kept.to_owned(), left_out: (text.len() - kept.len()) as u64 }
     }
 
     /// Whether so many bytes fit, and then they are taken.
@@ -126,20 +126,20 @@ mod tests {
     #[test]
     fn the_escaper_lets_no_markup_through() {
         let mut out = String::new();
-        Html.write_escaped_str(&mut out, "</style><script>'\"&\0").unwrap();
+        HtmlEscaper.write_escaped_str(&mut out, "</style><script>'\"&\0").unwrap();
         assert_eq!(out, "&#60;/style&#62;&#60;script&#62;&#39;&#34;&#38;[U+0000]");
     }
 
     #[test]
     fn a_text_is_cut_between_characters_and_says_by_how_much() {
         assert_eq!(start("aé", 2), "a");
-        let mut room = Room::of(100);
+        let mut room = PageBudget::of(100);
         let shown = room.take(&"é".repeat(40), 61);
         assert_eq!((shown.text.chars().count(), shown.left_out), (30, 20));
         assert_eq!(shown.note().unwrap(), "20 B more are left out here.");
         // 40 bytes are left, and a `<` weighs five.
         assert_eq!(room.take(&"<".repeat(100), 100).text.len(), 6);
         assert!(room.fits(10) && !room.fits(1));
-        assert_eq!(room.take("abc", 100), Shown { text: String::new(), left_out: 3 });
+        assert_eq!(room.take("abc", 100), CutText { text: String::new(), left_out: 3 });
     }
 }

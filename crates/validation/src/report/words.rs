@@ -125,7 +125,7 @@ pub const fn row(how: RowHow) -> &'static str {
 
 /// A failure of a part: where it was, what was asked for, and what there was instead.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
+pub struct PartFailure {
     /// `read attempts: GET https://…`, `GET https://…`; empty: the part itself.
     pub place: String,
     pub finding: Finding,
@@ -144,9 +144,9 @@ pub fn values(part: &Part) -> [&'static str; 2] {
 }
 
 /// Everything that a part has to say against its environment, at most `most` of it; and how much there is in all.
-pub fn failures(part: &Part, most: usize) -> (Vec<Failure>, usize) {
-    let at = |place: &str, finding: &Finding| Failure { place: place.to_owned(), finding: finding.clone() };
-    let all: Vec<Failure> = match part {
+pub fn failures(part: &Part, most: usize) -> (Vec<PartFailure>, usize) {
+    let at = |place: &str, finding: &Finding| PartFailure { place: place.to_owned(), finding: finding.clone() };
+    let all: Vec<PartFailure> = match part {
         Part::Case(case) => {
             let steps = case.steps.iter().flat_map(|step| {
                 // The only step of a case has its name.
@@ -159,7 +159,7 @@ pub fn failures(part: &Part, most: usize) -> (Vec<Failure>, usize) {
                     diff: None,
                 });
                 let findings = error.into_iter().chain(step.failures.iter().cloned());
-                findings.map(move |finding| Failure { place: place.clone(), finding })
+                findings.map(move |finding| PartFailure { place: place.clone(), finding })
             });
             steps.collect()
         }
@@ -177,7 +177,7 @@ pub fn failures(part: &Part, most: usize) -> (Vec<Failure>, usize) {
                 let place = format!("{} {}", differing.key, row(differing.how));
                 let whole = differing.columns.is_empty().then(Finding::default);
                 let columns = differing.columns.iter().cloned().chain(whole);
-                columns.map(move |finding| Failure { place: place.clone(), finding })
+                columns.map(move |finding| PartFailure { place: place.clone(), finding })
             });
             rows.chain(data.findings.iter().map(|finding| at("", finding))).collect()
         }

@@ -2,7 +2,7 @@
 
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::runs::{Order, Runs};
+use crate::runs::{RunRequest, Runs};
 use config::suite::Suite;
 use judgement::rollout::SuiteRunError;
 use wire::{ExecutionState, ExecutionSummary, RunTarget, Side};
@@ -29,9 +29,9 @@ impl Runs {
             let compares = !suite.parities.is_empty() || !suite.data.is_empty();
             let target = if compares { RunTarget::Both } else { RunTarget::from(side) };
             let service = Some(service.to_owned());
-            let order = Order { suite: name.clone(), service, target, who: "plan".to_owned(), from: None };
+            let order = RunRequest { suite: name.clone(), service, target, who: "plan".to_owned(), from: None };
             let begun = self.begin(order).map_err(|refusal| not_run(name, refusal.to_string()))?;
-            let under_way = UnderWay { runs: self, id: begun.id };
+            let under_way = CancelOnDrop { runs: self, id: begun.id };
             let ended = self.ended(&under_way.id).await;
             let ended = ended.ok_or_else(|| not_run(name, format!("its run {} was deleted", under_way.id)))?;
             let said = format!("{} (run {})", ended.verdict, ended.id);
@@ -81,12 +81,12 @@ impl Runs {
 }
 
 /// A run that somebody waits for.
-struct UnderWay<'r> {
+struct CancelOnDrop<'r> {
     runs: &'r Runs,
     id: String,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         // One that is over stays as it is.
         let _ = self.runs.cancel(&self.id, "the rollout, which has gone its way");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::runs::{Order, Runs, suites};
+use crate::runs::{RunRequest, Runs, suites};
 use config::suite::Suite;
 use config::watch::FileStamps;
 use judgement::rollout::ChangeKind;
@@ -19,12 +19,12 @@ use wire::{ExecutionState, RunTarget};
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Begins what is due, until the house closes.
-pub async fn keep(runs: Runs, mut news: tokio::sync::broadcast::Receiver<News>) {
+pub async fn run_scheduled(runs: Runs, mut news: tokio::sync::broadcast::Receiver<News>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     // When each suite was begun by itself last; the first time is one length after the start.
     let mut begun: BTreeMap<String, Millis> = BTreeMap::new();
-    let mut folder = Folder::default();
+    let mut folder = SuiteFolder::default();
     loop {
         tokio::select! {
             _ = looks.tick() => on_time(&runs, folder.suites(&runs), &mut begun),
@@ -66,7 +66,8 @@ fn after(runs: &Runs, suites: &[Suite], news: &News) {
 }
 
 fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
-    let order = Order { suite: suite.name.clone(), service, target: RunTarget::Both, who: who.to_owned(), from: None };
+    let order =
+        RunRequest { suite: suite.name.clone(), service, target: RunTarget::Both, who: who.to_owned(), from: None };
     if let Err(refusal) = runs.begin(order) {
         tracing::warn!(suite = suite.name, why = %refusal, "a suite that is due cannot be begun");
     }
@@ -74,7 +75,7 @@ fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
 
 /// The folder, read again when it has changed.
 #[derive(Default)]
-struct Folder {
+struct SuiteFolder {
     /// `None`: what a broken suite lacks may be outside its file.
     seen: Option<FileStamps>,
     suites: Vec<Suite>,
@@ -82,7 +83,7 @@ struct Folder {
     broken: BTreeSet<String>,
 }
 
-impl Folder {
+impl SuiteFolder {
     /// Those that can be run. What is wrong with the others, `check` and the list of suites say.
     fn suites(&mut self, runs: &Runs) -> &[Suite] {
         let now = Some(FileStamps::at(runs.folder()));
@@ -91,7 +92,7 @@ impl Folder {
             self.seen = now.filter(|_| read.iter().all(|read| read.suite.is_ok()));
             self.suites.clear();
             let known = std::mem::take(&mut self.broken);
-            for suites::Read { name, suite } in read {
+            for suites::LoadedSuite { name, suite } in read {
                 match suite {
                     Ok(suite) => self.suites.push(suite),
                     Err(_) => {

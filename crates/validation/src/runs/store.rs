@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::runs::suites::Settings;
+use crate::runs::suites::SuiteSettings;
 use config::ValidationSettings;
 use judgement::guard::evidence::grouped;
 use wire::{Execution, ExecutionState};
@@ -17,14 +17,14 @@ const SETTINGS: &str = "settings.json";
 
 /// The folder of the runs.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct RunStore {
     folder: PathBuf,
 }
 
-impl Store {
+impl RunStore {
     /// Opens the folder, or makes it. Where it cannot be made, runs are remembered until the process ends.
-    pub fn open(folder: PathBuf) -> Store {
-        let store = Store { folder };
+    pub fn open(folder: PathBuf) -> RunStore {
+        let store = RunStore { folder };
         if let Err(error) = store.make() {
             tracing::warn!(folder = %store.folder.display(), %error, "validation runs cannot be kept");
         }
@@ -78,13 +78,13 @@ impl Store {
         let _ = std::fs::remove_file(self.folder.join(format!("{id}.json")));
     }
 
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> SuiteSettings {
         read(&self.folder.join(SETTINGS)).unwrap_or_default()
     }
 
     /// # Errors
     /// The disk does not take them.
-    pub fn keep_settings(&self, settings: &Settings) -> Result<(), String> {
+    pub fn keep_settings(&self, settings: &SuiteSettings) -> Result<(), String> {
         self.write(SETTINGS, settings)
     }
 
@@ -95,7 +95,7 @@ impl Store {
         made.or_else(|error| if self.folder.is_dir() { Ok(()) } else { Err(error) })
     }
 
-    /// Whole or not at all, whatever ends the process.
+    /// WholeRegex or not at all, whatever ends the process.
     fn write(&self, name: &str, body: &impl Serialize) -> Result<(), String> {
         let (path, draft) = (self.folder.join(name), self.folder.join(format!(".{name}")));
         let text = serde_json::to_string(body).map_err(|error| error.to_string())?;

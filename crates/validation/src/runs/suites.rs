@@ -13,7 +13,7 @@ const MOST_SUITES: usize = 200;
 
 /// A suite's file, and what is in it.
 #[derive(Debug)]
-pub struct Read {
+pub struct LoadedSuite {
     pub name: String,
     pub suite: Result<Suite, ConfigError>,
 }
@@ -22,7 +22,7 @@ pub struct Read {
 ///
 /// # Errors
 /// The folder cannot be listed.
-pub fn all(folder: &Path) -> Result<Vec<Read>, String> {
+pub fn all(folder: &Path) -> Result<Vec<LoadedSuite>, String> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -35,7 +35,7 @@ pub fn all(folder: &Path) -> Result<Vec<Read>, String> {
         let too_many =
             || ConfigError::at_large(&path, format!("the folder has over {MOST_SUITES} suites: take some elsewhere"));
         let suite = if at < MOST_SUITES { config::load_suite(&path) } else { Err(too_many()) };
-        Read { name, suite }
+        LoadedSuite { name, suite }
     };
     Ok(named.into_iter().enumerate().map(read).collect())
 }
@@ -44,18 +44,18 @@ pub fn all(folder: &Path) -> Result<Vec<Read>, String> {
 ///
 /// # Errors
 /// There is none, with those that there are; or what is wrong with its file.
-pub fn one(folder: &Path, name: &str) -> Result<Suite, Missing> {
+pub fn one(folder: &Path, name: &str) -> Result<Suite, SuiteError> {
     let path = folder.join(format!("{name}.toml"));
     if !config::is_suite_name(name) || !path.is_file() {
         let names: Vec<String> = all(folder).unwrap_or_default().into_iter().map(|read| read.name).collect();
-        return Err(Missing::NoSuch { folder: folder.to_owned(), names });
+        return Err(SuiteError::NoSuch { folder: folder.to_owned(), names });
     }
-    config::load_suite(&path).map_err(|refused| Missing::Broken(refused.to_string()))
+    config::load_suite(&path).map_err(|refused| SuiteError::Broken(refused.to_string()))
 }
 
 /// Why there is no suite to run.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum SuiteError {
     NoSuch { folder: PathBuf, names: Vec<String> },
     Broken(String),
 }
@@ -70,11 +70,11 @@ fn name_of(path: &Path) -> Option<String> {
 /// What people have switched at run time, beside what the files say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(pub BTreeMap<String, Setting>);
+pub struct SuiteSettings(pub BTreeMap<String, SuiteSetting>);
 
 /// Of one suite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setting {
+pub struct SuiteSetting {
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Milliseconds; 0: not by itself, whatever the file says.
@@ -88,14 +88,14 @@ fn yes() -> bool {
     true
 }
 
-impl Default for Setting {
-    fn default() -> Setting {
-        Setting { enabled: true, every_ms: None, after_rollback: None }
+impl Default for SuiteSetting {
+    fn default() -> SuiteSetting {
+        SuiteSetting { enabled: true, every_ms: None, after_rollback: None }
     }
 }
 
-impl Settings {
-    pub fn of(&self, suite: &str) -> Setting {
+impl SuiteSettings {
+    pub fn of(&self, suite: &str) -> SuiteSetting {
         self.0.get(suite).cloned().unwrap_or_default()
     }
 

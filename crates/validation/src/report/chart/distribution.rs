@@ -1,8 +1,10 @@
 //! How many answers took how long, on a logarithmic axis, the sides over each other.
 
 use super::super::numbers;
-use super::scale::Scale;
-use super::{Chart, Key, Line, MOST_X, MOST_Y, Mark, across, down, filled, round_ms, through, ticks};
+use super::scale::AxisScale;
+use super::{
+    Chart, ChartLine, LegendEntry, MOST_X, MOST_Y, PercentileMark, across, down, filled, round_ms, through, ticks,
+};
 use wire::{LoadResult, Side};
 
 /// Points a factor of ten: as many as make this many over the whole range, so that a narrow range has a shape too.
@@ -18,12 +20,12 @@ pub fn distribution(id: &str, loads: &[&LoadResult]) -> Option<Chart> {
     let loads: Vec<&&LoadResult> = loads.iter().filter(|load| load.histogram.iter().any(|bar| bar.1 > 0)).collect();
     let least = loads.iter().filter_map(|load| bars(load).map(|(low, ..)| low).next()).min_by(f64::total_cmp)?;
     let most = loads.iter().filter_map(|load| bars(load).map(|(_, high, _)| high).last()).max_by(f64::total_cmp)?;
-    let scale = Scale::log(least, most)?;
+    let scale = AxisScale::log(least, most)?;
     let decades = (most / least).log10();
     let fineness = FINENESS.into_iter().find(|fineness| decades * f64::from(*fineness) >= FEWEST_POINTS).unwrap_or(48);
     let shares: Vec<Vec<(f64, f64)>> = loads.iter().map(|load| shares(load, least, most, fineness)).collect();
     let highest = shares.iter().flatten().map(|(_, share)| *share).fold(0.0, f64::max);
-    let height = Scale::linear(highest * 100.0);
+    let height = AxisScale::linear(highest * 100.0);
     let lines = loads.iter().zip(&shares).map(|(load, shares)| line(load.environment, shares, &scale, &height));
     let marks = loads.iter().enumerate().flat_map(|(row, load)| marks(load, row, loads.len(), &scale));
     let words: Vec<String> = loads.iter().map(|load| words(load)).collect();
@@ -72,17 +74,17 @@ fn shares(load: &LoadResult, least: f64, most: f64, fineness: u32) -> Vec<(f64, 
     parts.into_iter().enumerate().map(|(at, share)| (middle(at), share)).collect()
 }
 
-fn line(side: Side, shares: &[(f64, f64)], scale: &Scale, height: &Scale) -> Line {
+fn line(side: Side, shares: &[(f64, f64)], scale: &AxisScale, height: &AxisScale) -> ChartLine {
     let first = shares.iter().position(|(_, share)| *share > 0.0).unwrap_or(0);
     let last = shares.iter().rposition(|(_, share)| *share > 0.0).unwrap_or(0);
     let seen = shares.iter().skip(first.saturating_sub(1)).take(last + 3 - first.min(last));
     let points: Vec<(f64, f64)> = seen.map(|(ms, share)| (scale.at(*ms), height.at(share * 100.0))).collect();
     let path = through(&points.iter().copied().map(Some).collect::<Vec<_>>());
     let ends = (points.first().map_or(0.0, |point| point.0), points.last().map_or(1.0, |point| point.0));
-    Line { class: side.name(), area: filled(&path, ends.0, ends.1), path }
+    ChartLine { class: side.name(), area: filled(&path, ends.0, ends.1), path }
 }
 
-fn marks(load: &LoadResult, row: usize, rows: usize, scale: &Scale) -> Vec<Mark> {
+fn marks(load: &LoadResult, row: usize, rows: usize, scale: &AxisScale) -> Vec<PercentileMark> {
     let mut before = f64::NEG_INFINITY;
     let row = (row as i32 - rows as i32) * ROW + 8;
     let marks = [("p50", load.latency.p50), ("p95", load.latency.p95), ("p99", load.latency.p99)];
@@ -91,15 +93,15 @@ fn marks(load: &LoadResult, row: usize, rows: usize, scale: &Scale) -> Vec<Mark>
         let label = if at - before < NEAR { "" } else { label };
         before = if label.is_empty() || label == "p50" { before } else { at };
         // To the left of its line it is out of the way of the others.
-        Mark { class: load.environment.name(), at: across(at), label, row, is_left: label == "p50" }
+        PercentileMark { class: load.environment.name(), at: across(at), label, row, is_left: label == "p50" }
     });
     marks.collect()
 }
 
-fn key(load: &LoadResult) -> Key {
+fn key(load: &LoadResult) -> LegendEntry {
     let of = |ms: f64| numbers::ms(ms);
     let figures = format!("p50 {}, p95 {}, p99 {}", of(load.latency.p50), of(load.latency.p95), of(load.latency.p99));
-    Key { class: load.environment.name(), label: load.environment.name().to_owned(), figures }
+    LegendEntry { class: load.environment.name(), label: load.environment.name().to_owned(), figures }
 }
 
 fn words(load: &LoadResult) -> String {

@@ -4,7 +4,7 @@ use super::super::numbers;
 
 /// From a number to its share of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scale {
+pub struct AxisScale {
     low: f64,
     high: f64,
     log: bool,
@@ -18,27 +18,27 @@ const SECONDS: [u32; 19] =
 /// Ticks of a time axis on a phone.
 const MOST_TICKS: u32 = 6;
 
-impl Scale {
+impl AxisScale {
     /// From 0 to a round number that is not below `most`.
-    pub fn linear(most: f64) -> Scale {
+    pub fn linear(most: f64) -> AxisScale {
         let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
         let step = step(most);
-        Scale { low: 0.0, high: (most / step - 1e-9).ceil() * step, log: false }
+        AxisScale { low: 0.0, high: (most / step - 1e-9).ceil() * step, log: false }
     }
 
     /// From a power of ten, or twice or five times one, to another. `None`: there is nothing above 0.
-    pub fn log(least: f64, most: f64) -> Option<Scale> {
+    pub fn log(least: f64, most: f64) -> Option<AxisScale> {
         if !(least > 0.0 && most >= least && most.is_finite()) {
             return None;
         }
         let low = round_numbers(least).filter(|round| *round <= least * (1.0 + 1e-9)).last()?;
         let mut above = round_numbers(most).filter(|round| *round >= most * (1.0 - 1e-9) && *round > low * 1.5);
-        Some(Scale { low, high: above.next()?, log: true })
+        Some(AxisScale { low, high: above.next()?, log: true })
     }
 
     /// Exactly so, for seconds.
-    pub fn seconds(most: u32) -> Scale {
-        Scale { low: 0.0, high: f64::from(most.max(1)), log: false }
+    pub fn seconds(most: u32) -> AxisScale {
+        AxisScale { low: 0.0, high: f64::from(most.max(1)), log: false }
     }
 
     /// 0 at the low end, 1 at the high one, and never outside.
@@ -104,19 +104,19 @@ fn round_numbers(near: f64) -> impl Iterator<Item = f64> {
 mod tests {
     use super::*;
 
-    fn numbers(scale: Scale) -> Vec<f64> {
+    fn numbers(scale: AxisScale) -> Vec<f64> {
         let named = scale.ticks(7).into_iter().filter(|(.., is_named)| *is_named);
         named.map(|(number, ..)| (number * 1e6).round() / 1e6).collect()
     }
 
     #[test]
     fn linear_ticks_are_round_and_reach_over_everything() {
-        assert_eq!(numbers(Scale::linear(100.0)), [0.0, 50.0, 100.0]);
-        assert_eq!(numbers(Scale::linear(187.0)), [0.0, 50.0, 100.0, 150.0, 200.0]);
-        assert_eq!(numbers(Scale::linear(7.3)), [0.0, 2.0, 4.0, 6.0, 8.0]);
-        assert_eq!(numbers(Scale::linear(0.0)), [0.0, 0.5, 1.0]);
+        assert_eq!(numbers(AxisScale::linear(100.0)), [0.0, 50.0, 100.0]);
+        assert_eq!(numbers(AxisScale::linear(187.0)), [0.0, 50.0, 100.0, 150.0, 200.0]);
+        assert_eq!(numbers(AxisScale::linear(7.3)), [0.0, 2.0, 4.0, 6.0, 8.0]);
+        assert_eq!(numbers(AxisScale::linear(0.0)), [0.0, 0.5, 1.0]);
         for most in [1e-9, 0.3, 1.0, 99.0, 1e12, f64::NAN, f64::INFINITY] {
-            let scale = Scale::linear(most);
+            let scale = AxisScale::linear(most);
             assert!((3..=6).contains(&scale.ticks(7).len()), "{most}: {:?}", scale.ticks(7));
             assert!(!most.is_finite() || scale.high >= most);
         }
@@ -124,19 +124,19 @@ mod tests {
 
     #[test]
     fn logarithmic_ticks_are_one_two_and_five_or_powers_of_ten() {
-        assert_eq!(numbers(Scale::log(8.0, 47.0).unwrap()), [5.0, 10.0, 20.0, 50.0]);
-        assert_eq!(numbers(Scale::log(0.4, 3_000.0).unwrap()), [1.0, 10.0, 100.0, 1_000.0]);
-        assert_eq!(numbers(Scale::log(10.0, 10.0).unwrap()), [10.0, 20.0]);
+        assert_eq!(numbers(AxisScale::log(8.0, 47.0).unwrap()), [5.0, 10.0, 20.0, 50.0]);
+        assert_eq!(numbers(AxisScale::log(0.4, 3_000.0).unwrap()), [1.0, 10.0, 100.0, 1_000.0]);
+        assert_eq!(numbers(AxisScale::log(10.0, 10.0).unwrap()), [10.0, 20.0]);
         for wrong in [(0.0, 1.0), (-1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (1.0, f64::INFINITY)] {
-            assert_eq!(Scale::log(wrong.0, wrong.1), None);
+            assert_eq!(AxisScale::log(wrong.0, wrong.1), None);
         }
-        let scale = Scale::log(1.0, 100.0).unwrap();
+        let scale = AxisScale::log(1.0, 100.0).unwrap();
         assert_eq!([0.1, 1.0, 10.0, 100.0, 1e9, f64::NAN].map(|n| scale.at(n)), [0.0, 0.0, 0.5, 1.0, 1.0, 0.0]);
     }
 
     #[test]
     fn moments_are_those_of_a_clock() {
-        let names = |most| Scale::seconds(most).moments().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |most| AxisScale::seconds(most).moments().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(30), ["0", "10 s", "20 s", "30 s"]);
         assert_eq!(names(90), ["0", "30 s", "60 s", "90 s"]);
         assert_eq!(names(1), ["0", "1 s"]);

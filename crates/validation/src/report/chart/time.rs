@@ -1,8 +1,10 @@
 //! A load second by second: its latencies, and its rates.
 
 use super::super::numbers;
-use super::scale::Scale;
-use super::{Chart, Key, Line, MOST_Y, Tick, across, bars, down, filled, round_ms, stairs, through, ticks};
+use super::scale::AxisScale;
+use super::{
+    AxisTick, Chart, ChartLine, LegendEntry, MOST_Y, across, bars, down, filled, round_ms, stairs, through, ticks,
+};
 use wire::{LoadResult, LoadSecond};
 
 /// Points of a line: more than the plot has pixels for say nothing. Of a longer load each stands for several seconds.
@@ -10,7 +12,7 @@ const MOST_POINTS: u32 = 300;
 
 /// So many seconds of a load, as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Stretch {
+struct TimelinePoint {
     from: u32,
     to: u32,
     /// A second, on average.
@@ -30,33 +32,33 @@ pub fn seconds(loads: &[&LoadResult]) -> u32 {
 }
 
 /// Over the latencies of every side and their limits.
-pub fn latency_scale(loads: &[&LoadResult]) -> Option<Scale> {
+pub fn latency_scale(loads: &[&LoadResult]) -> Option<AxisScale> {
     let measured = loads.iter().flat_map(|load| &load.seconds).flat_map(|second| [second.p50, second.p95, second.p99]);
     let limits = loads.iter().flat_map(|load| percentile_limits(load)).map(|(_, limit)| limit);
     let all: Vec<f64> = measured.filter(|ms| *ms > 0.0 && ms.is_finite()).collect();
     all.first()?;
     let all: Vec<f64> = all.into_iter().chain(limits).collect();
     let (least, most) = all.iter().fold((f64::INFINITY, 0.0f64), |(low, high), ms| (low.min(*ms), high.max(*ms)));
-    Scale::log(least, most)
+    AxisScale::log(least, most)
 }
 
 /// Over the rates of every side.
-pub fn rate_scale(loads: &[&LoadResult], seconds: u32) -> Scale {
+pub fn rate_scale(loads: &[&LoadResult], seconds: u32) -> AxisScale {
     let drawn = loads.iter().flat_map(|load| stretches(&load.seconds, seconds));
-    Scale::linear(drawn.map(|s| s.intended.max(s.answered).max(s.failed)).fold(0.0, f64::max))
+    AxisScale::linear(drawn.map(|s| s.intended.max(s.answered).max(s.failed)).fold(0.0, f64::max))
 }
 
 /// p50, p95 and p99 of each second, with their limits.
-pub fn latencies(id: &str, load: &LoadResult, seconds: u32, scale: &Scale) -> Chart {
+pub fn latencies(id: &str, load: &LoadResult, seconds: u32, scale: &AxisScale) -> Chart {
     let stretches = stretches(&load.seconds, seconds);
-    let time = Scale::seconds(seconds);
-    let of = [("p99", (|s| s.p99) as fn(&Stretch) -> f64), ("p95", |s| s.p95), ("p50", |s| s.p50)];
+    let time = AxisScale::seconds(seconds);
+    let of = [("p99", (|s| s.p99) as fn(&TimelinePoint) -> f64), ("p95", |s| s.p95), ("p50", |s| s.p50)];
     let lines = of.map(|(class, of)| {
-        let point = |s: &Stretch| (time.at(f64::from(s.from + s.to) / 2.0), scale.at(of(s)));
+        let point = |s: &TimelinePoint| (time.at(f64::from(s.from + s.to) / 2.0), scale.at(of(s)));
         let points: Vec<_> = stretches.iter().map(|s| (of(s) > 0.0).then(|| point(s))).collect();
-        Line { class, path: through(&points), area: String::new() }
+        ChartLine { class, path: through(&points), area: String::new() }
     });
-    let range = |of: fn(&Stretch) -> f64| {
+    let range = |of: fn(&TimelinePoint) -> f64| {
         let all = || stretches.iter().map(of).filter(|ms| *ms > 0.0);
         let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
         if most > 0.0 { format!("{} to {}", numbers::ms(least), numbers::ms(most)) } else { "nothing".to_owned() }
@@ -77,15 +79,17 @@ pub fn latencies(id: &str, load: &LoadResult, seconds: u32, scale: &Scale) -> Ch
         y: ticks(scale, MOST_Y, down, round_ms),
         lines: lines.into(),
         marks: Vec::new(),
-        limits: limits.map(|(what, ms)| Tick { at: down(scale.at(ms)), label: format!("limit of {what}") }).collect(),
+        limits: limits
+            .map(|(what, ms)| AxisTick { at: down(scale.at(ms)), label: format!("limit of {what}") })
+            .collect(),
     }
 }
 
 /// Requests as intended, answered and failed, a second.
-pub fn rates(id: &str, load: &LoadResult, seconds: u32, scale: &Scale) -> Chart {
+pub fn rates(id: &str, load: &LoadResult, seconds: u32, scale: &AxisScale) -> Chart {
     let stretches = stretches(&load.seconds, seconds);
-    let time = Scale::seconds(seconds);
-    let stairs_of = |of: fn(&Stretch) -> f64| {
+    let time = AxisScale::seconds(seconds);
+    let stairs_of = |of: fn(&TimelinePoint) -> f64| {
         let steps = stretches.iter().map(|s| (time.at(f64::from(s.from)), time.at(f64::from(s.to)), scale.at(of(s))));
         stairs(&steps.collect::<Vec<_>>())
     };
@@ -93,15 +97,15 @@ pub fn rates(id: &str, load: &LoadResult, seconds: u32, scale: &Scale) -> Chart 
     let ends = ends.map_or((0.0, 0.0), |(first, last)| (time.at(f64::from(first.from)), time.at(f64::from(last.to))));
     let area = |class, of| {
         let path = stairs_of(of);
-        Line { class, area: filled(&path, ends.0, ends.1), path }
+        ChartLine { class, area: filled(&path, ends.0, ends.1), path }
     };
-    let most = |of: fn(&Stretch) -> f64| numbers::rate(stretches.iter().map(of).fold(0.0, f64::max));
+    let most = |of: fn(&TimelinePoint) -> f64| numbers::rate(stretches.iter().map(of).fold(0.0, f64::max));
     let failed = stretches.iter().filter(|s| s.failed > 0.0);
     let failed = failed.map(|s| (time.at(f64::from(s.from)), time.at(f64::from(s.to)), scale.at(s.failed)));
     let path = bars(&failed.collect::<Vec<_>>());
     let mut lines = vec![area("answered", |s| s.answered)];
-    lines.extend((!path.is_empty()).then(|| Line { class: "failed", area: path.clone(), path }));
-    lines.push(Line { class: "intended", path: stairs_of(|s| s.intended), area: String::new() });
+    lines.extend((!path.is_empty()).then(|| ChartLine { class: "failed", area: path.clone(), path }));
+    lines.push(ChartLine { class: "intended", path: stairs_of(|s| s.intended), area: String::new() });
     let up_to = [most(|s| s.intended), most(|s| s.answered), most(|s| s.failed)];
     let [intended, answered, failed] = &up_to;
     Chart {
@@ -124,12 +128,12 @@ pub fn rates(id: &str, load: &LoadResult, seconds: u32, scale: &Scale) -> Chart 
     }
 }
 
-fn key(class: &'static str, label: &str, figures: String) -> Key {
-    Key { class, label: label.to_owned(), figures }
+fn key(class: &'static str, label: &str, figures: String) -> LegendEntry {
+    LegendEntry { class, label: label.to_owned(), figures }
 }
 
-fn moments(time: &Scale) -> Vec<Tick> {
-    time.moments().into_iter().map(|(label, at)| Tick { at: across(at), label }).collect()
+fn moments(time: &AxisScale) -> Vec<AxisTick> {
+    time.moments().into_iter().map(|(label, at)| AxisTick { at: across(at), label }).collect()
 }
 
 /// Limits of percentiles that the chart shows, in milliseconds.
@@ -143,13 +147,13 @@ pub fn seconds_a_point(seconds: u32) -> u32 {
     seconds.div_ceil(MOST_POINTS).max(1)
 }
 
-fn stretches(all: &[LoadSecond], seconds: u32) -> Vec<Stretch> {
+fn stretches(all: &[LoadSecond], seconds: u32) -> Vec<TimelinePoint> {
     let each = seconds_a_point(seconds);
-    let mut out: Vec<Stretch> = Vec::new();
+    let mut out: Vec<TimelinePoint> = Vec::new();
     for second in all {
         let from = second.at - second.at % each;
         if out.last().is_none_or(|last| last.from != from) {
-            out.push(Stretch { from, to: from.saturating_add(each).min(seconds), ..Stretch::default() });
+            out.push(TimelinePoint { from, to: from.saturating_add(each).min(seconds), ..TimelinePoint::default() });
         }
         let Some(last) = out.last_mut() else { continue };
         let length = f64::from((last.to - last.from).max(1));
@@ -185,12 +189,20 @@ mod tests {
         let all: Vec<LoadSecond> = (0..3_601).map(second).collect();
         let drawn = stretches(&all, 3_601);
         assert_eq!(drawn.len(), 277);
-        let wanted =
-            Stretch { from: 13, to: 26, intended: 10.0, answered: 8.0, failed: 2.0, p50: 5.0, p95: 10.0, p99: 26.0 };
+        let wanted = TimelinePoint {
+            from: 13,
+            to: 26,
+            intended: 10.0,
+            answered: 8.0,
+            failed: 2.0,
+            p50: 5.0,
+            p95: 10.0,
+            p99: 26.0,
+        };
         let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
         let found = drawn[1];
         assert!(near(found.intended, 10.0) && near(found.answered, 8.0) && near(found.failed, 2.0));
-        assert_eq!(Stretch { intended: 10.0, answered: 8.0, failed: 2.0, ..found }, wanted);
+        assert_eq!(TimelinePoint { intended: 10.0, answered: 8.0, failed: 2.0, ..found }, wanted);
         assert_eq!(drawn.last().unwrap().to, 3_601);
     }
 

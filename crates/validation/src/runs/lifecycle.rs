@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError};
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use crate::progress::ProgressTracker;
 use crate::runs::Runs;
-use crate::runs::desk::{self, Live, Run, count};
-use crate::runs::order::{self, Order, Refusal};
-use crate::runs::play::{self, Play, Standing};
-use crate::runs::room::Room;
-use crate::told::Told;
+use crate::runs::executor::{self, PendingTeardowns, SuiteExecutor};
+use crate::runs::registry::{self, LiveRun, RunEntry, count};
+use crate::runs::run_request::{self, RunRefusal, RunRequest};
+use crate::runs::size_limit::RecordBudget;
 use config::suite::Suite;
 use judgement::time::Millis;
 use memory::clock;
@@ -23,7 +23,7 @@ const MOST_WAITING: usize = 100;
 const BETWEEN_WRITES: Millis = Millis::seconds(1);
 
 /// How a run comes to its end.
-enum End {
+enum RunEnd {
     Own,
     /// By whom.
     Cancelled(String),
@@ -35,28 +35,28 @@ impl Runs {
     /// Begins a run; it waits for its turn where others run.
     ///
     /// # Errors
-    /// [`Refusal`]: nothing was begun.
-    pub fn begin(&self, order: Order) -> Result<ExecutionSummary, Refusal> {
+    /// [`RunRefusal`]: nothing was begun.
+    pub fn begin(&self, order: RunRequest) -> Result<ExecutionSummary, RunRefusal> {
         let suite = self.suite(&order.suite)?;
-        order::fits(&suite, &order, &self.desk().settings)?;
-        let service = self.0.reach.service(order.service.as_deref().or(suite.service.as_deref()));
-        let service = service.map_err(Refusal::NoService)?;
-        let mut summary = desk::queued(&suite, service.clone(), order.target, order.who.clone());
+        run_request::fits(&suite, &order, &self.desk().settings)?;
+        let service = self.0.targets.service(order.service.as_deref().or(suite.service.as_deref()));
+        let service = service.map_err(RunRefusal::NoService)?;
+        let mut summary = registry::queued(&suite, service.clone(), order.target, order.who.clone());
         let (cancel, cancelled) = watch::channel(None);
         let mark = {
             let mut desk = self.desk();
             if desk.is_closed {
-                return Err(Refusal::Ending);
+                return Err(RunRefusal::Ending);
             }
             if desk.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING {
-                return Err(Refusal::Busy(MOST_WAITING));
+                return Err(RunRefusal::Busy(MOST_WAITING));
             }
             // Two of one millisecond may have drawn the same.
             while desk.runs.contains_key(&summary.id) {
-                summary.id = desk::new_id(summary.began_at_ms);
+                summary.id = registry::new_id(summary.began_at_ms);
             }
-            let live = Live::new(cancel);
-            desk.runs.insert(summary.id.clone(), Run { summary: summary.clone(), live: Some(live) });
+            let live = LiveRun::new(cancel);
+            desk.runs.insert(summary.id.clone(), RunEntry { summary: summary.clone(), live: Some(live) });
             self.mark(&summary.id)
         };
         self.write_down(&summary.id);
@@ -66,7 +66,7 @@ impl Runs {
             let _mark = mark;
             let run = AssertUnwindSafe(runs.run(&id, suite, &service, cancelled));
             if run.catch_unwind().await.is_err() {
-                runs.finish(&id, End::Broken);
+                runs.finish(&id, RunEnd::Broken);
             }
         });
         Ok(summary)
@@ -74,7 +74,7 @@ impl Runs {
 
     /// From the queue to the end.
     async fn run(&self, id: &str, suite: Suite, service: &str, mut cancelled: watch::Receiver<Option<String>>) {
-        let standing = Standing::default();
+        let standing = PendingTeardowns::default();
         let played = tokio::select! {
             // A cancelled one does not begin.
             biased;
@@ -82,20 +82,20 @@ impl Runs {
             () = self.played(id, Arc::new(suite), service, &standing) => Some(()),
         };
         if played.is_some() {
-            return self.finish(id, End::Own);
+            return self.finish(id, RunEnd::Own);
         }
         let by = cancelled.borrow().clone().unwrap_or_default();
-        self.finish(id, End::Cancelled(by));
+        self.finish(id, RunEnd::Cancelled(by));
         // What was set up is taken down, however the run ended; nobody waits for it.
-        play::take_down(&standing).await;
+        executor::take_down(&standing).await;
     }
 
-    async fn played(&self, id: &str, suite: Arc<Suite>, service: &str, standing: &Standing) {
+    async fn played(&self, id: &str, suite: Arc<Suite>, service: &str, standing: &PendingTeardowns) {
         let _permit = self.0.permits.acquire().await;
         let Some((target, told)) = self.set_out(id) else { return };
         let (found, mut parts) = tokio::sync::mpsc::unbounded_channel();
         let of = suite.clone();
-        let play = Play::new((&self.0.reach, suite), service, target, id, told, found);
+        let play = SuiteExecutor::new((&self.0.targets, suite), service, target, id, told, found);
         *standing.lock().unwrap_or_else(PoisonError::into_inner) = play.standing();
         self.with(id, |run| {
             if let Some(live) = &mut run.live {
@@ -104,7 +104,7 @@ impl Runs {
         });
         self.write_down(id);
         let mut playing = std::pin::pin!(play.run());
-        let (mut room, mut written) = (Room::default(), clock::now());
+        let (mut room, mut written) = (RecordBudget::default(), clock::now());
         loop {
             tokio::select! {
                 biased;
@@ -123,7 +123,7 @@ impl Runs {
         self.with(id, |run| {
             run.summary.counts.requests += play.sent();
             if let Some(live) = &mut run.live {
-                play::sort(&mut live.parts, &of);
+                executor::sort(&mut live.parts, &of);
             }
         });
     }
@@ -140,7 +140,7 @@ impl Runs {
     }
 
     /// It is its turn.
-    fn set_out(&self, id: &str) -> Option<(RunTarget, Told)> {
+    fn set_out(&self, id: &str) -> Option<(RunTarget, ProgressTracker)> {
         let set_out = self.with(id, |run| {
             run.summary.state = ExecutionState::Running;
             run.summary.verdict = "under way".to_owned();
@@ -150,16 +150,16 @@ impl Runs {
         set_out.flatten()
     }
 
-    fn finish(&self, id: &str, end: End) {
+    fn finish(&self, id: &str, end: RunEnd) {
         let ended = self.with(id, |run| {
             let live = run.live.as_mut()?;
             let summary = &mut run.summary;
             summary.took_ms = (clock::micros() - live.began) / 1000;
             summary.progress = Progress { doing: String::new(), ..live.told.look() };
             (summary.state, summary.verdict) = match end {
-                End::Own => order::verdict(&live.parts),
-                End::Cancelled(by) => (ExecutionState::Cancelled, format!("cancelled by {by}")),
-                End::Broken => (ExecutionState::Interrupted, "it broke down: Cutover's log says where".to_owned()),
+                RunEnd::Own => run_request::verdict(&live.parts),
+                RunEnd::Cancelled(by) => (ExecutionState::Cancelled, format!("cancelled by {by}")),
+                RunEnd::Broken => (ExecutionState::Interrupted, "it broke down: Cutover's log says where".to_owned()),
             };
             Some(summary.clone())
         });

@@ -6,9 +6,9 @@ use wire::Progress;
 
 /// The progress of one run: its parts write it, anybody may look. The lock is held for moments.
 #[derive(Clone, Debug, Default)]
-pub struct Told(Arc<Mutex<Progress>>);
+pub struct ProgressTracker(Arc<Mutex<Progress>>);
 
-impl Told {
+impl ProgressTracker {
     /// So many units are to be done in all.
     pub fn expect(&self, all: u64) {
         self.with(|progress| progress.all = all);

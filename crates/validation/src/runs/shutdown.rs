@@ -13,22 +13,22 @@ const WHO: &str = "Cutover, which is ending";
 
 /// Runs that are not wholly over: under way, or being taken down.
 #[derive(Debug)]
-pub struct Busy(watch::Sender<BTreeSet<String>>);
+pub struct ActiveRuns(watch::Sender<BTreeSet<String>>);
 
-impl Default for Busy {
-    fn default() -> Busy {
-        Busy(watch::Sender::new(BTreeSet::new()))
+impl Default for ActiveRuns {
+    fn default() -> ActiveRuns {
+        ActiveRuns(watch::Sender::new(BTreeSet::new()))
     }
 }
 
 /// A run that is not wholly over, until it is dropped.
 #[derive(Debug)]
-pub struct Mark {
+pub struct ActiveRunGuard {
     runs: Runs,
     id: String,
 }
 
-impl Drop for Mark {
+impl Drop for ActiveRunGuard {
     fn drop(&mut self) {
         self.runs.0.busy.0.send_if_modified(|busy| busy.remove(&self.id));
     }
@@ -82,8 +82,8 @@ impl Runs {
     }
 
     /// It is waited for when the house closes.
-    pub(super) fn mark(&self, id: &str) -> Mark {
+    pub(super) fn mark(&self, id: &str) -> ActiveRunGuard {
         self.0.busy.0.send_if_modified(|busy| busy.insert(id.to_owned()));
-        Mark { runs: self.clone(), id: id.to_owned() }
+        ActiveRunGuard { runs: self.clone(), id: id.to_owned() }
     }
 }

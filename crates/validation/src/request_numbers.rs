@@ -6,7 +6,7 @@ use memory::clock;
 
 /// Shared by all that sends requests in a run. The lock is held for moments.
 #[derive(Clone, Debug)]
-pub struct Numbers(Arc<Mutex<State>>);
+pub struct RequestNumbers(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -14,14 +14,14 @@ struct State {
     sent: u64,
 }
 
-impl Default for Numbers {
+impl Default for RequestNumbers {
     /// They begin at the time of day in microseconds: what one run makes in an origin's data is not in the next one's way.
-    fn default() -> Numbers {
-        Numbers(Arc::new(Mutex::new(State { next: clock::wall_micros(), sent: 0 })))
+    fn default() -> RequestNumbers {
+        RequestNumbers(Arc::new(Mutex::new(State { next: clock::wall_micros(), sent: 0 })))
     }
 }
 
-impl Numbers {
+impl RequestNumbers {
     /// One that nobody else has: `${unique}`.
     pub fn unique(&self) -> u64 {
         self.with(|state| {

@@ -5,58 +5,58 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::cases::Stage;
+use crate::cases::SideRunner;
 use crate::consistency;
-use crate::numbers::Numbers;
-use crate::parity::Party;
-use crate::reach::Reach;
+use crate::parity::ParitySide;
+use crate::progress::ProgressTracker;
+use crate::redact::Redactor;
 use crate::request::prepare;
-use crate::scrub::Scrub;
-use crate::told::Told;
+use crate::request_numbers::RequestNumbers;
+use crate::target_resolver::TargetResolver;
 use crate::{load, parity};
 use config::suite::{DataCheck, DataCheckKind, Suite};
 use memory::clock;
 use wire::{CaseResult, DataResult, Outcome, ParityResult, Part, RunTarget, Side};
 
 /// A side: where it is, or in words why it cannot be reached.
-type Reached = Result<Arc<Stage>, String>;
+type Reached = Result<Arc<SideRunner>, String>;
 
 /// The sides that a run has set foot on, for whoever has to take down what it has set up.
-pub type Standing = Arc<Mutex<Vec<Arc<Stage>>>>;
+pub type PendingTeardowns = Arc<Mutex<Vec<Arc<SideRunner>>>>;
 
 /// A suite on its sides.
-pub struct Play {
+pub struct SuiteExecutor {
     suite: Arc<Suite>,
     sides: Vec<(Side, Reached)>,
     origins: BTreeMap<String, String>,
-    told: Told,
-    numbers: Numbers,
+    told: ProgressTracker,
+    numbers: RequestNumbers,
     found: UnboundedSender<Part>,
 }
 
-impl Play {
+impl SuiteExecutor {
     /// Every part of it is handed over to `found` as soon as it is known.
     pub fn new(
-        (reach, suite): (&Reach, Arc<Suite>),
+        (targets, suite): (&TargetResolver, Arc<Suite>),
         service: &str,
         target: RunTarget,
         id: &str,
-        told: Told,
+        told: ProgressTracker,
         found: UnboundedSender<Part>,
-    ) -> Play {
-        let numbers = Numbers::default();
+    ) -> SuiteExecutor {
+        let numbers = RequestNumbers::default();
         let (mut sides, mut origins) = (Vec::new(), BTreeMap::new());
         for side in target.sides() {
-            let reached = reach.target(service, *side, suite.via);
+            let reached = targets.target(service, *side, suite.via);
             let url = reached.as_ref().map_or_else(Clone::clone, |target| target.url.clone());
             origins.insert(side.name().to_owned(), url);
             let stage = |target| {
                 let (told, numbers, found) = (told.clone(), numbers.clone(), found.clone());
-                Arc::new(Stage::new(suite.clone(), target, id, told, numbers, found))
+                Arc::new(SideRunner::new(suite.clone(), target, id, told, numbers, found))
             };
             sides.push((*side, reached.map(stage)));
         }
-        Play { suite, sides, origins, told, numbers, found }
+        SuiteExecutor { suite, sides, origins, told, numbers, found }
     }
 
     /// Where the sides are, by name.
@@ -65,7 +65,7 @@ impl Play {
     }
 
     /// What may have to be taken down if this is cut short.
-    pub fn standing(&self) -> Vec<Arc<Stage>> {
+    pub fn standing(&self) -> Vec<Arc<SideRunner>> {
         self.sides.iter().filter_map(|(_, reached)| reached.clone().ok()).collect()
     }
 
@@ -94,7 +94,7 @@ impl Play {
     }
 
     /// What this side alone is asked.
-    async fn on_side(&self, stage: &Stage, side: Side) {
+    async fn on_side(&self, stage: &SideRunner, side: Side) {
         stage.cases().await;
         for one in &self.suite.loads {
             self.told.doing(format!("{}, on {}", one.name, side.name()));
@@ -123,8 +123,8 @@ impl Play {
                     blue.begin();
                     green.begin();
                     let (of_blue, of_green) = (blue.known(), green.known());
-                    let blue = Party { target: blue.target(), known: &of_blue };
-                    let green = Party { target: green.target(), known: &of_green };
+                    let blue = ParitySide { target: blue.target(), known: &of_blue };
+                    let green = ParitySide { target: green.target(), known: &of_green };
                     parity::run(parity, blue, green, &self.numbers, &self.told).await
                 }
                 (Err(why), _) if self.sides.len() == 2 => {
@@ -144,7 +144,7 @@ impl Play {
             };
             self.told.done(1);
             let known = self.standing().into_iter().map(|stage| stage.known().scrub);
-            let scrub = known.fold(Scrub::new(self.suite.secrets.clone()), |all, more| all.and(&more));
+            let scrub = known.fold(Redactor::new(self.suite.secrets.clone()), |all, more| all.and(&more));
             self.tell(Part::Data(scrub.data(result)));
         }
     }
@@ -187,7 +187,7 @@ impl Play {
             Err(why) => return DataResult { outcome: Outcome::Failed, ..consistency::skipped(data, why) },
         };
         let began = clock::micros();
-        let ask = async |stage: &Stage| {
+        let ask = async |stage: &SideRunner| {
             let prepared = prepare(request, stage.target(), &stage.known().variables)?;
             self.numbers.send();
             let asked = stage.target().ask(&prepared, request.timeout.as_duration(), 0).await;
@@ -199,7 +199,7 @@ impl Play {
         consistency::http(&data.name, blue, green, ignore, *tolerance, took_ms)
     }
 
-    fn both(&self) -> Result<(&Stage, &Stage), String> {
+    fn both(&self) -> Result<(&SideRunner, &SideRunner), String> {
         match self.sides.as_slice() {
             [(_, Ok(blue)), (_, Ok(green))] => Ok((blue, green)),
             [_, _] => {
@@ -227,7 +227,7 @@ impl Play {
 const ONE_SIDE: &str = "it compares blue with green: run the suite against both";
 
 /// Takes down what a run that was cut short has set up. Nobody waits for what it comes to.
-pub async fn take_down(standing: &Standing) {
+pub async fn take_down(standing: &PendingTeardowns) {
     let left = std::mem::take(&mut *standing.lock().unwrap_or_else(PoisonError::into_inner));
     for stage in left {
         stage.teardown().await;
@@ -237,18 +237,18 @@ pub async fn take_down(standing: &Standing) {
 /// Puts the parts into the order of the file, of each blue first: cases come in the order in which they end.
 pub fn sort(parts: &mut [Part], suite: &Suite) {
     let Suite { cases, loads, parities, data, .. } = suite;
-    let cases = cases.iter().map(|case| (Kind::Case, case.name.as_str()));
-    let loads = loads.iter().map(|load| (Kind::Load, load.name.as_str()));
-    let parities = parities.iter().map(|parity| (Kind::Parity, parity.name.as_str()));
-    let data = data.iter().map(|data| (Kind::Data, data.name.as_str()));
+    let cases = cases.iter().map(|case| (PartKind::Case, case.name.as_str()));
+    let loads = loads.iter().map(|load| (PartKind::Load, load.name.as_str()));
+    let parities = parities.iter().map(|parity| (PartKind::Parity, parity.name.as_str()));
+    let data = data.iter().map(|data| (PartKind::Data, data.name.as_str()));
     let named = cases.chain(loads).chain(parities).chain(data);
-    let places: HashMap<(Kind, &str), usize> = named.zip(1..).collect();
+    let places: HashMap<(PartKind, &str), usize> = named.zip(1..).collect();
     parts.sort_by_key(|part| {
         let kind = match part {
-            Part::Case(_) => Kind::Case,
-            Part::Load(_) => Kind::Load,
-            Part::Parity(_) => Kind::Parity,
-            Part::Data(_) => Kind::Data,
+            Part::Case(_) => PartKind::Case,
+            Part::Load(_) => PartKind::Load,
+            Part::Parity(_) => PartKind::Parity,
+            Part::Data(_) => PartKind::Data,
         };
         // A case of the file cannot be called `setup` or `teardown`.
         let last = if part.name() == "setup" { 0 } else { usize::MAX };
@@ -257,7 +257,7 @@ pub fn sort(parts: &mut [Part], suite: &Suite) {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum PartKind {
     Case,
     Load,
     Parity,

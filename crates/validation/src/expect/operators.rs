@@ -3,18 +3,18 @@
 use serde_json::Value;
 
 use crate::consistency::json::{is_same, shown};
-use crate::text::{Piece, Variables, pieces};
+use crate::variables::{Piece, Variables, pieces};
 use config::suite::Expectation;
 
 /// A value that is not what it must be.
 #[derive(Debug, PartialEq)]
-pub struct Miss {
+pub struct Mismatch {
     pub expected: String,
     pub found: String,
 }
 
 /// A node of a JSON document; `None`: there is none.
-pub fn of_json(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Miss> {
+pub fn of_json(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Mismatch> {
     check(wanted, found, variables, |wanted| {
         let expected = towards(wanted, found, variables)?;
         Ok((found.is_some_and(|found| is_equal(&expected, found)), shown(Some(&expected))))
@@ -22,7 +22,7 @@ pub fn of_json(wanted: &Expectation, found: Option<&Value>, variables: &Variable
 }
 
 /// A header's line, or a body: everything is a text, and what equals a number is the text that says it.
-pub fn of_text(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Miss> {
+pub fn of_text(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Mismatch> {
     check(wanted, found, variables, |wanted| {
         let expected = match wanted {
             Value::String(text) => variables.expand(text)?,
@@ -38,7 +38,7 @@ fn check(
     found: Option<&Value>,
     variables: &Variables,
     equals: impl FnOnce(&Value) -> Result<(bool, String), String>,
-) -> Option<Miss> {
+) -> Option<Mismatch> {
     let told = shown(found);
     let (holds, expected, found) = match wanted {
         Expectation::Present => (found.is_some(), "something".to_owned(), told),
@@ -72,7 +72,7 @@ fn check(
             (kind == Some(name.as_str()), name.clone(), told)
         }
     };
-    (!holds).then_some(Miss { expected, found })
+    (!holds).then_some(Mismatch { expected, found })
 }
 
 /// What a value of the suite means beside what was found. A text that is nothing but `${name}` is a number where a

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
-use crate::reach::Reach;
-use crate::runs::suites::{Read, Settings};
-use crate::told::Told;
+use crate::progress::ProgressTracker;
+use crate::runs::suites::{LoadedSuite, SuiteSettings};
+use crate::target_resolver::TargetResolver;
 use config::suite::Suite;
 use judgement::time::Civil;
 use memory::clock;
@@ -18,29 +18,29 @@ use wire::{
 const FORMAT: u32 = 1;
 
 #[derive(Default)]
-pub struct Desk {
+pub struct RunRegistry {
     /// By id, which is by time.
-    pub runs: BTreeMap<String, Run>,
-    pub settings: Settings,
+    pub runs: BTreeMap<String, RunEntry>,
+    pub settings: SuiteSettings,
     /// The house closes: no run is begun.
     pub is_closed: bool,
 }
 
 /// A run as the desk knows it; of one that is over the rest is on the disk.
-pub struct Run {
+pub struct RunEntry {
     pub summary: ExecutionSummary,
-    pub live: Option<Live>,
+    pub live: Option<LiveRun>,
 }
 
-pub struct Live {
+pub struct LiveRun {
     pub began: u64,
-    pub told: Told,
+    pub told: ProgressTracker,
     pub origins: BTreeMap<String, String>,
     pub parts: Vec<Part>,
     pub cancel: watch::Sender<Option<String>>,
 }
 
-impl Run {
+impl RunEntry {
     /// As it is just now.
     pub fn summary(&self) -> ExecutionSummary {
         let mut summary = self.summary.clone();
@@ -65,11 +65,16 @@ impl Run {
 }
 
 /// A suite that can be read, as a list shows it.
-pub fn summary_of(suite: &Suite, settings: &Settings, reach: &Reach, last: Option<ExecutionSummary>) -> SuiteSummary {
+pub fn summary_of(
+    suite: &Suite,
+    settings: &SuiteSettings,
+    targets: &TargetResolver,
+    last: Option<ExecutionSummary>,
+) -> SuiteSummary {
     SuiteSummary {
         name: suite.name.clone(),
         title: suite.title.clone(),
-        service: reach.service(suite.service.as_deref()).ok(),
+        service: targets.service(suite.service.as_deref()).ok(),
         tags: suite.tags.clone(),
         cases: suite.cases.len(),
         loads: suite.loads.len(),
@@ -84,9 +89,14 @@ pub fn summary_of(suite: &Suite, settings: &Settings, reach: &Reach, last: Optio
 }
 
 /// Whatever is in a suite's file, as a list shows it.
-pub fn shown(read: Read, settings: &Settings, reach: &Reach, last: Option<ExecutionSummary>) -> SuiteSummary {
+pub fn shown(
+    read: LoadedSuite,
+    settings: &SuiteSettings,
+    targets: &TargetResolver,
+    last: Option<ExecutionSummary>,
+) -> SuiteSummary {
     match read.suite {
-        Ok(suite) => summary_of(&suite, settings, reach, last),
+        Ok(suite) => summary_of(&suite, settings, targets, last),
         Err(refused) => SuiteSummary {
             title: read.name.clone(),
             service: None,
@@ -126,11 +136,11 @@ pub fn queued(suite: &Suite, service: String, target: RunTarget, who: String) ->
     }
 }
 
-impl Live {
+impl LiveRun {
     /// Whoever listens to the other end hears of a cancel.
-    pub fn new(cancel: watch::Sender<Option<String>>) -> Live {
-        let (told, origins) = (Told::default(), BTreeMap::new());
-        Live { began: clock::micros(), told, origins, parts: Vec::new(), cancel }
+    pub fn new(cancel: watch::Sender<Option<String>>) -> LiveRun {
+        let (told, origins) = (ProgressTracker::default(), BTreeMap::new());
+        LiveRun { began: clock::micros(), told, origins, parts: Vec::new(), cancel }
     }
 }
 

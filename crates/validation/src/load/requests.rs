@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::expect::instead_of;
 use crate::request::prepare;
-use crate::target::Target;
-use crate::text::Variables;
+use crate::target::TestTarget;
+use crate::variables::Variables;
 use config::suite::{Body, LoadTest, SuiteRequest};
 use memory::clock;
 use relay::origin::exchange::Request;
@@ -15,16 +15,16 @@ use relay::origin::exchange::Request;
 const UNIQUE: &str = "unique";
 
 #[derive(Debug)]
-pub struct Asks {
-    kinds: Vec<Kind>,
-    target: Target,
+pub struct RequestMix {
+    kinds: Vec<MixEntry>,
+    target: TestTarget,
     variables: Variables,
     /// The next request's own number.
     unique: u64,
 }
 
 #[derive(Debug)]
-struct Kind {
+struct MixEntry {
     weight: i64,
     /// What it is owed; the one that is owed most comes next.
     owed: i64,
@@ -33,12 +33,12 @@ struct Kind {
     prepared: Option<Arc<Request>>,
 }
 
-impl Asks {
+impl RequestMix {
     /// # Errors
     /// There is nothing to ask for, or a step does not make a request.
-    pub fn new(load: &LoadTest, target: &Target, variables: &Variables) -> Result<Asks, String> {
+    pub fn new(load: &LoadTest, target: &TestTarget, variables: &Variables) -> Result<RequestMix, String> {
         // Later than any number of an earlier run, so that a key that must be used once is new each time.
-        let mut asks = Asks {
+        let mut asks = RequestMix {
             kinds: Vec::new(),
             target: target.clone(),
             variables: variables.clone(),
@@ -47,7 +47,7 @@ impl Asks {
         for (weight, step) in load.requests.iter().filter(|(weight, _)| *weight > 0) {
             let request = Arc::new(asks.fresh(step)?);
             let prepared = (!names_unique(step)).then_some(request);
-            asks.kinds.push(Kind { weight: i64::from(*weight), owed: 0, step: Arc::new(step.clone()), prepared });
+            asks.kinds.push(MixEntry { weight: i64::from(*weight), owed: 0, step: Arc::new(step.clone()), prepared });
         }
         if asks.kinds.is_empty() {
             return Err("it has no request to send".to_owned());

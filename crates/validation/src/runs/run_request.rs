@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::runs::suites::Settings;
+use crate::runs::suites::SuiteSettings;
 use config::read::did_you_mean;
 use config::suite::Suite;
 use wire::{ExecutionState, Outcome, Part, RunTarget};
 
 /// A run that somebody wants.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct RunRequest {
     pub suite: String,
     /// `None`: the suite's own, or the only one.
     pub service: Option<String>,
@@ -21,7 +21,7 @@ pub struct Order {
 
 /// Why nothing was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RunRefusal {
     #[error("there is no suite `{name}` in {}: {}", folder.display(), known(name, names))]
     NoSuchSuite { name: String, folder: PathBuf, names: Vec<String> },
     #[error("suite {name} cannot be run:\n{why}")]
@@ -57,13 +57,13 @@ fn known(name: &str, names: &[String]) -> String {
 ///
 /// # Errors
 /// It is switched off, or has nothing for one side.
-pub fn fits(suite: &Suite, order: &Order, settings: &Settings) -> Result<(), Refusal> {
+pub fn fits(suite: &Suite, order: &RunRequest, settings: &SuiteSettings) -> Result<(), RunRefusal> {
     if !settings.of(&suite.name).enabled {
-        return Err(Refusal::Off(suite.name.clone()));
+        return Err(RunRefusal::Off(suite.name.clone()));
     }
     let one_sided = suite.cases.is_empty() && suite.loads.is_empty();
     if order.target != RunTarget::Both && one_sided {
-        return Err(Refusal::NeedsBoth(suite.name.clone()));
+        return Err(RunRefusal::NeedsBoth(suite.name.clone()));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, header};
 use pingora_core::connectors::http::Connector;
 use pingora_core::upstreams::peer::HttpPeer;
 
-use crate::target::Target;
+use crate::target::TestTarget;
 use config::suite::Via;
 use judgement::traffic::rule::{RoutingRule, RuleCondition, RuleTarget, ValueTest};
 use judgement::traffic::split::TrafficSplit;
@@ -18,21 +18,21 @@ use wire::Side;
 
 /// What a run is reached through. Cloned freely.
 #[derive(Clone)]
-pub struct Reach {
+pub struct TargetResolver {
     published: SnapshotReader,
     /// Where the proxy listens without TLS.
     proxy: Option<SocketAddr>,
     connector: Arc<Connector>,
 }
 
-impl std::fmt::Debug for Reach {
+impl std::fmt::Debug for TargetResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reach")
+        f.write_str("TargetResolver")
     }
 }
 
-impl Reach {
-    pub fn new(published: SnapshotReader, proxy: Option<SocketAddr>) -> Reach {
+impl TargetResolver {
+    pub fn new(published: SnapshotReader, proxy: Option<SocketAddr>) -> TargetResolver {
         // The same machine: what listens everywhere listens there.
         let proxy = proxy.map(|address| match address {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
@@ -41,7 +41,7 @@ impl Reach {
             }
             other => other,
         });
-        Reach { published, proxy, connector: Arc::new(Connector::new(None)) }
+        TargetResolver { published, proxy, connector: Arc::new(Connector::new(None)) }
     }
 
     /// The service that is meant: the named one, or the only one.
@@ -68,7 +68,7 @@ impl Reach {
     ///
     /// # Errors
     /// In words: it has no address, or no rule leads there through the proxy.
-    pub fn target(&self, service: &str, side: Side, via: Via) -> Result<Target, String> {
+    pub fn target(&self, service: &str, side: Side, via: Via) -> Result<TestTarget, String> {
         let snapshot = self.published.load();
         let place = snapshot.services.iter().position(|serving| serving.name == service);
         let id = ServiceId(place.ok_or_else(|| format!("there is no service `{service}`"))? as u32);
@@ -79,12 +79,18 @@ impl Reach {
         }
     }
 
-    fn direct(&self, snapshot: &RoutingSnapshot, id: ServiceId, side: Side, of: Environment) -> Result<Target, String> {
+    fn direct(
+        &self,
+        snapshot: &RoutingSnapshot,
+        id: ServiceId,
+        side: Side,
+        of: Environment,
+    ) -> Result<TestTarget, String> {
         let endpoints = snapshot.endpoints.get(id.0 as usize).map(|pair| of.of(pair).clone());
         let endpoints = endpoints.filter(|endpoints| !endpoints.is_empty());
         let url = snapshot.serving(id).map(|serving| of.of(&serving.origins).urls()).unwrap_or_default();
         let endpoints = endpoints.ok_or_else(|| format!("{of} has no address: {url} does not resolve"))?;
-        Ok(Target { side, url, endpoints, headers: Vec::new(), connector: self.connector.clone() })
+        Ok(TestTarget { side, url, endpoints, headers: Vec::new(), connector: self.connector.clone() })
     }
 
     fn through(
@@ -93,7 +99,7 @@ impl Reach {
         id: ServiceId,
         side: Side,
         of: Environment,
-    ) -> Result<Target, String> {
+    ) -> Result<TestTarget, String> {
         let address = self.proxy.ok_or("the proxy has no listener without TLS for `via = \"proxy\"`")?;
         let (rules, split) = snapshot.table.service(id);
         let headers = rules.overrides.iter().filter(|rule| leads_to(rule, split, of)).find_map(lines);
@@ -108,7 +114,7 @@ impl Reach {
         let peer = HttpPeer::new(address, false, String::new());
         let endpoint = Endpoint { peer, authority, base_path: "".into(), rest: Arc::default() };
         let url = format!("http://{address} (Host: {host}, by the override rule)");
-        Ok(Target { side, url, endpoints: Arc::from([endpoint]), headers, connector: self.connector.clone() })
+        Ok(TestTarget { side, url, endpoints: Arc::from([endpoint]), headers, connector: self.connector.clone() })
     }
 }
 

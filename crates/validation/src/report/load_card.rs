@@ -4,7 +4,7 @@ use super::chart::{self, Chart};
 use super::exchange::NAME;
 use super::numbers;
 use super::summary::class;
-use super::visible::Room;
+use super::visible::PageBudget;
 use super::words;
 use wire::{LoadResult, Outcome, Part};
 
@@ -21,9 +21,9 @@ pub struct LoadCard {
     pub id: String,
     pub name: String,
     pub profile: String,
-    pub sides: Vec<Side>,
-    pub figures: Vec<Figure>,
-    pub limits: Vec<Limit>,
+    pub sides: Vec<LoadSideColumn>,
+    pub figures: Vec<FigureRow>,
+    pub limits: Vec<LimitRow>,
     pub distribution: Option<Chart>,
     /// Of each side, its latencies and its rates.
     pub times: Vec<Chart>,
@@ -32,7 +32,7 @@ pub struct LoadCard {
 }
 
 #[derive(Clone, Debug)]
-pub struct Side {
+pub struct LoadSideColumn {
     pub name: &'static str,
     pub class: &'static str,
     pub word: &'static str,
@@ -42,7 +42,7 @@ pub struct Side {
 
 /// A row of the table: what, each side's, and green's against blue's.
 #[derive(Clone, Debug)]
-pub struct Figure {
+pub struct FigureRow {
     pub what: &'static str,
     pub values: Vec<String>,
     pub change: String,
@@ -53,7 +53,7 @@ pub struct Figure {
 }
 
 #[derive(Clone, Debug)]
-pub struct Limit {
+pub struct LimitRow {
     pub what: String,
     pub limit: String,
     /// Of each side, what was found, and whether it held.
@@ -61,7 +61,7 @@ pub struct Limit {
 }
 
 /// A card for each load, its sides together; and for each load in `parts`, the card that it is on.
-pub fn cards(parts: &[Part], room: &mut Room) -> (Vec<LoadCard>, Vec<(usize, String)>) {
+pub fn cards(parts: &[Part], room: &mut PageBudget) -> (Vec<LoadCard>, Vec<(usize, String)>) {
     let mut groups: Vec<Vec<&LoadResult>> = Vec::new();
     let mut links = Vec::new();
     for (at, part) in parts.iter().enumerate() {
@@ -90,7 +90,7 @@ pub fn cards(parts: &[Part], room: &mut Room) -> (Vec<LoadCard>, Vec<(usize, Str
     (cards.collect(), links)
 }
 
-fn card(id: String, loads: &[&LoadResult], room: &mut Room) -> LoadCard {
+fn card(id: String, loads: &[&LoadResult], room: &mut PageBudget) -> LoadCard {
     let first = loads.first();
     let seconds = chart::seconds(loads);
     let mut is_full = false;
@@ -131,9 +131,9 @@ fn card(id: String, loads: &[&LoadResult], room: &mut Room) -> LoadCard {
     }
 }
 
-fn side(load: &LoadResult, room: &mut Room) -> Side {
+fn side(load: &LoadResult, room: &mut PageBudget) -> LoadSideColumn {
     let answers = load.answers.iter().take(MOST_ANSWERS);
-    Side {
+    LoadSideColumn {
         name: load.environment.name(),
         class: class(load.outcome),
         word: words::outcome(load.outcome),
@@ -146,10 +146,10 @@ fn side(load: &LoadResult, room: &mut Room) -> Side {
 type Of = fn(&LoadResult) -> f64;
 type Say = fn(f64) -> String;
 
-fn figures(loads: &[&LoadResult]) -> Vec<Figure> {
+fn figures(loads: &[&LoadResult]) -> Vec<FigureRow> {
     let count: Say = |number| numbers::count(number as u64);
     let length: Say = |ms| numbers::length(ms as u64);
-    let row = |what, of: Of, say: Say| Figure {
+    let row = |what, of: Of, say: Say| FigureRow {
         what,
         values: loads.iter().map(|load| say(of(load))).collect(),
         change: match loads {
@@ -159,7 +159,7 @@ fn figures(loads: &[&LoadResult]) -> Vec<Figure> {
         opens: false,
         is_key: KEY.contains(&what),
     };
-    let opens = |figure: Figure| Figure { opens: true, ..figure };
+    let opens = |figure: FigureRow| FigureRow { opens: true, ..figure };
     vec![
         opens(row("Throughput", |load| load.throughput, numbers::rate)),
         row("Sent rate", |load| load.rate_sent, numbers::rate),
@@ -204,8 +204,8 @@ fn change(blue: f64, green: f64, what: &str) -> String {
     }
 }
 
-fn limits(loads: &[&LoadResult], room: &mut Room) -> Vec<Limit> {
-    let mut rows: Vec<Limit> = Vec::new();
+fn limits(loads: &[&LoadResult], room: &mut PageBudget) -> Vec<LimitRow> {
+    let mut rows: Vec<LimitRow> = Vec::new();
     for (column, load) in loads.iter().enumerate() {
         for limit in &load.limits {
             let said = words::limit(limit);
@@ -213,7 +213,7 @@ fn limits(loads: &[&LoadResult], room: &mut Room) -> Vec<Limit> {
                 Some(row) => row,
                 None => {
                     let what = room.take(&said.what, NAME).text;
-                    rows.push(Limit { what, limit: said.expected, found: vec![None; loads.len()] });
+                    rows.push(LimitRow { what, limit: said.expected, found: vec![None; loads.len()] });
                     rows.len() - 1
                 }
             };

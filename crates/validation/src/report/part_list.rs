@@ -2,7 +2,7 @@
 
 use super::exchange::{MARKUP, NAME, SENTENCE, more};
 use super::numbers;
-use super::visible::Room;
+use super::visible::PageBudget;
 use super::words;
 use wire::{Outcome, Part, Side};
 
@@ -11,7 +11,7 @@ const MOST: usize = 1_000;
 const MOST_STEPS: usize = 20;
 
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct PartLine {
     pub name: String,
     pub kind: &'static str,
     pub side: &'static str,
@@ -22,16 +22,16 @@ pub struct Line {
 }
 
 /// The parts with an outcome, and a sentence for those that are left out.
-pub fn lines(parts: &[Part], outcome: Outcome, room: &mut Room) -> (Vec<Line>, String, u64) {
+pub fn lines(parts: &[Part], outcome: Outcome, room: &mut PageBudget) -> (Vec<PartLine>, String, u64) {
     let all = || parts.iter().filter(|part| part.outcome() == outcome);
     let count = all().count() as u64;
-    let lines: Vec<Line> = all().take(MOST).map_while(|part| line(part, room)).collect();
+    let lines: Vec<PartLine> = all().take(MOST).map_while(|part| line(part, room)).collect();
     let more = more(count, lines.len() as u64);
     (lines, more, count)
 }
 
 /// `None`: there is no room for another one.
-pub fn line(part: &Part, room: &mut Room) -> Option<Line> {
+pub fn line(part: &Part, room: &mut PageBudget) -> Option<PartLine> {
     if !room.fits(MARKUP) {
         return None;
     }
@@ -46,7 +46,7 @@ pub fn line(part: &Part, room: &mut Room) -> Option<Line> {
         has_room.then(|| (short(&step.request.line), short(answer), numbers::ms(step.took_ms)))
     });
     let steps = steps.collect();
-    Some(Line {
+    Some(PartLine {
         name: room.take(part.name(), NAME).text,
         kind: words::kind(part),
         side: part.environment().map_or("", Side::name),

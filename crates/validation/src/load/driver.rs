@@ -15,10 +15,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::load::asks::Asks;
-use crate::load::course::Course;
-use crate::load::tally::{Heard, Settled, Tally};
-use crate::target::{Target, late};
+use crate::load::requests::RequestMix;
+use crate::load::schedule::LoadSchedule;
+use crate::load::tally::{LoadTally, RequestOutcome, SettledRequest};
+use crate::target::{TestTarget, late};
 use config::suite::LoadTest;
 use memory::clock;
 use memory::snapshot::Endpoint;
@@ -29,20 +29,20 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Whoever waits for it learns that the load is to stop: nothing is ever sent.
 #[derive(Debug)]
-pub enum Never {}
+pub enum Infallible {}
 
-pub struct Crew {
-    course: Course,
-    asks: Asks,
-    tally: Tally,
+pub struct LoadDriver {
+    course: LoadSchedule,
+    asks: RequestMix,
+    tally: LoadTally,
     connector: Arc<Connector>,
     /// By user: each has a connection of its own.
     endpoints: Vec<Arc<Endpoint>>,
     /// Those who rest longest come first.
     free: VecDeque<usize>,
     /// By user: what it has asked and not heard.
-    busy: Vec<Option<Asked>>,
-    asking: JoinSet<Ended>,
+    busy: Vec<Option<InFlight>>,
+    asking: JoinSet<CompletedRequest>,
     /// The next request.
     next: u64,
     /// When a request last found nobody free, on the course's clock.
@@ -52,7 +52,7 @@ pub struct Crew {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct InFlight {
     /// When it was to be sent, on the course's clock; the warm-up's do not count.
     at: u64,
     counts: bool,
@@ -63,7 +63,7 @@ struct Asked {
 }
 
 /// What a user comes back with. Times are the clock's.
-struct Ended {
+struct CompletedRequest {
     user: usize,
     began: u64,
     ended: u64,
@@ -77,15 +77,15 @@ struct Ended {
 /// It cannot begin.
 pub fn work(
     load: &LoadTest,
-    target: &Target,
-    course: Course,
-    asks: Asks,
-    mut stop: oneshot::Receiver<Never>,
-) -> Result<Option<Tally>, String> {
+    target: &TestTarget,
+    course: LoadSchedule,
+    asks: RequestMix,
+    mut stop: oneshot::Receiver<Infallible>,
+) -> Result<Option<LoadTally>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("there is no thread for it: {error}"))?;
     let done = runtime.block_on(async {
-        let crew = Crew::new(load, target, course, asks)?;
+        let crew = LoadDriver::new(load, target, course, asks)?;
         Ok(tokio::select! {
             biased;
             _ = &mut stop => None,
@@ -99,7 +99,7 @@ pub fn work(
 
 /// Wakes the crew at every intended moment: the runtime's own timers know milliseconds only. Ends with the course, or
 /// when the other end of `stopped` is gone.
-fn beat(course: &Course, origin: u64, wake: &Notify, stopped: &mpsc::Receiver<Never>) {
+fn beat(course: &LoadSchedule, origin: u64, wake: &Notify, stopped: &mpsc::Receiver<Infallible>) {
     let mut next = 0;
     while next < course.total() {
         let wait = (origin + course.at(next)).saturating_sub(clock::micros());
@@ -114,8 +114,8 @@ fn beat(course: &Course, origin: u64, wake: &Notify, stopped: &mpsc::Receiver<Ne
     }
 }
 
-impl Crew {
-    fn new(load: &LoadTest, target: &Target, course: Course, asks: Asks) -> Result<Crew, String> {
+impl LoadDriver {
+    fn new(load: &LoadTest, target: &TestTarget, course: LoadSchedule, asks: RequestMix) -> Result<LoadDriver, String> {
         let patience = u64::try_from(asks.longest_patience().as_millis()).unwrap_or(u64::MAX);
         let users = load.users as usize;
         let addresses = target.endpoints.iter().cycle().take(users).cloned();
@@ -128,9 +128,9 @@ impl Crew {
         if endpoints.is_empty() {
             return Err("the environment has no address: its name does not resolve".to_owned());
         }
-        Ok(Crew {
+        Ok(LoadDriver {
             end: course.micros() + patience * 1000,
-            tally: Tally::new(load, load.length.0 + patience)?,
+            tally: LoadTally::new(load, load.length.0 + patience)?,
             connector: Arc::new(Connector::new(Some(ConnectorOptions::new(users)))),
             free: (0..endpoints.len()).collect(),
             busy: vec![None; endpoints.len()],
@@ -143,10 +143,10 @@ impl Crew {
         })
     }
 
-    async fn run(mut self) -> Tally {
+    async fn run(mut self) -> LoadTally {
         let (wake, origin) = (Arc::new(Notify::new()), clock::micros());
         // Dropped with this future.
-        let (_beating, stopped) = mpsc::channel::<Never>();
+        let (_beating, stopped) = mpsc::channel::<Infallible>();
         let (course, woken) = (self.course.clone(), wake.clone());
         tokio::task::spawn_blocking(move || beat(&course, origin, &woken, &stopped));
         let mut look = interval(LOOK);
@@ -207,7 +207,7 @@ impl Crew {
             let counts = self.due(at);
             let neglected = self.short.is_none_or(|short| short < at);
             let (kind, request) = self.asks.next();
-            let asked = Asked { at, counts, taken: now, kind, neglected };
+            let asked = InFlight { at, counts, taken: now, kind, neglected };
             let (Ok(request), Some(endpoint)) = (&request, self.endpoints.get(user)) else {
                 self.free.push_front(user);
                 let why = request.err().unwrap_or_default();
@@ -228,38 +228,44 @@ impl Crew {
                     Ok(Err(error)) => Err((exchange::kind(&error), exchange::in_words(&error))),
                     Err(_) => Err(("timeout", late(patience))),
                 };
-                Ended { user, began, ended: clock::micros(), answer }
+                CompletedRequest { user, began, ended: clock::micros(), answer }
             });
         }
     }
 
     /// `None`: it broke down, and is given up with those that never answer.
-    fn heard(&mut self, ended: Option<Ended>, origin: u64) {
-        let Some(Ended { user, began, ended, answer }) = ended else { return };
+    fn heard(&mut self, ended: Option<CompletedRequest>, origin: u64) {
+        let Some(CompletedRequest { user, began, ended, answer }) = ended else { return };
         if let Some(asked) = self.busy.get_mut(user).and_then(Option::take) {
             self.settle(asked, Some(began - origin), ended - origin, answer);
         }
         self.free.push_back(user);
     }
 
-    fn settle(&mut self, asked: Asked, began: Option<u64>, ended: u64, answer: Result<u16, (&'static str, String)>) {
+    fn settle(&mut self, asked: InFlight, began: Option<u64>, ended: u64, answer: Result<u16, (&'static str, String)>) {
         if !asked.counts {
             return;
         }
         let name = self.asks.name(asked.kind);
         let heard = match answer {
             Ok(status) => match self.asks.accepts(asked.kind, status) {
-                Ok(()) => Heard::Well(status),
-                Err(why) => Heard::Wrong(status, format!("{name}: {why}")),
+                Ok(()) => RequestOutcome::Well(status),
+                Err(why) => RequestOutcome::Wrong(status, format!("{name}: {why}")),
             },
-            Err((kind, why)) => Heard::Nothing(kind, format!("{name}: {why}")),
+            Err((kind, why)) => RequestOutcome::Nothing(kind, format!("{name}: {why}")),
         };
         self.tally.settle(&self.settled(&asked, began, ended, &heard));
     }
 
-    fn settled<'a>(&self, asked: &Asked, began: Option<u64>, ended: u64, heard: &'a Heard) -> Settled<'a> {
+    fn settled<'a>(
+        &self,
+        asked: &InFlight,
+        began: Option<u64>,
+        ended: u64,
+        heard: &'a RequestOutcome,
+    ) -> SettledRequest<'a> {
         let warm = self.course.warm_micros();
-        Settled {
+        SettledRequest {
             intended: asked.at.saturating_sub(warm),
             began: began.map(|began| began.saturating_sub(warm)),
             ended: ended.saturating_sub(warm),
@@ -270,16 +276,16 @@ impl Crew {
 
     /// What is unanswered at the end has timed out, and what is still to be sent never is.
     fn give_up(&mut self, now: u64) {
-        let busy: Vec<Asked> = self.busy.iter_mut().filter_map(Option::take).collect();
+        let busy: Vec<InFlight> = self.busy.iter_mut().filter_map(Option::take).collect();
         for asked in busy {
             if asked.counts {
-                self.tally.settle(&self.settled(&asked, Some(asked.taken), now, &Heard::CutOff));
+                self.tally.settle(&self.settled(&asked, Some(asked.taken), now, &RequestOutcome::CutOff));
             }
         }
         while self.next < self.course.total() {
             let at = self.course.at(self.next);
             let counts = self.due(at);
-            let asked = Asked { at, counts, taken: now, kind: 0, neglected: false };
+            let asked = InFlight { at, counts, taken: now, kind: 0, neglected: false };
             self.settle(asked, None, now, Err(("unsent", "never sent: no user was free in time".to_owned())));
         }
     }

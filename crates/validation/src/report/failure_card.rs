@@ -1,8 +1,8 @@
 //! A failure in full: what was asked, what came back, and where the two differ.
 
-use super::exchange::{self, BODY, MARKUP, NAME, Row, SENTENCE, SIDE_BODY, Told, more};
+use super::exchange::{self, BODY, FindingRow, MARKUP, NAME, SENTENCE, SIDE_BODY, ShownMessage, more};
 use super::numbers;
-use super::visible::Room;
+use super::visible::PageBudget;
 use super::words;
 use wire::{CaseResult, DataResult, DataSide, LoadResult, Outcome, ParityResult, Part, Side, StepResult};
 
@@ -16,7 +16,7 @@ const MOST_EXAMPLES: usize = 10;
 const MOST_NOTES: usize = 20;
 
 #[derive(Clone, Debug, Default)]
-pub struct Card {
+pub struct FailureCard {
     pub id: String,
     pub name: String,
     pub kind: &'static str,
@@ -25,54 +25,54 @@ pub struct Card {
     pub why: String,
     /// `34.1 ms`, `3 attempts`, tags.
     pub facts: Vec<String>,
-    pub steps: Vec<Step>,
-    pub pairs: Vec<Pair>,
-    pub data: Option<Data>,
-    pub findings: Vec<Row>,
+    pub steps: Vec<StepRow>,
+    pub pairs: Vec<AnswersRow>,
+    pub data: Option<DataTables>,
+    pub findings: Vec<FindingRow>,
     /// What there is more of than is shown.
     pub more: String,
     /// What the two values of a finding are.
     pub columns: [&'static str; 2],
-    pub notes: Vec<Note>,
+    pub notes: Vec<CardNote>,
     /// Where the figures and charts of a load are.
     pub figures: Option<String>,
 }
 
 /// A list below a heading.
 #[derive(Clone, Debug)]
-pub struct Note {
+pub struct CardNote {
     pub title: &'static str,
     pub lines: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct StepRow {
     pub name: String,
     pub is_good: bool,
     /// `GET https://…`, and what came of it.
     pub request: String,
     pub answer: String,
     pub took: String,
-    pub findings: Vec<Row>,
+    pub findings: Vec<FindingRow>,
     pub more: String,
-    pub exchange: Vec<(&'static str, Told)>,
+    pub exchange: Vec<(&'static str, ShownMessage)>,
 }
 
 /// The answers of both sides to one request.
 #[derive(Clone, Debug)]
-pub struct Pair {
+pub struct AnswersRow {
     pub request: String,
     pub is_open: bool,
-    pub findings: Vec<Row>,
+    pub findings: Vec<FindingRow>,
     pub more: String,
-    pub asked: Told,
+    pub asked: ShownMessage,
     /// `blue` and `green`; nothing: it gave no whole answer.
-    pub answers: Vec<(&'static str, Option<Told>)>,
+    pub answers: Vec<(&'static str, Option<ShownMessage>)>,
 }
 
 /// Tables of a check of data.
 #[derive(Clone, Debug)]
-pub struct Data {
+pub struct DataTables {
     /// What both sides are, with blue's and green's.
     pub sides: Vec<(&'static str, String, String)>,
     pub rows: Vec<DataRow>,
@@ -83,12 +83,12 @@ pub struct Data {
 pub struct DataRow {
     pub key: String,
     pub how: &'static str,
-    pub columns: Vec<Row>,
+    pub columns: Vec<FindingRow>,
 }
 
 /// The card of a part that failed. `figures`: where the charts of a load are.
-pub fn card(part: &Part, id: String, figures: Option<String>, room: &mut Room) -> Card {
-    let mut card = Card {
+pub fn card(part: &Part, id: String, figures: Option<String>, room: &mut PageBudget) -> FailureCard {
+    let mut card = FailureCard {
         id,
         name: room.take(part.name(), NAME).text,
         kind: words::kind(part),
@@ -96,7 +96,7 @@ pub fn card(part: &Part, id: String, figures: Option<String>, room: &mut Room) -
         why: part.why().map_or_else(String::new, |why| room.take(why, SENTENCE).text),
         facts: vec![numbers::ms(part.took_ms())],
         columns: words::values(part),
-        ..Card::default()
+        ..FailureCard::default()
     };
     match part {
         Part::Case(case) => of_case(&mut card, case, room),
@@ -107,7 +107,7 @@ pub fn card(part: &Part, id: String, figures: Option<String>, room: &mut Room) -
     card
 }
 
-fn of_case(card: &mut Card, case: &CaseResult, room: &mut Room) {
+fn of_case(card: &mut FailureCard, case: &CaseResult, room: &mut PageBudget) {
     if case.attempts > 1 {
         card.facts.push(numbers::of(case.attempts.into(), "attempt", "attempts"));
     }
@@ -120,7 +120,7 @@ fn of_case(card: &mut Card, case: &CaseResult, room: &mut Room) {
     card.more = more(case.steps.len() as u64, card.steps.len() as u64);
 }
 
-fn step(step: &StepResult, outcome: Outcome, room: &mut Room) -> Step {
+fn step(step: &StepResult, outcome: Outcome, room: &mut PageBudget) -> StepRow {
     let is_good = step.failures.is_empty() && step.error.is_none();
     let most = if is_good { SIDE_BODY } else { BODY };
     let (findings, more) = exchange::rows(&step.failures, MOST_FINDINGS, room);
@@ -134,7 +134,7 @@ fn step(step: &StepResult, outcome: Outcome, room: &mut Room) -> Step {
         (None, None) if outcome == Outcome::Skipped => "not tried".to_owned(),
         (None, None) => "no answer".to_owned(),
     };
-    Step {
+    StepRow {
         name: room.take(&step.name, NAME).text,
         is_good,
         request: room.take(&step.request.line, SENTENCE).text,
@@ -146,7 +146,7 @@ fn step(step: &StepResult, outcome: Outcome, room: &mut Room) -> Step {
     }
 }
 
-fn of_load(card: &mut Card, load: &LoadResult, figures: Option<String>, room: &mut Room) {
+fn of_load(card: &mut FailureCard, load: &LoadResult, figures: Option<String>, room: &mut PageBudget) {
     let broken: Vec<_> = load.limits.iter().filter(|limit| !limit.held).map(words::limit).collect();
     (card.findings, card.more) = exchange::rows(&broken, MOST_FINDINGS, room);
     card.facts.push(numbers::of(load.requests, "request", "requests"));
@@ -154,7 +154,7 @@ fn of_load(card: &mut Card, load: &LoadResult, figures: Option<String>, room: &m
     card.note("The first failures", load.examples.iter(), MOST_EXAMPLES, room);
 }
 
-fn of_parity(card: &mut Card, parity: &ParityResult, room: &mut Room) {
+fn of_parity(card: &mut FailureCard, parity: &ParityResult, room: &mut PageBudget) {
     card.facts.push(format!("{} compared", numbers::of(parity.compared, "request", "requests")));
     card.facts.push(numbers::of(parity.differing, "differs", "differ"));
     let pairs = parity.differences.iter().take(MOST_PAIRS).enumerate().map_while(|(at, pair)| {
@@ -166,7 +166,7 @@ fn of_parity(card: &mut Card, parity: &ParityResult, room: &mut Room) {
         let answers = vec![("blue", answer(&pair.blue)), ("green", answer(&pair.green))];
         let asked = exchange::told(&pair.request, SIDE_BODY, room);
         let request = room.take(&pair.request.line, SENTENCE).text;
-        Some(Pair { request, is_open: at < OPEN_PAIRS, findings, more, asked, answers })
+        Some(AnswersRow { request, is_open: at < OPEN_PAIRS, findings, more, asked, answers })
     });
     card.pairs = pairs.collect();
     card.more = more(parity.differing, card.pairs.len() as u64);
@@ -176,7 +176,7 @@ fn of_parity(card: &mut Card, parity: &ParityResult, room: &mut Room) {
     card.note("Left out of the recording", left_out.iter(), MOST_NOTES, room);
 }
 
-fn of_data(card: &mut Card, data: &DataResult, room: &mut Room) {
+fn of_data(card: &mut FailureCard, data: &DataResult, room: &mut PageBudget) {
     card.facts.push(room.take(&data.check, NAME).text);
     if data.chunks > 0 {
         let chunks = numbers::of(data.chunks, "chunk", "chunks");
@@ -203,23 +203,23 @@ fn of_data(card: &mut Card, data: &DataResult, room: &mut Room) {
     });
     let rows: Vec<DataRow> = rows.collect();
     let more = more(data.rows.len() as u64, rows.len() as u64);
-    card.data = Some(Data { sides: sides.into_iter().flatten().collect(), rows, more });
+    card.data = Some(DataTables { sides: sides.into_iter().flatten().collect(), rows, more });
     (card.findings, card.more) = exchange::rows(&data.findings, MOST_FINDINGS, room);
 }
 
-impl Card {
+impl FailureCard {
     fn note<'t>(
         &mut self,
         title: &'static str,
         lines: impl ExactSizeIterator<Item = &'t String>,
         most: usize,
-        room: &mut Room,
+        room: &mut PageBudget,
     ) {
         let left = more(lines.len() as u64, most as u64);
         let mut lines: Vec<String> = lines.take(most).map(|line| room.take(line, SENTENCE).text).collect();
         lines.extend(Some(left).filter(|left| !left.is_empty()));
         if !lines.is_empty() {
-            self.notes.push(Note { title, lines });
+            self.notes.push(CardNote { title, lines });
         }
     }
 }

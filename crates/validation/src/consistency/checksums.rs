@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::consistency::both;
-use crate::consistency::canon::Order;
-use crate::consistency::found::{MOST_FOUND, Total, Walked};
-use crate::consistency::half::{Half, Key, Keyed, folded};
-use crate::consistency::plan::Plan;
-use crate::consistency::session::Session;
+use crate::consistency::differences::{MOST_FOUND, RowTotal, TableComparison};
+use crate::consistency::plan::TablePlan;
+use crate::consistency::session::ReadSession;
+use crate::consistency::table_query::{HashedRow, RowKey, TableQuery, folded};
+use crate::consistency::values::KeyOrder;
 
 /// A range with more rows than so many chunks on one side is cut.
 const MOST_CHUNKS: u64 = 2;
@@ -18,15 +18,15 @@ const MOST_CHUNKS: u64 = 2;
 /// # Errors
 /// Words for a person.
 pub async fn walk(
-    plan: &Plan,
+    plan: &TablePlan,
     chunk: u64,
     all: u64,
-    blue: &mut Session,
-    green: &mut Session,
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
     told: &(dyn Fn(u64, u64) + Send + Sync),
-) -> Result<Walked, String> {
-    let mut walked = Walked::default();
-    let mut after: Option<Key> = None;
+) -> Result<TableComparison, String> {
+    let mut walked = TableComparison::default();
+    let mut after: Option<RowKey> = None;
     let mut next = boundary(blue, &plan.blue, None, chunk).await.map_err(|why| format!("blue: {why}"))?;
     loop {
         // Behind blue's last whole chunk green sets the pace: it may have any number of rows there.
@@ -40,7 +40,7 @@ pub async fn walk(
             ranged = both_sums(plan, blue, green, after.as_ref(), to.as_ref(), chunk).await?;
         }
         if let (Some(last), Some(next)) = (&after, &to)
-            && plan.orders.iter().all(|order| *order == Order::Number)
+            && plan.orders.iter().all(|order| *order == KeyOrder::Number)
             && plan.compare(last, next).is_ge()
         {
             let (last, next) = (plan.shown(last), plan.shown(next));
@@ -74,13 +74,13 @@ fn in_green(why: String) -> String {
 
 /// The sums of a range on both sides, and where blue's next chunk ends: that is asked while green still adds up.
 async fn both_sums(
-    plan: &Plan,
-    blue: &mut Session,
-    green: &mut Session,
-    after: Option<&Key>,
-    to: Option<&Key>,
+    plan: &TablePlan,
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
+    after: Option<&RowKey>,
+    to: Option<&RowKey>,
     chunk: u64,
-) -> Result<(Total, Total, Option<Key>), String> {
+) -> Result<(RowTotal, RowTotal, Option<RowKey>), String> {
     let left = async {
         let total = sum(blue, &plan.blue, after, to).await?;
         let next = match to {
@@ -98,8 +98,8 @@ async fn both_sums(
 ///
 /// # Errors
 /// Words for a person.
-pub async fn total(session: &mut Session, half: &Half, chunk: u64) -> Result<Total, String> {
-    let (mut total, mut after) = (Total::default(), None);
+pub async fn total(session: &mut ReadSession, half: &TableQuery, chunk: u64) -> Result<RowTotal, String> {
+    let (mut total, mut after) = (RowTotal::default(), None);
     loop {
         let to = boundary(session, half, after.as_ref(), chunk).await?;
         total.add(sum(session, half, after.as_ref(), to.as_ref()).await?);
@@ -110,32 +110,42 @@ pub async fn total(session: &mut Session, half: &Half, chunk: u64) -> Result<Tot
     }
 }
 
-async fn boundary(session: &mut Session, half: &Half, after: Option<&Key>, chunk: u64) -> Result<Option<Key>, String> {
+async fn boundary(
+    session: &mut ReadSession,
+    half: &TableQuery,
+    after: Option<&RowKey>,
+    chunk: u64,
+) -> Result<Option<RowKey>, String> {
     let (sql, bound) = half.boundary(after, chunk);
     let row = session.fetch(&sql, &bound).await?.pop();
     row.map(|cells| half.key_of(&mut cells.into_iter())).transpose()
 }
 
-async fn sum(session: &mut Session, half: &Half, after: Option<&Key>, to: Option<&Key>) -> Result<Total, String> {
+async fn sum(
+    session: &mut ReadSession,
+    half: &TableQuery,
+    after: Option<&RowKey>,
+    to: Option<&RowKey>,
+) -> Result<RowTotal, String> {
     let (sql, bound) = half.checksum(after, to);
     let mut cells = session.fetch(&sql, &bound).await?.pop().unwrap_or_default().into_iter().flatten();
     let rows = cells.next().and_then(|text| text.parse().ok()).unwrap_or(0);
     let sum = folded(&cells.next().unwrap_or_default(), rows)?;
-    Ok(Total { rows, sum })
+    Ok(RowTotal { rows, sum })
 }
 
 /// Names the rows of a range that differ.
 async fn open(
-    walked: &mut Walked,
-    plan: &Plan,
-    blue: &mut Session,
-    green: &mut Session,
-    after: Option<&Key>,
-    to: Option<&Key>,
+    walked: &mut TableComparison,
+    plan: &TablePlan,
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
+    after: Option<&RowKey>,
+    to: Option<&RowKey>,
 ) -> Result<(), String> {
     let (left, right) = tokio::join!(rows(blue, &plan.blue, after, to), rows(green, &plan.green, after, to));
     let (left, right) = both(left, right)?;
-    let mut all: BTreeMap<Key, (Option<u64>, Option<u64>)> = BTreeMap::new();
+    let mut all: BTreeMap<RowKey, (Option<u64>, Option<u64>)> = BTreeMap::new();
     for row in left {
         all.entry(row.key).or_default().0 = Some(row.hash);
     }
@@ -150,7 +160,12 @@ async fn open(
     Ok(())
 }
 
-async fn rows(session: &mut Session, half: &Half, after: Option<&Key>, to: Option<&Key>) -> Result<Vec<Keyed>, String> {
+async fn rows(
+    session: &mut ReadSession,
+    half: &TableQuery,
+    after: Option<&RowKey>,
+    to: Option<&RowKey>,
+) -> Result<Vec<HashedRow>, String> {
     let (sql, bound) = half.rows(after, to);
     session.fetch(&sql, &bound).await?.into_iter().map(|cells| half.keyed(cells)).collect()
 }

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Entry, Gather, NO_BODY};
-use crate::scrub::CUT;
+use super::{NO_BODY, RecordedRequest, RecordingBuilder};
+use crate::redact::CUT;
 use config::suite::Body;
 
 const NO_REQUEST: &str = "a line that is no request";
@@ -11,7 +11,7 @@ const CUT_PATH: &str = "a path that the log has cut";
 const REFUSED: &str = "a request that was refused before any origin was asked";
 
 #[derive(Deserialize)]
-struct Line {
+struct AccessLogLine {
     method: String,
     path: String,
     #[serde(default)]
@@ -26,14 +26,14 @@ struct Line {
 
 /// Whether the first line is one of a log.
 pub fn is_log(bytes: &[u8]) -> bool {
-    lines(bytes).next().is_some_and(|line| serde_json::from_slice::<Line>(line).is_ok())
+    lines(bytes).next().is_some_and(|line| serde_json::from_slice::<AccessLogLine>(line).is_ok())
 }
 
 /// Whether any line was one of a log.
-pub fn read(bytes: &[u8], gather: &mut Gather) -> bool {
+pub fn read(bytes: &[u8], gather: &mut RecordingBuilder) -> bool {
     let mut any = false;
     for line in lines(bytes) {
-        let line = serde_json::from_slice::<Line>(line);
+        let line = serde_json::from_slice::<AccessLogLine>(line);
         any |= line.is_ok();
         gather.take(line.map_err(|_| NO_REQUEST).and_then(entry));
     }
@@ -44,7 +44,7 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
 }
 
-fn entry(line: Line) -> Result<Entry, &'static str> {
+fn entry(line: AccessLogLine) -> Result<RecordedRequest, &'static str> {
     if line.path.ends_with(CUT) {
         return Err(CUT_PATH);
     }
@@ -59,5 +59,5 @@ fn entry(line: Line) -> Result<Entry, &'static str> {
         let value = value.filter(|value| !value.ends_with(CUT))?;
         Some((name.to_owned(), value))
     });
-    Ok(Entry { method: line.method, target: line.path, headers: headers.collect(), body: Body::None })
+    Ok(RecordedRequest { method: line.method, target: line.path, headers: headers.collect(), body: Body::None })
 }

@@ -10,7 +10,7 @@ const MOST_EXPONENT: i64 = 400;
 
 /// What kind of values a column holds. Two columns of one class and one engine write the same value as the same text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ColumnType {
     Integer,
     /// With so many digits behind the point; `None`: as many as each value has.
     Decimal(Option<i64>),
@@ -36,87 +36,87 @@ pub enum Class {
     Other(String),
 }
 
-impl Class {
+impl ColumnType {
     /// By the name of the type in the catalog. `modifier` is PostgreSQL's `atttypmod`.
-    pub fn of_postgres(name: &str, modifier: i64) -> Class {
+    pub fn of_postgres(name: &str, modifier: i64) -> ColumnType {
         let digits = (modifier >= 0).then_some(modifier);
         match name {
-            "int2" | "int4" | "int8" | "oid" => Class::Integer,
+            "int2" | "int4" | "int8" | "oid" => ColumnType::Integer,
             // The modifier is 4 more than precision and scale, of 16 and 11 bits.
-            "numeric" => Class::Decimal((modifier >= 4).then(|| (modifier - 4) & 0x7ff)),
-            "float4" => Class::Single,
-            "float8" => Class::Double,
-            "bool" => Class::Bool,
-            "text" | "varchar" | "bpchar" | "char" | "name" | "citext" => Class::Text,
-            "bytea" => Class::Bytes,
-            "date" => Class::Date,
-            "time" => Class::Time(digits),
-            "timestamp" => Class::Stamp { zone: false, digits },
-            "timestamptz" => Class::Stamp { zone: true, digits },
-            "json" => Class::Json { binary: false },
-            "jsonb" => Class::Json { binary: true },
-            "uuid" => Class::Uuid,
-            other => Class::Other(other.to_owned()),
+            "numeric" => ColumnType::Decimal((modifier >= 4).then(|| (modifier - 4) & 0x7ff)),
+            "float4" => ColumnType::Single,
+            "float8" => ColumnType::Double,
+            "bool" => ColumnType::Bool,
+            "text" | "varchar" | "bpchar" | "char" | "name" | "citext" => ColumnType::Text,
+            "bytea" => ColumnType::Bytes,
+            "date" => ColumnType::Date,
+            "time" => ColumnType::Time(digits),
+            "timestamp" => ColumnType::Stamp { zone: false, digits },
+            "timestamptz" => ColumnType::Stamp { zone: true, digits },
+            "json" => ColumnType::Json { binary: false },
+            "jsonb" => ColumnType::Json { binary: true },
+            "uuid" => ColumnType::Uuid,
+            other => ColumnType::Other(other.to_owned()),
         }
     }
 
     /// By `DATA_TYPE`, with `NUMERIC_SCALE` or `DATETIME_PRECISION`.
-    pub fn of_mysql(name: &str, digits: Option<i64>) -> Class {
+    pub fn of_mysql(name: &str, digits: Option<i64>) -> ColumnType {
         match name {
-            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" | "bit" | "boolean" => Class::Integer,
-            "decimal" => Class::Decimal(digits),
-            "float" => Class::Single,
-            "double" => Class::Double,
-            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => Class::Text,
-            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Class::Bytes,
+            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" | "bit" | "boolean" => ColumnType::Integer,
+            "decimal" => ColumnType::Decimal(digits),
+            "float" => ColumnType::Single,
+            "double" => ColumnType::Double,
+            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => ColumnType::Text,
+            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => ColumnType::Bytes,
             "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon"
-            | "geometrycollection" | "geomcollection" => Class::Bytes,
-            "date" => Class::Date,
-            "time" => Class::Time(digits),
-            "datetime" => Class::Stamp { zone: false, digits },
-            "timestamp" => Class::Stamp { zone: true, digits },
-            "json" => Class::Json { binary: true },
-            "uuid" => Class::Uuid,
-            other => Class::Other(other.to_owned()),
+            | "geometrycollection" | "geomcollection" => ColumnType::Bytes,
+            "date" => ColumnType::Date,
+            "time" => ColumnType::Time(digits),
+            "datetime" => ColumnType::Stamp { zone: false, digits },
+            "timestamp" => ColumnType::Stamp { zone: true, digits },
+            "json" => ColumnType::Json { binary: true },
+            "uuid" => ColumnType::Uuid,
+            other => ColumnType::Other(other.to_owned()),
         }
     }
 
     /// By the declared type: the names that people give first, and then SQLite's own rules for affinities.
-    pub fn of_sqlite(declared: &str) -> Class {
+    pub fn of_sqlite(declared: &str) -> ColumnType {
         let name = declared.to_ascii_uppercase();
         let word = name.split('(').next().unwrap_or_default().trim();
         match word {
-            "" => return Class::Any,
-            "BOOL" | "BOOLEAN" => return Class::Bool,
-            "DATE" => return Class::Date,
-            "DATETIME" | "TIMESTAMP" => return Class::Stamp { zone: false, digits: None },
-            "TIMESTAMPTZ" => return Class::Stamp { zone: true, digits: None },
-            "JSON" | "JSONB" => return Class::Json { binary: false },
-            "UUID" => return Class::Uuid,
+            "" => return ColumnType::Any,
+            "BOOL" | "BOOLEAN" => return ColumnType::Bool,
+            "DATE" => return ColumnType::Date,
+            "DATETIME" | "TIMESTAMP" => return ColumnType::Stamp { zone: false, digits: None },
+            "TIMESTAMPTZ" => return ColumnType::Stamp { zone: true, digits: None },
+            "JSON" | "JSONB" => return ColumnType::Json { binary: false },
+            "UUID" => return ColumnType::Uuid,
             _ => {}
         }
         let has = |part: &str| name.contains(part);
         if has("INT") {
-            Class::Integer
+            ColumnType::Integer
         } else if has("CHAR") || has("CLOB") || has("TEXT") {
-            Class::Text
+            ColumnType::Text
         } else if has("BLOB") || has("BINARY") || has("BYTEA") {
-            Class::Bytes
+            ColumnType::Bytes
         } else if has("REAL") || has("FLOA") || has("DOUB") {
-            Class::Double
+            ColumnType::Double
         } else {
-            Class::Decimal(None)
+            ColumnType::Decimal(None)
         }
     }
 
     pub fn is_number(&self) -> bool {
-        matches!(self, Class::Integer | Class::Decimal(_) | Class::Single | Class::Double)
+        matches!(self, ColumnType::Integer | ColumnType::Decimal(_) | ColumnType::Single | ColumnType::Double)
     }
 }
 
 /// As what the values of a pair of columns are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum Comparison {
     /// The text itself.
     Text,
     Number,
@@ -130,47 +130,47 @@ pub enum Meaning {
 }
 
 /// What two columns have in common. Within one engine, columns of one class are compared as they are written.
-pub fn meaning(blue: &Class, green: &Class, one_engine: bool) -> Meaning {
-    use Class as C;
+pub fn meaning(blue: &ColumnType, green: &ColumnType, one_engine: bool) -> Comparison {
+    use ColumnType as C;
     if one_engine && blue == green {
-        return Meaning::Text;
+        return Comparison::Text;
     }
-    let any = |wanted: fn(&Class) -> bool| wanted(blue) || wanted(green);
+    let any = |wanted: fn(&ColumnType) -> bool| wanted(blue) || wanted(green);
     if any(|class| matches!(class, C::Bool)) {
-        Meaning::Bool
+        Comparison::Bool
     } else if any(|class| matches!(class, C::Single)) {
-        Meaning::Single
+        Comparison::Single
     } else if any(|class| matches!(class, C::Double)) {
-        Meaning::Double
+        Comparison::Double
     } else if any(C::is_number) {
-        Meaning::Number
+        Comparison::Number
     } else if any(|class| matches!(class, C::Stamp { .. } | C::Time(_))) {
-        Meaning::Stamp
+        Comparison::Stamp
     } else if any(|class| matches!(class, C::Json { .. })) {
-        Meaning::Json
+        Comparison::Json
     } else if any(|class| matches!(class, C::Uuid)) {
-        Meaning::Uuid
+        Comparison::Uuid
     } else {
-        Meaning::Text
+        Comparison::Text
     }
 }
 
 /// One text for all that mean the same. What does not read as what it should be stays as it is.
-pub fn canonical(meaning: Meaning, text: String) -> String {
+pub fn canonical(meaning: Comparison, text: String) -> String {
     let known = match meaning {
-        Meaning::Text => None,
-        Meaning::Number => decimal(&text),
-        Meaning::Single => text.parse::<f32>().ok().map(|number| plain(f64::from(number))),
-        Meaning::Double => text.parse::<f64>().ok().map(plain),
-        Meaning::Bool => match text.to_ascii_lowercase().as_str() {
+        Comparison::Text => None,
+        Comparison::Number => decimal(&text),
+        Comparison::Single => text.parse::<f32>().ok().map(|number| plain(f64::from(number))),
+        Comparison::Double => text.parse::<f64>().ok().map(plain),
+        Comparison::Bool => match text.to_ascii_lowercase().as_str() {
             "t" | "true" | "1" => Some("true".to_owned()),
             "f" | "false" | "0" => Some("false".to_owned()),
             _ => None,
         },
-        Meaning::Stamp => stamp(&text).or_else(|| time_of_day(&text)),
+        Comparison::Stamp => stamp(&text).or_else(|| time_of_day(&text)),
         // serde_json keeps objects in a sorted map.
-        Meaning::Json => serde_json::from_str::<Value>(&text).ok().map(|value| value.to_string()),
-        Meaning::Uuid => Some(text.replace('-', "").to_ascii_lowercase()),
+        Comparison::Json => serde_json::from_str::<Value>(&text).ok().map(|value| value.to_string()),
+        Comparison::Uuid => Some(text.replace('-', "").to_ascii_lowercase()),
     };
     known.unwrap_or(text)
 }
@@ -268,22 +268,22 @@ fn offset(text: &str) -> Option<UtcOffset> {
 
 /// In which order a column of a key comes, on every engine and here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum KeyOrder {
     /// As numbers; what is none comes last.
     Number,
     /// Byte by byte.
     Bytes,
 }
 
-impl Order {
-    pub fn of(class: &Class) -> Order {
-        if class.is_number() { Order::Number } else { Order::Bytes }
+impl KeyOrder {
+    pub fn of(class: &ColumnType) -> KeyOrder {
+        if class.is_number() { KeyOrder::Number } else { KeyOrder::Bytes }
     }
 
     pub fn compare(self, left: &str, right: &str) -> Ordering {
         match self {
-            Order::Bytes => left.cmp(right),
-            Order::Number => match (left.parse::<i64>(), right.parse::<i64>()) {
+            KeyOrder::Bytes => left.cmp(right),
+            KeyOrder::Number => match (left.parse::<i64>(), right.parse::<i64>()) {
                 (Ok(left), Ok(right)) => left.cmp(&right),
                 _ => match (decimal(left), decimal(right)) {
                     (Some(a), Some(b)) => by_value(&a, &b),
@@ -332,10 +332,10 @@ mod tests {
         for text in ["", "-", ".", "NaN", "1e", "1e9999", "0x1", "1.2.3", "١"] {
             assert_eq!(decimal(text), None, "{text}");
         }
-        assert_eq!(canonical(Meaning::Double, "1e2".to_owned()), "100");
+        assert_eq!(canonical(Comparison::Double, "1e2".to_owned()), "100");
         assert_eq!(
-            canonical(Meaning::Single, "0.10000000149011612".to_owned()),
-            canonical(Meaning::Single, "0.1".into())
+            canonical(Comparison::Single, "0.10000000149011612".to_owned()),
+            canonical(Comparison::Single, "0.1".into())
         );
     }
 
@@ -351,7 +351,7 @@ mod tests {
             ("infinity", "infinity"),
             ("1795348799", "1795348799"),
         ] {
-            assert_eq!(canonical(Meaning::Stamp, text.to_owned()), canonical_text, "{text}");
+            assert_eq!(canonical(Comparison::Stamp, text.to_owned()), canonical_text, "{text}");
         }
     }
 
@@ -360,28 +360,28 @@ mod tests {
         let sorted = ["-10.5", "-10", "-2", "0", "0.5", "9", "10", "10.25", "99999999999999999999", "abc"];
         for (at, left) in sorted.iter().enumerate() {
             for (other, right) in sorted.iter().enumerate() {
-                assert_eq!(Order::Number.compare(left, right), at.cmp(&other), "{left} {right}");
+                assert_eq!(KeyOrder::Number.compare(left, right), at.cmp(&other), "{left} {right}");
             }
         }
-        assert_eq!(Order::Bytes.compare("10", "9"), Ordering::Less);
-        assert_eq!(Order::Number.compare("5", "5.0"), Ordering::Equal);
+        assert_eq!(KeyOrder::Bytes.compare("10", "9"), Ordering::Less);
+        assert_eq!(KeyOrder::Number.compare("5", "5.0"), Ordering::Equal);
     }
 
     #[test]
     fn columns_of_two_engines_meet_in_what_they_mean() {
-        use Class as C;
+        use ColumnType as C;
         let stamp = C::Stamp { zone: true, digits: None };
         for (blue, green, one_engine, expected) in [
-            (C::Integer, C::Integer, true, Meaning::Text),
-            (C::Integer, C::Integer, false, Meaning::Number),
-            (C::Bool, C::Integer, false, Meaning::Bool),
-            (C::Decimal(Some(2)), C::Double, false, Meaning::Double),
-            (C::Decimal(Some(2)), C::Decimal(Some(4)), true, Meaning::Number),
-            (C::Single, C::Double, true, Meaning::Single),
-            (stamp, C::Text, false, Meaning::Stamp),
-            (C::Json { binary: true }, C::Text, false, Meaning::Json),
-            (C::Uuid, C::Text, false, Meaning::Uuid),
-            (C::Text, C::Any, false, Meaning::Text),
+            (C::Integer, C::Integer, true, Comparison::Text),
+            (C::Integer, C::Integer, false, Comparison::Number),
+            (C::Bool, C::Integer, false, Comparison::Bool),
+            (C::Decimal(Some(2)), C::Double, false, Comparison::Double),
+            (C::Decimal(Some(2)), C::Decimal(Some(4)), true, Comparison::Number),
+            (C::Single, C::Double, true, Comparison::Single),
+            (stamp, C::Text, false, Comparison::Stamp),
+            (C::Json { binary: true }, C::Text, false, Comparison::Json),
+            (C::Uuid, C::Text, false, Comparison::Uuid),
+            (C::Text, C::Any, false, Comparison::Text),
         ] {
             assert_eq!(meaning(&blue, &green, one_engine), expected, "{blue:?} {green:?}");
         }

@@ -4,38 +4,38 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use crate::consistency::canon::{self, Meaning};
-use crate::consistency::dialect::{Bind, Column, Dialect, Hash};
-use crate::consistency::rows::Cells;
+use crate::consistency::dialect::{Column, Dialect, HashFunction, KeyBinding};
+use crate::consistency::rows::RowValues;
+use crate::consistency::values::{self, Comparison};
 
 /// The values of a row's key, as texts.
-pub type Key = Vec<String>;
+pub type RowKey = Vec<String>;
 
 /// A row as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keyed {
-    pub key: Key,
+pub struct HashedRow {
+    pub key: RowKey,
     pub hash: u64,
 }
 
 /// What is read of one side.
 #[derive(Debug, Default)]
-pub struct Half {
+pub struct TableQuery {
     pub dialect: Dialect,
     /// Quoted.
     pub table: String,
     pub filter: Option<String>,
-    pub key: Vec<(Column, Bind, Meaning)>,
-    pub columns: Vec<(Column, Meaning)>,
+    pub key: Vec<(Column, KeyBinding, Comparison)>,
+    pub columns: Vec<(Column, Comparison)>,
     /// The database hashes its rows.
     pub hashes: bool,
-    pub hash: Hash,
+    pub hash: HashFunction,
 }
 
 /// A query, and what is bound to it.
-pub type Asked = (String, Vec<String>);
+pub type BoundQuery = (String, Vec<String>);
 
-impl Half {
+impl TableQuery {
     fn conditions(&self, more: Vec<String>) -> String {
         // On lines of its own: it may end in a comment.
         let filter = self.filter.iter().map(|filter| format!("(\n{filter}\n)"));
@@ -71,7 +71,7 @@ impl Half {
     }
 
     /// About how many rows there are, without counting them.
-    pub fn estimate(&self, table: &str) -> Asked {
+    pub fn estimate(&self, table: &str) -> BoundQuery {
         let (schema, name) = table.split_once('.').unwrap_or(("", table));
         match self.dialect {
             Dialect::Postgres => {
@@ -101,18 +101,19 @@ impl Half {
     }
 
     /// The key of the `chunk`th row behind another one.
-    pub fn boundary(&self, after: Option<&Key>, chunk: u64) -> Asked {
+    pub fn boundary(&self, after: Option<&RowKey>, chunk: u64) -> BoundQuery {
         let mut bound = Vec::new();
         let conditions = self.conditions(self.range(after, None, &mut bound));
         let (texts, table) = (self.key_texts(), &self.table);
-        let own = |(column, ..): &(Column, Bind, Meaning)| format!("{table}.{}", self.dialect.quoted(&column.name));
+        let own =
+            |(column, ..): &(Column, KeyBinding, Comparison)| format!("{table}.{}", self.dialect.quoted(&column.name));
         let names = self.key.iter().map(own).collect::<Vec<_>>().join(", ");
         let skipped = chunk.saturating_sub(1);
         (format!("SELECT {texts} FROM {table}{conditions} ORDER BY {names} LIMIT 1 OFFSET {skipped}"), bound)
     }
 
     /// How many rows lie behind one key and up to another, and the sum of their hashes.
-    pub fn checksum(&self, after: Option<&Key>, to: Option<&Key>) -> Asked {
+    pub fn checksum(&self, after: Option<&RowKey>, to: Option<&RowKey>) -> BoundQuery {
         let mut bound = Vec::new();
         let conditions = self.conditions(self.range(after, to, &mut bound));
         let (hash, table) = (self.hash(), &self.table);
@@ -125,26 +126,26 @@ impl Half {
     }
 
     /// The rows of a range, in no order.
-    pub fn rows(&self, after: Option<&Key>, to: Option<&Key>) -> Asked {
+    pub fn rows(&self, after: Option<&RowKey>, to: Option<&RowKey>) -> BoundQuery {
         let mut bound = Vec::new();
         let conditions = self.conditions(self.range(after, to, &mut bound));
         (format!("SELECT {} FROM {}{conditions}", self.looked_at(), self.table), bound)
     }
 
     /// The rows with these keys, in no order; perhaps others, whose keys the database takes for the same.
-    pub fn with_keys(&self, keys: &[Key]) -> Asked {
+    pub fn with_keys(&self, keys: &[RowKey]) -> BoundQuery {
         let (condition, bound) = self.one_of(keys);
         (format!("SELECT {} FROM {}{}", self.looked_at(), self.table, self.conditions(vec![condition])), bound)
     }
 
     /// The values of a row.
-    pub fn values(&self, key: &Key) -> Asked {
+    pub fn values(&self, key: &RowKey) -> BoundQuery {
         let (condition, bound) = self.one_of(std::slice::from_ref(key));
         let (key, texts, table) = (self.key_texts(), self.texts(), &self.table);
         (format!("SELECT {key}, {texts} FROM {table}{}", self.conditions(vec![condition])), bound)
     }
 
-    fn one_of(&self, keys: &[Key]) -> Asked {
+    fn one_of(&self, keys: &[RowKey]) -> BoundQuery {
         let mut bound: Vec<String> = Vec::new();
         let mut each = Vec::new();
         for key in keys {
@@ -169,17 +170,17 @@ impl Half {
     }
 
     /// Conditions for the rows behind one key and up to another, in the order of the index.
-    fn range(&self, after: Option<&Key>, to: Option<&Key>, bound: &mut Vec<String>) -> Vec<String> {
+    fn range(&self, after: Option<&RowKey>, to: Option<&RowKey>, bound: &mut Vec<String>) -> Vec<String> {
         let ends = [(after, ">"), (to, "<=")].into_iter().filter_map(|(key, sign)| Some((key?, sign)));
         ends.map(|(key, sign)| self.one_end(key, sign, bound)).collect()
     }
 
-    fn one_end(&self, key: &Key, sign: &str, bound: &mut Vec<String>) -> String {
+    fn one_end(&self, key: &RowKey, sign: &str, bound: &mut Vec<String>) -> String {
         let mut side = |place: usize| {
             let ((column, _, _), value) = self.key.get(place).zip(key.get(place))?;
             bound.push(value.clone());
-            let native = self.dialect.equation(column, Bind::Native, value, bound.len());
-            native.or_else(|| self.dialect.equation(column, Bind::Number, value, bound.len()))
+            let native = self.dialect.equation(column, KeyBinding::Native, value, bound.len());
+            native.or_else(|| self.dialect.equation(column, KeyBinding::Number, value, bound.len()))
         };
         if self.dialect == Dialect::Postgres {
             let (left, right): (Vec<String>, Vec<String>) = (0..key.len()).filter_map(side).unzip();
@@ -209,12 +210,12 @@ impl Half {
     ///
     /// # Errors
     /// In words: its key is NULL, or the database could not hash it.
-    pub fn keyed(&self, cells: Cells) -> Result<Keyed, String> {
+    pub fn keyed(&self, cells: RowValues) -> Result<HashedRow, String> {
         let mut cells = cells.into_iter();
         let key = self.key_of(&mut cells)?;
         if self.hashes {
             let hash = cells.next().flatten().unwrap_or_default();
-            return Ok(Keyed { key, hash: folded(&hash, 1)? });
+            return Ok(HashedRow { key, hash: folded(&hash, 1)? });
         }
         let mut hasher = SipHasher24::new();
         for value in self.meant(cells) {
@@ -227,23 +228,23 @@ impl Half {
                 }
             }
         }
-        Ok(Keyed { key, hash: hasher.finish() })
+        Ok(HashedRow { key, hash: hasher.finish() })
     }
 
     /// The key, and the values of all columns.
     ///
     /// # Errors
-    /// As for [`Half::keyed`].
-    pub fn valued(&self, cells: Cells) -> Result<(Key, Cells), String> {
+    /// As for [`TableQuery::keyed`].
+    pub fn valued(&self, cells: RowValues) -> Result<(RowKey, RowValues), String> {
         let mut cells = cells.into_iter();
         let key = self.key_of(&mut cells)?;
         Ok((key, self.meant(cells).collect()))
     }
 
-    pub fn key_of(&self, cells: &mut impl Iterator<Item = Option<String>>) -> Result<Key, String> {
+    pub fn key_of(&self, cells: &mut impl Iterator<Item = Option<String>>) -> Result<RowKey, String> {
         let each = self.key.iter().zip(cells);
         each.map(|((column, _, meaning), cell)| match cell {
-            Some(text) => Ok(canon::canonical(*meaning, text)),
+            Some(text) => Ok(values::canonical(*meaning, text)),
             None => Err(format!("`{}` of the key is NULL in a row: a key must tell every row apart", column.name)),
         })
         .collect()
@@ -251,7 +252,7 @@ impl Half {
 
     fn meant(&self, cells: impl Iterator<Item = Option<String>>) -> impl Iterator<Item = Option<String>> {
         let each = self.columns.iter().zip(cells);
-        each.map(|((_, meaning), cell)| cell.map(|text| canon::canonical(*meaning, text)))
+        each.map(|((_, meaning), cell)| cell.map(|text| values::canonical(*meaning, text)))
     }
 }
 

@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::numbers;
 use super::visible::{line, start};
-use super::words::{self, Failure};
+use super::words::{self, PartFailure};
 use wire::{Execution, ExecutionState, Outcome, Part, Side};
 
 /// Rows of the table. Of more parts, those that passed are only counted.
@@ -26,7 +26,7 @@ const BOLD: &str = "1";
 
 /// The run for a terminal of so many columns; `colour`: it understands ANSI's. What an origin sent cannot steer it.
 pub fn text(execution: &Execution, colour: bool, width: u16) -> String {
-    let paint = Paint(colour);
+    let paint = Painter(colour);
     let mut out: Vec<String> = Vec::new();
     if !execution.parts.is_empty() {
         out.extend(table(&execution.parts, paint, width.max(NARROWEST)));
@@ -52,7 +52,7 @@ pub fn text(execution: &Execution, colour: bool, width: u16) -> String {
     out.join("\n")
 }
 
-fn table(parts: &[Part], paint: Paint, width: u16) -> Vec<String> {
+fn table(parts: &[Part], paint: Painter, width: u16) -> Vec<String> {
     let is_short = parts.len() <= MOST_ROWS;
     let is_shown = |part: &&Part| is_short || part.outcome() != Outcome::Passed;
     let shown: Vec<&Part> = parts.iter().filter(is_shown).take(MOST_ROWS).collect();
@@ -88,7 +88,7 @@ fn table(parts: &[Part], paint: Paint, width: u16) -> Vec<String> {
     lines
 }
 
-fn failure(part: &Part, paint: Paint, out: &mut Vec<String>) {
+fn failure(part: &Part, paint: Painter, out: &mut Vec<String>) {
     let on = part.environment().map_or(String::new(), |side| format!(" on {}", side.name()));
     let name = format!("{}{on}", line(start(part.name(), VALUE)));
     out.push(format!("{} {}", paint.outcome(Outcome::Failed, sign(Outcome::Failed)), paint.with(BOLD, &name)));
@@ -100,7 +100,7 @@ fn failure(part: &Part, paint: Paint, out: &mut Vec<String>) {
     }
     let [left, right] = words::values(part);
     let mut place = "";
-    for Failure { place: at, finding } in &failures {
+    for PartFailure { place: at, finding } in &failures {
         if at != place {
             place = at;
             out.push(format!("  {}", line(start(at, VALUE))));
@@ -128,7 +128,7 @@ fn value(text: &str) -> String {
     format!("{}{cut}", line(kept))
 }
 
-fn diff_line(text: &str, paint: Paint) -> String {
+fn diff_line(text: &str, paint: Painter) -> String {
     let shown = line(start(text, VALUE));
     match text.as_bytes().first() {
         Some(b'+') => paint.with(PASSED, &shown),
@@ -137,7 +137,7 @@ fn diff_line(text: &str, paint: Paint) -> String {
     }
 }
 
-fn verdict(execution: &Execution, paint: Paint) -> String {
+fn verdict(execution: &Execution, paint: Painter) -> String {
     let summary = &execution.summary;
     let colour = match summary.state {
         ExecutionState::Passed => PASSED,
@@ -163,9 +163,9 @@ const fn sign(outcome: Outcome) -> &'static str {
 }
 
 #[derive(Clone, Copy)]
-struct Paint(bool);
+struct Painter(bool);
 
-impl Paint {
+impl Painter {
     fn with(self, code: &str, text: &str) -> String {
         if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

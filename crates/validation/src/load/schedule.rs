@@ -4,11 +4,11 @@
 use config::suite::{LoadTest, Profile};
 
 /// The stairs of a stress.
-pub const STAIRS: u64 = 10;
+pub const STRESS_STEPS: u64 = 10;
 
 /// A stretch in which the rate goes straight from one value to another. Times in seconds, rates in requests a second.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct RateSegment {
     begins: f64,
     length: f64,
     first: f64,
@@ -19,9 +19,9 @@ struct Stretch {
 
 /// Requests are numbered from 0; those of the warm-up come first.
 #[derive(Clone, Debug)]
-pub struct Course {
-    warm_up: Sums,
-    load: Sums,
+pub struct LoadSchedule {
+    warm_up: RateCurve,
+    load: RateCurve,
     /// Of the warm-up, in microseconds.
     warm_micros: u64,
     /// Of both.
@@ -29,13 +29,13 @@ pub struct Course {
 }
 
 #[derive(Clone, Debug)]
-struct Sums {
-    stretches: Vec<Stretch>,
+struct RateCurve {
+    stretches: Vec<RateSegment>,
     total: u64,
 }
 
-impl Course {
-    pub fn new(load: &LoadTest) -> Course {
+impl LoadSchedule {
+    pub fn new(load: &LoadTest) -> LoadSchedule {
         let (warm, length) = (seconds(load.warm_up.0), seconds(load.length.0));
         let (rate, from) = (load.rate, load.from);
         let (first, shape) = match load.profile {
@@ -45,11 +45,18 @@ impl Course {
                 let third = 1.0 / 3.0;
                 (from, vec![(third, from, from), (third, rate, rate), (third, from, from)])
             }
-            Profile::Stress => (from, (0..STAIRS).map(|at| (0.1, stair(load, at), stair(load, at))).collect()),
+            Profile::Stress => {
+                (from, (0..STRESS_STEPS).map(|at| (0.1, stress_rate(load, at), stress_rate(load, at))).collect())
+            }
         };
         let shape = shape.into_iter().map(|(share, first, last)| (share * length, first, last));
         let (warm_micros, micros) = (load.warm_up.0 * 1000, (load.warm_up.0 + load.length.0) * 1000);
-        Course { warm_up: Sums::new([(warm, first, first)]), load: Sums::new(shape), warm_micros, micros }
+        LoadSchedule {
+            warm_up: RateCurve::new([(warm, first, first)]),
+            load: RateCurve::new(shape),
+            warm_micros,
+            micros,
+        }
     }
 
     /// Requests in all, those of the warm-up included.
@@ -81,24 +88,24 @@ impl Course {
     }
 }
 
-/// The rate of a stair of a stress.
-pub fn stair(load: &LoadTest, at: u64) -> f64 {
-    load.from + (load.rate - load.from) * at.min(STAIRS - 1) as f64 / (STAIRS - 1) as f64
+/// The rate of one step of a stress load.
+pub fn stress_rate(load: &LoadTest, at: u64) -> f64 {
+    load.from + (load.rate - load.from) * at.min(STRESS_STEPS - 1) as f64 / (STRESS_STEPS - 1) as f64
 }
 
 fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }
 
-impl Sums {
-    fn new(shape: impl IntoIterator<Item = (f64, f64, f64)>) -> Sums {
+impl RateCurve {
+    fn new(shape: impl IntoIterator<Item = (f64, f64, f64)>) -> RateCurve {
         let (mut begins, mut before, mut stretches) = (0.0, 0.0, Vec::new());
         for (length, first, last) in shape {
-            stretches.push(Stretch { begins, length, first, last, before });
+            stretches.push(RateSegment { begins, length, first, last, before });
             begins += length;
             before += length * (first + last) / 2.0;
         }
-        Sums { stretches, total: before.round() as u64 }
+        RateCurve { stretches, total: before.round() as u64 }
     }
 
     fn at(&self, number: u64) -> u64 {
@@ -134,7 +141,7 @@ mod tests {
             requests: Vec::new(),
             limits: LoadLimits::default(),
         };
-        let course = Course::new(&load);
+        let course = LoadSchedule::new(&load);
         let mut counts = vec![0; seconds as usize + 2];
         let mut last = 0;
         for at in (0..course.total()).map(|number| course.at(number)) {

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 use tokio::task::JoinSet;
 
-use crate::cases::Known;
+use crate::cases::RunContext;
 use crate::consistency;
 use crate::consistency::json::{canonical, hash};
-use crate::numbers::Numbers;
 use crate::request::prepare;
-use crate::runs::{Refusal, Runs};
-use crate::target::Target;
-use crate::text::Variables;
+use crate::request_numbers::RequestNumbers;
+use crate::runs::{RunRefusal, Runs};
+use crate::target::TestTarget;
+use crate::variables::Variables;
 use config::suite::{DataCheck, DataCheckKind, Suite, SuiteRequest};
 use wire::Side;
 
@@ -21,36 +21,36 @@ use wire::Side;
 const LONGEST_BODY: usize = 32 << 10;
 
 /// By check, then by environment.
-pub type Digest = BTreeMap<String, BTreeMap<String, Value>>;
+pub type DataDigest = BTreeMap<String, BTreeMap<String, Value>>;
 
 impl Runs {
     /// What the data checks of a suite look at, by check and environment.
     ///
     /// # Errors
     /// There is no such suite, or it has no data checks.
-    pub async fn digest(&self, suite: &str, service: &str) -> Result<Digest, Refusal> {
+    pub async fn digest(&self, suite: &str, service: &str) -> Result<DataDigest, RunRefusal> {
         let suite = self.suite(suite)?;
         if suite.data.is_empty() {
-            return Err(Refusal::NoData(suite.name));
+            return Err(RunRefusal::NoData(suite.name));
         }
         let (runs, service) = (self.clone(), service.to_owned());
         // On the threads of runs, as whole tables are read; dropped with this future.
         let mut reading = JoinSet::new();
         reading.spawn_on(async move { runs.read(&suite, &service).await }, &self.0.runtime);
         let read = reading.join_next().await.and_then(Result::ok);
-        read.ok_or_else(|| Refusal::Unreadable("the data could not be read: the log says why".to_owned()))
+        read.ok_or_else(|| RunRefusal::Unreadable("the data could not be read: the log says why".to_owned()))
     }
 
-    async fn read(&self, suite: &Suite, service: &str) -> Digest {
-        let numbers = Numbers::default();
+    async fn read(&self, suite: &Suite, service: &str) -> DataDigest {
+        let numbers = RequestNumbers::default();
         let mut all = BTreeMap::new();
         for data in &suite.data {
             let sides = match &data.check {
                 DataCheckKind::Http { request, ignore, .. } => {
                     let mut sides = BTreeMap::new();
                     for side in [Side::Blue, Side::Green] {
-                        let (known, stuck) = Known::of(suite, side, "snapshot", &numbers);
-                        let found = match (stuck, self.0.reach.target(service, side, suite.via)) {
+                        let (known, stuck) = RunContext::of(suite, side, "snapshot", &numbers);
+                        let found = match (stuck, self.0.targets.target(service, side, suite.via)) {
                             (Some(why), _) | (None, Err(why)) => Err(why),
                             (None, Ok(target)) => answer(&target, request, ignore, &known.variables).await,
                         };
@@ -68,7 +68,7 @@ impl Runs {
 }
 
 async fn answer(
-    target: &Target,
+    target: &TestTarget,
     request: &SuiteRequest,
     ignore: &[JsonPath],
     variables: &Variables,

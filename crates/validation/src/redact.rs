@@ -36,21 +36,21 @@ const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(')
 
 /// The secrets of a run. Cloned where a case learns one of its own.
 #[derive(Clone, Default)]
-pub struct Scrub {
+pub struct Redactor {
     /// Every secret in every shape.
     shapes: Vec<String>,
 }
 
-impl std::fmt::Debug for Scrub {
+impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Scrub")
+        f.write_str("Redactor")
     }
 }
 
-impl Scrub {
+impl Redactor {
     /// Those of under three characters are left out: they are in every text.
-    pub fn new(secrets: Vec<String>) -> Scrub {
-        let mut scrub = Scrub::default();
+    pub fn new(secrets: Vec<String>) -> Redactor {
+        let mut scrub = Redactor::default();
         secrets.iter().for_each(|secret| scrub.hide(secret));
         scrub
     }
@@ -65,7 +65,7 @@ impl Scrub {
     }
 
     /// The secrets of both.
-    pub fn and(&self, other: &Scrub) -> Scrub {
+    pub fn and(&self, other: &Redactor) -> Redactor {
         let mut both = self.clone();
         both.shapes.extend(other.shapes.iter().filter(|shape| !self.shapes.contains(shape)).cloned());
         both
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn a_secret_is_hidden_in_every_shape() {
         let secret = "p@ss/wörd \"7\"";
-        let scrub = Scrub::new(vec![secret.to_owned()]);
+        let scrub = Redactor::new(vec![secret.to_owned()]);
         let base64 = base64::engine::general_purpose::STANDARD.encode(secret);
         let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         for shape in [
@@ -283,32 +283,32 @@ mod tests {
             let left = told.trim_start_matches("before ").trim_end_matches(" after");
             assert!(left.replace(['"', '='], "") == "***", "{shape}: {told}");
         }
-        assert_eq!(format!("{scrub:?}"), "Scrub");
-        assert_eq!(Scrub::new(vec!["ab".to_owned(), String::new()]).text("ab and cab"), "ab and cab");
+        assert_eq!(format!("{scrub:?}"), "Redactor");
+        assert_eq!(Redactor::new(vec!["ab".to_owned(), String::new()]).text("ab and cab"), "ab and cab");
     }
 
     #[test]
     fn a_secret_in_a_path_is_hidden_as_it_is_written_there() {
-        assert_eq!(Scrub::new(vec!["p@ss w".to_owned()]).text("GET /u/p@ss%20w"), "GET /u/***");
+        assert_eq!(Redactor::new(vec!["p@ss w".to_owned()]).text("GET /u/p@ss%20w"), "GET /u/***");
     }
 
     #[test]
     fn json_for_pages_hides_it_too() {
-        let scrub = Scrub::new(vec!["a&b<c>d".to_owned()]);
+        let scrub = Redactor::new(vec!["a&b<c>d".to_owned()]);
         assert_eq!(scrub.text(r#"{"token":"a\u0026b\u003cc\u003ed"}"#), r#"{"token":"***"}"#);
     }
 
     #[test]
     fn secrets_that_overlap_leave_nothing_of_either() {
-        let scrub = Scrub::new(vec!["abcdef".to_owned(), "defghi".to_owned()]);
+        let scrub = Redactor::new(vec!["abcdef".to_owned(), "defghi".to_owned()]);
         assert_eq!(scrub.text("1abcdefghi2abcdef3"), "1***2***3");
         let key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END KEY-----\n";
-        assert_eq!(Scrub::new(vec![key.to_owned()]).text("-MIIEvQIBADANBgkqhkiG\n+"), "-***\n+");
+        assert_eq!(Redactor::new(vec![key.to_owned()]).text("-MIIEvQIBADANBgkqhkiG\n+"), "-***\n+");
     }
 
     #[test]
     fn a_secret_that_was_cut_in_two_is_hidden() {
-        let scrub = Scrub::new(vec!["correct-horse".to_owned()]);
+        let scrub = Redactor::new(vec!["correct-horse".to_owned()]);
         assert_eq!(scrub.cut("12345 correct-horse 67890", 9), "12345 ***…");
         assert_eq!(scrub.cut("12345 correct-horse", 9), "12345 ***");
         assert_eq!(scrub.cut("12345 correct-horse 67890", 20), "12345 *** …");
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn some_headers_are_hidden_whatever_is_in_them() {
-        let scrub = Scrub::new(vec!["hunter22".to_owned()]);
+        let scrub = Redactor::new(vec!["hunter22".to_owned()]);
         assert_eq!(scrub.header(&header::SET_COOKIE, b"a=b"), "***");
         assert_eq!(scrub.header(&HeaderName::from_static("x-api-key"), b"7"), "***");
         assert_eq!(scrub.header(&HeaderName::from_static("x-mine"), b"id hunter22"), "***");

@@ -11,8 +11,8 @@ use rusqlite::{Connection, InterruptHandle, Row, params_from_iter};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 
-use crate::consistency::canon::Class;
-use crate::consistency::rows::{Cells, Heads, Line, Lines, hex, text_or_hex};
+use crate::consistency::rows::{ResultColumns, ResultRow, RowStream, RowValues, hex, text_or_hex};
+use crate::consistency::values::ColumnType;
 use health::sql::{file_failed, open_file};
 
 /// Rows that are handed over at once, and about how many bytes.
@@ -23,28 +23,28 @@ const WAITING: usize = 2;
 const GONE: &str = "the file was given up in the middle of a query";
 
 /// A file with a transaction that only reads.
-pub struct File {
+pub struct SqliteFile {
     /// Not here while a thread has it.
     connection: Option<Connection>,
 }
 
 /// Ends the work that nobody waits for: before it begins, or in the middle of a statement.
-struct Stop(AbortHandle, InterruptHandle);
+struct InterruptOnDrop(AbortHandle, InterruptHandle);
 
-impl Drop for Stop {
+impl Drop for InterruptOnDrop {
     fn drop(&mut self) {
         self.0.abort();
         self.1.interrupt();
     }
 }
 
-impl File {
+impl SqliteFile {
     /// # Errors
     /// Words for a person.
-    pub async fn open(path: PathBuf, patience: Duration) -> Result<File, String> {
+    pub async fn open(path: PathBuf, patience: Duration) -> Result<SqliteFile, String> {
         // Opening waits for nobody, so it needs no way to be interrupted.
         let opened = spawn_blocking(move || open(&path, patience)).await;
-        Ok(File { connection: Some(opened.map_err(|error| error.to_string())??) })
+        Ok(SqliteFile { connection: Some(opened.map_err(|error| error.to_string())??) })
     }
 
     /// # Errors
@@ -55,7 +55,7 @@ impl File {
 
     /// # Errors
     /// Words for a person.
-    pub async fn fetch(&mut self, sql: String, bound: Vec<String>) -> Result<Vec<Cells>, String> {
+    pub async fn fetch(&mut self, sql: String, bound: Vec<String>) -> Result<Vec<RowValues>, String> {
         self.work(move |connection| {
             let mut statement = connection.prepare(&sql).map_err(failed)?;
             let width = statement.column_count();
@@ -79,7 +79,7 @@ impl File {
             let result = work(&connection);
             (result, connection)
         });
-        let _stop = Stop(task.abort_handle(), interrupt);
+        let _stop = InterruptOnDrop(task.abort_handle(), interrupt);
         let (result, connection) = task.await.map_err(|error| error.to_string())?;
         self.connection = Some(connection);
         result
@@ -87,7 +87,7 @@ impl File {
 
     /// # Errors
     /// Words for a person.
-    pub fn stream(&mut self, sql: String) -> Result<Lines<'_>, String> {
+    pub fn stream(&mut self, sql: String) -> Result<RowStream<'_>, String> {
         let connection = self.connection.take().ok_or(GONE)?;
         let interrupt = connection.get_interrupt_handle();
         let (hand, taken) = mpsc::channel(WAITING);
@@ -95,15 +95,15 @@ impl File {
             let result = send_all(&connection, &sql, &hand);
             (result, connection)
         });
-        struct Reading<'f> {
-            file: &'f mut File,
-            taken: mpsc::Receiver<Vec<Line>>,
-            ready: std::vec::IntoIter<Line>,
-            _stop: Stop,
+        struct RowReader<'f> {
+            file: &'f mut SqliteFile,
+            taken: mpsc::Receiver<Vec<ResultRow>>,
+            ready: std::vec::IntoIter<ResultRow>,
+            _stop: InterruptOnDrop,
             task: JoinHandle<(Result<(), String>, Connection)>,
         }
-        let _stop = Stop(task.abort_handle(), interrupt);
-        let reading = Reading { file: self, taken, ready: Vec::new().into_iter(), _stop, task };
+        let _stop = InterruptOnDrop(task.abort_handle(), interrupt);
+        let reading = RowReader { file: self, taken, ready: Vec::new().into_iter(), _stop, task };
         let lines = stream::try_unfold(reading, |mut reading| async move {
             loop {
                 if let Some(line) = reading.ready.next() {
@@ -129,7 +129,7 @@ fn open(path: &Path, patience: Duration) -> Result<Connection, String> {
     Ok(connection)
 }
 
-fn send_all(connection: &Connection, sql: &str, hand: &mpsc::Sender<Vec<Line>>) -> Result<(), String> {
+fn send_all(connection: &Connection, sql: &str, hand: &mpsc::Sender<Vec<ResultRow>>) -> Result<(), String> {
     let mut statement = connection.prepare(sql).map_err(failed)?;
     // A copy into another file is no write to this one.
     if !statement.readonly() {
@@ -137,13 +137,13 @@ fn send_all(connection: &Connection, sql: &str, hand: &mpsc::Sender<Vec<Line>>) 
     }
     let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = names.len();
-    let heads = Arc::new(Heads { classes: vec![Class::Any; width], names });
+    let heads = Arc::new(ResultColumns { classes: vec![ColumnType::Any; width], names });
     let mut rows = statement.query([]).map_err(failed)?;
     let (mut batch, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next().map_err(failed)? {
         let cells = cells(row, width)?;
         bytes += cells.iter().flatten().map(String::len).sum::<usize>();
-        batch.push(Line { heads: Arc::clone(&heads), cells });
+        batch.push(ResultRow { heads: Arc::clone(&heads), cells });
         if batch.len() >= MOST_ROWS || bytes >= MOST_BYTES {
             bytes = 0;
             if hand.blocking_send(std::mem::take(&mut batch)).is_err() {
@@ -154,7 +154,7 @@ fn send_all(connection: &Connection, sql: &str, hand: &mpsc::Sender<Vec<Line>>) 
     hand.blocking_send(batch).map_err(|_| GONE.to_owned())
 }
 
-fn cells(row: &Row<'_>, width: usize) -> Result<Cells, String> {
+fn cells(row: &Row<'_>, width: usize) -> Result<RowValues, String> {
     let cell = |at| {
         Ok(match row.get_ref(at).map_err(failed)? {
             ValueRef::Null => None,

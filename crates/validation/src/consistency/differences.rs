@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::consistency::half::{Half, Key};
-use crate::consistency::plan::Plan;
-use crate::consistency::rows::Cells;
-use crate::consistency::session::Session;
+use crate::consistency::plan::TablePlan;
+use crate::consistency::rows::RowValues;
+use crate::consistency::session::ReadSession;
+use crate::consistency::table_query::{RowKey, TableQuery};
 use crate::consistency::{SECOND_LOOK, both, shown};
 use wire::{Finding, RowDifference, RowHow};
 
@@ -16,33 +16,33 @@ const LOOKED_UP: usize = 500;
 
 /// A row with its hash on either side; `None`: the side lacks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    pub key: Key,
+pub struct DifferingRow {
+    pub key: RowKey,
     pub blue: Option<u64>,
     pub green: Option<u64>,
 }
 
 /// What a walk through both sides came to.
 #[derive(Debug, Default)]
-pub struct Walked {
-    pub blue: Total,
-    pub green: Total,
+pub struct TableComparison {
+    pub blue: RowTotal,
+    pub green: RowTotal,
     pub chunks: u64,
     pub chunks_differing: u64,
-    pub found: Vec<Difference>,
+    pub found: Vec<DifferingRow>,
     /// Rows that differ too, and were not kept: at least so many.
     pub more: u64,
 }
 
 /// The rows of a side, and the sum of their hashes modulo 2^64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Total {
+pub struct RowTotal {
     pub rows: u64,
     pub sum: u64,
 }
 
-impl Total {
-    pub fn add(&mut self, other: Total) {
+impl RowTotal {
+    pub fn add(&mut self, other: RowTotal) {
         self.rows += other.rows;
         self.sum = self.sum.wrapping_add(other.sum);
     }
@@ -53,10 +53,10 @@ impl Total {
     }
 }
 
-impl Walked {
-    pub fn differs(&mut self, key: Key, blue: Option<u64>, green: Option<u64>) {
+impl TableComparison {
+    pub fn differs(&mut self, key: RowKey, blue: Option<u64>, green: Option<u64>) {
         if self.found.len() < MOST_FOUND {
-            self.found.push(Difference { key, blue, green });
+            self.found.push(DifferingRow { key, blue, green });
         } else {
             self.more += 1;
         }
@@ -73,10 +73,10 @@ impl Walked {
 /// # Errors
 /// Words for a person.
 pub async fn look_again(
-    walked: &mut Walked,
-    plan: &Plan,
-    blue: &mut Session,
-    green: &mut Session,
+    walked: &mut TableComparison,
+    plan: &TablePlan,
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
 ) -> Result<(), String> {
     if walked.found.is_empty() {
         return Ok(());
@@ -85,11 +85,11 @@ pub async fn look_again(
     both(left, right)?;
     let mut still = Vec::new();
     for some in walked.found.chunks(LOOKED_UP) {
-        let keys: Vec<Key> = some.iter().map(|difference| difference.key.clone()).collect();
+        let keys: Vec<RowKey> = some.iter().map(|difference| difference.key.clone()).collect();
         let (left, right) = tokio::join!(look_up(blue, &plan.blue, &keys), look_up(green, &plan.green, &keys));
         let (left, right) = both(left, right)?;
         for old in some {
-            let new = Difference {
+            let new = DifferingRow {
                 key: old.key.clone(),
                 blue: left.get(&old.key).copied(),
                 green: right.get(&old.key).copied(),
@@ -105,7 +105,11 @@ pub async fn look_again(
     Ok(())
 }
 
-async fn look_up(session: &mut Session, half: &Half, keys: &[Key]) -> Result<HashMap<Key, u64>, String> {
+async fn look_up(
+    session: &mut ReadSession,
+    half: &TableQuery,
+    keys: &[RowKey],
+) -> Result<HashMap<RowKey, u64>, String> {
     let (sql, bound) = half.with_keys(keys);
     let rows = session.fetch(&sql, &bound).await?;
     rows.into_iter().map(|cells| half.keyed(cells).map(|row| (row.key, row.hash))).collect()
@@ -116,11 +120,11 @@ async fn look_up(session: &mut Session, half: &Half, keys: &[Key]) -> Result<Has
 /// # Errors
 /// Words for a person.
 pub async fn name(
-    found: &[Difference],
+    found: &[DifferingRow],
     most: usize,
-    plan: &Plan,
-    blue: &mut Session,
-    green: &mut Session,
+    plan: &TablePlan,
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
 ) -> Result<Vec<RowDifference>, String> {
     let mut named = Vec::new();
     for difference in found.iter().take(most) {
@@ -142,7 +146,7 @@ pub async fn name(
     Ok(named)
 }
 
-async fn values(session: &mut Session, half: &Half, key: &Key) -> Result<Cells, String> {
+async fn values(session: &mut ReadSession, half: &TableQuery, key: &RowKey) -> Result<RowValues, String> {
     let (sql, bound) = half.values(key);
     for cells in session.fetch(&sql, &bound).await? {
         let (other, values) = half.valued(cells)?;
@@ -150,10 +154,10 @@ async fn values(session: &mut Session, half: &Half, key: &Key) -> Result<Cells, 
             return Ok(values);
         }
     }
-    Ok(Cells::new())
+    Ok(RowValues::new())
 }
 
-fn columns(plan: &Plan, blue: Cells, green: Cells) -> Vec<Finding> {
+fn columns(plan: &TablePlan, blue: RowValues, green: RowValues) -> Vec<Finding> {
     let each = plan.columns.iter().zip(blue.into_iter().zip(green));
     let differing = each.filter(|(_, (blue, green))| blue != green);
     differing

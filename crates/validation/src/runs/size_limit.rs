@@ -18,11 +18,11 @@ pub const LEFT_OUT: &str = "… left out: the report is full";
 
 /// What the parts of a run take so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Room {
+pub struct RecordBudget {
     taken: usize,
 }
 
-impl Room {
+impl RecordBudget {
     /// The part, or as much of it as there is room for.
     pub fn take(&mut self, part: Part) -> Part {
         self.within(part, WHOLE, SHORT)
@@ -44,15 +44,15 @@ impl Room {
 }
 
 fn length(part: &Part) -> usize {
-    let mut counted = Counted(0);
+    let mut counted = ByteCounter(0);
     // Counting does not fail, and what cannot be written is not kept anyway.
     let _ = serde_json::to_writer(&mut counted, part);
     counted.0
 }
 
-struct Counted(usize);
+struct ByteCounter(usize);
 
-impl Write for Counted {
+impl Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len();
         Ok(bytes.len())
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_full_record_takes_parts_without_their_bodies_and_then_only_what_they_came_to() {
-        let mut room = Room::default();
+        let mut room = RecordBudget::default();
         let mut took = |part| room.within(part, 20_000, 24_000);
         assert_eq!(took(case(2)), case(2), "there is room");
         let Part::Case(short) = took(case(2)) else { panic!() };
