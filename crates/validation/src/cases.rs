@@ -200,7 +200,7 @@ impl SideRunner {
         }
     }
 
-    /// SuiteRequest after step of a part up to the first that fails, and why it did. `shared`: what they capture is everybody's.
+    /// Step after step of a part up to the first that fails, and why it did. `shared`: what they capture is everybody's.
     async fn steps(
         &self,
         part: &str,

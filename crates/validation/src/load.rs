@@ -1,4 +1,4 @@
-//! LoadTest: requests to an environment at the times that a profile sets, and how it bears them.
+//! Load tests: requests to an environment at the times that a profile sets, and how it bears them.
 //!
 //! ```text
 //! course: when each request is to be sent ─┐

@@ -95,7 +95,7 @@ impl RunStore {
         made.or_else(|error| if self.folder.is_dir() { Ok(()) } else { Err(error) })
     }
 
-    /// WholeRegex or not at all, whatever ends the process.
+    /// Whole or not at all, whatever ends the process.
     fn write(&self, name: &str, body: &impl Serialize) -> Result<(), String> {
         let (path, draft) = (self.folder.join(name), self.folder.join(format!(".{name}")));
         let text = serde_json::to_string(body).map_err(|error| error.to_string())?;
