@@ -8,7 +8,8 @@
 mod dice;
 
 use judgement::guard::EvidenceBudget;
-use judgement::guard::evidence::meter::{EvidenceMeter, MeterInput, rates};
+use judgement::guard::evidence::cells::rates;
+use judgement::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use judgement::guard::evidence::{LEAST_BAD, MeterKind, odds};
 use judgement::time::Millis;
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use config::suite::{DataCheck, DataCheckKind, TableCheck};
 use judgement::time::Millis;
-use memory::snapshot::check::SqlEngine;
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::health_check::SqlEngine;
+use memory::snapshot::secret_url::SecretUrl;
 use validation::consistency::{check, digest};
 use wire::{DataResult, Outcome, RowHow};
 

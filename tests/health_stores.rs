@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use health::{redis, sql};
 use judgement::rollout::ChangeKind;
-use memory::snapshot::check::{SqlEngine, SqlProbe};
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::health_check::{SqlEngine, SqlProbe};
+use memory::snapshot::secret_url::SecretUrl;
 
 use crate::support::house::House;
 use crate::support::servers::{self, IN_URL, PASSWORD, Store};

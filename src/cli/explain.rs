@@ -131,7 +131,7 @@ fn counts(MeterEvidence { span, candidate: c, active: a, edge, .. }: &MeterEvide
         return "has not risen".to_owned();
     }
     let (bad_c, bad_a, over) = match edge {
-        Some(edge) => (edge.green, edge.blue, [edge.green_micros, edge.blue_micros].map(over)),
+        Some(edge) => (edge.candidate, edge.active, [edge.candidate_micros, edge.active_micros].map(over)),
         None => (c.bad, a.bad, [" bad", ""].map(str::to_owned)),
     };
     let [over_c, over_a] = over;

@@ -31,7 +31,7 @@ use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::{RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic;
-use memory::snapshot::check::HealthCheck;
+use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::{OriginSettings, ServiceTerms};
 
 /// What needs a restart to change.

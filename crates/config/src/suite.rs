@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use judgement::time::Millis;
-use memory::snapshot::check::SqlEngine;
+use memory::snapshot::health_check::SqlEngine;
 
 pub use schema::Schema;
 

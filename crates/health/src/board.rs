@@ -14,7 +14,7 @@ use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::{CheckGauges, Counters};
-use memory::snapshot::check::HealthCheck;
+use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::{Endpoints, OriginSettings, ServedService, SnapshotReader};
 
 /// Attempts at once in the whole house: a thousand services must not open a thousand connections in one moment.

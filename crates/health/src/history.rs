@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::round::Round;
 use judgement::time::Millis;
-use memory::snapshot::check::HealthCheck;
+use memory::snapshot::health_check::HealthCheck;
 
 /// The rounds that latencies are told of.
 const REMEMBERED: usize = 100;
@@ -122,7 +122,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use memory::snapshot::check::{HealthProbe, HttpProbe};
+    use memory::snapshot::health_check::{HealthProbe, HttpProbe};
 
     fn check(fall: u32, rise: u32) -> HealthCheck {
         HealthCheck {

@@ -8,7 +8,7 @@ use pingora_core::connectors::http::Connector;
 use tokio::time::timeout;
 
 use memory::snapshot::Endpoint;
-use memory::snapshot::check::HttpProbe;
+use memory::snapshot::health_check::HttpProbe;
 use relay::origin::exchange::{self, Answer, Connection, Request, in_words};
 
 /// So much of a body is read, and looked through.

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use crate::{Board, http};
 use judgement::rollout::{PreflightRequest, plan};
 use memory::clock;
-use memory::snapshot::check::HttpProbe;
+use memory::snapshot::health_check::HttpProbe;
 use memory::snapshot::{Endpoint, Endpoints, SnapshotReader};
 
 /// The whole of it. A rollout that cannot begin within a minute should say so.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::no_answer;
 use crate::sql::in_words;
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::secret_url::SecretUrl;
 
 /// A key that was left behind, for its check was cut short, goes by itself.
 const KEY_SECONDS: u32 = 10;

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::{http, redis, sql};
 use memory::clock;
-use memory::snapshot::check::{HealthCheck, HealthProbe};
+use memory::snapshot::health_check::{HealthCheck, HealthProbe};
 use memory::snapshot::{Endpoint, Endpoints};
 
 /// Between two attempts of a round.

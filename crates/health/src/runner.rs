@@ -15,7 +15,7 @@ use crate::webhook::{Call, Caller};
 use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::EndpointRest;
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::secret_url::SecretUrl;
 use memory::snapshot::{RoutingSnapshot, ServedService};
 use sidecar::Handle;
 

@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::no_answer;
-use memory::snapshot::check::{SqlEngine, SqlProbe};
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::health_check::{SqlEngine, SqlProbe};
+use memory::snapshot::secret_url::SecretUrl;
 
 /// SQLite files at once in the whole house: one on a disk that hangs keeps its thread, and threads are few.
 const FILES_AT_ONCE: usize = 16;

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use url::Url;
 
 use judgement::traffic::Environment;
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::secret_url::SecretUrl;
 use notify::{Client, Outcome};
 
 /// Calls under way at once; more than this are dropped, and the log says so: whoever takes so few does not keep up.

@@ -3,22 +3,22 @@
 //! [`State::apply`] is pure: an [`Event`] and the time go in, [`Effect`]s come out, in the order in which they are to be
 //! carried out. The sidecar is the thread that does so.
 
-mod act;
 mod advance;
 mod caution;
-mod command;
-mod durable;
-mod entries;
-mod gate;
-mod health;
+mod durable_state;
+mod health_events;
+mod insight;
+mod journal_entries;
+mod judged_scope;
 pub mod ledger;
+mod operator;
+mod operator_actions;
 pub mod plan;
 pub mod release;
-mod scope;
-mod sights;
+mod service_watch;
 mod state;
+mod suite_gate;
 pub mod view;
-mod watch;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,15 +31,15 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-pub use crate::rollout::act::{DeployRequest, OperatorAction, OperatorCommand, RolloutError};
-pub use crate::rollout::durable::{
+pub use crate::rollout::durable_state::{
     DeployFreeze, DeployedOrigin, DurableState, QuarantinedVersion, RequestedSplit, RollbackLatch, RuntimeOverlay,
     RuntimeOverrides,
 };
-pub use crate::rollout::gate::{SuiteRun, SuiteRunError};
-pub use crate::rollout::sights::GuardInsight;
+pub use crate::rollout::insight::GuardInsight;
+pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, RolloutError};
+pub use crate::rollout::service_watch::GuardStatus;
 pub use crate::rollout::state::State;
-pub use crate::rollout::watch::GuardStatus;
+pub use crate::rollout::suite_gate::{SuiteRun, SuiteRunError};
 
 /// What a routing file asks for a service's split. What it leaves out it does not ask for: half a file is no command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 pub mod host;
 pub mod path;
-pub mod repeat;
+pub mod retry;
 pub mod route;
 pub mod rule;
 pub mod split;
@@ -186,7 +186,7 @@ pub fn decide(
     let mut choice = choose(rules, split, &facts, route, service_id, draw);
     // What could not be rescued is judged on neither side, so that like is compared with like. An override is not judged
     // to begin with, and stands.
-    if split.cautious && choice.judged && !repeat::could_be_rescued(head.parts) {
+    if split.cautious && choice.judged && !retry::could_be_rescued(head.parts) {
         choice.judged = false;
         if choice.environment != split.active {
             choice = Choice { environment: split.active, pin: false, why: DecisionReason::Caution, ..choice };

@@ -4,16 +4,19 @@
 //! shows. A worker has a shard of its own, so an increment meets no other core; a shard's cell is made by its first
 //! request, so a thousand services that nobody asks for cost nothing.
 
-mod cells;
+mod check_gauges;
+mod cohort_ring;
 mod connection;
-mod health;
-mod judged;
-mod keys;
-mod notices;
-mod process;
-mod refused;
-mod ring;
-mod turns;
+mod distinct_keys;
+mod endpoint_rest;
+mod guard_gauges;
+mod notice_counters;
+mod ordinals;
+mod process_counters;
+mod refusal_reasons;
+mod rescue_budget;
+mod route_counters;
+mod sidecar_alarm;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,15 +24,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use judgement::traffic::Environment;
 
-pub use cells::{AttemptFailure, AttemptOutcome, LatencyTotals, ResponseClass, RouteCounters, RouteTotals};
+pub use check_gauges::CheckGauges;
 pub use connection::{ClientConnection, ConnectionPhase};
-pub use health::CheckGauges;
-pub use judged::GuardGauges;
-pub use keys::DistinctKeys;
-pub use notices::NoticeCounters;
-pub use process::{ProcessCounters, count, is_raised, raise, read, set};
-pub use refused::RefusalReason;
-pub use turns::{EndpointRest, OrdinalCounter, RescueBudget, SidecarAlarm};
+pub use distinct_keys::DistinctKeys;
+pub use endpoint_rest::EndpointRest;
+pub use guard_gauges::GuardGauges;
+pub use notice_counters::NoticeCounters;
+pub use ordinals::OrdinalCounter;
+pub use process_counters::{ProcessCounters, count, is_raised, raise, read, set};
+pub use refusal_reasons::RefusalReason;
+pub use rescue_budget::RescueBudget;
+pub use route_counters::{AttemptFailure, AttemptOutcome, LatencyTotals, ResponseClass, RouteCounters, RouteTotals};
+pub use sidecar_alarm::SidecarAlarm;
 
 /// A worker's place in every sharded counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
 //! The only ArcSwap of the house.
 
-pub mod check;
-pub mod secret;
-mod terms;
+pub mod health_check;
+pub mod secret_url;
+mod service_terms;
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::counters::{DistinctKeys, EndpointRest, OrdinalCounter, RescueBudget, RouteCounters};
-use crate::snapshot::check::HealthCheck;
+use crate::snapshot::health_check::HealthCheck;
 use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
-pub use terms::{HeaderEdit, HeaderEdits, ServiceTerms};
+pub use service_terms::{HeaderEdit, HeaderEdits, ServiceTerms};
 
 /// Where an environment's requests go, as the file says it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

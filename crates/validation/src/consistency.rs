@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use config::suite::{DataCheck, DataCheckKind};
 use memory::clock;
-use memory::snapshot::check::SqlEngine;
+use memory::snapshot::health_check::SqlEngine;
 use wire::{DataResult, DataSide, Outcome};
 
 pub use http::http;

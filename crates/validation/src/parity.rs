@@ -25,7 +25,7 @@ use crate::request::prepare;
 use crate::request_numbers::RequestNumbers;
 use crate::target::{TestTarget, Unanswered};
 use config::suite::{Parity, SuiteRequest};
-use judgement::traffic::repeat::is_safe;
+use judgement::traffic::retry::is_safe;
 use memory::clock;
 use relay::origin::exchange::{Answer, Request};
 use wire::{Finding, Latencies, Message, Outcome, ParityDifference, ParityResult};

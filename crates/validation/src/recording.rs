@@ -18,7 +18,7 @@ use crate::redact::CUT;
 use config::suite::text::literal;
 use config::suite::{Body, Expect, SuiteRequest};
 use judgement::time::Millis;
-use judgement::traffic::repeat::is_safe;
+use judgement::traffic::retry::is_safe;
 
 /// In bytes; it is read into memory.
 const MOST_BYTES: u64 = 64 << 20;

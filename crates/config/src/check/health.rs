@@ -13,8 +13,8 @@ use crate::read::SourceFile;
 use judgement::rollout::RuntimeOverrides;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use memory::snapshot::check::{HealthCheck, HealthProbe, HttpProbe};
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::health_check::{HealthCheck, HealthProbe, HttpProbe};
+use memory::snapshot::secret_url::SecretUrl;
 
 /// More than this of one service is a mistake.
 const MOST_CHECKS: usize = 32;

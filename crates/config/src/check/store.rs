@@ -9,8 +9,8 @@ use crate::check::did_you_mean;
 use crate::check::origin::beside;
 use crate::file::{At, RedisFile, SqlFile};
 use crate::read::SourceFile;
-use memory::snapshot::check::{SqlEngine, SqlProbe};
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::health_check::{SqlEngine, SqlProbe};
+use memory::snapshot::secret_url::SecretUrl;
 
 /// A file that is longer holds no URL.
 const LONGEST_URL: usize = 4096;
@@ -206,7 +206,7 @@ fn warn_if_open(path: &Path, kind: &std::fs::Metadata) {
 mod tests {
     use super::*;
     use crate::routing_text;
-    use memory::snapshot::check::HealthProbe;
+    use memory::snapshot::health_check::HealthProbe;
 
     fn read(dir: &Path, check: &str) -> Result<HealthProbe, String> {
         let text = format!(

@@ -6,17 +6,18 @@
 //! [`bet`], [`rate`] and [`slow`] name the sources of the formulas.
 
 pub mod bet;
-pub mod cut;
+pub mod cells;
+pub mod latency_cuts;
+pub mod latency_odds;
 pub mod meter;
 pub mod meters;
-pub mod rate;
-pub mod slow;
-pub mod stall;
+pub mod rate_odds;
+pub mod stalls;
 pub mod tape;
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::cut::WidestGap;
+use crate::guard::evidence::latency_cuts::WidestGap;
 use crate::time::Millis;
 
 /// What a meter measures.
@@ -120,12 +121,12 @@ impl MeterEvidence {
         let MeterEvidence { span, candidate: c, active: a, .. } = self;
         let (c_bad, c_all, a_bad, a_all) = (grouped(c.bad), grouped(c.all), grouped(a.bad), grouped(a.all));
         let what = match (self.meter, self.edge, self.patience) {
-            (MeterKind::Latency, Some(WidestGap { green_micros, blue_micros, green, blue }), _) => format!(
+            (MeterKind::Latency, Some(WidestGap { candidate_micros, active_micros, candidate, active }), _) => format!(
                 "{candidate} takes over {} for {} of {c_all}, {active} over {} for {} of {a_all}",
-                millis(green_micros),
-                grouped(green),
-                millis(blue_micros),
-                grouped(blue)
+                millis(candidate_micros),
+                grouped(candidate),
+                millis(active_micros),
+                grouped(active)
             ),
             (MeterKind::Stalls, _, Some(patience)) => {
                 format!(

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::guard::{InsufficientReason, Verdict};
-use crate::rollout::entries::{Actor, ChangeNote};
-use crate::rollout::gate;
+use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::release::{Release, RolloutPhase};
 use crate::rollout::state::ServiceState;
+use crate::rollout::suite_gate;
 use crate::rollout::{ChangeKind, DurableState, Effect, State};
 use crate::time::Millis;
 use crate::traffic::split::Weight;
@@ -69,7 +69,7 @@ impl std::fmt::Display for WaitReason {
             WaitReason::Bake { left } => write!(f, "{left} to bake"),
             WaitReason::Requests { seen, wanted } => write!(f, "{seen} of {wanted} requests"),
             WaitReason::Verdict { because } => f.write_str(because),
-            WaitReason::Suites { names } => f.write_str(&gate::suites(names)),
+            WaitReason::Suites { names } => f.write_str(&suite_gate::suites(names)),
             WaitReason::Approval => f.write_str("approval"),
             WaitReason::Frozen => f.write_str("frozen"),
             WaitReason::Monitoring => f.write_str("the guard is off"),

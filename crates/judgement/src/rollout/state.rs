@@ -7,10 +7,10 @@ use crate::guard::GuardPolicy;
 use crate::guard::window::JudgedTotals;
 use crate::rollout::advance::StepClock;
 use crate::rollout::caution::CautionChange;
-use crate::rollout::entries::{Actor, ChangeNote, told};
+use crate::rollout::journal_entries::{Actor, ChangeNote, told};
 use crate::rollout::ledger::{CandidateAccount, OpenLedger, RolloutLedger};
 use crate::rollout::plan::RolloutPlan;
-use crate::rollout::watch::{Findings, GuardStatus, ServiceWatch, WatchedService};
+use crate::rollout::service_watch::{Findings, GuardStatus, ServiceWatch, WatchedService};
 use crate::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, Event, LoadedService, RequestedSplit,
     RollbackLatch, RolloutError, RuntimeOverrides, SplitRequest, SuiteRun,

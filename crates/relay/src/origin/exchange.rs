@@ -8,7 +8,7 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_error::{Error, ErrorType, OrErr};
 use pingora_http::RequestHeader;
 
-use judgement::traffic::repeat::is_safe;
+use judgement::traffic::retry::is_safe;
 use memory::snapshot::Endpoint;
 
 /// What is asked.

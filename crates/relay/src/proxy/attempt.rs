@@ -8,7 +8,7 @@ use pingora_http::RequestHeader;
 
 use crate::proxy::rescue::{Fallen, is_safe};
 use judgement::time::Millis;
-use judgement::traffic::repeat::is_repeatable;
+use judgement::traffic::retry::is_repeatable;
 use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::{Decision, DecisionReason, Environment};
 use memory::clock;

@@ -17,7 +17,7 @@ use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
 use crate::proxy::{Ctx, Proxy, RESCUE, body, headers, hop, record, redirect, strict, target};
 use judgement::traffic::sticky::StickyBy;
-use judgement::traffic::{host, repeat};
+use judgement::traffic::{host, retry};
 use memory::clock;
 use memory::counters::{AttemptFailure, ConnectionPhase, RefusalReason, is_raised};
 
@@ -64,7 +64,7 @@ impl ProxyHttp for Proxy {
             };
         }
         match routed {
-            Ok(attempt) if repeat::announced(&session.req_header().headers) > attempt.max_body() => {
+            Ok(attempt) if retry::announced(&session.req_header().headers) > attempt.max_body() => {
                 self.refuse(session, ctx, RefusalReason::BodyTooLarge).await
             }
             Ok(mut attempt) => {

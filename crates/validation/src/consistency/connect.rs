@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 
 pub use health::sql::query_failed;
 use health::sql::{GRACE, cannot_connect, of_mysql};
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::secret_url::SecretUrl;
 
 /// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for the
 /// other side.

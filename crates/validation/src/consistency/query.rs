@@ -12,7 +12,7 @@ use crate::consistency::session::ReadSession;
 use crate::consistency::values::{self, ColumnType, Comparison};
 use crate::consistency::{SECOND_LOOK, blank, both, cut, engine_name, engine_names, fail, shown, side};
 use judgement::guard::evidence::grouped;
-use memory::snapshot::check::SqlEngine;
+use memory::snapshot::health_check::SqlEngine;
 use wire::{DataResult, DataSide, Finding};
 
 /// A result that is longer is a table, and is compared as one.

@@ -16,8 +16,8 @@ use crate::consistency::rows::{ResultColumns, ResultRow, RowStream, RowValues, t
 use crate::consistency::sqlite::SqliteFile;
 use crate::consistency::values::ColumnType;
 use judgement::time::Millis;
-use memory::snapshot::check::SqlEngine;
-use memory::snapshot::secret::SecretUrl;
+use memory::snapshot::health_check::SqlEngine;
+use memory::snapshot::secret_url::SecretUrl;
 
 /// Rows that one FETCH brings at the most, and about how many bytes.
 const MOST_FETCHED: u64 = 1000;

@@ -8,7 +8,7 @@ use crate::consistency::table_query::TableQuery;
 use crate::consistency::{SECOND_LOOK, blank, both, checksums, cut, engine_names, fail, merge, side};
 use config::suite::TableCheck;
 use judgement::guard::evidence::grouped;
-use memory::snapshot::check::SqlEngine;
+use memory::snapshot::health_check::SqlEngine;
 use wire::{DataResult, DataSide, RowDifference, RowHow};
 
 /// Rows that the sentence names; the others stand below it.

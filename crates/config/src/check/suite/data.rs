@@ -10,7 +10,7 @@ use crate::file::{At, DataFile, Number, RequestFile, SuiteFile};
 use crate::read::did_you_mean;
 use crate::suite::{DataCheck, DataCheckKind, TableCheck};
 use judgement::time::Millis;
-use memory::snapshot::check::SqlEngine;
+use memory::snapshot::health_check::SqlEngine;
 
 const MOST_DATA: usize = 200;
 /// Of a query that compares, not one that reports.

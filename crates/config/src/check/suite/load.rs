@@ -8,7 +8,7 @@ use crate::check::{one_of, positive, whole};
 use crate::file::{At, LoadFile, LoadLimitsFile, Number, ParityFile, RequestFile};
 use crate::suite::{LoadLimits, LoadTest, Parity, Profile, SuiteRequest};
 use judgement::time::Millis;
-use judgement::traffic::repeat::is_safe;
+use judgement::traffic::retry::is_safe;
 
 /// More of them in one suite nobody waits for.
 const MOST_LOADS: usize = 20;

@@ -6,19 +6,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::guard::evidence::bet::{AT_START, Bet};
-use crate::guard::evidence::rate;
-use crate::guard::evidence::slow;
+use crate::guard::evidence::cells::{CELLS, Cells, add, fading, trimmed};
+use crate::guard::evidence::latency_odds;
+use crate::guard::evidence::rate_odds;
 use crate::time::Millis;
-
-/// Requests are counted by cell: good and bad, or by how slow they were.
-pub const CELLS: usize = 7;
-pub type Cells = [u32; CELLS];
 
 /// A block whose other side has not come within this time compares nothing.
 const LONGEST_BLOCK: Millis = Millis::seconds(5);
-/// How far back active's rate is remembered: exponential memory, so that it follows the day.
-pub const MEMORY: Millis = Millis::seconds(60);
-
 /// What a meter sees of one tick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeterInput {
@@ -26,9 +20,9 @@ pub struct MeterInput {
     #[serde(rename = "ms")]
     pub passed: Millis,
     #[serde(rename = "g", with = "trimmed")]
-    pub green: Cells,
+    pub candidate: Cells,
     #[serde(rename = "b", with = "trimmed")]
-    pub blue: Cells,
+    pub active: Cells,
     /// Staked beside what time stakes: the weight was raised.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub extra: f64,
@@ -41,8 +35,8 @@ pub struct MeterInput {
 }
 
 impl MeterInput {
-    pub fn new(passed: Millis, green: Cells, blue: Cells) -> MeterInput {
-        MeterInput { passed, green, blue, extra: 0.0, cold: 0.0, cut: None }
+    pub fn new(passed: Millis, candidate: Cells, active: Cells) -> MeterInput {
+        MeterInput { passed, candidate, active, extra: 0.0, cold: 0.0, cut: None }
     }
 }
 
@@ -57,7 +51,7 @@ enum Odds {
     /// Active's answers and failures lately, fading.
     Rate { all: f64, bad: f64 },
     /// `None` until active has been seen for long enough to be cut into cells.
-    Slow(Option<Box<slow::LatencyReference>>),
+    Slow(Option<Box<latency_odds::LatencyReference>>),
 }
 
 /// Evidence of one kind on one route, or on the whole service. O(1) memory, no window.
@@ -68,10 +62,11 @@ pub struct EvidenceMeter {
     /// Of the evidence in all: a weighted sum of e-values is one.
     share: f64,
     planned: Millis,
-    #[serde(with = "trimmed")]
-    green: Cells,
-    #[serde(with = "trimmed")]
-    blue: Cells,
+    /// The open block. Older journals call the roles by the colours that they usually had.
+    #[serde(alias = "green", with = "trimmed")]
+    candidate: Cells,
+    #[serde(alias = "blue", with = "trimmed")]
+    active: Cells,
     /// How old the open block is.
     age: Millis,
     /// What was forgiven at any tick of a block is forgiven for all of it: the wider tolerance holds the narrower.
@@ -98,8 +93,8 @@ impl EvidenceMeter {
             bet: Bet::default(),
             share,
             planned,
-            green: [0; CELLS],
-            blue: [0; CELLS],
+            candidate: [0; CELLS],
+            active: [0; CELLS],
             age: Millis::ZERO,
             cold: 0.0,
             // What is staked at the start, not yet placed.
@@ -112,7 +107,7 @@ impl EvidenceMeter {
     pub fn take(&mut self, input: &MeterInput) {
         self.bet.wait(input.passed, self.planned, input.extra);
         self.fade(input.passed);
-        let open = self.green != [0; CELLS] || self.blue != [0; CELLS];
+        let open = self.candidate != [0; CELLS] || self.active != [0; CELLS];
         let age = if open { self.age.plus(input.passed) } else { Millis::ZERO };
         let stale = age > LONGEST_BLOCK;
         if stale {
@@ -122,16 +117,16 @@ impl EvidenceMeter {
         }
         self.cold = self.cold.max(input.cold);
         if let (Odds::Slow(reference), Some(cut)) = (&mut self.odds, &input.cut) {
-            *reference = Some(Box::new(slow::LatencyReference::new(**cut)));
+            *reference = Some(Box::new(latency_odds::LatencyReference::new(**cut)));
         }
-        add(&mut self.green, &input.green);
-        add(&mut self.blue, &input.blue);
-        if self.green != [0; CELLS] && self.blue != [0; CELLS] {
+        add(&mut self.candidate, &input.candidate);
+        add(&mut self.active, &input.active);
+        if self.candidate != [0; CELLS] && self.active != [0; CELLS] {
             self.judge();
             self.open_block();
         }
         if let Odds::Rate { all, bad } = &mut self.odds {
-            let [good, failed, ..] = input.blue;
+            let [good, failed, ..] = input.active;
             *all += f64::from(good) + f64::from(failed);
             *bad += f64::from(failed);
         }
@@ -146,21 +141,21 @@ impl EvidenceMeter {
     }
 
     fn open_block(&mut self) {
-        (self.green, self.blue, self.age, self.cold) = ([0; CELLS], [0; CELLS], Millis::ZERO, 0.0);
+        (self.candidate, self.active, self.age, self.cold) = ([0; CELLS], [0; CELLS], Millis::ZERO, 0.0);
     }
 
     fn judge(&mut self) {
         let (gains, prior, bad) = match &mut self.odds {
             Odds::Rate { all, bad } => {
-                let tb = rate::reference(*all, *bad);
-                let [_, failed, ..] = self.green;
-                let Some(gains) = rate::gains(tb, &self.green, &self.blue, self.cold) else { return };
-                (gains, &rate::PRIOR, failed)
+                let tb = rate_odds::reference(*all, *bad);
+                let [_, failed, ..] = self.candidate;
+                let Some(gains) = rate_odds::gains(tb, &self.candidate, &self.active, self.cold) else { return };
+                (gains, &rate_odds::PRIOR, failed)
             }
             Odds::Slow(None) => return,
             Odds::Slow(Some(reference)) => {
-                let answers = self.green.iter().fold(0_u32, |sum, n| sum.saturating_add(*n));
-                (reference.gains(&self.green, &self.blue, self.cold), &slow::PRIOR, answers)
+                let answers = self.candidate.iter().fold(0_u32, |sum, n| sum.saturating_add(*n));
+                (reference.gains(&self.candidate, &self.active, self.cold), &latency_odds::PRIOR, answers)
             }
         };
         self.bet.settle(&gains, prior);
@@ -171,7 +166,7 @@ impl EvidenceMeter {
 
     /// Whether a tick can be where a rise begins: of rates, it must have something bad in it.
     pub fn minds(&self, input: &MeterInput) -> bool {
-        let [_, failed, ..] = input.green;
+        let [_, failed, ..] = input.candidate;
         matches!(self.odds, Odds::Slow(_)) || failed > 0
     }
 
@@ -187,42 +182,8 @@ impl EvidenceMeter {
     /// Active's failure rate lately.
     pub fn reference_rate(&self) -> Option<f64> {
         match self.odds {
-            Odds::Rate { all, bad } => Some(rate::reference(all, bad)),
+            Odds::Rate { all, bad } => Some(rate_odds::reference(all, bad)),
             Odds::Slow(_) => None,
         }
-    }
-}
-
-/// What is left of a memory after so long.
-pub fn fading(passed: Millis) -> f64 {
-    (-(passed.0 as f64) / MEMORY.0 as f64).exp()
-}
-
-/// The cells of a rate.
-pub fn rates(all: u64, bad: u64) -> Cells {
-    let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-    [narrow(all.saturating_sub(bad)), narrow(bad), 0, 0, 0, 0, 0]
-}
-
-pub fn add(sums: &mut Cells, parts: &Cells) {
-    sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.saturating_add(*part));
-}
-
-/// Cells in JSON without the zeros at their end: most have but one or two.
-mod trimmed {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::{CELLS, Cells};
-
-    pub fn serialize<S: Serializer>(cells: &Cells, serializer: S) -> Result<S::Ok, S::Error> {
-        let used = cells.iter().rposition(|n| *n > 0).map_or(0, |last| last + 1);
-        serializer.collect_seq(cells.iter().take(used))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cells, D::Error> {
-        let numbers = Vec::<u32>::deserialize(deserializer)?;
-        let mut cells = [0; CELLS];
-        cells.iter_mut().zip(numbers).for_each(|(cell, number)| *cell = number);
-        Ok(cells)
     }
 }

@@ -1,10 +1,11 @@
 //! The three meters of one route, or of the whole service, fed from totals.
 
 use crate::guard::EvidenceBudget;
-use crate::guard::evidence::cut::{LatencyCuts, RecentLatencies, WidestGap, cold, warming};
-use crate::guard::evidence::meter::{CELLS, Cells, EvidenceMeter, MeterInput, rates};
-use crate::guard::evidence::rate;
-use crate::guard::evidence::stall::{StallDetector, patience};
+use crate::guard::evidence::cells::{CELLS, Cells, rates};
+use crate::guard::evidence::latency_cuts::{LatencyCuts, RecentLatencies, WidestGap, cold, warming};
+use crate::guard::evidence::meter::{EvidenceMeter, MeterInput};
+use crate::guard::evidence::rate_odds;
+use crate::guard::evidence::stalls::{StallDetector, patience};
 use crate::guard::evidence::tape::{EvidenceTape, TapedMeter};
 use crate::guard::evidence::{MeterEvidence, MeterKind, SideCounts};
 use crate::guard::latency::BUCKETS;
@@ -59,8 +60,9 @@ impl Fed {
         Fed { taped: TapedMeter::new(meter), at: now, extra: 0.0 }
     }
 
-    fn feed(&mut self, now: Millis, green: Cells, blue: Cells, cold: f64, cut: Option<Box<[f64; CELLS]>>) {
-        let input = MeterInput { extra: self.extra, cold, cut, ..MeterInput::new(now.since(self.at), green, blue) };
+    fn feed(&mut self, now: Millis, candidate: Cells, active: Cells, cold: f64, cut: Option<Box<[f64; CELLS]>>) {
+        let input =
+            MeterInput { extra: self.extra, cold, cut, ..MeterInput::new(now.since(self.at), candidate, active) };
         (self.at, self.extra) = (now, 0.0);
         self.taped.take(now, input);
     }
@@ -92,12 +94,12 @@ impl EvidenceMeters {
             fed.extra += moment.extra;
         }
         self.answers(now, sides, moment);
-        let (green, blue) = self.cohorts.look(now, sides.map(|side| &side.cohorts), self.patience);
-        if green != Cells::default() || blue != Cells::default() {
+        let (candidate, active) = self.cohorts.look(now, sides.map(|side| &side.cohorts), self.patience);
+        if candidate != Cells::default() || active != Cells::default() {
             // What is due now was sent so long ago.
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(self.patience.0));
-            self.stalls.feed(now, green, blue, cold(sent, new), None);
+            self.stalls.feed(now, candidate, active, cold(sent, new), None);
         }
     }
 
@@ -113,12 +115,12 @@ impl EvidenceMeters {
         self.errors.feed(now, since(sides[0], before_g), since(sides[1], before_b), 0.0, None);
         // Of the second that has passed: what is new belongs to the next one.
         let recut = if now.since(self.cut_at) >= RECUT || self.cut.is_none() { self.recut(now, moment) } else { None };
-        let (mut green, mut blue) = (Cells::default(), Cells::default());
+        let (mut candidate, mut active) = (Cells::default(), Cells::default());
         let cut = self.cut.as_ref().filter(|_| !moment.settling);
         let [before_g, before_b] = &*self.last;
-        each_new(&sides[0].latency, &before_g.latency, |bucket, n| put(cut, true, bucket, n, &mut green));
+        each_new(&sides[0].latency, &before_g.latency, |bucket, n| put(cut, true, bucket, n, &mut candidate));
         each_new(&sides[1].latency, &before_b.latency, |bucket, n| {
-            put(cut, false, bucket, n, &mut blue);
+            put(cut, false, bucket, n, &mut active);
             if let Some(sum) = self.fresh.get_mut(bucket) {
                 *sum += n;
             }
@@ -126,7 +128,7 @@ impl EvidenceMeters {
         if self.cut.is_some() {
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(LONGEST_START.0));
-            self.latency.feed(now, green, blue, cold(sent, new), recut);
+            self.latency.feed(now, candidate, active, cold(sent, new), recut);
         }
         for (last, side) in self.last.iter_mut().zip(sides) {
             (last.counts, last.latency) = (side.counts, side.latency);
@@ -172,21 +174,21 @@ impl EvidenceMeters {
     pub fn parts(&self, route: Option<&str>) -> [MeterEvidence; 3] {
         MeterKind::ALL.map(|kind| {
             let TapedMeter { meter, tape } = self.taped(kind);
-            let (green, blue) = tape.as_ref().map(EvidenceTape::sums).unwrap_or_default();
+            let (candidate, active) = tape.as_ref().map(EvidenceTape::sums).unwrap_or_default();
             let all = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum();
             let seen = |cells: &Cells| {
                 let [_, bad, ..] = *cells;
                 SideCounts { all: all(cells), bad: if kind == MeterKind::Latency { 0 } else { u64::from(bad) } }
             };
-            let edge = |cut: &LatencyCuts| -> Option<WidestGap> { cut.widest(&green, &blue) };
+            let edge = |cut: &LatencyCuts| -> Option<WidestGap> { cut.widest(&candidate, &active) };
             MeterEvidence {
                 meter: kind,
                 route: route.map(str::to_owned),
                 evidence: meter.evidence(),
                 bad: meter.bad(),
                 span: tape.as_ref().map_or(Millis::ZERO, EvidenceTape::span),
-                candidate: seen(&green),
-                active: seen(&blue),
+                candidate: seen(&candidate),
+                active: seen(&active),
                 edge: self.cut.as_ref().filter(|_| kind == MeterKind::Latency).and_then(edge),
                 patience: (kind == MeterKind::Stalls).then_some(self.patience),
             }
@@ -197,7 +199,7 @@ impl EvidenceMeters {
     /// this threshold of the whole evidence.
     pub fn resolution(&self, requests: u64, share: f64, alpha: f64, stake: f64) -> Option<f64> {
         let pb = self.errors.taped.meter.reference_rate()?;
-        rate::resolution(requests, share, pb, (1.0 / (alpha * stake)).ln())
+        rate_odds::resolution(requests, share, pb, (1.0 / (alpha * stake)).ln())
     }
 }
 

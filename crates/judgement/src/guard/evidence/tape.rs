@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::meter::{CELLS, Cells, EvidenceMeter, MeterInput, add};
+use crate::guard::evidence::cells::{CELLS, Cells, add};
+use crate::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use crate::time::Millis;
 
 /// A jump is a bad tick that multiplies the evidence by this.
@@ -49,8 +50,8 @@ impl EvidenceTape {
     pub fn sums(&self) -> (Cells, Cells) {
         let mut sums = ([0; CELLS], [0; CELLS]);
         for input in &self.inputs {
-            add(&mut sums.0, &input.green);
-            add(&mut sums.1, &input.blue);
+            add(&mut sums.0, &input.candidate);
+            add(&mut sums.1, &input.active);
         }
         sums
     }

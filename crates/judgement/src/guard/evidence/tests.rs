@@ -1,14 +1,15 @@
 //! The evidence: fair odds by enumeration, no nonsense for any input, and the delays that are promised.
 
-use super::meter::{CELLS, Cells, EvidenceMeter, MeterInput, rates};
+use super::cells::{CELLS, Cells, rates};
+use super::meter::{EvidenceMeter, MeterInput};
 use super::*;
 use crate::traffic::split::mix;
 
 const TICK: Millis = Millis(20);
 const PLANNED: Millis = Millis::seconds(1800);
 
-fn tick(green: (u64, u64), blue: (u64, u64)) -> MeterInput {
-    MeterInput::new(TICK, rates(green.0, green.1), rates(blue.0, blue.1))
+fn tick(candidate: (u64, u64), active: (u64, u64)) -> MeterInput {
+    MeterInput::new(TICK, rates(candidate.0, candidate.1), rates(active.0, active.1))
 }
 
 /// Binomial probabilities of 0..=n.
@@ -31,12 +32,12 @@ fn the_odds_of_rates_are_fair_under_every_tolerated_pair() {
         for (tb, cold) in [(2e-4, 0.0), (5e-4, 0.2), (0.01, 0.0), (0.01, 0.4), (0.2, 0.0), (0.3, 0.1), (0.5, 0.0)] {
             let all: Vec<_> = (0..=n_g)
                 .flat_map(|x| (0..=n_b).map(move |y| (x, y)))
-                .map(|(x, y)| (x, y, rate::gains(tb, &rates(n_g, x), &rates(n_b, y), cold).unwrap()))
+                .map(|(x, y)| (x, y, rate_odds::gains(tb, &rates(n_g, x), &rates(n_b, y), cold).unwrap()))
                 .collect();
             for at in 0..30 {
                 let b = 10_f64.powf(-5.0 + 4.6 * f64::from(at) / 29.0);
                 for part in [0.0, 0.5, 1.0] {
-                    let (p_g, p_b) = (binomial(n_g, part * (rate::tolerated(b) + cold)), binomial(n_b, b));
+                    let (p_g, p_b) = (binomial(n_g, part * (rate_odds::tolerated(b) + cold)), binomial(n_b, b));
                     for alternative in 0..7 {
                         let chance = |x: &u64, y: &u64| p_g[*x as usize] * p_b[*y as usize];
                         let mean: f64 = all.iter().map(|(x, y, g)| chance(x, y) * g[alternative].exp()).sum();
@@ -85,7 +86,7 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
     let mut dice = Dice(7 << 32);
     let mut worst = 0.0_f64;
     for round in 0..3000 {
-        let reference = slow::LatencyReference::new(dice.cells(1));
+        let reference = latency_odds::LatencyReference::new(dice.cells(1));
         // A share under a five-hundredth is not forgiven any more.
         let cold = if round % 3 == 0 { 0.0 } else { 0.002 + dice.roll() * 0.9 };
         let p_b = dice.cells([1, 3, 8][round % 3]);
@@ -101,24 +102,25 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
         let (n_g, n_b) = (1 + (dice.roll() * 4.0) as u32, 1 + (dice.roll() * 40.0) as u32);
         // The mean of the product is the product of the means: one request in one cell at a time tells each.
         let odds = |green_side: bool, cell: usize| {
-            let (mut green, mut blue): (Cells, Cells) = ([0; CELLS], [0; CELLS]);
+            let (mut candidate, mut active): (Cells, Cells) = ([0; CELLS], [0; CELLS]);
             // The odds depend on the two sides' numbers alone; what is asked for is moved from cell to cell.
             if green_side {
-                (green[cell], blue[0]) = (n_g, n_b)
+                (candidate[cell], active[0]) = (n_g, n_b)
             } else {
-                (green[0], blue[cell]) = (n_g, n_b)
+                (candidate[0], active[cell]) = (n_g, n_b)
             }
-            reference.gains(&green, &blue, cold)
+            reference.gains(&candidate, &active, cold)
         };
         let base = odds(true, 0);
         for (alternative, at_base) in base.into_iter().enumerate() {
             let per = |green_side: bool, n: u32| -> [f64; CELLS] {
                 std::array::from_fn(|cell| (odds(green_side, cell)[alternative] - at_base) / f64::from(n))
             };
-            let (green, blue) = (per(true, n_g), per(false, n_b));
+            let (candidate, active) = (per(true, n_g), per(false, n_b));
             let mean = |p: &[f64; CELLS], ll: &[f64; CELLS]| p.iter().zip(ll).map(|(p, ll)| p * ll.exp()).sum::<f64>();
-            let ln =
-                base[alternative] + f64::from(n_g) * mean(&p_g, &green).ln() + f64::from(n_b) * mean(&p_b, &blue).ln();
+            let ln = base[alternative]
+                + f64::from(n_g) * mean(&p_g, &candidate).ln()
+                + f64::from(n_b) * mean(&p_b, &active).ln();
             worst = worst.max(ln.exp());
         }
     }
@@ -283,11 +285,11 @@ proptest::proptest! {
         (0_u64..1 << 40, proptest::array::uniform7(0_u32..), proptest::array::uniform7(0_u32..), 0.0_f64..1.0, 0.0_f64..1.0), 1..40)
     ) {
         let mut meters = [EvidenceMeter::of_rates(0.5, PLANNED), EvidenceMeter::of_slowness(0.3, Millis::ZERO)];
-        for (at, (passed, green, blue, extra, cold)) in inputs.into_iter().enumerate() {
+        for (at, (passed, candidate, active, extra, cold)) in inputs.into_iter().enumerate() {
             let small = at % 2 == 0;
             let cells = |cells: Cells| if small { cells.map(|n| n % 5) } else { cells };
-            let cut = (at % 3 == 0).then(|| Box::new(green.map(|n| f64::from(n) / 4e9)));
-            let input = MeterInput { extra, cold, cut, ..MeterInput::new(Millis(passed % 100_000), cells(green), cells(blue)) };
+            let cut = (at % 3 == 0).then(|| Box::new(candidate.map(|n| f64::from(n) / 4e9)));
+            let input = MeterInput { extra, cold, cut, ..MeterInput::new(Millis(passed % 100_000), cells(candidate), cells(active)) };
             for meter in &mut meters {
                 meter.take(&input);
                 let evidence = meter.evidence();

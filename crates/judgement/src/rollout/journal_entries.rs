@@ -6,7 +6,7 @@ use crate::guard::{Judgement, Observation, Verdict, sentence};
 use crate::rollout::caution::CautionChange;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::release::RolloutPhase;
-use crate::rollout::watch::WatchWarning;
+use crate::rollout::service_watch::WatchWarning;
 use crate::rollout::{
     Announcement, AnnouncementLevel, AuditRemark, ChangeKind, DurableState, Effect, JournalChange, JudgementRecord,
     State,

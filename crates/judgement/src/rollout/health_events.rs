@@ -1,6 +1,6 @@
 //! What health checks change: who is up, and whether a new side is taken back. Not durable: checks find out again.
 
-use crate::rollout::entries::{Actor, ChangeNote, told};
+use crate::rollout::journal_entries::{Actor, ChangeNote, told};
 use crate::rollout::release::Release;
 use crate::rollout::{AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange, State};
 use crate::time::Millis;

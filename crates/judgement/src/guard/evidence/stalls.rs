@@ -3,7 +3,7 @@
 //! A cohort is what was sent within a tenth of a second. Those of it that are still out after a while are bad; the
 //! meter of rates judges them. The while is four times what active's slowest hundredth takes, within bounds.
 
-use crate::guard::evidence::meter::{CELLS, Cells, rates};
+use crate::guard::evidence::cells::{CELLS, Cells, rates};
 use crate::guard::window::{COHORT, COHORTS, Cohorts};
 use crate::time::Millis;
 
@@ -85,7 +85,7 @@ impl StallDetector {
             }
             self.due += 1;
         }
-        let [green, blue] = sums.map(|(all, bad)| rates(all, bad));
-        (green, blue)
+        let [candidate, active] = sums.map(|(all, bad)| rates(all, bad));
+        (candidate, active)
     }
 }

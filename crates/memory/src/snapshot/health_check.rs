@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::snapshot::secret::SecretUrl;
+use crate::snapshot::secret_url::SecretUrl;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 

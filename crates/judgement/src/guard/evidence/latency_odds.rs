@@ -9,10 +9,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::guard::evidence::bet::ALTERNATIVES;
-use crate::guard::evidence::meter::{CELLS, Cells};
+use crate::guard::evidence::cells::{CELLS, Cells};
 
-/// The share of active's answers beyond each cut.
-pub const SURVIVAL: [f64; CELLS - 1] = [0.5, 0.25, 0.1, 0.05, 0.01, 0.002];
 /// What is staked on each alternative: four of Lehmann's, three tails.
 pub const PRIOR: [f64; ALTERNATIVES] = [0.15, 0.15, 0.15, 0.15, 0.13, 0.13, 0.14];
 const LEHMANN: [f64; 4] = [1.5, 2.5, 5.0, 15.0];
@@ -65,14 +63,14 @@ impl LatencyReference {
 
     /// The logarithms of the odds of one block, by alternative. `cold`: the share of the candidate's answers that may be
     /// as slow as they like.
-    pub fn gains(&self, green: &Cells, blue: &Cells, cold: f64) -> [f64; ALTERNATIVES] {
-        let (green, blue) = (green.map(f64::from), blue.map(f64::from));
+    pub fn gains(&self, candidate: &Cells, active: &Cells, cold: f64) -> [f64; ALTERNATIVES] {
+        let (candidate, active) = (candidate.map(f64::from), active.map(f64::from));
         let total = |cells: &[f64; CELLS]| cells.iter().sum::<f64>();
-        let share = total(&green) / (total(&green) + total(&blue));
+        let share = total(&candidate) / (total(&candidate) + total(&active));
         let mut gains = [0.0; ALTERNATIVES];
         for ((gain, a), ln_a) in gains.iter_mut().zip(&self.alternatives).zip(&self.ln_alternatives) {
             if cold < COLD_ENOUGH {
-                let counts = green.iter().zip(&blue);
+                let counts = candidate.iter().zip(&active);
                 let cells = a.iter().zip(&self.q).zip(ln_a.iter().zip(&self.ln_q));
                 for ((n_g, n_b), ((a, q), (ln_a, ln_q))) in counts.zip(cells).filter(|((g, b), _)| **g + **b > 0.0) {
                     // Both sides' odds are against the mixture of the two.
@@ -81,7 +79,9 @@ impl LatencyReference {
                 }
             } else {
                 let (odds_g, odds_b) = forgiving(a, &self.q, share, cold);
-                for (n, odds) in green.iter().zip(&odds_g).chain(blue.iter().zip(&odds_b)).filter(|(n, _)| **n > 0.0) {
+                for (n, odds) in
+                    candidate.iter().zip(&odds_g).chain(active.iter().zip(&odds_b)).filter(|(n, _)| **n > 0.0)
+                {
                     *gain += n * odds.ln();
                 }
             }
@@ -98,11 +98,11 @@ impl LatencyReference {
 /// non-decreasing, so that dominance is enough.
 fn forgiving(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64) -> ([f64; CELLS], [f64; CELLS]) {
     for slowest in (1..CELLS).rev() {
-        let (green, blue) = pooled(a, q, s, c, slowest);
-        if let (Some(below), Some(first)) = (green.get(slowest - 1), green.get(slowest))
+        let (candidate, active) = pooled(a, q, s, c, slowest);
+        if let (Some(below), Some(first)) = (candidate.get(slowest - 1), candidate.get(slowest))
             && below <= first
         {
-            return (green, blue);
+            return (candidate, active);
         }
     }
     ([1.0; CELLS], [1.0; CELLS])
@@ -114,17 +114,17 @@ fn pooled(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64, slowest: usize) ->
     let (a_slow, q_slow, warm) = (from(a), from(q), 1.0 - c);
     let mut p = pair(a, q, |a, q| s * a + (1.0 - s) * q);
     let below: f64 = p.iter().take(slowest).sum();
-    let blue_slow = (1.0 - s) * q_slow;
-    let linear = warm * (s * a_slow + blue_slow) - c * (blue_slow + below);
-    let root = (linear * linear + 4.0 * warm * blue_slow * c).sqrt();
+    let active_slow = (1.0 - s) * q_slow;
+    let linear = warm * (s * a_slow + active_slow) - c * (active_slow + below);
+    let root = (linear * linear + 4.0 * warm * active_slow * c).sqrt();
     // Of the two ways to write the root, the one that subtracts nothing.
-    let together = if linear > 0.0 { (linear + root) / (2.0 * warm) } else { 2.0 * blue_slow * c / (root - linear) };
+    let together = if linear > 0.0 { (linear + root) / (2.0 * warm) } else { 2.0 * active_slow * c / (root - linear) };
     p.iter_mut().take(slowest).for_each(|p| *p *= (1.0 - together) / below);
-    let mut green = pair(a, &p, |a, p| a / (warm * p));
-    let mut blue = pair(q, &p, |q, p| q / p);
-    green.iter_mut().skip(slowest).for_each(|odds| *odds = a_slow / (warm * together + c));
-    blue.iter_mut().skip(slowest).for_each(|odds| *odds = q_slow / together);
-    (green, blue)
+    let mut candidate = pair(a, &p, |a, p| a / (warm * p));
+    let mut active = pair(q, &p, |q, p| q / p);
+    candidate.iter_mut().skip(slowest).for_each(|odds| *odds = a_slow / (warm * together + c));
+    active.iter_mut().skip(slowest).for_each(|odds| *odds = q_slow / together);
+    (candidate, active)
 }
 
 fn pair(left: &[f64; CELLS], right: &[f64; CELLS], with: impl Fn(f64, f64) -> f64) -> [f64; CELLS] {

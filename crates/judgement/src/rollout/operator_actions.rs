@@ -1,6 +1,6 @@
 //! What people ask for, and what comes of it. Everything they may ask in every phase is decided here.
 
-use crate::rollout::entries::{Actor, ChangeNote};
+use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::release::{Release, RolloutPhase, SuiteGate};
 use crate::rollout::{

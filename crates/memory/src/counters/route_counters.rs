@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::counters::Shard;
-use crate::counters::ring::CohortRing;
+use crate::counters::cohort_ring::CohortRing;
 use judgement::guard::latency::{BUCKETS, bucket_of};
 use judgement::guard::window::{AnswerCounts, JudgedTotals};
 use judgement::traffic::Environment;

@@ -6,7 +6,7 @@
 //! rates that is tolerated, whatever they are.
 
 use crate::guard::evidence::bet::ALTERNATIVES;
-use crate::guard::evidence::meter::Cells;
+use crate::guard::evidence::cells::Cells;
 
 /// The tolerance: the candidate's rate may be `min(RATIO · b + EXCESS, b + CAP)` where active's is `b`.
 pub const RATIO: f64 = 1.5;
@@ -44,11 +44,11 @@ const FORGIVEN: f64 = 0.5;
 
 /// The logarithms of the odds of one block, by alternative. `tb`: active's [`reference()`] rate. `cold`: so much more is
 /// tolerated, because it may be cold starts; `None` of too much.
-pub fn gains(tb: f64, green: &Cells, blue: &Cells, cold: f64) -> Option<[f64; ALTERNATIVES]> {
+pub fn gains(tb: f64, candidate: &Cells, active: &Cells, cold: f64) -> Option<[f64; ALTERNATIVES]> {
     if cold > FORGIVEN || tolerated(tb) + cold > 0.9 {
         return None;
     }
-    let ([good_g, bad_g, ..], [good_b, bad_b, ..]) = (green.map(f64::from), blue.map(f64::from));
+    let ([good_g, bad_g, ..], [good_b, bad_b, ..]) = (candidate.map(f64::from), active.map(f64::from));
     let share = (good_g + bad_g) / (good_g + bad_g + good_b + bad_b);
     let edge = logit(tolerated(tb) + cold);
     let top = logit(TOP).max(edge + 0.7);

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::meter::{CELLS, Cells, fading};
-use crate::guard::evidence::slow::SURVIVAL;
+use crate::guard::evidence::cells::{CELLS, Cells, SURVIVAL, fading};
 use crate::guard::latency::{BUCKETS, bucket_of, upper_micros};
 use crate::time::Millis;
 
@@ -34,19 +33,24 @@ pub struct RecentLatencies {
 /// Where the cells begin, in buckets: a latency is in the cell of as many cuts as it is beyond.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatencyCuts {
-    blue: [usize; CELLS - 1],
+    active: [usize; CELLS - 1],
     /// The same with the tolerance added.
-    green: [usize; CELLS - 1],
+    candidate: [usize; CELLS - 1],
 }
 
-/// A cut in time, for people: the candidate's answers beyond `green` are counted against active's beyond `blue`.
+/// A cut in time, for people: the candidate's answers beyond `candidate` are counted against active's beyond `active`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WidestGap {
-    pub green_micros: u64,
-    pub blue_micros: u64,
-    /// Beyond it, of all that the run has counted.
-    pub green: u64,
-    pub blue: u64,
+    // Older journals call the roles by the colours that they usually had.
+    #[serde(alias = "green_micros")]
+    pub candidate_micros: u64,
+    #[serde(alias = "blue_micros")]
+    pub active_micros: u64,
+    /// Answers beyond it, of all that were counted since the evidence began to rise.
+    #[serde(alias = "green")]
+    pub candidate: u64,
+    #[serde(alias = "blue")]
+    pub active: u64,
 }
 
 impl RecentLatencies {
@@ -88,16 +92,16 @@ impl RecentLatencies {
         if self.total < ENOUGH {
             return None;
         }
-        let blue = SURVIVAL.map(|survival| self.bucket_at(1.0 - survival));
-        let green = blue.map(|bucket| {
+        let active = SURVIVAL.map(|survival| self.bucket_at(1.0 - survival));
+        let candidate = active.map(|bucket| {
             let edge = upper_micros(bucket).map_or(f64::INFINITY, |micros| micros as f64);
             // A bucket counts as beyond when all of it is: what the buckets cannot tell is tolerated.
             bucket_of((edge * RATIO * warming).max(edge + EXCESS_MICROS) as u64 - 1)
         });
-        let cut = LatencyCuts { blue, green };
+        let cut = LatencyCuts { active, candidate };
         let mut q = [0.0; CELLS];
         for (bucket, n) in self.buckets.iter().enumerate() {
-            if let Some(cell) = q.get_mut(cell(&cut.blue, bucket)) {
+            if let Some(cell) = q.get_mut(cell(&cut.active, bucket)) {
                 *cell += n / self.total;
             }
         }
@@ -108,21 +112,21 @@ impl RecentLatencies {
 impl LatencyCuts {
     /// The cell of a latency of the candidate, by bucket, and of active.
     pub fn cell(&self, candidate: bool, bucket: usize) -> usize {
-        cell(if candidate { &self.green } else { &self.blue }, bucket)
+        cell(if candidate { &self.candidate } else { &self.active }, bucket)
     }
 
     /// The cut where the two sides differ most, of these cells.
-    pub fn widest(&self, green: &Cells, blue: &Cells) -> Option<WidestGap> {
+    pub fn widest(&self, candidate: &Cells, active: &Cells) -> Option<WidestGap> {
         let total = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum::<u64>();
         let beyond = |cells: &Cells, cut: usize| cells.iter().skip(cut + 1).map(|n| u64::from(*n)).sum::<u64>();
-        let (all_g, all_b) = (total(green).max(1) as f64, total(blue).max(1) as f64);
-        let edges = self.green.iter().zip(&self.blue).enumerate().map(|(at, (g, b))| WidestGap {
-            green_micros: upper_micros(*g).unwrap_or(u64::MAX),
-            blue_micros: upper_micros(*b).unwrap_or(u64::MAX),
-            green: beyond(green, at),
-            blue: beyond(blue, at),
+        let (all_g, all_b) = (total(candidate).max(1) as f64, total(active).max(1) as f64);
+        let edges = self.candidate.iter().zip(&self.active).enumerate().map(|(at, (g, b))| WidestGap {
+            candidate_micros: upper_micros(*g).unwrap_or(u64::MAX),
+            active_micros: upper_micros(*b).unwrap_or(u64::MAX),
+            candidate: beyond(candidate, at),
+            active: beyond(active, at),
         });
-        let gap = |edge: &WidestGap| edge.green as f64 / all_g - edge.blue as f64 / all_b;
+        let gap = |edge: &WidestGap| edge.candidate as f64 / all_g - edge.active as f64 / all_b;
         edges.max_by(|a, b| gap(a).total_cmp(&gap(b)))
     }
 }

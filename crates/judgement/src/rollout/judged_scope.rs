@@ -4,7 +4,7 @@ use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::trigger::{Metric, TriggerReading};
 use crate::guard::window::{AnswerCounts, JudgedTotals, TotalsWindow, WindowSample};
 use crate::guard::{GuardPolicy, InsufficientReason, Judgement, Observation, Verdict};
-use crate::rollout::watch::{Findings, WatchWarning, WatchedService};
+use crate::rollout::service_watch::{Findings, WatchWarning, WatchedService};
 use crate::time::Millis;
 
 /// Triggers are looked at this often; their windows are seconds.

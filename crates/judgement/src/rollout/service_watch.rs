@@ -9,7 +9,7 @@ use crate::guard::evidence::{CombinedEvidence, MeterEvidence, MeterKind};
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, Judgement, Observation, Verdict, judge};
 use crate::rollout::caution::{Caution, CautionChange};
-use crate::rollout::scope::{JudgedScope, ScopeContext};
+use crate::rollout::judged_scope::{JudgedScope, ScopeContext};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;

@@ -1,0 +1,28 @@
+//! The place of a request in a sequence, counted by each worker on its own.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::counters::Shard;
+
+/// Hands out ordinals: each worker counts up from a place of its own.
+#[derive(Debug)]
+pub struct OrdinalCounter {
+    shards: Box<[Padded]>,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded(AtomicU64);
+
+impl OrdinalCounter {
+    pub fn new(shards: usize) -> OrdinalCounter {
+        // Far apart and whole cycles of the draw: each worker's sequence is exact, and no two are the same.
+        let first = |shard: usize| shard as u64 * (10_000 << 32);
+        OrdinalCounter { shards: (0..shards).map(|shard| Padded(AtomicU64::new(first(shard)))).collect() }
+    }
+
+    #[inline]
+    pub fn next(&self, shard: Shard) -> u64 {
+        self.shards.get(shard.0).map_or(0, |turn| turn.0.fetch_add(1, Relaxed))
+    }
+}
