@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use divan::Bencher;
-use relay::access::Line;
+use relay::access::AccessLine;
 use relay::access::format::{LONGEST, combined, json};
 
 fn main() {
@@ -12,8 +12,8 @@ fn main() {
 }
 
 /// A request as browsers send it, with every field there.
-fn line() -> Line<'static> {
-    Line {
+fn line() -> AccessLine<'static> {
+    AccessLine {
         time_micros: 1_795_348_799_123_456,
         client: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 42)),
         peer: IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)),
@@ -86,7 +86,7 @@ fn combined_line(bencher: Bencher) {
 #[divan::bench]
 fn json_line_of_an_attacker(bencher: Bencher) {
     let path = [0xff; 8192];
-    let line = Line { path: &path, ..line() };
+    let line = AccessLine { path: &path, ..line() };
     let mut out = Vec::with_capacity(LONGEST);
     bencher.bench_local(|| {
         out.clear();

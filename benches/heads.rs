@@ -13,7 +13,7 @@ use memory::counters::EndpointRest;
 use memory::snapshot::{Endpoint, HeaderEdit};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
-use relay::proxy::headers::{Arrival, Ids, Marks, to_origin};
+use relay::proxy::headers::{Arrival, CorrelationIds, IdGenerator, to_origin};
 
 fn main() {
     divan::main();
@@ -59,14 +59,14 @@ fn endpoint() -> Endpoint {
 /// Request id and trace: fresh ones, or a trusted proxy's.
 #[divan::bench(args = [false, true], sample_size = 1000)]
 fn marks(bencher: Bencher, trusted: bool) {
-    let (request, ids) = (request(trusted), Ids::new());
-    bencher.bench_local(|| Marks::of(black_box(&request.headers), trusted, HopHeaders::default(), &ids));
+    let (request, ids) = (request(trusted), IdGenerator::new());
+    bencher.bench_local(|| CorrelationIds::of(black_box(&request.headers), trusted, HopHeaders::default(), &ids));
 }
 
 fn forward(bencher: Bencher, trusted: bool, hop: HopHeaders, edits: &[HeaderEdit]) {
-    let (head, endpoint, ids) = (request(trusted), endpoint(), Ids::new());
+    let (head, endpoint, ids) = (request(trusted), endpoint(), IdGenerator::new());
     let peer: IpAddr = "203.0.113.199".parse().expect("an address");
-    let marks = Marks::of(&head.headers, trusted, hop, &ids);
+    let marks = CorrelationIds::of(&head.headers, trusted, hop, &ids);
     let host = Some("shop.example.com");
     bencher.with_inputs(|| head.clone()).bench_local_values(|mut head| {
         let arrival = Arrival { peer, client: peer, trusted, host, tls: true, version: Version::HTTP_11 };

@@ -20,18 +20,18 @@ use crate::admin::gate::Gate;
 use crate::serve::reload::{Reloader, resolve};
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig};
-use health::{self, Board};
+use health::{self, HealthBoard};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
-use notify::{self, Announcer};
+use notify::{self, Notifier};
 use relay::access;
-use relay::origin::Resolver;
+use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
-use relay::proxy::door::Door;
-use relay::proxy::listen::{End, Listener, Shared, bind, start_worker};
-use relay::proxy::tls::Keeper;
+use relay::proxy::connection_limits::ConnectionLimits;
+use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, start_worker};
+use relay::proxy::tls::CertificateWatcher;
 use sidecar::journal::Journal;
-use sidecar::{Handle, Sidecar};
+use sidecar::{Sidecar, SidecarHandle};
 use validation::runs::{self, Runs};
 use validation::target_resolver::TargetResolver;
 
@@ -51,19 +51,19 @@ pub struct Running {
     pub admin: SocketAddr,
     /// The house's own token, where none is configured.
     pub local_token: Option<Local>,
-    pub sidecar: Handle,
+    pub sidecar: SidecarHandle,
     pub published: SnapshotReader,
     /// Changes of what is laid over the routing file.
     pub changes: Changes,
-    pub health: Board,
+    pub health: HealthBoard,
     pub runs: Runs,
     pub counters: Arc<Counters>,
-    access: Option<access::Log>,
+    access: Option<access::AccessLogger>,
     /// Behind the log: it ends when nobody can write any more.
-    access_writer: Option<access::Writer>,
-    announcer: Option<Announcer>,
+    access_writer: Option<access::AccessLogWriter>,
+    announcer: Option<Notifier>,
     reload: mpsc::Sender<()>,
-    end: watch::Sender<End>,
+    end: watch::Sender<ShutdownSignal>,
     workers: Vec<JoinHandle<()>>,
     sidecar_thread: Option<JoinHandle<()>>,
     runtimes: Vec<Runtime>,
@@ -91,13 +91,13 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
 
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
-    let (journal, restored) =
-        Journal::keeping(&settings.state, settings.keep, counters.clone()).with_context(|| {
+    let (journal, restored) = Journal::start_with_retention(&settings.state, settings.keep, counters.clone())
+        .with_context(|| {
             format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
         })?;
     // Behind the state's lock: of two that start at once, one makes the token.
     let (keyring, local_token) = auth::first_run(&settings.admin_access, admin_address, &settings.state)?;
-    let shelf = journal.shelf();
+    let shelf = journal.snapshots();
     let (publisher, published) = SnapshotPublisher::new();
     let (preflights, orders) = mpsc::channel(PREFLIGHTS);
     let (validations, gates) = mpsc::channel(PREFLIGHTS);
@@ -111,15 +111,15 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     // Look-ups and the admin: nothing that a request waits for.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
-    let resolver = runtime.block_on(async { Arc::new(Resolver::new(counters.clone())) });
+    let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
     let load = runtime.block_on(resolve(&resolver, routing));
     notify::warn_of_strangers(&settings.notify, &load.routing.services);
     // Before anything is announced.
-    let announcer = Announcer::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
+    let announcer = Notifier::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
     sidecar.load(load, memory::clock::now())?;
     count(&counters.process.reloads_taken);
     let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
-    let health = Board::new(published.clone(), counters.clone());
+    let health = HealthBoard::new(published.clone(), counters.clone());
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
@@ -162,21 +162,21 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
 
     let mut currents = Vec::new();
     for listener in &settings.tls {
-        let (keeper, current) = Keeper::open(listener, counters.clone())
+        let (keeper, current) = CertificateWatcher::open(listener, counters.clone())
             .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
         runtime.spawn(keeper.keep());
         currents.push(current);
     }
-    let (end, ending) = watch::channel(End::NotYet);
-    let door = Arc::new(Door::new(&settings.limits, counters.clone()));
-    let shared = Shared { counters: counters.clone(), limits: settings.limits, door, end: ending };
+    let (end, ending) = watch::channel(ShutdownSignal::NotYet);
+    let door = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
+    let shared = ListenerContext { counters: counters.clone(), limits: settings.limits, door, end: ending };
     let mut threads = Vec::new();
     for (at, (plain, tls)) in sockets.into_iter().zip(tls_sockets).enumerate() {
         let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), settings)
             .with_access_log(access.clone());
-        let plain = plain.into_iter().map(|socket| Listener { socket, tls: None });
+        let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
         let tls = tls.into_iter().zip(&currents);
-        let tls = tls.map(|(socket, current)| Listener { socket, tls: Some(current.clone()) });
+        let tls = tls.map(|(socket, current)| WorkerListener { socket, tls: Some(current.clone()) });
         threads.push(start_worker(format!("worker {at}"), proxy, plain.chain(tls).collect(), shared.clone())?);
     }
     raise(&counters.process.ready, true);
@@ -205,7 +205,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
 fn open_access_log(
     settings: &MainConfig,
     counters: &Arc<Counters>,
-) -> anyhow::Result<Option<(access::Log, access::Writer)>> {
+) -> anyhow::Result<Option<(access::AccessLogger, access::AccessLogWriter)>> {
     let Some(log) = &settings.access_log else { return Ok(None) };
     let started = access::start(log, counters.clone());
     started.map(Some).with_context(|| match &log.target {
@@ -225,7 +225,7 @@ fn listen_for_admin(
     let tls = match &settings.admin_access.tls {
         None => None,
         Some(listener) => {
-            let (keeper, current) = Keeper::open(listener, counters.clone())
+            let (keeper, current) = CertificateWatcher::open(listener, counters.clone())
                 .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin: {why}"))?;
             runtime.spawn(keeper.keep());
             Some(current)
@@ -260,7 +260,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         raise(&self.counters.process.draining, true);
         if !self.workers.is_empty() {
-            self.end.send_replace(End::Now);
+            self.end.send_replace(ShutdownSignal::Now);
             for worker in self.workers.drain(..) {
                 let _ = worker.join();
             }

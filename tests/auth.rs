@@ -18,7 +18,7 @@ use cutover::admin::gate::{self, Gate};
 use cutover::admin::role::Action;
 use cutover::serve;
 use judgement::rollout::ChangeKind;
-use sidecar::journal::{Chain, Entry, Query, Reader};
+use sidecar::journal::{ChainCheck, JournalEntry, JournalQuery, JournalReader};
 
 use crate::cli::cutover;
 use crate::support::client::{Answer, Client};
@@ -61,9 +61,9 @@ fn error(answer: &Answer) -> (u16, String) {
     (answer.status, body["error"]["code"].as_str().unwrap().to_owned())
 }
 
-fn entries(house: &House, kind: ChangeKind) -> Vec<Entry> {
-    let query = Query { kind: Some(kind), limit: 1000, ..Query::default() };
-    Reader::open(&house.settings.state).unwrap().page(&query).unwrap().entries
+fn entries(house: &House, kind: ChangeKind) -> Vec<JournalEntry> {
+    let query = JournalQuery { kind: Some(kind), limit: 1000, ..JournalQuery::default() };
+    JournalReader::open(&house.settings.state).unwrap().page(&query).unwrap().entries
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn the_first_run_makes_a_token_in_a_file_that_only_its_owner_reads() {
         let bytes = std::fs::read(house.dir.path().join(name)).unwrap();
         assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()), "{name}");
     }
-    assert_eq!(Reader::open(&house.settings.state).unwrap().verify().unwrap(), Chain::Whole(3));
+    assert_eq!(JournalReader::open(&house.settings.state).unwrap().verify().unwrap(), ChainCheck::Whole(3));
 
     drop(house.running);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();

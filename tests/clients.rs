@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::counters::AttemptFailure;
-use relay::proxy::listen::Drain;
+use relay::proxy::listen::DrainSettings;
 
 use crate::support::front::{Front, NOBODY, routing};
 use crate::support::origin::Do;
@@ -355,7 +355,7 @@ fn a_drain_ends_with_a_websocket_open_and_the_client_gets_the_end() {
         let mut client = Running::script("websocket_client.py", if tls { &arguments } else { &arguments[..2] });
         assert_eq!(client.line(), "open");
         let began = Instant::now();
-        front.house.running.drain(Drain { patience: Millis(500), delay: Millis::ZERO });
+        front.house.running.drain(DrainSettings { patience: Millis(500), delay: Millis::ZERO });
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(3), "{took:?}");
         assert_eq!(client.line(), "ended");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use config::{CertificateFiles, MainConfig, TlsListener};
 use cutover::serve;
 use judgement::time::Millis;
-use relay::proxy::listen::Drain;
+use relay::proxy::listen::DrainSettings;
 
 use crate::support::client::{Client, get};
 use crate::support::house::{House, settings};
@@ -75,7 +75,7 @@ fn twenty_drains_under_load_lose_no_request_over_http1_and_http2() {
         let ready = get(admin, "/readyz", &[]).status;
         // The balancer takes a moment to see that the old one is not ready: until then new connections still come to it.
         let drained = std::thread::spawn(move || {
-            old.drain(Drain { patience: Millis::seconds(10), delay: Millis(300) });
+            old.drain(DrainSettings { patience: Millis::seconds(10), delay: Millis(300) });
         });
         wait_until("it is not ready", SOON, || get(admin, "/readyz", &[]).status == 503);
         assert_eq!(ready, 200);

@@ -146,6 +146,6 @@ fn a_sidecar_that_hears_nothing_more_leaves_routing_as_it_is() {
     assert_eq!(house.weight(), 1000);
 }
 
-fn empty() -> sidecar::Load {
-    sidecar::Load { routing: config::RoutingConfig::default(), endpoints: Default::default() }
+fn empty() -> sidecar::ResolvedRouting {
+    sidecar::ResolvedRouting { routing: config::RoutingConfig::default(), endpoints: Default::default() }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cutover::admin::changes::{Caller, Change, Failed};
 use cutover::serve;
-use health::{Shown, preflight};
+use health::{CheckStatus, preflight};
 use judgement::rollout::plan::WarmUp;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::ServiceView;
@@ -46,7 +46,7 @@ fn view(house: &House) -> ServiceView {
     house.running.sidecar.show().unwrap().services.remove(0)
 }
 
-fn shown(house: &House, side: Environment) -> Shown {
+fn shown(house: &House, side: Environment) -> CheckStatus {
     let find = || house.running.health.show().into_iter().find(|shown| shown.environment == side);
     wait_until("the check is on the board", SOON, || find().is_some());
     find().unwrap()

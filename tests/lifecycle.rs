@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use judgement::rollout::ChangeKind;
-use sidecar::journal::{Chain, Entry, Reader};
+use sidecar::journal::{ChainCheck, JournalEntry, JournalReader};
 
 use crate::faults::TlsOrigin;
 use crate::support::client::{Client, admin, get};
@@ -199,9 +199,11 @@ fn kill_9_at_any_moment_leaves_a_state_that_an_entry_explains() {
             after == f64::from(weight) / 100.0,
             "round {round}: the file asks for {weight}, {before} before, {after} after"
         );
-        let whole = Chain::Whole(u64::from(round) + 2);
+        let whole = ChainCheck::Whole(u64::from(round) + 2);
         let state = dir.path().join("cutover.db");
-        wait_until("every change is in the chain", SOON, || Reader::open(&state).unwrap().verify().unwrap() == whole);
+        wait_until("every change is in the chain", SOON, || {
+            JournalReader::open(&state).unwrap().verify().unwrap() == whole
+        });
     }
 }
 
@@ -217,9 +219,9 @@ fn a_rollback_outlives_kill_9_before_the_first_request() {
         process.weight() == 0.0
     });
     let state = dir.path().join("cutover.db");
-    let is_rollback = |entry: &Entry| entry.change.kind == ChangeKind::Rollback;
+    let is_rollback = |entry: &JournalEntry| entry.change.kind == ChangeKind::Rollback;
     wait_until("it is written", SOON, || {
-        Reader::open(&state).unwrap().latest(None, 9).unwrap().iter().any(is_rollback)
+        JournalReader::open(&state).unwrap().latest(None, 9).unwrap().iter().any(is_rollback)
     });
     process.signal("KILL");
     drop(process);

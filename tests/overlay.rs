@@ -3,14 +3,14 @@
 use cutover::admin::changes::{Caller, Change, Failed};
 use cutover::serve::{self, Running};
 use judgement::rollout::ChangeKind;
-use sidecar::Done;
+use sidecar::CommandReceipt;
 
 use crate::support::client::{Client, get};
 use crate::support::house::House;
 use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
 
-fn change(running: &Running, change: Change) -> Result<Done, Failed> {
+fn change(running: &Running, change: Change) -> Result<CommandReceipt, Failed> {
     let caller = Caller { who: "ann".into(), why: "to see".into(), ..Caller::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(running.changes.apply("shop".into(), caller, change))

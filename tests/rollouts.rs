@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use judgement::rollout::ChangeKind;
 use serde_json::Value;
-use sidecar::journal::Reader;
+use sidecar::journal::JournalReader;
 
 use crate::lifecycle::{Process, folder};
 use crate::support::client::get;
@@ -73,7 +73,7 @@ impl Site {
     }
 
     fn kinds(&self) -> Vec<ChangeKind> {
-        let mut kinds: Vec<ChangeKind> = Reader::open(&self.dir.path().join("cutover.db"))
+        let mut kinds: Vec<ChangeKind> = JournalReader::open(&self.dir.path().join("cutover.db"))
             .unwrap()
             .latest(None, 1000)
             .unwrap()

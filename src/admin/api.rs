@@ -17,13 +17,13 @@ use crate::admin::minute::Minutes;
 use crate::admin::read;
 use crate::admin::repeat::{Print, Repeats, Reply, Turn};
 use crate::admin::role::Action;
-use health::Board;
+use health::HealthBoard;
 use judgement::rollout::view::ServiceView;
 use memory::clock;
 use memory::counters::Counters;
 use memory::snapshot::SnapshotReader;
-use sidecar::journal::{Reader, Shelf};
-use sidecar::{Gone, Handle, Shown};
+use sidecar::journal::{JournalReader, NamedSnapshots};
+use sidecar::{SidecarHandle, SidecarStatus, SidecarStopped};
 use validation::runs::Runs;
 
 /// Streams of events at a time. The listener has 64 connections for one address, and somebody there may want to act, too.
@@ -33,14 +33,14 @@ const UNREADABLE: &str = "journal_unreadable";
 
 #[derive(Clone, Debug)]
 pub struct Api {
-    pub sidecar: Handle,
+    pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
     pub published: SnapshotReader,
-    pub shelf: Shelf,
+    pub shelf: NamedSnapshots,
     /// The routing file.
     pub routing: PathBuf,
     pub changes: Changes,
-    pub board: Board,
+    pub board: HealthBoard,
     pub runs: Runs,
     pub minutes: Minutes,
     pub repeats: Repeats,
@@ -52,13 +52,13 @@ pub struct Api {
 /// What `serve` hands over.
 #[derive(Debug)]
 pub struct Parts {
-    pub sidecar: Handle,
+    pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
     pub published: SnapshotReader,
-    pub shelf: Shelf,
+    pub shelf: NamedSnapshots,
     pub routing: PathBuf,
     pub changes: Changes,
-    pub board: Board,
+    pub board: HealthBoard,
     pub runs: Runs,
 }
 
@@ -110,7 +110,7 @@ impl Api {
     ///
     /// # Errors
     /// The house is closing.
-    pub async fn show(&self) -> Result<Shown, Failure> {
+    pub async fn show(&self) -> Result<SidecarStatus, Failure> {
         let sidecar = self.sidecar.clone();
         blocking(move || sidecar.show()).await?.map_err(Failure::from)
     }
@@ -120,7 +120,7 @@ impl Api {
     /// # Errors
     /// There is no such service.
     pub async fn views(&self, named: Option<&str>) -> Result<(u64, Vec<ServiceView>), Failure> {
-        let Shown { generation, services, .. } = self.show().await?;
+        let SidecarStatus { generation, services, .. } = self.show().await?;
         let Some(named) = named else { return Ok((generation, services)) };
         let names: Vec<String> = services.iter().map(|view| view.service.clone()).collect();
         let found = services.into_iter().find(|view| view.service == named);
@@ -133,7 +133,7 @@ impl Api {
     /// It cannot be read.
     pub async fn journal<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Reader) -> Result<T, sidecar::journal::Error> + Send + 'static,
+        read: impl FnOnce(&JournalReader) -> Result<T, sidecar::journal::Error> + Send + 'static,
     ) -> Result<T, Failure> {
         let shelf = self.shelf.clone();
         let read = blocking(move || shelf.reader().and_then(|reader| read(&reader))).await?;
@@ -156,7 +156,7 @@ fn no_such_service(named: &str, names: &[String]) -> Failure {
 /// # Errors
 /// It panicked, or the house is closing.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Failure::from(Gone))
+    tokio::task::spawn_blocking(work).await.map_err(|_| Failure::from(SidecarStopped))
 }
 
 /// Who asks for a change, and under which conditions.
@@ -233,7 +233,7 @@ where
         }
         Ok(reply)
     });
-    let reply: Result<Reply, Failure> = task.await.map_err(|_| Failure::from(Gone))?;
+    let reply: Result<Reply, Failure> = task.await.map_err(|_| Failure::from(SidecarStopped))?;
     Ok(answer(reply?, false))
 }
 

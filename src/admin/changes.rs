@@ -6,7 +6,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use judgement::rollout::{DeployRequest, RolloutError};
-use sidecar::Done;
+use sidecar::CommandReceipt;
 
 /// Changes that wait for their turn; more are refused.
 pub const QUEUE: usize = 16;
@@ -79,7 +79,7 @@ pub struct Asked {
     pub service: String,
     pub caller: Caller,
     pub change: Change,
-    pub answer: oneshot::Sender<Result<Done, Failed>>,
+    pub answer: oneshot::Sender<Result<CommandReceipt, Failed>>,
 }
 
 /// The way to the task that makes them. Cloned freely.
@@ -96,7 +96,7 @@ impl Changes {
     ///
     /// # Errors
     /// [`Failed`]: nothing has changed.
-    pub async fn apply(&self, service: String, caller: Caller, change: Change) -> Result<Done, Failed> {
+    pub async fn apply(&self, service: String, caller: Caller, change: Change) -> Result<CommandReceipt, Failed> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send(Asked { service, caller, change, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failed::Busy,

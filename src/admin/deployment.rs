@@ -195,7 +195,7 @@ async fn check_health(api: &Api, caller: &Caller, plain: wire::Plain) -> Result<
     let (board, named) = (api.board.clone(), service.clone());
     // Whoever hangs up leaves no round half done.
     let round = tokio::spawn(async move { board.check_now(&named).await });
-    round.await.map_err(|_| Failure::from(sidecar::Gone))?;
+    round.await.map_err(|_| Failure::from(sidecar::SidecarStopped))?;
     Ok(json(&numbers::health(api, Some(&service))?, None))
 }
 

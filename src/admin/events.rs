@@ -23,8 +23,8 @@ use crate::admin::error::Failure;
 use crate::admin::read::{brief, query};
 use crate::admin::role::Action;
 use memory::counters::is_raised;
-use sidecar::News;
-use sidecar::journal::{Entry, MOST_OF_A_PAGE, Query};
+use sidecar::RecordedAnnouncement;
+use sidecar::journal::{JournalEntry, JournalQuery, MAX_PAGE};
 use wire;
 
 pub const PATH: &str = "/api/admin/events";
@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Seconds: a dashboard that is closed gives its place back at once.
 const RETRY_AFTER: &str = "5";
 /// Entries that are told again: who missed more reads the history.
-const MOST_MISSED: usize = MOST_OF_A_PAGE;
+const MOST_MISSED: usize = MAX_PAGE;
 
 pub fn routes() -> Router<Api> {
     Router::new().route(PATH, axum::routing::get(listen))
@@ -83,7 +83,7 @@ struct Stream {
     api: Api,
     /// Of this service only.
     service: Option<String>,
-    news: Receiver<News>,
+    news: Receiver<RecordedAnnouncement>,
     /// Of validation: what is lost of it the next one says.
     runs: Receiver<wire::ExecutionSummary>,
     /// The last entry that was told, or left out as another service's.
@@ -120,7 +120,7 @@ impl Stream {
         }
     }
 
-    async fn take(&mut self, news: &News) {
+    async fn take(&mut self, news: &RecordedAnnouncement) {
         let id = news.announcement.entry;
         if id <= self.last {
             return;
@@ -136,7 +136,8 @@ impl Stream {
 
     /// Tells again what the journal has after the last one and before `end`.
     async fn catch_up(&mut self, end: u64) {
-        let missed = Query { after: Some(self.last), before: Some(end), limit: MOST_MISSED, ..Query::default() };
+        let missed =
+            JournalQuery { after: Some(self.last), before: Some(end), limit: MOST_MISSED, ..JournalQuery::default() };
         let read = self.api.journal(move |reader| reader.page(&missed)).await;
         // The log has said why it cannot be read; what comes from here on is told all the same.
         let Ok(page) = read else { return };
@@ -146,7 +147,7 @@ impl Stream {
         }
     }
 
-    fn tell(&mut self, entry: &Entry) {
+    fn tell(&mut self, entry: &JournalEntry) {
         if self.service.as_ref().is_none_or(|service| *service == entry.change.service) {
             self.waiting.push_back(wire::News::of(entry));
         }

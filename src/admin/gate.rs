@@ -22,7 +22,7 @@ use config::admin::AdminAccess;
 use judgement::rollout::{AuditRemark, ChangeKind};
 use judgement::time::Millis;
 use memory::clock;
-use sidecar::Handle;
+use sidecar::SidecarHandle;
 
 /// What is for everybody who reaches the door.
 const OPEN: [&str; 4] = ["/", "/livez", "/readyz", "/openapi.json"];
@@ -76,7 +76,7 @@ pub struct Gate {
     keyring: Keyring,
     hosts: Hosts,
     open_metrics: bool,
-    sidecar: Handle,
+    sidecar: SidecarHandle,
     book: Mutex<Book>,
 }
 
@@ -92,7 +92,7 @@ struct Book {
 
 impl Gate {
     /// `listen`: with its port filled in.
-    pub fn new(keyring: Keyring, access: &AdminAccess, listen: SocketAddr, sidecar: Handle) -> Gate {
+    pub fn new(keyring: Keyring, access: &AdminAccess, listen: SocketAddr, sidecar: SidecarHandle) -> Gate {
         let book = Book {
             tries: Tries::default(),
             buckets: vec![Bucket::full(clock::now()); keyring.len()],

@@ -19,7 +19,7 @@ pub const PARAMETERS: [&str; 9] = ["service", "kind", "who", "since", "until", "
 /// What is asked of the journal; with the evidence or without.
 #[derive(Debug)]
 pub struct Wanted {
-    query: journal::Query,
+    query: journal::JournalQuery,
     evidence: bool,
 }
 
@@ -35,7 +35,7 @@ pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<Wanted, Failure
         let hint = "ask for the next page with `before`";
         return Err(Failure::bad("bad_parameter", format!("`limit` is 1 to {MOST}"), hint));
     }
-    let journal = journal::Query {
+    let journal = journal::JournalQuery {
         service: text("service"),
         kind,
         who: text("who"),
@@ -44,7 +44,7 @@ pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<Wanted, Failure
         before: query.number("before")?,
         after: query.number("after")?,
         limit: limit as usize,
-        ..journal::Query::default()
+        ..journal::JournalQuery::default()
     };
     Ok(Wanted { query: journal, evidence: query.flag("evidence")? })
 }

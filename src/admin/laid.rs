@@ -9,7 +9,7 @@ use crate::admin::caller::Caller;
 use crate::admin::changes::{self, Change, Failed};
 use crate::admin::error::Failure;
 use crate::admin::role::Action;
-use sidecar::Done;
+use sidecar::CommandReceipt;
 use wire;
 
 /// A change, and what it is called in its answer.
@@ -39,7 +39,7 @@ pub async fn apply(
     let asked = changes::Caller { who, from, key, why, generation };
     let changes = api.changes.clone();
     let work = async move {
-        let Done { entry, generation, written } = changes.apply(service.clone(), asked, change).await?;
+        let CommandReceipt { entry, generation, written } = changes.apply(service.clone(), asked, change).await?;
         let done = wire::Done { service, action: action.to_owned(), entry, generation, durable: written };
         reply(&done, Some(generation))
     };
@@ -81,7 +81,7 @@ impl From<Failed> for Failure {
                 "the service's `allowed_origins` says which may be named",
             ),
             Failed::Busy => Failure::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment"),
-            Failed::Closing => sidecar::Gone.into(),
+            Failed::Closing => sidecar::SidecarStopped.into(),
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admin::bounds::network;
 use crate::admin::gate::Peer;
-use relay::proxy::tls::Current;
+use relay::proxy::tls::CurrentTls;
 
 /// For a request's head, and the longest silence before one.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ impl Drop for Guest {
 }
 
 /// Serves until its runtime ends.
-pub async fn serve(listener: TcpListener, tls: Option<Current>, app: Router) {
+pub async fn serve(listener: TcpListener, tls: Option<CurrentTls>, app: Router) {
     let crowd = Crowd::default();
     loop {
         let (stream, peer) = match listener.accept().await {
@@ -94,7 +94,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Current>, app: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, peer: Peer, tls: Option<Current>, app: Router) {
+async fn connection(stream: TcpStream, peer: Peer, tls: Option<CurrentTls>, app: Router) {
     let Some(tls) = tls else { return talk(stream, peer, app).await };
     // The certificate of this moment.
     let acceptor = TlsAcceptor::from(tls.borrow().clone());

@@ -2,7 +2,7 @@
 
 use crate::admin::api::Api;
 use crate::admin::error::Failure;
-use health::Shown;
+use health::CheckStatus;
 use judgement::rollout::view::ServiceView;
 use judgement::traffic::route::DEFAULT_ROUTE;
 use judgement::traffic::split::TrafficSplit;
@@ -54,7 +54,7 @@ pub fn health(api: &Api, named: Option<&str>) -> Result<wire::Health, Failure> {
     Ok(wire::Health { health: health.collect() })
 }
 
-fn check(shown: &Shown) -> wire::CheckHealth {
+fn check(shown: &CheckStatus) -> wire::CheckHealth {
     wire::CheckHealth {
         check: shown.check.clone(),
         kind: shown.kind.to_owned(),

@@ -13,8 +13,8 @@ use judgement::rollout::{ChangeKind, OperatorAction, OperatorCommand, RolloutErr
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
 use memory::clock;
-use sidecar::journal::{Entry, Query};
-use sidecar::{Done, Handle};
+use sidecar::journal::{JournalEntry, JournalQuery};
+use sidecar::{CommandReceipt, SidecarHandle};
 use wire;
 
 /// The word for every service.
@@ -102,7 +102,13 @@ impl Order {
         once(api, &asking, what, earlier, work).await
     }
 
-    fn give(&self, sidecar: &Handle, asking: &Asking, services: Vec<String>, every: bool) -> Result<Reply, Failure> {
+    fn give(
+        &self,
+        sidecar: &SidecarHandle,
+        asking: &Asking,
+        services: Vec<String>,
+        every: bool,
+    ) -> Result<Reply, Failure> {
         if every {
             return self.give_each(sidecar, asking, services);
         }
@@ -112,7 +118,7 @@ impl Order {
     }
 
     /// To each service, whatever the others say: in an emergency no service waits for another.
-    fn give_each(&self, sidecar: &Handle, asking: &Asking, services: Vec<String>) -> Result<Reply, Failure> {
+    fn give_each(&self, sidecar: &SidecarHandle, asking: &Asking, services: Vec<String>) -> Result<Reply, Failure> {
         let shown = sidecar.show()?;
         if let Some(asked) = asking.generation.filter(|asked| *asked != shown.generation) {
             return Err(RolloutError::Stale { asked, now: shown.generation }.into());
@@ -156,14 +162,14 @@ impl Order {
         OperatorCommand { service, who, from, key, why: self.why.clone(), generation, act }
     }
 
-    fn done(&self, service: String, done: Done) -> wire::Done {
-        let Done { entry, generation, written } = done;
+    fn done(&self, service: String, done: CommandReceipt) -> wire::Done {
+        let CommandReceipt { entry, generation, written } = done;
         wire::Done { service, action: self.action.to_owned(), entry, generation, durable: written }
     }
 
     fn give_one(
         &self,
-        sidecar: &Handle,
+        sidecar: &SidecarHandle,
         asking: &Asking,
         service: String,
         generation: Option<u64>,
@@ -180,7 +186,7 @@ impl Order {
     }
 
     /// The act, and the generation whose roles it is in terms of.
-    fn act(&self, sidecar: &Handle, service: &str) -> Result<(OperatorAction, Option<u64>), Failure> {
+    fn act(&self, sidecar: &SidecarHandle, service: &str) -> Result<(OperatorAction, Option<u64>), Failure> {
         let (to, share, gradual) = match &self.wanted {
             Wanted::Act(act) => return Ok((act.clone(), None)),
             Wanted::Share { to, share, gradual } => (*to, *share, *gradual),
@@ -204,15 +210,16 @@ async fn earlier(
     let Some(key) = asking.key.clone() else { return Ok(None) };
     let since = Some(clock::wall_millis().saturating_sub(KEPT.0));
     let limit = services.len().max(1);
-    let query = Query { key: Some(key), who: Some(asking.who.clone()), since, limit, ..Query::default() };
-    let mut entries: Vec<Entry> = api.journal(move |reader| reader.page(&query)).await?.entries;
+    let query = JournalQuery { key: Some(key), who: Some(asking.who.clone()), since, limit, ..JournalQuery::default() };
+    let mut entries: Vec<JournalEntry> = api.journal(move |reader| reader.page(&query)).await?.entries;
     entries.reverse();
     let Some(first) = entries.first() else { return Ok(None) };
-    let meant = |entry: &Entry| order.kinds().contains(&entry.change.kind) && services.contains(&entry.change.service);
+    let meant =
+        |entry: &JournalEntry| order.kinds().contains(&entry.change.kind) && services.contains(&entry.change.service);
     if !entries.iter().all(meant) {
         return Err(other_request());
     }
-    let done = |entry: &Entry| wire::Done {
+    let done = |entry: &JournalEntry| wire::Done {
         service: entry.change.service.clone(),
         action: order.action.to_owned(),
         entry: Some(entry.change.id),
@@ -224,7 +231,7 @@ async fn earlier(
         return reply(&done, Some(done.generation)).map(Some);
     }
     let generation = entries.last().map_or(0, |entry| entry.change.generation);
-    let result = |entry: &Entry| {
+    let result = |entry: &JournalEntry| {
         let done = done(entry);
         wire::EachResult { service: done.service.clone(), done: Some(done), error: None }
     };

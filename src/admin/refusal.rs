@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use crate::admin::error::Failure;
 use judgement::rollout::RolloutError;
-use sidecar::Gone;
+use sidecar::SidecarStopped;
 use wire::Problem;
 
 impl Failure {
@@ -50,8 +50,8 @@ impl Failure {
     }
 }
 
-impl From<Gone> for Failure {
-    fn from(gone: Gone) -> Failure {
+impl From<SidecarStopped> for Failure {
+    fn from(gone: SidecarStopped) -> Failure {
         Failure::of(
             StatusCode::SERVICE_UNAVAILABLE,
             "closing",

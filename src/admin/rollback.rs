@@ -19,7 +19,7 @@ use crate::admin::{history, report, shelf};
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{ChangeKind, OperatorAction};
-use sidecar::journal::Query;
+use sidecar::journal::JournalQuery;
 use wire::{self, RollbackPost, RollbackPut};
 
 pub const PATH: &str = "/api/admin/rollback";
@@ -83,7 +83,7 @@ fn after_rollback(api: &Api, service: &str) -> Vec<wire::ExecutionSummary> {
 
 async fn safety_of(api: &Api, view: ServiceView) -> Result<wire::ServiceSafety, Failure> {
     let service = Some(view.service.clone());
-    let query = Query { service, kind: Some(ChangeKind::Rollback), limit: 1, ..Query::default() };
+    let query = JournalQuery { service, kind: Some(ChangeKind::Rollback), limit: 1, ..JournalQuery::default() };
     let page = api.journal(move |reader| reader.page(&query)).await?;
     let last_rollback = page.entries.first().map(|entry| wire::HistoryEntry::of(entry, false));
     let rollout = view.rollout.as_ref();

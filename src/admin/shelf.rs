@@ -14,7 +14,7 @@ use crate::admin::numbers;
 use crate::admin::read::words;
 use crate::admin::role::Action;
 use memory::clock;
-use sidecar::journal::{Snapshot, Unshelved};
+use sidecar::journal::{NamedSnapshot, SnapshotError};
 use validation::consistency::json::hash;
 use wire::{self, Comparison, Difference, Rate, SnapshotMade, SnapshotSummary, Snapshots, rfc3339};
 
@@ -100,7 +100,7 @@ async fn make(
     let body = serde_json::to_string(&body).map_err(|error| Failure::internal(error.to_string()))?;
     let at = clock::wall_millis();
     let id = id_of(&service, &name, clock::wall_micros());
-    let snapshot = Snapshot { id, service, at, name, body };
+    let snapshot = NamedSnapshot { id, service, at, name, body };
     let summary = summary(&snapshot);
     let shelf = api.shelf.clone();
     blocking(move || shelf.put(snapshot)).await??;
@@ -134,7 +134,7 @@ fn hash_of(routing: &std::path::Path) -> Option<String> {
     Some(hash(&all?.concat()))
 }
 
-fn summary(snapshot: &Snapshot) -> SnapshotSummary {
+fn summary(snapshot: &NamedSnapshot) -> SnapshotSummary {
     let body: Option<Body> = serde_json::from_str(&snapshot.body).ok();
     SnapshotSummary {
         id: snapshot.id.clone(),
@@ -171,7 +171,7 @@ pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, 
 pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) -> Result<Response, Failure> {
     caller.may(Action::CompareSnapshots)?;
     let (from, to) = (one(api, asked.from).await?, one(api, asked.to).await?);
-    let read = |snapshot: &Snapshot| {
+    let read = |snapshot: &NamedSnapshot| {
         let error = |error: serde_json::Error| Failure::internal(format!("snapshot {}: {error}", snapshot.id));
         let value: Value = serde_json::from_str(&snapshot.body).map_err(error)?;
         let body: Body = serde_json::from_value(value.clone()).map_err(error)?;
@@ -198,13 +198,13 @@ pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) 
 }
 
 /// By its id, or by its name if no other has it.
-async fn one(api: &Api, asked: String) -> Result<Snapshot, Failure> {
+async fn one(api: &Api, asked: String) -> Result<NamedSnapshot, Failure> {
     let id = asked.clone();
     if let Some(found) = api.journal(move |reader| reader.snapshot(&id)).await? {
         return Ok(found);
     }
     let all = api.journal(|reader| reader.snapshots(None)).await?;
-    let mut named: Vec<Snapshot> = all.into_iter().filter(|snapshot| snapshot.name == asked).collect();
+    let mut named: Vec<NamedSnapshot> = all.into_iter().filter(|snapshot| snapshot.name == asked).collect();
     let asked = super::read::brief(&asked);
     if named.len() > 1 {
         let ids: Vec<String> = named.into_iter().map(|snapshot| snapshot.id).take(5).collect();
@@ -215,7 +215,7 @@ async fn one(api: &Api, asked: String) -> Result<Snapshot, Failure> {
             format!("say which by its id: {}", ids.join(", ")),
         ));
     }
-    named.pop().ok_or_else(|| Unshelved::Missing(asked).into())
+    named.pop().ok_or_else(|| SnapshotError::Missing(asked).into())
 }
 
 /// Every leaf by its path.
@@ -255,17 +255,17 @@ fn rates(was: &Body, is: &Body) -> Vec<Rate> {
     rates.collect()
 }
 
-impl From<Unshelved> for Failure {
-    fn from(why: Unshelved) -> Failure {
+impl From<SnapshotError> for Failure {
+    fn from(why: SnapshotError) -> Failure {
         let message = why.to_string();
         match why {
-            Unshelved::Missing(_) => {
+            SnapshotError::Missing(_) => {
                 Failure::missing("no_such_snapshot", message, "GET ?action=snapshots lists those that there are")
             }
-            Unshelved::Full { .. } => Failure::conflict("shelf_full", message, "DELETE ?snapshot=ID"),
-            Unshelved::Taken(_) => Failure::conflict("snapshot_taken", message, "ask again"),
-            Unshelved::TooLarge => Failure::senseless("snapshot_too_large", message, ""),
-            Unshelved::Disk(_) | Unshelved::Busy => {
+            SnapshotError::Full { .. } => Failure::conflict("shelf_full", message, "DELETE ?snapshot=ID"),
+            SnapshotError::Taken(_) => Failure::conflict("snapshot_taken", message, "ask again"),
+            SnapshotError::TooLarge => Failure::senseless("snapshot_too_large", message, ""),
+            SnapshotError::Disk(_) | SnapshotError::Busy => {
                 Failure::of(StatusCode::SERVICE_UNAVAILABLE, "shelf_unwritable", message, "ask again in a moment")
             }
         }

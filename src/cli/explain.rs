@@ -11,7 +11,7 @@ use judgement::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Observat
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::{JournalChange, JudgementRecord};
 use judgement::time::Millis;
-use sidecar::journal::Reader;
+use sidecar::journal::JournalReader;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -184,7 +184,7 @@ fn sample(sample: &WindowSample) -> String {
 }
 
 /// What the rollout has cost: in the end where that is known, else until then.
-fn ledger(journal: &Reader, change: &JournalChange) -> anyhow::Result<()> {
+fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()> {
     let Some(known) = &change.ledger else { return Ok(()) };
     let last = journal.final_ledger(&change.service, known.rollout)?;
     let ledger = last.as_ref().unwrap_or(known);

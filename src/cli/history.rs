@@ -11,7 +11,7 @@ use config::read::did_you_mean;
 use judgement::rollout::ChangeKind;
 use judgement::time::{Civil, Millis};
 use memory::clock;
-use sidecar::journal::{Chain, Entry, Page, Query, Reader};
+use sidecar::journal::{ChainCheck, JournalEntry, JournalPage, JournalQuery, JournalReader};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -56,12 +56,12 @@ pub struct JournalArg {
 }
 
 impl JournalArg {
-    pub fn open(&self) -> anyhow::Result<Reader> {
+    pub fn open(&self) -> anyhow::Result<JournalReader> {
         let path = match &self.state {
             Some(path) => path.clone(),
             None => config::load_main(&self.config.config)?.state,
         };
-        Reader::open(&path).context("cannot read the journal")
+        JournalReader::open(&path).context("cannot read the journal")
     }
 }
 
@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.verify {
         return verify(&journal);
     }
-    let query = Query {
+    let query = JournalQuery {
         service: args.service.clone(),
         kind: args.kind,
         who: args.who.clone(),
@@ -111,8 +111,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         limit: args.limit,
         key: None,
     };
-    let Page { entries, next } = journal.page(&query)?;
-    let everything = Query { limit: args.limit, ..Query::default() };
+    let JournalPage { entries, next } = journal.page(&query)?;
+    let everything = JournalQuery { limit: args.limit, ..JournalQuery::default() };
     match args.output {
         Output::Json => say!("{}", serde_json::to_string_pretty(&entries)?),
         Output::Text if entries.is_empty() && query != everything => say!("nothing of that kind has happened"),
@@ -141,9 +141,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn verify(journal: &Reader) -> anyhow::Result<Exit> {
+fn verify(journal: &JournalReader) -> anyhow::Result<Exit> {
     match journal.verify()? {
-        Chain::Whole(entries) => {
+        ChainCheck::Whole(entries) => {
             say!("whole: {entries} entries, each chained to the one before");
             let gone = journal.anchor()?.id;
             if gone > 0 {
@@ -153,14 +153,14 @@ fn verify(journal: &Reader) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Ok)
         }
-        Chain::Broken { at } => {
+        ChainCheck::Broken { at } => {
             say!("broken: entry {at} does not follow from the one before it: something was altered or removed");
             Ok(Exit::Failed)
         }
     }
 }
 
-fn line(Entry { at, change }: &Entry, width: usize) -> String {
+fn line(JournalEntry { at, change }: &JournalEntry, width: usize) -> String {
     let weight = match (&change.before, &change.after) {
         (Some(before), Some(after)) if before.weight != after.weight => {
             format!("{} -> {}", before.weight, after.weight)

@@ -11,7 +11,7 @@ use crate::cli::Exit;
 use crate::serve;
 use config;
 use judgement::time::Millis;
-use relay::proxy::listen::{Drain, End};
+use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
 /// Whoever sends SIGINT looks on: validation runs that are under way are given no longer to be taken down.
 const TEARDOWN: Millis = Millis::seconds(5);
@@ -75,11 +75,11 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
                 _ = int.recv() => {}
                 () = ender.closed() => {}
             }
-            ender.send_replace(End::Now);
+            ender.send_replace(ShutdownSignal::Now);
         });
     });
     match drain {
-        true => running.drain(Drain { patience: settings.drain, delay: settings.drain_delay }),
+        true => running.drain(DrainSettings { patience: settings.drain, delay: settings.drain_delay }),
         false => running.interrupt(settings.drain.min(TEARDOWN)),
     }
     drop(impatient);

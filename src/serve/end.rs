@@ -8,22 +8,24 @@ use tokio::time::{sleep, timeout};
 use crate::serve::Running;
 use judgement::time::Millis;
 use memory::counters::raise;
-use relay::proxy::listen::{Drain, End};
+use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
 impl Running {
     /// Is no longer ready, finishes what is in flight, and ends. Validation runs are cancelled, and what they set up is
     /// taken down.
-    pub fn drain(mut self, drain: Drain) {
+    pub fn drain(mut self, drain: DrainSettings) {
         raise(&self.counters.process.draining, true);
         if self.runs.close() {
             // The doors stay open for a teardown that goes through them, and clients keep half of the time.
             let delay = drain.delay.max(Millis(drain.patience.0 / 2));
-            self.end.send_replace(End::Drain(Drain { delay, ..drain }));
+            self.end.send_replace(ShutdownSignal::Drain(DrainSettings { delay, ..drain }));
             self.taken_down(drain);
             // A second signal counts more.
-            self.end.send_if_modified(|end| matches!(end, End::Drain(_)).then(|| *end = End::Drain(drain)).is_some());
+            self.end.send_if_modified(|end| {
+                matches!(end, ShutdownSignal::Drain(_)).then(|| *end = ShutdownSignal::Drain(drain)).is_some()
+            });
         } else {
-            self.end.send_replace(End::Drain(drain));
+            self.end.send_replace(ShutdownSignal::Drain(drain));
         }
         for worker in self.workers.drain(..) {
             let _ = worker.join();
@@ -31,7 +33,7 @@ impl Running {
     }
 
     /// A way to end the drain early, from another thread.
-    pub fn ender(&self) -> watch::Sender<End> {
+    pub fn ender(&self) -> watch::Sender<ShutdownSignal> {
         self.end.clone()
     }
 
@@ -39,7 +41,7 @@ impl Running {
     pub fn interrupt(self, patience: Millis) {
         raise(&self.counters.process.draining, true);
         if self.runs.close() {
-            self.taken_down(Drain { patience, delay: Millis::ZERO });
+            self.taken_down(DrainSettings { patience, delay: Millis::ZERO });
         }
         self.stop();
     }
@@ -50,7 +52,7 @@ impl Running {
     }
 
     /// Until no run is left and the delay is over, for the patience at the most. A second signal ends it.
-    fn taken_down(&self, Drain { patience, delay }: Drain) {
+    fn taken_down(&self, DrainSettings { patience, delay }: DrainSettings) {
         let Some(runtime) = self.runtimes.last() else { return };
         tracing::info!(%patience, "validation runs are cancelled, and what they have set up is taken down");
         let (runs, mut end) = (self.runs.clone(), self.end.subscribe());
@@ -60,7 +62,7 @@ impl Running {
             let all = async { tokio::join!(runs.closed(), sleep(delay)) };
             tokio::select! {
                 _ = timeout(patience, all) => {}
-                _ = end.wait_for(|end| *end == End::Now) => {}
+                _ = end.wait_for(|end| *end == ShutdownSignal::Now) => {}
             }
             runs.cut_short();
             // It is waited for.

@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use health::{Board, preflight};
+use health::{HealthBoard, preflight};
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{PreflightRequest, SuiteRun, SuiteRunError};
 use memory::snapshot::SnapshotReader;
-use sidecar::Handle;
+use sidecar::SidecarHandle;
 use validation::runs::Runs;
 
 /// What a candidate is tried by.
 #[derive(Clone, Debug)]
 pub struct Tries {
     pub published: SnapshotReader,
-    pub health: Board,
+    pub health: HealthBoard,
     pub runs: Runs,
 }
 
 /// Tries candidates as the sidecar orders it, each beside the others: first whether they are there, then their suites.
-pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: Tries, sidecar: Handle) {
+pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: Tries, sidecar: SidecarHandle) {
     while let Some(order) = orders.recv().await {
         let (tries, sidecar) = (tries.clone(), sidecar.clone());
         tokio::spawn(async move {
@@ -52,7 +52,7 @@ async fn tried(tries: Tries, order: PreflightRequest) -> Result<String, String> 
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs the suites that steps wait for, as the sidecar orders it, each order beside the others.
-pub async fn keep(mut orders: Receiver<SuiteRun>, runs: Runs, sidecar: Handle) {
+pub async fn keep(mut orders: Receiver<SuiteRun>, runs: Runs, sidecar: SidecarHandle) {
     while let Some(order) = orders.recv().await {
         let (runs, sidecar) = (runs.clone(), sidecar.clone());
         tokio::spawn(async move {
@@ -68,7 +68,7 @@ pub async fn keep(mut orders: Receiver<SuiteRun>, runs: Runs, sidecar: Handle) {
 }
 
 /// Until the rollout has gone its way without an answer, which no service awaits any more.
-async fn unwanted(sidecar: &Handle, awaits: impl Fn(&ServiceView) -> bool) {
+async fn unwanted(sidecar: &SidecarHandle, awaits: impl Fn(&ServiceView) -> bool) {
     loop {
         tokio::time::sleep(LOOK).await;
         let asked = sidecar.clone();

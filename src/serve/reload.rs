@@ -13,21 +13,21 @@ use judgement::rollout::{
     DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, RolloutError, RuntimeOverlay, RuntimeOverrides,
 };
 use memory::counters::{Counters, count};
-use relay::origin::Resolver;
-use sidecar::{Done, Handle, Load, Shown};
+use relay::origin::OriginResolver;
+use sidecar::{CommandReceipt, ResolvedRouting, SidecarHandle, SidecarStatus};
 
 /// Takes changed routing files, or says why not.
 pub struct Reloader {
     pub path: PathBuf,
-    pub resolver: Arc<Resolver>,
-    pub sidecar: Handle,
+    pub resolver: Arc<OriginResolver>,
+    pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
 }
 
-pub async fn resolve(resolver: &Resolver, routing: RoutingConfig) -> Load {
+pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> ResolvedRouting {
     let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
     let endpoints = resolver.resolve(origins).await;
-    Load { routing, endpoints }
+    ResolvedRouting { routing, endpoints }
 }
 
 impl Reloader {
@@ -53,7 +53,7 @@ impl Reloader {
     }
 
     async fn reload(&self) {
-        let Ok(Shown { overs, .. }) = self.shown().await else { return };
+        let Ok(SidecarStatus { overs, .. }) = self.shown().await else { return };
         let path = self.path.display();
         match self.read(overs).await {
             Ok(routing) => {
@@ -98,14 +98,14 @@ impl Reloader {
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err((1, error.to_string())))
     }
 
-    async fn shown(&self) -> Result<Shown, Failed> {
+    async fn shown(&self) -> Result<SidecarStatus, Failed> {
         let sidecar = self.sidecar.clone();
         let shown = tokio::task::spawn_blocking(move || sidecar.show()).await;
         shown.ok().and_then(Result::ok).ok_or(Failed::Closing)
     }
 
     /// Lays a change over the file as it is on the disk, and has the sidecar take both or none.
-    async fn change(&self, service: String, caller: Caller, change: Change) -> Result<Done, Failed> {
+    async fn change(&self, service: String, caller: Caller, change: Change) -> Result<CommandReceipt, Failed> {
         let shown = self.shown().await?;
         let view = shown.services.iter().find(|view| view.service == service);
         let view = view.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;

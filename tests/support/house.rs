@@ -13,7 +13,7 @@ use judgement::time::Millis;
 use judgement::traffic::Environment;
 use judgement::traffic::split::TrafficSplit;
 use memory::counters::RouteTotals;
-use sidecar::journal::{Entry, Reader};
+use sidecar::journal::{JournalEntry, JournalReader};
 
 use super::client::{Answer, Client};
 use super::origin::Origin;
@@ -131,18 +131,18 @@ impl House {
         all
     }
 
-    pub fn history(&self) -> Vec<Entry> {
-        Reader::open(&self.settings.state).unwrap().latest(None, 1000).unwrap()
+    pub fn history(&self) -> Vec<JournalEntry> {
+        JournalReader::open(&self.settings.state).unwrap().latest(None, 1000).unwrap()
     }
 
     /// The latest entry of a kind, if it is on the disk.
-    pub fn find(&self, kind: ChangeKind) -> Option<Entry> {
+    pub fn find(&self, kind: ChangeKind) -> Option<JournalEntry> {
         self.history().into_iter().find(|entry| entry.change.kind == kind)
     }
 
     /// The latest entry of a kind. What is in force is on the disk a moment later.
     #[track_caller]
-    pub fn entry(&self, kind: ChangeKind) -> Entry {
+    pub fn entry(&self, kind: ChangeKind) -> JournalEntry {
         let mut entry = None;
         wait_until(&format!("the journal has a {kind:?}"), SOON, || {
             entry = self.find(kind);

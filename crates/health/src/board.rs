@@ -8,8 +8,8 @@ use serde::Serialize;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::history::{History, Latency};
-use crate::round::{self, LONGEST_ERROR, Round};
+use crate::history::{CheckHistory, CheckLatency};
+use crate::round::{self, CheckRound, LONGEST_ERROR};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
@@ -22,51 +22,51 @@ const AT_ONCE: usize = 64;
 
 /// Every check, as it stands. Cloned freely.
 #[derive(Clone)]
-pub struct Board(Arc<Inner>);
+pub struct HealthBoard(Arc<Inner>);
 
 struct Inner {
     published: SnapshotReader,
     counters: Arc<Counters>,
     connector: Arc<Connector>,
     permits: Arc<Semaphore>,
-    lines: Mutex<BTreeMap<Key, Line>>,
+    lines: Mutex<BTreeMap<CheckKey, CheckState>>,
     changed: Notify,
 }
 
-impl std::fmt::Debug for Board {
+impl std::fmt::Debug for HealthBoard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Board")
+        f.write_str("HealthBoard")
     }
 }
 
 /// A check of an environment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub struct CheckKey {
     pub service: String,
     pub environment: Environment,
     pub check: String,
 }
 
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct CheckState {
     pub check: Arc<HealthCheck>,
     /// What it asks: another origin begins anew.
     pub origin: Arc<OriginSettings>,
-    pub history: History,
+    pub history: CheckHistory,
     /// One round at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
     /// What runs its rounds; nobody where it is switched off.
     pub runs: Option<AbortHandle>,
 }
 
-impl Line {
-    pub fn new(check: Arc<HealthCheck>, origin: Arc<OriginSettings>) -> Line {
-        let history = History::new(clock::now());
-        Line { check, origin, history, turn: Arc::default(), runs: None }
+impl CheckState {
+    pub fn new(check: Arc<HealthCheck>, origin: Arc<OriginSettings>) -> CheckState {
+        let history = CheckHistory::new(clock::now());
+        CheckState { check, origin, history, turn: Arc::default(), runs: None }
     }
 }
 
-impl Drop for Line {
+impl Drop for CheckState {
     fn drop(&mut self) {
         if let Some(runs) = &self.runs {
             runs.abort();
@@ -76,7 +76,7 @@ impl Drop for Line {
 
 /// A check of an environment, as people see it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Shown {
+pub struct CheckStatus {
     pub service: String,
     pub environment: Environment,
     pub check: String,
@@ -89,12 +89,12 @@ pub struct Shown {
     pub rounds: u64,
     pub failures: u64,
     pub last_error: Option<String>,
-    pub latency_ms: Latency,
+    pub latency_ms: CheckLatency,
 }
 
-impl Board {
-    pub fn new(published: SnapshotReader, counters: Arc<Counters>) -> Board {
-        Board(Arc::new(Inner {
+impl HealthBoard {
+    pub fn new(published: SnapshotReader, counters: Arc<Counters>) -> HealthBoard {
+        HealthBoard(Arc::new(Inner {
             published,
             counters,
             connector: Arc::new(Connector::new(None)),
@@ -105,13 +105,13 @@ impl Board {
     }
 
     /// Every check of every service, in the order of their names.
-    pub fn show(&self) -> Vec<Shown> {
+    pub fn show(&self) -> Vec<CheckStatus> {
         self.shown(None)
     }
 
     /// Runs a round of every check of a service now, and shows them.
-    pub async fn check_now(&self, service: &str) -> Vec<Shown> {
-        let keys: Vec<Key> = self.lines().keys().filter(|key| key.service == service).cloned().collect();
+    pub async fn check_now(&self, service: &str) -> Vec<CheckStatus> {
+        let keys: Vec<CheckKey> = self.lines().keys().filter(|key| key.service == service).cloned().collect();
         let mut tasks = JoinSet::new();
         for key in keys {
             let board = self.clone();
@@ -121,11 +121,11 @@ impl Board {
         self.shown(Some(service))
     }
 
-    fn shown(&self, service: Option<&str>) -> Vec<Shown> {
+    fn shown(&self, service: Option<&str>) -> Vec<CheckStatus> {
         let now = clock::now();
         let lines = self.lines();
         let wanted = lines.iter().filter(|(key, _)| service.is_none_or(|service| key.service == service));
-        let shown = wanted.map(|(key, Line { check, history, .. })| Shown {
+        let shown = wanted.map(|(key, CheckState { check, history, .. })| CheckStatus {
             service: key.service.clone(),
             environment: key.environment,
             check: key.check.clone(),
@@ -162,7 +162,7 @@ impl Board {
     }
 
     /// Runs a round, and notes what came of it.
-    pub(super) async fn round(&self, key: &Key) {
+    pub(super) async fn round(&self, key: &CheckKey) {
         let found = self.lines().get(key).map(|line| (line.check.clone(), line.origin.clone(), line.turn.clone()));
         let Some((check, origin, turn)) = found.filter(|(check, ..)| check.on) else { return };
         let _turn = turn.lock().await;
@@ -173,14 +173,14 @@ impl Board {
             let line = lines.get_mut(key).filter(|line| Arc::ptr_eq(&line.check, &check) && line.origin == origin);
             let Some(line) = line else { return };
             line.history.note(&check, &round, clock::now());
-            let History { up, failures, lost, .. } = line.history;
+            let CheckHistory { up, failures, lost, .. } = line.history;
             let health = CheckGauges { up, failures, lost, last_micros: round.took_micros };
             self.0.counters.set_health(&key.service, key.environment, &key.check, Some(health));
         }
         self.0.changed.notify_one();
     }
 
-    async fn tried(&self, check: &Arc<HealthCheck>, endpoints: &Endpoints) -> Round {
+    async fn tried(&self, check: &Arc<HealthCheck>, endpoints: &Endpoints) -> CheckRound {
         round::run(&self.0.connector, &self.0.permits, check, endpoints).await
     }
 
@@ -208,7 +208,7 @@ impl Board {
         self.0.changed.notified().await;
     }
 
-    pub(super) fn lines(&self) -> MutexGuard<'_, BTreeMap<Key, Line>> {
+    pub(super) fn lines(&self) -> MutexGuard<'_, BTreeMap<CheckKey, CheckState>> {
         // A panic while it is held leaves whole lines.
         self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::round::Round;
+use crate::round::CheckRound;
 use judgement::time::Millis;
 use memory::snapshot::health_check::HealthCheck;
 
@@ -14,7 +14,7 @@ const REMEMBERED: usize = 100;
 
 /// Of one check and one environment.
 #[derive(Clone, Debug)]
-pub struct History {
+pub struct CheckHistory {
     places: Vec<Place>,
     /// At least one address is up.
     pub up: bool,
@@ -40,7 +40,7 @@ struct Place {
 
 /// How long the last rounds took, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Latency {
+pub struct CheckLatency {
     pub last: f64,
     pub mean: f64,
     pub p50: f64,
@@ -48,10 +48,10 @@ pub struct Latency {
     pub max: f64,
 }
 
-impl History {
+impl CheckHistory {
     /// Up until something else is known.
-    pub fn new(now: Millis) -> History {
-        History {
+    pub fn new(now: Millis) -> CheckHistory {
+        CheckHistory {
             places: Vec::new(),
             up: true,
             since: now,
@@ -63,7 +63,7 @@ impl History {
         }
     }
 
-    pub fn note(&mut self, check: &HealthCheck, round: &Round, now: Millis) {
+    pub fn note(&mut self, check: &HealthCheck, round: &CheckRound, now: Millis) {
         let before = std::mem::take(&mut self.places);
         let (was_up, mut failed) = (self.up, false);
         for (address, result) in &round.results {
@@ -102,14 +102,14 @@ impl History {
         self.places.iter().filter(|place| !place.up).filter_map(|place| place.address)
     }
 
-    pub fn latency(&self) -> Latency {
+    pub fn latency(&self) -> CheckLatency {
         let mut sorted: Vec<u64> = self.took_micros.iter().copied().collect();
         sorted.sort_unstable();
         let millis = |micros: u64| micros as f64 / 1e3;
         // The nearest rank: so many of a hundred rounds took no longer.
         let rank = |of_hundred: usize| sorted.get((sorted.len() * of_hundred).div_ceil(100).saturating_sub(1));
         let of = |of_hundred| rank(of_hundred).map_or(0.0, |micros| millis(*micros));
-        Latency {
+        CheckLatency {
             last: self.took_micros.back().map_or(0.0, |micros| millis(*micros)),
             mean: millis(sorted.iter().sum::<u64>() / sorted.len().max(1) as u64),
             p50: of(50),
@@ -141,10 +141,10 @@ mod tests {
         }
     }
 
-    fn round(good: &[bool]) -> Round {
+    fn round(good: &[bool]) -> CheckRound {
         let result = |good: &bool| if *good { Ok(()) } else { Err("fails".to_owned()) };
         let address = |at: usize| Some(SocketAddr::from(([10, 0, 0, at as u8], 80)));
-        Round {
+        CheckRound {
             results: good.iter().enumerate().map(|(at, good)| (address(at), result(good))).collect(),
             took_micros: 1000,
         }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn it_falls_after_so_many_rounds_in_a_row_and_rises_after_so_many() {
-        let (check, mut history) = (check(2, 3), History::new(Millis::ZERO));
+        let (check, mut history) = (check(2, 3), CheckHistory::new(Millis::ZERO));
         let mut seen = Vec::new();
         for (at, good) in [false, true, false, false, true, true, false, true, true, true].into_iter().enumerate() {
             history.note(&check, &round(&[good]), Millis(at as u64));
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn one_address_that_is_down_leaves_the_environment_up() {
-        let (check, mut history) = (check(1, 1), History::new(Millis::ZERO));
+        let (check, mut history) = (check(1, 1), CheckHistory::new(Millis::ZERO));
         history.note(&check, &round(&[true, false]), Millis(1));
         assert!(history.up);
         assert_eq!((history.failures, history.lost), (1, 0), "clients are served");
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn new_addresses_of_what_is_down_are_no_recovery() {
-        let (check, mut history) = (check(1, 2), History::new(Millis::ZERO));
+        let (check, mut history) = (check(1, 2), CheckHistory::new(Millis::ZERO));
         history.note(&check, &round(&[false]), Millis(1));
         history.note(&check, &round(&[false, true]), Millis(2));
         assert!(!history.up, "it has not passed twice");
@@ -188,11 +188,11 @@ mod tests {
 
     #[test]
     fn latencies_are_those_of_the_last_hundred_rounds() {
-        let (check, mut history) = (check(1, 1), History::new(Millis::ZERO));
-        assert_eq!(history.latency(), Latency::default());
+        let (check, mut history) = (check(1, 1), CheckHistory::new(Millis::ZERO));
+        assert_eq!(history.latency(), CheckLatency::default());
         for took in 0..=100 {
-            history.note(&check, &Round { took_micros: took * 1000, ..round(&[true]) }, Millis(took));
+            history.note(&check, &CheckRound { took_micros: took * 1000, ..round(&[true]) }, Millis(took));
         }
-        assert_eq!(history.latency(), Latency { last: 100.0, mean: 50.5, p50: 50.0, p95: 95.0, max: 100.0 });
+        assert_eq!(history.latency(), CheckLatency { last: 100.0, mean: 50.5, p50: 50.0, p95: 95.0, max: 100.0 });
     }
 }

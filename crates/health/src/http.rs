@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use memory::snapshot::Endpoint;
 use memory::snapshot::health_check::HttpProbe;
-use relay::origin::exchange::{self, Answer, Connection, Request, in_words};
+use relay::origin::exchange::{self, ConnectionReuse, OriginRequest, OriginResponse, in_words};
 
 /// So much of a body is read, and looked through.
 const MOST_BODY: usize = 64 << 10;
@@ -22,10 +22,10 @@ pub async fn ask(
     endpoint: &Endpoint,
     probe: &HttpProbe,
     patience: Duration,
-) -> Result<Answer, String> {
+) -> Result<OriginResponse, String> {
     // One request a connection: a check that finds an old one open has not seen that a new one can be made.
     let request = request(probe);
-    let asked = exchange::exchange(connector, endpoint, &request, Connection::Own, MOST_BODY);
+    let asked = exchange::exchange(connector, endpoint, &request, ConnectionReuse::Own, MOST_BODY);
     match timeout(patience, asked).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(in_words(&error)),
@@ -40,7 +40,7 @@ pub async fn probe(
     probe: &HttpProbe,
     patience: Duration,
 ) -> Result<(), String> {
-    let Answer { status, body, .. } = ask(connector, endpoint, probe, patience).await?;
+    let OriginResponse { status, body, .. } = ask(connector, endpoint, probe, patience).await?;
     let asked = format!("{} {}", probe.method, probe.path);
     if !probe.takes(status) {
         return Err(format!("answers {status} to {asked}"));
@@ -53,10 +53,10 @@ pub async fn probe(
     }
 }
 
-fn request(probe: &HttpProbe) -> Request {
+fn request(probe: &HttpProbe) -> OriginRequest {
     let agent = (http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     // What the file says comes last: it may name another agent.
     let named = probe.headers.iter().any(|(name, _)| *name == http::header::USER_AGENT);
     let headers = Some(agent).filter(|_| !named).into_iter().chain(probe.headers.iter().cloned()).collect();
-    Request { method: probe.method.clone(), target: probe.path.clone(), headers, body: Bytes::new() }
+    OriginRequest { method: probe.method.clone(), target: probe.path.clone(), headers, body: Bytes::new() }
 }

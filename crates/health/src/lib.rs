@@ -15,7 +15,7 @@ mod runner;
 pub mod sql;
 mod webhook;
 
-pub use board::{Board, Shown};
+pub use board::{CheckStatus, HealthBoard};
 pub use runner::run;
 
 /// What is said of one that does not answer in time.

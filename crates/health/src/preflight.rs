@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::{Board, http};
+use crate::{HealthBoard, http};
 use judgement::rollout::{PreflightRequest, plan};
 use memory::clock;
 use memory::snapshot::health_check::HttpProbe;
@@ -25,13 +25,13 @@ const BREATH: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// In words, why it must get no client.
-pub async fn run(published: SnapshotReader, board: Board, order: PreflightRequest) -> Result<String, String> {
+pub async fn run(published: SnapshotReader, board: HealthBoard, order: PreflightRequest) -> Result<String, String> {
     let side = order.environment;
     let tried = timeout(PATIENCE, tried(&published, &board, &order)).await;
     tried.unwrap_or_else(|_| Err(format!("{side} is not ready after {} s", PATIENCE.as_secs())))
 }
 
-async fn tried(published: &SnapshotReader, board: &Board, order: &PreflightRequest) -> Result<String, String> {
+async fn tried(published: &SnapshotReader, board: &HealthBoard, order: &PreflightRequest) -> Result<String, String> {
     let endpoints = endpoints(published, order).await?;
     let warm = warm_up(board, order, &endpoints).await?;
     let green = board.try_all(&order.service, order.environment).await?;
@@ -61,7 +61,7 @@ async fn endpoints(published: &SnapshotReader, order: &PreflightRequest) -> Resu
     found.map_err(|_| format!("{} has no address: its name does not resolve", order.environment))
 }
 
-async fn warm_up(board: &Board, order: &PreflightRequest, endpoints: &Endpoints) -> Result<String, String> {
+async fn warm_up(board: &HealthBoard, order: &PreflightRequest, endpoints: &Endpoints) -> Result<String, String> {
     let mut tasks = JoinSet::new();
     for endpoint in endpoints.iter() {
         let (board, endpoint, warm_up) = (board.clone(), endpoint.clone(), order.warm_up.clone());
@@ -83,7 +83,7 @@ async fn warm_up(board: &Board, order: &PreflightRequest, endpoints: &Endpoints)
 
 /// How long the first and the last request took, in milliseconds. Only the last one must be good: the ones before it are
 /// what cold starts are got over with.
-async fn warm(board: &Board, endpoint: &Endpoint, warm_up: &plan::WarmUp) -> Result<(u64, u64), String> {
+async fn warm(board: &HealthBoard, endpoint: &Endpoint, warm_up: &plan::WarmUp) -> Result<(u64, u64), String> {
     let probe = HttpProbe::get(&warm_up.path);
     let mut first = None;
     let mut left = warm_up.requests.max(1);

@@ -22,7 +22,7 @@ pub const LONGEST_ERROR: usize = 300;
 
 /// What came of a round.
 #[derive(Clone, Debug)]
-pub struct Round {
+pub struct CheckRound {
     /// By address; `None`: of what has no address.
     pub results: Vec<(Option<SocketAddr>, Result<(), String>)>,
     pub took_micros: u64,
@@ -41,7 +41,7 @@ pub async fn run(
     permits: &Arc<Semaphore>,
     check: &Arc<HealthCheck>,
     endpoints: &Endpoints,
-) -> Round {
+) -> CheckRound {
     let began = clock::micros();
     let results = match &check.probe {
         HealthProbe::Http(_) if endpoints.is_empty() => vec![(None, Err("has no address".to_owned()))],
@@ -65,7 +65,7 @@ pub async fn run(
         // One place, and it is none of the environment's addresses.
         HealthProbe::Sql(_) | HealthProbe::Redis(_) => vec![(None, passes(connector, permits, check, None).await)],
     };
-    Round { results, took_micros: clock::micros() - began }
+    CheckRound { results, took_micros: clock::micros() - began }
 }
 
 async fn passes(

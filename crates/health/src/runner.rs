@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use crate::board::{Board, Key, Line};
+use crate::board::{CheckKey, CheckState, HealthBoard};
 use crate::round;
-use crate::webhook::{Call, Caller};
+use crate::webhook::{WebhookCall, WebhookCaller};
 use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::EndpointRest;
 use memory::snapshot::secret_url::SecretUrl;
 use memory::snapshot::{RoutingSnapshot, ServedService};
-use sidecar::Handle;
+use sidecar::SidecarHandle;
 
 /// The published truth is looked at this often: a check that came with a reload begins within that time.
 const LOOK: Duration = Duration::from_millis(250);
@@ -28,9 +28,9 @@ struct Told {
     services: Option<Arc<[Arc<ServedService>]>>,
     down: BTreeMap<(String, Environment), String>,
     /// Checks that have asked for a rollback, until they are up again.
-    rolled_back: BTreeSet<Key>,
+    rolled_back: BTreeSet<CheckKey>,
     /// Checks whose webhook was told, until they are up again.
-    called: BTreeSet<Key>,
+    called: BTreeSet<CheckKey>,
     ejected: Vec<Arc<EndpointRest>>,
 }
 
@@ -44,9 +44,9 @@ struct News {
 }
 
 /// Runs the checks, for as long as the house stands.
-pub async fn run(board: Board, sidecar: Handle) {
+pub async fn run(board: HealthBoard, sidecar: SidecarHandle) {
     let mut told = Told::default();
-    let caller = Caller::new();
+    let caller = WebhookCaller::new();
     loop {
         let snapshot = board.published().load();
         let same = told.services.as_ref().is_some_and(|services| Arc::ptr_eq(services, &snapshot.services));
@@ -68,16 +68,16 @@ pub async fn run(board: Board, sidecar: Handle) {
 }
 
 /// Takes the checks of another routing. Those that stay the same keep their history.
-fn follow(board: &Board, snapshot: &RoutingSnapshot) {
+fn follow(board: &HealthBoard, snapshot: &RoutingSnapshot) {
     let mut lines = board.lines();
     let mut before = std::mem::take(&mut *lines);
     for serving in snapshot.services.iter() {
         for check in serving.checks.iter() {
             for environment in Environment::BOTH.into_iter().filter(|side| check.is_of(*side)) {
-                let key = Key { service: serving.name.clone(), environment, check: check.name.clone() };
+                let key = CheckKey { service: serving.name.clone(), environment, check: check.name.clone() };
                 let origin = environment.of(&serving.origins);
                 let known = before.remove(&key).filter(|line| line.check == *check && line.origin == *origin);
-                let mut line = known.unwrap_or_else(|| Line::new(check.clone(), origin.clone()));
+                let mut line = known.unwrap_or_else(|| CheckState::new(check.clone(), origin.clone()));
                 if check.on && line.runs.is_none() {
                     line.runs = Some(tokio::spawn(keep(board.clone(), key.clone())).abort_handle());
                 }
@@ -91,7 +91,7 @@ fn follow(board: &Board, snapshot: &RoutingSnapshot) {
 }
 
 /// Runs the rounds of one check of one environment.
-async fn keep(board: Board, key: Key) {
+async fn keep(board: HealthBoard, key: CheckKey) {
     let mut turn = 0_u64;
     loop {
         let Some(interval) = board.lines().get(&key).map(|line| line.check.interval.as_duration()) else { return };
@@ -108,7 +108,7 @@ async fn keep(board: Board, key: Key) {
 
 impl Told {
     /// Lets the addresses rest that are down, and those work again that are not.
-    fn eject(&mut self, board: &Board, snapshot: &RoutingSnapshot) {
+    fn eject(&mut self, board: &HealthBoard, snapshot: &RoutingSnapshot) {
         let mut down: BTreeMap<(String, Environment), BTreeSet<SocketAddr>> = BTreeMap::new();
         for (key, line) in board.lines().iter().filter(|(_, line)| line.check.on && line.check.eject) {
             for address in line.history.down() {
@@ -136,7 +136,7 @@ impl Told {
     }
 
     /// What has gone down and wants a webhook to be told.
-    fn calls(&mut self, board: &Board) -> Vec<(SecretUrl, Call)> {
+    fn calls(&mut self, board: &HealthBoard) -> Vec<(SecretUrl, WebhookCall)> {
         let lines = board.lines();
         let mut calls = Vec::new();
         for (key, line) in lines.iter() {
@@ -145,10 +145,13 @@ impl Told {
                 continue;
             };
             if self.called.insert(key.clone()) {
-                let Key { service, environment, check } = key.clone();
+                let CheckKey { service, environment, check } = key.clone();
                 let why = line.history.last_error.clone().unwrap_or_else(|| "fails".to_owned());
                 let at = clock::wall_millis();
-                calls.push((to.clone(), Call { event: "health", service, environment, check, up: false, why, at }));
+                calls.push((
+                    to.clone(),
+                    WebhookCall { event: "health", service, environment, check, up: false, why, at },
+                ));
             }
         }
         self.called.retain(|key| lines.contains_key(key));
@@ -157,7 +160,7 @@ impl Told {
 
     /// What has changed since the sidecar was last told. `again`: the routing is another one, and the state may have
     /// forgotten who is down.
-    fn news(&mut self, board: &Board, again: bool) -> Vec<News> {
+    fn news(&mut self, board: &HealthBoard, again: bool) -> Vec<News> {
         let mut down: BTreeMap<(String, Environment), String> = BTreeMap::new();
         let mut news = Vec::new();
         let lines = board.lines();
@@ -183,7 +186,7 @@ impl Told {
             if line.history.up {
                 self.rolled_back.remove(key);
             } else if self.rolled_back.insert(key.clone()) {
-                let Key { service, environment, check } = key.clone();
+                let CheckKey { service, environment, check } = key.clone();
                 let why = line.history.last_error.as_deref().unwrap_or("fails");
                 let why = format!("check {check}: {why}");
                 let up = !down.contains_key(&(service.clone(), environment));

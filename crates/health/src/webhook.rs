@@ -11,7 +11,7 @@ use url::Url;
 
 use judgement::traffic::Environment;
 use memory::snapshot::secret_url::SecretUrl;
-use notify::{Client, Outcome};
+use notify::{Delivery, NoticeClient};
 
 /// Calls under way at once; more than this are dropped, and the log says so: whoever takes so few does not keep up.
 const AT_ONCE: usize = 32;
@@ -20,7 +20,7 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// What is posted.
 #[derive(Clone, Debug, Serialize)]
-pub struct Call {
+pub struct WebhookCall {
     pub event: &'static str,
     pub service: String,
     pub environment: Environment,
@@ -33,26 +33,26 @@ pub struct Call {
 
 /// Who makes the calls.
 #[derive(Debug)]
-pub struct Caller {
-    client: Arc<Client>,
+pub struct WebhookCaller {
+    client: Arc<NoticeClient>,
     permits: Arc<Semaphore>,
 }
 
-impl Caller {
-    pub fn new() -> Caller {
-        Caller { client: Arc::new(Client::new()), permits: Arc::new(Semaphore::new(AT_ONCE)) }
+impl WebhookCaller {
+    pub fn new() -> WebhookCaller {
+        WebhookCaller { client: Arc::new(NoticeClient::new()), permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Begins a call.
-    pub fn call(&self, to: SecretUrl, call: Call) {
-        let Call { service, environment, check, .. } = &call;
+    pub fn call(&self, to: SecretUrl, call: WebhookCall) {
+        let WebhookCall { service, environment, check, .. } = &call;
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             tracing::warn!(service, %environment, check, "too many webhooks are being told: this one is not");
             return;
         };
         let client = self.client.clone();
         tokio::spawn(async move {
-            let Call { service, environment, check, .. } = &call;
+            let WebhookCall { service, environment, check, .. } = &call;
             if let Err(why) = tell(&client, &to, &call).await {
                 let why = to.scrub(&why);
                 tracing::warn!(service, %environment, check, why, "the webhook of a health check was not told");
@@ -62,15 +62,15 @@ impl Caller {
     }
 }
 
-async fn tell(client: &Client, to: &SecretUrl, call: &Call) -> Result<(), String> {
+async fn tell(client: &NoticeClient, to: &SecretUrl, call: &WebhookCall) -> Result<(), String> {
     let url = Url::parse(to.reveal()).map_err(|error| error.to_string())?;
     let body = serde_json::to_string(call).map_err(|error| error.to_string())?;
     let mut pauses = PAUSES.iter();
     loop {
         match client.post(&url, HeaderMap::new(), body.clone(), &[]).await {
-            Outcome::Taken => return Ok(()),
-            Outcome::Refused(why) => return Err(why),
-            Outcome::Again { why, .. } => match pauses.next() {
+            Delivery::Taken => return Ok(()),
+            Delivery::Refused(why) => return Err(why),
+            Delivery::Again { why, .. } => match pauses.next() {
                 Some(pause) => sleep(*pause).await,
                 None => return Err(why),
             },

@@ -10,7 +10,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::http::{allowed, chain};
 use crate::notice::{Notice, cut};
-use crate::sink::Outcome;
+use crate::sink::Delivery;
 use config::notify::{EmailChannel, SmtpSecurity};
 
 /// For one command and its answer.
@@ -41,25 +41,25 @@ impl Mailer {
     }
 
     /// One try.
-    pub async fn send(&self, notice: &Notice) -> Outcome {
+    pub async fn send(&self, notice: &Notice) -> Delivery {
         let message = match self.message(notice) {
             Ok(message) => message,
-            Err(error) => return Outcome::Refused(chain(&error)),
+            Err(error) => return Delivery::Refused(chain(&error)),
         };
         match tokio::time::timeout(WHOLE, self.hand_over(message)).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::Again { why: "the mail server is too slow".to_owned(), after: None },
+            Err(_) => Delivery::Again { why: "the mail server is too slow".to_owned(), after: None },
         }
     }
 
-    async fn hand_over(&self, message: Message) -> Outcome {
+    async fn hand_over(&self, message: Message) -> Delivery {
         let tls = match &self.tls {
             Ok(tls) => tls,
-            Err(why) => return Outcome::Refused(why.clone()),
+            Err(why) => return Delivery::Refused(why.clone()),
         };
         let addresses = match allowed(&self.email.host, self.email.port).await {
             Ok(addresses) => addresses,
-            Err(why) => return Outcome::Again { why, after: None },
+            Err(why) => return Delivery::Again { why, after: None },
         };
         let mut why = String::new();
         for address in addresses.iter().take(MOST_ADDRESSES) {
@@ -72,14 +72,14 @@ impl Mailer {
                     .authentication(vec![Mechanism::Plain, Mechanism::Login]);
             }
             match server.build().send(message.clone()).await {
-                Ok(_) => return Outcome::Taken,
-                Err(error) if is_final(&error) => return Outcome::Refused(self.said(&error)),
-                Err(error) if error.is_transient() => return Outcome::Again { why: self.said(&error), after: None },
+                Ok(_) => return Delivery::Taken,
+                Err(error) if is_final(&error) => return Delivery::Refused(self.said(&error)),
+                Err(error) if error.is_transient() => return Delivery::Again { why: self.said(&error), after: None },
                 // The connection: another address may do.
                 Err(error) => why = self.said(&error),
             }
         }
-        Outcome::Again { why, after: None }
+        Delivery::Again { why, after: None }
     }
 
     /// What the server says, unless it says the password.

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use crate::sink::Outcome;
+use crate::sink::Delivery;
 use config::notify::is_forbidden;
 use judgement::time::Millis;
 
@@ -47,17 +47,17 @@ pub async fn allowed(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
 
 /// A client of one sink: sinks share no connections.
 #[derive(Debug)]
-pub struct Client(Result<reqwest::Client, String>);
+pub struct NoticeClient(Result<reqwest::Client, String>);
 
-impl Default for Client {
-    fn default() -> Client {
-        Client::new()
+impl Default for NoticeClient {
+    fn default() -> NoticeClient {
+        NoticeClient::new()
     }
 }
 
-impl Client {
+impl NoticeClient {
     /// Where TLS cannot be set up, it is told at each try: a proxy runs without notices too.
-    pub fn new() -> Client {
+    pub fn new() -> NoticeClient {
         let client = reqwest::Client::builder()
             .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -66,35 +66,35 @@ impl Client {
             .timeout(WHOLE)
             .dns_resolver(Arc::new(Careful))
             .build();
-        Client(client.map_err(|error| chain(&error)))
+        NoticeClient(client.map_err(|error| chain(&error)))
     }
 
     /// One try. `secrets`: what is cut out of an answer before it is shown.
-    pub async fn post(&self, url: &Url, mut headers: HeaderMap, body: String, secrets: &[&str]) -> Outcome {
+    pub async fn post(&self, url: &Url, mut headers: HeaderMap, body: String, secrets: &[&str]) -> Delivery {
         let client = match &self.0 {
             Ok(client) => client,
-            Err(why) => return Outcome::Refused(why.clone()),
+            Err(why) => return Delivery::Refused(why.clone()),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let response = match client.post(url.clone()).headers(headers).body(body).send().await {
             Ok(response) => response,
             // Its own words have the URL, which may be a secret.
-            Err(error) => return Outcome::Again { why: chain(&error.without_url()), after: None },
+            Err(error) => return Delivery::Again { why: chain(&error.without_url()), after: None },
         };
         let status = response.status();
         if status.is_success() {
-            return Outcome::Taken;
+            return Delivery::Taken;
         }
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let after = after.map(|seconds: u32| Millis::seconds(u64::from(seconds)));
         let why = format!("it answers {status}{}", said(response, secrets).await);
         match status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                Outcome::Again { why, after }
+                Delivery::Again { why, after }
             }
-            _ if status.is_server_error() => Outcome::Again { why, after },
-            _ if status.is_redirection() => Outcome::Refused(format!("{why}, and redirects are not followed")),
-            _ => Outcome::Refused(why),
+            _ if status.is_server_error() => Delivery::Again { why, after },
+            _ if status.is_redirection() => Delivery::Refused(format!("{why}, and redirects are not followed")),
+            _ => Delivery::Refused(why),
         }
     }
 }

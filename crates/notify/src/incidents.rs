@@ -8,11 +8,11 @@ use judgement::rollout::{Announcement, ChangeKind};
 const LEFT_OPEN: [ChangeKind; 4] = [ChangeKind::Rollback, ChangeKind::SharedFate, ChangeKind::Pause, ChangeKind::Stop];
 
 #[derive(Debug, Default)]
-pub struct Incidents {
+pub struct OpenIncidents {
     open: BTreeMap<String, BTreeSet<&'static str>>,
 }
 
-impl Incidents {
+impl OpenIncidents {
     fn of(&mut self, service: &str) -> &mut BTreeSet<&'static str> {
         let open = || LEFT_OPEN.into_iter().map(ChangeKind::name).collect();
         self.open.entry(service.to_owned()).or_insert_with(open)
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn good_news_end_what_is_open_and_nothing_twice() {
-        let mut incidents = Incidents::default();
+        let mut incidents = OpenIncidents::default();
         assert_eq!(incidents.ended_by(&news(ChangeKind::Rollback)), None);
         incidents.begin(&news(ChangeKind::Warning));
         let all = incidents.ended_by(&news(ChangeKind::Promote)).unwrap();

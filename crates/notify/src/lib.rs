@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod email;
+mod evidence;
 mod http;
 mod incidents;
 mod notice;
@@ -15,7 +16,6 @@ mod queue;
 mod sink;
 mod slack;
 mod webhook;
-mod words;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -25,24 +25,24 @@ use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
-use crate::incidents::Incidents;
+use crate::incidents::OpenIncidents;
 use crate::notice::Notice;
-use crate::queue::Queue;
+use crate::queue::NoticeQueue;
 use config::ServiceConfig;
 use config::notify::{NotifyChannel, Sink};
 use judgement::rollout::ChangeKind;
 use memory::counters::Counters;
-use sidecar::News;
+use sidecar::RecordedAnnouncement;
 
-pub use http::Client;
-pub use sink::Outcome;
+pub use http::NoticeClient;
+pub use sink::Delivery;
 
 /// What waits when the house closes has this long to go out: a restart must not wait for a sink that is gone.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What is put into a queue.
 #[derive(Clone, Debug)]
-struct Message {
+struct QueuedNotice {
     notice: Arc<Notice>,
     /// Of PagerDuty: not an incident, but the end of the service's incident of this kind.
     ends: Option<&'static str>,
@@ -50,27 +50,27 @@ struct Message {
 
 /// The tasks that tell.
 #[derive(Debug)]
-pub struct Announcer {
+pub struct Notifier {
     closing: watch::Sender<bool>,
     ended: Receiver<()>,
 }
 
 /// A sink as the listener sees it.
-struct Ear {
+struct SinkListener {
     sink: Sink,
-    queue: Arc<Queue>,
+    queue: Arc<NoticeQueue>,
     /// Of PagerDuty.
-    incidents: Option<Incidents>,
+    incidents: Option<OpenIncidents>,
 }
 
-impl Announcer {
+impl Notifier {
     /// Starts the tasks; without sinks there are none.
     pub fn start(
         sinks: &[Sink],
-        news: broadcast::Receiver<News>,
+        news: broadcast::Receiver<RecordedAnnouncement>,
         counters: &Counters,
         runtime: &Handle,
-    ) -> Option<Announcer> {
+    ) -> Option<Notifier> {
         if sinks.is_empty() {
             return None;
         }
@@ -79,10 +79,10 @@ impl Announcer {
         let mut tasks = JoinSet::new();
         let mut ears = Vec::new();
         for sink in sinks {
-            let queue = Arc::new(Queue::new(counters.notices(&sink.name)));
-            let incidents = matches!(sink.door, NotifyChannel::PagerDuty { .. }).then(Incidents::default);
-            tasks.spawn_on(sink::Worker::new(sink, queue.clone(), close.clone()).run(), runtime);
-            ears.push(Ear { sink: sink.clone(), queue, incidents });
+            let queue = Arc::new(NoticeQueue::new(counters.notices(&sink.name)));
+            let incidents = matches!(sink.door, NotifyChannel::PagerDuty { .. }).then(OpenIncidents::default);
+            tasks.spawn_on(sink::SinkWorker::new(sink, queue.clone(), close.clone()).run(), runtime);
+            ears.push(SinkListener { sink: sink.clone(), queue, incidents });
         }
         runtime.spawn(async move {
             listen(news, &mut ears, close).await;
@@ -93,7 +93,7 @@ impl Announcer {
             }
             let _ = ends.try_send(());
         });
-        Some(Announcer { closing, ended })
+        Some(Notifier { closing, ended })
     }
 
     /// Lets what waits go out, for a short time.
@@ -105,7 +105,11 @@ impl Announcer {
 }
 
 /// Hands the news on until the house closes.
-async fn listen(mut news: broadcast::Receiver<News>, ears: &mut [Ear], mut close: watch::Receiver<bool>) {
+async fn listen(
+    mut news: broadcast::Receiver<RecordedAnnouncement>,
+    ears: &mut [SinkListener],
+    mut close: watch::Receiver<bool>,
+) {
     loop {
         let heard = tokio::select! {
             // What was announced is handed on first.
@@ -127,8 +131,8 @@ async fn listen(mut news: broadcast::Receiver<News>, ears: &mut [Ear], mut close
     }
 }
 
-impl Ear {
-    fn hear(&mut self, news: &News, notice: &Arc<Notice>) {
+impl SinkListener {
+    fn hear(&mut self, news: &RecordedAnnouncement, notice: &Arc<Notice>) {
         if self.sink.services.as_ref().is_some_and(|services| !services.contains(&news.announcement.service)) {
             return;
         }
@@ -137,20 +141,20 @@ impl Ear {
             // What ends an incident is none.
             Some(kinds) => {
                 for ends in kinds {
-                    self.queue.push(Message { notice: notice.clone(), ends: Some(ends) });
+                    self.queue.push(QueuedNotice { notice: notice.clone(), ends: Some(ends) });
                 }
             }
             None if self.wants(news) => {
                 if let Some(incidents) = &mut self.incidents {
                     incidents.begin(&news.announcement);
                 }
-                self.queue.push(Message { notice: notice.clone(), ends: None });
+                self.queue.push(QueuedNotice { notice: notice.clone(), ends: None });
             }
             None => {}
         }
     }
 
-    fn wants(&self, news: &News) -> bool {
+    fn wants(&self, news: &RecordedAnnouncement) -> bool {
         let announcement = &news.announcement;
         let after = news.entry.as_ref().and_then(|entry| entry.change.after.as_ref());
         // That it was silenced is the last thing that is told.
@@ -177,13 +181,13 @@ pub async fn test(sinks: &[Sink]) -> Vec<(String, Result<(), String>)> {
     let notice = Arc::new(Notice::test());
     let mut tasks = JoinSet::new();
     for (place, sink) in sinks.iter().enumerate() {
-        let (door, notice) = (sink::Opened::of(sink), notice.clone());
+        let (door, notice) = (sink::SinkChannel::of(sink), notice.clone());
         let ends = matches!(sink.door, NotifyChannel::PagerDuty { .. }).then_some(notice::TEST);
         tasks.spawn(async move {
-            let mut done = door.once(&Message { notice: notice.clone(), ends: None }).await;
+            let mut done = door.once(&QueuedNotice { notice: notice.clone(), ends: None }).await;
             // A test leaves no incident behind.
             if done.is_ok() && ends.is_some() {
-                done = door.once(&Message { notice, ends }).await;
+                done = door.once(&QueuedNotice { notice, ends }).await;
             }
             (place, done)
         });

@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 
-use crate::words::{self, Evidence};
+use crate::evidence::{self, NoticeEvidence};
 use judgement::rollout::{AnnouncementLevel, ledger};
 use judgement::time::Civil;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
 use memory::clock;
-use sidecar::News;
-use sidecar::journal::Entry;
+use sidecar::RecordedAnnouncement;
+use sidecar::journal::JournalEntry;
 
 /// The kind of a test message.
 pub const TEST: &str = "test";
@@ -37,11 +37,11 @@ pub struct Notice {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<Environment>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<Turn>,
+    pub weight: Option<WeightChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<NoticeEvidence>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ledger: Option<Ledger>,
+    pub ledger: Option<NoticeLedger>,
     /// The command that explains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<String>,
@@ -49,14 +49,14 @@ pub struct Notice {
 
 /// The candidate's weight, in percent.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Turn {
+pub struct WeightChange {
     pub before: f64,
     pub after: f64,
 }
 
 /// What the rollout has cost until then.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Ledger {
+pub struct NoticeLedger {
     pub rollout: u32,
     pub requests: u64,
     pub failed: u64,
@@ -67,15 +67,15 @@ pub struct Ledger {
     pub closed: bool,
 }
 
-impl From<&ledger::RolloutLedger> for Ledger {
-    fn from(ledger: &ledger::RolloutLedger) -> Ledger {
+impl From<&ledger::RolloutLedger> for NoticeLedger {
+    fn from(ledger: &ledger::RolloutLedger) -> NoticeLedger {
         let ledger::RolloutLedger { rollout, requests, failed, rescued, hurt, turned_away, closed, .. } = *ledger;
-        Ledger { rollout, requests, failed, rescued, seen_by_clients: hurt, turned_away, closed }
+        NoticeLedger { rollout, requests, failed, rescued, seen_by_clients: hurt, turned_away, closed }
     }
 }
 
 impl Notice {
-    pub fn of(news: &News) -> Notice {
+    pub fn of(news: &RecordedAnnouncement) -> Notice {
         let announcement = &news.announcement;
         let told = news.entry.as_deref();
         let at = told.map_or_else(clock::wall_millis, |entry| entry.at);
@@ -91,8 +91,8 @@ impl Notice {
             generation: told.map(|entry| entry.change.generation),
             active: told.and_then(|entry| Some(entry.change.after.as_ref()?.active)),
             weight: told.and_then(turn),
-            evidence: told.and_then(|entry| words::evidence(&entry.change)),
-            ledger: told.and_then(|entry| entry.change.ledger.as_ref()).map(Ledger::from),
+            evidence: told.and_then(|entry| evidence::evidence(&entry.change)),
+            ledger: told.and_then(|entry| entry.change.ledger.as_ref()).map(NoticeLedger::from),
             explain: Some(format!("cutover explain {}", announcement.entry)),
         }
     }
@@ -134,7 +134,7 @@ impl Notice {
     /// The rest as names and values, for people.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = Vec::new();
-        if let Some(Turn { before, after }) = self.weight {
+        if let Some(WeightChange { before, after }) = self.weight {
             let weight = if before == after { format!("{after} %") } else { format!("{before} % → {after} %") };
             facts.push(("weight", weight));
         }
@@ -149,11 +149,11 @@ impl Notice {
     /// The evidence and the cost, in lines.
     pub fn account(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if let Some(Evidence { verdict, meters, triggers }) = &self.evidence {
+        if let Some(NoticeEvidence { verdict, meters, triggers }) = &self.evidence {
             lines.push(format!("verdict: {verdict}"));
             lines.extend(meters.iter().chain(triggers).cloned());
         }
-        if let Some(Ledger { rollout, requests, failed, rescued, seen_by_clients, .. }) = self.ledger {
+        if let Some(NoticeLedger { rollout, requests, failed, rescued, seen_by_clients, .. }) = self.ledger {
             lines.push(format!(
                 "rollout {rollout}: {requests} requests, {failed} failed, {rescued} rescued, {seen_by_clients} seen by clients"
             ));
@@ -162,11 +162,11 @@ impl Notice {
     }
 }
 
-fn turn(entry: &Entry) -> Option<Turn> {
+fn turn(entry: &JournalEntry) -> Option<WeightChange> {
     let after = entry.change.after.as_ref()?.weight;
     let before = entry.change.before.as_ref().map_or(after, |before| before.weight);
     let [before, after] = [before, after].map(Weight::percent);
-    Some(Turn { before, after })
+    Some(WeightChange { before, after })
 }
 
 /// `2026-11-22T14:03:59.123Z`

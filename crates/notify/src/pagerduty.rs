@@ -4,22 +4,27 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::Message;
-use crate::http::Client;
+use crate::QueuedNotice;
+use crate::http::NoticeClient;
 use crate::incidents::key;
 use crate::notice::{cut, rfc3339};
-use crate::sink::Outcome;
+use crate::sink::Delivery;
 use config::notify::Secret;
 
 /// What PagerDuty takes.
 const SUMMARY: usize = 1024;
 
-pub async fn send(client: &Client, url: &Secret<Url>, routing_key: &Secret<String>, message: &Message) -> Outcome {
+pub async fn send(
+    client: &NoticeClient,
+    url: &Secret<Url>,
+    routing_key: &Secret<String>,
+    message: &QueuedNotice,
+) -> Delivery {
     let routing_key = routing_key.reveal();
     client.post(url.reveal(), HeaderMap::new(), event(routing_key, message).to_string(), &[routing_key]).await
 }
 
-fn event(routing_key: &str, message: &Message) -> Value {
+fn event(routing_key: &str, message: &QueuedNotice) -> Value {
     let notice = message.notice.as_ref();
     let key = |kind: &str| key(&notice.service, kind);
     if let Some(kind) = message.ends {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::Message;
+use crate::QueuedNotice;
 use memory::counters::{NoticeCounters, count, set};
 
 /// As many as the sidecar keeps for its listeners: a storm in every service at once, and at some kilobytes each no
@@ -13,7 +13,7 @@ use memory::counters::{NoticeCounters, count, set};
 pub const WAITING: usize = 256;
 
 #[derive(Debug)]
-pub struct Queue {
+pub struct NoticeQueue {
     inside: Mutex<Inside>,
     changed: Notify,
     notices: Arc<NoticeCounters>,
@@ -21,15 +21,15 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Inside {
-    waiting: VecDeque<Message>,
+    waiting: VecDeque<QueuedNotice>,
     /// One was taken out, and nobody knows yet what becomes of it.
     under_way: bool,
     closed: bool,
 }
 
-impl Queue {
-    pub fn new(notices: Arc<NoticeCounters>) -> Queue {
-        Queue { inside: Mutex::default(), changed: Notify::new(), notices }
+impl NoticeQueue {
+    pub fn new(notices: Arc<NoticeCounters>) -> NoticeQueue {
+        NoticeQueue { inside: Mutex::default(), changed: Notify::new(), notices }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -42,7 +42,7 @@ impl Queue {
     }
 
     /// Puts one in; the oldest goes where there is no room.
-    pub fn push(&self, message: Message) {
+    pub fn push(&self, message: QueuedNotice) {
         let mut inside = self.inside();
         if inside.waiting.len() >= WAITING {
             inside.waiting.pop_front();
@@ -54,7 +54,7 @@ impl Queue {
     }
 
     /// Waits for the oldest. `None`: closed, and nothing is left.
-    pub async fn pop(&self) -> Option<Message> {
+    pub async fn pop(&self) -> Option<QueuedNotice> {
         loop {
             {
                 let mut inside = self.inside();
@@ -108,13 +108,13 @@ mod tests {
     use crate::notice::Notice;
     use memory::counters::read;
 
-    fn message(entry: u64) -> Message {
-        Message { notice: Arc::new(Notice { entry: Some(entry), ..Notice::test() }), ends: None }
+    fn message(entry: u64) -> QueuedNotice {
+        QueuedNotice { notice: Arc::new(Notice { entry: Some(entry), ..Notice::test() }), ends: None }
     }
 
     #[tokio::test]
     async fn a_full_queue_loses_the_oldest_and_counts_it() {
-        let queue = Queue::new(Arc::default());
+        let queue = NoticeQueue::new(Arc::default());
         (0..WAITING as u64 + 3).for_each(|entry| queue.push(message(entry)));
         assert_eq!((read(&queue.notices.dropped), read(&queue.notices.waiting)), (3, WAITING as u64));
         assert_eq!(queue.pop().await.unwrap().notice.entry, Some(3), "0, 1 and 2 were the oldest");
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_queue_is_emptied_first() {
-        let queue = Queue::new(Arc::default());
+        let queue = NoticeQueue::new(Arc::default());
         queue.push(message(1));
         queue.close();
         assert!(queue.pop().await.is_some());

@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::email::Mailer;
-use crate::http::Client;
-use crate::queue::Queue;
-use crate::{Message, pagerduty, slack, webhook};
+use crate::http::NoticeClient;
+use crate::queue::NoticeQueue;
+use crate::{QueuedNotice, pagerduty, slack, webhook};
 use config::notify::{NotifyChannel, Sink};
 use judgement::time::Millis;
 use memory::clock;
@@ -27,7 +27,7 @@ const JITTER: u64 = 20;
 
 /// What one try came to.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Delivery {
     Taken,
     /// It may be taken later; `after`: the receiver says when.
     Again {
@@ -40,22 +40,22 @@ pub enum Outcome {
 
 /// A door with what it takes to go through it.
 #[derive(Debug)]
-pub struct Opened {
+pub struct SinkChannel {
     door: NotifyChannel,
-    client: Client,
+    client: NoticeClient,
     mailer: Option<Mailer>,
 }
 
-impl Opened {
-    pub fn of(sink: &Sink) -> Opened {
+impl SinkChannel {
+    pub fn of(sink: &Sink) -> SinkChannel {
         let mailer = match &sink.door {
             NotifyChannel::Email(email) => Some(Mailer::new(email)),
             _ => None,
         };
-        Opened { door: sink.door.clone(), client: Client::new(), mailer }
+        SinkChannel { door: sink.door.clone(), client: NoticeClient::new(), mailer }
     }
 
-    async fn deliver(&self, message: &Message) -> Outcome {
+    async fn deliver(&self, message: &QueuedNotice) -> Delivery {
         match (&self.door, &self.mailer) {
             (NotifyChannel::Webhook { url, keys }, _) => webhook::send(&self.client, url, keys, message).await,
             (NotifyChannel::Slack { url }, _) => slack::send(&self.client, url, message).await,
@@ -63,31 +63,31 @@ impl Opened {
                 pagerduty::send(&self.client, url, routing_key, message).await
             }
             (NotifyChannel::Email(_), Some(mailer)) => mailer.send(&message.notice).await,
-            (NotifyChannel::Email(_), None) => Outcome::Refused("there is no mailer".to_owned()),
+            (NotifyChannel::Email(_), None) => Delivery::Refused("there is no mailer".to_owned()),
         }
     }
 
     /// One try.
-    pub async fn once(&self, message: &Message) -> Result<(), String> {
+    pub async fn once(&self, message: &QueuedNotice) -> Result<(), String> {
         match self.deliver(message).await {
-            Outcome::Taken => Ok(()),
-            Outcome::Again { why, .. } | Outcome::Refused(why) => Err(why),
+            Delivery::Taken => Ok(()),
+            Delivery::Again { why, .. } | Delivery::Refused(why) => Err(why),
         }
     }
 }
 
 /// The task of one sink.
 #[derive(Debug)]
-pub struct Worker {
+pub struct SinkWorker {
     name: String,
-    door: Opened,
-    queue: Arc<Queue>,
+    door: SinkChannel,
+    queue: Arc<NoticeQueue>,
     close: watch::Receiver<bool>,
 }
 
-impl Worker {
-    pub fn new(sink: &Sink, queue: Arc<Queue>, close: watch::Receiver<bool>) -> Worker {
-        Worker { name: sink.name.clone(), door: Opened::of(sink), queue, close }
+impl SinkWorker {
+    pub fn new(sink: &Sink, queue: Arc<NoticeQueue>, close: watch::Receiver<bool>) -> SinkWorker {
+        SinkWorker { name: sink.name.clone(), door: SinkChannel::of(sink), queue, close }
     }
 
     /// Tells what comes, one after the other, until the queue is closed and empty.
@@ -102,15 +102,15 @@ impl Worker {
         }
     }
 
-    async fn tell(&mut self, message: &Message) -> Result<(), String> {
+    async fn tell(&mut self, message: &QueuedNotice) -> Result<(), String> {
         let began = clock::now();
         let mut tries = 0;
         loop {
             let last = *self.close.borrow() || self.close.has_changed().is_err();
             let (why, pause) = match self.door.deliver(message).await {
-                Outcome::Taken => return Ok(()),
-                Outcome::Refused(why) => return Err(why),
-                Outcome::Again { why, after } => (why, pause(tries, after, fastrand::u64(0..=2 * JITTER))),
+                Delivery::Taken => return Ok(()),
+                Delivery::Refused(why) => return Err(why),
+                Delivery::Again { why, after } => (why, pause(tries, after, fastrand::u64(0..=2 * JITTER))),
             };
             tries += 1;
             if last || tries >= TRIES || clock::now().since(began).plus(pause) > PATIENCE {

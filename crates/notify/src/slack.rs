@@ -4,10 +4,10 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::Message;
-use crate::http::Client;
+use crate::QueuedNotice;
+use crate::http::NoticeClient;
 use crate::notice::{Notice, cut};
-use crate::sink::Outcome;
+use crate::sink::Delivery;
 use config::notify::Secret;
 
 /// What Slack takes in a header, a section and a field; in characters, and these are bytes.
@@ -15,7 +15,7 @@ const HEADER: usize = 150;
 const SECTION: usize = 2900;
 const FIELD: usize = 1900;
 
-pub async fn send(client: &Client, url: &Secret<Url>, message: &Message) -> Outcome {
+pub async fn send(client: &NoticeClient, url: &Secret<Url>, message: &QueuedNotice) -> Delivery {
     let url = url.reveal();
     // The path is the secret.
     client.post(url, HeaderMap::new(), body(&message.notice).to_string(), &[url.path()]).await

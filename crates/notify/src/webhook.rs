@@ -8,10 +8,10 @@ use serde::Serialize;
 use sha2::Sha256;
 use url::Url;
 
-use crate::Message;
-use crate::http::Client;
+use crate::QueuedNotice;
+use crate::http::NoticeClient;
 use crate::notice::{Notice, rfc3339};
-use crate::sink::Outcome;
+use crate::sink::Delivery;
 use config::notify::Secret;
 use memory::clock;
 
@@ -23,7 +23,12 @@ struct Body<'a> {
     data: &'a Notice,
 }
 
-pub async fn send(client: &Client, url: &Secret<Url>, keys: &Secret<Vec<Vec<u8>>>, message: &Message) -> Outcome {
+pub async fn send(
+    client: &NoticeClient,
+    url: &Secret<Url>,
+    keys: &Secret<Vec<Vec<u8>>>,
+    message: &QueuedNotice,
+) -> Delivery {
     let notice = message.notice.as_ref();
     let body = body(notice);
     // Of this try: a receiver refuses old ones.
@@ -38,7 +43,7 @@ pub async fn send(client: &Client, url: &Secret<Url>, keys: &Secret<Vec<Vec<u8>>
     ] {
         match HeaderValue::from_str(&value) {
             Ok(value) => headers.insert(name, value),
-            Err(error) => return Outcome::Refused(error.to_string()),
+            Err(error) => return Delivery::Refused(error.to_string()),
         };
     }
     client.post(url.reveal(), headers, body, &[]).await

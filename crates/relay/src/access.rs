@@ -16,8 +16,8 @@ use std::sync::mpsc::SyncSender;
 use memory::counters::{Counters, count};
 
 pub use config::access::{AccessLog, LogFormat, LogTarget, SampleRate};
-pub use format::Line;
-pub use writer::{Writer, start};
+pub use format::AccessLine;
+pub use writer::{AccessLogWriter, start};
 
 enum Note {
     /// With its line feed.
@@ -28,7 +28,7 @@ enum Note {
 
 /// What workers write to. Cloned once a worker.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct AccessLogger {
     queue: SyncSender<Note>,
     format: LogFormat,
     sample: SampleRate,
@@ -49,7 +49,7 @@ thread_local! {
     });
 }
 
-impl Log {
+impl AccessLogger {
     /// Whether a request is to be written. `failed`: it always is.
     #[inline]
     pub fn wants(&self, failed: bool) -> bool {
@@ -69,7 +69,7 @@ impl Log {
     }
 
     /// Hands a line over, or drops and counts it. Never waits.
-    pub fn write(&self, line: &Line<'_>) {
+    pub fn write(&self, line: &AccessLine<'_>) {
         let note = SCRATCH.try_with(|scratch| {
             let mut scratch = scratch.try_borrow_mut().ok()?;
             let buffer = &mut scratch.line;

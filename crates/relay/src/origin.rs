@@ -18,7 +18,7 @@ use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 use memory::counters::EndpointRest;
 use memory::snapshot::{Endpoint, OriginHttp2, OriginSettings, OriginTarget};
 
-pub use resolve::Resolver;
+pub use resolve::OriginResolver;
 
 /// Requests at once on one HTTP/2 connection to an origin; the next ones open another.
 const STREAMS: usize = 100;

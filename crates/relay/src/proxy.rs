@@ -4,24 +4,24 @@
 //! counted; a failed candidate request may be served again by the active environment before the client has seen
 //! anything. Nothing here waits for the sidecar, takes a lock or looks up a label.
 
+mod access_line;
 mod attempt;
 mod body;
-mod ctx;
-pub mod door;
+pub mod connection_limits;
+mod context;
 mod error;
 pub mod headers;
 mod hop;
-pub mod hygiene;
 pub mod listen;
-mod patience;
 mod phases;
-mod record;
 mod redirect;
+pub mod request_checks;
 mod rescue;
+mod response_checks;
 mod session;
 mod stream;
-mod strict;
 mod target;
+mod timeouts;
 pub mod tls;
 mod transport;
 
@@ -35,16 +35,16 @@ use pingora_proxy::Session;
 use crate::access;
 use crate::proxy::attempt::Attempt;
 use crate::proxy::error::answer_to_refusal;
-use crate::proxy::headers::Ids;
+use crate::proxy::headers::IdGenerator;
 use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
 use config::{ClientLimits, HopHeaders, MainConfig};
 use judgement::traffic::{RequestHead, decide, sticky};
 use memory::clock;
 use memory::counters::{AttemptFailure, Counters, OrdinalCounter, RefusalReason, Shard};
 use memory::snapshot::SnapshotReader;
-use sidecar::Handle;
+use sidecar::SidecarHandle;
 
-pub use ctx::Ctx;
+pub use context::RequestContext;
 
 /// Carried by the error that makes pingora try again on the active side: never seen outside.
 const RESCUE: ErrorType = ErrorType::Custom("Rescue");
@@ -55,16 +55,16 @@ pub struct Proxy {
     shard: Shard,
     published: SnapshotReader,
     counters: Arc<Counters>,
-    sidecar: Handle,
+    sidecar: SidecarHandle,
     trusted: Arc<[IpNet]>,
     redirect_to_https: Option<u16>,
     limits: ClientLimits,
     hop: HopHeaders,
-    ids: Ids,
+    ids: IdGenerator,
     /// Where this worker's sticky keys come from: nobody else's, and no two alike.
     key_seed: u64,
     keys: OrdinalCounter,
-    access: Option<access::Log>,
+    access: Option<access::AccessLogger>,
 }
 
 impl Proxy {
@@ -72,7 +72,7 @@ impl Proxy {
         shard: Shard,
         published: SnapshotReader,
         counters: Arc<Counters>,
-        sidecar: Handle,
+        sidecar: SidecarHandle,
         settings: &MainConfig,
     ) -> Proxy {
         use std::hash::{BuildHasher, Hasher};
@@ -84,7 +84,7 @@ impl Proxy {
             sidecar,
             trusted: settings.trusted_proxies.as_slice().into(),
             hop: settings.hop,
-            ids: Ids::new(),
+            ids: IdGenerator::new(),
             limits: settings.limits,
             redirect_to_https: settings.redirect_to_https,
             key_seed,
@@ -94,7 +94,7 @@ impl Proxy {
     }
 
     /// With a log that it writes a line a request to.
-    pub fn with_access_log(self, access: Option<access::Log>) -> Proxy {
+    pub fn with_access_log(self, access: Option<access::AccessLogger>) -> Proxy {
         Proxy { access, ..self }
     }
 
@@ -131,13 +131,13 @@ impl Proxy {
     /// The checks at the door, on the bytes that came: what pingora has read may be a repaired copy.
     fn is_clean(&self, session: &Session) -> Result<(), RefusalReason> {
         match session.as_downstream().as_http1() {
-            Some(http1) => hygiene::head(&http1.get_headers_raw_bytes(), &self.limits),
-            None => hygiene::parsed(session.req_header(), &self.limits),
+            Some(http1) => request_checks::head(&http1.get_headers_raw_bytes(), &self.limits),
+            None => request_checks::parsed(session.req_header(), &self.limits),
         }
     }
 
     /// Answers without an origin; `true` for pingora: it is done.
-    async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, refused: RefusalReason) -> Result<bool> {
+    async fn refuse(&self, session: &mut Session, ctx: &mut RequestContext, refused: RefusalReason) -> Result<bool> {
         ctx.refused = Some(refused);
         self.counters.process.refuse(refused);
         let (status, text) = answer_to_refusal(refused);

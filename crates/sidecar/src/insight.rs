@@ -1,7 +1,7 @@
 //! What the judge sees of one service, handed to who asks: read from the same counters, at that moment.
 
 use crate::Sidecar;
-use crate::reading::checked;
+use crate::readings::checked;
 use judgement::rollout::GuardInsight;
 use judgement::time::Millis;
 

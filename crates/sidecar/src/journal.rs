@@ -4,10 +4,12 @@
 //! one that an entry explains. Whoever alters an entry breaks the chain from there on: `history --verify` finds it. The
 //! oldest entries go by age and size; the hash of the last of them stays, and the chain is followed from there.
 
+mod message;
 mod read;
 mod retention;
 mod schema;
-mod shelf;
+mod snapshot_queue;
+mod snapshots;
 mod store;
 mod writer;
 
@@ -18,16 +20,18 @@ use sha2::{Digest, Sha256};
 
 use judgement::rollout::{DurableState, JournalChange};
 
-pub use read::{Chain, MOST_OF_A_PAGE, Page, Query, Reader};
-pub use retention::Trimmed;
+pub use message::WrittenCallback;
+pub use read::{ChainCheck, JournalPage, JournalQuery, JournalReader, MAX_PAGE};
+pub use retention::TrimResult;
 pub use schema::FORMAT;
-pub use shelf::{MOST_SNAPSHOTS, Shelf, Snapshot, Unshelved};
-pub use store::Store;
-pub use writer::{Journal, Told, beside};
+pub use snapshot_queue::NamedSnapshots;
+pub use snapshots::{MAX_SNAPSHOTS, NamedSnapshot, SnapshotError};
+pub use store::JournalStore;
+pub use writer::{Journal, beside};
 
 /// A change with the time of day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct JournalEntry {
     /// Milliseconds since 1970.
     pub at: u64,
     #[serde(flatten)]
@@ -36,7 +40,7 @@ pub struct Entry {
 
 /// What the store has when the process starts.
 #[derive(Debug, Default)]
-pub struct Restored {
+pub struct RestoredState {
     pub services: BTreeMap<String, DurableState>,
     pub generation: u64,
     pub last_entry: u64,
@@ -57,20 +61,20 @@ pub enum Error {
     #[error("{0} is not there, or holds no journal")]
     Missing(std::path::PathBuf),
     #[error("{0}")]
-    Unshelved(#[from] Unshelved),
+    Snapshot(#[from] SnapshotError),
 }
 
 /// Where the chain begins: the last entry that was removed, and its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchor {
+pub struct ChainAnchor {
     pub id: u64,
     pub hash: Vec<u8>,
 }
 
-impl Anchor {
+impl ChainAnchor {
     /// Nothing was removed.
-    fn first() -> Anchor {
-        Anchor { id: 0, hash: vec![0; 32] }
+    fn first() -> ChainAnchor {
+        ChainAnchor { id: 0, hash: vec![0; 32] }
     }
 }
 

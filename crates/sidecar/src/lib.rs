@@ -10,9 +10,9 @@
 mod command;
 mod insight;
 pub mod journal;
-mod load;
-mod orders;
-mod reading;
+mod readings;
+mod routing;
+mod work_queues;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,9 +22,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::broadcast;
 
-use crate::journal::{Entry, Journal, Restored};
-use crate::orders::Orders;
-use crate::reading::{Readings, checked};
+use crate::journal::{Journal, JournalEntry, RestoredState};
+use crate::readings::{CounterReadings, checked};
+use crate::work_queues::WorkQueues;
 use judgement::guard::Verdict;
 use judgement::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, Effect, Event, JournalChange, OperatorCommand, RolloutError,
@@ -37,13 +37,15 @@ use memory::clock;
 use memory::counters::{Counters, count, set};
 use memory::snapshot::{RoutingSnapshot, SnapshotPublisher};
 
-pub use command::{Answer, Done, Gone, Handle, Input, News, Shown};
-pub use load::{Load, Placed};
+pub use command::{
+    CommandReceipt, CommandResult, RecordedAnnouncement, SidecarHandle, SidecarInput, SidecarStatus, SidecarStopped,
+};
+pub use routing::{CurrentRouting, ResolvedRouting};
 
 /// Inputs between the house and the sidecar. Each is a person's command, a reload, a change in DNS or the one wake-up
 /// that the alarm lets through: hundreds together mean that something is broken.
 const QUEUE: usize = 256;
-/// News for those who listen; who is slower than this loses the oldest.
+/// RecordedAnnouncement for those who listen; who is slower than this loses the oldest.
 const NEWS: usize = 256;
 /// After a wake-up the next one is heard this much later: a burst of failures is one look, not a thousand.
 const WAKE_SPACING: Millis = Millis(10);
@@ -52,30 +54,35 @@ const WAKE_SPACING: Millis = Millis(10);
 #[derive(Debug)]
 pub struct Sidecar {
     state: State,
-    placed: Placed,
-    readings: Readings,
+    placed: CurrentRouting,
+    readings: CounterReadings,
     publisher: SnapshotPublisher,
     counters: Arc<Counters>,
     journal: Journal,
-    news: broadcast::Sender<News>,
+    news: broadcast::Sender<RecordedAnnouncement>,
     /// The entry that was recorded last: news follow their entry.
-    recorded: Option<Arc<Entry>>,
-    orders: Orders,
+    recorded: Option<Arc<JournalEntry>>,
+    orders: WorkQueues,
     /// After a panic: ticks judge no more, people still command.
     frozen: bool,
 }
 
 impl Sidecar {
     /// A sidecar over a restored state. It serves nobody until a routing file is loaded.
-    pub fn new(restored: Restored, publisher: SnapshotPublisher, counters: Arc<Counters>, journal: Journal) -> Sidecar {
-        let Restored { services, generation, last_entry, lost } = restored;
+    pub fn new(
+        restored: RestoredState,
+        publisher: SnapshotPublisher,
+        counters: Arc<Counters>,
+        journal: Journal,
+    ) -> Sidecar {
+        let RestoredState { services, generation, last_entry, lost } = restored;
         let began = clock::wall_millis().saturating_sub(clock::now().0);
         let state = match lost {
             true => State::after_loss(began),
             false => State::restored(services, generation, last_entry, began),
         };
         let (news, _) = broadcast::channel(NEWS);
-        let (placed, readings) = (Placed::default(), Readings::default());
+        let (placed, readings) = (CurrentRouting::default(), CounterReadings::default());
         Sidecar {
             state,
             placed,
@@ -85,13 +92,13 @@ impl Sidecar {
             journal,
             news,
             recorded: None,
-            orders: Orders::default(),
+            orders: WorkQueues::default(),
             frozen: false,
         }
     }
 
     /// Hears what the sidecar announces from now on.
-    pub fn listen(&self) -> broadcast::Receiver<News> {
+    pub fn listen(&self) -> broadcast::Receiver<RecordedAnnouncement> {
         self.news.subscribe()
     }
 
@@ -99,14 +106,14 @@ impl Sidecar {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(self, tick: Millis) -> std::io::Result<(Handle, JoinHandle<()>)> {
+    pub fn start(self, tick: Millis) -> std::io::Result<(SidecarHandle, JoinHandle<()>)> {
         let (inputs, received) = sync_channel(QUEUE);
-        let handle = Handle::new(inputs, self.news.clone());
+        let handle = SidecarHandle::new(inputs, self.news.clone());
         let thread = std::thread::Builder::new().name("sidecar".to_owned()).spawn(move || self.run(&received, tick))?;
         Ok((handle, thread))
     }
 
-    fn run(mut self, inputs: &Receiver<Input>, tick: Millis) {
+    fn run(mut self, inputs: &Receiver<SidecarInput>, tick: Millis) {
         let mut next_tick = clock::now();
         // A wake-up that came too soon after the last one is heard then.
         let mut next_glance = None;
@@ -115,16 +122,16 @@ impl Sidecar {
             let now = clock::now();
             let wait = next_glance.unwrap_or(next_tick).min(next_tick).since(now);
             let input = match inputs.recv_timeout(wait.as_duration()) {
-                Ok(Input::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(SidecarInput::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(input) => Some(input),
                 Err(RecvTimeoutError::Timeout) => None,
             };
             let now = clock::now();
             match input {
-                Some(Input::Wake) if now.since(last_wake) < WAKE_SPACING => {
+                Some(SidecarInput::Wake) if now.since(last_wake) < WAKE_SPACING => {
                     next_glance = Some(last_wake.plus(WAKE_SPACING));
                 }
-                Some(Input::Wake) => {
+                Some(SidecarInput::Wake) => {
                     last_wake = now;
                     self.unbroken(|sidecar| sidecar.glance(now));
                 }
@@ -160,45 +167,45 @@ impl Sidecar {
     }
 
     /// Takes one input at `now`.
-    pub fn handle(&mut self, input: Input, now: Millis) {
+    pub fn handle(&mut self, input: SidecarInput, now: Millis) {
         match input {
-            Input::Load(load, answer) => {
+            SidecarInput::Load(load, answer) => {
                 let taken = self.load(*load, now);
                 // At once, so that a candidate's first request is already in its window.
                 self.glance(now);
                 let _ = answer.try_send(taken);
             }
-            Input::Resolved { origin, endpoints } => {
+            SidecarInput::Resolved { origin, endpoints } => {
                 if self.placed.resolved(origin, endpoints) {
                     self.publish();
                 }
             }
-            Input::Command { command, load, answer } => {
+            SidecarInput::Command { command, load, answer } => {
                 if let Err(refused) = self.command(*command, load, &answer, now) {
                     let _ = answer.try_send(Err(refused));
                 }
             }
-            Input::Preflighted { service, rollout, result } => {
+            SidecarInput::Preflighted { service, rollout, result } => {
                 self.apply(Event::Preflighted { service, rollout, result }, now)
             }
-            Input::Validated { order, result } => self.apply(Event::Validated { order, result }, now),
-            Input::Health { service, environment, up, why, rollback } => {
+            SidecarInput::Validated { order, result } => self.apply(Event::Validated { order, result }, now),
+            SidecarInput::Health { service, environment, up, why, rollback } => {
                 self.apply(Event::Health { service, environment, up, why, rollback }, now);
             }
-            Input::Show(answer) => {
-                let _ = answer.try_send(Shown {
+            SidecarInput::Show(answer) => {
+                let _ = answer.try_send(SidecarStatus {
                     last_entry: self.state.last_entry(),
                     generation: self.state.generation(),
                     services: self.state.views(now),
                     overs: self.overs(),
                 });
             }
-            Input::Insight(service, answer) => {
+            SidecarInput::Insight(service, answer) => {
                 let _ = answer.try_send(self.insight(&service, now));
             }
-            Input::Remark(remark) => self.apply(Event::Remarked(remark), now),
-            Input::Wake => self.glance(now),
-            Input::End => {}
+            SidecarInput::Remark(remark) => self.apply(Event::Remarked(remark), now),
+            SidecarInput::Wake => self.glance(now),
+            SidecarInput::End => {}
         }
     }
 
@@ -233,7 +240,7 @@ impl Sidecar {
     ///
     /// # Errors
     /// It would steer by weight what a rollout steers: nothing has changed.
-    pub fn load(&mut self, load: Load, now: Millis) -> Result<(), RolloutError> {
+    pub fn load(&mut self, load: ResolvedRouting, now: Millis) -> Result<(), RolloutError> {
         let asks = load.asks();
         self.state.may_load(&asks)?;
         self.placed.replace(load, &self.counters);
@@ -253,8 +260,8 @@ impl Sidecar {
     fn command(
         &mut self,
         command: OperatorCommand,
-        load: Option<Box<Load>>,
-        answer: &SyncSender<Answer>,
+        load: Option<Box<ResolvedRouting>>,
+        answer: &SyncSender<CommandResult>,
         now: Millis,
     ) -> Result<(), RolloutError> {
         if let Some(load) = &load {
@@ -298,7 +305,7 @@ impl Sidecar {
                 Effect::Validate(order) => self.have_run(order, now),
                 Effect::Keep(service) => {
                     if let Some(durable) = self.state.durable(&service) {
-                        self.journal.keep(service, durable.clone());
+                        self.journal.save_state(service, durable.clone());
                     }
                 }
                 Effect::Publish => self.publish(),
@@ -346,7 +353,7 @@ impl Sidecar {
             let ledger = *ledger;
             self.counters.judge(&change.service, |judged| judged.ledger = ledger);
         }
-        let entry = Entry { at: clock::wall_millis(), change };
+        let entry = JournalEntry { at: clock::wall_millis(), change };
         self.recorded = Some(Arc::new(entry.clone()));
         self.journal.append(entry);
     }
@@ -375,13 +382,13 @@ impl Sidecar {
         }
         // Nobody may be listening.
         let entry = self.recorded.clone().filter(|recorded| recorded.change.id == announcement.entry);
-        let _ = self.news.send(News { announcement, entry });
+        let _ = self.news.send(RecordedAnnouncement { announcement, entry });
     }
 
-    fn answer_when_written(&self, entry: Option<u64>, answer: SyncSender<Answer>) {
+    fn answer_when_written(&self, entry: Option<u64>, answer: SyncSender<CommandResult>) {
         let generation = self.state.generation();
         self.journal.when_written(Box::new(move |written| {
-            let _ = answer.try_send(Ok(Done { entry, generation, written }));
+            let _ = answer.try_send(Ok(CommandReceipt { entry, generation, written }));
         }));
     }
 }

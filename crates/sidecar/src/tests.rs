@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::journal::Reader;
+use crate::journal::JournalReader;
 use config::routing_text;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::{DeployRequest, OperatorAction, OperatorCommand, SuiteRun, SuiteRunError};
@@ -21,12 +21,12 @@ struct Bench {
     _dir: tempfile::TempDir,
 }
 
-fn load(weight: f64) -> Load {
+fn load(weight: f64) -> ResolvedRouting {
     let text = format!(
         "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\nurl = \"http://127.0.0.1:2\"\n\
          [service.shop.split]\nweight = {weight}\n"
     );
-    Load { routing: routing_text("routing.toml", &text).unwrap(), endpoints: HashMap::new() }
+    ResolvedRouting { routing: routing_text("routing.toml", &text).unwrap(), endpoints: HashMap::new() }
 }
 
 fn bench() -> Bench {
@@ -78,7 +78,7 @@ fn a_dead_candidate_is_out_of_the_snapshot_within_three_ticks() {
     let path = bench.path.clone();
     let dir = bench._dir;
     drop(bench.sidecar);
-    let entries = Reader::open(&path).unwrap().latest(None, 9).unwrap();
+    let entries = JournalReader::open(&path).unwrap().latest(None, 9).unwrap();
     let entry = entries.into_iter().find(|entry| entry.change.kind == ChangeKind::Rollback).unwrap();
     let evidence = entry.change.evidence.unwrap();
     assert_eq!(judgement::guard::judge(&evidence.policy, &evidence.sight), evidence.judgement, "read back, it replays");
@@ -104,7 +104,7 @@ fn a_panic_freezes_the_weights_and_leaves_people_in_command() {
         act: judgement::rollout::OperatorAction::Rollback,
         ..OperatorCommand::default()
     };
-    bench.sidecar.handle(Input::Command { command: Box::new(command), load: None, answer }, Millis(1000));
+    bench.sidecar.handle(SidecarInput::Command { command: Box::new(command), load: None, answer }, Millis(1000));
     assert!(answered.recv().unwrap().unwrap().written, "answered once it is on the disk");
     assert_eq!(bench.weight(), Weight::ZERO);
 }
@@ -116,7 +116,7 @@ fn addresses_come_and_go_without_touching_the_split() {
     let origin = snapshot.services[0].origins[1].clone();
     assert!(snapshot.endpoints(judgement::traffic::ServiceId(0), Environment::Green).is_empty());
     let generation = snapshot.generation;
-    bench.sidecar.handle(Input::Resolved { origin, endpoints: Arc::from([]) }, Millis(1));
+    bench.sidecar.handle(SidecarInput::Resolved { origin, endpoints: Arc::from([]) }, Millis(1));
     assert_eq!((bench.published.load().generation, bench.weight()), (generation, Weight::from_percent(10.0).unwrap()));
 }
 
@@ -126,19 +126,20 @@ fn set_out(sidecar: Sidecar) -> Sidecar {
     let mut sidecar = sidecar.with_preflights(preflights);
     let text = "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\nurl = \"http://127.0.0.1:2\"\n\
                 [service.shop.rollout]\nsteps = [{ weight = 10, suites = [\"smoke\"] }, 100]\n";
-    let load = Load { routing: routing_text("routing.toml", text).unwrap(), endpoints: HashMap::new() };
-    sidecar.handle(Input::Load(Box::new(load), sync_channel(1).0), Millis(1));
+    let load = ResolvedRouting { routing: routing_text("routing.toml", text).unwrap(), endpoints: HashMap::new() };
+    sidecar.handle(SidecarInput::Load(Box::new(load), sync_channel(1).0), Millis(1));
     let (answer, answered) = sync_channel(1);
     let command = |act| {
         Box::new(OperatorCommand { service: "shop".into(), who: "ann".into(), act, ..OperatorCommand::default() })
     };
     let act = OperatorAction::Shift { weight: Weight::ZERO, gradual: false };
-    sidecar.handle(Input::Command { command: command(act), load: None, answer: answer.clone() }, Millis(2));
+    sidecar.handle(SidecarInput::Command { command: command(act), load: None, answer: answer.clone() }, Millis(2));
     let act = OperatorAction::Deploy(DeployRequest { version: "2.0.1".into(), ..DeployRequest::default() });
-    sidecar.handle(Input::Command { command: command(act), load: None, answer }, Millis(3));
+    sidecar.handle(SidecarInput::Command { command: command(act), load: None, answer }, Millis(3));
     answered.recv().unwrap().unwrap();
     let rollout = sidecar.split("shop").unwrap().rollout;
-    sidecar.handle(Input::Preflighted { service: "shop".into(), rollout, result: Ok("ready".into()) }, Millis(4));
+    sidecar
+        .handle(SidecarInput::Preflighted { service: "shop".into(), rollout, result: Ok("ready".into()) }, Millis(4));
     sidecar
 }
 
@@ -192,7 +193,7 @@ fn suites_are_ordered_and_their_answer_is_heard() {
         let mut news = sidecar.listen();
         let order = orders.try_recv().unwrap();
         assert_eq!((order.suites.as_slice(), order.environment), (&["smoke".to_owned()][..], Environment::Green));
-        sidecar.handle(Input::Validated { order, result }, Millis(5));
+        sidecar.handle(SidecarInput::Validated { order, result }, Millis(5));
         assert_eq!((stands(&sidecar).0, news.try_recv().unwrap().announcement.kind), (phase, kind));
         let rollbacks = counters.rollbacks().get(&("shop".to_owned(), "suites".to_owned())).copied();
         assert_eq!(rollbacks, (kind == ChangeKind::Rollback).then_some(1));

@@ -17,7 +17,7 @@ use crate::redact::{CUT, HIDDEN, is_hidden};
 use crate::variables::Variables;
 use config::suite::{Expect, Expectation};
 use judgement::time::Millis;
-use relay::origin::exchange::Answer;
+use relay::origin::exchange::OriginResponse;
 use wire::Finding;
 
 pub use operators::kind;
@@ -33,7 +33,7 @@ const GLANCE: usize = 80;
 ///
 /// Where a JSON path names several nodes, every one of them must be what is wanted. Where an answer has several lines of
 /// a header, one will do.
-pub fn judge(expect: &Expect, answer: &Answer, took: Duration, variables: &Variables) -> Vec<Finding> {
+pub fn judge(expect: &Expect, answer: &OriginResponse, took: Duration, variables: &Variables) -> Vec<Finding> {
     let mut all = Vec::new();
     all.extend(status(expect, answer.status));
     all.extend(expect.latency.and_then(|most| latency(most, took)));
@@ -67,7 +67,7 @@ pub fn judge(expect: &Expect, answer: &Answer, took: Duration, variables: &Varia
 }
 
 /// The whole body as JSON, or in words what it is instead.
-pub fn json_of(answer: &Answer) -> Result<Value, String> {
+pub fn json_of(answer: &OriginResponse) -> Result<Value, String> {
     if answer.length > answer.body.len() as u64 {
         return Err(format!("{} bytes, of which only the first {} are kept", answer.length, answer.body.len()));
     }
@@ -115,7 +115,12 @@ fn latency(most: Millis, took: Duration) -> Option<Finding> {
     (took > most.as_duration()).then(|| finding("latency", format!("at most {most}"), found()))
 }
 
-fn header(name: &http::HeaderName, wanted: &Expectation, answer: &Answer, variables: &Variables) -> Option<Finding> {
+fn header(
+    name: &http::HeaderName,
+    wanted: &Expectation,
+    answer: &OriginResponse,
+    variables: &Variables,
+) -> Option<Finding> {
     let lines = answer.headers.get_all(name).iter();
     let lines: Vec<Value> =
         lines.map(|line| Value::String(String::from_utf8_lossy(line.as_bytes()).into_owned())).collect();

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::redact::Redactor;
 use crate::target::TestTarget;
-use relay::origin::exchange::{Answer, Request};
+use relay::origin::exchange::{OriginRequest, OriginResponse};
 use wire::Message;
 
 /// In bytes. A report holds hundreds of bodies, and a person reads the beginning.
@@ -17,7 +17,7 @@ const MOST_PRETTY: usize = 1 << 20;
 /// In bytes.
 const LONGEST_LINE: usize = 8 << 10;
 
-pub fn request(scrub: &Redactor, target: &TestTarget, request: &Request) -> Message {
+pub fn request(scrub: &Redactor, target: &TestTarget, request: &OriginRequest) -> Message {
     // Of an origin with several addresses the URLs stand in a row.
     let url = target.url.split(' ').next().unwrap_or_default().trim_end_matches('/');
     Message {
@@ -28,7 +28,7 @@ pub fn request(scrub: &Redactor, target: &TestTarget, request: &Request) -> Mess
     }
 }
 
-pub fn answer(scrub: &Redactor, answer: &Answer) -> Message {
+pub fn answer(scrub: &Redactor, answer: &OriginResponse) -> Message {
     Message {
         line: status(answer.status),
         headers: headers(scrub, answer.headers.iter()),
@@ -88,7 +88,7 @@ mod tests {
     use bytes::Bytes;
 
     fn shown(body: &'static [u8]) -> String {
-        let answer = Answer {
+        let answer = OriginResponse {
             status: 200,
             headers: http::HeaderMap::new(),
             body: Bytes::from_static(body),

@@ -27,7 +27,7 @@ use crate::target::{TestTarget, Unanswered};
 use config::suite::{Parity, SuiteRequest};
 use judgement::traffic::retry::is_safe;
 use memory::clock;
-use relay::origin::exchange::{Answer, Request};
+use relay::origin::exchange::{OriginRequest, OriginResponse};
 use wire::{Finding, Latencies, Message, Outcome, ParityDifference, ParityResult};
 
 /// Pairs at once: enough that a recording of a thousand takes a minute, few enough that no origin is put under load.
@@ -191,7 +191,7 @@ struct ComparedRequest {
     took: [Option<f64>; 2],
 }
 
-type AskResult = Result<Answer, Unanswered>;
+type AskResult = Result<OriginResponse, Unanswered>;
 
 struct ParityRunner<'a> {
     parity: &'a Parity,
@@ -223,7 +223,7 @@ impl ParityRunner<'_> {
         let [blue_side, green_side] = self.sides;
         // What changes something is asked once.
         let noise = if is_safe(&step.method) { self.parity.noise } else { 0 };
-        let mut first: Option<Answer> = None;
+        let mut first: Option<OriginResponse> = None;
         for _ in 0..noise {
             if let (Ok(answer), _) = self.ask(blue_side, &blue, step, turn).await {
                 match &first {
@@ -256,13 +256,24 @@ impl ParityRunner<'_> {
     }
 
     /// With how long it took, in milliseconds.
-    async fn ask(&self, side: ParitySide<'_>, request: &Request, step: &SuiteRequest, turn: usize) -> (AskResult, f64) {
+    async fn ask(
+        &self,
+        side: ParitySide<'_>,
+        request: &OriginRequest,
+        step: &SuiteRequest,
+        turn: usize,
+    ) -> (AskResult, f64) {
         self.numbers.send();
         let (asked, took) = side.target.timed(request, step.timeout.as_duration(), turn).await;
         (asked, took.as_secs_f64() * 1000.0)
     }
 
-    fn compared<'p>(&'p self, left: &'p Answer, right: &'p Answer, sides: [ParitySide<'p>; 2]) -> AnswerPair<'p> {
+    fn compared<'p>(
+        &'p self,
+        left: &'p OriginResponse,
+        right: &'p OriginResponse,
+        sides: [ParitySide<'p>; 2],
+    ) -> AnswerPair<'p> {
         let authorities =
             sides.map(|side| side.target.endpoints.first().map_or(&b""[..], |at| at.authority.as_bytes()));
         AnswerPair { answers: [left, right], authorities, parity: self.parity }
@@ -283,7 +294,7 @@ impl ParityRunner<'_> {
 
     fn difference(
         &self,
-        request: &Request,
+        request: &OriginRequest,
         blue: &AskResult,
         green: &AskResult,
         findings: Vec<Finding>,

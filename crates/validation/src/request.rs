@@ -9,7 +9,7 @@ use crate::target::TestTarget;
 use crate::variables::Variables;
 use config::suite::text::{NO_PATH, UNRESERVED, with_query};
 use config::suite::{Body, SuiteRequest};
-use relay::origin::exchange::Request;
+use relay::origin::exchange::OriginRequest;
 
 /// Who asks, so that an origin's log tells validation from clients.
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (validation)");
@@ -18,7 +18,7 @@ const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (valid
 ///
 /// # Errors
 /// A variable has no value, or makes something that is no request.
-pub fn prepare(step: &SuiteRequest, target: &TestTarget, variables: &Variables) -> Result<Request, String> {
+pub fn prepare(step: &SuiteRequest, target: &TestTarget, variables: &Variables) -> Result<OriginRequest, String> {
     let path = variables.expand_with(&step.path, |value| utf8_percent_encode(value, NO_PATH).to_string())?;
     let path = with_query(path, &step.query, |text| {
         Ok::<_, String>(utf8_percent_encode(&variables.expand(text)?, UNRESERVED).to_string())
@@ -38,7 +38,7 @@ pub fn prepare(step: &SuiteRequest, target: &TestTarget, variables: &Variables) 
     }
     add(&mut headers, header::USER_AGENT, USER_AGENT);
     add(&mut headers, header::ACCEPT, "*/*");
-    Ok(Request { method: step.method.clone(), target: path, headers, body })
+    Ok(OriginRequest { method: step.method.clone(), target: path, headers, body })
 }
 
 /// Unless the suite names it.

@@ -51,7 +51,7 @@ struct RunsInner {
     permits: Arc<Semaphore>,
     /// Where runs run: not where the admin answers.
     runtime: Handle,
-    sidecar: sidecar::Handle,
+    sidecar: sidecar::SidecarHandle,
     news: broadcast::Sender<ExecutionSummary>,
     desk: Mutex<RunRegistry>,
     busy: ActiveRuns,
@@ -75,7 +75,7 @@ pub struct RunsParts {
     pub keep: ValidationSettings,
     pub targets: TargetResolver,
     pub runtime: Handle,
-    pub sidecar: sidecar::Handle,
+    pub sidecar: sidecar::SidecarHandle,
 }
 
 impl Runs {

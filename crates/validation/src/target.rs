@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use judgement::time::Millis;
 use memory::clock;
 use memory::snapshot::Endpoints;
-use relay::origin::exchange::{self, Answer, Connection, Request, exchange};
+use relay::origin::exchange::{self, ConnectionReuse, OriginRequest, OriginResponse, exchange};
 use wire::Side;
 
 /// So much of a body is kept: what is looked at, compared and shown.
@@ -49,12 +49,17 @@ impl TestTarget {
     ///
     /// # Errors
     /// There was no whole answer in time.
-    pub async fn ask(&self, request: &Request, patience: Duration, turn: usize) -> Result<Answer, Unanswered> {
+    pub async fn ask(
+        &self,
+        request: &OriginRequest,
+        patience: Duration,
+        turn: usize,
+    ) -> Result<OriginResponse, Unanswered> {
         let at = turn.checked_rem(self.endpoints.len()).unwrap_or(0);
         let Some(endpoint) = self.endpoints.get(at) else {
             return Err(Unanswered { kind: "connect", why: "has no address: its name does not resolve".to_owned() });
         };
-        let asked = exchange(&self.connector, endpoint, request, Connection::Kept, MOST_BODY);
+        let asked = exchange(&self.connector, endpoint, request, ConnectionReuse::Kept, MOST_BODY);
         match timeout(patience, asked).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Unanswered { kind: exchange::kind(&error), why: exchange::in_words(&error) }),
@@ -67,10 +72,10 @@ impl TestTarget {
     /// The same with the time that it took, on a task of its own: what others do with their answers meanwhile is not in it.
     pub async fn timed(
         &self,
-        request: &Request,
+        request: &OriginRequest,
         patience: Duration,
         turn: usize,
-    ) -> (Result<Answer, Unanswered>, Duration) {
+    ) -> (Result<OriginResponse, Unanswered>, Duration) {
         let (target, request) = (self.clone(), request.clone());
         // Ends with this future.
         let mut asking = JoinSet::new();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rfc3339;
-use sidecar::journal::Entry;
+use sidecar::journal::JournalEntry;
 
 /// A page of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -46,7 +46,7 @@ pub struct HistoryEntry {
 }
 
 impl HistoryEntry {
-    pub fn of(entry: &Entry, evidence: bool) -> HistoryEntry {
+    pub fn of(entry: &JournalEntry, evidence: bool) -> HistoryEntry {
         let change = &entry.change;
         let judged = change.evidence.as_ref();
         let json = |judged| serde_json::to_value(judged).ok();

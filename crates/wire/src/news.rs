@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::rfc3339;
 use judgement::rollout::AnnouncementLevel;
-use sidecar::journal::Entry;
+use sidecar::journal::JournalEntry;
 
 /// The `data` of an event. Its `id` is the entry's, and its `event` the kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,7 +32,7 @@ pub enum NewsLevel {
 }
 
 impl News {
-    pub fn of(entry: &Entry) -> News {
+    pub fn of(entry: &JournalEntry) -> News {
         let change = &entry.change;
         let route = change.evidence.as_ref().and_then(|evidence| evidence.sight.route.clone());
         News {

@@ -14,7 +14,7 @@ use judgement::rollout::{Announcement, ChangeKind};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
-use sidecar::News;
+use sidecar::RecordedAnnouncement;
 
 const WEIGHT: f64 = 10.0;
 
@@ -23,7 +23,7 @@ struct Stage {
     running: Running,
     load: Load,
     green: Origin,
-    news: tokio::sync::broadcast::Receiver<News>,
+    news: tokio::sync::broadcast::Receiver<RecordedAnnouncement>,
 }
 
 pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {

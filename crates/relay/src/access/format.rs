@@ -24,7 +24,7 @@ const ID: usize = 256;
 ///
 /// Authorization, Cookie and Set-Cookie have no place here.
 #[derive(Clone, Debug)]
-pub struct Line<'a> {
+pub struct AccessLine<'a> {
     /// When the request's head was here, in microseconds since 1970.
     pub time_micros: u64,
     /// The first hop that is no trusted proxy.
@@ -78,7 +78,7 @@ pub struct Line<'a> {
     pub origin_request_id: Option<&'a [u8]>,
 }
 
-impl Line<'_> {
+impl AccessLine<'_> {
     /// Whether it is written whatever the sample says.
     pub fn is_failure(&self) -> bool {
         self.status.is_none_or(|status| status >= 500)
@@ -90,7 +90,7 @@ impl Line<'_> {
 }
 
 /// One JSON object and a line feed. Every key is always there, so that a reader needs no cases; what is not known is null.
-pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
+pub fn json(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.extend_from_slice(b"{\"time\":\"");
     rfc3339(out, line.time_micros);
     out.extend_from_slice(b"\",\"client\":\"");
@@ -139,7 +139,7 @@ pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
 
 /// `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"` and a line feed. The user is never told: it would have to be
 /// read from Authorization.
-pub fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
+pub fn combined(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     address(out, line.client);
     out.extend_from_slice(b" - - [");
     apache_time(out, line.time_micros / 1_000_000);

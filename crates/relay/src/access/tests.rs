@@ -10,8 +10,8 @@ use super::format::{LONGEST, combined, json};
 use super::*;
 use memory::counters::read;
 
-fn line() -> Line<'static> {
-    Line {
+fn line() -> AccessLine<'static> {
+    AccessLine {
         time_micros: 1_795_348_799_000_056,
         client: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
         peer: IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -46,7 +46,7 @@ fn line() -> Line<'static> {
     }
 }
 
-fn written(format: impl Fn(&mut Vec<u8>, &Line<'_>), line: &Line<'_>) -> Vec<u8> {
+fn written(format: impl Fn(&mut Vec<u8>, &AccessLine<'_>), line: &AccessLine<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     format(&mut out, line);
     assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1, "one line: {:?}", String::from_utf8_lossy(&out));
@@ -54,7 +54,7 @@ fn written(format: impl Fn(&mut Vec<u8>, &Line<'_>), line: &Line<'_>) -> Vec<u8>
     out
 }
 
-fn parsed(line: &Line<'_>) -> Value {
+fn parsed(line: &AccessLine<'_>) -> Value {
     let bytes = written(json, line);
     serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&bytes)))
 }
@@ -80,7 +80,7 @@ fn a_combined_line_is_apaches() {
     let text = String::from_utf8(written(combined, &line())).unwrap();
     let expected = r#"203.0.113.9 - - [22/Nov/2026:11:59:59 +0000] "GET /cart?item=1 HTTP/1.1" 200 1234 "-" "curl/8""#;
     assert_eq!(text.trim_end(), expected);
-    let strange = Line {
+    let strange = AccessLine {
         status: None,
         bytes_out: 0,
         referer: Some(b"a\"b\\c\td\xc3\xa9\x7f\x01"),
@@ -97,13 +97,13 @@ fn a_combined_line_is_apaches() {
 fn every_byte_comes_back_from_a_json_line() {
     for byte in 0..=255_u8 {
         for value in [vec![byte], vec![b'a', byte, b'z'], vec![0xc3, byte], vec![byte; 40]] {
-            let read = parsed(&Line { path: &value, user_agent: Some(&value), ..line() });
+            let read = parsed(&AccessLine { path: &value, user_agent: Some(&value), ..line() });
             assert_eq!(read["path"].as_str(), Some(as_read(&value).as_str()), "{value:?}");
             assert_eq!(read["user_agent"], read["path"], "{value:?}");
         }
     }
     // What a terminal would obey is never there as itself.
-    let raw = written(json, &Line { path: "\u{1b}[2J\u{9b}2J\u{7f}".as_bytes(), ..line() });
+    let raw = written(json, &AccessLine { path: "\u{1b}[2J\u{9b}2J\u{7f}".as_bytes(), ..line() });
     assert!(String::from_utf8(raw).unwrap().trim_end().chars().all(|c| !c.is_control()));
 }
 
@@ -111,14 +111,15 @@ fn every_byte_comes_back_from_a_json_line() {
 fn what_is_too_long_is_cut_between_characters_and_marked() {
     for unit in ["a", "é", "€", "𝄞", "\"", "\u{1}"] {
         let long = unit.repeat(10_000);
-        let read = parsed(&Line { path: long.as_bytes(), ..line() });
+        let read = parsed(&AccessLine { path: long.as_bytes(), ..line() });
         let path = read["path"].as_str().unwrap();
         let kept = path.strip_suffix('…').unwrap_or_else(|| panic!("no mark after {unit:?}"));
         assert!(long.starts_with(kept) && kept.len() >= 300, "{unit:?}: {}", kept.len());
     }
     let exactly = "a".repeat(2048);
-    assert_eq!(parsed(&Line { path: exactly.as_bytes(), ..line() })["path"].as_str(), Some(exactly.as_str()));
-    let text = String::from_utf8(written(combined, &Line { path: "é".repeat(9000).as_bytes(), ..line() })).unwrap();
+    assert_eq!(parsed(&AccessLine { path: exactly.as_bytes(), ..line() })["path"].as_str(), Some(exactly.as_str()));
+    let text =
+        String::from_utf8(written(combined, &AccessLine { path: "é".repeat(9000).as_bytes(), ..line() })).unwrap();
     assert!(text.contains(r"\xc3\xa9... HTTP/1.1"), "{text}");
 }
 
@@ -132,7 +133,7 @@ proptest::proptest! {
         method in "[ -~]{0,60}",
         service in "\\PC{0,300}",
     ) {
-        let line = Line {
+        let line = AccessLine {
             path: &path,
             user_agent: Some(&agent),
             referer: Some(&agent),
@@ -163,23 +164,23 @@ proptest::proptest! {
 
 #[test]
 fn a_failure_is_whatever_a_client_or_an_origin_could_complain_of() {
-    assert!(!line().is_failure() && !Line { status: Some(404), ..line() }.is_failure());
+    assert!(!line().is_failure() && !AccessLine { status: Some(404), ..line() }.is_failure());
     for failure in [
-        Line { status: Some(500), ..line() },
-        Line { status: None, ..line() },
-        Line { failure: Some("truncated"), ..line() },
-        Line { refused: Some("unknown_host"), status: Some(404), ..line() },
-        Line { aborted: true, ..line() },
-        Line { rescued: true, ..line() },
+        AccessLine { status: Some(500), ..line() },
+        AccessLine { status: None, ..line() },
+        AccessLine { failure: Some("truncated"), ..line() },
+        AccessLine { refused: Some("unknown_host"), status: Some(404), ..line() },
+        AccessLine { aborted: true, ..line() },
+        AccessLine { rescued: true, ..line() },
     ] {
         assert!(failure.is_failure(), "{failure:?}");
     }
 }
 
-fn log(sample: f64, queue: usize) -> (Log, std::sync::mpsc::Receiver<Note>) {
+fn log(sample: f64, queue: usize) -> (AccessLogger, std::sync::mpsc::Receiver<Note>) {
     let (queue, notes) = sync_channel(queue);
     let sample = SampleRate::from_percent(sample).unwrap();
-    (Log { queue, format: LogFormat::Json, sample, counters: Arc::new(Counters::new(1)) }, notes)
+    (AccessLogger { queue, format: LogFormat::Json, sample, counters: Arc::new(Counters::new(1)) }, notes)
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel,
 use std::thread::{JoinHandle, park_timeout};
 use std::time::Duration;
 
-use crate::access::{AccessLog, Log, LogTarget, Note};
+use crate::access::{AccessLog, AccessLogger, LogTarget, Note};
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Counters, count};
@@ -41,13 +41,13 @@ const PATIENCE: Millis = Millis::seconds(5);
 
 /// The running writer. Dropping this, when nobody writes any more, has it finish and waits for it.
 #[derive(Debug)]
-pub struct Writer {
+pub struct AccessLogWriter {
     /// Nothing is sent: that it is gone is the word. The queue's own end is not heard behind what is not taken.
     ending: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Writer {
+impl Drop for AccessLogWriter {
     /// What was handed over is written before the process ends, unless nobody takes it.
     fn drop(&mut self) {
         drop(self.ending.take());
@@ -70,7 +70,7 @@ impl Drop for Writer {
 ///
 /// # Errors
 /// The file cannot be written, or the thread cannot be made.
-pub fn start(settings: &AccessLog, counters: Arc<Counters>) -> io::Result<(Log, Writer)> {
+pub fn start(settings: &AccessLog, counters: Arc<Counters>) -> io::Result<(AccessLogger, AccessLogWriter)> {
     let mut scribe = Scribe {
         target: settings.target.clone(),
         file: None,
@@ -91,8 +91,8 @@ pub fn start(settings: &AccessLog, counters: Arc<Counters>) -> io::Result<(Log, 
     let (ending, is_ending) = channel();
     let thread =
         std::thread::Builder::new().name("access log".to_owned()).spawn(move || scribe.run(&notes, &is_ending))?;
-    let log = Log { queue, format: settings.format, sample: settings.sample, counters };
-    Ok((log, Writer { ending: Some(ending), thread: Some(thread) }))
+    let log = AccessLogger { queue, format: settings.format, sample: settings.sample, counters };
+    Ok((log, AccessLogWriter { ending: Some(ending), thread: Some(thread) }))
 }
 
 fn open(target: &LogTarget) -> io::Result<File> {

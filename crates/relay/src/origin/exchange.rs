@@ -13,7 +13,7 @@ use memory::snapshot::Endpoint;
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct OriginRequest {
     pub method: Method,
     /// Behind the origin's own path, with its query.
     pub target: String,
@@ -24,7 +24,7 @@ pub struct Request {
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct OriginResponse {
     pub status: u16,
     pub headers: HeaderMap,
     /// The first part of it.
@@ -35,7 +35,7 @@ pub struct Answer {
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connection {
+pub enum ConnectionReuse {
     /// A new one, closed afterwards: that one can be made is a part of the question.
     Own,
     /// One that is open already, if there is any; kept for the next request. Where it turns out to have been closed, a
@@ -53,12 +53,12 @@ pub enum Connection {
 pub async fn exchange(
     connector: &Connector,
     endpoint: &Endpoint,
-    request: &Request,
-    connection: Connection,
+    request: &OriginRequest,
+    connection: ConnectionReuse,
     most: usize,
-) -> pingora_error::Result<Answer> {
+) -> pingora_error::Result<OriginResponse> {
     // Of a request that may change something nobody knows whether it was carried out (RFC 9110 9.2.2).
-    let mut stale = if connection == Connection::Kept && is_safe(&request.method) { 3 } else { 0 };
+    let mut stale = if connection == ConnectionReuse::Kept && is_safe(&request.method) { 3 } else { 0 };
     loop {
         match once(connector, endpoint, request, connection, most).await {
             Err((true, error)) if stale > 0 && is_stale(&error) => stale -= 1,
@@ -79,13 +79,13 @@ fn is_stale(error: &Error) -> bool {
 async fn once(
     connector: &Connector,
     endpoint: &Endpoint,
-    request: &Request,
-    connection: Connection,
+    request: &OriginRequest,
+    connection: ConnectionReuse,
     most: usize,
-) -> Result<Answer, (bool, Box<Error>)> {
+) -> Result<OriginResponse, (bool, Box<Error>)> {
     let mut head = head(endpoint, request).map_err(|error| (false, error))?;
     let mut peer = endpoint.peer.clone();
-    let keep = connection != Connection::Own;
+    let keep = connection != ConnectionReuse::Own;
     if !keep {
         peer.options.max_h2_streams = 1;
     }
@@ -113,7 +113,7 @@ async fn once(
     })
 }
 
-fn head(endpoint: &Endpoint, request: &Request) -> pingora_error::Result<RequestHeader> {
+fn head(endpoint: &Endpoint, request: &OriginRequest) -> pingora_error::Result<RequestHeader> {
     let path = format!("{}{}", endpoint.base_path, request.target);
     let mut head = RequestHeader::build(request.method.clone(), path.as_bytes(), None)?;
     head.insert_header(http::header::HOST, endpoint.authority.clone())?;
@@ -163,7 +163,7 @@ async fn ask(session: &mut HttpSession, head: RequestHeader, body: &Bytes) -> pi
 }
 
 /// `whole`: to the end, beyond what is kept of it; the connection is of use then.
-async fn read(session: &mut HttpSession, most: usize, whole: bool) -> pingora_error::Result<Answer> {
+async fn read(session: &mut HttpSession, most: usize, whole: bool) -> pingora_error::Result<OriginResponse> {
     let Some(head) = session.response_header() else { return Error::e_explain(ErrorType::ReadError, "no head") };
     let (status, headers) = (head.status.as_u16(), head.headers.clone());
     let (mut body, mut length) = (Vec::new(), 0);
@@ -173,7 +173,7 @@ async fn read(session: &mut HttpSession, most: usize, whole: bool) -> pingora_er
         let room = most.saturating_sub(body.len());
         body.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
     }
-    Ok(Answer { status, headers, body: Bytes::from(body), length })
+    Ok(OriginResponse { status, headers, body: Bytes::from(body), length })
 }
 
 /// What kind of failure it was: `connect`, `tls`, `timeout`, `reset` or `protocol`.
@@ -237,10 +237,10 @@ mod tests {
         let authority = HeaderValue::from_static("shop.example.com");
         let endpoint = Endpoint { peer, authority, base_path: "/base".into(), rest: Default::default() };
         let (method, body) = (Method::GET, Bytes::new());
-        let request = Request { method, target: "/a?b=c".to_owned(), headers: Vec::new(), body };
+        let request = OriginRequest { method, target: "/a?b=c".to_owned(), headers: Vec::new(), body };
         let connector = Connector::new(None);
         let asking = async {
-            let answer = exchange(&connector, &endpoint, &request, Connection::Own, 1024).await;
+            let answer = exchange(&connector, &endpoint, &request, ConnectionReuse::Own, 1024).await;
             answer.unwrap().status
         };
         let (seen, status) = tokio::join!(origin, asking);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     /// Answers the first request of every connection, closes at the second, and counts the heads that came.
-    async fn closes_at_the_second(connection: Connection, method: Method) -> (bool, usize) {
+    async fn closes_at_the_second(connection: ConnectionReuse, method: Method) -> (bool, usize) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = HttpPeer::new(listener.local_addr().unwrap(), false, String::new());
@@ -272,7 +272,7 @@ mod tests {
         });
         let authority = HeaderValue::from_static("shop.example.com");
         let endpoint = Endpoint { peer, authority, base_path: "".into(), rest: Default::default() };
-        let request = Request { method, target: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
+        let request = OriginRequest { method, target: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
         let connector = Connector::new(None);
         exchange(&connector, &endpoint, &request, connection, 1024).await.unwrap();
         let second = exchange(&connector, &endpoint, &request, connection, 1024).await;
@@ -282,8 +282,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_changes_nothing_is_sent_again_and_never_where_it_is_measured() {
-        assert_eq!(closes_at_the_second(Connection::Kept, Method::GET).await, (true, 3));
-        assert_eq!(closes_at_the_second(Connection::Kept, Method::POST).await, (false, 2));
-        assert_eq!(closes_at_the_second(Connection::Measured, Method::GET).await, (false, 2));
+        assert_eq!(closes_at_the_second(ConnectionReuse::Kept, Method::GET).await, (true, 3));
+        assert_eq!(closes_at_the_second(ConnectionReuse::Kept, Method::POST).await, (false, 2));
+        assert_eq!(closes_at_the_second(ConnectionReuse::Measured, Method::GET).await, (false, 2));
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use memory::counters::{Counters, count};
 use memory::snapshot::{Endpoint, Endpoints, OriginSettings};
-use sidecar::Handle;
+use sidecar::SidecarHandle;
 
 /// A name is asked for at least this often, and at most: a TTL of 0 must not be a loop, a TTL of a day must not outlast a
 /// move.
@@ -26,7 +26,7 @@ const MOST_ADDRESSES: usize = 16;
 
 /// Resolves origins, and keeps them resolved.
 #[derive(Debug)]
-pub struct Resolver {
+pub struct OriginResolver {
     names: Names,
     /// The origins in force, for the task that keeps them resolved.
     wanted: watch::Sender<Vec<Arc<OriginSettings>>>,
@@ -41,14 +41,14 @@ enum Names {
 }
 
 /// What a name came to: its addresses, and when to ask again.
-struct Found {
+struct ResolvedName {
     addresses: BTreeSet<IpAddr>,
     until: Instant,
 }
 
-impl Resolver {
+impl OriginResolver {
     /// Must be called within the runtime that will do the look-ups.
-    pub fn new(counters: Arc<Counters>) -> Resolver {
+    pub fn new(counters: Arc<Counters>) -> OriginResolver {
         let dns = TokioResolver::builder_tokio().and_then(|mut builder| {
             builder.options_mut().timeout = Duration::from_millis(800);
             builder.options_mut().attempts = 2;
@@ -61,7 +61,7 @@ impl Resolver {
                 Names::System
             }
         };
-        Resolver { names, wanted: watch::Sender::new(Vec::new()), counters }
+        OriginResolver { names, wanted: watch::Sender::new(Vec::new()), counters }
     }
 
     /// Resolves origins now, all at once, and asks the background task to keep them so. An origin that does not resolve
@@ -99,9 +99,9 @@ impl Resolver {
     }
 
     /// Keeps the origins in force resolved; ends when the resolver is gone.
-    pub async fn keep(self: Arc<Resolver>, sidecar: Handle) {
+    pub async fn keep(self: Arc<OriginResolver>, sidecar: SidecarHandle) {
         let mut wanted = self.wanted.subscribe();
-        let mut names: HashMap<String, Found> = HashMap::new();
+        let mut names: HashMap<String, ResolvedName> = HashMap::new();
         loop {
             let origins = wanted.borrow_and_update().clone();
             let hosts = origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.as_str()));
@@ -122,9 +122,9 @@ impl Resolver {
     async fn refresh(
         &self,
         host: &str,
-        names: &mut HashMap<String, Found>,
+        names: &mut HashMap<String, ResolvedName>,
         origins: &[Arc<OriginSettings>],
-        sidecar: &Handle,
+        sidecar: &SidecarHandle,
     ) {
         if names.get(host).is_some_and(|found| found.until > Instant::now()) {
             return;
@@ -145,8 +145,9 @@ impl Resolver {
             }
             Err(error) => {
                 self.failed(host, &error);
-                let found =
-                    names.entry(host.to_owned()).or_insert(Found { addresses: BTreeSet::new(), until: Instant::now() });
+                let found = names
+                    .entry(host.to_owned())
+                    .or_insert(ResolvedName { addresses: BTreeSet::new(), until: Instant::now() });
                 found.until = Instant::now() + AGAIN;
             }
         }
@@ -168,9 +169,9 @@ fn endpoints<'f>(origin: &OriginSettings, addresses: impl Fn(&str) -> Option<&'f
     all.into()
 }
 
-async fn look_up(names: &Names, name: &str) -> Result<Found, String> {
+async fn look_up(names: &Names, name: &str) -> Result<ResolvedName, String> {
     if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(Found { addresses: BTreeSet::from([address]), until: Instant::now() + LONGEST });
+        return Ok(ResolvedName { addresses: BTreeSet::from([address]), until: Instant::now() + LONGEST });
     }
     let asked = async {
         match names {
@@ -193,5 +194,5 @@ async fn look_up(names: &Names, name: &str) -> Result<Found, String> {
     let now = Instant::now();
     // In order of the address: an answer that only turns round is no change.
     let addresses = addresses.into_iter().take(MOST_ADDRESSES).collect();
-    Ok(Found { addresses, until: until.clamp(now + SHORTEST, now + LONGEST) })
+    Ok(ResolvedName { addresses, until: until.clamp(now + SHORTEST, now + LONGEST) })
 }

@@ -6,7 +6,7 @@ use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 
-use crate::proxy::rescue::{Fallen, is_safe};
+use crate::proxy::rescue::{FailedTry, is_safe};
 use judgement::time::Millis;
 use judgement::traffic::retry::is_repeatable;
 use judgement::traffic::rule::RoutingRule;
@@ -14,7 +14,7 @@ use judgement::traffic::{Decision, DecisionReason, Environment};
 use memory::clock;
 use memory::counters::{AttemptFailure, AttemptOutcome, Counters, ResponseClass, RouteCounters, Shard};
 use memory::snapshot::{Endpoint, HeaderEdits, RoutingSnapshot, ServedService};
-use sidecar::Handle;
+use sidecar::SidecarHandle;
 
 /// Endpoints of one environment that a request tries to connect to.
 const CONNECTS: u8 = 3;
@@ -23,7 +23,7 @@ const STALE: u8 = 2;
 
 /// What comes after a failed connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum AfterFailure {
     /// Another endpoint, or another connection, of the same environment.
     Endpoint,
     GiveUp,
@@ -193,7 +193,7 @@ impl Attempt {
     }
 
     /// The endpoint of the current try took no connection: it rests, and another one is tried if there is one.
-    pub fn refused(&mut self, failure: AttemptFailure, error: &pingora_error::Error) -> Next {
+    pub fn refused(&mut self, failure: AttemptFailure, error: &pingora_error::Error) -> AfterFailure {
         if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.serving()) {
             // Said once a rest, not once a request.
             if endpoint.rest.begin(clock::now()) {
@@ -205,13 +205,17 @@ impl Attempt {
         self.tried |= 1 << (self.at % 64);
         self.connects += 1;
         let others = usize::from(self.connects) < self.endpoints().len().min(usize::from(CONNECTS));
-        if others && self.elapsed() < self.deadline() { Next::Endpoint } else { Next::GiveUp }
+        if others && self.elapsed() < self.deadline() { AfterFailure::Endpoint } else { AfterFailure::GiveUp }
     }
 
     /// The kept connection of the current try was closed already.
-    pub fn stale(&mut self) -> Next {
+    pub fn stale(&mut self) -> AfterFailure {
         self.stales += 1;
-        if self.stales <= STALE && self.elapsed() < self.deadline() { Next::Endpoint } else { Next::GiveUp }
+        if self.stales <= STALE && self.elapsed() < self.deadline() {
+            AfterFailure::Endpoint
+        } else {
+            AfterFailure::GiveUp
+        }
     }
 
     /// The final head of an answer is here.
@@ -262,7 +266,7 @@ impl Attempt {
         {
             return false;
         }
-        let fallen = Fallen {
+        let fallen = FailedTry {
             repeatable: is_repeatable(&request.method, &request.headers),
             unsent,
             body_kept,
@@ -275,7 +279,7 @@ impl Attempt {
     }
 
     /// Counts the try that failed at `now`, and turns to the active environment.
-    pub fn rescue(&mut self, counters: &Counters, shard: Shard, sidecar: &Handle, now: u64) {
+    pub fn rescue(&mut self, counters: &Counters, shard: Shard, sidecar: &SidecarHandle, now: u64) {
         self.record(counters, shard, sidecar, now, false);
         if let Some(counters) = self.counters() {
             counters.record_rescue(shard, self.side, self.decision.judged);
@@ -299,7 +303,7 @@ impl Attempt {
 
     /// Counts the current try, at its end. `last`: the client has been answered by it, or not at all. The second try of a
     /// rescued request is not judged: it was chosen by a failure.
-    pub fn record(&mut self, counters: &Counters, shard: Shard, sidecar: &Handle, now: u64, last: bool) {
+    pub fn record(&mut self, counters: &Counters, shard: Shard, sidecar: &SidecarHandle, now: u64, last: bool) {
         self.come_back(shard, now);
         let (class, failure) = match (self.aborted, self.failure, self.status) {
             // An origin that broke off is to blame even if the client noticed first.
@@ -333,15 +337,15 @@ mod tests {
     use judgement::guard::window::{ClientImpact, Cohorts};
     use judgement::traffic::split::{TrafficSplit, Weight};
     use judgement::traffic::{RequestHead, decide};
-    use sidecar::{Load, Placed};
+    use sidecar::{CurrentRouting, ResolvedRouting};
 
     /// A snapshot of a service `shop` whose split is this, with one address a side.
     fn snapshot(counters: &Counters, split: &TrafficSplit) -> Arc<RoutingSnapshot> {
         let text = "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\n\
                     url = \"http://127.0.0.1:2\"\n[service.shop.split]\nsticky = { header = \"x-user\" }\n";
-        let mut placed = Placed::default();
+        let mut placed = CurrentRouting::default();
         let routing = config::routing_text("routing.toml", text).unwrap();
-        placed.replace(Load { routing, endpoints: HashMap::new() }, counters);
+        placed.replace(ResolvedRouting { routing, endpoints: HashMap::new() }, counters);
         let table = placed.table(|_| split.clone());
         Arc::new(RoutingSnapshot { generation: 1, table, services: placed.services(), endpoints: placed.endpoints() })
     }

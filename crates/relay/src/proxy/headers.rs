@@ -2,7 +2,7 @@
 
 mod forwarded;
 mod ids;
-mod text;
+mod stack_text;
 mod trace;
 
 use std::net::IpAddr;
@@ -14,14 +14,14 @@ use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use crate::proxy::headers::forwarded::FORWARDED_FOR;
-use crate::proxy::headers::text::{Text, hex};
-use crate::proxy::headers::trace::{TRACEPARENT, TRACESTATE, Trace};
+use crate::proxy::headers::stack_text::{StackText, hex};
+use crate::proxy::headers::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use config::HopHeaders;
 use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::{Environment, RouteId};
 use memory::snapshot::{Endpoint, HeaderEdit, ServedService};
 
-pub use ids::Ids;
+pub use ids::IdGenerator;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request id that is longer, or not visible ASCII, is not passed on.
@@ -74,33 +74,33 @@ pub struct Arrival<'a> {
 
 /// What a request is known by, whatever happens to it: fixed before it is routed, the same on every try.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Marks {
-    request_id: Option<Text<LONGEST_ID>>,
-    trace: Option<Trace>,
+pub struct CorrelationIds {
+    request_id: Option<StackText<LONGEST_ID>>,
+    trace: Option<TraceContext>,
 }
 
-impl Marks {
+impl CorrelationIds {
     /// A trusted proxy's own, where they are sane; fresh ones otherwise.
-    pub fn of(headers: &HeaderMap, trusted: bool, hop: HopHeaders, ids: &Ids) -> Marks {
+    pub fn of(headers: &HeaderMap, trusted: bool, hop: HopHeaders, ids: &IdGenerator) -> CorrelationIds {
         let is_sane = |id: &&[u8]| !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
         let mut lines = headers.get_all(&REQUEST_ID).iter().filter(|_| trusted);
         let sent = lines.next().filter(|_| lines.next().is_none()).map(HeaderValue::as_bytes).filter(is_sane);
-        let kept = sent.and_then(Text::of);
-        let request_id = kept.or_else(|| Text::of(&hex::<32>(&ids.fresh().to_be_bytes())));
-        Marks { request_id, trace: hop.trace_context.then(|| Trace::of(headers, trusted, ids)) }
+        let kept = sent.and_then(StackText::of);
+        let request_id = kept.or_else(|| StackText::of(&hex::<32>(&ids.fresh().to_be_bytes())));
+        CorrelationIds { request_id, trace: hop.trace_context.then(|| TraceContext::of(headers, trusted, ids)) }
     }
 
     pub fn request_id(&self) -> Option<&str> {
-        self.request_id.as_ref().map(Text::as_str)
+        self.request_id.as_ref().map(StackText::as_str)
     }
 
     /// 32 hexadecimal digits.
     pub fn trace_id(&self) -> Option<&str> {
-        self.trace.as_ref().map(Trace::id)
+        self.trace.as_ref().map(TraceContext::id)
     }
 
     fn mark(&self, headers: &mut HeaderMap) {
-        if let Some(id) = self.request_id.as_ref().and_then(Text::as_value) {
+        if let Some(id) = self.request_id.as_ref().and_then(StackText::as_value) {
             headers.insert(&REQUEST_ID, id);
         }
         if let Some(trace) = &self.trace {
@@ -121,7 +121,7 @@ pub fn to_origin(
     endpoint: &Endpoint,
     arrival: Arrival<'_>,
     strip: Option<&RoutingRule>,
-    marks: &Marks,
+    marks: &CorrelationIds,
     hop: HopHeaders,
     edits: &[HeaderEdit],
 ) -> Result<()> {
@@ -172,7 +172,7 @@ pub fn to_client(
     serving: &ServedService,
     route: RouteId,
     side: Environment,
-    marks: &Marks,
+    marks: &CorrelationIds,
 ) -> Result<()> {
     for edit in serving.edits(route).iter().flat_map(|edits| &edits.response) {
         match edit {
@@ -251,13 +251,13 @@ mod tests {
 
     #[test]
     fn a_request_keeps_a_trusted_proxys_id_if_it_is_sane() {
-        let (ids, hop) = (Ids::new(), HopHeaders::default());
+        let (ids, hop) = (IdGenerator::new(), HopHeaders::default());
         let marked = |lines: &[&str], trusted: bool| {
             let mut headers = HeaderMap::new();
             for line in lines {
                 headers.append(&REQUEST_ID, HeaderValue::from_str(line).unwrap());
             }
-            Marks::of(&headers, trusted, hop, &ids).request_id().unwrap().to_owned()
+            CorrelationIds::of(&headers, trusted, hop, &ids).request_id().unwrap().to_owned()
         };
         let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
         assert_eq!(marked(&["7b7c-1"], true), "7b7c-1");

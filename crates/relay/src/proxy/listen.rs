@@ -21,10 +21,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::proxy::Proxy;
-use crate::proxy::door::Door;
+use crate::proxy::connection_limits::ConnectionLimits;
 use crate::proxy::stream::{ClientStream, raw_refusal};
-use crate::proxy::tls::Current;
-use crate::proxy::transport::Transport;
+use crate::proxy::tls::CurrentTls;
+use crate::proxy::transport::ClientTransport;
 use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
@@ -39,17 +39,17 @@ const TRIES: usize = 16;
 
 /// How the workers are to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ShutdownSignal {
     /// Not at all.
     NotYet,
-    Drain(Drain),
+    Drain(DrainSettings),
     /// At once.
     Now,
 }
 
 /// Finish what is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drain {
+pub struct DrainSettings {
     /// In all.
     pub patience: Millis,
     /// For so long new connections are still taken, and every client is told with its next answer that it should go:
@@ -59,19 +59,19 @@ pub struct Drain {
 
 /// What all workers' listeners share.
 #[derive(Clone, Debug)]
-pub struct Shared {
+pub struct ListenerContext {
     pub counters: Arc<Counters>,
     pub limits: ClientLimits,
-    pub door: Arc<Door>,
-    pub end: watch::Receiver<End>,
+    pub door: Arc<ConnectionLimits>,
+    pub end: watch::Receiver<ShutdownSignal>,
 }
 
 /// A worker's socket on one address.
 #[derive(Debug)]
-pub struct Listener {
+pub struct WorkerListener {
     pub socket: StdListener,
     /// With TLS: what its handshakes use.
-    pub tls: Option<Current>,
+    pub tls: Option<CurrentTls>,
 }
 
 /// Sockets for every worker on every address. Port 0 becomes one free port for all of them.
@@ -119,8 +119,8 @@ fn listener(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 pub fn start_worker(
     name: String,
     proxy: Proxy,
-    listeners: Vec<Listener>,
-    shared: Shared,
+    listeners: Vec<WorkerListener>,
+    shared: ListenerContext,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(name).spawn(move || {
@@ -130,7 +130,7 @@ pub fn start_worker(
     })
 }
 
-async fn work(proxy: Proxy, listeners: Vec<Listener>, shared: Shared) {
+async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerContext) {
     let conf = Arc::new(ServerConf {
         threads: 1,
         upstream_keepalive_pool_size: POOL,
@@ -173,8 +173,8 @@ async fn work(proxy: Proxy, listeners: Vec<Listener>, shared: Shared) {
 struct Acceptor {
     app: Arc<HttpProxy<Proxy>>,
     socket: TcpListener,
-    tls: Option<Current>,
-    shared: Shared,
+    tls: Option<CurrentTls>,
+    shared: ListenerContext,
     /// Tells pingora that each answer is the connection's last, and HTTP/2 clients to go.
     stop: watch::Sender<bool>,
     stopping: watch::Receiver<bool>,
@@ -188,7 +188,7 @@ impl Acceptor {
         let began = clock::now();
         self.stop.send_replace(true);
         let how = *end.borrow_and_update();
-        if let End::Drain(Drain { delay, .. }) = how {
+        if let ShutdownSignal::Drain(DrainSettings { delay, .. }) = how {
             self.accept_until(async {
                 let _ = timeout(delay.as_duration(), end.changed()).await;
             })
@@ -203,8 +203,8 @@ impl Acceptor {
         app.cleanup().await;
         loop {
             let patience = match *end.borrow_and_update() {
-                End::Drain(drain) => drain.patience.since(clock::now().since(began)).as_duration(),
-                End::NotYet | End::Now => Duration::ZERO,
+                ShutdownSignal::Drain(drain) => drain.patience.since(clock::now().since(began)).as_duration(),
+                ShutdownSignal::NotYet | ShutdownSignal::Now => Duration::ZERO,
             };
             let drained = timeout(patience, async { while connections.join_next().await.is_some() {} });
             tokio::select! {
@@ -250,11 +250,11 @@ impl Acceptor {
         self.connections.spawn(async move {
             let _guest = guest;
             let transport = match tls {
-                None => Transport::Plain(tcp),
+                None => ClientTransport::Plain(tcp),
                 Some(config) => {
                     let handshake = TlsAcceptor::from(config).accept(tcp);
                     match timeout(shared.limits.tls_handshake.as_duration(), handshake).await {
-                        Ok(Ok(tls)) => Transport::Tls(Box::new(tls)),
+                        Ok(Ok(tls)) => ClientTransport::Tls(Box::new(tls)),
                         Ok(Err(_)) | Err(_) => return shared.counters.process.refuse(RefusalReason::Handshake),
                     }
                 }

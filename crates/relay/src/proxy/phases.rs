@@ -10,12 +10,12 @@ use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::proxy::attempt::Next;
+use crate::proxy::attempt::AfterFailure;
 use crate::proxy::error::{Blame, NO_HTTP2, answer_to_failure, answer_to_refusal, blame, was_untouched};
 use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
-use crate::proxy::{Ctx, Proxy, RESCUE, body, headers, hop, record, redirect, strict, target};
+use crate::proxy::{Proxy, RESCUE, RequestContext, access_line, body, headers, hop, redirect, response_checks, target};
 use judgement::traffic::sticky::StickyBy;
 use judgement::traffic::{host, retry};
 use memory::clock;
@@ -24,16 +24,16 @@ use memory::counters::{AttemptFailure, ConnectionPhase, RefusalReason, is_raised
 #[async_trait]
 impl ProxyHttp for Proxy {
     // On the heap: pingora moves it from one future into the next.
-    type CTX = Box<Ctx>;
+    type CTX = Box<RequestContext>;
 
-    fn new_ctx(&self) -> Box<Ctx> {
-        Box::new(Ctx::new())
+    fn new_ctx(&self) -> Box<RequestContext> {
+        Box::new(RequestContext::new())
     }
 
     // The default adds a compression module that is off, and still costs allocations in every phase.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<RequestContext>) -> Result<bool> {
         if is_raised(&self.counters.process.draining) {
             session.set_keepalive(None);
         }
@@ -76,7 +76,7 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<RequestContext>) -> Result<Box<HttpPeer>> {
         let Some(attempt) = &mut ctx.attempt else { return Err(Error::new(ErrorType::InternalError)) };
         loop {
             if let Some(peer) = attempt.next_peer(self.shard) {
@@ -93,7 +93,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Box<Ctx>,
+        ctx: &mut Box<RequestContext>,
         mut e: Box<Error>,
     ) -> Box<Error> {
         e.as_up();
@@ -101,9 +101,9 @@ impl ProxyHttp for Proxy {
         if let (Some(attempt), Blame::Origin(failure)) = (&mut ctx.attempt, blame(&e)) {
             let body_kept = !session.as_ref().retry_buffer_truncated();
             // A kept connection that takes no more streams is no origin that takes no connection.
-            let sent_away = was_untouched(&e) && body_kept && attempt.stale() == Next::Endpoint;
+            let sent_away = was_untouched(&e) && body_kept && attempt.stale() == AfterFailure::Endpoint;
             again = sent_away
-                || body_kept && attempt.refused(failure, &e) == Next::Endpoint
+                || body_kept && attempt.refused(failure, &e) == AfterFailure::Endpoint
                 || self.fall(session, attempt, attempt.connect_failure.unwrap_or(failure), true);
         }
         e.set_retry(again);
@@ -114,7 +114,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Box<Ctx>,
+        ctx: &mut Box<RequestContext>,
     ) -> Result<()> {
         ctx.begin_try();
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
@@ -148,7 +148,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Box<Ctx>,
+        ctx: &mut Box<RequestContext>,
     ) -> Result<()> {
         if end && ctx.phase() == Some(ConnectionPhase::Body) {
             ctx.enter(ConnectionPhase::Answer);
@@ -166,11 +166,11 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Box<Ctx>,
+        ctx: &mut Box<RequestContext>,
     ) -> Result<()> {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         let status = response.status.as_u16();
-        if !strict::is_sane(status, attempt.interims, attempt.upgrade) {
+        if !response_checks::is_sane(status, attempt.interims, attempt.upgrade) {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "no answer that a client could use").into_up());
         }
         // 100 and 103 announce an answer; 101 is one.
@@ -178,10 +178,10 @@ impl ProxyHttp for Proxy {
             attempt.interims += 1;
             return Ok(());
         }
-        if !strict::is_framed(response) {
+        if !response_checks::is_framed(response) {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer of two lengths").into_up());
         }
-        strict::make_ours(response)?;
+        response_checks::make_ours(response)?;
         attempt.answered(status, self.shard);
         if attempt.upgrade
             && let Some(connection) = &ctx.connection
@@ -215,7 +215,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _ctx: &mut Box<Ctx>,
+        _ctx: &mut Box<RequestContext>,
     ) -> Result<()> {
         if response.status == StatusCode::NO_CONTENT {
             // RFC 9110 8.6: a client might wait for what this announces.
@@ -235,7 +235,7 @@ impl ProxyHttp for Proxy {
         _peer: &HttpPeer,
         session: &mut Session,
         mut e: Box<Error>,
-        ctx: &mut Box<Ctx>,
+        ctx: &mut Box<RequestContext>,
         client_reused: bool,
     ) -> Box<Error> {
         // Every path out of here must have decided on a retry, or pingora panics.
@@ -257,7 +257,7 @@ impl ProxyHttp for Proxy {
                     false
                 } else if (stale && idempotent || untouched && *e.etype() != NO_HTTP2)
                     && kept
-                    && attempt.stale() == Next::Endpoint
+                    && attempt.stale() == AfterFailure::Endpoint
                 {
                     // The origin had closed a connection that we kept, or wants HTTP/1.1: nobody's failure.
                     true
@@ -276,7 +276,7 @@ impl ProxyHttp for Proxy {
         e
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Box<Ctx>) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Box<RequestContext>) -> FailToProxy {
         let gone = matches!(e.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed);
         let slow = ctx.has_timed_out();
         let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
@@ -309,18 +309,18 @@ impl ProxyHttp for Proxy {
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _ctx: &Box<Ctx>,
+        _ctx: &Box<RequestContext>,
         _e: &Error,
         _context: ProxyWarnLogContext,
     ) -> bool {
         true
     }
 
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Ctx>, _e: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<RequestContext>, _e: &Error) -> bool {
         true
     }
 
-    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Box<Ctx>) {
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Box<RequestContext>) {
         let gone = e.is_some_and(|e| *e.esource() == ErrorSource::Downstream);
         leave(session, ctx, gone);
         let now = clock::micros();
@@ -332,7 +332,7 @@ impl ProxyHttp for Proxy {
             attempt.record(&self.counters, self.shard, &self.sidecar, now, true);
         }
         if let Some(log) = &self.access {
-            record::record(log, session, ctx, e, took);
+            access_line::record(log, session, ctx, e, took);
         }
     }
 }

@@ -4,7 +4,7 @@ use judgement::time::Millis;
 
 /// What is known of a request when its attempt has failed.
 #[derive(Clone, Copy, Debug)]
-pub struct Fallen {
+pub struct FailedTry {
     /// By its method, or because its client says so: `traffic::repeat` knows.
     pub repeatable: bool,
     /// The connection was never made: nothing of the request has left the house.
@@ -18,8 +18,8 @@ pub struct Fallen {
 }
 
 /// What is harmless to repeat, or never left.
-pub fn is_safe(fallen: Fallen) -> bool {
-    let Fallen { repeatable, unsent, body_kept, answered, elapsed, deadline } = fallen;
+pub fn is_safe(fallen: FailedTry) -> bool {
+    let FailedTry { repeatable, unsent, body_kept, answered, elapsed, deadline } = fallen;
     !answered && body_kept && (unsent || repeatable) && elapsed < deadline
 }
 
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn only_what_is_harmless_to_repeat_is_repeated() {
-        let get = Fallen {
+        let get = FailedTry {
             repeatable: true,
             unsent: false,
             body_kept: true,
@@ -37,11 +37,11 @@ mod tests {
             elapsed: Millis(10),
             deadline: Millis(100),
         };
-        let post = Fallen { repeatable: false, ..get };
+        let post = FailedTry { repeatable: false, ..get };
         assert!(is_safe(get) && !is_safe(post));
-        assert!(is_safe(Fallen { unsent: true, ..post }), "a connection that was never made");
-        assert!(!is_safe(Fallen { answered: true, ..get }), "a byte has gone to the client");
-        assert!(!is_safe(Fallen { body_kept: false, ..get }), "the body is gone");
-        assert!(!is_safe(Fallen { elapsed: Millis(100), ..get }), "past the deadline");
+        assert!(is_safe(FailedTry { unsent: true, ..post }), "a connection that was never made");
+        assert!(!is_safe(FailedTry { answered: true, ..get }), "a byte has gone to the client");
+        assert!(!is_safe(FailedTry { body_kept: false, ..get }), "the body is gone");
+        assert!(!is_safe(FailedTry { elapsed: Millis(100), ..get }), "past the deadline");
     }
 }

@@ -9,7 +9,7 @@ use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use crate::proxy::Ctx;
+use crate::proxy::RequestContext;
 use memory::counters::{ClientConnection, ConnectionPhase};
 
 pub fn peer_of(session: &Session) -> IpAddr {
@@ -38,7 +38,7 @@ pub fn has_answered(session: &Session) -> bool {
 }
 
 /// The request is over: what its connection waits for next. `gone`: the client gave it up.
-pub fn leave(session: &mut Session, ctx: &Ctx, gone: bool) {
+pub fn leave(session: &mut Session, ctx: &RequestContext, gone: bool) {
     let Some(connection) = &ctx.connection else { return };
     if session.is_http2() {
         connection.count_stream(gone && !has_answered(session));

@@ -24,9 +24,9 @@ use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use crate::proxy::error::answer_to_refusal;
-use crate::proxy::hygiene;
-use crate::proxy::patience::{Timer, Waiting};
-use crate::proxy::transport::Transport;
+use crate::proxy::request_checks;
+use crate::proxy::timeouts::{ClientTimeouts, LazyTimer};
+use crate::proxy::transport::ClientTransport;
 use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
@@ -39,14 +39,14 @@ const PREFACE: usize = 24;
 
 #[derive(Debug)]
 pub struct ClientStream {
-    io: BufWriter<Transport>,
+    io: BufWriter<ClientTransport>,
     connection: Arc<ClientConnection>,
     counters: Arc<Counters>,
     limits: ClientLimits,
-    waiting: Waiting,
+    waiting: ClientTimeouts,
     /// Set while the client takes nothing of what is written.
     stuck_since: Option<Millis>,
-    stuck: Timer,
+    stuck: LazyTimer,
     /// Of the head that is being read.
     head_bytes: usize,
     line_bytes: usize,
@@ -65,7 +65,7 @@ impl ClientStream {
     /// # Errors
     /// None that can happen; pingora's head wants to be built.
     pub fn new(
-        transport: Transport,
+        transport: ClientTransport,
         peer: SocketAddr,
         limits: ClientLimits,
         counters: Arc<Counters>,
@@ -84,9 +84,9 @@ impl ClientStream {
             connection,
             counters,
             limits,
-            waiting: Waiting::new(limits, phase),
+            waiting: ClientTimeouts::new(limits, phase),
             stuck_since: None,
-            stuck: Timer::default(),
+            stuck: LazyTimer::default(),
             head_bytes: 0,
             line_bytes: 0,
             line_ended: false,
@@ -114,7 +114,7 @@ impl ClientStream {
                 Some(RefusalReason::LongLine)
             } else if phase == ConnectionPhase::Idle {
                 // In one piece, as nearly every line: one in two pieces is repaired by pingora, and clean then.
-                hygiene::request_line(bytes).err()
+                request_checks::request_line(bytes).err()
             } else {
                 None
             };

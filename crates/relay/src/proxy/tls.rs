@@ -31,7 +31,7 @@ const WARNINGS: [i64; 3] = [21, 7, 1];
 const DAY: i64 = 86_400;
 
 /// What a listener's handshakes use, now and after the next change.
-pub type Current = watch::Receiver<Arc<ServerConfig>>;
+pub type CurrentTls = watch::Receiver<Arc<ServerConfig>>;
 
 /// The certificates of one listener, by the names in them.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl ResolvesServerCert for Certificates {
 
 /// A listener's files, read and kept up to date.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct CertificateWatcher {
     listener: TlsListener,
     tickets: Arc<dyn ProducesTickets>,
     looks: Vec<FileStamps>,
@@ -65,17 +65,17 @@ pub struct Keeper {
     warned: HashMap<std::path::PathBuf, i64>,
 }
 
-impl Keeper {
+impl CertificateWatcher {
     /// # Errors
     /// A file cannot be read, holds no PEM, or certificate and key do not belong together; with the file's name.
-    pub fn open(listener: &TlsListener, counters: Arc<Counters>) -> Result<(Keeper, Current), String> {
+    pub fn open(listener: &TlsListener, counters: Arc<Counters>) -> Result<(CertificateWatcher, CurrentTls), String> {
         // One for all certificates to come, so that a change of them ends no session.
         let tickets = ring::Ticketer::new().map_err(|e| format!("no session tickets: {e}"))?;
         let looks = looks(listener);
         let config = read(listener, &tickets, &counters)?;
         let (sender, current) = watch::channel(config);
         let listener = listener.clone();
-        Ok((Keeper { listener, tickets, looks, config: sender, counters, warned: HashMap::new() }, current))
+        Ok((CertificateWatcher { listener, tickets, looks, config: sender, counters, warned: HashMap::new() }, current))
     }
 
     /// Reads the files again whenever they change. Never ends by itself.
@@ -128,7 +128,7 @@ impl Keeper {
 /// Reads a listener's certificates, for who only wants to know.
 ///
 /// # Errors
-/// As [`Keeper::open`].
+/// As [`CertificateWatcher::open`].
 pub fn check(listener: &TlsListener) -> Result<(), String> {
     listener.certificates.iter().try_for_each(|files| pair(files).map(drop))
 }

@@ -17,22 +17,22 @@ const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 8 << 20;
 
 #[derive(Debug)]
-pub enum Transport {
+pub enum ClientTransport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Transport {
+impl ClientTransport {
     pub fn tcp(&self) -> &TcpStream {
         match self {
-            Transport::Plain(tcp) => tcp,
-            Transport::Tls(tls) => tls.get_ref().0,
+            ClientTransport::Plain(tcp) => tcp,
+            ClientTransport::Tls(tls) => tls.get_ref().0,
         }
     }
 
     /// What was agreed on in the handshake; `None` without TLS.
     pub fn selected(&self) -> Option<ALPN> {
-        let Transport::Tls(tls) = self else { return None };
+        let ClientTransport::Tls(tls) = self else { return None };
         match tls.get_ref().1.alpn_protocol() {
             Some(b"h2") => Some(ALPN::H2),
             _ => Some(ALPN::H1),
@@ -41,7 +41,7 @@ impl Transport {
 
     /// Version and cipher, for pingora and the access log.
     pub fn digest(&self) -> Option<SslDigest> {
-        let Transport::Tls(tls) = self else { return None };
+        let ClientTransport::Tls(tls) = self else { return None };
         let session = tls.get_ref().1;
         let version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -75,34 +75,34 @@ async fn discard(mut tcp: TcpStream) {
     }
 }
 
-impl AsyncRead for Transport {
+impl AsyncRead for ClientTransport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            ClientTransport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
 }
 
-impl AsyncWrite for Transport {
+impl AsyncWrite for ClientTransport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            ClientTransport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            ClientTransport::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            ClientTransport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 
@@ -112,15 +112,15 @@ impl AsyncWrite for Transport {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            ClientTransport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Transport::Plain(tcp) => tcp.is_write_vectored(),
-            Transport::Tls(tls) => tls.is_write_vectored(),
+            ClientTransport::Plain(tcp) => tcp.is_write_vectored(),
+            ClientTransport::Tls(tls) => tls.is_write_vectored(),
         }
     }
 }

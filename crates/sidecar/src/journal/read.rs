@@ -5,21 +5,21 @@ use std::path::Path;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params, params_from_iter};
 
-use crate::journal::{Anchor, Entry, Error, Snapshot, chained, schema, shelf, store};
+use crate::journal::{ChainAnchor, Error, JournalEntry, NamedSnapshot, chained, schema, snapshots, store};
 use judgement::rollout::ChangeKind;
 use judgement::rollout::ledger::RolloutLedger;
 
 /// Entries of one page: each may be some ten kilobytes.
-pub const MOST_OF_A_PAGE: usize = 1000;
+pub const MAX_PAGE: usize = 1000;
 
 #[derive(Debug)]
-pub struct Reader {
+pub struct JournalReader {
     db: Connection,
 }
 
 /// What `verify` finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Chain {
+pub enum ChainCheck {
     /// So many entries, each chained to the one before.
     Whole(u64),
     /// The first entry that does not follow from the one before: it, or one before it, was altered or removed.
@@ -28,7 +28,7 @@ pub enum Chain {
 
 /// Which entries. What is left out is not asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query {
+pub struct JournalQuery {
     pub service: Option<String>,
     pub kind: Option<ChangeKind>,
     pub who: Option<String>,
@@ -41,24 +41,24 @@ pub struct Query {
     pub before: Option<u64>,
     /// Newer than this one.
     pub after: Option<u64>,
-    /// At most [`MOST_OF_A_PAGE`].
+    /// At most [`MAX_PAGE`].
     pub limit: usize,
 }
 
 /// Entries, newest first.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Page {
-    pub entries: Vec<Entry>,
+pub struct JournalPage {
+    pub entries: Vec<JournalEntry>,
     /// There are more: ask with this as `before`.
     pub next: Option<u64>,
 }
 
-impl Reader {
+impl JournalReader {
     /// Opens an existing journal.
     ///
     /// # Errors
     /// There is none, or it is of another format.
-    pub fn open(path: &Path) -> Result<Reader, Error> {
+    pub fn open(path: &Path) -> Result<JournalReader, Error> {
         if !path.exists() {
             return Err(Error::Missing(path.to_owned()));
         }
@@ -68,7 +68,7 @@ impl Reader {
         db.busy_timeout(std::time::Duration::from_secs(2))?;
         match schema::readable(&db)? {
             0 => Err(Error::Missing(path.to_owned())),
-            _ => Ok(Reader { db }),
+            _ => Ok(JournalReader { db }),
         }
     }
 
@@ -76,8 +76,8 @@ impl Reader {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn latest(&self, service: Option<&str>, limit: usize) -> Result<Vec<Entry>, Error> {
-        let query = Query { service: service.map(str::to_owned), limit, ..Query::default() };
+    pub fn latest(&self, service: Option<&str>, limit: usize) -> Result<Vec<JournalEntry>, Error> {
+        let query = JournalQuery { service: service.map(str::to_owned), limit, ..JournalQuery::default() };
         self.page(&query).map(|page| page.entries)
     }
 
@@ -85,24 +85,24 @@ impl Reader {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn page(&self, query: &Query) -> Result<Page, Error> {
-        let limit = query.limit.min(MOST_OF_A_PAGE);
+    pub fn page(&self, query: &JournalQuery) -> Result<JournalPage, Error> {
+        let limit = query.limit.min(MAX_PAGE);
         let (conditions, values) = self.conditions(query)?;
         let text = format!("SELECT body FROM journal WHERE {conditions} ORDER BY id DESC LIMIT {}", limit + 1);
         let mut rows = self.db.prepare_cached(&text)?;
         let mut rows = rows.query(params_from_iter(values))?;
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<JournalEntry> = Vec::new();
         while let Some(row) = rows.next()? {
             if entries.len() == limit {
                 let next = entries.last().map(|entry| entry.change.id);
-                return Ok(Page { entries, next });
+                return Ok(JournalPage { entries, next });
             }
             entries.push(serde_json::from_str(&row.get::<_, String>(0)?)?);
         }
-        Ok(Page { entries, next: None })
+        Ok(JournalPage { entries, next: None })
     }
 
-    fn conditions(&self, query: &Query) -> Result<(String, Vec<Value>), Error> {
+    fn conditions(&self, query: &JournalQuery) -> Result<(String, Vec<Value>), Error> {
         let mut conditions = vec!["1".to_owned()];
         let mut values = Vec::new();
         let mut add = |condition: &str, value: Value| {
@@ -147,7 +147,7 @@ impl Reader {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn entry(&self, id: u64) -> Result<Option<Entry>, Error> {
+    pub fn entry(&self, id: u64) -> Result<Option<JournalEntry>, Error> {
         let query = "SELECT body FROM journal WHERE id = ?1";
         let id = i64::try_from(id).unwrap_or(i64::MAX);
         let body = self.db.query_row(query, [id], |row| row.get::<_, String>(0)).optional()?;
@@ -163,7 +163,7 @@ impl Reader {
                      AND json_extract(body, '$.service') = ?1 AND json_extract(body, '$.ledger.rollout') = ?2
                      ORDER BY id DESC LIMIT 1";
         let body = self.db.query_row(query, params![service, rollout], |row| row.get::<_, String>(0)).optional()?;
-        let entry: Option<Entry> = body.map(|body| serde_json::from_str(&body)).transpose()?;
+        let entry: Option<JournalEntry> = body.map(|body| serde_json::from_str(&body)).transpose()?;
         Ok(entry.and_then(|entry| entry.change.ledger))
     }
 
@@ -171,7 +171,7 @@ impl Reader {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn anchor(&self) -> Result<Anchor, Error> {
+    pub fn anchor(&self) -> Result<ChainAnchor, Error> {
         store::anchor(&self.db)
     }
 
@@ -179,16 +179,16 @@ impl Reader {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn snapshots(&self, service: Option<&str>) -> Result<Vec<Snapshot>, Error> {
-        shelf::list(&self.db, service)
+    pub fn snapshots(&self, service: Option<&str>) -> Result<Vec<NamedSnapshot>, Error> {
+        snapshots::list(&self.db, service)
     }
 
     /// One named snapshot.
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn snapshot(&self, id: &str) -> Result<Option<Snapshot>, Error> {
-        shelf::get(&self.db, id)
+    pub fn snapshot(&self, id: &str) -> Result<Option<NamedSnapshot>, Error> {
+        snapshots::get(&self.db, id)
     }
 
     /// The first entry that does not follow from the one before it, of those up to `id`.
@@ -197,8 +197,8 @@ impl Reader {
     /// The file is corrupt.
     pub fn broken_up_to(&self, id: u64) -> Result<Option<u64>, Error> {
         Ok(match self.chain(id)? {
-            Chain::Whole(_) => None,
-            Chain::Broken { at } => Some(at),
+            ChainCheck::Whole(_) => None,
+            ChainCheck::Broken { at } => Some(at),
         })
     }
 
@@ -206,26 +206,26 @@ impl Reader {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn verify(&self) -> Result<Chain, Error> {
+    pub fn verify(&self) -> Result<ChainCheck, Error> {
         self.chain(i64::MAX as u64)
     }
 
-    fn chain(&self, last: u64) -> Result<Chain, Error> {
+    fn chain(&self, last: u64) -> Result<ChainCheck, Error> {
         // One sight of the file: the writer may be removing what is old.
         let sight = self.db.unchecked_transaction()?;
-        let Anchor { id, hash: mut before } = store::anchor(&sight)?;
+        let ChainAnchor { id, hash: mut before } = store::anchor(&sight)?;
         let (mut count, mut next) = (0, id + 1);
         let mut rows = sight.prepare("SELECT id, body, hash FROM journal WHERE id <= ?1 ORDER BY id")?;
         let mut rows = rows.query([i64::try_from(last).unwrap_or(i64::MAX)])?;
         while let Some(row) = rows.next()? {
             let (id, body, hash): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
             if id as u64 != next || chained(&before, &body).as_slice() != hash.as_slice() {
-                return Ok(Chain::Broken { at: id as u64 });
+                return Ok(ChainCheck::Broken { at: id as u64 });
             }
             before = hash;
             count += 1;
             next += 1;
         }
-        Ok(Chain::Whole(count))
+        Ok(ChainCheck::Whole(count))
     }
 }

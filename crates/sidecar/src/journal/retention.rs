@@ -5,7 +5,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use crate::journal::{Error, Store};
+use crate::journal::{Error, JournalStore};
 use config::JournalRetention;
 
 /// In one transaction: some milliseconds, for which entries wait.
@@ -15,20 +15,20 @@ pub(super) const LEAST: u64 = 100;
 
 /// What one round has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trimmed {
+pub struct TrimResult {
     pub removed: u64,
     /// There is more to remove.
     pub more: bool,
 }
 
-impl Store {
+impl JournalStore {
     /// Removes the oldest entries that need not be kept, a batch of them. `wall`: the time of day in milliseconds since 1970.
     ///
     /// # Errors
     /// The disk does not take it: nothing was removed.
-    pub fn trim(&mut self, keep: JournalRetention, wall: u64) -> Result<Trimmed, Error> {
+    pub fn trim(&mut self, keep: JournalRetention, wall: u64) -> Result<TrimResult, Error> {
         let transaction = self.db.transaction()?;
-        let nothing = Trimmed { removed: 0, more: false };
+        let nothing = TrimResult { removed: 0, more: false };
         let ends = "SELECT min(id), max(id) FROM journal";
         let (Some(first), Some(last)) = transaction
             .query_row(ends, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?
@@ -65,6 +65,6 @@ impl Store {
         transaction.execute(anchor, [upto])?;
         let removed = transaction.execute("DELETE FROM journal WHERE id <= ?1", [upto])? as u64;
         transaction.commit()?;
-        Ok(Trimmed { removed, more: upto == most && upto < last.saturating_sub(LEAST as i64) })
+        Ok(TrimResult { removed, more: upto == most && upto < last.saturating_sub(LEAST as i64) })
     }
 }

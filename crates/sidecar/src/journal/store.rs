@@ -5,22 +5,22 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::journal::{Anchor, Entry, Error, Restored, chained, schema};
+use crate::journal::{ChainAnchor, Error, JournalEntry, RestoredState, chained, schema};
 use judgement::rollout::DurableState;
 
 /// An open store.
 #[derive(Debug)]
-pub struct Store {
+pub struct JournalStore {
     pub(super) db: Connection,
     last_hash: Vec<u8>,
 }
 
-impl Store {
+impl JournalStore {
     /// Opens the file, or makes it; one of an older format is brought up to date.
     ///
     /// # Errors
     /// It cannot be opened, is no database, or is of another format.
-    pub fn open(path: &Path) -> Result<Store, Error> {
+    pub fn open(path: &Path) -> Result<JournalStore, Error> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(std::time::Duration::from_secs(2))?;
         // Before anything is written: of another format nothing is touched.
@@ -29,20 +29,20 @@ impl Store {
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
         schema::bring_up(&mut db)?;
         let last_hash = last_hash(&db)?;
-        Ok(Store { db, last_hash })
+        Ok(JournalStore { db, last_hash })
     }
 
     /// The state of an existing file that cannot be opened for writing: on a full disk, say.
     ///
     /// # Errors
     /// It cannot be read either.
-    pub(super) fn peek(path: &Path) -> Result<Restored, Error> {
+    pub(super) fn peek(path: &Path) -> Result<RestoredState, Error> {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         // Alone with the file, SQLite keeps the index of the WAL in memory: it needs no room on the disk.
         db.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
         match schema::readable(&db)? {
             0 => Err(Error::Format(0)),
-            _ => Store { db, last_hash: Vec::new() }.restore(),
+            _ => JournalStore { db, last_hash: Vec::new() }.restore(),
         }
     }
 
@@ -50,8 +50,8 @@ impl Store {
     ///
     /// # Errors
     /// The file is corrupt.
-    pub fn restore(&self) -> Result<Restored, Error> {
-        let mut restored = Restored::default();
+    pub fn restore(&self) -> Result<RestoredState, Error> {
+        let mut restored = RestoredState::default();
         let mut rows = self.db.prepare("SELECT service, body FROM state")?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
@@ -60,7 +60,7 @@ impl Store {
         }
         let last = "SELECT body FROM journal ORDER BY id DESC LIMIT 1";
         if let Some(body) = self.db.query_row(last, [], |row| row.get::<_, String>(0)).optional()? {
-            let entry: Entry = serde_json::from_str(&body)?;
+            let entry: JournalEntry = serde_json::from_str(&body)?;
             restored.generation = entry.change.generation;
             restored.last_entry = entry.change.id;
         }
@@ -71,15 +71,15 @@ impl Store {
     ///
     /// # Errors
     /// The disk is full, read-only or broken: nothing was written.
-    pub fn append(&mut self, entries: &[Entry]) -> Result<(), Error> {
+    pub fn append(&mut self, entries: &[JournalEntry]) -> Result<(), Error> {
         self.write(entries, &BTreeMap::new())
     }
 
     /// The same, with states that no entry explains: how far a service is.
     ///
     /// # Errors
-    /// As [`Store::append`].
-    pub fn write(&mut self, entries: &[Entry], states: &BTreeMap<String, DurableState>) -> Result<(), Error> {
+    /// As [`JournalStore::append`].
+    pub fn write(&mut self, entries: &[JournalEntry], states: &BTreeMap<String, DurableState>) -> Result<(), Error> {
         let transaction = self.db.transaction()?;
         let mut hash = self.last_hash.clone();
         {
@@ -108,13 +108,13 @@ impl Store {
 ///
 /// # Errors
 /// The file is corrupt.
-pub(super) fn anchor(db: &Connection) -> Result<Anchor, Error> {
+pub(super) fn anchor(db: &Connection) -> Result<ChainAnchor, Error> {
     if schema::readable(db)? < 2 {
-        return Ok(Anchor::first());
+        return Ok(ChainAnchor::first());
     }
     let query = "SELECT id, hash FROM anchor WHERE one = 1";
     let found = db.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
-    Ok(found.map_or_else(Anchor::first, |(id, hash)| Anchor { id: id as u64, hash }))
+    Ok(found.map_or_else(ChainAnchor::first, |(id, hash)| ChainAnchor { id: id as u64, hash }))
 }
 
 fn last_hash(db: &Connection) -> Result<Vec<u8>, Error> {

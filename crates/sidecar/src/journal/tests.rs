@@ -12,7 +12,7 @@ use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
 use memory::counters::Counters;
 
-fn entry(id: u64, percent: f64) -> Entry {
+fn entry(id: u64, percent: f64) -> JournalEntry {
     let weight = Weight::from_percent(percent).unwrap();
     let after = DurableState::new(RequestedSplit { active: Environment::Blue, weight });
     let change = JournalChange {
@@ -30,7 +30,7 @@ fn entry(id: u64, percent: f64) -> Entry {
         evidence: None,
         ledger: None,
     };
-    Entry { at: 1_700_000_000_000 + id, change }
+    JournalEntry { at: 1_700_000_000_000 + id, change }
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn a_restart_begins_with_the_last_entry() {
     let (_journal, restored) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
     assert_eq!((restored.last_entry, restored.generation), (3, 103));
     assert_eq!(restored.services["shop"].weight.basis_points(), 300);
-    let reader = Reader::open(&path).unwrap();
-    assert_eq!(reader.verify().unwrap(), Chain::Whole(3));
+    let reader = JournalReader::open(&path).unwrap();
+    assert_eq!(reader.verify().unwrap(), ChainCheck::Whole(3));
     assert_eq!(reader.entry(2).unwrap(), Some(entry(2, 2.0)), "an entry comes back as it went");
     assert_eq!(reader.latest(Some("shop"), 2).unwrap().len(), 2);
     assert_eq!(reader.latest(Some("other"), 2).unwrap(), vec![]);
@@ -60,9 +60,9 @@ fn an_altered_or_removed_entry_breaks_the_chain() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cutover.db");
-        Store::open(&path).unwrap().append(&[entry(1, 1.0), entry(2, 2.0), entry(3, 3.0)]).unwrap();
+        JournalStore::open(&path).unwrap().append(&[entry(1, 1.0), entry(2, 2.0), entry(3, 3.0)]).unwrap();
         Connection::open(&path).unwrap().execute(statement, []).unwrap();
-        assert_eq!(Reader::open(&path).unwrap().verify().unwrap(), Chain::Broken { at }, "{statement}");
+        assert_eq!(JournalReader::open(&path).unwrap().verify().unwrap(), ChainCheck::Broken { at }, "{statement}");
     }
 }
 
@@ -98,7 +98,7 @@ fn a_store_that_cannot_be_opened_stops_nothing_and_is_tried_again() {
     while !journal.sync(std::time::Duration::from_secs(5)) {
         assert!(memory::clock::now() < deadline, "never written");
     }
-    assert_eq!(Reader::open(&path).unwrap().latest(None, 9).unwrap().len(), 1);
+    assert_eq!(JournalReader::open(&path).unwrap().latest(None, 9).unwrap().len(), 1);
 }
 
 #[test]
@@ -119,10 +119,10 @@ fn a_state_that_is_there_and_cannot_be_read_is_refused() {
 }
 
 /// A store with so many entries, a minute apart.
-fn filled(path: &std::path::Path, count: u64) -> Store {
-    let mut store = Store::open(path).unwrap();
+fn filled(path: &std::path::Path, count: u64) -> JournalStore {
+    let mut store = JournalStore::open(path).unwrap();
     let minute = 60_000;
-    let entries: Vec<Entry> = (1..=count)
+    let entries: Vec<JournalEntry> = (1..=count)
         .map(|id| {
             let mut entry = entry(id, 1.0);
             entry.at = 1_700_000_000_000 + id * minute;
@@ -158,17 +158,17 @@ fn old_entries_go_by_age_and_the_rest_still_verifies() {
         }
     }
     assert_eq!(rounds, [500, 499], "in batches");
-    let reader = Reader::open(&path).unwrap();
-    assert_eq!(reader.verify().unwrap(), Chain::Whole(1001));
+    let reader = JournalReader::open(&path).unwrap();
+    assert_eq!(reader.verify().unwrap(), ChainCheck::Whole(1001));
     assert_eq!((reader.anchor().unwrap().id, reader.entry(999).unwrap()), (999, None));
-    assert_eq!(store.trim(keep, last).unwrap(), Trimmed { removed: 0, more: false });
+    assert_eq!(store.trim(keep, last).unwrap(), TrimResult { removed: 0, more: false });
     // A clock that has gone mad leaves what a person looks at first, and the count goes on.
     while store.trim(keep, u64::MAX).unwrap().removed > 0 {}
     store.append(&[entry(2001, 1.0)]).unwrap();
-    assert_eq!(reader.verify().unwrap(), Chain::Whole(retention::LEAST + 1));
-    let mut again = Store::open(&path).unwrap();
+    assert_eq!(reader.verify().unwrap(), ChainCheck::Whole(retention::LEAST + 1));
+    let mut again = JournalStore::open(&path).unwrap();
     again.append(&[entry(2002, 1.0)]).unwrap();
-    assert_eq!(Reader::open(&path).unwrap().verify().unwrap(), Chain::Whole(retention::LEAST + 2));
+    assert_eq!(JournalReader::open(&path).unwrap().verify().unwrap(), ChainCheck::Whole(retention::LEAST + 2));
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn old_entries_go_by_size() {
         rounds += 1;
         assert!(rounds < 50, "it comes to an end");
     }
-    let reader = Reader::open(&path).unwrap();
-    let Chain::Whole(left) = reader.verify().unwrap() else { panic!("broken") };
+    let reader = JournalReader::open(&path).unwrap();
+    let ChainCheck::Whole(left) = reader.verify().unwrap() else { panic!("broken") };
     assert!((500..3000).contains(&left), "{left} entries in a MiB");
     assert_eq!(reader.latest(None, 1).unwrap()[0].change.id, 5000);
 }
@@ -200,7 +200,7 @@ fn who_alters_the_anchor_or_the_first_kept_entry_is_found_out() {
         let mut store = filled(&path, 700);
         store.trim(JournalRetention { age: Millis::ZERO, bytes: u64::MAX }, u64::MAX).unwrap();
         Connection::open(&path).unwrap().execute(statement, []).unwrap();
-        assert_eq!(Reader::open(&path).unwrap().verify().unwrap(), Chain::Broken { at }, "{statement}");
+        assert_eq!(JournalReader::open(&path).unwrap().verify().unwrap(), ChainCheck::Broken { at }, "{statement}");
     }
 }
 
@@ -226,12 +226,12 @@ PRAGMA user_version = 1;
     db.execute("INSERT INTO state VALUES ('shop', ?1)", [after]).unwrap();
     drop(db);
 
-    let query = Query { service: Some("shop".into()), since: Some(5), limit: 10, ..Query::default() };
-    let before = Reader::open(&path).unwrap();
-    assert_eq!((before.verify().unwrap(), before.snapshots(None).unwrap()), (Chain::Whole(50), vec![]));
+    let query = JournalQuery { service: Some("shop".into()), since: Some(5), limit: 10, ..JournalQuery::default() };
+    let before = JournalReader::open(&path).unwrap();
+    assert_eq!((before.verify().unwrap(), before.snapshots(None).unwrap()), (ChainCheck::Whole(50), vec![]));
     let page = before.page(&query).unwrap();
     assert_eq!((page.entries.len(), page.next), (10, Some(41)));
-    let peeked = Store::peek(&path);
+    let peeked = JournalStore::peek(&path);
     drop(before);
     assert!(peeked.is_ok_and(|restored| restored.last_entry == 50), "on a full disk the old format is read too");
 
@@ -239,8 +239,8 @@ PRAGMA user_version = 1;
     assert_eq!((restored.last_entry, restored.services["shop"].weight.basis_points()), (50, 100));
     journal.append(entry(51, 3.0));
     drop(journal);
-    let reader = Reader::open(&path).unwrap();
-    assert_eq!(reader.verify().unwrap(), Chain::Whole(51));
+    let reader = JournalReader::open(&path).unwrap();
+    assert_eq!(reader.verify().unwrap(), ChainCheck::Whole(51));
     assert_eq!(reader.page(&query).unwrap().entries[1..], page.entries[..9], "every entry as it was");
     let format = Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
     assert_eq!(format, Ok(2));
@@ -250,24 +250,24 @@ PRAGMA user_version = 1;
 fn pages_join_without_a_gap_and_filters_say_the_same_as_a_scan() {
     let (_dir, path) = in_a_folder();
     drop(filled(&path, 3000));
-    let reader = Reader::open(&path).unwrap();
-    let all = reader.page(&Query { limit: 5000, ..Query::default() }).unwrap();
-    assert_eq!((all.entries.len(), all.next), (MOST_OF_A_PAGE, Some(2001)), "a page has its limit");
-    let everything: Vec<Entry> = (1..=3000).rev().map(|id| reader.entry(id).unwrap().unwrap()).collect();
+    let reader = JournalReader::open(&path).unwrap();
+    let all = reader.page(&JournalQuery { limit: 5000, ..JournalQuery::default() }).unwrap();
+    assert_eq!((all.entries.len(), all.next), (MAX_PAGE, Some(2001)), "a page has its limit");
+    let everything: Vec<JournalEntry> = (1..=3000).rev().map(|id| reader.entry(id).unwrap().unwrap()).collect();
     let at = |id: u64| 1_700_000_000_000 + id * 60_000;
-    let none = Query { limit: 37, ..Query::default() };
+    let none = JournalQuery { limit: 37, ..JournalQuery::default() };
     for query in [
         none.clone(),
-        Query { service: Some("rare".into()), ..none.clone() },
-        Query { service: Some("shop".into()), kind: Some(ChangeKind::Rollback), ..none.clone() },
-        Query { who: Some("ann".into()), since: Some(at(1000)), until: Some(at(1234)), ..none.clone() },
-        Query { kind: Some(ChangeKind::Rollback), after: Some(1500), ..none.clone() },
-        Query { since: Some(at(2990)), ..none.clone() },
-        Query { until: Some(at(40)), ..none.clone() },
-        Query { since: Some(at(9999)), ..none.clone() },
-        Query { service: Some("nobody' OR 1=1 --".into()), ..none.clone() },
+        JournalQuery { service: Some("rare".into()), ..none.clone() },
+        JournalQuery { service: Some("shop".into()), kind: Some(ChangeKind::Rollback), ..none.clone() },
+        JournalQuery { who: Some("ann".into()), since: Some(at(1000)), until: Some(at(1234)), ..none.clone() },
+        JournalQuery { kind: Some(ChangeKind::Rollback), after: Some(1500), ..none.clone() },
+        JournalQuery { since: Some(at(2990)), ..none.clone() },
+        JournalQuery { until: Some(at(40)), ..none.clone() },
+        JournalQuery { since: Some(at(9999)), ..none.clone() },
+        JournalQuery { service: Some("nobody' OR 1=1 --".into()), ..none.clone() },
     ] {
-        let fits = |entry: &&Entry| {
+        let fits = |entry: &&JournalEntry| {
             let change = &entry.change;
             query.service.as_ref().is_none_or(|service| *service == change.service)
                 && query.kind.is_none_or(|kind| kind == change.kind)
@@ -276,10 +276,10 @@ fn pages_join_without_a_gap_and_filters_say_the_same_as_a_scan() {
                 && query.until.is_none_or(|until| entry.at <= until)
                 && query.after.is_none_or(|after| change.id > after)
         };
-        let wanted: Vec<&Entry> = everything.iter().filter(fits).collect();
+        let wanted: Vec<&JournalEntry> = everything.iter().filter(fits).collect();
         let (mut got, mut before) = (Vec::new(), None);
         loop {
-            let page = reader.page(&Query { before, ..query.clone() }).unwrap();
+            let page = reader.page(&JournalQuery { before, ..query.clone() }).unwrap();
             assert!(page.entries.len() <= 37);
             got.extend(page.entries);
             before = page.next;
@@ -295,27 +295,32 @@ fn pages_join_without_a_gap_and_filters_say_the_same_as_a_scan() {
 fn a_page_of_100_000_entries_is_found_by_index() {
     let (_dir, path) = in_a_folder();
     drop(filled(&path, 100_000));
-    let reader = Reader::open(&path).unwrap();
-    let timed = |reader: &Reader, query: &Query| {
+    let reader = JournalReader::open(&path).unwrap();
+    let timed = |reader: &JournalReader, query: &JournalQuery| {
         let began = memory::clock::micros();
         let page = reader.page(query).unwrap();
         (memory::clock::micros() - began, page)
     };
     let at = |id: u64| 1_700_000_000_000 + id * 60_000;
-    let none = Query { limit: 50, ..Query::default() };
+    let none = JournalQuery { limit: 50, ..JournalQuery::default() };
     let queries = [
-        Query { service: Some("rare".into()), ..none.clone() },
-        Query { service: Some("shop".into()), kind: Some(ChangeKind::Rollback), before: Some(20_000), ..none.clone() },
-        Query { kind: Some(ChangeKind::Warning), ..none.clone() },
-        Query { who: Some("ann".into()), until: Some(at(900)), ..none.clone() },
-        Query { since: Some(at(500)), until: Some(at(900)), ..none.clone() },
+        JournalQuery { service: Some("rare".into()), ..none.clone() },
+        JournalQuery {
+            service: Some("shop".into()),
+            kind: Some(ChangeKind::Rollback),
+            before: Some(20_000),
+            ..none.clone()
+        },
+        JournalQuery { kind: Some(ChangeKind::Warning), ..none.clone() },
+        JournalQuery { who: Some("ann".into()), until: Some(at(900)), ..none.clone() },
+        JournalQuery { since: Some(at(500)), until: Some(at(900)), ..none.clone() },
     ];
     let indexed: Vec<_> = queries.iter().map(|query| timed(&reader, query)).collect();
     let db = Connection::open(&path).unwrap();
     for index in ["service", "service_kind", "kind", "who", "at"] {
         db.execute_batch(&format!("DROP INDEX journal_{index}")).unwrap();
     }
-    let reader = Reader::open(&path).unwrap();
+    let reader = JournalReader::open(&path).unwrap();
     for (query, (micros, page)) in queries.iter().zip(indexed) {
         let (scan, same) = timed(&reader, query);
         println!("{micros} us by index, {scan} us by scan, {} entries: {query:?}", page.entries.len());
@@ -330,52 +335,52 @@ fn a_checkpoint_is_kept_without_an_entry_and_gives_way_to_one() {
     let (journal, _) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
     let durable = |percent| entry(1, percent).change.after.unwrap();
     journal.append(entry(1, 1.0));
-    (2..=9).for_each(|percent| journal.keep("shop".into(), durable(f64::from(percent))));
-    journal.keep("other".into(), durable(50.0));
+    (2..=9).for_each(|percent| journal.save_state("shop".into(), durable(f64::from(percent))));
+    journal.save_state("other".into(), durable(50.0));
     drop(journal);
     let (journal, restored) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
     assert_eq!(restored.services["shop"].weight.basis_points(), 900, "the latest wins");
     assert_eq!((restored.services["other"].weight.basis_points(), restored.last_entry), (5000, 1));
-    journal.keep("shop".into(), durable(20.0));
+    journal.save_state("shop".into(), durable(20.0));
     journal.append(entry(2, 30.0));
     drop(journal);
     let (_journal, restored) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
     assert_eq!(restored.services["shop"].weight.basis_points(), 3000, "an entry after it says more");
-    assert_eq!(Reader::open(&path).unwrap().verify().unwrap(), Chain::Whole(2));
+    assert_eq!(JournalReader::open(&path).unwrap().verify().unwrap(), ChainCheck::Whole(2));
 }
 
 #[test]
 fn snapshots_are_put_there_bounded_and_taken_away() {
     let (_dir, path) = in_a_folder();
     let (journal, _) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
-    let shelf = journal.shelf();
-    let snapshot = |id: u64, service: &str| Snapshot {
+    let snapshots = journal.snapshots();
+    let snapshot = |id: u64, service: &str| NamedSnapshot {
         id: format!("{service}-{id}"),
         service: service.into(),
         at: id,
         name: format!("before release {id}"),
         body: "{}".into(),
     };
-    (0..MOST_SNAPSHOTS).for_each(|id| shelf.put(snapshot(id, "shop")).unwrap());
+    (0..MAX_SNAPSHOTS).for_each(|id| snapshots.put(snapshot(id, "shop")).unwrap());
     assert_eq!(
-        shelf.put(snapshot(999, "shop")).unwrap_err().to_string(),
+        snapshots.put(snapshot(999, "shop")).unwrap_err().to_string(),
         "shop has 100 snapshots already: delete one first"
     );
-    shelf.put(snapshot(1, "blog")).unwrap();
-    assert_eq!(shelf.put(snapshot(1, "blog")), Err(Unshelved::Taken("blog-1".into())));
-    let large = Snapshot { body: "x".repeat(2 << 20), ..snapshot(2, "blog") };
-    assert_eq!(shelf.put(large), Err(Unshelved::TooLarge));
-    let reader = shelf.reader().unwrap();
+    snapshots.put(snapshot(1, "blog")).unwrap();
+    assert_eq!(snapshots.put(snapshot(1, "blog")), Err(SnapshotError::Taken("blog-1".into())));
+    let large = NamedSnapshot { body: "x".repeat(2 << 20), ..snapshot(2, "blog") };
+    assert_eq!(snapshots.put(large), Err(SnapshotError::TooLarge));
+    let reader = snapshots.reader().unwrap();
     assert_eq!(reader.snapshot("shop-7").unwrap(), Some(snapshot(7, "shop")));
     let listed = reader.snapshots(Some("shop")).unwrap();
     assert_eq!((listed.len(), listed[0].at, reader.snapshots(None).unwrap().len()), (100, 99, 101));
-    shelf.delete("shop-7").unwrap();
-    assert_eq!(shelf.delete("shop-7"), Err(Unshelved::Missing("shop-7".into())));
-    shelf.put(snapshot(999, "shop")).unwrap();
-    // The shelf is still held, and the journal ends all the same.
+    snapshots.delete("shop-7").unwrap();
+    assert_eq!(snapshots.delete("shop-7"), Err(SnapshotError::Missing("shop-7".into())));
+    snapshots.put(snapshot(999, "shop")).unwrap();
+    // The snapshots are still held, and the journal ends all the same.
     drop(journal);
-    assert_eq!(shelf.put(snapshot(2, "blog")), Err(Unshelved::Busy));
-    assert_eq!(Reader::open(&path).unwrap().snapshots(None).unwrap().len(), 101);
+    assert_eq!(snapshots.put(snapshot(2, "blog")), Err(SnapshotError::Busy));
+    assert_eq!(JournalReader::open(&path).unwrap().snapshots(None).unwrap().len(), 101);
 }
 
 #[test]
@@ -384,14 +389,14 @@ fn the_writer_removes_what_is_old_by_itself() {
     drop(filled(&path, 2000));
     // Of 2023, all of them.
     let keep = JournalRetention { age: Millis::seconds(86_400), bytes: u64::MAX };
-    let (journal, restored) = Journal::keeping(&path, keep, Arc::new(Counters::new(1))).unwrap();
+    let (journal, restored) = Journal::start_with_retention(&path, keep, Arc::new(Counters::new(1))).unwrap();
     assert_eq!(restored.last_entry, 2000);
-    let reader = Reader::open(&path).unwrap();
+    let reader = JournalReader::open(&path).unwrap();
     let deadline = memory::clock::now().plus(Millis::seconds(20));
-    while reader.verify().unwrap() != Chain::Whole(retention::LEAST) {
+    while reader.verify().unwrap() != ChainCheck::Whole(retention::LEAST) {
         assert!(memory::clock::now() < deadline, "they stay");
     }
     journal.append(entry(2001, 1.0));
     assert!(journal.sync(std::time::Duration::from_secs(5)));
-    assert_eq!(reader.verify().unwrap(), Chain::Whole(retention::LEAST + 1));
+    assert_eq!(reader.verify().unwrap(), ChainCheck::Whole(retention::LEAST + 1));
 }

@@ -12,8 +12,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::journal::shelf::{Order, Shelf, Unshelved};
-use crate::journal::{Entry, Error, Restored, Store};
+use crate::journal::message::{WriterMessage, WrittenCallback};
+use crate::journal::snapshot_queue::NamedSnapshots;
+use crate::journal::snapshots::{SnapshotChange, SnapshotError};
+use crate::journal::{Error, JournalEntry, JournalStore, RestoredState};
 use config::JournalRetention;
 use judgement::rollout::DurableState;
 use judgement::time::Millis;
@@ -29,31 +31,11 @@ const TRIM_EVERY: Millis = Millis::seconds(60);
 /// Between two batches of them: others want the disk too.
 const TRIM_PAUSE: Duration = Duration::from_millis(20);
 
-pub(super) enum Note {
-    Entry(Box<Entry>),
-    /// A service's state, without an entry.
-    JournalRetention(String, Box<DurableState>),
-    /// Told whether everything before is on the disk, as soon as that is known.
-    Sync(Told),
-    Order(Order, SyncSender<Result<(), Unshelved>>),
-    /// Nothing more comes from the sidecar.
-    End,
-}
-
-impl std::fmt::Debug for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Note")
-    }
-}
-
-/// Who wants to know whether the disk has it.
-pub type Told = Box<dyn FnOnce(bool) + Send>;
-
 /// Where the sidecar hands its entries to.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    queue: SyncSender<Note>,
+    queue: SyncSender<WriterMessage>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
     /// Held for as long as entries may come.
@@ -64,8 +46,8 @@ pub struct Journal {
 #[derive(Debug)]
 struct Writer {
     path: PathBuf,
-    store: Option<Store>,
-    kept: VecDeque<Entry>,
+    store: Option<JournalStore>,
+    kept: VecDeque<JournalEntry>,
     /// States without an entry, the latest of each service.
     states: BTreeMap<String, DurableState>,
     keep: JournalRetention,
@@ -86,15 +68,19 @@ impl Journal {
     ///
     /// # Errors
     /// Another process has the state, or it is there and cannot be read.
-    pub fn start(path: &Path, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
-        Journal::keeping(path, JournalRetention::default(), counters)
+    pub fn start(path: &Path, counters: Arc<Counters>) -> Result<(Journal, RestoredState), Error> {
+        Journal::start_with_retention(path, JournalRetention::default(), counters)
     }
 
     /// The same, and says how long entries are kept.
     ///
     /// # Errors
     /// As [`Journal::start`].
-    pub fn keeping(path: &Path, keep: JournalRetention, counters: Arc<Counters>) -> Result<(Journal, Restored), Error> {
+    pub fn start_with_retention(
+        path: &Path,
+        keep: JournalRetention,
+        counters: Arc<Counters>,
+    ) -> Result<(Journal, RestoredState), Error> {
         let lock = lock(path)?;
         let (store, restored) = open_or_set_aside(path, &counters)?;
         let base = restored.last_entry;
@@ -120,13 +106,13 @@ impl Journal {
     }
 
     /// The way to the named snapshots.
-    pub fn shelf(&self) -> Shelf {
-        Shelf::new(self.path.clone(), self.queue.clone())
+    pub fn snapshots(&self) -> NamedSnapshots {
+        NamedSnapshots::new(self.path.clone(), self.queue.clone())
     }
 
     /// Hands an entry over without waiting.
-    pub fn append(&self, entry: Entry) {
-        let note = Note::Entry(Box::new(entry));
+    pub fn append(&self, entry: JournalEntry) {
+        let note = WriterMessage::Entry(Box::new(entry));
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(note) {
             count(&self.counters.process.journal_dropped);
             tracing::error!("the journal's queue is full: an entry is lost");
@@ -135,14 +121,15 @@ impl Journal {
 
     /// Hands a service's state over that no entry explains: how far it is. Never waits; one that is lost costs the time
     /// since the one before, after a restart.
-    pub fn keep(&self, service: String, durable: DurableState) {
-        let _ = self.queue.try_send(Note::JournalRetention(service, Box::new(durable)));
+    pub fn save_state(&self, service: String, durable: DurableState) {
+        let _ = self.queue.try_send(WriterMessage::State(service, Box::new(durable)));
     }
 
     /// Tells whether everything handed over so far is on the disk, from the writer's thread; nobody waits here.
-    pub fn when_written(&self, told: Told) {
-        if let Err(TrySendError::Full(note) | TrySendError::Disconnected(note)) = self.queue.try_send(Note::Sync(told))
-            && let Note::Sync(told) = note
+    pub fn when_written(&self, told: WrittenCallback) {
+        if let Err(TrySendError::Full(note) | TrySendError::Disconnected(note)) =
+            self.queue.try_send(WriterMessage::Sync(told))
+            && let WriterMessage::Sync(told) = note
         {
             told(false);
         }
@@ -161,8 +148,8 @@ impl Journal {
 impl Drop for Journal {
     /// Waits for the writer: what was handed over is written before the process ends.
     fn drop(&mut self) {
-        // Not by letting go of the queue: a shelf may hold on to it.
-        let _ = self.queue.send(Note::End);
+        // Not by letting go of the queue: a `NamedSnapshots` may hold on to it.
+        let _ = self.queue.send(WriterMessage::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -185,7 +172,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Store>, Restored), Error> {
+fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<JournalStore>, RestoredState), Error> {
     let was_there = path.exists();
     let error = match open_and_restore(path) {
         Ok((store, restored)) => return Ok((Some(store), restored)),
@@ -198,20 +185,20 @@ fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Store>,
         let _ = std::fs::rename(path, &aside);
         let _ = std::fs::remove_file(beside(path, "-wal"));
         let _ = std::fs::remove_file(beside(path, "-shm"));
-        return Ok((Store::open(path).ok(), Restored { lost: true, ..Restored::default() }));
+        return Ok((JournalStore::open(path).ok(), RestoredState { lost: true, ..RestoredState::default() }));
     }
     if !was_there {
         tracing::error!(%error, state = %path.display(), "cannot make the state: going on without, and trying again");
-        return Ok((None, Restored::default()));
+        return Ok((None, RestoredState::default()));
     }
     // A full disk takes nothing, but it still gives.
-    let restored = Store::peek(path).map_err(|_| error)?;
+    let restored = JournalStore::peek(path).map_err(|_| error)?;
     tracing::error!(state = %path.display(), "cannot write the state: going on by what it says, and trying again");
     Ok((None, restored))
 }
 
-fn open_and_restore(path: &Path) -> Result<(Store, Restored), Error> {
-    let store = Store::open(path)?;
+fn open_and_restore(path: &Path) -> Result<(JournalStore, RestoredState), Error> {
+    let store = JournalStore::open(path)?;
     let restored = store.restore()?;
     Ok((store, restored))
 }
@@ -223,15 +210,15 @@ fn is_corrupt(error: &Error) -> bool {
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
         ),
-        Error::Format(_) | Error::Missing(_) | Error::InUse | Error::Unshelved(_) => false,
+        Error::Format(_) | Error::Missing(_) | Error::InUse | Error::Snapshot(_) => false,
     }
 }
 
 impl Writer {
-    fn run(mut self, notes: &Receiver<Note>) {
+    fn run(mut self, notes: &Receiver<WriterMessage>) {
         let mut open = true;
         while open || (self.waits() && !self.failing) {
-            let (mut syncs, mut orders) = (Vec::new(), Vec::new());
+            let (mut syncs, mut changes) = (Vec::new(), Vec::new());
             let mut first = match notes.recv_timeout(self.patience()) {
                 Ok(note) => Some(note),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -243,21 +230,21 @@ impl Writer {
             // One transaction for whatever has come together.
             while let Some(note) = first.take().or_else(|| notes.try_recv().ok()) {
                 match note {
-                    Note::Entry(entry) => self.keep(*entry),
-                    Note::JournalRetention(service, durable) => {
+                    WriterMessage::Entry(entry) => self.keep(*entry),
+                    WriterMessage::State(service, durable) => {
                         self.states.insert(service, *durable);
                     }
-                    Note::Sync(told) => syncs.push(told),
-                    Note::Order(order, answer) => orders.push((order, answer)),
-                    Note::End => open = false,
+                    WriterMessage::Sync(told) => syncs.push(told),
+                    WriterMessage::ChangeSnapshot(change, answer) => changes.push((change, answer)),
+                    WriterMessage::End => open = false,
                 }
             }
             self.write();
             for told in syncs {
                 told(self.kept.is_empty());
             }
-            for (order, answer) in orders {
-                let _ = answer.try_send(self.carry_out(order));
+            for (change, answer) in changes {
+                let _ = answer.try_send(self.change_snapshot(change));
             }
             if open {
                 self.trim();
@@ -279,10 +266,10 @@ impl Writer {
         self.next_trim.since(memory::clock::now()).as_duration().max(TRIM_PAUSE)
     }
 
-    fn carry_out(&mut self, order: Order) -> Result<(), Unshelved> {
+    fn change_snapshot(&mut self, change: SnapshotChange) -> Result<(), SnapshotError> {
         match &mut self.store {
-            Some(store) => store.carry_out(order),
-            None => Err(Unshelved::Disk("the state cannot be opened".to_owned())),
+            Some(store) => store.change_snapshot(change),
+            None => Err(SnapshotError::Disk("the state cannot be opened".to_owned())),
         }
     }
 
@@ -306,7 +293,7 @@ impl Writer {
         }
     }
 
-    fn keep(&mut self, mut entry: Entry) {
+    fn keep(&mut self, mut entry: JournalEntry) {
         entry.change.id += self.ahead;
         if entry.change.after.is_some() {
             self.states.remove(&entry.change.service);
@@ -346,7 +333,7 @@ impl Writer {
         let mut store = match self.store.take() {
             Some(store) => store,
             None => {
-                let store = Store::open(&self.path)?;
+                let store = JournalStore::open(&self.path)?;
                 // It may hold more than was known when the numbers began.
                 self.ahead = store.restore()?.last_entry.saturating_sub(self.base);
                 let ahead = self.ahead;

@@ -11,7 +11,7 @@ use crate::request::prepare;
 use crate::request_numbers::RequestNumbers;
 use crate::target::TestTarget;
 use config::suite::{Capture, SuiteRequest};
-use relay::origin::exchange::Answer;
+use relay::origin::exchange::OriginResponse;
 use wire::{Finding, Message, StepResult};
 
 /// In bytes; a captured value is shown by its beginning.
@@ -61,7 +61,7 @@ impl StepRunner<'_> {
     fn look(
         &self,
         step: &SuiteRequest,
-        answer: &Answer,
+        answer: &OriginResponse,
         took: Duration,
         known: &mut RunContext,
     ) -> (Vec<Finding>, BTreeMap<String, String>) {

@@ -7,7 +7,7 @@ use serde_json_path::JsonPath;
 use similar::TextDiff;
 
 use crate::consistency::{blank, cut, fail, json, side};
-use relay::origin::exchange::Answer;
+use relay::origin::exchange::OriginResponse;
 use wire::{DataResult, DataSide, Finding};
 
 /// Longer texts are not compared line by line.
@@ -21,15 +21,15 @@ const DIFF_PATIENCE: Duration = Duration::from_millis(200);
 /// Compares two answers. An error says, in words that follow a side's name, why there is none: `refuses connections`.
 pub fn http(
     name: &str,
-    blue: Result<&Answer, String>,
-    green: Result<&Answer, String>,
+    blue: Result<&OriginResponse, String>,
+    green: Result<&OriginResponse, String>,
     ignore: &[JsonPath],
     tolerance: f64,
     took_ms: f64,
 ) -> DataResult {
     let mut result = blank(name, "http", ["http", "http"]);
     result.took_ms = took_ms;
-    let whole = |answer: Result<&Answer, String>, side: &str| match answer {
+    let whole = |answer: Result<&OriginResponse, String>, side: &str| match answer {
         Err(why) => Err(format!("{side} {why}")),
         Ok(answer) if answer.length > answer.body.len() as u64 => {
             let (length, most) = (answer.length, answer.body.len());
@@ -51,7 +51,13 @@ pub fn http(
     result
 }
 
-fn compare(result: &mut DataResult, blue: &Answer, green: &Answer, ignore: &[JsonPath], tolerance: f64) {
+fn compare(
+    result: &mut DataResult,
+    blue: &OriginResponse,
+    green: &OriginResponse,
+    ignore: &[JsonPath],
+    tolerance: f64,
+) {
     let mut findings = Vec::new();
     if blue.status != green.status {
         findings.push(finding("status", blue.status.to_string(), green.status.to_string()));
@@ -70,7 +76,7 @@ fn compare(result: &mut DataResult, blue: &Answer, green: &Answer, ignore: &[Jso
         result.blue = with(json::hash(&blue.body));
         result.green = with(json::hash(&green.body));
         if blue.body != green.body {
-            let told = |answer: &Answer, json: bool| {
+            let told = |answer: &OriginResponse, json: bool| {
                 let kind = if json { "JSON" } else { "no JSON" };
                 format!("{} bytes, {kind}", answer.body.len())
             };
@@ -100,7 +106,7 @@ fn finding(what: &str, expected: String, found: String) -> Finding {
     Finding { what: what.to_owned(), expected, found, diff: None }
 }
 
-fn parsed(answer: &Answer) -> Option<Value> {
+fn parsed(answer: &OriginResponse) -> Option<Value> {
     serde_json::from_slice(&answer.body).ok()
 }
 
@@ -131,9 +137,9 @@ mod tests {
     use super::*;
     use wire::Outcome;
 
-    fn answer(status: u16, body: &[u8]) -> Answer {
+    fn answer(status: u16, body: &[u8]) -> OriginResponse {
         let body = bytes::Bytes::copy_from_slice(body);
-        Answer { status, headers: http::HeaderMap::new(), length: body.len() as u64, body }
+        OriginResponse { status, headers: http::HeaderMap::new(), length: body.len() as u64, body }
     }
 
     #[test]
@@ -171,7 +177,7 @@ mod tests {
         let good = answer(200, b"{}");
         let result = http("users", Err("refuses connections".to_owned()), Ok(&good), &[], 0.0, 0.0);
         assert_eq!(result.why.as_deref(), Some("users: blue refuses connections"));
-        let long = Answer { length: 9_000_000, ..answer(200, b"{}") };
+        let long = OriginResponse { length: 9_000_000, ..answer(200, b"{}") };
         let result = http("users", Ok(&good), Ok(&long), &[], 0.0, 0.0);
         assert_eq!(result.why.as_deref(), Some("users: green answers 9000000 bytes, and 2 are compared at the most"));
     }

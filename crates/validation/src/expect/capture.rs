@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use crate::expect::{json_of, operators};
 use config::suite::Capture;
-use relay::origin::exchange::Answer;
+use relay::origin::exchange::OriginResponse;
 use wire::Finding;
 
 /// In bytes. What is captured is put into requests.
 const LONGEST: usize = 16 << 10;
 
 /// The captured values by name, and a finding for each that is not there.
-pub fn all(wanted: &[(String, Capture)], answer: &Answer) -> (Vec<(String, String)>, Vec<Finding>) {
+pub fn all(wanted: &[(String, Capture)], answer: &OriginResponse) -> (Vec<(String, String)>, Vec<Finding>) {
     let json = wanted.iter().any(|(_, capture)| matches!(capture, Capture::Json(_))).then(|| json_of(answer));
     let (mut values, mut missing) = (Vec::new(), Vec::new());
     for (name, capture) in wanted {
@@ -56,12 +56,12 @@ fn text(node: &Value) -> String {
     operators::text(node).unwrap_or_else(|| node.to_string())
 }
 
-fn header(name: &http::HeaderName, answer: &Answer) -> Option<String> {
+fn header(name: &http::HeaderName, answer: &OriginResponse) -> Option<String> {
     answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// Of several that are set by one name the last counts, as for a browser.
-fn cookie(name: &str, answer: &Answer) -> Option<String> {
+fn cookie(name: &str, answer: &OriginResponse) -> Option<String> {
     let lines = answer.headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.filter_map(|line| line.split(';').next()?.split_once('='));
     pairs.rfind(|(set, _)| set.trim() == name).map(|(_, value)| value.trim().to_owned())

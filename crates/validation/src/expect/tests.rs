@@ -12,16 +12,16 @@ use crate::tests::path;
 use config::suite::WholeRegex;
 use config::suite::{Capture, Schema};
 
-fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl Into<Bytes>) -> Answer {
+fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl Into<Bytes>) -> OriginResponse {
     let body = body.into();
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    Answer { status, headers: map, length: body.len() as u64, body }
+    OriginResponse { status, headers: map, length: body.len() as u64, body }
 }
 
-fn told(expect: Expect, answer: &Answer) -> Vec<String> {
+fn told(expect: Expect, answer: &OriginResponse) -> Vec<String> {
     let mut variables = Variables::default();
     variables.set("id", "7");
     variables.set("name", "Ada");
@@ -193,12 +193,12 @@ fn a_schema_is_built_once_for_all_answers() {
 fn what_is_no_json_says_what_it_is() {
     let expect = || Expect { json: vec![(path("$.a"), Expectation::Present)], ..Expect::default() };
     let page = format!("<html>\n{}", "x".repeat(200));
-    let told_of = |answer: &Answer| told(expect(), answer);
+    let told_of = |answer: &OriginResponse| told(expect(), answer);
     assert_eq!(told_of(&answer(200, &[], page)), [format!("body: JSON | no JSON: `<html> {}…`", "x".repeat(73))]);
     assert_eq!(told_of(&answer(200, &[], "")), ["body: JSON | an empty body"]);
     let zipped = answer(200, &[("content-encoding", "gzip")], &b"\x1f\x8b"[..]);
     assert_eq!(told_of(&zipped), ["body: JSON | no JSON in gzip, and no text: 2 bytes"]);
-    let cut = Answer { length: 9, ..answer(200, &[], "{}") };
+    let cut = OriginResponse { length: 9, ..answer(200, &[], "{}") };
     assert_eq!(told_of(&cut), ["body: JSON | 9 bytes, of which only the first 2 are kept"]);
 }
 

@@ -22,7 +22,7 @@ use crate::target::{TestTarget, late};
 use config::suite::LoadTest;
 use memory::clock;
 use memory::snapshot::Endpoint;
-use relay::origin::exchange::{self, Connection, exchange};
+use relay::origin::exchange::{self, ConnectionReuse, exchange};
 
 /// How often the crew looks at the clock when nothing happens: for the end, and for what is under way at a second's end.
 const LOOK: Duration = Duration::from_millis(20);
@@ -222,7 +222,7 @@ impl LoadDriver {
             self.asking.spawn(async move {
                 let began = clock::micros();
                 // Bodies are read and forgotten: a thousand users' would be much.
-                let asking = exchange(&connector, &endpoint, &request, Connection::Measured, 0);
+                let asking = exchange(&connector, &endpoint, &request, ConnectionReuse::Measured, 0);
                 let answer = match timeout(patience, asking).await {
                     Ok(Ok(answer)) => Ok(answer.status),
                     Ok(Err(error)) => Err((exchange::kind(&error), exchange::in_words(&error))),

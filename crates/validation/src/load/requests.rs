@@ -9,7 +9,7 @@ use crate::target::TestTarget;
 use crate::variables::Variables;
 use config::suite::{Body, LoadTest, SuiteRequest};
 use memory::clock;
-use relay::origin::exchange::Request;
+use relay::origin::exchange::OriginRequest;
 
 /// The variable that no two requests share.
 const UNIQUE: &str = "unique";
@@ -30,7 +30,7 @@ struct MixEntry {
     owed: i64,
     step: Arc<SuiteRequest>,
     /// `None`: it names `${unique}`, and every request is another.
-    prepared: Option<Arc<Request>>,
+    prepared: Option<Arc<OriginRequest>>,
 }
 
 impl RequestMix {
@@ -59,7 +59,7 @@ impl RequestMix {
     ///
     /// # Errors
     /// It is none: what a variable has become does not fit.
-    pub fn next(&mut self) -> (usize, Result<Arc<Request>, String>) {
+    pub fn next(&mut self) -> (usize, Result<Arc<OriginRequest>, String>) {
         let all: i64 = self.kinds.iter().map(|kind| kind.weight).sum();
         self.kinds.iter_mut().for_each(|kind| kind.owed += kind.weight);
         // Of several that are owed the same, the first.
@@ -76,7 +76,7 @@ impl RequestMix {
         (chosen, request)
     }
 
-    fn fresh(&mut self, step: &SuiteRequest) -> Result<Request, String> {
+    fn fresh(&mut self, step: &SuiteRequest) -> Result<OriginRequest, String> {
         self.variables.set(UNIQUE, self.unique.to_string());
         self.unique += 1;
         prepare(step, &self.target, &self.variables).map_err(|why| format!("{}: {why}", step.name))

@@ -11,7 +11,7 @@ use crate::parity::noise::{Noise, NoiseKind};
 use crate::redact::{HIDDEN, is_hidden};
 use crate::target::MOST_BODY;
 use config::suite::Parity;
-use relay::origin::exchange::Answer;
+use relay::origin::exchange::OriginResponse;
 use wire::Finding;
 
 /// What a finding calls its two sides.
@@ -21,7 +21,7 @@ const DIGITS: usize = 16;
 
 /// What is compared.
 pub struct AnswerPair<'p> {
-    pub answers: [&'p Answer; 2],
+    pub answers: [&'p OriginResponse; 2],
     /// How each side is called by itself: a `Location` that leads back to it is the same on both.
     pub authorities: [&'p [u8]; 2],
     pub parity: &'p Parity,
@@ -101,13 +101,13 @@ impl AnswerPair<'_> {
 }
 
 /// A list or an object, or whatever calls itself JSON and is.
-fn document(answer: &Answer) -> Option<Value> {
+fn document(answer: &OriginResponse) -> Option<Value> {
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let begins = answer.body.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'['));
     (begins || kind.contains("json")).then(|| json_of(answer).ok()).flatten()
 }
 
-fn bytes(left: &Answer, right: &Answer) -> Finding {
+fn bytes(left: &OriginResponse, right: &OriginResponse) -> Finding {
     let texts = [left, right].map(|answer| message::text(&answer.body, answer.length <= answer.body.len() as u64));
     let diff = match texts {
         [Some(left), Some(right)] => unified(left, right, NAMES),
@@ -117,7 +117,7 @@ fn bytes(left: &Answer, right: &Answer) -> Finding {
 }
 
 /// `12 bytes, SHA-256 0123456789abcdef: ` and the beginning of it, where it is a text.
-fn words(answer: &Answer) -> String {
+fn words(answer: &OriginResponse) -> String {
     if answer.body.is_empty() {
         return "an empty body".to_owned();
     }

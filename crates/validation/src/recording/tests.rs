@@ -118,9 +118,9 @@ fn bodies_are_sent_as_they_were() {
     );
 }
 
-fn line<'l>(method: &'l str, path: &'l [u8], change: impl FnOnce(&mut format::Line<'l>)) -> Vec<u8> {
+fn line<'l>(method: &'l str, path: &'l [u8], change: impl FnOnce(&mut format::AccessLine<'l>)) -> Vec<u8> {
     let local = IpAddr::from([127, 0, 0, 1]);
-    let mut line = format::Line {
+    let mut line = format::AccessLine {
         time_micros: 0,
         client: local,
         peer: local,

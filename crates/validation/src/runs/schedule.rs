@@ -12,14 +12,14 @@ use config::watch::FileStamps;
 use judgement::rollout::ChangeKind;
 use judgement::time::Millis;
 use memory::clock;
-use sidecar::News;
+use sidecar::RecordedAnnouncement;
 use wire::{ExecutionState, RunTarget};
 
 /// So often the clock is looked at: a fifth of the shortest time between two runs.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Begins what is due, until the house closes.
-pub async fn run_scheduled(runs: Runs, mut news: tokio::sync::broadcast::Receiver<News>) {
+pub async fn run_scheduled(runs: Runs, mut news: tokio::sync::broadcast::Receiver<RecordedAnnouncement>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     // When each suite was begun by itself last; the first time is one length after the start.
@@ -56,7 +56,7 @@ fn on_time(runs: &Runs, suites: &[Suite], begun: &mut BTreeMap<String, Millis>) 
     }
 }
 
-fn after(runs: &Runs, suites: &[Suite], news: &News) {
+fn after(runs: &Runs, suites: &[Suite], news: &RecordedAnnouncement) {
     let service = news.announcement.service.as_str();
     for suite in suites.iter().filter(|suite| runs.is_enabled(&suite.name) && runs.runs_after_rollback(suite)) {
         if suite.service.as_deref().is_none_or(|of| of == service) {

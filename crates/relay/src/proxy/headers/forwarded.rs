@@ -5,7 +5,7 @@ use http::header::{FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::proxy::headers::Arrival;
-use crate::proxy::headers::text::Text;
+use crate::proxy::headers::stack_text::StackText;
 use config::HopHeaders;
 
 pub static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -21,7 +21,7 @@ const ELEMENT: usize = 384;
 
 /// Says how the request came: a trusted proxy's word is kept and added to, anybody else's is replaced.
 pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) {
-    let mut peer: Text<ADDRESS> = Text::new();
+    let mut peer: StackText<ADDRESS> = StackText::new();
     peer.push_address(arrival.peer.to_canonical());
     let hops = match arrival.trusted {
         true => chain(headers, peer.as_bytes()),
@@ -31,7 +31,7 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) 
     let client = if arrival.client == arrival.peer {
         peer.as_value()
     } else {
-        let mut client: Text<ADDRESS> = Text::new();
+        let mut client: StackText<ADDRESS> = StackText::new();
         client.push_address(arrival.client.to_canonical());
         client.as_value()
     };
@@ -88,8 +88,8 @@ fn chain(headers: &HeaderMap, peer: &[u8]) -> Option<HeaderValue> {
 }
 
 /// Our element of Forwarded. An IPv6 address stands in brackets, and what is no token in quotes (RFC 7239 4 and 6).
-fn element(arrival: &Arrival<'_>) -> Text<ELEMENT> {
-    let mut text = Text::new();
+fn element(arrival: &Arrival<'_>) -> StackText<ELEMENT> {
+    let mut text = StackText::new();
     let peer = arrival.peer.to_canonical();
     text.push(if peer.is_ipv6() { b"for=\"[" } else { b"for=" });
     text.push_address(peer);

@@ -11,22 +11,22 @@ use memory::counters::{OrdinalCounter, Shard};
 /// So they are as good as random: two alike are as likely as two random ones, and nobody can read off them how many
 /// requests there were. (A bijective mix never repeats within a worker, but is read backwards by anybody.)
 #[derive(Debug)]
-pub struct Ids {
+pub struct IdGenerator {
     keys: [u64; 2],
     turns: OrdinalCounter,
 }
 
-impl Default for Ids {
-    fn default() -> Ids {
-        Ids::new()
+impl Default for IdGenerator {
+    fn default() -> IdGenerator {
+        IdGenerator::new()
     }
 }
 
-impl Ids {
-    pub fn new() -> Ids {
+impl IdGenerator {
+    pub fn new() -> IdGenerator {
         // The standard library's way to the system's randomness: two hashes under a key of 128 random bits.
         let random = || std::collections::hash_map::RandomState::new().build_hasher().finish();
-        Ids { keys: [random(), random()], turns: OrdinalCounter::new(1) }
+        IdGenerator { keys: [random(), random()], turns: OrdinalCounter::new(1) }
     }
 
     /// 128 bits that nobody else has.
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn no_two_are_alike_within_a_worker_or_across() {
-        let workers = [Ids::new(), Ids::new()];
+        let workers = [IdGenerator::new(), IdGenerator::new()];
         let mut seen = std::collections::HashSet::new();
         for _ in 0..10_000 {
             for ids in &workers {

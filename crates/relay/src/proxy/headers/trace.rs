@@ -1,9 +1,9 @@
-//! `traceparent` and `tracestate` (W3C Trace Context, level 1, and the random flag of level 2).
+//! `traceparent` and `tracestate` (W3C TraceContext Context, level 1, and the random flag of level 2).
 
 use http::{HeaderMap, HeaderName};
 
-use crate::proxy::headers::ids::Ids;
-use crate::proxy::headers::text::{Text, hex};
+use crate::proxy::headers::ids::IdGenerator;
+use crate::proxy::headers::stack_text::{StackText, hex};
 
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -20,7 +20,7 @@ const NEW_FLAGS: [u8; 2] = *b"01";
 
 /// The trace that a request belongs to, with us as the parent of what the origin does.
 #[derive(Clone, Copy, Debug)]
-pub struct Trace {
+pub struct TraceContext {
     id: [u8; 32],
     span: [u8; 16],
     flags: [u8; 2],
@@ -28,9 +28,9 @@ pub struct Trace {
     pub state: bool,
 }
 
-impl Trace {
+impl TraceContext {
     /// The trace of a request from a trusted proxy, or a new one.
-    pub fn of(headers: &HeaderMap, trusted: bool, ids: &Ids) -> Trace {
+    pub fn of(headers: &HeaderMap, trusted: bool, ids: &IdGenerator) -> TraceContext {
         let span = hex(&ids.fresh_short().to_be_bytes());
         let mut lines = headers.get_all(&TRACEPARENT).iter().filter(|_| trusted);
         // Two of them cannot both be true.
@@ -38,11 +38,11 @@ impl Trace {
         match sent {
             Some((id, flags)) => {
                 let state = is_fit(headers.get_all(&TRACESTATE).iter().map(|line| line.as_bytes()));
-                Trace { id, span, flags, state }
+                TraceContext { id, span, flags, state }
             }
             None => {
                 let id = hex(&ids.fresh().to_be_bytes());
-                Trace { id, span, flags: NEW_FLAGS, state: false }
+                TraceContext { id, span, flags: NEW_FLAGS, state: false }
             }
         }
     }
@@ -52,8 +52,8 @@ impl Trace {
     }
 
     /// As the header says it.
-    pub fn parent(&self) -> Text<LENGTH> {
-        let mut text = Text::new();
+    pub fn parent(&self) -> StackText<LENGTH> {
+        let mut text = StackText::new();
         for part in [&b"00-"[..], &self.id, b"-", &self.span, b"-", &self.flags] {
             text.push(part);
         }
@@ -61,7 +61,7 @@ impl Trace {
     }
 }
 
-/// Trace id and flags of a valid traceparent of version 00, or of a later one, which is read as far as 00 goes.
+/// TraceContext id and flags of a valid traceparent of version 00, or of a later one, which is read as far as 00 goes.
 pub fn parse(value: &[u8]) -> Option<([u8; 32], [u8; 2])> {
     let (version, rest) = value.split_first_chunk::<2>()?;
     let rest = rest.strip_prefix(b"-")?;
@@ -171,20 +171,20 @@ mod tests {
 
     #[test]
     fn a_trusted_trace_goes_on_with_another_span_and_any_other_begins_anew() {
-        let ids = Ids::new();
+        let ids = IdGenerator::new();
         let mut headers = HeaderMap::new();
         headers.insert(&TRACEPARENT, GOOD.parse().unwrap());
         headers.insert(&TRACESTATE, "rojo=1".parse().unwrap());
-        let kept = Trace::of(&headers, true, &ids);
+        let kept = TraceContext::of(&headers, true, &ids);
         assert_eq!(kept.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(kept.state);
         let parent = kept.parent();
         assert_eq!((parent.as_str().len(), parent.as_str().get(..36)), (LENGTH, GOOD.get(..36)));
         assert_ne!(parent.as_str(), GOOD, "we are the parent now");
-        let new = Trace::of(&headers, false, &ids);
+        let new = TraceContext::of(&headers, false, &ids);
         assert_ne!(new.id(), kept.id());
         assert!(!new.state && parse(new.parent().as_bytes()).is_some());
         headers.append(&TRACEPARENT, GOOD.parse().unwrap());
-        assert_ne!(Trace::of(&headers, true, &ids).id(), kept.id(), "two of them are none");
+        assert_ne!(TraceContext::of(&headers, true, &ids).id(), kept.id(), "two of them are none");
     }
 }

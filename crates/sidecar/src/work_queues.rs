@@ -8,7 +8,7 @@ use judgement::time::Millis;
 
 /// Who does it; nobody where none is there.
 #[derive(Debug, Default)]
-pub(super) struct Orders {
+pub(super) struct WorkQueues {
     preflights: Option<mpsc::Sender<PreflightRequest>>,
     validations: Option<mpsc::Sender<SuiteRun>>,
 }

@@ -12,14 +12,14 @@ use memory::snapshot::{Endpoints, OriginSettings, ServedService};
 
 /// A routing file that passed its check, with the addresses of its origins as far as they resolve.
 #[derive(Clone, Debug)]
-pub struct Load {
+pub struct ResolvedRouting {
     pub routing: RoutingConfig,
     pub endpoints: HashMap<Arc<OriginSettings>, Endpoints>,
 }
 
 /// The routing in force: everything of a snapshot but the splits.
 #[derive(Debug)]
-pub struct Placed {
+pub struct CurrentRouting {
     table: RoutingTable,
     services: Arc<[Arc<ServedService>]>,
     endpoints: Arc<[[Endpoints; 2]]>,
@@ -27,9 +27,9 @@ pub struct Placed {
     resolved: HashMap<Arc<OriginSettings>, Endpoints>,
 }
 
-impl Default for Placed {
-    fn default() -> Placed {
-        Placed {
+impl Default for CurrentRouting {
+    fn default() -> CurrentRouting {
+        CurrentRouting {
             table: RoutingTable::compile(Vec::new()),
             services: Arc::from([]),
             endpoints: Arc::from([]),
@@ -39,7 +39,7 @@ impl Default for Placed {
     }
 }
 
-impl Load {
+impl ResolvedRouting {
     /// What it asks of the state.
     pub fn asks(&self) -> Vec<LoadedService> {
         let services = self.routing.services.iter();
@@ -63,10 +63,10 @@ fn routes_of(config: &ServiceConfig) -> Vec<String> {
     std::iter::once(judgement::traffic::route::DEFAULT_ROUTE.to_owned()).chain(named).collect()
 }
 
-impl Placed {
+impl CurrentRouting {
     /// Puts another routing in force.
-    pub fn replace(&mut self, load: Load, counters: &Counters) {
-        let Load { routing, endpoints } = load;
+    pub fn replace(&mut self, load: ResolvedRouting, counters: &Counters) {
+        let ResolvedRouting { routing, endpoints } = load;
         let mut compiled = Vec::new();
         let mut services = Vec::new();
         let mut first_route = 0;

@@ -7,7 +7,7 @@ use memory::snapshot::ServedService;
 
 /// The judged totals of every live service's routes, as last read.
 #[derive(Debug, Default)]
-pub struct Readings(HashMap<String, Vec<Reading>>);
+pub struct CounterReadings(HashMap<String, Vec<Reading>>);
 
 /// Of one route. The default is that of a route that was never asked for.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,7 @@ struct Reading {
     totals: Option<[JudgedTotals; 2]>,
 }
 
-impl Readings {
+impl CounterReadings {
     /// Forgets everything: another file may name other routes in another order.
     pub fn forget(&mut self) {
         self.0.clear();
@@ -62,7 +62,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Load, Placed};
+    use crate::{CurrentRouting, ResolvedRouting};
     use config::routing_text;
     use judgement::traffic::Environment;
     use memory::counters::{AttemptOutcome, Counters, ResponseClass, Shard};
@@ -77,8 +77,8 @@ mod tests {
             )
         };
         let routing = routing_text("routing.toml", &(service("a") + &service("b"))).unwrap();
-        let mut placed = Placed::default();
-        placed.replace(Load { routing, endpoints: HashMap::new() }, counters);
+        let mut placed = CurrentRouting::default();
+        placed.replace(ResolvedRouting { routing, endpoints: HashMap::new() }, counters);
         ["a", "b"].map(|name| placed.serving(name).unwrap().clone())
     }
 
@@ -90,7 +90,7 @@ mod tests {
     fn every_reading_is_as_good_as_a_fresh_one() {
         let counters = Counters::new(2);
         let [shop, _] = serving(&counters);
-        let mut readings = Readings::default();
+        let mut readings = CounterReadings::default();
         let (blue, green) = (Environment::Blue, Environment::Green);
         let route = &shop.routes[1];
         let steps: [&dyn Fn(); 8] = [
@@ -118,7 +118,7 @@ mod tests {
     fn only_the_live_are_remembered() {
         let counters = Counters::new(1);
         let [shop, other] = serving(&counters);
-        let mut readings = Readings::default();
+        let mut readings = CounterReadings::default();
         readings.read(&shop);
         readings.read(&other);
         readings.keep(&["b".to_owned()]);

@@ -16,7 +16,7 @@ const PER_CONNECTION: u64 = 2;
 
 /// One for all listeners.
 #[derive(Debug)]
-pub struct Door {
+pub struct ConnectionLimits {
     most: u64,
     most_per_address: usize,
     /// Only addresses with a connection are in it.
@@ -26,22 +26,27 @@ pub struct Door {
 
 /// A connection that was let in, until it is dropped.
 #[derive(Debug)]
-pub struct Guest {
+pub struct ConnectionPermit {
     address: Option<IpAddr>,
-    door: Arc<Door>,
+    door: Arc<ConnectionLimits>,
 }
 
-impl Door {
-    pub fn new(limits: &ClientLimits, counters: Arc<Counters>) -> Door {
+impl ConnectionLimits {
+    pub fn new(limits: &ClientLimits, counters: Arc<Counters>) -> ConnectionLimits {
         let most = match limits.connections {
             0 => descriptors().saturating_sub(KEPT_BACK) / PER_CONNECTION,
             some => some as u64,
         };
-        Door { most, most_per_address: limits.connections_per_address, by_address: Mutex::default(), counters }
+        ConnectionLimits {
+            most,
+            most_per_address: limits.connections_per_address,
+            by_address: Mutex::default(),
+            counters,
+        }
     }
 
     /// Lets a connection in, unless there are too many.
-    pub fn let_in(self: &Arc<Door>, peer: IpAddr) -> Option<Guest> {
+    pub fn let_in(self: &Arc<ConnectionLimits>, peer: IpAddr) -> Option<ConnectionPermit> {
         let process = &self.counters.process;
         if read(&process.connections_opened).saturating_sub(read(&process.connections_closed)) >= self.most {
             process.refuse(RefusalReason::Connections);
@@ -58,11 +63,11 @@ impl Door {
             *here += 1;
         }
         count(&process.connections_opened);
-        Some(Guest { address, door: self.clone() })
+        Some(ConnectionPermit { address, door: self.clone() })
     }
 }
 
-impl Drop for Guest {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         count(&self.door.counters.process.connections_closed);
         let Some(address) = self.address else { return };
@@ -98,9 +103,9 @@ fn descriptors() -> u64 {
 mod tests {
     use super::*;
 
-    fn door(connections: usize, connections_per_address: usize) -> Arc<Door> {
+    fn door(connections: usize, connections_per_address: usize) -> Arc<ConnectionLimits> {
         let limits = ClientLimits { connections, connections_per_address, ..ClientLimits::default() };
-        Arc::new(Door::new(&limits, Arc::new(Counters::new(1))))
+        Arc::new(ConnectionLimits::new(&limits, Arc::new(Counters::new(1))))
     }
 
     #[test]

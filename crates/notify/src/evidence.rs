@@ -8,7 +8,7 @@ use judgement::guard::{InsufficientReason, Observation, Verdict};
 use judgement::rollout::JournalChange;
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Evidence {
+pub struct NoticeEvidence {
     pub verdict: String,
     /// A sentence each, the one that leads first.
     pub meters: Vec<String>,
@@ -16,7 +16,7 @@ pub struct Evidence {
     pub triggers: Vec<String>,
 }
 
-pub fn evidence(change: &JournalChange) -> Option<Evidence> {
+pub fn evidence(change: &JournalChange) -> Option<NoticeEvidence> {
     let seen = change.evidence.as_ref()?;
     let verdict = match &seen.judgement.verdict {
         Verdict::Healthy => "healthy".to_owned(),
@@ -39,7 +39,7 @@ pub fn evidence(change: &JournalChange) -> Option<Evidence> {
     let place = route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
     let triggers = seen.policy.triggers.iter().zip(readings);
     let triggers = triggers.filter_map(|(trigger, reading)| said(trigger, reading, &place, active, candidate));
-    Some(Evidence { verdict, meters: meters.collect(), triggers: triggers.collect() })
+    Some(NoticeEvidence { verdict, meters: meters.collect(), triggers: triggers.collect() })
 }
 
 fn said(trigger: &Trigger, reading: &TriggerReading, place: &str, active: &str, candidate: &str) -> Option<String> {

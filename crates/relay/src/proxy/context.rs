@@ -7,19 +7,19 @@ use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use crate::proxy::attempt::Attempt;
-use crate::proxy::headers::{self, Ids, Marks};
+use crate::proxy::headers::{self, CorrelationIds, IdGenerator};
 use config::HopHeaders;
 use memory::clock;
 use memory::counters::{ClientConnection, ConnectionPhase, RefusalReason};
 
 /// One request on its way.
 #[derive(Debug)]
-pub struct Ctx {
+pub struct RequestContext {
     /// On the monotonic clock, in microseconds.
     pub(super) started: u64,
     /// The client's; pingora hands it out anew for every question.
     pub(super) connection: Option<Arc<ClientConnection>>,
-    pub(super) marks: Marks,
+    pub(super) marks: CorrelationIds,
     /// The peer, or whom trusted proxies name.
     pub(super) client: IpAddr,
     /// The peer is one of the trusted proxies.
@@ -32,12 +32,12 @@ pub struct Ctx {
     pub(super) refused: Option<RefusalReason>,
 }
 
-impl Ctx {
-    pub(super) fn new() -> Ctx {
-        Ctx {
+impl RequestContext {
+    pub(super) fn new() -> RequestContext {
+        RequestContext {
             started: clock::micros(),
             connection: None,
-            marks: Marks::default(),
+            marks: CorrelationIds::default(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             trusted: false,
             body: 0,
@@ -48,10 +48,17 @@ impl Ctx {
     }
 
     /// Notes who asks, and what the request is known by.
-    pub(super) fn note(&mut self, peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], hop: HopHeaders, ids: &Ids) {
+    pub(super) fn note(
+        &mut self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        trusted: &[IpNet],
+        hop: HopHeaders,
+        ids: &IdGenerator,
+    ) {
         self.trusted = trusted.iter().any(|net| net.contains(&peer.to_canonical()));
         self.client = headers::client_of(peer, headers, trusted);
-        self.marks = Marks::of(headers, self.trusted, hop, ids);
+        self.marks = CorrelationIds::of(headers, self.trusted, hop, ids);
     }
 
     /// Which part of a request its connection is at; `None` if nobody knows.

@@ -5,8 +5,8 @@ use pingora_error::{Error, ErrorSource};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use crate::access::{Line, Log};
-use crate::proxy::Ctx;
+use crate::access::{AccessLine, AccessLogger};
+use crate::proxy::RequestContext;
 use crate::proxy::attempt::Attempt;
 use crate::proxy::error::{Blame, blame};
 use crate::proxy::session::peer_of;
@@ -15,12 +15,12 @@ use memory::clock;
 use memory::counters::{AttemptFailure, RefusalReason};
 
 /// Writes the line of a request that took so long, if the log wants it.
-pub fn record(log: &Log, session: &Session, ctx: &Ctx, e: Option<&Error>, took_micros: u64) {
+pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Option<&Error>, took_micros: u64) {
     let request: &RequestHeader = session.req_header();
     let header = |name| request.headers.get(name).map(http::HeaderValue::as_bytes);
     let peer = peer_of(session);
     let told = session.response_written().map(|head| head.status.as_u16());
-    let mut line = Line {
+    let mut line = AccessLine {
         time_micros: clock::wall_micros().saturating_sub(took_micros),
         client: ctx.client,
         peer: peer.to_canonical(),
@@ -64,7 +64,7 @@ pub fn record(log: &Log, session: &Session, ctx: &Ctx, e: Option<&Error>, took_m
     }
 }
 
-fn routed<'a>(line: &mut Line<'a>, attempt: &'a Attempt) {
+fn routed<'a>(line: &mut AccessLine<'a>, attempt: &'a Attempt) {
     let decision = &attempt.decision;
     let (rules, _) = attempt.snapshot.table.service(decision.service);
     line.service = Some(&rules.name);

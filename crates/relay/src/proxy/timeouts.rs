@@ -22,7 +22,7 @@ const UPGRADE: Millis = Millis::seconds(30);
 
 /// What a connection waits for now, and since when.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct ClientTimeouts {
     limits: ClientLimits,
     phase: ConnectionPhase,
     since: Millis,
@@ -33,12 +33,12 @@ pub struct Waiting {
     /// For bytes of the body, in all.
     waited_for_body: Millis,
     body_bytes: u64,
-    timer: Timer,
+    timer: LazyTimer,
 }
 
-impl Waiting {
-    pub fn new(limits: ClientLimits, phase: ConnectionPhase) -> Waiting {
-        Waiting {
+impl ClientTimeouts {
+    pub fn new(limits: ClientLimits, phase: ConnectionPhase) -> ClientTimeouts {
+        ClientTimeouts {
             limits,
             phase,
             since: Millis::ZERO,
@@ -46,7 +46,7 @@ impl Waiting {
             head_began: Millis::ZERO,
             waited_for_body: Millis::ZERO,
             body_bytes: 0,
-            timer: Timer::default(),
+            timer: LazyTimer::default(),
         }
     }
 
@@ -107,12 +107,12 @@ impl Waiting {
 
 /// A timer that is set once and moved only when it must be.
 #[derive(Debug, Default)]
-pub struct Timer {
+pub struct LazyTimer {
     at: Millis,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Timer {
+impl LazyTimer {
     /// Ready once `deadline` has passed.
     pub fn poll(&mut self, now: Millis, deadline: Millis, cx: &mut Context<'_>) -> Poll<()> {
         loop {
@@ -159,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_part_of_a_request_has_its_own_limit_and_a_timer_that_rings_early_is_moved() {
-        let mut waiting = Waiting::new(limits(), ConnectionPhase::Idle);
+        let mut waiting = ClientTimeouts::new(limits(), ConnectionPhase::Idle);
         let began = clock::now();
         // Set for the longest wait first, so that the shorter one must move it.
         let poll = poll_fn(|cx| Poll::Ready(waiting.poll_too_late(ConnectionPhase::Body, cx))).await;
@@ -175,14 +175,14 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_waited_for_while_the_origin_works() {
-        let mut waiting = Waiting::new(limits(), ConnectionPhase::Idle);
+        let mut waiting = ClientTimeouts::new(limits(), ConnectionPhase::Idle);
         let poll = poll_fn(|cx| Poll::Ready(waiting.poll_too_late(ConnectionPhase::Answer, cx))).await;
         assert!(poll.is_pending() && waiting.timer.sleep.is_none());
     }
 
     #[test]
     fn a_body_is_too_slow_only_by_the_time_that_was_waited_for_it() {
-        let mut waiting = Waiting::new(limits(), ConnectionPhase::Idle);
+        let mut waiting = ClientTimeouts::new(limits(), ConnectionPhase::Idle);
         assert!(!waiting.came(ConnectionPhase::Body, 1), "the first bytes came with the head");
         (waiting.phase, waiting.fresh) = (ConnectionPhase::Body, false);
         waiting.waited_for_body = Millis::seconds(20);

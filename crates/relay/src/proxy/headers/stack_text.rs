@@ -7,19 +7,19 @@ use http::HeaderValue;
 
 /// At most `N` bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<const N: usize> {
+pub struct StackText<const N: usize> {
     bytes: [u8; N],
     len: usize,
 }
 
-impl<const N: usize> Text<N> {
-    pub const fn new() -> Text<N> {
-        Text { bytes: [0; N], len: 0 }
+impl<const N: usize> StackText<N> {
+    pub const fn new() -> StackText<N> {
+        StackText { bytes: [0; N], len: 0 }
     }
 
     /// Of all these bytes, or of none of them if they are too many.
-    pub fn of(bytes: &[u8]) -> Option<Text<N>> {
-        let mut text = Text::new();
+    pub fn of(bytes: &[u8]) -> Option<StackText<N>> {
+        let mut text = StackText::new();
         text.push(bytes).then_some(text)
     }
 
@@ -71,7 +71,7 @@ impl<const N: usize> Text<N> {
     }
 }
 
-impl<const N: usize> fmt::Write for Text<N> {
+impl<const N: usize> fmt::Write for StackText<N> {
     fn write_str(&mut self, more: &str) -> fmt::Result {
         if self.push(more.as_bytes()) { Ok(()) } else { Err(fmt::Error) }
     }
@@ -99,7 +99,7 @@ mod tests {
             ["0.0.0.0", "1.20.100.255", "192.0.2.1", "255.255.255.255", "::", "2001:db8::1", "::ffff:192.0.2.1"]
         {
             let address: IpAddr = address.parse().unwrap();
-            let mut text: Text<64> = Text::new();
+            let mut text: StackText<64> = StackText::new();
             text.push_address(address);
             assert_eq!(text.as_str(), address.to_string());
         }
@@ -107,10 +107,10 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_left_out_whole() {
-        let mut text: Text<4> = Text::new();
+        let mut text: StackText<4> = StackText::new();
         assert!(text.push(b"abc") && !text.push(b"de") && text.push(b"f"));
         assert_eq!(text.as_str(), "abcf");
-        assert!(Text::<2>::of(b"abc").is_none());
+        assert!(StackText::<2>::of(b"abc").is_none());
     }
 
     #[test]

@@ -1,0 +1,60 @@
+//! Named snapshots for the rest of the program: changes go through the journal's writer, reads go past it.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use crate::journal::message::WriterMessage;
+use crate::journal::snapshots::{MAX_BYTES, SnapshotChange};
+use crate::journal::{Error, JournalReader, NamedSnapshot, SnapshotError};
+
+/// The writer answers within milliseconds; a disk that hangs must not hold up whoever asked.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The way to the snapshots. Cloned freely; reads go past the writer.
+#[derive(Clone, Debug)]
+pub struct NamedSnapshots {
+    path: PathBuf,
+    queue: SyncSender<WriterMessage>,
+}
+
+impl NamedSnapshots {
+    pub(super) fn new(path: PathBuf, queue: SyncSender<WriterMessage>) -> NamedSnapshots {
+        NamedSnapshots { path, queue }
+    }
+
+    /// Puts a snapshot there, and waits until it is on the disk: not on a thread that serves others.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub fn put(&self, snapshot: NamedSnapshot) -> Result<(), SnapshotError> {
+        if snapshot.body.len() + snapshot.name.len() + snapshot.id.len() > MAX_BYTES {
+            return Err(SnapshotError::TooLarge);
+        }
+        self.change(SnapshotChange::Put(Box::new(snapshot)))
+    }
+
+    /// Takes one away, and waits until that is on the disk.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub fn delete(&self, id: &str) -> Result<(), SnapshotError> {
+        self.change(SnapshotChange::Delete(id.to_owned()))
+    }
+
+    /// The journal and the snapshots, to be read.
+    ///
+    /// # Errors
+    /// There is no file yet, or it cannot be read.
+    pub fn reader(&self) -> Result<JournalReader, Error> {
+        JournalReader::open(&self.path)
+    }
+
+    fn change(&self, change: SnapshotChange) -> Result<(), SnapshotError> {
+        let (answer, answered) = sync_channel(1);
+        match self.queue.try_send(WriterMessage::ChangeSnapshot(change, answer)) {
+            Ok(()) => answered.recv_timeout(WRITER_TIMEOUT).unwrap_or(Err(SnapshotError::Busy)),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(SnapshotError::Busy),
+        }
+    }
+}
