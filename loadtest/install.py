@@ -71,10 +71,10 @@ def peers(names, folder):
 
 def ours(names, root, given):
     """Our own programs, built, or taken from the given folder; and why one is missing."""
-    folder = Path(given) if given else Path(root) / "target" / "release"
+    folder = Path(given) if given else Path(root) / "target" / "dist"
     if not given:
-        say("cargo build --release (minutes, the first time)")
-        command = ["cargo", "build", "--release", "--locked", "--target-dir", str(Path(root) / "target")]
+        say("cargo build --profile dist (minutes, the first time)")
+        command = ["cargo", "build", "--profile", "dist", "--locked", "--target-dir", str(Path(root) / "target")]
         if "cutover" in names:
             command += ["--bin", "cutover"]
         for name in sorted({"bare", "origin"} & set(names)):
