@@ -1,29 +1,29 @@
 //! The admin listener: metrics, health and the API, behind the gate that whoever wants more comes through.
 
 pub mod api;
-pub mod auth;
-mod bounds;
+pub mod authentication;
 pub mod caller;
 pub mod changes;
+mod commands;
 mod deployment;
 pub mod error;
 mod events;
-pub mod gate;
 mod history;
 mod host;
-mod laid;
+mod idempotency;
+mod input;
 pub mod listen;
-mod minute;
-mod numbers;
 pub mod openapi;
-mod order;
-mod read;
-mod refusal;
-mod repeat;
-mod report;
+mod overlay;
+mod rate_limits;
+mod recent_traffic;
+mod refusals;
 pub mod role;
 mod rollback;
-mod shelf;
+mod safety_report;
+mod snapshots;
+pub mod tokens;
+mod traffic;
 mod validation;
 
 use std::sync::Arc;
@@ -36,9 +36,9 @@ use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 
 use crate::admin::api::Api;
+use crate::admin::authentication::Authenticator;
 use crate::admin::caller::Caller;
-use crate::admin::error::Failure;
-use crate::admin::gate::Gate;
+use crate::admin::error::ApiError;
 use crate::metrics;
 use judgement::time::Millis;
 use memory::clock;
@@ -48,7 +48,7 @@ use memory::counters::{is_raised, read};
 const SIDECAR_LATE: Millis = Millis::seconds(30);
 
 /// Everything that the listener answers, behind the gate.
-pub fn app(api: Api, gate: Gate) -> Router {
+pub fn app(api: Api, authenticator: Authenticator) -> Router {
     Router::new()
         .route("/", get(|| async { "cutover: see /openapi.json, /metrics, /livez and /readyz\n" }))
         .route("/livez", get(|| async { "ok\n" }))
@@ -62,7 +62,7 @@ pub fn app(api: Api, gate: Gate) -> Router {
         .merge(events::routes())
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(Arc::new(gate), gate::enter))
+        .layer(middleware::from_fn_with_state(Arc::new(authenticator), authentication::authenticate))
         .with_state(api)
 }
 
@@ -71,12 +71,12 @@ async fn whoami(caller: Caller) -> Json<Value> {
     Json(json!({ "name": caller.name, "role": caller.role }))
 }
 
-async fn nothing(uri: Uri) -> Failure {
-    Failure::new(404, "not_found", format!("there is nothing at {}", uri.path()))
+async fn nothing(uri: Uri) -> ApiError {
+    ApiError::new(404, "not_found", format!("there is nothing at {}", uri.path()))
 }
 
-async fn wrong_method() -> Failure {
-    Failure::new(405, "method_not_allowed", "this is not asked in this way")
+async fn wrong_method() -> ApiError {
+    ApiError::new(405, "method_not_allowed", "this is not asked in this way")
 }
 
 async fn scrape(State(api): State<Api>) -> impl IntoResponse {

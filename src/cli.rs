@@ -1,19 +1,19 @@
 //! The command line: what was typed, one command a file. Results go to stdout, logs to stderr.
 
-mod admin;
 mod chart;
 mod check;
+mod client;
+mod commands;
+mod completions;
 mod demo;
 mod deploy;
 mod explain;
 mod history;
 mod log;
 mod notify;
-mod orders;
-mod out;
+mod output;
 mod overlay;
 mod run;
-mod shell;
 mod snapshot;
 mod status;
 mod token;
@@ -71,27 +71,27 @@ enum Command {
     /// A version sets out: it is tried, gets its share step by step, and is promoted or taken back.
     Deploy(deploy::Args),
     /// Give the candidate another share.
-    Shift(orders::Shift),
+    Shift(commands::ShiftArgs),
     /// Hold the rollout where it is.
-    Pause(orders::Plain),
+    Pause(commands::ActionArgs),
     /// Go on with a rollout that holds.
-    Resume(orders::Plain),
+    Resume(commands::ActionArgs),
     /// Let a rollout leave a step that waits for a person.
-    Approve(orders::Plain),
+    Approve(commands::ActionArgs),
     /// Make the candidate active now, whatever its plan still asks for.
-    Promote(orders::Plain),
+    Promote(commands::ActionArgs),
     /// End the rollout: everything to active. The version may set out again.
-    Abort(orders::Plain),
+    Abort(commands::ActionArgs),
     /// Take the traffic back: from the candidate, or from what was promoted last. The version is quarantined.
-    Rollback(orders::Plain),
+    Rollback(commands::ActionArgs),
     /// Emergency stop: everything to active, all automation off.
-    Stop(orders::Everywhere),
+    Stop(commands::ActionEverywhereArgs),
     /// End the emergency.
-    Clear(orders::Everywhere),
+    Clear(commands::ActionEverywhereArgs),
     /// No deploys and no steps for a while. Rollbacks come all the same.
-    Freeze(orders::Freeze),
+    Freeze(commands::FreezeArgs),
     /// Deploys and steps again.
-    Unfreeze(orders::Everywhere),
+    Unfreeze(commands::ActionEverywhereArgs),
     /// What was laid over the routing file at run time.
     Overlay(overlay::Args),
     /// What was changed, by whom, and why.
@@ -107,9 +107,9 @@ enum Command {
     /// Make a token for the admin API.
     Token(token::Args),
     /// Completions for a shell.
-    Completions(shell::Completions),
+    Completions(completions::CompletionsArgs),
     /// The manual page.
-    Man(shell::Man),
+    Man(completions::ManArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -136,20 +136,20 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Deploy(args) => deploy::run(&args),
-        Command::Shift(args) => orders::shift(&args),
-        Command::Pause(args) => orders::plain("pause", &args),
-        Command::Resume(args) => orders::plain("resume", &args),
-        Command::Approve(args) => orders::plain("approve", &args),
-        Command::Promote(args) => orders::plain("promote", &args),
-        Command::Abort(args) => orders::plain("abort", &args),
-        Command::Rollback(args) => orders::plain("manual_rollback", &args),
-        Command::Stop(args) => orders::everywhere("emergency_stop", &args),
-        Command::Clear(args) => orders::everywhere("emergency_clear", &args),
-        Command::Freeze(args) => orders::freeze(&args),
-        Command::Unfreeze(args) => orders::everywhere("unfreeze", &args),
+        Command::Shift(args) => commands::shift(&args),
+        Command::Pause(args) => commands::plain("pause", &args),
+        Command::Resume(args) => commands::plain("resume", &args),
+        Command::Approve(args) => commands::plain("approve", &args),
+        Command::Promote(args) => commands::plain("promote", &args),
+        Command::Abort(args) => commands::plain("abort", &args),
+        Command::Rollback(args) => commands::plain("manual_rollback", &args),
+        Command::Stop(args) => commands::everywhere("emergency_stop", &args),
+        Command::Clear(args) => commands::everywhere("emergency_clear", &args),
+        Command::Freeze(args) => commands::freeze(&args),
+        Command::Unfreeze(args) => commands::everywhere("unfreeze", &args),
         Command::Overlay(args) => overlay::run(&args),
-        Command::Completions(args) => shell::completions(&args),
-        Command::Man(args) => shell::man(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Validate(args) => validate::run(&args),
@@ -164,7 +164,7 @@ pub fn main() -> ExitCode {
                 eprintln!("{}", refused.render(log::colour_on_stderr()));
                 Exit::BadConfig.into()
             }
-            None if out::is_reader_gone(&error) => Exit::Failed.into(),
+            None if output::is_reader_gone(&error) => Exit::Failed.into(),
             None => {
                 eprintln!("cutover: {error:#}");
                 Exit::Failed.into()

@@ -1,8 +1,8 @@
 //! Assembly: from the configuration to running parts, and back down.
 
-mod end;
-mod gate;
+mod candidate_checks;
 mod reload;
+mod shutdown;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin;
 use crate::admin::api::{self, Api};
-use crate::admin::auth::{self, Local};
+use crate::admin::authentication::Authenticator;
 use crate::admin::changes::Changes;
-use crate::admin::gate::Gate;
+use crate::admin::tokens::{self, LocalToken};
 use crate::serve::reload::{Reloader, resolve};
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig};
@@ -50,7 +50,7 @@ pub struct Running {
     pub tls_addresses: Vec<SocketAddr>,
     pub admin: SocketAddr,
     /// The house's own token, where none is configured.
-    pub local_token: Option<Local>,
+    pub local_token: Option<LocalToken>,
     pub sidecar: SidecarHandle,
     pub published: SnapshotReader,
     /// Changes of what is laid over the routing file.
@@ -96,7 +96,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
             format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
         })?;
     // Behind the state's lock: of two that start at once, one makes the token.
-    let (keyring, local_token) = auth::first_run(&settings.admin_access, admin_address, &settings.state)?;
+    let (keyring, local_token) = tokens::first_run(&settings.admin_access, admin_address, &settings.state)?;
     let shelf = journal.snapshots();
     let (publisher, published) = SnapshotPublisher::new();
     let (preflights, orders) = mpsc::channel(PREFLIGHTS);
@@ -123,7 +123,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
-    let gate = Gate::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
+    let gate = Authenticator::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
     let (changes, changes_asked) = Changes::new();
     // Suites have threads of their own: what they wait for and compare keeps nobody from rolling back by the admin.
     let validation = tokio::runtime::Builder::new_multi_thread()
@@ -140,10 +140,11 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         sidecar: sidecar.clone(),
     });
     validation.spawn(runs::run_scheduled(runs.clone(), sidecar.listen()));
-    validation.spawn(gate::keep(gates, runs.clone(), sidecar.clone()));
-    let tries = gate::Tries { published: published.clone(), health: health.clone(), runs: runs.clone() };
-    runtime.spawn(gate::try_all(orders, tries, sidecar.clone()));
-    let api = Api::new(api::Parts {
+    validation.spawn(candidate_checks::keep(gates, runs.clone(), sidecar.clone()));
+    let tries =
+        candidate_checks::PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
+    runtime.spawn(candidate_checks::try_all(orders, tries, sidecar.clone()));
+    let api = Api::new(api::ApiParts {
         sidecar: sidecar.clone(),
         counters: counters.clone(),
         published: published.clone(),

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use config::admin::{AdminAccess, Role, Token};
 use config::{CertificateFiles, TlsListener};
-use cutover::admin::auth::{Keyring, TokenText};
+use cutover::admin::authentication::{self, Authenticator};
 use cutover::admin::caller::Caller;
-use cutover::admin::gate::{self, Gate};
-use cutover::admin::role::Action;
+use cutover::admin::role::Verb;
+use cutover::admin::tokens::{Keyring, TokenText};
 use cutover::serve;
 use judgement::rollout::ChangeKind;
 use sidecar::journal::{ChainCheck, JournalEntry, JournalQuery, JournalReader};
@@ -126,16 +126,17 @@ fn each_token_has_its_role_until_it_expires() {
 fn a_role_that_may_not_is_told_so_and_the_journal_knows_who_it_was() {
     let house = House::start("weight = 0", "");
     let ((viewer, a), (operator, b)) = (token("grafana", Role::Viewer), token("ci", Role::Operator));
-    let may = |action: Action| post(async move |caller: Caller| caller.may(action).map(|()| Json(true)));
+    let may = |action: Verb| post(async move |caller: Caller| caller.may(action).map(|()| Json(true)));
     // A door of its own with handlers of its own, and the house's journal.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let gate = Gate::new(Keyring::new(vec![a, b]), &AdminAccess::default(), address, house.running.sidecar.clone());
+    let gate =
+        Authenticator::new(Keyring::new(vec![a, b]), &AdminAccess::default(), address, house.running.sidecar.clone());
     let app = Router::new()
-        .route("/stop", may(Action::EmergencyStop))
-        .route("/freeze", may(Action::Freeze))
-        .layer(middleware::from_fn_with_state(Arc::new(gate), gate::enter));
+        .route("/stop", may(Verb::EmergencyStop))
+        .route("/freeze", may(Verb::Freeze))
+        .layer(middleware::from_fn_with_state(Arc::new(gate), authentication::authenticate));
     runtime.spawn(cutover::admin::listen::serve(listener, None, app));
     let status = |path: &str, secret: &TokenText| ask(address, "POST", path, secret.text(), &[]).status;
     assert_eq!([status("/stop", &operator), status("/stop", &viewer), status("/freeze", &operator)], [200, 403, 403]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::admin::changes::{Caller, Change, Failed};
+use cutover::admin::changes::{Caller, Change, ChangeError};
 use cutover::serve;
 use health::{CheckStatus, preflight};
 use judgement::rollout::plan::WarmUp;
@@ -193,7 +193,7 @@ fn a_check_is_switched_off_and_on_and_run_now() {
         RUNTIME.block_on(house.running.changes.apply("shop".into(), caller, change))
     };
     let put = |on: bool| switch("home", on).unwrap();
-    assert!(matches!(switch("hoem", false), Err(Failed::NotThere { .. })));
+    assert!(matches!(switch("hoem", false), Err(ChangeError::NotThere { .. })));
     put(false);
     wait_for(&house, [true, true]);
     assert!(!shown(&house, Environment::Green).on);

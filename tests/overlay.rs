@@ -1,6 +1,6 @@
 //! What people lay over the routing file at run time: in force at once, listed, kept, and never above the file.
 
-use cutover::admin::changes::{Caller, Change, Failed};
+use cutover::admin::changes::{Caller, Change, ChangeError};
 use cutover::serve::{self, Running};
 use judgement::rollout::ChangeKind;
 use sidecar::CommandReceipt;
@@ -10,7 +10,7 @@ use crate::support::house::House;
 use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
 
-fn change(running: &Running, change: Change) -> Result<CommandReceipt, Failed> {
+fn change(running: &Running, change: Change) -> Result<CommandReceipt, ChangeError> {
     let caller = Caller { who: "ann".into(), why: "to see".into(), ..Caller::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(running.changes.apply("shop".into(), caller, change))
@@ -47,7 +47,7 @@ fn a_rule_laid_over_the_file_holds_at_once_outlives_reload_and_restart_and_goes_
     assert_eq!([side(&running, "always"), side(&running, "sometimes")], ["blue", "green"], "replaced whole");
     change(&running, Change::ClearOverlay).unwrap();
     assert_eq!(side(&running, "sometimes"), "blue");
-    assert!(matches!(change(&running, Change::ClearOverlay), Err(Failed::Refused(_))), "nothing left to clear");
+    assert!(matches!(change(&running, Change::ClearOverlay), Err(ChangeError::Refused(_))), "nothing left to clear");
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_file_stays_the_truth_for_what_it_names() {
     let refused = change(&house.running, testers("always")).unwrap_err();
     assert_eq!(refused.to_string(), "rule `testers` stands in the routing file: it is changed there");
     let refused = change(&house.running, Change::DeleteRule { name: "testers".into() }).unwrap_err();
-    assert!(matches!(refused, Failed::InTheFile { .. }), "{refused}");
+    assert!(matches!(refused, ChangeError::InTheFile { .. }), "{refused}");
 
     // What was laid over it first gives way when the file names it.
     house.write("weight = 0", "");
@@ -83,12 +83,15 @@ fn what_does_not_fit_is_refused_with_its_reason_and_changes_nothing() {
     let trigger =
         |trigger: &str| change(&house.running, Change::PutTrigger { name: "x".into(), trigger: trigger.into() });
     assert!(trigger("name = \"x\"\nmetric = \"error_rate\"").unwrap_err().to_string().contains("no limit"));
-    assert!(matches!(change(&house.running, Change::DeleteRule { name: "x".into() }), Err(Failed::NotThere { .. })));
+    assert!(matches!(
+        change(&house.running, Change::DeleteRule { name: "x".into() }),
+        Err(ChangeError::NotThere { .. })
+    ));
     assert_eq!(house.find(ChangeKind::Overlay), None);
 
     std::fs::write(house.routing_path(), "[service.shop]\nnonsense = 1\n").unwrap();
     let refused = change(&house.running, testers("always")).unwrap_err();
-    assert!(matches!(&refused, Failed::BadFile { problems } if problems.contains("nonsense")), "{refused:?}");
+    assert!(matches!(&refused, ChangeError::BadFile { problems } if problems.contains("nonsense")), "{refused:?}");
 }
 
 #[test]

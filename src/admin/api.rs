@@ -12,11 +12,11 @@ use tokio::sync::Semaphore;
 
 use crate::admin::caller::Caller;
 use crate::admin::changes::Changes;
-use crate::admin::error::Failure;
-use crate::admin::minute::Minutes;
-use crate::admin::read;
-use crate::admin::repeat::{Print, Repeats, Reply, Turn};
-use crate::admin::role::Action;
+use crate::admin::error::ApiError;
+use crate::admin::idempotency::{IdempotencyKeys, KeyState, RequestDigest, StoredReply};
+use crate::admin::input;
+use crate::admin::recent_traffic::RecentTraffic;
+use crate::admin::role::Verb;
 use health::HealthBoard;
 use judgement::rollout::view::ServiceView;
 use memory::clock;
@@ -42,8 +42,8 @@ pub struct Api {
     pub changes: Changes,
     pub board: HealthBoard,
     pub runs: Runs,
-    pub minutes: Minutes,
-    pub repeats: Repeats,
+    pub minutes: RecentTraffic,
+    pub repeats: IdempotencyKeys,
     pub streams: Arc<Semaphore>,
     /// When this process began to count, in milliseconds since 1970: known by it from the ones before and after.
     pub began_ms: u64,
@@ -51,7 +51,7 @@ pub struct Api {
 
 /// What `serve` hands over.
 #[derive(Debug)]
-pub struct Parts {
+pub struct ApiParts {
     pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
     pub published: SnapshotReader,
@@ -63,11 +63,11 @@ pub struct Parts {
 }
 
 impl Api {
-    pub fn new(parts: Parts) -> Api {
-        let Parts { sidecar, counters, published, shelf, routing, changes, board, runs } = parts;
+    pub fn new(parts: ApiParts) -> Api {
+        let ApiParts { sidecar, counters, published, shelf, routing, changes, board, runs } = parts;
         Api {
             sidecar,
-            minutes: Minutes::new(counters.clone()),
+            minutes: RecentTraffic::new(counters.clone()),
             counters,
             published,
             shelf,
@@ -75,7 +75,7 @@ impl Api {
             changes,
             board,
             runs,
-            repeats: Repeats::default(),
+            repeats: IdempotencyKeys::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             began_ms: clock::wall_millis(),
         }
@@ -90,7 +90,7 @@ impl Api {
     ///
     /// # Errors
     /// There is no such service, or several and none is named.
-    pub fn service(&self, named: Option<&str>) -> Result<String, Failure> {
+    pub fn service(&self, named: Option<&str>) -> Result<String, ApiError> {
         let names = self.services();
         match (named, names.as_slice()) {
             (Some(named), names) => {
@@ -98,10 +98,10 @@ impl Api {
                 found.ok_or_else(|| no_such_service(named, names))
             }
             (None, [only]) => Ok(only.clone()),
-            (None, []) => Err(Failure::missing("no_such_service", "the routing file names no service", "")),
+            (None, []) => Err(ApiError::missing("no_such_service", "the routing file names no service", "")),
             (None, several) => {
                 let hint = format!("one of {}", several.join(", "));
-                Err(Failure::bad("service_missing", "there are several services: `service` says which", hint))
+                Err(ApiError::bad("service_missing", "there are several services: `service` says which", hint))
             }
         }
     }
@@ -110,16 +110,16 @@ impl Api {
     ///
     /// # Errors
     /// The house is closing.
-    pub async fn show(&self) -> Result<SidecarStatus, Failure> {
+    pub async fn show(&self) -> Result<SidecarStatus, ApiError> {
         let sidecar = self.sidecar.clone();
-        blocking(move || sidecar.show()).await?.map_err(Failure::from)
+        blocking(move || sidecar.show()).await?.map_err(ApiError::from)
     }
 
     /// How these services stand: the named one, or all.
     ///
     /// # Errors
     /// There is no such service.
-    pub async fn views(&self, named: Option<&str>) -> Result<(u64, Vec<ServiceView>), Failure> {
+    pub async fn views(&self, named: Option<&str>) -> Result<(u64, Vec<ServiceView>), ApiError> {
         let SidecarStatus { generation, services, .. } = self.show().await?;
         let Some(named) = named else { return Ok((generation, services)) };
         let names: Vec<String> = services.iter().map(|view| view.service.clone()).collect();
@@ -134,29 +134,34 @@ impl Api {
     pub async fn journal<T: Send + 'static>(
         &self,
         read: impl FnOnce(&JournalReader) -> Result<T, sidecar::journal::Error> + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, ApiError> {
         let shelf = self.shelf.clone();
         let read = blocking(move || shelf.reader().and_then(|reader| read(&reader))).await?;
         read.map_err(|error| {
             tracing::warn!(%error, "the admin cannot read the journal");
             let message = format!("the journal cannot be read: {error}");
-            Failure::of(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE, message, "the state in force is not touched by it")
+            ApiError::of(
+                StatusCode::SERVICE_UNAVAILABLE,
+                UNREADABLE,
+                message,
+                "the state in force is not touched by it",
+            )
         })
     }
 }
 
-fn no_such_service(named: &str, names: &[String]) -> Failure {
+fn no_such_service(named: &str, names: &[String]) -> ApiError {
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
     let hint = config::read::did_you_mean(named, &known);
-    Failure::missing("no_such_service", format!("there is no service `{}`", read::brief(named)), hint)
+    ApiError::missing("no_such_service", format!("there is no service `{}`", input::brief(named)), hint)
 }
 
 /// Does what may take a moment where nobody else waits for it.
 ///
 /// # Errors
 /// It panicked, or the house is closing.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Failure::from(SidecarStopped))
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::from(SidecarStopped))
 }
 
 /// Who asks for a change, and under which conditions.
@@ -172,9 +177,9 @@ pub struct Asking {
 impl Asking {
     /// # Errors
     /// A header makes no sense, or the caller may not.
-    pub fn new(caller: &Caller, needs: Action, headers: &HeaderMap) -> Result<Asking, Failure> {
+    pub fn new(caller: &Caller, needs: Verb, headers: &HeaderMap) -> Result<Asking, ApiError> {
         caller.may(needs)?;
-        let (key, generation) = (read::key(headers)?, read::if_match(headers)?);
+        let (key, generation) = (input::key(headers)?, input::if_match(headers)?);
         Ok(Asking { who: caller.name.clone(), from: Some(caller.from.clone()), key, generation })
     }
 }
@@ -190,28 +195,28 @@ pub async fn once<W, E>(
     what: (&str, &Value),
     earlier: E,
     work: W,
-) -> Result<Response, Failure>
+) -> Result<Response, ApiError>
 where
-    W: Future<Output = Result<Reply, Failure>> + Send + 'static,
-    E: Future<Output = Result<Option<Reply>, Failure>>,
+    W: Future<Output = Result<StoredReply, ApiError>> + Send + 'static,
+    E: Future<Output = Result<Option<StoredReply>, ApiError>>,
 {
     let mut ticket = None;
     if let Some(key) = &asking.key {
         match api.repeats.begin((asking.who.clone(), key.clone()), print(what), clock::now()) {
-            Turn::Again(reply) => return Ok(answer(reply, true)),
-            Turn::First(first) => ticket = Some(first),
-            Turn::Other => return Err(other_request()),
-            Turn::UnderWay => {
+            KeyState::Again(reply) => return Ok(answer(reply, true)),
+            KeyState::First(first) => ticket = Some(first),
+            KeyState::Other => return Err(other_request()),
+            KeyState::UnderWay => {
                 let hint = "wait for its answer, or ask again in a moment";
-                return Err(Failure::conflict(
+                return Err(ApiError::conflict(
                     "under_way_already",
                     "the same Idempotency-Key is being worked on",
                     hint,
                 ));
             }
-            Turn::Full => {
+            KeyState::Full => {
                 let message = "too many requests with an Idempotency-Key are under way";
-                return Err(Failure::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment"));
+                return Err(ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment"));
             }
         }
         let earlier = match earlier.await {
@@ -233,17 +238,17 @@ where
         }
         Ok(reply)
     });
-    let reply: Result<Reply, Failure> = task.await.map_err(|_| Failure::from(SidecarStopped))?;
+    let reply: Result<StoredReply, ApiError> = task.await.map_err(|_| ApiError::from(SidecarStopped))?;
     Ok(answer(reply?, false))
 }
 
 /// The key was used for something else.
-pub fn other_request() -> Failure {
+pub fn other_request() -> ApiError {
     let message = "this Idempotency-Key was used for another request";
-    Failure::senseless("idempotency_key_reused", message, "every request has a key of its own")
+    ApiError::senseless("idempotency_key_reused", message, "every request has a key of its own")
 }
 
-fn print((what, body): (&str, &Value)) -> Print {
+fn print((what, body): (&str, &Value)) -> RequestDigest {
     let mut hash = Sha256::new();
     hash.update(what.as_bytes());
     hash.update([0]);
@@ -251,7 +256,7 @@ fn print((what, body): (&str, &Value)) -> Print {
     hash.finalize().into()
 }
 
-fn answer(reply: Reply, replayed: bool) -> Response {
+fn answer(reply: StoredReply, replayed: bool) -> Response {
     let mut response = text(reply.body, reply.generation);
     if replayed {
         response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
@@ -263,7 +268,7 @@ fn answer(reply: Reply, replayed: bool) -> Response {
 pub fn json(body: &impl Serialize, generation: Option<u64>) -> Response {
     match serde_json::to_string(body) {
         Ok(body) => text(body, generation),
-        Err(error) => Failure::internal(error.to_string()).into_response(),
+        Err(error) => ApiError::internal(error.to_string()).into_response(),
     }
 }
 
@@ -280,7 +285,7 @@ pub fn etag(generation: u64) -> String {
 }
 
 /// What a body becomes when it is carried out.
-pub fn reply(body: &impl Serialize, generation: Option<u64>) -> Result<Reply, Failure> {
-    let body = serde_json::to_string(body).map_err(|error| Failure::internal(error.to_string()))?;
-    Ok(Reply { body, generation })
+pub fn reply(body: &impl Serialize, generation: Option<u64>) -> Result<StoredReply, ApiError> {
+    let body = serde_json::to_string(body).map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(StoredReply { body, generation })
 }

@@ -54,7 +54,7 @@ pub enum Change {
 
 /// Why a change is not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
+pub enum ChangeError {
     #[error("{0}")]
     Refused(#[from] RolloutError),
     #[error("the routing file on the disk is refused as it stands now")]
@@ -75,19 +75,19 @@ pub enum Failed {
 
 /// What the task that makes them is asked.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ChangeRequest {
     pub service: String,
     pub caller: Caller,
     pub change: Change,
-    pub answer: oneshot::Sender<Result<CommandReceipt, Failed>>,
+    pub answer: oneshot::Sender<Result<CommandReceipt, ChangeError>>,
 }
 
 /// The way to the task that makes them. Cloned freely.
 #[derive(Clone, Debug)]
-pub struct Changes(mpsc::Sender<Asked>);
+pub struct Changes(mpsc::Sender<ChangeRequest>);
 
 impl Changes {
-    pub fn new() -> (Changes, mpsc::Receiver<Asked>) {
+    pub fn new() -> (Changes, mpsc::Receiver<ChangeRequest>) {
         let (asks, asked) = mpsc::channel(QUEUE);
         (Changes(asks), asked)
     }
@@ -95,13 +95,13 @@ impl Changes {
     /// Makes a change: it is in force, and its entry on the disk, when this returns.
     ///
     /// # Errors
-    /// [`Failed`]: nothing has changed.
-    pub async fn apply(&self, service: String, caller: Caller, change: Change) -> Result<CommandReceipt, Failed> {
+    /// [`ChangeError`]: nothing has changed.
+    pub async fn apply(&self, service: String, caller: Caller, change: Change) -> Result<CommandReceipt, ChangeError> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Asked { service, caller, change, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failed::Busy,
-            mpsc::error::TrySendError::Closed(_) => Failed::Closing,
+        self.0.try_send(ChangeRequest { service, caller, change, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => ChangeError::Busy,
+            mpsc::error::TrySendError::Closed(_) => ChangeError::Closing,
         })?;
-        answered.await.map_err(|_| Failed::Closing)?
+        answered.await.map_err(|_| ChangeError::Closing)?
     }
 }

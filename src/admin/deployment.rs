@@ -10,12 +10,12 @@ use serde_json::Value;
 use crate::admin::api::{Api, blocking, etag, json};
 use crate::admin::caller::Caller;
 use crate::admin::changes::Change;
-use crate::admin::error::Failure;
-use crate::admin::laid::{self, Wanted};
-use crate::admin::order::{self, Order};
-use crate::admin::read::{asked, fields, query, why};
-use crate::admin::role::Action;
-use crate::admin::{history, numbers};
+use crate::admin::commands::{self, Order};
+use crate::admin::error::ApiError;
+use crate::admin::input::{asked, fields, query, why};
+use crate::admin::overlay::{self, OverlayRequest};
+use crate::admin::role::Verb;
+use crate::admin::{history, traffic};
 use judgement::rollout::{DeployRequest, OperatorAction};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -36,28 +36,28 @@ async fn show(
     caller: Caller,
     headers: HeaderMap,
     RawQuery(text): RawQuery,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     let known = [&["action"][..], &history::PARAMETERS].concat();
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
     let action = query.action(&VIEWS, "status")?;
     let wanted = history::wanted(&query, None)?;
     caller.may(match action {
-        "health" => Action::Health,
-        "traffic" => Action::Traffic,
-        "history" => Action::History,
-        _ => Action::Status,
+        "health" => Verb::Health,
+        "traffic" => Verb::Traffic,
+        "history" => Verb::History,
+        _ => Verb::Status,
     })?;
     match action {
-        "health" => Ok(json(&numbers::health(&api, service)?, None)),
-        "traffic" => Ok(json(&numbers::traffic(&api, service)?, None)),
+        "health" => Ok(json(&traffic::health(&api, service)?, None)),
+        "traffic" => Ok(json(&traffic::traffic(&api, service)?, None)),
         "history" => history::page(&api, wanted).await,
         _ => {
             let (generation, views) = api.views(service).await?;
             if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| is_known(tag, generation)) {
                 return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(generation))]).into_response());
             }
-            let services = numbers::services(&api, views);
+            let services = traffic::services(&api, views);
             Ok(json(&wire::Status { generation, services }, Some(generation)))
         }
     }
@@ -70,9 +70,9 @@ fn is_known(tag: &HeaderValue, generation: u64) -> bool {
     text.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
 }
 
-async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     // Whoever may nothing of it is told so before what is wrong with the body.
-    caller.may(Action::Rollback)?;
+    caller.may(Verb::Rollback)?;
     let (action, rest) = asked(&headers, &body, &DeploymentPost::ACTIONS)?;
     let what = (format!("POST {PATH} {action}"), rest.clone());
     let what = (what.0.as_str(), &what.1);
@@ -91,15 +91,16 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
 }
 
 /// Whether every suite that the plan names can be run: a version should not find out at half its traffic.
-async fn gates_are_there(api: &Api, service: Option<&str>) -> Result<(), Failure> {
+async fn gates_are_there(api: &Api, service: Option<&str>) -> Result<(), ApiError> {
     let service = api.service(service)?;
     let (_, views) = api.views(Some(&service)).await?;
     let (runs, suites) = (api.runs.clone(), views.into_iter().flat_map(|view| view.gates).collect::<Vec<_>>());
     let found = blocking(move || runs.can_gate(suites.iter())).await?;
-    found.map_err(|why| Failure::conflict("no_such_suite", why, "mend the suite, or the plan: `cutover validate list`"))
+    found
+        .map_err(|why| ApiError::conflict("no_such_suite", why, "mend the suite, or the plan: `cutover validate list`"))
 }
 
-fn post(action: &str, rest: Value) -> Result<DeploymentPost, Failure> {
+fn post(action: &str, rest: Value) -> Result<DeploymentPost, ApiError> {
     Ok(match action {
         "deploy" => DeploymentPost::Deploy(fields(rest)?),
         "traffic_shift" => DeploymentPost::TrafficShift(fields(rest)?),
@@ -117,68 +118,68 @@ fn post(action: &str, rest: Value) -> Result<DeploymentPost, Failure> {
     })
 }
 
-fn command(post: DeploymentPost) -> Result<Order, Failure> {
+fn command(post: DeploymentPost) -> Result<Order, ApiError> {
     match post {
         DeploymentPost::Deploy(deploy) => {
             let wire::Deploy { service, version, functions, force, reason, initiator, .. } = deploy;
             let act = OperatorAction::Deploy(DeployRequest { version, functions, origin: None, force });
-            Order::new("deploy", Action::Deploy, wire::Plain { service, reason, initiator }, act)
+            Order::new("deploy", Verb::Deploy, wire::ActionBody { service, reason, initiator }, act)
         }
         DeploymentPost::TrafficShift(shift) => share(shift),
         DeploymentPost::Freeze(freeze) => {
             let wire::Freeze { service, reason, until, initiator } = freeze;
             if reason.trim().is_empty() {
                 let hint = "whoever meets the freeze reads it";
-                return Err(Failure::bad("bad_field", "`reason` is empty", hint));
+                return Err(ApiError::bad("bad_field", "`reason` is empty", hint));
             }
             let until = until.map(|until| moment(&until, clock::wall_millis())).transpose()?;
-            let plain = wire::Plain { service, reason: Some(reason), initiator };
-            Order::new("freeze", Action::Freeze, plain, OperatorAction::Freeze { until })
+            let plain = wire::ActionBody { service, reason: Some(reason), initiator };
+            Order::new("freeze", Verb::Freeze, plain, OperatorAction::Freeze { until })
         }
-        DeploymentPost::Pause(plain) => Order::new("pause", Action::Pause, plain, OperatorAction::Pause),
-        DeploymentPost::Resume(plain) => Order::new("resume", Action::Resume, plain, OperatorAction::Resume),
-        DeploymentPost::Approve(plain) => Order::new("approve", Action::Approve, plain, OperatorAction::Approve),
-        DeploymentPost::Promote(plain) => Order::new("promote", Action::Promote, plain, OperatorAction::Promote),
-        DeploymentPost::Abort(plain) => Order::new("abort", Action::Abort, plain, OperatorAction::Abort),
+        DeploymentPost::Pause(plain) => Order::new("pause", Verb::Pause, plain, OperatorAction::Pause),
+        DeploymentPost::Resume(plain) => Order::new("resume", Verb::Resume, plain, OperatorAction::Resume),
+        DeploymentPost::Approve(plain) => Order::new("approve", Verb::Approve, plain, OperatorAction::Approve),
+        DeploymentPost::Promote(plain) => Order::new("promote", Verb::Promote, plain, OperatorAction::Promote),
+        DeploymentPost::Abort(plain) => Order::new("abort", Verb::Abort, plain, OperatorAction::Abort),
         DeploymentPost::Rollback(plain) | DeploymentPost::HealthCheck(plain) => {
-            Order::new("rollback", Action::Rollback, plain, OperatorAction::Rollback)
+            Order::new("rollback", Verb::Rollback, plain, OperatorAction::Rollback)
         }
-        DeploymentPost::Unfreeze(plain) => Order::new("unfreeze", Action::Unfreeze, plain, OperatorAction::Unfreeze),
+        DeploymentPost::Unfreeze(plain) => Order::new("unfreeze", Verb::Unfreeze, plain, OperatorAction::Unfreeze),
         DeploymentPost::EmergencyStop(plain) => {
-            Order::new("emergency_stop", Action::EmergencyStop, plain, OperatorAction::Stop)
+            Order::new("emergency_stop", Verb::EmergencyStop, plain, OperatorAction::Stop)
         }
         DeploymentPost::EmergencyClear(plain) => {
-            Order::new("emergency_clear", Action::EmergencyClear, plain, OperatorAction::Clear)
+            Order::new("emergency_clear", Verb::EmergencyClear, plain, OperatorAction::Clear)
         }
     }
 }
 
-fn share(shift: wire::TrafficShift) -> Result<Order, Failure> {
+fn share(shift: wire::TrafficShift) -> Result<Order, ApiError> {
     let wire::TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator } =
         shift;
     let to = Environment::from(to_environment);
     if from_environment == Some(to_environment) {
         let message = format!("`from_environment` and `to_environment` are both {to}");
-        return Err(Failure::bad("same_environment", message, format!("from {} to {to}", to.other())));
+        return Err(ApiError::bad("same_environment", message, format!("from {} to {to}", to.other())));
     }
     // As it was typed: a weight that only rounds to it is another one.
     let weight = Weight::from_percent(percentage).and_then(|weight| match weight.percent() == percentage {
         true => Ok(weight),
         false => Err("a weight has at most two decimals (steps of 0.01 percent)"),
     });
-    let share = weight.map_err(|why| Failure::bad("bad_field", format!("`percentage` is {percentage}: {why}"), ""))?;
+    let share = weight.map_err(|why| ApiError::bad("bad_field", format!("`percentage` is {percentage}: {why}"), ""))?;
     let why = why(reason, initiator)?;
-    let wanted = order::Wanted::Share { to, share, gradual };
-    Ok(Order { action: "traffic_shift", service, wanted, why, needs: Action::TrafficShift })
+    let wanted = commands::Wanted::Share { to, share, gradual };
+    Ok(Order { action: "traffic_shift", service, wanted, why, needs: Verb::TrafficShift })
 }
 
 /// A time to come, as RFC 3339 or as a duration from now.
-fn moment(text: &str, now: u64) -> Result<u64, Failure> {
+fn moment(text: &str, now: u64) -> Result<u64, ApiError> {
     let wrong = |message: String| {
         let hint = "write a duration, \"2h\", or a time with its offset, \"2026-12-24T18:00:00Z\"";
-        Failure::senseless("bad_until", message, hint)
+        ApiError::senseless("bad_until", message, hint)
     };
-    let shown = super::read::brief(text);
+    let shown = super::input::brief(text);
     let at = match (Millis::parse(text), wire::from_rfc3339(text)) {
         (Ok(length), _) => now.saturating_add(length.0),
         (_, Some(at)) => at,
@@ -188,15 +189,15 @@ fn moment(text: &str, now: u64) -> Result<u64, Failure> {
 }
 
 /// Runs the checks of a service now.
-async fn check_health(api: &Api, caller: &Caller, plain: wire::Plain) -> Result<Response, Failure> {
-    caller.may(Action::HealthCheck)?;
+async fn check_health(api: &Api, caller: &Caller, plain: wire::ActionBody) -> Result<Response, ApiError> {
+    caller.may(Verb::HealthCheck)?;
     why(plain.reason, plain.initiator)?;
     let service = api.service(plain.service.as_deref())?;
     let (board, named) = (api.board.clone(), service.clone());
     // Whoever hangs up leaves no round half done.
     let round = tokio::spawn(async move { board.check_now(&named).await });
-    round.await.map_err(|_| Failure::from(sidecar::SidecarStopped))?;
-    Ok(json(&numbers::health(api, Some(&service))?, None))
+    round.await.map_err(|_| ApiError::from(sidecar::SidecarStopped))?;
+    Ok(json(&traffic::health(api, Some(&service))?, None))
 }
 
 async fn deploy_elsewhere(
@@ -205,23 +206,23 @@ async fn deploy_elsewhere(
     headers: &HeaderMap,
     what: (&str, &Value),
     deploy: wire::Deploy,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     let wire::Deploy { service, version, functions, origin, force, reason, initiator } = deploy;
     let why = why(reason, initiator)?;
     let deploy = DeployRequest { version, functions, origin: None, force };
     let change = Change::Deploy { deploy, origin: origin.unwrap_or_default() };
-    laid::apply(
+    overlay::apply(
         api,
         caller,
         headers,
         what,
-        Wanted { action: "deploy", needs: Action::DeployOrigin, service, why, change },
+        OverlayRequest { action: "deploy", needs: Verb::DeployOrigin, service, why, change },
     )
     .await
 }
 
-async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    caller.may(Action::PutRule)?;
+async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    caller.may(Verb::PutRule)?;
     let (action, rest) = asked(&headers, &body, &DeploymentPut::ACTIONS)?;
     let what = (format!("PUT {PATH} {action}"), rest.clone());
     let put = match action.as_str() {
@@ -230,15 +231,15 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
     };
     let wanted = match put {
         DeploymentPut::Rule(wire::PutRule { service, name, rule, reason }) => {
-            let change = Change::PutRule { name, rule: laid::toml_of("rule", &rule)? };
-            Wanted { action: "rule", needs: Action::PutRule, service, why: why(reason, None)?, change }
+            let change = Change::PutRule { name, rule: overlay::toml_of("rule", &rule)? };
+            OverlayRequest { action: "rule", needs: Verb::PutRule, service, why: why(reason, None)?, change }
         }
         DeploymentPut::HealthCheck(wire::PutHealthCheck { service, check, enabled, reason }) => {
             let change = Change::PutHealth { check, on: enabled };
-            Wanted { action: "health_check", needs: Action::PutHealth, service, why: why(reason, None)?, change }
+            OverlayRequest { action: "health_check", needs: Verb::PutHealth, service, why: why(reason, None)?, change }
         }
     };
-    laid::apply(&api, &caller, &headers, (&what.0, &what.1), wanted).await
+    overlay::apply(&api, &caller, &headers, (&what.0, &what.1), wanted).await
 }
 
 /// `?rule=NAME`, or `?overlay=true` for everything that was laid over the file.
@@ -247,21 +248,22 @@ async fn remove(
     caller: Caller,
     headers: HeaderMap,
     RawQuery(text): RawQuery,
-) -> Result<Response, Failure> {
-    caller.may(Action::DeleteRule)?;
+) -> Result<Response, ApiError> {
+    caller.may(Verb::DeleteRule)?;
     let query = query(text.as_deref(), &["service", "rule", "overlay", "reason"])?;
     let why = why(query.text("reason").map(str::to_owned), None)?;
     let (action, needs, change) = match (query.text("rule"), query.flag("overlay")?) {
-        (Some(name), false) => ("rule", Action::DeleteRule, Change::DeleteRule { name: name.to_owned() }),
-        (None, true) => ("overlay", Action::ClearOverlay, Change::ClearOverlay),
+        (Some(name), false) => ("rule", Verb::DeleteRule, Change::DeleteRule { name: name.to_owned() }),
+        (None, true) => ("overlay", Verb::ClearOverlay, Change::ClearOverlay),
         _ => {
             let hint = "?rule=NAME, or ?overlay=true for everything that was laid over the file";
-            return Err(Failure::bad("bad_parameter", "what is to be deleted is `rule` or `overlay`", hint));
+            return Err(ApiError::bad("bad_parameter", "what is to be deleted is `rule` or `overlay`", hint));
         }
     };
     let service = query.text("service").map(str::to_owned);
     let what = (format!("DELETE {PATH} {}", text.unwrap_or_default()), Value::Null);
-    laid::apply(&api, &caller, &headers, (&what.0, &what.1), Wanted { action, needs, service, why, change }).await
+    overlay::apply(&api, &caller, &headers, (&what.0, &what.1), OverlayRequest { action, needs, service, why, change })
+        .await
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use wire::{Failed, Problem};
+use wire::{ErrorBody, ErrorResponse};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct ApiError {
     pub status: StatusCode,
     /// For programs: it does not change.
     pub code: &'static str,
@@ -21,23 +21,23 @@ pub struct Failure {
 #[derive(Clone, Debug)]
 pub(super) struct Audited(pub String);
 
-impl Failure {
-    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Failure {
+impl ApiError {
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> ApiError {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Failure { status, code, message: message.into(), hint: None }
+        ApiError { status, code, message: message.into(), hint: None }
     }
 
     #[must_use]
-    pub fn hint(self, hint: impl Into<String>) -> Failure {
-        Failure { hint: Some(hint.into()), ..self }
+    pub fn hint(self, hint: impl Into<String>) -> ApiError {
+        ApiError { hint: Some(hint.into()), ..self }
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Failure { status, code, message, hint } = self;
-        let error = Problem { code: code.to_owned(), message: message.clone(), hint };
-        let mut response = (status, Json(Failed { error })).into_response();
+        let ApiError { status, code, message, hint } = self;
+        let error = ErrorBody { code: code.to_owned(), message: message.clone(), hint };
+        let mut response = (status, Json(ErrorResponse { error })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             // RFC 6750 3: who sent no token is not told what is wrong with it.
             let challenge = match code {

@@ -19,9 +19,9 @@ use tokio::time::timeout;
 
 use crate::admin::api::Api;
 use crate::admin::caller::Caller;
-use crate::admin::error::Failure;
-use crate::admin::read::{brief, query};
-use crate::admin::role::Action;
+use crate::admin::error::ApiError;
+use crate::admin::input::{brief, query};
+use crate::admin::role::Verb;
 use memory::counters::is_raised;
 use sidecar::RecordedAnnouncement;
 use sidecar::journal::{JournalEntry, JournalQuery, MAX_PAGE};
@@ -46,14 +46,14 @@ async fn listen(
     caller: Caller,
     headers: HeaderMap,
     RawQuery(text): RawQuery,
-) -> Result<Response, Failure> {
-    caller.may(Action::Events)?;
+) -> Result<Response, ApiError> {
+    caller.may(Verb::Events)?;
     let query = query(text.as_deref(), &["service", "last_event_id"])?;
     let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
     let seen = match headers.get("last-event-id") {
         Some(typed) => {
             let text = typed.to_str().unwrap_or("");
-            let wrong = || Failure::bad("bad_last_event_id", format!("`{}` is no entry's number", brief(text)), "");
+            let wrong = || ApiError::bad("bad_last_event_id", format!("`{}` is no entry's number", brief(text)), "");
             Some(text.parse().map_err(|_| wrong())?)
         }
         None => query.number("last_event_id")?,
@@ -61,7 +61,7 @@ async fn listen(
     let Ok(place) = Semaphore::try_acquire_owned(Arc::clone(&api.streams)) else {
         let message = "too many streams of events are open";
         let failure =
-            Failure::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or ask again later");
+            ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or ask again later");
         return Ok(([(header::RETRY_AFTER, RETRY_AFTER)], failure).into_response());
     };
     // First of all, so that nothing falls between what is told again and what comes.
@@ -88,7 +88,7 @@ struct Stream {
     runs: Receiver<wire::ExecutionSummary>,
     /// The last entry that was told, or left out as another service's.
     last: u64,
-    waiting: VecDeque<wire::News>,
+    waiting: VecDeque<wire::JournalEvent>,
     /// Given back when the stream ends.
     _place: OwnedSemaphorePermit,
 }
@@ -149,12 +149,12 @@ impl Stream {
 
     fn tell(&mut self, entry: &JournalEntry) {
         if self.service.as_ref().is_none_or(|service| *service == entry.change.service) {
-            self.waiting.push_back(wire::News::of(entry));
+            self.waiting.push_back(wire::JournalEvent::of(entry));
         }
     }
 }
 
-fn event(news: &wire::News) -> Event {
+fn event(news: &wire::JournalEvent) -> Event {
     let data = serde_json::to_string(news).unwrap_or_default();
     Event::default().id(news.id.to_string()).event(&news.kind).data(data)
 }

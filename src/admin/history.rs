@@ -3,8 +3,8 @@
 use axum::response::Response;
 
 use crate::admin::api::{Api, json};
-use crate::admin::error::Failure;
-use crate::admin::read::{Query, brief};
+use crate::admin::error::ApiError;
+use crate::admin::input::{Query, brief};
 use config::read::did_you_mean;
 use judgement::rollout::ChangeKind;
 use sidecar::journal;
@@ -18,7 +18,7 @@ pub const PARAMETERS: [&str; 9] = ["service", "kind", "who", "since", "until", "
 
 /// What is asked of the journal; with the evidence or without.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct HistoryQuery {
     query: journal::JournalQuery,
     evidence: bool,
 }
@@ -27,13 +27,13 @@ pub struct Wanted {
 ///
 /// # Errors
 /// A parameter makes no sense.
-pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<Wanted, Failure> {
+pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<HistoryQuery, ApiError> {
     let text = |name: &str| query.text(name).map(str::to_owned);
     let kind = query.text("kind").map(known).transpose()?.or(kind);
     let limit = query.number("limit")?.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
         let hint = "ask for the next page with `before`";
-        return Err(Failure::bad("bad_parameter", format!("`limit` is 1 to {MOST}"), hint));
+        return Err(ApiError::bad("bad_parameter", format!("`limit` is 1 to {MOST}"), hint));
     }
     let journal = journal::JournalQuery {
         service: text("service"),
@@ -46,37 +46,37 @@ pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<Wanted, Failure
         limit: limit as usize,
         ..journal::JournalQuery::default()
     };
-    Ok(Wanted { query: journal, evidence: query.flag("evidence")? })
+    Ok(HistoryQuery { query: journal, evidence: query.flag("evidence")? })
 }
 
 /// A page.
 ///
 /// # Errors
 /// The journal cannot be read.
-pub async fn page(api: &Api, Wanted { query, evidence }: Wanted) -> Result<Response, Failure> {
+pub async fn page(api: &Api, HistoryQuery { query, evidence }: HistoryQuery) -> Result<Response, ApiError> {
     let page = api.journal(move |reader| reader.page(&query)).await?;
     let entries = page.entries.iter().map(|entry| wire::HistoryEntry::of(entry, evidence)).collect();
     Ok(json(&wire::History { entries, next: page.next }, None))
 }
 
 /// A time of day: RFC 3339, or milliseconds since 1970.
-fn moment(query: &Query, name: &str) -> Result<Option<u64>, Failure> {
+fn moment(query: &Query, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(text) = query.text(name) else { return Ok(None) };
     if let Some(at) = wire::from_rfc3339(text) {
         return Ok(Some(at));
     }
     query.number(name).map_err(|_| {
         let hint = "write \"2026-12-24T18:00:00Z\", or milliseconds since 1970";
-        Failure::bad("bad_parameter", format!("`{name}`: `{}` is no time", brief(text)), hint)
+        ApiError::bad("bad_parameter", format!("`{name}`: `{}` is no time", brief(text)), hint)
     })
 }
 
 /// # Errors
 /// There is no such kind.
-pub fn known(name: &str) -> Result<ChangeKind, Failure> {
+pub fn known(name: &str) -> Result<ChangeKind, ApiError> {
     let found = ChangeKind::ALL.into_iter().find(|kind| kind.name() == name);
     let names = ChangeKind::ALL.map(ChangeKind::name);
     let wrong =
-        || Failure::bad("bad_parameter", format!("`kind`: there is no `{}`", brief(name)), did_you_mean(name, &names));
+        || ApiError::bad("bad_parameter", format!("`kind`: there is no `{}`", brief(name)), did_you_mean(name, &names));
     found.ok_or_else(wrong)
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Method, header};
 
-use crate::admin::error::Failure;
+use crate::admin::error::ApiError;
 
 /// The names of the admin's listener, in lower case.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub fn asked<'r>(uri: &'r http::Uri, headers: &'r HeaderMap) -> &'r str {
 
 /// # Errors
 /// A browser says that the request comes from a page of another origin.
-pub fn same_origin(method: &Method, host: &str, headers: &HeaderMap) -> Result<(), Failure> {
+pub fn same_origin(method: &Method, host: &str, headers: &HeaderMap) -> Result<(), ApiError> {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
@@ -77,7 +77,7 @@ pub fn same_origin(method: &Method, host: &str, headers: &HeaderMap) -> Result<(
     if site && origin {
         return Ok(());
     }
-    Err(Failure::new(403, "cross_site", "a page of another site must not change anything here"))
+    Err(ApiError::new(403, "cross_site", "a page of another site must not change anything here"))
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::admin::bounds::network;
-use crate::admin::gate::Peer;
+use crate::admin::authentication::Peer;
+use crate::admin::rate_limits::network;
 use relay::proxy::tls::CurrentTls;
 
 /// For a request's head, and the longest silence before one.

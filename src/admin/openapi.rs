@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::admin::read::{self, MOST_EXACT};
+use crate::admin::input::{self, MOST_EXACT};
 use crate::admin::{deployment, events, history, rollback, validation};
 use judgement::rollout::ChangeKind;
 use wire;
@@ -25,19 +25,19 @@ use wire;
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
-        wire::Failed,
-        wire::Done,
-        wire::DoneEach,
+        wire::ErrorResponse,
+        wire::ActionResult,
+        wire::ActionResults,
         wire::Status,
-        wire::Health,
+        wire::HealthReport,
         wire::Traffic,
         wire::History,
         wire::Safety,
-        wire::Report,
+        wire::SafetyReport,
         wire::Snapshots,
         wire::SnapshotMade,
-        wire::Comparison,
-        wire::News,
+        wire::SnapshotComparison,
+        wire::JournalEvent,
         wire::DeploymentPost,
         wire::DeploymentPut,
         wire::RollbackPost,
@@ -310,7 +310,7 @@ fn flag(name: &str) -> Value {
 fn texts(names: &[&str]) -> Parameters {
     let schema = |name: &str| match name {
         "reason" => json!({ "type": "string", "maxLength": wire::LONGEST_WORDS, "pattern": r"^[^\x00-\x1f\x7f]*$" }),
-        _ => json!({ "type": "string", "maxLength": read::LONGEST_VALUE }),
+        _ => json!({ "type": "string", "maxLength": input::LONGEST_VALUE }),
     };
     names.iter().map(|name| parameter("query", name, schema(name), about(name))).collect()
 }
@@ -328,7 +328,7 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
             }
             "before" | "after" | "limit" => number(name),
             "evidence" => flag(name),
-            _ => parameter("query", name, json!({ "type": "string", "maxLength": read::LONGEST_VALUE }), about(name)),
+            _ => parameter("query", name, json!({ "type": "string", "maxLength": input::LONGEST_VALUE }), about(name)),
         });
     }
     if tagged {

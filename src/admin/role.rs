@@ -4,7 +4,7 @@ pub use config::admin::Role;
 
 /// What somebody wants to do. Reading comes first, then what an operator does, then what only an admin does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum Verb {
     // Deployment.
     Status,
     Health,
@@ -57,8 +57,8 @@ pub enum Action {
 }
 
 /// The least role that may.
-fn least(action: Action) -> Role {
-    use Action::*;
+fn least(action: Verb) -> Role {
+    use Verb::*;
     match action {
         Status | Health | Traffic | History => Role::Viewer,
         RollbackStatus | RollbackHistory | Report | Snapshots | CompareSnapshots => Role::Viewer,
@@ -79,14 +79,14 @@ fn least(action: Action) -> Role {
 }
 
 /// Whether a role may do it.
-pub fn allows(role: Role, action: Action) -> bool {
+pub fn allows(role: Role, action: Verb) -> bool {
     role >= least(action)
 }
 
-impl Action {
+impl Verb {
     /// In words, for a sentence that says who may not.
     pub fn words(self) -> &'static str {
-        use Action::*;
+        use Verb::*;
         match self {
             Status | RollbackStatus | Health | Traffic | Report | Events | Metrics => "look",
             History | RollbackHistory => "read the history",
@@ -125,7 +125,7 @@ impl Action {
 
 #[cfg(test)]
 mod tests {
-    use super::Action::*;
+    use super::Verb::*;
     use super::*;
 
     #[test]

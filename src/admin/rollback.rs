@@ -10,12 +10,12 @@ use serde_json::Value;
 use crate::admin::api::{Api, blocking, json};
 use crate::admin::caller::Caller;
 use crate::admin::changes::Change;
-use crate::admin::error::Failure;
-use crate::admin::laid::{self, Wanted};
-use crate::admin::order::Order;
-use crate::admin::read::{asked, fields, query, why};
-use crate::admin::role::Action;
-use crate::admin::{history, report, shelf};
+use crate::admin::commands::Order;
+use crate::admin::error::ApiError;
+use crate::admin::input::{asked, fields, query, why};
+use crate::admin::overlay::{self, OverlayRequest};
+use crate::admin::role::Verb;
+use crate::admin::{history, safety_report, snapshots};
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{ChangeKind, OperatorAction};
@@ -30,17 +30,17 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, methods)
 }
 
-async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
+async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, ApiError> {
     let known = [&["action"][..], &history::PARAMETERS].concat();
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
     let action = query.action(&VIEWS, "status")?;
     let wanted = history::wanted(&query, Some(ChangeKind::Rollback))?;
     caller.may(match action {
-        "history" => Action::RollbackHistory,
-        "report" => Action::Report,
-        "snapshots" => Action::Snapshots,
-        _ => Action::RollbackStatus,
+        "history" => Verb::RollbackHistory,
+        "report" => Verb::Report,
+        "snapshots" => Verb::Snapshots,
+        _ => Verb::RollbackStatus,
     })?;
     match action {
         "history" => history::page(&api, wanted).await,
@@ -53,12 +53,12 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
             match (insight, views.into_iter().next()) {
                 (Some(insight), Some(view)) => {
                     let validations = after_rollback(&api, &service);
-                    Ok(json(&report::report(&insight, view, validations), None))
+                    Ok(json(&safety_report::report(&insight, view, validations), None))
                 }
                 _ => Err(judgement::rollout::RolloutError::NoSuchService(service).into()),
             }
         }
-        "snapshots" => shelf::list(&api, service).await,
+        "snapshots" => snapshots::list(&api, service).await,
         _ => {
             let (generation, views) = api.views(service).await?;
             let mut safety = Vec::new();
@@ -81,7 +81,7 @@ fn after_rollback(api: &Api, service: &str) -> Vec<wire::ExecutionSummary> {
     latest
 }
 
-async fn safety_of(api: &Api, view: ServiceView) -> Result<wire::ServiceSafety, Failure> {
+async fn safety_of(api: &Api, view: ServiceView) -> Result<wire::ServiceSafety, ApiError> {
     let service = Some(view.service.clone());
     let query = JournalQuery { service, kind: Some(ChangeKind::Rollback), limit: 1, ..JournalQuery::default() };
     let page = api.journal(move |reader| reader.page(&query)).await?;
@@ -99,34 +99,34 @@ async fn safety_of(api: &Api, view: ServiceView) -> Result<wire::ServiceSafety, 
         guard: view.guard.into(),
         alerting: view.alerting,
         can_roll_back,
-        ledger: view.ledger.map(wire::Cost::from),
+        ledger: view.ledger.map(wire::RolloutCost::from),
         last_rollback,
     })
 }
 
-async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let (action, rest) = asked(&headers, &body, &RollbackPost::ACTIONS)?;
     // Before what is wrong with the body.
-    caller.may(if action == "compare_snapshots" { Action::CompareSnapshots } else { Action::ManualRollback })?;
+    caller.may(if action == "compare_snapshots" { Verb::CompareSnapshots } else { Verb::ManualRollback })?;
     let what = (format!("POST {PATH} {action}"), rest.clone());
     let what = (what.0.as_str(), &what.1);
     let order = match post(&action, rest)? {
         RollbackPost::ManualRollback(plain) => {
-            Order::new("manual_rollback", Action::ManualRollback, plain, OperatorAction::Rollback)?
+            Order::new("manual_rollback", Verb::ManualRollback, plain, OperatorAction::Rollback)?
         }
         RollbackPost::StartMonitoring(plain) => {
-            Order::new("start_monitoring", Action::StartMonitoring, plain, OperatorAction::Monitoring(true))?
+            Order::new("start_monitoring", Verb::StartMonitoring, plain, OperatorAction::Monitoring(true))?
         }
         RollbackPost::StopMonitoring(plain) => {
-            Order::new("stop_monitoring", Action::StopMonitoring, plain, OperatorAction::Monitoring(false))?
+            Order::new("stop_monitoring", Verb::StopMonitoring, plain, OperatorAction::Monitoring(false))?
         }
-        RollbackPost::CreateSnapshot(create) => return shelf::create(&api, &caller, &headers, what, create).await,
-        RollbackPost::CompareSnapshots(compare) => return shelf::compare(&api, &caller, compare).await,
+        RollbackPost::CreateSnapshot(create) => return snapshots::create(&api, &caller, &headers, what, create).await,
+        RollbackPost::CompareSnapshots(compare) => return snapshots::compare(&api, &caller, compare).await,
     };
     order.carry_out(&api, &caller, &headers, what).await
 }
 
-fn post(action: &str, rest: Value) -> Result<RollbackPost, Failure> {
+fn post(action: &str, rest: Value) -> Result<RollbackPost, ApiError> {
     Ok(match action {
         "manual_rollback" => RollbackPost::ManualRollback(fields(rest)?),
         "start_monitoring" => RollbackPost::StartMonitoring(fields(rest)?),
@@ -136,8 +136,8 @@ fn post(action: &str, rest: Value) -> Result<RollbackPost, Failure> {
     })
 }
 
-async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    caller.may(Action::PutTrigger)?;
+async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    caller.may(Verb::PutTrigger)?;
     let (action, rest) = asked(&headers, &body, &RollbackPut::ACTIONS)?;
     let what = (format!("PUT {PATH} {action}"), rest.clone());
     let what = (what.0.as_str(), &what.1);
@@ -147,14 +147,14 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
     };
     match put {
         RollbackPut::Trigger(wire::PutTrigger { service, name, trigger, reason }) => {
-            let change = Change::PutTrigger { name, trigger: laid::toml_of("trigger", &trigger)? };
+            let change = Change::PutTrigger { name, trigger: overlay::toml_of("trigger", &trigger)? };
             let why = why(reason, None)?;
-            let wanted = Wanted { action: "trigger", needs: Action::PutTrigger, service, why, change };
-            laid::apply(&api, &caller, &headers, what, wanted).await
+            let wanted = OverlayRequest { action: "trigger", needs: Verb::PutTrigger, service, why, change };
+            overlay::apply(&api, &caller, &headers, what, wanted).await
         }
         RollbackPut::Alerting(wire::PutAlerting { service, enabled, reason }) => {
-            let plain = wire::Plain { service, reason, initiator: None };
-            let order = Order::new("alerting", Action::PutAlerting, plain, OperatorAction::Alerting(enabled))?;
+            let plain = wire::ActionBody { service, reason, initiator: None };
+            let order = Order::new("alerting", Verb::PutAlerting, plain, OperatorAction::Alerting(enabled))?;
             order.carry_out(&api, &caller, &headers, what).await
         }
     }
@@ -166,22 +166,22 @@ async fn remove(
     caller: Caller,
     headers: HeaderMap,
     RawQuery(text): RawQuery,
-) -> Result<Response, Failure> {
-    caller.may(Action::DeleteSnapshot)?;
+) -> Result<Response, ApiError> {
+    caller.may(Verb::DeleteSnapshot)?;
     let query = query(text.as_deref(), &["service", "snapshot", "trigger", "reason"])?;
     let why = why(query.text("reason").map(str::to_owned), None)?;
     match (query.text("snapshot"), query.text("trigger")) {
-        (Some(id), None) => shelf::delete(&api, &caller, id.to_owned()).await,
+        (Some(id), None) => snapshots::delete(&api, &caller, id.to_owned()).await,
         (None, Some(name)) => {
             let (service, change) =
                 (query.text("service").map(str::to_owned), Change::DeleteTrigger { name: name.to_owned() });
-            let wanted = Wanted { action: "trigger", needs: Action::DeleteTrigger, service, why, change };
+            let wanted = OverlayRequest { action: "trigger", needs: Verb::DeleteTrigger, service, why, change };
             let what = (format!("DELETE {PATH} {}", text.as_deref().unwrap_or("")), Value::Null);
-            laid::apply(&api, &caller, &headers, (&what.0, &what.1), wanted).await
+            overlay::apply(&api, &caller, &headers, (&what.0, &what.1), wanted).await
         }
         _ => {
             let hint = "?snapshot=ID, or ?trigger=NAME";
-            Err(Failure::bad("bad_parameter", "what is to be deleted is `snapshot` or `trigger`", hint))
+            Err(ApiError::bad("bad_parameter", "what is to be deleted is `snapshot` or `trigger`", hint))
         }
     }
 }

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::admin::api::{Api, Asking, blocking, json, once, reply};
 use crate::admin::caller::Caller;
-use crate::admin::error::Failure;
+use crate::admin::error::ApiError;
 use crate::admin::history;
-use crate::admin::read::{asked, brief, fields, query};
-use crate::admin::role::Action;
+use crate::admin::input::{asked, brief, fields, query};
+use crate::admin::role::Verb;
 use judgement::time::Millis;
 use validation::report;
 use validation::runs::{RunRefusal, RunRequest};
@@ -28,25 +28,25 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, methods)
 }
 
-async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
-    caller.may(Action::Suites)?;
+async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, ApiError> {
+    caller.may(Verb::Suites)?;
     let query = query(text.as_deref(), &["action", "service", "suite", "id", "format", "limit"])?;
     let limit = query.number("limit")?.unwrap_or(100);
     if !(1..=history::MOST).contains(&limit) {
         let message = format!("`limit` is from 1 to {}", history::MOST);
-        return Err(Failure::bad("bad_parameter", message, ""));
+        return Err(ApiError::bad("bad_parameter", message, ""));
     }
     let format = query.text("format").unwrap_or("json");
     if !FORMATS.contains(&format) {
         let hint = format!("one of {}", FORMATS.join(", "));
-        return Err(Failure::bad("bad_parameter", format!("there is no format `{}`", brief(format)), hint));
+        return Err(ApiError::bad("bad_parameter", format!("there is no format `{}`", brief(format)), hint));
     }
     let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
     match query.action(&VIEWS, "suites")? {
         "suites" => {
             let runs = api.runs.clone();
             let read = blocking(move || runs.suites()).await?;
-            let mut suites = read.map_err(|why| Failure::new(500, "suites_unreadable", why))?;
+            let mut suites = read.map_err(|why| ApiError::new(500, "suites_unreadable", why))?;
             suites.retain(|suite| service.is_none() || suite.service == service);
             Ok(json(&wire::Suites { suites }, None))
         }
@@ -61,16 +61,16 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
         }
         _ => {
             let id = query.text("id").ok_or_else(|| {
-                Failure::bad("parameter_missing", "`id` says which execution", "?action=execution&id=ID")
+                ApiError::bad("parameter_missing", "`id` says which execution", "?action=execution&id=ID")
             })?;
             execution(&api, id.to_owned(), format).await
         }
     }
 }
 
-async fn execution(api: &Api, id: String, format: &str) -> Result<Response, Failure> {
+async fn execution(api: &Api, id: String, format: &str) -> Result<Response, ApiError> {
     if format == "summary" {
-        let summary = api.runs.summary(&id).ok_or_else(|| Failure::from(RunRefusal::NoSuchRun(brief(&id))))?;
+        let summary = api.runs.summary(&id).ok_or_else(|| ApiError::from(RunRefusal::NoSuchRun(brief(&id))))?;
         return Ok(json(&summary, None));
     }
     let runs = api.runs.clone();
@@ -88,17 +88,17 @@ async fn execution(api: &Api, id: String, format: &str) -> Result<Response, Fail
             Ok((headers, page).into_response())
         }
         "junit" => {
-            let text = blocking(move || report::junit(&execution)).await?.map_err(Failure::internal)?;
+            let text = blocking(move || report::junit(&execution)).await?.map_err(ApiError::internal)?;
             Ok(([(header::CONTENT_TYPE, "application/xml; charset=utf-8")], text).into_response())
         }
         _ => Ok(json(&execution, None)),
     }
 }
 
-async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    caller.may(Action::Run)?;
+async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    caller.may(Verb::Run)?;
     let (action, rest) = asked(&headers, &body, &ValidationPost::ACTIONS)?;
-    let needs = if action == "run" { Action::Run } else { Action::Cancel };
+    let needs = if action == "run" { Verb::Run } else { Verb::Cancel };
     let asking = Asking::new(&caller, needs, &headers)?;
     let what = (format!("POST {PATH} {action}"), rest.clone());
     let what = (what.0.as_str(), &what.1);
@@ -120,13 +120,13 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
 }
 
 /// Cancelled twice is cancelled.
-fn cancel(api: &Api, who: &str, asked: CancelRun) -> Result<Response, Failure> {
+fn cancel(api: &Api, who: &str, asked: CancelRun) -> Result<Response, ApiError> {
     let execution = api.runs.cancel(&asked.execution, who)?;
     Ok(json(&ExecutionDone { action: "cancel".to_owned(), execution }, None))
 }
 
-async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    caller.may(Action::PutSuite)?;
+async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    caller.may(Verb::PutSuite)?;
     let (_, rest): (_, Value) = asked(&headers, &body, &ValidationPut::ACTIONS)?;
     let PutSuite { suite, enabled, every, after_rollback } = fields(rest)?;
     let every = every.map(|text| every_ms(&text)).transpose()?;
@@ -149,52 +149,52 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
 }
 
 /// `None`: what the file says.
-fn every_ms(text: &str) -> Result<Option<u64>, Failure> {
+fn every_ms(text: &str) -> Result<Option<u64>, ApiError> {
     match text {
         "file" => Ok(None),
         "off" => Ok(Some(0)),
         _ => match Millis::parse(text) {
             Ok(every) if every >= Millis::seconds(10) => Ok(Some(every.0)),
-            Ok(_) => Err(Failure::senseless("bad_every", "`every`: a suite runs by itself every 10s at the most", "")),
-            Err(why) => Err(Failure::senseless("bad_every", format!("`every`: {why}"), "\"1h\", \"off\" or \"file\"")),
+            Ok(_) => Err(ApiError::senseless("bad_every", "`every`: a suite runs by itself every 10s at the most", "")),
+            Err(why) => Err(ApiError::senseless("bad_every", format!("`every`: {why}"), "\"1h\", \"off\" or \"file\"")),
         },
     }
 }
 
 /// `?execution=ID`.
-async fn remove(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, Failure> {
-    caller.may(Action::DeleteExecution)?;
+async fn remove(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, ApiError> {
+    caller.may(Verb::DeleteExecution)?;
     let query = query(text.as_deref(), &["execution"])?;
     let hint = "?execution=ID";
     let id = query.text("execution");
-    let id = id.ok_or_else(|| Failure::bad("parameter_missing", "`execution` says what is to be deleted", hint))?;
+    let id = id.ok_or_else(|| ApiError::bad("parameter_missing", "`execution` says what is to be deleted", hint))?;
     let (runs, id) = (api.runs.clone(), id.to_owned());
     let execution = blocking(move || runs.delete(&id)).await??;
     Ok(json(&ExecutionDone { action: "delete".to_owned(), execution }, None))
 }
 
-impl From<RunRefusal> for Failure {
-    fn from(refusal: RunRefusal) -> Failure {
+impl From<RunRefusal> for ApiError {
+    fn from(refusal: RunRefusal) -> ApiError {
         let message = refusal.to_string();
         match refusal {
             RunRefusal::NoSuchSuite { .. } => {
-                Failure::missing("no_such_suite", message, "GET ?action=suites lists those that there are")
+                ApiError::missing("no_such_suite", message, "GET ?action=suites lists those that there are")
             }
             RunRefusal::NoSuchRun(_) => {
-                Failure::missing("no_such_execution", message, "GET ?action=executions lists those that there are")
+                ApiError::missing("no_such_execution", message, "GET ?action=executions lists those that there are")
             }
-            RunRefusal::Broken { .. } => Failure::senseless("suite_broken", message, "mend the file, and ask again"),
-            RunRefusal::NeedsBoth(_) => Failure::senseless("needs_both", message, "\"environment\": \"both\""),
-            RunRefusal::NoData(_) => Failure::senseless("no_data", message, ""),
-            RunRefusal::NoService(_) => Failure::senseless("no_such_service", message, ""),
+            RunRefusal::Broken { .. } => ApiError::senseless("suite_broken", message, "mend the file, and ask again"),
+            RunRefusal::NeedsBoth(_) => ApiError::senseless("needs_both", message, "\"environment\": \"both\""),
+            RunRefusal::NoData(_) => ApiError::senseless("no_data", message, ""),
+            RunRefusal::NoService(_) => ApiError::senseless("no_such_service", message, ""),
             RunRefusal::Off(_) => {
-                Failure::conflict("suite_off", message, "`cutover validate enable`, or PUT … \"enabled\":true")
+                ApiError::conflict("suite_off", message, "`cutover validate enable`, or PUT … \"enabled\":true")
             }
-            RunRefusal::Over { .. } => Failure::conflict("execution_over", message, ""),
-            RunRefusal::UnderWay(_) => Failure::conflict("execution_under_way", message, ""),
-            RunRefusal::Ending => Failure::new(503, "ending", message).hint("ask the process that comes after it"),
-            RunRefusal::Busy(_) => Failure::new(503, "busy", message).hint("ask again when some of them are over"),
-            RunRefusal::Unreadable(_) => Failure::new(503, "record_unreadable", message),
+            RunRefusal::Over { .. } => ApiError::conflict("execution_over", message, ""),
+            RunRefusal::UnderWay(_) => ApiError::conflict("execution_under_way", message, ""),
+            RunRefusal::Ending => ApiError::new(503, "ending", message).hint("ask the process that comes after it"),
+            RunRefusal::Busy(_) => ApiError::new(503, "busy", message).hint("ask again when some of them are over"),
+            RunRefusal::Unreadable(_) => ApiError::new(503, "record_unreadable", message),
         }
     }
 }

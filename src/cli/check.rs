@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::cli::out::say;
+use crate::cli::output::say;
 use crate::cli::{Exit, Output, log};
 use config::file::RoutingFile;
 use config::read::{FileProblem, did_you_mean};

@@ -3,13 +3,13 @@
 //! what clients saw is counted by the clients. `--validate` runs the suites against the same two origins instead, and
 //! `--serve` leaves everything running.
 
-mod folder;
-mod load;
+mod clients;
+mod files;
+mod modes;
 mod origins;
+mod outcome;
+mod scenario;
 mod shop;
-mod stay;
-mod story;
-mod told;
 mod view;
 
 use std::io::IsTerminal;
@@ -55,19 +55,19 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.validate {
         let output = args.output.unwrap_or(Output::Text);
-        return stay::validate(&args.broken, &args.suites, args.report.clone(), output);
+        return modes::validate(&args.broken, &args.suites, args.report.clone(), output);
     }
     if args.serve {
-        return stay::serve(&args.broken, &args.folder, args.listen, args.admin);
+        return modes::serve(&args.broken, &args.folder, args.listen, args.admin);
     }
     anyhow::ensure!(args.broken.is_empty(), "--broken goes with --validate or --serve");
     let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
     let terminal = std::io::stdout().is_terminal() && !dumb;
     let json = args.output.unwrap_or(if terminal { Output::Text } else { Output::Json }) == Output::Json;
-    let mut view = if json { view::View::none() } else { view::View::live(terminal, log::colour_on_stdout()) };
-    let told = story::play(args.rate, &mut view)?;
+    let mut view = if json { view::DemoView::none() } else { view::DemoView::live(terminal, log::colour_on_stdout()) };
+    let told = scenario::play(args.rate, &mut view)?;
     if json {
-        crate::cli::out::line(serde_json::to_string_pretty(&told)?)?;
+        crate::cli::output::line(serde_json::to_string_pretty(&told)?)?;
     } else {
         view.summary(&told);
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::admin::{AdminArg, CallError, Client, DEPLOYMENT};
-use crate::cli::orders::{failed, report};
-use crate::cli::out::say;
+use crate::cli::client::{AdminArg, AdminClient, CallError, DEPLOYMENT};
+use crate::cli::commands::{failed, report};
+use crate::cli::output::say;
 use crate::cli::{Exit, Output};
 use judgement::guard::evidence::grouped;
 use judgement::time::Millis;
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Follows the version until it has ended.
-fn follow(args: &Args, client: &Client, service: Option<&str>) -> anyhow::Result<Exit> {
+fn follow(args: &Args, client: &AdminClient, service: Option<&str>) -> anyhow::Result<Exit> {
     let live = args.admin.output == Output::Text && std::io::stdout().is_terminal();
     let mut line = Line { live, said: String::new(), at: Millis::ZERO, width: 0 };
     let (began, mut heard) = (clock::now(), clock::now());

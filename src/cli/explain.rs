@@ -1,7 +1,7 @@
 //! `cutover explain ID`: what the judge saw, what it cost, and the same judge over it once more.
 
 use crate::cli::history::JournalArg;
-use crate::cli::out::say;
+use crate::cli::output::say;
 use crate::cli::{Exit, Output, chart, time_of_day};
 use judgement::guard::evidence::tape::{EvidencePoint, EvidenceTape};
 use judgement::guard::evidence::{CombinedEvidence, MeterEvidence, grouped, odds};

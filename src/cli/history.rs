@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::cli::out::say;
+use crate::cli::output::say;
 use crate::cli::{ConfigArg, Exit, Output, time_of_day};
 use config;
 use config::read::did_you_mean;

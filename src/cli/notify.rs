@@ -1,7 +1,7 @@
 //! `cutover notify test`: whether those who should hear of a rollback would.
 
 use crate::cli::Exit;
-use crate::cli::out::say;
+use crate::cli::output::say;
 use config;
 use config::notify::Sink;
 use notify;

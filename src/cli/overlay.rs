@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::cli::admin::{AdminArg, DEPLOYMENT};
-use crate::cli::orders::{failed, report};
-use crate::cli::out::say;
+use crate::cli::client::{AdminArg, DEPLOYMENT};
+use crate::cli::commands::{failed, report};
+use crate::cli::output::say;
 use crate::cli::{Exit, Output};
 
 #[derive(Debug, clap::Args)]

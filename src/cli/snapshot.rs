@@ -1,11 +1,13 @@
 //! `cutover snapshot`: how a service and its data stand, kept under a name.
 
 use crate::cli::Exit;
-use crate::cli::admin::{AdminArg, CallError, ROLLBACK};
-use crate::cli::orders::answered;
-use crate::cli::out::{table, trimmed};
+use crate::cli::client::{AdminArg, CallError, ROLLBACK};
+use crate::cli::commands::answered;
+use crate::cli::output::{table, trimmed};
 use judgement::time::Millis;
-use wire::{CompareSnapshots, Comparison, CreateSnapshot, Difference, RollbackPost, SnapshotMade, Snapshots};
+use wire::{
+    CompareSnapshots, CreateSnapshot, RollbackPost, SnapshotComparison, SnapshotDifference, SnapshotMade, Snapshots,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -75,12 +77,12 @@ fn list(admin: &AdminArg) -> anyhow::Result<Exit> {
 fn compare(from: &str, to: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
     let asked = CompareSnapshots { from: from.to_owned(), to: to.to_owned() };
     let called = admin.client()?.post(ROLLBACK, &RollbackPost::CompareSnapshots(asked));
-    answered(called, admin.output, |found: &Comparison| {
+    answered(called, admin.output, |found: &SnapshotComparison| {
         let mut lines = vec![format!("{} → {}, {} apart", found.from.name, found.to.name, Millis(found.apart_ms))];
         if found.differences.is_empty() {
             lines.push("  nothing differs".to_owned());
         }
-        for Difference { field, from, to } in &found.differences {
+        for SnapshotDifference { field, from, to } in &found.differences {
             lines.push(format!("  {field}: {from} → {to}"));
         }
         lines.join("\n")

@@ -3,9 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use crate::cli::admin::{AdminArg, CallError, DEPLOYMENT};
-use crate::cli::orders::failed;
-use crate::cli::out::{say, table, trimmed};
+use crate::cli::client::{AdminArg, CallError, DEPLOYMENT};
+use crate::cli::commands::failed;
+use crate::cli::output::{say, table, trimmed};
 use crate::cli::{Exit, Output};
 use judgement::guard::evidence::{grouped, odds};
 use judgement::time::Millis;

@@ -3,8 +3,8 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::admin::auth::{TokenText, hex};
-use crate::cli::out::say;
+use crate::admin::tokens::{TokenText, hex};
+use crate::cli::output::say;
 use crate::cli::{Exit, Output};
 use config::admin::Role;
 
@@ -22,14 +22,14 @@ enum Command {
         #[arg(long, default_value = "operator", value_parser = name)]
         name: String,
         #[arg(long, value_enum, default_value = "operator")]
-        role: Which,
+        role: RoleArg,
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Which {
+enum RoleArg {
     /// Reads.
     Viewer,
     /// Also deploys, shifts, approves, rolls back and stops.
@@ -45,9 +45,9 @@ fn name(text: &str) -> Result<String, String> {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let Command::New { name, role, output } = &args.command;
     let role = match role {
-        Which::Viewer => Role::Viewer,
-        Which::Operator => Role::Operator,
-        Which::Admin => Role::Admin,
+        RoleArg::Viewer => Role::Viewer,
+        RoleArg::Operator => Role::Operator,
+        RoleArg::Admin => Role::Admin,
     };
     let secret = TokenText::make()?;
     let digest = hex(&secret.sha256());

@@ -1,19 +1,19 @@
 //! `cutover validate`: suites against blue, green or both, by the process that runs.
 
+mod render;
 mod run;
-mod shown;
-mod switch;
+mod settings;
 
 use std::path::PathBuf;
 
-use crate::cli::admin::{AdminArg, VALIDATION};
-use crate::cli::orders::{answered, failed};
-use crate::cli::out::say;
+use crate::cli::client::{AdminArg, VALIDATION};
+use crate::cli::commands::{answered, failed};
+use crate::cli::output::say;
 use crate::cli::{Exit, Output};
 use config::file::SuiteFile;
 use wire::{AfterRollback, CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, ValidationPost};
 
-pub use run::{How, Which, run_all};
+pub use run::{RunOptions, SuiteFilter, run_all};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,7 +37,7 @@ enum What {
         #[arg(long = "tag", value_name = "TAG")]
         tags: Vec<String>,
         #[command(flatten)]
-        how: How,
+        how: RunOptions,
         #[command(flatten)]
         admin: AdminArg,
     },
@@ -48,7 +48,7 @@ enum What {
         #[arg(value_parser = target)]
         environment: RunTarget,
         #[command(flatten)]
-        how: How,
+        how: RunOptions,
         #[command(flatten)]
         admin: AdminArg,
     },
@@ -140,7 +140,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
         What::List { admin } => list(admin),
         What::RunAll { environment, tags, how, admin } => {
-            let which = Which { service: admin.service.as_deref(), suites: &[], tags };
+            let which = SuiteFilter { service: admin.service.as_deref(), suites: &[], tags };
             run_all(&admin.client()?, which, *environment, how, admin.output)
         }
         What::RunSuite { name, environment, how, admin } => {
@@ -149,10 +149,10 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         What::History { suite, admin } => history(suite.as_deref(), admin),
         What::Show { id, report, admin } => show(id.as_deref(), report.as_ref(), admin),
         What::Cancel { id, admin } => cancel(id, admin),
-        What::Enable { suite, admin } => switch::enable(suite, true, admin),
-        What::Disable { suite, admin } => switch::enable(suite, false, admin),
-        What::Schedule { suite, every, admin } => switch::schedule(suite, every, admin),
-        What::AfterRollback { suite, when, admin } => switch::after_rollback(suite, *when, admin),
+        What::Enable { suite, admin } => settings::enable(suite, true, admin),
+        What::Disable { suite, admin } => settings::enable(suite, false, admin),
+        What::Schedule { suite, every, admin } => settings::schedule(suite, every, admin),
+        What::AfterRollback { suite, when, admin } => settings::after_rollback(suite, *when, admin),
         What::Check { files, config } => check(files, config),
         What::Schema { report: true } => {
             say!("{}", serde_json::to_string_pretty(&validation::report::schema())?);
@@ -170,7 +170,7 @@ fn list(admin: &AdminArg) -> anyhow::Result<Exit> {
     let query = [&[("action", "suites")], service.as_slice()].concat();
     answered(admin.client()?.get(VALIDATION, &query), admin.output, |all: &Suites| match all.suites.as_slice() {
         [] => "there are no suites: put one into the folder that `suites` of cutover.toml names".to_owned(),
-        suites => shown::suites(suites),
+        suites => render::suites(suites),
     })
 }
 
@@ -180,7 +180,7 @@ fn history(suite: Option<&str>, admin: &AdminArg) -> anyhow::Result<Exit> {
     answered(admin.client()?.get(VALIDATION, &query), admin.output, |all: &Executions| {
         match all.executions.as_slice() {
             [] => "nothing has been run".to_owned(),
-            runs => shown::runs(runs),
+            runs => render::runs(runs),
         }
     })
 }
@@ -203,12 +203,12 @@ fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow:
     };
     match admin.output {
         Output::Json => say!("{}", serde_json::to_string_pretty(&execution)?),
-        Output::Text => say!("{}", shown::execution(&execution)),
+        Output::Text => say!("{}", render::execution(&execution)),
     }
     if let Some(folder) = report {
-        shown::write(folder, &execution, &execution.summary.id)?;
+        render::write(folder, &execution, &execution.summary.id)?;
     }
-    Ok(shown::exit_of(execution.summary.state))
+    Ok(render::exit_of(execution.summary.state))
 }
 
 fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {

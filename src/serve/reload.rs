@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::admin::changes::{Asked, Caller, Change, Failed};
+use crate::admin::changes::{Caller, Change, ChangeError, ChangeRequest};
 use config::check::permalink;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use config::{self, Overlays, RoutingConfig, ServiceConfig};
@@ -31,7 +31,12 @@ pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> Resol
 }
 
 impl Reloader {
-    pub async fn run(self, mut watch: FileWatch, mut asked: mpsc::Receiver<()>, mut changes: mpsc::Receiver<Asked>) {
+    pub async fn run(
+        self,
+        mut watch: FileWatch,
+        mut asked: mpsc::Receiver<()>,
+        mut changes: mpsc::Receiver<ChangeRequest>,
+    ) {
         loop {
             let now = tokio::select! {
                 asked = asked.recv() => match asked {
@@ -98,18 +103,18 @@ impl Reloader {
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err((1, error.to_string())))
     }
 
-    async fn shown(&self) -> Result<SidecarStatus, Failed> {
+    async fn shown(&self) -> Result<SidecarStatus, ChangeError> {
         let sidecar = self.sidecar.clone();
         let shown = tokio::task::spawn_blocking(move || sidecar.show()).await;
-        shown.ok().and_then(Result::ok).ok_or(Failed::Closing)
+        shown.ok().and_then(Result::ok).ok_or(ChangeError::Closing)
     }
 
     /// Lays a change over the file as it is on the disk, and has the sidecar take both or none.
-    async fn change(&self, service: String, caller: Caller, change: Change) -> Result<CommandReceipt, Failed> {
+    async fn change(&self, service: String, caller: Caller, change: Change) -> Result<CommandReceipt, ChangeError> {
         let shown = self.shown().await?;
         let view = shown.services.iter().find(|view| view.service == service);
         let view = view.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;
-        let file = |problems| Failed::BadFile { problems };
+        let file = |problems| ChangeError::BadFile { problems };
         let before = self.read(shown.overs.clone()).await.map_err(|(_, problems)| file(problems))?;
         let config = before.services.iter().find(|config| config.traffic.name == service);
         let config = config.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;
@@ -138,14 +143,14 @@ impl Reloader {
         if let Some((what, name)) = added
             && let Some(aside) = unfit.clone().find(|aside| aside.what == what && aside.name == name)
         {
-            return Err(Failed::DoesNotFit { what, name, why: aside.why.clone() });
+            return Err(ChangeError::DoesNotFit { what, name, why: aside.why.clone() });
         }
         let load = resolve(&self.resolver, routing).await;
         let Caller { who, from, key, why, generation } = caller;
         let command = OperatorCommand { service, who, from, key, why, generation, act };
         let sidecar = self.sidecar.clone();
         let done = tokio::task::spawn_blocking(move || sidecar.command_with(command, load)).await;
-        Ok(done.map_err(|_| Failed::Closing)?.map_err(|_| Failed::Closing)??)
+        Ok(done.map_err(|_| ChangeError::Closing)?.map_err(|_| ChangeError::Closing)??)
     }
 }
 
@@ -154,10 +159,10 @@ fn lay(
     over: &mut RuntimeOverrides,
     config: &ServiceConfig,
     change: Change,
-) -> Result<Option<(&'static str, String)>, Failed> {
+) -> Result<Option<(&'static str, String)>, ChangeError> {
     let overlay = &mut over.overlay;
     let in_file = |what: &'static str, name: &str, named: &[String]| match named.iter().any(|other| other == name) {
-        true => Err(Failed::InTheFile { what, name: name.to_owned() }),
+        true => Err(ChangeError::InTheFile { what, name: name.to_owned() }),
         false => Ok(()),
     };
     let (what, name) = match change {
@@ -194,14 +199,14 @@ fn lay(
         }
         Change::Deploy { .. } => return Ok(None),
     };
-    Err(Failed::NotThere { what, name })
+    Err(ChangeError::NotThere { what, name })
 }
 
 /// A deploy's origin in its one form, if the file lets a deploy name it.
-fn allowed(config: &ServiceConfig, url: &str) -> Result<String, Failed> {
+fn allowed(config: &ServiceConfig, url: &str) -> Result<String, ChangeError> {
     let refused = |why: String| {
         let service = config.traffic.name.clone();
-        Failed::OriginNotAllowed { service, url: url.to_owned(), why }
+        ChangeError::OriginNotAllowed { service, url: url.to_owned(), why }
     };
     let target = permalink(url).map_err(refused)?;
     if config.allowed_origins.is_empty() {

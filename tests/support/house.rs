@@ -161,8 +161,8 @@ impl House {
 
     /// The house's own token, as the CLI on the same host finds it.
     pub fn token(&self) -> String {
-        let path = cutover::admin::auth::beside(&self.settings.state);
-        cutover::admin::auth::read(&path).unwrap().expect("the house made one").text().to_owned()
+        let path = cutover::admin::tokens::beside(&self.settings.state);
+        cutover::admin::tokens::read(&path).unwrap().expect("the house made one").text().to_owned()
     }
 
     pub fn metrics(&self) -> String {

@@ -5,12 +5,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
-mod ask;
-mod done;
-mod found;
+mod events;
+mod findings;
 mod history;
-mod news;
 mod report;
+mod requests;
+mod results;
 mod snapshot;
 mod status;
 mod traffic;
@@ -21,12 +21,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-pub use ask::*;
-pub use done::*;
-pub use found::*;
+pub use events::*;
+pub use findings::*;
 pub use history::*;
-pub use news::*;
 pub use report::*;
+pub use requests::*;
+pub use results::*;
 pub use snapshot::*;
 pub use status::*;
 pub use traffic::*;
@@ -83,12 +83,14 @@ pub fn from_rfc3339(text: &str) -> Option<u64> {
 
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Failed {
-    pub error: Problem,
+#[schema(as = Failed)]
+pub struct ErrorResponse {
+    pub error: ErrorBody,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Problem {
+#[schema(as = Problem)]
+pub struct ErrorBody {
     /// Stays the same from version to version: for programs.
     pub code: String,
     pub message: String,

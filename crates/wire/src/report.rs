@@ -7,7 +7,8 @@ use super::{ExecutionSummary, Side};
 
 /// The safety report of one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Report {
+#[schema(as = Report)]
+pub struct SafetyReport {
     pub service: String,
     pub at_ms: u64,
     pub at: String,

@@ -28,20 +28,22 @@ pub struct SnapshotMade {
 
 /// What differs between two snapshots.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Comparison {
+#[schema(as = Comparison)]
+pub struct SnapshotComparison {
     pub from: SnapshotSummary,
     pub to: SnapshotSummary,
     /// How long between them; 0 where `to` is the older one.
     pub apart_ms: u64,
     /// By path, in the order of the paths.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<SnapshotDifference>,
     /// What each environment was asked between them. Empty where Cutover was started anew meanwhile: it counts from 0 then.
-    pub rates: Vec<Rate>,
+    pub rates: Vec<SnapshotRate>,
 }
 
 /// A field that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Difference {
+#[schema(as = Difference)]
+pub struct SnapshotDifference {
     /// As in `service.guard.evidence`.
     pub field: String,
     #[schema(value_type = Value)]
@@ -51,7 +53,8 @@ pub struct Difference {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Rate {
+#[schema(as = Rate)]
+pub struct SnapshotRate {
     pub environment: super::Side,
     pub requests: u64,
     pub failed: u64,

@@ -33,31 +33,32 @@ pub struct Service {
     /// Of the rollouts of this service.
     pub rollout_number: u32,
     /// What was deployed to blue, and to green.
-    pub versions: Pair,
+    pub versions: EnvironmentPair,
     /// Where deploys have sent them, instead of the file's urls.
-    pub origins: Pair,
-    pub guard: Guard,
+    pub origins: EnvironmentPair,
+    pub guard: GuardStatus,
     /// What the rollout has cost so far.
-    pub ledger: Option<Cost>,
+    pub ledger: Option<RolloutCost>,
     /// Versions that are not deployed again without `force`.
     pub quarantine: Vec<Quarantine>,
     /// Notices are sent.
     pub alerting: bool,
-    pub overlay: Laid,
+    pub overlay: OverlaySummary,
     pub routes: Vec<String>,
     /// Requests of the last minute, by environment.
     pub last_minute: Vec<super::EnvironmentTraffic>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Pair {
+#[schema(as = Pair)]
+pub struct EnvironmentPair {
     pub blue: Option<String>,
     pub green: Option<String>,
 }
 
-impl From<[Option<String>; 2]> for Pair {
-    fn from([blue, green]: [Option<String>; 2]) -> Pair {
-        Pair { blue, green }
+impl From<[Option<String>; 2]> for EnvironmentPair {
+    fn from([blue, green]: [Option<String>; 2]) -> EnvironmentPair {
+        EnvironmentPair { blue, green }
     }
 }
 
@@ -86,7 +87,8 @@ pub struct Quarantine {
 
 /// What was laid over the routing file at run time, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Laid {
+#[schema(as = Laid)]
+pub struct OverlaySummary {
     pub rules: Vec<String>,
     pub triggers: Vec<String>,
     /// Health checks that are switched off.
@@ -104,7 +106,7 @@ pub struct Rollout {
     pub phase: String,
     /// From 1.
     pub step: usize,
-    pub steps: Vec<Step>,
+    pub steps: Vec<RolloutStep>,
     /// What keeps it where it is, in words.
     pub waiting_for: Vec<String>,
     /// The judged requests of this step.
@@ -123,7 +125,8 @@ pub struct Rollout {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Step {
+#[schema(as = Step)]
+pub struct RolloutStep {
     pub weight: f64,
     pub bake_ms: u64,
     pub requests: u64,
@@ -138,7 +141,8 @@ pub struct Step {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Guard {
+#[schema(as = Guard)]
+pub struct GuardStatus {
     /// Whether it watches at all.
     pub monitoring: bool,
     /// `healthy`, `unhealthy`, `insufficient`; `null`: nothing is judged now.
@@ -155,7 +159,8 @@ pub struct Guard {
 
 /// What a rollout has cost its clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Cost {
+#[schema(as = Cost)]
+pub struct RolloutCost {
     pub rollout: u32,
     pub requests: u64,
     /// Distinct sticky keys, estimated.
@@ -170,24 +175,24 @@ pub struct Cost {
     pub closed: bool,
 }
 
-impl From<RolloutLedger> for Cost {
-    fn from(ledger: RolloutLedger) -> Cost {
+impl From<RolloutLedger> for RolloutCost {
+    fn from(ledger: RolloutLedger) -> RolloutCost {
         let RolloutLedger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed, .. } =
             ledger;
-        Cost { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed }
+        RolloutCost { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed }
     }
 }
 
-impl From<GuardView> for Guard {
-    fn from(view: GuardView) -> Guard {
+impl From<GuardView> for GuardStatus {
+    fn from(view: GuardView) -> GuardStatus {
         let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution } = view;
-        Guard { monitoring, verdict: verdict.map(str::to_owned), why, evidence, threshold, resolution, caution }
+        GuardStatus { monitoring, verdict: verdict.map(str::to_owned), why, evidence, threshold, resolution, caution }
     }
 }
 
 impl From<RolloutView> for Rollout {
     fn from(view: RolloutView) -> Rollout {
-        let steps = view.steps.into_iter().map(|step| Step {
+        let steps = view.steps.into_iter().map(|step| RolloutStep {
             weight: step.weight,
             bake_ms: step.bake_ms.0,
             requests: step.requests,
@@ -236,14 +241,14 @@ impl Service {
             versions: view.versions.into(),
             origins: view.origins.into(),
             guard: view.guard.into(),
-            ledger: view.ledger.map(Cost::from),
+            ledger: view.ledger.map(RolloutCost::from),
             quarantine: view
                 .quarantine
                 .into_iter()
                 .map(|old| Quarantine { version: old.version, entry: old.entry })
                 .collect(),
             alerting: view.alerting,
-            overlay: Laid {
+            overlay: OverlaySummary {
                 rules: overlay.rules.into_keys().collect(),
                 triggers: overlay.triggers.into_keys().collect(),
                 health_off: overlay.health_off.into_iter().collect(),
@@ -266,18 +271,19 @@ pub struct ServiceSafety {
     pub service: String,
     pub latch: Option<Latched>,
     pub stopped: bool,
-    pub guard: Guard,
+    pub guard: GuardStatus,
     pub alerting: bool,
     /// There is a share or a promotion to take back.
     pub can_roll_back: bool,
-    pub ledger: Option<Cost>,
+    pub ledger: Option<RolloutCost>,
     /// The journal's entry of the last rollback.
     pub last_rollback: Option<super::HistoryEntry>,
 }
 
 /// What the health checks say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Health {
+#[schema(as = Health)]
+pub struct HealthReport {
     pub health: Vec<ServiceHealth>,
 }
 

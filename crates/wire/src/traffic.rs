@@ -32,14 +32,15 @@ pub struct RouteTraffic {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EnvironmentTraffic {
     pub environment: Side,
-    pub last_minute: Numbers,
-    pub since_start: Numbers,
+    pub last_minute: TrafficNumbers,
+    pub since_start: TrafficNumbers,
 }
 
 /// What an environment was asked and how it answered. Latencies are from dispatch to the answer's head, of answers that
 /// did not fail.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Numbers {
+#[schema(as = Numbers)]
+pub struct TrafficNumbers {
     pub requests: u64,
     /// Of both environments' requests, in percent.
     pub share: Option<f64>,

@@ -22,20 +22,20 @@ struct Facts {
 
 /// An origin that runs.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct DemoOrigin {
     name: &'static str,
     facts: Arc<Mutex<Facts>>,
 }
 
-impl Origin {
+impl DemoOrigin {
     /// Starts an origin on a free port of this host, within the current runtime.
     ///
     /// # Errors
     /// There is no port.
-    pub async fn start(name: &'static str, shop: Shop) -> std::io::Result<(Origin, SocketAddr)> {
+    pub async fn start(name: &'static str, shop: Shop) -> std::io::Result<(DemoOrigin, SocketAddr)> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let origin = Origin { name, facts: Arc::default() };
+        let origin = DemoOrigin { name, facts: Arc::default() };
         let app = shop.app().fallback_service(answering(origin.clone()));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Ok((origin, address))
@@ -59,11 +59,11 @@ impl Origin {
     }
 }
 
-fn answering(origin: Origin) -> axum::Router {
+fn answering(origin: DemoOrigin) -> axum::Router {
     axum::Router::new().fallback(answer).with_state(origin)
 }
 
-async fn answer(State(origin): State<Origin>) -> impl IntoResponse {
+async fn answer(State(origin): State<DemoOrigin>) -> impl IntoResponse {
     let (broken, number) = origin.with(|facts| {
         facts.requests += 1;
         facts.last_request = Some(clock::now());

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use crate::cli::demo::load::Seen;
-use crate::cli::demo::told::Told;
+use crate::cli::demo::clients::ClientTotals;
+use crate::cli::demo::outcome::DemoOutcome;
 use crate::serve::Running;
 use judgement::guard::latency::quantile;
 use judgement::guard::window::JudgedTotals;
@@ -22,7 +22,7 @@ macro_rules! show {
 
 /// Draws, or does not.
 #[derive(Debug)]
-pub struct View {
+pub struct DemoView {
     shown: bool,
     /// Lines can be drawn over.
     terminal: bool,
@@ -41,13 +41,13 @@ struct Rates {
     p99_ms: f64,
 }
 
-impl View {
-    pub fn none() -> View {
-        View { shown: false, ..View::live(false, false) }
+impl DemoView {
+    pub fn none() -> DemoView {
+        DemoView { shown: false, ..DemoView::live(false, false) }
     }
 
-    pub fn live(terminal: bool, colour: bool) -> View {
-        View { shown: true, terminal, colour, drawn: 0, began: clock::now(), last: None, rates: Default::default() }
+    pub fn live(terminal: bool, colour: bool) -> DemoView {
+        DemoView { shown: true, terminal, colour, drawn: 0, began: clock::now(), last: None, rates: Default::default() }
     }
 
     /// A turn of the story: stays on the screen.
@@ -59,7 +59,7 @@ impl View {
     }
 
     /// Draws the state of things over what was drawn before.
-    pub fn draw(&mut self, act: &str, running: &Running, seen: &Seen) {
+    pub fn draw(&mut self, act: &str, running: &Running, seen: &ClientTotals) {
         if !self.shown || !self.terminal {
             return;
         }
@@ -120,7 +120,7 @@ impl View {
         self.last = Some((now, totals));
     }
 
-    pub fn summary(&mut self, told: &Told) {
+    pub fn summary(&mut self, told: &DemoOutcome) {
         self.wipe();
         let shown = |millis: Option<u64>| millis.map_or("never".to_owned(), |millis| format!("{millis} ms"));
         show!(

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::admin::{CallError, Client, VALIDATION};
-use crate::cli::orders::failed;
-use crate::cli::out::say;
-use crate::cli::validate::shown;
+use crate::cli::client::{AdminClient, CallError, VALIDATION};
+use crate::cli::commands::failed;
+use crate::cli::output::say;
+use crate::cli::validate::render;
 use crate::cli::{Exit, Output};
 use config::read::did_you_mean;
 use wire::{
@@ -19,9 +19,9 @@ use wire::{
 /// So often a run is looked at.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// How a run is waited for, and what is left of it.
+/// RunOptions a run is waited for, and what is left of it.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct How {
+pub struct RunOptions {
     /// Show how far it is, on stderr.
     #[arg(long, short)]
     pub watch: bool,
@@ -34,11 +34,11 @@ pub struct How {
 }
 
 pub fn run_one(
-    client: &Client,
+    client: &AdminClient,
     service: Option<&str>,
     suite: &str,
     target: RunTarget,
-    how: &How,
+    how: &RunOptions,
     output: Output,
 ) -> anyhow::Result<Exit> {
     match whole(client, service, suite, target, how) {
@@ -52,20 +52,20 @@ pub fn run_one(
         Ok(Ran::Over(execution)) => {
             match output {
                 Output::Json => say!("{}", serde_json::to_string_pretty(&execution)?),
-                Output::Text => say!("{}", shown::execution(&execution)),
+                Output::Text => say!("{}", render::execution(&execution)),
             }
             if let Some(folder) = &how.report {
-                shown::write(folder, &execution, suite)?;
+                render::write(folder, &execution, suite)?;
             }
-            Ok(shown::exit_of(execution.summary.state))
+            Ok(render::exit_of(execution.summary.state))
         }
         Err(error) => failed(&error),
     }
 }
 
-/// Which of the suites are run.
+/// SuiteFilter of the suites are run.
 #[derive(Clone, Copy, Debug)]
-pub struct Which<'a> {
+pub struct SuiteFilter<'a> {
     pub service: Option<&'a str>,
     /// By name; none: all.
     pub suites: &'a [String],
@@ -75,13 +75,13 @@ pub struct Which<'a> {
 
 /// Runs every suite that can be, one after the other, so that none disturbs another's measurements.
 pub fn run_all(
-    client: &Client,
-    which: Which<'_>,
+    client: &AdminClient,
+    which: SuiteFilter<'_>,
     target: RunTarget,
-    how: &How,
+    how: &RunOptions,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let Which { service, suites: names, tags } = which;
+    let SuiteFilter { service, suites: names, tags } = which;
     let suites: Suites = match client.get(VALIDATION, &[("action", "suites")]) {
         Ok(suites) => suites,
         Err(error) => return failed(&error),
@@ -114,12 +114,12 @@ pub fn run_all(
             Ok(Ran::Begun(summary)) => runs.push(*summary),
             Ok(Ran::Over(execution)) => {
                 if output == Output::Text {
-                    say!("{}\n", shown::execution(&execution));
+                    say!("{}\n", render::execution(&execution));
                 }
                 if let Some(folder) = &how.report {
-                    shown::write(folder, &execution, &suite.name)?;
+                    render::write(folder, &execution, &suite.name)?;
                 }
-                exit = worse(exit, shown::exit_of(execution.summary.state));
+                exit = worse(exit, render::exit_of(execution.summary.state));
                 let cancelled = execution.summary.state == ExecutionState::Cancelled;
                 runs.push(execution.summary);
                 if cancelled {
@@ -141,7 +141,7 @@ pub fn run_all(
     }
     match output {
         Output::Json => say!("{}", serde_json::to_string_pretty(&runs)?),
-        Output::Text => say!("{}", shown::runs(&runs)),
+        Output::Text => say!("{}", render::runs(&runs)),
     }
     if runs.is_empty() && exit == Exit::Ok {
         eprintln!("cutover: nothing was run: what compares blue with green runs against both");
@@ -165,7 +165,13 @@ enum Ran {
 }
 
 /// From its beginning to its end; Ctrl-C cancels it.
-fn whole(client: &Client, service: Option<&str>, suite: &str, target: RunTarget, how: &How) -> Result<Ran, CallError> {
+fn whole(
+    client: &AdminClient,
+    service: Option<&str>,
+    suite: &str,
+    target: RunTarget,
+    how: &RunOptions,
+) -> Result<Ran, CallError> {
     let service = service.map(str::to_owned);
     let body = ValidationPost::Run(RunSuite { service, suite: suite.to_owned(), environment: target });
     let begun: ExecutionDone = client.post(VALIDATION, &body)?;

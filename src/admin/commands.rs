@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::admin::api::{Api, Asking, blocking, once, other_request, reply};
 use crate::admin::caller::Caller;
-use crate::admin::error::Failure;
-use crate::admin::repeat::{KEPT, Reply};
-use crate::admin::role::Action;
+use crate::admin::error::ApiError;
+use crate::admin::idempotency::{KEPT, StoredReply};
+use crate::admin::role::Verb;
 use judgement::rollout::{ChangeKind, OperatorAction, OperatorCommand, RolloutError};
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -29,7 +29,7 @@ pub struct Order {
     pub service: Option<String>,
     pub wanted: Wanted,
     pub why: String,
-    pub needs: Action,
+    pub needs: Verb,
 }
 
 #[derive(Clone, Debug)]
@@ -44,8 +44,13 @@ pub enum Wanted {
 }
 
 impl Order {
-    pub fn new(action: &'static str, needs: Action, plain: wire::Plain, act: OperatorAction) -> Result<Order, Failure> {
-        let why = super::read::why(plain.reason, plain.initiator)?;
+    pub fn new(
+        action: &'static str,
+        needs: Verb,
+        plain: wire::ActionBody,
+        act: OperatorAction,
+    ) -> Result<Order, ApiError> {
+        let why = super::input::why(plain.reason, plain.initiator)?;
         Ok(Order { action, service: plain.service, wanted: Wanted::Act(act), why, needs })
     }
 
@@ -88,7 +93,7 @@ impl Order {
         caller: &Caller,
         headers: &HeaderMap,
         what: (&str, &Value),
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, ApiError> {
         let asking = Asking::new(caller, self.needs, headers)?;
         let every = self.service.as_deref() == Some(EVERY) && self.takes_every();
         let services = match every {
@@ -108,7 +113,7 @@ impl Order {
         asking: &Asking,
         services: Vec<String>,
         every: bool,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<StoredReply, ApiError> {
         if every {
             return self.give_each(sidecar, asking, services);
         }
@@ -118,29 +123,34 @@ impl Order {
     }
 
     /// To each service, whatever the others say: in an emergency no service waits for another.
-    fn give_each(&self, sidecar: &SidecarHandle, asking: &Asking, services: Vec<String>) -> Result<Reply, Failure> {
+    fn give_each(
+        &self,
+        sidecar: &SidecarHandle,
+        asking: &Asking,
+        services: Vec<String>,
+    ) -> Result<StoredReply, ApiError> {
         let shown = sidecar.show()?;
         if let Some(asked) = asking.generation.filter(|asked| *asked != shown.generation) {
             return Err(RolloutError::Stale { asked, now: shown.generation }.into());
         }
-        let Wanted::Act(act) = &self.wanted else { return Err(Failure::internal("a share of every service")) };
+        let Wanted::Act(act) = &self.wanted else { return Err(ApiError::internal("a share of every service")) };
         let command = |service: &String| self.command(asking, service.clone(), None, act.clone());
         let answers = sidecar.commands(services.iter().map(command).collect())?;
         let action = self.action.to_owned();
-        let mut all = wire::DoneEach { action, generation: shown.generation, results: Vec::new() };
+        let mut all = wire::ActionResults { action, generation: shown.generation, results: Vec::new() };
         let mut first = None;
         for (service, answer) in services.into_iter().zip(answers) {
             let result = match answer {
                 Ok(done) => {
                     all.generation = all.generation.max(done.generation);
                     let done = Some(self.done(service.clone(), done));
-                    wire::EachResult { service, done, error: None }
+                    wire::ServiceResult { service, done, error: None }
                 }
                 Err(refused) => {
-                    let failure = Failure::from(refused);
+                    let failure = ApiError::from(refused);
                     let error = Some(failure.problem());
                     first.get_or_insert(failure);
-                    wire::EachResult { service, done: None, error }
+                    wire::ServiceResult { service, done: None, error }
                 }
             };
             all.results.push(result);
@@ -162,9 +172,9 @@ impl Order {
         OperatorCommand { service, who, from, key, why: self.why.clone(), generation, act }
     }
 
-    fn done(&self, service: String, done: CommandReceipt) -> wire::Done {
+    fn done(&self, service: String, done: CommandReceipt) -> wire::ActionResult {
         let CommandReceipt { entry, generation, written } = done;
-        wire::Done { service, action: self.action.to_owned(), entry, generation, durable: written }
+        wire::ActionResult { service, action: self.action.to_owned(), entry, generation, durable: written }
     }
 
     fn give_one(
@@ -173,7 +183,7 @@ impl Order {
         asking: &Asking,
         service: String,
         generation: Option<u64>,
-    ) -> Result<wire::Done, Failure> {
+    ) -> Result<wire::ActionResult, ApiError> {
         for last in (1..=TRIES).map(|try_| try_ == TRIES) {
             let (act, seen) = self.act(sidecar, &service)?;
             match sidecar.command(self.command(asking, service.clone(), generation.or(seen), act))? {
@@ -182,11 +192,11 @@ impl Order {
                 Err(refused) => return Err(refused.into()),
             }
         }
-        Err(Failure::of(StatusCode::CONFLICT, "busy", "the state changes too fast", "ask again"))
+        Err(ApiError::of(StatusCode::CONFLICT, "busy", "the state changes too fast", "ask again"))
     }
 
     /// The act, and the generation whose roles it is in terms of.
-    fn act(&self, sidecar: &SidecarHandle, service: &str) -> Result<(OperatorAction, Option<u64>), Failure> {
+    fn act(&self, sidecar: &SidecarHandle, service: &str) -> Result<(OperatorAction, Option<u64>), ApiError> {
         let (to, share, gradual) = match &self.wanted {
             Wanted::Act(act) => return Ok((act.clone(), None)),
             Wanted::Share { to, share, gradual } => (*to, *share, *gradual),
@@ -206,7 +216,7 @@ async fn earlier(
     order: &Order,
     services: Vec<String>,
     every: bool,
-) -> Result<Option<Reply>, Failure> {
+) -> Result<Option<StoredReply>, ApiError> {
     let Some(key) = asking.key.clone() else { return Ok(None) };
     let since = Some(clock::wall_millis().saturating_sub(KEPT.0));
     let limit = services.len().max(1);
@@ -219,7 +229,7 @@ async fn earlier(
     if !entries.iter().all(meant) {
         return Err(other_request());
     }
-    let done = |entry: &JournalEntry| wire::Done {
+    let done = |entry: &JournalEntry| wire::ActionResult {
         service: entry.change.service.clone(),
         action: order.action.to_owned(),
         entry: Some(entry.change.id),
@@ -233,8 +243,8 @@ async fn earlier(
     let generation = entries.last().map_or(0, |entry| entry.change.generation);
     let result = |entry: &JournalEntry| {
         let done = done(entry);
-        wire::EachResult { service: done.service.clone(), done: Some(done), error: None }
+        wire::ServiceResult { service: done.service.clone(), done: Some(done), error: None }
     };
     let results = entries.iter().map(result).collect();
-    reply(&wire::DoneEach { action: order.action.to_owned(), generation, results }, Some(generation)).map(Some)
+    reply(&wire::ActionResults { action: order.action.to_owned(), generation, results }, Some(generation)).map(Some)
 }

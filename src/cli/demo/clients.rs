@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 /// What the clients saw.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct ClientTotals {
     pub requests: u64,
     /// No answer, or one that is no 2xx.
     pub failed: u64,
@@ -21,33 +21,33 @@ pub struct Seen {
 
 /// Clients at work.
 #[derive(Debug)]
-pub struct Load {
-    seen: Arc<Mutex<Seen>>,
+pub struct ClientLoad {
+    seen: Arc<Mutex<ClientTotals>>,
     stop: watch::Sender<bool>,
     clients: Vec<tokio::task::JoinHandle<()>>,
 }
 
-impl Load {
+impl ClientLoad {
     /// Starts clients that together send `rate` requests a second, each on a connection of its own.
-    pub fn start(proxy: SocketAddr, rate: u32) -> Load {
+    pub fn start(proxy: SocketAddr, rate: u32) -> ClientLoad {
         let clients = (rate / 20).max(1);
         let pace = Duration::from_secs_f64(f64::from(clients) / f64::from(rate));
-        let seen: Arc<Mutex<Seen>> = Arc::default();
+        let seen: Arc<Mutex<ClientTotals>> = Arc::default();
         let (stop, stopped) = watch::channel(false);
         let run = |number: u32| {
             // Not all at the same moment.
             let offset = pace.mul_f64(f64::from(number) / f64::from(clients));
             tokio::spawn(client(proxy, pace, offset, seen.clone(), stopped.clone()))
         };
-        Load { clients: (0..clients).map(run).collect(), seen: seen.clone(), stop }
+        ClientLoad { clients: (0..clients).map(run).collect(), seen: seen.clone(), stop }
     }
 
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> ClientTotals {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lets every client finish its request.
-    pub async fn stop(self) -> Seen {
+    pub async fn stop(self) -> ClientTotals {
         self.stop.send_replace(true);
         for client in self.clients {
             let _ = client.await;
@@ -60,7 +60,7 @@ async fn client(
     proxy: SocketAddr,
     pace: Duration,
     offset: Duration,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<ClientTotals>>,
     stopped: watch::Receiver<bool>,
 ) {
     tokio::time::sleep(offset).await;

@@ -1,8 +1,8 @@
 //! What can be switched of a suite while the process runs. It holds until it is switched back, over restarts too.
 
 use crate::cli::Exit;
-use crate::cli::admin::{AdminArg, VALIDATION};
-use crate::cli::orders::answered;
+use crate::cli::client::{AdminArg, VALIDATION};
+use crate::cli::commands::answered;
 use judgement::time::Millis;
 use wire::{AfterRollback, PutSuite, SuiteSet, SuiteSummary, ValidationPut};
 

@@ -1,7 +1,7 @@
 //! What the counters and the snapshot in force say: traffic, and which side is up.
 
 use crate::admin::api::Api;
-use crate::admin::error::Failure;
+use crate::admin::error::ApiError;
 use health::CheckStatus;
 use judgement::rollout::view::ServiceView;
 use judgement::traffic::route::DEFAULT_ROUTE;
@@ -14,7 +14,7 @@ use wire;
 
 /// # Errors
 /// There is no such service.
-pub fn traffic(api: &Api, named: Option<&str>) -> Result<wire::Traffic, Failure> {
+pub fn traffic(api: &Api, named: Option<&str>) -> Result<wire::Traffic, ApiError> {
     let snapshot = api.published.load();
     let (before, now) = (api.minutes.before(), clock::now());
     let traffic = chosen(api, &snapshot, named)?.into_iter().map(|(_, serving, split)| {
@@ -35,7 +35,7 @@ pub fn traffic(api: &Api, named: Option<&str>) -> Result<wire::Traffic, Failure>
 
 /// # Errors
 /// There is no such service.
-pub fn health(api: &Api, named: Option<&str>) -> Result<wire::Health, Failure> {
+pub fn health(api: &Api, named: Option<&str>) -> Result<wire::HealthReport, ApiError> {
     let snapshot = api.published.load();
     let checks = api.board.show();
     let health = chosen(api, &snapshot, named)?.into_iter().map(|(id, serving, split)| {
@@ -51,7 +51,7 @@ pub fn health(api: &Api, named: Option<&str>) -> Result<wire::Health, Failure> {
         });
         wire::ServiceHealth { service: serving.name.clone(), environments: environments.into() }
     });
-    Ok(wire::Health { health: health.collect() })
+    Ok(wire::HealthReport { health: health.collect() })
 }
 
 fn check(shown: &CheckStatus) -> wire::CheckHealth {
@@ -86,7 +86,7 @@ fn chosen<'s>(
     api: &Api,
     snapshot: &'s RoutingSnapshot,
     named: Option<&str>,
-) -> Result<Vec<(ServiceId, &'s ServedService, &'s TrafficSplit)>, Failure> {
+) -> Result<Vec<(ServiceId, &'s ServedService, &'s TrafficSplit)>, ApiError> {
     if let Some(named) = named {
         api.service(Some(named))?;
     }

@@ -2,57 +2,57 @@
 
 use axum::http::StatusCode;
 
-use crate::admin::error::Failure;
+use crate::admin::error::ApiError;
 use judgement::rollout::RolloutError;
 use sidecar::SidecarStopped;
-use wire::Problem;
+use wire::ErrorBody;
 
-impl Failure {
-    pub fn of(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
+impl ApiError {
+    pub fn of(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
         let hint = Some(hint.into()).filter(|hint: &String| !hint.is_empty());
-        Failure { status, code, message: message.into(), hint }
+        ApiError { status, code, message: message.into(), hint }
     }
 
     /// As one result of several.
-    pub fn problem(&self) -> Problem {
-        Problem { code: self.code.to_owned(), message: self.message.clone(), hint: self.hint.clone() }
+    pub fn problem(&self) -> ErrorBody {
+        ErrorBody { code: self.code.to_owned(), message: self.message.clone(), hint: self.hint.clone() }
     }
 
     /// The caller has to write something else.
-    pub fn bad(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        Failure::of(StatusCode::BAD_REQUEST, code, message, hint)
+    pub fn bad(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError::of(StatusCode::BAD_REQUEST, code, message, hint)
     }
 
-    pub fn unsupported(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message, hint)
+    pub fn unsupported(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message, hint)
     }
 
     /// What the caller knows is not the state any more.
-    pub fn stale(message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        Failure::of(StatusCode::PRECONDITION_FAILED, "stale", message, hint)
+    pub fn stale(message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError::of(StatusCode::PRECONDITION_FAILED, "stale", message, hint)
     }
 
-    pub fn missing(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        Failure::of(StatusCode::NOT_FOUND, code, message, hint)
+    pub fn missing(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError::of(StatusCode::NOT_FOUND, code, message, hint)
     }
 
-    pub fn conflict(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        Failure::of(StatusCode::CONFLICT, code, message, hint)
+    pub fn conflict(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError::of(StatusCode::CONFLICT, code, message, hint)
     }
 
     /// It is understood, and makes no sense here.
-    pub fn senseless(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
-        Failure::of(StatusCode::UNPROCESSABLE_ENTITY, code, message, hint)
+    pub fn senseless(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, code, message, hint)
     }
 
-    pub fn internal(message: impl Into<String>) -> Failure {
-        Failure::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", message, "the log says more")
+    pub fn internal(message: impl Into<String>) -> ApiError {
+        ApiError::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", message, "the log says more")
     }
 }
 
-impl From<SidecarStopped> for Failure {
-    fn from(gone: SidecarStopped) -> Failure {
-        Failure::of(
+impl From<SidecarStopped> for ApiError {
+    fn from(gone: SidecarStopped) -> ApiError {
+        ApiError::of(
             StatusCode::SERVICE_UNAVAILABLE,
             "closing",
             gone.to_string(),
@@ -61,17 +61,17 @@ impl From<SidecarStopped> for Failure {
     }
 }
 
-impl From<RolloutError> for Failure {
-    fn from(refused: RolloutError) -> Failure {
+impl From<RolloutError> for ApiError {
+    fn from(refused: RolloutError) -> ApiError {
         let message = refused.to_string();
         let post = |action: &str| format!("POST {{\"action\":\"{action}\"}}, or `cutover {}`", command_of(action));
-        let conflict = |code, hint: String| Failure::conflict(code, message.clone(), hint);
+        let conflict = |code, hint: String| ApiError::conflict(code, message.clone(), hint);
         match refused {
             RolloutError::NoSuchService(_) => {
-                Failure::missing("no_such_service", message, "GET /api/admin/deployment lists the services")
+                ApiError::missing("no_such_service", message, "GET /api/admin/deployment lists the services")
             }
             RolloutError::Stale { now, .. } => {
-                Failure::stale(message, format!("look again; now it is If-Match: \"{now}\""))
+                ApiError::stale(message, format!("look again; now it is If-Match: \"{now}\""))
             }
             RolloutError::Stopped { .. } => conflict("stopped", post("emergency_clear")),
             RolloutError::NotStopped { .. } => conflict("not_stopped", "there is nothing to clear".to_owned()),
@@ -98,13 +98,13 @@ impl From<RolloutError> for Failure {
                     "`cutover explain {entry}` says why; if that is over: \"force\":true, or `cutover deploy --force`"
                 ),
             ),
-            RolloutError::BadVersion { .. } => Failure::senseless(
+            RolloutError::BadVersion { .. } => ApiError::senseless(
                 "bad_version",
                 message,
                 "a version is 1 to 128 printable characters without spaces: 2.0.0",
             ),
             RolloutError::NoSuchRoute { .. } => {
-                Failure::senseless("no_such_route", message, "`functions` names routes of the routing file")
+                ApiError::senseless("no_such_route", message, "`functions` names routes of the routing file")
             }
             RolloutError::Paused { .. } => conflict("paused", post("resume")),
             RolloutError::NotPaused { .. } => conflict("not_paused", post("pause")),

@@ -13,11 +13,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use crate::admin::auth::{Keyring, Known};
-use crate::admin::bounds::{Bucket, Ration, Tries, Try};
 use crate::admin::caller::{Caller, no_token};
-use crate::admin::error::{Audited, Failure};
+use crate::admin::error::{ApiError, Audited};
 use crate::admin::host::{self, Hosts};
+use crate::admin::rate_limits::{AuditBudget, FailedAttempt, FailedAttempts, TokenBucket};
+use crate::admin::tokens::{Keyring, TokenLookup};
 use config::admin::AdminAccess;
 use judgement::rollout::{AuditRemark, ChangeKind};
 use judgement::time::Millis;
@@ -42,23 +42,23 @@ pub struct Peer(pub SocketAddr);
 
 /// Why somebody does not come in.
 #[derive(Debug)]
-struct Turned {
-    failure: Failure,
+struct Rejection {
+    failure: ApiError,
     /// When to come again.
     wait: Option<Millis>,
     /// Into the journal, as 401 and 403 are anyway.
     audit: bool,
 }
 
-impl From<Failure> for Turned {
-    fn from(failure: Failure) -> Turned {
-        Turned { failure, wait: None, audit: false }
+impl From<ApiError> for Rejection {
+    fn from(failure: ApiError) -> Rejection {
+        Rejection { failure, wait: None, audit: false }
     }
 }
 
-impl IntoResponse for Turned {
+impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let Turned { failure, wait, audit } = self;
+        let Rejection { failure, wait, audit } = self;
         let audited = Audited(failure.message.clone());
         let mut response = failure.into_response();
         if audit {
@@ -72,34 +72,34 @@ impl IntoResponse for Turned {
 }
 
 #[derive(Debug)]
-pub struct Gate {
+pub struct Authenticator {
     keyring: Keyring,
     hosts: Hosts,
     open_metrics: bool,
     sidecar: SidecarHandle,
-    book: Mutex<Book>,
+    book: Mutex<Ledger>,
 }
 
 /// What is remembered of those who came.
 #[derive(Debug)]
-struct Book {
-    tries: Tries,
+struct Ledger {
+    tries: FailedAttempts,
     /// By token.
-    buckets: Vec<Bucket>,
+    buckets: Vec<TokenBucket>,
     seen: Vec<bool>,
-    ration: Ration,
+    ration: AuditBudget,
 }
 
-impl Gate {
+impl Authenticator {
     /// `listen`: with its port filled in.
-    pub fn new(keyring: Keyring, access: &AdminAccess, listen: SocketAddr, sidecar: SidecarHandle) -> Gate {
-        let book = Book {
-            tries: Tries::default(),
-            buckets: vec![Bucket::full(clock::now()); keyring.len()],
+    pub fn new(keyring: Keyring, access: &AdminAccess, listen: SocketAddr, sidecar: SidecarHandle) -> Authenticator {
+        let book = Ledger {
+            tries: FailedAttempts::default(),
+            buckets: vec![TokenBucket::full(clock::now()); keyring.len()],
             seen: vec![false; keyring.len()],
-            ration: Ration::default(),
+            ration: AuditBudget::default(),
         };
-        Gate {
+        Authenticator {
             hosts: Hosts::new(listen, &access.hosts),
             open_metrics: access.open_metrics || listen.ip().is_loopback(),
             keyring,
@@ -109,13 +109,13 @@ impl Gate {
     }
 
     /// Who it is, or nobody where everybody may.
-    fn admit(&self, request: &Request, from: IpAddr, now: Millis) -> Result<Option<Caller>, Turned> {
+    fn admit(&self, request: &Request, from: IpAddr, now: Millis) -> Result<Option<Caller>, Rejection> {
         let (path, headers) = (request.uri().path(), request.headers());
         let host = host::asked(request.uri(), headers);
         if !PROBES.contains(&path) && !self.hosts.has(host) {
             let message = "this is not a name of the admin's listener";
             let hint = "ask by its address, or add the name to `hosts` in [admin] of the main file";
-            return Err(Failure::new(421, "misdirected", message).hint(hint).into());
+            return Err(ApiError::new(421, "misdirected", message).hint(hint).into());
         }
         host::same_origin(request.method(), host, headers)?;
         if OPEN.contains(&path) || path == "/metrics" && self.open_metrics {
@@ -123,28 +123,30 @@ impl Gate {
         }
         let known = match bearer(headers) {
             Some(text) => self.keyring.know(text, clock::wall_millis() / 1000),
-            None => Known::Nobody,
+            None => TokenLookup::Nobody,
         };
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known::As(place) = known else {
+        let TokenLookup::As(place) = known else {
             let failure = match (book.tries.fail(from, now), known) {
-                (Try::Over { first, wait }, _) => {
-                    let failure = Failure::new(429, "too_many_tries", "too many failed tries from this address");
-                    return Err(Turned { failure, wait: Some(wait), audit: first });
+                (FailedAttempt::Over { first, wait }, _) => {
+                    let failure = ApiError::new(429, "too_many_tries", "too many failed tries from this address");
+                    return Err(Rejection { failure, wait: Some(wait), audit: first });
                 }
-                (Try::Counted, Known::Expired) => Failure::new(401, "expired_token", "the token has expired")
-                    .hint("`cutover token new` makes another"),
-                (Try::Counted, _) if headers.contains_key(header::AUTHORIZATION) => {
-                    Failure::new(401, "unknown_token", "nobody has this token").hint("`cutover token new` makes one")
+                (FailedAttempt::Counted, TokenLookup::Expired) => {
+                    ApiError::new(401, "expired_token", "the token has expired")
+                        .hint("`cutover token new` makes another")
                 }
-                (Try::Counted, _) => no_token(),
+                (FailedAttempt::Counted, _) if headers.contains_key(header::AUTHORIZATION) => {
+                    ApiError::new(401, "unknown_token", "nobody has this token").hint("`cutover token new` makes one")
+                }
+                (FailedAttempt::Counted, _) => no_token(),
             };
             return Err(failure.into());
         };
         let Some(token) = self.keyring.get(place) else { return Err(no_token().into()) };
         if let Some(Err(wait)) = book.buckets.get_mut(place).map(|bucket| bucket.take(now)) {
-            let failure = Failure::new(429, "too_many_requests", format!("`{}` asks too often", token.name));
-            return Err(Turned { failure, wait: Some(wait), audit: false });
+            let failure = ApiError::new(429, "too_many_requests", format!("`{}` asks too often", token.name));
+            return Err(Rejection { failure, wait: Some(wait), audit: false });
         }
         let caller = Caller { name: token.name.clone(), role: token.role, from: from.to_string() };
         let first = book.seen.get_mut(place).is_some_and(|seen| !std::mem::replace(seen, true));
@@ -178,7 +180,7 @@ impl Gate {
 }
 
 /// Every request comes through here.
-pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+pub async fn authenticate(State(gate): State<Arc<Authenticator>>, mut request: Request, next: Next) -> Response {
     let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let from = from.to_canonical();
     let what = format!("{} {}", request.method(), shown(request.uri().path()));
@@ -215,20 +217,20 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// A path as an entry has it: not long, and without a token that somebody put there.
 fn shown(path: &str) -> String {
-    let path = path.split(crate::admin::auth::PREFIX).next().unwrap_or("");
+    let path = path.split(crate::admin::tokens::PREFIX).next().unwrap_or("");
     path.chars().take(MOST_OF_A_PATH).collect()
 }
 
 /// The request with its whole body in memory: what is slow or large is so here, and no handler need mind.
-async fn whole(request: Request) -> Result<Request, Failure> {
+async fn whole(request: Request) -> Result<Request, ApiError> {
     let (parts, body) = request.into_parts();
     match timeout(BODY_TIME, to_bytes(body, MOST_BODY)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(_)) => {
             let message = format!("the body is over {} KiB, or broke off", MOST_BODY >> 10);
-            Err(Failure::new(413, "body_too_large", message))
+            Err(ApiError::new(413, "body_too_large", message))
         }
-        Err(_) => Err(Failure::new(408, "body_too_slow", "the body did not come in time")),
+        Err(_) => Err(ApiError::new(408, "body_too_slow", "the body did not come in time")),
     }
 }
 

@@ -66,7 +66,7 @@ pub fn hex(digest: &[u8; 32]) -> String {
 
 /// Whose a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum TokenLookup {
     /// By its place among the tokens.
     As(usize),
     Expired,
@@ -83,16 +83,16 @@ impl Keyring {
     }
 
     /// Whose a token is, at a time of day in seconds since 1970. It takes as long whoever's it is, and whether it is near.
-    pub fn know(&self, text: &str, wall: u64) -> Known {
+    pub fn know(&self, text: &str, wall: u64) -> TokenLookup {
         let given: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let mut place = u32::MAX;
         for (at, token) in self.0.iter().enumerate() {
             place = u32::conditional_select(&place, &(at as u32), token.sha256.ct_eq(&given));
         }
         match self.0.get(place as usize) {
-            None => Known::Nobody,
-            Some(token) if token.expires.is_some_and(|end| wall >= end) => Known::Expired,
-            Some(_) => Known::As(place as usize),
+            None => TokenLookup::Nobody,
+            Some(token) if token.expires.is_some_and(|end| wall >= end) => TokenLookup::Expired,
+            Some(_) => TokenLookup::As(place as usize),
         }
     }
 
@@ -111,7 +111,7 @@ impl Keyring {
 
 /// The house's own token.
 #[derive(Clone, Debug)]
-pub struct Local {
+pub struct LocalToken {
     pub secret: TokenText,
     pub path: PathBuf,
     /// It is new: whoever started the house is to be told.
@@ -122,7 +122,11 @@ pub struct Local {
 ///
 /// # Errors
 /// The listener is not on loopback, or the file with the token cannot be trusted.
-pub fn first_run(access: &AdminAccess, listen: SocketAddr, state: &Path) -> anyhow::Result<(Keyring, Option<Local>)> {
+pub fn first_run(
+    access: &AdminAccess,
+    listen: SocketAddr,
+    state: &Path,
+) -> anyhow::Result<(Keyring, Option<LocalToken>)> {
     if !access.tokens.is_empty() {
         return Ok((Keyring::new(access.tokens.clone()), None));
     }
@@ -131,14 +135,14 @@ pub fn first_run(access: &AdminAccess, listen: SocketAddr, state: &Path) -> anyh
     }
     let path = beside(state);
     let local = match read(&path)? {
-        Some(secret) => Local { secret, path, made: false },
+        Some(secret) => LocalToken { secret, path, made: false },
         None => {
             let secret = TokenText::make()?;
             if let Err(error) = write(&path, &secret) {
                 // A full disk is no reason not to serve. The token holds until the process ends.
                 tracing::error!(%error, path = %path.display(), "cannot keep the admin's token");
             }
-            Local { secret, path, made: true }
+            LocalToken { secret, path, made: true }
         }
     };
     let token = Token { name: LOCAL.to_owned(), role: Role::Admin, sha256: local.secret.sha256(), expires: None };
@@ -204,13 +208,16 @@ mod tests {
             token("c", &secrets[2], None),
         ]);
         let known = |text: &str, wall| keyring.know(text, wall);
-        assert_eq!(known(secrets[0].text(), 0), Known::As(0));
-        assert_eq!(known(secrets[2].text(), u64::MAX), Known::As(2));
-        assert_eq!((known(secrets[1].text(), 999), known(secrets[1].text(), 1000)), (Known::As(1), Known::Expired));
+        assert_eq!(known(secrets[0].text(), 0), TokenLookup::As(0));
+        assert_eq!(known(secrets[2].text(), u64::MAX), TokenLookup::As(2));
+        assert_eq!(
+            (known(secrets[1].text(), 999), known(secrets[1].text(), 1000)),
+            (TokenLookup::As(1), TokenLookup::Expired)
+        );
         for text in ["", "cut_", &hex(&secrets[0].sha256()), &secrets[0].text()[..46]] {
-            assert_eq!(known(text, 0), Known::Nobody);
+            assert_eq!(known(text, 0), TokenLookup::Nobody);
         }
-        assert_eq!(Keyring::new(vec![]).know("", 0), Known::Nobody);
+        assert_eq!(Keyring::new(vec![]).know("", 0), TokenLookup::Nobody);
         let shown = format!("{:?} {keyring:?}", secrets[0]);
         assert!(!shown.contains("cut_") && !shown.contains(&hex(&secrets[0].sha256())), "{shown}");
     }
@@ -237,7 +244,7 @@ mod tests {
         let run = || first_run(&AdminAccess::default(), here, &state);
         let (keyring, made) = run().unwrap();
         let made = made.unwrap();
-        assert!(made.made && keyring.know(made.secret.text(), 0) == Known::As(0));
+        assert!(made.made && keyring.know(made.secret.text(), 0) == TokenLookup::As(0));
         assert_eq!(made.path, dir.path().join("cutover.db.token"));
         assert_eq!(std::fs::metadata(&made.path).unwrap().permissions().mode() & 0o777, 0o600);
         let (_, again) = run().unwrap();

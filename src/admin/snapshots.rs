@@ -9,14 +9,16 @@ use serde_json::Value;
 
 use crate::admin::api::{Api, Asking, blocking, json, once, reply};
 use crate::admin::caller::Caller;
-use crate::admin::error::Failure;
-use crate::admin::numbers;
-use crate::admin::read::words;
-use crate::admin::role::Action;
+use crate::admin::error::ApiError;
+use crate::admin::input::words;
+use crate::admin::role::Verb;
+use crate::admin::traffic;
 use memory::clock;
 use sidecar::journal::{NamedSnapshot, SnapshotError};
 use validation::consistency::json::hash;
-use wire::{self, Comparison, Difference, Rate, SnapshotMade, SnapshotSummary, Snapshots, rfc3339};
+use wire::{
+    self, SnapshotComparison, SnapshotDifference, SnapshotMade, SnapshotRate, SnapshotSummary, Snapshots, rfc3339,
+};
 
 /// A name is a line of a list.
 const LONGEST_NAME: usize = 128;
@@ -25,7 +27,7 @@ const MOST_DIFFERENCES: usize = 500;
 
 /// What a snapshot holds.
 #[derive(Debug, Serialize, Deserialize)]
-struct Body {
+struct SnapshotBody {
     who: String,
     /// When the process began to count: with another one, counters and uptime begin anew. 0: an older Cutover wrote it.
     #[serde(default)]
@@ -52,12 +54,12 @@ pub async fn create(
     headers: &HeaderMap,
     what: (&str, &Value),
     asked: wire::CreateSnapshot,
-) -> Result<Response, Failure> {
-    let asking = Asking::new(caller, Action::CreateSnapshot, headers)?;
+) -> Result<Response, ApiError> {
+    let asking = Asking::new(caller, Verb::CreateSnapshot, headers)?;
     let name = words("name", Some(asked.name))?;
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
         let message = format!("`name` has 1 to {LONGEST_NAME} characters");
-        return Err(Failure::bad("bad_field", message, ""));
+        return Err(ApiError::bad("bad_field", message, ""));
     }
     let service = api.service(asked.service.as_deref())?;
     let (api_, asking_) = (api.clone(), asking.clone());
@@ -71,7 +73,7 @@ async fn make(
     service: String,
     name: String,
     suite: Option<String>,
-) -> Result<crate::admin::repeat::Reply, Failure> {
+) -> Result<crate::admin::idempotency::StoredReply, ApiError> {
     let data = match suite {
         Some(suite) => api.runs.digest(&suite, &service).await?,
         None => BTreeMap::new(),
@@ -84,9 +86,9 @@ async fn make(
     let (sidecar, named) = (api.sidecar.clone(), service.clone());
     let insight = blocking(move || sidecar.insight(named)).await??;
     let routing = api.routing.clone();
-    let mut shown = numbers::services(api, views).into_iter().next();
+    let mut shown = traffic::services(api, views).into_iter().next();
     let counters = shown.as_mut().map(|service| std::mem::take(&mut service.last_minute)).unwrap_or_default();
-    let body = Body {
+    let body = SnapshotBody {
         who: asking.who.clone(),
         began_ms: api.began_ms,
         uptime_ms: clock::now().0,
@@ -97,7 +99,7 @@ async fn make(
         routing_sha256: blocking(move || hash_of(&routing)).await?,
         data,
     };
-    let body = serde_json::to_string(&body).map_err(|error| Failure::internal(error.to_string()))?;
+    let body = serde_json::to_string(&body).map_err(|error| ApiError::internal(error.to_string()))?;
     let at = clock::wall_millis();
     let id = id_of(&service, &name, clock::wall_micros());
     let snapshot = NamedSnapshot { id, service, at, name, body };
@@ -108,7 +110,7 @@ async fn make(
 }
 
 /// Takes away what is older than snapshots are kept.
-async fn expire(api: &Api) -> Result<(), Failure> {
+async fn expire(api: &Api) -> Result<(), ApiError> {
     let oldest = clock::wall_millis().saturating_sub(api.runs.keeping().snapshots.0);
     let all = api.journal(|reader| reader.snapshots(None)).await?;
     let shelf = api.shelf.clone();
@@ -135,7 +137,7 @@ fn hash_of(routing: &std::path::Path) -> Option<String> {
 }
 
 fn summary(snapshot: &NamedSnapshot) -> SnapshotSummary {
-    let body: Option<Body> = serde_json::from_str(&snapshot.body).ok();
+    let body: Option<SnapshotBody> = serde_json::from_str(&snapshot.body).ok();
     SnapshotSummary {
         id: snapshot.id.clone(),
         name: snapshot.name.clone(),
@@ -148,7 +150,7 @@ fn summary(snapshot: &NamedSnapshot) -> SnapshotSummary {
 
 /// # Errors
 /// There is no such service, or the journal cannot be read.
-pub async fn list(api: &Api, service: Option<&str>) -> Result<Response, Failure> {
+pub async fn list(api: &Api, service: Option<&str>) -> Result<Response, ApiError> {
     let service = service.map(|named| api.service(Some(named))).transpose()?;
     expire(api).await?;
     let snapshots = api.journal(move |reader| reader.snapshots(service.as_deref())).await?;
@@ -157,8 +159,8 @@ pub async fn list(api: &Api, service: Option<&str>) -> Result<Response, Failure>
 
 /// # Errors
 /// The caller may not, or there is no such snapshot.
-pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, Failure> {
-    caller.may(Action::DeleteSnapshot)?;
+pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, ApiError> {
+    caller.may(Verb::DeleteSnapshot)?;
     let shelf = api.shelf.clone();
     let found = one(api, id).await?;
     let gone = found.id.clone();
@@ -168,14 +170,14 @@ pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, 
 
 /// # Errors
 /// One of the two is not there.
-pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) -> Result<Response, Failure> {
-    caller.may(Action::CompareSnapshots)?;
+pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) -> Result<Response, ApiError> {
+    caller.may(Verb::CompareSnapshots)?;
     let (from, to) = (one(api, asked.from).await?, one(api, asked.to).await?);
     let read = |snapshot: &NamedSnapshot| {
-        let error = |error: serde_json::Error| Failure::internal(format!("snapshot {}: {error}", snapshot.id));
+        let error = |error: serde_json::Error| ApiError::internal(format!("snapshot {}: {error}", snapshot.id));
         let value: Value = serde_json::from_str(&snapshot.body).map_err(error)?;
-        let body: Body = serde_json::from_value(value.clone()).map_err(error)?;
-        Ok::<_, Failure>((value, body))
+        let body: SnapshotBody = serde_json::from_value(value.clone()).map_err(error)?;
+        Ok::<_, ApiError>((value, body))
     };
     let ((before, was), (after, is)) = (read(&from)?, read(&to)?);
     let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
@@ -186,8 +188,8 @@ pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) 
     let differences = fields
         .into_iter()
         .filter(|field| left.get(*field) != right.get(*field))
-        .map(|field| Difference { field: field.clone(), from: value(&left, field), to: value(&right, field) });
-    let comparison = Comparison {
+        .map(|field| SnapshotDifference { field: field.clone(), from: value(&left, field), to: value(&right, field) });
+    let comparison = SnapshotComparison {
         differences: differences.take(MOST_DIFFERENCES).collect(),
         apart_ms: to.at.saturating_sub(from.at),
         rates: rates(&was, &is),
@@ -198,18 +200,18 @@ pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) 
 }
 
 /// By its id, or by its name if no other has it.
-async fn one(api: &Api, asked: String) -> Result<NamedSnapshot, Failure> {
+async fn one(api: &Api, asked: String) -> Result<NamedSnapshot, ApiError> {
     let id = asked.clone();
     if let Some(found) = api.journal(move |reader| reader.snapshot(&id)).await? {
         return Ok(found);
     }
     let all = api.journal(|reader| reader.snapshots(None)).await?;
     let mut named: Vec<NamedSnapshot> = all.into_iter().filter(|snapshot| snapshot.name == asked).collect();
-    let asked = super::read::brief(&asked);
+    let asked = super::input::brief(&asked);
     if named.len() > 1 {
         let ids: Vec<String> = named.into_iter().map(|snapshot| snapshot.id).take(5).collect();
         let message = format!("several snapshots are called `{asked}`");
-        return Err(Failure::conflict(
+        return Err(ApiError::conflict(
             "ambiguous_snapshot",
             message,
             format!("say which by its id: {}", ids.join(", ")),
@@ -235,7 +237,7 @@ fn flatten(path: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
 }
 
 /// What each environment was asked between the two; nothing where the counters began anew meanwhile.
-fn rates(was: &Body, is: &Body) -> Vec<Rate> {
+fn rates(was: &SnapshotBody, is: &SnapshotBody) -> Vec<SnapshotRate> {
     if was.began_ms != is.began_ms {
         return Vec::new();
     }
@@ -244,7 +246,7 @@ fn rates(was: &Body, is: &Body) -> Vec<Rate> {
     let rates = pairs.filter_map(|(was, is)| {
         let requests = is.since_start.requests.checked_sub(was.since_start.requests)?;
         let failed = is.since_start.failed.checked_sub(was.since_start.failed)?;
-        (seconds > 0.0).then(|| Rate {
+        (seconds > 0.0).then(|| SnapshotRate {
             environment: is.environment,
             requests,
             failed,
@@ -255,18 +257,18 @@ fn rates(was: &Body, is: &Body) -> Vec<Rate> {
     rates.collect()
 }
 
-impl From<SnapshotError> for Failure {
-    fn from(why: SnapshotError) -> Failure {
+impl From<SnapshotError> for ApiError {
+    fn from(why: SnapshotError) -> ApiError {
         let message = why.to_string();
         match why {
             SnapshotError::Missing(_) => {
-                Failure::missing("no_such_snapshot", message, "GET ?action=snapshots lists those that there are")
+                ApiError::missing("no_such_snapshot", message, "GET ?action=snapshots lists those that there are")
             }
-            SnapshotError::Full { .. } => Failure::conflict("shelf_full", message, "DELETE ?snapshot=ID"),
-            SnapshotError::Taken(_) => Failure::conflict("snapshot_taken", message, "ask again"),
-            SnapshotError::TooLarge => Failure::senseless("snapshot_too_large", message, ""),
+            SnapshotError::Full { .. } => ApiError::conflict("shelf_full", message, "DELETE ?snapshot=ID"),
+            SnapshotError::Taken(_) => ApiError::conflict("snapshot_taken", message, "ask again"),
+            SnapshotError::TooLarge => ApiError::senseless("snapshot_too_large", message, ""),
             SnapshotError::Disk(_) | SnapshotError::Busy => {
-                Failure::of(StatusCode::SERVICE_UNAVAILABLE, "shelf_unwritable", message, "ask again in a moment")
+                ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "shelf_unwritable", message, "ask again in a moment")
             }
         }
     }

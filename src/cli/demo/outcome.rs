@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// What happened, as the demo's own clients and origins measured it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Told {
+pub struct DemoOutcome {
     /// Sent by the clients.
     pub requests: u64,
     /// Of these, what the clients did not get a 2xx for.
@@ -25,7 +25,7 @@ pub struct Told {
     pub green_at_the_end: u64,
 }
 
-impl Told {
+impl DemoOutcome {
     /// The rollback happened, and the clients and origins saw it.
     pub fn held(&self) -> bool {
         self.reason.is_some() && self.weight_after == 0.0 && self.green_before > 0 && self.green_at_the_end == 0

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
-use crate::admin::auth;
+use crate::admin::tokens;
 use crate::cli::{Exit, Output};
 use config;
-use wire::{Failed, Problem, Service, Status};
+use wire::{ErrorBody, ErrorResponse, Service, Status};
 
 pub const DEPLOYMENT: &str = "/api/admin/deployment";
 pub const VALIDATION: &str = "/api/admin/validation";
@@ -53,12 +53,12 @@ pub enum CallError {
     #[error("the admin at {url} cannot be reached: {why}")]
     Unreachable { url: String, why: String },
     #[error("{}", said(.0))]
-    Refused(Problem),
+    Refused(ErrorBody),
     #[error("the admin's answer is none of Cutover's: {0}")]
     Strange(String),
 }
 
-fn said(problem: &Problem) -> String {
+fn said(problem: &ErrorBody) -> String {
     // The API's own hints are calls of the API.
     let command = match problem.code.as_str() {
         "no_such_suite" => Some("`cutover validate list` shows those that there are"),
@@ -84,7 +84,7 @@ impl CallError {
 
 /// The connection to an admin.
 #[derive(Debug)]
-pub struct Client {
+pub struct AdminClient {
     url: String,
     token: Option<String>,
     http: reqwest::Client,
@@ -96,7 +96,7 @@ pub struct Client {
 impl AdminArg {
     /// # Errors
     /// A file that is named cannot be read.
-    pub fn client(&self) -> anyhow::Result<Client> {
+    pub fn client(&self) -> anyhow::Result<AdminClient> {
         // Two crates bring a provider each into reach; rustls must not have to choose.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = self.config.exists().then(|| config::load_main(&self.config)).and_then(Result::ok);
@@ -121,7 +121,7 @@ impl AdminArg {
             }
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Client { url, token: self.token(&state)?, http: http.build()?, runtime, patience: PATIENCE })
+        Ok(AdminClient { url, token: self.token(&state)?, http: http.build()?, runtime, patience: PATIENCE })
     }
 
     fn token(&self, state: &Path) -> anyhow::Result<Option<String>> {
@@ -136,26 +136,26 @@ impl AdminArg {
         if let Ok(token) = std::env::var("CUTOVER_TOKEN") {
             return Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()));
         }
-        let local = auth::beside(state);
+        let local = tokens::beside(state);
         // Without a token the admin says what is missing.
         if local.exists() { read(&local).map(Some) } else { Ok(None) }
     }
 }
 
-impl Client {
+impl AdminClient {
     /// The admin of a house in this process.
     ///
     /// # Errors
     /// There is no TLS to be had.
-    pub fn within(admin: std::net::SocketAddr, token: Option<String>) -> anyhow::Result<Client> {
+    pub fn within(admin: std::net::SocketAddr, token: Option<String>) -> anyhow::Result<AdminClient> {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Client { url: format!("http://{admin}"), token, http, runtime, patience: PATIENCE })
+        Ok(AdminClient { url: format!("http://{admin}"), token, http, runtime, patience: PATIENCE })
     }
 
     /// For what takes as long as it takes: somebody looks on, and can end it.
-    pub fn patient(self) -> Client {
-        Client { patience: LONG, ..self }
+    pub fn patient(self) -> AdminClient {
+        AdminClient { patience: LONG, ..self }
     }
 
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
@@ -184,7 +184,7 @@ impl Client {
         match (services.next(), services.next()) {
             (Some(service), None) => Ok((generation, service)),
             (None, _) => Err(CallError::Strange("there is no service".to_owned())),
-            (Some(_), Some(_)) => Err(CallError::Refused(Problem {
+            (Some(_), Some(_)) => Err(CallError::Refused(ErrorBody {
                 code: "several_services".to_owned(),
                 message: format!("there are several services: {names}"),
                 hint: Some("name one with --service".to_owned()),
@@ -236,7 +236,7 @@ impl Client {
         if status.is_success() {
             return serde_json::from_slice(&bytes).map_err(|error| strange(error.to_string()));
         }
-        match serde_json::from_slice::<Failed>(&bytes) {
+        match serde_json::from_slice::<ErrorResponse>(&bytes) {
             Ok(failed) => Err(CallError::Refused(failed.error)),
             Err(_) => Err(strange(format!(
                 "{status}: {}",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::cli::out::{table, trimmed};
+use crate::cli::output::{table, trimmed};
 use crate::cli::{Exit, log};
 use judgement::time::Millis;
 use validation::report;

@@ -3,13 +3,13 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::admin::{AdminArg, CallError, Client, DEPLOYMENT, ROLLBACK};
-use crate::cli::out::say;
+use crate::cli::client::{AdminArg, AdminClient, CallError, DEPLOYMENT, ROLLBACK};
+use crate::cli::output::say;
 use crate::cli::{Exit, Output};
 
 /// What takes nothing but a reason.
 #[derive(Debug, clap::Args)]
-pub struct Plain {
+pub struct ActionArgs {
     /// Why; the journal keeps it.
     #[arg(long, short)]
     reason: Option<String>,
@@ -18,27 +18,27 @@ pub struct Plain {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Everywhere {
+pub struct ActionEverywhereArgs {
     /// Every service.
     #[arg(long, conflicts_with = "service")]
     all: bool,
     #[command(flatten)]
-    plain: Plain,
+    plain: ActionArgs,
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Shift {
+pub struct ShiftArgs {
     /// The candidate's share in percent, with up to two decimals.
     percent: f64,
     /// By the steps of the plan, each with its bake and its verdict; else at once.
     #[arg(long)]
     gradual: bool,
     #[command(flatten)]
-    plain: Plain,
+    plain: ActionArgs,
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Freeze {
+pub struct FreezeArgs {
     /// Why: everybody whom it stops will read it.
     #[arg(long, short)]
     reason: String,
@@ -52,8 +52,8 @@ pub struct Freeze {
     admin: AdminArg,
 }
 
-pub fn shift(args: &Shift) -> anyhow::Result<Exit> {
-    let Shift { percent, gradual, plain } = args;
+pub fn shift(args: &ShiftArgs) -> anyhow::Result<Exit> {
+    let ShiftArgs { percent, gradual, plain } = args;
     let client = plain.admin.client()?;
     let service = match client.service(plain.admin.service.as_deref()) {
         Ok((_, service)) => service,
@@ -71,19 +71,19 @@ pub fn shift(args: &Shift) -> anyhow::Result<Exit> {
 }
 
 /// One of the actions that take nothing but a reason.
-pub fn plain(action: &str, args: &Plain) -> anyhow::Result<Exit> {
+pub fn plain(action: &str, args: &ActionArgs) -> anyhow::Result<Exit> {
     let body = body(action, args.admin.service.as_deref());
     let path = if action == "manual_rollback" || action.ends_with("_monitoring") { ROLLBACK } else { DEPLOYMENT };
     send(&args.admin.client()?, path, body, args.reason.as_deref(), args.admin.output)
 }
 
-pub fn everywhere(action: &str, args: &Everywhere) -> anyhow::Result<Exit> {
-    let Everywhere { all, plain } = args;
+pub fn everywhere(action: &str, args: &ActionEverywhereArgs) -> anyhow::Result<Exit> {
+    let ActionEverywhereArgs { all, plain } = args;
     let service = if *all { Some("*") } else { plain.admin.service.as_deref() };
     send(&plain.admin.client()?, DEPLOYMENT, body(action, service), plain.reason.as_deref(), plain.admin.output)
 }
 
-pub fn freeze(args: &Freeze) -> anyhow::Result<Exit> {
+pub fn freeze(args: &FreezeArgs) -> anyhow::Result<Exit> {
     let service = if args.all { Some("*") } else { args.admin.service.as_deref() };
     let mut body = body("freeze", service);
     if let (Some(until), Some(fields)) = (&args.until, body.as_object_mut()) {
@@ -99,7 +99,13 @@ fn body(action: &str, service: Option<&str>) -> Value {
 }
 
 /// Sends an action, and says what it came to.
-fn send(client: &Client, path: &str, mut body: Value, reason: Option<&str>, output: Output) -> anyhow::Result<Exit> {
+fn send(
+    client: &AdminClient,
+    path: &str,
+    mut body: Value,
+    reason: Option<&str>,
+    output: Output,
+) -> anyhow::Result<Exit> {
     if let (Some(reason), Some(fields)) = (reason, body.as_object_mut()) {
         fields.insert("reason".to_owned(), json!(reason));
     }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::cli::admin::Client;
-use crate::cli::demo::folder::Folder;
+use crate::cli::client::AdminClient;
+use crate::cli::demo::files::DemoFolder;
 use crate::cli::demo::shop::Fault;
-use crate::cli::out::say;
-use crate::cli::validate::{How, Which, run_all};
+use crate::cli::output::say;
+use crate::cli::validate::{RunOptions, SuiteFilter, run_all};
 use crate::cli::{Exit, Output};
 use crate::serve::{self, Running};
 use wire::RunTarget;
@@ -19,14 +19,14 @@ use wire::RunTarget;
 /// # Errors
 /// Something could not be started, or a report not be written.
 pub fn validate(faults: &[Fault], suites: &[String], report: Option<PathBuf>, output: Output) -> anyhow::Result<Exit> {
-    let folder = Folder::make()?;
+    let folder = DemoFolder::make()?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let runtime = runtime()?;
     let running = runtime.block_on(start(&folder, faults, any, any))?;
     let token = running.local_token.as_ref().map(|local| local.secret.text().to_owned());
-    let client = Client::within(running.admin, token)?;
-    let how = How { watch: true, detach: false, report };
-    let which = Which { service: None, suites, tags: &[] };
+    let client = AdminClient::within(running.admin, token)?;
+    let how = RunOptions { watch: true, detach: false, report };
+    let which = SuiteFilter { service: None, suites, tags: &[] };
     let exit = run_all(&client, which, RunTarget::Both, &how, output);
     running.stop();
     exit
@@ -37,7 +37,7 @@ pub fn validate(faults: &[Fault], suites: &[String], report: Option<PathBuf>, ou
 /// # Errors
 /// Something could not be started.
 pub fn serve(faults: &[Fault], path: &Path, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<Exit> {
-    let folder = Folder::at(path)?;
+    let folder = DemoFolder::at(path)?;
     let runtime = runtime()?;
     let running = runtime.block_on(start(&folder, faults, listen, admin))?;
     let config = folder.path().join("cutover.toml");
@@ -52,12 +52,17 @@ pub fn serve(faults: &[Fault], path: &Path, listen: SocketAddr, admin: SocketAdd
     Ok(Exit::Ok)
 }
 
-/// Origins have a runtime of their own: the proxy is measured from outside.
+/// DemoOrigins have a runtime of their own: the proxy is measured from outside.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
-async fn start(folder: &Folder, faults: &[Fault], listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<Running> {
+async fn start(
+    folder: &DemoFolder,
+    faults: &[Fault],
+    listen: SocketAddr,
+    admin: SocketAddr,
+) -> anyhow::Result<Running> {
     let origins = folder.origins(faults).await?;
     let settings = folder.lay_out(&origins, listen, admin)?;
     // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cli::demo::folder::Folder;
-use crate::cli::demo::load::{Load, Seen};
-use crate::cli::demo::origins::Origin;
-use crate::cli::demo::told::Told;
-use crate::cli::demo::view::View;
+use crate::cli::demo::clients::{ClientLoad, ClientTotals};
+use crate::cli::demo::files::DemoFolder;
+use crate::cli::demo::origins::DemoOrigin;
+use crate::cli::demo::outcome::DemoOutcome;
+use crate::cli::demo::view::DemoView;
 use crate::serve::{self, Running};
 use judgement::rollout::{Announcement, ChangeKind};
 use judgement::time::Millis;
@@ -21,13 +21,13 @@ const WEIGHT: f64 = 10.0;
 /// Everything on the stage.
 struct Stage {
     running: Running,
-    load: Load,
-    green: Origin,
+    load: ClientLoad,
+    green: DemoOrigin,
     news: tokio::sync::broadcast::Receiver<RecordedAnnouncement>,
 }
 
-pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
-    let folder = Folder::make()?;
+pub fn play(rate: u32, view: &mut DemoView) -> anyhow::Result<DemoOutcome> {
+    let folder = DemoFolder::make()?;
     // Clients and origins have a runtime of their own: the proxy is measured from outside.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
@@ -40,18 +40,22 @@ pub fn play(rate: u32, view: &mut View) -> anyhow::Result<Told> {
         let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;
         let proxy = *running.addresses.first().context("the proxy listens nowhere")?;
         let news = running.sidecar.listen();
-        let load = Load::start(proxy, rate);
+        let load = ClientLoad::start(proxy, rate);
         let mut stage = Stage { running, load, green, news };
         let told = stage.acts(view, &write).await;
         let Stage { running, load, .. } = stage;
         let seen = load.stop().await;
         tokio::task::spawn_blocking(move || running.stop()).await?;
-        told.map(|told| Told { requests: seen.requests, failed_seen_by_clients: seen.failed, ..told })
+        told.map(|told| DemoOutcome { requests: seen.requests, failed_seen_by_clients: seen.failed, ..told })
     })
 }
 
 impl Stage {
-    async fn acts(&mut self, view: &mut View, write: &impl Fn(f64) -> anyhow::Result<()>) -> anyhow::Result<Told> {
+    async fn acts(
+        &mut self,
+        view: &mut DemoView,
+        write: &impl Fn(f64) -> anyhow::Result<()>,
+    ) -> anyhow::Result<DemoOutcome> {
         self.watch(view, "blue serves everything", Millis::seconds(2)).await;
         write(WEIGHT)?;
         self.until(view, "green is deployed: weight = 10 saved in routing.toml", |stage| {
@@ -73,9 +77,9 @@ impl Stage {
         let green_so_far = self.green.requests();
         self.watch(view, "blue serves everything again", Millis::seconds(1)).await;
 
-        let Seen { requests, failed, .. } = self.load.seen();
+        let ClientTotals { requests, failed, .. } = self.load.seen();
         let last = self.green.last_request().map(|last| last.since(broken_at));
-        Ok(Told {
+        Ok(DemoOutcome {
             requests,
             failed_seen_by_clients: failed,
             rescued: self.rescued(),
@@ -89,7 +93,7 @@ impl Stage {
         })
     }
 
-    async fn watch(&mut self, view: &mut View, act: &str, length: Millis) {
+    async fn watch(&mut self, view: &mut DemoView, act: &str, length: Millis) {
         let end = clock::now().plus(length);
         while clock::now() < end {
             view.draw(act, &self.running, &self.load.seen());
@@ -97,7 +101,7 @@ impl Stage {
         }
     }
 
-    async fn until(&mut self, view: &mut View, act: &str, so: impl Fn(&Stage) -> bool) -> Option<()> {
+    async fn until(&mut self, view: &mut DemoView, act: &str, so: impl Fn(&Stage) -> bool) -> Option<()> {
         view.mark(act);
         for _ in 0..100 {
             if so(self) {

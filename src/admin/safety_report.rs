@@ -5,7 +5,9 @@ use judgement::guard::trigger::Metric;
 use judgement::rollout::GuardInsight;
 use judgement::rollout::view::ServiceView;
 use memory::clock;
-use wire::{self, Recommendation, Report, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, Trend, rfc3339};
+use wire::{
+    self, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend, rfc3339,
+};
 
 /// A difference of less than a tenth is none, nor is one of half a percent point or five milliseconds.
 const SAME: f64 = 0.1;
@@ -14,7 +16,7 @@ const SAME_MILLIS: f64 = 5.0;
 /// The evidence is worth a look from here on: a tenth of what brings a rollback.
 const SERIOUS: f64 = 0.1;
 
-pub fn report(insight: &GuardInsight, view: ServiceView, validations: Vec<wire::ExecutionSummary>) -> Report {
+pub fn report(insight: &GuardInsight, view: ServiceView, validations: Vec<wire::ExecutionSummary>) -> SafetyReport {
     let at_ms = clock::wall_millis();
     let places: Vec<ReportPlace> = insight
         .sights
@@ -29,7 +31,7 @@ pub fn report(insight: &GuardInsight, view: ServiceView, validations: Vec<wire::
     let level = metrics.map(|metric| metric.now.max(metric.lasting)).fold(evidence.level, ReportLevel::max);
     let subject = wire::Side::from(insight.subject);
     let recommendations = recommendations(&view, insight, level, &places);
-    Report {
+    SafetyReport {
         service: view.service,
         at_ms,
         at: rfc3339(at_ms),

@@ -26,7 +26,7 @@ pub fn network(address: IpAddr) -> IpAddr {
 
 /// What a failed try comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Try {
+pub enum FailedAttempt {
     Counted,
     /// Too many. `first`: this is the one with which it became so.
     Over {
@@ -37,18 +37,18 @@ pub enum Try {
 
 /// The failed tries of each address.
 #[derive(Debug, Default)]
-pub struct Tries {
+pub struct FailedAttempts {
     /// When the minute began, and how many.
     by_address: HashMap<IpAddr, (Millis, u32)>,
 }
 
-impl Tries {
-    pub fn fail(&mut self, address: IpAddr, now: Millis) -> Try {
+impl FailedAttempts {
+    pub fn fail(&mut self, address: IpAddr, now: Millis) -> FailedAttempt {
         let address = network(address);
         if !self.by_address.contains_key(&address) && self.by_address.len() >= ADDRESSES {
             self.by_address.retain(|_, (began, _)| now.since(*began) < MINUTE);
             if self.by_address.len() >= ADDRESSES {
-                return Try::Over { first: false, wait: MINUTE };
+                return FailedAttempt::Over { first: false, wait: MINUTE };
             }
         }
         let (began, count) = self.by_address.entry(address).or_insert((now, 0));
@@ -57,22 +57,22 @@ impl Tries {
         }
         *count = count.saturating_add(1);
         match *count {
-            ..=TRIES => Try::Counted,
-            more => Try::Over { first: more == TRIES + 1, wait: MINUTE.since(now.since(*began)) },
+            ..=TRIES => FailedAttempt::Counted,
+            more => FailedAttempt::Over { first: more == TRIES + 1, wait: MINUTE.since(now.since(*began)) },
         }
     }
 }
 
 /// The requests of one token.
 #[derive(Clone, Copy, Debug)]
-pub struct Bucket {
+pub struct TokenBucket {
     left: f64,
     at: Millis,
 }
 
-impl Bucket {
-    pub fn full(now: Millis) -> Bucket {
-        Bucket { left: BURST, at: now }
+impl TokenBucket {
+    pub fn full(now: Millis) -> TokenBucket {
+        TokenBucket { left: BURST, at: now }
     }
 
     /// Takes one, or says how long to wait for it.
@@ -89,13 +89,13 @@ impl Bucket {
 
 /// The entries about refusals.
 #[derive(Debug, Default)]
-pub struct Ration {
+pub struct AuditBudget {
     began: Millis,
     used: u32,
     left_out: u64,
 }
 
-impl Ration {
+impl AuditBudget {
     /// Whether there is room for one more, and how many were left out since the one before.
     pub fn take(&mut self, now: Millis) -> Option<u64> {
         if now.since(self.began) >= MINUTE {
@@ -120,41 +120,41 @@ mod tests {
 
     #[test]
     fn five_tries_a_minute_and_no_more() {
-        let (mut tries, at) = (Tries::default(), address("192.0.2.1"));
+        let (mut tries, at) = (FailedAttempts::default(), address("192.0.2.1"));
         for second in 0..5 {
-            assert_eq!(tries.fail(at, Millis::seconds(second)), Try::Counted);
+            assert_eq!(tries.fail(at, Millis::seconds(second)), FailedAttempt::Counted);
         }
         let wait = Millis::seconds(50);
-        assert_eq!(tries.fail(at, Millis::seconds(10)), Try::Over { first: true, wait });
-        assert_eq!(tries.fail(at, Millis::seconds(10)), Try::Over { first: false, wait });
-        assert_eq!(tries.fail(address("192.0.2.2"), Millis::seconds(10)), Try::Counted, "another address");
-        assert_eq!(tries.fail(at, Millis::seconds(60)), Try::Counted, "another minute");
+        assert_eq!(tries.fail(at, Millis::seconds(10)), FailedAttempt::Over { first: true, wait });
+        assert_eq!(tries.fail(at, Millis::seconds(10)), FailedAttempt::Over { first: false, wait });
+        assert_eq!(tries.fail(address("192.0.2.2"), Millis::seconds(10)), FailedAttempt::Counted, "another address");
+        assert_eq!(tries.fail(at, Millis::seconds(60)), FailedAttempt::Counted, "another minute");
     }
 
     #[test]
     fn one_network_of_ipv6_is_one_address() {
-        let mut tries = Tries::default();
+        let mut tries = FailedAttempts::default();
         let all = (0..6).map(|host| tries.fail(address(&format!("2001:db8::{host}")), Millis::ZERO));
-        assert!(matches!(all.last(), Some(Try::Over { first: true, .. })));
-        assert_eq!(tries.fail(address("2001:db8:0:1::"), Millis::ZERO), Try::Counted);
+        assert!(matches!(all.last(), Some(FailedAttempt::Over { first: true, .. })));
+        assert_eq!(tries.fail(address("2001:db8:0:1::"), Millis::ZERO), FailedAttempt::Counted);
         assert_eq!(network(address("::ffff:192.0.2.1")), address("192.0.2.1"));
     }
 
     #[test]
     fn the_table_of_addresses_is_bounded_and_forgets() {
-        let mut tries = Tries::default();
+        let mut tries = FailedAttempts::default();
         for host in 0..20_000_u32 {
             tries.fail(IpAddr::from(host.to_be_bytes()), Millis::ZERO);
         }
         assert_eq!(tries.by_address.len(), ADDRESSES);
-        assert!(matches!(tries.fail(address("203.0.113.1"), Millis::seconds(1)), Try::Over { .. }));
-        assert_eq!(tries.fail(address("203.0.113.1"), Millis::seconds(61)), Try::Counted);
+        assert!(matches!(tries.fail(address("203.0.113.1"), Millis::seconds(1)), FailedAttempt::Over { .. }));
+        assert_eq!(tries.fail(address("203.0.113.1"), Millis::seconds(61)), FailedAttempt::Counted);
         assert_eq!(tries.by_address.len(), 1);
     }
 
     #[test]
     fn a_token_has_a_burst_and_then_a_rate() {
-        let mut bucket = Bucket::full(Millis::ZERO);
+        let mut bucket = TokenBucket::full(Millis::ZERO);
         assert_eq!((0..150).filter(|_| bucket.take(Millis::ZERO).is_ok()).count(), 100);
         assert_eq!(bucket.take(Millis::ZERO), Err(Millis(20)));
         assert_eq!((0..150).filter(|_| bucket.take(Millis::seconds(1)).is_ok()).count(), 50);
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn entries_of_refusals_are_bounded_and_the_next_says_how_many_are_missing() {
-        let mut ration = Ration::default();
+        let mut ration = AuditBudget::default();
         assert_eq!((0..100).filter_map(|_| ration.take(Millis(5))).count(), 60);
         assert_eq!((ration.take(Millis::seconds(60)), ration.take(Millis::seconds(60))), (Some(40), Some(0)));
     }

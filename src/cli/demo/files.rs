@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::cli::demo::origins::Origin;
+use crate::cli::demo::origins::DemoOrigin;
 use crate::cli::demo::shop::{self, Fault, Shop};
 use config::{self, MainConfig};
 
@@ -21,36 +21,36 @@ const SUITES: [(&str, &str); 6] = [
 
 /// The folder; one of the demo's own making is gone with it.
 #[derive(Debug)]
-pub struct Folder {
+pub struct DemoFolder {
     path: PathBuf,
     own: bool,
 }
 
 /// The two environments.
-pub struct Origins {
-    pub green: Origin,
+pub struct DemoOrigins {
+    pub green: DemoOrigin,
     blue_at: SocketAddr,
     green_at: SocketAddr,
 }
 
-impl Folder {
+impl DemoFolder {
     /// In the system's temporary folder.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn make() -> anyhow::Result<Folder> {
+    pub fn make() -> anyhow::Result<DemoFolder> {
         let path = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
         std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Folder { path, own: true })
+        Ok(DemoFolder { path, own: true })
     }
 
     /// Where the user wants it; it stays.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn at(path: &Path) -> anyhow::Result<Folder> {
+    pub fn at(path: &Path) -> anyhow::Result<DemoFolder> {
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Folder { path: path.to_owned(), own: false })
+        Ok(DemoFolder { path: path.to_owned(), own: false })
     }
 
     pub fn path(&self) -> &Path {
@@ -61,19 +61,19 @@ impl Folder {
     ///
     /// # Errors
     /// There is no port, or no room for their databases.
-    pub async fn origins(&self, faults: &[Fault]) -> anyhow::Result<Origins> {
+    pub async fn origins(&self, faults: &[Fault]) -> anyhow::Result<DemoOrigins> {
         let blue = Shop::open(&shop::file(&self.path, "blue"), &[])?;
         let green = Shop::open(&shop::file(&self.path, "green"), faults)?;
-        let (_, blue_at) = Origin::start("blue", blue).await?;
-        let (green, green_at) = Origin::start("green", green).await?;
-        Ok(Origins { green, blue_at, green_at })
+        let (_, blue_at) = DemoOrigin::start("blue", blue).await?;
+        let (green, green_at) = DemoOrigin::start("green", green).await?;
+        Ok(DemoOrigins { green, blue_at, green_at })
     }
 
     /// Writes the files, and reads them as `run` would.
     ///
     /// # Errors
     /// They cannot be written.
-    pub fn lay_out(&self, origins: &Origins, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<MainConfig> {
+    pub fn lay_out(&self, origins: &DemoOrigins, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<MainConfig> {
         self.steer(origins, 0.0)?;
         let main = format!(
             "version = 1\nrouting = \"routing.toml\"\nsuites = \"suites\"\n\n[proxy]\nlisten = [\"{listen}\"]\n\
@@ -98,8 +98,8 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn steer(&self, origins: &Origins, weight: f64) -> anyhow::Result<()> {
-        let Origins { blue_at, green_at, .. } = origins;
+    pub fn steer(&self, origins: &DemoOrigins, weight: f64) -> anyhow::Result<()> {
+        let DemoOrigins { blue_at, green_at, .. } = origins;
         let text = format!(
             "[service.demo]\n\n[service.demo.blue]\nurl = \"http://{blue_at}\"\n\n[service.demo.green]\n\
              url = \"http://{green_at}\"\n\n[service.demo.split]\nweight = {weight}\n\n[[service.demo.route]]\n\
@@ -113,7 +113,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for DemoFolder {
     fn drop(&mut self) {
         if self.own {
             // Left behind at worst in the system's own temporary folder.

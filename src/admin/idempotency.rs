@@ -1,4 +1,4 @@
-//! Repeats: what was carried out under an Idempotency-Key is not carried out twice, and its answer is given again.
+//! IdempotencyKeys: what was carried out under an Idempotency-Key is not carried out twice, and its answer is given again.
 //!
 //! Refusals are not kept: they changed nothing, and the same request may well be taken a minute later.
 
@@ -14,7 +14,7 @@ pub const KEPT: Millis = Millis::seconds(24 * 3600);
 
 /// An answer that can be given again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct StoredReply {
     pub body: String,
     /// Its ETag.
     pub generation: Option<u64>,
@@ -23,14 +23,14 @@ pub struct Reply {
 /// Who calls, and their key.
 type Name = (String, String);
 /// SHA-256 of what was asked.
-pub type Print = [u8; 32];
+pub type RequestDigest = [u8; 32];
 
 #[derive(Debug)]
 struct Slot {
-    print: Print,
+    print: RequestDigest,
     since: Millis,
     /// `None`: under way.
-    reply: Option<Reply>,
+    reply: Option<StoredReply>,
 }
 
 #[derive(Debug, Default)]
@@ -41,13 +41,13 @@ struct Kept {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Repeats(Arc<Mutex<Kept>>);
+pub struct IdempotencyKeys(Arc<Mutex<Kept>>);
 
 /// What to do with a request.
 #[derive(Debug)]
-pub enum Turn {
-    First(Ticket),
-    Again(Reply),
+pub enum KeyState {
+    First(PendingReply),
+    Again(StoredReply),
     /// The key was used for something else.
     Other,
     UnderWay,
@@ -55,20 +55,20 @@ pub enum Turn {
     Full,
 }
 
-impl Repeats {
-    pub fn begin(&self, name: Name, print: Print, now: Millis) -> Turn {
+impl IdempotencyKeys {
+    pub fn begin(&self, name: Name, print: RequestDigest, now: Millis) -> KeyState {
         let mut kept = self.kept();
         kept.forget(now);
         match kept.slots.get(&name) {
-            Some(slot) if slot.print != print => return Turn::Other,
-            Some(Slot { reply: Some(reply), .. }) => return Turn::Again(reply.clone()),
-            Some(_) => return Turn::UnderWay,
-            None if kept.slots.len() >= MOST_KEPT => return Turn::Full,
+            Some(slot) if slot.print != print => return KeyState::Other,
+            Some(Slot { reply: Some(reply), .. }) => return KeyState::Again(reply.clone()),
+            Some(_) => return KeyState::UnderWay,
+            None if kept.slots.len() >= MOST_KEPT => return KeyState::Full,
             None => {}
         }
         kept.slots.insert(name.clone(), Slot { print, since: now, reply: None });
         kept.order.push_back(name.clone());
-        Turn::First(Ticket { repeats: self.clone(), name })
+        KeyState::First(PendingReply { repeats: self.clone(), name })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -95,20 +95,20 @@ impl Kept {
 
 /// A request that is being carried out. Dropped without an answer, it was never there.
 #[derive(Debug)]
-pub struct Ticket {
-    repeats: Repeats,
+pub struct PendingReply {
+    repeats: IdempotencyKeys,
     name: Name,
 }
 
-impl Ticket {
-    pub fn done(self, reply: &Reply) {
+impl PendingReply {
+    pub fn done(self, reply: &StoredReply) {
         if let Some(slot) = self.repeats.kept().slots.get_mut(&self.name) {
             slot.reply = Some(reply.clone());
         }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingReply {
     fn drop(&mut self) {
         let mut kept = self.repeats.kept();
         if kept.slots.get(&self.name).is_some_and(|slot| slot.reply.is_none()) {
@@ -126,43 +126,45 @@ mod tests {
         ("ann".to_owned(), key.to_owned())
     }
 
-    fn reply(body: &str) -> Reply {
-        Reply { body: body.to_owned(), generation: Some(1) }
+    fn reply(body: &str) -> StoredReply {
+        StoredReply { body: body.to_owned(), generation: Some(1) }
     }
 
-    fn first(repeats: &Repeats, key: &str, at: Millis) -> Ticket {
+    fn first(repeats: &IdempotencyKeys, key: &str, at: Millis) -> PendingReply {
         match repeats.begin(name(key), [1; 32], at) {
-            Turn::First(ticket) => ticket,
+            KeyState::First(ticket) => ticket,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn a_repeat_gets_the_first_answer_for_a_day() {
-        let repeats = Repeats::default();
+        let repeats = IdempotencyKeys::default();
         first(&repeats, "k", Millis(0)).done(&reply("one"));
-        assert!(matches!(repeats.begin(name("k"), [1; 32], Millis(1)), Turn::Again(again) if again == reply("one")));
-        assert!(matches!(repeats.begin(name("k"), [2; 32], Millis(1)), Turn::Other));
-        assert!(matches!(repeats.begin(("bob".to_owned(), "k".to_owned()), [2; 32], Millis(1)), Turn::First(_)));
-        assert!(matches!(repeats.begin(name("k"), [2; 32], KEPT), Turn::First(_)));
+        assert!(
+            matches!(repeats.begin(name("k"), [1; 32], Millis(1)), KeyState::Again(again) if again == reply("one"))
+        );
+        assert!(matches!(repeats.begin(name("k"), [2; 32], Millis(1)), KeyState::Other));
+        assert!(matches!(repeats.begin(("bob".to_owned(), "k".to_owned()), [2; 32], Millis(1)), KeyState::First(_)));
+        assert!(matches!(repeats.begin(name("k"), [2; 32], KEPT), KeyState::First(_)));
     }
 
     #[test]
     fn two_at_once_are_one_and_what_came_to_nothing_was_never_there() {
-        let repeats = Repeats::default();
+        let repeats = IdempotencyKeys::default();
         let ticket = first(&repeats, "k", Millis(0));
-        assert!(matches!(repeats.begin(name("k"), [1; 32], Millis(1)), Turn::UnderWay));
+        assert!(matches!(repeats.begin(name("k"), [1; 32], Millis(1)), KeyState::UnderWay));
         drop(ticket);
-        assert!(matches!(repeats.begin(name("k"), [2; 32], Millis(1)), Turn::First(_)));
+        assert!(matches!(repeats.begin(name("k"), [2; 32], Millis(1)), KeyState::First(_)));
     }
 
     #[test]
     fn the_oldest_answers_make_room() {
-        let repeats = Repeats::default();
+        let repeats = IdempotencyKeys::default();
         for n in 0..MOST_KEPT + 5 {
             first(&repeats, &n.to_string(), Millis(n as u64)).done(&reply(""));
         }
         assert!(repeats.kept().slots.len() <= MOST_KEPT && repeats.kept().order.len() <= MOST_KEPT);
-        assert!(matches!(repeats.begin(name("0"), [1; 32], Millis(0)), Turn::First(_)));
+        assert!(matches!(repeats.begin(name("0"), [1; 32], Millis(0)), KeyState::First(_)));
     }
 }

@@ -36,7 +36,7 @@ pub fn is_reader_gone(error: &anyhow::Error) -> bool {
 /// `println!` that gives its error up.
 macro_rules! say {
     ($($text:tt)*) => {
-        crate::cli::out::line(format_args!($($text)*))?
+        crate::cli::output::line(format_args!($($text)*))?
     };
 }
 pub(crate) use say;

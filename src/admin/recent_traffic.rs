@@ -8,7 +8,7 @@ use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::{Counters, ResponseClass, RouteCounters, RouteTotals};
-use wire::{EnvironmentTraffic, Numbers};
+use wire::{EnvironmentTraffic, TrafficNumbers};
 
 const SPACING: Millis = Millis::seconds(5);
 const MINUTE: Millis = Millis::seconds(60);
@@ -17,7 +17,7 @@ const MOST_ROUTES: usize = 1000;
 
 /// What is counted of one environment, as far as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sum {
+pub struct TrafficSum {
     classes: [u64; ResponseClass::ALL.len()],
     failed: u64,
     rescued: u64,
@@ -25,25 +25,31 @@ pub struct Sum {
     latency: [u64; BUCKETS],
 }
 
-impl Default for Sum {
-    fn default() -> Sum {
-        Sum { classes: [0; ResponseClass::ALL.len()], failed: 0, rescued: 0, hurt: 0, latency: [0; BUCKETS] }
+impl Default for TrafficSum {
+    fn default() -> TrafficSum {
+        TrafficSum { classes: [0; ResponseClass::ALL.len()], failed: 0, rescued: 0, hurt: 0, latency: [0; BUCKETS] }
     }
 }
 
-impl From<RouteTotals> for Sum {
-    fn from(seen: RouteTotals) -> Sum {
+impl From<RouteTotals> for TrafficSum {
+    fn from(seen: RouteTotals) -> TrafficSum {
         let failed = seen.failures.iter().sum();
-        Sum { classes: seen.classes, failed, rescued: seen.rescued, hurt: seen.hurt, latency: seen.upstream.buckets }
+        TrafficSum {
+            classes: seen.classes,
+            failed,
+            rescued: seen.rescued,
+            hurt: seen.hurt,
+            latency: seen.upstream.buckets,
+        }
     }
 }
 
-impl Sum {
-    pub fn of(route: &RouteCounters, side: Environment) -> Sum {
-        route.seen(side).map(Sum::from).unwrap_or_default()
+impl TrafficSum {
+    pub fn of(route: &RouteCounters, side: Environment) -> TrafficSum {
+        route.seen(side).map(TrafficSum::from).unwrap_or_default()
     }
 
-    pub fn add(&mut self, other: &Sum) {
+    pub fn add(&mut self, other: &TrafficSum) {
         self.classes.iter_mut().zip(other.classes).for_each(|(sum, part)| *sum += part);
         self.latency.iter_mut().zip(other.latency).for_each(|(sum, part)| *sum += part);
         self.failed += other.failed;
@@ -51,7 +57,7 @@ impl Sum {
         self.hurt += other.hurt;
     }
 
-    fn minus(&self, earlier: &Sum) -> Sum {
+    fn minus(&self, earlier: &TrafficSum) -> TrafficSum {
         let mut rest = self.clone();
         rest.classes.iter_mut().zip(earlier.classes).for_each(|(sum, part)| *sum = sum.saturating_sub(part));
         rest.latency.iter_mut().zip(earlier.latency).for_each(|(sum, part)| *sum = sum.saturating_sub(part));
@@ -65,12 +71,12 @@ impl Sum {
         self.classes.iter().sum()
     }
 
-    fn numbers(&self, all: u64, over: Millis) -> Numbers {
+    fn numbers(&self, all: u64, over: Millis) -> TrafficNumbers {
         let requests = self.requests();
         let aborted = self.classes.get(ResponseClass::Aborted as usize).copied().unwrap_or(0);
         let percent = |part: u64, all: u64| (all > 0).then(|| rounded(100.0 * part as f64 / all as f64));
         let at = |q| quantile(&self.latency, q).map(|micros| micros as f64 / 1000.0);
-        Numbers {
+        TrafficNumbers {
             requests,
             share: percent(requests, all),
             classes: ResponseClass::ALL
@@ -95,26 +101,26 @@ fn rounded(percent: f64) -> f64 {
     (percent * 100.0).round() / 100.0
 }
 
-type Sides = Arc<[Sum; 2]>;
+type Sides = Arc<[TrafficSum; 2]>;
 type Sample = HashMap<(String, String), Sides>;
 
 /// Samples of the last minute, the oldest first.
 #[derive(Clone, Debug)]
-pub struct Minutes {
+pub struct RecentTraffic {
     counters: Arc<Counters>,
     samples: Arc<Mutex<VecDeque<(Millis, Sample)>>>,
 }
 
 /// What was counted before, of some routes.
 #[derive(Debug)]
-pub struct Before {
+pub struct TrafficBaseline {
     at: Millis,
     sample: Sample,
 }
 
-impl Minutes {
-    pub fn new(counters: Arc<Counters>) -> Minutes {
-        Minutes { counters, samples: Arc::default() }
+impl RecentTraffic {
+    pub fn new(counters: Arc<Counters>) -> RecentTraffic {
+        RecentTraffic { counters, samples: Arc::default() }
     }
 
     /// Keeps the samples for as long as it runs.
@@ -132,13 +138,13 @@ impl Minutes {
 
     fn sample(&self, now: Millis) {
         let last: Option<Sample> = self.samples().back().map(|(_, sample)| sample.clone());
-        let same = |key: &(String, String), sides: &[Sum; 2]| {
+        let same = |key: &(String, String), sides: &[TrafficSum; 2]| {
             let known = last.as_ref().and_then(|last| last.get(key));
             known.filter(|known| ***known == *sides).cloned()
         };
         let asked = self.counters.routes().into_iter().filter_map(|(key, route)| {
             let any = Environment::BOTH.into_iter().any(|side| route.seen(side).is_some());
-            let sides = any.then(|| Environment::BOTH.map(|side| Sum::of(&route, side)))?;
+            let sides = any.then(|| Environment::BOTH.map(|side| TrafficSum::of(&route, side)))?;
             // What has not changed is kept once.
             let sides = same(&key, &sides).unwrap_or_else(|| Arc::new(sides));
             Some((key, sides))
@@ -152,30 +158,31 @@ impl Minutes {
     }
 
     /// What was counted a minute ago, or as long ago as is known.
-    pub fn before(&self) -> Before {
+    pub fn before(&self) -> TrafficBaseline {
         let oldest = self.samples().front().cloned();
         let (at, sample) = oldest.unwrap_or_else(|| (clock::now(), Sample::new()));
-        Before { at, sample }
+        TrafficBaseline { at, sample }
     }
 }
 
-impl Before {
+impl TrafficBaseline {
     /// The traffic of these routes of a service together, blue and green.
     pub fn traffic(&self, service: &str, routes: &[(&str, &RouteCounters)], now: Millis) -> Vec<EnvironmentTraffic> {
-        let (mut all, mut lately) = ([Sum::default(), Sum::default()], [Sum::default(), Sum::default()]);
+        let (mut all, mut lately) =
+            ([TrafficSum::default(), TrafficSum::default()], [TrafficSum::default(), TrafficSum::default()]);
         for (route, counters) in routes {
             let before = self.sample.get(&(service.to_owned(), (*route).to_owned()));
-            let nothing = [Sum::default(), Sum::default()];
+            let nothing = [TrafficSum::default(), TrafficSum::default()];
             let before = before.map_or(&nothing, |sides| &**sides);
             for ((side, (all, lately)), before) in
                 Environment::BOTH.into_iter().zip(all.iter_mut().zip(&mut lately)).zip(before)
             {
-                let sum = Sum::of(counters, side);
+                let sum = TrafficSum::of(counters, side);
                 lately.add(&sum.minus(before));
                 all.add(&sum);
             }
         }
-        let total = |sums: &[Sum; 2]| sums.iter().map(Sum::requests).sum::<u64>();
+        let total = |sums: &[TrafficSum; 2]| sums.iter().map(TrafficSum::requests).sum::<u64>();
         let (requests, recent) = (total(&all), total(&lately));
         let sides = Environment::BOTH.into_iter().zip(all.iter().zip(&lately));
         let traffic = sides.map(|(side, (all, lately))| EnvironmentTraffic {
@@ -206,7 +213,7 @@ mod tests {
     #[test]
     fn the_last_minute_is_what_came_since() {
         let counters = Arc::new(Counters::new(1));
-        let minutes = Minutes::new(counters.clone());
+        let minutes = RecentTraffic::new(counters.clone());
         record(&counters, Environment::Blue, 100);
         for seconds in (0..120).step_by(5) {
             minutes.sample(Millis::seconds(seconds));
@@ -225,7 +232,7 @@ mod tests {
     #[test]
     fn what_nobody_asks_for_is_kept_once() {
         let counters = Arc::new(Counters::new(1));
-        let minutes = Minutes::new(counters.clone());
+        let minutes = RecentTraffic::new(counters.clone());
         record(&counters, Environment::Blue, 1);
         (0..13).for_each(|n| minutes.sample(Millis::seconds(n * 5)));
         let samples = minutes.samples();

@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::admin::api::{Api, Asking, once, reply};
 use crate::admin::caller::Caller;
-use crate::admin::changes::{self, Change, Failed};
-use crate::admin::error::Failure;
-use crate::admin::role::Action;
+use crate::admin::changes::{self, Change, ChangeError};
+use crate::admin::error::ApiError;
+use crate::admin::role::Verb;
 use sidecar::CommandReceipt;
 use wire;
 
 /// A change, and what it is called in its answer.
-pub struct Wanted {
+pub struct OverlayRequest {
     pub action: &'static str,
-    pub needs: Action,
+    pub needs: Verb,
     pub service: Option<String>,
     pub why: String,
     pub change: Change,
@@ -30,9 +30,9 @@ pub async fn apply(
     caller: &Caller,
     headers: &HeaderMap,
     what: (&str, &Value),
-    wanted: Wanted,
-) -> Result<Response, Failure> {
-    let Wanted { action, needs, service, why, change } = wanted;
+    wanted: OverlayRequest,
+) -> Result<Response, ApiError> {
+    let OverlayRequest { action, needs, service, why, change } = wanted;
     let asking = Asking::new(caller, needs, headers)?;
     let service = api.service(service.as_deref())?;
     let Asking { who, from, key, generation } = asking.clone();
@@ -40,7 +40,7 @@ pub async fn apply(
     let changes = api.changes.clone();
     let work = async move {
         let CommandReceipt { entry, generation, written } = changes.apply(service.clone(), asked, change).await?;
-        let done = wire::Done { service, action: action.to_owned(), entry, generation, durable: written };
+        let done = wire::ActionResult { service, action: action.to_owned(), entry, generation, durable: written };
         reply(&done, Some(generation))
     };
     once(api, &asking, what, async { Ok(None) }, work).await
@@ -50,38 +50,40 @@ pub async fn apply(
 ///
 /// # Errors
 /// It has what TOML has not.
-pub fn toml_of(field: &str, fragment: &Map<String, Value>) -> Result<String, Failure> {
+pub fn toml_of(field: &str, fragment: &Map<String, Value>) -> Result<String, ApiError> {
     let wrong = |error: toml::ser::Error| {
-        Failure::senseless("does_not_fit", format!("`{field}`: {error}"), "TOML knows no null")
+        ApiError::senseless("does_not_fit", format!("`{field}`: {error}"), "TOML knows no null")
     };
     toml::to_string(fragment).map_err(wrong)
 }
 
-impl From<Failed> for Failure {
-    fn from(failed: Failed) -> Failure {
+impl From<ChangeError> for ApiError {
+    fn from(failed: ChangeError) -> ApiError {
         let message = failed.to_string();
         match failed {
-            Failed::Refused(refused) => refused.into(),
-            Failed::BadFile { problems } => {
+            ChangeError::Refused(refused) => refused.into(),
+            ChangeError::BadFile { problems } => {
                 let message = format!("{message}: {problems}");
-                Failure::conflict("bad_file", message, "`cutover check` shows it: mend the file first")
+                ApiError::conflict("bad_file", message, "`cutover check` shows it: mend the file first")
             }
-            Failed::DoesNotFit { .. } => {
-                Failure::senseless("does_not_fit", message, "it is written as in the routing file")
+            ChangeError::DoesNotFit { .. } => {
+                ApiError::senseless("does_not_fit", message, "it is written as in the routing file")
             }
-            Failed::InTheFile { .. } => {
-                Failure::conflict("in_the_file", message, "edit the routing file, or take another name")
+            ChangeError::InTheFile { .. } => {
+                ApiError::conflict("in_the_file", message, "edit the routing file, or take another name")
             }
-            Failed::NotThere { .. } => {
-                Failure::missing("not_there", message, "the status names what is laid over the file, in `overlay`")
+            ChangeError::NotThere { .. } => {
+                ApiError::missing("not_there", message, "the status names what is laid over the file, in `overlay`")
             }
-            Failed::OriginNotAllowed { .. } => Failure::senseless(
+            ChangeError::OriginNotAllowed { .. } => ApiError::senseless(
                 "origin_not_allowed",
                 message,
                 "the service's `allowed_origins` says which may be named",
             ),
-            Failed::Busy => Failure::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment"),
-            Failed::Closing => sidecar::SidecarStopped.into(),
+            ChangeError::Busy => {
+                ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment")
+            }
+            ChangeError::Closing => sidecar::SidecarStopped.into(),
         }
     }
 }

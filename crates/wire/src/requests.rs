@@ -14,17 +14,17 @@ pub const LONGEST_WORDS: usize = 500;
 pub enum DeploymentPost {
     Deploy(Deploy),
     TrafficShift(TrafficShift),
-    Pause(Plain),
-    Resume(Plain),
-    Approve(Plain),
-    Promote(Plain),
-    Abort(Plain),
-    Rollback(Plain),
-    HealthCheck(Plain),
+    Pause(ActionBody),
+    Resume(ActionBody),
+    Approve(ActionBody),
+    Promote(ActionBody),
+    Abort(ActionBody),
+    Rollback(ActionBody),
+    HealthCheck(ActionBody),
     Freeze(Freeze),
-    Unfreeze(Plain),
-    EmergencyStop(Plain),
-    EmergencyClear(Plain),
+    Unfreeze(ActionBody),
+    EmergencyStop(ActionBody),
+    EmergencyClear(ActionBody),
 }
 
 impl DeploymentPost {
@@ -49,9 +49,9 @@ impl DeploymentPost {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum RollbackPost {
-    ManualRollback(Plain),
-    StartMonitoring(Plain),
-    StopMonitoring(Plain),
+    ManualRollback(ActionBody),
+    StartMonitoring(ActionBody),
+    StopMonitoring(ActionBody),
     CreateSnapshot(CreateSnapshot),
     CompareSnapshots(CompareSnapshots),
 }
@@ -100,7 +100,8 @@ impl ValidationPost {
 /// What every action takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Plain {
+#[schema(as = Plain)]
+pub struct ActionBody {
     /// May be left out where there is one service. `"*"`, where an action takes it: every service.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128)]

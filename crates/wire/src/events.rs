@@ -1,4 +1,4 @@
-//! News as `/api/admin/events` sends it: one entry of the journal, whether it was just written or is told again.
+//! JournalEvent as `/api/admin/events` sends it: one entry of the journal, whether it was just written or is told again.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,13 +9,14 @@ use sidecar::journal::JournalEntry;
 
 /// The `data` of an event. Its `id` is the entry's, and its `event` the kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct News {
+#[schema(as = News)]
+pub struct JournalEvent {
     pub id: u64,
     pub at_ms: u64,
     pub at: String,
     pub service: String,
     pub kind: String,
-    pub level: NewsLevel,
+    pub level: EventLevel,
     pub who: String,
     pub text: String,
     pub generation: u64,
@@ -25,17 +26,18 @@ pub struct News {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum NewsLevel {
+#[schema(as = NewsLevel)]
+pub enum EventLevel {
     Info,
     Warning,
     Critical,
 }
 
-impl News {
-    pub fn of(entry: &JournalEntry) -> News {
+impl JournalEvent {
+    pub fn of(entry: &JournalEntry) -> JournalEvent {
         let change = &entry.change;
         let route = change.evidence.as_ref().and_then(|evidence| evidence.sight.route.clone());
-        News {
+        JournalEvent {
             id: change.id,
             at_ms: entry.at,
             at: rfc3339(entry.at),
@@ -50,12 +52,12 @@ impl News {
     }
 }
 
-impl From<AnnouncementLevel> for NewsLevel {
-    fn from(level: AnnouncementLevel) -> NewsLevel {
+impl From<AnnouncementLevel> for EventLevel {
+    fn from(level: AnnouncementLevel) -> EventLevel {
         match level {
-            AnnouncementLevel::Info => NewsLevel::Info,
-            AnnouncementLevel::Warning => NewsLevel::Warning,
-            AnnouncementLevel::Critical => NewsLevel::Critical,
+            AnnouncementLevel::Info => EventLevel::Info,
+            AnnouncementLevel::Warning => EventLevel::Warning,
+            AnnouncementLevel::Critical => EventLevel::Critical,
         }
     }
 }

@@ -13,14 +13,14 @@ use validation::runs::Runs;
 
 /// What a candidate is tried by.
 #[derive(Clone, Debug)]
-pub struct Tries {
+pub struct PreflightContext {
     pub published: SnapshotReader,
     pub health: HealthBoard,
     pub runs: Runs,
 }
 
-/// Tries candidates as the sidecar orders it, each beside the others: first whether they are there, then their suites.
-pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: Tries, sidecar: SidecarHandle) {
+/// PreflightContext candidates as the sidecar orders it, each beside the others: first whether they are there, then their suites.
+pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: PreflightContext, sidecar: SidecarHandle) {
     while let Some(order) = orders.recv().await {
         let (tries, sidecar) = (tries.clone(), sidecar.clone());
         tokio::spawn(async move {
@@ -34,8 +34,8 @@ pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: Tries, sidec
     }
 }
 
-async fn tried(tries: Tries, order: PreflightRequest) -> Result<String, String> {
-    let Tries { published, health, runs } = tries;
+async fn tried(tries: PreflightContext, order: PreflightRequest) -> Result<String, String> {
+    let PreflightContext { published, health, runs } = tries;
     let (service, side, suites) = (order.service.clone(), order.environment.into(), order.suites.clone());
     let warm = preflight::run(published, health, order).await?;
     if suites.is_empty() {

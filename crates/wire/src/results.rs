@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Problem;
+use super::ErrorBody;
 
 /// An action that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Done {
+#[schema(as = Done)]
+pub struct ActionResult {
     pub service: String,
     pub action: String,
     /// The journal's entry of it.
@@ -20,18 +21,20 @@ pub struct Done {
 
 /// An action on every service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DoneEach {
+#[schema(as = DoneEach)]
+pub struct ActionResults {
     pub action: String,
     pub generation: u64,
     /// By service: what was done, or why it was not.
-    pub results: Vec<EachResult>,
+    pub results: Vec<ServiceResult>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct EachResult {
+#[schema(as = EachResult)]
+pub struct ServiceResult {
     pub service: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub done: Option<Done>,
+    pub done: Option<ActionResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Problem>,
+    pub error: Option<ErrorBody>,
 }
