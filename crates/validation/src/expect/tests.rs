@@ -156,10 +156,7 @@ fn a_schema_names_every_violation_by_its_place_and_fetches_nothing() {
     };
     assert_eq!(
         judged(schema),
-        [
-            "schema $: required: [\"total\"] | \"total\" is a required property",
-            "schema $.items[1].id: type: \"integer\" | \"2\" is not of type \"integer\"",
-        ]
+        ["schema $: required: [\"total\"] | no \"total\"", "schema $.items[1].id: type: \"integer\" | string: \"2\"",]
     );
     // A listener that hears of any attempt to fetch.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
