@@ -102,7 +102,7 @@ fn an_active_that_is_down_gives_way_only_where_the_service_says_so() {
         format!("{} gives no answer within 300 ms", house.blue.address)
     );
     house.write("weight = 0\nfailover = \"both\"", &healthz());
-    wait_until("failover is on", SOON, || house.split().failover_both);
+    wait_until("failover is on", SOON, || house.fails_over_both());
     wait_for(&house, [false, true]);
     assert_eq!(ask(&house), "green");
 }

@@ -118,7 +118,6 @@ impl Judge {
                 policy,
                 plan: RolloutPlan::standard(),
                 urls: Default::default(),
-                failover_both: false,
             }]),
             0,
         );

@@ -70,7 +70,6 @@ impl Somebody {
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
             urls: Default::default(),
-            failover_both: false,
         };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)
     }

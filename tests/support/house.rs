@@ -108,6 +108,11 @@ impl House {
         snapshot.table.services().next().map(|(_, _, split)| split.clone()).unwrap()
     }
 
+    pub fn fails_over_both(&self) -> bool {
+        let snapshot = self.running.published.load();
+        snapshot.table.services().next().is_some_and(|(_, rules, _)| rules.failover_both)
+    }
+
     pub fn weight(&self) -> u16 {
         self.split().weight.basis_points()
     }

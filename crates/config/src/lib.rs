@@ -188,8 +188,6 @@ pub struct ServiceConfig {
     /// By [`traffic::Environment::index`].
     pub origins: [Arc<OriginSettings>; 2],
     pub health: Vec<HealthCheck>,
-    /// An active that is down gives way to the candidate.
-    pub failover_both: bool,
     pub rescue: bool,
     pub websocket: bool,
     /// By route, `default` first.

@@ -66,8 +66,6 @@ pub struct LoadedService {
     pub plan: RolloutPlan,
     /// Where the file sends the environments, by [`Environment::index`].
     pub urls: [String; 2],
-    /// An active that is down gives way to the candidate.
-    pub failover_both: bool,
 }
 
 /// What happens to the state.

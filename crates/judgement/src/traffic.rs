@@ -4,7 +4,9 @@
 //! its [`DrawSequence`]; everything else is in the request's head. So the order of decisions can be read here from top to
 //! bottom, and is tested without a socket.
 
+pub mod head;
 pub mod host;
+pub mod names;
 pub mod path;
 pub mod retry;
 pub mod route;
@@ -13,10 +15,9 @@ pub mod split;
 pub mod sticky;
 mod table;
 
-use std::net::IpAddr;
-
 use serde::{Deserialize, Serialize};
 
+use crate::traffic::head::{HttpVersion, RequestHead};
 use crate::traffic::host::HostPattern;
 use crate::traffic::path::NormalizedPath;
 use crate::traffic::route::{RouteIndex, Routes};
@@ -98,14 +99,6 @@ pub enum DrawSequence {
     Share(ServiceId, u32),
 }
 
-/// What `decide` reads of a request.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestHead<'a> {
-    pub parts: &'a http::request::Parts,
-    /// The client: the peer, or the first untrusted hop in front of trusted proxies.
-    pub client: IpAddr,
-}
-
 /// Where a request goes, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -172,13 +165,13 @@ pub fn decide(
     head: RequestHead<'_>,
     draw: impl FnOnce(DrawSequence) -> u64,
 ) -> Result<Decision, RoutingError> {
-    let host = host::of_request(head.parts)?;
-    if host.is_none() && head.parts.version == http::Version::HTTP_11 {
+    let host = host::of_request(head)?;
+    if host.is_none() && head.version == HttpVersion::Http11 {
         // Even where a catch-all would take it (RFC 9112 3.2).
         return Err(RoutingError::BadHost);
     }
     let service_id = table.service_of(host.as_deref().unwrap_or("")).ok_or(RoutingError::UnknownHost)?;
-    let path = NormalizedPath::normalised(head.parts.uri.path())?;
+    let path = NormalizedPath::normalised(head.path)?;
     let (rules, split) = table.service(service_id);
     let route = rules.routes.find(path.as_str());
     let facts = RequestFacts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
@@ -186,7 +179,7 @@ pub fn decide(
     let mut choice = choose(rules, split, &facts, route, service_id, draw);
     // What could not be rescued is judged on neither side, so that like is compared with like. An override is not judged
     // to begin with, and stands.
-    if split.cautious && choice.judged && !retry::could_be_rescued(head.parts) {
+    if split.cautious && choice.judged && !retry::could_be_rescued(head) {
         choice.judged = false;
         if choice.environment != split.active {
             choice = Choice { environment: split.active, pin: false, why: DecisionReason::Caution, ..choice };
@@ -196,7 +189,7 @@ pub fn decide(
     let mut why = choice.why;
     // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
     // down gives way only where the service says so.
-    let may_fail_over = environment != split.active || split.failover_both;
+    let may_fail_over = environment != split.active || rules.failover_both;
     if may_fail_over && !environment.of(&split.up) && *environment.other().of(&split.up) {
         environment = environment.other();
         why = DecisionReason::Failover;
@@ -294,6 +287,8 @@ pub struct ServiceDefinition {
     pub sticky: StickyBy,
     pub routes: Routes,
     pub rules: Vec<RoutingRule>,
+    /// An active environment that is down gives way to the candidate.
+    pub failover_both: bool,
 }
 
 #[cfg(test)]

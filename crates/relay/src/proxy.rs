@@ -16,6 +16,7 @@ pub mod listen;
 mod phases;
 mod redirect;
 pub mod request_checks;
+pub mod request_view;
 mod rescue;
 mod response_checks;
 mod session;
@@ -36,9 +37,10 @@ use crate::access;
 use crate::proxy::attempt::Attempt;
 use crate::proxy::error::answer_to_refusal;
 use crate::proxy::headers::IdGenerator;
+use crate::proxy::request_view::RequestView;
 use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
 use config::{ClientLimits, HopHeaders, MainConfig};
-use judgement::traffic::{RequestHead, decide, sticky};
+use judgement::traffic::{decide, sticky};
 use memory::clock;
 use memory::counters::{AttemptFailure, Counters, OrdinalCounter, RefusalReason, Shard};
 use memory::snapshot::SnapshotReader;
@@ -117,7 +119,7 @@ impl Proxy {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
         let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
-        let mut decision = decide(&snapshot.table, RequestHead { parts, client }, draw)?;
+        let mut decision = decide(&snapshot.table, RequestView::new(parts, client).head(), draw)?;
         let pin = decision.pin.then(|| {
             let (rules, split) = snapshot.table.service(decision.service);
             let seed = self.key_seed ^ self.keys.next(self.shard);

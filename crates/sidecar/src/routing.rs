@@ -51,7 +51,6 @@ impl ResolvedRouting {
                 policy: config.policy.clone(),
                 plan: config.plan.clone(),
                 urls: config.urls.clone(),
-                failover_both: config.failover_both,
             })
             .collect()
     }

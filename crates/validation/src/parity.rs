@@ -222,7 +222,7 @@ impl ParityRunner<'_> {
         let turn = usize::try_from(unique).unwrap_or(0);
         let [blue_side, green_side] = self.sides;
         // What changes something is asked once.
-        let noise = if is_safe(&step.method) { self.parity.noise } else { 0 };
+        let noise = if is_safe(step.method.as_str()) { self.parity.noise } else { 0 };
         let mut first: Option<OriginResponse> = None;
         for _ in 0..noise {
             if let (Ok(answer), _) = self.ask(blue_side, &blue, step, turn).await {

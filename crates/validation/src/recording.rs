@@ -139,7 +139,7 @@ impl RecordingBuilder {
         if !is_path(&entry.target) {
             return Err(NO_PATH);
         }
-        if !self.unsafe_methods && !is_safe(&method) {
+        if !self.unsafe_methods && !is_safe(method.as_str()) {
             return Err(UNSAFE);
         }
         let body = match &entry.body {

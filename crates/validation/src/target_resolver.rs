@@ -137,7 +137,10 @@ fn lines(rule: &RoutingRule) -> Option<Vec<(HeaderName, HeaderValue)>> {
         ValueTest::Regex(_) | ValueTest::Absent => None,
     };
     let line = |condition: &RuleCondition| match condition {
-        RuleCondition::Header { name, test } => Some((name.clone(), HeaderValue::from_bytes(&value(test)?).ok()?)),
+        RuleCondition::Header { name, test } => {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(&value(test)?).ok()?))
+        }
         RuleCondition::Cookie { name, test } => {
             let pair = [name.as_bytes(), b"=", &value(test)?].concat();
             Some((header::COOKIE, HeaderValue::from_bytes(&pair).ok()?))

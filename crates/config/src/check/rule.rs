@@ -1,13 +1,12 @@
 //! `[[service.NAME.rule]]`.
 
-use http::{HeaderName, Method};
-
 use crate::check::main::networks;
 use crate::check::one_of;
 use crate::check::service::{hosts, pattern, weight};
 use crate::file::{At, OneOrMany, PathFile, RuleFile, ValueFile};
 use crate::read::{SourceFile, did_you_mean};
 use judgement::traffic::Environment;
+use judgement::traffic::names::{FieldName, MethodName, is_token};
 use judgement::traffic::path::Glob;
 use judgement::traffic::route::{DEFAULT_ROUTE, RouteIndex, Routes};
 use judgement::traffic::rule::{PathTest, RoutingRule, RuleCondition, RuleTarget, ValueTest, whole_regex};
@@ -145,7 +144,7 @@ fn header(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option
         );
         return None;
     }
-    match HeaderName::from_bytes(name.value.to_ascii_lowercase().as_bytes()) {
+    match FieldName::parse(&name.value) {
         Ok(name) => Some(RuleCondition::Header { name, test }),
         Err(_) => {
             source.problem(name.span.clone(), format!("`{}` is not a header name", name.value), None);
@@ -155,7 +154,7 @@ fn header(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option
 }
 
 fn cookie(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option<RuleCondition> {
-    if HeaderName::from_bytes(name.value.as_bytes()).is_err() {
+    if !is_token(&name.value) {
         source.problem(name.span.clone(), format!("`{}` is not a cookie name", name.value), None);
         return None;
     }
@@ -192,10 +191,10 @@ fn path(source: &mut SourceFile, typed: &At<PathFile>) -> Option<PathTest> {
     Some(if glob.contains('*') { PathTest::Glob(Glob::new(&glob)) } else { PathTest::Exact(glob) })
 }
 
-fn methods(source: &mut SourceFile, typed: &OneOrMany<String>) -> Vec<Method> {
+fn methods(source: &mut SourceFile, typed: &OneOrMany<String>) -> Vec<MethodName> {
     let mut methods = Vec::new();
     for At { value, span } in &typed.0 {
-        match Method::from_bytes(value.as_bytes()) {
+        match MethodName::parse(value) {
             Ok(method) if value.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') => methods.push(method),
             _ => {
                 let hint = Some(format!("did you mean `{}`?", value.to_ascii_uppercase()));

@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use http::HeaderName;
-
 use crate::allowed::AllowedOrigin;
 use crate::check::preset::Preset;
 use crate::check::{guard, health, one_of, origin, over, positive, rollout, rule, terms};
@@ -16,6 +14,7 @@ use crate::{NamedInFile, ServiceConfig};
 use judgement::rollout::{RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
+use judgement::traffic::names::{FieldName, is_token};
 use judgement::traffic::path::NormalizedPath;
 use judgement::traffic::route::{DEFAULT_ROUTE, Routes};
 use judgement::traffic::rule::RoutingRule;
@@ -75,13 +74,12 @@ pub fn check(
     let urls = origins.each_ref().map(|origin| origin.urls());
     let origins = over::origins(over, origins, &mut aside);
     Some(ServiceConfig {
-        traffic: ServiceDefinition { name: name.to_owned(), hosts: patterns, sticky, routes, rules },
+        traffic: ServiceDefinition { name: name.to_owned(), hosts: patterns, sticky, routes, rules, failover_both },
         ask,
         policy,
         plan,
         origins,
         health,
-        failover_both,
         rescue,
         websocket: file.websocket.unwrap_or(false),
         deadlines,
@@ -152,9 +150,7 @@ fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> StickyBy {
     let address = *client_address == Some(true);
     match (none, cookie, header, address) {
         (true, ..) => StickyBy::None,
-        (_, Some(at), None, false) if HeaderName::from_bytes(at.value.as_bytes()).is_ok() => {
-            StickyBy::Cookie(at.value.clone())
-        }
+        (_, Some(at), None, false) if is_token(&at.value) => StickyBy::Cookie(at.value.clone()),
         (_, Some(at), None, false) => {
             source.problem(at.span.clone(), format!("`{}` is not a cookie name", at.value), None);
             StickyBy::None
@@ -168,7 +164,7 @@ fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> StickyBy {
             );
             StickyBy::None
         }
-        (_, None, Some(at), false) => match HeaderName::from_bytes(at.value.to_ascii_lowercase().as_bytes()) {
+        (_, None, Some(at), false) => match FieldName::parse(&at.value) {
             Ok(name) => StickyBy::Header(name),
             Err(_) => {
                 source.problem(at.span.clone(), format!("`{}` is not a header name", at.value), None);

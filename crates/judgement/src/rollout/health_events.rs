@@ -74,7 +74,6 @@ mod tests {
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
             urls: Default::default(),
-            failover_both: true,
         };
         state.apply(Event::Loaded(vec![loaded]), Millis(0)).unwrap();
         state
@@ -99,7 +98,6 @@ mod tests {
     fn who_is_up_is_in_the_split_and_said_once() {
         let mut state = started(10.0);
         assert_eq!(state.split("shop").unwrap().up, [true; 2]);
-        assert!(state.split("shop").unwrap().failover_both);
         assert_eq!(
             told(&mut state, Environment::Green, false, false),
             [(ChangeKind::Health, AnnouncementLevel::Warning)]

@@ -47,20 +47,13 @@ pub(super) struct ServiceState {
     pub(super) ordered: Option<SuiteRun>,
     /// What health checks say, by [`Environment::index`]. After a restart all is up until it is checked.
     pub(super) up: [bool; 2],
-    failover_both: bool,
 }
 
 impl ServiceState {
     /// As nobody has looked at it yet.
-    fn unseen(
-        durable: DurableState,
-        routes: Vec<String>,
-        policy: GuardPolicy,
-        plan: RolloutPlan,
-        failover_both: bool,
-    ) -> ServiceState {
+    fn unseen(durable: DurableState, routes: Vec<String>, policy: GuardPolicy, plan: RolloutPlan) -> ServiceState {
         let (watch, book, clocked, ordered, up) = (None, None, StepClock::default(), None, [true; 2]);
-        ServiceState { durable, routes, policy, plan, watch, book, clocked, ordered, up, failover_both }
+        ServiceState { durable, routes, policy, plan, watch, book, clocked, ordered, up }
     }
 
     /// Somebody has to look at it, or at the clock for it.
@@ -111,7 +104,7 @@ impl State {
 
     /// The split of a service as the next snapshot shows it.
     pub fn split(&self, service: &str) -> Option<TrafficSplit> {
-        self.services.get(service).map(|ServiceState { durable, watch, routes, up, failover_both, .. }| {
+        self.services.get(service).map(|ServiceState { durable, watch, routes, up, .. }| {
             let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
             let watching = durable.is_watching();
             let place = |function: &String| routes.iter().position(|route| route == function);
@@ -124,7 +117,6 @@ impl State {
                 only: release.filter(|release| !release.functions.is_empty()).map(|release| only(&release.functions)),
                 mirrored: watching,
                 up: *up,
-                failover_both: *failover_both,
                 rollout: durable.rollout,
                 cautious: !watching && watch.as_ref().is_some_and(ServiceWatch::is_cautious),
                 ..TrafficSplit::resting(durable.active)
@@ -200,7 +192,7 @@ impl State {
         let mut changes = Vec::new();
         let mut before: BTreeMap<String, ServiceState> = std::mem::take(&mut self.services);
         let (mut preflights, mut waiting) = (Vec::new(), Vec::new());
-        for LoadedService { service: name, routes, ask, policy, plan, urls, failover_both } in loaded {
+        for LoadedService { service: name, routes, ask, policy, plan, urls } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
             let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
@@ -217,9 +209,9 @@ impl State {
             let service = match old {
                 Some(old) => {
                     let watch = old.watch.filter(|_| same);
-                    ServiceState { durable, routes, policy, plan, watch, failover_both, ..old }
+                    ServiceState { durable, routes, policy, plan, watch, ..old }
                 }
-                None => ServiceState::unseen(durable, routes, policy, plan, failover_both),
+                None => ServiceState::unseen(durable, routes, policy, plan),
             };
             self.services.insert(name.clone(), service);
             match known {

@@ -28,7 +28,6 @@ fn file_of(active: &str, weight: f64) -> Event {
         policy: GuardPolicy::standard(),
         plan: RolloutPlan::standard(),
         urls: Default::default(),
-        failover_both: false,
     }])
 }
 
@@ -250,7 +249,6 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
             urls: Default::default(),
-            failover_both: false,
         }])
     };
     assert!(entries(&state.apply(half(SplitRequest::default()), Millis(5000)).unwrap()).is_empty());
@@ -284,7 +282,6 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()] },
             plan: RolloutPlan::standard(),
             urls: Default::default(),
-            failover_both: false,
         }])
     };
     state.apply(file(10.0), Millis(0)).unwrap();

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::request::Parts;
-
 use crate::traffic::RoutingError;
+use crate::traffic::head::RequestHead;
 
 /// A host of a service or of a rule, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,8 +63,8 @@ impl fmt::Display for HostPattern {
 ///
 /// # Errors
 /// [`RoutingError::BadHost`] for two Host lines or a value that is no host.
-pub fn of_request(parts: &Parts) -> Result<Option<Cow<'_, str>>, RoutingError> {
-    as_sent(parts)?
+pub fn of_request(head: RequestHead<'_>) -> Result<Option<Cow<'_, str>>, RoutingError> {
+    as_sent(head.authority, head.fields.all("host"))?
         .map(|sent| {
             let host = without_port(sent).ok_or(RoutingError::BadHost)?;
             let host = host.strip_suffix('.').unwrap_or(host);
@@ -82,24 +81,23 @@ pub fn of_request(parts: &Parts) -> Result<Option<Cow<'_, str>>, RoutingError> {
         .transpose()
 }
 
-/// The request's authority as the client sent it, port included.
+/// The request's authority as the client sent it, port included: the target's own, or the only Host line.
 ///
 /// # Errors
-/// [`RoutingError::BadHost`] for two Host lines or bytes that are no text.
-pub fn as_sent(parts: &Parts) -> Result<Option<&str>, RoutingError> {
-    if let Some(authority) = parts.uri.authority() {
-        return Ok(Some(authority.as_str()));
+/// [`RoutingError::BadHost`] for two Host lines, an empty one, or bytes that are not visible ASCII.
+pub fn as_sent<'a>(
+    authority: Option<&'a str>,
+    mut host_lines: impl Iterator<Item = &'a [u8]>,
+) -> Result<Option<&'a str>, RoutingError> {
+    if authority.is_some() {
+        return Ok(authority);
     }
-    let mut lines = parts.headers.get_all(http::header::HOST).iter();
-    let first = lines.next();
-    if lines.next().is_some() {
+    let Some(line) = host_lines.next() else { return Ok(None) };
+    let is_text = line.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    if host_lines.next().is_some() || line.is_empty() || !is_text {
         return Err(RoutingError::BadHost);
     }
-    match first.map(|value| value.to_str()) {
-        None => Ok(None),
-        Some(Ok("")) | Some(Err(_)) => Err(RoutingError::BadHost),
-        Some(Ok(host)) => Ok(Some(host)),
-    }
+    std::str::from_utf8(line).map(Some).map_err(|_| RoutingError::BadHost)
 }
 
 fn without_port(authority: &str) -> Option<&str> {
@@ -139,14 +137,15 @@ fn is_host(host: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traffic::head::{HeaderFields, HttpVersion};
 
-    fn host_of(uri: &str, lines: &[&str]) -> Result<Option<String>, RoutingError> {
-        let mut request = http::Request::builder().uri(uri);
-        for line in lines {
-            request = request.header("host", *line);
-        }
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        of_request(&parts).map(|host| host.map(Cow::into_owned))
+    fn host_of(authority: Option<&str>, lines: &[&str]) -> Result<Option<String>, RoutingError> {
+        let fields: Vec<_> = lines.iter().map(|line| ("host", line.as_bytes())).collect();
+        let fields = HeaderFields::new(&fields);
+        let (method, version, path, query) = ("GET", HttpVersion::Http11, "/", None);
+        let client = std::net::IpAddr::from([192, 0, 2, 1]);
+        let head = RequestHead { method, version, authority, path, query, fields, client };
+        of_request(head).map(|host| host.map(Cow::into_owned))
     }
 
     #[test]
@@ -158,18 +157,18 @@ mod tests {
             ("[::1]:80", "[::1]"),
             ("127.0.0.1", "127.0.0.1"),
         ] {
-            assert_eq!(host_of("/", &[line]), Ok(Some(host.to_owned())), "{line}");
+            assert_eq!(host_of(None, &[line]), Ok(Some(host.to_owned())), "{line}");
         }
-        assert_eq!(host_of("http://a.test:1/x", &["b.test"]), Ok(Some("a.test".to_owned())));
-        assert_eq!(host_of("/", &[]), Ok(None));
+        assert_eq!(host_of(Some("a.test:1"), &["b.test"]), Ok(Some("a.test".to_owned())));
+        assert_eq!(host_of(None, &[]), Ok(None));
     }
 
     #[test]
     fn what_is_no_host_is_refused() {
         for line in ["", "a b", "a/b", "user@a", "a:port", "a:99999", "[::1", "[::1]x", "a..b/", ".", "a%41"] {
-            assert_eq!(host_of("/", &[line]), Err(RoutingError::BadHost), "{line}");
+            assert_eq!(host_of(None, &[line]), Err(RoutingError::BadHost), "{line}");
         }
-        assert_eq!(host_of("/", &["a.test", "a.test"]), Err(RoutingError::BadHost));
+        assert_eq!(host_of(None, &["a.test", "a.test"]), Err(RoutingError::BadHost));
     }
 
     #[test]

@@ -1,67 +1,59 @@
 //! Which requests may be sent a second time: all that `decide` and a rescue know of it from the head.
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use crate::traffic::head::{HttpVersion, RequestHead};
 
-/// Bytes of a body that are kept for a second try. It is pingora's own limit.
-pub const KEPT: u64 = 64 * 1024;
+/// The most bytes of a request body that are kept for a second try. It is pingora's own limit.
+pub const MAX_REPLAYED_BODY: u64 = 64 * 1024;
 
-/// Safe methods (RFC 9110 9.2.1), or any request that its client has made harmless to repeat.
-pub fn is_repeatable(method: &Method, headers: &HeaderMap) -> bool {
-    is_safe(method) || headers.contains_key("idempotency-key")
+/// The header by which a client says that a request may be repeated.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Safe methods (RFC 9110 9.2.1), or any request that its client has made harmless to repeat by an Idempotency-Key.
+pub fn is_repeatable(method: &str, has_idempotency_key: bool) -> bool {
+    is_safe(method) || has_idempotency_key
 }
 
 /// Whether a request could be served again, should its first answer be a failure: it may be repeated, and announces no
 /// body that is longer than what is kept.
 ///
 /// A chunked body may be of any length, so it does not count. Nor does HTTP/2 without a Content-Length: only its frames
-/// say whether a body comes. But a safe method has none that means anything (RFC 9110 9.3.1), and hardly a browser's GET
-/// has a length: those are taken to have no body, and one that has is rescued all the same if it is short.
-pub fn could_be_rescued(parts: &Parts) -> bool {
-    let is_told = match parts.version {
-        Version::HTTP_2 | Version::HTTP_3 => parts.headers.contains_key(CONTENT_LENGTH) || is_safe(&parts.method),
+/// say whether a body comes. But the body of a safe method means nothing (RFC 9110 9.3.1), and hardly any browser sends
+/// a length with its GET: those are taken to have no body, and one that has is rescued all the same if it is short.
+pub fn could_be_rescued(head: RequestHead<'_>) -> bool {
+    let length = head.fields.all("content-length").next();
+    let length_is_known = match head.version {
+        HttpVersion::Http2 | HttpVersion::Http3 => length.is_some() || is_safe(head.method),
         // RFC 9112 6.3: neither length nor encoding is no body.
-        _ => true,
+        HttpVersion::Http10 | HttpVersion::Http11 => true,
     };
-    is_repeatable(&parts.method, &parts.headers)
-        && is_told
-        && !parts.headers.contains_key(TRANSFER_ENCODING)
-        && announced(&parts.headers) <= KEPT
+    is_repeatable(head.method, head.fields.contains(IDEMPOTENCY_KEY))
+        && length_is_known
+        && !head.fields.contains("transfer-encoding")
+        && announced_length(length) <= MAX_REPLAYED_BODY
 }
 
-/// The length of the body that the head announces, in bytes; `u64::MAX` for what is no length.
-pub fn announced(headers: &HeaderMap) -> u64 {
-    let length = headers.get(CONTENT_LENGTH).map(|length| length.to_str().map(|digits| digits.trim().parse()));
-    length.map_or(0, |length| length.map_or(u64::MAX, |length| length.unwrap_or(u64::MAX)))
+/// The length of the body that a Content-Length announces, in bytes; `u64::MAX` where it cannot be read.
+pub fn announced_length(content_length: Option<&[u8]>) -> u64 {
+    let Some(value) = content_length else { return 0 };
+    std::str::from_utf8(value).ok().and_then(|digits| digits.trim().parse().ok()).unwrap_or(u64::MAX)
 }
 
-/// Asking so changes nothing: GET, HEAD and OPTIONS. TRACE is left out, since it comes from nobody who means well.
-pub fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+/// Sending the request changes nothing: GET, HEAD and OPTIONS. TRACE is left out: nobody sends it in good faith.
+pub fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parts(method: &str, version: Version, fields: &[(&str, &str)]) -> Parts {
-        let request = http::Request::builder().method(method).version(version);
-        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        request.body(()).unwrap().into_parts().0
-    }
+    use crate::traffic::head::HeaderFields;
 
     #[test]
     fn a_length_is_read_or_too_long_to_be() {
-        let announced = |value: Option<&[u8]>| {
-            let mut headers = HeaderMap::new();
-            value.map(|value| headers.insert(CONTENT_LENGTH, http::HeaderValue::from_bytes(value).unwrap()));
-            super::announced(&headers)
-        };
-        assert_eq!(announced(None), 0);
-        assert_eq!(announced(Some(b"10485760")), 10_485_760);
+        assert_eq!(announced_length(None), 0);
+        assert_eq!(announced_length(Some(b"10485760")), 10_485_760);
         for no_length in [&b"99999999999999999999999"[..], b"-1", b"", b"\xff"] {
-            assert_eq!(announced(Some(no_length)), u64::MAX, "{no_length:?}");
+            assert_eq!(announced_length(Some(no_length)), u64::MAX, "{no_length:?}");
         }
     }
 
@@ -69,7 +61,7 @@ mod tests {
     fn only_what_is_safe_or_keyed_and_short_could_be_rescued() {
         let (key, short) = (("idempotency-key", "k1"), ("content-length", "65536"));
         let (long, chunked) = (("content-length", "65537"), ("transfer-encoding", "chunked"));
-        let (old, one, two) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
+        let (old, one, two) = (HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2);
         for (method, version, fields, could) in [
             ("GET", one, &[][..], true),
             ("GET", old, &[], true),
@@ -94,7 +86,12 @@ mod tests {
             ("POST", two, &[key], false),
             ("DELETE", two, &[key], false),
         ] {
-            assert_eq!(could_be_rescued(&parts(method, version, fields)), could, "{method} {version:?} {fields:?}");
+            let listed: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            let client = std::net::IpAddr::from([192, 0, 2, 1]);
+            let (authority, path, query) = (None, "/", None);
+            let head =
+                RequestHead { method, version, authority, path, query, fields: HeaderFields::new(&listed), client };
+            assert_eq!(could_be_rescued(head), could, "{method} {version:?} {fields:?}");
         }
     }
 }

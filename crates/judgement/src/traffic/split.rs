@@ -131,8 +131,6 @@ pub struct TrafficSplit {
     pub mirrored: bool,
     /// What health checks say, by [`Environment::index`].
     pub up: [bool; 2],
-    /// An active that is down gives way to the candidate.
-    pub failover_both: bool,
     /// The number of the rollout, of those of its service.
     pub rollout: u32,
     /// Only requests that could be rescued go to the candidate.
@@ -151,7 +149,6 @@ impl TrafficSplit {
             only: None,
             mirrored: false,
             up: [true, true],
-            failover_both: false,
             rollout: 0,
             cautious: false,
         }

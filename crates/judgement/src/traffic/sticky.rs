@@ -2,9 +2,9 @@
 
 use std::hash::Hasher;
 
-use http::HeaderName;
 use siphasher::sip::SipHasher13;
 
+use crate::traffic::names::FieldName;
 use crate::traffic::split::{KeyBucket, Weight, mix};
 
 /// Where the key of a client is found.
@@ -14,7 +14,7 @@ pub enum StickyBy {
     /// A cookie of this name, set by us where the client has none.
     Cookie(String),
     /// A header that the client sends.
-    Header(HeaderName),
+    Header(FieldName),
     ClientAddress,
 }
 

@@ -22,6 +22,8 @@ pub struct ServiceRules {
     pub rules: RuleList,
     /// How many rules have a share of their own, and so a sequence of their own.
     pub shares: u32,
+    /// An active environment that is down gives way to the candidate.
+    pub failover_both: bool,
     first_route: u32,
 }
 
@@ -159,6 +161,7 @@ fn compile_service(service: ServiceDefinition, first_route: u32) -> ServiceRules
         overrides,
         rules,
         shares,
+        failover_both: service.failover_both,
         first_route,
     }
 }

@@ -58,7 +58,7 @@ pub async fn exchange(
     most: usize,
 ) -> pingora_error::Result<OriginResponse> {
     // Of a request that may change something nobody knows whether it was carried out (RFC 9110 9.2.2).
-    let mut stale = if connection == ConnectionReuse::Kept && is_safe(&request.method) { 3 } else { 0 };
+    let mut stale = if connection == ConnectionReuse::Kept && is_safe(request.method.as_str()) { 3 } else { 0 };
     loop {
         match once(connector, endpoint, request, connection, most).await {
             Err((true, error)) if stale > 0 && is_stale(&error) => stale -= 1,

@@ -9,8 +9,9 @@ use crate::access::{AccessLine, AccessLogger};
 use crate::proxy::RequestContext;
 use crate::proxy::attempt::Attempt;
 use crate::proxy::error::{Blame, blame};
+use crate::proxy::request_view::host_as_sent;
 use crate::proxy::session::peer_of;
-use judgement::traffic::{DecisionReason, host};
+use judgement::traffic::DecisionReason;
 use memory::clock;
 use memory::counters::{AttemptFailure, RefusalReason};
 
@@ -25,7 +26,7 @@ pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Op
         client: ctx.client,
         peer: peer.to_canonical(),
         method: request.method.as_str().as_bytes(),
-        host: host::as_sent(request).ok().flatten().map(str::as_bytes).or_else(|| header(HOST)),
+        host: host_as_sent(request).ok().flatten().map(str::as_bytes).or_else(|| header(HOST)),
         path: request.raw_path(),
         protocol: protocol(request.version),
         // 100 and 103 announce an answer that never came; 101 is one.

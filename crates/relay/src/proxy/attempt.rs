@@ -6,9 +6,9 @@ use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 
+use crate::proxy::request_view::is_repeatable;
 use crate::proxy::rescue::{FailedTry, is_safe};
 use judgement::time::Millis;
-use judgement::traffic::retry::is_repeatable;
 use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::{Decision, DecisionReason, Environment};
 use memory::clock;
@@ -267,7 +267,7 @@ impl Attempt {
             return false;
         }
         let fallen = FailedTry {
-            repeatable: is_repeatable(&request.method, &request.headers),
+            repeatable: is_repeatable(request),
             unsent,
             body_kept,
             answered,
@@ -334,9 +334,10 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
+    use crate::proxy::request_view::RequestView;
     use judgement::guard::window::{ClientImpact, Cohorts};
+    use judgement::traffic::decide;
     use judgement::traffic::split::{TrafficSplit, Weight};
-    use judgement::traffic::{RequestHead, decide};
     use sidecar::{CurrentRouting, ResolvedRouting};
 
     /// A snapshot of a service `shop` whose split is this, with one address a side.
@@ -354,8 +355,8 @@ mod tests {
     fn ask(snapshot: &Arc<RoutingSnapshot>, method: &str) -> DecisionReason {
         let request = http::Request::builder().method(method).header("host", "x").header("x-user", "17");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let head = RequestHead { parts: &parts, client: "192.0.2.1".parse::<IpAddr>().unwrap() };
-        let decision = decide(&snapshot.table, head, |_| 0).unwrap();
+        let view = RequestView::new(&parts, "192.0.2.1".parse::<IpAddr>().unwrap());
+        let decision = decide(&snapshot.table, view.head(), |_| 0).unwrap();
         let mut attempt = Attempt::new(snapshot.clone(), decision, None, 0);
         assert!(attempt.next_peer(Shard(0)).is_none(), "nothing is resolved here");
         decision.why

@@ -132,7 +132,7 @@ pub fn to_origin(
     with_headers(request, |headers| {
         headers.reserve(ADDED);
         for name in strip.into_iter().flat_map(RoutingRule::header_names) {
-            headers.remove(name);
+            headers.remove(name.as_str());
         }
         headers.insert(HOST, endpoint.authority.clone());
         forwarded::forward(headers, &arrival, hop);

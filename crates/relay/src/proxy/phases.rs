@@ -14,10 +14,10 @@ use crate::proxy::attempt::AfterFailure;
 use crate::proxy::error::{Blame, NO_HTTP2, answer_to_failure, answer_to_refusal, blame, was_untouched};
 use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
+use crate::proxy::request_view::{announced_length, host_as_sent};
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
 use crate::proxy::{Proxy, RESCUE, RequestContext, access_line, body, headers, hop, redirect, response_checks, target};
 use judgement::traffic::sticky::StickyBy;
-use judgement::traffic::{host, retry};
 use memory::clock;
 use memory::counters::{AttemptFailure, ConnectionPhase, RefusalReason, is_raised};
 
@@ -64,7 +64,7 @@ impl ProxyHttp for Proxy {
             };
         }
         match routed {
-            Ok(attempt) if retry::announced(&session.req_header().headers) > attempt.max_body() => {
+            Ok(attempt) if announced_length(&session.req_header().headers) > attempt.max_body() => {
                 self.refuse(session, ctx, RefusalReason::BodyTooLarge).await
             }
             Ok(mut attempt) => {
@@ -129,7 +129,7 @@ impl ProxyHttp for Proxy {
             connection.enter_alone(ConnectionPhase::Upgrading);
         }
         // Checked by `decide` already.
-        let host = host::as_sent(session.req_header()).ok().flatten();
+        let host = host_as_sent(session.req_header()).ok().flatten();
         let version = session.req_header().version;
         let (peer, client, trusted) = (peer_of(session), ctx.client, ctx.trusted);
         let arrival = Arrival { peer, client, trusted, host, tls: is_tls(session), version };

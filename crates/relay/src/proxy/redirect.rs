@@ -2,11 +2,11 @@
 
 use pingora_http::RequestHeader;
 
-use judgement::traffic::host;
+use crate::proxy::request_view::host_as_sent;
 
 /// The same URL by https on this port; `None` if the request names no host, or no path of it.
 pub fn to_https(request: &RequestHeader, port: u16) -> Option<String> {
-    let host = host::as_sent(request).ok().flatten().filter(|host| !host.is_empty())?;
+    let host = host_as_sent(request).ok().flatten().filter(|host| !host.is_empty())?;
     let path = request.raw_path();
     path.starts_with(b"/").then(|| location(host, port, &String::from_utf8_lossy(path)))
 }

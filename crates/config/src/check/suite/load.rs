@@ -166,7 +166,7 @@ impl Reading<'_> {
         self.not_too_many(&asked);
         for at in asked.iter().take(MOST_REQUESTS) {
             let Some(step) = self.step(at, &mut known.clone()) else { continue };
-            if !is_safe(&step.method) && !unsafe_methods {
+            if !is_safe(step.method.as_str()) && !unsafe_methods {
                 let message = format!("{} would change data on both sides", step.method);
                 let hint = "if that is meant, write unsafe_methods = true in this [[parity]]".to_owned();
                 self.source.problem(at.span.clone(), message, Some(hint));

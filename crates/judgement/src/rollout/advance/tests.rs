@@ -86,7 +86,6 @@ impl Bench {
             policy,
             plan: self.plan.clone(),
             urls: Default::default(),
-            failover_both: false,
         };
         self.apply(Event::Loaded(vec![loaded]))
     }
