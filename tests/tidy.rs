@@ -1,192 +1,208 @@
-//! The house rules, read off the source: floors, purity, file sizes, openings, and who may do what where.
+//! The rules of the house that Cargo cannot see, read off the tokens of the source.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The floors, from the bottom up. A room imports from its own floor's rooms on its left, and from every floor below.
-const FLOORS: [&[&str]; 8] = [
-    &["time", "traffic", "guard", "rollout"],
-    &["clock", "counters", "snapshot"],
-    &["access", "config", "journal", "metrics", "wire"],
-    &["sidecar"],
-    &["origin", "proxy", "notify", "health", "consistency", "validate", "admin"],
-    &[],
-    &["serve"],
-    &["cli"],
-];
+use crate::support::rust::{File, Kind, Token, closing, source};
 
-/// The rooms that know no IO, clock, randomness, async, lock or log.
-const PURE: [&str; 4] = ["time", "traffic", "guard", "rollout"];
-
-const MOST_LINES: usize = 400;
-
-struct File {
-    path: PathBuf,
-    room: String,
-    /// Without its tests.
-    code: String,
-    whole: String,
-}
-
-fn source() -> Vec<File> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    walk(&root, &mut files);
-    assert!(files.len() > 30, "the source is where it is looked for");
-    files
-        .into_iter()
-        .map(|path| {
-            let whole = std::fs::read_to_string(&path).unwrap();
-            let code = whole.split("#[cfg(test)]").next().unwrap().to_owned();
-            let inside = path.strip_prefix(&root).unwrap();
-            let room = inside.components().next().unwrap().as_os_str().to_string_lossy().replace(".rs", "");
-            File { path: inside.to_owned(), room, code, whole }
-        })
-        .collect()
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-}
-
-fn is_test(file: &File) -> bool {
-    let named = file.path.file_name().is_some_and(|name| name == "tests.rs");
-    named || file.path.components().any(|part| part.as_os_str() == "tests")
-}
-
-/// The code without comments: prose may name what code may not.
-fn code_only(file: &File) -> String {
-    let lines = file.code.lines().map(|line| line.split("//").next().unwrap_or(""));
-    lines.collect::<Vec<_>>().join("\n")
+#[track_caller]
+fn none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{} times:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
-fn imports_go_down() {
-    let place: BTreeMap<&str, usize> =
-        FLOORS.iter().flat_map(|rooms| rooms.iter()).enumerate().map(|(at, room)| (*room, at)).collect();
-    let mut wrong = Vec::new();
-    for file in source().iter().filter(|file| !is_test(file) && !["main", "lib"].contains(&file.room.as_str())) {
-        let Some(own) = place.get(file.room.as_str()) else {
-            panic!("{} is in no room of tests/tidy.rs", file.path.display());
+fn every_file_says_what_it_is_and_none_is_called_mod() {
+    let files = source();
+    assert!(files.len() > 150, "the source is where it is looked for");
+    none(
+        &files
+            .iter()
+            .filter(|file| !file.whole.starts_with("//!") || file.path.ends_with("/mod.rs"))
+            .map(|file| format!("{}: opens without `//!`, or is a mod.rs", file.path))
+            .collect::<Vec<_>>(),
+    );
+}
+
+/// Where the body of the function at `at` opens, if it has one.
+fn body(tokens: &[Token], mut at: usize) -> Option<usize> {
+    while !tokens.get(at)?.is("{") {
+        at = match &tokens[at] {
+            end if end.is(";") => return None,
+            group if group.is("(") || group.is("[") => closing(tokens, at) + 1,
+            _ => at + 1,
         };
-        for (at, _) in code_only(file).match_indices("crate::") {
-            let code = code_only(file);
-            let rest = &code[at + "crate::".len()..];
-            let room: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if let Some(other) = place.get(room.as_str())
-                && other > own
-            {
-                wrong.push(format!("{} imports {room}", file.path.display()));
-            }
-        }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    Some(at)
 }
 
 #[test]
-fn the_pure_rooms_are_pure() {
-    let forbidden = [
-        "std::fs",
-        "std::net::Tcp",
-        "std::thread",
-        "std::time",
-        "std::sync::atomic",
-        "Mutex",
-        "RwLock",
-        "Instant",
-        "SystemTime",
-        "tokio",
-        "async ",
-        "tracing",
-        "println!",
-        "rand::",
-        "rusqlite",
-        "pingora",
-        "crate::clock",
-        "std::env",
-        "ArcSwap",
-    ];
-    let mut wrong = Vec::new();
-    for file in source().iter().filter(|file| PURE.contains(&file.room.as_str()) && !is_test(file)) {
-        for word in forbidden {
-            // std::time::Duration is a value; the clock is not.
-            let code = code_only(file).replace("std::time::Duration", "");
-            if code.contains(word) {
-                wrong.push(format!("{} has {word}", file.path.display()));
+fn functions_stay_under_seventy_lines() {
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for file in source() {
+        for (at, _) in file.tokens.iter().enumerate().filter(|(_, token)| token.is("fn")) {
+            let Some(open) = body(&file.tokens, at) else { continue };
+            let lines = file.tokens[closing(&file.tokens, open)].line - file.tokens[at].line + 1;
+            seen += 1;
+            if lines >= 70 {
+                wrong.push(format!("{}:{}: {lines} lines", file.path, file.tokens[at].line));
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen > 1000, "the functions are found");
+    none(&wrong);
 }
 
 #[test]
 fn what_has_one_place_stays_there() {
-    let mut wrong = Vec::new();
-    for (word, places) in [
-        (
-            "sync::atomic",
-            &[
-                "counters/cells.rs",
-                "counters/connection.rs",
-                "counters/keys.rs",
-                "counters/notices.rs",
-                "counters/process.rs",
-                "counters/ring.rs",
-                "counters/turns.rs",
-            ][..],
-        ),
-        ("ArcSwap", &["snapshot.rs"]),
-        ("Instant::now", &["clock.rs", "origin/resolve.rs"]),
-        ("SystemTime::now", &["clock.rs"]),
-        (
-            "thread::Builder",
-            &["sidecar/mod.rs", "access/writer.rs", "journal/writer.rs", "proxy/listen.rs", "cli/run.rs"],
-        ),
-        (".publish(", &["sidecar/mod.rs"]),
-        ("unsafe {", &[]),
-        ("unsafe fn", &[]),
-        ("unsafe impl", &[]),
-        ("todo!", &[]),
-        ("dbg!", &[]),
-    ] {
-        for file in source().iter().filter(|file| !is_test(file)) {
-            let path = file.path.to_string_lossy().into_owned();
-            if code_only(file).contains(word) && !places.contains(&path.as_str()) {
-                wrong.push(format!("{path} has {word}"));
+    let places = [
+        ("Instant :: now", &["crates/memory/src/clock.rs"][..]),
+        ("SystemTime :: now", &["crates/memory/src/clock.rs"]),
+        ("sync :: atomic", &["crates/memory/src/counters/"]),
+        ("ArcSwap", &["crates/memory/src/snapshot.rs"]),
+        (". publish (", &["crates/sidecar/src/"]),
+    ];
+    let (mut wrong, mut found) = (Vec::new(), BTreeSet::new());
+    for file in source() {
+        let words: Vec<&str> =
+            file.tokens.iter().filter(|token| token.kind != Kind::Text).map(|token| token.text.as_str()).collect();
+        let code = format!(" {} ", words.join(" ").replace(": :", "::"));
+        for (what, allowed) in places.iter().filter(|(what, _)| code.contains(&format!(" {what} "))) {
+            found.insert(*what);
+            if !allowed.iter().any(|place| file.path.starts_with(place)) {
+                wrong.push(format!("{} has `{what}`", file.path));
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(found.len(), places.len(), "each is found in its place");
+    none(&wrong);
 }
 
+/// Names that mean something with their path alone, and may be used again.
+const COMMON: [&str; 2] = [
+    "Error", // of a crate or a module, as everywhere in Rust
+    "Args",  // of a command, one a file
+];
+
 #[test]
-fn every_file_says_what_it_is_and_stays_small() {
-    let mut wrong = Vec::new();
+fn a_public_type_has_a_name_of_its_own() {
+    let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in source() {
-        if !file.whole.starts_with("//!") {
-            wrong.push(format!("{} does not open with //!", file.path.display()));
-        }
-        let lines = file.code.lines().count();
-        if lines > MOST_LINES && !is_test(&file) {
-            wrong.push(format!("{} has {lines} lines of code", file.path.display()));
+        for three in file.tokens.windows(3).filter(|three| three[0].is("pub")) {
+            if ["struct", "enum", "trait", "type", "union"].iter().any(|word| three[1].is(word)) {
+                types.entry(three[2].text.clone()).or_default().push(format!("{}:{}", file.path, three[2].line));
+            }
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(types.len() > 300, "the types are found");
+    let again = types.iter().filter(|(name, places)| places.len() > 1 && !COMMON.contains(&name.as_str()));
+    none(&again.map(|(name, places)| format!("{name}: {}", places.join(", "))).collect::<Vec<_>>());
+}
+
+/// The paths that a file names, each as its parts: `use a::{b, c::d}` is `a::b` and `a::c::d`.
+fn paths(tokens: &[Token], prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
+    let mut path = prefix.to_vec();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let separated =
+            tokens.get(at + 1).is_some_and(|next| next.is(":")) && tokens.get(at + 2).is_some_and(|next| next.is(":"));
+        if token.kind == Kind::Word {
+            path.push(token.text.clone());
+            at += 1;
+        } else if token.is("{") {
+            let end = at + closing(&tokens[at..], 0);
+            at += 1;
+            while at < end {
+                at += paths(&tokens[at..end], &path, found).max(1);
+            }
+            return end + 1;
+        } else {
+            break;
+        }
+        if !separated {
+            break;
+        }
+        at += 2;
+    }
+    found.push(path);
+    at
+}
+
+/// Which modules of its crate a file needs: where the things that it names are written, not where they are shown again.
+fn needs(
+    file: &File,
+    modules: &BTreeSet<Vec<String>>,
+    shown: &BTreeMap<Vec<String>, Vec<String>>,
+) -> BTreeSet<Vec<String>> {
+    let mut found = Vec::new();
+    for (at, token) in file.tokens.iter().enumerate() {
+        let starts = ["crate", "super", "self"].iter().any(|word| token.is(word));
+        if starts && !file.tokens[..at].last().is_some_and(|last| last.is(":")) {
+            paths(&file.tokens[at..], &[], &mut found);
+        }
+    }
+    found.into_iter().filter_map(|path| home(&absolute(file, &path), modules, shown)).collect()
+}
+
+fn absolute(file: &File, path: &[String]) -> Vec<String> {
+    let mut base = if path[0] == "crate" { vec![] } else { file.module.clone() };
+    base.truncate(base.len() - path.iter().filter(|part| *part == "super").count().min(base.len()));
+    base.into_iter()
+        .chain(path.iter().filter(|part| !["crate", "super", "self"].contains(&part.as_str())).cloned())
+        .collect()
+}
+
+fn home(
+    path: &[String],
+    modules: &BTreeSet<Vec<String>>,
+    shown: &BTreeMap<Vec<String>, Vec<String>>,
+) -> Option<Vec<String>> {
+    let inside = (0..=path.len()).rev().map(|end| &path[..end]).find(|start| modules.contains(*start))?;
+    let name = path.get(..inside.len() + 1).unwrap_or(path);
+    match shown.get(name) {
+        Some(original) if original != name => home(original, modules, shown),
+        _ => Some(inside.to_vec()),
+    }
 }
 
 #[test]
-fn the_map_in_lib_names_every_room() {
+fn no_modules_of_a_crate_need_each_other() {
     let files = source();
-    let lib = &files.iter().find(|file| file.path == Path::new("lib.rs")).unwrap().whole;
-    for room in FLOORS.iter().flat_map(|rooms| rooms.iter()) {
-        assert!(lib.contains(&format!("pub mod {room};")), "{room} is no module");
-        assert!(lib.contains(&format!("`{room}`")), "lib.rs does not say what {room} is");
+    let mut wrong = Vec::new();
+    for krate in files.iter().map(|file| &file.krate).collect::<BTreeSet<_>>() {
+        let files: Vec<&File> = files.iter().filter(|file| file.krate == *krate).collect();
+        let modules: BTreeSet<Vec<String>> = files.iter().map(|file| file.module.clone()).collect();
+        // What `pub use` shows under a second path.
+        let mut shown = BTreeMap::new();
+        for file in &files {
+            for at in (0..file.tokens.len()).filter(|at| file.tokens[*at].is("use") && *at > 0) {
+                let mut found = Vec::new();
+                paths(&file.tokens[at + 1..], &[], &mut found);
+                for path in found.iter().filter(|_| file.tokens[at - 1].is("pub") || file.tokens[at - 1].is(")")) {
+                    let name = [file.module.clone(), vec![path.last().unwrap().clone()]].concat();
+                    shown.insert(name, absolute(file, path));
+                }
+            }
+        }
+        let needs: BTreeMap<&Vec<String>, BTreeSet<Vec<String>>> =
+            files.iter().map(|file| (&file.module, needs(file, &modules, &shown))).collect();
+        // A module and those inside it are one thing; a circle is between two that are beside each other.
+        let apart = |a: &[String], b: &[String]| !a.starts_with(b) && !b.starts_with(a);
+        for (module, _) in &needs {
+            let (mut reached, mut waiting) = (BTreeSet::new(), vec![(*module).clone()]);
+            while let Some(next) = waiting.pop() {
+                for need in needs.get(&next).into_iter().flatten().filter(|need| apart(&next, need)) {
+                    if need == *module {
+                        wrong.push(format!(
+                            "{krate}::{} needs {}, and is needed by it",
+                            module.join("::"),
+                            next.join("::")
+                        ));
+                    }
+                    if reached.insert(need.clone()) {
+                        waiting.push(need.clone());
+                    }
+                }
+            }
+        }
     }
+    none(&wrong);
 }

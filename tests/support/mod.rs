@@ -5,6 +5,7 @@ pub mod front;
 pub mod h2;
 pub mod house;
 pub mod origin;
+pub mod rust;
 pub mod servers;
 pub mod smtp;
 pub mod tls;
