@@ -1,6 +1,6 @@
 //! `cutover.toml` as it is typed.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use crate::file::{At, NotifyFile, Number, Size};
@@ -8,6 +8,7 @@ use crate::file::{At, NotifyFile, Number, Size};
 /// `cutover.toml`: what needs a restart to change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "Cutover main file")]
 pub struct MainFile {
     /// The version of this format: 1.
     pub version: Option<At<Number>>,
@@ -22,6 +23,13 @@ pub struct MainFile {
     /// The folder of the validation suites, relative to this file. Default "suites".
     pub suites: Option<At<String>>,
     pub validation: Option<At<ValidationFile>>,
+}
+
+impl MainFile {
+    /// The JSON Schema of `cutover.toml`.
+    pub fn schema() -> Schema {
+        schemars::schema_for!(MainFile)
+    }
 }
 
 /// How validation suites run, and what of their runs is kept.
