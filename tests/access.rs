@@ -462,7 +462,7 @@ fn a_disk_that_is_always_full_holds_up_nobody_and_is_said_once() {
     let (code, log) = process.ended();
     assert_eq!(code, Some(0), "{log}");
     assert_eq!(log.matches("the access log takes nothing").count(), 1, "{log}");
-    assert!(log.contains("ending with lines that the access log did not take"), "{log}");
+    assert!(log.contains("stopped with access log lines still unwritten"), "{log}");
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
     );
     let nothing = cutover(dir, &["history", "--state", "nowhere.db"]);
     assert!(
-        text(&nothing.stderr).contains("nowhere.db is not there, or holds no journal"),
+        text(&nothing.stderr).contains("nowhere.db does not exist or is not a Cutover journal"),
         "{}",
         text(&nothing.stderr)
     );

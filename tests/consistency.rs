@@ -277,7 +277,7 @@ fn queries_only_read(engines: &[SqlEngine; 2]) {
         let result = asked(engines, writing, 0.0);
         assert_eq!(result.outcome, Outcome::Failed, "{writing}");
         let why = result.why.unwrap();
-        assert!(why.starts_with("the data: blue and green: the query failed: "), "{writing}: {why}");
+        assert!(why.starts_with("the data: blue and green: query failed: "), "{writing}: {why}");
         let result = asked(engines, &format!("select 1; {writing}"), 0.0);
         assert_eq!(result.outcome, Outcome::Failed, "{writing}");
         assert_eq!(number(green, "select count(*) from t"), 3, "{writing}");
@@ -368,17 +368,17 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     let short = TableCheck { timeout: Millis(700), ..table("t", &["id"]) };
     let slow = TableCheck { filter: Some("pg_sleep(30) is null".to_owned()), ..short.clone() };
     run(&in_postgres[1], "insert into t values (1)");
-    fails(&compared(&in_postgres, slow), "t: green: no answer in 700ms");
+    fails(&compared(&in_postgres, slow), "t: green: no response within 700ms");
     let asleep = "select pg_sleep(30)".to_owned();
     let asleep =
         DataCheckKind::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: Millis(700) };
     assert!(checked(asleep).why.unwrap().contains("in 700ms"));
     store.freeze();
-    fails(&compared(&in_postgres, short.clone()), "t: blue and green: no answer in 700ms");
+    fails(&compared(&in_postgres, short.clone()), "t: blue and green: no response within 700ms");
     store.thaw();
     store.kill();
     fails(&compared(&in_postgres, short.clone()), "t: blue and green: cannot connect: connection refused");
     let nowhere = [SqlEngine::Sqlite(Path::new("/nowhere.db").to_owned()), in_postgres[1].clone()];
-    let why = "t: blue: cannot open the file: there is no such file; green: cannot connect: connection refused";
+    let why = "t: blue: cannot open the file: no such file; green: cannot connect: connection refused";
     fails(&compared(&nowhere, short), why);
 }

@@ -69,18 +69,18 @@ fn postgresql_is_asked_and_what_fails_is_said_in_words() {
     assert_eq!(ask(good(), "select 1", PATIENCE), Ok(()));
     assert_eq!(ask(good(), "select 1 where false", PATIENCE), Ok(()), "no row is as good as one");
     assert_eq!(ask(good(), "select generate_series(1, 100000000)", PATIENCE), Ok(()), "the first row is enough");
-    fails(ask(good(), "select * from x", PATIENCE), "the query failed: relation \"x\" does not exist");
-    fails(ask(good(), "selec 1", PATIENCE), "the query failed: syntax error at or near \"selec\"");
+    fails(ask(good(), "select * from x", PATIENCE), "query failed: relation \"x\" does not exist");
+    fails(ask(good(), "selec 1", PATIENCE), "query failed: syntax error at or near \"selec\"");
     let wrong = postgres(&store, "wrong-horse", "");
     fails(ask(wrong, "select 1", PATIENCE), "cannot connect: password authentication failed for user \"shop\"");
 
-    fails(ask(good(), "select pg_sleep(30)", SHORT), "no answer in 700ms");
+    fails(ask(good(), "select pg_sleep(30)", SHORT), "no response within 700ms");
     let left = "select 1 / (case when exists (select from pg_stat_activity where query like '%pg_sleep(30)%' \
                 and state = 'active' and pid <> pg_backend_pid()) then 0 else 1 end)";
     wait_until("the database has given the query up", PATIENCE, || ask(good(), left, PATIENCE).is_ok());
 
     store.freeze();
-    fails(ask(postgres(&store, IN_URL, ""), "select 1", SHORT), "no answer in 700ms");
+    fails(ask(postgres(&store, IN_URL, ""), "select 1", SHORT), "no response within 700ms");
     store.thaw();
     assert_eq!(ask(postgres(&store, IN_URL, ""), "select 1", PATIENCE), Ok(()));
     store.kill();
@@ -125,17 +125,17 @@ fn is_asked(mut store: Store) {
     let good = || mysql(&store, IN_URL);
     assert_eq!(ask(good(), "select 1", PATIENCE), Ok(()));
     assert_eq!(ask(good(), "select 1 from dual where 1 = 0", PATIENCE), Ok(()), "no row is as good as one");
-    fails(ask(good(), "select * from x", PATIENCE), "the query failed: Table 'shop.x' doesn't exist");
+    fails(ask(good(), "select * from x", PATIENCE), "query failed: Table 'shop.x' doesn't exist");
     let why = ask(mysql(&store, "wrong-horse"), "select 1", PATIENCE).unwrap_err();
     assert!(why.starts_with("cannot connect: Access denied for user 'shop'@"), "{why}");
 
-    fails(ask(good(), "select sleep(30)", SHORT), "no answer in 700ms");
+    fails(ask(good(), "select sleep(30)", SHORT), "no response within 700ms");
     let left = "select if(exists(select * from information_schema.processlist where info like '%sleep(30)%' \
                 and id <> connection_id()), (select 1 union select 2), 1)";
     wait_until("the database has given the query up", PATIENCE, || ask(good(), left, PATIENCE).is_ok());
 
     store.freeze();
-    fails(ask(mysql(&store, IN_URL), "select 1", SHORT), "no answer in 700ms");
+    fails(ask(mysql(&store, IN_URL), "select 1", SHORT), "no response within 700ms");
     store.thaw();
     store.kill();
     fails(ask(mysql(&store, IN_URL), "select 1", PATIENCE), "cannot connect: connection refused");
@@ -146,24 +146,24 @@ fn a_sqlite_file_is_asked_for_reading_and_what_fails_is_said_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("shop.db");
     let asked = |query: &str, patience| ask(SqlEngine::Sqlite(path.clone()), query, patience);
-    fails(asked("select 1", PATIENCE), "cannot open the file: there is no such file");
+    fails(asked("select 1", PATIENCE), "cannot open the file: no such file");
     let owner = rusqlite::Connection::open(&path).unwrap();
     owner.execute_batch("create table stock (name text); insert into stock values ('tea')").unwrap();
     assert_eq!(asked("select name from stock", PATIENCE), Ok(()));
     assert_eq!(asked("select name from stock where false", PATIENCE), Ok(()));
-    fails(asked("select * from x", PATIENCE), "the query failed: no such table: x");
-    fails(asked("delete from stock", PATIENCE), "the query failed: attempt to write a readonly database");
+    fails(asked("select * from x", PATIENCE), "query failed: no such table: x");
+    fails(asked("delete from stock", PATIENCE), "query failed: attempt to write a readonly database");
     let forever = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
-    fails(asked(forever, SHORT), "no answer in 700ms");
+    fails(asked(forever, SHORT), "no response within 700ms");
 
     owner.execute_batch("begin exclusive").unwrap();
-    fails(asked("select name from stock", SHORT), "the query failed: database is locked");
+    fails(asked("select name from stock", SHORT), "query failed: database is locked");
     owner.execute_batch("commit").unwrap();
     assert_eq!(asked("select name from stock", PATIENCE), Ok(()));
-    fails(ask(SqlEngine::Sqlite(dir.path().into()), "select 1", PATIENCE), "cannot open the file: it is no file");
+    fails(ask(SqlEngine::Sqlite(dir.path().into()), "select 1", PATIENCE), "cannot open the file: not a regular file");
     std::fs::write(dir.path().join("text"), "no database at all, ".repeat(100)).unwrap();
     let text = ask(SqlEngine::Sqlite(dir.path().join("text")), "select * from sqlite_master", PATIENCE);
-    fails(text, "the query failed: file is not a database");
+    fails(text, "query failed: file is not a database");
 }
 
 #[test]
@@ -173,9 +173,9 @@ fn redis_is_written_to_and_what_fails_is_said_in_words() {
     let url = |user: &str, database: &str| format!("redis://{user}127.0.0.1:{}{database}", store.port);
     let good = url(&format!(":{IN_URL}@"), "/3");
     assert_eq!(ask_redis(&good, PATIENCE), Ok(()));
-    fails(ask_redis(&url(":wrong-horse@", ""), PATIENCE), "cannot connect: the password is refused");
+    fails(ask_redis(&url(":wrong-horse@", ""), PATIENCE), "cannot connect: wrong password");
     let why = ask_redis(&url("", ""), PATIENCE).unwrap_err();
-    assert!(why.ends_with("it wants a password"), "{why}");
+    assert!(why.ends_with("password required"), "{why}");
     let why = ask_redis(&url(&format!(":{IN_URL}@"), "/99"), PATIENCE).unwrap_err();
     assert!(why.starts_with("cannot connect: "), "{why}");
     let left = wait_for(async {
@@ -187,7 +187,7 @@ fn redis_is_written_to_and_what_fails_is_said_in_words() {
     assert_eq!(left, 0, "no key is left behind");
 
     store.freeze();
-    fails(ask_redis(&good, SHORT), "no answer in 700ms");
+    fails(ask_redis(&good, SHORT), "no response within 700ms");
     store.thaw();
     assert_eq!(ask_redis(&good, PATIENCE), Ok(()));
     store.kill();
@@ -201,11 +201,11 @@ fn a_redis_that_takes_no_writes_answers_pings_and_fails() {
     let replica = servers::redis(&["--replicaof", &format!("127.0.0.1 {}", first.port)]);
     let asked = |store: &Store| ask_redis(&format!("redis://127.0.0.1:{}", store.port), PATIENCE);
     assert_eq!(asked(&first), Ok(()));
-    let why = "the ping passes and the write fails: it is a read-only replica";
+    let why = "PING succeeded but SET failed: the server is a read-only replica";
     wait_until(why, PATIENCE, || asked(&replica) == Err(why.to_owned()));
     let full = servers::redis(&["--maxmemory", "1"]);
     let why = asked(&full).unwrap_err();
-    assert!(why.starts_with("the ping passes and the write fails: OOM command not allowed"), "{why}");
+    assert!(why.starts_with("PING succeeded but SET failed: OOM command not allowed"), "{why}");
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn a_rollback_reaches_everybody_with_its_evidence_and_its_entry() {
     });
     let told =
         chat.all().into_iter().map(|request| json(&request)).find(|body| body.to_string().contains(&line)).unwrap();
-    assert_eq!(told["blocks"][0]["text"]["text"], "critical: rollback of shop");
+    assert_eq!(told["blocks"][0]["text"]["text"], "critical: shop: rollback");
     assert!(told["text"].as_str().unwrap().contains("rolled back from 20 %"), "{told}");
     assert!(told.to_string().contains("20 % → 0 %") && told.to_string().contains("• errors: green fails "), "{told}");
 
@@ -194,7 +194,7 @@ fn a_rollback_reaches_everybody_with_its_evidence_and_its_entry() {
     let told = &post.mails()[0];
     assert_eq!(told.to, ["RCPT TO:<ops@example.com>", "RCPT TO:<ann@example.com>"]);
     for part in [
-        "Subject: [cutover] critical: rollback of shop",
+        "Subject: [cutover] critical: shop: rollback",
         "Auto-Submitted: auto-generated",
         "20 % → 0 %",
         "errors: green fails ",
@@ -411,8 +411,8 @@ fn a_test_message_tells_of_each_sink_and_shows_no_secret() {
     let lines: Vec<&str> = stdout.lines().collect();
     assert_eq!(output.status.code(), Some(1), "{stdout}");
     assert_eq!(lines[0], "hook: sent");
-    assert_eq!(lines[1], "chat: NOT sent: it answers 404 Not Found");
-    assert_eq!(lines[2], "pager: NOT sent: it answers 400 Bad Request");
+    assert_eq!(lines[1], "chat: NOT sent: receiver returned 404 Not Found");
+    assert_eq!(lines[2], "pager: NOT sent: receiver returned 400 Bad Request");
     assert!(lines[3].starts_with("post: NOT sent: ") && lines[3].contains("who are you"), "{stdout}");
     assert!(is_signed(&hook.last(), SECRET) && is_signed(&hook.last(), OLD_SECRET), "while the secret changes");
     assert_eq!(json(&hook.last())["type"], "cutover.test");

@@ -97,7 +97,7 @@ fn files_that_are_no_certificate_are_refused_at_the_start() {
     for (cert, key, words) in [
         ("", good.key.as_str(), "first.pem"),
         (good.pem.as_str(), "no key", "first.key"),
-        (good.pem.as_str(), other.key.as_str(), "does not belong to"),
+        (good.pem.as_str(), other.key.as_str(), "does not match"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("first.pem"), cert).unwrap();

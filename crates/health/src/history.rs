@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn round(good: &[bool]) -> CheckRound {
-        let result = |good: &bool| if *good { Ok(()) } else { Err("fails".to_owned()) };
+        let result = |good: &bool| if *good { Ok(()) } else { Err("failed".to_owned()) };
         let address = |at: usize| Some(SocketAddr::from(([10, 0, 0, at as u8], 80)));
         CheckRound {
             results: good.iter().enumerate().map(|(at, good)| (address(at), result(good))).collect(),
@@ -160,7 +160,7 @@ mod tests {
         }
         assert_eq!(seen, [true, true, true, false, false, false, false, false, false, true]);
         assert_eq!((history.rounds, history.failures, history.since), (10, 4, Millis(9)));
-        assert_eq!(history.last_error.as_deref(), Some("10.0.0.0:80 fails"));
+        assert_eq!(history.last_error.as_deref(), Some("10.0.0.0:80 failed"));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use memory::snapshot::Endpoint;
 use memory::snapshot::health_check::HttpProbe;
-use relay::origin::exchange::{self, ConnectionReuse, OriginRequest, OriginResponse, in_words};
+use relay::origin::cause::as_predicate;
+use relay::origin::exchange::{self, ConnectionReuse, OriginRequest, OriginResponse};
 
 /// So much of a body is read, and looked through.
 const MOST_BODY: usize = 64 << 10;
@@ -28,8 +29,8 @@ pub async fn ask(
     let asked = exchange::exchange(connector, endpoint, &request, ConnectionReuse::Own, MOST_BODY);
     match timeout(patience, asked).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(in_words(&error)),
-        Err(_) => Err(format!("gives no answer within {} ms", patience.as_millis())),
+        Ok(Err(error)) => Err(as_predicate(&error)),
+        Err(_) => Err(format!("did not respond within {}", crate::millis(patience))),
     }
 }
 
@@ -43,11 +44,11 @@ pub async fn probe(
     let OriginResponse { status, body, .. } = ask(connector, endpoint, probe, patience).await?;
     let asked = format!("{} {}", probe.method, probe.path);
     if !probe.takes(status) {
-        return Err(format!("answers {status} to {asked}"));
+        return Err(format!("returned {status} for {asked}"));
     }
     match &probe.body {
         Some(wanted) if memchr::memmem::find(&body, wanted.as_bytes()).is_none() => {
-            Err(format!("answers {status} to {asked}, and the body lacks what the check looks for"))
+            Err(format!("returned {status} for {asked}, but the body does not contain the expected text"))
         }
         _ => Ok(()),
     }

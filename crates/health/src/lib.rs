@@ -15,11 +15,17 @@ mod runner;
 pub mod sql;
 mod webhook;
 
+use judgement::time::Millis;
+
 pub use board::{CheckStatus, HealthBoard};
 pub use runner::run;
 
-/// What is said of one that does not answer in time.
-fn no_answer(patience: std::time::Duration) -> String {
-    let millis = judgement::time::Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-    format!("no answer in {millis}")
+/// A timeout as people write it, such as `700ms`.
+fn millis(timeout: std::time::Duration) -> Millis {
+    Millis(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The failure of a check that got no response in time.
+fn no_response(timeout: std::time::Duration) -> String {
+    format!("no response within {}", millis(timeout))
 }

@@ -28,7 +28,7 @@ const BREATH: Duration = Duration::from_millis(200);
 pub async fn run(published: SnapshotReader, board: HealthBoard, order: PreflightRequest) -> Result<String, String> {
     let side = order.environment;
     let tried = timeout(PATIENCE, tried(&published, &board, &order)).await;
-    tried.unwrap_or_else(|_| Err(format!("{side} is not ready after {} s", PATIENCE.as_secs())))
+    tried.unwrap_or_else(|_| Err(format!("{side} was not ready within {}", crate::millis(PATIENCE))))
 }
 
 async fn tried(published: &SnapshotReader, board: &HealthBoard, order: &PreflightRequest) -> Result<String, String> {
@@ -37,8 +37,8 @@ async fn tried(published: &SnapshotReader, board: &HealthBoard, order: &Prefligh
     let green = board.try_all(&order.service, order.environment).await?;
     Ok(match green.as_slice() {
         [] => warm,
-        [check] => format!("{warm}; check {check} is green"),
-        checks => format!("{warm}; checks {} are green", checks.join(", ")),
+        [check] => format!("{warm}; check {check} passed"),
+        checks => format!("{warm}; checks {} passed", checks.join(", ")),
     })
 }
 
@@ -58,7 +58,7 @@ async fn endpoints(published: &SnapshotReader, order: &PreflightRequest) -> Resu
         }
     };
     let found = timeout(RESOLVE, look).await;
-    found.map_err(|_| format!("{} has no address: its name does not resolve", order.environment))
+    found.map_err(|_| format!("{} has no addresses: its host name does not resolve", order.environment))
 }
 
 async fn warm_up(board: &HealthBoard, order: &PreflightRequest, endpoints: &Endpoints) -> Result<String, String> {
@@ -78,7 +78,7 @@ async fn warm_up(board: &HealthBoard, order: &PreflightRequest, endpoints: &Endp
         1 => "to its address".to_owned(),
         addresses => format!("to each of {addresses} addresses"),
     };
-    Ok(format!("{} {many} {to}, first {first} ms, last {last} ms", order.warm_up.requests))
+    Ok(format!("{} {many} {to}, first {first}ms, last {last}ms", order.warm_up.requests))
 }
 
 /// How long the first and the last request took, in milliseconds. Only the last one must be good: the ones before it are
@@ -95,7 +95,7 @@ async fn warm(board: &HealthBoard, endpoint: &Endpoint, warm_up: &plan::WarmUp) 
         let first = *first.get_or_insert(took);
         let bad = match answer {
             Ok(answer) if answer.status < 500 => None,
-            Ok(answer) => Some(format!("answers {} to GET {}", answer.status, probe.path)),
+            Ok(answer) => Some(format!("returned {} for GET {}", answer.status, probe.path)),
             Err(why) => Some(why),
         };
         match bad {

@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
 use tokio::time::timeout;
 
-use crate::no_answer;
+use crate::no_response;
 use crate::sql::in_words;
 use memory::snapshot::secret_url::SecretUrl;
 
@@ -21,7 +21,7 @@ const KEY_SECONDS: u32 = 10;
 pub async fn probe(url: &SecretUrl, patience: Duration) -> Result<(), String> {
     match timeout(patience, exchange(url)).await {
         Ok(result) => result.map_err(|why| url.scrub(&why)),
-        Err(_) => Err(no_answer(patience)),
+        Err(_) => Err(no_response(patience)),
     }
 }
 
@@ -32,7 +32,7 @@ async fn exchange(url: &SecretUrl) -> Result<(), String> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(broken)?;
     let pinged: Result<String, _> = redis::cmd("PING").query_async(&mut connection).await;
-    pinged.map_err(|error| format!("the ping failed: {}", words(&error)))?;
+    pinged.map_err(|error| format!("PING failed: {}", words(&error)))?;
     write_and_read(&mut connection).await
 }
 
@@ -42,16 +42,16 @@ async fn write_and_read(connection: &mut MultiplexedConnection) -> Result<(), St
     let (key, value) = (format!("cutover:health:{:016x}{:016x}", random(), random()), format!("{:016x}", random()));
     let mut set = redis::cmd("SET");
     let written: Result<(), _> = set.arg(&key).arg(&value).arg("EX").arg(KEY_SECONDS).query_async(connection).await;
-    written.map_err(|error| format!("the ping passes and the write fails: {}", words(&error)))?;
+    written.map_err(|error| format!("PING succeeded but SET failed: {}", words(&error)))?;
     let read: Result<Option<String>, _> = redis::cmd("GET").arg(&key).query_async(connection).await;
-    let read = read.map_err(|error| format!("the write passes and reading it fails: {}", words(&error)))?;
+    let read = read.map_err(|error| format!("SET succeeded but GET failed: {}", words(&error)))?;
     let deleted: Result<(), _> = redis::cmd("DEL").arg(&key).query_async(connection).await;
     match read {
-        None => return Err("what was written is not there".to_owned()),
-        Some(read) if read != value => return Err("what is read is not what was written".to_owned()),
+        None => return Err("GET found no value after SET".to_owned()),
+        Some(read) if read != value => return Err("GET returned a different value than SET wrote".to_owned()),
         Some(_) => {}
     }
-    deleted.map_err(|error| format!("the key that was written cannot be deleted: {}", words(&error)))
+    deleted.map_err(|error| format!("DEL failed: {}", words(&error)))
 }
 
 /// The server's own words, or what we know better.
@@ -60,14 +60,14 @@ fn words(error: &RedisError) -> String {
     let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     match error.kind() {
         _ if error.is_connection_refusal() => "connection refused".to_owned(),
-        ErrorKind::AuthenticationFailed => "the password is refused".to_owned(),
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => "it is a read-only replica".to_owned(),
+        ErrorKind::AuthenticationFailed => "wrong password".to_owned(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => "the server is a read-only replica".to_owned(),
         ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
-            "it is one node of a cluster, and the key belongs to another".to_owned()
+            "the server is one node of a cluster, and the key belongs to another node".to_owned()
         }
         _ => match (error.code(), error.detail(), io) {
-            (Some("NOAUTH"), ..) => "it wants a password".to_owned(),
-            (Some("WRONGPASS"), ..) => "the password is refused".to_owned(),
+            (Some("NOAUTH"), ..) => "password required".to_owned(),
+            (Some("WRONGPASS"), ..) => "wrong password".to_owned(),
             (Some(code), Some(detail), _) => format!("{code} {detail}"),
             (_, _, Some(io)) => in_words(io),
             _ if error.is_connection_dropped() => "the server closed the connection".to_owned(),

@@ -146,7 +146,7 @@ impl Told {
             };
             if self.called.insert(key.clone()) {
                 let CheckKey { service, environment, check } = key.clone();
-                let why = line.history.last_error.clone().unwrap_or_else(|| "fails".to_owned());
+                let why = line.history.last_error.clone().unwrap_or_else(|| "failed".to_owned());
                 let at = clock::wall_millis();
                 calls.push((
                     to.clone(),
@@ -165,7 +165,7 @@ impl Told {
         let mut news = Vec::new();
         let lines = board.lines();
         for (key, line) in lines.iter().filter(|(_, line)| line.check.on && !line.history.up) {
-            let why = line.history.last_error.as_deref().unwrap_or("fails");
+            let why = line.history.last_error.as_deref().unwrap_or("failed");
             let why = format!("check {}: {why}", key.check);
             if line.check.eject {
                 down.entry((key.service.clone(), key.environment)).or_insert(why);
@@ -178,7 +178,7 @@ impl Told {
             }
         }
         for (service, environment) in self.down.keys().filter(|place| !down.contains_key(place)) {
-            let why = "no check fails any more".to_owned();
+            let why = "all health checks pass".to_owned();
             news.push(News { service: service.clone(), environment: *environment, up: true, why, rollback: false });
         }
         // After all is known of who is down: where both sides are, no rollback helps.
@@ -187,7 +187,7 @@ impl Told {
                 self.rolled_back.remove(key);
             } else if self.rolled_back.insert(key.clone()) {
                 let CheckKey { service, environment, check } = key.clone();
-                let why = line.history.last_error.as_deref().unwrap_or("fails");
+                let why = line.history.last_error.as_deref().unwrap_or("failed");
                 let why = format!("check {check}: {why}");
                 let up = !down.contains_key(&(service.clone(), environment));
                 news.push(News { service, environment, up, why, rollback: true });

@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Error};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::no_answer;
+use crate::no_response;
 use memory::snapshot::health_check::{SqlEngine, SqlProbe};
 use memory::snapshot::secret_url::SecretUrl;
 
@@ -33,11 +33,11 @@ pub async fn probe(database: &SqlProbe, patience: Duration) -> Result<(), String
     match engine {
         SqlEngine::Postgres(url) => match timeout(patience, postgres(url, query, patience)).await {
             Ok(result) => result.map_err(|why| url.scrub(&why)),
-            Err(_) => Err(no_answer(patience)),
+            Err(_) => Err(no_response(patience)),
         },
         SqlEngine::Mysql(url) => match timeout(patience, mysql(url, query, patience)).await {
             Ok(result) => result.map_err(|why| url.scrub(&why)),
-            Err(_) => Err(no_answer(patience)),
+            Err(_) => Err(no_response(patience)),
         },
         SqlEngine::Sqlite(path) => sqlite(path.clone(), query.clone(), patience).await,
     }
@@ -85,8 +85,8 @@ pub fn cannot_connect(error: &Error) -> String {
     match error {
         // Its own words say it best: password authentication failed for user "shop".
         Error::Database(refused) => format!("cannot connect: {}", refused.message()),
-        Error::Configuration(why) => format!("cannot connect: the URL is not understood: {why}"),
-        Error::Tls(why) => format!("cannot connect: the TLS handshake failed: {why}"),
+        Error::Configuration(why) => format!("invalid database URL: {why}"),
+        Error::Tls(why) => format!("cannot connect: TLS handshake failed: {why}"),
         Error::Io(error) => format!("cannot connect: {}", in_words(error)),
         error => format!("cannot connect: {error}"),
     }
@@ -95,9 +95,9 @@ pub fn cannot_connect(error: &Error) -> String {
 /// Why there is no answer.
 pub fn query_failed(error: &Error) -> String {
     match error {
-        Error::Database(refused) => format!("the query failed: {}", refused.message()),
-        Error::Io(error) => format!("the connection broke during the query: {}", in_words(error)),
-        error => format!("the query failed: {error}"),
+        Error::Database(refused) => format!("query failed: {}", refused.message()),
+        Error::Io(error) => format!("connection lost during the query: {}", in_words(error)),
+        error => format!("query failed: {error}"),
     }
 }
 
@@ -109,8 +109,8 @@ pub(super) fn in_words(error: &std::io::Error) -> String {
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
             "the server closed the connection".to_owned()
         }
-        ErrorKind::NotFound => "there is no such socket".to_owned(),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to the host".to_owned(),
+        ErrorKind::NotFound => "no such socket".to_owned(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to host".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -135,7 +135,7 @@ async fn sqlite(path: PathBuf, query: String, patience: Duration) -> Result<(), 
             if let Ok(handle) = handle.try_recv() {
                 handle.interrupt();
             }
-            Err(no_answer(patience))
+            Err(no_response(patience))
         }
     }
 }
@@ -148,16 +148,16 @@ async fn sqlite(path: PathBuf, query: String, patience: Duration) -> Result<(), 
 pub fn open_file(path: &Path, patience: Duration) -> Result<rusqlite::Connection, String> {
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "cannot open the file: there is no such file".to_owned(),
+        std::io::ErrorKind::NotFound => "cannot open the file: no such file".to_owned(),
         _ => format!("cannot open the file: {error}"),
     })?;
     if !kind.is_file() {
-        return Err("cannot open the file: it is no file".to_owned());
+        return Err("cannot open the file: not a regular file".to_owned());
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = rusqlite::Connection::open_with_flags(path, flags);
     // SQLite names the path here: the file's own words above do not.
-    let connection = opened.map_err(|_| "cannot open the file: it may not be read".to_owned())?;
+    let connection = opened.map_err(|_| "cannot open the file: it is not readable".to_owned())?;
     // A query reads this file and no other.
     connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(file_failed)?;
     connection.busy_timeout(patience / 4 * 3).map_err(file_failed)?;
@@ -167,8 +167,8 @@ pub fn open_file(path: &Path, patience: Duration) -> Result<rusqlite::Connection
 /// Why SQLite gives no answer.
 pub fn file_failed(error: rusqlite::Error) -> String {
     match error {
-        rusqlite::Error::SqliteFailure(_, Some(why)) => format!("the query failed: {why}"),
-        error => format!("the query failed: {error}"),
+        rusqlite::Error::SqliteFailure(_, Some(why)) => format!("query failed: {why}"),
+        error => format!("query failed: {error}"),
     }
 }
 

@@ -47,7 +47,7 @@ impl WebhookCaller {
     pub fn call(&self, to: SecretUrl, call: WebhookCall) {
         let WebhookCall { service, environment, check, .. } = &call;
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            tracing::warn!(service, %environment, check, "too many webhooks are being told: this one is not");
+            tracing::warn!(service, %environment, check, "too many webhook calls in progress; this one is dropped");
             return;
         };
         let client = self.client.clone();
@@ -55,7 +55,7 @@ impl WebhookCaller {
             let WebhookCall { service, environment, check, .. } = &call;
             if let Err(why) = tell(&client, &to, &call).await {
                 let why = to.scrub(&why);
-                tracing::warn!(service, %environment, check, why, "the webhook of a health check was not told");
+                tracing::warn!(service, %environment, check, why, "cannot call the webhook of a health check");
             }
             drop(permit);
         });

@@ -8,7 +8,7 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
-use crate::http::{allowed, chain};
+use crate::http::{allowed, root_cause};
 use crate::notice::{Notice, cut};
 use crate::sink::Delivery;
 use config::notify::{EmailChannel, SmtpSecurity};
@@ -31,7 +31,7 @@ pub struct Mailer {
 
 impl Mailer {
     pub fn new(email: &EmailChannel) -> Mailer {
-        let parameters = || TlsParameters::new(email.host.clone()).map_err(|error| chain(&error));
+        let parameters = || TlsParameters::new(email.host.clone()).map_err(|error| root_cause(&error));
         let tls = match email.security {
             SmtpSecurity::Clear => Ok(Tls::None),
             SmtpSecurity::StartTls => parameters().map(Tls::Required),
@@ -44,11 +44,13 @@ impl Mailer {
     pub async fn send(&self, notice: &Notice) -> Delivery {
         let message = match self.message(notice) {
             Ok(message) => message,
-            Err(error) => return Delivery::Refused(chain(&error)),
+            Err(error) => return Delivery::Refused(root_cause(&error)),
         };
         match tokio::time::timeout(WHOLE, self.hand_over(message)).await {
             Ok(outcome) => outcome,
-            Err(_) => Delivery::Again { why: "the mail server is too slow".to_owned(), after: None },
+            Err(_) => {
+                Delivery::Again { why: format!("mail server did not finish within {}s", WHOLE.as_secs()), after: None }
+            }
         }
     }
 
@@ -84,10 +86,12 @@ impl Mailer {
 
     /// What the server says, unless it says the password.
     fn said(&self, error: &Error) -> String {
-        let text = cut(&chain(error), 300);
+        // An SMTP reply is told with its code; of anything else the root cause is enough.
+        let replied = error.is_permanent() || error.is_transient();
+        let text = cut(&if replied { error.to_string() } else { root_cause(error) }, 300);
         let password = self.email.login.as_ref().map(|(_, password)| password.reveal());
         if password.is_some_and(|password| text.contains(password.as_str())) {
-            return "the mail server says no".to_owned();
+            return "the mail server refused the message".to_owned();
         }
         text
     }
@@ -125,7 +129,7 @@ fn text(notice: &Notice) -> String {
         text.push_str(&format!("\n{}\n", account.join("\n")));
     }
     if let Some(explain) = &notice.explain {
-        text.push_str(&format!("\nWhat the judge saw, judged again: {explain}\n"));
+        text.push_str(&format!("\nTo see the evidence: {explain}\n"));
     }
     text
 }

@@ -21,9 +21,9 @@ pub fn evidence(change: &JournalChange) -> Option<NoticeEvidence> {
     let verdict = match &seen.judgement.verdict {
         Verdict::Healthy => "healthy".to_owned(),
         Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
-        Verdict::Insufficient { missing: InsufficientReason::Requests } => "too few requests to say".to_owned(),
+        Verdict::Insufficient { missing: InsufficientReason::Requests } => "too few requests to judge".to_owned(),
         Verdict::Insufficient { missing: InsufficientReason::HealthyActive } => {
-            "both sides fail, so no verdict".to_owned()
+            "both environments fail, so no verdict".to_owned()
         }
     };
     let judged = change.before.as_ref().or(change.after.as_ref());
@@ -45,8 +45,8 @@ pub fn evidence(change: &JournalChange) -> Option<NoticeEvidence> {
 fn said(trigger: &Trigger, reading: &TriggerReading, place: &str, active: &str, candidate: &str) -> Option<String> {
     let (level, value) = match trigger.level(reading) {
         TriggerLevel::TooFew | TriggerLevel::Within => return None,
-        TriggerLevel::Beyond(value) => ("not yet for long enough", value),
-        TriggerLevel::Shared(value) => ("on both sides", value),
+        TriggerLevel::Beyond(value) => ("not for long enough yet", value),
+        TriggerLevel::Shared(value) => ("in both environments", value),
         TriggerLevel::Fired(value) => ("fired", value),
     };
     let (metric, beyond) = (trigger.metric, if trigger.metric.is_bad_below() { "under" } else { "over" });

@@ -1,6 +1,7 @@
 //! HTTP to receivers: no redirects, no proxies, a limit on every wait, and nothing to link-local addresses.
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,9 +39,9 @@ pub async fn allowed(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let (forbidden, allowed): (Vec<_>, Vec<_>) = found.partition(|address| is_forbidden(address.ip()));
     match (forbidden.first(), allowed.is_empty()) {
         (Some(address), true) => {
-            Err(format!("{name} is {}, and nothing is sent to link-local addresses", address.ip()))
+            Err(format!("{name} resolves to {}, and link-local addresses are not allowed", address.ip()))
         }
-        (None, true) => Err(format!("{name} has no address")),
+        (None, true) => Err(format!("{name} has no addresses")),
         _ => Ok(allowed),
     }
 }
@@ -66,7 +67,7 @@ impl NoticeClient {
             .timeout(WHOLE)
             .dns_resolver(Arc::new(Careful))
             .build();
-        NoticeClient(client.map_err(|error| chain(&error)))
+        NoticeClient(client.map_err(|error| root_cause(&error)))
     }
 
     /// One try. `secrets`: what is cut out of an answer before it is shown.
@@ -78,8 +79,11 @@ impl NoticeClient {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let response = match client.post(url.clone()).headers(headers).body(body).send().await {
             Ok(response) => response,
-            // Its own words have the URL, which may be a secret.
-            Err(error) => return Delivery::Again { why: chain(&error.without_url()), after: None },
+            Err(error) if error.is_timeout() => {
+                return Delivery::Again { why: "timed out".to_owned(), after: None };
+            }
+            // The URL may be a secret.
+            Err(error) => return Delivery::Again { why: root_cause(&error.without_url()), after: None },
         };
         let status = response.status();
         if status.is_success() {
@@ -87,13 +91,13 @@ impl NoticeClient {
         }
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let after = after.map(|seconds: u32| Millis::seconds(u64::from(seconds)));
-        let why = format!("it answers {status}{}", said(response, secrets).await);
+        let why = format!("receiver returned {status}{}", said(response, secrets).await);
         match status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Delivery::Again { why, after }
             }
             _ if status.is_server_error() => Delivery::Again { why, after },
-            _ if status.is_redirection() => Delivery::Refused(format!("{why}, and redirects are not followed")),
+            _ if status.is_redirection() => Delivery::Refused(format!("{why} (redirects are not followed)")),
             _ => Delivery::Refused(why),
         }
     }
@@ -113,15 +117,21 @@ async fn said(mut response: reqwest::Response, secrets: &[&str]) -> String {
     if text.is_empty() || shows_a_secret { String::new() } else { format!(": {text}") }
 }
 
-/// An error with its reasons.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
+/// The root cause alone: what lies between says the same again.
+pub fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
     }
-    text
+    match root.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) => {
+            "connection closed by the receiver".to_owned()
+        }
+        Some(ErrorKind::TimedOut) => "timed out".to_owned(),
+        Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => "no route to host".to_owned(),
+        _ => root.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ async fn listen(
                 ears.iter_mut().for_each(|ear| ear.hear(&news, &notice));
             }
             Err(broadcast::error::RecvError::Lagged(lost)) => {
-                tracing::warn!(lost, "news came faster than they could be handed on: nobody is notified of some");
+                tracing::warn!(lost, "announcements came faster than they could be sent; some notices are lost");
                 ears.iter().for_each(|ear| ear.queue.lost(lost));
             }
             Err(broadcast::error::RecvError::Closed) => return,
@@ -171,7 +171,7 @@ pub fn warn_of_strangers(sinks: &[Sink], known: &[ServiceConfig]) {
     for sink in sinks {
         let named = sink.services.iter().flatten();
         for service in named.filter(|name| known.iter().all(|known| known.traffic.name != **name)) {
-            tracing::warn!(sink = sink.name, service, "there is no such service to be notified of");
+            tracing::warn!(sink = sink.name, service, "notification settings name an unknown service");
         }
     }
 }

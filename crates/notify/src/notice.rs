@@ -106,7 +106,7 @@ impl Notice {
             level: AnnouncementLevel::Info,
             service: TEST.to_owned(),
             kind: TEST,
-            text: "this is a test of Cutover's notices: nothing has happened".to_owned(),
+            text: "This is a test notice from Cutover. Nothing has happened.".to_owned(),
             who: None,
             entry: None,
             generation: None,
@@ -126,9 +126,9 @@ impl Notice {
         }
     }
 
-    /// `critical: rollback of shop`
+    /// `critical: shop: rollback`
     pub fn title(&self) -> String {
-        format!("{}: {} of {}", self.level_name(), self.kind.replace('_', " "), self.service)
+        format!("{}: {}: {}", self.level_name(), self.service, self.kind.replace('_', " "))
     }
 
     /// The rest as names and values, for people.

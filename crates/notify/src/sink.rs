@@ -63,7 +63,7 @@ impl SinkChannel {
                 pagerduty::send(&self.client, url, routing_key, message).await
             }
             (NotifyChannel::Email(_), Some(mailer)) => mailer.send(&message.notice).await,
-            (NotifyChannel::Email(_), None) => Delivery::Refused("there is no mailer".to_owned()),
+            (NotifyChannel::Email(_), None) => Delivery::Refused("mail is not set up".to_owned()),
         }
     }
 
@@ -96,7 +96,7 @@ impl SinkWorker {
             let told = self.tell(&message).await;
             if let Err(why) = &told {
                 let (sink, kind, service) = (&self.name, message.notice.kind, &message.notice.service);
-                tracing::warn!(sink, kind, service, why, "a notice was not sent");
+                tracing::warn!(sink, kind, service, why, "cannot send a notice");
             }
             self.queue.done(told.is_ok());
         }
@@ -114,7 +114,7 @@ impl SinkWorker {
             };
             tries += 1;
             if last || tries >= TRIES || clock::now().since(began).plus(pause) > PATIENCE {
-                return Err(format!("{why} (after {tries} tries)"));
+                return Err(format!("{why} (gave up after {tries} attempts)"));
             }
             tokio::select! {
                 () = sleep(Duration::from_millis(pause.0)) => {}

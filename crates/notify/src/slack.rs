@@ -57,6 +57,6 @@ mod tests {
         let notice = Notice { text: "<!channel> & co".to_owned(), ..Notice::test() };
         let body = body(&notice);
         assert_eq!(body["blocks"][1]["text"]["text"], "&lt;!channel&gt; &amp; co");
-        assert_eq!(body["text"], "info: test of test: &lt;!channel&gt; &amp; co");
+        assert_eq!(body["text"], "info: test: test: &lt;!channel&gt; &amp; co");
     }
 }

@@ -3,6 +3,7 @@
 //! Names are resolved here, in the background, never by a request: an origin's endpoints are part of the snapshot. When
 //! a name stops resolving, its last good addresses stay in force.
 
+pub mod cause;
 pub mod exchange;
 mod resolve;
 
@@ -38,7 +39,7 @@ const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 /// Everything that pingora needs for a connection to one address of a target, prepared once.
 fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr) -> Option<Endpoint> {
     if is_forbidden(address) {
-        tracing::warn!(host = target.host, %address, "a link-local address is nobody's origin: left out");
+        tracing::warn!(host = target.host, %address, "ignoring the link-local address of an origin");
         return None;
     }
     let authority = HeaderValue::from_str(&target.authority).ok()?;

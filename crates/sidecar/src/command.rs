@@ -93,7 +93,7 @@ pub enum SidecarInput {
 
 /// Why the sidecar gave no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the sidecar has ended")]
+#[error("the sidecar has stopped")]
 pub struct SidecarStopped;
 
 /// The way in. Cloned freely.

@@ -54,11 +54,11 @@ pub enum Error {
     Sqlite(#[from] rusqlite::Error),
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    #[error("the journal is of format {0}; this program reads formats up to {FORMAT}")]
+    #[error("the journal has format {0}; this version of Cutover reads formats up to {FORMAT}")]
     Format(i64),
-    #[error("another process has this state open")]
+    #[error("another process is using this state file")]
     InUse,
-    #[error("{0} is not there, or holds no journal")]
+    #[error("{0} does not exist or is not a Cutover journal")]
     Missing(std::path::PathBuf),
     #[error("{0}")]
     Snapshot(#[from] SnapshotError),

@@ -157,7 +157,7 @@ impl Sidecar {
             count(&self.counters.process.sidecar_panics);
             self.frozen = true;
             tracing::error!(
-                "the sidecar panicked: weights are frozen, and nothing rolls back by itself until a restart"
+                "sidecar panicked; weights are frozen and automatic rollback is off until Cutover is restarted"
             );
         }
         let process = &self.counters.process;

@@ -150,8 +150,7 @@ fn stands(sidecar: &Sidecar) -> (RolloutPhase, String) {
 
 #[test]
 fn suites_that_nobody_can_run_hold_the_rollout() {
-    let held =
-        "2.0.1: suite smoke did not run on green: nobody can run it: too many wait to be run, or the house is closing";
+    let held = "2.0.1: suite smoke did not run on green: too many runs are waiting, or Cutover is shutting down";
     let (full, _open) = mpsc::channel(1);
     let spare = SuiteRun {
         service: "other".into(),

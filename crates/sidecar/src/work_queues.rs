@@ -29,14 +29,15 @@ impl Sidecar {
     pub(super) fn have_tried(&mut self, order: PreflightRequest, now: Millis) {
         let (service, rollout) = (order.service.clone(), order.rollout);
         if !taken(self.orders.preflights.as_ref(), order) {
-            let result = Err("nobody can try it: too many are being tried, or the house is closing".to_owned());
+            let result =
+                Err("the preflight could not start: too many are running, or Cutover is shutting down".to_owned());
             self.apply(Event::Preflighted { service, rollout, result }, now);
         }
     }
 
     pub(super) fn have_run(&mut self, order: SuiteRun, now: Millis) {
         if !taken(self.orders.validations.as_ref(), order.clone()) {
-            let why = "nobody can run it: too many wait to be run, or the house is closing".to_owned();
+            let why = "too many runs are waiting, or Cutover is shutting down".to_owned();
             self.apply(Event::Validated { order, result: Err(SuiteRunError::NotRun(why)) }, now);
         }
     }

@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use judgement::time::Millis;
 use memory::clock;
 use memory::snapshot::Endpoints;
-use relay::origin::exchange::{self, ConnectionReuse, OriginRequest, OriginResponse, exchange};
+use relay::origin::cause;
+use relay::origin::exchange::{ConnectionReuse, OriginRequest, OriginResponse, exchange};
 use wire::Side;
 
 /// So much of a body is kept: what is looked at, compared and shown.
@@ -40,7 +41,7 @@ impl std::fmt::Debug for TestTarget {
 pub struct Unanswered {
     /// `connect`, `tls`, `timeout`, `reset` or `protocol`.
     pub kind: &'static str,
-    /// Words that follow a name: `refuses connections`.
+    /// Words that follow a name: `refused the connection`.
     pub why: String,
 }
 
@@ -62,7 +63,7 @@ impl TestTarget {
         let asked = exchange(&self.connector, endpoint, request, ConnectionReuse::Kept, MOST_BODY);
         match timeout(patience, asked).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Unanswered { kind: exchange::kind(&error), why: exchange::in_words(&error) }),
+            Ok(Err(error)) => Err(Unanswered { kind: cause::kind(&error), why: cause::as_predicate(&error) }),
             Err(_) => Err(Unanswered { kind: "timeout", why: late(patience) }),
         }
     }

@@ -59,7 +59,7 @@ impl Drop for AccessLogWriter {
             park_timeout(Duration::from_millis(2));
         }
         if !thread.is_finished() {
-            tracing::error!("the access log hangs: what it had not yet written is lost");
+            tracing::error!("access log writer did not finish in time; unwritten lines are lost");
         }
     }
 }
@@ -90,7 +90,7 @@ pub fn start(settings: &AccessLog, counters: Arc<Counters>) -> io::Result<(Acces
     let (queue, notes) = sync_channel(QUEUE);
     let (ending, is_ending) = channel();
     let thread =
-        std::thread::Builder::new().name("access log".to_owned()).spawn(move || scribe.run(&notes, &is_ending))?;
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || scribe.run(&notes, &is_ending))?;
     let log = AccessLogger { queue, format: settings.format, sample: settings.sample, counters };
     Ok((log, AccessLogWriter { ending: Some(ending), thread: Some(thread) }))
 }
@@ -213,7 +213,7 @@ impl Scribe {
                 self.file = Some(file);
                 if self.closed {
                     self.closed = false;
-                    tracing::info!(log = %self.name(), "the access log is open again");
+                    tracing::info!(log = %self.name(), "access log reopened");
                 }
             }
             Err(error) => self.stays_closed(&error),
@@ -234,7 +234,7 @@ impl Scribe {
         count(&self.counters.process.access_log_errors);
         if !self.closed {
             self.closed = true;
-            tracing::error!(%error, log = %self.name(), "the access log cannot be opened: trying again");
+            tracing::error!(%error, log = %self.name(), "cannot open the access log; retrying");
         }
     }
 
@@ -272,7 +272,7 @@ impl Scribe {
     fn works(&mut self) {
         if self.failing {
             self.failing = false;
-            tracing::info!(log = %self.name(), "the access log is written again");
+            tracing::info!(log = %self.name(), "access log writes resumed");
         }
     }
 
@@ -280,7 +280,7 @@ impl Scribe {
         count(&self.counters.process.access_log_errors);
         if !self.failing {
             self.failing = true;
-            tracing::error!(%error, log = %self.name(), "the access log takes nothing: lines are kept while there is room, then dropped");
+            tracing::error!(%error, log = %self.name(), "cannot write the access log; lines are buffered while there is room, then dropped");
         }
     }
 
@@ -297,7 +297,7 @@ impl Scribe {
         let queued = notes.try_iter().filter(|note| matches!(note, Note::Line(_))).count();
         let lines = memchr::memchr_iter(b'\n', kept).count() + queued;
         (0..lines).for_each(|_| count(&self.counters.process.access_log_dropped));
-        tracing::error!(lines, log = %self.name(), "ending with lines that the access log did not take");
+        tracing::error!(lines, log = %self.name(), "stopped with access log lines still unwritten");
     }
 }
 

@@ -8,6 +8,7 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_error::{Error, ErrorType, OrErr};
 use pingora_http::RequestHeader;
 
+use crate::origin::cause::CUT_SHORT;
 use judgement::traffic::retry::is_safe;
 use memory::snapshot::Endpoint;
 
@@ -67,10 +68,6 @@ pub async fn exchange(
     }
 }
 
-const CUT: &str = "AnswerCutShort";
-/// There was a head, and no whole body.
-const CUT_SHORT: ErrorType = ErrorType::Custom(CUT);
-
 fn is_stale(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError)
 }
@@ -93,7 +90,7 @@ async fn once(
     if session.as_http2().is_some() {
         to_h2(&mut head, endpoint).map_err(|error| (false, error))?;
     } else if peer.options.alpn.get_min_http_version() == 2 {
-        let error = Error::e_explain(ErrorType::H2Error, "the origin speaks no HTTP/2");
+        let error = Error::e_explain(ErrorType::H2Error, "the origin does not speak HTTP/2");
         return error.map_err(|error| (false, error));
     }
     ask(&mut session, head, &request.body).await.map_err(|error| (reused, error))?;
@@ -137,7 +134,7 @@ fn to_h2(head: &mut RequestHeader, endpoint: &Endpoint) -> pingora_error::Result
         .authority(endpoint.authority.as_bytes())
         .path_and_query(path)
         .build();
-    let uri = uri.or_err(ErrorType::InvalidHTTPHeader, "it is no target for HTTP/2")?;
+    let uri = uri.or_err(ErrorType::InvalidHTTPHeader, "not a valid target for HTTP/2")?;
     head.set_uri(uri);
     head.remove_header(&http::header::HOST);
     head.set_version(http::Version::HTTP_2);
@@ -157,14 +154,16 @@ async fn ask(session: &mut HttpSession, head: RequestHeader, body: &Bytes) -> pi
             // More of it comes.
             Some(100 | 102..=199) => {}
             Some(_) => return Ok(()),
-            None => return Error::e_explain(ErrorType::ReadError, "no head"),
+            None => return Error::e_explain(ErrorType::ReadError, "no response head"),
         }
     }
 }
 
 /// `whole`: to the end, beyond what is kept of it; the connection is of use then.
 async fn read(session: &mut HttpSession, most: usize, whole: bool) -> pingora_error::Result<OriginResponse> {
-    let Some(head) = session.response_header() else { return Error::e_explain(ErrorType::ReadError, "no head") };
+    let Some(head) = session.response_header() else {
+        return Error::e_explain(ErrorType::ReadError, "no response head");
+    };
     let (status, headers) = (head.status.as_u16(), head.headers.clone());
     let (mut body, mut length) = (Vec::new(), 0);
     while whole || body.len() < most {
@@ -174,41 +173,6 @@ async fn read(session: &mut HttpSession, most: usize, whole: bool) -> pingora_er
         body.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
     }
     Ok(OriginResponse { status, headers, body: Bytes::from(body), length })
-}
-
-/// What kind of failure it was: `connect`, `tls`, `timeout`, `reset` or `protocol`.
-pub fn kind(error: &Error) -> &'static str {
-    match error.etype() {
-        ErrorType::ConnectRefused
-        | ErrorType::ConnectError
-        | ErrorType::ConnectNoRoute
-        | ErrorType::SocketError
-        | ErrorType::BindError => "connect",
-        ErrorType::ConnectTimedout
-        | ErrorType::ReadTimedout
-        | ErrorType::WriteTimedout
-        | ErrorType::TLSHandshakeTimedout => "timeout",
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => "tls",
-        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => "reset",
-        ErrorType::Custom(CUT) => "reset",
-        _ => "protocol",
-    }
-}
-
-/// In words that follow a name: `green refuses connections`.
-pub fn in_words(error: &Error) -> String {
-    let words = match error.etype() {
-        ErrorType::ConnectRefused => "refuses connections",
-        ErrorType::ConnectTimedout => "takes no connection in time",
-        ErrorType::ConnectNoRoute => "cannot be reached: no route",
-        ErrorType::TLSHandshakeTimedout => "does not finish the TLS handshake in time",
-        ErrorType::Custom(CUT) => "stops in the middle of its answer",
-        ErrorType::ConnectionClosed => "closes the connection without an answer",
-        // Its own words would show the head, and whatever is secret in it.
-        ErrorType::InvalidHTTPHeader => "answers something that is no HTTP",
-        _ => return format!("gives no answer: {error}"),
-    };
-    words.to_owned()
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl OriginResolver {
         let names = match dns {
             Ok(resolver) => Names::Dns(Box::new(resolver)),
             Err(error) => {
-                tracing::warn!(%error, "no DNS settings to be read: names are left to the system");
+                tracing::warn!(%error, "cannot read resolv.conf; using the system resolver");
                 Names::System
             }
         };
@@ -95,7 +95,7 @@ impl OriginResolver {
 
     fn failed(&self, name: &str, error: &str) {
         count(&self.counters.process.resolve_errors);
-        tracing::warn!(name, error, "a name does not resolve: its last good addresses stay");
+        tracing::warn!(name, error, "cannot resolve a name; keeping its last known addresses");
     }
 
     /// Keeps the origins in force resolved; ends when the resolver is gone.
@@ -187,9 +187,9 @@ async fn look_up(names: &Names, name: &str) -> Result<ResolvedName, String> {
             }
         }
     };
-    let (addresses, until) = timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))?;
+    let (addresses, until) = timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("timed out".to_owned()))?;
     if addresses.is_empty() {
-        return Err("no address".to_owned());
+        return Err("no addresses".to_owned());
     }
     let now = Instant::now();
     // In order of the address: an answer that only turns round is no change.

@@ -6,6 +6,7 @@ use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 
+use crate::origin::cause::cause;
 use crate::proxy::request_view::is_repeatable;
 use crate::proxy::rescue::{FailedTry, is_safe};
 use judgement::time::Millis;
@@ -198,7 +199,7 @@ impl Attempt {
             // Said once a rest, not once a request.
             if endpoint.rest.begin(clock::now()) {
                 let (service, environment, address) = (&serving.name, self.side, &endpoint.peer._address);
-                tracing::warn!(%service, %environment, %address, %error, "no connection to an origin");
+                tracing::warn!(%service, %environment, %address, cause = cause(error), "cannot connect to an origin");
             }
         }
         self.connect_failure.get_or_insert(failure);

@@ -55,40 +55,40 @@ pub fn was_untouched(error: &Error) -> bool {
 /// The status and the plain body of an answer that no origin gave.
 pub const fn answer_to_failure(failure: AttemptFailure) -> (u16, &'static str) {
     match failure {
-        AttemptFailure::Timeout => (504, "504 the origin did not answer in time\n"),
-        AttemptFailure::Connect => (502, "502 no connection to the origin\n"),
-        AttemptFailure::Tls => (502, "502 no secure connection to the origin\n"),
+        AttemptFailure::Timeout => (504, "504 the origin did not respond in time\n"),
+        AttemptFailure::Connect => (502, "502 cannot connect to the origin\n"),
+        AttemptFailure::Tls => (502, "502 TLS connection to the origin failed\n"),
         AttemptFailure::Reset | AttemptFailure::Truncated | AttemptFailure::Unavailable | AttemptFailure::Error => {
-            (502, "502 the origin broke off or sent no HTTP\n")
+            (502, "502 the origin closed the connection or sent an invalid response\n")
         }
     }
 }
 
 pub const fn answer_to_refusal(refused: RefusalReason) -> (u16, &'static str) {
     match refused {
-        RefusalReason::UnknownHost => (404, "404 no service has this host\n"),
-        RefusalReason::BadHost => (400, "400 the request needs one valid Host\n"),
-        RefusalReason::BadTarget => (400, "400 the request line names no path\n"),
-        RefusalReason::BadPath => (400, "400 the path has a malformed escape\n"),
-        RefusalReason::RequestLine => (400, "400 the first line is not a method, a target and HTTP/1.1\n"),
-        RefusalReason::LongLine => (414, "414 the request line is too long\n"),
-        RefusalReason::LargeHead => (431, "431 the header is too large\n"),
-        RefusalReason::ManyFields => (431, "431 the header has too many fields\n"),
-        RefusalReason::LineEnd => (400, "400 a header line does not end with CR LF\n"),
-        RefusalReason::Field => (400, "400 a header line is not a name, a colon and a value\n"),
-        RefusalReason::Underscore => (400, "400 a header name has an underscore\n"),
-        RefusalReason::Length => (400, "400 Content-Length is not one plain number\n"),
-        RefusalReason::Encoding => (400, "400 Transfer-Encoding is not exactly chunked\n"),
-        RefusalReason::LengthAndEncoding => (400, "400 Content-Length and Transfer-Encoding exclude each other\n"),
-        RefusalReason::Connection => (400, "400 Connection names what is not the connection's\n"),
-        RefusalReason::Expectation => (417, "417 the only expectation is 100-continue\n"),
-        RefusalReason::TooSlow => (408, "408 the request did not come in time\n"),
-        RefusalReason::Malformed => (400, "400 this is no HTTP request\n"),
-        RefusalReason::Method => (405, "405 CONNECT is not for this proxy\n"),
+        RefusalReason::UnknownHost => (404, "404 no service for this host\n"),
+        RefusalReason::BadHost => (400, "400 request must have exactly one valid Host header\n"),
+        RefusalReason::BadTarget => (400, "400 invalid request target\n"),
+        RefusalReason::BadPath => (400, "400 malformed percent-encoding in the path\n"),
+        RefusalReason::RequestLine => (400, "400 malformed request line\n"),
+        RefusalReason::LongLine => (414, "414 request line too long\n"),
+        RefusalReason::LargeHead => (431, "431 request header too large\n"),
+        RefusalReason::ManyFields => (431, "431 too many request header fields\n"),
+        RefusalReason::LineEnd => (400, "400 header line does not end with CR LF\n"),
+        RefusalReason::Field => (400, "400 malformed header line\n"),
+        RefusalReason::Underscore => (400, "400 header names must not contain underscores\n"),
+        RefusalReason::Length => (400, "400 invalid Content-Length\n"),
+        RefusalReason::Encoding => (400, "400 unsupported Transfer-Encoding\n"),
+        RefusalReason::LengthAndEncoding => (400, "400 both Content-Length and Transfer-Encoding present\n"),
+        RefusalReason::Connection => (400, "400 Connection names an end-to-end header\n"),
+        RefusalReason::Expectation => (417, "417 unsupported Expect header\n"),
+        RefusalReason::TooSlow => (408, "408 request timed out\n"),
+        RefusalReason::Malformed => (400, "400 malformed HTTP request\n"),
+        RefusalReason::Method => (405, "405 CONNECT is not supported\n"),
         RefusalReason::Connections => (503, "503 too many connections\n"),
         // Of these the client hears nothing: its connection ends.
         RefusalReason::ResetFlood | RefusalReason::Handshake => (400, ""),
-        RefusalReason::BadBody => (400, "400 the body is not what its head says, or broke off\n"),
-        RefusalReason::BodyTooLarge => (413, "413 the body is longer than this service takes\n"),
+        RefusalReason::BadBody => (400, "400 request body is malformed or incomplete\n"),
+        RefusalReason::BodyTooLarge => (413, "413 request body too large\n"),
     }
 }

@@ -163,7 +163,7 @@ async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerCont
                 };
                 loops.spawn(acceptor.run());
             }
-            Err(error) => tracing::error!(%error, "a listener does not work"),
+            Err(error) => tracing::error!(%error, "cannot start a listener"),
         }
     }
     while loops.join_next().await.is_some() {}
@@ -263,7 +263,7 @@ impl Acceptor {
                 Ok(stream) => {
                     app.process_new(Box::new(stream), &stopping).await;
                 }
-                Err(error) => tracing::error!(%error, "a connection cannot be served"),
+                Err(error) => tracing::error!(%error, "cannot serve a connection"),
             }
         });
     }

@@ -10,6 +10,7 @@ use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use crate::origin::cause::cause;
 use crate::proxy::attempt::AfterFailure;
 use crate::proxy::error::{Blame, NO_HTTP2, answer_to_failure, answer_to_refusal, blame, was_untouched};
 use crate::proxy::headers::Arrival;
@@ -171,7 +172,9 @@ impl ProxyHttp for Proxy {
         let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
         let status = response.status.as_u16();
         if !response_checks::is_sane(status, attempt.interims, attempt.upgrade) {
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "no answer that a client could use").into_up());
+            return Err(
+                Error::explain(ErrorType::InvalidHTTPHeader, "not a response that a client could use").into_up()
+            );
         }
         // 100 and 103 announce an answer; 101 is one.
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -179,7 +182,7 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         if !response_checks::is_framed(response) {
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer of two lengths").into_up());
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "response with ambiguous length").into_up());
         }
         response_checks::make_ours(response)?;
         attempt.answered(status, self.shard);
@@ -268,7 +271,7 @@ impl ProxyHttp for Proxy {
             (Some(attempt), Blame::Client) => attempt.aborted = true,
             (Some(attempt), Blame::House) => {
                 attempt.aborted = true;
-                tracing::error!(error = %e, "a request failed inside the proxy");
+                tracing::error!(cause = cause(&e), "request failed inside the proxy");
             }
             (None, _) => {}
         }
@@ -281,7 +284,7 @@ impl ProxyHttp for Proxy {
         let slow = ctx.has_timed_out();
         let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
             (Some(failure), _) if slow => answer_to_failure(failure),
-            (_, ErrorSource::Downstream) if slow => (408, "408 the request did not come in time\n"),
+            (_, ErrorSource::Downstream) if slow => (408, "408 request timed out\n"),
             (_, ErrorSource::Downstream) if gone => (0, ""),
             (_, ErrorSource::Downstream) if *e.etype() == body::TOO_LARGE => {
                 answer_to_refusal(RefusalReason::BodyTooLarge)
@@ -289,7 +292,7 @@ impl ProxyHttp for Proxy {
             (_, ErrorSource::Downstream) => answer_to_refusal(RefusalReason::BadBody),
             (Some(failure), _) => answer_to_failure(failure),
             (None, ErrorSource::Upstream) => answer_to_failure(AttemptFailure::Reset),
-            (None, _) => (500, "500 the proxy failed\n"),
+            (None, _) => (500, "500 internal proxy error\n"),
         };
         if status == 400 && ctx.refused.is_none() {
             ctx.refused = Some(RefusalReason::BadBody);

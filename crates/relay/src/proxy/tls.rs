@@ -70,7 +70,7 @@ impl CertificateWatcher {
     /// A file cannot be read, holds no PEM, or certificate and key do not belong together; with the file's name.
     pub fn open(listener: &TlsListener, counters: Arc<Counters>) -> Result<(CertificateWatcher, CurrentTls), String> {
         // One for all certificates to come, so that a change of them ends no session.
-        let tickets = ring::Ticketer::new().map_err(|e| format!("no session tickets: {e}"))?;
+        let tickets = ring::Ticketer::new().map_err(|e| format!("cannot create TLS session tickets: {e}"))?;
         let looks = looks(listener);
         let config = read(listener, &tickets, &counters)?;
         let (sender, current) = watch::channel(config);
@@ -94,13 +94,13 @@ impl CertificateWatcher {
                 Ok(config) => {
                     again = false;
                     self.config.send_replace(config);
-                    tracing::info!(listener = %self.listener.listen, "certificates read again");
+                    tracing::info!(listener = %self.listener.listen, "certificates reloaded");
                 }
                 Err(error) => {
                     // Half of a pair may be there already: the next look may find the other.
                     again = true;
                     if changed {
-                        tracing::error!(listener = %self.listener.listen, error, "certificates not taken, the last good ones stay");
+                        tracing::error!(listener = %self.listener.listen, error, "cannot reload certificates; keeping the last good ones");
                     }
                 }
             }
@@ -116,9 +116,9 @@ impl CertificateWatcher {
             if self.warned.insert(files.cert.clone(), *step) != Some(*step) {
                 let cert_file = files.cert.display();
                 if days < 0 {
-                    tracing::error!(%cert_file, "a certificate has expired");
+                    tracing::error!(%cert_file, "certificate has expired");
                 } else {
-                    tracing::warn!(%cert_file, days, "a certificate expires soon");
+                    tracing::warn!(%cert_file, days, "certificate expires soon");
                 }
             }
         }
@@ -155,7 +155,7 @@ fn read(
         }
         first.get_or_insert(key);
     }
-    let first = first.ok_or("no certificate")?;
+    let first = first.ok_or("no certificates")?;
     // Noted only once all of them are good.
     ends.into_iter().for_each(|(file, end)| counters.set_certificate_end(file, end));
     let resolver = Arc::new(Certificates { exact, wildcard, first });
@@ -174,18 +174,19 @@ fn pair(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Vec<String>, i64
     let chain: Result<Vec<CertificateDer<'static>>, _> =
         CertificateDer::pem_file_iter(&files.cert).and_then(|certificates| certificates.collect());
     let chain = chain.map_err(|e| of(&files.cert, in_words(&e)))?;
-    let leaf = chain.first().ok_or_else(|| of(&files.cert, "there is no certificate in it".to_owned()))?.clone();
+    let leaf = chain.first().ok_or_else(|| of(&files.cert, "no certificate in the file".to_owned()))?.clone();
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| of(&files.key, in_words(&e)))?;
-    let key = ring::sign::any_supported_type(&key).map_err(|e| of(&files.key, format!("not a key for TLS: {e}")))?;
+    let key =
+        ring::sign::any_supported_type(&key).map_err(|e| of(&files.key, format!("unsupported private key: {e}")))?;
     let certified = CertifiedKey::new(chain, key);
     certified.keys_match().map_err(|e| match e {
         rustls::Error::InconsistentKeys(_) => {
-            of(&files.key, format!("the key does not belong to {}", files.cert.display()))
+            of(&files.key, format!("private key does not match {}", files.cert.display()))
         }
-        other => of(&files.cert, format!("a certificate that TLS cannot use: {other}")),
+        other => of(&files.cert, format!("unusable certificate: {other}")),
     })?;
     let (_, parsed) =
-        X509Certificate::from_der(&leaf).map_err(|e| of(&files.cert, format!("not a certificate: {e}")))?;
+        X509Certificate::from_der(&leaf).map_err(|e| of(&files.cert, format!("invalid certificate: {e}")))?;
     let names = parsed.subject_alternative_name().ok().flatten().map(|extension| {
         let names = extension.value.general_names.iter();
         names

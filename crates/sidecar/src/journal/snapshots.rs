@@ -25,17 +25,17 @@ pub struct NamedSnapshot {
 /// Why nothing was put there or taken away.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    #[error("{service} has {MAX_SNAPSHOTS} snapshots already: delete one first")]
+    #[error("{service} already has {MAX_SNAPSHOTS} snapshots; delete one first")]
     Full { service: String },
-    #[error("there is a snapshot `{0}` already")]
+    #[error("snapshot `{0}` already exists")]
     Taken(String),
-    #[error("there is no snapshot `{0}`")]
+    #[error("no snapshot `{0}`")]
     Missing(String),
-    #[error("a snapshot has at most {} KiB", MAX_BYTES >> 10)]
+    #[error("a snapshot can be at most {} KiB", MAX_BYTES >> 10)]
     TooLarge,
-    #[error("the disk does not take it: {0}")]
+    #[error("cannot write the snapshot: {0}")]
     Disk(String),
-    #[error("nobody writes it: the writer is busy, or has ended")]
+    #[error("the journal writer is busy or has stopped")]
     Busy,
 }
 

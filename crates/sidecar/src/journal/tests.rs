@@ -108,14 +108,14 @@ fn a_state_that_is_there_and_cannot_be_read_is_refused() {
     let start = || Journal::start(&path, Arc::new(Counters::new(1))).err().map(|e| e.to_string());
     let (journal, _) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
     journal.append(entry(1, 1.0));
-    assert_eq!(start().unwrap(), "another process has this state open");
+    assert_eq!(start().unwrap(), "another process is using this state file");
     drop(journal);
     let backup = Connection::open(&path).unwrap();
     backup.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
     assert!(start().unwrap().contains("locked"), "a backup holds it: the latch in it must not be lost");
     drop(backup);
     Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
-    assert_eq!(start().unwrap(), "the journal is of format 3; this program reads formats up to 2");
+    assert_eq!(start().unwrap(), "the journal has format 3; this version of Cutover reads formats up to 2");
 }
 
 /// A store with so many entries, a minute apart.
@@ -364,7 +364,7 @@ fn snapshots_are_put_there_bounded_and_taken_away() {
     (0..MAX_SNAPSHOTS).for_each(|id| snapshots.put(snapshot(id, "shop")).unwrap());
     assert_eq!(
         snapshots.put(snapshot(999, "shop")).unwrap_err().to_string(),
-        "shop has 100 snapshots already: delete one first"
+        "shop already has 100 snapshots; delete one first"
     );
     snapshots.put(snapshot(1, "blog")).unwrap();
     assert_eq!(snapshots.put(snapshot(1, "blog")), Err(SnapshotError::Taken("blog-1".into())));

@@ -100,7 +100,7 @@ impl Journal {
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&notes)).ok();
         if thread.is_none() {
             count(&counters.process.journal_errors);
-            tracing::error!("cannot start the journal's thread: changes will not be recorded");
+            tracing::error!("cannot start the journal writer; changes will not be recorded");
         }
         Ok((Journal { path: path.to_owned(), queue, thread, counters, _lock: lock }, restored))
     }
@@ -115,7 +115,7 @@ impl Journal {
         let note = WriterMessage::Entry(Box::new(entry));
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(note) {
             count(&self.counters.process.journal_dropped);
-            tracing::error!("the journal's queue is full: an entry is lost");
+            tracing::error!("journal queue full; entry dropped");
         }
     }
 
@@ -181,19 +181,19 @@ fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Journal
     count(&counters.process.journal_errors);
     if is_corrupt(&error) {
         let aside = path.with_extension(format!("corrupt-{}", memory::clock::wall_millis()));
-        tracing::error!(%error, state = %path.display(), aside = %aside.display(), "the state is corrupt: set aside, every candidate begins at weight 0");
+        tracing::error!(%error, state = %path.display(), moved_to = %aside.display(), "state file is corrupt; moved aside, and every candidate restarts at weight 0");
         let _ = std::fs::rename(path, &aside);
         let _ = std::fs::remove_file(beside(path, "-wal"));
         let _ = std::fs::remove_file(beside(path, "-shm"));
         return Ok((JournalStore::open(path).ok(), RestoredState { lost: true, ..RestoredState::default() }));
     }
     if !was_there {
-        tracing::error!(%error, state = %path.display(), "cannot make the state: going on without, and trying again");
+        tracing::error!(%error, state = %path.display(), "cannot create the state file; continuing without it and retrying");
         return Ok((None, RestoredState::default()));
     }
     // A full disk takes nothing, but it still gives.
     let restored = JournalStore::peek(path).map_err(|_| error)?;
-    tracing::error!(state = %path.display(), "cannot write the state: going on by what it says, and trying again");
+    tracing::error!(state = %path.display(), "cannot write the state file; continuing with the state it holds and retrying");
     Ok((None, restored))
 }
 
@@ -251,7 +251,7 @@ impl Writer {
             }
         }
         if !self.kept.is_empty() {
-            tracing::error!(entries = self.kept.len(), "ending with entries that the disk did not take");
+            tracing::error!(entries = self.kept.len(), "stopped with journal entries still unwritten");
         }
     }
 
@@ -269,7 +269,7 @@ impl Writer {
     fn change_snapshot(&mut self, change: SnapshotChange) -> Result<(), SnapshotError> {
         match &mut self.store {
             Some(store) => store.change_snapshot(change),
-            None => Err(SnapshotError::Disk("the state cannot be opened".to_owned())),
+            None => Err(SnapshotError::Disk("the state file is not open".to_owned())),
         }
     }
 
@@ -284,7 +284,7 @@ impl Writer {
         let more = match store.trim(self.keep, memory::clock::wall_millis()) {
             Ok(trimmed) => trimmed.more,
             Err(error) => {
-                tracing::warn!(%error, "cannot remove old entries of the journal: tried again later");
+                tracing::warn!(%error, "cannot remove old journal entries; will retry");
                 false
             }
         };
@@ -312,7 +312,7 @@ impl Writer {
         match self.try_write() {
             Ok(()) => {
                 if self.failing {
-                    tracing::info!(entries = self.kept.len(), "the disk takes the journal again");
+                    tracing::info!(entries = self.kept.len(), "journal writes resumed");
                 }
                 self.failing = false;
                 self.kept.clear();
@@ -321,7 +321,7 @@ impl Writer {
             Err(error) => {
                 count(&self.counters.process.journal_errors);
                 if !self.failing {
-                    tracing::error!(%error, state = %self.path.display(), "the disk does not take the journal: entries are kept");
+                    tracing::error!(%error, state = %self.path.display(), "cannot write the journal; entries are kept in memory until it works");
                 }
                 self.failing = true;
             }

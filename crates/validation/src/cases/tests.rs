@@ -355,7 +355,7 @@ async fn an_origin_that_gives_no_whole_answer_is_told_in_words() {
     let address = nobody.local_addr().unwrap();
     drop(nobody);
     let gone = told(target(Side::Blue, address), step("GET /")).await;
-    assert_eq!(gone.why.as_deref(), Some("GET /: blue refuses connections"));
+    assert_eq!(gone.why.as_deref(), Some("GET /: blue refused the connection"));
 }
 
 #[tokio::test]

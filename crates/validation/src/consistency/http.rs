@@ -18,7 +18,7 @@ const LONGEST_DIFF: usize = 16 << 10;
 /// Two texts without a line in common take long; what is found by then is a diff too, if no short one.
 const DIFF_PATIENCE: Duration = Duration::from_millis(200);
 
-/// Compares two answers. An error says, in words that follow a side's name, why there is none: `refuses connections`.
+/// Compares two answers. An error says, in words that follow a side's name, why there is none: `refused the connection`.
 pub fn http(
     name: &str,
     blue: Result<&OriginResponse, String>,
@@ -175,8 +175,8 @@ mod tests {
     #[test]
     fn without_two_whole_answers_there_is_nothing_to_compare() {
         let good = answer(200, b"{}");
-        let result = http("users", Err("refuses connections".to_owned()), Ok(&good), &[], 0.0, 0.0);
-        assert_eq!(result.why.as_deref(), Some("users: blue refuses connections"));
+        let result = http("users", Err("refused the connection".to_owned()), Ok(&good), &[], 0.0, 0.0);
+        assert_eq!(result.why.as_deref(), Some("users: blue refused the connection"));
         let long = OriginResponse { length: 9_000_000, ..answer(200, b"{}") };
         let result = http("users", Ok(&good), Ok(&long), &[], 0.0, 0.0);
         assert_eq!(result.why.as_deref(), Some("users: green answers 9000000 bytes, and 2 are compared at the most"));

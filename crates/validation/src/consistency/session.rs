@@ -172,7 +172,7 @@ async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, St
         Ok(result) => result,
         Err(_) => {
             let patience = Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-            Err(format!("no answer in {patience}"))
+            Err(format!("no response within {patience}"))
         }
     }
 }
@@ -238,7 +238,7 @@ async fn mysql_lines<'s>(
     let prepared = prepared.map_err(|error| connect::query_failed(&error))?;
     // MariaDB lets DDL end a transaction that only reads, and OPTIMIZE TABLE even gives rows.
     if prepared.columns().is_empty() || !READING.contains(&first_word(&sql).to_ascii_uppercase().as_str()) {
-        return Err(format!("the query failed: it must read: it begins with one of {}", READING.join(", ")));
+        return Err(format!("query failed: it must read: it begins with one of {}", READING.join(", ")));
     }
     connect::mysql_limit(connection, most).await?;
     let mut heads: Option<Arc<ResultColumns>> = None;

@@ -133,7 +133,7 @@ fn send_all(connection: &Connection, sql: &str, hand: &mpsc::Sender<Vec<ResultRo
     let mut statement = connection.prepare(sql).map_err(failed)?;
     // A copy into another file is no write to this one.
     if !statement.readonly() {
-        return Err("the query failed: it writes".to_owned());
+        return Err("query failed: it writes".to_owned());
     }
     let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = names.len();
@@ -170,8 +170,8 @@ fn cells(row: &Row<'_>, width: usize) -> Result<RowValues, String> {
 fn failed(error: rusqlite::Error) -> String {
     match error {
         // The statement is ours, and long: it says nothing to who reads this.
-        rusqlite::Error::SqlInputError { msg, .. } => format!("the query failed: {msg}"),
-        rusqlite::Error::MultipleStatement => "the query failed: it is more than one statement".to_owned(),
+        rusqlite::Error::SqlInputError { msg, .. } => format!("query failed: {msg}"),
+        rusqlite::Error::MultipleStatement => "query failed: it is more than one statement".to_owned(),
         error => file_failed(error),
     }
 }

@@ -22,7 +22,8 @@ use crate::target::{TestTarget, late};
 use config::suite::LoadTest;
 use memory::clock;
 use memory::snapshot::Endpoint;
-use relay::origin::exchange::{self, ConnectionReuse, exchange};
+use relay::origin::cause;
+use relay::origin::exchange::{ConnectionReuse, exchange};
 
 /// How often the crew looks at the clock when nothing happens: for the end, and for what is under way at a second's end.
 const LOOK: Duration = Duration::from_millis(20);
@@ -225,7 +226,7 @@ impl LoadDriver {
                 let asking = exchange(&connector, &endpoint, &request, ConnectionReuse::Measured, 0);
                 let answer = match timeout(patience, asking).await {
                     Ok(Ok(answer)) => Ok(answer.status),
-                    Ok(Err(error)) => Err((exchange::kind(&error), exchange::in_words(&error))),
+                    Ok(Err(error)) => Err((cause::kind(&error), cause::as_predicate(&error))),
                     Err(_) => Err(("timeout", late(patience))),
                 };
                 CompletedRequest { user, began, ended: clock::micros(), answer }

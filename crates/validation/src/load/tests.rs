@@ -225,7 +225,7 @@ async fn what_is_no_answer_is_counted_by_its_kind() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let refused = run(&steady(20.0, 500, 5), &target(closed), &Variables::default(), &ProgressTracker::default()).await;
     assert_eq!(refused.answers["connect"], 10, "{:?}", refused.answers);
-    assert_eq!(refused.examples, ["/a: refuses connections"]);
+    assert_eq!(refused.examples, ["/a: refused the connection"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
