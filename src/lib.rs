@@ -1,4 +1,4 @@
-//! Cutover: a reverse proxy that ships your release, and takes it back by itself.
+//! Cutover: a reverse proxy that ships your release, and rolls back by itself.
 //!
 //! Two loops, joined by two memories:
 //!
@@ -6,41 +6,44 @@
 //!         request                                    tick, failure, command, reload
 //!            |                                                    |
 //!    +-------v--------+       Snapshot (one ArcSwap)      +-------v---------+
-//!    | proxy          | <-------------------------------- | sidecar         |
+//!    | relay          | <-------------------------------- | sidecar         |
 //!    |  asks traffic  |                                   |  asks guard,    |
 //!    |  (pure)        | --------------------------------> |  rollout (pure) |
 //!    +-------+--------+      Counters (only grow)         +-------+---------+
 //!            |                                                    | effects
-//!         response                              journal, metrics, announcements
+//!         response                                 journal, metrics, events, notices
 //! ```
 //!
-//! Snapshots flow one way, counts the other. Everything else only watches. The product is a judgement, so the judgement
-//! is pure: [`traffic::decide`], [`guard::judge`] and [`rollout::State::apply`] know no IO, clock, randomness, async,
-//! lock or log.
+//! Snapshots flow one way, counts the other. Everything else only watches, or calls from outside. The product is a judgement, so
+//! the judgement is pure: [`judgement::traffic::decide`], [`judgement::guard::judge`] and `State::apply` of
+//! [`judgement::rollout`] know no IO, clock, randomness, async, lock or log.
 //!
-//! # Rooms, from the ground up; imports go down only, and `tests/tidy.rs` sees to it
+//! # The crates, from the bottom up; a crate cannot import what it does not depend on
 //!
-//! | floor | rooms |
+//! | crate | what it holds |
 //! |---|---|
-//! | judgement | `time`: milliseconds and durations as people write them. `traffic`: which environment serves a request. `guard`: is the candidate worse. `rollout`: who may move a weight, and what was moved. |
-//! | memories | `clock`: the only now. `counters`: what the proxy counts. `snapshot`: what requests read. |
-//! | paper | `access`: the access log, a line a request. `config`: the files, and everything wrong with them. `journal`: the durable, hash-chained record. `metrics`: Prometheus from the same counters. `wire`: the admin's JSON. |
-//! | the one writer | `sidecar`: takes what comes, asks the state, carries out: publish, journal, announce. |
-//! | doors | `origin`: names to addresses. `proxy`: pingora's phases around the decision. `notify`: webhooks, Slack, PagerDuty and mail. `health`: what origins say when nobody asks them, and preflights. `consistency`: whether the data of both sides agree. `validate`: suites, their runs and reports. `admin`: metrics, health, the API and its events. |
-//! | above | `serve`: from configuration to running parts and back down. `cli`: what was typed. |
+//! | `judgement` | `time`: milliseconds and durations. `traffic`: which environment serves a request. `guard`: whether the candidate is worse. `rollout`: who may change a weight, and what was changed. |
+//! | `memory` | `clock`: the only now. `counters`: what the relay counts. `snapshot`: what requests read. |
+//! | `config` | The files as typed values, with every problem at once. |
+//! | `sidecar` | The only writer: takes what comes, asks the state, carries out the effects: publish, journal, announce. |
+//! | `relay` | The data plane: origins, the proxy around the decision, the access log. |
+//! | `health`, `notify` | Health checks and preflights. Webhooks, Slack, PagerDuty and email. |
+//! | `validation` | Suites, their runs and reports, and whether the data of both sides agree. |
+//! | `wire` | The types of the API's JSON. |
+//! | this one | `admin`: the API. `metrics`: Prometheus from the same counters. `serve`: from a configuration to running parts and back. `cli`: the command line. |
 //!
 //! # Invariants
 //!
 //! 1. One request sees one generation.
-//! 2. Only the sidecar publishes ([`snapshot::SnapshotPublisher`] cannot be cloned); only the proxy counts.
+//! 2. Only the sidecar publishes ([`memory::snapshot::SnapshotPublisher`] cannot be cloned); only the relay counts.
 //! 3. Counters only grow, and outlive a reload: windows are differences, and Prometheus and the guard read the same numbers.
-//! 4. The pure rooms are pure.
-//! 5. A rollback waits for nobody: not for the disk, a peer or a browser.
+//! 4. The judgement is pure.
+//! 5. A rollback waits for nobody: no disk, peer or browser.
 //! 6. Every change of a weight has a journal entry, and `explain` replays those that were judged.
-//! 7. A config is taken whole or refused whole.
+//! 7. A configuration is taken whole or refused whole.
 //! 8. Everything has a limit, and the limit has a name.
-//! 9. If the sidecar panics, weights freeze, `/readyz` turns red, and requests go on by the last snapshot.
-//! 10. No path that a request, a file or an origin can reach panics: `unwrap`, `expect` and indexing are denied.
+//! 9. If the sidecar panics, weights freeze, `/readyz` fails, and requests go on by the last snapshot.
+//! 10. Nothing that a request, a file or an origin can reach panics: `unwrap`, `expect` and indexing are denied.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Deploys a version with Cutover, follows it to its end, and ends with a code that any CI understands:
-# 0 promoted, 5 rolled back, 6 undecided, anything else: it did not set out, or was aborted.
+# Deploys a version with Cutover, follows the rollout to its end, and exits with a code that any CI understands:
+# 0 promoted, 5 rolled back, 6 undecided, anything else: it could not start, or was aborted.
 #
 #   CUTOVER_ADMIN_URL=https://cutover.example.com:9700 CUTOVER_TOKEN=… VERSION=2.0.0 bash config/ci/deploy.sh
 #
-# Also read: CUTOVER_SERVICE, ORIGIN, FUNCTIONS (separated by spaces), REASON, TIMEOUT, THROUGH_WATCH=true, and CUTOVER,
-# the program.
+# Also used: CUTOVER_SERVICE, ORIGIN, FUNCTIONS (separated by spaces), REASON, TIMEOUT, THROUGH_WATCH=true, and CUTOVER (the path of
+# the binary).
 set -uo pipefail
 
-: "${VERSION:?set VERSION to what sets out}"
-# An empty variable is none.
+: "${VERSION:?set VERSION to the version to deploy}"
+# An empty variable counts as unset.
 [ -n "${CUTOVER_SERVICE:-}" ] || unset CUTOVER_SERVICE
 [ -n "${CUTOVER_ADMIN_URL:-}" ] || unset CUTOVER_ADMIN_URL
 
@@ -29,7 +29,7 @@ case $code in
     6) result=undecided ;;
     *) result=aborted ;;
 esac
-# GitHub's way to hand a value on.
+# How GitHub passes a value to later steps.
 [ -n "${GITHUB_OUTPUT:-}" ] && echo "result=$result" >>"$GITHUB_OUTPUT"
 [ $code -eq 0 ] || echo "$VERSION: $result" >&2
 exit $code
