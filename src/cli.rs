@@ -32,7 +32,7 @@ pub enum Exit {
     Ok = 0,
     Failed = 1,
     BadConfig = 3,
-    /// The admin cannot be reached.
+    /// The admin API cannot be reached.
     Unreachable = 4,
     RolledBack = 5,
     Inconclusive = 6,
@@ -44,11 +44,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A reverse proxy that ships your release, and takes it back by itself.
+/// A reverse proxy that ships your release, and rolls it back when it fails.
 #[derive(Debug, Parser)]
 #[command(name = "cutover", version, arg_required_else_help = true)]
 struct Cli {
-    /// Log lines on stderr as JSON.
+    /// Write log lines as JSON.
     #[arg(long, global = true, env = "CUTOVER_LOG_JSON")]
     log_json: bool,
     #[command(subcommand)]
@@ -62,59 +62,59 @@ enum Command {
         #[command(flatten)]
         config: ConfigArg,
     },
-    /// Check both files, and say everything that is wrong with them.
+    /// Check the configuration files and report every problem.
     Check(check::Args),
-    /// See it work: two toy origins, a release that breaks, and the rollback.
+    /// Watch a demo: two toy origins, a release that breaks, and its rollback.
     Demo(demo::Args),
-    /// How the services stand.
+    /// Show service status.
     Status(status::Args),
-    /// A version sets out: it is tried, gets its share step by step, and is promoted or taken back.
+    /// Deploy a version: shift traffic to it step by step, then promote it or roll it back.
     Deploy(deploy::Args),
-    /// Give the candidate another share.
+    /// Set the candidate's share of the traffic.
     Shift(commands::ShiftArgs),
-    /// Hold the rollout where it is.
+    /// Pause the rollout.
     Pause(commands::ActionArgs),
-    /// Go on with a rollout that holds.
+    /// Resume a paused rollout.
     Resume(commands::ActionArgs),
-    /// Let a rollout leave a step that waits for a person.
+    /// Approve the step that the rollout is waiting at.
     Approve(commands::ActionArgs),
-    /// Make the candidate active now, whatever its plan still asks for.
+    /// Make the candidate active now, skipping the rest of the plan.
     Promote(commands::ActionArgs),
-    /// End the rollout: everything to active. The version may set out again.
+    /// End the rollout and send all traffic to active; the version may be deployed again.
     Abort(commands::ActionArgs),
-    /// Take the traffic back: from the candidate, or from what was promoted last. The version is quarantined.
+    /// Roll back the candidate or the last promotion, and quarantine the version.
     Rollback(commands::ActionArgs),
-    /// Emergency stop: everything to active, all automation off.
+    /// Emergency stop: send all traffic to active and turn all automation off.
     Stop(commands::ActionEverywhereArgs),
-    /// End the emergency.
+    /// End an emergency stop.
     Clear(commands::ActionEverywhereArgs),
-    /// No deploys and no steps for a while. Rollbacks come all the same.
+    /// Freeze deploys and rollout steps; rollbacks still happen.
     Freeze(commands::FreezeArgs),
-    /// Deploys and steps again.
+    /// Lift a freeze.
     Unfreeze(commands::ActionEverywhereArgs),
-    /// What was laid over the routing file at run time.
+    /// Show or clear rules and triggers that were set at run time.
     Overlay(overlay::Args),
-    /// What was changed, by whom, and why.
+    /// Show what was changed, by whom and why.
     History(history::Args),
-    /// What the judge saw when it made an entry of the history, judged again.
+    /// Explain a history entry: what the guard saw, judged again.
     Explain(explain::Args),
-    /// Prove the new side: suites against blue, green or both.
+    /// Run validation suites against blue, green or both.
     Validate(validate::Args),
-    /// How a service and its data stand, kept under a name, to be compared with later.
+    /// Keep named snapshots of a service and its data, and compare them.
     Snapshot(snapshot::Args),
-    /// Try who is notified.
+    /// Test the notification receivers.
     Notify(notify::Args),
-    /// Make a token for the admin API.
+    /// Create tokens for the admin API.
     Token(token::Args),
-    /// Completions for a shell.
+    /// Print shell completions.
     Completions(completions::CompletionsArgs),
-    /// The manual page.
+    /// Print the manual page.
     Man(completions::ManArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
 struct ConfigArg {
-    /// The main file.
+    /// The main configuration file.
     #[arg(long, short, env = "CUTOVER_CONFIG", default_value = "cutover.toml")]
     config: PathBuf,
 }

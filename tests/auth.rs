@@ -189,10 +189,10 @@ fn who_guesses_is_stopped_and_who_has_a_token_is_not() {
         lines.len() == 4 && lines[0].contains("TIME (UTC)") && lines[1].contains("unknown from 127.0.0.1:"),
         "{shown}"
     );
-    let before = lines[3].strip_prefix("older ones: --before ").unwrap();
+    let before = lines[3].strip_prefix("for older entries: --before ").unwrap();
     let older = history(&["--kind", "refused", "--before", before, "--output", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&older).unwrap().as_array().unwrap().len(), 4);
-    assert_eq!(history(&["--until", "2020-01-01"]), "nothing of that kind has happened\n");
+    assert_eq!(history(&["--until", "2020-01-01"]), "no matching entries\n");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn check_says_ok_or_everything_that_is_wrong() {
     let output = cutover(dir.path(), &["check"]);
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{stdout}");
-    let why = "the plan of `shop` waits for the suite `fast`, which is not in suites";
+    let why = "the rollout of `shop` needs the suite `fast`, which is not in suites";
     assert!(stdout.contains(why) && stdout.ends_with("1 problem\n"), "{stdout}");
 
     let dir = files("version = 1\n[proxi]\n", &good.replace("weight = 2.5", "wieght = 2.5\nactive = \"red\""));
@@ -149,10 +149,10 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
         "green fails ",
         " : 1 that green is worse than tolerated",
         "1,000 : 1 |",
-        "as then",
+        "as recorded",
         "judged again: unhealthy: evidence of errors",
-        "the same verdict as then",
-        "what rollout 1 has cost:",
+        "the same verdict as recorded",
+        "cost of rollout 1:",
     ] {
         assert!(explained.contains(word), "{word}: {explained}");
     }
@@ -174,7 +174,7 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
     rusqlite::Connection::open(&state).unwrap().execute(alter, [id]).unwrap();
     let output = cutover(dir, &["explain", id, "--state", &state]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
-    assert!(text(&output.stdout).contains("NOT the verdict of then"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("NOT the recorded verdict"), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains(&format!("ALTERED: entry {id}")), "{}", text(&output.stdout));
     let output = cutover(dir, &["history", "--state", &state, "--verify"]);
     assert_eq!(output.status.code(), Some(1));
@@ -192,7 +192,7 @@ fn the_demo_plays_its_story_and_measures_it() {
     assert!(told["requests"].as_u64() > Some(500) && told["rescued"].as_u64() > Some(0), "{told:#}");
     assert!(told["detection_ms"].as_u64() < Some(5000), "{told:#}");
     let live = text(&cutover(dir.path(), &["demo", "--output", "text", "--rate", "400"]).stdout);
-    assert!(live.contains("green was taken back by itself") && !live.contains('\x1b'), "{live}");
+    assert!(live.contains("green was rolled back automatically") && !live.contains('\x1b'), "{live}");
 }
 
 #[test]

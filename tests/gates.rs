@@ -112,12 +112,12 @@ fn suites_are_switched_off_and_on_and_scheduled_from_the_command_line() {
     let site = Site::new("");
     site.suite("smoke", SMOKE);
     let said = site.must(&["validate", "disable", "smoke"]);
-    assert!(said.contains("suite smoke is switched off"), "{said}");
+    assert!(said.contains("suite smoke is disabled"), "{said}");
     let (code, said) = site.cutover(&["validate", "run-suite", "smoke", "green"]);
     assert!(code == Some(1) && said.contains("cutover validate enable"), "{code:?} {said}");
-    assert!(site.must(&["validate", "list"]).contains("switched off"));
+    assert!(site.must(&["validate", "list"]).contains("disabled"));
     let said = site.must(&["validate", "enable", "smoke"]);
-    assert!(said.contains("suite smoke can be run"), "{said}");
+    assert!(said.contains("suite smoke is enabled"), "{said}");
     site.must(&["validate", "run-suite", "smoke", "green"]);
 
     let said = site.must(&["validate", "schedule", "smoke", "1h"]);
@@ -144,9 +144,9 @@ fn a_run_that_the_disk_does_not_take_says_so() {
     site.suite("smoke", SMOKE);
     site.no_records();
     let said = site.must(&["validate", "run-suite", "smoke", "green"]);
-    assert!(said.contains("could not be kept") && said.contains("cutover.db.runs"), "{said}");
+    assert!(said.contains("could not be saved") && said.contains("cutover.db.runs"), "{said}");
     let said = site.must(&["validate", "history"]);
-    assert!(said.contains("could not be kept"), "{said}");
+    assert!(said.contains("could not be saved"), "{said}");
     let id = runs(&site)[0]["id"].as_str().unwrap().to_owned();
     let shown: Value = serde_json::from_str(&site.must(&["validate", "show", &id, "--output", "json"])).unwrap();
     assert!(shown["not_kept"].as_str().is_some_and(|why| why.contains("cutover.db.runs")), "{shown:#}");

@@ -173,7 +173,7 @@ fn a_version_that_turns_bad_at_a_quarter_is_rolled_back_and_the_command_ends_wit
     site.must(&["history", "--verify"]);
     let entry = site.status()["latch"]["entry"].as_u64().unwrap().to_string();
     let said = site.must(&["explain", &entry]);
-    assert!(said.contains("the same verdict as then"), "{said}");
+    assert!(said.contains("the same verdict as recorded"), "{said}");
 }
 
 #[test]

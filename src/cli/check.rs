@@ -17,7 +17,7 @@ use validation::all_suites;
 pub struct Args {
     #[command(flatten)]
     config: super::ConfigArg,
-    /// Check this routing file or folder alone.
+    /// Check only this routing file or folder.
     #[arg(long)]
     routing: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "text")]
@@ -107,9 +107,9 @@ fn lacking(routing: &RoutingConfig, folder: &Path, names: &[String]) -> Vec<Stri
         let named = service.plan.steps.iter().flat_map(|step| &step.suites).chain(&service.plan.suites);
         let named: BTreeSet<&str> = named.map(String::as_str).filter(|name| !known.contains(name)).collect();
         all.extend(named.into_iter().map(|name| {
-            let near = if known.is_empty() { "it holds none".to_owned() } else { did_you_mean(name, &known) };
+            let near = if known.is_empty() { "there are none".to_owned() } else { did_you_mean(name, &known) };
             format!(
-                "the plan of `{}` waits for the suite `{name}`, which is not in {}: {near}",
+                "the rollout of `{}` needs the suite `{name}`, which is not in {}: {near}",
                 service.traffic.name,
                 folder.display()
             )

@@ -25,29 +25,29 @@ const LONG: Duration = Duration::from_secs(6 * 3600);
 /// An answer is no longer: a page of the history is the longest.
 const MOST_BYTES: usize = 64 << 20;
 
-/// How the admin is reached.
+/// How to reach the admin API.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AdminArg {
-    /// Where the admin listens. Default: as the main file says, else http://127.0.0.1:9700.
+    /// URL of the admin API. Default: from the main file, or http://127.0.0.1:9700.
     #[arg(long, env = "CUTOVER_ADMIN_URL", value_name = "URL")]
     admin_url: Option<String>,
-    /// A file with the token. Default: CUTOVER_TOKEN, else the one that `run` made on this host.
+    /// File with the token. Default: CUTOVER_TOKEN, or the token that `run` made on this host.
     #[arg(long, env = "CUTOVER_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Who may sign the admin's certificate, in PEM, instead of whom the system trusts.
+    /// PEM file with the authorities to trust for the admin API, instead of the system's.
     #[arg(long, env = "CUTOVER_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// The main file, where neither of the two is given.
+    /// The main configuration file, used if the URL or the token is not given.
     #[arg(long, short, env = "CUTOVER_CONFIG", default_value = "cutover.toml")]
     config: PathBuf,
-    /// The service; may be left out where there is one.
+    /// The service; not needed if there is only one.
     #[arg(long, short, env = "CUTOVER_SERVICE")]
     pub service: Option<String>,
     #[arg(long, value_enum, default_value = "text", env = "CUTOVER_OUTPUT")]
     pub output: Output,
 }
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("the admin at {url} cannot be reached: {why}")]
@@ -61,10 +61,10 @@ pub enum CallError {
 fn said(problem: &ErrorBody) -> String {
     // The API's own hints are calls of the API.
     let command = match problem.code.as_str() {
-        "no_such_suite" => Some("`cutover validate list` shows those that there are"),
-        "no_such_execution" => Some("`cutover validate history` shows those that there are"),
-        "no_such_snapshot" => Some("`cutover snapshot list` shows those that there are"),
-        "shelf_full" => Some("`cutover snapshot delete` makes room"),
+        "no_such_suite" => Some("see `cutover validate list`"),
+        "no_such_execution" => Some("see `cutover validate history`"),
+        "no_such_snapshot" => Some("see `cutover snapshot list`"),
+        "shelf_full" => Some("make room with `cutover snapshot delete`"),
         _ => None,
     };
     match command.or(problem.hint.as_deref()) {
@@ -82,7 +82,7 @@ impl CallError {
     }
 }
 
-/// The connection to an admin.
+/// A connection to an admin API.
 #[derive(Debug)]
 pub struct AdminClient {
     url: String,
@@ -143,7 +143,7 @@ impl AdminArg {
 }
 
 impl AdminClient {
-    /// The admin of a house in this process.
+    /// The admin API of a Cutover in this process.
     ///
     /// # Errors
     /// There is no TLS to be had.
@@ -153,7 +153,7 @@ impl AdminClient {
         Ok(AdminClient { url: format!("http://{admin}"), token, http, runtime, patience: PATIENCE })
     }
 
-    /// For what takes as long as it takes: somebody looks on, and can end it.
+    /// For calls without a time limit: somebody watches, and can cancel.
     pub fn patient(self) -> AdminClient {
         AdminClient { patience: LONG, ..self }
     }
@@ -174,7 +174,7 @@ impl AdminClient {
         self.runtime.block_on(self.call(Method::DELETE, path, query, None::<&()>))
     }
 
-    /// How one service stands.
+    /// The status of one service.
     pub fn service(&self, name: Option<&str>) -> Result<(u64, Service), CallError> {
         let query: Vec<(&str, &str)> = name.iter().map(|name| ("service", *name)).collect();
         let Status { generation, services } = self.get(DEPLOYMENT, &query)?;
@@ -183,7 +183,7 @@ impl AdminClient {
         let mut services = services.into_iter();
         match (services.next(), services.next()) {
             (Some(service), None) => Ok((generation, service)),
-            (None, _) => Err(CallError::Strange("there is no service".to_owned())),
+            (None, _) => Err(CallError::Strange("there are no services".to_owned())),
             (Some(_), Some(_)) => Err(CallError::Refused(ErrorBody {
                 code: "several_services".to_owned(),
                 message: format!("there are several services: {names}"),
@@ -230,7 +230,7 @@ impl AdminClient {
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > MOST_BYTES {
-                return Err(strange(format!("it is over {} MiB long", MOST_BYTES >> 20)));
+                return Err(strange(format!("it is longer than {} MiB", MOST_BYTES >> 20)));
             }
         }
         if status.is_success() {

@@ -7,10 +7,10 @@ use crate::cli::client::{AdminArg, AdminClient, CallError, DEPLOYMENT, ROLLBACK}
 use crate::cli::output::say;
 use crate::cli::{Exit, Output};
 
-/// What takes nothing but a reason.
+/// A command that takes only a reason.
 #[derive(Debug, clap::Args)]
 pub struct ActionArgs {
-    /// Why; the journal keeps it.
+    /// The reason, kept in the journal.
     #[arg(long, short)]
     reason: Option<String>,
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub struct ActionArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct ActionEverywhereArgs {
-    /// Every service.
+    /// Apply to every service.
     #[arg(long, conflicts_with = "service")]
     all: bool,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct ActionEverywhereArgs {
 pub struct ShiftArgs {
     /// The candidate's share in percent, with up to two decimals.
     percent: f64,
-    /// By the steps of the plan, each with its bake and its verdict; else at once.
+    /// Go there by the steps of the plan, instead of at once.
     #[arg(long)]
     gradual: bool,
     #[command(flatten)]
@@ -39,13 +39,13 @@ pub struct ShiftArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct FreezeArgs {
-    /// Why: everybody whom it stops will read it.
+    /// The reason, shown to everybody whom the freeze stops.
     #[arg(long, short)]
     reason: String,
-    /// A duration, "2h", or a time, "2026-12-01T08:00:00Z". Left out: until somebody unfreezes.
+    /// When the freeze ends: a duration ("2h") or a time ("2026-12-01T08:00:00Z"). Default: when somebody unfreezes.
     #[arg(long)]
     until: Option<String>,
-    /// Every service.
+    /// Apply to every service.
     #[arg(long, conflicts_with = "service")]
     all: bool,
     #[command(flatten)]
@@ -98,7 +98,7 @@ fn body(action: &str, service: Option<&str>) -> Value {
     Value::Object(body)
 }
 
-/// Sends an action, and says what it came to.
+/// Sends an action, and prints the result.
 fn send(
     client: &AdminClient,
     path: &str,
@@ -115,7 +115,7 @@ fn send(
     }
 }
 
-/// The answer of a call, whole or in words.
+/// Prints the response of a call, as JSON or in words.
 pub fn answered<T: Serialize>(
     called: Result<T, CallError>,
     output: Output,
@@ -129,7 +129,7 @@ pub fn answered<T: Serialize>(
     Ok(Exit::Ok)
 }
 
-/// Says what was done: the whole answer, or a line for each service.
+/// Prints what was done: the whole response, or a line for each service.
 pub fn report(done: &Value, output: Output) -> anyhow::Result<Exit> {
     if output == Output::Json {
         say!("{}", serde_json::to_string_pretty(done)?);
@@ -147,7 +147,7 @@ pub fn report(done: &Value, output: Output) -> anyhow::Result<Exit> {
         }
         let made = one.get("done").unwrap_or(one);
         if made.get("durable") == Some(&Value::Bool(false)) {
-            eprintln!("cutover: it is in force, but not on the disk: a crash would forget it");
+            eprintln!("cutover: the change is in force, but not on disk: a crash would lose it");
         }
         if output == Output::Text {
             let entry =
@@ -159,7 +159,7 @@ pub fn report(done: &Value, output: Output) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// Says why a call came to nothing, on stderr.
+/// Prints on stderr why a call failed.
 pub fn failed(error: &CallError) -> anyhow::Result<Exit> {
     eprintln!("cutover: {error}");
     Ok(error.exit())

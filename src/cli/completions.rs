@@ -10,14 +10,14 @@ use crate::cli::{Cli, Exit};
 
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
-    /// For this shell.
+    /// The shell.
     #[arg(value_enum)]
     shell: Shell,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
-    /// Write a page for each command into this folder, instead of the main page to stdout.
+    /// Write a page for each command to this folder, instead of the main page to stdout.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }

@@ -20,34 +20,34 @@ use crate::cli::{Exit, Output, log};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Print one JSON object at the end instead of the live view; so it is without a terminal.
+    /// Show the live view, or print one JSON object at the end. Default: text on a terminal, otherwise json.
     #[arg(long, value_enum)]
     output: Option<Output>,
-    /// Requests a second.
+    /// Requests per second.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=5000))]
     rate: u32,
-    /// No story: run the validation suites that come with the program against both origins, and end.
+    /// Run the built-in validation suites against both origins instead.
     #[arg(long, conflicts_with = "serve")]
     validate: bool,
-    /// No story: keep everything running until Ctrl-C, with its files in `--folder`.
+    /// Keep everything running until Ctrl-C instead, with its files in `--folder`.
     #[arg(long)]
     serve: bool,
-    /// With either: what is wrong with green. May be given several times.
+    /// With --validate or --serve: a fault of green. May be repeated.
     #[arg(long, value_enum, value_name = "FAULT")]
     broken: Vec<shop::Fault>,
-    /// With --validate: only this suite; may be given several times.
+    /// With --validate: run only this suite. May be repeated.
     #[arg(long = "suite", value_name = "SUITE", requires = "validate")]
     suites: Vec<String>,
-    /// With --validate: write reports into this folder: SUITE.html, SUITE.xml and SUITE.json.
+    /// With --validate: write SUITE.html, SUITE.xml and SUITE.json to this folder.
     #[arg(long, value_name = "FOLDER", requires = "validate")]
     report: Option<PathBuf>,
-    /// With --serve: where its files are.
+    /// With --serve: the folder for its files.
     #[arg(long, default_value = "cutover-demo")]
     folder: PathBuf,
-    /// With --serve: where the proxy listens.
+    /// With --serve: the proxy's listen address.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// With --serve: where the admin listens.
+    /// With --serve: the admin API's listen address.
     #[arg(long, default_value = "127.0.0.1:9700")]
     admin: SocketAddr,
 }

@@ -16,38 +16,38 @@ use wire::{Rollout, Service};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What sets out: 1 to 128 printable characters without spaces.
+    /// The version: 1 to 128 printable characters without spaces.
     version: String,
-    /// Only these routes of the service; may be given several times.
+    /// Deploy only this route. May be repeated.
     #[arg(long = "function", value_name = "ROUTE")]
     functions: Vec<String>,
-    /// Where it is, if that is not where the routing file says.
+    /// The version's URL, if it is not the one in the routing file.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// Although it was rolled back before.
+    /// Deploy it even if it was rolled back before.
     #[arg(long)]
     force: bool,
-    /// Why; the journal keeps it.
+    /// The reason, kept in the journal.
     #[arg(long, short)]
     reason: Option<String>,
-    /// Follow it to its end, and end with its code: 0 promoted, 5 rolled back, 1 aborted, 6 undecided.
+    /// Follow the rollout to its end. Exit codes: 0 promoted, 5 rolled back, 1 aborted, 6 undecided.
     #[arg(long, short)]
     wait: bool,
-    /// With --wait: through the watch after the promotion too.
+    /// With --wait: also wait for the watch after the promotion.
     #[arg(long, requires = "wait")]
     through_watch: bool,
-    /// With --wait: undecided after so long. The rollout goes on.
+    /// With --wait: stop waiting after this time; the rollout goes on.
     #[arg(long, default_value = "2h", value_parser = Millis::parse, requires = "wait")]
     timeout: Millis,
     #[command(flatten)]
     admin: AdminArg,
 }
 
-/// How often it is looked at.
+/// How often the status is asked for.
 const LOOK: Duration = Duration::from_millis(500);
-/// An admin that restarts is waited for.
+/// How long to wait for an admin API that restarts.
 const GONE: Millis = Millis::seconds(30);
-/// Where nobody watches a terminal, a line is said this often even if nothing has changed.
+/// Without a terminal, a line is printed this often even if nothing has changed.
 const SIGN_OF_LIFE: Millis = Millis::seconds(30);
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     follow(args, &client, service.as_deref())
 }
 
-/// Follows the version until it has ended.
+/// Follows the rollout to its end.
 fn follow(args: &Args, client: &AdminClient, service: Option<&str>) -> anyhow::Result<Exit> {
     let live = args.admin.output == Output::Text && std::io::stdout().is_terminal();
     let mut line = Line { live, said: String::new(), at: Millis::ZERO, width: 0 };
@@ -85,7 +85,7 @@ fn follow(args: &Args, client: &AdminClient, service: Option<&str>) -> anyhow::R
                 let ours = service.rollout.as_ref().is_some_and(|r| r.version.as_deref() == Some(&args.version));
                 if !ours {
                     line.end()?;
-                    eprintln!("cutover: another rollout has begun meanwhile");
+                    eprintln!("cutover: another rollout has started");
                     return Ok(Exit::Inconclusive);
                 }
                 if let Some(rollout) = ended {
@@ -106,12 +106,14 @@ fn follow(args: &Args, client: &AdminClient, service: Option<&str>) -> anyhow::R
         }
         if clock::now().since(began) > args.timeout {
             line.end()?;
-            eprintln!("cutover: undecided after {}; the rollout goes on: `cutover status` shows it", args.timeout);
+            eprintln!("cutover: still undecided after {}; the rollout goes on: see `cutover status`", args.timeout);
             return Ok(Exit::Inconclusive);
         }
         if !client.wait(LOOK) {
             line.end()?;
-            eprintln!("cutover: the rollout goes on; `cutover abort` ends it, `cutover status --watch` follows it");
+            eprintln!(
+                "cutover: the rollout goes on; follow it with `cutover status --watch`, end it with `cutover abort`"
+            );
             return Ok(Exit::Inconclusive);
         }
     }
@@ -125,7 +127,7 @@ fn has_ended(rollout: &Rollout, through_watch: bool) -> bool {
     }
 }
 
-/// What it came to, and the code that says so.
+/// The result, and its exit code.
 fn tell(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Result<Exit> {
     let exit = match rollout.phase.as_str() {
         "promoted" => Exit::Ok,
@@ -150,12 +152,12 @@ fn tell(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Result<Exi
         say!("  {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients");
     }
     if let Some(latch) = service.latch.as_ref().filter(|_| exit == Exit::RolledBack) {
-        say!("  why it was decided: cutover explain {}", latch.entry);
+        say!("  for the evidence: cutover explain {}", latch.entry);
     }
     Ok(exit)
 }
 
-/// Where it is, without what changes all the time.
+/// Where the rollout is, without what changes all the time.
 fn place(service: &Service) -> String {
     let Some(rollout) = &service.rollout else { return String::new() };
     format!("{} {} {} {}", rollout.phase, rollout.step, service.weight, service.guard.caution)
@@ -168,7 +170,7 @@ pub fn progress(service: &Service) -> String {
     let left = Millis(rollout.left_ms);
     let waits = match rollout.waiting_for.as_slice() {
         [] => String::new(),
-        all => format!("; waits for {}", all.join(", ")),
+        all => format!("; waiting for {}", all.join(", ")),
     };
     let caution = if service.guard.caution { ", caution" } else { "" };
     match rollout.phase.as_str() {
@@ -176,7 +178,7 @@ pub fn progress(service: &Service) -> String {
         "promoted" if rollout.watching => format!("{version}: promoted, watched for {left} more"),
         phase @ ("promoted" | "rolled_back" | "aborted") => format!("{version}: {}", phase.replace('_', " ")),
         phase => format!(
-            "{version}: {phase}, step {} of {}, {} %: {} requests judged, evidence {}{caution}, {left} left at the least{waits}",
+            "{version}: {phase}, step {} of {}, {} %: {} requests judged, evidence {}{caution}, at least {left} left{waits}",
             rollout.step,
             rollout.steps.len(),
             service.weight,
@@ -186,7 +188,7 @@ pub fn progress(service: &Service) -> String {
     }
 }
 
-/// A line that is written over in a terminal, and said anew elsewhere when something has happened.
+/// A line that is overwritten on a terminal, and printed anew elsewhere when something has happened.
 struct Line {
     live: bool,
     said: String,

@@ -56,18 +56,18 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let replays = match &change.evidence {
         Some(evidence) => show(evidence)?,
         None => {
-            say!("nobody judged: this was asked for, or is an account");
+            say!("not judged: somebody asked for this, or it is an account");
             true
         }
     };
     ledger(&journal, change)?;
     if let Some(at) = broken {
-        say!("\nALTERED: entry {at} does not follow from the one before it, so nothing here is proof");
+        say!("\nALTERED: entry {at} does not follow from the one before it, so none of this is proof");
     }
     Ok(if replays && broken.is_none() { Exit::Ok } else { Exit::Failed })
 }
 
-/// Shows what was seen, and judges it again; false if that comes to something else.
+/// Prints what was seen, and judges it again; false if the verdict differs.
 fn show(evidence: &JudgementRecord) -> anyhow::Result<bool> {
     let JudgementRecord { policy, sight, judgement, tape } = evidence;
     let mut replays = true;
@@ -79,40 +79,36 @@ fn show(evidence: &JudgementRecord) -> anyhow::Result<bool> {
     let verdict = match &again.verdict {
         Verdict::Healthy => "healthy".to_owned(),
         Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
-        Verdict::Insufficient { missing: InsufficientReason::Requests } => "too few requests to say".to_owned(),
+        Verdict::Insufficient { missing: InsufficientReason::Requests } => "too few requests for a verdict".to_owned(),
         Verdict::Insufficient { missing: InsufficientReason::HealthyActive } => {
-            "both sides fail, so no verdict".to_owned()
+            "both sides fail, so there is no verdict".to_owned()
         }
     };
     say!("\njudged again: {verdict}");
     match (again == *judgement, replays) {
-        (true, true) => say!("the same verdict as then"),
-        (true, false) => say!("NOT the evidence of then: the entry was altered, or made by another version"),
-        (false, _) => say!("NOT the verdict of then: the entry was altered, or made by another version"),
+        (true, true) => say!("the same verdict as recorded"),
+        (true, false) => say!("NOT the recorded evidence: the entry was altered, or made by another version"),
+        (false, _) => say!("NOT the recorded verdict: the entry was altered, or made by another version"),
     }
     Ok(again == *judgement && replays)
 }
 
-/// Shows the meters, and runs the one that leads again; false if its evidence comes out otherwise.
+/// Prints the meters, and runs the leading one again; false if its evidence differs.
 fn meters(budget: &EvidenceBudget, weighed: &CombinedEvidence, tape: Option<&EvidenceTape>) -> anyhow::Result<bool> {
     let sure = 1.0 / budget.alpha;
-    say!(
-        "\nthe evidence that the candidate is worse than tolerated: {}, and {} decide",
-        odds(weighed.total),
-        odds(sure)
-    );
+    say!("\nevidence that the candidate is worse than tolerated: {} ({} decides)", odds(weighed.total), odds(sure));
     for part in &weighed.parts {
         let place = part.route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
         let name = format!("{}{place}", part.meter.name());
         say!("  {name:<24} {:>16}   {}", odds(part.evidence), counts(part));
     }
     if let Some(rate) = weighed.resolution {
-        say!("  a candidate that fails {:.1} % and more would have shown by then", rate * 100.0);
+        say!("  a failure rate of {:.1} % or more would have shown by then", rate * 100.0);
     }
     let (Some(tape), Some(leading)) = (tape, weighed.parts.first()) else { return Ok(true) };
     let (points, meter) = tape.replay();
     let place = leading.route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
-    say!("\nthe evidence of {}{place} since it began to rise:", leading.meter.name());
+    say!("\nevidence of {}{place} since it began to rise:", leading.meter.name());
     let risen: Vec<EvidencePoint> = std::iter::once(EvidencePoint { at: tape.from, evidence: tape.start.evidence() })
         .chain(points.iter().copied())
         .collect();
@@ -120,8 +116,8 @@ fn meters(budget: &EvidenceBudget, weighed: &CombinedEvidence, tape: Option<&Evi
         say!("  {line}");
     }
     let same = (meter.evidence() / leading.evidence - 1.0).abs() < 1e-6;
-    let how = if same { "as then" } else { "and NOT as then" };
-    say!("run again over its {} ticks it comes to {}, {how}", points.len(), odds(meter.evidence()));
+    let how = if same { "as recorded" } else { "NOT as recorded" };
+    say!("recomputed over its {} ticks: {}, {how}", points.len(), odds(meter.evidence()));
     Ok(same)
 }
 
@@ -152,11 +148,11 @@ fn triggers(policy: &GuardPolicy, sight: &Observation) -> anyhow::Result<()> {
     if sight.readings.is_empty() {
         return Ok(());
     }
-    say!("\nthe triggers{}:", sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}")));
+    say!("\ntriggers{}:", sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}")));
     for (trigger, reading) in policy.triggers.iter().zip(&sight.readings) {
         let beyond = if trigger.metric.is_bad_below() { "below" } else { "above" };
         let (level, value) = match trigger.level(reading) {
-            TriggerLevel::TooFew => ("too few answers", None),
+            TriggerLevel::TooFew => ("too few responses", None),
             TriggerLevel::Within => ("within", None),
             TriggerLevel::Beyond(value) => ("beyond, not yet for long enough", Some(value)),
             TriggerLevel::Shared(value) => ("beyond on both sides", Some(value)),
@@ -189,8 +185,8 @@ fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()>
     let last = journal.final_ledger(&change.service, known.rollout)?;
     let ledger = last.as_ref().unwrap_or(known);
     let RolloutLedger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, .. } = ledger;
-    say!("\nwhat rollout {rollout} has cost{}:", if ledger.closed { "" } else { " until then" });
-    let keys = if *keys > 0 { format!(", of some {} sticky keys", grouped(*keys)) } else { String::new() };
+    say!("\ncost of rollout {rollout}{}:", if ledger.closed { "" } else { " so far" });
+    let keys = if *keys > 0 { format!(", from about {} sticky keys", grouped(*keys)) } else { String::new() };
     say!("  requests to the candidate   {}{keys}", grouped(*requests));
     say!(
         "  of these failed             {}, rescued {}, seen by clients {}",

@@ -17,28 +17,28 @@ use sidecar::journal::{ChainCheck, JournalEntry, JournalPage, JournalQuery, Jour
 pub struct Args {
     #[command(flatten)]
     journal: JournalArg,
-    /// Only this service.
+    /// Show only this service.
     #[arg(long)]
     service: Option<String>,
-    /// Only this kind: shift, rollback, deploy, refused, token ...
+    /// Show only this kind: shift, rollback, deploy, refused, token, ...
     #[arg(long, value_parser = kind)]
     kind: Option<ChangeKind>,
-    /// Only what this one did: a token's name, file, guard or plan.
+    /// Show only changes by this actor: a token's name, file, guard or plan.
     #[arg(long)]
     who: Option<String>,
-    /// Not older than this: 2h, 7d, or a day or moment in UTC (2026-11-20, 2026-11-20T14:30).
+    /// Show only entries since then: 2h, 7d, or a date or time in UTC (2026-11-20, 2026-11-20T14:30).
     #[arg(long, value_parser = moment)]
     since: Option<Moment>,
-    /// Not younger than this; a day means its beginning.
+    /// Show only entries until then; a date means its beginning.
     #[arg(long, value_parser = moment)]
     until: Option<Moment>,
-    /// Older than the entry with this number: the page after the last one.
+    /// Show only entries before this one, for the next page.
     #[arg(long)]
     before: Option<u64>,
-    /// So many entries, newest first, at most 1000.
+    /// How many entries to show, newest first (at most 1000).
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: usize,
-    /// Follow the hash chain instead, and say whether an entry was altered.
+    /// Verify the hash chain instead, and report altered entries.
     #[arg(long)]
     verify: bool,
     #[arg(long, value_enum, default_value = "text")]
@@ -50,7 +50,7 @@ pub struct Args {
 pub struct JournalArg {
     #[command(flatten)]
     config: ConfigArg,
-    /// The state file itself, instead of the one that the main file names.
+    /// Read this state file instead of the one in the main file.
     #[arg(long)]
     state: Option<PathBuf>,
 }
@@ -115,12 +115,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let everything = JournalQuery { limit: args.limit, ..JournalQuery::default() };
     match args.output {
         Output::Json => say!("{}", serde_json::to_string_pretty(&entries)?),
-        Output::Text if entries.is_empty() && query != everything => say!("nothing of that kind has happened"),
-        Output::Text if entries.is_empty() => say!("nothing has happened yet"),
+        Output::Text if entries.is_empty() && query != everything => say!("no matching entries"),
+        Output::Text if entries.is_empty() => say!("no entries yet"),
         Output::Text => {
             let width = entries.iter().map(|entry| entry.change.service.chars().count()).max().unwrap_or(0).max(7);
             say!(
-                "{:>5}  {:<23}  {:<width$}  {:<12}  {:<14}  WHO: WHY",
+                "{:>5}  {:<23}  {:<width$}  {:<12}  {:<14}  ACTOR: REASON",
                 "ENTRY",
                 "TIME (UTC)",
                 "SERVICE",
@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             }
             let gone = journal.anchor()?.id;
             match next {
-                Some(next) => say!("older ones: --before {next}"),
+                Some(next) => say!("for older entries: --before {next}"),
                 None if gone > 0 => say!("entries up to {gone} were removed ([state] keep and keep_size)"),
                 None => {}
             }
@@ -144,17 +144,17 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 fn verify(journal: &JournalReader) -> anyhow::Result<Exit> {
     match journal.verify()? {
         ChainCheck::Whole(entries) => {
-            say!("whole: {entries} entries, each chained to the one before");
+            say!("intact: {entries} entries, each chained to the one before it");
             let gone = journal.anchor()?.id;
             if gone > 0 {
                 say!(
-                    "entries up to {gone} were removed by age or size; the chain is followed from the hash of the last of them"
+                    "entries up to {gone} were removed by age or size; the chain is verified from the hash of the last of them"
                 );
             }
             Ok(Exit::Ok)
         }
         ChainCheck::Broken { at } => {
-            say!("broken: entry {at} does not follow from the one before it: something was altered or removed");
+            say!("broken: entry {at} does not follow from the one before it: an entry was altered or removed");
             Ok(Exit::Failed)
         }
     }

@@ -14,9 +14,9 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Send a test message to every [[notify]], and say what came of it.
+    /// Send a test message to every [[notify]] and report the result.
     Test {
-        /// Only to this one.
+        /// Test only this receiver.
         #[arg(long)]
         name: Option<String>,
         #[command(flatten)]
@@ -27,12 +27,12 @@ enum Command {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let Command::Test { name, config } = &args.command;
     let all = config::load_main(&config.config)?.notify;
-    anyhow::ensure!(!all.is_empty(), "nobody is notified: there is no [[notify]] in {}", config.config.display());
+    anyhow::ensure!(!all.is_empty(), "there is no [[notify]] in {}: nobody is notified", config.config.display());
     let names: Vec<&str> = all.iter().map(|sink| sink.name.as_str()).collect();
     let sinks: Vec<Sink> =
         all.iter().filter(|sink| name.as_ref().is_none_or(|name| *name == sink.name)).cloned().collect();
     if let (Some(name), true) = (name, sinks.is_empty()) {
-        anyhow::bail!("there is no [[notify]] of the name {name}: {}", config::read::did_you_mean(name, &names));
+        anyhow::bail!("there is no [[notify]] named {name}: {}", config::read::did_you_mean(name, &names));
     }
     // Two crates bring a provider each into reach; rustls must not have to choose.
     let _ = rustls::crypto::ring::default_provider().install_default();

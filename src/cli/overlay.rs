@@ -15,12 +15,12 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// What is laid over the file.
+    /// Show what was set at run time.
     Show {
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Takes it all away: the file alone holds.
+    /// Remove everything that was set at run time.
     Clear {
         #[command(flatten)]
         admin: AdminArg,
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             let lines: Vec<String> =
                 all.iter().flat_map(|(what, names)| names.iter().map(move |name| format!("{what} {name}"))).collect();
             if lines.is_empty() {
-                say!("{}: nothing is laid over the file", service.service);
+                say!("{}: nothing was set at run time", service.service);
             } else {
                 say!("{}", lines.join("\n"));
             }

@@ -63,8 +63,8 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
         }
     });
     match drain {
-        true => tracing::info!(patience = %settings.drain, "SIGTERM: finishing the requests in flight"),
-        false => tracing::info!("SIGINT: ending at once"),
+        true => tracing::info!(patience = %settings.drain, "SIGTERM: finishing requests in flight"),
+        false => tracing::info!("SIGINT: exiting at once"),
     }
     let ender = running.ender();
     // Dropped with the process; a second signal ends the drain.

@@ -17,28 +17,28 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Keep how the service stands: its routing state, its counters, and its data as far as suites look at them.
+    /// Create a snapshot of a service: its status, its counters, and the data that a suite checks.
     Create {
         name: String,
-        /// The suite whose [[data]] are taken too.
+        /// Also take the [[data]] of this suite.
         #[arg(long)]
         suite: Option<String>,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Those that are kept, latest first.
+    /// List snapshots, latest first.
     List {
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// What differs between two of them, by their ids or names.
+    /// Compare two snapshots, by id or name.
     Compare {
         from: String,
         to: String,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Take one away, by its id or name.
+    /// Delete a snapshot, by id or name.
     Delete {
         id: String,
         #[command(flatten)]
@@ -80,7 +80,7 @@ fn compare(from: &str, to: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
     answered(called, admin.output, |found: &SnapshotComparison| {
         let mut lines = vec![format!("{} → {}, {} apart", found.from.name, found.to.name, Millis(found.apart_ms))];
         if found.differences.is_empty() {
-            lines.push("  nothing differs".to_owned());
+            lines.push("  no differences".to_owned());
         }
         for SnapshotDifference { field, from, to } in &found.differences {
             lines.push(format!("  {field}: {from} → {to}"));

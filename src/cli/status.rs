@@ -13,7 +13,7 @@ use wire::{Service, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show it again every second, until Ctrl-C.
+    /// Refresh every second until Ctrl-C.
     #[arg(long, short)]
     watch: bool,
     #[command(flatten)]
@@ -109,9 +109,9 @@ fn remarks(service: &Service) -> Vec<String> {
     if let Some(rollout) = &service.rollout {
         if !rollout.waiting_for.is_empty() {
             let left = Millis(rollout.left_ms);
-            notes.push(format!("{name}: waits for {}; {left} left at the least", rollout.waiting_for.join(", ")));
+            notes.push(format!("{name}: waiting for {}; at least {left} left", rollout.waiting_for.join(", ")));
         } else if rollout.watching {
-            notes.push(format!("{name}: promoted, and watched for {} more", Millis(rollout.left_ms)));
+            notes.push(format!("{name}: promoted, watched for {} more", Millis(rollout.left_ms)));
         }
         if let (Some(why), "paused" | "aborted") = (&rollout.why, rollout.phase.as_str()) {
             notes.push(format!("{name}: {}: {why}", rollout.phase));
@@ -121,7 +121,7 @@ fn remarks(service: &Service) -> Vec<String> {
     let added: Vec<&String> = laid.rules.iter().chain(&laid.triggers).chain(&laid.health_off).collect();
     if !added.is_empty() {
         let added: Vec<&str> = added.iter().map(|name| name.as_str()).collect();
-        notes.push(format!("{name}: laid over the file: {} (`cutover overlay clear`)", added.join(", ")));
+        notes.push(format!("{name}: set at run time: {} (`cutover overlay clear` removes it)", added.join(", ")));
     }
     if !service.alerting {
         notes.push(format!("{name}: notices are off"));

@@ -16,9 +16,9 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a token. It is shown once and kept nowhere.
+    /// Create a token. It is shown once and stored nowhere.
     New {
-        /// As the journal is to name who did something with it.
+        /// The name under which the journal records its actions.
         #[arg(long, default_value = "operator", value_parser = name)]
         name: String,
         #[arg(long, value_enum, default_value = "operator")]
@@ -30,11 +30,11 @@ enum Command {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum RoleArg {
-    /// Reads.
+    /// Can read.
     Viewer,
-    /// Also deploys, shifts, approves, rolls back and stops.
+    /// Can also deploy, shift, approve, roll back and stop.
     Operator,
-    /// Also edits, freezes, clears and deletes.
+    /// Can also edit, freeze, clear and delete.
     Admin,
 }
 
@@ -56,8 +56,11 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         Output::Text => {
             say!("{}", secret.text());
             say!("");
-            say!("Whoever has it is {}. It is shown once: keep it where secrets are kept.", role.with_article());
-            say!("Paste these lines into cutover.toml, and restart:");
+            say!(
+                "Anybody who has this token is {}. It is shown only once: keep it with your secrets.",
+                role.with_article()
+            );
+            say!("Add these lines to cutover.toml and restart:");
             say!("");
             say!("[[admin.token]]");
             say!("name = \"{name}\"");

@@ -23,17 +23,17 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// The suites that there are.
+    /// List the suites.
     List {
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Run every suite, one after the other.
+    /// Run all suites, one after another.
     RunAll {
-        /// "blue", "green" or "both".
+        /// blue, green or both.
         #[arg(value_parser = target)]
         environment: RunTarget,
-        /// Only suites with this tag; may be given several times.
+        /// Run only suites with this tag. May be repeated.
         #[arg(long = "tag", value_name = "TAG")]
         tags: Vec<String>,
         #[command(flatten)]
@@ -44,7 +44,7 @@ enum What {
     /// Run one suite.
     RunSuite {
         name: String,
-        /// "blue", "green" or "both".
+        /// blue, green or both.
         #[arg(value_parser = target)]
         environment: RunTarget,
         #[command(flatten)]
@@ -52,66 +52,66 @@ enum What {
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// The runs that are kept, latest first.
+    /// List runs, latest first.
     History {
-        /// Of this suite only.
+        /// Show only runs of this suite.
         #[arg(long)]
         suite: Option<String>,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// What a run has found.
+    /// Show the findings of a run.
     Show {
-        /// Its id; left out: the latest.
+        /// The run's id. Default: the latest.
         id: Option<String>,
-        /// Write reports into this folder: ID.html, ID.xml (JUnit) and ID.json.
+        /// Write ID.html, ID.xml (JUnit) and ID.json to this folder.
         #[arg(long, value_name = "FOLDER")]
         report: Option<PathBuf>,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// End a run.
+    /// Cancel a run.
     Cancel {
         id: String,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Let a suite be run again.
+    /// Enable a suite.
     Enable {
         suite: String,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Let nobody run a suite: not by hand, not by itself, not for a rollout.
+    /// Disable a suite: not by hand, not on a schedule, not for a rollout.
     Disable {
         suite: String,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Say how often a suite runs by itself.
+    /// Set how often a suite runs by itself.
     Schedule {
         suite: String,
-        /// A duration, "1h"; "off"; or "file": what its file says.
+        /// A duration ("1h"), "off", or "file" for what its file says.
         every: String,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Say whether a suite runs after every rollback.
+    /// Set whether a suite runs after every rollback.
     AfterRollback {
         suite: String,
-        /// "on"; "off"; or "file": what its file says.
+        /// "on", "off", or "file" for what its file says.
         #[arg(value_parser = after_rollback)]
         when: AfterRollback,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Check suite files without running them; left out: every suite of the main file's folder.
+    /// Check suite files without running them. Default: all suites in the main file's folder.
     Check {
         files: Vec<PathBuf>,
         #[command(flatten)]
         config: crate::cli::ConfigArg,
     },
-    /// Print the JSON Schema of a suite, for editors; of the report with `--report`.
+    /// Print the JSON Schema of a suite, or with --report of the report.
     Schema {
         #[arg(long)]
         report: bool,
@@ -169,7 +169,7 @@ fn list(admin: &AdminArg) -> anyhow::Result<Exit> {
     let service: Vec<(&str, &str)> = admin.service.iter().map(|name| ("service", name.as_str())).collect();
     let query = [&[("action", "suites")], service.as_slice()].concat();
     answered(admin.client()?.get(VALIDATION, &query), admin.output, |all: &Suites| match all.suites.as_slice() {
-        [] => "there are no suites: put one into the folder that `suites` of cutover.toml names".to_owned(),
+        [] => "there are no suites: put one into the folder that `suites` in cutover.toml names".to_owned(),
         suites => render::suites(suites),
     })
 }
@@ -179,7 +179,7 @@ fn history(suite: Option<&str>, admin: &AdminArg) -> anyhow::Result<Exit> {
     let query = [&[("action", "executions")], suite.as_slice()].concat();
     answered(admin.client()?.get(VALIDATION, &query), admin.output, |all: &Executions| {
         match all.executions.as_slice() {
-            [] => "nothing has been run".to_owned(),
+            [] => "there are no runs".to_owned(),
             runs => render::runs(runs),
         }
     })
@@ -192,7 +192,7 @@ fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow:
         None => match client.get::<Executions>(VALIDATION, &[("action", "executions"), ("limit", "1")]) {
             Ok(runs) => match runs.executions.into_iter().next() {
                 Some(run) => run.id,
-                None => anyhow::bail!("nothing has been run"),
+                None => anyhow::bail!("there are no runs"),
             },
             Err(error) => return failed(&error),
         },
@@ -214,7 +214,7 @@ fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow:
 fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
     let body = ValidationPost::Cancel(CancelRun { execution: id.to_owned() });
     answered(admin.client()?.post(VALIDATION, &body), admin.output, |done: &ExecutionDone| {
-        format!("run {} of {} is cancelled", done.execution.id, done.execution.suite)
+        format!("run {} of {} was cancelled", done.execution.id, done.execution.suite)
     })
 }
 

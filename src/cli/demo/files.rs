@@ -40,7 +40,7 @@ impl DemoFolder {
     /// It cannot be made.
     pub fn make() -> anyhow::Result<DemoFolder> {
         let path = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(DemoFolder { path, own: true })
     }
 
@@ -49,7 +49,7 @@ impl DemoFolder {
     /// # Errors
     /// It cannot be made.
     pub fn at(path: &Path) -> anyhow::Result<DemoFolder> {
-        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(DemoFolder { path: path.to_owned(), own: false })
     }
 

@@ -44,9 +44,9 @@ pub fn serve(faults: &[Fault], path: &Path, listen: SocketAddr, admin: SocketAdd
     let proxy = running.addresses.first().context("the proxy listens nowhere")?;
     say!("proxy    http://{proxy}   (curl http://{proxy}/api/catalog)");
     say!("admin    http://{}", running.admin);
-    say!("files    {}   (routing.toml is read again when you save it)", folder.path().display());
+    say!("files    {}   (routing.toml is reloaded when you save it)", folder.path().display());
     say!("try      cutover validate run-suite consolidated-functions both --watch --config {}", config.display());
-    say!("Ctrl-C ends it.");
+    say!("Press Ctrl-C to stop.");
     runtime.block_on(tokio::signal::ctrl_c())?;
     running.stop();
     Ok(Exit::Ok)

@@ -63,7 +63,7 @@ impl Stage {
         })
         .await
         .context("the new weight did not come into force")?;
-        self.watch(view, "green serves a tenth, and is well", Millis::seconds(4)).await;
+        self.watch(view, "green serves a tenth and is healthy", Millis::seconds(4)).await;
         let before = self.load.seen();
         let weight_before = self.weight() * 100.0;
 
@@ -72,7 +72,7 @@ impl Stage {
         view.mark("green breaks: it answers 500 to everything");
         let rollback = tokio::time::timeout(Duration::from_secs(10), self.rollback()).await.ok().flatten();
         let detected = rollback.as_ref().map(|_| clock::now().since(broken_at));
-        view.mark(rollback.as_ref().map_or("no rollback came", |news| news.text.as_str()));
+        view.mark(rollback.as_ref().map_or("there was no rollback", |news| news.text.as_str()));
         self.watch(view, "after the rollback", Millis::seconds(1)).await;
         let green_so_far = self.green.requests();
         self.watch(view, "blue serves everything again", Millis::seconds(1)).await;

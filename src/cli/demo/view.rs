@@ -125,7 +125,10 @@ impl DemoView {
         let shown = |millis: Option<u64>| millis.map_or("never".to_owned(), |millis| format!("{millis} ms"));
         show!(
             "\n  {}",
-            self.paint("1", if told.held() { "green was taken back by itself" } else { "the rollback did not hold" })
+            self.paint(
+                "1",
+                if told.held() { "green was rolled back automatically" } else { "the rollback did not hold" }
+            )
         );
         if let Some(reason) = &told.reason {
             show!("  why       {reason}");
@@ -137,7 +140,7 @@ impl DemoView {
             shown(told.rollback_ms)
         );
         show!(
-            "  clients   {} requests, {} failed as they saw it, {} rescued",
+            "  clients   {} requests, {} failed for clients, {} rescued",
             told.requests,
             told.failed_seen_by_clients,
             told.rescued

@@ -11,7 +11,7 @@ use validation::report;
 use wire::{Execution, ExecutionState, ExecutionSummary, SuiteSummary};
 
 pub fn suites(suites: &[SuiteSummary]) -> String {
-    let mut table = table(["SUITE", "TITLE", "SERVICE", "HAS", "BY ITSELF", "LAST RUN"]);
+    let mut table = table(["SUITE", "TITLE", "SERVICE", "HAS", "SCHEDULE", "LAST RUN"]);
     let mut broken: Vec<String> = Vec::new();
     for suite in suites {
         let has =
@@ -25,8 +25,8 @@ pub fn suites(suites: &[SuiteSummary]) -> String {
             format!("{} {} on {}", last.began_at.get(..16).unwrap_or(""), last.state.name(), last.target.name())
         });
         let has = match (&suite.broken, suite.enabled) {
-            (Some(_), _) => "cannot be run".to_owned(),
-            (None, false) => "switched off".to_owned(),
+            (Some(_), _) => "cannot run".to_owned(),
+            (None, false) => "disabled".to_owned(),
             (None, true) => has.join(", "),
         };
         if let Some(why) = &suite.broken {
@@ -37,7 +37,7 @@ pub fn suites(suites: &[SuiteSummary]) -> String {
     }
     let mut shown = trimmed(&table);
     if !broken.is_empty() {
-        shown.push_str(&format!("\n\n{}\n`cutover validate check` says all that is wrong", broken.join("\n")));
+        shown.push_str(&format!("\n\n{}\n`cutover validate check` shows every problem", broken.join("\n")));
     }
     shown
 }
@@ -63,7 +63,7 @@ pub fn runs(runs: &[ExecutionSummary]) -> String {
     }
     let lost = |run: &ExecutionSummary| {
         let why = run.not_kept.as_ref()?;
-        Some(format!("\nrun {} could not be kept, and is forgotten when Cutover ends: {why}", run.id))
+        Some(format!("\nrun {} could not be saved, and will be lost when Cutover exits: {why}", run.id))
     };
     let lost: String = runs.iter().filter_map(lost).collect();
     format!("{}{lost}", trimmed(&table))
@@ -80,7 +80,7 @@ fn width() -> u16 {
 
 /// NAME.html, NAME.xml and NAME.json.
 pub fn write(folder: &Path, execution: &Execution, name: &str) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let junit = report::junit(execution).map_err(anyhow::Error::msg)?;
     let json = serde_json::to_string_pretty(execution)?;
     for (ending, text) in [("html", report::html(execution)), ("xml", junit), ("json", json)] {

@@ -16,19 +16,19 @@ use wire::{
     ValidationPost,
 };
 
-/// So often a run is looked at.
+/// How often a run's progress is asked for.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// RunOptions a run is waited for, and what is left of it.
+/// How a run is waited for, and which reports are written.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RunOptions {
-    /// Show how far it is, on stderr.
+    /// Show progress on stderr.
     #[arg(long, short)]
     pub watch: bool,
-    /// Begin, print the id, and do not wait.
+    /// Start the run, print its id, and do not wait.
     #[arg(long, conflicts_with = "watch")]
     pub detach: bool,
-    /// Write reports into this folder: SUITE.html, SUITE.xml (JUnit) and SUITE.json.
+    /// Write SUITE.html, SUITE.xml (JUnit) and SUITE.json to this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with = "detach")]
     pub report: Option<PathBuf>,
 }
@@ -63,17 +63,17 @@ pub fn run_one(
     }
 }
 
-/// SuiteFilter of the suites are run.
+/// Which suites are run.
 #[derive(Clone, Copy, Debug)]
 pub struct SuiteFilter<'a> {
     pub service: Option<&'a str>,
-    /// By name; none: all.
+    /// By name; empty means all.
     pub suites: &'a [String],
-    /// With any of these; none: all.
+    /// With any of these tags; empty means all.
     pub tags: &'a [String],
 }
 
-/// Runs every suite that can be, one after the other, so that none disturbs another's measurements.
+/// Runs every suite that can run, one after another, so that none disturbs another's measurements.
 pub fn run_all(
     client: &AdminClient,
     which: SuiteFilter<'_>,
@@ -101,10 +101,7 @@ pub fn run_all(
     };
     let suites: Vec<SuiteSummary> = suites.suites.into_iter().filter(wanted).collect();
     let tagged = if tags.is_empty() { String::new() } else { format!(" with the tag {}", tags.join(" or ")) };
-    anyhow::ensure!(
-        !suites.is_empty(),
-        "there is no suite to run{tagged}: `cutover validate list` shows those that there are"
-    );
+    anyhow::ensure!(!suites.is_empty(), "there is no suite to run{tagged}: see `cutover validate list`");
     let (mut runs, mut exit) = (Vec::new(), Exit::Ok);
     for suite in &suites {
         if output == Output::Text && !how.detach {
@@ -150,7 +147,7 @@ pub fn run_all(
     Ok(exit)
 }
 
-/// One that failed is worse than one that was cut short.
+/// A failed run is worse than one that was cut short.
 fn worse(a: Exit, b: Exit) -> Exit {
     match (a, b) {
         (Exit::Failed, _) | (_, Exit::Failed) => Exit::Failed,
@@ -164,7 +161,7 @@ enum Ran {
     Over(Box<Execution>),
 }
 
-/// From its beginning to its end; Ctrl-C cancels it.
+/// Runs one suite from start to end; Ctrl-C cancels it.
 fn whole(
     client: &AdminClient,
     service: Option<&str>,
@@ -207,7 +204,7 @@ fn whole(
     Ok(Ran::Over(Box::new(execution)))
 }
 
-/// On stderr; hidden where that is no terminal.
+/// On stderr; hidden if that is not a terminal.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(1);
     let style = ProgressStyle::with_template("{spinner} {elapsed_precise} [{bar:32}] {pos}/{len} {msg}");

@@ -8,7 +8,7 @@ use wire::{AfterRollback, PutSuite, SuiteSet, SuiteSummary, ValidationPut};
 
 pub fn enable(suite: &str, enabled: bool, admin: &AdminArg) -> anyhow::Result<Exit> {
     put(PutSuite { enabled: Some(enabled), ..PutSuite::of(suite) }, admin, |suite| {
-        let now = if suite.enabled { "can be run" } else { "is switched off: nobody can run it" };
+        let now = if suite.enabled { "is enabled" } else { "is disabled" };
         format!("suite {} {now}", suite.name)
     })
 }
@@ -16,7 +16,7 @@ pub fn enable(suite: &str, enabled: bool, admin: &AdminArg) -> anyhow::Result<Ex
 pub fn schedule(suite: &str, every: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
     put(PutSuite { every: Some(every.to_owned()), ..PutSuite::of(suite) }, admin, |suite| {
         let every = suite.every_ms.map(|every| format!("runs every {}", Millis(every)));
-        let off = if suite.enabled { "" } else { ", once it is switched on: `cutover validate enable`" };
+        let off = if suite.enabled { "" } else { ", once it is enabled: `cutover validate enable`" };
         match every {
             Some(every) => format!("suite {} {every}{off}", suite.name),
             // Of a broken one nobody knows what its file says.
@@ -28,7 +28,7 @@ pub fn schedule(suite: &str, every: &str, admin: &AdminArg) -> anyhow::Result<Ex
 
 pub fn after_rollback(suite: &str, when: AfterRollback, admin: &AdminArg) -> anyhow::Result<Exit> {
     put(PutSuite { after_rollback: Some(when), ..PutSuite::of(suite) }, admin, |suite| {
-        let off = if suite.enabled { "" } else { ", once it is switched on: `cutover validate enable`" };
+        let off = if suite.enabled { "" } else { ", once it is enabled: `cutover validate enable`" };
         match (&suite.broken, suite.after_rollback) {
             (Some(_), _) => cannot_be_run(suite),
             (None, true) => format!("suite {} runs after every rollback{off}", suite.name),
@@ -38,7 +38,7 @@ pub fn after_rollback(suite: &str, when: AfterRollback, admin: &AdminArg) -> any
 }
 
 fn cannot_be_run(suite: &SuiteSummary) -> String {
-    format!("suite {} cannot be run: `cutover validate check`", suite.name)
+    format!("suite {} cannot run: see `cutover validate check`", suite.name)
 }
 
 fn put(asked: PutSuite, admin: &AdminArg, words: impl FnOnce(&SuiteSummary) -> String) -> anyhow::Result<Exit> {
