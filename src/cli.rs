@@ -24,8 +24,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use judgement::time::Civil;
-
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -175,8 +173,10 @@ pub fn main() -> ExitCode {
 
 /// `2026-11-22 14:03:59.123` in UTC.
 fn time_of_day(millis: u64) -> String {
-    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(millis / 1000);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}", millis % 1000)
+    let at = judgement::time::utc(millis);
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second, millis) = at.as_hms_milli();
+    format!("{year:04}-{:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{millis:03}", u8::from(month))
 }
 
 #[cfg(test)]

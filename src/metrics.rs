@@ -86,11 +86,11 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
             let with = |last| [service.as_str(), &route, side.name(), last];
             let RouteTotals { classes, failures: causes, rescued: saved, hurt: harmed, turned_away: kept, .. } = seen;
             let RouteTotals { upstream: head, request: whole, .. } = seen;
-            for ((_, name), value) in ResponseClass::ALL.iter().zip(classes).filter(|(_, value)| *value > 0) {
-                requests.count(&with(name), value);
+            for (class, value) in ResponseClass::ALL.iter().zip(classes).filter(|(_, value)| *value > 0) {
+                requests.count(&with(class.name()), value);
             }
-            for ((_, name), value) in AttemptFailure::ALL.iter().zip(causes).filter(|(_, value)| *value > 0) {
-                failures.count(&with(name), value);
+            for (cause, value) in AttemptFailure::ALL.iter().zip(causes).filter(|(_, value)| *value > 0) {
+                failures.count(&with(cause.name()), value);
             }
             rescued.count(&labels, saved);
             hurt.count(&labels, harmed);

@@ -180,7 +180,7 @@ fn moment(text: &str, now: u64) -> Result<u64, ApiError> {
         ApiError::senseless("bad_until", message, hint)
     };
     let shown = super::input::brief(text);
-    let at = match (Millis::parse(text), wire::from_rfc3339(text)) {
+    let at = match (Millis::parse(text), judgement::time::parse_rfc3339(text)) {
         (Ok(length), _) => now.saturating_add(length.0),
         (_, Some(at)) => at,
         _ => return Err(wrong(format!("`until`: `{shown}` is neither a duration nor a time"))),

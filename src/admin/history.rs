@@ -62,7 +62,7 @@ pub async fn page(api: &Api, HistoryQuery { query, evidence }: HistoryQuery) -> 
 /// A time of day: RFC 3339, or milliseconds since 1970.
 fn moment(query: &Query, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(text) = query.text(name) else { return Ok(None) };
-    if let Some(at) = wire::from_rfc3339(text) {
+    if let Some(at) = judgement::time::parse_rfc3339(text) {
         return Ok(Some(at));
     }
     query.number(name).map_err(|_| {
@@ -74,9 +74,12 @@ fn moment(query: &Query, name: &str) -> Result<Option<u64>, ApiError> {
 /// # Errors
 /// There is no such kind.
 pub fn known(name: &str) -> Result<ChangeKind, ApiError> {
-    let found = ChangeKind::ALL.into_iter().find(|kind| kind.name() == name);
-    let names = ChangeKind::ALL.map(ChangeKind::name);
-    let wrong =
-        || ApiError::bad("bad_parameter", format!("`kind`: there is no `{}`", brief(name)), did_you_mean(name, &names));
-    found.ok_or_else(wrong)
+    let wrong = || {
+        ApiError::bad(
+            "bad_parameter",
+            format!("`kind`: there is no `{}`", brief(name)),
+            did_you_mean(name, ChangeKind::NAMES),
+        )
+    };
+    name.parse().map_err(|_| wrong())
 }

@@ -321,7 +321,7 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
     for name in names {
         all.push(match *name {
             "kind" => {
-                parameter("query", name, json!({ "type": "string", "enum": ChangeKind::ALL.map(ChangeKind::name) }), about(name))
+                parameter("query", name, json!({ "type": "string", "enum": ChangeKind::NAMES }), about(name))
             }
             "since" | "until" => {
                 parameter("query", name, json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer", "minimum": 0, "maximum": MOST_EXACT }] }), about(name))

@@ -82,7 +82,7 @@ impl TrafficSum {
             classes: ResponseClass::ALL
                 .iter()
                 .zip(self.classes)
-                .map(|((_, name), count)| ((*name).to_owned(), count))
+                .map(|(class, count)| (class.name().to_owned(), count))
                 .collect(),
             failed: self.failed,
             error_rate: percent(self.failed, requests.saturating_sub(aborted)),

@@ -4,10 +4,9 @@ use judgement::guard::levels::{MetricLevel, Severity, levels};
 use judgement::guard::trigger::Metric;
 use judgement::rollout::GuardInsight;
 use judgement::rollout::view::ServiceView;
+use judgement::time::rfc3339;
 use memory::clock;
-use wire::{
-    self, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend, rfc3339,
-};
+use wire::{self, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend};
 
 /// A difference of less than a tenth is none, nor is one of half a percent point or five milliseconds.
 const SAME: f64 = 0.1;

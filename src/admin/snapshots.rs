@@ -13,12 +13,11 @@ use crate::admin::error::ApiError;
 use crate::admin::input::words;
 use crate::admin::role::Verb;
 use crate::admin::traffic;
+use judgement::time::rfc3339;
 use memory::clock;
 use sidecar::journal::{NamedSnapshot, SnapshotError};
 use validation::consistency::json::hash;
-use wire::{
-    self, SnapshotComparison, SnapshotDifference, SnapshotMade, SnapshotRate, SnapshotSummary, Snapshots, rfc3339,
-};
+use wire::{self, SnapshotComparison, SnapshotDifference, SnapshotMade, SnapshotRate, SnapshotSummary, Snapshots};
 
 /// A name is a line of a list.
 const LONGEST_NAME: usize = 128;

@@ -61,7 +61,7 @@ impl TokenText {
 
 /// In hexadecimal digits, as the main file has it.
 pub fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    judgement::hex::text(digest)
 }
 
 /// Whose a token is.

@@ -9,7 +9,7 @@ use crate::cli::{ConfigArg, Exit, Output, time_of_day};
 use config;
 use config::read::did_you_mean;
 use judgement::rollout::ChangeKind;
-use judgement::time::{Civil, Millis};
+use judgement::time::{Millis, parse_date};
 use memory::clock;
 use sidecar::journal::{ChainCheck, JournalEntry, JournalPage, JournalQuery, JournalReader};
 
@@ -82,7 +82,7 @@ impl Moment {
 }
 
 fn moment(text: &str) -> Result<Moment, String> {
-    match (Millis::parse(text), Civil::parse(text)) {
+    match (Millis::parse(text), parse_date(text)) {
         (Ok(length), _) => Ok(Moment::Ago(length)),
         (_, Ok(seconds)) => Ok(Moment::At(seconds * 1000)),
         (Err(_), Err(_)) => Err("write 2h, 7d, 2026-11-20 or 2026-11-20T14:30".to_owned()),
@@ -90,9 +90,7 @@ fn moment(text: &str) -> Result<Moment, String> {
 }
 
 fn kind(text: &str) -> Result<ChangeKind, String> {
-    let names = ChangeKind::ALL.map(ChangeKind::name);
-    let found = ChangeKind::ALL.into_iter().find(|kind| kind.name() == text);
-    found.ok_or_else(|| did_you_mean(text, &names))
+    text.parse().map_err(|_| did_you_mean(text, ChangeKind::NAMES))
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {

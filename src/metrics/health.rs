@@ -21,7 +21,7 @@ pub fn of_health(counters: &Counters) -> Vec<Family> {
     for (service, judged) in counters.judged() {
         let Some(now) = judged.phase else { continue };
         for phase in RolloutPhase::ALL {
-            phases.set(&[phase.name(), &service], f64::from(u8::from(phase == now)));
+            phases.set(&[phase.name(), &service], f64::from(u8::from(*phase == now)));
         }
     }
     vec![up, failures, took, phases]

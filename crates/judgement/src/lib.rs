@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod guard;
+pub mod hex;
 pub mod rollout;
 pub mod time;
 pub mod traffic;

@@ -21,6 +21,7 @@ mod suite_gate;
 pub mod view;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::window::JudgedTotals;
@@ -127,8 +128,11 @@ pub struct PreflightRequest {
 }
 
 /// What kind of change an entry of the journal records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ChangeKind {
     /// The service was seen for the first time.
     Added,
@@ -176,73 +180,14 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    /// All of them, for who filters by one.
-    pub const ALL: [ChangeKind; 30] = [
-        ChangeKind::Added,
-        ChangeKind::Shift,
-        ChangeKind::Swap,
-        ChangeKind::Rollback,
-        ChangeKind::Warning,
-        ChangeKind::Pause,
-        ChangeKind::SharedFate,
-        ChangeKind::Caution,
-        ChangeKind::CautionOver,
-        ChangeKind::Ledger,
-        ChangeKind::Stop,
-        ChangeKind::Clear,
-        ChangeKind::Deploy,
-        ChangeKind::Preflight,
-        ChangeKind::Step,
-        ChangeKind::Validated,
-        ChangeKind::Resume,
-        ChangeKind::Approve,
-        ChangeKind::Promote,
-        ChangeKind::Watched,
-        ChangeKind::Abort,
-        ChangeKind::Freeze,
-        ChangeKind::Unfreeze,
-        ChangeKind::Monitoring,
-        ChangeKind::Alerting,
-        ChangeKind::Overlay,
-        ChangeKind::Health,
-        ChangeKind::Validation,
-        ChangeKind::Refused,
-        ChangeKind::Token,
-    ];
+    pub const ALL: &'static [ChangeKind] = <ChangeKind as VariantArray>::VARIANTS;
 
-    pub fn name(self) -> &'static str {
-        match self {
-            ChangeKind::Added => "added",
-            ChangeKind::Shift => "shift",
-            ChangeKind::Swap => "swap",
-            ChangeKind::Rollback => "rollback",
-            ChangeKind::Warning => "warning",
-            ChangeKind::Pause => "pause",
-            ChangeKind::SharedFate => "shared_fate",
-            ChangeKind::Caution => "caution",
-            ChangeKind::CautionOver => "caution_over",
-            ChangeKind::Ledger => "ledger",
-            ChangeKind::Stop => "stop",
-            ChangeKind::Clear => "clear",
-            ChangeKind::Deploy => "deploy",
-            ChangeKind::Preflight => "preflight",
-            ChangeKind::Step => "step",
-            ChangeKind::Validated => "validated",
-            ChangeKind::Resume => "resume",
-            ChangeKind::Approve => "approve",
-            ChangeKind::Promote => "promote",
-            ChangeKind::Watched => "watched",
-            ChangeKind::Abort => "abort",
-            ChangeKind::Freeze => "freeze",
-            ChangeKind::Unfreeze => "unfreeze",
-            ChangeKind::Monitoring => "monitoring",
-            ChangeKind::Alerting => "alerting",
-            ChangeKind::Overlay => "overlay",
-            ChangeKind::Health => "health",
-            ChangeKind::Validation => "validation",
-            ChangeKind::Refused => "refused",
-            ChangeKind::Token => "token",
-        }
+    /// The names of all kinds, for those who filter by one.
+    pub const NAMES: &'static [&'static str] = <ChangeKind as VariantNames>::VARIANTS;
+
+    /// As the journal has it.
+    pub const fn name(self) -> &'static str {
+        self.into_str()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Time as a value: [`Millis`], and durations the way people write them.
+//! Time as a value: [`Millis`], durations the way people write them, and the calendar.
 //!
 //! Nothing here reads a clock. The pure rooms get `now` as an argument, so a month of rollouts runs in a second of test
 //! time and a journal entry replays to the same verdict.
@@ -6,6 +6,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use time::format_description::well_known::Rfc3339;
+use time::{Date, Month, OffsetDateTime, Time};
+
+pub use time::UtcDateTime;
 
 /// Milliseconds, as a point on the monotonic clock (since the process started) or as a length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -89,74 +93,52 @@ impl fmt::Display for Millis {
     }
 }
 
-/// A moment as the calendar of UTC has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Civil {
-    pub year: u64,
-    /// From 1.
-    pub month: u64,
-    /// From 1.
-    pub day: u64,
-    pub hour: u64,
-    pub minute: u64,
-    pub second: u64,
+/// The calendar's view of a point in time, for those who write it in a form of their own; 9999 is the last year.
+pub fn utc(at_ms: u64) -> UtcDateTime {
+    UtcDateTime::from_unix_timestamp_nanos(i128::from(at_ms) * 1_000_000).unwrap_or(UtcDateTime::MAX)
 }
 
-impl Civil {
-    /// The moment so many seconds after 1970 began.
-    ///
-    /// Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
-    pub const fn of_unix(seconds: u64) -> Civil {
-        let (days, second) = (seconds / 86_400, seconds % 86_400);
-        let z = days + 719_468;
-        let (era, of_era) = (z / 146_097, z % 146_097);
-        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted = (5 * of_year + 2) / 153;
-        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-        Civil {
-            year: year_of_era + era * 400 + (month <= 2) as u64,
-            month,
-            day: of_year - (153 * shifted + 2) / 5 + 1,
-            hour: second / 3600,
-            minute: second / 60 % 60,
-            second: second % 60,
-        }
-    }
+/// Milliseconds since 1970 as `2026-11-22T14:03:59.123Z`; empty for a time beyond the year 9999.
+pub fn rfc3339(at_ms: u64) -> String {
+    let at = UtcDateTime::from_unix_timestamp_nanos(i128::from(at_ms) * 1_000_000);
+    at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+}
 
-    /// Seconds since 1970 of `"2026-11-20"` or `"2026-11-20T14:30"`, in UTC, with seconds and a `Z` or without.
-    ///
-    /// # Errors
-    /// What is wrong with the text, as a sentence for the user.
-    pub fn parse(text: &str) -> Result<u64, String> {
-        let wrong = || format!("`{text}` is not a date: it is written 2026-11-20, or 2026-11-20T14:30 in UTC");
-        let trimmed = text.trim();
-        let (date, time) = trimmed.split_once(['T', ' ']).unwrap_or((trimmed, "00:00"));
-        let numbers = |text: &str, split: char| -> Option<Vec<u64>> {
-            let read = |part: &str| {
-                let plain = part.len() <= 4 && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-                plain.then(|| part.parse().ok()).flatten()
-            };
-            text.split(split).map(read).collect()
-        };
-        let date = numbers(date, '-').ok_or_else(wrong)?;
-        let time = numbers(time.strip_suffix('Z').unwrap_or(time), ':').ok_or_else(wrong)?;
-        let &[year, month, day] = date.as_slice() else { return Err(wrong()) };
-        let (hour, minute, second) = match *time.as_slice() {
-            [hour, minute] => (hour, minute, 0),
-            [hour, minute, second] => (hour, minute, second),
-            _ => return Err(wrong()),
-        };
-        let civil = Civil { year, month, day, hour, minute, second };
-        // Hinnant's days_from_civil; what it makes of the 31st of April is another day.
-        let shifted = (month + 9) % 12;
-        let y = year.checked_sub(u64::from(month <= 2)).ok_or_else(wrong)?;
-        let days = (y / 400 * 146_097 + y % 400 * 365 + y % 400 / 4 - y % 400 / 100 + (153 * shifted + 2) / 5 + day)
-            .checked_sub(719_469)
-            .ok_or_else(wrong)?;
-        let unix = days * 86_400 + hour * 3600 + minute * 60 + second;
-        if Civil::of_unix(unix) == civil { Ok(unix) } else { Err(wrong()) }
-    }
+/// A time in any zone as milliseconds since 1970; `None` where it is not RFC 3339. What is before 1970 is 1970.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0))
+}
+
+/// Reads `"2026-11-20"` or `"2026-11-20T14:30"`, in UTC, with or without seconds and a `Z`, as seconds since 1970.
+///
+/// # Errors
+/// What is wrong with the text, as a sentence for the user.
+pub fn parse_date(text: &str) -> Result<u64, String> {
+    let at = calendar_date(text.trim()).and_then(|at| u64::try_from(at.unix_timestamp()).ok());
+    at.ok_or_else(|| format!("`{text}` is not a date: write 2026-11-20, or 2026-11-20T14:30 in UTC"))
+}
+
+fn calendar_date(text: &str) -> Option<UtcDateTime> {
+    let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    let &[year, month, day] = numbers(date, '-')?.as_slice() else { return None };
+    let (hour, minute, second) = match *numbers(time.strip_suffix('Z').unwrap_or(time), ':')?.as_slice() {
+        [hour, minute] => (hour, minute, 0),
+        [hour, minute, second] => (hour, minute, second),
+        _ => return None,
+    };
+    let [month, day, hour, minute, second] = [month, day, hour, minute, second].map(|part| u8::try_from(part).ok());
+    let date = Date::from_calendar_date(i32::from(year), Month::try_from(month?).ok()?, day?).ok()?;
+    Some(UtcDateTime::new(date, Time::from_hms(hour?, minute?, second?).ok()?))
+}
+
+/// Up to four digits each.
+fn numbers(text: &str, split: char) -> Option<Vec<u16>> {
+    let read = |part: &str| {
+        let plain = part.len() <= 4 && !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| part.parse().ok()).flatten()
+    };
+    text.split(split).map(read).collect()
 }
 
 #[cfg(test)]
@@ -188,7 +170,7 @@ mod tests {
             ("2026-11-22T11:59:59Z", 1_795_348_799),
             ("2026-11-22 11:59", 1_795_348_740),
         ] {
-            assert_eq!(Civil::parse(text), Ok(unix), "{text}");
+            assert_eq!(parse_date(text), Ok(unix), "{text}");
         }
         for text in [
             "",
@@ -201,8 +183,19 @@ mod tests {
             "22.11.2026",
             "-1-1-1",
         ] {
-            assert!(Civil::parse(text).is_err(), "{text}");
+            assert!(parse_date(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_790_000_000_123), "2026-09-21T14:13:20.123Z");
+        assert_eq!(parse_rfc3339("2026-09-21T16:13:20.123+02:00"), Some(1_790_000_000_123));
+        assert_eq!(parse_rfc3339("1969-12-31T23:59:59Z"), Some(0));
+        assert_eq!(parse_rfc3339("tomorrow"), None);
+        assert_eq!(rfc3339(u64::MAX), "");
+        assert_eq!(utc(u64::MAX).year(), 9999);
     }
 
     #[test]

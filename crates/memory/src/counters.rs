@@ -20,9 +20,10 @@ mod sidecar_alarm;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use judgement::traffic::Environment;
+use parking_lot::Mutex;
 
 pub use check_gauges::CheckGauges;
 pub use connection::{ClientConnection, ConnectionPhase};
@@ -62,11 +63,6 @@ pub struct Counters {
     pub alarm: SidecarAlarm,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while the lock is held cannot leave a map of Arcs half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Counters {
     pub fn new(shards: usize) -> Counters {
         Counters {
@@ -88,36 +84,36 @@ impl Counters {
 
     pub fn route(&self, service: &str, route: &str) -> Arc<RouteCounters> {
         let key = (service.to_owned(), route.to_owned());
-        locked(&self.routes).entry(key).or_insert_with(|| Arc::new(RouteCounters::new(self.shards))).clone()
+        self.routes.lock().entry(key).or_insert_with(|| Arc::new(RouteCounters::new(self.shards))).clone()
     }
 
     /// The sequence of this name within a service.
     pub fn turns(&self, service: &str, name: &str) -> Arc<OrdinalCounter> {
         let key = (service.to_owned(), name.to_owned());
-        locked(&self.turns).entry(key).or_insert_with(|| Arc::new(OrdinalCounter::new(self.shards))).clone()
+        self.turns.lock().entry(key).or_insert_with(|| Arc::new(OrdinalCounter::new(self.shards))).clone()
     }
 
     pub fn budget(&self, service: &str) -> Arc<RescueBudget> {
-        locked(&self.budgets).entry(service.to_owned()).or_default().clone()
+        self.budgets.lock().entry(service.to_owned()).or_default().clone()
     }
 
     /// The sticky keys that a service's candidate has met.
     pub fn keys(&self, service: &str) -> Arc<DistinctKeys> {
-        locked(&self.keys).entry(service.to_owned()).or_default().clone()
+        self.keys.lock().entry(service.to_owned()).or_default().clone()
     }
 
     /// Counts a rollback by the name of its reason.
     pub fn count_rollback(&self, service: &str, reason: &str) {
-        *locked(&self.rollbacks).entry((service.to_owned(), reason.to_owned())).or_default() += 1;
+        *self.rollbacks.lock().entry((service.to_owned(), reason.to_owned())).or_default() += 1;
     }
 
     pub fn rollbacks(&self) -> BTreeMap<(String, String), u64> {
-        locked(&self.rollbacks).clone()
+        self.rollbacks.lock().clone()
     }
 
     /// Changes what is shown of the judge's view of a service. For the sidecar.
     pub fn judge(&self, service: &str, change: impl FnOnce(&mut GuardGauges)) {
-        let mut judged = locked(&self.judged);
+        let mut judged = self.judged.lock();
         // Fifty times a second for every live service: its name is copied once.
         match judged.get_mut(service) {
             Some(judged) => change(judged),
@@ -126,20 +122,20 @@ impl Counters {
     }
 
     pub fn judged(&self) -> BTreeMap<String, GuardGauges> {
-        locked(&self.judged).clone()
+        self.judged.lock().clone()
     }
 
     /// What a check has found; `None`: it is gone.
     pub fn set_health(&self, service: &str, side: Environment, check: &str, health: Option<CheckGauges>) {
         let key = (service.to_owned(), side, check.to_owned());
-        let mut all = locked(&self.health);
+        let mut all = self.health.lock();
         match health {
             Some(health) => {
                 // A check that begins anew counts from nothing.
                 let before = all.insert(key, health).map_or(0, |before| before.lost);
                 let new = health.lost.checked_sub(before).unwrap_or(health.lost);
                 if new > 0 {
-                    let mut failures = locked(&self.health_failures);
+                    let mut failures = self.health_failures.lock();
                     *side.of_mut(failures.entry(service.to_owned()).or_default()) += new;
                 }
             }
@@ -151,39 +147,39 @@ impl Counters {
 
     /// Rounds of a service's health checks in which every address failed, since the process started, by [`Environment::index`].
     pub fn health_failures(&self, service: &str) -> [u64; 2] {
-        locked(&self.health_failures).get(service).copied().unwrap_or_default()
+        self.health_failures.lock().get(service).copied().unwrap_or_default()
     }
 
     pub fn health(&self) -> BTreeMap<(String, Environment, String), CheckGauges> {
-        locked(&self.health).clone()
+        self.health.lock().clone()
     }
 
     /// When the certificate of a file ends, in seconds since 1970.
     pub fn set_certificate_end(&self, file: &Path, end: i64) {
-        locked(&self.certificates).insert(file.to_owned(), end);
+        self.certificates.lock().insert(file.to_owned(), end);
     }
 
     pub fn certificate_end(&self, file: &Path) -> Option<i64> {
-        locked(&self.certificates).get(file).copied()
+        self.certificates.lock().get(file).copied()
     }
 
     pub fn certificates(&self) -> BTreeMap<PathBuf, i64> {
-        locked(&self.certificates).clone()
+        self.certificates.lock().clone()
     }
 
     /// What became of the notices to a sink.
     pub fn notices(&self, sink: &str) -> Arc<NoticeCounters> {
-        locked(&self.notices).entry(sink.to_owned()).or_default().clone()
+        self.notices.lock().entry(sink.to_owned()).or_default().clone()
     }
 
     /// The same of every sink.
     pub fn sinks(&self) -> BTreeMap<String, Arc<NoticeCounters>> {
-        locked(&self.notices).clone()
+        self.notices.lock().clone()
     }
 
     /// Every route that was ever loaded: `(service, route)` and its counters.
     pub fn routes(&self) -> Vec<((String, String), Arc<RouteCounters>)> {
-        locked(&self.routes).iter().map(|(key, counters)| (key.clone(), counters.clone())).collect()
+        self.routes.lock().iter().map(|(key, counters)| (key.clone(), counters.clone())).collect()
     }
 }
 

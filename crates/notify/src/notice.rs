@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::evidence::{self, NoticeEvidence};
 use judgement::rollout::{AnnouncementLevel, ledger};
-use judgement::time::Civil;
+use judgement::time::rfc3339;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
 use memory::clock;
@@ -169,12 +169,6 @@ fn turn(entry: &JournalEntry) -> Option<WeightChange> {
     Some(WeightChange { before, after })
 }
 
-/// `2026-11-22T14:03:59.123Z`
-pub fn rfc3339(millis: u64) -> String {
-    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(millis / 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1000)
-}
-
 /// A text of at most so many bytes.
 pub fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
@@ -187,11 +181,6 @@ pub fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_as_rfc_3339_has_them() {
-        assert_eq!(rfc3339(1_795_348_799_999), "2026-11-22T11:59:59.999Z");
-    }
 
     #[test]
     fn long_texts_are_cut_between_letters() {

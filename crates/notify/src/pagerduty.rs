@@ -7,9 +7,10 @@ use url::Url;
 use crate::QueuedNotice;
 use crate::http::NoticeClient;
 use crate::incidents::key;
-use crate::notice::{cut, rfc3339};
+use crate::notice::cut;
 use crate::sink::Delivery;
 use config::notify::Secret;
+use judgement::time::rfc3339;
 
 /// What PagerDuty takes.
 const SUMMARY: usize = 1024;

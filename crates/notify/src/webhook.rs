@@ -10,9 +10,10 @@ use url::Url;
 
 use crate::QueuedNotice;
 use crate::http::NoticeClient;
-use crate::notice::{Notice, rfc3339};
+use crate::notice::Notice;
 use crate::sink::Delivery;
 use config::notify::Secret;
+use judgement::time::rfc3339;
 use memory::clock;
 
 #[derive(Serialize)]

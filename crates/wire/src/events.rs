@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::rfc3339;
 use judgement::rollout::AnnouncementLevel;
+use judgement::time::rfc3339;
 use sidecar::journal::JournalEntry;
 
 /// The `data` of an event. Its `id` is the entry's, and its `event` the kind.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::rfc3339;
+use judgement::time::rfc3339;
 use sidecar::journal::JournalEntry;
 
 /// A page of the journal.

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Side, rfc3339};
+use super::Side;
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::view::{GuardView, RolloutView, ServiceView};
+use judgement::time::rfc3339;
 
 /// Every service that was asked for. Its ETag is the generation: what only grows between two of them (requests, time
 /// spent, evidence) may be newer than it says.

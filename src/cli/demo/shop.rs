@@ -14,8 +14,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use judgement::time::rfc3339;
 use memory::clock;
-use wire::rfc3339;
 
 /// Orders that are there from the beginning.
 const ORDERS: u32 = 5000;

@@ -8,7 +8,7 @@ use crate::check::one_of;
 use crate::file::{AdminFile, At, TokenFile};
 use crate::read::SourceFile;
 use crate::{CertificateFiles, TlsListener};
-use judgement::time::Civil;
+use judgement::time::parse_date;
 
 /// A name is read by people, in every entry of the journal.
 const LONGEST_NAME: usize = 64;
@@ -122,7 +122,7 @@ fn token(source: &mut SourceFile, At { value: file, span }: &At<TokenFile>) -> O
     };
     let expires = match &file.expires {
         None => None,
-        Some(at) => match Civil::parse(&at.value) {
+        Some(at) => match parse_date(&at.value) {
             Ok(seconds) => Some(seconds),
             Err(why) => {
                 source.problem(

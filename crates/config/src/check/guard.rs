@@ -46,7 +46,7 @@ pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bo
 pub fn trigger(source: &mut SourceFile, typed: &At<TriggerFile>) -> Option<Trigger> {
     let At { value: file, span } = typed;
     let metric = match &file.metric {
-        Some(at) => one_of(source, at, &Metric::ALL)?,
+        Some(at) => one_of(source, at, &Metric::ALL.iter().map(|metric| (metric.name(), *metric)).collect::<Vec<_>>())?,
         None => {
             source.missing(span.clone(), "the trigger has no metric", "write `metric = \"error_rate\"`");
             return None;

@@ -16,13 +16,15 @@ pub mod stalls;
 pub mod tape;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::guard::evidence::latency_cuts::WidestGap;
 use crate::time::Millis;
 
 /// What a meter measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum MeterKind {
     Errors,
     Latency,
@@ -30,6 +32,7 @@ pub enum MeterKind {
 }
 
 impl MeterKind {
+    /// In the order of every array of three: an array, so that it can be mapped to one.
     pub const ALL: [MeterKind; 3] = [MeterKind::Errors, MeterKind::Latency, MeterKind::Stalls];
 
     /// Its part of the stake.
@@ -42,11 +45,7 @@ impl MeterKind {
     }
 
     pub const fn name(self) -> &'static str {
-        match self {
-            MeterKind::Errors => "errors",
-            MeterKind::Latency => "latency",
-            MeterKind::Stalls => "stalls",
-        }
+        self.into_str()
     }
 
     /// What a rollback by this meter is counted as.

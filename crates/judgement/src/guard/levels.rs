@@ -35,7 +35,7 @@ pub struct MetricLevel {
 
 /// The levels of what a sight shows, in the order of [`Metric::ALL`]; a metric that no trigger looks at is left out.
 pub fn levels(policy: &GuardPolicy, sight: &Observation) -> Vec<MetricLevel> {
-    Metric::ALL.iter().filter_map(|(_, metric)| level_of(*metric, policy, sight)).collect()
+    Metric::ALL.iter().filter_map(|metric| level_of(*metric, policy, sight)).collect()
 }
 
 fn level_of(metric: Metric, policy: &GuardPolicy, sight: &Observation) -> Option<MetricLevel> {

@@ -1,21 +1,26 @@
 //! Triggers: thresholds that a user can name, with the time that they must be crossed for.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::guard::window::{JudgedTotals, Quantile, TotalsWindow, WindowSample};
 use crate::time::Millis;
 
 /// What a trigger measures, on the candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Metric {
     /// Failed answers, in percent of all.
     ErrorRate,
     /// Answers of the origin's own other than 502, 503, 504, in percent of all.
     Availability,
     /// In milliseconds, of answers that did not fail.
+    #[strum(serialize = "latency_p50")]
     LatencyP50,
+    #[strum(serialize = "latency_p95")]
     LatencyP95,
+    #[strum(serialize = "latency_p99")]
     LatencyP99,
     /// How much of the share that its weight promises the candidate does not answer, in percent.
     ThroughputDrop,
@@ -24,18 +29,11 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [(&'static str, Metric); 7] = [
-        ("error_rate", Metric::ErrorRate),
-        ("availability", Metric::Availability),
-        ("latency_p50", Metric::LatencyP50),
-        ("latency_p95", Metric::LatencyP95),
-        ("latency_p99", Metric::LatencyP99),
-        ("throughput_drop", Metric::ThroughputDrop),
-        ("health_failures", Metric::HealthFailures),
-    ];
+    pub const ALL: &'static [Metric] = Metric::VARIANTS;
 
-    pub fn name(self) -> &'static str {
-        Metric::ALL.iter().find(|(_, metric)| *metric == self).map_or("", |(name, _)| name)
+    /// As the routing file and the API have it.
+    pub const fn name(self) -> &'static str {
+        self.into_str()
     }
 
     pub const fn is_latency(self) -> bool {

@@ -1,6 +1,7 @@
 //! One version on its way from candidate to active: its plan, where it is, and how long it has been there.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::rollout::plan::{PlanStep, RolloutPlan};
 use crate::time::Millis;
@@ -41,8 +42,9 @@ pub struct Release {
 }
 
 /// Where a rollout stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RolloutPhase {
     /// The new side is tried before any client meets it.
     Preflight,
@@ -74,26 +76,11 @@ pub struct ReleasePause {
 }
 
 impl RolloutPhase {
-    pub const ALL: [RolloutPhase; 7] = [
-        RolloutPhase::Preflight,
-        RolloutPhase::Shifting,
-        RolloutPhase::Baking,
-        RolloutPhase::Paused,
-        RolloutPhase::Promoted,
-        RolloutPhase::RolledBack,
-        RolloutPhase::Aborted,
-    ];
+    pub const ALL: &'static [RolloutPhase] = RolloutPhase::VARIANTS;
 
+    /// As the journal, the API and the metrics have it.
     pub const fn name(self) -> &'static str {
-        match self {
-            RolloutPhase::Preflight => "preflight",
-            RolloutPhase::Shifting => "shifting",
-            RolloutPhase::Baking => "baking",
-            RolloutPhase::Paused => "paused",
-            RolloutPhase::Promoted => "promoted",
-            RolloutPhase::RolledBack => "rolled_back",
-            RolloutPhase::Aborted => "aborted",
-        }
+        self.into_str()
     }
 
     /// Not ended yet.

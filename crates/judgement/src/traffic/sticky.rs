@@ -4,6 +4,7 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
+use crate::hex;
 use crate::traffic::names::FieldName;
 use crate::traffic::split::{KeyBucket, Weight, mix};
 
@@ -72,22 +73,13 @@ pub fn fresh_key(salt: BucketSalt, epoch: u32, weight: Weight, candidate: bool, 
     // Mixed once, so that neighbouring seeds do not walk over each other's keys.
     let first = mix(seed);
     for attempt in 0..TRIES {
-        text = hex(mix(first.wrapping_add(attempt)));
+        text = hex::digits(&mix(first.wrapping_add(attempt)).to_be_bytes());
         hashed = hash(salt, epoch, StickyKey::Bytes(&text));
         if (weight > KeyBucket::of(hashed)) == candidate {
             break;
         }
     }
     (text, hashed)
-}
-
-fn hex(value: u64) -> [u8; 16] {
-    let mut text = [0; 16];
-    for (at, digit) in text.iter_mut().enumerate() {
-        let nibble = (value >> (60 - 4 * at) & 15) as u8;
-        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    }
-    text
 }
 
 #[cfg(test)]

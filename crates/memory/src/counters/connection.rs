@@ -3,8 +3,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 
+use strum::FromRepr;
+
 /// What a connection waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRepr)]
 #[repr(u8)]
 pub enum ConnectionPhase {
     /// For the first byte of a request.
@@ -25,20 +27,6 @@ pub enum ConnectionPhase {
     Streams,
     /// To be closed, although the client may still be sending.
     Leaving,
-}
-
-impl ConnectionPhase {
-    const ALL: [ConnectionPhase; 9] = [
-        ConnectionPhase::Idle,
-        ConnectionPhase::Head,
-        ConnectionPhase::Body,
-        ConnectionPhase::Answer,
-        ConnectionPhase::Upgrading,
-        ConnectionPhase::Tunnel,
-        ConnectionPhase::Preface,
-        ConnectionPhase::Streams,
-        ConnectionPhase::Leaving,
-    ];
 }
 
 /// Streams given up before their answer, after which a connection is looked at.
@@ -65,7 +53,7 @@ impl ClientConnection {
 
     #[inline]
     pub fn phase(&self) -> ConnectionPhase {
-        ConnectionPhase::ALL.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or(ConnectionPhase::Idle)
+        ConnectionPhase::from_repr(self.phase.load(Relaxed)).unwrap_or(ConnectionPhase::Idle)
     }
 
     #[inline]

@@ -38,7 +38,7 @@ impl ProcessCounters {
 
     /// Every reason's name, and how many requests were refused for it.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        RefusalReason::ALL.iter().zip(&self.refused).map(|((_, name), counter)| (*name, read(counter)))
+        RefusalReason::ALL.iter().zip(&self.refused).map(|(reason, counter)| (reason.name(), read(counter)))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Why a request was answered without asking an origin.
 
 use judgement::traffic::RoutingError;
+use strum::{IntoStaticStr, VariantArray};
 
-/// The reason of a refusal; its place in [`RefusalReason::ALL`] is its counter's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The reason of a refusal. Its place among all of them is its counter's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RefusalReason {
     UnknownHost,
     BadHost,
@@ -25,44 +27,20 @@ pub enum RefusalReason {
     Malformed,
     Method,
     ResetFlood,
+    #[strum(serialize = "too_many_connections")]
     Connections,
+    #[strum(serialize = "tls_handshake")]
     Handshake,
     BodyTooLarge,
     BadBody,
 }
 
 impl RefusalReason {
-    /// Every reason with its name in metrics, in the order of the enum.
-    pub const ALL: [(RefusalReason, &str); 24] = [
-        (RefusalReason::UnknownHost, "unknown_host"),
-        (RefusalReason::BadHost, "bad_host"),
-        (RefusalReason::BadPath, "bad_path"),
-        (RefusalReason::BadTarget, "bad_target"),
-        (RefusalReason::RequestLine, "request_line"),
-        (RefusalReason::LongLine, "long_line"),
-        (RefusalReason::LargeHead, "large_head"),
-        (RefusalReason::ManyFields, "many_fields"),
-        (RefusalReason::LineEnd, "line_end"),
-        (RefusalReason::Field, "field"),
-        (RefusalReason::Underscore, "underscore"),
-        (RefusalReason::Length, "length"),
-        (RefusalReason::Encoding, "encoding"),
-        (RefusalReason::LengthAndEncoding, "length_and_encoding"),
-        (RefusalReason::Connection, "connection"),
-        (RefusalReason::Expectation, "expectation"),
-        (RefusalReason::TooSlow, "too_slow"),
-        (RefusalReason::Malformed, "malformed"),
-        (RefusalReason::Method, "method"),
-        (RefusalReason::ResetFlood, "reset_flood"),
-        (RefusalReason::Connections, "too_many_connections"),
-        (RefusalReason::Handshake, "tls_handshake"),
-        (RefusalReason::BodyTooLarge, "body_too_large"),
-        (RefusalReason::BadBody, "bad_body"),
-    ];
+    pub const ALL: &'static [RefusalReason] = RefusalReason::VARIANTS;
 
-    /// As metrics and logs name it.
-    pub fn name(self) -> &'static str {
-        RefusalReason::ALL.get(self as usize).map_or("", |(_, name)| *name)
+    /// As metrics and logs have it.
+    pub const fn name(self) -> &'static str {
+        self.into_str()
     }
 }
 
@@ -73,18 +51,6 @@ impl From<RoutingError> for RefusalReason {
             RoutingError::BadHost => RefusalReason::BadHost,
             RoutingError::BadPath => RefusalReason::BadPath,
             RoutingError::BadTarget => RefusalReason::BadTarget,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_has_its_place() {
-        for (place, (reason, name)) in RefusalReason::ALL.iter().enumerate() {
-            assert_eq!(*reason as usize, place, "{name}");
         }
     }
 }

@@ -8,14 +8,21 @@ use crate::counters::cohort_ring::CohortRing;
 use judgement::guard::latency::{BUCKETS, bucket_of};
 use judgement::guard::window::{AnswerCounts, JudgedTotals};
 use judgement::traffic::Environment;
+use strum::{IntoStaticStr, VariantArray};
 
 /// How an attempt at an environment ended, as Prometheus names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ResponseClass {
+    #[strum(serialize = "1xx")]
     Informational,
+    #[strum(serialize = "2xx")]
     Success,
+    #[strum(serialize = "3xx")]
     Redirect,
+    #[strum(serialize = "4xx")]
     ClientError,
+    #[strum(serialize = "5xx")]
     ServerError,
     /// No answer came: see the failure's cause.
     None,
@@ -24,15 +31,12 @@ pub enum ResponseClass {
 }
 
 impl ResponseClass {
-    pub const ALL: [(ResponseClass, &'static str); 7] = [
-        (ResponseClass::Informational, "1xx"),
-        (ResponseClass::Success, "2xx"),
-        (ResponseClass::Redirect, "3xx"),
-        (ResponseClass::ClientError, "4xx"),
-        (ResponseClass::ServerError, "5xx"),
-        (ResponseClass::None, "none"),
-        (ResponseClass::Aborted, "aborted"),
-    ];
+    pub const ALL: &'static [ResponseClass] = ResponseClass::VARIANTS;
+
+    /// As metrics have it.
+    pub const fn name(self) -> &'static str {
+        self.into_str()
+    }
 
     pub const fn of_status(status: u16) -> ResponseClass {
         match status {
@@ -46,7 +50,8 @@ impl ResponseClass {
 }
 
 /// Why an attempt counts as failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum AttemptFailure {
     /// No connection, or no address to connect to.
     Connect,
@@ -63,15 +68,12 @@ pub enum AttemptFailure {
 }
 
 impl AttemptFailure {
-    pub const ALL: [(AttemptFailure, &'static str); 7] = [
-        (AttemptFailure::Connect, "connect"),
-        (AttemptFailure::Tls, "tls"),
-        (AttemptFailure::Timeout, "timeout"),
-        (AttemptFailure::Reset, "reset"),
-        (AttemptFailure::Truncated, "truncated"),
-        (AttemptFailure::Unavailable, "unavailable"),
-        (AttemptFailure::Error, "error"),
-    ];
+    pub const ALL: &'static [AttemptFailure] = AttemptFailure::VARIANTS;
+
+    /// As metrics and logs have it.
+    pub const fn name(self) -> &'static str {
+        self.into_str()
+    }
 
     /// The failure that a status is, if it is one.
     pub const fn of_status(status: u16) -> Option<AttemptFailure> {
@@ -156,8 +158,7 @@ impl RouteCell {
 impl RouteCell {
     /// What was answered or failed, and what was aborted.
     fn requests(&self) -> (u64, u64) {
-        ResponseClass::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), ((class, _), count)| match class
-        {
+        ResponseClass::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), (class, count)| match class {
             ResponseClass::Aborted => (answers, aborted + count.load(Relaxed)),
             _ => (answers + count.load(Relaxed), aborted),
         })
@@ -337,7 +338,7 @@ impl RouteCounters {
             totals.tally.turned_away += cell.turned_away.load(Relaxed);
             // Failures first: an answer that is counted in between is then a good one, never a failure without answer.
             let mut counts = AnswerCounts::default();
-            for ((failure, _), count) in AttemptFailure::ALL.iter().zip(&cell.failures) {
+            for (failure, count) in AttemptFailure::ALL.iter().zip(&cell.failures) {
                 let count = count.load(Relaxed);
                 counts.failed += count;
                 counts.unavailable += if failure.is_unavailable() { count } else { 0 };

@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use judgement::time::Civil;
+use judgement::{hex, time};
 
 /// No line is longer, in bytes: the bounds below, and what stands around them.
 pub const LONGEST: usize = 8 * 1024;
@@ -203,7 +203,7 @@ fn escaped(out: &mut Vec<u8>, value: &[u8], most: usize) {
                 // With DEL and C1: a terminal obeys them too. All are under 256.
                 _ if c.is_control() => {
                     out.extend_from_slice(b"\\u00");
-                    hex(out, u32::from(c) as u8);
+                    out.extend_from_slice(&hex::digits::<2>(&[u32::from(c) as u8]));
                 }
                 _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
@@ -214,7 +214,7 @@ fn escaped(out: &mut Vec<u8>, value: &[u8], most: usize) {
         for byte in chunk.invalid() {
             let before = out.len();
             out.extend_from_slice(b"\\\\x");
-            hex(out, *byte);
+            out.extend_from_slice(&hex::digits::<2>(&[*byte]));
             if cut(out, before, end, "…") {
                 return;
             }
@@ -238,7 +238,7 @@ fn apache(out: &mut Vec<u8>, value: &[u8], most: usize) {
             b' '..=b'~' => out.push(*byte),
             _ => {
                 out.extend_from_slice(b"\\x");
-                hex(out, *byte);
+                out.extend_from_slice(&hex::digits::<2>(&[*byte]));
             }
         }
         if cut(out, before, end, "...") {
@@ -255,12 +255,6 @@ fn cut(out: &mut Vec<u8>, before: usize, end: usize, mark: &str) -> bool {
         out.extend_from_slice(mark.as_bytes());
     }
     over
-}
-
-fn hex(out: &mut Vec<u8>, byte: u8) {
-    for half in [byte >> 4, byte & 15] {
-        out.push(if half < 10 { b'0' + half } else { b'a' + half - 10 });
-    }
 }
 
 fn truth(out: &mut Vec<u8>, key: &[u8], value: bool) {
@@ -325,11 +319,13 @@ fn socket_address(out: &mut Vec<u8>, socket: SocketAddr) {
 
 /// `2026-11-22T14:03:59.123456Z`.
 fn rfc3339(out: &mut Vec<u8>, micros: u64) {
-    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(micros / 1_000_000);
-    digits(out, year, 4);
-    for (before, value) in [(b'-', month), (b'-', day), (b'T', hour), (b':', minute), (b':', second)] {
+    let at = time::utc(micros / 1000);
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.as_hms();
+    digits(out, u64::from(year.unsigned_abs()), 4);
+    for (before, value) in [(b'-', u8::from(month)), (b'-', day), (b'T', hour), (b':', minute), (b':', second)] {
         out.push(before);
-        digits(out, value, 2);
+        digits(out, u64::from(value), 2);
     }
     out.push(b'.');
     digits(out, micros % 1_000_000, 6);
@@ -339,15 +335,18 @@ fn rfc3339(out: &mut Vec<u8>, micros: u64) {
 /// `22/Nov/2026:14:03:59 +0000`.
 fn apache_time(out: &mut Vec<u8>, seconds: u64) {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(seconds);
-    digits(out, day, 2);
+    let at = time::utc(seconds.saturating_mul(1000));
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.as_hms();
+    digits(out, u64::from(day), 2);
     out.push(b'/');
-    out.extend_from_slice(MONTHS.get(month.saturating_sub(1) as usize).map_or(&b"-"[..], |name| name.as_bytes()));
+    let month = usize::from(u8::from(month)).checked_sub(1).and_then(|at| MONTHS.get(at));
+    out.extend_from_slice(month.map_or(&b"-"[..], |name| name.as_bytes()));
     out.push(b'/');
-    digits(out, year, 4);
+    digits(out, u64::from(year.unsigned_abs()), 4);
     for value in [hour, minute, second] {
         out.push(b':');
-        digits(out, value, 2);
+        digits(out, u64::from(value), 2);
     }
     out.extend_from_slice(b" +0000");
 }

@@ -83,12 +83,8 @@ fn routed<'a>(line: &mut AccessLine<'a>, attempt: &'a Attempt) {
     let answer = attempt.answer();
     line.upstream_status = answer.map(|(status, _)| status);
     line.upstream_micros = answer.map(|(_, micros)| micros);
-    line.failure = attempt.failure.or(attempt.fell).and_then(cause);
+    line.failure = attempt.failure.or(attempt.fell).map(AttemptFailure::name);
     line.aborted |= attempt.aborted;
-}
-
-fn cause(failure: AttemptFailure) -> Option<&'static str> {
-    AttemptFailure::ALL.into_iter().find(|(known, _)| *known == failure).map(|(_, name)| name)
 }
 
 fn protocol(version: http::Version) -> &'static str {

@@ -14,9 +14,10 @@ use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use crate::proxy::headers::forwarded::FORWARDED_FOR;
-use crate::proxy::headers::stack_text::{StackText, hex};
+use crate::proxy::headers::stack_text::StackText;
 use crate::proxy::headers::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use config::HopHeaders;
+use judgement::hex;
 use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::{Environment, RouteId};
 use memory::snapshot::{Endpoint, HeaderEdit, ServedService};
@@ -86,7 +87,7 @@ impl CorrelationIds {
         let mut lines = headers.get_all(&REQUEST_ID).iter().filter(|_| trusted);
         let sent = lines.next().filter(|_| lines.next().is_none()).map(HeaderValue::as_bytes).filter(is_sane);
         let kept = sent.and_then(StackText::of);
-        let request_id = kept.or_else(|| StackText::of(&hex::<32>(&ids.fresh().to_be_bytes())));
+        let request_id = kept.or_else(|| StackText::of(&hex::digits::<32>(&ids.fresh().to_be_bytes())));
         CorrelationIds { request_id, trace: hop.trace_context.then(|| TraceContext::of(headers, trusted, ids)) }
     }
 

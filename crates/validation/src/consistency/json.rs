@@ -42,7 +42,7 @@ pub fn canonical(value: &Value, ignore: &[JsonPath]) -> String {
 
 /// SHA-256 in hexadecimal digits.
 pub fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    judgement::hex::text(&Sha256::digest(bytes))
 }
 
 /// Takes every node of the path out: a key goes, an item of a list becomes null, so that the others keep their places.

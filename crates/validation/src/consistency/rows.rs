@@ -31,12 +31,5 @@ pub fn text_or_hex(bytes: Vec<u8>) -> String {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(bytes.len() * 2 + 3);
-    out.push_str("x'");
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out.push('\'');
-    out
+    format!("x'{}'", judgement::hex::text(bytes))
 }

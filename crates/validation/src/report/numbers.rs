@@ -1,22 +1,7 @@
 //! Numbers as people read them: 1,234; 12.3 ms; 99.95 %.
 
 pub use judgement::guard::evidence::grouped as count;
-use judgement::time::Civil;
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
+use judgement::time::utc;
 
 /// `1 part`, `2 parts`, `1 pass`, `2 passes`.
 pub fn of(number: u64, one: &str, more: &str) -> String {
@@ -100,9 +85,8 @@ pub fn bytes(bytes: u64) -> String {
 
 /// `6 July 2026, 14:03:12 UTC`.
 pub fn date(at_ms: u64) -> String {
-    let at = Civil::of_unix(at_ms / 1000);
-    let month = usize::try_from(at.month).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1))).unwrap_or(&"?");
-    format!("{} {month} {}, {:02}:{:02}:{:02} UTC", at.day, at.year, at.hour, at.minute, at.second)
+    let (at, (hour, minute, second)) = (utc(at_ms), utc(at_ms).as_hms());
+    format!("{} {} {}, {hour:02}:{minute:02}:{second:02} UTC", at.day(), at.month(), at.year())
 }
 
 #[cfg(test)]

@@ -8,11 +8,9 @@ use crate::progress::ProgressTracker;
 use crate::runs::suites::{LoadedSuite, SuiteSettings};
 use crate::target_resolver::TargetResolver;
 use config::suite::Suite;
-use judgement::time::Civil;
+use judgement::time::{rfc3339, utc};
 use memory::clock;
-use wire::{
-    Counts, Execution, ExecutionState, ExecutionSummary, Outcome, Part, Progress, RunTarget, SuiteSummary, rfc3339,
-};
+use wire::{Counts, Execution, ExecutionState, ExecutionSummary, Outcome, Part, Progress, RunTarget, SuiteSummary};
 
 /// The version of the execution document.
 const FORMAT: u32 = 1;
@@ -158,12 +156,14 @@ pub fn count(counts: &mut Counts, part: &Part) {
 
 /// By time, and read by people: `20261122-140359-1237c` is of the 123rd millisecond.
 pub fn new_id(at_ms: u64) -> String {
-    let Civil { year, month, day, hour, minute, second } = Civil::of_unix(at_ms / 1000);
+    let at = utc(at_ms);
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.as_hms();
     let mut dice = [0];
     // Without dice, the microseconds tell two of one millisecond apart.
     if getrandom::fill(&mut dice).is_err() {
         dice = [clock::wall_micros() as u8];
     }
     let ([dice], millis) = (dice, at_ms % 1000);
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{millis:03}{dice:02x}")
+    format!("{year:04}{:02}{day:02}-{hour:02}{minute:02}{second:02}-{millis:03}{dice:02x}", u8::from(month))
 }

@@ -77,18 +77,6 @@ impl<const N: usize> fmt::Write for StackText<N> {
     }
 }
 
-/// Lower-case hexadecimal digits; `N` is twice the number of bytes.
-pub fn hex<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-    let mut digits = [b'0'; N];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        if let [high, low] = pair {
-            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
-        }
-    }
-    digits
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +99,5 @@ mod tests {
         assert!(text.push(b"abc") && !text.push(b"de") && text.push(b"f"));
         assert_eq!(text.as_str(), "abcf");
         assert!(StackText::<2>::of(b"abc").is_none());
-    }
-
-    #[test]
-    fn digits_are_lower_case() {
-        assert_eq!(&hex::<8>(&[0x00, 0x9a, 0xbc, 0xff]), b"009abcff");
     }
 }

@@ -3,7 +3,8 @@
 use http::{HeaderMap, HeaderName};
 
 use crate::proxy::headers::ids::IdGenerator;
-use crate::proxy::headers::stack_text::{StackText, hex};
+use crate::proxy::headers::stack_text::StackText;
+use judgement::hex;
 
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -31,7 +32,7 @@ pub struct TraceContext {
 impl TraceContext {
     /// The trace of a request from a trusted proxy, or a new one.
     pub fn of(headers: &HeaderMap, trusted: bool, ids: &IdGenerator) -> TraceContext {
-        let span = hex(&ids.fresh_short().to_be_bytes());
+        let span = hex::digits(&ids.fresh_short().to_be_bytes());
         let mut lines = headers.get_all(&TRACEPARENT).iter().filter(|_| trusted);
         // Two of them cannot both be true.
         let sent = lines.next().filter(|_| lines.next().is_none()).and_then(|line| parse(line.as_bytes()));
@@ -41,7 +42,7 @@ impl TraceContext {
                 TraceContext { id, span, flags, state }
             }
             None => {
-                let id = hex(&ids.fresh().to_be_bytes());
+                let id = hex::digits(&ids.fresh().to_be_bytes());
                 TraceContext { id, span, flags: NEW_FLAGS, state: false }
             }
         }
@@ -79,7 +80,7 @@ pub fn parse(value: &[u8]) -> Option<([u8; 32], [u8; 2])> {
     }
     let bits = std::str::from_utf8(flags).ok().and_then(|flags| u8::from_str_radix(flags, 16).ok())?;
     // What a later version means by the other bits, nobody knows here.
-    Some((*id, hex(&[bits & KNOWN_FLAGS])))
+    Some((*id, hex::digits(&[bits & KNOWN_FLAGS])))
 }
 
 /// Whether the lines of a tracestate, one list together, are valid and not too long.
