@@ -19,7 +19,7 @@ use crate::admin::changes::Changes;
 use crate::admin::tokens::{self, LocalToken};
 use crate::serve::reload::{Reloader, resolve};
 use config::watch::{FileStamps, FileWatch};
-use config::{self, MainConfig};
+use config::{self, MainConfig, RoutingContext};
 use health::{self, HealthBoard};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
@@ -80,8 +80,10 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
+    let listeners = settings.listeners();
+    let context = RoutingContext { listeners: &listeners, ..RoutingContext::default() };
     let look = FileStamps::at(&settings.routing);
-    let routing = config::load_routing(&settings.routing)?;
+    let routing = config::load_routing(&settings.routing, &context)?;
     let (sockets, addresses) = bind(&settings.listen, workers)?;
     let on_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();
     let (tls_sockets, tls_addresses) = bind(&on_tls, workers)?;
@@ -106,12 +108,17 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         .with_validations(validations);
     // Again, under what people had laid over it when the process ended.
     let overs = sidecar.overs();
-    let routing = if overs.is_empty() { routing } else { config::load_routing_with(&settings.routing, &overs)? };
+    let routing = if overs.is_empty() {
+        routing
+    } else {
+        config::load_routing(&settings.routing, &RoutingContext { overlays: Some(&overs), ..context })?
+    };
 
     // Look-ups and the admin: nothing that a request waits for.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
     let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
+    settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
     let load = runtime.block_on(resolve(&resolver, routing));
     notify::warn_of_strangers(&settings.notify, &load.routing.services);
     // Before anything is announced.
@@ -157,8 +164,13 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     runtime.spawn(api.minutes.clone().keep());
     listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, gate))?;
     let (reload, reloads) = mpsc::channel(1);
-    let reloader =
-        Reloader { path: settings.routing.clone(), resolver, sidecar: sidecar.clone(), counters: counters.clone() };
+    let reloader = Reloader {
+        path: settings.routing.clone(),
+        listeners,
+        resolver,
+        sidecar: sidecar.clone(),
+        counters: counters.clone(),
+    };
     runtime.spawn(reloader.run(FileWatch::from(look), reloads, changes_asked));
 
     let mut currents = Vec::new();

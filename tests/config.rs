@@ -237,9 +237,9 @@ fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
         assert!(missing.is_empty(), "{file} does not show {missing:?}");
     };
     let schema = |schema: schemars::Schema| serde_json::to_value(schema).unwrap();
-    shown("every-main-key.toml", schema(schemars::schema_for!(config::file::MainFile)));
-    shown("every-key.toml", schema(schemars::schema_for!(config::file::RoutingFile)));
-    shown("every-suite-key.toml", schema(config::file::SuiteFile::schema()));
+    shown("every-main-key.toml", schema(config::file::schema::main()));
+    shown("every-key.toml", schema(config::file::schema::routing()));
+    shown("every-suite-key.toml", schema(config::file::schema::suite()));
     config::load_suite(&folder.join("every-suite-key.toml")).unwrap();
 }
 

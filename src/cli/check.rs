@@ -1,30 +1,39 @@
 //! `cutover check`: everything that is wrong with both files and the suites, without touching anything that runs.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::cli::output::say;
 use crate::cli::{Exit, Output, log};
-use config::file::RoutingFile;
-use config::read::{FileProblem, did_you_mean};
-use config::{self, ConfigError, RoutingConfig};
-use relay::proxy::tls;
+use config::file::schema;
+use config::read::{self, FileProblem, Severity};
+use config::{self, ConfigError, MainConfig, RoutingContext, SuiteFolder};
 use validation::all_suites;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     config: super::ConfigArg,
-    /// Check only this routing file or folder.
+    /// Check only this routing file or folder
     #[arg(long)]
     routing: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "text")]
     format: Output,
-    /// Print the JSON Schema of the routing file, for editors.
-    #[arg(long)]
-    schema: bool,
+    /// Print the JSON Schema of a file, for editors [default: routing]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "routing")]
+    schema: Option<SchemaOf>,
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SchemaOf {
+    /// The routing file
+    Routing,
+    /// cutover.toml
+    Main,
+    /// A validation suite
+    Suite,
 }
 
 #[derive(Serialize)]
@@ -32,88 +41,108 @@ struct Report<'a> {
     ok: bool,
     services: usize,
     suites: usize,
-    problems: Vec<&'a FileProblem>,
+    problems: &'a [FileProblem],
+    #[serde(skip_serializing_if = "<[FileProblem]>::is_empty")]
+    warnings: &'a [FileProblem],
+}
+
+/// What the files hold, and what is wrong with them.
+#[derive(Debug, Default)]
+struct Findings {
+    services: usize,
+    suites: usize,
+    problems: Vec<FileProblem>,
+    warnings: Vec<FileProblem>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    if args.schema {
-        say!("{}", serde_json::to_string_pretty(&RoutingFile::schema())?);
+    if let Some(of) = args.schema {
+        let schema = match of {
+            SchemaOf::Routing => schema::routing(),
+            SchemaOf::Main => schema::main(),
+            SchemaOf::Suite => schema::suite(),
+        };
+        say!("{}", serde_json::to_string_pretty(&schema)?);
         return Ok(Exit::Ok);
     }
-    let mut refused: Vec<ConfigError> = Vec::new();
-    // The suites that can be run, and the folder with the names of all that are there.
-    let (mut suites, mut known) = (0, None);
-    let main = &args.config.config;
-    let routing = match &args.routing {
-        Some(path) => Some(path.clone()),
-        None => config::load_main(main).map_err(|bad| refused.push(bad)).ok().map(|settings| {
-            for listener in settings.tls.iter().chain(&settings.admin_access.tls) {
-                if let Err(why) = tls::check(listener) {
-                    refused.push(ConfigError::at_large(main, format!("no TLS on {}: {why}", listener.listen)));
-                }
-            }
-            let mut names = Vec::new();
-            match all_suites(&settings.suites) {
-                Ok(all) => {
-                    for read in all {
-                        names.push(read.name);
-                        match read.suite {
-                            Ok(_) => suites += 1,
-                            Err(bad) => refused.push(bad),
-                        }
-                    }
-                    known = Some((settings.suites, names));
-                }
-                Err(why) => refused.push(ConfigError::at_large(main, why)),
-            }
-            settings.routing
-        }),
-    };
-    let mut services = 0;
-    if let Some(path) = routing {
-        match config::load_routing(&path) {
-            Ok(routing) => {
-                services = routing.services.len();
-                let lacking = known.iter().flat_map(|(folder, names)| lacking(&routing, folder, names));
-                refused.extend(lacking.map(|why| ConfigError::at_large(&path, why)));
-            }
-            Err(bad) => refused.push(bad),
-        }
+    let mut findings = Findings::default();
+    match &args.routing {
+        Some(path) => findings.routing(path, &RoutingContext::default()),
+        None => findings.all(&args.config.config),
     }
-    let problems: Vec<&FileProblem> = refused.iter().flat_map(ConfigError::problems).collect();
+    let Findings { services, suites, problems, warnings } = &findings;
     let ok = problems.is_empty();
     match args.format {
-        Output::Json => say!("{}", serde_json::to_string_pretty(&Report { ok, services, suites, problems })?),
-        Output::Text if ok => {
-            let many = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-            let suites = if suites == 0 { String::new() } else { format!(", {}", many(suites, "suite")) };
-            say!("ok: {}{suites}", many(services, "service"));
+        Output::Json => {
+            let report = Report { ok, services: *services, suites: *suites, problems, warnings };
+            say!("{}", serde_json::to_string_pretty(&report)?);
         }
-        Output::Text => {
-            for bad in &refused {
-                say!("{}\n", bad.render(log::colour_on_stdout()));
-            }
-            say!("{} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" });
-        }
+        Output::Text => findings.print()?,
     }
     Ok(if ok { Exit::Ok } else { Exit::BadConfig })
 }
 
-/// The suites that plans wait for, and that are not in the folder: a deploy would be refused.
-fn lacking(routing: &RoutingConfig, folder: &Path, names: &[String]) -> Vec<String> {
-    let known: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut all = Vec::new();
-    for service in &routing.services {
-        let named = service.plan.steps.iter().flat_map(|step| &step.suites).chain(&service.plan.suites);
-        let named: BTreeSet<&str> = named.map(String::as_str).filter(|name| !known.contains(name)).collect();
-        all.extend(named.into_iter().map(|name| {
-            let near = if known.is_empty() { "there are none".to_owned() } else { did_you_mean(name, &known) };
-            format!(
-                "the rollout of `{}` needs the suite `{name}`, which is not in {}: {near}",
-                service.traffic.name,
-                folder.display()
-            )
-        }));
+impl Findings {
+    /// `cutover.toml`, and every file that it names.
+    fn all(&mut self, path: &Path) {
+        let main = match config::load_main_with_certificates(path) {
+            Ok(main) => main,
+            Err(refused) => return self.problems.extend(refused.problems),
+        };
+        let suites = self.suites(path, &main);
+        self.warnings.extend(main.warnings.iter().cloned());
+        let listeners = main.listeners();
+        let context = RoutingContext { listeners: &listeners, suites: suites.as_ref(), ..RoutingContext::default() };
+        self.routing(&main.routing, &context);
     }
-    all
+
+    /// The suites of the folder; `None` where it cannot be listed.
+    fn suites(&mut self, path: &Path, main: &MainConfig) -> Option<SuiteFolder> {
+        let all = match all_suites(&main.suites) {
+            Ok(all) => all,
+            Err(why) => {
+                self.problems.extend(ConfigError::at_large(path, why).problems);
+                return None;
+            }
+        };
+        let mut names = Vec::new();
+        for read in all {
+            names.push(read.name);
+            match read.suite {
+                Ok(_) => self.suites += 1,
+                Err(refused) => self.problems.extend(refused.problems),
+            }
+        }
+        Some(SuiteFolder { path: main.suites.clone(), is_there: main.suites.is_dir(), names })
+    }
+
+    fn routing(&mut self, path: &Path, context: &RoutingContext<'_>) {
+        match config::load_routing(path, context) {
+            Ok(routing) => {
+                self.services = routing.services.len();
+                self.warnings.extend(routing.warnings);
+            }
+            Err(refused) => self.problems.extend(refused.problems),
+        }
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        let colour = log::colour_on_stdout();
+        for (problems, severity) in [(&self.problems, Severity::Error), (&self.warnings, Severity::Warning)] {
+            if !problems.is_empty() {
+                say!("{}\n", read::render(problems.iter(), severity, colour));
+            }
+        }
+        let many = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let mut parts = Vec::new();
+        if self.problems.is_empty() {
+            parts.push(format!("ok: {}", many(self.services, "service")));
+            parts.extend((self.suites > 0).then(|| many(self.suites, "suite")));
+        } else {
+            parts.push(many(self.problems.len(), "problem"));
+        }
+        parts.extend((!self.warnings.is_empty()).then(|| many(self.warnings.len(), "warning")));
+        say!("{}", parts.join(", "));
+        Ok(())
+    }
 }

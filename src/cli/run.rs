@@ -29,7 +29,7 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
             signal(SignalKind::user_defined1())?,
         )
     };
-    let settings = config::load_main(path)?;
+    let settings = config::load_main_with_certificates(path)?;
     let running = serve::start(&settings)?;
     if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
         // Lines of JSON go where logs are kept, and there a secret must not be.

@@ -10,7 +10,6 @@ use crate::cli::client::{AdminArg, VALIDATION};
 use crate::cli::commands::{answered, failed};
 use crate::cli::output::say;
 use crate::cli::{Exit, Output};
-use config::file::SuiteFile;
 use wire::{AfterRollback, CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, ValidationPost};
 
 pub use run::{RunOptions, SuiteFilter, run_all};
@@ -159,7 +158,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         What::Schema { report: false } => {
-            say!("{}", serde_json::to_string_pretty(&SuiteFile::schema())?);
+            say!("{}", serde_json::to_string_pretty(&config::file::schema::suite())?);
             Ok(Exit::Ok)
         }
     }

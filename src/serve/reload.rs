@@ -1,5 +1,6 @@
 //! The one task that puts a routing in force: when the file changes, and when a person lays something over it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,8 +8,9 @@ use tokio::sync::mpsc;
 
 use crate::admin::changes::{Caller, Change, ChangeError, ChangeRequest};
 use config::check::permalink;
+use config::read::FileProblem;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
-use config::{self, Overlays, RoutingConfig, ServiceConfig};
+use config::{self, Overlays, RoutingConfig, RoutingContext, ServiceConfig};
 use judgement::rollout::{
     DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, RolloutError, RuntimeOverlay, RuntimeOverrides,
 };
@@ -19,6 +21,8 @@ use sidecar::{CommandReceipt, ResolvedRouting, SidecarHandle, SidecarStatus};
 /// Takes changed routing files, or says why not.
 pub struct Reloader {
     pub path: PathBuf,
+    /// Where this program listens: no origin may be there.
+    pub listeners: Vec<SocketAddr>,
     pub resolver: Arc<OriginResolver>,
     pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
@@ -28,6 +32,12 @@ pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> Resol
     let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
     let endpoints = resolver.resolve(origins).await;
     ResolvedRouting { routing, endpoints }
+}
+
+/// Logs something that a file says and probably does not mean.
+pub fn warn(warning: &FileProblem) {
+    let FileProblem { file, line, message, hint, .. } = warning;
+    tracing::warn!(%file, line, hint = hint.as_deref().unwrap_or_default(), "{message}");
 }
 
 impl Reloader {
@@ -63,6 +73,7 @@ impl Reloader {
         match self.read(overs).await {
             Ok(routing) => {
                 let services = routing.services.len();
+                routing.warnings.iter().for_each(warn);
                 for config in &routing.services {
                     for aside in &config.aside {
                         let (service, what, name, why) = (&config.traffic.name, aside.what, &aside.name, &aside.why);
@@ -93,11 +104,12 @@ impl Reloader {
 
     /// Reads the file under what is laid over it; else how many problems it has, and what they look like.
     async fn read(&self, overs: Overlays) -> Result<RoutingConfig, (usize, String)> {
-        let path = self.path.clone();
+        let (path, listeners) = (self.path.clone(), self.listeners.clone());
         // Reading and checking a thousand services takes a moment: not on the thread that answers scrapes.
         // So is drawing what is wrong with it.
         let read = move || {
-            let read = config::load_routing_with(&path, &overs);
+            let context = RoutingContext { overlays: Some(&overs), listeners: &listeners, ..RoutingContext::default() };
+            let read = config::load_routing(&path, &context);
             read.map_err(|refused| (refused.problems().count(), refused.to_string()))
         };
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err((1, error.to_string())))

@@ -195,9 +195,9 @@ fn write_file(page: &mut String, title: &str, root: &Value) {
 fn the_reference_of_the_configuration_is_up_to_date() {
     let mut page = HEAD.to_owned();
     let schemas = [
-        ("`cutover.toml`", serde_json::to_value(config::file::MainFile::schema()).unwrap()),
-        ("The routing file", serde_json::to_value(config::file::RoutingFile::schema()).unwrap()),
-        ("A suite", serde_json::to_value(config::file::SuiteFile::schema()).unwrap()),
+        ("`cutover.toml`", serde_json::to_value(config::file::schema::main()).unwrap()),
+        ("The routing file", serde_json::to_value(config::file::schema::routing()).unwrap()),
+        ("A suite", serde_json::to_value(config::file::schema::suite()).unwrap()),
     ];
     for (title, schema) in &schemas {
         write_file(&mut page, title, schema);

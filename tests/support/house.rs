@@ -59,6 +59,7 @@ pub fn settings(dir: &std::path::Path) -> MainConfig {
         notify: vec![],
         suites: dir.join("suites"),
         validation: config::ValidationSettings::default(),
+        warnings: Vec::new(),
     }
 }
 

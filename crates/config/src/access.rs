@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::Deserialize;
+
+use judgement::traffic::split::Weight;
+
 /// What the file says of the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
@@ -17,7 +21,9 @@ pub enum LogTarget {
     File(PathBuf),
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     #[default]
     Json,
@@ -37,18 +43,17 @@ impl SampleRate {
     /// # Errors
     /// It is not between 0 and 100, or has more than two decimals.
     pub fn from_percent(percent: f64) -> Result<SampleRate, &'static str> {
-        if !(0.0..=100.0).contains(&percent) {
-            return Err("a sample is between 0 and 100 percent");
-        }
-        let points = (percent * 100.0).round();
-        if (points - percent * 100.0).abs() > 1e-6 {
-            return Err("a sample has at most two decimals (steps of 0.01 percent)");
-        }
-        Ok(SampleRate(points as u16))
+        Weight::from_percent(percent).map(SampleRate::from)
     }
 
     /// In hundredths of a percent.
     pub fn basis_points(self) -> u16 {
         self.0
+    }
+}
+
+impl From<Weight> for SampleRate {
+    fn from(share: Weight) -> SampleRate {
+        SampleRate(share.basis_points())
     }
 }

@@ -1,4 +1,5 @@
-//! What makes no sense in a file that can be read: everything at once, each with its place and the way out.
+//! What makes no sense together in a file whose values can be read: everything at once, each with its place and the way
+//! out.
 
 mod access;
 mod admin;
@@ -13,26 +14,29 @@ mod preset;
 mod rollout;
 mod rule;
 mod service;
-mod size;
 mod store;
 mod suite;
 mod terms;
+mod tls;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use crate::file::{At, Number, RoutingFile};
-use crate::read::{SourceFile, did_you_mean};
-use crate::{Overlays, RoutingConfig};
+use crate::file::values::{Duration, Share, Size, Whole, Word};
+use crate::file::{At, RoutingFile};
+use crate::read::SourceFile;
+use crate::{RoutingConfig, RoutingContext};
 use judgement::rollout::RuntimeOverrides;
 use judgement::time::Millis;
 
 pub use admin::token_name;
 pub use main::main;
-pub use origin::{in_words, permalink};
+pub use origin::permalink;
 pub use suite::suite;
+pub use tls::{check_files as tls_files, in_words};
 
 /// Checks routing files together: each by itself, then that no two services claim one host.
-pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], overs: &Overlays) -> RoutingConfig {
+pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], context: &RoutingContext<'_>) -> RoutingConfig {
     let nothing = RuntimeOverrides::default();
     let mut services = Vec::new();
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
@@ -40,77 +44,78 @@ pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], overs: &Overla
     for (source, file) in sources.iter_mut().zip(files) {
         if file.service.is_empty() && source.problems.is_empty() {
             let hint = "begin with [service.NAME], and give it a blue and a green url".to_owned();
-            source.problem(0..0, "the file names no service", Some(hint));
+            source.problem(0..0, "the file has no service", Some(hint));
         }
         for (name, typed) in &file.service {
             if let Some(other) = names.insert(name, source.name.clone()) {
-                source.problem(typed.span.clone(), format!("service `{name}` is in {other} too"), None);
+                source.problem(typed.span.clone(), format!("service `{name}` is also defined in {other}"), None);
                 continue;
             }
-            let config = service::check(source, name, typed, overs.get(name).unwrap_or(&nothing));
+            let over = context.overlays.and_then(|all| all.get(name)).unwrap_or(&nothing);
+            let config = service::check(source, name, typed, over, context);
             let patterns: Vec<(String, std::ops::Range<usize>)> = match &typed.value.hosts {
                 None => vec![("every other host".to_owned(), typed.span.clone())],
-                Some(list) => list.0.iter().map(|at| (at.value.to_ascii_lowercase(), at.span.clone())).collect(),
+                Some(list) => list.0.iter().map(|at| (at.value.text.clone(), at.span.clone())).collect(),
             };
             for (pattern, span) in patterns {
-                let pattern = pattern.strip_suffix('.').unwrap_or(&pattern).to_owned();
                 if let Some(other) = hosts.insert(pattern.clone(), name.clone()) {
-                    let twice =
-                        if other == *name { "named twice".to_owned() } else { format!("served by `{other}` too") };
-                    let hint = "a host belongs to one service; name the hosts of all but one".to_owned();
-                    source.problem(span, format!("{pattern} is {twice}"), Some(hint));
+                    let message = match other == *name {
+                        true => format!("{pattern} is listed twice"),
+                        false => format!("{pattern} is already served by `{other}`"),
+                    };
+                    let hint =
+                        "a host belongs to one service, and one service at most may leave `hosts` out".to_owned();
+                    source.problem(span, message, Some(hint));
                 }
             }
             services.extend(config);
         }
     }
-    RoutingConfig { services }
+    let warnings = sources.iter_mut().flat_map(|source| std::mem::take(&mut source.warnings)).collect();
+    RoutingConfig { services, warnings }
 }
 
-/// A duration, or the default; problems are noted.
-fn duration(source: &mut SourceFile, typed: Option<&At<String>>, default: Millis) -> Millis {
-    let Some(At { value, span }) = typed else { return default };
-    match Millis::parse(value) {
-        Ok(length) => length,
-        Err(why) => {
-            source.problem(span.clone(), why, Some("write \"30s\", \"250ms\", \"2m\" or \"1h30m\"".to_owned()));
-            default
-        }
+/// The length that is typed, or the default.
+fn length<const MIN: u64, const MAX: u64>(typed: &Option<At<Duration<MIN, MAX>>>, default: Millis) -> Millis {
+    typed.as_ref().map_or(default, |at| at.value.0)
+}
+
+/// The number that is typed, or the default.
+fn whole<const MIN: u64, const MAX: u64>(typed: &Option<At<Whole<MIN, MAX>>>, default: u64) -> u64 {
+    typed.as_ref().map_or(default, |at| at.value.0)
+}
+
+/// The size that is typed, or the default.
+fn size<const MIN: u64, const MAX: u64>(typed: &Option<At<Size<MIN, MAX>>>, default: u64) -> u64 {
+    typed.as_ref().map_or(default, |at| at.value.0)
+}
+
+/// The word that is typed.
+fn word<T: Copy>(typed: &Option<At<Word<T>>>) -> Option<T> {
+    typed.as_ref().map(|at| at.value.0)
+}
+
+/// Warns of a share that looks like a fraction: weights are percentages.
+fn warn_of_fraction(source: &mut SourceFile, key: &str, typed: &At<Share>) {
+    let (percent, points) = (typed.value.0.percent(), typed.value.0.basis_points());
+    if (1..100).contains(&points) {
+        let of = if points == 25 { "a quarter of a percent".to_owned() } else { format!("{percent} percent") };
+        let message = format!("`{key}` is a percentage: {percent} is {of} of the requests");
+        let meant = f64::from(points);
+        source.warning(typed.span.clone(), message, &format!("write {meant} for {meant} percent of the requests"));
     }
 }
 
-/// A duration that must not be nothing.
-fn positive(source: &mut SourceFile, typed: Option<&At<String>>, default: Millis) -> Millis {
-    let length = duration(source, typed, default);
-    if let (Millis::ZERO, Some(At { span, .. })) = (length, typed) {
-        source.problem(span.clone(), "this duration must be over zero", None);
-    }
-    length
+/// A path that is relative to the file it stands in.
+fn beside(source: &SourceFile, path: &str) -> PathBuf {
+    Path::new(&source.name).parent().unwrap_or(Path::new("")).join(path)
 }
 
-/// One of a few words; problems are noted.
-fn one_of<T: Copy>(source: &mut SourceFile, typed: &At<String>, words: &[(&str, T)]) -> Option<T> {
-    let found = words.iter().find(|(word, _)| *word == typed.value).map(|(_, value)| *value);
-    if found.is_none() {
-        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let hint = did_you_mean(&typed.value, &known);
-        source.problem(typed.span.clone(), format!("`{}` is not one of {}", typed.value, known.join(", ")), Some(hint));
-    }
-    found
+/// Whether a name can stand in URLs, labels of metrics and on command lines.
+fn is_plain_name(name: &str) -> bool {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    plain && !name.is_empty() && name.len() <= 64
 }
 
-/// A whole number within bounds; problems are noted.
-fn whole(
-    source: &mut SourceFile,
-    typed: Option<&At<Number>>,
-    bounds: std::ops::RangeInclusive<u64>,
-    default: u64,
-) -> u64 {
-    let Some(At { value: Number(number), span }) = typed else { return default };
-    if number.fract() != 0.0 || *number < *bounds.start() as f64 || *number > *bounds.end() as f64 {
-        let message = format!("{number} is not a whole number from {} to {}", bounds.start(), bounds.end());
-        source.problem(span.clone(), message, None);
-        return default;
-    }
-    *number as u64
-}
+/// What a plain name is made of.
+const PLAIN_NAME: &str = "use up to 64 letters, digits, `-`, `_` and `.`";

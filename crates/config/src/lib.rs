@@ -25,7 +25,7 @@ use ipnet::IpNet;
 use crate::admin::AdminAccess;
 use crate::allowed::AllowedOrigin;
 use crate::file::{MainFile, RoutingFile, SuiteFile};
-use crate::read::{FileProblem, MAX_BYTES, SourceFile};
+use crate::read::{FileProblem, MAX_BYTES, Severity, SourceFile};
 use judgement::guard::GuardPolicy;
 use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::{RuntimeOverrides, SplitRequest};
@@ -62,6 +62,8 @@ pub struct MainConfig {
     /// The folder of the validation suites; it need not be there.
     pub suites: PathBuf,
     pub validation: ValidationSettings,
+    /// What is taken, and probably not meant.
+    pub warnings: Vec<FileProblem>,
 }
 
 /// How validation suites run, and what of their runs is kept.
@@ -176,6 +178,8 @@ impl Default for HopHeaders {
 #[derive(Clone, Debug, Default)]
 pub struct RoutingConfig {
     pub services: Vec<ServiceConfig>,
+    /// What is taken, and probably not meant.
+    pub warnings: Vec<FileProblem>,
 }
 
 /// A service as the file means it.
@@ -222,31 +226,46 @@ pub struct IgnoredOverlay {
 /// What is laid over the services of the files, by name.
 pub type Overlays = BTreeMap<String, RuntimeOverrides>;
 
-/// A file that was refused: its text, and every problem in it.
+/// What a routing file is checked against, beside itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RoutingContext<'a> {
+    /// What people have laid over it at run time. What does not fit is set aside, and refuses nothing.
+    pub overlays: Option<&'a Overlays>,
+    /// Where this program listens: an origin there would send requests round in circles.
+    pub listeners: &'a [SocketAddr],
+    /// The suites that a plan may name; `None`: not looked at.
+    pub suites: Option<&'a SuiteFolder>,
+}
+
+/// The folder of the validation suites.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuiteFolder {
+    pub path: PathBuf,
+    pub is_there: bool,
+    pub names: Vec<String>,
+}
+
+/// A file that was refused, with every problem in it.
 #[derive(Debug)]
 pub struct ConfigError {
-    pub sources: Vec<SourceFile>,
+    pub problems: Vec<FileProblem>,
 }
 
 impl ConfigError {
-    fn of(source: SourceFile) -> ConfigError {
-        ConfigError { sources: vec![source] }
-    }
-
     /// A problem that no line of the file shows.
     pub fn at_large(name: &Path, why: String) -> ConfigError {
         let mut source = SourceFile::new(name.display().to_string(), "");
         source.problem(0..0, why, None);
-        ConfigError::of(source)
+        ConfigError { problems: source.problems }
     }
 
     pub fn problems(&self) -> impl Iterator<Item = &FileProblem> {
-        self.sources.iter().flat_map(|source| &source.problems)
+        self.problems.iter()
     }
 
     /// For a terminal, with line and caret.
     pub fn render(&self, colour: bool) -> String {
-        read::render(&self.sources.iter().collect::<Vec<_>>(), colour)
+        read::render(self.problems.iter(), Severity::Error, colour)
     }
 }
 
@@ -258,43 +277,62 @@ impl std::fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads `cutover.toml`.
+impl MainConfig {
+    /// Every address that this program listens on.
+    pub fn listeners(&self) -> Vec<SocketAddr> {
+        let tls = self.tls.iter().map(|listener| listener.listen);
+        self.listen.iter().copied().chain(tls).chain([self.admin]).collect()
+    }
+}
+
+/// Reads `cutover.toml`. The files of certificates are not looked at: who only asks a running Cutover may not read them.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem of the file.
 pub fn load_main(path: &Path) -> Result<MainConfig, ConfigError> {
+    main_file(path, false)
+}
+
+/// The same, and what its certificates hold.
+///
+/// # Errors
+/// [`ConfigError`] with every problem of the file.
+pub fn load_main_with_certificates(path: &Path) -> Result<MainConfig, ConfigError> {
+    main_file(path, true)
+}
+
+fn main_file(path: &Path, certificates: bool) -> Result<MainConfig, ConfigError> {
     let mut source = open_named(path)?;
-    let file: MainFile = source.read();
+    let file: MainFile = source.read_with_environment();
     for problem in source.problems.iter_mut().filter(|problem| problem.message == "unknown key `service`") {
-        let hint = "services stand in the routing file: `cutover check --routing FILE` checks one by itself";
+        let hint = "services belong in the routing file; `cutover check --routing FILE` checks one by itself";
         problem.hint = Some(hint.to_owned());
     }
     let base = path.parent().unwrap_or(Path::new(""));
-    let settings = check::main(&mut source, &file, base);
-    if source.problems.is_empty() { Ok(settings) } else { Err(ConfigError::of(source)) }
+    let config = check::main(&mut source, &file, base);
+    if certificates {
+        check::tls_files(&mut source, &file, base);
+    }
+    if source.problems.is_empty() { Ok(config) } else { Err(ConfigError { problems: source.problems }) }
 }
 
 /// Reads the routing file, or every `*.toml` of a folder in the order of their names.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem of every file.
-pub fn load_routing(path: &Path) -> Result<RoutingConfig, ConfigError> {
-    load_routing_with(path, &Overlays::new())
-}
-
-/// The same, under what people have laid over it at run time.
-///
-/// # Errors
-/// [`ConfigError`] with every problem of every file. What is laid over it and does not fit is set aside instead.
-pub fn load_routing_with(path: &Path, overs: &Overlays) -> Result<RoutingConfig, ConfigError> {
+pub fn load_routing(path: &Path, context: &RoutingContext<'_>) -> Result<RoutingConfig, ConfigError> {
     let mut sources = Vec::new();
     for path in files(path)? {
         sources.push(open_named(&path)?);
     }
-    let files: Vec<RoutingFile> = sources.iter_mut().map(SourceFile::read).collect();
-    let routing = check::routing(&mut sources, &files, overs);
-    sources.retain(|source| !source.problems.is_empty());
-    if sources.is_empty() { Ok(routing) } else { Err(ConfigError { sources }) }
+    routing_of(sources, context)
+}
+
+fn routing_of(mut sources: Vec<SourceFile>, context: &RoutingContext<'_>) -> Result<RoutingConfig, ConfigError> {
+    let files: Vec<RoutingFile> = sources.iter_mut().map(SourceFile::read_with_environment).collect();
+    let routing = check::routing(&mut sources, &files, context);
+    let problems: Vec<FileProblem> = sources.into_iter().flat_map(|source| source.problems).collect();
+    if problems.is_empty() { Ok(routing) } else { Err(ConfigError { problems }) }
 }
 
 /// Reads a suite by itself.
@@ -307,10 +345,10 @@ pub fn load_suite(path: &Path) -> Result<suite::Suite, ConfigError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     if !is_suite_name(&name) {
         let hint = Some("rename the file".to_owned());
-        source.problem(0..0, "a suite's name is its file's: up to 64 letters, digits, `-`, `_` and `.`", hint);
+        source.problem(0..0, "invalid name for a suite: up to 64 letters, digits, `-`, `_` and `.`", hint);
     }
     let suite = check::suite(&mut source, &name, &file);
-    if source.problems.is_empty() { Ok(suite) } else { Err(ConfigError::of(source)) }
+    if source.problems.is_empty() { Ok(suite) } else { Err(ConfigError { problems: source.problems }) }
 }
 
 /// Whether a suite can be called this: it stands in URLs and on command lines.
@@ -336,7 +374,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     }
     files.sort();
     if files.is_empty() {
-        Err(ConfigError::at_large(path, "the folder holds no *.toml file".to_owned()))
+        Err(ConfigError::at_large(path, "the folder has no *.toml file".to_owned()))
     } else {
         Ok(files)
     }
@@ -346,8 +384,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 fn open_named(path: &Path) -> Result<SourceFile, ConfigError> {
     open(path).map_err(|mut refused| {
         let hint =
-            "--config names cutover.toml, and its key `routing` the routing file; config/ in the sources has both";
-        for problem in refused.sources.iter_mut().flat_map(|source| &mut source.problems).filter(|_| !path.exists()) {
+            "--config names cutover.toml, whose key `routing` names the routing file; see config/ in the sources for both";
+        for problem in refused.problems.iter_mut().filter(|_| !path.exists()) {
             problem.hint = Some(hint.to_owned());
         }
         refused
@@ -358,14 +396,14 @@ fn open(path: &Path) -> Result<SourceFile, ConfigError> {
     use std::io::Read;
     let refuse = |why: String| ConfigError::at_large(path, why);
     // Opening a pipe would wait for its other end.
-    let kind = std::fs::metadata(path).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
+    let kind = std::fs::metadata(path).map_err(|e| refuse(unreadable(&e)))?;
     if !kind.is_file() {
         return Err(refuse("this is not a file".to_owned()));
     }
-    let file = std::fs::File::open(path).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
+    let file = std::fs::File::open(path).map_err(|e| refuse(unreadable(&e)))?;
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 1;
-    file.take(limit).read_to_end(&mut bytes).map_err(|e| refuse(format!("cannot read the file: {e}")))?;
+    file.take(limit).read_to_end(&mut bytes).map_err(|e| refuse(unreadable(&e)))?;
     if bytes.len() > MAX_BYTES {
         return Err(refuse(format!("the file is over {} MiB", MAX_BYTES >> 20)));
     }
@@ -380,13 +418,17 @@ fn open(path: &Path) -> Result<SourceFile, ConfigError> {
     }
 }
 
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        _ => format!("cannot read the file: {error}"),
+    }
+}
+
 /// Checks a routing text that is in no file: for tests and tools.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem.
 pub fn routing_text(name: &str, text: &str) -> Result<RoutingConfig, ConfigError> {
-    let mut sources = vec![SourceFile::new(name, text)];
-    let files: Vec<RoutingFile> = sources.iter_mut().map(SourceFile::read).collect();
-    let routing = check::routing(&mut sources, &files, &Overlays::new());
-    if sources.iter().all(|source| source.problems.is_empty()) { Ok(routing) } else { Err(ConfigError { sources }) }
+    routing_of(vec![SourceFile::new(name, text)], &RoutingContext::default())
 }

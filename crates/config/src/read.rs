@@ -4,12 +4,18 @@
 //! and the rest is read again, until nothing is left to object to: the types in [`super::file`] stay plain serde types,
 //! and the user hears of every mistake in one go.
 
+mod environment;
+
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::file::At;
+use environment::{Expanded, Lookup};
 
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -30,6 +36,12 @@ pub struct FileProblem {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The lines that `span` touches, without passwords; empty for a file without a text.
+    #[serde(skip)]
+    excerpt: String,
+    /// Where `span` is in it.
+    #[serde(skip)]
+    place: Range<usize>,
 }
 
 /// A file's text with its name, and the problems found in it so far.
@@ -37,33 +49,93 @@ pub struct FileProblem {
 pub struct SourceFile {
     pub name: String,
     pub text: String,
+    /// Each of them refuses the file.
     pub problems: Vec<FileProblem>,
+    /// What is taken, and probably not meant.
+    pub warnings: Vec<FileProblem>,
     /// The tables that something was cut out of: nobody needs to hear that it is missing there.
     mutilated: Vec<Range<usize>>,
+    /// The strings that hold something of the environment.
+    expanded: Vec<Expanded>,
 }
 
 impl SourceFile {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> SourceFile {
-        SourceFile { name: name.into(), text: text.into(), problems: Vec::new(), mutilated: Vec::new() }
+        SourceFile {
+            name: name.into(),
+            text: text.into(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            mutilated: Vec::new(),
+            expanded: Vec::new(),
+        }
     }
 
     /// Notes a problem at a place.
     pub fn problem(&mut self, span: Range<usize>, message: impl Into<String>, hint: Option<String>) {
+        let problem = self.noted(span, message.into(), hint);
+        self.problems.push(problem);
+    }
+
+    /// Notes something at a place that is taken, and probably not meant.
+    pub fn warning(&mut self, span: Range<usize>, message: impl Into<String>, hint: &str) {
+        let warning = self.noted(span, message.into(), Some(hint.to_owned()));
+        self.warnings.push(warning);
+    }
+
+    fn noted(&self, span: Range<usize>, message: String, hint: Option<String>) -> FileProblem {
         let start = self.text.floor_char_boundary(span.start);
         let end = self.text.ceil_char_boundary(span.end.max(start));
         let before = self.text.get(..start).unwrap_or("");
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        self.problems.push(FileProblem {
+        let rest = self.text.get(end..).unwrap_or("");
+        let line_end = rest.find('\n').map_or(self.text.len(), |at| end + at);
+        let (message, hint) = self.without_environment(start..end, message, hint);
+        FileProblem {
             file: self.name.clone(),
-            span: start..end,
             line: before.matches('\n').count() + 1,
             column: before.get(line_start..).unwrap_or("").chars().count() + 1,
-            message: without_passwords(&message.into()),
-            hint,
-        });
+            message: without_passwords(&message),
+            hint: hint.map(|hint| without_passwords(&hint)),
+            // As long as it was: the places stay where they are.
+            excerpt: without_passwords(self.text.get(line_start..line_end).unwrap_or("")),
+            place: start - line_start..end - line_start,
+            span: start..end,
+        }
     }
 
-    /// Blots out what must not be shown, where a problem quotes it.
+    /// A message and a hint without what the environment holds.
+    fn without_environment(
+        &self,
+        span: Range<usize>,
+        mut message: String,
+        mut hint: Option<String>,
+    ) -> (String, Option<String>) {
+        for expanded in &self.expanded {
+            let here = expanded.span.start < span.end && span.start < expanded.span.end;
+            if here {
+                message = expanded.conceal(&message);
+                hint = hint.filter(|hint| !expanded.is_shown_by(hint));
+            } else {
+                message = expanded.conceal_variables(&message);
+                hint = hint.map(|hint| expanded.conceal_variables(&hint));
+            }
+        }
+        (message, hint)
+    }
+
+    /// What of a value stands in the file itself, and does not come from the environment.
+    pub fn literal<'t>(&'t self, at: &'t At<String>) -> &'t str {
+        let expanded = self.expanded.iter().find(|expanded| expanded.span == at.span);
+        expanded.map_or(at.value.as_str(), |expanded| expanded.literal.as_str())
+    }
+
+    /// Whether something of a value comes from the environment.
+    pub fn is_from_environment(&self, at: &At<String>) -> bool {
+        self.expanded.iter().any(|expanded| expanded.span == at.span && expanded.has_variables())
+    }
+
+    /// Blots out what must not be shown, before a problem quotes it.
     pub fn conceal(&mut self, span: &Range<usize>) {
         let place = self.text.floor_char_boundary(span.start)..self.text.ceil_char_boundary(span.end);
         let blots = "*".repeat(place.len());
@@ -79,15 +151,28 @@ impl SourceFile {
 
     /// Reads the text as `T`: what could be read of it, with the problems noted.
     pub fn read<T: DeserializeOwned + Default>(&mut self) -> T {
+        self.read_with(None)
+    }
+
+    /// The same, with the variables of the environment put into the strings. Only for files that the operator writes: a
+    /// text that comes over the API must not read the environment.
+    pub fn read_with_environment<T: DeserializeOwned + Default>(&mut self) -> T {
+        self.read_with(Some(&environment::of_process))
+    }
+
+    fn read_with<T: DeserializeOwned + Default>(&mut self, lookup: Option<&Lookup<'_>>) -> T {
         let text = self.text.clone();
         let (mut document, errors) = DeTable::parse_recoverable(&text);
-        // What is no TOML at all has as many errors as lines.
+        // What is not TOML at all has as many errors as lines.
         for error in errors.iter().take(MAX_PROBLEMS) {
             self.note(error, None);
         }
         if !errors.is_empty() {
             // Where a bracket is missing, what follows is anybody's guess.
             return T::default();
+        }
+        if let Some(lookup) = lookup {
+            self.put_in_environment(document.get_mut(), lookup);
         }
         while self.problems.len() < MAX_PROBLEMS {
             match T::deserialize(toml::de::Deserializer::from(document.clone())) {
@@ -106,6 +191,23 @@ impl SourceFile {
         T::default()
     }
 
+    /// Puts the variables into every string, and cuts the strings out in which that fails.
+    fn put_in_environment(&mut self, document: &mut DeTable<'_>, lookup: &Lookup<'_>) {
+        let mut failed = Vec::new();
+        for (_, value) in document.iter_mut() {
+            expand_in(value, lookup, &mut self.expanded, &mut failed);
+        }
+        for (span, bad) in failed.into_iter().take(MAX_PROBLEMS) {
+            for environment::BadVariable { token, why } in bad {
+                // The variable itself, if it is there as it was read: an escape may have written it.
+                let raw = self.text.get(span.clone()).unwrap_or("");
+                let place = raw.find(&token).map(|at| span.start + at..span.start + at + token.len());
+                self.problem(place.unwrap_or(span.clone()), why.message, why.hint);
+            }
+            self.mutilated.extend(cut(document, &span).into_iter().flat_map(|cut| cut.from));
+        }
+    }
+
     fn note(&mut self, error: &toml::de::Error, key: Option<&str>) {
         let span = error.span().unwrap_or(0..0);
         let (message, hint) = in_plain_words(error.message(), key);
@@ -116,9 +218,30 @@ impl SourceFile {
     }
 }
 
+type Failed = Vec<(Range<usize>, Vec<environment::BadVariable>)>;
+
+fn expand_in(value: &mut Spanned<DeValue<'_>>, lookup: &Lookup<'_>, done: &mut Vec<Expanded>, failed: &mut Failed) {
+    let span = value.span();
+    match value.get_mut() {
+        DeValue::String(text) => match environment::expand(text, &span, lookup) {
+            Ok(None) => {}
+            Ok(Some(expanded)) => {
+                *text = Cow::Owned(expanded.value.clone());
+                done.push(expanded);
+            }
+            Err(bad) => failed.push((span, bad)),
+        },
+        DeValue::Array(items) => items.iter_mut().for_each(|item| expand_in(item, lookup, done, failed)),
+        DeValue::Table(table) => {
+            table.iter_mut().for_each(|(_, value)| expand_in(value, lookup, done, failed));
+        }
+        _ => {}
+    }
+}
+
 /// What was cut out.
 struct Cut {
-    /// Its key; none for an item of a list.
+    /// Its key; for an item of a list, the list's.
     key: Option<String>,
     /// The tables and lists around it.
     from: Vec<Range<usize>>,
@@ -134,7 +257,11 @@ fn cut(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Cut> {
         table.remove(&key);
         return Some(Cut { key: Some(key.get_ref().to_string()), from: Vec::new() });
     }
-    table.iter_mut().find_map(|(_, value)| cut_inside(value, span))
+    table.iter_mut().find_map(|(key, value)| {
+        let mut cut = cut_inside(value, span)?;
+        cut.key.get_or_insert_with(|| key.get_ref().to_string());
+        Some(cut)
+    })
 }
 
 fn cut_inside(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Cut> {
@@ -166,30 +293,72 @@ fn holds(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
 /// serde's words, as a user would put them.
 fn in_plain_words(message: &str, key: Option<&str>) -> (String, Option<String>) {
     let message = message.trim();
+    let named = key.map_or("this value".to_owned(), |key| format!("`{key}`"));
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let (key, expected) = rest.split_once('`').unwrap_or((rest, ""));
         let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
         return (format!("unknown key `{key}`"), Some(did_you_mean(key, &known)));
     }
-    if let Some(rest) = message.strip_prefix("invalid type: ") {
-        let rest = rest
-            .replace("floating point ", "number ")
-            .replace("a sequence", "a list")
-            .replace("sequence", "a list")
-            .replace("map", "a table");
-        let what = key.map_or(String::new(), |key| format!("`{key}`: "));
-        let wanted = |wanted: &str| match wanted {
-            "a string" | "string" => "a text in quotes".to_owned(),
-            "a boolean" => "true or false".to_owned(),
-            _ if wanted.starts_with("struct ") => "a table".to_owned(),
-            _ => wanted.to_owned(),
+    if let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let wanted = match expected {
+            "a string" | "string" => "a text in quotes",
+            "a boolean" => "true or false",
+            "a sequence" | "sequence" => "a list",
+            _ if expected.starts_with("struct ") || expected.contains("map") => "a table",
+            _ => expected,
         };
-        return match rest.split_once(", expected ") {
-            Some((found, expected)) => (format!("{what}found {found}, expected {}", wanted(expected)), None),
-            None => (format!("{what}{rest}"), None),
-        };
+        return (format!("{named} must be {wanted}, not {}", found_in_words(found)), way_out(key, wanted, found));
     }
-    (message.to_owned(), None)
+    // What our own values say: a message, and the way out.
+    let (message, hint) = message.split_once('\n').map_or((message, None), |(message, hint)| (message, Some(hint)));
+    (message.replace("{key}", &named), hint.map(str::to_owned))
+}
+
+fn found_in_words(found: &str) -> String {
+    match found.split_once(' ') {
+        Some(("string", text)) => format!("the text {text}"),
+        Some(("integer", number)) => format!("the number {}", number.trim_matches('`')),
+        Some(("floating", rest)) => format!("the number {}", rest.trim_start_matches("point ").trim_matches('`')),
+        Some(("boolean", value)) => value.trim_matches('`').to_owned(),
+        _ if found.contains("sequence") => "a list".to_owned(),
+        _ if found.contains("map") => "a table".to_owned(),
+        _ => found.to_owned(),
+    }
+}
+
+/// Tables that people write as the one thing that matters in them, and how that is written.
+const TABLES: [(&str, &str); 14] = [
+    ("header", "write header = { name = \"x-canary\", present = true }"),
+    ("cookie", "write cookie = { name = \"beta\", present = true }"),
+    ("query", "write query = { name = \"beta\", present = true }"),
+    ("blue", "write blue = { url = \"https://main--shop.netlify.app\" }"),
+    ("green", "write green = { url = \"https://next--shop.netlify.app\" }"),
+    ("http", "write http = { path = \"/healthz\" }"),
+    ("sql", "write sql = { url = \"postgres://shop@db/shop\" }"),
+    ("redis", "write redis = { url = \"redis://cache/0\" }"),
+    ("access_log", "write access_log = { path = \"access.log\" }"),
+    ("state", "write state = { path = \"cutover.db\" }"),
+    ("admin", "write admin = { listen = \"127.0.0.1:9700\" }"),
+    ("proxy", "write proxy = { listen = [\"0.0.0.0:8080\"] }"),
+    ("split", "write split = { weight = 10 }"),
+    ("rollout", "write rollout = { steps = [10, 50, 100] }"),
+];
+
+/// How a value of another type is written.
+fn way_out(key: Option<&str>, wanted: &str, found: &str) -> Option<String> {
+    let bare =
+        found.split_once('`').or_else(|| found.split_once('"')).map(|(_, rest)| rest.trim_end_matches(['`', '"']));
+    match (wanted, bare) {
+        ("true or false", Some("true" | "yes" | "on" | "1")) => Some("write true, without quotes".to_owned()),
+        ("true or false", Some("false" | "no" | "off" | "0")) => Some("write false, without quotes".to_owned()),
+        ("a text in quotes", Some(bare)) => Some(format!("write \"{bare}\"")),
+        ("a list", Some(bare)) if found.starts_with("string") => Some(format!("write [\"{bare}\"]")),
+        ("a list", Some(bare)) => Some(format!("write [{bare}]")),
+        ("a table", _) => TABLES.iter().find(|(name, _)| Some(*name) == key).map(|(_, hint)| (*hint).to_owned()),
+        _ => None,
+    }
 }
 
 /// The closest of the known names, or all of them.
@@ -201,7 +370,7 @@ pub fn did_you_mean(given: &str, known: &[&str]) -> String {
         .filter(|(likeness, _)| *likeness >= 0.8);
     match close {
         Some((_, name)) => format!("did you mean `{name}`?"),
-        None => format!("known here: {}", known.join(", ")),
+        None => format!("expected one of: {}", known.join(", ")),
     }
 }
 
@@ -234,29 +403,39 @@ fn without_passwords(text: &str) -> String {
     out
 }
 
+/// How grave a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// It is taken.
+    Warning,
+}
+
 /// The problems as a terminal shows them: file, line, the text underlined, a hint.
-pub fn render(sources: &[&SourceFile], colour: bool) -> String {
+pub fn render<'p>(problems: impl Iterator<Item = &'p FileProblem>, severity: Severity, colour: bool) -> String {
     use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
-    for source in sources {
-        // As long as it was: the places stay where they are.
-        let text = without_passwords(&source.text);
-        for problem in &source.problems {
-            let title = Level::ERROR.primary_title(&problem.message);
-            // Of a file without a text there is nothing to underline.
-            let mut group: Group<'_> = if source.text.trim().is_empty() {
-                title.element(Origin::path(&source.name))
-            } else {
-                let place = AnnotationKind::Primary.span(problem.span.clone());
-                title.element(Snippet::source(&text).path(&source.name).annotation(place))
-            };
-            if let Some(hint) = &problem.hint {
-                group = group.element(Level::HELP.message(hint));
-            }
-            out.push_str(&renderer.render(&[group]));
-            out.push_str("\n\n");
+    for problem in problems {
+        let level = match severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = level.primary_title(&problem.message);
+        // Of a file without a text there is nothing to underline.
+        let mut group: Group<'_> = if problem.excerpt.trim().is_empty() {
+            title.element(Origin::path(&problem.file))
+        } else {
+            let place = AnnotationKind::Primary.span(problem.place.clone());
+            let lines = Snippet::source(&problem.excerpt).line_start(problem.line).path(&problem.file);
+            title.element(lines.annotation(place))
+        };
+        if let Some(hint) = &problem.hint {
+            group = group.element(Level::HELP.message(hint));
         }
+        out.push_str(&renderer.render(&[group]));
+        out.push_str("\n\n");
     }
     out.truncate(out.trim_end().len());
     out

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, Method};
 use regex::Regex;
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
@@ -54,7 +55,8 @@ pub struct Suite {
 }
 
 /// How an environment is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Via {
     /// Straight to its origin.
     Origin,
@@ -193,7 +195,9 @@ pub struct LoadTest {
     pub limits: LoadLimits,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The course of a load's rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// `rate` throughout.
     Steady,

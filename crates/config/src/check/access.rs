@@ -3,30 +3,26 @@
 use std::path::Path;
 
 use crate::access::{AccessLog, LogFormat, LogTarget, SampleRate};
-use crate::check::one_of;
+use crate::check::{warn_of_fraction, word};
 use crate::file::{AccessLogFile, At};
 use crate::read::SourceFile;
 
 /// Checks where the lines go, and which. `base`: the folder that a path is relative to.
 pub fn check(source: &mut SourceFile, typed: &At<AccessLogFile>, base: &Path) -> Option<AccessLog> {
     let At { value: file, span } = typed;
-    let target = match &file.path {
-        Some(path) => target(source, path, base),
-        None => {
-            let hint = "write path = \"access.log\", or path = \"stdout\"";
-            source.missing(span.clone(), "the access log goes nowhere", hint);
-            None
-        }
-    };
-    let format = file.format.as_ref().map_or(Some(LogFormat::Json), |word| {
-        one_of(source, word, &[("json", LogFormat::Json), ("combined", LogFormat::Combined)])
-    });
-    let sample = file.sample.as_ref().map_or(Ok(SampleRate::ALL), |percent| SampleRate::from_percent(percent.value.0));
-    if let (Err(why), Some(At { span, .. })) = (sample, &file.sample) {
-        let hint = "failures are written whatever the sample: 0 writes nothing else".to_owned();
-        source.problem(span.clone(), why, Some(hint));
+    if let Some(at) = &file.sample {
+        warn_of_fraction(source, "sample", at);
     }
-    Some(AccessLog { target: target?, format: format?, sample: sample.ok()? })
+    let Some(path) = &file.path else {
+        let hint = "write path = \"access.log\" or path = \"stdout\"";
+        source.missing(span.clone(), "the access log has no `path`", hint);
+        return None;
+    };
+    Some(AccessLog {
+        target: target(source, path, base)?,
+        format: word(&file.format).unwrap_or(LogFormat::Json),
+        sample: file.sample.as_ref().map_or(SampleRate::ALL, |at| SampleRate::from(at.value.0)),
+    })
 }
 
 /// What can be seen of a path without touching it, and by anybody: whether this process may write there, only opening it
@@ -47,7 +43,7 @@ fn target(source: &mut SourceFile, typed: &At<String>, base: &Path) -> Option<Lo
         ))
     } else if !folder.is_dir() {
         let message = format!("there is no folder `{}` for the access log", folder.display());
-        Some((message, "make it, or name another: the file is made, its folder is not".to_owned()))
+        Some((message, "make the folder, or name another: Cutover makes the file, not its folder".to_owned()))
     } else {
         None
     };

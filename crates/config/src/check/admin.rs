@@ -1,18 +1,17 @@
-//! `[admin]` and `[[admin.token]]`: nobody is let in by mistake.
+//! `[admin]` and `[[admin.token]]`: who may use the API, and that nobody can by mistake.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::admin::{AdminAccess, Role, Token};
-use crate::check::one_of;
+use crate::admin::{AdminAccess, Token};
+use crate::check::word;
 use crate::file::{AdminFile, At, TokenFile};
 use crate::read::SourceFile;
 use crate::{CertificateFiles, TlsListener};
-use judgement::time::parse_date;
 
 /// A name is read by people, in every entry of the journal.
 const LONGEST_NAME: usize = 64;
-/// What the journal calls those who have no token.
+/// Names that the journal uses for those who have no token.
 const TAKEN: [&str; 5] = ["file", "guard", "plan", "local", "unknown"];
 /// More than people, pipelines and dashboards need; every one of them is compared with at each request.
 const MOST_TOKENS: usize = 100;
@@ -22,20 +21,20 @@ pub fn check(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base
     let tokens = tokens(source, &file.token);
     let access = AdminAccess {
         tls: tls(source, file, listen, base),
-        hosts: file.hosts.iter().flatten().filter_map(|at| host(source, at)).collect(),
+        hosts: file.hosts.iter().flat_map(|list| &list.0).filter_map(|at| host(source, at)).collect(),
         insecure: file.insecure.unwrap_or(false),
         open_metrics: file.open_metrics.unwrap_or(false),
         tokens,
     };
     let Some(at) = file.listen.as_ref().filter(|_| !listen.ip().is_loopback()) else { return access };
     if file.token.is_empty() {
-        let hint = "`cutover token new` makes a token and the lines to paste here".to_owned();
-        let message = "who reaches this address could steer: beyond loopback the admin needs tokens";
+        let hint = "run `cutover token new`, and paste the lines that it prints".to_owned();
+        let message = "beyond loopback the admin listener needs tokens: anyone who reaches it could steer traffic";
         source.problem(at.span.clone(), message, Some(hint));
     }
     if file.cert_file.is_none() && file.key_file.is_none() && !access.insecure {
-        let hint = "give it cert_file and key_file; or write insecure = true where something with TLS stands in front";
-        let message = "without TLS tokens can be read on the way: beyond loopback the admin needs it";
+        let hint = "add cert_file and key_file, or insecure = true if something with TLS stands in front";
+        let message = "beyond loopback the admin listener needs TLS: tokens could be read on the way";
         source.problem(at.span.clone(), message, Some(hint.to_owned()));
     }
     access
@@ -50,7 +49,7 @@ fn tls(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Pat
         }
         (Some(at), None) | (None, Some(at)) => {
             let hint = "write cert_file = \"admin.pem\" and key_file = \"admin.key\"".to_owned();
-            source.problem(at.span.clone(), "a certificate has a `cert_file` and a `key_file`", Some(hint));
+            source.problem(at.span.clone(), "`cert_file` and `key_file` go together", Some(hint));
             None
         }
     }
@@ -59,8 +58,8 @@ fn tls(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Pat
 fn host(source: &mut SourceFile, typed: &At<String>) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     if typed.value.is_empty() || !typed.value.bytes().all(plain) {
-        let hint = "a name as in a browser's address, with a port or without: \"cutover.internal\"".to_owned();
-        source.problem(typed.span.clone(), format!("{:?} is not a host", typed.value), Some(hint));
+        let hint = "write a name as in a browser's address bar: \"cutover.internal\"".to_owned();
+        source.problem(typed.span.clone(), format!("invalid host {:?}", typed.value), Some(hint));
         return None;
     }
     Some(typed.value.to_ascii_lowercase())
@@ -68,7 +67,7 @@ fn host(source: &mut SourceFile, typed: &At<String>) -> Option<String> {
 
 fn tokens(source: &mut SourceFile, typed: &[At<TokenFile>]) -> Vec<Token> {
     if let Some(at) = typed.get(MOST_TOKENS) {
-        source.problem(at.span.clone(), format!("at most {MOST_TOKENS} tokens"), None);
+        source.problem(at.span.clone(), format!("there are at most {MOST_TOKENS} tokens"), None);
     }
     let mut tokens: Vec<Token> = Vec::new();
     for at in typed.iter().take(MOST_TOKENS) {
@@ -79,11 +78,12 @@ fn tokens(source: &mut SourceFile, typed: &[At<TokenFile>]) -> Vec<Token> {
                 true => {
                     (file.name.as_ref().map_or(span, |at| &at.span), format!("two tokens are called `{}`", token.name))
                 }
-                false => {
-                    (file.sha256.as_ref().map_or(span, |at| &at.span), format!("this is the token of `{}`", other.name))
-                }
+                false => (
+                    file.sha256.as_ref().map_or(span, |at| &at.span),
+                    format!("this is also the token of `{}`", other.name),
+                ),
             };
-            let hint = "the journal names who did it by the token: each has a name and a secret of its own";
+            let hint = "the journal names people by their tokens: each needs its own name and secret";
             source.problem(span.clone(), what, Some(hint.to_owned()));
         }
         tokens.push(token);
@@ -96,7 +96,7 @@ fn token(source: &mut SourceFile, At { value: file, span }: &At<TokenFile>) -> O
         source.missing(
             span.clone(),
             format!("the token has no `{key}`"),
-            "`cutover token new` prints all of its lines",
+            "paste all the lines that `cutover token new` prints",
         );
     };
     let name = match &file.name {
@@ -106,13 +106,10 @@ fn token(source: &mut SourceFile, At { value: file, span }: &At<TokenFile>) -> O
             None
         }
     };
-    let role = match &file.role {
-        Some(at) => one_of(source, at, &Role::ALL),
-        None => {
-            missing(source, "role");
-            None
-        }
-    };
+    let role = word(&file.role);
+    if role.is_none() {
+        missing(source, "role");
+    }
     let sha256 = match &file.sha256 {
         Some(at) => digest(source, at),
         None => {
@@ -120,26 +117,13 @@ fn token(source: &mut SourceFile, At { value: file, span }: &At<TokenFile>) -> O
             None
         }
     };
-    let expires = match &file.expires {
-        None => None,
-        Some(at) => match parse_date(&at.value) {
-            Ok(seconds) => Some(seconds),
-            Err(why) => {
-                source.problem(
-                    at.span.clone(),
-                    why,
-                    Some("write the first day on which it opens nothing: \"2027-01-01\"".to_owned()),
-                );
-                None
-            }
-        },
-    };
+    let expires = file.expires.as_ref().map(|at| at.value.0);
     Some(Token { name: name?, role: role?, sha256: sha256?, expires })
 }
 
 fn name(source: &mut SourceFile, at: &At<String>) -> Option<String> {
     if let Err(hint) = token_name(&at.value) {
-        source.problem(at.span.clone(), format!("{:?} is not a name for a token", at.value), Some(hint));
+        source.problem(at.span.clone(), format!("invalid token name {:?}", at.value), Some(hint));
         return None;
     }
     Some(at.value.clone())
@@ -151,10 +135,7 @@ pub fn token_name(name: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
     let taken = TAKEN.contains(&name);
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(plain) || taken {
-        return Err(format!(
-            "letters, digits and -_.@, at most {LONGEST_NAME}; {} are the house's own",
-            TAKEN.join(", ")
-        ));
+        return Err(format!("use up to {LONGEST_NAME} letters, digits and -_.@; {} are reserved", TAKEN.join(", ")));
     }
     Ok(())
 }
@@ -174,17 +155,14 @@ fn digest(source: &mut SourceFile, at: &At<String>) -> Option<[u8; 32]> {
     }
     // What was pasted is not repeated: it may be the secret.
     if text.contains("cut_") {
-        source.problem(
-            at.span.clone(),
-            "this is the token itself: it must not stand in a file",
-            Some(PLAIN.to_owned()),
-        );
         source.conceal(&at.span);
+        let message = "this is the token itself, which must not be in a file";
+        source.problem(at.span.clone(), message, Some(PLAIN.to_owned()));
     } else {
-        let hint = "64 hexadecimal digits, as `cutover token new` prints them".to_owned();
-        source.problem(at.span.clone(), "this is not the SHA-256 of a token", Some(hint));
+        let hint = "write 64 hexadecimal digits, as `cutover token new` prints them".to_owned();
+        source.problem(at.span.clone(), "invalid SHA-256 of a token", Some(hint));
     }
     None
 }
 
-const PLAIN: &str = "make another with `cutover token new` and paste its sha256: this one has been written down";
+const PLAIN: &str = "make another with `cutover token new` and paste its sha256: this one has been exposed";

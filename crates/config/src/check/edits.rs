@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::file::{At, EditsFile, ServiceFile};
+use crate::file::{At, EditsFile, ServiceFile, values};
 use crate::read::SourceFile;
 use memory::snapshot::{HeaderEdit, HeaderEdits};
 
@@ -35,7 +35,7 @@ fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<HeaderEdi
     if file.remove.is_empty() && file.set.is_empty() && file.add.is_empty() {
         source.missing(
             span.clone(),
-            "this edits nothing",
+            "this changes no header",
             "write set = { x-a = \"b\" }, add = { … } or remove = [\"x-a\"]",
         );
     }
@@ -46,12 +46,12 @@ fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<HeaderEdi
         match seen.iter().find(|(other, _)| *other == name) {
             // One order or the other would be a surprise.
             Some((_, other)) if *other == list => {
-                source.problem(span.clone(), format!("`{name}` is named twice in `{list}`"), None);
+                source.problem(span.clone(), format!("`{name}` is listed twice in `{list}`"), None);
                 None
             }
             Some((_, other)) => {
                 let hint = Some("`set` replaces all lines of a header, `add` leaves those that are there".to_owned());
-                source.problem(span.clone(), format!("`{name}` is in `{other}` and in `{list}`"), hint);
+                source.problem(span.clone(), format!("`{name}` is in both `{other}` and `{list}`"), hint);
                 None
             }
             None => {
@@ -80,18 +80,16 @@ fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<HeaderEdi
 }
 
 fn name(source: &mut SourceFile, text: &str, span: &Range<usize>) -> Option<HeaderName> {
-    if text.contains('_') {
-        let hint = Some(format!("did you mean `{}`?", text.replace('_', "-")));
-        source.problem(span.clone(), format!("`{text}`: header names with `_` are not forwarded safely"), hint);
-        return None;
-    }
-    let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
-        source.problem(span.clone(), format!("`{text}` is not a header name"), None);
-        return None;
+    let name = match values::header(text) {
+        Ok(name) => HeaderName::from_bytes(name.as_str().as_bytes()).ok()?,
+        Err(why) => {
+            source.problem(span.clone(), why.message, why.hint);
+            return None;
+        }
     };
     if OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
-        let message = format!("`{name}` cannot be edited: it belongs to the connection, which is the proxy's own");
-        let hint = (name == "host").then(|| "the origin's Host comes from its url".to_owned());
+        let message = format!("`{name}` belongs to the connection, and cannot be changed");
+        let hint = (name == "host").then(|| "the origin's Host comes from its `url`".to_owned());
         source.problem(span.clone(), message, hint);
         return None;
     }
@@ -104,15 +102,15 @@ pub fn value(source: &mut SourceFile, typed: &At<String>) -> Option<HeaderValue>
     let wrong = if text.len() > LONGEST_VALUE {
         "it is over 4096 bytes long"
     } else if text.trim() != text {
-        "it begins or ends with white space"
+        "it begins or ends with whitespace"
     } else if !text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-        "only visible ASCII, spaces and tabs may stand in a header"
+        "a header holds visible ASCII, spaces and tabs only"
     } else if let Ok(value) = HeaderValue::from_str(text) {
         return Some(value);
     } else {
         "it is malformed"
     };
     // The text itself may be what no terminal should be shown.
-    source.problem(span.clone(), format!("this is not a header value: {wrong}"), None);
+    source.problem(span.clone(), format!("invalid header value: {wrong}"), None);
     None
 }

@@ -1,10 +1,10 @@
 //! `[service.NAME.guard]` and its triggers.
 
-use crate::check::{duration, one_of, whole};
-use crate::file::{At, GuardFile, TriggerFile, TriggerLimit};
+use crate::check::{length, whole, word};
+use crate::file::values::TriggerLimit;
+use crate::file::{At, GuardFile, TriggerFile};
 use crate::read::SourceFile;
 use judgement::guard::trigger::{Metric, Trigger, TriggerAction};
-use judgement::guard::window::LONGEST;
 use judgement::guard::{EvidenceBudget, GuardPolicy};
 use judgement::time::Millis;
 
@@ -45,83 +45,81 @@ pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bo
 
 pub fn trigger(source: &mut SourceFile, typed: &At<TriggerFile>) -> Option<Trigger> {
     let At { value: file, span } = typed;
-    let metric = match &file.metric {
-        Some(at) => one_of(source, at, &Metric::ALL.iter().map(|metric| (metric.name(), *metric)).collect::<Vec<_>>())?,
-        None => {
-            source.missing(span.clone(), "the trigger has no metric", "write `metric = \"error_rate\"`");
-            return None;
-        }
+    let Some(metric) = word(&file.metric) else {
+        source.missing(span.clone(), "the trigger has no `metric`", "write metric = \"error_rate\"");
+        return None;
     };
     let limit = limit(source, typed, metric)?;
     let usual = if metric.is_count() { Millis::seconds(60) } else { Millis::seconds(10) };
-    let window = duration(source, file.window.as_ref(), usual);
-    if let (Some(at), true) = (&file.window, !(Millis(100)..=LONGEST).contains(&window)) {
-        source.problem(at.span.clone(), format!("a window is between 100ms and {LONGEST}"), None);
-    }
-    let actions =
-        [("warn", TriggerAction::Warn), ("pause", TriggerAction::Pause), ("rollback", TriggerAction::Rollback)];
-    let action = match &file.action {
-        Some(at) => one_of(source, at, &actions)?,
-        None => TriggerAction::Rollback,
-    };
     Some(Trigger {
         name: file.name.as_ref().map_or_else(|| metric.name().replace('_', " "), |at| at.value.clone()),
         metric,
         limit,
         shared: limit,
-        hold: duration(source, file.hold.as_ref(), Millis::ZERO),
-        window,
+        hold: length(&file.hold, Millis::ZERO),
+        window: length(&file.window, usual),
         reaching: false,
         alone: false,
-        requests: whole(source, file.requests.as_ref(), 1..=1_000_000, 20),
-        action,
+        requests: whole(&file.requests, 20),
+        action: word(&file.action).unwrap_or(TriggerAction::Rollback),
     })
 }
 
 fn limit(source: &mut SourceFile, typed: &At<TriggerFile>, metric: Metric) -> Option<f64> {
     let At { value: file, span } = typed;
-    let (right, wrong, word) = match metric.is_bad_below() {
-        true => (&file.below, &file.above, "below"),
-        false => (&file.above, &file.below, "above"),
+    let (right, wrong, word, other) = match metric.is_bad_below() {
+        true => (&file.below, &file.above, "below", "above"),
+        false => (&file.above, &file.below, "above", "below"),
     };
     if let Some(at) = wrong {
-        let message = format!("{} is bad when it is {word} a limit", metric.name());
-        source.problem(at.span.clone(), message, Some(format!("write `{word} = …`")));
+        let message = format!("`{other}` does not fit {}: it is bad {word} a limit", metric.name());
+        source.problem(at.span.clone(), message, Some(format!("write `{word}` instead of `{other}`")));
         return None;
     }
     let Some(At { value, span }) = right else {
-        source.problem(span.clone(), "the trigger has no limit", Some(format!("write `{word} = …`")));
+        let example = match metric {
+            _ if metric.is_latency() => "\"800ms\"",
+            _ if metric.is_bad_below() => "99",
+            _ => "5",
+        };
+        source.missing(span.clone(), "the trigger has no limit", &format!("write {word} = {example}"));
         return None;
     };
-    match (value, metric.is_latency()) {
-        (TriggerLimit::Percent(count), false) if metric.is_count() => {
-            let is_whole = count.fract() == 0.0 && (0.0..=MOST_FAILURES).contains(count);
+    let name = metric.name();
+    match (*value, metric.is_latency()) {
+        (TriggerLimit::Number(count), false) if metric.is_count() => {
+            let is_whole = count.fract() == 0.0 && (0.0..=MOST_FAILURES).contains(&count);
             if !is_whole {
-                source.problem(span.clone(), format!("{count} is not a whole number from 0 to {MOST_FAILURES}"), None);
+                let message = format!("{name} is a count: `{word}` must be a whole number from 0 to {MOST_FAILURES}");
+                source.problem(span.clone(), message, None);
             }
-            is_whole.then_some(*count)
+            is_whole.then_some(count)
         }
-        (TriggerLimit::Percent(percent), false) if (0.0..=100.0).contains(percent) => Some(*percent),
-        (TriggerLimit::Percent(percent), false) => {
-            source.problem(span.clone(), format!("{percent} is not a percentage from 0 to 100"), None);
+        (TriggerLimit::Number(percent), false) if (0.0..=100.0).contains(&percent) => {
+            if metric.is_bad_below() && percent > 0.0 && percent <= 1.0 {
+                let message = format!("`{word}` is a percentage: {percent} is nearly nothing");
+                source.warning(span.clone(), message, &format!("write {} for percent", percent * 100.0));
+            }
+            Some(percent)
+        }
+        (TriggerLimit::Number(percent), false) => {
+            let message = format!("`{word}` must be a percentage from 0 to 100, not {percent}");
+            source.problem(span.clone(), message, None);
             None
         }
-        (TriggerLimit::Duration(text), true) => match Millis::parse(text) {
-            Ok(length) => Some(length.0 as f64),
-            Err(why) => {
-                source.problem(span.clone(), why, Some("write \"2s\" or \"800ms\"".to_owned()));
-                None
-            }
-        },
-        (TriggerLimit::Percent(number), true) => {
-            let hint = Some(format!("write `above = \"{number}ms\"` or `above = \"{number}s\"`"));
-            source.problem(span.clone(), format!("{} is a duration", metric.name()), hint);
+        (TriggerLimit::Duration(limit), true) => Some(limit.0 as f64),
+        (TriggerLimit::Number(number), true) => {
+            let hint = Some(format!("write {word} = \"{number}ms\" or {word} = \"{number}s\""));
+            source.problem(span.clone(), format!("{name} is a duration, not a number"), hint);
             None
         }
         (TriggerLimit::Duration(_), false) => {
-            let hint = Some(format!("write `{word} = 5`"));
             let what = if metric.is_count() { "a count" } else { "a percentage" };
-            source.problem(span.clone(), format!("{} is {what}", metric.name()), hint);
+            source.problem(
+                span.clone(),
+                format!("{name} is {what}, not a duration"),
+                Some(format!("write {word} = 5")),
+            );
             None
         }
     }

@@ -6,28 +6,20 @@ use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
 use crate::check::notify::literal;
-use crate::check::{one_of, positive, store, whole};
-use crate::file::{At, HealthFile, HttpFile, Number};
+use crate::check::{PLAIN_NAME, is_plain_name, length, store, whole, word};
+use crate::file::{At, HealthAction, HealthFile, HttpFile, ProbeMethod};
 use crate::notify::is_forbidden;
 use crate::read::SourceFile;
 use judgement::rollout::RuntimeOverrides;
 use judgement::time::Millis;
-use judgement::traffic::Environment;
 use memory::snapshot::health_check::{HealthCheck, HealthProbe, HttpProbe};
 use memory::snapshot::secret_url::SecretUrl;
 
 /// More than this of one service is a mistake.
 const MOST_CHECKS: usize = 32;
-/// Oftener is no check but a load.
-const SHORTEST_INTERVAL: Millis = Millis(100);
-const LONGEST_INTERVAL: Millis = Millis::seconds(3600);
-/// A round must come to an end.
-const LONGEST_TIMEOUT: Millis = Millis::seconds(60);
-const MOST_RETRIES: u64 = 10;
-const MOST_ROUNDS: u64 = 100;
 const MOST_HEADERS: usize = 32;
-/// A method that changes nothing: a check comes every few seconds.
-const METHODS: [(&str, Method); 3] = [("GET", Method::GET), ("HEAD", Method::HEAD), ("OPTIONS", Method::OPTIONS)];
+/// What a URL for a webhook looks like.
+const WEBHOOK: &str = "write \"https://hooks.example.com/health\"";
 
 /// `over`: what is switched off at run time.
 pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &RuntimeOverrides) -> Vec<HealthCheck> {
@@ -49,37 +41,40 @@ pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &RuntimeO
 
 fn check(source: &mut SourceFile, typed: &At<HealthFile>, over: &RuntimeOverrides) -> Option<HealthCheck> {
     let At { value: file, span } = typed;
-    let environments = [("blue", Environment::Blue), ("green", Environment::Green)];
-    let environment = file.environment.as_ref().and_then(|at| one_of(source, at, &environments));
-    let interval = within(source, file.interval.as_ref(), SHORTEST_INTERVAL, LONGEST_INTERVAL);
-    let timeout = within(source, file.timeout.as_ref(), Millis(1), LONGEST_TIMEOUT);
-    let retries = whole(source, file.retries.as_ref(), 0..=MOST_RETRIES, 3) as u32;
-    let fall = whole(source, file.fall.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
-    let rise = whole(source, file.rise.as_ref(), 1..=MOST_ROUNDS, 2) as u32;
     let OnDown { eject, rollback, webhook } = on_down(source, file);
     let probe = probe(source, file, span);
     let name = match &file.name {
         None => probe.as_ref().map_or("http", HealthProbe::kind).to_owned(),
         Some(at) => {
-            let plain = at.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-            if at.value.is_empty() || at.value.len() > 64 || !plain {
-                let hint = Some("letters, digits, `-`, `_` and `.`, at most 64 of them".to_owned());
-                source.problem(at.span.clone(), format!("`{}` is not a name for a check", at.value), hint);
+            if !is_plain_name(&at.value) {
+                let message = format!("invalid name `{}` for a health check", at.value);
+                source.problem(at.span.clone(), message, Some(PLAIN_NAME.to_owned()));
             }
             at.value.clone()
         }
     };
-    let on = !over.overlay.health_off.contains(&name);
-    let probe = probe?;
-    Some(HealthCheck { name, environment, probe, interval, timeout, retries, fall, rise, eject, rollback, webhook, on })
+    Some(HealthCheck {
+        on: !over.overlay.health_off.contains(&name),
+        name,
+        environment: word(&file.environment),
+        probe: probe?,
+        interval: length(&file.interval, Millis::seconds(10)),
+        timeout: length(&file.timeout, Millis::seconds(10)),
+        retries: whole(&file.retries, 3) as u32,
+        fall: whole(&file.fall, 2) as u32,
+        rise: whole(&file.rise, 2) as u32,
+        eject,
+        rollback,
+        webhook,
+    })
 }
 
 fn probe(source: &mut SourceFile, file: &HealthFile, span: &Range<usize>) -> Option<HealthProbe> {
     let (http_at, sql_at, redis_at) = (file.http.as_ref(), file.sql.as_ref(), file.redis.as_ref());
     let asked = [http_at.map(|at| &at.span), sql_at.map(|at| &at.span), redis_at.map(|at| &at.span)];
     if let Some(second) = asked.into_iter().flatten().nth(1) {
-        let hint = Some("write a [[….health]] for each".to_owned());
-        source.problem(second.clone(), "a health check asks one thing: `http`, `sql` or `redis`", hint);
+        let hint = Some("write one [[service.NAME.health]] for each".to_owned());
+        source.problem(second.clone(), "a health check has one of `http`, `sql` and `redis`", hint);
         return None;
     }
     match (http_at, sql_at, redis_at) {
@@ -88,19 +83,10 @@ fn probe(source: &mut SourceFile, file: &HealthFile, span: &Range<usize>) -> Opt
         (.., Some(at)) => Some(HealthProbe::Redis(store::redis(source, at)?)),
         _ => {
             let hint = "write http = { path = \"/healthz\" }, sql = { url_file = \"pg.url\" } or redis = { url_file = \"redis.url\" }";
-            source.missing(span.clone(), "the health check asks nothing", hint);
+            source.missing(span.clone(), "the health check has no `http`, `sql` or `redis`", hint);
             None
         }
     }
-}
-
-/// A length of ten seconds, or of what is typed.
-fn within(source: &mut SourceFile, typed: Option<&At<String>>, shortest: Millis, longest: Millis) -> Millis {
-    let length = positive(source, typed, Millis::seconds(10));
-    if let (Some(at), false) = (typed, length == Millis::ZERO || (shortest..=longest).contains(&length)) {
-        source.problem(at.span.clone(), format!("{length} is not between {shortest} and {longest}"), None);
-    }
-    length
 }
 
 struct OnDown {
@@ -109,53 +95,45 @@ struct OnDown {
     webhook: Option<SecretUrl>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Eject,
-    Rollback,
-    Webhook,
-}
-
 fn on_down(source: &mut SourceFile, file: &HealthFile) -> OnDown {
     let webhook = file.webhook.as_ref().and_then(|at| webhook(source, at));
     let Some(list) = &file.on_down else {
         if let Some(at) = &file.webhook {
             let hint = Some("write on_down = [\"eject\", \"webhook\"]".to_owned());
-            source.problem(at.span.clone(), "nobody tells this webhook: `on_down` does not name it", hint);
+            source.problem(at.span.clone(), "the webhook is never called: `on_down` does not list it", hint);
         }
         return OnDown { eject: true, rollback: false, webhook };
     };
-    let words = [("eject", Act::Eject), ("rollback", Act::Rollback), ("webhook", Act::Webhook)];
-    let chosen: Vec<(Act, &At<String>)> =
-        list.0.iter().filter_map(|at| Some((one_of(source, at, &words)?, at))).collect();
-    let named = chosen.iter().find(|(act, _)| *act == Act::Webhook);
-    match (named, &file.webhook) {
-        (Some((_, at)), None) => {
+    let does = |wanted| list.0.iter().find(|at| at.value.0 == wanted);
+    match (does(HealthAction::Webhook), &file.webhook) {
+        (Some(at), None) => {
             let hint = Some("write webhook = \"https://hooks.example.com/health\"".to_owned());
-            source.problem(at.span.clone(), "there is no `webhook` to tell", hint);
+            source.problem(at.span.clone(), "there is no `webhook` to call", hint);
         }
         (None, Some(at)) => {
             let hint = Some("add \"webhook\" to `on_down`".to_owned());
-            source.problem(at.span.clone(), "nobody tells this webhook: `on_down` does not name it", hint);
+            source.problem(at.span.clone(), "the webhook is never called: `on_down` does not list it", hint);
         }
         _ => {}
     }
-    let does = |wanted| chosen.iter().any(|(act, _)| *act == wanted);
-    OnDown { eject: does(Act::Eject), rollback: does(Act::Rollback), webhook }
+    let (eject, rollback) = (does(HealthAction::Eject).is_some(), does(HealthAction::Rollback).is_some());
+    OnDown { eject, rollback, webhook }
 }
 
-/// A URL that may be told; its text is in no message, for it may be a secret.
+/// A URL that may be called. Its text is in no message: it may be a secret.
 fn webhook(source: &mut SourceFile, typed: &At<String>) -> Option<SecretUrl> {
     let problem = match Url::parse(&typed.value) {
-        Ok(url) if !matches!(url.scheme(), "https" | "http") => "this is no URL of http or https".to_owned(),
-        Ok(url) if literal(&url).is_some_and(is_forbidden) => "nothing is sent to link-local addresses".to_owned(),
+        Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not one of http or https".to_owned(),
+        Ok(url) if literal(&url).is_some_and(is_forbidden) => {
+            "link-local addresses are never called: clouds serve credentials there".to_owned()
+        }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            "a user and a password in a URL are not sent".to_owned()
+            "a user name and password in a URL are not sent".to_owned()
         }
         Ok(_) => return Some(SecretUrl::new(typed.value.as_str())),
-        Err(error) => format!("this is no URL: {error}"),
+        Err(error) => format!("invalid URL: {error}"),
     };
-    source.problem(typed.span.clone(), problem, Some("write \"https://hooks.example.com/health\"".to_owned()));
+    source.problem(typed.span.clone(), problem, Some(WEBHOOK.to_owned()));
     None
 }
 
@@ -164,27 +142,31 @@ fn http(source: &mut SourceFile, file: &HttpFile) -> Option<HttpProbe> {
     if let Some(at) = &file.path {
         let plain = path.bytes().all(|byte| byte.is_ascii_graphic()) && !path.contains('#');
         if !path.starts_with('/') || !plain || path.parse::<http::uri::PathAndQuery>().is_err() {
-            let hint = Some("write a path such as \"/healthz\", with a query if need be".to_owned());
-            source.problem(at.span.clone(), format!("`{path}` is not a path to ask for"), hint);
+            let hint = Some("write a path such as \"/healthz\", with a query if needed".to_owned());
+            source.problem(at.span.clone(), format!("invalid path `{path}`"), hint);
             return None;
         }
     }
-    let words = METHODS.each_ref().map(|(word, method)| (*word, method));
-    let method = match &file.method {
-        None => Method::GET,
-        Some(at) => one_of(source, at, &words)?.clone(),
+    let method = match word(&file.method) {
+        None | Some(ProbeMethod::Get) => Method::GET,
+        Some(ProbeMethod::Head) => Method::HEAD,
+        Some(ProbeMethod::Options) => Method::OPTIONS,
     };
     if let (Some(at), true) = (&file.body, method == Method::HEAD) {
-        source.problem(at.span.clone(), "an answer to HEAD has no body", Some("leave `body` out".to_owned()));
+        source.problem(
+            at.span.clone(),
+            "a response to HEAD has no body",
+            Some("take `body` out, or use GET".to_owned()),
+        );
     }
     if let Some(at) = file.body.as_ref().filter(|at| at.value.is_empty()) {
-        source.problem(at.span.clone(), "every body holds nothing", Some("leave `body` out".to_owned()));
+        source.problem(at.span.clone(), "`body` is empty: every response would do", Some("take `body` out".to_owned()));
     }
     Some(HttpProbe {
         method,
         path: path.to_owned(),
         headers: headers(source, file),
-        status: file.status.as_ref().map(|at| status(source, at)).unwrap_or_default(),
+        status: file.status.iter().flat_map(|list| &list.0).map(|at| at.value.0 as u16).collect(),
         body: file.body.as_ref().map(|at| at.value.clone()),
     })
 }
@@ -198,12 +180,12 @@ fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderV
         }
         let parsed = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes());
         let (Ok(header), Ok(mut given)) = (parsed, HeaderValue::from_str(value)) else {
-            source.problem(span.clone(), format!("`{name}` is not a header that can be sent so"), None);
+            source.problem(span.clone(), format!("invalid header `{name}`, or its value"), None);
             continue;
         };
         if OURS.contains(&header.as_str()) {
-            let hint = Some("the host is that of the origin's url".to_owned());
-            source.problem(span.clone(), format!("`{name}` is the proxy's own business"), hint);
+            let hint = Some("the host is that of the origin's `url`".to_owned());
+            source.problem(span.clone(), format!("`{name}` belongs to the connection, and cannot be set"), hint);
         }
         given.set_sensitive(true);
         all.push((header, given));
@@ -214,18 +196,3 @@ fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderV
 /// What frames a message or belongs to one connection.
 const OURS: [&str; 8] =
     ["connection", "content-length", "expect", "host", "keep-alive", "te", "transfer-encoding", "upgrade"];
-
-fn status(source: &mut SourceFile, typed: &At<Vec<Number>>) -> Vec<u16> {
-    if typed.value.is_empty() {
-        let hint = Some("leave `status` out for 200 to 399".to_owned());
-        source.problem(typed.span.clone(), "no status is good", hint);
-    }
-    let mut all = Vec::new();
-    for Number(number) in &typed.value {
-        if number.fract() != 0.0 || !(200.0..=599.0).contains(number) {
-            source.problem(typed.span.clone(), format!("{number} is not a status from 200 to 599"), None);
-        }
-        all.push(*number as u16);
-    }
-    all
-}

@@ -7,22 +7,18 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lettre::message::Mailbox;
-use serde::Deserialize;
-use serde::de::value::{Error, StrDeserializer};
 use url::{Host, Url};
 
-use crate::check::one_of;
-use crate::file::{At, NotifyFile};
+use crate::check::{PLAIN_NAME, is_plain_name, word};
+use crate::file::{At, NotifyFile, NotifyKind};
 use crate::notify::{EmailChannel, NotifyChannel, Secret, Sink, SmtpSecurity, is_forbidden};
-use crate::read::{SourceFile, did_you_mean};
-use judgement::rollout::{AnnouncementLevel, ChangeKind};
+use crate::read::SourceFile;
+use judgement::rollout::AnnouncementLevel;
 
 /// Each has a queue and a task of its own.
 const MOST_SINKS: usize = 32;
 /// One message goes to all of them; longer lists belong to the mail server.
 const MOST_RECEIVERS: usize = 50;
-/// A name is a label of the metrics.
-const LONGEST_NAME: usize = 64;
 /// A secret is a line, or a few.
 const LARGEST_SECRET: u64 = 4096;
 /// Of a webhook's key, in bytes: what Standard Webhooks has.
@@ -33,14 +29,14 @@ const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 /// Checks every sink. `base`: the folder that paths are relative to.
 pub fn check(source: &mut SourceFile, typed: &[At<NotifyFile>], base: &Path) -> Vec<Sink> {
     if let Some(At { span, .. }) = typed.get(MOST_SINKS) {
-        source.problem(span.clone(), format!("at most {MOST_SINKS} are notified"), None);
+        source.problem(span.clone(), format!("there are at most {MOST_SINKS} [[notify]]"), None);
     }
     let mut sinks: Vec<Sink> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for at in typed.iter().take(MOST_SINKS) {
         if let Some(name) = &at.value.name {
             if names.contains(&name.value.as_str()) {
-                source.problem(name.span.clone(), format!("`{}` is the name of two", name.value), None);
+                source.problem(name.span.clone(), format!("two [[notify]] are called `{}`", name.value), None);
             }
             names.push(&name.value);
         }
@@ -52,53 +48,24 @@ pub fn check(source: &mut SourceFile, typed: &[At<NotifyFile>], base: &Path) -> 
 fn sink(source: &mut SourceFile, typed: &At<NotifyFile>, base: &Path) -> Option<Sink> {
     let At { value: file, span } = typed;
     let name = name(source, file.name.as_ref(), span);
-    let levels = [
-        ("info", AnnouncementLevel::Info),
-        ("warning", AnnouncementLevel::Warning),
-        ("critical", AnnouncementLevel::Critical),
-    ];
-    let level = file.level.as_ref().map_or(Some(AnnouncementLevel::Warning), |word| one_of(source, word, &levels));
-    let services = file.services.as_ref().and_then(|list| not_empty(source, list));
-    let services = services.map(|list| list.iter().map(|at| at.value.clone()).collect());
-    let kinds = file.kinds.as_ref().and_then(|list| not_empty(source, list));
-    let kinds = kinds.map(|list| list.iter().filter_map(|at| kind(source, at)).collect());
+    let level = word(&file.level).unwrap_or(AnnouncementLevel::Warning);
+    let services = file.services.as_ref().map(|list| list.0.iter().map(|at| at.value.clone()).collect());
+    let kinds = file.kinds.as_ref().map(|list| list.0.iter().map(|at| at.value.0).collect());
     let mut at = Typed { source, file, span, base };
     let door = at.door();
-    Some(Sink { name: name?, door: door?, level: level?, services, kinds })
+    Some(Sink { name: name?, door: door?, level, services, kinds })
 }
 
 fn name(source: &mut SourceFile, typed: Option<&At<String>>, span: &Range<usize>) -> Option<String> {
     let Some(At { value, span }) = typed else {
-        source.missing(span.clone(), "who is notified has no `name`", "write name = \"ops\"");
+        source.missing(span.clone(), "this [[notify]] has no `name`", "write name = \"ops\"");
         return None;
     };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if value.is_empty() || value.len() > LONGEST_NAME || !value.chars().all(plain) {
-        let hint = format!("letters, digits, `-`, `_` and `.`, at most {LONGEST_NAME}");
-        source.problem(span.clone(), format!("`{value}` is no name"), Some(hint));
+    if !is_plain_name(value) {
+        source.problem(span.clone(), format!("invalid name `{value}`"), Some(PLAIN_NAME.to_owned()));
         return None;
     }
     Some(value.clone())
-}
-
-fn not_empty<'t>(source: &mut SourceFile, list: &'t At<Vec<At<String>>>) -> Option<&'t [At<String>]> {
-    if list.value.is_empty() {
-        let hint = "leave the key out, or name something".to_owned();
-        source.problem(list.span.clone(), "the list is empty: nothing would be sent", Some(hint));
-    }
-    Some(&list.value)
-}
-
-fn kind(source: &mut SourceFile, typed: &At<String>) -> Option<ChangeKind> {
-    let read = ChangeKind::deserialize(StrDeserializer::<Error>::new(&typed.value));
-    if let Err(error) = &read {
-        // serde knows every kind there is.
-        let error = error.to_string();
-        let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
-        let hint = did_you_mean(&typed.value, &known);
-        source.problem(typed.span.clone(), format!("`{}` is no kind of change", typed.value), Some(hint));
-    }
-    read.ok()
 }
 
 /// A sink as it is typed, and where its problems go.
@@ -113,38 +80,39 @@ impl<'t> Typed<'t> {
     fn door(&mut self) -> Option<NotifyChannel> {
         let Some(kind) = &self.file.kind else {
             let hint = "write kind = \"webhook\", \"slack\", \"pagerduty\" or \"email\"";
-            self.source.missing(self.span.clone(), "nobody knows how to notify it: there is no `kind`", hint);
+            self.source.missing(self.span.clone(), "this [[notify]] has no `kind`", hint);
             return None;
         };
-        let words = ["webhook", "slack", "pagerduty", "email"].map(|word| (word, word));
-        let kind = one_of(self.source, kind, &words)?;
+        let kind = kind.value.0;
         self.refuse_keys_of_others(kind);
         match kind {
-            "webhook" => self.webhook(),
-            "slack" => self.slack(),
-            "pagerduty" => self.pagerduty(),
-            _ => self.email(),
+            NotifyKind::Webhook => self.webhook(),
+            NotifyKind::Slack => self.slack(),
+            NotifyKind::PagerDuty => self.pagerduty(),
+            NotifyKind::Email => self.email(),
         }
     }
 
-    fn refuse_keys_of_others(&mut self, kind: &str) {
+    fn refuse_keys_of_others(&mut self, kind: NotifyKind) {
+        use NotifyKind::{Email, PagerDuty, Slack, Webhook};
         let NotifyFile { url, url_file, secret_file, routing_key_file, smtp, .. } = self.file;
         let NotifyFile { username, password_file, from, to, .. } = self.file;
         let span = |at: &Option<At<String>>| at.as_ref().map(|at| at.span.clone());
         for (key, at, kinds) in [
-            ("url", span(url), &["webhook", "slack", "pagerduty"][..]),
-            ("url_file", span(url_file), &["webhook", "slack", "pagerduty"]),
-            ("secret_file", span(secret_file), &["webhook"]),
-            ("routing_key_file", span(routing_key_file), &["pagerduty"]),
-            ("smtp", span(smtp), &["email"]),
-            ("username", span(username), &["email"]),
-            ("password_file", span(password_file), &["email"]),
-            ("from", span(from), &["email"]),
-            ("to", to.as_ref().map(|at| at.span.clone()), &["email"]),
+            ("url", span(url), &[Webhook, Slack, PagerDuty][..]),
+            ("url_file", span(url_file), &[Webhook, Slack, PagerDuty]),
+            ("secret_file", span(secret_file), &[Webhook]),
+            ("routing_key_file", span(routing_key_file), &[PagerDuty]),
+            ("smtp", span(smtp), &[Email]),
+            ("username", span(username), &[Email]),
+            ("password_file", span(password_file), &[Email]),
+            ("from", span(from), &[Email]),
+            ("to", to.as_ref().map(|at| at.span.clone()), &[Email]),
         ] {
             if let Some(span) = at.filter(|_| !kinds.contains(&kind)) {
-                let hint = format!("it belongs to {}: leave it out", kinds.join(", "));
-                self.source.problem(span, format!("`{key}` says nothing of kind = \"{kind}\""), Some(hint));
+                let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+                let hint = format!("take it out: it is for {}", kinds.join(", "));
+                self.source.problem(span, format!("`{key}` has no effect with kind = \"{}\"", kind.name()), Some(hint));
             }
         }
     }
@@ -158,9 +126,10 @@ impl<'t> Typed<'t> {
         let url = self.url(None);
         const HOW: &str = "make one: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\" > hook.secret";
         let keys = match &self.file.secret_file {
-            None => {
-                self.missing("the webhook has no `secret_file`: nobody could tell its messages from forged ones", HOW)
-            }
+            None => self.missing(
+                "the webhook has no `secret_file`: its receiver could not tell real messages from forged ones",
+                HOW,
+            ),
             Some(at) => self.secret(at).and_then(|text| {
                 let keys: Option<Vec<Vec<u8>>> = text.lines().map(|line| key(line.trim())).collect();
                 if keys.is_none() {
@@ -175,12 +144,13 @@ impl<'t> Typed<'t> {
     }
 
     fn slack(&mut self) -> Option<NotifyChannel> {
-        if self.file.url.is_some() {
-            let hint = "write it into a file, and url_file = \"slack.url\"".to_owned();
+        let literal = self.file.url.as_ref().filter(|at| !self.source.is_from_environment(at));
+        if literal.is_some() {
+            let hint = "put it into a file and write url_file = \"slack.url\", or take it from the environment: \"${SLACK_URL}\"".to_owned();
             // The place is the whole table: the line itself is better not shown.
-            self.source.problem(self.span.clone(), "Slack's `url` is a secret: whoever has it can write", Some(hint));
+            self.source.problem(self.span.clone(), "Slack's `url` is a secret: anyone who has it can post", Some(hint));
         }
-        if self.file.url.is_some() && self.file.url_file.is_none() {
+        if literal.is_some() && self.file.url_file.is_none() {
             return None;
         }
         Some(NotifyChannel::Slack { url: self.url(None)? })
@@ -190,8 +160,7 @@ impl<'t> Typed<'t> {
         let url = self.url(Some(PAGERDUTY));
         let routing_key = match &self.file.routing_key_file {
             None => {
-                let hint =
-                    "write the integration's key (Events API v2) into a file, and routing_key_file = \"pagerduty.key\"";
+                let hint = "put the integration key (Events API v2) into a file, and write routing_key_file = \"pagerduty.key\"";
                 self.missing("PagerDuty needs a `routing_key_file`", hint)
             }
             Some(at) => self.secret(at),
@@ -204,8 +173,8 @@ impl<'t> Typed<'t> {
             (Some(_), Some(at), _) => {
                 self.source.problem(
                     at.span.clone(),
-                    "there is a `url` too: which one?",
-                    Some("leave one out".to_owned()),
+                    "`url` and `url_file` exclude each other",
+                    Some("keep one of them".to_owned()),
                 );
                 return None;
             }
@@ -214,25 +183,27 @@ impl<'t> Typed<'t> {
             (None, None, Some(default)) => (default.to_owned(), self.span.clone()),
             (None, None, None) => {
                 let hint = "write url = \"https://hooks.example.com/cutover\", or url_file = \"hook.url\"";
-                return self.missing("it goes nowhere: there is no `url`", hint);
+                return self.missing("this [[notify]] has no `url`", hint);
             }
         };
         // What PagerDuty and Slack are sent is worth more than a signature: not in the clear.
         let is_signed = self.file.secret_file.is_some();
         // The text itself stays out of the message: it may be a secret.
         let problem = match Url::parse(&text) {
-            Ok(url) if !matches!(url.scheme(), "https" | "http") => "this is no URL of http or https".to_owned(),
-            Ok(url) if url.host().is_none() => "this URL has no host".to_owned(),
-            Ok(url) if literal(&url).is_some_and(is_forbidden) => "nothing is sent to link-local addresses".to_owned(),
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                "a user and a password in a URL are not sent".to_owned()
+            Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not one of http or https".to_owned(),
+            Ok(url) if url.host().is_none() => "the URL has no host".to_owned(),
+            Ok(url) if literal(&url).is_some_and(is_forbidden) => {
+                "link-local addresses are never called: clouds serve credentials there".to_owned()
             }
-            Ok(url) if url.fragment().is_some() => "what is behind a # is not sent".to_owned(),
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "a user name and password in a URL are not sent".to_owned()
+            }
+            Ok(url) if url.fragment().is_some() => "a fragment (after #) is not sent".to_owned(),
             Ok(url) if url.scheme() == "http" && !is_signed && !is_local(url.host_str().unwrap_or_default()) => {
-                "this would send a secret in the clear: only https, or http to this host".to_owned()
+                "this would send a secret unencrypted: use https, or http to this machine only".to_owned()
             }
             Ok(url) => return Some(Secret::new(url)),
-            Err(error) => format!("this is no URL: {error}"),
+            Err(error) => format!("invalid URL: {error}"),
         };
         self.source.problem(span, problem, Some("write \"https://hooks.example.com/cutover\"".to_owned()));
         None
@@ -241,17 +212,17 @@ impl<'t> Typed<'t> {
     fn email(&mut self) -> Option<NotifyChannel> {
         let server = self.smtp();
         let from = match &self.file.from {
-            None => self.missing("the mail has no sender", "write from = \"cutover@example.com\""),
+            None => self.missing("the email has no sender", "write from = \"cutover@example.com\""),
             Some(at) => mailbox(self.source, at),
         };
         let to: Vec<Mailbox> = match &self.file.to {
-            None => self.missing("the mail has no receiver", "write to = [\"ops@example.com\"]").unwrap_or_default(),
+            None => self.missing("the email has no recipient", "write to = [\"ops@example.com\"]").unwrap_or_default(),
             Some(At { value, span }) => {
-                if value.is_empty() || value.len() > MOST_RECEIVERS {
-                    let message = format!("a mail has from 1 to {MOST_RECEIVERS} receivers");
+                if value.0.is_empty() || value.0.len() > MOST_RECEIVERS {
+                    let message = format!("an email has 1 to {MOST_RECEIVERS} recipients");
                     self.source.problem(span.clone(), message, None);
                 }
-                value.iter().filter_map(|at| mailbox(self.source, at)).collect()
+                value.0.iter().filter_map(|at| mailbox(self.source, at)).collect()
             }
         };
         let login = self.login(server.as_ref());
@@ -263,7 +234,7 @@ impl<'t> Typed<'t> {
         const WAYS: &str =
             "write \"smtps://mail.example.com:465\", \"starttls://mail.example.com:587\", or \"smtp://127.0.0.1:25\"";
         let Some(At { value, span }) = &self.file.smtp else {
-            return self.missing("the mail has no server", WAYS);
+            return self.missing("the email has no server", WAYS);
         };
         let kinds = [
             ("smtps", SmtpSecurity::Tls, 465),
@@ -279,7 +250,7 @@ impl<'t> Typed<'t> {
             Some((host, url.port().unwrap_or(port), security))
         });
         if read.is_none() {
-            self.source.problem(span.clone(), "this is no mail server", Some(WAYS.to_owned()));
+            self.source.problem(span.clone(), "invalid mail server", Some(WAYS.to_owned()));
         }
         read
     }
@@ -293,12 +264,12 @@ impl<'t> Typed<'t> {
                     && !is_local(host)
                 {
                     let hint = "write starttls:// or smtps://".to_owned();
-                    self.source.problem(file.span.clone(), "this would send a password in the clear", Some(hint));
+                    self.source.problem(file.span.clone(), "this would send a password unencrypted", Some(hint));
                 }
                 Some((user.value.clone(), Secret::new(self.secret(file)?)))
             }
             (Some(at), None) | (None, Some(at)) => {
-                let hint = Some("name both, or none".to_owned());
+                let hint = Some("write both or neither".to_owned());
                 self.source.problem(at.span.clone(), "`username` and `password_file` go together", hint);
                 None
             }
@@ -319,7 +290,11 @@ impl<'t> Typed<'t> {
             Ok(text) => return Some(text.trim().to_owned()),
             Err(error) => format!("cannot read `{}`: {error}", path.display()),
         };
-        self.source.problem(at.span.clone(), message, Some("a secret stands in a file of its own".to_owned()));
+        self.source.problem(
+            at.span.clone(),
+            message,
+            Some("put the secret, and nothing else, into this file".to_owned()),
+        );
         None
     }
 }
@@ -346,7 +321,7 @@ fn mailbox(source: &mut SourceFile, at: &At<String>) -> Option<Mailbox> {
     let read = at.value.parse().ok();
     if read.is_none() {
         let hint = "write \"ops@example.com\" or \"Ops <ops@example.com>\"".to_owned();
-        source.problem(at.span.clone(), format!("`{}` is no e-mail address", at.value), Some(hint));
+        source.problem(at.span.clone(), format!("invalid email address `{}`", at.value), Some(hint));
     }
     read
 }

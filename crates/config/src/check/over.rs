@@ -61,7 +61,7 @@ fn fragment<F: DeserializeOwned + Default, T>(
     check: impl FnOnce(&mut SourceFile, &At<F>) -> Option<T>,
 ) -> Result<T, String> {
     if named.contains(&name) {
-        return Err("the routing file names it: it is changed there".to_owned());
+        return Err("the routing file has one of this name: change it there".to_owned());
     }
     let mut source = SourceFile::new(name, text);
     let value: F = source.read();

@@ -3,8 +3,8 @@
 
 use http::HeaderName;
 
-use crate::check::one_of;
-use crate::file::ServiceFile;
+use crate::check::word;
+use crate::file::{PresetName, ServiceFile};
 use crate::read::SourceFile;
 use judgement::time::Millis;
 use memory::snapshot::{OriginSettings, OriginTimeouts};
@@ -60,10 +60,13 @@ impl Preset {
     /// Any HTTPS origin: our own defaults, the header that most frameworks use, and no origin in the clear by mistake.
     const HTTPS: Preset = Preset { request_id: Some("x-request-id"), tls_only: true, ..Preset::NONE };
 
-    pub fn of(source: &mut SourceFile, file: &ServiceFile) -> Preset {
-        let words = [("netlify", Preset::NETLIFY), ("lambda-url", Preset::LAMBDA_URL), ("https", Preset::HTTPS)];
-        let named = file.preset.as_ref().and_then(|at| one_of(source, at, &words));
-        named.unwrap_or(Preset::NONE)
+    pub fn of(file: &ServiceFile) -> Preset {
+        match word(&file.preset) {
+            None => Preset::NONE,
+            Some(PresetName::Netlify) => Preset::NETLIFY,
+            Some(PresetName::LambdaUrl) => Preset::LAMBDA_URL,
+            Some(PresetName::Https) => Preset::HTTPS,
+        }
     }
 
     pub fn request_id(&self) -> Option<HeaderName> {
@@ -77,8 +80,8 @@ impl Preset {
             if let (Some(at), true, true) = (typed, self.tls_only, in_the_clear) {
                 let urls = at.value.urls.as_ref().map(|at| &at.span);
                 let span = at.value.url.as_ref().map(|at| &at.span).or(urls).unwrap_or(&at.span);
-                let hint = "write https://, or leave `preset` out".to_owned();
-                source.problem(span.clone(), "the preset `https` is for origins behind https", Some(hint));
+                let hint = "write https://, or take `preset` out".to_owned();
+                source.problem(span.clone(), "the preset `https` needs https origins", Some(hint));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! `[service.NAME.rollout]`.
 
-use crate::check::service::{pattern, weight};
-use crate::check::{duration, one_of, whole};
+use crate::check::{length, warn_of_fraction, whole, word};
+use crate::file::values::SuiteName;
 use crate::file::{At, RolloutFile, StepFile};
-use crate::read::SourceFile;
+use crate::read::{SourceFile, did_you_mean};
+use crate::{RoutingContext, SuiteFolder};
 use judgement::rollout::plan::{OnSuiteFailure, PlanStep, RolloutPlan, WarmUp};
 use judgement::time::Millis;
 use judgement::traffic::split::Weight;
@@ -12,28 +13,26 @@ use judgement::traffic::split::Weight;
 const MOST_STEPS: usize = 50;
 /// Somebody waits for all of them.
 const MOST_SUITES: usize = 20;
-/// The name of a file, without `.toml`.
-const LONGEST_SUITE: usize = 64;
+/// More than this on the old side is no baseline but a rollout that has not ended.
+const MOST_HELD_BACK: f64 = 20.0;
 
-pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>) -> RolloutPlan {
+pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &RoutingContext<'_>) -> RolloutPlan {
     let standard = RolloutPlan::standard();
     let Some(At { value: file, .. }) = typed else { return standard };
-    let bake = duration(source, file.bake.as_ref(), RolloutPlan::BAKE);
-    let requests = whole(source, file.requests.as_ref(), 0..=1_000_000_000, RolloutPlan::REQUESTS);
+    let bake = length(&file.bake, RolloutPlan::BAKE);
+    let requests = whole(&file.requests, RolloutPlan::REQUESTS);
     let holdback = holdback(source, file);
     let mut steps = match &file.steps {
         None => standard.steps.into_iter().map(|step| PlanStep { bake, requests, ..step }).collect(),
         Some(typed) => {
-            let default = PlanStep {
-                on_fail: failing(source, file.on_fail.as_ref()),
-                ..PlanStep::new(Weight::ZERO, bake, requests)
-            };
-            steps(source, typed, &default)
+            let on_fail = word(&file.on_fail).unwrap_or_default();
+            steps(source, typed, &PlanStep { on_fail, ..PlanStep::new(Weight::ZERO, bake, requests) }, context)
         }
     };
     if let Some(at) = file.on_fail.as_ref().filter(|_| steps.iter().all(|step| step.suites.is_empty())) {
-        let hint = "write { weight = 10, suites = [\"smoke\"] }; one that fails before the first client always ends it";
-        source.problem(at.span.clone(), "no step has suites that could fail", Some(hint.to_owned()));
+        let hint =
+            "write { weight = 10, suites = [\"smoke\"] }; a suite before the first client always ends the rollout";
+        source.problem(at.span.clone(), "`on_fail` has no effect: no step has suites", Some(hint.to_owned()));
     }
     // What is held back is held back from the last steps too.
     let full = holdback.rest();
@@ -45,73 +44,77 @@ pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>) -> Rollout
         }
         same
     });
-    let path = file.warm_up_path.as_ref();
-    let path = path.and_then(|at| pattern(source, &at.value, at.span.clone())).unwrap_or("/").to_owned();
+    let path = file.warm_up_path.as_ref().map_or("/", |at| at.value.0.as_str()).to_owned();
     RolloutPlan {
         steps,
-        watch: duration(source, file.watch.as_ref(), RolloutPlan::WATCH),
+        watch: length(&file.watch, RolloutPlan::WATCH),
         holdback,
-        warm_up: WarmUp { requests: whole(source, file.warm_up.as_ref(), 1..=1000, 3) as u32, path },
-        suites: suites(source, file.suites.as_ref()),
+        warm_up: WarmUp { requests: whole(&file.warm_up, 3) as u32, path },
+        suites: suites(source, file.suites.as_ref(), context.suites),
     }
 }
 
 fn holdback(source: &mut SourceFile, file: &RolloutFile) -> Weight {
     let Some(at) = &file.holdback else { return Weight::ZERO };
-    let holdback = weight(source, at).unwrap_or(Weight::ZERO);
-    if holdback.percent() > 20.0 {
+    let holdback = at.value.0;
+    if holdback.percent() > MOST_HELD_BACK {
         let hint = "this is the share that stays on the old side after the promotion: 1 is usual".to_owned();
-        source.problem(at.span.clone(), "at most 20 % can be held back", Some(hint));
+        source.problem(at.span.clone(), format!("`holdback` must be at most {MOST_HELD_BACK} percent"), Some(hint));
     }
-    if let (Some(watch), false) = (&file.watch, holdback.is_zero())
-        && Millis::parse(&watch.value) == Ok(Millis::ZERO)
-    {
-        source.problem(at.span.clone(), "nothing is held back without a `watch`", None);
+    warn_of_fraction(source, "holdback", at);
+    if length(&file.watch, RolloutPlan::WATCH) == Millis::ZERO && !holdback.is_zero() {
+        let hint = "give `watch` a duration: that long the share is held back".to_owned();
+        source.problem(at.span.clone(), "`holdback` has no effect without a `watch`", Some(hint));
     }
     holdback
 }
 
-fn steps(source: &mut SourceFile, typed: &At<Vec<At<StepFile>>>, default: &PlanStep) -> Vec<PlanStep> {
+fn steps(
+    source: &mut SourceFile,
+    typed: &At<Vec<At<StepFile>>>,
+    default: &PlanStep,
+    context: &RoutingContext<'_>,
+) -> Vec<PlanStep> {
     let mut steps: Vec<PlanStep> = Vec::new();
     if typed.value.is_empty() || typed.value.len() > MOST_STEPS {
         let message = format!("a rollout has 1 to {MOST_STEPS} steps");
-        source.problem(typed.span.clone(), message, Some("write [10, 25, 50, 75, 100]".to_owned()));
+        source.missing(typed.span.clone(), message, "write [10, 25, 50, 75, 100]");
     }
     for At { value: file, span } in typed.value.iter().take(MOST_STEPS) {
         let Some(at) = &file.weight else {
-            source.missing(span.clone(), "the step has no weight", "write { weight = 10, bake = \"5m\" }");
+            source.missing(span.clone(), "the step has no `weight`", "write { weight = 10, bake = \"5m\" }");
             continue;
         };
         // A bare number has no place of its own.
-        let at = At { value: at.value, span: if at.span.is_empty() { span.clone() } else { at.span.clone() } };
-        let Some(weight) = weight(source, &at) else { continue };
+        let (weight, place) = (at.value.0, if at.span.is_empty() { span } else { &at.span });
         if weight.is_zero() || steps.last().is_some_and(|before| before.weight >= weight) {
-            let hint = Some("each step is more than the one before, and the first more than 0".to_owned());
-            source.problem(at.span.clone(), format!("{weight} is no step up"), hint);
+            let hint = Some("steps rise: the first is above 0, and each is above the one before".to_owned());
+            source.problem(place.clone(), format!("{} is not a step up", weight.percent()), hint);
         }
-        let suites = suites(source, file.suites.as_ref());
-        let on_fail = match &file.on_fail {
-            None => default.on_fail,
-            Some(at) if suites.is_empty() => {
-                source.problem(at.span.clone(), "the step has no suites that could fail", None);
-                default.on_fail
-            }
-            typed => failing(source, typed.as_ref()),
-        };
+        let suites = suites(source, file.suites.as_ref(), context.suites);
+        if let Some(at) = file.on_fail.as_ref().filter(|_| suites.is_empty()) {
+            let hint = Some("add suites = [\"smoke\"], or take `on_fail` out".to_owned());
+            source.problem(at.span.clone(), "`on_fail` has no effect: the step has no suites", hint);
+        }
         steps.push(PlanStep {
             weight,
-            bake: duration(source, file.bake.as_ref(), default.bake),
-            requests: whole(source, file.requests.as_ref(), 0..=1_000_000_000, default.requests),
+            bake: length(&file.bake, default.bake),
+            requests: whole(&file.requests, default.requests),
             approve: file.approve.unwrap_or(default.approve),
             suites,
-            on_fail,
+            on_fail: word(&file.on_fail).unwrap_or(default.on_fail),
         });
     }
     if let (Some(last), Some(typed)) = (steps.last(), typed.value.last())
         && last.weight != Weight::FULL
     {
-        let hint = Some("a version is promoted from 100 %; `holdback` keeps a share back".to_owned());
-        source.problem(typed.span.clone(), format!("the last step is {}, not 100", last.weight), hint);
+        let fractions = last.weight.percent() <= 1.0;
+        let hint = match fractions {
+            true => "steps are percentages: write [10, 25, 50, 100]",
+            false => "a version is promoted from 100 percent; `holdback` keeps a share back",
+        };
+        let message = format!("the last step is {} percent, not 100", last.weight.percent());
+        source.missing(typed.span.clone(), message, hint);
     }
     steps
 }
@@ -128,31 +131,42 @@ fn join(step: &mut PlanStep, next: &PlanStep) {
     step.suites.extend(more);
 }
 
-/// The names of suites. Whether there are such is found out where they are run.
-fn suites(source: &mut SourceFile, typed: Option<&At<Vec<At<String>>>>) -> Vec<String> {
+/// The names of suites, which must be in the folder where it is known.
+fn suites(
+    source: &mut SourceFile,
+    typed: Option<&At<Vec<At<SuiteName>>>>,
+    folder: Option<&SuiteFolder>,
+) -> Vec<String> {
     let Some(At { value: typed, span }) = typed else { return Vec::new() };
     if typed.len() > MOST_SUITES {
-        source.problem(span.clone(), format!("at most {MOST_SUITES} suites, which all must pass"), None);
+        source.problem(span.clone(), format!("there are at most {MOST_SUITES} suites"), None);
     }
     let mut names: Vec<String> = Vec::new();
-    for At { value: name, span } in typed.iter().take(MOST_SUITES) {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if name.is_empty() || name.len() > LONGEST_SUITE || !name.bytes().all(plain) {
-            let hint =
-                format!("the name of its file without `.toml`: 1 to {LONGEST_SUITE} letters, digits, `-`, `_` and `.`");
-            source.problem(span.clone(), format!("{name:?} is no name of a suite"), Some(hint));
-        } else if names.contains(name) {
-            source.problem(span.clone(), format!("suite `{name}` is named twice"), None);
-        } else {
-            names.push(name.clone());
+    for At { value: SuiteName(name), span } in typed.iter().take(MOST_SUITES) {
+        if names.contains(name) {
+            source.problem(span.clone(), format!("suite `{name}` is listed twice"), None);
+            continue;
         }
+        if let Some(folder) = folder.filter(|folder| !folder.names.contains(name)) {
+            let known: Vec<&str> = folder.names.iter().map(String::as_str).collect();
+            let (message, hint) = match (folder.is_there, known.as_slice()) {
+                (false, _) => (
+                    format!("there is no suite `{name}`: the folder {} does not exist", folder.path.display()),
+                    "make the folder, or name another with `suites` in cutover.toml".to_owned(),
+                ),
+                (true, []) => (
+                    format!("there is no suite `{name}`: the folder {} is empty", folder.path.display()),
+                    format!("write {name}.toml there; `cutover check --schema suite` prints its schema"),
+                ),
+                (true, known) => {
+                    (format!("there is no suite `{name}` in {}", folder.path.display()), did_you_mean(name, known))
+                }
+            };
+            source.problem(span.clone(), message, Some(hint));
+        }
+        names.push(name.clone());
     }
     names
-}
-
-fn failing(source: &mut SourceFile, typed: Option<&At<String>>) -> OnSuiteFailure {
-    let words = [OnSuiteFailure::Rollback, OnSuiteFailure::Hold].map(|way| (way.name(), way));
-    typed.and_then(|at| one_of(source, at, &words)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -207,10 +221,10 @@ mod tests {
     fn names_that_are_none_and_choices_without_a_choice_are_refused() {
         let long = format!("suites = [\"{}\"]", "a".repeat(65));
         for (lines, why) in [
-            ("suites = [\"a/b\"]", "is no name of a suite"),
-            ("suites = [\"\"]", "is no name of a suite"),
-            (long.as_str(), "is no name of a suite"),
-            ("suites = [\"a\", \"a\"]", "named twice"),
+            ("suites = [\"a/b\"]", "invalid suite name"),
+            ("suites = [\"\"]", "invalid suite name"),
+            (long.as_str(), "invalid suite name"),
+            ("suites = [\"a\", \"a\"]", "listed twice"),
             ("suites = [\"a\"]\non_fail = \"hold\"", "no step has suites"),
             ("steps = [{ weight = 10, on_fail = \"hold\" }, 100]", "the step has no suites"),
             ("steps = [{ weight = 10, suites = [\"a\"], on_fail = \"hodl\" }, 100]", "did you mean `hold`"),

@@ -1,15 +1,14 @@
 //! `[[service.NAME.rule]]`.
 
-use crate::check::main::networks;
-use crate::check::one_of;
-use crate::check::service::{hosts, pattern, weight};
-use crate::file::{At, OneOrMany, PathFile, RuleFile, ValueFile};
+use crate::check::warn_of_fraction;
+use crate::file::values;
+use crate::file::{At, OneOrMany, PathFile, RuleFile, RuleTargetWord, ValueFile};
 use crate::read::{SourceFile, did_you_mean};
 use judgement::traffic::Environment;
-use judgement::traffic::names::{FieldName, MethodName, is_token};
+use judgement::traffic::names::is_token;
 use judgement::traffic::path::Glob;
 use judgement::traffic::route::{DEFAULT_ROUTE, RouteIndex, Routes};
-use judgement::traffic::rule::{PathTest, RoutingRule, RuleCondition, RuleTarget, ValueTest, whole_regex};
+use judgement::traffic::rule::{PathTest, RoutingRule, RuleCondition, RuleTarget, ValueTest};
 
 pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, place: usize) -> Option<RoutingRule> {
     let At { value: file, span } = typed;
@@ -29,10 +28,12 @@ pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, pla
         }
     }
     conditions.extend(file.path.as_ref().and_then(|at| path(source, at)).map(RuleCondition::Path));
-    conditions.extend(file.method.as_ref().map(|list| RuleCondition::Method(methods(source, list))));
-    conditions.extend(file.host.as_ref().map(|list| RuleCondition::Host(hosts(source, list))));
-    conditions
-        .extend(file.client_address.as_ref().map(|list| RuleCondition::ClientAddress(networks(source, list.0.iter()))));
+    let methods = file.method.as_ref().map(|list| list.0.iter().map(|at| at.value.0.clone()).collect());
+    conditions.extend(methods.map(RuleCondition::Method));
+    let hosts = file.host.as_ref().map(|list| list.0.iter().map(|at| at.value.pattern.clone()).collect());
+    conditions.extend(hosts.map(RuleCondition::Host));
+    let networks = file.client_address.as_ref().map(|list| list.0.iter().map(|at| at.value.0).collect());
+    conditions.extend(networks.map(RuleCondition::ClientAddress));
     conditions.extend(file.route.as_ref().map(|list| RuleCondition::Route(route_names(source, list, routes))));
     let answer = answer(source, typed);
 
@@ -40,8 +41,9 @@ pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, pla
         return None;
     }
     if conditions.is_empty() {
-        let hint = "name a header, cookie, query, path, method, host, client_address or route; for a share of all, set split.weight";
-        source.problem(span.clone(), "the rule has no condition: it would match every request", Some(hint.to_owned()));
+        let hint = "name a header, cookie, query, path, method, host, client_address or route; \
+                    for a share of all requests set split.weight";
+        source.missing(span.clone(), "the rule has no condition: it would match every request", hint);
         return None;
     }
     let name = file.name.as_ref().map_or_else(|| format!("rule {}", place + 1), |at| at.value.clone());
@@ -50,22 +52,25 @@ pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, pla
 }
 
 fn answer(source: &mut SourceFile, typed: &At<RuleFile>) -> Option<RuleTarget> {
-    let words = [
-        ("blue", RuleTarget::Environment(Environment::Blue)),
-        ("green", RuleTarget::Environment(Environment::Green)),
-        ("active", RuleTarget::Active),
-        ("candidate", RuleTarget::Candidate),
-    ];
     match (&typed.value.to, &typed.value.candidate) {
-        (Some(to), None) => one_of(source, to, &words),
-        (None, Some(share)) => Some(RuleTarget::Share(weight(source, share)?)),
+        (Some(to), None) => Some(match to.value.0 {
+            RuleTargetWord::Blue => RuleTarget::Environment(Environment::Blue),
+            RuleTargetWord::Green => RuleTarget::Environment(Environment::Green),
+            RuleTargetWord::Active => RuleTarget::Active,
+            RuleTargetWord::Candidate => RuleTarget::Candidate,
+        }),
+        (None, Some(share)) => {
+            warn_of_fraction(source, "candidate", share);
+            Some(RuleTarget::Share(share.value.0))
+        }
         (Some(_), Some(share)) => {
-            source.problem(share.span.clone(), "a rule has `to` or `candidate`, not both", None);
+            let hint = "keep `to` for every matching request, or `candidate` for a share of them".to_owned();
+            source.problem(share.span.clone(), "`to` and `candidate` exclude each other", Some(hint));
             None
         }
         (None, None) => {
-            let hint = "write `to = \"candidate\"`, or `candidate = 25` for a share";
-            source.missing(typed.span.clone(), "the rule does not say where to", hint);
+            let hint = "write to = \"candidate\", or candidate = 25 for a share";
+            source.missing(typed.span.clone(), "the rule does not say where requests go", hint);
             None
         }
     }
@@ -74,14 +79,13 @@ fn answer(source: &mut SourceFile, typed: &At<RuleFile>) -> Option<RuleTarget> {
 fn named<'t>(source: &mut SourceFile, value: &'t At<ValueFile>) -> Option<&'t At<String>> {
     let name = value.value.name.as_ref().filter(|name| !name.value.is_empty());
     if name.is_none() {
-        source.problem(
-            value.span.clone(),
-            "the condition has no name",
-            Some("write { name = \"x-canary\", equals = \"always\" }".to_owned()),
-        );
+        let hint = "write { name = \"x-canary\", equals = \"always\" }";
+        source.missing(value.span.clone(), "the condition has no `name`", hint);
     }
     name
 }
+
+const OPERATORS: &str = "`equals`, `prefix`, `suffix`, `contains`, `regex`, `present` or `absent`";
 
 fn operator(source: &mut SourceFile, typed: &At<ValueFile>) -> Option<ValueTest> {
     let file = &typed.value;
@@ -91,63 +95,40 @@ fn operator(source: &mut SourceFile, typed: &At<ValueFile>) -> Option<ValueTest>
     tests.extend(file.prefix.as_ref().map(|at| ValueTest::Prefix(bytes(at))));
     tests.extend(file.suffix.as_ref().map(|at| ValueTest::Suffix(bytes(at))));
     tests.extend(file.contains.as_ref().map(|at| ValueTest::Contains(bytes(at))));
-    for (flag, test, word) in
-        [(&file.present, ValueTest::Present, "present"), (&file.absent, ValueTest::Absent, "absent")]
-    {
+    tests.extend(file.regex.as_ref().map(|at| ValueTest::Regex(at.value.0.clone())));
+    for (flag, test, word, other) in [
+        (&file.present, ValueTest::Present, "present", "absent"),
+        (&file.absent, ValueTest::Absent, "absent", "present"),
+    ] {
         match flag {
             Some(At { value: true, .. }) => tests.push(test),
             Some(At { span, .. }) => {
-                let other = if word == "present" { "absent" } else { "present" };
-                let hint = Some(format!("write `{other} = true` for the contrary"));
+                let hint = Some(format!("write {other} = true for the opposite"));
                 source.problem(span.clone(), format!("`{word}` can only be true"), hint);
                 return None;
             }
             None => {}
         }
     }
-    if let Some(at) = &file.regex {
-        tests.push(ValueTest::Regex(regex(source, at)?));
-    }
-    let operators = "equals, prefix, suffix, contains, regex, present, absent";
     match tests.len() {
         1 => tests.pop(),
         0 => {
-            source.problem(typed.span.clone(), "the condition has no operator", Some(format!("one of {operators}")));
+            source.missing(typed.span.clone(), "the condition has no operator", &format!("add {OPERATORS}"));
             None
         }
         _ => {
-            let hint = Some(format!("only one of {operators}; for more, write a list of conditions"));
+            let hint = Some(format!("keep one of {OPERATORS}; for more, write a list of conditions"));
             source.problem(typed.span.clone(), "the condition has more than one operator", hint);
             None
         }
     }
 }
 
-fn regex(source: &mut SourceFile, typed: &At<String>) -> Option<regex::bytes::Regex> {
-    whole_regex(&typed.value)
-        .map_err(|e| {
-            // The crate draws the pattern over several lines; its last line says what is wrong.
-            let text = e.to_string();
-            let why = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-            source.problem(typed.span.clone(), format!("not a regular expression: {why}"), None);
-        })
-        .ok()
-}
-
 fn header(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option<RuleCondition> {
-    if name.value.contains('_') {
-        let hint = Some(format!("did you mean `{}`?", name.value.replace('_', "-")));
-        source.problem(
-            name.span.clone(),
-            format!("`{}`: header names with `_` are not forwarded safely", name.value),
-            hint,
-        );
-        return None;
-    }
-    match FieldName::parse(&name.value) {
+    match values::header(&name.value) {
         Ok(name) => Some(RuleCondition::Header { name, test }),
-        Err(_) => {
-            source.problem(name.span.clone(), format!("`{}` is not a header name", name.value), None);
+        Err(why) => {
+            source.problem(name.span.clone(), why.message, why.hint);
             None
         }
     }
@@ -155,7 +136,7 @@ fn header(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option
 
 fn cookie(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option<RuleCondition> {
     if !is_token(&name.value) {
-        source.problem(name.span.clone(), format!("`{}` is not a cookie name", name.value), None);
+        source.problem(name.span.clone(), format!("invalid cookie name `{}`", name.value), None);
         return None;
     }
     Some(RuleCondition::Cookie { name: name.value.clone(), test })
@@ -166,43 +147,19 @@ fn query(_: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option<RuleC
 }
 
 fn path(source: &mut SourceFile, typed: &At<PathFile>) -> Option<PathTest> {
-    let PathFile { glob, exact, prefix, regex: pattern_typed } = &typed.value;
-    let given =
-        [exact.is_some(), prefix.is_some(), pattern_typed.is_some(), glob.is_some()].iter().filter(|g| **g).count();
-    if given != 1 {
-        let hint = "write \"/api/*\", or a table with one of `exact`, `prefix`, `regex`".to_owned();
-        source.problem(typed.span.clone(), "a path condition has one operator", Some(hint));
-        return None;
-    }
-    let absolute = |source: &mut SourceFile, text: &str, span: &std::ops::Range<usize>| {
-        pattern(source, text, span.clone()).map(str::to_owned)
-    };
-    if let Some(at) = exact {
-        return absolute(source, &at.value, &at.span).map(PathTest::Exact);
-    }
-    if let Some(at) = prefix {
-        let prefix = absolute(source, &at.value, &at.span)?;
-        return Some(PathTest::Prefix(prefix.trim_end_matches('/').to_owned()));
-    }
-    if let Some(at) = pattern_typed {
-        return regex(source, at).map(PathTest::Regex);
-    }
-    let glob = absolute(source, glob.as_deref().unwrap_or(""), &typed.span)?;
-    Some(if glob.contains('*') { PathTest::Glob(Glob::new(&glob)) } else { PathTest::Exact(glob) })
-}
-
-fn methods(source: &mut SourceFile, typed: &OneOrMany<String>) -> Vec<MethodName> {
-    let mut methods = Vec::new();
-    for At { value, span } in &typed.0 {
-        match MethodName::parse(value) {
-            Ok(method) if value.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') => methods.push(method),
-            _ => {
-                let hint = Some(format!("did you mean `{}`?", value.to_ascii_uppercase()));
-                source.problem(span.clone(), format!("`{value}` is not a method: methods are in upper case"), hint);
-            }
+    let PathFile { glob, exact, prefix, regex } = &typed.value;
+    match (glob, exact, prefix, regex) {
+        (Some(glob), None, None, None) if glob.0.contains('*') => Some(PathTest::Glob(Glob::new(&glob.0))),
+        (Some(glob), None, None, None) => Some(PathTest::Exact(glob.0.clone())),
+        (None, Some(at), None, None) => Some(PathTest::Exact(at.value.0.clone())),
+        (None, None, Some(at), None) => Some(PathTest::Prefix(at.value.0.trim_end_matches('/').to_owned())),
+        (None, None, None, Some(at)) => Some(PathTest::Regex(at.value.0.clone())),
+        _ => {
+            let hint = "write \"/api/*\", or a table with one of `exact`, `prefix`, `regex`";
+            source.missing(typed.span.clone(), "a condition on the path has one operator", hint);
+            None
         }
     }
-    methods
 }
 
 fn route_names(source: &mut SourceFile, typed: &OneOrMany<String>, routes: &Routes) -> Vec<Option<RouteIndex>> {

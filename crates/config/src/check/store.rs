@@ -5,10 +5,9 @@ use std::path::Path;
 
 use url::Url;
 
-use crate::check::did_you_mean;
-use crate::check::origin::beside;
+use crate::check::beside;
 use crate::file::{At, RedisFile, SqlFile};
-use crate::read::SourceFile;
+use crate::read::{SourceFile, did_you_mean};
 use memory::snapshot::health_check::{SqlEngine, SqlProbe};
 use memory::snapshot::secret_url::SecretUrl;
 
@@ -16,7 +15,8 @@ use memory::snapshot::secret_url::SecretUrl;
 const LONGEST_URL: usize = 4096;
 /// A check is a question, no report.
 const LONGEST_QUERY: usize = 4096;
-const PUT_IT: &str = "put it into a file and write url_file = \"…\", or into the environment and write url_env = \"…\"";
+const PUT_IT: &str =
+    "put the URL into a file and write url_file = \"…\", or take the password from the environment: \"${DB_PASSWORD}\"";
 
 /// What stands behind the `?`, beside what says where the database is and who asks.
 const POSTGRES_KEYS: [&str; 18] = [
@@ -59,10 +59,10 @@ pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<SqlProbe> {
     let query = file.query.as_ref().map_or("select 1", |at| at.value.trim());
     if let Some(at) = file.query.as_ref().filter(|_| query.is_empty() || query.len() > LONGEST_QUERY) {
         let message = format!("a query has 1 to {LONGEST_QUERY} characters");
-        source.problem(at.span.clone(), message, Some("leave `query` out for \"select 1\"".to_owned()));
+        source.problem(at.span.clone(), message, Some("take `query` out for \"select 1\"".to_owned()));
     }
     let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
-    let hint = "it begins with postgres://, mysql:// or sqlite:";
+    let hint = "write a URL that begins with postgres://, mysql:// or sqlite:";
     let engine = if let Some(path) = url.value.strip_prefix("sqlite:") {
         sqlite(source, path, &url).map(SqlEngine::Sqlite)
     } else {
@@ -84,7 +84,7 @@ pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<SqlProbe> {
 pub fn redis(source: &mut SourceFile, typed: &At<RedisFile>) -> Option<SecretUrl> {
     let file = &typed.value;
     let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
-    let hint = "it begins with redis:// or rediss://";
+    let hint = "write a URL that begins with redis:// or rediss://";
     let scheme = parsed(source, &url, hint)?;
     match scheme.scheme() {
         "redis" | "rediss" => {}
@@ -93,14 +93,14 @@ pub fn redis(source: &mut SourceFile, typed: &At<RedisFile>) -> Option<SecretUrl
     let database = scheme.path().trim_matches('/');
     if !database.is_empty() && database.parse::<u16>().is_err() {
         let hint = Some("write redis://HOST:6379/0".to_owned());
-        source.problem(url.span, "behind the host of a Redis URL stands the number of a database", hint);
+        source.problem(url.span, "the path of a Redis URL is the number of a database", hint);
         return None;
     }
     Some(SecretUrl::new(url.value))
 }
 
 fn unknown<T>(source: &mut SourceFile, url: &At<String>, scheme: &str, hint: &str) -> Option<T> {
-    source.problem(url.span.clone(), format!("{scheme}: is no kind of store that can be asked"), Some(hint.to_owned()));
+    source.problem(url.span.clone(), format!("unknown kind of store `{scheme}:`"), Some(hint.to_owned()));
     None
 }
 
@@ -108,7 +108,7 @@ fn parsed(source: &mut SourceFile, url: &At<String>, hint: &str) -> Option<Url> 
     let parsed = Url::parse(&url.value);
     if let Err(why) = &parsed {
         // The reason, and nothing of the URL: it may hold a password.
-        source.problem(url.span.clone(), format!("this is no URL: {why}"), Some(hint.to_owned()));
+        source.problem(url.span.clone(), format!("invalid URL: {why}"), Some(hint.to_owned()));
     }
     parsed.ok()
 }
@@ -117,7 +117,7 @@ fn parsed(source: &mut SourceFile, url: &At<String>, hint: &str) -> Option<Url> 
 fn keys_are_known(source: &mut SourceFile, url: &At<String>, parsed: &Url, known: &[&str]) -> bool {
     let unknown = parsed.query_pairs().find(|(key, _)| !known.contains(&&**key) && !key.starts_with("options["));
     if let Some((key, _)) = &unknown {
-        let message = format!("the URL has a parameter `{key}` that nobody knows");
+        let message = format!("unknown parameter `{key}` in the URL");
         source.problem(url.span.clone(), message, Some(did_you_mean(key, known)));
     }
     unknown.is_none()
@@ -126,8 +126,8 @@ fn keys_are_known(source: &mut SourceFile, url: &At<String>, parsed: &Url, known
 fn sqlite(source: &mut SourceFile, path: &str, url: &At<String>) -> Option<std::path::PathBuf> {
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path.contains('?') || path.starts_with(":memory:") {
-        let hint = Some("write sqlite:PATH; the file is opened for reading only".to_owned());
-        source.problem(url.span.clone(), "a SQLite URL names a file, and nothing else", hint);
+        let hint = Some("write \"sqlite:PATH\"; the file is opened for reading only".to_owned());
+        source.problem(url.span.clone(), "a SQLite URL names a file and nothing else", hint);
         return None;
     }
     Some(beside(source, path))
@@ -138,16 +138,19 @@ fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 
     let mut named = keys.iter().filter_map(|key| key.as_ref());
     if let (Some(_), Some(second)) = (named.next(), named.next()) {
         let hint = Some("keep one of them".to_owned());
-        source.problem(second.span.clone(), "the URL comes from one place: `url`, `url_file` or `url_env`", hint);
+        source.problem(second.span.clone(), "the URL comes from one of `url`, `url_file` and `url_env`", hint);
         return None;
     }
     let (at, read) = match keys {
-        [Some(at), _, _] if SecretUrl::new(at.value.as_str()).has_password() => {
-            source.problem(at.span.clone(), "a password does not belong into this file", Some(PUT_IT.to_owned()));
+        [Some(at), _, _] if SecretUrl::new(source.literal(at)).has_password() => {
+            source.problem(at.span.clone(), "a password does not belong in this file", Some(PUT_IT.to_owned()));
             return None;
         }
         [Some(at), _, _] => (at, Ok(at.value.clone())),
-        [_, Some(at), _] => (at, url_in_file(&beside(source, &at.value))),
+        [_, Some(at), _] => {
+            warn_if_open(source, at);
+            (at, url_in_file(&beside(source, &at.value)))
+        }
         [_, _, Some(at)] => (
             at,
             std::env::var(&at.value).map_err(|why| match why {
@@ -158,7 +161,7 @@ fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 
         _ => {
             source.missing(
                 typed.span.clone(),
-                "the health check does not know whom to ask",
+                "there is no `url`, `url_file` or `url_env`",
                 "write url_file = \"pg.url\"",
             );
             return None;
@@ -167,11 +170,11 @@ fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 
     match read.map(|url| url.trim().to_owned()) {
         Ok(url) if !url.is_empty() => Some(At { value: url, span: at.span.clone() }),
         Ok(_) => {
-            source.problem(at.span.clone(), "there is no URL in it", None);
+            source.problem(at.span.clone(), "it holds no URL", None);
             None
         }
         Err(why) => {
-            source.problem(at.span.clone(), format!("`{}` cannot be used: {why}", at.value), None);
+            source.problem(at.span.clone(), format!("cannot use `{}`: {why}", at.value), None);
             None
         }
     }
@@ -182,23 +185,25 @@ fn url_in_file(path: &Path) -> Result<String, String> {
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(unreadable)?;
     if !kind.is_file() {
-        return Err("it is no file".to_owned());
+        return Err("it is not a file".to_owned());
     }
-    warn_if_open(path, &kind);
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(LONGEST_URL as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() > LONGEST_URL || text.trim().contains('\n') {
-        return Err(format!("it holds something else than one URL of at most {LONGEST_URL} characters"));
+        return Err(format!("it does not hold one URL of at most {LONGEST_URL} characters"));
     }
     Ok(text)
 }
 
-/// A secret that everybody on the machine can read: it works, and somebody should know.
-fn warn_if_open(path: &Path, kind: &std::fs::Metadata) {
+/// Warns of a secret that everybody on the machine can read: it works, and somebody should know.
+fn warn_if_open(source: &mut SourceFile, at: &At<String>) {
     use std::os::unix::fs::PermissionsExt;
-    if kind.permissions().mode() & 0o004 != 0 {
-        tracing::warn!(file = %path.display(), "everybody on this machine can read this URL: chmod o-r");
+    let readable =
+        std::fs::metadata(beside(source, &at.value)).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
+    if readable {
+        let message = format!("everybody on this machine can read `{}`", at.value);
+        source.warning(at.span.clone(), message, "it may hold a password: chmod o-r");
     }
 }
 
@@ -240,7 +245,7 @@ mod tests {
         }
         // Set everywhere, and no URL.
         let refused = read(dir.path(), "sql = { url_env = 'PATH' }").unwrap_err();
-        assert!(refused.contains("this is no URL: relative URL without a base"), "{refused}");
+        assert!(refused.contains("invalid URL: relative URL without a base"), "{refused}");
     }
 
     #[test]
@@ -250,26 +255,26 @@ mod tests {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         for (check, why) in [
-            ("sql = { url = 'postgres://shop:hidden@db/shop' }", "a password does not belong into this file"),
-            ("redis = { url = 'redis://:hidden@db' }", "a password does not belong into this file"),
-            ("sql = { url = 'postgres://db?password=hidden' }", "a password does not belong into this file"),
-            ("sql = 'postgres://shop:hid@den@db/shop'", "expected a table"),
+            ("sql = { url = 'postgres://shop:hidden@db/shop' }", "a password does not belong in this file"),
+            ("redis = { url = 'redis://:hidden@db' }", "a password does not belong in this file"),
+            ("sql = { url = 'postgres://db?password=hidden' }", "a password does not belong in this file"),
+            ("sql = 'postgres://shop:hid@den@db/shop'", "must be a table"),
             ("sql = { url = 'postgres://shop:hidden@db/shop', quary = '' }", "unknown key `quary`"),
             ("sql = { url_file = 'gone' }", "cannot read it: No such file"),
-            ("sql = { url_file = '.' }", "it is no file"),
-            ("sql = { url_file = 'none' }", "there is no URL in it"),
-            ("redis = { url_file = 'two' }", "something else than one URL"),
-            ("sql = { url_file = 'secret' }", "oracle: is no kind of store that can be asked"),
-            ("redis = { url_file = 'secret' }", "oracle: is no kind of store that can be asked"),
+            ("sql = { url_file = '.' }", "it is not a file"),
+            ("sql = { url_file = 'none' }", "it holds no URL"),
+            ("redis = { url_file = 'two' }", "does not hold one URL"),
+            ("sql = { url_file = 'secret' }", "unknown kind of store `oracle:`"),
+            ("redis = { url_file = 'secret' }", "unknown kind of store `oracle:`"),
             ("sql = { url_env = 'CUTOVER_NOT_SET' }", "it is not set"),
-            ("sql = { url = 'postgres://db', url_file = 'none' }", "comes from one place"),
-            ("sql = {}", "does not know whom to ask"),
+            ("sql = { url = 'postgres://db', url_file = 'none' }", "comes from one of"),
+            ("sql = {}", "there is no `url`"),
             ("sql = { url = 'postgres://db?sslmod=require' }", "did you mean `sslmode`?"),
             ("sql = { url = 'sqlite:a.db?mode=ro' }", "a SQLite URL names a file"),
             ("sql = { url = 'postgres://db', query = ' ' }", "a query has 1 to 4096 characters"),
             ("redis = { url = 'redis://db/shop' }", "the number of a database"),
-            ("redis = { url = 'redis://a' }\nsql = { url = 'sqlite:a' }", "a health check asks one thing"),
-            ("name = 'empty'", "the health check asks nothing"),
+            ("redis = { url = 'redis://a' }\nsql = { url = 'sqlite:a' }", "a health check has one of"),
+            ("name = 'empty'", "the health check has no `http`"),
         ] {
             let refused = read(dir.path(), check).unwrap_err();
             assert!(refused.contains(why), "{check}: {refused}");

@@ -13,8 +13,8 @@ use http::HeaderName;
 use serde_json_path::JsonPath;
 
 use crate::check::suite::request::Known;
-use crate::check::{one_of, positive, whole};
-use crate::file::{At, CaseFile, Number, RequestFile, SuiteFile};
+use crate::check::{beside, length, whole, word};
+use crate::file::{At, CaseFile, RequestFile, SuiteFile};
 use crate::read::{SourceFile, did_you_mean};
 use crate::suite::text::{Piece, literal, pieces};
 use crate::suite::{BUILT_IN, Case, Suite, SuiteRequest, Via};
@@ -23,12 +23,8 @@ use judgement::time::Millis;
 /// A suite that nobody can read through proves little.
 const MOST_CASES: usize = 500;
 const MOST_STEPS: usize = 50;
-const MOST_CONCURRENT: u64 = 64;
-const MOST_RETRIES: u64 = 10;
 /// A file that is sent or compared with is at hand, not a database.
 pub const MOST_FILE: u64 = 8 << 20;
-/// A run by itself is no load.
-const SHORTEST_EVERY: Millis = Millis::seconds(10);
 
 /// A file of suites while it is read.
 struct Reading<'s> {
@@ -41,26 +37,11 @@ struct Reading<'s> {
 
 /// Checks a suite; problems are noted. `name`: its file's, without `.toml`.
 pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
-    match &file.version {
-        Some(At { value: Number(version), .. }) if *version == 1.0 => {}
-        Some(At { value: Number(version), span }) => {
-            let message = format!("this is a suite of version {version}; this program reads version 1");
-            source.problem(span.clone(), message, None);
-        }
-        None => source.missing(0..0, "the suite does not say its version", "begin with `version = 1`"),
+    if file.version.is_none() {
+        source.missing(0..0, "the suite has no `version`", "begin with version = 1");
     }
-    let via = [("origin", Via::Origin), ("proxy", Via::Proxy)];
-    let via = file.via.as_ref().and_then(|at| one_of(source, at, &via)).unwrap_or(Via::Origin);
-    let retries = whole(source, file.retries.as_ref(), 0..=MOST_RETRIES, 0) as u32;
-    let concurrency = whole(source, file.concurrency.as_ref(), 1..=MOST_CONCURRENT, 4) as usize;
-    let timeout = positive(source, file.timeout.as_ref(), Millis::seconds(10));
-    let every = file.every.as_ref().map(|at| {
-        let every = positive(source, Some(at), SHORTEST_EVERY);
-        if every < SHORTEST_EVERY {
-            source.problem(at.span.clone(), format!("a suite runs by itself every {SHORTEST_EVERY} at the most"), None);
-        }
-        every
-    });
+    let retries = whole(&file.retries, 0) as u32;
+    let timeout = length(&file.timeout, Millis::seconds(10));
     let mut reading = Reading { source, secrets: BTreeSet::new(), headers: Vec::new(), timeout };
     let mut known: Known = BUILT_IN.iter().map(|name| (*name).to_owned()).collect();
     let variables = reading.variables(file, &mut known);
@@ -84,17 +65,17 @@ pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
         }
     }
     if cases.is_empty() && loads.is_empty() && parities.is_empty() && data.is_empty() {
-        let hint = "write a [[case]], [[load]], [[parity]] or [[data]]";
-        reading.source.missing(0..0, "the suite proves nothing", hint);
+        let hint = "add a [[case]], [[load]], [[parity]] or [[data]]";
+        reading.source.missing(0..0, "the suite is empty", hint);
     }
     Suite {
         name: name.to_owned(),
         title: file.title.as_ref().map_or(name, |at| at.value.as_str()).to_owned(),
         service: file.service.as_ref().map(|at| at.value.clone()),
-        via,
+        via: word(&file.via).unwrap_or(Via::Origin),
         tags: file.tags.clone(),
-        concurrency,
-        every,
+        concurrency: whole(&file.concurrency, 4) as usize,
+        every: file.every.as_ref().map(|at| at.value.0),
         after_rollback: file.after_rollback.unwrap_or(false),
         variables,
         setup,
@@ -109,7 +90,7 @@ pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
 }
 
 /// What a variable may be called.
-const NAMES: &str = "letters, digits and `_`; not run, environment or unique, which are there already";
+const NAMES: &str = "use letters, digits, `_` and `-`; `run`, `environment` and `unique` are built in";
 
 impl Reading<'_> {
     /// In the order of the file.
@@ -119,7 +100,7 @@ impl Reading<'_> {
         let mut all = Vec::new();
         for (name, at) in typed {
             if known.contains(name) || !is_name(name) {
-                let message = format!("`{name}` cannot be the name of a variable");
+                let message = format!("invalid variable name `{name}`");
                 self.source.problem(at.span.clone(), message, Some(NAMES.to_owned()));
             }
             let text = self.text(&at.value.0, &at.span, known);
@@ -146,7 +127,7 @@ impl Reading<'_> {
                         if !known.contains(name) {
                             let names: Vec<&str> = known.iter().map(String::as_str).collect();
                             let hint = did_you_mean(name, &names);
-                            let message = format!("`${{{name}}}` is no variable that is known here");
+                            let message = format!("unknown variable `${{{name}}}`");
                             self.source.problem(span.clone(), message, Some(hint));
                         }
                         out.push_str(&format!("${{{name}}}"));
@@ -165,7 +146,7 @@ impl Reading<'_> {
             }
             _ => {
                 let message = format!("the environment variable `{variable}` is not set");
-                let hint = "it is the environment of the process that runs the suite: Cutover's own";
+                let hint = "set it for the process that runs the suite, which is Cutover";
                 self.source.problem(span.clone(), message, Some(hint.to_owned()));
                 String::new()
             }
@@ -183,8 +164,8 @@ impl Reading<'_> {
                 self.step(&at, &mut known.clone()).into_iter().collect()
             } else {
                 if file.has_request() {
-                    let hint = "move it into a [[case.step]]".to_owned();
-                    let message = "a case is one request, or has steps, not both";
+                    let hint = "move the request into a [[case.step]]".to_owned();
+                    let message = "a case is one request or a list of steps, not both";
                     self.source.problem(span.clone(), message, Some(hint));
                 }
                 self.steps(&file.step, &mut known.clone())
@@ -193,11 +174,11 @@ impl Reading<'_> {
             let name = file.name.as_ref().map_or(first, |at| at.value.as_str()).to_owned();
             self.new_name(all.iter().map(|case| &case.name), &name, file.name.as_ref(), span);
             if matches!(name.as_str(), "setup" | "teardown") {
-                let hint = Some("call it otherwise: reports call the suite's own setup and teardown so".to_owned());
+                let hint = Some("choose another name: reports use this one for the suite's own requests".to_owned());
                 let span = file.name.as_ref().map_or(span, |at| &at.span).clone();
-                self.source.problem(span, format!("a case cannot be called `{name}`"), hint);
+                self.source.problem(span, format!("`{name}` is a reserved name"), hint);
             }
-            let retries = whole(self.source, file.retries.as_ref(), 0..=MOST_RETRIES, u64::from(retries)) as u32;
+            let retries = whole(&file.retries, u64::from(retries)) as u32;
             all.push(Case { name, tags: file.tags.clone(), retries, steps });
         }
         all
@@ -205,7 +186,7 @@ impl Reading<'_> {
 
     fn steps(&mut self, typed: &[At<RequestFile>], known: &mut Known) -> Vec<SuiteRequest> {
         if let Some(at) = typed.get(MOST_STEPS) {
-            self.source.problem(at.span.clone(), format!("there are at most {MOST_STEPS} steps"), None);
+            self.source.problem(at.span.clone(), format!("a case has at most {MOST_STEPS} steps"), None);
         }
         typed.iter().take(MOST_STEPS).filter_map(|at| self.step(at, known)).collect()
     }
@@ -221,7 +202,7 @@ impl Reading<'_> {
         let span = typed.map_or(span, |at| &at.span).clone();
         if others.any(|other| other == name) {
             let hint = Some("give it a `name` of its own".to_owned());
-            self.source.problem(span.clone(), format!("two of them are called `{name}`"), hint);
+            self.source.problem(span.clone(), format!("the name `{name}` is already used"), hint);
         }
         if name.trim().is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
             self.source.problem(span, "a name has 1 to 200 printable characters", None);
@@ -243,8 +224,8 @@ impl Reading<'_> {
         match JsonPath::parse(text) {
             Ok(path) => Some(path),
             Err(why) => {
-                let hint = Some("JSONPath as in RFC 9535: \"$.items[0].id\", \"$..updated_at\"".to_owned());
-                self.source.problem(span.clone(), format!("`{text}` is no JSONPath: {why}"), hint);
+                let hint = Some("write a JSONPath as in RFC 9535: \"$.items[0].id\" or \"$..updated_at\"".to_owned());
+                self.source.problem(span.clone(), format!("invalid JSONPath `{text}`: {why}"), hint);
                 None
             }
         }
@@ -252,10 +233,10 @@ impl Reading<'_> {
 
     /// The bytes of a file beside this one.
     fn file(&mut self, at: &At<String>) -> Option<Vec<u8>> {
-        match bytes_of(&super::origin::beside(self.source, &at.value)) {
+        match bytes_of(&beside(self.source, &at.value)) {
             Ok(bytes) => Some(bytes),
             Err(why) => {
-                self.source.problem(at.span.clone(), format!("`{}` cannot be used: {why}", at.value), None);
+                self.source.problem(at.span.clone(), format!("cannot use `{}`: {why}", at.value), None);
                 None
             }
         }
@@ -266,7 +247,7 @@ impl Reading<'_> {
         let bytes = self.file(at)?;
         let read = serde_json::from_slice(&bytes);
         if let Err(why) = &read {
-            self.source.problem(at.span.clone(), format!("`{}` is no JSON: {why}", at.value), None);
+            self.source.problem(at.span.clone(), format!("`{}` is not JSON: {why}", at.value), None);
         }
         read.ok()
     }
@@ -277,7 +258,7 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(unreadable)?;
     if !kind.is_file() || kind.len() > MOST_FILE {
-        return Err(format!("it is no file of at most {} MiB", MOST_FILE >> 20));
+        return Err(format!("it is not a file of at most {} MiB", MOST_FILE >> 20));
     }
     std::fs::read(path).map_err(unreadable)
 }

@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use crate::file::{At, OneOrMany};
 
-/// Edits of a head.
+/// Changes to the headers of a message.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EditsFile {
-    /// Replaces every line of the header by this one.
+    /// Replace every line of the header with this value.
     pub set: BTreeMap<String, At<String>>,
-    /// Adds a line, or several, to those that are there.
+    /// Add a line, or several, to those that are there.
     pub add: BTreeMap<String, OneOrMany<String>>,
-    /// Removes every line of these headers.
+    /// Remove every line of these headers.
     pub remove: Vec<At<String>>,
 }

@@ -5,80 +5,111 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::file::{At, Number, OneOrMany};
+use crate::file::values::{Duration, Whole, Word};
+use crate::file::{At, OneOrMany};
+use judgement::traffic::Environment;
 
-/// What is asked of the origins when nobody else asks them.
+/// A health check of the origins.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthFile {
-    /// What it is called in metrics and notices. Default: its kind, "http", "sql" or "redis".
+    /// The name in status, metrics and notifications. Without this key its kind: "http", "sql" or "redis".
     pub name: Option<At<String>>,
-    /// "blue" or "green"; left out: both.
-    pub environment: Option<At<String>>,
-    /// A request to every address.
+    /// The environment that is checked. Without this key both.
+    pub environment: Option<At<Word<Environment>>>,
+    /// A request to every origin.
     pub http: Option<At<HttpFile>>,
     /// A query to PostgreSQL, MySQL, MariaDB or SQLite.
     pub sql: Option<At<SqlFile>>,
-    /// A write to Redis, and reading it back.
+    /// A write to Redis, which is read back.
     pub redis: Option<At<RedisFile>>,
-    /// From one round to the next. Default "10s".
-    pub interval: Option<At<String>>,
-    /// Of one attempt. Default "10s".
-    pub timeout: Option<At<String>>,
-    /// Attempts of a round after the first one. Default 3.
-    pub retries: Option<At<Number>>,
-    /// So many failed rounds in a row, and it is down. Default 2.
-    pub fall: Option<At<Number>>,
-    /// So many good rounds in a row, and it is up again. Default 2.
-    pub rise: Option<At<Number>>,
-    /// What follows: "eject" (default) keeps requests away, "rollback" takes a new side back, "webhook" tells `webhook`.
-    pub on_down: Option<OneOrMany<String>>,
-    /// Where a JSON object is posted when an environment goes down.
+    /// Time from one round to the next, from "100ms" to "1h".
+    #[schemars(extend("default" = "10s"))]
+    pub interval: Option<At<Duration<100, 3_600_000>>>,
+    /// Time for one attempt, up to "1m".
+    #[schemars(extend("default" = "10s"))]
+    pub timeout: Option<At<Duration<1, 60_000>>>,
+    /// Attempts of a round after the first one.
+    #[schemars(extend("default" = 3, "x-unit" = "attempts"))]
+    pub retries: Option<At<Whole<0, 10>>>,
+    /// Failed rounds in a row after which the environment is down.
+    #[schemars(extend("default" = 2, "x-unit" = "rounds"))]
+    pub fall: Option<At<Whole<1, 100>>>,
+    /// Good rounds in a row after which the environment is up again.
+    #[schemars(extend("default" = 2, "x-unit" = "rounds"))]
+    pub rise: Option<At<Whole<1, 100>>>,
+    /// What happens when it goes down: "eject" keeps requests away, "rollback" takes a new version back, "webhook" calls
+    /// `webhook`.
+    #[schemars(extend("default" = ["eject"]))]
+    pub on_down: Option<OneOrMany<Word<HealthAction>>>,
+    /// The URL to which a JSON object is posted when an environment goes down.
     pub webhook: Option<At<String>>,
 }
 
-/// A request, and what its answer must be.
+/// What happens when an environment goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthAction {
+    Eject,
+    Rollback,
+    Webhook,
+}
+
+/// A request, and what its response must be.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpFile {
-    /// Default "/".
+    /// The path, with a query if needed.
+    #[schemars(extend("default" = "/"))]
     pub path: Option<At<String>>,
-    /// Default "GET".
-    pub method: Option<At<String>>,
+    /// The method: one that changes nothing.
+    #[schemars(extend("default" = "GET"))]
+    pub method: Option<At<Word<ProbeMethod>>>,
+    /// Headers of the request.
     pub headers: BTreeMap<String, At<String>>,
-    /// The statuses that are good. Default 200 to 399.
-    pub status: Option<At<Vec<Number>>>,
-    /// Must be somewhere in the first 64 KiB of the body.
+    /// The status codes that are good, from 200 to 599. Without this key 200 to 399.
+    pub status: Option<OneOrMany<Whole<200, 599>>>,
+    /// A text that must be within the first 64 KiB of the body.
     pub body: Option<At<String>>,
 }
 
-/// Which database, and what it is asked. One of the three keys says where it is.
+/// A method that changes nothing: a check comes every few seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ProbeMethod {
+    Get,
+    Head,
+    Options,
+}
+
+/// Which database, and what it is asked. One of the keys `url`, `url_file` and `url_env` says where it is.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SqlFile {
-    /// "postgres://…", "mysql://…" or "sqlite:PATH", without a password.
+    /// "postgres://…", "mysql://…" or "sqlite:PATH". A password may come from the environment: "${DB_PASSWORD}".
     pub url: Option<At<String>>,
-    /// A file with the URL in it, relative to this one; read again at each load.
+    /// A file that holds the URL. Relative to this file, and read again at each reload.
     pub url_file: Option<At<String>>,
-    /// The environment variable with the URL in it.
+    /// The environment variable that holds the URL.
     pub url_env: Option<At<String>>,
-    /// Default "select 1".
+    /// The query.
+    #[schemars(extend("default" = "select 1"))]
     pub query: Option<At<String>>,
 }
 
-/// Which Redis. One of the three keys says where it is.
+/// Which Redis. One of the keys says where it is.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisFile {
-    /// "redis://HOST/0" or "rediss://HOST/0", without a password.
+    /// "redis://HOST/0" or "rediss://HOST/0". A password may come from the environment: "${REDIS_PASSWORD}".
     pub url: Option<At<String>>,
-    /// A file with the URL in it, relative to this one; read again at each load.
+    /// A file that holds the URL. Relative to this file, and read again at each reload.
     pub url_file: Option<At<String>>,
-    /// The environment variable with the URL in it.
+    /// The environment variable that holds the URL.
     pub url_env: Option<At<String>>,
 }
 
-// A URL that should not be there may hold a password all the same.
+// A URL may hold a password, although it should not.
 impl std::fmt::Debug for SqlFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SqlFile")

@@ -1,78 +1,105 @@
 //! `cutover.toml` as it is typed.
 
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::file::{At, NotifyFile, Number, Size};
+use crate::access::LogFormat;
+use crate::admin::Role;
+use crate::file::values::{Duration, ListenAddress, Network, Share, Size, TokenExpiry, Whole, Word};
+use crate::file::{At, NotifyFile, OneOrMany};
+
+/// The largest number of anything that is only counted.
+const ANY: u64 = u32::MAX as u64;
+/// What pingora reads of a head, in bytes.
+const LARGEST_HEAD: u64 = 1 << 20;
+/// A head that is smaller fits no request.
+const SMALLEST_HEAD: u64 = 256;
+/// In milliseconds. A rollback of last night must be there in the morning.
+const DAY: u64 = 86_400_000;
+/// About ten years, in milliseconds.
+const DECADE: u64 = 3660 * DAY;
 
 /// `cutover.toml`: what needs a restart to change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "Cutover main file")]
 pub struct MainFile {
-    /// The version of this format: 1.
-    pub version: Option<At<Number>>,
-    /// The routing file, or a folder of them; relative to this file.
+    /// The version of this format.
+    pub version: Option<At<Whole<1, 1>>>,
+    /// The routing file, or a folder in which every *.toml file holds services. Relative to this file.
+    #[schemars(extend("default" = "routing.toml"))]
     pub routing: Option<At<String>>,
+    /// The listeners for clients, and what a client may take.
     pub proxy: Option<At<ProxyFile>>,
+    /// The admin listener: API, dashboard and metrics.
     pub admin: Option<At<AdminFile>>,
+    /// The journal.
     pub state: Option<At<StateFile>>,
+    /// How often the guard looks.
     pub guard: Option<At<SidecarFile>>,
-    /// Who hears of it.
+    /// Who is notified of changes.
     pub notify: Vec<At<NotifyFile>>,
-    /// The folder of the validation suites, relative to this file. Default "suites".
+    /// The folder of the validation suites, relative to this file.
+    #[schemars(extend("default" = "suites"))]
     pub suites: Option<At<String>>,
+    /// How validation suites run, and what is kept of their runs.
     pub validation: Option<At<ValidationFile>>,
 }
 
-impl MainFile {
-    /// The JSON Schema of `cutover.toml`.
-    pub fn schema() -> Schema {
-        schemars::schema_for!(MainFile)
-    }
-}
-
-/// How validation suites run, and what of their runs is kept.
+/// How validation suites run, and what is kept of their runs.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValidationFile {
-    /// Runs at once; others wait for their turn. Default 4.
-    pub at_once: Option<At<Number>>,
-    /// So many runs are kept. Default 500.
-    pub keep: Option<At<Number>>,
-    /// And none for longer. Default "90d".
-    pub keep_for: Option<At<String>>,
-    /// Named snapshots are kept this long. Default "90d".
-    pub snapshots_for: Option<At<String>>,
+    /// How many suites run at once. Others wait for their turn.
+    #[schemars(extend("default" = 4, "x-unit" = "runs"))]
+    pub at_once: Option<At<Whole<1, 32>>>,
+    /// How many runs are kept.
+    #[schemars(extend("default" = 500, "x-unit" = "runs"))]
+    pub keep: Option<At<Whole<1, 10_000>>>,
+    /// How long a run is kept.
+    #[schemars(extend("default" = "90d"))]
+    pub keep_for: Option<At<Duration>>,
+    /// How long a named snapshot is kept.
+    #[schemars(extend("default" = "90d"))]
+    pub snapshots_for: Option<At<Duration>>,
 }
 
+/// The listeners for clients, and what a client may take.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProxyFile {
-    /// Addresses with port. Default ["0.0.0.0:8080"].
-    pub listen: Option<At<Vec<At<String>>>>,
-    /// Workers; 0: one per core (default).
-    pub threads: Option<At<Number>>,
-    /// CIDRs whose X-Forwarded-*, Forwarded, X-Request-Id, traceparent and tracestate are believed.
-    pub trusted_proxies: Option<Vec<At<String>>>,
-    /// Send Forwarded (RFC 7239) beside X-Forwarded-*. Default false.
+    /// Addresses with a port, for HTTP without TLS. Without this key "0.0.0.0:8080", unless there are TLS listeners.
+    #[schemars(extend("default" = ["0.0.0.0:8080"]))]
+    pub listen: Option<At<OneOrMany<ListenAddress, true>>>,
+    /// Worker threads. 0 is one per core.
+    #[schemars(extend("default" = 0, "x-unit" = "threads"))]
+    pub threads: Option<At<Whole<0, 1024>>>,
+    /// CIDRs of proxies in front of this one. Their X-Forwarded-*, Forwarded, X-Request-Id, traceparent and tracestate are
+    /// believed.
+    pub trusted_proxies: Option<OneOrMany<Network, true>>,
+    /// Send Forwarded (RFC 7239) beside X-Forwarded-*.
+    #[schemars(extend("default" = false))]
     pub forwarded: Option<bool>,
-    /// Send Via to origins (RFC 9110 7.6.3). Default false: some origins, nginx among them, do not compress then.
+    /// Send Via to origins (RFC 9110 7.6.3). Some origins, nginx among them, do not compress for requests with it.
+    #[schemars(extend("default" = false))]
     pub via: Option<bool>,
-    /// Send traceparent, and check tracestate (W3C Trace Context). Default true; false: they pass as they came.
+    /// Send traceparent and check tracestate (W3C Trace Context). With false both pass as they came.
+    #[schemars(extend("default" = true))]
     pub trace_context: Option<bool>,
-    /// How long SIGTERM waits for requests in flight. Default "30s".
-    pub drain: Option<At<String>>,
-    /// How long, at the start of it, new connections are still taken while readiness fails and clients are told to go.
-    /// Default "2s".
-    pub drain_delay: Option<At<String>>,
+    /// How long SIGTERM waits for requests in flight.
+    #[schemars(extend("default" = "30s"))]
+    pub drain: Option<At<Duration<0>>>,
+    /// How long, at the start of `drain`, new connections are still accepted while readiness already fails.
+    #[schemars(extend("default" = "2s"))]
+    pub drain_delay: Option<At<Duration<0>>>,
     /// Listeners with TLS.
     pub tls: Vec<At<TlsFile>>,
-    /// The port that plain listeners send clients to, by https. Left out: they serve.
-    pub redirect_to_https: Option<At<Number>>,
+    /// Redirect clients of the plain listeners to https on this port. Without this key the plain listeners serve.
+    #[schemars(extend("x-unit" = "port"))]
+    pub redirect_to_https: Option<At<Whole<1, 65_535>>>,
     /// What one client may take.
     pub limits: Option<At<LimitsFile>>,
-    /// A line a request. Left out: none.
+    /// One line for each request. Without this key there is no access log.
     pub access_log: Option<At<AccessLogFile>>,
 }
 
@@ -80,22 +107,26 @@ pub struct ProxyFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsFile {
-    /// Address with port.
-    pub listen: Option<At<String>>,
-    /// The certificate with its chain, in PEM; relative to this file. Read again when it changes.
+    /// An address with a port.
+    pub listen: Option<At<ListenAddress>>,
+    /// The certificate with its chain, in PEM. Relative to this file, and read again when it changes.
     pub cert_file: Option<At<String>>,
-    /// Its private key, in PEM.
+    /// The private key of the certificate, in PEM. Relative to this file.
     pub key_file: Option<At<String>>,
-    /// Offer HTTP/2. Default true.
+    /// Offer HTTP/2.
+    #[schemars(extend("default" = true))]
     pub http2: Option<bool>,
-    /// More certificates; a client gets the one that names the host it asks for, else the first.
+    /// More certificates. A client gets the one for the host it asks for, or else the first.
     pub certificate: Vec<At<CertificateFile>>,
 }
 
+/// One more certificate of a listener.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CertificateFile {
+    /// The certificate with its chain, in PEM. Relative to this file.
     pub cert_file: Option<At<String>>,
+    /// The private key of the certificate, in PEM. Relative to this file.
     pub key_file: Option<At<String>>,
 }
 
@@ -103,61 +134,81 @@ pub struct CertificateFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsFile {
-    /// From a request's first byte to the end of its head. Default "10s".
-    pub header_time: Option<At<String>>,
-    /// A request's head in all. Default "64KiB".
-    pub header_bytes: Option<At<Size>>,
-    /// Header lines of a request. Default 100.
-    pub header_fields: Option<At<Number>>,
-    /// The request line. Default "16KiB".
-    pub target_bytes: Option<At<Size>>,
-    /// The longest silence within a request's body. Default "30s".
-    pub body_idle: Option<At<String>>,
-    /// The slowest body, in bytes a second, once it has taken ten seconds. Default 240.
-    pub body_rate: Option<At<Number>>,
-    /// How long a client may take nothing of its answer. Default "30s".
-    pub write_idle: Option<At<String>>,
-    /// A connection that nobody uses is closed after this. Default "60s".
-    pub keep_alive: Option<At<String>>,
-    /// Requests on one connection. Default 10000.
-    pub requests: Option<At<Number>>,
-    /// A tunnel (WebSocket) through which nothing goes is closed after this. Default "1h".
-    pub tunnel_idle: Option<At<String>>,
-    /// For a TLS handshake. Default "10s".
-    pub tls_handshake: Option<At<String>>,
-    /// Client connections in all; 0: as many as the file descriptors allow (default).
-    pub connections: Option<At<Number>>,
-    /// Client connections from one address; 0: no limit. Default 256.
-    pub connections_per_address: Option<At<Number>>,
+    /// Time from a request's first byte to the end of its head.
+    #[schemars(extend("default" = "10s"))]
+    pub header_time: Option<At<Duration>>,
+    /// The size of a request's whole head, from 256 bytes to "1MiB".
+    #[schemars(extend("default" = "64KiB"))]
+    pub header_bytes: Option<At<Size<SMALLEST_HEAD, LARGEST_HEAD>>>,
+    /// The number of header lines of a request.
+    #[schemars(extend("default" = 100, "x-unit" = "lines"))]
+    pub header_fields: Option<At<Whole<1, 256>>>,
+    /// The size of the request line, from 256 bytes to "1MiB".
+    #[schemars(extend("default" = "16KiB"))]
+    pub target_bytes: Option<At<Size<SMALLEST_HEAD, LARGEST_HEAD>>>,
+    /// The longest pause within a request's body.
+    #[schemars(extend("default" = "30s"))]
+    pub body_idle: Option<At<Duration>>,
+    /// The slowest request body that is accepted, measured after its first ten seconds. 0 is no limit.
+    #[schemars(extend("default" = 240, "x-unit" = "bytes per second"))]
+    pub body_rate: Option<At<Whole<0, ANY>>>,
+    /// The longest time in which a client takes nothing of its response.
+    #[schemars(extend("default" = "30s"))]
+    pub write_idle: Option<At<Duration>>,
+    /// An unused client connection is closed after this.
+    #[schemars(extend("default" = "60s"))]
+    pub keep_alive: Option<At<Duration>>,
+    /// The number of requests on one connection.
+    #[schemars(extend("default" = 10_000, "x-unit" = "requests"))]
+    pub requests: Option<At<Whole<1, ANY>>>,
+    /// A tunnel (WebSocket) without traffic is closed after this.
+    #[schemars(extend("default" = "1h"))]
+    pub tunnel_idle: Option<At<Duration>>,
+    /// Time for a TLS handshake.
+    #[schemars(extend("default" = "10s"))]
+    pub tls_handshake: Option<At<Duration>>,
+    /// Client connections in all. 0 is as many as the file descriptors allow.
+    #[schemars(extend("default" = 0, "x-unit" = "connections"))]
+    pub connections: Option<At<Whole<0, ANY>>>,
+    /// Client connections from one address. 0 is no limit.
+    #[schemars(extend("default" = 256, "x-unit" = "connections"))]
+    pub connections_per_address: Option<At<Whole<0, ANY>>>,
 }
 
+/// One line for each request.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessLogFile {
     /// A file, relative to this one, or "stdout".
     pub path: Option<At<String>>,
-    /// "json" (default), or "combined" for Apache's.
-    pub format: Option<At<String>>,
-    /// Percent of the requests that are written, with up to two decimals; failures always are. Default 100.
-    pub sample: Option<At<Number>>,
+    /// "json", or "combined" as Apache writes it.
+    #[schemars(extend("default" = "json"))]
+    pub format: Option<At<Word<LogFormat>>>,
+    /// The percentage of requests that are written, with up to two decimals. Failed requests always are.
+    #[schemars(extend("default" = 100))]
+    pub sample: Option<At<Share>>,
 }
 
+/// The admin listener.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminFile {
-    /// Address with port. Default "127.0.0.1:9700".
-    pub listen: Option<At<String>>,
-    /// The certificate with its chain, in PEM; relative to this file. Read again when it changes.
+    /// An address with a port. Beyond loopback it needs tokens, and TLS or `insecure`.
+    #[schemars(extend("default" = "127.0.0.1:9700"))]
+    pub listen: Option<At<ListenAddress>>,
+    /// The certificate with its chain, in PEM. Relative to this file, and read again when it changes.
     pub cert_file: Option<At<String>>,
-    /// Its private key, in PEM.
+    /// The private key of the certificate, in PEM. Relative to this file.
     pub key_file: Option<At<String>>,
-    /// Listen beyond loopback without TLS: something that has it stands in front. Default false.
+    /// Listen beyond loopback without TLS, because something with TLS stands in front.
+    #[schemars(extend("default" = false))]
     pub insecure: Option<bool>,
-    /// Names that requests may ask for beside the listener's own address and localhost.
-    pub hosts: Option<Vec<At<String>>>,
-    /// Beyond loopback, /metrics for everybody. Default false: it takes a token.
+    /// Host names that requests may use, beside the listener's own address and localhost.
+    pub hosts: Option<OneOrMany<String, true>>,
+    /// Beyond loopback, serve /metrics without a token.
+    #[schemars(extend("default" = false))]
     pub open_metrics: Option<bool>,
-    /// Who may come in. Left out, on loopback: one is made.
+    /// The tokens that open the API. Without any, on loopback, one is made at the first start.
     pub token: Vec<At<TokenFile>>,
 }
 
@@ -165,31 +216,36 @@ pub struct AdminFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenFile {
-    /// As the journal names who did something.
+    /// The name by which the journal records who did something. Up to 64 letters, digits, `-`, `_`, `.` and `@`.
     pub name: Option<At<String>>,
-    /// "viewer", "operator" or "admin".
-    pub role: Option<At<String>>,
-    /// Of the token's text, in hexadecimal digits. The token itself stands in no file of the proxy.
+    /// What the token may do. A viewer reads, an operator also steers, an admin may do everything.
+    pub role: Option<At<Word<Role>>>,
+    /// The SHA-256 of the token's text, in 64 hexadecimal digits. The token itself is in no file.
     pub sha256: Option<At<String>>,
-    /// The first day on which it opens nothing, in UTC: "2027-01-01".
-    pub expires: Option<At<String>>,
+    /// The first day, in UTC, on which the token is refused: "2027-01-01". Without this key it does not expire.
+    pub expires: Option<At<TokenExpiry>>,
 }
 
+/// The journal.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StateFile {
-    /// The embedded journal and state; relative to this file. Default "cutover.db".
+    /// The file with the journal and the state. Relative to this file.
+    #[schemars(extend("default" = "cutover.db"))]
     pub path: Option<At<String>>,
-    /// Entries of the journal that are older go. Default "400d".
-    pub keep: Option<At<String>>,
-    /// The oldest entries go while the file holds more. Default "256MiB".
-    pub keep_size: Option<At<Size>>,
+    /// Journal entries that are older are deleted. At least "1d".
+    #[schemars(extend("default" = "400d"))]
+    pub keep: Option<At<Duration<DAY, DECADE>>>,
+    /// The oldest journal entries are deleted while the file is larger. At least "1MiB".
+    #[schemars(extend("default" = "256MiB"))]
+    pub keep_size: Option<At<Size<1_048_576>>>,
 }
 
-/// The sidecar.
+/// The sidecar, which judges and steers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SidecarFile {
-    /// How often it looks, beside at failures. Default "20ms".
-    pub tick: Option<At<String>>,
+    /// How often the guard looks, from "10ms" to "1s". Failed requests wake it earlier.
+    #[schemars(extend("default" = "20ms"))]
+    pub tick: Option<At<Duration<10, 1000>>>,
 }

@@ -3,40 +3,66 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::file::At;
+use crate::file::values::Word;
+use crate::file::{At, OneOrMany};
+use judgement::rollout::{AnnouncementLevel, ChangeKind};
 
-/// Where news are sent.
+/// Where changes are announced.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifyFile {
-    /// What logs, metrics and `cutover notify test --name` call it.
+    /// The name in logs, metrics and `cutover notify test --name`. Up to 64 letters, digits, `-`, `_` and `.`.
     pub name: Option<At<String>>,
-    /// "webhook", "slack", "pagerduty" or "email".
-    pub kind: Option<At<String>>,
-    /// Of a webhook, where to; of PagerDuty, another region's. Default of PagerDuty
-    /// `https://events.pagerduty.com/v2/enqueue`.
+    /// How it is reached.
+    pub kind: Option<At<Word<NotifyKind>>>,
+    /// For "webhook": the URL. For "pagerduty": another region's URL instead of
+    /// https://events.pagerduty.com/v2/enqueue. For "slack" only from the environment, because it is a secret:
+    /// "${SLACK_URL}".
     pub url: Option<At<String>>,
-    /// A file with the URL, for one that is a secret, as Slack's is; relative to this file.
+    /// A file that holds the URL, for one that is a secret, such as Slack's. Relative to this file.
     pub url_file: Option<At<String>>,
-    /// Of a webhook: a file with its secret, "whsec_" and base64; a line each, if there are several.
+    /// For "webhook": a file that holds its secret, "whsec_" and base64. Several lines are several secrets. Relative to this
+    /// file.
     pub secret_file: Option<At<String>>,
-    /// Of PagerDuty: a file with the integration's key.
+    /// For "pagerduty": a file that holds the integration key. Relative to this file.
     pub routing_key_file: Option<At<String>>,
-    /// Of e-mail: "smtps://mail.example.com:465", "starttls://mail.example.com:587" or, in the clear,
+    /// For "email": "smtps://mail.example.com:465", "starttls://mail.example.com:587" or, without TLS,
     /// "smtp://127.0.0.1:25".
     pub smtp: Option<At<String>>,
-    /// Of e-mail: who logs in. Left out: nobody does.
+    /// For "email": the user name. Without this key there is no login.
     pub username: Option<At<String>>,
-    /// Of e-mail: a file with the password.
+    /// For "email": a file that holds the password. Relative to this file.
     pub password_file: Option<At<String>>,
-    /// Of e-mail: the sender.
+    /// For "email": the sender.
     pub from: Option<At<String>>,
-    /// Of e-mail: the receivers.
-    pub to: Option<At<Vec<At<String>>>>,
-    /// "info", "warning" (default) or "critical": this and above.
-    pub level: Option<At<String>>,
-    /// Left out: all.
-    pub services: Option<At<Vec<At<String>>>>,
-    /// Kinds of changes, as `cutover history` names them. Left out: all.
-    pub kinds: Option<At<Vec<At<String>>>>,
+    /// For "email": the recipients, up to 50.
+    pub to: Option<At<OneOrMany<String, true>>>,
+    /// The least severe announcements that are sent.
+    #[schemars(extend("default" = "warning"))]
+    pub level: Option<At<Word<AnnouncementLevel>>>,
+    /// Only changes of these services. Without this key of all.
+    pub services: Option<OneOrMany<String>>,
+    /// Only these kinds of changes, as `cutover history` names them. Without this key all.
+    pub kinds: Option<OneOrMany<Word<ChangeKind>>>,
+}
+
+/// How somebody is notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotifyKind {
+    Webhook,
+    Slack,
+    PagerDuty,
+    Email,
+}
+
+impl NotifyKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            NotifyKind::Webhook => "webhook",
+            NotifyKind::Slack => "slack",
+            NotifyKind::PagerDuty => "pagerduty",
+            NotifyKind::Email => "email",
+        }
+    }
 }

@@ -2,61 +2,73 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
+use serde::de::{Deserializer, IntoDeserializer, Visitor};
 
-use crate::file::{At, Number};
+use crate::file::At;
+use crate::file::values::{Duration, PathPattern, Share, SuiteName, Whole, Word};
+use judgement::rollout::plan::OnSuiteFailure;
 
 /// How a version gets from nothing to everything.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RolloutFile {
-    /// Percentages in rising order, or tables with more to say. Default [10, 25, 50, 75, 100].
+    /// The candidate's share at each step: percentages in rising order up to 100, or tables with more conditions.
+    #[schemars(extend("default" = [10, 25, 50, 75, 100]))]
     pub steps: Option<At<Vec<At<StepFile>>>>,
-    /// How long a step lasts at the least. Default "2m".
-    pub bake: Option<At<String>>,
-    /// How many of the candidate's requests a step wants at the least. Default 20.
-    pub requests: Option<At<Number>>,
-    /// How long the guard goes on watching after the promotion. Default "10m".
-    pub watch: Option<At<String>>,
-    /// Percent that stay on the old side until then, for a baseline that is alive. Default 0.
-    pub holdback: Option<At<Number>>,
-    /// Requests to each address of the new side before its first client: against cold starts. Default 3.
-    pub warm_up: Option<At<Number>>,
-    /// Where they go. Default "/".
-    pub warm_up_path: Option<At<String>>,
-    /// Validation suites that must pass before its first client. Default none.
-    pub suites: Option<At<Vec<At<String>>>>,
-    /// What a suite of a step that fails does: "rollback" (default), or "hold" until a person looks. Before the first
-    /// client nothing is left to choose: the version does not set out.
-    pub on_fail: Option<At<String>>,
+    /// The minimum time at each step.
+    #[schemars(extend("default" = "2m"))]
+    pub bake: Option<At<Duration<0>>>,
+    /// The minimum number of the candidate's requests at each step.
+    #[schemars(extend("default" = 20, "x-unit" = "requests"))]
+    pub requests: Option<At<Whole<0, 1_000_000_000>>>,
+    /// How long the guard keeps watching after the promotion.
+    #[schemars(extend("default" = "10m"))]
+    pub watch: Option<At<Duration<0>>>,
+    /// The percentage that stays on the old side while the guard keeps watching, up to 20.
+    #[schemars(extend("default" = 0))]
+    pub holdback: Option<At<Share>>,
+    /// Requests to each origin of the new side before its first client, against cold starts.
+    #[schemars(extend("default" = 3, "x-unit" = "requests"))]
+    pub warm_up: Option<At<Whole<1, 1000>>>,
+    /// The path of the warm-up requests.
+    #[schemars(extend("default" = "/"))]
+    pub warm_up_path: Option<At<PathPattern>>,
+    /// Validation suites that must pass before the first client.
+    pub suites: Option<At<Vec<At<SuiteName>>>>,
+    /// What happens when a suite of a step fails: "rollback", or "hold" until a person decides. A suite that fails before the
+    /// first client always ends the rollout.
+    #[schemars(extend("default" = "rollback"))]
+    pub on_fail: Option<At<Word<OnSuiteFailure>>>,
 }
 
 /// A percentage, or a table.
 #[derive(Clone, Debug, Default)]
 pub struct StepFile {
-    pub weight: Option<At<Number>>,
-    pub bake: Option<At<String>>,
-    pub requests: Option<At<Number>>,
+    pub weight: Option<At<Share>>,
+    pub bake: Option<At<Duration<0>>>,
+    pub requests: Option<At<Whole<0, 1_000_000_000>>>,
     pub approve: Option<bool>,
-    pub suites: Option<At<Vec<At<String>>>>,
-    pub on_fail: Option<At<String>>,
+    pub suites: Option<At<Vec<At<SuiteName>>>>,
+    pub on_fail: Option<At<Word<OnSuiteFailure>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct StepTable {
-    /// Percent.
-    weight: Option<At<Number>>,
-    /// Overrides the rollout's.
-    bake: Option<At<String>>,
-    /// Overrides the rollout's.
-    requests: Option<At<Number>>,
-    /// Left only when a person says so.
+    /// The candidate's share in percent.
+    weight: Option<At<Share>>,
+    /// The minimum time at this step. Without this key the rollout's.
+    bake: Option<At<Duration<0>>>,
+    /// The minimum number of the candidate's requests at this step. Without this key the rollout's.
+    #[schemars(extend("x-unit" = "requests"))]
+    requests: Option<At<Whole<0, 1_000_000_000>>>,
+    /// Wait at this step until a person approves.
+    #[schemars(extend("default" = false))]
     approve: Option<bool>,
-    /// Validation suites that run while it bakes: it is left only when they have passed.
-    suites: Option<At<Vec<At<String>>>>,
-    /// Overrides the rollout's.
-    on_fail: Option<At<String>>,
+    /// Validation suites that run during this step, and must pass before the next one.
+    suites: Option<At<Vec<At<SuiteName>>>>,
+    /// What happens when one of them fails. Without this key the rollout's.
+    on_fail: Option<At<Word<OnSuiteFailure>>>,
 }
 
 impl<'de> Deserialize<'de> for StepFile {
@@ -71,8 +83,13 @@ impl<'de> Deserialize<'de> for StepFile {
                 self.visit_f64(value as f64)
             }
             fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<StepFile, E> {
+                let value = Share::deserialize(value.into_deserializer())?;
                 // The step's own place is its weight's.
-                Ok(StepFile { weight: Some(At { value: Number(value), span: 0..0 }), ..StepFile::default() })
+                Ok(StepFile { weight: Some(At { value, span: 0..0 }), ..StepFile::default() })
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<StepFile, E> {
+                let value = Share::deserialize(serde::de::value::StrDeserializer::new(text))?;
+                Ok(StepFile { weight: Some(At { value, span: 0..0 }), ..StepFile::default() })
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<StepFile, A::Error> {
                 let table = StepTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
@@ -89,7 +106,7 @@ impl JsonSchema for StepFile {
         "Step".into()
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let table = generator.subschema_for::<StepTable>();
-        schemars::json_schema!({ "oneOf": [{ "type": "number" }, table] })
+        let (weight, table) = (generator.subschema_for::<Share>(), generator.subschema_for::<StepTable>());
+        schemars::json_schema!({ "anyOf": [weight, table] })
     }
 }

@@ -6,107 +6,128 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use crate::file::{At, Number, OneOrMany, SqlFile};
+use crate::file::values::{Duration, Percent, Rate, Tolerance, Whole, Word};
+use crate::file::{At, OneOrMany, SqlFile};
+use crate::suite::{Profile, Via};
 
-/// A suite: `NAME.toml` in the folder that `suites` of cutover.toml names.
+/// A validation suite: `NAME.toml` in the folder that `suites` of cutover.toml names.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "Cutover validation suite")]
 pub struct SuiteFile {
-    /// The version of this format: 1.
-    pub version: Option<At<Number>>,
-    /// What it proves, in a few words. Default: its name.
+    /// The version of this format.
+    pub version: Option<At<Whole<1, 1>>>,
+    /// What the suite proves, in a few words. Without this key its name.
     pub title: Option<At<String>>,
-    /// The service; may be left out where there is one.
+    /// The service. Not needed where there is only one.
     pub service: Option<At<String>>,
-    /// "origin" (default): straight to the environments; "proxy": through Cutover, by the service's override rules.
-    pub via: Option<At<String>>,
+    /// How the environments are reached: "origin" asks them directly, "proxy" goes through Cutover by the service's override
+    /// rules.
+    #[schemars(extend("default" = "origin"))]
+    pub via: Option<At<Word<Via>>>,
+    /// Words by which runs choose suites and cases.
     pub tags: Vec<String>,
-    /// Cases at once. Default 4.
-    pub concurrency: Option<At<Number>>,
-    /// Of each request, for the whole answer. Default "10s".
-    pub timeout: Option<At<String>>,
-    /// Attempts of a case after the first one. Default 0.
-    pub retries: Option<At<Number>>,
-    /// It runs by itself this often.
-    pub every: Option<At<String>>,
-    /// It runs after every rollback of its service, and the rollback's report shows what came of it. Default false.
+    /// How many cases run at once.
+    #[schemars(extend("default" = 4, "x-unit" = "cases"))]
+    pub concurrency: Option<At<Whole<1, 64>>>,
+    /// Time for the whole response to each request.
+    #[schemars(extend("default" = "10s"))]
+    pub timeout: Option<At<Duration>>,
+    /// Attempts of a case after the first one.
+    #[schemars(extend("default" = 0, "x-unit" = "attempts"))]
+    pub retries: Option<At<Whole<0, 10>>>,
+    /// Run the suite by itself this often, at least "10s" apart.
+    pub every: Option<At<Duration<10_000, 316_224_000_000>>>,
+    /// Run the suite after every rollback of its service, for the rollback's report.
+    #[schemars(extend("default" = false))]
     pub after_rollback: Option<bool>,
     /// Captured variables that no report shows.
     pub secret: Vec<At<String>>,
-    /// Texts by name: "${name}" stands for one, "${env.NAME}" for a variable of the environment, which no report shows.
+    /// Texts by name. "${name}" inserts one, "${env.NAME}" inserts an environment variable, which no report shows.
     pub variables: BTreeMap<String, At<Scalar>>,
-    /// Sent with every request.
+    /// Headers of every request.
     pub headers: BTreeMap<String, At<String>>,
     /// The databases of both environments, by the name that `[[data]]` uses.
     pub database: BTreeMap<String, At<DatabaseFile>>,
-    /// Before the cases, on each side; without it nothing is tried there.
+    /// Requests to each environment before the cases. If one fails, no case runs there.
     pub setup: Vec<At<RequestFile>>,
+    /// The cases.
     pub case: Vec<At<CaseFile>>,
-    /// After the cases, on each side, whatever came of them.
+    /// Requests to each environment after the cases, whatever their outcome.
     pub teardown: Vec<At<RequestFile>>,
+    /// Load tests.
     pub load: Vec<At<LoadFile>>,
+    /// Comparisons of the responses of both environments.
     pub parity: Vec<At<ParityFile>>,
+    /// Comparisons of the data of both environments.
     pub data: Vec<At<DataFile>>,
 }
 
-impl SuiteFile {
-    /// The JSON Schema of a suite.
-    pub fn schema() -> Schema {
-        schemars::schema_for!(SuiteFile)
-    }
-}
-
-/// A request, and what its answer must be.
+/// A request, and what its response must be.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestFile {
-    /// Default: method and path.
+    /// The name in reports. Without this key the method and the path.
     pub name: Option<At<String>>,
-    /// Default "GET".
+    /// The method. Without this key "GET", or "POST" where there is a body.
     pub method: Option<At<String>>,
-    /// Behind the origin's own path.
+    /// The path, appended to the origin's base path.
     pub path: Option<At<String>>,
-    /// Added to the path, percent-encoded but for "${…}".
+    /// Parameters that are added to the path, percent-encoded except for "${…}".
     pub query: BTreeMap<String, At<Scalar>>,
+    /// Headers of the request.
     pub headers: BTreeMap<String, At<String>>,
-    /// A body of JSON, written as TOML.
+    /// A JSON body, written as TOML.
     pub json: Option<At<AnyValue>>,
     /// A body as it is.
     pub body: Option<At<String>>,
-    /// A file with the body, relative to this one.
+    /// A file that holds the body. Relative to this file.
     pub body_file: Option<At<String>>,
     /// A body of form fields.
     pub form: BTreeMap<String, At<Scalar>>,
-    /// For the whole answer. Default: the suite's.
-    pub timeout: Option<At<String>>,
+    /// Time for the whole response. Without this key the suite's.
+    pub timeout: Option<At<Duration>>,
+    /// What the response must be.
     pub expect: Option<At<ExpectFile>>,
-    /// Variables for the steps that follow: "$.path" of the JSON, "header:NAME", "cookie:NAME" or "regex:…".
+    /// Variables for the steps that follow: "$.path" of the JSON body, "header:NAME", "cookie:NAME" or "regex:…".
     pub capture: BTreeMap<String, At<String>>,
-    /// Of several requests of a load: how often, relative to the others. Default 1.
-    pub weight: Option<At<Number>>,
+    /// In a load test of several requests: how often, relative to the others.
+    #[schemars(extend("default" = 1))]
+    pub weight: Option<At<Whole<1, 1000>>>,
 }
 
 /// A case: one request, or steps one after the other.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CaseFile {
+    /// The name in reports. Without this key that of its first request.
     pub name: Option<At<String>>,
+    /// Words by which runs choose cases.
     pub tags: Vec<String>,
-    /// Attempts after the first one. Default: the suite's.
-    pub retries: Option<At<Number>>,
-    /// Instead of the keys of a single request, which follow.
+    /// Attempts after the first one. Without this key the suite's.
+    #[schemars(extend("x-unit" = "attempts"))]
+    pub retries: Option<At<Whole<0, 10>>>,
+    /// Requests one after the other, instead of the keys of a single request.
     pub step: Vec<At<RequestFile>>,
-    /// As in a step; so are those below.
+    /// The method. Without this key "GET", or "POST" where there is a body.
     pub method: Option<At<String>>,
+    /// The path, appended to the origin's base path.
     pub path: Option<At<String>>,
+    /// Parameters that are added to the path, percent-encoded except for "${…}".
     pub query: BTreeMap<String, At<Scalar>>,
+    /// Headers of the request.
     pub headers: BTreeMap<String, At<String>>,
+    /// A JSON body, written as TOML.
     pub json: Option<At<AnyValue>>,
+    /// A body as it is.
     pub body: Option<At<String>>,
+    /// A file that holds the body. Relative to this file.
     pub body_file: Option<At<String>>,
+    /// A body of form fields.
     pub form: BTreeMap<String, At<Scalar>>,
-    pub timeout: Option<At<String>>,
+    /// Time for the whole response. Without this key the suite's.
+    pub timeout: Option<At<Duration>>,
+    /// What the response must be.
     pub expect: Option<At<ExpectFile>>,
 }
 
@@ -133,142 +154,179 @@ impl CaseFile {
 
     /// Whether a key of a single request is there.
     pub fn has_request(&self) -> bool {
-        let texts = [&self.method, &self.path, &self.body, &self.body_file, &self.timeout];
+        let texts = [&self.method, &self.path, &self.body, &self.body_file];
         let maps = self.query.is_empty() && self.headers.is_empty() && self.form.is_empty();
-        texts.iter().any(|key| key.is_some()) || self.json.is_some() || self.expect.is_some() || !maps
+        texts.iter().any(|key| key.is_some())
+            || self.json.is_some()
+            || self.timeout.is_some()
+            || self.expect.is_some()
+            || !maps
     }
 }
 
-/// What an answer must be.
+/// What a response must be.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectFile {
-    /// 200, "2xx", "200-299", or a list of these. Default "200-399".
+    /// The status: 200, "2xx", "200-299", or a list of these.
+    #[schemars(extend("default" = "200-399"))]
     pub status: Option<At<AnyValue>>,
-    /// From sending the request to the end of the answer.
-    pub latency: Option<At<String>>,
-    /// By name: a text that it equals, or a table of operators: equals, contains, matches, present, absent, above, below.
+    /// The longest time from sending the request to the end of the response.
+    pub latency: Option<At<Duration>>,
+    /// By header name: a text that the value equals, or a table of operators: equals, contains, matches, present, absent,
+    /// above, below.
     pub headers: BTreeMap<String, At<AnyValue>>,
-    /// By JSONPath (`$.items[0].id`): a value that it equals, or a table of operators, also `length` and `type`.
+    /// By JSONPath ("$.items[0].id"): a value that is equal, or a table of operators, also `length` and `type`.
     pub json: BTreeMap<String, At<AnyValue>>,
-    /// The whole body as JSON.
+    /// The whole body, as JSON.
     pub equals: Option<At<AnyValue>>,
-    /// A file with it, relative to this one.
+    /// A file that holds the whole body as JSON. Relative to this file.
     pub equals_file: Option<At<String>>,
-    /// JSONPaths that `equals` does not look at.
+    /// JSONPaths that `equals` ignores.
     pub ignore: Vec<At<String>>,
-    /// Numbers of `equals` may differ by this much, relative to the larger one. Default 0.
-    pub tolerance: Option<At<Number>>,
-    /// A file with a JSON Schema, relative to this one.
+    /// How much numbers may differ from `equals`, relative to the larger one.
+    #[schemars(extend("default" = 0))]
+    pub tolerance: Option<At<Tolerance>>,
+    /// A file that holds a JSON Schema for the body. Relative to this file.
     pub schema: Option<At<String>>,
-    /// A text that is in the body, a table of operators, or a list of these.
+    /// A text that the body contains, a table of operators, or a list of these.
     pub body: Option<At<AnyValue>>,
 }
 
-/// A load: requests at the times that a profile sets, whatever the answers do.
+/// A load test: requests at the times that a profile sets, whatever the responses do.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoadFile {
+    /// The name in reports. Without this key the profile's.
     pub name: Option<At<String>>,
-    /// "steady" (default), "ramp", "spike", "stress" or "soak".
-    pub profile: Option<At<String>>,
-    /// Requests a second, at the peak.
-    pub rate: Option<At<Number>>,
-    /// Where a ramp or a stress begins, and what a spike rises from. Default: a tenth of `rate`.
-    pub from: Option<At<Number>>,
+    /// The course of the rate: "steady" throughout, "ramp" from `from` to `rate`, "spike" to `rate` in the middle third,
+    /// "stress" up in ten stairs, or "soak" for a long steady load.
+    #[schemars(extend("default" = "steady"))]
+    pub profile: Option<At<Word<Profile>>>,
+    /// The highest rate.
+    pub rate: Option<At<Rate>>,
+    /// The rate at which a ramp or a stress begins, and from which a spike rises. Without this key a tenth of `rate`.
+    pub from: Option<At<Rate>>,
+    /// How long the load lasts, from "1s" to "12h".
     #[serde(rename = "for")]
-    pub length: Option<At<String>>,
-    /// Before that, and not counted. Default "1s".
-    pub warm_up: Option<At<String>>,
-    /// Requests at once at the most, each on a connection of its own. Default 50.
-    pub users: Option<At<Number>>,
-    /// The only request's path; `request` for more.
+    pub length: Option<At<Duration<1000, 43_200_000>>>,
+    /// A time before that which is not counted, up to "5m".
+    #[schemars(extend("default" = "1s"))]
+    pub warm_up: Option<At<Duration<0, 300_000>>>,
+    /// The most requests at once, each on a connection of its own.
+    #[schemars(extend("default" = 50, "x-unit" = "requests"))]
+    pub users: Option<At<Whole<1, 5000>>>,
+    /// The path of the only request. Use `request` for more.
     pub path: Option<At<String>>,
+    /// The requests, drawn by their `weight`.
     pub request: Vec<At<RequestFile>>,
+    /// What passes or fails the load test.
     pub limits: Option<At<LoadLimitsFile>>,
 }
 
-/// What passes or fails a load.
+/// What passes or fails a load test.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoadLimitsFile {
-    pub p50: Option<At<String>>,
-    pub p95: Option<At<String>>,
-    pub p99: Option<At<String>>,
-    /// In percent. Default 0: no request may fail.
-    pub error_rate: Option<At<Number>>,
-    /// Requests a second that are answered well, at the least.
-    pub throughput: Option<At<Number>>,
+    /// The median latency.
+    pub p50: Option<At<Duration>>,
+    /// The latency of the 95th percentile.
+    pub p95: Option<At<Duration>>,
+    /// The latency of the 99th percentile.
+    pub p99: Option<At<Duration>>,
+    /// The percentage of requests that may fail.
+    #[schemars(extend("default" = 0))]
+    pub error_rate: Option<At<Percent>>,
+    /// The lowest rate of good responses.
+    pub throughput: Option<At<Rate>>,
 }
 
-/// The same requests to both sides.
+/// The same requests to both environments, and their responses compared.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ParityFile {
+    /// The name in reports.
+    #[schemars(extend("default" = "parity"))]
     pub name: Option<At<String>>,
     /// Paths to GET.
     pub paths: Vec<At<String>>,
+    /// Requests.
     pub request: Vec<At<RequestFile>>,
-    /// A HAR file, or an access log of Cutover's in JSON; relative to this file.
+    /// A HAR file, or an access log of Cutover in JSON. Relative to this file.
     pub recording: Option<At<String>>,
-    /// Send POST and the like too, to both sides. Default false.
+    /// Send POST and other methods that change data too, to both environments.
+    #[schemars(extend("default" = false))]
     pub unsafe_methods: Option<bool>,
-    /// Of a recording: so many different requests. Default 500.
-    pub most: Option<At<Number>>,
+    /// The most different requests of a recording.
+    #[schemars(extend("default" = 500, "x-unit" = "requests"))]
+    pub most: Option<At<Whole<1, 10_000>>>,
     /// JSONPaths that are not compared.
     pub ignore: Vec<At<String>>,
-    /// Headers that are compared. Default ["content-type", "location", "cache-control"].
+    /// The headers that are compared.
+    #[schemars(extend("default" = ["content-type", "location", "cache-control"]))]
     pub compare_headers: Option<Vec<At<String>>>,
-    /// Numbers may differ by this much, relative to the larger one. Default 0.
-    pub tolerance: Option<At<Number>>,
-    /// So often blue is compared with itself first; what differs there says nothing of green. Default 2.
-    pub noise: Option<At<Number>>,
-    /// So many percent of the requests may differ. Default 0.
-    pub differing: Option<At<Number>>,
+    /// How much numbers may differ, relative to the larger one.
+    #[schemars(extend("default" = 0))]
+    pub tolerance: Option<At<Tolerance>>,
+    /// How often blue is compared with itself first. What differs there says nothing about green.
+    #[schemars(extend("default" = 2, "x-unit" = "comparisons"))]
+    pub noise: Option<At<Whole<0, 10>>>,
+    /// The percentage of requests that may differ.
+    #[schemars(extend("default" = 0))]
+    pub differing: Option<At<Percent>>,
 }
 
-/// A database on each side.
+/// A database of each environment.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseFile {
+    /// The database of blue.
     pub blue: Option<At<SqlFile>>,
+    /// The database of green.
     pub green: Option<At<SqlFile>>,
 }
 
-/// One thing that both sides' data must agree on: `table`, `query`, `integrity` or `path`.
+/// One thing that the data of both environments must agree on: `table`, `query`, `integrity` or `path`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataFile {
+    /// The name in reports. Without this key the table, the path or "query".
     pub name: Option<At<String>>,
-    /// The name of a [database.NAME]; may be left out where there is one.
+    /// The name of a [database.NAME]. Not needed where there is only one.
     pub database: Option<At<String>>,
-    /// Its rows are the same on both sides. May be "schema.table".
+    /// A table whose rows are the same in both environments. May be "schema.table".
     pub table: Option<At<String>>,
-    /// Of a table: the columns that name a row. Default "id".
+    /// For a table: the columns that identify a row.
+    #[schemars(extend("default" = "id"))]
     pub key: Option<OneOrMany<String>>,
-    /// Of a table: only these. Default: all.
+    /// For a table: the columns that are compared. Without this key all.
     pub columns: Option<Vec<At<String>>>,
-    /// Of a table: columns that are not compared; of a path: JSONPaths.
+    /// For a table: columns that are not compared. For a path: JSONPaths that are not.
     pub ignore: Vec<At<String>>,
-    /// Of a table: a condition in SQL.
+    /// For a table: a condition in SQL.
     #[serde(rename = "where")]
     pub filter: Option<At<String>>,
-    /// Of a table: rows that are compared in one go. Default 10000.
-    pub chunk: Option<At<Number>>,
-    /// Of a table: only count its rows. Default false.
+    /// For a table: how many rows are compared in one query.
+    #[schemars(extend("default" = 10_000, "x-unit" = "rows"))]
+    pub chunk: Option<At<Whole<100, 1_000_000>>>,
+    /// For a table: only count its rows.
+    #[schemars(extend("default" = false))]
     pub rows_only: Option<bool>,
-    /// Of a table: so many differing rows are named. Default 100.
-    pub most_rows: Option<At<Number>>,
-    /// Has the same result on both sides.
+    /// For a table: how many differing rows the report names.
+    #[schemars(extend("default" = 100, "x-unit" = "rows"))]
+    pub most_rows: Option<At<Whole<1, 1000>>>,
+    /// A query with the same result in both environments.
     pub query: Option<At<String>>,
-    /// Has no row, on either side.
+    /// A query that finds no row in either environment.
     pub integrity: Option<At<String>>,
-    /// Both origins answer the same to a GET of this path.
+    /// A path to which both origins give the same response.
     pub path: Option<At<String>>,
-    /// Of a query or a path: numbers may differ by this much, relative to the larger one. Default 0.
-    pub tolerance: Option<At<Number>>,
-    /// For one query, or for the answer of a path. Default "60s", of a path the suite's own.
-    pub timeout: Option<At<String>>,
+    /// For a query or a path: how much numbers may differ, relative to the larger one.
+    #[schemars(extend("default" = 0))]
+    pub tolerance: Option<At<Tolerance>>,
+    /// Time for one query, or for the response of a path, where the default is the suite's.
+    #[schemars(extend("default" = "60s"))]
+    pub timeout: Option<At<Duration>>,
 }
 
 /// A text, a number or a boolean, as a text.

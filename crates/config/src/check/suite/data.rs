@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::Reading;
 use super::request::Known;
-use crate::check::{positive, store, whole};
-use crate::file::{At, DataFile, Number, RequestFile, SuiteFile};
+use crate::check::{length, store, whole};
+use crate::file::{At, DataFile, RequestFile, SuiteFile};
 use crate::read::did_you_mean;
 use crate::suite::{DataCheck, DataCheckKind, TableCheck};
 use judgement::time::Millis;
@@ -15,10 +15,8 @@ use memory::snapshot::health_check::SqlEngine;
 const MOST_DATA: usize = 200;
 /// Of a query that compares, not one that reports.
 const LONGEST_QUERY: usize = 16 << 10;
-/// With one query.
-const PATIENCE: Millis = Millis::seconds(60);
-const SMALLEST_CHUNK: u64 = 100;
-const LARGEST_CHUNK: u64 = 1_000_000;
+/// For one query.
+const QUERY_TIMEOUT: Millis = Millis::seconds(60);
 
 impl Reading<'_> {
     pub(super) fn data(&mut self, file: &SuiteFile, known: &Known) -> Vec<DataCheck> {
@@ -26,7 +24,7 @@ impl Reading<'_> {
         for (name, at) in &file.database {
             if at.value.blue.is_none() || at.value.green.is_none() {
                 let hint = "write blue = { url_env = \"BLUE_DATABASE\" } and green = { … }";
-                self.source.missing(at.span.clone(), "a database has a `blue` and a `green`", hint);
+                self.source.missing(at.span.clone(), "a database needs `blue` and `green`", hint);
             }
             let mut engine = |typed: &Option<_>| typed.as_ref().and_then(|at| store::sql(self.source, at));
             let (blue, green) = (engine(&at.value.blue), engine(&at.value.green));
@@ -59,12 +57,12 @@ impl Reading<'_> {
     ) -> Option<DataCheckKind> {
         let kinds = [&file.table, &file.query, &file.integrity, &file.path];
         if let Some(second) = kinds.into_iter().flatten().nth(1) {
-            let message = "a data check looks at one thing: `table`, `query`, `integrity` or `path`";
-            self.source.problem(second.span.clone(), message, Some("write a [[data]] for each".to_owned()));
+            let message = "a data check has one of `table`, `query`, `integrity` and `path`";
+            self.source.problem(second.span.clone(), message, Some("write one [[data]] for each".to_owned()));
             return None;
         }
         self.misplaced(file, span);
-        let tolerance = self.tolerance(file.tolerance.as_ref());
+        let tolerance = file.tolerance.as_ref().map_or(0.0, |at| at.value.0);
         if let Some(at) = &file.path {
             let value = RequestFile { path: Some(at.clone()), timeout: file.timeout.clone(), ..RequestFile::default() };
             let request = self.step(&At { value, span: span.clone() }, &mut known.clone())?;
@@ -77,10 +75,10 @@ impl Reading<'_> {
         if file.table.is_none() && file.query.is_none() && file.integrity.is_none() {
             let hint =
                 "write table = \"orders\", query = \"select …\", integrity = \"select …\" or path = \"/api/orders\"";
-            self.source.missing(span.clone(), "the data check looks at nothing", hint);
+            self.source.missing(span.clone(), "the data check has no `table`, `query`, `integrity` or `path`", hint);
             return None;
         }
-        let timeout = positive(self.source, file.timeout.as_ref(), PATIENCE);
+        let timeout = length(&file.timeout, QUERY_TIMEOUT);
         let databases = self.database(file, span, databases, named);
         if let Some(at) = &file.query {
             let query = self.query(at)?;
@@ -97,17 +95,16 @@ impl Reading<'_> {
     /// Keys that this kind of check never looks at: whoever wrote them means something.
     fn misplaced(&mut self, file: &DataFile, span: &Range<usize>) {
         let first = |list: &[At<String>]| list.first().map_or(span.clone(), |at| at.span.clone());
-        let of = |at: Option<&At<Number>>| at.map(|at| at.span.clone());
         const TABLE: &[&str] = &["table"];
         let keys = [
             ("key", TABLE, file.key.as_ref().map(|list| first(&list.0))),
             ("columns", TABLE, file.columns.as_deref().map(first)),
             ("where", TABLE, file.filter.as_ref().map(|at| at.span.clone())),
-            ("chunk", TABLE, of(file.chunk.as_ref())),
+            ("chunk", TABLE, file.chunk.as_ref().map(|at| at.span.clone())),
             ("rows_only", TABLE, file.rows_only.map(|_| span.clone())),
-            ("most_rows", TABLE, of(file.most_rows.as_ref())),
+            ("most_rows", TABLE, file.most_rows.as_ref().map(|at| at.span.clone())),
             ("ignore", &["table", "path"], file.ignore.first().map(|at| at.span.clone())),
-            ("tolerance", &["query", "path"], of(file.tolerance.as_ref())),
+            ("tolerance", &["query", "path"], file.tolerance.as_ref().map(|at| at.span.clone())),
             ("database", &["table", "query", "integrity"], file.database.as_ref().map(|at| at.span.clone())),
         ];
         let kinds = [
@@ -120,7 +117,7 @@ impl Reading<'_> {
         for (key, fits, span) in keys {
             if let (Some(span), false) = (span, fits.contains(&kind)) {
                 let fits = fits.iter().map(|fit| format!("`{fit}`")).collect::<Vec<_>>().join(" or ");
-                let message = format!("`{key}` means nothing to a check of a `{kind}`");
+                let message = format!("`{key}` has no effect on a `{kind}`");
                 self.source.problem(span, message, Some(format!("take it out: it is for {fits}")));
             }
         }
@@ -147,12 +144,12 @@ impl Reading<'_> {
             (None, [only]) => databases.get(only).cloned(),
             (None, []) => {
                 let hint = "write [database.shop] with `blue` and `green`";
-                self.source.missing(span.clone(), "the suite names no database", hint);
+                self.source.missing(span.clone(), "the suite has no database", hint);
                 None
             }
             (None, _) => {
                 let hint = format!("write database = \"{}\"", named.first().copied().unwrap_or_default());
-                self.source.missing(span.clone(), "there are several databases: `database` says which", &hint);
+                self.source.missing(span.clone(), "the data check does not name one of the databases", &hint);
                 None
             }
         }
@@ -186,9 +183,9 @@ impl Reading<'_> {
             columns,
             ignore,
             filter: file.filter.as_ref().and_then(|at| self.query(at)),
-            chunk: whole(self.source, file.chunk.as_ref(), SMALLEST_CHUNK..=LARGEST_CHUNK, 10_000),
+            chunk: whole(&file.chunk, 10_000),
             rows_only: file.rows_only.unwrap_or(false),
-            most_rows: whole(self.source, file.most_rows.as_ref(), 1..=1000, 100) as usize,
+            most_rows: whole(&file.most_rows, 100) as usize,
             timeout,
         })
     }

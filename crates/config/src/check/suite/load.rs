@@ -4,8 +4,9 @@ use http::HeaderName;
 
 use super::Reading;
 use super::request::Known;
-use crate::check::{one_of, positive, whole};
-use crate::file::{At, LoadFile, LoadLimitsFile, Number, ParityFile, RequestFile};
+use crate::check::{beside, length, whole, word};
+use crate::file::values::Duration;
+use crate::file::{At, LoadFile, LoadLimitsFile, ParityFile, RequestFile};
 use crate::suite::{LoadLimits, LoadTest, Parity, Profile, SuiteRequest};
 use judgement::time::Millis;
 use judgement::traffic::retry::is_safe;
@@ -13,14 +14,6 @@ use judgement::traffic::retry::is_safe;
 /// More of them in one suite nobody waits for.
 const MOST_LOADS: usize = 20;
 const MOST_REQUESTS: usize = 500;
-/// Requests a second: one core sends some 30,000.
-const HIGHEST_RATE: f64 = 50_000.0;
-/// Each has a connection, and a machine has some 28,000 ports for those to one address.
-const MOST_USERS: u64 = 5000;
-/// A soak over a night.
-const LONGEST: Millis = Millis::seconds(12 * 3600);
-const LONGEST_WARM_UP: Millis = Millis::seconds(300);
-const MOST_NOISE: u64 = 10;
 const COMPARED: [HeaderName; 3] = [http::header::CONTENT_TYPE, http::header::LOCATION, http::header::CACHE_CONTROL];
 
 impl Reading<'_> {
@@ -38,36 +31,26 @@ impl Reading<'_> {
     }
 
     fn load(&mut self, At { value: file, span }: &At<LoadFile>, known: &Known) -> Option<LoadTest> {
-        let profile = file.profile.as_ref().and_then(|at| one_of(self.source, at, &Profile::ALL));
-        let profile = profile.unwrap_or(Profile::Steady);
+        let profile = word(&file.profile).unwrap_or(Profile::Steady);
         if file.rate.is_none() {
-            self.source.missing(span.clone(), "the load has no rate", "write rate = 200: requests a second");
+            self.source.missing(span.clone(), "the load has no `rate`", "write rate = 200 for 200 requests a second");
         }
-        let rate = self.rate(file.rate.as_ref(), 1.0);
-        let from = self.rate(file.from.as_ref(), (rate / 10.0).max(0.1));
-        if let Some(at) = file.from.as_ref().filter(|_| from >= rate) {
-            self.source.problem(at.span.clone(), format!("`from` is below `rate`, which is {rate}"), None);
+        if file.length.is_none() {
+            self.source.missing(span.clone(), "the load has no length", "write for = \"30s\"");
+        }
+        let rate = file.rate.as_ref().map_or(1.0, |at| at.value.0);
+        let from = file.from.as_ref().map_or((rate / 10.0).max(0.1), |at| at.value.0);
+        if let Some(at) = file.from.as_ref().filter(|_| file.rate.is_some() && from >= rate) {
+            let message = format!("`from` must be below `rate`, which is {rate}");
+            self.source.problem(at.span.clone(), message, None);
         }
         if let Some(at) = file.from.as_ref().filter(|_| matches!(profile, Profile::Steady | Profile::Soak)) {
-            let message = format!("a {} load has one rate throughout", profile.name());
-            self.source.problem(at.span.clone(), message, Some("leave `from` out".to_owned()));
-        }
-        let length = match &file.length {
-            Some(at) => {
-                let length = positive(self.source, Some(at), Millis::seconds(1));
-                if length > LONGEST || length < Millis::seconds(1) {
-                    self.source.problem(at.span.clone(), format!("a load lasts from 1s to {LONGEST}"), None);
-                }
-                length
-            }
-            None => {
-                self.source.missing(span.clone(), "the load has no length", "write for = \"30s\"");
-                Millis::seconds(1)
-            }
-        };
-        let warm_up = crate::check::duration(self.source, file.warm_up.as_ref(), Millis::seconds(1));
-        if let Some(at) = file.warm_up.as_ref().filter(|_| warm_up > LONGEST_WARM_UP) {
-            self.source.problem(at.span.clone(), format!("a warm-up lasts {LONGEST_WARM_UP} at the most"), None);
+            let message = format!("`from` has no effect with the profile \"{}\"", profile.name());
+            self.source.problem(
+                at.span.clone(),
+                message,
+                Some("take it out: the rate is the same throughout".to_owned()),
+            );
         }
         let requests = self.requests(file, span, known);
         Some(LoadTest {
@@ -75,11 +58,11 @@ impl Reading<'_> {
             profile,
             rate,
             from,
-            length,
-            warm_up,
-            users: whole(self.source, file.users.as_ref(), 1..=MOST_USERS, 50) as u32,
+            length: length(&file.length, Millis::seconds(1)),
+            warm_up: length(&file.warm_up, Millis::seconds(1)),
+            users: whole(&file.users, 50) as u32,
             requests,
-            limits: file.limits.as_ref().map_or_else(LoadLimits::default, |at| self.limits(&at.value)),
+            limits: file.limits.as_ref().map_or_else(LoadLimits::default, |at| limits(&at.value)),
         })
     }
 
@@ -89,20 +72,24 @@ impl Reading<'_> {
             span: span.clone(),
         });
         if let (Some(at), false) = (&file.path, file.request.is_empty()) {
-            let message = "a load has a `path`, or requests, not both";
-            self.source.problem(at.span.clone(), message, Some("move it into a [[load.request]]".to_owned()));
+            let message = "`path` and [[load.request]] exclude each other";
+            self.source.problem(at.span.clone(), message, Some("move the path into a [[load.request]]".to_owned()));
         }
         if single.is_none() && file.request.is_empty() {
-            let hint = "write path = \"/api/attempts\", or [[load.request]]";
-            self.source.missing(span.clone(), "the load asks for nothing", hint);
+            let hint = "write path = \"/api/attempts\"";
+            self.source.missing(span.clone(), "the load has no `path` or [[load.request]]", hint);
         }
         let mut all = Vec::new();
         self.not_too_many(&file.request);
         for at in single.iter().chain(&file.request).take(MOST_REQUESTS) {
             if let Some(capture) = at.value.capture.values().next() {
-                self.source.problem(capture.span.clone(), "a load captures nothing: its requests stand alone", None);
+                self.source.problem(
+                    capture.span.clone(),
+                    "`capture` has no effect in a load: its requests are independent",
+                    None,
+                );
             }
-            let weight = whole(self.source, at.value.weight.as_ref(), 1..=1000, 1) as u32;
+            let weight = whole(&at.value.weight, 1) as u32;
             all.extend(self.step(at, &mut known.clone()).map(|step| (weight, step)));
         }
         all
@@ -110,35 +97,9 @@ impl Reading<'_> {
 
     fn not_too_many(&mut self, asked: &[At<RequestFile>]) {
         if let Some(at) = asked.get(MOST_REQUESTS) {
-            let hint = Some("divide it, or take a recording".to_owned());
+            let hint = Some("divide them, or use a recording".to_owned());
             self.source.problem(at.span.clone(), format!("there are at most {MOST_REQUESTS} requests"), hint);
         }
-    }
-
-    fn rate(&mut self, typed: Option<&At<Number>>, default: f64) -> f64 {
-        let Some(At { value: Number(rate), span }) = typed else { return default };
-        if !(0.1..=HIGHEST_RATE).contains(rate) {
-            let message = format!("{rate} is no rate: it is from 0.1 to {HIGHEST_RATE} requests a second");
-            self.source.problem(span.clone(), message, None);
-            return default;
-        }
-        *rate
-    }
-
-    fn limits(&mut self, file: &LoadLimitsFile) -> LoadLimits {
-        let mut latency =
-            |typed: &Option<At<String>>| typed.as_ref().map(|at| positive(self.source, Some(at), Millis(1)));
-        let (p50, p95, p99) = (latency(&file.p50), latency(&file.p95), latency(&file.p99));
-        let error_rate = file.error_rate.as_ref().map(|at| self.percent(at));
-        let throughput = file.throughput.as_ref().map(|at| self.rate(Some(at), 1.0));
-        LoadLimits { p50, p95, p99, error_rate, throughput }
-    }
-
-    fn percent(&mut self, At { value: Number(number), span }: &At<Number>) -> f64 {
-        if !(0.0..=100.0).contains(number) {
-            self.source.problem(span.clone(), format!("{number} is no percentage: it is from 0 to 100"), None);
-        }
-        *number
     }
 
     pub(super) fn parities(&mut self, typed: &[At<ParityFile>], known: &Known) -> Vec<Parity> {
@@ -167,22 +128,22 @@ impl Reading<'_> {
         for at in asked.iter().take(MOST_REQUESTS) {
             let Some(step) = self.step(at, &mut known.clone()) else { continue };
             if !is_safe(step.method.as_str()) && !unsafe_methods {
-                let message = format!("{} would change data on both sides", step.method);
-                let hint = "if that is meant, write unsafe_methods = true in this [[parity]]".to_owned();
+                let message = format!("{} may change data in both environments", step.method);
+                let hint = "write unsafe_methods = true in this [[parity]] to send it".to_owned();
                 self.source.problem(at.span.clone(), message, Some(hint));
             }
             requests.push(step);
         }
         let recording = file.recording.as_ref().map(|at| {
-            let path = crate::check::origin::beside(self.source, &at.value);
+            let path = beside(self.source, &at.value);
             if !path.is_file() {
-                self.source.problem(at.span.clone(), format!("there is no file {}", path.display()), None);
+                self.source.problem(at.span.clone(), format!("there is no file `{}`", at.value), None);
             }
             path
         });
         if requests.is_empty() && recording.is_none() {
             let hint = "write paths = [\"/\"], [[parity.request]] or recording = \"traffic.har\"";
-            self.source.missing(span.clone(), "the parity compares nothing", hint);
+            self.source.missing(span.clone(), "the parity has no request and no recording", hint);
         }
         let headers = match &file.compare_headers {
             None => COMPARED.to_vec(),
@@ -194,13 +155,24 @@ impl Reading<'_> {
             recording,
             sent: self.headers.clone(),
             unsafe_methods,
-            most: whole(self.source, file.most.as_ref(), 1..=10_000, 500) as usize,
+            most: whole(&file.most, 500) as usize,
             ignore: self.paths(&file.ignore),
             headers,
-            tolerance: self.tolerance(file.tolerance.as_ref()),
-            noise: whole(self.source, file.noise.as_ref(), 0..=MOST_NOISE, 2) as u32,
-            differing: file.differing.as_ref().map_or(0.0, |at| self.percent(at)),
+            tolerance: file.tolerance.as_ref().map_or(0.0, |at| at.value.0),
+            noise: whole(&file.noise, 2) as u32,
+            differing: file.differing.as_ref().map_or(0.0, |at| at.value.0),
             timeout: self.timeout,
         }
+    }
+}
+
+fn limits(file: &LoadLimitsFile) -> LoadLimits {
+    let latency = |typed: &Option<At<Duration>>| typed.as_ref().map(|at| at.value.0);
+    LoadLimits {
+        p50: latency(&file.p50),
+        p95: latency(&file.p95),
+        p99: latency(&file.p99),
+        error_rate: file.error_rate.as_ref().map(|at| at.value.0),
+        throughput: file.throughput.as_ref().map(|at| at.value.0),
     }
 }

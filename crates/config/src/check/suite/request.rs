@@ -11,7 +11,8 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{BUILT_IN, NAMES, Reading, is_name};
-use crate::check::positive;
+use crate::check::length;
+use crate::file::values::regex_in_words;
 use crate::file::{AnyValue, At, RequestFile, Scalar};
 use crate::suite::text::{NO_PATH, Piece, UNRESERVED, pieces, with_query};
 use crate::suite::{Body, Capture, SuiteRequest};
@@ -35,7 +36,7 @@ impl Reading<'_> {
         }
         let body = self.body(file, known);
         let expect = self.expect(file.expect.as_ref(), known);
-        let timeout = positive(self.source, file.timeout.as_ref(), self.timeout);
+        let timeout = length(&file.timeout, self.timeout);
         let capture = self.captures(&file.capture);
         known.extend(capture.iter().map(|(name, _)| name.clone()));
         let path = path?;
@@ -57,8 +58,9 @@ impl Reading<'_> {
         match read.filter(|method| *method != Method::CONNECT && !at.value.bytes().any(|b| b.is_ascii_lowercase())) {
             Some(method) => method,
             None => {
-                let hint = format!("methods are in upper case: did you mean `{}`?", at.value.to_ascii_uppercase());
-                self.source.problem(at.span.clone(), format!("`{}` is no method to ask with", at.value), Some(hint));
+                let hint =
+                    format!("methods are written in upper case: did you mean `{}`?", at.value.to_ascii_uppercase());
+                self.source.problem(at.span.clone(), format!("invalid method `{}`", at.value), Some(hint));
                 Method::GET
             }
         }
@@ -66,7 +68,7 @@ impl Reading<'_> {
 
     fn path(&mut self, file: &RequestFile, span: &Range<usize>, known: &Known) -> Option<String> {
         let Some(at) = &file.path else {
-            self.source.missing(span.clone(), "the request has no path", "write path = \"/api/attempts\"");
+            self.source.missing(span.clone(), "the request has no `path`", "write path = \"/api/attempts\"");
             return None;
         };
         self.request_path(at, known)
@@ -85,8 +87,8 @@ impl Reading<'_> {
     /// A name, in which no variable is put.
     fn fixed(&mut self, name: &str, span: &Range<usize>) {
         if pieces(name).iter().any(|piece| matches!(piece, Piece::Name(_))) {
-            let hint = "variables are put into values only".to_owned();
-            self.source.problem(span.clone(), format!("there is a variable in the name `{name}`"), Some(hint));
+            let hint = "variables work in values only".to_owned();
+            self.source.problem(span.clone(), format!("the name `{name}` has a variable in it"), Some(hint));
         }
     }
 
@@ -96,8 +98,8 @@ impl Reading<'_> {
         let bad = |b: u8| !b.is_ascii_graphic() || b"#\"<>`".contains(&b);
         if !first_is_name && !at.value.starts_with('/') || at.value.bytes().any(bad) {
             let hint =
-                "it begins with `/`; spaces, quotes, `<`, `>`, `#` and what is no ASCII are percent-encoded".to_owned();
-            self.source.problem(at.span.clone(), format!("`{}` is no path to ask for", at.value), Some(hint));
+                "a path begins with `/`; percent-encode spaces, quotes, `<`, `>`, `#` and what is not ASCII".to_owned();
+            self.source.problem(at.span.clone(), format!("invalid path `{}`", at.value), Some(hint));
             return None;
         }
         let encoded = |value: &str| utf8_percent_encode(value, NO_PATH).to_string();
@@ -115,7 +117,7 @@ impl Reading<'_> {
             if let Some(name) = self.header_name(name, &at.span) {
                 if OURS.contains(&name.as_str()) {
                     let message = format!("`{name}` belongs to the connection, and cannot be set");
-                    let hint = (name == "host").then(|| "the origin's Host comes from its url".to_owned());
+                    let hint = (name == "host").then(|| "the origin's Host comes from its `url`".to_owned());
                     self.source.problem(at.span.clone(), message, hint);
                 }
                 all.push((name, value));
@@ -127,7 +129,7 @@ impl Reading<'_> {
     pub(super) fn header_name(&mut self, name: &str, span: &Range<usize>) -> Option<HeaderName> {
         let read = HeaderName::from_bytes(name.as_bytes()).ok();
         if read.is_none() {
-            self.source.problem(span.clone(), format!("`{name}` is not a header name"), None);
+            self.source.problem(span.clone(), format!("invalid header name `{name}`"), None);
         }
         read
     }
@@ -141,7 +143,7 @@ impl Reading<'_> {
             form.map(|at| &at.span),
         ];
         if let Some(second) = places.into_iter().flatten().nth(1) {
-            let message = "a request has one body: `json`, `body`, `body_file` or `form`";
+            let message = "a request has one of `json`, `body`, `body_file` and `form`";
             self.source.problem(second.clone(), message, Some("keep one of them".to_owned()));
         }
         if let Some(at) = &file.json {
@@ -170,7 +172,7 @@ impl Reading<'_> {
             toml::Value::Integer(number) => Value::from(*number),
             toml::Value::Float(number) => {
                 if !number.is_finite() {
-                    self.source.problem(span.clone(), format!("JSON knows no {number}"), None);
+                    self.source.problem(span.clone(), format!("JSON has no {number}"), None);
                 }
                 Value::from(*number)
             }
@@ -193,7 +195,7 @@ impl Reading<'_> {
         for (name, at) in typed {
             if !is_name(name) || BUILT_IN.contains(&name.as_str()) {
                 let hint = Some(NAMES.to_owned());
-                self.source.problem(at.span.clone(), format!("`{name}` cannot be the name of a variable"), hint);
+                self.source.problem(at.span.clone(), format!("invalid variable name `{name}`"), hint);
             }
             let text = at.value.as_str();
             let capture = if let Some(name) = text.strip_prefix("header:") {
@@ -206,7 +208,7 @@ impl Reading<'_> {
                 self.json_path(text, &at.span).map(Capture::Json)
             } else {
                 let hint = "write \"$.id\", \"header:location\", \"cookie:session\" or \"regex:id=(\\\\d+)\"";
-                self.source.problem(at.span.clone(), format!("`{text}` captures nothing"), Some(hint.to_owned()));
+                self.source.problem(at.span.clone(), format!("invalid capture `{text}`"), Some(hint.to_owned()));
                 None
             };
             all.extend(capture.map(|capture| (name.clone(), capture)));
@@ -223,7 +225,7 @@ impl Reading<'_> {
         match read(text) {
             Ok(regex) => Some(regex),
             Err(why) => {
-                self.source.problem(span.clone(), format!("`{text}` is no regular expression: {why}"), None);
+                self.source.problem(span.clone(), regex_in_words(&why), None);
                 None
             }
         }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use super::Reading;
 use super::request::Known;
-use crate::check::positive;
-use crate::file::{AnyValue, At, ExpectFile, Number};
+use crate::file::{AnyValue, At, ExpectFile};
 use crate::read::did_you_mean;
 use crate::suite::{Expect, Expectation, Schema, WholeRegex};
-use judgement::time::Millis;
 
 const OPERATORS: [&str; 9] = ["equals", "contains", "matches", "present", "absent", "above", "below", "length", "type"];
 const TYPES: [&str; 6] = ["string", "number", "boolean", "array", "object", "null"];
@@ -19,9 +17,9 @@ impl Reading<'_> {
         let Some(At { value: file, .. }) = typed else { return Expect::default() };
         let mut expect = Expect {
             status: file.status.as_ref().map_or_else(Vec::new, |at| self.statuses(at)),
-            latency: file.latency.as_ref().map(|at| positive(self.source, Some(at), Millis::seconds(1))),
+            latency: file.latency.as_ref().map(|at| at.value.0),
             ignore: self.paths(&file.ignore),
-            tolerance: self.tolerance(file.tolerance.as_ref()),
+            tolerance: file.tolerance.as_ref().map_or(0.0, |at| at.value.0),
             ..Expect::default()
         };
         for (name, at) in &file.headers {
@@ -37,7 +35,7 @@ impl Reading<'_> {
             }
         }
         if let (Some(_), Some(at)) = (&file.equals, &file.equals_file) {
-            let message = "the body equals one thing: `equals` or `equals_file`";
+            let message = "`equals` and `equals_file` exclude each other";
             self.source.problem(at.span.clone(), message, Some("keep one of them".to_owned()));
         }
         expect.equals = match (&file.equals, &file.equals_file) {
@@ -48,7 +46,7 @@ impl Reading<'_> {
         if expect.equals.is_none()
             && let Some(at) = file.ignore.first()
         {
-            self.source.problem(at.span.clone(), "`ignore` is for `equals`, which is not there", None);
+            self.source.problem(at.span.clone(), "`ignore` has no effect without `equals`", None);
         }
         expect.schema = file.schema.as_ref().and_then(|at| self.schema(at));
         if let Some(at) = &file.body {
@@ -63,15 +61,6 @@ impl Reading<'_> {
         expect
     }
 
-    pub(super) fn tolerance(&mut self, typed: Option<&At<Number>>) -> f64 {
-        let Some(At { value: Number(number), span }) = typed else { return 0.0 };
-        if !(0.0..1.0).contains(number) {
-            let hint = Some("0.01 lets numbers differ by a hundredth of the larger one".to_owned());
-            self.source.problem(span.clone(), format!("{number} is no tolerance: it is from 0 to below 1"), hint);
-        }
-        *number
-    }
-
     fn statuses(&mut self, at: &At<AnyValue>) -> Vec<(u16, u16)> {
         let items = match &at.value.0 {
             toml::Value::Array(items) if !items.is_empty() => items.clone(),
@@ -80,7 +69,7 @@ impl Reading<'_> {
         let read: Option<Vec<_>> = items.iter().map(status).collect();
         if read.is_none() {
             let hint = Some("write 200, \"2xx\", \"200-299\", or a list of these".to_owned());
-            self.source.problem(at.span.clone(), "this is no status", hint);
+            self.source.problem(at.span.clone(), "invalid status", hint);
         }
         read.unwrap_or_default()
     }
@@ -91,8 +80,8 @@ impl Reading<'_> {
         match value {
             toml::Value::Table(operators) => {
                 if operators.is_empty() {
-                    let hint = Some(format!("one of {}", OPERATORS.join(", ")));
-                    self.source.problem(span.clone(), "no operator", hint);
+                    let hint = Some(format!("use one of: {}", OPERATORS.join(", ")));
+                    self.source.problem(span.clone(), "there is no operator", hint);
                 }
                 operators.iter().filter_map(|(name, value)| self.operator(name, value, span, known)).collect()
             }
@@ -116,8 +105,8 @@ impl Reading<'_> {
             ("equals", ..) => Some(Expectation::Equals(self.json_of(value, span, known))),
             ("contains", Some(text), _) => Some(Expectation::Contains(self.text(text, span, known))),
             ("matches", Some(text), _) if text.contains("${") => {
-                let hint = Some("`equals` and `contains` take them".to_owned());
-                self.source.problem(span.clone(), "`matches` takes no variables", hint);
+                let hint = Some("use `equals` or `contains`".to_owned());
+                self.source.problem(span.clone(), "`matches` cannot hold variables", hint);
                 return None;
             }
             ("matches", Some(text), _) => return self.regex(WholeRegex::new, text, span).map(Expectation::Matches),
@@ -144,7 +133,8 @@ impl Reading<'_> {
 
     fn schema(&mut self, at: &At<String>) -> Option<Arc<Schema>> {
         let schema = Schema::new(self.json_file(at)?);
-        let why = |why| self.source.problem(at.span.clone(), format!("`{}` is no JSON Schema: {why}", at.value), None);
+        let why =
+            |why| self.source.problem(at.span.clone(), format!("`{}` is not a JSON Schema: {why}", at.value), None);
         schema.map(Arc::new).map_err(why).ok()
     }
 }

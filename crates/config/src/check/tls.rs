@@ -1,0 +1,90 @@
+//! Certificates and keys: that the files are there, hold what they should, and belong together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SigningKey};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::file::{At, MainFile};
+use crate::read::SourceFile;
+use memory::snapshot::ClientIdentity;
+
+/// The certificates of a PEM file, in DER; problems are noted.
+pub fn certificates(source: &mut SourceFile, typed: &At<String>, base: &Path) -> Option<Vec<Vec<u8>>> {
+    let read =
+        CertificateDer::pem_file_iter(base.join(&typed.value)).and_then(|all| all.collect::<Result<Vec<_>, _>>());
+    let why = match read {
+        Ok(all) if all.iter().any(|one| X509Certificate::from_der(one).is_err()) => {
+            "it holds something that is not a certificate".to_owned()
+        }
+        Ok(all) if !all.is_empty() => return Some(all.into_iter().map(|one| one.to_vec()).collect()),
+        Ok(_) => "it holds no certificate".to_owned(),
+        Err(e) => in_words(&e),
+    };
+    let hint = Some("name a PEM file, with a path relative to this file".to_owned());
+    source.problem(typed.span.clone(), format!("cannot use `{}`: {why}", typed.value), hint);
+    None
+}
+
+/// A certificate with its chain, and the key that belongs to it; problems are noted.
+pub fn identity(source: &mut SourceFile, cert: &At<String>, key: &At<String>, base: &Path) -> Option<ClientIdentity> {
+    let chain = certificates(source, cert, base);
+    let read = PrivateKeyDer::from_pem_file(base.join(&key.value)).map_err(|e| in_words(&e));
+    let read = read.and_then(|der| match ring::sign::any_supported_type(&der) {
+        Ok(signing) => Ok((der, signing)),
+        Err(_) => Err("it is not a private key for TLS".to_owned()),
+    });
+    match (chain, read) {
+        (Some(chain), Ok((der, signing))) if belongs(&signing, &chain) => {
+            Some(ClientIdentity { chain, key: der.secret_der().to_vec() })
+        }
+        (None, Ok(_)) => None,
+        (_, Err(why)) => {
+            source.problem(key.span.clone(), format!("cannot use `{}`: {why}", key.value), None);
+            None
+        }
+        (Some(_), Ok(_)) => {
+            let message = format!("`{}` is not the key of the certificate in `{}`", key.value, cert.value);
+            let hint = "the certificate itself comes first in its file, then its chain".to_owned();
+            source.problem(key.span.clone(), message, Some(hint));
+            None
+        }
+    }
+}
+
+fn belongs(key: &Arc<dyn SigningKey>, chain: &[Vec<u8>]) -> bool {
+    let chain = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    CertifiedKey::new(chain, key.clone()).keys_match().is_ok()
+}
+
+/// Checks the files of every listener with TLS. `base`: the folder that paths are relative to.
+pub fn check_files(source: &mut SourceFile, file: &MainFile, base: &Path) {
+    let tls = file.proxy.iter().flat_map(|at| &at.value.tls);
+    let of_listeners = tls.flat_map(|at| {
+        let more = at.value.certificate.iter().map(|at| (&at.value.cert_file, &at.value.key_file));
+        std::iter::once((&at.value.cert_file, &at.value.key_file)).chain(more)
+    });
+    let of_admin = file.admin.iter().map(|at| (&at.value.cert_file, &at.value.key_file));
+    for pair in of_listeners.chain(of_admin) {
+        if let (Some(cert), Some(key)) = pair {
+            identity(source, cert, key, base);
+        }
+    }
+}
+
+/// Why a PEM file cannot be read, in words.
+pub fn in_words(error: &rustls::pki_types::pem::Error) -> String {
+    match error {
+        rustls::pki_types::pem::Error::Io(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            "there is no such file".to_owned()
+        }
+        rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
+        rustls::pki_types::pem::Error::NoItemsFound => "it holds nothing of the kind".to_owned(),
+        rustls::pki_types::pem::Error::MissingSectionEnd { .. } => "a section of it has no end".to_owned(),
+        _ => "it is not PEM".to_owned(),
+    }
+}

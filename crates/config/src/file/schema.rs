@@ -1,0 +1,61 @@
+//! The JSON Schemas of the files, for editors and for the configuration page of the book.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+
+use crate::file::{MainFile, RoutingFile, SuiteFile};
+
+/// The schema of the routing file.
+pub fn routing() -> Schema {
+    schema::<RoutingFile>()
+}
+
+/// The schema of `cutover.toml`.
+pub fn main() -> Schema {
+    schema::<MainFile>()
+}
+
+/// The schema of a validation suite.
+pub fn suite() -> Schema {
+    schema::<SuiteFile>()
+}
+
+fn schema<T: JsonSchema>() -> Schema {
+    let mut schema = SchemaSettings::default().into_generator().into_root_schema_for::<T>();
+    RecursiveTransform(as_toml).transform(&mut schema);
+    schema
+}
+
+/// TOML has no null: a key that may be left out is simply not required. Descriptions are in one line.
+fn as_toml(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    if let Some(Value::String(text)) = object.get_mut("description") {
+        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    if object.get("default") == Some(&Value::Null) {
+        object.remove("default");
+    }
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(words)) = object.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
+        let null = serde_json::json!({ "type": "null" });
+        choices.retain(|choice| *choice != null);
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            object.remove("anyOf");
+            for (key, value) in only {
+                object.entry(key).or_insert(value);
+            }
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! `[service.NAME]` as it is typed.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+
+use crate::allowed::AllowedOrigin;
+use crate::file::values::{
+    CookieName, Duration, HeaderField, HostName, Network, OriginUrl, PathPattern, RuleMethod, RuleRegex, Share, Size,
+    TriggerLimit, Version, Whole, Word,
+};
+use crate::file::{At, EditsFile, HealthFile, OneOrMany, RolloutFile};
+use judgement::guard::trigger::{Metric, TriggerAction};
+use judgement::traffic::Environment;
+
+/// A service: the hosts that one pair of environments serves, with its own routing, rollout and guard.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceFile {
+    /// Host names, exact or "*.example.com". Without this key the service answers every host that no other service names.
+    pub hosts: Option<OneOrMany<HostName>>,
+    /// Timeouts, limits and header names that fit a platform. A key of the file overrides what the preset sets.
+    pub preset: Option<At<Word<PresetName>>>,
+    /// The longest request body, in bytes or with a unit, or "unlimited". Longer ones are answered with 413. The presets
+    /// "netlify" and "lambda-url" set "6MiB".
+    #[schemars(extend("default" = "10MiB"))]
+    pub max_body: Option<At<Size>>,
+    /// Tell clients which environment and version served them, and the request's ID.
+    #[schemars(extend("default" = false))]
+    pub expose: Option<bool>,
+    /// Changes to the headers of every request on its way to the origin. A route's own changes come after these.
+    pub request_headers: Option<At<EditsFile>>,
+    /// Changes to the headers of every response on its way to the client. A route's own changes come after these.
+    pub response_headers: Option<At<EditsFile>>,
+    /// The blue environment.
+    pub blue: Option<At<EnvironmentFile>>,
+    /// The green environment.
+    pub green: Option<At<EnvironmentFile>>,
+    /// How traffic is split between blue and green.
+    pub split: Option<At<SplitFile>>,
+    /// Let clients open WebSockets.
+    #[schemars(extend("default" = false))]
+    pub websocket: Option<bool>,
+    /// How long an origin may take.
+    pub timeouts: Option<TimeoutsFile>,
+    /// Named path patterns. Each is watched by the guard, and can be shifted, on its own.
+    pub route: Vec<At<RouteFile>>,
+    /// Conditions on the request that choose where it goes. The first rule that matches decides.
+    pub rule: Vec<At<RuleFile>>,
+    /// Where a deploy may send an environment instead of its `url`: patterns such as "https://*--shop.netlify.app". Without
+    /// this key a deploy cannot name an origin.
+    pub allowed_origins: Option<OneOrMany<AllowedOrigin>>,
+    /// How a deployed version gets its share of the traffic.
+    pub rollout: Option<At<RolloutFile>>,
+    /// What judges the candidate.
+    pub guard: Option<At<GuardFile>>,
+    /// Health checks of the origins.
+    pub health: Vec<At<HealthFile>>,
+}
+
+/// A platform whose limits are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PresetName {
+    Netlify,
+    LambdaUrl,
+    Https,
+}
+
+/// One of the two copies of the site.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnvironmentFile {
+    /// Where requests go: "https://next--shop.netlify.app", with a base path if needed.
+    pub url: Option<At<OriginUrl>>,
+    /// Several origins instead of one `url`, used in turn.
+    pub urls: Option<At<Vec<At<OriginUrl>>>>,
+    /// The version that is deployed there. Status shows it, and clients see it with `expose`.
+    pub version: Option<At<Version>>,
+    /// HTTP/2 to the origin: "auto" where TLS negotiates it, "only" (also without TLS, as for gRPC), or "never".
+    #[schemars(extend("default" = "auto"))]
+    pub h2: Option<At<Word<Http2Choice>>>,
+    /// A PEM file with the authorities that may sign the origin's certificate, instead of the system's. Relative to this
+    /// file.
+    pub ca_file: Option<At<String>>,
+    /// A PEM file with the certificate that is shown to an origin that asks for one. Relative to this file.
+    pub client_cert_file: Option<At<String>>,
+    /// The private key of `client_cert_file`, in PEM. Relative to this file.
+    pub client_key_file: Option<At<String>>,
+}
+
+/// Whether an origin is spoken to in HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Http2Choice {
+    Auto,
+    Only,
+    Never,
+}
+
+/// How traffic is split between the two environments.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SplitFile {
+    /// The environment that serves by default. The other one is the candidate.
+    #[schemars(extend("default" = "blue"))]
+    pub active: Option<At<Word<Environment>>>,
+    /// The candidate's share in percent, with up to two decimals: 25 is a quarter of the requests.
+    #[schemars(extend("default" = 0))]
+    pub weight: Option<At<Share>>,
+    /// What keeps a client on one side: { cookie = "name" }, { header = "name" }, { client_address = true } or "none".
+    #[schemars(extend("default" = "none"))]
+    pub sticky: Option<At<StickyFile>>,
+    /// Serve failed candidate requests again from the active environment where that is safe.
+    #[schemars(extend("default" = true))]
+    pub rescue: Option<bool>,
+    /// Which environment gives way when health checks find it down: the "candidate" to the active one, or "both" to each
+    /// other.
+    #[schemars(extend("default" = "candidate"))]
+    pub failover: Option<At<Word<Failover>>>,
+}
+
+/// Which environment gives way when it is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Failover {
+    Candidate,
+    Both,
+}
+
+/// "none", or one of the keys.
+#[derive(Clone, Debug, Default)]
+pub struct StickyFile {
+    pub none: bool,
+    pub cookie: Option<At<CookieName>>,
+    pub header: Option<At<HeaderField>>,
+    pub client_address: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct StickyTable {
+    /// A cookie of this name. The proxy sets it where the client has none.
+    cookie: Option<At<CookieName>>,
+    /// A header that clients send.
+    header: Option<At<HeaderField>>,
+    /// The client's address.
+    client_address: Option<bool>,
+}
+
+impl<'de> Deserialize<'de> for StickyFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StickyFile, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = StickyFile;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("{ cookie = \"name\" }, { header = \"name\" }, { client_address = true } or \"none\"")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<StickyFile, E> {
+                if text == "none" {
+                    return Ok(StickyFile { none: true, ..StickyFile::default() });
+                }
+                Err(E::invalid_type(serde::de::Unexpected::Str(text), &self))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<StickyFile, A::Error> {
+                let table = StickyTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let StickyTable { cookie, header, client_address } = table;
+                Ok(StickyFile { none: false, cookie, header, client_address })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for StickyFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Sticky".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<StickyTable>();
+        schemars::json_schema!({ "anyOf": [{ "type": "string", "enum": ["none"] }, table] })
+    }
+}
+
+/// How long an origin may take.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutsFile {
+    /// Time to connect.
+    #[schemars(extend("default" = "2s"))]
+    pub connect: Option<At<Duration>>,
+    /// Time for the TLS handshake.
+    #[schemars(extend("default" = "4s"))]
+    pub tls: Option<At<Duration>>,
+    /// Time to the first byte of the response, and then between any two. The preset "netlify" sets "65s", "lambda-url"
+    /// "905s".
+    #[schemars(extend("default" = "30s"))]
+    pub first_byte: Option<At<Duration>>,
+    /// Time in which the origin must take more of a request's body.
+    #[schemars(extend("default" = "30s"))]
+    pub write: Option<At<Duration>>,
+    /// An unused connection is closed after this. Keep it below the origin's own limit.
+    #[schemars(extend("default" = "50s"))]
+    pub idle: Option<At<Duration>>,
+    /// Time from the request's head within which a rescue may start.
+    #[schemars(extend("default" = "60s"))]
+    pub deadline: Option<At<Duration>>,
+}
+
+/// A named path pattern.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteFile {
+    /// The name in status, metrics and the journal, up to 64 characters. "default" is the route of every other path.
+    pub name: Option<At<String>>,
+    /// "/exact", "/prefix/*", or a glob in which `*` also matches slashes.
+    pub path: Option<At<PathPattern>>,
+    /// Time from the request's head within which a rescue may start. Without this key the service's `timeouts.deadline`.
+    pub deadline: Option<At<Duration>>,
+    /// Changes to the request's headers, after the service's.
+    pub request_headers: Option<At<EditsFile>>,
+    /// Changes to the response's headers, after the service's.
+    pub response_headers: Option<At<EditsFile>>,
+}
+
+/// A rule: conditions that must all hold, and where the request then goes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleFile {
+    /// The name in status and the journal. Without this key "rule 1", "rule 2" and so on.
+    pub name: Option<At<String>>,
+    /// A condition on a header, or a list of them.
+    pub header: Option<OneOrMany<ValueFile>>,
+    /// A condition on a cookie, or a list of them.
+    pub cookie: Option<OneOrMany<ValueFile>>,
+    /// A condition on a parameter of the query, or a list of them.
+    pub query: Option<OneOrMany<ValueFile>>,
+    /// A condition on the path: a glob such as "/api/*", or a table with `exact`, `prefix` or `regex`.
+    pub path: Option<At<PathFile>>,
+    /// The methods, in upper case.
+    pub method: Option<OneOrMany<RuleMethod>>,
+    /// The hosts, written as in `hosts`.
+    pub host: Option<OneOrMany<HostName>>,
+    /// The client's address: CIDRs or addresses.
+    pub client_address: Option<OneOrMany<Network>>,
+    /// The names of routes, or "default".
+    pub route: Option<OneOrMany<String>>,
+    /// Where matching requests go. Instead of this, `candidate` sends a share.
+    pub to: Option<At<Word<RuleTargetWord>>>,
+    /// The percentage of matching requests that goes to the candidate, with up to two decimals.
+    pub candidate: Option<At<Share>>,
+    /// Apply the rule also at weight 0 and after a rollback. Such requests are not judged.
+    #[serde(rename = "override")]
+    #[schemars(extend("default" = false))]
+    pub overrides: Option<bool>,
+    /// Remove the headers that the rule names before the request is forwarded.
+    #[schemars(extend("default" = false))]
+    pub strip: Option<bool>,
+}
+
+/// Where a rule sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleTargetWord {
+    Blue,
+    Green,
+    Active,
+    Candidate,
+}
+
+/// A condition on a named value: its name, and one operator.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ValueFile {
+    /// The name of the header, cookie or parameter.
+    pub name: Option<At<String>>,
+    /// The value is this text.
+    pub equals: Option<At<String>>,
+    /// The value begins with this text.
+    pub prefix: Option<At<String>>,
+    /// The value ends with this text.
+    pub suffix: Option<At<String>>,
+    /// The value contains this text.
+    pub contains: Option<At<String>>,
+    /// A regular expression that the whole value must match.
+    pub regex: Option<At<RuleRegex>>,
+    /// The request has it, whatever its value.
+    pub present: Option<At<bool>>,
+    /// The request does not have it.
+    pub absent: Option<At<bool>>,
+}
+
+/// A condition on the path: a glob, or a table with one operator.
+#[derive(Clone, Debug, Default)]
+pub struct PathFile {
+    pub glob: Option<PathPattern>,
+    pub exact: Option<At<PathPattern>>,
+    pub prefix: Option<At<PathPattern>>,
+    pub regex: Option<At<RuleRegex>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct PathTable {
+    /// The path is this one.
+    exact: Option<At<PathPattern>>,
+    /// The path begins with these segments.
+    prefix: Option<At<PathPattern>>,
+    /// A regular expression that the whole path must match.
+    regex: Option<At<RuleRegex>>,
+}
+
+impl<'de> Deserialize<'de> for PathFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PathFile, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = PathFile;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a glob such as \"/api/*\", or a table with `exact`, `prefix` or `regex`")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<PathFile, E> {
+                let glob = PathPattern::deserialize(serde::de::value::StrDeserializer::new(text))?;
+                Ok(PathFile { glob: Some(glob), ..PathFile::default() })
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<PathFile, A::Error> {
+                let table = PathTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let PathTable { exact, prefix, regex } = table;
+                Ok(PathFile { glob: None, exact, prefix, regex })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for PathFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PathCondition".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (glob, table) = (generator.subschema_for::<PathPattern>(), generator.subschema_for::<PathTable>());
+        schemars::json_schema!({ "anyOf": [glob, table] })
+    }
+}
+
+/// What judges the candidate.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardFile {
+    /// Judge the candidate against the active environment over the same seconds, by a sequential test. With false the
+    /// triggers alone decide.
+    #[schemars(extend("default" = true))]
+    pub evidence: Option<bool>,
+    /// Roll back at once a candidate that fails nearly every request, where there is nothing to compare it with.
+    #[schemars(extend("default" = true))]
+    pub dead_candidate: Option<bool>,
+    /// Thresholds. Naming one replaces all the default triggers.
+    pub trigger: Vec<At<TriggerFile>>,
+}
+
+/// A threshold, and what happens when it is crossed.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TriggerFile {
+    /// The name in status, metrics and the journal. Without this key the metric's.
+    pub name: Option<At<String>>,
+    /// What is measured on the candidate.
+    pub metric: Option<At<Word<Metric>>>,
+    /// Fires above this: a percentage, a duration for a latency, or a count for health_failures.
+    pub above: Option<At<TriggerLimit>>,
+    /// Fires below this percentage. For availability.
+    pub below: Option<At<TriggerLimit>>,
+    /// How long the limit must be crossed without a break.
+    #[serde(rename = "for")]
+    #[schemars(extend("default" = "0s"))]
+    pub hold: Option<At<Duration<0>>>,
+    /// The time over which is measured, from "100ms" to "1m". For health_failures the default is "1m".
+    #[schemars(extend("default" = "10s"))]
+    pub window: Option<At<Duration<100, { LONGEST_WINDOW }>>>,
+    /// With fewer responses than this in the window, the trigger says nothing.
+    #[schemars(extend("default" = 20, "x-unit" = "requests"))]
+    pub requests: Option<At<Whole<1, 1_000_000>>>,
+    /// What happens when it fires.
+    #[schemars(extend("default" = "rollback"))]
+    pub action: Option<At<Word<TriggerAction>>>,
+}
+
+/// In milliseconds: the counters reach no further back.
+pub const LONGEST_WINDOW: u64 = judgement::guard::window::LONGEST.0;

@@ -1,0 +1,700 @@
+//! Values that are written as a text with a syntax of its own: durations, sizes, addresses, names.
+
+use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
+
+use http::uri::Authority;
+use http::{HeaderValue, Uri};
+use ipnet::IpNet;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+
+use super::InvalidValue;
+use crate::allowed::AllowedOrigin;
+use crate::is_suite_name;
+use judgement::time::Millis;
+use judgement::traffic::host::HostPattern;
+use judgement::traffic::names::{FieldName, MethodName, is_token};
+use judgement::traffic::path::NormalizedPath;
+use judgement::traffic::rule::whole_regex;
+use memory::snapshot::OriginTarget;
+
+/// The longest duration, in milliseconds: about ten years.
+const FOREVER: u64 = 3660 * 86_400_000;
+/// As a tag of a release.
+const LONGEST_VERSION: usize = 128;
+
+/// A value that is written as a text.
+trait TextValue: Sized {
+    fn wanted() -> String;
+    fn parse(text: &str) -> Result<Self, InvalidValue>;
+    fn schema() -> Schema;
+    /// Where a number stands instead.
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        let message = format!("{{key}} must be {}, not the number {number}", Self::wanted());
+        Err(InvalidValue::new(message, format!("write \"{number}\"")))
+    }
+}
+
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: TextValue> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&T::wanted())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        T::parse(text).map_err(InvalidValue::into_error)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<T, E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<T, E> {
+        T::number(number).map_err(InvalidValue::into_error)
+    }
+}
+
+macro_rules! text_values {
+    ($(impl [$($generics:tt)*] $name:ty;)+) => {$(
+        impl<'de, $($generics)*> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(TextVisitor(PhantomData))
+            }
+        }
+        impl<$($generics)*> JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                <Self as TextValue>::schema()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+        }
+    )+};
+}
+
+text_values! {
+    impl [const MIN: u64, const MAX: u64] Duration<MIN, MAX>;
+    impl [const MIN: u64, const MAX: u64] Size<MIN, MAX>;
+    impl [] TriggerLimit;
+    impl [] ListenAddress;
+    impl [] OriginUrl;
+    impl [] AllowedOrigin;
+    impl [] HostName;
+    impl [] Network;
+    impl [] RuleMethod;
+    impl [] HeaderField;
+    impl [] CookieName;
+    impl [] PathPattern;
+    impl [] RuleRegex;
+    impl [] SuiteName;
+    impl [] TokenExpiry;
+    impl [] Version;
+}
+
+/// A duration, as people write it: `"1m 30s"`. The bounds are in milliseconds; most may be anything above zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Duration<const MIN: u64 = 1, const MAX: u64 = FOREVER>(pub Millis);
+
+impl<const MIN: u64, const MAX: u64> TextValue for Duration<MIN, MAX> {
+    fn wanted() -> String {
+        "a duration such as \"30s\" or \"2m\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let length = Millis::parse(text)
+            .map_err(|why| InvalidValue::new(why, "write \"30s\", \"250ms\", \"2m\" or \"1h 30m\""))?;
+        if (MIN..=MAX).contains(&length.0) {
+            return Ok(Duration(length));
+        }
+        Err(InvalidValue::bare(match (MIN, MAX) {
+            (1, _) if length == Millis::ZERO => "{key} must be longer than 0s".to_owned(),
+            (_, FOREVER) => format!("{{key}} must be at least {}, not {length}", Millis(MIN)),
+            (0 | 1, _) => format!("{{key}} must be at most {}, not {length}", Millis(MAX)),
+            _ => format!("{{key}} must be between {} and {}, not {length}", Millis(MIN), Millis(MAX)),
+        }))
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        let message = format!("{{key}} must be a duration with its unit, not the number {number}");
+        let hint = match number {
+            _ if number.fract() == 0.0 => format!("write \"{number}s\" for seconds, or \"{number}m\" for minutes"),
+            _ => format!("write \"{}ms\"", (number * 1000.0).round()),
+        };
+        Err(InvalidValue::new(message, hint))
+    }
+    fn schema() -> Schema {
+        json_schema!({
+            "type": "string",
+            // What an environment variable holds is not known to an editor.
+            "pattern": r"^(\s*[0-9]+(ms|s|m|min|h|d))+\s*$|\$\{",
+            "x-unit": "duration",
+            "x-taplo": { "docs": { "main": "A duration: \"250ms\", \"30s\", \"2m\", \"1h 30m\", \"7d\"." } },
+        })
+    }
+}
+
+const UNITS: [(&str, u64); 8] = [
+    ("", 1),
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+];
+
+/// A size in bytes: `"10MiB"`, a number of bytes, or `"unlimited"`, which is `u64::MAX` and is taken only where `MAX` is.
+#[derive(Clone, Copy, Debug)]
+pub struct Size<const MIN: u64 = 0, const MAX: u64 = { u64::MAX }>(pub u64);
+
+impl<const MIN: u64, const MAX: u64> Size<MIN, MAX> {
+    fn within(bytes: u64) -> Result<Self, InvalidValue> {
+        if (MIN..=MAX).contains(&bytes) {
+            return Ok(Size(bytes));
+        }
+        Err(InvalidValue::bare(match MAX {
+            u64::MAX => format!("{{key}} must be at least {}", bytes_in_words(MIN)),
+            _ => format!("{{key}} must be between {} and {}", bytes_in_words(MIN), bytes_in_words(MAX)),
+        }))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> TextValue for Size<MIN, MAX> {
+    fn wanted() -> String {
+        "a size such as \"10MiB\", or a number of bytes".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        if text == "unlimited" && MAX == u64::MAX {
+            return Ok(Size(u64::MAX));
+        }
+        Self::within(size(text)?)
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        if number.fract() != 0.0 || number < 0.0 || number >= u64::MAX as f64 {
+            let message = format!("{{key}} must be a whole number of bytes, not {number}");
+            return Err(InvalidValue::new(message, "write a size with a unit: \"512KiB\", \"10MiB\""));
+        }
+        Self::within(number as u64)
+    }
+    fn schema() -> Schema {
+        let unlimited = if MAX == u64::MAX { "|^unlimited$" } else { "" };
+        json_schema!({
+            "anyOf": [
+                { "type": "string", "pattern": format!(r"^[0-9]+ *(B|KiB|MiB|GiB|KB|MB|GB)?${unlimited}|\$\{{") },
+                { "type": "integer", "minimum": MIN },
+            ],
+            "x-unit": "size",
+        })
+    }
+}
+
+fn bytes_in_words(bytes: u64) -> String {
+    let (unit, factor) = match bytes {
+        _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => (" MiB", 1 << 20),
+        _ if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => (" KiB", 1 << 10),
+        _ => (" bytes", 1),
+    };
+    format!("{}{unit}", bytes / factor)
+}
+
+/// A whole number and a unit, with or without a space between them.
+fn size(text: &str) -> Result<u64, InvalidValue> {
+    let hint = "write \"10MiB\", \"64KiB\", \"6MB\", or a number of bytes";
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    let unit = unit.trim_start();
+    if digits.is_empty() {
+        return Err(InvalidValue::new(format!("invalid size `{text}`: it does not begin with a whole number"), hint));
+    }
+    let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        let close = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(name, _)| *name);
+        let hint = close.map_or(hint.to_owned(), |name| format!("did you mean `{digits}{name}`?"));
+        return Err(InvalidValue::new(format!("invalid size `{text}`: unknown unit `{unit}`"), hint));
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
+    // The largest number means "unlimited".
+    bytes.filter(|bytes| *bytes < u64::MAX).ok_or_else(|| InvalidValue::bare(format!("`{text}` is too large")))
+}
+
+/// What a trigger fires beyond: a number (percent, or a count), or a duration for a latency.
+#[derive(Clone, Copy, Debug)]
+pub enum TriggerLimit {
+    Number(f64),
+    Duration(Millis),
+}
+
+impl TextValue for TriggerLimit {
+    fn wanted() -> String {
+        "a percentage, or a duration such as \"2s\" for a latency".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let bare = text.trim().trim_end_matches('%').trim_end();
+        if bare.parse::<f64>().is_ok() {
+            let message = format!("invalid limit `{text}`: percentages and counts are plain numbers");
+            return Err(InvalidValue::new(message, format!("write {bare}, without quotes or sign")));
+        }
+        let wrong = |why| InvalidValue::new(why, "write a percentage such as 5, or \"800ms\" for a latency");
+        Millis::parse(text).map(TriggerLimit::Duration).map_err(wrong)
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        Ok(TriggerLimit::Number(number))
+    }
+    fn schema() -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "number", "minimum": 0, "x-unit": "percent" },
+                <Duration as TextValue>::schema(),
+            ],
+        })
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenAddress(pub SocketAddr);
+
+impl TextValue for ListenAddress {
+    fn wanted() -> String {
+        "an IP address with a port".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        if let Ok(address) = text.parse() {
+            return Ok(ListenAddress(address));
+        }
+        let refuse =
+            |why: &str, hint: String| Err(InvalidValue::new(format!("cannot listen on `{text}`: {why}"), hint));
+        let either = |port: u16| {
+            format!("write \"0.0.0.0:{port}\" for every interface, or \"127.0.0.1:{port}\" for this machine alone")
+        };
+        if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
+            return refuse("the IP address is missing", either(port));
+        }
+        if let Ok(port) = text.trim_start_matches("*:").parse::<u16>() {
+            return refuse("`*` is not an IP address", either(port));
+        }
+        if let Ok(address) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+            return refuse("the port is missing", format!("write \"{}\"", SocketAddr::new(address, 8080)));
+        }
+        if let Some(port) = text.strip_prefix("localhost:") {
+            return refuse("names are not looked up", format!("write \"127.0.0.1:{port}\""));
+        }
+        if let Some((_, rest)) = text.split_once("://") {
+            return refuse("it is an address, not a URL", format!("write \"{}\"", rest.trim_end_matches('/')));
+        }
+        refuse("it is not an IP address with a port", "write \"0.0.0.0:8080\" or \"[::]:8080\"".to_owned())
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        let message = format!("{{key}} must be {}, not the number {number}", Self::wanted());
+        let hint =
+            format!("write \"0.0.0.0:{number}\" for every interface, or \"127.0.0.1:{number}\" for this machine alone");
+        Err(InvalidValue::new(message, hint))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r":[0-9]+$|\$\{", "x-unit": "address" })
+    }
+}
+
+/// Where an environment's requests go.
+#[derive(Clone, Debug)]
+pub struct OriginUrl {
+    pub text: String,
+    pub target: OriginTarget,
+}
+
+impl TextValue for OriginUrl {
+    fn wanted() -> String {
+        "the URL of an origin".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        origin(text).map(|target| OriginUrl { text: text.to_owned(), target })
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        let message = format!("{{key}} must be {}, not the number {number}", Self::wanted());
+        Err(InvalidValue::new(message, format!("write \"http://127.0.0.1:{number}\"")))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^https?://[^/?#@]|\$\{", "x-unit": "url" })
+    }
+}
+
+/// A URL of an origin: a scheme, a host, perhaps a port and a base path.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn origin(text: &str) -> Result<OriginTarget, InvalidValue> {
+    let refuse = |why: &str| {
+        let hint = "write \"https://next--shop.netlify.app\", with a base path if needed";
+        Err(InvalidValue::new(format!("invalid origin URL `{text}`: {why}"), hint))
+    };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let authority = text.split('/').next().and_then(|authority| authority.parse::<Authority>().ok());
+        let message = format!("invalid origin URL `{text}`: it has no scheme");
+        let hint = match authority {
+            None => "write \"https://next--shop.netlify.app\", with a base path if needed".to_owned(),
+            // A port, an address or a name of this machine is seldom behind TLS.
+            Some(at) if at.port().is_some() || is_plain_host(at.host()) => format!("write \"http://{text}\""),
+            Some(_) => format!("write \"https://{text}\""),
+        };
+        return Err(InvalidValue::new(message, hint));
+    };
+    let tls = match scheme {
+        "https" => true,
+        "http" => false,
+        _ => {
+            let message = format!("invalid origin URL `{text}`: its scheme is not http or https");
+            let hint = format!("write \"https://{rest}\" or \"http://{rest}\"");
+            return Err(InvalidValue::new(message, hint));
+        }
+    };
+    let Ok(uri) = text.parse::<Uri>() else { return refuse("it is not a URL") };
+    if uri.query().is_some() || text.contains('#') {
+        return refuse("it has a query or a fragment");
+    }
+    let Some(authority) = uri.authority() else { return refuse("it has no host") };
+    if authority.as_str().contains('@') {
+        return refuse("it has a user name or password");
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || host.contains('*') {
+        return refuse("it has no host");
+    }
+    let default_port = if tls { 443 } else { 80 };
+    let names_a_port = authority.as_str().len() > authority.host().len();
+    let port = match authority.port_u16() {
+        Some(0) => return refuse("its port is not a number from 1 to 65535"),
+        None if names_a_port => return refuse("its port is not a number from 1 to 65535"),
+        port => port.unwrap_or(default_port),
+    };
+    let base_path = uri.path().trim_end_matches('/').to_owned();
+    let authority =
+        if port == default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
+    Ok(OriginTarget { tls, host: host.to_ascii_lowercase(), port, authority, base_path })
+}
+
+fn is_plain_host(host: &str) -> bool {
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+impl TextValue for AllowedOrigin {
+    fn wanted() -> String {
+        "a pattern for origins".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        AllowedOrigin::parse(text).map_err(|why| {
+            let message = format!("invalid pattern `{text}` for origins: {why}");
+            InvalidValue::new(message, "write \"https://*--shop.netlify.app\"")
+        })
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^https?://[^/]|\$\{", "x-unit": "pattern" })
+    }
+}
+
+/// A host of a service or a rule.
+#[derive(Clone, Debug)]
+pub struct HostName {
+    /// In lower case, without a dot at the end: as it is compared.
+    pub text: String,
+    pub pattern: HostPattern,
+}
+
+impl TextValue for HostName {
+    fn wanted() -> String {
+        "a host name such as \"shop.example.com\" or \"*.example.com\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
+        let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+        let name = host.rsplit_once(':').map_or(host, |(name, port)| match port.parse::<u16>() {
+            Ok(_) if !name.is_empty() => name,
+            _ => host,
+        });
+        let extra = match (scheme, path) {
+            (Some(_), _) => Some("a scheme"),
+            (_, Some(_)) => Some("a path"),
+            _ if name.len() < host.len() => Some("a port"),
+            _ => None,
+        };
+        if let (Some(extra), Ok(_)) = (extra, HostPattern::parse(name)) {
+            let message = format!("invalid host `{text}`: a host is a name alone, without {extra}");
+            return Err(InvalidValue::new(message, format!("write \"{name}\"")));
+        }
+        let pattern = HostPattern::parse(text).map_err(InvalidValue::bare)?;
+        let text = text.to_ascii_lowercase();
+        Ok(HostName { text: text.strip_suffix('.').unwrap_or(&text).to_owned(), pattern })
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^[^/:]+$|^\[[^/]+\]$|\$\{", "x-unit": "host" })
+    }
+}
+
+/// A CIDR, or one address.
+#[derive(Clone, Copy, Debug)]
+pub struct Network(pub IpNet);
+
+impl TextValue for Network {
+    fn wanted() -> String {
+        "a network such as \"10.0.0.0/8\", or one address".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
+            (Ok(net), _) if net.trunc() != net => Err(InvalidValue::new(
+                format!("invalid network `{text}`: bits are set beyond the prefix"),
+                format!("did you mean `{}`?", net.trunc()),
+            )),
+            (Ok(net), _) => Ok(Network(net)),
+            (_, Ok(address)) => Ok(Network(IpNet::from(address.to_canonical()))),
+            _ => Err(InvalidValue::new(
+                format!("invalid network `{text}`"),
+                "write \"10.0.0.0/8\", \"2001:db8::/32\" or one address",
+            )),
+        }
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "x-unit": "network" })
+    }
+}
+
+/// A method, in upper case as in HTTP.
+#[derive(Clone, Debug)]
+pub struct RuleMethod(pub MethodName);
+
+impl TextValue for RuleMethod {
+    fn wanted() -> String {
+        "a method such as \"GET\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        match MethodName::parse(text) {
+            Ok(method) if text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') => Ok(RuleMethod(method)),
+            _ => Err(InvalidValue::new(
+                format!("invalid method `{text}`: methods are written in upper case"),
+                format!("did you mean `{}`?", text.to_ascii_uppercase()),
+            )),
+        }
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^[A-Z-]+$|\$\{" })
+    }
+}
+
+/// The name of a header that clients send.
+#[derive(Clone, Debug)]
+pub struct HeaderField(pub FieldName);
+
+impl TextValue for HeaderField {
+    fn wanted() -> String {
+        "the name of a header".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        header(text).map(HeaderField)
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^[!#$%&'*+.^`|~0-9A-Za-z-]+$|\$\{" })
+    }
+}
+
+/// The name of a header. Many servers take `x_a` and `x-a` for one, so one with `_` could be smuggled past a rule.
+///
+/// # Errors
+/// It is not one, or has a `_`.
+pub fn header(text: &str) -> Result<FieldName, InvalidValue> {
+    if text.contains('_') {
+        let message = format!("invalid header name `{text}`: names with `_` are not forwarded safely");
+        return Err(InvalidValue::new(message, format!("did you mean `{}`?", text.replace('_', "-"))));
+    }
+    FieldName::parse(text).map_err(|_| InvalidValue::bare(format!("invalid header name `{text}`")))
+}
+
+/// The name of a cookie.
+#[derive(Clone, Debug)]
+pub struct CookieName(pub String);
+
+impl TextValue for CookieName {
+    fn wanted() -> String {
+        "the name of a cookie".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let good = is_token(text);
+        good.then(|| CookieName(text.to_owned())).ok_or_else(|| {
+            InvalidValue::new(format!("invalid cookie name `{text}`"), "letters, digits, `-` and `_`, without spaces")
+        })
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// A path, or a glob, that a normalised path can match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern(pub String);
+
+impl TextValue for PathPattern {
+    fn wanted() -> String {
+        "a path such as \"/api/*\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        if let Some((_, rest)) = text.split_once("://") {
+            let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+            return Err(InvalidValue::new(
+                format!("invalid path `{text}`: this is a URL"),
+                format!("write \"{path}\""),
+            ));
+        }
+        if !text.starts_with('/') && !text.starts_with('*') {
+            let message = format!("invalid path `{text}`: it does not begin with `/`");
+            return Err(InvalidValue::new(message, format!("did you mean `/{text}`?")));
+        }
+        if text.contains(['?', '#']) {
+            let message = format!("invalid path `{text}`: it has a query or a fragment");
+            let hint = "a condition on the query is written query = { name = \"q\", equals = \"x\" }";
+            return Err(InvalidValue::new(message, hint));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = format!("`{text}` matches no request: paths are ASCII without spaces");
+            return Err(InvalidValue::new(message, "write it as clients send it: a space is %20, é is %C3%A9"));
+        }
+        let normal = NormalizedPath::normalised(text).ok().map(|path| path.as_str().to_owned());
+        if normal.as_deref() != Some(text) {
+            let message = format!("`{text}` matches no request: paths are normalized before they are compared");
+            return Err(match normal {
+                Some(normal) => InvalidValue::new(message, format!("did you mean `{normal}`?")),
+                None => InvalidValue::bare(message),
+            });
+        }
+        Ok(PathPattern(text.to_owned()))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^[/*]|\$\{" })
+    }
+}
+
+/// A regular expression that a whole value must match.
+#[derive(Clone, Debug)]
+pub struct RuleRegex(pub regex::bytes::Regex);
+
+impl TextValue for RuleRegex {
+    fn wanted() -> String {
+        "a regular expression".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        whole_regex(text).map(RuleRegex).map_err(|why| InvalidValue::bare(regex_in_words(&why)))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "x-unit": "regular expression" })
+    }
+}
+
+/// The crate draws the pattern over several lines; its last line says what is wrong.
+pub fn regex_in_words(error: &regex::Error) -> String {
+    let text = error.to_string();
+    format!("invalid regular expression: {}", text.lines().last().unwrap_or("").trim_start_matches("error: "))
+}
+
+/// The name of a validation suite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuiteName(pub String);
+
+impl TextValue for SuiteName {
+    fn wanted() -> String {
+        "the name of a suite".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        if let Some(name) = text.strip_suffix(".toml").filter(|name| is_suite_name(name)) {
+            let message = format!("invalid suite name `{text}`: a suite is named without `.toml`");
+            return Err(InvalidValue::new(message, format!("write \"{name}\"")));
+        }
+        if !is_suite_name(text) {
+            let hint = "the name of its file without `.toml`: 1 to 64 letters, digits, `-`, `_` and `.`";
+            return Err(InvalidValue::new(format!("invalid suite name {text:?}"), hint));
+        }
+        Ok(SuiteName(text.to_owned()))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$|\$\{", "x-unit": "suite" })
+    }
+}
+
+/// The day from which a token is refused, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenExpiry(pub u64);
+
+impl TextValue for TokenExpiry {
+    fn wanted() -> String {
+        "a date such as \"2027-01-01\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let hint = "write the first day on which the token is refused: \"2027-01-01\"";
+        judgement::time::parse_date(text).map(TokenExpiry).map_err(|why| InvalidValue::new(why, hint))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}|\$\{", "x-unit": "date" })
+    }
+}
+
+/// What is deployed somewhere, as a header can carry it.
+#[derive(Clone, Debug)]
+pub struct Version(pub HeaderValue);
+
+impl TextValue for Version {
+    fn wanted() -> String {
+        "a version such as \"2.0.0\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+        let good = !text.is_empty() && text.len() <= LONGEST_VERSION && plain;
+        good.then(|| HeaderValue::from_str(text).ok()).flatten().map(Version).ok_or_else(|| {
+            let hint = format!("up to {LONGEST_VERSION} visible ASCII characters, no spaces: \"2.0.0\"");
+            InvalidValue::new(format!("invalid version {text:?}"), hint)
+        })
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "maxLength": LONGEST_VERSION })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("512B", 512),
+            ("64KiB", 65_536),
+            ("10MiB", 10_485_760),
+            ("10 MiB", 10_485_760),
+            ("1GiB", 1_073_741_824),
+            ("6MB", 6_000_000),
+            ("1KB", 1_000),
+            ("2GB", 2_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "1.5MiB", "-1", "10mib", "10Mb", "10 M iB", "99999999999GiB", "18446744073709551615"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert_eq!(size("10mib").unwrap_err().hint.as_deref(), Some("did you mean `10MiB`?"));
+    }
+
+    #[test]
+    fn an_origin_without_a_scheme_is_told_the_likely_one() {
+        for (text, hint) in [
+            ("localhost:9001", "write \"http://localhost:9001\""),
+            ("localhost", "write \"http://localhost\""),
+            ("127.0.0.1:9001/base", "write \"http://127.0.0.1:9001/base\""),
+            ("next--shop.netlify.app", "write \"https://next--shop.netlify.app\""),
+            ("htps://shop.test", "write \"https://shop.test\" or \"http://shop.test\""),
+        ] {
+            assert_eq!(origin(text).unwrap_err().hint.as_deref(), Some(hint), "{text}");
+        }
+    }
+}
