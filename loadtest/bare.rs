@@ -1,7 +1,7 @@
 //! Bare pingora: what Cutover's own work is measured against. Not part of the product.
 //!
 //! A 90/10 split and one header rule in pingora-proxy, tuned as Cutover is: a current-thread runtime a core with sockets,
-//! accept loop and pool of its own, no downstream modules, jemalloc, peers made once, one write buffer under every
+//! accept loop and pool of its own, no downstream modules, an allocator as ours, peers made once, one write buffer under every
 //! answer, the same time-outs and the same settings of a session. What is left out is what Cutover adds: checks of the
 //! request, snapshot, decision, counters, forwarded headers, rescue, judgement.
 //!
