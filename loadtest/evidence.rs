@@ -3,17 +3,13 @@
 //! The meter of failures over made-up traffic, the same with every run: 1,000 requests a second, a tenth of them to
 //! green, blue failing one in a thousand. One green stays as well as blue, two break in the fifth second.
 
-#[path = "blast/dice.rs"]
-#[allow(dead_code)]
-mod dice;
-
 use judgement::guard::EvidenceBudget;
 use judgement::guard::evidence::cells::rates;
 use judgement::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use judgement::guard::evidence::{LEAST_BAD, MeterKind, odds};
 use judgement::time::Millis;
 
-use dice::Dice;
+use simulation::dice::Dice;
 
 const TICK: Millis = Millis(20);
 const END: Millis = Millis::seconds(10);

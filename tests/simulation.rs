@@ -3,40 +3,17 @@
 //! What is promised of the judge, at a size that a test run bears: means over some runs, and every run within bounds that
 //! are wide. The example says the same of a hundred times as many. A failing seed is printed.
 
-// The example uses the rest of them.
-#[path = "../loadtest/blast/bound.rs"]
-#[allow(dead_code)]
-mod bound;
-#[path = "../loadtest/blast/dice.rs"]
-#[allow(dead_code)]
-mod dice;
-#[path = "../loadtest/blast/engine.rs"]
-#[allow(dead_code)]
-mod engine;
-#[path = "../loadtest/blast/judge.rs"]
-#[allow(dead_code)]
-mod judge;
-#[path = "../loadtest/blast/mann.rs"]
-#[allow(dead_code)]
-mod mann;
-#[path = "../loadtest/blast/peers.rs"]
-#[allow(dead_code)]
-mod peers;
-#[path = "../loadtest/blast/runs.rs"]
-#[allow(dead_code)]
-mod runs;
-#[path = "../loadtest/blast/worlds.rs"]
-#[allow(dead_code)]
-mod worlds;
-
 mod invariants;
 mod rules;
 
-use dice::Dice;
-use engine::Engine;
-use judge::Watcher;
-use runs::{Run, Spec, budget, on_threads};
-use worlds::{Air, Cold, Errors, Kind, Latency, Shape, Sky, TICK, World};
+use ::simulation::bound;
+use ::simulation::dice::Dice;
+use ::simulation::engine::Engine;
+use ::simulation::judge::{self, Watcher};
+use ::simulation::runs::{self, RunSpec, SimulatedRun, budget, on_threads};
+use ::simulation::worlds::{
+    ColdStarts, ErrorModel, ErrorShape, FaultKind, LatencyModel, SideConditions, TICK, TickConditions, World,
+};
 
 const MINUTE: u64 = 60_000;
 
@@ -47,19 +24,19 @@ fn engine(world: &World, seed: u64, length: u64, policy: judgement::guard::Guard
 }
 
 /// So many runs with a standard budget, with the rules of others beside them for so many milliseconds.
-fn runs(world: &World, n: usize, patience: u64, peers: u64) -> Vec<Run> {
+fn runs(world: &World, n: usize, patience: u64, peers: u64) -> Vec<SimulatedRun> {
     let others = if peers > 0 { n } else { 0 };
     let spec =
-        Spec { budget: judgement::guard::EvidenceBudget::STANDARD, patience, plain: (0, 0), peers: (others, peers) };
+        RunSpec { budget: judgement::guard::EvidenceBudget::STANDARD, patience, plain: (0, 0), peers: (others, peers) };
     on_threads(2, n, |seed| runs::run(world, &spec, seed, Dice::of(1, 2, seed as u64)))
 }
 
-fn mean(runs: &[Run], value: impl Fn(&Run) -> f64) -> f64 {
+fn mean(runs: &[SimulatedRun], value: impl Fn(&SimulatedRun) -> f64) -> f64 {
     runs.iter().map(value).sum::<f64>() / runs.len() as f64
 }
 
 /// Every run finds the fault, after its beginning and within so many seconds.
-fn all_find_it(runs: &[Run], within: f64) {
+fn all_find_it(runs: &[SimulatedRun], within: f64) {
     for (seed, run) in runs.iter().enumerate() {
         let after = run.judge.after.unwrap_or_else(|| panic!("seed {seed}: never"));
         assert!(after > 0.0 && after <= within, "seed {seed}: {after} s");
@@ -68,21 +45,21 @@ fn all_find_it(runs: &[Run], within: f64) {
 
 /// No run of a healthy world of this length is rolled back.
 fn none_is_rolled_back(world: &World, n: usize, length: u64) {
-    let spec = Spec { budget: budget(length), patience: length, plain: (0, 0), peers: (0, 0) };
+    let spec = RunSpec { budget: budget(length), patience: length, plain: (0, 0), peers: (0, 0) };
     let runs = on_threads(2, n, |seed| runs::run(world, &spec, seed, Dice::of(3, 4, seed as u64)));
-    for (seed, Run { judge, .. }) in runs.iter().enumerate() {
+    for (seed, SimulatedRun { judge, .. }) in runs.iter().enumerate() {
         assert_eq!(judge.after, None, "{}, seed {seed}: {}", world.name, judge.reason);
     }
 }
 
-fn reference(at: u64, kind: Kind) -> World {
+fn reference(at: u64, kind: FaultKind) -> World {
     World::reference("reference load").with_fault(at, kind)
 }
 
 #[test]
 fn a_dead_candidate_is_gone_within_half_a_second_of_the_start_of_the_fault() {
     for (at, failures) in [(0, 30.0), (10_000, 50.0)] {
-        let runs = runs(&reference(at, Kind::Fails(1.0)), 40, MINUTE, 60_000);
+        let runs = runs(&reference(at, FaultKind::Fails(1.0)), 40, MINUTE, 60_000);
         // The mean is 0.2 s and 0.35 s.
         all_find_it(&runs, 1.0);
         let failed = mean(&runs, |run| run.judge.failed);
@@ -96,7 +73,7 @@ fn a_dead_candidate_is_gone_within_half_a_second_of_the_start_of_the_fault() {
 #[test]
 fn half_and_a_tenth_of_failures_cost_a_handful_of_requests() {
     for (share, most) in [(0.5, 20.0), (0.1, 15.0)] {
-        let runs = runs(&reference(0, Kind::Fails(share)), 40, 2 * MINUTE, 0);
+        let runs = runs(&reference(0, FaultKind::Fails(share)), 40, 2 * MINUTE, 0);
         all_find_it(&runs, 20.0);
         let failed = mean(&runs, |run| run.judge.failed);
         assert!(failed <= most, "{share} fail: {failed}");
@@ -106,7 +83,7 @@ fn half_and_a_tenth_of_failures_cost_a_handful_of_requests() {
 #[test]
 fn where_the_limiter_does_not_bind_the_judge_is_near_the_bound() {
     for share in [1.0, 0.1] {
-        let world = World { rate: 50.0, ..reference(0, Kind::Fails(share)) };
+        let world = World { rate: 50.0, ..reference(0, FaultKind::Fails(share)) };
         let runs = runs(&world, 40, 4 * MINUTE, 0);
         let bound = bound::failures(0.1, share, 0.001, 1e-3).unwrap();
         let failed = mean(&runs, |run| run.judge.failed);
@@ -117,7 +94,7 @@ fn where_the_limiter_does_not_bind_the_judge_is_near_the_bound() {
 
 #[test]
 fn one_dead_route_of_ten_is_found_in_a_healthy_site() {
-    let mut world = World { routes: 10, ..reference(0, Kind::Fails(1.0)) };
+    let mut world = World { routes: 10, ..reference(0, FaultKind::Fails(1.0)) };
     world.fault.iter_mut().for_each(|fault| fault.route = Some(3));
     let runs = runs(&world, 6, MINUTE, 0);
     all_find_it(&runs, 10.0);
@@ -126,7 +103,7 @@ fn one_dead_route_of_ten_is_found_in_a_healthy_site() {
 
 #[test]
 fn clients_see_few_of_the_failures_because_caution_turns_away_what_cannot_be_rescued() {
-    let runs = runs(&reference(5_000, Kind::Fails(1.0)), 30, MINUTE, 0);
+    let runs = runs(&reference(5_000, FaultKind::Fails(1.0)), 30, MINUTE, 0);
     let (failed, hurt) = (mean(&runs, |run| run.judge.failed), mean(&runs, |run| run.judge.hurt));
     assert!(hurt < failed / 4.0, "{hurt} of {failed}: without caution it would be three in ten");
     assert!(mean(&runs, |run| run.judge.turned_away) > 0.0);
@@ -134,7 +111,7 @@ fn clients_see_few_of_the_failures_because_caution_turns_away_what_cannot_be_res
 
 #[test]
 fn a_candidate_that_takes_twice_as_long_is_found_within_120_of_its_requests() {
-    let world = reference(MINUTE, Kind::Slower(2.0)).with_latency(Latency::default());
+    let world = reference(MINUTE, FaultKind::Slower(2.0)).with_latency(LatencyModel::default());
     let runs = runs(&world, 12, MINUTE, 0);
     all_find_it(&runs, 10.0);
     let slow = mean(&runs, |run| run.judge.slow);
@@ -145,7 +122,7 @@ fn a_candidate_that_takes_twice_as_long_is_found_within_120_of_its_requests() {
 #[test]
 fn a_candidate_that_hangs_is_found_before_any_of_its_requests_has_ended() {
     for at in [0, 10_000] {
-        let world = reference(at, Kind::Hangs(1.0)).with_latency(Latency::default());
+        let world = reference(at, FaultKind::Hangs(1.0)).with_latency(LatencyModel::default());
         let runs = runs(&world, 12, MINUTE, 0);
         // They hang for ten seconds.
         all_find_it(&runs, 6.0);
@@ -158,22 +135,22 @@ fn healthy_candidates_are_left_alone() {
     let errors = |name: &str, rate, shape| World::healthy(name, MINUTE).with_errors(rate, shape);
     let latency = |name: &str, latency| World::healthy(name, MINUTE).with_latency(latency);
     let worse = |name: &str, base, ratio| World {
-        errors: Errors { base, ratio, shape: Shape::Steady },
+        errors: ErrorModel { base, ratio, shape: ErrorShape::Steady },
         ..World::healthy(name, MINUTE)
     };
     for world in [
-        errors("steady, 0.1 %", 0.001, Shape::Steady),
-        errors("steady, 1 %", 0.01, Shape::Steady),
-        errors("drifting", 0.001, Shape::Drifting),
-        errors("clustered", 0.001, Shape::Clustered(3.0)),
-        errors("bursts", 0.001, Shape::Bursts { every: 10.0, apart: 0.0 }),
-        errors("bursts, 100 ms apart", 0.001, Shape::Bursts { every: 10.0, apart: 100.0 }),
+        errors("steady, 0.1 %", 0.001, ErrorShape::Steady),
+        errors("steady, 1 %", 0.01, ErrorShape::Steady),
+        errors("drifting", 0.001, ErrorShape::Drifting),
+        errors("clustered", 0.001, ErrorShape::Clustered(3.0)),
+        errors("bursts", 0.001, ErrorShape::Bursts { every: 10.0, apart: 0.0 }),
+        errors("bursts, 100 ms apart", 0.001, ErrorShape::Bursts { every: 10.0, apart: 100.0 }),
         worse("errors × 1.3", 0.001, 1.3),
         worse("errors at the edge of what is tolerated", 0.01, 1.6),
-        latency("cold instances", Latency { cold: Cold::Instances, ..Latency::default() }),
-        latency("cold start", Latency { cold: Cold::Whole, ..Latency::default() }),
-        latency("spikes", Latency { spikes: true, ..Latency::default() }),
-        latency("latency × 1.2", Latency { slower: 0.2, ..Latency::default() }),
+        latency("cold instances", LatencyModel { cold: ColdStarts::Instances, ..LatencyModel::default() }),
+        latency("cold start", LatencyModel { cold: ColdStarts::Whole, ..LatencyModel::default() }),
+        latency("spikes", LatencyModel { spikes: true, ..LatencyModel::default() }),
+        latency("latency × 1.2", LatencyModel { slower: 0.2, ..LatencyModel::default() }),
     ] {
         none_is_rolled_back(&world, 20, MINUTE);
     }
@@ -186,8 +163,8 @@ fn a_shared_outage_rolls_nothing_back() {
         let mut engine = engine(&world, seed, 100_000, judgement::guard::GuardPolicy::standard(), TICK);
         while engine.now < 100_000 {
             let fails = if (20_000..80_000).contains(&engine.now) { 0.9 } else { 0.001 };
-            let air = Air { fails, ..Air::CLEAR };
-            engine.tick_under(TICK, &Sky { sides: [air; 2], broken: None, cluster: 1.0, client: None });
+            let air = SideConditions { fails, ..SideConditions::CLEAR };
+            engine.tick_under(TICK, &TickConditions { sides: [air; 2], broken: None, cluster: 1.0, client: None });
         }
         assert_eq!(engine.judges[0].end, None, "seed {seed}");
     }
@@ -196,7 +173,7 @@ fn a_shared_outage_rolls_nothing_back() {
 #[test]
 fn the_plain_triggers_find_a_dead_candidate_within_half_a_second_at_any_seed() {
     for seed in 0..100 {
-        let world = reference(20_000, Kind::Fails(1.0));
+        let world = reference(20_000, FaultKind::Fails(1.0));
         let mut engine = engine(&world, seed, 40_000, runs::plain(), 100);
         engine.run(40_000);
         let end = engine.judges[0].end.as_ref().unwrap_or_else(|| panic!("seed {seed}: never"));
@@ -208,7 +185,7 @@ fn the_plain_triggers_find_a_dead_candidate_within_half_a_second_at_any_seed() {
 fn a_dead_candidate_is_gone_at_low_rates_too_once_a_handful_has_failed() {
     for policy in [runs::plain(), judgement::guard::GuardPolicy::standard()] {
         for seed in 0..30 {
-            let world = World { rate: 50.0, ..reference(0, Kind::Fails(1.0)) };
+            let world = World { rate: 50.0, ..reference(0, FaultKind::Fails(1.0)) };
             let mut engine = engine(&world, seed, MINUTE, policy.clone(), 100);
             engine.run(MINUTE);
             let end = engine.judges[0].end.as_ref();
@@ -220,7 +197,7 @@ fn a_dead_candidate_is_gone_at_low_rates_too_once_a_handful_has_failed() {
 #[test]
 fn the_plain_triggers_leave_healthy_candidates_alone_for_hours() {
     for seed in 0..10 {
-        let world = World { rate: 500.0, ..World::reference("healthy").with_errors(0.01, Shape::Steady) };
+        let world = World { rate: 500.0, ..World::reference("healthy").with_errors(0.01, ErrorShape::Steady) };
         let hour = 60 * MINUTE;
         let mut engine = engine(&world, seed, hour, runs::plain(), 100);
         engine.run(hour);
@@ -232,7 +209,7 @@ fn the_plain_triggers_leave_healthy_candidates_alone_for_hours() {
 fn the_plain_triggers_find_eight_percent_of_errors_after_two_minutes_and_not_before() {
     for seed in 0..20 {
         let plan = vec![(0, 25.0)];
-        let world = World { rate: 2000.0, plan, ..reference(0, Kind::Fails(0.08)) };
+        let world = World { rate: 2000.0, plan, ..reference(0, FaultKind::Fails(0.08)) };
         let mut engine = engine(&world, seed, 10 * MINUTE, runs::plain(), 100);
         engine.run(10 * MINUTE);
         let end = engine.judges[0].end.as_ref().unwrap_or_else(|| panic!("seed {seed}: never"));
@@ -242,8 +219,8 @@ fn the_plain_triggers_find_eight_percent_of_errors_after_two_minutes_and_not_bef
 
 #[test]
 fn the_same_seed_gives_the_same_run_on_any_number_of_threads() {
-    let world = reference(2_000, Kind::Fails(0.5)).with_latency(Latency::default());
-    let spec = Spec { budget: budget(MINUTE), patience: MINUTE, plain: (2, MINUTE), peers: (2, MINUTE) };
+    let world = reference(2_000, FaultKind::Fails(0.5)).with_latency(LatencyModel::default());
+    let spec = RunSpec { budget: budget(MINUTE), patience: MINUTE, plain: (2, MINUTE), peers: (2, MINUTE) };
     let all = |threads| {
         on_threads(threads, 6, |seed| format!("{:?}", runs::run(&world, &spec, seed, Dice::of(5, 6, seed as u64))))
     };

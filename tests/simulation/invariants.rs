@@ -6,10 +6,10 @@ use judgement::rollout::{ChangeKind, Effect, Event, LoadedService, OperatorActio
 use judgement::traffic::Environment;
 use judgement::traffic::split::{TrafficSplit, Weight};
 
-use super::dice::Dice;
 use super::engine;
-use super::engine::Engine;
-use super::worlds::{Air, Sky, TICK, World};
+use ::simulation::dice::Dice;
+use ::simulation::engine::Engine;
+use ::simulation::worlds::{SideConditions, TICK, TickConditions, World};
 
 /// Somebody does something to the only service of a run; whether a person may raise the weight by it.
 struct Somebody {
@@ -45,8 +45,11 @@ impl Somebody {
             _ => {
                 let split = split(engine);
                 engine.share = if split.stopped { 0.0 } else { split.weight.ratio() };
-                let sides = [0.001, self.fails].map(|fails| Air { fails, ..Air::CLEAR });
-                return (engine.tick_under(TICK, &Sky { sides, broken: None, cluster: 1.0, client: None }), false);
+                let sides = [0.001, self.fails].map(|fails| SideConditions { fails, ..SideConditions::CLEAR });
+                return (
+                    engine.tick_under(TICK, &TickConditions { sides, broken: None, cluster: 1.0, client: None }),
+                    false,
+                );
             }
         };
         let command = OperatorCommand {

@@ -1,13 +1,13 @@
 //! The rules of others, the bound and the dice: what they must come to by hand.
 
-use super::bound;
-use super::dice::Dice;
-use super::mann;
-use super::peers::{Rule, Seconds};
+use ::simulation::bound;
+use ::simulation::dice::Dice;
+use ::simulation::mann_whitney;
+use ::simulation::peer_rules::{PeerRule, SecondCounts};
 
 /// Ten answers a second of the candidate and ninety of active; the candidate fails this share from a second on.
-fn failing(seconds: usize, from: usize, tenths: u32) -> Seconds {
-    let mut counts = Seconds::new(seconds, false);
+fn failing(seconds: usize, from: usize, tenths: u32) -> SecondCounts {
+    let mut counts = SecondCounts::new(seconds, false);
     for second in 0..seconds {
         counts.count(second as u64 * 1000, 0, 90, u32::from(second % 7 == 0));
         counts.count(second as u64 * 1000, 1, 10, if second >= from { tenths } else { 0 });
@@ -18,23 +18,27 @@ fn failing(seconds: usize, from: usize, tenths: u32) -> Seconds {
 #[test]
 fn flagger_rolls_back_at_the_check_after_the_last_one_that_may_fail() {
     let dead = failing(900, 0, 10);
-    assert_eq!(Rule::Flagger { interval: 10, threshold: 1 }.decide(&dead, 0.0), Some(20));
-    assert_eq!(Rule::Flagger { interval: 60, threshold: 5 }.decide(&dead, 0.0), Some(360));
+    assert_eq!(PeerRule::Flagger { interval: 10, threshold: 1 }.decide(&dead, 0.0), Some(20));
+    assert_eq!(PeerRule::Flagger { interval: 60, threshold: 5 }.decide(&dead, 0.0), Some(360));
     let late = failing(900, 100, 10);
-    assert_eq!(Rule::Flagger { interval: 10, threshold: 1 }.decide(&late, 0.5), Some(115), "checks at 95, 105, 115");
-    assert_eq!(Rule::Flagger { interval: 10, threshold: 1 }.decide(&failing(900, 900, 0), 0.0), None);
+    assert_eq!(
+        PeerRule::Flagger { interval: 10, threshold: 1 }.decide(&late, 0.5),
+        Some(115),
+        "checks at 95, 105, 115"
+    );
+    assert_eq!(PeerRule::Flagger { interval: 10, threshold: 1 }.decide(&failing(900, 900, 0), 0.0), None);
 }
 
 #[test]
 fn argo_aborts_at_the_measurement_that_is_one_too_many() {
     let dead = failing(2000, 0, 10);
-    assert_eq!(Rule::Argo { interval: 60, limit: 0 }.decide(&dead, 0.5), Some(30));
-    assert_eq!(Rule::Argo { interval: 300, limit: 3 }.decide(&dead, 0.0), Some(1200), "nothing is measured at 0");
+    assert_eq!(PeerRule::Argo { interval: 60, limit: 0 }.decide(&dead, 0.5), Some(30));
+    assert_eq!(PeerRule::Argo { interval: 300, limit: 3 }.decide(&dead, 0.0), Some(1200), "nothing is measured at 0");
 }
 
 #[test]
 fn kayenta_calls_high_what_is_shifted_by_more_than_a_quarter_of_its_estimate() {
-    let rule = Rule::Kayenta { point: 10, every: 60, lookback: Some(60) };
+    let rule = PeerRule::Kayenta { point: 10, every: 60, lookback: Some(60) };
     assert_eq!(rule.decide(&failing(900, 0, 1), 0.0), Some(60));
     assert_eq!(rule.decide(&failing(900, 900, 0), 0.0), None);
 }
@@ -45,11 +49,11 @@ fn the_limits_of_the_mann_whitney_test_are_differences_of_pairs() {
     let (x, y) = ([10.0, 11.3, 12.7, 14.1, 15.9, 17.2], [1.0, 2.01, 3.03, 4.06, 5.1, 6.15]);
     let mut differences: Vec<f64> = x.iter().flat_map(|x| y.iter().map(move |y| x - y)).collect();
     differences.sort_by(f64::total_cmp);
-    let (lower, estimate) = mann::shift(&x, &y);
+    let (lower, estimate) = mann_whitney::shift(&x, &y);
     assert_eq!(lower, differences[2]);
     assert!((differences[17]..=differences[18]).contains(&estimate), "{estimate}");
     // Two samples of the same kind: the lower limit is below zero.
-    let (lower, _) = mann::shift(&y, &y.map(|y| y + 0.001));
+    let (lower, _) = mann_whitney::shift(&y, &y.map(|y| y + 0.001));
     assert!(lower < 0.0);
 }
 

@@ -162,7 +162,7 @@ pub enum RoutingError {
 #[inline]
 pub fn decide(
     table: &RoutingTable,
-    head: RequestHead<'_>,
+    head: &RequestHead<'_>,
     draw: impl FnOnce(DrawSequence) -> u64,
 ) -> Result<Decision, RoutingError> {
     let host = host::of_request(head)?;
@@ -217,7 +217,7 @@ struct Choice {
 fn choose(
     service: &ServiceRules,
     split: &TrafficSplit,
-    facts: &RequestFacts<'_>,
+    facts: &RequestFacts<'_, '_>,
     route: Option<RouteIndex>,
     id: ServiceId,
     draw: impl FnOnce(DrawSequence) -> u64,

@@ -37,7 +37,7 @@ use crate::access;
 use crate::proxy::attempt::Attempt;
 use crate::proxy::error::answer_to_refusal;
 use crate::proxy::headers::IdGenerator;
-use crate::proxy::request_view::RequestView;
+use crate::proxy::request_view::HeaderLookup;
 use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
 use config::{ClientLimits, HopHeaders, MainConfig};
 use judgement::traffic::{decide, sticky};
@@ -119,7 +119,8 @@ impl Proxy {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
         let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
-        let mut decision = decide(&snapshot.table, RequestView::new(parts, client).head(), draw)?;
+        let mut decision =
+            decide(&snapshot.table, &request_view::head(parts, &HeaderLookup(&parts.headers), client), draw)?;
         let pin = decision.pin.then(|| {
             let (rules, split) = snapshot.table.service(decision.service);
             let seed = self.key_seed ^ self.keys.next(self.shard);

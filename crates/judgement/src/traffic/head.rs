@@ -1,9 +1,10 @@
 //! A request's head as [`decide`](crate::traffic::decide) reads it: borrowed text, whatever library has parsed it.
 //!
-//! The caller lists the header fields in a slice of its own, which needs no allocation. A mask of their names is made once:
-//! it answers most of the questions that rules ask without comparing a single name.
+//! Header fields are looked up where the parser has put them, so nothing is copied and nothing allocated for a decision. A
+//! mask of their names answers most of the questions that rules ask without looking anything up.
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
 /// The version of HTTP that a request came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,49 +23,61 @@ pub struct RequestHead<'a> {
     pub version: HttpVersion,
     /// Host and port of a target in absolute form, or HTTP/2's `:authority`.
     pub authority: Option<&'a str>,
+    /// The first two Host lines: every decision reads the first, and there must not be a second.
+    pub host_lines: [Option<&'a [u8]>; 2],
     /// The target's path, as sent.
     pub path: &'a str,
     /// What follows the `?` of the target.
     pub query: Option<&'a str>,
-    pub fields: HeaderFields<'a>,
+    pub fields: &'a dyn HeaderSource,
     /// The client: the peer, or the first untrusted hop in front of trusted proxies.
     pub client: IpAddr,
 }
 
-/// A header field: its name in lower case, and its value.
-pub type HeaderField<'a> = (&'a str, &'a [u8]);
+/// Where the header fields of a request are looked up: a [`FieldList`], or the map of whichever library parsed the request.
+pub trait HeaderSource: std::fmt::Debug {
+    /// A bit for every name that is there.
+    fn names(&self) -> NameMask;
 
-/// The header fields of a request, in their order.
-#[derive(Clone, Copy, Debug)]
-pub struct HeaderFields<'a> {
-    fields: &'a [HeaderField<'a>],
-    mask: NameMask,
+    /// Hands over the values of every field of this name, in their order, until one is enough. The name is in lower case.
+    fn visit<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>);
 }
 
-impl<'a> HeaderFields<'a> {
-    #[inline]
-    pub fn new(fields: &'a [HeaderField<'a>]) -> HeaderFields<'a> {
-        let mut mask = NameMask::default();
-        fields.iter().for_each(|(name, _)| mask.add(NameMask::of(name)));
-        HeaderFields { fields, mask }
+impl<'a> dyn HeaderSource + 'a {
+    /// The first value of this name that is wanted.
+    pub fn find(&self, name: &str, mut wanted: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
+        let mut found = None;
+        self.visit(name, &mut |value| {
+            if !wanted(value) {
+                return ControlFlow::Continue(());
+            }
+            found = Some(value);
+            ControlFlow::Break(())
+        });
+        found
     }
 
-    /// The values of every field of this name, in lower case.
-    #[inline]
-    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let fields = if self.may_have(NameMask::of(name)) { self.fields } else { &[] };
-        fields.iter().filter(move |(own, _)| *own == name).map(|(_, value)| *value)
+    /// The first value of this name.
+    pub fn first(&self, name: &str) -> Option<&[u8]> {
+        self.find(name, |_| true)
+    }
+}
+
+/// A list of header fields: names in lower case, and values.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldList<'a>(pub &'a [(&'a str, &'a [u8])]);
+
+impl HeaderSource for FieldList<'_> {
+    fn names(&self) -> NameMask {
+        let mut names = NameMask::default();
+        self.0.iter().for_each(|(name, _)| names.add(NameMask::of(name)));
+        names
     }
 
-    #[inline]
-    pub fn contains(&self, name: &str) -> bool {
-        self.all(name).next().is_some()
-    }
-
-    /// Whether all names of the mask may be there. `false` is certain.
-    #[inline]
-    pub fn may_have(&self, names: NameMask) -> bool {
-        names.0 & !self.mask.0 == 0
+    fn visit<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>) {
+        let mut values = self.0.iter().filter(|(own, _)| *own == name).map(|(_, value)| *value);
+        // Whether it was enough is the visitor's own business.
+        let _ = values.try_for_each(each);
     }
 }
 
@@ -86,6 +99,12 @@ impl NameMask {
     pub fn add(&mut self, other: NameMask) {
         self.0 |= other.0;
     }
+
+    /// Whether all of these names may be among those of this mask. `false` is certain.
+    #[inline]
+    pub fn may_have(self, names: NameMask) -> bool {
+        names.0 & !self.0 == 0
+    }
 }
 
 #[cfg(test)]
@@ -94,9 +113,16 @@ mod tests {
 
     #[test]
     fn fields_of_one_name_come_in_their_order_and_others_do_not() {
-        let fields = HeaderFields::new(&[("cookie", b"a=1"), ("host", b"x"), ("cookie", b"b=2")]);
-        assert_eq!(fields.all("cookie").collect::<Vec<_>>(), [b"a=1", b"b=2"]);
-        assert!(fields.contains("host") && !fields.contains("accept"));
-        assert!(!fields.may_have(NameMask::of("transfer-encoding")));
+        let list: [(&str, &[u8]); 3] = [("cookie", b"a=1"), ("host", b"x"), ("cookie", b"b=2")];
+        let fields: &dyn HeaderSource = &FieldList(&list);
+        let mut cookies = Vec::new();
+        fields.visit("cookie", &mut |value| {
+            cookies.push(value);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(cookies, [b"a=1", b"b=2"]);
+        assert_eq!(fields.find("cookie", |value| value.starts_with(b"b")), Some(&b"b=2"[..]));
+        assert_eq!((fields.first("host"), fields.first("accept")), (Some(&b"x"[..]), None));
+        assert!(!fields.names().may_have(NameMask::of("transfer-encoding")));
     }
 }

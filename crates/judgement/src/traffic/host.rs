@@ -63,41 +63,52 @@ impl fmt::Display for HostPattern {
 ///
 /// # Errors
 /// [`RoutingError::BadHost`] for two Host lines or a value that is no host.
-pub fn of_request(head: RequestHead<'_>) -> Result<Option<Cow<'_, str>>, RoutingError> {
-    as_sent(head.authority, head.fields.all("host"))?
+pub fn of_request<'a>(head: &RequestHead<'a>) -> Result<Option<Cow<'a, str>>, RoutingError> {
+    // What is not a host by its bytes is refused below.
+    only_line(head.authority, head.host_lines)?
         .map(|sent| {
             let host = without_port(sent).ok_or(RoutingError::BadHost)?;
             let host = host.strip_suffix('.').unwrap_or(host);
-            if !is_host(host.as_bytes()) {
-                return Err(RoutingError::BadHost);
+            // Almost every client sends a name in lower case, which one look at its bytes finds good.
+            if is_plain_name(host.as_bytes()) {
+                return Ok(Cow::Borrowed(host));
             }
-            // Almost every client sends lower case; the copy is for those who do not.
-            Ok(if host.bytes().any(|b| b.is_ascii_uppercase()) {
-                Cow::Owned(host.to_ascii_lowercase())
+            if is_host(host.as_bytes()) {
+                Ok(Cow::Owned(host.to_ascii_lowercase()))
             } else {
-                Cow::Borrowed(host)
-            })
+                Err(RoutingError::BadHost)
+            }
         })
         .transpose()
 }
 
-/// The request's authority as the client sent it, port included: the target's own, or the only Host line.
+/// The request's authority as the client sent it, port included: the target's own, or the only Host line. Of the lines, the
+/// first two will do.
 ///
 /// # Errors
 /// [`RoutingError::BadHost`] for two Host lines, an empty one, or bytes that are not visible ASCII.
 pub fn as_sent<'a>(
     authority: Option<&'a str>,
-    mut host_lines: impl Iterator<Item = &'a [u8]>,
+    host_lines: [Option<&'a [u8]>; 2],
+) -> Result<Option<&'a str>, RoutingError> {
+    let sent = only_line(authority, host_lines)?;
+    let is_visible = |text: &str| text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    if sent.is_none_or(is_visible) { Ok(sent) } else { Err(RoutingError::BadHost) }
+}
+
+#[inline]
+fn only_line<'a>(
+    authority: Option<&'a str>,
+    [first, second]: [Option<&'a [u8]>; 2],
 ) -> Result<Option<&'a str>, RoutingError> {
     if authority.is_some() {
         return Ok(authority);
     }
-    let Some(line) = host_lines.next() else { return Ok(None) };
-    let is_text = line.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
-    if host_lines.next().is_some() || line.is_empty() || !is_text {
-        return Err(RoutingError::BadHost);
+    match (first, second) {
+        (None, _) => Ok(None),
+        (Some(b""), _) | (_, Some(_)) => Err(RoutingError::BadHost),
+        (Some(line), None) => std::str::from_utf8(line).map(Some).map_err(|_| RoutingError::BadHost),
     }
-    std::str::from_utf8(line).map(Some).map_err(|_| RoutingError::BadHost)
 }
 
 fn without_port(authority: &str) -> Option<&str> {
@@ -116,6 +127,12 @@ fn without_port(authority: &str) -> Option<&str> {
         }
         Some(_) => None,
     }
+}
+
+/// A host by [`is_host`] that is a name in lower case.
+fn is_plain_name(host: &[u8]) -> bool {
+    let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
+    matches!(host.len(), 1..=253) && !host.starts_with(b".") && host.iter().all(is_plain)
 }
 
 /// Letters, digits, `-`, `.`, `_`, or an address in brackets: what DNS and certificates know. RFC 3986 allows more in a
@@ -137,15 +154,15 @@ fn is_host(host: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::head::{HeaderFields, HttpVersion};
+    use crate::traffic::head::{FieldList, HttpVersion};
 
     fn host_of(authority: Option<&str>, lines: &[&str]) -> Result<Option<String>, RoutingError> {
-        let fields: Vec<_> = lines.iter().map(|line| ("host", line.as_bytes())).collect();
-        let fields = HeaderFields::new(&fields);
+        let host_lines = [0, 1].map(|at| lines.get(at).map(|line| line.as_bytes()));
+        let fields = &FieldList(&[]);
         let (method, version, path, query) = ("GET", HttpVersion::Http11, "/", None);
         let client = std::net::IpAddr::from([192, 0, 2, 1]);
-        let head = RequestHead { method, version, authority, path, query, fields, client };
-        of_request(head).map(|host| host.map(Cow::into_owned))
+        let head = RequestHead { method, version, authority, host_lines, path, query, fields, client };
+        of_request(&head).map(|host| host.map(Cow::into_owned))
     }
 
     #[test]

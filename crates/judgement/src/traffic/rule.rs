@@ -1,5 +1,7 @@
 //! Rules: conditions on a request, and the answer of the rule whose conditions all hold.
 
+use std::ops::ControlFlow;
+
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
@@ -93,22 +95,26 @@ pub fn whole_regex(pattern: &str) -> Result<Regex, regex::Error> {
 }
 
 impl ValueTest {
-    /// Whether any of the values passes; for `Absent`, whether there is none.
-    fn any<'v>(&self, mut values: impl Iterator<Item = &'v [u8]>) -> bool {
+    /// Whether a value passes that is there.
+    fn passes(&self, value: &[u8]) -> bool {
         match self {
-            ValueTest::Absent => values.next().is_none(),
-            ValueTest::Present => values.next().is_some(),
-            ValueTest::Equals(want) => values.any(|value| value == want),
-            ValueTest::Prefix(want) => values.any(|value| value.starts_with(want)),
-            ValueTest::Suffix(want) => values.any(|value| value.ends_with(want)),
-            ValueTest::Contains(want) => values.any(|value| memchr::memmem::find(value, want).is_some()),
-            ValueTest::Regex(regex) => values.any(|value| regex.is_match(value)),
+            ValueTest::Present | ValueTest::Absent => true,
+            ValueTest::Equals(want) => value == want,
+            ValueTest::Prefix(want) => value.starts_with(want),
+            ValueTest::Suffix(want) => value.ends_with(want),
+            ValueTest::Contains(want) => memchr::memmem::find(value, want).is_some(),
+            ValueTest::Regex(regex) => regex.is_match(value),
         }
+    }
+
+    /// Whether one value passes, given whether any does; `Absent` wants none.
+    const fn holds(&self, any_passes: bool) -> bool {
+        any_passes != matches!(self, ValueTest::Absent)
     }
 }
 
 impl RoutingRule {
-    pub fn holds(&self, facts: &RequestFacts<'_>) -> bool {
+    pub fn holds(&self, facts: &RequestFacts<'_, '_>) -> bool {
         self.conditions.iter().all(|condition| condition.holds(facts))
     }
 
@@ -148,9 +154,8 @@ impl RuleList {
 
     /// The first rule that holds.
     #[inline]
-    pub fn first(&self, facts: &RequestFacts<'_>) -> Option<(u32, &RoutingRule)> {
-        let fields = facts.head.fields;
-        let possible = self.needs.iter().zip(&self.rules).filter(|(needs, _)| fields.may_have(**needs));
+    pub fn first(&self, facts: &RequestFacts<'_, '_>) -> Option<(u32, &RoutingRule)> {
+        let possible = self.needs.iter().zip(&self.rules).filter(|(needs, _)| facts.names.may_have(**needs));
         possible.map(|(_, rule)| rule).find(|(_, rule)| rule.holds(facts)).map(|(place, rule)| (*place, rule))
     }
 
@@ -166,11 +171,19 @@ impl RuleList {
 }
 
 impl RuleCondition {
-    fn holds(&self, facts: &RequestFacts<'_>) -> bool {
+    fn holds(&self, facts: &RequestFacts<'_, '_>) -> bool {
         match self {
-            RuleCondition::Header { name, test } => test.any(facts.head.fields.all(name.as_str())),
-            RuleCondition::Cookie { name, test } => test.any(facts.cookies(name)),
-            RuleCondition::Query { name, test } => test.any(facts.query(name).into_iter()),
+            RuleCondition::Header { name, test } => {
+                // The mask spares the lookup: 20 rules on 20 headers stay cheap.
+                let possible = facts.names.may_have(name.mask());
+                test.holds(possible && facts.head.fields.find(name.as_str(), |value| test.passes(value)).is_some())
+            }
+            RuleCondition::Cookie { name, test } => {
+                test.holds(facts.cookie(name, |value| test.passes(value)).is_some())
+            }
+            RuleCondition::Query { name, test } => {
+                test.holds(facts.query(name).is_some_and(|value| test.passes(value)))
+            }
             RuleCondition::Path(PathTest::Exact(path)) => facts.path == path,
             RuleCondition::Path(PathTest::Prefix(prefix)) => under(facts.path, prefix),
             RuleCondition::Path(PathTest::Regex(regex)) => regex.is_match(facts.path.as_bytes()),
@@ -187,39 +200,53 @@ impl RuleCondition {
 }
 
 /// A request as rules read it.
-pub struct RequestFacts<'a> {
-    head: RequestHead<'a>,
-    host: &'a str,
-    path: &'a str,
+pub struct RequestFacts<'f, 'a> {
+    head: &'f RequestHead<'a>,
+    host: &'f str,
+    path: &'f str,
     route: Option<RouteIndex>,
+    /// Of the header fields.
+    names: NameMask,
 }
 
-impl<'a> RequestFacts<'a> {
+impl<'f, 'a> RequestFacts<'f, 'a> {
     #[inline]
-    pub fn new(head: RequestHead<'a>, host: &'a str, path: &'a str, route: Option<RouteIndex>) -> RequestFacts<'a> {
-        RequestFacts { head, host, path, route }
+    pub fn new(
+        head: &'f RequestHead<'a>,
+        host: &'f str,
+        path: &'f str,
+        route: Option<RouteIndex>,
+    ) -> RequestFacts<'f, 'a> {
+        RequestFacts { names: head.fields.names(), head, host, path, route }
     }
 
     /// The client's sticky key. An empty value is no key.
     pub fn key(&self, sticky: &StickyBy) -> Option<StickyKey<'a>> {
         match sticky {
             StickyBy::None => None,
-            StickyBy::Cookie(name) => self.cookies(name).find(|value| !value.is_empty()).map(StickyKey::Bytes),
+            StickyBy::Cookie(name) => self.cookie(name, |value| !value.is_empty()).map(StickyKey::Bytes),
             StickyBy::Header(name) => {
-                self.head.fields.all(name.as_str()).find(|value| !value.is_empty()).map(StickyKey::Bytes)
+                self.head.fields.find(name.as_str(), |value| !value.is_empty()).map(StickyKey::Bytes)
             }
             StickyBy::ClientAddress => Some(StickyKey::Address(self.head.client.to_canonical())),
         }
     }
 
-    /// The values of a cookie, quotes included, from every Cookie line.
-    fn cookies<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'a [u8]> + 'f {
-        let lines = self.head.fields.all("cookie");
-        lines.flat_map(|line| line.split(|b| *b == b';')).filter_map(move |pair| {
-            let pair = pair.trim_ascii();
-            let value = pair.strip_prefix(name.as_bytes())?;
-            value.strip_prefix(b"=")
-        })
+    /// The first value of a cookie that is wanted, quotes included, from any Cookie line.
+    fn cookie(&self, name: &str, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
+        if !self.names.may_have(NameMask::of("cookie")) {
+            return None;
+        }
+        let mut found = None;
+        self.head.fields.visit("cookie", &mut |line| {
+            let values = line.split(|byte| *byte == b';').filter_map(|pair| {
+                let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+                value.strip_prefix(b"=")
+            });
+            found = values.into_iter().find(|value| wanted(value));
+            if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        found
     }
 
     /// The first value of a query parameter, as sent.

@@ -1,7 +1,7 @@
 //! The order of decisions, one fact a test.
 
 use super::*;
-use crate::traffic::head::HeaderFields;
+use crate::traffic::head::FieldList;
 use crate::traffic::names::{FieldName, MethodName};
 use crate::traffic::rule::{PathTest, RoutingRule, RuleCondition, ValueTest, whole_regex};
 use crate::traffic::split::Weight;
@@ -59,13 +59,15 @@ impl Ask {
         draw: impl FnOnce(DrawSequence) -> u64,
     ) -> Result<Decision, RoutingError> {
         let fields: Vec<_> = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let fields = HeaderFields::new(&fields);
+        let mut lines = fields.iter().filter(|(name, _)| *name == "host").map(|(_, value)| *value);
+        let (authority, host_lines) = (None, [lines.next(), lines.next()]);
+        let fields = &FieldList(&fields);
         let (path, query) = match self.target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (self.target.as_str(), None),
         };
         let (method, version, client) = (self.method, self.version, client.parse().unwrap());
-        decide(table, RequestHead { method, version, authority: None, path, query, fields, client }, draw)
+        decide(table, &RequestHead { method, version, authority, host_lines, path, query, fields, client }, draw)
     }
 
     fn from(self, table: &RoutingTable, client: &str, ordinal: u64) -> Result<Decision, RoutingError> {

@@ -335,7 +335,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::proxy::request_view::RequestView;
+    use crate::proxy::request_view::{self, HeaderLookup};
     use judgement::guard::window::{ClientImpact, Cohorts};
     use judgement::traffic::decide;
     use judgement::traffic::split::{TrafficSplit, Weight};
@@ -356,8 +356,9 @@ mod tests {
     fn ask(snapshot: &Arc<RoutingSnapshot>, method: &str) -> DecisionReason {
         let request = http::Request::builder().method(method).header("host", "x").header("x-user", "17");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let view = RequestView::new(&parts, "192.0.2.1".parse::<IpAddr>().unwrap());
-        let decision = decide(&snapshot.table, view.head(), |_| 0).unwrap();
+        let fields = HeaderLookup(&parts.headers);
+        let head = request_view::head(&parts, &fields, "192.0.2.1".parse::<IpAddr>().unwrap());
+        let decision = decide(&snapshot.table, &head, |_| 0).unwrap();
         let mut attempt = Attempt::new(snapshot.clone(), decision, None, 0);
         assert!(attempt.next_peer(Shard(0)).is_none(), "nothing is resolved here");
         decision.why

@@ -1,49 +1,56 @@
 //! A request as the judgement reads it, and what is asked of its head in the judgement's terms.
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Version};
 use judgement::traffic::RoutingError;
-use judgement::traffic::head::{HeaderField, HeaderFields, HttpVersion, RequestHead};
+use judgement::traffic::head::{HeaderSource, HttpVersion, NameMask, RequestHead};
 use judgement::traffic::{host, retry};
-use smallvec::SmallVec;
 
-/// Header fields beyond this many cost an allocation; browsers send about twenty.
-const ON_THE_STACK: usize = 32;
+/// A header map in which the judgement looks up fields.
+#[derive(Debug)]
+pub struct HeaderLookup<'a>(pub &'a HeaderMap);
 
-/// The header fields of one request, on the stack.
-pub struct RequestView<'a> {
-    parts: &'a Parts,
-    client: IpAddr,
-    fields: SmallVec<[HeaderField<'a>; ON_THE_STACK]>,
-}
-
-impl<'a> RequestView<'a> {
+impl HeaderSource for HeaderLookup<'_> {
     #[inline]
-    pub fn new(parts: &'a Parts, client: IpAddr) -> RequestView<'a> {
-        let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        RequestView { parts, client, fields }
+    fn names(&self) -> NameMask {
+        let mut names = NameMask::default();
+        self.0.keys().for_each(|name| names.add(NameMask::of(name.as_str())));
+        names
     }
 
     #[inline]
-    pub fn head(&self) -> RequestHead<'_> {
-        let uri = &self.parts.uri;
-        RequestHead {
-            method: self.parts.method.as_str(),
-            version: match self.parts.version {
-                Version::HTTP_11 => HttpVersion::Http11,
-                Version::HTTP_2 => HttpVersion::Http2,
-                Version::HTTP_3 => HttpVersion::Http3,
-                _ => HttpVersion::Http10,
-            },
-            authority: uri.authority().map(|authority| authority.as_str()),
-            path: uri.path(),
-            query: uri.query(),
-            fields: HeaderFields::new(&self.fields),
-            client: self.client,
-        }
+    fn visit<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>) {
+        // What is asked of most requests is looked up without parsing its name.
+        let values = match name {
+            "cookie" => self.0.get_all(&COOKIE),
+            _ => self.0.get_all(name),
+        };
+        // Whether it was enough is the visitor's own business.
+        let _ = values.iter().map(|value| value.as_bytes()).try_for_each(each);
+    }
+}
+
+/// The head as the judgement reads it.
+#[inline]
+pub fn head<'a>(parts: &'a Parts, fields: &'a HeaderLookup<'a>, client: IpAddr) -> RequestHead<'a> {
+    RequestHead {
+        method: parts.method.as_str(),
+        version: match parts.version {
+            Version::HTTP_11 => HttpVersion::Http11,
+            Version::HTTP_2 => HttpVersion::Http2,
+            Version::HTTP_3 => HttpVersion::Http3,
+            _ => HttpVersion::Http10,
+        },
+        authority: parts.uri.authority().map(|authority| authority.as_str()),
+        host_lines: host_lines(parts),
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        fields,
+        client,
     }
 }
 
@@ -53,12 +60,18 @@ impl<'a> RequestView<'a> {
 /// [`RoutingError::BadHost`] for two Host lines, or one that is not text.
 pub fn host_as_sent(parts: &Parts) -> Result<Option<&str>, RoutingError> {
     let authority = parts.uri.authority().map(|authority| authority.as_str());
-    host::as_sent(authority, parts.headers.get_all(HOST).iter().map(|line| line.as_bytes()))
+    host::as_sent(authority, host_lines(parts))
+}
+
+#[inline]
+fn host_lines(parts: &Parts) -> [Option<&[u8]>; 2] {
+    let mut lines = parts.headers.get_all(&HOST).iter().map(|line| line.as_bytes());
+    [lines.next(), lines.next()]
 }
 
 /// The length of the body that the head announces, in bytes.
 pub fn announced_length(headers: &HeaderMap) -> u64 {
-    retry::announced_length(headers.get(http::header::CONTENT_LENGTH).map(|length| length.as_bytes()))
+    retry::announced_length(headers.get(CONTENT_LENGTH).map(|length| length.as_bytes()))
 }
 
 /// Whether the request may be sent a second time.

@@ -1,11 +1,11 @@
 //! The worlds in which nothing is wrong with the candidate, and some that no judge of this kind can tell from those.
 
-use super::runs::{Spec, budget};
-use super::worlds::{Cold, Errors, Latency, Shape, World};
+use crate::runs::{RunSpec, budget};
+use crate::worlds::{ColdStarts, ErrorModel, ErrorShape, LatencyModel, World};
 
-pub struct Healthy {
+pub struct HealthyWorld {
     pub world: World,
-    pub spec: Spec,
+    pub spec: RunSpec,
     pub runs: usize,
     /// The share of false rollbacks that it is held to; `None`: it is shown, and no promise is made.
     pub target: Option<f64>,
@@ -15,36 +15,36 @@ pub struct Healthy {
 const HALF_AN_HOUR: u64 = 1_800_000;
 
 /// The same worlds over half an hour, for the rules of others alone: many of them look every minute or every five.
-pub fn long(runs: usize) -> Vec<Healthy> {
+pub fn long(runs: usize) -> Vec<HealthyWorld> {
     let mut worlds = all(runs, HALF_AN_HOUR);
     for healthy in &mut worlds {
         // Every single answer is drawn where there are latencies.
         healthy.runs = if healthy.world.latency.is_some() { runs.div_ceil(8) } else { runs };
         let plain = (healthy.runs.div_ceil(20), HALF_AN_HOUR);
-        healthy.spec = Spec { patience: 0, plain, peers: (healthy.runs, HALF_AN_HOUR), ..healthy.spec.clone() };
+        healthy.spec = RunSpec { patience: 0, plain, peers: (healthy.runs, HALF_AN_HOUR), ..healthy.spec.clone() };
     }
     worlds
 }
 
 /// A rollout in which the whole stake is in play within its length, in milliseconds: so the judge's stakes are as dense as
 /// the rollout is short, and it is as likely to be wrong in it as in a longer one.
-pub fn all(runs: usize, length: u64) -> Vec<Healthy> {
+pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
     let base = |name: &str| World::healthy(name, length);
     let errors = |name: &str, rate, shape| base(name).with_errors(rate, shape);
-    let bursts = |name: &str, apart| errors(name, 0.001, Shape::Bursts { every: 60.0, apart });
+    let bursts = |name: &str, apart| errors(name, 0.001, ErrorShape::Bursts { every: 60.0, apart });
     let latency = |name: &str, latency| base(name).with_latency(latency);
-    let plain = Latency::default();
-    let instances = Latency { cold: Cold::Instances, ..plain };
+    let plain = LatencyModel::default();
+    let instances = LatencyModel { cold: ColdStarts::Instances, ..plain };
     let mut tolerably = base("errors × 1.3");
-    tolerably.errors = Errors { base: 0.001, ratio: 1.3, shape: Shape::Steady };
+    tolerably.errors = ErrorModel { base: 0.001, ratio: 1.3, shape: ErrorShape::Steady };
     // 1.5 times active's rate and 0.1 points: one more in a thousand would be a fault.
     let mut barely = base("errors at the edge of what is tolerated: 1 % and 1.6 %");
-    barely.errors = Errors { base: 0.01, ratio: 1.6, shape: Shape::Steady };
+    barely.errors = ErrorModel { base: 0.01, ratio: 1.6, shape: ErrorShape::Steady };
     let worlds = vec![
-        (errors("steady, 0.1 %", 0.001, Shape::Steady), Some(0.001)),
-        (errors("steady, 1 %", 0.01, Shape::Steady), Some(0.001)),
-        (errors("drifting", 0.001, Shape::Drifting), Some(0.001)),
-        (errors("clustered, three within 60 ms", 0.001, Shape::Clustered(3.0)), Some(0.001)),
+        (errors("steady, 0.1 %", 0.001, ErrorShape::Steady), Some(0.001)),
+        (errors("steady, 1 %", 0.01, ErrorShape::Steady), Some(0.001)),
+        (errors("drifting", 0.001, ErrorShape::Drifting), Some(0.001)),
+        (errors("clustered, three within 60 ms", 0.001, ErrorShape::Clustered(3.0)), Some(0.001)),
         (bursts("shared bursts", 0.0), Some(0.001)),
         (bursts("shared bursts, up to 50 ms apart", 50.0), Some(0.001)),
         (bursts("shared bursts, up to 100 ms apart", 100.0), Some(0.001)),
@@ -52,30 +52,30 @@ pub fn all(runs: usize, length: u64) -> Vec<Healthy> {
         (tolerably, Some(0.001)),
         (barely, Some(0.001)),
         (latency("cold starts by instance", instances), Some(0.001)),
-        (latency("cold start of the whole", Latency { cold: Cold::Whole, ..plain }), Some(0.001)),
-        (latency("shared spikes × 5", Latency { spikes: true, ..plain }), Some(0.001)),
-        (latency("cold instances and spikes", Latency { spikes: true, ..instances }), Some(0.001)),
-        (latency("latency × 1.2", Latency { slower: 0.2, ..plain }), Some(0.001)),
-        (errors("not covered: clusters that are three in a row, however slow", 0.001, Shape::InARow(3.0)), None),
+        (latency("cold start of the whole", LatencyModel { cold: ColdStarts::Whole, ..plain }), Some(0.001)),
+        (latency("shared spikes × 5", LatencyModel { spikes: true, ..plain }), Some(0.001)),
+        (latency("cold instances and spikes", LatencyModel { spikes: true, ..instances }), Some(0.001)),
+        (latency("latency × 1.2", LatencyModel { slower: 0.2, ..plain }), Some(0.001)),
+        (errors("not covered: clusters that are three in a row, however slow", 0.001, ErrorShape::InARow(3.0)), None),
         (bursts("not covered: shared bursts, up to 300 ms apart", 300.0), None),
         (
             errors(
                 "not covered: one client, 10 requests/s, 20 % fail, pinned",
                 0.001,
-                Shape::Client { rate: 10.0, fails: 0.2 },
+                ErrorShape::Client { rate: 10.0, fails: 0.2 },
             ),
             None,
         ),
     ];
     let healthy = worlds.into_iter().map(|(world, target)| {
         let runs = if target.is_some() { runs } else { runs.div_ceil(4) };
-        let spec = Spec {
+        let spec = RunSpec {
             budget: budget(length),
             patience: length,
             plain: (runs.div_ceil(20), length),
             peers: (if world.latency.is_some() { runs.div_ceil(4) } else { runs }, length),
         };
-        Healthy { world, spec, runs, target }
+        HealthyWorld { world, spec, runs, target }
     });
     healthy.collect()
 }

@@ -8,10 +8,10 @@ use judgement::guard::latency::bucket_of;
 use judgement::guard::window::JudgedTotals;
 use judgement::rollout::{Effect, Event, OperatorAction, OperatorCommand};
 
-use super::dice::Dice;
-use super::judge::{Answer, Class, Judge, Watcher, slot, weight};
-use super::peers::Seconds;
-use super::worlds::{Air, Scene, Sky, TICK, World};
+use crate::dice::Dice;
+use crate::judge::{PendingAnswer, RequestClass, SimulatedJudge, Watcher, slot, weight};
+use crate::peer_rules::SecondCounts;
+use crate::worlds::{Scene, SideConditions, TICK, TickConditions, World};
 
 /// What active has answered before the rollout: a minute at 50 requests/s.
 const HISTORY: u64 = 3000;
@@ -28,13 +28,13 @@ pub struct Engine<'a> {
     pub now: u64,
     /// The candidate's share, 0..1.
     pub share: f64,
-    pub judges: Vec<Judge>,
-    answers: Vec<Vec<Answer>>,
+    pub judges: Vec<SimulatedJudge>,
+    answers: Vec<Vec<PendingAnswer>>,
     /// Of failures that come in clusters, those that are still to come, and for how many ticks; by route and class.
     owed: Vec<[(u32, u8); 3]>,
     /// The next tick whose answers are due.
     due: u64,
-    pub seconds: Seconds,
+    pub seconds: SecondCounts,
 }
 
 impl<'a> Engine<'a> {
@@ -46,11 +46,11 @@ impl<'a> Engine<'a> {
         history.counts.answers = HISTORY;
         history.counts.failed = u64::from(dice.poisson(HISTORY as f64 * world.errors.base));
         if world.latency.is_some() {
-            (0..HISTORY).for_each(|_| history.latency[bucket_of(Air::CLEAR.latency(&mut dice).0)] += 1);
+            (0..HISTORY).for_each(|_| history.latency[bucket_of(SideConditions::CLEAR.latency(&mut dice).0)] += 1);
         }
-        let judges = watchers.into_iter().map(|watcher| Judge::new(world, watcher, &history)).collect();
+        let judges = watchers.into_iter().map(|watcher| SimulatedJudge::new(world, watcher, &history)).collect();
         let answers = if world.latency.is_some() { vec![Vec::new(); AHEAD] } else { Vec::new() };
-        let seconds = Seconds::new(if seconds { length / 1000 } else { 0 } as usize, world.latency.is_some());
+        let seconds = SecondCounts::new(if seconds { length / 1000 } else { 0 } as usize, world.latency.is_some());
         let owed = vec![[(0, 0); 3]; world.routes];
         Engine { scene, dice, now: 0, share: world.weight(0), judges, answers, owed, due: 0, seconds }
     }
@@ -99,7 +99,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The same under chances that somebody else names.
-    pub fn tick_under(&mut self, step: u64, sky: &Sky) -> Vec<Effect> {
+    pub fn tick_under(&mut self, step: u64, sky: &TickConditions) -> Vec<Effect> {
         if self.answers.is_empty() {
             self.count(step, sky);
         } else {
@@ -121,20 +121,20 @@ impl<'a> Engine<'a> {
     }
 
     /// So many requests of a class are to be expected on a route in a step.
-    fn expected(&self, class: Class, step: u64) -> f64 {
+    fn expected(&self, class: RequestClass, step: u64) -> f64 {
         let World { rate, posts, routes, .. } = *self.scene.world;
         let all = rate * step as f64 / 1000.0 / routes as f64;
         match class {
-            Class::Active => all * (1.0 - self.share),
-            Class::Rescuable => all * self.share * (1.0 - posts),
-            Class::Post => all * self.share * posts,
+            RequestClass::Active => all * (1.0 - self.share),
+            RequestClass::Rescuable => all * self.share * (1.0 - posts),
+            RequestClass::Post => all * self.share * posts,
         }
     }
 
     /// A step of a world without latencies: sent and answered at once.
-    fn count(&mut self, step: u64, sky: &Sky) {
+    fn count(&mut self, step: u64, sky: &TickConditions) {
         for route in 0..self.scene.world.routes {
-            for class in Class::ALL {
+            for class in RequestClass::ALL {
                 let (air, _) = sky.air(class.side(), route);
                 let (fails, mean) = (air.fails, self.expected(class, step));
                 let drawn = self.draw(mean, fails, sky.cluster, class, route);
@@ -142,7 +142,7 @@ impl<'a> Engine<'a> {
             }
         }
         if let Some((side, rate, fails)) = sky.client {
-            let class = if side == 0 { Class::Active } else { Class::Rescuable };
+            let class = if side == 0 { RequestClass::Active } else { RequestClass::Rescuable };
             let mean = rate * step as f64 / 1000.0;
             let drawn = self.draw(mean, fails, 1.0, class, 0);
             self.settle(class, 0, drawn, step, sky);
@@ -150,7 +150,7 @@ impl<'a> Engine<'a> {
     }
 
     /// How many requests, and how many of them fail. Failures and successes of a Poisson stream are independent.
-    fn draw(&mut self, mean: f64, fails: f64, cluster: f64, class: Class, route: usize) -> (u32, u32) {
+    fn draw(&mut self, mean: f64, fails: f64, cluster: f64, class: RequestClass, route: usize) -> (u32, u32) {
         let dice = &mut self.dice;
         if cluster <= 1.0 {
             let failed = dice.poisson(mean * fails);
@@ -172,7 +172,7 @@ impl<'a> Engine<'a> {
         (n, failed)
     }
 
-    fn settle(&mut self, class: Class, route: usize, (n, failed): (u32, u32), step: u64, sky: &Sky) {
+    fn settle(&mut self, class: RequestClass, route: usize, (n, failed): (u32, u32), step: u64, sky: &TickConditions) {
         if n == 0 {
             return;
         }
@@ -188,9 +188,9 @@ impl<'a> Engine<'a> {
     }
 
     /// Sends the requests of a step, and puts their answers where they will come.
-    fn send(&mut self, step: u64, sky: &Sky) {
+    fn send(&mut self, step: u64, sky: &TickConditions) {
         for route in 0..self.scene.world.routes {
-            for class in Class::ALL {
+            for class in RequestClass::ALL {
                 let (air, broken) = sky.air(class.side(), route);
                 for _ in 0..self.dice.poisson(self.expected(class, step)) {
                     let sent = self.now as f64 + self.dice.unit() * step as f64;
@@ -211,7 +211,7 @@ impl<'a> Engine<'a> {
                     let (bucket, route) = (bucket_of(micros) as u8, route as u8);
                     let due = (sent + micros as f64 / 1000.0) as u64 / TICK;
                     let place = due.min(self.due + AHEAD as u64 - 1) as usize % AHEAD;
-                    self.answers[place].push(Answer { bucket, route, slot, class, failed, turned });
+                    self.answers[place].push(PendingAnswer { bucket, route, slot, class, failed, turned });
                 }
             }
         }

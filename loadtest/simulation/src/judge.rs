@@ -9,36 +9,36 @@ use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
 use memory::counters::RescueBudget;
 
-use super::dice::Dice;
-use super::worlds::{Sky, World};
+use crate::dice::Dice;
+use crate::worlds::{TickConditions, World};
 
 /// After a rollback so many milliseconds of requests are still under way to the candidate.
 pub const LAG: u64 = 50;
 
 /// Who may be turned away: those that active answers anyway, those that could be rescued, those that could not.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Class {
+pub enum RequestClass {
     Active,
     Rescuable,
     Post,
 }
 
-impl Class {
-    pub const ALL: [Class; 3] = [Class::Active, Class::Rescuable, Class::Post];
+impl RequestClass {
+    pub const ALL: [RequestClass; 3] = [RequestClass::Active, RequestClass::Rescuable, RequestClass::Post];
 
     pub fn side(self) -> usize {
-        usize::from(self != Class::Active)
+        usize::from(self != RequestClass::Active)
     }
 }
 
 /// An answer on its way.
 #[derive(Clone, Copy)]
-pub struct Answer {
+pub struct PendingAnswer {
     pub bucket: u8,
     pub route: u8,
     /// Where it is counted in its cohort's ring; `None`: it comes too late for that.
     pub slot: Option<u8>,
-    pub class: Class,
+    pub class: RequestClass,
     pub failed: bool,
     /// Judges, by bit, that turned the request away.
     pub turned: u8,
@@ -46,7 +46,7 @@ pub struct Answer {
 
 /// What the candidate cost clients since its fault began.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Cost {
+pub struct RolloutCost {
     /// Failures that were judged.
     pub failed: u64,
     /// Of these, seen by clients: not rescued.
@@ -59,7 +59,7 @@ pub struct Cost {
 
 /// A rollback.
 #[derive(Clone, Debug, PartialEq)]
-pub struct End {
+pub struct RolloutEnd {
     /// When the last request can have reached the candidate.
     pub at: u64,
     pub reason: String,
@@ -73,7 +73,7 @@ pub struct Watcher {
 }
 
 /// The product's state as the judge of this run, with totals of its own: caution changes what it sees.
-pub struct Judge {
+pub struct SimulatedJudge {
     pub state: State,
     totals: Vec<Option<[JudgedTotals; 2]>>,
     /// It looks every so many milliseconds, until it rolls back or this time has come.
@@ -82,8 +82,8 @@ pub struct Judge {
     budget: RescueBudget,
     cautious: bool,
     pub cautions: u32,
-    pub cost: Cost,
-    pub end: Option<End>,
+    pub cost: RolloutCost,
+    pub end: Option<RolloutEnd>,
 }
 
 fn millis(now: u64) -> Millis {
@@ -94,12 +94,12 @@ pub fn weight(share: f64) -> Weight {
     Weight::from_percent((share * 1e4).round() / 100.0).unwrap_or(Weight::ZERO)
 }
 
-impl Judge {
-    pub fn new(world: &World, Watcher { policy, every, until }: Watcher, history: &JudgedTotals) -> Judge {
+impl SimulatedJudge {
+    pub fn new(world: &World, Watcher { policy, every, until }: Watcher, history: &JudgedTotals) -> SimulatedJudge {
         let routes: Vec<String> = (0..world.routes).map(|at| format!("route {at}")).collect();
         let totals = vec![Some([history.clone(), JudgedTotals::default()]); world.routes];
         let ask = SplitRequest { active: Some(Environment::Blue), weight: Some(weight(world.weight(0))) };
-        let mut judge = Judge {
+        let mut judge = SimulatedJudge {
             state: State::default(),
             totals,
             every,
@@ -107,7 +107,7 @@ impl Judge {
             budget: RescueBudget::default(),
             cautious: false,
             cautions: 0,
-            cost: Cost::default(),
+            cost: RolloutCost::default(),
             end: None,
         };
         judge.apply(
@@ -136,7 +136,7 @@ impl Judge {
                     let verdict = change.evidence.as_ref().map(|evidence| &evidence.judgement.verdict);
                     let reason =
                         if let Some(Verdict::Unhealthy(reason)) = verdict { &reason.name } else { &change.who };
-                    self.end = Some(End { at: now + LAG, reason: reason.clone() });
+                    self.end = Some(RolloutEnd { at: now + LAG, reason: reason.clone() });
                 }
                 _ => {}
             }
@@ -160,8 +160,8 @@ impl Judge {
     }
 
     /// Requests of a class are sent; false: they are turned away.
-    pub fn send(&mut self, class: Class, route: usize, n: u32, at: u64) -> bool {
-        let turned = self.cautious && class == Class::Post;
+    pub fn send(&mut self, class: RequestClass, route: usize, n: u32, at: u64) -> bool {
+        let turned = self.cautious && class == RequestClass::Post;
         let totals = self.totals(route, class.side());
         if turned {
             totals.tally.turned_away += u64::from(n);
@@ -174,8 +174,8 @@ impl Judge {
     }
 
     /// So many answers of a class, so many of them failed. `fault`: it is on.
-    pub fn answer(&mut self, class: Class, route: usize, (n, failed): (u32, u32), now: u64, fault: bool) {
-        let rescues = if class == Class::Rescuable { failed } else { 0 };
+    pub fn answer(&mut self, class: RequestClass, route: usize, (n, failed): (u32, u32), now: u64, fault: bool) {
+        let rescues = if class == RequestClass::Rescuable { failed } else { 0 };
         let active = || self.totals.iter().flatten().map(|[active, _]| active.counts.answers).sum();
         let rescued = (0..rescues).filter(|_| self.budget.take(millis(now), active)).count() as u64;
         let totals = self.totals(route, class.side());
@@ -184,13 +184,13 @@ impl Judge {
         totals.tally.requests += u64::from(n);
         totals.tally.rescued += rescued;
         totals.tally.hurt += u64::from(failed) - rescued;
-        if fault && class != Class::Active {
+        if fault && class != RequestClass::Active {
             self.cost.failed += u64::from(failed);
             self.cost.hurt += u64::from(failed) - rescued;
         }
     }
 
-    pub fn receive(&mut self, answer: Answer, now: u64, fault: bool) {
+    pub fn receive(&mut self, answer: PendingAnswer, now: u64, fault: bool) {
         let (route, class) = (usize::from(answer.route), answer.class);
         self.answer(class, route, (1, u32::from(answer.failed)), now, fault);
         let totals = self.totals(route, class.side());
@@ -204,17 +204,17 @@ impl Judge {
     }
 
     /// The requests that still reach the candidate after the rollback. With dice of its own: the traffic stays the same.
-    pub fn linger(&mut self, world: &World, share: f64, sky: &Sky, mut dice: Dice) {
+    pub fn linger(&mut self, world: &World, share: f64, sky: &TickConditions, mut dice: Dice) {
         let Some((air, place)) = sky.broken else { return };
         let part = place.map_or(1.0, |_| 1.0 / world.routes as f64);
         let mean = world.rate * share * part * LAG as f64 / 1000.0;
-        for (class, share) in [(Class::Rescuable, 1.0 - world.posts), (Class::Post, world.posts)] {
-            if self.cautious && class == Class::Post {
+        for (class, share) in [(RequestClass::Rescuable, 1.0 - world.posts), (RequestClass::Post, world.posts)] {
+            if self.cautious && class == RequestClass::Post {
                 continue;
             }
             let failed = u64::from(dice.poisson(mean * share * air.fails));
             self.cost.failed += failed;
-            self.cost.hurt += if class == Class::Post { failed } else { 0 };
+            self.cost.hurt += if class == RequestClass::Post { failed } else { 0 };
             let hit = (0..dice.poisson(mean * share)).filter(|_| air.latency(&mut dice).1).count();
             self.cost.slow += if world.latency.is_some() { hit as u64 } else { 0 };
         }

@@ -2,21 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::runs::Seen;
+use crate::runs::RuleOutcome;
 
 /// What a rule made of all runs of a cell.
 #[derive(Clone, Debug, Default)]
-pub struct Summary {
+pub struct OutcomeSummary {
     pub runs: usize,
     /// Rolled back after the fault had begun.
     pub found: usize,
     /// Rolled back before it, or where there is none.
     pub early: usize,
-    pub failed: Mean,
-    pub slow: Mean,
-    pub hurt: Mean,
-    pub turned_away: Mean,
-    pub cautions: Mean,
+    pub failed: MeanInterval,
+    pub slow: MeanInterval,
+    pub hurt: MeanInterval,
+    pub turned_away: MeanInterval,
+    pub cautions: MeanInterval,
     /// Seconds from the fault to the candidate's last request: median and nine in ten, of those that were found.
     pub delay: [Option<f64>; 2],
     /// Nine in ten cost less.
@@ -28,30 +28,30 @@ pub struct Summary {
 
 /// A mean and its standard error.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Mean {
+pub struct MeanInterval {
     pub mean: f64,
     pub error: f64,
 }
 
-impl Mean {
-    fn of(values: &[f64]) -> Mean {
+impl MeanInterval {
+    fn of(values: &[f64]) -> MeanInterval {
         let n = values.len() as f64;
         if values.is_empty() {
-            return Mean::default();
+            return MeanInterval::default();
         }
         let mean = values.iter().sum::<f64>() / n;
         let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        Mean { mean, error: (spread / n).sqrt() }
+        MeanInterval { mean, error: (spread / n).sqrt() }
     }
 }
 
-impl Summary {
-    pub fn of(seen: &[&Seen], has_fault: bool) -> Summary {
-        let early = |seen: &&&Seen| seen.after.is_some_and(|after| !has_fault || after <= 0.0);
+impl OutcomeSummary {
+    pub fn of(seen: &[&RuleOutcome], has_fault: bool) -> OutcomeSummary {
+        let early = |seen: &&&RuleOutcome| seen.after.is_some_and(|after| !has_fault || after <= 0.0);
         // A run that was rolled back before its fault has no cost of it.
-        let counted: Vec<&&Seen> = seen.iter().filter(|seen| !has_fault || !early(seen)).collect();
-        let values = |value: fn(&Seen) -> f64| counted.iter().map(|seen| value(seen)).collect::<Vec<f64>>();
-        let mean = |value: fn(&Seen) -> f64| Mean::of(&values(value));
+        let counted: Vec<&&RuleOutcome> = seen.iter().filter(|seen| !has_fault || !early(seen)).collect();
+        let values = |value: fn(&RuleOutcome) -> f64| counted.iter().map(|seen| value(seen)).collect::<Vec<f64>>();
+        let mean = |value: fn(&RuleOutcome) -> f64| MeanInterval::of(&values(value));
         let delays: Vec<f64> = counted.iter().filter_map(|seen| seen.after).collect();
         let mut reasons: Vec<(String, usize)> = Vec::new();
         for seen in seen.iter().filter(|seen| seen.after.is_some() && !seen.reason.is_empty()) {
@@ -61,7 +61,7 @@ impl Summary {
             }
         }
         reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-        Summary {
+        OutcomeSummary {
             runs: seen.len(),
             found: if has_fault { delays.len() } else { 0 },
             early: seen.iter().filter(early).count(),
@@ -82,7 +82,7 @@ impl Summary {
             let (low, high) = wilson(n, self.runs);
             json!({ "n": n, "share": n as f64 / self.runs.max(1) as f64, "low": low, "high": high })
         };
-        let mean = |mean: &Mean| json!({ "mean": mean.mean, "standard_error": mean.error });
+        let mean = |mean: &MeanInterval| json!({ "mean": mean.mean, "standard_error": mean.error });
         json!({
             "runs": self.runs,
             "found": share(self.found),

@@ -2,43 +2,43 @@
 
 use serde_json::{Value, json};
 
-use super::cells::{Cell, Unit};
-use super::healthy::Healthy;
-use super::peers::RULES;
-use super::runs::Run;
-use super::sums::{Mean, Summary, wilson};
+use crate::cells::{FaultCell, FaultUnit};
+use crate::healthy::HealthyWorld;
+use crate::peer_rules::RULES;
+use crate::runs::SimulatedRun;
+use crate::statistics::{MeanInterval, OutcomeSummary, wilson};
 
 /// A cell with what every rule made of it.
-pub struct Measured {
-    pub cell: Cell,
-    pub judge: Summary,
-    pub plain: Summary,
+pub struct FaultResult {
+    pub cell: FaultCell,
+    pub judge: OutcomeSummary,
+    pub plain: OutcomeSummary,
     /// In the order of [`RULES`].
-    pub peers: Vec<Summary>,
+    pub peers: Vec<OutcomeSummary>,
     pub seconds: f64,
 }
 
 /// A healthy world with what every rule made of it.
-pub struct Left {
-    pub healthy: Healthy,
-    pub judge: Summary,
-    pub plain: Summary,
-    pub peers: Vec<Summary>,
+pub struct HealthyResult {
+    pub healthy: HealthyWorld,
+    pub judge: OutcomeSummary,
+    pub plain: OutcomeSummary,
+    pub peers: Vec<OutcomeSummary>,
     pub seconds: f64,
 }
 
 /// Sums up runs: the judge's, the plain triggers', and those of others.
-pub fn sum_up(runs: &[Run], has_fault: bool) -> (Summary, Summary, Vec<Summary>) {
-    let of = |seen: Vec<_>| Summary::of(&seen, has_fault);
+pub fn sum_up(runs: &[SimulatedRun], has_fault: bool) -> (OutcomeSummary, OutcomeSummary, Vec<OutcomeSummary>) {
+    let of = |seen: Vec<_>| OutcomeSummary::of(&seen, has_fault);
     let peers = (0..RULES.len()).map(|at| of(runs.iter().filter_map(|run| run.peers.get(at)).collect()));
     let plain = of(runs.iter().filter_map(|run| run.plain.as_ref()).collect());
     (of(runs.iter().map(|run| &run.judge).collect()), plain, peers.collect())
 }
 
-impl Measured {
+impl FaultResult {
     /// What a rule's cost is counted in, in this cell.
-    pub fn cost<'a>(&self, summary: &'a Summary) -> &'a Mean {
-        if self.cell.unit == Unit::Failures { &summary.failed } else { &summary.slow }
+    pub fn cost<'a>(&self, summary: &'a OutcomeSummary) -> &'a MeanInterval {
+        if self.cell.unit == FaultUnit::Failures { &summary.failed } else { &summary.slow }
     }
 
     pub fn ratio(&self) -> Option<f64> {
@@ -57,7 +57,7 @@ impl Measured {
             "cell": self.cell.name,
             "requests_per_second": self.cell.world.rate,
             "weight_percent": self.cell.world.weight(0) * 100.0,
-            "unit": if self.cell.unit == Unit::Failures { "failed" } else { "slow" },
+            "unit": if self.cell.unit == FaultUnit::Failures { "failed" } else { "slow" },
             "judge": self.judge.json(),
             "bound": self.cell.bound(),
             "ratio_to_bound": self.ratio(),
@@ -70,7 +70,7 @@ impl Measured {
     }
 }
 
-impl Left {
+impl HealthyResult {
     pub fn json(&self) -> Value {
         json!({
             "world": self.healthy.world.name,
@@ -83,7 +83,7 @@ impl Left {
     }
 }
 
-fn peers_json(peers: &[Summary]) -> Value {
+fn peers_json(peers: &[OutcomeSummary]) -> Value {
     RULES.iter().zip(peers).map(|((name, _), summary)| ((*name).to_owned(), summary.json())).collect()
 }
 
@@ -111,7 +111,7 @@ fn row(columns: &[String]) -> String {
 }
 
 /// The cost of another rule: the mean, the median delay, and what is not as it should be.
-fn other(measured: &Measured, summary: &Summary) -> String {
+fn other(measured: &FaultResult, summary: &OutcomeSummary) -> String {
     if summary.runs == 0 {
         return "—".to_owned();
     }
@@ -134,10 +134,10 @@ fn other(measured: &Measured, summary: &Summary) -> String {
 }
 
 /// The judge's cost, with its error.
-fn own(measured: &Measured) -> [String; 3] {
+fn own(measured: &FaultResult) -> [String; 3] {
     let judge = &measured.judge;
-    let Mean { mean, error } = measured.cost(judge);
-    let ninth = if measured.cell.unit == Unit::Failures { judge.failed_ninth } else { judge.slow_ninth };
+    let MeanInterval { mean, error } = measured.cost(judge);
+    let ninth = if measured.cell.unit == FaultUnit::Failures { judge.failed_ninth } else { judge.slow_ninth };
     let delay = match judge.delay {
         [Some(median), Some(ninth)] => format!("{median:.2} s, {ninth:.2} s"),
         _ if measured.cell.is_tolerated() => "never, as it should".to_owned(),
@@ -155,10 +155,10 @@ fn own(measured: &Measured) -> [String; 3] {
 }
 
 /// The table of a group of cells.
-pub fn faults(group: &str, cells: &[Measured]) -> String {
-    let cells: Vec<&Measured> = cells.iter().filter(|measured| measured.cell.group == group).collect();
+pub fn faults(group: &str, cells: &[FaultResult]) -> String {
+    let cells: Vec<&FaultResult> = cells.iter().filter(|measured| measured.cell.group == group).collect();
     let Some(first) = cells.first() else { return String::new() };
-    let failures = first.cell.unit == Unit::Failures;
+    let failures = first.cell.unit == FaultUnit::Failures;
     let mut columns = vec!["candidate"];
     columns.extend(if failures {
         &[
@@ -194,7 +194,7 @@ pub fn faults(group: &str, cells: &[Measured]) -> String {
 }
 
 /// A share with its interval, as percentages.
-fn share(summary: &Summary) -> String {
+fn share(summary: &OutcomeSummary) -> String {
     if summary.runs == 0 {
         return "—".to_owned();
     }
@@ -204,11 +204,11 @@ fn share(summary: &Summary) -> String {
 }
 
 /// The table of the rules of others in healthy worlds.
-pub fn long(worlds: &[Left]) -> String {
+pub fn long(worlds: &[HealthyResult]) -> String {
     let mut columns = vec!["world, over half an hour", "plain triggers"];
     columns.extend(RULES.iter().map(|(name, _)| *name));
     let mut text = format!("### False rollbacks by others in healthy rollouts of half an hour\n\n{}", head(&columns));
-    for Left { healthy, plain, peers, .. } in worlds {
+    for HealthyResult { healthy, plain, peers, .. } in worlds {
         let mut cells = vec![healthy.world.name.clone(), share(plain)];
         cells.extend(peers.iter().map(share));
         text += &row(&cells);
@@ -217,11 +217,11 @@ pub fn long(worlds: &[Left]) -> String {
 }
 
 /// The table of healthy worlds.
-pub fn healthy(worlds: &[Left]) -> String {
+pub fn healthy(worlds: &[HealthyResult]) -> String {
     let mut columns = vec!["world", "judge", "interval, 95 %", "cautions", "turned away", "plain triggers"];
     columns.extend(RULES.iter().map(|(name, _)| *name));
     let mut text = format!("### False rollbacks in healthy worlds: 500 requests/s\n\n{}", head(&columns));
-    for Left { healthy, judge, plain, peers, .. } in worlds {
+    for HealthyResult { healthy, judge, plain, peers, .. } in worlds {
         let (low, high) = wilson(judge.early, judge.runs);
         let reasons: Vec<String> = judge.reasons.iter().map(|(reason, n)| format!("{n} by {reason}")).collect();
         let reasons = if reasons.is_empty() { String::new() } else { format!("; {}", reasons.join(", ")) };

@@ -6,32 +6,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-mod bound;
-mod cells;
-mod dice;
-mod engine;
-mod healthy;
-mod judge;
-mod mann;
-mod peers;
-mod runs;
-mod sums;
-mod table;
-mod verdicts;
-mod worlds;
-
 use std::path::PathBuf;
 
 use clap::Parser;
 use memory::clock;
 use serde_json::json;
 
-use cells::Cell;
-use dice::Dice;
-use healthy::Healthy;
-use runs::{Run, Spec};
-use table::{Left, Measured};
-use worlds::World;
+use simulation::cells::{self, FaultCell};
+use simulation::dice::Dice;
+use simulation::healthy::{self, HealthyWorld};
+use simulation::runs::{self, RunSpec, SimulatedRun};
+use simulation::table::{self, FaultResult, HealthyResult};
+use simulation::verdicts;
+use simulation::worlds::World;
 
 #[derive(Parser, Debug)]
 #[command(about = "What a bad candidate costs, and how often a good one is taken back")]
@@ -98,10 +85,10 @@ fn main() -> anyhow::Result<()> {
         "rollouts": arguments.rollouts,
         "replicates": arguments.replicates,
         "seconds": seconds,
-        "faults": cells.iter().map(Measured::json).collect::<Vec<_>>(),
+        "faults": cells.iter().map(FaultResult::json).collect::<Vec<_>>(),
         "minutes": arguments.minutes,
-        "half_an_hour": long.iter().map(Left::json).collect::<Vec<_>>(),
-        "healthy": worlds.iter().map(Left::json).collect::<Vec<_>>(),
+        "half_an_hour": long.iter().map(HealthyResult::json).collect::<Vec<_>>(),
+        "healthy": worlds.iter().map(HealthyResult::json).collect::<Vec<_>>(),
         "better": verdicts::better(&cells, &worlds),
         "targets": verdicts::targets(&cells, &worlds)
             .iter()
@@ -128,7 +115,7 @@ impl Arguments {
     }
 
     /// All runs of a world. Their dice depend on its name, so that `--only` changes nothing.
-    fn runs(&self, world: &World, spec: &Spec, runs: usize) -> (Vec<Run>, f64) {
+    fn runs(&self, world: &World, spec: &RunSpec, runs: usize) -> (Vec<SimulatedRun>, f64) {
         let began = clock::micros();
         let cell = world.name.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
         let work = |replicate| runs::run(world, spec, replicate, Dice::of(self.seed, cell, replicate as u64));
@@ -136,16 +123,16 @@ impl Arguments {
     }
 }
 
-fn faults(arguments: &Arguments) -> Vec<Measured> {
-    let mut measured: Vec<Measured> = Vec::new();
-    let mut cells: Vec<Cell> = cells::all(arguments.replicates);
+fn faults(arguments: &Arguments) -> Vec<FaultResult> {
+    let mut measured: Vec<FaultResult> = Vec::new();
+    let mut cells: Vec<FaultCell> = cells::all(arguments.replicates);
     cells.retain(|cell| arguments.wants(cell.group, &cell.name));
     let mut cells = cells.into_iter().peekable();
     while let Some(cell) = cells.next() {
         let group = cell.group;
         let (runs, seconds) = arguments.runs(&cell.world, &cell.spec, cell.runs);
         let (judge, plain, peers) = table::sum_up(&runs, true);
-        measured.push(Measured { cell, judge, plain, peers, seconds });
+        measured.push(FaultResult { cell, judge, plain, peers, seconds });
         if cells.peek().is_none_or(|next| next.group != group) {
             let took: f64 = measured.iter().filter(|m| m.cell.group == group).map(|m| m.seconds).sum();
             println!("{}\n({took:.1} s)\n", table::faults(group, &measured));
@@ -155,24 +142,24 @@ fn faults(arguments: &Arguments) -> Vec<Measured> {
 }
 
 /// Healthy worlds of these lengths, with what was made of them.
-fn left_alone(arguments: &Arguments, group: &str, worlds: Vec<Healthy>) -> Vec<Left> {
+fn left_alone(arguments: &Arguments, group: &str, worlds: Vec<HealthyWorld>) -> Vec<HealthyResult> {
     let wanted = worlds.into_iter().filter(|healthy| arguments.wants(group, &healthy.world.name));
     let left = wanted.map(|healthy| {
         let (runs, seconds) = arguments.runs(&healthy.world, &healthy.spec, healthy.runs);
         let (judge, plain, peers) = table::sum_up(&runs, false);
-        Left { healthy, judge, plain, peers, seconds }
+        HealthyResult { healthy, judge, plain, peers, seconds }
     });
     left.collect()
 }
 
-fn show(table: String, left: &[Left]) {
+fn show(table: String, left: &[HealthyResult]) {
     if !left.is_empty() {
         let took: Vec<String> = left.iter().map(|left| format!("{:.1}", left.seconds)).collect();
         println!("{table}\n({} s)\n", took.join(" + "));
     }
 }
 
-fn conclude(cells: &[Measured], worlds: &[Left]) {
+fn conclude(cells: &[FaultResult], worlds: &[HealthyResult]) {
     println!("### Targets\n");
     for target in verdicts::targets(cells, worlds) {
         println!("- {}: {}: {}", target.verdict(), target.what, target.number);

@@ -1,22 +1,22 @@
 //! Runs of a world, and what each rule made of them.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 use judgement::guard::{EvidenceBudget, GuardPolicy};
 use judgement::time::Millis;
 
-use super::dice::Dice;
-use super::engine::Engine;
-use super::judge::{Cost, End, Judge, LAG, Watcher};
-use super::peers::{RULES, Rule, Seconds};
-use super::worlds::{Kind, TICK, World};
+use crate::dice::Dice;
+use crate::engine::Engine;
+use crate::judge::{LAG, RolloutCost, RolloutEnd, SimulatedJudge, Watcher};
+use crate::peer_rules::{PeerRule, RULES, SecondCounts};
+use crate::worlds::{FaultKind, TICK, World};
 
 /// How often the plain triggers look.
 const PLAIN_TICK: u64 = 100;
 
 /// How a world is run. Times in milliseconds since the fault, or since the start where there is none.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct RunSpec {
     pub budget: EvidenceBudget,
     /// How long the judge is given.
     pub patience: u64,
@@ -28,7 +28,7 @@ pub struct Spec {
 
 /// What one rule made of one run.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct RuleOutcome {
     /// It rolled back, so many seconds after the fault began; before it, if 0 or negative.
     pub after: Option<f64>,
     pub failed: f64,
@@ -41,11 +41,11 @@ pub struct Seen {
 
 /// One run as all who looked have seen it.
 #[derive(Clone, Debug)]
-pub struct Run {
-    pub judge: Seen,
-    pub plain: Option<Seen>,
+pub struct SimulatedRun {
+    pub judge: RuleOutcome,
+    pub plain: Option<RuleOutcome>,
     /// In the order of [`RULES`]; empty where they did not look.
-    pub peers: Vec<Seen>,
+    pub peers: Vec<RuleOutcome>,
 }
 
 /// The standard triggers alone.
@@ -67,7 +67,7 @@ pub fn budget(planned: u64) -> EvidenceBudget {
 }
 
 /// The `replicate`th run of a world.
-pub fn run(world: &World, spec: &Spec, replicate: usize, mut dice: Dice) -> Run {
+pub fn run(world: &World, spec: &RunSpec, replicate: usize, mut dice: Dice) -> SimulatedRun {
     let onset = world.fault.map_or(0, |fault| fault.at);
     let (plain_runs, plain_length) = spec.plain;
     let (peer_runs, peer_length) = spec.peers;
@@ -86,22 +86,22 @@ pub fn run(world: &World, spec: &Spec, replicate: usize, mut dice: Dice) -> Run 
     let mut engine = Engine::new(world, length, dice, watchers, with_peers);
     engine.run(length);
 
-    let seen = |judge: &Judge| {
-        let Cost { failed, hurt, slow, turned_away } = judge.cost;
+    let seen = |judge: &SimulatedJudge| {
+        let RolloutCost { failed, hurt, slow, turned_away } = judge.cost;
         let [failed, hurt, slow, turned_away] = [failed, hurt, slow, turned_away].map(|n| n as f64);
         let end = judge.end.as_ref();
         // Before the fault means decided before it: its lag does not count.
-        let lag = |end: &End| if end.at - LAG <= onset { LAG } else { 0 };
+        let lag = |end: &RolloutEnd| if end.at - LAG <= onset { LAG } else { 0 };
         let after = end.map(|end| ((end.at - lag(end)) as f64 - onset as f64) / 1000.0);
         let reason = end.map_or(String::new(), |end| end.reason.clone());
-        Seen { after, failed, slow, hurt, turned_away, cautions: judge.cautions, reason }
+        RuleOutcome { after, failed, slow, hurt, turned_away, cautions: judge.cautions, reason }
     };
     let peers = RULES.iter().zip(phases).map(|((_, rule), phase)| {
-        let is_argo = matches!(rule, Rule::Argo { .. });
+        let is_argo = matches!(rule, PeerRule::Argo { .. });
         let phase = if aligned && !is_argo { 0.0 } else { phase };
         peer(world, &engine.seconds, rule.decide(&engine.seconds, phase), onset)
     });
-    Run {
+    SimulatedRun {
         judge: seen(&engine.judges[0]),
         plain: engine.judges.get(1).map(seen),
         peers: if with_peers { peers.collect() } else { Vec::new() },
@@ -109,32 +109,34 @@ pub fn run(world: &World, spec: &Spec, replicate: usize, mut dice: Dice) -> Run 
 }
 
 /// What a rule's decision cost, from the counts of every second.
-fn peer(world: &World, seconds: &Seconds, decided: Option<usize>, onset: u64) -> Seen {
+fn peer(world: &World, seconds: &SecondCounts, decided: Option<usize>, onset: u64) -> RuleOutcome {
     let onset = (onset / 1000) as usize;
     let end = decided.unwrap_or(seconds.all[1].len()).max(onset);
     let sum = |part: &[u32]| part.iter().map(|n| f64::from(*n)).sum::<f64>();
     let hit = match world.fault.map(|fault| fault.kind) {
-        Some(Kind::Late(share, _) | Kind::Hangs(share)) => share,
-        Some(Kind::Slower(_)) => 1.0,
+        Some(FaultKind::Late(share, _) | FaultKind::Hangs(share)) => share,
+        Some(FaultKind::Slower(_)) => 1.0,
         _ => 0.0,
     };
     let failed = sum(&seconds.bad[1][onset..end]);
-    Seen {
+    RuleOutcome {
         after: decided.map(|at| at as f64 - onset as f64),
         failed,
         hurt: failed,
         slow: hit * sum(&seconds.all[1][onset..end]),
-        ..Seen::default()
+        ..RuleOutcome::default()
     }
 }
 
 /// So many jobs on so many threads. What comes out depends on the job's number alone.
 pub fn on_threads<T: Send>(threads: usize, jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = Mutex::new(0..jobs);
+    // The lock is held no longer than the taking.
+    let take = || next.lock().next();
     let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
         let worker = || {
             let mut done = Vec::new();
-            while let Some(job) = next.lock().ok().and_then(|mut jobs| jobs.next()) {
+            while let Some(job) = take() {
                 done.push((job, work(job)));
             }
             done

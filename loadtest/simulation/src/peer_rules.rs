@@ -18,23 +18,23 @@
 
 use judgement::guard::latency::{BUCKETS, quantile};
 
-use super::mann;
+use crate::mann_whitney;
 
 type Histogram = [u32; BUCKETS];
 
 /// What each second brought, of both sides, as if the candidate had stayed.
 #[derive(Clone, Debug, Default)]
-pub struct Seconds {
+pub struct SecondCounts {
     pub all: [Vec<u32>; 2],
     pub bad: [Vec<u32>; 2],
     /// Of answers that did not fail; empty in a world without latencies.
     latency: [Vec<Histogram>; 2],
 }
 
-impl Seconds {
-    pub fn new(seconds: usize, latency: bool) -> Seconds {
+impl SecondCounts {
+    pub fn new(seconds: usize, latency: bool) -> SecondCounts {
         let histograms = if latency { seconds } else { 0 };
-        Seconds {
+        SecondCounts {
             all: [vec![0; seconds], vec![0; seconds]],
             bad: [vec![0; seconds], vec![0; seconds]],
             latency: [vec![[0; BUCKETS]; histograms], vec![[0; BUCKETS]; histograms]],
@@ -87,7 +87,7 @@ impl Seconds {
 
 /// A rule, with times in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rule {
+pub enum PeerRule {
     Flagger {
         interval: usize,
         threshold: u32,
@@ -105,44 +105,44 @@ pub enum Rule {
 }
 
 /// All that are compared, with the names that the tables have.
-pub const RULES: [(&str, Rule); 6] = [
-    ("Flagger 10 s × 1", Rule::Flagger { interval: 10, threshold: 1 }),
-    ("Flagger 60 s × 5", Rule::Flagger { interval: 60, threshold: 5 }),
-    ("Argo 60 s × 0", Rule::Argo { interval: 60, limit: 0 }),
-    ("Argo 5 min × 3", Rule::Argo { interval: 300, limit: 3 }),
-    ("Kayenta 10 s / 1 min", Rule::Kayenta { point: 10, every: 60, lookback: Some(60) }),
-    ("Kayenta 60 s / 5 min", Rule::Kayenta { point: 60, every: 300, lookback: None }),
+pub const RULES: [(&str, PeerRule); 6] = [
+    ("Flagger 10 s × 1", PeerRule::Flagger { interval: 10, threshold: 1 }),
+    ("Flagger 60 s × 5", PeerRule::Flagger { interval: 60, threshold: 5 }),
+    ("Argo 60 s × 0", PeerRule::Argo { interval: 60, limit: 0 }),
+    ("Argo 5 min × 3", PeerRule::Argo { interval: 300, limit: 3 }),
+    ("Kayenta 10 s / 1 min", PeerRule::Kayenta { point: 10, every: 60, lookback: Some(60) }),
+    ("Kayenta 60 s / 5 min", PeerRule::Kayenta { point: 60, every: 300, lookback: None }),
 ];
 
-impl Rule {
+impl PeerRule {
     fn period(self) -> usize {
         match self {
-            Rule::Flagger { interval, .. } | Rule::Argo { interval, .. } => interval,
-            Rule::Kayenta { every, .. } => every,
+            PeerRule::Flagger { interval, .. } | PeerRule::Argo { interval, .. } => interval,
+            PeerRule::Kayenta { every, .. } => every,
         }
     }
 
     /// In how many seconds at the soonest it can roll back a rollout that is bad from the start.
     pub fn soonest(self) -> usize {
         match self {
-            Rule::Flagger { interval, threshold } => interval * (threshold as usize + 1),
-            Rule::Argo { interval, limit } => interval * limit as usize,
-            Rule::Kayenta { every, .. } => every,
+            PeerRule::Flagger { interval, threshold } => interval * (threshold as usize + 1),
+            PeerRule::Argo { interval, limit } => interval * limit as usize,
+            PeerRule::Kayenta { every, .. } => every,
         }
     }
 
     /// The second in which it rolls back. `phase`: where in its period the run begins, 0..1.
-    pub fn decide(self, seconds: &Seconds, phase: f64) -> Option<usize> {
+    pub fn decide(self, seconds: &SecondCounts, phase: f64) -> Option<usize> {
         let first = (phase * self.period() as f64) as usize;
         match self {
-            Rule::Flagger { interval, threshold } => flagger(seconds, interval, threshold, first),
-            Rule::Argo { interval, limit } => argo(seconds, interval, limit, first),
-            Rule::Kayenta { point, every, lookback } => kayenta(seconds, point, every, lookback, first),
+            PeerRule::Flagger { interval, threshold } => flagger(seconds, interval, threshold, first),
+            PeerRule::Argo { interval, limit } => argo(seconds, interval, limit, first),
+            PeerRule::Kayenta { point, every, lookback } => kayenta(seconds, point, every, lookback, first),
         }
     }
 }
 
-fn flagger(seconds: &Seconds, interval: usize, threshold: u32, first: usize) -> Option<usize> {
+fn flagger(seconds: &SecondCounts, interval: usize, threshold: u32, first: usize) -> Option<usize> {
     let mut failed = 0;
     for at in (first..=seconds.len()).step_by(interval).skip_while(|at| *at < interval) {
         if failed >= threshold {
@@ -156,7 +156,7 @@ fn flagger(seconds: &Seconds, interval: usize, threshold: u32, first: usize) -> 
     None
 }
 
-fn argo(seconds: &Seconds, interval: usize, limit: u32, first: usize) -> Option<usize> {
+fn argo(seconds: &SecondCounts, interval: usize, limit: u32, first: usize) -> Option<usize> {
     let mut failed = 0;
     for at in (first..=seconds.len()).step_by(interval) {
         let (all, bad) = seconds.window(1, at.saturating_sub(interval), at);
@@ -168,7 +168,7 @@ fn argo(seconds: &Seconds, interval: usize, limit: u32, first: usize) -> Option<
     None
 }
 
-fn kayenta(seconds: &Seconds, point: usize, every: usize, lookback: Option<usize>, first: usize) -> Option<usize> {
+fn kayenta(seconds: &SecondCounts, point: usize, every: usize, lookback: Option<usize>, first: usize) -> Option<usize> {
     let errors = |side: usize, from: usize| {
         let (all, bad) = seconds.window(side, from, from + point);
         (all > 0).then(|| bad as f64 / all as f64)
@@ -194,6 +194,6 @@ fn is_high(candidate: &[f64], active: &[f64]) -> bool {
     if active.is_empty() || candidate.iter().chain(active).all(|value| value == any) {
         return false;
     }
-    let (lower, estimate) = mann::shift(candidate, active);
+    let (lower, estimate) = mann_whitney::shift(candidate, active);
     lower > 0.25 * estimate.abs()
 }

@@ -4,7 +4,7 @@
 //! high they were. [`Scene::sky`] then says, for any stretch of time, with which chances requests fail and how long they
 //! take. Active is side 0, the candidate side 1.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// The grid of the product's judge, in milliseconds.
 pub const TICK: u64 = 20;
@@ -19,24 +19,24 @@ pub struct World {
     pub routes: usize,
     /// From which millisecond on the candidate has which share, in percent.
     pub plan: Vec<(u64, f64)>,
-    pub errors: Errors,
+    pub errors: ErrorModel,
     /// `None`: every request is answered at once, and only failures are looked at: the judge sees no latency.
-    pub latency: Option<Latency>,
-    pub fault: Option<Fault>,
+    pub latency: Option<LatencyModel>,
+    pub fault: Option<FaultModel>,
 }
 
 /// How requests fail on both sides while nothing is wrong with the candidate.
 #[derive(Clone, Copy, Debug)]
-pub struct Errors {
+pub struct ErrorModel {
     /// The share that fails at active.
     pub base: f64,
     /// The candidate's share is so many times that.
     pub ratio: f64,
-    pub shape: Shape,
+    pub shape: ErrorShape,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
+pub enum ErrorShape {
     Steady,
     /// Both sides' rate goes up and down twenty-fold, in two minutes.
     Drifting,
@@ -58,21 +58,21 @@ pub enum Shape {
     },
 }
 
-impl Shape {
+impl ErrorShape {
     fn cluster(self) -> f64 {
-        if let Shape::Clustered(mean) | Shape::InARow(mean) = self { mean } else { 1.0 }
+        if let ErrorShape::Clustered(mean) | ErrorShape::InARow(mean) = self { mean } else { 1.0 }
     }
 
     /// A cluster waits for its requests.
     pub fn lasts(self) -> bool {
-        matches!(self, Shape::InARow(_))
+        matches!(self, ErrorShape::InARow(_))
     }
 }
 
 /// How slow the two sides are while nothing is wrong: log-normal around 50 ms, one in a hundred five times as slow.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Latency {
-    pub cold: Cold,
+pub struct LatencyModel {
+    pub cold: ColdStarts,
     /// Every minute or so both sides are five times as slow, for 3 s in the mean.
     pub spikes: bool,
     /// The candidate is slower by this factor, over and above 1.
@@ -81,7 +81,7 @@ pub struct Latency {
 
 /// What a new candidate's first answers suffer from.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Cold {
+pub enum ColdStarts {
     #[default]
     No,
     /// All answers are five times as slow at first: `1 + 4·exp(−t / 5 s)`.
@@ -92,16 +92,16 @@ pub enum Cold {
 
 /// What goes wrong with the candidate.
 #[derive(Clone, Copy, Debug)]
-pub struct Fault {
+pub struct FaultModel {
     /// In milliseconds since the candidate's first request.
     pub at: u64,
     /// `None`: on all routes.
     pub route: Option<usize>,
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum FaultKind {
     /// This share fails.
     Fails(f64),
     /// So many times as slow.
@@ -123,7 +123,7 @@ impl World {
             posts: 0.3,
             routes: 1,
             plan: vec![(0, 10.0)],
-            errors: Errors { base: 0.001, ratio: 1.0, shape: Shape::Steady },
+            errors: ErrorModel { base: 0.001, ratio: 1.0, shape: ErrorShape::Steady },
             latency: None,
             fault: None,
         }
@@ -136,17 +136,17 @@ impl World {
         World { rate: 500.0, plan, ..World::reference(name) }
     }
 
-    pub fn with_fault(mut self, at: u64, kind: Kind) -> World {
-        self.fault = Some(Fault { at, route: None, kind });
+    pub fn with_fault(mut self, at: u64, kind: FaultKind) -> World {
+        self.fault = Some(FaultModel { at, route: None, kind });
         self
     }
 
-    pub fn with_errors(mut self, base: f64, shape: Shape) -> World {
-        self.errors = Errors { base, ratio: 1.0, shape };
+    pub fn with_errors(mut self, base: f64, shape: ErrorShape) -> World {
+        self.errors = ErrorModel { base, ratio: 1.0, shape };
         self
     }
 
-    pub fn with_latency(mut self, latency: Latency) -> World {
+    pub fn with_latency(mut self, latency: LatencyModel) -> World {
         self.latency = Some(latency);
         self
     }
@@ -167,7 +167,7 @@ impl World {
 
 /// With which chances the requests of one side end how.
 #[derive(Clone, Copy, Debug)]
-pub struct Air {
+pub struct SideConditions {
     pub fails: f64,
     /// Times as slow.
     pub slower: f64,
@@ -178,9 +178,10 @@ pub struct Air {
     pub cold: f64,
 }
 
-impl Air {
+impl SideConditions {
     /// Nothing but what is usual.
-    pub const CLEAR: Air = Air { fails: 0.0, slower: 1.0, late: (0.0, 0.0), hangs: 0.0, cold: 0.0 };
+    pub const CLEAR: SideConditions =
+        SideConditions { fails: 0.0, slower: 1.0, late: (0.0, 0.0), hangs: 0.0, cold: 0.0 };
 
     /// How long an answer takes, in microseconds, and whether a fault of these chances has made it late.
     pub fn latency(&self, dice: &mut Dice) -> (u64, bool) {
@@ -208,19 +209,19 @@ impl Air {
 
 /// A stretch of time in which the chances stand still.
 #[derive(Clone, Copy, Debug)]
-pub struct Sky {
-    pub sides: [Air; 2],
+pub struct TickConditions {
+    pub sides: [SideConditions; 2],
     /// The candidate's air where its fault is, and on which route.
-    pub broken: Option<(Air, Option<usize>)>,
+    pub broken: Option<(SideConditions, Option<usize>)>,
     /// Mean number of failures that come together.
     pub cluster: f64,
     /// The one heavy client: its side, its requests a second, and the share of them that fails.
     pub client: Option<(usize, f64, f64)>,
 }
 
-impl Sky {
+impl TickConditions {
     /// The air of a side on a route, and whether it is the fault's.
-    pub fn air(&self, side: usize, route: usize) -> (&Air, bool) {
+    pub fn air(&self, side: usize, route: usize) -> (&SideConditions, bool) {
         match &self.broken {
             Some((air, place)) if side == 1 && place.is_none_or(|place| place == route) => (air, true),
             _ => (&self.sides[side], false),
@@ -247,7 +248,7 @@ impl<'a> Scene<'a> {
     pub fn new(world: &'a World, length: u64, dice: &mut Dice) -> Scene<'a> {
         let ticks = (length / TICK) as usize;
         let mut bursts = [Vec::new(), Vec::new()];
-        if let Shape::Bursts { every, apart } = world.errors.shape {
+        if let ErrorShape::Bursts { every, apart } = world.errors.shape {
             bursts = [vec![0.0; ticks], vec![0.0; ticks]];
             let seconds = length as f64 / 1000.0;
             for _ in 0..dice.poisson(seconds / every) {
@@ -271,11 +272,11 @@ impl<'a> Scene<'a> {
     }
 
     /// The chances from a millisecond on, for so long.
-    pub fn sky(&self, from: u64, long: u64) -> Sky {
-        let Errors { base, ratio, shape } = self.world.errors;
+    pub fn sky(&self, from: u64, long: u64) -> TickConditions {
+        let ErrorModel { base, ratio, shape } = self.world.errors;
         let seconds = from as f64 / 1000.0;
         let base = match shape {
-            Shape::Drifting => {
+            ErrorShape::Drifting => {
                 base * (1.5 + 1.5 * (std::f64::consts::TAU * (seconds + self.phase) / 120.0).sin()).exp()
             }
             _ => base,
@@ -284,14 +285,14 @@ impl<'a> Scene<'a> {
         let slower = mean(&self.spikes, from, long, 1.0);
         let mut sides = [0, 1].map(|side| {
             let fails = 1.0 - (1.0 - fails[side]) * (1.0 - mean(&self.bursts[side], from, long, 0.0));
-            Air { fails, slower, ..Air::CLEAR }
+            SideConditions { fails, slower, ..SideConditions::CLEAR }
         });
         if let Some(latency) = self.world.latency {
             sides[1].slower *= 1.0 + latency.slower;
             match latency.cold {
-                Cold::No => {}
-                Cold::Whole => sides[1].slower *= 1.0 + 4.0 * (-seconds / 5.0).exp(),
-                Cold::Instances => {
+                ColdStarts::No => {}
+                ColdStarts::Whole => sides[1].slower *= 1.0 + 4.0 * (-seconds / 5.0).exp(),
+                ColdStarts::Instances => {
                     let shares = self.world.raises(from).map(|(new, age)| 0.6 * new.max(0.0) * (-age / 3.0).exp());
                     sides[1].cold = shares.sum::<f64>().min(1.0);
                 }
@@ -299,10 +300,12 @@ impl<'a> Scene<'a> {
         }
         let broken = self.world.fault.filter(|fault| from >= fault.at);
         let client = match shape {
-            Shape::Client { rate, fails } => Some((usize::from(self.bucket < self.world.weight(from)), rate, fails)),
+            ErrorShape::Client { rate, fails } => {
+                Some((usize::from(self.bucket < self.world.weight(from)), rate, fails))
+            }
             _ => None,
         };
-        Sky {
+        TickConditions {
             sides,
             broken: broken.map(|fault| (fault.kind.on(sides[1], from - fault.at), fault.route)),
             cluster: shape.cluster(),
@@ -311,15 +314,17 @@ impl<'a> Scene<'a> {
     }
 }
 
-impl Kind {
+impl FaultKind {
     /// What the fault makes of the candidate's air, so many milliseconds after it began.
-    fn on(self, air: Air, since: u64) -> Air {
+    fn on(self, air: SideConditions, since: u64) -> SideConditions {
         match self {
-            Kind::Fails(share) => Air { fails: air.fails.max(share), ..air },
-            Kind::Slower(factor) => Air { slower: air.slower * factor, ..air },
-            Kind::Late(share, seconds) => Air { late: (share, seconds), ..air },
-            Kind::Hangs(share) => Air { hangs: share, ..air },
-            Kind::Creeps(minute) => Air { fails: (air.fails + minute * since as f64 / 60_000.0).min(1.0), ..air },
+            FaultKind::Fails(share) => SideConditions { fails: air.fails.max(share), ..air },
+            FaultKind::Slower(factor) => SideConditions { slower: air.slower * factor, ..air },
+            FaultKind::Late(share, seconds) => SideConditions { late: (share, seconds), ..air },
+            FaultKind::Hangs(share) => SideConditions { hangs: share, ..air },
+            FaultKind::Creeps(minute) => {
+                SideConditions { fails: (air.fails + minute * since as f64 / 60_000.0).min(1.0), ..air }
+            }
         }
     }
 }
