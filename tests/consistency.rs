@@ -222,10 +222,10 @@ fn rows_over_keys(engines: &[SqlEngine; 2], collations: [&str; 2]) {
     }
     run(green, "insert into copies values (2, 2)");
     let result = compared(engines, table("copies", &["id"]));
-    fails(&result, "copies: green: the key is not unique: id = 2 is there more than once");
+    fails(&result, "copies: green: the key is not unique: id = 2 occurs more than once");
     run(green, "delete from copies where id = 2; insert into copies values (null, 2)");
     let result = compared(engines, table("copies", &["id"]));
-    fails(&result, "copies: green: `id` of the key is NULL in a row: a key must tell every row apart");
+    fails(&result, "copies: green: key column `id` is NULL in a row: a key must identify every row");
     run(green, "delete from copies");
     let result = compared(engines, table("copies", &["id"]));
     fails(&result, "copies: 2 of 2 rows differ: id = 1 is missing in green, id = 2 is missing in green");
@@ -236,9 +236,9 @@ fn rows_over_keys(engines: &[SqlEngine; 2], collations: [&str; 2]) {
     let result = compared(engines, TableCheck { rows_only: true, ..table("items", &["shop", "nr"]) });
     fails(&result, "items: blue has 0 rows, green has 13");
     run(green, "drop table copies");
-    fails(&compared(engines, table("copies", &["id"])), "copies: green has no such table");
+    fails(&compared(engines, table("copies", &["id"])), "copies: the table does not exist in green");
     run(green, "alter table words add extra int");
-    let why = "words: the columns differ: only green has `extra` (`ignore` leaves a column out)";
+    let why = "words: the columns differ: only green has `extra` (`ignore` excludes a column)";
     fails(&compared(engines, table("words", &["word"])), why);
 }
 

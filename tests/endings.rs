@@ -44,11 +44,7 @@ fn a_signal_cancels_a_run_and_what_it_has_set_up_is_taken_down() {
         site = site.restart(signal);
         assert!(asked(&site, "DELETE /made"), "{signal}");
         let (state, verdict) = latest(&site);
-        assert_eq!(
-            (state.as_str(), verdict.as_str()),
-            ("cancelled", "cancelled by Cutover, which is ending"),
-            "{signal}"
-        );
+        assert_eq!((state.as_str(), verdict.as_str()), ("cancelled", "cancelled by Cutover's shutdown"), "{signal}");
     }
 }
 

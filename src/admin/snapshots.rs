@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::admin::api::{Api, Asking, blocking, json, once, reply};
 use crate::admin::caller::Caller;
@@ -16,7 +17,6 @@ use crate::admin::traffic;
 use judgement::time::rfc3339;
 use memory::clock;
 use sidecar::journal::{NamedSnapshot, SnapshotError};
-use validation::consistency::json::hash;
 use wire::{self, SnapshotComparison, SnapshotDifference, SnapshotMade, SnapshotRate, SnapshotSummary, Snapshots};
 
 /// A name is a line of a list.
@@ -120,7 +120,7 @@ async fn expire(api: &Api) -> Result<(), ApiError> {
 
 /// Twelve hexadecimal digits that nothing else has.
 fn id_of(service: &str, name: &str, micros: u64) -> String {
-    hash(format!("{service}\n{name}\n{micros}").as_bytes()).chars().take(12).collect()
+    digest(format!("{service}\n{name}\n{micros}").as_bytes()).chars().take(12).collect()
 }
 
 /// `None`: it cannot be read just now.
@@ -132,7 +132,7 @@ fn hash_of(routing: &std::path::Path) -> Option<String> {
         files.sort();
     }
     let all: Option<Vec<Vec<u8>>> = files.iter().map(|file| std::fs::read(file).ok()).collect();
-    Some(hash(&all?.concat()))
+    Some(digest(&all?.concat()))
 }
 
 fn summary(snapshot: &NamedSnapshot) -> SnapshotSummary {
@@ -271,4 +271,9 @@ impl From<SnapshotError> for ApiError {
             }
         }
     }
+}
+
+/// SHA-256 in hexadecimal digits.
+fn digest(bytes: &[u8]) -> String {
+    judgement::hex::text(&Sha256::digest(bytes))
 }

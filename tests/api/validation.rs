@@ -219,7 +219,7 @@ fn a_run_that_finds_more_than_a_record_holds_is_kept_and_says_what_is_left_out()
     let parts = read.json["parts"].as_array().unwrap();
     assert_eq!((parts.len(), &read.json["not_kept"]), (1000, &Value::Null), "every part is there, and on the disk");
     let body = |part: &Value| part["steps"][0]["response"]["body"].as_str().unwrap().to_owned();
-    let left_out = parts.iter().filter(|part| body(part) == "… left out: the report is full").count();
+    let left_out = parts.iter().filter(|part| body(part) == "… omitted: the report is full").count();
     assert!((100..900).contains(&left_out), "96 MB are found, and 32 MiB kept: {left_out}");
 }
 

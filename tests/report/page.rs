@@ -31,8 +31,8 @@ fn the_verdict_comes_first_and_failures_come_before_what_passed() {
             "<body>\n<header class=\"verdict failed\">",
             "Failed</h1>",
             "7 of 24 parts failed",
-            "15 passed, 7 failed, 2 not tried",
-            "Begun by",
+            "15 passed, 7 failed, 2 skipped",
+            "Started by",
             "https://next--shop.example.net",
             "id=\"summary\"",
             "Cases",
@@ -43,14 +43,14 @@ fn the_verdict_comes_first_and_failures_come_before_what_passed() {
             "json $.items[0].score",
             "&#34;score&#34;: 0.75,",
             "<span class=\"take\">-    &#34;state&#34;: &#34;placed&#34;,",
-            "gives no whole answer within 5s",
-            "at most 60 ms",
+            "gave no complete answer within 5s",
+            "at most 60ms",
             "Both answers",
             "id = 90112",
             "is missing in green",
-            "Not tried",
+            "Skipped",
             "id=\"load-1\"",
-            "How long answers took",
+            "Latency distribution",
             "Latency over time, blue",
             "Rate over time, green",
             "<details class=\"fold\">",
@@ -64,14 +64,14 @@ fn the_verdict_comes_first_and_failures_come_before_what_passed() {
 fn every_state_has_its_word_its_sign_and_a_sentence() {
     let of = |state| html(&sample::in_state(state));
     for (state, class, sentence) in [
-        (ExecutionState::Running, "running", "It is not over yet."),
-        (ExecutionState::Queued, "running", "Others run; it is next."),
-        (ExecutionState::Cancelled, "stopped", "Somebody stopped it before its end."),
-        (ExecutionState::Interrupted, "stopped", "The process ended in the middle of it."),
+        (ExecutionState::Running, "running", "Still running."),
+        (ExecutionState::Queued, "running", "Waiting for other runs."),
+        (ExecutionState::Cancelled, "stopped", "Cancelled before it finished."),
+        (ExecutionState::Interrupted, "stopped", "Cutover stopped while it was running."),
     ] {
         let page = of(state);
         let head = format!("<header class=\"verdict {class}\">\n<h1><svg class=\"sign\"");
-        in_order(&page, &[&head, "</h1>", sentence, "34 of 120", "browse, on green"]);
+        in_order(&page, &[&head, "</h1>", sentence, "34 of 120", "browse on green"]);
     }
     in_order(&html(&sample::empty(ExecutionState::Passed)), &["verdict passed", "Passed</h1>", "No part of the suite"]);
     let passed = html(&sample::passed());
@@ -137,8 +137,8 @@ fn a_page_keeps_below_three_megabytes() {
         in_order(&page, &["Failed</h1>", "more, in the JSON report.", "id=\"loads\"", "Passed", "<footer>"]);
     }
     let long = html(&sample::long(500));
-    in_order(&long, &["… and 333 more rows", "Failures <span class=\"number\">167", "Failed as well", "Passed"]);
-    assert!(long.contains("64.5 KiB, of which this is the beginning"), "a body is cut, and says so");
+    in_order(&long, &["… and 333 more rows", "Failures <span class=\"number\">167", "Also failed", "Passed"]);
+    assert!(long.contains("64.5 KiB, truncated"), "a body is cut, and says so");
 }
 
 /// WCAG 2.2, relative luminance.

@@ -176,7 +176,7 @@ pub fn in_state(state: ExecutionState) -> Execution {
     let mut execution = execution(rich().parts.into_iter().take(7).collect(), state, "");
     execution.parts.retain(|part| part.outcome() == Outcome::Passed);
     execution.summary.counts = counts(&execution.parts);
-    execution.summary.progress = Progress { done: 34, all: 120, doing: "browse, on green".to_owned() };
+    execution.summary.progress = Progress { done: 34, all: 120, doing: "browse on green".to_owned() };
     execution
 }
 

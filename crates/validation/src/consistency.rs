@@ -1,15 +1,15 @@
 //! Whether the data of both environments agree: tables, queries, integrity and JSON, without writing anything.
 //!
-//! A table is walked through in the order of its key, and never held. There are two ways:
+//! A table is read in the order of its key and never held in memory. There are two ways:
 //!
-//! - **By checksums** (`chunks`), where both databases write a row as the same text: the same engine, the same kinds of
+//! - **By checksums** (`checksums`), where both databases write a row as the same text: the same engine, the same kinds of
 //!   columns, and a unique index over the key. Each database adds up hashes of its own rows, chunk by chunk; only
 //!   chunks that differ are read.
 //! - **By rows** (`merge`), everywhere else: both databases sort by the key, byte by byte, and their rows are merged
-//!   here. Blue and green may be different engines then: values are compared by what they mean (`canon`).
+//!   here. Blue and green may be different engines then: values are compared by what they mean (`values`).
 //!
-//! Rows that differ are looked up once more after a second, in new transactions: what a replica had not applied yet is
-//! no difference. Each side is read in one read-only transaction per look.
+//! Rows that differ are read once more after a second, in new transactions: what a replica had not applied yet is
+//! no difference. Each pass reads each side in one read-only transaction.
 
 mod checksums;
 mod columns;
@@ -30,6 +30,7 @@ mod values;
 
 use std::time::Duration;
 
+use crate::text::truncated;
 use config::suite::{DataCheck, DataCheckKind};
 use memory::clock;
 use memory::snapshot::health_check::SqlEngine;
@@ -37,22 +38,22 @@ use wire::{DataResult, DataSide, Outcome};
 
 pub use http::http;
 
-/// Compares both sides. `told`: chunks that are done, and how many there will be, as far as is known.
+/// Compares both sides. `progress` gets the chunks that are done, and how many there will be as far as is known.
 ///
-/// An HTTP check is not made here: whoever has the answers asks [`http()`].
-pub async fn check(data: &DataCheck, told: &(dyn Fn(u64, u64) + Send + Sync)) -> DataResult {
+/// HTTP checks are not made here: the caller passes the answers to [`http()`].
+pub async fn check(data: &DataCheck, progress: &(dyn Fn(u64, u64) + Send + Sync)) -> DataResult {
     let began = clock::micros();
     let mut result = match &data.check {
-        DataCheckKind::Table { databases, table } => table::check(&data.name, databases, table, told).await,
+        DataCheckKind::Table { databases, table } => table::check(&data.name, databases, table, progress).await,
         DataCheckKind::Query { databases, query, tolerance, timeout } => {
-            query::same(&data.name, databases, (query, timeout.as_duration()), *tolerance, told).await
+            query::same(&data.name, databases, (query, timeout.as_duration()), *tolerance, progress).await
         }
         DataCheckKind::Integrity { databases, query, timeout } => {
-            query::integrity(&data.name, databases, (query, timeout.as_duration()), told).await
+            query::integrity(&data.name, databases, (query, timeout.as_duration()), progress).await
         }
         DataCheckKind::Http { .. } => {
             let mut result = blank(&data.name, "http", ["http", "http"]);
-            fail(&mut result, format!("{}: nobody has asked the origins", data.name));
+            fail(&mut result, format!("{}: the origins were not asked", data.name));
             result
         }
     };
@@ -60,8 +61,8 @@ pub async fn check(data: &DataCheck, told: &(dyn Fn(u64, u64) + Send + Sync)) ->
     result
 }
 
-/// How many rows each side has and their checksum, as a snapshot keeps it: of one side, two are equal exactly if the data
-/// have not changed in between. `None` where they could not be read.
+/// The number of rows on each side and their checksum, for snapshots: two digests of one side are equal exactly if the data
+/// have not changed in between. `None` if they could not be read.
 pub async fn digest(data: &DataCheck) -> [DataSide; 2] {
     match &data.check {
         DataCheckKind::Table { databases, table } => table::digest(databases, table).await,
@@ -86,7 +87,7 @@ pub fn skipped(data: &DataCheck, why: String) -> DataResult {
     DataResult { outcome: Outcome::Skipped, why: Some(why), ..blank(&data.name, check, engines) }
 }
 
-/// What a replica gets to catch up before what differs is looked at once more.
+/// How long a replica may take to catch up before differing rows are read again.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 fn engine_name(engine: &SqlEngine) -> &'static str {
@@ -105,7 +106,7 @@ fn side(engine: &str) -> DataSide {
     DataSide { engine: engine.to_owned(), ..DataSide::default() }
 }
 
-/// A result that has found nothing yet.
+/// A result without findings.
 fn blank(name: &str, check: &str, engines: [&str; 2]) -> DataResult {
     let [blue, green] = engines.map(side);
     DataResult {
@@ -129,7 +130,7 @@ fn fail(result: &mut DataResult, why: String) {
     result.why = Some(why);
 }
 
-/// Both values, or the words of those that there are none of, each with its side's name.
+/// Both values, or the errors with their side's names.
 fn both<A, B>(blue: Result<A, String>, green: Result<B, String>) -> Result<(A, B), String> {
     match (blue, green) {
         (Ok(blue), Ok(green)) => Ok((blue, green)),
@@ -140,7 +141,7 @@ fn both<A, B>(blue: Result<A, String>, green: Result<B, String>) -> Result<(A, B
     }
 }
 
-/// So many characters of a value are shown.
+/// Characters of a value that are shown.
 const LONGEST_SHOWN: usize = 200;
 
 /// A value in a report.
@@ -148,14 +149,7 @@ fn shown(value: Option<&str>) -> String {
     match value {
         None => "NULL".to_owned(),
         Some("") => "\"\"".to_owned(),
-        Some(text) => cut(text, LONGEST_SHOWN),
-    }
-}
-
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
+        Some(text) => truncated(text, LONGEST_SHOWN),
     }
 }
 

@@ -1,21 +1,21 @@
-//! Two longer texts line by line, in the unified format.
+//! Two texts compared line by line, in the unified format.
 
 use std::time::Duration;
 
 use similar::TextDiff;
 
-use crate::redact::CUT;
+use crate::text::CUT;
 
-/// The best diff of two texts that have nothing in common takes long to find, and says nothing.
+/// Finding the best diff of two texts that have nothing in common takes long, and it says nothing.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// In bytes, of either text. What is longer is told by its places alone.
+/// In bytes, of either text. Longer texts get no diff.
 const LONGEST_TEXT: usize = 1 << 20;
 /// In bytes.
 const LONGEST_DIFF: usize = 16 << 10;
 /// Lines around what differs.
 const CONTEXT: usize = 3;
 
-/// `None`: they are the same, too long, or each is a line that needs no diff.
+/// `None`: they are equal, too long, or single lines that need no diff.
 pub fn unified(old: &str, new: &str, names: [&str; 2]) -> Option<String> {
     if old == new || old.len().max(new.len()) > LONGEST_TEXT || !(old.contains('\n') || new.contains('\n')) {
         return None;

@@ -1,4 +1,4 @@
-//! Whether an answer is what a step expects, and what is taken from it for the steps after.
+//! Whether an answer is what a step expects, and what later steps take from it.
 
 pub mod capture;
 mod operators;
@@ -13,7 +13,8 @@ use serde_json_path::PathElement;
 use crate::consistency::json::{self, CompareOptions};
 use crate::diff::unified;
 use crate::message;
-use crate::redact::{CUT, HIDDEN, is_hidden};
+use crate::redact::{HIDDEN, is_hidden};
+use crate::text::CUT;
 use crate::variables::Variables;
 use config::suite::{Expect, Expectation};
 use judgement::time::Millis;
@@ -22,17 +23,17 @@ use wire::Finding;
 
 pub use operators::kind;
 
-/// What is good where a step names no status.
+/// The default if a step names no status.
 const GOOD: [(u16, u16); 1] = [(200, 399)];
-/// Of the nodes that one path names, so many are told.
+/// How many nodes of one path are reported.
 const MOST_NODES: usize = 5;
-/// In characters: what is no JSON is told by its beginning, mostly the page of an error.
+/// In characters: what is not JSON is shown by its beginning; mostly it is an error page.
 const GLANCE: usize = 80;
 
-/// What is expected and not there, in the order of the file; empty: it passes. Nothing is hidden yet.
+/// The expectations that do not hold, in the order of the file; empty: it passes. Secrets are not redacted yet.
 ///
-/// Where a JSON path names several nodes, every one of them must be what is wanted. Where an answer has several lines of
-/// a header, one will do.
+/// If a JSON path names several nodes, all of them must match. If an answer has several lines of
+/// a header, one match is enough.
 pub fn judge(expect: &Expect, answer: &OriginResponse, took: Duration, variables: &Variables) -> Vec<Finding> {
     let mut all = Vec::new();
     all.extend(status(expect, answer.status));
@@ -54,7 +55,7 @@ pub fn judge(expect: &Expect, answer: &OriginResponse, took: Duration, variables
         let text = Value::String(String::from_utf8_lossy(&answer.body).into_owned());
         let there = Some(&text).filter(|_| !answer.body.is_empty());
         for wanted in &expect.body {
-            // A text of nothing is a text, for all but whether there is one.
+            // An empty body is an empty text, except for `present` and `absent`.
             let looked_at =
                 if matches!(wanted, Expectation::Present | Expectation::Absent) { there } else { Some(&text) };
             let miss = operators::of_text(wanted, looked_at, variables);
@@ -66,7 +67,7 @@ pub fn judge(expect: &Expect, answer: &OriginResponse, took: Duration, variables
     all
 }
 
-/// The whole body as JSON, or in words what it is instead.
+/// The complete body as JSON, or a description of what it is instead.
 pub fn json_of(answer: &OriginResponse) -> Result<Value, String> {
     if answer.length > answer.body.len() as u64 {
         return Err(format!("{} bytes, of which only the first {} are kept", answer.length, answer.body.len()));
@@ -76,15 +77,15 @@ pub fn json_of(answer: &OriginResponse) -> Result<Value, String> {
     }
     serde_json::from_slice(&answer.body).map_err(|_| {
         let coded = answer.headers.get(http::header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok());
-        let coded = coded.map(|coding| format!(" in {coding}")).unwrap_or_default();
+        let coded = coded.map(|coding| format!(", encoded as {coding}")).unwrap_or_default();
         match message::text(&answer.body, true) {
-            Some(text) => format!("no JSON{coded}: {}", glance(text)),
-            None => format!("no JSON{coded}, and no text: {} bytes", answer.body.len()),
+            Some(text) => format!("not JSON{coded}: {}", glance(text)),
+            None => format!("not JSON{coded}: {} bytes of binary data", answer.body.len()),
         }
     })
 }
 
-/// The beginning of a text, in a line.
+/// The beginning of a text, on one line.
 pub fn glance(text: &str) -> String {
     let line: String = text.chars().take(GLANCE).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mark = if text.chars().nth(GLANCE).is_some() { CUT.to_string() } else { String::new() };
@@ -99,7 +100,7 @@ fn status(expect: &Expect, found: u16) -> Option<Finding> {
     Some(finding("status", instead_of(expect, found)?, message::status(found)))
 }
 
-/// What a status should have been; `None`: it is good.
+/// Which status was expected; `None`: it is as expected.
 pub fn instead_of(expect: &Expect, found: u16) -> Option<String> {
     let wanted = if expect.status.is_empty() { &GOOD[..] } else { &expect.status };
     if wanted.iter().any(|(from, to)| (*from..=*to).contains(&found)) {
@@ -111,7 +112,7 @@ pub fn instead_of(expect: &Expect, found: u16) -> Option<String> {
 }
 
 fn latency(most: Millis, took: Duration) -> Option<Finding> {
-    let found = || format!("{:.1} ms", took.as_secs_f64() * 1000.0);
+    let found = || format!("{:.1}ms", took.as_secs_f64() * 1000.0);
     (took > most.as_duration()).then(|| finding("latency", format!("at most {most}"), found()))
 }
 
@@ -128,7 +129,7 @@ fn header(
         [] => operators::of_text(wanted, None, variables).into_iter().collect(),
         lines => lines.iter().filter_map(|line| operators::of_text(wanted, Some(line), variables)).collect(),
     };
-    // One line that is as wanted will do; that there is none is said of all.
+    // One matching line is enough; `absent` must hold for all.
     if misses.is_empty() || (misses.len() < lines.len() && !matches!(wanted, Expectation::Absent)) {
         return None;
     }
@@ -152,7 +153,7 @@ fn nodes(path: &JsonPath, wanted: &Expectation, value: &Value, variables: &Varia
     all.extend(misses.take(MOST_NODES));
 }
 
-/// A place of a document, as a finding names it.
+/// A place in a document, as findings write it.
 fn place<'e>(elements: impl Iterator<Item = &'e PathElement<'e>>) -> String {
     elements.fold("$".to_owned(), |place, element| match element {
         PathElement::Name(name) => json::member(&place, name),
@@ -174,7 +175,7 @@ fn equals(expect: &Expect, found: &Value, variables: &Variables) -> Vec<Finding>
     all
 }
 
-/// Two values line by line, without what the terms leave out.
+/// A diff of two values without what is ignored.
 pub fn diff(old: &Value, new: &Value, terms: CompareOptions<'_>, names: [&str; 2]) -> Option<String> {
     let [old, mut new] = [old, new].map(|value| {
         let looked_at = json::canonical(value, terms.ignore);
@@ -184,7 +185,7 @@ pub fn diff(old: &Value, new: &Value, terms: CompareOptions<'_>, names: [&str; 2
     unified(&format!("{old:#}\n"), &format!("{new:#}\n"), names)
 }
 
-/// Numbers that are near enough become the same: no line of the diff is theirs.
+/// Makes numbers within the tolerance equal, so that they are no lines of the diff.
 fn align(old: &Value, new: &mut Value, tolerance: f64) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {

@@ -1,8 +1,8 @@
-//! Load tests: requests to an environment at the times that a profile sets, and how it bears them.
+//! Load tests: requests to an environment at the times that a profile sets, and how it copes with them.
 //!
 //! ```text
-//! course: when each request is to be sent ─┐
-//! asks:   what is asked for, by weight    ─┼─> crew: the users send it ──> tally: what became of it ──> verdict
+//! schedule: when each request is due     ─┐
+//! requests: what is sent, by weight      ─┼─> driver: the users send them ──> tally: the results ──> verdict
 //! ```
 
 mod driver;
@@ -30,57 +30,62 @@ use config::suite::LoadTest;
 use memory::clock;
 use wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
 
-/// Of the memory, by which a soak is judged: a sample a second for an hour, and rarer ones in a longer load.
+/// Memory samples, by which a soak is judged: one per second for an hour, and fewer in a longer load.
 const MOST_SAMPLES: u64 = 3600;
 
-/// How much there is to be told of: its seconds.
+/// The units of progress of a load: its seconds.
 pub fn units(load: &LoadTest) -> u64 {
     load.warm_up.plus(load.length).0.div_ceil(1000)
 }
 
-/// Puts an environment under load, and says how it bore it. It takes the load's length and warm-up, and then as long as
-/// the most patient step waits. Dropped, it ends within milliseconds.
+/// Puts an environment under load and reports the result. It takes the load's length and warm-up, and then as long as
+/// the step with the longest timeout. When dropped it ends within milliseconds.
 ///
-/// A user opens its connection with its first request: of few requests a second by many users, the first ones are those
-/// that connect, unless the warm-up is long enough for all users to take their turn.
-pub async fn run(load: &LoadTest, target: &TestTarget, variables: &Variables, told: &ProgressTracker) -> LoadResult {
-    let (began, mut meter, mut told_of) = (clock::micros(), ProcessMeter::new(), 0);
+/// A user opens its connection with its first request: with few requests per second by many users, the first ones are those
+/// that connect, unless the warm-up is long enough for all users to take a turn.
+pub async fn run(
+    load: &LoadTest,
+    target: &TestTarget,
+    variables: &Variables,
+    progress: &ProgressTracker,
+) -> LoadResult {
+    let (began, mut meter, mut seconds_done) = (clock::micros(), ProcessMeter::new(), 0);
     let result = match start(load, target, variables) {
-        Ok((course, asks)) => {
+        Ok((schedule, mix)) => {
             // Dropped with this future.
             let (_alive, stop) = oneshot::channel();
             let (load_of, target_of) = (load.clone(), target.clone());
-            let mut working = spawn_blocking(move || driver::work(&load_of, &target_of, course, asks, stop));
+            let mut working = spawn_blocking(move || driver::work(&load_of, &target_of, schedule, mix, stop));
             let mut second = interval(Duration::from_secs(1));
             second.set_missed_tick_behavior(MissedTickBehavior::Skip);
             second.tick().await;
             let sampled_every = load.length.0.div_ceil(1000).div_ceil(MOST_SAMPLES).max(1);
             loop {
                 tokio::select! {
-                    done = &mut working => break done.unwrap_or_else(|error| Err(format!("it broke down: {error}"))),
+                    done = &mut working => break done.unwrap_or_else(|error| Err(format!("the load generator failed: {error}"))),
                     _ = second.tick() => {}
                 }
-                meter.sample(told_of % sampled_every == 0);
-                if told_of < units(load) {
-                    told_of += 1;
-                    told.done(1);
+                meter.sample(seconds_done % sampled_every == 0);
+                if seconds_done < units(load) {
+                    seconds_done += 1;
+                    progress.done(1);
                 }
             }
         }
         Err(why) => Err(why),
     };
-    told.done(units(load) - told_of);
+    progress.done(units(load) - seconds_done);
     meter.sample(false);
     let took = clock::micros() - began;
     match result {
         Ok(Some(tally)) => tallied(load, target, tally, &meter, took),
-        Ok(None) => refused(load, target.side, "it was stopped".to_owned(), took),
+        Ok(None) => refused(load, target.side, "stopped".to_owned(), took),
         Err(why) => refused(load, target.side, why, took),
     }
 }
 
 /// # Errors
-/// It cannot be run, or not here.
+/// The load cannot be run.
 fn start(load: &LoadTest, target: &TestTarget, variables: &Variables) -> Result<(LoadSchedule, RequestMix), String> {
     process::make_room(u64::from(load.users))?;
     Ok((LoadSchedule::new(load), RequestMix::new(load, target, variables)?))
@@ -109,12 +114,12 @@ fn tallied(load: &LoadTest, target: &TestTarget, mut tally: LoadTally, meter: &P
     }
 }
 
-/// A load that was not begun: `Skipped`, or `Failed` where its side cannot be reached.
+/// A load that was not started: `Skipped`, or `Failed` if its side cannot be reached.
 pub fn untried(load: &LoadTest, side: Side, outcome: Outcome, why: String) -> LoadResult {
     LoadResult { outcome, ..refused(load, side, why, 0) }
 }
 
-/// What cannot be tried is not proved: it has failed.
+/// A load that cannot be run has failed: nothing is proved.
 fn refused(load: &LoadTest, side: Side, why: String, took: u64) -> LoadResult {
     LoadResult {
         name: load.name.clone(),

@@ -8,31 +8,31 @@ use crate::target::TestTarget;
 use relay::origin::exchange::{OriginRequest, OriginResponse};
 use wire::Message;
 
-/// In bytes. A report holds hundreds of bodies, and a person reads the beginning.
+/// In bytes. A report has hundreds of bodies, and people read the beginning.
 const MOST_SHOWN: usize = 16 << 10;
 /// In bytes: enough to see what kind of file it is.
 const MOST_BINARY: usize = 256;
-/// In bytes. A longer body is shown as it is: to set it out for the sake of its beginning takes longer than it is worth.
+/// In bytes. A longer body is not indented: that takes longer than it is worth.
 const MOST_PRETTY: usize = 1 << 20;
 /// In bytes.
 const LONGEST_LINE: usize = 8 << 10;
 
-pub fn request(scrub: &Redactor, target: &TestTarget, request: &OriginRequest) -> Message {
-    // Of an origin with several addresses the URLs stand in a row.
+pub fn request(redactor: &Redactor, target: &TestTarget, request: &OriginRequest) -> Message {
+    // An origin with several addresses has several URLs in a row.
     let url = target.url.split(' ').next().unwrap_or_default().trim_end_matches('/');
     Message {
-        line: scrub.cut(&format!("{} {url}{}", request.method, request.target), LONGEST_LINE),
-        headers: headers(scrub, request.headers.iter().map(|(name, value)| (name, value))),
-        body: body(scrub, &request.body, true),
+        line: redactor.cut(&format!("{} {url}{}", request.method, request.target), LONGEST_LINE),
+        headers: headers(redactor, request.headers.iter().map(|(name, value)| (name, value))),
+        body: body(redactor, &request.body, true),
         body_bytes: request.body.len() as u64,
     }
 }
 
-pub fn answer(scrub: &Redactor, answer: &OriginResponse) -> Message {
+pub fn answer(redactor: &Redactor, answer: &OriginResponse) -> Message {
     Message {
         line: status(answer.status),
-        headers: headers(scrub, answer.headers.iter()),
-        body: body(scrub, &answer.body, answer.length <= answer.body.len() as u64),
+        headers: headers(redactor, answer.headers.iter()),
+        body: body(redactor, &answer.body, answer.length <= answer.body.len() as u64),
         body_bytes: answer.length,
     }
 }
@@ -44,28 +44,28 @@ pub fn status(code: u16) -> String {
 }
 
 fn headers<'h>(
-    scrub: &Redactor,
+    redactor: &Redactor,
     all: impl Iterator<Item = (&'h http::HeaderName, &'h http::HeaderValue)>,
 ) -> Vec<(String, String)> {
-    all.map(|(name, value)| (name.as_str().to_owned(), scrub.header(name, value.as_bytes()))).collect()
+    all.map(|(name, value)| (name.as_str().to_owned(), redactor.header(name, value.as_bytes()))).collect()
 }
 
-/// `whole`: nothing of it was left behind.
-fn body(scrub: &Redactor, bytes: &[u8], whole: bool) -> String {
+/// `whole`: it was read completely.
+fn body(redactor: &Redactor, bytes: &[u8], whole: bool) -> String {
     match text(bytes, whole) {
         Some(text) if text.len() <= MOST_PRETTY => match json(text) {
-            Some(value) => scrub.cut(&format!("{value:#}"), MOST_SHOWN),
-            None => scrub.cut(text, MOST_SHOWN),
+            Some(value) => redactor.cut(&format!("{value:#}"), MOST_SHOWN),
+            None => redactor.cut(text, MOST_SHOWN),
         },
-        Some(text) => scrub.cut(text, MOST_SHOWN),
+        Some(text) => redactor.cut(text, MOST_SHOWN),
         None => {
             let shown = String::from_utf8_lossy(bytes.get(..MOST_SHOWN).unwrap_or(bytes));
-            format!("({} bytes that are no UTF-8) {}", bytes.len(), scrub.cut(&shown, MOST_BINARY))
+            format!("({} bytes, not UTF-8) {}", bytes.len(), redactor.cut(&shown, MOST_BINARY))
         }
     }
 }
 
-/// The body as text, if it is one. What was cut in the middle of a character is.
+/// The body as text, if it is text, even if it was cut in the middle of a character.
 pub fn text(bytes: &[u8], whole: bool) -> Option<&str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
@@ -76,7 +76,7 @@ pub fn text(bytes: &[u8], whole: bool) -> Option<&str> {
     }
 }
 
-/// A list or an object; a text that happens to be a number stays as it is.
+/// Only a list or an object; a text that happens to be a number stays as it is.
 fn json(text: &str) -> Option<Value> {
     let begins = text.trim_start().starts_with(['{', '[']);
     begins.then(|| serde_json::from_str(text).ok()).flatten()
@@ -101,7 +101,7 @@ mod tests {
     fn bodies_are_shown_so_that_people_can_read_them() {
         assert_eq!(shown(br#"{"b":"\u0068unter22","a":[1]}"#), "{\n  \"a\": [\n    1\n  ],\n  \"b\": \"***\"\n}");
         assert_eq!(shown(b"plain hunter22"), "plain ***");
-        assert_eq!(shown(b"\xff\xfehunter22"), "(10 bytes that are no UTF-8) \u{fffd}\u{fffd}***");
+        assert_eq!(shown(b"\xff\xfehunter22"), "(10 bytes, not UTF-8) \u{fffd}\u{fffd}***");
         let long: &'static [u8] = Vec::leak(b"a".repeat(20_000));
         assert_eq!(shown(long).len(), MOST_SHOWN + "…".len());
         assert_eq!(text("aä".as_bytes().get(..2).unwrap(), false), Some("a"));

@@ -1,20 +1,20 @@
 //! Parity: the same requests to both sides, and what differs in the answers.
 //!
-//! Answers differ by themselves: times, ids, orders of lists. So blue is asked more than once, and where it differs from
-//! itself, it says nothing of green. What still differs is looked at again after a second, since a clock that shows
+//! Answers vary by themselves: times, ids, the order of lists. So blue is asked more than once, and where it differs from
+//! itself, nothing is concluded about green. What still differs is asked again after a second, since a clock that shows
 //! whole seconds agrees with itself within one.
 
 mod compare;
 mod noise;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use parking_lot::Mutex;
 
-use crate::cases::RunContext;
+use crate::cases::context::RunContext;
 use crate::message;
 use crate::parity::compare::AnswerPair;
 use crate::parity::noise::{Noise, NoiseSummary};
@@ -30,23 +30,23 @@ use memory::clock;
 use relay::origin::exchange::{OriginRequest, OriginResponse};
 use wire::{Finding, Latencies, Message, Outcome, ParityDifference, ParityResult};
 
-/// Pairs at once: enough that a recording of a thousand takes a minute, few enough that no origin is put under load.
+/// Pairs at once: enough for a thousand requests in a minute, and few enough not to put an origin under load.
 const AT_ONCE: usize = 8;
-/// Of the requests that differ, so many are shown in full.
+/// Differing requests that are shown in full.
 const MOST_SHOWN: usize = 20;
-/// So many differing requests are looked at again; where more differ, it is no clock.
+/// Differing requests that are asked again; if more differ, it is not a clock.
 const MOST_AGAIN: u32 = 50;
 /// After this a clock of whole seconds shows another time.
 const A_SECOND_LATER: Duration = Duration::from_millis(1100);
 
-/// One side of a comparison: where it is, and what its own setup has captured.
+/// One side of a comparison: its target, and what its own setup has captured.
 #[derive(Clone, Copy, Debug)]
 pub struct ParitySide<'p> {
     pub target: &'p TestTarget,
-    pub known: &'p RunContext,
+    pub context: &'p RunContext,
 }
 
-/// What was not compared.
+/// A result without a comparison.
 pub fn skipped(parity: &Parity, why: String) -> ParityResult {
     ParityResult {
         name: parity.name.clone(),
@@ -63,7 +63,7 @@ pub fn skipped(parity: &Parity, why: String) -> ParityResult {
     }
 }
 
-/// Asks both sides. Every pair is a unit of `told`; those of a recording are not known before, and are added here.
+/// Compares both sides. Every pair is a unit of progress; those of a recording are not known before, and are added here.
 pub async fn run(
     parity: &Parity,
     blue: ParitySide<'_>,
@@ -73,7 +73,7 @@ pub async fn run(
 ) -> ParityResult {
     let began = clock::micros();
     told.doing(format!("parity of {}", parity.name));
-    let scrub = blue.known.scrub.and(&green.known.scrub);
+    let redactor = blue.context.redactor.and(&green.context.redactor);
     let mut tally = ParityTally::default();
     let mut steps = parity.requests.clone();
     let mut broken = None;
@@ -87,7 +87,7 @@ pub async fn run(
     }
     if broken.is_none() {
         let asker =
-            ParityRunner { parity, sides: [blue, green], scrub: &scrub, numbers, again: Mutex::new(MOST_AGAIN) };
+            ParityRunner { parity, sides: [blue, green], redactor: &redactor, numbers, again: Mutex::new(MOST_AGAIN) };
         let mut running = FuturesOrdered::new();
         for step in &steps {
             if running.len() >= AT_ONCE
@@ -101,7 +101,7 @@ pub async fn run(
             tally.add(seen, told);
         }
     }
-    let why = broken.or_else(|| tally.why(parity)).map(|why| scrub.text(&why));
+    let why = broken.or_else(|| tally.why(parity)).map(|why| redactor.text(&why));
     ParityResult {
         name: parity.name.clone(),
         outcome: if why.is_none() { Outcome::Passed } else { Outcome::Failed },
@@ -110,7 +110,7 @@ pub async fn run(
         compared: tally.compared,
         differing: tally.differing,
         left_out: tally.left_out,
-        noise: tally.places.in_words(tally.compared).into_iter().map(|words| scrub.text(&words)).collect(),
+        noise: tally.places.in_words(tally.compared).into_iter().map(|words| redactor.text(&words)).collect(),
         differences: tally.differences,
         blue: latencies(tally.blue),
         green: latencies(tally.green),
@@ -130,7 +130,7 @@ async fn recorded(parity: &Parity) -> Result<(Vec<SuiteRequest>, BTreeMap<String
     Ok((recording.requests, recording.left_out))
 }
 
-/// What the pairs come to, in their order.
+/// The results of the pairs, in order.
 #[derive(Default)]
 struct ParityTally {
     compared: u64,
@@ -162,11 +162,11 @@ impl ParityTally {
         }
     }
 
-    /// Why it fails, in one sentence; `None`: it does not.
+    /// Why it fails, in one sentence; `None`: it passes.
     fn why(&self, parity: &Parity) -> Option<String> {
         let ParityTally { compared, differing, .. } = self;
         if *compared == 0 {
-            return Some("nothing was compared: there is no request that can be asked".to_owned());
+            return Some("nothing was compared: there is no request that can be sent".to_owned());
         }
         let percent = *differing as f64 * 100.0 / *compared as f64;
         if percent <= parity.differing {
@@ -174,7 +174,7 @@ impl ParityTally {
         }
         let most = match parity.differing {
             0.0 => String::new(),
-            most => format!(" ({percent:.1} %), and at most {most} % may"),
+            most => format!(" ({percent:.1} %, at most {most} % may)"),
         };
         let verb = if *differing == 1 { "differs" } else { "differ" };
         let first = self.first.as_deref().unwrap_or_default();
@@ -182,12 +182,12 @@ impl ParityTally {
     }
 }
 
-/// What came of one request.
+/// The result of one request.
 struct ComparedRequest {
     name: String,
     noise: Noise,
     difference: Option<ParityDifference>,
-    /// In milliseconds, blue's and green's; `None`: no whole answer.
+    /// In milliseconds, blue's and green's; `None`: no complete answer.
     took: [Option<f64>; 2],
 }
 
@@ -196,9 +196,9 @@ type AskResult = Result<OriginResponse, Unanswered>;
 struct ParityRunner<'a> {
     parity: &'a Parity,
     sides: [ParitySide<'a>; 2],
-    scrub: &'a Redactor,
+    redactor: &'a Redactor,
     numbers: &'a RequestNumbers,
-    /// How many may still be looked at again.
+    /// How many may still be asked again.
     again: Mutex<u32>,
 }
 
@@ -208,7 +208,7 @@ impl ParityRunner<'_> {
         let mut seen =
             ComparedRequest { name: step.name.clone(), noise: Noise::default(), difference: None, took: [None, None] };
         let prepared = self.sides.map(|side| {
-            let mut variables = side.known.variables.clone();
+            let mut variables = side.context.variables.clone();
             variables.set("unique", unique.to_string());
             prepare(step, side.target, &variables)
         });
@@ -221,13 +221,13 @@ impl ParityRunner<'_> {
         };
         let turn = usize::try_from(unique).unwrap_or(0);
         let [blue_side, green_side] = self.sides;
-        // What changes something is asked once.
+        // Unsafe requests are sent only once.
         let noise = if is_safe(step.method.as_str()) { self.parity.noise } else { 0 };
         let mut first: Option<OriginResponse> = None;
         for _ in 0..noise {
             if let (Ok(answer), _) = self.ask(blue_side, &blue, step, turn).await {
                 match &first {
-                    Some(first) => seen.noise.learn(&self.compared(first, &answer, [blue_side, blue_side])),
+                    Some(first) => self.compared(first, &answer, [blue_side, blue_side]).teach(&mut seen.noise),
                     None => first = Some(answer),
                 }
             }
@@ -236,7 +236,7 @@ impl ParityRunner<'_> {
             tokio::join!(self.ask(blue_side, &blue, step, turn), self.ask(green_side, &green, step, turn));
         seen.took = [of_blue.as_ref().ok().map(|_| blue_took), of_green.as_ref().ok().map(|_| green_took)];
         if let (Some(first), Ok(of_blue)) = (&first, &of_blue) {
-            seen.noise.learn(&self.compared(first, of_blue, [blue_side, blue_side]));
+            self.compared(first, of_blue, [blue_side, blue_side]).teach(&mut seen.noise);
         }
         let mut findings = self.findings(&of_blue, &of_green, &seen.noise);
         if let Ok(of_blue) = &of_blue
@@ -247,7 +247,7 @@ impl ParityRunner<'_> {
         {
             tokio::time::sleep(A_SECOND_LATER).await;
             if let (Ok(later), _) = self.ask(blue_side, &blue, step, turn).await {
-                seen.noise.learn(&self.compared(of_blue, &later, [blue_side, blue_side]));
+                self.compared(of_blue, &later, [blue_side, blue_side]).teach(&mut seen.noise);
             }
             findings = self.findings(&Ok(of_blue.clone()), &of_green, &seen.noise);
         }
@@ -299,18 +299,18 @@ impl ParityRunner<'_> {
         green: &AskResult,
         findings: Vec<Finding>,
     ) -> ParityDifference {
-        let shown = |asked: &AskResult| asked.as_ref().ok().map(|answer| message::answer(self.scrub, answer));
+        let shown = |asked: &AskResult| asked.as_ref().ok().map(|answer| message::answer(self.redactor, answer));
         let [blue_side, _] = self.sides;
         ParityDifference {
-            request: message::request(self.scrub, blue_side.target, request),
-            findings: findings.into_iter().map(|finding| self.scrub.finding(finding)).collect(),
+            request: message::request(self.redactor, blue_side.target, request),
+            findings: findings.into_iter().map(|finding| self.redactor.finding(finding)).collect(),
             blue: shown(blue),
             green: shown(green),
         }
     }
 
     fn unsent(&self, step: &SuiteRequest, why: &str) -> ParityDifference {
-        let line = self.scrub.text(&format!("{} {}", step.method, step.path));
+        let line = self.redactor.text(&format!("{} {}", step.method, step.path));
         let sides = self.sides.map(|side| side.target.side.name()).join(" and ");
         let finding = Finding {
             what: "request".to_owned(),
@@ -320,21 +320,21 @@ impl ParityRunner<'_> {
         };
         ParityDifference {
             request: Message { line, ..Message::default() },
-            findings: vec![self.scrub.finding(finding)],
+            findings: vec![self.redactor.finding(finding)],
             blue: None,
             green: None,
         }
     }
 
     fn may_look_again(&self) -> bool {
-        let mut left = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.again.lock();
         let may = *left > 0;
         *left = left.saturating_sub(1);
         may
     }
 }
 
-/// All zero where there was no answer.
+/// All zero if there was no answer.
 fn latencies(mut took: Vec<f64>) -> Latencies {
     took.sort_by(f64::total_cmp);
     let at = |part: f64| {

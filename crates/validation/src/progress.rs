@@ -1,30 +1,31 @@
-//! How far a run is, for whoever looks.
+//! The progress of a run.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use wire::Progress;
 
-/// The progress of one run: its parts write it, anybody may look. The lock is held for moments.
+/// The progress of one run: its parts write it, anyone may read it. The lock is held only briefly.
 #[derive(Clone, Debug, Default)]
 pub struct ProgressTracker(Arc<Mutex<Progress>>);
 
 impl ProgressTracker {
-    /// So many units are to be done in all.
+    /// Sets how many units there are in total.
     pub fn expect(&self, all: u64) {
         self.with(|progress| progress.all = all);
     }
 
-    /// More than was known at the beginning.
+    /// Adds units that were not known at the start.
     pub fn expect_more(&self, units: u64) {
         self.with(|progress| progress.all += units);
     }
 
-    /// So many more are done.
+    /// Counts units that are done.
     pub fn done(&self, units: u64) {
         self.with(|progress| progress.done += units);
     }
 
-    /// What it does just now: `attempts, on green`.
+    /// Sets what it does now: `attempts on green`.
     pub fn doing(&self, doing: impl Into<String>) {
         let doing = doing.into();
         self.with(|progress| progress.doing = doing);
@@ -35,6 +36,6 @@ impl ProgressTracker {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Progress) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock())
     }
 }

@@ -1,7 +1,7 @@
-//! Requests that clients have made before, to be made again: a HAR file, or Cutover's own access log in JSON.
+//! Requests that clients made before, to be repeated: a HAR file, or Cutover's own access log in JSON.
 //!
-//! A recording is anybody's file. Nothing in it chooses where a request goes: its hosts are not looked at, and who its
-//! clients were (cookies, authorization) is left out.
+//! A recording may come from anyone. Nothing in it decides where a request goes: its hosts are ignored, and what identifies
+//! its clients (cookies, authorization) is left out.
 
 mod access_log;
 mod har;
@@ -14,7 +14,7 @@ use std::path::Path;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, header};
 
-use crate::redact::CUT;
+use crate::text::truncated;
 use config::suite::text::literal;
 use config::suite::{Body, Expect, SuiteRequest};
 use judgement::time::Millis;
@@ -24,7 +24,7 @@ use judgement::traffic::retry::is_safe;
 const MOST_BYTES: u64 = 64 << 20;
 /// In bytes, of one request.
 const MOST_BODY: usize = 1 << 20;
-/// In bytes, of a path with its query. Servers take no longer ones.
+/// In bytes, of a path with its query. Servers accept no longer ones.
 const LONGEST_PATH: usize = 8 << 10;
 /// In bytes.
 const LONGEST_HEADER: usize = 8 << 10;
@@ -32,75 +32,75 @@ const LONGEST_HEADER: usize = 8 << 10;
 const MOST_HEADERS: usize = 100;
 /// In characters.
 const LONGEST_NAME: usize = 100;
-/// For a whole answer, unless whoever asks says otherwise.
+/// The default time limit of a request.
 const PATIENCE: Millis = Millis::seconds(10);
 
-const UNSAFE: &str = "a method that changes something (`unsafe_methods = true` sends them)";
-const REPEATED: &str = "the same as one before";
-const NO_PATH: &str = "no path that can be asked for";
-const NO_METHOD: &str = "a method that is none for an origin";
-const NO_BODY: &str = "a body that the recording lacks";
+const UNSAFE: &str = "an unsafe method (`unsafe_methods = true` sends them)";
+const REPEATED: &str = "a repeat of an earlier request";
+const NO_PATH: &str = "an invalid path";
+const NO_METHOD: &str = "an invalid method";
+const NO_BODY: &str = "a body that was not recorded";
 const LONG_BODY: &str = "a body over 1 MiB";
-/// No reason to leave a request out, but a part of it is.
-const BARE: &str = "(cookies and authorization: the requests are sent without)";
+/// Not the whole request is left out, but a part of it.
+const BARE: &str = "(cookies and authorization, which are not sent)";
 
-/// What a recording comes to.
+/// The requests of a recording.
 #[derive(Debug, Default)]
 pub struct Recording {
-    /// Different ones, in the order in which they first appear.
+    /// Distinct ones, in the order in which they first appear.
     pub requests: Vec<SuiteRequest>,
-    /// How many of its requests were not taken, by reason.
+    /// How many requests were left out, by reason.
     pub left_out: BTreeMap<String, u64>,
 }
 
-/// Reads at most `most` requests, of any method if `unsafe_methods`. It blocks while it reads.
+/// Reads at most `most` requests, of any method if `unsafe_methods`. It blocks.
 ///
 /// # Errors
-/// The file cannot be read, or is neither of the two.
+/// The file cannot be read, or has neither format.
 pub fn read(path: &Path, most: usize, unsafe_methods: bool) -> Result<Recording, String> {
     let bytes = bytes(path).map_err(|why| format!("the recording {} {why}", path.display()))?;
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-    let gather = || RecordingBuilder { most, unsafe_methods, seen: HashSet::new(), recording: Recording::default() };
-    let mut lines = gather();
+    let builder = || RecordingBuilder { most, unsafe_methods, seen: HashSet::new(), recording: Recording::default() };
+    let mut lines = builder();
     if access_log::is_log(bytes) {
         access_log::read(bytes, &mut lines);
         return Ok(lines.recording);
     }
-    let mut entries = gather();
+    let mut entries = builder();
     match har::read(bytes, &mut entries) {
         Ok(()) => return Ok(entries.recording),
         Err(har::HarError::Broken(why)) => {
-            return Err(format!("the recording {} is a HAR file that is broken: {why}", path.display()));
+            return Err(format!("the recording {} is a broken HAR file: {why}", path.display()));
         }
         Err(har::HarError::NoHar) => {}
     }
-    // A log that was cut off at its beginning is one all the same.
+    // An access log may begin in the middle of a line.
     if access_log::read(bytes, &mut lines) {
         return Ok(lines.recording);
     }
     let hint = "it is neither a HAR file nor an access log with `format = \"json\"`";
-    Err(format!("the recording {} holds no requests: {hint}", path.display()))
+    Err(format!("the recording {} has no requests: {hint}", path.display()))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => "is not there".to_owned(),
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    // Opening a pipe would wait for its other end.
+    // Opening a pipe would wait for its writer.
     if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err("is no file".to_owned());
+        return Err("is not a file".to_owned());
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(cannot)?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(format!("is over {} MiB: take a part of it", MOST_BYTES >> 20));
+        return Err(format!("is larger than {} MiB: use a part of it", MOST_BYTES >> 20));
     }
     Ok(bytes)
 }
 
-/// A request of a recording, as it stands there.
+/// A request as it was recorded.
 #[derive(Debug, Default)]
 struct RecordedRequest {
     method: String,
@@ -110,7 +110,7 @@ struct RecordedRequest {
     body: Body,
 }
 
-/// Takes what can be asked, and counts what cannot.
+/// Collects requests that can be sent, and counts those that cannot.
 #[derive(Debug)]
 struct RecordingBuilder {
     most: usize,
@@ -186,7 +186,7 @@ impl RecordingBuilder {
     }
 }
 
-/// `\` stands for bytes that the access log could not write.
+/// The access log writes bytes that it cannot show with `\`.
 fn is_path(target: &str) -> bool {
     target.starts_with('/')
         && target.len() <= LONGEST_PATH
@@ -195,14 +195,10 @@ fn is_path(target: &str) -> bool {
 }
 
 fn name(method: &Method, target: &str) -> String {
-    let name = format!("{method} {target}");
-    match name.char_indices().nth(LONGEST_NAME) {
-        Some((end, _)) => format!("{}{CUT}", name.get(..end).unwrap_or_default()),
-        None => name,
-    }
+    truncated(&format!("{method} {target}"), LONGEST_NAME)
 }
 
-/// Those that are sent again, and whether the client's own proof of who it is was among them.
+/// The headers that are sent again, and whether cookies or authorization were left out.
 fn headers(recorded: Vec<(String, String)>) -> (Vec<(HeaderName, String)>, bool) {
     let mut bare = false;
     let mut all = Vec::new();
@@ -221,7 +217,7 @@ fn headers(recorded: Vec<(String, String)>) -> (Vec<(HeaderName, String)>, bool)
     (all, bare)
 }
 
-/// What belongs to the recorded connection or its client's cache, and is ours to say.
+/// Headers of the recorded connection or of its client's cache, which Cutover sets itself.
 fn is_of_the_connection(name: &HeaderName) -> bool {
     matches!(
         *name,
@@ -233,9 +229,9 @@ fn is_of_the_connection(name: &HeaderName) -> bool {
             | header::TRANSFER_ENCODING
             | header::UPGRADE
             | header::EXPECT
-            // What is compared must be readable.
+            // Bodies that are compared must be readable.
             | header::ACCEPT_ENCODING
-            // A 304 has nothing to compare.
+            // A 304 has no body to compare.
             | header::IF_NONE_MATCH
             | header::IF_MODIFIED_SINCE
             | header::IF_RANGE

@@ -1,7 +1,7 @@
-//! What no report shows: secrets are taken out of every text, in the shapes that they travel in.
+//! Redacts secrets: they are removed from every text of a report, in all the encodings in which they appear.
 //!
-//! A shape that an origin makes itself (a hash of a secret, the base64 of a text that holds it) is not known here. The
-//! headers that carry such things are hidden whatever is in them.
+//! An encoding that an origin invents (a hash of a secret, the base64 of a text that contains it) is not known here. The
+//! headers that carry such things are hidden whatever they contain.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -10,20 +10,19 @@ use memchr::memmem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::text::CUT;
 use config::suite::text::{NO_PATH, UNRESERVED};
 use wire::{DataResult, Finding, RowDifference, StepResult};
 
-/// What stands where something is hidden.
+/// Replaces what is hidden.
 pub const HIDDEN: &str = "***";
-/// What stands where a text is cut. A secret that was cut in two is found by it.
-pub const CUT: char = '…';
-/// In characters; a shorter one would black out half the report, and is no secret.
+/// In characters; a shorter text would black out half the report, and is no secret.
 const SHORTEST: usize = 3;
-/// Of a secret in several lines, as keys are, a line of so many characters is one by itself.
+/// In a secret of several lines, such as a key, each line of at least this many characters is a secret by itself.
 const SHORTEST_LINE: usize = 16;
-/// In bytes; a value that is longer is told by its beginning.
+/// In bytes; only the beginning of a longer value is shown.
 const LONGEST_HEADER: usize = 2048;
-/// Their values are nobody's to read, known secrets or not.
+/// Their values are never shown, whether they are known secrets or not.
 const HIDDEN_HEADERS: [HeaderName; 5] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
@@ -34,7 +33,7 @@ const HIDDEN_HEADERS: [HeaderName; 5] = [
 /// What `encodeURIComponent` leaves as it is.
 const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
 
-/// The secrets of a run. Cloned where a case learns one of its own.
+/// The secrets of a run. Cloned when a case learns one of its own.
 #[derive(Clone, Default)]
 pub struct Redactor {
     /// Every secret in every shape.
@@ -48,14 +47,14 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Those of under three characters are left out: they are in every text.
+    /// Secrets of less than three characters are ignored: every text contains them.
     pub fn new(secrets: Vec<String>) -> Redactor {
-        let mut scrub = Redactor::default();
-        secrets.iter().for_each(|secret| scrub.hide(secret));
-        scrub
+        let mut redactor = Redactor::default();
+        secrets.iter().for_each(|secret| redactor.hide(secret));
+        redactor
     }
 
-    /// One more secret, as of a token that an answer gave.
+    /// Adds a secret, such as a token from an answer.
     pub fn hide(&mut self, secret: &str) {
         for shape in shapes(secret) {
             if shape.chars().count() >= SHORTEST && !self.shapes.contains(&shape) {
@@ -76,7 +75,7 @@ impl Redactor {
         self.cut(text, usize::MAX)
     }
 
-    /// The first `most` bytes of it, and `…` where there are more. A secret that reaches over the end is hidden whole.
+    /// The first `most` bytes, and `…` if there are more. A secret that crosses the end is hidden completely.
     pub fn cut(&self, text: &str, most: usize) -> String {
         let reach = self.shapes.iter().map(String::len).max().unwrap_or(0);
         let window = text.get(..text.floor_char_boundary(most.saturating_add(reach))).unwrap_or(text);
@@ -98,7 +97,7 @@ impl Redactor {
         out
     }
 
-    /// A header's value as it is shown: `***` if it is one of those, or holds a secret.
+    /// A header's value as it is shown: `***` if the header is always hidden or contains a secret.
     pub fn header(&self, name: &HeaderName, value: &[u8]) -> String {
         if is_hidden(name) {
             return HIDDEN.to_owned();
@@ -116,7 +115,7 @@ impl Redactor {
         }
     }
 
-    /// Whatever of a data check is a text.
+    /// All texts of a data check.
     pub fn data(&self, result: DataResult) -> DataResult {
         let findings = |all: Vec<Finding>| all.into_iter().map(|finding| self.finding(finding)).collect();
         let row =
@@ -141,7 +140,7 @@ impl Redactor {
         }
     }
 
-    /// What was shown before the last secret was known.
+    /// Redacts again what was shown before the last secret was known.
     pub fn step(&self, step: &mut StepResult) {
         for message in [Some(&mut step.request), step.response.as_mut()].into_iter().flatten() {
             message.line = self.text(&message.line);
@@ -157,7 +156,7 @@ impl Redactor {
         step.captured.values_mut().for_each(|value| *value = self.text(value));
     }
 
-    /// Where secrets are, in order; those that overlap are one.
+    /// The ranges of secrets, in order; overlapping ones are merged.
     fn spans(&self, text: &str) -> Vec<(usize, usize)> {
         let mut all = Vec::new();
         for shape in &self.shapes {
@@ -184,14 +183,14 @@ pub fn is_hidden(name: &HeaderName) -> bool {
     HIDDEN_HEADERS.contains(name)
 }
 
-/// Where a text begins to say a secret, and ends before it is said.
+/// Where a text ends in the middle of a secret.
 fn begun(shape: &str, text: &str) -> Option<usize> {
     let ends = shape.char_indices().skip(SHORTEST).filter_map(|(at, _)| shape.get(..at));
     let said = ends.filter(|start| text.ends_with(start)).last()?;
     text.len().checked_sub(said.len())
 }
 
-/// The shapes that a secret travels in.
+/// The encodings in which a secret appears.
 fn shapes(secret: &str) -> Vec<String> {
     let mut plain = vec![secret, secret.trim()];
     plain.extend(secret.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST_LINE));
@@ -207,7 +206,7 @@ fn shapes(secret: &str) -> Vec<String> {
         let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
         all.push(text.to_owned());
         all.extend([escaped.to_owned(), escaped.replace('/', "\\/"), ascii(escaped), for_pages(escaped)]);
-        // JSON in a text of JSON, or in a message that quotes it.
+        // JSON within a JSON string, or in a message that quotes it.
         all.extend([quoted_again(escaped), quoted_again(&ascii(escaped))]);
         all.extend(percent.iter().chain([&form]).map(|text| lower_escapes(text)));
         all.extend(percent);
@@ -218,7 +217,7 @@ fn shapes(secret: &str) -> Vec<String> {
     all
 }
 
-/// As JSON that knows only ASCII is written: `\u00e9`.
+/// As ASCII-only JSON writes it: `\u00e9`.
 fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -231,7 +230,7 @@ fn ascii(text: &str) -> String {
     out
 }
 
-/// As JSON is written that may stand in a page: `\u003c`. Go does so unless it is told not to.
+/// As JSON that is safe in HTML writes it: `\u003c`. Go does so by default.
 fn for_pages(text: &str) -> String {
     text.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }
@@ -251,7 +250,7 @@ fn lower_escapes(text: &str) -> String {
     text.chars().map(lower).collect()
 }
 
-/// As a page shows it.
+/// As HTML writes it.
 fn html(text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     escaped.replace('"', "&quot;").replace('\'', "&#39;")
@@ -264,7 +263,7 @@ mod tests {
     #[test]
     fn a_secret_is_hidden_in_every_shape() {
         let secret = "p@ss/wörd \"7\"";
-        let scrub = Redactor::new(vec![secret.to_owned()]);
+        let redactor = Redactor::new(vec![secret.to_owned()]);
         let base64 = base64::engine::general_purpose::STANDARD.encode(secret);
         let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         for shape in [
@@ -278,12 +277,12 @@ mod tests {
             base64,
             "p@ss/wörd &quot;7&quot;".to_owned(),
         ] {
-            let told = scrub.text(&format!("before {shape} after"));
+            let told = redactor.text(&format!("before {shape} after"));
             assert!(told.starts_with("before ") && told.ends_with(" after"), "{told}");
             let left = told.trim_start_matches("before ").trim_end_matches(" after");
             assert!(left.replace(['"', '='], "") == "***", "{shape}: {told}");
         }
-        assert_eq!(format!("{scrub:?}"), "Redactor");
+        assert_eq!(format!("{redactor:?}"), "Redactor");
         assert_eq!(Redactor::new(vec!["ab".to_owned(), String::new()]).text("ab and cab"), "ab and cab");
     }
 
@@ -294,35 +293,35 @@ mod tests {
 
     #[test]
     fn json_for_pages_hides_it_too() {
-        let scrub = Redactor::new(vec!["a&b<c>d".to_owned()]);
-        assert_eq!(scrub.text(r#"{"token":"a\u0026b\u003cc\u003ed"}"#), r#"{"token":"***"}"#);
+        let redactor = Redactor::new(vec!["a&b<c>d".to_owned()]);
+        assert_eq!(redactor.text(r#"{"token":"a\u0026b\u003cc\u003ed"}"#), r#"{"token":"***"}"#);
     }
 
     #[test]
     fn secrets_that_overlap_leave_nothing_of_either() {
-        let scrub = Redactor::new(vec!["abcdef".to_owned(), "defghi".to_owned()]);
-        assert_eq!(scrub.text("1abcdefghi2abcdef3"), "1***2***3");
+        let redactor = Redactor::new(vec!["abcdef".to_owned(), "defghi".to_owned()]);
+        assert_eq!(redactor.text("1abcdefghi2abcdef3"), "1***2***3");
         let key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END KEY-----\n";
         assert_eq!(Redactor::new(vec![key.to_owned()]).text("-MIIEvQIBADANBgkqhkiG\n+"), "-***\n+");
     }
 
     #[test]
     fn a_secret_that_was_cut_in_two_is_hidden() {
-        let scrub = Redactor::new(vec!["correct-horse".to_owned()]);
-        assert_eq!(scrub.cut("12345 correct-horse 67890", 9), "12345 ***…");
-        assert_eq!(scrub.cut("12345 correct-horse", 9), "12345 ***");
-        assert_eq!(scrub.cut("12345 correct-horse 67890", 20), "12345 *** …");
-        assert_eq!(scrub.cut("ää", 3), "ä…");
-        assert_eq!(scrub.text("begins `correct-ho…`"), "begins `***…`");
-        assert_eq!(scrub.text("co…"), "co…");
+        let redactor = Redactor::new(vec!["correct-horse".to_owned()]);
+        assert_eq!(redactor.cut("12345 correct-horse 67890", 9), "12345 ***…");
+        assert_eq!(redactor.cut("12345 correct-horse", 9), "12345 ***");
+        assert_eq!(redactor.cut("12345 correct-horse 67890", 20), "12345 *** …");
+        assert_eq!(redactor.cut("ää", 3), "ä…");
+        assert_eq!(redactor.text("begins `correct-ho…`"), "begins `***…`");
+        assert_eq!(redactor.text("co…"), "co…");
     }
 
     #[test]
     fn some_headers_are_hidden_whatever_is_in_them() {
-        let scrub = Redactor::new(vec!["hunter22".to_owned()]);
-        assert_eq!(scrub.header(&header::SET_COOKIE, b"a=b"), "***");
-        assert_eq!(scrub.header(&HeaderName::from_static("x-api-key"), b"7"), "***");
-        assert_eq!(scrub.header(&HeaderName::from_static("x-mine"), b"id hunter22"), "***");
-        assert_eq!(scrub.header(&header::ACCEPT, b"*/*"), "*/*");
+        let redactor = Redactor::new(vec!["hunter22".to_owned()]);
+        assert_eq!(redactor.header(&header::SET_COOKIE, b"a=b"), "***");
+        assert_eq!(redactor.header(&HeaderName::from_static("x-api-key"), b"7"), "***");
+        assert_eq!(redactor.header(&HeaderName::from_static("x-mine"), b"id hunter22"), "***");
+        assert_eq!(redactor.header(&header::ACCEPT, b"*/*"), "*/*");
     }
 }

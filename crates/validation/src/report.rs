@@ -1,9 +1,9 @@
-//! What a run found, for whoever reads it: a page for people, JUnit XML for whatever runs the pipeline, a table for the
+//! Reports of a run: a page for people, JUnit XML for CI, a table for the
 //! terminal, and the schema of the JSON report, which is the
 //! [`Execution`](wire::Execution) itself.
 //!
 //! Bodies, headers and rows come from origins, and an origin may be broken or hostile: every text passes through
-//! `visible.rs`, and the page loads nothing and runs nothing, so that nothing in it can.
+//! `visible.rs`, and the page loads nothing and runs no script.
 
 mod chart;
 mod exchange;

@@ -1,4 +1,4 @@
-//! A step of a suite as a request, with its variables put in.
+//! A step of a suite as a request, with its variables filled in.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -11,26 +11,26 @@ use config::suite::text::{NO_PATH, UNRESERVED, with_query};
 use config::suite::{Body, SuiteRequest};
 use relay::origin::exchange::OriginRequest;
 
-/// Who asks, so that an origin's log tells validation from clients.
+/// Tells validation from clients in an origin's log.
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (validation)");
 
-/// What a step sends to a target.
+/// Builds the request that a step sends to a target.
 ///
 /// # Errors
-/// A variable has no value, or makes something that is no request.
+/// A variable has no value, or makes the request invalid.
 pub fn prepare(step: &SuiteRequest, target: &TestTarget, variables: &Variables) -> Result<OriginRequest, String> {
     let path = variables.expand_with(&step.path, |value| utf8_percent_encode(value, NO_PATH).to_string())?;
     let path = with_query(path, &step.query, |text| {
         Ok::<_, String>(utf8_percent_encode(&variables.expand(text)?, UNRESERVED).to_string())
     })?;
     if !path.starts_with('/') || path.parse::<PathAndQuery>().is_err() {
-        return Err(format!("`{path}` is no path to ask for"));
+        return Err(format!("invalid path `{path}`"));
     }
     let mut headers = target.headers.clone();
     for (name, text) in &step.headers {
         let value = variables.expand(text)?;
         let value = HeaderValue::from_str(&value);
-        headers.push((name.clone(), value.map_err(|_| format!("the value of `{name}` is none for a header"))?));
+        headers.push((name.clone(), value.map_err(|_| format!("invalid value for header `{name}`"))?));
     }
     let (body, kind) = body(&step.body, variables)?;
     if let Some(kind) = kind {
@@ -41,7 +41,7 @@ pub fn prepare(step: &SuiteRequest, target: &TestTarget, variables: &Variables) 
     Ok(OriginRequest { method: step.method.clone(), target: path, headers, body })
 }
 
-/// Unless the suite names it.
+/// Adds a header unless the suite sets it.
 fn add(headers: &mut Vec<(HeaderName, HeaderValue)>, name: HeaderName, value: &'static str) {
     if headers.iter().all(|(other, _)| *other != name) {
         headers.push((name, HeaderValue::from_static(value)));
@@ -88,7 +88,7 @@ mod tests {
             "/s?a%20b=a%20b%3C%22%C3%A9%21&x=%24%7Bq%7D"
         );
         assert_eq!(asked("/${line}", &[]).unwrap(), "/a%0Ab");
-        assert_eq!(asked("${q}", &[]).unwrap_err(), "`R&D%20=%207%` is no path to ask for");
+        assert_eq!(asked("${q}", &[]).unwrap_err(), "invalid path `R&D%20=%207%`");
         assert_eq!(asked("/s", &[("q", "${gone}")]).unwrap_err(), "`${gone}` has no value here");
     }
 }

@@ -1,10 +1,11 @@
-//! The numbers that a run gives out: one for every request, so that each can be told from every other.
+//! Numbers for the requests of a run: each request has its own, and they are counted.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use memory::clock;
+use parking_lot::Mutex;
 
-/// Shared by all that sends requests in a run. The lock is held for moments.
+/// Shared by everything that sends requests in a run. The lock is held only briefly.
 #[derive(Clone, Debug)]
 pub struct RequestNumbers(Arc<Mutex<State>>);
 
@@ -15,14 +16,14 @@ struct State {
 }
 
 impl Default for RequestNumbers {
-    /// They begin at the time of day in microseconds: what one run makes in an origin's data is not in the next one's way.
+    /// They begin at the current time in microseconds, so that what one run creates in an origin's data does not collide with the next run.
     fn default() -> RequestNumbers {
         RequestNumbers(Arc::new(Mutex::new(State { next: clock::wall_micros(), sent: 0 })))
     }
 }
 
 impl RequestNumbers {
-    /// One that nobody else has: `${unique}`.
+    /// A number that is given out once: `${unique}`.
     pub fn unique(&self) -> u64 {
         self.with(|state| {
             state.next += 1;
@@ -30,17 +31,17 @@ impl RequestNumbers {
         })
     }
 
-    /// A request goes out.
+    /// Counts a request.
     pub fn send(&self) {
         self.with(|state| state.sent += 1);
     }
 
-    /// Requests that went out so far.
+    /// Requests that were sent so far.
     pub fn sent(&self) -> u64 {
         self.with(|state| state.sent)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock())
     }
 }

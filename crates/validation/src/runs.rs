@@ -1,4 +1,4 @@
-//! Every run of a suite: begun, looked at, cancelled, kept and deleted. Its lock is held for moments, and no request of a
+//! All runs of suites: started, shown, cancelled, kept and deleted. The lock is held only briefly, and no request of a
 //! client takes it.
 
 mod digest;
@@ -14,8 +14,9 @@ mod store;
 mod suites;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast};
 
@@ -36,10 +37,10 @@ use shutdown::ActiveRuns;
 use store::RunStore;
 use suites::SuiteError;
 
-/// Who listens and is slower than this loses the oldest: the next one says as much.
+/// A listener that falls further behind loses the oldest; the next one supersedes it.
 const NEWS: usize = 64;
 
-/// All runs. Cloned freely.
+/// All runs. Cheap to clone.
 #[derive(Clone)]
 pub struct Runs(Arc<RunsInner>);
 
@@ -49,13 +50,13 @@ struct RunsInner {
     targets: TargetResolver,
     store: RunStore,
     permits: Arc<Semaphore>,
-    /// Where runs run: not where the admin answers.
+    /// The runtime of the runs, which is not that of the admin API.
     runtime: Handle,
     sidecar: sidecar::SidecarHandle,
     news: broadcast::Sender<ExecutionSummary>,
-    desk: Mutex<RunRegistry>,
-    busy: ActiveRuns,
-    /// Held by whoever changes a suite's switches.
+    registry: Mutex<RunRegistry>,
+    active: ActiveRuns,
+    /// Held while a suite's settings are changed.
     switching: Mutex<()>,
 }
 
@@ -65,12 +66,12 @@ impl std::fmt::Debug for Runs {
     }
 }
 
-/// What `serve` hands over.
+/// What `serve` passes in.
 #[derive(Debug)]
 pub struct RunsParts {
-    /// Of the suites.
+    /// The folder of suites.
     pub folder: PathBuf,
-    /// Of the runs.
+    /// The folder of runs.
     pub records: PathBuf,
     pub keep: ValidationSettings,
     pub targets: TargetResolver,
@@ -79,7 +80,7 @@ pub struct RunsParts {
 }
 
 impl Runs {
-    /// Reads what there is of earlier runs; those that had no end are interrupted.
+    /// Reads earlier runs; those that had not ended are marked as interrupted.
     pub fn open(parts: RunsParts) -> Runs {
         let RunsParts { folder, records, keep, targets, runtime, sidecar } = parts;
         let store = RunStore::open(records);
@@ -87,10 +88,10 @@ impl Runs {
             let summary = execution.summary;
             (summary.id.clone(), RunEntry { summary, live: None })
         });
-        let desk = RunRegistry { runs: runs.collect(), settings: store.settings(), is_closed: false };
+        let registry = RunRegistry { runs: runs.collect(), settings: store.settings(), is_closed: false };
         let (news, _) = broadcast::channel(NEWS);
         let permits = Arc::new(Semaphore::new(keep.at_once));
-        let (desk, busy) = (Mutex::new(desk), ActiveRuns::default());
+        let (registry, active) = (Mutex::new(registry), ActiveRuns::default());
         Runs(Arc::new(RunsInner {
             folder,
             keep,
@@ -100,8 +101,8 @@ impl Runs {
             runtime,
             sidecar,
             news,
-            desk,
-            busy,
+            registry,
+            active,
             switching: Mutex::default(),
         }))
     }
@@ -112,16 +113,17 @@ impl Runs {
     /// The folder cannot be listed.
     pub fn suites(&self) -> Result<Vec<SuiteSummary>, String> {
         let read = suites::all(&self.0.folder)?;
-        let desk = self.desk();
-        let last = |name: &str| desk.runs.values().rev().find(|run| run.summary.suite == name).map(RunEntry::summary);
+        let registry = self.registry();
+        let last =
+            |name: &str| registry.runs.values().rev().find(|run| run.summary.suite == name).map(RunEntry::summary);
         let summary = |read: suites::LoadedSuite| {
             let last = last(&read.name);
-            registry::shown(read, &desk.settings, &self.0.targets, last)
+            registry::shown(read, &registry.settings, &self.0.targets, last)
         };
         Ok(read.into_iter().map(summary).collect())
     }
 
-    /// A suite by its name, for who wants to know what is in it.
+    /// A suite by its name.
     ///
     /// # Errors
     /// [`RunRefusal::NoSuchSuite`] or [`RunRefusal::Broken`].
@@ -132,10 +134,10 @@ impl Runs {
         })
     }
 
-    /// Cancels a run. It is over at once; what it set up is taken down behind it.
+    /// Cancels a run. It ends at once; its teardown runs afterwards.
     ///
     /// # Errors
-    /// There is none, or it is over.
+    /// There is none, or it has ended.
     pub fn cancel(&self, id: &str, who: &str) -> Result<ExecutionSummary, RunRefusal> {
         let cancelled = self.with(id, |run| match &run.live {
             Some(live) if !run.summary.state.is_over() => {
@@ -150,14 +152,14 @@ impl Runs {
 
     /// Every run, latest first.
     pub fn list(&self) -> Vec<ExecutionSummary> {
-        self.desk().runs.values().rev().map(RunEntry::summary).collect()
+        self.registry().runs.values().rev().map(RunEntry::summary).collect()
     }
 
     pub fn summary(&self, id: &str) -> Option<ExecutionSummary> {
-        self.desk().runs.get(id).map(RunEntry::summary)
+        self.registry().runs.get(id).map(RunEntry::summary)
     }
 
-    /// A run with what it has found so far, or in all.
+    /// A run with everything it has found so far.
     ///
     /// # Errors
     /// There is none, or its file cannot be read.
@@ -170,46 +172,46 @@ impl Runs {
         }
     }
 
-    /// Deletes a run that is over.
+    /// Deletes a run that has ended.
     ///
     /// # Errors
-    /// There is none, or it is not over.
+    /// There is none, or it has not ended.
     pub fn delete(&self, id: &str) -> Result<ExecutionSummary, RunRefusal> {
-        let mut desk = self.desk();
-        let run = desk.runs.get(id).ok_or_else(|| RunRefusal::NoSuchRun(id.to_owned()))?;
+        let mut registry = self.registry();
+        let run = registry.runs.get(id).ok_or_else(|| RunRefusal::NoSuchRun(id.to_owned()))?;
         if !run.summary.state.is_over() {
             return Err(RunRefusal::UnderWay(id.to_owned()));
         }
         let summary = run.summary();
-        desk.runs.remove(id);
-        drop(desk);
+        registry.runs.remove(id);
+        drop(registry);
         self.0.store.delete(id);
         Ok(summary)
     }
 
-    /// Changes what people may switch of a suite, and keeps it.
+    /// Changes the settings of a suite, and saves them.
     ///
     /// # Errors
-    /// There is no such suite, or the disk does not take it.
+    /// There is no such suite, or the settings cannot be saved.
     pub fn set(&self, suite: &str, change: impl FnOnce(&mut SuiteSetting)) -> Result<SuiteSetting, RunRefusal> {
-        // A broken one may be switched off too.
+        // A broken suite can be disabled too.
         match self.suite(suite) {
             Ok(_) | Err(RunRefusal::Broken { .. }) => {}
             Err(refusal) => return Err(refusal),
         }
-        // One after the other up to the disk, or the older of two might be what is left there. The desk is free meanwhile.
-        let _switching = self.0.switching.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut settings = self.desk().settings.clone();
+        // One change at a time until it is on disk, or the older of two might be what is left there. The registry is free meanwhile.
+        let _switching = self.0.switching.lock();
+        let mut settings = self.registry().settings.clone();
         let mut setting = settings.of(suite);
         change(&mut setting);
         settings.0.insert(suite.to_owned(), setting.clone());
-        // First the disk: what is refused has not been done.
+        // Saved first: what is refused has not been done.
         self.0.store.keep_settings(&settings).map_err(RunRefusal::Unreadable)?;
-        self.desk().settings = settings;
+        self.registry().settings = settings;
         Ok(setting)
     }
 
-    /// What becomes of runs from now on: their beginning, every part, and their end.
+    /// The changes of runs from now on: their start, every part, and their end.
     pub fn listen(&self) -> broadcast::Receiver<ExecutionSummary> {
         self.0.news.subscribe()
     }
@@ -222,25 +224,25 @@ impl Runs {
         &self.0.folder
     }
 
-    /// How often a suite runs by itself, in milliseconds.
+    /// The schedule of a suite, in milliseconds.
     pub(super) fn every_ms(&self, suite: &Suite) -> Option<u64> {
-        self.desk().settings.every_ms(suite)
+        self.registry().settings.every_ms(suite)
     }
 
     pub(super) fn runs_after_rollback(&self, suite: &Suite) -> bool {
-        self.desk().settings.after_rollback(suite)
+        self.registry().settings.after_rollback(suite)
     }
 
     pub(super) fn is_enabled(&self, suite: &str) -> bool {
-        self.desk().settings.of(suite).enabled
+        self.registry().settings.of(suite).enabled
     }
 
-    fn desk(&self) -> MutexGuard<'_, RunRegistry> {
-        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn registry(&self) -> MutexGuard<'_, RunRegistry> {
+        self.0.registry.lock()
     }
 
     fn with<T>(&self, id: &str, act: impl FnOnce(&mut RunEntry) -> T) -> Option<T> {
-        self.desk().runs.get_mut(id).map(act)
+        self.registry().runs.get_mut(id).map(act)
     }
 
     fn tell(&self, id: &str) {
@@ -250,7 +252,7 @@ impl Runs {
         }
     }
 
-    /// Whether it is on the disk now. If not, its summary says why.
+    /// Whether it is on disk now. If not, its summary says why.
     fn write_down(&self, id: &str) -> bool {
         let Some(mut execution) = self.with(id, |run| run.whole()).flatten() else { return false };
         execution.summary.not_kept = None;
@@ -260,7 +262,7 @@ impl Runs {
         is_kept
     }
 
-    /// An entry of the journal.
+    /// Writes an entry to the journal.
     fn remark(&self, summary: &ExecutionSummary, from: Option<String>, why: String) {
         let why = format!("{why} (run {})", summary.id);
         let remark = AuditRemark {
@@ -273,16 +275,16 @@ impl Runs {
         self.0.sidecar.remark(remark);
     }
 
-    /// What is too old, or too much.
+    /// Deletes runs that are too old or too many.
     fn clear_out(&self) {
-        let mut desk = self.desk();
-        let over = desk.runs.iter().filter(|(_, run)| run.summary.state.is_over());
+        let mut registry = self.registry();
+        let over = registry.runs.iter().filter(|(_, run)| run.summary.state.is_over());
         let ended = |run: &RunEntry| run.summary.began_at_ms + run.summary.took_ms;
         let mut over: Vec<(String, u64)> = over.map(|(id, run)| (id.clone(), ended(run))).collect();
         over.sort_by_key(|(_, ended)| *ended);
         let outworn = store::outworn(&over, self.0.keep, clock::wall_millis());
-        outworn.iter().for_each(|id| drop(desk.runs.remove(id)));
-        drop(desk);
+        outworn.iter().for_each(|id| drop(registry.runs.remove(id)));
+        drop(registry);
         outworn.iter().for_each(|id| self.0.store.delete(id));
     }
 }

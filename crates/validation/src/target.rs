@@ -1,4 +1,4 @@
-//! Where a run finds an environment: straight at its origin, or at the proxy with what makes it choose that side.
+//! How a run reaches an environment: straight at its origin, or through the proxy with headers that select it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use relay::origin::cause;
 use relay::origin::exchange::{ConnectionReuse, OriginRequest, OriginResponse, exchange};
 use wire::Side;
 
-/// So much of a body is kept: what is looked at, compared and shown.
+/// How much of a body is kept, to be checked, compared and shown.
 pub const MOST_BODY: usize = 4 << 20;
 
-/// One side, as a run reaches it. Cloned freely.
+/// One side, as a run reaches it. Cheap to clone.
 #[derive(Clone)]
 pub struct TestTarget {
     pub side: Side,
-    /// For people, without anything secret.
+    /// For people, without secrets.
     pub url: String,
     pub endpoints: Endpoints,
-    /// Sent with every request: what an override rule looks at. Empty straight at the origin.
+    /// Sent with every request so that an override rule matches. Empty straight at the origin.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub connector: Arc<Connector>,
 }
@@ -36,20 +36,20 @@ impl std::fmt::Debug for TestTarget {
     }
 }
 
-/// Why there is no whole answer.
+/// Why there is no complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
     /// `connect`, `tls`, `timeout`, `reset` or `protocol`.
     pub kind: &'static str,
-    /// Words that follow a name: `refused the connection`.
+    /// The words follow the name of a side: `refused the connection`.
     pub why: String,
 }
 
 impl TestTarget {
-    /// Asks over a kept connection, with everything in `patience`. `turn`: of several addresses, which.
+    /// Sends a request over a kept-alive connection, within `patience`. `turn` selects one of several addresses.
     ///
     /// # Errors
-    /// There was no whole answer in time.
+    /// There was no complete answer in time.
     pub async fn ask(
         &self,
         request: &OriginRequest,
@@ -70,7 +70,7 @@ impl TestTarget {
 }
 
 impl TestTarget {
-    /// The same with the time that it took, on a task of its own: what others do with their answers meanwhile is not in it.
+    /// The same with the time that it took, on its own task, so that the handling of other answers does not count.
     pub async fn timed(
         &self,
         request: &OriginRequest,
@@ -78,20 +78,20 @@ impl TestTarget {
         turn: usize,
     ) -> (Result<OriginResponse, Unanswered>, Duration) {
         let (target, request) = (self.clone(), request.clone());
-        // Ends with this future.
+        // Aborted when this future is dropped.
         let mut asking = JoinSet::new();
         asking.spawn(async move {
             let began = clock::micros();
             let asked = target.ask(&request, patience, turn).await;
             (asked, Duration::from_micros(clock::micros().saturating_sub(began)))
         });
-        let broken = || Unanswered { kind: "protocol", why: "gives an answer that could not be read".to_owned() };
+        let broken = || Unanswered { kind: "protocol", why: "sent an answer that could not be read".to_owned() };
         asking.join_next().await.and_then(Result::ok).unwrap_or_else(|| (Err(broken()), Duration::ZERO))
     }
 }
 
-/// Words that follow a name.
+/// The words follow the name of a side.
 pub fn late(patience: Duration) -> String {
     let patience = Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-    format!("gives no whole answer within {patience}")
+    format!("gave no complete answer within {patience}")
 }

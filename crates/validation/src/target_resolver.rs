@@ -1,5 +1,5 @@
-//! From a service's name to where a run finds its sides. Nothing else than what the routing file (or a deploy) names can
-//! be reached from here: a suite has no way to write another host.
+//! Resolves a service's name to the targets of its sides. Only what the routing file (or a deploy) names can
+//! be reached: a suite cannot name another host.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use judgement::traffic::{Environment, ServiceId};
 use memory::snapshot::{Endpoint, RoutingSnapshot, SnapshotReader};
 use wire::Side;
 
-/// What a run is reached through. Cloned freely.
+/// Finds the targets of runs. Cheap to clone.
 #[derive(Clone)]
 pub struct TargetResolver {
     published: SnapshotReader,
@@ -33,7 +33,7 @@ impl std::fmt::Debug for TargetResolver {
 
 impl TargetResolver {
     pub fn new(published: SnapshotReader, proxy: Option<SocketAddr>) -> TargetResolver {
-        // The same machine: what listens everywhere listens there.
+        // An unspecified address is reached by loopback.
         let proxy = proxy.map(|address| match address {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
             SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
@@ -59,15 +59,15 @@ impl TargetResolver {
             (None, [only]) => Ok((*only).to_owned()),
             (None, []) => Err("the routing file names no service".to_owned()),
             (None, several) => {
-                Err(format!("there are several services: the suite names one by `service`, of {}", several.join(", ")))
+                Err(format!("there are several services: set `service` in the suite to one of {}", several.join(", ")))
             }
         }
     }
 
-    /// Where a side of the service is just now.
+    /// The current target of a side of the service.
     ///
     /// # Errors
-    /// In words: it has no address, or no rule leads there through the proxy.
+    /// It has no address, or no rule selects it through the proxy.
     pub fn target(&self, service: &str, side: Side, via: Via) -> Result<TestTarget, String> {
         let snapshot = self.published.load();
         let place = snapshot.services.iter().position(|serving| serving.name == service);
@@ -100,20 +100,20 @@ impl TargetResolver {
         side: Side,
         of: Environment,
     ) -> Result<TestTarget, String> {
-        let address = self.proxy.ok_or("the proxy has no listener without TLS for `via = \"proxy\"`")?;
+        let address = self.proxy.ok_or("`via = \"proxy\"` needs a proxy listener without TLS")?;
         let (rules, split) = snapshot.table.service(id);
         let headers = rules.overrides.iter().filter(|rule| leads_to(rule, split, of)).find_map(lines);
         let headers = headers.ok_or_else(|| {
             format!(
-                "no override rule leads to {of} by headers or cookies alone: add one to the routing file, such as \
+                "no override rule selects {of} by headers or cookies alone: add one to the routing file, such as \
                  header = {{ name = \"x-environment\", equals = \"{of}\" }}, to = \"{of}\", override = true"
             )
         })?;
-        let host = snapshot.table.host_of(id).ok_or("no host name leads to the service")?;
-        let authority = HeaderValue::from_str(&host).map_err(|_| format!("`{host}` is no host to ask for"))?;
+        let host = snapshot.table.host_of(id).ok_or("the service has no host name")?;
+        let authority = HeaderValue::from_str(&host).map_err(|_| format!("invalid host name `{host}`"))?;
         let peer = HttpPeer::new(address, false, String::new());
         let endpoint = Endpoint { peer, authority, base_path: "".into(), rest: Arc::default() };
-        let url = format!("http://{address} (Host: {host}, by the override rule)");
+        let url = format!("http://{address} (Host: {host}, via the override rule)");
         Ok(TestTarget { side, url, endpoints: Arc::from([endpoint]), headers, connector: self.connector.clone() })
     }
 }
@@ -127,7 +127,7 @@ fn leads_to(rule: &RoutingRule, split: &TrafficSplit, of: Environment) -> bool {
     }
 }
 
-/// The header lines that make every condition of a rule hold; `None`: it takes more than that.
+/// The header lines that satisfy every condition of a rule; `None`: headers are not enough.
 fn lines(rule: &RoutingRule) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let value = |test: &ValueTest| match test {
         ValueTest::Equals(text) | ValueTest::Prefix(text) | ValueTest::Suffix(text) | ValueTest::Contains(text) => {

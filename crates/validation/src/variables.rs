@@ -1,4 +1,4 @@
-//! Texts with `${name}` in them, and the variables that they name.
+//! Texts that contain `${name}`, and the variables that these name.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 pub use config::suite::text::{Piece, pieces};
 
-/// What a text may name, with its value.
+/// Variables with their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables(BTreeMap<String, String>);
 
@@ -19,10 +19,10 @@ impl Variables {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The text with its variables put in; `$${` stands for `${`.
+    /// The text with its variables filled in; `$${` stands for `${`.
     ///
     /// # Errors
-    /// It names one that nobody has set: a step before it has failed, or captures it only sometimes.
+    /// A variable has no value: an earlier step has failed, or captures it only sometimes.
     pub fn expand(&self, text: &str) -> Result<String, String> {
         self.expand_with(text, str::to_owned)
     }
@@ -45,7 +45,7 @@ impl Variables {
         Ok(out)
     }
 
-    /// The same for every text of a JSON value. A text that is nothing but `${name}` becomes a number, a boolean or null
+    /// The same for every text of a JSON value. A text that is only `${name}` becomes a number, a boolean or null
     /// if the variable reads as one: `"${id}"` asks for the number 7 where 7 was captured.
     ///
     /// # Errors

@@ -84,7 +84,7 @@ pub fn attempts() -> Part {
         failures: vec![
             finding("json $.items[0].score", "75", "0.75"),
             finding("json $.items[1].student", "of type object", "null"),
-            finding("latency", "at most 250 ms", "311 ms"),
+            finding("latency", "at most 250ms", "311ms"),
         ],
         took_ms: 311.4,
         ..good("list", "GET", "/api/attempts?limit=2", "200 OK")
@@ -131,11 +131,11 @@ pub fn order() -> Part {
 pub fn silent() -> Part {
     let step = StepResult {
         response: None,
-        error: Some("gives no whole answer within 5s".to_owned()),
+        error: Some("gave no complete answer within 5s".to_owned()),
         took_ms: 5_000.3,
         ..good("logo", "GET", "/logo.svg", "")
     };
-    failed("images are served", Side::Green, "logo: green gives no whole answer within 5s", vec![step])
+    failed("images are served", Side::Green, "logo: green gave no complete answer within 5s", vec![step])
 }
 
 pub fn loads() -> Vec<Part> {

@@ -34,7 +34,7 @@ struct Shelf {
 
 impl Shop {
     fn shelf<T>(&self, act: impl FnOnce(&mut Shelf) -> T) -> T {
-        act(&mut self.0.lock().unwrap())
+        act(&mut self.0.lock())
     }
 
     fn asked(&self) -> Vec<String> {
@@ -138,19 +138,19 @@ fn secretive(mut suite: Suite) -> Suite {
     suite
 }
 
-fn stage(suite: Suite, target: TestTarget) -> (Arc<SideRunner>, UnboundedReceiver<Part>) {
+fn runner(suite: Suite, target: TestTarget) -> (Arc<SideRunner>, UnboundedReceiver<Part>) {
     let (found, results) = unbounded_channel();
-    let (told, numbers) = (ProgressTracker::default(), RequestNumbers::default());
-    let stage = SideRunner::new(Arc::new(suite), target, "run-1", told, numbers, found);
-    (Arc::new(stage), results)
+    let (progress, numbers) = (ProgressTracker::default(), RequestNumbers::default());
+    let runner = SideRunner::new(Arc::new(suite), target, "run-1", progress, numbers, found);
+    (Arc::new(runner), results)
 }
 
 async fn run(suite: Suite, target: TestTarget) -> Vec<CaseResult> {
-    let (stage, mut results) = stage(suite, target);
-    let run = stage.clone();
+    let (runner, mut results) = runner(suite, target);
+    let run = runner.clone();
     // As whoever runs it does: the future can be sent.
     tokio::spawn(async move { run.run().await }).await.unwrap();
-    drop(stage);
+    drop(runner);
     let mut all = Vec::new();
     while let Some(Part::Case(result)) = results.recv().await {
         all.push(result);
@@ -256,22 +256,22 @@ async fn teardown_puts_away_what_a_cancelled_run_has_made() {
     let mut suite = secretive(suite(vec![case("hangs", vec![step("GET /slow")])]));
     suite.setup = vec![log_in(), create()];
     suite.teardown = vec![wanting("DELETE /items/${id}", 204)];
-    let (stage, mut results) = stage(suite, serve(Side::Blue, shop.app()).await);
+    let (runner, mut results) = runner(suite, serve(Side::Blue, shop.app()).await);
     let hangs = async {
         while !shop.asked().contains(&"GET /slow".to_owned()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::select! {
-        () = stage.run() => panic!("it hangs"),
+        () = runner.run() => panic!("it hangs"),
         () = hangs => {}
     }
     assert_eq!(shop.shelf(|shelf| shelf.items.len()), 1);
-    stage.teardown().await;
-    stage.teardown().await;
+    runner.teardown().await;
+    runner.teardown().await;
     assert!(shop.shelf(|shelf| shelf.items.is_empty()));
     assert_eq!(shop.asked().iter().filter(|asked| asked.starts_with("DELETE")).count(), 1, "once is enough");
-    drop(stage);
+    drop(runner);
     let mut names = Vec::new();
     while let Some(part) = results.recv().await {
         names.push(part.name().to_owned());
@@ -285,11 +285,11 @@ async fn nothing_is_put_away_where_nothing_was_begun() {
     let mut suite = suite(vec![case("a", vec![step("GET /echo")])]);
     suite.teardown = vec![step("GET /echo")];
     let target = serve(Side::Blue, shop.app()).await;
-    let (fresh, _results) = stage(suite.clone(), target.clone());
+    let (fresh, _results) = runner(suite.clone(), target.clone());
     fresh.teardown().await;
     suite.variables = vec![("a".to_owned(), "${later}".to_owned())];
     let all = run(suite, target).await;
-    assert_eq!(of(&all, "a").why.as_deref(), Some("the variable `a`: `${later}` has no value here"));
+    assert_eq!(of(&all, "a").why.as_deref(), Some("variable `a`: `${later}` has no value here"));
     assert!(shop.asked().is_empty());
 }
 
@@ -303,26 +303,26 @@ async fn cases_run_so_many_at_once_and_requests_are_counted() {
             let seen = seen.clone();
             async move {
                 {
-                    let mut seen = seen.lock().unwrap();
+                    let mut seen = seen.lock();
                     seen.0 += 1;
                     seen.1 = seen.0.max(seen.1);
                 }
                 tokio::time::sleep(now).await;
-                seen.lock().unwrap().0 -= 1;
+                seen.lock().0 -= 1;
             }
         }),
     );
     let mut suite = suite((0..9).map(|n| case(&n.to_string(), vec![step("GET /"), step("GET /")])).collect());
     suite.concurrency = 3;
     let (found, mut results) = unbounded_channel();
-    let (told, numbers) = (ProgressTracker::default(), RequestNumbers::default());
+    let (progress, numbers) = (ProgressTracker::default(), RequestNumbers::default());
     let target = serve(Side::Blue, app).await;
-    let stage = SideRunner::new(suite.into(), target, "r", told.clone(), numbers.clone(), found);
-    stage.run().await;
-    assert_eq!(most.lock().unwrap().1, 3);
-    assert_eq!((numbers.sent(), told.look().done), (18, 9));
-    assert!(told.look().doing.ends_with(", on blue"));
-    drop(stage);
+    let runner = SideRunner::new(suite.into(), target, "r", progress.clone(), numbers.clone(), found);
+    runner.run().await;
+    assert_eq!(most.lock().1, 3);
+    assert_eq!((numbers.sent(), progress.look().done), (18, 9));
+    assert!(progress.look().doing.ends_with(" on blue"));
+    drop(runner);
     assert!(results.recv().await.is_some());
 }
 
@@ -340,21 +340,21 @@ async fn redirects_are_answers() {
 async fn an_origin_that_gives_no_whole_answer_is_told_in_words() {
     let slow = SuiteRequest { timeout: Millis(100), ..step("GET /slow") };
     let app = Shop::default().app();
-    let told = async |target, step| run(suite(vec![case("c", vec![step])]), target).await.remove(0);
-    let late = told(serve(Side::Green, app).await, slow).await;
-    assert_eq!(late.why.as_deref(), Some("GET /slow: green gives no whole answer within 100ms"));
+    let progress = async |target, step| run(suite(vec![case("c", vec![step])]), target).await.remove(0);
+    let late = progress(serve(Side::Green, app).await, slow).await;
+    assert_eq!(late.why.as_deref(), Some("GET /slow: green gave no complete answer within 100ms"));
     assert_eq!((late.steps[0].response.is_none(), late.steps[0].failures.len()), (true, 0));
     assert!(late.steps[0].took_ms >= 100.0);
 
     let cut = raw(Side::Blue, b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
-    let cut = told(cut, step("GET /")).await;
+    let cut = progress(cut, step("GET /")).await;
     assert_eq!(cut.outcome, Outcome::Failed);
     assert!(cut.steps[0].response.is_none() && cut.steps[0].error.is_some(), "{cut:#?}");
 
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = nobody.local_addr().unwrap();
     drop(nobody);
-    let gone = told(target(Side::Blue, address), step("GET /")).await;
+    let gone = progress(target(Side::Blue, address), step("GET /")).await;
     assert_eq!(gone.why.as_deref(), Some("GET /: blue refused the connection"));
 }
 
@@ -362,10 +362,10 @@ async fn an_origin_that_gives_no_whole_answer_is_told_in_words() {
 async fn what_was_begun_without_cases_is_torn_down() {
     let mut suite = suite(vec![]);
     suite.teardown = vec![step("GET /")];
-    let (stage, mut results) = stage(suite, serve(Side::Green, Shop::default().app()).await);
-    stage.teardown().await;
+    let (runner, mut results) = runner(suite, serve(Side::Green, Shop::default().app()).await);
+    runner.teardown().await;
     assert!(results.try_recv().is_err(), "nothing was begun");
-    stage.begin();
-    stage.teardown().await;
+    runner.begin();
+    runner.teardown().await;
     assert!(matches!(results.try_recv(), Ok(Part::Case(result)) if result.name == "teardown"));
 }

@@ -1,5 +1,5 @@
-//! A table by checksums: both databases add up the hashes of the rows between the same two keys, and only where the sums
-//! differ are the rows looked at.
+//! A table compared by checksums: both databases add up the hashes of the rows between the same two keys, and rows are read
+//! only where the sums differ.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +10,26 @@ use crate::consistency::session::ReadSession;
 use crate::consistency::table_query::{HashedRow, RowKey, TableQuery, folded};
 use crate::consistency::values::KeyOrder;
 
-/// A range with more rows than so many chunks on one side is cut.
+/// A range with more rows than this many chunks on one side is split.
 const MOST_CHUNKS: u64 = 2;
 
-/// Walks through both sides in the order of the key, `chunk` rows at a time.
+/// Reads both sides in the order of the key, `chunk` rows at a time.
 ///
 /// # Errors
-/// Words for a person.
+/// A message for people.
 pub async fn walk(
     plan: &TablePlan,
     chunk: u64,
     all: u64,
     blue: &mut ReadSession,
     green: &mut ReadSession,
-    told: &(dyn Fn(u64, u64) + Send + Sync),
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<TableComparison, String> {
-    let mut walked = TableComparison::default();
+    let mut comparison = TableComparison::default();
     let mut after: Option<RowKey> = None;
     let mut next = boundary(blue, &plan.blue, None, chunk).await.map_err(|why| format!("blue: {why}"))?;
     loop {
-        // Behind blue's last whole chunk green sets the pace: it may have any number of rows there.
+        // After blue's last full chunk green sets the pace: it may have any number of rows there.
         let mut to = match next.take() {
             Some(key) => Some(key),
             None => boundary(green, &plan.green, after.as_ref(), chunk).await.map_err(in_green)?,
@@ -44,26 +44,26 @@ pub async fn walk(
             && plan.compare(last, next).is_ge()
         {
             let (last, next) = (plan.shown(last), plan.shown(next));
-            return Err(format!("{next} comes behind {last}: its order of the key is none we know"));
+            return Err(format!("{next} sorts after {last}: the sort order of the key is not supported"));
         }
         let (left, right, following) = ranged;
-        walked.blue.add(left);
-        walked.green.add(right);
-        walked.chunks += 1;
+        comparison.blue.add(left);
+        comparison.green.add(right);
+        comparison.chunks += 1;
         if left != right {
-            walked.chunks_differing += 1;
-            if walked.found.len() < MOST_FOUND {
-                open(&mut walked, plan, blue, green, after.as_ref(), to.as_ref()).await?;
+            comparison.chunks_differing += 1;
+            if comparison.found.len() < MOST_FOUND {
+                open(&mut comparison, plan, blue, green, after.as_ref(), to.as_ref()).await?;
             } else {
-                walked.more += left.rows.abs_diff(right.rows).max(1);
+                comparison.more += left.rows.abs_diff(right.rows).max(1);
             }
         }
-        let done = walked.chunks;
+        let done = comparison.chunks;
         if to.is_none() {
-            told(done, done);
-            return Ok(walked);
+            progress(done, done);
+            return Ok(comparison);
         }
-        told(done, all.max(done + 1));
+        progress(done, all.max(done + 1));
         (after, next) = (to, following);
     }
 }
@@ -72,7 +72,7 @@ fn in_green(why: String) -> String {
     format!("green: {why}")
 }
 
-/// The sums of a range on both sides, and where blue's next chunk ends: that is asked while green still adds up.
+/// The sums of a range on both sides, and where blue's next chunk ends, which is asked while green is still adding up.
 async fn both_sums(
     plan: &TablePlan,
     blue: &mut ReadSession,
@@ -94,15 +94,15 @@ async fn both_sums(
     Ok((left, right, next))
 }
 
-/// The sums of one side alone.
+/// The sums of one side.
 ///
 /// # Errors
-/// Words for a person.
-pub async fn total(session: &mut ReadSession, half: &TableQuery, chunk: u64) -> Result<RowTotal, String> {
+/// A message for people.
+pub async fn total(session: &mut ReadSession, table_query: &TableQuery, chunk: u64) -> Result<RowTotal, String> {
     let (mut total, mut after) = (RowTotal::default(), None);
     loop {
-        let to = boundary(session, half, after.as_ref(), chunk).await?;
-        total.add(sum(session, half, after.as_ref(), to.as_ref()).await?);
+        let to = boundary(session, table_query, after.as_ref(), chunk).await?;
+        total.add(sum(session, table_query, after.as_ref(), to.as_ref()).await?);
         if to.is_none() {
             return Ok(total);
         }
@@ -112,31 +112,31 @@ pub async fn total(session: &mut ReadSession, half: &TableQuery, chunk: u64) -> 
 
 async fn boundary(
     session: &mut ReadSession,
-    half: &TableQuery,
+    table_query: &TableQuery,
     after: Option<&RowKey>,
     chunk: u64,
 ) -> Result<Option<RowKey>, String> {
-    let (sql, bound) = half.boundary(after, chunk);
+    let (sql, bound) = table_query.boundary(after, chunk);
     let row = session.fetch(&sql, &bound).await?.pop();
-    row.map(|cells| half.key_of(&mut cells.into_iter())).transpose()
+    row.map(|cells| table_query.key_of(&mut cells.into_iter())).transpose()
 }
 
 async fn sum(
     session: &mut ReadSession,
-    half: &TableQuery,
+    table_query: &TableQuery,
     after: Option<&RowKey>,
     to: Option<&RowKey>,
 ) -> Result<RowTotal, String> {
-    let (sql, bound) = half.checksum(after, to);
+    let (sql, bound) = table_query.checksum(after, to);
     let mut cells = session.fetch(&sql, &bound).await?.pop().unwrap_or_default().into_iter().flatten();
     let rows = cells.next().and_then(|text| text.parse().ok()).unwrap_or(0);
     let sum = folded(&cells.next().unwrap_or_default(), rows)?;
     Ok(RowTotal { rows, sum })
 }
 
-/// Names the rows of a range that differ.
+/// Finds the rows of a range that differ.
 async fn open(
-    walked: &mut TableComparison,
+    comparison: &mut TableComparison,
     plan: &TablePlan,
     blue: &mut ReadSession,
     green: &mut ReadSession,
@@ -155,17 +155,17 @@ async fn open(
     let mut differing: Vec<_> = all.into_iter().filter(|(_, (blue, green))| blue != green).collect();
     differing.sort_by(|(left, _), (right, _)| plan.compare(left, right));
     for (key, (blue, green)) in differing {
-        walked.differs(key, blue, green);
+        comparison.differs(key, blue, green);
     }
     Ok(())
 }
 
 async fn rows(
     session: &mut ReadSession,
-    half: &TableQuery,
+    table_query: &TableQuery,
     after: Option<&RowKey>,
     to: Option<&RowKey>,
 ) -> Result<Vec<HashedRow>, String> {
-    let (sql, bound) = half.rows(after, to);
-    session.fetch(&sql, &bound).await?.into_iter().map(|cells| half.keyed(cells)).collect()
+    let (sql, bound) = table_query.rows(after, to);
+    session.fetch(&sql, &bound).await?.into_iter().map(|cells| table_query.keyed(cells)).collect()
 }

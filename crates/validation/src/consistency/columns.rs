@@ -1,4 +1,4 @@
-//! The columns of a table and its unique indexes, as each engine's catalog has them.
+//! The columns and unique indexes of a table, read from each engine's catalog.
 
 use crate::consistency::dialect::{Column, Dialect, HashFunction};
 use crate::consistency::rows::RowValues;
@@ -10,12 +10,12 @@ pub struct TableLayout {
     pub columns: Vec<Column>,
     /// The columns of each unique index, in its order.
     pub unique: Vec<Vec<String>>,
-    /// What the database can hash rows with.
+    /// The hash function that the database has.
     pub hash: HashFunction,
 }
 
 impl TableLayout {
-    /// As it is written, or with other capitals.
+    /// By its exact name, or else ignoring case.
     pub fn find(&self, name: &str) -> Option<&Column> {
         let exact = self.columns.iter().find(|column| column.name == name);
         exact.or_else(|| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
@@ -51,10 +51,10 @@ const MYSQL_UNIQUE: &str = "SELECT CAST(INDEX_NAME AS CHAR), CAST(COALESCE(COLUM
          WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ? AND SUB_PART IS NOT NULL) \
      ORDER BY INDEX_NAME, SEQ_IN_INDEX";
 
-/// What a table looks like; `None`: there is no such table.
+/// The layout of a table; `None`: it does not exist.
 ///
 /// # Errors
-/// Words for a person.
+/// A message for people.
 pub async fn read(session: &mut ReadSession, table: &str) -> Result<Option<TableLayout>, String> {
     let (schema, name) = table.split_once('.').unwrap_or(("", table));
     let named = [schema, name].map(str::to_owned);

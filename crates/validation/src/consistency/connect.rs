@@ -1,6 +1,6 @@
-//! Connections that can only read; what goes wrong with them is said in the words of the health checks.
+//! Read-only connections; their errors read like those of the health checks.
 //!
-//! Everything is said inside of a transaction: behind a pooler a session is somebody else's in a moment.
+//! Every setting is made inside a transaction: behind a connection pooler, the next transaction may be on another session.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const SORTED_BYTES: u32 = 4096;
 /// A transaction that only reads, with one text for every value.
 ///
 /// # Errors
-/// Words for a person; they may hold the URL.
+/// A message for people; it may contain the URL.
 pub async fn postgres(url: &SecretUrl, patience: Duration) -> Result<PgConnection, String> {
     let options: PgConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
     let connecting = options.disable_statement_logging();

@@ -1,4 +1,4 @@
-//! What differs between the engines when a table is read: names, values as texts, orders, keys and hashes of rows.
+//! SQL dialects: how each engine quotes names, writes values as text, sorts, and hashes rows.
 
 use crate::consistency::values::{ColumnType, KeyOrder};
 

@@ -1,4 +1,4 @@
-//! The rows that differ: kept up to a limit, looked up once more, and named.
+//! The rows that differ: kept up to a limit, read once more, and described.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,9 @@ use crate::consistency::table_query::{RowKey, TableQuery};
 use crate::consistency::{SECOND_LOOK, both, shown};
 use wire::{Finding, RowDifference, RowHow};
 
-/// More rows that differ are counted, and not looked up again: they say nothing new, and take memory.
+/// Further differing rows are counted but not read again: they say nothing new and take memory.
 pub const MOST_FOUND: usize = 10_000;
-/// Rows that are looked up with one query: enough that a table without an index is not read ten thousand times.
+/// Rows that one query reads again: enough that a table without an index is not scanned ten thousand times.
 const LOOKED_UP: usize = 500;
 
 /// A row with its hash on either side; `None`: the side lacks it.
@@ -22,7 +22,7 @@ pub struct DifferingRow {
     pub green: Option<u64>,
 }
 
-/// What a walk through both sides came to.
+/// The result of comparing a table.
 #[derive(Debug, Default)]
 pub struct TableComparison {
     pub blue: RowTotal,
@@ -30,7 +30,7 @@ pub struct TableComparison {
     pub chunks: u64,
     pub chunks_differing: u64,
     pub found: Vec<DifferingRow>,
-    /// Rows that differ too, and were not kept: at least so many.
+    /// Differing rows that were not kept: at least this many.
     pub more: u64,
 }
 
@@ -62,29 +62,29 @@ impl TableComparison {
         }
     }
 
-    /// So many are known of; more may be.
+    /// At least this many.
     pub fn rows_differing(&self) -> u64 {
         self.found.len() as u64 + self.more
     }
 }
 
-/// Looks the rows that differ up once more, in new transactions after a moment, and keeps those that still do.
+/// Reads the differing rows once more, in new transactions after a pause, and keeps those that still differ.
 ///
 /// # Errors
-/// Words for a person.
+/// A message for people.
 pub async fn look_again(
-    walked: &mut TableComparison,
+    comparison: &mut TableComparison,
     plan: &TablePlan,
     blue: &mut ReadSession,
     green: &mut ReadSession,
 ) -> Result<(), String> {
-    if walked.found.is_empty() {
+    if comparison.found.is_empty() {
         return Ok(());
     }
     let (left, right) = tokio::join!(blue.renew(SECOND_LOOK), green.renew(SECOND_LOOK));
     both(left, right)?;
     let mut still = Vec::new();
-    for some in walked.found.chunks(LOOKED_UP) {
+    for some in comparison.found.chunks(LOOKED_UP) {
         let keys: Vec<RowKey> = some.iter().map(|difference| difference.key.clone()).collect();
         let (left, right) = tokio::join!(look_up(blue, &plan.blue, &keys), look_up(green, &plan.green, &keys));
         let (left, right) = both(left, right)?;
@@ -94,31 +94,31 @@ pub async fn look_again(
                 blue: left.get(&old.key).copied(),
                 green: right.get(&old.key).copied(),
             };
-            walked.blue.replace(old.blue, new.blue);
-            walked.green.replace(old.green, new.green);
+            comparison.blue.replace(old.blue, new.blue);
+            comparison.green.replace(old.green, new.green);
             if new.blue != new.green {
                 still.push(new);
             }
         }
     }
-    walked.found = still;
+    comparison.found = still;
     Ok(())
 }
 
 async fn look_up(
     session: &mut ReadSession,
-    half: &TableQuery,
+    table_query: &TableQuery,
     keys: &[RowKey],
 ) -> Result<HashMap<RowKey, u64>, String> {
-    let (sql, bound) = half.with_keys(keys);
+    let (sql, bound) = table_query.with_keys(keys);
     let rows = session.fetch(&sql, &bound).await?;
-    rows.into_iter().map(|cells| half.keyed(cells).map(|row| (row.key, row.hash))).collect()
+    rows.into_iter().map(|cells| table_query.keyed(cells).map(|row| (row.key, row.hash))).collect()
 }
 
-/// The first rows that differ, with what differs in them.
+/// The first differing rows, with the columns that differ.
 ///
 /// # Errors
-/// Words for a person.
+/// A message for people.
 pub async fn name(
     found: &[DifferingRow],
     most: usize,
@@ -146,10 +146,10 @@ pub async fn name(
     Ok(named)
 }
 
-async fn values(session: &mut ReadSession, half: &TableQuery, key: &RowKey) -> Result<RowValues, String> {
-    let (sql, bound) = half.values(key);
+async fn values(session: &mut ReadSession, table_query: &TableQuery, key: &RowKey) -> Result<RowValues, String> {
+    let (sql, bound) = table_query.values(key);
     for cells in session.fetch(&sql, &bound).await? {
-        let (other, values) = half.valued(cells)?;
+        let (other, values) = table_query.valued(cells)?;
         if other == *key {
             return Ok(values);
         }

@@ -1,24 +1,14 @@
-//! What both origins answer to the same request: the same JSON, or the same bytes.
-
-use std::time::Duration;
+//! Whether both origins answer the same request with the same JSON or the same bytes.
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
-use similar::TextDiff;
 
-use crate::consistency::{blank, cut, fail, json, side};
+use crate::consistency::{blank, fail, json, side};
+use crate::diff::unified;
 use relay::origin::exchange::OriginResponse;
 use wire::{DataResult, DataSide, Finding};
 
-/// Longer texts are not compared line by line.
-const LONGEST_DIFFED: usize = 256 << 10;
-/// What is shown of two texts that differ.
-const MOST_LINES: usize = 100;
-const LONGEST_DIFF: usize = 16 << 10;
-/// Two texts without a line in common take long; what is found by then is a diff too, if no short one.
-const DIFF_PATIENCE: Duration = Duration::from_millis(200);
-
-/// Compares two answers. An error says, in words that follow a side's name, why there is none: `refused the connection`.
+/// Compares two answers. An error says why there is none, in words that follow a side's name: `refused the connection`.
 pub fn http(
     name: &str,
     blue: Result<&OriginResponse, String>,
@@ -33,7 +23,7 @@ pub fn http(
         Err(why) => Err(format!("{side} {why}")),
         Ok(answer) if answer.length > answer.body.len() as u64 => {
             let (length, most) = (answer.length, answer.body.len());
-            Err(format!("{side} answers {length} bytes, and {most} are compared at the most"))
+            Err(format!("{side} answers {length} bytes, more than the {most} that can be compared"))
         }
         Ok(answer) => Ok(answer.clone()),
     };
@@ -63,7 +53,7 @@ fn compare(
         findings.push(finding("status", blue.status.to_string(), green.status.to_string()));
     }
     if blue.status == green.status && blue.status >= 400 {
-        let good = "a status under 400".to_owned();
+        let good = "a status below 400".to_owned();
         findings.push(finding("status", good, format!("{} on both sides", green.status)));
     }
     let (left, right) = (parsed(blue), parsed(green));
@@ -77,7 +67,7 @@ fn compare(
         result.green = with(json::hash(&green.body));
         if blue.body != green.body {
             let told = |answer: &OriginResponse, json: bool| {
-                let kind = if json { "JSON" } else { "no JSON" };
+                let kind = if json { "JSON" } else { "not JSON" };
                 format!("{} bytes, {kind}", answer.body.len())
             };
             let mut finding = finding("body", told(blue, left.is_some()), told(green, right.is_some()));
@@ -113,23 +103,7 @@ fn parsed(answer: &OriginResponse) -> Option<Value> {
 /// Line by line, where both are texts.
 fn diff(blue: &[u8], green: &[u8]) -> Option<String> {
     let (Ok(blue), Ok(green)) = (std::str::from_utf8(blue), std::str::from_utf8(green)) else { return None };
-    if blue.len().max(green.len()) > LONGEST_DIFFED {
-        return None;
-    }
-    let compared = TextDiff::configure().timeout(DIFF_PATIENCE).diff_lines(blue, green);
-    let text = compared.unified_diff().header("blue", "green").to_string();
-    let mut shown = String::new();
-    for line in text.lines().take(MOST_LINES) {
-        shown.push_str(&cut(line, 1000));
-        shown.push('\n');
-        if shown.len() > LONGEST_DIFF {
-            break;
-        }
-    }
-    if shown.len() < text.len() {
-        shown.push_str("…\n");
-    }
-    Some(shown)
+    unified(blue, green, ["blue", "green"])
 }
 
 #[cfg(test)]
@@ -179,7 +153,10 @@ mod tests {
         assert_eq!(result.why.as_deref(), Some("users: blue refused the connection"));
         let long = OriginResponse { length: 9_000_000, ..answer(200, b"{}") };
         let result = http("users", Ok(&good), Ok(&long), &[], 0.0, 0.0);
-        assert_eq!(result.why.as_deref(), Some("users: green answers 9000000 bytes, and 2 are compared at the most"));
+        assert_eq!(
+            result.why.as_deref(),
+            Some("users: green answers 9000000 bytes, more than the 2 that can be compared")
+        );
     }
 
     #[test]
@@ -187,6 +164,6 @@ mod tests {
         let lines = |word: &str| (0..20_000).map(|at| format!("{word}{at}\n")).collect::<String>();
         let (blue, green) = (answer(200, lines("a").as_bytes()), answer(200, lines("b").as_bytes()));
         let result = http("page", Ok(&blue), Ok(&green), &[], 0.0, 0.0);
-        assert!(result.findings[0].diff.as_ref().unwrap().len() < 2 * LONGEST_DIFF);
+        assert!(result.findings[0].diff.as_ref().unwrap().len() < 32 << 10);
     }
 }

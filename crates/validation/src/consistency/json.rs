@@ -1,20 +1,21 @@
-//! JSON compared: canonical texts, hashes, and what differs between two values, by place.
+//! JSON comparison: canonical texts, hashes, and the differences between two values by their place.
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use sha2::{Digest, Sha256};
 
+use crate::text::truncated;
 use wire::Finding;
 
-/// More differences of one pair say nothing new.
+/// Further differences of one pair say nothing new.
 const MOST: usize = 50;
-/// A value in a finding is a glance; the whole stands in the report beside it.
+/// A finding shows the beginning of a value; the report has the whole body beside it.
 const LONGEST: usize = 300;
 
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CompareOptions<'t> {
-    /// Places that are not looked at, on either side.
+    /// Places that are ignored on both sides.
     pub ignore: &'t [JsonPath],
     /// Numbers may differ by this much, relative to the larger one.
     pub tolerance: f64,
@@ -32,7 +33,7 @@ pub fn differences(expected: &Value, found: &Value, terms: CompareOptions<'_>) -
     all
 }
 
-/// The same value with its keys sorted and what is ignored gone, as one text.
+/// The value as text, with sorted keys and without what is ignored.
 pub fn canonical(value: &Value, ignore: &[JsonPath]) -> String {
     let mut value = value.clone();
     ignore.iter().for_each(|path| strike(&mut value, path));
@@ -45,7 +46,7 @@ pub fn hash(bytes: &[u8]) -> String {
     judgement::hex::text(&Sha256::digest(bytes))
 }
 
-/// Takes every node of the path out: a key goes, an item of a list becomes null, so that the others keep their places.
+/// Removes every node of the path: a key is dropped, an item of a list becomes null, so that the others keep their places.
 fn strike(value: &mut Value, path: &JsonPath) {
     let pointers: Vec<String> = path.query_located(value).locations().map(|place| place.to_json_pointer()).collect();
     for pointer in pointers {
@@ -95,7 +96,7 @@ fn compare(place: &str, expected: Option<&Value>, found: Option<&Value>, toleran
 /// Whether two leaves are the same; 1 and 1.0 are.
 pub fn is_same(left: &Value, right: &Value, tolerance: f64) -> bool {
     let whole = |value: &Value| value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
-    // Beyond 2^53 neighbours are one and the same float.
+    // Beyond 2^53 adjacent integers are the same float.
     if let (Some(a), Some(b)) = (whole(left), whole(right)) {
         return a == b || tolerance > 0.0 && (a - b).abs() as f64 <= tolerance * a.abs().max(b.abs()) as f64;
     }
@@ -105,14 +106,10 @@ pub fn is_same(left: &Value, right: &Value, tolerance: f64) -> bool {
     }
 }
 
-/// A value in a line.
+/// A value on one line.
 pub fn shown(value: Option<&Value>) -> String {
     let Some(value) = value else { return "nothing".to_owned() };
-    let text = value.to_string();
-    if text.chars().count() <= LONGEST {
-        return text;
-    }
-    format!("{}…", text.chars().take(LONGEST).collect::<String>())
+    truncated(&value.to_string(), LONGEST)
 }
 
 /// A key as JSONPath writes it.

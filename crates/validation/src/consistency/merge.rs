@@ -1,4 +1,4 @@
-//! A table row by row: both sides sort by the key, and their rows are merged here, two at a time.
+//! A table compared row by row: both databases sort by the key, and the two streams are merged here.
 
 use std::cmp::Ordering;
 
@@ -12,34 +12,34 @@ use crate::consistency::rows::RowStream;
 use crate::consistency::session::ReadSession;
 use crate::consistency::table_query::{HashedRow, TableQuery};
 
-/// One side's rows, which come sorted, or are refused.
+/// The rows of one side; they must arrive sorted.
 struct SortedRows<'s> {
     lines: RowStream<'s>,
-    half: &'s TableQuery,
+    table_query: &'s TableQuery,
     plan: &'s TablePlan,
     ahead: Option<HashedRow>,
     total: RowTotal,
 }
 
 impl<'s> SortedRows<'s> {
-    fn new(lines: RowStream<'s>, half: &'s TableQuery, plan: &'s TablePlan) -> SortedRows<'s> {
-        SortedRows { lines, half, plan, ahead: None, total: RowTotal::default() }
+    fn new(lines: RowStream<'s>, table_query: &'s TableQuery, plan: &'s TablePlan) -> SortedRows<'s> {
+        SortedRows { lines, table_query, plan, ahead: None, total: RowTotal::default() }
     }
 
-    /// Reads the next row; the last one is what it must come behind.
+    /// Reads the next row, which must sort after the last one.
     async fn advance(&mut self) -> Result<(), String> {
         let next = self.lines.try_next().await?;
-        let next = next.map(|line| self.half.keyed(line.cells)).transpose()?;
+        let next = next.map(|line| self.table_query.keyed(line.cells)).transpose()?;
         if let (Some(last), Some(next)) = (&self.ahead, &next) {
             match self.plan.compare(&last.key, &next.key) {
                 Ordering::Less => {}
                 Ordering::Equal => {
                     let key = self.plan.shown(&next.key);
-                    return Err(format!("the key is not unique: {key} is there more than once"));
+                    return Err(format!("the key is not unique: {key} occurs more than once"));
                 }
                 Ordering::Greater => {
                     let (last, next) = (self.plan.shown(&last.key), self.plan.shown(&next.key));
-                    return Err(format!("{next} comes behind {last}: its order of the key is none we know"));
+                    return Err(format!("{next} sorts after {last}: the sort order of the key is not supported"));
                 }
             }
         }
@@ -51,24 +51,24 @@ impl<'s> SortedRows<'s> {
     }
 }
 
-/// Walks through both sides in the order of the key; a chunk is `chunk` keys here.
+/// Reads both sides in the order of the key; a chunk is `chunk` keys here.
 ///
 /// # Errors
-/// Words for a person: also where a key is there twice.
+/// A message for people: also if a key occurs twice.
 pub async fn walk(
     plan: &TablePlan,
     chunk: u64,
     all: u64,
     blue: &mut ReadSession,
     green: &mut ReadSession,
-    told: &(dyn Fn(u64, u64) + Send + Sync),
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<TableComparison, String> {
     let (left, right) = (plan.blue.sorted(), plan.green.sorted());
     let (left, right) = tokio::join!(blue.stream(&left, LONGEST), green.stream(&right, LONGEST));
     let (left, right) = both(left, right)?;
     let mut blue = SortedRows::new(left, &plan.blue, plan);
     let mut green = SortedRows::new(right, &plan.green, plan);
-    let mut walked = TableComparison::default();
+    let mut comparison = TableComparison::default();
     let (first, second) = tokio::join!(blue.advance(), green.advance());
     both(first, second)?;
     let (mut keys, mut differs) = (0_u64, false);
@@ -85,13 +85,13 @@ pub async fn walk(
         if old != new {
             differs = true;
             let key = left.or(right).map(|row| row.key.clone()).unwrap_or_default();
-            walked.differs(key, old, new);
+            comparison.differs(key, old, new);
         }
         keys += 1;
         if keys.is_multiple_of(chunk.max(1)) {
-            walked.chunks += 1;
-            walked.chunks_differing += u64::from(std::mem::take(&mut differs));
-            told(walked.chunks, all.max(walked.chunks + 1));
+            comparison.chunks += 1;
+            comparison.chunks_differing += u64::from(std::mem::take(&mut differs));
+            progress(comparison.chunks, all.max(comparison.chunks + 1));
         }
         match order {
             Ordering::Less => both(blue.advance().await, Ok(())).map(|_| ())?,
@@ -102,21 +102,21 @@ pub async fn walk(
             }
         }
     }
-    walked.chunks += 1;
-    walked.chunks_differing += u64::from(differs);
-    told(walked.chunks, walked.chunks);
-    (walked.blue, walked.green) = (blue.total, green.total);
-    Ok(walked)
+    comparison.chunks += 1;
+    comparison.chunks_differing += u64::from(differs);
+    progress(comparison.chunks, comparison.chunks);
+    (comparison.blue, comparison.green) = (blue.total, green.total);
+    Ok(comparison)
 }
 
-/// The sums of one side alone.
+/// The sums of one side.
 ///
 /// # Errors
-/// Words for a person.
-pub async fn total(session: &mut ReadSession, plan: &TablePlan, half: &TableQuery) -> Result<RowTotal, String> {
-    let sorted = half.sorted();
+/// A message for people.
+pub async fn total(session: &mut ReadSession, plan: &TablePlan, table_query: &TableQuery) -> Result<RowTotal, String> {
+    let sorted = table_query.sorted();
     let lines = session.stream(&sorted, LONGEST).await?;
-    let mut rows = SortedRows::new(lines, half, plan);
+    let mut rows = SortedRows::new(lines, table_query, plan);
     rows.advance().await?;
     while rows.ahead.is_some() {
         rows.advance().await?;

@@ -1,4 +1,4 @@
-//! How a table is compared: the columns of both sides in pairs, and what each side is asked.
+//! How a table is compared: the columns of both sides in pairs, and each side's SQL.
 
 use crate::consistency::columns::TableLayout;
 use crate::consistency::dialect::{Column, Dialect, KeyBinding};
@@ -11,7 +11,7 @@ use config::suite::TableCheck;
 pub struct TablePlan {
     pub blue: TableQuery,
     pub green: TableQuery,
-    /// In ranges of the key and by checksums; otherwise row by row.
+    /// By checksums of key ranges; otherwise row by row.
     pub by_checksums: bool,
     pub orders: Vec<KeyOrder>,
     pub key: Vec<String>,
@@ -20,7 +20,7 @@ pub struct TablePlan {
 
 impl TablePlan {
     /// # Errors
-    /// In words for a person: the columns differ, or the key is none.
+    /// A message for people: the columns differ, or there is no usable key.
     pub fn new(
         table: &TableCheck,
         dialects: [Dialect; 2],
@@ -49,14 +49,14 @@ impl TablePlan {
         let hashes = one_engine
             && !dialects.contains(&Dialect::Sqlite)
             && blue_columns.iter().all(|(_, meaning)| *meaning == Comparison::Text);
-        let walked = blue_key.iter().zip(&green_key).all(|((blue, _, meaning), (green, ..))| {
+        let comparison = blue_key.iter().zip(&green_key).all(|((blue, _, meaning), (green, ..))| {
             let alike = blue.class == green.class && *meaning == Comparison::Text && blue.collation == green.collation;
             alike && blue.ranges && green.ranges && !blue.nullable && !green.nullable
         });
-        let by_checksums = hashes && walked && is_unique(blue, &table.key) && is_unique(green, &table.key);
-        // Both with the same: the one that the poorer side has.
+        let by_checksums = hashes && comparison && is_unique(blue, &table.key) && is_unique(green, &table.key);
+        // Both sides use the same one: the better one that both have.
         let hash = blue.hash.max(green.hash);
-        let half = |dialect: Dialect, key, columns| TableQuery {
+        let table_query = |dialect: Dialect, key, columns| TableQuery {
             dialect,
             table: dialect.table(&table.name),
             filter: table.filter.clone(),
@@ -66,7 +66,7 @@ impl TablePlan {
             hash,
         };
         let [first, second] = dialects;
-        let (blue, green) = (half(first, blue_key, blue_columns), half(second, green_key, green_columns));
+        let (blue, green) = (table_query(first, blue_key, blue_columns), table_query(second, green_key, green_columns));
         Ok(TablePlan { blue, green, by_checksums, orders, key: table.key.clone(), columns: names })
     }
 
@@ -84,7 +84,7 @@ impl TablePlan {
     }
 }
 
-/// An index that gives the rows in the order of the key.
+/// Whether a unique index returns the rows in the order of the key.
 fn is_unique(layout: &TableLayout, key: &[String]) -> bool {
     let same = |index: &Vec<String>| {
         index.len() == key.len() && index.iter().zip(key).all(|(one, other)| one.eq_ignore_ascii_case(other))
@@ -92,10 +92,10 @@ fn is_unique(layout: &TableLayout, key: &[String]) -> bool {
     layout.unique.iter().any(same)
 }
 
-/// The columns that are compared, the key's among them.
+/// The columns that are compared, including the key.
 fn names(table: &TableCheck, blue: &TableLayout, green: &TableLayout) -> Result<Vec<String>, String> {
     if table.key.is_empty() {
-        return Err("it has no key: name the columns that tell its rows apart".to_owned());
+        return Err("no key: name the columns that identify a row".to_owned());
     }
     let has = |list: &[String], name: &str| list.iter().any(|other| other.eq_ignore_ascii_case(name));
     let typed = table.key.iter().chain(table.columns.iter().flatten()).chain(&table.ignore);
@@ -120,7 +120,7 @@ fn names(table: &TableCheck, blue: &TableLayout, green: &TableLayout) -> Result<
             let differing = [only(blue, green, "blue"), only(green, blue, "green")].concat();
             if !differing.is_empty() {
                 let all = differing.join(", ");
-                return Err(format!("the columns differ: {all} (`ignore` leaves a column out)"));
+                return Err(format!("the columns differ: {all} (`ignore` excludes a column)"));
             }
             all.extend(blue.columns.iter().map(|column| column.name.clone()));
         }
@@ -135,33 +135,64 @@ fn names(table: &TableCheck, blue: &TableLayout, green: &TableLayout) -> Result<
     Ok(names)
 }
 
-/// As what a column of the key is compared, and how its values are found again.
+/// What kind of values a column of a key has: rows of two engines are matched where both sort by it alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyKind {
+    Number,
+    Text,
+    Bytes,
+    Date,
+    Time,
+    Bool,
+    OfEngine,
+}
+
+impl KeyKind {
+    fn of(column_type: &ColumnType) -> KeyKind {
+        match column_type {
+            ColumnType::Integer | ColumnType::Decimal(_) | ColumnType::Single | ColumnType::Double => KeyKind::Number,
+            ColumnType::Text | ColumnType::Uuid | ColumnType::Any => KeyKind::Text,
+            ColumnType::Bytes => KeyKind::Bytes,
+            ColumnType::Date => KeyKind::Date,
+            ColumnType::Stamp { .. } | ColumnType::Time(_) => KeyKind::Time,
+            ColumnType::Bool => KeyKind::Bool,
+            ColumnType::Json { .. } | ColumnType::Other(_) => KeyKind::OfEngine,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            KeyKind::Number => "a number",
+            KeyKind::Text => "text",
+            KeyKind::Bytes => "bytes",
+            KeyKind::Date => "a date",
+            KeyKind::Time => "a time",
+            KeyKind::Bool => "a boolean",
+            KeyKind::OfEngine => "an engine-specific type",
+        }
+    }
+}
+
+/// How a column of the key is compared, and how a row is found by its value.
 fn key_pair(blue: &Column, green: &Column, one_engine: bool) -> Result<(Comparison, KeyBinding), String> {
-    let kind = |class: &ColumnType| match class {
-        ColumnType::Integer | ColumnType::Decimal(_) | ColumnType::Single | ColumnType::Double => "a number",
-        ColumnType::Text | ColumnType::Uuid | ColumnType::Any => "a text",
-        ColumnType::Bytes => "bytes",
-        ColumnType::Date => "a date",
-        ColumnType::Stamp { .. } | ColumnType::Time(_) => "a time",
-        ColumnType::Bool => "a boolean",
-        ColumnType::Json { .. } | ColumnType::Other(_) => "of a type of its engine's own",
-    };
     let name = &blue.name;
-    let (left, right) = (kind(&blue.class), kind(&green.class));
+    let (left, right) = (KeyKind::of(&blue.class), KeyKind::of(&green.class));
     let meaning = values::meaning(&blue.class, &green.class, one_engine);
-    let texts = [left, right].iter().all(|kind| matches!(*kind, "a text" | "a date"));
+    let texts = [left, right].iter().all(|kind| matches!(kind, KeyKind::Text | KeyKind::Date));
     let sorted = match meaning {
         _ if one_engine && blue.class == green.class => true,
-        _ if left == "a number" && right == "a number" => true,
-        _ => texts || (left == "bytes" && right == "bytes"),
+        _ if left == KeyKind::Number && right == KeyKind::Number => true,
+        _ => texts || (left == KeyKind::Bytes && right == KeyKind::Bytes),
     };
     if !sorted && left != right {
+        let (left, right) = (left.name(), right.name());
         return Err(format!(
-            "`{name}` of the key is {left} in blue and {right} in green: rows cannot be matched by it"
+            "key column `{name}` is {left} in blue and {right} in green: rows cannot be matched by it"
         ));
     }
     if !sorted {
-        return Err(format!("`{name}` of the key is {left}: two engines do not sort by it alike, so name another key"));
+        let left = left.name();
+        return Err(format!("key column `{name}` is {left}, which two engines sort differently: choose another key"));
     }
     let by_text = matches!(blue.class, ColumnType::Json { .. } | ColumnType::Other(_) | ColumnType::Any);
     let bind = match () {
@@ -171,10 +202,10 @@ fn key_pair(blue: &Column, green: &Column, one_engine: bool) -> Result<(Comparis
         {
             KeyBinding::Native
         }
-        () if left == "a number" => KeyBinding::Number,
+        () if left == KeyKind::Number => KeyBinding::Number,
         () => KeyBinding::Text,
     };
-    // Sorted as texts, they must be compared as texts.
-    let meaning = if left == "a number" { meaning } else { Comparison::Text };
+    // What is sorted as text must be compared as text.
+    let meaning = if left == KeyKind::Number { meaning } else { Comparison::Text };
     Ok((meaning, bind))
 }

@@ -1,4 +1,4 @@
-//! A query to both sides: the same rows in the order that they come in, or no row at all.
+//! A query on both sides that must return the same rows in the same order, or no rows at all.
 
 use std::hash::Hasher;
 use std::time::Duration;
@@ -10,25 +10,26 @@ use tokio::time::timeout;
 use crate::consistency::rows::{ResultRow, RowStream, RowValues};
 use crate::consistency::session::ReadSession;
 use crate::consistency::values::{self, ColumnType, Comparison};
-use crate::consistency::{SECOND_LOOK, blank, both, cut, engine_name, engine_names, fail, shown, side};
+use crate::consistency::{SECOND_LOOK, blank, both, engine_name, engine_names, fail, shown, side};
+use crate::text::truncated;
 use judgement::guard::evidence::grouped;
 use memory::snapshot::health_check::SqlEngine;
 use wire::{DataResult, DataSide, Finding};
 
-/// A result that is longer is a table, and is compared as one.
+/// Longer results should be compared as tables.
 const MOST_ROWS: u64 = 100_000;
 const MOST_BYTES: u64 = 64 << 20;
-/// More differences of one query say nothing new.
+/// Further differences of one query say nothing new.
 const MOST_FINDINGS: usize = 50;
-/// Rows that violate an integrity query, as they are shown of each side.
+/// Rows of each side that violate an integrity query and are shown.
 const MOST_SHOWN: usize = 10;
 /// A whole row in a finding.
 const LONGEST_ROW: usize = 300;
 
-/// What is asked, and how long the whole answer of both sides may take.
+/// A query, and how long the complete result of both sides may take.
 type TimedQuery<'q> = (&'q str, Duration);
 
-/// Whether both sides give the same rows.
+/// Whether both sides return the same rows.
 pub async fn same(
     name: &str,
     databases: &[SqlEngine; 2],
@@ -66,7 +67,7 @@ pub async fn same(
     result
 }
 
-/// What was read of one side.
+/// What was read from one side.
 #[derive(Default)]
 struct ResultDigest {
     rows: u64,
@@ -76,14 +77,14 @@ struct ResultDigest {
 
 impl ResultDigest {
     /// # Errors
-    /// It is too much.
+    /// The result is too large.
     fn take(&mut self, line: Option<&ResultRow>) -> Result<(), String> {
         let Some(line) = line else { return Ok(()) };
         self.rows += 1;
         self.bytes += line.cells.iter().flatten().map(|text| text.len() as u64).sum::<u64>();
         if self.rows > MOST_ROWS || self.bytes > MOST_BYTES {
             let (rows, size) = (grouped(MOST_ROWS), MOST_BYTES >> 20);
-            return Err(format!("the result is longer than {rows} rows or {size} MiB: compare the table instead"));
+            return Err(format!("the result exceeds {rows} rows or {size} MiB: compare the table instead"));
         }
         Ok(())
     }
@@ -140,7 +141,7 @@ async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, St
     timeout(patience, asked).await.unwrap_or_else(late)
 }
 
-/// Row by row: neither result is held.
+/// Row by row: neither result is held in memory.
 async fn lockstep(
     mut blue: RowStream<'_>,
     mut green: RowStream<'_>,
@@ -179,7 +180,7 @@ async fn lockstep(
 struct ColumnPair {
     name: String,
     meaning: Comparison,
-    /// Both may hold numbers, which have a tolerance.
+    /// Both may hold numbers, to which the tolerance applies.
     numbers: bool,
 }
 
@@ -240,10 +241,10 @@ fn is_near(left: Option<&str>, right: Option<&str>, tolerance: f64) -> bool {
 fn in_words(line: &ResultRow) -> String {
     let each = line.heads.names.iter().zip(&line.cells);
     let each = each.map(|(name, cell)| format!("{name} = {}", shown(cell.as_deref())));
-    cut(&each.collect::<Vec<_>>().join(", "), LONGEST_ROW)
+    truncated(&each.collect::<Vec<_>>().join(", "), LONGEST_ROW)
 }
 
-/// Whether neither side gives a row.
+/// Whether neither side returns a row.
 pub async fn integrity(
     name: &str,
     databases: &[SqlEngine; 2],
@@ -278,7 +279,7 @@ pub async fn integrity(
 
 #[derive(Default)]
 struct Violations {
-    /// One more than the limit: there are more.
+    /// One more than the limit means that there are more.
     rows: u64,
     shown: Vec<Finding>,
 }
@@ -304,7 +305,7 @@ async fn violations(engine: &SqlEngine, (query, patience): TimedQuery<'_>, side:
     .await
 }
 
-/// The rows and the hash of each side by itself. `violations`: the rows are those of an integrity query.
+/// The row count and hash of each side. `violations`: the rows are those of an integrity query.
 pub async fn digest(databases: &[SqlEngine; 2], asked: TimedQuery<'_>, violations: bool) -> [DataSide; 2] {
     let [blue, green] = databases;
     let (blue, green) = tokio::join!(one_digest(blue, asked, violations), one_digest(green, asked, violations));
@@ -323,7 +324,7 @@ async fn one_digest(engine: &SqlEngine, (query, patience): TimedQuery<'_>, viola
         Ok(read)
     });
     let mut found = side(engine_name(engine));
-    // A side that cannot be read has no numbers: there is nothing else to say of it here.
+    // A side that cannot be read has no numbers; a digest has no place for the reason.
     if let Ok(read) = asked.await {
         let rows = if violations { &mut found.violations } else { &mut found.rows };
         *rows = Some(read.rows);

@@ -1,4 +1,4 @@
-//! Rows as texts, as every engine gives them.
+//! Rows as texts, the same for every engine.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::consistency::values::ColumnType;
 /// The values of a row; `None` is NULL.
 pub type RowValues = Vec<Option<String>>;
 
-/// What the columns of a result are.
+/// The columns of a result.
 #[derive(Debug, Default)]
 pub struct ResultColumns {
     pub names: Vec<String>,
     pub classes: Vec<ColumnType>,
 }
 
-/// A row of a stream, with what all of its rows have in common.
+/// A row of a stream, with the columns that all its rows share.
 #[derive(Debug)]
 pub struct ResultRow {
     pub heads: Arc<ResultColumns>,
@@ -25,11 +25,12 @@ pub struct ResultRow {
 
 pub type RowStream<'s> = BoxStream<'s, Result<ResultRow, String>>;
 
-/// Bytes that are no UTF-8 as `x'…'`.
+/// Text, or bytes that are not UTF-8 as `x'…'`.
 pub fn text_or_hex(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| hex(error.as_bytes()))
+    String::from_utf8(bytes).unwrap_or_else(|error| hex_literal(error.as_bytes()))
 }
 
-pub fn hex(bytes: &[u8]) -> String {
+/// Bytes as SQL writes them.
+pub fn hex_literal(bytes: &[u8]) -> String {
     format!("x'{}'", judgement::hex::text(bytes))
 }

@@ -1,4 +1,4 @@
-//! One side's database in a read-only transaction: queries to it, and rows as texts, on every engine alike.
+//! A read-only transaction on one side's database: queries and their rows as texts, the same for every engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +19,16 @@ use judgement::time::Millis;
 use memory::snapshot::health_check::SqlEngine;
 use memory::snapshot::secret_url::SecretUrl;
 
-/// Rows that one FETCH brings at the most, and about how many bytes.
+/// The most rows that one FETCH returns, and about how many bytes.
 const MOST_FETCHED: u64 = 1000;
 const BYTES_FETCHED: u64 = 256 << 10;
-/// Nothing is known of the size of the rows yet.
+/// The first FETCH, when the size of rows is not known yet.
 const FIRST_FETCHED: u64 = 16;
 
-/// What a query to MySQL begins with.
+/// How a query to MySQL must begin.
 const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW"];
 
-/// Dropping it ends what the database does for it: PostgreSQL within a second, MySQL at the next row or the time limit.
+/// Dropping it stops its query in the database: in PostgreSQL within a second, in MySQL at the next row or the time limit.
 pub struct ReadSession {
     at: EngineConnection,
     patience: Duration,
@@ -41,10 +41,10 @@ enum EngineConnection {
 }
 
 impl ReadSession {
-    /// Connects, and begins a transaction that only reads. `patience` is for each thing that is asked.
+    /// Connects, and begins a read-only transaction. `patience` is the time limit of each query.
     ///
     /// # Errors
-    /// Words for a person, without the URL and its password.
+    /// A message for people, without the URL and its password.
     pub async fn open(engine: &SqlEngine, patience: Duration) -> Result<ReadSession, String> {
         let opening = async {
             Ok(match engine {
@@ -71,11 +71,11 @@ impl ReadSession {
         }
     }
 
-    /// Ends the transaction, so that nobody waits for it, and begins another after a while, which sees what was written
+    /// Ends the transaction, so that nothing waits for it, and begins another one after a pause, which sees what was written
     /// meanwhile.
     ///
     /// # Errors
-    /// Words for a person.
+    /// A message for people.
     pub async fn renew(&mut self, pause: Duration) -> Result<(), String> {
         in_time(self.patience, self.end()).await?;
         tokio::time::sleep(pause).await;
@@ -108,10 +108,10 @@ impl ReadSession {
         }
     }
 
-    /// All rows of a query that gives few. Its columns are texts; what is bound is a text too.
+    /// All rows of a query that returns few. Columns and parameters are texts.
     ///
     /// # Errors
-    /// Words for a person.
+    /// A message for people.
     pub async fn fetch(&mut self, sql: &str, bound: &[String]) -> Result<Vec<RowValues>, String> {
         let patience = self.patience;
         let asked = async {
@@ -141,12 +141,12 @@ impl ReadSession {
         in_time(patience, asked).await
     }
 
-    /// The rows of one statement that only reads, one after the other: neither the database nor we hold all of them.
-    /// More than one statement is refused, in the database's words. `most` is for all of them where a database has no
-    /// cursors, and goes on for nobody as long at the most.
+    /// Streams the rows of one read-only statement: neither the database nor Cutover holds all of them.
+    /// More than one statement is refused by the database. `most` is the time limit for all rows where a database has no
+    /// cursors.
     ///
     /// # Errors
-    /// Words for a person, also in the middle of the rows.
+    /// A message for people, also in the middle of the rows.
     pub async fn stream(&mut self, sql: &str, most: Duration) -> Result<RowStream<'_>, String> {
         let patience = self.patience;
         let opening = async {
@@ -177,7 +177,7 @@ async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, St
     }
 }
 
-/// Over a cursor: that takes one statement only, and none that writes, and each batch has the time limit for itself.
+/// Uses a cursor: it takes only one statement, and none that writes, and each batch has its own time limit.
 async fn postgres_lines<'s>(
     connection: &'s mut PgConnection,
     url: &'s SecretUrl,
@@ -225,7 +225,7 @@ async fn postgres_lines<'s>(
     Ok(lines.map_err(|why: String| url.scrub(&why)).boxed())
 }
 
-/// MySQL has no cursors that are spoken of in SQL: the rows come as they are read, and the connection holds them back.
+/// MySQL has no cursors in SQL: rows are sent as they are read, and the connection holds them back.
 async fn mysql_lines<'s>(
     connection: &'s mut MySqlConnection,
     url: &'s SecretUrl,
@@ -236,9 +236,9 @@ async fn mysql_lines<'s>(
     // A text query may hold several statements, a prepared one may not.
     let prepared = (&mut *connection).prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await;
     let prepared = prepared.map_err(|error| connect::query_failed(&error))?;
-    // MariaDB lets DDL end a transaction that only reads, and OPTIMIZE TABLE even gives rows.
+    // In MariaDB DDL ends a read-only transaction, and OPTIMIZE TABLE even returns rows.
     if prepared.columns().is_empty() || !READING.contains(&first_word(&sql).to_ascii_uppercase().as_str()) {
-        return Err(format!("query failed: it must read: it begins with one of {}", READING.join(", ")));
+        return Err(format!("query failed: it is not read-only: it must begin with one of {}", READING.join(", ")));
     }
     connect::mysql_limit(connection, most).await?;
     let mut heads: Option<Arc<ResultColumns>> = None;
@@ -251,7 +251,7 @@ async fn mysql_lines<'s>(
     Ok(lines.boxed())
 }
 
-/// Behind comments and parentheses; a comment that MySQL executes is no word.
+/// After comments and parentheses; a comment that MySQL executes is not skipped.
 fn first_word(sql: &str) -> &str {
     let mut rest = sql;
     loop {
@@ -267,7 +267,7 @@ fn first_word(sql: &str) -> &str {
     }
 }
 
-/// People end a statement as they are used to.
+/// Without the semicolons that people end a statement with.
 fn one_statement(sql: &str) -> &str {
     sql.trim().trim_end_matches(';').trim_end()
 }
@@ -290,7 +290,7 @@ fn postgres_cells(row: &PgRow) -> Result<RowValues, String> {
         if value.is_null() {
             return Ok(None);
         }
-        let text = value.as_str().map_err(|_| "a value is no UTF-8: the database's encoding is not known to it");
+        let text = value.as_str().map_err(|_| "a value is not valid UTF-8: the database does not know its encoding");
         Ok(Some(text?.to_owned()))
     };
     (0..row.len()).map(cell).collect()
@@ -300,7 +300,7 @@ fn mysql_heads(row: &MySqlRow) -> ResultColumns {
     let class = |name: &str| {
         let name = name.to_ascii_lowercase();
         match name.split(' ').next().unwrap_or_default() {
-            // A text with a binary collation is called so too.
+            // A text column with a binary collation has these names too.
             "binary" | "varbinary" | "blob" | "tinyblob" | "mediumblob" | "longblob" => ColumnType::Any,
             word => ColumnType::of_mysql(word, None),
         }

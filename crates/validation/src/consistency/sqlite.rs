@@ -1,4 +1,4 @@
-//! A SQLite file for reading, on a thread of its own while it is asked. Whoever stops waiting interrupts it.
+//! A SQLite file opened for reading. Queries run on a blocking thread, and are interrupted when nobody waits for them any more.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use rusqlite::{Connection, InterruptHandle, Row, params_from_iter};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 
-use crate::consistency::rows::{ResultColumns, ResultRow, RowStream, RowValues, hex, text_or_hex};
+use crate::consistency::rows::{ResultColumns, ResultRow, RowStream, RowValues, hex_literal, text_or_hex};
 use crate::consistency::values::ColumnType;
 use health::sql::{file_failed, open_file};
 
-/// Rows that are handed over at once, and about how many bytes.
+/// Rows that are sent at once, and about how many bytes.
 const MOST_ROWS: usize = 256;
 const MOST_BYTES: usize = 256 << 10;
-/// Handed over, and not looked at yet.
+/// Batches that are sent and not yet read.
 const WAITING: usize = 2;
-const GONE: &str = "the file was given up in the middle of a query";
+const GONE: &str = "the query of the file was abandoned";
 
-/// A file with a transaction that only reads.
+/// A file with a read-only transaction.
 pub struct SqliteFile {
-    /// Not here while a thread has it.
+    /// `None` while a thread has it.
     connection: Option<Connection>,
 }
 
-/// Ends the work that nobody waits for: before it begins, or in the middle of a statement.
+/// Stops work that nobody waits for: before it begins, or in the middle of a statement.
 struct InterruptOnDrop(AbortHandle, InterruptHandle);
 
 impl Drop for InterruptOnDrop {
@@ -40,21 +40,21 @@ impl Drop for InterruptOnDrop {
 
 impl SqliteFile {
     /// # Errors
-    /// Words for a person.
+    /// A message for people.
     pub async fn open(path: PathBuf, patience: Duration) -> Result<SqliteFile, String> {
-        // Opening waits for nobody, so it needs no way to be interrupted.
+        // Opening does not wait for locks, so it need not be interruptible.
         let opened = spawn_blocking(move || open(&path, patience)).await;
         Ok(SqliteFile { connection: Some(opened.map_err(|error| error.to_string())??) })
     }
 
     /// # Errors
-    /// Words for a person.
+    /// A message for people.
     pub async fn execute(&mut self, sql: &'static str) -> Result<(), String> {
         self.work(|connection| connection.execute_batch(sql).map_err(failed)).await
     }
 
     /// # Errors
-    /// Words for a person.
+    /// A message for people.
     pub async fn fetch(&mut self, sql: String, bound: Vec<String>) -> Result<Vec<RowValues>, String> {
         self.work(move |connection| {
             let mut statement = connection.prepare(&sql).map_err(failed)?;
@@ -86,7 +86,7 @@ impl SqliteFile {
     }
 
     /// # Errors
-    /// Words for a person.
+    /// A message for people.
     pub fn stream(&mut self, sql: String) -> Result<RowStream<'_>, String> {
         let connection = self.connection.take().ok_or(GONE)?;
         let interrupt = connection.get_interrupt_handle();
@@ -131,9 +131,9 @@ fn open(path: &Path, patience: Duration) -> Result<Connection, String> {
 
 fn send_all(connection: &Connection, sql: &str, hand: &mpsc::Sender<Vec<ResultRow>>) -> Result<(), String> {
     let mut statement = connection.prepare(sql).map_err(failed)?;
-    // A copy into another file is no write to this one.
+    // SQLite would allow a copy into another file, which is no write to this one.
     if !statement.readonly() {
-        return Err("query failed: it writes".to_owned());
+        return Err("query failed: it is not read-only".to_owned());
     }
     let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = names.len();
@@ -161,7 +161,7 @@ fn cells(row: &Row<'_>, width: usize) -> Result<RowValues, String> {
             ValueRef::Integer(number) => Some(number.to_string()),
             ValueRef::Real(number) => Some(format!("{number:?}")),
             ValueRef::Text(text) => Some(text_or_hex(text.to_vec())),
-            ValueRef::Blob(bytes) => Some(hex(bytes)),
+            ValueRef::Blob(bytes) => Some(hex_literal(bytes)),
         })
     };
     (0..width).map(cell).collect()
@@ -169,9 +169,9 @@ fn cells(row: &Row<'_>, width: usize) -> Result<RowValues, String> {
 
 fn failed(error: rusqlite::Error) -> String {
     match error {
-        // The statement is ours, and long: it says nothing to who reads this.
+        // The statement is ours, and long: it would not help the reader.
         rusqlite::Error::SqlInputError { msg, .. } => format!("query failed: {msg}"),
-        rusqlite::Error::MultipleStatement => "query failed: it is more than one statement".to_owned(),
+        rusqlite::Error::MultipleStatement => "query failed: it holds more than one statement".to_owned(),
         error => file_failed(error),
     }
 }

@@ -1,17 +1,18 @@
-//! A table on both sides: how many rows, which of them differ, and in what.
+//! A table on both sides: how many rows it has, which of them differ, and in which columns.
 
 use crate::consistency::columns::{self, TableLayout};
 use crate::consistency::differences::{self, RowTotal, TableComparison};
 use crate::consistency::plan::TablePlan;
 use crate::consistency::session::ReadSession;
 use crate::consistency::table_query::TableQuery;
-use crate::consistency::{SECOND_LOOK, blank, both, checksums, cut, engine_names, fail, merge, side};
+use crate::consistency::{SECOND_LOOK, blank, both, checksums, engine_names, fail, merge, side};
+use crate::text::truncated;
 use config::suite::TableCheck;
 use judgement::guard::evidence::grouped;
 use memory::snapshot::health_check::SqlEngine;
 use wire::{DataResult, DataSide, RowDifference, RowHow};
 
-/// Rows that the sentence names; the others stand below it.
+/// Rows that the sentence names; the others are listed below it.
 const IN_WORDS: usize = 3;
 /// Of the columns that differ in a row, those that the sentence names.
 const COLUMNS_IN_WORDS: usize = 3;
@@ -20,14 +21,14 @@ pub async fn check(
     name: &str,
     databases: &[SqlEngine; 2],
     table: &TableCheck,
-    told: &(dyn Fn(u64, u64) + Send + Sync),
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
     let kind = if table.rows_only { "rows" } else { "table" };
     let mut result = blank(name, kind, engine_names(databases));
     let compared = if table.rows_only {
-        count(&mut result, databases, table, told).await
+        count(&mut result, databases, table, progress).await
     } else {
-        compare(&mut result, databases, table, told).await
+        compare(&mut result, databases, table, progress).await
     };
     if let Err(why) = compared {
         fail(&mut result, format!("{}: {why}", table.name));
@@ -50,9 +51,9 @@ async fn layouts(
     let (left, right) = tokio::join!(columns::read(blue, &table.name), columns::read(green, &table.name));
     match both(left, right)? {
         (Some(blue), Some(green)) => Ok((blue, green)),
-        (None, None) => Err("neither side has such a table".to_owned()),
-        (None, _) => Err("blue has no such table".to_owned()),
-        (_, None) => Err("green has no such table".to_owned()),
+        (None, None) => Err("the table does not exist on either side".to_owned()),
+        (None, _) => Err("the table does not exist in blue".to_owned()),
+        (_, None) => Err("the table does not exist in green".to_owned()),
     }
 }
 
@@ -60,30 +61,30 @@ async fn compare(
     result: &mut DataResult,
     databases: &[SqlEngine; 2],
     table: &TableCheck,
-    told: &(dyn Fn(u64, u64) + Send + Sync),
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<(), String> {
     let (mut blue, mut green) = open(databases, table).await?;
     let (left, right) = layouts(&mut blue, &mut green, table).await?;
     let plan = TablePlan::new(table, [blue.dialect(), green.dialect()], &left, &right)?;
     let chunk = table.chunk.max(1);
     let all = estimate(&mut blue, &plan.blue, &table.name).await.div_ceil(chunk);
-    told(0, all.max(1));
-    let mut walked = if plan.by_checksums {
-        checksums::walk(&plan, chunk, all, &mut blue, &mut green, told).await?
+    progress(0, all.max(1));
+    let mut comparison = if plan.by_checksums {
+        checksums::walk(&plan, chunk, all, &mut blue, &mut green, progress).await?
     } else {
-        merge::walk(&plan, chunk, all, &mut blue, &mut green, told).await?
+        merge::walk(&plan, chunk, all, &mut blue, &mut green, progress).await?
     };
-    differences::look_again(&mut walked, &plan, &mut blue, &mut green).await?;
-    let differing = walked.rows_differing();
-    result.rows = differences::name(&walked.found, table.most_rows, &plan, &mut blue, &mut green).await?;
-    result.chunks = walked.chunks;
-    // Rows that were only late leave no chunk that differs.
-    result.chunks_differing = if differing == 0 { 0 } else { walked.chunks_differing };
+    differences::look_again(&mut comparison, &plan, &mut blue, &mut green).await?;
+    let differing = comparison.rows_differing();
+    result.rows = differences::name(&comparison.found, table.most_rows, &plan, &mut blue, &mut green).await?;
+    result.chunks = comparison.chunks;
+    // If rows were only late, no chunk differs.
+    result.chunks_differing = if differing == 0 { 0 } else { comparison.chunks_differing };
     result.rows_differing = differing;
-    put(&mut result.blue, walked.blue);
-    put(&mut result.green, walked.green);
+    put(&mut result.blue, comparison.blue);
+    put(&mut result.green, comparison.green);
     if differing > 0 {
-        let why = in_words(table, &walked, &result.rows);
+        let why = in_words(table, &comparison, &result.rows);
         fail(result, why);
     }
     Ok(())
@@ -94,20 +95,20 @@ fn put(side: &mut DataSide, total: RowTotal) {
     side.checksum = Some(format!("{:016x}", total.sum));
 }
 
-/// About how many rows there are, for whoever watches; 0: nobody knows.
-async fn estimate(session: &mut ReadSession, half: &TableQuery, table: &str) -> u64 {
-    let (sql, bound) = half.estimate(table);
-    // A number for people: a table that cannot be asked for it is compared all the same.
+/// The approximate number of rows, for progress; 0: unknown.
+async fn estimate(session: &mut ReadSession, table_query: &TableQuery, table: &str) -> u64 {
+    let (sql, bound) = table_query.estimate(table);
+    // Only for progress: a table without an estimate is compared all the same.
     let asked = session.fetch(&sql, &bound).await.unwrap_or_default();
     let number = asked.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
     number.unwrap_or(0)
 }
 
 /// `orders: 2 of 1,000 rows differ: id = 5 differs in total, id = 77 is missing in green`.
-fn in_words(table: &TableCheck, walked: &TableComparison, named: &[RowDifference]) -> String {
-    let differing = walked.rows_differing();
-    let at_least = if walked.more > 0 { "at least " } else { "" };
-    let all = grouped(walked.blue.rows.max(walked.green.rows));
+fn in_words(table: &TableCheck, comparison: &TableComparison, named: &[RowDifference]) -> String {
+    let differing = comparison.rows_differing();
+    let at_least = if comparison.more > 0 { "at least " } else { "" };
+    let all = grouped(comparison.blue.rows.max(comparison.green.rows));
     let verb = if differing == 1 { "differs" } else { "differ" };
     let each = named.iter().take(IN_WORDS).map(|row| match row.how {
         RowHow::MissingInGreen => format!("{} is missing in green", row.key),
@@ -120,7 +121,7 @@ fn in_words(table: &TableCheck, walked: &TableComparison, named: &[RowDifference
             format!("{} differs{within}{shown}{more}", row.key)
         }
     });
-    let mut each: Vec<String> = each.map(|words| cut(&words, 300)).collect();
+    let mut each: Vec<String> = each.map(|words| truncated(&words, 300)).collect();
     let more = differing.saturating_sub(each.len() as u64);
     if more > 0 && !each.is_empty() {
         each.push(format!("and {} more", grouped(more)));
@@ -133,7 +134,7 @@ async fn count(
     result: &mut DataResult,
     databases: &[SqlEngine; 2],
     table: &TableCheck,
-    told: &(dyn Fn(u64, u64) + Send + Sync),
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<(), String> {
     let (mut blue, mut green) = open(databases, table).await?;
     layouts(&mut blue, &mut green, table).await?;
@@ -143,7 +144,7 @@ async fn count(
         both(left, right)?;
         counted = both_counts(&mut blue, &mut green, table).await?;
     }
-    told(1, 1);
+    progress(1, 1);
     let (left, right) = counted;
     (result.blue.rows, result.green.rows) = (Some(left), Some(right));
     if left != right {
@@ -164,17 +165,17 @@ async fn both_counts(
 
 async fn rows(session: &mut ReadSession, table: &TableCheck) -> Result<u64, String> {
     let dialect = session.dialect();
-    let half = TableQuery {
+    let table_query = TableQuery {
         dialect,
         table: dialect.table(&table.name),
         filter: table.filter.clone(),
         ..TableQuery::default()
     };
-    let number = session.fetch(&half.count(), &[]).await?.into_iter().flatten().flatten().next();
-    number.and_then(|text| text.parse().ok()).ok_or_else(|| "it does not say how many rows it has".to_owned())
+    let number = session.fetch(&table_query.count(), &[]).await?.into_iter().flatten().flatten().next();
+    number.and_then(|text| text.parse().ok()).ok_or_else(|| "the database returned no row count".to_owned())
 }
 
-/// The rows and checksum of each side by itself.
+/// The row count and checksum of each side.
 pub async fn digest(databases: &[SqlEngine; 2], table: &TableCheck) -> [DataSide; 2] {
     let [blue, green] = databases;
     let (blue, green) = tokio::join!(one_digest(blue, table), one_digest(green, table));
@@ -183,7 +184,7 @@ pub async fn digest(databases: &[SqlEngine; 2], table: &TableCheck) -> [DataSide
 
 async fn one_digest(engine: &SqlEngine, table: &TableCheck) -> DataSide {
     let mut found = side(super::engine_name(engine));
-    // A side that cannot be read has no numbers: there is nothing else to say of it here.
+    // A side that cannot be read has no numbers; a digest has no place for the reason.
     if let Ok(total) = one_total(engine, table).await {
         found.rows = Some(total.rows);
         found.checksum = (!table.rows_only).then(|| format!("{:016x}", total.sum));
@@ -196,7 +197,7 @@ async fn one_total(engine: &SqlEngine, table: &TableCheck) -> Result<RowTotal, S
     if table.rows_only {
         return Ok(RowTotal { rows: rows(&mut session, table).await?, sum: 0 });
     }
-    let layout = columns::read(&mut session, &table.name).await?.ok_or("there is no such table")?;
+    let layout = columns::read(&mut session, &table.name).await?.ok_or("the table does not exist")?;
     let dialect = session.dialect();
     let plan = TablePlan::new(table, [dialect, dialect], &layout, &layout)?;
     if plan.by_checksums {

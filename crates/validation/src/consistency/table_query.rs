@@ -1,4 +1,4 @@
-//! What one side is asked for its table, and how its rows are read.
+//! The SQL that reads a table on one side, and how its rows are decoded.
 
 use std::hash::Hasher;
 
@@ -8,17 +8,17 @@ use crate::consistency::dialect::{Column, Dialect, HashFunction, KeyBinding};
 use crate::consistency::rows::RowValues;
 use crate::consistency::values::{self, Comparison};
 
-/// The values of a row's key, as texts.
+/// The key of a row, as texts.
 pub type RowKey = Vec<String>;
 
-/// A row as it is compared.
+/// A row by its key and its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HashedRow {
     pub key: RowKey,
     pub hash: u64,
 }
 
-/// What is read of one side.
+/// Builds the queries for one side.
 #[derive(Debug, Default)]
 pub struct TableQuery {
     pub dialect: Dialect,
@@ -32,12 +32,12 @@ pub struct TableQuery {
     pub hash: HashFunction,
 }
 
-/// A query, and what is bound to it.
+/// A query and its parameters.
 pub type BoundQuery = (String, Vec<String>);
 
 impl TableQuery {
     fn conditions(&self, more: Vec<String>) -> String {
-        // On lines of its own: it may end in a comment.
+        // On its own lines, because it may end in a comment.
         let filter = self.filter.iter().map(|filter| format!("(\n{filter}\n)"));
         let all: Vec<String> = filter.chain(more).collect();
         if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) }
@@ -56,7 +56,7 @@ impl TableQuery {
         self.dialect.row_hash(&columns, self.hash)
     }
 
-    /// The key, and the hash or what it is made of.
+    /// The key, and the hash or the values that it is made of.
     fn looked_at(&self) -> String {
         match (self.hashes, self.dialect) {
             (true, Dialect::Postgres) => format!("{}, ({})::text", self.key_texts(), self.hash()),
@@ -84,7 +84,7 @@ impl TableQuery {
                      WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ?";
                 (sql.to_owned(), vec![schema.to_owned(), name.to_owned()])
             }
-            // It keeps no count. Both ends of the row ids are found at once, the rows themselves only by reading all.
+            // SQLite keeps no count. The first and last row ids are found at once; counting would read every row.
             Dialect::Sqlite => {
                 let end = |which| format!("(SELECT {which}(rowid) FROM {})", self.table);
                 (format!("SELECT CAST({} - {} + 1 AS text)", end("max"), end("min")), Vec::new())
@@ -92,7 +92,7 @@ impl TableQuery {
         }
     }
 
-    /// All rows, sorted by the key as every engine sorts it.
+    /// All rows, sorted by the key in the order that all engines share.
     pub fn sorted(&self) -> String {
         let order =
             self.key.iter().map(|(column, ..)| self.dialect.order(&self.table, column)).collect::<Vec<_>>().join(", ");
@@ -100,7 +100,7 @@ impl TableQuery {
         format!("SELECT {what} FROM {table}{conditions} ORDER BY {order}")
     }
 
-    /// The key of the `chunk`th row behind another one.
+    /// The key of the `chunk`th row after another one.
     pub fn boundary(&self, after: Option<&RowKey>, chunk: u64) -> BoundQuery {
         let mut bound = Vec::new();
         let conditions = self.conditions(self.range(after, None, &mut bound));
@@ -112,7 +112,7 @@ impl TableQuery {
         (format!("SELECT {texts} FROM {table}{conditions} ORDER BY {names} LIMIT 1 OFFSET {skipped}"), bound)
     }
 
-    /// How many rows lie behind one key and up to another, and the sum of their hashes.
+    /// The number of rows after one key and up to another, and the sum of their hashes.
     pub fn checksum(&self, after: Option<&RowKey>, to: Option<&RowKey>) -> BoundQuery {
         let mut bound = Vec::new();
         let conditions = self.conditions(self.range(after, to, &mut bound));
@@ -125,14 +125,14 @@ impl TableQuery {
         (sql, bound)
     }
 
-    /// The rows of a range, in no order.
+    /// The rows of a range, in any order.
     pub fn rows(&self, after: Option<&RowKey>, to: Option<&RowKey>) -> BoundQuery {
         let mut bound = Vec::new();
         let conditions = self.conditions(self.range(after, to, &mut bound));
         (format!("SELECT {} FROM {}{conditions}", self.looked_at(), self.table), bound)
     }
 
-    /// The rows with these keys, in no order; perhaps others, whose keys the database takes for the same.
+    /// The rows with these keys, in any order; perhaps also others, whose keys the database considers equal.
     pub fn with_keys(&self, keys: &[RowKey]) -> BoundQuery {
         let (condition, bound) = self.one_of(keys);
         (format!("SELECT {} FROM {}{}", self.looked_at(), self.table, self.conditions(vec![condition])), bound)
@@ -157,7 +157,7 @@ impl TableQuery {
                     Some(format!("{left} = {right}"))
                 })
                 .collect();
-            // A value that the column cannot hold is in no row.
+            // No row has a value that the column cannot hold.
             if let Some(equations) = equations {
                 bound.extend(key.iter().cloned());
                 each.push(format!("({})", equations.join(" AND ")));
@@ -169,7 +169,7 @@ impl TableQuery {
         (format!("({})", each.join(" OR ")), bound)
     }
 
-    /// Conditions for the rows behind one key and up to another, in the order of the index.
+    /// Conditions for the rows after one key and up to another, in the order of the index.
     fn range(&self, after: Option<&RowKey>, to: Option<&RowKey>, bound: &mut Vec<String>) -> Vec<String> {
         let ends = [(after, ">"), (to, "<=")].into_iter().filter_map(|(key, sign)| Some((key?, sign)));
         ends.map(|(key, sign)| self.one_end(key, sign, bound)).collect()
@@ -186,7 +186,7 @@ impl TableQuery {
             let (left, right): (Vec<String>, Vec<String>) = (0..key.len()).filter_map(side).unzip();
             return format!("({}) {sign} ({})", left.join(", "), right.join(", "));
         }
-        // MySQL reads a whole table where rows of values are compared, and a range of the index where it is spelled out.
+        // MySQL scans the whole table for row comparisons, and uses a range of the index if the condition is spelled out.
         let strict = if sign == ">" { ">" } else { "<" };
         let mut ways = Vec::new();
         for last in 0..key.len() {
@@ -206,10 +206,10 @@ impl TableQuery {
         format!("({})", ways.join(" OR "))
     }
 
-    /// A row as it came, with its values in one form.
+    /// Decodes a row, with its values in canonical form.
     ///
     /// # Errors
-    /// In words: its key is NULL, or the database could not hash it.
+    /// Its key is NULL, or the database could not hash it.
     pub fn keyed(&self, cells: RowValues) -> Result<HashedRow, String> {
         let mut cells = cells.into_iter();
         let key = self.key_of(&mut cells)?;
@@ -245,7 +245,7 @@ impl TableQuery {
         let each = self.key.iter().zip(cells);
         each.map(|((column, _, meaning), cell)| match cell {
             Some(text) => Ok(values::canonical(*meaning, text)),
-            None => Err(format!("`{}` of the key is NULL in a row: a key must tell every row apart", column.name)),
+            None => Err(format!("key column `{}` is NULL in a row: a key must identify every row", column.name)),
         })
         .collect()
     }
@@ -256,12 +256,13 @@ impl TableQuery {
     }
 }
 
-/// A sum of hashes as it is kept: modulo 2^64, so that it does not matter how the rows were taken together.
+/// A sum of hashes modulo 2^64, so that the grouping of rows does not matter.
 ///
 /// # Errors
-/// A row had no hash.
+/// A row has no hash.
 pub fn folded(text: &str, rows: u64) -> Result<u64, String> {
-    let too_long = || "a row is longer than the database's max_allowed_packet: leave its long column out".to_owned();
+    let too_long =
+        || "a row exceeds the database's max_allowed_packet: exclude its long column with `ignore`".to_owned();
     let sum: i128 = text.parse().map_err(|_| too_long())?;
     if sum > i128::from(rows) * i128::from(u64::MAX) {
         return Err(too_long());

@@ -158,8 +158,8 @@ fn columns_and_rows_can_be_left_out() {
 fn empty_tables_are_equal_and_an_empty_side_lacks_everything() {
     let empty = Pair::new("create table orders (id integer primary key, total real)", "", "");
     passes(&checked(&empty.table(orders())));
-    let half = Pair::new(ORDERS, "", "delete from orders");
-    let result = checked(&half.table(orders()));
+    let table_query = Pair::new(ORDERS, "", "delete from orders");
+    let result = checked(&table_query.table(orders()));
     assert_eq!((result.rows_differing, result.green.rows), (100, Some(0)));
     let other = Pair::new(ORDERS, "delete from orders", "");
     let result = checked(&other.table(TableCheck { most_rows: 1, ..orders() }));
@@ -172,27 +172,24 @@ fn what_cannot_be_compared_is_said_in_words() {
         Pair::new(ORDERS, "create table only (id); alter table orders add x text", "alter table orders add y text");
     let told = |table: TableCheck| checked(&pair.table(table)).why.unwrap();
     let named = |name: &str| TableCheck { name: name.to_owned(), ..orders() };
-    assert_eq!(told(named("gone")), "gone: neither side has such a table");
-    assert_eq!(told(named("only")), "only: green has no such table");
-    let differ = "orders: the columns differ: only blue has `x`, only green has `y` (`ignore` leaves a column out)";
+    assert_eq!(told(named("gone")), "gone: the table does not exist on either side");
+    assert_eq!(told(named("only")), "only: the table does not exist in green");
+    let differ = "orders: the columns differ: only blue has `x`, only green has `y` (`ignore` excludes a column)";
     assert_eq!(told(orders()), differ);
     let keyed = |key: &str| TableCheck { key: vec![key.to_owned()], ..orders() };
     assert_eq!(told(keyed("nr")), "orders: neither side has a column `nr`");
     assert_eq!(told(keyed("x")), "orders: green has no column `x`");
     assert_eq!(
         told(TableCheck { key: Vec::new(), ..orders() }),
-        "orders: it has no key: name the columns that tell its rows apart"
+        "orders: no key: name the columns that identify a row"
     );
     let both = |key: &str| TableCheck { ignore: vec!["x".to_owned(), "y".to_owned()], ..keyed(key) };
     passes(&checked(&pair.table(both("id"))));
     assert_eq!(
         told(both("note")),
-        "orders: blue and green: `note` of the key is NULL in a row: a key must tell every row apart"
+        "orders: blue and green: key column `note` is NULL in a row: a key must identify every row"
     );
-    assert_eq!(
-        told(both("data")),
-        "orders: blue and green: the key is not unique: data = 00ff is there more than once"
-    );
+    assert_eq!(told(both("data")), "orders: blue and green: the key is not unique: data = 00ff occurs more than once");
     let wrong = TableCheck { filter: Some("nr > 5".to_owned()), ..both("id") };
     assert_eq!(told(wrong), "orders: blue and green: query failed: no such column: nr");
     let injected = TableCheck { filter: Some("1 = 1); delete from orders; select (1".to_owned()), ..both("id") };
@@ -221,7 +218,7 @@ fn keys_of_several_columns_and_of_text_are_walked_through_in_one_order() {
     let any = "create table orders (id, total); insert into orders values (10, 1), ('b', 1), (9, 1), (1.5, 1)";
     passes(&checked(&Pair::new(any, "", "").table(orders())));
     let pair = Pair::new(any, "", "insert into orders values (x'61', 1)");
-    let why = "orders: green: `id` of the key is NULL in a row: a key must tell every row apart";
+    let why = "orders: green: key column `id` is NULL in a row: a key must identify every row";
     fails(&checked(&pair.table(orders())), why);
 }
 
@@ -334,13 +331,13 @@ fn a_query_only_reads_and_is_one_statement() {
     let pair = Pair::new(ORDERS, "", "");
     let told = |query: &str| pair.query(query, 0.0).why.unwrap();
     let twice = |why: &str| format!("totals: blue and green: query failed: {why}");
-    assert_eq!(told("delete from orders"), twice("it writes"));
-    assert_eq!(told("select 1; delete from orders"), twice("it is more than one statement"));
-    assert_eq!(told(&format!("vacuum into '{}'", pair.path("copy.db").display())), twice("it writes"));
+    assert_eq!(told("delete from orders"), twice("it is not read-only"));
+    assert_eq!(told("select 1; delete from orders"), twice("it holds more than one statement"));
+    assert_eq!(told(&format!("vacuum into '{}'", pair.path("copy.db").display())), twice("it is not read-only"));
     assert!(!pair.path("copy.db").exists());
     assert_eq!(told("selec 1"), twice("near \"selec\": syntax error"));
     let long = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n";
-    let too_long = "the result is longer than 100,000 rows or 64 MiB: compare the table instead";
+    let too_long = "the result exceeds 100,000 rows or 64 MiB: compare the table instead";
     assert_eq!(told(long), format!("totals: blue and green: {too_long}"));
     let wide = "with recursive n(i) as (select 1 union all select i + 1 from n) select hex(zeroblob(1000000)) from n";
     assert_eq!(told(wide), format!("totals: blue and green: {too_long}"));

@@ -1,11 +1,11 @@
-//! What a value means, whatever text an engine writes it as; and in which order keys come.
+//! Canonical values: engines write the same value as different texts. And the order in which keys are sorted.
 
 use std::cmp::Ordering;
 
 use serde_json::Value;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
-/// A number with a longer exponent stays as it is written.
+/// A number with a larger exponent stays as it is written.
 const MOST_EXPONENT: i64 = 400;
 
 /// What kind of values a column holds. Two columns of one class and one engine write the same value as the same text.
@@ -114,7 +114,7 @@ impl ColumnType {
     }
 }
 
-/// As what the values of a pair of columns are compared.
+/// How the values of a pair of columns are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// The text itself.
@@ -129,7 +129,7 @@ pub enum Comparison {
     Uuid,
 }
 
-/// What two columns have in common. Within one engine, columns of one class are compared as they are written.
+/// How two columns are compared. Within one engine, columns of the same type are compared as they are written.
 pub fn meaning(blue: &ColumnType, green: &ColumnType, one_engine: bool) -> Comparison {
     use ColumnType as C;
     if one_engine && blue == green {
@@ -155,7 +155,7 @@ pub fn meaning(blue: &ColumnType, green: &ColumnType, one_engine: bool) -> Compa
     }
 }
 
-/// One text for all that mean the same. What does not read as what it should be stays as it is.
+/// The same text for all values that mean the same. What cannot be parsed stays as it is.
 pub fn canonical(meaning: Comparison, text: String) -> String {
     let known = match meaning {
         Comparison::Text => None,
@@ -175,14 +175,14 @@ pub fn canonical(meaning: Comparison, text: String) -> String {
     known.unwrap_or(text)
 }
 
-/// The shortest text of a number; -0 is 0, and one that is whole has no point.
+/// The shortest text of a number; -0 is 0, and a whole number has no point.
 fn plain(number: f64) -> String {
     let number = if number == 0.0 { 0.0 } else { number };
     let text = format!("{number:?}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
-/// A decimal number without an exponent and without zeros that say nothing.
+/// A decimal number without an exponent and without redundant zeros.
 pub fn decimal(text: &str) -> Option<String> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
@@ -266,10 +266,10 @@ fn offset(text: &str) -> Option<UtcOffset> {
     UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()
 }
 
-/// In which order a column of a key comes, on every engine and here.
+/// How a column of a key is sorted, on every engine and here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOrder {
-    /// As numbers; what is none comes last.
+    /// As numbers; what is not a number comes last.
     Number,
     /// Byte by byte.
     Bytes,

@@ -1,4 +1,4 @@
-//! What a step takes from an answer, for the steps after it.
+//! What a step captures from an answer for later steps.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use config::suite::Capture;
 use relay::origin::exchange::OriginResponse;
 use wire::Finding;
 
-/// In bytes. What is captured is put into requests.
+/// In bytes. Captured values are inserted into requests.
 const LONGEST: usize = 16 << 10;
 
-/// The captured values by name, and a finding for each that is not there.
+/// The captured values by name, and a finding for each that is missing.
 pub fn all(wanted: &[(String, Capture)], answer: &OriginResponse) -> (Vec<(String, String)>, Vec<Finding>) {
     let json = wanted.iter().any(|(_, capture)| matches!(capture, Capture::Json(_))).then(|| json_of(answer));
     let (mut values, mut missing) = (Vec::new(), Vec::new());
@@ -30,7 +30,7 @@ pub fn all(wanted: &[(String, Capture)], answer: &OriginResponse) -> (Vec<(Strin
             }
         };
         let found = found.and_then(|value| match value.len() {
-            length if length > LONGEST => Err(format!("{length} bytes, over {LONGEST}")),
+            length if length > LONGEST => Err(format!("{length} bytes, more than {LONGEST}")),
             _ => Ok(value),
         });
         match found {
@@ -48,7 +48,7 @@ fn place(capture: &Capture) -> String {
         Capture::Json(path) => format!("json {path}"),
         Capture::Header(name) => format!("header {name}"),
         Capture::Cookie(name) => format!("cookie {name}"),
-        Capture::Regex(regex) => format!("a match of `{regex}`"),
+        Capture::Regex(regex) => format!("a match for `{regex}`"),
     }
 }
 
@@ -60,7 +60,7 @@ fn header(name: &http::HeaderName, answer: &OriginResponse) -> Option<String> {
     answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// Of several that are set by one name the last counts, as for a browser.
+/// If a cookie is set more than once the last one counts, as in a browser.
 fn cookie(name: &str, answer: &OriginResponse) -> Option<String> {
     let lines = answer.headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.filter_map(|line| line.split(';').next()?.split_once('='));

@@ -1,4 +1,4 @@
-//! What one value must be, operator by operator.
+//! The operators of an expectation.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::consistency::json::{is_same, shown};
 use crate::variables::{Piece, Variables, pieces};
 use config::suite::Expectation;
 
-/// A value that is not what it must be.
+/// A value that does not match.
 #[derive(Debug, PartialEq)]
 pub struct Mismatch {
     pub expected: String,
@@ -21,7 +21,7 @@ pub fn of_json(wanted: &Expectation, found: Option<&Value>, variables: &Variable
     })
 }
 
-/// A header's line, or a body: everything is a text, and what equals a number is the text that says it.
+/// A line of a header, or a body: everything is text, and a number is compared as its text.
 pub fn of_text(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Mismatch> {
     check(wanted, found, variables, |wanted| {
         let expected = match wanted {
@@ -41,25 +41,27 @@ fn check(
 ) -> Option<Mismatch> {
     let told = shown(found);
     let (holds, expected, found) = match wanted {
-        Expectation::Present => (found.is_some(), "something".to_owned(), told),
+        Expectation::Present => (found.is_some(), "a value".to_owned(), told),
         Expectation::Absent => (found.is_none(), "nothing".to_owned(), told),
         Expectation::Equals(value) => match equals(value) {
             Ok((holds, expected)) => (holds, expected, told),
             Err(why) => (false, why, told),
         },
         Expectation::Contains(part) => match variables.expand(part) {
-            Ok(part) => (found.is_some_and(|found| contains(found, &part)), format!("something with `{part}`"), told),
+            Ok(part) => {
+                (found.is_some_and(|found| contains(found, &part)), format!("a value containing `{part}`"), told)
+            }
             Err(why) => (false, why, told),
         },
         Expectation::Matches(whole) => {
             let holds = found.and_then(text).is_some_and(|text| whole.is_match(&text));
-            (holds, format!("something that matches `{}`", whole.text), told)
+            (holds, format!("a value matching `{}`", whole.text), told)
         }
         Expectation::Above(limit) => {
-            (number(found).is_some_and(|n| n > *limit), format!("a number over {limit}"), told)
+            (number(found).is_some_and(|n| n > *limit), format!("a number above {limit}"), told)
         }
         Expectation::Below(limit) => {
-            (number(found).is_some_and(|n| n < *limit), format!("a number under {limit}"), told)
+            (number(found).is_some_and(|n| n < *limit), format!("a number below {limit}"), told)
         }
         Expectation::Length(wanted) => {
             let length = found.and_then(length);
@@ -75,8 +77,8 @@ fn check(
     (!holds).then_some(Mismatch { expected, found })
 }
 
-/// What a value of the suite means beside what was found. A text that is nothing but `${name}` is a number where a
-/// number was found, and a text where a text was: a captured `7` may be either.
+/// Expands a value of the suite with a view to what was found. A text that is only `${name}` becomes a number if a
+/// number was found, and a text if a text was: a captured `7` may be either.
 pub fn towards(wanted: &Value, found: Option<&Value>, variables: &Variables) -> Result<Value, String> {
     Ok(match (wanted, found) {
         (Value::String(text), Some(Value::String(_))) if matches!(pieces(text).as_slice(), [Piece::Name(_)]) => {
@@ -98,7 +100,7 @@ pub fn towards(wanted: &Value, found: Option<&Value>, variables: &Variables) -> 
     })
 }
 
-/// As the comparison of whole documents has it: 1 and 1.0 are the same, at any depth.
+/// As for whole documents: 1 and 1.0 are equal at any depth.
 fn is_equal(expected: &Value, found: &Value) -> bool {
     match (expected, found) {
         (Value::Array(left), Value::Array(right)) => {
@@ -112,7 +114,7 @@ fn is_equal(expected: &Value, found: &Value) -> bool {
     }
 }
 
-/// A text or a number by what it says, a list by its items, an object by its keys.
+/// A text or number by its text, a list by its items, an object by its keys.
 fn contains(found: &Value, part: &str) -> bool {
     match found {
         Value::Array(items) => items.iter().any(|item| text(item).as_deref() == Some(part)),
@@ -121,7 +123,7 @@ fn contains(found: &Value, part: &str) -> bool {
     }
 }
 
-/// A text that says a number is one: prices are often written so.
+/// A text that reads as a number is one: prices are often written as text.
 fn number(found: Option<&Value>) -> Option<f64> {
     let found = found?;
     let said = || found.as_str().and_then(|text| text.trim().parse().ok());
@@ -147,7 +149,7 @@ fn length(found: &Value) -> Option<u64> {
     Some(length as u64)
 }
 
-/// As JSON Schema calls it.
+/// The type by its name in JSON Schema.
 pub fn kind(found: &Value) -> &'static str {
     match found {
         Value::Null => "null",

@@ -4,7 +4,7 @@ use boon::{ErrorKind, InstanceToken, ValidationError};
 use serde_json::Value;
 
 use crate::consistency::json::{member, shown};
-use crate::redact::CUT;
+use crate::text::truncated;
 use config::suite::Schema;
 use wire::Finding;
 
@@ -21,7 +21,7 @@ pub fn violations(schema: &Schema, found: &Value) -> Vec<Finding> {
     let finding = |violation: &ValidationError<'_, '_>| Finding {
         what: format!("schema {}", place(violation)),
         expected: expected(schema, violation),
-        found: short(&instead(violation, found)),
+        found: truncated(&instead(violation, found), LONGEST),
         diff: None,
     };
     all.into_iter().take(MOST).map(finding).collect()
@@ -87,11 +87,4 @@ fn value_at<'v>(violation: &ValidationError<'_, '_>, document: &'v Value) -> Opt
         InstanceToken::Prop(name) => value.get(name.as_ref()),
         InstanceToken::Item(at) => value.get(*at),
     })
-}
-
-fn short(text: &str) -> String {
-    if text.chars().count() <= LONGEST {
-        return text.to_owned();
-    }
-    format!("{}{CUT}", text.chars().take(LONGEST).collect::<String>())
 }

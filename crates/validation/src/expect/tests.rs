@@ -45,7 +45,7 @@ fn status_and_latency() {
     let expect = Expect { latency: Some(Millis(20)), ..Expect::default() };
     assert_eq!(told(expect, &answer(200, &[], "")), none);
     let expect = Expect { latency: Some(Millis(19)), ..Expect::default() };
-    assert_eq!(told(expect, &answer(200, &[], "")), ["latency: at most 19ms | 20.0 ms"]);
+    assert_eq!(told(expect, &answer(200, &[], "")), ["latency: at most 19ms | 20.0ms"]);
 }
 
 #[test]
@@ -85,12 +85,12 @@ fn every_operator_on_every_kind_of_value() {
         ("$.n", text("7"), "json $.n: \"7\" | 7"),
         ("$.none", text("x"), "json $.none: \"x\" | nothing"),
         ("$.t", text("${gone}"), "json $.t: `${gone}` has no value here | \"seven 7\""),
-        ("$.l", Expectation::Contains("b".to_owned()), "json $.l: something with `b` | [\"a\",2]"),
-        ("$.t", re("even [0-9]"), "json $.t: something that matches `even [0-9]` | \"seven 7\""),
-        ("$.none", Expectation::Present, "json $.none: something | nothing"),
+        ("$.l", Expectation::Contains("b".to_owned()), "json $.l: a value containing `b` | [\"a\",2]"),
+        ("$.t", re("even [0-9]"), "json $.t: a value matching `even [0-9]` | \"seven 7\""),
+        ("$.none", Expectation::Present, "json $.none: a value | nothing"),
         ("$.z", Expectation::Absent, "json $.z: nothing | null"),
-        ("$.n", Expectation::Above(7.0), "json $.n: a number over 7 | 7"),
-        ("$.t", Expectation::Below(9.0), "json $.t: a number under 9 | \"seven 7\""),
+        ("$.n", Expectation::Above(7.0), "json $.n: a number above 7 | 7"),
+        ("$.t", Expectation::Below(9.0), "json $.t: a number below 9 | \"seven 7\""),
         ("$.l", Expectation::Length(3), "json $.l: a length of 3 | 2: [\"a\",2]"),
         ("$.n", Expectation::Length(1), "json $.n: a length of 1 | 7"),
         ("$.n", Expectation::Type("string".to_owned()), "json $.n: string | number: 7"),
@@ -112,10 +112,10 @@ fn headers_are_texts_and_one_line_will_do() {
     assert!(judged(name("x-b"), Expectation::Absent).is_empty());
     assert_eq!(judged(name("x-a"), Expectation::Absent), ["header x-a: nothing | \"1\", \"22\""]);
     assert_eq!(judged(name("x-a"), Expectation::Equals(json!("${name}"))), ["header x-a: \"Ada\" | \"1\", \"22\""]);
-    assert_eq!(judged(name("x-b"), Expectation::Present), ["header x-b: something | nothing"]);
+    assert_eq!(judged(name("x-b"), Expectation::Present), ["header x-b: a value | nothing"]);
     assert_eq!(
         judged(header::SET_COOKIE, Expectation::Contains("x".to_owned())),
-        ["header set-cookie: something with `x` | ***"]
+        ["header set-cookie: a value containing `x` | ***"]
     );
 }
 
@@ -191,10 +191,10 @@ fn what_is_no_json_says_what_it_is() {
     let expect = || Expect { json: vec![(path("$.a"), Expectation::Present)], ..Expect::default() };
     let page = format!("<html>\n{}", "x".repeat(200));
     let told_of = |answer: &OriginResponse| told(expect(), answer);
-    assert_eq!(told_of(&answer(200, &[], page)), [format!("body: JSON | no JSON: `<html> {}…`", "x".repeat(73))]);
+    assert_eq!(told_of(&answer(200, &[], page)), [format!("body: JSON | not JSON: `<html> {}…`", "x".repeat(73))]);
     assert_eq!(told_of(&answer(200, &[], "")), ["body: JSON | an empty body"]);
     let zipped = answer(200, &[("content-encoding", "gzip")], &b"\x1f\x8b"[..]);
-    assert_eq!(told_of(&zipped), ["body: JSON | no JSON in gzip, and no text: 2 bytes"]);
+    assert_eq!(told_of(&zipped), ["body: JSON | not JSON, encoded as gzip: 2 bytes of binary data"]);
     let cut = OriginResponse { length: 9, ..answer(200, &[], "{}") };
     assert_eq!(told_of(&cut), ["body: JSON | 9 bytes, of which only the first 2 are kept"]);
 }
@@ -208,8 +208,11 @@ fn a_body_is_a_text() {
     assert!(judged(Expectation::Absent, "").is_empty());
     assert!(judged(Expectation::Length(0), "").is_empty());
     assert!(judged(Expectation::Above(41.0), "42\n").is_empty());
-    assert_eq!(judged(Expectation::Contains("${name}".to_owned()), "pong"), ["body: something with `Ada` | \"pong\""]);
-    assert_eq!(judged(Expectation::Present, ""), ["body: something | nothing"]);
+    assert_eq!(
+        judged(Expectation::Contains("${name}".to_owned()), "pong"),
+        ["body: a value containing `Ada` | \"pong\""]
+    );
+    assert_eq!(judged(Expectation::Present, ""), ["body: a value | nothing"]);
 }
 
 #[test]
@@ -235,7 +238,7 @@ fn values_are_captured_or_named_as_missing() {
         (Capture::Json(path("$.gone")), "json $.gone"),
         (Capture::Header(header::ETAG), "header etag"),
         (Capture::Cookie("none".to_owned()), "cookie none"),
-        (Capture::Regex(Regex::new("nope").unwrap()), "a match of `nope`"),
+        (Capture::Regex(Regex::new("nope").unwrap()), "a match for `nope`"),
     ] {
         let (values, missing) = capture::all(&wanted(from), &found);
         assert!(values.is_empty());
@@ -245,5 +248,5 @@ fn values_are_captured_or_named_as_missing() {
         );
     }
     let (_, missing) = capture::all(&wanted(Capture::Json(path("$"))), &answer(200, &[], "oops"));
-    assert_eq!(missing[0].found, "no JSON: `oops`");
+    assert_eq!(missing[0].found, "not JSON: `oops`");
 }

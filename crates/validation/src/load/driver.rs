@@ -1,8 +1,8 @@
-//! The users of a load: whoever is free sends the next request whose moment has come.
+//! Drives a load: whichever user is free sends the next request that is due.
 //!
-//! An open loop: the moments are the course's, whatever the answers do. If nobody is free a request waits, and its
-//! latency counts all the same from the moment when it was to be sent. Users take turns, so that all of them are there;
-//! each opens its connection with its first request, and keeps it.
+//! An open loop: the schedule says when requests are due, whatever the answers do. If no user is free a request waits, and its
+//! latency still counts from when it was due. Users take turns, so that all of them are used;
+//! each opens its connection with its first request and keeps it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use memory::snapshot::Endpoint;
 use relay::origin::cause;
 use relay::origin::exchange::{ConnectionReuse, exchange};
 
-/// How often the crew looks at the clock when nothing happens: for the end, and for what is under way at a second's end.
+/// How often the clock is checked when nothing happens: for the end, and for the requests in flight at the end of a second.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Whoever waits for it learns that the load is to stop: nothing is ever sent.
@@ -33,37 +33,37 @@ const LOOK: Duration = Duration::from_millis(20);
 pub enum Infallible {}
 
 pub struct LoadDriver {
-    course: LoadSchedule,
-    asks: RequestMix,
+    schedule: LoadSchedule,
+    mix: RequestMix,
     tally: LoadTally,
     connector: Arc<Connector>,
-    /// By user: each has a connection of its own.
+    /// By user: each has its own connection.
     endpoints: Vec<Arc<Endpoint>>,
-    /// Those who rest longest come first.
+    /// The users that have been idle longest come first.
     free: VecDeque<usize>,
-    /// By user: what it has asked and not heard.
+    /// By user: its request in flight.
     busy: Vec<Option<InFlight>>,
     asking: JoinSet<CompletedRequest>,
     /// The next request.
     next: u64,
-    /// When a request last found nobody free, on the course's clock.
+    /// When a request last found no free user, in schedule time.
     short: Option<u64>,
-    /// The load ends here whatever is unanswered, on the course's clock.
+    /// When the load ends whatever is unanswered, in schedule time.
     end: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
-    /// When it was to be sent, on the course's clock; the warm-up's do not count.
+    /// When it was due, in schedule time.
     at: u64,
     counts: bool,
-    /// When a user took it.
+    /// When a user picked it up.
     taken: u64,
     kind: usize,
     neglected: bool,
 }
 
-/// What a user comes back with. Times are the clock's.
+/// The result of a request. Times are those of the clock.
 struct CompletedRequest {
     user: usize,
     began: u64,
@@ -71,57 +71,62 @@ struct CompletedRequest {
     answer: Result<u16, (&'static str, String)>,
 }
 
-/// A load from its beginning to its end, on a thread and a runtime of its own: it measures badly where others make it
-/// wait, and they would wait for it. One core is the most that it takes. `None`: `stop` ended it.
+/// Runs a load on its own thread and runtime: its measurements would suffer if others made it
+/// wait, and they would wait for it. It takes one core at most. `None`: `stop` ended it.
 ///
 /// # Errors
-/// It cannot begin.
+/// It cannot start.
 pub fn work(
     load: &LoadTest,
     target: &TestTarget,
-    course: LoadSchedule,
-    asks: RequestMix,
+    schedule: LoadSchedule,
+    mix: RequestMix,
     mut stop: oneshot::Receiver<Infallible>,
 ) -> Result<Option<LoadTally>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("there is no thread for it: {error}"))?;
+    let runtime = runtime.map_err(|error| format!("cannot start the load generator: {error}"))?;
     let done = runtime.block_on(async {
-        let crew = LoadDriver::new(load, target, course, asks)?;
+        let driver = LoadDriver::new(load, target, schedule, mix)?;
         Ok(tokio::select! {
             biased;
             _ = &mut stop => None,
-            tally = crew.run() => Some(tally),
+            tally = driver.run() => Some(tally),
         })
     });
-    // Connections that are kept are watched by tasks that nobody needs to wait for.
+    // Kept-alive connections have tasks that need not be waited for.
     runtime.shutdown_background();
     done
 }
 
-/// Wakes the crew at every intended moment: the runtime's own timers know milliseconds only. Ends with the course, or
-/// when the other end of `stopped` is gone.
-fn beat(course: &LoadSchedule, origin: u64, wake: &Notify, stopped: &mpsc::Receiver<Infallible>) {
+/// Wakes the driver whenever a request is due: the runtime's own timers have a resolution of milliseconds. Ends with the schedule, or
+/// when the sender of `stopped` is dropped.
+fn beat(schedule: &LoadSchedule, origin: u64, wake: &Notify, stopped: &mpsc::Receiver<Infallible>) {
     let mut next = 0;
-    while next < course.total() {
-        let wait = (origin + course.at(next)).saturating_sub(clock::micros());
+    while next < schedule.total() {
+        let wait = (origin + schedule.at(next)).saturating_sub(clock::micros());
         match stopped.recv_timeout(Duration::from_micros(wait)) {
             Err(mpsc::RecvTimeoutError::Timeout) => wake.notify_one(),
             Ok(_) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
         let now = clock::micros();
-        while next < course.total() && origin + course.at(next) <= now {
+        while next < schedule.total() && origin + schedule.at(next) <= now {
             next += 1;
         }
     }
 }
 
 impl LoadDriver {
-    fn new(load: &LoadTest, target: &TestTarget, course: LoadSchedule, asks: RequestMix) -> Result<LoadDriver, String> {
-        let patience = u64::try_from(asks.longest_patience().as_millis()).unwrap_or(u64::MAX);
+    fn new(
+        load: &LoadTest,
+        target: &TestTarget,
+        schedule: LoadSchedule,
+        mix: RequestMix,
+    ) -> Result<LoadDriver, String> {
+        let patience = u64::try_from(mix.longest_patience().as_millis()).unwrap_or(u64::MAX);
         let users = load.users as usize;
         let addresses = target.endpoints.iter().cycle().take(users).cloned();
         let own = addresses.zip(0..).map(|(mut endpoint, user): (Endpoint, u64)| {
-            // Kept connections are found by this.
+            // The key by which kept-alive connections are found.
             endpoint.peer.group_key = endpoint.peer.group_key.wrapping_add(user);
             Arc::new(endpoint)
         });
@@ -130,14 +135,14 @@ impl LoadDriver {
             return Err("the environment has no address: its name does not resolve".to_owned());
         }
         Ok(LoadDriver {
-            end: course.micros() + patience * 1000,
+            end: schedule.micros() + patience * 1000,
             tally: LoadTally::new(load, load.length.0 + patience)?,
             connector: Arc::new(Connector::new(Some(ConnectorOptions::new(users)))),
             free: (0..endpoints.len()).collect(),
             busy: vec![None; endpoints.len()],
             endpoints,
-            course,
-            asks,
+            schedule,
+            mix,
             asking: JoinSet::new(),
             next: 0,
             short: None,
@@ -148,27 +153,27 @@ impl LoadDriver {
         let (wake, origin) = (Arc::new(Notify::new()), clock::micros());
         // Dropped with this future.
         let (_beating, stopped) = mpsc::channel::<Infallible>();
-        let (course, woken) = (self.course.clone(), wake.clone());
-        tokio::task::spawn_blocking(move || beat(&course, origin, &woken, &stopped));
+        let (schedule, woken) = (self.schedule.clone(), wake.clone());
+        tokio::task::spawn_blocking(move || beat(&schedule, origin, &woken, &stopped));
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut row = 0;
         loop {
             let now = clock::micros() - origin;
-            while now >= self.course.warm_micros() + (row as u64 + 1) * self.tally.row_micros() {
+            while now >= self.schedule.warm_micros() + (row as u64 + 1) * self.tally.row_micros() {
                 self.tally.in_flight(row, self.asking.len());
                 row += 1;
             }
             self.send(now);
-            let all_sent = self.next >= self.course.total();
-            if now >= self.end || (all_sent && self.asking.is_empty() && now >= self.course.micros()) {
+            let all_sent = self.next >= self.schedule.total();
+            if now >= self.end || (all_sent && self.asking.is_empty() && now >= self.schedule.micros()) {
                 break;
             }
             tokio::select! {
                 Some(ended) = self.asking.join_next() => {
-                    self.heard(ended.ok(), origin);
+                    self.outcome(ended.ok(), origin);
                     while let Some(ended) = self.asking.try_join_next() {
-                        self.heard(ended.ok(), origin);
+                        self.outcome(ended.ok(), origin);
                     }
                 }
                 () = wake.notified() => {}
@@ -179,25 +184,25 @@ impl LoadDriver {
         self.tally
     }
 
-    /// The next request's turn has come; whether it counts.
+    /// Counts the next request as due, and says whether it is after the warm-up.
     fn due(&mut self, at: u64) -> bool {
-        let counts = self.next >= self.course.first();
+        let counts = self.next >= self.schedule.first();
         self.next += 1;
         if counts {
-            self.tally.due(at.saturating_sub(self.course.warm_micros()));
+            self.tally.due(at.saturating_sub(self.schedule.warm_micros()));
         }
         counts
     }
 
-    /// Everything whose moment has come, as far as users are free.
+    /// Sends every request that is due, as far as users are free.
     fn send(&mut self, now: u64) {
-        // What nobody was free to send in the warm-up is left out: it would stand before the requests that count, and be
+        // Requests of the warm-up that no user was free to send are dropped: they would delay the requests that count, and be
         // answered in their time.
-        if now >= self.course.warm_micros() {
-            self.next = self.next.max(self.course.first());
+        if now >= self.schedule.warm_micros() {
+            self.next = self.next.max(self.schedule.first());
         }
-        while self.next < self.course.total() {
-            let at = self.course.at(self.next);
+        while self.next < self.schedule.total() {
+            let at = self.schedule.at(self.next);
             if at > now {
                 return;
             }
@@ -207,7 +212,7 @@ impl LoadDriver {
             };
             let counts = self.due(at);
             let neglected = self.short.is_none_or(|short| short < at);
-            let (kind, request) = self.asks.next();
+            let (kind, request) = self.mix.next();
             let asked = InFlight { at, counts, taken: now, kind, neglected };
             let (Ok(request), Some(endpoint)) = (&request, self.endpoints.get(user)) else {
                 self.free.push_front(user);
@@ -219,10 +224,10 @@ impl LoadDriver {
                 *busy = Some(asked);
             }
             let (connector, endpoint, request) = (self.connector.clone(), endpoint.clone(), request.clone());
-            let patience = self.asks.patience(kind);
+            let patience = self.mix.patience(kind);
             self.asking.spawn(async move {
                 let began = clock::micros();
-                // Bodies are read and forgotten: a thousand users' would be much.
+                // Bodies are read and discarded: those of a thousand users would take much memory.
                 let asking = exchange(&connector, &endpoint, &request, ConnectionReuse::Measured, 0);
                 let answer = match timeout(patience, asking).await {
                     Ok(Ok(answer)) => Ok(answer.status),
@@ -234,8 +239,8 @@ impl LoadDriver {
         }
     }
 
-    /// `None`: it broke down, and is given up with those that never answer.
-    fn heard(&mut self, ended: Option<CompletedRequest>, origin: u64) {
+    /// `None`: its task failed; it is given up with those that are never answered.
+    fn outcome(&mut self, ended: Option<CompletedRequest>, origin: u64) {
         let Some(CompletedRequest { user, began, ended, answer }) = ended else { return };
         if let Some(asked) = self.busy.get_mut(user).and_then(Option::take) {
             self.settle(asked, Some(began - origin), ended - origin, answer);
@@ -247,15 +252,15 @@ impl LoadDriver {
         if !asked.counts {
             return;
         }
-        let name = self.asks.name(asked.kind);
-        let heard = match answer {
-            Ok(status) => match self.asks.accepts(asked.kind, status) {
+        let name = self.mix.name(asked.kind);
+        let outcome = match answer {
+            Ok(status) => match self.mix.accepts(asked.kind, status) {
                 Ok(()) => RequestOutcome::Well(status),
                 Err(why) => RequestOutcome::Wrong(status, format!("{name}: {why}")),
             },
             Err((kind, why)) => RequestOutcome::Nothing(kind, format!("{name}: {why}")),
         };
-        self.tally.settle(&self.settled(&asked, began, ended, &heard));
+        self.tally.settle(&self.settled(&asked, began, ended, &outcome));
     }
 
     fn settled<'a>(
@@ -263,19 +268,19 @@ impl LoadDriver {
         asked: &InFlight,
         began: Option<u64>,
         ended: u64,
-        heard: &'a RequestOutcome,
+        outcome: &'a RequestOutcome,
     ) -> SettledRequest<'a> {
-        let warm = self.course.warm_micros();
+        let warm = self.schedule.warm_micros();
         SettledRequest {
             intended: asked.at.saturating_sub(warm),
             began: began.map(|began| began.saturating_sub(warm)),
             ended: ended.saturating_sub(warm),
             neglected: asked.neglected,
-            heard,
+            outcome,
         }
     }
 
-    /// What is unanswered at the end has timed out, and what is still to be sent never is.
+    /// At the end, unanswered requests have timed out, and those not yet sent never are.
     fn give_up(&mut self, now: u64) {
         let busy: Vec<InFlight> = self.busy.iter_mut().filter_map(Option::take).collect();
         for asked in busy {
@@ -283,8 +288,8 @@ impl LoadDriver {
                 self.tally.settle(&self.settled(&asked, Some(asked.taken), now, &RequestOutcome::CutOff));
             }
         }
-        while self.next < self.course.total() {
-            let at = self.course.at(self.next);
+        while self.next < self.schedule.total() {
+            let at = self.schedule.at(self.next);
             let counts = self.due(at);
             let asked = InFlight { at, counts, taken: now, kind: 0, neglected: false };
             self.settle(asked, None, now, Err(("unsent", "never sent: no user was free in time".to_owned())));

@@ -1,14 +1,14 @@
-//! Distributions of latencies, in microseconds, with three significant figures; and what people see of them, in
+//! Latency distributions in microseconds with three significant figures, and what the report shows of them in
 //! milliseconds.
 
 use hdrhistogram::Histogram;
 
 use wire::Latencies;
 
-/// Of the shown histogram: more bars than a picture has room for say nothing.
+/// Bars of the shown histogram: a chart has no room for more.
 const MOST_BARS: usize = 100;
-/// Bars a factor of ten, the finest first. A bound of a coarser row is one of every finer row too, so that the
-/// histograms of two loads fit over each other.
+/// Bars per factor of ten, the finest first. The bounds of a coarser histogram are also bounds of every finer one, so that the
+/// histograms of two loads can be overlaid.
 const FINENESS: [u32; 4] = [48, 24, 12, 6];
 /// The smallest bound, in microseconds.
 const SMALLEST: f64 = 1.0;
@@ -39,12 +39,12 @@ fn ms(micros: u64) -> f64 {
     ms_of(micros as f64)
 }
 
-/// Whole microseconds: what lies behind them is nothing that was measured.
+/// Whole microseconds: more precision was not measured.
 fn ms_of(micros: f64) -> f64 {
     micros.round() / 1000.0
 }
 
-/// Upper bounds in milliseconds with how many lie below, and above the bound before; none is left out in between.
+/// Upper bounds in milliseconds with the number of values between the bound before and it; bars are contiguous.
 pub fn bars(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
     if histogram.is_empty() {
         return Vec::new();
@@ -63,7 +63,7 @@ pub fn bars(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
             *count += step.count_at_value();
         }
     }
-    // Far below a millisecond two bounds may be the same microsecond.
+    // Far below a millisecond two bounds may round to the same microsecond.
     bars.dedup_by(|later, earlier| {
         let same = later.0 <= earlier.0;
         earlier.1 += if same { later.1 } else { 0 };

@@ -5,24 +5,24 @@ use nix::sys::time::TimeValLike;
 
 use wire::ProcessUse;
 
-/// Beside those of the users, and beside what is open already: for what the proxy opens meanwhile.
+/// Spare files for what the proxy opens meanwhile.
 const SPARE_FILES: u64 = 64;
 
-/// Whether so many more files may be open: raises the soft limit where it is too low.
+/// Makes sure that so many more files can be opened: raises the soft limit if it is too low.
 ///
 /// # Errors
 /// The hard limit is too low.
 pub fn make_room(connections: u64) -> Result<(), String> {
     let needed = open_files() + connections + SPARE_FILES;
-    // A system that knows no limit has none.
+    // A system without this limit needs nothing.
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
     if soft >= needed {
         return Ok(());
     }
     let why = |may: u64| {
         format!(
-            "{connections} users need {needed} open files, and this process may have {may}: raise the limit \
-             (`ulimit -n`, or LimitNOFILE of systemd), or take fewer users"
+            "{connections} users need {needed} open files, and this process may open {may}: raise the limit \
+             (`ulimit -n`, or LimitNOFILE in systemd) or use fewer users"
         )
     };
     if hard < needed {
@@ -31,7 +31,7 @@ pub fn make_room(connections: u64) -> Result<(), String> {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(|_| why(soft))
 }
 
-/// Sampled now and then; the peaks are those of the samples.
+/// Sampled regularly; the peaks are those of the samples.
 #[derive(Debug)]
 pub struct ProcessMeter {
     cpu_micros: u64,
@@ -64,7 +64,7 @@ impl ProcessMeter {
         memory
     }
 
-    /// Over so many microseconds since it was made.
+    /// The use over so many microseconds since it was created.
     pub fn used(&self, micros: u64) -> ProcessUse {
         let cpu = cpu_micros().saturating_sub(self.cpu_micros) as f64 * 100.0 / micros.max(1) as f64;
         ProcessUse { cpu, memory_peak_bytes: self.memory_peak, open_files_peak: self.open_files_peak }
@@ -109,6 +109,6 @@ mod tests {
         assert_eq!(make_room(1), Ok(()));
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         let why = make_room(hard).unwrap_err();
-        assert!(why.contains(&format!("may have {hard}: raise the limit")), "{why}");
+        assert!(why.contains(&format!("may open {hard}: raise the limit")), "{why}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a load asks for: its steps in turn, by their weights.
+//! The requests of a load: its steps in turn, by weight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use config::suite::{Body, LoadTest, SuiteRequest};
 use memory::clock;
 use relay::origin::exchange::OriginRequest;
 
-/// The variable that no two requests share.
+/// The variable that differs in every request.
 const UNIQUE: &str = "unique";
 
 #[derive(Debug)]
@@ -26,45 +26,45 @@ pub struct RequestMix {
 #[derive(Debug)]
 struct MixEntry {
     weight: i64,
-    /// What it is owed; the one that is owed most comes next.
+    /// Its credit; the entry with the most credit is next.
     owed: i64,
     step: Arc<SuiteRequest>,
-    /// `None`: it names `${unique}`, and every request is another.
+    /// `None`: it contains `${unique}`, so every request differs.
     prepared: Option<Arc<OriginRequest>>,
 }
 
 impl RequestMix {
     /// # Errors
-    /// There is nothing to ask for, or a step does not make a request.
+    /// There are no requests, or a step does not make a valid one.
     pub fn new(load: &LoadTest, target: &TestTarget, variables: &Variables) -> Result<RequestMix, String> {
-        // Later than any number of an earlier run, so that a key that must be used once is new each time.
-        let mut asks = RequestMix {
+        // Larger than any number of an earlier run, so that keys that must be unique are new each time.
+        let mut mix = RequestMix {
             kinds: Vec::new(),
             target: target.clone(),
             variables: variables.clone(),
             unique: clock::wall_micros(),
         };
         for (weight, step) in load.requests.iter().filter(|(weight, _)| *weight > 0) {
-            let request = Arc::new(asks.fresh(step)?);
+            let request = Arc::new(mix.fresh(step)?);
             let prepared = (!names_unique(step)).then_some(request);
-            asks.kinds.push(MixEntry { weight: i64::from(*weight), owed: 0, step: Arc::new(step.clone()), prepared });
+            mix.kinds.push(MixEntry { weight: i64::from(*weight), owed: 0, step: Arc::new(step.clone()), prepared });
         }
-        if asks.kinds.is_empty() {
-            return Err("it has no request to send".to_owned());
+        if mix.kinds.is_empty() {
+            return Err("it has no requests to send".to_owned());
         }
-        Ok(asks)
+        Ok(mix)
     }
 
-    /// The next request, and which kind it is.
+    /// The next request, and the index of its step.
     ///
     /// # Errors
-    /// It is none: what a variable has become does not fit.
+    /// The value of a variable makes it invalid.
     pub fn next(&mut self) -> (usize, Result<Arc<OriginRequest>, String>) {
         let all: i64 = self.kinds.iter().map(|kind| kind.weight).sum();
         self.kinds.iter_mut().for_each(|kind| kind.owed += kind.weight);
-        // Of several that are owed the same, the first.
+        // Of several with the same credit, the first.
         let chosen = self.kinds.iter().enumerate().rev().max_by_key(|(_, kind)| kind.owed).map_or(0, |(at, _)| at);
-        let Some(kind) = self.kinds.get_mut(chosen) else { return (0, Err("it has no request to send".to_owned())) };
+        let Some(kind) = self.kinds.get_mut(chosen) else { return (0, Err("it has no requests to send".to_owned())) };
         kind.owed -= all;
         let request = match &kind.prepared {
             Some(request) => Ok(request.clone()),
@@ -86,7 +86,7 @@ impl RequestMix {
         self.kinds.get(kind).map_or(Duration::ZERO, |kind| kind.step.timeout.as_duration())
     }
 
-    /// Of the most patient step.
+    /// The longest timeout of any step.
     pub fn longest_patience(&self) -> Duration {
         self.kinds.iter().map(|kind| kind.step.timeout.as_duration()).max().unwrap_or_default()
     }
@@ -95,13 +95,13 @@ impl RequestMix {
         self.kinds.get(kind).map_or("", |kind| &kind.step.name)
     }
 
-    /// Whether a status is what the step wants; or in words what it wants.
+    /// Whether a status is what the step expects.
     ///
     /// # Errors
-    /// It wants another one.
+    /// What it expects instead.
     pub fn accepts(&self, kind: usize, status: u16) -> Result<(), String> {
         let instead = self.kinds.get(kind).and_then(|kind| instead_of(&kind.step.expect, status));
-        instead.map_or(Ok(()), |wanted| Err(format!("answers {status}, not {wanted}")))
+        instead.map_or(Ok(()), |wanted| Err(format!("answered {status}, not {wanted}")))
     }
 }
 

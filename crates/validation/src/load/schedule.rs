@@ -1,28 +1,28 @@
-//! When each request of a load is to be sent: the inverse of the summed-up rate, so that the spacing is even and the
-//! same every time. Nothing is remembered per request, however many there are.
+//! When each request of a load is due: the inverse of the cumulative rate, so that the spacing is even and the
+//! same every time. Nothing is stored per request, however many there are.
 
 use config::suite::{LoadTest, Profile};
 
-/// The stairs of a stress.
+/// The steps of a stress load.
 pub const STRESS_STEPS: u64 = 10;
 
-/// A stretch in which the rate goes straight from one value to another. Times in seconds, rates in requests a second.
+/// A segment in which the rate changes linearly. Times in seconds, rates in requests per second.
 #[derive(Clone, Copy, Debug)]
 struct RateSegment {
     begins: f64,
     length: f64,
     first: f64,
     last: f64,
-    /// Requests of the stretches before it.
+    /// Requests of the segments before it.
     before: f64,
 }
 
-/// Requests are numbered from 0; those of the warm-up come first.
+/// When requests are due. They are numbered from 0; those of the warm-up come first.
 #[derive(Clone, Debug)]
 pub struct LoadSchedule {
     warm_up: RateCurve,
     load: RateCurve,
-    /// Of the warm-up, in microseconds.
+    /// The length of the warm-up, in microseconds.
     warm_micros: u64,
     /// Of both.
     micros: u64,
@@ -59,17 +59,17 @@ impl LoadSchedule {
         }
     }
 
-    /// Requests in all, those of the warm-up included.
+    /// All requests, including those of the warm-up.
     pub fn total(&self) -> u64 {
         self.warm_up.total + self.load.total
     }
 
-    /// The number of the first request that counts: those before it are of the warm-up.
+    /// The number of the first request after the warm-up.
     pub fn first(&self) -> u64 {
         self.warm_up.total
     }
 
-    /// When a request is to be sent, in microseconds since the beginning of the warm-up.
+    /// When a request is due, in microseconds since the beginning of the warm-up.
     pub fn at(&self, number: u64) -> u64 {
         match number.checked_sub(self.warm_up.total) {
             None => self.warm_up.at(number).min(self.warm_micros),
@@ -77,12 +77,12 @@ impl LoadSchedule {
         }
     }
 
-    /// When the first request that counts may come.
+    /// When the warm-up ends.
     pub fn warm_micros(&self) -> u64 {
         self.warm_micros
     }
 
-    /// When the last request has come.
+    /// When the load ends.
     pub fn micros(&self) -> u64 {
         self.micros
     }
@@ -109,15 +109,15 @@ impl RateCurve {
     }
 
     fn at(&self, number: u64) -> u64 {
-        // In the middle of its share of the sum: a second of a steady rate has exactly the rate's requests.
+        // In the middle of its share of the sum, so that a second at a steady rate has exactly that many requests.
         let sum = number as f64 + 0.5;
         let after = self.stretches.partition_point(|stretch| stretch.before <= sum);
         let Some(stretch) = self.stretches.get(after.saturating_sub(1)) else { return 0 };
         let (wanted, slope) = (sum - stretch.before, (stretch.last - stretch.first) / stretch.length);
-        // sum = first * t + slope * t^2 / 2, solved in the form that knows no division by a slope of zero.
+        // sum = first * t + slope * t^2 / 2, solved in the form that does not divide by the slope, which may be zero.
         let root = (stretch.first * stretch.first + 2.0 * slope * wanted).max(0.0).sqrt();
         let within = 2.0 * wanted / (stretch.first + root);
-        // Rounding may leave the very last one behind the end, or nowhere.
+        // Rounding may put the last one after the end, or make it NaN.
         let within = if within.is_finite() { within.clamp(0.0, stretch.length) } else { stretch.length };
         ((stretch.begins + within) * 1e6).round() as u64
     }
@@ -141,11 +141,11 @@ mod tests {
             requests: Vec::new(),
             limits: LoadLimits::default(),
         };
-        let course = LoadSchedule::new(&load);
+        let schedule = LoadSchedule::new(&load);
         let mut counts = vec![0; seconds as usize + 2];
         let mut last = 0;
-        for at in (0..course.total()).map(|number| course.at(number)) {
-            assert!(at >= last && at < course.micros(), "in order, and before the end");
+        for at in (0..schedule.total()).map(|number| schedule.at(number)) {
+            assert!(at >= last && at < schedule.micros(), "in order, and before the end");
             last = at;
             counts[(at / 1_000_000) as usize] += 1;
         }

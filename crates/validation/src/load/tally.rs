@@ -1,8 +1,8 @@
-//! What became of the requests of a load: counted as they end, second by second and in all.
+//! The results of a load, counted as requests end: per second and in total.
 //!
-//! A latency counts from the moment when the request was to be sent. It is noted of every whole answer, whatever its
-//! status, and of every request that was given up, with the time that it had waited: leaving those out would flatter
-//! an origin that hangs. A connection that was refused or broken is quick and no answer: it is only a failure.
+//! A latency counts from when the request was due. It is recorded for every complete answer, whatever its
+//! status, and for every request that was given up, with the time it had waited: leaving those out would flatter
+//! an origin that hangs. A refused or broken connection is quick but no answer: it only counts as a failure.
 
 use std::collections::BTreeMap;
 
@@ -13,41 +13,41 @@ use crate::load::schedule::STRESS_STEPS;
 use config::suite::{LoadTest, Profile};
 use wire::LoadSecond;
 
-/// Rows of a result: a second each, up to an hour; of a longer load each is as many seconds as it takes.
+/// Rows of a result: one per second up to an hour; in a longer load each stands for several seconds.
 const MOST_ROWS: u64 = 3600;
-/// Failures that are told in words; others like them are only counted.
+/// Failures that are listed; the others are only counted.
 const MOST_EXAMPLES: usize = 5;
-/// Begun later than this after the intended moment is late.
+/// A request that starts later than this after it was due is late.
 const LATE_MICROS: u64 = 10_000;
-/// What is answered so soon after the end still belongs to the load's rate, or the last moment's requests were never
-/// answered in time. Of the length at most a twentieth, so that a load that runs behind cannot hide it here.
+/// What is answered this soon after the end still counts for the load's rate, or the last requests would never be
+/// answered in time. At most a twentieth of the length, so that a load that falls behind cannot hide it.
 const TAIL_MICROS: u64 = 1_000_000;
 const TAIL_SHARE: u64 = 20;
 /// Latencies are kept to three significant figures.
 const FIGURES: u8 = 3;
-/// The least that a histogram reaches to: a minute.
+/// The smallest range of a histogram: a minute.
 const REACH_MICROS: u64 = 60_000_000;
 
-/// How a request ended. Times in microseconds since the load began, the warm-up left out.
+/// How a request ended. Times in microseconds since the end of the warm-up.
 #[derive(Debug)]
 pub struct SettledRequest<'a> {
     pub intended: u64,
     /// `None`: it was never sent.
     pub began: Option<u64>,
     pub ended: u64,
-    /// A user was free for it all the time, and still it was begun late.
+    /// A user was free all the time, and still it was started late.
     pub neglected: bool,
-    pub heard: &'a RequestOutcome,
+    pub outcome: &'a RequestOutcome,
 }
 
 #[derive(Debug)]
 pub enum RequestOutcome {
     Well(u16),
-    /// Another status than was wanted; in words.
+    /// A status other than expected, with a message.
     Wrong(u16, String),
-    /// `connect`, `tls`, `timeout`, `reset`, `protocol` or `unsent`; in words.
+    /// `connect`, `tls`, `timeout`, `reset`, `protocol` or `unsent`, with a message.
     Nothing(&'static str, String),
-    /// The load was over before it was known what would become of it: no answer, but nor is it known how long one takes.
+    /// The load was over before it was answered: how long an answer takes is not known.
     CutOff,
 }
 
@@ -70,7 +70,7 @@ struct TimelineRow {
 pub struct LoadTally {
     length: u64,
     row_micros: u64,
-    /// The latest row of which a request has begun.
+    /// The latest row with a request that is due.
     newest: usize,
     rows: Vec<TimelineRow>,
     pub parts: Vec<LoadSection>,
@@ -90,14 +90,14 @@ pub struct LoadTally {
 }
 
 impl LoadTally {
-    /// `reach_ms`: no latency is longer.
+    /// `reach_ms`: the longest possible latency.
     ///
     /// # Errors
     /// The load is longer than a histogram can reach.
     pub fn new(load: &LoadTest, reach_ms: u64) -> Result<LoadTally, String> {
         let reach = reach_ms.saturating_mul(1000).max(REACH_MICROS);
         let latency: Histogram<u64> =
-            Histogram::new_with_bounds(1, reach, FIGURES).map_err(|error| format!("it is too long: {error}"))?;
+            Histogram::new_with_bounds(1, reach, FIGURES).map_err(|error| format!("the load is too long: {error}"))?;
         let parts = match load.profile {
             Profile::Soak => 2,
             Profile::Stress => STRESS_STEPS,
@@ -130,7 +130,7 @@ impl LoadTally {
         })
     }
 
-    /// Of a row of the result.
+    /// The length of a row of the result.
     pub fn row_micros(&self) -> u64 {
         self.row_micros
     }
@@ -139,7 +139,7 @@ impl LoadTally {
         (intended / self.row_micros) as usize
     }
 
-    /// Its turn has come. Requests come in the order of their intended moments.
+    /// A request is due. Requests come in order.
     pub fn due(&mut self, intended: u64) {
         self.requests += 1;
         let at = self.row_at(intended);
@@ -171,7 +171,7 @@ impl LoadTally {
             }
             None => self.unsent += 1,
         }
-        let (well, timed) = match one.heard {
+        let (well, timed) = match one.outcome {
             RequestOutcome::Well(status) => {
                 *self.statuses.entry(*status).or_default() += 1;
                 self.well_in_time += u64::from(one.ended <= in_time);
@@ -197,7 +197,7 @@ impl LoadTally {
         let latency = one.ended.saturating_sub(one.intended).max(1);
         if timed {
             self.latency.saturating_record(latency);
-            if let (Some(began), false) = (one.began, matches!(one.heard, RequestOutcome::CutOff)) {
+            if let (Some(began), false) = (one.began, matches!(one.outcome, RequestOutcome::CutOff)) {
                 self.service_time.saturating_record(one.ended.saturating_sub(began).max(1));
             }
         }
@@ -224,7 +224,7 @@ impl LoadTally {
         }
     }
 
-    /// A row's distribution is large: it goes with the last of its requests.
+    /// A row's distribution is large: it is dropped with the last of its requests.
     fn close_if_over(&mut self, at: usize) {
         if let Some(row) = self.rows.get_mut(at)
             && row.second.answered + row.second.failed >= row.second.intended
@@ -236,7 +236,7 @@ impl LoadTally {
         }
     }
 
-    /// A row is over, and so many requests are under way.
+    /// A row has ended with so many requests in flight.
     pub fn in_flight(&mut self, row: usize, requests: usize) {
         if let Some(row) = self.rows.get_mut(row) {
             row.second.in_flight = u32::try_from(requests).unwrap_or(u32::MAX);
@@ -269,7 +269,7 @@ impl LoadTally {
         self.a_second(self.sent_in_time)
     }
 
-    /// Answered well, a second.
+    /// Successful answers per second.
     pub fn throughput(&self) -> f64 {
         self.a_second(self.well_in_time)
     }

@@ -178,9 +178,9 @@ async fn an_overloaded_load_ends_and_says_what_was_never_sent() {
     assert_eq!(result.answers["timeout"] + result.answers["unsent"], 50, "{:?}", result.answers);
     assert!((10..=20).contains(&result.answers["timeout"]), "{:?}", result.answers);
     let why = result.why.unwrap();
-    assert!(why.starts_with("100 % of the requests failed, and none may; "), "{why}");
-    assert!(why.contains(" of 50 requests were never sent, because no user was free"), "{why}");
-    assert!(result.examples.contains(&"/a: gives no whole answer within 500ms".to_owned()), "{:?}", result.examples);
+    assert!(why.starts_with("100 % of the requests failed, none may; "), "{why}");
+    assert!(why.contains(" of 50 requests were never sent because no user was free"), "{why}");
+    assert!(result.examples.contains(&"/a: gave no complete answer within 500ms".to_owned()), "{:?}", result.examples);
     assert!(result.took_ms < 10_000.0, "{}", result.took_ms);
     assert!(result.latency.max >= 500.0, "whoever got no answer has waited: {:?}", result.latency);
 }
@@ -199,13 +199,13 @@ async fn a_limit_that_does_not_hold_is_named() {
     let result = ran(&load, &origin).await;
     consistent(&result);
     assert_eq!((result.outcome, result.failed, result.answers["503"]), (Outcome::Failed, 10, 10));
-    assert_eq!(result.examples, ["/a: answers 503, not 200 to 399"]);
+    assert_eq!(result.examples, ["/a: answered 503, not 200 to 399"]);
     let held: Vec<_> = result.limits.iter().map(|limit| (limit.what.as_str(), limit.held)).collect();
     assert_eq!(held, [("error_rate", false), ("p50", false), ("p95", true), ("throughput", false)]);
     let why = result.why.unwrap();
-    assert!(why.starts_with("10.0 % of the requests failed, and at most 5.00 % may; p50 is "), "{why}");
-    assert!(why.contains(" ms, over the limit of 5.00 ms; "), "{why}");
-    assert!(why.contains(" requests a second were answered well, not 95.0"), "{why}");
+    assert!(why.starts_with("10.0 % of the requests failed, at most 5.00 % may; p50 is "), "{why}");
+    assert!(why.contains("ms, over the limit of 5.00ms; "), "{why}");
+    assert!(why.contains(" requests per second succeeded, fewer than 95.0"), "{why}");
 
     load.limits = LoadLimits { error_rate: Some(10.0), ..LoadLimits::default() };
     let origin = Origin::new(|n| (Duration::ZERO, if n.is_multiple_of(10) { 503 } else { 200 })).await;
@@ -238,7 +238,7 @@ async fn a_stress_says_where_it_breaks() {
     consistent(&result);
     assert_eq!((result.requests, result.failed), (550, 0));
     let why = result.why.unwrap();
-    assert!(why.starts_with("it breaks at 700 requests a second (stress_rate 7 of 10): p50 is "), "{why}");
+    assert!(why.starts_with("it breaks at 700 requests per second (step 7 of 10): p50 is "), "{why}");
     assert!(result.limits.iter().any(|limit| limit.what == "p50 at 700/s" && !limit.held), "{:?}", result.limits);
 }
 
@@ -248,7 +248,7 @@ async fn a_soak_that_wears_out_fails() {
     let load = LoadTest { profile: Profile::Soak, ..steady(100.0, 2000, 200) };
     let result = ran(&load, &origin).await;
     let why = result.why.unwrap();
-    assert!(why.starts_with("p95 of the second half is ") && why.contains(" ms, over the limit of "), "{why}");
+    assert!(why.starts_with("p95 of the second half is ") && why.contains("ms, over the limit of "), "{why}");
     let origin = Origin::new(|_| (Duration::from_millis(20), 200)).await;
     let result = ran(&load, &origin).await;
     let halves = result.limits.iter().find(|limit| limit.what == "p95 of the second half").unwrap();
@@ -325,9 +325,9 @@ async fn what_cannot_be_tried_has_failed_and_sends_nothing() {
         load
     };
     for (load, wanted) in [
-        (with(&|load| load.requests.clear()), "it has no request to send"),
+        (with(&|load| load.requests.clear()), "it has no requests to send"),
         (with(&|load| load.requests[0].1.path = "/${gone}".to_owned()), "/a: `${gone}` has no value here"),
-        (with(&|load| load.rate = 0.0), "no request falls into its time"),
+        (with(&|load| load.rate = 0.0), "no request was due"),
     ] {
         let result = ran(&load, &origin).await;
         assert_eq!(result.outcome, Outcome::Failed);

@@ -1,4 +1,4 @@
-//! Whether a load's limits held, and in a sentence which did not.
+//! Whether the limits of a load held, and a sentence about those that did not.
 
 use crate::load::latency::quantile_ms;
 use crate::load::schedule::{STRESS_STEPS, stress_rate};
@@ -7,12 +7,12 @@ use config::suite::{LoadLimits, LoadTest, Profile};
 use judgement::time::Millis;
 use wire::LimitResult;
 
-/// The second half of a soak is worse if its p95 is over the first's by both.
+/// The second half of a soak is worse if its p95 exceeds the first's by both.
 const WORSE: f64 = 1.5;
 const WORSE_BY_MS: f64 = 5.0;
-/// Fewer requests in a half say nothing.
+/// With fewer requests in a half nothing is concluded.
 const FEWEST_IN_HALF: u64 = 20;
-/// Memory grows steadily if each quarter of a soak has more than the one before, by this much (in percent) and in all by
+/// Memory grows steadily if each quarter of a soak uses more than the one before, by this much (in percent) and in total by
 /// this many bytes.
 const GROWTH: f64 = 5.0;
 const GROWTH_BYTES: u64 = 64 << 20;
@@ -27,7 +27,7 @@ pub struct LoadVerdict {
 /// `memory`: this process's, a sample a second.
 pub fn judge(load: &LoadTest, tally: &LoadTally, memory: &[u64]) -> LoadVerdict {
     if tally.requests == 0 {
-        let why = "no request falls into its time: its rate is too low, or it is too short".to_owned();
+        let why = "no request was due: the rate is too low or the load too short".to_owned();
         return LoadVerdict { limits: Vec::new(), why: Some(why) };
     }
     let mut limits = limits_of(&load.limits, tally.error_rate(), |quantile| quantile_ms(&tally.latency, quantile));
@@ -53,7 +53,7 @@ pub fn judge(load: &LoadTest, tally: &LoadTally, memory: &[u64]) -> LoadVerdict 
     LoadVerdict { limits, why }
 }
 
-/// Errors first: where requests fail, the latencies of the others are no news.
+/// Errors first: if requests fail, the latencies of the others matter less.
 fn limits_of(limits: &LoadLimits, error_rate: f64, quantile: impl Fn(f64) -> f64) -> Vec<LimitResult> {
     let most = limits.error_rate.unwrap_or(0.0);
     let held = error_rate <= most;
@@ -61,7 +61,7 @@ fn limits_of(limits: &LoadLimits, error_rate: f64, quantile: impl Fn(f64) -> f64
     for (what, limit, at) in [("p50", limits.p50, 0.5), ("p95", limits.p95, 0.95), ("p99", limits.p99, 0.99)] {
         if let Some(Millis(limit)) = limit {
             let (limit, found) = (limit as f64, quantile(at));
-            // Where nothing was answered nothing was quick.
+            // Without answers no latency limit holds.
             let held = found <= limit && found > 0.0;
             all.push(LimitResult { what: what.to_owned(), limit, found, held });
         }
@@ -75,16 +75,16 @@ fn sentence(limit: &LimitResult) -> String {
         (found, wanted) = (limit.found.to_string(), limit.limit.to_string());
     }
     match limit.what.as_str() {
-        "error_rate" if limit.limit == 0.0 => format!("{found} % of the requests failed, and none may"),
-        "error_rate" => format!("{found} % of the requests failed, and at most {wanted} % may"),
-        "throughput" => format!("{found} requests a second were answered well, not {wanted}"),
+        "error_rate" if limit.limit == 0.0 => format!("{found} % of the requests failed, none may"),
+        "error_rate" => format!("{found} % of the requests failed, at most {wanted} % may"),
+        "throughput" => format!("{found} requests per second succeeded, fewer than {wanted}"),
         "memory" => format!("the memory of this process grew steadily, by {found} %"),
-        what if limit.found == 0.0 => format!("there is no {what}, as nothing was answered"),
-        what => format!("{what} is {found} ms, over the limit of {wanted} ms"),
+        what if limit.found == 0.0 => format!("{what} is unknown: no request was answered"),
+        what => format!("{what} is {found}ms, over the limit of {wanted}ms"),
     }
 }
 
-/// As people write figures: three of them are enough.
+/// Three significant figures are enough for people.
 fn shown(figure: f64) -> String {
     match figure.abs() {
         size if size >= 100.0 || size == 0.0 => format!("{figure:.0}"),
@@ -94,19 +94,19 @@ fn shown(figure: f64) -> String {
     }
 }
 
-/// What else a failed load should be read with.
+/// Circumstances that explain a failed load.
 fn beside(tally: &LoadTally) -> String {
     let mut also = String::new();
     if tally.unsent > 0 {
-        also += &format!("; {} of {} requests were never sent, because no user was free", tally.unsent, tally.requests);
+        also += &format!("; {} of {} requests were never sent because no user was free", tally.unsent, tally.requests);
     }
     if tally.neglected > 0 {
-        also += &format!("; this machine was busy, and began {} requests late", tally.neglected);
+        also += &format!("; this machine was busy and started {} requests late", tally.neglected);
     }
     also
 }
 
-/// A second half that is worse than the first one.
+/// Limits of a soak: the second half must not be worse than the first.
 fn wearing(tally: &LoadTally, memory: &[u64]) -> Vec<LimitResult> {
     let mut found = Vec::new();
     if let [first, second] = tally.parts.as_slice()
@@ -144,7 +144,7 @@ fn breaks(load: &LoadTest, stairs: &[LoadSection]) -> Option<(LimitResult, Strin
         let broken = limits.into_iter().find(|limit| !limit.held)?;
         let rate = shown(stress_rate(load, at));
         let why = format!(
-            "it breaks at {rate} requests a second (stress_rate {} of {STRESS_STEPS}): {}",
+            "it breaks at {rate} requests per second (step {} of {STRESS_STEPS}): {}",
             at + 1,
             sentence(&broken)
         );
@@ -179,9 +179,9 @@ mod tests {
             limits.iter().filter(|limit| !limit.held).map(sentence).collect::<Vec<_>>()
         };
         assert!(broken(0.5, 250.0).is_empty());
-        assert_eq!(broken(0.0, 812.4), ["p95 is 812 ms, over the limit of 250 ms"]);
-        assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, and at most 0.50 % may"]);
+        assert_eq!(broken(0.0, 812.4), ["p95 is 812ms, over the limit of 250ms"]);
+        assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, at most 0.50 % may"]);
         let strict = limits_of(&LoadLimits::default(), 0.001, |_| 0.0);
-        assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, and none may");
+        assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, none may");
     }
 }

@@ -1,4 +1,4 @@
-//! Two answers to one request: status, named headers, and bodies as JSON where they are that.
+//! Compares two answers to one request: status, the named headers, and bodies, as JSON if they are JSON.
 
 use http::{HeaderName, header};
 use serde_json::Value;
@@ -14,21 +14,23 @@ use config::suite::Parity;
 use relay::origin::exchange::OriginResponse;
 use wire::Finding;
 
-/// What a finding calls its two sides.
+/// The names of the two sides in a diff.
 const NAMES: [&str; 2] = ["blue", "green"];
+/// A comparison names only so many differences; what is behind them shows when those are gone.
+const MOST_ROUNDS: usize = 20;
 /// Digits of a hash that are shown.
 const DIGITS: usize = 16;
 
 /// What is compared.
 pub struct AnswerPair<'p> {
     pub answers: [&'p OriginResponse; 2],
-    /// How each side is called by itself: a `Location` that leads back to it is the same on both.
+    /// The authority of each side: a `Location` that leads back to it is equal on both.
     pub authorities: [&'p [u8]; 2],
     pub parity: &'p Parity,
 }
 
 impl AnswerPair<'_> {
-    /// What differs, without what is noise; the first of a document with a diff if `diffs`, which takes its time.
+    /// What differs, without noise; with `diffs`, which takes time, the first difference of a document has a diff.
     pub fn findings(&self, noise: &Noise, diffs: bool) -> Vec<Finding> {
         let [left, right] = self.answers;
         let mut all = Vec::new();
@@ -44,10 +46,23 @@ impl AnswerPair<'_> {
         all
     }
 
-    /// What could not be compared, as only the beginning of a body is kept.
+    /// Adds to the noise where the two answers differ: both are of one side.
+    pub fn teach(&self, noise: &mut Noise) {
+        for _ in 0..MOST_ROUNDS {
+            let mut is_news = false;
+            for finding in self.findings(noise, false) {
+                is_news |= noise.learn(&finding);
+            }
+            if !is_news {
+                return;
+            }
+        }
+    }
+
+    /// A body of which only the beginning is kept cannot be compared.
     pub fn too_long(&self) -> Option<Finding> {
         let answer = self.answers.into_iter().find(|answer| answer.length > answer.body.len() as u64)?;
-        let most = format!("at most {} MiB, to be compared as a whole", MOST_BODY >> 20);
+        let most = format!("at most {} MiB, to be compared completely", MOST_BODY >> 20);
         Some(finding("body", most, format!("{} bytes", answer.length)))
     }
 
@@ -100,7 +115,7 @@ impl AnswerPair<'_> {
     }
 }
 
-/// A list or an object, or whatever calls itself JSON and is.
+/// A list or an object, or whatever is declared as JSON and is.
 fn document(answer: &OriginResponse) -> Option<Value> {
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let begins = answer.body.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'['));
@@ -127,7 +142,7 @@ fn words(answer: &OriginResponse) -> String {
     format!("{} bytes, SHA-256 {hash}{begins}", answer.length)
 }
 
-/// A URL of the side's own without its host.
+/// A URL of the side itself, without its host.
 fn own(line: &str, authority: &str) -> String {
     let rest = line.strip_prefix("https://").or_else(|| line.strip_prefix("http://"));
     let rest = rest.and_then(|rest| rest.strip_prefix(authority)).filter(|_| !authority.is_empty());

@@ -1,4 +1,4 @@
-//! Where an environment differs from itself.
+//! Noise: where an environment differs from itself.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,19 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use crate::expect::kind;
-use crate::parity::compare::AnswerPair;
 use wire::Finding;
 
-/// A comparison names only so many differences; what is behind them shows when those are gone.
-const MOST_ROUNDS: usize = 20;
-/// Of one request; a document with more has no two answers alike.
+/// Noisy places of one request; a document with more is noise as a whole.
 const MOST_PLACES: usize = 200;
 /// Places listed in a result.
 const MOST_TOLD: usize = 100;
 
-/// How a place differs from itself.
+/// How a place varies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoiseKind {
-    /// It is there, and of one kind, with another value: that much the other side must have too.
+    /// It is always there and of the same type, with another value: the other side must have that much too.
     Value,
-    /// It comes and goes, or is now of this kind and now of that.
+    /// It comes and goes, or changes its type.
     Anyhow,
 }
 
@@ -38,41 +35,28 @@ impl Noise {
         self.places.get(place).copied()
     }
 
-    /// Places of JSON documents that say nothing at all.
+    /// Places of JSON documents that are ignored.
     pub fn ignored(&self) -> impl Iterator<Item = &JsonPath> {
         self.anyhow.iter()
     }
 
-    /// Puts their kinds in the place of values that are never the same.
+    /// Replaces values that always differ by their types.
     pub fn level(&self, document: &mut Value) {
         for path in &self.values {
             let located = path.query_located(document);
             let pointers: Vec<String> = located.locations().map(|place| place.to_json_pointer()).collect();
             for pointer in pointers {
                 if let Some(node) = document.pointer_mut(&pointer) {
-                    *node = Value::String(format!("({}, never the same)", kind(node)));
+                    *node = Value::String(format!("({}, always different)", kind(node)));
                 }
             }
         }
     }
 
-    /// Takes over where two answers of one side differ.
-    pub fn learn(&mut self, pair: &AnswerPair<'_>) {
-        for _ in 0..MOST_ROUNDS {
-            let mut more = false;
-            for finding in pair.findings(self, false) {
-                let (place, how) = place(&finding);
-                more |= self.add(place, how);
-            }
-            if !more {
-                return;
-            }
-        }
-    }
-
-    /// Whether it is news.
-    fn add(&mut self, place: String, how: NoiseKind) -> bool {
-        // A document that is noise all over is so as a whole.
+    /// Adds a place where two answers of one side differ. Returns whether it is new.
+    pub fn learn(&mut self, finding: &Finding) -> bool {
+        let (place, how) = place(finding);
+        // A document with too many noisy places is noise as a whole.
         let (place, how) =
             if self.places.len() < MOST_PLACES { (place, how) } else { ("body".to_owned(), NoiseKind::Anyhow) };
         if self.places.get(&place).is_some_and(|known| *known == NoiseKind::Anyhow || *known == how) {
@@ -81,7 +65,7 @@ impl Noise {
         match (place.strip_prefix("json ").map(JsonPath::parse), how) {
             (Some(Ok(path)), NoiseKind::Value) => self.values.push(path),
             (Some(Ok(path)), NoiseKind::Anyhow) => self.anyhow.push(path),
-            // A key that no path can name.
+            // A key that JSONPath cannot name.
             (Some(Err(_)), _) => drop(self.places.insert("body".to_owned(), NoiseKind::Anyhow)),
             (None, _) => {}
         }
@@ -90,8 +74,8 @@ impl Noise {
     }
 }
 
-/// Where a finding is, for every item of a list alike. Where a list is longer than another, its items have no places that
-/// could be compared: the list is noise as a whole.
+/// The place of a finding, the same for every item of a list. If one list is longer than the other, its items have no places that
+/// can be compared: the list is noise as a whole.
 fn place(finding: &Finding) -> (String, NoiseKind) {
     let place = general(&finding.what);
     let kinds = [&finding.expected, &finding.found].map(|shown| shown_kind(shown));
@@ -104,7 +88,7 @@ fn place(finding: &Finding) -> (String, NoiseKind) {
     }
 }
 
-/// The kind of a value by the first character that shows it; `None`: there is none.
+/// The type of a value by its first character; `None`: there is no value.
 fn shown_kind(shown: &str) -> Option<char> {
     match shown.chars().next() {
         _ if shown == "nothing" => None,
@@ -114,7 +98,7 @@ fn shown_kind(shown: &str) -> Option<char> {
     }
 }
 
-/// `json $.items[3].at` as `json $.items[*].at`; an index in a quoted key is none.
+/// `json $.items[3].at` as `json $.items[*].at`; what looks like an index in a quoted key stays.
 fn general(what: &str) -> String {
     let mut out = String::with_capacity(what.len());
     let mut rest = what;
@@ -138,7 +122,7 @@ fn general(what: &str) -> String {
     out
 }
 
-/// The length of a JSON text up to its closing quote, with it.
+/// The length of a JSON string up to and including its closing quote.
 fn end_of_text(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate() {
@@ -164,21 +148,23 @@ impl NoiseSummary {
         }
     }
 
-    /// Place by place: in how many of the requests, and what that means.
+    /// For each place, in how many requests it is noise, and what that means.
     pub fn in_words(&self, requests: u64) -> Vec<String> {
         let words = self.0.iter().map(|(place, (count, first))| {
             let whole = matches!(place.as_str(), "body" | "json $");
             let (wherein, meaning) = match *count {
-                1 => (format!("in {first}"), "nothing of that body is compared"),
+                1 => (format!("in {first}"), "that body is not compared"),
                 count if count == requests => ("in every request".to_owned(), "no body is compared at all"),
-                count => (format!("in {count} of {requests} requests, as in {first}"), "no body of those is compared"),
+                count => {
+                    (format!("in {count} of {requests} requests, such as {first}"), "those bodies are not compared")
+                }
             };
             if whole { format!("{place}: {wherein}: {meaning}") } else { format!("{place}: {wherein}") }
         });
         let mut all: Vec<String> = words.take(MOST_TOLD).collect();
         let more = self.0.len().saturating_sub(MOST_TOLD);
         if more > 0 {
-            all.push(format!("and {more} places more"));
+            all.push(format!("and {more} more places"));
         }
         all
     }

@@ -20,7 +20,7 @@ async fn origin(side: Side, answer: impl Fn(&str, u64) -> Response + Clone + Sen
     let turns = Arc::new(Mutex::new(0));
     let app = Router::new().fallback(move |asked: AskResult| {
         let turn = {
-            let mut turns = turns.lock().unwrap();
+            let mut turns = turns.lock();
             *turns += 1;
             *turns
         };
@@ -37,7 +37,7 @@ fn document(value: Value) -> Response {
 async fn compared(parity: &Parity, blue: &TestTarget, green: &TestTarget) -> ParityResult {
     let known = RunContext::default();
     let (numbers, told) = (RequestNumbers::default(), ProgressTracker::default());
-    let (blue, green) = (ParitySide { target: blue, known: &known }, ParitySide { target: green, known: &known });
+    let (blue, green) = (ParitySide { target: blue, context: &known }, ParitySide { target: green, context: &known });
     // As whoever runs it does: the future can be sent.
     let run: std::pin::Pin<Box<dyn Future<Output = ParityResult> + Send + '_>> =
         Box::pin(run(parity, blue, green, &numbers, &told));
@@ -84,7 +84,7 @@ async fn a_field_that_is_missing_is_named_by_its_place() {
     let result = compared(&half, &blue, &green).await;
     assert_eq!((result.differing, result.outcome, result.why), (1, Outcome::Passed, None));
     let less = compared(&Parity { differing: 49.0, ..half }, &blue, &green).await;
-    assert!(less.why.unwrap().starts_with("1 of 2 requests differs (50.0 %), and at most 49 % may: GET /a"));
+    assert!(less.why.unwrap().starts_with("1 of 2 requests differs (50.0 %, at most 49 % may): GET /a"));
 }
 
 #[tokio::test]
@@ -132,8 +132,8 @@ async fn a_field_that_is_never_the_same_must_still_be_there() {
     assert_eq!(
         told(&result),
         [
-            "json $.at: \"(number, never the same)\" | \"(string, never the same)\"",
-            "json $.id: \"(string, never the same)\" | nothing",
+            "json $.at: \"(number, always different)\" | \"(string, always different)\"",
+            "json $.id: \"(string, always different)\" | nothing",
         ]
     );
 }
@@ -240,7 +240,7 @@ async fn a_side_that_gives_no_whole_answer_differs() {
     let slow = serve(Side::Green, Router::new().fallback(std::future::pending::<StatusCode>)).await;
     let hasty = parity(vec![SuiteRequest { timeout: Millis(100), ..step("GET /a") }]);
     let result = compared(&hasty, &blue, &slow).await;
-    assert_eq!(told(&result), ["answer: 200 OK | none: it gives no whole answer within 100ms"]);
+    assert_eq!(told(&result), ["answer: 200 OK | none: it gave no complete answer within 100ms"]);
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn what_changes_something_is_asked_once_and_each_side_knows_its_own() {
     let app = |side: &'static str| {
         let asked = asked.clone();
         Router::new().fallback(move |request: AskResult| {
-            asked.lock().unwrap().push(format!("{side} {} {}", request.method(), request.uri()));
+            asked.lock().push(format!("{side} {} {}", request.method(), request.uri()));
             std::future::ready("")
         })
     };
@@ -265,10 +265,10 @@ async fn what_changes_something_is_asked_once_and_each_side_knows_its_own() {
     let (of_blue, of_green) = (known("1", "secret-b"), known("2", "secret-g"));
     let parity = Parity { noise: 3, ..parity(vec![post, step("GET /${gone}")]) };
     let (numbers, told) = (RequestNumbers::default(), ProgressTracker::default());
-    let blue = ParitySide { target: &blue, known: &of_blue };
-    let green = ParitySide { target: &green, known: &of_green };
+    let blue = ParitySide { target: &blue, context: &of_blue };
+    let green = ParitySide { target: &green, context: &of_green };
     let result = run(&parity, blue, green, &numbers, &told).await;
-    let mut all = asked.lock().unwrap().clone();
+    let mut all = asked.lock().clone();
     all.sort();
     assert_eq!(all, ["blue POST /a?id=1&key=secret-b", "green POST /a?id=2&key=secret-g"]);
     assert_eq!((result.differing, numbers.sent()), (1, 2));
@@ -295,10 +295,10 @@ async fn a_recording_is_asked_of_both_and_only_so_much_is_shown() {
 
     std::fs::write(&file, "{\"method\":\"POST\",\"path\":\"/p\"}\n").unwrap();
     let result = compared(&Parity { requests: vec![], ..recorded.clone() }, &blue, &green).await;
-    assert_eq!(result.why.as_deref(), Some("nothing was compared: there is no request that can be asked"));
+    assert_eq!(result.why.as_deref(), Some("nothing was compared: there is no request that can be sent"));
     std::fs::remove_file(&file).unwrap();
     let result = compared(&recorded, &blue, &green).await;
-    assert!(result.why.unwrap().ends_with("is not there"));
+    assert!(result.why.unwrap().ends_with("does not exist"));
 }
 
 #[test]
@@ -347,6 +347,6 @@ async fn of_a_body_that_is_too_long_nobody_says_that_it_is_the_same() {
     let (blue, green) = (origin(Side::Blue, answer).await, origin(Side::Green, answer).await);
     for noise in [0, 2] {
         let result = compared(&Parity { noise, ..gets(&["/export"]) }, &blue, &green).await;
-        assert_eq!(told(&result), ["body: at most 4 MiB, to be compared as a whole | 5242880 bytes"]);
+        assert_eq!(told(&result), ["body: at most 4 MiB, to be compared completely | 5242880 bytes"]);
     }
 }

@@ -1,14 +1,14 @@
-//! An access log in JSON, as `src/access` writes it: a line a request. It holds no bodies, and of the headers two.
+//! Cutover's own access log in JSON, one line per request. It has no bodies and only two of the headers.
 
 use serde::Deserialize;
 
 use super::{NO_BODY, RecordedRequest, RecordingBuilder};
-use crate::redact::CUT;
+use crate::text::CUT;
 use config::suite::Body;
 
-const NO_REQUEST: &str = "a line that is no request";
-const CUT_PATH: &str = "a path that the log has cut";
-const REFUSED: &str = "a request that was refused before any origin was asked";
+const NO_REQUEST: &str = "a line that is not a request";
+const CUT_PATH: &str = "a path that the log truncated";
+const REFUSED: &str = "a request that the proxy refused";
 
 #[derive(Deserialize)]
 struct AccessLogLine {
@@ -24,18 +24,18 @@ struct AccessLogLine {
     refused: Option<String>,
 }
 
-/// Whether the first line is one of a log.
+/// Whether the first line is an access log line.
 pub fn is_log(bytes: &[u8]) -> bool {
     lines(bytes).next().is_some_and(|line| serde_json::from_slice::<AccessLogLine>(line).is_ok())
 }
 
-/// Whether any line was one of a log.
-pub fn read(bytes: &[u8], gather: &mut RecordingBuilder) -> bool {
+/// Whether any line was an access log line.
+pub fn read(bytes: &[u8], builder: &mut RecordingBuilder) -> bool {
     let mut any = false;
     for line in lines(bytes) {
         let line = serde_json::from_slice::<AccessLogLine>(line);
         any |= line.is_ok();
-        gather.take(line.map_err(|_| NO_REQUEST).and_then(entry));
+        builder.take(line.map_err(|_| NO_REQUEST).and_then(entry));
     }
     any
 }

@@ -11,26 +11,26 @@ use super::{NO_BODY, RecordedRequest, RecordingBuilder, literal};
 use config::suite::Body;
 
 const NO_REQUEST: &str = "an entry without a request";
-const NO_URL: &str = "a URL that is none of HTTP";
+const NO_URL: &str = "a URL that is not HTTP";
 const WEB_SOCKET: &str = "a WebSocket";
-const FILES: &str = "a form with files";
+const FILES: &str = "a form with file uploads";
 
-/// Why a file was not read.
+/// Why a file is not read as HAR.
 #[derive(Debug)]
 pub enum HarError {
     NoHar,
-    /// It is one up to here.
+    /// It is one, but broken.
     Broken(String),
 }
 
 /// Takes every entry.
 ///
 /// # Errors
-/// It is no HAR file, or one that is broken.
-pub fn read(bytes: &[u8], gather: &mut RecordingBuilder) -> Result<(), HarError> {
+/// It is not a HAR file, or a broken one.
+pub fn read(bytes: &[u8], builder: &mut RecordingBuilder) -> Result<(), HarError> {
     let mut found = false;
     let mut document = serde_json::Deserializer::from_slice(bytes);
-    let within = EntriesVisitor { keys: &["log", "entries"], gather, found: &mut found };
+    let within = EntriesVisitor { keys: &["log", "entries"], builder, found: &mut found };
     let read = within.deserialize(&mut document).and_then(|()| document.end());
     match (read, found) {
         (Ok(()), true) => Ok(()),
@@ -39,11 +39,11 @@ pub fn read(bytes: &[u8], gather: &mut RecordingBuilder) -> Result<(), HarError>
     }
 }
 
-/// The way to the entries: these keys of objects, and then a list.
+/// Descends to the entries: these keys, and then a list.
 struct EntriesVisitor<'g> {
     keys: &'static [&'static str],
-    gather: &'g mut RecordingBuilder,
-    /// The list was there.
+    builder: &'g mut RecordingBuilder,
+    /// Set when the list is found.
     found: &'g mut bool,
 }
 
@@ -64,11 +64,15 @@ impl<'de> Visitor<'de> for EntriesVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Some((wanted, rest)) = self.keys.split_first() else {
-            return Err(serde::de::Error::custom("an object where the list of entries must be"));
+            return Err(serde::de::Error::custom("expected a list of entries, found an object"));
         };
         while let Some(key) = map.next_key::<String>()? {
             if key == *wanted {
-                map.next_value_seed(EntriesVisitor { keys: rest, gather: &mut *self.gather, found: &mut *self.found })?;
+                map.next_value_seed(EntriesVisitor {
+                    keys: rest,
+                    builder: &mut *self.builder,
+                    found: &mut *self.found,
+                })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -78,11 +82,11 @@ impl<'de> Visitor<'de> for EntriesVisitor<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         if !self.keys.is_empty() {
-            return Err(serde::de::Error::custom("a list where an object must be"));
+            return Err(serde::de::Error::custom("expected an object, found a list"));
         }
         *self.found = true;
         while let Some(entry) = list.next_element::<HarEntry>()? {
-            self.gather.take(match entry {
+            self.builder.take(match entry {
                 HarEntry::Entry(recorded) => self::entry(recorded.request),
                 HarEntry::Other(_) => Err(NO_REQUEST),
             });
@@ -91,7 +95,7 @@ impl<'de> Visitor<'de> for EntriesVisitor<'_> {
     }
 }
 
-/// One that is not as it must be spoils no other.
+/// A malformed entry does not spoil the others.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum HarEntry {
@@ -168,7 +172,7 @@ fn entry(request: HarRequest) -> Result<RecordedRequest, &'static str> {
 }
 
 fn body(data: Option<HarPostData>, size: Option<f64>) -> Result<Body, &'static str> {
-    // Recorders that do not keep bodies keep their sizes; -1 is for one that is not known.
+    // Recorders that do not keep bodies keep their sizes; -1 means unknown.
     let none = if size.is_some_and(|size| size > 0.0) { Err(NO_BODY) } else { Ok(Body::None) };
     let Some(data) = data else { return none };
     if let Some(text) = data.text.filter(|text| !text.is_empty()) {

@@ -63,13 +63,13 @@ fn a_har_file_is_its_different_requests_in_their_order() {
     assert_eq!(
         left(&recording),
         [
-            ("a URL that is none of HTTP", 2),
+            ("a URL that is not HTTP", 2),
             ("a WebSocket", 1),
-            ("a method that changes something (`unsafe_methods = true` sends them)", 1),
-            ("a method that is none for an origin", 1),
+            ("a repeat of an earlier request", 1),
             ("an entry without a request", 2),
+            ("an invalid method", 1),
+            ("an unsafe method (`unsafe_methods = true` sends them)", 1),
             ("beyond the first 2", 1),
-            ("the same as one before", 1),
         ]
     );
 }
@@ -114,7 +114,7 @@ fn bodies_are_sent_as_they_were() {
     assert_eq!(fields, &[("q".to_owned(), "$${b}".to_owned())]);
     assert_eq!(
         left(&recording),
-        [("a body over 1 MiB", 1), ("a body that the recording lacks", 1), ("a form with files", 1)]
+        [("a body over 1 MiB", 1), ("a body that was not recorded", 1), ("a form with file uploads", 1)]
     );
 }
 
@@ -183,13 +183,13 @@ fn an_access_log_is_read_as_it_was_written() {
     assert_eq!(
         left(&recording),
         [
-            ("a body that the recording lacks", 1),
-            ("a line that is no request", 1),
-            ("a method that changes something (`unsafe_methods = true` sends them)", 1),
-            ("a path that the log has cut", 1),
-            ("a request that was refused before any origin was asked", 1),
-            ("no path that can be asked for", 2),
-            ("the same as one before", 1),
+            ("a body that was not recorded", 1),
+            ("a line that is not a request", 1),
+            ("a path that the log truncated", 1),
+            ("a repeat of an earlier request", 1),
+            ("a request that the proxy refused", 1),
+            ("an invalid path", 2),
+            ("an unsafe method (`unsafe_methods = true` sends them)", 1),
         ]
     );
     assert_eq!(asked(&reading(&content, 100, true).unwrap()), ["GET /a?b=c", "DELETE /d", "GET /agent"]);
@@ -201,17 +201,17 @@ fn an_access_log_is_read_as_it_was_written() {
 fn what_is_no_recording_says_so() {
     let whole = har(&[get("https://a/")]);
     let broken = reading(&whole[..whole.len() - 10], 10, false).unwrap_err();
-    assert!(broken.contains("is a HAR file that is broken: EOF while parsing"), "{broken}");
+    assert!(broken.contains("is a broken HAR file: EOF while parsing"), "{broken}");
     for content in [&b""[..], b"{}", b"[]", b"hello", b"{\"log\": {}}", b"{\"log\": 5}", b"\xff\xfe\x00"] {
         let why = reading(content, 10, false).unwrap_err();
         assert!(why.ends_with("it is neither a HAR file nor an access log with `format = \"json\"`"), "{why}");
     }
     let dir = tempfile::tempdir().unwrap();
-    assert!(read(dir.path(), 10, false).unwrap_err().ends_with("is no file"));
-    assert!(read(&dir.path().join("none"), 10, false).unwrap_err().ends_with("is not there"));
+    assert!(read(dir.path(), 10, false).unwrap_err().ends_with("is not a file"));
+    assert!(read(&dir.path().join("none"), 10, false).unwrap_err().ends_with("does not exist"));
     let big = dir.path().join("big");
     std::fs::File::create(&big).unwrap().set_len(MOST_BYTES + 1).unwrap();
-    assert!(read(&big, 10, false).unwrap_err().ends_with("is over 64 MiB: take a part of it"));
+    assert!(read(&big, 10, false).unwrap_err().ends_with("is larger than 64 MiB: use a part of it"));
     let deep = format!("{{\"log\":{{\"entries\":[{}", "[".repeat(100_000));
     assert!(reading(deep.as_bytes(), 10, false).unwrap_err().contains("recursion limit"));
 }

@@ -1,5 +1,5 @@
 //! Charts as the page draws them: SVG whose lines stretch with the page while its letters keep their size, so that one
-//! drawing is read on a phone, on a wide screen and on paper. Each says in words what it shows.
+//! drawing works on a phone, on a wide screen and on paper. Each also describes itself in words.
 
 mod distribution;
 mod scale;
@@ -10,21 +10,21 @@ pub use time::{latencies, latency_scale, rate_scale, rates, seconds, seconds_a_p
 
 use super::numbers;
 
-/// Names along an axis: side by side on a phone, and one above the other.
+/// Labels along an axis, horizontally and vertically, that fit on a phone.
 const MOST_X: usize = 6;
 const MOST_Y: usize = 10;
 /// Paths are drawn in a square of so many units a side.
 const UNITS: f64 = 1000.0;
 
-/// Everything that `chart.html` draws. Places are in percent of the plot, from its left and its top.
+/// Everything that `chart.html` draws. Positions are in percent of the plot, from its left and its top.
 #[derive(Clone, Debug)]
 pub struct Chart {
     /// Of its own on the page.
     pub id: String,
     pub title: String,
-    /// Empty: of both.
+    /// Empty: both.
     pub side: &'static str,
-    /// The same in words, for who does not see it.
+    /// A description for those who cannot see it.
     pub words: String,
     pub legend: Vec<LegendEntry>,
     pub x: Vec<AxisTick>,
@@ -34,7 +34,7 @@ pub struct Chart {
     pub limits: Vec<AxisTick>,
 }
 
-/// A line of the legend: what is drawn like this, and what it came to.
+/// An entry of the legend: a line's name and its figures.
 #[derive(Clone, Debug)]
 pub struct LegendEntry {
     pub class: &'static str,
@@ -70,7 +70,7 @@ pub struct PercentileMark {
 }
 
 impl Chart {
-    /// Bytes in the page, about.
+    /// Approximate bytes in the page.
     pub fn weight(&self) -> usize {
         3_500 + self.lines.iter().map(|line| line.path.len() + line.area.len()).sum::<usize>()
     }
@@ -91,7 +91,7 @@ fn units(share: f64) -> String {
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
-/// A line through points, in shares of the plot from its lower left; it breaks off where there is none.
+/// A line through points, in shares of the plot from its lower left, with gaps where there is no point.
 fn through(points: &[Option<(f64, f64)>]) -> String {
     let mut path = String::new();
     let mut pen_is_down = false;
@@ -146,7 +146,7 @@ fn ticks(scale: &scale::AxisScale, most: usize, place: fn(f64) -> String, name: 
         .collect()
 }
 
-/// `500 ms`, `2 s`.
+/// `500ms`, `2s`.
 fn round_ms(ms: f64) -> String {
     if ms < 1_000.0 { numbers::ms(ms) } else { numbers::length(ms as u64) }
 }

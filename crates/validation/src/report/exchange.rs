@@ -1,14 +1,14 @@
-//! Requests, responses and findings as the page shows them: cut to what there is room for, JSON laid out.
+//! Requests, responses and findings as the page shows them: cut to the space that is left, JSON indented.
 
 use super::json_layout;
 use super::visible::{CutText, PageBudget};
 use wire::{Finding, Message};
 
-/// Of a body that matters: more than a screen or two is read in the JSON report.
+/// Of a body that matters; the JSON report has the rest.
 pub const BODY: usize = 16 << 10;
-/// Of a body that stands beside one that matters.
+/// Of a body beside one that matters.
 pub const SIDE_BODY: usize = 4 << 10;
-/// Origins that send more headers are wrong, but their report must be read too.
+/// Headers of one message that are shown.
 const MOST_HEADERS: usize = 60;
 const HEADER: usize = 1_000;
 const LINE: usize = 2_000;
@@ -20,7 +20,7 @@ const MOST_DIFF: usize = 400;
 pub const NAME: usize = 300;
 /// A sentence.
 pub const SENTENCE: usize = 2_000;
-/// What the page writes around a row of a table or an item of a list, in bytes, about: many small things are long too.
+/// Approximate bytes of markup around a row of a table or an item of a list.
 pub const MARKUP: usize = 300;
 
 /// A request or a response.
@@ -33,13 +33,13 @@ pub struct ShownMessage {
     pub about_body: String,
 }
 
-pub fn told(message: &Message, most: usize, room: &mut PageBudget) -> ShownMessage {
+pub fn told(message: &Message, most: usize, budget: &mut PageBudget) -> ShownMessage {
     let start = super::visible::start(&message.body, most);
     let kept = start.replace("\r\n", "\n");
-    // Spaces in front of its lines may make it a good deal longer.
+    // Indentation may make it a good deal longer.
     let CutText { text: body, left_out } = match json_layout::json(&kept) {
-        Some(laid_out) => room.take(&laid_out, most * 2),
-        None => room.take(&kept, most),
+        Some(laid_out) => budget.take(&laid_out, most * 2),
+        None => budget.take(&kept, most),
     };
     let is_whole =
         left_out == 0 && start.len() == message.body.len() && message.body_bytes <= message.body.len() as u64;
@@ -47,14 +47,14 @@ pub fn told(message: &Message, most: usize, room: &mut PageBudget) -> ShownMessa
     let about_body = match (message.body_bytes, is_whole) {
         (0, _) => "no body".to_owned(),
         (_, true) => size,
-        (_, false) if body.is_empty() => format!("{size}, left out here"),
-        (_, false) => format!("{size}, of which this is the beginning"),
+        (_, false) if body.is_empty() => format!("{size}, omitted"),
+        (_, false) => format!("{size}, truncated"),
     };
     let headers = message.headers.iter().take(MOST_HEADERS).map_while(|(name, value)| {
-        room.fits(MARKUP / 4).then(|| (room.take(name, NAME).text, room.take(value, HEADER).text))
+        budget.fits(MARKUP / 4).then(|| (budget.take(name, NAME).text, budget.take(value, HEADER).text))
     });
     let headers = headers.collect();
-    ShownMessage { line: room.take(&message.line, LINE).text, headers, body, about_body }
+    ShownMessage { line: budget.take(&message.line, LINE).text, headers, body, about_body }
 }
 
 /// A finding, in a row of a table.
@@ -73,18 +73,18 @@ pub struct DiffLine {
     pub text: String,
 }
 
-/// The first `most` findings, and a sentence for the others.
-pub fn rows(findings: &[Finding], most: usize, room: &mut PageBudget) -> (Vec<FindingRow>, String) {
+/// The first `most` findings, and a note about the others.
+pub fn rows(findings: &[Finding], most: usize, budget: &mut PageBudget) -> (Vec<FindingRow>, String) {
     let mut rows = Vec::new();
     for finding in findings.iter().take(most) {
-        if !room.fits(MARKUP) {
+        if !budget.fits(MARKUP) {
             break;
         }
         rows.push(FindingRow {
-            what: room.take(&finding.what, NAME).text,
-            expected: room.take(&finding.expected, VALUE),
-            found: room.take(&finding.found, VALUE),
-            diff: finding.diff.as_ref().map_or_else(Vec::new, |diff| lines(diff, room)),
+            what: budget.take(&finding.what, NAME).text,
+            expected: budget.take(&finding.expected, VALUE),
+            found: budget.take(&finding.found, VALUE),
+            diff: finding.diff.as_ref().map_or_else(Vec::new, |diff| lines(diff, budget)),
         });
     }
     let more = more(findings.len() as u64, rows.len() as u64);
@@ -97,8 +97,8 @@ pub fn more(all: u64, shown: u64) -> String {
     if left == 0 { String::new() } else { format!("… and {} more, in the JSON report.", super::numbers::count(left)) }
 }
 
-fn lines(diff: &str, room: &mut PageBudget) -> Vec<DiffLine> {
-    let shown = room.take(diff, DIFF);
+fn lines(diff: &str, budget: &mut PageBudget) -> Vec<DiffLine> {
+    let shown = budget.take(diff, DIFF);
     let line = |text: &str| DiffLine {
         class: match text.as_bytes() {
             [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] | [b'@', b'@', ..] => "place",
@@ -109,9 +109,9 @@ fn lines(diff: &str, room: &mut PageBudget) -> Vec<DiffLine> {
         text: text.to_owned(),
     };
     let mut lines: Vec<DiffLine> =
-        shown.text.lines().take(MOST_DIFF).take_while(|_| room.fits(MARKUP / 10)).map(line).collect();
+        shown.text.lines().take(MOST_DIFF).take_while(|_| budget.fits(MARKUP / 10)).map(line).collect();
     let of_lines = shown.text.lines().count() > lines.len();
-    let note = shown.note().or(of_lines.then(|| "More of it is in the JSON report.".to_owned()));
+    let note = shown.note().or(of_lines.then(|| "The rest is in the JSON report.".to_owned()));
     lines.extend(note.map(|note| DiffLine { class: "place", text: note }));
     lines
 }
@@ -122,15 +122,15 @@ mod tests {
 
     #[test]
     fn a_body_is_cut_and_says_so() {
-        let mut room = PageBudget::of(1 << 20);
+        let mut budget = PageBudget::of(1 << 20);
         let message = |body: &str, bytes| Message { body: body.to_owned(), body_bytes: bytes, ..Message::default() };
-        let mut about = |body: &str, bytes| told(&message(body, bytes), 100, &mut room).about_body;
+        let mut about = |body: &str, bytes| told(&message(body, bytes), 100, &mut budget).about_body;
         assert_eq!(about("", 0), "no body");
         assert_eq!(about("hello\r\n", 7), "7 B");
-        assert_eq!(about("hello", 5_000), "4.88 KiB, of which this is the beginning");
-        assert_eq!(about(&"x".repeat(1 << 20), 1 << 20), "1 MiB, of which this is the beginning");
-        assert_eq!(told(&message("{\"a\":1}", 7), 100, &mut room).body, "{\n  \"a\": 1\n}");
-        assert_eq!(told(&message("hello", 5), 100, &mut PageBudget::of(0)).about_body, "5 B, left out here");
+        assert_eq!(about("hello", 5_000), "4.88 KiB, truncated");
+        assert_eq!(about(&"x".repeat(1 << 20), 1 << 20), "1 MiB, truncated");
+        assert_eq!(told(&message("{\"a\":1}", 7), 100, &mut budget).body, "{\n  \"a\": 1\n}");
+        assert_eq!(told(&message("hello", 5), 100, &mut PageBudget::of(0)).about_body, "5 B, omitted");
     }
 
     #[test]

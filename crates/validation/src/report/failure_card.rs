@@ -1,4 +1,4 @@
-//! A failure in full: what was asked, what came back, and where the two differ.
+//! A failure in full: the request, the answer, and what is wrong with it.
 
 use super::exchange::{self, BODY, FindingRow, MARKUP, NAME, SENTENCE, SIDE_BODY, ShownMessage, more};
 use super::numbers;
@@ -20,7 +20,7 @@ pub struct FailureCard {
     pub id: String,
     pub name: String,
     pub kind: &'static str,
-    /// Empty: it is about both.
+    /// Empty: both.
     pub side: &'static str,
     pub why: String,
     /// `34.1 ms`, `3 attempts`, tags.
@@ -29,9 +29,9 @@ pub struct FailureCard {
     pub pairs: Vec<AnswersRow>,
     pub data: Option<DataTables>,
     pub findings: Vec<FindingRow>,
-    /// What there is more of than is shown.
+    /// How many more there are than are shown.
     pub more: String,
-    /// What the two values of a finding are.
+    /// The headings of a finding's two values.
     pub columns: [&'static str; 2],
     pub notes: Vec<CardNote>,
     /// Where the figures and charts of a load are.
@@ -86,58 +86,58 @@ pub struct DataRow {
     pub columns: Vec<FindingRow>,
 }
 
-/// The card of a part that failed. `figures`: where the charts of a load are.
-pub fn card(part: &Part, id: String, figures: Option<String>, room: &mut PageBudget) -> FailureCard {
+/// The card of a failed part. `figures`: where the charts of a load are.
+pub fn card(part: &Part, id: String, figures: Option<String>, budget: &mut PageBudget) -> FailureCard {
     let mut card = FailureCard {
         id,
-        name: room.take(part.name(), NAME).text,
+        name: budget.take(part.name(), NAME).text,
         kind: words::kind(part),
         side: part.environment().map_or("", Side::name),
-        why: part.why().map_or_else(String::new, |why| room.take(why, SENTENCE).text),
+        why: part.why().map_or_else(String::new, |why| budget.take(why, SENTENCE).text),
         facts: vec![numbers::ms(part.took_ms())],
         columns: words::values(part),
         ..FailureCard::default()
     };
     match part {
-        Part::Case(case) => of_case(&mut card, case, room),
-        Part::Load(load) => of_load(&mut card, load, figures, room),
-        Part::Parity(parity) => of_parity(&mut card, parity, room),
-        Part::Data(data) => of_data(&mut card, data, room),
+        Part::Case(case) => of_case(&mut card, case, budget),
+        Part::Load(load) => of_load(&mut card, load, figures, budget),
+        Part::Parity(parity) => of_parity(&mut card, parity, budget),
+        Part::Data(data) => of_data(&mut card, data, budget),
     }
     card
 }
 
-fn of_case(card: &mut FailureCard, case: &CaseResult, room: &mut PageBudget) {
+fn of_case(card: &mut FailureCard, case: &CaseResult, budget: &mut PageBudget) {
     if case.attempts > 1 {
         card.facts.push(numbers::of(case.attempts.into(), "attempt", "attempts"));
     }
-    card.facts.extend(case.tags.iter().take(MOST_NOTES).map(|tag| room.take(tag, NAME).text));
-    // What failed has the first claim on the room.
+    card.facts.extend(case.tags.iter().take(MOST_NOTES).map(|tag| budget.take(tag, NAME).text));
+    // The last steps first: the one that failed must fit.
     let steps = case.steps.iter().rev().take(MOST_STEPS);
-    let steps = steps.map_while(|step| room.fits(MARKUP * 5).then(|| self::step(step, case.outcome, room)));
+    let steps = steps.map_while(|step| budget.fits(MARKUP * 5).then(|| self::step(step, case.outcome, budget)));
     card.steps = steps.collect();
     card.steps.reverse();
     card.more = more(case.steps.len() as u64, card.steps.len() as u64);
 }
 
-fn step(step: &StepResult, outcome: Outcome, room: &mut PageBudget) -> StepRow {
+fn step(step: &StepResult, outcome: Outcome, budget: &mut PageBudget) -> StepRow {
     let is_good = step.failures.is_empty() && step.error.is_none();
     let most = if is_good { SIDE_BODY } else { BODY };
-    let (findings, more) = exchange::rows(&step.failures, MOST_FINDINGS, room);
-    let mut messages = vec![("Request", exchange::told(&step.request, most, room))];
+    let (findings, more) = exchange::rows(&step.failures, MOST_FINDINGS, budget);
+    let mut messages = vec![("Request", exchange::told(&step.request, most, budget))];
     if let Some(response) = &step.response {
-        messages.push(("Response", exchange::told(response, most, room)));
+        messages.push(("Response", exchange::told(response, most, budget)));
     }
     let answer = match (&step.error, &step.response) {
-        (Some(error), _) => room.take(error, SENTENCE).text,
-        (None, Some(response)) => room.take(&response.line, NAME).text,
-        (None, None) if outcome == Outcome::Skipped => "not tried".to_owned(),
+        (Some(error), _) => budget.take(error, SENTENCE).text,
+        (None, Some(response)) => budget.take(&response.line, NAME).text,
+        (None, None) if outcome == Outcome::Skipped => "skipped".to_owned(),
         (None, None) => "no answer".to_owned(),
     };
     StepRow {
-        name: room.take(&step.name, NAME).text,
+        name: budget.take(&step.name, NAME).text,
         is_good,
-        request: room.take(&step.request.line, SENTENCE).text,
+        request: budget.take(&step.request.line, SENTENCE).text,
         answer,
         took: numbers::ms(step.took_ms),
         findings,
@@ -146,38 +146,39 @@ fn step(step: &StepResult, outcome: Outcome, room: &mut PageBudget) -> StepRow {
     }
 }
 
-fn of_load(card: &mut FailureCard, load: &LoadResult, figures: Option<String>, room: &mut PageBudget) {
+fn of_load(card: &mut FailureCard, load: &LoadResult, figures: Option<String>, budget: &mut PageBudget) {
     let broken: Vec<_> = load.limits.iter().filter(|limit| !limit.held).map(words::limit).collect();
-    (card.findings, card.more) = exchange::rows(&broken, MOST_FINDINGS, room);
+    (card.findings, card.more) = exchange::rows(&broken, MOST_FINDINGS, budget);
     card.facts.push(numbers::of(load.requests, "request", "requests"));
     card.figures = figures;
-    card.note("The first failures", load.examples.iter(), MOST_EXAMPLES, room);
+    card.note("First failures", load.examples.iter(), MOST_EXAMPLES, budget);
 }
 
-fn of_parity(card: &mut FailureCard, parity: &ParityResult, room: &mut PageBudget) {
+fn of_parity(card: &mut FailureCard, parity: &ParityResult, budget: &mut PageBudget) {
     card.facts.push(format!("{} compared", numbers::of(parity.compared, "request", "requests")));
     card.facts.push(numbers::of(parity.differing, "differs", "differ"));
     let pairs = parity.differences.iter().take(MOST_PAIRS).enumerate().map_while(|(at, pair)| {
-        if !room.fits(MARKUP * 5) {
+        if !budget.fits(MARKUP * 5) {
             return None;
         }
-        let (findings, more) = exchange::rows(&pair.findings, MOST_FINDINGS, room);
-        let mut answer = |message: &Option<_>| message.as_ref().map(|message| exchange::told(message, BODY / 2, room));
+        let (findings, more) = exchange::rows(&pair.findings, MOST_FINDINGS, budget);
+        let mut answer =
+            |message: &Option<_>| message.as_ref().map(|message| exchange::told(message, BODY / 2, budget));
         let answers = vec![("blue", answer(&pair.blue)), ("green", answer(&pair.green))];
-        let asked = exchange::told(&pair.request, SIDE_BODY, room);
-        let request = room.take(&pair.request.line, SENTENCE).text;
+        let asked = exchange::told(&pair.request, SIDE_BODY, budget);
+        let request = budget.take(&pair.request.line, SENTENCE).text;
         Some(AnswersRow { request, is_open: at < OPEN_PAIRS, findings, more, asked, answers })
     });
     card.pairs = pairs.collect();
     card.more = more(parity.differing, card.pairs.len() as u64);
-    card.note("Noise: blue differs from itself here too", parity.noise.iter(), MOST_NOTES, room);
+    card.note("Noise: places where blue also differs from itself", parity.noise.iter(), MOST_NOTES, budget);
     let left_out: Vec<String> =
         parity.left_out.iter().map(|(why, count)| format!("{}: {}", why, numbers::count(*count))).collect();
-    card.note("Left out of the recording", left_out.iter(), MOST_NOTES, room);
+    card.note("Omitted from the recording", left_out.iter(), MOST_NOTES, budget);
 }
 
-fn of_data(card: &mut FailureCard, data: &DataResult, room: &mut PageBudget) {
-    card.facts.push(room.take(&data.check, NAME).text);
+fn of_data(card: &mut FailureCard, data: &DataResult, budget: &mut PageBudget) {
+    card.facts.push(budget.take(&data.check, NAME).text);
     if data.chunks > 0 {
         let chunks = numbers::of(data.chunks, "chunk", "chunks");
         card.facts.push(format!("{chunks}, {} differing", numbers::count(data.chunks_differing)));
@@ -195,16 +196,16 @@ fn of_data(card: &mut FailureCard, data: &DataResult, room: &mut PageBudget) {
         both("Violations", &|side| side.violations.map(numbers::count)),
     ];
     let rows = data.rows.iter().take(MOST_DATA_ROWS).map_while(|row| {
-        room.fits(MARKUP).then(|| DataRow {
-            key: room.take(&row.key, NAME).text,
+        budget.fits(MARKUP).then(|| DataRow {
+            key: budget.take(&row.key, NAME).text,
             how: words::row(row.how),
-            columns: exchange::rows(&row.columns, MOST_FINDINGS, room).0,
+            columns: exchange::rows(&row.columns, MOST_FINDINGS, budget).0,
         })
     });
     let rows: Vec<DataRow> = rows.collect();
     let more = more(data.rows.len() as u64, rows.len() as u64);
     card.data = Some(DataTables { sides: sides.into_iter().flatten().collect(), rows, more });
-    (card.findings, card.more) = exchange::rows(&data.findings, MOST_FINDINGS, room);
+    (card.findings, card.more) = exchange::rows(&data.findings, MOST_FINDINGS, budget);
 }
 
 impl FailureCard {
@@ -213,10 +214,10 @@ impl FailureCard {
         title: &'static str,
         lines: impl ExactSizeIterator<Item = &'t String>,
         most: usize,
-        room: &mut PageBudget,
+        budget: &mut PageBudget,
     ) {
         let left = more(lines.len() as u64, most as u64);
-        let mut lines: Vec<String> = lines.take(most).map(|line| room.take(line, SENTENCE).text).collect();
+        let mut lines: Vec<String> = lines.take(most).map(|line| budget.take(line, SENTENCE).text).collect();
         lines.extend(Some(left).filter(|left| !left.is_empty()));
         if !lines.is_empty() {
             self.notes.push(CardNote { title, lines });

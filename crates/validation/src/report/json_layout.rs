@@ -1,14 +1,14 @@
-//! A JSON text laid out over lines, and nothing else done to it: the order of keys, repeated keys and the digits of
-//! numbers stay as the origin sent them, which reading and writing it again would not keep. A text that was cut in the
-//! middle is laid out as far as it goes.
+//! Indents a JSON text and changes nothing else: the order of keys, repeated keys and the digits of
+//! numbers stay as the origin sent them, which parsing and writing it again would not keep. A text that was cut in the
+//! middle is indented as far as it goes.
 
-/// Nobody reads what is nested deeper, and the spaces in front of it are most of the text.
+/// Deeper nesting is not readable, and indentation would be most of the text.
 const DEEPEST: usize = 40;
 
-/// Of a list that stays on one line, in characters.
+/// The longest list that stays on one line, in characters.
 const LONGEST_LINE: usize = 60;
 
-/// The text over lines; `None`: it is no JSON object or list.
+/// The indented text; `None`: it is not a JSON object or list.
 pub fn json(text: &str) -> Option<String> {
     let text = text.trim();
     if !text.starts_with(['{', '[']) {
@@ -67,7 +67,7 @@ fn short_list(open: char, rest: std::iter::Peekable<std::str::Chars<'_>>) -> Opt
     None
 }
 
-/// From behind its first quotation mark to its last.
+/// From after its opening quote to its closing quote.
 fn string(out: &mut String, rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     out.push('"');
     while let Some(c) = rest.next() {

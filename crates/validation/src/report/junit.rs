@@ -1,4 +1,4 @@
-//! JUnit XML, as Jenkins, GitLab and the reporters of GitHub read it: a suite for each kind of part on each side, a test
+//! JUnit XML, as Jenkins, GitLab and GitHub reporters read it: a test suite for each kind of part on each side, a test
 //! case for each part.
 
 use std::time::Duration;
@@ -10,18 +10,18 @@ use super::visible::{PageBudget, start, visible};
 use super::words::{self, PartFailure};
 use wire::{Execution, ExecutionState, Outcome, Part, Side};
 
-/// Findings of one part; CI systems show little and keep everything.
+/// Findings of one part; CI systems show few and store all.
 const MOST_FINDINGS: usize = 30;
 /// Of a value or a diff.
 const VALUE: usize = 4_000;
-/// A message is shown in one line.
+/// A message is shown on one line.
 const MESSAGE: usize = 500;
-/// Of what is said of one part, and of all of them together: GitLab reads no report beyond 30 MB.
+/// Of the description of one part, and of all together: GitLab reads no report beyond 30 MB.
 const DESCRIPTION: usize = 64 << 10;
 const DESCRIPTIONS: usize = 8 << 20;
 /// Attempts that are listed.
 const MOST_RERUNS: u32 = 20;
-/// A year: what is longer is no length of time.
+/// A year: anything longer is not a duration.
 const LONGEST_MS: f64 = 31_536_000_000.0;
 
 /// The report as JUnit XML.
@@ -33,11 +33,11 @@ pub fn junit(execution: &Execution) -> Result<String, String> {
     let mut report = Report::new(plain(&summary.title));
     report.timestamp = summary.began_at.parse().ok();
     report.set_time(Duration::from_millis(summary.took_ms));
-    let mut room = PageBudget::of(DESCRIPTIONS);
+    let mut budget = PageBudget::of(DESCRIPTIONS);
     for (kind, side) in kinds() {
         let parts = || execution.parts.iter().filter(|part| words::kind(part) == kind && part.environment() == side);
         if parts().next().is_some() {
-            report.add_test_suite(suite(execution, kind, side, parts(), &mut room));
+            report.add_test_suite(suite(execution, kind, side, parts(), &mut budget));
         }
     }
     if let Some(run) = unfinished(execution) {
@@ -49,7 +49,7 @@ pub fn junit(execution: &Execution) -> Result<String, String> {
     report.to_string().map_err(|error| format!("the report cannot be written as XML: {error}"))
 }
 
-/// In the order of the page: what runs on a side, blue first, then what is about both.
+/// In the order of the page: parts of one side, blue first, then parts about both.
 fn kinds() -> impl Iterator<Item = (&'static str, Option<Side>)> {
     let sided = ["case", "load"].into_iter().flat_map(|kind| [Side::Blue, Side::Green].map(|side| (kind, Some(side))));
     sided.chain([("parity", None), ("data", None)])
@@ -60,7 +60,7 @@ fn suite<'e>(
     kind: &str,
     side: Option<Side>,
     parts: impl Iterator<Item = &'e Part>,
-    room: &mut PageBudget,
+    budget: &mut PageBudget,
 ) -> TestSuite {
     let summary = &execution.summary;
     let whose = side.map_or("blue and green", Side::name);
@@ -76,7 +76,7 @@ fn suite<'e>(
     let mut took = 0.0;
     for part in parts {
         took += part.took_ms();
-        let mut case = case(part, room);
+        let mut case = case(part, budget);
         case.set_classname(class.as_str());
         suite.add_test_case(case);
     }
@@ -84,7 +84,7 @@ fn suite<'e>(
     suite
 }
 
-fn case(part: &Part, room: &mut PageBudget) -> TestCase {
+fn case(part: &Part, budget: &mut PageBudget) -> TestCase {
     let mut status = match part.outcome() {
         Outcome::Passed => TestCaseStatus::success(),
         Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -96,7 +96,7 @@ fn case(part: &Part, room: &mut PageBudget) -> TestCase {
         let why = part.why().map(str::to_owned).or(first).unwrap_or_else(|| "failed".to_owned());
         status.set_message(plain(start(&why, MESSAGE)));
         status.set_type(words::kind(part));
-        status.set_description(plain(&room.take(&description(part, &failures, all), DESCRIPTION).text));
+        status.set_description(plain(&budget.take(&description(part, &failures, all), DESCRIPTION).text));
     } else if let Some(why) = part.why() {
         status.set_message(plain(start(why, MESSAGE)));
     }
@@ -105,7 +105,7 @@ fn case(part: &Part, room: &mut PageBudget) -> TestCase {
     {
         for _ in 1..case.attempts.min(MOST_RERUNS) {
             let mut rerun = TestRerun::new(NonSuccessKind::Failure);
-            rerun.set_message("an attempt failed, and was made again").set_type("attempt");
+            rerun.set_message("an attempt failed and was retried").set_type("attempt");
             status.add_rerun(rerun);
         }
     }
@@ -156,7 +156,7 @@ fn in_a_line(failure: &PartFailure, values: [&str; 2]) -> String {
     }
 }
 
-/// A run that has not ended by itself is not green, whatever its parts say; nor one that failed where no part did.
+/// A run that did not finish is not green, whatever its parts say; nor is one that failed although no part did.
 fn unfinished(execution: &Execution) -> Option<TestCase> {
     let summary = &execution.summary;
     let has_failure = execution.parts.iter().any(|part| part.outcome() == Outcome::Failed);
@@ -181,7 +181,7 @@ fn length(ms: f64) -> Duration {
     Duration::from_secs_f64(ms / 1000.0)
 }
 
-/// Without anything that XML may not hold: what was obeyed is seen instead, not lost.
+/// Without characters that XML may not contain: they are made visible.
 fn plain(text: &str) -> String {
     visible(text).into_owned()
 }

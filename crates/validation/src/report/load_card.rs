@@ -1,4 +1,4 @@
-//! The card of a load: its figures on each side beside each other, its limits, and its charts.
+//! The card of a load: the figures of both sides beside each other, its limits, and its charts.
 
 use super::chart::{self, Chart};
 use super::exchange::NAME;
@@ -8,12 +8,12 @@ use super::visible::PageBudget;
 use super::words;
 use wire::{LoadResult, Outcome, Part};
 
-/// Loads with a card.
+/// Loads that get a card.
 const MOST: usize = 60;
-/// A card without its charts, in bytes, about.
+/// Approximate bytes of a card without its charts.
 const TABLES: usize = 6_000;
 const MOST_ANSWERS: usize = 12;
-/// What most readers want to know.
+/// The figures that most readers want.
 const KEY: [&str; 7] = ["Intended rate", "Throughput", "Error rate", "p50", "p95", "p99", "Slowest"];
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct LoadCard {
     pub distribution: Option<Chart>,
     /// Of each side, its latencies and its rates.
     pub times: Vec<Chart>,
-    /// What is to be known about the charts.
+    /// A note about the charts.
     pub note: String,
 }
 
@@ -40,7 +40,7 @@ pub struct LoadSideColumn {
     pub answers: Vec<(String, String)>,
 }
 
-/// A row of the table: what, each side's, and green's against blue's.
+/// A row of the table: each side's value, and green's against blue's.
 #[derive(Clone, Debug)]
 pub struct FigureRow {
     pub what: &'static str,
@@ -48,7 +48,7 @@ pub struct FigureRow {
     pub change: String,
     /// Opens a group of rows.
     pub opens: bool,
-    /// Among the few that stand above the charts.
+    /// Among the few above the charts.
     pub is_key: bool,
 }
 
@@ -61,12 +61,12 @@ pub struct LimitRow {
 }
 
 /// A card for each load, its sides together; and for each load in `parts`, the card that it is on.
-pub fn cards(parts: &[Part], room: &mut PageBudget) -> (Vec<LoadCard>, Vec<(usize, String)>) {
+pub fn cards(parts: &[Part], budget: &mut PageBudget) -> (Vec<LoadCard>, Vec<(usize, String)>) {
     let mut groups: Vec<Vec<&LoadResult>> = Vec::new();
     let mut links = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         let Part::Load(load) = part else { continue };
-        // What was never begun has no figures.
+        // A load that was not started has no figures.
         if load.outcome == Outcome::Skipped && load.requests == 0 {
             continue;
         }
@@ -75,7 +75,7 @@ pub fn cards(parts: &[Part], room: &mut PageBudget) -> (Vec<LoadCard>, Vec<(usiz
         };
         let group = match groups.iter().rposition(of_same) {
             Some(group) => group,
-            None if groups.len() == MOST || !room.fits(TABLES) => continue,
+            None if groups.len() == MOST || !budget.fits(TABLES) => continue,
             None => {
                 groups.push(Vec::new());
                 groups.len() - 1
@@ -86,16 +86,16 @@ pub fn cards(parts: &[Part], room: &mut PageBudget) -> (Vec<LoadCard>, Vec<(usiz
             group.push(load);
         }
     }
-    let cards = groups.iter().enumerate().map(|(at, loads)| card(format!("load-{}", at + 1), loads, room));
+    let cards = groups.iter().enumerate().map(|(at, loads)| card(format!("load-{}", at + 1), loads, budget));
     (cards.collect(), links)
 }
 
-fn card(id: String, loads: &[&LoadResult], room: &mut PageBudget) -> LoadCard {
+fn card(id: String, loads: &[&LoadResult], budget: &mut PageBudget) -> LoadCard {
     let first = loads.first();
     let seconds = chart::seconds(loads);
     let mut is_full = false;
     let mut draw = |chart: Chart| {
-        let fits = room.fits(chart.weight());
+        let fits = budget.fits(chart.weight());
         is_full |= !fits;
         fits.then_some(chart)
     };
@@ -110,63 +110,65 @@ fn card(id: String, loads: &[&LoadResult], room: &mut PageBudget) -> LoadCard {
     }
     let each = chart::seconds_a_point(seconds);
     let note = match (is_full, each) {
-        (true, _) => {
-            "Not all its charts are here: the page is long enough. The JSON report has their numbers.".to_owned()
-        }
+        (true, _) => "Some charts are omitted to keep the page short. The JSON report has their numbers.".to_owned(),
         (false, 1) => String::new(),
         (false, each) => {
-            format!("A point over time stands for {each} seconds: their mean rate, and the worst second's latencies.")
+            format!("Each point covers {each} seconds: their mean rate, and the worst second's latencies.")
         }
     };
     LoadCard {
         id,
-        name: first.map_or_else(String::new, |load| room.take(&load.name, NAME).text),
-        profile: first.map_or_else(String::new, |load| room.take(&load.profile, NAME).text),
-        sides: loads.iter().map(|load| side(load, room)).collect(),
+        name: first.map_or_else(String::new, |load| budget.take(&load.name, NAME).text),
+        profile: first.map_or_else(String::new, |load| budget.take(&load.profile, NAME).text),
+        sides: loads.iter().map(|load| side(load, budget)).collect(),
         figures: figures(loads),
-        limits: limits(loads, room),
+        limits: limits(loads, budget),
         distribution,
         times,
         note,
     }
 }
 
-fn side(load: &LoadResult, room: &mut PageBudget) -> LoadSideColumn {
+fn side(load: &LoadResult, budget: &mut PageBudget) -> LoadSideColumn {
     let answers = load.answers.iter().take(MOST_ANSWERS);
     LoadSideColumn {
         name: load.environment.name(),
         class: class(load.outcome),
         word: words::outcome(load.outcome),
-        why: load.why.as_deref().map_or_else(String::new, |why| room.take(why, NAME).text),
-        answers: answers.map(|(what, count)| (room.take(what, NAME).text, numbers::count(*count))).collect(),
+        why: load.why.as_deref().map_or_else(String::new, |why| budget.take(why, NAME).text),
+        answers: answers.map(|(what, count)| (budget.take(what, NAME).text, numbers::count(*count))).collect(),
     }
 }
 
-/// How a number of a load is said, and how two of them are compared.
+/// How a number of a load is read and formatted.
 type Of = fn(&LoadResult) -> f64;
 type Say = fn(f64) -> String;
+
+/// How green's figure is compared with blue's.
+#[derive(Clone, Copy)]
+enum Change {
+    /// `+12 %`, `2.3 times`.
+    Ratio,
+    /// Of percentages: `+2.25 pt`.
+    Points,
+    /// Nothing.
+    None,
+}
 
 fn figures(loads: &[&LoadResult]) -> Vec<FigureRow> {
     let count: Say = |number| numbers::count(number as u64);
     let length: Say = |ms| numbers::length(ms as u64);
-    let row = |what, of: Of, say: Say| FigureRow {
-        what,
-        values: loads.iter().map(|load| say(of(load))).collect(),
-        change: match loads {
-            [blue, green] => change(of(blue), of(green), what),
-            _ => String::new(),
-        },
-        opens: false,
-        is_key: KEY.contains(&what),
-    };
+    let bytes: Say = |bytes| numbers::bytes(bytes as u64);
+    let plain = |what, of: Of, say: Say| figure(loads, what, of, say, Change::None);
+    let row = |what, of: Of, say: Say| figure(loads, what, of, say, Change::Ratio);
     let opens = |figure: FigureRow| FigureRow { opens: true, ..figure };
     vec![
         opens(row("Throughput", |load| load.throughput, numbers::rate)),
         row("Sent rate", |load| load.rate_sent, numbers::rate),
-        row("Intended rate", |load| load.rate_intended, numbers::rate),
-        row("Error rate", |load| load.error_rate, numbers::percent),
+        plain("Intended rate", |load| load.rate_intended, numbers::rate),
+        figure(loads, "Error rate", |load| load.error_rate, numbers::percent, Change::Points),
         row("Requests", |load| load.requests as f64, count),
-        row("Failed", |load| load.failed as f64, count),
+        plain("Failed", |load| load.failed as f64, count),
         opens(row("p50", |load| load.latency.p50, numbers::ms)),
         row("p90", |load| load.latency.p90, numbers::ms),
         row("p95", |load| load.latency.p95, numbers::ms),
@@ -174,37 +176,47 @@ fn figures(loads: &[&LoadResult]) -> Vec<FigureRow> {
         row("p99.9", |load| load.latency.p999, numbers::ms),
         row("Slowest", |load| load.latency.max, numbers::ms),
         row("Mean", |load| load.latency.mean, numbers::ms),
-        opens(row("p50, origin alone", |load| load.service_time.p50, numbers::ms)),
-        row("p99, origin alone", |load| load.service_time.p99, numbers::ms),
-        opens(row("Begun late", |load| load.late as f64, count)),
-        row("Users at the most", |load| f64::from(load.users), count),
-        row("Took", |load| load.took_ms, length),
-        row("Own CPU, of one core", |load| load.process.cpu, numbers::percent),
-        row(
-            "Own memory at the peak",
-            |load| load.process.memory_peak_bytes as f64,
-            |bytes| numbers::bytes(bytes as u64),
-        ),
+        opens(row("p50, service time", |load| load.service_time.p50, numbers::ms)),
+        row("p99, service time", |load| load.service_time.p99, numbers::ms),
+        opens(plain("Started late", |load| load.late as f64, count)),
+        plain("Users", |load| f64::from(load.users), count),
+        plain("Duration", |load| load.took_ms, length),
+        plain("Cutover's CPU, of one core", |load| load.process.cpu, numbers::percent),
+        plain("Cutover's peak memory", |load| load.process.memory_peak_bytes as f64, bytes),
     ]
 }
 
-/// Green's against blue's: `+12 %`, `2.3 times`; of percentages their difference. Empty: it says nothing.
-fn change(blue: f64, green: f64, what: &str) -> String {
+fn figure(loads: &[&LoadResult], what: &'static str, of: Of, say: Say, change: Change) -> FigureRow {
+    FigureRow {
+        what,
+        values: loads.iter().map(|load| say(of(load))).collect(),
+        change: match loads {
+            [blue, green] => changed(of(blue), of(green), change),
+            _ => String::new(),
+        },
+        opens: false,
+        is_key: KEY.contains(&what),
+    }
+}
+
+/// Green's figure against blue's. Empty: no comparison.
+fn changed(blue: f64, green: f64, change: Change) -> String {
     let signed = |number: f64, unit: &str| {
         let text = numbers::figure(number.abs());
         if text == "0" { "same".to_owned() } else { format!("{}{text}{unit}", if number < 0.0 { "−" } else { "+" }) }
     };
-    match what {
-        "Error rate" => signed(((green - blue) * 100.0).round() / 100.0, " pt"),
-        "Took" | "Users at the most" | "Intended rate" | "Own CPU, of one core" => String::new(),
-        "Own memory at the peak" | "Failed" | "Begun late" => String::new(),
-        _ if blue <= 0.0 || !green.is_finite() => String::new(),
-        _ if green / blue >= 2.0 => format!("{} times", numbers::figure((green / blue * 10.0).round() / 10.0)),
-        _ => signed((green / blue * 100.0 - 100.0).round(), " %"),
+    match change {
+        Change::None => String::new(),
+        Change::Points => signed(((green - blue) * 100.0).round() / 100.0, " pt"),
+        Change::Ratio if blue <= 0.0 || !green.is_finite() => String::new(),
+        Change::Ratio if green / blue >= 2.0 => {
+            format!("{} times", numbers::figure((green / blue * 10.0).round() / 10.0))
+        }
+        Change::Ratio => signed((green / blue * 100.0 - 100.0).round(), " %"),
     }
 }
 
-fn limits(loads: &[&LoadResult], room: &mut PageBudget) -> Vec<LimitRow> {
+fn limits(loads: &[&LoadResult], budget: &mut PageBudget) -> Vec<LimitRow> {
     let mut rows: Vec<LimitRow> = Vec::new();
     for (column, load) in loads.iter().enumerate() {
         for limit in &load.limits {
@@ -212,7 +224,7 @@ fn limits(loads: &[&LoadResult], room: &mut PageBudget) -> Vec<LimitRow> {
             let row = match rows.iter().position(|row| row.what == said.what) {
                 Some(row) => row,
                 None => {
-                    let what = room.take(&said.what, NAME).text;
+                    let what = budget.take(&said.what, NAME).text;
                     rows.push(LimitRow { what, limit: said.expected, found: vec![None; loads.len()] });
                     rows.len() - 1
                 }
@@ -231,12 +243,12 @@ mod tests {
 
     #[test]
     fn green_is_told_by_what_changed() {
-        assert_eq!(change(10.0, 11.2, "p95"), "+12 %");
-        assert_eq!(change(10.0, 8.0, "p95"), "−20 %");
-        assert_eq!(change(10.0, 10.01, "p95"), "same");
-        assert_eq!(change(10.0, 43.21, "p95"), "4.3 times");
-        assert_eq!(change(0.1, 2.35, "Error rate"), "+2.25 pt");
-        assert_eq!(change(0.0, 5.0, "p95"), "");
-        assert_eq!(change(60_000.0, 70_000.0, "Took"), "");
+        assert_eq!(changed(10.0, 11.2, Change::Ratio), "+12 %");
+        assert_eq!(changed(10.0, 8.0, Change::Ratio), "−20 %");
+        assert_eq!(changed(10.0, 10.01, Change::Ratio), "same");
+        assert_eq!(changed(10.0, 43.21, Change::Ratio), "4.3 times");
+        assert_eq!(changed(0.1, 2.35, Change::Points), "+2.25 pt");
+        assert_eq!(changed(0.0, 5.0, Change::Ratio), "");
+        assert_eq!(changed(60_000.0, 70_000.0, Change::None), "");
     }
 }

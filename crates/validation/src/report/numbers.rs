@@ -1,4 +1,4 @@
-//! Numbers as people read them: 1,234; 12.3 ms; 99.95 %.
+//! Numbers as people read them: 1,234; 12.3ms; 99.95 %.
 
 pub use judgement::guard::evidence::grouped as count;
 use judgement::time::utc;
@@ -8,7 +8,7 @@ pub fn of(number: u64, one: &str, more: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { more })
 }
 
-/// A number with about three figures, without zeros that say nothing: `0.42`, `3.5`, `12.3`, `1,234`.
+/// A number with about three figures, without redundant zeros: `0.42`, `3.5`, `12.3`, `1,234`.
 pub fn figure(number: f64) -> String {
     if !number.is_finite() {
         return "–".to_owned();
@@ -30,31 +30,31 @@ pub fn figure(number: f64) -> String {
     }
 }
 
-/// `0.42 ms`, `12.3 ms`, `1,234 ms`, and from ten seconds on `12.3 s`, then minutes.
+/// `0.42ms`, `12.3ms`, `1,234ms`, and from ten seconds on `12.3s`, then minutes.
 pub fn ms(ms: f64) -> String {
     match ms {
         ms if !ms.is_finite() => "–".to_owned(),
         ms if ms >= 9_999.5 => length(ms as u64),
-        ms => format!("{} ms", figure(ms)),
+        ms => format!("{}ms", figure(ms)),
     }
 }
 
-/// `340 ms`, `2.1 s`, `2 min 14 s`, `1 h 5 min`.
+/// `340ms`, `2.1s`, `2m 14s`, `1h 5m`.
 pub fn length(ms: u64) -> String {
     let seconds = ms.saturating_add(500) / 1000;
     match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..59_950 => format!("{} s", figure((ms as f64 / 100.0).round() / 10.0)),
-        _ if seconds < 3_600 => two(seconds / 60, "min", seconds % 60, "s"),
-        _ => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        0..1_000 => format!("{ms}ms"),
+        1_000..59_950 => format!("{}s", figure((ms as f64 / 100.0).round() / 10.0)),
+        _ if seconds < 3_600 => two(seconds / 60, "m", seconds % 60, "s"),
+        _ => two(seconds / 3_600, "h", seconds % 3_600 / 60, "m"),
     }
 }
 
 fn two(large: u64, unit: &str, small: u64, smaller: &str) -> String {
-    if small == 0 { format!("{} {unit}", count(large)) } else { format!("{} {unit} {small} {smaller}", count(large)) }
+    if small == 0 { format!("{}{unit}", count(large)) } else { format!("{}{unit} {small}{smaller}", count(large)) }
 }
 
-/// `99.95 %`. What is not quite none or not quite all never reads as none or all.
+/// `99.95 %`. What is not quite 0 or 100 never reads as 0 or 100.
 pub fn percent(percent: f64) -> String {
     match percent {
         p if p > 0.0 && p < 0.01 => "< 0.01 %".to_owned(),
@@ -103,19 +103,8 @@ mod tests {
     #[test]
     fn latencies_have_three_figures() {
         let texts = [0.0, 0.004, 0.42, 3.456, 9.999, 12.34, 99.96, 123.4, 1_234.5, 12_345.0, 83_000.0].map(ms);
-        let wanted = [
-            "0 ms",
-            "0.004 ms",
-            "0.42 ms",
-            "3.46 ms",
-            "10 ms",
-            "12.3 ms",
-            "100 ms",
-            "123 ms",
-            "1,234 ms",
-            "12.3 s",
-            "1 min 23 s",
-        ];
+        let wanted =
+            ["0ms", "0.004ms", "0.42ms", "3.46ms", "10ms", "12.3ms", "100ms", "123ms", "1,234ms", "12.3s", "1m 23s"];
         assert_eq!(texts, wanted);
         assert_eq!([f64::NAN, f64::INFINITY].map(ms), ["–", "–"]);
     }
@@ -123,7 +112,7 @@ mod tests {
     #[test]
     fn lengths_are_said_in_two_units_at_the_most() {
         let texts = [0, 340, 1_000, 2_140, 59_949, 59_990, 134_000, 3_600_000, 3_900_000, 90_000_000].map(length);
-        let wanted = ["0 ms", "340 ms", "1 s", "2.1 s", "59.9 s", "1 min", "2 min 14 s", "1 h", "1 h 5 min", "25 h"];
+        let wanted = ["0ms", "340ms", "1s", "2.1s", "59.9s", "1m", "2m 14s", "1h", "1h 5m", "25h"];
         assert_eq!(texts, wanted);
     }
 

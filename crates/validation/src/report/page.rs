@@ -1,4 +1,4 @@
-//! The page: the verdict, the facts, the table of everything, then failures, loads, and what passed.
+//! The HTML page: the verdict, the facts, the summary table, then failures, loads, and what passed.
 
 use askama::Template;
 use base64::Engine;
@@ -15,12 +15,12 @@ use super::words;
 use super::{numbers, visible};
 use wire::{Execution, ExecutionState, Outcome, RunTarget, Side};
 
-/// Failures in full. Whoever has more of them begins with these.
+/// Failures that are shown in full.
 const MOST_CARDS: usize = 40;
-/// Failures that are only named, behind those.
+/// Further failures that are only named.
 const MOST_NAMED: usize = 500;
-/// What a suite or an origin chooses the length of, with the markup around it, in bytes: tables and lists of what
-/// failed, what passed, the charts and figures of loads, and failures in full. None crowds another out, and together they
+/// Limits for content whose length a suite or an origin chooses, with its markup, in bytes: tables and lists of what
+/// failed, what passed, the charts and figures of loads, and failures in full. They do not crowd each other out, and together they
 /// stay below 3 MB.
 const LISTS: usize = 600 << 10;
 const PASSED: usize = 400 << 10;
@@ -60,22 +60,22 @@ struct ReportPage {
     id: String,
 }
 
-/// The whole report as one page. It asks for nothing, runs nothing and needs nothing: it can be mailed, or kept.
+/// The whole report as one page. It loads nothing and runs no script, so it can be mailed or archived.
 pub fn html(execution: &Execution) -> String {
     // Rendering fails only where writing to a string does.
     page(execution).render().unwrap_or_default()
 }
 
 fn page(execution: &Execution) -> ReportPage {
-    let room = &mut PageBudget::of(LISTS);
+    let budget = &mut PageBudget::of(LISTS);
     let in_full = &mut PageBudget::of(FAILURES);
     let summary = &execution.summary;
     let parts = &execution.parts;
     let sides: Vec<Side> = shown_sides(execution);
     let failing: Vec<usize> =
         (0..parts.len()).filter(|at| parts.get(*at).is_some_and(|part| part.outcome() == Outcome::Failed)).collect();
-    let (why, title) = (room.take(&words::verdict(execution), SENTENCE).text, room.take(&summary.title, NAME).text);
-    let facts = facts(execution, room);
+    let (why, title) = (budget.take(&words::verdict(execution), SENTENCE).text, budget.take(&summary.title, NAME).text);
+    let facts = facts(execution, budget);
     let (loads, load_links) = load_card::cards(parts, &mut PageBudget::of(LOADS));
     let load_of = |at: usize| load_links.iter().find(|(other, _)| *other == at).map(|(_, id)| id.clone());
     let cards: Vec<FailureCard> = failing
@@ -88,10 +88,10 @@ fn page(execution: &Execution) -> ReportPage {
         Some(_) => "further".to_owned(),
         None => load_of(at).unwrap_or_default(),
     };
-    let (groups, left_out) = summary::groups(parts, &sides, link, room);
+    let (groups, left_out) = summary::groups(parts, &sides, link, budget);
     let named = failing.iter().skip(MOST_CARDS).take(MOST_NAMED);
-    let named: Vec<PartLine> = named.map_while(|at| part_list::line(parts.get(*at)?, room)).collect();
-    let (skipped, skipped_more, skipped_count) = part_list::lines(parts, Outcome::Skipped, room);
+    let named: Vec<PartLine> = named.map_while(|at| part_list::line(parts.get(*at)?, budget)).collect();
+    let (skipped, skipped_more, skipped_count) = part_list::lines(parts, Outcome::Skipped, budget);
     let (passed, passed_more, passed_count) = part_list::lines(parts, Outcome::Passed, &mut PageBudget::of(PASSED));
     ReportPage {
         policy: policy(),
@@ -101,7 +101,7 @@ fn page(execution: &Execution) -> ReportPage {
         why,
         counts: words::counts(execution),
         title,
-        progress: progress(execution, room),
+        progress: progress(execution, budget),
         facts,
         sides: sides.into_iter().map(Side::name).collect(),
         groups,
@@ -117,12 +117,12 @@ fn page(execution: &Execution) -> ReportPage {
         passed,
         passed_more,
         passed_count,
-        cutover: room.take(&execution.cutover, NAME).text,
-        id: room.take(&summary.id, NAME).text,
+        cutover: budget.take(&execution.cutover, NAME).text,
+        id: budget.take(&summary.id, NAME).text,
     }
 }
 
-/// Nothing from anywhere, no script, and no style but the page's own.
+/// No resources, no script, and only the page's own style.
 fn policy() -> String {
     let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
@@ -137,14 +137,14 @@ const fn class(state: ExecutionState) -> &'static str {
     }
 }
 
-fn progress(execution: &Execution, room: &mut PageBudget) -> Option<(u64, u64, String)> {
+fn progress(execution: &Execution, budget: &mut PageBudget) -> Option<(u64, u64, String)> {
     let summary = &execution.summary;
     let progress = &summary.progress;
     let is_of_use = !matches!(summary.state, ExecutionState::Passed | ExecutionState::Failed) && progress.all > 0;
-    is_of_use.then(|| (progress.done.min(progress.all), progress.all, room.take(&progress.doing, NAME).text))
+    is_of_use.then(|| (progress.done.min(progress.all), progress.all, budget.take(&progress.doing, NAME).text))
 }
 
-/// The run's sides, and any other that a part is about.
+/// The sides of the run, and any other that a part is about.
 fn shown_sides(execution: &Execution) -> Vec<Side> {
     let of_run = execution.summary.target.sides();
     let is_shown =
@@ -152,7 +152,7 @@ fn shown_sides(execution: &Execution) -> Vec<Side> {
     [Side::Blue, Side::Green].into_iter().filter(is_shown).collect()
 }
 
-fn facts(execution: &Execution, room: &mut PageBudget) -> Vec<(&'static str, Vec<String>)> {
+fn facts(execution: &Execution, budget: &mut PageBudget) -> Vec<(&'static str, Vec<String>)> {
     let summary = &execution.summary;
     let against = match summary.target {
         RunTarget::Both => "blue and green".to_owned(),
@@ -166,15 +166,15 @@ fn facts(execution: &Execution, room: &mut PageBudget) -> Vec<(&'static str, Vec
         ("Suite", suite),
         ("Service", vec![summary.service.clone()]),
         ("Against", vec![against]),
-        ("Begun by", vec![summary.who.clone()]),
-        ("Began", vec![numbers::date(summary.began_at_ms)]),
-        ("Took", vec![took]),
+        ("Started by", vec![summary.who.clone()]),
+        ("Started", vec![numbers::date(summary.began_at_ms)]),
+        ("Duration", vec![took]),
         ("Requests", vec![numbers::count(summary.counts.requests)]),
     ];
     if !execution.origins.is_empty() {
         facts.push(("Origins", execution.origins.iter().map(|(side, url)| format!("{side} {url}")).collect()));
     }
-    facts.extend(summary.not_kept.clone().map(|why| ("Not kept", vec![why])));
-    let mut kept = |text: &String| room.take(visible::start(text, SENTENCE), SENTENCE).text;
+    facts.extend(summary.not_kept.clone().map(|why| ("Not saved", vec![why])));
+    let mut kept = |text: &String| budget.take(visible::start(text, SENTENCE), SENTENCE).text;
     facts.into_iter().map(|(what, lines)| (what, lines.iter().map(&mut kept).collect())).collect()
 }

@@ -1,4 +1,4 @@
-//! What passed, and what was not tried: a line each.
+//! What passed and what was skipped: one line each.
 
 use super::exchange::{MARKUP, NAME, SENTENCE, more};
 use super::numbers;
@@ -17,22 +17,22 @@ pub struct PartLine {
     pub side: &'static str,
     pub figures: String,
     pub why: String,
-    /// What was asked, what came, and how long it took.
+    /// Request, answer, and duration.
     pub steps: Vec<(String, String, String)>,
 }
 
-/// The parts with an outcome, and a sentence for those that are left out.
-pub fn lines(parts: &[Part], outcome: Outcome, room: &mut PageBudget) -> (Vec<PartLine>, String, u64) {
+/// The parts with an outcome, and a note about those that are left out.
+pub fn lines(parts: &[Part], outcome: Outcome, budget: &mut PageBudget) -> (Vec<PartLine>, String, u64) {
     let all = || parts.iter().filter(|part| part.outcome() == outcome);
     let count = all().count() as u64;
-    let lines: Vec<PartLine> = all().take(MOST).map_while(|part| line(part, room)).collect();
+    let lines: Vec<PartLine> = all().take(MOST).map_while(|part| line(part, budget)).collect();
     let more = more(count, lines.len() as u64);
     (lines, more, count)
 }
 
-/// `None`: there is no room for another one.
-pub fn line(part: &Part, room: &mut PageBudget) -> Option<PartLine> {
-    if !room.fits(MARKUP) {
+/// `None`: there is no space for another one.
+pub fn line(part: &Part, budget: &mut PageBudget) -> Option<PartLine> {
+    if !budget.fits(MARKUP) {
         return None;
     }
     let steps = match part {
@@ -41,17 +41,17 @@ pub fn line(part: &Part, room: &mut PageBudget) -> Option<PartLine> {
     };
     let steps = steps.iter().take(MOST_STEPS).map_while(|step| {
         let answer = step.response.as_ref().map_or("", |response| response.line.as_str());
-        let has_room = room.fits(MARKUP / 4);
-        let mut short = |text: &str| room.take(text, NAME).text;
+        let has_room = budget.fits(MARKUP / 4);
+        let mut short = |text: &str| budget.take(text, NAME).text;
         has_room.then(|| (short(&step.request.line), short(answer), numbers::ms(step.took_ms)))
     });
     let steps = steps.collect();
     Some(PartLine {
-        name: room.take(part.name(), NAME).text,
+        name: budget.take(part.name(), NAME).text,
         kind: words::kind(part),
         side: part.environment().map_or("", Side::name),
         figures: words::figures(part),
-        why: part.why().map_or_else(String::new, |why| room.take(why, SENTENCE).text),
+        why: part.why().map_or_else(String::new, |why| budget.take(why, SENTENCE).text),
         steps,
     })
 }

@@ -1,13 +1,13 @@
-//! The table of everything: a row a part, a column a side.
+//! The summary table: one row per part, one column per side.
 
 use super::exchange::{MARKUP, NAME};
 use super::visible::PageBudget;
 use super::words;
 use wire::{Outcome, Part, Side};
 
-/// Rows of the table. Of more parts, those that passed are left to the list of what passed.
+/// Rows of the table. If there are more parts, those that passed are only in the list below.
 const MOST_ROWS: usize = 200;
-/// And no table is longer than this.
+/// The most rows in any case.
 const MOST_BAD_ROWS: usize = 1_000;
 
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct SummaryGroup {
 #[derive(Clone, Debug)]
 pub struct SummaryRow {
     pub name: String,
-    /// One for each side; of what is about both, one.
+    /// One for each side, or one for both.
     pub cells: Vec<Option<SummaryCell>>,
     pub is_of_both: bool,
 }
@@ -30,7 +30,7 @@ pub struct SummaryCell {
     pub class: &'static str,
     pub word: &'static str,
     pub figures: Vec<String>,
-    /// Where there is more; empty: nowhere.
+    /// A link to the details; may be empty.
     pub link: String,
 }
 
@@ -47,7 +47,7 @@ pub fn groups(
     parts: &[Part],
     sides: &[Side],
     link: impl Fn(usize) -> String,
-    room: &mut PageBudget,
+    budget: &mut PageBudget,
 ) -> (Vec<SummaryGroup>, u64) {
     let mut rows = paired(parts, sides);
     let is_bad = |row: &(usize, Vec<Option<usize>>)| {
@@ -62,14 +62,14 @@ pub fn groups(
     let mut groups: Vec<SummaryGroup> = Vec::new();
     let mut shown = 0;
     for (first, places) in rows {
-        let Some(part) = parts.get(first).filter(|_| room.fits(MARKUP * 2)) else { continue };
+        let Some(part) = parts.get(first).filter(|_| budget.fits(MARKUP * 2)) else { continue };
         shown += 1;
         let cells = places.into_iter().map(|place| {
             let at = place?;
             parts.get(at).map(|part| cell(part, link(at)))
         });
         let cells = cells.collect();
-        let row = SummaryRow { name: room.take(part.name(), NAME).text, cells, is_of_both: words::is_of_both(part) };
+        let row = SummaryRow { name: budget.take(part.name(), NAME).text, cells, is_of_both: words::is_of_both(part) };
         let title = title(part);
         match groups.iter_mut().find(|group| group.title == title) {
             Some(group) => group.rows.push(row),

@@ -1,4 +1,4 @@
-//! What the terminal shows after a run: a table of everything, each failure in words, and the verdict as the last line.
+//! What the terminal shows after a run: a table of all parts, each failure, and the verdict as the last line.
 
 use comfy_table::{ContentArrangement, Table, presets};
 

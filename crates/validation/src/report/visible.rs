@@ -1,12 +1,12 @@
-//! Texts that came from an origin, made fit to be looked at. They are hostile until they have been here: markup, control
-//! characters that a terminal obeys, marks that turn the direction of the line around, and megabytes of it.
+//! Makes texts from an origin safe to show. Until then they are hostile: markup, control
+//! characters that a terminal obeys, marks that reverse the direction of a line, and megabytes of it.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use askama::filters::Escaper;
 
-/// The escaper of every template here: markup becomes text, and what nobody could see becomes visible.
+/// The escaper of every template: markup becomes text, and control characters become visible.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HtmlEscaper;
 
@@ -16,8 +16,8 @@ impl Escaper for HtmlEscaper {
     }
 }
 
-/// The text with each character that is obeyed rather than seen named instead: `[U+001B]` for an escape, `[U+202E]` for
-/// a mark that turns the line around. Line ends and tabs stay.
+/// The text with each control character replaced by its name: `[U+001B]` for an escape, `[U+202E]` for
+/// a mark that reverses the line. Line ends and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_obeyed) {
         return Cow::Borrowed(text);
@@ -25,7 +25,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_obeyed(c) {
-            // Unicode has pictures of the first few, and most fonts have none.
+            // Unicode has symbols for some of them, but most fonts do not.
             out.push_str(&format!("[U+{:04X}]", u32::from(c)));
         } else {
             out.push(c);
@@ -38,26 +38,26 @@ fn is_obeyed(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
-        // Directions that are said outright; letters that run from right to left do so by themselves.
+        // Explicit directions; right-to-left letters need none.
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' => true,
         '\u{2028}' | '\u{2029}' => true,
-        // No characters at all, and none that XML may hold.
+        // Not characters, and not allowed in XML.
         '\u{fffe}' | '\u{ffff}' => true,
         _ => false,
     }
 }
 
-/// The same as one line.
+/// The same on one line.
 pub fn line(text: &str) -> String {
     visible(text).replace('\n', " ↵ ").replace('\t', " ")
 }
 
-/// The first `most` bytes of it, whole characters only.
+/// The first `most` bytes, whole characters only.
 pub fn start(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
-/// A text of which a page shows what it has room for.
+/// A text of which the page shows as much as fits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CutText {
     pub text: String,
@@ -66,14 +66,14 @@ pub struct CutText {
 }
 
 impl CutText {
-    /// What is to be said behind a text that was cut.
+    /// The note after a text that was cut.
     pub fn note(&self) -> Option<String> {
         let left = super::numbers::bytes(self.left_out);
-        (self.left_out > 0).then(|| format!("{left} more are left out here."))
+        (self.left_out > 0).then(|| format!("{left} more omitted."))
     }
 }
 
-/// What is left of a page for texts whose length an origin chooses.
+/// The space that is left in a page for texts whose length an origin chooses.
 #[derive(Debug)]
 pub struct PageBudget(usize);
 
@@ -82,18 +82,18 @@ impl PageBudget {
         PageBudget(bytes)
     }
 
-    /// As much of the text as there is room for, and at the most `most` bytes.
+    /// As much of the text as fits, at most `most` bytes.
     pub fn take(&mut self, text: &str, most: usize) -> CutText {
         let mut kept = start(text, most);
         while self.0 < weight(kept) {
-            // Markup weighs more than it is long: halving ends soon whatever the text is.
+            // Markup is longer when escaped; halving ends soon for any text.
             kept = start(kept, kept.len() / 2);
         }
         self.0 -= weight(kept);
         CutText { text: kept.to_owned(), left_out: (text.len() - kept.len()) as u64 }
     }
 
-    /// Whether so many bytes fit, and then they are taken.
+    /// Takes so many bytes if they fit, and says whether they did.
     pub fn fits(&mut self, bytes: usize) -> bool {
         let fits = bytes <= self.0;
         self.0 -= if fits { bytes } else { 0 };
@@ -101,7 +101,7 @@ impl PageBudget {
     }
 }
 
-/// Bytes of a text in the page.
+/// The size of a text in the page.
 fn weight(text: &str) -> usize {
     let of = |c: char| match c {
         '<' | '>' | '&' | '"' | '\'' => 5,
@@ -133,13 +133,13 @@ mod tests {
     #[test]
     fn a_text_is_cut_between_characters_and_says_by_how_much() {
         assert_eq!(start("aé", 2), "a");
-        let mut room = PageBudget::of(100);
-        let shown = room.take(&"é".repeat(40), 61);
+        let mut budget = PageBudget::of(100);
+        let shown = budget.take(&"é".repeat(40), 61);
         assert_eq!((shown.text.chars().count(), shown.left_out), (30, 20));
-        assert_eq!(shown.note().unwrap(), "20 B more are left out here.");
+        assert_eq!(shown.note().unwrap(), "20 B more omitted.");
         // 40 bytes are left, and a `<` weighs five.
-        assert_eq!(room.take(&"<".repeat(100), 100).text.len(), 6);
-        assert!(room.fits(10) && !room.fits(1));
-        assert_eq!(room.take("abc", 100), CutText { text: String::new(), left_out: 3 });
+        assert_eq!(budget.take(&"<".repeat(100), 100).text.len(), 6);
+        assert!(budget.fits(10) && !budget.fits(1));
+        assert_eq!(budget.take("abc", 100), CutText { text: String::new(), left_out: 3 });
     }
 }

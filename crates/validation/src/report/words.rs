@@ -1,4 +1,4 @@
-//! What a part came to, in words that every report uses.
+//! The words that every report uses for the results of parts.
 
 use super::numbers;
 use wire::{DataResult, Execution, ExecutionState, Finding, LimitResult, Outcome, Part, RowHow};
@@ -7,7 +7,7 @@ pub const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "passed",
         Outcome::Failed => "failed",
-        Outcome::Skipped => "not tried",
+        Outcome::Skipped => "skipped",
     }
 }
 
@@ -32,19 +32,19 @@ pub const fn state(state: ExecutionState) -> &'static str {
     }
 }
 
-/// The one sentence below the verdict: the run's own, or what its state means.
+/// The sentence below the verdict: the run's own, or what its state means.
 pub fn verdict(execution: &Execution) -> String {
     let summary = &execution.summary;
     if !summary.verdict.is_empty() {
         return summary.verdict.clone();
     }
     match summary.state {
-        ExecutionState::Queued => "Others run; it is next.".to_owned(),
-        ExecutionState::Running => "It is not over yet.".to_owned(),
-        ExecutionState::Passed => "Everything that was tried is as it should be.".to_owned(),
+        ExecutionState::Queued => "Waiting for other runs.".to_owned(),
+        ExecutionState::Running => "Still running.".to_owned(),
+        ExecutionState::Passed => "Everything passed.".to_owned(),
         ExecutionState::Failed => format!("{} failed.", numbers::of(summary.counts.failed, "part", "parts")),
-        ExecutionState::Cancelled => "Somebody stopped it before its end.".to_owned(),
-        ExecutionState::Interrupted => "The process ended in the middle of it.".to_owned(),
+        ExecutionState::Cancelled => "Cancelled before it finished.".to_owned(),
+        ExecutionState::Interrupted => "Cutover stopped while it was running.".to_owned(),
     }
 }
 
@@ -56,12 +56,12 @@ pub fn counts(execution: &Execution) -> String {
         all.push(format!("{} failed", numbers::count(counts.failed)));
     }
     if counts.skipped > 0 {
-        all.push(format!("{} not tried", numbers::count(counts.skipped)));
+        all.push(format!("{} skipped", numbers::count(counts.skipped)));
     }
     all.join(", ")
 }
 
-/// What there is to say of a part beside its outcome: `p95 182 ms`, `1,204 compared, 3 differ`.
+/// The figures of a part beside its outcome: `p95 182ms`, `1,204 compared, 3 differ`.
 pub fn figures(part: &Part) -> String {
     match part {
         _ if part.outcome() == Outcome::Skipped => String::new(),
@@ -83,7 +83,7 @@ pub fn figures(part: &Part) -> String {
 fn of_data(data: &DataResult) -> String {
     let rows = [data.blue.rows, data.green.rows].into_iter().flatten().max();
     let violations = data.blue.violations.unwrap_or(0) + data.green.violations.unwrap_or(0);
-    // Nothing was compared: the databases could not be asked.
+    // Nothing was compared: the databases could not be queried.
     if data.outcome == Outcome::Failed && data.findings.is_empty() && data.rows_differing == 0 {
         return "could not be compared".to_owned();
     }
@@ -99,7 +99,7 @@ fn of_data(data: &DataResult) -> String {
     }
 }
 
-/// `p95 above 250 ms` as what was asked for and what there was, in their units.
+/// A limit as what was expected and what was found, with units.
 pub fn limit(limit: &LimitResult) -> Finding {
     let in_units = |number: f64| match limit.what.as_str() {
         "error_rate" => numbers::percent(number),
@@ -123,7 +123,7 @@ pub const fn row(how: RowHow) -> &'static str {
     }
 }
 
-/// A failure of a part: where it was, what was asked for, and what there was instead.
+/// A failure of a part: its place, what was expected, and what was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartFailure {
     /// `read attempts: GET https://…`, `GET https://…`; empty: the part itself.
@@ -131,19 +131,19 @@ pub struct PartFailure {
     pub finding: Finding,
 }
 
-/// Whether what is expected and found are the two sides of one question.
+/// Whether the two values of a finding are those of blue and green.
 pub const fn is_of_both(part: &Part) -> bool {
     matches!(part, Part::Parity(_) | Part::Data(_))
 }
 
-/// What the two values of a part's findings are.
+/// The headings of a part's two values.
 pub fn values(part: &Part) -> [&'static str; 2] {
-    // What violates an integrity query stands on one side, named with the row.
+    // A violation of an integrity query is on one side, which is named with the row.
     let violated = matches!(part, Part::Data(data) if data.check == "integrity");
     if is_of_both(part) && !violated { ["blue", "green"] } else { ["expected", "found"] }
 }
 
-/// Everything that a part has to say against its environment, at most `most` of it; and how much there is in all.
+/// The failures of a part, at most `most`; and how many there are in total.
 pub fn failures(part: &Part, most: usize) -> (Vec<PartFailure>, usize) {
     let at = |place: &str, finding: &Finding| PartFailure { place: place.to_owned(), finding: finding.clone() };
     let all: Vec<PartFailure> = match part {
@@ -154,7 +154,7 @@ pub fn failures(part: &Part, most: usize) -> (Vec<PartFailure>, usize) {
                 let place = format!("{name}{}", step.request.line);
                 let error = step.error.as_ref().map(|error| Finding {
                     what: "answer".to_owned(),
-                    expected: "a whole one".to_owned(),
+                    expected: "a complete one".to_owned(),
                     found: error.clone(),
                     diff: None,
                 });

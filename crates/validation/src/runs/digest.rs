@@ -1,4 +1,4 @@
-//! How the data of both sides stand, for a snapshot that is kept under a name.
+//! A digest of the data on both sides, for named snapshots.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 use tokio::task::JoinSet;
 
-use crate::cases::RunContext;
+use crate::cases::context::RunContext;
 use crate::consistency;
 use crate::consistency::json::{canonical, hash};
 use crate::request::prepare;
@@ -17,14 +17,14 @@ use crate::variables::Variables;
 use config::suite::{DataCheck, DataCheckKind, Suite, SuiteRequest};
 use wire::Side;
 
-/// A longer answer is kept as its hash alone: a snapshot is no backup.
+/// Only the hash of a longer answer is kept: a snapshot is no backup.
 const LONGEST_BODY: usize = 32 << 10;
 
 /// By check, then by environment.
 pub type DataDigest = BTreeMap<String, BTreeMap<String, Value>>;
 
 impl Runs {
-    /// What the data checks of a suite look at, by check and environment.
+    /// The digests of a suite's data checks, by check and environment.
     ///
     /// # Errors
     /// There is no such suite, or it has no data checks.
@@ -34,11 +34,11 @@ impl Runs {
             return Err(RunRefusal::NoData(suite.name));
         }
         let (runs, service) = (self.clone(), service.to_owned());
-        // On the threads of runs, as whole tables are read; dropped with this future.
+        // On the runtime of runs, as whole tables are read; aborted with this future.
         let mut reading = JoinSet::new();
         reading.spawn_on(async move { runs.read(&suite, &service).await }, &self.0.runtime);
         let read = reading.join_next().await.and_then(Result::ok);
-        read.ok_or_else(|| RunRefusal::Unreadable("the data could not be read: the log says why".to_owned()))
+        read.ok_or_else(|| RunRefusal::Unreadable("the data could not be read: see Cutover's log".to_owned()))
     }
 
     async fn read(&self, suite: &Suite, service: &str) -> DataDigest {
@@ -49,13 +49,13 @@ impl Runs {
                 DataCheckKind::Http { request, ignore, .. } => {
                     let mut sides = BTreeMap::new();
                     for side in [Side::Blue, Side::Green] {
-                        let (known, stuck) = RunContext::of(suite, side, "snapshot", &numbers);
+                        let (context, stuck) = RunContext::of(suite, side, "snapshot", &numbers);
                         let found = match (stuck, self.0.targets.target(service, side, suite.via)) {
                             (Some(why), _) | (None, Err(why)) => Err(why),
-                            (None, Ok(target)) => answer(&target, request, ignore, &known.variables).await,
+                            (None, Ok(target)) => answer(&target, request, ignore, &context.variables).await,
                         };
                         let found = found.unwrap_or_else(|why| json!({ "error": why }));
-                        sides.insert(side.name().to_owned(), known.scrub.json(found));
+                        sides.insert(side.name().to_owned(), context.redactor.json(found));
                     }
                     sides
                 }

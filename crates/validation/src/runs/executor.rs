@@ -1,8 +1,9 @@
-//! A suite, played from its setup to its teardown. One thing at a time: what is measured is not disturbed by what is tried.
+//! Runs a suite from setup to teardown. One thing at a time, so that cases do not disturb what a load measures.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::cases::SideRunner;
@@ -18,30 +19,30 @@ use config::suite::{DataCheck, DataCheckKind, Suite};
 use memory::clock;
 use wire::{CaseResult, DataResult, Outcome, ParityResult, Part, RunTarget, Side};
 
-/// A side: where it is, or in words why it cannot be reached.
+/// A side, or why it cannot be reached.
 type Reached = Result<Arc<SideRunner>, String>;
 
-/// The sides that a run has set foot on, for whoever has to take down what it has set up.
+/// The sides of a run, for the teardown of a cancelled run.
 pub type PendingTeardowns = Arc<Mutex<Vec<Arc<SideRunner>>>>;
 
-/// A suite on its sides.
+/// Runs a suite on its sides.
 pub struct SuiteExecutor {
     suite: Arc<Suite>,
     sides: Vec<(Side, Reached)>,
     origins: BTreeMap<String, String>,
-    told: ProgressTracker,
+    progress: ProgressTracker,
     numbers: RequestNumbers,
     found: UnboundedSender<Part>,
 }
 
 impl SuiteExecutor {
-    /// Every part of it is handed over to `found` as soon as it is known.
+    /// Every part is sent to `found` as soon as it is known.
     pub fn new(
         (targets, suite): (&TargetResolver, Arc<Suite>),
         service: &str,
         target: RunTarget,
         id: &str,
-        told: ProgressTracker,
+        progress: ProgressTracker,
         found: UnboundedSender<Part>,
     ) -> SuiteExecutor {
         let numbers = RequestNumbers::default();
@@ -50,82 +51,82 @@ impl SuiteExecutor {
             let reached = targets.target(service, *side, suite.via);
             let url = reached.as_ref().map_or_else(Clone::clone, |target| target.url.clone());
             origins.insert(side.name().to_owned(), url);
-            let stage = |target| {
-                let (told, numbers, found) = (told.clone(), numbers.clone(), found.clone());
-                Arc::new(SideRunner::new(suite.clone(), target, id, told, numbers, found))
+            let runner = |target| {
+                let (progress, numbers, found) = (progress.clone(), numbers.clone(), found.clone());
+                Arc::new(SideRunner::new(suite.clone(), target, id, progress, numbers, found))
             };
-            sides.push((*side, reached.map(stage)));
+            sides.push((*side, reached.map(runner)));
         }
-        SuiteExecutor { suite, sides, origins, told, numbers, found }
+        SuiteExecutor { suite, sides, origins, progress, numbers, found }
     }
 
-    /// Where the sides are, by name.
+    /// The URLs of the sides, by name.
     pub fn origins(&self) -> BTreeMap<String, String> {
         self.origins.clone()
     }
 
-    /// What may have to be taken down if this is cut short.
-    pub fn standing(&self) -> Vec<Arc<SideRunner>> {
+    /// The sides that need a teardown if this is cut short.
+    pub fn pending_teardowns(&self) -> Vec<Arc<SideRunner>> {
         self.sides.iter().filter_map(|(_, reached)| reached.clone().ok()).collect()
     }
 
-    /// From the beginning to the end.
+    /// Runs everything.
     pub async fn run(&self) {
-        self.told.expect(self.length());
+        self.progress.expect(self.length());
         let mut unready: Option<String> = None;
         for (side, reached) in &self.sides {
             match reached {
-                Ok(stage) => {
-                    let why = stage.setup().await.err();
+                Ok(runner) => {
+                    let why = runner.setup().await.err();
                     unready = unready.or(why.map(|why| format!("{why} (on {})", side.name())));
                 }
                 Err(why) => self.unreached(*side, why),
             }
         }
         for (side, reached) in &self.sides {
-            if let Ok(stage) = reached {
-                self.on_side(stage, *side).await;
+            if let Ok(runner) = reached {
+                self.on_side(runner, *side).await;
             }
         }
         self.beside(unready.as_deref()).await;
-        for stage in self.standing() {
-            stage.teardown().await;
+        for runner in self.pending_teardowns() {
+            runner.teardown().await;
         }
     }
 
-    /// What this side alone is asked.
-    async fn on_side(&self, stage: &SideRunner, side: Side) {
-        stage.cases().await;
+    /// Runs the cases and loads of one side.
+    async fn on_side(&self, runner: &SideRunner, side: Side) {
+        runner.cases().await;
         for one in &self.suite.loads {
-            self.told.doing(format!("{}, on {}", one.name, side.name()));
-            let mut result = match stage.stuck() {
+            self.progress.doing(format!("{} on {}", one.name, side.name()));
+            let mut result = match runner.stuck() {
                 None => {
-                    stage.begin();
-                    load::run(one, stage.target(), &stage.known().variables, &self.told).await
+                    runner.begin();
+                    load::run(one, runner.target(), &runner.context().variables, &self.progress).await
                 }
                 Some(why) => load::untried(one, side, Outcome::Skipped, why),
             };
-            // A step without a name is called by its path, and that may hold a secret.
-            let scrub = stage.known().scrub;
-            result.why = result.why.map(|why| scrub.text(&why));
-            result.examples.iter_mut().for_each(|example| *example = scrub.text(example));
+            // A step without a name is named by its path, which may contain a secret.
+            let redactor = runner.context().redactor;
+            result.why = result.why.map(|why| redactor.text(&why));
+            result.examples.iter_mut().for_each(|example| *example = redactor.text(example));
             self.tell(Part::Load(result));
         }
     }
 
-    /// What both sides are asked. `unready`: why nothing can be, since a side's setup has failed.
+    /// Runs what compares both sides. `unready`: why it cannot, since a side's setup has failed.
     async fn beside(&self, unready: Option<&str>) {
         for parity in &self.suite.parities {
-            self.told.doing(format!("{}, blue beside green", parity.name));
+            self.progress.doing(format!("{}: blue against green", parity.name));
             let result = match (self.both(), unready) {
                 (Ok(_), Some(why)) => parity::skipped(parity, why.to_owned()),
                 (Ok((blue, green)), None) => {
                     blue.begin();
                     green.begin();
-                    let (of_blue, of_green) = (blue.known(), green.known());
-                    let blue = ParitySide { target: blue.target(), known: &of_blue };
-                    let green = ParitySide { target: green.target(), known: &of_green };
-                    parity::run(parity, blue, green, &self.numbers, &self.told).await
+                    let (of_blue, of_green) = (blue.context(), green.context());
+                    let blue = ParitySide { target: blue.target(), context: &of_blue };
+                    let green = ParitySide { target: green.target(), context: &of_green };
+                    parity::run(parity, blue, green, &self.numbers, &self.progress).await
                 }
                 (Err(why), _) if self.sides.len() == 2 => {
                     ParityResult { outcome: Outcome::Failed, ..parity::skipped(parity, why) }
@@ -135,21 +136,21 @@ impl SuiteExecutor {
             self.tell(Part::Parity(result));
         }
         for data in &self.suite.data {
-            self.told.doing(format!("{}, blue beside green", data.name));
+            self.progress.doing(format!("{}: blue against green", data.name));
             let result = match (self.sides.len(), &data.check, unready) {
                 (2, DataCheckKind::Http { .. }, Some(why)) => consistency::skipped(data, why.to_owned()),
                 (2, DataCheckKind::Http { .. }, None) => self.answers(data).await,
                 (2, ..) => self.checked(data).await,
                 _ => consistency::skipped(data, ONE_SIDE.to_owned()),
             };
-            self.told.done(1);
-            let known = self.standing().into_iter().map(|stage| stage.known().scrub);
-            let scrub = known.fold(Redactor::new(self.suite.secrets.clone()), |all, more| all.and(&more));
-            self.tell(Part::Data(scrub.data(result)));
+            self.progress.done(1);
+            let context = self.pending_teardowns().into_iter().map(|runner| runner.context().redactor);
+            let redactor = context.fold(Redactor::new(self.suite.secrets.clone()), |all, more| all.and(&more));
+            self.tell(Part::Data(redactor.data(result)));
         }
     }
 
-    /// Requests that were sent so far, but for those of loads.
+    /// Requests that were sent so far, without those of loads.
     pub fn sent(&self) -> u64 {
         self.numbers.sent()
     }
@@ -173,24 +174,24 @@ impl SuiteExecutor {
     }
 
     async fn checked(&self, data: &DataCheck) -> DataResult {
-        let doing = |done: u64, all: u64| self.told.doing(format!("{}: {done} of about {all} chunks", data.name));
+        let doing = |done: u64, all: u64| self.progress.doing(format!("{}: {done} of about {all} chunks", data.name));
         consistency::check(data, &doing).await
     }
 
-    /// What both origins answer to the same GET.
+    /// Compares what both origins answer to the same GET.
     async fn answers(&self, data: &DataCheck) -> DataResult {
         let DataCheckKind::Http { request, ignore, tolerance } = &data.check else {
-            return consistency::skipped(data, "it is no endpoint".to_owned());
+            return consistency::skipped(data, "it is not an HTTP check".to_owned());
         };
         let (blue, green) = match self.both() {
             Ok(both) => both,
             Err(why) => return DataResult { outcome: Outcome::Failed, ..consistency::skipped(data, why) },
         };
         let began = clock::micros();
-        let ask = async |stage: &SideRunner| {
-            let prepared = prepare(request, stage.target(), &stage.known().variables)?;
+        let ask = async |runner: &SideRunner| {
+            let prepared = prepare(request, runner.target(), &runner.context().variables)?;
             self.numbers.send();
-            let asked = stage.target().ask(&prepared, request.timeout.as_duration(), 0).await;
+            let asked = runner.target().ask(&prepared, request.timeout.as_duration(), 0).await;
             asked.map_err(|gone| gone.why)
         };
         let (blue, green) = tokio::join!(ask(blue), ask(green));
@@ -210,7 +211,7 @@ impl SuiteExecutor {
         }
     }
 
-    /// In units of progress.
+    /// The units of progress.
     fn length(&self) -> u64 {
         let Suite { cases, loads, parities, data, .. } = &*self.suite;
         let of_side = cases.len() as u64 + loads.iter().map(load::units).sum::<u64>();
@@ -219,22 +220,22 @@ impl SuiteExecutor {
     }
 
     fn tell(&self, part: Part) {
-        // The run is over where nobody takes it.
+        // The run is over if nobody receives it.
         let _ = self.found.send(part);
     }
 }
 
 const ONE_SIDE: &str = "it compares blue with green: run the suite against both";
 
-/// Takes down what a run that was cut short has set up. Nobody waits for what it comes to.
-pub async fn take_down(standing: &PendingTeardowns) {
-    let left = std::mem::take(&mut *standing.lock().unwrap_or_else(PoisonError::into_inner));
-    for stage in left {
-        stage.teardown().await;
+/// Runs the teardown of a run that was cut short. Nobody waits for the result.
+pub async fn take_down(pending_teardowns: &PendingTeardowns) {
+    let left = std::mem::take(&mut *pending_teardowns.lock());
+    for runner in left {
+        runner.teardown().await;
     }
 }
 
-/// Puts the parts into the order of the file, of each blue first: cases come in the order in which they end.
+/// Sorts the parts into the order of the file, blue first: cases arrive in the order in which they end.
 pub fn sort(parts: &mut [Part], suite: &Suite) {
     let Suite { cases, loads, parities, data, .. } = suite;
     let cases = cases.iter().map(|case| (PartKind::Case, case.name.as_str()));
@@ -250,7 +251,7 @@ pub fn sort(parts: &mut [Part], suite: &Suite) {
             Part::Parity(_) => PartKind::Parity,
             Part::Data(_) => PartKind::Data,
         };
-        // A case of the file cannot be called `setup` or `teardown`.
+        // A case of the file cannot be named `setup` or `teardown`.
         let last = if part.name() == "setup" { 0 } else { usize::MAX };
         (places.get(&(kind, part.name())).copied().unwrap_or(last), part.environment() == Some(Side::Green))
     });

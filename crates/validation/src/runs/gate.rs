@@ -1,4 +1,4 @@
-//! Suites that a rollout waits for.
+//! Suites that gate a rollout.
 
 use tokio::sync::broadcast::error::RecvError;
 
@@ -8,15 +8,15 @@ use judgement::rollout::SuiteRunError;
 use wire::{ExecutionState, ExecutionSummary, RunTarget, Side};
 
 impl Runs {
-    /// Runs suites against the side that a version is on, one after the other, up to the first that fails. What compares
-    /// both sides is run against both. Dropped, it cancels the run that is under way.
+    /// Runs suites against the side that a version is on, one after the other, up to the first that fails. Suites that compare
+    /// both sides are run against both. When dropped it cancels the current run.
     ///
     /// # Errors
-    /// In words, why the version may not go on.
+    /// Why the version may not go on.
     pub async fn gate(&self, service: &str, side: Side, suites: &[String]) -> Result<String, SuiteRunError> {
         let judged = self.judged(service, side, suites).await;
         if matches!(judged, Err(SuiteRunError::NotRun(_))) && self.is_closed() {
-            // No rollout is held because the house closes: whoever comes after it runs the suites again.
+            // A shutdown must not hold a rollout: the next process runs the suites again.
             std::future::pending::<()>().await;
         }
         judged
@@ -29,11 +29,11 @@ impl Runs {
             let compares = !suite.parities.is_empty() || !suite.data.is_empty();
             let target = if compares { RunTarget::Both } else { RunTarget::from(side) };
             let service = Some(service.to_owned());
-            let order = RunRequest { suite: name.clone(), service, target, who: "plan".to_owned(), from: None };
-            let begun = self.begin(order).map_err(|refusal| not_run(name, refusal.to_string()))?;
+            let request = RunRequest { suite: name.clone(), service, target, who: "plan".to_owned(), from: None };
+            let begun = self.begin(request).map_err(|refusal| not_run(name, refusal.to_string()))?;
             let under_way = CancelOnDrop { runs: self, id: begun.id };
             let ended = self.ended(&under_way.id).await;
-            let ended = ended.ok_or_else(|| not_run(name, format!("its run {} was deleted", under_way.id)))?;
+            let ended = ended.ok_or_else(|| not_run(name, format!("run {} was deleted", under_way.id)))?;
             let said = format!("{} (run {})", ended.verdict, ended.id);
             match ended.state {
                 ExecutionState::Passed => {}
@@ -49,14 +49,14 @@ impl Runs {
         }
     }
 
-    /// Whether every suite that a plan names can be run.
+    /// Whether every suite of a plan can be run.
     ///
     /// # Errors
-    /// In words, which cannot, and why.
+    /// Which suite cannot be run, and why.
     pub fn can_gate<'n>(&self, suites: impl Iterator<Item = &'n String>) -> Result<(), String> {
         for name in suites {
             match self.suite(name) {
-                Ok(Suite { .. }) if !self.is_enabled(name) => return Err(format!("suite {name} is switched off")),
+                Ok(Suite { .. }) if !self.is_enabled(name) => return Err(format!("suite {name} is disabled")),
                 Ok(_) => {}
                 Err(refusal) => return Err(format!("the plan names suite {name}: {refusal}")),
             }
@@ -64,7 +64,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Waits for a run's end; `None`: somebody has deleted it.
+    /// Waits for the end of a run; `None`: it was deleted.
     async fn ended(&self, id: &str) -> Option<ExecutionSummary> {
         let mut news = self.listen();
         loop {
@@ -72,7 +72,7 @@ impl Runs {
             if now.state.is_over() {
                 return Some(now);
             }
-            // Whatever is new, or was missed: it is looked at again.
+            // Whether there is news or some was missed, the summary is read again.
             if let Err(RecvError::Closed) = news.recv().await {
                 return None;
             }
@@ -80,7 +80,7 @@ impl Runs {
     }
 }
 
-/// A run that somebody waits for.
+/// Cancels a run when nobody waits for it any more.
 struct CancelOnDrop<'r> {
     runs: &'r Runs,
     id: String,
@@ -88,7 +88,7 @@ struct CancelOnDrop<'r> {
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        // One that is over stays as it is.
-        let _ = self.runs.cancel(&self.id, "the rollout, which has gone its way");
+        // A run that has ended stays as it is.
+        let _ = self.runs.cancel(&self.id, "the rollout, which moved on");
     }
 }

@@ -1,7 +1,7 @@
-//! A run from its beginning to its end.
+//! The life of a run, from the queue to its end.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
@@ -17,12 +17,12 @@ use judgement::time::Millis;
 use memory::clock;
 use wire::{ExecutionState, ExecutionSummary, Part, Progress, RunTarget};
 
-/// Runs that wait: more in one moment are a mistake.
+/// Runs that may wait: more are a mistake.
 const MOST_WAITING: usize = 100;
-/// A run under way is written down so often at the most.
+/// The shortest time between two saves of a running run.
 const BETWEEN_WRITES: Millis = Millis::seconds(1);
 
-/// How a run comes to its end.
+/// How a run ends.
 enum RunEnd {
     Own,
     /// By whom.
@@ -32,35 +32,36 @@ enum RunEnd {
 }
 
 impl Runs {
-    /// Begins a run; it waits for its turn where others run.
+    /// Starts a run; it waits for its turn if others run.
     ///
     /// # Errors
-    /// [`RunRefusal`]: nothing was begun.
-    pub fn begin(&self, order: RunRequest) -> Result<ExecutionSummary, RunRefusal> {
-        let suite = self.suite(&order.suite)?;
-        run_request::fits(&suite, &order, &self.desk().settings)?;
-        let service = self.0.targets.service(order.service.as_deref().or(suite.service.as_deref()));
+    /// [`RunRefusal`]: nothing was started.
+    pub fn begin(&self, request: RunRequest) -> Result<ExecutionSummary, RunRefusal> {
+        let suite = self.suite(&request.suite)?;
+        run_request::fits(&suite, &request, &self.registry().settings)?;
+        let service = self.0.targets.service(request.service.as_deref().or(suite.service.as_deref()));
         let service = service.map_err(RunRefusal::NoService)?;
-        let mut summary = registry::queued(&suite, service.clone(), order.target, order.who.clone());
+        let mut summary = registry::queued(&suite, service.clone(), request.target, request.who.clone());
         let (cancel, cancelled) = watch::channel(None);
         let mark = {
-            let mut desk = self.desk();
-            if desk.is_closed {
+            let mut registry = self.registry();
+            if registry.is_closed {
                 return Err(RunRefusal::Ending);
             }
-            if desk.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING {
+            if registry.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING
+            {
                 return Err(RunRefusal::Busy(MOST_WAITING));
             }
-            // Two of one millisecond may have drawn the same.
-            while desk.runs.contains_key(&summary.id) {
+            // Two runs of one millisecond may have the same random byte.
+            while registry.runs.contains_key(&summary.id) {
                 summary.id = registry::new_id(summary.began_at_ms);
             }
             let live = LiveRun::new(cancel);
-            desk.runs.insert(summary.id.clone(), RunEntry { summary: summary.clone(), live: Some(live) });
+            registry.runs.insert(summary.id.clone(), RunEntry { summary: summary.clone(), live: Some(live) });
             self.mark(&summary.id)
         };
         self.write_down(&summary.id);
-        self.remark(&summary, order.from, format!("suite {} against {} is begun", suite.name, order.target.name()));
+        self.remark(&summary, request.from, format!("suite {} started against {}", suite.name, request.target.name()));
         let (runs, id) = (self.clone(), summary.id.clone());
         self.0.runtime.spawn(async move {
             let _mark = mark;
@@ -72,63 +73,63 @@ impl Runs {
         Ok(summary)
     }
 
-    /// From the queue to the end.
+    /// Runs it from the queue to the end.
     async fn run(&self, id: &str, suite: Suite, service: &str, mut cancelled: watch::Receiver<Option<String>>) {
-        let standing = PendingTeardowns::default();
-        let played = tokio::select! {
-            // A cancelled one does not begin.
+        let pending_teardowns = PendingTeardowns::default();
+        let execute = tokio::select! {
+            // A cancelled run does not start.
             biased;
             Ok(_) = cancelled.wait_for(Option::is_some) => None,
-            () = self.played(id, Arc::new(suite), service, &standing) => Some(()),
+            () = self.execute(id, Arc::new(suite), service, &pending_teardowns) => Some(()),
         };
-        if played.is_some() {
+        if execute.is_some() {
             return self.finish(id, RunEnd::Own);
         }
         let by = cancelled.borrow().clone().unwrap_or_default();
         self.finish(id, RunEnd::Cancelled(by));
-        // What was set up is taken down, however the run ended; nobody waits for it.
-        executor::take_down(&standing).await;
+        // The teardown runs however the run ended; nobody waits for it.
+        executor::take_down(&pending_teardowns).await;
     }
 
-    async fn played(&self, id: &str, suite: Arc<Suite>, service: &str, standing: &PendingTeardowns) {
+    async fn execute(&self, id: &str, suite: Arc<Suite>, service: &str, pending_teardowns: &PendingTeardowns) {
         let _permit = self.0.permits.acquire().await;
-        let Some((target, told)) = self.set_out(id) else { return };
+        let Some((target, progress)) = self.set_out(id) else { return };
         let (found, mut parts) = tokio::sync::mpsc::unbounded_channel();
         let of = suite.clone();
-        let play = SuiteExecutor::new((&self.0.targets, suite), service, target, id, told, found);
-        *standing.lock().unwrap_or_else(PoisonError::into_inner) = play.standing();
+        let executor = SuiteExecutor::new((&self.0.targets, suite), service, target, id, progress, found);
+        *pending_teardowns.lock() = executor.pending_teardowns();
         self.with(id, |run| {
             if let Some(live) = &mut run.live {
-                live.origins = play.origins();
+                live.origins = executor.origins();
             }
         });
         self.write_down(id);
-        let mut playing = std::pin::pin!(play.run());
-        let (mut room, mut written) = (RecordBudget::default(), clock::now());
+        let mut executing = std::pin::pin!(executor.run());
+        let (mut budget, mut written) = (RecordBudget::default(), clock::now());
         loop {
             tokio::select! {
                 biased;
-                Some(part) = parts.recv() => self.take(id, room.take(part)),
-                () = &mut playing => break,
+                Some(part) = parts.recv() => self.take(id, budget.take(part)),
+                () = &mut executing => break,
             }
-            // What is known so far outlives a crash.
+            // What is known so far survives a crash.
             if clock::now().since(written) >= BETWEEN_WRITES {
                 self.write_down(id);
                 written = clock::now();
             }
         }
         while let Ok(part) = parts.try_recv() {
-            self.take(id, room.take(part));
+            self.take(id, budget.take(part));
         }
         self.with(id, |run| {
-            run.summary.counts.requests += play.sent();
+            run.summary.counts.requests += executor.sent();
             if let Some(live) = &mut run.live {
                 executor::sort(&mut live.parts, &of);
             }
         });
     }
 
-    /// A part is known.
+    /// Adds a part.
     fn take(&self, id: &str, part: Part) {
         self.with(id, |run| {
             count(&mut run.summary.counts, &part);
@@ -139,12 +140,12 @@ impl Runs {
         self.tell(id);
     }
 
-    /// It is its turn.
+    /// Marks it as running.
     fn set_out(&self, id: &str) -> Option<(RunTarget, ProgressTracker)> {
         let set_out = self.with(id, |run| {
             run.summary.state = ExecutionState::Running;
-            run.summary.verdict = "under way".to_owned();
-            Some((run.summary.target, run.live.as_ref()?.told.clone()))
+            run.summary.verdict = "running".to_owned();
+            Some((run.summary.target, run.live.as_ref()?.progress.clone()))
         });
         self.tell(id);
         set_out.flatten()
@@ -155,11 +156,11 @@ impl Runs {
             let live = run.live.as_mut()?;
             let summary = &mut run.summary;
             summary.took_ms = (clock::micros() - live.began) / 1000;
-            summary.progress = Progress { doing: String::new(), ..live.told.look() };
+            summary.progress = Progress { doing: String::new(), ..live.progress.look() };
             (summary.state, summary.verdict) = match end {
                 RunEnd::Own => run_request::verdict(&live.parts),
                 RunEnd::Cancelled(by) => (ExecutionState::Cancelled, format!("cancelled by {by}")),
-                RunEnd::Broken => (ExecutionState::Interrupted, "it broke down: Cutover's log says where".to_owned()),
+                RunEnd::Broken => (ExecutionState::Interrupted, "internal error: see Cutover's log".to_owned()),
             };
             Some(summary.clone())
         });

@@ -1,4 +1,4 @@
-//! What is known of the runs, in memory: of those under way everything, of the others what a list shows.
+//! The runs in memory: everything about those that are running, and the summaries of the others.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +20,11 @@ pub struct RunRegistry {
     /// By id, which is by time.
     pub runs: BTreeMap<String, RunEntry>,
     pub settings: SuiteSettings,
-    /// The house closes: no run is begun.
+    /// Cutover shuts down: no run starts.
     pub is_closed: bool,
 }
 
-/// A run as the desk knows it; of one that is over the rest is on the disk.
+/// A run in memory; the parts of one that has ended are on disk.
 pub struct RunEntry {
     pub summary: ExecutionSummary,
     pub live: Option<LiveRun>,
@@ -32,24 +32,24 @@ pub struct RunEntry {
 
 pub struct LiveRun {
     pub began: u64,
-    pub told: ProgressTracker,
+    pub progress: ProgressTracker,
     pub origins: BTreeMap<String, String>,
     pub parts: Vec<Part>,
     pub cancel: watch::Sender<Option<String>>,
 }
 
 impl RunEntry {
-    /// As it is just now.
+    /// Its current summary.
     pub fn summary(&self) -> ExecutionSummary {
         let mut summary = self.summary.clone();
         if let Some(live) = self.live.as_ref().filter(|_| !summary.state.is_over()) {
-            summary.progress = live.told.look();
+            summary.progress = live.progress.look();
             summary.took_ms = (clock::micros() - live.began) / 1000;
         }
         summary
     }
 
-    /// `None`: it is over, and on the disk. One that the disk did not take stays in memory.
+    /// `None`: it has ended and is on disk. A run that could not be saved stays in memory.
     pub fn whole(&self) -> Option<Execution> {
         let live = self.live.as_ref()?;
         Some(Execution {
@@ -62,7 +62,7 @@ impl RunEntry {
     }
 }
 
-/// A suite that can be read, as a list shows it.
+/// A valid suite, as a list shows it.
 pub fn summary_of(
     suite: &Suite,
     settings: &SuiteSettings,
@@ -86,7 +86,7 @@ pub fn summary_of(
     }
 }
 
-/// Whatever is in a suite's file, as a list shows it.
+/// A suite's file, valid or not, as a list shows it.
 pub fn shown(
     read: LoadedSuite,
     settings: &SuiteSettings,
@@ -113,7 +113,7 @@ pub fn shown(
     }
 }
 
-/// One that waits for its turn.
+/// A run that waits for its turn.
 pub fn queued(suite: &Suite, service: String, target: RunTarget, who: String) -> ExecutionSummary {
     let at = clock::wall_millis();
     ExecutionSummary {
@@ -129,20 +129,20 @@ pub fn queued(suite: &Suite, service: String, target: RunTarget, who: String) ->
         took_ms: 0,
         progress: Progress::default(),
         counts: Counts::default(),
-        verdict: "waits for its turn".to_owned(),
+        verdict: "waiting for its turn".to_owned(),
         not_kept: None,
     }
 }
 
 impl LiveRun {
-    /// Whoever listens to the other end hears of a cancel.
+    /// `cancel` tells the run that it is cancelled.
     pub fn new(cancel: watch::Sender<Option<String>>) -> LiveRun {
-        let (told, origins) = (ProgressTracker::default(), BTreeMap::new());
-        LiveRun { began: clock::micros(), told, origins, parts: Vec::new(), cancel }
+        let (progress, origins) = (ProgressTracker::default(), BTreeMap::new());
+        LiveRun { began: clock::micros(), progress, origins, parts: Vec::new(), cancel }
     }
 }
 
-/// One more part.
+/// Counts a part.
 pub fn count(counts: &mut Counts, part: &Part) {
     match part.outcome() {
         Outcome::Passed => counts.passed += 1,
@@ -154,16 +154,16 @@ pub fn count(counts: &mut Counts, part: &Part) {
     }
 }
 
-/// By time, and read by people: `20261122-140359-1237c` is of the 123rd millisecond.
+/// By time, and readable: `20261122-140359-1237c` is of the 123rd millisecond.
 pub fn new_id(at_ms: u64) -> String {
     let at = utc(at_ms);
-    let (year, month, day) = at.to_calendar_date();
-    let (hour, minute, second) = at.as_hms();
+    let ((year, month, day), (hour, minute, second)) = (at.to_calendar_date(), at.as_hms());
+    let month = u8::from(month);
     let mut dice = [0];
-    // Without dice, the microseconds tell two of one millisecond apart.
+    // Without randomness, the microseconds tell two of one millisecond apart.
     if getrandom::fill(&mut dice).is_err() {
         dice = [clock::wall_micros() as u8];
     }
     let ([dice], millis) = (dice, at_ms % 1000);
-    format!("{year:04}{:02}{day:02}-{hour:02}{minute:02}{second:02}-{millis:03}{dice:02x}", u8::from(month))
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{millis:03}{dice:02x}")
 }

@@ -1,4 +1,4 @@
-//! What is asked for, why it is refused, and what a run came to.
+//! A request to run a suite, why it is refused, and the verdict of a run.
 
 use std::path::PathBuf;
 
@@ -7,44 +7,44 @@ use config::read::did_you_mean;
 use config::suite::Suite;
 use wire::{ExecutionState, Outcome, Part, RunTarget};
 
-/// A run that somebody wants.
+/// A request to run a suite.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
     pub suite: String,
-    /// `None`: the suite's own, or the only one.
+    /// `None`: the suite's own service, or the only one.
     pub service: Option<String>,
     pub target: RunTarget,
     pub who: String,
-    /// The address that it was asked for from.
+    /// The address of the client.
     pub from: Option<String>,
 }
 
-/// Why nothing was done.
+/// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunRefusal {
     #[error("there is no suite `{name}` in {}: {}", folder.display(), known(name, names))]
     NoSuchSuite { name: String, folder: PathBuf, names: Vec<String> },
-    #[error("suite {name} cannot be run:\n{why}")]
+    #[error("suite {name} is invalid:\n{why}")]
     Broken { name: String, why: String },
-    #[error("suite {0} is switched off")]
+    #[error("suite {0} is disabled")]
     Off(String),
     #[error("suite {0} compares blue with green: run it against both")]
     NeedsBoth(String),
-    #[error("suite {0} has no [[data]] to keep")]
+    #[error("suite {0} has no [[data]] checks")]
     NoData(String),
     #[error("{0}")]
     NoService(String),
-    #[error("Cutover is ending: it begins no run any more")]
+    #[error("Cutover is shutting down: it starts no more runs")]
     Ending,
-    #[error("{0} runs wait already")]
+    #[error("{0} runs are already waiting")]
     Busy(usize),
     #[error("there is no run `{0}`")]
     NoSuchRun(String),
-    #[error("run {id} is over: {}", state.name())]
+    #[error("run {id} has already ended: {}", state.name())]
     Over { id: String, state: ExecutionState },
-    #[error("run {0} is under way: cancel it first")]
+    #[error("run {0} is still running: cancel it first")]
     UnderWay(String),
-    #[error("the record cannot be read or written: {0}")]
+    #[error("cannot read or write the run: {0}")]
     Unreadable(String),
 }
 
@@ -53,27 +53,27 @@ fn known(name: &str, names: &[String]) -> String {
     if known.is_empty() { "it has none".to_owned() } else { did_you_mean(name, &known) }
 }
 
-/// Whether a suite may be run so.
+/// Whether a suite can be run as requested.
 ///
 /// # Errors
-/// It is switched off, or has nothing for one side.
-pub fn fits(suite: &Suite, order: &RunRequest, settings: &SuiteSettings) -> Result<(), RunRefusal> {
+/// It is disabled, or has nothing for one side.
+pub fn fits(suite: &Suite, request: &RunRequest, settings: &SuiteSettings) -> Result<(), RunRefusal> {
     if !settings.of(&suite.name).enabled {
         return Err(RunRefusal::Off(suite.name.clone()));
     }
     let one_sided = suite.cases.is_empty() && suite.loads.is_empty();
-    if order.target != RunTarget::Both && one_sided {
+    if request.target != RunTarget::Both && one_sided {
         return Err(RunRefusal::NeedsBoth(suite.name.clone()));
     }
     Ok(())
 }
 
-/// How the parts of a run that came to its end judge it, in one sentence.
+/// The verdict of a run that has ended, in one sentence.
 pub fn verdict(parts: &[Part]) -> (ExecutionState, String) {
     let count = |outcome: Outcome| parts.iter().filter(|part| part.outcome() == outcome).count();
     let (passed, failed) = (count(Outcome::Passed), count(Outcome::Failed));
     if failed == 0 && passed == 0 {
-        return (ExecutionState::Failed, "nothing was tried".to_owned());
+        return (ExecutionState::Failed, "nothing was run".to_owned());
     }
     if failed == 0 {
         let all = if passed == 1 { "1 part passed".to_owned() } else { format!("all {passed} parts passed") };

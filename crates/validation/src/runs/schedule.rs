@@ -1,4 +1,4 @@
-//! Runs that nobody asks for: every so often, and after a rollback.
+//! Runs that start by themselves: on a schedule, and after a rollback.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use memory::clock;
 use sidecar::RecordedAnnouncement;
 use wire::{ExecutionState, RunTarget};
 
-/// So often the clock is looked at: a fifth of the shortest time between two runs.
+/// How often the schedule is checked: a fifth of the shortest interval between two runs.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Begins what is due, until the house closes.
+/// Starts the runs that are due, until shutdown.
 pub async fn run_scheduled(runs: Runs, mut news: tokio::sync::broadcast::Receiver<RecordedAnnouncement>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    // When each suite was begun by itself last; the first time is one length after the start.
+    // When each suite last ran by schedule; the first time is one interval after the start.
     let mut begun: BTreeMap<String, Millis> = BTreeMap::new();
     let mut folder = SuiteFolder::default();
     loop {
@@ -46,10 +46,10 @@ fn on_time(runs: &Runs, suites: &[Suite], begun: &mut BTreeMap<String, Millis>) 
             continue;
         }
         begun.insert(suite.name.clone(), now);
-        // One that takes longer than its time does not run beside itself.
+        // A suite that takes longer than its interval does not overlap itself.
         let under_way = |state: ExecutionState| !state.is_over();
         if runs.list().iter().any(|run| run.suite == suite.name && run.who == "schedule" && under_way(run.state)) {
-            tracing::warn!(suite = suite.name, "it is still under way when it is due again: left out");
+            tracing::warn!(suite = suite.name, "skipping a scheduled run: the previous one is still running");
             continue;
         }
         begin(runs, suite, "schedule", None);
@@ -66,25 +66,25 @@ fn after(runs: &Runs, suites: &[Suite], news: &RecordedAnnouncement) {
 }
 
 fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
-    let order =
+    let request =
         RunRequest { suite: suite.name.clone(), service, target: RunTarget::Both, who: who.to_owned(), from: None };
-    if let Err(refusal) = runs.begin(order) {
-        tracing::warn!(suite = suite.name, why = %refusal, "a suite that is due cannot be begun");
+    if let Err(refusal) = runs.begin(request) {
+        tracing::warn!(suite = suite.name, why = %refusal, "cannot start a scheduled suite");
     }
 }
 
 /// The folder, read again when it has changed.
 #[derive(Default)]
 struct SuiteFolder {
-    /// `None`: what a broken suite lacks may be outside its file.
+    /// `None`: read again, since what a broken suite lacks may be outside its file.
     seen: Option<FileStamps>,
     suites: Vec<Suite>,
-    /// It is told once of each.
+    /// Each is logged once.
     broken: BTreeSet<String>,
 }
 
 impl SuiteFolder {
-    /// Those that can be run. What is wrong with the others, `check` and the list of suites say.
+    /// The valid suites. `validate check` and the list of suites say what is wrong with the others.
     fn suites(&mut self, runs: &Runs) -> &[Suite] {
         let now = Some(FileStamps::at(runs.folder()));
         if self.seen != now {
@@ -99,7 +99,7 @@ impl SuiteFolder {
                         if !known.contains(&name) {
                             tracing::warn!(
                                 suite = name,
-                                "it cannot be run, by itself neither: `cutover validate check`"
+                                "the suite is invalid and does not run on its schedule: see `cutover validate check`"
                             );
                         }
                         self.broken.insert(name);

@@ -1,5 +1,5 @@
-//! The end of the house: no run is begun any more, those that are under way are cancelled, and what they set up is taken
-//! down while there is time.
+//! Shutdown: no new runs start, running ones are cancelled, and their teardown runs
+//! while there is time.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use tokio::sync::watch;
 use crate::runs::Runs;
 use wire::ExecutionState;
 
-/// In a run's verdict: by whom it was cancelled.
-const WHO: &str = "Cutover, which is ending";
+/// Who cancelled a run, in its verdict.
+const WHO: &str = "Cutover's shutdown";
 
-/// Runs that are not wholly over: under way, or being taken down.
+/// Runs that are running or being torn down.
 #[derive(Debug)]
 pub struct ActiveRuns(watch::Sender<BTreeSet<String>>);
 
@@ -21,7 +21,7 @@ impl Default for ActiveRuns {
     }
 }
 
-/// A run that is not wholly over, until it is dropped.
+/// Marks a run as active until it is dropped.
 #[derive(Debug)]
 pub struct ActiveRunGuard {
     runs: Runs,
@@ -30,40 +30,40 @@ pub struct ActiveRunGuard {
 
 impl Drop for ActiveRunGuard {
     fn drop(&mut self) {
-        self.runs.0.busy.0.send_if_modified(|busy| busy.remove(&self.id));
+        self.runs.0.active.0.send_if_modified(|active| active.remove(&self.id));
     }
 }
 
 impl Runs {
-    /// Takes no new run from now on, and cancels every one. Whether there is one to wait for.
+    /// Starts no new runs from now on, and cancels all. Returns whether there is one to wait for.
     pub fn close(&self) -> bool {
-        let mut desk = self.desk();
-        desk.is_closed = true;
-        for run in desk.runs.values().filter(|run| !run.summary.state.is_over()) {
+        let mut registry = self.registry();
+        registry.is_closed = true;
+        for run in registry.runs.values().filter(|run| !run.summary.state.is_over()) {
             if let Some(live) = &run.live {
-                // One that somebody has cancelled is theirs.
+                // A run that someone has already cancelled stays theirs.
                 live.cancel.send_if_modified(|by| by.is_none().then(|| *by = Some(WHO.to_owned())).is_some());
             }
         }
-        !self.0.busy.0.borrow().is_empty()
+        !self.0.active.0.borrow().is_empty()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.desk().is_closed
+        self.registry().is_closed
     }
 
-    /// Until every run is over, its teardown too.
+    /// Waits until every run has ended, including its teardown.
     pub async fn closed(&self) {
-        // Whoever waits holds the sender as well: it is not dropped.
-        let _ = self.0.busy.0.subscribe().wait_for(BTreeSet::is_empty).await;
+        // The sender lives as long as `self`.
+        let _ = self.0.active.0.subscribe().wait_for(BTreeSet::is_empty).await;
     }
 
-    /// Nobody waits any longer: cancelled runs whose teardown is not over are marked as interrupted, and say why. Of one
-    /// that is not over at all, the next start says so.
+    /// The time is up: cancelled runs whose teardown has not finished are marked as interrupted. A run
+    /// that has not ended at all is marked at the next start.
     pub fn cut_short(&self) {
-        let busy = self.0.busy.0.borrow().clone();
-        for id in busy {
-            let verdict = format!("interrupted: cancelled by {WHO}, and its teardown did not come to its end in time");
+        let active = self.0.active.0.borrow().clone();
+        for id in active {
+            let verdict = format!("interrupted: cancelled by {WHO}, and its teardown did not finish in time");
             let Ok(mut execution) = self.get(&id) else { continue };
             if execution.summary.state != ExecutionState::Cancelled {
                 continue;
@@ -81,9 +81,9 @@ impl Runs {
         }
     }
 
-    /// It is waited for when the house closes.
+    /// The shutdown waits for it.
     pub(super) fn mark(&self, id: &str) -> ActiveRunGuard {
-        self.0.busy.0.send_if_modified(|busy| busy.insert(id.to_owned()));
+        self.0.active.0.send_if_modified(|active| active.insert(id.to_owned()));
         ActiveRunGuard { runs: self.clone(), id: id.to_owned() }
     }
 }

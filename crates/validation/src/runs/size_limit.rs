@@ -1,29 +1,29 @@
-//! How much a run may find. Its record is read and shown as a whole, so it is bounded as it grows: where there is no more
-//! room, a part is taken with less of it, and says so. What it came to is never left out.
+//! Limits the size of a run's record. It is read and shown as a whole, so it is bounded as it grows: when there is no more
+//! space, a part is shortened, and says so. Its outcome is never left out.
 
 use std::io::{self, Write};
 
 use wire::{CaseResult, DataResult, Finding, LoadResult, Message, ParityResult, Part, StepResult};
 
-/// In bytes of JSON. Up to here parts are taken whole. Beyond it, up to [`SHORT`], without bodies and headers; beyond that
-/// only as what they came to. A suite has so few of them, and is itself so short, that those always fit below what is read.
+/// In bytes of JSON. Up to here parts are kept whole. Beyond it, up to [`SHORT`], without bodies and headers; beyond that
+/// only with their outcome. A suite has so few parts, and is itself so short, that those always fit below what is read.
 const WHOLE: usize = 32 << 20;
 const SHORT: usize = 40 << 20;
-/// In bytes, of a text of a part that is cut.
+/// In bytes, of a text of a part that is shortened.
 const LONGEST: usize = 200;
-/// Of a step, and of a pair.
+/// Findings of a step or a pair.
 const MOST_FINDINGS: usize = 3;
 
-pub const LEFT_OUT: &str = "… left out: the report is full";
+pub const LEFT_OUT: &str = "… omitted: the report is full";
 
-/// What the parts of a run take so far.
+/// The size of the parts of a run so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecordBudget {
     taken: usize,
 }
 
 impl RecordBudget {
-    /// The part, or as much of it as there is room for.
+    /// The part, or as much of it as fits.
     pub fn take(&mut self, part: Part) -> Part {
         self.within(part, WHOLE, SHORT)
     }
@@ -45,7 +45,7 @@ impl RecordBudget {
 
 fn length(part: &Part) -> usize {
     let mut counted = ByteCounter(0);
-    // Counting does not fail, and what cannot be written is not kept anyway.
+    // Counting does not fail, and what cannot be serialized is not saved anyway.
     let _ = serde_json::to_writer(&mut counted, part);
     counted.0
 }
@@ -63,7 +63,7 @@ impl Write for ByteCounter {
     }
 }
 
-/// Without bodies and headers, and with the first words of what was found.
+/// Without bodies and headers, and with the beginnings of the findings.
 fn shorten(part: &mut Part) {
     match part {
         Part::Case(case) => case.steps.iter_mut().for_each(|step| {
@@ -122,7 +122,7 @@ fn cut(text: &mut String) {
     }
 }
 
-/// Nothing but what it came to.
+/// Only the outcome.
 fn strip(part: &mut Part) {
     match part {
         Part::Case(CaseResult { steps, .. }) if !steps.is_empty() => {
@@ -181,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_full_record_takes_parts_without_their_bodies_and_then_only_what_they_came_to() {
-        let mut room = RecordBudget::default();
-        let mut took = |part| room.within(part, 20_000, 24_000);
+        let mut budget = RecordBudget::default();
+        let mut took = |part| budget.within(part, 20_000, 24_000);
         assert_eq!(took(case(2)), case(2), "there is room");
         let Part::Case(short) = took(case(2)) else { panic!() };
         assert_eq!(short.steps[0].response.as_ref().unwrap().body, LEFT_OUT);
@@ -192,7 +192,7 @@ mod tests {
         let Some(Part::Case(stripped)) = stripped else { panic!() };
         assert_eq!((stripped.outcome, stripped.why.as_deref()), (Outcome::Failed, Some("it failed")));
         let names: Vec<&str> = stripped.steps.iter().map(|step| step.name.as_str()).collect();
-        assert_eq!(names, ["2 steps … left out: the report is full"]);
-        assert!(room.taken < 32_000, "{}", room.taken);
+        assert_eq!(names, ["2 steps … omitted: the report is full"]);
+        assert!(budget.taken < 32_000, "{}", budget.taken);
     }
 }

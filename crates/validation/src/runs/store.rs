@@ -1,5 +1,5 @@
-//! Runs on the disk: a file each, in a folder beside the state. A run that has no end there when the process starts was
-//! interrupted, and says so from then on.
+//! Runs on disk: one file each, in a folder beside the state. A run that has not ended there when the process starts was
+//! interrupted, and is marked so.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use config::ValidationSettings;
 use judgement::guard::evidence::grouped;
 use wire::{Execution, ExecutionState};
 
-/// What is longer is neither written nor read. What a run finds is cut to less, part by part: see `room`.
+/// What is longer is neither written nor read. What a run finds is cut to less, part by part: see `budget`.
 const MOST_BYTES: u64 = 64 << 20;
 const SETTINGS: &str = "settings.json";
 
@@ -22,16 +22,16 @@ pub struct RunStore {
 }
 
 impl RunStore {
-    /// Opens the folder, or makes it. Where it cannot be made, runs are remembered until the process ends.
+    /// Opens or creates the folder. If it cannot be created, runs are kept until the process ends.
     pub fn open(folder: PathBuf) -> RunStore {
         let store = RunStore { folder };
         if let Err(error) = store.make() {
-            tracing::warn!(folder = %store.folder.display(), %error, "validation runs cannot be kept");
+            tracing::warn!(folder = %store.folder.display(), %error, "cannot create the folder of validation runs: they are kept in memory");
         }
         store
     }
 
-    /// Every run that can be read, oldest first. What was under way is marked as interrupted, here and on the disk.
+    /// Every run that can be read, oldest first. Those that had not ended are marked as interrupted, also on disk.
     pub fn load(&self) -> Vec<Execution> {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<Execution> = entries
@@ -40,7 +40,7 @@ impl RunStore {
             .filter_map(|path| match read::<Execution>(&path) {
                 Ok(execution) => Some(execution),
                 Err(why) => {
-                    tracing::warn!(file = %path.display(), why, "a validation run cannot be read: left out");
+                    tracing::warn!(file = %path.display(), why, "cannot read a validation run: skipped");
                     None
                 }
             })
@@ -49,8 +49,7 @@ impl RunStore {
         for execution in all.iter_mut().filter(|execution| !execution.summary.state.is_over()) {
             execution.summary.state = ExecutionState::Interrupted;
             let known = grouped(execution.parts.len() as u64);
-            execution.summary.verdict =
-                format!("interrupted: the process ended in the middle of it, after {known} of its parts");
+            execution.summary.verdict = format!("interrupted: Cutover stopped, after {known} of its parts");
             execution.summary.not_kept = self.put(execution).err();
         }
         all
@@ -59,11 +58,11 @@ impl RunStore {
     /// Writes a run.
     ///
     /// # Errors
-    /// The disk does not take it: the log says so too.
+    /// It cannot be written; this is logged too.
     pub fn put(&self, execution: &Execution) -> Result<(), String> {
         let written = self.write(&format!("{}.json", execution.summary.id), execution);
         if let Err(why) = &written {
-            tracing::warn!(run = execution.summary.id, why, "a validation run cannot be written down");
+            tracing::warn!(run = execution.summary.id, why, "cannot save a validation run");
         }
         written
     }
@@ -83,14 +82,14 @@ impl RunStore {
     }
 
     /// # Errors
-    /// The disk does not take them.
+    /// They cannot be written.
     pub fn keep_settings(&self, settings: &SuiteSettings) -> Result<(), String> {
         self.write(SETTINGS, settings)
     }
 
     fn make(&self) -> std::io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
-        // What an origin answers may be nobody else's business.
+        // Answers of origins may be confidential.
         let made = std::fs::DirBuilder::new().mode(0o700).create(&self.folder);
         made.or_else(|error| if self.folder.is_dir() { Ok(()) } else { Err(error) })
     }
@@ -102,18 +101,18 @@ impl RunStore {
         if text.len() as u64 > MOST_BYTES {
             return Err(too_long());
         }
-        // Somebody may have cleared the folder away.
+        // The folder may have been deleted.
         let written = self.make().and_then(|()| std::fs::write(&draft, text));
         let written = written.and_then(|()| std::fs::rename(&draft, &path));
         written.map_err(|error| {
-            // Half a draft takes room that the disk may not have.
+            // Half a draft wastes space that the disk may not have.
             let _ = std::fs::remove_file(&draft);
             format!("{}: {error}", path.display())
         })
     }
 }
 
-/// Which runs are too many or too old: of those given, first those that ended first, with when they did.
+/// The runs that are too many or too old, of those given with the time of their end, oldest first.
 pub fn outworn(runs: &[(String, u64)], keep: ValidationSettings, wall: u64) -> Vec<String> {
     let over = runs.len().saturating_sub(keep.keep);
     let old = |ended: u64| wall.saturating_sub(ended) > keep.age.0;
@@ -131,7 +130,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
 }
 
 fn too_long() -> String {
-    format!("it is over {} MiB", MOST_BYTES >> 20)
+    format!("larger than {} MiB", MOST_BYTES >> 20)
 }
 
 fn is_run(path: &Path) -> bool {

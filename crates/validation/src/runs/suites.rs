@@ -1,4 +1,4 @@
-//! The folder of suites, read anew whenever somebody asks: what is on the disk is what runs.
+//! The folder of suites, read again each time: what is on disk is what runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use config::suite::Suite;
 use config::{self, ConfigError};
 
-/// They are all read again whenever somebody asks for the list.
+/// All suites are read again whenever the list is requested.
 const MOST_SUITES: usize = 200;
 
-/// A suite's file, and what is in it.
+/// A suite's file, parsed.
 #[derive(Debug)]
 pub struct LoadedSuite {
     pub name: String,
     pub suite: Result<Suite, ConfigError>,
 }
 
-/// Every `*.toml` of the folder, in the order of their names. No folder has none.
+/// Every `*.toml` of the folder, sorted by name. A missing folder has none.
 ///
 /// # Errors
 /// The folder cannot be listed.
@@ -33,7 +33,7 @@ pub fn all(folder: &Path) -> Result<Vec<LoadedSuite>, String> {
     named.sort();
     let read = |(at, (name, path)): (usize, (String, PathBuf))| {
         let too_many =
-            || ConfigError::at_large(&path, format!("the folder has over {MOST_SUITES} suites: take some elsewhere"));
+            || ConfigError::at_large(&path, format!("the folder has over {MOST_SUITES} suites: move some elsewhere"));
         let suite = if at < MOST_SUITES { config::load_suite(&path) } else { Err(too_many()) };
         LoadedSuite { name, suite }
     };
@@ -43,7 +43,7 @@ pub fn all(folder: &Path) -> Result<Vec<LoadedSuite>, String> {
 /// One suite by its name.
 ///
 /// # Errors
-/// There is none, with those that there are; or what is wrong with its file.
+/// There is none, with the names that exist; or its file is invalid.
 pub fn one(folder: &Path, name: &str) -> Result<Suite, SuiteError> {
     let path = folder.join(format!("{name}.toml"));
     if !config::is_suite_name(name) || !path.is_file() {
@@ -53,31 +53,31 @@ pub fn one(folder: &Path, name: &str) -> Result<Suite, SuiteError> {
     config::load_suite(&path).map_err(|refused| SuiteError::Broken(refused.to_string()))
 }
 
-/// Why there is no suite to run.
+/// Why a suite cannot be loaded.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SuiteError {
     NoSuch { folder: PathBuf, names: Vec<String> },
     Broken(String),
 }
 
-/// `None` for what is no suite: another kind of file, or one that an editor left.
+/// `None` if it is not a suite: another kind of file, or an editor's temporary file.
 fn name_of(path: &Path) -> Option<String> {
     let name = path.file_stem()?.to_string_lossy();
     let suite = path.extension().is_some_and(|extension| extension == "toml");
     (suite && !name.starts_with('.')).then(|| name.into_owned())
 }
 
-/// What people have switched at run time, beside what the files say.
+/// Settings of suites that were changed at run time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SuiteSettings(pub BTreeMap<String, SuiteSetting>);
 
-/// Of one suite.
+/// The settings of one suite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SuiteSetting {
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Milliseconds; 0: not by itself, whatever the file says.
+    /// Milliseconds; 0: no schedule, whatever the file says.
     #[serde(default)]
     pub every_ms: Option<u64>,
     #[serde(default)]
@@ -99,7 +99,7 @@ impl SuiteSettings {
         self.0.get(suite).cloned().unwrap_or_default()
     }
 
-    /// How often a suite runs by itself.
+    /// The schedule of a suite.
     pub fn every_ms(&self, suite: &Suite) -> Option<u64> {
         let file = suite.every.map(|every| every.0);
         self.of(&suite.name).every_ms.or(file).filter(|every| *every > 0)

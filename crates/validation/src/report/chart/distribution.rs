@@ -1,4 +1,4 @@
-//! How many answers took how long, on a logarithmic axis, the sides over each other.
+//! The latency distribution on a logarithmic axis, one side over the other.
 
 use super::super::numbers;
 use super::scale::AxisScale;
@@ -15,7 +15,7 @@ const NEAR: f64 = 0.1;
 /// From label to label above the plot, in pixels.
 const ROW: i32 = 14;
 
-/// `None`: no load has an answer.
+/// `None`: no load has answers.
 pub fn distribution(id: &str, loads: &[&LoadResult]) -> Option<Chart> {
     let loads: Vec<&&LoadResult> = loads.iter().filter(|load| load.histogram.iter().any(|bar| bar.1 > 0)).collect();
     let least = loads.iter().filter_map(|load| bars(load).map(|(low, ..)| low).next()).min_by(f64::total_cmp)?;
@@ -32,7 +32,7 @@ pub fn distribution(id: &str, loads: &[&LoadResult]) -> Option<Chart> {
     Some(Chart {
         id: id.to_owned(),
         side: "",
-        title: "How long answers took".to_owned(),
+        title: "Latency distribution".to_owned(),
         words: words.join(" "),
         legend: loads.iter().map(|load| key(load)).collect(),
         x: ticks(&scale, MOST_X, across, round_ms),
@@ -92,7 +92,7 @@ fn marks(load: &LoadResult, row: usize, rows: usize, scale: &AxisScale) -> Vec<P
         let at = scale.at(ms);
         let label = if at - before < NEAR { "" } else { label };
         before = if label.is_empty() || label == "p50" { before } else { at };
-        // To the left of its line it is out of the way of the others.
+        // On the left of its line it does not collide with the others.
         PercentileMark { class: load.environment.name(), at: across(at), label, row, is_left: label == "p50" }
     });
     marks.collect()

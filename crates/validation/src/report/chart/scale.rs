@@ -79,7 +79,7 @@ impl AxisScale {
         let moments = (0..=most / step).map(|at| at * step);
         let name = |second: u32| match second {
             0 => "0".to_owned(),
-            second if step < 60 => format!("{} s", numbers::count(u64::from(second))),
+            second if step < 60 => format!("{}s", numbers::count(u64::from(second))),
             second => numbers::length(u64::from(second) * 1000),
         };
         moments.map(|second| (name(second), self.at(f64::from(second)))).collect()
@@ -137,11 +137,11 @@ mod tests {
     #[test]
     fn moments_are_those_of_a_clock() {
         let names = |most| AxisScale::seconds(most).moments().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names(30), ["0", "10 s", "20 s", "30 s"]);
-        assert_eq!(names(90), ["0", "30 s", "60 s", "90 s"]);
-        assert_eq!(names(1), ["0", "1 s"]);
-        assert_eq!(names(0), ["0", "1 s"]);
-        assert_eq!(names(36_000), ["0", "2 h", "4 h", "6 h", "8 h", "10 h"]);
+        assert_eq!(names(30), ["0", "10s", "20s", "30s"]);
+        assert_eq!(names(90), ["0", "30s", "60s", "90s"]);
+        assert_eq!(names(1), ["0", "1s"]);
+        assert_eq!(names(0), ["0", "1s"]);
+        assert_eq!(names(36_000), ["0", "2h", "4h", "6h", "8h", "10h"]);
         assert!(names(u32::MAX).len() < 10_000);
     }
 }

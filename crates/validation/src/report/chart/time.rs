@@ -79,9 +79,7 @@ pub fn latencies(id: &str, load: &LoadResult, seconds: u32, scale: &AxisScale) -
         y: ticks(scale, MOST_Y, down, round_ms),
         lines: lines.into(),
         marks: Vec::new(),
-        limits: limits
-            .map(|(what, ms)| AxisTick { at: down(scale.at(ms)), label: format!("limit of {what}") })
-            .collect(),
+        limits: limits.map(|(what, ms)| AxisTick { at: down(scale.at(ms)), label: format!("{what} limit") }).collect(),
     }
 }
 
@@ -112,7 +110,7 @@ pub fn rates(id: &str, load: &LoadResult, seconds: u32, scale: &AxisScale) -> Ch
         id: id.to_owned(),
         side: load.environment.name(),
         title: format!("Rate over time, {}", load.environment.name()),
-        words: format!("Up to {intended} were intended, {answered} were answered well, and {failed} failed."),
+        words: format!("Up to {intended} intended, {answered} succeeded and {failed} failed."),
         legend: ["intended", "answered", "failed"]
             .into_iter()
             .zip(&up_to)

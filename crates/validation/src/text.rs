@@ -1,0 +1,12 @@
+//! Texts cut to a length.
+
+/// What stands where a text is cut.
+pub const CUT: char = '…';
+
+/// The first `most` characters, and `…` where there are more.
+pub fn truncated(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}{CUT}", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
