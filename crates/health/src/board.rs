@@ -1,8 +1,9 @@
 //! The board: every check with its history, for whoever asks. Its lock is held for moments, and no request takes it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use pingora_core::connectors::http::Connector;
 use serde::Serialize;
 use tokio::sync::{Notify, Semaphore};
@@ -209,7 +210,6 @@ impl HealthBoard {
     }
 
     pub(super) fn lines(&self) -> MutexGuard<'_, BTreeMap<CheckKey, CheckState>> {
-        // A panic while it is held leaves whole lines.
-        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lines.lock()
     }
 }

@@ -1,8 +1,9 @@
 //! What waits for one sink: bounded, and the newest counts most.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::QueuedNotice;
@@ -33,8 +34,7 @@ impl NoticeQueue {
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
-        // A panic while the lock is held leaves whole messages.
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 
     fn show(&self, inside: &Inside) {

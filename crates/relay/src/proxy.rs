@@ -5,10 +5,10 @@
 //! anything. Nothing here waits for the sidecar, takes a lock or looks up a label.
 
 mod access_line;
-mod attempt;
 mod body;
 pub mod connection_limits;
 mod context;
+mod endpoint_choice;
 mod error;
 pub mod headers;
 mod hop;
@@ -19,12 +19,14 @@ pub mod request_checks;
 pub mod request_view;
 mod rescue;
 mod response_checks;
+mod routed_request;
 mod session;
 mod stream;
 mod target;
 mod timeouts;
 pub mod tls;
 mod transport;
+mod upstream_try;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,10 +36,10 @@ use pingora_error::{ErrorType, Result};
 use pingora_proxy::Session;
 
 use crate::access;
-use crate::proxy::attempt::Attempt;
 use crate::proxy::error::answer_to_refusal;
 use crate::proxy::headers::IdGenerator;
 use crate::proxy::request_view::HeaderLookup;
+use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
 use config::{ClientLimits, HopHeaders, MainConfig};
 use judgement::traffic::{decide, sticky};
@@ -115,7 +117,7 @@ impl Proxy {
         is_tls(session) || says_so() && self.trusts(peer_of(session))
     }
 
-    fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<Attempt, RefusalReason> {
+    fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<RoutedRequest, RefusalReason> {
         let snapshot = self.published.load();
         let parts: &http::request::Parts = session.req_header();
         let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
@@ -128,7 +130,7 @@ impl Proxy {
             decision.key = Some(hash);
             key
         });
-        Ok(Attempt::new(snapshot, decision, pin, started))
+        Ok(RoutedRequest::new(snapshot, decision, pin, started))
     }
 
     /// The checks at the door, on the bytes that came: what pingora has read may be a repaired copy.
@@ -153,22 +155,22 @@ impl Proxy {
 
     /// Notes a failed attempt and says whether the request gets another one. The failing answer is counted here if
     /// somebody else will answer the client, and in `logging` if nobody will.
-    fn fall(&self, session: &mut Session, attempt: &mut Attempt, failure: AttemptFailure, unsent: bool) -> bool {
+    fn fail(&self, session: &mut Session, routed: &mut RoutedRequest, failure: AttemptFailure, unsent: bool) -> bool {
         if is_gone(session) {
             // Nobody waits for a second try, and an answer that nobody waited for is no evidence of slowness.
-            attempt.aborted = failure == AttemptFailure::Timeout;
-            attempt.failure = (!attempt.aborted).then_some(failure);
-            attempt.unseen = true;
+            routed.aborted = failure == AttemptFailure::Timeout;
+            routed.current.failure = (!routed.aborted).then_some(failure);
+            routed.unseen = true;
             return false;
         }
-        attempt.failure = Some(failure);
+        routed.current.failure = Some(failure);
         let body_kept = !session.as_ref().retry_buffer_truncated();
         let answered = has_answered(session);
         let now = clock::micros();
-        if !attempt.may_rescue(now, session.req_header(), unsent, body_kept, answered) {
+        if !routed.may_rescue(now, session.req_header(), unsent, body_kept, answered) {
             return false;
         }
-        attempt.rescue(&self.counters, self.shard, &self.sidecar, now);
+        routed.rescue(&self.counters, self.shard, &self.sidecar, now);
         true
     }
 }

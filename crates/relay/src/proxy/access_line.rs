@@ -7,9 +7,9 @@ use pingora_proxy::Session;
 
 use crate::access::{AccessLine, AccessLogger};
 use crate::proxy::RequestContext;
-use crate::proxy::attempt::Attempt;
 use crate::proxy::error::{Blame, blame};
 use crate::proxy::request_view::host_as_sent;
+use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::session::peer_of;
 use judgement::traffic::DecisionReason;
 use memory::clock;
@@ -55,8 +55,8 @@ pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Op
         trace_id: ctx.trace_id().map(str::as_bytes),
         origin_request_id: ctx.origin_request_id().map(http::HeaderValue::as_bytes),
     };
-    if let Some(attempt) = &ctx.attempt {
-        routed(&mut line, attempt);
+    if let Some(request) = &ctx.routed {
+        routed(&mut line, request);
         // Our own fault counts for no environment, but the client did not hang up.
         line.aborted &= !e.is_some_and(|e| blame(e) == Blame::House);
     }
@@ -65,26 +65,34 @@ pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Op
     }
 }
 
-fn routed<'a>(line: &mut AccessLine<'a>, attempt: &'a Attempt) {
-    let decision = &attempt.decision;
-    let (rules, _) = attempt.snapshot.table.service(decision.service);
+fn routed<'a>(line: &mut AccessLine<'a>, routed: &'a RoutedRequest) {
+    let decision = &routed.decision;
+    let (rules, _) = routed.snapshot.table.service(decision.service);
     line.service = Some(&rules.name);
     line.route = Some(rules.route_name(decision.route));
-    line.environment = Some(attempt.side().name());
+    line.environment = Some(routed.environment().name());
     if let DecisionReason::Override(place) | DecisionReason::Rule(place) = decision.why {
         line.rule = rules.rule(place).map(|rule| rule.name.as_str());
     }
-    line.generation = Some(attempt.snapshot.generation);
-    line.rescued = attempt.rescued;
+    line.generation = Some(routed.snapshot.generation);
+    line.rescued = routed.is_rescued();
     line.turned_away = decision.why == DecisionReason::Caution;
-    line.attempts = attempt.tries;
-    let asked = attempt.endpoint().filter(|_| attempt.tries > 0);
+    line.attempts = routed.tries;
+    let asked = routed.endpoint().filter(|_| routed.tries > 0);
     line.upstream_address = asked.and_then(|endpoint| endpoint.peer._address.as_inet()).copied();
+<<<<<<< HEAD
     let answer = attempt.answer();
     line.upstream_status = answer.map(|(status, _)| status);
     line.upstream_micros = answer.map(|(_, micros)| micros);
     line.failure = attempt.failure.or(attempt.fell).map(AttemptFailure::name);
     line.aborted |= attempt.aborted;
+=======
+    let answered = routed.current.status() > 0;
+    line.upstream_status = answered.then_some(routed.current.status());
+    line.upstream_micros = answered.then_some(routed.current.upstream_micros());
+    line.failure = routed.current.failure.or(routed.rescued_from).and_then(cause);
+    line.aborted |= routed.aborted;
+>>>>>>> 91194d8 (relay: a routed request, its try and its choice of endpoint are apart)
 }
 
 fn protocol(version: http::Version) -> &'static str {

@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use config::ClientLimits;
 use memory::counters::{Counters, RefusalReason, count, read};
@@ -54,7 +56,7 @@ impl ConnectionLimits {
         }
         let address = (self.most_per_address > 0).then(|| counted_as(peer));
         if let Some(address) = address {
-            let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut by_address = self.by_address.lock();
             let here = by_address.entry(address).or_default();
             if *here >= self.most_per_address {
                 process.refuse(RefusalReason::Connections);
@@ -71,7 +73,7 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         count(&self.door.counters.process.connections_closed);
         let Some(address) = self.address else { return };
-        let mut by_address = self.door.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = self.door.by_address.lock();
         if let Some(here) = by_address.get_mut(&address) {
             *here -= 1;
             if *here == 0 {
@@ -132,6 +134,6 @@ mod tests {
         let _three = door.let_in("::ffff:192.0.2.1".parse().unwrap()).unwrap();
         assert!(door.let_in("192.0.2.1".parse().unwrap()).is_none());
         drop(_three);
-        assert_eq!(door.by_address.lock().unwrap().len(), 2, "nobody is remembered who has left");
+        assert_eq!(door.by_address.lock().len(), 2, "nobody is remembered who has left");
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-use crate::proxy::attempt::Attempt;
 use crate::proxy::headers::{self, CorrelationIds, IdGenerator};
+use crate::proxy::routed_request::RoutedRequest;
 use config::HopHeaders;
 use memory::clock;
 use memory::counters::{ClientConnection, ConnectionPhase, RefusalReason};
@@ -19,15 +19,13 @@ pub struct RequestContext {
     pub(super) started: u64,
     /// The client's; pingora hands it out anew for every question.
     pub(super) connection: Option<Arc<ClientConnection>>,
-    pub(super) marks: CorrelationIds,
+    pub(super) ids: CorrelationIds,
     /// The peer, or whom trusted proxies name.
     pub(super) client: IpAddr,
     /// The peer is one of the trusted proxies.
     pub(super) trusted: bool,
-    /// Bytes of the body that the current try has passed on.
-    body: u64,
-    pub(super) origin_request_id: Option<HeaderValue>,
-    pub(super) attempt: Option<Attempt>,
+    /// Once it is routed.
+    pub(super) routed: Option<RoutedRequest>,
     /// Why no origin was asked, or heard to its end.
     pub(super) refused: Option<RefusalReason>,
 }
@@ -37,12 +35,10 @@ impl RequestContext {
         RequestContext {
             started: clock::micros(),
             connection: None,
-            marks: CorrelationIds::default(),
+            ids: CorrelationIds::default(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             trusted: false,
-            body: 0,
-            origin_request_id: None,
-            attempt: None,
+            routed: None,
             refused: None,
         }
     }
@@ -54,11 +50,11 @@ impl RequestContext {
         headers: &HeaderMap,
         trusted: &[IpNet],
         hop: HopHeaders,
-        ids: &IdGenerator,
+        generator: &IdGenerator,
     ) {
         self.trusted = trusted.iter().any(|net| net.contains(&peer.to_canonical()));
         self.client = headers::client_of(peer, headers, trusted);
-        self.marks = CorrelationIds::of(headers, self.trusted, hop, ids);
+        self.ids = CorrelationIds::of(headers, self.trusted, hop, generator);
     }
 
     /// Which part of a request its connection is at; `None` if nobody knows.
@@ -77,29 +73,25 @@ impl RequestContext {
         self.connection.as_ref().is_some_and(|connection| connection.has_timed_out())
     }
 
-    /// Another try sends the body from its beginning, and gets an answer of its own.
-    pub(super) fn begin_try(&mut self) {
-        (self.body, self.origin_request_id) = (0, None);
-    }
-
     /// Counts more of the body; false once it is longer than the service takes.
     pub(super) fn takes(&mut self, bytes: usize) -> bool {
-        self.body = self.body.saturating_add(bytes as u64);
-        self.attempt.as_ref().is_none_or(|attempt| self.body <= attempt.max_body())
+        let Some(routed) = &mut self.routed else { return true };
+        routed.current.body_bytes = routed.current.body_bytes.saturating_add(bytes as u64);
+        routed.current.body_bytes <= routed.max_body()
     }
 
     /// What X-Request-Id says to the origin.
     pub fn request_id(&self) -> Option<&str> {
-        self.marks.request_id()
+        self.ids.request_id()
     }
 
     /// The trace id of traceparent, 32 hexadecimal digits.
     pub fn trace_id(&self) -> Option<&str> {
-        self.marks.trace_id()
+        self.ids.trace_id()
     }
 
     /// What the origin that answered calls the request, in the header that the preset names; at most 128 bytes.
     pub fn origin_request_id(&self) -> Option<&HeaderValue> {
-        self.origin_request_id.as_ref()
+        self.routed.as_ref()?.current.origin_request_id.as_ref()
     }
 }

@@ -11,12 +11,12 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::origin::cause::cause;
-use crate::proxy::attempt::AfterFailure;
 use crate::proxy::error::{Blame, NO_HTTP2, answer_to_failure, answer_to_refusal, blame, was_untouched};
 use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::request_view::{announced_length, host_as_sent};
 use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
+use crate::proxy::upstream_try::UpstreamTry;
 use crate::proxy::{Proxy, RESCUE, RequestContext, access_line, body, headers, hop, redirect, response_checks, target};
 use judgement::traffic::sticky::StickyBy;
 use memory::clock;
@@ -65,12 +65,12 @@ impl ProxyHttp for Proxy {
             };
         }
         match routed {
-            Ok(attempt) if announced_length(&session.req_header().headers) > attempt.max_body() => {
+            Ok(routed) if announced_length(&session.req_header().headers) > routed.max_body() => {
                 self.refuse(session, ctx, RefusalReason::BodyTooLarge).await
             }
-            Ok(mut attempt) => {
-                attempt.upgrade = attempt.allows_websockets() && asks_for_websocket(session.req_header());
-                ctx.attempt = Some(attempt);
+            Ok(mut routed) => {
+                routed.upgrade = routed.allows_websockets() && asks_for_websocket(session.req_header());
+                ctx.routed = Some(routed);
                 Ok(false)
             }
             Err(refused) => self.refuse(session, ctx, refused).await,
@@ -78,13 +78,13 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<RequestContext>) -> Result<Box<HttpPeer>> {
-        let Some(attempt) = &mut ctx.attempt else { return Err(Error::new(ErrorType::InternalError)) };
+        let Some(routed) = &mut ctx.routed else { return Err(Error::new(ErrorType::InternalError)) };
         loop {
-            if let Some(peer) = attempt.next_peer(self.shard) {
+            if let Some(peer) = routed.next_peer(self.shard) {
                 return Ok(peer);
             }
             // No address: as good as a refused connection.
-            if !self.fall(session, attempt, AttemptFailure::Connect, true) {
+            if !self.fail(session, routed, AttemptFailure::Connect, true) {
                 return Err(Error::new_up(ErrorType::ConnectError));
             }
         }
@@ -99,13 +99,13 @@ impl ProxyHttp for Proxy {
     ) -> Box<Error> {
         e.as_up();
         let mut again = false;
-        if let (Some(attempt), Blame::Origin(failure)) = (&mut ctx.attempt, blame(&e)) {
+        if let (Some(routed), Blame::Origin(failure)) = (&mut ctx.routed, blame(&e)) {
             let body_kept = !session.as_ref().retry_buffer_truncated();
             // A kept connection that takes no more streams is no origin that takes no connection.
-            let sent_away = was_untouched(&e) && body_kept && attempt.stale() == AfterFailure::Endpoint;
+            let sent_away = was_untouched(&e) && body_kept && routed.retries_after_stale_connection();
             again = sent_away
-                || body_kept && attempt.refused(failure, &e) == AfterFailure::Endpoint
-                || self.fall(session, attempt, attempt.connect_failure.unwrap_or(failure), true);
+                || body_kept && routed.retries_after_connect_failure(failure, &e)
+                || self.fail(session, routed, routed.connect_failure().unwrap_or(failure), true);
         }
         e.set_retry(again);
         e
@@ -117,14 +117,13 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         ctx: &mut Box<RequestContext>,
     ) -> Result<()> {
-        ctx.begin_try();
-        let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
-        attempt.sent_at = clock::micros();
-        if attempt.must_not_be(request.version) {
+        let Some(routed) = &mut ctx.routed else { return Ok(()) };
+        routed.current = UpstreamTry::begin(clock::micros());
+        if routed.must_not_be(request.version) {
             return Err(Error::new_up(NO_HTTP2));
         }
-        hop::clean(request, session.req_header(), attempt.upgrade);
-        if attempt.upgrade
+        hop::clean(request, session.req_header(), routed.upgrade);
+        if routed.upgrade
             && let Some(connection) = &ctx.connection
         {
             connection.enter_alone(ConnectionPhase::Upgrading);
@@ -134,11 +133,11 @@ impl ProxyHttp for Proxy {
         let version = session.req_header().version;
         let (peer, client, trusted) = (peer_of(session), ctx.client, ctx.trusted);
         let arrival = Arrival { peer, client, trusted, host, tls: is_tls(session), version };
-        let edits = attempt.edits().map_or(&[][..], |edits| &edits.request);
-        match attempt.endpoint() {
+        let edits = routed.edits().map_or(&[][..], |edits| &edits.request);
+        match routed.endpoint() {
             Some(endpoint) => {
-                let strip = attempt.stripping_rule();
-                headers::to_origin(request, endpoint, arrival, strip, &ctx.marks, self.hop, edits)
+                let strip = routed.stripping_rule();
+                headers::to_origin(request, endpoint, arrival, strip, &ctx.ids, self.hop, edits)
             }
             None => Ok(()),
         }
@@ -169,24 +168,24 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         ctx: &mut Box<RequestContext>,
     ) -> Result<()> {
-        let Some(attempt) = &mut ctx.attempt else { return Ok(()) };
+        let Some(routed) = &mut ctx.routed else { return Ok(()) };
         let status = response.status.as_u16();
-        if !response_checks::is_sane(status, attempt.interims, attempt.upgrade) {
+        if !response_checks::is_sane(status, routed.current.interims, routed.upgrade) {
             return Err(
                 Error::explain(ErrorType::InvalidHTTPHeader, "not a response that a client could use").into_up()
             );
         }
         // 100 and 103 announce an answer; 101 is one.
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-            attempt.interims += 1;
+            routed.current.interims += 1;
             return Ok(());
         }
         if !response_checks::is_framed(response) {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "response with ambiguous length").into_up());
         }
         response_checks::make_ours(response)?;
-        attempt.answered(status, self.shard);
-        if attempt.upgrade
+        routed.answer(status, self.shard);
+        if routed.upgrade
             && let Some(connection) = &ctx.connection
         {
             connection.enter_alone(if status == 101 { ConnectionPhase::Tunnel } else { ConnectionPhase::Answer });
@@ -194,19 +193,20 @@ impl ProxyHttp for Proxy {
         if let Some(failure) = AttemptFailure::of_status(status) {
             // 501 and the like are the origin's considered word; a second origin would say the same.
             let worth_rescuing = matches!(status, 500 | 502 | 503 | 504);
-            if worth_rescuing && self.fall(session, attempt, failure, false) {
+            if worth_rescuing && self.fail(session, routed, failure, false) {
                 let mut again = Error::new_up(RESCUE);
                 again.set_retry(true);
                 return Err(again);
             }
-            attempt.failure = Some(failure);
+            routed.current.failure = Some(failure);
         }
-        if let Some(serving) = attempt.serving() {
-            ctx.origin_request_id = headers::origin_request_id(response, serving);
-            headers::to_client(response, serving, attempt.decision.route, attempt.side(), &ctx.marks)?;
+        if let Some(service) = routed.service() {
+            let origin_request_id = headers::origin_request_id(response, service);
+            headers::to_client(response, service, routed.decision.route, routed.environment(), &ctx.ids)?;
+            routed.current.origin_request_id = origin_request_id;
         }
-        if let Some(key) = attempt.pin() {
-            let (rules, _) = attempt.snapshot.table.service(attempt.decision.service);
+        if let Some(key) = routed.pin() {
+            let (rules, _) = routed.snapshot.table.service(routed.decision.service);
             if let StickyBy::Cookie(name) = &rules.sticky {
                 headers::pin(response, name, &key, self.came_by_https(session))?;
             }
@@ -250,27 +250,27 @@ impl ProxyHttp for Proxy {
         let untouched = was_untouched(&e);
         let mut again = false;
         let late = ctx.has_timed_out() && ctx.phase() == Some(ConnectionPhase::Upgrading);
-        match (&mut ctx.attempt, if late { Blame::Origin(AttemptFailure::Timeout) } else { blame(&e) }) {
-            (Some(attempt), Blame::Origin(failure)) => {
+        match (&mut ctx.routed, if late { Blame::Origin(AttemptFailure::Timeout) } else { blame(&e) }) {
+            (Some(routed), Blame::Origin(failure)) => {
                 let answered = has_answered(session);
                 let kept = !session.as_ref().retry_buffer_truncated();
                 let idempotent = session.req_header().method.is_idempotent();
                 again = if answered {
-                    attempt.broke_off();
+                    routed.current.break_off();
                     false
                 } else if (stale && idempotent || untouched && *e.etype() != NO_HTTP2)
                     && kept
-                    && attempt.stale() == AfterFailure::Endpoint
+                    && routed.retries_after_stale_connection()
                 {
                     // The origin had closed a connection that we kept, or wants HTTP/1.1: nobody's failure.
                     true
                 } else {
-                    self.fall(session, attempt, failure, untouched)
+                    self.fail(session, routed, failure, untouched)
                 };
             }
-            (Some(attempt), Blame::Client) => attempt.aborted = true,
-            (Some(attempt), Blame::House) => {
-                attempt.aborted = true;
+            (Some(routed), Blame::Client) => routed.aborted = true,
+            (Some(routed), Blame::House) => {
+                routed.aborted = true;
                 tracing::error!(cause = cause(&e), "request failed inside the proxy");
             }
             (None, _) => {}
@@ -282,7 +282,7 @@ impl ProxyHttp for Proxy {
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Box<RequestContext>) -> FailToProxy {
         let gone = matches!(e.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed);
         let slow = ctx.has_timed_out();
-        let (status, text) = match (ctx.attempt.as_ref().and_then(|attempt| attempt.failure), e.esource()) {
+        let (status, text) = match (ctx.routed.as_ref().and_then(|routed| routed.current.failure), e.esource()) {
             (Some(failure), _) if slow => answer_to_failure(failure),
             (_, ErrorSource::Downstream) if slow => (408, "408 request timed out\n"),
             (_, ErrorSource::Downstream) if gone => (0, ""),
@@ -328,11 +328,11 @@ impl ProxyHttp for Proxy {
         leave(session, ctx, gone);
         let now = clock::micros();
         let took = now.saturating_sub(ctx.started).max(1);
-        if let Some(attempt) = &mut ctx.attempt {
+        if let Some(routed) = &mut ctx.routed {
             if gone {
-                attempt.aborted = true;
+                routed.aborted = true;
             }
-            attempt.record(&self.counters, self.shard, &self.sidecar, now, true);
+            routed.record(&self.counters, self.shard, &self.sidecar, now, true);
         }
         if let Some(log) = &self.access {
             access_line::record(log, session, ctx, e, took);

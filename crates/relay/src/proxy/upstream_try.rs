@@ -1,0 +1,58 @@
+//! One try of a request: its head sent to one endpoint, and what came back.
+
+use http::HeaderValue;
+
+use memory::counters::AttemptFailure;
+
+/// What the current try has come to. A new try begins a new one.
+#[derive(Debug)]
+pub struct UpstreamTry {
+    /// When the head was sent, in microseconds on the monotonic clock.
+    pub sent_at: u64,
+    /// When the head of the final response came; 0 before that.
+    head_at: u64,
+    /// The status of the final response; 0 before that.
+    status: u16,
+    pub failure: Option<AttemptFailure>,
+    /// Interim responses (100, 103) so far.
+    pub interims: u8,
+    /// Bytes of the request body sent so far.
+    pub body_bytes: u64,
+    /// What the origin calls the request, in the header that the preset names; at most 128 bytes.
+    pub origin_request_id: Option<HeaderValue>,
+}
+
+impl UpstreamTry {
+    pub const fn begin(now: u64) -> UpstreamTry {
+        UpstreamTry {
+            sent_at: now,
+            head_at: 0,
+            status: 0,
+            failure: None,
+            interims: 0,
+            body_bytes: 0,
+            origin_request_id: None,
+        }
+    }
+
+    /// The final response's head came at `now`.
+    pub const fn answer(&mut self, status: u16, now: u64) {
+        (self.status, self.head_at) = (status, now);
+    }
+
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// From dispatch to the response's head; 0 if there was none.
+    pub const fn upstream_micros(&self) -> u64 {
+        self.head_at.saturating_sub(self.sent_at)
+    }
+
+    /// The response ended in its middle. A tunnel has no middle: it ends when either side leaves.
+    pub fn break_off(&mut self) {
+        if self.status != 101 {
+            self.failure = Some(AttemptFailure::Truncated);
+        }
+    }
+}
