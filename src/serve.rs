@@ -120,7 +120,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
     settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
     let load = runtime.block_on(resolve(&resolver, routing));
-    notify::warn_of_strangers(&settings.notify, &load.routing.services);
+    notify::warn_of_unknown_services(&settings.notify, &load.routing.services);
     // Before anything is announced.
     let announcer = Notifier::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
     sidecar.load(load, memory::clock::now())?;

@@ -43,7 +43,7 @@ fn says(origin: &Origin, what: Do) {
 }
 
 fn view(house: &House) -> ServiceView {
-    house.running.sidecar.show().unwrap().services.remove(0)
+    house.running.sidecar.status().unwrap().services.remove(0)
 }
 
 fn shown(house: &House, side: Environment) -> CheckStatus {

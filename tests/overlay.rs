@@ -41,7 +41,7 @@ fn a_rule_laid_over_the_file_holds_at_once_outlives_reload_and_restart_and_goes_
     running.stop();
     let running = serve::start(&settings).unwrap();
     assert_eq!(side(&running, "always"), "green", "after a restart");
-    assert!(running.sidecar.show().unwrap().services[0].overlay.rules.contains_key("testers"), "and listed");
+    assert!(running.sidecar.status().unwrap().services[0].overlay.rules.contains_key("testers"), "and listed");
 
     change(&running, testers("sometimes")).unwrap();
     assert_eq!([side(&running, "always"), side(&running, "sometimes")], ["blue", "green"], "replaced whole");

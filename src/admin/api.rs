@@ -112,7 +112,7 @@ impl Api {
     /// The house is closing.
     pub async fn show(&self) -> Result<SidecarStatus, ApiError> {
         let sidecar = self.sidecar.clone();
-        blocking(move || sidecar.show()).await?.map_err(ApiError::from)
+        blocking(move || sidecar.status()).await?.map_err(ApiError::from)
     }
 
     /// How these services stand: the named one, or all.

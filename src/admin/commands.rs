@@ -129,7 +129,7 @@ impl Order {
         asking: &Asking,
         services: Vec<String>,
     ) -> Result<StoredReply, ApiError> {
-        let shown = sidecar.show()?;
+        let shown = sidecar.status()?;
         if let Some(asked) = asking.generation.filter(|asked| *asked != shown.generation) {
             return Err(RolloutError::Stale { asked, now: shown.generation }.into());
         }
@@ -201,7 +201,7 @@ impl Order {
             Wanted::Act(act) => return Ok((act.clone(), None)),
             Wanted::Share { to, share, gradual } => (*to, *share, *gradual),
         };
-        let shown = sidecar.show()?;
+        let shown = sidecar.status()?;
         let view = shown.services.iter().find(|view| view.service == service);
         let view = view.ok_or_else(|| RolloutError::NoSuchService(service.to_owned()))?;
         let weight = if view.active == to { share.rest() } else { share };

@@ -72,7 +72,7 @@ async fn unwanted(sidecar: &SidecarHandle, awaits: impl Fn(&ServiceView) -> bool
     loop {
         tokio::time::sleep(LOOK).await;
         let asked = sidecar.clone();
-        let shown = tokio::task::spawn_blocking(move || asked.show()).await;
+        let shown = tokio::task::spawn_blocking(move || asked.status()).await;
         // A house that closes ends this anyway.
         let Ok(Ok(shown)) = shown else { continue };
         if !shown.services.iter().any(&awaits) {

@@ -117,7 +117,7 @@ impl Reloader {
 
     async fn shown(&self) -> Result<SidecarStatus, ChangeError> {
         let sidecar = self.sidecar.clone();
-        let shown = tokio::task::spawn_blocking(move || sidecar.show()).await;
+        let shown = tokio::task::spawn_blocking(move || sidecar.status()).await;
         shown.ok().and_then(Result::ok).ok_or(ChangeError::Closing)
     }
 

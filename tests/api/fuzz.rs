@@ -28,5 +28,5 @@ fn nothing_that_the_document_allows_is_refused_and_nothing_breaks_it() {
         .expect(".ci/setup installs it");
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
-    assert!(house.running.sidecar.show().is_ok());
+    assert!(house.running.sidecar.status().is_ok());
 }

@@ -8,24 +8,24 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
+use crate::delivery::Delivery;
 use crate::http::{allowed, root_cause};
-use crate::notice::{Notice, cut};
-use crate::sink::Delivery;
+use crate::notice::{Notice, truncated};
 use config::notify::{EmailChannel, SmtpSecurity};
 
-/// For one command and its answer.
-const COMMAND: Duration = Duration::from_secs(10);
-/// From the look-up to the end: some ten commands that are all slow, but not for ever.
-const WHOLE: Duration = Duration::from_secs(30);
-/// Addresses of the server that one try knocks at.
-const MOST_ADDRESSES: usize = 3;
-/// Longer lines are folded by some and cut by others.
-const SUBJECT: usize = 150;
+/// The timeout of one SMTP command and its reply.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout of one attempt, from the DNS lookup to the last reply.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Addresses of the server that one attempt connects to.
+const MAX_ADDRESSES: usize = 3;
+/// The longest subject, in bytes: longer ones are folded by some programs and cut off by others.
+const MAX_SUBJECT: usize = 150;
 
 #[derive(Debug)]
 pub struct Mailer {
     email: EmailChannel,
-    /// Where TLS cannot be set up, it is told at each try.
+    /// If TLS cannot be set up, every attempt reports why.
     tls: Result<Tls, String>,
 }
 
@@ -40,17 +40,18 @@ impl Mailer {
         Mailer { email: email.clone(), tls }
     }
 
-    /// One try.
+    /// Makes one attempt.
     pub async fn send(&self, notice: &Notice) -> Delivery {
         let message = match self.message(notice) {
             Ok(message) => message,
             Err(error) => return Delivery::Refused(root_cause(&error)),
         };
-        match tokio::time::timeout(WHOLE, self.hand_over(message)).await {
+        match tokio::time::timeout(TIMEOUT, self.hand_over(message)).await {
             Ok(outcome) => outcome,
-            Err(_) => {
-                Delivery::Again { why: format!("mail server did not finish within {}s", WHOLE.as_secs()), after: None }
-            }
+            Err(_) => Delivery::Again {
+                why: format!("mail server did not finish within {}s", TIMEOUT.as_secs()),
+                after: None,
+            },
         }
     }
 
@@ -64,10 +65,10 @@ impl Mailer {
             Err(why) => return Delivery::Again { why, after: None },
         };
         let mut why = String::new();
-        for address in addresses.iter().take(MOST_ADDRESSES) {
-            // The address that was looked at is the one that is asked; the certificate names the host.
+        for address in addresses.iter().take(MAX_ADDRESSES) {
+            // Connects to the address that was checked; the certificate must still name the host.
             let server = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string());
-            let mut server = server.port(self.email.port).tls(tls.clone()).timeout(Some(COMMAND));
+            let mut server = server.port(self.email.port).tls(tls.clone()).timeout(Some(COMMAND_TIMEOUT));
             if let Some((user, password)) = &self.email.login {
                 server = server
                     .credentials(Credentials::new(user.clone(), password.reveal().clone()))
@@ -75,20 +76,20 @@ impl Mailer {
             }
             match server.build().send(message.clone()).await {
                 Ok(_) => return Delivery::Taken,
-                Err(error) if is_final(&error) => return Delivery::Refused(self.said(&error)),
-                Err(error) if error.is_transient() => return Delivery::Again { why: self.said(&error), after: None },
-                // The connection: another address may do.
-                Err(error) => why = self.said(&error),
+                Err(error) if is_final(&error) => return Delivery::Refused(self.reason(&error)),
+                Err(error) if error.is_transient() => return Delivery::Again { why: self.reason(&error), after: None },
+                // The connection failed: another address may work.
+                Err(error) => why = self.reason(&error),
             }
         }
         Delivery::Again { why, after: None }
     }
 
-    /// What the server says, unless it says the password.
-    fn said(&self, error: &Error) -> String {
+    /// The server's reply or the cause of the failure, unless it contains the password.
+    fn reason(&self, error: &Error) -> String {
         // An SMTP reply is told with its code; of anything else the root cause is enough.
         let replied = error.is_permanent() || error.is_transient();
-        let text = cut(&if replied { error.to_string() } else { root_cause(error) }, 300);
+        let text = truncated(&if replied { error.to_string() } else { root_cause(error) }, 300);
         let password = self.email.login.as_ref().map(|(_, password)| password.reveal());
         if password.is_some_and(|password| text.contains(password.as_str())) {
             return "the mail server refused the message".to_owned();
@@ -102,8 +103,8 @@ impl Mailer {
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         let mut message = Message::builder()
             .from(email.from.clone())
-            .subject(cut(&format!("[cutover] {}", notice.title()), SUBJECT))
-            // The same at every try: who gets it twice sees it once.
+            .subject(truncated(&format!("[cutover] {}", notice.title()), MAX_SUBJECT))
+            // The same at every attempt, so that mail programs show a repeated message once.
             .message_id(Some(format!("<{}@{domain}>", notice.id)))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .header(ContentType::TEXT_PLAIN);
@@ -114,7 +115,7 @@ impl Mailer {
     }
 }
 
-/// No other try will do better: the server says no for good, or does not do what was asked of it.
+/// Whether another attempt cannot succeed: the server refuses for good, or lacks what was asked of it.
 fn is_final(error: &Error) -> bool {
     error.is_permanent() || error.is_client()
 }

@@ -1,4 +1,4 @@
-//! What the judge saw, in words.
+//! What the guard saw, in words.
 
 use serde::Serialize;
 
@@ -10,9 +10,9 @@ use judgement::rollout::JournalChange;
 #[derive(Clone, Debug, Serialize)]
 pub struct NoticeEvidence {
     pub verdict: String,
-    /// A sentence each, the one that leads first.
+    /// A sentence for each meter, the most telling first.
     pub meters: Vec<String>,
-    /// Those that are beyond their limit.
+    /// The triggers that are beyond their limit.
     pub triggers: Vec<String>,
 }
 
@@ -38,11 +38,17 @@ pub fn evidence(change: &JournalChange) -> Option<NoticeEvidence> {
         parts.map(|part| format!("{}: {}", part.meter.name(), part.sentence(part.evidence, active, candidate)));
     let place = route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
     let triggers = seen.policy.triggers.iter().zip(readings);
-    let triggers = triggers.filter_map(|(trigger, reading)| said(trigger, reading, &place, active, candidate));
+    let triggers = triggers.filter_map(|(trigger, reading)| trigger_line(trigger, reading, &place, active, candidate));
     Some(NoticeEvidence { verdict, meters: meters.collect(), triggers: triggers.collect() })
 }
 
-fn said(trigger: &Trigger, reading: &TriggerReading, place: &str, active: &str, candidate: &str) -> Option<String> {
+fn trigger_line(
+    trigger: &Trigger,
+    reading: &TriggerReading,
+    place: &str,
+    active: &str,
+    candidate: &str,
+) -> Option<String> {
     let (level, value) = match trigger.level(reading) {
         TriggerLevel::TooFew | TriggerLevel::Within => return None,
         TriggerLevel::Beyond(value) => ("not for long enough yet", value),

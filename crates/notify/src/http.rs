@@ -1,4 +1,4 @@
-//! HTTP to receivers: no redirects, no proxies, a limit on every wait, and nothing to link-local addresses.
+//! HTTP requests to receivers: no redirects, no proxies, a timeout for every wait, and no link-local addresses.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -11,20 +11,20 @@ use http::{HeaderValue, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use crate::sink::Delivery;
+use crate::delivery::Delivery;
 use config::notify::is_forbidden;
 use judgement::time::Millis;
 
-const CONNECT: Duration = Duration::from_secs(5);
-/// From the first byte out to the last one in.
-const WHOLE: Duration = Duration::from_secs(10);
-/// Of an answer that says no, for the log.
-const SHOWN: usize = 200;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the first byte sent to the last one received.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a refusing response that are logged.
+const MAX_SHOWN: usize = 200;
 
-/// Names to addresses, by the system; addresses that are forbidden are left out.
-struct Careful;
+/// Resolves names by the system, without forbidden addresses.
+struct AllowedAddresses;
 
-impl Resolve for Careful {
+impl Resolve for AllowedAddresses {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let allowed = allowed(name.as_str(), 0).await?;
@@ -33,7 +33,7 @@ impl Resolve for Careful {
     }
 }
 
-/// The addresses of a name that something may be sent to.
+/// The addresses of a name, without forbidden ones.
 pub async fn allowed(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let found = tokio::net::lookup_host((name, port)).await.map_err(|error| format!("{name}: {error}"))?;
     let (forbidden, allowed): (Vec<_>, Vec<_>) = found.partition(|address| is_forbidden(address.ip()));
@@ -46,7 +46,7 @@ pub async fn allowed(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
-/// A client of one sink: sinks share no connections.
+/// The client of one sink; sinks share no connections.
 #[derive(Debug)]
 pub struct NoticeClient(Result<reqwest::Client, String>);
 
@@ -57,20 +57,20 @@ impl Default for NoticeClient {
 }
 
 impl NoticeClient {
-    /// Where TLS cannot be set up, it is told at each try: a proxy runs without notices too.
+    /// If TLS cannot be set up, every attempt reports why: the proxy runs without notices too.
     pub fn new() -> NoticeClient {
         let client = reqwest::Client::builder()
             .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(CONNECT)
-            .timeout(WHOLE)
-            .dns_resolver(Arc::new(Careful))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .dns_resolver(Arc::new(AllowedAddresses))
             .build();
         NoticeClient(client.map_err(|error| root_cause(&error)))
     }
 
-    /// One try. `secrets`: what is cut out of an answer before it is shown.
+    /// Makes one attempt. A response that contains one of the `secrets` is not shown.
     pub async fn post(&self, url: &Url, mut headers: HeaderMap, body: String, secrets: &[&str]) -> Delivery {
         let client = match &self.0 {
             Ok(client) => client,
@@ -91,7 +91,7 @@ impl NoticeClient {
         }
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let after = after.map(|seconds: u32| Millis::seconds(u64::from(seconds)));
-        let why = format!("receiver returned {status}{}", said(response, secrets).await);
+        let why = format!("receiver returned {status}{}", excerpt(response, secrets).await);
         match status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Delivery::Again { why, after }
@@ -103,16 +103,16 @@ impl NoticeClient {
     }
 }
 
-/// The beginning of an answer: Slack and PagerDuty say there what they did not like.
-async fn said(mut response: reqwest::Response, secrets: &[&str]) -> String {
+/// The beginning of a response: Slack and PagerDuty say there what was wrong.
+async fn excerpt(mut response: reqwest::Response, secrets: &[&str]) -> String {
     let mut text = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await
-        && text.len() < SHOWN
+        && text.len() < MAX_SHOWN
     {
         text.extend_from_slice(&chunk);
     }
-    let text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-    // A secret that is cut off at the end would not be found: then nothing is shown.
+    let text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
+    // Compared by its first bytes: a secret that is cut off at the end must be found too.
     let shows_a_secret = secrets.iter().any(|secret| text.contains(secret.get(..8).unwrap_or(secret)));
     if text.is_empty() || shows_a_secret { String::new() } else { format!(": {text}") }
 }

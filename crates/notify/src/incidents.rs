@@ -1,10 +1,10 @@
-//! Which incidents are open at PagerDuty, by service: what began one is ended by the next good news.
+//! Which PagerDuty incidents are open, by service. The next good news of a service resolves them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use judgement::rollout::{Announcement, ChangeKind};
 
-/// What an earlier process may have left open. Ending what is not open does nothing.
+/// What an earlier process may have left open. Resolving an incident that is not open does nothing.
 const LEFT_OPEN: [ChangeKind; 4] = [ChangeKind::Rollback, ChangeKind::SharedFate, ChangeKind::Pause, ChangeKind::Stop];
 
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl OpenIncidents {
         self.of(&news.service).insert(news.kind.name());
     }
 
-    /// The kinds of incidents that this ends; `None`: it is no good news, but may begin one.
+    /// The kinds of incidents that this announcement resolves; `None` if it is not good news, and may begin one.
     pub fn ended_by(&mut self, news: &Announcement) -> Option<BTreeSet<&'static str>> {
         let only = |kind: ChangeKind| Some(BTreeSet::from([kind.name()]));
         let of_kind = match news.kind {
@@ -38,9 +38,9 @@ impl OpenIncidents {
     }
 }
 
-/// Stable for a service and a kind: what begins and what ends an incident share it.
+/// The dedup key of a service and a kind, by which an incident is begun and resolved.
 pub fn key(service: &str, kind: &str) -> String {
-    /// What PagerDuty takes.
+    /// PagerDuty's limit.
     const LONGEST: usize = 255;
     let mut key = format!("cutover/{service}");
     key.truncate(key.floor_char_boundary(LONGEST - 1 - kind.len()));

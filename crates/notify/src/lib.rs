@@ -1,11 +1,17 @@
-//! Notices: what the sidecar announces, told to people and programs elsewhere.
+//! Notices: what the sidecar announces, sent to people and programs elsewhere.
 //!
-//! One task listens, and gives each sink what it wants to hear; each sink has a bounded queue and a task of its own, so
-//! that one that hangs holds up nobody: not another sink, and never a rollback. A queue that is full loses its oldest
-//! notice, a listener that is too slow the oldest news; both are counted.
+//! One task listens to announcements and queues for each sink those that it wants. Each sink has a bounded queue and a
+//! task of its own, so that a sink that hangs delays neither the others nor a rollback. A full queue loses its oldest
+//! notice and a slow listener its oldest announcement; both are counted.
+//!
+//! - `notice`: a notice, with its facts; `evidence`: what the guard saw, in words.
+//! - `queue` and `sink`: what waits for one sink, and the task that sends it and retries.
+//! - `webhook`, `slack`, `pagerduty`, `email`: how each kind of sink is told, by `http` or SMTP.
+//! - `incidents`: which PagerDuty incidents are open.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod delivery;
 mod email;
 mod evidence;
 mod http;
@@ -25,6 +31,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
+use crate::delivery::QueuedNotice;
 use crate::incidents::OpenIncidents;
 use crate::notice::Notice;
 use crate::queue::NoticeQueue;
@@ -34,21 +41,13 @@ use judgement::rollout::ChangeKind;
 use memory::counters::Counters;
 use sidecar::RecordedAnnouncement;
 
+pub use delivery::Delivery;
 pub use http::NoticeClient;
-pub use sink::Delivery;
 
-/// What waits when the house closes has this long to go out: a restart must not wait for a sink that is gone.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long waiting notices may take at shutdown: a restart must not wait for a sink that is gone.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is put into a queue.
-#[derive(Clone, Debug)]
-struct QueuedNotice {
-    notice: Arc<Notice>,
-    /// Of PagerDuty: not an incident, but the end of the service's incident of this kind.
-    ends: Option<&'static str>,
-}
-
-/// The tasks that tell.
+/// The running tasks.
 #[derive(Debug)]
 pub struct Notifier {
     closing: watch::Sender<bool>,
@@ -59,7 +58,7 @@ pub struct Notifier {
 struct SinkListener {
     sink: Sink,
     queue: Arc<NoticeQueue>,
-    /// Of PagerDuty.
+    /// Only of a PagerDuty sink.
     incidents: Option<OpenIncidents>,
 }
 
@@ -77,42 +76,45 @@ impl Notifier {
         let (closing, close) = watch::channel(false);
         let (ends, ended) = sync_channel(1);
         let mut tasks = JoinSet::new();
-        let mut ears = Vec::new();
+        let mut listeners = Vec::new();
         for sink in sinks {
             let queue = Arc::new(NoticeQueue::new(counters.notices(&sink.name)));
             let incidents = matches!(sink.door, NotifyChannel::PagerDuty { .. }).then(OpenIncidents::default);
             tasks.spawn_on(sink::SinkWorker::new(sink, queue.clone(), close.clone()).run(), runtime);
-            ears.push(SinkListener { sink: sink.clone(), queue, incidents });
+            listeners.push(SinkListener { sink: sink.clone(), queue, incidents });
         }
         runtime.spawn(async move {
-            listen(news, &mut ears, close).await;
-            ears.iter().for_each(|ear| ear.queue.close());
-            if tokio::time::timeout(LAST_WORDS, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+            listen(news, &mut listeners, close).await;
+            listeners.iter().for_each(|listener| listener.queue.close());
+            if tokio::time::timeout(SHUTDOWN_TIMEOUT, async { while tasks.join_next().await.is_some() {} })
+                .await
+                .is_err()
+            {
                 tasks.abort_all();
-                ears.iter().for_each(|ear| ear.queue.give_up());
+                listeners.iter().for_each(|listener| listener.queue.give_up());
             }
             let _ = ends.try_send(());
         });
         Some(Notifier { closing, ended })
     }
 
-    /// Lets what waits go out, for a short time.
+    /// Sends what is waiting, for a short time, and ends the tasks.
     pub fn finish(self) {
         self.closing.send_replace(true);
-        // A little longer than the tasks have: they are ended first.
-        let _ = self.ended.recv_timeout(LAST_WORDS + Duration::from_millis(500));
+        // A little longer than the tasks have, which are ended first.
+        let _ = self.ended.recv_timeout(SHUTDOWN_TIMEOUT + Duration::from_millis(500));
     }
 }
 
-/// Hands the news on until the house closes.
+/// Queues announcements for the sinks until Cutover shuts down.
 async fn listen(
     mut news: broadcast::Receiver<RecordedAnnouncement>,
-    ears: &mut [SinkListener],
+    listeners: &mut [SinkListener],
     mut close: watch::Receiver<bool>,
 ) {
     loop {
         let heard = tokio::select! {
-            // What was announced is handed on first.
+            // What was already announced is queued first.
             biased;
             heard = news.recv() => heard,
             _ = close.wait_for(|closing| *closing) => return,
@@ -120,11 +122,11 @@ async fn listen(
         match heard {
             Ok(news) => {
                 let notice = Arc::new(Notice::of(&news));
-                ears.iter_mut().for_each(|ear| ear.hear(&news, &notice));
+                listeners.iter_mut().for_each(|listener| listener.hear(&news, &notice));
             }
             Err(broadcast::error::RecvError::Lagged(lost)) => {
                 tracing::warn!(lost, "announcements came faster than they could be sent; some notices are lost");
-                ears.iter().for_each(|ear| ear.queue.lost(lost));
+                listeners.iter().for_each(|listener| listener.queue.lost(lost));
             }
             Err(broadcast::error::RecvError::Closed) => return,
         }
@@ -138,7 +140,7 @@ impl SinkListener {
         }
         let ended = self.incidents.as_mut().and_then(|incidents| incidents.ended_by(&news.announcement));
         match ended {
-            // What ends an incident is none.
+            // What ends an incident begins none.
             Some(kinds) => {
                 for ends in kinds {
                     self.queue.push(QueuedNotice { notice: notice.clone(), ends: Some(ends) });
@@ -157,7 +159,7 @@ impl SinkListener {
     fn wants(&self, news: &RecordedAnnouncement) -> bool {
         let announcement = &news.announcement;
         let after = news.entry.as_ref().and_then(|entry| entry.change.after.as_ref());
-        // That it was silenced is the last thing that is told.
+        // That alerting was switched off is the last notice.
         let is_silent = after.is_some_and(|after| after.silent) && announcement.kind != ChangeKind::Alerting;
         let kinds = self.sink.kinds.as_ref();
         !is_silent
@@ -166,8 +168,8 @@ impl SinkListener {
     }
 }
 
-/// Warns of sinks that wait for a service that is not there: it may come with a reload, or be misspelt.
-pub fn warn_of_strangers(sinks: &[Sink], known: &[ServiceConfig]) {
+/// Warns of sinks that name an unknown service: it may come with a reload, or be misspelt.
+pub fn warn_of_unknown_services(sinks: &[Sink], known: &[ServiceConfig]) {
     for sink in sinks {
         let named = sink.services.iter().flatten();
         for service in named.filter(|name| known.iter().all(|known| known.traffic.name != **name)) {
@@ -176,18 +178,18 @@ pub fn warn_of_strangers(sinks: &[Sink], known: &[ServiceConfig]) {
     }
 }
 
-/// Sends a test message to each sink, once, and tells what came of it.
+/// Sends a test notice to each sink once, and returns the results.
 pub async fn test(sinks: &[Sink]) -> Vec<(String, Result<(), String>)> {
     let notice = Arc::new(Notice::test());
     let mut tasks = JoinSet::new();
     for (place, sink) in sinks.iter().enumerate() {
-        let (door, notice) = (sink::SinkChannel::of(sink), notice.clone());
+        let (channel, notice) = (sink::SinkChannel::of(sink), notice.clone());
         let ends = matches!(sink.door, NotifyChannel::PagerDuty { .. }).then_some(notice::TEST);
         tasks.spawn(async move {
-            let mut done = door.once(&QueuedNotice { notice: notice.clone(), ends: None }).await;
+            let mut done = channel.once(&QueuedNotice { notice: notice.clone(), ends: None }).await;
             // A test leaves no incident behind.
             if done.is_ok() && ends.is_some() {
-                done = door.once(&QueuedNotice { notice, ends }).await;
+                done = channel.once(&QueuedNotice { notice, ends }).await;
             }
             (place, done)
         });

@@ -1,5 +1,5 @@
-//! A notice: everything that a receiver is told, whatever its kind. What is serialised here is the `data` of the
-//! webhook, which docs/src/notifications.md promises: keys are added, never renamed or taken away.
+//! A notice: everything that a receiver of any kind is told. Its JSON is the `data` of the webhook, which
+//! docs/src/notifications.md promises: keys are added, never renamed or removed.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub const TEST: &str = "test";
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Notice {
-    /// The same for every try and every sink, another for every notice.
+    /// Unique to the notice, and the same for every attempt and sink.
     #[serde(skip)]
     pub id: String,
     /// Milliseconds since 1970.
@@ -29,7 +29,7 @@ pub struct Notice {
     pub text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// Of the journal.
+    /// The number of its journal entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,14 +47,14 @@ pub struct Notice {
     pub explain: Option<String>,
 }
 
-/// The candidate's weight, in percent.
+/// The change of the candidate's weight, in percent.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct WeightChange {
     pub before: f64,
     pub after: f64,
 }
 
-/// What the rollout has cost until then.
+/// What the rollout has cost so far.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct NoticeLedger {
     pub rollout: u32,
@@ -63,7 +63,7 @@ pub struct NoticeLedger {
     pub rescued: u64,
     pub seen_by_clients: u64,
     pub turned_away: u64,
-    /// Nothing of it is under way any more.
+    /// All requests of the rollout have ended.
     pub closed: bool,
 }
 
@@ -77,8 +77,8 @@ impl From<&ledger::RolloutLedger> for NoticeLedger {
 impl Notice {
     pub fn of(news: &RecordedAnnouncement) -> Notice {
         let announcement = &news.announcement;
-        let told = news.entry.as_deref();
-        let at = told.map_or_else(clock::wall_millis, |entry| entry.at);
+        let entry = news.entry.as_deref();
+        let at = entry.map_or_else(clock::wall_millis, |entry| entry.at);
         Notice {
             id: format!("msg_{at}_{}", announcement.entry),
             at,
@@ -86,13 +86,13 @@ impl Notice {
             service: announcement.service.clone(),
             kind: announcement.kind.name(),
             text: announcement.text.clone(),
-            who: told.map(|entry| entry.change.who.clone()),
+            who: entry.map(|entry| entry.change.who.clone()),
             entry: Some(announcement.entry),
-            generation: told.map(|entry| entry.change.generation),
-            active: told.and_then(|entry| Some(entry.change.after.as_ref()?.active)),
-            weight: told.and_then(turn),
-            evidence: told.and_then(|entry| evidence::evidence(&entry.change)),
-            ledger: told.and_then(|entry| entry.change.ledger.as_ref()).map(NoticeLedger::from),
+            generation: entry.map(|entry| entry.change.generation),
+            active: entry.and_then(|entry| Some(entry.change.after.as_ref()?.active)),
+            weight: entry.and_then(weight_change),
+            evidence: entry.and_then(|entry| evidence::evidence(&entry.change)),
+            ledger: entry.and_then(|entry| entry.change.ledger.as_ref()).map(NoticeLedger::from),
             explain: Some(format!("cutover explain {}", announcement.entry)),
         }
     }
@@ -131,7 +131,7 @@ impl Notice {
         format!("{}: {}: {}", self.level_name(), self.service, self.kind.replace('_', " "))
     }
 
-    /// The rest as names and values, for people.
+    /// The facts of the notice as names and values, for people.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = Vec::new();
         if let Some(WeightChange { before, after }) = self.weight {
@@ -146,7 +146,7 @@ impl Notice {
         facts
     }
 
-    /// The evidence and the cost, in lines.
+    /// The evidence and the cost, a line each.
     pub fn account(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(NoticeEvidence { verdict, meters, triggers }) = &self.evidence {
@@ -162,15 +162,15 @@ impl Notice {
     }
 }
 
-fn turn(entry: &JournalEntry) -> Option<WeightChange> {
+fn weight_change(entry: &JournalEntry) -> Option<WeightChange> {
     let after = entry.change.after.as_ref()?.weight;
     let before = entry.change.before.as_ref().map_or(after, |before| before.weight);
     let [before, after] = [before, after].map(Weight::percent);
     Some(WeightChange { before, after })
 }
 
-/// A text of at most so many bytes.
-pub fn cut(text: &str, most: usize) -> String {
+/// Shortens a text to at most `most` bytes, the ellipsis included.
+pub fn truncated(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
@@ -184,6 +184,6 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_between_letters() {
-        assert_eq!((cut("éé", 4), cut("ééé", 5)), ("éé".to_owned(), "é…".to_owned()));
+        assert_eq!((truncated("éé", 4), truncated("ééé", 5)), ("éé".to_owned(), "é…".to_owned()));
     }
 }

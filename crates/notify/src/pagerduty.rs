@@ -1,18 +1,17 @@
-//! PagerDuty, by its Events API v2: an incident begins, and the next good news of the service end it.
+//! PagerDuty, by its Events API v2: an incident is triggered, and resolved by the next good news of the service.
 
 use http::HeaderMap;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::QueuedNotice;
+use crate::delivery::{Delivery, QueuedNotice};
 use crate::http::NoticeClient;
 use crate::incidents::key;
-use crate::notice::cut;
-use crate::sink::Delivery;
+use crate::notice::truncated;
 use config::notify::Secret;
 use judgement::time::rfc3339;
 
-/// What PagerDuty takes.
+/// PagerDuty's limit for a summary.
 const SUMMARY: usize = 1024;
 
 pub async fn send(
@@ -37,7 +36,7 @@ fn event(routing_key: &str, message: &QueuedNotice) -> Value {
         "dedup_key": key(notice.kind),
         "client": "Cutover",
         "payload": {
-            "summary": cut(&format!("{}: {}", notice.title(), notice.text), SUMMARY),
+            "summary": truncated(&format!("{}: {}", notice.title(), notice.text), SUMMARY),
             "source": notice.service,
             "severity": notice.level_name(),
             "timestamp": rfc3339(notice.at),

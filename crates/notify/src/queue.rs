@@ -1,4 +1,4 @@
-//! What waits for one sink: bounded, and the newest counts most.
+//! The notices that wait for one sink. The queue is bounded and drops the oldest, because the newest matter most.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use crate::QueuedNotice;
+use crate::delivery::QueuedNotice;
 use memory::counters::{NoticeCounters, count, set};
 
-/// As many as the sidecar keeps for its listeners: a storm in every service at once, and at some kilobytes each no
-/// memory to speak of.
-pub const WAITING: usize = 256;
+/// As many as the sidecar keeps for its listeners. That covers a storm in every service at once, and at a few kilobytes
+/// each takes little memory.
+pub const MAX_WAITING: usize = 256;
 
 #[derive(Debug)]
 pub struct NoticeQueue {
@@ -23,8 +23,8 @@ pub struct NoticeQueue {
 #[derive(Debug, Default)]
 struct Inside {
     waiting: VecDeque<QueuedNotice>,
-    /// One was taken out, and nobody knows yet what becomes of it.
-    under_way: bool,
+    /// One was taken out and is being sent.
+    sending: bool,
     closed: bool,
 }
 
@@ -38,13 +38,13 @@ impl NoticeQueue {
     }
 
     fn show(&self, inside: &Inside) {
-        set(&self.notices.waiting, inside.waiting.len() as u64 + u64::from(inside.under_way));
+        set(&self.notices.waiting, inside.waiting.len() as u64 + u64::from(inside.sending));
     }
 
-    /// Puts one in; the oldest goes where there is no room.
+    /// Adds a notice; a full queue drops its oldest.
     pub fn push(&self, message: QueuedNotice) {
         let mut inside = self.inside();
-        if inside.waiting.len() >= WAITING {
+        if inside.waiting.len() >= MAX_WAITING {
             inside.waiting.pop_front();
             count(&self.notices.dropped);
         }
@@ -53,13 +53,13 @@ impl NoticeQueue {
         self.changed.notify_one();
     }
 
-    /// Waits for the oldest. `None`: closed, and nothing is left.
+    /// Waits for the oldest notice. `None` once the queue is closed and empty.
     pub async fn pop(&self) -> Option<QueuedNotice> {
         loop {
             {
                 let mut inside = self.inside();
                 if let Some(message) = inside.waiting.pop_front() {
-                    inside.under_way = true;
+                    inside.sending = true;
                     return Some(message);
                 }
                 if inside.closed {
@@ -70,24 +70,24 @@ impl NoticeQueue {
         }
     }
 
-    /// What became of the one that was taken out.
+    /// Counts the result of the notice that was taken out.
     pub fn done(&self, taken: bool) {
         count(if taken { &self.notices.sent } else { &self.notices.failed });
         let mut inside = self.inside();
-        inside.under_way = false;
+        inside.sending = false;
         self.show(&inside);
     }
 
-    /// Nothing more is put in.
+    /// Nothing more will be added.
     pub fn close(&self) {
         self.inside().closed = true;
         self.changed.notify_one();
     }
 
-    /// Nobody takes anything out any more.
+    /// Drops what is left: nothing takes notices out any more.
     pub fn give_up(&self) {
         let mut inside = self.inside();
-        let left = inside.waiting.len() as u64 + u64::from(inside.under_way);
+        let left = inside.waiting.len() as u64 + u64::from(inside.sending);
         *inside = Inside { closed: true, ..Inside::default() };
         self.show(&inside);
         if left > 0 {
@@ -115,12 +115,12 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_loses_the_oldest_and_counts_it() {
         let queue = NoticeQueue::new(Arc::default());
-        (0..WAITING as u64 + 3).for_each(|entry| queue.push(message(entry)));
-        assert_eq!((read(&queue.notices.dropped), read(&queue.notices.waiting)), (3, WAITING as u64));
+        (0..MAX_WAITING as u64 + 3).for_each(|entry| queue.push(message(entry)));
+        assert_eq!((read(&queue.notices.dropped), read(&queue.notices.waiting)), (3, MAX_WAITING as u64));
         assert_eq!(queue.pop().await.unwrap().notice.entry, Some(3), "0, 1 and 2 were the oldest");
-        assert_eq!(read(&queue.notices.waiting), WAITING as u64, "one of them is under way");
+        assert_eq!(read(&queue.notices.waiting), MAX_WAITING as u64, "one of them is under way");
         queue.done(true);
-        assert_eq!((read(&queue.notices.sent), read(&queue.notices.waiting)), (1, WAITING as u64 - 1));
+        assert_eq!((read(&queue.notices.sent), read(&queue.notices.waiting)), (1, MAX_WAITING as u64 - 1));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! One sink: tries again for a while, with growing pauses, and then gives up.
+//! The task of one sink: it retries with growing pauses, and then gives up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,42 +6,30 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::delivery::{Delivery, QueuedNotice};
 use crate::email::Mailer;
 use crate::http::NoticeClient;
 use crate::queue::NoticeQueue;
-use crate::{QueuedNotice, pagerduty, slack, webhook};
+use crate::{pagerduty, slack, webhook};
 use config::notify::{NotifyChannel, Sink};
 use judgement::time::Millis;
 use memory::clock;
 
-/// With the pauses below: the last one some five minutes after the first.
-const TRIES: u32 = 8;
+/// Attempts at one notice. With the pauses below the last one is some five minutes after the first.
+const MAX_ATTEMPTS: u32 = 8;
 const FIRST_PAUSE: Millis = Millis::seconds(1);
 const GROWTH: u64 = 3;
-/// No pause is longer, whatever the receiver asks for: behind it newer notices wait.
+/// The longest pause, whatever the receiver asks for: newer notices wait behind this one.
 const LONGEST_PAUSE: Millis = Millis::seconds(75);
-/// No try begins later than this after the first.
-const PATIENCE: Millis = Millis::seconds(300);
-/// Pauses differ by this much, in percent: many houses do not all come back at once.
+/// No attempt begins later than this after the first.
+const RETRY_WINDOW: Millis = Millis::seconds(300);
+/// Pauses vary by this much, in percent, so that many proxies do not all retry at once.
 const JITTER: u64 = 20;
 
-/// What one try came to.
-#[derive(Debug)]
-pub enum Delivery {
-    Taken,
-    /// It may be taken later; `after`: the receiver says when.
-    Again {
-        why: String,
-        after: Option<Millis>,
-    },
-    /// It will never be taken.
-    Refused(String),
-}
-
-/// A door with what it takes to go through it.
+/// A sink's channel with the client that it needs.
 #[derive(Debug)]
 pub struct SinkChannel {
-    door: NotifyChannel,
+    channel: NotifyChannel,
     client: NoticeClient,
     mailer: Option<Mailer>,
 }
@@ -52,11 +40,11 @@ impl SinkChannel {
             NotifyChannel::Email(email) => Some(Mailer::new(email)),
             _ => None,
         };
-        SinkChannel { door: sink.door.clone(), client: NoticeClient::new(), mailer }
+        SinkChannel { channel: sink.door.clone(), client: NoticeClient::new(), mailer }
     }
 
     async fn deliver(&self, message: &QueuedNotice) -> Delivery {
-        match (&self.door, &self.mailer) {
+        match (&self.channel, &self.mailer) {
             (NotifyChannel::Webhook { url, keys }, _) => webhook::send(&self.client, url, keys, message).await,
             (NotifyChannel::Slack { url }, _) => slack::send(&self.client, url, message).await,
             (NotifyChannel::PagerDuty { url, routing_key }, _) => {
@@ -67,7 +55,7 @@ impl SinkChannel {
         }
     }
 
-    /// One try.
+    /// Makes one attempt.
     pub async fn once(&self, message: &QueuedNotice) -> Result<(), String> {
         match self.deliver(message).await {
             Delivery::Taken => Ok(()),
@@ -80,52 +68,52 @@ impl SinkChannel {
 #[derive(Debug)]
 pub struct SinkWorker {
     name: String,
-    door: SinkChannel,
+    channel: SinkChannel,
     queue: Arc<NoticeQueue>,
     close: watch::Receiver<bool>,
 }
 
 impl SinkWorker {
     pub fn new(sink: &Sink, queue: Arc<NoticeQueue>, close: watch::Receiver<bool>) -> SinkWorker {
-        SinkWorker { name: sink.name.clone(), door: SinkChannel::of(sink), queue, close }
+        SinkWorker { name: sink.name.clone(), channel: SinkChannel::of(sink), queue, close }
     }
 
-    /// Tells what comes, one after the other, until the queue is closed and empty.
+    /// Sends what is queued, one after the other, until the queue is closed and empty.
     pub async fn run(mut self) {
         while let Some(message) = self.queue.pop().await {
-            let told = self.tell(&message).await;
-            if let Err(why) = &told {
+            let sent = self.send(&message).await;
+            if let Err(why) = &sent {
                 let (sink, kind, service) = (&self.name, message.notice.kind, &message.notice.service);
                 tracing::warn!(sink, kind, service, why, "cannot send a notice");
             }
-            self.queue.done(told.is_ok());
+            self.queue.done(sent.is_ok());
         }
     }
 
-    async fn tell(&mut self, message: &QueuedNotice) -> Result<(), String> {
+    async fn send(&mut self, message: &QueuedNotice) -> Result<(), String> {
         let began = clock::now();
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             let last = *self.close.borrow() || self.close.has_changed().is_err();
-            let (why, pause) = match self.door.deliver(message).await {
+            let (why, pause) = match self.channel.deliver(message).await {
                 Delivery::Taken => return Ok(()),
                 Delivery::Refused(why) => return Err(why),
-                Delivery::Again { why, after } => (why, pause(tries, after, fastrand::u64(0..=2 * JITTER))),
+                Delivery::Again { why, after } => (why, pause(attempts, after, fastrand::u64(0..=2 * JITTER))),
             };
-            tries += 1;
-            if last || tries >= TRIES || clock::now().since(began).plus(pause) > PATIENCE {
-                return Err(format!("{why} (gave up after {tries} attempts)"));
+            attempts += 1;
+            if last || attempts >= MAX_ATTEMPTS || clock::now().since(began).plus(pause) > RETRY_WINDOW {
+                return Err(format!("{why} (gave up after {attempts} attempts)"));
             }
             tokio::select! {
                 () = sleep(Duration::from_millis(pause.0)) => {}
-                // The house closes: once more, now.
+                // At shutdown there is one more attempt, at once.
                 _ = self.close.wait_for(|closing| *closing) => {}
             }
         }
     }
 }
 
-/// Before the next try, after so many that failed before. `draw`: 0 to twice the jitter.
+/// The pause before the next attempt, after `failed` ones. `draw`: 0 to twice the jitter.
 fn pause(failed: u32, asked: Option<Millis>, draw: u64) -> Millis {
     let grown = FIRST_PAUSE.0.saturating_mul(GROWTH.saturating_pow(failed)).min(LONGEST_PAUSE.0);
     let own = Millis(grown * (100 - JITTER + draw) / 100);
@@ -140,8 +128,8 @@ mod tests {
     fn pauses_grow_are_spread_and_end_within_patience() {
         assert_eq!([0, 1, 2, 3, 4].map(|failed| pause(failed, None, JITTER).0), [1000, 3000, 9000, 27_000, 75_000]);
         assert_eq!((pause(0, None, 0).0, pause(0, None, 2 * JITTER).0), (800, 1200));
-        let all: u64 = (0..TRIES - 1).map(|failed| pause(failed, None, JITTER).0).sum();
-        assert!((200_000..PATIENCE.0).contains(&all), "{all}");
+        let all: u64 = (0..MAX_ATTEMPTS - 1).map(|failed| pause(failed, None, JITTER).0).sum();
+        assert!((200_000..RETRY_WINDOW.0).contains(&all), "{all}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The generic webhook, signed as Standard Webhooks has it: <https://www.standardwebhooks.com>.
+//! The generic webhook, signed according to Standard Webhooks: <https://www.standardwebhooks.com>.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,10 +8,9 @@ use serde::Serialize;
 use sha2::Sha256;
 use url::Url;
 
-use crate::QueuedNotice;
+use crate::delivery::{Delivery, QueuedNotice};
 use crate::http::NoticeClient;
 use crate::notice::Notice;
-use crate::sink::Delivery;
 use config::notify::Secret;
 use judgement::time::rfc3339;
 use memory::clock;
@@ -32,7 +31,7 @@ pub async fn send(
 ) -> Delivery {
     let notice = message.notice.as_ref();
     let body = body(notice);
-    // Of this try: a receiver refuses old ones.
+    // The time of this attempt, because receivers refuse old timestamps.
     let timestamp = clock::wall_millis() / 1000;
     let signatures: Vec<String> =
         keys.reveal().iter().filter_map(|key| signature(key, &notice.id, timestamp, &body)).collect();
@@ -52,13 +51,13 @@ pub async fn send(
 
 fn body(notice: &Notice) -> String {
     let body = Body { r#type: format!("cutover.{}", notice.kind), timestamp: rfc3339(notice.at), data: notice };
-    // Names and numbers: nothing in it that JSON cannot say.
+    // Strings and finite numbers only, so this cannot fail.
     serde_json::to_string(&body).unwrap_or_default()
 }
 
 /// `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`.
 fn signature(key: &[u8], id: &str, timestamp: u64, body: &str) -> Option<String> {
-    // HMAC takes keys of any length.
+    // HMAC accepts keys of any length.
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
     Some(format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes())))

@@ -1,4 +1,4 @@
-//! How the rest of the house talks to the sidecar.
+//! How the rest of the program talks to the sidecar.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use crate::ResolvedRouting;
 use crate::journal::JournalEntry;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{
-    Announcement, AuditRemark, GuardInsight, OperatorCommand, RolloutError, RuntimeOverrides, SuiteRun, SuiteRunError,
+    Announcement, AuditRemark, Event, GuardInsight, OperatorCommand, RolloutError, RuntimeOverrides, SuiteRun,
+    SuiteRunError,
 };
 use judgement::traffic::Environment;
 use memory::snapshot::{Endpoints, OriginSettings};
 
-/// What a command comes to, or why it was refused.
+/// The result of a command, or why it was refused.
 pub type CommandResult = Result<CommandReceipt, RolloutError>;
 
 /// A command that was carried out.
@@ -28,29 +29,29 @@ pub struct CommandReceipt {
     pub written: bool,
 }
 
-/// What the sidecar announces, with the journal's entry of it: the evidence, the ledger, the state before and after.
+/// An announcement with its journal entry: the evidence, the ledger, the state before and after.
 #[derive(Clone, Debug)]
 pub struct RecordedAnnouncement {
     pub announcement: Announcement,
-    /// `None`: no entry goes with it.
+    /// `None` if the announcement has no entry.
     pub entry: Option<Arc<JournalEntry>>,
 }
 
-/// Every service, as it stands.
+/// The current status of every service.
 #[derive(Clone, Debug)]
 pub struct SidecarStatus {
     pub generation: u64,
-    /// The journal's last entry, on the disk or on its way there.
+    /// The last journal entry, on disk or on its way there.
     pub last_entry: u64,
     pub services: Vec<ServiceView>,
-    /// What is laid over the services of the file.
+    /// The runtime overrides of each service.
     pub overs: BTreeMap<String, RuntimeOverrides>,
 }
 
-/// What the sidecar takes from its channel.
+/// What the sidecar receives through its channel.
 #[derive(Debug)]
 pub enum SidecarInput {
-    /// A routing file that passed its check; answered when it is published, or refused.
+    /// A valid routing file; answered once it is published or refused.
     Load(Box<ResolvedRouting>, SyncSender<Result<(), RolloutError>>),
     /// The addresses of an origin have changed.
     Resolved {
@@ -59,44 +60,25 @@ pub enum SidecarInput {
     },
     Command {
         command: Box<OperatorCommand>,
-        /// The routing that goes with it.
+        /// The routing that belongs to the command.
         load: Option<Box<ResolvedRouting>>,
         answer: SyncSender<CommandResult>,
     },
-    /// What a preflight came to.
-    Preflighted {
-        service: String,
-        rollout: u32,
-        result: Result<String, String>,
-    },
-    /// What the suites of a step came to.
-    Validated {
-        order: SuiteRun,
-        result: Result<String, SuiteRunError>,
-    },
-    /// What health checks find of an environment.
-    Health {
-        service: String,
-        environment: Environment,
-        up: bool,
-        why: String,
-        rollback: bool,
-    },
-    Show(SyncSender<SidecarStatus>),
-    /// Something for the journal that changes nothing.
-    Remark(AuditRemark),
+    /// An event for the state: the result of a preflight, of suites or of health checks, or a remark for the journal.
+    Event(Event),
+    Status(SyncSender<SidecarStatus>),
     Insight(String, SyncSender<Option<GuardInsight>>),
     /// A request failed.
     Wake,
     End,
 }
 
-/// Why the sidecar gave no answer.
+/// The sidecar gave no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the sidecar has stopped")]
 pub struct SidecarStopped;
 
-/// The way in. Cloned freely.
+/// The way to send inputs to the sidecar. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SidecarHandle {
     inputs: SyncSender<SidecarInput>,
@@ -111,20 +93,20 @@ impl SidecarHandle {
         SidecarHandle { inputs, news }
     }
 
-    /// Wakes the sidecar. Never waits: a full channel means that it is about to look anyway.
+    /// Wakes the sidecar. Never blocks: a full channel means that it is about to look anyway.
     pub fn wake(&self) {
         let _ = self.inputs.try_send(SidecarInput::Wake);
     }
 
-    /// Loads a routing that passed its check, and waits until it is in force.
+    /// Loads a valid routing file and waits until it is in force.
     ///
     /// # Errors
-    /// [`SidecarStopped`]; within, why the state does not take it.
+    /// [`SidecarStopped`]; the inner error says why the state refused it.
     pub fn load(&self, load: ResolvedRouting) -> Result<Result<(), RolloutError>, SidecarStopped> {
         self.ask(|answer| SidecarInput::Load(Box::new(load), answer))
     }
 
-    /// Gives a command, and waits until it is in force and its entry on the disk.
+    /// Gives a command and waits until it is in force and its entry is on disk.
     ///
     /// # Errors
     /// [`SidecarStopped`].
@@ -132,7 +114,7 @@ impl SidecarHandle {
         self.ask(|answer| SidecarInput::Command { command: Box::new(command), load: None, answer })
     }
 
-    /// Gives several at once, and waits for all: none waits for the disk of the one before.
+    /// Gives several commands and then waits for all of them, so that they share their disk writes.
     ///
     /// # Errors
     /// [`SidecarStopped`].
@@ -147,7 +129,7 @@ impl SidecarHandle {
         waiting.into_iter().map(|answered| answered.recv().map_err(|_| SidecarStopped)).collect()
     }
 
-    /// The same, with the routing that goes with it: both or none.
+    /// Gives a command together with the routing that belongs to it: both or neither take effect.
     ///
     /// # Errors
     /// [`SidecarStopped`].
@@ -159,20 +141,20 @@ impl SidecarHandle {
         self.ask(|answer| SidecarInput::Command { command: Box::new(command), load: Some(Box::new(load)), answer })
     }
 
-    /// Every service, as it stands.
+    /// The current status of every service.
     ///
     /// # Errors
     /// [`SidecarStopped`].
-    pub fn show(&self) -> Result<SidecarStatus, SidecarStopped> {
-        self.ask(SidecarInput::Show)
+    pub fn status(&self) -> Result<SidecarStatus, SidecarStopped> {
+        self.ask(SidecarInput::Status)
     }
 
-    /// Has something written into the journal that changes nothing. Never waits; says whether there was room for it.
+    /// Records a remark that changes nothing. Never blocks; returns whether there was room for it.
     pub fn remark(&self, remark: AuditRemark) -> bool {
-        self.inputs.try_send(SidecarInput::Remark(remark)).is_ok()
+        self.inputs.try_send(SidecarInput::Event(Event::Remarked(remark))).is_ok()
     }
 
-    /// A service as its judge sees it; `None`: there is none of that name.
+    /// What the guard sees of a service; `None` for an unknown one.
     ///
     /// # Errors
     /// [`SidecarStopped`].
@@ -180,39 +162,39 @@ impl SidecarHandle {
         self.ask(|answer| SidecarInput::Insight(service, answer))
     }
 
-    /// Tells what a preflight came to.
+    /// Reports the result of a preflight.
     pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
-        let _ = self.inputs.send(SidecarInput::Preflighted { service, rollout, result });
+        let _ = self.inputs.send(SidecarInput::Event(Event::Preflighted { service, rollout, result }));
     }
 
-    /// Tells what the suites of a step came to: in words such as `12 cases`, or why they have not passed.
+    /// Reports the result of a step's suites: a summary such as `12 cases`, or why they did not pass.
     pub fn validated(&self, order: SuiteRun, result: Result<String, SuiteRunError>) {
-        let _ = self.inputs.send(SidecarInput::Validated { order, result });
+        let _ = self.inputs.send(SidecarInput::Event(Event::Validated { order, result }));
     }
 
-    /// Tells what health checks find. `rollback`: a new side that is down is to be taken back.
+    /// Reports what health checks found. `rollback`: roll back if the candidate is down.
     pub fn health(&self, service: String, environment: Environment, up: bool, why: String, rollback: bool) {
-        let _ = self.inputs.send(SidecarInput::Health { service, environment, up, why, rollback });
+        let _ = self.inputs.send(SidecarInput::Event(Event::Health { service, environment, up, why, rollback }));
     }
 
-    /// Waits for an answer: not on a thread that serves others.
+    /// Blocks until the answer comes, so it must not run on a thread that serves others.
     fn ask<T>(&self, input: impl FnOnce(SyncSender<T>) -> SidecarInput) -> Result<T, SidecarStopped> {
         let (answer, answered) = sync_channel(1);
         self.inputs.send(input(answer)).map_err(|_| SidecarStopped)?;
         answered.recv().map_err(|_| SidecarStopped)
     }
 
-    /// Tells that an origin's addresses have changed.
+    /// Reports an origin's new addresses.
     pub fn resolved(&self, origin: Arc<OriginSettings>, endpoints: Endpoints) {
         let _ = self.inputs.send(SidecarInput::Resolved { origin, endpoints });
     }
 
-    /// Hears what the sidecar announces from now on.
+    /// Subscribes to everything that is announced from now on.
     pub fn listen(&self) -> broadcast::Receiver<RecordedAnnouncement> {
         self.news.subscribe()
     }
 
-    /// Ends the sidecar after what it has already been given.
+    /// Ends the sidecar after the inputs that it has already been sent.
     pub fn end(&self) {
         let _ = self.inputs.send(SidecarInput::End);
     }

@@ -1,4 +1,4 @@
-//! What the judge sees of one service, handed to who asks: read from the same counters, at that moment.
+//! What the guard sees of one service, read on request from the counters that it judges by.
 
 use crate::Sidecar;
 use crate::readings::checked;
@@ -6,7 +6,7 @@ use judgement::rollout::GuardInsight;
 use judgement::time::Millis;
 
 impl Sidecar {
-    /// `None`: there is no such service.
+    /// `None` for an unknown service.
     pub(super) fn insight(&self, service: &str, now: Millis) -> Option<GuardInsight> {
         let serving = self.placed.serving(service)?;
         let totals = serving.routes.iter().map(|route| route.judged()).collect();

@@ -1,8 +1,14 @@
 //! The journal: the durable, hash-chained record of every change, and the state that a restart begins from.
 //!
-//! One SQLite file. An entry and the state that it leaves are written in one transaction, so after `kill -9` the state is
-//! one that an entry explains. Whoever alters an entry breaks the chain from there on: `history --verify` finds it. The
-//! oldest entries go by age and size; the hash of the last of them stays, and the chain is followed from there.
+//! It is one SQLite file. An entry and the state that follows from it are written in one transaction, so that even after
+//! `kill -9` the state is one that an entry explains. Altering an entry breaks the chain from there on, which
+//! `history --verify` detects. The oldest entries are removed by age and size; the hash of the last one removed is kept,
+//! and the chain is verified from there.
+//!
+//! - `writer`: the thread that writes, and [`Journal`], which feeds it; `message`: what passes between them.
+//! - `store`: the open file; `schema`: its tables; `retention`: which entries are removed.
+//! - `read`: pages of entries, and the chain.
+//! - `snapshots` and `snapshot_queue`: named snapshots, kept beside the entries.
 
 mod message;
 mod read;
@@ -29,7 +35,7 @@ pub use snapshots::{MAX_SNAPSHOTS, NamedSnapshot, SnapshotError};
 pub use store::JournalStore;
 pub use writer::{Journal, beside};
 
-/// A change with the time of day.
+/// A change and when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JournalEntry {
     /// Milliseconds since 1970.
@@ -38,13 +44,13 @@ pub struct JournalEntry {
     pub change: JournalChange,
 }
 
-/// What the store has when the process starts.
+/// What the file holds when the process starts.
 #[derive(Debug, Default)]
 pub struct RestoredState {
     pub services: BTreeMap<String, DurableState>,
     pub generation: u64,
     pub last_entry: u64,
-    /// There was a state, and it was corrupt: what it held is not known any more.
+    /// There was a state and it was corrupt, so what it held is lost.
     pub lost: bool,
 }
 
@@ -64,7 +70,7 @@ pub enum Error {
     Snapshot(#[from] SnapshotError),
 }
 
-/// Where the chain begins: the last entry that was removed, and its hash.
+/// Where the chain begins: the last entry that was removed, with its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainAnchor {
     pub id: u64,
@@ -72,13 +78,13 @@ pub struct ChainAnchor {
 }
 
 impl ChainAnchor {
-    /// Nothing was removed.
+    /// The beginning of a chain from which nothing was removed.
     fn first() -> ChainAnchor {
         ChainAnchor { id: 0, hash: vec![0; 32] }
     }
 }
 
-/// SHA-256 of the hash before and the entry's text.
+/// SHA-256 of the previous hash and the entry's text.
 fn chained(before: &[u8], body: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(before);

@@ -1,9 +1,16 @@
 //! The sidecar: the one thread that writes.
 //!
-//! It blocks on one bounded channel with the next tick as its time-out, turns what came into an [`Event`], asks the pure
-//! [`State`], and carries the effects out: publish, then journal, then announce. A failing request may wake it early;
-//! nothing on the request path waits for it. A test cranks it by hand: [`Sidecar::handle`] and [`Sidecar::tick`] take
-//! the time as an argument.
+//! It blocks on one bounded channel with the next tick as its timeout, turns what arrives into an [`Event`], asks the
+//! pure [`State`], and carries out the effects: publish, then journal, then announce. A failing request may wake it
+//! early; nothing on the request path waits for it. Tests drive it by hand: [`Sidecar::handle`] and [`Sidecar::tick`]
+//! take the time as an argument.
+//!
+//! - `command`: the handle that the rest of the program sends its inputs through, and their answers.
+//! - `routing`: a loaded routing file, compiled for the snapshot.
+//! - `readings`: the counters as last read, so that an idle service costs little.
+//! - `insight`: what the guard sees of one service, on request.
+//! - `work_queues`: preflights and suites, which others run.
+//! - [`journal`]: the durable, hash-chained record.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
@@ -42,15 +49,15 @@ pub use command::{
 };
 pub use routing::{CurrentRouting, ResolvedRouting};
 
-/// Inputs between the house and the sidecar. Each is a person's command, a reload, a change in DNS or the one wake-up
-/// that the alarm lets through: hundreds together mean that something is broken.
+/// Inputs that wait for the sidecar. Each is an operator's command, a reload, a change in DNS or the one wake-up that
+/// the alarm lets through, so hundreds at once mean that something is broken.
 const QUEUE: usize = 256;
-/// RecordedAnnouncement for those who listen; who is slower than this loses the oldest.
-const NEWS: usize = 256;
-/// After a wake-up the next one is heard this much later: a burst of failures is one look, not a thousand.
+/// Announcements kept for each listener; a slower one loses the oldest.
+const ANNOUNCEMENTS: usize = 256;
+/// The least time between two wake-ups: a burst of failures causes one look, not a thousand.
 const WAKE_SPACING: Millis = Millis(10);
 
-/// The writer of weights, with everything that it writes to.
+/// The only writer of weights, with everything that it writes to.
 #[derive(Debug)]
 pub struct Sidecar {
     state: State,
@@ -60,15 +67,15 @@ pub struct Sidecar {
     counters: Arc<Counters>,
     journal: Journal,
     news: broadcast::Sender<RecordedAnnouncement>,
-    /// The entry that was recorded last: news follow their entry.
+    /// The last entry recorded, which an announcement of the same number carries along.
     recorded: Option<Arc<JournalEntry>>,
-    orders: WorkQueues,
-    /// After a panic: ticks judge no more, people still command.
+    work: WorkQueues,
+    /// After a panic: ticks no longer judge, and operators can still give commands.
     frozen: bool,
 }
 
 impl Sidecar {
-    /// A sidecar over a restored state. It serves nobody until a routing file is loaded.
+    /// A sidecar over a restored state. It has no services until a routing file is loaded.
     pub fn new(
         restored: RestoredState,
         publisher: SnapshotPublisher,
@@ -81,7 +88,7 @@ impl Sidecar {
             true => State::after_loss(began),
             false => State::restored(services, generation, last_entry, began),
         };
-        let (news, _) = broadcast::channel(NEWS);
+        let (news, _) = broadcast::channel(ANNOUNCEMENTS);
         let (placed, readings) = (CurrentRouting::default(), CounterReadings::default());
         Sidecar {
             state,
@@ -92,20 +99,21 @@ impl Sidecar {
             journal,
             news,
             recorded: None,
-            orders: WorkQueues::default(),
+            work: WorkQueues::default(),
             frozen: false,
         }
     }
 
-    /// Hears what the sidecar announces from now on.
+    /// Subscribes to everything that is announced from now on.
     pub fn listen(&self) -> broadcast::Receiver<RecordedAnnouncement> {
         self.news.subscribe()
     }
 
-    /// Starts the thread, which looks every `tick` and at every failure, until its handles are gone or it is told to end.
+    /// Starts the thread. It judges at every `tick` and after failing requests, until it is told to end or its handles
+    /// are gone.
     ///
     /// # Errors
-    /// The thread cannot be started.
+    /// The thread could not be started.
     pub fn start(self, tick: Millis) -> std::io::Result<(SidecarHandle, JoinHandle<()>)> {
         let (inputs, received) = sync_channel(QUEUE);
         let handle = SidecarHandle::new(inputs, self.news.clone());
@@ -115,7 +123,7 @@ impl Sidecar {
 
     fn run(mut self, inputs: &Receiver<SidecarInput>, tick: Millis) {
         let mut next_tick = clock::now();
-        // A wake-up that came too soon after the last one is heard then.
+        // When a wake-up that came too soon after the last one is acted on.
         let mut next_glance = None;
         let mut last_wake = Millis::ZERO;
         loop {
@@ -133,25 +141,25 @@ impl Sidecar {
                 }
                 Some(SidecarInput::Wake) => {
                     last_wake = now;
-                    self.unbroken(|sidecar| sidecar.glance(now));
+                    self.guarded(|sidecar| sidecar.glance(now));
                 }
-                Some(input) => self.unbroken(|sidecar| sidecar.handle(input, now)),
+                Some(input) => self.guarded(|sidecar| sidecar.handle(input, now)),
                 None if now >= next_tick => {
-                    self.unbroken(|sidecar| sidecar.tick(now));
-                    // The grid stays where it is, whatever a tick took: a tick that was missed is not made up for.
+                    self.guarded(|sidecar| sidecar.tick(now));
+                    // Ticks stay on their grid however long one takes; a missed tick is not made up for.
                     next_tick = next_tick.plus(Millis((now.since(next_tick).0 / tick.0.max(1) + 1) * tick.0.max(1)));
                     next_glance = None;
                 }
                 None => {
                     (last_wake, next_glance) = (now, None);
-                    self.unbroken(|sidecar| sidecar.glance(now));
+                    self.guarded(|sidecar| sidecar.glance(now));
                 }
             }
         }
     }
 
-    /// Runs one round. A panic in it freezes the weights where they are: requests go on by the last snapshot.
-    fn unbroken(&mut self, round: impl FnOnce(&mut Sidecar)) {
+    /// Runs one round. A panic in it freezes the weights; requests continue on the last snapshot.
+    fn guarded(&mut self, round: impl FnOnce(&mut Sidecar)) {
         let started = clock::micros();
         if catch_unwind(AssertUnwindSafe(|| round(self))).is_err() {
             count(&self.counters.process.sidecar_panics);
@@ -166,12 +174,12 @@ impl Sidecar {
         set(&process.sidecar_seen, clock::now().0);
     }
 
-    /// Takes one input at `now`.
+    /// Handles one input at `now`.
     pub fn handle(&mut self, input: SidecarInput, now: Millis) {
         match input {
             SidecarInput::Load(load, answer) => {
                 let taken = self.load(*load, now);
-                // At once, so that a candidate's first request is already in its window.
+                // Judge at once, so that the candidate's first request falls into its window.
                 self.glance(now);
                 let _ = answer.try_send(taken);
             }
@@ -185,14 +193,8 @@ impl Sidecar {
                     let _ = answer.try_send(Err(refused));
                 }
             }
-            SidecarInput::Preflighted { service, rollout, result } => {
-                self.apply(Event::Preflighted { service, rollout, result }, now)
-            }
-            SidecarInput::Validated { order, result } => self.apply(Event::Validated { order, result }, now),
-            SidecarInput::Health { service, environment, up, why, rollback } => {
-                self.apply(Event::Health { service, environment, up, why, rollback }, now);
-            }
-            SidecarInput::Show(answer) => {
+            SidecarInput::Event(event) => self.apply(event, now),
+            SidecarInput::Status(answer) => {
                 let _ = answer.try_send(SidecarStatus {
                     last_entry: self.state.last_entry(),
                     generation: self.state.generation(),
@@ -203,24 +205,23 @@ impl Sidecar {
             SidecarInput::Insight(service, answer) => {
                 let _ = answer.try_send(self.insight(&service, now));
             }
-            SidecarInput::Remark(remark) => self.apply(Event::Remarked(remark), now),
             SidecarInput::Wake => self.glance(now),
             SidecarInput::End => {}
         }
     }
 
-    /// A tick of the grid: looks at every live service and judges.
+    /// A regular tick: judges every live service.
     pub fn tick(&mut self, now: Millis) {
         self.look(now, true);
     }
 
-    /// A look between two ticks, because a request failed. Blocks of evidence do not end here.
+    /// An early look between two ticks, because a request failed. Blocks of evidence end only at ticks.
     pub fn glance(&mut self, now: Millis) {
         self.look(now, false);
     }
 
     fn look(&mut self, now: Millis, on_grid: bool) {
-        // Before looking: what fails from here on rings again.
+        // Before looking, so that whatever fails from here on raises the alarm again.
         self.counters.alarm.quiet();
         if self.frozen {
             return;
@@ -236,10 +237,10 @@ impl Sidecar {
         self.readings.keep(&live);
     }
 
-    /// Takes a routing file whole, and publishes it.
+    /// Puts a routing file in force as a whole, and publishes it.
     ///
     /// # Errors
-    /// It would steer by weight what a rollout steers: nothing has changed.
+    /// The file sets a weight that a running rollout controls. Nothing has changed.
     pub fn load(&mut self, load: ResolvedRouting, now: Millis) -> Result<(), RolloutError> {
         let asks = load.asks();
         self.state.may_load(&asks)?;
@@ -247,7 +248,7 @@ impl Sidecar {
         self.readings.forget();
         let names: Vec<String> = asks.iter().map(|loaded| loaded.service.clone()).collect();
         self.apply(Event::Loaded(asks), now);
-        // After a restart no entry says where a rollout stands.
+        // After a restart no entry has reported the phase yet.
         for name in names {
             if let Some(release) = self.state.durable(&name).and_then(|durable| durable.release.as_ref()) {
                 self.counters.judge(&name, |judged| judged.phase = Some(release.phase));
@@ -256,7 +257,7 @@ impl Sidecar {
         Ok(())
     }
 
-    /// What somebody wants, and the routing that goes with it, if there is one: both or none.
+    /// Carries out an operator's command together with the routing that belongs to it: both or neither.
     fn command(
         &mut self,
         command: OperatorCommand,
@@ -273,7 +274,7 @@ impl Sidecar {
             _ => None,
         });
         if let Some(load) = load {
-            // It may be loaded, as was seen; the state by now says the same of it.
+            // Accepted above; the command has not changed the answer.
             let _ = self.load(*load, now);
         }
         self.carry_out(effects, now);
@@ -288,12 +289,12 @@ impl Sidecar {
         }
     }
 
-    /// What is laid over the services of the file.
+    /// The runtime overrides of each service.
     pub fn overs(&self) -> BTreeMap<String, RuntimeOverrides> {
         self.state.overs()
     }
 
-    /// What the state says of a service's split.
+    /// A service's current split.
     pub fn split(&self, service: &str) -> Option<TrafficSplit> {
         self.state.split(service)
     }
@@ -301,8 +302,8 @@ impl Sidecar {
     fn carry_out(&mut self, effects: Vec<Effect>, now: Millis) {
         for effect in effects {
             match effect {
-                Effect::Preflight(order) => self.have_tried(order, now),
-                Effect::Validate(order) => self.have_run(order, now),
+                Effect::Preflight(order) => self.request_preflight(order, now),
+                Effect::Validate(order) => self.request_suites(order, now),
                 Effect::Keep(service) => {
                     if let Some(durable) = self.state.durable(&service) {
                         self.journal.save_state(service, durable.clone());
@@ -348,7 +349,7 @@ impl Sidecar {
             self.counters.judge(&change.service, |judged| judged.cautions += 1);
         }
         if let Some(ledger) = &mut change.ledger {
-            // The proxy notes the keys; the state knows nothing of them.
+            // The proxy records the keys; the state does not have them.
             ledger.keys = self.counters.keys(&change.service).estimate(ledger.rollout);
             let ledger = *ledger;
             self.counters.judge(&change.service, |judged| judged.ledger = ledger);
@@ -362,7 +363,7 @@ impl Sidecar {
         let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
         let reason = match verdict {
             Some((Verdict::Unhealthy(reason), _)) => reason.name.as_str(),
-            // The plan takes back what its suites found wanting, and nothing else.
+            // The plan itself rolls back only for failing suites.
             _ if change.who == "plan" => "suites",
             _ => "asked for",
         };
@@ -380,8 +381,8 @@ impl Sidecar {
             AnnouncementLevel::Warning => tracing::warn!(%service, kind, entry, "{text}"),
             AnnouncementLevel::Critical => tracing::error!(%service, kind, entry, "{text}"),
         }
-        // Nobody may be listening.
         let entry = self.recorded.clone().filter(|recorded| recorded.change.id == announcement.entry);
+        // An error means that nobody is subscribed.
         let _ = self.news.send(RecordedAnnouncement { announcement, entry });
     }
 

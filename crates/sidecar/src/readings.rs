@@ -1,4 +1,4 @@
-//! What was last read of the counters of live services, so that a tick costs little where nothing has happened.
+//! The counters of live services as last read, so that a tick costs little where nothing has happened.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use memory::snapshot::ServedService;
 #[derive(Debug, Default)]
 pub struct CounterReadings(HashMap<String, Vec<Reading>>);
 
-/// Of one route. The default is that of a route that was never asked for.
+/// The reading of one route. The default stands for a route without requests.
 #[derive(Clone, Debug, Default)]
 struct Reading {
     activity: u64,
@@ -17,27 +17,27 @@ struct Reading {
 }
 
 impl CounterReadings {
-    /// Forgets everything: another file may name other routes in another order.
+    /// Forgets everything: a new file may have other routes in another order.
     pub fn forget(&mut self) {
         self.0.clear();
     }
 
-    /// Forgets the services that are live no more, once these have been read.
+    /// Forgets the services that are no longer live.
     pub fn keep(&mut self, live: &[String]) {
-        // One look at every key takes long where many are live, and they seldom change.
+        // Looking at every key is slow where many services are live, and they seldom change.
         if self.0.len() > live.len() {
             self.0.retain(|service, _| live.contains(service));
         }
     }
 
-    /// The totals of a service's routes by now. Reads in full only what has changed.
+    /// The current totals of a service's routes. Only routes that have changed are read in full.
     pub fn read(&mut self, serving: &ServedService) -> Vec<Option<[JudgedTotals; 2]>> {
         if !self.0.contains_key(&serving.name) {
             self.0.insert(serving.name.clone(), vec![Reading::default(); serving.routes.len()]);
         }
         let known = self.0.get_mut(&serving.name).map_or(&mut [][..], Vec::as_mut_slice);
         let read = known.iter_mut().zip(&serving.routes).map(|(reading, route)| {
-            // Before the totals: what happens in between is read twice, and not missed.
+            // Read before the totals, so that what happens in between is read twice rather than missed.
             let activity = route.activity();
             if activity != reading.activity {
                 *reading = Reading { activity, totals: route.judged() };
@@ -48,7 +48,7 @@ impl CounterReadings {
     }
 }
 
-/// The totals with what health checks have found: it is the whole service's, and stands with its first route.
+/// Adds the failures of health checks, which concern the whole service and stand with its first route.
 pub fn checked(mut routes: Vec<Option<[JudgedTotals; 2]>>, failures: [u64; 2]) -> Vec<Option<[JudgedTotals; 2]>> {
     if let Some(first) = routes.first_mut().filter(|_| failures != [0; 2]) {
         let pair = first.get_or_insert_default();

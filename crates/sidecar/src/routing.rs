@@ -1,4 +1,4 @@
-//! What a loaded routing file becomes: the compiled table, and what the proxy needs beside it.
+//! A loaded routing file, compiled: the table that decides, and what the proxy needs beside it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use judgement::traffic::{Environment, RoutingTable};
 use memory::counters::Counters;
 use memory::snapshot::{Endpoints, OriginSettings, ServedService};
 
-/// A routing file that passed its check, with the addresses of its origins as far as they resolve.
+/// A valid routing file, with the addresses of those origins that resolve.
 #[derive(Clone, Debug)]
 pub struct ResolvedRouting {
     pub routing: RoutingConfig,
     pub endpoints: HashMap<Arc<OriginSettings>, Endpoints>,
 }
 
-/// The routing in force: everything of a snapshot but the splits.
+/// The routing in force: everything in a snapshot but the splits.
 #[derive(Debug)]
 pub struct CurrentRouting {
     table: RoutingTable,
@@ -40,7 +40,7 @@ impl Default for CurrentRouting {
 }
 
 impl ResolvedRouting {
-    /// What it asks of the state.
+    /// What the file asks of the state.
     pub fn asks(&self) -> Vec<LoadedService> {
         let services = self.routing.services.iter();
         services
@@ -63,7 +63,7 @@ fn routes_of(config: &ServiceConfig) -> Vec<String> {
 }
 
 impl CurrentRouting {
-    /// Puts another routing in force.
+    /// Puts a new routing in force.
     pub fn replace(&mut self, load: ResolvedRouting, counters: &Counters) {
         let ResolvedRouting { routing, endpoints } = load;
         let mut compiled = Vec::new();
@@ -71,7 +71,7 @@ impl CurrentRouting {
         let mut first_route = 0;
         for config in routing.services {
             let name = config.traffic.name.clone();
-            // The splits come with the publication.
+            // The real splits are filled in when a snapshot is published.
             let resting = TrafficSplit::resting(Environment::Blue);
             let shares = config.traffic.rules.iter();
             let shares = shares.filter(|rule| matches!(rule.answer, judgement::traffic::rule::RuleTarget::Share(_)));
@@ -100,7 +100,7 @@ impl CurrentRouting {
         self.table = RoutingTable::compile(compiled);
         self.by_name = services.iter().enumerate().map(|(at, serving)| (serving.name.clone(), at)).collect();
         self.services = services.into();
-        // What is known of an origin already outlives a load that could not resolve it.
+        // Known addresses survive a load during which the name did not resolve.
         let known = std::mem::take(&mut self.resolved);
         let origins = self.services.iter().flat_map(|serving| serving.origins.iter());
         self.resolved = origins
@@ -112,7 +112,7 @@ impl CurrentRouting {
         self.place_endpoints();
     }
 
-    /// Notes an origin's new addresses; false where no service asks for it any more.
+    /// Stores an origin's new addresses; false if no service uses it any more.
     pub fn resolved(&mut self, origin: Arc<OriginSettings>, endpoints: Endpoints) -> bool {
         let wanted = self.services.iter().any(|serving| serving.origins.contains(&origin));
         if wanted {

@@ -88,12 +88,12 @@ fn a_dead_candidate_is_out_of_the_snapshot_within_three_ticks() {
 #[test]
 fn a_panic_freezes_the_weights_and_leaves_people_in_command() {
     let mut bench = bench();
-    bench.sidecar.unbroken(|_| panic!("on purpose"));
+    bench.sidecar.guarded(|_| panic!("on purpose"));
     assert_eq!(read(&bench.counters.process.sidecar_panics), 1);
     for tick in 2..=9 {
         bench.answer(Environment::Green, 10, Some(AttemptFailure::Error));
         bench.answer(Environment::Blue, 90, None);
-        bench.sidecar.unbroken(|sidecar| sidecar.tick(Millis(tick * 100)));
+        bench.sidecar.guarded(|sidecar| sidecar.tick(Millis(tick * 100)));
     }
     assert_eq!(bench.weight(), Weight::from_percent(10.0).unwrap(), "frozen");
     let (answer, answered) = sync_channel(1);
@@ -138,8 +138,10 @@ fn set_out(sidecar: Sidecar) -> Sidecar {
     sidecar.handle(SidecarInput::Command { command: command(act), load: None, answer }, Millis(3));
     answered.recv().unwrap().unwrap();
     let rollout = sidecar.split("shop").unwrap().rollout;
-    sidecar
-        .handle(SidecarInput::Preflighted { service: "shop".into(), rollout, result: Ok("ready".into()) }, Millis(4));
+    sidecar.handle(
+        SidecarInput::Event(Event::Preflighted { service: "shop".into(), rollout, result: Ok("ready".into()) }),
+        Millis(4),
+    );
     sidecar
 }
 
@@ -192,7 +194,7 @@ fn suites_are_ordered_and_their_answer_is_heard() {
         let mut news = sidecar.listen();
         let order = orders.try_recv().unwrap();
         assert_eq!((order.suites.as_slice(), order.environment), (&["smoke".to_owned()][..], Environment::Green));
-        sidecar.handle(SidecarInput::Validated { order, result }, Millis(5));
+        sidecar.handle(SidecarInput::Event(Event::Validated { order, result }), Millis(5));
         assert_eq!((stands(&sidecar).0, news.try_recv().unwrap().announcement.kind), (phase, kind));
         let rollbacks = counters.rollbacks().get(&("shop".to_owned(), "suites".to_owned())).copied();
         assert_eq!(rollbacks, (kind == ChangeKind::Rollback).then_some(1));

@@ -1,4 +1,4 @@
-//! Work that the sidecar has others do: candidates to be tried, and suites to be run. It never waits for them.
+//! Work that the sidecar hands to others, and never waits for: preflights of candidates, and suites.
 
 use tokio::sync::mpsc;
 
@@ -6,7 +6,7 @@ use crate::Sidecar;
 use judgement::rollout::{Event, PreflightRequest, SuiteRun, SuiteRunError};
 use judgement::time::Millis;
 
-/// Who does it; nobody where none is there.
+/// Where the work goes; `None` where this process has nobody to do it.
 #[derive(Debug, Default)]
 pub(super) struct WorkQueues {
     preflights: Option<mpsc::Sender<PreflightRequest>>,
@@ -14,36 +14,36 @@ pub(super) struct WorkQueues {
 }
 
 impl Sidecar {
-    /// Has candidates tried by whoever is at the other end.
+    /// Sends preflights through this channel.
     pub fn with_preflights(mut self, preflights: mpsc::Sender<PreflightRequest>) -> Sidecar {
-        self.orders.preflights = Some(preflights);
+        self.work.preflights = Some(preflights);
         self
     }
 
-    /// Has the suites of steps run by whoever is at the other end.
+    /// Sends the suites of steps through this channel.
     pub fn with_validations(mut self, validations: mpsc::Sender<SuiteRun>) -> Sidecar {
-        self.orders.validations = Some(validations);
+        self.work.validations = Some(validations);
         self
     }
 
-    pub(super) fn have_tried(&mut self, order: PreflightRequest, now: Millis) {
+    pub(super) fn request_preflight(&mut self, order: PreflightRequest, now: Millis) {
         let (service, rollout) = (order.service.clone(), order.rollout);
-        if !taken(self.orders.preflights.as_ref(), order) {
+        if !queued(self.work.preflights.as_ref(), order) {
             let result =
                 Err("the preflight could not start: too many are running, or Cutover is shutting down".to_owned());
             self.apply(Event::Preflighted { service, rollout, result }, now);
         }
     }
 
-    pub(super) fn have_run(&mut self, order: SuiteRun, now: Millis) {
-        if !taken(self.orders.validations.as_ref(), order.clone()) {
+    pub(super) fn request_suites(&mut self, order: SuiteRun, now: Millis) {
+        if !queued(self.work.validations.as_ref(), order.clone()) {
             let why = "too many runs are waiting, or Cutover is shutting down".to_owned();
             self.apply(Event::Validated { order, result: Err(SuiteRunError::NotRun(why)) }, now);
         }
     }
 }
 
-/// Whether somebody takes the order now.
-fn taken<T>(takers: Option<&mpsc::Sender<T>>, order: T) -> bool {
-    takers.is_some_and(|takers| takers.try_send(order).is_ok())
+/// Whether there was room in the queue.
+fn queued<T>(queue: Option<&mpsc::Sender<T>>, work: T) -> bool {
+    queue.is_some_and(|queue| queue.try_send(work).is_ok())
 }

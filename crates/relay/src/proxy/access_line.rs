@@ -80,19 +80,11 @@ fn routed<'a>(line: &mut AccessLine<'a>, routed: &'a RoutedRequest) {
     line.attempts = routed.tries;
     let asked = routed.endpoint().filter(|_| routed.tries > 0);
     line.upstream_address = asked.and_then(|endpoint| endpoint.peer._address.as_inet()).copied();
-<<<<<<< HEAD
-    let answer = attempt.answer();
-    line.upstream_status = answer.map(|(status, _)| status);
-    line.upstream_micros = answer.map(|(_, micros)| micros);
-    line.failure = attempt.failure.or(attempt.fell).map(AttemptFailure::name);
-    line.aborted |= attempt.aborted;
-=======
     let answered = routed.current.status() > 0;
     line.upstream_status = answered.then_some(routed.current.status());
     line.upstream_micros = answered.then_some(routed.current.upstream_micros());
-    line.failure = routed.current.failure.or(routed.rescued_from).and_then(cause);
+    line.failure = routed.current.failure.or(routed.rescued_from).map(AttemptFailure::name);
     line.aborted |= routed.aborted;
->>>>>>> 91194d8 (relay: a routed request, its try and its choice of endpoint are apart)
 }
 
 fn protocol(version: http::Version) -> &'static str {

@@ -1,4 +1,4 @@
-//! A journal that is only read: beside a running proxy, or after it. Pages of it, and its chain.
+//! Reading a journal, beside a running proxy or after it: pages of entries, and the hash chain.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::journal::{ChainAnchor, Error, JournalEntry, NamedSnapshot, chained, s
 use judgement::rollout::ChangeKind;
 use judgement::rollout::ledger::RolloutLedger;
 
-/// Entries of one page: each may be some ten kilobytes.
+/// The most entries in one page; each may be some ten kilobytes.
 pub const MAX_PAGE: usize = 1000;
 
 #[derive(Debug)]
@@ -17,29 +17,29 @@ pub struct JournalReader {
     db: Connection,
 }
 
-/// What `verify` finds.
+/// The result of [`JournalReader::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChainCheck {
-    /// So many entries, each chained to the one before.
+    /// This many entries, each chained to the one before.
     Whole(u64),
     /// The first entry that does not follow from the one before: it, or one before it, was altered or removed.
     Broken { at: u64 },
 }
 
-/// Which entries. What is left out is not asked for.
+/// Which entries to return; a field that is `None` does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JournalQuery {
     pub service: Option<String>,
     pub kind: Option<ChangeKind>,
     pub who: Option<String>,
-    /// The Idempotency-Key that it was asked for with.
+    /// The Idempotency-Key of the request.
     pub key: Option<String>,
-    /// Milliseconds since 1970, both included.
+    /// Milliseconds since 1970, inclusive at both ends.
     pub since: Option<u64>,
     pub until: Option<u64>,
-    /// Older than this entry: the `next` of the page before.
+    /// Only entries older than this one: the `next` of the previous page.
     pub before: Option<u64>,
-    /// Newer than this one.
+    /// Only entries newer than this one.
     pub after: Option<u64>,
     /// At most [`MAX_PAGE`].
     pub limit: usize,
@@ -49,7 +49,7 @@ pub struct JournalQuery {
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournalPage {
     pub entries: Vec<JournalEntry>,
-    /// There are more: ask with this as `before`.
+    /// If there are more entries, the `before` of the next query.
     pub next: Option<u64>,
 }
 
@@ -57,12 +57,12 @@ impl JournalReader {
     /// Opens an existing journal.
     ///
     /// # Errors
-    /// There is none, or it is of another format.
+    /// The file does not exist, or has another format.
     pub fn open(path: &Path) -> Result<JournalReader, Error> {
         if !path.exists() {
             return Err(Error::Missing(path.to_owned()));
         }
-        // Read and write, because a reader of a WAL must be able to make its index; nothing is written.
+        // Opened for writing because a reader of a WAL must be able to create its index; nothing else is written.
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
         db.busy_timeout(std::time::Duration::from_secs(2))?;
@@ -127,8 +127,8 @@ impl JournalReader {
         if let Some(after) = query.after {
             add("id >", Value::Integer(number(after)));
         }
-        // Time is asked of the index first: the ids that can be meant at all. The clock may have been set, so the entries
-        // between are asked again; each `+` keeps SQLite on the index that is meant, of times here and of ids there.
+        // The index of times first narrows the range of ids. The clock may have been set back, so the entries within
+        // that range are compared again. Each `+` makes SQLite use the intended index: times here, ids there.
         if query.since.is_some() || query.until.is_some() {
             let (since, until) = (number(query.since.unwrap_or(0)), number(query.until.unwrap_or(u64::MAX)));
             let edges = "SELECT min(+id), max(+id) FROM journal
@@ -154,7 +154,7 @@ impl JournalReader {
         Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
     }
 
-    /// What a service's rollout came to in the end, once its last request has ended.
+    /// The final ledger of a rollout, once its last request has ended.
     ///
     /// # Errors
     /// The file is corrupt.
@@ -167,7 +167,7 @@ impl JournalReader {
         Ok(entry.and_then(|entry| entry.change.ledger))
     }
 
-    /// Where the chain begins: entries up to its id have been removed by age or size.
+    /// Where the chain begins: entries up to its id have been removed.
     ///
     /// # Errors
     /// The file is corrupt.
@@ -191,7 +191,7 @@ impl JournalReader {
         snapshots::get(&self.db, id)
     }
 
-    /// The first entry that does not follow from the one before it, of those up to `id`.
+    /// The first entry up to `id` that breaks the chain.
     ///
     /// # Errors
     /// The file is corrupt.
@@ -202,7 +202,7 @@ impl JournalReader {
         })
     }
 
-    /// Follows the hash chain from its anchor to the last entry.
+    /// Verifies the hash chain from its anchor to the last entry.
     ///
     /// # Errors
     /// The file is corrupt.
@@ -211,11 +211,11 @@ impl JournalReader {
     }
 
     fn chain(&self, last: u64) -> Result<ChainCheck, Error> {
-        // One sight of the file: the writer may be removing what is old.
-        let sight = self.db.unchecked_transaction()?;
-        let ChainAnchor { id, hash: mut before } = store::anchor(&sight)?;
+        // One consistent view of the file: the writer may be removing old entries.
+        let view = self.db.unchecked_transaction()?;
+        let ChainAnchor { id, hash: mut before } = store::anchor(&view)?;
         let (mut count, mut next) = (0, id + 1);
-        let mut rows = sight.prepare("SELECT id, body, hash FROM journal WHERE id <= ?1 ORDER BY id")?;
+        let mut rows = view.prepare("SELECT id, body, hash FROM journal WHERE id <= ?1 ORDER BY id")?;
         let mut rows = rows.query([i64::try_from(last).unwrap_or(i64::MAX)])?;
         while let Some(row) = rows.next()? {
             let (id, body, hash): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);

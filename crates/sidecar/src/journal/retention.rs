@@ -1,19 +1,19 @@
-//! What goes: the oldest entries, by age and by size, a few at a time.
+//! Removal of the oldest entries, by age and by size, a few at a time.
 //!
-//! Only from the old end, so that the rest is still one chain, and never the newest: a restart counts on from it. The
-//! state is no part of this; a latch stays however old the entry of its rollback is.
+//! Entries are removed only from the old end, so that the rest remains one chain, and never the newest ones, because a
+//! restart continues their numbers. The state is not affected: a latch stays however old the entry of its rollback is.
 
 use rusqlite::{OptionalExtension, params};
 
 use crate::journal::{Error, JournalStore};
 use config::JournalRetention;
 
-/// In one transaction: some milliseconds, for which entries wait.
+/// Entries removed in one transaction: some milliseconds, during which new entries wait.
 pub(super) const BATCH: u64 = 500;
-/// However old they are and however little may be kept: what a person looks at first.
+/// Entries that are always kept, however old they are: what a person looks at first.
 pub(super) const LEAST: u64 = 100;
 
-/// What one round has come to.
+/// The result of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrimResult {
     pub removed: u64,
@@ -22,10 +22,10 @@ pub struct TrimResult {
 }
 
 impl JournalStore {
-    /// Removes the oldest entries that need not be kept, a batch of them. `wall`: the time of day in milliseconds since 1970.
+    /// Removes a batch of the oldest entries that need not be kept. `wall`: now, in milliseconds since 1970.
     ///
     /// # Errors
-    /// The disk does not take it: nothing was removed.
+    /// The file cannot be written; nothing was removed.
     pub fn trim(&mut self, keep: JournalRetention, wall: u64) -> Result<TrimResult, Error> {
         let transaction = self.db.transaction()?;
         let nothing = TrimResult { removed: 0, more: false };
@@ -53,7 +53,7 @@ impl JournalStore {
             }
             Some(upto)
         } else {
-            // The first that is young enough, and all after it, stay: a clock that was set back makes no hole.
+            // The first entry that is young enough stays, with all that follow, so that a clock set back leaves no gap.
             let young =
                 "SELECT id FROM journal WHERE id <= ?1 AND json_extract(body, '$.at') >= ?2 ORDER BY id LIMIT 1";
             let since = i64::try_from(wall.saturating_sub(keep.age.0)).unwrap_or(i64::MAX);

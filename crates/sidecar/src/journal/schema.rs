@@ -1,7 +1,7 @@
-//! The tables, and the way from the formats of before.
+//! The tables, and the upgrade from older formats.
 //!
-//! The indexes are on expressions over an entry's text, not on columns beside it: what is found by is what is chained. So a
-//! reader's questions are the same for a file of format 1, which has no index and answers slowly.
+//! The indexes are on expressions over an entry's text rather than on columns beside it, so that queries read what the
+//! chain protects. They also work on a file of format 1, which has no indexes and is only slower.
 
 use rusqlite::Connection;
 
@@ -9,13 +9,13 @@ use crate::journal::Error;
 
 pub const FORMAT: i64 = 2;
 
-/// What every format has.
+/// The tables of every format.
 const FIRST: &str = "
 CREATE TABLE IF NOT EXISTS journal (id INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS state (service TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 ";
 
-/// What format 2 adds: ways to find entries, where the chain begins, named snapshots.
+/// What format 2 adds: indexes, the anchor of the chain, and named snapshots.
 const SECOND: &str = "
 CREATE INDEX journal_service ON journal (json_extract(body, '$.service'));
 CREATE INDEX journal_service_kind ON journal (json_extract(body, '$.service'), json_extract(body, '$.kind'));
@@ -30,11 +30,11 @@ CREATE INDEX snapshot_service ON snapshot (service, at);
 PRAGMA user_version = 2;
 ";
 
-/// Makes the tables, or brings them up to date, all or none. Entries stay as they are.
+/// Creates or upgrades the tables, all or none. Entries stay as they are.
 ///
 /// # Errors
-/// The file is of a format that this program does not know, or cannot be written.
-pub fn bring_up(db: &mut Connection) -> Result<(), Error> {
+/// The file has an unknown format, or cannot be written.
+pub fn upgrade(db: &mut Connection) -> Result<(), Error> {
     let transaction = db.transaction()?;
     match format_of(&transaction)? {
         0 => transaction.execute_batch(FIRST).and_then(|()| transaction.execute_batch(SECOND))?,
@@ -45,10 +45,10 @@ pub fn bring_up(db: &mut Connection) -> Result<(), Error> {
     Ok(transaction.commit()?)
 }
 
-/// The format of a file, of those that can be read.
+/// The format of a file, if this version can read it.
 ///
 /// # Errors
-/// It is another one.
+/// The format is unknown.
 pub fn readable(db: &Connection) -> Result<i64, Error> {
     match format_of(db)? {
         format @ 0..=FORMAT => Ok(format),

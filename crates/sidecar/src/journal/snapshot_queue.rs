@@ -11,7 +11,7 @@ use crate::journal::{Error, JournalReader, NamedSnapshot, SnapshotError};
 /// The writer answers within milliseconds; a disk that hangs must not hold up whoever asked.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The way to the snapshots. Cloned freely; reads go past the writer.
+/// The named snapshots. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NamedSnapshots {
     path: PathBuf,
@@ -23,7 +23,7 @@ impl NamedSnapshots {
         NamedSnapshots { path, queue }
     }
 
-    /// Puts a snapshot there, and waits until it is on the disk: not on a thread that serves others.
+    /// Stores a snapshot and blocks until it is on disk, so it must not run on a thread that serves others.
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -34,7 +34,7 @@ impl NamedSnapshots {
         self.change(SnapshotChange::Put(Box::new(snapshot)))
     }
 
-    /// Takes one away, and waits until that is on the disk.
+    /// Deletes a snapshot and blocks until that is on disk.
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -42,10 +42,10 @@ impl NamedSnapshots {
         self.change(SnapshotChange::Delete(id.to_owned()))
     }
 
-    /// The journal and the snapshots, to be read.
+    /// A reader of the journal and its snapshots.
     ///
     /// # Errors
-    /// There is no file yet, or it cannot be read.
+    /// The file does not exist yet or cannot be read.
     pub fn reader(&self) -> Result<JournalReader, Error> {
         JournalReader::open(&self.path)
     }

@@ -1,16 +1,16 @@
-//! Named snapshots of a service: what a person wants to compare with later. Kept beside the journal, no part of its chain.
+//! Named snapshots of a service, to compare with later. They are kept beside the journal and are not part of its chain.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Error, JournalStore};
 
-/// Of one service: made by hand, and compared by hand.
+/// Snapshots of one service. They are made and compared by hand, so nobody needs more.
 pub const MAX_SNAPSHOTS: u64 = 100;
-/// A service with a few hundred routes takes a tenth of it.
+/// The longest snapshot, in bytes. A service with a few hundred routes takes a tenth of it.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
-/// A snapshot with its name.
+/// A snapshot and its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedSnapshot {
     pub id: String,
@@ -18,11 +18,11 @@ pub struct NamedSnapshot {
     /// Milliseconds since 1970.
     pub at: u64,
     pub name: String,
-    /// JSON, as whoever made it wrote it.
+    /// JSON as its maker wrote it.
     pub body: String,
 }
 
-/// Why nothing was put there or taken away.
+/// Why a snapshot was not stored or deleted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
     #[error("{service} already has {MAX_SNAPSHOTS} snapshots; delete one first")]
@@ -39,7 +39,7 @@ pub enum SnapshotError {
     Busy,
 }
 
-/// What the writer is asked to do.
+/// A change that the writer makes.
 #[derive(Debug)]
 pub(super) enum SnapshotChange {
     Put(Box<NamedSnapshot>),
@@ -80,7 +80,7 @@ impl JournalStore {
     }
 }
 
-/// Latest first. A file of format 1 has none.
+/// The snapshots of one service or of all, latest first. A file of format 1 has none.
 pub(super) fn list(db: &Connection, service: Option<&str>) -> Result<Vec<NamedSnapshot>, Error> {
     if super::schema::readable(db)? < 2 {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! The open store: entries are appended, the state beside them is replaced.
+//! The open file: entries are appended, and the state beside them is replaced.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use crate::journal::{ChainAnchor, Error, JournalEntry, RestoredState, chained, schema};
 use judgement::rollout::DurableState;
 
-/// An open store.
+/// An open journal file.
 #[derive(Debug)]
 pub struct JournalStore {
     pub(super) db: Connection,
@@ -16,29 +16,29 @@ pub struct JournalStore {
 }
 
 impl JournalStore {
-    /// Opens the file, or makes it; one of an older format is brought up to date.
+    /// Opens or creates the file; an older format is upgraded.
     ///
     /// # Errors
-    /// It cannot be opened, is no database, or is of another format.
+    /// The file cannot be opened, is not a database, or has an unknown format.
     pub fn open(path: &Path) -> Result<JournalStore, Error> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(std::time::Duration::from_secs(2))?;
-        // Before anything is written: of another format nothing is touched.
+        // Checked before anything is written: a file of an unknown format is not touched.
         schema::readable(&db)?;
-        // FULL: a weight that was shown is on the disk, even after a power cut. In WAL that is one sync an entry.
+        // FULL keeps a weight that was shown even through a power cut. With WAL that is one sync for each transaction.
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
-        schema::bring_up(&mut db)?;
+        schema::upgrade(&mut db)?;
         let last_hash = last_hash(&db)?;
         Ok(JournalStore { db, last_hash })
     }
 
-    /// The state of an existing file that cannot be opened for writing: on a full disk, say.
+    /// The state of an existing file that cannot be written, for example on a full disk.
     ///
     /// # Errors
-    /// It cannot be read either.
+    /// The file cannot be read either.
     pub(super) fn peek(path: &Path) -> Result<RestoredState, Error> {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // Alone with the file, SQLite keeps the index of the WAL in memory: it needs no room on the disk.
+        // In exclusive mode SQLite keeps the index of the WAL in memory, and needs no room on the disk.
         db.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
         match schema::readable(&db)? {
             0 => Err(Error::Format(0)),
@@ -46,7 +46,7 @@ impl JournalStore {
         }
     }
 
-    /// The state of the last entry.
+    /// The state after the last entry.
     ///
     /// # Errors
     /// The file is corrupt.
@@ -67,15 +67,15 @@ impl JournalStore {
         Ok(restored)
     }
 
-    /// Appends entries and the states that they leave, all or none.
+    /// Appends entries and the states that follow from them, all or none.
     ///
     /// # Errors
-    /// The disk is full, read-only or broken: nothing was written.
+    /// The disk is full, read-only or broken; nothing was written.
     pub fn append(&mut self, entries: &[JournalEntry]) -> Result<(), Error> {
         self.write(entries, &BTreeMap::new())
     }
 
-    /// The same, with states that no entry explains: how far a service is.
+    /// The same, with states that no entry explains: the progress of services.
     ///
     /// # Errors
     /// As [`JournalStore::append`].
@@ -104,7 +104,7 @@ impl JournalStore {
     }
 }
 
-/// Where the chain of a file begins. A file of format 1 has lost nothing.
+/// Where the chain of a file begins. From a file of format 1 nothing has been removed.
 ///
 /// # Errors
 /// The file is corrupt.

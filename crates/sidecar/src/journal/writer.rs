@@ -1,8 +1,8 @@
 //! The journal's own thread: a slow or full disk delays the record, never the next judgement.
 //!
-//! The sidecar hands entries over through a bounded queue and goes on. What the disk does not take is kept in order, in
-//! a bounded ring, and tried again; what falls out of the ring is counted, and the log has said what it was. The same
-//! thread removes what is too old, a little at a time and only when nothing waits.
+//! The sidecar sends entries through a bounded queue and continues. Entries that cannot be written are kept in order, up
+//! to a limit, and retried; beyond the limit the oldest are dropped and counted. The same thread removes old entries, a
+//! few at a time and only when nothing is waiting to be written.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
@@ -21,40 +21,40 @@ use judgement::rollout::DurableState;
 use judgement::time::Millis;
 use memory::counters::{Counters, count, set};
 
-/// Entries between the sidecar and the writer. Weights change by the second, not by the request; a thousand is minutes.
+/// Messages that wait for the writer. Weights change by the second, not by the request, so a thousand is minutes.
 const QUEUE: usize = 1024;
-/// Entries that wait for a disk to come back: at two kilobytes each, some twenty megabytes.
-const KEPT: usize = 10_000;
+/// Entries kept in memory while the disk fails: at two kilobytes each, some twenty megabytes.
+const MAX_KEPT: usize = 10_000;
 const RETRY: Duration = Duration::from_secs(1);
-/// How often is looked for entries that are too old or too many.
+/// How often old entries are looked for.
 const TRIM_EVERY: Millis = Millis::seconds(60);
-/// Between two batches of them: others want the disk too.
+/// The pause between two batches of removals, for others that need the disk.
 const TRIM_PAUSE: Duration = Duration::from_millis(20);
 
-/// Where the sidecar hands its entries to.
+/// The sidecar's side of the journal.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     queue: SyncSender<WriterMessage>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
-    /// Held for as long as entries may come.
+    /// Keeps other processes from opening the same state.
     _lock: Option<File>,
 }
 
-/// The thread's side.
+/// The writer's thread.
 #[derive(Debug)]
 struct Writer {
     path: PathBuf,
     store: Option<JournalStore>,
     kept: VecDeque<JournalEntry>,
-    /// States without an entry, the latest of each service.
+    /// States that no entry explains, the latest of each service.
     states: BTreeMap<String, DurableState>,
     keep: JournalRetention,
     next_trim: Millis,
-    /// The last number that was known when the process began to count.
+    /// The last entry's number when the process started to count.
     base: u64,
-    /// What is added to the entries' numbers: not zero where the store was out of reach then, and held more.
+    /// Added to the numbers of entries. Not zero if the file could not be read at the start and turned out to hold more.
     ahead: u64,
     counters: Arc<Counters>,
     failing: bool,
@@ -63,16 +63,16 @@ struct Writer {
 impl Journal {
     /// Opens the store and starts its writer.
     ///
-    /// A store that is not there yet and cannot be made is no reason not to serve: it is tried again. One that is there
-    /// and cannot be read is: a rollback in it would be undone.
+    /// If the file does not exist yet and cannot be created, Cutover serves all the same and retries. A file that exists
+    /// and cannot be read is an error: a rollback recorded in it would be undone.
     ///
     /// # Errors
-    /// Another process has the state, or it is there and cannot be read.
+    /// Another process is using the state, or the file exists and cannot be read.
     pub fn start(path: &Path, counters: Arc<Counters>) -> Result<(Journal, RestoredState), Error> {
         Journal::start_with_retention(path, JournalRetention::default(), counters)
     }
 
-    /// The same, and says how long entries are kept.
+    /// The same, with how long entries are kept.
     ///
     /// # Errors
     /// As [`Journal::start`].
@@ -105,12 +105,12 @@ impl Journal {
         Ok((Journal { path: path.to_owned(), queue, thread, counters, _lock: lock }, restored))
     }
 
-    /// The way to the named snapshots.
+    /// The named snapshots beside the journal.
     pub fn snapshots(&self) -> NamedSnapshots {
         NamedSnapshots::new(self.path.clone(), self.queue.clone())
     }
 
-    /// Hands an entry over without waiting.
+    /// Sends an entry to the writer, without blocking.
     pub fn append(&self, entry: JournalEntry) {
         let note = WriterMessage::Entry(Box::new(entry));
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(note) {
@@ -119,13 +119,13 @@ impl Journal {
         }
     }
 
-    /// Hands a service's state over that no entry explains: how far it is. Never waits; one that is lost costs the time
-    /// since the one before, after a restart.
+    /// Sends a service's progress, which no entry explains, without blocking. If one is lost, a restart resumes from the
+    /// one before.
     pub fn save_state(&self, service: String, durable: DurableState) {
         let _ = self.queue.try_send(WriterMessage::State(service, Box::new(durable)));
     }
 
-    /// Tells whether everything handed over so far is on the disk, from the writer's thread; nobody waits here.
+    /// Calls `told` from the writer's thread with whether everything sent so far is on disk. Does not block.
     pub fn when_written(&self, told: WrittenCallback) {
         if let Err(TrySendError::Full(note) | TrySendError::Disconnected(note)) =
             self.queue.try_send(WriterMessage::Sync(told))
@@ -135,20 +135,20 @@ impl Journal {
         }
     }
 
-    /// Waits until everything handed over so far is on the disk, at most for `patience`; says whether it is.
-    pub fn sync(&self, patience: Duration) -> bool {
+    /// Blocks until everything sent so far is on disk, at most for `timeout`; returns whether it is.
+    pub fn sync(&self, timeout: Duration) -> bool {
         let (done, is_done) = sync_channel(1);
         self.when_written(Box::new(move |written| {
             let _ = done.try_send(written);
         }));
-        is_done.recv_timeout(patience).unwrap_or(false)
+        is_done.recv_timeout(timeout).unwrap_or(false)
     }
 }
 
 impl Drop for Journal {
-    /// Waits for the writer: what was handed over is written before the process ends.
+    /// Waits for the writer, so that everything sent is written before the process ends.
     fn drop(&mut self) {
-        // Not by letting go of the queue: a `NamedSnapshots` may hold on to it.
+        // Dropping the queue would not end the writer: a `NamedSnapshots` may still hold a sender.
         let _ = self.queue.send(WriterMessage::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -156,7 +156,8 @@ impl Drop for Journal {
     }
 }
 
-/// Takes the lock beside the state: two processes would number their entries alike. `None`: there can be no such file.
+/// Locks the file beside the state, because two processes would number their entries alike. `None` if that file cannot
+/// be created.
 fn lock(path: &Path) -> Result<Option<File>, Error> {
     let Ok(file) = File::create(beside(path, ".lock")) else { return Ok(None) };
     match file.try_lock() {
@@ -165,7 +166,7 @@ fn lock(path: &Path) -> Result<Option<File>, Error> {
     }
 }
 
-/// A file or folder that goes with the state: `cutover.db` has `cutover.db.token`.
+/// The path of a file or folder beside the state: `cutover.db` has `cutover.db.token`.
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -191,7 +192,7 @@ fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Journal
         tracing::error!(%error, state = %path.display(), "cannot create the state file; continuing without it and retrying");
         return Ok((None, RestoredState::default()));
     }
-    // A full disk takes nothing, but it still gives.
+    // A full disk can still be read.
     let restored = JournalStore::peek(path).map_err(|_| error)?;
     tracing::error!(state = %path.display(), "cannot write the state file; continuing with the state it holds and retrying");
     Ok((None, restored))
@@ -217,9 +218,9 @@ fn is_corrupt(error: &Error) -> bool {
 impl Writer {
     fn run(mut self, notes: &Receiver<WriterMessage>) {
         let mut open = true;
-        while open || (self.waits() && !self.failing) {
+        while open || (self.has_unwritten() && !self.failing) {
             let (mut syncs, mut changes) = (Vec::new(), Vec::new());
-            let mut first = match notes.recv_timeout(self.patience()) {
+            let mut first = match notes.recv_timeout(self.next_wait()) {
                 Ok(note) => Some(note),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
@@ -227,7 +228,7 @@ impl Writer {
                     None
                 }
             };
-            // One transaction for whatever has come together.
+            // Whatever has queued up is written in one transaction.
             while let Some(note) = first.take().or_else(|| notes.try_recv().ok()) {
                 match note {
                     WriterMessage::Entry(entry) => self.keep(*entry),
@@ -255,12 +256,12 @@ impl Writer {
         }
     }
 
-    fn waits(&self) -> bool {
+    fn has_unwritten(&self) -> bool {
         !self.kept.is_empty() || !self.states.is_empty()
     }
 
-    fn patience(&self) -> Duration {
-        if self.waits() {
+    fn next_wait(&self) -> Duration {
+        if self.has_unwritten() {
             return RETRY;
         }
         self.next_trim.since(memory::clock::now()).as_duration().max(TRIM_PAUSE)
@@ -273,7 +274,7 @@ impl Writer {
         }
     }
 
-    /// Removes a batch of what need not be kept, when it is time to.
+    /// Removes a batch of old entries, when it is time to.
     fn trim(&mut self) {
         let now = memory::clock::now();
         if now < self.next_trim {
@@ -299,14 +300,14 @@ impl Writer {
             self.states.remove(&entry.change.service);
         }
         self.kept.push_back(entry);
-        if self.kept.len() > KEPT {
+        if self.kept.len() > MAX_KEPT {
             self.kept.pop_front();
             count(&self.counters.process.journal_dropped);
         }
     }
 
     fn write(&mut self) {
-        if !self.waits() {
+        if !self.has_unwritten() {
             return;
         }
         match self.try_write() {
@@ -334,7 +335,7 @@ impl Writer {
             Some(store) => store,
             None => {
                 let store = JournalStore::open(&self.path)?;
-                // It may hold more than was known when the numbers began.
+                // The file may hold more than was known when numbering began.
                 self.ahead = store.restore()?.last_entry.saturating_sub(self.base);
                 let ahead = self.ahead;
                 self.kept.iter_mut().for_each(|entry| entry.change.id += ahead);
