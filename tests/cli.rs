@@ -40,7 +40,7 @@ fn check_says_ok_or_everything_that_is_wrong() {
     let output = cutover(dir.path(), &["check"]);
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{stdout}");
-    let why = "the rollout of `shop` needs the suite `fast`, which is not in suites";
+    let why = "there is no suite `fast` in suites\n  --> routing.toml:";
     assert!(stdout.contains(why) && stdout.ends_with("1 problem\n"), "{stdout}");
 
     let dir = files("version = 1\n[proxi]\n", &good.replace("weight = 2.5", "wieght = 2.5\nactive = \"red\""));

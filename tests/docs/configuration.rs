@@ -17,7 +17,10 @@ being saved, or at SIGHUP. **Suites** are read at every run.
 - Unknown keys are errors. Every problem is reported at once, with file, line and a hint. A file is taken whole or refused whole.
 - Durations are `"250ms"`, `"30s"`, `"1h30m"`; sizes `"64KiB"`, `"10MiB"`; weights and shares are percentages with up to two decimals.
 - Paths are relative to the file that names them.
-- `cutover check` checks all files. `cutover check --schema` prints the JSON Schemas for your editor.
+- In any string of `cutover.toml` and of a routing file, `${NAME}` stands for an environment variable and `${NAME:-default}` for one with a
+  default; `$$` is a dollar. An unset variable without a default is an error at its place. No message shows a value from the environment.
+  Suites have variables of their own: `${env.NAME}`.
+- `cutover check` checks all files. `cutover check --schema routing`, `main` or `suite` prints a JSON Schema for your editor.
 - `config/every-key.toml`, `config/every-main-key.toml` and `config/every-suite-key.toml` show every key in use.
 "#;
 

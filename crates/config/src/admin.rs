@@ -1,4 +1,4 @@
-//! Who may come in by the admin's door, and what each may do there: as the main file means it.
+//! Who may use the admin API, and what each may do: as the main file means it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TlsListener;
 
-/// What somebody is to the house. Each may what the ones before may.
+/// What the holder of a token may do. Each role may also do what the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -43,13 +43,13 @@ impl fmt::Display for Role {
     }
 }
 
-/// A token that opens the door. Only what it hashes to is known.
+/// A token for the API. Only its hash is known.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     pub name: String,
     pub role: Role,
     pub sha256: [u8; 32],
-    /// In seconds since 1970: from here on it opens nothing.
+    /// In seconds since 1970: from then on it is refused.
     pub expires: Option<u64>,
 }
 
@@ -64,16 +64,16 @@ impl fmt::Debug for Token {
     }
 }
 
-/// How the admin's door is kept.
+/// Who may use the admin listener, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdminAccess {
-    /// None: one is made, on loopback.
+    /// Without any, one is made, on loopback.
     pub tokens: Vec<Token>,
     /// What a request's Host may say beside the listener's own names, in lower case; without a port, with any.
     pub hosts: Vec<String>,
     pub tls: Option<TlsListener>,
-    /// Off loopback without TLS, by the operator's own word.
+    /// Beyond loopback without TLS, because the operator says so.
     pub insecure: bool,
-    /// Off loopback, /metrics without a token.
+    /// Beyond loopback, /metrics without a token.
     pub open_metrics: bool,
 }

@@ -1,7 +1,7 @@
 //! Where a deploy may send an environment: patterns such as `https://*--shop.netlify.app`.
 //!
 //! A pattern is a scheme, a host and perhaps a port; `*` stands for a run of letters, digits and hyphens within one part
-//! of the host, so that nobody slips a dot, a port or another name in.
+//! of the host, so that a dot, a port or another name cannot slip in.
 
 use memory::snapshot::OriginTarget;
 
@@ -35,12 +35,12 @@ impl AllowedOrigin {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'*' | b':' | b'_');
         if host.is_empty() || !host.bytes().all(plain) {
-            return Err("it is a scheme and a host, with `*` for a part of a name, and no path");
+            return Err("it must be a scheme and a host, with `*` for part of a name, and no path");
         }
-        // The last two parts are the owner's: a star there would let anybody in.
+        // The last two parts belong to the owner: a star there would allow any site.
         let owner = host.rsplit('.').take(2);
         if host.parse::<std::net::IpAddr>().is_err() && owner.clone().any(|part| part.contains('*')) {
-            return Err("`*` may not stand in the last two parts of the name: anybody could own it");
+            return Err("`*` is not allowed in the last two parts of the name: anyone could own a match");
         }
         Ok(AllowedOrigin { tls, host, port })
     }

@@ -106,12 +106,12 @@ fn warn_of_fraction(source: &mut SourceFile, key: &str, typed: &At<Share>) {
     }
 }
 
-/// A path that is relative to the file it stands in.
+/// A path that is relative to the file that names it.
 fn beside(source: &SourceFile, path: &str) -> PathBuf {
     Path::new(&source.name).parent().unwrap_or(Path::new("")).join(path)
 }
 
-/// Whether a name can stand in URLs, labels of metrics and on command lines.
+/// Whether a name can be used in URLs, metric labels and on command lines.
 fn is_plain_name(name: &str) -> bool {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     plain && !name.is_empty() && name.len() <= 64

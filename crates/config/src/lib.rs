@@ -57,7 +57,7 @@ pub struct MainConfig {
     pub state: PathBuf,
     pub keep: JournalRetention,
     pub tick: Millis,
-    /// Who hears of it.
+    /// Who is notified of changes.
     pub notify: Vec<notify::Sink>,
     /// The folder of the validation suites; it need not be there.
     pub suites: PathBuf,
@@ -71,10 +71,10 @@ pub struct MainConfig {
 pub struct ValidationSettings {
     /// Runs at once; the others wait.
     pub at_once: usize,
-    /// So many runs, and no older than `age`.
+    /// How many runs are kept, none older than `age`.
     pub keep: usize,
     pub age: Millis,
-    /// Named snapshots are no older.
+    /// How long named snapshots are kept.
     pub snapshots: Millis,
 }
 
@@ -86,7 +86,7 @@ impl Default for ValidationSettings {
     }
 }
 
-/// What of the journal is kept: younger than this, and no more than this.
+/// How much of the journal is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalRetention {
     pub age: Millis,
@@ -105,7 +105,7 @@ impl Default for JournalRetention {
 pub struct TlsListener {
     pub listen: SocketAddr,
     pub http2: bool,
-    /// At least one; the first is for clients that ask for no name, or for one that nobody has.
+    /// At least one. The first is for clients that ask for no name, or for an unknown one.
     pub certificates: Vec<CertificateFiles>,
 }
 
@@ -203,18 +203,18 @@ pub struct ServiceConfig {
     pub allowed_origins: Vec<AllowedOrigin>,
     /// The triggers and rules that the file itself names.
     pub named: NamedInFile,
-    /// What was laid over the file, and is not in force.
+    /// Runtime changes that do not fit the file, and are not in force.
     pub aside: Vec<IgnoredOverlay>,
 }
 
-/// What the file names, and nobody changes but there.
+/// The rules and triggers that the file names. They can only be changed there.
 #[derive(Clone, Debug, Default)]
 pub struct NamedInFile {
     pub rules: Vec<String>,
     pub triggers: Vec<String>,
 }
 
-/// Something that was laid over a file at run time, and does not fit it.
+/// A runtime change that does not fit the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IgnoredOverlay {
     /// `rule`, `trigger` or `origin`.
@@ -223,13 +223,13 @@ pub struct IgnoredOverlay {
     pub why: String,
 }
 
-/// What is laid over the services of the files, by name.
+/// Runtime changes of services, by name.
 pub type Overlays = BTreeMap<String, RuntimeOverrides>;
 
 /// What a routing file is checked against, beside itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoutingContext<'a> {
-    /// What people have laid over it at run time. What does not fit is set aside, and refuses nothing.
+    /// Changes made at run time. One that does not fit is set aside, and does not refuse the file.
     pub overlays: Option<&'a Overlays>,
     /// Where this program listens: an origin there would send requests round in circles.
     pub listeners: &'a [SocketAddr],
@@ -351,7 +351,7 @@ pub fn load_suite(path: &Path) -> Result<suite::Suite, ConfigError> {
     if source.problems.is_empty() { Ok(suite) } else { Err(ConfigError { problems: source.problems }) }
 }
 
-/// Whether a suite can be called this: it stands in URLs and on command lines.
+/// Whether this can be the name of a suite, which is used in URLs and on command lines.
 pub fn is_suite_name(name: &str) -> bool {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     plain && !name.starts_with('.') && !name.is_empty() && name.len() <= 64

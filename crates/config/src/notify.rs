@@ -1,4 +1,4 @@
-//! Who hears of it: what `[[notify]]` means once every problem is out of it.
+//! Who is notified of changes: what `[[notify]]` means once every problem is out of it.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -2,7 +2,7 @@
 //!
 //! serde stops at the first thing that it cannot read. So the offending key or value is cut out of the parsed document
 //! and the rest is read again, until nothing is left to object to: the types in [`super::file`] stay plain serde types,
-//! and the user hears of every mistake in one go.
+//! and the user sees every mistake at once.
 
 mod environment;
 
@@ -53,8 +53,10 @@ pub struct SourceFile {
     pub problems: Vec<FileProblem>,
     /// What is taken, and probably not meant.
     pub warnings: Vec<FileProblem>,
-    /// The tables that something was cut out of: nobody needs to hear that it is missing there.
+    /// The tables that something was cut out of: there it is not reported as missing.
     mutilated: Vec<Range<usize>>,
+    /// The keys that were cut out of the file itself.
+    cut_keys: Vec<String>,
     /// The strings that hold something of the environment.
     expanded: Vec<Expanded>,
 }
@@ -67,6 +69,7 @@ impl SourceFile {
             problems: Vec::new(),
             warnings: Vec::new(),
             mutilated: Vec::new(),
+            cut_keys: Vec::new(),
             expanded: Vec::new(),
         }
     }
@@ -124,7 +127,7 @@ impl SourceFile {
         (message, hint)
     }
 
-    /// What of a value stands in the file itself, and does not come from the environment.
+    /// The part of a value that is in the file itself, and does not come from the environment.
     pub fn literal<'t>(&'t self, at: &'t At<String>) -> &'t str {
         let expanded = self.expanded.iter().find(|expanded| expanded.span == at.span);
         expanded.map_or(at.value.as_str(), |expanded| expanded.literal.as_str())
@@ -135,7 +138,7 @@ impl SourceFile {
         self.expanded.iter().any(|expanded| expanded.span == at.span && expanded.has_variables())
     }
 
-    /// Blots out what must not be shown, before a problem quotes it.
+    /// Replaces what must not be shown by stars, before a problem quotes it.
     pub fn conceal(&mut self, span: &Range<usize>) {
         let place = self.text.floor_char_boundary(span.start)..self.text.ceil_char_boundary(span.end);
         let blots = "*".repeat(place.len());
@@ -146,6 +149,13 @@ impl SourceFile {
     pub fn missing(&mut self, span: Range<usize>, message: impl Into<String>, hint: &str) {
         if !self.mutilated.contains(&span) {
             self.problem(span, message, Some(hint.to_owned()));
+        }
+    }
+
+    /// Notes that the file itself lacks a key, unless what it has there could not be read.
+    pub fn missing_key(&mut self, key: &str, message: &str, hint: &str) {
+        if !self.cut_keys.iter().any(|cut| cut == key) {
+            self.problem(0..0, message, Some(hint.to_owned()));
         }
     }
 
@@ -168,7 +178,7 @@ impl SourceFile {
             self.note(error, None);
         }
         if !errors.is_empty() {
-            // Where a bracket is missing, what follows is anybody's guess.
+            // Where a bracket is missing, the meaning of what follows is unknown.
             return T::default();
         }
         if let Some(lookup) = lookup {
@@ -181,7 +191,7 @@ impl SourceFile {
                     let cut = error.span().and_then(|span| cut(document.get_mut(), &span));
                     self.note(&error, cut.as_ref().and_then(|cut| cut.key.as_deref()));
                     match cut {
-                        Some(cut) => self.mutilated.extend(cut.from),
+                        Some(cut) => self.mutilate(cut),
                         // Nothing to cut: the rest cannot be read.
                         None => return T::default(),
                     }
@@ -204,12 +214,25 @@ impl SourceFile {
                 let place = raw.find(&token).map(|at| span.start + at..span.start + at + token.len());
                 self.problem(place.unwrap_or(span.clone()), why.message, why.hint);
             }
-            self.mutilated.extend(cut(document, &span).into_iter().flat_map(|cut| cut.from));
+            if let Some(cut) = cut(document, &span) {
+                self.mutilate(cut);
+            }
         }
+    }
+
+    fn mutilate(&mut self, cut: Cut) {
+        if cut.from.is_empty() {
+            self.cut_keys.extend(cut.key);
+        }
+        self.mutilated.extend(cut.from);
     }
 
     fn note(&mut self, error: &toml::de::Error, key: Option<&str>) {
         let span = error.span().unwrap_or(0..0);
+        // A list whose only item was cut out is not empty in the file.
+        if error.message().contains("is an empty list") && self.mutilated.contains(&span) {
+            return;
+        }
         let (message, hint) = in_plain_words(error.message(), key);
         // A parser that has lost its way complains again and again of one place.
         if !self.problems.iter().any(|problem| problem.span == span) {

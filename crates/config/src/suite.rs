@@ -163,7 +163,7 @@ pub struct WholeRegex {
 
 impl WholeRegex {
     /// # Errors
-    /// It is no regular expression.
+    /// The text is not a regular expression.
     pub fn new(text: &str) -> Result<WholeRegex, regex::Error> {
         // By itself first: its errors speak of what was typed.
         Regex::new(text)?;
@@ -188,7 +188,7 @@ pub struct LoadTest {
     pub length: Millis,
     /// Before that, at the first rate, and not counted.
     pub warm_up: Millis,
-    /// Requests at once at the most; each has a connection of its own.
+    /// The most requests at once. Each has a connection of its own.
     pub users: u32,
     /// Drawn by their weights.
     pub requests: Vec<(u32, SuiteRequest)>,
@@ -254,7 +254,7 @@ pub struct Parity {
     pub sent: Vec<(HeaderName, String)>,
     /// POST and the like of a recording are sent too.
     pub unsafe_methods: bool,
-    /// Of a recording, so many different requests at the most.
+    /// The most different requests of a recording.
     pub most: usize,
     pub ignore: Vec<JsonPath>,
     /// The headers that are compared.
@@ -263,7 +263,7 @@ pub struct Parity {
     pub tolerance: f64,
     /// So often blue is compared with itself first.
     pub noise: u32,
-    /// So many percent of the requests may differ.
+    /// The percentage of requests that may differ.
     pub differing: f64,
     pub timeout: Millis,
 }
@@ -303,7 +303,7 @@ pub struct TableCheck {
     pub chunk: u64,
     /// Only count.
     pub rows_only: bool,
-    /// So many differing rows are named.
+    /// How many differing rows the report names.
     pub most_rows: usize,
     /// For one query.
     pub timeout: Millis,

@@ -25,8 +25,7 @@ pub fn check(source: &mut SourceFile, typed: &At<AccessLogFile>, base: &Path) ->
     })
 }
 
-/// What can be seen of a path without touching it, and by anybody: whether this process may write there, only opening it
-/// tells.
+/// What can be seen of a path without touching it. Whether this process may write there is only known when it opens it.
 fn target(source: &mut SourceFile, typed: &At<String>, base: &Path) -> Option<LogTarget> {
     if typed.value == "stdout" {
         return Some(LogTarget::Stdout);

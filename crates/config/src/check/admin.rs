@@ -130,7 +130,7 @@ fn name(source: &mut SourceFile, at: &At<String>) -> Option<String> {
 }
 
 /// # Errors
-/// It is no name for a token: what one is.
+/// The name cannot be used; the text says which can.
 pub fn token_name(name: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
     let taken = TAKEN.contains(&name);

@@ -88,7 +88,7 @@ fn name(source: &mut SourceFile, text: &str, span: &Range<usize>) -> Option<Head
         }
     };
     if OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
-        let message = format!("`{name}` belongs to the connection, and cannot be changed");
+        let message = format!("`{name}` is set by the proxy, and cannot be changed");
         let hint = (name == "host").then(|| "the origin's Host comes from its `url`".to_owned());
         source.problem(span.clone(), message, hint);
         return None;
@@ -96,7 +96,7 @@ fn name(source: &mut SourceFile, text: &str, span: &Range<usize>) -> Option<Head
     Some(name)
 }
 
-/// A value as it may stand in a head; problems are noted.
+/// A value that a header can hold; problems are noted.
 pub fn value(source: &mut SourceFile, typed: &At<String>) -> Option<HeaderValue> {
     let At { value: text, span } = typed;
     let wrong = if text.len() > LONGEST_VALUE {

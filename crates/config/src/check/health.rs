@@ -185,7 +185,7 @@ fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderV
         };
         if OURS.contains(&header.as_str()) {
             let hint = Some("the host is that of the origin's `url`".to_owned());
-            source.problem(span.clone(), format!("`{name}` belongs to the connection, and cannot be set"), hint);
+            source.problem(span.clone(), format!("`{name}` is set by the proxy, and cannot be set"), hint);
         }
         given.set_sensitive(true);
         all.push((header, given));

@@ -14,7 +14,7 @@ use judgement::time::Millis;
 /// Checks the main file. `base`: the folder that its paths are relative to.
 pub fn main(source: &mut SourceFile, file: &MainFile, base: &Path) -> MainConfig {
     if file.version.is_none() {
-        source.missing(0..0, "the file has no `version`", "begin with version = 1");
+        source.missing_key("version", "the file has no `version`", "begin with version = 1");
     }
     let path = |typed: Option<&At<String>>, default: &str| base.join(typed.map_or(default, |at| at.value.as_str()));
     let default_proxy = ProxyFile::default();
@@ -79,7 +79,7 @@ fn validation(file: Option<&ValidationFile>) -> ValidationSettings {
     }
 }
 
-/// Where an empty place for clients means a mistake: this is what a first file has.
+/// The plain listeners. Without any listener at all, the default one.
 fn listeners(source: &mut SourceFile, proxy: &ProxyFile) -> Vec<SocketAddr> {
     let Some(At { value: typed, span }) = &proxy.listen else {
         let plain = SocketAddr::from(([0, 0, 0, 0], 8080));

@@ -245,7 +245,7 @@ impl<'t> Typed<'t> {
             let (_, security, port) = *kinds.iter().find(|(scheme, ..)| *scheme == url.scheme())?;
             let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
             let host = url.host_str().filter(|host| bare && url.username().is_empty() && !host.is_empty())?;
-            // A literal address stands in brackets in a URL, and nowhere else.
+            // Only in a URL does a literal address have brackets.
             let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
             Some((host, url.port().unwrap_or(port), security))
         });

@@ -1,4 +1,4 @@
-//! What people have laid over a file at run time. The file stays the truth for what it names: an addition whose name is
+//! Rules, triggers and origins that were changed at run time. What the file names wins: an addition whose name is
 //! in the file, or which does not fit it any more, is set aside, and said to be.
 
 use std::sync::Arc;

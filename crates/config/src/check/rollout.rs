@@ -9,11 +9,11 @@ use judgement::rollout::plan::{OnSuiteFailure, PlanStep, RolloutPlan, WarmUp};
 use judgement::time::Millis;
 use judgement::traffic::split::Weight;
 
-/// A plan is gone through by hand when something is odd: nobody reads more steps than this.
+/// A plan must stay short enough for a person to read.
 const MOST_STEPS: usize = 50;
-/// Somebody waits for all of them.
+/// A person waits for all of them.
 const MOST_SUITES: usize = 20;
-/// More than this on the old side is no baseline but a rollout that has not ended.
+/// In percent. With more on the old side the rollout has not really ended.
 const MOST_HELD_BACK: f64 = 20.0;
 
 pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &RoutingContext<'_>) -> RolloutPlan {

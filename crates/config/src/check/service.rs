@@ -20,7 +20,7 @@ use judgement::traffic::sticky::StickyBy;
 use judgement::traffic::{Environment, ServiceDefinition};
 use memory::snapshot::{OriginSettings, OriginTimeouts};
 
-/// `over`: what was laid over it at run time.
+/// `over`: what was changed at run time.
 pub fn check(
     source: &mut SourceFile,
     name: &str,

@@ -1,4 +1,4 @@
-//! `sql = { … }` and `redis = { … }` of a health check: where the store is, and that no password stands in this file.
+//! `sql = { … }` and `redis = { … }` of a health check: where the store is, and that no password is in this file.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,7 +13,7 @@ use memory::snapshot::secret_url::SecretUrl;
 
 /// A file that is longer holds no URL.
 const LONGEST_URL: usize = 4096;
-/// A check is a question, no report.
+/// A check is a question, not a report.
 const LONGEST_QUERY: usize = 4096;
 const PUT_IT: &str =
     "put the URL into a file and write url_file = \"…\", or take the password from the environment: \"${DB_PASSWORD}\"";
@@ -196,7 +196,7 @@ fn url_in_file(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// Warns of a secret that everybody on the machine can read: it works, and somebody should know.
+/// Warns of a secret that everybody on the machine can read: it works, and is probably not meant.
 fn warn_if_open(source: &mut SourceFile, at: &At<String>) {
     use std::os::unix::fs::PermissionsExt;
     let readable =

@@ -20,7 +20,7 @@ use crate::suite::text::{Piece, literal, pieces};
 use crate::suite::{BUILT_IN, Case, Suite, SuiteRequest, Via};
 use judgement::time::Millis;
 
-/// A suite that nobody can read through proves little.
+/// A longer suite is more than a person can read through.
 const MOST_CASES: usize = 500;
 const MOST_STEPS: usize = 50;
 /// A file that is sent or compared with is at hand, not a database.
@@ -38,7 +38,7 @@ struct Reading<'s> {
 /// Checks a suite; problems are noted. `name`: its file's, without `.toml`.
 pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
     if file.version.is_none() {
-        source.missing(0..0, "the suite has no `version`", "begin with version = 1");
+        source.missing_key("version", "the suite has no `version`", "begin with version = 1");
     }
     let retries = whole(&file.retries, 0) as u32;
     let timeout = length(&file.timeout, Millis::seconds(10));

@@ -33,7 +33,10 @@ pub fn certificates(source: &mut SourceFile, typed: &At<String>, base: &Path) ->
 /// A certificate with its chain, and the key that belongs to it; problems are noted.
 pub fn identity(source: &mut SourceFile, cert: &At<String>, key: &At<String>, base: &Path) -> Option<ClientIdentity> {
     let chain = certificates(source, cert, base);
-    let read = PrivateKeyDer::from_pem_file(base.join(&key.value)).map_err(|e| in_words(&e));
+    let read = PrivateKeyDer::from_pem_file(base.join(&key.value)).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => "it holds no private key".to_owned(),
+        error => in_words(&error),
+    });
     let read = read.and_then(|der| match ring::sign::any_supported_type(&der) {
         Ok(signing) => Ok((der, signing)),
         Err(_) => Err("it is not a private key for TLS".to_owned()),
@@ -81,6 +84,9 @@ pub fn in_words(error: &rustls::pki_types::pem::Error) -> String {
     match error {
         rustls::pki_types::pem::Error::Io(e) if e.kind() == std::io::ErrorKind::NotFound => {
             "there is no such file".to_owned()
+        }
+        rustls::pki_types::pem::Error::Io(e) if e.kind() == std::io::ErrorKind::IsADirectory => {
+            "it is a folder".to_owned()
         }
         rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
         rustls::pki_types::pem::Error::NoItemsFound => "it holds nothing of the kind".to_owned(),

@@ -32,7 +32,7 @@ pub struct Expanded {
     raw: String,
     /// What came of it.
     pub value: String,
-    /// What of it stands in the file itself.
+    /// The part of it that is in the file itself.
     pub literal: String,
     /// The names, and what the environment holds for them.
     variables: Vec<(String, String)>,

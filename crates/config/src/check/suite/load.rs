@@ -11,7 +11,7 @@ use crate::suite::{LoadLimits, LoadTest, Parity, Profile, SuiteRequest};
 use judgement::time::Millis;
 use judgement::traffic::retry::is_safe;
 
-/// More of them in one suite nobody waits for.
+/// A suite with more of them would run for too long.
 const MOST_LOADS: usize = 20;
 const MOST_REQUESTS: usize = 500;
 const COMPARED: [HeaderName; 3] = [http::header::CONTENT_TYPE, http::header::LOCATION, http::header::CACHE_CONTROL];

@@ -30,7 +30,7 @@ impl Reading<'_> {
         let path = self.path(file, span, known);
         let mut headers = self.headers.clone();
         for (name, value) in self.header_lines(&file.headers, known) {
-            // A request's own line stands instead of the suite's.
+            // A request's own line replaces the suite's.
             headers.retain(|(other, _)| *other != name);
             headers.push((name, value));
         }
@@ -116,7 +116,7 @@ impl Reading<'_> {
             let value = self.text(&at.value, &at.span, known);
             if let Some(name) = self.header_name(name, &at.span) {
                 if OURS.contains(&name.as_str()) {
-                    let message = format!("`{name}` belongs to the connection, and cannot be set");
+                    let message = format!("`{name}` is set by the proxy, and cannot be set");
                     let hint = (name == "host").then(|| "the origin's Host comes from its `url`".to_owned());
                     self.source.problem(at.span.clone(), message, hint);
                 }

@@ -1,4 +1,4 @@
-//! One of a few words: an enum of serde's.
+//! One of a few words: an enum as serde knows it.
 
 use std::marker::PhantomData;
 

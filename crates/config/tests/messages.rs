@@ -1,0 +1,308 @@
+//! Wrong files, and what their author is told: read `snapshots/` as one of them would.
+//!
+//! The tables of tests/config.rs hold what makes no sense together; this one holds values that people mistype, in all
+//! three files, and what is taken with a warning.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use cutover_config as config;
+use cutover_config::read::{Severity, render};
+use cutover_config::{ConfigError, RoutingContext, SuiteFolder};
+
+/// A good service, with more keys in the section that is named.
+fn routing(section: &str, lines: &str) -> String {
+    let mut text = String::new();
+    for (name, keys) in [
+        ("service.shop", ""),
+        ("service.shop.blue", "url = \"http://blue.test\""),
+        ("service.shop.green", "url = \"http://green.test\""),
+        ("service.shop.split", ""),
+    ] {
+        text.push_str(&format!("[{name}]\n"));
+        let replaced = section == name && (lines.contains("url =") || lines.contains("urls ="));
+        if !keys.is_empty() && !replaced {
+            text.push_str(&format!("{keys}\n"));
+        }
+        if section == name {
+            text.push_str(&format!("{lines}\n"));
+        }
+    }
+    if !text.contains(&format!("[{section}]")) {
+        text.push_str(&format!("{section}\n{lines}\n"));
+    }
+    text
+}
+
+fn rule(lines: &str) -> String {
+    routing("[[service.shop.rule]]", lines)
+}
+
+fn rollout(lines: &str) -> String {
+    routing("[service.shop.rollout]", lines)
+}
+
+fn health(lines: &str) -> String {
+    routing("[[service.shop.health]]", lines)
+}
+
+fn trigger(lines: &str) -> String {
+    routing("[[service.shop.guard.trigger]]", lines)
+}
+
+const RULE: &str = "path = \"/x\"\nto = \"green\"";
+
+fn routing_files() -> Vec<(&'static str, String)> {
+    let split = |lines: &str| routing("service.shop.split", lines);
+    let green = |lines: &str| routing("service.shop.green", lines);
+    let service = |lines: &str| routing("service.shop", lines);
+    vec![
+        ("a weight as a fraction", split("weight = 0.25")),
+        ("a weight with a percent sign", split("weight = \"25%\"")),
+        ("a weight in words", split("weight = \"half\"")),
+        ("a weight of too many decimals", split("weight = 33.333")),
+        ("a weight over 100", split("weight = 250")),
+        ("an environment by its role", split("active = \"candidate\"")),
+        ("an environment that is a number", split("active = 1")),
+        ("a switch in words", split("rescue = \"yes\"")),
+        ("a switch that is a number", split("rescue = 1")),
+        ("a stickiness that is a text", split("sticky = \"cookie\"")),
+        ("a cookie with a space", split("sticky = { cookie = \"my cookie\" }")),
+        ("a failover in other words", split("failover = \"booth\"")),
+        ("a host with its scheme", service("hosts = [\"https://shop.example.com\"]")),
+        ("a host with scheme, port and path", service("hosts = \"https://shop.example.com:8443/app\"")),
+        ("a host with a path", service("hosts = [\"shop.example.com/app\"]")),
+        ("a host with a port", service("hosts = [\"shop.example.com:443\"]")),
+        ("a host that is a number", service("hosts = 8080")),
+        ("a preset that is close", service("preset = \"lambda\"")),
+        ("a preset that is far away", service("preset = \"heroku\"")),
+        ("a size with a unit that is close", service("max_body = \"10mb\"")),
+        ("a size below zero", service("max_body = -5")),
+        ("an origin without a scheme", green("url = \"localhost:9001\"")),
+        ("a site without a scheme", green("url = \"next--shop.netlify.app\"")),
+        ("an origin that is a port", green("url = 9001")),
+        ("an origin with a misspelt scheme", green("url = \"htps://green.test\"")),
+        ("an origin with a user", green("url = \"http://user:hunter2@green.test\"")),
+        ("the same origin on both sides", green("url = \"http://blue.test\"")),
+        (
+            "an environment that is a text",
+            "[service.shop]\nblue = \"http://blue.test\"\ngreen = \"http://green.test\"\n".to_owned(),
+        ),
+        ("a version that is a number", green("url = \"http://green.test\"\nversion = 2")),
+        ("HTTP/2 as a switch", green("url = \"http://green.test\"\nh2 = true")),
+        ("an authority that is not there", green("url = \"https://green.test\"\nca_file = \"ca.pem\"")),
+        ("a pattern that lets anybody in", service("allowed_origins = [\"https://*.app\"]")),
+        ("a timeout that is a number", routing("[service.shop.timeouts]", "connect = 2\nidle = 0.5")),
+        ("a timeout of nothing", routing("[service.shop.timeouts]", "first_byte = \"0s\"")),
+        ("a timeout without a unit", routing("[service.shop.timeouts]", "tls = \"5\"")),
+        ("a header as a text", rule("header = \"x-canary\"\nto = \"green\"")),
+        ("a cookie as a text", rule("cookie = [\"beta\"]\nto = \"green\"")),
+        ("a target that is close", rule("path = \"/x\"\nto = \"canary\"")),
+        ("a share as a fraction", rule("path = \"/x\"\ncandidate = 0.1")),
+        ("a method in lower case", rule("method = \"get\"\nto = \"green\"")),
+        ("a path that is a URL", rule("path = \"https://shop.test/api/*\"\nto = \"green\"")),
+        ("a network that is one address too many", rule("client_address = [\"10.0.0.1/8\", \"here\"]\nto = \"green\"")),
+        ("an override in words", rule(&format!("{RULE}\noverride = \"true\""))),
+        ("a bake time that is a number", rollout("bake = 120")),
+        ("steps that are fractions", rollout("steps = [0.1, 0.25, 0.5, 1]")),
+        ("a step with a percent sign", rollout("steps = [10, \"50%\", 100]")),
+        ("steps that are one number", rollout("steps = 10")),
+        ("requests that are half", rollout("requests = 0.5")),
+        ("a suite with its ending", rollout("suites = [\"smoke.toml\"]")),
+        (
+            "what to do in other words",
+            rollout("steps = [{ weight = 10, suites = [\"smoke\"], on_fail = \"abort\" }, 100]"),
+        ),
+        (
+            "a suite that is not in the folder",
+            rollout("suites = [\"smok\"]\nsteps = [{ weight = 10, suites = [\"load\"] }, 100]"),
+        ),
+        ("a metric that is close", trigger("metric = \"latency_99\"\nabove = \"1s\"")),
+        ("a limit with a percent sign", trigger("metric = \"error_rate\"\nabove = \"5%\"")),
+        ("an availability as a fraction", trigger("metric = \"availability\"\nbelow = 0.99")),
+        ("a window that is too long", trigger("metric = \"error_rate\"\nabove = 5\nwindow = \"5m\"\nfor = 120")),
+        ("an action that is close", trigger("metric = \"error_rate\"\nabove = 5\naction = \"roll back\"")),
+        ("a health check that is a path", health("http = \"/healthz\"")),
+        (
+            "a health check with much that is wrong",
+            health(
+                "http = { method = \"POST\", status = 204 }\ninterval = 5\ntimeout = \"5m\"\nretries = \"3\"\nenvironment = \"grün\"",
+            ),
+        ),
+        ("what to do when it is down", health("http = {}\non_down = \"restart\"")),
+        ("a database with a password", health("sql = { url = \"postgres://shop:hunter2@db/shop\" }")),
+        ("an origin that is this proxy", green("url = \"http://localhost:8080/loop\"")),
+        ("an origin that is this admin", green("urls = [\"http://green.test\", \"http://127.0.0.1:9700\"]")),
+        ("a variable that is not set", green("url = \"https://${CUTOVER_NOT_SET}.test\"")),
+        ("variables that are misspelt", green("url = \"https://${HOME-x}.${\"\nversion = \"${env.HOME}\"")),
+        (
+            "a value of the environment",
+            routing("service.shop.split", "active = \"${HOME}\"\nsticky = { header = \"${HOME}_x\" }"),
+        ),
+    ]
+}
+
+fn main_files() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("a listener that is a port", "[proxy]\nlisten = 8080"),
+        (
+            "listeners in every wrong way",
+            "[proxy]\nlisten = [\"8080\", \":8081\", \"localhost:8082\", \"0.0.0.0\", \"http://0.0.0.0:8083/\", \"*:8084\"]",
+        ),
+        ("admin and proxy on one port", "[proxy]\nlisten = [\"0.0.0.0:9700\"]"),
+        ("the admin on the proxy's port", "[admin]\nlisten = \"127.0.0.1:8080\""),
+        ("two listeners on one port", "[proxy]\nlisten = [\"127.0.0.1:8080\", \"0.0.0.0:8080\"]"),
+        (
+            "TLS on the port of a plain listener",
+            "[proxy]\nlisten = \"0.0.0.0:8443\"\n[[proxy.tls]]\nlisten = \"0.0.0.0:8443\"\ncert_file = \"a.pem\"\nkey_file = \"a.key\"",
+        ),
+        ("a folder for a certificate", "[admin]\ncert_file = \"empty\"\nkey_file = \"a.key\""),
+        ("a drain that is a number", "[proxy]\ndrain = 30\ndrain_delay = \"1m\""),
+        ("threads in words", "[proxy]\nthreads = \"auto\""),
+        ("a port that is none", "[proxy]\nredirect_to_https = 70000"),
+        ("a size of nothing", "[proxy.limits]\nheader_bytes = \"1KB \"\ntarget_bytes = \"2MiB\"\nrequests = 0"),
+        ("an access log that is a text", "[proxy]\naccess_log = \"access.log\""),
+        (
+            "an access log of a format that is close",
+            "[proxy.access_log]\npath = \"stdout\"\nformat = \"JSON\"\nsample = 0.5",
+        ),
+        (
+            "a role that is close",
+            "[[admin.token]]\nname = \"ci\"\nrole = \"writer\"\nsha256 = \"00\"\nexpires = 2027-01-01",
+        ),
+        ("a journal that forgets", "[state]\nkeep = \"12h\"\nkeep_size = \"512KiB\""),
+        ("a tick that is a number", "[guard]\ntick = 20"),
+        (
+            "a kind of notification",
+            "[[notify]]\nname = \"ops\"\nkind = \"teams\"\nlevel = \"error\"\nkinds = [\"rollbacks\"]",
+        ),
+        ("a folder of suites that is not there", "suites = \"no-such-folder\""),
+        ("validation by numbers", "[validation]\nat_once = 100\nkeep_for = 90"),
+        ("a version to come", "version = 2"),
+        ("a section of the routing file", "[split]\nweight = 10"),
+        ("a variable that is not set", "[state]\npath = \"${CUTOVER_NOT_SET}/cutover.db\""),
+        (
+            "a Slack URL in the file",
+            "[[notify]]\nname = \"ops\"\nkind = \"slack\"\nurl = \"https://hooks.slack.com/services/hunter2\"",
+        ),
+    ]
+}
+
+fn suites() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("a way that is close", "via = \"proxies\"\n[[case]]\npath = \"/\""),
+        ("times that are numbers", "timeout = 10\nevery = \"5s\"\n[[case]]\npath = \"/\"\ntimeout = \"0s\""),
+        ("counts that are too large", "concurrency = 1000\nretries = 1.5\n[[case]]\npath = \"/\""),
+        (
+            "a load of another profile",
+            "[[load]]\nprofile = \"peak\"\nrate = \"100\"\nfor = 30\npath = \"/\"\nlimits = { p95 = 250, error_rate = \"1%\" }",
+        ),
+        ("a rate that no machine sends", "[[load]]\nrate = 1000000\nfor = \"30s\"\npath = \"/\""),
+        ("a tolerance in percent", "[[parity]]\npaths = [\"/\"]\ntolerance = 5\ndiffering = 101"),
+        ("a latency that is a number", "[[case]]\npath = \"/\"\nexpect = { latency = 250 }"),
+        ("a recording that is not there", "[[parity]]\nrecording = \"traffic.har\""),
+        ("a schema that is not there", "[[case]]\npath = \"/\"\nexpect = { schema = \"product.schema.json\" }"),
+    ]
+}
+
+fn told(name: &str, outcome: Result<Vec<config::read::FileProblem>, ConfigError>, folder: &Path) -> String {
+    let text = match outcome {
+        Err(refused) => refused.render(false),
+        Ok(warnings) => {
+            assert!(!warnings.is_empty(), "{name}: taken without a word");
+            render(warnings.iter(), Severity::Warning, false)
+        }
+    };
+    assert!(!text.contains("hunter2"), "{name}: {text}");
+    format!("--- {name}\n{}\n\n", text.replace(&format!("{}/", folder.display()), ""))
+}
+
+#[test]
+fn a_wrong_routing_file_is_told_like_a_colleague_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let listeners = ["0.0.0.0:8080", "127.0.0.1:9700"].map(|address| address.parse().unwrap());
+    let names = ["smoke", "parity"].map(str::to_owned).to_vec();
+    let folder = SuiteFolder { path: "suites".into(), is_there: true, names };
+    let context = RoutingContext { listeners: &listeners, suites: Some(&folder), ..RoutingContext::default() };
+    let home = std::env::var("HOME").unwrap();
+    let mut all = String::new();
+    for (name, text) in routing_files() {
+        let path = dir.path().join("routing.toml");
+        std::fs::write(&path, text).unwrap();
+        let read = config::load_routing(&path, &context).map(|routing| routing.warnings);
+        let said = told(name, read, dir.path());
+        assert!(!said.contains(&home), "{name}: {said}");
+        all.push_str(&said);
+    }
+    insta::assert_snapshot!("routing_files", all);
+}
+
+#[test]
+fn a_wrong_main_file_is_told_like_a_colleague_would() {
+    let mut all = String::new();
+    for (name, text) in main_files() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        let path = dir.path().join("cutover.toml");
+        let version = if text.starts_with("version") { "" } else { "version = 1\n" };
+        std::fs::write(&path, format!("{version}{text}\n")).unwrap();
+        let read = config::load_main_with_certificates(&path).map(|main| main.warnings);
+        all.push_str(&told(name, read, dir.path()));
+    }
+    insta::assert_snapshot!("main_files", all);
+}
+
+#[test]
+fn a_wrong_suite_is_told_like_a_colleague_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut all = String::new();
+    for (name, text) in suites() {
+        let path = dir.path().join("suite.toml");
+        std::fs::write(&path, format!("version = 1\n{text}\n")).unwrap();
+        let read = config::load_suite(&path).map(|_| Vec::new());
+        all.push_str(&told(name, read, dir.path()));
+    }
+    insta::assert_snapshot!("suites", all);
+}
+
+#[test]
+fn a_missing_folder_of_suites_is_not_called_an_empty_one() {
+    let text = rollout("suites = [\"smoke\"]");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("routing.toml");
+    std::fs::write(&path, text).unwrap();
+    for (is_there, why) in [(false, "the folder suites does not exist"), (true, "the folder suites is empty")] {
+        let folder = SuiteFolder { path: "suites".into(), is_there, names: Vec::new() };
+        let context = RoutingContext { suites: Some(&folder), ..RoutingContext::default() };
+        let refused = config::load_routing(&path, &context).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+#[test]
+fn the_environment_is_put_into_both_files_and_never_into_what_a_suite_or_the_api_says() {
+    let home = std::env::var("HOME").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("cutover.toml");
+    std::fs::write(&main, "version = 1\nrouting = \"${HOME}/r.toml\"\n[state]\npath = \"${CUTOVER_NOT_SET:-a.db}\"\n")
+        .unwrap();
+    let config = config::load_main(&main).unwrap();
+    assert_eq!(config.routing, Path::new(&home).join("r.toml"));
+    assert_eq!(config.state, dir.path().join("a.db"));
+
+    let routing = config::routing_text(
+        "routing.toml",
+        &health("sql = { url = \"postgres://shop:${HOME}@db/shop\", query = \"select '$$1'\" }"),
+    )
+    .unwrap();
+    assert_eq!(routing.services.len(), 1, "a password from the environment is taken");
+
+    let suite = dir.path().join("a.toml");
+    std::fs::write(&suite, "version = 1\n[variables]\nHOME = \"x\"\n[[case]]\npath = \"/${HOME}\"\n").unwrap();
+    assert_eq!(config::load_suite(&suite).unwrap().cases[0].steps[0].path, "/${HOME}", "its own variables");
+
+    let mut fragment = config::read::SourceFile::new("rule", "to = \"${HOME}\"");
+    let _: config::file::RuleFile = fragment.read();
+    assert!(fragment.problems[0].message.contains("${HOME}"), "a text of the API reads no environment");
+}
