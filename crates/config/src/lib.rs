@@ -304,16 +304,27 @@ pub fn load_main_with_certificates(path: &Path) -> Result<MainConfig, ConfigErro
 fn main_file(path: &Path, certificates: bool) -> Result<MainConfig, ConfigError> {
     let mut source = open_named(path)?;
     let file: MainFile = source.read_with_environment();
-    for problem in source.problems.iter_mut().filter(|problem| problem.message == "unknown key `service`") {
-        let hint = "services belong in the routing file; `cutover check --routing FILE` checks one by itself";
-        problem.hint = Some(hint.to_owned());
-    }
+    let hint = "services belong in the routing file; `cutover check --routing FILE` checks one by itself";
+    hint_at_unknown_keys(&mut source, &OF_ROUTING, hint);
     let base = path.parent().unwrap_or(Path::new(""));
     let config = check::main(&mut source, &file, base);
     if certificates {
         check::tls_files(&mut source, &file, base);
     }
-    if source.problems.is_empty() { Ok(config) } else { Err(ConfigError { problems: source.problems }) }
+    source.refused().map_or(Ok(config), Err)
+}
+
+/// Keys that stand in the other file.
+const OF_ROUTING: [&str; 7] = ["service", "blue", "green", "split", "route", "rule", "rollout"];
+const OF_MAIN: [&str; 6] = ["proxy", "admin", "state", "notify", "suites", "validation"];
+
+fn hint_at_unknown_keys(source: &mut SourceFile, keys: &[&str], hint: &str) {
+    for problem in &mut source.problems {
+        let key = problem.message.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
+        if key.is_some_and(|key| keys.contains(&key)) && problem.column <= 4 {
+            problem.hint = Some(hint.to_owned());
+        }
+    }
 }
 
 /// Reads the routing file, or every `*.toml` of a folder in the order of their names.
@@ -330,8 +341,12 @@ pub fn load_routing(path: &Path, context: &RoutingContext<'_>) -> Result<Routing
 
 fn routing_of(mut sources: Vec<SourceFile>, context: &RoutingContext<'_>) -> Result<RoutingConfig, ConfigError> {
     let files: Vec<RoutingFile> = sources.iter_mut().map(SourceFile::read_with_environment).collect();
+    for source in &mut sources {
+        hint_at_unknown_keys(source, &OF_MAIN, "this belongs in cutover.toml");
+    }
     let routing = check::routing(&mut sources, &files, context);
-    let problems: Vec<FileProblem> = sources.into_iter().flat_map(|source| source.problems).collect();
+    let refused = sources.into_iter().filter_map(SourceFile::refused);
+    let problems: Vec<FileProblem> = refused.flat_map(|refused| refused.problems).collect();
     if problems.is_empty() { Ok(routing) } else { Err(ConfigError { problems }) }
 }
 
@@ -348,7 +363,7 @@ pub fn load_suite(path: &Path) -> Result<suite::Suite, ConfigError> {
         source.problem(0..0, "invalid name for a suite: up to 64 letters, digits, `-`, `_` and `.`", hint);
     }
     let suite = check::suite(&mut source, &name, &file);
-    if source.problems.is_empty() { Ok(suite) } else { Err(ConfigError { problems: source.problems }) }
+    source.refused().map_or(Ok(suite), Err)
 }
 
 /// Whether this can be the name of a suite, which is used in URLs and on command lines.

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::ConfigError;
 use crate::file::At;
 use environment::{Expanded, Lookup};
 
@@ -72,6 +73,12 @@ impl SourceFile {
             cut_keys: Vec::new(),
             expanded: Vec::new(),
         }
+    }
+
+    /// The problems in the order of the file, if there are any.
+    pub fn refused(mut self) -> Option<ConfigError> {
+        self.problems.sort_by_key(|problem| problem.span.start);
+        (!self.problems.is_empty()).then_some(ConfigError { problems: self.problems })
     }
 
     /// Notes a problem at a place.
@@ -211,7 +218,9 @@ impl SourceFile {
             for environment::BadVariable { token, why } in bad {
                 // The variable itself, if it is there as it was read: an escape may have written it.
                 let raw = self.text.get(span.clone()).unwrap_or("");
-                let place = raw.find(&token).map(|at| span.start + at..span.start + at + token.len());
+                // Only the last one can lack its end.
+                let found = if token == "${" { raw.rfind(&token) } else { raw.find(&token) };
+                let place = found.map(|at| span.start + at..span.start + at + token.len());
                 self.problem(place.unwrap_or(span.clone()), why.message, why.hint);
             }
             if let Some(cut) = cut(document, &span) {
@@ -353,20 +362,20 @@ fn found_in_words(found: &str) -> String {
 
 /// Tables that people write as the one thing that matters in them, and how that is written.
 const TABLES: [(&str, &str); 14] = [
-    ("header", "write header = { name = \"x-canary\", present = true }"),
-    ("cookie", "write cookie = { name = \"beta\", present = true }"),
-    ("query", "write query = { name = \"beta\", present = true }"),
-    ("blue", "write blue = { url = \"https://main--shop.netlify.app\" }"),
-    ("green", "write green = { url = \"https://next--shop.netlify.app\" }"),
-    ("http", "write http = { path = \"/healthz\" }"),
-    ("sql", "write sql = { url = \"postgres://shop@db/shop\" }"),
-    ("redis", "write redis = { url = \"redis://cache/0\" }"),
-    ("access_log", "write access_log = { path = \"access.log\" }"),
-    ("state", "write state = { path = \"cutover.db\" }"),
-    ("admin", "write admin = { listen = \"127.0.0.1:9700\" }"),
-    ("proxy", "write proxy = { listen = [\"0.0.0.0:8080\"] }"),
-    ("split", "write split = { weight = 10 }"),
-    ("rollout", "write rollout = { steps = [10, 50, 100] }"),
+    ("header", "{ name = \"{}\", present = true }"),
+    ("cookie", "{ name = \"{}\", present = true }"),
+    ("query", "{ name = \"{}\", present = true }"),
+    ("blue", "{ url = \"{}\" }"),
+    ("green", "{ url = \"{}\" }"),
+    ("http", "{ path = \"{}\" }"),
+    ("sql", "{ url = \"postgres://shop@db/shop\" }"),
+    ("redis", "{ url = \"redis://cache/0\" }"),
+    ("access_log", "{ path = \"{}\" }"),
+    ("state", "{ path = \"{}\" }"),
+    ("admin", "{ listen = \"{}\" }"),
+    ("proxy", "{ listen = [\"{}\"] }"),
+    ("split", "{ weight = {} }"),
+    ("rollout", "{ steps = [10, 50, 100] }"),
 ];
 
 /// How a value of another type is written.
@@ -379,7 +388,10 @@ fn way_out(key: Option<&str>, wanted: &str, found: &str) -> Option<String> {
         ("a text in quotes", Some(bare)) => Some(format!("write \"{bare}\"")),
         ("a list", Some(bare)) if found.starts_with("string") => Some(format!("write [\"{bare}\"]")),
         ("a list", Some(bare)) => Some(format!("write [{bare}]")),
-        ("a table", _) => TABLES.iter().find(|(name, _)| Some(*name) == key).map(|(_, hint)| (*hint).to_owned()),
+        ("a table", Some(bare)) => {
+            let (name, table) = TABLES.iter().find(|(name, _)| Some(*name) == key)?;
+            Some(format!("write {name} = {}", table.replace("{}", bare)))
+        }
         _ => None,
     }
 }

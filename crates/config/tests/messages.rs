@@ -134,6 +134,10 @@ fn routing_files() -> Vec<(&'static str, String)> {
         ("a database with a password", health("sql = { url = \"postgres://shop:hunter2@db/shop\" }")),
         ("an origin that is this proxy", green("url = \"http://localhost:8080/loop\"")),
         ("an origin that is this admin", green("urls = [\"http://green.test\", \"http://127.0.0.1:9700\"]")),
+        (
+            "a section of cutover.toml",
+            "[proxy]\nlisten = [\"0.0.0.0:80\"]\n".to_owned() + &green("url = \"http://green.test\""),
+        ),
         ("a variable that is not set", green("url = \"https://${CUTOVER_NOT_SET}.test\"")),
         ("variables that are misspelt", green("url = \"https://${HOME-x}.${\"\nversion = \"${env.HOME}\"")),
         (
@@ -177,7 +181,6 @@ fn main_files() -> Vec<(&'static str, &'static str)> {
             "a kind of notification",
             "[[notify]]\nname = \"ops\"\nkind = \"teams\"\nlevel = \"error\"\nkinds = [\"rollbacks\"]",
         ),
-        ("a folder of suites that is not there", "suites = \"no-such-folder\""),
         ("validation by numbers", "[validation]\nat_once = 100\nkeep_for = 90"),
         ("a version to come", "version = 2"),
         ("a section of the routing file", "[split]\nweight = 10"),

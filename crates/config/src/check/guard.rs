@@ -97,8 +97,12 @@ fn limit(source: &mut SourceFile, typed: &At<TriggerFile>, metric: Metric) -> Op
         }
         (TriggerLimit::Number(percent), false) if (0.0..=100.0).contains(&percent) => {
             if metric.is_bad_below() && percent > 0.0 && percent <= 1.0 {
-                let message = format!("`{word}` is a percentage: {percent} is nearly nothing");
-                source.warning(span.clone(), message, &format!("write {} for percent", percent * 100.0));
+                let message = format!("`{word}` is a percentage: {percent} is not more than one percent");
+                source.warning(
+                    span.clone(),
+                    message,
+                    &format!("write {0} for {0} percent", (percent * 10_000.0).round() / 100.0),
+                );
             }
             Some(percent)
         }

@@ -55,10 +55,6 @@ pub fn main(source: &mut SourceFile, file: &MainFile, base: &Path) -> MainConfig
         source.problem(at.span.clone(), message, Some("make `drain` longer, or `drain_delay` shorter".to_owned()));
     }
     one_listener_for_each_port(source, proxy, admin, admin_listen);
-    if let Some(at) = file.suites.as_ref().filter(|_| !config.suites.is_dir()) {
-        let message = format!("the folder `{}` does not exist: there are no validation suites", at.value);
-        source.warning(at.span.clone(), message, "make the folder, or take `suites` out");
-    }
     MainConfig { warnings: std::mem::take(&mut source.warnings), ..config }
 }
 

@@ -181,7 +181,10 @@ fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 
 }
 
 fn url_in_file(path: &Path) -> Result<String, String> {
-    let unreadable = |error: std::io::Error| format!("cannot read it: {error}");
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => format!("cannot read it: {error}"),
+    };
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(unreadable)?;
     if !kind.is_file() {
@@ -260,7 +263,7 @@ mod tests {
             ("sql = { url = 'postgres://db?password=hidden' }", "a password does not belong in this file"),
             ("sql = 'postgres://shop:hid@den@db/shop'", "must be a table"),
             ("sql = { url = 'postgres://shop:hidden@db/shop', quary = '' }", "unknown key `quary`"),
-            ("sql = { url_file = 'gone' }", "cannot read it: No such file"),
+            ("sql = { url_file = 'gone' }", "there is no such file"),
             ("sql = { url_file = '.' }", "it is not a file"),
             ("sql = { url_file = 'none' }", "it holds no URL"),
             ("redis = { url_file = 'two' }", "does not hold one URL"),

@@ -254,7 +254,10 @@ impl Reading<'_> {
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| format!("cannot read it: {error}");
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => format!("cannot read it: {error}"),
+    };
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(unreadable)?;
     if !kind.is_file() || kind.len() > MOST_FILE {

@@ -40,7 +40,8 @@ impl<T: NumberValue> Visitor<'_> for NumberVisitor<T> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
         let message = format!("{{key}} must be {}, not the text {text:?}", T::wanted());
         let bare = text.trim().trim_end_matches('%').trim_end();
-        let hint = bare.parse::<f64>().is_ok().then(|| format!("write {bare}, without quotes or sign"));
+        let sign = if text.contains('%') { " and percent sign" } else { "" };
+        let hint = bare.parse::<f64>().is_ok().then(|| format!("write {bare}, without quotes{sign}"));
         Err(InvalidValue { message, hint }.into_error())
     }
 }
@@ -80,7 +81,11 @@ pub struct Whole<const MIN: u64, const MAX: u64>(pub u64);
 
 impl<const MIN: u64, const MAX: u64> NumberValue for Whole<MIN, MAX> {
     fn wanted() -> String {
-        if MIN == MAX { MIN.to_string() } else { format!("a whole number from {MIN} to {MAX}") }
+        match MAX {
+            _ if MIN == MAX => MIN.to_string(),
+            _ if MAX >= u64::from(u32::MAX) => format!("a whole number of at least {MIN}"),
+            _ => format!("a whole number from {MIN} to {MAX}"),
+        }
     }
     fn read(number: f64) -> Result<Self, InvalidValue> {
         if number.fract() != 0.0 || !(MIN as f64..=MAX as f64).contains(&number) {
@@ -154,7 +159,7 @@ const RATES: std::ops::RangeInclusive<f64> = 0.1..=50_000.0;
 
 impl NumberValue for Rate {
     fn wanted() -> String {
-        format!("a rate from {} to {} requests a second", RATES.start(), RATES.end())
+        format!("a number of requests a second, from {} to {}", RATES.start(), RATES.end())
     }
     fn read(number: f64) -> Result<Self, InvalidValue> {
         let good = RATES.contains(&number);

@@ -8,7 +8,7 @@ use http::{HeaderValue, Uri};
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
+use serde::de::{Deserializer, MapAccess, Unexpected, Visitor};
 
 use super::InvalidValue;
 use crate::allowed::AllowedOrigin;
@@ -39,7 +39,7 @@ trait TextValue: Sized {
 
 struct TextVisitor<T>(PhantomData<T>);
 
-impl<T: TextValue> Visitor<'_> for TextVisitor<T> {
+impl<'de, T: TextValue> Visitor<'de> for TextVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,6 +56,14 @@ impl<T: TextValue> Visitor<'_> for TextVisitor<T> {
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<T, E> {
         T::number(number).map_err(InvalidValue::into_error)
+    }
+
+    /// TOML has dates, which come as a table with a key of its own.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        match map.next_entry::<String, String>() {
+            Ok(Some((key, text))) if key.starts_with("$__toml_private") => self.visit_str(&text),
+            _ => Err(serde::de::Error::invalid_type(Unexpected::Map, &self)),
+        }
     }
 }
 
@@ -122,7 +130,12 @@ impl<const MIN: u64, const MAX: u64> TextValue for Duration<MIN, MAX> {
     }
     fn number(number: f64) -> Result<Self, InvalidValue> {
         let message = format!("{{key}} must be a duration with its unit, not the number {number}");
+        let most = Millis(MAX).as_duration().as_secs_f64();
         let hint = match number {
+            _ if number.fract() == 0.0 && number > most => format!("write \"{number}ms\" for milliseconds"),
+            _ if number.fract() == 0.0 && number >= 100.0 => {
+                format!("write \"{number}s\" for seconds, or \"{number}ms\" for milliseconds")
+            }
             _ if number.fract() == 0.0 => format!("write \"{number}s\" for seconds, or \"{number}m\" for minutes"),
             _ => format!("write \"{}ms\"", (number * 1000.0).round()),
         };
@@ -209,7 +222,7 @@ fn size(text: &str) -> Result<u64, InvalidValue> {
     let hint = "write \"10MiB\", \"64KiB\", \"6MB\", or a number of bytes";
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at_checked(end).unwrap_or((text, ""));
-    let unit = unit.trim_start();
+    let unit = unit.trim();
     if digits.is_empty() {
         return Err(InvalidValue::new(format!("invalid size `{text}`: it does not begin with a whole number"), hint));
     }
@@ -429,6 +442,9 @@ impl TextValue for HostName {
         let pattern = HostPattern::parse(text).map_err(InvalidValue::bare)?;
         let text = text.to_ascii_lowercase();
         Ok(HostName { text: text.strip_suffix('.').unwrap_or(&text).to_owned(), pattern })
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        Err(InvalidValue::bare(format!("{{key}} must be {}, not the number {number}", Self::wanted())))
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": r"^[^/:]+$|^\[[^/]+\]$|\$\{", "x-unit": "host" })
