@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::output::say;
 use crate::cli::{Exit, Output, log};
 use config::file::schema;
-use config::read::{self, FileProblem, Severity};
+use config::read::{self, FileProblem, ProblemSeverity};
 use config::{self, ConfigError, MainConfig, RoutingContext, SuiteFolder};
 use validation::all_suites;
 
@@ -128,7 +128,9 @@ impl Findings {
 
     fn print(&self) -> anyhow::Result<()> {
         let colour = log::colour_on_stdout();
-        for (problems, severity) in [(&self.problems, Severity::Error), (&self.warnings, Severity::Warning)] {
+        for (problems, severity) in
+            [(&self.problems, ProblemSeverity::Error), (&self.warnings, ProblemSeverity::Warning)]
+        {
             if !problems.is_empty() {
                 say!("{}\n", read::render(problems.iter(), severity, colour));
             }

@@ -12,6 +12,7 @@ pub mod check;
 pub mod file;
 pub mod notify;
 pub mod read;
+mod suggest;
 pub mod suite;
 pub mod watch;
 
@@ -25,7 +26,7 @@ use ipnet::IpNet;
 use crate::admin::AdminAccess;
 use crate::allowed::AllowedOrigin;
 use crate::file::{MainFile, RoutingFile, SuiteFile};
-use crate::read::{FileProblem, MAX_BYTES, Severity, SourceFile};
+use crate::read::{FileProblem, MAX_BYTES, ProblemSeverity, SourceFile};
 use judgement::guard::GuardPolicy;
 use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::{RuntimeOverrides, SplitRequest};
@@ -265,7 +266,7 @@ impl ConfigError {
 
     /// For a terminal, with line and caret.
     pub fn render(&self, colour: bool) -> String {
-        read::render(self.problems.iter(), Severity::Error, colour)
+        read::render(self.problems.iter(), ProblemSeverity::Error, colour)
     }
 }
 

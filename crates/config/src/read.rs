@@ -18,6 +18,8 @@ use crate::ConfigError;
 use crate::file::At;
 use environment::{Expanded, Lookup};
 
+pub use crate::suggest::did_you_mean;
+
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 4 << 20;
 /// More problems than this are not looked for.
@@ -396,19 +398,6 @@ fn way_out(key: Option<&str>, wanted: &str, found: &str) -> Option<String> {
     }
 }
 
-/// The closest of the known names, or all of them.
-pub fn did_you_mean(given: &str, known: &[&str]) -> String {
-    let close = known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), name), *name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness >= 0.8);
-    match close {
-        Some((_, name)) => format!("did you mean `{name}`?"),
-        None => format!("expected one of: {}", known.join(", ")),
-    }
-}
-
 /// The same text with stars where URLs have passwords: what is wrong with a file is shown to more people than the file.
 fn without_passwords(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -440,7 +429,7 @@ fn without_passwords(text: &str) -> String {
 
 /// How grave a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub enum ProblemSeverity {
     /// The file is refused.
     Error,
     /// It is taken.
@@ -448,14 +437,14 @@ pub enum Severity {
 }
 
 /// The problems as a terminal shows them: file, line, the text underlined, a hint.
-pub fn render<'p>(problems: impl Iterator<Item = &'p FileProblem>, severity: Severity, colour: bool) -> String {
+pub fn render<'p>(problems: impl Iterator<Item = &'p FileProblem>, severity: ProblemSeverity, colour: bool) -> String {
     use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
     for problem in problems {
         let level = match severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
+            ProblemSeverity::Error => Level::ERROR,
+            ProblemSeverity::Warning => Level::WARNING,
         };
         let title = level.primary_title(&problem.message);
         // Of a file without a text there is nothing to underline.

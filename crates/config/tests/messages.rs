@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use cutover_config as config;
-use cutover_config::read::{Severity, render};
+use cutover_config::read::{ProblemSeverity, render};
 use cutover_config::{ConfigError, RoutingContext, SuiteFolder};
 
 /// A good service, with more keys in the section that is named.
@@ -214,7 +214,7 @@ fn told(name: &str, outcome: Result<Vec<config::read::FileProblem>, ConfigError>
         Err(refused) => refused.render(false),
         Ok(warnings) => {
             assert!(!warnings.is_empty(), "{name}: taken without a word");
-            render(warnings.iter(), Severity::Warning, false)
+            render(warnings.iter(), ProblemSeverity::Warning, false)
         }
     };
     assert!(!text.contains("hunter2"), "{name}: {text}");

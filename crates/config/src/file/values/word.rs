@@ -8,7 +8,7 @@ use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use super::InvalidValue;
-use crate::read::did_you_mean;
+use crate::suggest::did_you_mean;
 
 /// A variant of an enum, by the name that serde gives it.
 #[derive(Clone, Copy, Debug)]
