@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 
 /// Shared by everything that sends requests in a run. The lock is held only briefly.
 #[derive(Clone, Debug)]
-pub struct RequestNumbers(Arc<Mutex<State>>);
+pub struct RequestNumbers(Arc<Mutex<RequestCounts>>);
 
 #[derive(Debug)]
-struct State {
+struct RequestCounts {
     next: u64,
     sent: u64,
 }
@@ -18,7 +18,7 @@ struct State {
 impl Default for RequestNumbers {
     /// They begin at the current time in microseconds, so that what one run creates in an origin's data does not collide with the next run.
     fn default() -> RequestNumbers {
-        RequestNumbers(Arc::new(Mutex::new(State { next: clock::wall_micros(), sent: 0 })))
+        RequestNumbers(Arc::new(Mutex::new(RequestCounts { next: clock::wall_micros(), sent: 0 })))
     }
 }
 
@@ -41,7 +41,7 @@ impl RequestNumbers {
         self.with(|state| state.sent)
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut RequestCounts) -> T) -> T {
         act(&mut self.0.lock())
     }
 }

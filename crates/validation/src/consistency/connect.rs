@@ -15,7 +15,7 @@ use memory::snapshot::secret_url::SecretUrl;
 /// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for the
 /// other side.
 pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// MySQL sorts by so many bytes of a key; 1024 by default. No index holds longer ones.
+/// How many bytes of a key MySQL sorts by; 1024 by default. No index holds longer keys.
 const SORTED_BYTES: u32 = 4096;
 
 /// A transaction that only reads, with one text for every value.
@@ -34,7 +34,7 @@ pub async fn postgres(url: &SecretUrl, patience: Duration) -> Result<PgConnectio
 /// As for [`postgres`].
 pub async fn postgres_begin(connection: &mut PgConnection, patience: Duration) -> Result<(), String> {
     let (limit, idle) = ((patience + GRACE).as_millis(), LONGEST.as_millis());
-    // The last one looks whether we are still there, so that no query goes on for nobody; 13 and older have no such setting.
+    // The last setting ends queries whose client is gone; PostgreSQL 13 and older do not have it.
     let begin = format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {limit}; \
          SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL TimeZone = 'UTC'; \
@@ -73,7 +73,7 @@ pub async fn mysql_begin(connection: &mut MySqlConnection, patience: Duration) -
     begun.map(|_| ()).map_err(|error| query_failed(&error))
 }
 
-/// How long MySQL goes on with a query that nobody waits for any more.
+/// Limits how long MySQL goes on with a query that nobody waits for any more.
 ///
 /// # Errors
 /// As for [`postgres`].

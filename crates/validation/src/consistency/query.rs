@@ -35,7 +35,7 @@ pub async fn same(
     databases: &[SqlEngine; 2],
     asked: TimedQuery<'_>,
     tolerance: f64,
-    told: &(dyn Fn(u64, u64) + Send + Sync),
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
     let mut result = blank(name, "query", engine_names(databases));
     let looked = async {
@@ -63,7 +63,7 @@ pub async fn same(
         }
         Err(why) => fail(&mut result, format!("{name}: {why}")),
     }
-    told(1, 1);
+    progress(1, 1);
     result
 }
 
@@ -249,7 +249,7 @@ pub async fn integrity(
     name: &str,
     databases: &[SqlEngine; 2],
     asked: TimedQuery<'_>,
-    told: &(dyn Fn(u64, u64) + Send + Sync),
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
     let mut result = blank(name, "integrity", engine_names(databases));
     let [blue, green] = databases;
@@ -273,7 +273,7 @@ pub async fn integrity(
         }
         Err(why) => fail(&mut result, format!("{name}: {why}")),
     }
-    told(1, 1);
+    progress(1, 1);
     result
 }
 

@@ -12,7 +12,7 @@ const MOST_EXPONENT: i64 = 400;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnType {
     Integer,
-    /// With so many digits behind the point; `None`: as many as each value has.
+    /// With a fixed number of digits after the point; `None`: as many as each value has.
     Decimal(Option<i64>),
     Single,
     Double,

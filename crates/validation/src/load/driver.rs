@@ -5,6 +5,7 @@
 //! each opens its connection with its first request and keeps it.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -27,10 +28,6 @@ use relay::origin::exchange::{ConnectionReuse, exchange};
 
 /// How often the clock is checked when nothing happens: for the end, and for the requests in flight at the end of a second.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Whoever waits for it learns that the load is to stop: nothing is ever sent.
-#[derive(Debug)]
-pub enum Infallible {}
 
 pub struct LoadDriver {
     schedule: LoadSchedule,

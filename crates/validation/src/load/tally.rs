@@ -51,7 +51,7 @@ pub enum RequestOutcome {
     CutOff,
 }
 
-/// A share of a load that is judged by itself: a half of a soak, a step of a stress load.
+/// A section of a load that is judged separately: a half of a soak, a step of a stress load.
 #[derive(Debug)]
 pub struct LoadSection {
     pub latency: Histogram<u64>,
@@ -62,7 +62,7 @@ pub struct LoadSection {
 #[derive(Debug)]
 struct TimelineRow {
     second: LoadSecond,
-    /// While requests of it are under way.
+    /// While its requests are in flight.
     latency: Option<Box<Histogram<u32>>>,
 }
 

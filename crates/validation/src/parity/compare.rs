@@ -16,7 +16,7 @@ use wire::Finding;
 
 /// The names of the two sides in a diff.
 const NAMES: [&str; 2] = ["blue", "green"];
-/// A comparison names only so many differences; what is behind them shows when those are gone.
+/// A comparison reports a limited number of differences; further ones appear when those have become noise.
 const MOST_ROUNDS: usize = 20;
 /// Digits of a hash that are shown.
 const DIGITS: usize = 16;

@@ -13,7 +13,7 @@ use super::numbers;
 /// Labels along an axis, horizontally and vertically, that fit on a phone.
 const MOST_X: usize = 6;
 const MOST_Y: usize = 10;
-/// Paths are drawn in a square of so many units a side.
+/// Paths are drawn in a square with sides of this many units.
 const UNITS: f64 = 1000.0;
 
 /// Everything that `chart.html` draws. Positions are in percent of the plot, from its left and its top.
@@ -119,7 +119,7 @@ fn stairs(steps: &[(f64, f64, f64)]) -> String {
     path
 }
 
-/// Bars that stand on the axis: each from its first place to its second; those that touch are one.
+/// Bars on the axis, each from its first position to its second; adjacent bars are joined.
 fn bars(steps: &[(f64, f64, f64)]) -> String {
     let mut path = String::new();
     let mut end = None;

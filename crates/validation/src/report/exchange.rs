@@ -33,7 +33,7 @@ pub struct ShownMessage {
     pub about_body: String,
 }
 
-pub fn told(message: &Message, most: usize, budget: &mut PageBudget) -> ShownMessage {
+pub fn shown_message(message: &Message, most: usize, budget: &mut PageBudget) -> ShownMessage {
     let start = super::visible::start(&message.body, most);
     let kept = start.replace("\r\n", "\n");
     // Indentation may make it a good deal longer.
@@ -124,13 +124,13 @@ mod tests {
     fn a_body_is_cut_and_says_so() {
         let mut budget = PageBudget::of(1 << 20);
         let message = |body: &str, bytes| Message { body: body.to_owned(), body_bytes: bytes, ..Message::default() };
-        let mut about = |body: &str, bytes| told(&message(body, bytes), 100, &mut budget).about_body;
+        let mut about = |body: &str, bytes| shown_message(&message(body, bytes), 100, &mut budget).about_body;
         assert_eq!(about("", 0), "no body");
         assert_eq!(about("hello\r\n", 7), "7 B");
         assert_eq!(about("hello", 5_000), "4.88 KiB, truncated");
         assert_eq!(about(&"x".repeat(1 << 20), 1 << 20), "1 MiB, truncated");
-        assert_eq!(told(&message("{\"a\":1}", 7), 100, &mut budget).body, "{\n  \"a\": 1\n}");
-        assert_eq!(told(&message("hello", 5), 100, &mut PageBudget::of(0)).about_body, "5 B, omitted");
+        assert_eq!(shown_message(&message("{\"a\":1}", 7), 100, &mut budget).body, "{\n  \"a\": 1\n}");
+        assert_eq!(shown_message(&message("hello", 5), 100, &mut PageBudget::of(0)).about_body, "5 B, omitted");
     }
 
     #[test]

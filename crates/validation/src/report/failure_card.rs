@@ -66,7 +66,7 @@ pub struct AnswersRow {
     pub findings: Vec<FindingRow>,
     pub more: String,
     pub asked: ShownMessage,
-    /// `blue` and `green`; nothing: it gave no whole answer.
+    /// `blue` and `green`; `None`: it gave no complete answer.
     pub answers: Vec<(&'static str, Option<ShownMessage>)>,
 }
 
@@ -124,9 +124,9 @@ fn step(step: &StepResult, outcome: Outcome, budget: &mut PageBudget) -> StepRow
     let is_good = step.failures.is_empty() && step.error.is_none();
     let most = if is_good { SIDE_BODY } else { BODY };
     let (findings, more) = exchange::rows(&step.failures, MOST_FINDINGS, budget);
-    let mut messages = vec![("Request", exchange::told(&step.request, most, budget))];
+    let mut messages = vec![("Request", exchange::shown_message(&step.request, most, budget))];
     if let Some(response) = &step.response {
-        messages.push(("Response", exchange::told(response, most, budget)));
+        messages.push(("Response", exchange::shown_message(response, most, budget)));
     }
     let answer = match (&step.error, &step.response) {
         (Some(error), _) => budget.take(error, SENTENCE).text,
@@ -163,9 +163,9 @@ fn of_parity(card: &mut FailureCard, parity: &ParityResult, budget: &mut PageBud
         }
         let (findings, more) = exchange::rows(&pair.findings, MOST_FINDINGS, budget);
         let mut answer =
-            |message: &Option<_>| message.as_ref().map(|message| exchange::told(message, BODY / 2, budget));
+            |message: &Option<_>| message.as_ref().map(|message| exchange::shown_message(message, BODY / 2, budget));
         let answers = vec![("blue", answer(&pair.blue)), ("green", answer(&pair.green))];
-        let asked = exchange::told(&pair.request, SIDE_BODY, budget);
+        let asked = exchange::shown_message(&pair.request, SIDE_BODY, budget);
         let request = budget.take(&pair.request.line, SENTENCE).text;
         Some(AnswersRow { request, is_open: at < OPEN_PAIRS, findings, more, asked, answers })
     });

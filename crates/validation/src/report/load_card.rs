@@ -146,7 +146,7 @@ type Say = fn(f64) -> String;
 
 /// How green's figure is compared with blue's.
 #[derive(Clone, Copy)]
-enum Change {
+enum FigureChange {
     /// `+12 %`, `2.3 times`.
     Ratio,
     /// Of percentages: `+2.25 pt`.
@@ -159,14 +159,14 @@ fn figures(loads: &[&LoadResult]) -> Vec<FigureRow> {
     let count: Say = |number| numbers::count(number as u64);
     let length: Say = |ms| numbers::length(ms as u64);
     let bytes: Say = |bytes| numbers::bytes(bytes as u64);
-    let plain = |what, of: Of, say: Say| figure(loads, what, of, say, Change::None);
-    let row = |what, of: Of, say: Say| figure(loads, what, of, say, Change::Ratio);
+    let plain = |what, of: Of, say: Say| figure(loads, what, of, say, FigureChange::None);
+    let row = |what, of: Of, say: Say| figure(loads, what, of, say, FigureChange::Ratio);
     let opens = |figure: FigureRow| FigureRow { opens: true, ..figure };
     vec![
         opens(row("Throughput", |load| load.throughput, numbers::rate)),
         row("Sent rate", |load| load.rate_sent, numbers::rate),
         plain("Intended rate", |load| load.rate_intended, numbers::rate),
-        figure(loads, "Error rate", |load| load.error_rate, numbers::percent, Change::Points),
+        figure(loads, "Error rate", |load| load.error_rate, numbers::percent, FigureChange::Points),
         row("Requests", |load| load.requests as f64, count),
         plain("Failed", |load| load.failed as f64, count),
         opens(row("p50", |load| load.latency.p50, numbers::ms)),
@@ -186,7 +186,7 @@ fn figures(loads: &[&LoadResult]) -> Vec<FigureRow> {
     ]
 }
 
-fn figure(loads: &[&LoadResult], what: &'static str, of: Of, say: Say, change: Change) -> FigureRow {
+fn figure(loads: &[&LoadResult], what: &'static str, of: Of, say: Say, change: FigureChange) -> FigureRow {
     FigureRow {
         what,
         values: loads.iter().map(|load| say(of(load))).collect(),
@@ -200,19 +200,19 @@ fn figure(loads: &[&LoadResult], what: &'static str, of: Of, say: Say, change: C
 }
 
 /// Green's figure against blue's. Empty: no comparison.
-fn changed(blue: f64, green: f64, change: Change) -> String {
+fn changed(blue: f64, green: f64, change: FigureChange) -> String {
     let signed = |number: f64, unit: &str| {
         let text = numbers::figure(number.abs());
         if text == "0" { "same".to_owned() } else { format!("{}{text}{unit}", if number < 0.0 { "−" } else { "+" }) }
     };
     match change {
-        Change::None => String::new(),
-        Change::Points => signed(((green - blue) * 100.0).round() / 100.0, " pt"),
-        Change::Ratio if blue <= 0.0 || !green.is_finite() => String::new(),
-        Change::Ratio if green / blue >= 2.0 => {
+        FigureChange::None => String::new(),
+        FigureChange::Points => signed(((green - blue) * 100.0).round() / 100.0, " pt"),
+        FigureChange::Ratio if blue <= 0.0 || !green.is_finite() => String::new(),
+        FigureChange::Ratio if green / blue >= 2.0 => {
             format!("{} times", numbers::figure((green / blue * 10.0).round() / 10.0))
         }
-        Change::Ratio => signed((green / blue * 100.0 - 100.0).round(), " %"),
+        FigureChange::Ratio => signed((green / blue * 100.0 - 100.0).round(), " %"),
     }
 }
 
@@ -243,12 +243,12 @@ mod tests {
 
     #[test]
     fn green_is_told_by_what_changed() {
-        assert_eq!(changed(10.0, 11.2, Change::Ratio), "+12 %");
-        assert_eq!(changed(10.0, 8.0, Change::Ratio), "−20 %");
-        assert_eq!(changed(10.0, 10.01, Change::Ratio), "same");
-        assert_eq!(changed(10.0, 43.21, Change::Ratio), "4.3 times");
-        assert_eq!(changed(0.1, 2.35, Change::Points), "+2.25 pt");
-        assert_eq!(changed(0.0, 5.0, Change::Ratio), "");
-        assert_eq!(changed(60_000.0, 70_000.0, Change::None), "");
+        assert_eq!(changed(10.0, 11.2, FigureChange::Ratio), "+12 %");
+        assert_eq!(changed(10.0, 8.0, FigureChange::Ratio), "−20 %");
+        assert_eq!(changed(10.0, 10.01, FigureChange::Ratio), "same");
+        assert_eq!(changed(10.0, 43.21, FigureChange::Ratio), "4.3 times");
+        assert_eq!(changed(0.1, 2.35, FigureChange::Points), "+2.25 pt");
+        assert_eq!(changed(0.0, 5.0, FigureChange::Ratio), "");
+        assert_eq!(changed(60_000.0, 70_000.0, FigureChange::None), "");
     }
 }

@@ -24,7 +24,7 @@ pub async fn run_scheduled(runs: Runs, mut news: tokio::sync::broadcast::Receive
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     // When each suite last ran by schedule; the first time is one interval after the start.
     let mut begun: BTreeMap<String, Millis> = BTreeMap::new();
-    let mut folder = SuiteFolder::default();
+    let mut folder = WatchedSuites::default();
     loop {
         tokio::select! {
             _ = looks.tick() => on_time(&runs, folder.suites(&runs), &mut begun),
@@ -75,7 +75,7 @@ fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
 
 /// The folder, read again when it has changed.
 #[derive(Default)]
-struct SuiteFolder {
+struct WatchedSuites {
     /// `None`: read again, since what a broken suite lacks may be outside its file.
     seen: Option<FileStamps>,
     suites: Vec<Suite>,
@@ -83,7 +83,7 @@ struct SuiteFolder {
     broken: BTreeSet<String>,
 }
 
-impl SuiteFolder {
+impl WatchedSuites {
     /// The valid suites. `validate check` and the list of suites say what is wrong with the others.
     fn suites(&mut self, runs: &Runs) -> &[Suite] {
         let now = Some(FileStamps::at(runs.folder()));

@@ -71,7 +71,7 @@ impl Runs {
             tracing::warn!(
                 run = id,
                 suite = execution.summary.suite,
-                "what it has set up may still be there: {verdict}"
+                "teardown did not finish in time: test data may remain"
             );
             (execution.summary.state, execution.summary.verdict) = (ExecutionState::Interrupted, verdict);
             execution.summary.not_kept = None;

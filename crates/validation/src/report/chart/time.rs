@@ -7,10 +7,10 @@ use super::{
 };
 use wire::{LoadResult, LoadSecond};
 
-/// Points of a line: more than the plot has pixels for say nothing. Of a longer load each stands for several seconds.
+/// Points of a line: a plot has no pixels for more. In a longer load each stands for several seconds.
 const MOST_POINTS: u32 = 300;
 
-/// So many seconds of a load, as one.
+/// Several seconds of a load as one point.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct TimelinePoint {
     from: u32,
