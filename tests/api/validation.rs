@@ -141,7 +141,7 @@ fn what_cannot_be_run_is_refused_with_the_way_out() {
     run(&desk, "../smoke", "green").is_refused(404, "no_such_suite");
     let broken = run(&desk, "broken", "green");
     broken.is_refused(422, "suite_broken");
-    assert!(broken.message().contains("the request has no path"), "{broken:?}");
+    assert!(broken.message().contains("the request has no `path`"), "{broken:?}");
     run(&desk, "data", "green").is_refused(422, "needs_both");
     run(&desk, "smoke", "red").is_refused(400, "bad_field");
     desk.get(&format!("{VALIDATION}?action=execution&id=gone")).is_refused(404, "no_such_execution");
