@@ -1,10 +1,45 @@
-//! The judgement of a release: which of two environments serves a request, whether the new one is worse, and who may move
-//! a weight. Pure values: no IO, clock, randomness, async, lock or log. Time comes in as milliseconds, chance as a number.
+//! Which of two environments serves a request, whether the new one is worse, and what becomes of its release.
 //!
-//! - [`time`]: milliseconds, and durations as people write them.
+//! Everything here is a pure function of its arguments: no IO, clock, randomness, lock or log. Time comes in as
+//! milliseconds, chance as a number, and what is to be done comes out as a value. So a month of rollouts runs in a second of
+//! test time, and every decision can be replayed from what was written down of it.
+//!
+//! # Judging two streams of outcomes
+//!
+//! A meter takes in what both sides did, as often as there is news, and says how strong the evidence is that the candidate
+//! fails more than tolerated. One may look as often as one likes: if the candidate is fine, the chance that the evidence ever
+//! reaches `1 / alpha` is at most `alpha`.
+//!
+//! ```
+//! use cutover_judgement::guard::EvidenceBudget;
+//! use cutover_judgement::guard::evidence::cells::rates;
+//! use cutover_judgement::guard::evidence::meter::{EvidenceMeter, MeterInput};
+//! use cutover_judgement::time::Millis;
+//!
+//! let budget = EvidenceBudget::STANDARD;
+//! let mut broken = EvidenceMeter::of_rates(1.0, budget.planned);
+//! let mut healthy = broken.clone();
+//! let mut seconds = 0;
+//! while broken.evidence() < 1.0 / budget.alpha {
+//!     // In every second the active side fails 1 of 90 requests.
+//!     let active = rates(90, 1);
+//!     broken.take(&MeterInput::new(Millis::seconds(1), rates(10, 3), active));
+//!     healthy.take(&MeterInput::new(Millis::seconds(1), rates(10, 0), active));
+//!     seconds += 1;
+//! }
+//! assert!(seconds < 10, "a candidate that fails three in ten is found out within seconds");
+//! assert!(healthy.evidence() < 1.0, "and one that does not is left alone");
+//! ```
+//!
+//! [`guard::judge`] puts this evidence together with thresholds that a user can name, and [`rollout::State`] draws the
+//! consequences.
+//!
+//! # The rooms, from the bottom up
+//!
+//! - [`time`]: milliseconds, durations as people write them, the calendar. [`hex`]: hexadecimal digits.
 //! - [`traffic`]: which environment serves a request.
 //! - [`guard`]: whether the candidate is worse.
-//! - [`rollout`]: who may move a weight, and what was moved.
+//! - [`rollout`]: what becomes of a release: steps, promotion, rollback, and what people may ask for.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -15,9 +15,11 @@ mod operator;
 mod operator_actions;
 pub mod plan;
 pub mod release;
+mod service_state;
 mod service_watch;
 mod state;
 mod suite_gate;
+mod suite_run;
 pub mod view;
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +42,7 @@ pub use crate::rollout::insight::GuardInsight;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, RolloutError};
 pub use crate::rollout::service_watch::GuardStatus;
 pub use crate::rollout::state::State;
-pub use crate::rollout::suite_gate::{SuiteRun, SuiteRunError};
+pub use crate::rollout::suite_run::{SuiteRun, SuiteRunError};
 
 /// What a routing file asks for a service's split. What it leaves out it does not ask for: half a file is no command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,11 @@
-//! The two memories that join the request path and the sidecar.
+//! What the threads of Cutover share: a clock, counters and the published routing. Nothing else is shared between them.
 //!
-//! - [`clock`]: the only now.
-//! - [`counters`]: what the relay counts. They only grow.
-//! - [`snapshot`]: what requests read. Only the sidecar publishes.
+//! Snapshots flow one way and counts the other: the sidecar publishes what requests read, and requests count what the
+//! sidecar judges. Neither waits for the other.
+//!
+//! - [`clock`]: the only place that asks what time it is.
+//! - [`counters`]: what the relay counts. Counters only grow, and outlive a reload. The only atomics.
+//! - [`snapshot`]: what requests read, replaced whole. Only the sidecar publishes.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -3,7 +3,7 @@
 use crate::guard::window::JudgedTotals;
 use crate::guard::{GuardPolicy, Observation};
 use crate::rollout::State;
-use crate::rollout::service_watch::WatchedService;
+use crate::rollout::judged_scope::WatchedService;
 use crate::time::Millis;
 use crate::traffic::Environment;
 

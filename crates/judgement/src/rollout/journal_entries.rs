@@ -4,9 +4,9 @@ use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::trigger::TriggerAction;
 use crate::guard::{Judgement, Observation, Verdict, sentence};
 use crate::rollout::caution::CautionChange;
+use crate::rollout::judged_scope::WatchWarning;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::release::RolloutPhase;
-use crate::rollout::service_watch::WatchWarning;
 use crate::rollout::{
     Announcement, AnnouncementLevel, AuditRemark, ChangeKind, DurableState, Effect, JournalChange, JudgementRecord,
     State,

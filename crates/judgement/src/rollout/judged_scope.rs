@@ -1,17 +1,49 @@
 //! One place that is watched: the whole service, or one route. Its windows for the triggers, its meters for the evidence.
 
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
+use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::trigger::{Metric, TriggerReading};
 use crate::guard::window::{AnswerCounts, JudgedTotals, TotalsWindow, WindowSample};
 use crate::guard::{GuardPolicy, InsufficientReason, Judgement, Observation, Verdict};
-use crate::rollout::service_watch::{Findings, WatchWarning, WatchedService};
+use crate::rollout::caution::CautionChange;
 use crate::time::Millis;
+use crate::traffic::Environment;
+use crate::traffic::split::Weight;
 
 /// Triggers are looked at this often; their windows are seconds.
 const TRIGGERS: Millis = Millis(100);
 /// A look that comes later than this proves no more than this: what happened in between was not looked at.
 const LONGEST_STEP: Millis = Millis::seconds(1);
 
+/// What one look found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The first place that is unhealthy.
+    pub unhealthy: Option<(Observation, Judgement)>,
+    /// Of the meter that leads, if the evidence said so.
+    pub tape: Option<EvidenceTape>,
+    /// Warnings and holds that are new since the last look.
+    pub news: Vec<(WatchWarning, Observation, Judgement)>,
+    /// Caution begins or ends, and what is known then.
+    pub caution: Option<(CautionChange, Observation, Judgement)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchWarning {
+    /// The trigger at this place fired, which does not roll back.
+    Fired(usize),
+    SharedFate,
+}
+
+/// What of the service the judge must know.
+pub struct WatchedService<'a> {
+    pub policy: &'a GuardPolicy,
+    pub routes: &'a [String],
+    pub active: Environment,
+    pub weight: Weight,
+}
+
+/// A place that is judged, with what its triggers have said so far.
 #[derive(Clone, Debug)]
 pub struct JudgedScope {
     pub route: Option<usize>,

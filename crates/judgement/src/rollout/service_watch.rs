@@ -9,7 +9,7 @@ use crate::guard::evidence::{CombinedEvidence, MeterEvidence, MeterKind};
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, Judgement, Observation, Verdict, judge};
 use crate::rollout::caution::{Caution, CautionChange};
-use crate::rollout::judged_scope::{JudgedScope, ScopeContext};
+use crate::rollout::judged_scope::{Findings, JudgedScope, ScopeContext, WatchedService};
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
@@ -67,34 +67,6 @@ pub struct GuardStatus {
     pub evidence: [f64; 3],
     pub resolution: Option<f64>,
     pub cautious: bool,
-}
-
-/// What one look found.
-#[derive(Debug, Default)]
-pub struct Findings {
-    /// The first place that is unhealthy.
-    pub unhealthy: Option<(Observation, Judgement)>,
-    /// Of the meter that leads, if the evidence said so.
-    pub tape: Option<EvidenceTape>,
-    /// Warnings and holds that are new since the last look.
-    pub news: Vec<(WatchWarning, Observation, Judgement)>,
-    /// Caution begins or ends, and what is known then.
-    pub caution: Option<(CautionChange, Observation, Judgement)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WatchWarning {
-    /// The trigger at this place fired, which does not roll back.
-    Fired(usize),
-    SharedFate,
-}
-
-/// What of the service the judge must know.
-pub struct WatchedService<'a> {
-    pub policy: &'a GuardPolicy,
-    pub routes: &'a [String],
-    pub active: Environment,
-    pub weight: Weight,
 }
 
 impl ServiceWatch {

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use crate::guard::EvidenceBudget;
 use crate::guard::GuardPolicy;
 use crate::guard::window::JudgedTotals;
-use crate::rollout::advance::StepClock;
 use crate::rollout::caution::CautionChange;
 use crate::rollout::journal_entries::{Actor, ChangeNote, told};
+use crate::rollout::judged_scope::{Findings, WatchedService};
 use crate::rollout::ledger::{CandidateAccount, OpenLedger, RolloutLedger};
-use crate::rollout::plan::RolloutPlan;
-use crate::rollout::service_watch::{Findings, GuardStatus, ServiceWatch, WatchedService};
+use crate::rollout::service_state::ServiceState;
+use crate::rollout::service_watch::{GuardStatus, ServiceWatch};
 use crate::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, Event, LoadedService, RequestedSplit,
-    RollbackLatch, RolloutError, RuntimeOverrides, SplitRequest, SuiteRun,
+    RollbackLatch, RolloutError, RuntimeOverrides, SplitRequest,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -31,43 +31,6 @@ pub struct State {
     lost: bool,
     /// The time of day at zero of the monotonic clock, in milliseconds since 1970.
     began: u64,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct ServiceState {
-    pub(super) durable: DurableState,
-    pub(super) routes: Vec<String>,
-    pub(super) policy: GuardPolicy,
-    pub(super) plan: RolloutPlan,
-    pub(super) watch: Option<ServiceWatch>,
-    /// Of the rollout under way, or of the last one until its last request has ended.
-    pub(super) book: Option<OpenLedger>,
-    pub(super) clocked: StepClock,
-    /// The run of suites that an answer is awaited of. After a restart nobody runs them any more.
-    pub(super) ordered: Option<SuiteRun>,
-    /// What health checks say, by [`Environment::index`]. After a restart all is up until it is checked.
-    pub(super) up: [bool; 2],
-}
-
-impl ServiceState {
-    /// As nobody has looked at it yet.
-    fn unseen(durable: DurableState, routes: Vec<String>, policy: GuardPolicy, plan: RolloutPlan) -> ServiceState {
-        let (watch, book, clocked, ordered, up) = (None, None, StepClock::default(), None, [true; 2]);
-        ServiceState { durable, routes, policy, plan, watch, book, clocked, ordered, up }
-    }
-
-    /// Somebody has to look at it, or at the clock for it.
-    fn is_live(&self) -> bool {
-        self.durable.is_judged() || self.durable.is_under_way() || self.durable.is_watching()
-    }
-
-    /// The eyes close, and so will the book: what they saw is no part of the next try.
-    fn end_watch(&mut self, now: Millis, verdict: bool) {
-        self.watch = None;
-        if let Some(book) = &mut self.book {
-            book.close(now, verdict);
-        }
-    }
 }
 
 impl State {

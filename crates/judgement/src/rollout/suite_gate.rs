@@ -5,36 +5,12 @@
 
 use crate::rollout::plan::OnSuiteFailure;
 use crate::rollout::release::{Release, SuiteGate};
+use crate::rollout::suite_run::{SuiteRun, SuiteRunError, suites};
 use crate::rollout::{ChangeKind, Effect, State};
 use crate::time::Millis;
-use crate::traffic::Environment;
 
 /// Of the words of an answer, in characters: they are in every entry that follows, and the report has the rest.
 const LONGEST_WORDS: usize = 1000;
-
-/// Suites that are to be run for a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SuiteRun {
-    pub service: String,
-    pub rollout: u32,
-    /// The place of the step in the plan.
-    pub step: usize,
-    /// The number of this run, of those of its service.
-    pub run: u64,
-    /// The side that is to prove itself.
-    pub environment: Environment,
-    /// All must pass.
-    pub suites: Vec<String>,
-}
-
-/// Why suites have not passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SuiteRunError {
-    /// Which one failed, where, and at what: `suite parity failed on green: 3 of 40 answers differ`.
-    Failed(String),
-    /// They could not be run to their end, which says nothing of the candidate: it holds, whatever `on_fail` says.
-    NotRun(String),
-}
 
 impl State {
     /// Orders the suites that a step wants and nobody runs; a run that nobody waits for is forgotten.
@@ -111,15 +87,6 @@ impl State {
                 release.gate = Some(SuiteGate::Held);
             }
         })
-    }
-}
-
-/// `suite smoke`, `suites smoke and parity`.
-pub(super) fn suites(names: &[String]) -> String {
-    match names {
-        [one] => format!("suite {one}"),
-        [rest @ .., last] => format!("suites {} and {last}", rest.join(", ")),
-        [] => "no suites".to_owned(),
     }
 }
 

@@ -3,11 +3,10 @@
 use serde::Serialize;
 
 use crate::guard::{GuardPolicy, InsufficientReason, Verdict};
-use crate::rollout::advance::WaitReason;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::plan::OnSuiteFailure;
 use crate::rollout::release::{Release, RolloutPhase};
-use crate::rollout::state::ServiceState;
+use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::{DeployFreeze, DurableState, QuarantinedVersion, RollbackLatch, RuntimeOverlay, State, SuiteRun};
 use crate::time::Millis;
 use crate::traffic::Environment;

@@ -1,0 +1,201 @@
+//! One service as the state keeps it: what is durable, what watches it, and the clock of its step.
+
+use serde::Serialize;
+
+use crate::guard::{GuardPolicy, InsufficientReason, Verdict};
+use crate::rollout::durable_state::DurableState;
+use crate::rollout::ledger::OpenLedger;
+use crate::rollout::plan::RolloutPlan;
+use crate::rollout::release::RolloutPhase;
+use crate::rollout::service_watch::ServiceWatch;
+use crate::rollout::suite_run::{SuiteRun, suites};
+use crate::time::Millis;
+
+/// How far a rollout is gets written down this often: a restart bakes again what it had baked since.
+const KEEP: Millis = Millis::seconds(5);
+
+#[derive(Clone, Debug)]
+pub(super) struct ServiceState {
+    pub(super) durable: DurableState,
+    pub(super) routes: Vec<String>,
+    pub(super) policy: GuardPolicy,
+    pub(super) plan: RolloutPlan,
+    pub(super) watch: Option<ServiceWatch>,
+    /// Of the rollout under way, or of the last one until its last request has ended.
+    pub(super) book: Option<OpenLedger>,
+    pub(super) clocked: StepClock,
+    /// The run of suites that an answer is awaited of. After a restart nobody runs them any more.
+    pub(super) ordered: Option<SuiteRun>,
+    /// What health checks say, by [`Environment::index`]. After a restart all is up until it is checked.
+    pub(super) up: [bool; 2],
+}
+
+impl ServiceState {
+    /// As nobody has looked at it yet.
+    pub(super) fn unseen(
+        durable: DurableState,
+        routes: Vec<String>,
+        policy: GuardPolicy,
+        plan: RolloutPlan,
+    ) -> ServiceState {
+        let (watch, book, clocked, ordered, up) = (None, None, StepClock::default(), None, [true; 2]);
+        ServiceState { durable, routes, policy, plan, watch, book, clocked, ordered, up }
+    }
+
+    /// Somebody has to look at it, or at the clock for it.
+    pub(super) fn is_live(&self) -> bool {
+        self.durable.is_judged() || self.durable.is_under_way() || self.durable.is_watching()
+    }
+
+    /// The eyes close, and so will the book: what they saw is no part of the next try.
+    pub(super) fn end_watch(&mut self, now: Millis, verdict: bool) {
+        self.watch = None;
+        if let Some(book) = &mut self.book {
+            book.close(now, verdict);
+        }
+    }
+}
+
+/// Since when, in this process, the step or the watch has been running, and what was counted before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepClock {
+    /// `None`: not since the rollout came here.
+    pub(super) running: Option<Running>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Running {
+    /// The rollout, its step and its phase: another one begins anew.
+    place: (u32, usize, RolloutPhase),
+    since: Millis,
+    /// The subject's answers at `since`.
+    answers: u64,
+    /// What the release says of the time before.
+    spent: Millis,
+    requests: u64,
+    kept: Millis,
+}
+
+/// What keeps a rollout where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    Preflight,
+    /// Milliseconds.
+    Bake {
+        left: Millis,
+    },
+    Requests {
+        seen: u64,
+        wanted: u64,
+    },
+    /// For a verdict of health.
+    Verdict {
+        because: &'static str,
+    },
+    /// They run, and have not passed yet.
+    Suites {
+        names: Vec<String>,
+    },
+    Approval,
+    Frozen,
+    /// The guard is off: only a person moves it.
+    Monitoring,
+    Paused,
+}
+
+impl std::fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            WaitReason::Preflight => f.write_str("preflight"),
+            WaitReason::Bake { left } => write!(f, "{left} to bake"),
+            WaitReason::Requests { seen, wanted } => write!(f, "{seen} of {wanted} requests"),
+            WaitReason::Verdict { because } => f.write_str(because),
+            WaitReason::Suites { names } => f.write_str(&suites(names)),
+            WaitReason::Approval => f.write_str("approval"),
+            WaitReason::Frozen => f.write_str("frozen"),
+            WaitReason::Monitoring => f.write_str("the guard is off"),
+            WaitReason::Paused => f.write_str("paused"),
+        }
+    }
+}
+
+impl ServiceState {
+    /// Brings the clock of the step up to date.
+    pub(super) fn clock(&mut self, now: Millis, answers: u64) {
+        let durable = &mut self.durable;
+        let (number, watching) = (durable.rollout, durable.is_watching());
+        let Some(release) = &mut durable.release else { return self.clocked = StepClock::default() };
+        let runs = matches!(release.phase, RolloutPhase::Shifting | RolloutPhase::Baking) || watching;
+        if !runs {
+            self.clocked = StepClock::default();
+            return;
+        }
+        let place = (number, release.step, release.phase);
+        let running = match self.clocked.running {
+            Some(running) if running.place == place => running,
+            _ => {
+                let (spent, requests) = (release.spent, release.requests);
+                Running { place, since: now, answers, spent, requests, kept: now }
+            }
+        };
+        self.clocked.running = Some(running);
+        release.requests = running.requests + answers.saturating_sub(running.answers);
+        release.spent = running.spent.plus(now.since(running.since));
+    }
+
+    /// Whether it is time to write down how far the rollout is.
+    pub(super) fn is_due(&mut self, now: Millis) -> bool {
+        let Some(running) = self.clocked.running.as_mut().filter(|running| now.since(running.kept) >= KEEP) else {
+            return false;
+        };
+        running.kept = now;
+        true
+    }
+
+    /// What keeps a rollout on its step; nothing where there is none.
+    pub fn waiting(&self, wall: u64) -> Vec<WaitReason> {
+        let DurableState { release: Some(release), unwatched, .. } = &self.durable else { return Vec::new() };
+        match release.phase {
+            RolloutPhase::Preflight => return vec![WaitReason::Preflight],
+            RolloutPhase::Paused => return vec![WaitReason::Paused],
+            RolloutPhase::Shifting | RolloutPhase::Baking => {}
+            RolloutPhase::Promoted | RolloutPhase::RolledBack | RolloutPhase::Aborted => return Vec::new(),
+        }
+        let Some(step) = release.current() else { return Vec::new() };
+        let mut all = Vec::new();
+        let left = step.bake.since(release.spent);
+        if left > Millis::ZERO {
+            all.push(WaitReason::Bake { left });
+        }
+        if release.requests < step.requests {
+            all.push(WaitReason::Requests { seen: release.requests, wanted: step.requests });
+        }
+        if *unwatched {
+            all.push(WaitReason::Monitoring);
+        } else if let Some(because) = self.verdict_wanting() {
+            all.push(WaitReason::Verdict { because });
+        }
+        if !release.suites_owed().is_empty() {
+            all.push(WaitReason::Suites { names: release.suites_owed().to_vec() });
+        }
+        if step.approve && !release.approved {
+            all.push(WaitReason::Approval);
+        }
+        if self.durable.frozen(wall).is_some() {
+            all.push(WaitReason::Frozen);
+        }
+        all
+    }
+
+    fn verdict_wanting(&self) -> Option<&'static str> {
+        match self.watch.as_ref().and_then(|watch| watch.shown().verdict.as_ref()) {
+            Some(Verdict::Healthy) => None,
+            None | Some(Verdict::Insufficient { missing: InsufficientReason::Requests }) => {
+                Some("too few requests for a verdict")
+            }
+            Some(Verdict::Insufficient { missing: InsufficientReason::HealthyActive }) => Some("both sides fail"),
+            Some(Verdict::Unhealthy(_)) => Some("the candidate is unhealthy"),
+        }
+    }
+}
