@@ -1,4 +1,4 @@
-//! The admin listener: metrics, health and the API, behind the gate that whoever wants more comes through.
+//! The admin listener: metrics, health and the API, behind authentication.
 
 pub mod api;
 pub mod authentication;
@@ -13,18 +13,23 @@ mod host;
 mod idempotency;
 mod input;
 pub mod listen;
+#[cfg(not(feature = "validation"))]
+mod no_validation;
 pub mod openapi;
 mod overlay;
 mod rate_limits;
 mod recent_traffic;
 mod refusals;
-pub mod role;
 mod rollback;
 mod safety_report;
 mod snapshots;
 pub mod tokens;
 mod traffic;
+#[cfg(feature = "validation")]
 mod validation;
+pub mod verb;
+#[cfg(not(feature = "validation"))]
+use no_validation as validation;
 
 use std::sync::Arc;
 
@@ -44,10 +49,10 @@ use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{is_raised, read};
 
-/// A sidecar that has not looked for so long is not well.
+/// A sidecar that has not run for this long is not healthy.
 const SIDECAR_LATE: Millis = Millis::seconds(30);
 
-/// Everything that the listener answers, behind the gate.
+/// Everything that the listener serves.
 pub fn app(api: Api, authenticator: Authenticator) -> Router {
     Router::new()
         .route("/", get(|| async { "cutover: see /openapi.json, /metrics, /livez and /readyz\n" }))
@@ -66,17 +71,17 @@ pub fn app(api: Api, authenticator: Authenticator) -> Router {
         .with_state(api)
 }
 
-/// Whose token it is.
+/// The owner of the token.
 async fn whoami(caller: Caller) -> Json<Value> {
     Json(json!({ "name": caller.name, "role": caller.role }))
 }
 
 async fn nothing(uri: Uri) -> ApiError {
-    ApiError::new(404, "not_found", format!("there is nothing at {}", uri.path()))
+    ApiError::new(404, "not_found", format!("no such path: {}", uri.path()))
 }
 
 async fn wrong_method() -> ApiError {
-    ApiError::new(405, "method_not_allowed", "this is not asked in this way")
+    ApiError::new(405, "method_not_allowed", "this path does not support this method")
 }
 
 async fn scrape(State(api): State<Api>) -> impl IntoResponse {
@@ -84,7 +89,7 @@ async fn scrape(State(api): State<Api>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-/// Ready to take traffic: the listeners are open, nobody has asked to end, and the sidecar is well.
+/// Ready to take traffic: the listeners are open, no shutdown has been requested, and the sidecar is healthy.
 async fn ready(State(api): State<Api>) -> impl IntoResponse {
     let process = &api.counters.process;
     let late = clock::now().since(Millis(read(&process.sidecar_seen))) > SIDECAR_LATE;
@@ -92,7 +97,7 @@ async fn ready(State(api): State<Api>) -> impl IntoResponse {
         (!is_raised(&process.ready), "starting\n"),
         (is_raised(&process.draining), "draining\n"),
         (read(&process.sidecar_panics) > 0, "the sidecar has panicked: weights are frozen until a restart\n"),
-        (late, "the sidecar does not answer\n"),
+        (late, "the sidecar is not responding\n"),
     ];
     match unready.iter().find(|(so, _)| *so) {
         Some((_, why)) => (StatusCode::SERVICE_UNAVAILABLE, *why),

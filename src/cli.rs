@@ -16,13 +16,18 @@ mod overlay;
 mod run;
 mod snapshot;
 mod status;
+mod table;
+mod terminal;
 mod token;
+#[cfg(feature = "validation")]
 mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use wire::{DeploymentPost, RollbackPost};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +102,7 @@ enum Command {
     /// Explain a history entry: what the guard saw, judged again.
     Explain(explain::Args),
     /// Run validation suites against blue, green or both.
+    #[cfg(feature = "validation")]
     Validate(validate::Args),
     /// Keep named snapshots of a service and its data, and compare them.
     Snapshot(snapshot::Args),
@@ -135,21 +141,22 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Deploy(args) => deploy::run(&args),
         Command::Shift(args) => commands::shift(&args),
-        Command::Pause(args) => commands::plain("pause", &args),
-        Command::Resume(args) => commands::plain("resume", &args),
-        Command::Approve(args) => commands::plain("approve", &args),
-        Command::Promote(args) => commands::plain("promote", &args),
-        Command::Abort(args) => commands::plain("abort", &args),
-        Command::Rollback(args) => commands::plain("manual_rollback", &args),
-        Command::Stop(args) => commands::everywhere("emergency_stop", &args),
-        Command::Clear(args) => commands::everywhere("emergency_clear", &args),
+        Command::Pause(args) => commands::act(DeploymentPost::Pause, &args),
+        Command::Resume(args) => commands::act(DeploymentPost::Resume, &args),
+        Command::Approve(args) => commands::act(DeploymentPost::Approve, &args),
+        Command::Promote(args) => commands::act(DeploymentPost::Promote, &args),
+        Command::Abort(args) => commands::act(DeploymentPost::Abort, &args),
+        Command::Rollback(args) => commands::act(RollbackPost::ManualRollback, &args),
+        Command::Stop(args) => commands::act_everywhere(DeploymentPost::EmergencyStop, &args),
+        Command::Clear(args) => commands::act_everywhere(DeploymentPost::EmergencyClear, &args),
         Command::Freeze(args) => commands::freeze(&args),
-        Command::Unfreeze(args) => commands::everywhere("unfreeze", &args),
+        Command::Unfreeze(args) => commands::act_everywhere(DeploymentPost::Unfreeze, &args),
         Command::Overlay(args) => overlay::run(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
+        #[cfg(feature = "validation")]
         Command::Validate(args) => validate::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Notify(args) => notify::run(&args),

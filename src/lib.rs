@@ -50,4 +50,5 @@
 pub mod admin;
 pub mod cli;
 pub mod metrics;
+pub mod runs;
 pub mod serve;

@@ -3,6 +3,7 @@
 mod candidate_checks;
 mod reload;
 mod shutdown;
+mod validation_runs;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::admin::api::{self, Api};
 use crate::admin::authentication::Authenticator;
 use crate::admin::changes::Changes;
 use crate::admin::tokens::{self, LocalToken};
+use crate::runs::Runs;
 use crate::serve::reload::{Reloader, resolve};
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, RoutingContext};
@@ -29,17 +31,12 @@ use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, start_worker};
-use relay::proxy::tls::CertificateWatcher;
+use relay::proxy::tls::{CertificateWatcher, CurrentTls};
 use sidecar::journal::Journal;
 use sidecar::{Sidecar, SidecarHandle};
-use validation::runs::{self, Runs};
-use validation::target_resolver::TargetResolver;
 
-/// Candidates that wait to be tried: more deploys than this in one moment are no deploys.
+/// Preflights that wait in line: nobody starts more deploys at one moment.
 const PREFLIGHTS: usize = 16;
-
-/// For validation suites; a load has its own.
-const VALIDATION_THREADS: usize = 2;
 
 /// A running Cutover. Dropping it ends it at once.
 #[derive(Debug)]
@@ -88,18 +85,18 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let on_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();
     let (tls_sockets, tls_addresses) = bind(&on_tls, workers)?;
     let admin_socket = std::net::TcpListener::bind(settings.admin)
-        .with_context(|| format!("cannot listen on {} for the admin", settings.admin))?;
+        .with_context(|| format!("cannot listen on {} for the admin API", settings.admin))?;
     let admin_address = admin_socket.local_addr()?;
 
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let (journal, restored) = Journal::start_with_retention(&settings.state, settings.keep, counters.clone())
         .with_context(|| {
-            format!("cannot go on from the state {}; move it away to begin without", settings.state.display())
+            format!("cannot open the state {}; move it away to start without it", settings.state.display())
         })?;
     // Behind the state's lock: of two that start at once, one makes the token.
     let (keyring, local_token) = tokens::first_run(&settings.admin_access, admin_address, &settings.state)?;
-    let shelf = journal.snapshots();
+    let snapshots = journal.snapshots();
     let (publisher, published) = SnapshotPublisher::new();
     let (preflights, orders) = mpsc::channel(PREFLIGHTS);
     let (validations, gates) = mpsc::channel(PREFLIGHTS);
@@ -116,7 +113,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
 
     // Look-ups and the admin: nothing that a request waits for.
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("house").enable_all().build()?;
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
     let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
     settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
     let load = runtime.block_on(resolve(&resolver, routing));
@@ -130,23 +127,9 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(resolver.clone().keep(sidecar.clone()));
 
-    let gate = Authenticator::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
+    let authenticator = Authenticator::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
     let (changes, changes_asked) = Changes::new();
-    // Suites have threads of their own: what they wait for and compare keeps nobody from rolling back by the admin.
-    let validation = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(VALIDATION_THREADS)
-        .thread_name("validation")
-        .enable_all()
-        .build()?;
-    let runs = Runs::open(runs::RunsParts {
-        folder: settings.suites.clone(),
-        records: sidecar::journal::beside(&settings.state, ".runs"),
-        keep: settings.validation,
-        targets: TargetResolver::new(published.clone(), addresses.first().copied()),
-        runtime: validation.handle().clone(),
-        sidecar: sidecar.clone(),
-    });
-    validation.spawn(runs::run_scheduled(runs.clone(), sidecar.listen()));
+    let (validation, runs) = validation_runs::start(settings, &published, addresses.first().copied(), &sidecar)?;
     validation.spawn(candidate_checks::keep(gates, runs.clone(), sidecar.clone()));
     let tries =
         candidate_checks::PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
@@ -155,14 +138,15 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         sidecar: sidecar.clone(),
         counters: counters.clone(),
         published: published.clone(),
-        shelf,
+        snapshots,
         routing: settings.routing.clone(),
         changes: changes.clone(),
         board: health.clone(),
         runs: runs.clone(),
+        keep_snapshots: settings.validation.snapshots,
     });
-    runtime.spawn(api.minutes.clone().keep());
-    listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, gate))?;
+    runtime.spawn(api.recent_traffic.clone().keep());
+    listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, authenticator))?;
     let (reload, reloads) = mpsc::channel(1);
     let reloader = Reloader {
         path: settings.routing.clone(),
@@ -173,16 +157,10 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     };
     runtime.spawn(reloader.run(FileWatch::from(look), reloads, changes_asked));
 
-    let mut currents = Vec::new();
-    for listener in &settings.tls {
-        let (keeper, current) = CertificateWatcher::open(listener, counters.clone())
-            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
-        runtime.spawn(keeper.keep());
-        currents.push(current);
-    }
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-    let door = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
-    let shared = ListenerContext { counters: counters.clone(), limits: settings.limits, door, end: ending };
+    let limits = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
+    let shared = ListenerContext { counters: counters.clone(), limits: settings.limits, door: limits, end: ending };
+    let currents = certificates(&runtime, settings, &counters)?;
     let mut threads = Vec::new();
     for (at, (plain, tls)) in sockets.into_iter().zip(tls_sockets).enumerate() {
         let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), settings)
@@ -215,6 +193,18 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     })
 }
 
+/// The certificates of the listeners with TLS, and the tasks that renew them from their files.
+fn certificates(runtime: &Runtime, settings: &MainConfig, counters: &Arc<Counters>) -> anyhow::Result<Vec<CurrentTls>> {
+    let mut currents = Vec::new();
+    for listener in &settings.tls {
+        let (watcher, current) = CertificateWatcher::open(listener, counters.clone())
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
+        runtime.spawn(watcher.keep());
+        currents.push(current);
+    }
+    Ok(currents)
+}
+
 fn open_access_log(
     settings: &MainConfig,
     counters: &Arc<Counters>,
@@ -239,13 +229,13 @@ fn listen_for_admin(
         None => None,
         Some(listener) => {
             let (keeper, current) = CertificateWatcher::open(listener, counters.clone())
-                .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin: {why}"))?;
+                .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))?;
             runtime.spawn(keeper.keep());
             Some(current)
         }
     };
     if !address.ip().is_loopback() && tls.is_none() {
-        tracing::warn!(%address, "the admin listens beyond loopback without TLS: tokens can be read on the way to it");
+        tracing::warn!(%address, "the admin API listens beyond loopback without TLS: tokens can be read in transit");
     }
     socket.set_nonblocking(true)?;
     let _in_runtime = runtime.enter();

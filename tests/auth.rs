@@ -14,8 +14,8 @@ use config::admin::{AdminAccess, Role, Token};
 use config::{CertificateFiles, TlsListener};
 use cutover::admin::authentication::{self, Authenticator};
 use cutover::admin::caller::Caller;
-use cutover::admin::role::Verb;
 use cutover::admin::tokens::{Keyring, TokenText};
+use cutover::admin::verb::Verb;
 use cutover::serve;
 use judgement::rollout::ChangeKind;
 use sidecar::journal::{ChainCheck, JournalEntry, JournalQuery, JournalReader};
@@ -174,8 +174,8 @@ fn who_guesses_is_stopped_and_who_has_a_token_is_not() {
     let refused = entries(&house, ChangeKind::Refused);
     assert_eq!(refused.len(), 6, "five tries, and one entry for all the rest of the minute");
     assert_eq!(refused[5].change.who, "unknown");
-    assert_eq!(refused[5].change.why, "GET /api/admin/whoami: this takes a token");
-    assert!(refused[0].change.why.contains("too many failed tries"));
+    assert_eq!(refused[5].change.why, "GET /api/admin/whoami: a token is required");
+    assert!(refused[0].change.why.contains("too many failed attempts"));
 
     let history = |args: &[&str]| {
         let state = house.settings.state.to_string_lossy().into_owned();

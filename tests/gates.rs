@@ -128,7 +128,7 @@ fn suites_are_switched_off_and_on_and_scheduled_from_the_command_line() {
     let said = site.must(&["validate", "schedule", "smoke", "off"]);
     assert!(said.contains("does not run by itself"), "{said}");
     let (code, said) = site.cutover(&["validate", "schedule", "smoke", "1s"]);
-    assert!(code == Some(1) && said.contains("every 10s at the most"), "{code:?} {said}");
+    assert!(code == Some(1) && said.contains("every 10s at most"), "{code:?} {said}");
     let said = site.must(&["validate", "after-rollback", "smoke", "on"]);
     assert!(said.contains("suite smoke runs after every rollback"), "{said}");
     assert!(site.must(&["validate", "list"]).contains("after rollbacks"));

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use cutover::admin::changes::{Caller, Change, ChangeError};
+use cutover::admin::changes::{Change, ChangeError};
 use cutover::serve;
 use health::{CheckStatus, preflight};
 use judgement::rollout::plan::WarmUp;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::ServiceView;
-use judgement::rollout::{ChangeKind, DeployRequest, OperatorAction, OperatorCommand, PreflightRequest};
+use judgement::rollout::{ChangeKind, DeployRequest, OperatorAction, OperatorCommand, PreflightRequest, Requester};
 use judgement::traffic::Environment;
 
 use crate::support::front::{Front, NOBODY, at, routing};
@@ -188,7 +188,7 @@ fn a_check_is_switched_off_and_on_and_run_now() {
     says(&house.green, Do::Close);
     wait_for(&house, [true, false]);
     let switch = |check: &str, on: bool| {
-        let caller = Caller { who: "ann".into(), why: "to see".into(), ..Caller::default() };
+        let caller = Requester { who: "ann".into(), why: "to see".into(), ..Requester::default() };
         let change = Change::PutHealth { check: check.into(), on };
         RUNTIME.block_on(house.running.changes.apply("shop".into(), caller, change))
     };
@@ -291,10 +291,8 @@ fn deploy(house: &House) -> OperatorCommand {
     let generation = Some(house.running.published.load().generation);
     OperatorCommand {
         service: "shop".into(),
-        who: "ann".into(),
-        generation,
+        by: Requester { who: "ann".into(), generation, ..Requester::default() },
         act: OperatorAction::Deploy(deploy),
-        ..OperatorCommand::default()
     }
 }
 

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use config;
 use config::notify::Sink;
 use hmac::{Hmac, KeyInit, Mac};
-use judgement::rollout::{OperatorAction, OperatorCommand};
+use judgement::rollout::{OperatorAction, OperatorCommand, Requester};
 use judgement::traffic::split::Weight;
 use serde_json::Value;
 
@@ -107,10 +107,8 @@ impl House {
     fn act(&self, act: OperatorAction) -> u64 {
         let command = OperatorCommand {
             service: "shop".into(),
-            who: "ann".into(),
-            why: "to see".into(),
+            by: Requester { who: "ann".into(), why: "to see".into(), ..Requester::default() },
             act,
-            ..OperatorCommand::default()
         };
         self.running.sidecar.command(command).unwrap().unwrap().entry.unwrap()
     }

@@ -1,8 +1,8 @@
 //! What people lay over the routing file at run time: in force at once, listed, kept, and never above the file.
 
-use cutover::admin::changes::{Caller, Change, ChangeError};
+use cutover::admin::changes::{Change, ChangeError};
 use cutover::serve::{self, Running};
-use judgement::rollout::ChangeKind;
+use judgement::rollout::{ChangeKind, Requester};
 use sidecar::CommandReceipt;
 
 use crate::support::client::{Client, get};
@@ -11,7 +11,7 @@ use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
 
 fn change(running: &Running, change: Change) -> Result<CommandReceipt, ChangeError> {
-    let caller = Caller { who: "ann".into(), why: "to see".into(), ..Caller::default() };
+    let caller = Requester { who: "ann".into(), why: "to see".into(), ..Requester::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(running.changes.apply("shop".into(), caller, change))
 }
@@ -55,7 +55,7 @@ fn the_file_stays_the_truth_for_what_it_names() {
     let rule = "[[service.shop.rule]]\nname = \"testers\"\nto = \"green\"\noverride = true\nmethod = \"PUT\"\n";
     let house = House::start("weight = 0", rule);
     let refused = change(&house.running, testers("always")).unwrap_err();
-    assert_eq!(refused.to_string(), "rule `testers` stands in the routing file: it is changed there");
+    assert_eq!(refused.to_string(), "rule `testers` is defined in the routing file; change it there");
     let refused = change(&house.running, Change::DeleteRule { name: "testers".into() }).unwrap_err();
     assert!(matches!(refused, ChangeError::InTheFile { .. }), "{refused}");
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use judgement::guard::judge;
-use judgement::rollout::{ChangeKind, OperatorAction, OperatorCommand};
+use judgement::rollout::{ChangeKind, OperatorAction, OperatorCommand, Requester};
 use judgement::traffic::Environment;
 use memory::counters::{AttemptFailure, ResponseClass};
 
@@ -186,10 +186,8 @@ fn operators_shift_stop_and_clear_and_each_is_on_record() {
     let act = |act| {
         let command = OperatorCommand {
             service: "shop".into(),
-            who: "ann".into(),
-            why: "to see".into(),
+            by: Requester { who: "ann".into(), why: "to see".into(), ..Requester::default() },
             act,
-            ..OperatorCommand::default()
         };
         house.running.sidecar.command(command).unwrap()
     };

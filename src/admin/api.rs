@@ -1,4 +1,4 @@
-//! What the handlers of the API stand on, and the one way in which every change goes.
+//! What the handlers of the API share, and the one way in which every change is carried out.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,17 +16,19 @@ use crate::admin::error::ApiError;
 use crate::admin::idempotency::{IdempotencyKeys, KeyState, RequestDigest, StoredReply};
 use crate::admin::input;
 use crate::admin::recent_traffic::RecentTraffic;
-use crate::admin::role::Verb;
+use crate::admin::verb::Verb;
+use crate::runs::Runs;
 use health::HealthBoard;
+use judgement::rollout::Requester;
 use judgement::rollout::view::ServiceView;
+use judgement::time::Millis;
 use memory::clock;
 use memory::counters::Counters;
 use memory::snapshot::SnapshotReader;
 use sidecar::journal::{JournalReader, NamedSnapshots};
 use sidecar::{SidecarHandle, SidecarStatus, SidecarStopped};
-use validation::runs::Runs;
 
-/// Streams of events at a time. The listener has 64 connections for one address, and somebody there may want to act, too.
+/// Event streams at a time. The listener takes 64 connections from one address, and some must be left for commands.
 const MOST_STREAMS: usize = 48;
 
 const UNREADABLE: &str = "journal_unreadable";
@@ -36,52 +38,56 @@ pub struct Api {
     pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
     pub published: SnapshotReader,
-    pub shelf: NamedSnapshots,
+    pub snapshots: NamedSnapshots,
     /// The routing file.
     pub routing: PathBuf,
     pub changes: Changes,
     pub board: HealthBoard,
     pub runs: Runs,
-    pub minutes: RecentTraffic,
-    pub repeats: IdempotencyKeys,
+    /// How long snapshots are kept.
+    pub keep_snapshots: Millis,
+    pub recent_traffic: RecentTraffic,
+    pub keys: IdempotencyKeys,
     pub streams: Arc<Semaphore>,
-    /// When this process began to count, in milliseconds since 1970: known by it from the ones before and after.
+    /// When this process began to count, in milliseconds since 1970. It tells this process from earlier and later ones.
     pub began_ms: u64,
 }
 
-/// What `serve` hands over.
+/// What [`Api`] is made of.
 #[derive(Debug)]
 pub struct ApiParts {
     pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
     pub published: SnapshotReader,
-    pub shelf: NamedSnapshots,
+    pub snapshots: NamedSnapshots,
     pub routing: PathBuf,
     pub changes: Changes,
     pub board: HealthBoard,
     pub runs: Runs,
+    pub keep_snapshots: Millis,
 }
 
 impl Api {
     pub fn new(parts: ApiParts) -> Api {
-        let ApiParts { sidecar, counters, published, shelf, routing, changes, board, runs } = parts;
+        let ApiParts { sidecar, counters, published, snapshots, routing, changes, board, runs, keep_snapshots } = parts;
         Api {
             sidecar,
-            minutes: RecentTraffic::new(counters.clone()),
+            recent_traffic: RecentTraffic::new(counters.clone()),
             counters,
             published,
-            shelf,
+            snapshots,
             routing,
             changes,
             board,
             runs,
-            repeats: IdempotencyKeys::default(),
+            keep_snapshots,
+            keys: IdempotencyKeys::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             began_ms: clock::wall_millis(),
         }
     }
 
-    /// The names of the services in force.
+    /// The names of the services in the routing table.
     pub fn services(&self) -> Vec<String> {
         self.published.load().services.iter().map(|serving| serving.name.clone()).collect()
     }
@@ -98,24 +104,24 @@ impl Api {
                 found.ok_or_else(|| no_such_service(named, names))
             }
             (None, [only]) => Ok(only.clone()),
-            (None, []) => Err(ApiError::missing("no_such_service", "the routing file names no service", "")),
+            (None, []) => Err(ApiError::missing("no_such_service", "the routing file has no services", "")),
             (None, several) => {
                 let hint = format!("one of {}", several.join(", "));
-                Err(ApiError::bad("service_missing", "there are several services: `service` says which", hint))
+                Err(ApiError::bad("service_missing", "there are several services: set `service`", hint))
             }
         }
     }
 
-    /// What the sidecar shows, without a wait on the runtime's thread.
+    /// What the sidecar shows, without blocking a thread of the runtime.
     ///
     /// # Errors
-    /// The house is closing.
+    /// Cutover is shutting down.
     pub async fn show(&self) -> Result<SidecarStatus, ApiError> {
         let sidecar = self.sidecar.clone();
         blocking(move || sidecar.status()).await?.map_err(ApiError::from)
     }
 
-    /// How these services stand: the named one, or all.
+    /// The state of the named service, or of all.
     ///
     /// # Errors
     /// There is no such service.
@@ -135,17 +141,12 @@ impl Api {
         &self,
         read: impl FnOnce(&JournalReader) -> Result<T, sidecar::journal::Error> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let shelf = self.shelf.clone();
-        let read = blocking(move || shelf.reader().and_then(|reader| read(&reader))).await?;
+        let snapshots = self.snapshots.clone();
+        let read = blocking(move || snapshots.reader().and_then(|reader| read(&reader))).await?;
         read.map_err(|error| {
-            tracing::warn!(%error, "the admin cannot read the journal");
-            let message = format!("the journal cannot be read: {error}");
-            ApiError::of(
-                StatusCode::SERVICE_UNAVAILABLE,
-                UNREADABLE,
-                message,
-                "the state in force is not touched by it",
-            )
+            tracing::warn!(%error, "cannot read the journal for the admin API");
+            let message = format!("cannot read the journal: {error}");
+            ApiError::of(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE, message, "routing is not affected")
         })
     }
 }
@@ -153,88 +154,96 @@ impl Api {
 fn no_such_service(named: &str, names: &[String]) -> ApiError {
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
     let hint = config::read::did_you_mean(named, &known);
-    ApiError::missing("no_such_service", format!("there is no service `{}`", input::brief(named)), hint)
+    ApiError::missing("no_such_service", format!("no service named `{}`", input::brief(named)), hint)
 }
 
-/// Does what may take a moment where nobody else waits for it.
+/// Runs blocking work on a thread of its own.
 ///
 /// # Errors
-/// It panicked, or the house is closing.
+/// It panicked, or Cutover is shutting down.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::from(SidecarStopped))
 }
 
-/// Who asks for a change, and under which conditions.
+/// A call that changes something: what is asked, by whom, and how a repeat of it is known.
 #[derive(Clone, Debug)]
-pub struct Asking {
-    pub who: String,
-    pub from: Option<String>,
-    pub key: Option<String>,
-    /// `If-Match`.
-    pub generation: Option<u64>,
+pub struct Call {
+    pub verb: Verb,
+    pub by: Requester,
+    digest: RequestDigest,
 }
 
-impl Asking {
+impl Call {
+    /// `body`: what was sent, to tell another request under the same Idempotency-Key.
+    ///
     /// # Errors
     /// A header makes no sense, or the caller may not.
-    pub fn new(caller: &Caller, needs: Verb, headers: &HeaderMap) -> Result<Asking, ApiError> {
-        caller.may(needs)?;
-        let (key, generation) = (input::key(headers)?, input::if_match(headers)?);
-        Ok(Asking { who: caller.name.clone(), from: Some(caller.from.clone()), key, generation })
+    pub fn new(caller: &Caller, verb: Verb, headers: &HeaderMap, body: &Value) -> Result<Call, ApiError> {
+        caller.may(verb)?;
+        let by = Requester {
+            who: caller.name.clone(),
+            from: Some(caller.from.clone()),
+            key: input::key(headers)?,
+            generation: input::if_match(headers)?,
+            why: String::new(),
+        };
+        Ok(Call { verb, by, digest: digest(verb, body) })
+    }
+
+    /// The call with its reason.
+    #[must_use]
+    pub fn because(mut self, why: String) -> Call {
+        self.by.why = why;
+        self
+    }
+
+    /// What the verb is called in responses.
+    pub fn action(&self) -> String {
+        self.verb.info().name.to_owned()
     }
 }
 
-/// Carries something out once for an Idempotency-Key. `what`: path, method and body, to tell another request under the
-/// same key. `earlier`: what the journal has of a time before this process. The work goes on if the caller hangs up.
+/// Carries a call out, once for an Idempotency-Key. `earlier`: what the journal says about a time before this process. The
+/// work goes on if the caller hangs up.
 ///
 /// # Errors
 /// Those of the work, and those of the key.
-pub async fn once<W, E>(
-    api: &Api,
-    asking: &Asking,
-    what: (&str, &Value),
-    earlier: E,
-    work: W,
-) -> Result<Response, ApiError>
+pub async fn once<W, E>(api: &Api, call: &Call, earlier: E, work: W) -> Result<Response, ApiError>
 where
     W: Future<Output = Result<StoredReply, ApiError>> + Send + 'static,
     E: Future<Output = Result<Option<StoredReply>, ApiError>>,
 {
-    let mut ticket = None;
-    if let Some(key) = &asking.key {
-        match api.repeats.begin((asking.who.clone(), key.clone()), print(what), clock::now()) {
+    let mut pending = None;
+    if let Some(key) = &call.by.key {
+        match api.keys.begin((call.by.who.clone(), key.clone()), call.digest, clock::now()) {
             KeyState::Again(reply) => return Ok(answer(reply, true)),
-            KeyState::First(first) => ticket = Some(first),
+            KeyState::First(first) => pending = Some(first),
             KeyState::Other => return Err(other_request()),
             KeyState::UnderWay => {
-                let hint = "wait for its answer, or ask again in a moment";
-                return Err(ApiError::conflict(
-                    "under_way_already",
-                    "the same Idempotency-Key is being worked on",
-                    hint,
-                ));
+                let message = "a request with this Idempotency-Key is still in progress";
+                return Err(ApiError::conflict("under_way_already", message, "wait for its response, then try again"));
             }
             KeyState::Full => {
-                let message = "too many requests with an Idempotency-Key are under way";
-                return Err(ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment"));
+                let message = "too many requests with an Idempotency-Key are in progress";
+                return Err(ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "try again in a moment"));
             }
         }
         let earlier = match earlier.await {
-            // A disk that cannot be read keeps nobody from taking a service back.
-            Err(failure) if failure.code == UNREADABLE => None,
+            // A journal that cannot be read must not keep anyone from rolling back.
+            Err(error) if error.code == UNREADABLE => None,
             other => other?,
         };
         if let Some(reply) = earlier {
-            if let Some(ticket) = ticket {
-                ticket.done(&reply);
+            if let Some(pending) = pending {
+                pending.done(&reply);
             }
             return Ok(answer(reply, true));
         }
     }
     let task = tokio::spawn(async move {
         let reply = work.await?;
-        if let Some(ticket) = ticket {
-            ticket.done(&reply);
+        if let Some(pending) = pending {
+            pending.done(&reply);
         }
         Ok(reply)
     });
@@ -244,15 +253,14 @@ where
 
 /// The key was used for something else.
 pub fn other_request() -> ApiError {
-    let message = "this Idempotency-Key was used for another request";
-    ApiError::senseless("idempotency_key_reused", message, "every request has a key of its own")
+    let message = "this Idempotency-Key was already used for a different request";
+    ApiError::senseless("idempotency_key_reused", message, "use a new key for every request")
 }
 
-fn print((what, body): (&str, &Value)) -> RequestDigest {
+fn digest(verb: Verb, body: &Value) -> RequestDigest {
+    let info = verb.info();
     let mut hash = Sha256::new();
-    hash.update(what.as_bytes());
-    hash.update([0]);
-    hash.update(body.to_string().as_bytes());
+    hash.update(format!("{} {} {}\n{body}", info.method, info.path, info.name));
     hash.finalize().into()
 }
 
@@ -284,7 +292,7 @@ pub fn etag(generation: u64) -> String {
     format!("\"{generation}\"")
 }
 
-/// What a body becomes when it is carried out.
+/// The response of a call that was carried out.
 pub fn reply(body: &impl Serialize, generation: Option<u64>) -> Result<StoredReply, ApiError> {
     let body = serde_json::to_string(body).map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(StoredReply { body, generation })

@@ -1,6 +1,7 @@
-//! The gate before every handler: the host, the origin, the token, how often, the body. And the audit of who was refused.
+//! What every request passes before its handler: checks of the host, the origin, the token, the rate and the body. Refusals
+//! are audited.
 //!
-//! In this order, so that what costs least comes first, and a page in somebody's browser learns nothing about tokens.
+//! The checks run in this order so that the cheapest comes first, and so that a page in a browser learns nothing about tokens.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,29 +25,29 @@ use judgement::time::Millis;
 use memory::clock;
 use sidecar::SidecarHandle;
 
-/// What is for everybody who reaches the door.
+/// Paths that need no token.
 const OPEN: [&str; 4] = ["/", "/livez", "/readyz", "/openapi.json"];
-/// What probes ask, by whatever name they know us: it says nothing.
+/// Paths for probes, under any host name: they give nothing away.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
 /// A request's body: a plan with fifty steps is a few kilobytes.
 const MOST_BODY: usize = 64 << 10;
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// Of a path, in an entry.
+/// The longest path that an entry keeps.
 const MOST_OF_A_PATH: usize = 120;
-/// A token has 47 letters; what is much longer is not even hashed.
+/// A token has 47 characters; anything much longer is not even hashed.
 const LONGEST_TOKEN: usize = 256;
 
 /// The peer of a connection, which the listener notes on each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// Why somebody does not come in.
+/// Why a request is refused.
 #[derive(Debug)]
 struct Rejection {
     failure: ApiError,
-    /// When to come again.
+    /// How long to wait before trying again.
     wait: Option<Millis>,
-    /// Into the journal, as 401 and 403 are anyway.
+    /// Written to the journal, as every 401 and 403 is.
     audit: bool,
 }
 
@@ -80,7 +81,7 @@ pub struct Authenticator {
     book: Mutex<Ledger>,
 }
 
-/// What is remembered of those who came.
+/// What is remembered about callers.
 #[derive(Debug)]
 struct Ledger {
     tries: FailedAttempts,
@@ -108,13 +109,13 @@ impl Authenticator {
         }
     }
 
-    /// Who it is, or nobody where everybody may.
+    /// The caller, or none on a path that needs no token.
     fn admit(&self, request: &Request, from: IpAddr, now: Millis) -> Result<Option<Caller>, Rejection> {
         let (path, headers) = (request.uri().path(), request.headers());
         let host = host::asked(request.uri(), headers);
         if !PROBES.contains(&path) && !self.hosts.has(host) {
-            let message = "this is not a name of the admin's listener";
-            let hint = "ask by its address, or add the name to `hosts` in [admin] of the main file";
+            let message = "unknown host name for the admin listener";
+            let hint = "use its address, or add the name to `hosts` under [admin] in the main file";
             return Err(ApiError::new(421, "misdirected", message).hint(hint).into());
         }
         host::same_origin(request.method(), host, headers)?;
@@ -129,15 +130,15 @@ impl Authenticator {
         let TokenLookup::As(place) = known else {
             let failure = match (book.tries.fail(from, now), known) {
                 (FailedAttempt::Over { first, wait }, _) => {
-                    let failure = ApiError::new(429, "too_many_tries", "too many failed tries from this address");
+                    let failure = ApiError::new(429, "too_many_tries", "too many failed attempts from this address");
                     return Err(Rejection { failure, wait: Some(wait), audit: first });
                 }
                 (FailedAttempt::Counted, TokenLookup::Expired) => {
                     ApiError::new(401, "expired_token", "the token has expired")
-                        .hint("`cutover token new` makes another")
+                        .hint("create a new one with `cutover token new`")
                 }
                 (FailedAttempt::Counted, _) if headers.contains_key(header::AUTHORIZATION) => {
-                    ApiError::new(401, "unknown_token", "nobody has this token").hint("`cutover token new` makes one")
+                    ApiError::new(401, "unknown_token", "unknown token").hint("create one with `cutover token new`")
                 }
                 (FailedAttempt::Counted, _) => no_token(),
             };
@@ -145,7 +146,7 @@ impl Authenticator {
         };
         let Some(token) = self.keyring.get(place) else { return Err(no_token().into()) };
         if let Some(Err(wait)) = book.buckets.get_mut(place).map(|bucket| bucket.take(now)) {
-            let failure = ApiError::new(429, "too_many_requests", format!("`{}` asks too often", token.name));
+            let failure = ApiError::new(429, "too_many_requests", format!("too many requests from `{}`", token.name));
             return Err(Rejection { failure, wait: Some(wait), audit: false });
         }
         let caller = Caller { name: token.name.clone(), role: token.role, from: from.to_string() };
@@ -158,15 +159,15 @@ impl Authenticator {
         Ok(Some(caller))
     }
 
-    /// Writes down that somebody was refused, within what is borne.
+    /// Records a refusal, up to a limit.
     fn audit(&self, who: &str, from: IpAddr, what: &str, now: Millis) {
         let ration = self.book.lock().unwrap_or_else(PoisonError::into_inner).ration.take(now);
         let Some(left_out) = ration else { return };
         let missing = match left_out {
             0 => String::new(),
-            n => format!("; {n} refusals before this one are not written down"),
+            n => format!("; {n} refusals before this one were not recorded"),
         };
-        tracing::warn!(%who, %from, "refused at the admin's door: {what}");
+        tracing::warn!(%who, %from, "admin request refused: {what}");
         self.remark(ChangeKind::Refused, who, from, format!("{what}{missing}"));
     }
 
@@ -174,7 +175,7 @@ impl Authenticator {
         let from = Some(from.to_string());
         let remark = AuditRemark { kind, service: String::new(), who: who.to_owned(), from, why };
         if !self.sidecar.remark(remark) {
-            tracing::error!("the sidecar has no room: an entry of the audit is lost");
+            tracing::error!("the queue of the sidecar is full: an audit entry was lost");
         }
     }
 }
@@ -215,26 +216,26 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN).then_some(token)
 }
 
-/// A path as an entry has it: not long, and without a token that somebody put there.
+/// A path for an entry: short, and without a token that a caller may have put into it.
 fn shown(path: &str) -> String {
     let path = path.split(crate::admin::tokens::PREFIX).next().unwrap_or("");
     path.chars().take(MOST_OF_A_PATH).collect()
 }
 
-/// The request with its whole body in memory: what is slow or large is so here, and no handler need mind.
+/// The request with its whole body in memory, so that no handler has to deal with slow or large bodies.
 async fn whole(request: Request) -> Result<Request, ApiError> {
     let (parts, body) = request.into_parts();
     match timeout(BODY_TIME, to_bytes(body, MOST_BODY)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(_)) => {
-            let message = format!("the body is over {} KiB, or broke off", MOST_BODY >> 10);
+            let message = format!("the body is larger than {} KiB or incomplete", MOST_BODY >> 10);
             Err(ApiError::new(413, "body_too_large", message))
         }
-        Err(_) => Err(ApiError::new(408, "body_too_slow", "the body did not come in time")),
+        Err(_) => Err(ApiError::new(408, "body_too_slow", "the body was not received in time")),
     }
 }
 
-/// What every answer says, unless its handler knows better.
+/// Security headers of every response, unless its handler set them.
 fn harden(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),

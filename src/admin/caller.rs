@@ -1,12 +1,12 @@
-//! Who asks: what the gate has found out, for the handlers.
+//! Who calls: what authentication has found out, for the handlers.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use crate::admin::error::ApiError;
-use crate::admin::role::{Role, Verb, allows};
+use crate::admin::verb::{Role, Verb, allows};
 
-/// Whoever has come in with a token.
+/// The owner of the token that a request came with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The token's name.
@@ -20,14 +20,27 @@ impl Caller {
     /// Whether the caller may do it.
     ///
     /// # Errors
-    /// The answer that says who may. The gate journals it.
-    pub fn may(&self, action: Verb) -> Result<(), ApiError> {
-        if allows(self.role, action) {
-            return Ok(());
+    /// The response that says who may. The gate journals it.
+    pub fn may(&self, verb: Verb) -> Result<(), ApiError> {
+        if allows(self.role, verb) { Ok(()) } else { Err(self.refused(verb.info().role, verb.info().words)) }
+    }
+
+    /// Whether the caller may do anything with this method here. It comes before what is wrong with a request.
+    ///
+    /// # Errors
+    /// As for [`Caller::may`].
+    pub fn may_any(&self, path: &str, method: &str) -> Result<(), ApiError> {
+        let least = Verb::at(path, method).map(|verb| verb.info().role).min();
+        match least {
+            Some(role) if self.role < role => Err(self.refused(role, "change anything here")),
+            _ => Ok(()),
         }
-        let least = if allows(Role::Operator, action) { "an operator or an admin" } else { "an admin" };
-        let message = format!("`{}` is {} and may not {}", self.name, self.role.with_article(), action.words());
-        Err(ApiError::new(403, "forbidden", message).hint(format!("{least} may: ask for a token with that role")))
+    }
+
+    fn refused(&self, least: Role, what: &str) -> ApiError {
+        let message = format!("`{}` is {} and may not {what}", self.name, self.role.with_article());
+        let who = if least <= Role::Operator { "operator or admin" } else { "admin" };
+        ApiError::new(403, "forbidden", message).hint(format!("use a token with the role {who}"))
     }
 }
 
@@ -35,13 +48,13 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, ApiError> {
-        // The gate lets nobody in without, but where everybody may.
+        // Only paths that are open to everyone get here without one.
         parts.extensions.get::<Caller>().cloned().ok_or_else(no_token)
     }
 }
 
-/// Nothing was shown.
+/// The request came without a token.
 pub(super) fn no_token() -> ApiError {
-    ApiError::new(401, "no_token", "this takes a token")
-        .hint("send `Authorization: Bearer TOKEN`; without configured tokens it lies beside the state, in STATE.token")
+    ApiError::new(401, "no_token", "a token is required")
+        .hint("send `Authorization: Bearer TOKEN`; if no tokens are configured, it is in the file STATE.token, next to the state file")
 }

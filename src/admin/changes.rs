@@ -1,28 +1,17 @@
-//! Changes that go with a new routing: what is laid over the file at run time, and deploys that bring an origin along.
+//! Changes that need a new routing table: rules and triggers set at run time, and deploys that name an origin.
 //!
-//! One task makes them, the one that reloads the file too: so a change and a reload never cross. The change is first laid
-//! over the file as it stands on the disk and checked with it; only then the sidecar takes both, or none.
+//! One task makes them, the one that also reloads the file, so a change and a reload never overlap. The change is merged
+//! with the file on disk and checked together with it; only then does the sidecar take both, or neither.
 
 use tokio::sync::{mpsc, oneshot};
 
-use judgement::rollout::{DeployRequest, RolloutError};
+use judgement::rollout::{DeployRequest, Requester, RolloutError};
 use sidecar::CommandReceipt;
 
-/// Changes that wait for their turn; more are refused.
+/// Changes that wait in line; more are refused.
 pub const QUEUE: usize = 16;
 
-/// Who wants it, and on what condition.
-#[derive(Clone, Debug, Default)]
-pub struct Caller {
-    pub who: String,
-    pub from: Option<String>,
-    pub key: Option<String>,
-    pub why: String,
-    /// Only if the state is still of this generation.
-    pub generation: Option<u64>,
-}
-
-/// A change of what is laid over a service's file.
+/// A change to what is set at run time.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A fragment of the routing file, in TOML.
@@ -45,7 +34,7 @@ pub enum Change {
         on: bool,
     },
     ClearOverlay,
-    /// A version, at an origin of its own.
+    /// A version with an origin of its own.
     Deploy {
         deploy: DeployRequest,
         origin: String,
@@ -57,32 +46,32 @@ pub enum Change {
 pub enum ChangeError {
     #[error("{0}")]
     Refused(#[from] RolloutError),
-    #[error("the routing file on the disk is refused as it stands now")]
+    #[error("the routing file on disk is invalid")]
     BadFile { problems: String },
-    #[error("{what} `{name}` does not fit: {why}")]
+    #[error("{what} `{name}` is not valid here: {why}")]
     DoesNotFit { what: &'static str, name: String, why: String },
-    #[error("{what} `{name}` stands in the routing file: it is changed there")]
+    #[error("{what} `{name}` is defined in the routing file; change it there")]
     InTheFile { what: &'static str, name: String },
-    #[error("there is no {what} `{name}`")]
+    #[error("no {what} named `{name}`")]
     NotThere { what: &'static str, name: String },
-    #[error("`{url}` is no origin that a deploy of {service} may name: {why}")]
+    #[error("a deploy of {service} may not use the origin `{url}`: {why}")]
     OriginNotAllowed { service: String, url: String, why: String },
-    #[error("too many changes wait for their turn")]
+    #[error("too many changes are waiting")]
     Busy,
-    #[error("the house is closing")]
+    #[error("Cutover is shutting down")]
     Closing,
 }
 
-/// What the task that makes them is asked.
+/// A request to the task that makes changes.
 #[derive(Debug)]
 pub struct ChangeRequest {
     pub service: String,
-    pub caller: Caller,
+    pub by: Requester,
     pub change: Change,
     pub answer: oneshot::Sender<Result<CommandReceipt, ChangeError>>,
 }
 
-/// The way to the task that makes them. Cloned freely.
+/// A handle to the task that makes changes.
 #[derive(Clone, Debug)]
 pub struct Changes(mpsc::Sender<ChangeRequest>);
 
@@ -92,13 +81,13 @@ impl Changes {
         (Changes(asks), asked)
     }
 
-    /// Makes a change: it is in force, and its entry on the disk, when this returns.
+    /// Makes a change. When this returns, it is in force and its entry is on disk.
     ///
     /// # Errors
     /// [`ChangeError`]: nothing has changed.
-    pub async fn apply(&self, service: String, caller: Caller, change: Change) -> Result<CommandReceipt, ChangeError> {
+    pub async fn apply(&self, service: String, by: Requester, change: Change) -> Result<CommandReceipt, ChangeError> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(ChangeRequest { service, caller, change, answer }).map_err(|error| match error {
+        self.0.try_send(ChangeRequest { service, by, change, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ChangeError::Busy,
             mpsc::error::TrySendError::Closed(_) => ChangeError::Closing,
         })?;

@@ -1,39 +1,35 @@
-//! Orders: what a body asks of the sidecar, given to it for one service or for every one.
+//! Commands that the API gives to the sidecar, for one service or for every one.
 
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde_json::Value;
 
-use crate::admin::api::{Api, Asking, blocking, once, other_request, reply};
-use crate::admin::caller::Caller;
+use crate::admin::api::{Api, Call, blocking, once, other_request, reply};
 use crate::admin::error::ApiError;
 use crate::admin::idempotency::{KEPT, StoredReply};
-use crate::admin::role::Verb;
-use judgement::rollout::{ChangeKind, OperatorAction, OperatorCommand, RolloutError};
+use crate::admin::input;
+use crate::admin::verb::Scope;
+use judgement::rollout::{OperatorAction, OperatorCommand, Requester, RolloutError};
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
 use memory::clock;
 use sidecar::journal::{JournalEntry, JournalQuery};
 use sidecar::{CommandReceipt, SidecarHandle};
-use wire;
+use wire::{ActionBody, ActionResult, ActionResults, ServiceResult, TrafficShift};
 
-/// The word for every service.
+/// Stands for every service.
 const EVERY: &str = "*";
-/// The roles may swap while a share is being put in terms of them: so often it is put anew.
+/// The roles may swap while a share is put in terms of them. It is tried this often.
 const TRIES: usize = 3;
 
-/// What is asked of the sidecar.
+/// A command to the sidecar, for one service or for every one.
 #[derive(Clone, Debug)]
-pub struct Order {
-    pub action: &'static str,
-    pub service: Option<String>,
-    pub wanted: Wanted,
-    pub why: String,
-    pub needs: Verb,
+pub struct ServiceCommand {
+    service: Option<String>,
+    wanted: Wanted,
+    call: Call,
 }
 
 #[derive(Clone, Debug)]
-pub enum Wanted {
+enum Wanted {
     Act(OperatorAction),
     /// This share to an environment, whatever its role.
     Share {
@@ -43,156 +39,112 @@ pub enum Wanted {
     },
 }
 
-impl Order {
-    pub fn new(
-        action: &'static str,
-        needs: Verb,
-        plain: wire::ActionBody,
-        act: OperatorAction,
-    ) -> Result<Order, ApiError> {
-        let why = super::input::why(plain.reason, plain.initiator)?;
-        Ok(Order { action, service: plain.service, wanted: Wanted::Act(act), why, needs })
+impl ServiceCommand {
+    /// # Errors
+    /// The reason or the initiator is not a line of text.
+    pub fn new(call: Call, body: ActionBody, act: OperatorAction) -> Result<ServiceCommand, ApiError> {
+        let call = call.because(input::why(body.reason, body.initiator)?);
+        Ok(ServiceCommand { service: body.service, wanted: Wanted::Act(act), call })
     }
 
-    /// Whether it may be given to every service at once.
-    fn takes_every(&self) -> bool {
-        matches!(self.action, "emergency_stop" | "emergency_clear" | "freeze" | "unfreeze")
-    }
-
-    /// The kinds of entries that it makes.
-    fn kinds(&self) -> &'static [ChangeKind] {
-        match &self.wanted {
-            Wanted::Share { .. } | Wanted::Act(OperatorAction::Shift { .. }) => &[ChangeKind::Shift, ChangeKind::Abort],
-            Wanted::Act(act) => match act {
-                OperatorAction::Deploy(_) => &[ChangeKind::Deploy],
-                OperatorAction::Shift { .. } => &[ChangeKind::Shift],
-                OperatorAction::Pause => &[ChangeKind::Pause],
-                OperatorAction::Resume => &[ChangeKind::Resume],
-                OperatorAction::Approve => &[ChangeKind::Approve],
-                OperatorAction::Promote => &[ChangeKind::Promote],
-                OperatorAction::Abort => &[ChangeKind::Abort],
-                OperatorAction::Rollback => &[ChangeKind::Rollback],
-                OperatorAction::Stop => &[ChangeKind::Stop],
-                OperatorAction::Clear => &[ChangeKind::Clear],
-                OperatorAction::Freeze { .. } => &[ChangeKind::Freeze],
-                OperatorAction::Unfreeze => &[ChangeKind::Unfreeze],
-                OperatorAction::Monitoring(_) => &[ChangeKind::Monitoring],
-                OperatorAction::Alerting(_) => &[ChangeKind::Alerting],
-                OperatorAction::Overlay(_) => &[ChangeKind::Overlay],
-            },
+    /// # Errors
+    /// The percentage is not a weight, or the reason not a line of text.
+    pub fn shift(call: Call, shift: TrafficShift) -> Result<ServiceCommand, ApiError> {
+        let TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator } = shift;
+        let to = Environment::from(to_environment);
+        if from_environment == Some(to_environment) {
+            let message = format!("`from_environment` and `to_environment` are both {to}");
+            return Err(ApiError::bad("same_environment", message, format!("shift from {} to {to}", to.other())));
         }
+        // Exactly as it was sent: a weight that is only near it is a different weight.
+        let weight = Weight::from_percent(percentage).and_then(|weight| match weight.percent() == percentage {
+            true => Ok(weight),
+            false => Err("a weight has at most two decimals (steps of 0.01 percent)"),
+        });
+        let share =
+            weight.map_err(|why| ApiError::bad("bad_field", format!("`percentage` is {percentage}: {why}"), ""))?;
+        let call = call.because(input::why(reason, initiator)?);
+        Ok(ServiceCommand { service, wanted: Wanted::Share { to, share, gradual }, call })
     }
 
     /// Carries it out, once for an Idempotency-Key.
     ///
     /// # Errors
-    /// The caller may not, or the state does not take it.
-    pub async fn carry_out(
-        self,
-        api: &Api,
-        caller: &Caller,
-        headers: &HeaderMap,
-        what: (&str, &Value),
-    ) -> Result<Response, ApiError> {
-        let asking = Asking::new(caller, self.needs, headers)?;
-        let every = self.service.as_deref() == Some(EVERY) && self.takes_every();
+    /// There is no such service, or the state does not allow it.
+    pub async fn carry_out(self, api: &Api) -> Result<Response, ApiError> {
+        let every = self.service.as_deref() == Some(EVERY) && self.call.verb.info().scope == Scope::EveryService;
         let services = match every {
             true => api.services(),
             false => vec![api.service(self.service.as_deref())?],
         };
-        let earlier = earlier(api, &asking, &self, services.clone(), every);
-        let (sidecar, given) = (api.sidecar.clone(), asking.clone());
-        let (order, wanted) = (self.clone(), services.clone());
-        let work = async move { blocking(move || order.give(&sidecar, &given, wanted, every)).await? };
-        once(api, &asking, what, earlier, work).await
+        let earlier = earlier(api, &self.call, services.clone(), every);
+        let (sidecar, command, wanted) = (api.sidecar.clone(), self.clone(), services.clone());
+        let work = async move { blocking(move || command.give(&sidecar, wanted, every)).await? };
+        once(api, &self.call, earlier, work).await
     }
 
-    fn give(
-        &self,
-        sidecar: &SidecarHandle,
-        asking: &Asking,
-        services: Vec<String>,
-        every: bool,
-    ) -> Result<StoredReply, ApiError> {
+    fn give(&self, sidecar: &SidecarHandle, services: Vec<String>, every: bool) -> Result<StoredReply, ApiError> {
         if every {
-            return self.give_each(sidecar, asking, services);
+            return self.give_each(sidecar, services);
         }
         let service = services.into_iter().next().unwrap_or_default();
-        let done = self.give_one(sidecar, asking, service, asking.generation)?;
+        let done = self.give_one(sidecar, service)?;
         reply(&done, Some(done.generation))
     }
 
     /// To each service, whatever the others say: in an emergency no service waits for another.
-    fn give_each(
-        &self,
-        sidecar: &SidecarHandle,
-        asking: &Asking,
-        services: Vec<String>,
-    ) -> Result<StoredReply, ApiError> {
+    fn give_each(&self, sidecar: &SidecarHandle, services: Vec<String>) -> Result<StoredReply, ApiError> {
         let shown = sidecar.status()?;
-        if let Some(asked) = asking.generation.filter(|asked| *asked != shown.generation) {
+        if let Some(asked) = self.call.by.generation.filter(|asked| *asked != shown.generation) {
             return Err(RolloutError::Stale { asked, now: shown.generation }.into());
         }
         let Wanted::Act(act) = &self.wanted else { return Err(ApiError::internal("a share of every service")) };
-        let command = |service: &String| self.command(asking, service.clone(), None, act.clone());
+        let command = |service: &String| self.command(service.clone(), None, act.clone());
         let answers = sidecar.commands(services.iter().map(command).collect())?;
-        let action = self.action.to_owned();
-        let mut all = wire::ActionResults { action, generation: shown.generation, results: Vec::new() };
+        let mut all = ActionResults { action: self.call.action(), generation: shown.generation, results: Vec::new() };
         let mut first = None;
         for (service, answer) in services.into_iter().zip(answers) {
             let result = match answer {
                 Ok(done) => {
                     all.generation = all.generation.max(done.generation);
                     let done = Some(self.done(service.clone(), done));
-                    wire::ServiceResult { service, done, error: None }
+                    ServiceResult { service, done, error: None }
                 }
                 Err(refused) => {
-                    let failure = ApiError::from(refused);
-                    let error = Some(failure.problem());
-                    first.get_or_insert(failure);
-                    wire::ServiceResult { service, done: None, error }
+                    let refused = ApiError::from(refused);
+                    let error = Some(refused.body());
+                    first.get_or_insert(refused);
+                    ServiceResult { service, done: None, error }
                 }
             };
             all.results.push(result);
         }
         match first {
-            Some(failure) if all.results.iter().all(|result| result.done.is_none()) => Err(failure),
+            Some(refused) if all.results.iter().all(|result| result.done.is_none()) => Err(refused),
             _ => reply(&all, Some(all.generation)),
         }
     }
 
-    fn command(
-        &self,
-        asking: &Asking,
-        service: String,
-        generation: Option<u64>,
-        act: OperatorAction,
-    ) -> OperatorCommand {
-        let Asking { who, from, key, .. } = asking.clone();
-        OperatorCommand { service, who, from, key, why: self.why.clone(), generation, act }
+    fn command(&self, service: String, generation: Option<u64>, act: OperatorAction) -> OperatorCommand {
+        OperatorCommand { service, by: Requester { generation, ..self.call.by.clone() }, act }
     }
 
-    fn done(&self, service: String, done: CommandReceipt) -> wire::ActionResult {
+    fn done(&self, service: String, done: CommandReceipt) -> ActionResult {
         let CommandReceipt { entry, generation, written } = done;
-        wire::ActionResult { service, action: self.action.to_owned(), entry, generation, durable: written }
+        ActionResult { service, action: self.call.action(), entry, generation, durable: written }
     }
 
-    fn give_one(
-        &self,
-        sidecar: &SidecarHandle,
-        asking: &Asking,
-        service: String,
-        generation: Option<u64>,
-    ) -> Result<wire::ActionResult, ApiError> {
+    fn give_one(&self, sidecar: &SidecarHandle, service: String) -> Result<ActionResult, ApiError> {
+        let generation = self.call.by.generation;
         for last in (1..=TRIES).map(|try_| try_ == TRIES) {
             let (act, seen) = self.act(sidecar, &service)?;
-            match sidecar.command(self.command(asking, service.clone(), generation.or(seen), act))? {
+            match sidecar.command(self.command(service.clone(), generation.or(seen), act))? {
                 Ok(done) => return Ok(self.done(service, done)),
                 Err(RolloutError::Stale { .. }) if generation.is_none() && !last => {}
                 Err(refused) => return Err(refused.into()),
             }
         }
-        Err(ApiError::of(StatusCode::CONFLICT, "busy", "the state changes too fast", "ask again"))
+        Err(ApiError::conflict("busy", "the state changes too fast", "try again"))
     }
 
     /// The act, and the generation whose roles it is in terms of.
@@ -209,29 +161,24 @@ impl Order {
     }
 }
 
-/// What the journal says was done under the key, before this process was.
-async fn earlier(
-    api: &Api,
-    asking: &Asking,
-    order: &Order,
-    services: Vec<String>,
-    every: bool,
-) -> Result<Option<StoredReply>, ApiError> {
-    let Some(key) = asking.key.clone() else { return Ok(None) };
+/// What the journal says was done under the key before this process started.
+async fn earlier(api: &Api, call: &Call, services: Vec<String>, every: bool) -> Result<Option<StoredReply>, ApiError> {
+    let Some(key) = call.by.key.clone() else { return Ok(None) };
     let since = Some(clock::wall_millis().saturating_sub(KEPT.0));
     let limit = services.len().max(1);
-    let query = JournalQuery { key: Some(key), who: Some(asking.who.clone()), since, limit, ..JournalQuery::default() };
+    let query =
+        JournalQuery { key: Some(key), who: Some(call.by.who.clone()), since, limit, ..JournalQuery::default() };
     let mut entries: Vec<JournalEntry> = api.journal(move |reader| reader.page(&query)).await?.entries;
     entries.reverse();
     let Some(first) = entries.first() else { return Ok(None) };
-    let meant =
-        |entry: &JournalEntry| order.kinds().contains(&entry.change.kind) && services.contains(&entry.change.service);
+    let kinds = call.verb.info().kinds;
+    let meant = |entry: &JournalEntry| kinds.contains(&entry.change.kind) && services.contains(&entry.change.service);
     if !entries.iter().all(meant) {
         return Err(other_request());
     }
-    let done = |entry: &JournalEntry| wire::ActionResult {
+    let done = |entry: &JournalEntry| ActionResult {
         service: entry.change.service.clone(),
-        action: order.action.to_owned(),
+        action: call.action(),
         entry: Some(entry.change.id),
         generation: entry.change.generation,
         durable: true,
@@ -243,8 +190,36 @@ async fn earlier(
     let generation = entries.last().map_or(0, |entry| entry.change.generation);
     let result = |entry: &JournalEntry| {
         let done = done(entry);
-        wire::ServiceResult { service: done.service.clone(), done: Some(done), error: None }
+        ServiceResult { service: done.service.clone(), done: Some(done), error: None }
     };
     let results = entries.iter().map(result).collect();
-    reply(&wire::ActionResults { action: order.action.to_owned(), generation, results }, Some(generation)).map(Some)
+    reply(&ActionResults { action: call.action(), generation, results }, Some(generation)).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::caller::Caller;
+    use crate::admin::verb::{Role, Verb};
+    use axum::http::HeaderMap;
+    use serde_json::Value;
+    use wire::Side;
+
+    #[test]
+    fn a_share_has_two_decimals_and_two_sides() {
+        let ann = Caller { name: "ann".into(), role: Role::Operator, from: "127.0.0.1".into() };
+        let shift = |percentage, from_environment| {
+            let call = Call::new(&ann, Verb::TrafficShift, &HeaderMap::new(), &Value::Null).unwrap();
+            let to_environment = Side::Green;
+            let (service, gradual, reason, initiator) = (None, false, None, None);
+            let shift =
+                TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator };
+            ServiceCommand::shift(call, shift)
+        };
+        assert!(shift(0.07, Some(Side::Blue)).is_ok() && shift(100.0, None).is_ok());
+        for wrong in [100.01, -0.01, 1.001, 1e-9, f64::NAN] {
+            assert_eq!(shift(wrong, None).unwrap_err().code, "bad_field", "{wrong}");
+        }
+        assert_eq!(shift(1.0, Some(Side::Green)).unwrap_err().code, "same_environment");
+    }
 }

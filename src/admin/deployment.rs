@@ -1,4 +1,4 @@
-//! `/api/admin/deployment`: how the services stand, and every way to move them.
+//! `/api/admin/deployment`: the state of the services, and every way to move them.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -7,28 +7,23 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use crate::admin::api::{Api, blocking, etag, json};
+use crate::admin::api::blocking;
+use crate::admin::api::{Api, Call, etag, json};
 use crate::admin::caller::Caller;
 use crate::admin::changes::Change;
-use crate::admin::commands::{self, Order};
+use crate::admin::commands::ServiceCommand;
 use crate::admin::error::ApiError;
-use crate::admin::input::{asked, fields, query, why};
-use crate::admin::overlay::{self, OverlayRequest};
-use crate::admin::role::Verb;
-use crate::admin::{history, traffic};
+use crate::admin::input::{self, query, requested, why};
+use crate::admin::verb::Verb;
+use crate::admin::{history, overlay, traffic};
 use judgement::rollout::{DeployRequest, OperatorAction};
 use judgement::time::Millis;
-use judgement::traffic::Environment;
-use judgement::traffic::split::Weight;
 use memory::clock;
-use wire::{self, DeploymentPost, DeploymentPut};
-
-pub const PATH: &str = "/api/admin/deployment";
-pub const VIEWS: [&str; 4] = ["status", "health", "traffic", "history"];
+use wire::{ActionBody, DEPLOYMENT, DeploymentPost, DeploymentPut};
 
 pub fn routes() -> Router<Api> {
     let methods = axum::routing::get(show).post(act).put(change).delete(remove);
-    Router::new().route(PATH, methods)
+    Router::new().route(DEPLOYMENT, methods)
 }
 
 async fn show(
@@ -40,18 +35,11 @@ async fn show(
     let known = [&["action"][..], &history::PARAMETERS].concat();
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
-    let action = query.action(&VIEWS, "status")?;
     let wanted = history::wanted(&query, None)?;
-    caller.may(match action {
-        "health" => Verb::Health,
-        "traffic" => Verb::Traffic,
-        "history" => Verb::History,
-        _ => Verb::Status,
-    })?;
-    match action {
-        "health" => Ok(json(&traffic::health(&api, service)?, None)),
-        "traffic" => Ok(json(&traffic::traffic(&api, service)?, None)),
-        "history" => history::page(&api, wanted).await,
+    match query.verb(&caller, DEPLOYMENT)? {
+        Verb::Health => Ok(json(&traffic::health(&api, service)?, None)),
+        Verb::Traffic => Ok(json(&traffic::traffic(&api, service)?, None)),
+        Verb::History => history::page(&api, wanted).await,
         _ => {
             let (generation, views) = api.views(service).await?;
             if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| is_known(tag, generation)) {
@@ -71,112 +59,64 @@ fn is_known(tag: &HeaderValue, generation: u64) -> bool {
 }
 
 async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    // Whoever may nothing of it is told so before what is wrong with the body.
-    caller.may(Verb::Rollback)?;
-    let (action, rest) = asked(&headers, &body, &DeploymentPost::ACTIONS)?;
-    let what = (format!("POST {PATH} {action}"), rest.clone());
-    let what = (what.0.as_str(), &what.1);
-    let asked = post(&action, rest)?;
-    if let DeploymentPost::Deploy(deploy) = &asked {
-        gates_are_there(&api, deploy.service.as_deref()).await?;
-    }
-    let order = match asked {
-        DeploymentPost::Deploy(deploy) if deploy.origin.is_some() => {
-            return deploy_elsewhere(&api, &caller, &headers, what, deploy).await;
-        }
-        DeploymentPost::HealthCheck(plain) => return check_health(&api, &caller, plain).await,
-        other => command(other)?,
+    let (verb, fields) = requested(&caller, (DEPLOYMENT, "POST"), &headers, &body)?;
+    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let command = match input::body(verb, fields)? {
+        DeploymentPost::Deploy(body) => return deploy(&api, &caller, call, body).await,
+        DeploymentPost::HealthCheck(body) => return check_health(&api, body).await,
+        DeploymentPost::TrafficShift(shift) => ServiceCommand::shift(call, shift),
+        DeploymentPost::Freeze(body) => freeze(call, body),
+        DeploymentPost::Pause(body) => ServiceCommand::new(call, body, OperatorAction::Pause),
+        DeploymentPost::Resume(body) => ServiceCommand::new(call, body, OperatorAction::Resume),
+        DeploymentPost::Approve(body) => ServiceCommand::new(call, body, OperatorAction::Approve),
+        DeploymentPost::Promote(body) => ServiceCommand::new(call, body, OperatorAction::Promote),
+        DeploymentPost::Abort(body) => ServiceCommand::new(call, body, OperatorAction::Abort),
+        DeploymentPost::Rollback(body) => ServiceCommand::new(call, body, OperatorAction::Rollback),
+        DeploymentPost::Unfreeze(body) => ServiceCommand::new(call, body, OperatorAction::Unfreeze),
+        DeploymentPost::EmergencyStop(body) => ServiceCommand::new(call, body, OperatorAction::Stop),
+        DeploymentPost::EmergencyClear(body) => ServiceCommand::new(call, body, OperatorAction::Clear),
     };
-    order.carry_out(&api, &caller, &headers, what).await
+    command?.carry_out(&api).await
 }
 
-/// Whether every suite that the plan names can be run: a version should not find out at half its traffic.
-async fn gates_are_there(api: &Api, service: Option<&str>) -> Result<(), ApiError> {
+async fn deploy(api: &Api, caller: &Caller, call: Call, deploy: wire::Deploy) -> Result<Response, ApiError> {
+    let wire::Deploy { service, version, functions, origin, force, reason, initiator } = deploy;
+    suites_can_run(api, service.as_deref()).await?;
+    let deploy = DeployRequest { version, functions, origin: None, force };
+    let Some(origin) = origin else {
+        let body = ActionBody { service, reason, initiator };
+        return ServiceCommand::new(call, body, OperatorAction::Deploy(deploy))?.carry_out(api).await;
+    };
+    caller.may(Verb::DeployOrigin)?;
+    let call = call.because(why(reason, initiator)?);
+    overlay::apply(api, call, service.as_deref(), Change::Deploy { deploy, origin }).await
+}
+
+fn freeze(call: Call, freeze: wire::Freeze) -> Result<ServiceCommand, ApiError> {
+    let wire::Freeze { service, reason, until, initiator } = freeze;
+    if reason.trim().is_empty() {
+        return Err(ApiError::bad("bad_field", "`reason` is empty", "tell others why deploys are frozen"));
+    }
+    let until = until.map(|until| moment(&until, clock::wall_millis())).transpose()?;
+    let body = ActionBody { service, reason: Some(reason), initiator };
+    ServiceCommand::new(call, body, OperatorAction::Freeze { until })
+}
+
+/// Whether every suite that the plan names can be run: a deploy should not fail at half of its traffic.
+async fn suites_can_run(api: &Api, service: Option<&str>) -> Result<(), ApiError> {
     let service = api.service(service)?;
     let (_, views) = api.views(Some(&service)).await?;
     let (runs, suites) = (api.runs.clone(), views.into_iter().flat_map(|view| view.gates).collect::<Vec<_>>());
     let found = blocking(move || runs.can_gate(suites.iter())).await?;
-    found
-        .map_err(|why| ApiError::conflict("no_such_suite", why, "mend the suite, or the plan: `cutover validate list`"))
-}
-
-fn post(action: &str, rest: Value) -> Result<DeploymentPost, ApiError> {
-    Ok(match action {
-        "deploy" => DeploymentPost::Deploy(fields(rest)?),
-        "traffic_shift" => DeploymentPost::TrafficShift(fields(rest)?),
-        "pause" => DeploymentPost::Pause(fields(rest)?),
-        "resume" => DeploymentPost::Resume(fields(rest)?),
-        "approve" => DeploymentPost::Approve(fields(rest)?),
-        "promote" => DeploymentPost::Promote(fields(rest)?),
-        "abort" => DeploymentPost::Abort(fields(rest)?),
-        "rollback" => DeploymentPost::Rollback(fields(rest)?),
-        "freeze" => DeploymentPost::Freeze(fields(rest)?),
-        "unfreeze" => DeploymentPost::Unfreeze(fields(rest)?),
-        "emergency_stop" => DeploymentPost::EmergencyStop(fields(rest)?),
-        "emergency_clear" => DeploymentPost::EmergencyClear(fields(rest)?),
-        _ => DeploymentPost::HealthCheck(fields(rest)?),
+    found.map_err(|why| {
+        ApiError::conflict("no_such_suite", why, "fix the suite or the plan; see `cutover validate list`")
     })
 }
 
-fn command(post: DeploymentPost) -> Result<Order, ApiError> {
-    match post {
-        DeploymentPost::Deploy(deploy) => {
-            let wire::Deploy { service, version, functions, force, reason, initiator, .. } = deploy;
-            let act = OperatorAction::Deploy(DeployRequest { version, functions, origin: None, force });
-            Order::new("deploy", Verb::Deploy, wire::ActionBody { service, reason, initiator }, act)
-        }
-        DeploymentPost::TrafficShift(shift) => share(shift),
-        DeploymentPost::Freeze(freeze) => {
-            let wire::Freeze { service, reason, until, initiator } = freeze;
-            if reason.trim().is_empty() {
-                let hint = "whoever meets the freeze reads it";
-                return Err(ApiError::bad("bad_field", "`reason` is empty", hint));
-            }
-            let until = until.map(|until| moment(&until, clock::wall_millis())).transpose()?;
-            let plain = wire::ActionBody { service, reason: Some(reason), initiator };
-            Order::new("freeze", Verb::Freeze, plain, OperatorAction::Freeze { until })
-        }
-        DeploymentPost::Pause(plain) => Order::new("pause", Verb::Pause, plain, OperatorAction::Pause),
-        DeploymentPost::Resume(plain) => Order::new("resume", Verb::Resume, plain, OperatorAction::Resume),
-        DeploymentPost::Approve(plain) => Order::new("approve", Verb::Approve, plain, OperatorAction::Approve),
-        DeploymentPost::Promote(plain) => Order::new("promote", Verb::Promote, plain, OperatorAction::Promote),
-        DeploymentPost::Abort(plain) => Order::new("abort", Verb::Abort, plain, OperatorAction::Abort),
-        DeploymentPost::Rollback(plain) | DeploymentPost::HealthCheck(plain) => {
-            Order::new("rollback", Verb::Rollback, plain, OperatorAction::Rollback)
-        }
-        DeploymentPost::Unfreeze(plain) => Order::new("unfreeze", Verb::Unfreeze, plain, OperatorAction::Unfreeze),
-        DeploymentPost::EmergencyStop(plain) => {
-            Order::new("emergency_stop", Verb::EmergencyStop, plain, OperatorAction::Stop)
-        }
-        DeploymentPost::EmergencyClear(plain) => {
-            Order::new("emergency_clear", Verb::EmergencyClear, plain, OperatorAction::Clear)
-        }
-    }
-}
-
-fn share(shift: wire::TrafficShift) -> Result<Order, ApiError> {
-    let wire::TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator } =
-        shift;
-    let to = Environment::from(to_environment);
-    if from_environment == Some(to_environment) {
-        let message = format!("`from_environment` and `to_environment` are both {to}");
-        return Err(ApiError::bad("same_environment", message, format!("from {} to {to}", to.other())));
-    }
-    // As it was typed: a weight that only rounds to it is another one.
-    let weight = Weight::from_percent(percentage).and_then(|weight| match weight.percent() == percentage {
-        true => Ok(weight),
-        false => Err("a weight has at most two decimals (steps of 0.01 percent)"),
-    });
-    let share = weight.map_err(|why| ApiError::bad("bad_field", format!("`percentage` is {percentage}: {why}"), ""))?;
-    let why = why(reason, initiator)?;
-    let wanted = commands::Wanted::Share { to, share, gradual };
-    Ok(Order { action: "traffic_shift", service, wanted, why, needs: Verb::TrafficShift })
-}
-
-/// A time to come, as RFC 3339 or as a duration from now.
+/// A future time, as RFC 3339 or as a duration from now.
 fn moment(text: &str, now: u64) -> Result<u64, ApiError> {
     let wrong = |message: String| {
-        let hint = "write a duration, \"2h\", or a time with its offset, \"2026-12-24T18:00:00Z\"";
+        let hint = "write a duration such as \"2h\", or a time with its offset such as \"2026-12-24T18:00:00Z\"";
         ApiError::senseless("bad_until", message, hint)
     };
     let shown = super::input::brief(text);
@@ -185,85 +125,54 @@ fn moment(text: &str, now: u64) -> Result<u64, ApiError> {
         (_, Some(at)) => at,
         _ => return Err(wrong(format!("`until`: `{shown}` is neither a duration nor a time"))),
     };
-    if at <= now { Err(wrong(format!("`until`: {shown} is over already"))) } else { Ok(at) }
+    if at <= now { Err(wrong(format!("`until`: {shown} is in the past"))) } else { Ok(at) }
 }
 
 /// Runs the checks of a service now.
-async fn check_health(api: &Api, caller: &Caller, plain: wire::ActionBody) -> Result<Response, ApiError> {
-    caller.may(Verb::HealthCheck)?;
-    why(plain.reason, plain.initiator)?;
-    let service = api.service(plain.service.as_deref())?;
+async fn check_health(api: &Api, body: ActionBody) -> Result<Response, ApiError> {
+    why(body.reason, body.initiator)?;
+    let service = api.service(body.service.as_deref())?;
     let (board, named) = (api.board.clone(), service.clone());
-    // Whoever hangs up leaves no round half done.
+    // A caller that hangs up must not leave a round half done.
     let round = tokio::spawn(async move { board.check_now(&named).await });
     round.await.map_err(|_| ApiError::from(sidecar::SidecarStopped))?;
     Ok(json(&traffic::health(api, Some(&service))?, None))
 }
 
-async fn deploy_elsewhere(
-    api: &Api,
-    caller: &Caller,
-    headers: &HeaderMap,
-    what: (&str, &Value),
-    deploy: wire::Deploy,
-) -> Result<Response, ApiError> {
-    let wire::Deploy { service, version, functions, origin, force, reason, initiator } = deploy;
-    let why = why(reason, initiator)?;
-    let deploy = DeployRequest { version, functions, origin: None, force };
-    let change = Change::Deploy { deploy, origin: origin.unwrap_or_default() };
-    overlay::apply(
-        api,
-        caller,
-        headers,
-        what,
-        OverlayRequest { action: "deploy", needs: Verb::DeployOrigin, service, why, change },
-    )
-    .await
-}
-
 async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    caller.may(Verb::PutRule)?;
-    let (action, rest) = asked(&headers, &body, &DeploymentPut::ACTIONS)?;
-    let what = (format!("PUT {PATH} {action}"), rest.clone());
-    let put = match action.as_str() {
-        "rule" => DeploymentPut::Rule(fields(rest)?),
-        _ => DeploymentPut::HealthCheck(fields(rest)?),
-    };
-    let wanted = match put {
+    let (verb, fields) = requested(&caller, (DEPLOYMENT, "PUT"), &headers, &body)?;
+    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let (service, reason, change) = match input::body(verb, fields)? {
         DeploymentPut::Rule(wire::PutRule { service, name, rule, reason }) => {
-            let change = Change::PutRule { name, rule: overlay::toml_of("rule", &rule)? };
-            OverlayRequest { action: "rule", needs: Verb::PutRule, service, why: why(reason, None)?, change }
+            (service, reason, Change::PutRule { name, rule: overlay::toml_of("rule", &rule)? })
         }
         DeploymentPut::HealthCheck(wire::PutHealthCheck { service, check, enabled, reason }) => {
-            let change = Change::PutHealth { check, on: enabled };
-            OverlayRequest { action: "health_check", needs: Verb::PutHealth, service, why: why(reason, None)?, change }
+            (service, reason, Change::PutHealth { check, on: enabled })
         }
     };
-    overlay::apply(&api, &caller, &headers, (&what.0, &what.1), wanted).await
+    overlay::apply(&api, call.because(why(reason, None)?), service.as_deref(), change).await
 }
 
-/// `?rule=NAME`, or `?overlay=true` for everything that was laid over the file.
+/// `?rule=NAME`, or `?overlay=true` for everything that was set at run time.
 async fn remove(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
     RawQuery(text): RawQuery,
 ) -> Result<Response, ApiError> {
-    caller.may(Verb::DeleteRule)?;
+    caller.may_any(DEPLOYMENT, "DELETE")?;
     let query = query(text.as_deref(), &["service", "rule", "overlay", "reason"])?;
-    let why = why(query.text("reason").map(str::to_owned), None)?;
-    let (action, needs, change) = match (query.text("rule"), query.flag("overlay")?) {
-        (Some(name), false) => ("rule", Verb::DeleteRule, Change::DeleteRule { name: name.to_owned() }),
-        (None, true) => ("overlay", Verb::ClearOverlay, Change::ClearOverlay),
+    let (verb, change) = match (query.text("rule"), query.flag("overlay")?) {
+        (Some(name), false) => (Verb::DeleteRule, Change::DeleteRule { name: name.to_owned() }),
+        (None, true) => (Verb::ClearOverlay, Change::ClearOverlay),
         _ => {
-            let hint = "?rule=NAME, or ?overlay=true for everything that was laid over the file";
-            return Err(ApiError::bad("bad_parameter", "what is to be deleted is `rule` or `overlay`", hint));
+            let hint = "?rule=NAME, or ?overlay=true for everything that was set at run time";
+            return Err(ApiError::bad("bad_parameter", "set either `rule` or `overlay`", hint));
         }
     };
-    let service = query.text("service").map(str::to_owned);
-    let what = (format!("DELETE {PATH} {}", text.unwrap_or_default()), Value::Null);
-    overlay::apply(&api, &caller, &headers, (&what.0, &what.1), OverlayRequest { action, needs, service, why, change })
-        .await
+    let call = Call::new(&caller, verb, &headers, &Value::from(text.as_deref()))?;
+    let call = call.because(why(query.text("reason").map(str::to_owned), None)?);
+    overlay::apply(&api, call, query.text("service"), change).await
 }
 
 #[cfg(test)]
@@ -278,23 +187,5 @@ mod tests {
         for over in ["2026-09-21T14:13:20Z", "0s", "tomorrow", "-1h", ""] {
             assert_eq!(moment(over, now).unwrap_err().status, StatusCode::UNPROCESSABLE_ENTITY, "{over}");
         }
-    }
-
-    #[test]
-    fn a_share_has_two_decimals_and_two_sides() {
-        let shift = |percentage, from| wire::TrafficShift {
-            service: None,
-            from_environment: from,
-            to_environment: wire::Side::Green,
-            percentage,
-            gradual: false,
-            reason: None,
-            initiator: None,
-        };
-        assert!(share(shift(0.07, Some(wire::Side::Blue))).is_ok() && share(shift(100.0, None)).is_ok());
-        for wrong in [100.01, -0.01, 1.001, 1e-9, f64::NAN] {
-            assert_eq!(share(shift(wrong, None)).unwrap_err().code, "bad_field", "{wrong}");
-        }
-        assert_eq!(share(shift(1.0, Some(wire::Side::Green))).unwrap_err().code, "same_environment");
     }
 }

@@ -21,13 +21,12 @@ use crate::admin::api::Api;
 use crate::admin::caller::Caller;
 use crate::admin::error::ApiError;
 use crate::admin::input::{brief, query};
-use crate::admin::role::Verb;
+use crate::admin::verb::{EVENTS, Verb};
 use memory::counters::is_raised;
 use sidecar::RecordedAnnouncement;
 use sidecar::journal::{JournalEntry, JournalQuery, MAX_PAGE};
 use wire;
 
-pub const PATH: &str = "/api/admin/events";
 /// Proxies on the way close what is silent for a minute, often half of one.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// So often an idle stream looks whether the house is closing.
@@ -38,7 +37,7 @@ const RETRY_AFTER: &str = "5";
 const MOST_MISSED: usize = MAX_PAGE;
 
 pub fn routes() -> Router<Api> {
-    Router::new().route(PATH, axum::routing::get(listen))
+    Router::new().route(EVENTS, axum::routing::get(listen))
 }
 
 async fn listen(
@@ -53,15 +52,15 @@ async fn listen(
     let seen = match headers.get("last-event-id") {
         Some(typed) => {
             let text = typed.to_str().unwrap_or("");
-            let wrong = || ApiError::bad("bad_last_event_id", format!("`{}` is no entry's number", brief(text)), "");
+            let wrong = || ApiError::bad("bad_last_event_id", format!("`{}` is not an entry number", brief(text)), "");
             Some(text.parse().map_err(|_| wrong())?)
         }
         None => query.number("last_event_id")?,
     };
     let Ok(place) = Semaphore::try_acquire_owned(Arc::clone(&api.streams)) else {
-        let message = "too many streams of events are open";
+        let message = "too many event streams are open";
         let failure =
-            ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or ask again later");
+            ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or try again later");
         return Ok(([(header::RETRY_AFTER, RETRY_AFTER)], failure).into_response());
     };
     // First of all, so that nothing falls between what is told again and what comes.

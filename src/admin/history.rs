@@ -10,7 +10,7 @@ use judgement::rollout::ChangeKind;
 use sidecar::journal;
 use wire;
 
-/// Entries of a page, where none is asked for, and at the most: with its evidence each may be some ten kilobytes.
+/// Entries of a page: the default, and the most. With evidence, an entry may take ten kilobytes.
 pub const USUAL: u64 = 50;
 pub const MOST: u64 = 200;
 
@@ -32,8 +32,8 @@ pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<HistoryQuery, A
     let kind = query.text("kind").map(known).transpose()?.or(kind);
     let limit = query.number("limit")?.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
-        let hint = "ask for the next page with `before`";
-        return Err(ApiError::bad("bad_parameter", format!("`limit` is 1 to {MOST}"), hint));
+        let hint = "get the next page with `before`";
+        return Err(ApiError::bad("bad_parameter", format!("`limit` must be 1 to {MOST}"), hint));
     }
     let journal = journal::JournalQuery {
         service: text("service"),
@@ -66,8 +66,8 @@ fn moment(query: &Query, name: &str) -> Result<Option<u64>, ApiError> {
         return Ok(Some(at));
     }
     query.number(name).map_err(|_| {
-        let hint = "write \"2026-12-24T18:00:00Z\", or milliseconds since 1970";
-        ApiError::bad("bad_parameter", format!("`{name}`: `{}` is no time", brief(text)), hint)
+        let hint = "use RFC 3339 such as \"2026-12-24T18:00:00Z\", or milliseconds since 1970";
+        ApiError::bad("bad_parameter", format!("`{name}`: `{}` is not a time", brief(text)), hint)
     })
 }
 
@@ -75,11 +75,7 @@ fn moment(query: &Query, name: &str) -> Result<Option<u64>, ApiError> {
 /// There is no such kind.
 pub fn known(name: &str) -> Result<ChangeKind, ApiError> {
     let wrong = || {
-        ApiError::bad(
-            "bad_parameter",
-            format!("`kind`: there is no `{}`", brief(name)),
-            did_you_mean(name, ChangeKind::NAMES),
-        )
+        ApiError::bad("bad_parameter", format!("unknown kind `{}`", brief(name)), did_you_mean(name, ChangeKind::NAMES))
     };
     name.parse().map_err(|_| wrong())
 }

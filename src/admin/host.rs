@@ -1,4 +1,4 @@
-//! Which names a request may ask for, and which pages may have sent it.
+//! Which host names a request may use, and which pages may send one.
 //!
 //! A page somewhere on the web can make its own name resolve to a loopback address, and a browser then lets it read what
 //! answers there: so the Host must be one of ours. And a page may have a browser send what it could not read: so what
@@ -77,7 +77,7 @@ pub fn same_origin(method: &Method, host: &str, headers: &HeaderMap) -> Result<(
     if site && origin {
         return Ok(());
     }
-    Err(ApiError::new(403, "cross_site", "a page of another site must not change anything here"))
+    Err(ApiError::new(403, "cross_site", "requests from pages of another site are refused"))
 }
 
 #[cfg(test)]

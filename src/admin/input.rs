@@ -1,12 +1,13 @@
-//! Reading what callers send: bodies, queries and the headers that go with them, with a word on what is wrong where.
+//! Reads what callers send: bodies, queries and headers. A mistake is answered with what is wrong, and where.
 
 use axum::http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::admin::caller::Caller;
 use crate::admin::error::ApiError;
+use crate::admin::verb::Verb;
 use config::read::did_you_mean;
-use wire::LONGEST_WORDS;
+use wire::{LONGEST_WORDS, RequestBody};
 
 /// As RFC 9110 and the drafts of the header have it.
 const LONGEST_KEY: usize = 128;
@@ -15,11 +16,23 @@ pub const MOST_EXACT: u64 = (1 << 53) - 1;
 /// Names of services, rules and people are shorter.
 pub const LONGEST_VALUE: usize = 128;
 
-/// The action of a body, and what goes with it.
+/// The verb that a body asks for, and the fields that go with it.
 ///
 /// # Errors
-/// It is no JSON object, or asks for no known action.
-pub fn asked(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<(String, Value), ApiError> {
+/// It is not a JSON object, or names no known action; or the caller may do none of them, which comes first.
+pub fn requested(
+    caller: &Caller,
+    (path, method): (&str, &str),
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Verb, Value), ApiError> {
+    match read_action((path, method), headers, body) {
+        Ok((verb, fields)) => caller.may(verb).map(|()| (verb, fields)),
+        Err(error) => Err(caller.may_any(path, method).err().unwrap_or(error)),
+    }
+}
+
+fn read_action((path, method): (&str, &str), headers: &HeaderMap, body: &[u8]) -> Result<(Verb, Value), ApiError> {
     let typed = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = typed.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     if kind != "application/json" {
@@ -29,33 +42,34 @@ pub fn asked(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<(String
     let mut value: Value = serde_json::from_slice(body).map_err(|error| {
         let what = error.to_string();
         let what = what.split(" at line ").next().unwrap_or("");
-        let message = format!("the body is no JSON: {what} at line {}, column {}", error.line(), error.column());
+        let message = format!("invalid JSON at line {}, column {}: {what}", error.line(), error.column());
         ApiError::bad("bad_json", message, "")
     })?;
-    let actions = || format!("one of {}", known.join(", "));
     let Some(object) = value.as_object_mut() else {
-        return Err(ApiError::bad("bad_body", "the body is no JSON object", "write {\"action\": …}"));
+        return Err(ApiError::bad("bad_body", "the body is not a JSON object", "send {\"action\": …}"));
     };
+    let known = || format!("one of {}", Verb::names(path, method).join(", "));
     match object.remove("action") {
-        Some(Value::String(action)) if known.contains(&action.as_str()) => Ok((action, value)),
-        Some(Value::String(action)) => {
-            Err(ApiError::bad("unknown_action", format!("there is no action `{}`", brief(&action)), actions()))
-        }
-        Some(other) => Err(ApiError::bad("bad_field", format!("`action`: found {other}, expected a text"), actions())),
-        None => Err(ApiError::bad("action_missing", "`action` is missing", actions())),
+        Some(Value::String(action)) => match Verb::find(path, method, &action) {
+            Some(verb) => Ok((verb, value)),
+            None => Err(ApiError::bad("unknown_action", format!("unknown action `{}`", brief(&action)), known())),
+        },
+        Some(other) => Err(ApiError::bad("bad_field", format!("`action`: found {other}, expected a string"), known())),
+        None => Err(ApiError::bad("action_missing", "`action` is missing", known())),
     }
 }
 
-/// The fields of an action.
+/// The body of a verb.
 ///
 /// # Errors
-/// One is missing, unknown, or not of its type: which is said.
-pub fn fields<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner().to_string();
-        in_plain_words(&path, &inner)
-    })
+/// A field is missing, unknown, or of the wrong type, and the message says which.
+pub fn body<B: RequestBody>(verb: Verb, fields: Value) -> Result<B, ApiError> {
+    let mut track = serde_path_to_error::Track::new();
+    match B::read(verb.info().name, serde_path_to_error::Deserializer::new(fields, &mut track)) {
+        Ok(Some(body)) => Ok(body),
+        Ok(None) => Err(ApiError::internal(format!("no body for {verb:?}"))),
+        Err(error) => Err(in_plain_words(&track.path().to_string(), &error.to_string())),
+    }
 }
 
 fn in_plain_words(path: &str, message: &str) -> ApiError {
@@ -81,45 +95,49 @@ fn in_plain_words(path: &str, message: &str) -> ApiError {
     ApiError::bad("bad_field", format!("`{path}`: found {}", brief(message)), "")
 }
 
-/// What a caller wrote, short enough to be said again.
+/// What a caller wrote, cut to a length that a message can repeat.
 pub fn brief(text: &str) -> String {
     const MOST: usize = 200;
     if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain("…".chars()).collect() }
 }
 
-/// A text for people: bounded, and without control characters.
+/// A line of text for people: bounded, and without control characters.
 ///
 /// # Errors
 /// It is too long, or has some.
 pub fn words(field: &str, text: Option<String>) -> Result<String, ApiError> {
     let text = text.unwrap_or_default();
     if text.chars().count() > LONGEST_WORDS {
-        let message = format!("`{field}` has at most {LONGEST_WORDS} characters");
+        let message = format!("`{field}` is longer than {LONGEST_WORDS} characters");
         return Err(ApiError::bad("bad_field", message, ""));
     }
     if text.chars().any(|c| c.is_ascii_control()) {
-        return Err(ApiError::bad("bad_field", format!("`{field}` has control characters"), "write one line of text"));
+        return Err(ApiError::bad(
+            "bad_field",
+            format!("`{field}` contains control characters"),
+            "send one line of text",
+        ));
     }
     Ok(text)
 }
 
-/// The journal's why: the reason, and on whose wish.
+/// The reason for the journal: what the caller wrote, and who asked for it.
 ///
 /// # Errors
-/// One of them is no text for people.
+/// One of them is not a line of text.
 pub fn why(reason: Option<String>, initiator: Option<String>) -> Result<String, ApiError> {
     let (reason, initiator) = (words("reason", reason)?, words("initiator", initiator)?);
     Ok(match (reason.as_str(), initiator.as_str()) {
         (_, "") => reason,
-        ("", initiator) => format!("on the wish of {initiator}"),
-        (reason, initiator) => format!("{reason} (on the wish of {initiator})"),
+        ("", initiator) => format!("requested by {initiator}"),
+        (reason, initiator) => format!("{reason} (requested by {initiator})"),
     })
 }
 
 /// A query, each name once and known.
 ///
 /// # Errors
-/// A name is unknown or there twice.
+/// A name is unknown or given twice.
 pub fn query(text: Option<&str>, known: &[&str]) -> Result<Query, ApiError> {
     let mut pairs = Vec::new();
     for (name, value) in form_urlencoded::parse(text.unwrap_or("").as_bytes()) {
@@ -128,11 +146,11 @@ pub fn query(text: Option<&str>, known: &[&str]) -> Result<Query, ApiError> {
             return Err(ApiError::bad("unknown_parameter", message, did_you_mean(&name, known)));
         }
         if pairs.iter().any(|(before, _)| *before == name) {
-            return Err(ApiError::bad("bad_parameter", format!("`{name}` is there twice"), ""));
+            return Err(ApiError::bad("bad_parameter", format!("`{name}` is given twice"), ""));
         }
         let most = if name == "reason" { LONGEST_WORDS } else { LONGEST_VALUE };
         if value.chars().count() > most {
-            return Err(ApiError::bad("bad_parameter", format!("`{name}` has at most {most} characters"), ""));
+            return Err(ApiError::bad("bad_parameter", format!("`{name}` is longer than {most} characters"), ""));
         }
         pairs.push((name.into_owned(), value.into_owned()));
     }
@@ -149,12 +167,12 @@ impl Query {
     }
 
     /// # Errors
-    /// It is no whole number.
+    /// It is not a whole number.
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && *number <= MOST_EXACT);
-        let wrong = || ApiError::bad("bad_parameter", format!("`{name}`: `{}` is no whole number", brief(text)), "");
+        let wrong = || ApiError::bad("bad_parameter", format!("`{name}`: `{}` is not a whole number", brief(text)), "");
         number.ok_or_else(wrong).map(Some)
     }
 
@@ -171,23 +189,28 @@ impl Query {
         }
     }
 
-    /// The action, `default` where none is named.
+    /// The verb that `action` names, or the first of this path.
     ///
     /// # Errors
-    /// It is not known.
-    pub fn action<'k>(&self, known: &[&'k str], default: &'k str) -> Result<&'k str, ApiError> {
-        let Some(asked) = self.text("action") else { return Ok(default) };
-        known.iter().find(|name| **name == asked).copied().ok_or_else(|| {
-            let hint = format!("one of {}", known.join(", "));
-            ApiError::bad("unknown_action", format!("there is no action `{}`", brief(asked)), hint)
-        })
+    /// There is no such action, or the caller may not.
+    pub fn verb(&self, caller: &Caller, path: &str) -> Result<Verb, ApiError> {
+        let found = match self.text("action") {
+            None => Verb::at(path, "GET").next(),
+            Some(name) => Verb::find(path, "GET", name),
+        };
+        let Some(verb) = found else {
+            let hint = format!("one of {}", Verb::names(path, "GET").join(", "));
+            let message = format!("unknown action `{}`", brief(self.text("action").unwrap_or("")));
+            return Err(ApiError::bad("unknown_action", message, hint));
+        };
+        caller.may(verb).map(|()| verb)
     }
 }
 
 /// The generation that `If-Match` names.
 ///
 /// # Errors
-/// It is none of ours, so it is not the state.
+/// It is not a generation, so it cannot be the current one.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(typed) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let typed = typed.to_str().unwrap_or("").trim();
@@ -195,8 +218,8 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
         return Ok(None);
     }
     let number = typed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
-    let hint = "write the generation in quotes: If-Match: \"17\"; a GET of the status gives it as its ETag";
-    number.map(Some).ok_or_else(|| ApiError::stale(format!("`If-Match: {}` names no generation", brief(typed)), hint))
+    let hint = "send the generation in quotes, If-Match: \"17\"; it is the ETag of a status response";
+    number.map(Some).ok_or_else(|| ApiError::stale(format!("`If-Match: {}` is not a generation", brief(typed)), hint))
 }
 
 /// The `Idempotency-Key`.
@@ -207,6 +230,6 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(typed) = headers.get("idempotency-key") else { return Ok(None) };
     let text = typed.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
     let text = text.filter(|text| (1..=LONGEST_KEY).contains(&text.len()));
-    let message = format!("an Idempotency-Key has 1 to {LONGEST_KEY} visible characters");
+    let message = format!("an Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters");
     text.map(|text| Some(text.to_owned())).ok_or_else(|| ApiError::bad("bad_idempotency_key", message, ""))
 }

@@ -1,7 +1,7 @@
-//! The admin's listener: HTTP/1.1, with TLS or without, and an end to everything that is slow.
+//! The admin listener: HTTP/1.1, with or without TLS, and a time limit for everything.
 //!
-//! Not `axum::serve`, which waits for a request's head for ever and takes every connection: one slow client after the
-//! other would have all descriptors.
+//! `axum::serve` would wait for a request head forever and take every connection, so that slow clients could use up all file
+//! descriptors.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -78,7 +78,7 @@ pub async fn serve(listener: TcpListener, tls: Option<CurrentTls>, app: Router) 
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::debug!(%error, "the admin cannot take a connection");
+                tracing::debug!(%error, "cannot accept an admin connection");
                 sleep(AFTER_ERROR).await;
                 continue;
             }

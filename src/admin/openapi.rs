@@ -12,10 +12,11 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use crate::admin::history;
 use crate::admin::input::{self, MOST_EXACT};
-use crate::admin::{deployment, events, history, rollback, validation};
+use crate::admin::verb::{EVENTS, Verb};
 use judgement::rollout::ChangeKind;
-use wire;
+use wire::{DEPLOYMENT, EXECUTION_FORMATS, ROLLBACK, VALIDATION};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -127,8 +128,8 @@ fn two_directions(document: &mut Value) {
 fn paths() -> Value {
     let changes = [404, 409, 412, 413, 415, 422];
     json!({
-        deployment::PATH: {
-            "get": operation("deployment", "How the services stand.", &viewing(&deployment::VIEWS, &history::PARAMETERS, true), None,
+        DEPLOYMENT: {
+            "get": operation("deployment", "How the services stand.", &viewing(&Verb::names(DEPLOYMENT, "GET"), &history::PARAMETERS, true), None,
                 one_of(&["Status", "Health", "Traffic", "History"], true), &[404]),
             "post": operation("deploy", "Moves a service.", &changing(), Some(("DeploymentPost", examples())),
                 one_of(&["Done", "DoneEach", "Health"], true), &changes),
@@ -137,8 +138,8 @@ fn paths() -> Value {
             "delete": operation("deleteRule", "Takes away a rule that was laid over the file's (`rule`), or all that was (`overlay`).",
                 &[changing(), texts(&["service", "rule", "reason"]), vec![flag("overlay")]].concat(), None, one_of(&["Done"], true), &changes),
         },
-        rollback::PATH: {
-            "get": operation("safety", "What the guard watches, and would say.", &viewing(&rollback::VIEWS, &history::PARAMETERS, false), None,
+        ROLLBACK: {
+            "get": operation("safety", "What the guard watches, and would say.", &viewing(&Verb::names(ROLLBACK, "GET"), &history::PARAMETERS, false), None,
                 one_of(&["Safety", "History", "Report", "Snapshots"], true), &[404]),
             "post": operation("rollBack", "Takes a service back, switches the guard's eyes, keeps and compares snapshots.", &changing(),
                 Some(("RollbackPost", rollback_examples())), one_of(&["Done", "SnapshotMade", "Comparison"], true), &changes),
@@ -147,7 +148,7 @@ fn paths() -> Value {
             "delete": operation("deleteSnapshot", "Takes away a snapshot, or a trigger that was laid over the file's.",
                 &[changing(), texts(&["service", "snapshot", "trigger", "reason"])].concat(), None, one_of(&["Done", "SnapshotMade"], true), &changes),
         },
-        validation::PATH: {
+        VALIDATION: {
             "get": validations(),
             "post": operation("validate", "Runs a suite, or cancels a run.", &changing()[1..], Some(("ValidationPost", validation_examples())),
                 one_of(&["ExecutionDone"], false), &[404, 409, 413, 415, 422]),
@@ -156,7 +157,7 @@ fn paths() -> Value {
             "delete": operation("deleteExecution", "Takes away a run that is over.", &texts(&["execution"]), None,
                 one_of(&["ExecutionDone"], false), &[404, 409]),
         },
-        events::PATH: { "get": listening() },
+        EVENTS: { "get": listening() },
         "/api/admin/whoami": { "get": operation("whoami", "Whose token it is.", &[], None, object(&["name", "role"]), &[]) },
         "/openapi.json": { "get": open("openapi", "This document.", "application/json", json!({ "type": "object" })) },
         "/metrics": { "get": open("metrics", "Prometheus.", "text/plain", json!({ "type": "string" })) },
@@ -246,8 +247,8 @@ fn object(fields: &[&str]) -> Value {
 
 /// Suites, runs, and one run: as a document, in short, or as a report.
 fn validations() -> Value {
-    let parameters = viewing(&validation::VIEWS, &["service", "suite", "id", "limit"], false);
-    let format = json!({ "type": "string", "enum": validation::FORMATS, "default": validation::FORMATS[0] });
+    let parameters = viewing(&Verb::names(VALIDATION, "GET"), &["service", "suite", "id", "limit"], false);
+    let format = json!({ "type": "string", "enum": EXECUTION_FORMATS, "default": EXECUTION_FORMATS[0] });
     let format = parameter("query", "format", format, "Of one execution.");
     let parameters = [parameters, vec![format]].concat();
     let mut operation = operation("validations", "Suites and their runs.", &parameters, None, Value::Null, &[404]);

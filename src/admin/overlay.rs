@@ -1,58 +1,37 @@
-//! What is laid over the routing file at run time, and deploys to another origin: as the API asks for them.
+//! What is set at run time on top of the routing file: rules, triggers, health checks, and the origins of deploys.
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::admin::api::{Api, Asking, once, reply};
-use crate::admin::caller::Caller;
-use crate::admin::changes::{self, Change, ChangeError};
+use crate::admin::api::{Api, Call, once, reply};
+use crate::admin::changes::{Change, ChangeError};
 use crate::admin::error::ApiError;
-use crate::admin::role::Verb;
 use sidecar::CommandReceipt;
-use wire;
+use wire::ActionResult;
 
-/// A change, and what it is called in its answer.
-pub struct OverlayRequest {
-    pub action: &'static str,
-    pub needs: Verb,
-    pub service: Option<String>,
-    pub why: String,
-    pub change: Change,
-}
-
-/// Has a change carried out that goes with the routing file.
+/// Carries out a change that needs a new routing table.
 ///
 /// # Errors
-/// The caller may not, or it cannot be done.
-pub async fn apply(
-    api: &Api,
-    caller: &Caller,
-    headers: &HeaderMap,
-    what: (&str, &Value),
-    wanted: OverlayRequest,
-) -> Result<Response, ApiError> {
-    let OverlayRequest { action, needs, service, why, change } = wanted;
-    let asking = Asking::new(caller, needs, headers)?;
-    let service = api.service(service.as_deref())?;
-    let Asking { who, from, key, generation } = asking.clone();
-    let asked = changes::Caller { who, from, key, why, generation };
-    let changes = api.changes.clone();
+/// There is no such service, or the change does not fit.
+pub async fn apply(api: &Api, call: Call, service: Option<&str>, change: Change) -> Result<Response, ApiError> {
+    let service = api.service(service)?;
+    let (changes, asked) = (api.changes.clone(), call.clone());
     let work = async move {
-        let CommandReceipt { entry, generation, written } = changes.apply(service.clone(), asked, change).await?;
-        let done = wire::ActionResult { service, action: action.to_owned(), entry, generation, durable: written };
-        reply(&done, Some(generation))
+        let action = asked.action();
+        let CommandReceipt { entry, generation, written } = changes.apply(service.clone(), asked.by, change).await?;
+        reply(&ActionResult { service, action, entry, generation, durable: written }, Some(generation))
     };
-    once(api, &asking, what, async { Ok(None) }, work).await
+    once(api, &call, async { Ok(None) }, work).await
 }
 
-/// A fragment of the routing file as the file has it.
+/// A fragment of the routing file in TOML.
 ///
 /// # Errors
-/// It has what TOML has not.
+/// It holds something that TOML cannot express.
 pub fn toml_of(field: &str, fragment: &Map<String, Value>) -> Result<String, ApiError> {
     let wrong = |error: toml::ser::Error| {
-        ApiError::senseless("does_not_fit", format!("`{field}`: {error}"), "TOML knows no null")
+        ApiError::senseless("does_not_fit", format!("`{field}`: {error}"), "TOML has no null")
     };
     toml::to_string(fragment).map_err(wrong)
 }
@@ -64,24 +43,24 @@ impl From<ChangeError> for ApiError {
             ChangeError::Refused(refused) => refused.into(),
             ChangeError::BadFile { problems } => {
                 let message = format!("{message}: {problems}");
-                ApiError::conflict("bad_file", message, "`cutover check` shows it: mend the file first")
+                ApiError::conflict("bad_file", message, "fix the file first; `cutover check` shows what is wrong")
             }
             ChangeError::DoesNotFit { .. } => {
-                ApiError::senseless("does_not_fit", message, "it is written as in the routing file")
+                ApiError::senseless("does_not_fit", message, "write it as in the routing file")
             }
             ChangeError::InTheFile { .. } => {
-                ApiError::conflict("in_the_file", message, "edit the routing file, or take another name")
+                ApiError::conflict("in_the_file", message, "edit the routing file, or choose another name")
             }
             ChangeError::NotThere { .. } => {
-                ApiError::missing("not_there", message, "the status names what is laid over the file, in `overlay`")
+                ApiError::missing("not_there", message, "`overlay` in the status lists what is set at run time")
             }
             ChangeError::OriginNotAllowed { .. } => ApiError::senseless(
                 "origin_not_allowed",
                 message,
-                "the service's `allowed_origins` says which may be named",
+                "see `allowed_origins` of the service in the routing file",
             ),
             ChangeError::Busy => {
-                ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "ask again in a moment")
+                ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "try again in a moment")
             }
             ChangeError::Closing => sidecar::SidecarStopped.into(),
         }

@@ -1,4 +1,4 @@
-//! Refusals: every reason why an action is not carried out, with its status, its code and the way out.
+//! Every reason why an action is refused, with its status, its code, and a hint about what to do.
 
 use axum::http::StatusCode;
 
@@ -14,11 +14,11 @@ impl ApiError {
     }
 
     /// As one result of several.
-    pub fn problem(&self) -> ErrorBody {
+    pub fn body(&self) -> ErrorBody {
         ErrorBody { code: self.code.to_owned(), message: self.message.clone(), hint: self.hint.clone() }
     }
 
-    /// The caller has to write something else.
+    /// The request is malformed.
     pub fn bad(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
         ApiError::of(StatusCode::BAD_REQUEST, code, message, hint)
     }
@@ -27,7 +27,7 @@ impl ApiError {
         ApiError::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message, hint)
     }
 
-    /// What the caller knows is not the state any more.
+    /// The state has changed since the caller looked.
     pub fn stale(message: impl Into<String>, hint: impl Into<String>) -> ApiError {
         ApiError::of(StatusCode::PRECONDITION_FAILED, "stale", message, hint)
     }
@@ -40,24 +40,19 @@ impl ApiError {
         ApiError::of(StatusCode::CONFLICT, code, message, hint)
     }
 
-    /// It is understood, and makes no sense here.
+    /// The request is well formed, but makes no sense here.
     pub fn senseless(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
         ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, code, message, hint)
     }
 
     pub fn internal(message: impl Into<String>) -> ApiError {
-        ApiError::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", message, "the log says more")
+        ApiError::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", message, "see the log")
     }
 }
 
 impl From<SidecarStopped> for ApiError {
     fn from(gone: SidecarStopped) -> ApiError {
-        ApiError::of(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "closing",
-            gone.to_string(),
-            "Cutover is shutting down: try the next one",
-        )
+        ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "closing", gone.to_string(), "try again after the restart")
     }
 }
 
@@ -71,62 +66,67 @@ impl From<RolloutError> for ApiError {
                 ApiError::missing("no_such_service", message, "GET /api/admin/deployment lists the services")
             }
             RolloutError::Stale { now, .. } => {
-                ApiError::stale(message, format!("look again; now it is If-Match: \"{now}\""))
+                ApiError::stale(message, format!("read the status again; the current one is If-Match: \"{now}\""))
             }
             RolloutError::Stopped { .. } => conflict("stopped", post("emergency_clear")),
-            RolloutError::NotStopped { .. } => conflict("not_stopped", "there is nothing to clear".to_owned()),
-            RolloutError::Frozen { .. } => {
-                conflict("frozen", format!("wait, or {}; a rollback needs no thaw", post("unfreeze")))
+            RolloutError::NotStopped { .. } => {
+                conflict("not_stopped", "there is no emergency stop to clear".to_owned())
             }
-            RolloutError::NotFrozen { .. } => conflict("not_frozen", "there is nothing to unfreeze".to_owned()),
+            RolloutError::Frozen { .. } => conflict(
+                "frozen",
+                format!("wait, or lift the freeze: {}; rollbacks are not affected", post("unfreeze")),
+            ),
+            RolloutError::NotFrozen { .. } => conflict("not_frozen", "there is no freeze to lift".to_owned()),
             RolloutError::NothingToRollBack { .. } => conflict(
                 "nothing_to_roll_back",
-                "everything is on the active side already; an emergency stop also holds what comes".to_owned(),
+                "all traffic is already on active; to keep it there, use an emergency stop".to_owned(),
             ),
             RolloutError::NoRollout { .. } => conflict(
                 "no_rollout",
-                "begin one: POST {\"action\":\"deploy\",\"version\":…}, or `cutover deploy VERSION`".to_owned(),
+                "start one: POST {\"action\":\"deploy\",\"version\":…}, or `cutover deploy VERSION`".to_owned(),
             ),
-            RolloutError::UnderWay { .. } => conflict("under_way", format!("wait for its end, or {}", post("abort"))),
+            RolloutError::UnderWay { .. } => {
+                conflict("under_way", format!("wait until it ends, or abort it: {}", post("abort")))
+            }
             RolloutError::HasShare { .. } => conflict(
                 "has_share",
-                "take it back to 0 first: `cutover shift 0`, or go on from it with `cutover promote`".to_owned(),
+                "set it to 0 first with `cutover shift 0`, or promote the candidate with `cutover promote`".to_owned(),
             ),
             RolloutError::Quarantined { entry, .. } => conflict(
                 "quarantined",
                 format!(
-                    "`cutover explain {entry}` says why; if that is over: \"force\":true, or `cutover deploy --force`"
+                    "`cutover explain {entry}` shows why; to deploy it anyway, use \"force\":true or `cutover deploy --force`"
                 ),
             ),
             RolloutError::BadVersion { .. } => ApiError::senseless(
                 "bad_version",
                 message,
-                "a version is 1 to 128 printable characters without spaces: 2.0.0",
+                "a version is 1 to 128 printable characters without spaces, such as 2.0.0",
             ),
             RolloutError::NoSuchRoute { .. } => {
-                ApiError::senseless("no_such_route", message, "`functions` names routes of the routing file")
+                ApiError::senseless("no_such_route", message, "`functions` must be routes in the routing file")
             }
             RolloutError::Paused { .. } => conflict("paused", post("resume")),
             RolloutError::NotPaused { .. } => conflict("not_paused", post("pause")),
             RolloutError::Reached { .. } => {
-                conflict("reached", "shift further: `cutover shift PERCENT --gradual`, or `cutover promote`".to_owned())
+                conflict("reached", "go further with `cutover shift PERCENT --gradual` or `cutover promote`".to_owned())
             }
             RolloutError::NothingToApprove { .. } => {
-                conflict("nothing_to_approve", "the status says what it waits for: `cutover status`".to_owned())
+                conflict("nothing_to_approve", "`cutover status` shows what it is waiting for".to_owned())
             }
             RolloutError::InPreflight { .. } => {
-                conflict("in_preflight", format!("wait for its first share, or {}", post("abort")))
+                conflict("in_preflight", format!("wait until the preflight ends, or abort it: {}", post("abort")))
             }
-            RolloutError::AsAsked { .. } => conflict("as_asked", "nothing is left to do".to_owned()),
+            RolloutError::AsAsked { .. } => conflict("as_asked", "nothing to do".to_owned()),
             RolloutError::FileDuringRollout { .. } => conflict(
                 "file_during_rollout",
-                "write weight = 0 in the routing file, or leave it as it was".to_owned(),
+                "set weight = 0 in the routing file, or restore the previous value".to_owned(),
             ),
         }
     }
 }
 
-/// As it is typed.
+/// The name of the command.
 fn command_of(action: &str) -> &str {
     match action {
         "emergency_stop" => "stop",

@@ -1,4 +1,4 @@
-//! `/api/admin/rollback`: taking back, what the guard watches, and what it would say.
+//! `/api/admin/rollback`: rolling back, the guard, and snapshots.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -7,58 +7,34 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::Value;
 
-use crate::admin::api::{Api, blocking, json};
+use crate::admin::api::{Api, Call, blocking, json};
 use crate::admin::caller::Caller;
 use crate::admin::changes::Change;
-use crate::admin::commands::Order;
+use crate::admin::commands::ServiceCommand;
 use crate::admin::error::ApiError;
-use crate::admin::input::{asked, fields, query, why};
-use crate::admin::overlay::{self, OverlayRequest};
-use crate::admin::role::Verb;
-use crate::admin::{history, safety_report, snapshots};
+use crate::admin::input::{self, query, requested, why};
+use crate::admin::verb::Verb;
+use crate::admin::{history, overlay, safety_report, snapshots};
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{ChangeKind, OperatorAction};
 use sidecar::journal::JournalQuery;
-use wire::{self, RollbackPost, RollbackPut};
-
-pub const PATH: &str = "/api/admin/rollback";
-pub const VIEWS: [&str; 4] = ["status", "history", "report", "snapshots"];
+use wire::{ActionBody, ROLLBACK, RollbackPost, RollbackPut};
 
 pub fn routes() -> Router<Api> {
     let methods = axum::routing::get(show).post(act).put(change).delete(remove);
-    Router::new().route(PATH, methods)
+    Router::new().route(ROLLBACK, methods)
 }
 
 async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, ApiError> {
     let known = [&["action"][..], &history::PARAMETERS].concat();
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
-    let action = query.action(&VIEWS, "status")?;
     let wanted = history::wanted(&query, Some(ChangeKind::Rollback))?;
-    caller.may(match action {
-        "history" => Verb::RollbackHistory,
-        "report" => Verb::Report,
-        "snapshots" => Verb::Snapshots,
-        _ => Verb::RollbackStatus,
-    })?;
-    match action {
-        "history" => history::page(&api, wanted).await,
-        "report" => {
-            let service = api.service(service)?;
-            let sidecar = api.sidecar.clone();
-            let asked = service.clone();
-            let insight = blocking(move || sidecar.insight(asked)).await??;
-            let (_, views) = api.views(Some(&service)).await?;
-            match (insight, views.into_iter().next()) {
-                (Some(insight), Some(view)) => {
-                    let validations = after_rollback(&api, &service);
-                    Ok(json(&safety_report::report(&insight, view, validations), None))
-                }
-                _ => Err(judgement::rollout::RolloutError::NoSuchService(service).into()),
-            }
-        }
-        "snapshots" => snapshots::list(&api, service).await,
+    match query.verb(&caller, ROLLBACK)? {
+        Verb::RollbackHistory => history::page(&api, wanted).await,
+        Verb::Report => report(&api, service).await,
+        Verb::Snapshots => snapshots::list(&api, service).await,
         _ => {
             let (generation, views) = api.views(service).await?;
             let mut safety = Vec::new();
@@ -67,6 +43,19 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
             }
             Ok(json(&wire::Safety { generation, safety }, Some(generation)))
         }
+    }
+}
+
+async fn report(api: &Api, service: Option<&str>) -> Result<Response, ApiError> {
+    let service = api.service(service)?;
+    let (sidecar, asked) = (api.sidecar.clone(), service.clone());
+    let insight = blocking(move || sidecar.insight(asked)).await??;
+    let (_, views) = api.views(Some(&service)).await?;
+    match (insight, views.into_iter().next()) {
+        (Some(insight), Some(view)) => {
+            Ok(json(&safety_report::report(&insight, view, after_rollback(api, &service)), None))
+        }
+        _ => Err(judgement::rollout::RolloutError::NoSuchService(service).into()),
     }
 }
 
@@ -105,57 +94,29 @@ async fn safety_of(api: &Api, view: ServiceView) -> Result<wire::ServiceSafety, 
 }
 
 async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    let (action, rest) = asked(&headers, &body, &RollbackPost::ACTIONS)?;
-    // Before what is wrong with the body.
-    caller.may(if action == "compare_snapshots" { Verb::CompareSnapshots } else { Verb::ManualRollback })?;
-    let what = (format!("POST {PATH} {action}"), rest.clone());
-    let what = (what.0.as_str(), &what.1);
-    let order = match post(&action, rest)? {
-        RollbackPost::ManualRollback(plain) => {
-            Order::new("manual_rollback", Verb::ManualRollback, plain, OperatorAction::Rollback)?
-        }
-        RollbackPost::StartMonitoring(plain) => {
-            Order::new("start_monitoring", Verb::StartMonitoring, plain, OperatorAction::Monitoring(true))?
-        }
-        RollbackPost::StopMonitoring(plain) => {
-            Order::new("stop_monitoring", Verb::StopMonitoring, plain, OperatorAction::Monitoring(false))?
-        }
-        RollbackPost::CreateSnapshot(create) => return snapshots::create(&api, &caller, &headers, what, create).await,
-        RollbackPost::CompareSnapshots(compare) => return snapshots::compare(&api, &caller, compare).await,
+    let (verb, fields) = requested(&caller, (ROLLBACK, "POST"), &headers, &body)?;
+    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let command = match input::body(verb, fields)? {
+        RollbackPost::ManualRollback(body) => ServiceCommand::new(call, body, OperatorAction::Rollback),
+        RollbackPost::StartMonitoring(body) => ServiceCommand::new(call, body, OperatorAction::Monitoring(true)),
+        RollbackPost::StopMonitoring(body) => ServiceCommand::new(call, body, OperatorAction::Monitoring(false)),
+        RollbackPost::CreateSnapshot(create) => return snapshots::create(&api, call, create).await,
+        RollbackPost::CompareSnapshots(compare) => return snapshots::compare(&api, compare).await,
     };
-    order.carry_out(&api, &caller, &headers, what).await
-}
-
-fn post(action: &str, rest: Value) -> Result<RollbackPost, ApiError> {
-    Ok(match action {
-        "manual_rollback" => RollbackPost::ManualRollback(fields(rest)?),
-        "start_monitoring" => RollbackPost::StartMonitoring(fields(rest)?),
-        "stop_monitoring" => RollbackPost::StopMonitoring(fields(rest)?),
-        "create_snapshot" => RollbackPost::CreateSnapshot(fields(rest)?),
-        _ => RollbackPost::CompareSnapshots(fields(rest)?),
-    })
+    command?.carry_out(&api).await
 }
 
 async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    caller.may(Verb::PutTrigger)?;
-    let (action, rest) = asked(&headers, &body, &RollbackPut::ACTIONS)?;
-    let what = (format!("PUT {PATH} {action}"), rest.clone());
-    let what = (what.0.as_str(), &what.1);
-    let put = match action.as_str() {
-        "trigger" => RollbackPut::Trigger(fields(rest)?),
-        _ => RollbackPut::Alerting(fields(rest)?),
-    };
-    match put {
+    let (verb, fields) = requested(&caller, (ROLLBACK, "PUT"), &headers, &body)?;
+    let call = Call::new(&caller, verb, &headers, &fields)?;
+    match input::body(verb, fields)? {
         RollbackPut::Trigger(wire::PutTrigger { service, name, trigger, reason }) => {
             let change = Change::PutTrigger { name, trigger: overlay::toml_of("trigger", &trigger)? };
-            let why = why(reason, None)?;
-            let wanted = OverlayRequest { action: "trigger", needs: Verb::PutTrigger, service, why, change };
-            overlay::apply(&api, &caller, &headers, what, wanted).await
+            overlay::apply(&api, call.because(why(reason, None)?), service.as_deref(), change).await
         }
         RollbackPut::Alerting(wire::PutAlerting { service, enabled, reason }) => {
-            let plain = wire::ActionBody { service, reason, initiator: None };
-            let order = Order::new("alerting", Verb::PutAlerting, plain, OperatorAction::Alerting(enabled))?;
-            order.carry_out(&api, &caller, &headers, what).await
+            let body = ActionBody { service, reason, initiator: None };
+            ServiceCommand::new(call, body, OperatorAction::Alerting(enabled))?.carry_out(&api).await
         }
     }
 }
@@ -167,21 +128,19 @@ async fn remove(
     headers: HeaderMap,
     RawQuery(text): RawQuery,
 ) -> Result<Response, ApiError> {
-    caller.may(Verb::DeleteSnapshot)?;
+    caller.may_any(ROLLBACK, "DELETE")?;
     let query = query(text.as_deref(), &["service", "snapshot", "trigger", "reason"])?;
     let why = why(query.text("reason").map(str::to_owned), None)?;
     match (query.text("snapshot"), query.text("trigger")) {
         (Some(id), None) => snapshots::delete(&api, &caller, id.to_owned()).await,
         (None, Some(name)) => {
-            let (service, change) =
-                (query.text("service").map(str::to_owned), Change::DeleteTrigger { name: name.to_owned() });
-            let wanted = OverlayRequest { action: "trigger", needs: Verb::DeleteTrigger, service, why, change };
-            let what = (format!("DELETE {PATH} {}", text.as_deref().unwrap_or("")), Value::Null);
-            overlay::apply(&api, &caller, &headers, (&what.0, &what.1), wanted).await
+            let call = Call::new(&caller, Verb::DeleteTrigger, &headers, &Value::from(text.as_deref()))?;
+            let change = Change::DeleteTrigger { name: name.to_owned() };
+            overlay::apply(&api, call.because(why), query.text("service"), change).await
         }
         _ => {
             let hint = "?snapshot=ID, or ?trigger=NAME";
-            Err(ApiError::bad("bad_parameter", "what is to be deleted is `snapshot` or `trigger`", hint))
+            Err(ApiError::bad("bad_parameter", "set either `snapshot` or `trigger`", hint))
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The safety report: the levels that the guard would judge by, in words, with what one would do about them.
+//! The safety report: how far each metric is from its limits, in words, and what to do about it.
 
 use judgement::guard::levels::{MetricLevel, Severity, levels};
 use judgement::guard::trigger::Metric;
-use judgement::rollout::GuardInsight;
 use judgement::rollout::view::ServiceView;
+use judgement::rollout::{GuardInsight, WaitReason};
 use judgement::time::rfc3339;
 use memory::clock;
 use wire::{self, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend};
@@ -57,7 +57,7 @@ fn level(severity: Severity) -> ReportLevel {
 fn metric(seen: MetricLevel) -> ReportMetric {
     let MetricLevel { metric, value, baseline, now, lasting, window, requests, warn_at, critical_at } = seen;
     let says = match (value, baseline) {
-        (None, _) => format!("{}: too few answers in the last {window} to say", metric.name()),
+        (None, _) => format!("{}: too few responses in the last {window}", metric.name()),
         (Some(value), None) => format!("{} is {} over the last {window}", metric.name(), metric.show(value)),
         (Some(value), Some(baseline)) => {
             let (value, baseline) = (metric.show(value), metric.show(baseline));
@@ -105,7 +105,7 @@ fn evidence(view: &ServiceView) -> ReportEvidence {
     ReportEvidence { odds, threshold, level, resolution, caution: view.guard.caution }
 }
 
-/// What one would do, the most urgent first.
+/// What to do, the most urgent first.
 fn recommendations(
     view: &ServiceView,
     insight: &GuardInsight,
@@ -116,22 +116,22 @@ fn recommendations(
     let service = &view.service;
     let mut add = |text: String, command: Option<String>| all.push(Recommendation { text, command });
     if view.stopped {
-        let text = "the emergency stop holds everything on the active side: clear it when the emergency is over";
+        let text = "the emergency stop keeps all traffic on active; clear it when the emergency is over";
         add(text.to_owned(), Some(format!("cutover clear --service {service}")));
     }
     if level == ReportLevel::Critical {
         let worst = places.iter().flat_map(|place| place.metrics.iter()).find(|metric| metric.now == level);
-        let why = worst.map_or("the evidence is against it", |metric| metric.says.as_str());
+        let why = worst.map_or("the evidence speaks against it", |metric| metric.says.as_str());
         let command = format!("cutover rollback --service {service} --reason \"{why}\"");
-        add(format!("take {} back now: {why}", insight.subject), Some(command));
+        add(format!("roll {} back now: {why}", insight.subject), Some(command));
     }
     let under_way = view.rollout.as_ref().is_some_and(|rollout| rollout.phase.is_under_way());
     if level == ReportLevel::Warn && under_way {
-        let text = "hold the rollout where it is and look: something is beyond its warning level";
+        let text = "pause the rollout and investigate: a metric is beyond its warning level";
         add(text.to_owned(), Some(format!("cutover pause --service {service}")));
     }
     if !view.guard.monitoring {
-        let text = "the guard is off and nothing rolls back by itself: switch it on again";
+        let text = "the guard is off, so there are no automatic rollbacks; switch it on again";
         let body = format!("{{\"action\":\"start_monitoring\",\"service\":\"{service}\"}}");
         add(
             text.to_owned(),
@@ -139,18 +139,23 @@ fn recommendations(
         );
     }
     if let Some(latch) = &view.latch {
-        let text = format!("it was taken back ({}): find out why before the next try", latch.reason);
+        let text = format!("it was rolled back ({}); find out why before the next deploy", latch.reason);
         add(text, (latch.entry > 0).then(|| format!("cutover explain {}", latch.entry)));
     }
-    let waiting = view.rollout.iter().flat_map(|rollout| &rollout.waiting_for);
-    if under_way && waiting.clone().any(|what| what == "approval") {
-        add("the step waits for approval".to_owned(), Some(format!("cutover approve --service {service}")));
+    let waits_for_approval =
+        view.rollout.as_ref().is_some_and(|rollout| rollout.waiting.contains(&WaitReason::Approval));
+    if under_way && waits_for_approval {
+        add("the step is waiting for approval".to_owned(), Some(format!("cutover approve --service {service}")));
     }
     if insight.judged && level == ReportLevel::Unknown {
-        add("too few requests for a verdict: wait, or send it more".to_owned(), None);
+        add("too few requests for a verdict; wait, or raise the weight".to_owned(), None);
     }
     if all.is_empty() {
-        let text = if insight.judged { "nothing: it is within its limits" } else { "nothing: nobody is judged now" };
+        let text = if insight.judged {
+            "nothing to do: everything is within its limits"
+        } else {
+            "nothing to do: no rollout is being judged"
+        };
         all.push(Recommendation { text: text.to_owned(), command: None });
     }
     all

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::admin::api::{Api, Asking, blocking, json, once, reply};
+use crate::admin::api::{Api, Call, blocking, json, once, reply};
 use crate::admin::caller::Caller;
 use crate::admin::error::ApiError;
+use crate::admin::idempotency::StoredReply;
 use crate::admin::input::words;
-use crate::admin::role::Verb;
 use crate::admin::traffic;
+use crate::admin::verb::Verb;
+use judgement::rollout::Requester;
 use judgement::time::rfc3339;
 use memory::clock;
 use sidecar::journal::{NamedSnapshot, SnapshotError};
@@ -21,7 +23,7 @@ use wire::{self, SnapshotComparison, SnapshotDifference, SnapshotMade, SnapshotR
 
 /// A name is a line of a list.
 const LONGEST_NAME: usize = 128;
-/// Differences that are told: more than that means that everything differs.
+/// Differences that are listed. More than this means that everything differs.
 const MOST_DIFFERENCES: usize = 500;
 
 /// What a snapshot holds.
@@ -46,40 +48,33 @@ struct SnapshotBody {
 }
 
 /// # Errors
-/// There is no such service, or the disk does not take it.
-pub async fn create(
-    api: &Api,
-    caller: &Caller,
-    headers: &HeaderMap,
-    what: (&str, &Value),
-    asked: wire::CreateSnapshot,
-) -> Result<Response, ApiError> {
-    let asking = Asking::new(caller, Verb::CreateSnapshot, headers)?;
+/// There is no such service, or it cannot be written.
+pub async fn create(api: &Api, call: Call, asked: wire::CreateSnapshot) -> Result<Response, ApiError> {
     let name = words("name", Some(asked.name))?;
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
-        let message = format!("`name` has 1 to {LONGEST_NAME} characters");
+        let message = format!("`name` must be 1 to {LONGEST_NAME} characters");
         return Err(ApiError::bad("bad_field", message, ""));
     }
     let service = api.service(asked.service.as_deref())?;
-    let (api_, asking_) = (api.clone(), asking.clone());
-    let work = async move { make(&api_, &asking_, service, name, asked.suite).await };
-    once(api, &asking, what, async { Ok(None) }, work).await
+    let (api_, by) = (api.clone(), call.by.clone());
+    let work = async move { make(&api_, &by, service, name, asked.suite).await };
+    once(api, &call, async { Ok(None) }, work).await
 }
 
 async fn make(
     api: &Api,
-    asking: &Asking,
+    by: &Requester,
     service: String,
     name: String,
     suite: Option<String>,
-) -> Result<crate::admin::idempotency::StoredReply, ApiError> {
+) -> Result<StoredReply, ApiError> {
     let data = match suite {
         Some(suite) => api.runs.digest(&suite, &service).await?,
         None => BTreeMap::new(),
     };
     expire(api).await?;
     let (generation, views) = api.views(Some(&service)).await?;
-    if let Some(asked) = asking.generation.filter(|asked| *asked != generation) {
+    if let Some(asked) = by.generation.filter(|asked| *asked != generation) {
         return Err(judgement::rollout::RolloutError::Stale { asked, now: generation }.into());
     }
     let (sidecar, named) = (api.sidecar.clone(), service.clone());
@@ -88,7 +83,7 @@ async fn make(
     let mut shown = traffic::services(api, views).into_iter().next();
     let counters = shown.as_mut().map(|service| std::mem::take(&mut service.last_minute)).unwrap_or_default();
     let body = SnapshotBody {
-        who: asking.who.clone(),
+        who: by.who.clone(),
         began_ms: api.began_ms,
         uptime_ms: clock::now().0,
         generation,
@@ -103,27 +98,27 @@ async fn make(
     let id = id_of(&service, &name, clock::wall_micros());
     let snapshot = NamedSnapshot { id, service, at, name, body };
     let summary = summary(&snapshot);
-    let shelf = api.shelf.clone();
-    blocking(move || shelf.put(snapshot)).await??;
+    let store = api.snapshots.clone();
+    blocking(move || store.put(snapshot)).await??;
     reply(&SnapshotMade { action: "create_snapshot".to_owned(), snapshot: summary }, None)
 }
 
-/// Takes away what is older than snapshots are kept.
+/// Deletes snapshots that are older than they are kept.
 async fn expire(api: &Api) -> Result<(), ApiError> {
-    let oldest = clock::wall_millis().saturating_sub(api.runs.keeping().snapshots.0);
+    let oldest = clock::wall_millis().saturating_sub(api.keep_snapshots.0);
     let all = api.journal(|reader| reader.snapshots(None)).await?;
-    let shelf = api.shelf.clone();
+    let store = api.snapshots.clone();
     let old: Vec<String> =
         all.into_iter().filter(|snapshot| snapshot.at < oldest).map(|snapshot| snapshot.id).collect();
-    blocking(move || old.iter().for_each(|id| drop(shelf.delete(id)))).await
+    blocking(move || old.iter().for_each(|id| drop(store.delete(id)))).await
 }
 
-/// Twelve hexadecimal digits that nothing else has.
+/// A unique id of twelve hexadecimal digits.
 fn id_of(service: &str, name: &str, micros: u64) -> String {
     digest(format!("{service}\n{name}\n{micros}").as_bytes()).chars().take(12).collect()
 }
 
-/// `None`: it cannot be read just now.
+/// `None`: it cannot be read at the moment.
 fn hash_of(routing: &std::path::Path) -> Option<String> {
     let mut files = vec![routing.to_owned()];
     if routing.is_dir() {
@@ -160,17 +155,16 @@ pub async fn list(api: &Api, service: Option<&str>) -> Result<Response, ApiError
 /// The caller may not, or there is no such snapshot.
 pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, ApiError> {
     caller.may(Verb::DeleteSnapshot)?;
-    let shelf = api.shelf.clone();
+    let store = api.snapshots.clone();
     let found = one(api, id).await?;
     let gone = found.id.clone();
-    blocking(move || shelf.delete(&gone)).await??;
+    blocking(move || store.delete(&gone)).await??;
     Ok(json(&SnapshotMade { action: "delete_snapshot".to_owned(), snapshot: summary(&found) }, None))
 }
 
 /// # Errors
 /// One of the two is not there.
-pub async fn compare(api: &Api, caller: &Caller, asked: wire::CompareSnapshots) -> Result<Response, ApiError> {
-    caller.may(Verb::CompareSnapshots)?;
+pub async fn compare(api: &Api, asked: wire::CompareSnapshots) -> Result<Response, ApiError> {
     let (from, to) = (one(api, asked.from).await?, one(api, asked.to).await?);
     let read = |snapshot: &NamedSnapshot| {
         let error = |error: serde_json::Error| ApiError::internal(format!("snapshot {}: {error}", snapshot.id));
@@ -209,11 +203,11 @@ async fn one(api: &Api, asked: String) -> Result<NamedSnapshot, ApiError> {
     let asked = super::input::brief(&asked);
     if named.len() > 1 {
         let ids: Vec<String> = named.into_iter().map(|snapshot| snapshot.id).take(5).collect();
-        let message = format!("several snapshots are called `{asked}`");
+        let message = format!("several snapshots are named `{asked}`");
         return Err(ApiError::conflict(
             "ambiguous_snapshot",
             message,
-            format!("say which by its id: {}", ids.join(", ")),
+            format!("use one of the ids {}", ids.join(", ")),
         ));
     }
     named.pop().ok_or_else(|| SnapshotError::Missing(asked).into())
@@ -235,7 +229,7 @@ fn flatten(path: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// What each environment was asked between the two; nothing where the counters began anew meanwhile.
+/// What each environment served between the two; nothing if the counters were reset in between.
 fn rates(was: &SnapshotBody, is: &SnapshotBody) -> Vec<SnapshotRate> {
     if was.began_ms != is.began_ms {
         return Vec::new();
@@ -261,13 +255,13 @@ impl From<SnapshotError> for ApiError {
         let message = why.to_string();
         match why {
             SnapshotError::Missing(_) => {
-                ApiError::missing("no_such_snapshot", message, "GET ?action=snapshots lists those that there are")
+                ApiError::missing("no_such_snapshot", message, "GET ?action=snapshots lists them")
             }
             SnapshotError::Full { .. } => ApiError::conflict("shelf_full", message, "DELETE ?snapshot=ID"),
-            SnapshotError::Taken(_) => ApiError::conflict("snapshot_taken", message, "ask again"),
+            SnapshotError::Taken(_) => ApiError::conflict("snapshot_taken", message, "try again"),
             SnapshotError::TooLarge => ApiError::senseless("snapshot_too_large", message, ""),
             SnapshotError::Disk(_) | SnapshotError::Busy => {
-                ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "shelf_unwritable", message, "ask again in a moment")
+                ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "shelf_unwritable", message, "try again in a moment")
             }
         }
     }

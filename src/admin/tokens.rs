@@ -1,7 +1,7 @@
-//! Tokens: what they look like, whose they are, and the one that is made where none is configured.
+//! Tokens: what they look like, who owns them, and the one that is made if none is configured.
 //!
 //! A token is 256 random bits, so its SHA-256 needs no salt and no slow hash. Only hashes are configured; the one token
-//! that lies on the disk is the house's own, in a file that nobody else on the host may read.
+//! that is kept on disk is the local one, in a file that only its owner may read.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ use config::admin::{AdminAccess, Role, Token};
 pub const PREFIX: &str = "cut_";
 /// 32 bytes in base64url without padding.
 const LETTERS: usize = 43;
-/// What the house's own token is called.
+/// The name of the local token.
 pub const LOCAL: &str = "local";
 
 /// A token's text. It shows itself only when asked for by name.
@@ -38,7 +38,8 @@ impl TokenText {
     /// The system has no random bits.
     pub fn make() -> anyhow::Result<TokenText> {
         let mut bits = [0; 32];
-        getrandom::fill(&mut bits).map_err(|error| anyhow::anyhow!("no random bits for a token: {error}"))?;
+        getrandom::fill(&mut bits)
+            .map_err(|error| anyhow::anyhow!("cannot make a token: no random numbers: {error}"))?;
         Ok(TokenText(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bits))))
     }
 
@@ -109,16 +110,16 @@ impl Keyring {
     }
 }
 
-/// The house's own token.
+/// The token that is made on this host.
 #[derive(Clone, Debug)]
 pub struct LocalToken {
     pub secret: TokenText,
     pub path: PathBuf,
-    /// It is new: whoever started the house is to be told.
+    /// It is new, and has to be shown.
     pub made: bool,
 }
 
-/// The tokens in force, and the house's own where none is configured.
+/// The configured tokens, or the local one if there are none.
 ///
 /// # Errors
 /// The listener is not on loopback, or the file with the token cannot be trusted.
@@ -131,7 +132,7 @@ pub fn first_run(
         return Ok((Keyring::new(access.tokens.clone()), None));
     }
     if !listen.ip().is_loopback() {
-        anyhow::bail!("the admin listens on {listen} without tokens: `cutover token new` makes one");
+        anyhow::bail!("the admin API would listen on {listen} without tokens; create one with `cutover token new`");
     }
     let path = beside(state);
     let local = match read(&path)? {
@@ -140,7 +141,7 @@ pub fn first_run(
             let secret = TokenText::make()?;
             if let Err(error) = write(&path, &secret) {
                 // A full disk is no reason not to serve. The token holds until the process ends.
-                tracing::error!(%error, path = %path.display(), "cannot keep the admin's token");
+                tracing::error!(%error, path = %path.display(), "cannot write the token of the admin API");
             }
             LocalToken { secret, path, made: true }
         }
@@ -149,7 +150,7 @@ pub fn first_run(
     Ok((Keyring::new(vec![token]), Some(local)))
 }
 
-/// Where the house's own token lies: for the CLI on the same host.
+/// Where the local token is kept, for the command line on the same host.
 pub fn beside(state: &Path) -> PathBuf {
     sidecar::journal::beside(state, ".token")
 }
@@ -163,12 +164,12 @@ pub fn read(path: &Path) -> anyhow::Result<Option<TokenText>> {
     let file = match open {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => anyhow::bail!("cannot read the admin's token {}: {error}", path.display()),
+        Err(error) => anyhow::bail!("cannot read the token file {}: {error}", path.display()),
     };
     let mode = file.metadata()?.mode();
     if mode & 0o077 != 0 {
         anyhow::bail!(
-            "the admin's token {} can be read by others (its mode is {:03o}): delete it, and the next start makes another",
+            "the token file {} can be read by others (its mode is {:03o}); delete it, and the next start makes a new one",
             path.display(),
             mode & 0o777
         );
@@ -177,7 +178,7 @@ pub fn read(path: &Path) -> anyhow::Result<Option<TokenText>> {
     file.take(256).read_to_string(&mut text)?;
     match TokenText::parse(&text) {
         Some(secret) => Ok(Some(secret)),
-        None => anyhow::bail!("{} holds no token: delete it, and the next start makes one", path.display()),
+        None => anyhow::bail!("{} holds no token; delete it, and the next start makes one", path.display()),
     }
 }
 

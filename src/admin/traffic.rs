@@ -16,7 +16,7 @@ use wire;
 /// There is no such service.
 pub fn traffic(api: &Api, named: Option<&str>) -> Result<wire::Traffic, ApiError> {
     let snapshot = api.published.load();
-    let (before, now) = (api.minutes.before(), clock::now());
+    let (before, now) = (api.recent_traffic.before(), clock::now());
     let traffic = chosen(api, &snapshot, named)?.into_iter().map(|(_, serving, split)| {
         let routes = routes_of(&snapshot, serving);
         let every = routes.iter().map(|(route, counters)| wire::RouteTraffic {
@@ -70,7 +70,7 @@ fn check(shown: &CheckStatus) -> wire::CheckHealth {
 /// The services with their last minute.
 pub fn services(api: &Api, views: Vec<ServiceView>) -> Vec<wire::Service> {
     let snapshot = api.published.load();
-    let (before, now) = (api.minutes.before(), clock::now());
+    let (before, now) = (api.recent_traffic.before(), clock::now());
     let traffic = |view: &ServiceView| {
         let serving = snapshot.services.iter().find(|serving| serving.name == view.service);
         serving.map(|serving| before.traffic(&serving.name, &routes_of(&snapshot, serving), now)).unwrap_or_default()

@@ -5,52 +5,42 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
 
-use crate::admin::api::{Api, Asking, blocking, json, once, reply};
+use crate::admin::api::{Api, Call, blocking, json, once, reply};
 use crate::admin::caller::Caller;
 use crate::admin::error::ApiError;
 use crate::admin::history;
-use crate::admin::input::{asked, brief, fields, query};
-use crate::admin::role::Verb;
+use crate::admin::input::{self, brief, query, requested};
+use crate::admin::verb::Verb;
 use judgement::time::Millis;
 use validation::report;
 use validation::runs::{RunRefusal, RunRequest};
-use wire::{self, AfterRollback, CancelRun, ExecutionDone, PutSuite, RunSuite, ValidationPost, ValidationPut};
-
-pub const PATH: &str = "/api/admin/validation";
-pub const VIEWS: [&str; 3] = ["suites", "executions", "execution"];
-/// Of one execution: the document, or a report for people or for CI.
-pub const FORMATS: [&str; 4] = ["json", "summary", "html", "junit"];
+use wire::{
+    AfterRollback, CancelRun, EXECUTION_FORMATS, ExecutionDone, PutSuite, RunSuite, VALIDATION, ValidationPost,
+    ValidationPut,
+};
 
 pub fn routes() -> Router<Api> {
     let methods = axum::routing::get(show).post(act).put(change).delete(remove);
-    Router::new().route(PATH, methods)
+    Router::new().route(VALIDATION, methods)
 }
 
 async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) -> Result<Response, ApiError> {
-    caller.may(Verb::Suites)?;
+    caller.may_any(VALIDATION, "GET")?;
     let query = query(text.as_deref(), &["action", "service", "suite", "id", "format", "limit"])?;
     let limit = query.number("limit")?.unwrap_or(100);
     if !(1..=history::MOST).contains(&limit) {
-        let message = format!("`limit` is from 1 to {}", history::MOST);
+        let message = format!("`limit` must be 1 to {}", history::MOST);
         return Err(ApiError::bad("bad_parameter", message, ""));
     }
     let format = query.text("format").unwrap_or("json");
-    if !FORMATS.contains(&format) {
-        let hint = format!("one of {}", FORMATS.join(", "));
-        return Err(ApiError::bad("bad_parameter", format!("there is no format `{}`", brief(format)), hint));
+    if !EXECUTION_FORMATS.contains(&format) {
+        let hint = format!("one of {}", EXECUTION_FORMATS.join(", "));
+        return Err(ApiError::bad("bad_parameter", format!("unknown format `{}`", brief(format)), hint));
     }
     let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
-    match query.action(&VIEWS, "suites")? {
-        "suites" => {
-            let runs = api.runs.clone();
-            let read = blocking(move || runs.suites()).await?;
-            let mut suites = read.map_err(|why| ApiError::new(500, "suites_unreadable", why))?;
-            suites.retain(|suite| service.is_none() || suite.service == service);
-            Ok(json(&wire::Suites { suites }, None))
-        }
-        "executions" => {
+    match query.verb(&caller, VALIDATION)? {
+        Verb::Executions => {
             let suite = query.text("suite");
             let wanted = |run: &wire::ExecutionSummary| {
                 service.as_ref().is_none_or(|service| *service == run.service)
@@ -59,11 +49,17 @@ async fn show(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery) 
             let executions = api.runs.list().into_iter().filter(wanted).take(limit as usize).collect();
             Ok(json(&wire::Executions { executions }, None))
         }
+        Verb::Execution => {
+            let hint = "?action=execution&id=ID";
+            let missing = || ApiError::bad("parameter_missing", "`id` is missing", hint);
+            execution(&api, query.text("id").ok_or_else(missing)?.to_owned(), format).await
+        }
         _ => {
-            let id = query.text("id").ok_or_else(|| {
-                ApiError::bad("parameter_missing", "`id` says which execution", "?action=execution&id=ID")
-            })?;
-            execution(&api, id.to_owned(), format).await
+            let runs = api.runs.clone();
+            let read = blocking(move || runs.suites()).await?;
+            let mut suites = read.map_err(|why| ApiError::new(500, "suites_unreadable", why))?;
+            suites.retain(|suite| service.is_none() || suite.service == service);
+            Ok(json(&wire::Suites { suites }, None))
         }
     }
 }
@@ -78,7 +74,7 @@ async fn execution(api: &Api, id: String, format: &str) -> Result<Response, ApiE
     match format {
         "html" => {
             let page = blocking(move || report::html(&execution)).await?;
-            // What origins have answered is in it: nothing of it may run here.
+            // It holds responses of origins, and none of their scripts may run here.
             let policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'";
             let headers = [
                 (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -96,39 +92,31 @@ async fn execution(api: &Api, id: String, format: &str) -> Result<Response, ApiE
 }
 
 async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    caller.may(Verb::Run)?;
-    let (action, rest) = asked(&headers, &body, &ValidationPost::ACTIONS)?;
-    let needs = if action == "run" { Verb::Run } else { Verb::Cancel };
-    let asking = Asking::new(&caller, needs, &headers)?;
-    let what = (format!("POST {PATH} {action}"), rest.clone());
-    let what = (what.0.as_str(), &what.1);
-    let (runs, who, from) = (api.runs.clone(), asking.who.clone(), asking.from.clone());
-    let work = match action.as_str() {
-        "run" => {
-            let RunSuite { service, suite, environment } = fields(rest)?;
-            let service = service.map(|named| api.service(Some(&named))).transpose()?;
-            let order = RunRequest { suite, service, target: environment, who, from };
-            blocking(move || runs.begin(order))
-        }
-        _ => return cancel(&api, &who, fields(rest)?),
+    let (verb, fields) = requested(&caller, (VALIDATION, "POST"), &headers, &body)?;
+    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let RunSuite { service, suite, environment } = match input::body(verb, fields)? {
+        ValidationPost::Run(run) => run,
+        ValidationPost::Cancel(asked) => return cancel(&api, &call.by.who, &asked),
     };
+    let service = service.map(|named| api.service(Some(&named))).transpose()?;
+    let (who, from) = (call.by.who.clone(), call.by.from.clone());
+    let (runs, asked) = (api.runs.clone(), RunRequest { suite, service, target: environment, who, from });
     let work = async move {
-        let execution = work.await??;
+        let execution = blocking(move || runs.begin(asked)).await??;
         reply(&ExecutionDone { action: "run".to_owned(), execution }, None)
     };
-    once(&api, &asking, what, async { Ok(None) }, work).await
+    once(&api, &call, async { Ok(None) }, work).await
 }
 
-/// Cancelled twice is cancelled.
-fn cancel(api: &Api, who: &str, asked: CancelRun) -> Result<Response, ApiError> {
+/// Cancels a run. Cancelling it twice is not an error.
+fn cancel(api: &Api, who: &str, asked: &CancelRun) -> Result<Response, ApiError> {
     let execution = api.runs.cancel(&asked.execution, who)?;
     Ok(json(&ExecutionDone { action: "cancel".to_owned(), execution }, None))
 }
 
 async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    caller.may(Verb::PutSuite)?;
-    let (_, rest): (_, Value) = asked(&headers, &body, &ValidationPut::ACTIONS)?;
-    let PutSuite { suite, enabled, every, after_rollback } = fields(rest)?;
+    let (verb, fields) = requested(&caller, (VALIDATION, "PUT"), &headers, &body)?;
+    let ValidationPut::Suite(PutSuite { suite, enabled, every, after_rollback }) = input::body(verb, fields)?;
     let every = every.map(|text| every_ms(&text)).transpose()?;
     let runs = api.runs.clone();
     let shown = blocking(move || {
@@ -148,14 +136,14 @@ async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body
     Ok(json(&wire::SuiteSet { action: "suite".to_owned(), suite: shown.await?? }, None))
 }
 
-/// `None`: what the file says.
+/// `None`: follow the suite file.
 fn every_ms(text: &str) -> Result<Option<u64>, ApiError> {
     match text {
         "file" => Ok(None),
         "off" => Ok(Some(0)),
         _ => match Millis::parse(text) {
             Ok(every) if every >= Millis::seconds(10) => Ok(Some(every.0)),
-            Ok(_) => Err(ApiError::senseless("bad_every", "`every`: a suite runs by itself every 10s at the most", "")),
+            Ok(_) => Err(ApiError::senseless("bad_every", "`every`: a suite can run every 10s at most", "")),
             Err(why) => Err(ApiError::senseless("bad_every", format!("`every`: {why}"), "\"1h\", \"off\" or \"file\"")),
         },
     }
@@ -167,7 +155,7 @@ async fn remove(State(api): State<Api>, caller: Caller, RawQuery(text): RawQuery
     let query = query(text.as_deref(), &["execution"])?;
     let hint = "?execution=ID";
     let id = query.text("execution");
-    let id = id.ok_or_else(|| ApiError::bad("parameter_missing", "`execution` says what is to be deleted", hint))?;
+    let id = id.ok_or_else(|| ApiError::bad("parameter_missing", "`execution` is missing", hint))?;
     let (runs, id) = (api.runs.clone(), id.to_owned());
     let execution = blocking(move || runs.delete(&id)).await??;
     Ok(json(&ExecutionDone { action: "delete".to_owned(), execution }, None))
@@ -178,22 +166,26 @@ impl From<RunRefusal> for ApiError {
         let message = refusal.to_string();
         match refusal {
             RunRefusal::NoSuchSuite { .. } => {
-                ApiError::missing("no_such_suite", message, "GET ?action=suites lists those that there are")
+                ApiError::missing("no_such_suite", message, "GET ?action=suites lists them")
             }
             RunRefusal::NoSuchRun(_) => {
-                ApiError::missing("no_such_execution", message, "GET ?action=executions lists those that there are")
+                ApiError::missing("no_such_execution", message, "GET ?action=executions lists them")
             }
-            RunRefusal::Broken { .. } => ApiError::senseless("suite_broken", message, "mend the file, and ask again"),
+            RunRefusal::Broken { .. } => ApiError::senseless("suite_broken", message, "fix the file, then try again"),
             RunRefusal::NeedsBoth(_) => ApiError::senseless("needs_both", message, "\"environment\": \"both\""),
             RunRefusal::NoData(_) => ApiError::senseless("no_data", message, ""),
             RunRefusal::NoService(_) => ApiError::senseless("no_such_service", message, ""),
-            RunRefusal::Off(_) => {
-                ApiError::conflict("suite_off", message, "`cutover validate enable`, or PUT … \"enabled\":true")
-            }
+            RunRefusal::Off(_) => ApiError::conflict(
+                "suite_off",
+                message,
+                "switch it on with `cutover validate enable`, or PUT … \"enabled\":true",
+            ),
             RunRefusal::Over { .. } => ApiError::conflict("execution_over", message, ""),
             RunRefusal::UnderWay(_) => ApiError::conflict("execution_under_way", message, ""),
-            RunRefusal::Ending => ApiError::new(503, "ending", message).hint("ask the process that comes after it"),
-            RunRefusal::Busy(_) => ApiError::new(503, "busy", message).hint("ask again when some of them are over"),
+            RunRefusal::Ending => ApiError::new(503, "ending", message).hint("try again after the restart"),
+            RunRefusal::Busy(_) => {
+                ApiError::new(503, "busy", message).hint("try again when some of them have finished")
+            }
             RunRefusal::Unreadable(_) => ApiError::new(503, "record_unreadable", message),
         }
     }

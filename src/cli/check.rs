@@ -9,6 +9,7 @@ use crate::cli::{Exit, Output, log};
 use config::file::schema;
 use config::read::{self, FileProblem, ProblemSeverity};
 use config::{self, ConfigError, MainConfig, RoutingContext, SuiteFolder};
+#[cfg(feature = "validation")]
 use validation::all_suites;
 
 #[derive(Debug, clap::Args)]
@@ -96,7 +97,8 @@ impl Findings {
         self.routing(&main.routing, &context);
     }
 
-    /// The suites of the folder; `None` where it cannot be listed.
+    /// The suites of the folder; `None` if it cannot be listed.
+    #[cfg(feature = "validation")]
     fn suites(&mut self, path: &Path, main: &MainConfig) -> Option<SuiteFolder> {
         let all = match all_suites(&main.suites) {
             Ok(all) => all,
@@ -114,6 +116,12 @@ impl Findings {
             }
         }
         Some(SuiteFolder { path: main.suites.clone(), is_there: main.suites.is_dir(), names })
+    }
+
+    /// Built without validation, Cutover cannot read suites.
+    #[cfg(not(feature = "validation"))]
+    fn suites(&mut self, _: &Path, _: &MainConfig) -> Option<SuiteFolder> {
+        None
     }
 
     fn routing(&mut self, path: &Path, context: &RoutingContext<'_>) {

@@ -10,13 +10,10 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use crate::admin::tokens;
+use crate::admin::verb::EVENTS;
 use crate::cli::{Exit, Output};
 use config;
-use wire::{ErrorBody, ErrorResponse, Service, Status};
-
-pub const DEPLOYMENT: &str = "/api/admin/deployment";
-pub const VALIDATION: &str = "/api/admin/validation";
-pub const ROLLBACK: &str = "/api/admin/rollback";
+use wire::{DEPLOYMENT, ErrorBody, ErrorResponse, RequestBody, Service, Status};
 
 /// An answer of the admin API takes no longer: it waits for a disk at the most.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +24,7 @@ const MOST_BYTES: usize = 64 << 20;
 
 /// How to reach the admin API.
 #[derive(Clone, Debug, clap::Args)]
-pub struct AdminArg {
+pub struct ConnectionArgs {
     /// URL of the admin API. Default: from the main file, or http://127.0.0.1:9700.
     #[arg(long, env = "CUTOVER_ADMIN_URL", value_name = "URL")]
     admin_url: Option<String>,
@@ -37,6 +34,13 @@ pub struct AdminArg {
     /// PEM file with the authorities to trust for the admin API, instead of the system's.
     #[arg(long, env = "CUTOVER_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
+}
+
+/// The admin API, the service, and the form of the output.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AdminArg {
+    #[command(flatten)]
+    connection: ConnectionArgs,
     /// The main configuration file, used if the URL or the token is not given.
     #[arg(long, short, env = "CUTOVER_CONFIG", default_value = "cutover.toml")]
     config: PathBuf,
@@ -97,9 +101,19 @@ impl AdminArg {
     /// # Errors
     /// A file that is named cannot be read.
     pub fn client(&self) -> anyhow::Result<AdminClient> {
+        self.connection.client(&self.config)
+    }
+}
+
+impl ConnectionArgs {
+    /// `config`: the main file, used if the URL or the token is not given.
+    ///
+    /// # Errors
+    /// A file that is named cannot be read.
+    pub fn client(&self, config: &Path) -> anyhow::Result<AdminClient> {
         // Two crates bring a provider each into reach; rustls must not have to choose.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let settings = self.config.exists().then(|| config::load_main(&self.config)).and_then(Result::ok);
+        let settings = config.exists().then(|| config::load_main(config)).and_then(Result::ok);
         let url = match (&self.admin_url, &settings) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
             (None, Some(settings)) => {
@@ -162,12 +176,12 @@ impl AdminClient {
         self.runtime.block_on(self.call(Method::GET, path, query, None::<&()>))
     }
 
-    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallError> {
-        self.runtime.block_on(self.call(Method::POST, path, &[], Some(body)))
+    pub fn post<B: RequestBody, T: DeserializeOwned>(&self, body: &B) -> Result<T, CallError> {
+        self.runtime.block_on(self.call(Method::POST, B::PATH, &[], Some(body)))
     }
 
-    pub fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallError> {
-        self.runtime.block_on(self.call(Method::PUT, path, &[], Some(body)))
+    pub fn put<B: RequestBody, T: DeserializeOwned>(&self, body: &B) -> Result<T, CallError> {
+        self.runtime.block_on(self.call(Method::PUT, B::PATH, &[], Some(body)))
     }
 
     pub fn delete<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
@@ -199,6 +213,35 @@ impl AdminClient {
                 () = tokio::time::sleep(time) => true,
                 _ = tokio::signal::ctrl_c() => false,
             }
+        })
+    }
+
+    /// Waits for something new among the events after an entry: true. The stream has no end of its own.
+    ///
+    /// # Errors
+    /// The stream cannot be opened, or broke off.
+    pub fn wait_for_event(&self, after: u64) -> Result<(), CallError> {
+        self.runtime.block_on(async {
+            let unreachable =
+                |error: reqwest::Error| CallError::Unreachable { url: self.url.clone(), why: root(&error) };
+            let url = format!("{}{EVENTS}?last_event_id={after}", self.url);
+            let request = self.token.iter().fold(self.http.get(url), |request, token| request.bearer_auth(token));
+            let mut answer = request.send().await.map_err(unreachable)?;
+            if !answer.status().is_success() {
+                let bytes = answer.bytes().await.map_err(unreachable)?;
+                return Err(refused(&bytes));
+            }
+            let mut text = String::new();
+            while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+                text.push_str(&String::from_utf8_lossy(&chunk));
+                // Entries of the journal have an id; the progress of validation runs has none.
+                if text.lines().any(|line| line.starts_with("id:")) {
+                    return Ok(());
+                }
+                // Only the last line can still grow.
+                text = text.rsplit('\n').next().unwrap_or("").to_owned();
+            }
+            Err(CallError::Unreachable { url: self.url.clone(), why: "the connection was closed".to_owned() })
         })
     }
 
@@ -236,13 +279,15 @@ impl AdminClient {
         if status.is_success() {
             return serde_json::from_slice(&bytes).map_err(|error| strange(error.to_string()));
         }
-        match serde_json::from_slice::<ErrorResponse>(&bytes) {
-            Ok(failed) => Err(CallError::Refused(failed.error)),
-            Err(_) => Err(strange(format!(
-                "{status}: {}",
-                String::from_utf8_lossy(&bytes).chars().take(200).collect::<String>()
-            ))),
-        }
+        Err(refused(&bytes))
+    }
+}
+
+/// Why the admin API refused.
+fn refused(bytes: &[u8]) -> CallError {
+    match serde_json::from_slice::<ErrorResponse>(bytes) {
+        Ok(failed) => CallError::Refused(failed.error),
+        Err(_) => CallError::Strange(String::from_utf8_lossy(bytes).chars().take(200).collect()),
     }
 }
 

@@ -1,11 +1,14 @@
 //! The commands that are one call: shift, pause, resume, approve, promote, abort, rollback, stop, clear, freeze, unfreeze.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
 
-use crate::cli::client::{AdminArg, AdminClient, CallError, DEPLOYMENT, ROLLBACK};
+use crate::cli::client::{AdminArg, CallError};
 use crate::cli::output::say;
 use crate::cli::{Exit, Output};
+use wire::{ActionAnswer, ActionBody, ActionResult, DeploymentPost, Freeze, RequestBody, ServiceResult, TrafficShift};
+
+/// Stands for every service.
+const EVERY: &str = "*";
 
 /// A command that takes only a reason.
 #[derive(Debug, clap::Args)]
@@ -52,65 +55,55 @@ pub struct FreezeArgs {
     admin: AdminArg,
 }
 
+/// Sends an action that takes only a reason.
+pub fn act<B: RequestBody>(action: impl FnOnce(ActionBody) -> B, args: &ActionArgs) -> anyhow::Result<Exit> {
+    let ActionArgs { reason, admin } = args;
+    let body = ActionBody { service: admin.service.clone(), reason: reason.clone(), initiator: None };
+    send(admin, &action(body))
+}
+
+/// The same for an action that can also be applied to every service.
+pub fn act_everywhere<B: RequestBody>(
+    action: impl FnOnce(ActionBody) -> B,
+    args: &ActionEverywhereArgs,
+) -> anyhow::Result<Exit> {
+    let ActionEverywhereArgs { all, plain: ActionArgs { reason, admin } } = args;
+    let body = ActionBody { service: service(*all, admin), reason: reason.clone(), initiator: None };
+    send(admin, &action(body))
+}
+
 pub fn shift(args: &ShiftArgs) -> anyhow::Result<Exit> {
-    let ShiftArgs { percent, gradual, plain } = args;
-    let client = plain.admin.client()?;
-    let service = match client.service(plain.admin.service.as_deref()) {
-        Ok((_, service)) => service,
+    let ShiftArgs { percent, gradual, plain: ActionArgs { reason, admin } } = args;
+    let (_, service) = match admin.client()?.service(admin.service.as_deref()) {
+        Ok(shown) => shown,
         Err(error) => return failed(&error),
     };
-    let body = json!({
-        "action": "traffic_shift",
-        "from_environment": service.active,
-        "to_environment": service.candidate,
-        "percentage": percent,
-        "gradual": gradual,
-        "service": service.service,
-    });
-    send(&client, DEPLOYMENT, body, plain.reason.as_deref(), plain.admin.output)
-}
-
-/// One of the actions that take nothing but a reason.
-pub fn plain(action: &str, args: &ActionArgs) -> anyhow::Result<Exit> {
-    let body = body(action, args.admin.service.as_deref());
-    let path = if action == "manual_rollback" || action.ends_with("_monitoring") { ROLLBACK } else { DEPLOYMENT };
-    send(&args.admin.client()?, path, body, args.reason.as_deref(), args.admin.output)
-}
-
-pub fn everywhere(action: &str, args: &ActionEverywhereArgs) -> anyhow::Result<Exit> {
-    let ActionEverywhereArgs { all, plain } = args;
-    let service = if *all { Some("*") } else { plain.admin.service.as_deref() };
-    send(&plain.admin.client()?, DEPLOYMENT, body(action, service), plain.reason.as_deref(), plain.admin.output)
+    let shift = TrafficShift {
+        service: Some(service.service),
+        from_environment: Some(service.active),
+        to_environment: service.candidate,
+        percentage: *percent,
+        gradual: *gradual,
+        reason: reason.clone(),
+        initiator: None,
+    };
+    send(admin, &DeploymentPost::TrafficShift(shift))
 }
 
 pub fn freeze(args: &FreezeArgs) -> anyhow::Result<Exit> {
-    let service = if args.all { Some("*") } else { args.admin.service.as_deref() };
-    let mut body = body("freeze", service);
-    if let (Some(until), Some(fields)) = (&args.until, body.as_object_mut()) {
-        fields.insert("until".to_owned(), json!(until));
-    }
-    send(&args.admin.client()?, DEPLOYMENT, body, Some(&args.reason), args.admin.output)
+    let FreezeArgs { reason, until, all, admin } = args;
+    let (service, reason, until) = (service(*all, admin), reason.clone(), until.clone());
+    send(admin, &DeploymentPost::Freeze(Freeze { service, reason, until, initiator: None }))
 }
 
-fn body(action: &str, service: Option<&str>) -> Value {
-    let mut body = Map::from_iter([("action".to_owned(), json!(action))]);
-    body.extend(service.map(|service| ("service".to_owned(), json!(service))));
-    Value::Object(body)
+fn service(all: bool, admin: &AdminArg) -> Option<String> {
+    if all { Some(EVERY.to_owned()) } else { admin.service.clone() }
 }
 
 /// Sends an action, and prints the result.
-fn send(
-    client: &AdminClient,
-    path: &str,
-    mut body: Value,
-    reason: Option<&str>,
-    output: Output,
-) -> anyhow::Result<Exit> {
-    if let (Some(reason), Some(fields)) = (reason, body.as_object_mut()) {
-        fields.insert("reason".to_owned(), json!(reason));
-    }
-    match client.post::<Value>(path, &body) {
-        Ok(done) => report(&done, output),
+fn send(admin: &AdminArg, body: &impl RequestBody) -> anyhow::Result<Exit> {
+    match admin.client()?.post(body) {
+        Ok(answer) => report(&answer, admin.output),
         Err(error) => failed(&error),
     }
 }
@@ -130,33 +123,35 @@ pub fn answered<T: Serialize>(
 }
 
 /// Prints what was done: the whole response, or a line for each service.
-pub fn report(done: &Value, output: Output) -> anyhow::Result<Exit> {
+pub fn report(answer: &ActionAnswer, output: Output) -> anyhow::Result<Exit> {
     if output == Output::Json {
-        say!("{}", serde_json::to_string_pretty(done)?);
+        say!("{}", serde_json::to_string_pretty(answer)?);
     }
     let mut exit = Exit::Ok;
-    let each = done.get("results").and_then(Value::as_array);
-    let all: Vec<&Value> = each.map_or_else(|| vec![done], |results| results.iter().collect());
-    for one in all {
-        let text = |key: &str| one.get(key).and_then(Value::as_str).unwrap_or("");
-        if let Some(error) = one.get("error").filter(|error| !error.is_null()) {
-            let message = error.get("message").and_then(Value::as_str).unwrap_or("refused");
-            eprintln!("cutover: {}: {message}", text("service"));
-            exit = Exit::Failed;
-            continue;
-        }
-        let made = one.get("done").unwrap_or(one);
-        if made.get("durable") == Some(&Value::Bool(false)) {
-            eprintln!("cutover: the change is in force, but not on disk: a crash would lose it");
-        }
-        if output == Output::Text {
-            let entry =
-                made.get("entry").and_then(Value::as_u64).map_or(String::new(), |entry| format!(" (entry {entry})"));
-            let field = |key: &str| made.get(key).and_then(Value::as_str).unwrap_or("");
-            say!("{}: {}{entry}", field("service"), field("action").replace('_', " "));
+    match answer {
+        ActionAnswer::One(done) => report_one(done, output)?,
+        ActionAnswer::All(all) => {
+            for ServiceResult { service, done, error } in &all.results {
+                if let Some(error) = error {
+                    eprintln!("cutover: {service}: {}", error.message);
+                    exit = Exit::Failed;
+                }
+                done.as_ref().map_or(Ok(()), |done| report_one(done, output))?;
+            }
         }
     }
     Ok(exit)
+}
+
+fn report_one(done: &ActionResult, output: Output) -> anyhow::Result<()> {
+    if !done.durable {
+        eprintln!("cutover: the change is in force, but not on disk: a crash would lose it");
+    }
+    if output == Output::Text {
+        let entry = done.entry.map_or(String::new(), |entry| format!(" (entry {entry})"));
+        say!("{}: {}{entry}", done.service, done.action.replace('_', " "));
+    }
+    Ok(())
 }
 
 /// Prints on stderr why a call failed.

@@ -26,6 +26,7 @@ pub struct Args {
     /// Requests per second.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=5000))]
     rate: u32,
+    #[cfg(feature = "validation")]
     /// Run the built-in validation suites against both origins instead.
     #[arg(long, conflicts_with = "serve")]
     validate: bool,
@@ -35,9 +36,11 @@ pub struct Args {
     /// With --validate or --serve: a fault of green. May be repeated.
     #[arg(long, value_enum, value_name = "FAULT")]
     broken: Vec<shop::Fault>,
+    #[cfg(feature = "validation")]
     /// With --validate: run only this suite. May be repeated.
     #[arg(long = "suite", value_name = "SUITE", requires = "validate")]
     suites: Vec<String>,
+    #[cfg(feature = "validation")]
     /// With --validate: write SUITE.html, SUITE.xml and SUITE.json to this folder.
     #[arg(long, value_name = "FOLDER", requires = "validate")]
     report: Option<PathBuf>,
@@ -53,6 +56,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    #[cfg(feature = "validation")]
     if args.validate {
         let output = args.output.unwrap_or(Output::Text);
         return modes::validate(&args.broken, &args.suites, args.report.clone(), output);

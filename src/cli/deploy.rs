@@ -1,18 +1,18 @@
-//! `cutover deploy`: a version sets out, and with `--wait` it is followed to its end.
+//! `cutover deploy`: deploys a version, and with `--wait` follows the rollout to its end.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use crate::cli::client::{AdminArg, AdminClient, CallError, DEPLOYMENT};
+use crate::cli::client::{AdminArg, AdminClient, CallError};
 use crate::cli::commands::{failed, report};
 use crate::cli::output::say;
+use crate::cli::status::{tone_of, words_of};
+use crate::cli::terminal::{LiveBlock, Terminal};
 use crate::cli::{Exit, Output};
-use judgement::guard::evidence::grouped;
+use judgement::guard::evidence::{grouped, odds};
+use judgement::rollout::release::RolloutPhase;
 use judgement::time::Millis;
 use memory::clock;
-use wire::{Rollout, Service};
+use wire::{ActionAnswer, ActionResult, Deploy, DeploymentPost, Rollout, Service};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,65 +52,54 @@ const SIGN_OF_LIFE: Millis = Millis::seconds(30);
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let client = args.admin.client()?;
-    let mut body = json!({ "action": "deploy", "version": args.version, "functions": args.functions });
-    if let Some(fields) = body.as_object_mut() {
-        for (key, value) in [("service", &args.admin.service), ("origin", &args.origin), ("reason", &args.reason)] {
-            fields.extend(value.as_ref().map(|value| (key.to_owned(), json!(value))));
-        }
-        if args.force {
-            fields.insert("force".to_owned(), json!(true));
-        }
-    }
-    let done: Value = match client.post(DEPLOYMENT, &body) {
+    let deploy = Deploy {
+        service: args.admin.service.clone(),
+        version: args.version.clone(),
+        functions: args.functions.clone(),
+        origin: args.origin.clone(),
+        force: args.force,
+        reason: args.reason.clone(),
+        initiator: None,
+    };
+    let done: ActionResult = match client.post(&DeploymentPost::Deploy(deploy)) {
         Ok(done) => done,
         Err(error) => return failed(&error),
     };
-    if !args.wait {
-        return report(&done, args.admin.output);
+    match args.wait {
+        true => follow(args, &client, &done.service),
+        false => report(&ActionAnswer::One(done), args.admin.output),
     }
-    let service = done.get("service").and_then(Value::as_str).map(str::to_owned);
-    follow(args, &client, service.as_deref())
 }
 
 /// Follows the rollout to its end.
-fn follow(args: &Args, client: &AdminClient, service: Option<&str>) -> anyhow::Result<Exit> {
-    let live = args.admin.output == Output::Text && std::io::stdout().is_terminal();
-    let mut line = Line { live, said: String::new(), at: Millis::ZERO, width: 0 };
+fn follow(args: &Args, client: &AdminClient, service: &str) -> anyhow::Result<Exit> {
+    let mut progress = Progress::new(args.admin.output);
     let (began, mut heard) = (clock::now(), clock::now());
     loop {
-        match client.service(service) {
+        match client.service(Some(service)) {
             Ok((_, service)) => {
                 heard = clock::now();
-                let ended = service.rollout.as_ref().filter(|rollout| has_ended(rollout, args.through_watch));
-                let ours = service.rollout.as_ref().is_some_and(|r| r.version.as_deref() == Some(&args.version));
-                if !ours {
-                    line.end()?;
+                let Some(rollout) = service.rollout.as_ref().filter(|r| r.version.as_deref() == Some(&args.version))
+                else {
                     eprintln!("cutover: another rollout has started");
                     return Ok(Exit::Inconclusive);
+                };
+                if has_ended(rollout, args.through_watch) {
+                    progress.clear()?;
+                    return print_result(args, &service, rollout);
                 }
-                if let Some(rollout) = ended {
-                    line.end()?;
-                    return tell(args, &service, rollout);
-                }
-                if args.admin.output == Output::Text {
-                    line.say(&progress(&service), &place(&service))?;
-                }
+                progress.show(&lines(&service, rollout), &place(&service, rollout))?;
             }
             Err(error @ CallError::Unreachable { .. }) if clock::now().since(heard) < GONE => {
-                line.say(&format!("{error}: waiting"), "gone")?;
+                progress.show(&[format!("{error}: trying again")], "gone")?;
             }
-            Err(error) => {
-                line.end()?;
-                return failed(&error);
-            }
+            Err(error) => return failed(&error),
         }
         if clock::now().since(began) > args.timeout {
-            line.end()?;
             eprintln!("cutover: still undecided after {}; the rollout goes on: see `cutover status`", args.timeout);
             return Ok(Exit::Inconclusive);
         }
         if !client.wait(LOOK) {
-            line.end()?;
             eprintln!(
                 "cutover: the rollout goes on; follow it with `cutover status --watch`, end it with `cutover abort`"
             );
@@ -120,33 +109,32 @@ fn follow(args: &Args, client: &AdminClient, service: Option<&str>) -> anyhow::R
 }
 
 fn has_ended(rollout: &Rollout, through_watch: bool) -> bool {
-    match rollout.phase.as_str() {
-        "promoted" => !(through_watch && rollout.watching),
-        "rolled_back" | "aborted" => true,
+    match rollout.phase {
+        RolloutPhase::Promoted => !(through_watch && rollout.watching),
+        RolloutPhase::RolledBack | RolloutPhase::Aborted => true,
         _ => false,
     }
 }
 
 /// The result, and its exit code.
-fn tell(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Result<Exit> {
-    let exit = match rollout.phase.as_str() {
-        "promoted" => Exit::Ok,
-        "rolled_back" => Exit::RolledBack,
+fn print_result(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Result<Exit> {
+    let exit = match rollout.phase {
+        RolloutPhase::Promoted => Exit::Ok,
+        RolloutPhase::RolledBack => Exit::RolledBack,
         _ => Exit::Failed,
     };
     if args.admin.output == Output::Json {
         say!("{}", serde_json::to_string_pretty(service)?);
         return Ok(exit);
     }
-    let why = rollout.why.as_deref().unwrap_or("");
-    match rollout.phase.as_str() {
-        "promoted" => {
-            let active = judgement::traffic::Environment::from(service.active);
-            say!("{} is promoted: {active} is active", args.version);
-        }
-        "rolled_back" => say!("{} was rolled back: {why}", args.version),
-        _ => say!("{} was aborted: {why}", args.version),
-    }
+    let (version, why) = (&args.version, rollout.why.as_deref().unwrap_or(""));
+    let text = match exit {
+        Exit::Ok => format!("{version} is promoted: {} is active", service.active.name()),
+        Exit::RolledBack => format!("{version} was rolled back: {why}"),
+        _ => format!("{version} was aborted: {why}"),
+    };
+    let terminal = Terminal::stdout();
+    say!("{}", terminal.paint(tone_of(rollout.phase), &text));
     if let Some(cost) = &service.ledger {
         let [requests, failed, rescued, hurt] = [cost.requests, cost.failed, cost.rescued, cost.hurt].map(grouped);
         say!("  {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients");
@@ -158,64 +146,68 @@ fn tell(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Result<Exi
 }
 
 /// Where the rollout is, without what changes all the time.
-fn place(service: &Service) -> String {
-    let Some(rollout) = &service.rollout else { return String::new() };
-    format!("{} {} {} {}", rollout.phase, rollout.step, service.weight, service.guard.caution)
+fn place(service: &Service, rollout: &Rollout) -> String {
+    format!("{} {} {} {}", rollout.phase.name(), rollout.step, service.weight, service.guard.caution)
 }
 
-/// `step 2 of 5, 25 %: 1,204 requests judged, evidence 0.2 : 1, 3m20s left; waits for 41s to bake`
-pub fn progress(service: &Service) -> String {
-    let Some(rollout) = &service.rollout else { return "no rollout".to_owned() };
+/// What is shown of a rollout: how far it is, and what it waits for.
+fn lines(service: &Service, rollout: &Rollout) -> Vec<String> {
     let version = rollout.version.as_deref().unwrap_or("the candidate");
-    let left = Millis(rollout.left_ms);
-    let waits = match rollout.waiting_for.as_slice() {
-        [] => String::new(),
-        all => format!("; waiting for {}", all.join(", ")),
-    };
-    let caution = if service.guard.caution { ", caution" } else { "" };
-    match rollout.phase.as_str() {
-        "preflight" => format!("{version}: preflight"),
-        "promoted" if rollout.watching => format!("{version}: promoted, watched for {left} more"),
-        phase @ ("promoted" | "rolled_back" | "aborted") => format!("{version}: {}", phase.replace('_', " ")),
-        phase => format!(
-            "{version}: {phase}, step {} of {}, {} %: {} requests judged, evidence {}{caution}, at least {left} left{waits}",
-            rollout.step,
-            rollout.steps.len(),
-            service.weight,
-            grouped(rollout.requests),
-            judgement::guard::evidence::odds(service.guard.evidence),
-        ),
+    let (left, phase) = (Millis(rollout.left_ms), words_of(rollout.phase));
+    match rollout.phase {
+        RolloutPhase::Preflight => vec![format!("{version}: preflight")],
+        RolloutPhase::Promoted if rollout.watching => vec![format!("{version}: promoted, watched for {left} more")],
+        RolloutPhase::Promoted | RolloutPhase::RolledBack | RolloutPhase::Aborted => {
+            vec![format!("{version}: {phase}")]
+        }
+        RolloutPhase::Shifting | RolloutPhase::Baking | RolloutPhase::Paused => {
+            let (step, steps, weight) = (rollout.step, rollout.steps.len(), service.weight);
+            let (requests, evidence) = (grouped(rollout.requests), odds(service.guard.evidence));
+            let caution = if service.guard.caution { ", caution" } else { "" };
+            let now = format!("{version}: {phase}, step {step} of {steps}, {weight} %");
+            let judged = format!("{requests} requests judged, evidence {evidence}{caution}");
+            let next = match rollout.waiting_for.as_slice() {
+                [] => format!("at least {left} left"),
+                all => format!("at least {left} left; waiting: {}", all.join(", ")),
+            };
+            vec![now, judged, next]
+        }
     }
 }
 
-/// A line that is overwritten on a terminal, and printed anew elsewhere when something has happened.
-struct Line {
-    live: bool,
+/// Progress: drawn over on a terminal; elsewhere a line when something has happened.
+struct Progress {
+    output: Output,
+    block: LiveBlock,
     said: String,
     at: Millis,
-    width: usize,
 }
 
-impl Line {
-    fn say(&mut self, text: &str, place: &str) -> anyhow::Result<()> {
-        let now = clock::now();
-        if self.live {
-            let mut stdout = std::io::stdout().lock();
-            let width = text.chars().count();
-            write!(stdout, "\r{text}{}", " ".repeat(self.width.saturating_sub(width)))?;
-            stdout.flush()?;
-            self.width = width;
+impl Progress {
+    fn new(output: Output) -> Progress {
+        Progress { output, block: LiveBlock::default(), said: String::new(), at: Millis::ZERO }
+    }
+
+    fn show(&mut self, lines: &[String], place: &str) -> anyhow::Result<()> {
+        if self.output == Output::Json {
+            return Ok(());
+        }
+        let (terminal, now) = (Terminal::stdout(), clock::now());
+        if terminal.is_live() {
+            let wrapped = lines.iter().enumerate().flat_map(|(at, line)| {
+                let indent = if at == 0 { "" } else { "  " };
+                let text = terminal.wrap(&format!("{indent}{line}"), 4);
+                text.lines().map(str::to_owned).collect::<Vec<_>>()
+            });
+            self.block.draw(terminal, &wrapped.collect::<Vec<_>>())?;
         } else if self.said != place || now.since(self.at) > SIGN_OF_LIFE {
-            say!("{text}");
+            say!("{}", lines.join("; "));
             (self.said, self.at) = (place.to_owned(), now);
         }
         Ok(())
     }
 
-    fn end(&mut self) -> anyhow::Result<()> {
-        if self.live && self.width > 0 {
-            say!("");
-        }
-        Ok(())
+    fn clear(&mut self) -> anyhow::Result<()> {
+        Ok(self.block.clear(Terminal::stdout())?)
     }
 }

@@ -1,17 +1,25 @@
-//! `cutover history`: what was changed, by whom, and why. Reads the journal's file, beside a running proxy or after it.
+//! `cutover history`: what was changed, by whom, and why. Reads the journal file, whether or not the proxy runs; with
+//! `--follow` it asks the admin API.
+
+mod follow;
+mod layout;
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 
+use crate::cli::client::ConnectionArgs;
+use crate::cli::history::layout::Layout;
 use crate::cli::output::say;
-use crate::cli::{ConfigArg, Exit, Output, time_of_day};
+use crate::cli::terminal::Terminal;
+use crate::cli::{ConfigArg, Exit, Output};
 use config;
 use config::read::did_you_mean;
 use judgement::rollout::ChangeKind;
 use judgement::time::{Millis, parse_date};
 use memory::clock;
-use sidecar::journal::{ChainCheck, JournalEntry, JournalPage, JournalQuery, JournalReader};
+use sidecar::journal::{ChainCheck, JournalPage, JournalQuery, JournalReader};
+use wire::HistoryEntry;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -38,11 +46,16 @@ pub struct Args {
     /// How many entries to show, newest first (at most 1000).
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: usize,
+    /// Print new entries as they happen, through the admin API, until Ctrl-C.
+    #[arg(long, short, conflicts_with_all = ["verify", "before", "since", "until"])]
+    follow: bool,
     /// Verify the hash chain instead, and report altered entries.
     #[arg(long)]
     verify: bool,
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// Where the journal is.
@@ -94,6 +107,9 @@ fn kind(text: &str) -> Result<ChangeKind, String> {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    if args.follow {
+        return follow::run(args);
+    }
     let journal = args.journal.open()?;
     if args.verify {
         return verify(&journal);
@@ -116,17 +132,11 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         Output::Text if entries.is_empty() && query != everything => say!("no matching entries"),
         Output::Text if entries.is_empty() => say!("no entries yet"),
         Output::Text => {
-            let width = entries.iter().map(|entry| entry.change.service.chars().count()).max().unwrap_or(0).max(7);
-            say!(
-                "{:>5}  {:<23}  {:<width$}  {:<12}  {:<14}  ACTOR: REASON",
-                "ENTRY",
-                "TIME (UTC)",
-                "SERVICE",
-                "KIND",
-                "WEIGHT"
-            );
+            let entries: Vec<HistoryEntry> = entries.iter().map(|entry| HistoryEntry::of(entry, false)).collect();
+            let layout = Layout::of(&entries, Terminal::stdout());
+            say!("{}", layout.heading());
             for entry in &entries {
-                say!("{}", line(entry, width));
+                say!("{}", layout.entry(entry));
             }
             let gone = journal.anchor()?.id;
             match next {
@@ -156,25 +166,4 @@ fn verify(journal: &JournalReader) -> anyhow::Result<Exit> {
             Ok(Exit::Failed)
         }
     }
-}
-
-fn line(JournalEntry { at, change }: &JournalEntry, width: usize) -> String {
-    let weight = match (&change.before, &change.after) {
-        (Some(before), Some(after)) if before.weight != after.weight => {
-            format!("{} -> {}", before.weight, after.weight)
-        }
-        (_, Some(after)) => after.weight.to_string(),
-        (_, None) => String::new(),
-    };
-    format!(
-        "{:>5}  {}  {:<width$}  {:<12}  {:<14}  {}{}: {}",
-        change.id,
-        time_of_day(*at),
-        change.service,
-        change.kind.name(),
-        weight,
-        change.who,
-        change.from.as_ref().map_or(String::new(), |from| format!(" from {from}")),
-        change.why
-    )
 }

@@ -3,8 +3,6 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use comfy_table::{Table, presets};
-
 /// Prints a line.
 ///
 /// # Errors
@@ -13,19 +11,6 @@ pub fn line(text: impl Display) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")?;
     Ok(stdout.flush()?)
-}
-
-/// A table without lines between its cells.
-pub fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(header);
-    table
-}
-
-/// A table as it is printed: without the spaces that it fills its lines with.
-pub fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether an error is only that nobody reads any more.

@@ -1,11 +1,10 @@
 //! `cutover overlay`: what was laid over the routing file at run time, and how it goes.
 
-use serde_json::Value;
-
-use crate::cli::client::{AdminArg, DEPLOYMENT};
+use crate::cli::client::AdminArg;
 use crate::cli::commands::{failed, report};
 use crate::cli::output::say;
 use crate::cli::{Exit, Output};
+use wire::{ActionAnswer, DEPLOYMENT};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         What::Clear { admin } => {
             let service = admin.service.iter().map(|name| ("service", name.as_str()));
             let query: Vec<(&str, &str)> = std::iter::once(("overlay", "true")).chain(service).collect();
-            match admin.client()?.delete::<Value>(DEPLOYMENT, &query) {
+            match admin.client()?.delete::<ActionAnswer>(DEPLOYMENT, &query) {
                 Ok(done) => report(&done, admin.output),
                 Err(error) => failed(&error),
             }

@@ -1,12 +1,14 @@
 //! `cutover snapshot`: how a service and its data stand, kept under a name.
 
 use crate::cli::Exit;
-use crate::cli::client::{AdminArg, CallError, ROLLBACK};
+use crate::cli::client::{AdminArg, CallError};
 use crate::cli::commands::answered;
-use crate::cli::output::{table, trimmed};
+use crate::cli::table::Table;
+use crate::cli::terminal::Terminal;
 use judgement::time::Millis;
 use wire::{
-    CompareSnapshots, CreateSnapshot, RollbackPost, SnapshotComparison, SnapshotDifference, SnapshotMade, Snapshots,
+    CompareSnapshots, CreateSnapshot, ROLLBACK, RollbackPost, SnapshotComparison, SnapshotDifference, SnapshotMade,
+    Snapshots,
 };
 
 #[derive(Debug, clap::Args)]
@@ -50,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
         What::Create { name, suite, admin } => {
             let asked = CreateSnapshot { service: admin.service.clone(), name: name.clone(), suite: suite.clone() };
-            made(admin, admin.client()?.patient().post(ROLLBACK, &RollbackPost::CreateSnapshot(asked)), "kept")
+            made(admin, admin.client()?.patient().post(&RollbackPost::CreateSnapshot(asked)), "kept")
         }
         What::List { admin } => list(admin),
         What::Compare { from, to, admin } => compare(from, to, admin),
@@ -66,17 +68,17 @@ fn list(admin: &AdminArg) -> anyhow::Result<Exit> {
     let service: Vec<(&str, &str)> = admin.service.iter().map(|name| ("service", name.as_str())).collect();
     let query = [&[("action", "snapshots")], service.as_slice()].concat();
     answered(admin.client()?.get(ROLLBACK, &query), admin.output, |all: &Snapshots| {
-        let mut table = table(["SNAPSHOT", "NAME", "SERVICE", "AT", "BY"]);
+        let mut table = Table::new(&[("SNAPSHOT", 0), ("NAME", 0), ("SERVICE", 1), ("AT", 2), ("BY", 3)]);
         for one in &all.snapshots {
-            table.add_row([&one.id, &one.name, &one.service, &one.at, &one.who]);
+            table.plain([&one.id, &one.name, &one.service, &one.at, &one.who]);
         }
-        trimmed(&table)
+        table.render(Terminal::stdout())
     })
 }
 
 fn compare(from: &str, to: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
     let asked = CompareSnapshots { from: from.to_owned(), to: to.to_owned() };
-    let called = admin.client()?.post(ROLLBACK, &RollbackPost::CompareSnapshots(asked));
+    let called = admin.client()?.post(&RollbackPost::CompareSnapshots(asked));
     answered(called, admin.output, |found: &SnapshotComparison| {
         let mut lines = vec![format!("{} → {}, {} apart", found.from.name, found.to.name, Millis(found.apart_ms))];
         if found.differences.is_empty() {

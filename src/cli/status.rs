@@ -1,15 +1,17 @@
-//! `cutover status`: how the services stand, once or as it changes.
+//! `cutover status`: the state of the services, once or as it changes.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use crate::cli::client::{AdminArg, CallError, DEPLOYMENT};
+use crate::cli::client::{AdminArg, AdminClient, CallError};
 use crate::cli::commands::failed;
-use crate::cli::output::{say, table, trimmed};
+use crate::cli::output::say;
+use crate::cli::table::{Column, Table};
+use crate::cli::terminal::{LiveBlock, Terminal, Tone};
 use crate::cli::{Exit, Output};
 use judgement::guard::evidence::{grouped, odds};
+use judgement::rollout::release::RolloutPhase;
 use judgement::time::Millis;
-use wire::{Service, Status};
+use wire::{DEPLOYMENT, HealthReport, Service, ServiceHealth, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,109 +24,191 @@ pub struct Args {
 
 const AGAIN: Duration = Duration::from_secs(1);
 
+const COLUMNS: [Column; 10] = [
+    ("SERVICE", 0),
+    ("ACTIVE", 0),
+    ("CANDIDATE", 0),
+    ("WEIGHT", 0),
+    ("PHASE", 0),
+    ("STEP", 1),
+    ("GUARD", 0),
+    ("EVIDENCE", 3),
+    ("REQUESTS", 4),
+    ("FAILED", 2),
+];
+
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let client = args.admin.client()?;
-    let query: Vec<(&str, &str)> = args.admin.service.iter().map(|name| ("service", name.as_str())).collect();
-    let in_place = args.watch && args.admin.output == Output::Text && std::io::stdout().is_terminal();
+    if !args.watch {
+        return match (status(&client, &args.admin), args.admin.output) {
+            (Ok(status), Output::Json) => {
+                say!("{}", serde_json::to_string_pretty(&status)?);
+                Ok(Exit::Ok)
+            }
+            (Ok(status), Output::Text) => {
+                say!("{}", show(&status, &health(&client, &args.admin), Terminal::stdout()));
+                Ok(Exit::Ok)
+            }
+            (Err(error), _) => failed(&error),
+        };
+    }
+    let mut block = LiveBlock::default();
     loop {
-        let text = match client.get::<Status>(DEPLOYMENT, &query) {
-            Ok(status) if args.admin.output == Output::Json && args.watch => serde_json::to_string(&status)?,
-            Ok(status) if args.admin.output == Output::Json => serde_json::to_string_pretty(&status)?,
-            Ok(status) => show(&status),
-            Err(error @ CallError::Unreachable { .. }) if args.watch => error.to_string(),
+        let terminal = Terminal::stdout();
+        let text = match status(&client, &args.admin) {
+            Ok(status) if args.admin.output == Output::Json => serde_json::to_string(&status)?,
+            Ok(status) => show(&status, &health(&client, &args.admin), terminal),
+            Err(error @ CallError::Unreachable { .. }) => terminal.wrap(&error.to_string(), 2),
             Err(error) => return failed(&error),
         };
-        if in_place {
-            // From the top of a cleared screen.
-            let mut stdout = std::io::stdout().lock();
-            write!(stdout, "\x1b[H\x1b[2J")?;
+        if terminal.is_live() && args.admin.output == Output::Text {
+            block.draw(terminal, &text.lines().map(str::to_owned).collect::<Vec<_>>())?;
+        } else {
+            say!("{text}");
         }
-        say!("{text}");
-        if !args.watch || !client.wait(AGAIN) {
+        if !client.wait(AGAIN) {
             return Ok(Exit::Ok);
         }
     }
 }
 
-fn show(status: &Status) -> String {
-    let mut table =
-        table(["SERVICE", "ACTIVE", "CANDIDATE", "WEIGHT", "PHASE", "STEP", "GUARD", "EVIDENCE", "REQUESTS", "FAILED"]);
-    let mut notes = Vec::new();
-    for service in &status.services {
-        table.add_row(row(service));
-        notes.extend(remarks(service));
-    }
-    notes.insert(0, trimmed(&table));
-    notes.join("\n")
+fn status(client: &AdminClient, admin: &AdminArg) -> Result<Status, CallError> {
+    let query: Vec<(&str, &str)> = admin.service.iter().map(|name| ("service", name.as_str())).collect();
+    client.get(DEPLOYMENT, &query)
 }
 
-fn row(service: &Service) -> Vec<String> {
-    let of = |side: wire::Side| {
+/// What the health checks say; nothing if that is not to be had, because the status is worth showing without it.
+fn health(client: &AdminClient, admin: &AdminArg) -> Vec<ServiceHealth> {
+    let service = admin.service.iter().map(|name| ("service", name.as_str()));
+    let query: Vec<(&str, &str)> = std::iter::once(("action", "health")).chain(service).collect();
+    client.get(DEPLOYMENT, &query).map(|report: HealthReport| report.health).unwrap_or_default()
+}
+
+fn show(status: &Status, health: &[ServiceHealth], terminal: Terminal) -> String {
+    let mut table = Table::new(&COLUMNS);
+    let mut notes = Vec::new();
+    for service in &status.services {
+        table.add(row(service));
+        let own = health.iter().filter(|health| health.service == service.service);
+        notes.extend(remarks(service).into_iter().chain(own.flat_map(failing)));
+    }
+    let notes = notes.into_iter().map(|(tone, note)| {
+        let lines = terminal.wrap(&note, 2);
+        lines.lines().map(|line| terminal.paint(tone, line)).collect::<Vec<_>>().join("\n")
+    });
+    std::iter::once(table.render(terminal)).chain(notes).collect::<Vec<_>>().join("\n")
+}
+
+fn row(service: &Service) -> Vec<(Tone, String)> {
+    let side = |side: wire::Side| {
         let version = match side {
             wire::Side::Blue => &service.versions.blue,
             wire::Side::Green => &service.versions.green,
         };
-        let name = judgement::traffic::Environment::from(side).name();
-        version.as_ref().map_or(name.to_owned(), |version| format!("{name} {version}"))
+        version.as_ref().map_or(side.name().to_owned(), |version| format!("{} {version}", side.name()))
     };
     let (phase, step) = match &service.rollout {
-        Some(rollout) if rollout.left_ms > 0 || rollout.phase == "paused" => {
-            (rollout.phase.clone(), format!("{} of {}", rollout.step, rollout.steps.len()))
+        Some(rollout) => {
+            let at_a_step = rollout.left_ms > 0 || rollout.phase == RolloutPhase::Paused;
+            let step = at_a_step.then(|| format!("{} of {}", rollout.step, rollout.steps.len()));
+            ((tone_of(rollout.phase), words_of(rollout.phase)), step.unwrap_or_default())
         }
-        Some(rollout) => (rollout.phase.replace('_', " "), String::new()),
-        None => (String::new(), String::new()),
+        None => ((Tone::Plain, String::new()), String::new()),
     };
-    let guard =
-        if service.guard.monitoring { service.guard.verdict.clone().unwrap_or_default() } else { "off".to_owned() };
+    let guard = match (service.guard.monitoring, service.guard.verdict.as_deref()) {
+        (false, _) => (Tone::Warning, "off".to_owned()),
+        (true, None) => (Tone::Plain, String::new()),
+        (true, Some(verdict)) => {
+            let tone = match verdict {
+                "healthy" => Tone::Good,
+                "unhealthy" => Tone::Bad,
+                _ => Tone::Plain,
+            };
+            (tone, verdict.to_owned())
+        }
+    };
     let cost = service.ledger.as_ref();
     let evidence = if service.guard.verdict.is_some() { odds(service.guard.evidence) } else { String::new() };
+    let failed = cost.map_or(0, |cost| cost.failed);
+    let plain = |text: String| (Tone::Plain, text);
     vec![
-        service.service.clone(),
-        of(service.active),
-        of(service.candidate),
-        format!("{} %", service.weight),
+        plain(service.service.clone()),
+        plain(side(service.active)),
+        plain(side(service.candidate)),
+        plain(format!("{} %", service.weight)),
         phase,
-        step,
+        plain(step),
         guard,
-        evidence,
-        cost.map_or(String::new(), |cost| grouped(cost.requests)),
-        cost.map_or(String::new(), |cost| grouped(cost.failed)),
+        plain(evidence),
+        plain(cost.map_or(String::new(), |cost| grouped(cost.requests))),
+        (if failed > 0 { Tone::Warning } else { Tone::Plain }, cost.map_or(String::new(), |cost| grouped(cost.failed))),
     ]
 }
 
-/// What does not fit a table: why something holds, and the way on.
-fn remarks(service: &Service) -> Vec<String> {
+/// `rolled back`.
+pub fn words_of(phase: RolloutPhase) -> String {
+    phase.name().replace('_', " ")
+}
+
+pub fn tone_of(phase: RolloutPhase) -> Tone {
+    match phase {
+        RolloutPhase::Promoted => Tone::Good,
+        RolloutPhase::Paused | RolloutPhase::Aborted => Tone::Warning,
+        RolloutPhase::RolledBack => Tone::Bad,
+        RolloutPhase::Preflight | RolloutPhase::Shifting | RolloutPhase::Baking => Tone::Plain,
+    }
+}
+
+/// What does not fit into a table: why something is held up, and what to do about it.
+fn remarks(service: &Service) -> Vec<(Tone, String)> {
     let name = &service.service;
     let mut notes = Vec::new();
     if service.stopped {
-        notes.push(format!("{name}: EMERGENCY STOP: everything goes to active; `cutover clear` ends it"));
+        notes.push((Tone::Bad, format!("{name}: EMERGENCY STOP: all traffic goes to active; `cutover clear` ends it")));
     }
     if let Some(latch) = &service.latch {
-        notes.push(format!("{name}: rolled back: {} (`cutover explain {}`)", latch.reason, latch.entry));
+        notes.push((Tone::Bad, format!("{name}: rolled back: {} (`cutover explain {}`)", latch.reason, latch.entry)));
     }
     if let Some(freeze) = &service.freeze {
         let until = freeze.until.as_ref().map_or(String::new(), |until| format!(" until {until}"));
-        notes.push(format!("{name}: frozen by {}{until}: {}", freeze.who, freeze.why));
+        notes.push((Tone::Warning, format!("{name}: frozen by {}{until}: {}", freeze.who, freeze.why)));
     }
     if let Some(rollout) = &service.rollout {
-        if !rollout.waiting_for.is_empty() {
-            let left = Millis(rollout.left_ms);
-            notes.push(format!("{name}: waiting for {}; at least {left} left", rollout.waiting_for.join(", ")));
-        } else if rollout.watching {
-            notes.push(format!("{name}: promoted, watched for {} more", Millis(rollout.left_ms)));
-        }
-        if let (Some(why), "paused" | "aborted") = (&rollout.why, rollout.phase.as_str()) {
-            notes.push(format!("{name}: {}: {why}", rollout.phase));
+        let left = Millis(rollout.left_ms);
+        match (rollout.phase, &rollout.why) {
+            (RolloutPhase::Paused, Some(why)) => notes.push((Tone::Warning, format!("{name}: paused: {why}"))),
+            (RolloutPhase::Aborted, Some(why)) => notes.push((Tone::Warning, format!("{name}: aborted: {why}"))),
+            _ if !rollout.waiting_for.is_empty() => {
+                let waiting = rollout.waiting_for.join(", ");
+                notes.push((Tone::Plain, format!("{name}: waiting: {waiting}; at least {left} left")));
+            }
+            _ if rollout.watching => notes.push((Tone::Plain, format!("{name}: promoted, watched for {left} more"))),
+            _ => {}
         }
     }
-    let laid = &service.overlay;
-    let added: Vec<&String> = laid.rules.iter().chain(&laid.triggers).chain(&laid.health_off).collect();
-    if !added.is_empty() {
-        let added: Vec<&str> = added.iter().map(|name| name.as_str()).collect();
-        notes.push(format!("{name}: set at run time: {} (`cutover overlay clear` removes it)", added.join(", ")));
+    let overlay = &service.overlay;
+    let set: Vec<&str> =
+        overlay.rules.iter().chain(&overlay.triggers).chain(&overlay.health_off).map(String::as_str).collect();
+    if !set.is_empty() {
+        let set = set.join(", ");
+        notes.push((Tone::Plain, format!("{name}: set at run time: {set} (`cutover overlay clear` removes it)")));
     }
     if !service.alerting {
-        notes.push(format!("{name}: notices are off"));
+        notes.push((Tone::Warning, format!("{name}: notices are off")));
+    }
+    notes
+}
+
+/// The health checks that fail.
+fn failing(health: &ServiceHealth) -> Vec<(Tone, String)> {
+    let mut notes = Vec::new();
+    for environment in &health.environments {
+        for check in environment.checks.iter().filter(|check| check.on && !check.up) {
+            let (service, side, since) = (&health.service, environment.environment.name(), Millis(check.since_ms));
+            let why = check.last_error.as_deref().map_or(String::new(), |why| format!(": {why}"));
+            let note = format!("{service}: health check {} has been failing on {side} for {since}{why}", check.check);
+            notes.push((Tone::Bad, note));
+        }
     }
     notes
 }

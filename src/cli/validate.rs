@@ -6,11 +6,13 @@ mod settings;
 
 use std::path::PathBuf;
 
-use crate::cli::client::{AdminArg, VALIDATION};
+use crate::cli::client::AdminArg;
 use crate::cli::commands::{answered, failed};
 use crate::cli::output::say;
 use crate::cli::{Exit, Output};
-use wire::{AfterRollback, CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, ValidationPost};
+use wire::{
+    AfterRollback, CancelRun, Execution, ExecutionDone, Executions, RunTarget, Suites, VALIDATION, ValidationPost,
+};
 
 pub use run::{RunOptions, SuiteFilter, run_all};
 
@@ -212,7 +214,7 @@ fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow:
 
 fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
     let body = ValidationPost::Cancel(CancelRun { execution: id.to_owned() });
-    answered(admin.client()?.post(VALIDATION, &body), admin.output, |done: &ExecutionDone| {
+    answered(admin.client()?.post(&body), admin.output, |done: &ExecutionDone| {
         format!("run {} of {} was cancelled", done.execution.id, done.execution.suite)
     })
 }

@@ -1,15 +1,15 @@
-//! What stands between a version and its clients: the preflight, and the suites of a step.
+//! What a version has to pass: the preflight, and the suites of a step.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
+use crate::runs::Runs;
 use health::{HealthBoard, preflight};
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{PreflightRequest, SuiteRun, SuiteRunError};
 use memory::snapshot::SnapshotReader;
 use sidecar::SidecarHandle;
-use validation::runs::Runs;
 
 /// What a candidate is tried by.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The one task that puts a routing in force: when the file changes, and when a person lays something over it.
+//! The one task that changes the routing table: when the file changes, and when somebody changes something at run time.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::admin::changes::{Caller, Change, ChangeError, ChangeRequest};
+use crate::admin::changes::{Change, ChangeError, ChangeRequest};
 use config::check::permalink;
 use config::read::FileProblem;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use config::{self, Overlays, RoutingConfig, RoutingContext, ServiceConfig};
 use judgement::rollout::{
-    DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, RolloutError, RuntimeOverlay, RuntimeOverrides,
+    DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, Requester, RolloutError, RuntimeOverlay,
+    RuntimeOverrides,
 };
 use memory::counters::{Counters, count};
 use relay::origin::OriginResolver;
@@ -54,7 +55,7 @@ impl Reloader {
                     None => return,
                 },
                 Some(asked) = changes.recv() => {
-                    let made = self.change(asked.service, asked.caller, asked.change).await;
+                    let made = self.change(asked.service, asked.by, asked.change).await;
                     // Who asked may have hung up.
                     let _ = asked.answer.send(made);
                     false
@@ -77,7 +78,7 @@ impl Reloader {
                 for config in &routing.services {
                     for aside in &config.aside {
                         let (service, what, name, why) = (&config.traffic.name, aside.what, &aside.name, &aside.why);
-                        tracing::warn!(%service, what, %name, %why, "added at run time, and set aside");
+                        tracing::warn!(%service, what, %name, %why, "set at run time, but no longer valid: ignored");
                     }
                 }
                 let load = resolve(&self.resolver, routing).await;
@@ -89,7 +90,7 @@ impl Reloader {
                     }
                     Ok(Ok(Err(refused))) => {
                         count(&self.counters.process.reloads_refused);
-                        tracing::error!(%path, %refused, "routing refused, the last good one stays in force");
+                        tracing::error!(%path, %refused, "routing file refused, keeping the last valid one");
                     }
                     // The house is closing.
                     Ok(Err(_)) | Err(_) => {}
@@ -97,7 +98,7 @@ impl Reloader {
             }
             Err((problems, refused)) => {
                 count(&self.counters.process.reloads_refused);
-                tracing::error!(%path, problems, "routing refused, the last good one stays in force:\n{refused}");
+                tracing::error!(%path, problems, "routing file refused, keeping the last valid one:\n{refused}");
             }
         }
     }
@@ -122,7 +123,7 @@ impl Reloader {
     }
 
     /// Lays a change over the file as it is on the disk, and has the sidecar take both or none.
-    async fn change(&self, service: String, caller: Caller, change: Change) -> Result<CommandReceipt, ChangeError> {
+    async fn change(&self, service: String, by: Requester, change: Change) -> Result<CommandReceipt, ChangeError> {
         let shown = self.shown().await?;
         let view = shown.services.iter().find(|view| view.service == service);
         let view = view.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;
@@ -158,8 +159,7 @@ impl Reloader {
             return Err(ChangeError::DoesNotFit { what, name, why: aside.why.clone() });
         }
         let load = resolve(&self.resolver, routing).await;
-        let Caller { who, from, key, why, generation } = caller;
-        let command = OperatorCommand { service, who, from, key, why, generation, act };
+        let command = OperatorCommand { service, by, act };
         let sidecar = self.sidecar.clone();
         let done = tokio::task::spawn_blocking(move || sidecar.command_with(command, load)).await;
         Ok(done.map_err(|_| ChangeError::Closing)?.map_err(|_| ChangeError::Closing)??)
@@ -225,7 +225,7 @@ fn allowed(config: &ServiceConfig, url: &str) -> Result<String, ChangeError> {
         return Err(refused("the routing file has no `allowed_origins`".to_owned()));
     }
     if !config.allowed_origins.iter().any(|allowed| allowed.matches(&target)) {
-        return Err(refused("it is like none of `allowed_origins` in the routing file".to_owned()));
+        return Err(refused("it matches none of `allowed_origins` in the routing file".to_owned()));
     }
     Ok(url.to_owned())
 }

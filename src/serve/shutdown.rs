@@ -54,7 +54,7 @@ impl Running {
     /// Until no run is left and the delay is over, for the patience at the most. A second signal ends it.
     fn taken_down(&self, DrainSettings { patience, delay }: DrainSettings) {
         let Some(runtime) = self.runtimes.last() else { return };
-        tracing::info!(%patience, "validation runs are cancelled, and what they have set up is taken down");
+        tracing::info!(%patience, "cancelling validation runs and waiting for their teardown");
         let (runs, mut end) = (self.runs.clone(), self.end.subscribe());
         let (done, over) = std::sync::mpsc::channel();
         let (patience, delay): (Duration, Duration) = (patience.as_duration(), delay.as_duration());

@@ -53,6 +53,6 @@ fn a_rollback_as_it_is_typed() {
     assert_eq!(house.weight(), 0);
     let entry = house.entry(judgement::rollout::ChangeKind::Rollback).change;
     assert_eq!((entry.who.as_str(), entry.from.as_deref()), ("ann", Some("127.0.0.1")));
-    assert_eq!(entry.why, "Performance issues (on the wish of admin)");
+    assert_eq!(entry.why, "Performance issues (requested by admin)");
     assert_eq!(done["entry"], entry.id);
 }

@@ -2,7 +2,9 @@
 
 use judgement::guard::{GuardPolicy, judge};
 use judgement::rollout::plan::RolloutPlan;
-use judgement::rollout::{ChangeKind, Effect, Event, LoadedService, OperatorAction, OperatorCommand, SplitRequest};
+use judgement::rollout::{
+    ChangeKind, Effect, Event, LoadedService, OperatorAction, OperatorCommand, Requester, SplitRequest,
+};
 use judgement::traffic::Environment;
 use judgement::traffic::split::{TrafficSplit, Weight};
 
@@ -54,10 +56,8 @@ impl Somebody {
         };
         let command = OperatorCommand {
             service: "shop".into(),
-            who: "ann".into(),
-            why: "dice".into(),
+            by: Requester { who: "ann".into(), why: "dice".into(), ..Requester::default() },
             act,
-            ..OperatorCommand::default()
         };
         (engine.judges[0].apply(Event::Command(command), engine.now), true)
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::journal::JournalReader;
 use config::routing_text;
 use judgement::rollout::release::RolloutPhase;
-use judgement::rollout::{DeployRequest, OperatorAction, OperatorCommand, SuiteRun, SuiteRunError};
+use judgement::rollout::{DeployRequest, OperatorAction, OperatorCommand, Requester, SuiteRun, SuiteRunError};
 use judgement::traffic::split::Weight;
 use memory::counters::{AttemptFailure, AttemptOutcome, ResponseClass, Shard, read};
 use memory::snapshot::SnapshotReader;
@@ -99,10 +99,8 @@ fn a_panic_freezes_the_weights_and_leaves_people_in_command() {
     let (answer, answered) = sync_channel(1);
     let command = OperatorCommand {
         service: "shop".into(),
-        who: "ann".into(),
-        why: "it burns".into(),
+        by: Requester { who: "ann".into(), why: "it burns".into(), ..Requester::default() },
         act: judgement::rollout::OperatorAction::Rollback,
-        ..OperatorCommand::default()
     };
     bench.sidecar.handle(SidecarInput::Command { command: Box::new(command), load: None, answer }, Millis(1000));
     assert!(answered.recv().unwrap().unwrap().written, "answered once it is on the disk");
@@ -130,7 +128,11 @@ fn set_out(sidecar: Sidecar) -> Sidecar {
     sidecar.handle(SidecarInput::Load(Box::new(load), sync_channel(1).0), Millis(1));
     let (answer, answered) = sync_channel(1);
     let command = |act| {
-        Box::new(OperatorCommand { service: "shop".into(), who: "ann".into(), act, ..OperatorCommand::default() })
+        Box::new(OperatorCommand {
+            service: "shop".into(),
+            by: Requester { who: "ann".into(), ..Requester::default() },
+            act,
+        })
     };
     let act = OperatorAction::Shift { weight: Weight::ZERO, gradual: false };
     sidecar.handle(SidecarInput::Command { command: command(act), load: None, answer: answer.clone() }, Millis(2));

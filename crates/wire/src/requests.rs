@@ -1,6 +1,6 @@
-//! What is asked: the bodies of POST and PUT. `action` says which.
+//! The bodies of POST and PUT. Their `action` says what is wanted.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::{RunTarget, Side};
@@ -8,93 +8,106 @@ use super::{RunTarget, Side};
 /// The longest reason that is kept, in characters.
 pub const LONGEST_WORDS: usize = 500;
 
-/// The body of `POST /api/admin/deployment`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum DeploymentPost {
-    Deploy(Deploy),
-    TrafficShift(TrafficShift),
-    Pause(ActionBody),
-    Resume(ActionBody),
-    Approve(ActionBody),
-    Promote(ActionBody),
-    Abort(ActionBody),
-    Rollback(ActionBody),
-    HealthCheck(ActionBody),
-    Freeze(Freeze),
-    Unfreeze(ActionBody),
-    EmergencyStop(ActionBody),
-    EmergencyClear(ActionBody),
+/// Where deployments are read and moved.
+pub const DEPLOYMENT: &str = "/api/admin/deployment";
+/// Where the guard, rollbacks and snapshots are read and changed.
+pub const ROLLBACK: &str = "/api/admin/rollback";
+/// Where suites and their runs are read and changed.
+pub const VALIDATION: &str = "/api/admin/validation";
+
+/// A body that the API takes: it knows the path that it is sent to.
+pub trait RequestBody: Serialize + Sized {
+    const PATH: &'static str;
+
+    /// Reads the fields of an action. `None`: there is no such action.
+    ///
+    /// # Errors
+    /// A field is missing, unknown, or of another type.
+    fn read<'de, D: Deserializer<'de>>(action: &str, fields: D) -> Result<Option<Self>, D::Error>;
 }
 
-impl DeploymentPost {
-    pub const ACTIONS: [&str; 13] = [
-        "deploy",
-        "traffic_shift",
-        "pause",
-        "resume",
-        "approve",
-        "promote",
-        "abort",
-        "rollback",
-        "health_check",
-        "freeze",
-        "unfreeze",
-        "emergency_stop",
-        "emergency_clear",
-    ];
+/// The bodies of one path and method, by their `action`: a line for each.
+macro_rules! bodies {
+    ($(#[$doc:meta])* $name:ident to $path:ident { $($action:literal => $variant:ident($body:ty),)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+        #[serde(tag = "action")]
+        pub enum $name {
+            $(#[serde(rename = $action)] $variant($body),)+
+        }
+
+        impl RequestBody for $name {
+            const PATH: &'static str = $path;
+
+            fn read<'de, D: Deserializer<'de>>(action: &str, fields: D) -> Result<Option<$name>, D::Error> {
+                match action {
+                    $($action => <$body>::deserialize(fields).map(|body| Some($name::$variant(body))),)+
+                    _ => Ok(None),
+                }
+            }
+        }
+    };
 }
 
-/// The body of `POST /api/admin/rollback`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum RollbackPost {
-    ManualRollback(ActionBody),
-    StartMonitoring(ActionBody),
-    StopMonitoring(ActionBody),
-    CreateSnapshot(CreateSnapshot),
-    CompareSnapshots(CompareSnapshots),
+bodies! {
+    /// The body of `POST /api/admin/deployment`.
+    DeploymentPost to DEPLOYMENT {
+        "deploy" => Deploy(Deploy),
+        "traffic_shift" => TrafficShift(TrafficShift),
+        "pause" => Pause(ActionBody),
+        "resume" => Resume(ActionBody),
+        "approve" => Approve(ActionBody),
+        "promote" => Promote(ActionBody),
+        "abort" => Abort(ActionBody),
+        "rollback" => Rollback(ActionBody),
+        "health_check" => HealthCheck(ActionBody),
+        "freeze" => Freeze(Freeze),
+        "unfreeze" => Unfreeze(ActionBody),
+        "emergency_stop" => EmergencyStop(ActionBody),
+        "emergency_clear" => EmergencyClear(ActionBody),
+    }
 }
 
-impl RollbackPost {
-    pub const ACTIONS: [&str; 5] =
-        ["manual_rollback", "start_monitoring", "stop_monitoring", "create_snapshot", "compare_snapshots"];
+bodies! {
+    /// The body of `PUT /api/admin/deployment`.
+    DeploymentPut to DEPLOYMENT {
+        "rule" => Rule(PutRule),
+        "health_check" => HealthCheck(PutHealthCheck),
+    }
 }
 
-/// The body of `PUT /api/admin/deployment`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum DeploymentPut {
-    Rule(PutRule),
-    HealthCheck(PutHealthCheck),
+bodies! {
+    /// The body of `POST /api/admin/rollback`.
+    RollbackPost to ROLLBACK {
+        "manual_rollback" => ManualRollback(ActionBody),
+        "start_monitoring" => StartMonitoring(ActionBody),
+        "stop_monitoring" => StopMonitoring(ActionBody),
+        "create_snapshot" => CreateSnapshot(CreateSnapshot),
+        "compare_snapshots" => CompareSnapshots(CompareSnapshots),
+    }
 }
 
-impl DeploymentPut {
-    pub const ACTIONS: [&str; 2] = ["rule", "health_check"];
+bodies! {
+    /// The body of `PUT /api/admin/rollback`.
+    RollbackPut to ROLLBACK {
+        "trigger" => Trigger(PutTrigger),
+        "alerting" => Alerting(PutAlerting),
+    }
 }
 
-/// The body of `PUT /api/admin/rollback`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum RollbackPut {
-    Trigger(PutTrigger),
-    Alerting(PutAlerting),
+bodies! {
+    /// The body of `POST /api/admin/validation`.
+    ValidationPost to VALIDATION {
+        "run" => Run(RunSuite),
+        "cancel" => Cancel(CancelRun),
+    }
 }
 
-impl RollbackPut {
-    pub const ACTIONS: [&str; 2] = ["trigger", "alerting"];
-}
-
-/// The bodies of `POST /api/admin/validation`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum ValidationPost {
-    Run(RunSuite),
-    Cancel(CancelRun),
-}
-
-impl ValidationPost {
-    pub const ACTIONS: [&str; 2] = ["run", "cancel"];
+bodies! {
+    /// The body of `PUT /api/admin/validation`.
+    ValidationPut to VALIDATION {
+        "suite" => Suite(PutSuite),
+    }
 }
 
 /// What every action takes.
@@ -102,21 +115,21 @@ impl ValidationPost {
 #[serde(default, deny_unknown_fields)]
 #[schema(as = Plain)]
 pub struct ActionBody {
-    /// May be left out where there is one service. `"*"`, where an action takes it: every service.
+    /// Can be left out if there is only one service. `"*"` means every service, for actions that allow it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128)]
     pub service: Option<String>,
-    /// The journal keeps it.
+    /// Recorded in the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
     pub reason: Option<String>,
-    /// On whose wish, where that is not the caller.
+    /// Who asked for this, if it was not the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
     pub initiator: Option<String>,
 }
 
-/// A version sets out.
+/// Deploys a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deploy {
@@ -126,15 +139,15 @@ pub struct Deploy {
     /// 1 to 128 printable characters without spaces.
     #[schema(pattern = "^[!-~]{1,128}$", example = "2.0.0")]
     pub version: String,
-    /// The routes that it is limited to; none: all.
+    /// Limit the rollout to these routes; empty means all routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 100)]
     pub functions: Vec<String>,
-    /// Where the version is, if that is not where the routing file says: a deploy's permalink.
+    /// The URL of this version, such as a deploy's permalink, if it differs from the routing file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2000)]
     pub origin: Option<String>,
-    /// Although it was rolled back before.
+    /// Deploy even though this version was rolled back before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,21 +158,21 @@ pub struct Deploy {
     pub initiator: Option<String>,
 }
 
-/// Another share.
+/// Changes the share of traffic that an environment gets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrafficShift {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128)]
     pub service: Option<String>,
-    /// The other one than `to_environment`.
+    /// The environment that is not `to_environment`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_environment: Option<Side>,
     pub to_environment: Side,
-    /// The share of `to_environment`, with up to two decimals. Where that is the active one, the candidate gets the rest.
+    /// The share of `to_environment`, with up to two decimals. If that is the active environment, the candidate gets the rest.
     #[schema(minimum = 0, maximum = 100, multiple_of = 0.01)]
     pub percentage: f64,
-    /// By the steps of the plan; else at once.
+    /// Go through the steps of the plan instead of shifting at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gradual: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,7 +183,7 @@ pub struct TrafficShift {
     pub initiator: Option<String>,
 }
 
-/// No deploys and no steps, until somebody unfreezes or the time has come. Rollbacks come all the same.
+/// Blocks deploys and rollout steps until the freeze is lifted or expires. Rollbacks still happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Freeze {
@@ -179,7 +192,7 @@ pub struct Freeze {
     pub service: Option<String>,
     #[schema(min_length = 1, max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$", example = "the sale")]
     pub reason: String,
-    /// A time as RFC 3339, or a duration: `2h`.
+    /// An RFC 3339 time, or a duration such as `2h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64, example = "2h")]
     pub until: Option<String>,
@@ -188,7 +201,7 @@ pub struct Freeze {
     pub initiator: Option<String>,
 }
 
-/// Keeps how a service stands, under a name.
+/// Saves the state of a service under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSnapshot {
@@ -197,24 +210,24 @@ pub struct CreateSnapshot {
     pub service: Option<String>,
     #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f]*$", example = "before 2.0.0")]
     pub name: String,
-    /// The suite whose data checks say what of the data is kept: rows and checksums, and what endpoints answer.
+    /// The suite whose data checks are included: row counts, checksums, and the responses of endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64)]
     pub suite: Option<String>,
 }
 
-/// What differs between two snapshots.
+/// Compares two snapshots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompareSnapshots {
-    /// The id of the earlier one.
+    /// The id or name of the earlier snapshot.
     #[schema(min_length = 1, max_length = 64)]
     pub from: String,
     #[schema(min_length = 1, max_length = 64)]
     pub to: String,
 }
 
-/// A rule over the routing file's, or instead of the one of that name.
+/// Adds a rule at run time, or replaces the one with that name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutRule {
@@ -223,7 +236,7 @@ pub struct PutRule {
     pub service: Option<String>,
     #[schema(min_length = 1, max_length = 128)]
     pub name: String,
-    /// As in the routing file, but for the name.
+    /// As in the routing file, without the name.
     #[schema(value_type = Object)]
     pub rule: serde_json::Map<String, serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -231,7 +244,7 @@ pub struct PutRule {
     pub reason: Option<String>,
 }
 
-/// A health check, on or off.
+/// Switches a health check on or off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutHealthCheck {
@@ -247,7 +260,7 @@ pub struct PutHealthCheck {
     pub reason: Option<String>,
 }
 
-/// A trigger over the routing file's, or instead of the one of that name.
+/// Adds a trigger at run time, or replaces the one with that name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutTrigger {
@@ -256,7 +269,7 @@ pub struct PutTrigger {
     pub service: Option<String>,
     #[schema(min_length = 1, max_length = 128)]
     pub name: String,
-    /// As in the routing file, but for the name.
+    /// As in the routing file, without the name.
     #[schema(value_type = Object)]
     pub trigger: serde_json::Map<String, serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -264,7 +277,7 @@ pub struct PutTrigger {
     pub reason: Option<String>,
 }
 
-/// The notices of a service, on or off.
+/// Switches the notices of a service on or off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutAlerting {
@@ -277,11 +290,11 @@ pub struct PutAlerting {
     pub reason: Option<String>,
 }
 
-/// Runs a suite against one environment, or both.
+/// Runs a suite against one environment or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunSuite {
-    /// May be left out where the suite names one, or there is one.
+    /// Can be left out if the suite names a service, or if there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128)]
     pub service: Option<String>,
@@ -290,7 +303,7 @@ pub struct RunSuite {
     pub environment: RunTarget,
 }
 
-/// Ends a run of a suite.
+/// Cancels a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelRun {
@@ -298,27 +311,16 @@ pub struct CancelRun {
     pub execution: String,
 }
 
-/// The bodies of `PUT /api/admin/validation`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum ValidationPut {
-    Suite(PutSuite),
-}
-
-impl ValidationPut {
-    pub const ACTIONS: [&str; 1] = ["suite"];
-}
-
-/// What of a suite can be switched at run time; what is left out stays as it is.
+/// The settings of a suite that can be changed at run time. Fields that are left out stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutSuite {
     #[schema(min_length = 1, max_length = 64)]
     pub suite: String,
-    /// `false`: nobody can run it.
+    /// `false`: the suite cannot be run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// How often it runs by itself: a duration, `off`, or `file` for what its file says.
+    /// How often it runs on its own: a duration, `off`, or `file` to follow the suite file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 32, example = "1h")]
     pub every: Option<String>,
@@ -328,7 +330,7 @@ pub struct PutSuite {
 }
 
 impl PutSuite {
-    /// Nothing of a suite, yet.
+    /// Changes nothing yet.
     pub fn of(suite: &str) -> PutSuite {
         PutSuite { suite: suite.to_owned(), enabled: None, every: None, after_rollback: None }
     }
@@ -339,6 +341,6 @@ impl PutSuite {
 pub enum AfterRollback {
     On,
     Off,
-    /// What the suite's file says.
+    /// Follow the suite file.
     File,
 }

@@ -38,3 +38,11 @@ pub struct ServiceResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
 }
+
+/// What an action answers: one result, or one for every service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ActionAnswer {
+    All(ActionResults),
+    One(ActionResult),
+}

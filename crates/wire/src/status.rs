@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::Side;
 use judgement::rollout::ledger::RolloutLedger;
+use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::{GuardView, RolloutView, ServiceView};
 use judgement::time::rfc3339;
 
@@ -104,7 +105,8 @@ pub struct Rollout {
     /// The routes that it is limited to; none: all.
     pub functions: Vec<String>,
     /// `preflight`, `shifting`, `baking`, `paused`, `promoted`, `rolled_back`, `aborted`.
-    pub phase: String,
+    #[schema(value_type = String)]
+    pub phase: RolloutPhase,
     /// From 1.
     pub step: usize,
     pub steps: Vec<RolloutStep>,
@@ -205,7 +207,7 @@ impl From<RolloutView> for Rollout {
             version: view.version,
             environment: view.environment.into(),
             functions: view.functions,
-            phase: view.phase.name().to_owned(),
+            phase: view.phase,
             step: view.step,
             steps: steps.collect(),
             waiting_for: view.waiting_for,

@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 
 use super::{CaseResult, DataResult, LoadResult, ParityResult, Side};
 
-/// The suites that there are.
+/// The formats of one execution: the document, its summary, or a report for people or CI.
+pub const EXECUTION_FORMATS: [&str; 4] = ["json", "summary", "html", "junit"];
+
+/// All suites.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Suites {
     pub suites: Vec<SuiteSummary>,

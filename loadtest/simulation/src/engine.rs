@@ -6,7 +6,7 @@
 
 use judgement::guard::latency::bucket_of;
 use judgement::guard::window::JudgedTotals;
-use judgement::rollout::{Effect, Event, OperatorAction, OperatorCommand};
+use judgement::rollout::{Effect, Event, OperatorAction, OperatorCommand, Requester};
 
 use crate::dice::Dice;
 use crate::judge::{PendingAnswer, RequestClass, SimulatedJudge, Watcher, slot, weight};
@@ -83,10 +83,8 @@ impl<'a> Engine<'a> {
             let act = OperatorAction::Shift { weight: weight(share), gradual: false };
             let command = OperatorCommand {
                 service: "shop".into(),
-                who: "plan".into(),
-                why: "next step".into(),
+                by: Requester { who: "plan".into(), why: "next step".into(), ..Requester::default() },
                 act,
-                ..OperatorCommand::default()
             };
             judge.apply(Event::Command(command), now);
         }

@@ -1,19 +1,27 @@
 //! The demo without its story: to try the suites against it, or anything else.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "validation")]
+use std::path::PathBuf;
 
 use anyhow::Context;
 
+use crate::cli::Exit;
+#[cfg(feature = "validation")]
+use crate::cli::Output;
+#[cfg(feature = "validation")]
 use crate::cli::client::AdminClient;
 use crate::cli::demo::files::DemoFolder;
 use crate::cli::demo::shop::Fault;
 use crate::cli::output::say;
+#[cfg(feature = "validation")]
 use crate::cli::validate::{RunOptions, SuiteFilter, run_all};
-use crate::cli::{Exit, Output};
 use crate::serve::{self, Running};
+#[cfg(feature = "validation")]
 use wire::RunTarget;
 
+#[cfg(feature = "validation")]
 /// Runs the suites that come with the program against both origins, and ends. `suites`: only these; none: all.
 ///
 /// # Errors
@@ -45,6 +53,7 @@ pub fn serve(faults: &[Fault], path: &Path, listen: SocketAddr, admin: SocketAdd
     say!("proxy    http://{proxy}   (curl http://{proxy}/api/catalog)");
     say!("admin    http://{}", running.admin);
     say!("files    {}   (routing.toml is reloaded when you save it)", folder.path().display());
+    #[cfg(feature = "validation")]
     say!("try      cutover validate run-suite consolidated-functions both --watch --config {}", config.display());
     say!("Press Ctrl-C to stop.");
     runtime.block_on(tokio::signal::ctrl_c())?;

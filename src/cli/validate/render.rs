@@ -4,14 +4,16 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::cli::output::{table, trimmed};
+use crate::cli::table::Table;
+use crate::cli::terminal::Terminal;
 use crate::cli::{Exit, log};
 use judgement::time::Millis;
 use validation::report;
 use wire::{Execution, ExecutionState, ExecutionSummary, SuiteSummary};
 
 pub fn suites(suites: &[SuiteSummary]) -> String {
-    let mut table = table(["SUITE", "TITLE", "SERVICE", "HAS", "SCHEDULE", "LAST RUN"]);
+    let mut table =
+        Table::new(&[("SUITE", 0), ("TITLE", 4), ("SERVICE", 3), ("HAS", 0), ("SCHEDULE", 2), ("LAST RUN", 1)]);
     let mut broken: Vec<String> = Vec::new();
     for suite in suites {
         let has =
@@ -33,9 +35,9 @@ pub fn suites(suites: &[SuiteSummary]) -> String {
             broken.push(first_problem(why));
         }
         let service = suite.service.clone().unwrap_or_else(|| "?".to_owned());
-        table.add_row([suite.name.clone(), suite.title.clone(), service, has, itself.join(", "), last]);
+        table.plain([suite.name.clone(), suite.title.clone(), service, has, itself.join(", "), last]);
     }
-    let mut shown = trimmed(&table);
+    let mut shown = table.render(Terminal::stdout());
     if !broken.is_empty() {
         shown.push_str(&format!("\n\n{}\n`cutover validate check` shows every problem", broken.join("\n")));
     }
@@ -54,28 +56,31 @@ fn first_problem(problems: &str) -> String {
 }
 
 pub fn runs(runs: &[ExecutionSummary]) -> String {
-    let mut table = table(["RUN", "SUITE", "ON", "BY", "STATE", "TOOK", "VERDICT"]);
+    let mut table =
+        Table::new(&[("RUN", 0), ("SUITE", 0), ("ON", 0), ("BY", 2), ("STATE", 0), ("TOOK", 1), ("VERDICT", 0)]);
     for run in runs {
         let took = Millis(run.took_ms).to_string();
         let verdict: String = run.verdict.chars().take(120).collect();
         let (on, state) = (run.target.name().to_owned(), run.state.name().to_owned());
-        table.add_row([run.id.clone(), run.suite.clone(), on, run.who.clone(), state, took, verdict]);
+        table.plain([run.id.clone(), run.suite.clone(), on, run.who.clone(), state, took, verdict]);
     }
     let lost = |run: &ExecutionSummary| {
         let why = run.not_kept.as_ref()?;
         Some(format!("\nrun {} could not be saved, and will be lost when Cutover exits: {why}", run.id))
     };
     let lost: String = runs.iter().filter_map(lost).collect();
-    format!("{}{lost}", trimmed(&table))
+    format!("{}{lost}", table.render(Terminal::stdout()))
 }
 
 pub fn execution(execution: &Execution) -> String {
     report::text(execution, log::colour_on_stdout(), width())
 }
 
-/// Columns: as the shell says, else as wide as most terminals are today.
+/// As wide as the terminal; elsewhere as the shell says, or as most terminals are.
 fn width() -> u16 {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(120)
+    let shell = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = Terminal::stdout().width().and_then(|width| u16::try_from(width).ok());
+    terminal.or_else(shell).unwrap_or(120)
 }
 
 /// NAME.html, NAME.xml and NAME.json.

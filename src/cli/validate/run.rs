@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::client::{AdminClient, CallError, VALIDATION};
+use crate::cli::client::{AdminClient, CallError};
 use crate::cli::commands::failed;
 use crate::cli::output::say;
 use crate::cli::validate::render;
@@ -13,7 +13,7 @@ use crate::cli::{Exit, Output};
 use config::read::did_you_mean;
 use wire::{
     CancelRun, Execution, ExecutionDone, ExecutionState, ExecutionSummary, RunSuite, RunTarget, SuiteSummary, Suites,
-    ValidationPost,
+    VALIDATION, ValidationPost,
 };
 
 /// How often a run's progress is asked for.
@@ -171,7 +171,7 @@ fn whole(
 ) -> Result<Ran, CallError> {
     let service = service.map(str::to_owned);
     let body = ValidationPost::Run(RunSuite { service, suite: suite.to_owned(), environment: target });
-    let begun: ExecutionDone = client.post(VALIDATION, &body)?;
+    let begun: ExecutionDone = client.post(&body)?;
     if how.detach {
         return Ok(Ran::Begun(Box::new(begun.execution)));
     }
@@ -190,7 +190,7 @@ fn whole(
         if !client.wait(AGAIN) && !cancelled {
             cancelled = true;
             let cancel = ValidationPost::Cancel(CancelRun { execution: id.clone() });
-            match client.post::<ExecutionDone>(VALIDATION, &cancel) {
+            match client.post::<_, ExecutionDone>(&cancel) {
                 // It has come to its end meanwhile: that counts.
                 Err(CallError::Refused(problem)) if problem.code == "execution_over" => {}
                 other => drop(other?),

@@ -1,7 +1,7 @@
 //! What can be switched of a suite while the process runs. It holds until it is switched back, over restarts too.
 
 use crate::cli::Exit;
-use crate::cli::client::{AdminArg, VALIDATION};
+use crate::cli::client::AdminArg;
 use crate::cli::commands::answered;
 use judgement::time::Millis;
 use wire::{AfterRollback, PutSuite, SuiteSet, SuiteSummary, ValidationPut};
@@ -43,5 +43,5 @@ fn cannot_be_run(suite: &SuiteSummary) -> String {
 
 fn put(asked: PutSuite, admin: &AdminArg, words: impl FnOnce(&SuiteSummary) -> String) -> anyhow::Result<Exit> {
     let body = ValidationPut::Suite(asked);
-    answered(admin.client()?.put(VALIDATION, &body), admin.output, |set: &SuiteSet| words(&set.suite))
+    answered(admin.client()?.put(&body), admin.output, |set: &SuiteSet| words(&set.suite))
 }

@@ -7,16 +7,22 @@ use crate::traffic::split::Weight;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OperatorCommand {
     pub service: String,
+    pub by: Requester,
+    pub act: OperatorAction,
+}
+
+/// Who asks for something, why, and on which condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requester {
     pub who: String,
-    /// The address that it comes from, where it came over the network.
+    /// The address that the request comes from, if it came over the network.
     pub from: Option<String>,
-    /// The caller's Idempotency-Key.
+    /// The request's Idempotency-Key.
     pub key: Option<String>,
-    /// In the words of who asks; may be empty.
-    pub why: String,
     /// Only if the state is still of this generation.
     pub generation: Option<u64>,
-    pub act: OperatorAction,
+    /// In the requester's own words; may be empty.
+    pub why: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use crate::rollout::plan::RolloutPlan;
 use crate::rollout::release::{Release, RolloutPhase, SuiteGate};
 use crate::rollout::{
     ChangeKind, DeployFreeze, DeployRequest, DurableState, Effect, OperatorAction, OperatorCommand, PreflightRequest,
-    RolloutError, State,
+    Requester, RolloutError, State,
 };
 use crate::time::Millis;
 use crate::traffic::split::Weight;
@@ -14,7 +14,7 @@ const LONGEST_VERSION: usize = 128;
 
 impl State {
     pub(super) fn command(&mut self, command: OperatorCommand, now: Millis) -> Result<Vec<Effect>, RolloutError> {
-        let OperatorCommand { service: name, who, from, key, why, generation, act } = command;
+        let OperatorCommand { service: name, by: Requester { who, from, key, generation, why }, act } = command;
         let asked = generation.filter(|asked| *asked != self.generation());
         if let Some(asked) = asked {
             return Err(RolloutError::Stale { asked, now: self.generation() });

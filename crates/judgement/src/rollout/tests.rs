@@ -34,10 +34,8 @@ fn file_of(active: &str, weight: f64) -> Event {
 fn command(act: OperatorAction) -> Event {
     Event::Command(OperatorCommand {
         service: "shop".into(),
-        who: "ann".into(),
-        why: "asked".into(),
+        by: Requester { who: "ann".into(), why: "asked".into(), ..Requester::default() },
         act,
-        ..OperatorCommand::default()
     })
 }
 

@@ -100,7 +100,11 @@ impl Bench {
     }
 
     fn order(&mut self, act: OperatorAction) -> Result<(), RolloutError> {
-        let command = OperatorCommand { service: "shop".into(), who: "ann".into(), act, ..OperatorCommand::default() };
+        let command = OperatorCommand {
+            service: "shop".into(),
+            by: Requester { who: "ann".into(), ..Requester::default() },
+            act,
+        };
         self.apply(Event::Command(command))
     }
 
@@ -392,9 +396,8 @@ fn a_command_for_another_generation_is_stale() {
     let stale = Some(0);
     let order = |generation| OperatorCommand {
         service: "shop".into(),
-        generation,
+        by: Requester { generation, ..Requester::default() },
         act: OperatorAction::Pause,
-        ..OperatorCommand::default()
     };
     assert!(matches!(bench.apply(Event::Command(order(stale))), Err(RolloutError::Stale { .. })));
     bench.apply(Event::Command(order(generation))).unwrap();

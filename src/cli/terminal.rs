@@ -1,0 +1,153 @@
+//! What standard output can show: lines as wide as the terminal, and colour where it helps.
+
+use std::io::{IsTerminal, Write};
+
+use console::{measure_text_width, truncate_str};
+
+use crate::cli::log;
+
+/// What a text is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Plain,
+    Heading,
+    Good,
+    Warning,
+    Bad,
+}
+
+/// Standard output as it is now. It is looked at before every redraw, because a window can change its size.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// `None`: not a terminal, so lines have no limit.
+    width: Option<usize>,
+    colour: bool,
+}
+
+impl Terminal {
+    pub fn stdout() -> Terminal {
+        let is_terminal = std::io::stdout().is_terminal();
+        let size = is_terminal.then(|| console::Term::stdout().size_checked()).flatten();
+        Terminal { width: size.map(|(_, columns)| usize::from(columns).max(20)), colour: log::colour_on_stdout() }
+    }
+
+    #[cfg(test)]
+    pub fn of_width(width: usize) -> Terminal {
+        Terminal { width: Some(width), colour: false }
+    }
+
+    pub fn width(self) -> Option<usize> {
+        self.width
+    }
+
+    /// Whether lines can be drawn over.
+    pub fn is_live(self) -> bool {
+        self.width.is_some() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    pub fn paint(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Plain => return text.to_owned(),
+            Tone::Heading => "1",
+            Tone::Good => "32",
+            Tone::Warning => "33",
+            Tone::Bad => "31",
+        };
+        if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// One line, cut to the width.
+    pub fn cut(self, line: &str) -> String {
+        self.width.map_or_else(|| line.to_owned(), |width| truncate_str(line, width, "…").into_owned())
+    }
+
+    /// A text in lines as wide as the terminal, the second and later ones indented. Without a terminal it is one line.
+    pub fn wrap(self, text: &str, indent: usize) -> String {
+        let Some(width) = self.width else { return text.to_owned() };
+        let mut lines = vec![String::new()];
+        for word in text.split(' ') {
+            let Some(line) = lines.last_mut() else { break };
+            if line.trim().is_empty() || measure_text_width(line) + 1 + measure_text_width(word) <= width {
+                if !line.trim().is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            } else {
+                lines.push(format!("{}{word}", " ".repeat(indent)));
+            }
+        }
+        // A word that is longer than a line is left to the terminal.
+        lines.join("\n")
+    }
+}
+
+/// Lines at the bottom of a terminal that are drawn over.
+#[derive(Debug, Default)]
+pub struct LiveBlock {
+    /// As they were drawn last: how many rows they take depends on the width of now.
+    drawn: Vec<usize>,
+}
+
+impl LiveBlock {
+    /// Replaces what was drawn before.
+    ///
+    /// # Errors
+    /// Standard output is gone.
+    pub fn draw(&mut self, terminal: Terminal, lines: &[String]) -> std::io::Result<()> {
+        let mut text = self.wipe(terminal);
+        self.drawn.clear();
+        for line in lines {
+            let line = terminal.cut(line);
+            self.drawn.push(measure_text_width(&line));
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// Takes away what was drawn.
+    ///
+    /// # Errors
+    /// Standard output is gone.
+    pub fn clear(&mut self, terminal: Terminal) -> std::io::Result<()> {
+        let text = self.wipe(terminal);
+        self.drawn.clear();
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// Goes up to the first row of the block and clears everything below. A window that became narrower has wrapped the
+    /// lines, so a line may take several rows.
+    fn wipe(&self, terminal: Terminal) -> String {
+        let width = terminal.width.unwrap_or(usize::MAX);
+        let rows: usize = self.drawn.iter().map(|line| line.div_ceil(width).max(1)).sum();
+        if rows == 0 { String::new() } else { format!("\r\x1b[{rows}A\x1b[0J") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_wrapped_at_spaces_and_a_line_is_cut() {
+        let terminal = Terminal::of_width(20);
+        assert_eq!(
+            terminal.wrap("shop: frozen by ann until tomorrow: the sale", 2),
+            "shop: frozen by ann\n  until tomorrow:\n  the sale"
+        );
+        assert_eq!(terminal.cut("123456789012345678901"), "1234567890123456789…");
+        let endless = Terminal { width: None, colour: false };
+        assert_eq!(endless.wrap("a b", 2), "a b");
+    }
+
+    #[test]
+    fn a_block_is_cleared_by_the_rows_that_it_takes_now() {
+        let block = LiveBlock { drawn: vec![30, 0] };
+        assert_eq!(block.wipe(Terminal::of_width(40)), "\r\x1b[2A\x1b[0J");
+        assert_eq!(block.wipe(Terminal::of_width(20)), "\r\x1b[3A\x1b[0J");
+    }
+}

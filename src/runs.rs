@@ -1,0 +1,72 @@
+//! Validation runs. Built without the feature `validation` there are none, and everything that asks for one is told so.
+
+#[cfg(feature = "validation")]
+pub use validation::runs::Runs;
+
+#[cfg(not(feature = "validation"))]
+pub use absent::{NotBuilt, Runs};
+
+#[cfg(not(feature = "validation"))]
+mod absent {
+    use std::collections::BTreeMap;
+
+    use judgement::rollout::SuiteRunError;
+    use serde_json::Value;
+    use tokio::sync::broadcast;
+    use wire::{ExecutionSummary, Side};
+
+    /// Cutover was built without validation.
+    #[derive(Clone, Copy, Debug, Default, thiserror::Error)]
+    #[error("this Cutover was built without validation")]
+    pub struct NotBuilt;
+
+    /// No runs at all.
+    #[derive(Clone, Debug)]
+    pub struct Runs {
+        /// Nothing is ever sent: its receivers wait until the process ends.
+        news: broadcast::Sender<ExecutionSummary>,
+    }
+
+    impl Default for Runs {
+        fn default() -> Runs {
+            Runs { news: broadcast::Sender::new(1) }
+        }
+    }
+
+    impl Runs {
+        pub fn listen(&self) -> broadcast::Receiver<ExecutionSummary> {
+            self.news.subscribe()
+        }
+
+        pub fn list(&self) -> Vec<ExecutionSummary> {
+            Vec::new()
+        }
+
+        /// # Errors
+        /// Always.
+        pub async fn digest(&self, _: &str, _: &str) -> Result<BTreeMap<String, BTreeMap<String, Value>>, NotBuilt> {
+            Err(NotBuilt)
+        }
+
+        /// # Errors
+        /// The plan names a suite.
+        pub fn can_gate<'n>(&self, mut suites: impl Iterator<Item = &'n String>) -> Result<(), String> {
+            suites.next().map_or(Ok(()), |suite| Err(format!("the plan names suite {suite}: {NotBuilt}")))
+        }
+
+        /// # Errors
+        /// Always: the rollout is held.
+        pub async fn gate(&self, _: &str, _: Side, _: &[String]) -> Result<String, SuiteRunError> {
+            Err(SuiteRunError::NotRun(NotBuilt.to_string()))
+        }
+
+        /// Whether runs have to be waited for.
+        pub fn close(&self) -> bool {
+            false
+        }
+
+        pub async fn closed(&self) {}
+
+        pub fn cut_short(&self) {}
+    }
+}
