@@ -34,13 +34,13 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-pub use crate::rollout::advance::WaitReason;
 pub use crate::rollout::durable_state::{
     DeployFreeze, DeployedOrigin, DurableState, QuarantinedVersion, RequestedSplit, RollbackLatch, RuntimeOverlay,
     RuntimeOverrides,
 };
 pub use crate::rollout::insight::GuardInsight;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, Requester, RolloutError};
+pub use crate::rollout::service_state::WaitReason;
 pub use crate::rollout::service_watch::GuardStatus;
 pub use crate::rollout::state::State;
 pub use crate::rollout::suite_run::{SuiteRun, SuiteRunError};
