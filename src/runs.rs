@@ -4,7 +4,7 @@
 pub use validation::runs::Runs;
 
 #[cfg(not(feature = "validation"))]
-pub use absent::{NotBuilt, Runs};
+pub use absent::{NoRuns as Runs, NotBuilt};
 
 #[cfg(not(feature = "validation"))]
 mod absent {
@@ -22,18 +22,18 @@ mod absent {
 
     /// No runs at all.
     #[derive(Clone, Debug)]
-    pub struct Runs {
+    pub struct NoRuns {
         /// Nothing is ever sent: its receivers wait until the process ends.
         news: broadcast::Sender<ExecutionSummary>,
     }
 
-    impl Default for Runs {
-        fn default() -> Runs {
-            Runs { news: broadcast::Sender::new(1) }
+    impl Default for NoRuns {
+        fn default() -> NoRuns {
+            NoRuns { news: broadcast::Sender::new(1) }
         }
     }
 
-    impl Runs {
+    impl NoRuns {
         pub fn listen(&self) -> broadcast::Receiver<ExecutionSummary> {
             self.news.subscribe()
         }

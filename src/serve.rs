@@ -5,24 +5,26 @@ mod reload;
 mod shutdown;
 mod validation_runs;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
 use crate::admin;
-use crate::admin::api::{self, Api};
+use crate::admin::api::{Api, ApiParts};
 use crate::admin::authentication::Authenticator;
 use crate::admin::changes::Changes;
-use crate::admin::tokens::{self, LocalToken};
+use crate::admin::tokens::{self, Keyring, LocalToken};
 use crate::runs::Runs;
+use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::reload::{Reloader, resolve};
 use config::watch::{FileStamps, FileWatch};
-use config::{self, MainConfig, RoutingContext};
+use config::{self, MainConfig, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
+use judgement::rollout::{PreflightRequest, SuiteRun};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Notifier};
@@ -32,7 +34,7 @@ use relay::proxy::Proxy;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, start_worker};
 use relay::proxy::tls::{CertificateWatcher, CurrentTls};
-use sidecar::journal::Journal;
+use sidecar::journal::{Journal, NamedSnapshots};
 use sidecar::{Sidecar, SidecarHandle};
 
 /// Preflights that wait in line: nobody starts more deploys at one moment.
@@ -46,11 +48,11 @@ pub struct Running {
     /// The same of the listeners with TLS.
     pub tls_addresses: Vec<SocketAddr>,
     pub admin: SocketAddr,
-    /// The house's own token, where none is configured.
+    /// The local token, if none is configured.
     pub local_token: Option<LocalToken>,
     pub sidecar: SidecarHandle,
     pub published: SnapshotReader,
-    /// Changes of what is laid over the routing file.
+    /// Changes to what is set at run time.
     pub changes: Changes,
     pub health: HealthBoard,
     pub runs: Runs,
@@ -71,70 +73,28 @@ pub struct Running {
 /// # Errors
 /// [`config::ConfigError`] for a routing file with problems; otherwise what could not be started.
 pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
-    // Two crates bring a provider each into reach; rustls must not have to choose.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let workers = match settings.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
+    install_crypto_provider();
+    let workers = number_of_workers(settings);
+    let files = FileStamps::at(&settings.routing);
     let listeners = settings.listeners();
     let context = RoutingContext { listeners: &listeners, ..RoutingContext::default() };
-    let look = FileStamps::at(&settings.routing);
     let routing = config::load_routing(&settings.routing, &context)?;
-    let (sockets, addresses) = bind(&settings.listen, workers)?;
-    let on_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();
-    let (tls_sockets, tls_addresses) = bind(&on_tls, workers)?;
-    let admin_socket = std::net::TcpListener::bind(settings.admin)
-        .with_context(|| format!("cannot listen on {} for the admin API", settings.admin))?;
-    let admin_address = admin_socket.local_addr()?;
-
+    let sockets = Sockets::bind(settings, workers)?;
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
-    let (journal, restored) = Journal::start_with_retention(&settings.state, settings.keep, counters.clone())
-        .with_context(|| {
-            format!("cannot open the state {}; move it away to start without it", settings.state.display())
-        })?;
-    // Behind the state's lock: of two that start at once, one makes the token.
-    let (keyring, local_token) = tokens::first_run(&settings.admin_access, admin_address, &settings.state)?;
-    let snapshots = journal.snapshots();
-    let (publisher, published) = SnapshotPublisher::new();
-    let (preflights, orders) = mpsc::channel(PREFLIGHTS);
-    let (validations, gates) = mpsc::channel(PREFLIGHTS);
-    let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal)
-        .with_preflights(preflights)
-        .with_validations(validations);
-    // Again, under what people had laid over it when the process ended.
-    let overs = sidecar.overs();
-    let routing = if overs.is_empty() {
-        routing
-    } else {
-        config::load_routing(&settings.routing, &RoutingContext { overlays: Some(&overs), ..context })?
-    };
-
-    // Look-ups and the admin: nothing that a request waits for.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
-    let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
-    settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
-    let load = runtime.block_on(resolve(&resolver, routing));
-    notify::warn_of_unknown_services(&settings.notify, &load.routing.services);
-    // Before anything is announced.
-    let announcer = Notifier::start(&settings.notify, sidecar.listen(), &counters, runtime.handle());
-    sidecar.load(load, memory::clock::now())?;
-    count(&counters.process.reloads_taken);
-    let (sidecar, sidecar_thread) = sidecar.start(settings.tick)?;
+    let runtime = admin_runtime()?;
+    let restored = Restored::open(settings, &counters, sockets.admin_address)?;
+    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, sidecar } = restored;
+    let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
+    let StartedSidecar { sidecar, sidecar_thread, resolver, announcer } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
-    runtime.spawn(resolver.clone().keep(sidecar.clone()));
-
-    let authenticator = Authenticator::new(keyring, &settings.admin_access, admin_address, sidecar.clone());
+    let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, &sidecar)?;
+    let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
+    validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
+    runtime.spawn(candidate_checks::try_all(preflights, tries, sidecar.clone()));
     let (changes, changes_asked) = Changes::new();
-    let (validation, runs) = validation_runs::start(settings, &published, addresses.first().copied(), &sidecar)?;
-    validation.spawn(candidate_checks::keep(gates, runs.clone(), sidecar.clone()));
-    let tries =
-        candidate_checks::PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
-    runtime.spawn(candidate_checks::try_all(orders, tries, sidecar.clone()));
-    let api = Api::new(api::ApiParts {
+    let api = Api::new(ApiParts {
         sidecar: sidecar.clone(),
         counters: counters.clone(),
         published: published.clone(),
@@ -145,31 +105,20 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         runs: runs.clone(),
         keep_snapshots: settings.validation.snapshots,
     });
-    runtime.spawn(api.recent_traffic.clone().keep());
-    listen_for_admin(&runtime, admin_socket, settings, &counters, admin::app(api, authenticator))?;
+    let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
+    listen_for_admin(&runtime, admin, settings, api, keyring)?;
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader {
-        path: settings.routing.clone(),
-        listeners,
-        resolver,
-        sidecar: sidecar.clone(),
-        counters: counters.clone(),
-    };
-    runtime.spawn(reloader.run(FileWatch::from(look), reloads, changes_asked));
-
+    let path = settings.routing.clone();
+    let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() };
+    runtime.spawn(reloader.run(FileWatch::from(files), reloads, changes_asked));
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-    let limits = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
-    let shared = ListenerContext { counters: counters.clone(), limits: settings.limits, door: limits, end: ending };
     let currents = certificates(&runtime, settings, &counters)?;
-    let mut threads = Vec::new();
-    for (at, (plain, tls)) in sockets.into_iter().zip(tls_sockets).enumerate() {
-        let proxy = Proxy::new(Shard(at), published.clone(), counters.clone(), sidecar.clone(), settings)
-            .with_access_log(access.clone());
-        let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
-        let tls = tls.into_iter().zip(&currents);
-        let tls = tls.map(|(socket, current)| WorkerListener { socket, tls: Some(current.clone()) });
-        threads.push(start_worker(format!("worker {at}"), proxy, plain.chain(tls).collect(), shared.clone())?);
-    }
+    let proxy = |shard| {
+        let proxy = Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
+        proxy.with_access_log(access.clone())
+    };
+    let workers =
+        start_workers(plain.into_iter().zip(tls).collect(), &currents, proxy, &shared(settings, &counters, ending))?;
     raise(&counters.process.ready, true);
     Ok(Running {
         addresses,
@@ -187,10 +136,141 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         runs,
         reload,
         end,
-        workers: threads,
-        sidecar_thread: Some(sidecar_thread),
+        workers,
+        sidecar_thread,
         runtimes: vec![validation, runtime],
     })
+}
+
+/// Two of the dependencies bring a crypto provider each, so rustls has to be told which one to use.
+pub fn install_crypto_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// For look-ups and the admin API: no request waits for it.
+fn admin_runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()
+}
+
+fn number_of_workers(settings: &MainConfig) -> usize {
+    match settings.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    }
+}
+
+/// The sockets that everything listens on, bound before anything is started.
+#[derive(Debug)]
+struct Sockets {
+    /// By worker.
+    plain: Vec<Vec<TcpListener>>,
+    addresses: Vec<SocketAddr>,
+    tls: Vec<Vec<TcpListener>>,
+    tls_addresses: Vec<SocketAddr>,
+    admin: TcpListener,
+    admin_address: SocketAddr,
+}
+
+impl Sockets {
+    fn bind(settings: &MainConfig, workers: usize) -> anyhow::Result<Sockets> {
+        let (plain, addresses) = bind(&settings.listen, workers)?;
+        let with_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();
+        let (tls, tls_addresses) = bind(&with_tls, workers)?;
+        let admin = TcpListener::bind(settings.admin)
+            .with_context(|| format!("cannot listen on {} for the admin API", settings.admin))?;
+        let admin_address = admin.local_addr()?;
+        Ok(Sockets { plain, addresses, tls, tls_addresses, admin, admin_address })
+    }
+}
+
+/// The state as the journal has it, and what stands on it.
+struct Restored {
+    sidecar: Sidecar,
+    published: SnapshotReader,
+    snapshots: NamedSnapshots,
+    keyring: Keyring,
+    local_token: Option<LocalToken>,
+    /// What the sidecar asks for.
+    preflights: mpsc::Receiver<PreflightRequest>,
+    suite_runs: mpsc::Receiver<SuiteRun>,
+}
+
+impl Restored {
+    fn open(settings: &MainConfig, counters: &Arc<Counters>, admin: SocketAddr) -> anyhow::Result<Restored> {
+        let started = Journal::start_with_retention(&settings.state, settings.keep, counters.clone());
+        let (journal, restored) = started.with_context(|| {
+            format!("cannot open the state {}; move it away to start without it", settings.state.display())
+        })?;
+        // Under the lock of the state, so that of two processes that start at once only one makes the token.
+        let (keyring, local_token) = tokens::first_run(&settings.admin_access, admin, &settings.state)?;
+        let snapshots = journal.snapshots();
+        let (publisher, published) = SnapshotPublisher::new();
+        let (to_preflights, preflights) = mpsc::channel(PREFLIGHTS);
+        let (to_suites, suite_runs) = mpsc::channel(PREFLIGHTS);
+        let sidecar = Sidecar::new(restored, publisher, counters.clone(), journal)
+            .with_preflights(to_preflights)
+            .with_validations(to_suites);
+        Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs })
+    }
+}
+
+/// The sidecar at work, with the routing file in force.
+struct StartedSidecar {
+    sidecar: SidecarHandle,
+    sidecar_thread: Option<JoinHandle<()>>,
+    resolver: Arc<OriginResolver>,
+    announcer: Option<Notifier>,
+}
+
+impl StartedSidecar {
+    fn start(
+        settings: &MainConfig,
+        mut sidecar: Sidecar,
+        (mut routing, context): (RoutingConfig, RoutingContext<'_>),
+        runtime: &Runtime,
+        counters: &Arc<Counters>,
+    ) -> anyhow::Result<StartedSidecar> {
+        let overs = sidecar.overs();
+        if !overs.is_empty() {
+            // Once more, with what was set at run time when the process ended.
+            routing = config::load_routing(&settings.routing, &RoutingContext { overlays: Some(&overs), ..context })?;
+        }
+        let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
+        settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
+        let load = runtime.block_on(resolve(&resolver, routing));
+        notify::warn_of_unknown_services(&settings.notify, &load.routing.services);
+        // Before anything is announced.
+        let announcer = Notifier::start(&settings.notify, sidecar.listen(), counters, runtime.handle());
+        sidecar.load(load, memory::clock::now())?;
+        count(&counters.process.reloads_taken);
+        let (sidecar, thread) = sidecar.start(settings.tick)?;
+        runtime.spawn(resolver.clone().keep(sidecar.clone()));
+        Ok(StartedSidecar { sidecar, sidecar_thread: Some(thread), resolver, announcer })
+    }
+}
+
+/// What all listeners of the proxy share.
+fn shared(settings: &MainConfig, counters: &Arc<Counters>, end: watch::Receiver<ShutdownSignal>) -> ListenerContext {
+    let door = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
+    ListenerContext { counters: counters.clone(), limits: settings.limits, door, end }
+}
+
+/// Starts a worker for each set of sockets, plain and with TLS.
+fn start_workers(
+    sockets: Vec<(Vec<TcpListener>, Vec<TcpListener>)>,
+    certificates: &[CurrentTls],
+    proxy: impl Fn(Shard) -> Proxy,
+    shared: &ListenerContext,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let mut workers = Vec::new();
+    for (at, (plain, tls)) in sockets.into_iter().enumerate() {
+        let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
+        let tls = tls.into_iter().zip(certificates);
+        let tls = tls.map(|(socket, current)| WorkerListener { socket, tls: Some(current.clone()) });
+        let listeners = plain.chain(tls).collect();
+        workers.push(start_worker(format!("worker {at}"), proxy(Shard(at)), listeners, shared.clone())?);
+    }
+    Ok(workers)
 }
 
 /// The certificates of the listeners with TLS, and the tasks that renew them from their files.
@@ -219,16 +299,16 @@ fn open_access_log(
 
 fn listen_for_admin(
     runtime: &Runtime,
-    socket: std::net::TcpListener,
+    socket: TcpListener,
     settings: &MainConfig,
-    counters: &Arc<Counters>,
-    app: axum::Router,
+    api: Api,
+    keyring: Keyring,
 ) -> anyhow::Result<()> {
     let address = socket.local_addr()?;
     let tls = match &settings.admin_access.tls {
         None => None,
         Some(listener) => {
-            let (keeper, current) = CertificateWatcher::open(listener, counters.clone())
+            let (keeper, current) = CertificateWatcher::open(listener, api.counters.clone())
                 .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))?;
             runtime.spawn(keeper.keep());
             Some(current)
@@ -240,7 +320,9 @@ fn listen_for_admin(
     socket.set_nonblocking(true)?;
     let _in_runtime = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(socket)?;
-    runtime.spawn(admin::listen::serve(listener, tls, app));
+    let authenticator = Authenticator::new(keyring, &settings.admin_access, address, api.sidecar.clone());
+    runtime.spawn(api.recent_traffic.clone().keep());
+    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator)));
     Ok(())
 }
 

@@ -6,9 +6,11 @@ use serde::Serialize;
 
 use crate::cli::output::say;
 use crate::cli::{Exit, Output, log};
+#[cfg(feature = "validation")]
+use config::ConfigError;
 use config::file::schema;
 use config::read::{self, FileProblem, ProblemSeverity};
-use config::{self, ConfigError, MainConfig, RoutingContext, SuiteFolder};
+use config::{self, MainConfig, RoutingContext, SuiteFolder};
 #[cfg(feature = "validation")]
 use validation::all_suites;
 

@@ -111,8 +111,7 @@ impl ConnectionArgs {
     /// # Errors
     /// A file that is named cannot be read.
     pub fn client(&self, config: &Path) -> anyhow::Result<AdminClient> {
-        // Two crates bring a provider each into reach; rustls must not have to choose.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::serve::install_crypto_provider();
         let settings = config.exists().then(|| config::load_main(config)).and_then(Result::ok);
         let url = match (&self.admin_url, &settings) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
@@ -157,6 +156,7 @@ impl ConnectionArgs {
 }
 
 impl AdminClient {
+    #[cfg(feature = "validation")]
     /// The admin API of a Cutover in this process.
     ///
     /// # Errors
@@ -180,6 +180,7 @@ impl AdminClient {
         self.runtime.block_on(self.call(Method::POST, B::PATH, &[], Some(body)))
     }
 
+    #[cfg(feature = "validation")]
     pub fn put<B: RequestBody, T: DeserializeOwned>(&self, body: &B) -> Result<T, CallError> {
         self.runtime.block_on(self.call(Method::PUT, B::PATH, &[], Some(body)))
     }

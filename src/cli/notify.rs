@@ -34,8 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if let (Some(name), true) = (name, sinks.is_empty()) {
         anyhow::bail!("there is no [[notify]] named {name}: {}", config::read::did_you_mean(name, &names));
     }
-    // Two crates bring a provider each into reach; rustls must not have to choose.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::serve::install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let told = runtime.block_on(notify::test(&sinks));
     // A look-up that hangs must not hold up the end.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cli::client::{AdminArg, AdminClient, CallError};
 use crate::cli::commands::failed;
 use crate::cli::output::say;
-use crate::cli::table::{Column, Table};
+use crate::cli::table::{Table, TableColumn};
 use crate::cli::terminal::{LiveBlock, Terminal, Tone};
 use crate::cli::{Exit, Output};
 use judgement::guard::evidence::{grouped, odds};
@@ -24,7 +24,7 @@ pub struct Args {
 
 const AGAIN: Duration = Duration::from_secs(1);
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [TableColumn; 10] = [
     ("SERVICE", 0),
     ("ACTIVE", 0),
     ("CANDIDATE", 0),

@@ -9,16 +9,16 @@ const NARROWEST: usize = 8;
 const GAP: usize = 2;
 
 /// A column: its heading, and when it gives way. The highest number goes first, 0 never.
-pub type Column = (&'static str, u8);
+pub type TableColumn = (&'static str, u8);
 
 #[derive(Debug)]
 pub struct Table {
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
     rows: Vec<Vec<(Tone, String)>>,
 }
 
 impl Table {
-    pub fn new(columns: &[Column]) -> Table {
+    pub fn new(columns: &[TableColumn]) -> Table {
         Table { columns: columns.to_vec(), rows: Vec::new() }
     }
 

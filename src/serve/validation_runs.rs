@@ -16,7 +16,7 @@ const THREADS: usize = 2;
 pub fn start(
     settings: &MainConfig,
     published: &SnapshotReader,
-    proxy: Option<SocketAddr>,
+    proxy: &[SocketAddr],
     sidecar: &SidecarHandle,
 ) -> std::io::Result<(Runtime, Runs)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -24,7 +24,7 @@ pub fn start(
         .thread_name("validation")
         .enable_all()
         .build()?;
-    let runs = runs(settings, published, proxy, sidecar, &runtime);
+    let runs = runs(settings, published, proxy.first().copied(), sidecar, &runtime);
     Ok((runtime, runs))
 }
 

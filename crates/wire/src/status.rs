@@ -38,7 +38,7 @@ pub struct Service {
     pub versions: EnvironmentPair,
     /// Where deploys have sent them, instead of the file's urls.
     pub origins: EnvironmentPair,
-    pub guard: GuardStatus,
+    pub guard: GuardSummary,
     /// What the rollout has cost so far.
     pub ledger: Option<RolloutCost>,
     /// Versions that are not deployed again without `force`.
@@ -145,7 +145,7 @@ pub struct RolloutStep {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Guard)]
-pub struct GuardStatus {
+pub struct GuardSummary {
     /// Whether it watches at all.
     pub monitoring: bool,
     /// `healthy`, `unhealthy`, `insufficient`; `null`: nothing is judged now.
@@ -186,10 +186,10 @@ impl From<RolloutLedger> for RolloutCost {
     }
 }
 
-impl From<GuardView> for GuardStatus {
-    fn from(view: GuardView) -> GuardStatus {
+impl From<GuardView> for GuardSummary {
+    fn from(view: GuardView) -> GuardSummary {
         let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution } = view;
-        GuardStatus { monitoring, verdict: verdict.map(str::to_owned), why, evidence, threshold, resolution, caution }
+        GuardSummary { monitoring, verdict: verdict.map(str::to_owned), why, evidence, threshold, resolution, caution }
     }
 }
 
@@ -274,7 +274,7 @@ pub struct ServiceSafety {
     pub service: String,
     pub latch: Option<Latched>,
     pub stopped: bool,
-    pub guard: GuardStatus,
+    pub guard: GuardSummary,
     pub alerting: bool,
     /// There is a share or a promotion to take back.
     pub can_roll_back: bool,

@@ -48,6 +48,7 @@ pub fn serve(faults: &[Fault], path: &Path, listen: SocketAddr, admin: SocketAdd
     let folder = DemoFolder::at(path)?;
     let runtime = runtime()?;
     let running = runtime.block_on(start(&folder, faults, listen, admin))?;
+    #[cfg(feature = "validation")]
     let config = folder.path().join("cutover.toml");
     let proxy = running.addresses.first().context("the proxy listens nowhere")?;
     say!("proxy    http://{proxy}   (curl http://{proxy}/api/catalog)");

@@ -81,27 +81,12 @@ pub fn run_all(
     how: &RunOptions,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let SuiteFilter { service, suites: names, tags } = which;
-    let suites: Suites = match client.get(VALIDATION, &[("action", "suites")]) {
-        Ok(suites) => suites,
+    let service = which.service;
+    let all: Suites = match client.get(VALIDATION, &[("action", "suites")]) {
+        Ok(all) => all,
         Err(error) => return failed(&error),
     };
-    let known: Vec<&str> = suites.suites.iter().map(|suite| suite.name.as_str()).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
-        anyhow::bail!("there is no suite `{unknown}`: {}", did_you_mean(unknown, &known));
-    }
-    let wanted = |suite: &SuiteSummary| {
-        // Of one that cannot be read nobody knows its tags: it is refused, and that is told.
-        let tagged = tags.is_empty() || suite.broken.is_some() || tags.iter().any(|tag| suite.tags.contains(tag));
-        let named = names.is_empty() || names.contains(&suite.name);
-        named
-            && tagged
-            && suite.enabled
-            && (service.is_none() || suite.service.is_none() || suite.service.as_deref() == service)
-    };
-    let suites: Vec<SuiteSummary> = suites.suites.into_iter().filter(wanted).collect();
-    let tagged = if tags.is_empty() { String::new() } else { format!(" with the tag {}", tags.join(" or ")) };
-    anyhow::ensure!(!suites.is_empty(), "there is no suite to run{tagged}: see `cutover validate list`");
+    let suites = chosen(all.suites, which)?;
     let (mut runs, mut exit) = (Vec::new(), Exit::Ok);
     for suite in &suites {
         if output == Output::Text && !how.detach {
@@ -145,6 +130,26 @@ pub fn run_all(
         return Ok(Exit::Failed);
     }
     Ok(exit)
+}
+
+/// The suites that the filter lets through.
+fn chosen(all: Vec<SuiteSummary>, which: SuiteFilter<'_>) -> anyhow::Result<Vec<SuiteSummary>> {
+    let SuiteFilter { service, suites: names, tags } = which;
+    let known: Vec<&str> = all.iter().map(|suite| suite.name.as_str()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        anyhow::bail!("there is no suite `{unknown}`: {}", did_you_mean(unknown, &known));
+    }
+    let wanted = |suite: &SuiteSummary| {
+        // The tags of a broken suite are unknown. It is not left out: running it says what is wrong.
+        let tagged = tags.is_empty() || suite.broken.is_some() || tags.iter().any(|tag| suite.tags.contains(tag));
+        let named = names.is_empty() || names.contains(&suite.name);
+        let of_service = service.is_none() || suite.service.is_none() || suite.service.as_deref() == service;
+        named && tagged && suite.enabled && of_service
+    };
+    let suites: Vec<SuiteSummary> = all.into_iter().filter(wanted).collect();
+    let tagged = if tags.is_empty() { String::new() } else { format!(" with the tag {}", tags.join(" or ")) };
+    anyhow::ensure!(!suites.is_empty(), "there is no suite to run{tagged}: see `cutover validate list`");
+    Ok(suites)
 }
 
 /// A failed run is worse than one that was cut short.

@@ -43,10 +43,7 @@ pub fn text(execution: &Execution, colour: bool, width: u16) -> String {
         out.push(String::new());
     }
     if let Some(why) = &execution.summary.not_kept {
-        out.push(format!(
-            "This record could not be kept, and is forgotten when Cutover ends: {}",
-            line(start(why, VALUE))
-        ));
+        out.push(format!("This record could not be saved, and is lost when Cutover ends: {}", line(start(why, VALUE))));
     }
     out.push(verdict(execution, paint));
     out.join("\n")
