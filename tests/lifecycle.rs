@@ -172,7 +172,10 @@ fn sighup_reads_the_file_again_and_says_what_is_wrong_with_it() {
     wait_until("it is refused", SOON, || admin(process.admin, "/metrics").body.contains("result=\"refused\"} 1"));
     process.signal("INT");
     let (_, log) = process.ended();
-    assert!(log.contains("routing file refused") && log.contains("routing.toml:7:10") && log.contains("^^^^^"), "{log}");
+    assert!(
+        log.contains("routing file refused") && log.contains("routing.toml:7:10") && log.contains("^^^^^"),
+        "{log}"
+    );
 }
 
 #[test]
