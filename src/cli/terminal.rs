@@ -64,8 +64,9 @@ impl Terminal {
     /// A text in lines as wide as the terminal, the second and later ones indented. Without a terminal it is one line.
     pub fn wrap(self, text: &str, indent: usize) -> String {
         let Some(width) = self.width else { return text.to_owned() };
-        let mut lines = vec![String::new()];
-        for word in text.split(' ') {
+        let words = text.trim_start_matches(' ');
+        let mut lines = vec![" ".repeat(text.len() - words.len())];
+        for word in words.split(' ') {
             let Some(line) = lines.last_mut() else { break };
             if line.trim().is_empty() || measure_text_width(line) + 1 + measure_text_width(word) <= width {
                 if !line.trim().is_empty() {
@@ -139,6 +140,7 @@ mod tests {
             terminal.wrap("shop: frozen by ann until tomorrow: the sale", 2),
             "shop: frozen by ann\n  until tomorrow:\n  the sale"
         );
+        assert_eq!(terminal.wrap("  shop: frozen by ann", 4), "  shop: frozen by\n    ann");
         assert_eq!(terminal.cut("123456789012345678901"), "1234567890123456789…");
         let endless = Terminal { width: None, colour: false };
         assert_eq!(endless.wrap("a b", 2), "a b");
