@@ -217,33 +217,25 @@ impl AdminClient {
         })
     }
 
-    /// Waits for something new among the events after an entry: true. The stream has no end of its own.
+    /// Opens the stream of events, from the one after an entry.
     ///
     /// # Errors
-    /// The stream cannot be opened, or broke off.
-    pub fn wait_for_event(&self, after: u64) -> Result<(), CallError> {
+    /// The admin API cannot be reached, or refuses.
+    pub fn events(&self, after: u64) -> Result<EventStream<'_>, CallError> {
         self.runtime.block_on(async {
-            let unreachable =
-                |error: reqwest::Error| CallError::Unreachable { url: self.url.clone(), why: root(&error) };
             let url = format!("{}{EVENTS}?last_event_id={after}", self.url);
             let request = self.token.iter().fold(self.http.get(url), |request, token| request.bearer_auth(token));
-            let mut answer = request.send().await.map_err(unreachable)?;
+            let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
             if !answer.status().is_success() {
-                let bytes = answer.bytes().await.map_err(unreachable)?;
+                let bytes = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
                 return Err(refused(&bytes));
             }
-            let mut text = String::new();
-            while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-                text.push_str(&String::from_utf8_lossy(&chunk));
-                // Entries of the journal have an id; the progress of validation runs has none.
-                if text.lines().any(|line| line.starts_with("id:")) {
-                    return Ok(());
-                }
-                // Only the last line can still grow.
-                text = text.rsplit('\n').next().unwrap_or("").to_owned();
-            }
-            Err(CallError::Unreachable { url: self.url.clone(), why: "the connection was closed".to_owned() })
+            Ok(EventStream { client: self, answer, text: String::new() })
         })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CallError {
+        CallError::Unreachable { url: self.url.clone(), why: root(error) }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -281,6 +273,48 @@ impl AdminClient {
             return serde_json::from_slice(&bytes).map_err(|error| strange(error.to_string()));
         }
         Err(refused(&bytes))
+    }
+}
+
+/// A stream of events that is open.
+#[derive(Debug)]
+pub struct EventStream<'c> {
+    client: &'c AdminClient,
+    answer: reqwest::Response,
+    /// What was received and not read yet.
+    text: String,
+}
+
+impl EventStream<'_> {
+    /// The number of the next entry of the journal; `None` after Ctrl-C. The progress of validation runs has no number, and
+    /// is left out.
+    ///
+    /// # Errors
+    /// The stream broke off.
+    pub fn next_entry(&mut self) -> Result<Option<u64>, CallError> {
+        loop {
+            while let Some((line, rest)) = self.text.split_once('\n') {
+                let id = line.strip_prefix("id:").and_then(|id| id.trim().parse().ok());
+                self.text = rest.to_owned();
+                if id.is_some() {
+                    return Ok(id);
+                }
+            }
+            let chunk = self.client.runtime.block_on(async {
+                tokio::select! {
+                    chunk = self.answer.chunk() => Some(chunk),
+                    _ = tokio::signal::ctrl_c() => None,
+                }
+            });
+            let Some(chunk) = chunk else { return Ok(None) };
+            match chunk.map_err(|error| self.client.unreachable(&error))? {
+                Some(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
+                None => {
+                    let why = "the connection was closed".to_owned();
+                    return Err(CallError::Unreachable { url: self.client.url.clone(), why });
+                }
+            }
+        }
     }
 }
 

@@ -14,12 +14,15 @@ use wire::{DEPLOYMENT, History, HistoryEntry};
 
 /// Between attempts to reach the admin API again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often, and how many times, an announced entry is looked for.
+const WRITTEN: Duration = Duration::from_millis(100);
+const TRIES: u32 = 50;
 /// The largest page that the API gives.
 const PAGE: usize = 200;
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let client = args.connection.client(&args.journal.config.config)?;
-    let mut entries = match page(&client, args, None, args.limit.min(PAGE)) {
+    let entries = match page(&client, args, None, args.limit.min(PAGE)) {
         Ok(entries) => entries,
         Err(error) => return failed(&error),
     };
@@ -31,45 +34,76 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         Some(entry) => entry.id,
         None => latest(&client).unwrap_or(0),
     };
+    print(args, &layout, &entries)?;
     let mut lost = false;
     loop {
-        if args.output == Output::Text {
-            layout = Layout::of(&entries, Terminal::stdout()).at_least(&layout);
+        let Some(broken) = follow(&client, args, (&mut last, &mut layout), &mut lost)? else { return Ok(Exit::Ok) };
+        if !matches!(broken, CallError::Unreachable { .. }) {
+            return failed(&broken);
         }
-        for entry in &entries {
-            match args.output {
-                Output::Text => say!("{}", layout.entry(entry)),
-                Output::Json => say!("{}", serde_json::to_string(entry)?),
-            }
-            last = last.max(entry.id);
+        if !std::mem::replace(&mut lost, true) {
+            eprintln!("cutover: {broken}; trying again");
         }
-        let new = client.wait_for_event(last).and_then(|()| {
-            // Also past entries that the filters leave out.
-            let latest = latest(&client)?;
-            Ok((page(&client, args, Some(last), PAGE)?, latest))
-        });
-        entries = match new {
-            Ok((new, latest)) => {
-                if std::mem::take(&mut lost) {
-                    eprintln!("cutover: connected again");
-                }
-                if new.is_empty() {
-                    last = last.max(latest);
-                }
-                new
-            }
-            Err(error @ CallError::Unreachable { .. }) => {
-                if !std::mem::replace(&mut lost, true) {
-                    eprintln!("cutover: {error}; trying again");
-                }
-                if !client.wait(AGAIN) {
-                    return Ok(Exit::Ok);
-                }
-                Vec::new()
-            }
-            Err(error) => return failed(&error),
-        };
+        if !client.wait(AGAIN) {
+            return Ok(Exit::Ok);
+        }
     }
+}
+
+/// Prints new entries until the stream breaks off, and says why it did; `None` after Ctrl-C.
+fn follow(
+    client: &AdminClient,
+    args: &Args,
+    (last, layout): (&mut u64, &mut Layout),
+    lost: &mut bool,
+) -> anyhow::Result<Option<CallError>> {
+    let mut events = match client.events(*last) {
+        Ok(events) => events,
+        Err(error) => return Ok(Some(error)),
+    };
+    if std::mem::take(lost) {
+        eprintln!("cutover: connected again");
+    }
+    loop {
+        let id = match events.next_entry() {
+            Ok(Some(id)) => id,
+            Ok(None) => return Ok(None),
+            Err(error) => return Ok(Some(error)),
+        };
+        if id <= *last {
+            continue;
+        }
+        let entries = match written(client, id).and_then(|()| page(client, args, Some(*last), PAGE)) {
+            Ok(entries) => entries,
+            Err(error) => return Ok(Some(error)),
+        };
+        if !entries.is_empty() {
+            let next = Layout::of(&entries, Terminal::stdout()).at_least(layout);
+            *layout = next;
+        }
+        print(args, layout, &entries)?;
+        *last = entries.last().map_or(id, |entry| entry.id.max(id));
+    }
+}
+
+fn print(args: &Args, layout: &Layout, entries: &[HistoryEntry]) -> anyhow::Result<()> {
+    for entry in entries {
+        match args.output {
+            Output::Text => say!("{}", layout.entry(entry)),
+            Output::Json => say!("{}", serde_json::to_string(entry)?),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until an entry can be read: it is announced before it is on disk.
+fn written(client: &AdminClient, id: u64) -> Result<(), CallError> {
+    for _ in 0..TRIES {
+        if latest(client)? >= id || !client.wait(WRITTEN) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The number of the last entry of all.
