@@ -158,8 +158,9 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     runtime.spawn(reloader.run(FileWatch::from(look), reloads, changes_asked));
 
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-    let limits = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
-    let shared = ListenerContext { counters: counters.clone(), limits: settings.limits, door: limits, end: ending };
+    let connection_limits = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
+    let shared =
+        ListenerContext { counters: counters.clone(), limits: settings.limits, connection_limits, end: ending };
     let currents = certificates(&runtime, settings, &counters)?;
     let mut threads = Vec::new();
     for (at, (plain, tls)) in sockets.into_iter().zip(tls_sockets).enumerate() {
