@@ -251,8 +251,8 @@ impl StartedSidecar {
 
 /// What all listeners of the proxy share.
 fn shared(settings: &MainConfig, counters: &Arc<Counters>, end: watch::Receiver<ShutdownSignal>) -> ListenerContext {
-    let door = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
-    ListenerContext { counters: counters.clone(), limits: settings.limits, door, end }
+    let connection_limits = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
+    ListenerContext { counters: counters.clone(), limits: settings.limits, connection_limits, end }
 }
 
 /// Starts a worker for each set of sockets, plain and with TLS.

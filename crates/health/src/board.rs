@@ -1,4 +1,4 @@
-//! The board: every check with its history, for whoever asks. Its lock is held for moments, and no request takes it.
+//! Every check with its history. The lock is held for moments, and never by a request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use memory::counters::{CheckGauges, Counters};
 use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::{Endpoints, OriginSettings, ServedService, SnapshotReader};
 
-/// Attempts at once in the whole house: a thousand services must not open a thousand connections in one moment.
+/// The most probes at once: a thousand services must not open a thousand connections in one moment.
 const AT_ONCE: usize = 64;
 
-/// Every check, as it stands. Cloned freely.
+/// The current state of every check. Cheap to clone.
 #[derive(Clone)]
 pub struct HealthBoard(Arc<Inner>);
 
@@ -51,12 +51,12 @@ pub struct CheckKey {
 #[derive(Debug)]
 pub(super) struct CheckState {
     pub check: Arc<HealthCheck>,
-    /// What it asks: another origin begins anew.
+    /// The origin that is checked; a new origin starts a new history.
     pub origin: Arc<OriginSettings>,
     pub history: CheckHistory,
     /// One round at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// What runs its rounds; nobody where it is switched off.
+    /// The task that runs its rounds; `None` where the check is switched off.
     pub runs: Option<AbortHandle>,
 }
 
@@ -75,17 +75,17 @@ impl Drop for CheckState {
     }
 }
 
-/// A check of an environment, as people see it.
+/// The status of a check, for people.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckStatus {
     pub service: String,
     pub environment: Environment,
     pub check: String,
     pub kind: &'static str,
-    /// Nobody has switched it off.
+    /// The check is not switched off.
     pub on: bool,
     pub up: bool,
-    /// For how long it has been so.
+    /// How long it has been up or down.
     pub since_ms: Millis,
     pub rounds: u64,
     pub failures: u64,
@@ -110,7 +110,7 @@ impl HealthBoard {
         self.shown(None)
     }
 
-    /// Runs a round of every check of a service now, and shows them.
+    /// Runs a round of every check of a service now, and returns their status.
     pub async fn check_now(&self, service: &str) -> Vec<CheckStatus> {
         let keys: Vec<CheckKey> = self.lines().keys().filter(|key| key.service == service).cloned().collect();
         let mut tasks = JoinSet::new();
@@ -142,7 +142,7 @@ impl HealthBoard {
         shown.collect()
     }
 
-    /// One round of every check of an environment, beside the history: their names, or what fails.
+    /// Runs a round of every check of an environment without recording it: their names, or what failed.
     pub(super) async fn try_all(&self, service: &str, side: Environment) -> Result<Vec<String>, String> {
         let Some((serving, pair)) = self.place(service) else { return Ok(Vec::new()) };
         let checks = serving.checks.iter().filter(|check| check.on && check.is_of(side));
@@ -162,7 +162,7 @@ impl HealthBoard {
         Ok(names)
     }
 
-    /// Runs a round, and notes what came of it.
+    /// Runs a round and records its result.
     pub(super) async fn round(&self, key: &CheckKey) {
         let found = self.lines().get(key).map(|line| (line.check.clone(), line.origin.clone(), line.turn.clone()));
         let Some((check, origin, turn)) = found.filter(|(check, ..)| check.on) else { return };
@@ -185,7 +185,7 @@ impl HealthBoard {
         round::run(&self.0.connector, &self.0.permits, check, endpoints).await
     }
 
-    /// What is published of a service.
+    /// A service and its endpoints in the published snapshot.
     pub(super) fn place(&self, service: &str) -> Option<(Arc<ServedService>, [Endpoints; 2])> {
         let snapshot = self.0.published.load();
         let mut named = snapshot.services.iter().zip(snapshot.endpoints.iter());

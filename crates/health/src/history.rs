@@ -1,4 +1,4 @@
-//! What the rounds of a check come to: who is up, since when, and how long they took.
+//! The results of a check's rounds: what is up, since when, and how long rounds took.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use crate::round::CheckRound;
 use judgement::time::Millis;
 use memory::snapshot::health_check::HealthCheck;
 
-/// The rounds that latencies are told of.
+/// The number of rounds that latencies are computed over.
 const REMEMBERED: usize = 100;
 
 /// Of one check and one environment.
@@ -18,7 +18,7 @@ pub struct CheckHistory {
     places: Vec<Place>,
     /// At least one address is up.
     pub up: bool,
-    /// Since when it has been as it is.
+    /// When it last went up or down.
     pub since: Millis,
     pub rounds: u64,
     /// Rounds in which an address failed.
@@ -49,7 +49,7 @@ pub struct CheckLatency {
 }
 
 impl CheckHistory {
-    /// Up until something else is known.
+    /// A new check counts as up.
     pub fn new(now: Millis) -> CheckHistory {
         CheckHistory {
             places: Vec::new(),
@@ -68,7 +68,7 @@ impl CheckHistory {
         let (was_up, mut failed) = (self.up, false);
         for (address, result) in &round.results {
             let known = before.iter().find(|place| place.address == *address).cloned();
-            // A name that turns to other addresses is no recovery, and no fault.
+            // A name that resolves to new addresses is neither a recovery nor a failure.
             let mut place = known.unwrap_or(Place { address: *address, good: 0, bad: 0, up: was_up });
             match result {
                 Ok(()) => (place.good, place.bad) = (place.good.saturating_add(1), 0),

@@ -1,7 +1,10 @@
-//! Health checks: what the origins say when nobody else asks them.
+//! Health checks of origins and stores, and preflights of candidates. Nothing here is on the path of a request.
 //!
-//! A round tries every address of an environment; rounds in a row say whether an address or the environment is up; the
-//! runner tells the sidecar, which alone decides what follows. Nothing here is on a request's path.
+//! - `runner`: starts and stops checks as the routing changes, and reports to the sidecar, which alone decides.
+//! - `board`: every check with its `history`; `round`: one round of a check over all addresses.
+//! - `http`, [`sql`], [`redis`]: the kinds of checks.
+//! - [`preflight`]: tries a candidate before its first client.
+//! - `webhook`: calls the webhook of a check that goes down.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

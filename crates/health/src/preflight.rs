@@ -1,4 +1,4 @@
-//! Trying the candidate before its first client: it takes connections, it is warm, and its checks are green.
+//! Tries the candidate before its first client: it accepts connections, is warmed up, and passes its checks.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use memory::clock;
 use memory::snapshot::health_check::HttpProbe;
 use memory::snapshot::{Endpoint, Endpoints, SnapshotReader};
 
-/// The whole of it. A rollout that cannot begin within a minute should say so.
+/// The timeout of the whole preflight. A rollout that cannot begin within a minute should say so.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// For a name that was only just deployed, and does not resolve yet.
+/// How long to wait for the name of a fresh deployment to resolve.
 const RESOLVE: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// One warm-up request: a cold start may take long.
+/// The timeout of one warm-up request: a cold start may be slow.
 const REQUEST: Duration = Duration::from_secs(15);
-/// After a request that failed, so that the next one meets something else.
+/// The pause after a failed request, so that the next one may find something else.
 const BREATH: Duration = Duration::from_millis(200);
 
-/// Tries the environment of an order.
+/// Tries the environment of a request.
 ///
 /// # Errors
-/// In words, why it must get no client.
+/// Why the candidate must not get clients.
 pub async fn run(published: SnapshotReader, board: HealthBoard, order: PreflightRequest) -> Result<String, String> {
     let side = order.environment;
     let tried = timeout(PATIENCE, tried(&published, &board, &order)).await;
@@ -34,8 +34,8 @@ pub async fn run(published: SnapshotReader, board: HealthBoard, order: Preflight
 async fn tried(published: &SnapshotReader, board: &HealthBoard, order: &PreflightRequest) -> Result<String, String> {
     let endpoints = endpoints(published, order).await?;
     let warm = warm_up(board, order, &endpoints).await?;
-    let green = board.try_all(&order.service, order.environment).await?;
-    Ok(match green.as_slice() {
+    let passed = board.try_all(&order.service, order.environment).await?;
+    Ok(match passed.as_slice() {
         [] => warm,
         [check] => format!("{warm}; check {check} passed"),
         checks => format!("{warm}; checks {} passed", checks.join(", ")),

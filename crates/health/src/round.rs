@@ -1,4 +1,4 @@
-//! One round of a check: every address is tried, again if need be, and then it is known which of them pass.
+//! One round of a check: every address is probed, with retries, to find which of them pass.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use memory::clock;
 use memory::snapshot::health_check::{HealthCheck, HealthProbe};
 use memory::snapshot::{Endpoint, Endpoints};
 
-/// Between two attempts of a round.
+/// The pause between two attempts of a round.
 const AGAIN: Duration = Duration::from_millis(200);
-/// Words about one failure; an origin's own may be long.
+/// The longest description of a failure, in characters.
 pub const LONGEST_ERROR: usize = 300;
 
-/// What came of a round.
+/// The result of a round.
 #[derive(Clone, Debug)]
 pub struct CheckRound {
-    /// By address; `None`: of what has no address.
+    /// By address; `None` for a store, which has none here.
     pub results: Vec<(Option<SocketAddr>, Result<(), String>)>,
     pub took_micros: u64,
 }
@@ -35,7 +35,7 @@ pub fn address(endpoint: &Endpoint) -> Option<SocketAddr> {
     }
 }
 
-/// Runs one round. `permits`: how many attempts may run at once, in the whole house.
+/// Runs one round. `permits` limits the probes that run at once.
 pub async fn run(
     connector: &Arc<Connector>,
     permits: &Arc<Semaphore>,
@@ -62,7 +62,7 @@ pub async fn run(
             }
             results
         }
-        // One place, and it is none of the environment's addresses.
+        // A store is one place, and not one of the environment's addresses.
         HealthProbe::Sql(_) | HealthProbe::Redis(_) => vec![(None, passes(connector, permits, check, None).await)],
     };
     CheckRound { results, took_micros: clock::micros() - began }

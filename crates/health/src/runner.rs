@@ -1,5 +1,5 @@
-//! The one task that keeps the board by the published truth: checks come and go with the routing, rounds are begun, what
-//! is down rests, and the sidecar hears of it.
+//! The task that follows the published routing: it starts and stops checks, ejects endpoints that are down, and reports to
+//! the sidecar.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,12 +19,12 @@ use memory::snapshot::secret_url::SecretUrl;
 use memory::snapshot::{RoutingSnapshot, ServedService};
 use sidecar::SidecarHandle;
 
-/// The published truth is looked at this often: a check that came with a reload begins within that time.
+/// How often the published routing is looked at: a check that came with a reload starts within this time.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What the sidecar has been told, and which addresses rest.
+/// What the sidecar was told, and which endpoints are ejected.
 #[derive(Default)]
-struct Told {
+struct Reported {
     services: Option<Arc<[Arc<ServedService>]>>,
     down: BTreeMap<(String, Environment), String>,
     /// Checks that have asked for a rollback, until they are up again.
@@ -34,8 +34,8 @@ struct Told {
     ejected: Vec<Arc<EndpointRest>>,
 }
 
-/// What the sidecar is to hear.
-struct News {
+/// A report to the sidecar.
+struct HealthReport {
     service: String,
     environment: Environment,
     up: bool,
@@ -43,31 +43,31 @@ struct News {
     rollback: bool,
 }
 
-/// Runs the checks, for as long as the house stands.
+/// Runs the checks until the runtime ends.
 pub async fn run(board: HealthBoard, sidecar: SidecarHandle) {
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     let caller = WebhookCaller::new();
     loop {
         let snapshot = board.published().load();
-        let same = told.services.as_ref().is_some_and(|services| Arc::ptr_eq(services, &snapshot.services));
+        let same = reported.services.as_ref().is_some_and(|services| Arc::ptr_eq(services, &snapshot.services));
         if !same {
             follow(&board, &snapshot);
-            told.services = Some(snapshot.services.clone());
+            reported.services = Some(snapshot.services.clone());
         }
-        told.eject(&board, &snapshot);
-        for News { service, environment, up, why, rollback } in told.news(&board, !same) {
+        reported.eject(&board, &snapshot);
+        for HealthReport { service, environment, up, why, rollback } in reported.news(&board, !same) {
             sidecar.health(service, environment, up, why, rollback);
         }
-        // After the sidecar: what it does about it waits for no receiver.
-        for (to, call) in told.calls(&board) {
+        // After the reports, which must not wait for a receiver.
+        for (to, call) in reported.calls(&board) {
             caller.call(to, call);
         }
-        // What comes of a round is told at once.
+        // The result of a round is reported at once.
         let _ = timeout(LOOK, board.changed()).await;
     }
 }
 
-/// Takes the checks of another routing. Those that stay the same keep their history.
+/// Adopts the checks of a new routing. Those that stay the same keep their history.
 fn follow(board: &HealthBoard, snapshot: &RoutingSnapshot) {
     let mut lines = board.lines();
     let mut before = std::mem::take(&mut *lines);
@@ -106,8 +106,8 @@ async fn keep(board: HealthBoard, key: CheckKey) {
     }
 }
 
-impl Told {
-    /// Lets the addresses rest that are down, and those work again that are not.
+impl Reported {
+    /// Ejects the endpoints that are down, and readmits those that are not.
     fn eject(&mut self, board: &HealthBoard, snapshot: &RoutingSnapshot) {
         let mut down: BTreeMap<(String, Environment), BTreeSet<SocketAddr>> = BTreeMap::new();
         for (key, line) in board.lines().iter().filter(|(_, line)| line.check.on && line.check.eject) {
@@ -135,7 +135,7 @@ impl Told {
         self.ejected = ejected;
     }
 
-    /// What has gone down and wants a webhook to be told.
+    /// What has gone down and wants a webhook to be reported.
     fn calls(&mut self, board: &HealthBoard) -> Vec<(SecretUrl, WebhookCall)> {
         let lines = board.lines();
         let mut calls = Vec::new();
@@ -158,9 +158,9 @@ impl Told {
         calls
     }
 
-    /// What has changed since the sidecar was last told. `again`: the routing is another one, and the state may have
+    /// What has changed since the sidecar was last reported. `again`: the routing is another one, and the state may have
     /// forgotten who is down.
-    fn news(&mut self, board: &HealthBoard, again: bool) -> Vec<News> {
+    fn news(&mut self, board: &HealthBoard, again: bool) -> Vec<HealthReport> {
         let mut down: BTreeMap<(String, Environment), String> = BTreeMap::new();
         let mut news = Vec::new();
         let lines = board.lines();
@@ -174,14 +174,20 @@ impl Told {
         for ((service, environment), why) in &down {
             if again || !self.down.contains_key(&(service.clone(), *environment)) {
                 let (service, why) = (service.clone(), why.clone());
-                news.push(News { service, environment: *environment, up: false, why, rollback: false });
+                news.push(HealthReport { service, environment: *environment, up: false, why, rollback: false });
             }
         }
         for (service, environment) in self.down.keys().filter(|place| !down.contains_key(place)) {
             let why = "all health checks pass".to_owned();
-            news.push(News { service: service.clone(), environment: *environment, up: true, why, rollback: false });
+            news.push(HealthReport {
+                service: service.clone(),
+                environment: *environment,
+                up: true,
+                why,
+                rollback: false,
+            });
         }
-        // After all is known of who is down: where both sides are, no rollback helps.
+        // After the reports of what is down: if both environments are, a rollback does not help.
         for (key, line) in lines.iter().filter(|(_, line)| line.check.on && line.check.rollback) {
             if line.history.up {
                 self.rolled_back.remove(key);
@@ -190,7 +196,7 @@ impl Told {
                 let why = line.history.last_error.as_deref().unwrap_or("failed");
                 let why = format!("check {check}: {why}");
                 let up = !down.contains_key(&(service.clone(), environment));
-                news.push(News { service, environment, up, why, rollback: true });
+                news.push(HealthReport { service, environment, up, why, rollback: true });
             }
         }
         self.rolled_back.retain(|key| lines.contains_key(key));

@@ -1,4 +1,4 @@
-//! What a webhook is told of an environment that goes down: one JSON object, tried a few times, waited for by nobody.
+//! Calls the webhook of a check that goes down: one JSON object, with a few attempts, and nothing waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use judgement::traffic::Environment;
 use memory::snapshot::secret_url::SecretUrl;
 use notify::{Delivery, NoticeClient};
 
-/// Calls under way at once; more than this are dropped, and the log says so: whoever takes so few does not keep up.
+/// The most calls at once; further ones are dropped and logged, because their receivers are too slow.
 const AT_ONCE: usize = 32;
 /// Before the second try and the third.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// What is posted.
+/// The body of the call.
 #[derive(Clone, Debug, Serialize)]
 pub struct WebhookCall {
     pub event: &'static str,
@@ -31,7 +31,7 @@ pub struct WebhookCall {
     pub at: u64,
 }
 
-/// Who makes the calls.
+/// Makes the calls.
 #[derive(Debug)]
 pub struct WebhookCaller {
     client: Arc<NoticeClient>,
@@ -53,7 +53,7 @@ impl WebhookCaller {
         let client = self.client.clone();
         tokio::spawn(async move {
             let WebhookCall { service, environment, check, .. } = &call;
-            if let Err(why) = tell(&client, &to, &call).await {
+            if let Err(why) = send(&client, &to, &call).await {
                 let why = to.scrub(&why);
                 tracing::warn!(service, %environment, check, why, "cannot call the webhook of a health check");
             }
@@ -62,7 +62,7 @@ impl WebhookCaller {
     }
 }
 
-async fn tell(client: &NoticeClient, to: &SecretUrl, call: &WebhookCall) -> Result<(), String> {
+async fn send(client: &NoticeClient, to: &SecretUrl, call: &WebhookCall) -> Result<(), String> {
     let url = Url::parse(to.reveal()).map_err(|error| error.to_string())?;
     let body = serde_json::to_string(call).map_err(|error| error.to_string())?;
     let mut pauses = PAUSES.iter();

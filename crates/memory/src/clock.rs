@@ -22,6 +22,11 @@ pub fn now() -> Millis {
     Millis(micros() / 1000)
 }
 
+/// A moment that a library named, on the clock of [`now`].
+pub fn at(moment: Instant) -> Millis {
+    Millis(moment.saturating_duration_since(start()).as_millis() as u64)
+}
+
 /// Milliseconds since 1970, for people: journal entries and logs. Never compared with another time.
 pub fn wall_millis() -> u64 {
     wall_micros() / 1000

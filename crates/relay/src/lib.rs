@@ -1,8 +1,8 @@
-//! The data plane.
+//! The data plane: everything that a request passes through.
 //!
-//! - [`access`]: the access log, a line a request.
-//! - [`origin`]: from names to addresses, and one request to one address.
-//! - [`proxy`]: the way of a request.
+//! - [`access`]: the access log, one line for each request.
+//! - [`origin`]: resolves the names of origins, and sends single requests for checks and validation.
+//! - [`proxy`]: accepts connections, checks requests, routes them and relays them to an origin.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -3,6 +3,11 @@
 //! A request loads the snapshot once, asks [`decide`], goes to an endpoint of the environment that was chosen, and is
 //! counted; a failed candidate request may be served again by the active environment before the client has seen
 //! anything. Nothing here waits for the sidecar, takes a lock or looks up a label.
+//!
+//! - Connections: `listen`, [`connection_limits`], [`tls`], `transport`, `stream`, `timeouts`.
+//! - A request: `phases` in their order, with [`request_checks`], `target`, `redirect`, [`headers`], `hop`, `body`, `session`.
+//! - Its routing and its tries: `context`, `routed_request`, `endpoint_choice`, `upstream_try`, `rescue`.
+//! - Its end: `response_checks`, `error`, `access_line`.
 
 mod access_line;
 mod body;
@@ -50,7 +55,7 @@ use sidecar::SidecarHandle;
 
 pub use context::RequestContext;
 
-/// Carried by the error that makes pingora try again on the active side: never seen outside.
+/// The error that makes pingora try again in the active environment. No client sees it.
 const RESCUE: ErrorType = ErrorType::Custom("Rescue");
 
 /// One worker's proxy: its shard of the counters, and what all workers share.
@@ -65,7 +70,7 @@ pub struct Proxy {
     limits: ClientLimits,
     hop: HopHeaders,
     ids: IdGenerator,
-    /// Where this worker's sticky keys come from: nobody else's, and no two alike.
+    /// The seed of this worker's sticky keys, so that no two keys are alike.
     key_seed: u64,
     keys: OrdinalCounter,
     access: Option<access::AccessLogger>,
@@ -97,7 +102,7 @@ impl Proxy {
         }
     }
 
-    /// With a log that it writes a line a request to.
+    /// Adds an access log.
     pub fn with_access_log(self, access: Option<access::AccessLogger>) -> Proxy {
         Proxy { access, ..self }
     }
@@ -106,12 +111,12 @@ impl Proxy {
         !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&peer.to_canonical()))
     }
 
-    /// The port that this request is to be sent to by https.
+    /// The HTTPS port that this request is to be redirected to, if any.
     fn redirects(&self, session: &Session) -> Option<u16> {
         self.redirect_to_https.filter(|_| !self.came_by_https(session))
     }
 
-    /// To us, or to a proxy that we trust and that says so.
+    /// Whether the request came by HTTPS, to us or to a trusted proxy that says so.
     fn came_by_https(&self, session: &Session) -> bool {
         let says_so = || session.req_header().headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
         is_tls(session) || says_so() && self.trusts(peer_of(session))
@@ -133,7 +138,7 @@ impl Proxy {
         Ok(RoutedRequest::new(snapshot, decision, pin, started))
     }
 
-    /// The checks at the door, on the bytes that came: what pingora has read may be a repaired copy.
+    /// Checks the bytes as they came, because what pingora has read may be a repaired copy.
     fn is_clean(&self, session: &Session) -> Result<(), RefusalReason> {
         match session.as_downstream().as_http1() {
             Some(http1) => request_checks::head(&http1.get_headers_raw_bytes(), &self.limits),
@@ -141,7 +146,7 @@ impl Proxy {
         }
     }
 
-    /// Answers without an origin; `true` for pingora: it is done.
+    /// Answers without an origin. Returns `true`, by which pingora knows that the request is done.
     async fn refuse(&self, session: &mut Session, ctx: &mut RequestContext, refused: RefusalReason) -> Result<bool> {
         ctx.refused = Some(refused);
         self.counters.process.refuse(refused);
@@ -153,11 +158,11 @@ impl Proxy {
         Ok(true)
     }
 
-    /// Notes a failed attempt and says whether the request gets another one. The failing answer is counted here if
-    /// somebody else will answer the client, and in `logging` if nobody will.
+    /// Records a failed try and returns whether the request is rescued. The failed try is counted here if active will
+    /// answer the client, and in `logging` otherwise.
     fn fail(&self, session: &mut Session, routed: &mut RoutedRequest, failure: AttemptFailure, unsent: bool) -> bool {
         if is_gone(session) {
-            // Nobody waits for a second try, and an answer that nobody waited for is no evidence of slowness.
+            // The client is gone: a second try is of no use, and a timeout is no evidence of slowness.
             routed.aborted = failure == AttemptFailure::Timeout;
             routed.current.failure = (!routed.aborted).then_some(failure);
             routed.unseen = true;

@@ -7,21 +7,24 @@ use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
+use judgement::time::Millis;
+use memory::clock;
 use memory::counters::{Counters, count};
 use memory::snapshot::{Endpoint, Endpoints, OriginSettings};
 use sidecar::SidecarHandle;
 
-/// A name is asked for at least this often, and at most: a TTL of 0 must not be a loop, a TTL of a day must not outlast a
-/// move.
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(300);
-/// After a failure.
-const AGAIN: Duration = Duration::from_secs(5);
-/// One look-up, all tries together.
+/// The bounds of a TTL: a TTL of 0 must not become a busy loop, and a TTL of a day must not outlast a move.
+const SHORTEST: Millis = Millis::seconds(1);
+const LONGEST: Millis = Millis::seconds(300);
+/// The pause after a failed lookup.
+const AGAIN: Millis = Millis::seconds(5);
+/// How long an answer of the system's resolver, which tells no TTL, is used.
+const SYSTEM_TTL: Millis = Millis::seconds(30);
+/// The timeout of one lookup, all attempts together.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Addresses of a name that are used.
+/// The most addresses of a name that are used.
 const MOST_ADDRESSES: usize = 16;
 
 /// Resolves origins, and keeps them resolved.
@@ -36,14 +39,15 @@ pub struct OriginResolver {
 #[derive(Clone, Debug)]
 enum Names {
     Dns(Box<TokioResolver>),
-    /// No resolv.conf: the C library knows what there is to know, but no TTLs.
+    /// Without a resolv.conf: the C library, which tells no TTLs.
     System,
 }
 
-/// What a name came to: its addresses, and when to ask again.
+/// The addresses of a name, and when to look it up again.
 struct ResolvedName {
     addresses: BTreeSet<IpAddr>,
-    until: Instant,
+    /// On the monotonic clock.
+    until: Millis,
 }
 
 impl OriginResolver {
@@ -114,7 +118,7 @@ impl OriginResolver {
             let next = names.values().map(|found| found.until).min();
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },
-                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+                () = sleep(next.unwrap_or_default().since(clock::now()).as_duration()), if next.is_some() => {}
             }
         }
     }
@@ -126,7 +130,7 @@ impl OriginResolver {
         origins: &[Arc<OriginSettings>],
         sidecar: &SidecarHandle,
     ) {
-        if names.get(host).is_some_and(|found| found.until > Instant::now()) {
+        if names.get(host).is_some_and(|found| found.until > clock::now()) {
             return;
         }
         match look_up(&self.names, host).await {
@@ -147,8 +151,8 @@ impl OriginResolver {
                 self.failed(host, &error);
                 let found = names
                     .entry(host.to_owned())
-                    .or_insert(ResolvedName { addresses: BTreeSet::new(), until: Instant::now() });
-                found.until = Instant::now() + AGAIN;
+                    .or_insert(ResolvedName { addresses: BTreeSet::new(), until: Millis::ZERO });
+                found.until = clock::now().plus(AGAIN);
             }
         }
     }
@@ -171,19 +175,19 @@ fn endpoints<'f>(origin: &OriginSettings, addresses: impl Fn(&str) -> Option<&'f
 
 async fn look_up(names: &Names, name: &str) -> Result<ResolvedName, String> {
     if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(ResolvedName { addresses: BTreeSet::from([address]), until: Instant::now() + LONGEST });
+        return Ok(ResolvedName { addresses: BTreeSet::from([address]), until: clock::now().plus(LONGEST) });
     }
     let asked = async {
         match names {
             Names::Dns(resolver) => {
                 // A final dot: the name is whole, and is not tried with every search domain.
                 let found = resolver.lookup_ip(format!("{name}.")).await.map_err(|e| e.to_string())?;
-                let until = Instant::from_std(found.valid_until());
+                let until = clock::at(found.valid_until());
                 Ok((found.iter().collect::<Vec<_>>(), until))
             }
             Names::System => {
                 let found = tokio::net::lookup_host((name, 0)).await.map_err(|e| e.to_string())?;
-                Ok((found.map(|address| address.ip()).collect(), Instant::now() + Duration::from_secs(30)))
+                Ok((found.map(|address| address.ip()).collect(), clock::now().plus(SYSTEM_TTL)))
             }
         }
     };
@@ -191,8 +195,8 @@ async fn look_up(names: &Names, name: &str) -> Result<ResolvedName, String> {
     if addresses.is_empty() {
         return Err("no addresses".to_owned());
     }
-    let now = Instant::now();
-    // In order of the address: an answer that only turns round is no change.
+    let now = clock::now();
+    // Sorted by address, so that an answer in another order is no change.
     let addresses = addresses.into_iter().take(MOST_ADDRESSES).collect();
-    Ok(ResolvedName { addresses, until: until.clamp(now + SHORTEST, now + LONGEST) })
+    Ok(ResolvedName { addresses, until: until.clamp(now.plus(SHORTEST), now.plus(LONGEST)) })
 }

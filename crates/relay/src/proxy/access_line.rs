@@ -1,4 +1,4 @@
-//! A request's line in the access log, put together when the request is over.
+//! A request's line in the access log, assembled when the request is over.
 
 use http::header::{HOST, REFERER, USER_AGENT};
 use pingora_error::{Error, ErrorSource};
@@ -15,7 +15,7 @@ use judgement::traffic::DecisionReason;
 use memory::clock;
 use memory::counters::{AttemptFailure, RefusalReason};
 
-/// Writes the line of a request that took so long, if the log wants it.
+/// Writes the request's line, unless sampling leaves it out.
 pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Option<&Error>, took_micros: u64) {
     let request: &RequestHeader = session.req_header();
     let header = |name| request.headers.get(name).map(http::HeaderValue::as_bytes);
@@ -57,8 +57,8 @@ pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Op
     };
     if let Some(request) = &ctx.routed {
         routed(&mut line, request);
-        // Our own fault counts for no environment, but the client did not hang up.
-        line.aborted &= !e.is_some_and(|e| blame(e) == Blame::House);
+        // An error of our own is marked as aborted to count for no environment, but the client did not hang up.
+        line.aborted &= !e.is_some_and(|e| blame(e) == Blame::Proxy);
     }
     if log.wants(line.is_failure()) {
         log.write(&line);

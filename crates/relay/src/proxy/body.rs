@@ -1,18 +1,18 @@
-//! How much of a body a client may send.
+//! How long a request body may be.
 //!
-//! A Content-Length says it beforehand: such a request never leaves the house. A body without one is counted as it goes
-//! by, and cut off: the origin sees its connection end in mid-body, never the last chunk, so it cannot take a part for
-//! the whole.
+//! A request whose Content-Length is too long is refused before anything is sent. A body without a length is counted as it
+//! passes and cut off: the origin sees its connection end in the middle of the body, never the last chunk, so it cannot take
+//! the part for the whole.
 
 use std::time::Duration;
 
 use pingora_error::{Error, ErrorType};
 use pingora_proxy::Session;
 
-/// The error that ends a request with too long a body. It is the client's doing.
+/// The error that ends a request whose body is too long. The client is to blame.
 pub const TOO_LARGE: ErrorType = ErrorType::Custom("BodyTooLarge");
 
-/// How long the rest of a refused body is read.
+/// How long the rest of a refused body is read and discarded.
 const LINGER: Duration = Duration::from_secs(5);
 
 pub fn too_large() -> Box<Error> {

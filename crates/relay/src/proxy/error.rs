@@ -1,4 +1,4 @@
-//! The one table of errors: what of pingora's errors is whose failure, and what the client hears.
+//! The one table of errors: whose failure each of pingora's errors is, and what the client is answered.
 
 use pingora_error::{Error, ErrorSource, ErrorType};
 
@@ -7,14 +7,14 @@ use memory::counters::{AttemptFailure, RefusalReason};
 /// An origin that must speak HTTP/2 has agreed on something else.
 pub const NO_HTTP2: ErrorType = ErrorType::Custom("NoHttp2");
 
-/// Whose doing an error is.
+/// Who caused an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
     Origin(AttemptFailure),
-    /// The client hung up, or sent what is no HTTP.
+    /// The client hung up, or sent invalid HTTP.
     Client,
-    /// Ours.
-    House,
+    /// Cutover itself.
+    Proxy,
 }
 
 pub fn blame(error: &Error) -> Blame {
@@ -35,7 +35,7 @@ pub fn blame(error: &Error) -> Blame {
     match error.esource() {
         ErrorSource::Upstream => Blame::Origin(failure),
         ErrorSource::Downstream => Blame::Client,
-        ErrorSource::Internal | ErrorSource::Unset => Blame::House,
+        ErrorSource::Internal | ErrorSource::Unset => Blame::Proxy,
     }
 }
 
@@ -52,7 +52,7 @@ pub fn was_untouched(error: &Error) -> bool {
     })
 }
 
-/// The status and the plain body of an answer that no origin gave.
+/// The status and plain body of the response when an origin failed.
 pub const fn answer_to_failure(failure: AttemptFailure) -> (u16, &'static str) {
     match failure {
         AttemptFailure::Timeout => (504, "504 the origin did not respond in time\n"),
@@ -86,7 +86,7 @@ pub const fn answer_to_refusal(refused: RefusalReason) -> (u16, &'static str) {
         RefusalReason::Malformed => (400, "400 malformed HTTP request\n"),
         RefusalReason::Method => (405, "405 CONNECT is not supported\n"),
         RefusalReason::Connections => (503, "503 too many connections\n"),
-        // Of these the client hears nothing: its connection ends.
+        // The connection ends without a response.
         RefusalReason::ResetFlood | RefusalReason::Handshake => (400, ""),
         RefusalReason::BadBody => (400, "400 request body is malformed or incomplete\n"),
         RefusalReason::BodyTooLarge => (413, "413 request body too large\n"),

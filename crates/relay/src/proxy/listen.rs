@@ -1,4 +1,4 @@
-//! Listeners and workers: a thread a core, each with its own runtime, its own sockets and its own pool of connections.
+//! Listeners and workers: one thread for each core, with its own runtime, sockets and pool of connections.
 //!
 //! SO_REUSEPORT lets the kernel hand every new connection to one worker, which keeps it: nothing is shared between
 //! workers but the snapshot and the counters. pingora's `Server` is not used: it sleeps through its grace period even
@@ -30,30 +30,30 @@ use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Counters, RefusalReason};
 
-/// Connections that the kernel keeps for a busy worker.
+/// Connections that the kernel queues for a busy worker.
 const BACKLOG: i32 = 4096;
 /// Idle connections to origins that a worker keeps.
 const POOL: usize = 1024;
 /// pingora's bound on tries of one request; ours are tighter (three connects and two stale ones a side).
 const TRIES: usize = 16;
 
-/// How the workers are to end.
+/// Whether and how the workers are to shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownSignal {
-    /// Not at all.
+    /// Keep running.
     NotYet,
     Drain(DrainSettings),
     /// At once.
     Now,
 }
 
-/// Finish what is in flight.
+/// Shut down after finishing what is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainSettings {
-    /// In all.
+    /// How long the whole drain may take.
     pub patience: Millis,
-    /// For so long new connections are still taken, and every client is told with its next answer that it should go:
-    /// whoever balances the load sees that we are not ready, and sends no more. Then idle connections are closed.
+    /// How long new connections are still accepted while every response asks its client to disconnect: meanwhile the
+    /// load balancer sees that we are not ready and sends no more. Then idle connections are closed.
     pub delay: Millis,
 }
 
@@ -62,7 +62,7 @@ pub struct DrainSettings {
 pub struct ListenerContext {
     pub counters: Arc<Counters>,
     pub limits: ClientLimits,
-    pub door: Arc<ConnectionLimits>,
+    pub connection_limits: Arc<ConnectionLimits>,
     pub end: watch::Receiver<ShutdownSignal>,
 }
 
@@ -70,14 +70,14 @@ pub struct ListenerContext {
 #[derive(Debug)]
 pub struct WorkerListener {
     pub socket: StdListener,
-    /// With TLS: what its handshakes use.
+    /// For TLS: the current configuration of its handshakes.
     pub tls: Option<CurrentTls>,
 }
 
-/// Sockets for every worker on every address. Port 0 becomes one free port for all of them.
+/// Binds a socket for every worker on every address. Port 0 becomes the same free port for all of them.
 ///
 /// # Errors
-/// An address cannot be listened on, with the address in the text.
+/// Listening on an address failed; the message names the address.
 pub fn bind(addresses: &[SocketAddr], workers: usize) -> io::Result<(Vec<Vec<StdListener>>, Vec<SocketAddr>)> {
     let mut of_workers: Vec<Vec<StdListener>> = (0..workers).map(|_| Vec::new()).collect();
     let mut bound = Vec::new();
@@ -194,7 +194,7 @@ impl Acceptor {
             })
             .await;
         }
-        // What the kernel has already shaken hands with is served, or its client would see a reset.
+        // Connections that the kernel has already accepted are served; their clients would see a reset otherwise.
         while let Ok(Ok((tcp, peer))) = timeout(Duration::ZERO, self.socket.accept()).await {
             self.serve(tcp, peer);
         }
@@ -223,12 +223,12 @@ impl Acceptor {
                 accepted = self.socket.accept() => match accepted {
                     Ok((tcp, peer)) => self.serve(tcp, peer),
                     Err(error) => {
-                        // Out of descriptors, most likely: some will be closed.
+                        // Most likely out of file descriptors: wait until some are closed.
                         tracing::warn!(%error, "cannot accept a connection");
                         sleep(Duration::from_millis(50)).await;
                     }
                 },
-                // Ended ones make room as they end.
+                // Connections that have ended are removed.
                 Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
                 _ = &mut enough => return,
             }
@@ -236,19 +236,19 @@ impl Acceptor {
     }
 
     fn serve(&mut self, tcp: TcpStream, peer: SocketAddr) {
-        let Some(guest) = self.shared.door.let_in(peer.ip()) else {
+        let Some(permit) = self.shared.connection_limits.admit(peer.ip()) else {
             if self.tls.is_none() {
-                // If it does not take it at once, it goes without.
+                // If the client cannot take it at once, it gets no response.
                 let _ = tcp.try_write(raw_refusal(RefusalReason::Connections).as_bytes());
             }
             return;
         };
-        // Answers are written whole: waiting for more to send only delays them.
+        // Responses are written whole, so waiting for more to send would only delay them.
         let _ = tcp.set_nodelay(true);
         let tls = self.tls.as_ref().map(|current| current.borrow().clone());
         let (app, stopping, shared) = (self.app.clone(), self.stopping.clone(), self.shared.clone());
         self.connections.spawn(async move {
-            let _guest = guest;
+            let _permit = permit;
             let transport = match tls {
                 None => ClientTransport::Plain(tcp),
                 Some(config) => {

@@ -269,7 +269,7 @@ impl ProxyHttp for Proxy {
                 };
             }
             (Some(routed), Blame::Client) => routed.aborted = true,
-            (Some(routed), Blame::House) => {
+            (Some(routed), Blame::Proxy) => {
                 routed.aborted = true;
                 tracing::error!(cause = cause(&e), "request failed inside the proxy");
             }

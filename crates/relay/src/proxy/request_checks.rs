@@ -1,13 +1,13 @@
-//! What no honest client sends is refused at the door, before anything is decided by it.
+//! Checks of requests: what no honest client sends is refused before anything is decided.
 //!
 //! Two programs that read one request differently can be played against each other: a request hidden in what the first
-//! took for a body, a header that only the second sees. pingora reads with leniency and forwards what it understood,
-//! so whoever reads before us may have understood something else. The only cure is to take no request that can be read in
-//! two ways; so the raw bytes are looked at, not what pingora made of them. Where RFC 9112 leaves a choice between
-//! repairing and refusing, this refuses.
+//! took for a body, or a header that only the second sees. pingora parses leniently and forwards what it understood, so a
+//! program in front of us may have understood something else. The only cure is to accept no request that can be read in
+//! two ways, so this checks the raw bytes rather than what pingora made of them. Where RFC 9112 allows both repairing and
+//! refusing, this refuses.
 //!
-//! pingora's own parser comes first and refuses some of it alone, with a bare 400 that nobody counts. What it lets pass
-//! changes with its version; this does not.
+//! pingora's own parser comes first and refuses some requests alone. What it accepts changes with its version; these checks
+//! do not.
 
 use pingora_http::RequestHeader;
 
@@ -57,7 +57,7 @@ pub fn head(raw: &[u8], limits: &ClientLimits) -> Result<(), RefusalReason> {
         return Err(RefusalReason::LongLine);
     }
     whole_request_line(line)?;
-    let mut seen = Seen::default();
+    let mut seen = FieldChecks::default();
     while let Some(line) = next_line(&mut rest)? {
         if line.is_empty() {
             break;
@@ -98,7 +98,7 @@ pub fn parsed(request: &RequestHeader, limits: &ClientLimits) -> Result<(), Refu
     if bytes + target.len() > limits.header_bytes {
         return Err(RefusalReason::LargeHead);
     }
-    let mut seen = Seen::default();
+    let mut seen = FieldChecks::default();
     for (name, value) in &request.headers {
         match name.as_str() {
             // RFC 9113 8.2.2: these belong to a connection of HTTP/1.
@@ -155,9 +155,9 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
     is_form && target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
 }
 
-/// What the fields so far were, for those that may come but once.
+/// What was seen of the fields that may occur only once.
 #[derive(Default)]
-struct Seen {
+struct FieldChecks {
     fields: usize,
     nominations: usize,
     length: bool,
@@ -165,7 +165,7 @@ struct Seen {
     expectation: bool,
 }
 
-impl Seen {
+impl FieldChecks {
     fn field(&mut self, name: &[u8], value: &[u8], limits: &ClientLimits) -> Result<(), RefusalReason> {
         self.fields += 1;
         if self.fields > limits.header_fields {

@@ -2,22 +2,22 @@
 
 use judgement::time::Millis;
 
-/// What is known of a request when its attempt has failed.
+/// What is known of a request whose try has failed.
 #[derive(Clone, Copy, Debug)]
 pub struct FailedTry {
     /// By its method, or because its client says so: `traffic::repeat` knows.
     pub repeatable: bool,
-    /// The connection was never made: nothing of the request has left the house.
+    /// The connection was never made, so nothing of the request was sent.
     pub unsent: bool,
-    /// All of the body that was read so far can be sent again.
+    /// All of the body read so far is still buffered and can be sent again.
     pub body_kept: bool,
-    /// A byte of an answer has gone to the client.
+    /// Part of a response has been sent to the client.
     pub answered: bool,
     pub elapsed: Millis,
     pub deadline: Millis,
 }
 
-/// What is harmless to repeat, or never left.
+/// Whether sending the request again is harmless.
 pub fn is_safe(fallen: FailedTry) -> bool {
     let FailedTry { repeatable, unsent, body_kept, answered, elapsed, deadline } = fallen;
     !answered && body_kept && (unsent || repeatable) && elapsed < deadline

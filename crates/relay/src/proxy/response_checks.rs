@@ -1,12 +1,12 @@
-//! What an origin may answer: an answer that no client could make sense of is a failure of the origin's, and goes no
-//! further. pingora passes all of it on.
+//! Checks of responses: one that no client could understand is a failure of the origin, and is not passed on. pingora would
+//! pass on all of them.
 
 use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 
-/// Interim answers (100, 103) before the real one.
+/// The most interim responses (100, 103) before the final one.
 const INTERIMS: u8 = 8;
 
 /// Whether a head may go on to the client. `interims`: how many interim ones came before it; `upgrade`: the request asked

@@ -1,8 +1,8 @@
-//! A client's connection, as pingora reads and writes it: plain or TLS, with a write buffer, and with the limits on what a
-//! client may take that pingora does not have.
+//! A client's connection as pingora reads and writes it, plain or TLS, with a write buffer and with limits that pingora
+//! does not have.
 //!
-//! pingora parses heads itself, so this looks at them only as bytes that come: how many, and how long they take. What it
-//! refuses it answers by itself, because pingora would either wait for ever or answer in its own words.
+//! pingora parses heads itself, so this sees them only as bytes: how many come, and how long they take. It answers what it
+//! refuses itself, because pingora would either wait for ever or answer in its own words.
 
 use std::io;
 use std::net::SocketAddr;
@@ -44,26 +44,26 @@ pub struct ClientStream {
     counters: Arc<Counters>,
     limits: ClientLimits,
     waiting: ClientTimeouts,
-    /// Set while the client takes nothing of what is written.
+    /// Set while the client reads nothing of what is written.
     stuck_since: Option<Millis>,
     stuck: LazyTimer,
     /// Of the head that is being read.
     head_bytes: usize,
     line_bytes: usize,
     line_ended: bool,
-    /// What is wrong with the request line, for who reads next.
+    /// What is wrong with the request line; the next read refuses it.
     bad_line: Option<RefusalReason>,
-    /// Refused by us: what pingora still says about it goes nowhere.
+    /// Already refused: what pingora still writes is discarded.
     muted: bool,
     socket: Arc<SocketDigest>,
     tls: Option<Arc<SslDigest>>,
-    /// How requests find the [`ClientConnection`]: the only thing of ours that pingora carries along.
+    /// Carries the [`ClientConnection`] to the requests, through the only field of ours that pingora passes on.
     carrier: Arc<ProxyDigest>,
 }
 
 impl ClientStream {
     /// # Errors
-    /// None that can happen; pingora's head wants to be built.
+    /// Cannot happen in practice: building pingora's carrier returns a `Result`.
     pub fn new(
         transport: ClientTransport,
         peer: SocketAddr,
@@ -98,7 +98,7 @@ impl ClientStream {
         })
     }
 
-    /// Bytes of a head: the first of it begin a new one.
+    /// Counts bytes of a head; the first ones begin a new head.
     fn note_head(&mut self, bytes: &[u8], phase: ConnectionPhase) {
         if phase == ConnectionPhase::Idle {
             self.connection.enter(ConnectionPhase::Head);
@@ -121,10 +121,10 @@ impl ClientStream {
         }
     }
 
-    /// Answers, and is deaf and dumb from then on.
+    /// Answers, and then ignores whatever is read or written.
     fn refuse(&mut self, reason: RefusalReason, cx: &mut Context<'_>) {
         self.counters.process.refuse(reason);
-        // Rare, and the end of the connection: an allocation is no matter.
+        // Rare, and the end of the connection, so an allocation does not matter.
         let answer = raw_refusal(reason);
         // It fits the buffer, or the client is gone.
         let _ = Pin::new(&mut self.io).poll_write(cx, answer.as_bytes());
@@ -133,8 +133,8 @@ impl ClientStream {
         self.muted = true;
     }
 
-    /// Bytes have come.
-    fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Bytes were received.
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
         let phase = self.connection.phase();
         match phase {
             ConnectionPhase::Idle | ConnectionPhase::Head => self.note_head(bytes, phase),
@@ -145,7 +145,7 @@ impl ClientStream {
                 }
             }
             ConnectionPhase::Body => {
-                if self.waiting.came(phase, bytes.len()) {
+                if self.waiting.received(phase, bytes.len()) {
                     return Err(self.too_late());
                 }
             }
@@ -154,7 +154,7 @@ impl ClientStream {
             | ConnectionPhase::Tunnel
             | ConnectionPhase::Streams
             | ConnectionPhase::Leaving => {
-                self.waiting.came(phase, bytes.len());
+                self.waiting.received(phase, bytes.len());
             }
         }
         Ok(())
@@ -165,12 +165,12 @@ impl ClientStream {
         io::ErrorKind::TimedOut.into()
     }
 
-    /// Nothing comes: whether that has lasted too long.
+    /// Nothing is coming: ready once that has lasted too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let phase = self.connection.phase();
         ready!(self.waiting.poll_too_late(phase, cx));
         Poll::Ready(match phase {
-            // As if the client had closed it: nobody is owed a word.
+            // As if the client had closed the connection: no response is due.
             ConnectionPhase::Idle | ConnectionPhase::Leaving => Ok(()),
             ConnectionPhase::Head => {
                 self.refuse(RefusalReason::TooSlow, cx);
@@ -180,7 +180,7 @@ impl ClientStream {
         })
     }
 
-    /// A write that makes no progress: whether that has lasted too long.
+    /// A write makes no progress: ready once that has lasted too long.
     fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let now = clock::now();
         let since = *self.stuck_since.get_or_insert(now);
@@ -198,7 +198,7 @@ impl ClientStream {
         }
     }
 
-    /// What pingora says before the proxy has seen the request is its own refusal: ours goes out instead.
+    /// What pingora writes before the proxy has seen the request is its own refusal; ours is sent instead.
     fn intercept(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> bool {
         if !self.muted && matches!(self.connection.phase(), ConnectionPhase::Idle | ConnectionPhase::Head) {
             let reason =
@@ -209,7 +209,7 @@ impl ClientStream {
     }
 }
 
-/// A whole answer of ours, for who has not come as far as the proxy.
+/// A whole response, for a client whose request did not reach the proxy.
 pub fn raw_refusal(reason: RefusalReason) -> String {
     let (status, text) = answer_to_refusal(reason);
     let words = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
@@ -223,8 +223,8 @@ pub fn raw_refusal(reason: RefusalReason) -> String {
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // pingora flushes only at the end of an answer that has a length. But whoever turns to reading has nothing more
-        // to write for now, so an answer that comes in pieces goes on in pieces. The next write says if it failed.
+        // pingora flushes only at the end of a response with a length. But when it turns to reading, it has nothing more
+        // to write for now, so flushing here streams a response as it comes. The next write reports a failure.
         if !this.io.buffer().is_empty() {
             let _ = Pin::new(&mut this.io).poll_flush(cx);
         }
@@ -234,7 +234,7 @@ impl AsyncRead for ClientStream {
                 this.counters.process.refuse(RefusalReason::ResetFlood);
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
-            // It is not whole yet, or this would be another phase.
+            // The head is not complete yet, or this would be another phase.
             ConnectionPhase::Head if this.head_bytes > this.limits.header_bytes => {
                 this.refuse(RefusalReason::LargeHead, cx);
                 return Poll::Ready(Ok(()));
@@ -245,7 +245,7 @@ impl AsyncRead for ClientStream {
         match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
                 let came = match buf.filled().get(before..) {
-                    Some(bytes) if !bytes.is_empty() => this.came(bytes),
+                    Some(bytes) if !bytes.is_empty() => this.received(bytes),
                     _ => Ok(()),
                 };
                 // pingora would parse first, and repair a bad line or call a long one malformed.
@@ -267,7 +267,7 @@ impl AsyncWrite for ClientStream {
         if this.intercept(cx, buf) {
             return Poll::Ready(Ok(buf.len()));
         }
-        this.waiting.went(this.connection.phase());
+        this.waiting.sent(this.connection.phase());
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
         this.written(written, cx)
     }
@@ -293,7 +293,7 @@ impl AsyncWrite for ClientStream {
         if this.intercept(cx, bufs.first().map_or(&[], |buf| buf)) {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
-        this.waiting.went(this.connection.phase());
+        this.waiting.sent(this.connection.phase());
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         this.written(written, cx)
     }

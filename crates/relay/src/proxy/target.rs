@@ -1,5 +1,4 @@
-//! The request target, as a request line has it: brought into origin-form at the door, so that nothing behind it has to
-//! know of another.
+//! The request target: brought into origin-form before anything else, so that the rest needs to know no other form.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
-//! How long a client may take for each part of a request: the limits, and the one timer that sees to them.
+//! How long a client may take for each part of a request, and the one timer that enforces it.
 //!
-//! pingora would start a timer for every read. Here a connection has one that is moved only when it rings too early, so a
-//! request on a busy connection touches no timer at all.
+//! pingora would start a timer for every read. Here each connection has one timer, which is moved only when it fires too
+//! early, so that a request on a busy connection touches no timer at all.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,23 +14,23 @@ use judgement::time::Millis;
 use memory::clock;
 use memory::counters::ConnectionPhase;
 
-/// A slow body is looked at once so long was waited for it.
+/// The rate of a body is checked only after so much time was spent waiting for it.
 const GRACE: Millis = Millis::seconds(10);
 
-/// For an origin to agree to a WebSocket: the origin's own time-out is the tunnel's then.
+/// How long an origin may take to accept a WebSocket; a tunnel has no timeout for the first byte.
 const UPGRADE: Millis = Millis::seconds(30);
 
-/// What a connection waits for now, and since when.
+/// What a connection is waiting for, and since when.
 #[derive(Debug)]
 pub struct ClientTimeouts {
     limits: ClientLimits,
     phase: ConnectionPhase,
     since: Millis,
-    /// Something came or went, or another part began: the next wait is a new one.
+    /// Something was received or sent, or another phase began, so that the next wait starts anew.
     fresh: bool,
-    /// Of the head, from its first byte on.
+    /// When the first byte of the head came.
     head_began: Millis,
-    /// For bytes of the body, in all.
+    /// The time spent waiting for the body, in all.
     waited_for_body: Millis,
     body_bytes: u64,
     timer: LazyTimer,
@@ -57,8 +57,8 @@ impl ClientTimeouts {
         self.fresh = true;
     }
 
-    /// Bytes came; in a body that is too slow: ready.
-    pub fn came(&mut self, phase: ConnectionPhase, bytes: usize) -> bool {
+    /// Bytes came. Returns whether the body is too slow.
+    pub fn received(&mut self, phase: ConnectionPhase, bytes: usize) -> bool {
         let waited = !self.fresh && self.phase == phase && phase == ConnectionPhase::Body;
         self.fresh = true;
         if phase != ConnectionPhase::Body {
@@ -73,16 +73,16 @@ impl ClientTimeouts {
             && self.body_bytes.saturating_mul(1000) < self.limits.body_rate.saturating_mul(self.waited_for_body.0)
     }
 
-    /// Bytes went out: a tunnel is in use while either side speaks.
-    pub fn went(&mut self, phase: ConnectionPhase) {
+    /// Bytes were sent: a tunnel is in use while either side sends.
+    pub fn sent(&mut self, phase: ConnectionPhase) {
         if phase == ConnectionPhase::Tunnel {
             (self.since, self.fresh, self.phase) = (clock::now(), false, phase);
         }
     }
 
-    /// Nothing came: ready when it is too late for it.
+    /// Nothing came: ready once the timeout of the phase has passed.
     pub fn poll_too_late(&mut self, phase: ConnectionPhase, cx: &mut Context<'_>) -> Poll<()> {
-        // While an origin works, the client has nothing to do.
+        // While an origin works, nothing is expected of the client.
         if matches!(phase, ConnectionPhase::Answer | ConnectionPhase::Streams) {
             return Poll::Pending;
         }
@@ -105,7 +105,7 @@ impl ClientTimeouts {
     }
 }
 
-/// A timer that is set once and moved only when it must be.
+/// A timer that is set once, and moved only when it has to be.
 #[derive(Debug, Default)]
 pub struct LazyTimer {
     at: Millis,
@@ -122,7 +122,7 @@ impl LazyTimer {
             let rest = || sleep(deadline.since(now).as_duration());
             match &mut self.sleep {
                 None => (self.sleep, self.at) = (Some(Box::pin(rest())), deadline),
-                // It would ring too late.
+                // It would fire too late.
                 Some(set) if self.at > deadline => {
                     set.set(rest());
                     self.at = deadline;
@@ -132,7 +132,7 @@ impl LazyTimer {
             let Some(set) = &mut self.sleep else { return Poll::Pending };
             match set.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                // It rang for a wait that is over.
+                // It fired for a wait that is over.
                 Poll::Ready(()) => {
                     set.set(rest());
                     self.at = deadline;
@@ -183,12 +183,12 @@ mod tests {
     #[test]
     fn a_body_is_too_slow_only_by_the_time_that_was_waited_for_it() {
         let mut waiting = ClientTimeouts::new(limits(), ConnectionPhase::Idle);
-        assert!(!waiting.came(ConnectionPhase::Body, 1), "the first bytes came with the head");
+        assert!(!waiting.received(ConnectionPhase::Body, 1), "the first bytes came with the head");
         (waiting.phase, waiting.fresh) = (ConnectionPhase::Body, false);
         waiting.waited_for_body = Millis::seconds(20);
         waiting.since = clock::now();
-        assert!(waiting.came(ConnectionPhase::Body, 100), "101 bytes in twenty seconds");
+        assert!(waiting.received(ConnectionPhase::Body, 100), "101 bytes in twenty seconds");
         (waiting.fresh, waiting.body_bytes) = (false, 1 << 20);
-        assert!(!waiting.came(ConnectionPhase::Body, 100), "a megabyte in twenty seconds");
+        assert!(!waiting.received(ConnectionPhase::Body, 100), "a megabyte in twenty seconds");
     }
 }

@@ -1,7 +1,7 @@
-//! TLS for clients: which certificate answers which name, and certificates that change while we run.
+//! TLS for clients: which certificate serves which name, and reloading of certificates.
 //!
-//! The files are looked at every second. A pair that does not fit together, as while it is being written, changes nothing:
-//! the last good one goes on. A handshake takes the configuration of its moment, so none fails because of a change.
+//! The files are checked every second. If certificate and key do not match, for example while they are being written, the
+//! last good pair stays in use. A handshake uses the configuration of the moment it began, so a reload breaks none.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,11 +26,11 @@ use memory::counters::Counters;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Days before a certificate ends at which the log says so.
+/// Days before expiry at which a warning is logged.
 const WARNINGS: [i64; 3] = [21, 7, 1];
 const DAY: i64 = 86_400;
 
-/// What a listener's handshakes use, now and after the next change.
+/// The configuration of a listener's handshakes, which changes at a reload.
 pub type CurrentTls = watch::Receiver<Arc<ServerConfig>>;
 
 /// The certificates of one listener, by the names in them.
@@ -69,7 +69,7 @@ impl CertificateWatcher {
     /// # Errors
     /// A file cannot be read, holds no PEM, or certificate and key do not belong together; with the file's name.
     pub fn open(listener: &TlsListener, counters: Arc<Counters>) -> Result<(CertificateWatcher, CurrentTls), String> {
-        // One for all certificates to come, so that a change of them ends no session.
+        // Kept across reloads, so that a new certificate does not end sessions.
         let tickets = ring::Ticketer::new().map_err(|e| format!("cannot create TLS session tickets: {e}"))?;
         let looks = looks(listener);
         let config = read(listener, &tickets, &counters)?;
@@ -78,7 +78,7 @@ impl CertificateWatcher {
         Ok((CertificateWatcher { listener, tickets, looks, config: sender, counters, warned: HashMap::new() }, current))
     }
 
-    /// Reads the files again whenever they change. Never ends by itself.
+    /// Reloads the files whenever they change. Never returns.
     pub async fn keep(mut self) {
         let mut again = false;
         loop {
@@ -97,7 +97,7 @@ impl CertificateWatcher {
                     tracing::info!(listener = %self.listener.listen, "certificates reloaded");
                 }
                 Err(error) => {
-                    // Half of a pair may be there already: the next look may find the other.
+                    // Perhaps only one of the two files is new: try again at the next check.
                     again = true;
                     if changed {
                         tracing::error!(listener = %self.listener.listen, error, "cannot reload certificates; keeping the last good ones");
@@ -125,7 +125,7 @@ impl CertificateWatcher {
     }
 }
 
-/// Reads a listener's certificates, for who only wants to know.
+/// Checks a listener's certificates without using them.
 ///
 /// # Errors
 /// As [`CertificateWatcher::open`].
@@ -156,7 +156,7 @@ fn read(
         first.get_or_insert(key);
     }
     let first = first.ok_or("no certificates")?;
-    // Noted only once all of them are good.
+    // Stored only once all of them are valid.
     ends.into_iter().for_each(|(file, end)| counters.set_certificate_end(file, end));
     let resolver = Arc::new(Certificates { exact, wildcard, first });
     let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
