@@ -128,6 +128,12 @@ impl DurableState {
         }
     }
 
+    /// An emergency stop: everything to active, whatever was under way is over.
+    pub(super) fn stop(&mut self) {
+        self.end(RolloutPhase::Aborted, "emergency stop");
+        self.stopped = true;
+    }
+
     /// Everything to active, and nobody stays pinned to the candidate.
     pub(super) fn take_back(&mut self) {
         self.weight = Weight::ZERO;
