@@ -134,6 +134,12 @@ impl DurableState {
         self.stopped = true;
     }
 
+    /// The end of an emergency stop.
+    pub(super) fn clear(&mut self) {
+        self.stopped = false;
+        self.take_back();
+    }
+
     /// Everything to active, and nobody stays pinned to the candidate.
     pub(super) fn take_back(&mut self) {
         self.weight = Weight::ZERO;

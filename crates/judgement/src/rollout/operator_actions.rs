@@ -12,6 +12,10 @@ use crate::traffic::split::Weight;
 
 const LONGEST_VERSION: usize = 128;
 
+const fn guard_is(on: bool) -> &'static str {
+    if on { "the guard is on again" } else { "the guard is off: nothing rolls back by itself, and no step is left" }
+}
+
 impl State {
     pub(super) fn command(&mut self, command: OperatorCommand, now: Millis) -> Result<Vec<Effect>, RolloutError> {
         let OperatorCommand { service: name, by: Requester { who, from, key, generation, why }, act } = command;
@@ -51,10 +55,7 @@ impl State {
             // What was under way when the emergency came is over: the next raise is a person's.
             OperatorAction::Clear => {
                 let note = note(ChangeKind::Clear, "the emergency is over");
-                Ok(self.alter(&name, note, now, |durable| {
-                    durable.stopped = false;
-                    durable.take_back();
-                }))
+                Ok(self.alter(&name, note, now, DurableState::clear))
             }
             OperatorAction::Freeze { until } => {
                 let freeze = DeployFreeze { who: by.who.clone(), why: why.clone(), until };
@@ -63,18 +64,13 @@ impl State {
             }
             OperatorAction::Unfreeze if durable.freeze.is_none() => Err(RolloutError::NotFrozen { service: name }),
             OperatorAction::Unfreeze => {
-                Ok(self.alter(&name, note(ChangeKind::Unfreeze, "the freeze is lifted"), now, |durable| {
-                    durable.freeze = None
-                }))
+                let note = note(ChangeKind::Unfreeze, "the freeze is lifted");
+                Ok(self.alter(&name, note, now, |durable| durable.freeze = None))
             }
             OperatorAction::Monitoring(on) if durable.unwatched != on => Err(RolloutError::AsAsked { service: name }),
             OperatorAction::Monitoring(on) => {
-                let what = if on {
-                    "the guard is on again"
-                } else {
-                    "the guard is off: nothing rolls back by itself, and no step is left"
-                };
-                Ok(self.alter(&name, note(ChangeKind::Monitoring, what), now, |durable| durable.unwatched = !on))
+                Ok(self
+                    .alter(&name, note(ChangeKind::Monitoring, guard_is(on)), now, |durable| durable.unwatched = !on))
             }
             OperatorAction::Alerting(on) if durable.silent != on => Err(RolloutError::AsAsked { service: name }),
             OperatorAction::Alerting(on) => {
@@ -85,9 +81,8 @@ impl State {
                 Err(RolloutError::AsAsked { service: name })
             }
             OperatorAction::Overlay(overlay) => {
-                Ok(self.alter(&name, note(ChangeKind::Overlay, "set at run time"), now, |durable| {
-                    durable.overlay = *overlay
-                }))
+                let note = note(ChangeKind::Overlay, "set at run time");
+                Ok(self.alter(&name, note, now, |durable| durable.overlay = *overlay))
             }
         }
     }
