@@ -54,7 +54,8 @@ fn functions_stay_under_seventy_lines() {
 #[test]
 fn what_has_one_place_stays_there() {
     let places = [
-        ("Instant :: now", &["crates/memory/src/clock.rs"][..]),
+        // The resolver says by the system's own clock until when an answer holds.
+        ("Instant :: now", &["crates/memory/src/clock.rs", "crates/relay/src/origin/resolve.rs"][..]),
         ("SystemTime :: now", &["crates/memory/src/clock.rs"]),
         ("sync :: atomic", &["crates/memory/src/counters/"]),
         ("ArcSwap", &["crates/memory/src/snapshot.rs"]),

@@ -29,7 +29,7 @@ use wire;
 
 /// Proxies on the way close what is silent for a minute, often half of one.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// So often an idle stream looks whether the house is closing.
+/// So often an idle stream looks whether Cutover is shutting down.
 const LOOK: Duration = Duration::from_millis(500);
 /// Seconds: a dashboard that is closed gives its place back at once.
 const RETRY_AFTER: &str = "5";

@@ -22,7 +22,7 @@ use wire::{DEPLOYMENT, EXECUTION_FORMATS, ROLLBACK, VALIDATION};
 #[openapi(
     info(
         title = "Cutover",
-        description = "Ships releases: how they stand, every way to move them, and what happened.",
+        description = "Deployments: their status, every action on them, and their history.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
@@ -129,23 +129,23 @@ fn paths() -> Value {
     let changes = [404, 409, 412, 413, 415, 422];
     json!({
         DEPLOYMENT: {
-            "get": operation("deployment", "How the services stand.", &viewing(&Verb::names(DEPLOYMENT, "GET"), &history::PARAMETERS, true), None,
+            "get": operation("deployment", "The status of the services.", &viewing(&Verb::names(DEPLOYMENT, "GET"), &history::PARAMETERS, true), None,
                 one_of(&["Status", "Health", "Traffic", "History"], true), &[404]),
             "post": operation("deploy", "Moves a service.", &changing(), Some(("DeploymentPost", examples())),
                 one_of(&["Done", "DoneEach", "Health"], true), &changes),
-            "put": operation("changeRules", "Lays a rule over the routing file's, or switches a health check.", &changing(),
+            "put": operation("changeRules", "Sets a rule on top of the routing file, or switches a health check.", &changing(),
                 Some(("DeploymentPut", json!({}))), one_of(&["Done"], true), &changes),
-            "delete": operation("deleteRule", "Takes away a rule that was laid over the file's (`rule`), or all that was (`overlay`).",
+            "delete": operation("deleteRule", "Deletes a rule that was set at run time (`rule`), or everything that was (`overlay`).",
                 &[changing(), texts(&["service", "rule", "reason"]), vec![flag("overlay")]].concat(), None, one_of(&["Done"], true), &changes),
         },
         ROLLBACK: {
-            "get": operation("safety", "What the guard watches, and would say.", &viewing(&Verb::names(ROLLBACK, "GET"), &history::PARAMETERS, false), None,
+            "get": operation("safety", "What the guard watches, and its assessment.", &viewing(&Verb::names(ROLLBACK, "GET"), &history::PARAMETERS, false), None,
                 one_of(&["Safety", "History", "Report", "Snapshots"], true), &[404]),
-            "post": operation("rollBack", "Takes a service back, switches the guard's eyes, keeps and compares snapshots.", &changing(),
+            "post": operation("rollBack", "Rolls a service back, switches the guard, creates and compares snapshots.", &changing(),
                 Some(("RollbackPost", rollback_examples())), one_of(&["Done", "SnapshotMade", "Comparison"], true), &changes),
-            "put": operation("changeTriggers", "Lays a trigger over the routing file's, or switches the notices.", &changing(),
+            "put": operation("changeTriggers", "Sets a trigger on top of the routing file, or switches notices.", &changing(),
                 Some(("RollbackPut", json!({}))), one_of(&["Done"], true), &changes),
-            "delete": operation("deleteSnapshot", "Takes away a snapshot, or a trigger that was laid over the file's.",
+            "delete": operation("deleteSnapshot", "Deletes a snapshot, or a trigger that was set at run time.",
                 &[changing(), texts(&["service", "snapshot", "trigger", "reason"])].concat(), None, one_of(&["Done", "SnapshotMade"], true), &changes),
         },
         VALIDATION: {
@@ -154,14 +154,14 @@ fn paths() -> Value {
                 one_of(&["ExecutionDone"], false), &[404, 409, 413, 415, 422]),
             "put": operation("changeSuite", "Switches a suite on or off, and when it runs by itself.", &[], Some(("ValidationPut", json!({}))),
                 one_of(&["SuiteSet"], false), &[404, 413, 415, 422]),
-            "delete": operation("deleteExecution", "Takes away a run that is over.", &texts(&["execution"]), None,
+            "delete": operation("deleteExecution", "Deletes a finished run.", &texts(&["execution"]), None,
                 one_of(&["ExecutionDone"], false), &[404, 409]),
         },
         EVENTS: { "get": listening() },
-        "/api/admin/whoami": { "get": operation("whoami", "Whose token it is.", &[], None, object(&["name", "role"]), &[]) },
+        "/api/admin/whoami": { "get": operation("whoami", "The name and role of the token.", &[], None, object(&["name", "role"]), &[]) },
         "/openapi.json": { "get": open("openapi", "This document.", "application/json", json!({ "type": "object" })) },
         "/metrics": { "get": open("metrics", "Prometheus.", "text/plain", json!({ "type": "string" })) },
-        "/livez": { "get": open("livez", "The process lives.", "text/plain", json!({ "type": "string" })) },
+        "/livez": { "get": open("livez", "The process is running.", "text/plain", json!({ "type": "string" })) },
         "/readyz": { "get": open("readyz", "Ready to take traffic.", "text/plain", json!({ "type": "string" })) },
     })
 }
@@ -183,7 +183,7 @@ fn operation(
     }
     let mut responses = Map::from_iter([("200".to_owned(), done)]);
     if parameters.iter().any(|parameter| parameter["name"] == "If-None-Match") {
-        responses.insert("304".to_owned(), json!({ "description": "The state is of the generation that is known." }));
+        responses.insert("304".to_owned(), json!({ "description": "Not modified since the given generation." }));
     }
     let always = [400, 401, 403, 405, 408, 421, 429, 500, 503];
     for status in always.iter().chain(errors) {
@@ -199,21 +199,21 @@ fn reference(name: &str) -> Value {
 
 fn failed(status: u16) -> Value {
     let description = match status {
-        400 => "What is asked cannot be read; the message says where.",
-        401 => "No token, or nobody's.",
-        403 => "The token's role may not do it.",
+        400 => "The request cannot be read; the message says where.",
+        401 => "No token, or an invalid one.",
+        403 => "The token's role does not allow it.",
         404 => "There is no such service or snapshot.",
-        405 => "The path is not asked in this way.",
+        405 => "The path does not allow the method.",
         408 => "The body did not come in time.",
-        409 => "The state does not allow it; the hint says what would.",
-        412 => "The state is of another generation than `If-Match` says.",
+        409 => "The current state does not allow it; the hint says what would.",
+        412 => "The generation is not the one that `If-Match` names.",
         413 => "The body is too large.",
         415 => "The body is not JSON by its Content-Type.",
-        421 => "The Host is none of the listener's.",
-        422 => "It can be read, and makes no sense here.",
-        429 => "Too often: `Retry-After` says when to come again.",
-        503 => "Closing, busy, or the journal cannot be read.",
-        _ => "A fault of ours: the log says more.",
+        421 => "The Host is not one of the listener's names.",
+        422 => "The request can be read, but is not valid here.",
+        429 => "Too many requests: `Retry-After` says when to try again.",
+        503 => "Shutting down, busy, or the journal cannot be read.",
+        _ => "An internal error: see the log.",
     };
     let mut failed =
         json!({ "description": description, "content": { "application/json": { "schema": reference("Failed") } } });
@@ -228,11 +228,11 @@ fn one_of(names: &[&str], tagged: bool) -> Value {
         [only] => reference(only),
         several => json!({ "oneOf": several.iter().map(|name| reference(name)).collect::<Vec<_>>() }),
     };
-    let mut done = json!({ "description": "Done, or shown.", "content": { "application/json": { "schema": schema } } });
+    let mut done = json!({ "description": "The result.", "content": { "application/json": { "schema": schema } } });
     if tagged {
         done["headers"] = json!({
             "ETag": { "schema": { "type": "string" }, "description": "The generation, in quotes." },
-            "Idempotency-Replayed": { "schema": { "type": "string" }, "description": "`true`: this is the first answer again." },
+            "Idempotency-Replayed": { "schema": { "type": "string" }, "description": "`true`: this is the first response again." },
         });
     }
     done
@@ -282,11 +282,10 @@ fn open(id: &str, summary: &str, kind: &str, schema: Value) -> Value {
 }
 
 fn listening() -> Value {
-    let last = json!({ "name": "Last-Event-ID", "in": "header", "description": "Tell what came after this entry first.",
+    let last = json!({ "name": "Last-Event-ID", "in": "header", "description": "Send what came after this entry first.",
         "schema": { "type": "integer", "minimum": 0, "maximum": MOST_EXACT } });
     let parameters = [texts(&["service"]), vec![number("last_event_id"), last]].concat();
-    let mut operation =
-        operation("events", "What happens, as it happens: `data` is a News.", &parameters, None, Value::Null, &[404]);
+    let mut operation = operation("events", "Events as they happen.", &parameters, None, Value::Null, &[404]);
     operation["responses"]["200"] = json!({
         "description": "A stream that ends only when one side closes it. `id` is the journal's entry, `event` its kind.",
         "content": { "text/event-stream": { "schema": reference("News") } },
@@ -318,7 +317,7 @@ fn texts(names: &[&str]) -> Parameters {
 
 fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
     let action = json!({ "type": "string", "enum": views, "default": views.first() });
-    let mut all = vec![parameter("query", "action", action, "What is to be shown.")];
+    let mut all = vec![parameter("query", "action", action, "What to show.")];
     for name in names {
         all.push(match *name {
             "kind" => {
@@ -334,24 +333,24 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
     }
     if tagged {
         let schema = json!({ "type": "string" });
-        all.push(parameter("header", "If-None-Match", schema, "The ETag that is known: 304 while it is the state."));
+        all.push(parameter("header", "If-None-Match", schema, "A known ETag: 304 while it is current."));
     }
     all
 }
 
 fn about(name: &str) -> &'static str {
     match name {
-        "service" => "This service only.",
-        "kind" => "Entries of this kind only.",
-        "who" => "Entries of this person or token only.",
+        "service" => "Only this service.",
+        "kind" => "Only entries of this kind.",
+        "who" => "Only entries of this actor.",
         "since" | "until" => "RFC 3339, or milliseconds since 1970.",
         "before" => "Older than this entry: the `next` of the page before.",
         "after" | "last_event_id" => "Newer than this entry.",
-        "limit" => "Entries of a page; 50 where it is left out.",
-        "evidence" => "With what the judge saw.",
+        "limit" => "Entries per page. Default 50.",
+        "evidence" => "With what the guard saw.",
         "rule" | "trigger" | "suite" => "Its name.",
         "snapshot" | "id" | "execution" => "Its id.",
-        "overlay" => "Everything that was laid over the routing file.",
+        "overlay" => "Everything that was set at run time.",
         _ => "For the journal.",
     }
 }
@@ -361,8 +360,13 @@ fn changing() -> Parameters {
     let tag = json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,18}")$"# });
     let key = json!({ "type": "string", "pattern": "^[!-~]{1,128}$" });
     vec![
-        parameter("header", "If-Match", tag, "Only if the state is still of this generation: the ETag of a status."),
-        parameter("header", "Idempotency-Key", key, "A repeat under the same key gets the first answer, for a day."),
+        parameter("header", "If-Match", tag, "Act only if the generation is still this one: the ETag of a status."),
+        parameter(
+            "header",
+            "Idempotency-Key",
+            key,
+            "Repeating a request under the same key returns the first response, for a day.",
+        ),
     ]
 }
 

@@ -54,11 +54,11 @@ pub struct AdminArg {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    #[error("the admin at {url} cannot be reached: {why}")]
+    #[error("cannot reach the admin API at {url}: {why}")]
     Unreachable { url: String, why: String },
     #[error("{}", said(.0))]
     Refused(ErrorBody),
-    #[error("the admin's answer is none of Cutover's: {0}")]
+    #[error("the admin API returned something that is not Cutover's: {0}")]
     Strange(String),
 }
 

@@ -63,6 +63,9 @@ fn alternatives(schema: &Value, root: &Value) -> Vec<(Option<String>, Value)> {
 
 /// The type of a value, in words.
 fn kind(schema: &Value, root: &Value) -> String {
+    if let Some(unit) = schema["x-unit"].as_str() {
+        return in_words(unit, schema);
+    }
     let mut kinds = Vec::new();
     for (_, one) in alternatives(schema, root) {
         for kind in kinds_of(&one, root) {
@@ -71,10 +74,45 @@ fn kind(schema: &Value, root: &Value) -> String {
             }
         }
     }
-    kinds.join(" or ")
+    // One of something, or several of it: said once.
+    if let Some((last, one)) = kinds.split_last()
+        && last
+            .strip_prefix("list of ")
+            .is_some_and(|of| of.trim_end_matches('s').trim_matches(['(', ')']) == choice(one))
+    {
+        return format!("{}, or a list", choice(one));
+    }
+    choice(&kinds)
+}
+
+/// `a, b or c`
+fn choice(kinds: &[String]) -> String {
+    match kinds.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// What the schema calls a unit, and the bounds of a number.
+fn in_words(unit: &str, schema: &Value) -> String {
+    let name = match unit {
+        "percent" => "percentage",
+        "url" => "URL",
+        "suite" => "name of a suite",
+        other => other,
+    };
+    match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+        (Some(least), Some(most)) if least == most => format!("`{least}`"),
+        (Some(least), Some(most)) if most <= 1e9 => format!("{name} from {least} to {most}"),
+        _ => name.to_owned(),
+    }
 }
 
 fn kinds_of(schema: &Value, root: &Value) -> Vec<String> {
+    if let Some(unit) = schema["x-unit"].as_str() {
+        return vec![in_words(unit, schema)];
+    }
     if let Some(words) = schema["enum"].as_array() {
         return words.iter().filter(|word| !word.is_null()).map(|word| format!("`{word}`")).collect();
     }
@@ -98,7 +136,7 @@ fn kinds_of(schema: &Value, root: &Value) -> Vec<String> {
         }
         "object" if schema["properties"].is_object() => "table".to_owned(),
         "object" => format!("table of names: {}", kind(&schema["additionalProperties"], root)),
-        other => other.to_owned(),
+        other => in_words(other, schema),
     });
     named.collect()
 }

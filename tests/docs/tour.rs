@@ -134,14 +134,14 @@ fn copy(from: &Path, to: &Path, change: &dyn Fn(&str) -> String) {
 /// The commands as one script: each writes into a file of its own, and what starts in the background is waited for.
 fn script(steps: &[Step], ports: &dyn Fn(&str) -> String) -> String {
     let mut script = "set -m\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n".to_owned();
-    let ready = ports("until curl -sf -o /dev/null 127.0.0.1:9700/readyz; do sleep 0.05; done");
+    let ready = ports("for _ in $(seq 200); do curl -sf -o /dev/null 127.0.0.1:9700/readyz && break; sleep 0.05; done");
     for (at, step) in steps.iter().enumerate() {
         let command = ports(&step.command);
         writeln!(script, "{{ {command}\n}} >out.{at} 2>&1").unwrap();
         let waits = match command.split_once("http.server ") {
             Some((_, rest)) => {
                 let port = rest.split_whitespace().next().unwrap();
-                format!("until curl -sf -o /dev/null 127.0.0.1:{port}; do sleep 0.05; done")
+                format!("for _ in $(seq 200); do curl -sf -o /dev/null 127.0.0.1:{port} && break; sleep 0.05; done")
             }
             // One that is just ending may still answer: `wait` is in the command that starts the next.
             None if command.contains("cutover run") => format!("sleep 0.3; {ready}"),
@@ -178,7 +178,7 @@ fn take(page: &str) {
     let log = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
     let mut code = None;
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        wait_until("the tour is over", Duration::from_secs(240), || {
+        wait_until("the tour is over", Duration::from_secs(180), || {
             code = shell.try_wait().unwrap();
             code.is_some()
         })

@@ -6,6 +6,7 @@
 mod advance;
 mod caution;
 mod durable_state;
+mod guard_changes;
 mod health_events;
 mod insight;
 mod journal_entries;
@@ -41,7 +42,7 @@ pub use crate::rollout::durable_state::{
 pub use crate::rollout::insight::GuardInsight;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, Requester, RolloutError};
 pub use crate::rollout::service_state::WaitReason;
-pub use crate::rollout::service_watch::GuardStatus;
+pub use crate::rollout::service_watch::GuardReading;
 pub use crate::rollout::state::State;
 pub use crate::rollout::suite_run::{SuiteRun, SuiteRunError};
 

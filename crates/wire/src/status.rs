@@ -1,4 +1,4 @@
-//! How the services stand.
+//! The status of the services.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -41,7 +41,7 @@ impl State {
             }
             None => {
                 let weight = service_weight(&release);
-                let said = format!("{} has come as far as it was told to: {weight}", release.title());
+                let said = format!("{} has reached its target weight: {weight}", release.title());
                 self.pause(name, self.note(ChangeKind::Pause, said), now)
             }
         }
@@ -51,7 +51,7 @@ impl State {
     fn stood(&self, name: &str, release: &Release) -> String {
         let requests = crate::guard::evidence::grouped(release.requests);
         let weight = self.services.get(name).map_or(Weight::ZERO, |service| service.durable.weight);
-        format!("{weight} held for {} over {requests} requests", release.spent)
+        format!("stayed at {weight} for {} and {requests} requests", release.spent)
     }
 
     pub(super) fn promote(&mut self, name: &str, release: Release, note: ChangeNote, now: Millis) -> Vec<Effect> {
@@ -64,7 +64,7 @@ impl State {
     }
 
     fn watched(&mut self, name: &str, release: &Release, now: Millis) -> Vec<Effect> {
-        let said = format!("{} has stood its watch of {}", release.title(), release.plan.watch);
+        let said = format!("{} passed its watch of {}", release.title(), release.plan.watch);
         let note = self.note(ChangeKind::Watched, said);
         let ledger = self.ledger(name);
         let mut effects = self.alter(name, note, now, |durable| {
@@ -103,7 +103,7 @@ impl State {
         let title = release.title().to_owned();
         match result {
             Err(why) => {
-                let note = self.note(ChangeKind::Abort, format!("{title} does not set out: {why}"));
+                let note = self.note(ChangeKind::Abort, format!("{title} was not started: {why}"));
                 self.alter(name, note, now, |durable| durable.abort(&why))
             }
             Ok(said) if service.durable.frozen(wall).is_some() => {

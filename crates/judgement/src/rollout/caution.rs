@@ -75,7 +75,7 @@ impl Caution {
         let silent = now.since(on.answered) >= SILENT;
         let why = match on.calm_since {
             Some(since) if now.since(since) >= CALM => format!("the evidence has been below 1 : 1 for {CALM}"),
-            _ if silent => format!("nothing that goes to the candidate could be rescued for {SILENT}"),
+            _ if silent => format!("no rescuable request has reached the candidate for {SILENT}"),
             _ => return None,
         };
         self.silent_at = (now.since(on.answered) >= UNHEARD).then_some(answers);

@@ -128,6 +128,18 @@ impl DurableState {
         }
     }
 
+    /// An emergency stop: everything to active, whatever was under way is over.
+    pub(super) fn stop(&mut self) {
+        self.end(RolloutPhase::Aborted, "emergency stop");
+        self.stopped = true;
+    }
+
+    /// The end of an emergency stop.
+    pub(super) fn clear(&mut self) {
+        self.stopped = false;
+        self.take_back();
+    }
+
     /// Everything to active, and nobody stays pinned to the candidate.
     pub(super) fn take_back(&mut self) {
         self.weight = Weight::ZERO;

@@ -72,7 +72,7 @@ pub struct DeployRequest {
 pub enum RolloutError {
     #[error("there is no service `{0}`")]
     NoSuchService(String),
-    #[error("generation {asked} is not the state any more: it is {now}")]
+    #[error("generation {asked} is not current; it is now {now}")]
     Stale { asked: u64, now: u64 },
     #[error("{service} is stopped: clear the emergency first")]
     Stopped { service: String },
@@ -92,21 +92,21 @@ pub enum RolloutError {
     HasShare { service: String, candidate: &'static str, weight: Weight },
     #[error("{service}: version {version} was rolled back (journal entry {entry})")]
     Quarantined { service: String, version: String, entry: u64 },
-    #[error("`{version}` is no version: 1 to 128 printable characters without spaces")]
+    #[error("`{version}` is not a version: 1 to 128 printable characters without spaces")]
     BadVersion { version: String },
     #[error("{service} has no route `{route}`; it has {known}")]
     NoSuchRoute { service: String, route: String, known: String },
-    #[error("{service}: the rollout is paused already")]
+    #[error("{service}: the rollout is already paused")]
     Paused { service: String },
     #[error("{service}: the rollout is not paused")]
     NotPaused { service: String },
-    #[error("{service}: the rollout has come as far as it was told to: {weight}")]
+    #[error("{service}: the rollout has already reached its target weight: {weight}")]
     Reached { service: String, weight: Weight },
-    #[error("{service}: this step waits for no approval")]
+    #[error("{service}: the current step does not wait for approval")]
     NothingToApprove { service: String },
-    #[error("{service}: the new side is still being tried")]
+    #[error("{service}: the preflight is still running")]
     InPreflight { service: String },
-    #[error("{service} is as asked already")]
+    #[error("{service} is already in that state")]
     AsAsked { service: String },
     #[error(
         "the routing file asks for weight {asked} of {service} while {title} is {phase}: only 0 is taken, which aborts it"

@@ -12,6 +12,10 @@ use crate::traffic::split::Weight;
 
 const LONGEST_VERSION: usize = 128;
 
+const fn guard_is(on: bool) -> &'static str {
+    if on { "the guard is on again" } else { "the guard is off: nothing rolls back by itself, and no step is left" }
+}
+
 impl State {
     pub(super) fn command(&mut self, command: OperatorCommand, now: Millis) -> Result<Vec<Effect>, RolloutError> {
         let OperatorCommand { service: name, by: Requester { who, from, key, generation, why }, act } = command;
@@ -26,27 +30,9 @@ impl State {
         match act {
             OperatorAction::Deploy(deploy) => self.deploy(&name, &durable, deploy, note, now),
             OperatorAction::Shift { weight, gradual } => self.shift(&name, &durable, weight, gradual, note, now),
-            OperatorAction::Pause => {
-                let release = under_way(&name, &durable)?;
-                if release.phase == RolloutPhase::Paused {
-                    return Err(RolloutError::Paused { service: name });
-                }
-                let note = note(ChangeKind::Pause, &format!("{} paused at {}", release.title(), durable.weight));
-                Ok(self.pause(&name, note, now))
-            }
+            OperatorAction::Pause => self.pause_by_hand(&name, &durable, note, now),
             OperatorAction::Resume => self.resume(&name, &durable, note, now),
-            OperatorAction::Approve => {
-                let release = under_way(&name, &durable)?;
-                let step = release.current().filter(|step| step.approve && !release.approved);
-                let step = step.filter(|_| release.is_live());
-                let step = step.ok_or_else(|| RolloutError::NothingToApprove { service: name.clone() })?;
-                let note = note(ChangeKind::Approve, &format!("{} may leave {}", release.title(), step.weight));
-                Ok(self.alter(&name, note, now, |durable| {
-                    if let Some(release) = &mut durable.release {
-                        release.approved = true;
-                    }
-                }))
-            }
+            OperatorAction::Approve => self.approve(&name, &durable, note, now),
             OperatorAction::Promote => self.promote_by_hand(&name, &durable, note, now),
             OperatorAction::Abort => {
                 let release = under_way(&name, &durable)?;
@@ -57,46 +43,34 @@ impl State {
                 if durable.weight.is_zero() && !durable.has_promoted() && !durable.is_under_way() {
                     return Err(RolloutError::NothingToRollBack { service: name });
                 }
-                let what = if why.is_empty() { "asked for by hand" } else { "" };
+                let what = if why.is_empty() { "requested by hand" } else { "" };
                 Ok(self.roll_back(&name, note(ChangeKind::Rollback, what), now))
             }
             OperatorAction::Stop if durable.stopped => Err(RolloutError::AsAsked { service: name }),
-            OperatorAction::Stop => Ok(self.alter(
-                &name,
-                note(ChangeKind::Stop, "everything to active, all automation off"),
-                now,
-                |durable| {
-                    durable.end(RolloutPhase::Aborted, "emergency stop");
-                    durable.stopped = true;
-                },
-            )),
+            OperatorAction::Stop => {
+                let note = note(ChangeKind::Stop, "everything to active, all automation off");
+                Ok(self.alter(&name, note, now, DurableState::stop))
+            }
             OperatorAction::Clear if !durable.stopped => Err(RolloutError::NotStopped { service: name }),
             // What was under way when the emergency came is over: the next raise is a person's.
             OperatorAction::Clear => {
-                Ok(self.alter(&name, note(ChangeKind::Clear, "the emergency is over"), now, |durable| {
-                    durable.stopped = false;
-                    durable.take_back();
-                }))
+                let note = note(ChangeKind::Clear, "the emergency is over");
+                Ok(self.alter(&name, note, now, DurableState::clear))
             }
             OperatorAction::Freeze { until } => {
                 let freeze = DeployFreeze { who: by.who.clone(), why: why.clone(), until };
-                let note = note(ChangeKind::Freeze, "no deploys and no steps");
+                let note = note(ChangeKind::Freeze, "deploys and steps are frozen");
                 Ok(self.alter(&name, note, now, |durable| durable.freeze = Some(freeze)))
             }
             OperatorAction::Unfreeze if durable.freeze.is_none() => Err(RolloutError::NotFrozen { service: name }),
             OperatorAction::Unfreeze => {
-                Ok(self.alter(&name, note(ChangeKind::Unfreeze, "deploys and steps again"), now, |durable| {
-                    durable.freeze = None
-                }))
+                let note = note(ChangeKind::Unfreeze, "the freeze is lifted");
+                Ok(self.alter(&name, note, now, |durable| durable.freeze = None))
             }
             OperatorAction::Monitoring(on) if durable.unwatched != on => Err(RolloutError::AsAsked { service: name }),
             OperatorAction::Monitoring(on) => {
-                let what = if on {
-                    "the guard watches again"
-                } else {
-                    "the guard is off: nothing rolls back by itself, and no step is left"
-                };
-                Ok(self.alter(&name, note(ChangeKind::Monitoring, what), now, |durable| durable.unwatched = !on))
+                Ok(self
+                    .alter(&name, note(ChangeKind::Monitoring, guard_is(on)), now, |durable| durable.unwatched = !on))
             }
             OperatorAction::Alerting(on) if durable.silent != on => Err(RolloutError::AsAsked { service: name }),
             OperatorAction::Alerting(on) => {
@@ -107,11 +81,43 @@ impl State {
                 Err(RolloutError::AsAsked { service: name })
             }
             OperatorAction::Overlay(overlay) => {
-                Ok(self.alter(&name, note(ChangeKind::Overlay, "laid over the file"), now, |durable| {
-                    durable.overlay = *overlay
-                }))
+                let note = note(ChangeKind::Overlay, "set at run time");
+                Ok(self.alter(&name, note, now, |durable| durable.overlay = *overlay))
             }
         }
+    }
+
+    fn pause_by_hand(
+        &mut self,
+        name: &str,
+        durable: &DurableState,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
+        now: Millis,
+    ) -> Result<Vec<Effect>, RolloutError> {
+        let release = under_way(name, durable)?;
+        if release.phase == RolloutPhase::Paused {
+            return Err(RolloutError::Paused { service: name.to_owned() });
+        }
+        let note = note(ChangeKind::Pause, &format!("{} paused at {}", release.title(), durable.weight));
+        Ok(self.pause(name, note, now))
+    }
+
+    fn approve(
+        &mut self,
+        name: &str,
+        durable: &DurableState,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
+        now: Millis,
+    ) -> Result<Vec<Effect>, RolloutError> {
+        let release = under_way(name, durable)?;
+        let step = release.current().filter(|step| release.is_live() && step.approve && !release.approved);
+        let step = step.ok_or_else(|| RolloutError::NothingToApprove { service: name.to_owned() })?;
+        let note = note(ChangeKind::Approve, &format!("{} may leave {}", release.title(), step.weight));
+        Ok(self.alter(name, note, now, |durable| {
+            if let Some(release) = &mut durable.release {
+                release.approved = true;
+            }
+        }))
     }
 
     fn deploy(
@@ -154,7 +160,7 @@ impl State {
             return Err(RolloutError::NoSuchRoute { service: service(), route: route.clone(), known });
         }
         let limits = if functions.is_empty() { String::new() } else { format!(" of {}", functions.join(", ")) };
-        let note = note(ChangeKind::Deploy, &format!("{version}{limits} sets out for {candidate}"));
+        let note = note(ChangeKind::Deploy, &format!("deploying {version}{limits} to {candidate}"));
         let release = Release {
             version: Some(version.clone()),
             environment: candidate,
@@ -197,7 +203,7 @@ impl State {
             if weight.is_zero() {
                 let note =
                     note(ChangeKind::Abort, &format!("{} aborted at {}: weight 0", release.title(), durable.weight));
-                return Ok(self.alter(name, note, now, |durable| durable.abort("a person took its share back")));
+                return Ok(self.alter(name, note, now, |durable| durable.abort("somebody set its weight back to 0")));
             }
             if release.phase == RolloutPhase::Preflight || !release.is_live() {
                 return Err(RolloutError::InPreflight { service: name.to_owned() });
@@ -255,7 +261,7 @@ impl State {
         if reached && release.current().is_some_and(|step| step.weight <= durable.weight) {
             return Err(RolloutError::Reached { service: name.to_owned(), weight: durable.weight });
         }
-        let note = note(ChangeKind::Resume, &format!("{} goes on from {}", release.title(), durable.weight));
+        let note = note(ChangeKind::Resume, &format!("{} resumed at {}", release.title(), durable.weight));
         let mut effects = self.alter(name, note, now, |durable| {
             let Some(release) = &mut durable.release else { return };
             release.pause = None;

@@ -34,7 +34,7 @@ pub struct ServiceWatch {
     first: FirstRequest,
     caution: Caution,
     resolved: (Millis, Option<f64>),
-    shown: GuardStatus,
+    shown: GuardReading,
 }
 
 /// The weight as last seen, and what is told of its past.
@@ -61,7 +61,7 @@ enum FirstRequest {
 
 /// What is shown of the judge between its verdicts.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct GuardStatus {
+pub struct GuardReading {
     pub verdict: Option<Verdict>,
     /// By [`MeterKind`], `x : 1`.
     pub evidence: [f64; 3],
@@ -94,7 +94,7 @@ impl ServiceWatch {
             first: FirstRequest::NotBefore(0),
             caution: Caution::default(),
             resolved: (Millis::ZERO, None),
-            shown: GuardStatus::default(),
+            shown: GuardReading::default(),
         }
     }
 
@@ -102,7 +102,7 @@ impl ServiceWatch {
         self.caution.is_on()
     }
 
-    pub fn shown(&self) -> &GuardStatus {
+    pub fn shown(&self) -> &GuardReading {
         &self.shown
     }
 

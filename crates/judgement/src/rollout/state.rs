@@ -10,7 +10,7 @@ use crate::rollout::journal_entries::{Actor, ChangeNote, told};
 use crate::rollout::judged_scope::{Findings, WatchedService};
 use crate::rollout::ledger::{CandidateAccount, OpenLedger, RolloutLedger};
 use crate::rollout::service_state::ServiceState;
-use crate::rollout::service_watch::{GuardStatus, ServiceWatch};
+use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, Event, LoadedService, RequestedSplit,
     RollbackLatch, RolloutError, RuntimeOverrides, SplitRequest,
@@ -88,7 +88,7 @@ impl State {
     }
 
     /// What the judge makes of a live service.
-    pub fn shown(&self, service: &str) -> Option<&GuardStatus> {
+    pub fn shown(&self, service: &str) -> Option<&GuardReading> {
         self.services.get(service)?.watch.as_ref().map(ServiceWatch::shown)
     }
 

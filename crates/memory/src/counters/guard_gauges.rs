@@ -2,14 +2,14 @@
 
 use judgement::guard::Verdict;
 use judgement::guard::evidence::{CombinedEvidence, MeterKind};
-use judgement::rollout::GuardStatus;
+use judgement::rollout::GuardReading;
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::release::RolloutPhase;
 
 /// The judge's view of a service, and what its rollout has cost. After a rollback it stays until the next one begins.
 #[derive(Clone, Debug, Default)]
 pub struct GuardGauges {
-    pub shown: GuardStatus,
+    pub shown: GuardReading,
     pub ledger: RolloutLedger,
     /// How often caution has begun.
     pub cautions: u64,

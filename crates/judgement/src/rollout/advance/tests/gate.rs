@@ -147,9 +147,9 @@ fn a_suite_that_fails_may_hold_instead_and_resume_runs_them_again() {
 #[test]
 fn what_could_not_be_run_holds_and_never_passes_or_rolls_back() {
     let mut bench = validating(OnSuiteFailure::Rollback);
-    bench.answer(0, Err(SuiteRunError::NotRun("the house is closing".into())));
+    bench.answer(0, Err(SuiteRunError::NotRun("Cutover is shutting down".into())));
     assert_eq!(bench.at(), (RolloutPhase::Paused, 10.0));
-    assert_eq!(bench.entry().why, "2.0.1: suites smoke and parity did not run on green: the house is closing");
+    assert_eq!(bench.entry().why, "2.0.1: suites smoke and parity did not run on green: Cutover is shutting down");
     assert!(bench.durable().quarantine.is_empty());
 }
 
