@@ -66,7 +66,7 @@ fn a_teardown_that_hangs_is_given_up_with_the_drain_and_the_run_says_so() {
     site.process.signal("TERM");
     wait_until("its teardown is under way", SOON, || asked(&site, "DELETE"));
     let (code, said) = site.cutover(&["validate", "run-suite", "endless", "green", "--detach"]);
-    assert!(code == Some(1) && said.contains("Cutover is ending"), "no new run is taken: {code:?} {said}");
+    assert!(code == Some(1) && said.contains("Cutover is shutting down"), "no new run is taken: {code:?} {said}");
     site = site.after_its_end();
     let took = began.elapsed().as_millis();
     assert!((2_900..60_000).contains(&took), "the drain is 3 seconds: {took} ms");
