@@ -28,7 +28,7 @@ pub trait RequestBody: Serialize + Sized {
 
 /// The bodies of one path and method, by their `action`: a line for each.
 macro_rules! bodies {
-    ($(#[$doc:meta])* $name:ident to $path:ident { $($action:literal => $variant:ident($body:ty),)+ }) => {
+    ($(#[$doc:meta])* $name:ident to $path:ident { $($action:tt => $variant:ident($body:ty),)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
         #[serde(tag = "action")]
