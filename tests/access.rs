@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use config;
 use relay::access::{AccessLog, LogFormat, LogTarget, SampleRate};
 use serde_json::{Value, json};
 

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use config;
 use config::notify::Sink;
 use hmac::{Hmac, KeyInit, Mac};
 use judgement::rollout::{OperatorAction, OperatorCommand, Requester};

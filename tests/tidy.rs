@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::modules::needs;
 use crate::support::rust::{File, Kind, Token, closing, source};
 
 #[track_caller]
@@ -54,8 +55,7 @@ fn functions_stay_under_seventy_lines() {
 #[test]
 fn what_has_one_place_stays_there() {
     let places = [
-        // The resolver says by the system's own clock until when an answer holds.
-        ("Instant :: now", &["crates/memory/src/clock.rs", "crates/relay/src/origin/resolve.rs"][..]),
+        ("Instant :: now", &["crates/memory/src/clock.rs"][..]),
         ("SystemTime :: now", &["crates/memory/src/clock.rs"]),
         ("sync :: atomic", &["crates/memory/src/counters/"]),
         ("ArcSwap", &["crates/memory/src/snapshot.rs"]),
@@ -98,108 +98,25 @@ fn a_public_type_has_a_name_of_its_own() {
     none(&again.map(|(name, places)| format!("{name}: {}", places.join(", "))).collect::<Vec<_>>());
 }
 
-/// The paths that a file names, each as its parts: `use a::{b, c::d}` is `a::b` and `a::c::d`.
-fn paths(tokens: &[Token], prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
-    let mut path = prefix.to_vec();
-    let mut at = 0;
-    while let Some(token) = tokens.get(at) {
-        let separated =
-            tokens.get(at + 1).is_some_and(|next| next.is(":")) && tokens.get(at + 2).is_some_and(|next| next.is(":"));
-        if token.kind == Kind::Word {
-            path.push(token.text.clone());
-            at += 1;
-        } else if token.is("{") {
-            let end = at + closing(&tokens[at..], 0);
-            at += 1;
-            while at < end {
-                at += paths(&tokens[at..end], &path, found).max(1);
-            }
-            return end + 1;
-        } else {
-            break;
-        }
-        if !separated {
-            break;
-        }
-        at += 2;
-    }
-    found.push(path);
-    at
-}
-
-/// Which modules of its crate a file needs: where the things that it names are written, not where they are shown again.
-fn needs(
-    file: &File,
-    modules: &BTreeSet<Vec<String>>,
-    shown: &BTreeMap<Vec<String>, Vec<String>>,
-) -> BTreeSet<Vec<String>> {
-    let mut found = Vec::new();
-    for (at, token) in file.tokens.iter().enumerate() {
-        let starts = ["crate", "super", "self"].iter().any(|word| token.is(word));
-        if starts && !file.tokens[..at].last().is_some_and(|last| last.is(":")) {
-            paths(&file.tokens[at..], &[], &mut found);
-        }
-    }
-    found.into_iter().filter_map(|path| home(&absolute(file, &path), modules, shown)).collect()
-}
-
-fn absolute(file: &File, path: &[String]) -> Vec<String> {
-    let mut base = if path[0] == "crate" { vec![] } else { file.module.clone() };
-    base.truncate(base.len() - path.iter().filter(|part| *part == "super").count().min(base.len()));
-    base.into_iter()
-        .chain(path.iter().filter(|part| !["crate", "super", "self"].contains(&part.as_str())).cloned())
-        .collect()
-}
-
-fn home(
-    path: &[String],
-    modules: &BTreeSet<Vec<String>>,
-    shown: &BTreeMap<Vec<String>, Vec<String>>,
-) -> Option<Vec<String>> {
-    let inside = (0..=path.len()).rev().map(|end| &path[..end]).find(|start| modules.contains(*start))?;
-    let name = path.get(..inside.len() + 1).unwrap_or(path);
-    match shown.get(name) {
-        Some(original) if original != name => home(original, modules, shown),
-        _ => Some(inside.to_vec()),
-    }
-}
-
 #[test]
 fn no_modules_of_a_crate_need_each_other() {
     let files = source();
     let mut wrong = Vec::new();
     for krate in files.iter().map(|file| &file.krate).collect::<BTreeSet<_>>() {
         let files: Vec<&File> = files.iter().filter(|file| file.krate == *krate).collect();
-        let modules: BTreeSet<Vec<String>> = files.iter().map(|file| file.module.clone()).collect();
-        // What `pub use` shows under a second path.
-        let mut shown = BTreeMap::new();
-        for file in &files {
-            for at in (0..file.tokens.len()).filter(|at| file.tokens[*at].is("use") && *at > 0) {
-                let mut found = Vec::new();
-                paths(&file.tokens[at + 1..], &[], &mut found);
-                for path in found.iter().filter(|_| file.tokens[at - 1].is("pub") || file.tokens[at - 1].is(")")) {
-                    let name = [file.module.clone(), vec![path.last().unwrap().clone()]].concat();
-                    shown.insert(name, absolute(file, path));
-                }
-            }
-        }
-        let needs: BTreeMap<&Vec<String>, BTreeSet<Vec<String>>> =
-            files.iter().map(|file| (&file.module, needs(file, &modules, &shown))).collect();
+        let needs = needs(&files);
         // A module and those inside it are one thing; a circle is between two that are beside each other.
         let apart = |a: &[String], b: &[String]| !a.starts_with(b) && !b.starts_with(a);
-        for (module, _) in &needs {
-            let (mut reached, mut waiting) = (BTreeSet::new(), vec![(*module).clone()]);
+        for module in needs.keys() {
+            let (mut reached, mut waiting) = (BTreeSet::new(), vec![module]);
             while let Some(next) = waiting.pop() {
-                for need in needs.get(&next).into_iter().flatten().filter(|need| apart(&next, need)) {
-                    if need == *module {
-                        wrong.push(format!(
-                            "{krate}::{} needs {}, and is needed by it",
-                            module.join("::"),
-                            next.join("::")
-                        ));
+                for need in needs.get(next).into_iter().flatten().filter(|need| apart(next, need)) {
+                    if need == module {
+                        let (this, other) = (module.join("::"), next.join("::"));
+                        wrong.push(format!("{krate}::{this} needs {other}, and is needed by it"));
                     }
-                    if reached.insert(need.clone()) {
-                        waiting.push(need.clone());
+                    if reached.insert(need) {
+                        waiting.push(need);
                     }
                 }
             }

@@ -4,6 +4,7 @@ pub mod client;
 pub mod front;
 pub mod h2;
 pub mod house;
+pub mod modules;
 pub mod origin;
 pub mod rust;
 pub mod servers;

@@ -16,7 +16,7 @@ pub struct NotifyFile {
     /// How it is reached.
     pub kind: Option<At<Word<NotifyKind>>>,
     /// For "webhook": the URL. For "pagerduty": another region's URL instead of
-    /// https://events.pagerduty.com/v2/enqueue. For "slack" only from the environment, because it is a secret:
+    /// `https://events.pagerduty.com/v2/enqueue`. For "slack" only from the environment, because it is a secret:
     /// "${SLACK_URL}".
     pub url: Option<At<String>>,
     /// A file that holds the URL, for one that is a secret, such as Slack's. Relative to this file.

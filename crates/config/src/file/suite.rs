@@ -176,7 +176,7 @@ pub struct ExpectFile {
     /// By header name: a text that the value equals, or a table of operators: equals, contains, matches, present, absent,
     /// above, below.
     pub headers: BTreeMap<String, At<AnyValue>>,
-    /// By JSONPath ("$.items[0].id"): a value that is equal, or a table of operators, also `length` and `type`.
+    /// By JSONPath (`$.items[0].id`): a value that is equal, or a table of operators, also `length` and `type`.
     pub json: BTreeMap<String, At<AnyValue>>,
     /// The whole body, as JSON.
     pub equals: Option<At<AnyValue>>,

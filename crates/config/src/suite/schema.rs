@@ -61,8 +61,8 @@ impl Schema {
 
     /// # Errors
     /// The tree of violations.
-    pub fn check<'s, 'v>(&'s self, value: &'v Value) -> Result<(), ValidationError<'s, 'v>> {
-        self.compiled.validate(value, self.root)
+    pub fn check<'s, 'v>(&'s self, value: &'v Value) -> Result<(), Box<ValidationError<'s, 'v>>> {
+        self.compiled.validate(value, self.root).map_err(Box::new)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Three meters bet on it: on failures, on slowness, on requests that hang. Each has a share of the stake, half of it on
 //! the whole service and half on its routes; what they own together is the evidence, because a weighted sum of e-values
 //! is one. At `1/α : 1` the candidate is taken back. `docs/` of the house and README say it in an operator's words;
-//! [`bet`], [`rate`] and [`slow`] name the sources of the formulas.
+//! [`bet`], [`rate_odds`] and [`latency_odds`] name the sources of the formulas.
 
 pub mod bet;
 pub mod cells;
