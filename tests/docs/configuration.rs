@@ -15,7 +15,7 @@ const HEAD: &str = r#"<!-- Generated from the JSON Schemas: UPDATE_DOCS=1 cargo 
 being saved, or at SIGHUP. **Suites** are read at every run.
 
 - Unknown keys are errors. Every problem is reported at once, with file, line and a hint. A file is taken whole or refused whole.
-- Durations are `"250ms"`, `"30s"`, `"1h30m"`; sizes `"64KiB"`, `"10MiB"`; weights and shares are percentages with up to two decimals.
+- Durations are `"250ms"`, `"30s"`, `"1h 30m"`; sizes `"64KiB"`, `"10MiB"`; weights and shares are percentages with up to two decimals.
 - Paths are relative to the file that names them.
 - In any string of `cutover.toml` and of a routing file, `${NAME}` stands for an environment variable and `${NAME:-default}` for one with a
   default; `$$` is a dollar. An unset variable without a default is an error at its place. No message shows a value from the environment.

@@ -73,23 +73,22 @@ impl Millis {
     }
 }
 
+/// The two largest units: `250ms`, `2.5s`, `30s`, `2m 5s`, `1h 30m`. [`Millis::parse`] reads it.
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0;
-        match ms {
-            0 => f.write_str("0s"),
-            _ if ms < 1000 => write!(f, "{ms}ms"),
-            _ if ms < 10_000 && !ms.is_multiple_of(1000) => write!(f, "{}.{}s", ms / 1000, ms % 1000 / 100),
-            _ if ms < 60_000 => write!(f, "{}s", ms / 1000),
-            _ if ms < 3_600_000 => {
-                write!(f, "{}m", ms / 60_000)?;
-                if ms % 60_000 >= 1000 { write!(f, "{}s", ms % 60_000 / 1000) } else { Ok(()) }
-            }
-            _ => {
-                write!(f, "{}h", ms / 3_600_000)?;
-                if ms % 3_600_000 >= 60_000 { write!(f, "{}m", ms % 3_600_000 / 60_000) } else { Ok(()) }
-            }
-        }
+        let tenths = (ms + 50) / 100;
+        let (whole, part, units) = match ms {
+            0 => return f.write_str("0s"),
+            _ if ms < 1000 => return write!(f, "{ms}ms"),
+            _ if tenths < 100 && !tenths.is_multiple_of(10) => return write!(f, "{}.{}s", tenths / 10, tenths % 10),
+            _ if tenths < 100 => return write!(f, "{}s", tenths / 10),
+            _ if ms < 60_000 => return write!(f, "{}s", ms / 1000),
+            _ if ms < 3_600_000 => (ms / 60_000, ms % 60_000 / 1000, ("m", "s")),
+            _ => (ms / 3_600_000, ms % 3_600_000 / 60_000, ("h", "m")),
+        };
+        write!(f, "{whole}{}", units.0)?;
+        if part > 0 { write!(f, " {part}{}", units.1) } else { Ok(()) }
     }
 }
 
@@ -200,9 +199,16 @@ mod tests {
 
     #[test]
     fn durations_print_in_their_own_unit() {
-        for (ms, text) in
-            [(0, "0s"), (250, "250ms"), (1500, "1.5s"), (30_000, "30s"), (125_000, "2m5s"), (5_400_000, "1h30m")]
-        {
+        for (ms, text) in [
+            (0, "0s"),
+            (250, "250ms"),
+            (1500, "1.5s"),
+            (30_000, "30s"),
+            (2050, "2.1s"),
+            (2040, "2s"),
+            (125_000, "2m 5s"),
+            (5_400_000, "1h 30m"),
+        ] {
             assert_eq!(Millis(ms).to_string(), text);
         }
     }

@@ -120,12 +120,12 @@ impl MeterEvidence {
         let MeterEvidence { span, candidate: c, active: a, .. } = self;
         let (c_bad, c_all, a_bad, a_all) = (grouped(c.bad), grouped(c.all), grouped(a.bad), grouped(a.all));
         let what = match (self.meter, self.edge, self.patience) {
-            (MeterKind::Latency, Some(WidestGap { candidate_micros, active_micros, candidate, active }), _) => format!(
+            (MeterKind::Latency, Some(gap), _) => format!(
                 "{candidate} takes over {} for {} of {c_all}, {active} over {} for {} of {a_all}",
-                millis(candidate_micros),
-                grouped(candidate),
-                millis(active_micros),
-                grouped(active)
+                millis(gap.candidate_micros),
+                grouped(gap.candidate),
+                millis(gap.active_micros),
+                grouped(gap.active)
             ),
             (MeterKind::Stalls, _, Some(patience)) => {
                 format!(

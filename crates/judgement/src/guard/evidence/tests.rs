@@ -301,3 +301,36 @@ proptest::proptest! {
         proptest::prop_assert_eq!(meters, again);
     }
 }
+
+#[test]
+fn a_sentence_names_both_sides_and_what_each_did() {
+    let counts = |bad, all| SideCounts { bad, all };
+    let part = |meter, edge, patience, route: Option<&str>| MeterEvidence {
+        meter,
+        route: route.map(str::to_owned),
+        evidence: 2_000.0,
+        bad: 61,
+        span: Millis(540),
+        candidate: counts(61, 61),
+        active: counts(0, 514),
+        edge,
+        patience,
+    };
+    let gap = latency_cuts::WidestGap { candidate_micros: 7_500, active_micros: 2_000, candidate: 60, active: 1 };
+    for (part, said) in [
+        (part(MeterKind::Errors, None, None, None), "green fails 61 of 61, blue 0 of 514"),
+        (part(MeterKind::Errors, None, None, Some("/cart")), "on route /cart, green fails 61 of 61, blue 0 of 514"),
+        (
+            part(MeterKind::Latency, Some(gap), None, None),
+            "green takes over 7.5 ms for 60 of 61, blue over 2.0 ms for 1 of 514",
+        ),
+        (
+            part(MeterKind::Stalls, None, Some(Millis(300)), None),
+            "61 of 61 requests to green hang for over 300ms, 0 of 514 to blue",
+        ),
+    ] {
+        let sentence = part.sentence(part.evidence, "blue", "green");
+        let odds = "over the same 540ms: evidence 2,000 : 1 that green is worse than tolerated";
+        assert_eq!(sentence, format!("{said} {odds}"));
+    }
+}
