@@ -96,7 +96,10 @@ async fn ready(State(api): State<Api>) -> impl IntoResponse {
     let unready = [
         (!is_raised(&process.ready), "starting\n"),
         (is_raised(&process.draining), "draining\n"),
-        (read(&process.sidecar_panics) > 0, "the sidecar has panicked: weights are frozen until a restart\n"),
+        (
+            read(&process.sidecar_panics) > 0,
+            "the sidecar has panicked: weights are frozen until Cutover is restarted\n",
+        ),
         (late, "the sidecar is not responding\n"),
     ];
     match unready.iter().find(|(so, _)| *so) {

@@ -1,4 +1,4 @@
-//! The command line: what was typed, one command a file. Results go to stdout, logs to stderr.
+//! The command line, with one file per command. Results go to stdout, logs to stderr.
 
 mod chart;
 mod check;
@@ -95,16 +95,16 @@ enum Command {
     Freeze(commands::FreezeArgs),
     /// Lift a freeze.
     Unfreeze(commands::ActionEverywhereArgs),
-    /// Show or clear rules and triggers that were set at run time.
+    /// Show or remove rules and triggers that were set at run time.
     Overlay(overlay::Args),
-    /// Show what was changed, by whom and why.
+    /// Show what changed, who changed it and why.
     History(history::Args),
-    /// Explain a history entry: what the guard saw, judged again.
+    /// Explain a history entry: show what the guard saw, and judge it again.
     Explain(explain::Args),
     /// Run validation suites against blue, green or both.
     #[cfg(feature = "validation")]
     Validate(validate::Args),
-    /// Keep named snapshots of a service and its data, and compare them.
+    /// Create, list, compare and delete named snapshots of a service and its data.
     Snapshot(snapshot::Args),
     /// Test the notification receivers.
     Notify(notify::Args),
@@ -129,7 +129,7 @@ enum Output {
     Json,
 }
 
-/// Runs what was typed.
+/// Runs the command that was typed.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let quiet = matches!(cli.command, Command::Demo(_));

@@ -60,7 +60,7 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
     let mut rescued = Family::counter("rescued_total", "Failed candidate requests that active served instead.", &ROUTE);
     let mut upstream = Family::histogram(
         "upstream_duration_seconds",
-        "Time from dispatch to the response head, of responses that did not fail.",
+        "Time from sending the request to receiving the response head, for responses that did not fail.",
         &ROUTE,
     );
     let mut request = Family::histogram(
@@ -70,7 +70,7 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
     );
     let mut hurt = Family::counter(
         "hurt_total",
-        "Requests whose client saw a failure, by the environment chosen for it first.",
+        "Requests whose client saw a failure, by the environment that was tried first.",
         &ROUTE,
     );
     let mut turned_away = Family::counter(
@@ -107,7 +107,7 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
 
 fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let sides = &["service", "environment"];
-    let mut weight = Family::gauge("weight_ratio", "The environment's share of the traffic as set, 0 to 1.", sides);
+    let mut weight = Family::gauge("weight_ratio", "The configured share of the traffic, 0 to 1.", sides);
     let mut active = Family::gauge("active", "1 for the environment that serves by default.", sides);
     let mut endpoints = Family::gauge("endpoints", "Addresses that the environment's origin resolves to.", sides);
     let mut rollbacks = Family::counter(
@@ -149,7 +149,7 @@ fn of_process(process: &ProcessCounters, snapshot: &RoutingSnapshot) -> Vec<Fami
     for (reason, value) in process.refusals() {
         refused.count(&[reason], value);
     }
-    let mut reloads = Family::counter("config_reload_total", "Routing files taken and refused.", &["result"]);
+    let mut reloads = Family::counter("config_reload_total", "Routing files accepted and refused.", &["result"]);
     for (result, value) in [("taken", &process.reloads_taken), ("refused", &process.reloads_refused)] {
         reloads.count(&[result], read(value));
     }
@@ -166,7 +166,7 @@ fn of_process(process: &ProcessCounters, snapshot: &RoutingSnapshot) -> Vec<Fami
         total("sidecar_rounds_total", "Rounds of the sidecar.", read(&process.sidecar_ticks)),
         total(
             "sidecar_panics_total",
-            "Panics of the sidecar; after one the weights are frozen.",
+            "Panics of the sidecar. After a panic, weights are frozen.",
             read(&process.sidecar_panics),
         ),
         number(

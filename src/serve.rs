@@ -315,7 +315,7 @@ fn listen_for_admin(
         }
     };
     if !address.ip().is_loopback() && tls.is_none() {
-        tracing::warn!(%address, "the admin API listens beyond loopback without TLS: tokens can be read in transit");
+        tracing::warn!(%address, "the admin API listens outside loopback without TLS: tokens can be read in transit");
     }
     socket.set_nonblocking(true)?;
     let _in_runtime = runtime.enter();

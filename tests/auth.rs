@@ -82,7 +82,7 @@ fn the_first_run_makes_a_token_in_a_file_that_only_its_owner_reads() {
         (change.who.as_str(), change.from.as_deref(), change.service.as_str()),
         ("local", Some("127.0.0.1"), "")
     );
-    assert_eq!(change.why, "first use since the start, as an admin");
+    assert_eq!(change.why, "first use since startup, as an admin");
     assert!(!format!("{:?}", house.running).contains(&token), "nothing shows it");
     assert_eq!(whoami(&house, &format!("{token}x")).status, 401);
     wait_until("the refusal is in the journal", SOON, || entries(&house, ChangeKind::Refused).len() == 1);
@@ -406,5 +406,5 @@ fn run_shows_the_token_it_made_once_and_no_log_has_it() {
     assert!(!stderr_of(&["run"]).contains("cut_"), "once");
     std::fs::remove_file(dir.path().join("cutover.db.token")).unwrap();
     let logged = stderr_of(&["--log-json", "run"]);
-    assert!(logged.contains("made a token for the admin API") && !logged.contains("cut_"), "{logged}");
+    assert!(logged.contains("created a token for the admin API") && !logged.contains("cut_"), "{logged}");
 }

@@ -126,7 +126,7 @@ fn suites_are_switched_off_and_on_and_scheduled_from_the_command_line() {
     let set: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(set["suite"]["every_ms"], Value::Null);
     let said = site.must(&["validate", "schedule", "smoke", "off"]);
-    assert!(said.contains("does not run by itself"), "{said}");
+    assert!(said.contains("does not run on a schedule"), "{said}");
     let (code, said) = site.cutover(&["validate", "schedule", "smoke", "1s"]);
     assert!(code == Some(1) && said.contains("every 10s at most"), "{code:?} {said}");
     let said = site.must(&["validate", "after-rollback", "smoke", "on"]);

@@ -335,7 +335,7 @@ fn a_candidate_whose_checks_go_on_failing_is_rolled_back_by_the_guard_and_the_en
     assert_eq!(change.who, "guard");
     let why = change.why.strip_prefix("failing health checks: ").unwrap_or_else(|| panic!("{}", change.why));
     let (rounds, rest) = why.split_once(' ').unwrap();
-    assert_eq!(rest, "rounds of green's health checks failed in 1m, over 3; of blue's 0");
+    assert_eq!(rest, "rounds of green's health checks failed in 1m, over the limit of 3; 0 of blue's failed");
     // The fourth one does it; on a busy machine the next one may have failed before the guard has looked.
     assert!(rounds.parse::<u32>().unwrap() >= 4, "{why}");
     let evidence = change.evidence.unwrap();

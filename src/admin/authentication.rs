@@ -153,7 +153,7 @@ impl Authenticator {
         let first = book.seen.get_mut(place).is_some_and(|seen| !std::mem::replace(seen, true));
         drop(book);
         if first {
-            let why = format!("first use since the start, as {}", caller.role.with_article());
+            let why = format!("first use since startup, as {}", caller.role.with_article());
             self.remark(ChangeKind::Token, &caller.name, from, why);
         }
         Ok(Some(caller))

@@ -144,7 +144,7 @@ impl ServiceCommand {
                 Err(refused) => return Err(refused.into()),
             }
         }
-        Err(ApiError::conflict("busy", "the state changes too fast", "try again"))
+        Err(ApiError::conflict("busy", "the state keeps changing", "try again"))
     }
 
     /// The act, and the generation whose roles it is in terms of.

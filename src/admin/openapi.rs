@@ -1,4 +1,5 @@
-//! `/openapi.json`: the API for programs. The bodies come from their types; which path takes and gives them is said here.
+//! `/openapi.json`: the machine-readable API. The bodies come from their types; which path uses which body is defined
+//! here.
 
 #![expect(
     clippy::indexing_slicing,
@@ -22,7 +23,7 @@ use wire::{DEPLOYMENT, EXECUTION_FORMATS, ROLLBACK, VALIDATION};
 #[openapi(
     info(
         title = "Cutover",
-        description = "Deployments: their status, every action on them, and their history.",
+        description = "Deployments, rollbacks and validation: status, actions and history.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
@@ -74,14 +75,13 @@ pub fn document() -> Value {
     two_directions(&mut document);
     document["openapi"] = "3.1.0".into();
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
-    document["components"]["securitySchemes"] =
-        json!({ "token": { "type": "http", "scheme": "bearer", "description": "`cutover token new` makes one." } });
+    document["components"]["securitySchemes"] = json!({ "token": { "type": "http", "scheme": "bearer", "description": "Create one with `cutover token new`." } });
     document["security"] = json!([{ "token": [] }]);
     document["paths"] = paths();
     document
 }
 
-/// The bodies of a path by their `action`: each is one object, with nothing in it that it does not know.
+/// Splits the bodies of a path by their `action`: each is one object without unknown fields.
 fn tell_apart(document: &mut Value, name: &str) {
     let all = document["components"]["schemas"].clone();
     let schema = &mut document["components"]["schemas"][name];
@@ -111,7 +111,7 @@ fn tell_apart(document: &mut Value, name: &str) {
     }
 }
 
-/// From blue to green, or from green to blue.
+/// A shift goes from blue to green, or from green to blue.
 fn two_directions(document: &mut Value) {
     let Some(variants) = document["components"]["schemas"]["DeploymentPost"]["oneOf"].as_array_mut() else { return };
     let Some(at) = variants.iter().position(|variant| variant["title"] == "traffic_shift") else { return };
@@ -131,19 +131,19 @@ fn paths() -> Value {
         DEPLOYMENT: {
             "get": operation("deployment", "The status of the services.", &viewing(&Verb::names(DEPLOYMENT, "GET"), &history::PARAMETERS, true), None,
                 one_of(&["Status", "Health", "Traffic", "History"], true), &[404]),
-            "post": operation("deploy", "Moves a service.", &changing(), Some(("DeploymentPost", examples())),
+            "post": operation("deploy", "Carries out an action on a service.", &changing(), Some(("DeploymentPost", examples())),
                 one_of(&["Done", "DoneEach", "Health"], true), &changes),
-            "put": operation("changeRules", "Sets a rule on top of the routing file, or switches a health check.", &changing(),
+            "put": operation("changeRules", "Sets a rule at run time, or switches a health check on or off.", &changing(),
                 Some(("DeploymentPut", json!({}))), one_of(&["Done"], true), &changes),
             "delete": operation("deleteRule", "Deletes a rule that was set at run time (`rule`), or everything that was (`overlay`).",
                 &[changing(), texts(&["service", "rule", "reason"]), vec![flag("overlay")]].concat(), None, one_of(&["Done"], true), &changes),
         },
         ROLLBACK: {
-            "get": operation("safety", "What the guard watches, and its assessment.", &viewing(&Verb::names(ROLLBACK, "GET"), &history::PARAMETERS, false), None,
+            "get": operation("safety", "What the guard watches, and how it assesses it.", &viewing(&Verb::names(ROLLBACK, "GET"), &history::PARAMETERS, false), None,
                 one_of(&["Safety", "History", "Report", "Snapshots"], true), &[404]),
-            "post": operation("rollBack", "Rolls a service back, switches the guard, creates and compares snapshots.", &changing(),
+            "post": operation("rollBack", "Rolls a service back, switches the guard on or off, and creates or compares snapshots.", &changing(),
                 Some(("RollbackPost", rollback_examples())), one_of(&["Done", "SnapshotMade", "Comparison"], true), &changes),
-            "put": operation("changeTriggers", "Sets a trigger on top of the routing file, or switches notices.", &changing(),
+            "put": operation("changeTriggers", "Sets a trigger at run time, or switches notices on or off.", &changing(),
                 Some(("RollbackPut", json!({}))), one_of(&["Done"], true), &changes),
             "delete": operation("deleteSnapshot", "Deletes a snapshot, or a trigger that was set at run time.",
                 &[changing(), texts(&["service", "snapshot", "trigger", "reason"])].concat(), None, one_of(&["Done", "SnapshotMade"], true), &changes),
@@ -152,7 +152,7 @@ fn paths() -> Value {
             "get": validations(),
             "post": operation("validate", "Runs a suite, or cancels a run.", &changing()[1..], Some(("ValidationPost", validation_examples())),
                 one_of(&["ExecutionDone"], false), &[404, 409, 413, 415, 422]),
-            "put": operation("changeSuite", "Switches a suite on or off, and when it runs by itself.", &[], Some(("ValidationPut", json!({}))),
+            "put": operation("changeSuite", "Enables or disables a suite, and sets when it runs automatically.", &[], Some(("ValidationPut", json!({}))),
                 one_of(&["SuiteSet"], false), &[404, 413, 415, 422]),
             "delete": operation("deleteExecution", "Deletes a finished run.", &texts(&["execution"]), None,
                 one_of(&["ExecutionDone"], false), &[404, 409]),
@@ -203,12 +203,12 @@ fn failed(status: u16) -> Value {
         401 => "No token, or an invalid one.",
         403 => "The token's role does not allow it.",
         404 => "There is no such service or snapshot.",
-        405 => "The path does not allow the method.",
-        408 => "The body did not come in time.",
+        405 => "The path does not support this method.",
+        408 => "The body was not received in time.",
         409 => "The current state does not allow it; the hint says what would.",
         412 => "The generation is not the one that `If-Match` names.",
         413 => "The body is too large.",
-        415 => "The body is not JSON by its Content-Type.",
+        415 => "The Content-Type is not application/json.",
         421 => "The Host is not one of the listener's names.",
         422 => "The request can be read, but is not valid here.",
         429 => "Too many requests: `Retry-After` says when to try again.",
@@ -232,7 +232,7 @@ fn one_of(names: &[&str], tagged: bool) -> Value {
     if tagged {
         done["headers"] = json!({
             "ETag": { "schema": { "type": "string" }, "description": "The generation, in quotes." },
-            "Idempotency-Replayed": { "schema": { "type": "string" }, "description": "`true`: this is the first response again." },
+            "Idempotency-Replayed": { "schema": { "type": "string" }, "description": "`true` if this is a repeat of the first response." },
         });
     }
     done
@@ -242,19 +242,19 @@ fn object(fields: &[&str]) -> Value {
     let properties: Map<String, Value> =
         fields.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
     let schema = json!({ "type": "object", "required": fields, "properties": properties });
-    json!({ "description": "Shown.", "content": { "application/json": { "schema": schema } } })
+    json!({ "description": "The requested view.", "content": { "application/json": { "schema": schema } } })
 }
 
-/// Suites, runs, and one run: as a document, in short, or as a report.
+/// Suites, runs, and one run: as a document, a summary or a report.
 fn validations() -> Value {
     let parameters = viewing(&Verb::names(VALIDATION, "GET"), &["service", "suite", "id", "limit"], false);
     let format = json!({ "type": "string", "enum": EXECUTION_FORMATS, "default": EXECUTION_FORMATS[0] });
-    let format = parameter("query", "format", format, "Of one execution.");
+    let format = parameter("query", "format", format, "The format of a single execution.");
     let parameters = [parameters, vec![format]].concat();
     let mut operation = operation("validations", "Suites and their runs.", &parameters, None, Value::Null, &[404]);
-    // A run in short is a part of the whole one: both fit it.
+    // A run's summary is part of the full document, so both schemas match it.
     let any = ["Suites", "Executions", "Execution", "ExecutionSummary"].map(reference);
-    operation["responses"]["200"] = json!({ "description": "Shown.", "content": {
+    operation["responses"]["200"] = json!({ "description": "The requested view.", "content": {
         "application/json": { "schema": { "anyOf": any } },
         "text/html": { "schema": { "type": "string" } },
         "application/xml": { "schema": { "type": "string" } },
@@ -268,7 +268,7 @@ fn validation_examples() -> Value {
     })
 }
 
-/// For everybody who reaches the listener.
+/// Paths that are open to everyone who reaches the listener.
 fn open(id: &str, summary: &str, kind: &str, schema: Value) -> Value {
     let mut operation = operation(id, summary, &[], None, Value::Null, &[]);
     let content = json!({ kind: { "schema": schema } });
@@ -276,18 +276,18 @@ fn open(id: &str, summary: &str, kind: &str, schema: Value) -> Value {
     if id == "readyz" {
         operation["responses"]["503"] = json!({ "description": "Not ready; the text says why.", "content": content });
     }
-    // On loopback, or by the operator's word, everybody may scrape.
+    // On loopback, or with `open_metrics`, everyone may scrape.
     operation["security"] = if id == "metrics" { json!([{}, { "token": [] }]) } else { json!([]) };
     operation
 }
 
 fn listening() -> Value {
-    let last = json!({ "name": "Last-Event-ID", "in": "header", "description": "Send what came after this entry first.",
+    let last = json!({ "name": "Last-Event-ID", "in": "header", "description": "Send the entries after this one first.",
         "schema": { "type": "integer", "minimum": 0, "maximum": MOST_EXACT } });
     let parameters = [texts(&["service"]), vec![number("last_event_id"), last]].concat();
     let mut operation = operation("events", "Events as they happen.", &parameters, None, Value::Null, &[404]);
     operation["responses"]["200"] = json!({
-        "description": "A stream that ends only when one side closes it. `id` is the journal's entry, `event` its kind.",
+        "description": "A stream that stays open until one side closes it. `id` is the number of the journal entry, `event` its kind.",
         "content": { "text/event-stream": { "schema": reference("News") } },
     });
     operation
@@ -333,7 +333,12 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
     }
     if tagged {
         let schema = json!({ "type": "string" });
-        all.push(parameter("header", "If-None-Match", schema, "A known ETag: 304 while it is current."));
+        all.push(parameter(
+            "header",
+            "If-None-Match",
+            schema,
+            "The ETag of an earlier response: 304 if nothing has changed since.",
+        ));
     }
     all
 }
@@ -342,25 +347,33 @@ fn about(name: &str) -> &'static str {
     match name {
         "service" => "Only this service.",
         "kind" => "Only entries of this kind.",
-        "who" => "Only entries of this actor.",
+        "who" => "Only entries by this actor.",
         "since" | "until" => "RFC 3339, or milliseconds since 1970.",
-        "before" => "Older than this entry: the `next` of the page before.",
-        "after" | "last_event_id" => "Newer than this entry.",
+        "before" => "Only entries older than this one: the `next` of the previous page.",
+        "after" | "last_event_id" => "Only entries newer than this one.",
         "limit" => "Entries per page. Default 50.",
-        "evidence" => "With what the guard saw.",
-        "rule" | "trigger" | "suite" => "Its name.",
-        "snapshot" | "id" | "execution" => "Its id.",
-        "overlay" => "Everything that was set at run time.",
-        _ => "For the journal.",
+        "evidence" => "Include what the guard saw.",
+        "rule" => "The name of the rule.",
+        "trigger" => "The name of the trigger.",
+        "suite" => "Only runs of this suite.",
+        "snapshot" => "The id of the snapshot.",
+        "id" | "execution" => "The id of the run.",
+        "overlay" => "Remove everything that was set at run time.",
+        _ => "The reason, recorded in the journal.",
     }
 }
 
-/// The headers of whatever changes something.
+/// The headers of every request that changes something.
 fn changing() -> Parameters {
     let tag = json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,18}")$"# });
     let key = json!({ "type": "string", "pattern": "^[!-~]{1,128}$" });
     vec![
-        parameter("header", "If-Match", tag, "Act only if the generation is still this one: the ETag of a status."),
+        parameter(
+            "header",
+            "If-Match",
+            tag,
+            "Act only if this is still the current generation: the ETag of a status response.",
+        ),
         parameter(
             "header",
             "Idempotency-Key",

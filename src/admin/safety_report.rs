@@ -121,7 +121,7 @@ fn recommendations(
     }
     if level == ReportLevel::Critical {
         let worst = places.iter().flat_map(|place| place.metrics.iter()).find(|metric| metric.now == level);
-        let why = worst.map_or("the evidence speaks against it", |metric| metric.says.as_str());
+        let why = worst.map_or("the evidence is against it", |metric| metric.says.as_str());
         let command = format!("cutover rollback --service {service} --reason \"{why}\"");
         add(format!("roll {} back now: {why}", insight.subject), Some(command));
     }

@@ -39,7 +39,7 @@ impl TokenText {
     pub fn make() -> anyhow::Result<TokenText> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits)
-            .map_err(|error| anyhow::anyhow!("cannot make a token: no random numbers: {error}"))?;
+            .map_err(|error| anyhow::anyhow!("cannot create a token: no random numbers: {error}"))?;
         Ok(TokenText(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bits))))
     }
 
@@ -169,7 +169,7 @@ pub fn read(path: &Path) -> anyhow::Result<Option<TokenText>> {
     let mode = file.metadata()?.mode();
     if mode & 0o077 != 0 {
         anyhow::bail!(
-            "the token file {} can be read by others (its mode is {:03o}); delete it, and the next start makes a new one",
+            "the token file {} can be read by others (its mode is {:03o}); delete it, and the next start creates a new one",
             path.display(),
             mode & 0o777
         );
@@ -178,7 +178,7 @@ pub fn read(path: &Path) -> anyhow::Result<Option<TokenText>> {
     file.take(256).read_to_string(&mut text)?;
     match TokenText::parse(&text) {
         Some(secret) => Ok(Some(secret)),
-        None => anyhow::bail!("{} holds no token; delete it, and the next start makes one", path.display()),
+        None => anyhow::bail!("{} contains no token; delete it, and the next start creates one", path.display()),
     }
 }
 
@@ -256,7 +256,7 @@ mod tests {
         std::fs::remove_file(&made.path).unwrap();
         assert!(run().unwrap().1.unwrap().made);
         std::fs::write(&made.path, "nothing").unwrap();
-        assert!(run().unwrap_err().to_string().contains("holds no token"));
+        assert!(run().unwrap_err().to_string().contains("contains no token"));
         let away = first_run(&AdminAccess::default(), "0.0.0.0:9700".parse().unwrap(), &state);
         assert!(away.unwrap_err().to_string().contains("without tokens"));
         // Where it cannot be kept, it holds for this run.

@@ -1,4 +1,5 @@
-//! `cutover check`: everything that is wrong with both files and the suites, without touching anything that runs.
+//! `cutover check`: reports everything that is wrong with both files and the suites, without touching anything that
+//! runs.
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ pub struct Args {
     /// Check only this routing file or folder
     #[arg(long)]
     routing: Option<PathBuf>,
+    /// Print text or JSON
     #[arg(long, value_enum, default_value = "text")]
     format: Output,
     /// Print the JSON Schema of a file, for editors [default: routing]
@@ -49,7 +51,7 @@ struct Report<'a> {
     warnings: &'a [FileProblem],
 }
 
-/// What the files hold, and what is wrong with them.
+/// The contents of the files, and what is wrong with them.
 #[derive(Debug, Default)]
 struct Findings {
     services: usize,

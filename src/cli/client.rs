@@ -1,4 +1,4 @@
-//! A client of the admin API: where it is, who one is, and what it says in words and exit codes.
+//! A client of the admin API: where it is, which token to use, and its errors as words and exit codes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::cli::{Exit, Output};
 use config;
 use wire::{DEPLOYMENT, ErrorBody, ErrorResponse, RequestBody, Service, Status};
 
-/// An answer of the admin API takes no longer: it waits for a disk at the most.
+/// The timeout of a response: at most, it waits for a disk.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// With what reads whole tables.
+/// The timeout of requests that read whole tables.
 const LONG: Duration = Duration::from_secs(6 * 3600);
-/// An answer is no longer: a page of the history is the longest.
+/// The longest response: a page of the history.
 const MOST_BYTES: usize = 64 << 20;
 
 /// How to reach the admin API.
@@ -31,7 +31,7 @@ pub struct ConnectionArgs {
     /// File with the token. Default: CUTOVER_TOKEN, or the token that `run` made on this host.
     #[arg(long, env = "CUTOVER_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// PEM file with the authorities to trust for the admin API, instead of the system's.
+    /// PEM file of CA certificates to trust for the admin API, instead of the system's.
     #[arg(long, env = "CUTOVER_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
@@ -47,6 +47,7 @@ pub struct AdminArg {
     /// The service; not needed if there is only one.
     #[arg(long, short, env = "CUTOVER_SERVICE")]
     pub service: Option<String>,
+    /// Print text or JSON.
     #[arg(long, value_enum, default_value = "text", env = "CUTOVER_OUTPUT")]
     pub output: Output,
 }
@@ -58,12 +59,12 @@ pub enum CallError {
     Unreachable { url: String, why: String },
     #[error("{}", said(.0))]
     Refused(ErrorBody),
-    #[error("the admin API returned something that is not Cutover's: {0}")]
+    #[error("the admin API sent a response that Cutover does not understand: {0}")]
     Strange(String),
 }
 
 fn said(problem: &ErrorBody) -> String {
-    // The API's own hints are calls of the API.
+    // The API's own hints are API calls.
     let command = match problem.code.as_str() {
         "no_such_suite" => Some("see `cutover validate list`"),
         "no_such_execution" => Some("see `cutover validate history`"),
@@ -93,13 +94,13 @@ pub struct AdminClient {
     token: Option<String>,
     http: reqwest::Client,
     runtime: Runtime,
-    /// With one answer.
+    /// With room for one response.
     patience: Duration,
 }
 
 impl AdminArg {
     /// # Errors
-    /// A file that is named cannot be read.
+    /// A file given as an option cannot be read.
     pub fn client(&self) -> anyhow::Result<AdminClient> {
         self.connection.client(&self.config)
     }
@@ -109,7 +110,7 @@ impl ConnectionArgs {
     /// `config`: the main file, used if the URL or the token is not given.
     ///
     /// # Errors
-    /// A file that is named cannot be read.
+    /// A file given as an option cannot be read.
     pub fn client(&self, config: &Path) -> anyhow::Result<AdminClient> {
         crate::serve::install_crypto_provider();
         let settings = config.exists().then(|| config::load_main(config)).and_then(Result::ok);
@@ -150,7 +151,7 @@ impl ConnectionArgs {
             return Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()));
         }
         let local = tokens::beside(state);
-        // Without a token the admin says what is missing.
+        // Without a token, the admin API says what is missing.
         if local.exists() { read(&local).map(Some) } else { Ok(None) }
     }
 }
@@ -160,14 +161,14 @@ impl AdminClient {
     /// The admin API of a Cutover in this process.
     ///
     /// # Errors
-    /// There is no TLS to be had.
+    /// TLS cannot be set up.
     pub fn within(admin: std::net::SocketAddr, token: Option<String>) -> anyhow::Result<AdminClient> {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(AdminClient { url: format!("http://{admin}"), token, http, runtime, patience: PATIENCE })
     }
 
-    /// For calls without a time limit: somebody watches, and can cancel.
+    /// For calls without a time limit, while someone watches and can cancel.
     pub fn patient(self) -> AdminClient {
         AdminClient { patience: LONG, ..self }
     }
@@ -207,7 +208,7 @@ impl AdminClient {
         }
     }
 
-    /// Waits, unless somebody presses Ctrl-C: false then.
+    /// Waits; returns false if interrupted by Ctrl-C.
     pub fn wait(&self, time: Duration) -> bool {
         self.runtime.block_on(async {
             tokio::select! {
@@ -217,7 +218,7 @@ impl AdminClient {
         })
     }
 
-    /// Opens the stream of events, from the one after an entry.
+    /// Opens the stream of events, starting after an entry.
     ///
     /// # Errors
     /// The admin API cannot be reached, or refuses.
@@ -276,21 +277,21 @@ impl AdminClient {
     }
 }
 
-/// A stream of events that is open.
+/// An open stream of events.
 #[derive(Debug)]
 pub struct EventStream<'c> {
     client: &'c AdminClient,
     answer: reqwest::Response,
-    /// What was received and not read yet.
+    /// Received but not read yet.
     text: String,
 }
 
 impl EventStream<'_> {
-    /// The number of the next entry of the journal; `None` after Ctrl-C. The progress of validation runs has no number, and
-    /// is left out.
+    /// The number of the next journal entry; `None` after Ctrl-C. The progress of validation runs has no number, and is
+    /// skipped.
     ///
     /// # Errors
-    /// The stream broke off.
+    /// The stream was cut off.
     pub fn next_entry(&mut self) -> Result<Option<u64>, CallError> {
         loop {
             while let Some((line, rest)) = self.text.split_once('\n') {
@@ -326,7 +327,7 @@ fn refused(bytes: &[u8]) -> CallError {
     }
 }
 
-/// What is at the bottom of an error: `Connection refused`, not `error sending request`.
+/// The root cause of an error: `Connection refused`, not `error sending request`.
 fn root(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {

@@ -13,7 +13,7 @@ const EVERY: &str = "*";
 /// A command that takes only a reason.
 #[derive(Debug, clap::Args)]
 pub struct ActionArgs {
-    /// The reason, kept in the journal.
+    /// The reason, recorded in the journal.
     #[arg(long, short)]
     reason: Option<String>,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct ActionEverywhereArgs {
 pub struct ShiftArgs {
     /// The candidate's share in percent, with up to two decimals.
     percent: f64,
-    /// Go there by the steps of the plan, instead of at once.
+    /// Go through the steps of the plan instead of shifting at once.
     #[arg(long)]
     gradual: bool,
     #[command(flatten)]
@@ -42,10 +42,10 @@ pub struct ShiftArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct FreezeArgs {
-    /// The reason, shown to everybody whom the freeze stops.
+    /// The reason, shown to everyone the freeze blocks.
     #[arg(long, short)]
     reason: String,
-    /// When the freeze ends: a duration ("2h") or a time ("2026-12-01T08:00:00Z"). Default: when somebody unfreezes.
+    /// How long the freeze lasts: a duration ("2h") or a time ("2026-12-01T08:00:00Z"). Default: until someone lifts it.
     #[arg(long)]
     until: Option<String>,
     /// Apply to every service.

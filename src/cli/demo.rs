@@ -1,6 +1,6 @@
 //! `cutover demo`: two toy origins, the proxy, the sidecar and a steady load in one process. Green is deployed, breaks,
-//! and is taken back. Nothing is staged: the origins are real servers, the weight is changed by editing the file, and
-//! what clients saw is counted by the clients. `--validate` runs the suites against the same two origins instead, and
+//! and is rolled back. Nothing is staged: the origins are real servers, the weight is changed by editing the file, and
+//! the clients themselves count what they see. `--validate` runs the suites against the same two origins instead, and
 //! `--serve` leaves everything running.
 
 mod clients;
@@ -33,7 +33,7 @@ pub struct Args {
     /// Keep everything running until Ctrl-C instead, with its files in `--folder`.
     #[arg(long)]
     serve: bool,
-    /// With --validate or --serve: a fault of green. May be repeated.
+    /// With --validate or --serve: a fault in green. May be repeated.
     #[arg(long, value_enum, value_name = "FAULT")]
     broken: Vec<shop::Fault>,
     #[cfg(feature = "validation")]

@@ -27,7 +27,7 @@ pub struct Args {
     /// Deploy it even if it was rolled back before.
     #[arg(long)]
     force: bool,
-    /// The reason, kept in the journal.
+    /// The reason, recorded in the journal.
     #[arg(long, short)]
     reason: Option<String>,
     /// Follow the rollout to its end. Exit codes: 0 promoted, 5 rolled back, 1 aborted, 6 undecided.
@@ -36,7 +36,7 @@ pub struct Args {
     /// With --wait: also wait for the watch after the promotion.
     #[arg(long, requires = "wait")]
     through_watch: bool,
-    /// With --wait: stop waiting after this time; the rollout goes on.
+    /// With --wait: stop waiting after this time; the rollout continues.
     #[arg(long, default_value = "2h", value_parser = Millis::parse, requires = "wait")]
     timeout: Millis,
     #[command(flatten)]
@@ -96,12 +96,12 @@ fn follow(args: &Args, client: &AdminClient, service: &str) -> anyhow::Result<Ex
             Err(error) => return failed(&error),
         }
         if clock::now().since(began) > args.timeout {
-            eprintln!("cutover: still undecided after {}; the rollout goes on: see `cutover status`", args.timeout);
+            eprintln!("cutover: still undecided after {}; the rollout continues: see `cutover status`", args.timeout);
             return Ok(Exit::Inconclusive);
         }
         if !client.wait(LOOK) {
             eprintln!(
-                "cutover: the rollout goes on; follow it with `cutover status --watch`, end it with `cutover abort`"
+                "cutover: the rollout continues; follow it with `cutover status --watch`, end it with `cutover abort`"
             );
             return Ok(Exit::Inconclusive);
         }
@@ -156,7 +156,7 @@ fn lines(service: &Service, rollout: &Rollout) -> Vec<String> {
     let (left, phase) = (Millis(rollout.left_ms), words_of(rollout.phase));
     match rollout.phase {
         RolloutPhase::Preflight => vec![format!("{version}: preflight")],
-        RolloutPhase::Promoted if rollout.watching => vec![format!("{version}: promoted, watched for {left} more")],
+        RolloutPhase::Promoted if rollout.watching => vec![format!("{version}: promoted, watching for another {left}")],
         RolloutPhase::Promoted | RolloutPhase::RolledBack | RolloutPhase::Aborted => {
             vec![format!("{version}: {phase}")]
         }

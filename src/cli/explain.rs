@@ -50,13 +50,13 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if let Some(latch) = change.after.as_ref().and_then(|after| after.latch.as_ref())
         && latch.entry != change.id
     {
-        let gone = if latch.entry <= journal.anchor()?.id { ", an entry that is gone" } else { "" };
+        let gone = if latch.entry <= journal.anchor()?.id { ", an entry that has been removed" } else { "" };
         say!("latched by the rollback of entry {}{gone}: {}", latch.entry, latch.reason);
     }
     let replays = match &change.evidence {
         Some(evidence) => show(evidence)?,
         None => {
-            say!("not judged: somebody asked for this, or it is an account");
+            say!("not judged: a person asked for this, or it is a rollout's final cost");
             true
         }
     };
@@ -153,9 +153,9 @@ fn triggers(policy: &GuardPolicy, sight: &Observation) -> anyhow::Result<()> {
         let beyond = if trigger.metric.is_bad_below() { "below" } else { "above" };
         let (level, value) = match trigger.level(reading) {
             TriggerLevel::TooFew => ("too few responses", None),
-            TriggerLevel::Within => ("within", None),
-            TriggerLevel::Beyond(value) => ("beyond, not yet for long enough", Some(value)),
-            TriggerLevel::Shared(value) => ("beyond on both sides", Some(value)),
+            TriggerLevel::Within => ("within the limit", None),
+            TriggerLevel::Beyond(value) => ("past the limit, not yet for long enough", Some(value)),
+            TriggerLevel::Shared(value) => ("past the limit on both sides", Some(value)),
             TriggerLevel::Fired(value) => ("FIRED", Some(value)),
         };
         let value = value.map_or(String::new(), |value| format!(" at {}", trigger.metric.show(value)));
@@ -196,8 +196,8 @@ fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()>
     );
     let times = match cautions {
         0 => String::new(),
-        1 => "; it began once".to_owned(),
-        n => format!("; it began {n} times"),
+        1 => "; caution began once".to_owned(),
+        n => format!("; caution began {n} times"),
     };
     say!("  turned away by caution      {}{times}", grouped(*turned_away));
     let to = ledger.verdict.unwrap_or(change.uptime);

@@ -34,13 +34,13 @@ pub struct Args {
     /// Show only changes by this actor: a token's name, file, guard or plan.
     #[arg(long)]
     who: Option<String>,
-    /// Show only entries since then: 2h, 7d, or a date or time in UTC (2026-11-20, 2026-11-20T14:30).
+    /// Show only entries from this time on: 2h or 7d ago, or a date or time in UTC (2026-11-20, 2026-11-20T14:30).
     #[arg(long, value_parser = moment)]
     since: Option<Moment>,
-    /// Show only entries until then; a date means its beginning.
+    /// Show only entries up to this time; a date means the start of that day.
     #[arg(long, value_parser = moment)]
     until: Option<Moment>,
-    /// Show only entries before this one, for the next page.
+    /// Show only entries older than this number, for the next page.
     #[arg(long)]
     before: Option<u64>,
     /// How many entries to show, newest first (at most 1000).
@@ -49,9 +49,10 @@ pub struct Args {
     /// Print new entries as they happen, through the admin API, until Ctrl-C.
     #[arg(long, short, conflicts_with_all = ["verify", "before", "since", "until"])]
     follow: bool,
-    /// Verify the hash chain instead, and report altered entries.
+    /// Verify the hash chain instead, and report altered or missing entries.
     #[arg(long)]
     verify: bool,
+    /// Print text or JSON.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     #[command(flatten)]

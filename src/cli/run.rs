@@ -34,9 +34,9 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
     if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
         // Lines of JSON go where logs are kept, and there a secret must not be.
         if log_json {
-            tracing::info!(path = %local.path.display(), "made a token for the admin API");
+            tracing::info!(path = %local.path.display(), "created a token for the admin API");
         } else {
-            eprintln!("cutover: made a token for the admin API, kept in {}:", local.path.display());
+            eprintln!("cutover: created a token for the admin API, kept in {}:", local.path.display());
             eprintln!("{}", local.secret.text());
         }
     }

@@ -1,4 +1,4 @@
-//! `cutover snapshot`: how a service and its data stand, kept under a name.
+//! `cutover snapshot`: the state of a service and its data, stored under a name.
 
 use crate::cli::Exit;
 use crate::cli::client::{AdminArg, CallError};
@@ -21,8 +21,9 @@ pub struct Args {
 enum What {
     /// Create a snapshot of a service: its status, its counters, and the data that a suite checks.
     Create {
+        /// A name for the snapshot.
         name: String,
-        /// Also take the [[data]] of this suite.
+        /// Also include the data that this suite's [[data]] sections check.
         #[arg(long)]
         suite: Option<String>,
         #[command(flatten)]
@@ -35,13 +36,16 @@ enum What {
     },
     /// Compare two snapshots, by id or name.
     Compare {
+        /// The earlier snapshot.
         from: String,
+        /// The later snapshot.
         to: String,
         #[command(flatten)]
         admin: AdminArg,
     },
     /// Delete a snapshot, by id or name.
     Delete {
+        /// The snapshot's id or name.
         id: String,
         #[command(flatten)]
         admin: AdminArg,

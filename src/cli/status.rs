@@ -182,7 +182,9 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
                 let waiting = rollout.waiting_for.join(", ");
                 notes.push((Tone::Plain, format!("{name}: waiting: {waiting}; at least {left} left")));
             }
-            _ if rollout.watching => notes.push((Tone::Plain, format!("{name}: promoted, watched for {left} more"))),
+            _ if rollout.watching => {
+                notes.push((Tone::Plain, format!("{name}: promoted, watching for another {left}")))
+            }
             _ => {}
         }
     }

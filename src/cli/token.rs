@@ -1,4 +1,4 @@
-//! `cutover token new`: a token, once, and the lines for the main file. Nothing is kept.
+//! `cutover token new`: prints a token, once, and the lines for the main file. Nothing is stored.
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
@@ -21,8 +21,10 @@ enum Command {
         /// The name under which the journal records its actions.
         #[arg(long, default_value = "operator", value_parser = name)]
         name: String,
+        /// What the token may do.
         #[arg(long, value_enum, default_value = "operator")]
         role: RoleArg,
+        /// Print text or JSON.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
@@ -57,7 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             say!("{}", secret.text());
             say!("");
             say!(
-                "Anybody who has this token is {}. It is shown only once: keep it with your secrets.",
+                "Anyone with this token acts as {}. It is shown only once: store it with your secrets.",
                 role.with_article()
             );
             say!("Add these lines to cutover.toml and restart:");

@@ -1,4 +1,4 @@
-//! `cutover validate`: suites against blue, green or both, by the process that runs.
+//! `cutover validate`: suites against blue, green or both, run by the serving process.
 
 mod render;
 mod run;
@@ -44,6 +44,7 @@ enum What {
     },
     /// Run one suite.
     RunSuite {
+        /// The suite's name.
         name: String,
         /// blue, green or both.
         #[arg(value_parser = target)]
@@ -73,47 +74,54 @@ enum What {
     },
     /// Cancel a run.
     Cancel {
+        /// The run's id.
         id: String,
         #[command(flatten)]
         admin: AdminArg,
     },
     /// Enable a suite.
     Enable {
+        /// The suite's name.
         suite: String,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Disable a suite: not by hand, not on a schedule, not for a rollout.
+    /// Disable a suite: it cannot run by hand, on a schedule or for a rollout.
     Disable {
+        /// The suite's name.
         suite: String,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Set how often a suite runs by itself.
+    /// Set how often a suite runs on a schedule.
     Schedule {
+        /// The suite's name.
         suite: String,
-        /// A duration ("1h"), "off", or "file" for what its file says.
+        /// A duration ("1h"), "off", or "file" to follow the suite file.
         every: String,
         #[command(flatten)]
         admin: AdminArg,
     },
     /// Set whether a suite runs after every rollback.
     AfterRollback {
+        /// The suite's name.
         suite: String,
-        /// "on", "off", or "file" for what its file says.
+        /// "on", "off", or "file" to follow the suite file.
         #[arg(value_parser = after_rollback)]
         when: AfterRollback,
         #[command(flatten)]
         admin: AdminArg,
     },
-    /// Check suite files without running them. Default: all suites in the main file's folder.
+    /// Check suite files without running them.
     Check {
+        /// The suite files. Default: all suites in the folder that the main file names.
         files: Vec<PathBuf>,
         #[command(flatten)]
         config: crate::cli::ConfigArg,
     },
-    /// Print the JSON Schema of a suite, or with --report of the report.
+    /// Print the JSON Schema of suites.
     Schema {
+        /// Print the schema of the JSON report instead.
         #[arg(long)]
         report: bool,
     },

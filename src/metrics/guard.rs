@@ -10,12 +10,12 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         Family::gauge("guard_verdict", "1 for the last verdict on the candidate.", &["service", "verdict"]);
     let mut evidence = Family::gauge(
         "guard_evidence",
-        "The odds that the candidate is worse than tolerated, x : 1, by meter; a sum of 1000 rolls back.",
+        "The odds that the candidate is worse than tolerated, x : 1, by meter; a sum of 1000 causes a rollback.",
         &["service", "meter"],
     );
     let mut resolution = Family::gauge(
         "guard_resolution_ratio",
-        "The smallest failure rate of the candidate that would have shown by now, 0 to 1; 1 means none would.",
+        "The smallest failure rate of the candidate that would have been detected by now, 0 to 1; 1 if none would.",
         &["service"],
     );
     let mut caution = Family::gauge(
@@ -58,7 +58,7 @@ type Value = fn(&GuardGauges) -> u64;
 
 /// The blast radius, of the rollout under way or of the last one.
 const LEDGER: [(&str, &str, Value); 7] = [
-    ("rollout_number", "The number of the rollout; goes up when the weight leaves 0.", |judged| {
+    ("rollout_number", "The number of the rollout; it goes up whenever the weight rises from 0.", |judged| {
         u64::from(judged.ledger.rollout)
     }),
     ("rollout_requests", "Requests of the rollout that were sent to the candidate.", |judged| judged.ledger.requests),

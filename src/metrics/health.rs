@@ -6,9 +6,9 @@ use memory::counters::Counters;
 
 pub fn of_health(counters: &Counters) -> Vec<Family> {
     let checks = &["check", "environment", "service"];
-    let mut up = Family::gauge("health_up", "1 while the check finds the environment up.", checks);
+    let mut up = Family::gauge("health_up", "1 while the check reports the environment as up.", checks);
     let mut failures =
-        Family::counter("health_failures_total", "Rounds of the check in which an address failed.", checks);
+        Family::counter("health_failures_total", "Rounds of the check in which at least one address failed.", checks);
     let mut took = Family::gauge("health_check_seconds", "How long the last round of the check took.", checks);
     for ((service, side, check), health) in counters.health() {
         let labels = [check.as_str(), side.name(), &service];
@@ -17,7 +17,7 @@ pub fn of_health(counters: &Counters) -> Vec<Family> {
         took.set(&labels, health.last_micros as f64 / 1e6);
     }
     let mut phases =
-        Family::gauge("rollout_phase", "1 for the phase of the last version that was deployed.", &["phase", "service"]);
+        Family::gauge("rollout_phase", "1 for the phase of the most recently deployed version.", &["phase", "service"]);
     for (service, judged) in counters.judged() {
         let Some(now) = judged.phase else { continue };
         for phase in RolloutPhase::ALL {

@@ -7,7 +7,7 @@ use crate::metrics::Family;
 pub(super) fn of_notices(counters: &Counters) -> [Family; 2] {
     let mut total = Family::counter(
         "notices_total",
-        "Notices that were sent, that failed in all attempts, and that were dropped without one.",
+        "Notices by result: sent, failed after every attempt, or dropped without an attempt.",
         &["sink", "result"],
     );
     let mut waiting = Family::gauge("notices_waiting", "Notices waiting to be sent.", &["sink"]);

@@ -71,7 +71,7 @@ fn finish(name: &str, environment: Side, course: Course, all: &[f64], seconds: V
         examples: if failed > 0 {
             vec![
                 "GET /api/products?page=3: 503 Service Unavailable".to_owned(),
-                "GET /: gave no complete answer within 5s".to_owned(),
+                "GET /: gave no complete response within 5s".to_owned(),
             ]
         } else {
             Vec::new()

@@ -43,7 +43,7 @@ fn the_verdict_comes_first_and_failures_come_before_what_passed() {
             "json $.items[0].score",
             "&#34;score&#34;: 0.75,",
             "<span class=\"take\">-    &#34;state&#34;: &#34;placed&#34;,",
-            "gave no complete answer within 5s",
+            "gave no complete response within 5s",
             "at most 60ms",
             "Both answers",
             "id = 90112",

@@ -64,7 +64,7 @@ pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], context: &Rout
                         false => format!("{pattern} is already served by `{other}`"),
                     };
                     let hint =
-                        "a host belongs to one service, and one service at most may leave `hosts` out".to_owned();
+                        "a host belongs to one service, and at most one service may leave out `hosts`".to_owned();
                     source.problem(span, message, Some(hint));
                 }
             }

@@ -400,7 +400,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 fn open_named(path: &Path) -> Result<SourceFile, ConfigError> {
     open(path).map_err(|mut refused| {
         let hint =
-            "--config names cutover.toml, whose key `routing` names the routing file; see config/ in the sources for both";
+            "--config takes cutover.toml, whose `routing` key names the routing file; config/ in the source tree has examples of both";
         for problem in refused.problems.iter_mut().filter(|_| !path.exists()) {
             problem.hint = Some(hint.to_owned());
         }

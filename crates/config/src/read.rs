@@ -337,7 +337,7 @@ fn in_plain_words(message: &str, key: Option<&str>) -> (String, Option<String>) 
         message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
     {
         let wanted = match expected {
-            "a string" | "string" => "a text in quotes",
+            "a string" | "string" => "a string in quotes",
             "a boolean" => "true or false",
             "a sequence" | "sequence" => "a list",
             _ if expected.starts_with("struct ") || expected.contains("map") => "a table",
@@ -352,7 +352,7 @@ fn in_plain_words(message: &str, key: Option<&str>) -> (String, Option<String>) 
 
 fn found_in_words(found: &str) -> String {
     match found.split_once(' ') {
-        Some(("string", text)) => format!("the text {text}"),
+        Some(("string", text)) => format!("the string {text}"),
         Some(("integer", number)) => format!("the number {}", number.trim_matches('`')),
         Some(("floating", rest)) => format!("the number {}", rest.trim_start_matches("point ").trim_matches('`')),
         Some(("boolean", value)) => value.trim_matches('`').to_owned(),
@@ -387,7 +387,7 @@ fn way_out(key: Option<&str>, wanted: &str, found: &str) -> Option<String> {
     match (wanted, bare) {
         ("true or false", Some("true" | "yes" | "on" | "1")) => Some("write true, without quotes".to_owned()),
         ("true or false", Some("false" | "no" | "off" | "0")) => Some("write false, without quotes".to_owned()),
-        ("a text in quotes", Some(bare)) => Some(format!("write \"{bare}\"")),
+        ("a string in quotes", Some(bare)) => Some(format!("write \"{bare}\"")),
         ("a list", Some(bare)) if found.starts_with("string") => Some(format!("write [\"{bare}\"]")),
         ("a list", Some(bare)) => Some(format!("write [{bare}]")),
         ("a table", Some(bare)) => {

@@ -164,7 +164,7 @@ pub fn sentence(
     if trigger.metric.is_count() {
         let (bad, good) = (c.health_failures, a.health_failures);
         return format!(
-            "{}: {bad} rounds of {candidate}'s health checks failed in {}, over {limit}; of {active}'s {good}",
+            "{}: {bad} rounds of {candidate}'s health checks failed in {}, over the limit of {limit}; {good} of {active}'s failed",
             trigger.name, trigger.window
         );
     }

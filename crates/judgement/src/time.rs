@@ -52,7 +52,7 @@ impl Millis {
             let (number, tail) = rest.split_at(digits);
             let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
             let (unit, tail) = tail.split_at(letters);
-            let number: u64 = number.parse().map_err(|_| wrong("a whole number comes before the unit"))?;
+            let number: u64 = number.parse().map_err(|_| wrong("a whole number must come before the unit"))?;
             let factor = match unit {
                 "ms" => 1,
                 "s" => 1000,
@@ -60,7 +60,7 @@ impl Millis {
                 "h" => 3_600_000,
                 "d" => 86_400_000,
                 "" => return Err(wrong("the unit is missing (ms, s, m, h or d)")),
-                _ => return Err(wrong("the unit is one of ms, s, m, h, d")),
+                _ => return Err(wrong("the unit must be ms, s, m, h or d")),
             };
             total = number
                 .checked_mul(factor)

@@ -125,7 +125,7 @@ async fn listen(
                 listeners.iter_mut().for_each(|listener| listener.hear(&news, &notice));
             }
             Err(broadcast::error::RecvError::Lagged(lost)) => {
-                tracing::warn!(lost, "announcements came faster than they could be sent; some notices are lost");
+                tracing::warn!(lost, "announcements came faster than they could be sent; some notices were lost");
                 listeners.iter().for_each(|listener| listener.queue.lost(lost));
             }
             Err(broadcast::error::RecvError::Closed) => return,

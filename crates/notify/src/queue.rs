@@ -91,7 +91,7 @@ impl NoticeQueue {
         *inside = Inside { closed: true, ..Inside::default() };
         self.show(&inside);
         if left > 0 {
-            tracing::warn!(left, "notices were not sent before the end");
+            tracing::warn!(left, "some notices were not sent before shutdown");
         }
         self.notices.drop_many(left);
     }

@@ -174,7 +174,7 @@ impl ParityTally {
         }
         let most = match parity.differing {
             0.0 => String::new(),
-            most => format!(" ({percent:.1} %, at most {most} % may)"),
+            most => format!(" ({percent:.1} %, over the limit of {most} %)"),
         };
         let verb = if *differing == 1 { "differs" } else { "differ" };
         let first = self.first.as_deref().unwrap_or_default();

@@ -95,7 +95,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(cannot)?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(format!("is larger than {} MiB: use a part of it", MOST_BYTES >> 20));
+        return Err(format!("is larger than {} MiB: use part of it", MOST_BYTES >> 20));
     }
     Ok(bytes)
 }

@@ -85,7 +85,7 @@ impl TestTarget {
             let asked = target.ask(&request, patience, turn).await;
             (asked, Duration::from_micros(clock::micros().saturating_sub(began)))
         });
-        let broken = || Unanswered { kind: "protocol", why: "sent an answer that could not be read".to_owned() };
+        let broken = || Unanswered { kind: "protocol", why: "sent a response that could not be read".to_owned() };
         asking.join_next().await.and_then(Result::ok).unwrap_or_else(|| (Err(broken()), Duration::ZERO))
     }
 }
@@ -93,5 +93,5 @@ impl TestTarget {
 /// The words follow the name of a side.
 pub fn late(patience: Duration) -> String {
     let patience = Millis(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-    format!("gave no complete answer within {patience}")
+    format!("gave no complete response within {patience}")
 }

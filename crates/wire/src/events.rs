@@ -1,4 +1,4 @@
-//! JournalEvent as `/api/admin/events` sends it: one entry of the journal, whether it was just written or is told again.
+//! The events that `/api/admin/events` sends: one per journal entry, whether it was just written or is being replayed.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,7 +7,7 @@ use judgement::rollout::AnnouncementLevel;
 use judgement::time::rfc3339;
 use sidecar::journal::JournalEntry;
 
-/// The `data` of an event. Its `id` is the entry's, and its `event` the kind.
+/// The `data` of an event. The event's `id` is the entry's number, and its `event` field the entry's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = News)]
 pub struct JournalEvent {
@@ -20,7 +20,7 @@ pub struct JournalEvent {
     pub who: String,
     pub text: String,
     pub generation: u64,
-    /// A route of the service that it is about; `null`: the whole of it.
+    /// The route that it concerns; `null` for the whole service.
     pub route: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What the parts of a run have found: cases, loads, parity and data.
+//! The findings of a run's parts: cases, loads, parity and data.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A case on one side: its steps one after the other, up to the first that fails.
+/// A case on one side: its steps in order, up to the first one that failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct CaseResult {
-    /// `setup` and `teardown` are cases too.
+    /// `setup` and `teardown` count as cases too.
     pub name: String,
     pub environment: Side,
     pub tags: Vec<String>,
     pub outcome: Outcome,
     pub why: Option<String>,
     pub took_ms: f64,
-    /// 1: it needed no retry.
+    /// 1 if it needed no retry.
     pub attempts: u32,
-    /// Of the last attempt.
+    /// The steps of the last attempt.
     pub steps: Vec<StepResult>,
 }
 
@@ -27,43 +27,43 @@ pub struct CaseResult {
 pub struct StepResult {
     pub name: String,
     pub request: Message,
-    /// `null`: there was no whole answer; `error` says why.
+    /// `null` if there was no complete response; `error` says why.
     pub response: Option<Message>,
     pub error: Option<String>,
     pub took_ms: f64,
-    /// What was expected, and not found; empty: it passed.
+    /// The expectations that were not met; empty if it passed.
     pub failures: Vec<Finding>,
-    /// What later steps know from it; a secret is shown as `***`.
+    /// Variables captured for later steps; secrets are shown as `***`.
     pub captured: BTreeMap<String, String>,
 }
 
-/// A request or a response as the report shows it: secrets are `***`.
+/// A request or response as the report shows it: secrets are shown as `***`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Message {
-    /// `GET https://shop.example.com/a`, or `200 OK`.
+    /// Such as `GET https://shop.example.com/a` or `200 OK`.
     pub line: String,
-    /// In the order of the wire.
+    /// In the order in which they were sent.
     pub headers: Vec<(String, String)>,
-    /// The first part of it; bytes that are no UTF-8 are replaced.
+    /// The beginning of the body; bytes that are not UTF-8 are replaced.
     pub body: String,
-    /// In bytes, of the whole.
+    /// The size of the whole body, in bytes.
     pub body_bytes: u64,
 }
 
 /// One expectation that was not met, or one difference between the sides.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Finding {
-    /// `status`, `header content-type`, `json $.items[0].id`, `body`, `latency`, `schema` …
+    /// Such as `status`, `header content-type`, `json $.items[0].id`, `body`, `latency` or `schema`.
     pub what: String,
-    /// As text; of two sides: blue's.
+    /// As text. When two sides are compared, blue's value.
     pub expected: String,
-    /// As text; of two sides: green's.
+    /// As text. When two sides are compared, green's value.
     pub found: String,
-    /// Line by line in the unified format, where two longer texts differ.
+    /// A unified diff, if two longer texts differ.
     pub diff: Option<String>,
 }
 
-/// What a load came to, on one side.
+/// The result of a load test on one side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct LoadResult {
     pub name: String,
@@ -73,35 +73,36 @@ pub struct LoadResult {
     pub outcome: Outcome,
     pub why: Option<String>,
     pub took_ms: f64,
-    /// Requests at once at the most.
+    /// The most requests at once.
     pub users: u32,
-    /// A second: as intended at the peak, as sent, as answered well.
+    /// Rates per second: the intended peak, the rate sent, and the rate of successful responses.
     pub rate_intended: f64,
     pub rate_sent: f64,
     pub throughput: f64,
-    /// That were to be sent; without those of the warm-up.
+    /// Requests that were due, not counting the warm-up.
     pub requests: u64,
     pub failed: u64,
     /// In percent.
     pub error_rate: f64,
-    /// Of whole answers, and of requests that were given up. From the moment when a request was to be sent, whether or not
-    /// a user was free then: no coordinated omission.
+    /// Latencies of complete responses and of requests that were given up, measured from when each request was due,
+    /// whether or not a user was free to send it then (no coordinated omission).
     pub latency: Latencies,
-    /// From the moment when it was sent: what the origin alone took. Without requests that were cut off at the load's end.
+    /// The same measured from when each request was sent: the origin's own time. Requests cut off at the end of the
+    /// load are not included.
     pub service_time: Latencies,
-    /// Answers by status, and failures by kind (`connect`, `tls`, `timeout`, `reset`, `protocol`, and `unsent`: no user was
-    /// free to send it before the load was over).
+    /// Responses by status, and failures by kind: `connect`, `tls`, `timeout`, `reset`, `protocol`, and `unsent` if no
+    /// user was free to send the request before the load ended.
     pub answers: BTreeMap<String, u64>,
-    /// The first few failures, in words.
+    /// The first few failures, as text.
     pub examples: Vec<String>,
-    /// Second by second; of a load over an hour, 3,600 stretches of several seconds at the most.
+    /// Second by second. For a load of over an hour, at most 3,600 intervals of several seconds each.
     pub seconds: Vec<LoadSecond>,
-    /// The latencies' distribution: upper bounds in milliseconds, rising, with how many lie in each.
+    /// The distribution of latencies: upper bounds in milliseconds, ascending, each with its count.
     pub histogram: Vec<(f64, u64)>,
     pub limits: Vec<LimitResult>,
-    /// What this process used meanwhile; the proxy's own work is in it.
+    /// Resources that this process used meanwhile, including the proxy's own work.
     pub process: ProcessUse,
-    /// Requests that were begun later than intended by over 10 ms, because this machine or the users were busy.
+    /// Requests that started more than 10 ms late because this machine or the users were busy.
     pub late: u64,
 }
 
@@ -118,27 +119,27 @@ pub struct Latencies {
     pub max: f64,
 }
 
-/// A second of a load, by when its requests were to be sent.
+/// One second of a load, by when its requests were due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct LoadSecond {
     pub at: u32,
     pub intended: u64,
-    /// Well. What is intended is answered or failed in the end.
+    /// Successful responses. Every intended request is answered or failed in the end.
     pub answered: u64,
     pub failed: u64,
     pub p50: f64,
     pub p95: f64,
     pub p99: f64,
-    /// At the end of the second.
+    /// Requests in flight at the end of the second.
     pub in_flight: u32,
 }
 
-/// A limit of a load, and whether it held.
+/// A limit of a load test, and whether it held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct LimitResult {
-    /// `p95`, `error_rate`, `throughput` …
+    /// Such as `p95`, `error_rate` or `throughput`.
     pub what: String,
-    /// In milliseconds, percent or requests a second.
+    /// In milliseconds, percent or requests per second.
     pub limit: f64,
     pub found: f64,
     pub held: bool,
@@ -146,27 +147,27 @@ pub struct LimitResult {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ProcessUse {
-    /// Of one core, in percent, over the whole load.
+    /// In percent of one core, over the whole load.
     pub cpu: f64,
     pub memory_peak_bytes: u64,
     pub open_files_peak: u64,
 }
 
-/// Whether both sides answer the same requests the same.
+/// Whether both sides give the same responses to the same requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ParityResult {
     pub name: String,
     pub outcome: Outcome,
     pub why: Option<String>,
     pub took_ms: f64,
-    /// Requests that were compared; each went to both sides.
+    /// Requests that were compared; each was sent to both sides.
     pub compared: u64,
     pub differing: u64,
-    /// Requests of the recording that were left out, by reason: an unsafe method, a host of nobody's …
+    /// Requests of the recording that were omitted, by reason, such as an unsafe method or an unknown host.
     pub left_out: BTreeMap<String, u64>,
-    /// Places that differ between blue and blue too: they say nothing of green.
+    /// Places where blue also differs from itself, which say nothing about green.
     pub noise: Vec<String>,
-    /// Of those that differ, the first ones.
+    /// The first requests that differed.
     pub differences: Vec<ParityDifference>,
     pub blue: Latencies,
     pub green: Latencies,
@@ -180,46 +181,46 @@ pub struct ParityDifference {
     pub green: Option<Message>,
 }
 
-/// Whether the data of both sides agree.
+/// Whether the data of both sides agrees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct DataResult {
     pub name: String,
-    /// `rows`, `table`, `query`, `integrity` or `http`.
+    /// The kind of check: `rows`, `table`, `query`, `integrity` or `http`.
     pub check: String,
     pub outcome: Outcome,
     pub why: Option<String>,
     pub took_ms: f64,
     pub blue: DataSide,
     pub green: DataSide,
-    /// Of a table: chunks compared, and of those the ones that differ.
+    /// For a table: the chunks compared, and how many of them differ.
     pub chunks: u64,
     pub chunks_differing: u64,
-    /// Rows that differ, in all that was looked at.
+    /// The total number of rows that differ.
     pub rows_differing: u64,
-    /// The first of them, with their keys.
+    /// The first rows that differ, with their keys.
     pub rows: Vec<RowDifference>,
-    /// Of a query or an endpoint.
+    /// Findings of a query or an endpoint.
     pub findings: Vec<Finding>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct DataSide {
-    /// `postgres`, `mysql`, `sqlite` or `http`.
+    /// One of `postgres`, `mysql`, `sqlite` and `http`.
     pub engine: String,
     pub rows: Option<u64>,
-    /// In hexadecimal digits; equal exactly if the data are.
+    /// In hexadecimal digits; equal if and only if the data is.
     pub checksum: Option<String>,
     /// Rows that violate an integrity query.
     pub violations: Option<u64>,
 }
 
-/// A row that is not the same on both sides.
+/// A row that differs between the sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct RowDifference {
-    /// `id = 42`.
+    /// Such as `id = 42`.
     pub key: String,
     pub how: RowHow,
-    /// The columns that differ; empty where a side lacks the row.
+    /// The columns that differ; empty if one side lacks the row.
     pub columns: Vec<Finding>,
 }
 

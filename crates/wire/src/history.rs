@@ -1,4 +1,4 @@
-//! The journal as the admin shows it: newest first, a page at a time.
+//! The journal as the admin API shows it: newest first, a page at a time.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,11 +10,11 @@ use sidecar::journal::JournalEntry;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct History {
     pub entries: Vec<HistoryEntry>,
-    /// The `before` of the next page; `null`: there is none.
+    /// The `before` parameter for the next page; `null` if there is none.
     pub next: Option<u64>,
 }
 
-/// One entry.
+/// One journal entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryEntry {
     pub id: u64,
@@ -22,21 +22,21 @@ pub struct HistoryEntry {
     pub at: String,
     pub generation: u64,
     pub service: String,
-    /// `deploy`, `step`, `rollback` …
+    /// Such as `deploy`, `step` or `rollback`.
     pub kind: String,
-    /// `file`, `guard`, `plan`, or the name of the token.
+    /// The actor: `file`, `guard`, `plan`, or the name of a token.
     pub who: String,
-    /// The address that it was asked for from.
+    /// The address that the request came from.
     pub from: Option<String>,
-    /// The Idempotency-Key that it was asked for with.
+    /// The request's Idempotency-Key.
     pub key: Option<String>,
     pub why: String,
-    /// The candidate's share before, in percent.
+    /// The candidate's share before the change, in percent.
     pub weight_before: Option<f64>,
     pub weight_after: Option<f64>,
-    /// The entry holds what the judge saw: `cutover explain` judges again.
+    /// Whether the entry holds what the guard saw, so that `cutover explain` can judge it again.
     pub judged: bool,
-    /// What was judged, where the evidence is asked for (`evidence=true`).
+    /// What the guard saw, if requested with `evidence=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub evidence: Option<serde_json::Value>,

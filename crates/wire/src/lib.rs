@@ -1,7 +1,7 @@
-//! The admin API in JSON: what is asked and what is answered, for the admin and the command line alike.
+//! The admin API's JSON types, shared by the server and the command line.
 //!
-//! Shares are percentages from 0 to 100, lengths of time end in `_ms`, and a time of day comes twice: `at_ms` in
-//! milliseconds since 1970, and `at` as RFC 3339 for who reads it.
+//! Shares are percentages from 0 to 100, durations end in `_ms`, and times come in two forms: `at_ms` in milliseconds
+//! since 1970, and `at` in RFC 3339 for human readers.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
@@ -67,7 +67,7 @@ impl From<Side> for judgement::traffic::Environment {
     }
 }
 
-/// Why something was not done.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Failed)]
 pub struct ErrorResponse {
@@ -77,10 +77,10 @@ pub struct ErrorResponse {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ErrorBody {
-    /// Stays the same from version to version: for programs.
+    /// A stable code for programs.
     pub code: String,
     pub message: String,
-    /// The way out.
+    /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The safety report: how far each metric is from its limits, and what one would do about it.
+//! The safety report: how far each metric is from its limits, with recommendations.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,18 +12,18 @@ pub struct SafetyReport {
     pub service: String,
     pub at_ms: u64,
     pub at: String,
-    /// The worst of all levels.
+    /// The worst level of any metric.
     pub level: ReportLevel,
     pub active: Side,
-    /// Who is judged: the candidate, or what was promoted and is still watched.
+    /// The environment that is judged: the candidate, or a promoted one that is still being watched.
     pub subject: Side,
-    /// Somebody has to be judged now; without, the levels are `unknown`.
+    /// Whether a side is being judged now; if not, the levels are `unknown`.
     pub judged: bool,
-    /// The whole service first, then its routes.
+    /// The whole service first, then each route.
     pub places: Vec<ReportPlace>,
     pub evidence: ReportEvidence,
     pub recommendations: Vec<Recommendation>,
-    /// What was validated by itself since the last rollback, latest first: whether the data of both sides agree.
+    /// Validation runs that the last rollback started, latest first: they show whether the data of both sides agrees.
     #[serde(default)]
     pub validations: Vec<ExecutionSummary>,
 }
@@ -31,7 +31,7 @@ pub struct SafetyReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReportLevel {
-    /// Too few requests to say.
+    /// Too few requests to tell.
     Unknown,
     Ok,
     Warn,
@@ -40,25 +40,25 @@ pub enum ReportLevel {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReportPlace {
-    /// `null`: the whole service.
+    /// `null` for the whole service.
     pub route: Option<String>,
     pub metrics: Vec<ReportMetric>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReportMetric {
-    /// `error_rate`, `latency_p95` …
+    /// Such as `error_rate` or `latency_p95`.
     pub metric: String,
     /// In percent, or in milliseconds for a latency.
     pub value: Option<f64>,
-    /// The same of the other environment, over the same time.
+    /// The other environment's value over the same time.
     pub baseline: Option<f64>,
     pub trend: Trend,
-    /// By its value now.
+    /// The level of the current value.
     pub now: ReportLevel,
-    /// By what has lasted for as long as its trigger says.
+    /// The level that has lasted for as long as its trigger requires.
     pub lasting: ReportLevel,
-    /// In words, as the guard would say it.
+    /// The same in words, as the guard would put it.
     pub says: String,
     pub window_ms: u64,
     pub requests: u64,
@@ -66,7 +66,7 @@ pub struct ReportMetric {
     pub critical_at: Option<f64>,
 }
 
-/// Against the other environment.
+/// Compared with the other environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trend {
@@ -78,12 +78,12 @@ pub enum Trend {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReportEvidence {
-    /// That the new side is worse, as odds to one.
+    /// The odds, to one, that the new side is worse.
     pub odds: f64,
-    /// So much of it brings a rollback; `null`: only the triggers judge.
+    /// The odds that cause a rollback; `null` if only the triggers judge.
     pub threshold: Option<f64>,
     pub level: ReportLevel,
-    /// A fault of this rate would have shown by now, in percent.
+    /// The smallest failure rate that would have been detected by now, in percent.
     pub resolution: Option<f64>,
     pub caution: bool,
 }
@@ -91,6 +91,6 @@ pub struct ReportEvidence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Recommendation {
     pub text: String,
-    /// What does it.
+    /// A command that does this.
     pub command: Option<String>,
 }

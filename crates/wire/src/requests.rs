@@ -1,32 +1,32 @@
-//! The bodies of POST and PUT. Their `action` says what is wanted.
+//! The bodies of POST and PUT. Their `action` field says what is requested.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::{RunTarget, Side};
 
-/// The longest reason that is kept, in characters.
+/// The longest reason that is accepted, in characters.
 pub const LONGEST_WORDS: usize = 500;
 
-/// Where deployments are read and moved.
+/// The path for deployments.
 pub const DEPLOYMENT: &str = "/api/admin/deployment";
-/// Where the guard, rollbacks and snapshots are read and changed.
+/// The path for the guard, rollbacks and snapshots.
 pub const ROLLBACK: &str = "/api/admin/rollback";
-/// Where suites and their runs are read and changed.
+/// The path for suites and their runs.
 pub const VALIDATION: &str = "/api/admin/validation";
 
-/// A body that the API takes: it knows the path that it is sent to.
+/// A request body, which knows the path that it is sent to.
 pub trait RequestBody: Serialize + Sized {
     const PATH: &'static str;
 
-    /// Reads the fields of an action. `None`: there is no such action.
+    /// Reads the fields of an action; `None` if there is no such action.
     ///
     /// # Errors
-    /// A field is missing, unknown, or of another type.
+    /// A field is missing, unknown or of the wrong type.
     fn read<'de, D: Deserializer<'de>>(action: &str, fields: D) -> Result<Option<Self>, D::Error>;
 }
 
-/// The bodies of one path and method, by their `action`: a line for each.
+/// The bodies of one path and method, by `action`, one per line.
 macro_rules! bodies {
     ($(#[$doc:meta])* $name:ident to $path:ident { $($action:tt => $variant:ident($body:ty),)+ }) => {
         $(#[$doc])*
@@ -110,7 +110,7 @@ bodies! {
     }
 }
 
-/// What every action takes.
+/// Fields that every action accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schema(as = Plain)]
@@ -123,7 +123,7 @@ pub struct ActionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
     pub reason: Option<String>,
-    /// Who asked for this, if it was not the caller.
+    /// Who asked for this, if not the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
     pub initiator: Option<String>,
@@ -317,7 +317,7 @@ pub struct CancelRun {
 pub struct PutSuite {
     #[schema(min_length = 1, max_length = 64)]
     pub suite: String,
-    /// `false`: the suite cannot be run.
+    /// `false` disables the suite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// How often it runs on its own: a duration, `off`, or `file` to follow the suite file.
@@ -330,7 +330,7 @@ pub struct PutSuite {
 }
 
 impl PutSuite {
-    /// Changes nothing yet.
+    /// A change of nothing, to be filled in.
     pub fn of(suite: &str) -> PutSuite {
         PutSuite { suite: suite.to_owned(), enabled: None, every: None, after_rollback: None }
     }

@@ -1,4 +1,4 @@
-//! What an action came to.
+//! The results of actions.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,21 +11,22 @@ use super::ErrorBody;
 pub struct ActionResult {
     pub service: String,
     pub action: String,
-    /// The journal's entry of it.
+    /// The number of the journal entry.
     pub entry: Option<u64>,
-    /// The generation that it made: the next `If-Match`.
+    /// The generation that the action created: use it for the next `If-Match`.
     pub generation: u64,
-    /// The entry is on the disk. `false`: it is in force, and a crash before the disk takes it would forget it.
+    /// Whether the entry is on disk. If `false`, the change is in force, but a crash before the entry is written would
+    /// lose it.
     pub durable: bool,
 }
 
-/// An action on every service.
+/// An action that was applied to every service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DoneEach)]
 pub struct ActionResults {
     pub action: String,
     pub generation: u64,
-    /// By service: what was done, or why it was not.
+    /// For each service, what was done or why it was not.
     pub results: Vec<ServiceResult>,
 }
 
@@ -39,7 +40,7 @@ pub struct ServiceResult {
     pub error: Option<ErrorBody>,
 }
 
-/// What an action answers: one result, or one for every service.
+/// The response to an action: one result, or one for each service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ActionAnswer {

@@ -1,9 +1,9 @@
-//! Snapshots: how a service stood, kept under a name, and what differs between two of them.
+//! Snapshots: the state of a service, kept under a name, and what differs between two of them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The snapshots that are kept, newest first.
+/// The stored snapshots, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Snapshots {
     pub snapshots: Vec<SnapshotSummary>,
@@ -19,7 +19,7 @@ pub struct SnapshotSummary {
     pub who: String,
 }
 
-/// A snapshot that was made.
+/// A snapshot that was created or deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SnapshotMade {
     pub action: String,
@@ -32,11 +32,12 @@ pub struct SnapshotMade {
 pub struct SnapshotComparison {
     pub from: SnapshotSummary,
     pub to: SnapshotSummary,
-    /// How long between them; 0 where `to` is the older one.
+    /// The time between them; 0 if `to` is the older one.
     pub apart_ms: u64,
-    /// By path, in the order of the paths.
+    /// Ordered by path.
     pub differences: Vec<SnapshotDifference>,
-    /// What each environment was asked between them. Empty where Cutover was started anew meanwhile: it counts from 0 then.
+    /// What each environment served between the two. Empty if Cutover was restarted in between, because its counters
+    /// start from 0.
     pub rates: Vec<SnapshotRate>,
 }
 
@@ -44,7 +45,7 @@ pub struct SnapshotComparison {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Difference)]
 pub struct SnapshotDifference {
-    /// As in `service.guard.evidence`.
+    /// A path such as `service.guard.evidence`.
     pub field: String,
     #[schema(value_type = Value)]
     pub from: serde_json::Value,

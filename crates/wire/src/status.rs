@@ -9,45 +9,45 @@ use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::{GuardView, RolloutView, ServiceView};
 use judgement::time::rfc3339;
 
-/// Every service that was asked for. Its ETag is the generation: what only grows between two of them (requests, time
-/// spent, evidence) may be newer than it says.
+/// The requested services. The ETag is the generation; figures that change within a generation (requests, elapsed time,
+/// evidence) may be newer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     pub generation: u64,
     pub services: Vec<Service>,
 }
 
-/// A service, as it stands.
+/// The current state of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Service {
     pub service: String,
     pub active: Side,
     pub candidate: Side,
-    /// The candidate's share as set, in percent.
+    /// The candidate's configured share, in percent.
     pub weight: f64,
-    /// The emergency stop.
+    /// Whether an emergency stop is in force.
     pub stopped: bool,
-    /// Set by a rollback: nothing but a person raises the weight again.
+    /// Set by a rollback: only a person can raise the weight again.
     pub latch: Option<Latched>,
     pub freeze: Option<Frozen>,
-    /// Under way, or the last one.
+    /// The current rollout, or the last one.
     pub rollout: Option<Rollout>,
-    /// Of the rollouts of this service.
+    /// Counts the rollouts of this service.
     pub rollout_number: u32,
-    /// What was deployed to blue, and to green.
+    /// The versions deployed to blue and green.
     pub versions: EnvironmentPair,
-    /// Where deploys have sent them, instead of the file's urls.
+    /// The origins that deploys have set, if they differ from the file's.
     pub origins: EnvironmentPair,
     pub guard: GuardSummary,
     /// What the rollout has cost so far.
     pub ledger: Option<RolloutCost>,
-    /// Versions that are not deployed again without `force`.
+    /// Versions that cannot be deployed again without `force`.
     pub quarantine: Vec<Quarantine>,
-    /// Notices are sent.
+    /// Whether notices are sent.
     pub alerting: bool,
     pub overlay: OverlaySummary,
     pub routes: Vec<String>,
-    /// Requests of the last minute, by environment.
+    /// Traffic of the last minute, by environment.
     pub last_minute: Vec<super::EnvironmentTraffic>,
 }
 
@@ -67,7 +67,7 @@ impl From<[Option<String>; 2]> for EnvironmentPair {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Latched {
     pub reason: String,
-    /// The journal's entry of the rollback.
+    /// The number of the rollback's journal entry.
     pub entry: u64,
 }
 
@@ -75,7 +75,7 @@ pub struct Latched {
 pub struct Frozen {
     pub who: String,
     pub why: String,
-    /// `null`: until somebody unfreezes.
+    /// `null`: until someone lifts the freeze.
     pub until_ms: Option<u64>,
     pub until: Option<String>,
 }
@@ -83,11 +83,11 @@ pub struct Frozen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Quarantine {
     pub version: String,
-    /// The journal's entry of its rollback.
+    /// The number of the rollback's journal entry.
     pub entry: u64,
 }
 
-/// What was laid over the routing file at run time, by name.
+/// What was set at run time on top of the routing file, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Laid)]
 pub struct OverlaySummary {
@@ -97,33 +97,33 @@ pub struct OverlaySummary {
     pub health_off: Vec<String>,
 }
 
-/// A version on its way, or the last one.
+/// The current rollout, or the last one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rollout {
     pub version: Option<String>,
     pub environment: Side,
-    /// The routes that it is limited to; none: all.
+    /// The routes that it is limited to; empty for all.
     pub functions: Vec<String>,
-    /// `preflight`, `shifting`, `baking`, `paused`, `promoted`, `rolled_back`, `aborted`.
+    /// One of `preflight`, `shifting`, `baking`, `paused`, `promoted`, `rolled_back` and `aborted`.
     #[schema(value_type = String)]
     pub phase: RolloutPhase,
-    /// From 1.
+    /// Counted from 1.
     pub step: usize,
     pub steps: Vec<RolloutStep>,
-    /// What keeps it where it is, in words.
+    /// What the current step is waiting for, in words.
     pub waiting_for: Vec<String>,
-    /// The judged requests of this step.
+    /// Judged requests at this step.
     pub requests: u64,
     pub spent_ms: u64,
-    /// At the least, to the promotion; after it, to the end of the watch.
+    /// The least time until the promotion; after it, the time until the watch ends.
     pub left_ms: u64,
-    /// Promoted, and the guard still looks.
+    /// Whether it is promoted and the guard is still watching.
     pub watching: bool,
     pub who: String,
-    /// When it set out.
+    /// When it started.
     pub at_ms: u64,
     pub at: String,
-    /// Why it ended, or holds.
+    /// Why it ended or is paused.
     pub why: Option<String>,
 }
 
@@ -133,12 +133,12 @@ pub struct RolloutStep {
     pub weight: f64,
     pub bake_ms: u64,
     pub requests: u64,
-    /// Left only when a person approves.
+    /// Whether a person must approve before the step is left.
     pub approve: bool,
-    /// Left only when these validation suites have passed.
+    /// Validation suites that must pass before the step is left.
     #[serde(default)]
     pub suites: Vec<String>,
-    /// What one that fails does: `rollback` or `hold`.
+    /// What happens if one of them fails: `rollback` or `hold`.
     #[serde(default)]
     pub on_fail: String,
 }
@@ -146,16 +146,16 @@ pub struct RolloutStep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Guard)]
 pub struct GuardSummary {
-    /// Whether it watches at all.
+    /// Whether the guard is on.
     pub monitoring: bool,
-    /// `healthy`, `unhealthy`, `insufficient`; `null`: nothing is judged now.
+    /// One of `healthy`, `unhealthy` and `insufficient`; `null` if nothing is being judged.
     pub verdict: Option<String>,
     pub why: Option<String>,
-    /// That the new side is worse, as odds to one.
+    /// The odds, to one, that the new side is worse.
     pub evidence: f64,
-    /// So much of it brings a rollback.
+    /// The odds that cause a rollback.
     pub threshold: Option<f64>,
-    /// A fault of this rate would have shown by now.
+    /// The smallest failure rate that would have been detected by now.
     pub resolution: Option<f64>,
     pub caution: bool,
 }
@@ -166,7 +166,7 @@ pub struct GuardSummary {
 pub struct RolloutCost {
     pub rollout: u32,
     pub requests: u64,
-    /// Distinct sticky keys, estimated.
+    /// An estimate of the distinct sticky keys.
     pub keys: u64,
     pub failed: u64,
     pub rescued: u64,
@@ -174,7 +174,7 @@ pub struct RolloutCost {
     pub hurt: u64,
     pub turned_away: u64,
     pub cautions: u32,
-    /// Nothing is under way any more.
+    /// Whether the figures are final.
     pub closed: bool,
 }
 
@@ -262,7 +262,7 @@ impl Service {
     }
 }
 
-/// How a service's safety stands.
+/// The safety of the services: latches, guard and costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Safety {
     pub generation: u64,
@@ -276,14 +276,14 @@ pub struct ServiceSafety {
     pub stopped: bool,
     pub guard: GuardSummary,
     pub alerting: bool,
-    /// There is a share or a promotion to take back.
+    /// Whether there is a share or a promotion to take back.
     pub can_roll_back: bool,
     pub ledger: Option<RolloutCost>,
-    /// The journal's entry of the last rollback.
+    /// The last rollback.
     pub last_rollback: Option<super::HistoryEntry>,
 }
 
-/// What the health checks say.
+/// The results of the health checks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Health)]
 pub struct HealthReport {
@@ -300,22 +300,22 @@ pub struct ServiceHealth {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EnvironmentHealth {
     pub environment: Side,
-    /// `false`: the checks say that it is down, and it gets no requests.
+    /// `false` if the checks report it as down; it then gets no requests.
     pub up: bool,
-    /// Addresses that its origin resolves to.
+    /// The number of addresses that its origin resolves to.
     pub endpoints: usize,
     pub checks: Vec<CheckHealth>,
 }
 
-/// A check of an environment.
+/// A health check of one environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CheckHealth {
     pub check: String,
     pub kind: String,
-    /// Nobody has switched it off.
+    /// `false` if it is switched off.
     pub on: bool,
     pub up: bool,
-    /// For how long it has been so.
+    /// How long it has been up or down.
     pub since_ms: u64,
     pub rounds: u64,
     pub failures: u64,

@@ -1,4 +1,4 @@
-//! Traffic in numbers: by service, route and environment, in the last minute and since the start.
+//! Traffic figures by service, route and environment, for the last minute and since the start.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::Side;
 
-/// Every service's traffic.
+/// The traffic of every service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Traffic {
     pub traffic: Vec<ServiceTraffic>,
@@ -16,7 +16,7 @@ pub struct Traffic {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceTraffic {
     pub service: String,
-    /// The candidate's share as set, in percent.
+    /// The candidate's configured share, in percent.
     pub weight: f64,
     /// All routes together: blue, then green.
     pub environments: Vec<EnvironmentTraffic>,
@@ -36,25 +36,25 @@ pub struct EnvironmentTraffic {
     pub since_start: TrafficNumbers,
 }
 
-/// What an environment was asked and how it answered. Latencies are from dispatch to the answer's head, of answers that
-/// did not fail.
+/// What one environment served. Latencies are measured from sending the request to receiving the response head, for
+/// responses that did not fail.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Numbers)]
 pub struct TrafficNumbers {
     pub requests: u64,
-    /// Of both environments' requests, in percent.
+    /// Its part of both environments' requests, in percent.
     pub share: Option<f64>,
-    /// `1xx` to `5xx`, `none` (no answer came), `aborted` (the client hung up).
+    /// By class: `1xx` to `5xx`, `none` (no response) and `aborted` (the client hung up).
     pub classes: BTreeMap<String, u64>,
     pub failed: u64,
-    /// Of what was not aborted, in percent.
+    /// In percent of the requests that were not aborted.
     pub error_rate: Option<f64>,
     pub rescued: u64,
-    /// Requests whose client saw the failure.
+    /// Requests whose client saw a failure.
     pub hurt: u64,
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
     pub p99_ms: Option<f64>,
-    /// How long this is the number of: a process that is younger than a minute has not seen one.
+    /// The period that the figures cover: less than a minute if the process is younger than that.
     pub over_ms: u64,
 }

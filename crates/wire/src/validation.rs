@@ -1,4 +1,4 @@
-//! Validation: suites, their runs, and what a run found. The execution is the JSON report too.
+//! Validation: suites, their runs, and the findings of a run. An execution is also the JSON report.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{CaseResult, DataResult, LoadResult, ParityResult, Side};
 
-/// The formats of one execution: the document, its summary, or a report for people or CI.
+/// The formats of one execution: the full document, a summary, or a report for people or CI.
 pub const EXECUTION_FORMATS: [&str; 4] = ["json", "summary", "html", "junit"];
 
 /// All suites.
@@ -19,28 +19,28 @@ pub struct Suites {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SuiteSummary {
-    /// The name of its file, without `.toml`.
+    /// The name of the suite's file, without `.toml`.
     pub name: String,
     pub title: String,
-    /// `null`: the file does not say, and there are several.
+    /// `null` if the file names none and there are several.
     pub service: Option<String>,
     pub tags: Vec<String>,
     pub cases: usize,
     pub loads: usize,
     pub parities: usize,
     pub data: usize,
-    /// How often it runs by itself.
+    /// How often it runs on a schedule.
     pub every_ms: Option<u64>,
     pub after_rollback: bool,
-    /// May be run at all.
+    /// Whether it may run.
     pub enabled: bool,
-    /// What is wrong with the file, as `check` says it; it cannot be run then.
+    /// What is wrong with the file, as `check` reports it; such a suite cannot run.
     pub broken: Option<String>,
-    /// Its latest run.
+    /// The latest run.
     pub last: Option<ExecutionSummary>,
 }
 
-/// The runs that are kept, latest first.
+/// The stored runs, latest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Executions {
     pub executions: Vec<ExecutionSummary>,
@@ -54,22 +54,22 @@ pub struct ExecutionSummary {
     pub service: String,
     pub target: RunTarget,
     pub state: ExecutionState,
-    /// Who or what began it: a person or token, `schedule`, `rollback` or `plan`.
+    /// What started it: a token's name, `schedule`, `rollback` or `plan`.
     pub who: String,
     pub began_at_ms: u64,
     pub began_at: String,
-    /// So far, or in all.
+    /// The time so far, or in total.
     pub took_ms: u64,
     pub progress: Progress,
     pub counts: Counts,
-    /// What it came to, in one sentence.
+    /// The outcome in one sentence.
     pub verdict: String,
-    /// Why it is not on the disk, if so: it is forgotten when the process ends.
+    /// Why it is not on disk, if it is not; it is lost when the process exits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_kept: Option<String>,
 }
 
-/// Which environments a suite is run against.
+/// The environments that a suite runs against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunTarget {
@@ -108,13 +108,13 @@ impl From<Side> for RunTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutionState {
-    /// Others run; it is next.
+    /// It is waiting for other runs.
     Queued,
     Running,
     Passed,
     Failed,
     Cancelled,
-    /// The process ended in the middle of it.
+    /// The process exited in the middle of it.
     Interrupted,
 }
 
@@ -135,42 +135,43 @@ impl ExecutionState {
     }
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Progress {
-    /// Of `all` units of work; a unit is a case on a side, a second of load, a pair of parity, or a chunk of a table.
+    /// Units of work done, of `all`. A unit is a case on one side, a second of load, a parity request, or a chunk of a
+    /// table.
     pub done: u64,
     pub all: u64,
-    /// What it does just now.
+    /// What it is doing now.
     pub doing: String,
 }
 
-/// What the parts of a run came to.
+/// The outcomes of a run's parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Counts {
     pub passed: u64,
     pub failed: u64,
     pub skipped: u64,
-    /// Requests sent, retries and load included.
+    /// Requests sent, including retries and load.
     pub requests: u64,
 }
 
-/// One run of one suite, with everything it found. The JSON report is this document.
+/// One run of one suite with all its findings. The JSON report is this document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Execution {
-    /// The version of this document: 1.
+    /// The version of this document's format: 1.
     pub format: u32,
-    /// The program that wrote it.
+    /// The version of Cutover that wrote it.
     pub cutover: String,
     #[serde(flatten)]
     pub summary: ExecutionSummary,
-    /// Where the sides were, by name: URLs without anything secret.
+    /// The origins of the sides, by name; URLs contain no secrets.
     pub origins: BTreeMap<String, String>,
-    /// In the order of the file; of each case blue first.
+    /// In the order of the file; for each case blue first.
     pub parts: Vec<Part>,
 }
 
-/// One thing that was proved, or not.
+/// The result of one part of a suite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Part {
@@ -185,7 +186,7 @@ pub enum Part {
 pub enum Outcome {
     Passed,
     Failed,
-    /// It was not tried: `why` says for what reason.
+    /// It was not tried; `why` gives the reason.
     Skipped,
 }
 
@@ -218,7 +219,7 @@ impl Part {
         }
     }
 
-    /// `None`: it is about both.
+    /// `None` if it concerns both.
     pub fn environment(&self) -> Option<Side> {
         match self {
             Part::Case(part) => Some(part.environment),
@@ -237,14 +238,14 @@ impl Part {
     }
 }
 
-/// A run that was begun, cancelled or deleted.
+/// A run that was started, cancelled or deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExecutionDone {
     pub action: String,
     pub execution: ExecutionSummary,
 }
 
-/// What of a suite is switched by now.
+/// The settings of a suite after a change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SuiteSet {
     pub action: String,

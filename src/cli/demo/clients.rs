@@ -95,7 +95,7 @@ async fn get(proxy: SocketAddr, connection: &mut Option<TcpStream>) -> anyhow::R
     loop {
         let before = read.len();
         let got = tokio::time::timeout(Duration::from_secs(10), tcp.read_buf(&mut read)).await??;
-        anyhow::ensure!(got > 0 && before < 64 * 1024, "the answer broke off");
+        anyhow::ensure!(got > 0 && before < 64 * 1024, "the response was cut off");
         let text = std::str::from_utf8(&read)?;
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;

@@ -104,7 +104,7 @@ impl DemoFolder {
             "[service.demo]\n\n[service.demo.blue]\nurl = \"http://{blue_at}\"\n\n[service.demo.green]\n\
              url = \"http://{green_at}\"\n\n[service.demo.split]\nweight = {weight}\n\n[[service.demo.route]]\n\
              name = \"attempts\"\npath = \"/api/attempts/*\"\n\n[[service.demo.route]]\nname = \"orders\"\n\
-             path = \"/api/orders/*\"\n\n# For who wants one side: `curl -H 'x-environment: green' …`, and suites with \
+             path = \"/api/orders/*\"\n\n# To reach one side: `curl -H 'x-environment: green' …`, and suites with \
              via = \"proxy\".\n[[service.demo.rule]]\nname = \"to blue\"\nheader = {{ name = \"x-environment\", equals = \
              \"blue\" }}\nto = \"blue\"\noverride = true\n\n[[service.demo.rule]]\nname = \"to green\"\nheader = {{ name = \
              \"x-environment\", equals = \"green\" }}\nto = \"green\"\noverride = true\n"

@@ -50,7 +50,7 @@ pub fn serve(faults: &[Fault], path: &Path, listen: SocketAddr, admin: SocketAdd
     let running = runtime.block_on(start(&folder, faults, listen, admin))?;
     #[cfg(feature = "validation")]
     let config = folder.path().join("cutover.toml");
-    let proxy = running.addresses.first().context("the proxy listens nowhere")?;
+    let proxy = running.addresses.first().context("the proxy has no listener")?;
     say!("proxy    http://{proxy}   (curl http://{proxy}/api/catalog)");
     say!("admin    http://{}", running.admin);
     say!("files    {}   (routing.toml is reloaded when you save it)", folder.path().display());

@@ -38,7 +38,7 @@ pub fn play(rate: u32, view: &mut DemoView) -> anyhow::Result<DemoOutcome> {
         let write = |weight: f64| folder.steer(&origins, weight);
         // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
         let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;
-        let proxy = *running.addresses.first().context("the proxy listens nowhere")?;
+        let proxy = *running.addresses.first().context("the proxy has no listener")?;
         let news = running.sidecar.listen();
         let load = ClientLoad::start(proxy, rate);
         let mut stage = Stage { running, load, green, news };
@@ -62,7 +62,7 @@ impl Stage {
             stage.weight() == WEIGHT / 100.0
         })
         .await
-        .context("the new weight did not come into force")?;
+        .context("the new weight did not take effect")?;
         self.watch(view, "green serves a tenth and is healthy", Millis::seconds(4)).await;
         let before = self.load.seen();
         let weight_before = self.weight() * 100.0;

@@ -1,5 +1,5 @@
-//! The toy shop behind the demo: a few functions over a SQLite file, one shop an environment. It can be broken in the ways
-//! that a release breaks: a field is missing, a function is slow, a row is lost.
+//! The toy shop behind the demo: a few functions over an SQLite file, one shop per environment. It can be broken in the
+//! ways in which releases break: a field is missing, a function is slow, a row is lost.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use judgement::time::rfc3339;
 use memory::clock;
 
-/// Orders that are there from the beginning.
+/// Orders that exist from the beginning.
 const ORDERS: u32 = 5000;
 /// The one that is lost.
 pub const LOST: u32 = 1234;
-/// What a slow function takes more.
+/// How much longer a slow function takes.
 const SLOW: Duration = Duration::from_millis(400);
 const TOKEN: &str = "demo-";
 
@@ -30,13 +30,13 @@ const TOKEN: &str = "demo-";
 pub enum Fault {
     /// The catalog's items have no `currency`.
     MissingField,
-    /// The search takes 400 ms more.
+    /// Search takes 400 ms longer.
     SlowFunction,
     /// Order 1234 is not in the database.
     LostRow,
 }
 
-/// A shop that is open.
+/// An open shop.
 #[derive(Clone, Debug)]
 pub struct Shop {
     db: Arc<Mutex<Connection>>,
@@ -76,7 +76,7 @@ impl Shop {
     /// The file cannot be written.
     pub fn open(path: &Path, faults: &[Fault]) -> anyhow::Result<Shop> {
         let db = Connection::open(path)?;
-        // A toy: what is lost with the machine was not worth much. WAL, so that a check reads beside it.
+        // A toy: losing its data with the machine does no harm. WAL, so that a check can read at the same time.
         db.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; DROP TABLE IF EXISTS orders; \
              CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, item INTEGER NOT NULL, \

@@ -127,7 +127,7 @@ impl DemoView {
             "\n  {}",
             self.paint(
                 "1",
-                if told.held() { "green was rolled back automatically" } else { "the rollback did not hold" }
+                if told.held() { "green was rolled back automatically" } else { "the rollback did not last" }
             )
         );
         if let Some(reason) = &told.reason {

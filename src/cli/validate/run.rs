@@ -126,7 +126,7 @@ pub fn run_all(
         Output::Text => say!("{}", render::runs(&runs)),
     }
     if runs.is_empty() && exit == Exit::Ok {
-        eprintln!("cutover: nothing was run: what compares blue with green runs against both");
+        eprintln!("cutover: nothing was run: suites that compare blue with green run against both");
         return Ok(Exit::Failed);
     }
     Ok(exit)

@@ -21,7 +21,7 @@ pub fn schedule(suite: &str, every: &str, admin: &AdminArg) -> anyhow::Result<Ex
             Some(every) => format!("suite {} {every}{off}", suite.name),
             // Of a broken one nobody knows what its file says.
             None if suite.broken.is_some() => cannot_be_run(suite),
-            None => format!("suite {} does not run by itself", suite.name),
+            None => format!("suite {} does not run on a schedule", suite.name),
         }
     })
 }

@@ -131,11 +131,11 @@ pub fn order() -> Part {
 pub fn silent() -> Part {
     let step = StepResult {
         response: None,
-        error: Some("gave no complete answer within 5s".to_owned()),
+        error: Some("gave no complete response within 5s".to_owned()),
         took_ms: 5_000.3,
         ..good("logo", "GET", "/logo.svg", "")
     };
-    failed("images are served", Side::Green, "logo: green gave no complete answer within 5s", vec![step])
+    failed("images are served", Side::Green, "logo: green gave no complete response within 5s", vec![step])
 }
 
 pub fn loads() -> Vec<Part> {

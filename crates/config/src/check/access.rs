@@ -42,7 +42,7 @@ fn target(source: &mut SourceFile, typed: &At<String>, base: &Path) -> Option<Lo
         ))
     } else if !folder.is_dir() {
         let message = format!("there is no folder `{}` for the access log", folder.display());
-        Some((message, "make the folder, or name another: Cutover makes the file, not its folder".to_owned()))
+        Some((message, "create the folder, or name another: Cutover creates the file, but not its folder".to_owned()))
     } else {
         None
     };

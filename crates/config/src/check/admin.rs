@@ -29,12 +29,12 @@ pub fn check(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base
     let Some(at) = file.listen.as_ref().filter(|_| !listen.ip().is_loopback()) else { return access };
     if file.token.is_empty() {
         let hint = "run `cutover token new`, and paste the lines that it prints".to_owned();
-        let message = "beyond loopback the admin listener needs tokens: anyone who reaches it could steer traffic";
+        let message = "outside loopback the admin listener needs tokens: anyone who reaches it could steer traffic";
         source.problem(at.span.clone(), message, Some(hint));
     }
     if file.cert_file.is_none() && file.key_file.is_none() && !access.insecure {
-        let hint = "add cert_file and key_file, or insecure = true if something with TLS stands in front";
-        let message = "beyond loopback the admin listener needs TLS: tokens could be read on the way";
+        let hint = "add cert_file and key_file, or insecure = true if a proxy in front of it terminates TLS";
+        let message = "outside loopback the admin listener needs TLS: tokens could be read in transit";
         source.problem(at.span.clone(), message, Some(hint.to_owned()));
     }
     access
@@ -58,7 +58,7 @@ fn tls(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Pat
 fn host(source: &mut SourceFile, typed: &At<String>) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     if typed.value.is_empty() || !typed.value.bytes().all(plain) {
-        let hint = "write a name as in a browser's address bar: \"cutover.internal\"".to_owned();
+        let hint = "write a host name as in a browser's address bar: \"cutover.internal\"".to_owned();
         source.problem(typed.span.clone(), format!("invalid host {:?}", typed.value), Some(hint));
         return None;
     }
@@ -76,14 +76,14 @@ fn tokens(source: &mut SourceFile, typed: &[At<TokenFile>]) -> Vec<Token> {
         if let Some(other) = tokens.iter().find(|other| other.name == token.name || other.sha256 == token.sha256) {
             let (span, what) = match other.name == token.name {
                 true => {
-                    (file.name.as_ref().map_or(span, |at| &at.span), format!("two tokens are called `{}`", token.name))
+                    (file.name.as_ref().map_or(span, |at| &at.span), format!("two tokens are named `{}`", token.name))
                 }
                 false => (
                     file.sha256.as_ref().map_or(span, |at| &at.span),
                     format!("this is also the token of `{}`", other.name),
                 ),
             };
-            let hint = "the journal names people by their tokens: each needs its own name and secret";
+            let hint = "the journal identifies people by their tokens: each needs its own name and secret";
             source.problem(span.clone(), what, Some(hint.to_owned()));
         }
         tokens.push(token);
@@ -165,4 +165,4 @@ fn digest(source: &mut SourceFile, at: &At<String>) -> Option<[u8; 32]> {
     None
 }
 
-const PLAIN: &str = "make another with `cutover token new` and paste its sha256: this one has been exposed";
+const PLAIN: &str = "create another with `cutover token new` and paste its sha256: this one has been exposed";

@@ -35,7 +35,7 @@ fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<HeaderEdi
     if file.remove.is_empty() && file.set.is_empty() && file.add.is_empty() {
         source.missing(
             span.clone(),
-            "this changes no header",
+            "this does not change any header",
             "write set = { x-a = \"b\" }, add = { … } or remove = [\"x-a\"]",
         );
     }

@@ -25,8 +25,8 @@ pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bo
         // Where a trigger was refused the places differ; that file is refused anyway.
         if let (true, Some(typed)) = (twice, guard.trigger.get(at)) {
             let span = typed.value.name.as_ref().map_or(&typed.span, |name| &name.span).clone();
-            let hint = Some("rollbacks are counted by this name: give it one of its own".to_owned());
-            source.problem(span, format!("two triggers are called `{}`", trigger.name), hint);
+            let hint = Some("rollbacks are counted by this name: make it unique".to_owned());
+            source.problem(span, format!("two triggers are named `{}`", trigger.name), hint);
         }
     }
     let mut triggers = Vec::new();
@@ -72,7 +72,8 @@ fn limit(source: &mut SourceFile, typed: &At<TriggerFile>, metric: Metric) -> Op
         false => (&file.above, &file.below, "above", "below"),
     };
     if let Some(at) = wrong {
-        let message = format!("`{other}` does not fit {}: it is bad {word} a limit", metric.name());
+        let message =
+            format!("`{other}` does not fit {}: for this metric, values {word} the limit are bad", metric.name());
         source.problem(at.span.clone(), message, Some(format!("write `{word}` instead of `{other}`")));
         return None;
     }

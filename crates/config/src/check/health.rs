@@ -31,8 +31,8 @@ pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &RuntimeO
         let Some(check) = check(source, typed, over) else { continue };
         if checks.iter().any(|other| other.name == check.name) {
             let span = typed.value.name.as_ref().map_or(&typed.span, |name| &name.span).clone();
-            let hint = Some("give it a `name` of its own: it is shown and switched off by that".to_owned());
-            source.problem(span, format!("two health checks are called `{}`", check.name), hint);
+            let hint = Some("give it its own `name`: it is shown and switched off by that name".to_owned());
+            source.problem(span, format!("two health checks are named `{}`", check.name), hint);
         }
         checks.push(check);
     }
@@ -123,9 +123,9 @@ fn on_down(source: &mut SourceFile, file: &HealthFile) -> OnDown {
 /// A URL that may be called. Its text is in no message: it may be a secret.
 fn webhook(source: &mut SourceFile, typed: &At<String>) -> Option<SecretUrl> {
     let problem = match Url::parse(&typed.value) {
-        Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not one of http or https".to_owned(),
+        Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not http or https".to_owned(),
         Ok(url) if literal(&url).is_some_and(is_forbidden) => {
-            "link-local addresses are never called: clouds serve credentials there".to_owned()
+            "link-local addresses are never called: cloud platforms serve credentials there".to_owned()
         }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             "a user name and password in a URL are not sent".to_owned()
@@ -153,14 +153,10 @@ fn http(source: &mut SourceFile, file: &HttpFile) -> Option<HttpProbe> {
         Some(ProbeMethod::Options) => Method::OPTIONS,
     };
     if let (Some(at), true) = (&file.body, method == Method::HEAD) {
-        source.problem(
-            at.span.clone(),
-            "a response to HEAD has no body",
-            Some("take `body` out, or use GET".to_owned()),
-        );
+        source.problem(at.span.clone(), "a response to HEAD has no body", Some("remove `body`, or use GET".to_owned()));
     }
     if let Some(at) = file.body.as_ref().filter(|at| at.value.is_empty()) {
-        source.problem(at.span.clone(), "`body` is empty: every response would do", Some("take `body` out".to_owned()));
+        source.problem(at.span.clone(), "`body` is empty: every response would do", Some("remove `body`".to_owned()));
     }
     Some(HttpProbe {
         method,
@@ -184,7 +180,7 @@ fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderV
             continue;
         };
         if OURS.contains(&header.as_str()) {
-            let hint = Some("the host is that of the origin's `url`".to_owned());
+            let hint = Some("the host comes from the origin's `url`".to_owned());
             source.problem(span.clone(), format!("`{name}` is set by the proxy, and cannot be set"), hint);
         }
         given.set_sensitive(true);

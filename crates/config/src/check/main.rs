@@ -108,7 +108,7 @@ fn one_listener_for_each_port(source: &mut SourceFile, proxy: &ProxyFile, admin:
                 (None, Some(span)) => (*span, format!("{who} already listens on {address}")),
                 (None, None) => continue,
             };
-            let hint = "give each listener a port of its own".to_owned();
+            let hint = "give each listener its own port".to_owned();
             source.problem(span.clone(), message, Some(hint));
         }
         all.push((address, span, who));

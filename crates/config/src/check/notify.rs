@@ -36,7 +36,7 @@ pub fn check(source: &mut SourceFile, typed: &[At<NotifyFile>], base: &Path) -> 
     for at in typed.iter().take(MOST_SINKS) {
         if let Some(name) = &at.value.name {
             if names.contains(&name.value.as_str()) {
-                source.problem(name.span.clone(), format!("two [[notify]] are called `{}`", name.value), None);
+                source.problem(name.span.clone(), format!("two [[notify]] are named `{}`", name.value), None);
             }
             names.push(&name.value);
         }
@@ -111,7 +111,7 @@ impl<'t> Typed<'t> {
         ] {
             if let Some(span) = at.filter(|_| !kinds.contains(&kind)) {
                 let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-                let hint = format!("take it out: it is for {}", kinds.join(", "));
+                let hint = format!("remove it: it applies only to {}", kinds.join(", "));
                 self.source.problem(span, format!("`{key}` has no effect with kind = \"{}\"", kind.name()), Some(hint));
             }
         }
@@ -124,7 +124,7 @@ impl<'t> Typed<'t> {
 
     fn webhook(&mut self) -> Option<NotifyChannel> {
         let url = self.url(None);
-        const HOW: &str = "make one: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\" > hook.secret";
+        const HOW: &str = "create one: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\" > hook.secret";
         let keys = match &self.file.secret_file {
             None => self.missing(
                 "the webhook has no `secret_file`: its receiver could not tell real messages from forged ones",
@@ -146,7 +146,7 @@ impl<'t> Typed<'t> {
     fn slack(&mut self) -> Option<NotifyChannel> {
         let literal = self.file.url.as_ref().filter(|at| !self.source.is_from_environment(at));
         if literal.is_some() {
-            let hint = "put it into a file and write url_file = \"slack.url\", or take it from the environment: \"${SLACK_URL}\"".to_owned();
+            let hint = "put it in a file and write url_file = \"slack.url\", or take it from the environment: \"${SLACK_URL}\"".to_owned();
             // The place is the whole table: the line itself is better not shown.
             self.source.problem(self.span.clone(), "Slack's `url` is a secret: anyone who has it can post", Some(hint));
         }
@@ -160,7 +160,8 @@ impl<'t> Typed<'t> {
         let url = self.url(Some(PAGERDUTY));
         let routing_key = match &self.file.routing_key_file {
             None => {
-                let hint = "put the integration key (Events API v2) into a file, and write routing_key_file = \"pagerduty.key\"";
+                let hint =
+                    "put the integration key (Events API v2) in a file and write routing_key_file = \"pagerduty.key\"";
                 self.missing("PagerDuty needs a `routing_key_file`", hint)
             }
             Some(at) => self.secret(at),
@@ -173,7 +174,7 @@ impl<'t> Typed<'t> {
             (Some(_), Some(at), _) => {
                 self.source.problem(
                     at.span.clone(),
-                    "`url` and `url_file` exclude each other",
+                    "`url` and `url_file` cannot be used together",
                     Some("keep one of them".to_owned()),
                 );
                 return None;
@@ -190,10 +191,10 @@ impl<'t> Typed<'t> {
         let is_signed = self.file.secret_file.is_some();
         // The text itself stays out of the message: it may be a secret.
         let problem = match Url::parse(&text) {
-            Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not one of http or https".to_owned(),
+            Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not http or https".to_owned(),
             Ok(url) if url.host().is_none() => "the URL has no host".to_owned(),
             Ok(url) if literal(&url).is_some_and(is_forbidden) => {
-                "link-local addresses are never called: clouds serve credentials there".to_owned()
+                "link-local addresses are never called: cloud platforms serve credentials there".to_owned()
             }
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
                 "a user name and password in a URL are not sent".to_owned()
@@ -293,7 +294,7 @@ impl<'t> Typed<'t> {
         self.source.problem(
             at.span.clone(),
             message,
-            Some("put the secret, and nothing else, into this file".to_owned()),
+            Some("put the secret, and nothing else, in this file".to_owned()),
         );
         None
     }

@@ -71,8 +71,8 @@ fn urls<'t>(
         (Some(url), None) => Some(vec![url]),
         (None, Some(urls)) if !urls.value.is_empty() => Some(urls.value.iter().collect()),
         (Some(_), Some(urls)) => {
-            let hint = "write the one `url` into `urls` too, and take `url` out".to_owned();
-            source.problem(urls.span.clone(), "`url` and `urls` exclude each other", Some(hint));
+            let hint = "move the single `url` into `urls`".to_owned();
+            source.problem(urls.span.clone(), "`url` and `urls` cannot be used together", Some(hint));
             None
         }
         _ => {

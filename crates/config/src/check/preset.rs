@@ -80,7 +80,7 @@ impl Preset {
             if let (Some(at), true, true) = (typed, self.tls_only, in_the_clear) {
                 let urls = at.value.urls.as_ref().map(|at| &at.span);
                 let span = at.value.url.as_ref().map(|at| &at.span).or(urls).unwrap_or(&at.span);
-                let hint = "write https://, or take `preset` out".to_owned();
+                let hint = "use https://, or remove `preset`".to_owned();
                 source.problem(span.clone(), "the preset `https` needs https origins", Some(hint));
             }
         }

@@ -30,8 +30,7 @@ pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &
         }
     };
     if let Some(at) = file.on_fail.as_ref().filter(|_| steps.iter().all(|step| step.suites.is_empty())) {
-        let hint =
-            "write { weight = 10, suites = [\"smoke\"] }; a suite before the first client always ends the rollout";
+        let hint = "write { weight = 10, suites = [\"smoke\"] }; a suite that fails before the first client always ends the rollout";
         source.problem(at.span.clone(), "`on_fail` has no effect: no step has suites", Some(hint.to_owned()));
     }
     // What is held back is held back from the last steps too.
@@ -63,7 +62,7 @@ fn holdback(source: &mut SourceFile, file: &RolloutFile) -> Weight {
     }
     warn_of_fraction(source, "holdback", at);
     if length(&file.watch, RolloutPlan::WATCH) == Millis::ZERO && !holdback.is_zero() {
-        let hint = "give `watch` a duration: that long the share is held back".to_owned();
+        let hint = "set `watch`: the share is held back for that long".to_owned();
         source.problem(at.span.clone(), "`holdback` has no effect without a `watch`", Some(hint));
     }
     holdback
@@ -89,11 +88,11 @@ fn steps(
         let (weight, place) = (at.value.0, if at.span.is_empty() { span } else { &at.span });
         if weight.is_zero() || steps.last().is_some_and(|before| before.weight >= weight) {
             let hint = Some("steps rise: the first is above 0, and each is above the one before".to_owned());
-            source.problem(place.clone(), format!("{} is not a step up", weight.percent()), hint);
+            source.problem(place.clone(), format!("{} does not raise the weight", weight.percent()), hint);
         }
         let suites = suites(source, file.suites.as_ref(), context.suites);
         if let Some(at) = file.on_fail.as_ref().filter(|_| suites.is_empty()) {
-            let hint = Some("add suites = [\"smoke\"], or take `on_fail` out".to_owned());
+            let hint = Some("add suites = [\"smoke\"], or remove `on_fail`".to_owned());
             source.problem(at.span.clone(), "`on_fail` has no effect: the step has no suites", hint);
         }
         steps.push(PlanStep {
@@ -152,7 +151,7 @@ fn suites(
             let (message, hint) = match (folder.is_there, known.as_slice()) {
                 (false, _) => (
                     format!("there is no suite `{name}`: the folder {} does not exist", folder.path.display()),
-                    "make the folder, or name another with `suites` in cutover.toml".to_owned(),
+                    "create the folder, or name another with `suites` in cutover.toml".to_owned(),
                 ),
                 (true, []) => (
                     format!("there is no suite `{name}`: the folder {} is empty", folder.path.display()),

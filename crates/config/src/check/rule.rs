@@ -65,7 +65,7 @@ fn answer(source: &mut SourceFile, typed: &At<RuleFile>) -> Option<RuleTarget> {
         }
         (Some(_), Some(share)) => {
             let hint = "keep `to` for every matching request, or `candidate` for a share of them".to_owned();
-            source.problem(share.span.clone(), "`to` and `candidate` exclude each other", Some(hint));
+            source.problem(share.span.clone(), "`to` and `candidate` cannot be used together", Some(hint));
             None
         }
         (None, None) => {

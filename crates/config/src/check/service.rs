@@ -98,7 +98,7 @@ fn origins(source: &mut SourceFile, file: &ServiceFile, place: &Place<'_>) -> [O
         let urls = typed.value.urls.as_ref().map(|at| &at.span);
         let span = typed.value.url.as_ref().map(|at| &at.span).or(urls).unwrap_or(&typed.span).clone();
         let message = "blue and green are the same origin: a rollout would change nothing";
-        source.warning(span, message, "give the new version a URL of its own");
+        source.warning(span, message, "give the new version its own URL");
     }
     pair
 }
@@ -108,8 +108,8 @@ fn names_of_rules(source: &mut SourceFile, rules: &[At<RuleFile>]) {
         let Some(name) = &typed.value.name else { continue };
         let mut before = rules.iter().take(place).filter_map(|other| other.value.name.as_ref());
         if before.any(|other| other.value == name.value) {
-            let hint = Some("give each rule a name of its own: status and the journal show it".to_owned());
-            source.problem(name.span.clone(), format!("two rules are called `{}`", name.value), hint);
+            let hint = Some("give each rule its own name: status and the journal show it".to_owned());
+            source.problem(name.span.clone(), format!("two rules are named `{}`", name.value), hint);
         }
     }
 }
@@ -167,7 +167,7 @@ fn routes(source: &mut SourceFile, typed: &[At<RouteFile>], deadline: Millis) ->
         let path_text = &path.value.0;
         for (other_name, other_path) in &named {
             if *other_name == name.value {
-                source.problem(name.span.clone(), format!("two routes are called `{other_name}`"), None);
+                source.problem(name.span.clone(), format!("two routes are named `{other_name}`"), None);
             }
             if other_path == path_text {
                 source.problem(path.span.clone(), format!("route `{other_name}` already has this path"), None);

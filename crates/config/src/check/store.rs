@@ -16,7 +16,7 @@ const LONGEST_URL: usize = 4096;
 /// A check is a question, not a report.
 const LONGEST_QUERY: usize = 4096;
 const PUT_IT: &str =
-    "put the URL into a file and write url_file = \"…\", or take the password from the environment: \"${DB_PASSWORD}\"";
+    "put the URL in a file and write url_file = \"…\", or take the password from the environment: \"${DB_PASSWORD}\"";
 
 /// What stands behind the `?`, beside what says where the database is and who asks.
 const POSTGRES_KEYS: [&str; 18] = [
@@ -59,7 +59,7 @@ pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<SqlProbe> {
     let query = file.query.as_ref().map_or("select 1", |at| at.value.trim());
     if let Some(at) = file.query.as_ref().filter(|_| query.is_empty() || query.len() > LONGEST_QUERY) {
         let message = format!("a query has 1 to {LONGEST_QUERY} characters");
-        source.problem(at.span.clone(), message, Some("take `query` out for \"select 1\"".to_owned()));
+        source.problem(at.span.clone(), message, Some("remove `query` to use the default, \"select 1\"".to_owned()));
     }
     let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
     let hint = "write a URL that begins with postgres://, mysql:// or sqlite:";
@@ -93,14 +93,14 @@ pub fn redis(source: &mut SourceFile, typed: &At<RedisFile>) -> Option<SecretUrl
     let database = scheme.path().trim_matches('/');
     if !database.is_empty() && database.parse::<u16>().is_err() {
         let hint = Some("write redis://HOST:6379/0".to_owned());
-        source.problem(url.span, "the path of a Redis URL is the number of a database", hint);
+        source.problem(url.span, "the path of a Redis URL must be a database number", hint);
         return None;
     }
     Some(SecretUrl::new(url.value))
 }
 
 fn unknown<T>(source: &mut SourceFile, url: &At<String>, scheme: &str, hint: &str) -> Option<T> {
-    source.problem(url.span.clone(), format!("unknown kind of store `{scheme}:`"), Some(hint.to_owned()));
+    source.problem(url.span.clone(), format!("unsupported URL scheme `{scheme}:`"), Some(hint.to_owned()));
     None
 }
 
@@ -138,7 +138,7 @@ fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 
     let mut named = keys.iter().filter_map(|key| key.as_ref());
     if let (Some(_), Some(second)) = (named.next(), named.next()) {
         let hint = Some("keep one of them".to_owned());
-        source.problem(second.span.clone(), "the URL comes from one of `url`, `url_file` and `url_env`", hint);
+        source.problem(second.span.clone(), "set only one of `url`, `url_file` and `url_env`", hint);
         return None;
     }
     let (at, read) = match keys {
@@ -170,7 +170,7 @@ fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 
     match read.map(|url| url.trim().to_owned()) {
         Ok(url) if !url.is_empty() => Some(At { value: url, span: at.span.clone() }),
         Ok(_) => {
-            source.problem(at.span.clone(), "it holds no URL", None);
+            source.problem(at.span.clone(), "it contains no URL", None);
             None
         }
         Err(why) => {
@@ -194,7 +194,7 @@ fn url_in_file(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(LONGEST_URL as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() > LONGEST_URL || text.trim().contains('\n') {
-        return Err(format!("it does not hold one URL of at most {LONGEST_URL} characters"));
+        return Err(format!("it must contain a single URL of at most {LONGEST_URL} characters"));
     }
     Ok(text)
 }
@@ -205,8 +205,8 @@ fn warn_if_open(source: &mut SourceFile, at: &At<String>) {
     let readable =
         std::fs::metadata(beside(source, &at.value)).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
     if readable {
-        let message = format!("everybody on this machine can read `{}`", at.value);
-        source.warning(at.span.clone(), message, "it may hold a password: chmod o-r");
+        let message = format!("every user on this machine can read `{}`", at.value);
+        source.warning(at.span.clone(), message, "it may contain a password: run chmod o-r");
     }
 }
 
@@ -265,17 +265,17 @@ mod tests {
             ("sql = { url = 'postgres://shop:hidden@db/shop', quary = '' }", "unknown key `quary`"),
             ("sql = { url_file = 'gone' }", "there is no such file"),
             ("sql = { url_file = '.' }", "it is not a file"),
-            ("sql = { url_file = 'none' }", "it holds no URL"),
-            ("redis = { url_file = 'two' }", "does not hold one URL"),
-            ("sql = { url_file = 'secret' }", "unknown kind of store `oracle:`"),
-            ("redis = { url_file = 'secret' }", "unknown kind of store `oracle:`"),
+            ("sql = { url_file = 'none' }", "it contains no URL"),
+            ("redis = { url_file = 'two' }", "it must contain a single URL"),
+            ("sql = { url_file = 'secret' }", "unsupported URL scheme `oracle:`"),
+            ("redis = { url_file = 'secret' }", "unsupported URL scheme `oracle:`"),
             ("sql = { url_env = 'CUTOVER_NOT_SET' }", "it is not set"),
-            ("sql = { url = 'postgres://db', url_file = 'none' }", "comes from one of"),
+            ("sql = { url = 'postgres://db', url_file = 'none' }", "set only one of"),
             ("sql = {}", "there is no `url`"),
             ("sql = { url = 'postgres://db?sslmod=require' }", "did you mean `sslmode`?"),
             ("sql = { url = 'sqlite:a.db?mode=ro' }", "a SQLite URL names a file"),
             ("sql = { url = 'postgres://db', query = ' ' }", "a query has 1 to 4096 characters"),
-            ("redis = { url = 'redis://db/shop' }", "the number of a database"),
+            ("redis = { url = 'redis://db/shop' }", "must be a database number"),
             ("redis = { url = 'redis://a' }\nsql = { url = 'sqlite:a' }", "a health check has one of"),
             ("name = 'empty'", "the health check has no `http`"),
         ] {

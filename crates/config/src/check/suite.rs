@@ -201,7 +201,7 @@ impl Reading<'_> {
     ) {
         let span = typed.map_or(span, |at| &at.span).clone();
         if others.any(|other| other == name) {
-            let hint = Some("give it a `name` of its own".to_owned());
+            let hint = Some("give it its own `name`".to_owned());
             self.source.problem(span.clone(), format!("the name `{name}` is already used"), hint);
         }
         if name.trim().is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {

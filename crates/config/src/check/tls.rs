@@ -19,10 +19,10 @@ pub fn certificates(source: &mut SourceFile, typed: &At<String>, base: &Path) ->
         CertificateDer::pem_file_iter(base.join(&typed.value)).and_then(|all| all.collect::<Result<Vec<_>, _>>());
     let why = match read {
         Ok(all) if all.iter().any(|one| X509Certificate::from_der(one).is_err()) => {
-            "it holds something that is not a certificate".to_owned()
+            "it contains something that is not a certificate".to_owned()
         }
         Ok(all) if !all.is_empty() => return Some(all.into_iter().map(|one| one.to_vec()).collect()),
-        Ok(_) => "it holds no certificate".to_owned(),
+        Ok(_) => "it contains no certificate".to_owned(),
         Err(e) => in_words(&e),
     };
     let hint = Some("name a PEM file, with a path relative to this file".to_owned());
@@ -34,7 +34,7 @@ pub fn certificates(source: &mut SourceFile, typed: &At<String>, base: &Path) ->
 pub fn identity(source: &mut SourceFile, cert: &At<String>, key: &At<String>, base: &Path) -> Option<ClientIdentity> {
     let chain = certificates(source, cert, base);
     let read = PrivateKeyDer::from_pem_file(base.join(&key.value)).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => "it holds no private key".to_owned(),
+        rustls::pki_types::pem::Error::NoItemsFound => "it contains no private key".to_owned(),
         error => in_words(&error),
     });
     let read = read.and_then(|der| match ring::sign::any_supported_type(&der) {
@@ -52,7 +52,7 @@ pub fn identity(source: &mut SourceFile, cert: &At<String>, key: &At<String>, ba
         }
         (Some(_), Ok(_)) => {
             let message = format!("`{}` is not the key of the certificate in `{}`", key.value, cert.value);
-            let hint = "the certificate itself comes first in its file, then its chain".to_owned();
+            let hint = "put the certificate first in its file, and its chain after it".to_owned();
             source.problem(key.span.clone(), message, Some(hint));
             None
         }
@@ -89,8 +89,8 @@ pub fn in_words(error: &rustls::pki_types::pem::Error) -> String {
             "it is a folder".to_owned()
         }
         rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
-        rustls::pki_types::pem::Error::NoItemsFound => "it holds nothing of the kind".to_owned(),
-        rustls::pki_types::pem::Error::MissingSectionEnd { .. } => "a section of it has no end".to_owned(),
+        rustls::pki_types::pem::Error::NoItemsFound => "it contains nothing of the kind".to_owned(),
+        rustls::pki_types::pem::Error::MissingSectionEnd { .. } => "one of its sections has no END line".to_owned(),
         _ => "it is not PEM".to_owned(),
     }
 }

@@ -13,7 +13,7 @@ use crate::file::{At, OneOrMany};
 pub struct EditsFile {
     /// Replace every line of the header with this value.
     pub set: BTreeMap<String, At<String>>,
-    /// Add a line, or several, to those that are there.
+    /// Add one or more lines to the existing ones.
     pub add: BTreeMap<String, OneOrMany<String>>,
     /// Remove every line of these headers.
     pub remove: Vec<At<String>>,

@@ -13,9 +13,9 @@ use judgement::traffic::Environment;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthFile {
-    /// The name in status, metrics and notifications. Without this key its kind: "http", "sql" or "redis".
+    /// The name in status, metrics and notifications. Default: its kind, "http", "sql" or "redis".
     pub name: Option<At<String>>,
-    /// The environment that is checked. Without this key both.
+    /// The environment that is checked. Default: both.
     pub environment: Option<At<Word<Environment>>>,
     /// A request to every origin.
     pub http: Option<At<HttpFile>>,
@@ -29,17 +29,17 @@ pub struct HealthFile {
     /// Time for one attempt, up to "1m".
     #[schemars(extend("default" = "10s"))]
     pub timeout: Option<At<Duration<1, 60_000>>>,
-    /// Attempts of a round after the first one.
+    /// Retries within a round, after the first attempt.
     #[schemars(extend("default" = 3, "x-unit" = "attempts"))]
     pub retries: Option<At<Whole<0, 10>>>,
-    /// Failed rounds in a row after which the environment is down.
+    /// Failed rounds in a row until the environment counts as down.
     #[schemars(extend("default" = 2, "x-unit" = "rounds"))]
     pub fall: Option<At<Whole<1, 100>>>,
-    /// Good rounds in a row after which the environment is up again.
+    /// Successful rounds in a row until the environment counts as up again.
     #[schemars(extend("default" = 2, "x-unit" = "rounds"))]
     pub rise: Option<At<Whole<1, 100>>>,
-    /// What happens when it goes down: "eject" keeps requests away, "rollback" takes a new version back, "webhook" calls
-    /// `webhook`.
+    /// What happens when the environment goes down: "eject" sends it no requests, "rollback" rolls a new version back,
+    /// "webhook" calls `webhook`.
     #[schemars(extend("default" = ["eject"]))]
     pub on_down: Option<OneOrMany<Word<HealthAction>>>,
     /// The URL to which a JSON object is posted when an environment goes down.
@@ -62,18 +62,18 @@ pub struct HttpFile {
     /// The path, with a query if needed.
     #[schemars(extend("default" = "/"))]
     pub path: Option<At<String>>,
-    /// The method: one that changes nothing.
+    /// The method. It must not change anything.
     #[schemars(extend("default" = "GET"))]
     pub method: Option<At<Word<ProbeMethod>>>,
     /// Headers of the request.
     pub headers: BTreeMap<String, At<String>>,
-    /// The status codes that are good, from 200 to 599. Without this key 200 to 399.
+    /// The status codes that pass, from 200 to 599. Default: 200 to 399.
     pub status: Option<OneOrMany<Whole<200, 599>>>,
-    /// A text that must be within the first 64 KiB of the body.
+    /// Text that must occur in the first 64 KiB of the body.
     pub body: Option<At<String>>,
 }
 
-/// A method that changes nothing: a check comes every few seconds.
+/// A method that changes nothing, because checks run every few seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ProbeMethod {
@@ -82,30 +82,30 @@ pub enum ProbeMethod {
     Options,
 }
 
-/// Which database, and what it is asked. One of the keys `url`, `url_file` and `url_env` says where it is.
+/// A database and a query. Exactly one of the keys `url`, `url_file` and `url_env` is needed.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SqlFile {
     /// "postgres://…", "mysql://…" or "sqlite:PATH". A password may come from the environment: "${DB_PASSWORD}".
     pub url: Option<At<String>>,
-    /// A file that holds the URL. Relative to this file, and read again at each reload.
+    /// A file that contains the URL. Relative to this file, and read again at each reload.
     pub url_file: Option<At<String>>,
-    /// The environment variable that holds the URL.
+    /// The environment variable that contains the URL.
     pub url_env: Option<At<String>>,
     /// The query.
     #[schemars(extend("default" = "select 1"))]
     pub query: Option<At<String>>,
 }
 
-/// Which Redis. One of the keys says where it is.
+/// A Redis server. Exactly one of the keys is needed.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisFile {
     /// "redis://HOST/0" or "rediss://HOST/0". A password may come from the environment: "${REDIS_PASSWORD}".
     pub url: Option<At<String>>,
-    /// A file that holds the URL. Relative to this file, and read again at each reload.
+    /// A file that contains the URL. Relative to this file, and read again at each reload.
     pub url_file: Option<At<String>>,
-    /// The environment variable that holds the URL.
+    /// The environment variable that contains the URL.
     pub url_env: Option<At<String>>,
 }
 

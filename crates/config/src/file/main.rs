@@ -8,49 +8,49 @@ use crate::admin::Role;
 use crate::file::values::{Duration, ListenAddress, Network, Share, Size, TokenExpiry, Whole, Word};
 use crate::file::{At, NotifyFile, OneOrMany};
 
-/// The largest number of anything that is only counted.
+/// The limit of numbers that are only counted.
 const ANY: u64 = u32::MAX as u64;
-/// What pingora reads of a head, in bytes.
+/// The most bytes of a head that pingora reads.
 const LARGEST_HEAD: u64 = 1 << 20;
-/// A head that is smaller fits no request.
+/// No request fits in a smaller head.
 const SMALLEST_HEAD: u64 = 256;
-/// In milliseconds. A rollback of last night must be there in the morning.
+/// In milliseconds. Last night's rollback must still be there in the morning.
 const DAY: u64 = 86_400_000;
 /// About ten years, in milliseconds.
 const DECADE: u64 = 3660 * DAY;
 
-/// `cutover.toml`: what needs a restart to change.
+/// `cutover.toml`: settings that need a restart to change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "Cutover main file")]
 pub struct MainFile {
     /// The version of this format.
     pub version: Option<At<Whole<1, 1>>>,
-    /// The routing file, or a folder in which every *.toml file holds services. Relative to this file.
+    /// The routing file, or a folder whose *.toml files each hold services. Relative to this file.
     #[schemars(extend("default" = "routing.toml"))]
     pub routing: Option<At<String>>,
-    /// The listeners for clients, and what a client may take.
+    /// The listeners for clients, and their limits.
     pub proxy: Option<At<ProxyFile>>,
     /// The admin listener: API, dashboard and metrics.
     pub admin: Option<At<AdminFile>>,
     /// The journal.
     pub state: Option<At<StateFile>>,
-    /// How often the guard looks.
+    /// How often the guard judges.
     pub guard: Option<At<SidecarFile>>,
-    /// Who is notified of changes.
+    /// The receivers of notices.
     pub notify: Vec<At<NotifyFile>>,
     /// The folder of the validation suites, relative to this file.
     #[schemars(extend("default" = "suites"))]
     pub suites: Option<At<String>>,
-    /// How validation suites run, and what is kept of their runs.
+    /// How validation suites run, and how long their runs are kept.
     pub validation: Option<At<ValidationFile>>,
 }
 
-/// How validation suites run, and what is kept of their runs.
+/// How validation suites run, and how long their runs are kept.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValidationFile {
-    /// How many suites run at once. Others wait for their turn.
+    /// How many suites run at once. Others wait their turn.
     #[schemars(extend("default" = 4, "x-unit" = "runs"))]
     pub at_once: Option<At<Whole<1, 32>>>,
     /// How many runs are kept.
@@ -64,42 +64,43 @@ pub struct ValidationFile {
     pub snapshots_for: Option<At<Duration>>,
 }
 
-/// The listeners for clients, and what a client may take.
+/// The listeners for clients, and their limits.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProxyFile {
-    /// Addresses with a port, for HTTP without TLS. Without this key "0.0.0.0:8080", unless there are TLS listeners.
+    /// Addresses with a port, for plain HTTP. Default: "0.0.0.0:8080", unless there are TLS listeners.
     #[schemars(extend("default" = ["0.0.0.0:8080"]))]
     pub listen: Option<At<OneOrMany<ListenAddress, true>>>,
-    /// Worker threads. 0 is one per core.
+    /// Worker threads. 0 means one per core.
     #[schemars(extend("default" = 0, "x-unit" = "threads"))]
     pub threads: Option<At<Whole<0, 1024>>>,
-    /// CIDRs of proxies in front of this one. Their X-Forwarded-*, Forwarded, X-Request-Id, traceparent and tracestate are
-    /// believed.
+    /// CIDRs of proxies in front of this one, whose X-Forwarded-*, Forwarded, X-Request-Id, traceparent and tracestate
+    /// are trusted.
     pub trusted_proxies: Option<OneOrMany<Network, true>>,
-    /// Send Forwarded (RFC 7239) beside X-Forwarded-*.
+    /// Send Forwarded (RFC 7239) in addition to X-Forwarded-*.
     #[schemars(extend("default" = false))]
     pub forwarded: Option<bool>,
-    /// Send Via to origins (RFC 9110 7.6.3). Some origins, nginx among them, do not compress for requests with it.
+    /// Send Via to origins (RFC 9110 7.6.3). Some origins, such as nginx, do not compress responses to requests that
+    /// have it.
     #[schemars(extend("default" = false))]
     pub via: Option<bool>,
-    /// Send traceparent and check tracestate (W3C Trace Context). With false both pass as they came.
+    /// Send traceparent and check tracestate (W3C Trace Context). If false, both are passed on unchanged.
     #[schemars(extend("default" = true))]
     pub trace_context: Option<bool>,
     /// How long SIGTERM waits for requests in flight.
     #[schemars(extend("default" = "30s"))]
     pub drain: Option<At<Duration<0>>>,
-    /// How long, at the start of `drain`, new connections are still accepted while readiness already fails.
+    /// How long new connections are still accepted at the start of `drain`, while readiness already fails.
     #[schemars(extend("default" = "2s"))]
     pub drain_delay: Option<At<Duration<0>>>,
     /// Listeners with TLS.
     pub tls: Vec<At<TlsFile>>,
-    /// Redirect clients of the plain listeners to https on this port. Without this key the plain listeners serve.
+    /// Redirect clients of the plain listeners to https on this port. Default: no redirect.
     #[schemars(extend("x-unit" = "port"))]
     pub redirect_to_https: Option<At<Whole<1, 65_535>>>,
-    /// What one client may take.
+    /// Limits on what a client may use.
     pub limits: Option<At<LimitsFile>>,
-    /// One line for each request. Without this key there is no access log.
+    /// The access log. Default: none.
     pub access_log: Option<At<AccessLogFile>>,
 }
 
@@ -113,14 +114,14 @@ pub struct TlsFile {
     pub cert_file: Option<At<String>>,
     /// The private key of the certificate, in PEM. Relative to this file.
     pub key_file: Option<At<String>>,
-    /// Offer HTTP/2.
+    /// Whether to offer HTTP/2.
     #[schemars(extend("default" = true))]
     pub http2: Option<bool>,
-    /// More certificates. A client gets the one for the host it asks for, or else the first.
+    /// More certificates. Clients get the one that matches the host they ask for, or else the first.
     pub certificate: Vec<At<CertificateFile>>,
 }
 
-/// One more certificate of a listener.
+/// An additional certificate of a listener.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CertificateFile {
@@ -130,61 +131,61 @@ pub struct CertificateFile {
     pub key_file: Option<At<String>>,
 }
 
-/// What one client may take.
+/// Limits on what a client may use.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsFile {
-    /// Time from a request's first byte to the end of its head.
+    /// The time from a request's first byte to the end of its head.
     #[schemars(extend("default" = "10s"))]
     pub header_time: Option<At<Duration>>,
-    /// The size of a request's whole head, from 256 bytes to "1MiB".
+    /// The size of a request's head, from 256 bytes to "1MiB".
     #[schemars(extend("default" = "64KiB"))]
     pub header_bytes: Option<At<Size<SMALLEST_HEAD, LARGEST_HEAD>>>,
-    /// The number of header lines of a request.
+    /// The number of header lines in a request.
     #[schemars(extend("default" = 100, "x-unit" = "lines"))]
     pub header_fields: Option<At<Whole<1, 256>>>,
     /// The size of the request line, from 256 bytes to "1MiB".
     #[schemars(extend("default" = "16KiB"))]
     pub target_bytes: Option<At<Size<SMALLEST_HEAD, LARGEST_HEAD>>>,
-    /// The longest pause within a request's body.
+    /// The longest pause within a request body.
     #[schemars(extend("default" = "30s"))]
     pub body_idle: Option<At<Duration>>,
-    /// The slowest request body that is accepted, measured after its first ten seconds. 0 is no limit.
+    /// The slowest rate at which a request body is accepted, measured after its first ten seconds. 0 means no limit.
     #[schemars(extend("default" = 240, "x-unit" = "bytes per second"))]
     pub body_rate: Option<At<Whole<0, ANY>>>,
-    /// The longest time in which a client takes nothing of its response.
+    /// How long a client may go without reading any of its response.
     #[schemars(extend("default" = "30s"))]
     pub write_idle: Option<At<Duration>>,
-    /// An unused client connection is closed after this.
+    /// How long an unused client connection stays open.
     #[schemars(extend("default" = "60s"))]
     pub keep_alive: Option<At<Duration>>,
     /// The number of requests on one connection.
     #[schemars(extend("default" = 10_000, "x-unit" = "requests"))]
     pub requests: Option<At<Whole<1, ANY>>>,
-    /// A tunnel (WebSocket) without traffic is closed after this.
+    /// How long a tunnel (WebSocket) without traffic stays open.
     #[schemars(extend("default" = "1h"))]
     pub tunnel_idle: Option<At<Duration>>,
     /// Time for a TLS handshake.
     #[schemars(extend("default" = "10s"))]
     pub tls_handshake: Option<At<Duration>>,
-    /// Client connections in all. 0 is as many as the file descriptors allow.
+    /// Client connections in total. 0 means as many as the file descriptors allow.
     #[schemars(extend("default" = 0, "x-unit" = "connections"))]
     pub connections: Option<At<Whole<0, ANY>>>,
-    /// Client connections from one address. 0 is no limit.
+    /// Client connections from one address. 0 means no limit.
     #[schemars(extend("default" = 256, "x-unit" = "connections"))]
     pub connections_per_address: Option<At<Whole<0, ANY>>>,
 }
 
-/// One line for each request.
+/// The access log: one line for each request.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessLogFile {
     /// A file, relative to this one, or "stdout".
     pub path: Option<At<String>>,
-    /// "json", or "combined" as Apache writes it.
+    /// "json", or "combined" for Apache's format.
     #[schemars(extend("default" = "json"))]
     pub format: Option<At<Word<LogFormat>>>,
-    /// The percentage of requests that are written, with up to two decimals. Failed requests always are.
+    /// The percentage of requests that are logged, with up to two decimals. Failed requests are always logged.
     #[schemars(extend("default" = 100))]
     pub sample: Option<At<Share>>,
 }
@@ -193,22 +194,22 @@ pub struct AccessLogFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminFile {
-    /// An address with a port. Beyond loopback it needs tokens, and TLS or `insecure`.
+    /// An address with a port. Outside loopback it needs tokens, and TLS or `insecure`.
     #[schemars(extend("default" = "127.0.0.1:9700"))]
     pub listen: Option<At<ListenAddress>>,
     /// The certificate with its chain, in PEM. Relative to this file, and read again when it changes.
     pub cert_file: Option<At<String>>,
     /// The private key of the certificate, in PEM. Relative to this file.
     pub key_file: Option<At<String>>,
-    /// Listen beyond loopback without TLS, because something with TLS stands in front.
+    /// Listen outside loopback without TLS, because a proxy in front terminates TLS.
     #[schemars(extend("default" = false))]
     pub insecure: Option<bool>,
-    /// Host names that requests may use, beside the listener's own address and localhost.
+    /// Host names that requests may use, in addition to the listener's own address and localhost.
     pub hosts: Option<OneOrMany<String, true>>,
-    /// Beyond loopback, serve /metrics without a token.
+    /// Serve /metrics without a token even outside loopback.
     #[schemars(extend("default" = false))]
     pub open_metrics: Option<bool>,
-    /// The tokens that open the API. Without any, on loopback, one is made at the first start.
+    /// The tokens that the API accepts. If there are none, the first start on loopback creates one.
     pub token: Vec<At<TokenFile>>,
 }
 
@@ -216,13 +217,13 @@ pub struct AdminFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenFile {
-    /// The name by which the journal records who did something. Up to 64 letters, digits, `-`, `_`, `.` and `@`.
+    /// The name under which the journal records the token's actions. Up to 64 letters, digits, `-`, `_`, `.` and `@`.
     pub name: Option<At<String>>,
-    /// What the token may do. A viewer reads, an operator also steers, an admin may do everything.
+    /// What the token may do: a viewer reads, an operator also moves traffic, an admin may do everything.
     pub role: Option<At<Word<Role>>>,
-    /// The SHA-256 of the token's text, in 64 hexadecimal digits. The token itself is in no file.
+    /// The SHA-256 of the token, in 64 hexadecimal digits. The token itself is not in any file.
     pub sha256: Option<At<String>>,
-    /// The first day, in UTC, on which the token is refused: "2027-01-01". Without this key it does not expire.
+    /// The first day, in UTC, on which the token is refused: "2027-01-01". Default: it does not expire.
     pub expires: Option<At<TokenExpiry>>,
 }
 
@@ -233,19 +234,19 @@ pub struct StateFile {
     /// The file with the journal and the state. Relative to this file.
     #[schemars(extend("default" = "cutover.db"))]
     pub path: Option<At<String>>,
-    /// Journal entries that are older are deleted. At least "1d".
+    /// Older journal entries are deleted. At least "1d".
     #[schemars(extend("default" = "400d"))]
     pub keep: Option<At<Duration<DAY, DECADE>>>,
-    /// The oldest journal entries are deleted while the file is larger. At least "1MiB".
+    /// The oldest journal entries are deleted while the file is larger than this. At least "1MiB".
     #[schemars(extend("default" = "256MiB"))]
     pub keep_size: Option<At<Size<1_048_576>>>,
 }
 
-/// The sidecar, which judges and steers.
+/// The sidecar, which judges the candidate and moves weights.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SidecarFile {
-    /// How often the guard looks, from "10ms" to "1s". Failed requests wake it earlier.
+    /// How often the guard judges, from "10ms" to "1s". Failed requests wake it earlier.
     #[schemars(extend("default" = "20ms"))]
     pub tick: Option<At<Duration<10, 1000>>>,
 }

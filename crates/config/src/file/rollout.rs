@@ -8,11 +8,11 @@ use crate::file::At;
 use crate::file::values::{Duration, PathPattern, Share, SuiteName, Whole, Word};
 use judgement::rollout::plan::OnSuiteFailure;
 
-/// How a version gets from nothing to everything.
+/// How a version goes from no traffic to all of it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RolloutFile {
-    /// The candidate's share at each step: percentages in rising order up to 100, or tables with more conditions.
+    /// The candidate's share at each step: ascending percentages up to 100, or tables with more conditions.
     #[schemars(extend("default" = [10, 25, 50, 75, 100]))]
     pub steps: Option<At<Vec<At<StepFile>>>>,
     /// The minimum time at each step.
@@ -27,7 +27,7 @@ pub struct RolloutFile {
     /// The percentage that stays on the old side while the guard keeps watching, up to 20.
     #[schemars(extend("default" = 0))]
     pub holdback: Option<At<Share>>,
-    /// Requests to each origin of the new side before its first client, against cold starts.
+    /// Warm-up requests to each origin of the new side before its first client, to absorb cold starts.
     #[schemars(extend("default" = 3, "x-unit" = "requests"))]
     pub warm_up: Option<At<Whole<1, 1000>>>,
     /// The path of the warm-up requests.
@@ -57,9 +57,9 @@ pub struct StepFile {
 struct StepTable {
     /// The candidate's share in percent.
     weight: Option<At<Share>>,
-    /// The minimum time at this step. Without this key the rollout's.
+    /// The minimum time at this step. Default: the rollout's.
     bake: Option<At<Duration<0>>>,
-    /// The minimum number of the candidate's requests at this step. Without this key the rollout's.
+    /// The minimum number of the candidate's requests at this step. Default: the rollout's.
     #[schemars(extend("x-unit" = "requests"))]
     requests: Option<At<Whole<0, 1_000_000_000>>>,
     /// Wait at this step until a person approves.
@@ -67,7 +67,7 @@ struct StepTable {
     approve: Option<bool>,
     /// Validation suites that run during this step, and must pass before the next one.
     suites: Option<At<Vec<At<SuiteName>>>>,
-    /// What happens when one of them fails. Without this key the rollout's.
+    /// What happens when one of them fails. Default: the rollout's.
     on_fail: Option<At<Word<OnSuiteFailure>>>,
 }
 

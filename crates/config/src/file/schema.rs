@@ -28,7 +28,7 @@ fn schema<T: JsonSchema>() -> Schema {
     schema
 }
 
-/// TOML has no null: a key that may be left out is simply not required. Descriptions are in one line.
+/// TOML has no null: an optional key is simply not required. Descriptions are on one line.
 fn as_toml(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else { return };
     if let Some(Value::String(text)) = object.get_mut("description") {

@@ -17,9 +17,9 @@ use judgement::traffic::Environment;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServiceFile {
-    /// Host names, exact or "*.example.com". Without this key the service answers every host that no other service names.
+    /// Host names, exact or "*.example.com". Default: every host that no other service names.
     pub hosts: Option<OneOrMany<HostName>>,
-    /// Timeouts, limits and header names that fit a platform. A key of the file overrides what the preset sets.
+    /// Timeouts, limits and header names that suit a platform. Keys in the file override the preset.
     pub preset: Option<At<Word<PresetName>>>,
     /// The longest request body, in bytes or with a unit, or "unlimited". Longer ones are answered with 413. The presets
     /// "netlify" and "lambda-url" set "6MiB".
@@ -43,12 +43,12 @@ pub struct ServiceFile {
     pub websocket: Option<bool>,
     /// How long an origin may take.
     pub timeouts: Option<TimeoutsFile>,
-    /// Named path patterns. Each is watched by the guard, and can be shifted, on its own.
+    /// Named path patterns. The guard judges each one separately, and each can be shifted on its own.
     pub route: Vec<At<RouteFile>>,
     /// Conditions on the request that choose where it goes. The first rule that matches decides.
     pub rule: Vec<At<RuleFile>>,
-    /// Where a deploy may send an environment instead of its `url`: patterns such as "https://*--shop.netlify.app". Without
-    /// this key a deploy cannot name an origin.
+    /// Where a deploy may send an environment instead of its `url`: patterns such as "https://*--shop.netlify.app".
+    /// Default: deploys cannot name an origin.
     pub allowed_origins: Option<OneOrMany<AllowedOrigin>>,
     /// How a deployed version gets its share of the traffic.
     pub rollout: Option<At<RolloutFile>>,
@@ -73,23 +73,22 @@ pub enum PresetName {
 pub struct EnvironmentFile {
     /// Where requests go: "https://next--shop.netlify.app", with a base path if needed.
     pub url: Option<At<OriginUrl>>,
-    /// Several origins instead of one `url`, used in turn.
+    /// Several origins instead of one `url`, used in rotation.
     pub urls: Option<At<Vec<At<OriginUrl>>>>,
-    /// The version that is deployed there. Status shows it, and clients see it with `expose`.
+    /// The version deployed there. Status shows it, and with `expose` clients see it.
     pub version: Option<At<Version>>,
     /// HTTP/2 to the origin: "auto" where TLS negotiates it, "only" (also without TLS, as for gRPC), or "never".
     #[schemars(extend("default" = "auto"))]
     pub h2: Option<At<Word<Http2Choice>>>,
-    /// A PEM file with the authorities that may sign the origin's certificate, instead of the system's. Relative to this
-    /// file.
+    /// A PEM file of CA certificates to trust for the origin, instead of the system's. Relative to this file.
     pub ca_file: Option<At<String>>,
-    /// A PEM file with the certificate that is shown to an origin that asks for one. Relative to this file.
+    /// A PEM file with the certificate to present to an origin that asks for one. Relative to this file.
     pub client_cert_file: Option<At<String>>,
     /// The private key of `client_cert_file`, in PEM. Relative to this file.
     pub client_key_file: Option<At<String>>,
 }
 
-/// Whether an origin is spoken to in HTTP/2.
+/// Whether HTTP/2 is used with an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Http2Choice {
@@ -111,7 +110,7 @@ pub struct SplitFile {
     /// What keeps a client on one side: { cookie = "name" }, { header = "name" }, { client_address = true } or "none".
     #[schemars(extend("default" = "none"))]
     pub sticky: Option<At<StickyFile>>,
-    /// Serve failed candidate requests again from the active environment where that is safe.
+    /// Serve failed candidate requests again from the active environment if that is safe.
     #[schemars(extend("default" = true))]
     pub rescue: Option<bool>,
     /// Which environment gives way when health checks find it down: the "candidate" to the active one, or "both" to each
@@ -140,7 +139,7 @@ pub struct StickyFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct StickyTable {
-    /// A cookie of this name. The proxy sets it where the client has none.
+    /// A cookie of this name. The proxy sets it if the client has none.
     cookie: Option<At<CookieName>>,
     /// A header that clients send.
     header: Option<At<HeaderField>>,
@@ -192,17 +191,17 @@ pub struct TimeoutsFile {
     /// Time for the TLS handshake.
     #[schemars(extend("default" = "4s"))]
     pub tls: Option<At<Duration>>,
-    /// Time to the first byte of the response, and then between any two. The preset "netlify" sets "65s", "lambda-url"
-    /// "905s".
+    /// Time to the first byte of the response, and then between any two bytes. The preset "netlify" sets "65s",
+    /// "lambda-url" "905s".
     #[schemars(extend("default" = "30s"))]
     pub first_byte: Option<At<Duration>>,
-    /// Time in which the origin must take more of a request's body.
+    /// Time within which the origin must accept more of a request body.
     #[schemars(extend("default" = "30s"))]
     pub write: Option<At<Duration>>,
-    /// An unused connection is closed after this. Keep it below the origin's own limit.
+    /// How long an unused connection stays open. Keep it below the origin's own limit.
     #[schemars(extend("default" = "50s"))]
     pub idle: Option<At<Duration>>,
-    /// Time from the request's head within which a rescue may start.
+    /// How long after the request's head a rescue may still start.
     #[schemars(extend("default" = "60s"))]
     pub deadline: Option<At<Duration>>,
 }
@@ -211,11 +210,11 @@ pub struct TimeoutsFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteFile {
-    /// The name in status, metrics and the journal, up to 64 characters. "default" is the route of every other path.
+    /// The name in status, metrics and the journal, up to 64 characters. "default" is the route of all other paths.
     pub name: Option<At<String>>,
     /// "/exact", "/prefix/*", or a glob in which `*` also matches slashes.
     pub path: Option<At<PathPattern>>,
-    /// Time from the request's head within which a rescue may start. Without this key the service's `timeouts.deadline`.
+    /// How long after the request's head a rescue may still start. Default: the service's `timeouts.deadline`.
     pub deadline: Option<At<Duration>>,
     /// Changes to the request's headers, after the service's.
     pub request_headers: Option<At<EditsFile>>,
@@ -223,11 +222,11 @@ pub struct RouteFile {
     pub response_headers: Option<At<EditsFile>>,
 }
 
-/// A rule: conditions that must all hold, and where the request then goes.
+/// A rule: conditions that must all hold, and where the request goes then.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleFile {
-    /// The name in status and the journal. Without this key "rule 1", "rule 2" and so on.
+    /// The name in status and the journal. Default: "rule 1", "rule 2" and so on.
     pub name: Option<At<String>>,
     /// A condition on a header, or a list of them.
     pub header: Option<OneOrMany<ValueFile>>,
@@ -245,11 +244,11 @@ pub struct RuleFile {
     pub client_address: Option<OneOrMany<Network>>,
     /// The names of routes, or "default".
     pub route: Option<OneOrMany<String>>,
-    /// Where matching requests go. Instead of this, `candidate` sends a share.
+    /// Where matching requests go. Use `candidate` instead to send a share.
     pub to: Option<At<Word<RuleTargetWord>>>,
-    /// The percentage of matching requests that goes to the candidate, with up to two decimals.
+    /// The percentage of matching requests that go to the candidate, with up to two decimals.
     pub candidate: Option<At<Share>>,
-    /// Apply the rule also at weight 0 and after a rollback. Such requests are not judged.
+    /// Apply the rule even at weight 0 and after a rollback. Such requests are not judged.
     #[serde(rename = "override")]
     #[schemars(extend("default" = false))]
     pub overrides: Option<bool>,
@@ -346,11 +345,11 @@ impl JsonSchema for PathFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardFile {
-    /// Judge the candidate against the active environment over the same seconds, by a sequential test. With false the
-    /// triggers alone decide.
+    /// Judge the candidate against the active environment over the same seconds, with a sequential test. If false, only
+    /// the triggers judge.
     #[schemars(extend("default" = true))]
     pub evidence: Option<bool>,
-    /// Roll back at once a candidate that fails nearly every request, where there is nothing to compare it with.
+    /// Roll back at once if the candidate fails nearly every request and there is nothing to compare it with.
     #[schemars(extend("default" = true))]
     pub dead_candidate: Option<bool>,
     /// Thresholds. Naming one replaces all the default triggers.
@@ -361,7 +360,7 @@ pub struct GuardFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TriggerFile {
-    /// The name in status, metrics and the journal. Without this key the metric's.
+    /// The name in status, metrics and the journal. Default: the metric's name.
     pub name: Option<At<String>>,
     /// What is measured on the candidate.
     pub metric: Option<At<Word<Metric>>>,

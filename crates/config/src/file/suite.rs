@@ -17,37 +17,37 @@ use crate::suite::{Profile, Via};
 pub struct SuiteFile {
     /// The version of this format.
     pub version: Option<At<Whole<1, 1>>>,
-    /// What the suite proves, in a few words. Without this key its name.
+    /// What the suite proves, in a few words. Default: its name.
     pub title: Option<At<String>>,
-    /// The service. Not needed where there is only one.
+    /// The service. Not needed if there is only one.
     pub service: Option<At<String>>,
-    /// How the environments are reached: "origin" asks them directly, "proxy" goes through Cutover by the service's override
-    /// rules.
+    /// How the environments are reached: "origin" sends requests to them directly, "proxy" through Cutover by the
+    /// service's override rules.
     #[schemars(extend("default" = "origin"))]
     pub via: Option<At<Word<Via>>>,
-    /// Words by which runs choose suites and cases.
+    /// Tags by which runs select suites and cases.
     pub tags: Vec<String>,
     /// How many cases run at once.
     #[schemars(extend("default" = 4, "x-unit" = "cases"))]
     pub concurrency: Option<At<Whole<1, 64>>>,
-    /// Time for the whole response to each request.
+    /// Time for the complete response to each request.
     #[schemars(extend("default" = "10s"))]
     pub timeout: Option<At<Duration>>,
-    /// Attempts of a case after the first one.
+    /// Retries of a case after the first attempt.
     #[schemars(extend("default" = 0, "x-unit" = "attempts"))]
     pub retries: Option<At<Whole<0, 10>>>,
-    /// Run the suite by itself this often, at least "10s" apart.
+    /// Run the suite on a schedule, this often. At least "10s".
     pub every: Option<At<Duration<10_000, 316_224_000_000>>>,
-    /// Run the suite after every rollback of its service, for the rollback's report.
+    /// Run the suite after every rollback of its service. The rollback's report shows the result.
     #[schemars(extend("default" = false))]
     pub after_rollback: Option<bool>,
-    /// Captured variables that no report shows.
+    /// Captured variables that reports must not show.
     pub secret: Vec<At<String>>,
-    /// Texts by name. "${name}" inserts one, "${env.NAME}" inserts an environment variable, which no report shows.
+    /// Variables. "${name}" inserts one; "${env.NAME}" inserts an environment variable, which no report shows.
     pub variables: BTreeMap<String, At<Scalar>>,
     /// Headers of every request.
     pub headers: BTreeMap<String, At<String>>,
-    /// The databases of both environments, by the name that `[[data]]` uses.
+    /// The databases of both environments, under the names that `[[data]]` uses.
     pub database: BTreeMap<String, At<DatabaseFile>>,
     /// Requests to each environment before the cases. If one fails, no case runs there.
     pub setup: Vec<At<RequestFile>>,
@@ -67,72 +67,72 @@ pub struct SuiteFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestFile {
-    /// The name in reports. Without this key the method and the path.
+    /// The name in reports. Default: the method and the path.
     pub name: Option<At<String>>,
-    /// The method. Without this key "GET", or "POST" where there is a body.
+    /// The method. Default: "GET", or "POST" if there is a body.
     pub method: Option<At<String>>,
     /// The path, appended to the origin's base path.
     pub path: Option<At<String>>,
-    /// Parameters that are added to the path, percent-encoded except for "${…}".
+    /// Parameters to add to the path, percent-encoded except for "${…}".
     pub query: BTreeMap<String, At<Scalar>>,
     /// Headers of the request.
     pub headers: BTreeMap<String, At<String>>,
     /// A JSON body, written as TOML.
     pub json: Option<At<AnyValue>>,
-    /// A body as it is.
+    /// A body as plain text.
     pub body: Option<At<String>>,
-    /// A file that holds the body. Relative to this file.
+    /// A file that contains the body. Relative to this file.
     pub body_file: Option<At<String>>,
     /// A body of form fields.
     pub form: BTreeMap<String, At<Scalar>>,
-    /// Time for the whole response. Without this key the suite's.
+    /// Time for the complete response. Default: the suite's.
     pub timeout: Option<At<Duration>>,
     /// What the response must be.
     pub expect: Option<At<ExpectFile>>,
     /// Variables for the steps that follow: "$.path" of the JSON body, "header:NAME", "cookie:NAME" or "regex:…".
     pub capture: BTreeMap<String, At<String>>,
-    /// In a load test of several requests: how often, relative to the others.
+    /// In a load test with several requests: how often this one is sent, relative to the others.
     #[schemars(extend("default" = 1))]
     pub weight: Option<At<Whole<1, 1000>>>,
 }
 
-/// A case: one request, or steps one after the other.
+/// A case: one request, or several steps in order.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CaseFile {
-    /// The name in reports. Without this key that of its first request.
+    /// The name in reports. Default: that of its first request.
     pub name: Option<At<String>>,
-    /// Words by which runs choose cases.
+    /// Tags by which runs select cases.
     pub tags: Vec<String>,
-    /// Attempts after the first one. Without this key the suite's.
+    /// Retries after the first attempt. Default: the suite's.
     #[schemars(extend("x-unit" = "attempts"))]
     pub retries: Option<At<Whole<0, 10>>>,
-    /// Requests one after the other, instead of the keys of a single request.
+    /// Requests to send in order, instead of the keys of a single request.
     pub step: Vec<At<RequestFile>>,
-    /// The method. Without this key "GET", or "POST" where there is a body.
+    /// The method. Default: "GET", or "POST" if there is a body.
     pub method: Option<At<String>>,
     /// The path, appended to the origin's base path.
     pub path: Option<At<String>>,
-    /// Parameters that are added to the path, percent-encoded except for "${…}".
+    /// Parameters to add to the path, percent-encoded except for "${…}".
     pub query: BTreeMap<String, At<Scalar>>,
     /// Headers of the request.
     pub headers: BTreeMap<String, At<String>>,
     /// A JSON body, written as TOML.
     pub json: Option<At<AnyValue>>,
-    /// A body as it is.
+    /// A body as plain text.
     pub body: Option<At<String>>,
-    /// A file that holds the body. Relative to this file.
+    /// A file that contains the body. Relative to this file.
     pub body_file: Option<At<String>>,
     /// A body of form fields.
     pub form: BTreeMap<String, At<Scalar>>,
-    /// Time for the whole response. Without this key the suite's.
+    /// Time for the complete response. Default: the suite's.
     pub timeout: Option<At<Duration>>,
     /// What the response must be.
     pub expect: Option<At<ExpectFile>>,
 }
 
 impl CaseFile {
-    /// Its only request, where it has no steps.
+    /// Its only request, if it has no steps.
     pub fn request(&self) -> RequestFile {
         let CaseFile { name, method, path, query, headers, json, body, body_file, form, timeout, expect, .. } =
             self.clone();
@@ -152,7 +152,7 @@ impl CaseFile {
         }
     }
 
-    /// Whether a key of a single request is there.
+    /// Whether any key of a single request is present.
     pub fn has_request(&self) -> bool {
         let texts = [&self.method, &self.path, &self.body, &self.body_file];
         let maps = self.query.is_empty() && self.headers.is_empty() && self.form.is_empty();
@@ -173,75 +173,75 @@ pub struct ExpectFile {
     pub status: Option<At<AnyValue>>,
     /// The longest time from sending the request to the end of the response.
     pub latency: Option<At<Duration>>,
-    /// By header name: a text that the value equals, or a table of operators: equals, contains, matches, present, absent,
-    /// above, below.
+    /// By header name: the exact value, or a table of operators: equals, contains, matches, present, absent, above,
+    /// below.
     pub headers: BTreeMap<String, At<AnyValue>>,
-    /// By JSONPath (`$.items[0].id`): a value that is equal, or a table of operators, also `length` and `type`.
+    /// By JSONPath (`$.items[0].id`): the exact value, or a table of operators, which may include `length` and `type`.
     pub json: BTreeMap<String, At<AnyValue>>,
     /// The whole body, as JSON.
     pub equals: Option<At<AnyValue>>,
-    /// A file that holds the whole body as JSON. Relative to this file.
+    /// A file that contains the whole body as JSON. Relative to this file.
     pub equals_file: Option<At<String>>,
     /// JSONPaths that `equals` ignores.
     pub ignore: Vec<At<String>>,
     /// How much numbers may differ from `equals`, relative to the larger one.
     #[schemars(extend("default" = 0))]
     pub tolerance: Option<At<Tolerance>>,
-    /// A file that holds a JSON Schema for the body. Relative to this file.
+    /// A file that contains a JSON Schema for the body. Relative to this file.
     pub schema: Option<At<String>>,
-    /// A text that the body contains, a table of operators, or a list of these.
+    /// Text that the body contains, a table of operators, or a list of these.
     pub body: Option<At<AnyValue>>,
 }
 
-/// A load test: requests at the times that a profile sets, whatever the responses do.
+/// A load test: requests are sent at the times that a profile sets, whatever the responses do.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoadFile {
-    /// The name in reports. Without this key the profile's.
+    /// The name in reports. Default: the profile's name.
     pub name: Option<At<String>>,
-    /// The course of the rate: "steady" throughout, "ramp" from `from` to `rate`, "spike" to `rate` in the middle third,
-    /// "stress" up in ten stairs, or "soak" for a long steady load.
+    /// The shape of the load: "steady" throughout, "ramp" from `from` to `rate`, "spike" to `rate` in the middle third,
+    /// "stress" up in ten steps, or "soak" for a long steady load.
     #[schemars(extend("default" = "steady"))]
     pub profile: Option<At<Word<Profile>>>,
     /// The highest rate.
     pub rate: Option<At<Rate>>,
-    /// The rate at which a ramp or a stress begins, and from which a spike rises. Without this key a tenth of `rate`.
+    /// The rate at which a ramp or stress begins, and around the peak of a spike. Default: a tenth of `rate`.
     pub from: Option<At<Rate>>,
     /// How long the load lasts, from "1s" to "12h".
     #[serde(rename = "for")]
     pub length: Option<At<Duration<1000, 43_200_000>>>,
-    /// A time before that which is not counted, up to "5m".
+    /// A warm-up before the load, which is not counted, up to "5m".
     #[schemars(extend("default" = "1s"))]
     pub warm_up: Option<At<Duration<0, 300_000>>>,
-    /// The most requests at once, each on a connection of its own.
+    /// The most requests at once, each on its own connection.
     #[schemars(extend("default" = 50, "x-unit" = "requests"))]
     pub users: Option<At<Whole<1, 5000>>>,
-    /// The path of the only request. Use `request` for more.
+    /// The path, if there is only one request. Use `request` for more.
     pub path: Option<At<String>>,
-    /// The requests, drawn by their `weight`.
+    /// The requests, chosen in proportion to their `weight`.
     pub request: Vec<At<RequestFile>>,
-    /// What passes or fails the load test.
+    /// What decides whether the load test passes.
     pub limits: Option<At<LoadLimitsFile>>,
 }
 
-/// What passes or fails a load test.
+/// What decides whether a load test passes.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoadLimitsFile {
     /// The median latency.
     pub p50: Option<At<Duration>>,
-    /// The latency of the 95th percentile.
+    /// The 95th percentile of the latency.
     pub p95: Option<At<Duration>>,
-    /// The latency of the 99th percentile.
+    /// The 99th percentile of the latency.
     pub p99: Option<At<Duration>>,
     /// The percentage of requests that may fail.
     #[schemars(extend("default" = 0))]
     pub error_rate: Option<At<Percent>>,
-    /// The lowest rate of good responses.
+    /// The lowest rate of successful responses.
     pub throughput: Option<At<Rate>>,
 }
 
-/// The same requests to both environments, and their responses compared.
+/// The same requests to both environments, whose responses are compared.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ParityFile {
@@ -250,14 +250,14 @@ pub struct ParityFile {
     pub name: Option<At<String>>,
     /// Paths to GET.
     pub paths: Vec<At<String>>,
-    /// Requests.
+    /// Requests to send.
     pub request: Vec<At<RequestFile>>,
-    /// A HAR file, or an access log of Cutover in JSON. Relative to this file.
+    /// A HAR file, or one of Cutover's access logs in JSON. Relative to this file.
     pub recording: Option<At<String>>,
-    /// Send POST and other methods that change data too, to both environments.
+    /// Also send POST and other methods that change data, to both environments.
     #[schemars(extend("default" = false))]
     pub unsafe_methods: Option<bool>,
-    /// The most different requests of a recording.
+    /// The most distinct requests to take from a recording.
     #[schemars(extend("default" = 500, "x-unit" = "requests"))]
     pub most: Option<At<Whole<1, 10_000>>>,
     /// JSONPaths that are not compared.
@@ -268,7 +268,7 @@ pub struct ParityFile {
     /// How much numbers may differ, relative to the larger one.
     #[schemars(extend("default" = 0))]
     pub tolerance: Option<At<Tolerance>>,
-    /// How often blue is compared with itself first. What differs there says nothing about green.
+    /// How often blue is first compared with itself. What differs there says nothing about green.
     #[schemars(extend("default" = 2, "x-unit" = "comparisons"))]
     pub noise: Option<At<Whole<0, 10>>>,
     /// The percentage of requests that may differ.
@@ -290,36 +290,36 @@ pub struct DatabaseFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataFile {
-    /// The name in reports. Without this key the table, the path or "query".
+    /// The name in reports. Default: the table, the path or "query".
     pub name: Option<At<String>>,
-    /// The name of a [database.NAME]. Not needed where there is only one.
+    /// The name of a [database.NAME]. Not needed if there is only one.
     pub database: Option<At<String>>,
     /// A table whose rows are the same in both environments. May be "schema.table".
     pub table: Option<At<String>>,
     /// For a table: the columns that identify a row.
     #[schemars(extend("default" = "id"))]
     pub key: Option<OneOrMany<String>>,
-    /// For a table: the columns that are compared. Without this key all.
+    /// For a table: the columns to compare. Default: all.
     pub columns: Option<Vec<At<String>>>,
-    /// For a table: columns that are not compared. For a path: JSONPaths that are not.
+    /// For a table: columns not to compare. For a path: JSONPaths not to compare.
     pub ignore: Vec<At<String>>,
-    /// For a table: a condition in SQL.
+    /// For a table: an SQL condition that selects its rows.
     #[serde(rename = "where")]
     pub filter: Option<At<String>>,
-    /// For a table: how many rows are compared in one query.
+    /// For a table: how many rows one query compares.
     #[schemars(extend("default" = 10_000, "x-unit" = "rows"))]
     pub chunk: Option<At<Whole<100, 1_000_000>>>,
-    /// For a table: only count its rows.
+    /// For a table: only count the rows.
     #[schemars(extend("default" = false))]
     pub rows_only: Option<bool>,
-    /// For a table: how many differing rows the report names.
+    /// For a table: how many differing rows the report lists.
     #[schemars(extend("default" = 100, "x-unit" = "rows"))]
     pub most_rows: Option<At<Whole<1, 1000>>>,
-    /// A query with the same result in both environments.
+    /// A query that must return the same rows in both environments.
     pub query: Option<At<String>>,
-    /// A query that finds no row in either environment.
+    /// A query that must return no rows in either environment.
     pub integrity: Option<At<String>>,
-    /// A path to which both origins give the same response.
+    /// A path for which both origins must return the same response.
     pub path: Option<At<String>>,
     /// For a query or a path: how much numbers may differ, relative to the larger one.
     #[schemars(extend("default" = 0))]
@@ -329,7 +329,7 @@ pub struct DataFile {
     pub timeout: Option<At<Duration>>,
 }
 
-/// A text, a number or a boolean, as a text.
+/// A string, number or boolean, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalar(pub String);
 
@@ -340,7 +340,7 @@ impl<'de> Deserialize<'de> for Scalar {
             value @ (toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_)) => {
                 Ok(Scalar(value.to_string()))
             }
-            _ => Err(serde::de::Error::custom("expected a text, a number, true or false")),
+            _ => Err(serde::de::Error::custom("expected a string, a number, true or false")),
         }
     }
 }
@@ -354,7 +354,7 @@ impl JsonSchema for Scalar {
     }
 }
 
-/// Any value of TOML.
+/// Any TOML value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnyValue(pub toml::Value);
 

@@ -98,7 +98,7 @@ impl<'de, T: Deserialize<'de>, const EMPTY: bool> Visitor<'de> for OneOrManyVisi
         }
         if all.is_empty() && !EMPTY {
             return Err(
-                InvalidValue::new("{key} is an empty list", "leave the key out, or list something").into_error()
+                InvalidValue::new("{key} is an empty list", "remove the key, or list at least one value").into_error()
             );
         }
         Ok(all)

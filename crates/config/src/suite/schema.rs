@@ -69,7 +69,7 @@ impl Schema {
 fn in_words(error: &CompileError) -> String {
     match error {
         CompileError::LoadUrlError { url, .. } => {
-            format!("it refers to {}, and other documents are not read", url.replace("cutover:///", ""))
+            format!("it refers to {}, but other documents are not read", url.replace("cutover:///", ""))
         }
         CompileError::ValidationError { src, .. } => {
             let mut cause = src;
@@ -118,9 +118,9 @@ mod tests {
             "/properties/a/minLength: must be >=0, but got -1",
             "/pattern: invalid pattern \"^(?!x)\": look-around, including look-ahead and look-behind, is not supported",
             "/pattern: invalid pattern \"(\": unclosed group",
-            "it refers to other.json, and other documents are not read",
+            "it refers to other.json, but other documents are not read",
             "#/$defs/gone does not exist",
-            "it refers to https://example.com/draft, and other documents are not read",
+            "it refers to https://example.com/draft, but other documents are not read",
         ];
         assert_eq!(refused, expected);
     }

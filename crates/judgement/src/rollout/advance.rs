@@ -107,7 +107,7 @@ impl State {
                 self.alter(name, note, now, |durable| durable.abort(&why))
             }
             Ok(said) if service.durable.frozen(wall).is_some() => {
-                let note = self.note(ChangeKind::Pause, format!("{title} is ready, and frozen: {said}"));
+                let note = self.note(ChangeKind::Pause, format!("{title} is ready but frozen: {said}"));
                 self.pause(name, note, now)
             }
             Ok(said) => {

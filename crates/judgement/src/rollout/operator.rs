@@ -82,13 +82,13 @@ pub enum RolloutError {
     Frozen { service: String, who: String, why: String },
     #[error("{service} is not frozen")]
     NotFrozen { service: String },
-    #[error("{service} has nothing to roll back: the candidate has no share, and nothing was promoted")]
+    #[error("{service} has nothing to roll back: the candidate has no traffic, and nothing was promoted")]
     NothingToRollBack { service: String },
     #[error("{service} has no rollout under way")]
     NoRollout { service: String },
     #[error("{service} has a rollout under way: {title} is {phase}")]
     UnderWay { service: String, title: String, phase: &'static str },
-    #[error("{service}: {candidate} already has {weight} of the traffic, and no rollout put it there")]
+    #[error("{service}: {candidate} already has {weight} of the traffic, outside any rollout")]
     HasShare { service: String, candidate: &'static str, weight: Weight },
     #[error("{service}: version {version} was rolled back (journal entry {entry})")]
     Quarantined { service: String, version: String, entry: u64 },
@@ -109,7 +109,7 @@ pub enum RolloutError {
     #[error("{service} is already in that state")]
     AsAsked { service: String },
     #[error(
-        "the routing file asks for weight {asked} of {service} while {title} is {phase}: only 0 is taken, which aborts it"
+        "the routing file sets the weight of {service} to {asked} while {title} is {phase}: only 0 is accepted, which aborts it"
     )]
     FileDuringRollout { service: String, asked: Weight, title: String, phase: &'static str },
 }

@@ -13,7 +13,11 @@ use crate::traffic::split::Weight;
 const LONGEST_VERSION: usize = 128;
 
 const fn guard_is(on: bool) -> &'static str {
-    if on { "the guard is on again" } else { "the guard is off: nothing rolls back by itself, and no step is left" }
+    if on {
+        "the guard is on again"
+    } else {
+        "the guard is off: no automatic rollbacks, and rollouts stay at their step"
+    }
 }
 
 impl State {
@@ -112,7 +116,7 @@ impl State {
         let release = under_way(name, durable)?;
         let step = release.current().filter(|step| release.is_live() && step.approve && !release.approved);
         let step = step.ok_or_else(|| RolloutError::NothingToApprove { service: name.to_owned() })?;
-        let note = note(ChangeKind::Approve, &format!("{} may leave {}", release.title(), step.weight));
+        let note = note(ChangeKind::Approve, &format!("{} is approved to leave {}", release.title(), step.weight));
         Ok(self.alter(name, note, now, |durable| {
             if let Some(release) = &mut durable.release {
                 release.approved = true;
@@ -203,7 +207,7 @@ impl State {
             if weight.is_zero() {
                 let note =
                     note(ChangeKind::Abort, &format!("{} aborted at {}: weight 0", release.title(), durable.weight));
-                return Ok(self.alter(name, note, now, |durable| durable.abort("somebody set its weight back to 0")));
+                return Ok(self.alter(name, note, now, |durable| durable.abort("the weight was set back to 0")));
             }
             if release.phase == RolloutPhase::Preflight || !release.is_live() {
                 return Err(RolloutError::InPreflight { service: name.to_owned() });

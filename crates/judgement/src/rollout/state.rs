@@ -185,7 +185,7 @@ impl State {
                     let waits = known.is_under_way() && !asked.weight.is_zero();
                     if asked != known.asked && waits {
                         let text =
-                            format!("weight = {} in the routing file waits for the end of the rollout", asked.weight);
+                            format!("weight = {} in the routing file takes effect when the rollout ends", asked.weight);
                         let (level, kind) = (AnnouncementLevel::Warning, ChangeKind::Shift);
                         waiting.push(Effect::Announce(Announcement { level, service: name, kind, text, entry: 0 }));
                     } else if asked != known.asked {

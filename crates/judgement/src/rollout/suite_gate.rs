@@ -64,7 +64,7 @@ impl State {
                 })
             }
             Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback && service.durable.unwatched => {
-                self.hold(name, format!("{title}: {}; it holds, because the guard is off", short(&why)), now)
+                self.hold(name, format!("{title}: {}; it stays at its step because the guard is off", short(&why)), now)
             }
             Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback => {
                 let note = self.note(ChangeKind::Rollback, format!("{title}: {}", short(&why)));

@@ -29,7 +29,7 @@ impl HostPattern {
         let (under, name) = text.strip_prefix("*.").map_or((false, text.as_str()), |rest| (true, rest));
         let name = name.strip_suffix('.').unwrap_or(name);
         if name.contains(':') && !name.starts_with('[') {
-            return Err(format!("`{text}` names a port: hosts are compared without"));
+            return Err(format!("`{text}` has a port: hosts are compared without one"));
         }
         if name.is_empty() || name.contains('*') || !is_host(name.as_bytes()) {
             return Err(format!("`{text}` is not a host name: write `shop.example.com` or `*.example.com`"));

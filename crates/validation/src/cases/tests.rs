@@ -342,7 +342,7 @@ async fn an_origin_that_gives_no_whole_answer_is_told_in_words() {
     let app = Shop::default().app();
     let progress = async |target, step| run(suite(vec![case("c", vec![step])]), target).await.remove(0);
     let late = progress(serve(Side::Green, app).await, slow).await;
-    assert_eq!(late.why.as_deref(), Some("GET /slow: green gave no complete answer within 100ms"));
+    assert_eq!(late.why.as_deref(), Some("GET /slow: green gave no complete response within 100ms"));
     assert_eq!((late.steps[0].response.is_none(), late.steps[0].failures.len()), (true, 0));
     assert!(late.steps[0].took_ms >= 100.0);
 

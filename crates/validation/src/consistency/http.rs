@@ -23,7 +23,7 @@ pub fn http(
         Err(why) => Err(format!("{side} {why}")),
         Ok(answer) if answer.length > answer.body.len() as u64 => {
             let (length, most) = (answer.length, answer.body.len());
-            Err(format!("{side} answers {length} bytes, more than the {most} that can be compared"))
+            Err(format!("{side} returned {length} bytes, more than the {most} that can be compared"))
         }
         Ok(answer) => Ok(answer.clone()),
     };
@@ -155,7 +155,7 @@ mod tests {
         let result = http("users", Ok(&good), Ok(&long), &[], 0.0, 0.0);
         assert_eq!(
             result.why.as_deref(),
-            Some("users: green answers 9000000 bytes, more than the 2 that can be compared")
+            Some("users: green returned 9000000 bytes, more than the 2 that can be compared")
         );
     }
 

@@ -137,7 +137,7 @@ async fn compared(
 }
 
 async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let late = |_| Err(format!("no whole answer in {patience:?}"));
+    let late = |_| Err(format!("no complete response within {patience:?}"));
     timeout(patience, asked).await.unwrap_or_else(late)
 }
 

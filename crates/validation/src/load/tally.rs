@@ -189,7 +189,7 @@ impl LoadTally {
             }
             RequestOutcome::CutOff => {
                 *self.kinds.entry("timeout").or_default() += 1;
-                self.example("no answer by the end of the load");
+                self.example("no response by the end of the load");
                 (false, true)
             }
         };

@@ -178,9 +178,13 @@ async fn an_overloaded_load_ends_and_says_what_was_never_sent() {
     assert_eq!(result.answers["timeout"] + result.answers["unsent"], 50, "{:?}", result.answers);
     assert!((10..=20).contains(&result.answers["timeout"]), "{:?}", result.answers);
     let why = result.why.unwrap();
-    assert!(why.starts_with("100 % of the requests failed, none may; "), "{why}");
+    assert!(why.starts_with("100 % of the requests failed, and none may; "), "{why}");
     assert!(why.contains(" of 50 requests were never sent because no user was free"), "{why}");
-    assert!(result.examples.contains(&"/a: gave no complete answer within 500ms".to_owned()), "{:?}", result.examples);
+    assert!(
+        result.examples.contains(&"/a: gave no complete response within 500ms".to_owned()),
+        "{:?}",
+        result.examples
+    );
     assert!(result.took_ms < 10_000.0, "{}", result.took_ms);
     assert!(result.latency.max >= 500.0, "whoever got no answer has waited: {:?}", result.latency);
 }
@@ -203,7 +207,7 @@ async fn a_limit_that_does_not_hold_is_named() {
     let held: Vec<_> = result.limits.iter().map(|limit| (limit.what.as_str(), limit.held)).collect();
     assert_eq!(held, [("error_rate", false), ("p50", false), ("p95", true), ("throughput", false)]);
     let why = result.why.unwrap();
-    assert!(why.starts_with("10.0 % of the requests failed, at most 5.00 % may; p50 is "), "{why}");
+    assert!(why.starts_with("10.0 % of the requests failed, over the limit of 5.00 %; p50 is "), "{why}");
     assert!(why.contains("ms, over the limit of 5.00ms; "), "{why}");
     assert!(why.contains(" requests per second succeeded, fewer than 95.0"), "{why}");
 

@@ -75,8 +75,8 @@ fn sentence(limit: &LimitResult) -> String {
         (found, wanted) = (limit.found.to_string(), limit.limit.to_string());
     }
     match limit.what.as_str() {
-        "error_rate" if limit.limit == 0.0 => format!("{found} % of the requests failed, none may"),
-        "error_rate" => format!("{found} % of the requests failed, at most {wanted} % may"),
+        "error_rate" if limit.limit == 0.0 => format!("{found} % of the requests failed, and none may"),
+        "error_rate" => format!("{found} % of the requests failed, over the limit of {wanted} %"),
         "throughput" => format!("{found} requests per second succeeded, fewer than {wanted}"),
         "memory" => format!("the memory of this process grew steadily, by {found} %"),
         what if limit.found == 0.0 => format!("{what} is unknown: no request was answered"),
@@ -180,8 +180,8 @@ mod tests {
         };
         assert!(broken(0.5, 250.0).is_empty());
         assert_eq!(broken(0.0, 812.4), ["p95 is 812ms, over the limit of 250ms"]);
-        assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, at most 0.50 % may"]);
+        assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, over the limit of 0.50 %"]);
         let strict = limits_of(&LoadLimits::default(), 0.001, |_| 0.0);
-        assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, none may");
+        assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, and none may");
     }
 }

@@ -62,7 +62,7 @@ impl AnswerPair<'_> {
     /// A body of which only the beginning is kept cannot be compared.
     pub fn too_long(&self) -> Option<Finding> {
         let answer = self.answers.into_iter().find(|answer| answer.length > answer.body.len() as u64)?;
-        let most = format!("at most {} MiB, to be compared completely", MOST_BODY >> 20);
+        let most = format!("at most {} MiB, to be compared in full", MOST_BODY >> 20);
         Some(finding("body", most, format!("{} bytes", answer.length)))
     }
 

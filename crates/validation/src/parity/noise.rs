@@ -154,7 +154,7 @@ impl NoiseSummary {
             let whole = matches!(place.as_str(), "body" | "json $");
             let (wherein, meaning) = match *count {
                 1 => (format!("in {first}"), "that body is not compared"),
-                count if count == requests => ("in every request".to_owned(), "no body is compared at all"),
+                count if count == requests => ("in every request".to_owned(), "no bodies are compared"),
                 count => {
                     (format!("in {count} of {requests} requests, such as {first}"), "those bodies are not compared")
                 }

@@ -84,7 +84,7 @@ async fn a_field_that_is_missing_is_named_by_its_place() {
     let result = compared(&half, &blue, &green).await;
     assert_eq!((result.differing, result.outcome, result.why), (1, Outcome::Passed, None));
     let less = compared(&Parity { differing: 49.0, ..half }, &blue, &green).await;
-    assert!(less.why.unwrap().starts_with("1 of 2 requests differs (50.0 %, at most 49 % may): GET /a"));
+    assert!(less.why.unwrap().starts_with("1 of 2 requests differs (50.0 %, over the limit of 49 %): GET /a"));
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn noise_behind_much_noise_is_found_and_noise_all_over_is_said_plainly() {
     let (blue, green) = (origin(Side::Blue, text("blue")).await, origin(Side::Green, text("green")).await);
     let result = compared(&Parity { noise: 1, ..gets(&["/a", "/b"]) }, &blue, &green).await;
     assert_eq!(result.outcome, Outcome::Passed);
-    assert_eq!(result.noise, ["body: in every request: no body is compared at all"]);
+    assert_eq!(result.noise, ["body: in every request: no bodies are compared"]);
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn a_side_that_gives_no_whole_answer_differs() {
     let slow = serve(Side::Green, Router::new().fallback(std::future::pending::<StatusCode>)).await;
     let hasty = parity(vec![SuiteRequest { timeout: Millis(100), ..step("GET /a") }]);
     let result = compared(&hasty, &blue, &slow).await;
-    assert_eq!(told(&result), ["answer: 200 OK | none: it gave no complete answer within 100ms"]);
+    assert_eq!(told(&result), ["answer: 200 OK | none: it gave no complete response within 100ms"]);
 }
 
 #[tokio::test]
@@ -347,6 +347,6 @@ async fn of_a_body_that_is_too_long_nobody_says_that_it_is_the_same() {
     let (blue, green) = (origin(Side::Blue, answer).await, origin(Side::Green, answer).await);
     for noise in [0, 2] {
         let result = compared(&Parity { noise, ..gets(&["/export"]) }, &blue, &green).await;
-        assert_eq!(told(&result), ["body: at most 4 MiB, to be compared completely | 5242880 bytes"]);
+        assert_eq!(told(&result), ["body: at most 4 MiB, to be compared in full | 5242880 bytes"]);
     }
 }

@@ -211,7 +211,7 @@ fn what_is_no_recording_says_so() {
     assert!(read(&dir.path().join("none"), 10, false).unwrap_err().ends_with("does not exist"));
     let big = dir.path().join("big");
     std::fs::File::create(&big).unwrap().set_len(MOST_BYTES + 1).unwrap();
-    assert!(read(&big, 10, false).unwrap_err().ends_with("is larger than 64 MiB: use a part of it"));
+    assert!(read(&big, 10, false).unwrap_err().ends_with("is larger than 64 MiB: use part of it"));
     let deep = format!("{{\"log\":{{\"entries\":[{}", "[".repeat(100_000));
     assert!(reading(deep.as_bytes(), 10, false).unwrap_err().contains("recursion limit"));
 }

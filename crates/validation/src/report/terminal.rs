@@ -43,7 +43,10 @@ pub fn text(execution: &Execution, colour: bool, width: u16) -> String {
         out.push(String::new());
     }
     if let Some(why) = &execution.summary.not_kept {
-        out.push(format!("This record could not be saved, and is lost when Cutover ends: {}", line(start(why, VALUE))));
+        out.push(format!(
+            "This record could not be saved, and will be lost when Cutover exits: {}",
+            line(start(why, VALUE))
+        ));
     }
     out.push(verdict(execution, paint));
     out.join("\n")

@@ -154,7 +154,7 @@ pub fn failures(part: &Part, most: usize) -> (Vec<PartFailure>, usize) {
                 let place = format!("{name}{}", step.request.line);
                 let error = step.error.as_ref().map(|error| Finding {
                     what: "answer".to_owned(),
-                    expected: "a complete one".to_owned(),
+                    expected: "a complete response".to_owned(),
                     found: error.clone(),
                     diff: None,
                 });

@@ -26,7 +26,7 @@ impl RunStore {
     pub fn open(folder: PathBuf) -> RunStore {
         let store = RunStore { folder };
         if let Err(error) = store.make() {
-            tracing::warn!(folder = %store.folder.display(), %error, "cannot create the folder of validation runs: they are kept in memory");
+            tracing::warn!(folder = %store.folder.display(), %error, "cannot create the folder for validation runs; runs are kept in memory only");
         }
         store
     }
@@ -40,7 +40,7 @@ impl RunStore {
             .filter_map(|path| match read::<Execution>(&path) {
                 Ok(execution) => Some(execution),
                 Err(why) => {
-                    tracing::warn!(file = %path.display(), why, "cannot read a validation run: skipped");
+                    tracing::warn!(file = %path.display(), why, "cannot read a validation run; skipping it");
                     None
                 }
             })

@@ -32,8 +32,12 @@ pub fn all(folder: &Path) -> Result<Vec<LoadedSuite>, String> {
     let mut named: Vec<(String, PathBuf)> = paths.filter_map(|path| Some((name_of(&path)?, path))).collect();
     named.sort();
     let read = |(at, (name, path)): (usize, (String, PathBuf))| {
-        let too_many =
-            || ConfigError::at_large(&path, format!("the folder has over {MOST_SUITES} suites: move some elsewhere"));
+        let too_many = || {
+            ConfigError::at_large(
+                &path,
+                format!("the folder has over {MOST_SUITES} suites: move some of them elsewhere"),
+            )
+        };
         let suite = if at < MOST_SUITES { config::load_suite(&path) } else { Err(too_many()) };
         LoadedSuite { name, suite }
     };

@@ -118,7 +118,7 @@ impl Reading<'_> {
             if let (Some(span), false) = (span, fits.contains(&kind)) {
                 let fits = fits.iter().map(|fit| format!("`{fit}`")).collect::<Vec<_>>().join(" or ");
                 let message = format!("`{key}` has no effect on a `{kind}`");
-                self.source.problem(span, message, Some(format!("take it out: it is for {fits}")));
+                self.source.problem(span, message, Some(format!("remove it: it applies only to {fits}")));
             }
         }
     }

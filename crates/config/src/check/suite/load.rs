@@ -46,11 +46,7 @@ impl Reading<'_> {
         }
         if let Some(at) = file.from.as_ref().filter(|_| matches!(profile, Profile::Steady | Profile::Soak)) {
             let message = format!("`from` has no effect with the profile \"{}\"", profile.name());
-            self.source.problem(
-                at.span.clone(),
-                message,
-                Some("take it out: the rate is the same throughout".to_owned()),
-            );
+            self.source.problem(at.span.clone(), message, Some("remove it: the rate is constant".to_owned()));
         }
         let requests = self.requests(file, span, known);
         Some(LoadTest {
@@ -72,7 +68,7 @@ impl Reading<'_> {
             span: span.clone(),
         });
         if let (Some(at), false) = (&file.path, file.request.is_empty()) {
-            let message = "`path` and [[load.request]] exclude each other";
+            let message = "`path` and [[load.request]] cannot be used together";
             self.source.problem(at.span.clone(), message, Some("move the path into a [[load.request]]".to_owned()));
         }
         if single.is_none() && file.request.is_empty() {
@@ -97,7 +93,7 @@ impl Reading<'_> {
 
     fn not_too_many(&mut self, asked: &[At<RequestFile>]) {
         if let Some(at) = asked.get(MOST_REQUESTS) {
-            let hint = Some("divide them, or use a recording".to_owned());
+            let hint = Some("split them up, or use a recording".to_owned());
             self.source.problem(at.span.clone(), format!("there are at most {MOST_REQUESTS} requests"), hint);
         }
     }

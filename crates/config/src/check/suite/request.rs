@@ -87,7 +87,7 @@ impl Reading<'_> {
     /// A name, in which no variable is put.
     fn fixed(&mut self, name: &str, span: &Range<usize>) {
         if pieces(name).iter().any(|piece| matches!(piece, Piece::Name(_))) {
-            let hint = "variables work in values only".to_owned();
+            let hint = "variables are only expanded in values".to_owned();
             self.source.problem(span.clone(), format!("the name `{name}` has a variable in it"), Some(hint));
         }
     }

@@ -35,7 +35,7 @@ impl Reading<'_> {
             }
         }
         if let (Some(_), Some(at)) = (&file.equals, &file.equals_file) {
-            let message = "`equals` and `equals_file` exclude each other";
+            let message = "`equals` and `equals_file` cannot be used together";
             self.source.problem(at.span.clone(), message, Some("keep one of them".to_owned()));
         }
         expect.equals = match (&file.equals, &file.equals_file) {

@@ -38,7 +38,7 @@ impl<T: NumberValue> Visitor<'_> for NumberVisitor<T> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        let message = format!("{{key}} must be {}, not the text {text:?}", T::wanted());
+        let message = format!("{{key}} must be {}, not the string {text:?}", T::wanted());
         let bare = text.trim().trim_end_matches('%').trim_end();
         let sign = if text.contains('%') { " and percent sign" } else { "" };
         let hint = bare.parse::<f64>().is_ok().then(|| format!("write {bare}, without quotes{sign}"));
@@ -184,7 +184,7 @@ impl NumberValue for Tolerance {
     fn read(number: f64) -> Result<Self, InvalidValue> {
         if !(0.0..1.0).contains(&number) {
             let message = format!("{{key}} must be {}, not {number}", Self::wanted());
-            return Err(InvalidValue::new(message, "0.01 lets numbers differ by a hundredth of the larger one"));
+            return Err(InvalidValue::new(message, "0.01 allows numbers to differ by 1 % of the larger one"));
         }
         Ok(Tolerance(number))
     }

@@ -462,7 +462,7 @@ impl TextValue for Network {
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
             (Ok(net), _) if net.trunc() != net => Err(InvalidValue::new(
-                format!("invalid network `{text}`: bits are set beyond the prefix"),
+                format!("invalid network `{text}`: host bits are set"),
                 format!("did you mean `{}`?", net.trunc()),
             )),
             (Ok(net), _) => Ok(Network(net)),

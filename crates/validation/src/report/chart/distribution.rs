@@ -107,7 +107,7 @@ fn key(load: &LoadResult) -> LegendEntry {
 fn words(load: &LoadResult) -> String {
     let latency = &load.latency;
     format!(
-        "On {}, half of the answers came within {}, 95 % within {}, 99 % within {}, and the slowest took {}.",
+        "On {}, half of the responses came within {}, 95 % within {}, 99 % within {}, and the slowest took {}.",
         load.environment.name(),
         numbers::ms(latency.p50),
         numbers::ms(latency.p95),

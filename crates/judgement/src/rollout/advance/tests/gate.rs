@@ -159,7 +159,7 @@ fn with_the_guard_off_a_failure_holds_whatever_it_should_do() {
     bench.order(OperatorAction::Monitoring(false)).unwrap();
     bench.answer(0, failed("suite smoke failed on green: 500"));
     assert_eq!(bench.at(), (RolloutPhase::Paused, 10.0));
-    assert!(bench.entry().why.ends_with("500; it holds, because the guard is off"), "{}", bench.entry().why);
+    assert!(bench.entry().why.ends_with("500; it stays at its step because the guard is off"), "{}", bench.entry().why);
 }
 
 #[test]

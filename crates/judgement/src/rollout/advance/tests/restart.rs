@@ -47,7 +47,7 @@ fn the_file_steers_nothing_while_a_rollout_runs_but_may_take_it_back() {
     bench.load().unwrap();
     bench.asked = 30.0;
     let refused = bench.load().unwrap_err();
-    assert!(refused.to_string().contains("only 0 is taken"), "{refused}");
+    assert!(refused.to_string().contains("only 0 is accepted"), "{refused}");
     assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
     // The file said 0 from the start: for a change there must be another weight first, when nothing runs.
     bench.order(OperatorAction::Abort).unwrap();
