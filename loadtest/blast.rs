@@ -35,28 +35,28 @@ struct Arguments {
     minutes: u64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where the JSON goes; `-`: to stdout, after the tables.
+    /// The file for the JSON; `-` prints it to stdout after the tables.
     #[arg(long, default_value = "target/blast.json")]
     json: PathBuf,
     /// Only tables and worlds whose names contain this.
     #[arg(long)]
     only: Option<String>,
-    /// A twentieth of the runs: to see that it works.
+    /// Do a twentieth of the runs, to see that it works.
     #[arg(long)]
     quick: bool,
     #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
     threads: usize,
 }
 
-/// How the tables are to be read.
+/// How to read the tables.
 const PREFACE: &str = "\
-A run goes on after every decision as if the candidate had stayed, so all rules see the same one. What is judged is what
-the candidate failed or was slow at since its fault began, or until the end of the run where nobody rolls back; for the judge and the
-plain triggers that includes 50 ms of requests under way, for others nothing: they see the counts of every second, at once and exactly.
-Three requests in ten are POST and could not be rescued; clients see the failures of those that caution did not turn away.
-Bound: no rule that is wrong in one rollout of a thousand needs fewer failures in the mean; in mid-rollout, without knowing
-when the fault began. (limiter): evidence comes faster than the judge lets it, 4 nats at once and 50 a second, because trouble
-of one side that is over in a moment is no fault. Shares have their interval of 95 % (Wilson).
+All rules judge the same runs: after a decision, a run continues as if the candidate had stayed. What counts is what the candidate
+failed, or was slow at, from the start of its fault until the rollback, or until the end of the run if nobody rolls back. For the judge
+and the plain triggers this includes 50 ms of requests in flight. For the other rules it does not: they are given each second's counts
+exactly and without delay. Three requests in ten are POSTs that could not be rescued; clients see the failures of those that caution did
+not turn away. Bound: on average, no rule that is wrong in one rollout in a thousand can do with fewer failures; in mid-rollout, without
+knowing when the fault began. (limiter): evidence arrives faster than the judge accepts it, which is 4 nats at once and 50 per
+second, because brief trouble on one side is not a fault. Shares are given with their 95 % interval (Wilson).
 ";
 
 fn main() -> anyhow::Result<()> {

@@ -141,8 +141,8 @@ fn slow_kinds() -> [(&'static str, FaultKind); 8] {
         ("× 1.5", FaultKind::Slower(1.5)),
         ("× 2", FaultKind::Slower(2.0)),
         ("× 10", FaultKind::Slower(10.0)),
-        ("5 % of answers 1 s late", FaultKind::Late(0.05, 1.0)),
-        ("1 % of answers 3 s late", FaultKind::Late(0.01, 3.0)),
+        ("5 % of responses 1 s late", FaultKind::Late(0.05, 1.0)),
+        ("1 % of responses 3 s late", FaultKind::Late(0.01, 3.0)),
         ("5 % hang", FaultKind::Hangs(0.05)),
         ("all hang", FaultKind::Hangs(1.0)),
     ]

@@ -52,7 +52,7 @@ pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
         (tolerably, Some(0.001)),
         (barely, Some(0.001)),
         (latency("cold starts by instance", instances), Some(0.001)),
-        (latency("cold start of the whole", LatencyModel { cold: ColdStarts::Whole, ..plain }), Some(0.001)),
+        (latency("cold start of all instances", LatencyModel { cold: ColdStarts::Whole, ..plain }), Some(0.001)),
         (latency("shared spikes × 5", LatencyModel { spikes: true, ..plain }), Some(0.001)),
         (latency("cold instances and spikes", LatencyModel { spikes: true, ..instances }), Some(0.001)),
         (latency("latency × 1.2", LatencyModel { slower: 0.2, ..plain }), Some(0.001)),

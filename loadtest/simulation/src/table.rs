@@ -140,7 +140,7 @@ fn own(measured: &FaultResult) -> [String; 3] {
     let ninth = if measured.cell.unit == FaultUnit::Failures { judge.failed_ninth } else { judge.slow_ninth };
     let delay = match judge.delay {
         [Some(median), Some(ninth)] => format!("{median:.2} s, {ninth:.2} s"),
-        _ if measured.cell.is_tolerated() => "never, as it should".to_owned(),
+        _ if measured.cell.is_tolerated() => "never, as intended".to_owned(),
         _ => "never".to_owned(),
     };
     let mut found = String::new();
@@ -167,10 +167,10 @@ pub fn faults(group: &str, cells: &[FaultResult]) -> String {
             "seen by clients",
             "bound",
             "ratio",
-            "Flagger's floor is",
+            "Flagger's minimum is",
         ][..]
     } else {
-        &["slow answers: mean ± error, 90 %", "delay: median, 90 %"][..]
+        &["slow responses: mean ± error, 90 %", "delay: median, 90 %"][..]
     });
     columns.push("plain triggers");
     columns.extend(RULES.iter().map(|(name, _)| *name));
@@ -229,8 +229,8 @@ pub fn healthy(worlds: &[HealthyResult]) -> String {
             healthy.world.name.clone(),
             format!("**{}** of {}{reasons}", judge.early, judge.runs),
             format!("{} % to {} %", percent(low), percent(high)),
-            format!("{:.3} a rollout", judge.cautions.mean),
-            format!("{} a rollout", number(judge.turned_away.mean)),
+            format!("{:.3} per rollout", judge.cautions.mean),
+            format!("{} per rollout", number(judge.turned_away.mean)),
             share(plain),
         ];
         let length = (healthy.spec.patience / 1000) as usize;

@@ -16,7 +16,7 @@ pub struct SimulationTarget {
 impl SimulationTarget {
     pub fn verdict(&self) -> &'static str {
         match self.kept {
-            Some(true) => "kept",
+            Some(true) => "met",
             Some(false) => "**missed**",
             None => "**undecided**",
         }
@@ -54,17 +54,17 @@ pub fn targets(cells: &[FaultResult], worlds: &[HealthyResult]) -> Vec<Simulatio
     let failed = |measured: &FaultResult| Some(measured.judge.failed.mean);
     let delay = |measured: &FaultResult| measured.judge.delay[0];
     let (start, mid) = (find(REFERENCE, "100 % fail, at"), find(REFERENCE, "100 % fail, in"));
-    most(start, "at most 30 judged failures in the mean", 30.0, &failed);
+    most(start, "at most 30 judged failures on average", 30.0, &failed);
     most(start, "within 0.3 s (median)", 0.3, &delay);
-    most(mid, "at most 50 judged failures in the mean", 50.0, &failed);
+    most(mid, "at most 50 judged failures on average", 50.0, &failed);
     most(mid, "within 0.5 s (median)", 0.5, &delay);
     for measured in [start, mid] {
         let share = |measured: &FaultResult| measured.fewer().map(|times| 1.0 / times);
-        most(measured, "at most a fortieth of Flagger's floor", 1.0 / 40.0, &share);
+        most(measured, "at most a fortieth of Flagger's minimum", 1.0 / 40.0, &share);
     }
     for when in ["at", "in"] {
-        most(find(REFERENCE, &format!("50 % fail, {when}")), "at most 20 judged failures in the mean", 20.0, &failed);
-        most(find(REFERENCE, &format!("10 % fail, {when}")), "at most 15 judged failures in the mean", 15.0, &failed);
+        most(find(REFERENCE, &format!("50 % fail, {when}")), "at most 20 judged failures on average", 20.0, &failed);
+        most(find(REFERENCE, &format!("10 % fail, {when}")), "at most 15 judged failures on average", 15.0, &failed);
     }
     let found = |measured: &FaultResult| Some(measured.judge.found as f64);
     for measured in cells.iter().filter(|measured| measured.cell.is_tolerated()) {
@@ -90,7 +90,7 @@ pub fn better(cells: &[FaultResult], worlds: &[HealthyResult]) -> Vec<String> {
             if rule.runs == rule.early || rule.found == 0 || theirs.mean >= ours.mean {
                 continue;
             }
-            let unit = if measured.cell.unit == FaultUnit::Failures { "failures" } else { "slow answers" };
+            let unit = if measured.cell.unit == FaultUnit::Failures { "failures" } else { "slow responses" };
             let share = 100.0 * rule.early as f64 / rule.runs as f64;
             let early = if rule.early > 0 { format!(", and {share:.0} % before the fault") } else { String::new() };
             lines.push(format!(
