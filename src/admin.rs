@@ -49,10 +49,10 @@ use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{is_raised, read};
 
-/// A sidecar that has not run for this long is not healthy.
+/// A sidecar that has not run for this long is unhealthy.
 const SIDECAR_LATE: Millis = Millis::seconds(30);
 
-/// Everything that the listener serves.
+/// Everything that the admin listener serves.
 pub fn app(api: Api, authenticator: Authenticator) -> Router {
     Router::new()
         .route("/", get(|| async { "cutover: see /openapi.json, /metrics, /livez and /readyz\n" }))
@@ -89,7 +89,7 @@ async fn scrape(State(api): State<Api>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-/// Ready to take traffic: the listeners are open, no shutdown has been requested, and the sidecar is healthy.
+/// Whether it is ready to take traffic: the listeners are open, no shutdown was requested, and the sidecar is healthy.
 async fn ready(State(api): State<Api>) -> impl IntoResponse {
     let process = &api.counters.process;
     let late = clock::now().since(Millis(read(&process.sidecar_seen))) > SIDECAR_LATE;

@@ -14,9 +14,9 @@
 //!         response                                 journal, metrics, events, notices
 //! ```
 //!
-//! Snapshots flow one way, counts the other. Everything else only watches, or calls from outside. The product is a judgement, so
-//! the judgement is pure: [`judgement::traffic::decide`], [`judgement::guard::judge`] and `State::apply` of
-//! [`judgement::rollout`] know no IO, clock, randomness, async, lock or log.
+//! Snapshots flow one way, counts the other. Everything else only watches, or calls from outside. The product is a
+//! judgement, so the judgement is pure: [`judgement::traffic::decide`], [`judgement::guard::judge`] and `State::apply`
+//! of [`judgement::rollout`] know no IO, clock, randomness, async, lock or log.
 //!
 //! # The crates, from the bottom up; a crate cannot import what it does not depend on
 //!
@@ -42,7 +42,7 @@
 //! 6. Every change of a weight has a journal entry, and `explain` replays those that were judged.
 //! 7. A configuration is taken whole or refused whole.
 //! 8. Everything has a limit, and the limit has a name.
-//! 9. If the sidecar panics, weights freeze, `/readyz` fails, and requests go on by the last snapshot.
+//! 9. If the sidecar panics, weights freeze, `/readyz` fails, and requests are served by the last snapshot.
 //! 10. Nothing that a request, a file or an origin can reach panics: `unwrap`, `expect` and indexing are denied.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]

@@ -1,6 +1,6 @@
-//! Prometheus: the same counters that the guard judges by, put into words at a scrape.
+//! Prometheus: the counters that the guard judges by, rendered as text at a scrape.
 //!
-//! No vector with labels is touched on the request path. Labels come from the configuration alone, never from traffic.
+//! The request path touches no labelled vector. Labels come only from the configuration, never from traffic.
 
 mod family;
 mod guard;
@@ -33,7 +33,7 @@ pub fn render(counters: &Counters, snapshot: &RoutingSnapshot) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Every metric that there is, also those without a value so far: the documentation lists them all.
+/// Every metric that exists, including those without a value so far, because the documentation lists them all.
 pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters);
     families.extend(of_services(counters, snapshot));
@@ -133,7 +133,7 @@ fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     for (file, end) in counters.certificates() {
         certificates.set(&[&file.display().to_string()], end as f64);
     }
-    // Rare, and by names of the file: the one map with labels.
+    // Rare, and with names from the file: the only map with labels.
     let counts: HashMap<(String, String), u64> = counters.rollbacks().into_iter().collect();
     for ((service, reason), count) in counts {
         rollbacks.count(&[&service, &reason], count);

@@ -1,4 +1,4 @@
-//! Validation runs. Built without the feature `validation` there are none, and everything that asks for one is told so.
+//! Validation runs. Built without the feature `validation`, there are none, and every request for one gets an error.
 
 #[cfg(feature = "validation")]
 pub use validation::runs::Runs;
@@ -23,7 +23,7 @@ mod absent {
     /// No runs at all.
     #[derive(Clone, Debug)]
     pub struct NoRuns {
-        /// Nothing is ever sent: its receivers wait until the process ends.
+        /// Nothing is ever sent: its receivers wait until the process exits.
         news: broadcast::Sender<ExecutionSummary>,
     }
 
@@ -60,7 +60,7 @@ mod absent {
             Err(SuiteRunError::NotRun(NotBuilt.to_string()))
         }
 
-        /// Whether runs have to be waited for.
+        /// Whether shutdown has to wait for runs.
         pub fn close(&self) -> bool {
             false
         }

@@ -1,4 +1,4 @@
-//! Assembly: from the configuration to running parts, and back down.
+//! Assembly: from the configuration to running parts, and shutdown.
 
 mod candidate_checks;
 mod reload;
@@ -37,18 +37,18 @@ use relay::proxy::tls::{CertificateWatcher, CurrentTls};
 use sidecar::journal::{Journal, NamedSnapshots};
 use sidecar::{Sidecar, SidecarHandle};
 
-/// Preflights that wait in line: nobody starts more deploys at one moment.
+/// Preflights that may wait in line: nobody starts more deploys at once.
 const PREFLIGHTS: usize = 16;
 
-/// A running Cutover. Dropping it ends it at once.
+/// A running Cutover. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Running {
-    /// Where the proxy listens: the configured addresses, with ports filled in.
+    /// The addresses that the proxy listens on: the configured ones, with ports filled in.
     pub addresses: Vec<SocketAddr>,
-    /// The same of the listeners with TLS.
+    /// The same for the TLS listeners.
     pub tls_addresses: Vec<SocketAddr>,
     pub admin: SocketAddr,
-    /// The local token, if none is configured.
+    /// The local token, if no token is configured.
     pub local_token: Option<LocalToken>,
     pub sidecar: SidecarHandle,
     pub published: SnapshotReader,
@@ -58,7 +58,7 @@ pub struct Running {
     pub runs: Runs,
     pub counters: Arc<Counters>,
     access: Option<access::AccessLogger>,
-    /// Behind the log: it ends when nobody can write any more.
+    /// Declared after `access`, because it finishes once nobody can write any more.
     access_writer: Option<access::AccessLogWriter>,
     announcer: Option<Notifier>,
     reload: mpsc::Sender<()>,
@@ -142,12 +142,12 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     })
 }
 
-/// Two of the dependencies bring a crypto provider each, so rustls has to be told which one to use.
+/// Two of the dependencies each bring a crypto provider, so rustls must be told which one to use.
 pub fn install_crypto_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// For look-ups and the admin API: no request waits for it.
+/// For lookups and the admin API: no request waits for it.
 fn admin_runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()
 }
@@ -159,7 +159,7 @@ fn number_of_workers(settings: &MainConfig) -> usize {
     }
 }
 
-/// The sockets that everything listens on, bound before anything is started.
+/// The listening sockets, bound before anything is started.
 #[derive(Debug)]
 struct Sockets {
     /// By worker.
@@ -183,14 +183,14 @@ impl Sockets {
     }
 }
 
-/// The state as the journal has it, and what stands on it.
+/// The state from the journal, and what is built on it.
 struct Restored {
     sidecar: Sidecar,
     published: SnapshotReader,
     snapshots: NamedSnapshots,
     keyring: Keyring,
     local_token: Option<LocalToken>,
-    /// What the sidecar asks for.
+    /// What the sidecar orders from others.
     preflights: mpsc::Receiver<PreflightRequest>,
     suite_runs: mpsc::Receiver<SuiteRun>,
 }
@@ -201,7 +201,7 @@ impl Restored {
         let (journal, restored) = started.with_context(|| {
             format!("cannot open the state {}; move it away to start without it", settings.state.display())
         })?;
-        // Under the lock of the state, so that of two processes that start at once only one makes the token.
+        // Under the state's lock, so that if two processes start at once, only one creates the token.
         let (keyring, local_token) = tokens::first_run(&settings.admin_access, admin, &settings.state)?;
         let snapshots = journal.snapshots();
         let (publisher, published) = SnapshotPublisher::new();
@@ -214,7 +214,7 @@ impl Restored {
     }
 }
 
-/// The sidecar at work, with the routing file in force.
+/// The running sidecar, with the routing file in force.
 struct StartedSidecar {
     sidecar: SidecarHandle,
     sidecar_thread: Option<JoinHandle<()>>,
@@ -232,7 +232,7 @@ impl StartedSidecar {
     ) -> anyhow::Result<StartedSidecar> {
         let overs = sidecar.overs();
         if !overs.is_empty() {
-            // Once more, with what was set at run time when the process ended.
+            // Load again, with what was set at run time when the process ended.
             routing = config::load_routing(&settings.routing, &RoutingContext { overlays: Some(&overs), ..context })?;
         }
         let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
@@ -255,7 +255,7 @@ fn shared(settings: &MainConfig, counters: &Arc<Counters>, end: watch::Receiver<
     ListenerContext { counters: counters.clone(), limits: settings.limits, connection_limits, end }
 }
 
-/// Starts a worker for each set of sockets, plain and with TLS.
+/// Starts a worker for each set of sockets, plain and TLS.
 fn start_workers(
     sockets: Vec<(Vec<TcpListener>, Vec<TcpListener>)>,
     certificates: &[CurrentTls],
@@ -273,7 +273,7 @@ fn start_workers(
     Ok(workers)
 }
 
-/// The certificates of the listeners with TLS, and the tasks that renew them from their files.
+/// The certificates of the TLS listeners, and the tasks that reload them from their files.
 fn certificates(runtime: &Runtime, settings: &MainConfig, counters: &Arc<Counters>) -> anyhow::Result<Vec<CurrentTls>> {
     let mut currents = Vec::new();
     for listener in &settings.tls {
@@ -329,11 +329,11 @@ fn listen_for_admin(
 impl Running {
     /// Reads the routing file now, changed or not.
     pub fn reload(&self) {
-        // One that is already asked for will see what we see.
+        // A reload that is already queued will see the same file.
         let _ = self.reload.try_send(());
     }
 
-    /// Opens the access log anew, after it was moved away.
+    /// Reopens the access log, after it was moved away.
     pub fn reopen_access_log(&self) {
         if let Some(log) = &self.access {
             log.reopen();
@@ -354,10 +354,10 @@ impl Drop for Running {
             announcer.finish();
         }
         self.runtimes.drain(..).for_each(Runtime::shutdown_background);
-        // The workers have let go of it: this was the last one who could write, and the writer finishes.
+        // The workers have released it: this was the last handle that could write, so the writer finishes.
         drop(self.access.take());
         drop(self.access_writer.take());
-        // Last: the journal is written when the sidecar lets go of it.
+        // Last: the journal is written when the sidecar releases it.
         self.sidecar.end();
         if let Some(thread) = self.sidecar_thread.take() {
             let _ = thread.join();

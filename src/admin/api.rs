@@ -1,4 +1,4 @@
-//! What the handlers of the API share, and the one way in which every change is carried out.
+//! What the API's handlers share, and the single way in which every change is carried out.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ use memory::snapshot::SnapshotReader;
 use sidecar::journal::{JournalReader, NamedSnapshots};
 use sidecar::{SidecarHandle, SidecarStatus, SidecarStopped};
 
-/// Event streams at a time. The listener takes 64 connections from one address, and some must be left for commands.
+/// The most event streams at once. The listener accepts 64 connections from one address, and some must be left for
+/// commands.
 const MOST_STREAMS: usize = 48;
 
 const UNREADABLE: &str = "journal_unreadable";
@@ -49,11 +50,12 @@ pub struct Api {
     pub recent_traffic: RecentTraffic,
     pub keys: IdempotencyKeys,
     pub streams: Arc<Semaphore>,
-    /// When this process began to count, in milliseconds since 1970. It tells this process from earlier and later ones.
+    /// When this process started counting, in milliseconds since 1970. It distinguishes this process from earlier and
+    /// later ones.
     pub began_ms: u64,
 }
 
-/// What [`Api`] is made of.
+/// The parts of [`Api`].
 #[derive(Debug)]
 pub struct ApiParts {
     pub sidecar: SidecarHandle,
@@ -92,10 +94,10 @@ impl Api {
         self.published.load().services.iter().map(|serving| serving.name.clone()).collect()
     }
 
-    /// The service that is meant.
+    /// The service that a request is about.
     ///
     /// # Errors
-    /// There is no such service, or several and none is named.
+    /// There is no such service, or there are several and none is named.
     pub fn service(&self, named: Option<&str>) -> Result<String, ApiError> {
         let names = self.services();
         match (named, names.as_slice()) {
@@ -112,7 +114,7 @@ impl Api {
         }
     }
 
-    /// What the sidecar shows, without blocking a thread of the runtime.
+    /// The sidecar's current status, without blocking a thread of the runtime.
     ///
     /// # Errors
     /// Cutover is shutting down.
@@ -157,7 +159,7 @@ fn no_such_service(named: &str, names: &[String]) -> ApiError {
     ApiError::missing("no_such_service", format!("no service named `{}`", input::brief(named)), hint)
 }
 
-/// Runs blocking work on a thread of its own.
+/// Runs blocking work on its own thread.
 ///
 /// # Errors
 /// It panicked, or Cutover is shutting down.
@@ -165,7 +167,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::from(SidecarStopped))
 }
 
-/// A call that changes something: what is asked, by whom, and how a repeat of it is known.
+/// A call that changes something: what is requested, by whom, and how a repetition is recognised.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub verb: Verb,
@@ -174,10 +176,10 @@ pub struct Call {
 }
 
 impl Call {
-    /// `body`: what was sent, to tell another request under the same Idempotency-Key.
+    /// `body`: what was sent, to detect a different request under the same Idempotency-Key.
     ///
     /// # Errors
-    /// A header makes no sense, or the caller may not.
+    /// A header is invalid, or the caller lacks the role.
     pub fn new(caller: &Caller, verb: Verb, headers: &HeaderMap, body: &Value) -> Result<Call, ApiError> {
         caller.may(verb)?;
         let by = Requester {
@@ -190,7 +192,7 @@ impl Call {
         Ok(Call { verb, by, digest: digest(verb, body) })
     }
 
-    /// The call with its reason.
+    /// Adds the call's reason.
     #[must_use]
     pub fn because(mut self, why: String) -> Call {
         self.by.why = why;
@@ -203,8 +205,8 @@ impl Call {
     }
 }
 
-/// Carries a call out, once for an Idempotency-Key. `earlier`: what the journal says about a time before this process. The
-/// work goes on if the caller hangs up.
+/// Carries a call out, once per Idempotency-Key. `earlier`: what the journal says about the time before this process.
+/// The work continues if the caller hangs up.
 ///
 /// # Errors
 /// Those of the work, and those of the key.
@@ -229,7 +231,7 @@ where
             }
         }
         let earlier = match earlier.await {
-            // A journal that cannot be read must not keep anyone from rolling back.
+            // An unreadable journal must not keep anyone from rolling back.
             Err(error) if error.code == UNREADABLE => None,
             other => other?,
         };
@@ -251,7 +253,7 @@ where
     Ok(answer(reply?, false))
 }
 
-/// The key was used for something else.
+/// The key was used for a different request.
 pub fn other_request() -> ApiError {
     let message = "this Idempotency-Key was already used for a different request";
     ApiError::senseless("idempotency_key_reused", message, "use a new key for every request")
@@ -272,7 +274,7 @@ fn answer(reply: StoredReply, replayed: bool) -> Response {
     response
 }
 
-/// An answer in JSON; `generation` is its ETag.
+/// A JSON response; `generation` is its ETag.
 pub fn json(body: &impl Serialize, generation: Option<u64>) -> Response {
     match serde_json::to_string(body) {
         Ok(body) => text(body, generation),

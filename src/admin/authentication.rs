@@ -1,7 +1,8 @@
-//! What every request passes before its handler: checks of the host, the origin, the token, the rate and the body. Refusals
-//! are audited.
+//! What every request must pass before its handler: checks of the host, the origin, the token, the rate and the body.
+//! Refusals are audited.
 //!
-//! The checks run in this order so that the cheapest comes first, and so that a page in a browser learns nothing about tokens.
+//! The checks run in this order so that the cheapest comes first, and so that a page in a browser learns nothing about
+//! tokens.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,17 +28,17 @@ use sidecar::SidecarHandle;
 
 /// Paths that need no token.
 const OPEN: [&str; 4] = ["/", "/livez", "/readyz", "/openapi.json"];
-/// Paths for probes, under any host name: they give nothing away.
+/// Paths for health probes, under any host name, because they reveal nothing.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
-/// A request's body: a plan with fifty steps is a few kilobytes.
+/// The largest body: a plan with fifty steps is a few kilobytes.
 const MOST_BODY: usize = 64 << 10;
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// The longest path that an entry keeps.
+/// The longest path that an entry stores.
 const MOST_OF_A_PATH: usize = 120;
 /// A token has 47 characters; anything much longer is not even hashed.
 const LONGEST_TOKEN: usize = 256;
 
-/// The peer of a connection, which the listener notes on each request.
+/// The peer of a connection, which the listener attaches to each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
@@ -47,7 +48,7 @@ struct Rejection {
     failure: ApiError,
     /// How long to wait before trying again.
     wait: Option<Millis>,
-    /// Written to the journal, as every 401 and 403 is.
+    /// Whether it is written to the journal, as every 401 and 403 is.
     audit: bool,
 }
 
@@ -180,7 +181,7 @@ impl Authenticator {
     }
 }
 
-/// Every request comes through here.
+/// Every request passes through here.
 pub async fn authenticate(State(gate): State<Arc<Authenticator>>, mut request: Request, next: Next) -> Response {
     let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let from = from.to_canonical();
@@ -216,7 +217,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN).then_some(token)
 }
 
-/// A path for an entry: short, and without a token that a caller may have put into it.
+/// A path for an entry: shortened, and without any token that a caller may have put in it.
 fn shown(path: &str) -> String {
     let path = path.split(crate::admin::tokens::PREFIX).next().unwrap_or("");
     path.chars().take(MOST_OF_A_PATH).collect()

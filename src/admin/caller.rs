@@ -1,4 +1,4 @@
-//! Who calls: what authentication has found out, for the handlers.
+//! The caller, as authenticated, for the handlers.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -6,13 +6,13 @@ use axum::http::request::Parts;
 use crate::admin::error::ApiError;
 use crate::admin::verb::{Role, Verb, allows};
 
-/// The owner of the token that a request came with.
+/// The owner of the token that a request carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The token's name.
     pub name: String,
     pub role: Role,
-    /// The address that it came from.
+    /// The address that the request came from.
     pub from: String,
 }
 
@@ -20,12 +20,12 @@ impl Caller {
     /// Whether the caller may do it.
     ///
     /// # Errors
-    /// The response that says who may. The gate journals it.
+    /// The response that says which role may. The gate journals it.
     pub fn may(&self, verb: Verb) -> Result<(), ApiError> {
         if allows(self.role, verb) { Ok(()) } else { Err(self.refused(verb.info().role, verb.info().words)) }
     }
 
-    /// Whether the caller may do anything with this method here. It comes before what is wrong with a request.
+    /// Whether the caller may do anything with this method here. Checked before the request itself.
     ///
     /// # Errors
     /// As for [`Caller::may`].
@@ -48,7 +48,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, ApiError> {
-        // Only paths that are open to everyone get here without one.
+        // Only paths that are open to everyone get here without a caller.
         parts.extensions.get::<Caller>().cloned().ok_or_else(no_token)
     }
 }

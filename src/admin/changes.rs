@@ -1,14 +1,14 @@
 //! Changes that need a new routing table: rules and triggers set at run time, and deploys that name an origin.
 //!
-//! One task makes them, the one that also reloads the file, so a change and a reload never overlap. The change is merged
-//! with the file on disk and checked together with it; only then does the sidecar take both, or neither.
+//! A single task makes them, the one that also reloads the file, so a change and a reload never overlap. The change is
+//! merged with the file on disk and checked together with it; only then does the sidecar take both, or neither.
 
 use tokio::sync::{mpsc, oneshot};
 
 use judgement::rollout::{DeployRequest, Requester, RolloutError};
 use sidecar::CommandReceipt;
 
-/// Changes that wait in line; more are refused.
+/// Changes that may wait in line; more are refused.
 pub const QUEUE: usize = 16;
 
 /// A change to what is set at run time.

@@ -1,4 +1,4 @@
-//! Commands that the API gives to the sidecar, for one service or for every one.
+//! Commands that the API gives to the sidecar, for one service or for all.
 
 use axum::response::Response;
 
@@ -17,10 +17,10 @@ use wire::{ActionBody, ActionResult, ActionResults, ServiceResult, TrafficShift}
 
 /// Stands for every service.
 const EVERY: &str = "*";
-/// The roles may swap while a share is put in terms of them. It is tried this often.
+/// The roles may swap while a share is being converted to them. This is how often the conversion is attempted.
 const TRIES: usize = 3;
 
-/// A command to the sidecar, for one service or for every one.
+/// A command to the sidecar, for one service or for all.
 #[derive(Clone, Debug)]
 pub struct ServiceCommand {
     service: Option<String>,
@@ -31,7 +31,7 @@ pub struct ServiceCommand {
 #[derive(Clone, Debug)]
 enum Wanted {
     Act(OperatorAction),
-    /// This share to an environment, whatever its role.
+    /// Give an environment this share, whatever its role.
     Share {
         to: Environment,
         share: Weight,
@@ -41,14 +41,14 @@ enum Wanted {
 
 impl ServiceCommand {
     /// # Errors
-    /// The reason or the initiator is not a line of text.
+    /// The reason or the initiator is not a single line of text.
     pub fn new(call: Call, body: ActionBody, act: OperatorAction) -> Result<ServiceCommand, ApiError> {
         let call = call.because(input::why(body.reason, body.initiator)?);
         Ok(ServiceCommand { service: body.service, wanted: Wanted::Act(act), call })
     }
 
     /// # Errors
-    /// The percentage is not a weight, or the reason not a line of text.
+    /// The percentage is not a weight, or the reason is not a single line of text.
     pub fn shift(call: Call, shift: TrafficShift) -> Result<ServiceCommand, ApiError> {
         let TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator } = shift;
         let to = Environment::from(to_environment);
@@ -56,7 +56,7 @@ impl ServiceCommand {
             let message = format!("`from_environment` and `to_environment` are both {to}");
             return Err(ApiError::bad("same_environment", message, format!("shift from {} to {to}", to.other())));
         }
-        // Exactly as it was sent: a weight that is only near it is a different weight.
+        // Exactly as sent: a weight that is only close to it is a different weight.
         let weight = Weight::from_percent(percentage).and_then(|weight| match weight.percent() == percentage {
             true => Ok(weight),
             false => Err("a weight has at most two decimals (steps of 0.01 percent)"),
@@ -67,7 +67,7 @@ impl ServiceCommand {
         Ok(ServiceCommand { service, wanted: Wanted::Share { to, share, gradual }, call })
     }
 
-    /// Carries it out, once for an Idempotency-Key.
+    /// Carries it out, once per Idempotency-Key.
     ///
     /// # Errors
     /// There is no such service, or the state does not allow it.
@@ -92,7 +92,7 @@ impl ServiceCommand {
         reply(&done, Some(done.generation))
     }
 
-    /// To each service, whatever the others say: in an emergency no service waits for another.
+    /// To each service, whatever the others answer: in an emergency no service waits for another.
     fn give_each(&self, sidecar: &SidecarHandle, services: Vec<String>) -> Result<StoredReply, ApiError> {
         let shown = sidecar.status()?;
         if let Some(asked) = self.call.by.generation.filter(|asked| *asked != shown.generation) {
@@ -147,7 +147,7 @@ impl ServiceCommand {
         Err(ApiError::conflict("busy", "the state keeps changing", "try again"))
     }
 
-    /// The act, and the generation whose roles it is in terms of.
+    /// The action, and the generation whose roles it is expressed in.
     fn act(&self, sidecar: &SidecarHandle, service: &str) -> Result<(OperatorAction, Option<u64>), ApiError> {
         let (to, share, gradual) = match &self.wanted {
             Wanted::Act(act) => return Ok((act.clone(), None)),

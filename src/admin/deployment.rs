@@ -1,4 +1,4 @@
-//! `/api/admin/deployment`: the state of the services, and every way to move them.
+//! `/api/admin/deployment`: the state of the services, and every action that moves traffic.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -102,7 +102,7 @@ fn freeze(call: Call, freeze: wire::Freeze) -> Result<ServiceCommand, ApiError> 
     ServiceCommand::new(call, body, OperatorAction::Freeze { until })
 }
 
-/// Whether every suite that the plan names can be run: a deploy should not fail at half of its traffic.
+/// Whether every suite in the plan can be run: a deploy should not fail halfway.
 async fn suites_can_run(api: &Api, service: Option<&str>) -> Result<(), ApiError> {
     let service = api.service(service)?;
     let (_, views) = api.views(Some(&service)).await?;
@@ -113,7 +113,7 @@ async fn suites_can_run(api: &Api, service: Option<&str>) -> Result<(), ApiError
     })
 }
 
-/// A future time, as RFC 3339 or as a duration from now.
+/// A future time, given as RFC 3339 or as a duration from now.
 fn moment(text: &str, now: u64) -> Result<u64, ApiError> {
     let wrong = |message: String| {
         let hint = "write a duration such as \"2h\", or a time with its offset such as \"2026-12-24T18:00:00Z\"";
@@ -133,7 +133,7 @@ async fn check_health(api: &Api, body: ActionBody) -> Result<Response, ApiError>
     why(body.reason, body.initiator)?;
     let service = api.service(body.service.as_deref())?;
     let (board, named) = (api.board.clone(), service.clone());
-    // A caller that hangs up must not leave a round half done.
+    // A round must complete even if the caller hangs up.
     let round = tokio::spawn(async move { board.check_now(&named).await });
     round.await.map_err(|_| ApiError::from(sidecar::SidecarStopped))?;
     Ok(json(&traffic::health(api, Some(&service))?, None))

@@ -1,4 +1,4 @@
-//! What an admin's request gets where it gets no answer: `{"error":{"code","message","hint"}}` with the right status.
+//! Errors of the admin API: `{"error":{"code","message","hint"}}` with the right status.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,15 +9,15 @@ use wire::{ErrorBody, ErrorResponse};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     pub status: StatusCode,
-    /// For programs: it does not change.
+    /// For programs: it never changes.
     pub code: &'static str,
     /// For people: a sentence.
     pub message: String,
-    /// The way out.
+    /// What to do about it.
     pub hint: Option<String>,
 }
 
-/// On an answer whose refusal belongs into the journal.
+/// Marks a response whose refusal must be journalled.
 #[derive(Clone, Debug)]
 pub(super) struct Audited(pub String);
 
@@ -39,7 +39,7 @@ impl IntoResponse for ApiError {
         let error = ErrorBody { code: code.to_owned(), message: message.clone(), hint };
         let mut response = (status, Json(ErrorResponse { error })).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 6750 3: who sent no token is not told what is wrong with it.
+            // RFC 6750 3: a caller who sent no token is not told what is wrong with it.
             let challenge = match code {
                 "no_token" => "Bearer realm=\"cutover\"",
                 _ => "Bearer realm=\"cutover\", error=\"invalid_token\"",

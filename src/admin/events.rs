@@ -1,6 +1,6 @@
-//! `/api/admin/events`: what happens, as server-sent events, from the entry that the caller saw last.
+//! `/api/admin/events`: what happens, as server-sent events, starting after the entry that the caller saw last.
 //!
-//! Who is slow loses nothing: what the channel has dropped is told again from the journal.
+//! A slow reader loses nothing: what the channel has dropped is replayed from the journal.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -27,13 +27,13 @@ use sidecar::RecordedAnnouncement;
 use sidecar::journal::{JournalEntry, JournalQuery, MAX_PAGE};
 use wire;
 
-/// Proxies on the way close what is silent for a minute, often half of one.
+/// Proxies on the way close connections that are silent for a minute, often for half of one.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// So often an idle stream looks whether Cutover is shutting down.
+/// How often an idle stream checks whether Cutover is shutting down.
 const LOOK: Duration = Duration::from_millis(500);
-/// Seconds: a dashboard that is closed gives its place back at once.
+/// In seconds: a closed dashboard frees its place at once.
 const RETRY_AFTER: &str = "5";
-/// Entries that are told again: who missed more reads the history.
+/// Entries that are replayed: a caller who missed more reads the history.
 const MOST_MISSED: usize = MAX_PAGE;
 
 pub fn routes() -> Router<Api> {
@@ -63,7 +63,7 @@ async fn listen(
             ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message, "close one, or try again later");
         return Ok(([(header::RETRY_AFTER, RETRY_AFTER)], failure).into_response());
     };
-    // First of all, so that nothing falls between what is told again and what comes.
+    // First of all, so that nothing falls between what is replayed and what is new.
     let news = api.sidecar.listen();
     let last = match seen {
         Some(seen) => seen,
@@ -80,15 +80,15 @@ async fn listen(
 
 struct Stream {
     api: Api,
-    /// Of this service only.
+    /// Only events of this service.
     service: Option<String>,
     news: Receiver<RecordedAnnouncement>,
-    /// Of validation: what is lost of it the next one says.
+    /// Progress of validation runs: what is lost is repeated by the next one.
     runs: Receiver<wire::ExecutionSummary>,
-    /// The last entry that was told, or left out as another service's.
+    /// The last entry that was sent, or skipped because it belongs to another service.
     last: u64,
     waiting: VecDeque<wire::JournalEvent>,
-    /// Given back when the stream ends.
+    /// Returned when the stream ends.
     _place: OwnedSemaphorePermit,
 }
 
@@ -133,12 +133,12 @@ impl Stream {
         self.last = self.last.max(id);
     }
 
-    /// Tells again what the journal has after the last one and before `end`.
+    /// Replays what the journal has after the last entry and before `end`.
     async fn catch_up(&mut self, end: u64) {
         let missed =
             JournalQuery { after: Some(self.last), before: Some(end), limit: MOST_MISSED, ..JournalQuery::default() };
         let read = self.api.journal(move |reader| reader.page(&missed)).await;
-        // The log has said why it cannot be read; what comes from here on is told all the same.
+        // The log has said why it cannot be read; whatever comes from here on is sent all the same.
         let Ok(page) = read else { return };
         for entry in page.entries.iter().rev() {
             self.tell(entry);
@@ -158,7 +158,7 @@ fn event(news: &wire::JournalEvent) -> Event {
     Event::default().id(news.id.to_string()).event(&news.kind).data(data)
 }
 
-/// How far a run is. It has no id: who comes back asks for the run itself.
+/// The progress of a run. It has no id: a caller who reconnects fetches the run itself.
 fn progress(run: &wire::ExecutionSummary) -> Event {
     Event::default().event("execution").data(serde_json::to_string(run).unwrap_or_default())
 }

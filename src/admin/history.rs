@@ -10,23 +10,23 @@ use judgement::rollout::ChangeKind;
 use sidecar::journal;
 use wire;
 
-/// Entries of a page: the default, and the most. With evidence, an entry may take ten kilobytes.
+/// Entries per page: the default, and the maximum. With evidence, an entry may take ten kilobytes.
 pub const USUAL: u64 = 50;
 pub const MOST: u64 = 200;
 
 pub const PARAMETERS: [&str; 9] = ["service", "kind", "who", "since", "until", "before", "after", "limit", "evidence"];
 
-/// What is asked of the journal; with the evidence or without.
+/// A query of the journal, with or without evidence.
 #[derive(Debug)]
 pub struct HistoryQuery {
     query: journal::JournalQuery,
     evidence: bool,
 }
 
-/// What the parameters say; `kind` where only one kind is meant. They are checked whatever is shown.
+/// Reads the parameters; `kind` is given if only one kind is wanted. They are checked whatever is shown.
 ///
 /// # Errors
-/// A parameter makes no sense.
+/// A parameter is invalid.
 pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<HistoryQuery, ApiError> {
     let text = |name: &str| query.text(name).map(str::to_owned);
     let kind = query.text("kind").map(known).transpose()?.or(kind);
@@ -49,7 +49,7 @@ pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<HistoryQuery, A
     Ok(HistoryQuery { query: journal, evidence: query.flag("evidence")? })
 }
 
-/// A page.
+/// Returns one page.
 ///
 /// # Errors
 /// The journal cannot be read.
@@ -59,7 +59,7 @@ pub async fn page(api: &Api, HistoryQuery { query, evidence }: HistoryQuery) -> 
     Ok(json(&wire::History { entries, next: page.next }, None))
 }
 
-/// A time of day: RFC 3339, or milliseconds since 1970.
+/// A point in time: RFC 3339, or milliseconds since 1970.
 fn moment(query: &Query, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(text) = query.text(name) else { return Ok(None) };
     if let Some(at) = judgement::time::parse_rfc3339(text) {

@@ -1,8 +1,8 @@
 //! Which host names a request may use, and which pages may send one.
 //!
-//! A page somewhere on the web can make its own name resolve to a loopback address, and a browser then lets it read what
-//! answers there: so the Host must be one of ours. And a page may have a browser send what it could not read: so what
-//! changes something must not come from another origin.
+//! A page anywhere on the web can make its own name resolve to a loopback address, and a browser then lets it read the
+//! responses; so the Host must be one of the listener's names. A page can also make a browser send requests whose
+//! responses it cannot read; so requests that change something must not come from another origin.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,13 +10,13 @@ use http::{HeaderMap, Method, header};
 
 use crate::admin::error::ApiError;
 
-/// The names of the admin's listener, in lower case.
+/// The names of the admin listener, in lower case.
 #[derive(Clone, Debug)]
 pub struct Hosts {
     own: Vec<String>,
-    /// Those of the file: with a port, or with any.
+    /// The names from the file, each with a certain port or with any.
     more: Vec<String>,
-    /// It listens on every address. An address cannot be made to resolve to another.
+    /// It listens on every address. An address, unlike a name, cannot be made to resolve to another one.
     any_address: bool,
 }
 
@@ -25,7 +25,7 @@ impl Hosts {
         let port = listen.port();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned(), bare(listen.ip())];
         let mut own: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
-        // The ports that a client leaves out.
+        // The ports that clients leave out.
         if matches!(port, 80 | 443) {
             own.extend(names);
         }
@@ -52,7 +52,8 @@ fn bare(address: IpAddr) -> String {
     }
 }
 
-/// What the request asks for: an absolute target's authority comes before Host (RFC 9112 3.2.2). Two of them are none.
+/// The host that the request asks for: the authority of an absolute target takes precedence over Host (RFC 9112 3.2.2).
+/// If there are two Hosts, there is none.
 pub fn asked<'r>(uri: &'r http::Uri, headers: &'r HeaderMap) -> &'r str {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
@@ -63,7 +64,7 @@ pub fn asked<'r>(uri: &'r http::Uri, headers: &'r HeaderMap) -> &'r str {
 }
 
 /// # Errors
-/// A browser says that the request comes from a page of another origin.
+/// A browser reports that the request comes from a page of another origin.
 pub fn same_origin(method: &Method, host: &str, headers: &HeaderMap) -> Result<(), ApiError> {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());

@@ -1,18 +1,18 @@
-//! IdempotencyKeys: what was carried out under an Idempotency-Key is not carried out twice, and its answer is given again.
+//! Idempotency-Keys: what was carried out under a key is not carried out twice, and its response is repeated.
 //!
-//! Refusals are not kept: they changed nothing, and the same request may well be taken a minute later.
+//! Refusals are not stored: they changed nothing, and the same request may be accepted a minute later.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use judgement::time::Millis;
 
-/// Answers that are kept; each is some hundred bytes.
+/// Responses that are stored; each takes a few hundred bytes.
 const MOST_KEPT: usize = 10_000;
-/// How long: a caller that tries again tomorrow means something else.
+/// How long: a caller that repeats a key tomorrow means something else.
 pub const KEPT: Millis = Millis::seconds(24 * 3600);
 
-/// An answer that can be given again.
+/// A response that can be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredReply {
     pub body: String,
@@ -20,16 +20,16 @@ pub struct StoredReply {
     pub generation: Option<u64>,
 }
 
-/// Who calls, and their key.
+/// The caller and their key.
 type Name = (String, String);
-/// SHA-256 of what was asked.
+/// SHA-256 of the request.
 pub type RequestDigest = [u8; 32];
 
 #[derive(Debug)]
 struct Slot {
     print: RequestDigest,
     since: Millis,
-    /// `None`: under way.
+    /// `None` while it is in progress.
     reply: Option<StoredReply>,
 }
 
@@ -48,10 +48,10 @@ pub struct IdempotencyKeys(Arc<Mutex<Kept>>);
 pub enum KeyState {
     First(PendingReply),
     Again(StoredReply),
-    /// The key was used for something else.
+    /// The key was used for a different request.
     Other,
     UnderWay,
-    /// Everything that is kept is under way.
+    /// Everything stored is still in progress.
     Full,
 }
 
@@ -78,7 +78,7 @@ impl IdempotencyKeys {
 }
 
 impl Kept {
-    /// Forgets what is old; and the oldest answer, where there is no room.
+    /// Forgets old responses, and the oldest one if there is no room.
     fn forget(&mut self, now: Millis) {
         while let Some(name) = self.order.front() {
             let slot = self.slots.get(name);
@@ -93,7 +93,7 @@ impl Kept {
     }
 }
 
-/// A request that is being carried out. Dropped without an answer, it was never there.
+/// A request in progress. If it is dropped without a response, it leaves no trace.
 #[derive(Debug)]
 pub struct PendingReply {
     repeats: IdempotencyKeys,

@@ -1,4 +1,4 @@
-//! Reads what callers send: bodies, queries and headers. A mistake is answered with what is wrong, and where.
+//! Reads what callers send: bodies, queries and headers. An error says what is wrong, and where.
 
 use axum::http::{HeaderMap, header};
 use serde_json::Value;
@@ -9,17 +9,17 @@ use crate::admin::verb::Verb;
 use config::read::did_you_mean;
 use wire::{LONGEST_WORDS, RequestBody};
 
-/// As RFC 9110 and the drafts of the header have it.
+/// As defined by RFC 9110 and the drafts for the header.
 const LONGEST_KEY: usize = 128;
-/// The largest whole number that every JSON reader keeps exactly.
+/// The largest whole number that every JSON reader represents exactly.
 pub const MOST_EXACT: u64 = (1 << 53) - 1;
 /// Names of services, rules and people are shorter.
 pub const LONGEST_VALUE: usize = 128;
 
-/// The verb that a body asks for, and the fields that go with it.
+/// The verb that a body asks for, and the other fields.
 ///
 /// # Errors
-/// It is not a JSON object, or names no known action; or the caller may do none of them, which comes first.
+/// The body is not a JSON object or names no known action; or the caller may do none of them, which is checked first.
 pub fn requested(
     caller: &Caller,
     (path, method): (&str, &str),
@@ -62,7 +62,7 @@ fn read_action((path, method): (&str, &str), headers: &HeaderMap, body: &[u8]) -
 /// The body of a verb.
 ///
 /// # Errors
-/// A field is missing, unknown, or of the wrong type, and the message says which.
+/// A field is missing, unknown or of the wrong type, and the message says which.
 pub fn body<B: RequestBody>(verb: Verb, fields: Value) -> Result<B, ApiError> {
     let mut track = serde_path_to_error::Track::new();
     match B::read(verb.info().name, serde_path_to_error::Deserializer::new(fields, &mut track)) {
@@ -95,7 +95,7 @@ fn in_plain_words(path: &str, message: &str) -> ApiError {
     ApiError::bad("bad_field", format!("`{path}`: found {}", brief(message)), "")
 }
 
-/// What a caller wrote, cut to a length that a message can repeat.
+/// What a caller wrote, shortened so that a message can repeat it.
 pub fn brief(text: &str) -> String {
     const MOST: usize = 200;
     if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain("…".chars()).collect() }
@@ -104,7 +104,7 @@ pub fn brief(text: &str) -> String {
 /// A line of text for people: bounded, and without control characters.
 ///
 /// # Errors
-/// It is too long, or has some.
+/// It is too long, or contains control characters.
 pub fn words(field: &str, text: Option<String>) -> Result<String, ApiError> {
     let text = text.unwrap_or_default();
     if text.chars().count() > LONGEST_WORDS {
@@ -124,7 +124,7 @@ pub fn words(field: &str, text: Option<String>) -> Result<String, ApiError> {
 /// The reason for the journal: what the caller wrote, and who asked for it.
 ///
 /// # Errors
-/// One of them is not a line of text.
+/// One of them is not a single line of text.
 pub fn why(reason: Option<String>, initiator: Option<String>) -> Result<String, ApiError> {
     let (reason, initiator) = (words("reason", reason)?, words("initiator", initiator)?);
     Ok(match (reason.as_str(), initiator.as_str()) {
@@ -134,7 +134,7 @@ pub fn why(reason: Option<String>, initiator: Option<String>) -> Result<String, 
     })
 }
 
-/// A query, each name once and known.
+/// A query in which each name is known and occurs once.
 ///
 /// # Errors
 /// A name is unknown or given twice.
@@ -157,7 +157,7 @@ pub fn query(text: Option<&str>, known: &[&str]) -> Result<Query, ApiError> {
     Ok(Query(pairs))
 }
 
-/// A query that was read.
+/// A parsed query.
 #[derive(Debug)]
 pub struct Query(Vec<(String, String)>);
 
@@ -189,10 +189,10 @@ impl Query {
         }
     }
 
-    /// The verb that `action` names, or the first of this path.
+    /// The verb that `action` names, or the first one of this path.
     ///
     /// # Errors
-    /// There is no such action, or the caller may not.
+    /// There is no such action, or the caller lacks the role.
     pub fn verb(&self, caller: &Caller, path: &str) -> Result<Verb, ApiError> {
         let found = match self.text("action") {
             None => Verb::at(path, "GET").next(),
@@ -225,7 +225,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
 /// The `Idempotency-Key`.
 ///
 /// # Errors
-/// It is empty, too long, or not of visible characters.
+/// It is empty, too long, or has characters that are not visible ASCII.
 pub fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(typed) = headers.get("idempotency-key") else { return Ok(None) };
     let text = typed.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));

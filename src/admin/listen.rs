@@ -1,7 +1,7 @@
-//! The admin listener: HTTP/1.1, with or without TLS, and a time limit for everything.
+//! The admin listener: HTTP/1.1, with or without TLS, with a time limit for everything.
 //!
-//! `axum::serve` would wait for a request head forever and take every connection, so that slow clients could use up all file
-//! descriptors.
+//! `axum::serve` would wait forever for a request head and accept every connection, so slow clients could use up all
+//! file descriptors.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,24 +24,24 @@ use crate::admin::authentication::Peer;
 use crate::admin::rate_limits::network;
 use relay::proxy::tls::CurrentTls;
 
-/// For a request's head, and the longest silence before one.
+/// The limit for a request's head, and for the silence before it.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// How long a client may take nothing of an answer: the kernel resets the connection then.
+/// How long a client may go without reading its response; after that the kernel resets the connection.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 const HEAD_BYTES: usize = 32 << 10;
 const HEAD_FIELDS: usize = 64;
-/// Connections in all, and of one address: people, pipelines, a dashboard in every tab.
+/// The most connections in total, and from one address: people, pipelines, a dashboard in every tab.
 const CONNECTIONS: usize = 256;
 const PER_ADDRESS: usize = 64;
-/// After an accept that failed, as when descriptors are out.
+/// The pause after a failed accept, for example when file descriptors run out.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// Who is in.
+/// The open connections.
 #[derive(Clone, Debug, Default)]
 struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// A connection that was let in, until it is dropped.
+/// An accepted connection, until it is dropped.
 #[derive(Debug)]
 struct Guest(IpAddr, Crowd);
 
@@ -96,7 +96,7 @@ pub async fn serve(listener: TcpListener, tls: Option<CurrentTls>, app: Router) 
 
 async fn connection(stream: TcpStream, peer: Peer, tls: Option<CurrentTls>, app: Router) {
     let Some(tls) = tls else { return talk(stream, peer, app).await };
-    // The certificate of this moment.
+    // The certificate currently in force.
     let acceptor = TlsAcceptor::from(tls.borrow().clone());
     if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
         talk(stream, peer, app).await;

@@ -1,4 +1,4 @@
-//! `/api/admin/validation` of a Cutover that was built without validation.
+//! `/api/admin/validation` in a Cutover that was built without validation.
 
 use axum::Router;
 use axum::routing::any;

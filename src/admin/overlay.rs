@@ -28,7 +28,7 @@ pub async fn apply(api: &Api, call: Call, service: Option<&str>, change: Change)
 /// A fragment of the routing file in TOML.
 ///
 /// # Errors
-/// It holds something that TOML cannot express.
+/// It contains something that TOML cannot express.
 pub fn toml_of(field: &str, fragment: &Map<String, Value>) -> Result<String, ApiError> {
     let wrong = |error: toml::ser::Error| {
         ApiError::senseless("does_not_fit", format!("`{field}`: {error}"), "TOML has no null")

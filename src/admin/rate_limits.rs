@@ -1,4 +1,4 @@
-//! How much of what is borne: failed tries by address, requests by token, entries of refusals. The time is an argument.
+//! Limits: failed attempts by address, requests by token, and journalled refusals. The time is an argument.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,17 +6,17 @@ use std::net::{IpAddr, Ipv6Addr};
 use judgement::time::Millis;
 
 const MINUTE: Millis = Millis::seconds(60);
-/// Failed tries of one address in a minute: a person mistypes, a program guesses.
+/// Failed attempts per address and minute: a person mistypes, a program guesses.
 const TRIES: u32 = 5;
-/// Addresses that are remembered at once. Where there are more, every new one has had its tries.
+/// Addresses remembered at once. Beyond that, every new address counts as having used up its attempts.
 const ADDRESSES: usize = 10_000;
-/// Requests a second with one token, and how many at once: a dashboard and a script together.
+/// Requests per second with one token, and how many at once: enough for a dashboard and a script together.
 const RATE: f64 = 50.0;
 const BURST: f64 = 100.0;
-/// Entries a minute about refusals: an attacker fills no disk with them.
+/// Journalled refusals per minute, so that no attacker can fill the disk with them.
 const ENTRIES: u32 = 60;
 
-/// Whoever has one IPv6 address has the 2^64 of its network.
+/// Whoever has one IPv6 address has all 2^64 of its network.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> 64))),
@@ -24,21 +24,21 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What a failed try comes to.
+/// The result of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedAttempt {
     Counted,
-    /// Too many. `first`: this is the one with which it became so.
+    /// Too many. `first`: this is the attempt that exceeded the limit.
     Over {
         first: bool,
         wait: Millis,
     },
 }
 
-/// The failed tries of each address.
+/// The failed attempts of each address.
 #[derive(Debug, Default)]
 pub struct FailedAttempts {
-    /// When the minute began, and how many.
+    /// When the minute began, and how many there were.
     by_address: HashMap<IpAddr, (Millis, u32)>,
 }
 
@@ -75,7 +75,7 @@ impl TokenBucket {
         TokenBucket { left: BURST, at: now }
     }
 
-    /// Takes one, or says how long to wait for it.
+    /// Takes one, or returns how long to wait for it.
     pub fn take(&mut self, now: Millis) -> Result<(), Millis> {
         self.left = (self.left + now.since(self.at).0 as f64 / 1000.0 * RATE).min(BURST);
         self.at = now;
@@ -87,7 +87,7 @@ impl TokenBucket {
     }
 }
 
-/// The entries about refusals.
+/// The journalled refusals.
 #[derive(Debug, Default)]
 pub struct AuditBudget {
     began: Millis,
@@ -96,7 +96,7 @@ pub struct AuditBudget {
 }
 
 impl AuditBudget {
-    /// Whether there is room for one more, and how many were left out since the one before.
+    /// Whether there is room for another one, and how many were left out since the last.
     pub fn take(&mut self, now: Millis) -> Option<u64> {
         if now.since(self.began) >= MINUTE {
             (self.began, self.used) = (now, 0);

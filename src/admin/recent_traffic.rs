@@ -1,4 +1,4 @@
-//! The last minute of traffic: what was counted every few seconds, so that a difference can be told.
+//! The last minute of traffic: counts sampled every few seconds, from which differences are computed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,10 @@ use wire::{EnvironmentTraffic, TrafficNumbers};
 
 const SPACING: Millis = Millis::seconds(5);
 const MINUTE: Millis = Millis::seconds(60);
-/// Routes that are kept in mind: a minute of one is 30 KiB where it is busy, and next to nothing where it is not.
+/// Routes that are sampled: a minute takes 30 KiB for a busy one, and next to nothing for an idle one.
 const MOST_ROUTES: usize = 1000;
 
-/// What is counted of one environment, as far as it is shown.
+/// The counts of one environment that are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficSum {
     classes: [u64; ResponseClass::ALL.len()],
@@ -96,7 +96,7 @@ impl TrafficSum {
     }
 }
 
-/// To a hundredth of a percent: a weight has no more.
+/// To a hundredth of a percent, the resolution of a weight.
 fn rounded(percent: f64) -> f64 {
     (percent * 100.0).round() / 100.0
 }
@@ -111,7 +111,7 @@ pub struct RecentTraffic {
     samples: Arc<Mutex<VecDeque<(Millis, Sample)>>>,
 }
 
-/// What was counted before, of some routes.
+/// Earlier counts, for some routes.
 #[derive(Debug)]
 pub struct TrafficBaseline {
     at: Millis,
@@ -123,7 +123,7 @@ impl RecentTraffic {
         RecentTraffic { counters, samples: Arc::default() }
     }
 
-    /// Keeps the samples for as long as it runs.
+    /// Takes samples for as long as it runs.
     pub async fn keep(self) {
         loop {
             self.sample(clock::now());
@@ -145,7 +145,7 @@ impl RecentTraffic {
         let asked = self.counters.routes().into_iter().filter_map(|(key, route)| {
             let any = Environment::BOTH.into_iter().any(|side| route.seen(side).is_some());
             let sides = any.then(|| Environment::BOTH.map(|side| TrafficSum::of(&route, side)))?;
-            // What has not changed is kept once.
+            // Unchanged counts are stored only once.
             let sides = same(&key, &sides).unwrap_or_else(|| Arc::new(sides));
             Some((key, sides))
         });
@@ -157,7 +157,7 @@ impl RecentTraffic {
         }
     }
 
-    /// What was counted a minute ago, or as long ago as is known.
+    /// The counts of a minute ago, or as long ago as is known.
     pub fn before(&self) -> TrafficBaseline {
         let oldest = self.samples().front().cloned();
         let (at, sample) = oldest.unwrap_or_else(|| (clock::now(), Sample::new()));
@@ -166,7 +166,7 @@ impl RecentTraffic {
 }
 
 impl TrafficBaseline {
-    /// The traffic of these routes of a service together, blue and green.
+    /// The total traffic of these routes of a service, blue and green.
     pub fn traffic(&self, service: &str, routes: &[(&str, &RouteCounters)], now: Millis) -> Vec<EnvironmentTraffic> {
         let (mut all, mut lately) =
             ([TrafficSum::default(), TrafficSum::default()], [TrafficSum::default(), TrafficSum::default()]);

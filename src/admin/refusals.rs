@@ -1,4 +1,4 @@
-//! Every reason why an action is refused, with its status, its code, and a hint about what to do.
+//! Every reason for which an action is refused, with its status, its code, and a hint about what to do.
 
 use axum::http::StatusCode;
 
@@ -13,7 +13,7 @@ impl ApiError {
         ApiError { status, code, message: message.into(), hint }
     }
 
-    /// As one result of several.
+    /// As one result among several.
     pub fn body(&self) -> ErrorBody {
         ErrorBody { code: self.code.to_owned(), message: self.message.clone(), hint: self.hint.clone() }
     }
@@ -40,7 +40,7 @@ impl ApiError {
         ApiError::of(StatusCode::CONFLICT, code, message, hint)
     }
 
-    /// The request is well formed, but makes no sense here.
+    /// The request is well formed, but not valid here.
     pub fn senseless(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
         ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, code, message, hint)
     }

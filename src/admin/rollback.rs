@@ -59,7 +59,7 @@ async fn report(api: &Api, service: Option<&str>) -> Result<Response, ApiError> 
     }
 }
 
-/// The runs that the last rollback began: the latest of each suite.
+/// The runs that the last rollback started: the latest of each suite.
 fn after_rollback(api: &Api, service: &str) -> Vec<wire::ExecutionSummary> {
     let mut latest: Vec<wire::ExecutionSummary> = Vec::new();
     for run in api.runs.list().into_iter().filter(|run| run.who == "rollback" && run.service == service) {

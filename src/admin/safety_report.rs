@@ -8,11 +8,11 @@ use judgement::time::rfc3339;
 use memory::clock;
 use wire::{self, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend};
 
-/// A difference of less than a tenth is none, nor is one of half a percent point or five milliseconds.
+/// A difference of less than a tenth, half a percentage point or five milliseconds does not count.
 const SAME: f64 = 0.1;
 const SAME_PERCENT: f64 = 0.5;
 const SAME_MILLIS: f64 = 5.0;
-/// The evidence is worth a look from here on: a tenth of what brings a rollback.
+/// From here on the evidence is worth a look: a tenth of what causes a rollback.
 const SERIOUS: f64 = 0.1;
 
 pub fn report(insight: &GuardInsight, view: ServiceView, validations: Vec<wire::ExecutionSummary>) -> SafetyReport {
@@ -81,7 +81,7 @@ fn metric(seen: MetricLevel) -> ReportMetric {
 
 fn trend(metric: Metric, value: Option<f64>, baseline: Option<f64>) -> Trend {
     let (Some(value), Some(baseline)) = (value, baseline) else { return Trend::Unknown };
-    // Of a percentage, the smaller part is what is compared: 90 % available is much worse than 99.9 %.
+    // For a percentage, the smaller part is compared: 90 % availability is much worse than 99.9 %.
     let (least, of) = match metric.is_latency() {
         true => (SAME_MILLIS, baseline),
         false => (SAME_PERCENT, baseline.min(100.0 - baseline)),

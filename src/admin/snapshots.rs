@@ -1,4 +1,4 @@
-//! Snapshots of a service: made, listed, compared and deleted.
+//! Snapshots of a service: created, listed, compared and deleted.
 
 use std::collections::BTreeMap;
 
@@ -21,26 +21,27 @@ use memory::clock;
 use sidecar::journal::{NamedSnapshot, SnapshotError};
 use wire::{self, SnapshotComparison, SnapshotDifference, SnapshotMade, SnapshotRate, SnapshotSummary, Snapshots};
 
-/// A name is a line of a list.
+/// The longest name: it must fit on a line of a list.
 const LONGEST_NAME: usize = 128;
-/// Differences that are listed. More than this means that everything differs.
+/// The most differences to list. Beyond this, everything differs.
 const MOST_DIFFERENCES: usize = 500;
 
-/// What a snapshot holds.
+/// The contents of a snapshot.
 #[derive(Debug, Serialize, Deserialize)]
 struct SnapshotBody {
     who: String,
-    /// When the process began to count: with another one, counters and uptime begin anew. 0: an older Cutover wrote it.
+    /// When the process started counting. In another process, counters and uptime start again. 0: written by an older
+    /// Cutover.
     #[serde(default)]
     began_ms: u64,
     /// The monotonic clock.
     uptime_ms: u64,
     generation: u64,
     service: Value,
-    /// What was counted since the start, by environment.
+    /// The counts since the start, by environment.
     counters: Vec<wire::EnvironmentTraffic>,
     policy: Value,
-    /// SHA-256 of the routing file; of a folder, of its files in the order of their names.
+    /// SHA-256 of the routing file, or of a folder's files in the order of their names.
     routing_sha256: Option<String>,
     /// By check, then by environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -103,7 +104,7 @@ async fn make(
     reply(&SnapshotMade { action: "create_snapshot".to_owned(), snapshot: summary }, None)
 }
 
-/// Deletes snapshots that are older than they are kept.
+/// Deletes snapshots that have been kept long enough.
 async fn expire(api: &Api) -> Result<(), ApiError> {
     let oldest = clock::wall_millis().saturating_sub(api.keep_snapshots.0);
     let all = api.journal(|reader| reader.snapshots(None)).await?;
@@ -118,7 +119,7 @@ fn id_of(service: &str, name: &str, micros: u64) -> String {
     digest(format!("{service}\n{name}\n{micros}").as_bytes()).chars().take(12).collect()
 }
 
-/// `None`: it cannot be read at the moment.
+/// `None` if it cannot be read at the moment.
 fn hash_of(routing: &std::path::Path) -> Option<String> {
     let mut files = vec![routing.to_owned()];
     if routing.is_dir() {
@@ -152,7 +153,7 @@ pub async fn list(api: &Api, service: Option<&str>) -> Result<Response, ApiError
 }
 
 /// # Errors
-/// The caller may not, or there is no such snapshot.
+/// The caller lacks the role, or there is no such snapshot.
 pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, ApiError> {
     caller.may(Verb::DeleteSnapshot)?;
     let store = api.snapshots.clone();
@@ -163,7 +164,7 @@ pub async fn delete(api: &Api, caller: &Caller, id: String) -> Result<Response, 
 }
 
 /// # Errors
-/// One of the two is not there.
+/// One of the two does not exist.
 pub async fn compare(api: &Api, asked: wire::CompareSnapshots) -> Result<Response, ApiError> {
     let (from, to) = (one(api, asked.from).await?, one(api, asked.to).await?);
     let read = |snapshot: &NamedSnapshot| {
@@ -192,7 +193,7 @@ pub async fn compare(api: &Api, asked: wire::CompareSnapshots) -> Result<Respons
     Ok(json(&comparison, None))
 }
 
-/// By its id, or by its name if no other has it.
+/// Finds a snapshot by its id, or by its name if no other has the same.
 async fn one(api: &Api, asked: String) -> Result<NamedSnapshot, ApiError> {
     let id = asked.clone();
     if let Some(found) = api.journal(move |reader| reader.snapshot(&id)).await? {
@@ -213,7 +214,7 @@ async fn one(api: &Api, asked: String) -> Result<NamedSnapshot, ApiError> {
     named.pop().ok_or_else(|| SnapshotError::Missing(asked).into())
 }
 
-/// Every leaf by its path.
+/// Every leaf value by its path.
 fn flatten(path: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
     let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {

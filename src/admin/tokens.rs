@@ -1,4 +1,4 @@
-//! Tokens: what they look like, who owns them, and the one that is made if none is configured.
+//! Tokens: their format, their owners, and the one that is created if none is configured.
 //!
 //! A token is 256 random bits, so its SHA-256 needs no salt and no slow hash. Only hashes are configured; the one token
 //! that is kept on disk is the local one, in a file that only its owner may read.
@@ -16,14 +16,14 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use config::admin::{AdminAccess, Role, Token};
 
-/// So that people and scanners for leaked secrets know one when they see it.
+/// A prefix by which people and secret scanners recognise a token.
 pub const PREFIX: &str = "cut_";
 /// 32 bytes in base64url without padding.
 const LETTERS: usize = 43;
 /// The name of the local token.
 pub const LOCAL: &str = "local";
 
-/// A token's text. It shows itself only when asked for by name.
+/// A token's text. It is shown only when explicitly requested.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenText(String);
 
@@ -43,7 +43,7 @@ impl TokenText {
         Ok(TokenText(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bits))))
     }
 
-    /// Reads a token's text, with white space around it.
+    /// Reads a token's text, ignoring white space around it.
     pub fn parse(text: &str) -> Option<TokenText> {
         let text = text.trim();
         let letters = text.strip_prefix(PREFIX)?;
@@ -60,21 +60,21 @@ impl TokenText {
     }
 }
 
-/// In hexadecimal digits, as the main file has it.
+/// In hexadecimal digits, as in the main file.
 pub fn hex(digest: &[u8; 32]) -> String {
     judgement::hex::text(digest)
 }
 
-/// Whose a token is.
+/// The owner of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenLookup {
-    /// By its place among the tokens.
+    /// The index among the tokens.
     As(usize),
     Expired,
     Nobody,
 }
 
-/// All tokens that open the door.
+/// All tokens that the API accepts.
 #[derive(Clone, Debug)]
 pub struct Keyring(Vec<Token>);
 
@@ -83,7 +83,8 @@ impl Keyring {
         Keyring(tokens)
     }
 
-    /// Whose a token is, at a time of day in seconds since 1970. It takes as long whoever's it is, and whether it is near.
+    /// The owner of a token, at a time of day in seconds since 1970. It takes the same time whoever owns it, and
+    /// however close a guess is.
     pub fn know(&self, text: &str, wall: u64) -> TokenLookup {
         let given: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let mut place = u32::MAX;
@@ -110,12 +111,12 @@ impl Keyring {
     }
 }
 
-/// The token that is made on this host.
+/// The token created on this host.
 #[derive(Clone, Debug)]
 pub struct LocalToken {
     pub secret: TokenText,
     pub path: PathBuf,
-    /// It is new, and has to be shown.
+    /// It is new, and must be shown.
     pub made: bool,
 }
 
@@ -140,7 +141,7 @@ pub fn first_run(
         None => {
             let secret = TokenText::make()?;
             if let Err(error) = write(&path, &secret) {
-                // A full disk is no reason not to serve. The token holds until the process ends.
+                // A full disk is no reason not to serve. The token is then valid until the process exits.
                 tracing::error!(%error, path = %path.display(), "cannot write the token of the admin API");
             }
             LocalToken { secret, path, made: true }
@@ -155,10 +156,10 @@ pub fn beside(state: &Path) -> PathBuf {
     sidecar::journal::beside(state, ".token")
 }
 
-/// The token that lies there, if there is one.
+/// The stored token, if there is one.
 ///
 /// # Errors
-/// Others can read the file, or it holds no token.
+/// Others can read the file, or it contains no token.
 pub fn read(path: &Path) -> anyhow::Result<Option<TokenText>> {
     let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     let file = match open {
@@ -186,7 +187,7 @@ fn write(path: &Path, secret: &TokenText) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = writeln!(file, "{}", secret.text()).and_then(|()| file.sync_all());
     if written.is_err() {
-        // Half a token would stop the next start.
+        // A partial token would prevent the next start.
         let _ = std::fs::remove_file(path);
     }
     written
@@ -259,7 +260,7 @@ mod tests {
         assert!(run().unwrap_err().to_string().contains("contains no token"));
         let away = first_run(&AdminAccess::default(), "0.0.0.0:9700".parse().unwrap(), &state);
         assert!(away.unwrap_err().to_string().contains("without tokens"));
-        // Where it cannot be kept, it holds for this run.
+        // If it cannot be stored, it is valid for this run.
         let nowhere = first_run(&AdminAccess::default(), here, &dir.path().join("none/cutover.db"));
         assert!(nowhere.unwrap().1.unwrap().made);
     }

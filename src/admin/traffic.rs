@@ -1,4 +1,4 @@
-//! What the counters and the snapshot in force say: traffic, and which side is up.
+//! What the counters and the current snapshot show: traffic, and which side is up.
 
 use crate::admin::api::Api;
 use crate::admin::error::ApiError;

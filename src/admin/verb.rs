@@ -1,24 +1,25 @@
-//! The verbs of the admin API, in one table: where each is asked for, who may, and what the journal keeps of it.
+//! The verbs of the admin API in one table: where each is requested, who may use it, and what the journal records.
 
 pub use config::admin::Role;
 
 use judgement::rollout::ChangeKind;
 use wire::{DEPLOYMENT, ROLLBACK, VALIDATION};
 
-/// Where the stream of events is.
+/// The path of the event stream.
 pub const EVENTS: &str = "/api/admin/events";
 
-/// What is known of a verb.
+/// The properties of a verb.
 #[derive(Clone, Copy, Debug)]
 pub struct VerbInfo {
     pub path: &'static str,
     pub method: &'static str,
-    /// The `action` of a body or a query, or the parameter that names what is deleted. Empty: it is not asked for by name.
+    /// The `action` of a body or query, or the parameter that names what is deleted. Empty if it is not requested by
+    /// name.
     pub name: &'static str,
-    /// The least role that may use it.
+    /// The lowest role that may use it.
     pub role: Role,
     pub scope: Scope,
-    /// The kinds of journal entries that it makes.
+    /// The kinds of journal entries that it creates.
     pub kinds: &'static [ChangeKind],
     /// Completes the sentence "may not …".
     pub words: &'static str,
@@ -27,13 +28,13 @@ pub struct VerbInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     OneService,
-    /// Also every service at once, as `"service": "*"`.
+    /// Can also be applied to every service at once, as `"service": "*"`.
     EveryService,
 }
 
 macro_rules! verbs {
     ($($verb:ident: $path:ident $method:literal $name:literal, $role:ident, $scope:ident, [$($kind:ident),*], $words:literal;)+) => {
-        /// Something that a caller can ask for.
+        /// Something that a caller can request.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Verb {
             $($verb),+
@@ -112,17 +113,17 @@ verbs! {
 }
 
 impl Verb {
-    /// The verb of a path and method that is asked for by this name.
+    /// The verb of a path and method with this name.
     pub fn find(path: &str, method: &str, name: &str) -> Option<Verb> {
         Verb::at(path, method).find(|verb| verb.info().name == name)
     }
 
-    /// The names that a path and method know, in the order of the table.
+    /// The names of a path and method, in the order of the table.
     pub fn names(path: &str, method: &str) -> Vec<&'static str> {
         Verb::at(path, method).map(|verb| verb.info().name).collect()
     }
 
-    /// The verbs of a path and method that are asked for by name.
+    /// The verbs of a path and method that are requested by name.
     pub fn at(path: &str, method: &str) -> impl Iterator<Item = Verb> {
         Verb::ALL.iter().copied().filter(move |verb| {
             let info = verb.info();

@@ -7,7 +7,7 @@ use judgement::time::Millis;
 const WIDTH: usize = 60;
 const HEIGHT: usize = 10;
 
-/// The lines of the chart of `points`, with the height at which it is `sure`; empty of fewer than two.
+/// The lines of a chart of `points`, which marks the height of `sure`; empty if they span no time.
 pub fn lines(points: &[EvidencePoint], sure: f64) -> Vec<String> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
     let span = last.at.since(first.at).0;
@@ -16,13 +16,13 @@ pub fn lines(points: &[EvidencePoint], sure: f64) -> Vec<String> {
     }
     let height_of = |evidence: f64| evidence.max(1e-9).log10();
     let most = points.iter().map(|point| height_of(point.evidence)).fold(height_of(sure), f64::max).ceil();
-    // What is far below even odds is all the same.
+    // Everything far below even odds looks the same.
     let least = points.iter().map(|point| height_of(point.evidence)).fold(0.0, f64::min).floor().max(-4.0);
     let row_of = |evidence: f64| {
         let part = (height_of(evidence) - least).max(0.0) / (most - least);
         ((part * (HEIGHT - 1) as f64).round() as usize).min(HEIGHT - 1)
     };
-    // A column shows the last point before its end, or what the column before it shows.
+    // A column shows the last point before its end, or what the previous column shows.
     let column = |column: usize| {
         let end = span * (column as u64 + 1) / WIDTH as u64;
         points.iter().take_while(|point| point.at.since(first.at).0 <= end).last().unwrap_or(first)
@@ -34,7 +34,7 @@ pub fn lines(points: &[EvidencePoint], sure: f64) -> Vec<String> {
             _ if row == row_of(sure) => odds(sure),
             _ if row == row_of(1.0) => "1 : 1".to_owned(),
             _ if row == HEIGHT - 1 => format!("10^{most:.0} : 1"),
-            // Only where it is below even odds: above, the row of even odds is the lowest.
+            // Only below even odds: above them, the row of even odds is the lowest.
             0 => format!("1 : 10^{:.0}", -least),
             _ => String::new(),
         };

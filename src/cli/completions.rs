@@ -1,4 +1,4 @@
-//! `cutover completions SHELL` and `cutover man`: what a shell and `man` want to know.
+//! `cutover completions SHELL` and `cutover man`: files for shells and `man`.
 
 use std::path::PathBuf;
 

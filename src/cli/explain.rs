@@ -19,6 +19,7 @@ pub struct Args {
     id: u64,
     #[command(flatten)]
     journal: JournalArg,
+    /// Print text or JSON.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }

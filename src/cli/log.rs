@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging. What pingora, rustls and h2 say is for their developers, and a client could make them say it without
-/// end; what concerns a user is said by us.
+/// Starts logging. What pingora, rustls and h2 log is meant for their developers, and clients could trigger it
+/// endlessly; Cutover itself logs whatever concerns a user.
 pub fn start(json: bool, quiet: bool) {
     let default = if quiet { "off" } else { "warn,cutover=info,pingora_core=off,pingora_proxy=off,rustls=off,h2=off" };
     let filter = EnvFilter::try_from_env("CUTOVER_LOG").unwrap_or_else(|_| EnvFilter::new(default));

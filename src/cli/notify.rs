@@ -1,4 +1,4 @@
-//! `cutover notify test`: whether those who should hear of a rollback would.
+//! `cutover notify test`: checks that notices would reach their receivers.
 
 use crate::cli::Exit;
 use crate::cli::output::say;
@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     crate::serve::install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let told = runtime.block_on(notify::test(&sinks));
-    // A look-up that hangs must not hold up the end.
+    // A lookup that hangs must not delay the exit.
     runtime.shutdown_background();
     let mut exit = Exit::Ok;
     for (name, done) in told {

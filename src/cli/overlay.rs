@@ -1,4 +1,4 @@
-//! `cutover overlay`: what was laid over the routing file at run time, and how it goes.
+//! `cutover overlay`: shows and removes what was set at run time on top of the routing file.
 
 use crate::cli::client::AdminArg;
 use crate::cli::commands::{failed, report};

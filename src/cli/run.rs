@@ -1,7 +1,7 @@
 //! `cutover run`: the proxy, until a signal ends it.
 //!
-//! SIGTERM drains, SIGINT ends at once but for the teardown of validation runs (a second signal ends that too), SIGHUP reads
-//! the routing file again and opens the access log anew.
+//! SIGTERM drains, SIGINT exits at once except for the teardown of validation runs (a second signal ends that too), and
+//! SIGHUP reloads the routing file and reopens the access log.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use config;
 use judgement::time::Millis;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
-/// Whoever sends SIGINT looks on: validation runs that are under way are given no longer to be taken down.
+/// Whoever sends SIGINT is watching, so running validation runs get no longer than this to be torn down.
 const TEARDOWN: Millis = Millis::seconds(5);
 
 /// `log_json`: a machine reads stderr.
 pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
-    // Signals first: one that comes while starting must not kill a half-started process without a word.
+    // Signals first: one that arrives during startup must not kill a half-started process silently.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut term, mut int, mut hup, mut usr1) = {
         let _in_runtime = signals.enter();
@@ -32,7 +32,7 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
     let settings = config::load_main_with_certificates(path)?;
     let running = serve::start(&settings)?;
     if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
-        // Lines of JSON go where logs are kept, and there a secret must not be.
+        // JSON logs are stored, and secrets must not be stored with them.
         if log_json {
             tracing::info!(path = %local.path.display(), "created a token for the admin API");
         } else {
@@ -57,7 +57,7 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
                     running.reopen_access_log();
                     running.reload();
                 }
-                // As nginx has it; without a hand on it, the process would end.
+                // As in nginx. Without a handler, the process would end.
                 _ = usr1.recv() => running.reopen_access_log(),
             }
         }

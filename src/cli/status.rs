@@ -77,7 +77,7 @@ fn status(client: &AdminClient, admin: &AdminArg) -> Result<Status, CallError> {
     client.get(DEPLOYMENT, &query)
 }
 
-/// What the health checks say; nothing if that is not to be had, because the status is worth showing without it.
+/// The results of the health checks; empty if they are not available, because the status is worth showing without them.
 fn health(client: &AdminClient, admin: &AdminArg) -> Vec<ServiceHealth> {
     let service = admin.service.iter().map(|name| ("service", name.as_str()));
     let query: Vec<(&str, &str)> = std::iter::once(("action", "health")).chain(service).collect();
@@ -159,7 +159,7 @@ pub fn tone_of(phase: RolloutPhase) -> Tone {
     }
 }
 
-/// What does not fit into a table: why something is held up, and what to do about it.
+/// What does not fit in a table: why something is held, and what to do about it.
 fn remarks(service: &Service) -> Vec<(Tone, String)> {
     let name = &service.service;
     let mut notes = Vec::new();
@@ -201,7 +201,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
     notes
 }
 
-/// The health checks that fail.
+/// The failing health checks.
 fn failing(health: &ServiceHealth) -> Vec<(Tone, String)> {
     let mut notes = Vec::new();
     for environment in &health.environments {

@@ -1,4 +1,4 @@
-//! A table without lines between its cells. On a narrow terminal its least important columns give way.
+//! A table without lines between its cells. On a narrow terminal its least important columns are dropped.
 
 use console::{measure_text_width, truncate_str};
 
@@ -8,7 +8,7 @@ use crate::cli::terminal::{Terminal, Tone};
 const NARROWEST: usize = 8;
 const GAP: usize = 2;
 
-/// A column: its heading, and when it gives way. The highest number goes first, 0 never.
+/// A column: its heading, and when it is dropped. The highest number goes first, 0 never.
 pub type TableColumn = (&'static str, u8);
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Table {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Leaves columns out until the rest fits; then cuts the widest.
+    /// Drops columns until the rest fits, then cuts the widest.
     fn narrow(&self, shown: &mut Vec<(usize, usize)>, limit: usize) {
         let total =
             |shown: &[(usize, usize)]| shown.iter().map(|(_, width)| width + GAP).sum::<usize>().saturating_sub(GAP);

@@ -6,7 +6,7 @@ use console::{measure_text_width, truncate_str};
 
 use crate::cli::log;
 
-/// What a text is about.
+/// What a text is about, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     Plain,
@@ -16,10 +16,10 @@ pub enum Tone {
     Bad,
 }
 
-/// Standard output as it is now. It is looked at before every redraw, because a window can change its size.
+/// Standard output as it is now. Checked before every redraw, because a window can be resized.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
-    /// `None`: not a terminal, so lines have no limit.
+    /// `None` if it is not a terminal, so that lines have no limit.
     width: Option<usize>,
     colour: bool,
 }
@@ -40,7 +40,7 @@ impl Terminal {
         self.width
     }
 
-    /// Whether lines can be drawn over.
+    /// Whether lines can be redrawn.
     pub fn is_live(self) -> bool {
         self.width.is_some() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
@@ -61,7 +61,7 @@ impl Terminal {
         self.width.map_or_else(|| line.to_owned(), |width| truncate_str(line, width, "…").into_owned())
     }
 
-    /// A text in lines as wide as the terminal, the second and later ones indented. Without a terminal it is one line.
+    /// A text in lines as wide as the terminal, with all but the first indented. Without a terminal it is one line.
     pub fn wrap(self, text: &str, indent: usize) -> String {
         let Some(width) = self.width else { return text.to_owned() };
         let words = text.trim_start_matches(' ');
@@ -77,15 +77,15 @@ impl Terminal {
                 lines.push(format!("{}{word}", " ".repeat(indent)));
             }
         }
-        // A word that is longer than a line is left to the terminal.
+        // A word longer than a line is left to the terminal to wrap.
         lines.join("\n")
     }
 }
 
-/// Lines at the bottom of a terminal that are drawn over.
+/// Lines at the bottom of a terminal that are redrawn.
 #[derive(Debug, Default)]
 pub struct LiveBlock {
-    /// As they were drawn last: how many rows they take depends on the width of now.
+    /// As last drawn: how many rows they take depends on the current width.
     drawn: Vec<usize>,
 }
 
@@ -93,7 +93,7 @@ impl LiveBlock {
     /// Replaces what was drawn before.
     ///
     /// # Errors
-    /// Standard output is gone.
+    /// Standard output is closed.
     pub fn draw(&mut self, terminal: Terminal, lines: &[String]) -> std::io::Result<()> {
         let mut text = self.wipe(terminal);
         self.drawn.clear();
@@ -108,10 +108,10 @@ impl LiveBlock {
         stdout.flush()
     }
 
-    /// Takes away what was drawn.
+    /// Clears what was drawn.
     ///
     /// # Errors
-    /// Standard output is gone.
+    /// Standard output is closed.
     pub fn clear(&mut self, terminal: Terminal) -> std::io::Result<()> {
         let text = self.wipe(terminal);
         self.drawn.clear();
@@ -120,8 +120,8 @@ impl LiveBlock {
         stdout.flush()
     }
 
-    /// Goes up to the first row of the block and clears everything below. A window that became narrower has wrapped the
-    /// lines, so a line may take several rows.
+    /// Moves up to the first row of the block and clears everything below. If the window has become narrower the lines
+    /// have wrapped, so a line may take several rows.
     fn wipe(&self, terminal: Terminal) -> String {
         let width = terminal.width.unwrap_or(usize::MAX);
         let rows: usize = self.drawn.iter().map(|line| line.div_ceil(width).max(1)).sum();

@@ -1,11 +1,11 @@
-//! One metric with all its series. Its labels are named once; a series gives their values.
+//! One metric with all its series. Its label names are given once; each series gives their values.
 
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use judgement::guard::latency::upper_micros;
 use memory::counters::LatencyTotals;
 
-/// A metric: what it is called, what it means, and its series.
+/// A metric: its name, its meaning, and its series.
 #[derive(Debug)]
 pub struct Family {
     pub name: &'static str,
@@ -37,7 +37,7 @@ impl Family {
         }
     }
 
-    /// The family with what `fill` has added to it.
+    /// The family, with what `fill` has added to it.
     pub fn with(mut self, fill: impl FnOnce(&mut Family)) -> Family {
         fill(&mut self);
         self
@@ -55,7 +55,8 @@ impl Family {
         self.add(labels).set_gauge(gauge);
     }
 
-    /// Every eighth of our buckets is shown, an octave each from 0.5 ms: enough for a chart, an eighth of the series.
+    /// Every eighth of the buckets is exported, one per octave from 0.5 ms: enough for a chart, with an eighth of the
+    /// series.
     pub fn observe(&mut self, labels: &[&str], seen: &LatencyTotals) {
         let mut histogram = Histogram::default();
         let mut count = 0;
@@ -77,7 +78,7 @@ impl Family {
         self.add(labels).set_histogram(histogram);
     }
 
-    /// A new series. As many values as the family has labels.
+    /// Adds a series. It needs as many values as the family has labels.
     fn add(&mut self, values: &[&str]) -> &mut Metric {
         debug_assert_eq!(values.len(), self.labels.len(), "{}", self.name);
         let pair = |(name, value): (&&str, &&str)| {

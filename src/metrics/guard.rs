@@ -1,4 +1,4 @@
-//! What the judge makes of every service, and what its rollout has cost.
+//! The judge's view of every service, and what its rollout has cost.
 
 use crate::metrics::Family;
 use judgement::guard::Verdict;
@@ -56,7 +56,7 @@ const fn name_of(verdict: &Verdict) -> &'static str {
 
 type Value = fn(&GuardGauges) -> u64;
 
-/// The blast radius, of the rollout under way or of the last one.
+/// The blast radius of the current rollout, or of the last one.
 const LEDGER: [(&str, &str, Value); 7] = [
     ("rollout_number", "The number of the rollout; it goes up whenever the weight rises from 0.", |judged| {
         u64::from(judged.ledger.rollout)

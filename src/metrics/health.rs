@@ -1,4 +1,4 @@
-//! What health checks find, and where every rollout stands.
+//! The results of health checks, and the phase of every rollout.
 
 use crate::metrics::Family;
 use judgement::rollout::release::RolloutPhase;

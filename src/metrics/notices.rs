@@ -1,4 +1,4 @@
-//! The notices, by the receivers of the configuration.
+//! The notices, by receiver.
 
 use memory::counters::{Counters, read};
 

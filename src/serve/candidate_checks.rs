@@ -1,4 +1,4 @@
-//! What a version has to pass: the preflight, and the suites of a step.
+//! What a version must pass: the preflight, and the suites of a step.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use judgement::rollout::{PreflightRequest, SuiteRun, SuiteRunError};
 use memory::snapshot::SnapshotReader;
 use sidecar::SidecarHandle;
 
-/// What a candidate is tried by.
+/// What is needed to try a candidate.
 #[derive(Clone, Debug)]
 pub struct PreflightContext {
     pub published: SnapshotReader,
@@ -19,7 +19,7 @@ pub struct PreflightContext {
     pub runs: Runs,
 }
 
-/// PreflightContext candidates as the sidecar orders it, each beside the others: first whether they are there, then their suites.
+/// Tries candidates as the sidecar orders it, in parallel: first whether they are reachable, then their suites.
 pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: PreflightContext, sidecar: SidecarHandle) {
     while let Some(order) = orders.recv().await {
         let (tries, sidecar) = (tries.clone(), sidecar.clone());
@@ -48,10 +48,10 @@ async fn tried(tries: PreflightContext, order: PreflightRequest) -> Result<Strin
     Ok(format!("{warm}; {passed}"))
 }
 
-/// So often it is looked whether the answer is still wanted.
+/// How often to check whether the answer is still wanted.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Runs the suites that steps wait for, as the sidecar orders it, each order beside the others.
+/// Runs the suites that steps wait for, as the sidecar orders it, each order in parallel with the others.
 pub async fn keep(mut orders: Receiver<SuiteRun>, runs: Runs, sidecar: SidecarHandle) {
     while let Some(order) = orders.recv().await {
         let (runs, sidecar) = (runs.clone(), sidecar.clone());
@@ -60,20 +60,20 @@ pub async fn keep(mut orders: Receiver<SuiteRun>, runs: Runs, sidecar: SidecarHa
             let gate = runs.gate(&asked.service, asked.environment.into(), &asked.suites);
             tokio::select! {
                 result = gate => sidecar.validated(order, result),
-                // The run is cancelled: it would only be in the way of whoever has taken over.
+                // Cancel the run: it would only get in the way of whatever has taken over.
                 () = unwanted(&sidecar, |view| view.awaits(&order)) => {}
             }
         });
     }
 }
 
-/// Until the rollout has gone its way without an answer, which no service awaits any more.
+/// Returns once the rollout has moved on without an answer, so that no service is waiting for it.
 async fn unwanted(sidecar: &SidecarHandle, awaits: impl Fn(&ServiceView) -> bool) {
     loop {
         tokio::time::sleep(LOOK).await;
         let asked = sidecar.clone();
         let shown = tokio::task::spawn_blocking(move || asked.status()).await;
-        // A house that closes ends this anyway.
+        // A shutdown ends this anyway.
         let Ok(Ok(shown)) = shown else { continue };
         if !shown.services.iter().any(&awaits) {
             return;

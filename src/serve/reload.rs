@@ -1,4 +1,4 @@
-//! The one task that changes the routing table: when the file changes, and when somebody changes something at run time.
+//! The one task that changes the routing table: when the file changes, and when someone changes something at run time.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,10 +19,10 @@ use memory::counters::{Counters, count};
 use relay::origin::OriginResolver;
 use sidecar::{CommandReceipt, ResolvedRouting, SidecarHandle, SidecarStatus};
 
-/// Takes changed routing files, or says why not.
+/// Loads changed routing files, or reports why not.
 pub struct Reloader {
     pub path: PathBuf,
-    /// Where this program listens: no origin may be there.
+    /// The addresses that this process listens on, which must not be used as origins.
     pub listeners: Vec<SocketAddr>,
     pub resolver: Arc<OriginResolver>,
     pub sidecar: SidecarHandle,
@@ -35,7 +35,7 @@ pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> Resol
     ResolvedRouting { routing, endpoints }
 }
 
-/// Logs something that a file says and probably does not mean.
+/// Logs something that a file says but probably does not mean.
 pub fn warn(warning: &FileProblem) {
     let FileProblem { file, line, message, hint, .. } = warning;
     tracing::warn!(%file, line, hint = hint.as_deref().unwrap_or_default(), "{message}");
@@ -56,7 +56,7 @@ impl Reloader {
                 },
                 Some(asked) = changes.recv() => {
                     let made = self.change(asked.service, asked.by, asked.change).await;
-                    // Who asked may have hung up.
+                    // The caller may have hung up.
                     let _ = asked.answer.send(made);
                     false
                 }
@@ -92,7 +92,7 @@ impl Reloader {
                         count(&self.counters.process.reloads_refused);
                         tracing::error!(%path, %refused, "routing file refused, keeping the last valid one");
                     }
-                    // The house is closing.
+                    // Cutover is shutting down.
                     Ok(Err(_)) | Err(_) => {}
                 }
             }
@@ -103,11 +103,11 @@ impl Reloader {
         }
     }
 
-    /// Reads the file under what is laid over it; else how many problems it has, and what they look like.
+    /// Reads the file together with the overlay; on failure returns how many problems it has, and how to show them.
     async fn read(&self, overs: Overlays) -> Result<RoutingConfig, (usize, String)> {
         let (path, listeners) = (self.path.clone(), self.listeners.clone());
-        // Reading and checking a thousand services takes a moment: not on the thread that answers scrapes.
-        // So is drawing what is wrong with it.
+        // Reading and checking a thousand services takes a moment, and so does rendering their problems: not on the
+        // thread that answers scrapes.
         let read = move || {
             let context = RoutingContext { overlays: Some(&overs), listeners: &listeners, ..RoutingContext::default() };
             let read = config::load_routing(&path, &context);
@@ -122,7 +122,7 @@ impl Reloader {
         shown.ok().and_then(Result::ok).ok_or(ChangeError::Closing)
     }
 
-    /// Lays a change over the file as it is on the disk, and has the sidecar take both or none.
+    /// Applies a change on top of the file on disk, and has the sidecar take both or neither.
     async fn change(&self, service: String, by: Requester, change: Change) -> Result<CommandReceipt, ChangeError> {
         let shown = self.shown().await?;
         let view = shown.services.iter().find(|view| view.service == service);
@@ -166,7 +166,7 @@ impl Reloader {
     }
 }
 
-/// Changes what is laid over a service; gives what was added, to see whether it fits.
+/// Changes a service's overlay; returns what was added, to check that it is valid.
 fn lay(
     over: &mut RuntimeOverrides,
     config: &ServiceConfig,
@@ -214,7 +214,7 @@ fn lay(
     Err(ChangeError::NotThere { what, name })
 }
 
-/// A deploy's origin in its one form, if the file lets a deploy name it.
+/// A deploy's origin in its normalised form, if the file allows deploys to use it.
 fn allowed(config: &ServiceConfig, url: &str) -> Result<String, ChangeError> {
     let refused = |why: String| {
         let service = config.traffic.name.clone();

@@ -1,4 +1,4 @@
-//! How a running Cutover ends: by draining, as soon as its validation runs are taken down, or at once.
+//! How Cutover stops: by draining, as soon as its validation runs are torn down, or at once.
 
 use std::time::Duration;
 
@@ -11,16 +11,15 @@ use memory::counters::raise;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
 impl Running {
-    /// Is no longer ready, finishes what is in flight, and ends. Validation runs are cancelled, and what they set up is
-    /// taken down.
+    /// Stops being ready, finishes requests in flight, and exits. Validation runs are cancelled and torn down.
     pub fn drain(mut self, drain: DrainSettings) {
         raise(&self.counters.process.draining, true);
         if self.runs.close() {
-            // The doors stay open for a teardown that goes through them, and clients keep half of the time.
+            // The listeners stay open for teardowns that go through them, and clients keep half of the time.
             let delay = drain.delay.max(Millis(drain.patience.0 / 2));
             self.end.send_replace(ShutdownSignal::Drain(DrainSettings { delay, ..drain }));
             self.taken_down(drain);
-            // A second signal counts more.
+            // A second signal takes precedence.
             self.end.send_if_modified(|end| {
                 matches!(end, ShutdownSignal::Drain(_)).then(|| *end = ShutdownSignal::Drain(drain)).is_some()
             });
@@ -32,12 +31,12 @@ impl Running {
         }
     }
 
-    /// A way to end the drain early, from another thread.
+    /// A way to end the drain early from another thread.
     pub fn ender(&self) -> watch::Sender<ShutdownSignal> {
         self.end.clone()
     }
 
-    /// Ends at once, but for validation runs: what they set up is taken down first, for `patience` at the most.
+    /// Exits at once, except for validation runs: what they set up is torn down first, within `patience`.
     pub fn interrupt(self, patience: Millis) {
         raise(&self.counters.process.draining, true);
         if self.runs.close() {
@@ -46,12 +45,12 @@ impl Running {
         self.stop();
     }
 
-    /// Ends at once.
+    /// Exits at once.
     pub fn stop(self) {
         drop(self);
     }
 
-    /// Until no run is left and the delay is over, for the patience at the most. A second signal ends it.
+    /// Waits until no run is left and the delay is over, within the patience. A second signal ends the wait.
     fn taken_down(&self, DrainSettings { patience, delay }: DrainSettings) {
         let Some(runtime) = self.runtimes.last() else { return };
         tracing::info!(%patience, "cancelling validation runs and waiting for their teardown");
@@ -65,7 +64,7 @@ impl Running {
                 _ = end.wait_for(|end| *end == ShutdownSignal::Now) => {}
             }
             runs.cut_short();
-            // It is waited for.
+            // It is awaited elsewhere.
             let _ = done.send(());
         });
         let _ = over.recv();

@@ -1,4 +1,4 @@
-//! Starts what runs validation suites, or what tells that there is none.
+//! Starts what runs validation suites, or what reports that there is none.
 
 use std::net::SocketAddr;
 
@@ -9,10 +9,10 @@ use config::MainConfig;
 use memory::snapshot::SnapshotReader;
 use sidecar::SidecarHandle;
 
-/// For validation suites; a load has its own.
+/// The threads for validation suites; loads have their own.
 const THREADS: usize = 2;
 
-/// Suites have threads of their own: what they wait for and compare must not keep anyone from rolling back.
+/// Suites have their own threads: what they wait for and compare must not keep anyone from rolling back.
 pub fn start(
     settings: &MainConfig,
     published: &SnapshotReader,

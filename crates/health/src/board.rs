@@ -18,7 +18,7 @@ use memory::counters::{CheckGauges, Counters};
 use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::{Endpoints, OriginSettings, ServedService, SnapshotReader};
 
-/// The most probes at once: a thousand services must not open a thousand connections in one moment.
+/// The most probes at once: a thousand services must not open a thousand connections at the same moment.
 const AT_ONCE: usize = 64;
 
 /// The current state of every check. Cheap to clone.

@@ -12,7 +12,7 @@ use memory::snapshot::health_check::HealthCheck;
 /// The number of rounds that latencies are computed over.
 const REMEMBERED: usize = 100;
 
-/// Of one check and one environment.
+/// The history of one check and one environment.
 #[derive(Clone, Debug)]
 pub struct CheckHistory {
     places: Vec<Place>,
@@ -106,7 +106,7 @@ impl CheckHistory {
         let mut sorted: Vec<u64> = self.took_micros.iter().copied().collect();
         sorted.sort_unstable();
         let millis = |micros: u64| micros as f64 / 1e3;
-        // The nearest rank: so many of a hundred rounds took no longer.
+        // The nearest rank: this many of a hundred rounds took no longer.
         let rank = |of_hundred: usize| sorted.get((sorted.len() * of_hundred).div_ceil(100).saturating_sub(1));
         let of = |of_hundred| rank(of_hundred).map_or(0.0, |micros| millis(*micros));
         CheckLatency {

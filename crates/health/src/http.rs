@@ -1,4 +1,4 @@
-//! A check's request to one address, over a connection of its own.
+//! A check's request to one address, over its own connection.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use memory::snapshot::health_check::HttpProbe;
 use relay::origin::cause::as_predicate;
 use relay::origin::exchange::{self, ConnectionReuse, OriginRequest, OriginResponse};
 
-/// So much of a body is read, and looked through.
+/// This much of a body is read and searched.
 const MOST_BODY: usize = 64 << 10;
-/// Who asks, so that an origin's log tells checks from clients.
+/// The user agent, so that an origin's log tells checks from clients.
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"), " (health check)");
 
-/// Asks, and says in words why there is no whole answer in time.
+/// Sends the request, or says in words why there is no complete response in time.
 pub async fn ask(
     connector: &Connector,
     endpoint: &Endpoint,
     probe: &HttpProbe,
     patience: Duration,
 ) -> Result<OriginResponse, String> {
-    // One request a connection: a check that finds an old one open has not seen that a new one can be made.
+    // One request per connection: finding an old one open does not show that a new one can be opened.
     let request = request(probe);
     let asked = exchange::exchange(connector, endpoint, &request, ConnectionReuse::Own, MOST_BODY);
     match timeout(patience, asked).await {
@@ -34,7 +34,7 @@ pub async fn ask(
     }
 }
 
-/// Whether an address passes, or in words why not.
+/// Whether an address passes, or why not, in words.
 pub async fn probe(
     connector: &Connector,
     endpoint: &Endpoint,
@@ -56,7 +56,7 @@ pub async fn probe(
 
 fn request(probe: &HttpProbe) -> OriginRequest {
     let agent = (http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    // What the file says comes last: it may name another agent.
+    // The file's headers come last: they may set another user agent.
     let named = probe.headers.iter().any(|(name, _)| *name == http::header::USER_AGENT);
     let headers = Some(agent).filter(|_| !named).into_iter().chain(probe.headers.iter().cloned()).collect();
     OriginRequest { method: probe.method.clone(), target: probe.path.clone(), headers, body: Bytes::new() }

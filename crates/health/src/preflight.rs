@@ -81,8 +81,8 @@ async fn warm_up(board: &HealthBoard, order: &PreflightRequest, endpoints: &Endp
     Ok(format!("{} {many} {to}, first {first}ms, last {last}ms", order.warm_up.requests))
 }
 
-/// How long the first and the last request took, in milliseconds. Only the last one must be good: the ones before it are
-/// what cold starts are got over with.
+/// How long the first and the last request took, in milliseconds. Only the last one must succeed: the earlier ones
+/// absorb cold starts.
 async fn warm(board: &HealthBoard, endpoint: &Endpoint, warm_up: &plan::WarmUp) -> Result<(u64, u64), String> {
     let probe = HttpProbe::get(&warm_up.path);
     let mut first = None;

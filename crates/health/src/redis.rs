@@ -1,4 +1,5 @@
-//! A write to Redis under a key of its own, and reading it back: a server that answers pings may still refuse writes.
+//! Writes to Redis under its own key and reads the value back, because a server that answers pings may still refuse
+//! writes.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -11,10 +12,10 @@ use crate::no_response;
 use crate::sql::in_words;
 use memory::snapshot::secret_url::SecretUrl;
 
-/// A key that was left behind, for its check was cut short, goes by itself.
+/// A key left behind by an interrupted check expires by itself.
 const KEY_SECONDS: u32 = 10;
 
-/// Whether it answers, takes a write and gives it back, all in time; or in words why not.
+/// Whether the server answers, accepts a write and returns it, all in time; or why not, in words.
 ///
 /// # Errors
 /// Words for a person, without the URL and its password.
@@ -28,7 +29,7 @@ pub async fn probe(url: &SecretUrl, patience: Duration) -> Result<(), String> {
 async fn exchange(url: &SecretUrl) -> Result<(), String> {
     let broken = |error: RedisError| format!("cannot connect: {}", words(&error));
     let client = redis::Client::open(url.reveal()).map_err(broken)?;
-    // Its own patience is short; ours is around it all.
+    // The client's own timeout is short; the check's timeout covers everything.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(broken)?;
     let pinged: Result<String, _> = redis::cmd("PING").query_async(&mut connection).await;
@@ -37,7 +38,7 @@ async fn exchange(url: &SecretUrl) -> Result<(), String> {
 }
 
 async fn write_and_read(connection: &mut MultiplexedConnection) -> Result<(), String> {
-    // The standard library's way to the system's randomness.
+    // The standard library's access to the system's randomness.
     let random = || RandomState::new().hash_one(());
     let (key, value) = (format!("cutover:health:{:016x}{:016x}", random(), random()), format!("{:016x}", random()));
     let mut set = redis::cmd("SET");
@@ -54,7 +55,7 @@ async fn write_and_read(connection: &mut MultiplexedConnection) -> Result<(), St
     deleted.map_err(|error| format!("DEL failed: {}", words(&error)))
 }
 
-/// The server's own words, or what we know better.
+/// The server's own words, or a clearer description.
 fn words(error: &RedisError) -> String {
     use std::error::Error as _;
     let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());

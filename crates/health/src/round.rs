@@ -62,7 +62,7 @@ pub async fn run(
             }
             results
         }
-        // A store is one place, and not one of the environment's addresses.
+        // A store is a single place, and not one of the environment's addresses.
         HealthProbe::Sql(_) | HealthProbe::Redis(_) => vec![(None, passes(connector, permits, check, None).await)],
     };
     CheckRound { results, took_micros: clock::micros() - began }

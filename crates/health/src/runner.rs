@@ -135,7 +135,7 @@ impl Reported {
         self.ejected = ejected;
     }
 
-    /// What has gone down and wants a webhook to be reported.
+    /// Checks that have gone down and whose webhook must be called.
     fn calls(&mut self, board: &HealthBoard) -> Vec<(SecretUrl, WebhookCall)> {
         let lines = board.lines();
         let mut calls = Vec::new();
@@ -158,7 +158,7 @@ impl Reported {
         calls
     }
 
-    /// What has changed since the sidecar was last reported. `again`: the routing is another one, and the state may have
+    /// What has changed since the last report to the sidecar. `again`: the routing is new, and the state may have
     /// forgotten who is down.
     fn news(&mut self, board: &HealthBoard, again: bool) -> Vec<HealthReport> {
         let mut down: BTreeMap<(String, Environment), String> = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! A query to a database, over a connection of its own: what is tried is the connecting too.
+//! Sends a query to a database over its own connection, so that connecting is tested too.
 //!
-//! No pool, and nothing is kept. The database is told our patience, so that it gives up a query nobody waits for any
-//! more: a check that comes again and again must not pile queries up on a database that is slow already.
+//! There is no pool, and nothing is kept. The database is told the timeout, so that it abandons a query that nobody is
+//! waiting for: a check that repeats must not pile up queries on a database that is already slow.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::no_response;
 use memory::snapshot::health_check::{SqlEngine, SqlProbe};
 use memory::snapshot::secret_url::SecretUrl;
 
-/// SQLite files at once in the whole house: one on a disk that hangs keeps its thread, and threads are few.
+/// SQLite files open at once in the whole process: one on a hanging disk blocks its thread, and threads are few.
 const FILES_AT_ONCE: usize = 16;
-/// What a database gets beyond our patience before it gives a query up: that nobody waits is known to us first.
+/// How much longer than the check's timeout a database gets to abandon a query, so that the check times out first.
 pub const GRACE: Duration = Duration::from_secs(1);
 
-/// Whether the database answers the query in time, or in words why not. No row is as good as one.
+/// Whether the database answers the query in time, or why not, in words. A result without rows passes too.
 ///
 /// # Errors
 /// Words for a person, without the URL and its password.
@@ -47,12 +47,12 @@ async fn postgres(url: &SecretUrl, query: &str, patience: Duration) -> Result<()
     let options: PgConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
     let connecting = options.disable_statement_logging();
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
-    // Local: behind a pooler the session is somebody else's in a moment.
+    // LOCAL, because behind a pooler the session belongs to someone else a moment later.
     let asked = format!("SET LOCAL statement_timeout = {}; {query}", (patience + GRACE).as_millis());
-    // The first row only: to ask for one row otherwise is to read them all.
+    // Only the first row; other ways of asking for one row read them all.
     let first = sqlx::raw_sql(AssertSqlSafe(asked)).fetch(&mut connection).try_next().await;
     first.map_err(|error| query_failed(&error))?;
-    // The answer is known; how the connection ends does not change it.
+    // The answer is known, and how the connection ends does not change it.
     let _ = connection.close().await;
     Ok(())
 }
@@ -71,8 +71,8 @@ async fn mysql(url: &SecretUrl, query: &str, patience: Duration) -> Result<(), S
     Ok(())
 }
 
-/// What follows a `SET SESSION …`, so that MySQL gives a query up after so long. MySQL knows the one, MariaDB the other,
-/// and each takes the other's for a comment.
+/// The rest of a `SET SESSION …` that makes MySQL abandon a query after this long. MySQL knows one variable and MariaDB
+/// the other, and each takes the other's for a comment.
 pub fn of_mysql(limit: Duration) -> String {
     let (millis, seconds) = (limit.as_millis(), limit.as_secs_f64());
     format!(
@@ -80,10 +80,10 @@ pub fn of_mysql(limit: Duration) -> String {
     )
 }
 
-/// Why there is no connection, without the URL.
+/// Why the connection failed, without the URL.
 pub fn cannot_connect(error: &Error) -> String {
     match error {
-        // Its own words say it best: password authentication failed for user "shop".
+        // The database says it best itself: password authentication failed for user "shop".
         Error::Database(refused) => format!("cannot connect: {}", refused.message()),
         Error::Configuration(why) => format!("invalid database URL: {why}"),
         Error::Tls(why) => format!("cannot connect: TLS handshake failed: {why}"),
@@ -101,7 +101,7 @@ pub fn query_failed(error: &Error) -> String {
     }
 }
 
-/// What the system says of a connection, without its error number.
+/// What the system says about a connection, without its error number.
 pub(super) fn in_words(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
@@ -115,7 +115,7 @@ pub(super) fn in_words(error: &std::io::Error) -> String {
     }
 }
 
-/// A query to a file, for reading only.
+/// Queries a file, opened read-only.
 async fn sqlite(path: PathBuf, query: String, patience: Duration) -> Result<(), String> {
     static FILES: std::sync::LazyLock<Arc<Semaphore>> =
         std::sync::LazyLock::new(|| Arc::new(Semaphore::new(FILES_AT_ONCE)));
@@ -140,8 +140,8 @@ async fn sqlite(path: PathBuf, query: String, patience: Duration) -> Result<(), 
     }
 }
 
-/// Opens a file of SQLite's for reading; a lock is waited for, a little short of our patience: that it is locked is worth
-/// saying.
+/// Opens an SQLite file for reading. A lock is waited for a little less long than the timeout, because it is worth
+/// reporting that the file is locked.
 ///
 /// # Errors
 /// Words for a person, without the path.
@@ -156,15 +156,15 @@ pub fn open_file(path: &Path, patience: Duration) -> Result<rusqlite::Connection
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = rusqlite::Connection::open_with_flags(path, flags);
-    // SQLite names the path here: the file's own words above do not.
+    // SQLite names the path in this error; the errors above do not.
     let connection = opened.map_err(|_| "cannot open the file: it is not readable".to_owned())?;
-    // A query reads this file and no other.
+    // A query can read this file and no other.
     connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(file_failed)?;
     connection.busy_timeout(patience / 4 * 3).map_err(file_failed)?;
     Ok(connection)
 }
 
-/// Why SQLite gives no answer.
+/// Why SQLite gave no answer.
 pub fn file_failed(error: rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(_, Some(why)) => format!("query failed: {why}"),

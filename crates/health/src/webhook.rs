@@ -15,7 +15,7 @@ use notify::{Delivery, NoticeClient};
 
 /// The most calls at once; further ones are dropped and logged, because their receivers are too slow.
 const AT_ONCE: usize = 32;
-/// Before the second try and the third.
+/// The pauses before the second and third attempts.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// The body of the call.
@@ -43,7 +43,7 @@ impl WebhookCaller {
         WebhookCaller { client: Arc::new(NoticeClient::new()), permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Begins a call.
+    /// Starts a call.
     pub fn call(&self, to: SecretUrl, call: WebhookCall) {
         let WebhookCall { service, environment, check, .. } = &call;
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {

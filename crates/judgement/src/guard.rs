@@ -1,7 +1,7 @@
 //! The guard: judges the candidate against the active environment, from counts alone.
 //!
-//! [`judge`] is pure and total: the same policy and sight give the same judgement, today and when a journal entry is
-//! replayed in a year. Who keeps the windows and the times is [`crate::rollout`].
+//! [`judge`] is pure and total: the same policy and observation give the same judgement, today and when a journal entry
+//! is replayed in a year. [`crate::rollout`] keeps the windows and the times.
 
 pub mod evidence;
 pub mod latency;
@@ -15,23 +15,23 @@ use crate::guard::evidence::CombinedEvidence;
 use crate::guard::trigger::{Trigger, TriggerAction, TriggerLevel, TriggerReading};
 use crate::time::Millis;
 
-/// What a service's candidate is held to.
+/// The policy that a service's candidate is held to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GuardPolicy {
-    /// What the evidence may be wrong about; `None`: only the triggers judge.
+    /// The error budget of the evidence; `None` if only the triggers judge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidenceBudget>,
     pub triggers: Vec<Trigger>,
 }
 
-/// How often the evidence may be wrong, and over how long it spreads its stakes.
+/// How often the evidence may be wrong, and the time over which it spreads its stakes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceBudget {
     /// The share of healthy rollouts that it may roll back.
     pub alpha: f64,
     /// How long a rollout is planned to take.
     pub planned: Millis,
-    /// Whether doubt turns away what could not be rescued.
+    /// Whether caution turns away requests that could not be rescued.
     pub caution: bool,
 }
 
@@ -39,14 +39,14 @@ impl EvidenceBudget {
     /// One healthy rollout in a thousand, of half an hour each.
     pub const STANDARD: EvidenceBudget = EvidenceBudget { alpha: 1e-3, planned: Millis::seconds(1800), caution: true };
 
-    /// The same without caution, for a side that has all the traffic: there is nowhere to send it.
+    /// The same without caution, for a side that has all the traffic: there is nowhere else to send it.
     pub fn calm(self) -> EvidenceBudget {
         EvidenceBudget { caution: false, ..self }
     }
 }
 
 impl GuardPolicy {
-    /// The policy of a service whose file says nothing about its guard.
+    /// The policy of a service whose file does not mention its guard.
     pub fn standard() -> GuardPolicy {
         let mut triggers = vec![Trigger { alone: true, ..Trigger::dead_candidate() }];
         triggers.extend(Trigger::defaults());
@@ -54,14 +54,14 @@ impl GuardPolicy {
     }
 }
 
-/// What the judge sees of one route, or of the whole service: a reading for each trigger of the policy, in its order.
+/// What the judge sees of one route, or of the whole service: one reading per trigger of the policy, in the same order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// The route's name; `None`: the whole service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
     pub readings: Vec<TriggerReading>,
-    /// What the meters say, of the service and its routes together; only in the sight of the whole service.
+    /// What the meters of the service and all its routes say; present only in the observation of the whole service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<CombinedEvidence>,
 }
@@ -77,28 +77,28 @@ pub enum Verdict {
 /// Why the candidate is unhealthy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnhealthyReason {
-    /// The place in the policy of the trigger that fired; `None`: the evidence did.
+    /// The index in the policy of the trigger that fired; `None` if the evidence decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<usize>,
     pub name: String,
-    /// In the trigger's unit; of evidence, `x : 1`.
+    /// In the trigger's unit; for evidence, the odds `x : 1`.
     pub value: f64,
 }
 
-/// What keeps the judge from a verdict. It holds a rollout; it never promotes and never rolls back.
+/// What keeps the judge from a verdict. It holds a rollout, but never promotes or rolls back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InsufficientReason {
-    /// Too few: no trigger has seen as many answers as it wants, and a fault could hide that should not.
+    /// No trigger has seen as many responses as it needs, and a fault that matters could still be hidden.
     Requests,
-    /// Both sides are beyond a limit: shared fate.
+    /// Both sides are past a limit: shared fate.
     HealthyActive,
 }
 
-/// A fault of this rate must have shown by now, or there is no verdict that the candidate is healthy.
+/// A fault of this rate must have been detectable by now, or the candidate is not called healthy.
 const RESOLVED: f64 = 0.05;
 
-/// A verdict, and the triggers that warn or pause by their place in the policy, with their value.
+/// A verdict, and the triggers that warn or pause: their index in the policy and their value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     #[serde(flatten)]
@@ -107,7 +107,8 @@ pub struct Judgement {
     pub fired: Vec<(usize, f64)>,
 }
 
-/// Judges one sight. The evidence outweighs everything, then a rollback by any trigger; shared fate outweighs health.
+/// Judges one observation. The evidence outweighs everything, then a rollback by any trigger; shared fate outweighs
+/// health.
 pub fn judge(policy: &GuardPolicy, sight: &Observation) -> Judgement {
     let weighed = policy.evidence.and_then(|budget| Some((budget, sight.evidence.as_ref()?)));
     if let Some((budget, weighed)) = weighed
@@ -142,7 +143,7 @@ pub fn judge(policy: &GuardPolicy, sight: &Observation) -> Judgement {
     Judgement { verdict, fired }
 }
 
-/// The sentence that a rollback is announced with.
+/// The sentence that announces a rollback.
 pub fn sentence(
     policy: &GuardPolicy,
     sight: &Observation,

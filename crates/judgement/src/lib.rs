@@ -1,14 +1,14 @@
 //! Which of two environments serves a request, whether the new one is worse, and what becomes of its release.
 //!
 //! Everything here is a pure function of its arguments: no IO, clock, randomness, lock or log. Time comes in as
-//! milliseconds, chance as a number, and what is to be done comes out as a value. So a month of rollouts runs in a second of
-//! test time, and every decision can be replayed from what was written down of it.
+//! milliseconds, chance as a number, and what is to be done comes out as a value. So a month of rollouts runs in a
+//! second of test time, and every decision can be replayed from its record.
 //!
 //! # Judging two streams of outcomes
 //!
-//! A meter takes in what both sides did, as often as there is news, and says how strong the evidence is that the candidate
-//! fails more than tolerated. One may look as often as one likes: if the candidate is fine, the chance that the evidence ever
-//! reaches `1 / alpha` is at most `alpha`.
+//! A meter takes in what both sides did, as often as there is news, and says how strong the evidence is that the
+//! candidate fails more than tolerated. You may look as often as you like: if the candidate is fine, the chance that
+//! the evidence ever reaches `1 / alpha` is at most `alpha`.
 //!
 //! ```
 //! use cutover_judgement::guard::EvidenceBudget;
@@ -31,15 +31,15 @@
 //! assert!(healthy.evidence() < 1.0, "and one that does not is left alone");
 //! ```
 //!
-//! [`guard::judge`] puts this evidence together with thresholds that a user can name, and [`rollout::State`] draws the
-//! consequences.
+//! [`guard::judge`] combines this evidence with thresholds that users can name, and [`rollout::State`] acts on the
+//! result.
 //!
-//! # The rooms, from the bottom up
+//! # The modules, from the bottom up
 //!
 //! - [`time`]: milliseconds, durations as people write them, the calendar. [`hex`]: hexadecimal digits.
 //! - [`traffic`]: which environment serves a request.
 //! - [`guard`]: whether the candidate is worse.
-//! - [`rollout`]: what becomes of a release: steps, promotion, rollback, and what people may ask for.
+//! - [`rollout`]: what becomes of a release: steps, promotion, rollback, and what operators may ask for.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -1,6 +1,6 @@
 //! Who may move the weight, and what has been moved: the state of every service and the one function that changes it.
 //!
-//! [`State::apply`] is pure: an [`Event`] and the time go in, [`Effect`]s come out, in the order in which they are to be
+//! [`State::apply`] is pure: an [`Event`] and the time go in, [`Effect`]s come out, in the order in which they must be
 //! carried out. The sidecar is the thread that does so.
 
 mod advance;
@@ -46,7 +46,8 @@ pub use crate::rollout::service_watch::GuardReading;
 pub use crate::rollout::state::State;
 pub use crate::rollout::suite_run::{SuiteRun, SuiteRunError};
 
-/// What a routing file asks for a service's split. What it leaves out it does not ask for: half a file is no command.
+/// What a routing file asks for a service's split. What it leaves out, it does not ask for: half a file is not a
+/// command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SplitRequest {
     pub active: Option<Environment>,
@@ -54,13 +55,13 @@ pub struct SplitRequest {
 }
 
 impl SplitRequest {
-    /// What is asked for in the end, after `before`.
+    /// The request with the gaps filled in from `before`.
     fn after(self, before: RequestedSplit) -> RequestedSplit {
         RequestedSplit { active: self.active.unwrap_or(before.active), weight: self.weight.unwrap_or(before.weight) }
     }
 }
 
-/// A service of a routing file that was taken.
+/// A service of an accepted routing file.
 #[derive(Clone, Debug)]
 pub struct LoadedService {
     pub service: String,
@@ -73,65 +74,65 @@ pub struct LoadedService {
     pub urls: [String; 2],
 }
 
-/// What happens to the state.
+/// What can happen to the state.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A routing file was taken whole.
+    /// A routing file was accepted as a whole.
     Loaded(Vec<LoadedService>),
-    /// The judged totals of a live service: for each route that was ever asked for, a pair by [`Environment::index`].
-    /// `on_grid`: a tick of the clock, not a wake-up by a failure; blocks of evidence end only there, because a boundary
-    /// that knows the outcomes would bias them.
+    /// The judged totals of a live service: for each route that was ever requested, a pair by [`Environment::index`].
+    /// `on_grid`: this is a tick of the clock, not a wake-up by a failure. Blocks of evidence end only at ticks,
+    /// because a boundary that depends on outcomes would bias them.
     Counted { service: String, routes: Vec<Option<[JudgedTotals; 2]>>, on_grid: bool },
-    /// Somebody wants something.
+    /// An operator's command.
     Command(OperatorCommand),
-    /// Something happened that changes nothing, and is to be written down.
+    /// A remark for the journal that changes nothing.
     Remarked(AuditRemark),
-    /// What a preflight came to: in words, or why not.
+    /// The result of a preflight: a summary, or why it failed.
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
-    /// What the suites of a step came to: in words such as `12 cases`, or why they have not passed.
+    /// The result of a step's suites: a summary such as `12 cases`, or why they did not pass.
     Validated { order: SuiteRun, result: Result<String, SuiteRunError> },
-    /// What health checks find of an environment. `rollback`: one that is down takes a new side back.
+    /// What health checks found about an environment. `rollback`: roll a new side back if it is down.
     Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
 }
 
-/// What happened, where no state changes: the audit's part of the journal.
+/// Something that happened without changing the state: the audit's part of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRemark {
     pub kind: ChangeKind,
-    /// Empty where it is about the whole house.
+    /// Empty if it concerns all of Cutover.
     pub service: String,
     pub who: String,
     pub from: Option<String>,
     pub why: String,
 }
 
-/// What is to be done about it, in this order.
+/// What to do about an event, in this order.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// The splits changed: a new generation.
+    /// The splits changed: publish a new generation.
     Publish,
     Journal(Box<JournalChange>),
     Announce(Announcement),
-    /// Try the candidate; what comes of it is an [`Event::Preflighted`].
+    /// Try the candidate, and report the result as [`Event::Preflighted`].
     Preflight(PreflightRequest),
-    /// Run the suites of a step; what comes of it is an [`Event::Validated`].
+    /// Run the suites of a step, and report the result as [`Event::Validated`].
     Validate(SuiteRun),
-    /// Write down how far a service is, without an entry: a restart goes on from there.
+    /// Store how far a service is, without an entry, so that a restart continues from there.
     Keep(String),
 }
 
-/// What is to be tried before the candidate gets its first client.
+/// What must be tried before the candidate gets its first client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightRequest {
     pub service: String,
     pub rollout: u32,
     pub environment: Environment,
     pub warm_up: WarmUp,
-    /// To be run after the warm-up; one that does not pass is a preflight that fails.
+    /// Suites to run after the warm-up; if one does not pass, the preflight fails.
     pub suites: Vec<String>,
 }
 
-/// What kind of change an entry of the journal records.
+/// The kind of change that a journal entry records.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray, VariantNames,
 )]
@@ -150,11 +151,11 @@ pub enum ChangeKind {
     /// Caution begins, and ends.
     Caution,
     CautionOver,
-    /// A rollout's last request has ended: what it came to.
+    /// A rollout's last request has ended: its final cost.
     Ledger,
     Stop,
     Clear,
-    /// A version sets out, and what its preflight came to.
+    /// A version starts, and the result of its preflight.
     Deploy,
     Preflight,
     /// A step of the plan, and that its suites have passed.
@@ -163,39 +164,39 @@ pub enum ChangeKind {
     Resume,
     Approve,
     Promote,
-    /// A promoted version has stood its watch.
+    /// A promoted version has passed its watch.
     Watched,
     Abort,
     Freeze,
     Unfreeze,
-    /// The guard's eyes, or the notices, were switched.
+    /// The guard, or the notices, were switched on or off.
     Monitoring,
     Alerting,
     /// Rules, triggers or checks were changed at run time.
     Overlay,
-    /// Health checks find an environment down, or up again.
+    /// Health checks report an environment as down, or up again.
     Health,
-    /// A person has begun or ended a run of a suite.
+    /// A person has started or ended a run of a suite.
     Validation,
-    /// Somebody was turned away at the admin's door.
+    /// The admin API refused a request.
     Refused,
-    /// A token was used for the first time since the start.
+    /// A token was used for the first time since startup.
     Token,
 }
 
 impl ChangeKind {
     pub const ALL: &'static [ChangeKind] = <ChangeKind as VariantArray>::VARIANTS;
 
-    /// The names of all kinds, for those who filter by one.
+    /// The names of all kinds, for filters.
     pub const NAMES: &'static [&'static str] = <ChangeKind as VariantNames>::VARIANTS;
 
-    /// As the journal has it.
+    /// The name in the journal.
     pub const fn name(self) -> &'static str {
         self.into_str()
     }
 }
 
-/// An entry of the journal, but for its hash and the time of day, which the sidecar adds.
+/// A journal entry without its hash and time of day, which the sidecar adds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JournalChange {
     pub id: u64,
@@ -204,9 +205,9 @@ pub struct JournalChange {
     pub uptime: Millis,
     pub service: String,
     pub kind: ChangeKind,
-    /// `file`, `guard`, `plan`, or the name of a person or token.
+    /// The actor: `file`, `guard`, `plan`, or the name of a token.
     pub who: String,
-    /// The address that it was asked for from.
+    /// The address that the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The caller's Idempotency-Key.
@@ -215,10 +216,10 @@ pub struct JournalChange {
     pub why: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<DurableState>,
-    /// `None`: nothing of the state has changed.
+    /// `None` if the state has not changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<DurableState>,
-    /// What the judge saw, where it judged: enough to judge again.
+    /// What the judge saw, if it judged: enough to judge again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<JudgementRecord>,
     /// What the rollout has cost so far, or in the end.
@@ -231,12 +232,12 @@ pub struct JudgementRecord {
     pub policy: GuardPolicy,
     pub sight: Observation,
     pub judgement: Judgement,
-    /// Of the meter that leads: what it has seen since its evidence began to rise.
+    /// For the leading meter: what it has seen since its evidence began to rise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tape: Option<EvidenceTape>,
 }
 
-/// News for people: a log line, an event, later a notice.
+/// An announcement for people: a log line, an event, perhaps a notice.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Announcement {
     pub level: AnnouncementLevel,
@@ -256,7 +257,8 @@ pub enum AnnouncementLevel {
 }
 
 impl JournalChange {
-    /// How loud its news is. By the entry alone, so that what is told again is told as it was.
+    /// The level of its announcement. It depends only on the entry, so that a replayed announcement is the same as the
+    /// original.
     pub fn level(&self) -> AnnouncementLevel {
         let held = self.after.as_ref().is_some_and(DurableState::is_held);
         match self.kind {

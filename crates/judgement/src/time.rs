@@ -1,6 +1,6 @@
 //! Time as a value: [`Millis`], durations the way people write them, and the calendar.
 //!
-//! Nothing here reads a clock. The pure rooms get `now` as an argument, so a month of rollouts runs in a second of test
+//! Nothing here reads a clock. Pure code gets `now` as an argument, so a month of rollouts runs in a second of test
 //! time and a journal entry replays to the same verdict.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use time::{Date, Month, OffsetDateTime, Time};
 
 pub use time::UtcDateTime;
 
-/// Milliseconds, as a point on the monotonic clock (since the process started) or as a length.
+/// Milliseconds, either a point on the monotonic clock (since the process started) or a duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
@@ -23,7 +23,7 @@ impl Millis {
         Millis(seconds.saturating_mul(1000))
     }
 
-    /// The length from `earlier` to here; zero where `earlier` is later.
+    /// The time from `earlier` to here; zero if `earlier` is later.
     pub const fn since(self, earlier: Millis) -> Millis {
         Millis(self.0.saturating_sub(earlier.0))
     }
@@ -36,7 +36,7 @@ impl Millis {
         std::time::Duration::from_millis(self.0)
     }
 
-    /// Reads `"250ms"`, `"30s"`, `"2m"`, `"1h30m"`, `"7d"`: whole numbers with a unit, largest unit first or not.
+    /// Reads `"250ms"`, `"30s"`, `"2m"`, `"1h30m"`, `"7d"`: whole numbers with a unit, in any order.
     ///
     /// # Errors
     /// What is wrong with the text, as a sentence for the user.
@@ -92,7 +92,7 @@ impl fmt::Display for Millis {
     }
 }
 
-/// The calendar's view of a point in time, for those who write it in a form of their own; 9999 is the last year.
+/// A point in time as calendar fields, for other formats; 9999 is the last year.
 pub fn utc(at_ms: u64) -> UtcDateTime {
     UtcDateTime::from_unix_timestamp_nanos(i128::from(at_ms) * 1_000_000).unwrap_or(UtcDateTime::MAX)
 }
@@ -103,7 +103,7 @@ pub fn rfc3339(at_ms: u64) -> String {
     at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-/// A time in any zone as milliseconds since 1970; `None` where it is not RFC 3339. What is before 1970 is 1970.
+/// A time in any zone as milliseconds since 1970; `None` if it is not RFC 3339. Times before 1970 become 1970.
 pub fn parse_rfc3339(text: &str) -> Option<u64> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Some(u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0))

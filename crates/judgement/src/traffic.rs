@@ -1,8 +1,8 @@
 //! Which environment serves a request: the routing truth as one immutable [`RoutingTable`], and [`decide`] over it.
 //!
 //! Pure: no clock, no randomness, no lock, no log. Chance comes in as `draw`, the ordinal of a request without a key in
-//! its [`DrawSequence`]; everything else is in the request's head. So the order of decisions can be read here from top to
-//! bottom, and is tested without a socket.
+//! its [`DrawSequence`]; everything else is in the request's head. So the order of decisions can be read here from top
+//! to bottom, and tested without a socket.
 
 pub mod head;
 pub mod host;
@@ -52,7 +52,7 @@ impl Environment {
         }
     }
 
-    /// 0 for blue, 1 for green: the place in every pair of the house.
+    /// 0 for blue, 1 for green: the index in every pair.
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -66,7 +66,7 @@ impl Environment {
         }
     }
 
-    /// This environment's part of a pair, to be changed.
+    /// This environment's part of a pair, mutable.
     pub const fn of_mut<T>(self, pair: &mut [T; 2]) -> &mut T {
         let [blue, green] = pair;
         match self {
@@ -82,20 +82,20 @@ impl std::fmt::Display for Environment {
     }
 }
 
-/// A service's place in the table of one generation.
+/// A service's index in the table of one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceId(pub u32);
 
-/// A route's place in the table of one generation, over all services.
+/// A route's index in the table of one generation, over all services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RouteId(pub u32);
 
-/// Whose turn it is: requests without a key are counted one by one in the sequence that they are drawn from.
+/// The sequence that a draw comes from: requests without a key are counted one by one in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrawSequence {
     /// The split of the service.
     Split(ServiceId),
-    /// A rule with a share of its own, by its place among the service's share rules.
+    /// A rule with a share, by its index among the service's share rules.
     Share(ServiceId, u32),
 }
 
@@ -105,13 +105,14 @@ pub struct Decision {
     pub service: ServiceId,
     pub route: RouteId,
     pub environment: Environment,
-    /// The environment is the candidate.
+    /// Whether the environment is the candidate.
     pub candidate: bool,
-    /// The guard counts the answer. False for override rules, and for what could not be rescued while caution lasts.
+    /// Whether the guard counts the response. False for override rules, and for what could not be rescued during
+    /// caution.
     pub judged: bool,
-    /// The client had no sticky cookie and the split decided: pin it to this answer.
+    /// The client had no sticky cookie and the split decided: pin it to this result.
     pub pin: bool,
-    /// The hash of the client's key that its bucket was made of; `None` where it has no key, or nobody looked.
+    /// The hash of the client's key, from which its bucket is derived; `None` if it has no key or nobody looked.
     pub key: Option<u64>,
     pub why: DecisionReason,
 }
@@ -121,21 +122,21 @@ pub struct Decision {
 pub enum DecisionReason {
     /// The emergency stop.
     Stopped,
-    /// The rule at this place in the service's file order.
+    /// The override rule at this index in the service's file order.
     Override(u32),
     /// The candidate has no share.
     NoWeight,
     /// The rollout is limited to other routes.
     OtherRoute,
-    /// The rule at this place in the service's file order.
+    /// The rule at this index in the service's file order.
     Rule(u32),
     /// The bucket of the client's key.
     Bucket,
     /// The draw for a request without a key.
     Draw,
-    /// It would have been the candidate, which for now gets only what could be rescued.
+    /// The candidate was chosen, but for now it only gets what could be rescued.
     Caution,
-    /// Health checks say that the chosen environment is down.
+    /// Health checks report the chosen environment as down.
     Failover,
 }
 
@@ -144,20 +145,20 @@ pub enum DecisionReason {
 pub enum RoutingError {
     /// No service has this host: 404.
     UnknownHost,
-    /// No Host on HTTP/1.1, or one that is no host: 400.
+    /// No Host on HTTP/1.1, or an invalid one: 400.
     BadHost,
     /// A malformed escape or an encoded NUL in the path: 400.
     BadPath,
-    /// A request line whose target is no path: 400.
+    /// A request line whose target is not a path: 400.
     BadTarget,
 }
 
 /// Finds the service and the route, and chooses the environment.
 ///
-/// `draw` gives the ordinal of this request in a sequence, counting from 0; it is asked at most once, and only for
+/// `draw` gives the ordinal of this request in a sequence, counted from 0. It is called at most once, and only for
 /// requests that nothing else decides, so that the split stays exact.
 ///
-/// # Errors
+/// A [`RoutingError`] if the request names no service or cannot be read.
 /// A [`RoutingError`] when the request names no service or cannot be read.
 #[inline]
 pub fn decide(
@@ -167,7 +168,7 @@ pub fn decide(
 ) -> Result<Decision, RoutingError> {
     let host = host::of_request(head)?;
     if host.is_none() && head.version == HttpVersion::Http11 {
-        // Even where a catch-all would take it (RFC 9112 3.2).
+        // Even if a catch-all would take it (RFC 9112 3.2).
         return Err(RoutingError::BadHost);
     }
     let service_id = table.service_of(host.as_deref().unwrap_or("")).ok_or(RoutingError::UnknownHost)?;
@@ -177,8 +178,8 @@ pub fn decide(
     let facts = RequestFacts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
 
     let mut choice = choose(rules, split, &facts, route, service_id, draw);
-    // What could not be rescued is judged on neither side, so that like is compared with like. An override is not judged
-    // to begin with, and stands.
+    // What could not be rescued is judged on neither side, so that like is compared with like. An override is not
+    // judged anyway, and stands.
     if split.cautious && choice.judged && !retry::could_be_rescued(head) {
         choice.judged = false;
         if choice.environment != split.active {
@@ -188,7 +189,7 @@ pub fn decide(
     let mut environment = choice.environment;
     let mut why = choice.why;
     // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
-    // down gives way only where the service says so.
+    // down gives way only if the service says so.
     let may_fail_over = environment != split.active || rules.failover_both;
     if may_fail_over && !environment.of(&split.up) && *environment.other().of(&split.up) {
         environment = environment.other();
@@ -225,7 +226,7 @@ fn choose(
     if split.stopped {
         return Choice { environment: split.active, judged: true, pin: false, key: None, why: DecisionReason::Stopped };
     }
-    // One lazy read of the key: overrides with a share need it as much as the split does.
+    // One lazy read of the key, because rules with a share need it as much as the split does.
     let key = facts.key(&service.sticky).map(|key| sticky::hash(service.salt, split.epoch, key));
     let bucket = key.map(KeyBucket::of).map(|bucket| if split.mirrored { bucket.mirrored() } else { bucket });
     let plainly = |environment, why| Choice { environment, judged: true, pin: false, key, why };
@@ -245,7 +246,7 @@ fn choose(
     if split.only.as_ref().is_some_and(|only| !only.contains(&RouteIndex::place(route))) {
         return plainly(split.active, DecisionReason::OtherRoute);
     }
-    // What is kept on the old side after a promotion is no rollout that the rules are about.
+    // What is kept on the old side after a promotion is not a rollout in the sense of the rules.
     let rule = if split.mirrored { None } else { service.rules.first(facts) };
     if let Some((at, rule)) = rule {
         return plainly(answer(rule, split, &mut share), DecisionReason::Rule(at));
@@ -278,11 +279,11 @@ fn answer(
     }
 }
 
-/// A service as the configuration means it: valid, but not yet compiled.
+/// A service as the configuration defines it: valid, but not yet compiled.
 #[derive(Clone, Debug)]
 pub struct ServiceDefinition {
     pub name: String,
-    /// Empty: the catch-all.
+    /// Empty for the catch-all.
     pub hosts: Vec<HostPattern>,
     pub sticky: StickyBy,
     pub routes: Routes,

@@ -1,4 +1,4 @@
-//! The only `now()` of the house.
+//! The only place that reads a clock.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -22,12 +22,12 @@ pub fn now() -> Millis {
     Millis(micros() / 1000)
 }
 
-/// A moment that a library named, on the clock of [`now`].
+/// A moment that a library reports, on the clock of [`now`].
 pub fn at(moment: Instant) -> Millis {
     Millis(moment.saturating_duration_since(start()).as_millis() as u64)
 }
 
-/// Milliseconds since 1970, for people: journal entries and logs. Never compared with another time.
+/// Milliseconds since 1970, for people: journal entries and logs. Never compared with other times.
 pub fn wall_millis() -> u64 {
     wall_micros() / 1000
 }

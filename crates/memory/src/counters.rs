@@ -1,8 +1,8 @@
-//! Counters: what the proxy writes and everybody else reads. The only atomics of the house.
+//! Counters: what the proxy writes and everything else reads. The only atomics.
 //!
 //! They only grow, and they outlive a reload: the guard's windows are differences of the same numbers that Prometheus
-//! shows. A worker has a shard of its own, so an increment meets no other core; a shard's cell is made by its first
-//! request, so a thousand services that nobody asks for cost nothing.
+//! shows. Each worker has its own shard, so an increment contends with no other core. A shard's cell is created by its
+//! first request, so a thousand services without traffic cost nothing.
 
 mod check_gauges;
 mod cohort_ring;
@@ -38,7 +38,7 @@ pub use rescue_budget::RescueBudget;
 pub use route_counters::{AttemptFailure, AttemptOutcome, LatencyTotals, ResponseClass, RouteCounters, RouteTotals};
 pub use sidecar_alarm::SidecarAlarm;
 
-/// A worker's place in every sharded counter.
+/// A worker's index in every sharded counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard(pub usize);
 
@@ -57,7 +57,7 @@ pub struct Counters {
     notices: Mutex<BTreeMap<String, Arc<NoticeCounters>>>,
     /// By service, environment and check.
     health: Mutex<BTreeMap<(String, Environment, String), CheckGauges>>,
-    /// Lost rounds of all the checks that a service ever had, by [`Environment::index`].
+    /// Failed rounds of all the checks that a service ever had, by [`Environment::index`].
     health_failures: Mutex<BTreeMap<String, [u64; 2]>>,
     pub process: ProcessCounters,
     pub alarm: SidecarAlarm,
@@ -111,10 +111,10 @@ impl Counters {
         self.rollbacks.lock().clone()
     }
 
-    /// Changes what is shown of the judge's view of a service. For the sidecar.
+    /// Changes what is shown of the judge's view of a service. Called by the sidecar.
     pub fn judge(&self, service: &str, change: impl FnOnce(&mut GuardGauges)) {
         let mut judged = self.judged.lock();
-        // Fifty times a second for every live service: its name is copied once.
+        // This runs fifty times a second for every live service, so its name is copied only once.
         match judged.get_mut(service) {
             Some(judged) => change(judged),
             None => change(judged.entry(service.to_owned()).or_default()),
@@ -125,13 +125,13 @@ impl Counters {
         self.judged.lock().clone()
     }
 
-    /// What a check has found; `None`: it is gone.
+    /// The result of a check; `None` if the check is gone.
     pub fn set_health(&self, service: &str, side: Environment, check: &str, health: Option<CheckGauges>) {
         let key = (service.to_owned(), side, check.to_owned());
         let mut all = self.health.lock();
         match health {
             Some(health) => {
-                // A check that begins anew counts from nothing.
+                // A check that starts again counts from zero.
                 let before = all.insert(key, health).map_or(0, |before| before.lost);
                 let new = health.lost.checked_sub(before).unwrap_or(health.lost);
                 if new > 0 {
@@ -167,12 +167,12 @@ impl Counters {
         self.certificates.lock().clone()
     }
 
-    /// What became of the notices to a sink.
+    /// What became of the notices to a receiver.
     pub fn notices(&self, sink: &str) -> Arc<NoticeCounters> {
         self.notices.lock().entry(sink.to_owned()).or_default().clone()
     }
 
-    /// The same of every sink.
+    /// The same for every receiver.
     pub fn sinks(&self) -> BTreeMap<String, Arc<NoticeCounters>> {
         self.notices.lock().clone()
     }

@@ -1,11 +1,11 @@
-//! What the threads of Cutover share: a clock, counters and the published routing. Nothing else is shared between them.
+//! What Cutover's threads share: a clock, counters and the published routing. They share nothing else.
 //!
 //! Snapshots flow one way and counts the other: the sidecar publishes what requests read, and requests count what the
 //! sidecar judges. Neither waits for the other.
 //!
-//! - [`clock`]: the only place that asks what time it is.
+//! - [`clock`]: the only place that reads the time.
 //! - [`counters`]: what the relay counts. Counters only grow, and outlive a reload. The only atomics.
-//! - [`snapshot`]: what requests read, replaced whole. Only the sidecar publishes.
+//! - [`snapshot`]: what requests read, replaced as a whole. Only the sidecar publishes.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

@@ -1,7 +1,7 @@
 //! The immutable routing truth that requests read, and how it is published.
 //!
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
-//! The only ArcSwap of the house.
+//! The only ArcSwap.
 
 pub mod health_check;
 pub mod secret_url;
@@ -20,14 +20,14 @@ use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, Servi
 
 pub use service_terms::{HeaderEdit, HeaderEdits, ServiceTerms};
 
-/// Where an environment's requests go, as the file says it.
+/// Where an environment's requests go, as the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OriginSettings {
-    /// In file order; a request takes the next one in turn.
+    /// In file order; requests use them in rotation.
     pub targets: Vec<OriginTarget>,
     pub timeouts: OriginTimeouts,
     pub h2: OriginHttp2,
-    /// Who may sign the origin's certificate, in DER; empty: whom the system trusts.
+    /// The CAs that may sign the origin's certificate, in DER; empty for those that the system trusts.
     pub authorities: Vec<Vec<u8>>,
     pub identity: Option<ClientIdentity>,
 }
@@ -43,17 +43,17 @@ impl OriginSettings {
     }
 }
 
-/// Which HTTP an origin is spoken to in.
+/// The HTTP version used with an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OriginHttp2 {
-    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    /// HTTP/2 if TLS negotiates it, otherwise HTTP/1.1.
     Auto,
-    /// HTTP/2, without TLS too: for gRPC.
+    /// HTTP/2, even without TLS: for gRPC.
     Only,
     Never,
 }
 
-/// What we show to an origin that asks who we are. In DER.
+/// The certificate that Cutover presents to an origin that asks for one, in DER.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClientIdentity {
     pub chain: Vec<Vec<u8>>,
@@ -73,9 +73,9 @@ pub struct OriginTarget {
     /// A name or an address, without brackets.
     pub host: String,
     pub port: u16,
-    /// Host and port as the Host header says it.
+    /// Host and port as in the Host header.
     pub authority: String,
-    /// Without trailing slash; empty for none.
+    /// Without a trailing slash; empty if there is none.
     pub base_path: String,
 }
 
@@ -84,48 +84,48 @@ pub struct OriginTarget {
 pub struct OriginTimeouts {
     pub connect: Millis,
     pub tls: Millis,
-    /// For the answer's first byte, and then between any two.
+    /// For the first byte of the response, and then between any two.
     pub first_byte: Millis,
     pub write: Millis,
-    /// A pooled connection is closed after this.
+    /// How long a pooled connection may stay idle.
     pub idle: Millis,
-    /// From the request's head on: no rescue starts later.
+    /// How long after the request's head a rescue may still start.
     pub deadline: Millis,
 }
 
-/// An address that a request can be sent to: resolved, with everything prepared.
+/// An address that requests can be sent to: resolved, with everything prepared.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     pub peer: HttpPeer,
     /// The Host header.
     pub authority: HeaderValue,
-    /// Without trailing slash.
+    /// Without a trailing slash.
     pub base_path: Box<str>,
-    /// Others are asked first while it rests; shared by the generations that know it.
+    /// While it rests, requests try the others first. Shared by the generations that know it.
     pub rest: Arc<EndpointRest>,
 }
 
 /// The endpoints of one environment; empty while its names do not resolve.
 pub type Endpoints = Arc<[Endpoint]>;
 
-/// What the proxy needs of a service beside the table. Made once a load, shared by the generations in between.
+/// What the proxy needs of a service besides the table. Created once per load, shared by the generations in between.
 #[derive(Debug)]
 pub struct ServedService {
     pub name: String,
     /// By [`Environment::index`].
     pub origins: [Arc<OriginSettings>; 2],
-    /// What is asked of the origins when nobody else asks them.
+    /// The health checks of its origins.
     pub checks: Arc<[Arc<HealthCheck>]>,
     pub rescue: bool,
     /// Whether clients may turn a connection into a WebSocket.
     pub websocket: bool,
     pub budget: Arc<RescueBudget>,
-    /// The clients that the candidate has met.
+    /// The clients that have reached the candidate.
     pub keys: Arc<DistinctKeys>,
     /// In the order of the table's route ids, the service's first one first.
     pub routes: Box<[Arc<RouteCounters>]>,
     pub first_route: u32,
-    /// No rescue starts later than this after the request's head; by route like `routes`.
+    /// How long after the request's head a rescue may still start; by route, like `routes`.
     pub deadlines: Box<[Millis]>,
     pub terms: ServiceTerms,
     pub split_turns: Arc<OrdinalCounter>,
@@ -161,7 +161,7 @@ pub struct RoutingSnapshot {
 }
 
 impl RoutingSnapshot {
-    /// The truth before any file is read: it serves nobody.
+    /// The state before any file is read: it serves no requests.
     pub fn empty() -> RoutingSnapshot {
         RoutingSnapshot {
             generation: 0,
@@ -194,7 +194,7 @@ impl RoutingSnapshot {
     }
 }
 
-/// Read by everybody, from any thread, without a lock.
+/// Read by everyone, from any thread, without a lock.
 #[derive(Clone, Debug)]
 pub struct SnapshotReader(Arc<ArcSwap<RoutingSnapshot>>);
 
@@ -205,7 +205,7 @@ impl SnapshotReader {
     }
 }
 
-/// Publishes snapshots. There is one, it belongs to the sidecar, and it cannot be cloned.
+/// Publishes snapshots. There is only one; it belongs to the sidecar and cannot be cloned.
 #[derive(Debug)]
 pub struct SnapshotPublisher(Arc<ArcSwap<RoutingSnapshot>>);
 
@@ -215,7 +215,7 @@ impl SnapshotPublisher {
         (SnapshotPublisher(swap.clone()), SnapshotReader(swap))
     }
 
-    /// One pointer swap: requests from now on see this.
+    /// One pointer swap: from now on, requests see this snapshot.
     pub fn publish(&mut self, snapshot: RoutingSnapshot) {
         self.0.store(Arc::new(snapshot));
     }

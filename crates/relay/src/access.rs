@@ -1,9 +1,9 @@
-//! The access log: a line a request, as JSON or in Apache's combined format, to stdout or a file.
+//! The access log: one line per request, as JSON or in Apache's combined format, to stdout or a file.
 //!
-//! Nothing here makes a request wait. A worker formats its line in a buffer that it keeps, and hands a copy of just the
-//! line's length to the writer's bounded queue: one allocation a line, given back by the writer. Where the queue is full,
-//! because a disk or a reader does not keep up, the line is dropped and counted. Without an access log a request pays one
-//! branch.
+//! Nothing here makes a request wait. A worker formats its line in a buffer that it keeps, and passes a copy of exactly
+//! the line's length to the writer's bounded queue: one allocation per line, freed by the writer. If the queue is full
+//! because a disk or reader does not keep up, the line is dropped and counted. Without an access log, a request pays
+//! for one branch.
 
 pub mod format;
 mod writer;
@@ -22,11 +22,11 @@ pub use writer::{AccessLogWriter, start};
 enum Note {
     /// With its line feed.
     Line(Box<[u8]>),
-    /// Open the file anew: it was moved away.
+    /// Reopen the file, because it was moved away.
     Reopen,
 }
 
-/// What workers write to. Cloned once a worker.
+/// What workers write to. Cloned once per worker.
 #[derive(Clone, Debug)]
 pub struct AccessLogger {
     queue: SyncSender<Note>,
@@ -35,10 +35,10 @@ pub struct AccessLogger {
     counters: Arc<Counters>,
 }
 
-/// What a worker's thread keeps from line to line.
+/// What a worker's thread keeps between lines.
 struct Scratch {
     line: Vec<u8>,
-    /// The state of its draws (splitmix64).
+    /// The state of its random numbers (splitmix64).
     draws: u64,
 }
 
@@ -50,13 +50,13 @@ thread_local! {
 }
 
 impl AccessLogger {
-    /// Whether a request is to be written. `failed`: it always is.
+    /// Whether to log a request. If it `failed`, always.
     #[inline]
     pub fn wants(&self, failed: bool) -> bool {
         failed || self.sample == SampleRate::ALL || self.draw() < u64::from(self.sample.basis_points())
     }
 
-    /// 0..10000. By chance and not in turn: traffic that comes in a rhythm would be seen at one beat only.
+    /// 0..10000. Random rather than in rotation: of traffic with a rhythm, a rotation would show only one beat.
     fn draw(&self) -> u64 {
         let drawn = SCRATCH.try_with(|scratch| {
             let mut scratch = scratch.try_borrow_mut().ok()?;
@@ -68,7 +68,7 @@ impl AccessLogger {
         drawn.ok().flatten().unwrap_or(0)
     }
 
-    /// Hands a line over, or drops and counts it. Never waits.
+    /// Passes a line on, or drops and counts it. Never waits.
     pub fn write(&self, line: &AccessLine<'_>) {
         let note = SCRATCH.try_with(|scratch| {
             let mut scratch = scratch.try_borrow_mut().ok()?;
@@ -78,7 +78,7 @@ impl AccessLogger {
                 LogFormat::Json => format::json(buffer, line),
                 LogFormat::Combined => format::combined(buffer, line),
             }
-            // The one allocation: the line's own length, so that a queue of short lines is small.
+            // The only allocation, of exactly the line's length, so that a queue of short lines is small.
             Some(Note::Line(Box::from(buffer.as_slice())))
         });
         let handed = note.ok().flatten().is_some_and(|note| self.queue.try_send(note).is_ok());
@@ -87,9 +87,9 @@ impl AccessLogger {
         }
     }
 
-    /// Has the file opened anew, after it was moved away.
+    /// Has the file reopened after it was moved away.
     pub fn reopen(&self) {
-        // A full queue means that the writer is at work, and then it looks by itself.
+        // If the queue is full, the writer is busy, and then it checks the file anyway.
         let _ = self.queue.try_send(Note::Reopen);
     }
 }

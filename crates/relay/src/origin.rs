@@ -21,11 +21,11 @@ use memory::snapshot::{Endpoint, OriginHttp2, OriginSettings, OriginTarget};
 
 pub use resolve::OriginResolver;
 
-/// Requests at once on one HTTP/2 connection to an origin; the next ones open another.
+/// Requests at once on one HTTP/2 connection to an origin; further ones open another.
 const STREAMS: usize = 100;
 
-/// Addresses that are nobody's origin: link-local ones, where clouds keep their instances' secrets (169.254.169.254,
-/// fd00:ec2::254). Asked after every look-up, because a name may turn to one at any time.
+/// Addresses that cannot be an origin: link-local ones, where cloud platforms keep instance credentials
+/// (169.254.169.254, fd00:ec2::254). Checked after every lookup, because a name may point to one at any time.
 pub fn is_forbidden(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_link_local(),
@@ -43,7 +43,7 @@ fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr) -> 
         return None;
     }
     let authority = HeaderValue::from_str(&target.authority).ok()?;
-    // An address in the URL has no name to ask for: the certificate must name the address then.
+    // A URL with an address has no name to ask for, so the certificate must name the address.
     let mut peer = HttpPeer::new(SocketAddr::new(address, target.port), target.tls, target.host.clone());
     let (timeouts, options) = (&origin.timeouts, &mut peer.options);
     options.connection_timeout = Some(timeouts.connect.as_duration());
@@ -63,7 +63,7 @@ fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr) -> 
     }
     peer.client_cert_key =
         origin.identity.as_ref().map(|identity| Arc::new(CertKey::new(identity.chain.clone(), identity.key.clone())));
-    // What pingora leaves out of its key for kept connections: one that was made by other terms must not be used.
+    // Terms missing from pingora's key for kept connections: a connection made under other terms must not be used.
     let mut terms = DefaultHasher::new();
     (origin.h2, &origin.authorities, &origin.identity).hash(&mut terms);
     peer.group_key = terms.finish();

@@ -6,7 +6,7 @@
 //!
 //! - Connections: `listen`, [`connection_limits`], [`tls`], `transport`, `stream`, `timeouts`.
 //! - A request: `phases` in their order, with [`request_checks`], `target`, `redirect`, [`headers`], `hop`, `body`, `session`.
-//! - Its routing and its tries: `context`, `routed_request`, `endpoint_choice`, `upstream_try`, `rescue`.
+//! - Its routing and its attempts: `context`, `routed_request`, `endpoint_choice`, `upstream_try`, `rescue`.
 //! - Its end: `response_checks`, `error`, `access_line`.
 
 mod access_line;
@@ -116,7 +116,7 @@ impl Proxy {
         self.redirect_to_https.filter(|_| !self.came_by_https(session))
     }
 
-    /// Whether the request came by HTTPS, to us or to a trusted proxy that says so.
+    /// Whether the request came by HTTPS, to Cutover or to a trusted proxy that says so.
     fn came_by_https(&self, session: &Session) -> bool {
         let says_so = || session.req_header().headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
         is_tls(session) || says_so() && self.trusts(peer_of(session))
@@ -138,7 +138,7 @@ impl Proxy {
         Ok(RoutedRequest::new(snapshot, decision, pin, started))
     }
 
-    /// Checks the bytes as they came, because what pingora has read may be a repaired copy.
+    /// Checks the bytes as received, because what pingora has read may be a repaired copy.
     fn is_clean(&self, session: &Session) -> Result<(), RefusalReason> {
         match session.as_downstream().as_http1() {
             Some(http1) => request_checks::head(&http1.get_headers_raw_bytes(), &self.limits),
@@ -158,11 +158,11 @@ impl Proxy {
         Ok(true)
     }
 
-    /// Records a failed try and returns whether the request is rescued. The failed try is counted here if active will
-    /// answer the client, and in `logging` otherwise.
+    /// Records a failed attempt and returns whether the request is rescued. The failed attempt is counted here if
+    /// active will answer the client, and in `logging` otherwise.
     fn fail(&self, session: &mut Session, routed: &mut RoutedRequest, failure: AttemptFailure, unsent: bool) -> bool {
         if is_gone(session) {
-            // The client is gone: a second try is of no use, and a timeout is no evidence of slowness.
+            // The client is gone: a second attempt is of no use, and a timeout is not evidence of slowness.
             routed.aborted = failure == AttemptFailure::Timeout;
             routed.current.failure = (!routed.aborted).then_some(failure);
             routed.unseen = true;

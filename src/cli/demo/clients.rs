@@ -1,4 +1,4 @@
-//! A steady load of clients that keep their own books.
+//! A steady load of clients that keep their own counts.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,13 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, Default)]
 pub struct ClientTotals {
     pub requests: u64,
-    /// No answer, or one that is no 2xx.
+    /// No response, or one that is not 2xx.
     pub failed: u64,
     pub blue: u64,
     pub green: u64,
 }
 
-/// Clients at work.
+/// Running clients.
 #[derive(Debug)]
 pub struct ClientLoad {
     seen: Arc<Mutex<ClientTotals>>,
@@ -28,14 +28,14 @@ pub struct ClientLoad {
 }
 
 impl ClientLoad {
-    /// Starts clients that together send `rate` requests a second, each on a connection of its own.
+    /// Starts clients that together send `rate` requests per second, each on its own connection.
     pub fn start(proxy: SocketAddr, rate: u32) -> ClientLoad {
         let clients = (rate / 20).max(1);
         let pace = Duration::from_secs_f64(f64::from(clients) / f64::from(rate));
         let seen: Arc<Mutex<ClientTotals>> = Arc::default();
         let (stop, stopped) = watch::channel(false);
         let run = |number: u32| {
-            // Not all at the same moment.
+            // Spread out, so that they do not all send at the same moment.
             let offset = pace.mul_f64(f64::from(number) / f64::from(clients));
             tokio::spawn(client(proxy, pace, offset, seen.clone(), stopped.clone()))
         };
@@ -84,7 +84,7 @@ async fn client(
     }
 }
 
-/// One GET over a kept connection: the status and the body.
+/// One GET over a kept connection; returns the status and the body.
 async fn get(proxy: SocketAddr, connection: &mut Option<TcpStream>) -> anyhow::Result<(u16, String)> {
     let tcp = match connection {
         Some(tcp) => tcp,

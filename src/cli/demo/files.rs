@@ -1,4 +1,4 @@
-//! The demo's files: what a user would write, in a folder of their own.
+//! The demo's files: what a user would write, in their own folder.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::cli::demo::origins::DemoOrigin;
 use crate::cli::demo::shop::{self, Fault, Shop};
 use config::{self, MainConfig};
 
-/// The suites that come with the program, with what they need: files, and what is in them.
+/// The built-in suites and what they need: file names and contents.
 const SUITES: [(&str, &str); 6] = [
     ("consolidated-functions.toml", include_str!("../../../config/suites/consolidated-functions.toml")),
     ("catalog.schema.json", include_str!("../../../config/suites/catalog.schema.json")),
@@ -19,7 +19,7 @@ const SUITES: [(&str, &str); 6] = [
     ("data-consistency.toml", include_str!("../../../config/suites/data-consistency.toml")),
 ];
 
-/// The folder; one of the demo's own making is gone with it.
+/// The folder. If the demo created it, it is deleted with this.
 #[derive(Debug)]
 pub struct DemoFolder {
     path: PathBuf,
@@ -34,20 +34,20 @@ pub struct DemoOrigins {
 }
 
 impl DemoFolder {
-    /// In the system's temporary folder.
+    /// Uses the system's temporary folder.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The folder cannot be created.
     pub fn make() -> anyhow::Result<DemoFolder> {
         let path = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
         std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(DemoFolder { path, own: true })
     }
 
-    /// Where the user wants it; it stays.
+    /// Uses a folder chosen by the user, which stays.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The folder cannot be created.
     pub fn at(path: &Path) -> anyhow::Result<DemoFolder> {
         std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(DemoFolder { path: path.to_owned(), own: false })
@@ -57,10 +57,10 @@ impl DemoFolder {
         &self.path
     }
 
-    /// Starts both origins, within the current runtime. `faults`: green's.
+    /// Starts both origins within the current runtime. `faults`: green's.
     ///
     /// # Errors
-    /// There is no port, or no room for their databases.
+    /// There is no free port, or no room for their databases.
     pub async fn origins(&self, faults: &[Fault]) -> anyhow::Result<DemoOrigins> {
         let blue = Shop::open(&shop::file(&self.path, "blue"), &[])?;
         let green = Shop::open(&shop::file(&self.path, "green"), faults)?;
@@ -84,7 +84,7 @@ impl DemoFolder {
         std::fs::create_dir_all(&suites)?;
         for (name, text) in SUITES {
             let path = suites.join(name);
-            // Whoever has edited one wants to run it so.
+            // Anyone who has edited a file wants to run it as edited.
             if !path.exists() {
                 std::fs::write(path, text)?;
             }
@@ -116,7 +116,7 @@ impl DemoFolder {
 impl Drop for DemoFolder {
     fn drop(&mut self) {
         if self.own {
-            // Left behind at worst in the system's own temporary folder.
+            // At worst it is left behind in the system's temporary folder.
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }

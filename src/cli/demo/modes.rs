@@ -1,4 +1,4 @@
-//! The demo without its story: to try the suites against it, or anything else.
+//! The demo without its story: to run the suites against it, or anything else.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,10 +22,10 @@ use crate::serve::{self, Running};
 use wire::RunTarget;
 
 #[cfg(feature = "validation")]
-/// Runs the suites that come with the program against both origins, and ends. `suites`: only these; none: all.
+/// Runs the built-in suites against both origins and exits. `suites`: only these; empty means all.
 ///
 /// # Errors
-/// Something could not be started, or a report not be written.
+/// Something could not be started, or a report could not be written.
 pub fn validate(faults: &[Fault], suites: &[String], report: Option<PathBuf>, output: Output) -> anyhow::Result<Exit> {
     let folder = DemoFolder::make()?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -62,7 +62,7 @@ pub fn serve(faults: &[Fault], path: &Path, listen: SocketAddr, admin: SocketAdd
     Ok(Exit::Ok)
 }
 
-/// DemoOrigins have a runtime of their own: the proxy is measured from outside.
+/// The origins have their own runtime, so that the proxy is measured from outside.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
@@ -75,6 +75,6 @@ async fn start(
 ) -> anyhow::Result<Running> {
     let origins = folder.origins(faults).await?;
     let settings = folder.lay_out(&origins, listen, admin)?;
-    // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
+    // On another thread, because starting waits for lookups, and a runtime must not wait within itself.
     tokio::task::spawn_blocking(move || serve::start(&settings)).await?
 }

@@ -1,4 +1,4 @@
-//! Two toy origins: a shop each. Whatever else is asked they answer with their name; green can be told to break.
+//! Two toy origins with a shop each. They answer any other request with their name, and green can be told to break.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::cli::demo::shop::Shop;
 use judgement::time::Millis;
 use memory::clock;
 
-/// What an origin knows of itself: asked and written by its own requests, so a plain lock will do.
+/// An origin's own state. Its own requests read and write it, so a plain lock is enough.
 #[derive(Debug, Default)]
 struct Facts {
     broken: bool,
@@ -20,7 +20,7 @@ struct Facts {
     last_request: Option<Millis>,
 }
 
-/// An origin that runs.
+/// A running origin.
 #[derive(Clone, Debug)]
 pub struct DemoOrigin {
     name: &'static str,
@@ -31,7 +31,7 @@ impl DemoOrigin {
     /// Starts an origin on a free port of this host, within the current runtime.
     ///
     /// # Errors
-    /// There is no port.
+    /// There is no free port.
     pub async fn start(name: &'static str, shop: Shop) -> std::io::Result<(DemoOrigin, SocketAddr)> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -45,7 +45,7 @@ impl DemoOrigin {
         act(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on every answer is a 500.
+    /// From now on, every response is a 500.
     pub fn break_down(&self) {
         self.with(|facts| facts.broken = true);
     }
@@ -69,7 +69,7 @@ async fn answer(State(origin): State<DemoOrigin>) -> impl IntoResponse {
         facts.last_request = Some(clock::now());
         (facts.broken, facts.requests)
     });
-    // A little work, not the same for all, so that there are percentiles to look at.
+    // A little work of varying length, so that there are percentiles to look at.
     tokio::time::sleep(Duration::from_millis(2 + number * 7 % 5)).await;
     let status = if broken { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
     (status, origin.name)

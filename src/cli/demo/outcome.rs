@@ -1,4 +1,4 @@
-//! What the demo tells at its end.
+//! What the demo reports at its end.
 
 use serde::Serialize;
 
@@ -7,21 +7,21 @@ use serde::Serialize;
 pub struct DemoOutcome {
     /// Sent by the clients.
     pub requests: u64,
-    /// Of these, what the clients did not get a 2xx for.
+    /// Of these, the ones for which the client got no 2xx.
     pub failed_seen_by_clients: u64,
     /// Failed at green and served again by blue.
     pub rescued: u64,
-    /// From the moment that green broke to the moment that the rollback was announced.
+    /// From the moment green broke until the rollback was announced.
     pub detection_ms: Option<u64>,
-    /// From the moment that green broke to the last request that green got.
+    /// From the moment green broke until the last request that green got.
     pub rollback_ms: Option<u64>,
     /// Percent.
     pub weight_before: f64,
     pub weight_after: f64,
     pub reason: Option<String>,
-    /// Answers that the clients got from green, before it broke.
+    /// Responses that the clients got from green before it broke.
     pub green_before: u64,
-    /// Requests that green got in the last second of the story.
+    /// Requests that green got in the last second of the demo.
     pub green_at_the_end: u64,
 }
 

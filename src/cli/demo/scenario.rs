@@ -1,4 +1,4 @@
-//! The story: blue serves, green gets a tenth, green breaks, green is taken back.
+//! The story: blue serves, green gets a tenth, green breaks, green is rolled back.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use sidecar::RecordedAnnouncement;
 
 const WEIGHT: f64 = 10.0;
 
-/// Everything on the stage.
+/// Everything that takes part.
 struct Stage {
     running: Running,
     load: ClientLoad,
@@ -28,7 +28,7 @@ struct Stage {
 
 pub fn play(rate: u32, view: &mut DemoView) -> anyhow::Result<DemoOutcome> {
     let folder = DemoFolder::make()?;
-    // Clients and origins have a runtime of their own: the proxy is measured from outside.
+    // Clients and origins have their own runtime, so that the proxy is measured from outside.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let origins = folder.origins(&[]).await?;
@@ -36,7 +36,7 @@ pub fn play(rate: u32, view: &mut DemoView) -> anyhow::Result<DemoOutcome> {
         let settings = folder.lay_out(&origins, any_port, any_port)?;
         let green = origins.green.clone();
         let write = |weight: f64| folder.steer(&origins, weight);
-        // Not on this thread: starting waits for look-ups, and a runtime must not wait within itself.
+        // On another thread, because starting waits for lookups, and a runtime must not wait within itself.
         let running = tokio::task::spawn_blocking(move || serve::start(&settings)).await??;
         let proxy = *running.addresses.first().context("the proxy has no listener")?;
         let news = running.sidecar.listen();

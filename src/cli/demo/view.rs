@@ -1,4 +1,4 @@
-//! The demo's live view: a few lines that are drawn anew, and the story's turns above them.
+//! The demo's live view: a few lines that are redrawn, and the events above them.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ use memory::clock;
 
 const BAR: usize = 10;
 
-/// Shows a line, to whoever still looks.
+/// Shows a line, if anyone is still reading.
 macro_rules! show {
     ($($text:tt)*) => {{
         let _ = writeln!(std::io::stdout(), $($text)*);
@@ -24,7 +24,7 @@ macro_rules! show {
 #[derive(Debug)]
 pub struct DemoView {
     shown: bool,
-    /// Lines can be drawn over.
+    /// Whether lines can be redrawn.
     terminal: bool,
     colour: bool,
     drawn: usize,
@@ -50,7 +50,7 @@ impl DemoView {
         DemoView { shown: true, terminal, colour, drawn: 0, began: clock::now(), last: None, rates: Default::default() }
     }
 
-    /// A turn of the story: stays on the screen.
+    /// An event of the story, which stays on the screen.
     pub fn mark(&mut self, turn: &str) {
         if self.shown {
             self.wipe();
@@ -58,7 +58,7 @@ impl DemoView {
         }
     }
 
-    /// Draws the state of things over what was drawn before.
+    /// Redraws the current state.
     pub fn draw(&mut self, act: &str, running: &Running, seen: &ClientTotals) {
         if !self.shown || !self.terminal {
             return;
@@ -149,7 +149,7 @@ impl DemoView {
 
     fn wipe(&mut self) {
         if self.drawn > 0 {
-            // Up to the first drawn line, and everything below it gone.
+            // Move up to the first drawn line, and clear everything below it.
             let _ = write!(std::io::stdout(), "\x1b[{}A\x1b[0J", self.drawn);
             self.drawn = 0;
         }

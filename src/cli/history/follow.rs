@@ -1,5 +1,5 @@
-//! `cutover history --follow`: the last entries, then new ones as they happen. A lost connection is made again, and nothing
-//! is missed: what was written meanwhile is asked for by its number.
+//! `cutover history --follow`: the last entries, then new ones as they happen. After a lost connection it reconnects
+//! and fetches the entries it missed by their numbers.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::cli::terminal::Terminal;
 use crate::cli::{Exit, Output};
 use wire::{DEPLOYMENT, History, HistoryEntry};
 
-/// Between attempts to reach the admin API again.
+/// The pause between attempts to reconnect to the admin API.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often, and how many times, an announced entry is looked for.
 const WRITTEN: Duration = Duration::from_millis(100);
 const TRIES: u32 = 50;
-/// The largest page that the API gives.
+/// The largest page that the API returns.
 const PAGE: usize = 200;
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
-/// Prints new entries until the stream breaks off, and says why it did; `None` after Ctrl-C.
+/// Prints new entries until the stream is cut off, and returns the reason; `None` after Ctrl-C.
 fn follow(
     client: &AdminClient,
     args: &Args,
@@ -106,13 +106,13 @@ fn written(client: &AdminClient, id: u64) -> Result<(), CallError> {
     Ok(())
 }
 
-/// The number of the last entry of all.
+/// The number of the very last entry.
 fn latest(client: &AdminClient) -> Result<u64, CallError> {
     let history: History = client.get(DEPLOYMENT, &[("action", "history"), ("limit", "1")])?;
     Ok(history.entries.first().map_or(0, |entry| entry.id))
 }
 
-/// Entries that the filters let through, the oldest first.
+/// Entries that pass the filters, oldest first.
 fn page(client: &AdminClient, args: &Args, after: Option<u64>, limit: usize) -> Result<Vec<HistoryEntry>, CallError> {
     let (limit, after) = (limit.max(1).to_string(), after.map(|after| after.to_string()));
     let mut query = vec![("action", "history"), ("limit", limit.as_str())];

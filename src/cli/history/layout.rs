@@ -1,16 +1,16 @@
-//! How entries of the history are laid out: a line each, or two on a terminal that is too narrow for one.
+//! How history entries are laid out: on one line each, or on two if the terminal is too narrow.
 
 use crate::cli::terminal::{Terminal, Tone};
 use crate::cli::time_of_day;
 use wire::HistoryEntry;
 
-/// Up to this width, who and why go to lines of their own.
+/// Up to this width, the actor and reason get their own line.
 const NARROW: usize = 110;
 const INDENT: usize = 7;
 
 pub struct Layout {
     terminal: Terminal,
-    /// Of the column with the service.
+    /// The width of the service column.
     service: usize,
 }
 
@@ -20,7 +20,7 @@ impl Layout {
         Layout { terminal, service: longest.max("SERVICE".len()) }
     }
 
-    /// No narrower columns than another layout.
+    /// Makes no column narrower than in another layout.
     pub fn at_least(self, other: &Layout) -> Layout {
         Layout { service: self.service.max(other.service), ..self }
     }

@@ -1,4 +1,4 @@
-//! Suites and runs in a terminal, and the files that are left of them.
+//! Suites and runs in a terminal, and the report files of a run.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ pub fn suites(suites: &[SuiteSummary]) -> String {
     shown
 }
 
-/// `smoke.toml:3:1: unknown key `titel`, and 4 more`, of all that is wrong with a file.
+/// `smoke.toml:3:1: unknown key `titel`, and 4 more`, summing up all problems of a file.
 fn first_problem(problems: &str) -> String {
     let mut lines = problems.lines();
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
@@ -76,7 +76,7 @@ pub fn execution(execution: &Execution) -> String {
     report::text(execution, log::colour_on_stdout(), width())
 }
 
-/// As wide as the terminal; elsewhere as the shell says, or as most terminals are.
+/// As wide as the terminal; without one, as COLUMNS says, or as most terminals are.
 fn width() -> u16 {
     let shell = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = Terminal::stdout().width().and_then(|width| u16::try_from(width).ok());

@@ -1,4 +1,4 @@
-//! Runs suites, shows how far they are, and waits for their end.
+//! Runs suites, shows their progress, and waits for them to end.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use wire::{
     VALIDATION, ValidationPost,
 };
 
-/// How often a run's progress is asked for.
+/// How often a run's progress is fetched.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// How a run is waited for, and which reports are written.
+/// Whether a run is waited for, and which reports are written.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RunOptions {
     /// Show progress on stderr.
@@ -108,7 +108,7 @@ pub fn run_all(
                     break;
                 }
             }
-            // What compares both has nothing to say of one.
+            // Suites that compare both sides cannot run against one.
             Err(CallError::Refused(problem)) if problem.code == "needs_both" => {
                 if output == Output::Text {
                     say!("left out: {}\n", problem.message);
@@ -132,7 +132,7 @@ pub fn run_all(
     Ok(exit)
 }
 
-/// The suites that the filter lets through.
+/// The suites that pass the filter.
 fn chosen(all: Vec<SuiteSummary>, which: SuiteFilter<'_>) -> anyhow::Result<Vec<SuiteSummary>> {
     let SuiteFilter { service, suites: names, tags } = which;
     let known: Vec<&str> = all.iter().map(|suite| suite.name.as_str()).collect();
@@ -140,7 +140,7 @@ fn chosen(all: Vec<SuiteSummary>, which: SuiteFilter<'_>) -> anyhow::Result<Vec<
         anyhow::bail!("there is no suite `{unknown}`: {}", did_you_mean(unknown, &known));
     }
     let wanted = |suite: &SuiteSummary| {
-        // The tags of a broken suite are unknown. It is not left out: running it says what is wrong.
+        // The tags of a broken suite are unknown. It is not left out, because running it reports what is wrong.
         let tagged = tags.is_empty() || suite.broken.is_some() || tags.iter().any(|tag| suite.tags.contains(tag));
         let named = names.is_empty() || names.contains(&suite.name);
         let of_service = service.is_none() || suite.service.is_none() || suite.service.as_deref() == service;
@@ -152,7 +152,7 @@ fn chosen(all: Vec<SuiteSummary>, which: SuiteFilter<'_>) -> anyhow::Result<Vec<
     Ok(suites)
 }
 
-/// A failed run is worse than one that was cut short.
+/// A failed run is worse than an interrupted one.
 fn worse(a: Exit, b: Exit) -> Exit {
     match (a, b) {
         (Exit::Failed, _) | (_, Exit::Failed) => Exit::Failed,
@@ -196,7 +196,7 @@ fn whole(
             cancelled = true;
             let cancel = ValidationPost::Cancel(CancelRun { execution: id.clone() });
             match client.post::<_, ExecutionDone>(&cancel) {
-                // It has come to its end meanwhile: that counts.
+                // It has ended in the meantime, and that counts.
                 Err(CallError::Refused(problem)) if problem.code == "execution_over" => {}
                 other => drop(other?),
             }

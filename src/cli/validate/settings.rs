@@ -1,4 +1,4 @@
-//! What can be switched of a suite while the process runs. It holds until it is switched back, over restarts too.
+//! Settings of suites that can be changed at run time. They hold until they are changed back, even across restarts.
 
 use crate::cli::Exit;
 use crate::cli::client::AdminArg;
@@ -19,7 +19,7 @@ pub fn schedule(suite: &str, every: &str, admin: &AdminArg) -> anyhow::Result<Ex
         let off = if suite.enabled { "" } else { ", once it is enabled: `cutover validate enable`" };
         match every {
             Some(every) => format!("suite {} {every}{off}", suite.name),
-            // Of a broken one nobody knows what its file says.
+            // For a broken suite, nobody knows what its file says.
             None if suite.broken.is_some() => cannot_be_run(suite),
             None => format!("suite {} does not run on a schedule", suite.name),
         }

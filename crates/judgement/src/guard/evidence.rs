@@ -1,9 +1,10 @@
-//! Evidence: how sure it is that the candidate is worse than tolerated, by a test that is valid however often one looks.
+//! Evidence: how certain it is that the candidate is worse than tolerated, by a test that is valid however often one
+//! looks.
 //!
-//! Three meters bet on it: on failures, on slowness, on requests that hang. Each has a share of the stake, half of it on
-//! the whole service and half on its routes; what they own together is the evidence, because a weighted sum of e-values
-//! is one. At `1/α : 1` the candidate is taken back. `docs/` of the house and README say it in an operator's words;
-//! [`bet`], [`rate_odds`] and [`latency_odds`] name the sources of the formulas.
+//! Three meters bet on it: on failures, on slowness, and on requests that hang. Each has a share of the stake, half of
+//! it on the whole service and half on its routes. Their total wealth is the evidence, because a weighted sum of
+//! e-values is an e-value. At `1/α : 1` the candidate is rolled back. The book in `docs/` says this in operators'
+//! terms; [`bet`], [`rate_odds`] and [`latency_odds`] name the sources of the formulas.
 
 pub mod bet;
 pub mod cells;
@@ -32,7 +33,7 @@ pub enum MeterKind {
 }
 
 impl MeterKind {
-    /// In the order of every array of three: an array, so that it can be mapped to one.
+    /// The index in every array of three, which lets arrays be mapped.
     pub const ALL: [MeterKind; 3] = [MeterKind::Errors, MeterKind::Latency, MeterKind::Stalls];
 
     /// Its part of the stake.
@@ -48,7 +49,7 @@ impl MeterKind {
         self.into_str()
     }
 
-    /// What a rollback by this meter is counted as.
+    /// The name under which a rollback by this meter is counted.
     pub const fn reason(self) -> &'static str {
         match self {
             MeterKind::Errors => "evidence of errors",
@@ -58,10 +59,10 @@ impl MeterKind {
     }
 }
 
-/// A verdict needs so many bad answers of the candidate, whatever the odds.
+/// A verdict needs this many bad responses from the candidate, whatever the odds.
 pub const LEAST_BAD: u64 = 3;
 
-/// So many of one side, and of these the bad ones.
+/// Responses of one side, and how many of them were bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SideCounts {
     pub all: u64,
@@ -72,20 +73,20 @@ pub struct SideCounts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeterEvidence {
     pub meter: MeterKind,
-    /// `None`: the whole service.
+    /// `None` for the whole service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// `x : 1`, with the meter's share of the stake taken into account.
+    /// Odds `x : 1`, with the meter's share of the stake included.
     pub evidence: f64,
-    /// Bad answers of the candidate since this was last below 1.
+    /// Bad responses of the candidate since the evidence was last below 1.
     pub bad: u64,
     pub span: Millis,
     pub candidate: SideCounts,
     pub active: SideCounts,
-    /// Of slowness: the cut that tells the two sides apart best.
+    /// For slowness: the cut that separates the two sides best.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<WidestGap>,
-    /// Of stalls: how long a request may be out.
+    /// For stalls: how long a request may take before it counts as hung.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<Millis>,
 }
@@ -93,14 +94,14 @@ pub struct MeterEvidence {
 /// What the judge sees of all meters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CombinedEvidence {
-    /// The evidence in all, `x : 1`.
+    /// The total evidence, `x : 1`.
     pub total: f64,
-    /// The meters that make most of it, the first one first.
+    /// The meters that contribute most, the largest first.
     pub parts: Vec<MeterEvidence>,
-    /// The smallest failure rate that would by now have been found; `None`: none would.
+    /// The smallest failure rate that would have been detected by now; `None` if none would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<f64>,
-    /// Active gets no traffic to compare with: what is enough, the triggers say.
+    /// Active gets no traffic to compare with, so only the triggers say what is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
 }
@@ -114,7 +115,7 @@ impl CombinedEvidence {
 }
 
 impl MeterEvidence {
-    /// The sentence of it: what both sides did over the same time, and how sure that is.
+    /// The sentence for a rollback: what both sides did over the same time, and how certain the verdict is.
     pub fn sentence(&self, total: f64, active: &str, candidate: &str) -> String {
         let place = self.route.as_ref().map_or(String::new(), |route| format!("on route {route}, "));
         let MeterEvidence { span, candidate: c, active: a, .. } = self;
@@ -138,7 +139,7 @@ impl MeterEvidence {
     }
 }
 
-/// Evidence as people read it: two digits and no more.
+/// Evidence for human readers, with two significant digits.
 pub fn odds(evidence: f64) -> String {
     match evidence {
         e if e > 1e9 => "over 1,000,000,000 : 1".to_owned(),

@@ -1,9 +1,10 @@
-//! Latency in log-linear buckets: eight an octave from 0.5 ms on, so a quantile is off by at most an eighth.
+//! Latency in log-linear buckets: eight per octave from 0.5 ms on, so a quantile is off by at most an eighth.
 //!
 //! Fixed buckets that only count up can be shared by the request path (one increment), Prometheus (cumulative sums) and
-//! the judge (differences). HdrHistogram (Tene) has the same layout with settings that we do not need.
+//! the judge (differences). HdrHistogram (Tene) has the same layout, with settings that are not needed here.
 
-/// Buckets 0..8 are 62.5 µs wide each, up to 0.5 ms; then eight an octave; the last holds all from 65.5 s on.
+/// Buckets 0..8 are 62.5 µs wide each, up to 0.5 ms; then eight per octave; the last one holds everything from 65.5 s
+/// on.
 pub const BUCKETS: usize = 145;
 
 /// 1/16 ms: the width of the first buckets.
@@ -22,7 +23,7 @@ pub const fn bucket_of(micros: u64) -> usize {
     if bucket < BUCKETS { bucket } else { BUCKETS - 1 }
 }
 
-/// The first whole microsecond behind a bucket; the last one has no end.
+/// The first whole microsecond after a bucket; the last bucket has no end.
 pub const fn upper_micros(bucket: usize) -> Option<u64> {
     if bucket + 1 >= BUCKETS {
         return None;
@@ -32,7 +33,8 @@ pub const fn upper_micros(bucket: usize) -> Option<u64> {
     Some((units * UNIT_US_NUMERATOR).div_ceil(UNIT_US_DENOMINATOR))
 }
 
-/// The latency under which a share `q` of the counts lies, in microseconds, linear within its bucket; `None` of nothing.
+/// The latency below which a share `q` of the counts lies, in microseconds, interpolated within its bucket; `None` if
+/// empty.
 pub fn quantile(counts: &[u64], q: f64) -> Option<u64> {
     let total: u64 = counts.iter().sum();
     if total == 0 {

@@ -1,4 +1,4 @@
-//! How far each metric is from its limits: what the triggers of a policy say together, for who asks before they fire.
+//! How far each metric is from its limits: all triggers of a policy together, for those who ask before one fires.
 
 use crate::guard::trigger::{Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading};
 use crate::guard::{GuardPolicy, Observation};
@@ -7,40 +7,40 @@ use crate::time::Millis;
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Too few answers to say.
+    /// Too few responses to tell.
     Unknown,
     Ok,
     Warn,
     Critical,
 }
 
-/// A metric by all the triggers that look at it.
+/// A metric as seen by all the triggers that watch it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricLevel {
     pub metric: Metric,
-    /// The candidate's, and the active environment's over the same time; in percent or milliseconds.
+    /// The candidate's value, and the active environment's over the same time; in percent or milliseconds.
     pub value: Option<f64>,
     pub baseline: Option<f64>,
-    /// By the value as it is.
+    /// The level of the current value.
     pub now: Severity,
-    /// By what has lasted for as long as its trigger says.
+    /// The level that has lasted for as long as its trigger requires.
     pub lasting: Severity,
     pub window: Millis,
-    /// The candidate's answers in it.
+    /// The candidate's responses in the window.
     pub requests: u64,
-    /// The mildest limits of each severity.
+    /// The mildest limit of each severity.
     pub warn_at: Option<f64>,
     pub critical_at: Option<f64>,
 }
 
-/// The levels of what a sight shows, in the order of [`Metric::ALL`]; a metric that no trigger looks at is left out.
+/// The levels of an observation, in the order of [`Metric::ALL`]; metrics that no trigger watches are left out.
 pub fn levels(policy: &GuardPolicy, sight: &Observation) -> Vec<MetricLevel> {
     Metric::ALL.iter().filter_map(|metric| level_of(*metric, policy, sight)).collect()
 }
 
 fn level_of(metric: Metric, policy: &GuardPolicy, sight: &Observation) -> Option<MetricLevel> {
     let pairs = policy.triggers.iter().zip(&sight.readings).filter(|(trigger, _)| trigger.metric == metric);
-    // A reaching window is for the dead: what people read is over a window of a length that they know.
+    // Reaching windows are for dead candidates; people should read values over a window of known length.
     let (shown, reading) = pairs.clone().min_by_key(|(trigger, _)| trigger.reaching)?;
     let limit = |severity| {
         let limits = pairs.clone().filter(|(trigger, _)| severity_of(trigger) == severity).map(|(trigger, _)| trigger);

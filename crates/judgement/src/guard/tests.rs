@@ -1,10 +1,10 @@
-//! What the judge says of readings.
+//! What the judge makes of readings.
 
 use super::*;
 use crate::guard::window::WindowSample;
 use crate::time::Millis;
 
-/// What judges where the evidence is switched off.
+/// The policy that judges if the evidence is switched off.
 fn triggers_alone() -> GuardPolicy {
     let mut triggers = vec![Trigger::dead_candidate()];
     triggers.extend(Trigger::defaults());
@@ -120,7 +120,7 @@ proptest::proptest! {
     }
 }
 
-/// So many failed rounds of health checks on either side, and nothing else.
+/// This many failed rounds of health checks on either side, and nothing else.
 fn unwell(active: u64, candidate: u64) -> Verdict {
     let failed = |health_failures| WindowSample { health_failures, ..WindowSample::default() };
     verdict(failed(active), failed(candidate), Millis::ZERO)

@@ -1,4 +1,4 @@
-//! Triggers: thresholds that a user can name, with the time that they must be crossed for.
+//! Triggers: thresholds that users can name, and how long each must be crossed.
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
@@ -6,32 +6,32 @@ use strum::{IntoStaticStr, VariantArray};
 use crate::guard::window::{JudgedTotals, Quantile, TotalsWindow, WindowSample};
 use crate::time::Millis;
 
-/// What a trigger measures, on the candidate.
+/// What a trigger measures on the candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Metric {
-    /// Failed answers, in percent of all.
+    /// Failed responses, in percent of all.
     ErrorRate,
-    /// Answers of the origin's own other than 502, 503, 504, in percent of all.
+    /// Responses from the origin itself other than 502, 503 and 504, in percent of all.
     Availability,
-    /// In milliseconds, of answers that did not fail.
+    /// In milliseconds, for responses that did not fail.
     #[strum(serialize = "latency_p50")]
     LatencyP50,
     #[strum(serialize = "latency_p95")]
     LatencyP95,
     #[strum(serialize = "latency_p99")]
     LatencyP99,
-    /// How much of the share that its weight promises the candidate does not answer, in percent.
+    /// How much of its share by weight the candidate does not answer, in percent.
     ThroughputDrop,
-    /// Failed rounds of its health checks: a count, of the whole service only.
+    /// Failed rounds of its health checks: a count, for the whole service only.
     HealthFailures,
 }
 
 impl Metric {
     pub const ALL: &'static [Metric] = Metric::VARIANTS;
 
-    /// As the routing file and the API have it.
+    /// The name in the routing file and the API.
     pub const fn name(self) -> &'static str {
         self.into_str()
     }
@@ -49,17 +49,17 @@ impl Metric {
         }
     }
 
-    /// A number of events, and no share of the answers.
+    /// Whether it is a number of events rather than a share of the responses.
     pub const fn is_count(self) -> bool {
         matches!(self, Metric::HealthFailures)
     }
 
-    /// Small values are the bad ones.
+    /// Whether small values are the bad ones.
     pub const fn is_bad_below(self) -> bool {
         matches!(self, Metric::Availability)
     }
 
-    /// A value of this metric as people read it.
+    /// A value of this metric for human readers.
     pub fn show(self, value: f64) -> String {
         match self {
             _ if self.is_latency() => format!("{value:.0} ms"),
@@ -74,7 +74,7 @@ impl Metric {
 #[serde(rename_all = "lowercase")]
 pub enum TriggerAction {
     Warn,
-    /// Holds a rollout where it is, and alerts.
+    /// Holds the rollout where it is, and alerts.
     Pause,
     Rollback,
 }
@@ -86,29 +86,30 @@ pub struct Trigger {
     pub metric: Metric,
     /// In percent, in milliseconds for a latency, or a count.
     pub limit: f64,
-    /// The active environment beyond this is shared fate: no rollback. The warn level of the metric, or the limit.
+    /// If the active environment is past this too, it is shared fate: no rollback. The metric's warning level, or the
+    /// limit.
     pub shared: f64,
-    /// Continuously beyond the limit for this long.
+    /// How long the value must be past the limit without a break.
     pub hold: Millis,
-    /// Measured over the last so many seconds.
+    /// The window that is measured.
     pub window: Millis,
-    /// The window reaches further back until it holds `requests`: quick at high rates, patient at low ones.
+    /// The window reaches further back until it holds `requests`: fast at high rates, patient at low ones.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reaching: bool,
-    /// Only where active answers nothing that the candidate could be compared with; where it does, the evidence judges.
+    /// Only applies if active answers nothing to compare the candidate with; otherwise the evidence judges.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
-    /// Fewer answers than this say nothing: the time neither runs nor starts again.
+    /// Fewer responses than this say nothing: the time neither runs nor restarts.
     pub requests: u64,
     pub action: TriggerAction,
 }
 
-/// What a trigger sees: both sides over its window, and how long the candidate has been beyond the limit.
+/// What a trigger sees: both sides over its window, and how long the candidate has been past the limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TriggerReading {
     pub active: WindowSample,
     pub candidate: WindowSample,
-    /// The candidate's share as set, 0..1.
+    /// The candidate's configured share, 0..1.
     pub share: f64,
     pub held: Millis,
 }
@@ -116,19 +117,19 @@ pub struct TriggerReading {
 /// How far a reading is from firing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TriggerLevel {
-    /// Too few answers to say.
+    /// Too few responses to tell.
     TooFew,
     /// Within the limit.
     Within,
-    /// Beyond it, but not for long enough.
+    /// Past the limit, but not for long enough.
     Beyond(f64),
-    /// Beyond it, on both sides.
+    /// Past the limit on both sides.
     Shared(f64),
     Fired(f64),
 }
 
 impl Trigger {
-    /// How far back a reaching window goes at the most.
+    /// How far back a reaching window goes at most.
     pub const REACH: Millis = Millis::seconds(10);
 
     /// The triggers of a service whose file names none.
@@ -163,10 +164,10 @@ impl Trigger {
         triggers
     }
 
-    /// A candidate that fails nearly everything needs no two minutes of proof.
+    /// A candidate that fails nearly everything does not need two minutes of proof.
     ///
-    /// At least 200 ms, so that a hiccup of one host between two ticks is no verdict, and ten answers; over four in
-    /// five of them failed, while the active environment fails under two in five.
+    /// At least 200 ms, so that a hiccup of one host between two ticks is not a verdict, and at least ten responses.
+    /// Over four in five must have failed, while the active environment fails under two in five.
     pub fn dead_candidate() -> Trigger {
         Trigger {
             name: "dead candidate".to_owned(),
@@ -188,7 +189,7 @@ impl Trigger {
         for trigger in triggers {
             let same = levels.iter().filter(|(metric, _)| *metric == trigger.metric).map(|(_, limit)| *limit);
             trigger.shared = match trigger.metric.is_bad_below() {
-                // Both sides' checks do not come in one moment: half of it will do.
+                // The two sides' checks do not run at the same moment, so half of the limit is enough.
                 _ if trigger.metric.is_count() => (trigger.limit / 2.0).floor(),
                 true => same.fold(trigger.limit, f64::max),
                 false => same.fold(trigger.limit, f64::min),
@@ -205,16 +206,17 @@ impl Trigger {
                 .map(|(window, totals)| window.last(self.window, now, totals, latency));
         }
         let sample = candidate.reaching(self.window, self.requests, Trigger::REACH, now, totals[1]);
-        // The active side over the same time, or the comparison is none; and whether it answers at all, over a long one.
+        // Active over the same time, or the comparison means nothing; and over a long time, to see whether it answers
+        // at all.
         let span = if self.alone { Trigger::REACH } else { sample.span };
         [active.reaching(span, 0, span, now, totals[0]), sample]
     }
 
-    /// Where a reading stands. Pure: the journal keeps readings, and `explain` asks this again.
+    /// Where a reading stands. This is pure: the journal keeps readings, and `explain` evaluates them again.
     pub fn level(&self, reading: &TriggerReading) -> TriggerLevel {
         let Some(value) = self.value(&reading.candidate, reading) else { return TriggerLevel::TooFew };
         if !self.is_beyond(value, self.limit) || self.alone && reading.active.answers > 0 {
-            // Checks that pass are no proof that clients are served: they say nothing.
+            // Passing checks do not prove that clients are served, so they say nothing.
             return if self.metric.is_count() { TriggerLevel::TooFew } else { TriggerLevel::Within };
         }
         if self.active_value(&reading.active).is_some_and(|active| self.is_beyond(active, self.shared)) {
@@ -223,7 +225,7 @@ impl Trigger {
         if reading.held >= self.hold { TriggerLevel::Fired(value) } else { TriggerLevel::Beyond(value) }
     }
 
-    /// How long the candidate has been beyond the limit, given how long it was `step` ago.
+    /// How long the candidate has been past the limit, given how long it was at the look `step` ago.
     pub fn held(&self, reading: &TriggerReading, step: Millis) -> Millis {
         match self.level(reading) {
             TriggerLevel::TooFew if self.metric.is_count() => Millis::ZERO,
@@ -233,12 +235,12 @@ impl Trigger {
         }
     }
 
-    /// The candidate's value, in percent or milliseconds; `None` of too few answers.
+    /// The candidate's value, in percent or milliseconds; `None` if there are too few responses.
     pub fn value_of(&self, reading: &TriggerReading) -> Option<f64> {
         self.value(&reading.candidate, reading)
     }
 
-    /// The active environment's, over the same time.
+    /// The active environment's value over the same time.
     pub fn baseline_of(&self, reading: &TriggerReading) -> Option<f64> {
         self.active_value(&reading.active)
     }
@@ -260,7 +262,8 @@ impl Trigger {
     }
 
     fn active_value(&self, sample: &WindowSample) -> Option<f64> {
-        // A handful of answers can excuse the candidate wrongly for good: half the evidence is asked of the active side.
+        // A handful of responses could excuse the candidate wrongly, so active must have half as many as the trigger
+        // requires.
         let enough = self.metric.is_count() || sample.answers >= (self.requests / 2).max(1);
         enough.then(|| measure(self.metric, sample)).flatten()
     }

@@ -1,8 +1,8 @@
-//! Windows: what happened lately, as differences of counters that only grow.
+//! Windows: what happened recently, as differences of counters that only grow.
 //!
-//! A ring of totals with their times, not an exponential average: an operator can check "3 of 40 in the last 10 s" by
-//! hand, and an idle candidate is judged on nothing rather than on a stale average. The window moves with `now`, not
-//! with the writes.
+//! A ring of totals with their times rather than an exponential average: an operator can check "3 of 40 in the last 10
+//! s" by hand, and an idle candidate is judged on nothing rather than on a stale average. The window moves with `now`,
+//! not with the writes.
 
 use std::collections::VecDeque;
 
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::guard::latency::{BUCKETS, quantile};
 use crate::time::Millis;
 
-/// Answers of one environment on one route since the process started. Only grows.
+/// Responses of one environment on one route since the process started. Only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnswerCounts {
     pub answers: u64,
-    /// Of these: 5xx, refused, reset, timed out, cut in mid-body.
+    /// Of these: 5xx, refused, reset, timed out, or cut off in mid-body.
     pub failed: u64,
-    /// Of these: no answer of the origin's own, or 502, 503, 504.
+    /// Of these: no response from the origin itself, or 502, 503, 504.
     pub unavailable: u64,
 }
 
@@ -34,11 +34,11 @@ impl AnswerCounts {
 /// What an environment has cost its clients on one route since the process started. Only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientImpact {
-    /// Requests that were tried at it, to their end; also those whose client hung up.
+    /// Requests sent to it and completed, including those whose client hung up.
     pub requests: u64,
-    /// Of its failures, those that were served again by the other environment.
+    /// Of its failures, those that the other environment served again.
     pub rescued: u64,
-    /// Requests that it failed and whose client has seen a failure.
+    /// Requests that it failed and whose client saw a failure.
     pub hurt: u64,
     /// Requests that went to the other environment instead because of caution.
     pub turned_away: u64,
@@ -53,17 +53,17 @@ impl ClientImpact {
     }
 }
 
-/// Cohorts on the ring: tenths of a second, 6.4 s in all. The longest wait for a stall is 5 s.
+/// Cohorts on the ring: tenths of a second, 6.4 s in total. The longest wait for a stall is 5 s.
 pub const COHORTS: usize = 64;
-/// How long a cohort gathers.
+/// How long a cohort collects requests.
 pub const COHORT: Millis = Millis(100);
 
-/// Requests by the tenth of a second that they were sent in, on a ring. Each number only grows, and wraps: what is meant
-/// is the difference since the cohort opened.
+/// Requests on a ring, by the tenth of a second in which they were sent. Each number only grows, and wraps: what
+/// matters is the difference since the cohort opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cohorts {
     pub sent: [u32; COHORTS],
-    /// Of these, answered (the head came), failed or given up, before the ring came round again.
+    /// Of these, those answered (the head arrived), failed or given up before the ring came round again.
     pub ended: [u32; COHORTS],
 }
 
@@ -80,15 +80,15 @@ impl Default for Cohorts {
     }
 }
 
-/// Everything that the guard reads of one environment on one route. Only grows.
+/// Everything that the guard reads about one environment on one route. Only grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgedTotals {
     pub counts: AnswerCounts,
     pub tally: ClientImpact,
-    /// Of the answers that did not fail, by bucket.
+    /// Responses that did not fail, by latency bucket.
     pub latency: [u64; BUCKETS],
     pub cohorts: Cohorts,
-    /// Failed rounds of the environment's health checks; they are the whole service's, whatever the route.
+    /// Failed rounds of the environment's health checks, which concern the whole service whatever the route.
     pub health_failures: u64,
 }
 
@@ -127,7 +127,7 @@ pub struct WindowSample {
     pub answers: u64,
     pub failed: u64,
     pub unavailable: u64,
-    /// Latencies of the answers that did not fail, in microseconds.
+    /// Latencies of the responses that did not fail, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50_us: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,7 +143,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// A quantile of the latency that a trigger looks at.
+/// A latency quantile that a trigger watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantile {
     P50,
@@ -153,12 +153,12 @@ pub enum Quantile {
 
 /// The longest window: what the ring keeps.
 pub const LONGEST: Millis = Millis::seconds(60);
-/// How far apart the kept latency histograms are: each is over a kilobyte.
+/// How far apart the stored latency histograms are: each is over a kilobyte.
 const COARSE: Millis = Millis::seconds(1);
-/// How far apart the kept counts are at least: 20 ms ticks for 60 s are 3,000 entries of 32 bytes.
+/// How far apart the stored counts are at least: 20 ms ticks for 60 s make 3,000 entries of 32 bytes.
 const FINE: Millis = Millis(20);
 
-/// A rush of failures is looked for in this time, and is so many.
+/// A rush is this many failures within this time.
 const RUSH: Millis = Millis::seconds(1);
 const RUSH_FAILURES: u64 = 3;
 
@@ -167,12 +167,12 @@ const RUSH_FAILURES: u64 = 3;
 pub struct TotalsWindow {
     counts: VecDeque<(Millis, AnswerCounts)>,
     latency: VecDeque<(Millis, Box<[u64; BUCKETS]>)>,
-    /// An entry for each failed round, and one before.
+    /// An entry for each failed round, and one from before.
     health: VecDeque<(Millis, u64)>,
 }
 
 impl TotalsWindow {
-    /// A window that opens now: what was counted before is not its business.
+    /// A window that opens now and ignores what was counted before.
     pub fn opened(now: Millis, totals: &JudgedTotals) -> TotalsWindow {
         TotalsWindow {
             counts: VecDeque::from([(now, totals.counts)]),
@@ -181,7 +181,7 @@ impl TotalsWindow {
         }
     }
 
-    /// Remembers the totals of this tick, if anything has happened since the last.
+    /// Stores the totals of this tick, if anything has happened since the last one.
     pub fn observe(&mut self, now: Millis, totals: &JudgedTotals) {
         let last = self.health.back().copied().unwrap_or_default();
         if last.1 != totals.health_failures && now.since(last.0) >= FINE {
@@ -195,7 +195,7 @@ impl TotalsWindow {
         }
         if self.counts.back().is_none_or(|(at, _)| now.since(*at) >= FINE) {
             self.counts.push_back((now, totals.counts));
-            // One entry older than the longest window stays: it is what that window is measured from.
+            // One entry older than the longest window stays, because that window is measured from it.
             while self.counts.get(1).is_some_and(|(at, _)| now.since(*at) >= LONGEST) {
                 self.counts.pop_front();
             }
@@ -208,7 +208,7 @@ impl TotalsWindow {
         }
     }
 
-    /// What happened in the last `span`, or since the window opened where that is less; with that quantile of the latency.
+    /// What happened in the last `span`, or since the window opened if that is less, with this quantile of the latency.
     pub fn last(&self, span: Millis, now: Millis, totals: &JudgedTotals, latency: Option<Quantile>) -> WindowSample {
         let after = self.counts.partition_point(|(at, _)| now.since(*at) >= span);
         let from = after.checked_sub(1).and_then(|at| self.counts.get(at)).or(self.counts.front());
@@ -229,7 +229,7 @@ impl TotalsWindow {
         sample
     }
 
-    /// The shortest window of at least `span` that holds `answers`, but no longer than `reach`: counts only.
+    /// The shortest window of at least `span` that holds `answers`, but no longer than `reach`; counts only.
     pub fn reaching(
         &self,
         span: Millis,
@@ -245,7 +245,8 @@ impl TotalsWindow {
         sample_since(self.counts.iter().rev().find(enough).or(self.counts.front()), now, totals)
     }
 
-    /// Three failures and more within the last second, over the shortest time that holds them: what both sides did since.
+    /// If there were at least three failures within the last second: what both sides did in the shortest time that
+    /// holds them.
     pub fn rush(&self, now: Millis, totals: &JudgedTotals) -> Option<WindowSample> {
         let recent = self.counts.iter().rev().take_while(|(at, _)| now.since(*at) <= RUSH);
         let mut samples = recent.map(|entry| sample_since(Some(entry), now, totals));

@@ -8,7 +8,7 @@ use crate::time::Millis;
 use crate::traffic::split::Weight;
 
 impl State {
-    /// What the plan does by itself, a tick of the grid.
+    /// What the plan does on its own at a tick of the grid.
     pub(super) fn advance(&mut self, name: &str, now: Millis) -> Vec<Effect> {
         let wall = self.wall(now);
         let Some(service) = self.services.get_mut(name) else { return Vec::new() };
@@ -73,7 +73,7 @@ impl State {
                 release.spent = release.plan.watch;
             }
         });
-        // Its requests go on, as the active side's: the account of the rollout ends here.
+        // Later requests are served as the active side's, so the rollout's cost ends here.
         if let Some(ledger) = ledger {
             effects.extend(self.close_book(
                 name,
@@ -88,7 +88,8 @@ impl State {
         effects
     }
 
-    /// What a preflight came to. One of an earlier rollout, or of one that holds or has ended meanwhile, is no news.
+    /// The result of a preflight. If it belongs to an earlier rollout, or to one that has been paused or has ended
+    /// since, it is ignored.
     pub(super) fn preflighted(
         &mut self,
         name: &str,
@@ -124,7 +125,7 @@ impl State {
         }
     }
 
-    /// An entry of the plan's own.
+    /// An entry that the plan itself makes.
     pub(super) fn note(&self, kind: ChangeKind, why: String) -> ChangeNote {
         ChangeNote::of(kind, Actor::the("plan"), why)
     }

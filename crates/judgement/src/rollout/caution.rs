@@ -1,27 +1,28 @@
-//! Caution: while the evidence is serious but no verdict yet, only requests that could be rescued go to the candidate.
+//! Caution: while the evidence is serious but not yet a verdict, only requests that could be rescued go to the
+//! candidate.
 //!
-//! So a client can hardly be hurt while the judge makes up its mind. It is no rollback: the weight stays, evidence goes
-//! on being gathered from the requests that users do not notice, and it ends by itself.
+//! So hardly any client is hurt while the judge makes up its mind. Caution is not a rollback: the weight stays,
+//! evidence continues to come from requests whose clients notice nothing, and it ends by itself.
 
 use crate::guard::evidence::odds;
 use crate::guard::window::WindowSample;
 use crate::time::Millis;
 
-/// Serious: from here on caution turns away.
+/// Evidence from which caution turns requests away.
 const SERIOUS: f64 = 20.0;
 /// It ends when the evidence has stayed below 1 for this long …
 const CALM: Millis = Millis::seconds(2);
-/// … or when the candidate has not answered for this long: where nothing can be rescued, nothing would ever be learnt. It
-/// begins again with the next answers, if they are bad ones.
+/// … or when the candidate has not answered for this long: if nothing could be rescued, nothing would ever be learnt.
+/// It begins again with the next responses, if they are bad.
 const SILENT: Millis = Millis::seconds(3);
-/// Ending after so long without an answer, it has learnt nothing.
+/// If it ends after this long without a response, it has learnt nothing.
 const UNHEARD: Millis = Millis::seconds(1);
 
 /// Off, or on since some time.
 #[derive(Clone, Debug, Default)]
 pub struct Caution {
     on: Option<ActiveCaution>,
-    /// The candidate's answers when it ended because of silence.
+    /// The candidate's responses when it ended because of silence.
     silent_at: Option<u64>,
 }
 
@@ -44,8 +45,8 @@ impl Caution {
         self.on.is_some()
     }
 
-    /// Takes in what is known at `now`: the `evidence` in all, the candidate's `answers` ever, and if it failed in a rush,
-    /// what active and candidate did in that time.
+    /// Takes in what is known at `now`: the total `evidence`, the candidate's `answers` so far, and if it failed in a
+    /// rush, what active and the candidate did in that time.
     pub fn look(
         &mut self,
         now: Millis,
@@ -59,7 +60,7 @@ impl Caution {
             }
             let why = match rush {
                 _ if evidence >= SERIOUS => format!("evidence {}", odds(evidence)),
-                // Where nothing could be rescued it has been off and on before: then only the evidence counts.
+                // If nothing could be rescued, it has been on and off before; then only the evidence counts.
                 Some([active, candidate]) if self.silent_at.is_none() && is_one_sided(&active, &candidate) => {
                     format!("{} of {} failed in {}", candidate.failed, candidate.answers, candidate.span)
                 }
@@ -84,7 +85,7 @@ impl Caution {
     }
 }
 
-/// Over half of the candidate's answers failed, and under a tenth of active's.
+/// Over half of the candidate's responses failed, and under a tenth of active's.
 fn is_one_sided(active: &WindowSample, candidate: &WindowSample) -> bool {
     2 * candidate.failed > candidate.answers && 10 * active.failed <= active.answers
 }

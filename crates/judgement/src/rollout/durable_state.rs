@@ -1,4 +1,4 @@
-//! What of a service outlives the process, and the few ways in which it changes.
+//! The part of a service's state that outlives the process, and the few ways in which it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,30 +9,31 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-/// What of a service outlives the process: kept in the state store, written with the change that made it.
+/// The part of a service's state that outlives the process: kept in the state store, and written with the change that
+/// made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DurableState {
     pub active: Environment,
     pub weight: Weight,
     pub epoch: u32,
-    /// Set by a rollback: nothing but a person raises the weight again.
+    /// Set by a rollback: only a person can raise the weight again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latch: Option<RollbackLatch>,
     /// The emergency stop.
     #[serde(default)]
     pub stopped: bool,
-    /// The number of the rollout: goes up whenever the weight leaves 0, and with every deploy.
+    /// The number of the rollout: goes up whenever the weight rises from 0, and with every deploy.
     #[serde(default)]
     pub rollout: u32,
-    /// What the routing file asked for when it was last read: only a change of it is a command.
+    /// What the routing file asked for when it was last read: only a change to that is a command.
     pub asked: RequestedSplit,
-    /// The version under way, or the last one.
+    /// The current version, or the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
-    /// What was deployed where, by [`Environment::index`].
+    /// The versions deployed, by [`Environment::index`].
     #[serde(default)]
     pub versions: [Option<String>; 2],
-    /// Where a deploy sent an environment, instead of the file's url.
+    /// Where a deploy sent an environment instead of the file's URL.
     #[serde(default)]
     pub origins: [Option<DeployedOrigin>; 2],
     /// Versions that were rolled back, the latest last.
@@ -40,10 +41,10 @@ pub struct DurableState {
     pub quarantine: Vec<QuarantinedVersion>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freeze: Option<DeployFreeze>,
-    /// A person has closed the guard's eyes.
+    /// A person has switched the guard off.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unwatched: bool,
-    /// Nobody is notified.
+    /// No notices are sent.
     #[serde(default, skip_serializing_if = "is_false")]
     pub silent: bool,
     /// What was added to the file at run time.
@@ -78,7 +79,7 @@ impl DurableState {
         }
     }
 
-    /// A weight that leaves 0 begins a rollout, but for a deploy's, which began with it.
+    /// A weight that rises from 0 begins a rollout, unless a deploy has already begun it.
     pub(super) fn set_weight(&mut self, weight: Weight) {
         if self.weight.is_zero() && !weight.is_zero() && !self.is_under_way() {
             self.rollout += 1;
@@ -86,12 +87,12 @@ impl DurableState {
         self.weight = weight;
     }
 
-    /// A rollout by plan is under way, paused or not.
+    /// Whether a planned rollout is in progress, paused or not.
     pub fn is_under_way(&self) -> bool {
         self.release.as_ref().is_some_and(|release| release.phase.is_under_way())
     }
 
-    /// The environment that is judged: the candidate, or the one that was promoted and is still watched.
+    /// The environment that is judged: the candidate, or a promoted one that is still being watched.
     pub fn subject(&self) -> Environment {
         if self.is_watching() { self.active } else { self.active.other() }
     }
@@ -100,17 +101,17 @@ impl DurableState {
         RuntimeOverrides { overlay: self.overlay.clone(), origins: self.origins.clone() }
     }
 
-    /// A promoted version is still watched.
+    /// Whether a promoted version is still being watched.
     pub fn is_watching(&self) -> bool {
         self.release.as_ref().is_some_and(Release::is_watched)
     }
 
-    /// The rollout holds because suites have not passed.
+    /// Whether the rollout is held because suites have not passed.
     pub fn is_held(&self) -> bool {
         self.release.as_ref().is_some_and(Release::is_held)
     }
 
-    /// Somebody has to be judged.
+    /// Whether there is anything to judge.
     pub fn is_judged(&self) -> bool {
         !self.stopped && !self.unwatched && (!self.weight.is_zero() || self.is_watching())
     }
@@ -120,7 +121,7 @@ impl DurableState {
         self.freeze.as_ref().filter(|freeze| freeze.until.is_none_or(|until| wall < until))
     }
 
-    /// What was promoted need not be watched any more: it stays, and nothing is held back from it.
+    /// The promoted version no longer needs to be watched: it stays, and nothing is held back any more.
     pub(super) fn settle(&mut self) {
         if let Some(release) = self.release.as_mut().filter(|release| release.is_watched()) {
             release.spent = release.plan.watch;
@@ -128,7 +129,7 @@ impl DurableState {
         }
     }
 
-    /// An emergency stop: everything to active, whatever was under way is over.
+    /// An emergency stop: everything goes to active, and any rollout is over.
     pub(super) fn stop(&mut self) {
         self.end(RolloutPhase::Aborted, "emergency stop");
         self.stopped = true;
@@ -140,13 +141,13 @@ impl DurableState {
         self.take_back();
     }
 
-    /// Everything to active, and nobody stays pinned to the candidate.
+    /// Sends everything to active, and voids every pin to the candidate.
     pub(super) fn take_back(&mut self) {
         self.weight = Weight::ZERO;
         self.epoch += 1;
     }
 
-    /// The rollout under way has ended, if there is one.
+    /// Ends the current rollout, if there is one.
     pub(super) fn end(&mut self, phase: RolloutPhase, why: &str) {
         if let Some(release) = self.release.as_mut().filter(|release| release.phase.is_under_way()) {
             (release.phase, release.pause, release.why) = (phase, None, Some(why.to_owned()));
@@ -160,14 +161,14 @@ impl DurableState {
 
     pub(super) fn pause(&mut self, who: String, why: String) {
         if let Some(release) = self.release.as_mut().filter(|release| release.phase.is_under_way()) {
-            // A pause within a pause goes back to where the first one was.
+            // A pause within a pause returns to where the first one began.
             let phase = release.pause.as_ref().map_or(release.phase, |pause| pause.phase);
             release.pause = Some(ReleasePause { who, why, phase });
             release.phase = RolloutPhase::Paused;
         }
     }
 
-    /// The new side becomes the active one.
+    /// Makes the new side the active one.
     pub(super) fn promote(&mut self, release: Release) {
         self.active = release.environment;
         self.weight = if release.plan.watch > Millis::ZERO { release.plan.holdback } else { Weight::ZERO };
@@ -176,7 +177,7 @@ impl DurableState {
             Some(Release { phase: RolloutPhase::Promoted, pause: None, spent: Millis::ZERO, requests: 0, ..release });
     }
 
-    /// Back to where it came from: the share of a candidate, or the role of what was promoted last.
+    /// Takes back a candidate's share, or the role of the last promoted side.
     pub(super) fn roll_back(&mut self, reason: &str, entry: u64) {
         let promoted = self.has_promoted() && (self.weight.is_zero() || self.is_watching());
         if promoted {
@@ -195,17 +196,17 @@ impl DurableState {
         self.take_back();
     }
 
-    /// The last rollout was promoted, and its side is still the active one.
+    /// Whether the last rollout was promoted and its side is still the active one.
     pub(super) fn has_promoted(&self) -> bool {
         let release = self.release.as_ref();
         release.is_some_and(|release| release.phase == RolloutPhase::Promoted && release.environment == self.active)
     }
 }
 
-/// Versions that are remembered as rolled back.
+/// How many rolled-back versions are remembered.
 const MOST_QUARANTINED: usize = 20;
 
-/// Where a deploy sent an environment. The file's own url holds again as soon as it changes.
+/// Where a deploy sent an environment. The file's own URL applies again as soon as it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployedOrigin {
     pub url: String,
@@ -213,20 +214,20 @@ pub struct DeployedOrigin {
     pub instead_of: String,
 }
 
-/// A version that is not deployed again without force.
+/// A version that cannot be deployed again without force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantinedVersion {
     pub version: String,
-    /// The journal entry of its rollback.
+    /// The rollback's journal entry.
     pub entry: u64,
 }
 
-/// No deploys, no steps. Rollbacks come all the same.
+/// No deploys and no steps. Rollbacks still happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployFreeze {
     pub who: String,
     pub why: String,
-    /// Milliseconds since 1970; `None`: until somebody unfreezes.
+    /// Milliseconds since 1970; `None`: until someone lifts the freeze.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
 }
@@ -244,7 +245,7 @@ pub struct RuntimeOverlay {
     pub health_off: BTreeSet<String>,
 }
 
-/// What is laid over a service of a routing file.
+/// What is laid over a service of the routing file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeOverrides {
     pub overlay: RuntimeOverlay,
@@ -262,11 +263,11 @@ impl RuntimeOverlay {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackLatch {
     pub reason: String,
-    /// The journal entry of the rollback.
+    /// The rollback's journal entry.
     pub entry: u64,
 }
 
-/// What the routing files have asked for a service's split, last.
+/// What the routing files last asked for a service's split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedSplit {
     pub active: Environment,

@@ -1,4 +1,4 @@
-//! What the guard takes back, holds or warns of, and how a change becomes an entry of the journal.
+//! What the guard rolls back, holds or warns of, and how a change becomes a journal entry.
 
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::trigger::TriggerAction;
@@ -77,7 +77,7 @@ impl State {
         change.map_or(Vec::new(), |change| told(level, change).into())
     }
 
-    /// Caution begins or ends: the requests of the next generation know.
+    /// Caution begins or ends; requests of the next generation follow it.
     pub(super) fn turn(
         &mut self,
         name: &str,
@@ -118,7 +118,7 @@ impl State {
         told(AnnouncementLevel::Info, change).into()
     }
 
-    /// An entry that changes nothing. Nobody is told: whoever wants to know reads the journal.
+    /// An entry that changes nothing. It is not announced: those who want to know read the journal.
     pub(super) fn remarked(&mut self, remark: AuditRemark, now: Millis) -> Vec<Effect> {
         let AuditRemark { kind, service, who, from, why } = remark;
         self.last_entry += 1;

@@ -1,4 +1,5 @@
-//! What health checks change: who is up, and whether a new side is taken back. Not durable: checks find out again.
+//! What health checks change: which sides are up, and whether a new side is rolled back. Not durable: checks find out
+//! again.
 
 use crate::rollout::journal_entries::{Actor, ChangeNote, told};
 use crate::rollout::release::Release;
@@ -37,12 +38,12 @@ impl State {
             effects.push(Effect::Publish);
             let note = ChangeNote::of(ChangeKind::Health, Actor::the("health"), said);
             if let Some(change) = self.change(name, note, None, now) {
-                // Nothing of the state that outlives the process.
+                // This is not part of the durable state.
                 effects.extend(told(level, JournalChange { after: None, ..change }));
             }
         }
         let service = self.services.get(name).filter(|service| rollback && is_on_trial(&service.durable, side));
-        // Where both sides are down, they share a fault: nothing is won by going back.
+        // If both sides are down they share a fault, and rolling back gains nothing.
         if service.is_some() && other_is_up {
             let note = ChangeNote::of(ChangeKind::Rollback, Actor::the("health"), format!("{side} is down: {why}"));
             effects.extend(self.roll_back(name, note, now));
@@ -51,7 +52,7 @@ impl State {
     }
 }
 
-/// Whether clients meet the new side, or it was promoted and is still watched.
+/// Whether clients reach the new side, or it was promoted and is still being watched.
 fn is_on_trial(durable: &DurableState, side: Environment) -> bool {
     let live = durable.release.as_ref().is_some_and(Release::is_live);
     durable.subject() == side && (live || !durable.weight.is_zero() || durable.is_watching())

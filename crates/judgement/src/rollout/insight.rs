@@ -1,4 +1,4 @@
-//! What the judge sees of a service just now, for who asks: the same readings that it judges by, without judging.
+//! What the judge currently sees of a service, on request: the same readings that it judges by, without judging.
 
 use crate::guard::window::JudgedTotals;
 use crate::guard::{GuardPolicy, Observation};
@@ -11,11 +11,11 @@ use crate::traffic::Environment;
 #[derive(Clone, Debug)]
 pub struct GuardInsight {
     pub policy: GuardPolicy,
-    /// Who is judged: the candidate, or what was promoted and is still watched.
+    /// The environment that is judged: the candidate, or a promoted one that is still being watched.
     pub subject: Environment,
-    /// Somebody has to be judged now.
+    /// Whether there is anything to judge now.
     pub judged: bool,
-    /// Of the whole service first, then of its routes; none before the first answer.
+    /// The whole service first, then its routes; none before the first response.
     pub sights: Vec<Observation>,
 }
 

@@ -1,10 +1,10 @@
-//! What the state says of its changes: the entries of the journal and the news, with their reasons in words.
+//! How the state reports its changes: journal entries and announcements, with their reasons in words.
 
 use crate::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange, JudgementRecord,
 };
 
-/// Who wants a change.
+/// Who asks for a change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Actor {
     pub who: String,
@@ -19,7 +19,7 @@ impl Actor {
     }
 }
 
-/// What an entry says beside the state before and after.
+/// What an entry says besides the state before and after.
 #[derive(Clone, Debug)]
 pub(super) struct ChangeNote {
     pub kind: ChangeKind,
@@ -38,7 +38,7 @@ impl ChangeNote {
         ChangeNote { kind, by: Actor::the("guard"), why, evidence: Some(evidence) }
     }
 
-    /// How loud the news of a change is, and its words.
+    /// The level and the words of a change's announcement.
     pub fn told(&self, before: &DurableState, after: &DurableState) -> (AnnouncementLevel, String) {
         let why = &self.why;
         let level = match self.kind {
@@ -58,7 +58,7 @@ impl ChangeNote {
     }
 }
 
-/// The journal's entry, and the news of it.
+/// The journal entry, and its announcement.
 pub(super) fn told(level: AnnouncementLevel, change: JournalChange) -> [Effect; 2] {
     let (service, text) = (change.service.clone(), change.why.clone());
     let news = Announcement { level, service, kind: change.kind, text, entry: change.id };

@@ -1,4 +1,5 @@
-//! One place that is watched: the whole service, or one route. Its windows for the triggers, its meters for the evidence.
+//! One scope that is watched, the whole service or one route: its windows for the triggers and its meters for the
+//! evidence.
 
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::tape::EvidenceTape;
@@ -10,32 +11,32 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-/// Triggers are looked at this often; their windows are seconds.
+/// Triggers are evaluated this often; their windows are seconds.
 const TRIGGERS: Millis = Millis(100);
-/// A look that comes later than this proves no more than this: what happened in between was not looked at.
+/// A look that comes later than this counts as no more than this, because nobody looked at what happened in between.
 const LONGEST_STEP: Millis = Millis::seconds(1);
 
-/// What one look found.
+/// The result of one look.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The first place that is unhealthy.
+    /// The first scope that is unhealthy.
     pub unhealthy: Option<(Observation, Judgement)>,
-    /// Of the meter that leads, if the evidence said so.
+    /// The leading meter's tape, if the evidence decided.
     pub tape: Option<EvidenceTape>,
     /// Warnings and holds that are new since the last look.
     pub news: Vec<(WatchWarning, Observation, Judgement)>,
-    /// Caution begins or ends, and what is known then.
+    /// Caution begins or ends, and what is known at that point.
     pub caution: Option<(CautionChange, Observation, Judgement)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchWarning {
-    /// The trigger at this place fired, which does not roll back.
+    /// The trigger at this index fired; it does not roll back.
     Fired(usize),
     SharedFate,
 }
 
-/// What of the service the judge must know.
+/// What the judge must know about the service.
 pub struct WatchedService<'a> {
     pub policy: &'a GuardPolicy,
     pub routes: &'a [String],
@@ -43,35 +44,35 @@ pub struct WatchedService<'a> {
     pub weight: Weight,
 }
 
-/// A place that is judged, with what its triggers have said so far.
+/// A scope that is judged, with the state of its triggers.
 #[derive(Clone, Debug)]
 pub struct JudgedScope {
     pub route: Option<usize>,
-    /// Of the service's evidence.
+    /// Its part of the service's evidence.
     share: f64,
     eyes: Option<ScopeMeters>,
-    /// By the trigger's place in the policy.
+    /// By the trigger's index in the policy.
     held: Vec<Millis>,
-    /// The warnings that are already out, by the trigger's place; and whether shared fate is.
+    /// The warnings already announced, by the trigger's index, and whether shared fate has been.
     out: Vec<bool>,
     shared: bool,
 }
 
-/// Opened by the first answer, so that a route that nobody asks for costs nothing.
+/// Opened by the first response, so that a route that nobody requests costs nothing.
 #[derive(Clone, Debug)]
 struct ScopeMeters {
     /// Active and candidate.
     windows: [TotalsWindow; 2],
     meters: Option<EvidenceMeters>,
-    /// What was counted when the triggers were last looked at: where nothing has happened since, there is nothing to judge.
+    /// The counts when the triggers were last evaluated: if nothing has happened since, there is nothing to judge.
     counts: Option<[(AnswerCounts, u64); 2]>,
     looked: Option<Millis>,
 }
 
-/// What the scopes of a service have in common at a look.
+/// What the scopes of a service share at a look.
 pub struct ScopeContext<'a> {
     pub now: Millis,
-    /// The look before; none: the service has just become live.
+    /// The previous look; none if the service has just become live.
     pub since: Option<Millis>,
     pub on_grid: bool,
     pub seen: &'a WatchedService<'a>,
@@ -93,15 +94,15 @@ impl JudgedScope {
         }
     }
 
-    /// Looks at the totals of active and candidate. Gives what the triggers see, if it is their time and they see anything
-    /// new.
+    /// Looks at the totals of active and candidate. Returns what the triggers see, if they are due and there is
+    /// anything new.
     pub fn look(&mut self, look: &ScopeContext<'_>, sides: [&JudgedTotals; 2]) -> Option<Observation> {
         let ScopeContext { now, since, seen, .. } = *look;
         let share = self.share;
         let eyes = self.eyes.get_or_insert_with(|| {
             let nothing = JudgedTotals::default();
-            // Either the service has just become live, and what was counted before is not the candidate's; or the
-            // route's first answers came since the last look, and all of them count.
+            // Either the service has just become live, and the earlier counts are not the candidate's; or the route's
+            // first responses came since the last look, and all of them count.
             let (from, [active, candidate]) = match since {
                 None => (now, sides),
                 Some(since) => (since, [&nothing; 2]),
@@ -133,7 +134,7 @@ impl JudgedScope {
         sight
     }
 
-    /// If the candidate has just failed in a rush: what active and candidate did in that time.
+    /// If the candidate has just failed in a rush: what active and the candidate did in that time.
     pub fn rush(&self, now: Millis, sides: [&JudgedTotals; 2]) -> Option<[WindowSample; 2]> {
         let ScopeMeters { windows: [active, candidate], .. } = self.eyes.as_ref()?;
         let rush = candidate.rush(now, sides[1])?;
@@ -144,7 +145,7 @@ impl JudgedScope {
         self.eyes.as_ref().and_then(|eyes| eyes.meters.as_ref())
     }
 
-    /// What the triggers see at `now`, without looking: nothing is held longer by it. `None` before the first answer.
+    /// What the triggers see at `now`, without taking a look: no time limit advances. `None` before the first response.
     pub fn sight(
         &self,
         now: Millis,
@@ -160,7 +161,7 @@ impl JudgedScope {
         Some(Observation { route, readings, evidence: None })
     }
 
-    /// Every warning once, until it is over.
+    /// Announces every warning once, until it is over.
     pub fn tell(&mut self, sight: Observation, judgement: Judgement, found: &mut Findings) {
         let shared = judgement.verdict == Verdict::Insufficient { missing: InsufficientReason::HealthyActive };
         if shared && !self.shared {
@@ -190,9 +191,9 @@ fn readings(
 ) -> Vec<TriggerReading> {
     let seen = look.seen;
     let readings = seen.policy.triggers.iter().zip(held).map(|(trigger, held)| {
-        // A route's share is not the service's where rules and stickiness choose: only the whole service is held to it.
-        // And what was answered at another weight says nothing of this one.
-        // Health checks are of the whole service anyway.
+        // If rules and stickiness choose, a route's share differs from the service's, so only the whole service is held
+        // to it. Responses at another weight say nothing about this one. Health checks concern the whole service
+        // anyway.
         let unfit = match trigger.metric {
             Metric::ThroughputDrop => route.is_some() || look.steady < trigger.window,
             metric => metric.is_count() && route.is_some(),

@@ -5,20 +5,20 @@ use serde::{Deserialize, Serialize};
 use crate::guard::window::{ClientImpact, JudgedTotals};
 use crate::time::Millis;
 
-/// What a rollout came to. Times are on the monotonic clock, like an entry's `uptime`.
+/// What a rollout has cost. Times are on the monotonic clock, like an entry's `uptime`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RolloutLedger {
     /// The rollout's number within its service.
     pub rollout: u32,
     pub began: Millis,
-    /// Requests that were tried at the candidate, to their end.
+    /// Requests that were sent to the candidate and have completed.
     pub requests: u64,
-    /// Distinct sticky keys among them, estimated to within some 3 %; requests without a key have none.
+    /// Distinct sticky keys among them, estimated to within about 3 %; requests without a key have none.
     #[serde(default)]
     pub keys: u64,
     /// Failures of the candidate.
     pub failed: u64,
-    /// Of these, served again by active.
+    /// Of these, those that active served again.
     pub rescued: u64,
     /// Requests whose client saw a failure.
     pub hurt: u64,
@@ -31,17 +31,17 @@ pub struct RolloutLedger {
     pub verdict: Option<Millis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<Millis>,
-    /// Nothing is under way any more.
+    /// The rollout and its requests are over.
     #[serde(default)]
     pub closed: bool,
 }
 
-/// Nothing under way and no news for this long: a failure is counted a moment before what became of it.
+/// The rollout is over and nothing has changed for this long: a failure is counted a moment before its consequences.
 const QUIET: Millis = Millis::seconds(1);
-/// How long requests that are under way are waited for; what is out longer is left out.
+/// How long requests in flight are waited for; those that take longer are left out.
 const LATEST: Millis = Millis::seconds(60);
 
-/// What the book is kept from: the candidate's totals over all routes.
+/// What the ledger is computed from: the candidate's totals over all routes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CandidateAccount {
     tally: ClientImpact,
@@ -62,7 +62,7 @@ impl CandidateAccount {
     }
 }
 
-/// A ledger that is being kept.
+/// A ledger in progress.
 #[derive(Clone, Debug)]
 pub struct OpenLedger {
     ledger: RolloutLedger,
@@ -70,20 +70,20 @@ pub struct OpenLedger {
     before: CandidateAccount,
     last: CandidateAccount,
     changed: Millis,
-    /// Requests of the rollout that are under way.
+    /// Requests of the rollout that are in flight.
     out: u32,
-    /// Since the candidate gets no more requests.
+    /// Since when the candidate has had no more requests.
     closing: Option<Millis>,
 }
 
 impl OpenLedger {
-    /// Opens with the candidate's account as the rollout begins.
+    /// Opens with the candidate's totals as the rollout begins.
     pub fn open(rollout: u32, now: Millis, candidate: CandidateAccount) -> OpenLedger {
         let ledger = RolloutLedger { rollout, began: now, ..RolloutLedger::default() };
         OpenLedger { ledger, before: candidate, last: candidate, changed: now, out: 0, closing: None }
     }
 
-    /// Takes the candidate's account at `now`.
+    /// Takes in the candidate's totals at `now`.
     pub fn look(&mut self, now: Millis, candidate: CandidateAccount) {
         let OpenLedger { ledger, before, last, .. } = self;
         let (tally, earlier) = (&candidate.tally, &before.tally);

@@ -1,4 +1,4 @@
-//! What people may ask for, and why it may be refused.
+//! What operators may ask for, and why it may be refused.
 
 use crate::rollout::{DeployedOrigin, RuntimeOverlay};
 use crate::traffic::split::Weight;
@@ -11,15 +11,15 @@ pub struct OperatorCommand {
     pub act: OperatorAction,
 }
 
-/// Who asks for something, why, and on which condition.
+/// Who asks for something, why, and on what condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requester {
     pub who: String,
-    /// The address that the request comes from, if it came over the network.
+    /// The address that the request came from, if it came over the network.
     pub from: Option<String>,
     /// The request's Idempotency-Key.
     pub key: Option<String>,
-    /// Only if the state is still of this generation.
+    /// Only if the state still has this generation.
     pub generation: Option<u64>,
     /// In the requester's own words; may be empty.
     pub why: String,
@@ -28,7 +28,7 @@ pub struct Requester {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OperatorAction {
     Deploy(DeployRequest),
-    /// To this weight of the candidate: at once, or by the plan's steps.
+    /// Set the candidate's weight to this, at once or by the plan's steps.
     Shift {
         weight: Weight,
         gradual: bool,
@@ -42,28 +42,28 @@ pub enum OperatorAction {
     Rollback,
     Stop,
     Clear,
-    /// Until then, in milliseconds since 1970.
+    /// Until this time, in milliseconds since 1970.
     Freeze {
         until: Option<u64>,
     },
     Unfreeze,
-    /// The guard's eyes.
+    /// Switches the guard on or off.
     Monitoring(bool),
-    /// The notices.
+    /// Switches notices on or off.
     Alerting(bool),
-    /// The whole of what is laid over the file. Whoever asks has seen to it that it makes sense.
+    /// Everything that is laid over the file. The caller has made sure that it is valid.
     Overlay(Box<RuntimeOverlay>),
 }
 
-/// A version that is to set out.
+/// A version to deploy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeployRequest {
     pub version: String,
-    /// The routes that it is limited to; empty: all.
+    /// The routes that it is limited to; empty for all.
     pub functions: Vec<String>,
-    /// Where it is, if that is not where the file says.
+    /// Its URL, if that is not the file's.
     pub origin: Option<DeployedOrigin>,
-    /// Although it was rolled back before.
+    /// Deploy even though it was rolled back before.
     pub force: bool,
 }
 

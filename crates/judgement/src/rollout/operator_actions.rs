@@ -1,4 +1,4 @@
-//! What people ask for, and what comes of it. Everything they may ask in every phase is decided here.
+//! What operators ask for, and what follows. Everything they may ask in every phase is decided here.
 
 use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::plan::RolloutPlan;
@@ -56,7 +56,7 @@ impl State {
                 Ok(self.alter(&name, note, now, DurableState::stop))
             }
             OperatorAction::Clear if !durable.stopped => Err(RolloutError::NotStopped { service: name }),
-            // What was under way when the emergency came is over: the next raise is a person's.
+            // What was in progress when the emergency began is over: the next raise is a person's decision.
             OperatorAction::Clear => {
                 let note = note(ChangeKind::Clear, "the emergency is over");
                 Ok(self.alter(&name, note, now, DurableState::clear))
@@ -226,7 +226,7 @@ impl State {
             return Ok(self.alter(name, note, now, |durable| {
                 durable.settle();
                 durable.latch = None;
-                // Its first step that is more than what it has.
+                // The first step above its current weight.
                 let step = release.plan.steps.iter().position(|step| step.weight > durable.weight).unwrap_or(0);
                 if let Some(to) = release.plan.steps.get(step) {
                     durable.set_weight(to.weight);
@@ -242,7 +242,7 @@ impl State {
             if !weight.is_zero() {
                 durable.latch = None;
             }
-            // A person steers: the plan holds until it is told to go on.
+            // A person has taken over: the plan is paused until it is resumed.
             durable.pause(who, format!("shifted to {weight} by hand"));
         }))
     }
@@ -273,7 +273,7 @@ impl State {
                 release.phase = RolloutPhase::Preflight;
                 return;
             }
-            // The step that its weight is of, by now: a person may have moved it meanwhile.
+            // The step that its current weight belongs to, because a person may have moved it meanwhile.
             let at = release.plan.steps.iter().rposition(|step| step.weight <= durable.weight);
             match at {
                 Some(at) if at == release.step => {
@@ -316,7 +316,7 @@ impl State {
         Ok(self.promote(name, release, note, now))
     }
 
-    /// The preflight of a service that waits for one.
+    /// The preflight of a service that is waiting for one.
     pub(super) fn preflight(&self, name: &str) -> Option<Effect> {
         let durable = &self.services.get(name)?.durable;
         let release = durable.release.as_ref().filter(|release| release.phase == RolloutPhase::Preflight)?;
@@ -329,7 +329,7 @@ impl State {
         }))
     }
 
-    /// Neither stopped nor frozen.
+    /// Refuses if the service is stopped or frozen.
     fn may_raise(&self, name: &str, durable: &DurableState, now: Millis) -> Result<(), RolloutError> {
         let service = name.to_owned();
         if durable.stopped {
@@ -349,7 +349,7 @@ fn under_way<'d>(name: &str, durable: &'d DurableState) -> Result<&'d Release, R
     release.ok_or_else(|| RolloutError::NoRollout { service: name.to_owned() })
 }
 
-/// What is done, and why somebody wants it.
+/// What is done, and why it was asked for.
 fn said(what: &str, why: &str) -> String {
     match (what, why) {
         (what, "") => what.to_owned(),

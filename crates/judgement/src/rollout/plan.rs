@@ -5,33 +5,33 @@ use serde::{Deserialize, Serialize};
 use crate::time::Millis;
 use crate::traffic::split::Weight;
 
-/// A weight, and the conditions for leaving it. A verdict of health is always one of them.
+/// A weight, and the conditions for leaving it. A healthy verdict is always one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanStep {
     pub weight: Weight,
-    /// So long at the least.
+    /// Minimum time at this weight.
     pub bake: Millis,
-    /// So many judged requests of the candidate at the least.
+    /// Minimum number of the candidate's judged requests.
     pub requests: u64,
-    /// Only when a person says so.
+    /// Whether a person must approve.
     #[serde(default)]
     pub approve: bool,
-    /// Only when these have passed. They run while it bakes.
+    /// Suites that must have passed. They run while it bakes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
-    /// What comes of one that fails.
+    /// What happens if one of them fails.
     #[serde(default, skip_serializing_if = "OnSuiteFailure::is_rollback")]
     pub on_fail: OnSuiteFailure,
 }
 
-/// What a suite that fails on a step does to the rollout.
+/// What a failed suite does to the rollout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnSuiteFailure {
-    /// It is taken back.
+    /// Roll it back.
     #[default]
     Rollback,
-    /// It holds, until a person resumes it or takes it back.
+    /// Pause it until a person resumes it or rolls it back.
     Hold,
 }
 
@@ -49,28 +49,28 @@ impl OnSuiteFailure {
 }
 
 impl PlanStep {
-    /// A step without suites that nobody has to approve.
+    /// A step without suites or approval.
     pub const fn new(weight: Weight, bake: Millis, requests: u64) -> PlanStep {
         PlanStep { weight, bake, requests, approve: false, suites: Vec::new(), on_fail: OnSuiteFailure::Rollback }
     }
 }
 
-/// How a version gets from nothing to everything.
+/// How a version goes from no traffic to all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutPlan {
-    /// In rising order; the last is everything, or everything but the holdback.
+    /// In ascending order; the last one is everything, or everything except the holdback.
     pub steps: Vec<PlanStep>,
-    /// How long the guard goes on watching the new side after the promotion.
+    /// How long the guard keeps watching the new side after the promotion.
     pub watch: Millis,
-    /// What stays on the old side meanwhile, for a baseline that is alive.
+    /// What stays on the old side meanwhile, as a live baseline.
     pub holdback: Weight,
     pub warm_up: WarmUp,
-    /// What must pass before the first client. One that fails lets nobody on.
+    /// Suites that must pass before the first client. If one fails, the rollout ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
 }
 
-/// Requests to the new side before any client's: against cold starts.
+/// Requests to the new side before any client's, to absorb cold starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarmUp {
     pub requests: u32,
@@ -78,7 +78,7 @@ pub struct WarmUp {
 }
 
 impl RolloutPlan {
-    /// So many judged requests a step takes, where the file says nothing.
+    /// The judged requests that a step needs if the file does not say.
     pub const REQUESTS: u64 = 20;
     pub const BAKE: Millis = Millis::seconds(120);
     pub const WATCH: Millis = Millis::seconds(600);
@@ -92,12 +92,13 @@ impl RolloutPlan {
         RolloutPlan { steps, watch: RolloutPlan::WATCH, holdback, warm_up, suites: Vec::new() }
     }
 
-    /// The most that the candidate gets.
+    /// The highest weight that the candidate gets.
     pub fn full(&self) -> Weight {
         self.holdback.rest()
     }
 
-    /// The plan as far as `target`: its steps below, and one at it, which is left as the step that it cuts off would be.
+    /// The plan as far as `target`: the steps below it, and one at it, with the conditions of the step that it cuts
+    /// short.
     pub fn up_to(&self, target: Weight) -> RolloutPlan {
         let mut steps: Vec<PlanStep> = self.steps.iter().filter(|step| step.weight < target).cloned().collect();
         if let Some(step) = self.steps.iter().find(|step| step.weight >= target).or(self.steps.last()) {

@@ -7,50 +7,50 @@ use crate::rollout::plan::{PlanStep, RolloutPlan};
 use crate::time::Millis;
 use crate::traffic::Environment;
 
-/// A version under way, or one that has ended: kept until the next one sets out.
+/// The current version, or one that has ended: kept until the next one starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
-    /// `None`: a share was raised step by step, and nobody said of what.
+    /// `None` if a share was raised step by step without naming a version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The side that it is on, whatever role that has by now.
+    /// The side that it is on, whatever role that has now.
     pub environment: Environment,
-    /// The routes that it is limited to; empty: all.
+    /// The routes that it is limited to; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<String>,
-    /// As it was when the version set out: an edit of the file is for the next one.
+    /// The plan as it was when the version started: an edit of the file applies to the next one.
     pub plan: RolloutPlan,
     pub phase: RolloutPhase,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<ReleasePause>,
-    /// The place of the step in the plan.
+    /// The index of the step in the plan.
     pub step: usize,
-    /// How long in this step, or in the watch, as last written down.
+    /// How long it has been in this step or in the watch, as last stored.
     pub spent: Millis,
-    /// The candidate's judged requests in this step, as last written down.
+    /// The candidate's judged requests in this step, as last stored.
     pub requests: u64,
     pub approved: bool,
-    /// What the suites of this step came to; `None`: they still run, or there are none.
+    /// The result of this step's suites; `None` if they are still running or there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<SuiteGate>,
     pub who: String,
-    /// When it set out, in milliseconds since 1970.
+    /// When it started, in milliseconds since 1970.
     pub at: u64,
-    /// Why it ended, or holds.
+    /// Why it ended or is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
-/// Where a rollout stands.
+/// The phase of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RolloutPhase {
-    /// The new side is tried before any client meets it.
+    /// The new side is tried before any client reaches it.
     Preflight,
     /// On one of the steps.
     Shifting,
-    /// It has everything, and is not promoted yet.
+    /// It has all the traffic, and is not promoted yet.
     Baking,
     Paused,
     Promoted,
@@ -58,16 +58,16 @@ pub enum RolloutPhase {
     Aborted,
 }
 
-/// What the suites of a step came to.
+/// The result of a step's suites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuiteGate {
     Passed,
-    /// They failed, or could not be run: the rollout holds until a person has them run again.
+    /// They failed or could not be run: the rollout is paused until a person has them run again.
     Held,
 }
 
-/// Why a rollout holds, and where it goes on.
+/// Why a rollout is paused, and where it resumes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleasePause {
     pub who: String,
@@ -78,12 +78,12 @@ pub struct ReleasePause {
 impl RolloutPhase {
     pub const ALL: &'static [RolloutPhase] = RolloutPhase::VARIANTS;
 
-    /// As the journal, the API and the metrics have it.
+    /// The name in the journal, the API and the metrics.
     pub const fn name(self) -> &'static str {
         self.into_str()
     }
 
-    /// Not ended yet.
+    /// Whether it has not ended yet.
     pub const fn is_under_way(self) -> bool {
         matches!(self, RolloutPhase::Preflight | RolloutPhase::Shifting | RolloutPhase::Baking | RolloutPhase::Paused)
     }
@@ -110,7 +110,7 @@ impl Release {
         }
     }
 
-    /// Clients meet it: past preflight, and not ended.
+    /// Whether clients reach it: past preflight, and not ended.
     pub fn is_live(&self) -> bool {
         match (self.phase, &self.pause) {
             (RolloutPhase::Paused, Some(pause)) => pause.phase != RolloutPhase::Preflight,
@@ -118,7 +118,7 @@ impl Release {
         }
     }
 
-    /// Promoted, and the guard still looks.
+    /// Whether it is promoted and the guard is still watching.
     pub fn is_watched(&self) -> bool {
         self.phase == RolloutPhase::Promoted && self.spent < self.plan.watch
     }
@@ -131,7 +131,7 @@ impl Release {
         self.plan.steps.get(self.step + 1)
     }
 
-    /// Stands at a step as if it had just come there.
+    /// Enters a step as if it had just arrived there.
     pub fn enter(&mut self, step: usize) {
         (self.step, self.spent, self.requests) = (step, Millis::ZERO, 0);
         (self.approved, self.gate) = (false, None);
@@ -139,14 +139,14 @@ impl Release {
         self.pause = None;
     }
 
-    /// The suites that must still pass before this step is left; none where it is not stood on.
+    /// The suites that must still pass before this step is left; none if it is not on a step.
     pub fn suites_owed(&self) -> &[String] {
         let stands =
             matches!(self.phase, RolloutPhase::Shifting | RolloutPhase::Baking) && self.gate != Some(SuiteGate::Passed);
         self.current().filter(|_| stands).map_or(&[], |step| step.suites.as_slice())
     }
 
-    /// It holds because suites have not passed.
+    /// Whether it is paused because suites have not passed.
     pub fn is_held(&self) -> bool {
         self.phase == RolloutPhase::Paused && self.gate == Some(SuiteGate::Held)
     }
@@ -155,7 +155,7 @@ impl Release {
         self.current().is_some_and(|step| step.weight >= self.plan.full())
     }
 
-    /// The name that people know it by.
+    /// Its name for human readers.
     pub fn title(&self) -> &str {
         self.version.as_deref().unwrap_or("the candidate")
     }

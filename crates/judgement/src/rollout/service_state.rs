@@ -1,4 +1,4 @@
-//! One service as the state keeps it: what is durable, what watches it, and the clock of its step.
+//! One service as the state keeps it: its durable part, its watch, and the clock of its step.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::rollout::service_watch::ServiceWatch;
 use crate::rollout::suite_run::{SuiteRun, suites};
 use crate::time::Millis;
 
-/// How far a rollout is gets written down this often: a restart bakes again what it had baked since.
+/// Progress is stored this often: a restart repeats the bake time since then.
 const KEEP: Millis = Millis::seconds(5);
 
 #[derive(Clone, Debug)]
@@ -21,17 +21,17 @@ pub(super) struct ServiceState {
     pub(super) policy: GuardPolicy,
     pub(super) plan: RolloutPlan,
     pub(super) watch: Option<ServiceWatch>,
-    /// Of the rollout under way, or of the last one until its last request has ended.
+    /// For the current rollout, or for the last one until its last request has ended.
     pub(super) book: Option<OpenLedger>,
     pub(super) clocked: StepClock,
-    /// The run of suites that an answer is awaited of. After a restart nobody runs them any more.
+    /// The run of suites whose answer is awaited. After a restart nobody is running them any more.
     pub(super) ordered: Option<SuiteRun>,
-    /// What health checks say, by [`Environment::index`]. After a restart all is up until it is checked.
+    /// What health checks say, by [`Environment::index`]. After a restart everything counts as up until it is checked.
     pub(super) up: [bool; 2],
 }
 
 impl ServiceState {
-    /// As nobody has looked at it yet.
+    /// Before anyone has looked at it.
     pub(super) fn unseen(
         durable: DurableState,
         routes: Vec<String>,
@@ -42,12 +42,12 @@ impl ServiceState {
         ServiceState { durable, routes, policy, plan, watch, book, clocked, ordered, up }
     }
 
-    /// Somebody has to look at it, or at the clock for it.
+    /// Whether the service, or its clock, must be looked at.
     pub(super) fn is_live(&self) -> bool {
         self.durable.is_judged() || self.durable.is_under_way() || self.durable.is_watching()
     }
 
-    /// The eyes close, and so will the book: what they saw is no part of the next try.
+    /// Ends the watch, and soon the ledger: what they saw is not part of the next attempt.
     pub(super) fn end_watch(&mut self, now: Millis, verdict: bool) {
         self.watch = None;
         if let Some(book) = &mut self.book {
@@ -56,27 +56,27 @@ impl ServiceState {
     }
 }
 
-/// Since when, in this process, the step or the watch has been running, and what was counted before.
+/// Since when the step or the watch has been running in this process, and what was counted before.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepClock {
-    /// `None`: not since the rollout came here.
+    /// `None` if not since the rollout reached this step.
     pub(super) running: Option<Running>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Running {
-    /// The rollout, its step and its phase: another one begins anew.
+    /// The rollout, its step and its phase: if any of them changes, the clock starts again.
     place: (u32, usize, RolloutPhase),
     since: Millis,
-    /// The subject's answers at `since`.
+    /// The judged side's responses at `since`.
     answers: u64,
-    /// What the release says of the time before.
+    /// What the release says about the time before.
     spent: Millis,
     requests: u64,
     kept: Millis,
 }
 
-/// What keeps a rollout where it is.
+/// What a rollout is waiting for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
@@ -89,17 +89,17 @@ pub enum WaitReason {
         seen: u64,
         wanted: u64,
     },
-    /// For a verdict of health.
+    /// For a healthy verdict.
     Verdict {
         because: &'static str,
     },
-    /// They run, and have not passed yet.
+    /// They are running, and have not passed yet.
     Suites {
         names: Vec<String>,
     },
     Approval,
     Frozen,
-    /// The guard is off: only a person moves it.
+    /// The guard is off, so only a person can move it.
     Monitoring,
     Paused,
 }
@@ -121,7 +121,7 @@ impl std::fmt::Display for WaitReason {
 }
 
 impl ServiceState {
-    /// Brings the clock of the step up to date.
+    /// Brings the step's clock up to date.
     pub(super) fn clock(&mut self, now: Millis, answers: u64) {
         let durable = &mut self.durable;
         let (number, watching) = (durable.rollout, durable.is_watching());
@@ -144,7 +144,7 @@ impl ServiceState {
         release.spent = running.spent.plus(now.since(running.since));
     }
 
-    /// Whether it is time to write down how far the rollout is.
+    /// Whether it is time to store how far the rollout is.
     pub(super) fn is_due(&mut self, now: Millis) -> bool {
         let Some(running) = self.clocked.running.as_mut().filter(|running| now.since(running.kept) >= KEEP) else {
             return false;
@@ -153,7 +153,7 @@ impl ServiceState {
         true
     }
 
-    /// What keeps a rollout on its step; nothing where there is none.
+    /// What keeps a rollout on its step; nothing if it is not on one.
     pub fn waiting(&self, wall: u64) -> Vec<WaitReason> {
         let DurableState { release: Some(release), unwatched, .. } = &self.durable else { return Vec::new() };
         match release.phase {

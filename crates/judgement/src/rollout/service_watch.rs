@@ -1,4 +1,4 @@
-//! The eyes on one live service: the whole of it and every route, and what they have found together.
+//! The watch over one live service: the whole of it and every route, and what they have found together.
 
 use std::borrow::Cow;
 
@@ -14,22 +14,22 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
-/// So many raises of the weight are staked on; a plan has about as many.
+/// The stake is divided over this many raises; a plan has about as many.
 const RAISES: u32 = 5;
-/// After the weight was lowered, answers that were sent at the old one come in for this long, or for active's p99.
+/// After the weight was lowered, responses sent at the old weight arrive for this long, or for active's p99.
 const SETTLING: Millis = Millis::seconds(1);
-/// The resolution is worked out this often.
+/// The resolution is computed this often.
 const RESOLVE: Millis = Millis::seconds(1);
 
-/// Made when a service becomes live, dropped when it is no more.
+/// Created when a service becomes live, and dropped when it no longer is.
 #[derive(Clone, Debug)]
 pub struct ServiceWatch {
-    /// The whole service first, then its routes, where there is more than one.
+    /// The whole service first, then its routes if there are several.
     scopes: Vec<JudgedScope>,
-    /// The last look; none before the first.
+    /// The previous look; none before the first.
     last: Option<Millis>,
     share: WeightHistory,
-    /// The candidate's answers before it was watched.
+    /// The candidate's responses before the watch began.
     answers_before: u64,
     first: FirstRequest,
     caution: Caution,
@@ -37,7 +37,7 @@ pub struct ServiceWatch {
     shown: GuardReading,
 }
 
-/// The weight as last seen, and what is told of its past.
+/// The weight as last seen, and what follows from its past.
 #[derive(Clone, Copy, Debug)]
 struct WeightHistory {
     weight: Weight,
@@ -46,15 +46,15 @@ struct WeightHistory {
     /// How much of the share was new with the last raise.
     new: f64,
     raises: u32,
-    /// On the raises, not yet placed: the meters hear of it with the next tick.
+    /// Staked on the raises and not yet placed: the meters get it with the next tick.
     stake: f64,
     settled: Millis,
 }
 
-/// When the candidate got its first request: answered or not, or one that hangs would be cold for ever.
+/// When the candidate got its first request. Answered or not: otherwise one that hangs would stay cold forever.
 #[derive(Clone, Copy, Debug)]
 enum FirstRequest {
-    /// Not yet; so many were ever sent to it.
+    /// Not yet; this many were sent to it before.
     NotBefore(u32),
     At(Millis),
 }
@@ -71,7 +71,7 @@ pub struct GuardReading {
 
 impl ServiceWatch {
     pub fn new(routes: usize, policy: &GuardPolicy) -> ServiceWatch {
-        // Half of the stake is on the whole, half is shared by the routes; a lone route is the whole.
+        // Half of the stake is on the whole, and the routes share the other half; a lone route is the whole.
         let (whole, each) = if routes > 1 { (0.5, 0.5 / routes as f64) } else { (1.0, 0.0) };
         let of_routes = if routes > 1 { 0..routes } else { 0..0 };
         let scopes = std::iter::once(JudgedScope::new(None, whole, policy))
@@ -106,8 +106,8 @@ impl ServiceWatch {
         &self.shown
     }
 
-    /// Takes the totals of the routes that were ever asked for, at `now`, and judges. Blocks of evidence end `on_grid`
-    /// only.
+    /// Takes in the totals of the routes that were ever requested, at `now`, and judges. Blocks of evidence end only
+    /// `on_grid`.
     pub fn look(
         &mut self,
         now: Millis,
@@ -119,7 +119,7 @@ impl ServiceWatch {
         if on_grid || since.is_none() {
             self.last = Some(now);
         }
-        // A lone route is the whole, as it stands.
+        // A lone route is the whole service.
         let whole = match totals {
             [only] => only.as_ref().map(Cow::Borrowed),
             _ => sum(totals).map(Cow::Owned),
@@ -144,7 +144,7 @@ impl ServiceWatch {
                 Some(at) => totals.get(at).and_then(Option::as_ref),
             };
             let sight = pair.and_then(|pair| scope.look(&look, roles(pair, seen.active)));
-            // The whole service is judged at every look: the evidence of all places comes together there.
+            // The whole service is judged at every look, because the evidence of all scopes comes together there.
             let whole = place == 0 && budget.is_some();
             let sight =
                 sight.or_else(|| whole.then(|| Observation { route: None, readings: Vec::new(), evidence: None }));
@@ -178,7 +178,7 @@ impl ServiceWatch {
         found
     }
 
-    /// What the triggers see at `now`, of the whole first; nothing is changed by it.
+    /// What the triggers see at `now`, the whole service first; this changes nothing.
     pub fn sights(
         &self,
         now: Millis,
@@ -215,7 +215,7 @@ impl ServiceWatch {
             if weight > share.weight {
                 let new = 1.0 - share.weight.ratio() / weight.ratio();
                 (share.raised, share.new) = (now, new);
-                // The first weight is no raise: the stake of the start is on it.
+                // The first weight is not a raise: the initial stake is on it.
                 if !share.weight.is_zero() && share.raises < RAISES {
                     share.raises += 1;
                     share.stake += AT_RAISES / f64::from(RAISES);
@@ -257,14 +257,14 @@ impl ServiceWatch {
         let turn = if budget.caution { self.caution.look(now, total, answers, rush) } else { None };
         (self.shown.evidence, self.shown.resolution) = (evidence, resolution);
         self.shown.cautious = self.caution.is_on();
-        // Put together only where somebody will read it.
+        // Assembled only if it will be read.
         let tell = total >= 1.0 / budget.alpha || turn.is_some();
         let parts = if tell { self.parts(seen.routes, total) } else { Vec::new() };
         let alone = seen.weight == Weight::FULL;
         (CombinedEvidence { total, parts, resolution, alone }, turn)
     }
 
-    /// The parts that make a hundredth of the evidence and more, the largest first.
+    /// The parts that make a hundredth or more of the evidence, the largest first.
     fn parts(&self, routes: &[String], total: f64) -> Vec<MeterEvidence> {
         let meters = self.scopes.iter().filter_map(|scope| Some((scope.route, scope.meters()?)));
         let mut parts: Vec<_> = meters
@@ -294,7 +294,7 @@ fn sum(totals: &[Option<[JudgedTotals; 2]>]) -> Option<[JudgedTotals; 2]> {
     whole
 }
 
-/// Active's and the candidate's of a pair by environment.
+/// Active's and the candidate's part of a pair by environment.
 fn roles(pair: &[JudgedTotals; 2], active: Environment) -> [&JudgedTotals; 2] {
     [active.of(pair), active.other().of(pair)]
 }

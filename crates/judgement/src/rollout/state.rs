@@ -19,33 +19,34 @@ use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::{TrafficSplit, Weight};
 
-/// All services: what is durable of them, and the eyes on those that are live.
+/// All services: the durable state of each, and the watch over those that are live.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     pub(super) services: BTreeMap<String, ServiceState>,
-    /// Of services that no file names now: kept, so that a file that forgets one and remembers it loses nothing.
+    /// Services that no file names at the moment. They are kept, so that a file that drops one and restores it loses
+    /// nothing.
     resting: BTreeMap<String, DurableState>,
     pub(super) generation: u64,
     pub(super) last_entry: u64,
-    /// There was a state, and it could not be read: services that seem new may not be.
+    /// There was a state that could not be read, so services that seem new may not be.
     lost: bool,
     /// The time of day at zero of the monotonic clock, in milliseconds since 1970.
     began: u64,
 }
 
 impl State {
-    /// The state as the store has it, before any file is read.
+    /// The state as stored, before any file is read.
     /// `began`: the time of day at zero of the monotonic clock, in milliseconds since 1970.
     pub fn restored(services: BTreeMap<String, DurableState>, generation: u64, last_entry: u64, began: u64) -> State {
         State { resting: services, generation, last_entry, began, ..State::default() }
     }
 
-    /// The state after the store was lost: whatever a file names begins at weight 0, latched.
+    /// The state after the store was lost: every service in a file begins at weight 0, latched.
     pub fn after_loss(began: u64) -> State {
         State { lost: true, began, ..State::default() }
     }
 
-    /// The time of day, in milliseconds since 1970, on a clock that nobody sets.
+    /// The time of day in milliseconds since 1970, on a clock that nobody sets.
     pub fn wall(&self, now: Millis) -> u64 {
         self.began + now.0
     }
@@ -54,7 +55,7 @@ impl State {
         self.generation
     }
 
-    /// What is laid over the services, those too that no file names now.
+    /// What is laid over the services, including those that no file names now.
     pub fn overs(&self) -> BTreeMap<String, RuntimeOverrides> {
         let served = self.services.iter().map(|(name, service)| (name, &service.durable));
         let all = served.chain(&self.resting).map(|(name, durable)| (name.clone(), durable.over()));
@@ -97,12 +98,12 @@ impl State {
         self.services.get(service)?.book.as_ref().map(OpenLedger::ledger)
     }
 
-    /// What is durable of a service that a file names.
+    /// The durable state of a service that a file names.
     pub fn durable(&self, service: &str) -> Option<&DurableState> {
         self.services.get(service).map(|service| &service.durable)
     }
 
-    /// The services whose totals the next tick wants: live ones, and those whose last requests are under way.
+    /// The services whose totals the next tick needs: live ones, and those with last requests in flight.
     pub fn live(&self) -> impl Iterator<Item = &str> {
         let wants = |service: &ServiceState| service.is_live() || service.book.is_some();
         self.services.iter().filter(move |(_, service)| wants(service)).map(|(name, _)| name.as_str())
@@ -129,10 +130,10 @@ impl State {
         }
     }
 
-    /// Whether a file may be loaded: one that steers by weight while a rollout runs may not, but for taking it back.
+    /// Whether a file may be loaded. While a rollout runs, a file that changes the weight may not, except to abort it.
     ///
     /// # Errors
-    /// The first service that the file may not touch so.
+    /// The first service whose weight the file may not change.
     pub fn may_load(&self, loaded: &[LoadedService]) -> Result<(), RolloutError> {
         for LoadedService { service, ask, .. } in loaded {
             let Some(durable) = self.services.get(service).map(|service| &service.durable) else { continue };
@@ -159,11 +160,12 @@ impl State {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
             let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
-            // The file's url is a person's later word.
+            // The file's URL is what a person said last.
             for (origin, url) in durable.origins.iter_mut().zip(&urls) {
                 *origin = origin.take().filter(|origin| origin.instead_of == *url);
             }
-            // The eyes stay on a service whose routes and policy are the same: a reload is no fresh start for a bad candidate.
+            // The watch continues if routes and policy are unchanged: a reload is not a fresh start for a bad
+            // candidate.
             let same = old.as_ref().is_some_and(|old| old.routes == routes && old.policy == policy);
             if old.is_none() && known.is_some() {
                 // As after a restart: nobody is trying it any more.
@@ -181,7 +183,8 @@ impl State {
                 None => changes.push((name, ChangeKind::Added, "first seen in the routing file".to_owned(), None)),
                 Some(known) => {
                     let asked = ask.after(known.asked);
-                    // After a restart nobody could refuse the file: what it asks for waits for the end of the rollout.
+                    // After a restart nobody could refuse the file, so what it asks for waits for the end of the
+                    // rollout.
                     let waits = known.is_under_way() && !asked.weight.is_zero();
                     if asked != known.asked && waits {
                         let text =
@@ -197,7 +200,7 @@ impl State {
         }
         self.resting.extend(before.into_iter().map(|(name, service)| (name, service.durable)));
 
-        // A file is one generation, whatever it changes.
+        // A file is one generation, however much it changes.
         self.generation += 1;
         let mut effects = vec![Effect::Publish];
         for (name, kind, why, known) in changes {
@@ -218,7 +221,7 @@ impl State {
         if !self.lost {
             return durable;
         }
-        // Its weight may have been taken back, and nobody knows any more: only a person raises it.
+        // Its weight may have been rolled back without a record of it, so only a person may raise it.
         let reason = "the state was lost".to_owned();
         DurableState { weight: Weight::ZERO, latch: Some(RollbackLatch { reason, entry: 0 }), ..durable }
     }
@@ -227,7 +230,7 @@ impl State {
     fn follow_file(&mut self, name: &str, ask: RequestedSplit, now: Millis) -> (ChangeKind, String) {
         let Some(service) = self.services.get_mut(name) else { return (ChangeKind::Shift, String::new()) };
         let durable = &mut service.durable;
-        // A weight of 0 is no wish to try again.
+        // A weight of 0 is not a request to try again.
         let lifted = if ask.weight.is_zero() { None } else { durable.latch.take() };
         let lifted = lifted.map_or(String::new(), |latch| format!("; lifts the latch of rollback {}", latch.entry));
         let swap = durable.asked.active != ask.active && durable.active != ask.active;
@@ -270,11 +273,11 @@ impl State {
         let candidate = CandidateAccount::of(totals.iter().flatten().map(|pair| side.of(pair)));
         if let Some(book) = &mut service.book {
             book.look(now, candidate);
-            // One that is closing gives way to the next rollout, as it stands.
+            // A ledger that is closing gives way to the next rollout as it is.
             let is_over = book.is_closing() && service.durable.rollout != book.ledger().rollout;
             if let Some(ledger) = book.closed(now).or_else(|| is_over.then(|| book.ledger())) {
                 service.book = None;
-                // Where nobody came there is nothing to account for.
+                // If there were no requests, there is nothing to account for.
                 if ledger.requests + ledger.failed + ledger.turned_away > 0 {
                     effects.extend(self.close_book(name, ledger, now));
                 }
@@ -284,14 +287,14 @@ impl State {
         let Some(ServiceState { durable, routes, policy, watch, book, .. }) = judged else { return effects };
         let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, now, candidate));
         let watch = watch.get_or_insert_with(|| ServiceWatch::new(routes.len(), policy));
-        // What was promoted is judged as it was before: against the side that it came from.
+        // A promoted side is judged as it was before: against the side that it replaced.
         let watching = durable.is_watching();
         let calm =
             watching.then(|| GuardPolicy { evidence: policy.evidence.map(EvidenceBudget::calm), ..policy.clone() });
         let policy = calm.as_ref().unwrap_or(policy);
         let weight = if watching { durable.weight.rest() } else { durable.weight };
         let seen = WatchedService { policy, routes, active: side.other(), weight };
-        // Like is compared with like: a rollout of some routes is judged by these routes alone.
+        // Like is compared with like: a rollout of some routes is judged by those routes alone.
         let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
         let limited = limits.map(|release| only(totals, routes, &release.functions));
         let totals = limited.as_deref().unwrap_or(totals);
@@ -318,7 +321,7 @@ impl State {
         self.alter(name, note, now, |durable| durable.roll_back(&why, entry))
     }
 
-    /// Changes what is durable of a service, as one generation with its entry and its news.
+    /// Changes the durable state of a service, as one generation with its entry and its announcement.
     pub(super) fn alter(
         &mut self,
         name: &str,
@@ -346,7 +349,7 @@ impl State {
     }
 }
 
-/// The totals of some routes, and nothing of the others.
+/// The totals of some routes, and zero for the others.
 fn only(
     totals: &[Option<[JudgedTotals; 2]>],
     routes: &[String],
@@ -354,7 +357,7 @@ fn only(
 ) -> Vec<Option<[JudgedTotals; 2]>> {
     let pairs = totals.iter().zip(routes);
     let part = |(pair, route): (&Option<[JudgedTotals; 2]>, &String)| match pair {
-        // What health checks say is said of all routes.
+        // Health checks concern all routes.
         Some(pair) if !functions.contains(route) => {
             let checked = pair.each_ref().map(|side| side.health_failures);
             (checked != [0; 2])

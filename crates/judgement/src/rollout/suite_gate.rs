@@ -1,7 +1,7 @@
-//! The gate: a step's suites run beside its bake, and it is left only when they have passed.
+//! The gate: a step's suites run while it bakes, and the step is left only when they have passed.
 //!
-//! They are ordered wherever a step is entered, and again where nobody runs them any more: after a pause, and after a
-//! restart. A run has a number, so that the answer of one that nobody waits for is no news.
+//! They are ordered whenever a step is entered, and again if nobody is running them any more, after a pause or a
+//! restart. Each run has a number, so that the answer of a run that nobody is waiting for is ignored.
 
 use crate::rollout::plan::OnSuiteFailure;
 use crate::rollout::release::{Release, SuiteGate};
@@ -9,11 +9,11 @@ use crate::rollout::suite_run::{SuiteRun, SuiteRunError, suites};
 use crate::rollout::{ChangeKind, Effect, State};
 use crate::time::Millis;
 
-/// Of the words of an answer, in characters: they are in every entry that follows, and the report has the rest.
+/// The most characters of an answer to keep: it is in every later entry, and the report has the rest.
 const LONGEST_WORDS: usize = 1000;
 
 impl State {
-    /// Orders the suites that a step wants and nobody runs; a run that nobody waits for is forgotten.
+    /// Orders the suites that a step needs and nobody is running; a run that nobody is waiting for is forgotten.
     pub(super) fn order_suites(&mut self, name: &str) -> Option<Effect> {
         let service = self.services.get_mut(name)?;
         let durable = &service.durable;
@@ -25,7 +25,7 @@ impl State {
             service: name.to_owned(),
             rollout: durable.rollout,
             step: release.step,
-            // Whatever orders a run is a new generation.
+            // Whatever orders a run creates a new generation.
             run: self.generation,
             environment: release.environment,
             suites: release.suites_owed().to_vec(),
@@ -38,7 +38,7 @@ impl State {
         Some(Effect::Validate(order))
     }
 
-    /// What suites came to. An answer to anything but the last order, while its step waits for it, is no news.
+    /// The result of suites. It is ignored unless it answers the last order while its step is waiting for it.
     pub(super) fn validated(
         &mut self,
         order: &SuiteRun,

@@ -1,17 +1,17 @@
-//! Suites that are to be run for a step of a plan, and why they have not passed.
+//! Suites to run for a step of a plan, and why they have not passed.
 
 use crate::traffic::Environment;
 
-/// Suites that are to be run for a step.
+/// Suites to run for a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuiteRun {
     pub service: String,
     pub rollout: u32,
-    /// The place of the step in the plan.
+    /// The index of the step in the plan.
     pub step: usize,
-    /// The number of this run, of those of its service.
+    /// The number of this run within its service.
     pub run: u64,
-    /// The side that is to prove itself.
+    /// The side to run against.
     pub environment: Environment,
     /// All must pass.
     pub suites: Vec<String>,
@@ -20,9 +20,10 @@ pub struct SuiteRun {
 /// Why suites have not passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SuiteRunError {
-    /// Which one failed, where, and at what: `suite parity failed on green: 3 of 40 answers differ`.
+    /// Which one failed, where and on what: `suite parity failed on green: 3 of 40 responses differ`.
     Failed(String),
-    /// They could not be run to their end, which says nothing of the candidate: it holds, whatever `on_fail` says.
+    /// They could not be completed, which says nothing about the candidate: the rollout is held, whatever `on_fail`
+    /// says.
     NotRun(String),
 }
 

@@ -39,7 +39,7 @@ fn command(act: OperatorAction) -> Event {
     })
 }
 
-/// Totals of the route `api`, so many answers and failures for blue and green.
+/// Totals of the route `api`: this many responses and failures for blue and green.
 fn counted(blue: (u64, u64), green: (u64, u64)) -> Event {
     let totals = |(answers, failed)| JudgedTotals {
         counts: AnswerCounts { answers, failed, unavailable: 0 },

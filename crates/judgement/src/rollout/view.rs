@@ -11,7 +11,7 @@ use crate::rollout::{DeployFreeze, DurableState, QuarantinedVersion, RollbackLat
 use crate::time::Millis;
 use crate::traffic::Environment;
 
-/// A service, as it stands.
+/// The current state of a service.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServiceView {
     pub service: String,
@@ -22,54 +22,54 @@ pub struct ServiceView {
     pub stopped: bool,
     /// What health checks say, blue first.
     pub up: [bool; 2],
-    /// Why nothing but a person raises the weight.
+    /// Why only a person can raise the weight.
     pub latch: Option<RollbackLatch>,
     pub freeze: Option<DeployFreeze>,
     pub rollout: Option<RolloutView>,
-    /// The number of the rollout, of those of its service.
+    /// The number of the rollout within its service.
     pub rollout_number: u32,
     pub versions: [Option<String>; 2],
-    /// Where deploys have sent the environments, instead of the file's urls.
+    /// Where deploys have sent the environments, instead of the file's URLs.
     pub origins: [Option<String>; 2],
     pub guard: GuardView,
     /// What the rollout has cost so far.
     pub ledger: Option<RolloutLedger>,
-    /// The run of suites that an answer is awaited of.
+    /// The run of suites whose answer is awaited.
     pub run: Option<u64>,
     pub quarantine: Vec<QuarantinedVersion>,
     pub alerting: bool,
     pub overlay: RuntimeOverlay,
     pub routes: Vec<String>,
-    /// The validation suites that the plan of the next version names.
+    /// The validation suites that the next version's plan names.
     pub gates: Vec<String>,
 }
 
-/// A version on its way, or the last one.
+/// The current version, or the last one.
 #[derive(Clone, Debug, Serialize)]
 pub struct RolloutView {
     pub version: Option<String>,
     pub environment: Environment,
     pub functions: Vec<String>,
     pub phase: RolloutPhase,
-    /// From 1.
+    /// Counted from 1.
     pub step: usize,
     pub steps: Vec<StepView>,
-    /// What keeps it where it is.
+    /// What it is waiting for.
     pub waiting: Vec<WaitReason>,
     /// The same in words.
     pub waiting_for: Vec<String>,
-    /// The judged requests of this step.
+    /// Judged requests at this step.
     pub requests: u64,
-    /// How long it has been on this step, or on watch.
+    /// How long it has been on this step, or watched.
     pub spent_ms: Millis,
-    /// How much longer at the least, to the promotion; after it, to the end of the watch.
+    /// The least time until the promotion; after it, the time until the watch ends.
     pub left_ms: Millis,
-    /// Promoted, and the guard still looks.
+    /// Whether it is promoted and the guard is still watching.
     pub watching: bool,
     pub who: String,
-    /// When it set out, in milliseconds since 1970.
+    /// When it started, in milliseconds since 1970.
     pub at: u64,
-    /// Why it ended, or holds.
+    /// Why it ended or is paused.
     pub why: Option<String>,
 }
 
@@ -86,27 +86,27 @@ pub struct StepView {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct GuardView {
-    /// Whether it watches at all.
+    /// Whether the guard is on.
     pub monitoring: bool,
-    /// `healthy`, `unhealthy`, `insufficient`; `None`: nothing is judged now.
+    /// One of `healthy`, `unhealthy` and `insufficient`; `None` if nothing is being judged.
     pub verdict: Option<&'static str>,
     pub why: Option<String>,
-    /// The evidence that the new side is worse, as odds to one.
+    /// The odds, to one, that the new side is worse.
     pub evidence: f64,
-    /// So much of it brings a rollback.
+    /// The odds that cause a rollback.
     pub threshold: Option<f64>,
-    /// A fault of this rate would have shown by now.
+    /// The smallest failure rate that would have been detected by now.
     pub resolution: Option<f64>,
     pub caution: bool,
 }
 
 impl ServiceView {
-    /// Whether this rollout's version is tried before its first client.
+    /// Whether this rollout's version is being tried before its first client.
     pub fn tries(&self, rollout: u32) -> bool {
         self.rollout_number == rollout && self.rollout.as_ref().is_some_and(|own| own.phase == RolloutPhase::Preflight)
     }
 
-    /// Whether an answer to this order is still awaited: the rollout may have gone its way meanwhile.
+    /// Whether an answer to this order is still awaited: the rollout may have moved on.
     pub fn awaits(&self, order: &SuiteRun) -> bool {
         self.service == order.service && self.run == Some(order.run)
     }
@@ -119,7 +119,7 @@ impl State {
         self.services.iter().map(|(name, service)| service.view(name, wall)).collect()
     }
 
-    /// What a service is judged by.
+    /// The policy that a service is judged by.
     pub fn policy(&self, service: &str) -> Option<&GuardPolicy> {
         self.services.get(service).map(|service| &service.policy)
     }

@@ -1,12 +1,12 @@
-//! A request's head as [`decide`](crate::traffic::decide) reads it: borrowed text, whatever library has parsed it.
+//! A request's head as [`decide`](crate::traffic::decide) reads it: borrowed text, whichever library parsed it.
 //!
-//! Header fields are looked up where the parser has put them, so nothing is copied and nothing allocated for a decision. A
-//! mask of their names answers most of the questions that rules ask without looking anything up.
+//! Header fields are looked up where the parser has put them, so a decision copies and allocates nothing. A mask of
+//! their names answers most of the rules' questions without any lookup.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-/// The version of HTTP that a request came by.
+/// The HTTP version of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
     Http10,
@@ -23,7 +23,7 @@ pub struct RequestHead<'a> {
     pub version: HttpVersion,
     /// Host and port of a target in absolute form, or HTTP/2's `:authority`.
     pub authority: Option<&'a str>,
-    /// The first two Host lines: every decision reads the first, and there must not be a second.
+    /// The first two Host lines: every decision reads the first, and a second one is an error.
     pub host_lines: [Option<&'a [u8]>; 2],
     /// The target's path, as sent.
     pub path: &'a str,
@@ -34,17 +34,18 @@ pub struct RequestHead<'a> {
     pub client: IpAddr,
 }
 
-/// Where the header fields of a request are looked up: a [`FieldList`], or the map of whichever library parsed the request.
+/// Where the header fields of a request are looked up: a [`FieldList`], or the map of whichever library parsed the
+/// request.
 pub trait HeaderSource: std::fmt::Debug {
-    /// A bit for every name that is there.
+    /// A bit for every name that is present.
     fn names(&self) -> NameMask;
 
-    /// Hands over the values of every field of this name, in their order, until one is enough. The name is in lower case.
+    /// Visits the values of every field of this name in order, until one is enough. The name is in lower case.
     fn visit<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>);
 }
 
 impl<'a> dyn HeaderSource + 'a {
-    /// The first value of this name that is wanted.
+    /// The first value of this name that passes.
     pub fn find(&self, name: &str, mut wanted: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
         let mut found = None;
         self.visit(name, &mut |value| {
@@ -76,17 +77,17 @@ impl HeaderSource for FieldList<'_> {
 
     fn visit<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>) {
         let mut values = self.0.iter().filter(|(own, _)| *own == name).map(|(_, value)| *value);
-        // Whether it was enough is the visitor's own business.
+        // Whether it was enough is the visitor's business.
         let _ = values.try_for_each(each);
     }
 }
 
-/// One bit for each name, by hash: a bit that is not set proves that the name is not there.
+/// One bit for each name, by hash: a bit that is not set proves that the name is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NameMask(u64);
 
 impl NameMask {
-    /// Names differ in length and in their ends; that is hash enough for 64 bits.
+    /// Names differ in length and at their ends, which is hash enough for 64 bits.
     #[inline]
     pub fn of(name: &str) -> NameMask {
         let bytes = name.as_bytes();

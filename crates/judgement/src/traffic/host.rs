@@ -57,19 +57,19 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// The request's host in lower case, without port and without one trailing dot; `None` where the request names none.
+/// The request's host in lower case, without port and without one trailing dot; `None` if the request names none.
 ///
 /// An absolute-form target is the host, whatever the Host line says (RFC 9112 3.2.2).
 ///
 /// # Errors
-/// [`RoutingError::BadHost`] for two Host lines or a value that is no host.
+/// [`RoutingError::BadHost`] for two Host lines or an invalid value.
 pub fn of_request<'a>(head: &RequestHead<'a>) -> Result<Option<Cow<'a, str>>, RoutingError> {
-    // What is not a host by its bytes is refused below.
+    // Bytes that cannot be in a host are refused below.
     only_line(head.authority, head.host_lines)?
         .map(|sent| {
             let host = without_port(sent).ok_or(RoutingError::BadHost)?;
             let host = host.strip_suffix('.').unwrap_or(host);
-            // Almost every client sends a name in lower case, which one look at its bytes finds good.
+            // Almost every client sends the name in lower case, and one pass over its bytes confirms that.
             if is_plain_name(host.as_bytes()) {
                 return Ok(Cow::Borrowed(host));
             }
@@ -82,8 +82,8 @@ pub fn of_request<'a>(head: &RequestHead<'a>) -> Result<Option<Cow<'a, str>>, Ro
         .transpose()
 }
 
-/// The request's authority as the client sent it, port included: the target's own, or the only Host line. Of the lines, the
-/// first two will do.
+/// The request's authority as the client sent it, port included: the target's own, or the only Host line. The first two
+/// Host lines are enough to tell.
 ///
 /// # Errors
 /// [`RoutingError::BadHost`] for two Host lines, an empty one, or bytes that are not visible ASCII.
@@ -129,14 +129,14 @@ fn without_port(authority: &str) -> Option<&str> {
     }
 }
 
-/// A host by [`is_host`] that is a name in lower case.
+/// A valid host, as [`is_host`] defines it, in lower case.
 fn is_plain_name(host: &[u8]) -> bool {
     let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
     matches!(host.len(), 1..=253) && !host.starts_with(b".") && host.iter().all(is_plain)
 }
 
 /// Letters, digits, `-`, `.`, `_`, or an address in brackets: what DNS and certificates know. RFC 3986 allows more in a
-/// reg-name, but nothing that a browser sends, and every extra byte is one that two programs may read differently.
+/// reg-name, but no browser sends it, and every extra byte is one that two programs may read differently.
 fn is_host(host: &[u8]) -> bool {
     match host {
         [b'[', inside @ .., b']'] => {

@@ -1,4 +1,4 @@
-//! Names that rules hold: valid, because they can only be made by parsing.
+//! Names that rules hold: valid, because they can only be created by parsing.
 
 use std::fmt;
 

@@ -9,8 +9,8 @@ use crate::traffic::RoutingError;
 pub struct NormalizedPath<'a>(Cow<'a, str>);
 
 impl<'a> NormalizedPath<'a> {
-    /// Decodes unreserved escapes, puts the others in upper case, resolves dot segments (RFC 3986 5.2.4), merges
-    /// slashes; a trailing slash stays. Copies only where there is something to do.
+    /// Decodes unreserved escapes, puts the others in upper case, resolves dot segments (RFC 3986 5.2.4) and merges
+    /// slashes; a trailing slash stays. Copies only if there is something to change.
     ///
     /// # Errors
     /// [`RoutingError::BadPath`] for a malformed escape or `%00`.
@@ -35,7 +35,7 @@ fn decode_unreserved(raw: &str) -> Result<String, RoutingError> {
         let (before, escape) = rest.split_at(at);
         out.push_str(before);
         let digits = escape.get(1..3).ok_or(RoutingError::BadPath)?;
-        // from_str_radix alone would take a sign.
+        // from_str_radix alone would accept a sign.
         let byte = match digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             true => u8::from_str_radix(digits, 16).map_err(|_| RoutingError::BadPath)?,
             false => return Err(RoutingError::BadPath),
@@ -87,7 +87,7 @@ fn merge_slashes(path: &str) -> String {
     out
 }
 
-/// A glob: `*` matches any run of bytes, slashes included, also none. Linear in the text for each piece.
+/// A glob: `*` matches any run of bytes, including slashes and the empty run. Linear in the text for each piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     /// The literal pieces between the stars, so `"/a*b"` is `["/a", "b"]`; at least two.
@@ -105,7 +105,7 @@ impl Glob {
         };
         let Some(rest) = text.strip_prefix(first.as_str()) else { return false };
         let Some(mut rest) = rest.strip_suffix(last.as_str()) else { return false };
-        // Leftmost is enough: what a piece leaves to the right can only be more.
+        // The leftmost match is enough: it leaves the most text for the remaining pieces.
         for piece in middle {
             match rest.find(piece.as_str()) {
                 Some(at) => rest = rest.get(at + piece.len()..).unwrap_or(""),

@@ -1,29 +1,30 @@
-//! Which requests may be sent a second time: all that `decide` and a rescue know of it from the head.
+//! Which requests may be sent a second time, as far as `decide` and a rescue can tell from the head.
 
 use crate::traffic::head::{HttpVersion, RequestHead};
 
-/// The most bytes of a request body that are kept for a second try. It is pingora's own limit.
+/// The most bytes of a request body that are kept for a second attempt. It is pingora's own limit.
 pub const MAX_REPLAYED_BODY: u64 = 64 * 1024;
 
 /// The header by which a client says that a request may be repeated.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Safe methods (RFC 9110 9.2.1), or any request that its client has made harmless to repeat by an Idempotency-Key.
+/// Safe methods (RFC 9110 9.2.1), or any request that its client has made harmless to repeat with an Idempotency-Key.
 pub fn is_repeatable(method: &str, has_idempotency_key: bool) -> bool {
     is_safe(method) || has_idempotency_key
 }
 
-/// Whether a request could be served again, should its first answer be a failure: it may be repeated, and announces no
-/// body that is longer than what is kept.
+/// Whether a request could be served again if its first response is a failure: it may be repeated, and does not
+/// announce a body longer than what is kept.
 ///
-/// A chunked body may be of any length, so it does not count. Nor does HTTP/2 without a Content-Length: only its frames
-/// say whether a body comes. But the body of a safe method means nothing (RFC 9110 9.3.1), and hardly any browser sends
-/// a length with its GET: those are taken to have no body, and one that has is rescued all the same if it is short.
+/// A chunked body may be of any length, so it does not qualify. Nor does HTTP/2 without a Content-Length, because only
+/// its frames tell whether a body follows. But the body of a safe method means nothing (RFC 9110 9.3.1), and hardly any
+/// browser sends a length with a GET: such requests are assumed to have no body, and one that has a short body is
+/// rescued all the same.
 pub fn could_be_rescued(head: &RequestHead<'_>) -> bool {
     let length = head.fields.first("content-length");
     let length_is_known = match head.version {
         HttpVersion::Http2 | HttpVersion::Http3 => length.is_some() || is_safe(head.method),
-        // RFC 9112 6.3: neither length nor encoding is no body.
+        // RFC 9112 6.3: neither length nor encoding means no body.
         HttpVersion::Http10 | HttpVersion::Http11 => true,
     };
     is_repeatable(head.method, head.fields.first(IDEMPOTENCY_KEY).is_some())
@@ -32,13 +33,14 @@ pub fn could_be_rescued(head: &RequestHead<'_>) -> bool {
         && announced_length(length) <= MAX_REPLAYED_BODY
 }
 
-/// The length of the body that a Content-Length announces, in bytes; `u64::MAX` where it cannot be read.
+/// The length of the body that a Content-Length announces, in bytes; `u64::MAX` if it cannot be read.
 pub fn announced_length(content_length: Option<&[u8]>) -> u64 {
     let Some(value) = content_length else { return 0 };
     std::str::from_utf8(value).ok().and_then(|digits| digits.trim().parse().ok()).unwrap_or(u64::MAX)
 }
 
-/// Sending the request changes nothing: GET, HEAD and OPTIONS. TRACE is left out: nobody sends it in good faith.
+/// Whether sending the request changes nothing: GET, HEAD and OPTIONS. TRACE is left out, because nobody sends it in
+/// good faith.
 pub fn is_safe(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }

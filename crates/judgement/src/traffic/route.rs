@@ -4,19 +4,19 @@ use std::collections::HashMap;
 
 use crate::traffic::path::Glob;
 
-/// A route's place within its service.
+/// A route's index within its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RouteIndex(pub u32);
 
 impl RouteIndex {
-    /// The place among all routes of the service, of which `default` is the first.
+    /// The index among all routes of the service, of which `default` is the first.
     #[inline]
     pub fn place(route: Option<RouteIndex>) -> u32 {
         route.map_or(0, |at| at.0 + 1)
     }
 }
 
-/// The name of the route of requests that no pattern matches.
+/// The name of the route for requests that no pattern matches.
 pub const DEFAULT_ROUTE: &str = "default";
 
 /// The routes of one service, ready to be searched: exact, then longest prefix, then longest glob.
@@ -30,7 +30,8 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Routes of `(name, pattern)`, in file order. Of two equal patterns the first counts; the check refuses such files.
+    /// Routes as `(name, pattern)`, in file order. Of two equal patterns the first counts; the check refuses such
+    /// files.
     pub fn new(routes: impl IntoIterator<Item = (String, String)>) -> Routes {
         let mut all = Routes::default();
         let mut prefixes = Vec::new();
@@ -50,7 +51,7 @@ impl Routes {
         all
     }
 
-    /// The route of a normalised path; `None`: the default route.
+    /// The route of a normalised path; `None` for the default route.
     #[inline]
     pub fn find(&self, path: &str) -> Option<RouteIndex> {
         if let Some(at) = self.exact.get(path) {
@@ -76,10 +77,10 @@ impl Routes {
     }
 }
 
-/// Path prefixes, with their final slash, searched by bisection.
+/// Path prefixes with their final slash, searched by bisection.
 ///
-/// In sorted order everything that begins with a prefix follows it. So the longest prefix of a path is the last entry
-/// that is not after the path, or one of the prefixes of that entry.
+/// In sorted order, everything that begins with a prefix follows it. So the longest prefix of a path is the last entry
+/// that is not after the path, or one of that entry's own prefixes.
 #[derive(Clone, Debug, Default)]
 struct Prefixes(Vec<Prefix>);
 
@@ -87,7 +88,7 @@ struct Prefixes(Vec<Prefix>);
 struct Prefix {
     text: String,
     route: RouteIndex,
-    /// The place of the longest other prefix that this one begins with.
+    /// The index of the longest other prefix that this one begins with.
     parent: Option<usize>,
 }
 
@@ -109,7 +110,7 @@ impl Prefixes {
         self.0.get(at).map(|prefix| prefix.route)
     }
 
-    /// From an entry up its parents to the first that the text begins with.
+    /// From an entry up through its parents to the first one that the text begins with.
     fn walk(all: &[Prefix], mut at: Option<usize>, text: &str) -> Option<usize> {
         loop {
             let prefix = all.get(at?)?;

@@ -1,4 +1,4 @@
-//! Rules: conditions on a request, and the answer of the rule whose conditions all hold.
+//! Rules: conditions on a request, and the decision of the rule whose conditions all hold.
 
 use std::ops::ControlFlow;
 
@@ -14,18 +14,18 @@ use crate::traffic::route::RouteIndex;
 use crate::traffic::split::Weight;
 use crate::traffic::sticky::{StickyBy, StickyKey};
 
-/// A rule as the file means it.
+/// A rule as the file defines it.
 #[derive(Clone, Debug)]
 pub struct RoutingRule {
     pub name: String,
     /// All must hold; the check refuses an empty list.
     pub conditions: Vec<RuleCondition>,
     pub answer: RuleTarget,
-    /// Reaches its environment even at weight 0 and after a rollback; not judged.
+    /// Applies even at weight 0 and after a rollback; not judged.
     pub overrides: bool,
     /// Remove the headers that the rule names before forwarding, if the rule decided.
     pub strip: bool,
-    /// The place among the service's rules with a share; set when the table is compiled.
+    /// The index among the service's rules with a share; set when the table is compiled.
     pub share: u32,
 }
 
@@ -88,14 +88,14 @@ pub enum PathTest {
 /// # Errors
 /// What the regex crate says of the pattern.
 pub fn whole_regex(pattern: &str) -> Result<Regex, regex::Error> {
-    // The pattern must stand on its own, or `a)|(b` would slip through the group around it.
+    // The pattern must be valid on its own, or `a)|(b` would slip through the group around it.
     let build = |pattern: &str| regex::bytes::RegexBuilder::new(pattern).unicode(false).size_limit(1 << 20).build();
     build(pattern)?;
     build(&format!(r"\A(?:{pattern})\z"))
 }
 
 impl ValueTest {
-    /// Whether a value passes that is there.
+    /// Whether a value that is present passes.
     fn passes(&self, value: &[u8]) -> bool {
         match self {
             ValueTest::Present | ValueTest::Absent => true,
@@ -107,7 +107,7 @@ impl ValueTest {
         }
     }
 
-    /// Whether one value passes, given whether any does; `Absent` wants none.
+    /// Whether one value passes, given whether any does; `Absent` requires that none does.
     const fn holds(&self, any_passes: bool) -> bool {
         any_passes != matches!(self, ValueTest::Absent)
     }
@@ -127,14 +127,14 @@ impl RoutingRule {
     }
 }
 
-/// The rules of one service that are asked together, in file order.
+/// The rules of one service that are evaluated together, in file order.
 ///
-/// What every rule needs of the header mask stands in a list of its own: twenty rules that do not match are twenty
+/// What every rule needs of the header mask is in a list of its own: twenty rules that do not match are twenty
 /// comparisons in three cache lines.
 #[derive(Debug, Default)]
 pub struct RuleList {
     needs: Vec<NameMask>,
-    /// With their place in the file.
+    /// With their index in the file.
     rules: Vec<(u32, RoutingRule)>,
 }
 
@@ -164,7 +164,7 @@ impl RuleList {
         self.rules.iter().map(|(_, rule)| rule)
     }
 
-    /// The rule at this place in the file.
+    /// The rule at this index in the file.
     pub fn at(&self, place: u32) -> Option<&RoutingRule> {
         self.rules.iter().find(|(at, _)| *at == place).map(|(_, rule)| rule)
     }
@@ -174,7 +174,7 @@ impl RuleCondition {
     fn holds(&self, facts: &RequestFacts<'_, '_>) -> bool {
         match self {
             RuleCondition::Header { name, test } => {
-                // The mask spares the lookup: 20 rules on 20 headers stay cheap.
+                // The mask avoids the lookup, so 20 rules on 20 headers stay cheap.
                 let possible = facts.names.may_have(name.mask());
                 test.holds(possible && facts.head.fields.find(name.as_str(), |value| test.passes(value)).is_some())
             }
@@ -220,7 +220,7 @@ impl<'f, 'a> RequestFacts<'f, 'a> {
         RequestFacts { names: head.fields.names(), head, host, path, route }
     }
 
-    /// The client's sticky key. An empty value is no key.
+    /// The client's sticky key. An empty value is not a key.
     pub fn key(&self, sticky: &StickyBy) -> Option<StickyKey<'a>> {
         match sticky {
             StickyBy::None => None,
@@ -232,7 +232,7 @@ impl<'f, 'a> RequestFacts<'f, 'a> {
         }
     }
 
-    /// The first value of a cookie that is wanted, quotes included, from any Cookie line.
+    /// The first value of a cookie that passes, quotes included, from any Cookie line.
     fn cookie(&self, name: &str, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
         if !self.names.may_have(NameMask::of("cookie")) {
             return None;

@@ -82,7 +82,7 @@ impl std::fmt::Display for Weight {
     }
 }
 
-/// 0..10000: where a key falls. The candidate serves it iff the bucket is under the weight.
+/// 0..10000: where a key falls. The candidate serves it if and only if the bucket is below the weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyBucket(pub u16);
 
@@ -90,7 +90,7 @@ impl KeyBucket {
     /// The bucket of a key's hash.
     #[inline]
     pub const fn of(hash: u64) -> KeyBucket {
-        // The high half of a product spreads evenly where a remainder would favour low buckets (Lemire, 2019).
+        // The high half of a product spreads evenly, where a remainder would favour low buckets (Lemire, 2019).
         KeyBucket(((hash as u128 * 10_000) >> 64) as u16)
     }
 
@@ -113,25 +113,26 @@ impl PartialOrd<KeyBucket> for Weight {
     }
 }
 
-/// What of a service's routing changes without the file: written by the sidecar, read by `decide`.
+/// The part of a service's routing that changes without the file: written by the sidecar, read by `decide`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficSplit {
     /// The environment that serves by default; the other one is the candidate.
     pub active: Environment,
     pub weight: Weight,
-    /// Goes up at every rollback: it is part of the bucket's hash, so old pins are void.
+    /// Goes up at every rollback. It is part of the bucket's hash, so old pins become void.
     pub epoch: u32,
     /// A rollout is past preflight: the rules apply even at weight 0.
     pub live: bool,
     /// The emergency stop.
     pub stopped: bool,
-    /// The routes that the rollout is limited to, by their place in the service; `default` is 0.
+    /// The routes that the rollout is limited to, by their index in the service; `default` is 0.
     pub only: Option<Vec<u32>>,
-    /// Buckets count from the other end. The roles have swapped, and whom the holdback kept on the old side stays there.
+    /// Buckets count from the other end: the roles have swapped, and clients that the holdback kept on the old side
+    /// stay there.
     pub mirrored: bool,
     /// What health checks say, by [`Environment::index`].
     pub up: [bool; 2],
-    /// The number of the rollout, of those of its service.
+    /// The number of the rollout within its service.
     pub rollout: u32,
     /// Only requests that could be rescued go to the candidate.
     pub cautious: bool,
@@ -157,16 +158,16 @@ impl TrafficSplit {
 
 /// Whether the `ordinal`-th request without a key goes to the candidate.
 ///
-/// Of any run of requests from the first on, the candidate gets its share to within one request. The sequence is cut
-/// into strata of `10000 / weight` requests and one request of each is chosen by hash: a plain "every tenth" would lock
-/// in step with clients that repeat themselves, and a coin or a golden-ratio sequence strays further than one.
+/// In any run of requests from the first on, the candidate gets its share to within one request. The sequence is cut
+/// into strata of `10000 / weight` requests, and one request of each is chosen by hash: a plain "every tenth" would
+/// fall into step with clients that repeat themselves, and a coin or a golden-ratio sequence strays further than one.
 #[inline]
 pub fn turn(weight: Weight, ordinal: u64) -> bool {
     let weight = u64::from(weight.0);
     if weight == 0 {
         return false;
     }
-    // The sequence repeats after 10000 requests, which holds exactly `weight` strata: no overflow, whatever the ordinal.
+    // The sequence repeats after 10000 requests, which hold exactly `weight` strata, so no ordinal overflows.
     let (cycle, place) = (ordinal / 10_000, ordinal % 10_000);
     let stratum = place * weight / 10_000;
     let first = (stratum * 10_000).div_ceil(weight);

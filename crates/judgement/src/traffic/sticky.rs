@@ -8,11 +8,11 @@ use crate::hex;
 use crate::traffic::names::FieldName;
 use crate::traffic::split::{KeyBucket, Weight, mix};
 
-/// Where the key of a client is found.
+/// Where a client's key is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StickyBy {
     None,
-    /// A cookie of this name, set by us where the client has none.
+    /// A cookie of this name, set by Cutover if the client has none.
     Cookie(String),
     /// A header that the client sends.
     Header(FieldName),
@@ -26,7 +26,7 @@ pub enum StickyKey<'a> {
     Address(std::net::IpAddr),
 }
 
-/// What keeps the buckets of one service apart from another's: stable over restarts, versions and hosts.
+/// Keeps the buckets of one service apart from another's: stable over restarts, versions and hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketSalt(u64);
 
@@ -38,7 +38,7 @@ impl BucketSalt {
     }
 }
 
-/// The hash of a key, `siphash(service salt, rollout epoch, key)`, of which its bucket is made.
+/// The hash of a key, `siphash(service salt, rollout epoch, key)`, from which its bucket is derived.
 ///
 /// SipHash-1-3 keyed by salt and epoch (Aumasson, Bernstein, 2012) is stable across versions.
 #[inline]
@@ -52,10 +52,10 @@ pub fn hash(salt: BucketSalt, epoch: u32, key: StickyKey<'_>) -> u64 {
     hash.finish()
 }
 
-/// The bucket of a key: its hash, brought down to 0..10000.
+/// The bucket of a key: its hash, reduced to 0..10000.
 ///
-/// It does not know the weight: a client whose bucket is under 10 % is under 25 % too, so raising a weight never moves
-/// anyone back.
+/// It does not depend on the weight: a client whose bucket is under 10 % is under 25 % too, so raising a weight never
+/// moves anyone back.
 #[inline]
 pub fn bucket(salt: BucketSalt, epoch: u32, key: StickyKey<'_>) -> KeyBucket {
     KeyBucket::of(hash(salt, epoch, key))
@@ -64,8 +64,8 @@ pub fn bucket(salt: BucketSalt, epoch: u32, key: StickyKey<'_>) -> KeyBucket {
 /// A fresh key for a client that was just served by the candidate or by the active environment, as 16 hex digits, and
 /// its hash.
 ///
-/// Keys are tried from `seed` on until one falls on the side that the draw chose: so the draw stays exact and the pin
-/// agrees with it. A share of `w` needs `1/w` tries, but happens once in `1/w` clients: two tries a client on average.
+/// Keys are tried from `seed` on until one falls on the side that the draw chose, so the draw stays exact and the pin
+/// agrees with it. A share of `w` needs `1/w` tries, but occurs once in `1/w` clients: two tries per client on average.
 pub fn fresh_key(salt: BucketSalt, epoch: u32, weight: Weight, candidate: bool, seed: u64) -> ([u8; 16], u64) {
     // Enough for a weight of 0.01 %: the chance that a hundred thousand keys all miss it is one in 22,000.
     const TRIES: u64 = 100_000;

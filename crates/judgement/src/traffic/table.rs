@@ -1,4 +1,4 @@
-//! The compiled routing truth: hosts by hash, routes, rules, and one [`TrafficSplit`] a service.
+//! The compiled routing truth: hosts by hash, routes, rules, and one [`TrafficSplit`] per service.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use crate::traffic::split::TrafficSplit;
 use crate::traffic::sticky::{BucketSalt, StickyBy};
 use crate::traffic::{RouteId, ServiceDefinition, ServiceId};
 
-/// What of a service comes from the file: compiled once a load, shared by the generations that only move weights.
+/// The part of a service that comes from the file: compiled once per load, shared by the generations that only move
+/// weights.
 #[derive(Debug)]
 pub struct ServiceRules {
     pub name: String,
@@ -20,7 +21,7 @@ pub struct ServiceRules {
     /// Rules that hold even at weight 0.
     pub overrides: RuleList,
     pub rules: RuleList,
-    /// How many rules have a share of their own, and so a sequence of their own.
+    /// How many rules have a share, and therefore a sequence, of their own.
     pub shares: u32,
     /// An active environment that is down gives way to the candidate.
     pub failover_both: bool,
@@ -28,7 +29,7 @@ pub struct ServiceRules {
 }
 
 impl ServiceRules {
-    /// A route's place over all services; the default route comes first.
+    /// A route's index over all services; the default route comes first.
     #[inline]
     pub fn route_id(&self, route: Option<RouteIndex>) -> RouteId {
         RouteId(self.first_route + RouteIndex::place(route))
@@ -46,7 +47,7 @@ impl ServiceRules {
         named.map_or(crate::traffic::route::DEFAULT_ROUTE, String::as_str)
     }
 
-    /// The rule at this place in the file.
+    /// The rule at this index in the file.
     pub fn rule(&self, place: u32) -> Option<&RoutingRule> {
         self.overrides.at(place).or_else(|| self.rules.at(place))
     }
@@ -55,12 +56,12 @@ impl ServiceRules {
 #[derive(Debug, Default)]
 struct Hosts {
     exact: HashMap<String, ServiceId>,
-    /// By the name behind `*.`.
+    /// By the name after `*.`.
     under: HashMap<String, ServiceId>,
     catch_all: Option<ServiceId>,
 }
 
-/// The routing truth of one generation. Cloning it copies the splits alone.
+/// The routing truth of one generation. Cloning it copies only the splits.
 #[derive(Clone, Debug)]
 pub struct RoutingTable {
     hosts: Arc<Hosts>,
@@ -69,7 +70,8 @@ pub struct RoutingTable {
 }
 
 impl RoutingTable {
-    /// Compiles services; their hosts must not clash, which the check of the file has seen to (the first one wins).
+    /// Compiles services. Their hosts must not clash, which the check of the file guarantees (otherwise the first one
+    /// wins).
     pub fn compile(services: Vec<(ServiceDefinition, TrafficSplit)>) -> RoutingTable {
         let mut hosts = Hosts::default();
         let mut compiled = Vec::with_capacity(services.len());
@@ -110,7 +112,7 @@ impl RoutingTable {
         self.hosts.catch_all
     }
 
-    /// A host name that leads to the service, for who asks by name.
+    /// A host name that leads to the service, for callers that need one.
     pub fn host_of(&self, id: ServiceId) -> Option<String> {
         let of = |hosts: &HashMap<String, ServiceId>| {
             hosts.iter().filter(|(_, service)| **service == id).map(|(name, _)| name.clone()).min()
@@ -120,7 +122,7 @@ impl RoutingTable {
         [of(&self.hosts.exact), under, any].into_iter().flatten().find(|host| self.service_of(host) == Some(id))
     }
 
-    /// A service's rules and split. Ids are the table's own, so they are always in range.
+    /// A service's rules and split. Ids come from the table itself, so they are always in range.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "a ServiceId is only made by this table, for its own services")]
     pub fn service(&self, id: ServiceId) -> (&ServiceRules, &TrafficSplit) {

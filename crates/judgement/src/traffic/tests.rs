@@ -1,4 +1,4 @@
-//! The order of decisions, one fact a test.
+//! The order of decisions, one fact per test.
 
 use super::*;
 use crate::traffic::head::FieldList;

@@ -1,6 +1,6 @@
-//! What health checks last found: written by their rounds, shown by the metrics.
+//! The latest results of health checks: written by their rounds, shown by the metrics.
 
-/// Of one check and one environment.
+/// The figures of one check and one environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckGauges {
     pub up: bool,

@@ -1,20 +1,20 @@
-//! Requests by the tenth of a second that they were sent in, on a ring: how the guard finds those that hang.
+//! Requests on a ring, by the tenth of a second in which they were sent: how the guard finds the ones that hang.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use judgement::guard::window::{COHORT, COHORTS, Cohorts};
 
-/// For each cohort, how many were sent, and above bit 32, how many of them have ended.
+/// For each cohort, how many were sent and, from bit 32 up, how many of them have ended.
 ///
-/// One word for both, so that no reader finds more ended than sent. After four billion requests in one place the lower
-/// half runs over, and one too many counts as ended, once.
+/// Both share one word, so that no reader finds more ended than sent. After four billion requests in one slot the lower
+/// half overflows, and one request too many counts as ended, once.
 #[derive(Debug)]
 pub(super) struct CohortRing([AtomicU64; COHORTS]);
 
 const SENT: u64 = 1;
 const ENDED: u64 = 1 << 32;
 const COHORT_MICROS: u64 = COHORT.0 * 1000;
-/// Whatever the moment in its cohort: after this the place may be a later lap's.
+/// Whatever the moment within its cohort, after this time its slot may belong to a later lap.
 const LAP_MICROS: u64 = (COHORTS as u64 - 1) * COHORT_MICROS;
 
 impl CohortRing {
@@ -22,14 +22,14 @@ impl CohortRing {
         CohortRing([const { AtomicU64::new(0) }; COHORTS])
     }
 
-    /// A request goes out. `at`: microseconds on the monotonic clock.
+    /// A request is sent. `at`: microseconds on the monotonic clock.
     #[inline]
     pub fn send(&self, at: u64) {
         self.add(at, SENT);
     }
 
-    /// A request that went out at `sent_at` is answered or given up at `at`. One that took a whole lap is left out: it was
-    /// judged as stalled long ago, and its place is another cohort's.
+    /// A request that was sent at `sent_at` is answered or given up at `at`. One that took a whole lap is left out: it
+    /// was judged as stalled long ago, and its slot belongs to another cohort.
     #[inline]
     pub fn end(&self, sent_at: u64, at: u64) {
         if at.saturating_sub(sent_at) <= LAP_MICROS {
@@ -52,7 +52,7 @@ impl CohortRing {
         }
     }
 
-    /// Another number after every change.
+    /// A number that differs after every change.
     pub fn activity(&self) -> u64 {
         self.0.iter().fold(0, |sum, cohort| sum.wrapping_add(cohort.load(Relaxed)))
     }
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_request_that_took_a_lap_ends_in_no_cohort() {
         let ring = CohortRing::new();
-        // The last moment of a cohort: its place is the next lap's 6.3 s later.
+        // The last moment of a cohort: its slot belongs to the next lap 6.3 s later.
         ring.send(99_999);
         ring.end(99_999, 99_999 + 6_300_001);
         assert_eq!(read(&ring).ended, [0; COHORTS]);

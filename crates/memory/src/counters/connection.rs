@@ -1,11 +1,11 @@
-//! What a client's connection and the requests on it tell each other: which part of a request it is at, so that the right
-//! time limit holds, and how many streams were given up.
+//! What a client's connection and its requests tell each other: which part of a request the connection is at, so that
+//! the right time limit applies, and how many streams were given up.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use strum::FromRepr;
 
-/// What a connection waits for.
+/// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromRepr)]
 #[repr(u8)]
 pub enum ConnectionPhase {
@@ -15,21 +15,21 @@ pub enum ConnectionPhase {
     Head,
     /// For the rest of a request's body.
     Body,
-    /// For nothing: the request is whole, its answer is not.
+    /// For nothing: the request is complete, and its response is not.
     Answer,
     /// For an origin to agree to an upgrade.
     Upgrading,
-    /// For whoever speaks next: the connection was upgraded.
+    /// For either side to send: the connection was upgraded.
     Tunnel,
     /// For the first bytes of HTTP/2.
     Preface,
-    /// For frames of HTTP/2, which has time limits of its own.
+    /// For HTTP/2 frames, which have time limits of their own.
     Streams,
-    /// To be closed, although the client may still be sending.
+    /// For its close, although the client may still be sending.
     Leaving,
 }
 
-/// Streams given up before their answer, after which a connection is looked at.
+/// Streams given up before their response, after which a connection is examined.
 const MANY_RESETS: u32 = 500;
 
 /// One client connection.
@@ -61,7 +61,7 @@ impl ClientConnection {
         self.phase.store(phase as u8, Relaxed);
     }
 
-    /// Like `enter`, for requests: on HTTP/2 they share the connection, which stays as it is.
+    /// Like `enter`, for requests: on HTTP/2 they share the connection, so its phase stays as it is.
     #[inline]
     pub fn enter_alone(&self, phase: ConnectionPhase) {
         if self.phase() != ConnectionPhase::Streams {
@@ -69,7 +69,7 @@ impl ClientConnection {
         }
     }
 
-    /// The client was too slow, and its connection has said so.
+    /// The client was too slow, and its connection has reported it.
     pub fn time_out(&self) {
         self.timed_out.store(true, Relaxed);
     }
@@ -78,13 +78,13 @@ impl ClientConnection {
         self.timed_out.load(Relaxed)
     }
 
-    /// A request of HTTP/2 has ended. `reset`: the client gave it up before it was answered.
+    /// An HTTP/2 request has ended. `reset`: the client gave it up before it was answered.
     pub fn count_stream(&self, reset: bool) {
         self.streams.fetch_add(1, Relaxed);
         self.resets.fetch_add(u32::from(reset), Relaxed);
     }
 
-    /// Over 500 streams were given up, and they are over half: no client, but a flood.
+    /// Over 500 streams were given up, and they are over half of all: not a client, but a flood.
     pub fn is_a_flood(&self) -> bool {
         let resets = self.resets.load(Relaxed);
         resets > MANY_RESETS && resets > self.streams.load(Relaxed) / 2

@@ -1,8 +1,8 @@
-//! How many clients have met the candidate: distinct sticky keys, estimated in four kilobytes.
+//! How many clients have reached the candidate: distinct sticky keys, estimated in four kilobytes.
 //!
-//! A HyperLogLog (Flajolet, Fusy, Gandouet, Meunier, "HyperLogLog: the analysis of a near-optimal cardinality estimation
-//! algorithm", 2007), not a set of keys: its size does not depend on the traffic, and it holds nothing of a client. The
-//! standard error is 1.04/32, or 3.3 %.
+//! A HyperLogLog (Flajolet, Fusy, Gandouet, Meunier, "HyperLogLog: the analysis of a near-optimal cardinality
+//! estimation algorithm", 2007) rather than a set of keys: its size does not depend on the traffic, and it stores
+//! nothing about a client. The standard error is 1.04/32, or 3.3 %.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -11,21 +11,22 @@ const INDEX_BITS: u32 = 10;
 const REGISTERS: usize = 1 << INDEX_BITS;
 const RANK_BITS: u32 = 6;
 
-/// The keys of one rollout after the other.
+/// The keys of one rollout after another.
 #[derive(Debug, Default)]
 pub struct DistinctKeys {
-    /// The rollout's number above, the highest rank of its keys below: so a new rollout empties a register by writing to
-    /// it. Made by the first key, so a service without a rollout costs nothing.
+    /// The rollout's number in the high bits, the highest rank of its keys in the low bits, so a new rollout clears a
+    /// register by writing to it. Created by the first key, so a service without a rollout costs nothing.
     registers: OnceLock<Box<[AtomicU32; REGISTERS]>>,
 }
 
 impl DistinctKeys {
-    /// Notes that a client has met the candidate of this rollout. Rollouts are numbered upwards.
+    /// Notes that a client has reached the candidate of this rollout. Rollouts have ascending numbers.
     ///
-    /// Most keys are known, or rank lower than another: then this is one read of a line that all workers share.
+    /// Most keys are already known or rank lower than another; then this is one read of a line that all workers share.
     #[inline]
     pub fn note(&self, rollout: u32, hash: u64) {
-        // From the bottom up: a bucket is the top of the same hash, and the candidate's keys are all in low buckets.
+        // From the lowest bit up: a bucket is the top of the same hash, and the candidate's keys are all in low
+        // buckets.
         let registers = self.registers.get_or_init(|| Box::new([const { AtomicU32::new(0) }; REGISTERS]));
         let rest = hash >> INDEX_BITS | 1 << (u64::BITS - INDEX_BITS);
         let noted = rollout << RANK_BITS | (rest.trailing_zeros() + 1);
@@ -36,7 +37,7 @@ impl DistinctKeys {
         }
     }
 
-    /// About how many distinct keys this rollout's candidate has met.
+    /// The estimated number of distinct keys that have reached this rollout's candidate.
     pub fn estimate(&self, rollout: u32) -> u64 {
         let Some(registers) = self.registers.get() else { return 0 };
         let (mut sum, mut empty) = (0.0, 0_u32);
@@ -49,7 +50,7 @@ impl DistinctKeys {
         }
         let m = REGISTERS as f64;
         let raw = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
-        // Of few keys, the registers that none of them fell into tell more (linear counting).
+        // With few keys, the registers that none of them has hit tell more (linear counting).
         let few = raw <= 2.5 * m && empty > 0;
         (if few { m * (m / f64::from(empty)).ln() } else { raw }).round() as u64
     }

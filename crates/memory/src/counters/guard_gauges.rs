@@ -1,4 +1,4 @@
-//! What the sidecar last made of a service: written by it alone, shown by the metrics.
+//! The sidecar's latest view of a service: written by the sidecar alone, shown by the metrics.
 
 use judgement::guard::Verdict;
 use judgement::guard::evidence::{CombinedEvidence, MeterKind};
@@ -6,24 +6,25 @@ use judgement::rollout::GuardReading;
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::release::RolloutPhase;
 
-/// The judge's view of a service, and what its rollout has cost. After a rollback it stays until the next one begins.
+/// The judge's view of a service, and what its rollout has cost. After a rollback it stays until the next rollout
+/// begins.
 #[derive(Clone, Debug, Default)]
 pub struct GuardGauges {
     pub shown: GuardReading,
     pub ledger: RolloutLedger,
     /// How often caution has begun.
     pub cautions: u64,
-    /// Where the last version that set out stands.
+    /// The phase of the last version that was deployed.
     pub phase: Option<RolloutPhase>,
 }
 
 impl GuardGauges {
-    /// The verdict that ended a rollout, with its evidence if it was that.
+    /// The verdict that ended a rollout, with its evidence if the evidence decided.
     pub fn convict(&mut self, verdict: &Verdict, weighed: Option<&CombinedEvidence>) {
         self.shown.verdict = Some(verdict.clone());
         self.shown.cautious = false;
         if let Some(weighed) = weighed {
-            // From 0 up: the sum of no floats is -0.
+            // Start from 0, because the sum of no floats is -0.
             let of = |kind: MeterKind| {
                 let parts = weighed.parts.iter().filter(|part| part.meter == kind);
                 parts.fold(0.0, |sum, part| sum + part.evidence)

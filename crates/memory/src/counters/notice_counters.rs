@@ -1,21 +1,21 @@
-//! What became of the notices to one sink.
+//! What became of the notices to one receiver.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 #[derive(Debug, Default)]
 pub struct NoticeCounters {
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     pub sent: AtomicU64,
-    /// Given up after the last try, or refused for good.
+    /// Given up after the last attempt, or refused for good.
     pub failed: AtomicU64,
-    /// Never tried: newer ones took their place, or the house closed.
+    /// Never tried: newer ones took their place, or Cutover shut down.
     pub dropped: AtomicU64,
-    /// In the queue or on their way, now.
+    /// Currently queued or being sent.
     pub waiting: AtomicU64,
 }
 
 impl NoticeCounters {
-    /// So many at once will never be tried.
+    /// This many were dropped at once without an attempt.
     pub fn drop_many(&self, lost: u64) {
         self.dropped.fetch_add(lost, Relaxed);
     }

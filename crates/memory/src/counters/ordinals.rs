@@ -1,10 +1,10 @@
-//! The place of a request in a sequence, counted by each worker on its own.
+//! The position of a request in a sequence, counted by each worker on its own.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::counters::Shard;
 
-/// Hands out ordinals: each worker counts up from a place of its own.
+/// Hands out ordinals: each worker counts up from its own start.
 #[derive(Debug)]
 pub struct OrdinalCounter {
     shards: Box<[Padded]>,
@@ -16,7 +16,7 @@ struct Padded(AtomicU64);
 
 impl OrdinalCounter {
     pub fn new(shards: usize) -> OrdinalCounter {
-        // Far apart and whole cycles of the draw: each worker's sequence is exact, and no two are the same.
+        // Far apart, and whole cycles of the draw: each worker's sequence is exact, and no two are the same.
         let first = |shard: usize| shard as u64 * (10_000 << 32);
         OrdinalCounter { shards: (0..shards).map(|shard| Padded(AtomicU64::new(first(shard)))).collect() }
     }

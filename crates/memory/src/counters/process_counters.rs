@@ -1,13 +1,13 @@
-//! Numbers of the whole process.
+//! Figures of the whole process.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::counters::RefusalReason;
 
-/// Requests that were answered without asking an origin, and other numbers of the whole process.
+/// Requests that were answered without asking an origin, and other figures of the whole process.
 #[derive(Debug, Default)]
 pub struct ProcessCounters {
-    /// By the place of the reason in [`RefusalReason::ALL`].
+    /// By the index of the reason in [`RefusalReason::ALL`].
     refused: [AtomicU64; RefusalReason::ALL.len()],
     pub connections_opened: AtomicU64,
     pub connections_closed: AtomicU64,
@@ -17,11 +17,11 @@ pub struct ProcessCounters {
     pub journal_waiting: AtomicU64,
     pub journal_dropped: AtomicU64,
     pub resolve_errors: AtomicU64,
-    /// Lines that nobody will read: the queue was full, or the file took them no more.
+    /// Lost lines: the queue was full, or the file accepted no more.
     pub access_log_dropped: AtomicU64,
     pub access_log_errors: AtomicU64,
     pub sidecar_panics: AtomicU64,
-    /// When the sidecar last finished a round, on the monotonic clock in milliseconds.
+    /// When the sidecar last finished a round, in milliseconds on the monotonic clock.
     pub sidecar_seen: AtomicU64,
     pub sidecar_ticks: AtomicU64,
     pub sidecar_tick_micros: AtomicU64,
@@ -42,17 +42,17 @@ impl ProcessCounters {
     }
 }
 
-/// Adds one to a number of the process.
+/// Adds one to a process counter.
 pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
-/// Reads a number of the process.
+/// Reads a process counter.
 pub fn read(counter: &AtomicU64) -> u64 {
     counter.load(Relaxed)
 }
 
-/// Sets a number of the process that is no counter.
+/// Sets a process gauge.
 pub fn set(number: &AtomicU64, value: u64) {
     number.store(value, Relaxed);
 }

@@ -3,7 +3,7 @@
 use judgement::traffic::RoutingError;
 use strum::{IntoStaticStr, VariantArray};
 
-/// The reason of a refusal. Its place among all of them is its counter's place.
+/// The reason for a refusal. Its index among all of them is its counter's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RefusalReason {
@@ -38,7 +38,7 @@ pub enum RefusalReason {
 impl RefusalReason {
     pub const ALL: &'static [RefusalReason] = RefusalReason::VARIANTS;
 
-    /// As metrics and logs have it.
+    /// The name in metrics and logs.
     pub const fn name(self) -> &'static str {
         self.into_str()
     }

@@ -1,12 +1,12 @@
-//! How many failed requests of a service may still be served again.
+//! How many failed requests of a service may be served again.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use judgement::time::Millis;
 
-/// How many rescues a service may still make: a fifth of what active answers, at least ten a second, over ten seconds.
+/// How many more rescues a service may make: a fifth of what active answers, at least ten per second, over ten seconds.
 ///
-/// Asked only when a request has failed, so it may sum over shards and share one cache line.
+/// Used only when a request has failed, so it may sum over shards and share one cache line.
 #[derive(Debug, Default)]
 pub struct RescueBudget {
     opened: AtomicU64,
@@ -19,7 +19,7 @@ impl RescueBudget {
     const WINDOW: Millis = Millis::seconds(10);
     const AT_LEAST: u64 = 100;
 
-    /// Takes one rescue out of the budget, if there is one left. `answers`: of the active environment, ever.
+    /// Takes one rescue from the budget, if any is left. `answers`: active's responses so far.
     pub fn take(&self, now: Millis, answers: impl Fn() -> u64) -> bool {
         let opened = self.opened.load(Relaxed);
         if now.since(Millis(opened)) >= RescueBudget::WINDOW
@@ -27,7 +27,7 @@ impl RescueBudget {
         {
             let answers = answers();
             let before = self.answers_at_opening.swap(answers, Relaxed);
-            // What a longer time has answered, cut down to one window.
+            // A longer period is scaled down to one window.
             let elapsed = now.since(Millis(opened)).0.max(1);
             let rate =
                 u128::from(answers.saturating_sub(before)) * u128::from(RescueBudget::WINDOW.0) / u128::from(elapsed);

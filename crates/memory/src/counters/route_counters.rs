@@ -1,4 +1,4 @@
-//! What is counted of one environment on one route: classes, failures by cause, rescues, latencies, cohorts.
+//! What is counted for one environment on one route: classes, failures by cause, rescues, latencies, cohorts.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,16 +24,16 @@ pub enum ResponseClass {
     ClientError,
     #[strum(serialize = "5xx")]
     ServerError,
-    /// No answer came: see the failure's cause.
+    /// No response arrived: see the cause of the failure.
     None,
-    /// The client hung up first: counts for nobody.
+    /// The client hung up first, so it counts for neither side.
     Aborted,
 }
 
 impl ResponseClass {
     pub const ALL: &'static [ResponseClass] = ResponseClass::VARIANTS;
 
-    /// As metrics have it.
+    /// The name in metrics.
     pub const fn name(self) -> &'static str {
         self.into_str()
     }
@@ -57,7 +57,7 @@ pub enum AttemptFailure {
     Connect,
     Tls,
     Timeout,
-    /// Closed or broken before the answer's head was whole, or no HTTP.
+    /// Closed or broken before the response head was complete, or not HTTP.
     Reset,
     /// Closed or broken in mid-body: the client has seen a status that said otherwise.
     Truncated,
@@ -70,12 +70,12 @@ pub enum AttemptFailure {
 impl AttemptFailure {
     pub const ALL: &'static [AttemptFailure] = AttemptFailure::VARIANTS;
 
-    /// As metrics and logs have it.
+    /// The name in metrics and logs.
     pub const fn name(self) -> &'static str {
         self.into_str()
     }
 
-    /// The failure that a status is, if it is one.
+    /// The failure that a status stands for, if any.
     pub const fn of_status(status: u16) -> Option<AttemptFailure> {
         match status {
             502..=504 => Some(AttemptFailure::Unavailable),
@@ -94,9 +94,10 @@ impl AttemptFailure {
 pub struct AttemptOutcome {
     pub class: ResponseClass,
     pub failure: Option<AttemptFailure>,
-    /// From dispatch to the answer's head, in microseconds; counted for answers that did not fail.
+    /// From dispatch to the response head, in microseconds; counted for responses that did not fail.
     pub upstream_micros: u64,
-    /// From the request's head to the end of the answer, in microseconds; zero: somebody else answered the client.
+    /// From the request's head to the end of the response, in microseconds; zero if the other environment answered the
+    /// client.
     pub request_micros: u64,
 }
 
@@ -126,7 +127,8 @@ impl Histogram {
     }
 }
 
-/// One shard's counts of one environment on one route. Padded to two cache lines: neighbours are fetched in pairs.
+/// One shard's counts for one environment on one route. Padded to two cache lines, because neighbours are fetched in
+/// pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 struct RouteCell {
@@ -171,13 +173,13 @@ impl RouteCell {
     }
 }
 
-/// Everything counted of one environment on one route, over all shards.
+/// Everything counted for one environment on one route, over all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTotals {
     pub classes: [u64; ResponseClass::ALL.len()],
     pub failures: [u64; AttemptFailure::ALL.len()],
     pub rescued: u64,
-    /// Requests that went here first and that their clients saw fail.
+    /// Requests that went here first and whose clients saw a failure.
     pub hurt: u64,
     pub turned_away: u64,
     pub upstream: LatencyTotals,
@@ -228,11 +230,11 @@ impl RouteCounters {
         self.shards.get(shard.0)?.get(place).map(|cell| &**cell.get_or_init(RouteCell::new))
     }
 
-    /// Counts an attempt. A handful of increments on lines that only this worker writes.
+    /// Counts an attempt: a handful of increments on lines that only this worker writes.
     #[inline]
     pub fn record(&self, shard: Shard, environment: Environment, judged: bool, outcome: AttemptOutcome) {
         let Some(cell) = self.cell(shard, environment, judged) else { return };
-        // Before the class: whoever sees that something has happened finds the latency there too.
+        // Before the class, so that whoever sees the class finds the latency there too.
         if outcome.failure.is_none() && outcome.class != ResponseClass::Aborted {
             cell.upstream.record(outcome.upstream_micros);
         }
@@ -254,21 +256,21 @@ impl RouteCounters {
         }
     }
 
-    /// Counts a request that went to this environment first, and that its client saw fail.
+    /// Counts a request that went to this environment first and whose client saw a failure.
     pub fn record_hurt(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
             cell.hurt.fetch_add(1, Relaxed);
         }
     }
 
-    /// Counts a request that caution kept from this environment.
+    /// Counts a request that caution kept away from this environment.
     pub fn record_turned_away(&self, shard: Shard, environment: Environment) {
         if let Some(cell) = self.cell(shard, environment, true) {
             cell.turned_away.fetch_add(1, Relaxed);
         }
     }
 
-    /// A judged request goes out. `at`: microseconds on the monotonic clock.
+    /// A judged request is sent. `at`: microseconds on the monotonic clock.
     #[inline]
     pub fn send(&self, shard: Shard, environment: Environment, at: u64) {
         if let Some(cell) = self.cell(shard, environment, true) {
@@ -276,7 +278,7 @@ impl RouteCounters {
         }
     }
 
-    /// A judged request that went out at `sent_at` is answered or given up at `at`.
+    /// A judged request that was sent at `sent_at` is answered or given up at `at`.
     #[inline]
     pub fn end(&self, shard: Shard, environment: Environment, sent_at: u64, at: u64) {
         if let Some(cell) = self.cell(shard, environment, true) {
@@ -293,7 +295,7 @@ impl RouteCounters {
         })
     }
 
-    /// What was counted, judged or not; `None` where nothing ever was.
+    /// All counts, judged or not; `None` if there are none.
     pub fn seen(&self, environment: Environment) -> Option<RouteTotals> {
         let mut all = None;
         for (cell, _) in self.cells(environment) {
@@ -309,34 +311,34 @@ impl RouteCounters {
         all
     }
 
-    /// A number that is another one whenever [`judged`](RouteCounters::judged) may be: all that is judged added up, but for the
-    /// latencies, which come with the classes. Cheaper to read.
+    /// A number that changes whenever [`judged`](RouteCounters::judged) may change: the sum of everything judged,
+    /// except latencies, which come with the classes. Cheaper to read.
     pub fn activity(&self) -> u64 {
         let judged = Environment::BOTH.into_iter().flat_map(|side| self.cells(side)).filter(|(_, judged)| *judged);
         judged.fold(0, |sum, (cell, _)| sum.wrapping_add(cell.activity()))
     }
 
-    /// Judged answers of an environment, ever.
+    /// Judged responses of an environment, ever.
     pub fn answers(&self, environment: Environment) -> u64 {
         let judged = self.cells(environment).filter(|(_, judged)| *judged);
         judged.map(|(cell, _)| cell.requests().0).sum()
     }
 
-    /// What the guard judges by, of both environments; `None` where it never had anything to judge.
+    /// What the guard judges by, for both environments; `None` if it has never had anything to judge.
     pub fn judged(&self) -> Option<[JudgedTotals; 2]> {
         let any = Environment::BOTH.into_iter().any(|side| self.cells(side).any(|(_, judged)| judged));
         any.then(|| Environment::BOTH.map(|side| self.totals(side)))
     }
 
-    /// What the guard judges by, of one environment.
+    /// What the guard judges by, for one environment.
     pub fn totals(&self, environment: Environment) -> JudgedTotals {
         let mut totals = JudgedTotals::default();
         for (cell, _) in self.cells(environment).filter(|(_, judged)| *judged) {
-            // Before the requests that they are a part of.
+            // Before the requests that they are part of.
             totals.tally.rescued += cell.rescued.load(Relaxed);
             totals.tally.hurt += cell.hurt.load(Relaxed);
             totals.tally.turned_away += cell.turned_away.load(Relaxed);
-            // Failures first: an answer that is counted in between is then a good one, never a failure without answer.
+            // Failures first: a response counted in between is then a good one, never a failure without a response.
             let mut counts = AnswerCounts::default();
             for (failure, count) in AttemptFailure::ALL.iter().zip(&cell.failures) {
                 let count = count.load(Relaxed);

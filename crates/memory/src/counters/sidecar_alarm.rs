@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Wakes the sidecar early: rung by failing requests, heard once until the sidecar has looked.
+/// Wakes the sidecar early. Failing requests ring it, and it stays silent until the sidecar has looked.
 #[derive(Debug, Default)]
 pub struct SidecarAlarm(AtomicBool);
 
 impl SidecarAlarm {
-    /// True for the first who rings since the sidecar last looked: that one has to wake it.
+    /// True for the first to ring since the sidecar last looked, which must wake it.
     #[inline]
     pub fn ring(&self) -> bool {
         !self.0.load(Relaxed) && !self.0.swap(true, Relaxed)

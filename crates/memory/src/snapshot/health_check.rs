@@ -1,4 +1,4 @@
-//! Health checks as the file means them: what is tried of an environment, how often, and what follows.
+//! Health checks as the file defines them: what is tested, how often, and what follows.
 
 use std::path::PathBuf;
 
@@ -12,25 +12,25 @@ use judgement::traffic::Environment;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
     pub name: String,
-    /// `None`: both.
+    /// `None` for both.
     pub environment: Option<Environment>,
     pub probe: HealthProbe,
     pub interval: Millis,
-    /// Of one attempt.
+    /// The timeout of one attempt.
     pub timeout: Millis,
-    /// Attempts of a round after the first one.
+    /// Retries within a round, after the first attempt.
     pub retries: u32,
-    /// So many failed rounds in a row, and it is down.
+    /// Failed rounds in a row until it is down.
     pub fall: u32,
-    /// So many good rounds in a row, and it is up again.
+    /// Successful rounds in a row until it is up again.
     pub rise: u32,
-    /// What is down gets no requests as long as there is another.
+    /// Whatever is down gets no requests as long as there is an alternative.
     pub eject: bool,
-    /// A new side that goes down is taken back.
+    /// A new side that goes down is rolled back.
     pub rollback: bool,
-    /// Is told when an environment goes down.
+    /// Called when an environment goes down.
     pub webhook: Option<SecretUrl>,
-    /// Nobody has switched it off.
+    /// False if someone has switched it off.
     pub on: bool,
 }
 
@@ -40,7 +40,7 @@ impl HealthCheck {
     }
 }
 
-/// What is tried.
+/// What a check tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthProbe {
     /// A request to every address of the environment.
@@ -61,17 +61,17 @@ impl HealthProbe {
     }
 }
 
-/// A request, and what its answer must be.
+/// A request, and what its response must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpProbe {
     pub method: Method,
-    /// Behind the origin's own path.
+    /// Appended to the origin's base path.
     pub path: String,
-    /// The values are marked as secret: they are in no log.
+    /// The values are marked as secret, so they appear in no log.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Empty: 200 to 399.
+    /// Empty for 200 to 399.
     pub status: Vec<u16>,
-    /// Must be somewhere in the body.
+    /// Must occur somewhere in the body.
     pub body: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl HttpProbe {
     }
 }
 
-/// A database, and what it is asked.
+/// A database and a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlProbe {
     pub engine: SqlEngine,

@@ -1,13 +1,13 @@
-//! The URLs of databases and webhooks: nobody is shown the passwords in them.
+//! The URLs of databases and webhooks, whose passwords are never shown.
 
 use std::fmt;
 
 use url::Url;
 
-/// What stands where something is hidden.
+/// What replaces a hidden part.
 const HIDDEN: &str = "***";
 
-/// A URL that may hold a password. Its Debug shows nothing, and it can take itself out of other people's words.
+/// A URL that may contain a password. Its Debug output shows nothing, and it can redact itself from other messages.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(String);
 
@@ -22,17 +22,17 @@ impl SecretUrl {
         SecretUrl(url.into())
     }
 
-    /// For whoever connects, and nobody else.
+    /// The URL itself, only for code that connects.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether it holds a password, in either of the places where drivers look for one.
+    /// Whether it contains a password, in either of the places where drivers look for one.
     pub fn has_password(&self) -> bool {
         !self.passwords().is_empty()
     }
 
-    /// A text without the URL and its password, as it is written and as it is meant.
+    /// A text with the URL and its password removed, both as written and as decoded.
     pub fn scrub(&self, text: &str) -> String {
         let mut clean = text.replace(&self.0, HIDDEN);
         for password in self.passwords() {
@@ -51,7 +51,7 @@ impl SecretUrl {
         let named = url.query_pairs().filter(|(key, _)| matches!(&**key, "password" | "pass"));
         all.extend(named.map(|(_, value)| value.into_owned()));
         all.retain(|password| !password.is_empty());
-        // The longer one may hold the shorter one.
+        // The longer one may contain the shorter one.
         all.sort_by_key(|password| std::cmp::Reverse(password.len()));
         all
     }

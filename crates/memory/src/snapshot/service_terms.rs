@@ -1,20 +1,20 @@
-//! What a service's file says of heads and bodies, prepared so that a request only has to copy it.
+//! A service's settings for heads and bodies, prepared so that a request only has to copy them.
 
 use http::{HeaderName, HeaderValue};
 
 use crate::snapshot::ServedService;
 use judgement::traffic::{Environment, RouteId};
 
-/// What a service grants its clients, tells them, and changes in their heads.
+/// What a service allows its clients, tells them, and changes in their heads.
 #[derive(Clone, Debug)]
 pub struct ServiceTerms {
-    /// Bytes of a request's body; `u64::MAX`: as many as they like.
+    /// The most bytes of a request body; `u64::MAX` for no limit.
     pub max_body: u64,
-    /// The response header by which the origin names the request.
+    /// The response header in which the origin names the request.
     pub origin_request_id: Option<HeaderName>,
-    /// Clients are told which environment served them, and which version.
+    /// Whether clients are told which environment and version served them.
     pub expose: bool,
-    /// What the file calls the version of an environment, by [`Environment::index`].
+    /// The version that the file gives for an environment, by [`Environment::index`].
     pub versions: [Option<HeaderValue>; 2],
     /// By route, `default` first.
     pub edits: Box<[HeaderEdits]>,
@@ -30,11 +30,11 @@ pub struct HeaderEdits {
 /// One change to a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
-    /// Every line of this name goes.
+    /// Remove every line of this name.
     Remove(HeaderName),
-    /// This line instead of all of this name.
+    /// Replace every line of this name with this one.
     Set(HeaderName, HeaderValue),
-    /// This line beside those of this name.
+    /// Add this line to those of this name.
     Add(HeaderName, HeaderValue),
 }
 

@@ -1,77 +1,77 @@
-//! What a line holds, and how it is written: JSON, or Apache's combined format.
+//! The contents of a line, and its formats: JSON, or Apache's combined format.
 //!
-//! By hand, into a buffer that the caller keeps: a derived serializer wants the values as valid UTF-8, which a request's
-//! bytes are not, and a line must have a bound. Every value has one; what is longer is cut, and ends with a mark.
+//! Written by hand, into a buffer that the caller keeps: a derived serializer needs valid UTF-8, which a request's
+//! bytes may not be, and a line must be bounded. Every value has a bound; longer ones are cut off and end with a mark.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use judgement::{hex, time};
 
-/// No line is longer, in bytes: the bounds below, and what stands around them.
+/// The longest line in bytes: the bounds below, and what surrounds the values.
 pub const LONGEST: usize = 8 * 1024;
 const PATH: usize = 2048;
 const REFERER: usize = 1024;
 const USER_AGENT: usize = 512;
 const HOST: usize = 256;
 const METHOD: usize = 32;
-/// Names of the configuration.
+/// Names from the configuration.
 const NAME: usize = 256;
 /// Ids of requests and traces.
 const ID: usize = 256;
 
-/// One request, as the log tells of it. Bytes are the client's own, whatever they are.
+/// One request as the log describes it. Bytes are the client's own, whatever they are.
 ///
-/// Authorization, Cookie and Set-Cookie have no place here.
+/// Authorization, Cookie and Set-Cookie are deliberately not included.
 #[derive(Clone, Debug)]
 pub struct AccessLine<'a> {
-    /// When the request's head was here, in microseconds since 1970.
+    /// When the request's head was complete, in microseconds since 1970.
     pub time_micros: u64,
-    /// The first hop that is no trusted proxy.
+    /// The first hop that is not a trusted proxy.
     pub client: IpAddr,
-    /// Who holds the other end of the connection.
+    /// The other end of the connection.
     pub peer: IpAddr,
     pub method: &'a [u8],
     /// As sent, port included.
     pub host: Option<&'a [u8]>,
-    /// With the query, as sent: nginx's `$request_uri`. Of an absolute-form target, what follows the authority.
+    /// With the query, as sent, like nginx's `$request_uri`. For an absolute-form target, what follows the authority.
     pub path: &'a [u8],
     /// `HTTP/1.1`, `HTTP/2.0`.
     pub protocol: &'static str,
-    /// What the client was told; `None`: it heard nothing.
+    /// The status sent to the client; `None` if it got no response.
     pub status: Option<u16>,
     /// Of the request's body, as far as it was read.
     pub bytes_in: u64,
-    /// Of the answer's body, as far as it was sent.
+    /// Of the response's body, as far as it was sent.
     pub bytes_out: u64,
-    /// From the request's head to the end of the answer.
+    /// From the request's head to the end of the response.
     pub took_micros: u64,
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
     pub service: Option<&'a str>,
     pub route: Option<&'a str>,
-    /// The one that answered, or failed last.
+    /// The environment that answered, or failed last.
     pub environment: Option<&'static str>,
     /// The rule that decided.
     pub rule: Option<&'a str>,
     pub generation: Option<u64>,
     pub rescued: bool,
-    /// It would have gone to the candidate, which was in doubt.
+    /// The candidate was chosen, but caution sent the request to active.
     pub turned_away: bool,
-    /// Endpoints asked, other connections and a rescue included.
+    /// Attempts at endpoints, including new connections and a rescue.
     pub attempts: u16,
     pub upstream_address: Option<SocketAddr>,
-    /// From the last dispatch to the answer's head.
+    /// From the last dispatch to the response head.
     pub upstream_micros: Option<u64>,
-    /// What that endpoint said.
+    /// The status from that endpoint.
     pub upstream_status: Option<u16>,
-    /// The cause, of a rescued request the candidate's.
+    /// The cause of failure; for a rescued request, the candidate's.
     pub failure: Option<&'static str>,
     /// Why no origin was asked.
     pub refused: Option<&'static str>,
     /// The client hung up.
     pub aborted: bool,
-    /// The version of the client's TLS.
+    /// The client's TLS version.
     pub tls: Option<&'a str>,
     pub request_id: Option<&'a [u8]>,
     pub trace_id: Option<&'a [u8]>,
@@ -79,7 +79,7 @@ pub struct AccessLine<'a> {
 }
 
 impl AccessLine<'_> {
-    /// Whether it is written whatever the sample says.
+    /// Whether it is logged regardless of the sample.
     pub fn is_failure(&self) -> bool {
         self.status.is_none_or(|status| status >= 500)
             || self.failure.is_some()
@@ -89,7 +89,8 @@ impl AccessLine<'_> {
     }
 }
 
-/// One JSON object and a line feed. Every key is always there, so that a reader needs no cases; what is not known is null.
+/// One JSON object and a line feed. Every key is always present, so that readers need no special cases; unknown values
+/// are null.
 pub fn json(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.extend_from_slice(b"{\"time\":\"");
     rfc3339(out, line.time_micros);
@@ -137,8 +138,8 @@ pub fn json(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"` and a line feed. The user is never told: it would have to be
-/// read from Authorization.
+/// `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"` and a line feed. The user is always a dash, because it
+/// would have to be read from Authorization.
 pub fn combined(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     address(out, line.client);
     out.extend_from_slice(b" - - [");
@@ -150,7 +151,7 @@ pub fn combined(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     out.push(b' ');
     out.extend_from_slice(line.protocol.as_bytes());
     out.extend_from_slice(b"\" ");
-    // Apache writes a dash for a status that was never sent, and for a body of nothing.
+    // Apache writes a dash for a status that was never sent, and for an empty body.
     match line.status {
         Some(status) => digits(out, u64::from(status), 3),
         None => out.push(b'-'),
@@ -180,8 +181,8 @@ fn text(out: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>, most: usize) {
     }
 }
 
-/// The inside of a JSON string, at most `most` bytes and the mark. What is no UTF-8 is written as the text `\xNN`, as
-/// Apache does: a mark of replacement would hide what was sent.
+/// The inside of a JSON string, at most `most` bytes and the mark. Bytes that are not UTF-8 are written as the text
+/// `\xNN`, as Apache does; a replacement character would hide what was sent.
 fn escaped(out: &mut Vec<u8>, value: &[u8], most: usize) {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     if value.len() <= most && value.iter().all(is_plain) {
@@ -189,7 +190,7 @@ fn escaped(out: &mut Vec<u8>, value: &[u8], most: usize) {
         return;
     }
     let end = out.len() + most;
-    // Of a long value, only so much is looked at as can fit.
+    // Only as much of a long value is read as can fit.
     let value = value.get(..=most).unwrap_or(value);
     for chunk in value.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -200,7 +201,7 @@ fn escaped(out: &mut Vec<u8>, value: &[u8], most: usize) {
                 '\n' => out.extend_from_slice(b"\\n"),
                 '\r' => out.extend_from_slice(b"\\r"),
                 '\t' => out.extend_from_slice(b"\\t"),
-                // With DEL and C1: a terminal obeys them too. All are under 256.
+                // Including DEL and C1, which terminals obey too. All are below 256.
                 _ if c.is_control() => {
                     out.extend_from_slice(b"\\u00");
                     out.extend_from_slice(&hex::digits::<2>(&[u32::from(c) as u8]));
@@ -222,7 +223,7 @@ fn escaped(out: &mut Vec<u8>, value: &[u8], most: usize) {
     }
 }
 
-/// As Apache's `ap_escape_logitem` writes it: all that is not printable ASCII as `\xNN`.
+/// Like Apache's `ap_escape_logitem`: everything that is not printable ASCII is written as `\xNN`.
 fn apache(out: &mut Vec<u8>, value: &[u8], most: usize) {
     let end = out.len() + most;
     for byte in value {
@@ -247,7 +248,7 @@ fn apache(out: &mut Vec<u8>, value: &[u8], most: usize) {
     }
 }
 
-/// Whether what was written since `before` goes past `end`; then the mark stands in its place.
+/// Whether what was written since `before` exceeds `end`; if so, the mark replaces the excess.
 fn cut(out: &mut Vec<u8>, before: usize, end: usize, mark: &str) -> bool {
     let over = out.len() > end;
     if over {
@@ -279,7 +280,7 @@ fn millis(out: &mut Vec<u8>, key: &[u8], micros: Option<u64>) {
     }
 }
 
-/// A number with at least so many digits.
+/// A number with at least this many digits.
 fn digits(out: &mut Vec<u8>, mut value: u64, least: usize) {
     let start = out.len();
     while value > 0 || out.len() - start < least {
@@ -291,7 +292,7 @@ fn digits(out: &mut Vec<u8>, mut value: u64, least: usize) {
     }
 }
 
-/// IPv4 by hand, for it is nearly every address; writing to memory cannot fail.
+/// IPv4 by hand, because nearly every address is one; writing to memory cannot fail.
 fn address(out: &mut Vec<u8>, ip: IpAddr) {
     match ip {
         IpAddr::V4(v4) => {

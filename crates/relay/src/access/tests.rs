@@ -1,4 +1,4 @@
-//! The formats, byte by byte; the sample; and what a half-written line becomes.
+//! The formats byte by byte, the sample, and what becomes of a half-written line.
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -59,7 +59,7 @@ fn parsed(line: &AccessLine<'_>) -> Value {
     serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&bytes)))
 }
 
-/// What a reader is to get of bytes: what is UTF-8 as it is, every other byte as `\xNN`.
+/// What a reader should get from bytes: UTF-8 unchanged, every other byte as `\xNN`.
 fn as_read(bytes: &[u8]) -> String {
     let parts = bytes.utf8_chunks().map(|chunk| {
         let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
@@ -102,7 +102,7 @@ fn every_byte_comes_back_from_a_json_line() {
             assert_eq!(read["user_agent"], read["path"], "{value:?}");
         }
     }
-    // What a terminal would obey is never there as itself.
+    // Nothing that a terminal would obey is ever written as is.
     let raw = written(json, &AccessLine { path: "\u{1b}[2J\u{9b}2J\u{7f}".as_bytes(), ..line() });
     assert!(String::from_utf8(raw).unwrap().trim_end().chars().all(|c| !c.is_control()));
 }
@@ -124,7 +124,7 @@ fn what_is_too_long_is_cut_between_characters_and_marked() {
 }
 
 proptest::proptest! {
-    /// Whatever a client sends, the line is one line, bounded, valid, and says what was sent as far as it goes.
+    /// Whatever a client sends, the output is one line, bounded and valid, and says what was sent as far as it goes.
     #[test]
     fn any_bytes_make_a_line(
         path in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..3000),

@@ -1,11 +1,12 @@
-//! The access log's own thread: takes lines from the bounded queue, and writes them in batches of whole lines.
+//! The access log's own thread: takes lines from the bounded queue and writes them in batches of whole lines.
 //!
-//! The first line of a quiet moment is written at once; after a write the thread lets lines gather for a moment, so that
-//! a busy proxy wakes it a hundred times a second and not at every request. A file that was moved or deleted is noticed
-//! by itself, and SIGHUP says so at once; one that is emptied in place goes on at its new end, for it is opened to append.
+//! The first line after a quiet moment is written at once. After a write the thread lets lines accumulate briefly, so
+//! that a busy proxy wakes it a hundred times a second rather than with every request. It notices by itself if the file
+//! was moved or deleted, and SIGHUP tells it at once. If the file is truncated in place, writing continues at the new
+//! end, because it is opened for appending.
 //!
-//! A full disk or a pipe that nobody reads stops this thread's progress and nothing else: what was taken is kept, the
-//! queue fills, and then workers drop.
+//! A full disk, or a pipe that nobody reads, stops this thread's progress and nothing else: accepted lines are kept,
+//! the queue fills, and then workers drop lines.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -21,39 +22,40 @@ use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Counters, count};
 
-/// Lines between the workers and the writer: 400,000 a second at the pace below. At the usual half kilobyte these are
-/// two megabytes, at the longest line 32.
+/// Lines between the workers and the writer: 400,000 per second at the pace below. At the usual half kilobyte they take
+/// two megabytes, at the longest length 32.
 const QUEUE: usize = 4096;
-/// What is written at once, give or take a line.
+/// The size of one write, give or take a line.
 const BATCH: usize = 64 * 1024;
-/// How long lines gather after a write.
+/// How long lines accumulate after a write.
 const GATHER: Duration = Duration::from_millis(10);
-/// How often the file is looked for under its name.
+/// How often the file is checked under its name.
 const LOOK: Duration = Duration::from_millis(500);
-/// After an error.
+/// The pause after an error.
 const RETRY: Duration = Duration::from_millis(250);
-/// A pipe that has taken nothing for so long has nobody who reads it.
+/// A pipe that has accepted nothing for this long has no reader.
 const STUCK: Millis = Millis::seconds(1);
-/// How long the end waits for a disk or a reader that takes nothing.
+/// How long shutdown waits for a disk or reader that accepts nothing.
 const LAST_WORDS: Millis = Millis::seconds(1);
-/// How long the process waits for the thread: only a disk that hangs takes longer than the last words.
+/// How long the process waits for the thread: only a hanging disk takes longer than the last lines.
 const PATIENCE: Millis = Millis::seconds(5);
 
-/// The running writer. Dropping this, when nobody writes any more, has it finish and waits for it.
+/// The running writer. Dropping it once nobody writes any more makes it finish, and waits for it.
 #[derive(Debug)]
 pub struct AccessLogWriter {
-    /// Nothing is sent: that it is gone is the word. The queue's own end is not heard behind what is not taken.
+    /// Nothing is ever sent: its disappearance is the signal. The end of the queue cannot be seen behind lines that are
+    /// not accepted.
     ending: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for AccessLogWriter {
-    /// What was handed over is written before the process ends, unless nobody takes it.
+    /// Every line passed on is written before the process ends, unless nothing accepts it.
     fn drop(&mut self) {
         drop(self.ending.take());
         let Some(thread) = self.thread.take() else { return };
         let began = clock::now();
-        // Waits with an end, which `join` has not: stdout may be a pipe that nobody reads.
+        // A wait with a timeout, which `join` does not have: stdout may be a pipe that nobody reads.
         while !thread.is_finished() && clock::now().since(began) < PATIENCE {
             thread.thread().unpark();
             park_timeout(Duration::from_millis(2));
@@ -66,10 +68,10 @@ impl Drop for AccessLogWriter {
 
 /// Opens the log and starts its writer.
 ///
-/// A pipe that nobody has opened for reading yet is no reason not to serve: it is tried again.
+/// A pipe that has no reader yet is no reason not to serve: it is retried.
 ///
 /// # Errors
-/// The file cannot be written, or the thread cannot be made.
+/// The file cannot be written, or the thread cannot be created.
 pub fn start(settings: &AccessLog, counters: Arc<Counters>) -> io::Result<(AccessLogger, AccessLogWriter)> {
     let mut scribe = Scribe {
         target: settings.target.clone(),
@@ -97,10 +99,10 @@ pub fn start(settings: &AccessLog, counters: Arc<Counters>) -> io::Result<(Acces
 
 fn open(target: &LogTarget) -> io::Result<File> {
     match target {
-        // A descriptor of our own: nothing between the batch and the system call.
+        // A descriptor of its own, with nothing between the batch and the system call.
         LogTarget::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
-        // O_NONBLOCK means nothing to a file; a pipe that is full says so instead of holding the thread, and the process
-        // at its end with it. The log names clients: it is not for everybody to read.
+        // O_NONBLOCK has no effect on a file; a full pipe reports it instead of blocking the thread, and the process at
+        // shutdown with it. The log contains client addresses, so not everyone may read it.
         LogTarget::File(path) => {
             OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
         }
@@ -116,15 +118,15 @@ fn is_pipe_without_reader(target: &LogTarget, error: &io::Error) -> bool {
 struct Scribe {
     target: LogTarget,
     file: Option<File>,
-    /// Whole lines that the file does not have yet.
+    /// Whole lines that are not in the file yet.
     pending: Vec<u8>,
-    /// How much of them it does have: a full disk takes half a line.
+    /// How much of them is in the file: a full disk accepts part of a line.
     written: usize,
-    /// It takes nothing: said once, until it works again.
+    /// Nothing is accepted: logged once, until it works again.
     failing: bool,
-    /// It cannot be opened: said once too.
+    /// The file cannot be opened: also logged once.
     closed: bool,
-    /// Since when a pipe has taken nothing.
+    /// Since when a pipe has accepted nothing.
     stuck: Option<Millis>,
     looked: Millis,
     counters: Arc<Counters>,
@@ -165,7 +167,7 @@ impl Scribe {
         }
     }
 
-    /// Takes what is in the queue, up to a batch; says whether there may be more.
+    /// Takes up to a batch from the queue; returns whether there may be more.
     fn gather(&mut self, notes: &Receiver<Note>) -> bool {
         while self.pending.len() < BATCH {
             match notes.try_recv() {
@@ -180,14 +182,14 @@ impl Scribe {
         match note {
             Note::Line(line) => self.pending.extend_from_slice(&line),
             Note::Reopen => {
-                // What was handed over before belongs to the old file.
+                // Lines from before the move belong to the old file.
                 self.write();
                 self.reopen();
             }
         }
     }
 
-    /// Whether the file still has its name; if not, another one gets it.
+    /// Checks that the file still has its name; if not, opens another one.
     fn look(&mut self) {
         let now = clock::now();
         let LogTarget::File(path) = &self.target else { return };
@@ -220,7 +222,7 @@ impl Scribe {
         }
     }
 
-    /// The rest of a line whose first half is in another file would tear a line of this one.
+    /// Drops the rest of a line whose first half is in another file, because it would tear a line of this one.
     fn leave_half_a_line(&mut self) {
         let (done, rest) = self.pending.split_at_checked(self.written).unwrap_or_default();
         if !done.is_empty() && !done.ends_with(b"\n") {
@@ -238,7 +240,7 @@ impl Scribe {
         }
     }
 
-    /// Writes as much as is taken.
+    /// Writes as much as is accepted.
     fn write(&mut self) {
         if self.file.is_none() {
             return;
@@ -268,7 +270,7 @@ impl Scribe {
         self.works();
     }
 
-    /// All of it was taken: a disk that takes a line now and then does not work again.
+    /// Everything was accepted. (A disk that accepts a line now and then is not working again.)
     fn works(&mut self) {
         if self.failing {
             self.failing = false;
@@ -291,7 +293,7 @@ impl Scribe {
         }
     }
 
-    /// The end has come, and nobody takes what is left.
+    /// Shutdown has come, and nothing accepts the rest.
     fn give_up(self, notes: &Receiver<Note>) {
         let kept = self.pending.get(self.written..).unwrap_or_default();
         let queued = notes.try_iter().filter(|note| matches!(note, Note::Line(_))).count();

@@ -1,4 +1,4 @@
-//! Why a connection to an origin failed, in a few words. The framework's own text is a chain of contexts, which says the
+//! Why a connection to an origin failed, in a few words. The framework's own text is a chain of contexts that says the
 //! same thing three times and may quote the request.
 
 use pingora_error::{Error, ErrorType};
@@ -22,7 +22,7 @@ pub fn kind(error: &Error) -> &'static str {
     }
 }
 
-/// A response that began and did not come to its end.
+/// A response that began and was cut off.
 pub const CUT_SHORT: ErrorType = ErrorType::Custom("ResponseCutShort");
 
 /// A predicate that follows a name: `green` `refused the connection`.
@@ -33,7 +33,7 @@ pub fn as_predicate(error: &Error) -> String {
         ErrorType::ConnectNoRoute => "cannot be reached: no route to host",
         ErrorType::TLSHandshakeTimedout => "did not finish the TLS handshake in time",
         ErrorType::ConnectionClosed => "closed the connection without a response",
-        // The framework's text would quote the head, and whatever is secret in it.
+        // The framework's text would quote the head, and any secrets in it.
         ErrorType::InvalidHTTPHeader => "sent a response that is not valid HTTP",
         error if *error == CUT_SHORT => "closed the connection in the middle of its response",
         _ => return format!("gave no response: {}", cause(error)),
@@ -64,7 +64,7 @@ pub fn cause(error: &Error) -> String {
     words.to_owned()
 }
 
-/// What rustls says of the peer stands in the middle of the framework's text.
+/// What rustls says about the peer is in the middle of the framework's text.
 fn tls_cause(text: &str) -> String {
     let detail = text.split("TLS connect() failed: ").nth(1).and_then(|rest| rest.split([',', '\n']).next());
     detail.map_or_else(|| "TLS handshake failed".to_owned(), |detail| format!("TLS handshake failed: {detail}"))

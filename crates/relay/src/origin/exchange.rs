@@ -1,5 +1,5 @@
-//! One request to one address, made as the proxy makes its own: the same names, certificates and version of HTTP. No
-//! redirect is followed: the answer is the origin's.
+//! One request to one address, sent as the proxy sends its own: with the same names, certificates and HTTP version.
+//! Redirects are not followed: the response is the origin's.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -12,45 +12,45 @@ use crate::origin::cause::CUT_SHORT;
 use judgement::traffic::retry::is_safe;
 use memory::snapshot::Endpoint;
 
-/// What is asked.
+/// The request to send.
 #[derive(Clone, Debug)]
 pub struct OriginRequest {
     pub method: Method,
-    /// Behind the origin's own path, with its query.
+    /// Appended to the origin's base path, with its query.
     pub target: String,
-    /// `Host` is the endpoint's; a `Content-Length` is added where there is a body.
+    /// `Host` is the endpoint's; a `Content-Length` is added if there is a body.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
 }
 
-/// What came back.
+/// The response.
 #[derive(Clone, Debug)]
 pub struct OriginResponse {
     pub status: u16,
     pub headers: HeaderMap,
-    /// The first part of it.
+    /// The beginning of the body.
     pub body: Bytes,
-    /// Of the body as far as it was read, in bytes.
+    /// The size of the body as far as it was read, in bytes.
     pub length: u64,
 }
 
-/// What becomes of the connection.
+/// What happens to the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionReuse {
-    /// A new one, closed afterwards: that one can be made is a part of the question.
+    /// Open a new one and close it afterwards: whether it can be opened is part of the question.
     Own,
-    /// One that is open already, if there is any; kept for the next request. Where it turns out to have been closed, a
+    /// Use an open one, if there is any, and keep it for the next request. If it turns out to have been closed, a
     /// request that changes nothing is sent again on another.
     Kept,
-    /// The same without a second try: what happened is what is measured.
+    /// The same without a second attempt, for measurements.
     Measured,
 }
 
-/// Asks, and reads the answer: on a kept connection to its end. Keeps the first `most` bytes of the body. Only connecting
-/// has a time limit, the endpoint's: whoever calls has one for the whole.
+/// Sends a request and reads the response: on a kept connection to its end. Keeps the first `most` bytes of the body.
+/// Only connecting has a time limit, the endpoint's: the caller limits the whole.
 ///
 /// # Errors
-/// There was no whole answer.
+/// There was no complete response.
 pub async fn exchange(
     connector: &Connector,
     endpoint: &Endpoint,
@@ -58,7 +58,7 @@ pub async fn exchange(
     connection: ConnectionReuse,
     most: usize,
 ) -> pingora_error::Result<OriginResponse> {
-    // Of a request that may change something nobody knows whether it was carried out (RFC 9110 9.2.2).
+    // If a request may change something, nobody knows whether it was carried out (RFC 9110 9.2.2).
     let mut stale = if connection == ConnectionReuse::Kept && is_safe(request.method.as_str()) { 3 } else { 0 };
     loop {
         match once(connector, endpoint, request, connection, most).await {
@@ -72,7 +72,7 @@ fn is_stale(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError)
 }
 
-/// With an error: whether the connection was an old one that gave no head.
+/// With an error: whether the connection was an old one that returned no head.
 async fn once(
     connector: &Connector,
     endpoint: &Endpoint,
@@ -115,7 +115,7 @@ fn head(endpoint: &Endpoint, request: &OriginRequest) -> pingora_error::Result<R
     let mut head = RequestHeader::build(request.method.clone(), path.as_bytes(), None)?;
     head.insert_header(http::header::HOST, endpoint.authority.clone())?;
     for (name, value) in &request.headers {
-        // Appended: of a name that is there twice both lines are sent.
+        // Appended, so that both lines of a repeated name are sent.
         head.append_header(name.clone(), value.clone())?;
     }
     let bodiless = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
@@ -125,7 +125,7 @@ fn head(endpoint: &Endpoint, request: &OriginRequest) -> pingora_error::Result<R
     Ok(head)
 }
 
-/// HTTP/2 has the scheme and the host in the target (RFC 9113 8.3.1). pingora would put them there, but leave `Host`
+/// In HTTP/2 the scheme and host are part of the target (RFC 9113 8.3.1). pingora would put them there but leave `Host`
 /// beside them, and nginx refuses a request that names its host twice.
 fn to_h2(head: &mut RequestHeader, endpoint: &Endpoint) -> pingora_error::Result<()> {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -141,7 +141,7 @@ fn to_h2(head: &mut RequestHeader, endpoint: &Endpoint) -> pingora_error::Result
     Ok(())
 }
 
-/// Up to the first byte of the answer.
+/// Up to the first byte of the response.
 async fn ask(session: &mut HttpSession, head: RequestHeader, body: &Bytes) -> pingora_error::Result<()> {
     session.write_request_header(Box::new(head)).await?;
     if !body.is_empty() {
@@ -159,7 +159,7 @@ async fn ask(session: &mut HttpSession, head: RequestHeader, body: &Bytes) -> pi
     }
 }
 
-/// `whole`: to the end, beyond what is kept of it; the connection is of use then.
+/// `whole`: read to the end, beyond what is kept, so that the connection can be reused.
 async fn read(session: &mut HttpSession, most: usize, whole: bool) -> pingora_error::Result<OriginResponse> {
     let Some(head) = session.response_header() else {
         return Error::e_explain(ErrorType::ReadError, "no response head");
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(seen.headers().get(http::header::HOST), None);
     }
 
-    /// Answers the first request of every connection, closes at the second, and counts the heads that came.
+    /// Answers the first request of every connection, closes at the second, and counts the heads received.
     async fn closes_at_the_second(connection: ConnectionReuse, method: Method) -> (bool, usize) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

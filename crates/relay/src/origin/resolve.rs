@@ -1,4 +1,4 @@
-//! Names to addresses, by their time to live.
+//! Resolves names to addresses, by their time to live.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -15,12 +15,12 @@ use memory::counters::{Counters, count};
 use memory::snapshot::{Endpoint, Endpoints, OriginSettings};
 use sidecar::SidecarHandle;
 
-/// The bounds of a TTL: a TTL of 0 must not become a busy loop, and a TTL of a day must not outlast a move.
+/// The bounds of a TTL: 0 must not become a busy loop, and a day must not outlast a move.
 const SHORTEST: Millis = Millis::seconds(1);
 const LONGEST: Millis = Millis::seconds(300);
 /// The pause after a failed lookup.
 const AGAIN: Millis = Millis::seconds(5);
-/// How long an answer of the system's resolver, which tells no TTL, is used.
+/// How long to use an answer of the system's resolver, which reports no TTL.
 const SYSTEM_TTL: Millis = Millis::seconds(30);
 /// The timeout of one lookup, all attempts together.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ pub struct OriginResolver {
 #[derive(Clone, Debug)]
 enum Names {
     Dns(Box<TokioResolver>),
-    /// Without a resolv.conf: the C library, which tells no TTLs.
+    /// Without a resolv.conf: the C library, which reports no TTLs.
     System,
 }
 
@@ -51,7 +51,7 @@ struct ResolvedName {
 }
 
 impl OriginResolver {
-    /// Must be called within the runtime that will do the look-ups.
+    /// Must be called within the runtime that will do the lookups.
     pub fn new(counters: Arc<Counters>) -> OriginResolver {
         let dns = TokioResolver::builder_tokio().and_then(|mut builder| {
             builder.options_mut().timeout = Duration::from_millis(800);
@@ -109,7 +109,7 @@ impl OriginResolver {
         loop {
             let origins = wanted.borrow_and_update().clone();
             let hosts = origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.as_str()));
-            // An address needs no look-up.
+            // An address needs no lookup.
             let hosts: BTreeSet<&str> = hosts.filter(|host| host.parse::<IpAddr>().is_err()).collect();
             names.retain(|name, _| hosts.contains(name.as_str()));
             for host in hosts {
@@ -180,7 +180,7 @@ async fn look_up(names: &Names, name: &str) -> Result<ResolvedName, String> {
     let asked = async {
         match names {
             Names::Dns(resolver) => {
-                // A final dot: the name is whole, and is not tried with every search domain.
+                // A trailing dot makes the name absolute, so that it is not tried with every search domain.
                 let found = resolver.lookup_ip(format!("{name}.")).await.map_err(|e| e.to_string())?;
                 let until = clock::at(found.valid_until());
                 Ok((found.iter().collect::<Vec<_>>(), until))
@@ -196,7 +196,7 @@ async fn look_up(names: &Names, name: &str) -> Result<ResolvedName, String> {
         return Err("no addresses".to_owned());
     }
     let now = clock::now();
-    // Sorted by address, so that an answer in another order is no change.
+    // Sorted by address, so that an answer in a different order is not a change.
     let addresses = addresses.into_iter().take(MOST_ADDRESSES).collect();
     Ok(ResolvedName { addresses, until: until.clamp(now.plus(SHORTEST), now.plus(LONGEST)) })
 }

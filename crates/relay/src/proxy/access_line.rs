@@ -29,7 +29,7 @@ pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Op
         host: host_as_sent(request).ok().flatten().map(str::as_bytes).or_else(|| header(HOST)),
         path: request.raw_path(),
         protocol: protocol(request.version),
-        // 100 and 103 announce an answer that never came; 101 is one.
+        // 100 and 103 announce a response that never came; 101 is one.
         status: told.filter(|status| *status >= 200 || *status == 101),
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
@@ -57,7 +57,8 @@ pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Op
     };
     if let Some(request) = &ctx.routed {
         routed(&mut line, request);
-        // An error of our own is marked as aborted to count for no environment, but the client did not hang up.
+        // An error of Cutover's own is marked as aborted so that it counts for no environment, but the client did not
+        // hang up.
         line.aborted &= !e.is_some_and(|e| blame(e) == Blame::Proxy);
     }
     if log.wants(line.is_failure()) {

@@ -1,4 +1,4 @@
-//! Limits on connections, in all and from one address.
+//! Limits on connections, in total and from one address.
 //!
 //! The lock is taken when a connection opens and closes, never by a request.
 
@@ -83,7 +83,8 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// The address that a connection counts for: of IPv6 the /64 network, because one client has all of its addresses.
+/// The address that a connection counts for. For IPv6 it is the /64 network, because one client has all of its
+/// addresses.
 fn counted_as(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

@@ -1,4 +1,4 @@
-//! One request on its way: what is known of it from its head on, and its attempt once it is routed.
+//! One request in progress: what is known about it from its head on, and its attempts once it is routed.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use config::HopHeaders;
 use memory::clock;
 use memory::counters::{ClientConnection, ConnectionPhase, RefusalReason};
 
-/// One request on its way.
+/// One request in progress.
 #[derive(Debug)]
 pub struct RequestContext {
     /// On the monotonic clock, in microseconds.
     pub(super) started: u64,
-    /// The client's; pingora hands it out anew for every question.
+    /// The client's digest, because pingora creates it anew for every question.
     pub(super) connection: Option<Arc<ClientConnection>>,
     pub(super) ids: CorrelationIds,
-    /// The peer, or whom trusted proxies name.
+    /// The peer, or the client that trusted proxies name.
     pub(super) client: IpAddr,
     /// The peer is one of the trusted proxies.
     pub(super) trusted: bool,
-    /// Once it is routed.
+    /// Set once it is routed.
     pub(super) routed: Option<RoutedRequest>,
-    /// Why no origin was asked, or heard to its end.
+    /// Why no origin was asked, or its response cut short.
     pub(super) refused: Option<RefusalReason>,
 }
 
@@ -43,7 +43,7 @@ impl RequestContext {
         }
     }
 
-    /// Notes who asks, and what the request is known by.
+    /// Records who is asking, and the request's identifiers.
     pub(super) fn note(
         &mut self,
         peer: IpAddr,
@@ -57,7 +57,7 @@ impl RequestContext {
         self.ids = CorrelationIds::of(headers, self.trusted, hop, generator);
     }
 
-    /// Which part of a request its connection is at; `None` if nobody knows.
+    /// Which part of a request its connection is at; `None` if unknown.
     pub(super) fn phase(&self) -> Option<ConnectionPhase> {
         self.connection.as_ref().map(|connection| connection.phase())
     }
@@ -73,14 +73,14 @@ impl RequestContext {
         self.connection.as_ref().is_some_and(|connection| connection.has_timed_out())
     }
 
-    /// Counts more of the body; false once it is longer than the service takes.
+    /// Counts more of the body; false once it is longer than the service allows.
     pub(super) fn takes(&mut self, bytes: usize) -> bool {
         let Some(routed) = &mut self.routed else { return true };
         routed.current.body_bytes = routed.current.body_bytes.saturating_add(bytes as u64);
         routed.current.body_bytes <= routed.max_body()
     }
 
-    /// What X-Request-Id says to the origin.
+    /// The request id sent to the origin as X-Request-Id.
     pub fn request_id(&self) -> Option<&str> {
         self.ids.request_id()
     }
@@ -90,7 +90,7 @@ impl RequestContext {
         self.ids.trace_id()
     }
 
-    /// What the origin that answered calls the request, in the header that the preset names; at most 128 bytes.
+    /// The answering origin's id for the request, from the header that the preset names; at most 128 bytes.
     pub fn origin_request_id(&self) -> Option<&HeaderValue> {
         self.routed.as_ref()?.current.origin_request_id.as_ref()
     }

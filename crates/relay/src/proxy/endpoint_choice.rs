@@ -14,15 +14,15 @@ const MAX_STALE: u8 = 2;
 #[derive(Debug)]
 pub struct EndpointChoice {
     environment: Environment,
-    /// The endpoint of the current try, by its place.
+    /// The index of the current attempt's endpoint.
     current: usize,
-    /// Where the turn of this request begins.
+    /// Where this request's rotation begins.
     first: Option<usize>,
     connects: u8,
     stale: u8,
-    /// The endpoints that took no connection, a bit for each place; past 64 they may be asked twice.
+    /// The endpoints that accepted no connection, one bit each; beyond 64 they may be tried twice.
     failed: u64,
-    /// Why the first endpoint took no connection: the last one may only be an address that nothing listens on.
+    /// Why the first endpoint accepted no connection: the last one may only be an address that nothing listens on.
     pub connect_failure: Option<AttemptFailure>,
 }
 
@@ -39,7 +39,7 @@ impl EndpointChoice {
         endpoints.get(self.current)
     }
 
-    /// Moves to the next endpoint: in turn, and those that rest last. `turn` says where to begin, and is asked once.
+    /// Moves to the next endpoint: in rotation, with those that rest last. `turn` gives the start, and is called once.
     pub fn advance(&mut self, endpoints: &[Endpoint], turn: impl FnOnce() -> usize) {
         let many = endpoints.len();
         if many < 2 {
@@ -52,7 +52,7 @@ impl EndpointChoice {
         self.current = new.clone().find(awake).or_else(|| new.clone().next()).unwrap_or(first);
     }
 
-    /// The current endpoint took no connection; says whether another one may be tried.
+    /// The current endpoint accepted no connection; returns whether another one may be tried.
     pub fn connect_failed(&mut self, failure: AttemptFailure, endpoints: &[Endpoint]) -> bool {
         self.connect_failure.get_or_insert(failure);
         self.failed |= 1 << (self.current % 64);
@@ -60,7 +60,7 @@ impl EndpointChoice {
         usize::from(self.connects) < endpoints.len().min(usize::from(MAX_CONNECTS))
     }
 
-    /// The kept connection was closed already; says whether another connection may be tried.
+    /// The kept connection was already closed; returns whether another connection may be tried.
     pub const fn stale_connection(&mut self) -> bool {
         self.stale += 1;
         self.stale <= MAX_STALE

@@ -1,4 +1,4 @@
-//! The one table of errors: whose failure each of pingora's errors is, and what the client is answered.
+//! The one table of errors: whose failure each of pingora's errors is, and what the client is told.
 
 use pingora_error::{Error, ErrorSource, ErrorType};
 
@@ -39,8 +39,8 @@ pub fn blame(error: &Error) -> Blame {
     }
 }
 
-/// Whether the origin says that it has not looked at the request (RFC 9113 6.8, 8.7): then any method may be sent again.
-/// A GOAWAY ends at once only the streams beyond the last one that the origin has looked at.
+/// Whether the origin says that it has not processed the request (RFC 9113 6.8, 8.7); then any method may be sent
+/// again. A GOAWAY at once ends only the streams after the last one that the origin has processed.
 pub fn was_untouched(error: &Error) -> bool {
     if matches!(*error.etype(), ErrorType::H2Downgrade | NO_HTTP2) {
         return true;

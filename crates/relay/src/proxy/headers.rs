@@ -1,4 +1,4 @@
-//! Heads on their way to the origin and back, and the client's address on its way in.
+//! Changes to heads on their way to the origin and back, and the client's address on its way in.
 
 mod forwarded;
 mod ids;
@@ -27,13 +27,13 @@ pub use ids::IdGenerator;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request id that is longer, or not visible ASCII, is not passed on.
 const LONGEST_ID: usize = 128;
-/// Headers that a request usually gains here.
+/// The number of headers that a request usually gains here.
 const ADDED: usize = 8;
-/// Read by whoever wants to know which side served a request; set where the service says `expose`.
+/// For anyone who wants to know which side served a request; set if the service has `expose`.
 static ENVIRONMENT: HeaderName = HeaderName::from_static("x-cutover-environment");
 static VERSION: HeaderName = HeaderName::from_static("x-cutover-version");
 
-/// The client: the peer, or the first hop from the right of X-Forwarded-For that no trusted proxy made.
+/// The client: the peer, or the first hop from the right of X-Forwarded-For that is not a trusted proxy.
 pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut client = peer.to_canonical();
@@ -45,7 +45,7 @@ pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     for hop in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')) {
         match parse_hop(hop.trim()) {
             Some(address) => client = address,
-            // What is no address was written by nobody we trust.
+            // An invalid address was not written by a trusted proxy.
             None => return client,
         }
         if !is_trusted(client) {
@@ -60,11 +60,11 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
     bare.or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|address| address.ip())).map(|ip| ip.to_canonical())
 }
 
-/// How the client reached us.
+/// How the client reached Cutover.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
     pub peer: IpAddr,
-    /// [`client_of`] it.
+    /// The result of [`client_of`].
     pub client: IpAddr,
     pub trusted: bool,
     /// As the client sent it, port included.
@@ -73,7 +73,7 @@ pub struct Arrival<'a> {
     pub version: Version,
 }
 
-/// What a request is known by, whatever happens to it: fixed before it is routed, the same on every try.
+/// The identifiers of a request: fixed before it is routed, and the same on every attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CorrelationIds {
     request_id: Option<StackText<LONGEST_ID>>,
@@ -81,7 +81,7 @@ pub struct CorrelationIds {
 }
 
 impl CorrelationIds {
-    /// A trusted proxy's own, where they are sane; fresh ones otherwise.
+    /// A trusted proxy's own if they are valid, otherwise new ones.
     pub fn of(headers: &HeaderMap, trusted: bool, hop: HopHeaders, ids: &IdGenerator) -> CorrelationIds {
         let is_sane = |id: &&[u8]| !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
         let mut lines = headers.get_all(&REQUEST_ID).iter().filter(|_| trusted);
@@ -115,8 +115,8 @@ impl CorrelationIds {
     }
 }
 
-/// Turns the client's head into the origin's: its Host, its base path, how the request came, what it is known by; and
-/// last the file's own edits, which may change any of it.
+/// Turns the client's head into the origin's: its Host, its base path, how the request arrived and its identifiers; and
+/// finally the file's own edits, which may change any of it.
 pub fn to_origin(
     request: &mut RequestHeader,
     endpoint: &Endpoint,
@@ -149,14 +149,15 @@ pub fn to_origin(
     })
 }
 
-/// Changes the headers of a request in place, which pingora lets nobody do: each of its own insertions parses the name
-/// again, and keeps a second map for the case of names. That map goes: names go out as `Host` and `x-name`, and HTTP has
+/// Changes the headers of a request in place, which pingora does not allow: each of its own insertions parses the name
+/// again, and keeps a second map for the case of names. That map is dropped: names go out as `Host` and `x-name`, and
+/// to HTTP they are the same in any case.
 /// them equal in any case.
 ///
 /// # Errors
-/// None that can happen: a target that pingora took is set again.
+/// None in practice: a target that pingora accepted is set again.
 fn with_headers(request: &mut RequestHeader, change: impl FnOnce(&mut HeaderMap)) -> Result<()> {
-    // A target that is no URI to the http crate is kept beside it.
+    // A target that the http crate cannot parse as a URI is kept beside it.
     let shown = request.uri.path_and_query().map(|target| target.as_str().as_bytes());
     let odd = (shown != Some(request.raw_path())).then(|| request.raw_path().to_vec());
     let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
@@ -166,8 +167,8 @@ fn with_headers(request: &mut RequestHeader, change: impl FnOnce(&mut HeaderMap)
     odd.map_or(Ok(()), |target| request.set_raw_path(&target))
 }
 
-/// Turns the origin's head into the client's: the file's edits, and what the service tells of itself. An origin's own
-/// word on that is replaced; a service that does not expose anything lets it pass, as any other header.
+/// Turns the origin's head into the client's: the file's edits, and what the service reveals about itself, which
+/// replaces the origin's own headers of these names. If a service exposes nothing, they pass like any other header.
 pub fn to_client(
     response: &mut ResponseHeader,
     serving: &ServedService,
@@ -197,13 +198,13 @@ pub fn to_client(
     Ok(())
 }
 
-/// The origin's own name for the request, if its header has one of a sane length. A clone of it copies no bytes.
+/// The origin's own id for the request, if its header has one of a reasonable length. Cloning it copies no bytes.
 pub fn origin_request_id(response: &ResponseHeader, serving: &ServedService) -> Option<HeaderValue> {
     let name = serving.terms.origin_request_id.as_ref()?;
     response.headers.get(name).filter(|id| id.len() <= LONGEST_ID).cloned()
 }
 
-/// Several Cookie lines become one (RFC 9113 8.2.3): HTTP/1 knows but one.
+/// Joins several Cookie lines into one (RFC 9113 8.2.3), because HTTP/1 allows only one.
 fn join_cookies(headers: &mut HeaderMap) {
     let lines = headers.get_all(COOKIE);
     if lines.iter().nth(1).is_none() {
@@ -215,7 +216,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Pins a client: a cookie for a year, which a rollback makes void without touching it.
+/// Pins a client with a cookie for a year, which a rollback voids without touching it.
 pub fn pin(response: &mut ResponseHeader, name: &str, key: &[u8; 16], tls: bool) -> Result<()> {
     let key = std::str::from_utf8(key).unwrap_or_default();
     let secure = if tls { "; Secure" } else { "" };

@@ -1,18 +1,19 @@
-//! What belongs to the client's connection and not to the origin's. pingora removes the fields that Connection names and
-//! the well-known ones; this removes what it leaves standing.
+//! Headers that belong to the client's connection and not to the origin's. pingora removes the fields that Connection
+//! names and the well-known ones; this removes the rest.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Version};
 use pingora_http::RequestHeader;
 
-/// `request` is on its way to an origin; `client` is the head that it was made from. `websocket`: it asks for one, and may.
+/// `request` is on its way to an origin; `client` is the head that it was made from. `websocket`: it asks for one and
+/// may have it.
 pub fn clean(request: &mut RequestHeader, client: &RequestHeader, websocket: bool) {
-    // RFC 9110 10.1.1: no expectation without a body, and none from HTTP/1.0. An origin that waits for the body which it
-    // has just allowed would take the next request for it.
+    // RFC 9110 10.1.1: no expectation without a body, and none from HTTP/1.0. An origin that waits for the body it has
+    // just allowed would take the next request for it.
     if !has_body(&client.headers) || client.version < Version::HTTP_11 {
         request.remove_header(&EXPECT);
     }
-    // pingora looks at Upgrade alone.
+    // pingora only looks at Upgrade.
     if !websocket && request.headers.contains_key(UPGRADE) {
         request.remove_header(&UPGRADE);
         request.remove_header(&CONNECTION);

@@ -34,7 +34,7 @@ use memory::counters::{Counters, RefusalReason};
 const BACKLOG: i32 = 4096;
 /// Idle connections to origins that a worker keeps.
 const POOL: usize = 1024;
-/// pingora's bound on tries of one request; ours are tighter (three connects and two stale ones a side).
+/// pingora's bound on attempts per request; Cutover's own are tighter (three connects and two stale ones per side).
 const TRIES: usize = 16;
 
 /// Whether and how the workers are to shut down.
@@ -52,8 +52,8 @@ pub enum ShutdownSignal {
 pub struct DrainSettings {
     /// How long the whole drain may take.
     pub patience: Millis,
-    /// How long new connections are still accepted while every response asks its client to disconnect: meanwhile the
-    /// load balancer sees that we are not ready and sends no more. Then idle connections are closed.
+    /// How long new connections are still accepted while every response asks its client to disconnect. Meanwhile the
+    /// load balancer sees that readiness fails and sends no more. Then idle connections are closed.
     pub delay: Millis,
 }
 
@@ -115,7 +115,7 @@ fn listener(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 /// Starts a worker's thread over its listeners. It ends when `end` says so.
 ///
 /// # Errors
-/// The thread or its runtime cannot be made.
+/// The thread or its runtime cannot be created.
 pub fn start_worker(
     name: String,
     proxy: Proxy,
@@ -141,7 +141,7 @@ async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerCont
     app.handle_init_modules();
     app.server_options = Some({
         let mut options = HttpServerOptions::default();
-        // pingora counts the times that a connection is used again.
+        // pingora counts how often a connection is reused.
         options.keepalive_request_limit = Some(shared.limits.requests.saturating_sub(1));
         options.h2_idle_timeout = Some(shared.limits.keep_alive.as_duration());
         options
@@ -175,7 +175,7 @@ struct Acceptor {
     socket: TcpListener,
     tls: Option<CurrentTls>,
     shared: ListenerContext,
-    /// Tells pingora that each answer is the connection's last, and HTTP/2 clients to go.
+    /// Tells pingora that each response is the connection's last, and tells HTTP/2 clients to go.
     stop: watch::Sender<bool>,
     stopping: watch::Receiver<bool>,
     connections: JoinSet<()>,

@@ -31,7 +31,7 @@ impl ProxyHttp for Proxy {
         Box::new(RequestContext::new())
     }
 
-    // The default adds a compression module that is off, and still costs allocations in every phase.
+    // The default adds a compression module that is disabled, but still costs allocations in every phase.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Box<RequestContext>) -> Result<bool> {
@@ -39,7 +39,7 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
         if session.req_header().version < http::Version::HTTP_11 {
-            // HTTP/1.0 knows no interim answers.
+            // HTTP/1.0 has no interim responses.
             session.as_downstream_mut().set_ignore_info_resp(true);
         }
         // The connection has its own limits on time; pingora's would start a timer for every read.
@@ -50,9 +50,9 @@ impl ProxyHttp for Proxy {
         } else {
             ConnectionPhase::Body
         });
-        // Off, a second request in the pipe kills the first one in flight.
+        // If off, a second pipelined request kills the first one in flight.
         session.as_downstream_mut().set_pipelining_enabled(true);
-        // On, a client that has sent its request and closes its side gets no answer.
+        // If on, a client that sends its request and closes its side gets no response.
         session.as_downstream_mut().set_abort_on_close(false);
         ctx.note(peer_of(session), &session.req_header().headers, &self.trusted, self.hop, &self.ids);
         let clean = self.is_clean(session);
@@ -83,7 +83,7 @@ impl ProxyHttp for Proxy {
             if let Some(peer) = routed.next_peer(self.shard) {
                 return Ok(peer);
             }
-            // No address: as good as a refused connection.
+            // No address counts as a refused connection.
             if !self.fail(session, routed, AttemptFailure::Connect, true) {
                 return Err(Error::new_up(ErrorType::ConnectError));
             }
@@ -101,7 +101,7 @@ impl ProxyHttp for Proxy {
         let mut again = false;
         if let (Some(routed), Blame::Origin(failure)) = (&mut ctx.routed, blame(&e)) {
             let body_kept = !session.as_ref().retry_buffer_truncated();
-            // A kept connection that takes no more streams is no origin that takes no connection.
+            // A kept connection that accepts no more streams does not mean that the origin accepts no connections.
             let sent_away = was_untouched(&e) && body_kept && routed.retries_after_stale_connection();
             again = sent_away
                 || body_kept && routed.retries_after_connect_failure(failure, &e)
@@ -153,7 +153,7 @@ impl ProxyHttp for Proxy {
         if end && ctx.phase() == Some(ConnectionPhase::Body) {
             ctx.enter(ConnectionPhase::Answer);
         }
-        // What goes through a tunnel is no body.
+        // What goes through a tunnel is not a body.
         if session.was_upgraded() || ctx.takes(body.as_ref().map_or(0, Bytes::len)) {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl ProxyHttp for Proxy {
                 Error::explain(ErrorType::InvalidHTTPHeader, "not a response that a client could use").into_up()
             );
         }
-        // 100 and 103 announce an answer; 101 is one.
+        // 100 and 103 announce a response; 101 is one.
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             routed.current.interims += 1;
             return Ok(());
@@ -191,7 +191,7 @@ impl ProxyHttp for Proxy {
             connection.enter_alone(if status == 101 { ConnectionPhase::Tunnel } else { ConnectionPhase::Answer });
         }
         if let Some(failure) = AttemptFailure::of_status(status) {
-            // 501 and the like are the origin's considered word; a second origin would say the same.
+            // 501 and the like are the origin's considered response; a second origin would say the same.
             let worth_rescuing = matches!(status, 500 | 502 | 503 | 504);
             if worth_rescuing && self.fail(session, routed, failure, false) {
                 let mut again = Error::new_up(RESCUE);
@@ -226,7 +226,7 @@ impl ProxyHttp for Proxy {
             response.remove_header(&TRANSFER_ENCODING);
         }
         if session.req_header().version < http::Version::HTTP_11 && !response.headers.contains_key(CONTENT_LENGTH) {
-            // A client of HTTP/1.0 knows no chunks (RFC 9112 6.1): its answer ends with the connection.
+            // An HTTP/1.0 client does not understand chunks (RFC 9112 6.1): its response ends with the connection.
             response.remove_header(&TRANSFER_ENCODING);
             session.set_keepalive(None);
         }
@@ -262,7 +262,7 @@ impl ProxyHttp for Proxy {
                     && kept
                     && routed.retries_after_stale_connection()
                 {
-                    // The origin had closed a connection that we kept, or wants HTTP/1.1: nobody's failure.
+                    // The origin had closed a kept connection, or requires HTTP/1.1: neither is a failure.
                     true
                 } else {
                     self.fail(session, routed, failure, untouched)
@@ -299,7 +299,7 @@ impl ProxyHttp for Proxy {
             self.counters.process.refuse(RefusalReason::BadBody);
         }
         if status > 0 && !has_answered(session) {
-            // The client may be gone; there is nobody else to tell.
+            // The client may be gone, and there is nobody else to tell.
             let _ = answer(session, status, text).await;
             if *e.etype() == body::TOO_LARGE {
                 body::linger(session).await;
@@ -308,7 +308,7 @@ impl ProxyHttp for Proxy {
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
-    // Counted instead: a line a failing request is a flood just when an origin is down.
+    // Counted instead: one line per failing request becomes a flood exactly when an origin is down.
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,

@@ -15,11 +15,11 @@ use crate::proxy::target;
 use config::ClientLimits;
 use memory::counters::RefusalReason;
 
-/// Digits of a Content-Length: more than fit a signed 64-bit number, somebody counts wrong.
+/// More digits than this in a Content-Length do not fit in a signed 64-bit number, and some parser will get them wrong.
 const LENGTH_DIGITS: usize = 18;
 /// Names in all Connection lines; pingora would refuse more, but only after it has a connection to the origin.
 const NOMINATIONS: usize = 9;
-/// Whoever has these removed by naming them in Connection changes what the origin makes of the request.
+/// A client that has these removed by naming them in Connection changes how the origin reads the request.
 const PROTECTED: [&str; 20] = [
     "host",
     "forwarded",
@@ -43,7 +43,7 @@ const PROTECTED: [&str; 20] = [
     "idempotency-key",
 ];
 
-/// Looks at a raw HTTP/1 head, blank line included.
+/// Checks a raw HTTP/1 head, blank line included.
 ///
 /// # Errors
 /// The first thing wrong with it, from the top.
@@ -69,8 +69,8 @@ pub fn head(raw: &[u8], limits: &ClientLimits) -> Result<(), RefusalReason> {
     Ok(())
 }
 
-/// Looks at the request line among the first bytes of a connection, before anybody has repaired it. Bytes without a line
-/// end yet are let through: how long to wait for it, and up to how many bytes, is for the caller to say.
+/// Checks the request line in the first bytes of a connection, before anything has repaired it. Bytes without a line
+/// end pass for now: the caller decides how long to wait for it, and up to how many bytes.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -81,7 +81,7 @@ pub fn request_line(bytes: &[u8]) -> Result<(), RefusalReason> {
     }
 }
 
-/// Looks at the head of an HTTP/2 request, where lines and their ends are none of anybody's business.
+/// Checks the head of an HTTP/2 request, which has no lines and line ends.
 ///
 /// # Errors
 /// The first thing wrong with it.
@@ -93,7 +93,7 @@ pub fn parsed(request: &RequestHeader, limits: &ClientLimits) -> Result<(), Refu
     if !is_target(request.method.as_str().as_bytes(), target) {
         return Err(RefusalReason::BadTarget);
     }
-    // As HTTP/1 would spell it: a colon, a space and a line end for each.
+    // As HTTP/1 would write it: a colon, a space and a line end for each.
     let bytes = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
     if bytes + target.len() > limits.header_bytes {
         return Err(RefusalReason::LargeHead);
@@ -101,7 +101,7 @@ pub fn parsed(request: &RequestHeader, limits: &ClientLimits) -> Result<(), Refu
     let mut seen = FieldChecks::default();
     for (name, value) in &request.headers {
         match name.as_str() {
-            // RFC 9113 8.2.2: these belong to a connection of HTTP/1.
+            // RFC 9113 8.2.2: these belong to an HTTP/1 connection.
             "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
                 return Err(RefusalReason::Connection);
             }
@@ -112,7 +112,7 @@ pub fn parsed(request: &RequestHeader, limits: &ClientLimits) -> Result<(), Refu
     Ok(())
 }
 
-/// RFC 9112 2.2 has a server skip an empty line before a request: old clients send one after a body.
+/// RFC 9112 2.2 makes a server skip an empty line before a request, because old clients send one after a body.
 fn without_blank_lines(mut bytes: &[u8]) -> &[u8] {
     while let Some(rest) = bytes.strip_prefix(b"\r\n") {
         bytes = rest;
@@ -120,7 +120,7 @@ fn without_blank_lines(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The next line without its end, `None` if it has none yet. A CR inside it is found by whoever reads the line.
+/// The next line without its end; `None` if it has none yet. A CR inside it is found by whoever reads the line.
 fn next_line<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RefusalReason> {
     let Some(at) = memchr::memchr(b'\n', rest) else { return Ok(None) };
     let (line, after) = rest.split_at_checked(at).unwrap_or_default();
@@ -135,27 +135,27 @@ fn whole_request_line(line: &[u8]) -> Result<(), RefusalReason> {
     else {
         return Err(RefusalReason::RequestLine);
     };
-    // PRI is the first word of an HTTP/2 connection (RFC 9113 3.4), and no method.
+    // PRI is the first word of an HTTP/2 connection (RFC 9113 3.4), and not a method.
     if !is_token(method) || method == b"PRI" {
         return Err(RefusalReason::RequestLine);
     }
     if is_target(method, target) { Ok(()) } else { Err(RefusalReason::BadTarget) }
 }
 
-/// A fragment is not part of any target; pingora would cut it off and forward the rest. RFC 3986 forbids some more bytes
-/// that browsers send all the same (`|`, brackets, braces): they are printable, and frame nothing.
+/// A fragment is not part of any target; pingora would cut it off and forward the rest. RFC 3986 forbids a few more
+/// bytes that browsers send all the same (`|`, brackets, braces): they are printable and do not affect framing.
 fn is_target(method: &[u8], target: &[u8]) -> bool {
     let is_form = match target {
         [b'/', ..] => true,
         b"*" => method == b"OPTIONS",
-        // pingora has its own word for it: 405.
+        // pingora answers it separately, with 405.
         _ if method == b"CONNECT" => true,
         _ => target::split(target).is_some(),
     };
     is_form && target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
 }
 
-/// What was seen of the fields that may occur only once.
+/// The fields seen so far that may occur only once.
 #[derive(Default)]
 struct FieldChecks {
     fields: usize,
@@ -171,7 +171,7 @@ impl FieldChecks {
         if self.fields > limits.header_fields {
             return Err(RefusalReason::ManyFields);
         }
-        // A name with a space before it is a folded line, one with a space behind it is a trick; a token is neither.
+        // A name with a space before it is a folded line, and one with a space after it is a trick; neither is a token.
         if !is_token(name) || value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
             return Err(RefusalReason::Field);
         }

@@ -1,4 +1,4 @@
-//! A request as the judgement reads it, and what is asked of its head in the judgement's terms.
+//! A request as the judgement reads it, and questions about its head in the judgement's terms.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -24,12 +24,12 @@ impl HeaderSource for HeaderLookup<'_> {
 
     #[inline]
     fn visit<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>) {
-        // What is asked of most requests is looked up without parsing its name.
+        // The fields that most requests are asked for are looked up without parsing their names.
         let values = match name {
             "cookie" => self.0.get_all(&COOKIE),
             _ => self.0.get_all(name),
         };
-        // Whether it was enough is the visitor's own business.
+        // Whether it was enough is the visitor's business.
         let _ = values.iter().map(|value| value.as_bytes()).try_for_each(each);
     }
 }

@@ -2,10 +2,10 @@
 
 use judgement::time::Millis;
 
-/// What is known of a request whose try has failed.
+/// What is known about a request whose attempt has failed.
 #[derive(Clone, Copy, Debug)]
 pub struct FailedTry {
-    /// By its method, or because its client says so: `traffic::repeat` knows.
+    /// By its method, or because its client says so: see `traffic::retry`.
     pub repeatable: bool,
     /// The connection was never made, so nothing of the request was sent.
     pub unsent: bool,

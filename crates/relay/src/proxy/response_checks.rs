@@ -1,5 +1,5 @@
-//! Checks of responses: one that no client could understand is a failure of the origin, and is not passed on. pingora would
-//! pass on all of them.
+//! Checks of responses: one that no client could understand is the origin's failure, and is not passed on. pingora
+//! would pass on all of them.
 
 use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -20,8 +20,8 @@ pub fn is_sane(status: u16, interims: u8, upgrade: bool) -> bool {
     }
 }
 
-/// Whether the head of a final answer says in one way how long its body is (RFC 9112 6.1, 6.3). pingora has read it in its
-/// own way already; who reads after us may do so in another.
+/// Whether the head of a final response gives the length of its body in exactly one way (RFC 9112 6.1, 6.3). pingora
+/// has already interpreted it; the next reader may do so differently.
 pub fn is_framed(response: &ResponseHeader) -> bool {
     let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -33,11 +33,11 @@ pub fn is_framed(response: &ResponseHeader) -> bool {
     }
 }
 
-/// Makes an answer ours: our version, whatever the origin's (RFC 9112 2.3), and one length, where it says the same one
-/// several times.
+/// Makes a response Cutover's own: its HTTP version, whatever the origin's (RFC 9112 2.3), and a single length, if the
+/// same one is given several times.
 ///
 /// # Errors
-/// None that can happen: the length was a header before.
+/// None in practice: the length was a header before.
 pub fn make_ours(response: &mut ResponseHeader) -> Result<()> {
     if response.version < Version::HTTP_11 {
         response.set_version(Version::HTTP_11);

@@ -1,4 +1,4 @@
-//! A routed request from its decision to its end: where it is tried, whether it is rescued, and what is counted of it.
+//! A routed request from its decision to its end: where it is tried, whether it is rescued, and what is counted.
 
 use std::sync::Arc;
 
@@ -19,29 +19,29 @@ use memory::counters::{AttemptFailure, AttemptOutcome, Counters, ResponseClass, 
 use memory::snapshot::{Endpoint, HeaderEdits, RoutingSnapshot, ServedService};
 use sidecar::SidecarHandle;
 
-/// A routed request. It keeps its snapshot: however often it is tried, it sees one generation.
+/// A routed request. It keeps its snapshot: however many attempts it takes, it sees one generation.
 #[derive(Debug)]
 pub struct RoutedRequest {
     pub snapshot: Arc<RoutingSnapshot>,
     pub decision: Decision,
-    /// When its head came, in microseconds on the monotonic clock.
+    /// When its head arrived, in microseconds on the monotonic clock.
     started: u64,
-    /// The key that a newly sticky client is to be pinned by.
+    /// The key by which a newly sticky client will be pinned.
     pin: Option<[u8; 16]>,
     /// The request asks for a WebSocket, and the service allows it.
     pub upgrade: bool,
     /// The decision's environment, or active after a rescue.
     endpoints: EndpointChoice,
-    /// How often an endpoint was chosen: other addresses, other connections and a rescue included.
+    /// How often an endpoint was chosen, including other addresses, other connections and a rescue.
     pub tries: u16,
     pub current: UpstreamTry,
-    /// Why the candidate's try failed, of a request that active serves in its place.
+    /// Why the candidate's attempt failed, for a request that active serves instead.
     pub rescued_from: Option<AttemptFailure>,
-    /// The client hung up: this counts for no environment.
+    /// The client hung up, so this counts for no environment.
     pub aborted: bool,
     /// The client left before its request failed, and saw nothing of the failure.
     pub unseen: bool,
-    /// Its cohort counts it as sent, and not yet as ended.
+    /// Its cohort has counted it as sent, and not yet as ended.
     in_flight: bool,
 }
 
@@ -80,7 +80,7 @@ impl RoutedRequest {
         self.service().and_then(|service| service.counters(self.decision.route))
     }
 
-    /// The longest request body that the service takes, in bytes.
+    /// The longest request body that the service allows, in bytes.
     pub fn max_body(&self) -> u64 {
         self.service().map_or(0, |service| service.terms.max_body)
     }
@@ -90,7 +90,7 @@ impl RoutedRequest {
         self.service().and_then(|service| service.edits(self.decision.route))
     }
 
-    /// Where the current try goes.
+    /// Where the current attempt goes.
     pub const fn environment(&self) -> Environment {
         self.endpoints.environment()
     }
@@ -99,7 +99,7 @@ impl RoutedRequest {
         self.snapshot.endpoints(self.decision.service, self.environment())
     }
 
-    /// The endpoint of the current try.
+    /// The endpoint of the current attempt.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         self.endpoints.current(self.all_endpoints())
     }
@@ -108,7 +108,7 @@ impl RoutedRequest {
         self.rescued_from.is_some()
     }
 
-    /// Chooses the endpoint of the next try. `None`: the environment has no address.
+    /// Chooses the endpoint of the next attempt; `None` if the environment has no address.
     pub fn next_peer(&mut self, shard: Shard) -> Option<Box<HttpPeer>> {
         if self.tries == 0 && !self.is_rescued() {
             self.dispatch(shard);
@@ -118,10 +118,10 @@ impl RoutedRequest {
         let turns = || self.snapshot.serving(service).map(|service| environment.of(&service.endpoint_turns));
         self.endpoints.advance(all, || turns().map_or(0, |turns| turns.next(shard) as usize));
         self.tries = self.tries.saturating_add(u16::from(!all.is_empty()));
-        // pingora wants a peer of its own for every try.
+        // pingora needs a new peer for every attempt.
         let mut peer = Box::new(self.endpoint()?.peer.clone());
         if self.upgrade {
-            // WebSockets are HTTP/1.1's, and may be silent for long: the time-outs of the client's side end them.
+            // WebSockets are HTTP/1.1 only, and may be silent for long: the timeouts of the client's side end them.
             (peer.options.alpn, peer.options.read_timeout) = (ALPN::H1, None);
         }
         Some(peer)
@@ -152,19 +152,19 @@ impl RoutedRequest {
         }
     }
 
-    /// Whether the current try must not be made in this version of HTTP. pingora falls back to HTTP/1.1 where an origin
-    /// takes no part in the negotiation.
+    /// Whether the current attempt must not use this HTTP version. pingora falls back to HTTP/1.1 if an origin takes no
+    /// part in the negotiation.
     pub fn must_not_be(&self, version: http::Version) -> bool {
         let only = self.endpoint().is_some_and(|endpoint| endpoint.peer.options.alpn.get_min_http_version() == 2);
         only && !self.upgrade && version != http::Version::HTTP_2
     }
 
-    /// The endpoint of the current try took no connection, and rests from now on. Says whether another endpoint is to be
-    /// tried.
+    /// The current attempt's endpoint accepted no connection, and rests from now on. Returns whether another endpoint
+    /// should be tried.
     pub fn retries_after_connect_failure(&mut self, failure: AttemptFailure, error: &pingora_error::Error) -> bool {
         let (service, environment) = (self.decision.service, self.environment());
         if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.service()) {
-            // Logged once a rest, not once a request.
+            // Logged once per rest, not once per request.
             if endpoint.rest.begin(clock::now()) {
                 let (service, address) = (&serving.name, &endpoint.peer._address);
                 tracing::warn!(%service, %environment, %address, cause = cause(error), "cannot connect to an origin");
@@ -174,17 +174,17 @@ impl RoutedRequest {
         self.endpoints.connect_failed(failure, all) && self.has_time()
     }
 
-    /// The kept connection of the current try was closed already. Says whether another connection is to be tried.
+    /// The current attempt's kept connection was already closed. Returns whether another connection should be tried.
     pub fn retries_after_stale_connection(&mut self) -> bool {
         self.endpoints.stale_connection() && self.has_time()
     }
 
-    /// Why the environment's first endpoint took no connection.
+    /// Why the environment's first endpoint accepted no connection.
     pub const fn connect_failure(&self) -> Option<AttemptFailure> {
         self.endpoints.connect_failure
     }
 
-    /// The final response's head has come.
+    /// The final response's head has arrived.
     pub fn answer(&mut self, status: u16, shard: Shard) {
         let now = clock::micros();
         self.current.answer(status, now);
@@ -202,7 +202,7 @@ impl RoutedRequest {
         self.service().map_or(Millis::ZERO, |service| service.deadline(self.decision.route))
     }
 
-    /// The active environment, as this request's generation has it.
+    /// The active environment in this request's generation.
     fn active(&self) -> Environment {
         self.snapshot.table.service(self.decision.service).1.active
     }
@@ -230,7 +230,7 @@ impl RoutedRequest {
         is_safe(failed) && service.budget.take(Millis(now / 1000), answers)
     }
 
-    /// Counts the candidate's try, which failed at `now`, and turns to the active environment.
+    /// Counts the candidate's attempt, which failed at `now`, and turns to the active environment.
     pub fn rescue(&mut self, counters: &Counters, shard: Shard, sidecar: &SidecarHandle, now: u64) {
         self.record(counters, shard, sidecar, now, false);
         if let Some(counters) = self.counters() {
@@ -241,7 +241,7 @@ impl RoutedRequest {
         self.current = UpstreamTry::begin(now);
     }
 
-    /// The key that the client is to be pinned by. A rescued client is not pinned, and draws again.
+    /// The key by which the client will be pinned. A rescued client is not pinned, and draws again.
     pub fn pin(&self) -> Option<[u8; 16]> {
         self.pin.filter(|_| !self.is_rescued())
     }
@@ -252,8 +252,8 @@ impl RoutedRequest {
         self.snapshot.table.service(self.decision.service).0.rule(place).filter(|rule| rule.strip)
     }
 
-    /// Counts the current try, at its end. `last`: the client has been answered by it, or not at all. The second try of a
-    /// rescued request is not judged: it was chosen by a failure.
+    /// Counts the current attempt when it ends. `last`: it has answered the client, or nothing has. The second attempt
+    /// of a rescued request is not judged, because a failure selected it.
     pub fn record(&mut self, counters: &Counters, shard: Shard, sidecar: &SidecarHandle, now: u64, last: bool) {
         self.end_flight(shard, now);
         let (class, failure) = match (self.aborted, self.current.failure, self.current.status()) {
@@ -292,7 +292,7 @@ mod tests {
     use judgement::traffic::split::{TrafficSplit, Weight};
     use sidecar::{CurrentRouting, ResolvedRouting};
 
-    /// A snapshot of a service `shop` whose split is this, with one address a side.
+    /// A snapshot of a service `shop` with this split and one address per side.
     fn snapshot(counters: &Counters, split: &TrafficSplit) -> Arc<RoutingSnapshot> {
         let text = "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\n\
                     url = \"http://127.0.0.1:2\"\n[service.shop.split]\nsticky = { header = \"x-user\" }\n";

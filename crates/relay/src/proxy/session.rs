@@ -1,4 +1,4 @@
-//! What is asked of a request's pingora session, and what is answered without an origin.
+//! Questions about a request's pingora session, and responses without an origin.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub fn peer_of(session: &Session) -> IpAddr {
     peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-/// What this request's connection knows of itself.
+/// What this request's connection knows about itself.
 pub fn connection_of(session: &Session) -> Option<Arc<ClientConnection>> {
     let carried = session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?;
     carried.downcast_ref::<Arc<ClientConnection>>().cloned()
@@ -32,24 +32,24 @@ pub fn is_gone(session: &Session) -> bool {
     session.as_downstream().as_http1().is_some_and(|http1| http1.is_half_closed())
 }
 
-/// Whether the head of a final answer has gone to the client: a 100 or 103 is no answer yet.
+/// Whether the head of a final response has been sent to the client; a 100 or 103 is not a final response.
 pub fn has_answered(session: &Session) -> bool {
     session.response_written().is_some_and(|head| !head.status.is_informational())
 }
 
-/// The request is over: what its connection waits for next. `gone`: the client gave it up.
+/// The request is over: sets what its connection waits for next. `gone`: the client gave it up.
 pub fn leave(session: &mut Session, ctx: &RequestContext, gone: bool) {
     let Some(connection) = &ctx.connection else { return };
     if session.is_http2() {
         connection.count_stream(gone && !has_answered(session));
     } else {
-        // A body that is still coming is not read to its end; the connection closes.
+        // A body that is still arriving is not read to its end; the connection closes.
         let whole = session.as_downstream_mut().is_body_done();
         connection.enter(if whole { ConnectionPhase::Idle } else { ConnectionPhase::Leaving });
     }
 }
 
-/// Writes a plain answer of our own, and closes the connection after it.
+/// Writes a plain response of Cutover's own, and closes the connection after it.
 pub async fn answer(session: &mut Session, status: u16, text: &'static str) -> Result<()> {
     session.set_keepalive(None);
     let mut head = ResponseHeader::build(status, Some(4))?;

@@ -1,8 +1,8 @@
 //! A client's connection as pingora reads and writes it, plain or TLS, with a write buffer and with limits that pingora
-//! does not have.
+//! lacks.
 //!
-//! pingora parses heads itself, so this sees them only as bytes: how many come, and how long they take. It answers what it
-//! refuses itself, because pingora would either wait for ever or answer in its own words.
+//! pingora parses heads itself, so this sees them only as bytes: how many arrive, and how long they take. It answers
+//! requests that it refuses by itself, because pingora would either wait forever or answer in its own words.
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,7 +47,7 @@ pub struct ClientStream {
     /// Set while the client reads nothing of what is written.
     stuck_since: Option<Millis>,
     stuck: LazyTimer,
-    /// Of the head that is being read.
+    /// Bytes of the head that is being read.
     head_bytes: usize,
     line_bytes: usize,
     line_ended: bool,
@@ -57,7 +57,7 @@ pub struct ClientStream {
     muted: bool,
     socket: Arc<SocketDigest>,
     tls: Option<Arc<SslDigest>>,
-    /// Carries the [`ClientConnection`] to the requests, through the only field of ours that pingora passes on.
+    /// Carries the [`ClientConnection`] to the requests, in the only custom field that pingora passes on.
     carrier: Arc<ProxyDigest>,
 }
 
@@ -113,7 +113,7 @@ impl ClientStream {
             self.bad_line = if self.line_bytes > self.limits.target_bytes {
                 Some(RefusalReason::LongLine)
             } else if phase == ConnectionPhase::Idle {
-                // In one piece, as nearly every line: one in two pieces is repaired by pingora, and clean then.
+                // In one piece, like nearly every line. One in two pieces is repaired by pingora, and then clean.
                 request_checks::request_line(bytes).err()
             } else {
                 None
@@ -198,7 +198,7 @@ impl ClientStream {
         }
     }
 
-    /// What pingora writes before the proxy has seen the request is its own refusal; ours is sent instead.
+    /// What pingora writes before the proxy has seen the request is its own refusal; Cutover's is sent instead.
     fn intercept(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> bool {
         if !self.muted && matches!(self.connection.phase(), ConnectionPhase::Idle | ConnectionPhase::Head) {
             let reason =
@@ -304,8 +304,8 @@ impl AsyncWrite for ClientStream {
 }
 
 impl Drop for ClientStream {
-    /// To close while the client is still sending is to reset the connection, and a reset may overtake our answer. So
-    /// such a connection is only half closed, and what still comes is thrown away for a while.
+    /// Closing while the client is still sending resets the connection, and the reset may overtake the response. So
+    /// such a connection is only half closed, and whatever still arrives is discarded for a while.
     fn drop(&mut self) {
         if !matches!(self.connection.phase(), ConnectionPhase::Body | ConnectionPhase::Leaving) {
             return;

@@ -1,4 +1,4 @@
-//! The request target: brought into origin-form before anything else, so that the rest needs to know no other form.
+//! The request target, converted to origin-form first, so that nothing else needs to know another form.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use pingora_http::RequestHeader;
 
 use judgement::traffic::RoutingError;
 
-/// Absolute-form becomes origin-form, and its authority the Host where there is none (RFC 9112 3.2.2; pingora has seen to
-/// it that the two agree). The bytes of path and query stay the client's.
+/// Absolute-form becomes origin-form, and its authority becomes the Host if there is none (RFC 9112 3.2.2; pingora
+/// ensures that the two agree). The bytes of path and query remain the client's.
 ///
 /// # Errors
-/// [`RoutingError::BadTarget`] for what is neither origin-form, absolute-form nor `*`.
+/// [`RoutingError::BadTarget`] for anything that is not origin-form, absolute-form or `*`.
 pub fn in_origin_form(request: &mut RequestHeader) -> Result<(), RoutingError> {
     let target = request.raw_path();
     if target.starts_with(b"/") || target == b"*" {
@@ -26,7 +26,7 @@ pub fn in_origin_form(request: &mut RequestHeader) -> Result<(), RoutingError> {
     Ok(())
 }
 
-/// Authority, and path with query, of an absolute-form target of HTTP.
+/// The authority, and the path with its query, of an absolute-form HTTP target.
 pub(super) fn split(target: &[u8]) -> Option<(&[u8], Cow<'_, [u8]>)> {
     let at = memchr::memmem::find(target, b"://")?;
     let scheme = target.get(..at)?;

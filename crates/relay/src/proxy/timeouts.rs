@@ -14,7 +14,7 @@ use judgement::time::Millis;
 use memory::clock;
 use memory::counters::ConnectionPhase;
 
-/// The rate of a body is checked only after so much time was spent waiting for it.
+/// The rate of a body is checked only after this much time was spent waiting for it.
 const GRACE: Millis = Millis::seconds(10);
 
 /// How long an origin may take to accept a WebSocket; a tunnel has no timeout for the first byte.
@@ -28,9 +28,9 @@ pub struct ClientTimeouts {
     since: Millis,
     /// Something was received or sent, or another phase began, so that the next wait starts anew.
     fresh: bool,
-    /// When the first byte of the head came.
+    /// When the first byte of the head arrived.
     head_began: Millis,
-    /// The time spent waiting for the body, in all.
+    /// The total time spent waiting for the body.
     waited_for_body: Millis,
     body_bytes: u64,
     timer: LazyTimer,
@@ -50,14 +50,14 @@ impl ClientTimeouts {
         }
     }
 
-    /// The first byte of a head has come.
+    /// The first byte of a head has arrived.
     pub fn head_begins(&mut self) {
         self.head_began = clock::now();
         (self.waited_for_body, self.body_bytes) = (Millis::ZERO, 0);
         self.fresh = true;
     }
 
-    /// Bytes came. Returns whether the body is too slow.
+    /// Bytes arrived. Returns whether the body is too slow.
     pub fn received(&mut self, phase: ConnectionPhase, bytes: usize) -> bool {
         let waited = !self.fresh && self.phase == phase && phase == ConnectionPhase::Body;
         self.fresh = true;
@@ -80,7 +80,7 @@ impl ClientTimeouts {
         }
     }
 
-    /// Nothing came: ready once the timeout of the phase has passed.
+    /// Nothing arrived: ready once the timeout of the phase has passed.
     pub fn poll_too_late(&mut self, phase: ConnectionPhase, cx: &mut Context<'_>) -> Poll<()> {
         // While an origin works, nothing is expected of the client.
         if matches!(phase, ConnectionPhase::Answer | ConnectionPhase::Streams) {

@@ -67,7 +67,7 @@ pub struct CertificateWatcher {
 
 impl CertificateWatcher {
     /// # Errors
-    /// A file cannot be read, holds no PEM, or certificate and key do not belong together; with the file's name.
+    /// A file cannot be read, contains no PEM, or certificate and key do not match; the error names the file.
     pub fn open(listener: &TlsListener, counters: Arc<Counters>) -> Result<(CertificateWatcher, CurrentTls), String> {
         // Kept across reloads, so that a new certificate does not end sessions.
         let tickets = ring::Ticketer::new().map_err(|e| format!("cannot create TLS session tickets: {e}"))?;
@@ -168,7 +168,7 @@ fn read(
     Ok(Arc::new(config))
 }
 
-/// A certificate with its key, the names in it in lower case, and when it ends, in seconds since 1970.
+/// A certificate with its key, its names in lower case, and when it expires, in seconds since 1970.
 fn pair(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Vec<String>, i64), String> {
     let of = |path: &Path, why: String| format!("{}: {why}", path.display());
     let chain: Result<Vec<CertificateDer<'static>>, _> =

@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-/// A client that is still sending when we have closed is read from for so long, so that it sees our answer and no reset.
+/// How long to keep reading from a client that is still sending after Cutover has closed, so that it sees the response
+/// and not a reset.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 8 << 20;
 
@@ -30,7 +31,7 @@ impl ClientTransport {
         }
     }
 
-    /// What was agreed on in the handshake; `None` without TLS.
+    /// What was negotiated in the handshake; `None` without TLS.
     pub fn selected(&self) -> Option<ALPN> {
         let ClientTransport::Tls(tls) = self else { return None };
         match tls.get_ref().1.alpn_protocol() {
@@ -52,8 +53,8 @@ impl ClientTransport {
         Some(SslDigest::new(cipher, version, None, None, Vec::new()))
     }
 
-    /// Closes our side, and reads on for a while: the caller is about to drop this, and closing while the client is
-    /// still sending would reset the connection.
+    /// Closes Cutover's side, and reads on for a while: the caller is about to drop this, and closing while the client
+    /// is still sending would reset the connection.
     pub fn linger(&self) {
         let spare = socket2::SockRef::from(self.tcp()).try_clone();
         let Ok(tcp) = spare.and_then(|socket| TcpStream::from_std(socket.into())) else { return };

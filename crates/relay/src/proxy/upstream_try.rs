@@ -1,15 +1,15 @@
-//! One try of a request: its head sent to one endpoint, and what came back.
+//! One attempt at a request: its head sent to one endpoint, and what came back.
 
 use http::HeaderValue;
 
 use memory::counters::AttemptFailure;
 
-/// What the current try has come to. A new try begins a new one.
+/// The state of the current attempt. A new attempt starts afresh.
 #[derive(Debug)]
 pub struct UpstreamTry {
     /// When the head was sent, in microseconds on the monotonic clock.
     pub sent_at: u64,
-    /// When the head of the final response came; 0 before that.
+    /// When the head of the final response arrived; 0 before that.
     head_at: u64,
     /// The status of the final response; 0 before that.
     status: u16,
@@ -18,7 +18,7 @@ pub struct UpstreamTry {
     pub interims: u8,
     /// Bytes of the request body sent so far.
     pub body_bytes: u64,
-    /// What the origin calls the request, in the header that the preset names; at most 128 bytes.
+    /// The origin's id for the request, from the header that the preset names; at most 128 bytes.
     pub origin_request_id: Option<HeaderValue>,
 }
 
@@ -35,7 +35,7 @@ impl UpstreamTry {
         }
     }
 
-    /// The final response's head came at `now`.
+    /// The final response's head arrived at `now`.
     pub const fn answer(&mut self, status: u16, now: u64) {
         (self.status, self.head_at) = (status, now);
     }
@@ -49,7 +49,7 @@ impl UpstreamTry {
         self.head_at.saturating_sub(self.sent_at)
     }
 
-    /// The response ended in its middle. A tunnel has no middle: it ends when either side leaves.
+    /// The response was cut off. A tunnel cannot be: it ends when either side leaves.
     pub fn break_off(&mut self) {
         if self.status != 101 {
             self.failure = Some(AttemptFailure::Truncated);

@@ -118,7 +118,7 @@ fn a_state_that_is_there_and_cannot_be_read_is_refused() {
     assert_eq!(start().unwrap(), "the journal has format 3; this version of Cutover reads formats up to 2");
 }
 
-/// A store with so many entries, a minute apart.
+/// A store with this many entries, a minute apart.
 fn filled(path: &std::path::Path, count: u64) -> JournalStore {
     let mut store = JournalStore::open(path).unwrap();
     let minute = 60_000;
@@ -162,7 +162,7 @@ fn old_entries_go_by_age_and_the_rest_still_verifies() {
     assert_eq!(reader.verify().unwrap(), ChainCheck::Whole(1001));
     assert_eq!((reader.anchor().unwrap().id, reader.entry(999).unwrap()), (999, None));
     assert_eq!(store.trim(keep, last).unwrap(), TrimResult { removed: 0, more: false });
-    // A clock that has gone mad leaves what a person looks at first, and the count goes on.
+    // If the clock is far off, the entries that people look at first stay, and the numbering continues.
     while store.trim(keep, u64::MAX).unwrap().removed > 0 {}
     store.append(&[entry(2001, 1.0)]).unwrap();
     assert_eq!(reader.verify().unwrap(), ChainCheck::Whole(retention::LEAST + 1));

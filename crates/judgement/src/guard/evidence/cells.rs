@@ -1,18 +1,18 @@
-//! Requests counted by cell, and how fast what was counted fades.
+//! Requests counted by cell, and how fast the counts fade.
 
 use crate::time::Millis;
 
-/// Requests are counted by cell: good and bad, or by how slow they were.
+/// Requests are counted in cells: good and bad ones, or by how slow they were.
 pub const CELLS: usize = 7;
 pub type Cells = [u32; CELLS];
 
-/// The share of active's answers beyond each cut.
+/// The share of active's responses beyond each cut.
 pub const SURVIVAL: [f64; CELLS - 1] = [0.5, 0.25, 0.1, 0.05, 0.01, 0.002];
 
-/// How far back active's rate is remembered: exponential memory, so that it follows the day.
+/// How far back active's rate is remembered. The memory is exponential, so that it follows the time of day.
 pub const MEMORY: Millis = Millis::seconds(60);
 
-/// What is left of a memory after so long.
+/// The part of a memory that is left after this time.
 pub fn fading(passed: Millis) -> f64 {
     (-(passed.0 as f64) / MEMORY.0 as f64).exp()
 }
@@ -27,7 +27,7 @@ pub fn add(sums: &mut Cells, parts: &Cells) {
     sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.saturating_add(*part));
 }
 
-/// Cells in JSON without the zeros at their end: most have but one or two.
+/// Cells in JSON without trailing zeros: most have only one or two values.
 pub(super) mod trimmed {
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -1,4 +1,4 @@
-//! Active's latencies of the last minute, and the cuts that they are told apart by.
+//! Active's latencies of the last minute, and the cuts that divide them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,45 +8,46 @@ use crate::time::Millis;
 
 /// The candidate may be slower by this factor …
 const RATIO: f64 = 1.2;
-/// … or by this much, whichever is more: nobody takes a release back for a millisecond.
+/// … or by this much, whichever is more: a millisecond is no reason for a rollback.
 const EXCESS_MICROS: f64 = 5000.0;
-/// A candidate that has just begun may be slower still, times `1 + WARMING · 2^(−age / WARMING_HALVES)`: caches, pools and
-/// compilers warm up.
+/// A candidate that has just started may be slower still, by a factor of `1 + WARMING · 2^(−age / WARMING_HALVES)`:
+/// caches, pools and compilers need to warm up.
 const WARMING: f64 = 5.0;
 const WARMING_HALVES: Millis = Millis::seconds(4);
-/// And so large a share of its answers, at first, may be as slow as they like: every new instance has a first request.
+/// This share of its responses may at first be arbitrarily slow, because every new instance has a first request.
 const COLD: f64 = 0.9;
 const COLD_HALVES: Millis = Millis::seconds(3);
 
-/// Fewer answers of active than this cut nothing.
+/// With fewer responses from active than this, no cuts are made.
 const ENOUGH: f64 = 100.0;
-/// What was answered before the candidate came counts as so many answers at the most.
+/// Responses from before the rollout count as at most this many.
 const BEFORE: f64 = 3000.0;
 
-/// Active's latencies lately, by bucket, fading.
+/// Active's recent latencies, by bucket, fading.
 #[derive(Clone, Debug)]
 pub struct RecentLatencies {
     buckets: Box<[f64; BUCKETS]>,
     total: f64,
 }
 
-/// Where the cells begin, in buckets: a latency is in the cell of as many cuts as it is beyond.
+/// Where the cells begin, in buckets. The cell of a latency is the number of cuts that it exceeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatencyCuts {
     active: [usize; CELLS - 1],
-    /// The same with the tolerance added.
+    /// The same cuts with the tolerance added.
     candidate: [usize; CELLS - 1],
 }
 
-/// A cut in time, for people: the candidate's answers beyond `candidate` are counted against active's beyond `active`.
+/// A cut in time units, for people: the candidate's responses beyond `candidate` are compared with active's beyond
+/// `active`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WidestGap {
-    // Older journals call the roles by the colours that they usually had.
+    // Older journals name the roles by the colours that they usually had.
     #[serde(alias = "green_micros")]
     pub candidate_micros: u64,
     #[serde(alias = "blue_micros")]
     pub active_micros: u64,
-    /// Answers beyond it, of all that were counted since the evidence began to rise.
+    /// Responses beyond the cut, of all that were counted since the evidence began to rise.
     #[serde(alias = "green")]
     pub candidate: u64,
     #[serde(alias = "blue")]
@@ -54,14 +55,14 @@ pub struct WidestGap {
 }
 
 impl RecentLatencies {
-    /// From what active has ever answered, scaled down: the last minute is not known, and it soon will be.
+    /// Starts from everything that active has ever answered, scaled down, until the last minute is known.
     pub fn new(answers: &[u64; BUCKETS]) -> RecentLatencies {
         let total: u64 = answers.iter().sum();
         let scale = (BEFORE / (total as f64).max(1.0)).min(1.0);
         RecentLatencies { buckets: Box::new(answers.map(|n| n as f64 * scale)), total: total as f64 * scale }
     }
 
-    /// Time passes, and answers come.
+    /// Lets time pass and adds responses.
     pub fn add(&mut self, passed: Millis, answers: &[u64; BUCKETS]) {
         let kept = fading(passed);
         self.total = 0.0;
@@ -71,7 +72,7 @@ impl RecentLatencies {
         }
     }
 
-    /// The first bucket up to which at least this share of the answers lies.
+    /// The first bucket at or below which at least this share of the responses lies.
     fn bucket_at(&self, share: f64) -> usize {
         let mut sum = 0.0;
         let found = self.buckets.iter().position(|n| {
@@ -81,13 +82,14 @@ impl RecentLatencies {
         found.unwrap_or(BUCKETS - 1)
     }
 
-    /// The latency that 99 % of the answers stay under, in milliseconds; `None` of too few.
+    /// The latency that 99 % of the responses stay under, in milliseconds; `None` if there are too few.
     pub fn p99(&self) -> Option<Millis> {
         let micros = upper_micros(self.bucket_at(0.99)).unwrap_or(u64::MAX);
         (self.total >= ENOUGH).then(|| Millis(micros.div_ceil(1000)))
     }
 
-    /// Cuts active's answers, and says how they fall into the cells; `None` of too few. `warming`: [`warming`] now.
+    /// Cuts active's responses, and returns how they fall into the cells; `None` if there are too few. `warming`: the
+    /// current [`warming`] factor.
     pub fn cut(&self, warming: f64) -> Option<(LatencyCuts, [f64; CELLS])> {
         if self.total < ENOUGH {
             return None;
@@ -95,7 +97,7 @@ impl RecentLatencies {
         let active = SURVIVAL.map(|survival| self.bucket_at(1.0 - survival));
         let candidate = active.map(|bucket| {
             let edge = upper_micros(bucket).map_or(f64::INFINITY, |micros| micros as f64);
-            // A bucket counts as beyond when all of it is: what the buckets cannot tell is tolerated.
+            // A bucket counts as beyond only if all of it is: what the buckets cannot distinguish is tolerated.
             bucket_of((edge * RATIO * warming).max(edge + EXCESS_MICROS) as u64 - 1)
         });
         let cut = LatencyCuts { active, candidate };
@@ -110,12 +112,12 @@ impl RecentLatencies {
 }
 
 impl LatencyCuts {
-    /// The cell of a latency of the candidate, by bucket, and of active.
+    /// The cell of a latency, by bucket, for the candidate and for active.
     pub fn cell(&self, candidate: bool, bucket: usize) -> usize {
         cell(if candidate { &self.candidate } else { &self.active }, bucket)
     }
 
-    /// The cut where the two sides differ most, of these cells.
+    /// The cut at which the two sides differ most, for these cells.
     pub fn widest(&self, candidate: &Cells, active: &Cells) -> Option<WidestGap> {
         let total = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum::<u64>();
         let beyond = |cells: &Cells, cut: usize| cells.iter().skip(cut + 1).map(|n| u64::from(*n)).sum::<u64>();
@@ -140,7 +142,8 @@ pub fn warming(age: Millis) -> f64 {
     1.0 + WARMING * halved(age, WARMING_HALVES)
 }
 
-/// The share of the candidate's answers that may be as slow as they like, `age` after so large a share of it was `new`.
+/// The share of the candidate's responses that may be arbitrarily slow, `age` after a raise of which this share was
+/// `new`.
 pub fn cold(age: Millis, new: f64) -> f64 {
     COLD * new * halved(age, COLD_HALVES)
 }

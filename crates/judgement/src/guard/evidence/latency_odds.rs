@@ -1,32 +1,33 @@
-//! The odds of slowness: the candidate's answers come later than tolerated.
+//! The odds of slowness: the candidate's responses arrive later than tolerated.
 //!
-//! Active's latencies cut its answers into seven cells, the last ones small: its tail. The candidate's fall into the
-//! same cells after the tolerance is taken off them. The null is that they are then stochastically no larger than
-//! active's, up to a forgiven share of cold starts; the e-variable is the two-sample one of Turner, Ly and Grünwald
-//! (2021) over cells. The alternatives are Lehmann's, `S_g = S_b^(1/k)` (Lehmann, "The power of rank tests", 1953), and
-//! tails, `S_g = (1 − ε) S_b + ε`; both make slower cells likelier in every step, so dominance is all that is needed.
+//! Active's latencies divide its responses into seven cells, of which the last ones are small: the tail. The
+//! candidate's responses fall into the same cells after the tolerance is subtracted. The null hypothesis is that they
+//! are then stochastically no larger than active's, up to a forgiven share of cold starts. The e-variable is the
+//! two-sample one of Turner, Ly and Grünwald (2021), over cells. The alternatives are Lehmann's, `S_g = S_b^(1/k)`
+//! (Lehmann, "The power of rank tests", 1953), and tails, `S_g = (1 − ε) S_b + ε`. Both make slower cells likelier step
+//! by step, so dominance is all that is needed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::guard::evidence::bet::ALTERNATIVES;
 use crate::guard::evidence::cells::{CELLS, Cells};
 
-/// What is staked on each alternative: four of Lehmann's, three tails.
+/// The stake on each alternative: four of Lehmann's, three tails.
 pub const PRIOR: [f64; ALTERNATIVES] = [0.15, 0.15, 0.15, 0.15, 0.13, 0.13, 0.14];
 const LEHMANN: [f64; 4] = [1.5, 2.5, 5.0, 15.0];
 const TAIL: [f64; 3] = [0.02, 0.10, 0.40];
 
-/// A forgiven share under this is none.
+/// A forgiven share below this counts as none.
 const COLD_ENOUGH: f64 = 0.002;
 
-/// How active's answers fall into the cells, and how the candidate's would if it were worse.
+/// How active's responses fall into the cells, and how the candidate's would if it were worse.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f64; CELLS]", into = "[f64; CELLS]")]
 pub struct LatencyReference {
-    /// Active's cells. All above zero, 1 together.
+    /// Active's cells: all above zero, and 1 in total.
     q: [f64; CELLS],
     alternatives: [[f64; CELLS]; ALTERNATIVES],
-    /// The logarithms of both: they are asked for with every block, and change once a second.
+    /// The logarithms of both. They are needed for every block, but change only once a second.
     ln_q: [f64; CELLS],
     ln_alternatives: [[f64; CELLS]; ALTERNATIVES],
 }
@@ -61,8 +62,8 @@ impl LatencyReference {
         LatencyReference::from(normal(q, 1e-5))
     }
 
-    /// The logarithms of the odds of one block, by alternative. `cold`: the share of the candidate's answers that may be
-    /// as slow as they like.
+    /// The logarithms of one block's odds, by alternative. `cold`: the share of the candidate's responses that may be
+    /// arbitrarily slow.
     pub fn gains(&self, candidate: &Cells, active: &Cells, cold: f64) -> [f64; ALTERNATIVES] {
         let (candidate, active) = (candidate.map(f64::from), active.map(f64::from));
         let total = |cells: &[f64; CELLS]| cells.iter().sum::<f64>();
@@ -73,7 +74,7 @@ impl LatencyReference {
                 let counts = candidate.iter().zip(&active);
                 let cells = a.iter().zip(&self.q).zip(ln_a.iter().zip(&self.ln_q));
                 for ((n_g, n_b), ((a, q), (ln_a, ln_q))) in counts.zip(cells).filter(|((g, b), _)| **g + **b > 0.0) {
-                    // Both sides' odds are against the mixture of the two.
+                    // Each side's odds are taken against the mixture of the two.
                     let mixture = (share * a + (1.0 - share) * q).ln();
                     *gain += n_g * ln_a + n_b * ln_q - (n_g + n_b) * mixture;
                 }
@@ -90,12 +91,12 @@ impl LatencyReference {
     }
 }
 
-/// The odds where a share `c` of the candidate's answers may be arbitrarily slow: the tolerated pairs are
-/// `((1−c)p + c·slowest, p)` and whatever is faster on the candidate's side.
+/// The odds if a share `c` of the candidate's responses may be arbitrarily slow: the tolerated pairs are `((1−c)p +
+/// c·slowest, p)` and everything that is faster on the candidate's side.
 ///
-/// The closest of them to the alternative has `p_i = (s·a_i + (1−s)·q_i)/λ` below the slowest cells; for those together
-/// a quadratic equation is left, and they share its root as in `q`. The slowest cells are as few as make the odds
-/// non-decreasing, so that dominance is enough.
+/// The closest of them to the alternative has `p_i = (s·a_i + (1−s)·q_i)/λ` below the slowest cells. For those together
+/// a quadratic equation remains, and they share its root in the proportions of `q`. As few cells count as slowest as
+/// are needed to make the odds non-decreasing, so that dominance is enough.
 fn forgiving(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64) -> ([f64; CELLS], [f64; CELLS]) {
     for slowest in (1..CELLS).rev() {
         let (candidate, active) = pooled(a, q, s, c, slowest);
@@ -108,7 +109,7 @@ fn forgiving(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64) -> ([f64; CELLS
     ([1.0; CELLS], [1.0; CELLS])
 }
 
-/// The odds when the cells from `slowest` on are told apart for active only.
+/// The odds if the cells from `slowest` on are told apart for active only.
 fn pooled(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64, slowest: usize) -> ([f64; CELLS], [f64; CELLS]) {
     let from = |cells: &[f64; CELLS]| cells.iter().skip(slowest).sum::<f64>();
     let (a_slow, q_slow, warm) = (from(a), from(q), 1.0 - c);
@@ -117,7 +118,7 @@ fn pooled(a: &[f64; CELLS], q: &[f64; CELLS], s: f64, c: f64, slowest: usize) ->
     let active_slow = (1.0 - s) * q_slow;
     let linear = warm * (s * a_slow + active_slow) - c * (active_slow + below);
     let root = (linear * linear + 4.0 * warm * active_slow * c).sqrt();
-    // Of the two ways to write the root, the one that subtracts nothing.
+    // Of the two ways to write the root, this one does not subtract.
     let together = if linear > 0.0 { (linear + root) / (2.0 * warm) } else { 2.0 * active_slow * c / (root - linear) };
     p.iter_mut().take(slowest).for_each(|p| *p *= (1.0 - together) / below);
     let mut candidate = pair(a, &p, |a, p| a / (warm * p));
@@ -133,7 +134,7 @@ fn pair(left: &[f64; CELLS], right: &[f64; CELLS], with: impl Fn(f64, f64) -> f6
     out
 }
 
-/// The cells between the survivals at the cuts.
+/// The cells between the survival probabilities at the cuts.
 fn cells_of(beyond: [f64; CELLS - 1]) -> [f64; CELLS] {
     let mut cells = [0.0; CELLS];
     let mut before = 1.0;

@@ -1,7 +1,7 @@
 //! A meter: blocks of requests come in, evidence comes out.
 //!
 //! Block boundaries never depend on outcomes: ticks of a fixed grid are merged until both sides have answered, and a
-//! block that has waited too long for its other side is dropped.
+//! block that has waited too long for one side is dropped.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,19 +11,19 @@ use crate::guard::evidence::latency_odds;
 use crate::guard::evidence::rate_odds;
 use crate::time::Millis;
 
-/// A block whose other side has not come within this time compares nothing.
+/// A block whose other side has not answered within this time compares nothing.
 const LONGEST_BLOCK: Millis = Millis::seconds(5);
 /// What a meter sees of one tick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeterInput {
-    /// Since the input before it.
+    /// The time since the previous input.
     #[serde(rename = "ms")]
     pub passed: Millis,
     #[serde(rename = "g", with = "trimmed")]
     pub candidate: Cells,
     #[serde(rename = "b", with = "trimmed")]
     pub active: Cells,
-    /// Staked beside what time stakes: the weight was raised.
+    /// Staked in addition to what time stakes, because the weight was raised.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub extra: f64,
     /// The forgiven share of cold starts.
@@ -44,35 +44,36 @@ fn is_zero(number: &f64) -> bool {
     *number == 0.0
 }
 
-/// What the odds are made from.
+/// What the odds are computed from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Odds {
-    /// Active's answers and failures lately, fading.
+    /// Active's recent responses and failures, fading.
     Rate { all: f64, bad: f64 },
-    /// `None` until active has been seen for long enough to be cut into cells.
+    /// `None` until active has been observed long enough to be divided into cells.
     Slow(Option<Box<latency_odds::LatencyReference>>),
 }
 
-/// Evidence of one kind on one route, or on the whole service. O(1) memory, no window.
+/// Evidence of one kind on one route, or on the whole service. It takes O(1) memory and has no window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceMeter {
     odds: Odds,
     bet: Bet,
-    /// Of the evidence in all: a weighted sum of e-values is one.
+    /// Its part of the total evidence, which may be a weighted sum because each term is an e-value.
     share: f64,
     planned: Millis,
-    /// The open block. Older journals call the roles by the colours that they usually had.
+    /// The open block. Older journals name the roles by the colours that they usually had.
     #[serde(alias = "green", with = "trimmed")]
     candidate: Cells,
     #[serde(alias = "blue", with = "trimmed")]
     active: Cells,
-    /// How old the open block is.
+    /// The age of the open block.
     age: Millis,
-    /// What was forgiven at any tick of a block is forgiven for all of it: the wider tolerance holds the narrower.
+    /// What was forgiven at any tick of a block is forgiven for all of it, because the wider tolerance includes the
+    /// narrower.
     cold: f64,
     evidence: f64,
-    /// Bad answers of the candidate since the evidence was last below 1.
+    /// Bad responses of the candidate since the evidence was last below 1.
     bad: u64,
 }
 
@@ -97,13 +98,13 @@ impl EvidenceMeter {
             active: [0; CELLS],
             age: Millis::ZERO,
             cold: 0.0,
-            // What is staked at the start, not yet placed.
+            // The initial stake, not yet placed.
             evidence: share * AT_START,
             bad: 0,
         }
     }
 
-    /// Takes one tick in. Ticks in which nothing happened may be left out: `passed` then says how many it was.
+    /// Takes in one tick. Ticks in which nothing happened may be left out; `passed` then says how many there were.
     pub fn take(&mut self, input: &MeterInput) {
         self.bet.wait(input.passed, self.planned, input.extra);
         self.fade(input.passed);
@@ -160,11 +161,11 @@ impl EvidenceMeter {
         };
         self.bet.settle(&gains, prior);
         self.evidence = self.bet.wealth() * self.share;
-        // The block that lifts the evidence over 1 belongs to the run.
+        // The block that lifts the evidence above 1 belongs to the run.
         self.bad = if self.evidence < 1.0 { 0 } else { self.bad + u64::from(bad) };
     }
 
-    /// Whether a tick can be where a rise begins: of rates, it must have something bad in it.
+    /// Whether a rise can begin at a tick: for rates, it must contain something bad.
     pub fn minds(&self, input: &MeterInput) -> bool {
         let [_, failed, ..] = input.candidate;
         matches!(self.odds, Odds::Slow(_)) || failed > 0
@@ -179,7 +180,7 @@ impl EvidenceMeter {
         self.bad
     }
 
-    /// Active's failure rate lately.
+    /// Active's recent failure rate.
     pub fn reference_rate(&self) -> Option<f64> {
         match self.odds {
             Odds::Rate { all, bad } => Some(rate_odds::reference(all, bad)),

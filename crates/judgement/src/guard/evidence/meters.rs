@@ -12,22 +12,22 @@ use crate::guard::latency::BUCKETS;
 use crate::guard::window::JudgedTotals;
 use crate::time::Millis;
 
-/// Active's latencies are cut anew this often.
+/// Active's latencies are cut again this often.
 const RECUT: Millis = Millis::seconds(1);
 
-/// A cold start that ends now began this long ago, at the most: what is forgiven is forgiven by when it was sent.
+/// A cold start that ends now began at most this long ago: what is forgiven depends on when a request was sent.
 const LONGEST_START: Millis = Millis::seconds(4);
 
-/// What is known of the candidate's life when its meters are fed.
+/// What is known about the candidate's age when its meters are fed.
 #[derive(Clone, Copy, Debug)]
 pub struct MeterContext {
-    /// Since the candidate's first request.
+    /// Time since the candidate's first request.
     pub age: Millis,
-    /// Since its weight was raised last, and how much of its share was new then.
+    /// Time since its weight was last raised, and how much of its share was new then.
     pub raised: (Millis, f64),
-    /// Staked beside what time stakes.
+    /// Staked in addition to what time stakes.
     pub extra: f64,
-    /// The weight was lowered a moment ago: what comes late now was sent at the old one.
+    /// The weight was lowered a moment ago, so late responses belong to requests sent at the old weight.
     pub settling: bool,
 }
 
@@ -36,18 +36,18 @@ pub struct EvidenceMeters {
     errors: Fed,
     latency: Fed,
     stalls: Fed,
-    /// Candidate's and active's, as they were at the last look.
+    /// The candidate's and active's totals at the last look.
     last: Box<[JudgedTotals; 2]>,
     cohorts: StallDetector,
     memory: RecentLatencies,
     cut: Option<LatencyCuts>,
     cut_at: Millis,
-    /// Active's answers since the memory was last told.
+    /// Active's responses since the memory was last updated.
     fresh: Box<[u64; BUCKETS]>,
     patience: Millis,
 }
 
-/// A meter, and what it has not been told yet.
+/// A meter, and the input it has not been given yet.
 #[derive(Clone, Debug)]
 struct Fed {
     taped: TapedMeter,
@@ -69,7 +69,8 @@ impl Fed {
 }
 
 impl EvidenceMeters {
-    /// `share`: of the service's evidence. `sides`: candidate's and active's totals before the first request counts.
+    /// `share`: its part of the service's evidence. `sides`: the candidate's and active's totals before the first
+    /// request counts.
     pub fn new(now: Millis, budget: &EvidenceBudget, share: f64, sides: [&JudgedTotals; 2]) -> EvidenceMeters {
         let planned = budget.planned;
         let rate = |kind: MeterKind| Fed::new(EvidenceMeter::of_rates(share * kind.share(), planned), now);
@@ -88,7 +89,7 @@ impl EvidenceMeters {
         }
     }
 
-    /// Takes one tick of the grid in.
+    /// Takes in one tick of the grid.
     pub fn look(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {
         for fed in [&mut self.errors, &mut self.latency, &mut self.stalls] {
             fed.extra += moment.extra;
@@ -96,7 +97,7 @@ impl EvidenceMeters {
         self.answers(now, sides, moment);
         let (candidate, active) = self.cohorts.look(now, sides.map(|side| &side.cohorts), self.patience);
         if candidate != Cells::default() || active != Cells::default() {
-            // What is due now was sent so long ago.
+            // What is due now was sent this long ago.
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(self.patience.0));
             self.stalls.feed(now, candidate, active, cold(sent, new), None);
@@ -113,7 +114,7 @@ impl EvidenceMeters {
             rates(all, now.counts.failed.saturating_sub(before.counts.failed))
         };
         self.errors.feed(now, since(sides[0], before_g), since(sides[1], before_b), 0.0, None);
-        // Of the second that has passed: what is new belongs to the next one.
+        // For the second that has passed: what is new belongs to the next one.
         let recut = if now.since(self.cut_at) >= RECUT || self.cut.is_none() { self.recut(now, moment) } else { None };
         let (mut candidate, mut active) = (Cells::default(), Cells::default());
         let cut = self.cut.as_ref().filter(|_| !moment.settling);
@@ -145,7 +146,7 @@ impl EvidenceMeters {
         Some(Box::new(q))
     }
 
-    /// The latency that 99 % of active's answers stay under.
+    /// The latency that 99 % of active's responses stay under.
     pub fn p99(&self) -> Option<Millis> {
         self.memory.p99()
     }
@@ -195,15 +196,15 @@ impl EvidenceMeters {
         })
     }
 
-    /// The smallest failure rate that `requests` of the candidate would have shown, at its `share` of the traffic and
-    /// this threshold of the whole evidence.
+    /// The smallest failure rate that `requests` of the candidate would have revealed, at its `share` of the traffic
+    /// and this threshold of the total evidence.
     pub fn resolution(&self, requests: u64, share: f64, alpha: f64, stake: f64) -> Option<f64> {
         let pb = self.errors.taped.meter.reference_rate()?;
         rate_odds::resolution(requests, share, pb, (1.0 / (alpha * stake)).ln())
     }
 }
 
-/// Every bucket with its new answers.
+/// Every bucket with its new responses.
 fn each_new(now: &[u64; BUCKETS], before: &[u64; BUCKETS], mut each: impl FnMut(usize, u64)) {
     for (bucket, (now, before)) in now.iter().zip(before).enumerate() {
         if now > before {

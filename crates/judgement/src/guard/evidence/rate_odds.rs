@@ -1,14 +1,14 @@
-//! The odds of a rate: the candidate fails a larger share than tolerated.
+//! The odds of a rate: the candidate fails a larger share of its requests than tolerated.
 //!
-//! E-variables for 2×2 tables (Turner, Ly, Grünwald, "Generic E-variables for exact sequential k-sample tests that allow
-//! for optional stopping", 2021): the likelihood of an alternative against that of the null point closest to it, in
-//! Kullback-Leibler divergence weighted by the two sides' shares of the block. Its mean is at most 1 under every pair of
-//! rates that is tolerated, whatever they are.
+//! E-variables for 2×2 tables (Turner, Ly, Grünwald, "Generic E-variables for exact sequential k-sample tests that
+//! allow for optional stopping", 2021): the likelihood of an alternative against that of the closest null point, in
+//! Kullback-Leibler divergence weighted by the two sides' shares of the block. Its mean is at most 1 under every
+//! tolerated pair of rates, whatever they are.
 
 use crate::guard::evidence::bet::ALTERNATIVES;
 use crate::guard::evidence::cells::Cells;
 
-/// The tolerance: the candidate's rate may be `min(RATIO · b + EXCESS, b + CAP)` where active's is `b`.
+/// The tolerance: the candidate's rate may be up to `min(RATIO · b + EXCESS, b + CAP)` if active's is `b`.
 pub const RATIO: f64 = 1.5;
 pub const EXCESS: f64 = 0.001;
 pub const CAP: f64 = 0.05;
@@ -17,20 +17,21 @@ const VERTEX: f64 = (CAP - EXCESS) / (RATIO - 1.0);
 
 /// Where the alternatives lie, on the logit line from the tolerated edge to [`TOP`].
 const PLACES: [f64; ALTERNATIVES] = [0.08, 0.16, 0.28, 0.44, 0.62, 0.80, 1.0];
-/// What is staked on each.
+/// The stake on each.
 pub const PRIOR: [f64; ALTERNATIVES] = [0.10, 0.10, 0.10, 0.10, 0.15, 0.15, 0.30];
 const TOP: f64 = 0.98;
 
-/// Active's rate is taken to be within these.
+/// Active's rate is assumed to lie within these bounds.
 const LOWEST: f64 = 2e-4;
 const HIGHEST: f64 = 0.5;
 
-/// The largest rate of the candidate that is tolerated. Concave, so the tolerated region is convex, as the method needs.
+/// The largest tolerated rate of the candidate. It is concave, so the tolerated region is convex, as the method
+/// requires.
 pub fn tolerated(active: f64) -> f64 {
     (RATIO * active + EXCESS).min(active + CAP)
 }
 
-/// Active's rate, from its `bad` of `all` lately; a little is added, so that nothing is ever impossible.
+/// Active's rate, from its recent `bad` of `all`. A little is added, so that no outcome is ever impossible.
 pub fn reference(all: f64, bad: f64) -> f64 {
     ((bad + 0.2) / (all + 200.0)).clamp(LOWEST, HIGHEST)
 }
@@ -39,11 +40,11 @@ fn logit(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// More forgiven than this, and there is nothing left to bet on.
+/// If more than this is forgiven, there is nothing left to bet on.
 const FORGIVEN: f64 = 0.5;
 
-/// The logarithms of the odds of one block, by alternative. `tb`: active's [`reference()`] rate. `cold`: so much more is
-/// tolerated, because it may be cold starts; `None` of too much.
+/// The logarithms of one block's odds, by alternative. `tb`: active's [`reference()`] rate. `cold`: how much more is
+/// tolerated because it may be cold starts; `None` if that is too much.
 pub fn gains(tb: f64, candidate: &Cells, active: &Cells, cold: f64) -> Option<[f64; ALTERNATIVES]> {
     if cold > FORGIVEN || tolerated(tb) + cold > 0.9 {
         return None;
@@ -52,7 +53,7 @@ pub fn gains(tb: f64, candidate: &Cells, active: &Cells, cold: f64) -> Option<[f
     let share = (good_g + bad_g) / (good_g + bad_g + good_b + bad_b);
     let edge = logit(tolerated(tb) + cold);
     let top = logit(TOP).max(edge + 0.7);
-    // Most blocks have no failure on a side: what is multiplied by nothing is not computed.
+    // In most blocks one side has no failures, and terms multiplied by zero are not computed.
     let times = |n: f64, ratio: f64| if n > 0.0 { n * ratio.ln() } else { 0.0 };
     let mut gains = [0.0; ALTERNATIVES];
     for (gain, place) in gains.iter_mut().zip(PLACES) {
@@ -77,11 +78,12 @@ fn closest(share: f64, tg: f64, tb: f64, cold: f64) -> (f64, f64) {
     if b >= VERTEX { (b + cap, b) } else { (VERTEX + cap, VERTEX) }
 }
 
-/// The closest point on the line `g = ratio · b + excess`, as its `b`: the root of
-/// `s · ratio · (tg − g) · b(1−b) + (1−s) · (tb − b) · g(1−g)` between `tb` and `(tg − excess) / ratio`.
+/// The closest point on the line `g = ratio · b + excess`, given by its `b`: the root of `s · ratio · (tg − g) · b(1−b)
+/// + (1−s) · (tb − b) · g(1−g)` between `tb` and `(tg − excess) / ratio`.
 ///
-/// Newton's method from the mixture of the two ends, which is the root where `ratio` is 1 and `excess` 0; kept within a
-/// bracket that every step narrows. Where it leaves the bracket, the geometric middle is taken: the rates span decades.
+/// Newton's method, starting from the mixture of the two ends (the exact root if `ratio` is 1 and `excess` 0) and kept
+/// within a bracket that every step narrows. If it leaves the bracket, the geometric middle is used, because the rates
+/// span decades.
 fn on_line(share: f64, tg: f64, tb: f64, ratio: f64, excess: f64) -> f64 {
     let (mut low, mut high) = (tb, (tg - excess) / ratio);
     let (weight_g, weight_b) = (share * ratio, 1.0 - share);
@@ -99,7 +101,7 @@ fn on_line(share: f64, tg: f64, tb: f64, ratio: f64, excess: f64) -> f64 {
             + weight_b * ((tb - b) * ratio * (1.0 - 2.0 * g) - spread_g);
         let step = value / slope;
         let next = b - step;
-        // It converges quadratically: after a step this small it is there.
+        // It converges quadratically, so after a step this small it has arrived.
         if step.abs() <= 1e-7 * b {
             return next;
         }
@@ -108,8 +110,8 @@ fn on_line(share: f64, tg: f64, tb: f64, ratio: f64, excess: f64) -> f64 {
     b
 }
 
-/// What one request of the candidate tells on average, in nats, if it fails at `tg` and active at `pb`, and it gets a
-/// `share` of the requests: the divergence from the tolerated region. 0 where that is tolerated.
+/// What one request of the candidate tells on average, in nats, if it fails at `tg`, active fails at `pb`, and the
+/// candidate gets a `share` of the requests: the divergence from the tolerated region. 0 if that is tolerated.
 pub fn information(share: f64, tg: f64, pb: f64) -> f64 {
     let (tg, pb) = (tg.min(1.0 - 1e-9), pb.clamp(1e-9, HIGHEST));
     if tg <= tolerated(pb) {
@@ -120,8 +122,8 @@ pub fn information(share: f64, tg: f64, pb: f64) -> f64 {
     divergence(tg, g) + (1.0 - share) / share * divergence(pb, b)
 }
 
-/// The smallest rate that `requests` of the candidate would by now have shown, at this threshold in nats; `None`: not
-/// even a candidate that fails everything.
+/// The smallest rate that `requests` of the candidate would have revealed by now, at this threshold in nats; `None` if
+/// not even a candidate that fails everything would be detected.
 pub fn resolution(requests: u64, share: f64, pb: f64, threshold: f64) -> Option<f64> {
     let shows = |p: f64| requests as f64 * information(share, p, pb) >= threshold;
     if !shows(1.0) {

@@ -1,7 +1,7 @@
-//! Requests that hang: they complete too late to be a latency, so they are counted by when they were sent.
+//! Requests that hang: they complete too late for a latency, so they are counted by when they were sent.
 //!
-//! A cohort is what was sent within a tenth of a second. Those of it that are still out after a while are bad; the
-//! meter of rates judges them. The while is four times what active's slowest hundredth takes, within bounds.
+//! A cohort is the requests sent within a tenth of a second. Those still open after the patience are bad, and the meter
+//! of rates judges them. The patience is four times active's p99, within bounds.
 
 use crate::guard::evidence::cells::{CELLS, Cells, rates};
 use crate::guard::window::{COHORT, COHORTS, Cohorts};
@@ -11,7 +11,7 @@ const TIMES_P99: u64 = 4;
 const SOONEST: Millis = Millis(500);
 const LATEST: Millis = Millis::seconds(5);
 
-/// How long a request may be out before it counts as hung.
+/// How long a request may stay open before it counts as hung.
 pub fn patience(p99: Option<Millis>) -> Millis {
     p99.map_or(LATEST, |p99| Millis(p99.0.saturating_mul(TIMES_P99)).clamp(SOONEST, LATEST))
 }
@@ -19,12 +19,12 @@ pub fn patience(p99: Option<Millis>) -> Millis {
 /// The cohorts of both sides that are not judged yet.
 #[derive(Clone, Debug)]
 pub struct StallDetector {
-    /// What the ring said at the last look: as a slot is not written to between two of its laps, this is what it began
-    /// its lap with.
+    /// The ring at the last look. A slot is not written to between two of its laps, so this is the value with which it
+    /// began its lap.
     last: [Cohorts; 2],
-    /// What each slot began its lap with: candidate's and active's sent and ended.
+    /// The value with which each slot began its lap: the candidate's and active's sent and ended requests.
     opened: Box<[[(u32, u32); 2]; COHORTS]>,
-    /// The newest cohort that has opened, and the next to be judged; counted from the clock's beginning.
+    /// The newest cohort that has opened, and the next one to be judged, counted from the clock's beginning.
     newest: u64,
     due: u64,
 }
@@ -34,7 +34,7 @@ fn cohort_of(now: Millis) -> u64 {
 }
 
 impl StallDetector {
-    /// Requests sent from now on are watched. Candidate's side first.
+    /// Requests sent from now on are watched. The candidate's side comes first.
     pub fn new(now: Millis, sides: [&Cohorts; 2]) -> StallDetector {
         let newest = cohort_of(now);
         let mut stalls = StallDetector {
@@ -58,7 +58,7 @@ impl StallDetector {
         }
     }
 
-    /// The cohorts that are due at `now`, all together, as rates: candidate's and active's.
+    /// The cohorts that are due at `now`, all together, as rates: the candidate's and active's.
     pub fn look(&mut self, now: Millis, sides: [&Cohorts; 2], patience: Millis) -> (Cells, Cells) {
         let current = cohort_of(now);
         if current - self.newest.min(current) >= COHORTS as u64 - 1 {

@@ -1,7 +1,7 @@
 //! What a meter has seen since its evidence began to rise: enough to run it again.
 //!
-//! The tape begins when the evidence jumps, and is thrown away when it has fallen back to where it was. A long rise
-//! keeps its last inputs: halfway through, the meter is remembered as it stands, and the first half is let go.
+//! The tape begins when the evidence jumps, and is discarded when the evidence has fallen back to where it was. Of a
+//! long rise the last inputs are kept: halfway through, the meter's state is saved and the first half dropped.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,24 +9,24 @@ use crate::guard::evidence::cells::{CELLS, Cells, add};
 use crate::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use crate::time::Millis;
 
-/// A jump is a bad tick that multiplies the evidence by this.
+/// A bad tick that multiplies the evidence by this much is a jump.
 const JUMP: f64 = 1.1;
-/// Inputs that are kept, at most twice as many: ten seconds of ticks.
+/// The number of inputs kept, at most twice as many: ten seconds of ticks.
 const HALF: usize = 256;
 
-/// The meter as it was, and everything that it took in since.
+/// The meter as it was, and everything that it has taken in since.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceTape {
     /// When the first input began.
     pub from: Millis,
     pub start: EvidenceMeter,
     pub inputs: Vec<MeterInput>,
-    /// The meter as it stood after so many inputs, and when.
+    /// The meter as it was after this many inputs, and when.
     #[serde(skip)]
     middle: Option<(Millis, EvidenceMeter)>,
 }
 
-/// Evidence at one time.
+/// The evidence at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EvidencePoint {
     pub at: Millis,
@@ -34,7 +34,7 @@ pub struct EvidencePoint {
 }
 
 impl EvidenceTape {
-    /// Runs the meter again: the evidence after every input, and the meter at the end.
+    /// Runs the meter again, and returns the evidence after every input and the meter at the end.
     pub fn replay(&self) -> (Vec<EvidencePoint>, EvidenceMeter) {
         let mut meter = self.start.clone();
         let mut at = self.from;
@@ -46,7 +46,7 @@ impl EvidenceTape {
         (points.collect(), meter)
     }
 
-    /// Everything that the tape has counted: candidate's and active's.
+    /// Everything that the tape has counted: the candidate's and active's.
     pub fn sums(&self) -> (Cells, Cells) {
         let mut sums = ([0; CELLS], [0; CELLS]);
         for input in &self.inputs {
@@ -60,7 +60,7 @@ impl EvidenceTape {
         self.inputs.iter().fold(Millis::ZERO, |sum, input| sum.plus(input.passed))
     }
 
-    /// Half is full again: goes on from where the half before it ended.
+    /// A half is full again: drop the half before it, and start from where that one ended.
     fn turn(&mut self, now: Millis, meter: &EvidenceMeter) {
         if let Some((from, start)) = self.middle.replace((now, meter.clone())) {
             self.inputs.drain(..HALF.min(self.inputs.len()));
@@ -81,7 +81,7 @@ impl TapedMeter {
         TapedMeter { meter, tape: None }
     }
 
-    /// Takes one tick in, which ends at `now`.
+    /// Takes in one tick, which ends at `now`.
     pub fn take(&mut self, now: Millis, input: MeterInput) {
         let before = self.meter.evidence();
         match &mut self.tape {

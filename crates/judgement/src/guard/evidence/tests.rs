@@ -1,4 +1,4 @@
-//! The evidence: fair odds by enumeration, no nonsense for any input, and the delays that are promised.
+//! The evidence: odds are fair by enumeration, every input gives sane results, and delays are as promised.
 
 use super::cells::{CELLS, Cells, rates};
 use super::meter::{EvidenceMeter, MeterInput};
@@ -87,7 +87,7 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
     let mut worst = 0.0_f64;
     for round in 0..3000 {
         let reference = latency_odds::LatencyReference::new(dice.cells(1));
-        // A share under a five-hundredth is not forgiven any more.
+        // A share of less than a five-hundredth is not forgiven any more.
         let cold = if round % 3 == 0 { 0.0 } else { 0.002 + dice.roll() * 0.9 };
         let p_b = dice.cells([1, 3, 8][round % 3]);
         // Active's cells with mass moved down, and a share anywhere at all.
@@ -103,7 +103,7 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
         // The mean of the product is the product of the means: one request in one cell at a time tells each.
         let odds = |green_side: bool, cell: usize| {
             let (mut candidate, mut active): (Cells, Cells) = ([0; CELLS], [0; CELLS]);
-            // The odds depend on the two sides' numbers alone; what is asked for is moved from cell to cell.
+            // The odds depend only on the two sides' numbers; the mass in question is moved from cell to cell.
             if green_side {
                 (candidate[cell], active[0]) = (n_g, n_b)
             } else {
@@ -128,7 +128,7 @@ fn the_odds_of_slowness_are_fair_for_every_candidate_that_is_no_slower() {
     assert!(worst > 0.9, "and they are not just small: {worst}");
 }
 
-/// What the reference in Python says of recorded traffic: `tests/evidence/reference.py` makes the file.
+/// What the reference in Python says about recorded traffic: `tests/evidence/reference.py` writes the file.
 #[test]
 fn the_meters_agree_with_the_reference() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/evidence/sequences.json");

@@ -1,4 +1,4 @@
-//! A rollout from deploy to promotion, what holds it, what ends it, and what a restart makes of it.
+//! A rollout from deploy to promotion: what holds it, what ends it, and how it survives a restart.
 
 use crate::guard::GuardPolicy;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
@@ -13,23 +13,23 @@ mod restart;
 
 const TICK: u64 = 100;
 
-/// A service `shop` with some traffic, and somebody who turns the clock.
+/// A service `shop` with some traffic, and a clock turned by hand.
 struct Bench {
     state: State,
     plan: RolloutPlan,
     now: u64,
-    /// Answers and failures by environment, on the route `api`.
+    /// Responses and failures by environment, on the route `api`.
     counts: [AnswerCounts; 2],
-    /// Of a hundred answers of green.
+    /// Failures per hundred of green's responses.
     failing: u64,
     hundredths: u64,
     asked: f64,
     /// The guard has one trigger, which pauses.
     only_pauses: bool,
     effects: Vec<Effect>,
-    /// The suites that were to be run, the latest last.
+    /// The suites that were ordered, the latest last.
     orders: Vec<SuiteRun>,
-    /// How often it was written down how far it is.
+    /// How often its progress was stored.
     kept: usize,
 }
 
@@ -72,7 +72,7 @@ impl Bench {
 
     fn load(&mut self) -> Result<(), RolloutError> {
         let mut policy = GuardPolicy { evidence: None, ..GuardPolicy::standard() };
-        // As the check of a file has it that switches the evidence off.
+        // As the check of a file does it when evidence is switched off.
         policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
         if self.only_pauses {
             let error_rate = Trigger::defaults().into_iter().find(|trigger| trigger.metric == Metric::ErrorRate);
@@ -114,7 +114,7 @@ impl Bench {
         self.apply(Event::Preflighted { service: "shop".into(), rollout, result }).unwrap();
     }
 
-    /// Traffic for so many seconds, a hundred requests each.
+    /// Traffic for this many seconds, a hundred requests per second.
     fn run(&mut self, seconds: u64) -> Vec<ChangeKind> {
         let mut kinds = Vec::new();
         for _ in 0..seconds * 1000 / TICK {
@@ -143,7 +143,7 @@ impl Bench {
         kinds
     }
 
-    /// Dies, and is started again with what is written down. What was not, is lost.
+    /// Dies, and restarts from what is stored. Everything else is lost.
     fn restart(&mut self) {
         let durable = self.durable().clone();
         let (generation, entry) = (self.state.generation(), self.state.last_entry());
@@ -283,7 +283,7 @@ fn abort_wins_in_every_phase() {
                 "{name} {act:?}"
             );
             assert!(bench.durable().epoch > epoch, "{name} {act:?}: pins are void");
-            // A verdict or a preflight that comes late moves nothing.
+            // A late verdict or preflight moves nothing.
             bench.preflighted(Ok("late"));
             assert!(bench.run(60).iter().all(|kind| *kind == ChangeKind::Ledger), "{name} {act:?}: stays ended");
             bench.state.services.get_mut("shop").unwrap().durable.quarantine.clear();
@@ -318,7 +318,7 @@ fn what_turns_bad_after_its_promotion_is_swapped_back() {
     let kinds = bench.run(300);
     assert!(kinds.contains(&ChangeKind::Rollback), "{kinds:?}");
     assert_eq!((bench.at(), bench.durable().active), ((RolloutPhase::RolledBack, 0.0), Environment::Blue));
-    // With a share held back there is somebody to compare with.
+    // With a share held back there is something to compare with.
     let mut bench = Bench::new(RolloutPlan { holdback: percent(10.0), ..plan() });
     bench.plan.steps[2].weight = percent(90.0);
     bench.load().unwrap();
@@ -341,7 +341,7 @@ fn a_preflight_that_fails_lets_nobody_on() {
     bench.preflighted(Err("green answers 503"));
     assert_eq!(bench.at(), (RolloutPhase::Aborted, 0.0));
     bench.order(deploy("2.0.0")).unwrap();
-    // News of the first try is no news of the second.
+    // A result of the first try says nothing about the second.
     bench.apply(Event::Preflighted { service: "shop".into(), rollout: 1, result: Ok(String::new()) }).unwrap();
     assert_eq!(bench.phase(), RolloutPhase::Preflight);
 }

@@ -1,5 +1,5 @@
-//! What origins are told of the way a request came: X-Forwarded-*, X-Real-IP, and, where they are asked for, Forwarded
-//! (RFC 7239) and Via (RFC 9110 7.6.3).
+//! What origins are told about how a request arrived: X-Forwarded-*, X-Real-IP and, if enabled, Forwarded (RFC 7239)
+//! and Via (RFC 9110 7.6.3).
 
 use http::header::{FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -13,13 +13,13 @@ static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// The longest address is 45 bytes, IPv4 in IPv6 and all.
+/// The longest address is 45 bytes: IPv6 with an embedded IPv4 address.
 const ADDRESS: usize = 48;
 /// A name of 255 bytes, and a port.
 const LONGEST_HOST: usize = 264;
 const ELEMENT: usize = 384;
 
-/// Says how the request came: a trusted proxy's word is kept and added to, anybody else's is replaced.
+/// Records how the request arrived: what a trusted proxy says is kept and extended, what anyone else says is replaced.
 pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) {
     let mut peer: StackText<ADDRESS> = StackText::new();
     peer.push_address(arrival.peer.to_canonical());
@@ -27,7 +27,7 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) 
         true => chain(headers, peer.as_bytes()),
         false => peer.as_value(),
     };
-    // As nginx's $remote_addr: one address, the client that rules and stickiness see.
+    // Like nginx's $remote_addr: a single address, the client as rules and stickiness see it.
     let client = if arrival.client == arrival.peer {
         peer.as_value()
     } else {
@@ -38,7 +38,7 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) 
     say(headers, &FORWARDED_FOR, hops);
     say(headers, &REAL_IP, client);
     if !arrival.trusted || !headers.contains_key(&FORWARDED_HOST) {
-        // A host that was read from a head is fit to stand in one.
+        // A host that was read from a head is valid in one.
         say(headers, &FORWARDED_HOST, arrival.host.and_then(|host| HeaderValue::from_str(host).ok()));
     }
     if !arrival.trusted || !headers.contains_key(&FORWARDED_PROTO) {
@@ -47,7 +47,7 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) 
     }
     if !arrival.trusted {
         headers.remove(FORWARDED);
-        // X-Forwarded-Port, -Prefix, -Server and whatever else an origin may believe.
+        // X-Forwarded-Port, -Prefix, -Server and anything else that an origin may trust.
         while let Some(name) = headers.keys().find(|name| is_forged(name)).cloned() {
             headers.remove(name);
         }
@@ -62,7 +62,7 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) 
     }
 }
 
-/// Says something of the way here, and is not ours.
+/// Whether a header describes the request's path and is not one that Cutover sets.
 fn is_forged(name: &HeaderName) -> bool {
     let ours = [&FORWARDED_FOR, &FORWARDED_HOST, &FORWARDED_PROTO];
     name.as_str() == "front-end-https" || name.as_str().starts_with("x-forwarded-") && !ours.contains(&name)
@@ -77,7 +77,7 @@ fn say(headers: &mut HeaderMap, name: &'static HeaderName, value: Option<HeaderV
 
 /// The hops that trusted proxies name, and the peer.
 fn chain(headers: &HeaderMap, peer: &[u8]) -> Option<HeaderValue> {
-    // As long as a head may be: this one is on the heap.
+    // This one is on the heap, because it may be as long as a head.
     let mut hops = Vec::with_capacity(128);
     for line in headers.get_all(&FORWARDED_FOR).iter().filter(|line| line.to_str().is_ok()) {
         hops.extend_from_slice(line.as_bytes());
@@ -87,7 +87,8 @@ fn chain(headers: &HeaderMap, peer: &[u8]) -> Option<HeaderValue> {
     HeaderValue::from_maybe_shared(bytes::Bytes::from(hops)).ok()
 }
 
-/// Our element of Forwarded. An IPv6 address stands in brackets, and what is no token in quotes (RFC 7239 4 and 6).
+/// Cutover's element of Forwarded. An IPv6 address is written in brackets, and anything that is not a token in quotes
+/// (RFC 7239 4 and 6).
 fn element(arrival: &Arrival<'_>) -> StackText<ELEMENT> {
     let mut text = StackText::new();
     let peer = arrival.peer.to_canonical();
@@ -106,7 +107,7 @@ fn element(arrival: &Arrival<'_>) -> StackText<ELEMENT> {
     text
 }
 
-/// The protocol that the request came by, and who we are. A pseudonym: our address is nobody's business.
+/// The protocol that the request arrived by, and a pseudonym for Cutover, so that its address is not revealed.
 fn via(version: Version) -> HeaderValue {
     HeaderValue::from_static(match version {
         Version::HTTP_10 => "1.0 cutover",

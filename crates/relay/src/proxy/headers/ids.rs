@@ -1,4 +1,5 @@
-//! Identifiers: unlike any other of this worker, of other workers, of other processes, and of before a restart.
+//! Identifiers: different from all others of this worker, of other workers, of other processes, and from before a
+//! restart.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -6,10 +7,10 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use memory::counters::{OrdinalCounter, Shard};
 
-/// Where a worker's identifiers come from: SipHash-1-3-128 of a counter under a key that the operating system chose.
+/// The source of a worker's identifiers: SipHash-1-3-128 of a counter, under a key chosen by the operating system.
 ///
-/// So they are as good as random: two alike are as likely as two random ones, and nobody can read off them how many
-/// requests there were. (A bijective mix never repeats within a worker, but is read backwards by anybody.)
+/// So they are as good as random: a collision is as unlikely as with random numbers, and nobody can tell from them how
+/// many requests there were. (A bijective mix never repeats within a worker, but anyone can invert it.)
 #[derive(Debug)]
 pub struct IdGenerator {
     keys: [u64; 2],
@@ -24,22 +25,22 @@ impl Default for IdGenerator {
 
 impl IdGenerator {
     pub fn new() -> IdGenerator {
-        // The standard library's way to the system's randomness: two hashes under a key of 128 random bits.
+        // The standard library's access to the system's randomness: two hashes under a key of 128 random bits.
         let random = || std::collections::hash_map::RandomState::new().build_hasher().finish();
         IdGenerator { keys: [random(), random()], turns: OrdinalCounter::new(1) }
     }
 
-    /// 128 bits that nobody else has.
+    /// 128 unique bits.
     #[inline]
     pub fn fresh(&self) -> u128 {
         let [first, second] = self.keys;
         let mut hash = SipHasher13::new_with_keys(first, second);
         hash.write_u64(self.turns.next(Shard(0)));
-        // All zero means "none" where these ids go.
+        // All zeros mean "none" to the readers of these ids.
         u128::from(hash.finish128()).max(1)
     }
 
-    /// 64 bits that nobody else has.
+    /// 64 unique bits.
     #[inline]
     pub fn fresh_short(&self) -> u64 {
         (self.fresh() as u64).max(1)

@@ -1,4 +1,4 @@
-//! A short text on the stack: what is written for every request is written without an allocation.
+//! A short text on the stack, so that what is written for every request needs no allocation.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,13 +17,13 @@ impl<const N: usize> StackText<N> {
         StackText { bytes: [0; N], len: 0 }
     }
 
-    /// Of all these bytes, or of none of them if they are too many.
+    /// A text of all these bytes, or an empty one if there are too many.
     pub fn of(bytes: &[u8]) -> Option<StackText<N>> {
         let mut text = StackText::new();
         text.push(bytes).then_some(text)
     }
 
-    /// Adds these bytes; false, and nothing added, if they have no room.
+    /// Appends these bytes; returns false and appends nothing if there is no room.
     pub fn push(&mut self, more: &[u8]) -> bool {
         let end = self.len.saturating_add(more.len());
         match self.bytes.get_mut(self.len..end) {
@@ -36,10 +36,10 @@ impl<const N: usize> StackText<N> {
         }
     }
 
-    /// Adds an address as people write it.
+    /// Appends an address in its usual form.
     pub fn push_address(&mut self, address: IpAddr) {
         match address {
-            // By hand and not by `write!`: this is done for every request.
+            // By hand rather than with `write!`, because this happens for every request.
             IpAddr::V4(address) => {
                 for (place, octet) in address.octets().into_iter().enumerate() {
                     if place > 0 {
@@ -51,7 +51,7 @@ impl<const N: usize> StackText<N> {
                 }
             }
             IpAddr::V6(address) => {
-                // Too long a text is cut off by nobody: 45 bytes is the longest there is.
+                // Nothing is cut off here: the longest address has 45 bytes.
                 let _ = fmt::Write::write_fmt(self, format_args!("{address}"));
             }
         }
@@ -61,7 +61,7 @@ impl<const N: usize> StackText<N> {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// As a header's value; `None` if it is none.
+    /// The text as a header value; `None` if it is not a valid one.
     pub fn as_value(&self) -> Option<HeaderValue> {
         HeaderValue::from_bytes(self.as_bytes()).ok()
     }

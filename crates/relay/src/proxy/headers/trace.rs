@@ -1,4 +1,4 @@
-//! `traceparent` and `tracestate` (W3C TraceContext Context, level 1, and the random flag of level 2).
+//! `traceparent` and `tracestate` (W3C Trace Context, level 1, and the random flag of level 2).
 
 use http::{HeaderMap, HeaderName};
 
@@ -9,23 +9,23 @@ use judgement::hex;
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Version, trace id, parent id and flags of version 00, with the dashes between.
+/// Version, trace id, parent id and flags of version 00, with the dashes between them.
 pub const LENGTH: usize = 55;
-/// A list that is longer is not passed on: the specification asks for no more.
+/// A longer list is not passed on: the specification requires no more.
 const LONGEST_STATE: usize = 512;
 const MOST_STATES: usize = 32;
 /// The flags that have a meaning: sampled, and a random trace id.
 const KNOWN_FLAGS: u8 = 0b11;
-/// A new trace is sampled: with 00, an origin whose sampler follows its parent would trace nothing any more.
+/// A new trace is sampled: with 00, an origin whose sampler follows its parent would no longer trace anything.
 const NEW_FLAGS: [u8; 2] = *b"01";
 
-/// The trace that a request belongs to, with us as the parent of what the origin does.
+/// The trace that a request belongs to, with Cutover as the parent of what the origin does.
 #[derive(Clone, Copy, Debug)]
 pub struct TraceContext {
     id: [u8; 32],
     span: [u8; 16],
     flags: [u8; 2],
-    /// The trace came with the request, and its tracestate is fit to be passed on too.
+    /// The trace came with the request, and its tracestate may be passed on too.
     pub state: bool,
 }
 
@@ -52,7 +52,7 @@ impl TraceContext {
         std::str::from_utf8(&self.id).unwrap_or_default()
     }
 
-    /// As the header says it.
+    /// In the form of the header.
     pub fn parent(&self) -> StackText<LENGTH> {
         let mut text = StackText::new();
         for part in [&b"00-"[..], &self.id, b"-", &self.span, b"-", &self.flags] {
@@ -62,7 +62,7 @@ impl TraceContext {
     }
 }
 
-/// TraceContext id and flags of a valid traceparent of version 00, or of a later one, which is read as far as 00 goes.
+/// The id and flags of a valid traceparent of version 00, or of a later version, which is read only as far as 00 goes.
 pub fn parse(value: &[u8]) -> Option<([u8; 32], [u8; 2])> {
     let (version, rest) = value.split_first_chunk::<2>()?;
     let rest = rest.strip_prefix(b"-")?;
@@ -79,15 +79,15 @@ pub fn parse(value: &[u8]) -> Option<([u8; 32], [u8; 2])> {
         return None;
     }
     let bits = std::str::from_utf8(flags).ok().and_then(|flags| u8::from_str_radix(flags, 16).ok())?;
-    // What a later version means by the other bits, nobody knows here.
+    // The other bits may have a meaning in later versions that is unknown here.
     Some((*id, hex::digits(&[bits & KNOWN_FLAGS])))
 }
 
-/// Whether the lines of a tracestate, one list together, are valid and not too long.
+/// Whether the lines of a tracestate, joined into one list, are valid and not too long.
 pub fn is_fit<'h>(lines: impl Iterator<Item = &'h [u8]>) -> bool {
     let (mut length, mut states) = (0, 0);
     for line in lines {
-        // The comma that joins lines counts.
+        // Count the comma that joins lines.
         length += line.len() + usize::from(length > 0);
         for member in line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty()) {
             states += 1;
@@ -99,7 +99,7 @@ pub fn is_fit<'h>(lines: impl Iterator<Item = &'h [u8]>) -> bool {
     length <= LONGEST_STATE && states <= MOST_STATES
 }
 
-/// `key=value`, as 3.3.1.3 has them.
+/// `key=value`, as defined in 3.3.1.3.
 fn is_state(member: &[u8]) -> bool {
     let Some(at) = memchr::memchr(b'=', member) else { return false };
     let Some((key, value)) = member.split_at_checked(at) else { return false };
@@ -117,7 +117,7 @@ mod tests {
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    /// The examples of the specification, and its rules for what is not valid.
+    /// The examples of the specification, and its rules for invalid values.
     #[test]
     fn a_traceparent_is_valid_or_nothing() {
         let id = *b"4bf92f3577b34da6a3ce929d0e0e4736";

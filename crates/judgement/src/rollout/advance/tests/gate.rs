@@ -1,4 +1,4 @@
-//! Suites at a rollout's steps: what they hold, what they take back, and whose answer counts.
+//! Suites at a rollout's steps: what they hold, what they roll back, and whose answer counts.
 
 use super::*;
 use crate::rollout::plan::OnSuiteFailure;
@@ -35,7 +35,7 @@ fn passed() -> Result<String, SuiteRunError> {
 }
 
 impl Bench {
-    /// The answer to an order, by its place; the kinds of the entries that it made.
+    /// The answer to an order, by its index; returns the kinds of the entries it made.
     fn answer(&mut self, at: usize, result: Result<String, SuiteRunError>) -> Vec<ChangeKind> {
         let order = self.orders[at].clone();
         self.apply(Event::Validated { order, result }).unwrap();
@@ -218,7 +218,7 @@ fn a_pause_forgets_the_run_and_resume_begins_it_again_but_not_what_has_passed() 
     assert_eq!((bench.orders.len(), bench.gate()), (2, Some(SuiteGate::Passed)));
     bench.run(31);
     assert_eq!(bench.at(), (RolloutPhase::Shifting, 50.0));
-    // Where a shift by hand leads to another step, its suites are to run.
+    // If a shift by hand leads to another step, that step's suites must run.
     bench.order(shift(20.0, false)).unwrap();
     bench.order(OperatorAction::Resume).unwrap();
     assert_eq!((bench.orders.len(), bench.orders[2].step), (3, 0));
@@ -250,7 +250,7 @@ fn a_reload_leaves_the_run_alone_and_a_file_that_takes_the_share_back_ends_it() 
     bench.plan.steps.iter_mut().for_each(|step| step.suites.clear());
     bench.load().unwrap();
     assert_eq!((bench.orders.len(), bench.waiting().contains("suites smoke and parity")), (1, true), "as it set out");
-    // Forgotten and remembered: nobody knows who ran them.
+    // Dropped from the file and back again: nobody is running them any more.
     bench.apply(Event::Loaded(vec![])).unwrap();
     assert!(bench.answer(0, passed()).is_empty());
     bench.load().unwrap();

@@ -1,4 +1,4 @@
-//! What people do by hand while a plan runs, and after it.
+//! What operators do by hand while a plan runs, and after it.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A restart goes on where it was, and a file that is edited meanwhile waits.
+//! A restart continues where it was, and a file edited meanwhile waits.
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn the_file_steers_nothing_while_a_rollout_runs_but_may_take_it_back() {
     let refused = bench.load().unwrap_err();
     assert!(refused.to_string().contains("only 0 is accepted"), "{refused}");
     assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
-    // The file said 0 from the start: for a change there must be another weight first, when nothing runs.
+    // The file has said 0 from the start, so a change first needs another weight while nothing is running.
     bench.order(OperatorAction::Abort).unwrap();
     bench.load().unwrap();
     assert_eq!(bench.durable().weight, percent(30.0));

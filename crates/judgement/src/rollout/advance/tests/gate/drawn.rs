@@ -1,12 +1,12 @@
-//! Drawn orders of events.
+//! Random orders of events.
 
 use super::*;
 
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
 
-    /// Whatever happens in whatever order: the plan leaves no step whose suites have not passed, somebody is asked to
-    /// run them whenever a step waits for them, and one run is ordered once.
+    /// Whatever happens in whatever order, the plan leaves no step whose suites have not passed, suites are ordered
+    /// whenever a step waits for them, and no run is ordered twice.
     #[test]
     fn no_order_of_events_lets_the_plan_past_its_suites(doings in proptest::collection::vec(0_u8..16, 1..60), hold: bool) {
         let mut bench = Bench::new(gated(if hold { OnSuiteFailure::Hold } else { OnSuiteFailure::Rollback }));
