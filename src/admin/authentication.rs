@@ -5,7 +5,7 @@
 //! tokens.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::admin::caller::{Caller, no_token};
@@ -127,7 +128,7 @@ impl Authenticator {
             Some(text) => self.keyring.know(text, clock::wall_millis() / 1000),
             None => TokenLookup::Nobody,
         };
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.book.lock();
         let TokenLookup::As(place) = known else {
             let failure = match (book.tries.fail(from, now), known) {
                 (FailedAttempt::Over { first, wait }, _) => {
@@ -162,7 +163,7 @@ impl Authenticator {
 
     /// Records a refusal, up to a limit.
     fn audit(&self, who: &str, from: IpAddr, what: &str, now: Millis) {
-        let ration = self.book.lock().unwrap_or_else(PoisonError::into_inner).ration.take(now);
+        let ration = self.book.lock().ration.take(now);
         let Some(left_out) = ration else { return };
         let missing = match left_out {
             0 => String::new(),

@@ -3,9 +3,10 @@
 //! Refusals are not stored: they changed nothing, and the same request may be accepted a minute later.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use judgement::time::Millis;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Responses that are stored; each takes a few hundred bytes.
 const MOST_KEPT: usize = 10_000;
@@ -73,7 +74,7 @@ impl IdempotencyKeys {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // A panic while the lock is held cannot leave a slot half written.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

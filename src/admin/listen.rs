@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -48,7 +49,7 @@ struct Guest(IpAddr, Crowd);
 impl Crowd {
     fn let_in(&self, peer: IpAddr) -> Option<Guest> {
         let peer = network(peer);
-        let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut here = self.0.lock();
         let all: usize = here.values().sum();
         let count = here.get(&peer).copied().unwrap_or(0);
         if all >= CONNECTIONS || count >= PER_ADDRESS {
@@ -61,7 +62,7 @@ impl Crowd {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut here = self.1.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut here = self.1.0.lock();
         if let Some(count) = here.get_mut(&self.0) {
             *count -= 1;
             if *count == 0 {

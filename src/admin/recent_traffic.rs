@@ -1,13 +1,14 @@
 //! The last minute of traffic: counts sampled every few seconds, from which differences are computed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use judgement::guard::latency::{BUCKETS, quantile};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::{Counters, ResponseClass, RouteCounters, RouteTotals};
+use parking_lot::{Mutex, MutexGuard};
 use wire::{EnvironmentTraffic, TrafficNumbers};
 
 const SPACING: Millis = Millis::seconds(5);
@@ -133,7 +134,7 @@ impl RecentTraffic {
 
     fn samples(&self) -> MutexGuard<'_, VecDeque<(Millis, Sample)>> {
         // A panic while the lock is held cannot leave a sample half made: it is pushed whole.
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+        self.samples.lock()
     }
 
     fn sample(&self, now: Millis) {

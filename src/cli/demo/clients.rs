@@ -1,10 +1,11 @@
 //! A steady load of clients that keep their own counts.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -43,7 +44,7 @@ impl ClientLoad {
     }
 
     pub fn seen(&self) -> ClientTotals {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().clone()
     }
 
     /// Lets every client finish its request.
@@ -52,7 +53,7 @@ impl ClientLoad {
         for client in self.clients {
             let _ = client.await;
         }
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().clone()
     }
 }
 
@@ -69,7 +70,7 @@ async fn client(
     while !*stopped.borrow() {
         ticks.tick().await;
         let answer = get(proxy, &mut connection).await;
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = seen.lock();
         seen.requests += 1;
         match answer {
             Ok((200, body)) if body == "green" => seen.green += 1,

@@ -1,7 +1,7 @@
 //! Two toy origins with a shop each. They answer any other request with their name, and green can be told to break.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use crate::cli::demo::shop::Shop;
 use judgement::time::Millis;
 use memory::clock;
+use parking_lot::Mutex;
 
 /// An origin's own state. Its own requests read and write it, so a plain lock is enough.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ impl DemoOrigin {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Facts) -> T) -> T {
-        act(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.facts.lock())
     }
 
     /// From now on, every response is a 500.
