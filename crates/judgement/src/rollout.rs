@@ -11,12 +11,15 @@ mod health_events;
 mod insight;
 mod journal_entries;
 mod judged_scope;
+mod judging;
 pub mod ledger;
+mod loading;
 mod operator;
 mod operator_actions;
 pub mod plan;
 pub mod release;
 mod service_state;
+mod service_update;
 mod service_watch;
 mod state;
 mod suite_gate;
@@ -40,6 +43,7 @@ pub use crate::rollout::durable_state::{
     RuntimeOverrides,
 };
 pub use crate::rollout::insight::GuardInsight;
+pub use crate::rollout::journal_entries::Component;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, Requester, RolloutError};
 pub use crate::rollout::service_state::WaitReason;
 pub use crate::rollout::service_watch::GuardReading;
@@ -257,13 +261,18 @@ pub enum AnnouncementLevel {
 }
 
 impl JournalChange {
+    /// Whether a part of Cutover made it by itself.
+    pub fn is_by(&self, component: Component) -> bool {
+        self.who == component.name()
+    }
+
     /// The level of its announcement. It depends only on the entry, so that a replayed announcement is the same as the
     /// original.
     pub fn level(&self) -> AnnouncementLevel {
         let held = self.after.as_ref().is_some_and(DurableState::is_held);
         match self.kind {
             ChangeKind::Rollback | ChangeKind::Stop | ChangeKind::SharedFate => AnnouncementLevel::Critical,
-            ChangeKind::Pause if self.who == "guard" || held => AnnouncementLevel::Critical,
+            ChangeKind::Pause if self.is_by(Component::Guard) || held => AnnouncementLevel::Critical,
             ChangeKind::Warning | ChangeKind::Caution | ChangeKind::Abort | ChangeKind::Monitoring => {
                 AnnouncementLevel::Warning
             }

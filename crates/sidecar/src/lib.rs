@@ -34,8 +34,8 @@ use crate::readings::{CounterReadings, checked};
 use crate::work_queues::WorkQueues;
 use judgement::guard::Verdict;
 use judgement::rollout::{
-    Announcement, AnnouncementLevel, ChangeKind, Effect, Event, JournalChange, OperatorCommand, RolloutError,
-    RuntimeOverrides, State,
+    Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, JournalChange, OperatorCommand,
+    RolloutError, RuntimeOverrides, State,
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -364,7 +364,7 @@ impl Sidecar {
         let reason = match verdict {
             Some((Verdict::Unhealthy(reason), _)) => reason.name.as_str(),
             // The plan itself rolls back only for failing suites.
-            _ if change.who == "plan" => "suites",
+            _ if change.is_by(Component::Plan) => "suites",
             _ => "asked for",
         };
         self.counters.count_rollback(&change.service, reason);

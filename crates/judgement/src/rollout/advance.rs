@@ -1,33 +1,37 @@
 //! The plan's own moves: from preflight to the first step, from step to step, to the promotion, and through the watch.
 
-use crate::rollout::journal_entries::{Actor, ChangeNote};
+use crate::rollout::journal_entries::{ChangeNote, Component};
+use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::release::{Release, RolloutPhase};
 use crate::rollout::service_state::StepClock;
-use crate::rollout::{ChangeKind, Effect, State};
-use crate::time::Millis;
+use crate::rollout::service_update::ServiceUpdate;
+use crate::rollout::{ChangeKind, Effect};
 use crate::traffic::split::Weight;
 
-impl State {
+impl ServiceUpdate<'_> {
     /// What the plan does on its own at a tick of the grid.
-    pub(super) fn advance(&mut self, name: &str, now: Millis) -> Vec<Effect> {
-        let wall = self.wall(now);
-        let Some(service) = self.services.get_mut(name) else { return Vec::new() };
-        let due = service.is_due(now);
-        let keep = || if due { vec![Effect::Keep(name.to_owned())] } else { Vec::new() };
-        let Some(release) = service.durable.release.clone() else { return Vec::new() };
+    pub(super) fn advance(&mut self) -> Vec<Effect> {
+        let wall = self.wall();
+        let due = self.state.is_due(self.now);
+        let keep = || if due { vec![Effect::Keep(self.name.to_owned())] } else { Vec::new() };
+        let Some(release) = self.state.durable.release.clone() else { return Vec::new() };
         if release.phase == RolloutPhase::Promoted {
-            let over = service.clocked.running.is_some() && !release.is_watched();
-            return if over { self.watched(name, &release, now) } else { keep() };
+            let over = self.state.clocked.running.is_some() && !release.is_watched();
+            return if over { self.watched(&release) } else { keep() };
         }
-        let moves = matches!(release.phase, RolloutPhase::Shifting | RolloutPhase::Baking) && !service.durable.stopped;
-        if !moves || !service.waiting(wall).is_empty() {
+        let moves = matches!(release.phase, RolloutPhase::Shifting | RolloutPhase::Baking);
+        if !moves || self.state.durable.stopped || !self.state.waiting(wall).is_empty() {
             return keep();
         }
         match release.next().map(|step| step.weight) {
             Some(weight) => {
                 let step = release.step + 1;
-                let note = self.note(ChangeKind::Step, format!("{}: {}", release.title(), self.stood(name, &release)));
-                self.alter(name, note, now, |durable| {
+                let note = ChangeNote::by(
+                    Component::Plan,
+                    ChangeKind::Step,
+                    format!("{}: {}", release.title(), self.stood(&release)),
+                );
+                self.alter(note, |durable| {
                     durable.set_weight(weight);
                     if let Some(release) = &mut durable.release {
                         release.enter(step);
@@ -36,38 +40,29 @@ impl State {
             }
             None if release.phase == RolloutPhase::Baking => {
                 let side = release.environment;
-                let said = format!("{} is promoted: {}; {side} is active", release.title(), self.stood(name, &release));
-                self.promote(name, release, self.note(ChangeKind::Promote, said), now)
+                let said = format!("{} is promoted: {}; {side} is active", release.title(), self.stood(&release));
+                self.promote(release, ChangeNote::by(Component::Plan, ChangeKind::Promote, said))
             }
             None => {
                 let weight = service_weight(&release);
                 let said = format!("{} has reached its target weight: {weight}", release.title());
-                self.pause(name, self.note(ChangeKind::Pause, said), now)
+                self.pause(ChangeNote::by(Component::Plan, ChangeKind::Pause, said))
             }
         }
     }
 
     /// What a step has shown, in words.
-    fn stood(&self, name: &str, release: &Release) -> String {
+    fn stood(&self, release: &Release) -> String {
         let requests = crate::guard::evidence::grouped(release.requests);
-        let weight = self.services.get(name).map_or(Weight::ZERO, |service| service.durable.weight);
+        let weight = self.state.durable.weight;
         format!("stayed at {weight} for {} and {requests} requests", release.spent)
     }
 
-    pub(super) fn promote(&mut self, name: &str, release: Release, note: ChangeNote, now: Millis) -> Vec<Effect> {
-        self.alter(name, note, now, |durable| durable.promote(release))
-    }
-
-    pub(super) fn pause(&mut self, name: &str, note: ChangeNote, now: Millis) -> Vec<Effect> {
-        let (who, why) = (note.by.who.clone(), note.why.clone());
-        self.alter(name, note, now, |durable| durable.pause(who, why))
-    }
-
-    fn watched(&mut self, name: &str, release: &Release, now: Millis) -> Vec<Effect> {
+    fn watched(&mut self, release: &Release) -> Vec<Effect> {
         let said = format!("{} passed its watch of {}", release.title(), release.plan.watch);
-        let note = self.note(ChangeKind::Watched, said);
-        let ledger = self.ledger(name);
-        let mut effects = self.alter(name, note, now, |durable| {
+        let note = ChangeNote::by(Component::Plan, ChangeKind::Watched, said);
+        let ledger = self.ledger();
+        let mut effects = self.alter(note, |durable| {
             durable.weight = Weight::ZERO;
             if let Some(release) = &mut durable.release {
                 release.spent = release.plan.watch;
@@ -75,45 +70,34 @@ impl State {
         });
         // Later requests are served as the active side's, so the rollout's cost ends here.
         if let Some(ledger) = ledger {
-            effects.extend(self.close_book(
-                name,
-                crate::rollout::ledger::RolloutLedger { closed: true, ..ledger },
-                now,
-            ));
+            effects.extend(self.close_book(RolloutLedger { closed: true, ..ledger }));
         }
-        if let Some(service) = self.services.get_mut(name) {
-            service.clocked = StepClock::default();
-            service.book = None;
-        }
+        self.state.clocked = StepClock::default();
+        self.state.book = None;
         effects
     }
 
     /// The result of a preflight. If it belongs to an earlier rollout, or to one that has been paused or has ended
     /// since, it is ignored.
-    pub(super) fn preflighted(
-        &mut self,
-        name: &str,
-        rollout: u32,
-        result: Result<String, String>,
-        now: Millis,
-    ) -> Vec<Effect> {
-        let wall = self.wall(now);
-        let Some(service) = self.services.get(name) else { return Vec::new() };
-        let release = service.durable.release.as_ref().filter(|release| release.phase == RolloutPhase::Preflight);
-        let Some(release) = release.filter(|_| service.durable.rollout == rollout) else { return Vec::new() };
+    pub(super) fn preflighted(&mut self, rollout: u32, result: Result<String, String>) -> Vec<Effect> {
+        let wall = self.wall();
+        let release = self.state.durable.release.as_ref().filter(|release| release.phase == RolloutPhase::Preflight);
+        let Some(release) = release.filter(|_| self.state.durable.rollout == rollout) else { return Vec::new() };
         let title = release.title().to_owned();
         match result {
             Err(why) => {
-                let note = self.note(ChangeKind::Abort, format!("{title} was not started: {why}"));
-                self.alter(name, note, now, |durable| durable.abort(&why))
+                let note =
+                    ChangeNote::by(Component::Plan, ChangeKind::Abort, format!("{title} was not started: {why}"));
+                self.alter(note, |durable| durable.abort(&why))
             }
-            Ok(said) if service.durable.frozen(wall).is_some() => {
-                let note = self.note(ChangeKind::Pause, format!("{title} is ready but frozen: {said}"));
-                self.pause(name, note, now)
+            Ok(said) if self.state.durable.frozen(wall).is_some() => {
+                let note =
+                    ChangeNote::by(Component::Plan, ChangeKind::Pause, format!("{title} is ready but frozen: {said}"));
+                self.pause(note)
             }
             Ok(said) => {
-                let note = self.note(ChangeKind::Preflight, format!("{title} is ready: {said}"));
-                self.alter(name, note, now, |durable| {
+                let note = ChangeNote::by(Component::Plan, ChangeKind::Preflight, format!("{title} is ready: {said}"));
+                self.alter(note, |durable| {
                     let first = durable.release.as_ref().and_then(|release| release.plan.steps.first());
                     let weight = first.map_or(Weight::ZERO, |step| step.weight);
                     durable.set_weight(weight);
@@ -123,11 +107,6 @@ impl State {
                 })
             }
         }
-    }
-
-    /// An entry that the plan itself makes.
-    pub(super) fn note(&self, kind: ChangeKind, why: String) -> ChangeNote {
-        ChangeNote::of(kind, Actor::the("plan"), why)
     }
 }
 

@@ -4,42 +4,30 @@ use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::trigger::TriggerAction;
 use crate::guard::{Judgement, Observation, Verdict, sentence};
 use crate::rollout::caution::CautionChange;
-use crate::rollout::journal_entries::{Actor, ChangeNote, told};
+use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::judged_scope::WatchWarning;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::release::RolloutPhase;
-use crate::rollout::{
-    AnnouncementLevel, AuditRemark, ChangeKind, DurableState, Effect, JournalChange, JudgementRecord, State,
-};
-use crate::time::Millis;
+use crate::rollout::service_update::ServiceUpdate;
+use crate::rollout::{AnnouncementLevel, ChangeKind, Effect, JudgementRecord};
 
-impl State {
+impl ServiceUpdate<'_> {
     pub(super) fn guard_rollback(
         &mut self,
-        name: &str,
         sight: Observation,
         judgement: Judgement,
         tape: Option<EvidenceTape>,
-        now: Millis,
     ) -> Vec<Effect> {
-        let (Some(service), Verdict::Unhealthy(reason)) = (self.services.get(name), &judgement.verdict) else {
-            return Vec::new();
-        };
+        let Verdict::Unhealthy(reason) = &judgement.verdict else { return Vec::new() };
+        let service = &self.state;
         let subject = service.durable.subject();
         let why = sentence(&service.policy, &sight, reason, subject.other().name(), subject.name());
         let evidence = JudgementRecord { policy: service.policy.clone(), sight, judgement, tape };
-        self.roll_back(name, ChangeNote::judged(ChangeKind::Rollback, why, evidence), now)
+        self.roll_back(ChangeNote::judged(ChangeKind::Rollback, why, evidence))
     }
 
-    pub(super) fn warn(
-        &mut self,
-        name: &str,
-        news: WatchWarning,
-        sight: Observation,
-        judgement: Judgement,
-        now: Millis,
-    ) -> Vec<Effect> {
-        let Some(service) = self.services.get(name) else { return Vec::new() };
+    pub(super) fn warn(&mut self, news: WatchWarning, sight: Observation, judgement: Judgement) -> Vec<Effect> {
+        let service = &self.state;
         let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
         let trigger = match news {
             WatchWarning::Fired(place) => service.policy.triggers.get(place),
@@ -71,22 +59,14 @@ impl State {
         let note = ChangeNote::judged(kind, why, evidence);
         let release = before.release.as_ref().filter(|release| release.phase.is_under_way());
         if kind == ChangeKind::Pause && release.is_some_and(|release| release.phase != RolloutPhase::Paused) {
-            return self.pause(name, note, now);
+            return self.pause(note);
         }
-        let change = self.change(name, note, Some(before), now);
-        change.map_or(Vec::new(), |change| told(level, change).into())
+        told(level, self.change(note, Some(before))).into()
     }
 
     /// Caution begins or ends; requests of the next generation follow it.
-    pub(super) fn turn(
-        &mut self,
-        name: &str,
-        turn: CautionChange,
-        sight: Observation,
-        judgement: Judgement,
-        now: Millis,
-    ) -> Vec<Effect> {
-        let Some(service) = self.services.get(name) else { return Vec::new() };
+    pub(super) fn turn(&mut self, turn: CautionChange, sight: Observation, judgement: Judgement) -> Vec<Effect> {
+        let service = &self.state;
         let candidate = service.durable.active.other();
         let evidence = JudgementRecord { policy: service.policy.clone(), sight, judgement, tape: None };
         let (kind, why) = match turn {
@@ -96,73 +76,23 @@ impl State {
             CautionChange::Ends(why) => (ChangeKind::CautionOver, why),
         };
         let before = service.durable.clone();
-        self.generation += 1;
-        let Some(mut change) = self.change(name, ChangeNote::judged(kind, why, evidence), Some(before), now) else {
-            return Vec::new();
-        };
-        change.ledger = self.ledger(name);
+        self.sequence.generation += 1;
+        let mut change = self.change(ChangeNote::judged(kind, why, evidence), Some(before));
+        change.ledger = self.ledger();
         let level = if kind == ChangeKind::Caution { AnnouncementLevel::Warning } else { AnnouncementLevel::Info };
         std::iter::once(Effect::Publish).chain(told(level, change)).collect()
     }
 
     /// A rollout's last request has ended.
-    pub(super) fn close_book(&mut self, name: &str, ledger: RolloutLedger, now: Millis) -> Vec<Effect> {
+    pub(super) fn close_book(&mut self, ledger: RolloutLedger) -> Vec<Effect> {
         let RolloutLedger { rollout, requests, failed, rescued, hurt, turned_away, .. } = ledger;
         let why = format!(
             "rollout {rollout} is over: {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients, \
              {turned_away} turned away"
         );
-        let note = ChangeNote::of(ChangeKind::Ledger, Actor::the("guard"), why);
-        let Some(mut change) = self.change(name, note, None, now) else { return Vec::new() };
+        let note = ChangeNote::by(Component::Guard, ChangeKind::Ledger, why);
+        let mut change = self.change(note, None);
         change.ledger = Some(ledger);
         told(AnnouncementLevel::Info, change).into()
-    }
-
-    /// An entry that changes nothing. It is not announced: those who want to know read the journal.
-    pub(super) fn remarked(&mut self, remark: AuditRemark, now: Millis) -> Vec<Effect> {
-        let AuditRemark { kind, service, who, from, why } = remark;
-        self.last_entry += 1;
-        vec![Effect::Journal(Box::new(JournalChange {
-            id: self.last_entry,
-            generation: self.generation,
-            uptime: now,
-            service,
-            kind,
-            who,
-            from,
-            key: None,
-            why,
-            before: None,
-            after: None,
-            evidence: None,
-            ledger: None,
-        }))]
-    }
-
-    pub(super) fn change(
-        &mut self,
-        name: &str,
-        note: ChangeNote,
-        before: Option<DurableState>,
-        now: Millis,
-    ) -> Option<JournalChange> {
-        let after = self.services.get(name)?.durable.clone();
-        let ChangeNote { kind, by: Actor { who, from, key }, why, evidence } = note;
-        self.last_entry += 1;
-        Some(JournalChange {
-            id: self.last_entry,
-            generation: self.generation,
-            uptime: now,
-            service: name.to_owned(),
-            kind,
-            who,
-            from,
-            key,
-            why,
-            before,
-            after: Some(after),
-            evidence,
-            ledger: None,
-        })
     }
 }

@@ -1,23 +1,15 @@
 //! What health checks change: which sides are up, and whether a new side is rolled back. Not durable: checks find out
 //! again.
 
-use crate::rollout::journal_entries::{Actor, ChangeNote, told};
+use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::release::Release;
-use crate::rollout::{AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange, State};
-use crate::time::Millis;
+use crate::rollout::service_update::ServiceUpdate;
+use crate::rollout::{AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange};
 use crate::traffic::Environment;
 
-impl State {
-    pub(super) fn checked(
-        &mut self,
-        name: &str,
-        side: Environment,
-        up: bool,
-        why: &str,
-        rollback: bool,
-        now: Millis,
-    ) -> Vec<Effect> {
-        let Some(service) = self.services.get_mut(name) else { return Vec::new() };
+impl ServiceUpdate<'_> {
+    pub(super) fn checked(&mut self, side: Environment, up: bool, why: &str, rollback: bool) -> Vec<Effect> {
+        let service = &mut *self.state;
         let is_active = service.durable.active == side;
         let place = side.of_mut(&mut service.up);
         let changed = std::mem::replace(place, up) != up;
@@ -34,19 +26,16 @@ impl State {
                 (false, true) => AnnouncementLevel::Critical,
                 (false, false) => AnnouncementLevel::Warning,
             };
-            self.generation += 1;
+            self.sequence.generation += 1;
             effects.push(Effect::Publish);
-            let note = ChangeNote::of(ChangeKind::Health, Actor::the("health"), said);
-            if let Some(change) = self.change(name, note, None, now) {
-                // This is not part of the durable state.
-                effects.extend(told(level, JournalChange { after: None, ..change }));
-            }
+            let change = self.change(ChangeNote::by(Component::Health, ChangeKind::Health, said), None);
+            // This is not part of the durable state.
+            effects.extend(told(level, JournalChange { after: None, ..change }));
         }
-        let service = self.services.get(name).filter(|service| rollback && is_on_trial(&service.durable, side));
         // If both sides are down they share a fault, and rolling back gains nothing.
-        if service.is_some() && other_is_up {
-            let note = ChangeNote::of(ChangeKind::Rollback, Actor::the("health"), format!("{side} is down: {why}"));
-            effects.extend(self.roll_back(name, note, now));
+        if rollback && other_is_up && is_on_trial(&self.state.durable, side) {
+            let note = ChangeNote::by(Component::Health, ChangeKind::Rollback, format!("{side} is down: {why}"));
+            effects.extend(self.roll_back(note));
         }
         effects
     }
@@ -63,7 +52,8 @@ mod tests {
     use super::*;
     use crate::guard::GuardPolicy;
     use crate::rollout::plan::RolloutPlan;
-    use crate::rollout::{Event, LoadedService, SplitRequest};
+    use crate::rollout::{Event, LoadedService, SplitRequest, State};
+    use crate::time::Millis;
     use crate::traffic::split::Weight;
 
     fn started(percent: f64) -> State {

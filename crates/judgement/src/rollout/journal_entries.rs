@@ -1,5 +1,7 @@
 //! How the state reports its changes: journal entries and announcements, with their reasons in words.
 
+use strum::IntoStaticStr;
+
 use crate::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange, JudgementRecord,
 };
@@ -12,10 +14,22 @@ pub(super) struct Actor {
     pub key: Option<String>,
 }
 
-impl Actor {
-    /// A part of Cutover.
-    pub fn the(who: &str) -> Actor {
-        Actor { who: who.to_owned(), ..Actor::default() }
+/// A part of Cutover that changes things by itself. No token has such a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum Component {
+    /// The routing file.
+    File,
+    Guard,
+    /// The health checks.
+    Health,
+    /// The rollout's plan.
+    Plan,
+}
+
+impl Component {
+    pub const fn name(self) -> &'static str {
+        self.into_str()
     }
 }
 
@@ -33,9 +47,13 @@ impl ChangeNote {
         ChangeNote { kind, by, why, evidence: None }
     }
 
+    pub fn by(component: Component, kind: ChangeKind, why: String) -> ChangeNote {
+        ChangeNote::of(kind, Actor { who: component.name().to_owned(), ..Actor::default() }, why)
+    }
+
     /// What the guard says, and what it saw.
     pub fn judged(kind: ChangeKind, why: String, evidence: JudgementRecord) -> ChangeNote {
-        ChangeNote { kind, by: Actor::the("guard"), why, evidence: Some(evidence) }
+        ChangeNote { evidence: Some(evidence), ..ChangeNote::by(Component::Guard, kind, why) }
     }
 
     /// The level and the words of a change's announcement.
@@ -43,7 +61,9 @@ impl ChangeNote {
         let why = &self.why;
         let level = match self.kind {
             ChangeKind::Rollback | ChangeKind::Stop => AnnouncementLevel::Critical,
-            ChangeKind::Pause if self.by.who == "guard" || after.is_held() => AnnouncementLevel::Critical,
+            ChangeKind::Pause if self.by.who == Component::Guard.name() || after.is_held() => {
+                AnnouncementLevel::Critical
+            }
             ChangeKind::Abort | ChangeKind::Monitoring => AnnouncementLevel::Warning,
             _ => AnnouncementLevel::Info,
         };

@@ -1,13 +1,12 @@
 //! What operators ask for, and what follows. Everything they may ask in every phase is decided here.
 
 use crate::rollout::journal_entries::{Actor, ChangeNote};
-use crate::rollout::plan::RolloutPlan;
 use crate::rollout::release::{Release, RolloutPhase, SuiteGate};
+use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{
-    ChangeKind, DeployFreeze, DeployRequest, DurableState, Effect, OperatorAction, OperatorCommand, PreflightRequest,
-    Requester, RolloutError, State,
+    ChangeKind, DeployFreeze, DeployRequest, DurableState, Effect, OperatorAction, PreflightRequest, Requester,
+    RolloutError,
 };
-use crate::time::Millis;
 use crate::traffic::split::Weight;
 
 const LONGEST_VERSION: usize = 128;
@@ -20,104 +19,95 @@ const fn guard_is(on: bool) -> &'static str {
     }
 }
 
-impl State {
-    pub(super) fn command(&mut self, command: OperatorCommand, now: Millis) -> Result<Vec<Effect>, RolloutError> {
-        let OperatorCommand { service: name, by: Requester { who, from, key, generation, why }, act } = command;
-        let asked = generation.filter(|asked| *asked != self.generation());
-        if let Some(asked) = asked {
-            return Err(RolloutError::Stale { asked, now: self.generation() });
-        }
-        let service = self.services.get(&name).ok_or_else(|| RolloutError::NoSuchService(name.clone()))?;
-        let durable = service.durable.clone();
+impl ServiceUpdate<'_> {
+    pub(super) fn command(&mut self, by: Requester, act: OperatorAction) -> Result<Vec<Effect>, RolloutError> {
+        let Requester { who, from, key, generation: _, why } = by;
+        let durable = self.state.durable.clone();
+        let name = self.name.to_owned();
         let by = Actor { who, from, key };
         let note = |kind: ChangeKind, what: &str| ChangeNote::of(kind, by.clone(), said(what, &why));
         match act {
-            OperatorAction::Deploy(deploy) => self.deploy(&name, &durable, deploy, note, now),
-            OperatorAction::Shift { weight, gradual } => self.shift(&name, &durable, weight, gradual, note, now),
-            OperatorAction::Pause => self.pause_by_hand(&name, &durable, note, now),
-            OperatorAction::Resume => self.resume(&name, &durable, note, now),
-            OperatorAction::Approve => self.approve(&name, &durable, note, now),
-            OperatorAction::Promote => self.promote_by_hand(&name, &durable, note, now),
+            OperatorAction::Deploy(deploy) => self.deploy(&durable, deploy, note),
+            OperatorAction::Shift { weight, gradual } => self.shift(&durable, weight, gradual, note),
+            OperatorAction::Pause => self.pause_by_hand(&durable, note),
+            OperatorAction::Resume => self.resume(&durable, note),
+            OperatorAction::Approve => self.approve(&durable, note),
+            OperatorAction::Promote => self.promote_by_hand(&durable, note),
             OperatorAction::Abort => {
-                let release = under_way(&name, &durable)?;
+                let release = under_way(self.name, &durable)?;
                 let note = note(ChangeKind::Abort, &format!("{} aborted at {}", release.title(), durable.weight));
-                Ok(self.alter(&name, note, now, |durable| durable.abort(&why)))
+                Ok(self.alter(note, |durable| durable.abort(&why)))
             }
             OperatorAction::Rollback => {
                 if durable.weight.is_zero() && !durable.has_promoted() && !durable.is_under_way() {
                     return Err(RolloutError::NothingToRollBack { service: name });
                 }
                 let what = if why.is_empty() { "requested by hand" } else { "" };
-                Ok(self.roll_back(&name, note(ChangeKind::Rollback, what), now))
+                Ok(self.roll_back(note(ChangeKind::Rollback, what)))
             }
             OperatorAction::Stop if durable.stopped => Err(RolloutError::AsAsked { service: name }),
             OperatorAction::Stop => {
                 let note = note(ChangeKind::Stop, "everything to active, all automation off");
-                Ok(self.alter(&name, note, now, DurableState::stop))
+                Ok(self.alter(note, DurableState::stop))
             }
             OperatorAction::Clear if !durable.stopped => Err(RolloutError::NotStopped { service: name }),
             // What was in progress when the emergency began is over: the next raise is a person's decision.
             OperatorAction::Clear => {
                 let note = note(ChangeKind::Clear, "the emergency is over");
-                Ok(self.alter(&name, note, now, DurableState::clear))
+                Ok(self.alter(note, DurableState::clear))
             }
             OperatorAction::Freeze { until } => {
                 let freeze = DeployFreeze { who: by.who.clone(), why: why.clone(), until };
                 let note = note(ChangeKind::Freeze, "deploys and steps are frozen");
-                Ok(self.alter(&name, note, now, |durable| durable.freeze = Some(freeze)))
+                Ok(self.alter(note, |durable| durable.freeze = Some(freeze)))
             }
             OperatorAction::Unfreeze if durable.freeze.is_none() => Err(RolloutError::NotFrozen { service: name }),
             OperatorAction::Unfreeze => {
                 let note = note(ChangeKind::Unfreeze, "the freeze is lifted");
-                Ok(self.alter(&name, note, now, |durable| durable.freeze = None))
+                Ok(self.alter(note, |durable| durable.freeze = None))
             }
             OperatorAction::Monitoring(on) if durable.unwatched != on => Err(RolloutError::AsAsked { service: name }),
             OperatorAction::Monitoring(on) => {
-                Ok(self
-                    .alter(&name, note(ChangeKind::Monitoring, guard_is(on)), now, |durable| durable.unwatched = !on))
+                Ok(self.alter(note(ChangeKind::Monitoring, guard_is(on)), |durable| durable.unwatched = !on))
             }
             OperatorAction::Alerting(on) if durable.silent != on => Err(RolloutError::AsAsked { service: name }),
             OperatorAction::Alerting(on) => {
                 let what = if on { "notices are sent again" } else { "no notices are sent" };
-                Ok(self.alter(&name, note(ChangeKind::Alerting, what), now, |durable| durable.silent = !on))
+                Ok(self.alter(note(ChangeKind::Alerting, what), |durable| durable.silent = !on))
             }
             OperatorAction::Overlay(overlay) if durable.overlay == *overlay => {
                 Err(RolloutError::AsAsked { service: name })
             }
             OperatorAction::Overlay(overlay) => {
                 let note = note(ChangeKind::Overlay, "set at run time");
-                Ok(self.alter(&name, note, now, |durable| durable.overlay = *overlay))
+                Ok(self.alter(note, |durable| durable.overlay = *overlay))
             }
         }
     }
 
     fn pause_by_hand(
         &mut self,
-        name: &str,
         durable: &DurableState,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
-        now: Millis,
     ) -> Result<Vec<Effect>, RolloutError> {
-        let release = under_way(name, durable)?;
+        let release = under_way(self.name, durable)?;
         if release.phase == RolloutPhase::Paused {
-            return Err(RolloutError::Paused { service: name.to_owned() });
+            return Err(RolloutError::Paused { service: self.name.to_owned() });
         }
         let note = note(ChangeKind::Pause, &format!("{} paused at {}", release.title(), durable.weight));
-        Ok(self.pause(name, note, now))
+        Ok(self.pause(note))
     }
 
     fn approve(
         &mut self,
-        name: &str,
         durable: &DurableState,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
-        now: Millis,
     ) -> Result<Vec<Effect>, RolloutError> {
-        let release = under_way(name, durable)?;
+        let release = under_way(self.name, durable)?;
         let step = release.current().filter(|step| release.is_live() && step.approve && !release.approved);
-        let step = step.ok_or_else(|| RolloutError::NothingToApprove { service: name.to_owned() })?;
+        let step = step.ok_or_else(|| RolloutError::NothingToApprove { service: self.name.to_owned() })?;
         let note = note(ChangeKind::Approve, &format!("{} is approved to leave {}", release.title(), step.weight));
-        Ok(self.alter(name, note, now, |durable| {
+        Ok(self.alter(note, |durable| {
             if let Some(release) = &mut durable.release {
                 release.approved = true;
             }
@@ -126,19 +116,17 @@ impl State {
 
     fn deploy(
         &mut self,
-        name: &str,
         durable: &DurableState,
         deploy: DeployRequest,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
-        now: Millis,
     ) -> Result<Vec<Effect>, RolloutError> {
         let DeployRequest { version, functions, origin, force } = deploy;
-        let service = || name.to_owned();
+        let service = || self.name.to_owned();
         if version.is_empty() || version.len() > LONGEST_VERSION || !version.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(RolloutError::BadVersion { version: version.chars().take(LONGEST_VERSION).collect() });
         }
-        self.may_raise(name, durable, now)?;
+        self.may_raise(durable)?;
         if let Some(release) = durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
             return Err(RolloutError::UnderWay {
                 service: service(),
@@ -157,8 +145,7 @@ impl State {
         if let Some(before) = durable.quarantine.iter().find(|before| before.version == version && !force) {
             return Err(RolloutError::Quarantined { service: service(), version, entry: before.entry });
         }
-        let Some(known) = self.services.get(name) else { return Err(RolloutError::NoSuchService(service())) };
-        let (routes, plan) = (&known.routes, known.plan.clone());
+        let (routes, plan) = (&self.state.routes, self.state.plan.clone());
         if let Some(route) = functions.iter().find(|function| !routes.contains(function)) {
             let known = routes.join(", ");
             return Err(RolloutError::NoSuchRoute { service: service(), route: route.clone(), known });
@@ -170,9 +157,9 @@ impl State {
             environment: candidate,
             functions,
             phase: RolloutPhase::Preflight,
-            ..Release::begin(plan, candidate, note.by.who.clone(), self.wall(now))
+            ..Release::begin(plan, candidate, note.by.who.clone(), self.wall())
         };
-        let mut effects = self.alter(name, note, now, |durable| {
+        let mut effects = self.alter(note, |durable| {
             durable.settle();
             durable.latch = None;
             durable.quarantine.retain(|before| before.version != version);
@@ -184,46 +171,41 @@ impl State {
             durable.epoch += 1;
             durable.release = Some(release);
         });
-        effects.extend(self.preflight(name));
+        effects.extend(self.preflight());
         Ok(effects)
     }
 
     fn shift(
         &mut self,
-        name: &str,
         durable: &DurableState,
         weight: Weight,
         gradual: bool,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
-        now: Millis,
     ) -> Result<Vec<Effect>, RolloutError> {
         if weight > durable.weight {
-            self.may_raise(name, durable, now)?;
+            self.may_raise(durable)?;
         } else if durable.stopped {
-            return Err(RolloutError::Stopped { service: name.to_owned() });
+            return Err(RolloutError::Stopped { service: self.name.to_owned() });
         }
         let under_way = durable.release.as_ref().filter(|release| release.phase.is_under_way());
         if let Some(release) = under_way {
             if weight.is_zero() {
                 let note =
                     note(ChangeKind::Abort, &format!("{} aborted at {}: weight 0", release.title(), durable.weight));
-                return Ok(self.alter(name, note, now, |durable| durable.abort("the weight was set back to 0")));
+                return Ok(self.alter(note, |durable| durable.abort("the weight was set back to 0")));
             }
             if release.phase == RolloutPhase::Preflight || !release.is_live() {
-                return Err(RolloutError::InPreflight { service: name.to_owned() });
+                return Err(RolloutError::InPreflight { service: self.name.to_owned() });
             }
         }
         if gradual && weight > durable.weight {
-            let Some(plan) = self.services.get(name).map(|service| service.plan.clone()) else {
-                return Err(RolloutError::NoSuchService(name.to_owned()));
-            };
             let note = note(ChangeKind::Shift, &format!("step by step to {weight}"));
             let candidate = durable.active.other();
             let release = match under_way {
                 Some(release) => Release { plan: release.plan.up_to(weight), ..release.clone() },
-                None => Release::begin(plan.up_to(weight), candidate, note.by.who.clone(), self.wall(now)),
+                None => Release::begin(self.state.plan.up_to(weight), candidate, note.by.who.clone(), self.wall()),
             };
-            return Ok(self.alter(name, note, now, |durable| {
+            return Ok(self.alter(note, |durable| {
                 durable.settle();
                 durable.latch = None;
                 // The first step above its current weight.
@@ -236,7 +218,7 @@ impl State {
         }
         let note = note(ChangeKind::Shift, "by hand");
         let who = note.by.who.clone();
-        Ok(self.alter(name, note, now, |durable| {
+        Ok(self.alter(note, |durable| {
             durable.settle();
             durable.set_weight(weight);
             if !weight.is_zero() {
@@ -249,24 +231,22 @@ impl State {
 
     fn resume(
         &mut self,
-        name: &str,
         durable: &DurableState,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
-        now: Millis,
     ) -> Result<Vec<Effect>, RolloutError> {
-        let release = under_way(name, durable)?;
+        let release = under_way(self.name, durable)?;
         let Some(pause) = release.pause.clone().filter(|_| release.phase == RolloutPhase::Paused) else {
-            return Err(RolloutError::NotPaused { service: name.to_owned() });
+            return Err(RolloutError::NotPaused { service: self.name.to_owned() });
         };
         let is_last =
             release.next().is_none() && release.current().is_some_and(|step| step.weight < release.plan.full());
         // Suites that have not passed may be run again there.
         let reached = is_last && !release.is_held();
         if reached && release.current().is_some_and(|step| step.weight <= durable.weight) {
-            return Err(RolloutError::Reached { service: name.to_owned(), weight: durable.weight });
+            return Err(RolloutError::Reached { service: self.name.to_owned(), weight: durable.weight });
         }
         let note = note(ChangeKind::Resume, &format!("{} resumed at {}", release.title(), durable.weight));
-        let mut effects = self.alter(name, note, now, |durable| {
+        let mut effects = self.alter(note, |durable| {
             let Some(release) = &mut durable.release else { return };
             release.pause = None;
             if pause.phase == RolloutPhase::Preflight {
@@ -284,44 +264,41 @@ impl State {
             }
         });
         if pause.phase == RolloutPhase::Preflight {
-            effects.extend(self.preflight(name));
+            effects.extend(self.preflight());
         }
         Ok(effects)
     }
 
     fn promote_by_hand(
         &mut self,
-        name: &str,
         durable: &DurableState,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
-        now: Millis,
     ) -> Result<Vec<Effect>, RolloutError> {
-        self.may_raise(name, durable, now)?;
+        self.may_raise(durable)?;
         let candidate = durable.active.other();
         let release = match durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
-            Some(release) if !release.is_live() => return Err(RolloutError::InPreflight { service: name.to_owned() }),
+            Some(release) if !release.is_live() => {
+                return Err(RolloutError::InPreflight { service: self.name.to_owned() });
+            }
             Some(release) => release.clone(),
             None if durable.weight.is_zero() || durable.is_watching() => {
-                return Err(RolloutError::NoRollout { service: name.to_owned() });
+                return Err(RolloutError::NoRollout { service: self.name.to_owned() });
             }
-            None => {
-                let plan = self.services.get(name).map_or_else(RolloutPlan::standard, |service| service.plan.clone());
-                Release::begin(plan, candidate, String::new(), self.wall(now))
-            }
+            None => Release::begin(self.state.plan.clone(), candidate, String::new(), self.wall()),
         };
         let note = note(
             ChangeKind::Promote,
             &format!("{} promoted by hand at {}: {candidate} is active", release.title(), durable.weight),
         );
-        Ok(self.promote(name, release, note, now))
+        Ok(self.promote(release, note))
     }
 
     /// The preflight of a service that is waiting for one.
-    pub(super) fn preflight(&self, name: &str) -> Option<Effect> {
-        let durable = &self.services.get(name)?.durable;
+    pub(super) fn preflight(&self) -> Option<Effect> {
+        let durable = &self.state.durable;
         let release = durable.release.as_ref().filter(|release| release.phase == RolloutPhase::Preflight)?;
         Some(Effect::Preflight(PreflightRequest {
-            service: name.to_owned(),
+            service: self.name.to_owned(),
             rollout: durable.rollout,
             environment: release.environment,
             warm_up: release.plan.warm_up.clone(),
@@ -330,12 +307,12 @@ impl State {
     }
 
     /// Refuses if the service is stopped or frozen.
-    fn may_raise(&self, name: &str, durable: &DurableState, now: Millis) -> Result<(), RolloutError> {
-        let service = name.to_owned();
+    fn may_raise(&self, durable: &DurableState) -> Result<(), RolloutError> {
+        let service = self.name.to_owned();
         if durable.stopped {
             return Err(RolloutError::Stopped { service });
         }
-        match durable.frozen(self.wall(now)) {
+        match durable.frozen(self.wall()) {
             Some(DeployFreeze { who, why, .. }) => {
                 Err(RolloutError::Frozen { service, who: who.clone(), why: why.clone() })
             }

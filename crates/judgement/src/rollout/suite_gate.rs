@@ -3,30 +3,31 @@
 //! They are ordered whenever a step is entered, and again if nobody is running them any more, after a pause or a
 //! restart. Each run has a number, so that the answer of a run that nobody is waiting for is ignored.
 
+use crate::rollout::journal_entries::{ChangeNote, Component};
 use crate::rollout::plan::OnSuiteFailure;
 use crate::rollout::release::{Release, SuiteGate};
+use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::suite_run::{SuiteRun, SuiteRunError, suites};
-use crate::rollout::{ChangeKind, Effect, State};
-use crate::time::Millis;
+use crate::rollout::{ChangeKind, Effect};
 
 /// The most characters of an answer to keep: it is in every later entry, and the report has the rest.
 const LONGEST_WORDS: usize = 1000;
 
-impl State {
+impl ServiceUpdate<'_> {
     /// Orders the suites that a step needs and nobody is running; a run that nobody is waiting for is forgotten.
-    pub(super) fn order_suites(&mut self, name: &str) -> Option<Effect> {
-        let service = self.services.get_mut(name)?;
+    pub(super) fn order_suites(&mut self) -> Option<Effect> {
+        let service = &mut *self.state;
         let durable = &service.durable;
         let Some(release) = durable.release.as_ref().filter(|release| !release.suites_owed().is_empty()) else {
             service.ordered = None;
             return None;
         };
         let order = SuiteRun {
-            service: name.to_owned(),
+            service: self.name.to_owned(),
             rollout: durable.rollout,
             step: release.step,
             // Whatever orders a run creates a new generation.
-            run: self.generation,
+            run: self.sequence.generation,
             environment: release.environment,
             suites: release.suites_owed().to_vec(),
         };
@@ -39,49 +40,43 @@ impl State {
     }
 
     /// The result of suites. It is ignored unless it answers the last order while its step is waiting for it.
-    pub(super) fn validated(
-        &mut self,
-        order: &SuiteRun,
-        result: Result<String, SuiteRunError>,
-        now: Millis,
-    ) -> Vec<Effect> {
-        let name = order.service.as_str();
-        let Some(service) = self.services.get(name).filter(|service| service.ordered.as_ref() == Some(order)) else {
+    pub(super) fn validated(&mut self, order: &SuiteRun, result: Result<String, SuiteRunError>) -> Vec<Effect> {
+        if self.state.ordered.as_ref() != Some(order) {
             return Vec::new();
-        };
+        }
         let waits = |release: &&Release| !release.suites_owed().is_empty();
-        let Some(release) = service.durable.release.as_ref().filter(waits) else { return Vec::new() };
+        let Some(release) = self.state.durable.release.as_ref().filter(waits) else { return Vec::new() };
         let (title, which) = (release.title().to_owned(), suites(&order.suites));
         let on_fail = release.current().map_or(OnSuiteFailure::Hold, |step| step.on_fail);
         match result {
             Ok(said) => {
                 let said = if said.is_empty() { said } else { format!(": {}", short(&said)) };
                 let why = format!("{title}: {which} passed on {}{said}", order.environment);
-                self.alter(name, self.note(ChangeKind::Validated, why), now, |durable| {
+                self.alter(ChangeNote::by(Component::Plan, ChangeKind::Validated, why), |durable| {
                     if let Some(release) = &mut durable.release {
                         release.gate = Some(SuiteGate::Passed);
                     }
                 })
             }
-            Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback && service.durable.unwatched => {
-                self.hold(name, format!("{title}: {}; it stays at its step because the guard is off", short(&why)), now)
+            Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback && self.state.durable.unwatched => {
+                self.hold(format!("{title}: {}; it stays at its step because the guard is off", short(&why)))
             }
             Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback => {
-                let note = self.note(ChangeKind::Rollback, format!("{title}: {}", short(&why)));
-                self.roll_back(name, note, now)
+                let note = ChangeNote::by(Component::Plan, ChangeKind::Rollback, format!("{title}: {}", short(&why)));
+                self.roll_back(note)
             }
-            Err(SuiteRunError::Failed(why)) => self.hold(name, format!("{title}: {}", short(&why)), now),
+            Err(SuiteRunError::Failed(why)) => self.hold(format!("{title}: {}", short(&why))),
             Err(SuiteRunError::NotRun(why)) => {
-                self.hold(name, format!("{title}: {which} did not run on {}: {}", order.environment, short(&why)), now)
+                self.hold(format!("{title}: {which} did not run on {}: {}", order.environment, short(&why)))
             }
         }
     }
 
     /// Pauses until a person has the suites run again, or decides otherwise.
-    fn hold(&mut self, name: &str, why: String, now: Millis) -> Vec<Effect> {
-        let note = self.note(ChangeKind::Pause, why.clone());
+    fn hold(&mut self, why: String) -> Vec<Effect> {
+        let note = ChangeNote::by(Component::Plan, ChangeKind::Pause, why.clone());
         let who = note.by.who.clone();
-        self.alter(name, note, now, |durable| {
+        self.alter(note, |durable| {
             durable.pause(who, why);
             if let Some(release) = &mut durable.release {
                 release.gate = Some(SuiteGate::Held);

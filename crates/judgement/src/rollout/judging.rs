@@ -1,0 +1,95 @@
+//! A service's new counts: the guard judges them, and the plan goes on.
+
+use crate::guard::window::JudgedTotals;
+use crate::guard::{EvidenceBudget, GuardPolicy};
+use crate::rollout::Effect;
+use crate::rollout::caution::CautionChange;
+use crate::rollout::judged_scope::{Findings, WatchedService};
+use crate::rollout::ledger::{CandidateAccount, OpenLedger};
+use crate::rollout::service_state::ServiceState;
+use crate::rollout::service_update::ServiceUpdate;
+use crate::rollout::service_watch::ServiceWatch;
+
+impl ServiceUpdate<'_> {
+    pub(super) fn count(&mut self, totals: &[Option<[JudgedTotals; 2]>], on_grid: bool) -> Vec<Effect> {
+        let mut effects = self.judge(totals, on_grid);
+        if !on_grid {
+            return effects;
+        }
+        let side = self.state.durable.subject();
+        let answers = totals.iter().flatten().map(|pair| side.of(pair).counts.answers).sum();
+        self.state.clock(self.now, answers);
+        effects.extend(self.advance());
+        effects
+    }
+
+    fn judge(&mut self, totals: &[Option<[JudgedTotals; 2]>], on_grid: bool) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let (now, side) = (self.now, self.state.durable.subject());
+        let candidate = CandidateAccount::of(totals.iter().flatten().map(|pair| side.of(pair)));
+        if let Some(book) = &mut self.state.book {
+            book.look(now, candidate);
+            // A ledger that is closing gives way to the next rollout as it is.
+            let is_over = book.is_closing() && self.state.durable.rollout != book.ledger().rollout;
+            if let Some(ledger) = book.closed(now).or_else(|| is_over.then(|| book.ledger())) {
+                self.state.book = None;
+                // If there were no requests, there is nothing to account for.
+                if ledger.requests + ledger.failed + ledger.turned_away > 0 {
+                    effects.extend(self.close_book(ledger));
+                }
+            }
+        }
+        if !self.state.durable.is_judged() {
+            return effects;
+        }
+        let ServiceState { durable, routes, policy, watch, book, .. } = &mut *self.state;
+        let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, now, candidate));
+        let watch = watch.get_or_insert_with(|| ServiceWatch::new(routes.len(), policy));
+        // A promoted side is judged as it was before: against the side that it replaced.
+        let watching = durable.is_watching();
+        let calm =
+            watching.then(|| GuardPolicy { evidence: policy.evidence.map(EvidenceBudget::calm), ..policy.clone() });
+        let policy = calm.as_ref().unwrap_or(policy);
+        let weight = if watching { durable.weight.rest() } else { durable.weight };
+        let seen = WatchedService { policy, routes, active: side.other(), weight };
+        // Like is compared with like: a rollout of some routes is judged by those routes alone.
+        let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
+        let limited = limits.map(|release| only(totals, routes, &release.functions));
+        let totals = limited.as_deref().unwrap_or(totals);
+        let Findings { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
+        if matches!(caution, Some((CautionChange::Begins(_), ..))) {
+            book.caution();
+        }
+        let rolls_back = unhealthy.is_some();
+        if let Some((sight, judgement)) = unhealthy {
+            effects.extend(self.guard_rollback(sight, judgement, tape));
+        }
+        // A rollback says it all.
+        if let Some((turn, sight, judgement)) = caution.filter(|_| !rolls_back) {
+            effects.extend(self.turn(turn, sight, judgement));
+        }
+        for (news, sight, judgement) in news {
+            effects.extend(self.warn(news, sight, judgement));
+        }
+        effects
+    }
+}
+
+/// The totals of some routes, and zero for the others.
+fn only(
+    totals: &[Option<[JudgedTotals; 2]>],
+    routes: &[String],
+    functions: &[String],
+) -> Vec<Option<[JudgedTotals; 2]>> {
+    let pairs = totals.iter().zip(routes);
+    let part = |(pair, route): (&Option<[JudgedTotals; 2]>, &String)| match pair {
+        // Health checks concern all routes.
+        Some(pair) if !functions.contains(route) => {
+            let checked = pair.each_ref().map(|side| side.health_failures);
+            (checked != [0; 2])
+                .then(|| checked.map(|health_failures| JudgedTotals { health_failures, ..JudgedTotals::default() }))
+        }
+        pair => pair.clone(),
+    };
+    pairs.map(part).collect()
+}

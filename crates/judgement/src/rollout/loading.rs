@@ -1,0 +1,147 @@
+//! A routing file is loaded: services come, go and rest, and a changed line is an operator's command.
+
+use std::collections::BTreeMap;
+
+use crate::rollout::journal_entries::{ChangeNote, Component, told};
+use crate::rollout::service_state::ServiceState;
+use crate::rollout::service_update::ServiceUpdate;
+use crate::rollout::state::State;
+use crate::rollout::{
+    Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, LoadedService, RequestedSplit, RollbackLatch,
+    RolloutError, SplitRequest,
+};
+use crate::time::Millis;
+use crate::traffic::Environment;
+use crate::traffic::split::Weight;
+
+impl State {
+    /// Whether a file may be loaded. While a rollout runs, a file that changes the weight may not, except to abort it.
+    ///
+    /// # Errors
+    /// The first service whose weight the file may not change.
+    pub fn may_load(&self, loaded: &[LoadedService]) -> Result<(), RolloutError> {
+        for LoadedService { service, ask, .. } in loaded {
+            let Some(durable) = self.services.get(service).map(|service| &service.durable) else { continue };
+            let asked = ask.after(durable.asked);
+            let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
+            if let Some(release) = release.filter(|_| asked != durable.asked && !asked.weight.is_zero()) {
+                let (title, phase) = (release.title().to_owned(), release.phase.name());
+                return Err(RolloutError::FileDuringRollout {
+                    service: service.clone(),
+                    asked: asked.weight,
+                    title,
+                    phase,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the services of a file in the place of those before. A file is one generation, whatever it changes.
+    pub(super) fn load(&mut self, loaded: Vec<LoadedService>, now: Millis) -> Vec<Effect> {
+        let mut before: BTreeMap<String, ServiceState> = std::mem::take(&mut self.services);
+        let mut asked = BTreeMap::new();
+        for LoadedService { service: name, routes, ask, policy, plan, urls } in loaded {
+            let old = before.remove(&name);
+            let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
+            let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
+            // The file's URL is what a person said last.
+            for (origin, url) in durable.origins.iter_mut().zip(&urls) {
+                *origin = origin.take().filter(|origin| origin.instead_of == *url);
+            }
+            // As after a restart: nobody runs its preflight any more.
+            let woken = old.is_none() && known.is_some();
+            let service = match old {
+                Some(old) => {
+                    // A reload of the same routes and policy is no fresh start for a bad candidate.
+                    let watch = old.watch.filter(|_| old.routes == routes && old.policy == policy);
+                    ServiceState { durable, routes, policy, plan, watch, ..old }
+                }
+                None => ServiceState::unseen(durable, routes, policy, plan),
+            };
+            self.services.insert(name.clone(), service);
+            asked.insert(name, (ask, known, woken));
+        }
+        self.resting.extend(before.into_iter().map(|(name, service)| (name, service.durable)));
+
+        self.sequence.generation += 1;
+        let mut effects = vec![Effect::Publish];
+        let State { services, sequence, .. } = self;
+        for ((name, state), (ask, known, woken)) in services.iter_mut().zip(asked.into_values()) {
+            let mut service = ServiceUpdate { name, state, sequence, now };
+            effects.extend(service.loaded(ask, known));
+            effects.extend(service.preflight().filter(|_| woken));
+            effects.extend(service.order_suites());
+        }
+        effects
+    }
+
+    fn first_seen(&self, ask: SplitRequest) -> DurableState {
+        let asked = ask.after(RequestedSplit { active: Environment::Blue, weight: Weight::ZERO });
+        let durable = DurableState::new(asked);
+        if !self.lost {
+            return durable;
+        }
+        // Its weight may have been rolled back without a record of it, so only a person may raise it.
+        let reason = "the state was lost".to_owned();
+        DurableState { weight: Weight::ZERO, latch: Some(RollbackLatch { reason, entry: 0 }), ..durable }
+    }
+}
+
+impl ServiceUpdate<'_> {
+    /// What the file changes of a service that it names. `known`: as it was before, unless nobody has seen it yet.
+    fn loaded(&mut self, ask: SplitRequest, known: Option<DurableState>) -> Vec<Effect> {
+        let (kind, why) = match &known {
+            None => (ChangeKind::Added, "first seen in the routing file".to_owned()),
+            Some(known) => {
+                let asked = ask.after(known.asked);
+                if asked == known.asked {
+                    return Vec::new();
+                }
+                // After a restart nobody could refuse the file, so what it asks for waits for the end of the
+                // rollout.
+                if known.is_under_way() && !asked.weight.is_zero() {
+                    let text =
+                        format!("weight = {} in the routing file takes effect when the rollout ends", asked.weight);
+                    let (service, kind) = (self.name.to_owned(), ChangeKind::Shift);
+                    let level = AnnouncementLevel::Warning;
+                    return vec![Effect::Announce(Announcement { level, service, kind, text, entry: 0 })];
+                }
+                self.state.follow_file(asked, self.now)
+            }
+        };
+        let change = self.change(ChangeNote::by(Component::File, kind, why), known);
+        told(AnnouncementLevel::Info, change).into()
+    }
+}
+
+impl ServiceState {
+    /// A changed line in the file is an operator's command, and it lifts the latch.
+    fn follow_file(&mut self, ask: RequestedSplit, now: Millis) -> (ChangeKind, String) {
+        let durable = &mut self.durable;
+        // A weight of 0 is not a request to try again.
+        let lifted = if ask.weight.is_zero() { None } else { durable.latch.take() };
+        let lifted = lifted.map_or(String::new(), |latch| format!("; lifts the latch of rollback {}", latch.entry));
+        let swap = durable.asked.active != ask.active && durable.active != ask.active;
+        durable.asked = ask;
+        durable.settle();
+        if durable.is_under_way() {
+            durable.abort("the routing file says weight 0");
+        }
+        durable.set_weight(ask.weight);
+        if swap {
+            durable.active = ask.active;
+            durable.epoch += 1;
+        }
+        if swap || ask.weight.is_zero() {
+            self.end_watch(now, false);
+        }
+        if swap {
+            return (
+                ChangeKind::Swap,
+                format!("active = \"{}\", weight = {} in the routing file{lifted}", ask.active, ask.weight),
+            );
+        }
+        (ChangeKind::Shift, format!("weight = {} in the routing file{lifted}", ask.weight))
+    }
+}

@@ -1,0 +1,90 @@
+//! One service while an event is applied to it: every change of it goes through here, and gets its generation and its entry.
+
+use crate::rollout::journal_entries::{Actor, ChangeNote};
+use crate::rollout::ledger::{OpenLedger, RolloutLedger};
+use crate::rollout::release::Release;
+use crate::rollout::service_state::ServiceState;
+use crate::rollout::{Announcement, ChangeKind, DurableState, Effect, JournalChange};
+use crate::time::Millis;
+
+/// What all services share, and every change moves on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sequence {
+    pub generation: u64,
+    pub last_entry: u64,
+    /// The time of day at zero of the monotonic clock, in milliseconds since 1970.
+    pub began: u64,
+}
+
+pub(super) struct ServiceUpdate<'s> {
+    pub name: &'s str,
+    pub state: &'s mut ServiceState,
+    pub sequence: &'s mut Sequence,
+    pub now: Millis,
+}
+
+impl ServiceUpdate<'_> {
+    /// The time of day in milliseconds since 1970, on a clock that nobody sets.
+    pub(super) fn wall(&self) -> u64 {
+        self.sequence.began + self.now.0
+    }
+
+    /// What the rollout has cost so far.
+    pub(super) fn ledger(&self) -> Option<RolloutLedger> {
+        self.state.book.as_ref().map(OpenLedger::ledger)
+    }
+
+    pub(super) fn roll_back(&mut self, note: ChangeNote) -> Vec<Effect> {
+        let (entry, why) = (self.sequence.last_entry + 1, note.why.clone());
+        self.alter(note, |durable| durable.roll_back(&why, entry))
+    }
+
+    pub(super) fn promote(&mut self, release: Release, note: ChangeNote) -> Vec<Effect> {
+        self.alter(note, |durable| durable.promote(release))
+    }
+
+    pub(super) fn pause(&mut self, note: ChangeNote) -> Vec<Effect> {
+        let (who, why) = (note.by.who.clone(), note.why.clone());
+        self.alter(note, |durable| durable.pause(who, why))
+    }
+
+    /// Changes the durable state, as one generation with its entry and its announcement.
+    pub(super) fn alter(&mut self, note: ChangeNote, change: impl FnOnce(&mut DurableState)) -> Vec<Effect> {
+        let before = self.state.durable.clone();
+        change(&mut self.state.durable);
+        if before.epoch != self.state.durable.epoch || !self.state.durable.is_judged() {
+            self.state.end_watch(self.now, note.kind == ChangeKind::Rollback && note.evidence.is_some());
+        }
+        let kind = note.kind;
+        self.sequence.generation += 1;
+        let (level, text) = note.told(&before, &self.state.durable);
+        let mut change = self.change(note, Some(before));
+        if kind == ChangeKind::Rollback {
+            change.ledger = self.ledger();
+        }
+        let news = Announcement { level, service: self.name.to_owned(), kind, text, entry: change.id };
+        let told = [Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)];
+        told.into_iter().chain(self.order_suites()).collect()
+    }
+
+    /// The journal's next entry: the state as it is now, and as it was before.
+    pub(super) fn change(&mut self, note: ChangeNote, before: Option<DurableState>) -> JournalChange {
+        let ChangeNote { kind, by: Actor { who, from, key }, why, evidence } = note;
+        self.sequence.last_entry += 1;
+        JournalChange {
+            id: self.sequence.last_entry,
+            generation: self.sequence.generation,
+            uptime: self.now,
+            service: self.name.to_owned(),
+            kind,
+            who,
+            from,
+            key,
+            why,
+            before,
+            after: Some(self.state.durable.clone()),
+            evidence,
+            ledger: None,
+        }
+    }
+}
