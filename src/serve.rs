@@ -109,6 +109,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     listen_for_admin(&runtime, admin, settings, api, keyring)?;
     let (reload, reloads) = mpsc::channel(1);
     let path = settings.routing.clone();
+    let listeners = [&addresses[..], &tls_addresses, &[admin_address]].concat();
     let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() };
     runtime.spawn(reloader.run(FileWatch::from(files), reloads, changes_asked));
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);

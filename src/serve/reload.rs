@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::admin::changes::{Change, ChangeError, ChangeRequest};
-use config::check::permalink;
+use config::check::{not_our_own, permalink};
 use config::read::FileProblem;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use config::{self, Overlays, RoutingConfig, RoutingContext, ServiceConfig};
@@ -137,7 +137,7 @@ impl Reloader {
         let side = view.candidate;
         let (act, added) = match change {
             Change::Deploy { deploy, origin } => {
-                let link = allowed(config, &origin)?;
+                let link = allowed(config, &origin, &self.listeners)?;
                 let link = DeployedOrigin { url: link, instead_of: side.of(&config.urls).clone() };
                 *side.of_mut(&mut over.origins) = Some(link.clone());
                 (
@@ -215,7 +215,7 @@ fn lay(
 }
 
 /// A deploy's origin in its normalised form, if the file allows deploys to use it.
-fn allowed(config: &ServiceConfig, url: &str) -> Result<String, ChangeError> {
+fn allowed(config: &ServiceConfig, url: &str, listeners: &[SocketAddr]) -> Result<String, ChangeError> {
     let refused = |why: String| {
         let service = config.traffic.name.clone();
         ChangeError::OriginNotAllowed { service, url: url.to_owned(), why }
@@ -227,5 +227,6 @@ fn allowed(config: &ServiceConfig, url: &str) -> Result<String, ChangeError> {
     if !config.allowed_origins.iter().any(|allowed| allowed.matches(&target)) {
         return Err(refused("it matches none of `allowed_origins` in the routing file".to_owned()));
     }
+    not_our_own(listeners, &target).map_err(refused)?;
     Ok(url.to_owned())
 }

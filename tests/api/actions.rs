@@ -267,3 +267,14 @@ fn health_checks_are_run_when_somebody_asks() {
     );
     assert!(blue["checks"][0]["rounds"].as_u64().unwrap() >= 1, "{blue}");
 }
+
+#[test]
+fn a_deploy_to_our_own_listener_is_refused() {
+    let house = house("weight = 0", SLOW);
+    let desk = Desk::admin(&house);
+    house.set(&format!("allowed_origins = [\"http://{}\"]", house.address()));
+    let origin = format!("http://{}", house.address());
+    let refused = desk.post(DEPLOYMENT, &json!({ "action": "deploy", "version": "2.0.0", "origin": origin }));
+    refused.is_refused(422, "origin_not_allowed");
+    assert!(refused.message().contains("own listener"), "{}", refused.message());
+}

@@ -31,7 +31,7 @@ use judgement::time::Millis;
 
 pub use admin::token_name;
 pub use main::main;
-pub use origin::permalink;
+pub use origin::{not_our_own, permalink};
 pub use suite::suite;
 pub use tls::{check_files as tls_files, in_words};
 

@@ -36,10 +36,8 @@ pub fn check(
     };
     let urls = urls(source, environment, file, span)?;
     for at in &urls {
-        if let Some(listener) = place.listeners.iter().find(|own| is_same(own, &at.value.target)) {
-            let message =
-                format!("this origin is Cutover's own listener {listener}: requests would go round in circles");
-            source.problem(at.span.clone(), message, Some("name the site behind Cutover".to_owned()));
+        if let Err(why) = not_our_own(place.listeners, &at.value.target) {
+            source.problem(at.span.clone(), why, Some("name the site behind Cutover".to_owned()));
         }
     }
     let targets: Vec<OriginTarget> = urls.iter().map(|at| at.value.target.clone()).collect();
@@ -79,6 +77,15 @@ fn urls<'t>(
             source.missing(span.clone(), format!("{environment} has no `url`"), "write url = \"https://…\"");
             None
         }
+    }
+}
+
+/// # Errors
+/// Requests to the origin would arrive at one of our own listeners.
+pub fn not_our_own(listeners: &[SocketAddr], target: &OriginTarget) -> Result<(), String> {
+    match listeners.iter().find(|own| is_same(own, target)) {
+        None => Ok(()),
+        Some(own) => Err(format!("this origin is Cutover's own listener {own}: requests would go round in circles")),
     }
 }
 
