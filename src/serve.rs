@@ -105,11 +105,10 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         runs: runs.clone(),
         keep_snapshots: settings.validation.snapshots,
     });
+    let (path, listeners) = (settings.routing.clone(), sockets.listeners());
     let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
     listen_for_admin(&runtime, admin, settings, api, keyring)?;
     let (reload, reloads) = mpsc::channel(1);
-    let path = settings.routing.clone();
-    let listeners = [&addresses[..], &tls_addresses, &[admin_address]].concat();
     let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() };
     runtime.spawn(reloader.run(FileWatch::from(files), reloads, changes_asked));
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
@@ -173,6 +172,11 @@ struct Sockets {
 }
 
 impl Sockets {
+    /// Every address that is bound.
+    fn listeners(&self) -> Vec<SocketAddr> {
+        [&self.addresses[..], &self.tls_addresses, &[self.admin_address]].concat()
+    }
+
     fn bind(settings: &MainConfig, workers: usize) -> anyhow::Result<Sockets> {
         let (plain, addresses) = bind(&settings.listen, workers)?;
         let with_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();

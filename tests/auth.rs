@@ -142,12 +142,12 @@ fn a_role_that_may_not_is_told_so_and_the_journal_knows_who_it_was() {
     assert_eq!([status("/stop", &operator), status("/stop", &viewer), status("/freeze", &operator)], [200, 403, 403]);
     let answer = ask(address, "POST", "/freeze", operator.text(), &[]);
     assert_eq!(error(&answer), (403, "forbidden".to_owned()));
-    assert_eq!(json(&answer)["error"]["message"], "`ci` is an operator and may not freeze");
+    assert_eq!(json(&answer)["error"]["message"], "`ci` is an operator and may not freeze deploys");
     assert_eq!(json(&answer)["error"]["hint"], "use a token with the role admin");
     wait_until("the refusals are in the journal", SOON, || entries(&house, ChangeKind::Refused).len() == 3);
     let last = &entries(&house, ChangeKind::Refused)[0].change;
     assert_eq!((last.who.as_str(), last.from.as_deref()), ("ci", Some("127.0.0.1")));
-    assert_eq!(last.why, "POST /freeze: `ci` is an operator and may not freeze");
+    assert_eq!(last.why, "POST /freeze: `ci` is an operator and may not freeze deploys");
     assert!(last.after.is_none() && last.before.is_none());
 }
 

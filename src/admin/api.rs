@@ -108,7 +108,7 @@ impl Api {
             (None, [only]) => Ok(only.clone()),
             (None, []) => Err(ApiError::missing("no_such_service", "the routing file has no services", "")),
             (None, several) => {
-                let hint = format!("one of {}", several.join(", "));
+                let hint = format!("one of {}; on the command line, --service", several.join(", "));
                 Err(ApiError::bad("service_missing", "there are several services: set `service`", hint))
             }
         }

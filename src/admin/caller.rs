@@ -37,6 +37,16 @@ impl Caller {
         }
     }
 
+    /// The same for a `DELETE`, whose verb is the parameter that names what is deleted.
+    ///
+    /// # Errors
+    /// As for [`Caller::may`].
+    pub fn may_delete(&self, path: &str, query: Option<&str>) -> Result<(), ApiError> {
+        let parameters = query.unwrap_or("").split('&').filter_map(|pair| pair.split('=').next());
+        let verb = parameters.filter_map(|name| Verb::find(path, "DELETE", name)).next();
+        verb.map_or_else(|| self.may_any(path, "DELETE"), |verb| self.may(verb))
+    }
+
     fn refused(&self, least: Role, what: &str) -> ApiError {
         let message = format!("`{}` is {} and may not {what}", self.name, self.role.with_article());
         let who = if least <= Role::Operator { "operator or admin" } else { "admin" };

@@ -160,7 +160,7 @@ async fn remove(
     headers: HeaderMap,
     RawQuery(text): RawQuery,
 ) -> Result<Response, ApiError> {
-    caller.may_any(DEPLOYMENT, "DELETE")?;
+    caller.may_delete(DEPLOYMENT, text.as_deref())?;
     let query = query(text.as_deref(), &["service", "rule", "overlay", "reason"])?;
     let (verb, change) = match (query.text("rule"), query.flag("overlay")?) {
         (Some(name), false) => (Verb::DeleteRule, Change::DeleteRule { name: name.to_owned() }),

@@ -59,7 +59,7 @@ impl From<SidecarStopped> for ApiError {
 impl From<RolloutError> for ApiError {
     fn from(refused: RolloutError) -> ApiError {
         let message = refused.to_string();
-        let post = |action: &str| format!("POST {{\"action\":\"{action}\"}}, or `cutover {}`", command_of(action));
+        let post = |action: &str| format!("`cutover {}`, or POST {{\"action\":\"{action}\"}}", command_of(action));
         let conflict = |code, hint: String| ApiError::conflict(code, message.clone(), hint);
         match refused {
             RolloutError::NoSuchService(_) => {
@@ -68,7 +68,7 @@ impl From<RolloutError> for ApiError {
             RolloutError::Stale { now, .. } => {
                 ApiError::stale(message, format!("read the status again; the current one is If-Match: \"{now}\""))
             }
-            RolloutError::Stopped { .. } => conflict("stopped", post("emergency_clear")),
+            RolloutError::Stopped { .. } => conflict("stopped", format!("to clear it: {}", post("emergency_clear"))),
             RolloutError::NotStopped { .. } => {
                 conflict("not_stopped", "there is no emergency stop to clear".to_owned())
             }
@@ -83,7 +83,7 @@ impl From<RolloutError> for ApiError {
             ),
             RolloutError::NoRollout { .. } => conflict(
                 "no_rollout",
-                "start one: POST {\"action\":\"deploy\",\"version\":…}, or `cutover deploy VERSION`".to_owned(),
+                "start one: `cutover deploy VERSION`, or POST {\"action\":\"deploy\",\"version\":…}".to_owned(),
             ),
             RolloutError::UnderWay { .. } => {
                 conflict("under_way", format!("wait until it ends, or abort it: {}", post("abort")))
@@ -95,7 +95,7 @@ impl From<RolloutError> for ApiError {
             RolloutError::Quarantined { entry, .. } => conflict(
                 "quarantined",
                 format!(
-                    "`cutover explain {entry}` shows why; to deploy it anyway, use \"force\":true or `cutover deploy --force`"
+                    "`cutover explain {entry}` shows why; to deploy it anyway, use `cutover deploy --force` or \"force\":true"
                 ),
             ),
             RolloutError::BadVersion { .. } => ApiError::senseless(
@@ -104,10 +104,10 @@ impl From<RolloutError> for ApiError {
                 "a version is 1 to 128 printable characters without spaces, such as 2.0.0",
             ),
             RolloutError::NoSuchRoute { .. } => {
-                ApiError::senseless("no_such_route", message, "`functions` must be routes in the routing file")
+                ApiError::senseless("no_such_route", message, "a rollout is limited to routes of the routing file")
             }
-            RolloutError::Paused { .. } => conflict("paused", post("resume")),
-            RolloutError::NotPaused { .. } => conflict("not_paused", post("pause")),
+            RolloutError::Paused { .. } => conflict("paused", format!("to continue: {}", post("resume"))),
+            RolloutError::NotPaused { .. } => conflict("not_paused", format!("to pause it: {}", post("pause"))),
             RolloutError::Reached { .. } => {
                 conflict("reached", "go further with `cutover shift PERCENT --gradual` or `cutover promote`".to_owned())
             }

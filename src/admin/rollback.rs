@@ -128,7 +128,7 @@ async fn remove(
     headers: HeaderMap,
     RawQuery(text): RawQuery,
 ) -> Result<Response, ApiError> {
-    caller.may_any(ROLLBACK, "DELETE")?;
+    caller.may_delete(ROLLBACK, text.as_deref())?;
     let query = query(text.as_deref(), &["service", "snapshot", "trigger", "reason"])?;
     let why = why(query.text("reason").map(str::to_owned), None)?;
     match (query.text("snapshot"), query.text("trigger")) {

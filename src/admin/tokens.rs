@@ -118,6 +118,8 @@ pub struct LocalToken {
     pub path: PathBuf,
     /// It is new, and must be shown.
     pub made: bool,
+    /// It is in the file; otherwise only this process knows it.
+    pub stored: bool,
 }
 
 /// The configured tokens, or the local one if there are none.
@@ -137,14 +139,15 @@ pub fn first_run(
     }
     let path = beside(state);
     let local = match read(&path)? {
-        Some(secret) => LocalToken { secret, path, made: false },
+        Some(secret) => LocalToken { secret, path, made: false, stored: true },
         None => {
             let secret = TokenText::make()?;
-            if let Err(error) = write(&path, &secret) {
+            let stored = write(&path, &secret);
+            if let Err(error) = &stored {
                 // A full disk is no reason not to serve. The token is then valid until the process exits.
                 tracing::error!(%error, path = %path.display(), "cannot write the token of the admin API");
             }
-            LocalToken { secret, path, made: true }
+            LocalToken { secret, path, made: true, stored: stored.is_ok() }
         }
     };
     let token = Token { name: LOCAL.to_owned(), role: Role::Admin, sha256: local.secret.sha256(), expires: None };

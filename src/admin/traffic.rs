@@ -71,15 +71,18 @@ fn check(shown: &CheckStatus) -> wire::CheckHealth {
 pub fn services(api: &Api, views: Vec<ServiceView>) -> Vec<wire::Service> {
     let snapshot = api.published.load();
     let (before, now) = (api.recent_traffic.before(), clock::now());
-    let traffic = |view: &ServiceView| {
+    let show = |mut view: ServiceView| {
         let serving = snapshot.services.iter().find(|serving| serving.name == view.service);
-        serving.map(|serving| before.traffic(&serving.name, &routes_of(&snapshot, serving), now)).unwrap_or_default()
+        let Some(serving) = serving else { return wire::Service::of(view, Vec::new()) };
+        for side in Environment::BOTH {
+            // Without a deploy, the version that the file gives.
+            let of_file = || serving.terms.version(side).and_then(|version| version.to_str().ok());
+            let version = side.of_mut(&mut view.versions);
+            *version = version.take().or_else(|| of_file().map(str::to_owned));
+        }
+        wire::Service::of(view, before.traffic(&serving.name, &routes_of(&snapshot, serving), now))
     };
-    views
-        .into_iter()
-        .map(|view| (traffic(&view), view))
-        .map(|(traffic, view)| wire::Service::of(view, traffic))
-        .collect()
+    views.into_iter().map(show).collect()
 }
 
 fn chosen<'s>(

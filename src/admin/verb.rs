@@ -66,22 +66,22 @@ verbs! {
     Health: DEPLOYMENT "GET" "health", Viewer, OneService, [], "read health checks";
     Traffic: DEPLOYMENT "GET" "traffic", Viewer, OneService, [], "read traffic";
     History: DEPLOYMENT "GET" "history", Viewer, OneService, [], "read the history";
-    Deploy: DEPLOYMENT "POST" "deploy", Operator, OneService, [Deploy], "deploy";
+    Deploy: DEPLOYMENT "POST" "deploy", Operator, OneService, [Deploy], "deploy a version";
     // A deploy whose `origin` differs from the routing file.
     DeployOrigin: DEPLOYMENT "POST" "", Admin, OneService, [Deploy], "deploy with a new origin";
     TrafficShift: DEPLOYMENT "POST" "traffic_shift", Operator, OneService, [Shift, Abort], "shift traffic";
     Pause: DEPLOYMENT "POST" "pause", Operator, OneService, [Pause], "pause a rollout";
     Resume: DEPLOYMENT "POST" "resume", Operator, OneService, [Resume], "resume a rollout";
     Approve: DEPLOYMENT "POST" "approve", Operator, OneService, [Approve], "approve a step";
-    Promote: DEPLOYMENT "POST" "promote", Operator, OneService, [Promote], "promote";
+    Promote: DEPLOYMENT "POST" "promote", Operator, OneService, [Promote], "promote a version";
     Abort: DEPLOYMENT "POST" "abort", Operator, OneService, [Abort], "abort a rollout";
     // Everyone but a viewer may roll back and stop.
     Rollback: DEPLOYMENT "POST" "rollback", Operator, OneService, [Rollback], "roll back";
     HealthCheck: DEPLOYMENT "POST" "health_check", Operator, OneService, [], "run health checks";
-    Freeze: DEPLOYMENT "POST" "freeze", Admin, EveryService, [Freeze], "freeze";
+    Freeze: DEPLOYMENT "POST" "freeze", Admin, EveryService, [Freeze], "freeze deploys";
     Unfreeze: DEPLOYMENT "POST" "unfreeze", Admin, EveryService, [Unfreeze], "lift a freeze";
-    EmergencyStop: DEPLOYMENT "POST" "emergency_stop", Operator, EveryService, [Stop], "stop";
-    EmergencyClear: DEPLOYMENT "POST" "emergency_clear", Admin, EveryService, [Clear], "clear an emergency";
+    EmergencyStop: DEPLOYMENT "POST" "emergency_stop", Operator, EveryService, [Stop], "trigger an emergency stop";
+    EmergencyClear: DEPLOYMENT "POST" "emergency_clear", Admin, EveryService, [Clear], "clear an emergency stop";
     PutRule: DEPLOYMENT "PUT" "rule", Admin, OneService, [Overlay], "edit rules";
     PutHealth: DEPLOYMENT "PUT" "health_check", Admin, OneService, [Overlay], "switch health checks";
     DeleteRule: DEPLOYMENT "DELETE" "rule", Admin, OneService, [Overlay], "delete rules";

@@ -70,6 +70,17 @@ fn said(problem: &ErrorBody) -> String {
         "no_such_execution" => Some("see `cutover validate history`"),
         "no_such_snapshot" => Some("see `cutover snapshot list`"),
         "shelf_full" => Some("make room with `cutover snapshot delete`"),
+        "no_rollout" => Some("start one with `cutover deploy VERSION`"),
+        "stopped" => Some("clear it with `cutover clear`"),
+        "frozen" => Some("wait, or lift the freeze with `cutover unfreeze`; rollbacks are not affected"),
+        "under_way" | "in_preflight" => Some("wait until it ends, or abort it with `cutover abort`"),
+        "paused" => Some("continue it with `cutover resume`"),
+        "not_paused" => Some("pause it with `cutover pause`"),
+        "no_token" => {
+            Some("name its file with --token-file, or put it in CUTOVER_TOKEN; `cutover token new` makes one")
+        }
+        // The message says it all.
+        "as_asked" | "bad_version" => return problem.message.clone(),
         _ => None,
     };
     match command.or(problem.hint.as_deref()) {

@@ -134,7 +134,7 @@ fn print_result(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Re
         _ => format!("{version} was aborted: {why}"),
     };
     let terminal = Terminal::stdout();
-    say!("{}", terminal.paint(tone_of(rollout.phase), &text));
+    say!("{}", terminal.tell(tone_of(rollout.phase), &text, 2));
     if let Some(cost) = &service.ledger {
         let [requests, failed, rescued, hurt] = [cost.requests, cost.failed, cost.rescued, cost.hurt].map(grouped);
         say!("  {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients");

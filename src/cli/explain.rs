@@ -2,6 +2,7 @@
 
 use crate::cli::history::JournalArg;
 use crate::cli::output::say;
+use crate::cli::terminal::Terminal;
 use crate::cli::{Exit, Output, chart, time_of_day};
 use judgement::guard::evidence::tape::{EvidencePoint, EvidenceTape};
 use judgement::guard::evidence::{CombinedEvidence, MeterEvidence, grouped, odds};
@@ -24,6 +25,15 @@ pub struct Args {
     output: Output,
 }
 
+/// Prints lines, each wrapped to the terminal.
+macro_rules! tell {
+    ($($text:tt)*) => {
+        for line in format!($($text)*).split('\n') {
+            say!("{}", Terminal::stdout().wrap(line, 4));
+        }
+    };
+}
+
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let journal = args.journal.open()?;
     let broken = journal.broken_up_to(args.id)?;
@@ -42,28 +52,28 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(if broken.is_none() { Exit::Ok } else { Exit::Failed });
     }
     let change = &entry.change;
-    say!("entry {} of {}, generation {}", change.id, time_of_day(entry.at), change.generation);
-    say!("{} on {} by {}: {}", change.kind.name(), change.service, change.who, change.why);
+    tell!("entry {} of {}, generation {}", change.id, time_of_day(entry.at), change.generation);
+    tell!("{} on {} by {}: {}", change.kind.name(), change.service, change.who, change.why);
     if let (Some(before), Some(after)) = (&change.before, &change.after) {
         let weight = turn(&before.weight, &after.weight);
-        say!("weight {weight}, active {}", turn(&before.active, &after.active));
+        tell!("weight {weight}, active {}", turn(&before.active, &after.active));
     }
     if let Some(latch) = change.after.as_ref().and_then(|after| after.latch.as_ref())
         && latch.entry != change.id
     {
         let gone = if latch.entry <= journal.anchor()?.id { ", an entry that has been removed" } else { "" };
-        say!("latched by the rollback of entry {}{gone}: {}", latch.entry, latch.reason);
+        tell!("latched by the rollback of entry {}{gone}: {}", latch.entry, latch.reason);
     }
     let replays = match &change.evidence {
         Some(evidence) => show(evidence)?,
         None => {
-            say!("not judged: a person asked for this, or it is a rollout's final cost");
+            tell!("not judged: a person asked for this, or it is a rollout's final cost");
             true
         }
     };
     ledger(&journal, change)?;
     if let Some(at) = broken {
-        say!("\nALTERED: entry {at} does not follow from the one before it, so none of this is proof");
+        tell!("\nALTERED: entry {at} does not follow from the one before it, so none of this is proof");
     }
     Ok(if replays && broken.is_none() { Exit::Ok } else { Exit::Failed })
 }
@@ -85,11 +95,11 @@ fn show(evidence: &JudgementRecord) -> anyhow::Result<bool> {
             "both sides fail, so there is no verdict".to_owned()
         }
     };
-    say!("\njudged again: {verdict}");
+    tell!("\njudged again: {verdict}");
     match (again == *judgement, replays) {
-        (true, true) => say!("the same verdict as recorded"),
-        (true, false) => say!("NOT the recorded evidence: the entry was altered, or made by another version"),
-        (false, _) => say!("NOT the recorded verdict: the entry was altered, or made by another version"),
+        (true, true) => tell!("the same verdict as recorded"),
+        (true, false) => tell!("NOT the recorded evidence: the entry was altered, or made by another version"),
+        (false, _) => tell!("NOT the recorded verdict: the entry was altered, or made by another version"),
     }
     Ok(again == *judgement && replays)
 }
@@ -97,19 +107,19 @@ fn show(evidence: &JudgementRecord) -> anyhow::Result<bool> {
 /// Prints the meters, and runs the leading one again; false if its evidence differs.
 fn meters(budget: &EvidenceBudget, weighed: &CombinedEvidence, tape: Option<&EvidenceTape>) -> anyhow::Result<bool> {
     let sure = 1.0 / budget.alpha;
-    say!("\nevidence that the candidate is worse than tolerated: {} ({} decides)", odds(weighed.total), odds(sure));
+    tell!("\nevidence that the candidate is worse than tolerated: {} ({} decides)", odds(weighed.total), odds(sure));
     for part in &weighed.parts {
         let place = part.route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
         let name = format!("{}{place}", part.meter.name());
-        say!("  {name:<24} {:>16}   {}", odds(part.evidence), counts(part));
+        tell!("  {name:<24} {:>16}   {}", odds(part.evidence), counts(part));
     }
     if let Some(rate) = weighed.resolution {
-        say!("  a failure rate of {:.1} % or more would have shown by then", rate * 100.0);
+        tell!("  a failure rate of {:.1} % or more would have shown by then", rate * 100.0);
     }
     let (Some(tape), Some(leading)) = (tape, weighed.parts.first()) else { return Ok(true) };
     let (points, meter) = tape.replay();
     let place = leading.route.as_ref().map_or(String::new(), |route| format!(" on {route}"));
-    say!("\nevidence of {}{place} since it began to rise:", leading.meter.name());
+    tell!("\nevidence of {}{place} since it began to rise:", leading.meter.name());
     let risen: Vec<EvidencePoint> = std::iter::once(EvidencePoint { at: tape.from, evidence: tape.start.evidence() })
         .chain(points.iter().copied())
         .collect();
@@ -118,7 +128,7 @@ fn meters(budget: &EvidenceBudget, weighed: &CombinedEvidence, tape: Option<&Evi
     }
     let same = (meter.evidence() / leading.evidence - 1.0).abs() < 1e-6;
     let how = if same { "as recorded" } else { "NOT as recorded" };
-    say!("recomputed over its {} ticks: {}, {how}", points.len(), odds(meter.evidence()));
+    tell!("recomputed over its {} ticks: {}, {how}", points.len(), odds(meter.evidence()));
     Ok(same)
 }
 
@@ -149,7 +159,7 @@ fn triggers(policy: &GuardPolicy, sight: &Observation) -> anyhow::Result<()> {
     if sight.readings.is_empty() {
         return Ok(());
     }
-    say!("\ntriggers{}:", sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}")));
+    tell!("\ntriggers{}:", sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}")));
     for (trigger, reading) in policy.triggers.iter().zip(&sight.readings) {
         let beyond = if trigger.metric.is_bad_below() { "below" } else { "above" };
         let (level, value) = match trigger.level(reading) {
@@ -160,7 +170,7 @@ fn triggers(policy: &GuardPolicy, sight: &Observation) -> anyhow::Result<()> {
             TriggerLevel::Fired(value) => ("FIRED", Some(value)),
         };
         let value = value.map_or(String::new(), |value| format!(" at {}", trigger.metric.show(value)));
-        say!(
+        tell!(
             "  {:<26} {} {beyond} {} for {}: {level}{value}",
             trigger.name,
             trigger.metric.name(),
@@ -169,7 +179,7 @@ fn triggers(policy: &GuardPolicy, sight: &Observation) -> anyhow::Result<()> {
         );
         if matches!(trigger.level(reading), TriggerLevel::Fired(_) | TriggerLevel::Shared(_) | TriggerLevel::Beyond(_))
         {
-            say!("  {:<26}   candidate {}, active {}", "", sample(&reading.candidate), sample(&reading.active));
+            tell!("  {:<26}   candidate {}, active {}", "", sample(&reading.candidate), sample(&reading.active));
         }
     }
     Ok(())
@@ -186,10 +196,10 @@ fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()>
     let last = journal.final_ledger(&change.service, known.rollout)?;
     let ledger = last.as_ref().unwrap_or(known);
     let RolloutLedger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, .. } = ledger;
-    say!("\ncost of rollout {rollout}{}:", if ledger.closed { "" } else { " so far" });
+    tell!("\ncost of rollout {rollout}{}:", if ledger.closed { "" } else { " so far" });
     let keys = if *keys > 0 { format!(", from about {} sticky keys", grouped(*keys)) } else { String::new() };
-    say!("  requests to the candidate   {}{keys}", grouped(*requests));
-    say!(
+    tell!("  requests to the candidate   {}{keys}", grouped(*requests));
+    tell!(
         "  of these failed             {}, rescued {}, seen by clients {}",
         grouped(*failed),
         grouped(*rescued),
@@ -200,7 +210,7 @@ fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()>
         1 => "; caution began once".to_owned(),
         n => format!("; caution began {n} times"),
     };
-    say!("  turned away by caution      {}{times}", grouped(*turned_away));
+    tell!("  turned away by caution      {}{times}", grouped(*turned_away));
     let to = ledger.verdict.unwrap_or(change.uptime);
     let from_there = |at: Millis| match at > to {
         true => format!("{} after", at.since(to)),
@@ -208,10 +218,10 @@ fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()>
     };
     let what = if ledger.verdict.is_some() { "the verdict" } else { "this entry" };
     if let Some(first) = ledger.first_failure {
-        say!("  first failure               {} {what}", from_there(first));
+        tell!("  first failure               {} {what}", from_there(first));
     }
     if let Some(last) = ledger.last_request {
-        say!("  last request                {} {what}", from_there(last));
+        tell!("  last request                {} {what}", from_there(last));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::admin::tokens::LocalToken;
 use crate::cli::Exit;
 use crate::serve;
 use config;
@@ -32,13 +33,7 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
     let settings = config::load_main_with_certificates(path)?;
     let running = serve::start(&settings)?;
     if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
-        // JSON logs are stored, and secrets must not be stored with them.
-        if log_json {
-            tracing::info!(path = %local.path.display(), "created a token for the admin API");
-        } else {
-            eprintln!("cutover: created a token for the admin API, kept in {}:", local.path.display());
-            eprintln!("{}", local.secret.text());
-        }
+        show_token(local, log_json);
     }
     for address in &running.addresses {
         tracing::info!(%address, "listening");
@@ -63,7 +58,7 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
         }
     });
     match drain {
-        true => tracing::info!(patience = %settings.drain, "SIGTERM: finishing requests in flight"),
+        true => tracing::info!(drain = %settings.drain, "SIGTERM: finishing requests in flight"),
         false => tracing::info!("SIGINT: exiting at once"),
     }
     let ender = running.ender();
@@ -83,6 +78,21 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
         false => running.interrupt(settings.drain.min(TEARDOWN)),
     }
     drop(impatient);
-    tracing::info!("ended");
+    tracing::info!("stopped");
     Ok(Exit::Ok)
+}
+
+/// Shows a new token once.
+fn show_token(local: &LocalToken, log_json: bool) {
+    // JSON logs are stored, and secrets must not be stored with them.
+    if log_json {
+        tracing::info!(path = %local.path.display(), "created a token for the admin API");
+    } else {
+        let place = match local.stored {
+            true => format!("kept in {}", local.path.display()),
+            false => "which is valid until this process exits".to_owned(),
+        };
+        eprintln!("cutover: created a token for the admin API, {place}:");
+        eprintln!("{}", local.secret.text());
+    }
 }

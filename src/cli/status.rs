@@ -92,10 +92,7 @@ fn show(status: &Status, health: &[ServiceHealth], terminal: Terminal) -> String
         let own = health.iter().filter(|health| health.service == service.service);
         notes.extend(remarks(service).into_iter().chain(own.flat_map(failing)));
     }
-    let notes = notes.into_iter().map(|(tone, note)| {
-        let lines = terminal.wrap(&note, 2);
-        lines.lines().map(|line| terminal.paint(tone, line)).collect::<Vec<_>>().join("\n")
-    });
+    let notes = notes.into_iter().map(|(tone, note)| terminal.tell(tone, &note, 2));
     std::iter::once(table.render(terminal)).chain(notes).collect::<Vec<_>>().join("\n")
 }
 

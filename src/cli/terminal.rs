@@ -56,6 +56,12 @@ impl Terminal {
         if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
+    /// A text, wrapped and painted.
+    pub fn tell(self, tone: Tone, text: &str, indent: usize) -> String {
+        let wrapped = self.wrap(text, indent);
+        wrapped.lines().map(|line| self.paint(tone, line)).collect::<Vec<_>>().join("\n")
+    }
+
     /// One line, cut to the width.
     pub fn cut(self, line: &str) -> String {
         self.width.map_or_else(|| line.to_owned(), |width| truncate_str(line, width, "…").into_owned())

@@ -154,7 +154,7 @@ fn an_emergency_stops_every_service_and_says_which_it_did_not() {
 
     let which = desk.act("emergency_stop");
     which.is_refused(400, "service_missing");
-    assert_eq!(which.hint(), "one of shop, site");
+    assert_eq!(which.hint(), "one of shop, site; on the command line, --service");
     desk.post(DEPLOYMENT, &json!({ "action": "rollback", "service": "*" })).is_refused(404, "no_such_service");
     desk.post(DEPLOYMENT, &json!({ "action": "emergency_stop", "service": "site" })).is_done();
     let every = desk.post(DEPLOYMENT, &json!({ "action": "emergency_stop", "service": "*", "reason": "fire" }));

@@ -44,7 +44,7 @@ pub async fn run(
 ) -> CheckRound {
     let began = clock::micros();
     let results = match &check.probe {
-        HealthProbe::Http(_) if endpoints.is_empty() => vec![(None, Err("has no addresses".to_owned()))],
+        HealthProbe::Http(_) if endpoints.is_empty() => vec![(None, Err("the host name does not resolve".to_owned()))],
         HealthProbe::Http(_) => {
             let mut tasks = JoinSet::new();
             for (at, endpoint) in endpoints.iter().cloned().enumerate() {
@@ -81,7 +81,7 @@ async fn passes(
             let patience = check.timeout.as_duration();
             match (&check.probe, endpoint) {
                 (HealthProbe::Http(probe), Some(endpoint)) => http::probe(connector, endpoint, probe, patience).await,
-                (HealthProbe::Http(_), None) => Err("has no addresses".to_owned()),
+                (HealthProbe::Http(_), None) => Err("the host name does not resolve".to_owned()),
                 (HealthProbe::Sql(database), _) => sql::probe(database, patience).await,
                 (HealthProbe::Redis(url), _) => redis::probe(url, patience).await,
             }

@@ -106,8 +106,8 @@ pub enum RolloutError {
     NothingToApprove { service: String },
     #[error("{service}: the preflight is still running")]
     InPreflight { service: String },
-    #[error("{service} is already in that state")]
-    AsAsked { service: String },
+    #[error("{service}: {what}")]
+    AsAsked { service: String, what: &'static str },
     #[error(
         "the routing file sets the weight of {service} to {asked} while {title} is {phase}: only 0 is accepted, which aborts it"
     )]

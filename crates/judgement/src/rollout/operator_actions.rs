@@ -26,6 +26,7 @@ impl ServiceUpdate<'_> {
         let name = self.name.to_owned();
         let by = Actor { who, from, key };
         let note = |kind: ChangeKind, what: &str| ChangeNote::of(kind, by.clone(), said(what, &why));
+        let as_asked = |what: &'static str| Err(RolloutError::AsAsked { service: self.name.to_owned(), what });
         match act {
             OperatorAction::Deploy(deploy) => self.deploy(&durable, deploy, note),
             OperatorAction::Shift { weight, gradual } => self.shift(&durable, weight, gradual, note),
@@ -45,7 +46,7 @@ impl ServiceUpdate<'_> {
                 let what = if why.is_empty() { "requested by hand" } else { "" };
                 Ok(self.roll_back(note(ChangeKind::Rollback, what)))
             }
-            OperatorAction::Stop if durable.stopped => Err(RolloutError::AsAsked { service: name }),
+            OperatorAction::Stop if durable.stopped => as_asked("the emergency stop is already in force"),
             OperatorAction::Stop => {
                 let note = note(ChangeKind::Stop, "everything to active, all automation off");
                 Ok(self.alter(note, DurableState::stop))
@@ -66,17 +67,21 @@ impl ServiceUpdate<'_> {
                 let note = note(ChangeKind::Unfreeze, "the freeze is lifted");
                 Ok(self.alter(note, |durable| durable.freeze = None))
             }
-            OperatorAction::Monitoring(on) if durable.unwatched != on => Err(RolloutError::AsAsked { service: name }),
+            OperatorAction::Monitoring(on) if durable.unwatched != on => {
+                as_asked(if on { "the guard is already on" } else { "the guard is already off" })
+            }
             OperatorAction::Monitoring(on) => {
                 Ok(self.alter(note(ChangeKind::Monitoring, guard_is(on)), |durable| durable.unwatched = !on))
             }
-            OperatorAction::Alerting(on) if durable.silent != on => Err(RolloutError::AsAsked { service: name }),
+            OperatorAction::Alerting(on) if durable.silent != on => {
+                as_asked(if on { "notices are already sent" } else { "notices are already off" })
+            }
             OperatorAction::Alerting(on) => {
                 let what = if on { "notices are sent again" } else { "no notices are sent" };
                 Ok(self.alter(note(ChangeKind::Alerting, what), |durable| durable.silent = !on))
             }
             OperatorAction::Overlay(overlay) if durable.overlay == *overlay => {
-                Err(RolloutError::AsAsked { service: name })
+                as_asked("what is set at run time already says so")
             }
             OperatorAction::Overlay(overlay) => {
                 let note = note(ChangeKind::Overlay, "set at run time");

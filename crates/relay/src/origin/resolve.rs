@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::net::NetError;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -99,7 +100,7 @@ impl OriginResolver {
 
     fn failed(&self, name: &str, error: &str) {
         count(&self.counters.process.resolve_errors);
-        tracing::warn!(name, error, "cannot resolve a name; keeping its last known addresses");
+        tracing::warn!(name, error, "cannot resolve a name; addresses from an earlier look-up stay in use");
     }
 
     /// Keeps the origins in force resolved; ends when the resolver is gone.
@@ -173,6 +174,17 @@ fn endpoints<'f>(origin: &OriginSettings, addresses: impl Fn(&str) -> Option<&'f
     all.into()
 }
 
+/// Why a name has no addresses, without the resolver's own dump of its query.
+fn cause(error: &NetError) -> String {
+    let words = match error {
+        NetError::Timeout => "the name servers did not answer in time",
+        _ if error.is_nx_domain() => "no such name",
+        _ if error.is_no_records_found() => "the name has no addresses",
+        _ => return error.to_string(),
+    };
+    words.to_owned()
+}
+
 async fn look_up(names: &Names, name: &str) -> Result<ResolvedName, String> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(ResolvedName { addresses: BTreeSet::from([address]), until: clock::now().plus(LONGEST) });
@@ -181,7 +193,7 @@ async fn look_up(names: &Names, name: &str) -> Result<ResolvedName, String> {
         match names {
             Names::Dns(resolver) => {
                 // A trailing dot makes the name absolute, so that it is not tried with every search domain.
-                let found = resolver.lookup_ip(format!("{name}.")).await.map_err(|e| e.to_string())?;
+                let found = resolver.lookup_ip(format!("{name}.")).await.map_err(|error| cause(&error))?;
                 let until = clock::at(found.valid_until());
                 Ok((found.iter().collect::<Vec<_>>(), until))
             }
