@@ -11,14 +11,14 @@ const HEAD: &str = r#"<!-- Generated from the JSON Schemas: UPDATE_DOCS=1 cargo 
 
 # Configuration reference
 
-`cutover.toml` holds what needs a restart to change. The **routing file** holds everything else; it is read again within half a second of
+`cutover.toml` holds settings that need a restart. The **routing file** holds everything else; it is read again within half a second of
 being saved, or at SIGHUP. **Suites** are read at every run.
 
-- Unknown keys are errors. Every problem is reported at once, with file, line and a hint. A file is taken whole or refused whole.
+- Unknown keys are errors. Every problem is reported at once, with file, line and a hint. A file is accepted or refused as a whole.
 - Durations are `"250ms"`, `"30s"`, `"1h 30m"`; sizes `"64KiB"`, `"10MiB"`; weights and shares are percentages with up to two decimals.
 - Paths are relative to the file that names them.
 - In any string of `cutover.toml` and of a routing file, `${NAME}` stands for an environment variable and `${NAME:-default}` for one with a
-  default; `$$` is a dollar. An unset variable without a default is an error at its place. No message shows a value from the environment.
+  default; `$$` is a dollar. An unset variable without a default is an error. No message shows a value from the environment.
   Suites have variables of their own: `${env.NAME}`.
 - `cutover check` checks all files. `cutover check --schema routing`, `main` or `suite` prints a JSON Schema for your editor.
 - `config/every-key.toml`, `config/every-main-key.toml` and `config/every-suite-key.toml` show every key in use.
