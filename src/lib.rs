@@ -36,11 +36,12 @@
 //!
 //! 1. One request sees one generation.
 //! 2. Only the sidecar publishes ([`memory::snapshot::SnapshotPublisher`] cannot be cloned); only the relay counts.
-//! 3. Counters only grow, and outlive a reload: windows are differences, and Prometheus and the guard read the same numbers.
+//! 3. Counters only grow, and outlive a reload: windows are differences, and Prometheus and the guard read the same
+//! numbers.
 //! 4. The judgement is pure.
-//! 5. A rollback waits for nobody: no disk, peer or browser.
+//! 5. A rollback waits for nothing: no disk, peer or browser.
 //! 6. Every change of a weight has a journal entry, and `explain` replays those that were judged.
-//! 7. A configuration is taken whole or refused whole.
+//! 7. A configuration is accepted or refused as a whole.
 //! 8. Everything has a limit, and the limit has a name.
 //! 9. If the sidecar panics, weights freeze, `/readyz` fails, and requests are served by the last snapshot.
 //! 10. Nothing that a request, a file or an origin can reach panics: `unwrap`, `expect` and indexing are denied.

@@ -127,7 +127,7 @@ fn recommendations(
     }
     let under_way = view.rollout.as_ref().is_some_and(|rollout| rollout.phase.is_under_way());
     if level == ReportLevel::Warn && under_way {
-        let text = "pause the rollout and investigate: a metric is beyond its warning level";
+        let text = "pause the rollout and investigate: a metric is past its warning level";
         add(text.to_owned(), Some(format!("cutover pause --service {service}")));
     }
     if !view.guard.monitoring {

@@ -105,7 +105,7 @@ pub struct AdminClient {
     token: Option<String>,
     http: reqwest::Client,
     runtime: Runtime,
-    /// With room for one response.
+    /// The timeout of one response.
     patience: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! The commands that are one call: shift, pause, resume, approve, promote, abort, rollback, stop, clear, freeze, unfreeze.
+//! The commands that are one call: shift, pause, resume, approve, promote, abort, rollback, stop, clear, freeze,
+//! unfreeze.
 
 use serde::Serialize;
 
@@ -45,7 +46,8 @@ pub struct FreezeArgs {
     /// The reason, shown to everyone the freeze blocks.
     #[arg(long, short)]
     reason: String,
-    /// How long the freeze lasts: a duration ("2h") or a time ("2026-12-01T08:00:00Z"). Default: until someone lifts it.
+    /// How long the freeze lasts: a duration ("2h") or a time ("2026-12-01T08:00:00Z"). Default: until someone lifts
+    /// it.
     #[arg(long)]
     until: Option<String>,
     /// Apply to every service.

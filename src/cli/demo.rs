@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.serve {
         return modes::serve(&args.broken, &args.folder, args.listen, args.admin);
     }
-    anyhow::ensure!(args.broken.is_empty(), "--broken goes with --validate or --serve");
+    anyhow::ensure!(args.broken.is_empty(), "--broken needs --validate or --serve");
     let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
     let terminal = std::io::stdout().is_terminal() && !dumb;
     let json = args.output.unwrap_or(if terminal { Output::Text } else { Output::Json }) == Output::Json;

@@ -43,11 +43,11 @@ pub struct Args {
     admin: AdminArg,
 }
 
-/// How often the status is asked for.
+/// How often the status is fetched.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long to wait for an admin API that restarts.
+/// How long to wait for an admin API that is restarting.
 const GONE: Millis = Millis::seconds(30);
-/// Without a terminal, a line is printed this often even if nothing has changed.
+/// Without a terminal, a line is printed at least this often, even if nothing has changed.
 const SIGN_OF_LIFE: Millis = Millis::seconds(30);
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -145,12 +145,12 @@ fn print_result(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Re
     Ok(exit)
 }
 
-/// Where the rollout is, without what changes all the time.
+/// Where the rollout is, without the figures that change all the time.
 fn place(service: &Service, rollout: &Rollout) -> String {
     format!("{} {} {} {}", rollout.phase.name(), rollout.step, service.weight, service.guard.caution)
 }
 
-/// What is shown of a rollout: how far it is, and what it waits for.
+/// What is shown of a rollout: its progress, and what it is waiting for.
 fn lines(service: &Service, rollout: &Rollout) -> Vec<String> {
     let version = rollout.version.as_deref().unwrap_or("the candidate");
     let (left, phase) = (Millis(rollout.left_ms), words_of(rollout.phase));
@@ -175,7 +175,7 @@ fn lines(service: &Service, rollout: &Rollout) -> Vec<String> {
     }
 }
 
-/// Progress: drawn over on a terminal; elsewhere a line when something has happened.
+/// Progress: redrawn on a terminal; elsewhere a line whenever something happens.
 struct Progress {
     output: Output,
     block: LiveBlock,

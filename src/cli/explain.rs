@@ -1,4 +1,4 @@
-//! `cutover explain ID`: what the judge saw, what it cost, and the same judge over it once more.
+//! `cutover explain ID`: shows what the judge saw and what it cost, and judges it again.
 
 use crate::cli::history::JournalArg;
 use crate::cli::output::say;
@@ -104,7 +104,7 @@ fn show(evidence: &JudgementRecord) -> anyhow::Result<bool> {
     Ok(again == *judgement && replays)
 }
 
-/// Prints the meters, and runs the leading one again; false if its evidence differs.
+/// Prints the meters, and runs the leading one again; returns false if its evidence differs.
 fn meters(budget: &EvidenceBudget, weighed: &CombinedEvidence, tape: Option<&EvidenceTape>) -> anyhow::Result<bool> {
     let sure = 1.0 / budget.alpha;
     tell!("\nevidence that the candidate is worse than tolerated: {} ({} decides)", odds(weighed.total), odds(sure));
@@ -150,7 +150,7 @@ fn over(micros: u64) -> String {
     format!(" over {:.1} ms", micros as f64 / 1000.0)
 }
 
-/// What was and what is, once where that is the same.
+/// The values before and after, or one of them if they are equal.
 fn turn<T: PartialEq + std::fmt::Display>(before: &T, after: &T) -> String {
     if before == after { after.to_string() } else { format!("{before} -> {after}") }
 }
@@ -190,7 +190,7 @@ fn sample(sample: &WindowSample) -> String {
     format!("{} of {} failed in {}{p95}", sample.failed, sample.answers, sample.span)
 }
 
-/// What the rollout has cost: in the end where that is known, else until then.
+/// What the rollout has cost: its final cost if that is known, otherwise the cost until then.
 fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()> {
     let Some(known) = &change.ledger else { return Ok(()) };
     let last = journal.final_ledger(&change.service, known.rollout)?;

@@ -1,5 +1,5 @@
-//! `cutover history`: what was changed, by whom, and why. Reads the journal file, whether or not the proxy runs; with
-//! `--follow` it asks the admin API.
+//! `cutover history`: shows what changed, who changed it and why. Reads the journal file, whether or not the proxy is
+//! running; with `--follow` it uses the admin API.
 
 mod follow;
 mod layout;
@@ -79,7 +79,7 @@ impl JournalArg {
     }
 }
 
-/// A moment, or so long ago.
+/// A point in time, or a duration before now.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     Ago(Millis),

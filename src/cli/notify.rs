@@ -27,7 +27,7 @@ enum Command {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let Command::Test { name, config } = &args.command;
     let all = config::load_main(&config.config)?.notify;
-    anyhow::ensure!(!all.is_empty(), "there is no [[notify]] in {}: nobody is notified", config.config.display());
+    anyhow::ensure!(!all.is_empty(), "there is no [[notify]] in {}: no notices are sent", config.config.display());
     let names: Vec<&str> = all.iter().map(|sink| sink.name.as_str()).collect();
     let sinks: Vec<Sink> =
         all.iter().filter(|sink| name.as_ref().is_none_or(|name| *name == sink.name)).cloned().collect();

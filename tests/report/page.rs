@@ -45,7 +45,7 @@ fn the_verdict_comes_first_and_failures_come_before_what_passed() {
             "<span class=\"take\">-    &#34;state&#34;: &#34;placed&#34;,",
             "gave no complete response within 5s",
             "at most 60ms",
-            "Both answers",
+            "Both responses",
             "id = 90112",
             "is missing in green",
             "Skipped",

@@ -1,4 +1,4 @@
-//! The access log, as the file says it.
+//! The access log, as the file defines it.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use judgement::traffic::split::Weight;
 
-/// What the file says of the access log.
+/// The settings of the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
     pub target: LogTarget,
@@ -21,17 +21,17 @@ pub enum LogTarget {
     File(PathBuf),
 }
 
-/// How a line is written.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     #[default]
     Json,
-    /// Apache's, for the tools that know nothing else.
+    /// Apache's format, for tools that know nothing else.
     Combined,
 }
 
-/// The share of the requests that are written, in hundredths of a percent, 0..=10000. Failures are always written.
+/// The share of requests that are logged, in hundredths of a percent, 0..=10000. Failures are always logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleRate(u16);
 

@@ -1,4 +1,4 @@
-//! Who may use the admin API, and what each may do: as the main file means it.
+//! Who may use the admin API and what each may do, as the main file defines it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TlsListener;
 
-/// What the holder of a token may do. Each role may also do what the ones before it may.
+/// What the holder of a token may do. Each role includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -27,7 +27,7 @@ impl Role {
         }
     }
 
-    /// For a sentence.
+    /// With its article, for a sentence.
     pub fn with_article(self) -> &'static str {
         match self {
             Role::Viewer => "a viewer",
@@ -49,7 +49,7 @@ pub struct Token {
     pub name: String,
     pub role: Role,
     pub sha256: [u8; 32],
-    /// In seconds since 1970: from then on it is refused.
+    /// In seconds since 1970, the time from which it is refused.
     pub expires: Option<u64>,
 }
 
@@ -67,13 +67,13 @@ impl fmt::Debug for Token {
 /// Who may use the admin listener, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdminAccess {
-    /// Without any, one is made, on loopback.
+    /// If there are none, one is created on loopback.
     pub tokens: Vec<Token>,
-    /// What a request's Host may say beside the listener's own names, in lower case; without a port, with any.
+    /// Other names that a request's Host may have, in lower case; without a port, any port matches.
     pub hosts: Vec<String>,
     pub tls: Option<TlsListener>,
-    /// Beyond loopback without TLS, because the operator says so.
+    /// Listen outside loopback without TLS, because the operator says so.
     pub insecure: bool,
-    /// Beyond loopback, /metrics without a token.
+    /// Serve /metrics without a token outside loopback.
     pub open_metrics: bool,
 }

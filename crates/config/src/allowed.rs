@@ -1,7 +1,7 @@
 //! Where a deploy may send an environment: patterns such as `https://*--shop.netlify.app`.
 //!
-//! A pattern is a scheme, a host and perhaps a port; `*` stands for a run of letters, digits and hyphens within one part
-//! of the host, so that a dot, a port or another name cannot slip in.
+//! A pattern is a scheme, a host and perhaps a port; `*` stands for a run of letters, digits and hyphens within one
+//! part of the host, so that a dot, a port or another name cannot slip in.
 
 use memory::snapshot::OriginTarget;
 
@@ -50,7 +50,7 @@ impl AllowedOrigin {
     }
 }
 
-/// Whether a name is like a pattern, part by part.
+/// Whether a name matches a pattern, part by part.
 fn like(pattern: &str, name: &str) -> bool {
     let (patterns, parts): (Vec<&str>, Vec<&str>) = (pattern.split('.').collect(), name.split('.').collect());
     patterns.len() == parts.len() && patterns.iter().zip(parts).all(|(pattern, part)| part_like(pattern, part))
@@ -59,7 +59,7 @@ fn like(pattern: &str, name: &str) -> bool {
 fn part_like(pattern: &str, part: &str) -> bool {
     let Some((before, after)) = pattern.split_once('*') else { return pattern == part };
     let Some(rest) = part.strip_prefix(before) else { return false };
-    // A star takes at least one letter; what is behind it may hold more stars.
+    // A star matches at least one letter; what follows it may contain more stars.
     (1..=rest.len()).any(|taken| rest.get(taken..).is_some_and(|rest| part_like(after, rest)))
 }
 

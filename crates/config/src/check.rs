@@ -1,5 +1,5 @@
-//! What makes no sense together in a file whose values can be read: everything at once, each with its place and the way
-//! out.
+//! What makes no sense in combination, in a file whose values can be read: everything at once, each problem with its
+//! place and a hint.
 
 mod access;
 mod admin;
@@ -35,7 +35,7 @@ pub use origin::{not_our_own, permalink};
 pub use suite::suite;
 pub use tls::{check_files as tls_files, in_words};
 
-/// Checks routing files together: each by itself, then that no two services claim one host.
+/// Checks routing files together: each on its own, then that no two services claim the same host.
 pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], context: &RoutingContext<'_>) -> RoutingConfig {
     let nothing = RuntimeOverrides::default();
     let mut services = Vec::new();
@@ -75,22 +75,22 @@ pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], context: &Rout
     RoutingConfig { services, warnings }
 }
 
-/// The length that is typed, or the default.
+/// The given length, or the default.
 fn length<const MIN: u64, const MAX: u64>(typed: &Option<At<Duration<MIN, MAX>>>, default: Millis) -> Millis {
     typed.as_ref().map_or(default, |at| at.value.0)
 }
 
-/// The number that is typed, or the default.
+/// The given number, or the default.
 fn whole<const MIN: u64, const MAX: u64>(typed: &Option<At<Whole<MIN, MAX>>>, default: u64) -> u64 {
     typed.as_ref().map_or(default, |at| at.value.0)
 }
 
-/// The size that is typed, or the default.
+/// The given size, or the default.
 fn size<const MIN: u64, const MAX: u64>(typed: &Option<At<Size<MIN, MAX>>>, default: u64) -> u64 {
     typed.as_ref().map_or(default, |at| at.value.0)
 }
 
-/// The word that is typed.
+/// The given word.
 fn word<T: Copy>(typed: &Option<At<Word<T>>>) -> Option<T> {
     typed.as_ref().map(|at| at.value.0)
 }
@@ -117,5 +117,5 @@ fn is_plain_name(name: &str) -> bool {
     plain && !name.is_empty() && name.len() <= 64
 }
 
-/// What a plain name is made of.
+/// The characters of a plain name.
 const PLAIN_NAME: &str = "use up to 64 letters, digits, `-`, `_` and `.`";

@@ -1,6 +1,6 @@
-//! The files as they are typed: every key, its type, and what it is for. The values are parsed here (see [`values`]); what
-//! makes no sense together is [`super::check`]'s business. The JSON Schemas for editors and the configuration page of the
-//! book are derived from these types, so every key says its meaning, default and unit.
+//! The files as written: every key, its type, and its meaning. Values are parsed here (see [`values`]); combinations
+//! that make no sense are found by [`super::check`]. The JSON Schemas for editors and the configuration page of the
+//! book are derived from these types, so every key states its meaning, default and unit.
 
 mod edits;
 mod health;

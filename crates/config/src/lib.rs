@@ -1,7 +1,8 @@
-//! The configuration: what a file means once every problem is out of it.
+//! The configuration: what a file means once all of its problems are solved.
 //!
-//! `file` is what was typed, `read` finds what cannot be typed so, `check` finds what makes no sense, `watch` notices
-//! that a file has changed. A file is taken whole or refused whole: there is no way to get a [`RoutingConfig`] with a problem.
+//! `file` is what was written, `read` finds values that cannot be read, `check` finds combinations that make no sense,
+//! and `watch` notices that a file has changed. A file is accepted or refused as a whole: there is no way to get a
+//! [`RoutingConfig`] with a problem.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
@@ -35,7 +36,7 @@ use judgement::traffic;
 use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::{OriginSettings, ServiceTerms};
 
-/// What needs a restart to change.
+/// Settings that need a restart to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MainConfig {
     /// A routing file, or a folder of them.
@@ -45,12 +46,12 @@ pub struct MainConfig {
     /// The port that plain listeners redirect to.
     pub redirect_to_https: Option<u16>,
     pub limits: ClientLimits,
-    /// Workers; 0: one per core.
+    /// Worker threads; 0 means one per core.
     pub threads: usize,
     pub trusted_proxies: Vec<IpNet>,
     pub hop: HopHeaders,
     pub drain: Millis,
-    /// The part of `drain` in which new connections are still taken.
+    /// The part of `drain` in which new connections are still accepted.
     pub drain_delay: Millis,
     pub access_log: Option<access::AccessLog>,
     pub admin: SocketAddr,
@@ -58,16 +59,16 @@ pub struct MainConfig {
     pub state: PathBuf,
     pub keep: JournalRetention,
     pub tick: Millis,
-    /// Who is notified of changes.
+    /// The receivers of notices.
     pub notify: Vec<notify::Sink>,
-    /// The folder of the validation suites; it need not be there.
+    /// The folder of the validation suites, which need not exist.
     pub suites: PathBuf,
     pub validation: ValidationSettings,
-    /// What is taken, and probably not meant.
+    /// Settings that are accepted, but probably mistakes.
     pub warnings: Vec<FileProblem>,
 }
 
-/// How validation suites run, and what of their runs is kept.
+/// How validation suites run, and how long their runs are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValidationSettings {
     /// Runs at once; the others wait.
@@ -101,12 +102,12 @@ impl Default for JournalRetention {
     }
 }
 
-/// A listener with TLS. Its files are read again when they change.
+/// A TLS listener. Its files are read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsListener {
     pub listen: SocketAddr,
     pub http2: bool,
-    /// At least one. The first is for clients that ask for no name, or for an unknown one.
+    /// At least one. The first is for clients that ask for no name, or an unknown one.
     pub certificates: Vec<CertificateFiles>,
 }
 
@@ -117,7 +118,7 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// What one client may take.
+/// Limits on what a client may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
     pub header_time: Millis,
@@ -132,9 +133,9 @@ pub struct ClientLimits {
     pub requests: u32,
     pub tunnel_idle: Millis,
     pub tls_handshake: Millis,
-    /// 0: as many as the file descriptors allow.
+    /// 0 means as many as the file descriptors allow.
     pub connections: usize,
-    /// 0: no limit.
+    /// 0 means no limit.
     pub connections_per_address: usize,
 }
 
@@ -158,14 +159,14 @@ impl Default for ClientLimits {
     }
 }
 
-/// What origins are told of this hop, beside X-Forwarded-*, X-Real-IP and X-Request-Id.
+/// What origins are told about this hop, in addition to X-Forwarded-*, X-Real-IP and X-Request-Id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HopHeaders {
     /// Forwarded (RFC 7239).
     pub forwarded: bool,
     /// Via (RFC 9110 7.6.3).
     pub via: bool,
-    /// traceparent and tracestate; left as they came if not.
+    /// traceparent and tracestate; passed on unchanged if false.
     pub trace_context: bool,
 }
 
@@ -179,11 +180,11 @@ impl Default for HopHeaders {
 #[derive(Clone, Debug, Default)]
 pub struct RoutingConfig {
     pub services: Vec<ServiceConfig>,
-    /// What is taken, and probably not meant.
+    /// Settings that are accepted, but probably mistakes.
     pub warnings: Vec<FileProblem>,
 }
 
-/// A service as the file means it.
+/// A service as the file defines it.
 #[derive(Clone, Debug)]
 pub struct ServiceConfig {
     pub traffic: traffic::ServiceDefinition,
@@ -198,7 +199,7 @@ pub struct ServiceConfig {
     /// By route, `default` first.
     pub deadlines: Vec<Millis>,
     pub terms: ServiceTerms,
-    /// Where the file sends the environments, whatever a deploy says.
+    /// Where the file sends the environments, whatever a deploy has set.
     pub urls: [String; 2],
     /// Where a deploy may send them.
     pub allowed_origins: Vec<AllowedOrigin>,
@@ -227,14 +228,14 @@ pub struct IgnoredOverlay {
 /// Runtime changes of services, by name.
 pub type Overlays = BTreeMap<String, RuntimeOverrides>;
 
-/// What a routing file is checked against, beside itself.
+/// What a routing file is checked against, besides itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoutingContext<'a> {
     /// Changes made at run time. One that does not fit is set aside, and does not refuse the file.
     pub overlays: Option<&'a Overlays>,
-    /// Where this program listens: an origin there would send requests round in circles.
+    /// The addresses that this process listens on: an origin there would make requests loop.
     pub listeners: &'a [SocketAddr],
-    /// The suites that a plan may name; `None`: not looked at.
+    /// The suites that a plan may name; `None` if this is not checked.
     pub suites: Option<&'a SuiteFolder>,
 }
 
@@ -253,7 +254,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A problem that no line of the file shows.
+    /// A problem that does not belong to a line of the file.
     pub fn at_large(name: &Path, why: String) -> ConfigError {
         let mut source = SourceFile::new(name.display().to_string(), "");
         source.problem(0..0, why, None);
@@ -279,14 +280,15 @@ impl std::fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl MainConfig {
-    /// Every address that this program listens on.
+    /// Every address that this process listens on.
     pub fn listeners(&self) -> Vec<SocketAddr> {
         let tls = self.tls.iter().map(|listener| listener.listen);
         self.listen.iter().copied().chain(tls).chain([self.admin]).collect()
     }
 }
 
-/// Reads `cutover.toml`. The files of certificates are not looked at: who only asks a running Cutover may not read them.
+/// Reads `cutover.toml`. Certificate files are not read, because a user who only talks to a running Cutover may not
+/// have access to them.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem of the file.
@@ -294,7 +296,7 @@ pub fn load_main(path: &Path) -> Result<MainConfig, ConfigError> {
     main_file(path, false)
 }
 
-/// The same, and what its certificates hold.
+/// The same, including the contents of its certificates.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem of the file.
@@ -315,7 +317,7 @@ fn main_file(path: &Path, certificates: bool) -> Result<MainConfig, ConfigError>
     source.refused().map_or(Ok(config), Err)
 }
 
-/// Keys that stand in the other file.
+/// Keys that belong in the other file.
 const OF_ROUTING: [&str; 7] = ["service", "blue", "green", "split", "route", "rule", "rollout"];
 const OF_MAIN: [&str; 6] = ["proxy", "admin", "state", "notify", "suites", "validation"];
 
@@ -351,7 +353,7 @@ fn routing_of(mut sources: Vec<SourceFile>, context: &RoutingContext<'_>) -> Res
     if problems.is_empty() { Ok(routing) } else { Err(ConfigError { problems }) }
 }
 
-/// Reads a suite by itself.
+/// Reads a single suite.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem of the file.
@@ -373,7 +375,7 @@ pub fn is_suite_name(name: &str) -> bool {
     plain && !name.starts_with('.') && !name.is_empty() && name.len() <= 64
 }
 
-/// The routing files: the path itself, or what is in the folder.
+/// The routing files: the path itself, or the files in the folder.
 fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -441,7 +443,7 @@ fn unreadable(error: &std::io::Error) -> String {
     }
 }
 
-/// Checks a routing text that is in no file: for tests and tools.
+/// Checks a routing text that is not in a file, for tests and tools.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem.

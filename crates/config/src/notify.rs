@@ -1,4 +1,4 @@
-//! Who is notified of changes: what `[[notify]]` means once every problem is out of it.
+//! The receivers of notices: what `[[notify]]` means once all of its problems are solved.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,7 +6,7 @@ use lettre::message::Mailbox;
 
 use judgement::rollout::{AnnouncementLevel, ChangeKind};
 
-/// What must not be shown: `{:?}` does not.
+/// A secret, which `{:?}` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -15,7 +15,7 @@ impl<T> Secret<T> {
         Secret(value)
     }
 
-    /// For the one place that sends it.
+    /// The secret itself, for the one place that sends it.
     pub fn reveal(&self) -> &T {
         &self.0
     }
@@ -27,22 +27,22 @@ impl<T> std::fmt::Debug for Secret<T> {
     }
 }
 
-/// One receiver, and what it wants to hear.
+/// One receiver, and which notices it gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sink {
     pub name: String,
     pub door: NotifyChannel,
-    /// This and above.
+    /// This level and above.
     pub level: AnnouncementLevel,
-    /// `None`: all.
+    /// `None` for all.
     pub services: Option<Vec<String>>,
     pub kinds: Option<Vec<ChangeKind>>,
 }
 
-/// How it is reached. A whole URL may be a secret, so every one is kept as one.
+/// The kind of receiver. A whole URL may be a secret, so each one is kept as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotifyChannel {
-    /// Signed with each of the keys: while they change, the receiver knows the old or the new one.
+    /// Signed with each of the keys: while they are being rotated, the receiver knows the old or the new one.
     Webhook {
         url: Secret<url::Url>,
         keys: Secret<Vec<Vec<u8>>>,
@@ -67,19 +67,19 @@ pub struct EmailChannel {
     pub to: Vec<Mailbox>,
 }
 
-/// What keeps a mail server's connection private.
+/// The encryption of a mail server's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpSecurity {
     /// Nothing: `smtp://`.
     Clear,
-    /// TLS after a greeting, or no mail: `starttls://`.
+    /// STARTTLS, or no mail: `starttls://`.
     StartTls,
     /// TLS from the first byte: `smtps://`.
     Tls,
 }
 
-/// Whether nothing may be sent there: link-local addresses, where clouds answer everybody with the credentials of the
-/// machine.
+/// Whether an address must not be contacted: link-local addresses, where cloud platforms hand out the machine's
+/// credentials to anyone.
 pub fn is_forbidden(address: IpAddr) -> bool {
     /// The metadata of EC2.
     const EC2: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254);

@@ -1,7 +1,7 @@
 //! From text to typed file, with every problem at once.
 //!
 //! serde stops at the first thing that it cannot read. So the offending key or value is cut out of the parsed document
-//! and the rest is read again, until nothing is left to object to: the types in [`super::file`] stay plain serde types,
+//! and the rest is read again, until there are no objections left. The types in [`super::file`] stay plain serde types,
 //! and the user sees every mistake at once.
 
 mod environment;
@@ -22,7 +22,7 @@ pub use crate::suggest::did_you_mean;
 
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 4 << 20;
-/// More problems than this are not looked for.
+/// The most problems to look for.
 const MAX_PROBLEMS: usize = 30;
 
 /// One problem of a file.
@@ -39,10 +39,10 @@ pub struct FileProblem {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The lines that `span` touches, without passwords; empty for a file without a text.
+    /// The lines that `span` touches, without passwords; empty if the problem has no text.
     #[serde(skip)]
     excerpt: String,
-    /// Where `span` is in it.
+    /// Where `span` is within them.
     #[serde(skip)]
     place: Range<usize>,
 }
@@ -52,15 +52,15 @@ pub struct FileProblem {
 pub struct SourceFile {
     pub name: String,
     pub text: String,
-    /// Each of them refuses the file.
+    /// Problems that refuse the file.
     pub problems: Vec<FileProblem>,
-    /// What is taken, and probably not meant.
+    /// Settings that are accepted, but probably mistakes.
     pub warnings: Vec<FileProblem>,
-    /// The tables that something was cut out of: there it is not reported as missing.
+    /// The tables that something was cut out of, so that it is not reported as missing there.
     mutilated: Vec<Range<usize>>,
-    /// The keys that were cut out of the file itself.
+    /// The top-level keys that were cut out.
     cut_keys: Vec<String>,
-    /// The strings that hold something of the environment.
+    /// The strings that contain environment values.
     expanded: Vec<Expanded>,
 }
 
@@ -83,13 +83,13 @@ impl SourceFile {
         (!self.problems.is_empty()).then_some(ConfigError { problems: self.problems })
     }
 
-    /// Notes a problem at a place.
+    /// Notes a problem at a position.
     pub fn problem(&mut self, span: Range<usize>, message: impl Into<String>, hint: Option<String>) {
         let problem = self.noted(span, message.into(), hint);
         self.problems.push(problem);
     }
 
-    /// Notes something at a place that is taken, and probably not meant.
+    /// Notes a setting that is accepted, but probably a mistake.
     pub fn warning(&mut self, span: Range<usize>, message: impl Into<String>, hint: &str) {
         let warning = self.noted(span, message.into(), Some(hint.to_owned()));
         self.warnings.push(warning);
@@ -109,14 +109,14 @@ impl SourceFile {
             column: before.get(line_start..).unwrap_or("").chars().count() + 1,
             message: without_passwords(&message),
             hint: hint.map(|hint| without_passwords(&hint)),
-            // As long as it was: the places stay where they are.
+            // The length is kept, so that positions stay the same.
             excerpt: without_passwords(self.text.get(line_start..line_end).unwrap_or("")),
             place: start - line_start..end - line_start,
             span: start..end,
         }
     }
 
-    /// A message and a hint without what the environment holds.
+    /// A message and a hint without environment values.
     fn without_environment(
         &self,
         span: Range<usize>,
@@ -136,7 +136,7 @@ impl SourceFile {
         (message, hint)
     }
 
-    /// The part of a value that is in the file itself, and does not come from the environment.
+    /// The part of a value that is in the file itself and not from the environment.
     pub fn literal<'t>(&'t self, at: &'t At<String>) -> &'t str {
         let expanded = self.expanded.iter().find(|expanded| expanded.span == at.span);
         expanded.map_or(at.value.as_str(), |expanded| expanded.literal.as_str())
@@ -147,34 +147,34 @@ impl SourceFile {
         self.expanded.iter().any(|expanded| expanded.span == at.span && expanded.has_variables())
     }
 
-    /// Replaces what must not be shown by stars, before a problem quotes it.
+    /// Replaces secrets by stars, before a problem quotes the line.
     pub fn conceal(&mut self, span: &Range<usize>) {
         let place = self.text.floor_char_boundary(span.start)..self.text.ceil_char_boundary(span.end);
         let blots = "*".repeat(place.len());
         self.text.replace_range(place, &blots);
     }
 
-    /// Notes that something is missing in the table at `span`, unless something there could not be read.
+    /// Notes that something is missing in the table at `span`, unless something in the table could not be read.
     pub fn missing(&mut self, span: Range<usize>, message: impl Into<String>, hint: &str) {
         if !self.mutilated.contains(&span) {
             self.problem(span, message, Some(hint.to_owned()));
         }
     }
 
-    /// Notes that the file itself lacks a key, unless what it has there could not be read.
+    /// Notes that the file lacks a top-level key, unless the file's value could not be read.
     pub fn missing_key(&mut self, key: &str, message: &str, hint: &str) {
         if !self.cut_keys.iter().any(|cut| cut == key) {
             self.problem(0..0, message, Some(hint.to_owned()));
         }
     }
 
-    /// Reads the text as `T`: what could be read of it, with the problems noted.
+    /// Reads the text as `T`: as much as could be read, with the problems noted.
     pub fn read<T: DeserializeOwned + Default>(&mut self) -> T {
         self.read_with(None)
     }
 
-    /// The same, with the variables of the environment put into the strings. Only for files that the operator writes: a
-    /// text that comes over the API must not read the environment.
+    /// The same, with environment variables expanded in the strings. Only for files that the operator writes: text that
+    /// arrives over the API must not read the environment.
     pub fn read_with_environment<T: DeserializeOwned + Default>(&mut self) -> T {
         self.read_with(Some(&environment::of_process))
     }
@@ -182,12 +182,12 @@ impl SourceFile {
     fn read_with<T: DeserializeOwned + Default>(&mut self, lookup: Option<&Lookup<'_>>) -> T {
         let text = self.text.clone();
         let (mut document, errors) = DeTable::parse_recoverable(&text);
-        // What is not TOML at all has as many errors as lines.
+        // Text that is not TOML at all has as many errors as lines.
         for error in errors.iter().take(MAX_PROBLEMS) {
             self.note(error, None);
         }
         if !errors.is_empty() {
-            // Where a bracket is missing, the meaning of what follows is unknown.
+            // If a bracket is missing, the meaning of what follows is unknown.
             return T::default();
         }
         if let Some(lookup) = lookup {
@@ -210,7 +210,7 @@ impl SourceFile {
         T::default()
     }
 
-    /// Puts the variables into every string, and cuts the strings out in which that fails.
+    /// Expands the variables in every string, and cuts out the strings in which that fails.
     fn put_in_environment(&mut self, document: &mut DeTable<'_>, lookup: &Lookup<'_>) {
         let mut failed = Vec::new();
         for (_, value) in document.iter_mut() {
@@ -218,7 +218,7 @@ impl SourceFile {
         }
         for (span, bad) in failed.into_iter().take(MAX_PROBLEMS) {
             for environment::BadVariable { token, why } in bad {
-                // The variable itself, if it is there as it was read: an escape may have written it.
+                // The variable itself, if the source has it as it was read: it may be written with escapes.
                 let raw = self.text.get(span.clone()).unwrap_or("");
                 // Only the last one can lack its end.
                 let found = if token == "${" { raw.rfind(&token) } else { raw.find(&token) };
@@ -245,7 +245,7 @@ impl SourceFile {
             return;
         }
         let (message, hint) = in_plain_words(error.message(), key);
-        // A parser that has lost its way complains again and again of one place.
+        // A parser that has lost its way complains about the same place repeatedly.
         if !self.problems.iter().any(|problem| problem.span == span) {
             self.problem(span, message, hint);
         }
@@ -273,7 +273,7 @@ fn expand_in(value: &mut Spanned<DeValue<'_>>, lookup: &Lookup<'_>, done: &mut V
     }
 }
 
-/// What was cut out.
+/// Something that was cut out.
 struct Cut {
     /// Its key; for an item of a list, the list's.
     key: Option<String>,
@@ -313,7 +313,7 @@ fn cut_inside(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<C
     Some(found)
 }
 
-/// Whether something inside the value stands at the very same place: a table and its only item, say.
+/// Whether something inside the value has the very same position, such as a table and its only item.
 fn holds(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
     match value.get_ref() {
         DeValue::Table(table) => {
@@ -345,7 +345,7 @@ fn in_plain_words(message: &str, key: Option<&str>) -> (String, Option<String>) 
         };
         return (format!("{named} must be {wanted}, not {}", found_in_words(found)), way_out(key, wanted, found));
     }
-    // What our own values say: a message, and the way out.
+    // Errors of Cutover's own values: a message and a hint.
     let (message, hint) = message.split_once('\n').map_or((message, None), |(message, hint)| (message, Some(hint)));
     (message.replace("{key}", &named), hint.map(str::to_owned))
 }
@@ -362,7 +362,7 @@ fn found_in_words(found: &str) -> String {
     }
 }
 
-/// Tables that people write as the one thing that matters in them, and how that is written.
+/// Tables that people often write as their main value, and how to write them.
 const TABLES: [(&str, &str); 14] = [
     ("header", "{ name = \"{}\", present = true }"),
     ("cookie", "{ name = \"{}\", present = true }"),
@@ -398,7 +398,8 @@ fn way_out(key: Option<&str>, wanted: &str, found: &str) -> Option<String> {
     }
 }
 
-/// The same text with stars where URLs have passwords: what is wrong with a file is shown to more people than the file.
+/// The same text with stars in place of the passwords in URLs: a file's problems are shown to more people than the
+/// file.
 fn without_passwords(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -427,16 +428,16 @@ fn without_passwords(text: &str) -> String {
     out
 }
 
-/// How grave a problem is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemSeverity {
     /// The file is refused.
     Error,
-    /// It is taken.
+    /// The file is accepted.
     Warning,
 }
 
-/// The problems as a terminal shows them: file, line, the text underlined, a hint.
+/// The problems as a terminal shows them: file, line, the underlined text, a hint.
 pub fn render<'p>(problems: impl Iterator<Item = &'p FileProblem>, severity: ProblemSeverity, colour: bool) -> String {
     use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };

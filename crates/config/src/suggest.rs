@@ -1,4 +1,4 @@
-//! What somebody who mistyped a name probably meant.
+//! Suggestions for a mistyped name.
 
 /// The closest of the known names, or all of them.
 pub fn did_you_mean(given: &str, known: &[&str]) -> String {

@@ -1,7 +1,8 @@
-//! A validation suite as its file means it: what is asked of an environment, and what must come back.
+//! A validation suite as its file defines it: the requests to an environment, and what must come back.
 //!
-//! Texts may hold `${name}`: a variable of the suite, what an earlier step captured, or one of [`BUILT_IN`]. What came from
-//! the environment (`${env.NAME}`) is put in when the file is read, and is in [`Suite::secrets`], so that no report shows it.
+//! Texts may contain `${name}`: a variable of the suite, a value captured by an earlier step, or one of [`BUILT_IN`].
+//! Values from the environment (`${env.NAME}`) are inserted when the file is read and added to [`Suite::secrets`], so
+//! that no report shows them.
 
 mod schema;
 pub mod text;
@@ -20,35 +21,35 @@ use memory::snapshot::health_check::SqlEngine;
 
 pub use schema::Schema;
 
-/// What every text may name: the run's id, `blue` or `green`, and a number that no other request of the run has.
+/// Names available in every text: the run's id, `blue` or `green`, and a number that no other request of the run has.
 pub const BUILT_IN: [&str; 3] = ["run", "environment", "unique"];
 
-/// A suite: its name is its file's, without `.toml`.
+/// A suite, named after its file.
 #[derive(Clone, Debug)]
 pub struct Suite {
     pub name: String,
     pub title: String,
-    /// `None`: the only one.
+    /// `None` for the only one.
     pub service: Option<String>,
     pub via: Via,
     pub tags: Vec<String>,
     /// Cases at once.
     pub concurrency: usize,
-    /// It runs by itself this often.
+    /// How often it runs on a schedule.
     pub every: Option<Millis>,
-    /// And after every rollback of its service.
+    /// Whether it also runs after every rollback of its service.
     pub after_rollback: bool,
-    /// In the order of the file; each may name those before it.
+    /// In the order of the file; each may use those before it.
     pub variables: Vec<(String, String)>,
     /// Blue first, then green; after `setup` of the same side.
     pub setup: Vec<SuiteRequest>,
     pub cases: Vec<Case>,
-    /// Runs whatever came of the rest.
+    /// Runs whatever the outcome of the rest.
     pub teardown: Vec<SuiteRequest>,
     pub loads: Vec<LoadTest>,
     pub parities: Vec<Parity>,
     pub data: Vec<DataCheck>,
-    /// Texts that no report shows: they came from the environment.
+    /// Texts that no report shows, because they came from the environment.
     pub secrets: Vec<String>,
     /// Captured variables that no report shows.
     pub secret_names: Vec<String>,
@@ -68,25 +69,25 @@ pub enum Via {
 pub struct Case {
     pub name: String,
     pub tags: Vec<String>,
-    /// Attempts after the first one.
+    /// Retries after the first attempt.
     pub retries: u32,
-    /// One after the other; what one captures the next ones know.
+    /// Run in order; what one captures, the later ones can use.
     pub steps: Vec<SuiteRequest>,
 }
 
-/// A request, and what its answer must be.
+/// A request, and what its response must be.
 #[derive(Clone, Debug)]
 pub struct SuiteRequest {
     pub name: String,
     pub method: Method,
-    /// Behind the origin's own path, percent-encoded, perhaps with a query; may hold `${…}`.
+    /// Appended to the origin's base path, percent-encoded, perhaps with a query; may contain `${…}`.
     pub path: String,
-    /// More of the query, as it is meant: it is encoded when it is sent. Values may hold `${…}`.
+    /// More query parameters, unencoded: they are encoded when sent. Values may contain `${…}`.
     pub query: Vec<(String, String)>,
-    /// The suite's own come first; values may hold `${…}`.
+    /// The suite's own come first; values may contain `${…}`.
     pub headers: Vec<(HeaderName, String)>,
     pub body: Body,
-    /// For the whole answer.
+    /// For the complete response.
     pub timeout: Millis,
     pub expect: Expect,
     pub capture: Vec<(String, Capture)>,
@@ -96,13 +97,13 @@ pub struct SuiteRequest {
 pub enum Body {
     #[default]
     None,
-    /// May hold `${…}`.
+    /// May contain `${…}`.
     Text(String),
-    /// Its texts may hold `${…}`. Sent as `application/json`.
+    /// Its texts may contain `${…}`. Sent as `application/json`.
     Json(Value),
     /// Sent as `application/x-www-form-urlencoded`.
     Form(Vec<(String, String)>),
-    /// A file's bytes, as they are.
+    /// A file's bytes, unchanged.
     Bytes(Arc<[u8]>),
 }
 
@@ -112,7 +113,7 @@ pub enum Capture {
     /// The first node of the body.
     Json(JsonPath),
     Header(HeaderName),
-    /// A cookie that the answer sets.
+    /// A cookie that the response sets.
     Cookie(String),
     /// The first group, or the whole match, in the body.
     Regex(Regex),
@@ -120,14 +121,14 @@ pub enum Capture {
 
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
-    /// Empty: 200 to 399. Both ends included.
+    /// Empty for 200 to 399. Both ends are included.
     pub status: Vec<(u16, u16)>,
     pub latency: Option<Millis>,
     pub headers: Vec<(HeaderName, Expectation)>,
     pub json: Vec<(JsonPath, Expectation)>,
-    /// The whole body as JSON; texts may hold `${…}`.
+    /// The whole body as JSON; texts may contain `${…}`.
     pub equals: Option<Value>,
-    /// Places of the body that `equals` does not look at.
+    /// Places of the body that `equals` ignores.
     pub ignore: Vec<JsonPath>,
     /// Numbers of `equals` may differ by this much, relative to the larger one.
     pub tolerance: f64,
@@ -135,7 +136,7 @@ pub struct Expect {
     pub body: Vec<Expectation>,
 }
 
-/// What one value must be. Texts may hold `${…}`.
+/// The conditions on one value. Texts may contain `${…}`.
 #[derive(Clone, Debug)]
 pub enum Expectation {
     Equals(Value),
@@ -147,17 +148,17 @@ pub enum Expectation {
     /// Numbers.
     Above(f64),
     Below(f64),
-    /// Of a text in characters, of a list in items, of an object in keys.
+    /// Counted in characters for a text, items for a list, keys for an object.
     Length(u64),
     /// `string`, `number`, `boolean`, `array`, `object` or `null`.
     Type(String),
 }
 
-/// A regular expression for the whole of a value.
+/// A regular expression that a whole value must match.
 #[derive(Clone, Debug)]
 pub struct WholeRegex {
     regex: Regex,
-    /// As it was typed.
+    /// As written in the file.
     pub text: String,
 }
 
@@ -165,9 +166,9 @@ impl WholeRegex {
     /// # Errors
     /// The text is not a regular expression.
     pub fn new(text: &str) -> Result<WholeRegex, regex::Error> {
-        // By itself first: its errors speak of what was typed.
+        // On its own first, so that its errors refer to what was written.
         Regex::new(text)?;
-        // The longest match is not what a search finds: `a|ab` finds the `a` of `ab`.
+        // A search does not find the longest match: `a|ab` finds the `a` of `ab`.
         Ok(WholeRegex { regex: Regex::new(&format!(r"\A(?:{text})\z"))?, text: text.to_owned() })
     }
 
@@ -176,26 +177,26 @@ impl WholeRegex {
     }
 }
 
-/// Requests at the times that a profile sets, whatever the answers do: an open loop.
+/// Requests at the times that a profile sets, whatever the responses do: an open loop.
 #[derive(Clone, Debug)]
 pub struct LoadTest {
     pub name: String,
     pub profile: Profile,
-    /// Requests a second, at the peak.
+    /// Requests per second, at the peak.
     pub rate: f64,
-    /// Where a ramp or a stress begins, and what a spike rises from.
+    /// Where a ramp or stress begins, and what a spike rises from.
     pub from: f64,
     pub length: Millis,
-    /// Before that, at the first rate, and not counted.
+    /// The warm-up, at the first rate, which is not counted.
     pub warm_up: Millis,
-    /// The most requests at once. Each has a connection of its own.
+    /// The most requests at once, each on its own connection.
     pub users: u32,
-    /// Drawn by their weights.
+    /// Chosen in proportion to their weights.
     pub requests: Vec<(u32, SuiteRequest)>,
     pub limits: LoadLimits,
 }
 
-/// The course of a load's rate.
+/// The shape of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -205,7 +206,7 @@ pub enum Profile {
     Ramp,
     /// `from`, and `rate` in the middle third.
     Spike,
-    /// From `from` to `rate` in ten stairs: where does it break?
+    /// From `from` to `rate` in ten steps: where does it break?
     Stress,
     /// `rate` throughout, for long: the second half must be as good as the first.
     Soak,
@@ -231,15 +232,15 @@ impl Profile {
     }
 }
 
-/// What passes or fails a load. Latencies are those from the intended start.
+/// What decides whether a load passes. Latencies are measured from the intended start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LoadLimits {
     pub p50: Option<Millis>,
     pub p95: Option<Millis>,
     pub p99: Option<Millis>,
-    /// In percent; without one, no request may fail.
+    /// In percent; if there is none, no request may fail.
     pub error_rate: Option<f64>,
-    /// Answered well, a second.
+    /// Successful responses per second.
     pub throughput: Option<f64>,
 }
 
@@ -252,23 +253,23 @@ pub struct Parity {
     pub recording: Option<PathBuf>,
     /// The suite's own headers, which recorded requests get too.
     pub sent: Vec<(HeaderName, String)>,
-    /// POST and the like of a recording are sent too.
+    /// Also send POST and similar requests of a recording.
     pub unsafe_methods: bool,
-    /// The most different requests of a recording.
+    /// The most distinct requests of a recording.
     pub most: usize,
     pub ignore: Vec<JsonPath>,
     /// The headers that are compared.
     pub headers: Vec<HeaderName>,
     /// Relative, as in [`Expect::tolerance`].
     pub tolerance: f64,
-    /// So often blue is compared with itself first.
+    /// How often blue is first compared with itself.
     pub noise: u32,
     /// The percentage of requests that may differ.
     pub differing: f64,
     pub timeout: Millis,
 }
 
-/// One thing that both sides' data must agree on.
+/// One thing on which both sides' data must agree.
 #[derive(Clone, Debug)]
 pub struct DataCheck {
     pub name: String,
@@ -279,9 +280,9 @@ pub struct DataCheck {
 pub enum DataCheckKind {
     /// The rows of a table. Blue's database, then green's.
     Table { databases: [SqlEngine; 2], table: TableCheck },
-    /// The same rows on both sides, in the order that they come in. `timeout`: for the whole answer, here and below.
+    /// The same rows on both sides, in the order returned. `timeout`: for the complete response, here and below.
     Query { databases: [SqlEngine; 2], query: String, tolerance: f64, timeout: Millis },
-    /// No row, on either side.
+    /// No rows, on either side.
     Integrity { databases: [SqlEngine; 2], query: String, timeout: Millis },
     /// The same JSON (or bytes) from both origins.
     Http { request: Box<SuiteRequest>, ignore: Vec<JsonPath>, tolerance: f64 },
@@ -291,19 +292,19 @@ pub enum DataCheckKind {
 pub struct TableCheck {
     /// May be `schema.table`.
     pub name: String,
-    /// Columns that name a row, and by which the table is walked through; an index over them is what makes it fast.
+    /// Columns that identify a row and by which the table is traversed; an index over them makes it fast.
     pub key: Vec<String>,
-    /// `None`: all of them.
+    /// `None` for all of them.
     pub columns: Option<Vec<String>>,
-    /// Left out of all.
+    /// Columns that are not compared.
     pub ignore: Vec<String>,
     /// A condition in SQL.
     pub filter: Option<String>,
-    /// Rows a chunk.
+    /// Rows per chunk.
     pub chunk: u64,
-    /// Only count.
+    /// Only count the rows.
     pub rows_only: bool,
-    /// How many differing rows the report names.
+    /// How many differing rows the report lists.
     pub most_rows: usize,
     /// For one query.
     pub timeout: Millis,

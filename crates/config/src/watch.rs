@@ -1,18 +1,18 @@
 //! Notices that a routing file, or a folder of them, has changed.
 //!
-//! By looking, several times a second, at what the files are: their inode, size and times. It costs a `stat` a file, and
-//! sees whatever way they change: written in place, renamed over, a symlink swapped at any level (as Kubernetes does),
-//! on file systems that send no events. inotify would be quicker by a tenth of a second, and blind to some of these.
+//! It checks the files' inode, size and times several times a second. That costs one `stat` per file, and detects every
+//! kind of change: written in place, renamed over, a symlink swapped at any level (as Kubernetes does), and on file
+//! systems that send no events. inotify would be a tenth of a second faster, and blind to some of these.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Between two looks. A file is taken when two looks agree, so that it is seldom read half written.
+/// The time between two looks. A file is accepted when two looks agree, so that it is seldom read half written.
 pub const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the files were at one look: nothing where they cannot be seen.
+/// The files at one look; nothing if they cannot be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileStamps(BTreeMap<PathBuf, [i64; 7]>);
 
@@ -20,7 +20,7 @@ impl FileStamps {
     pub fn at(path: &Path) -> FileStamps {
         let mut seen = BTreeMap::new();
         for file in super::files(path).unwrap_or_default() {
-            // Follows symlinks: what counts is the file in the end.
+            // Follows symlinks: the final file is what counts.
             if let Ok(meta) = std::fs::metadata(&file) {
                 let facts = [
                     meta.dev() as i64,
@@ -38,21 +38,22 @@ impl FileStamps {
     }
 }
 
-/// Tells a change from no change, once it has settled.
+/// Detects a change once it has settled.
 #[derive(Debug)]
 pub struct FileWatch {
-    /// What was last taken or refused.
+    /// What was last accepted or refused.
     taken: FileStamps,
     last: FileStamps,
 }
 
 impl FileWatch {
-    /// Watches from a look that was made before the files were read: what changes while they are read is seen.
+    /// Starts from a look that was taken before the files were read, so that changes made while they are read are
+    /// noticed.
     pub fn from(taken: FileStamps) -> FileWatch {
         FileWatch { last: taken.clone(), taken }
     }
 
-    /// Takes another look; true when the files have changed and stayed so since the last look.
+    /// Takes another look; true if the files have changed and stayed the same since the last look.
     pub fn has_changed(&mut self, look: FileStamps) -> bool {
         let settled = look == self.last;
         self.last = look;

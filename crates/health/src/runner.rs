@@ -1,5 +1,5 @@
-//! The task that follows the published routing: it starts and stops checks, ejects endpoints that are down, and reports to
-//! the sidecar.
+//! The task that follows the published routing: it starts and stops checks, ejects endpoints that are down, and reports
+//! to the sidecar.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -145,7 +145,8 @@ impl Counters {
         }
     }
 
-    /// Rounds of a service's health checks in which every address failed, since the process started, by [`Environment::index`].
+    /// Rounds of a service's health checks in which every address failed, since the process started, by
+    /// [`Environment::index`].
     pub fn health_failures(&self, service: &str) -> [u64; 2] {
         self.health_failures.lock().get(service).copied().unwrap_or_default()
     }

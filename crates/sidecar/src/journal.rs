@@ -1,9 +1,9 @@
 //! The journal: the durable, hash-chained record of every change, and the state that a restart begins from.
 //!
-//! It is one SQLite file. An entry and the state that follows from it are written in one transaction, so that even after
-//! `kill -9` the state is one that an entry explains. Altering an entry breaks the chain from there on, which
-//! `history --verify` detects. The oldest entries are removed by age and size; the hash of the last one removed is kept,
-//! and the chain is verified from there.
+//! It is one SQLite file. An entry and the state that follows from it are written in one transaction, so that even
+//! after `kill -9` the state is one that an entry explains. Altering an entry breaks the chain from there on, which
+//! `history --verify` detects. The oldest entries are removed by age and size; the hash of the last one removed is
+//! kept, and the chain is verified from there.
 //!
 //! - `writer`: the thread that writes, and [`Journal`], which feeds it; `message`: what passes between them.
 //! - `store`: the open file; `schema`: its tables; `retention`: which entries are removed.

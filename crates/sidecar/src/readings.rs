@@ -1,4 +1,4 @@
-//! The counters of live services as last read, so that a tick costs little where nothing has happened.
+//! The counters of live services as last read, so that a tick costs little if nothing has happened.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ impl CounterReadings {
 
     /// Forgets the services that are no longer live.
     pub fn keep(&mut self, live: &[String]) {
-        // Looking at every key is slow where many services are live, and they seldom change.
+        // Looking at every key is slow if many services are live, and they seldom change.
         if self.0.len() > live.len() {
             self.0.retain(|service, _| live.contains(service));
         }
@@ -48,7 +48,7 @@ impl CounterReadings {
     }
 }
 
-/// Adds the failures of health checks, which concern the whole service and stand with its first route.
+/// Adds the failures of health checks, which concern the whole service and are attached to its first route.
 pub fn checked(mut routes: Vec<Option<[JudgedTotals; 2]>>, failures: [u64; 2]) -> Vec<Option<[JudgedTotals; 2]>> {
     if let Some(first) = routes.first_mut().filter(|_| failures != [0; 2]) {
         let pair = first.get_or_insert_default();

@@ -1,4 +1,4 @@
-//! A loaded routing file, compiled: the table that decides, and what the proxy needs beside it.
+//! A loaded routing file, compiled: the table that decides, and what else the proxy needs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct ResolvedRouting {
     pub endpoints: HashMap<Arc<OriginSettings>, Endpoints>,
 }
 
-/// The routing in force: everything in a snapshot but the splits.
+/// The routing in force: everything in a snapshot except the splits.
 #[derive(Debug)]
 pub struct CurrentRouting {
     table: RoutingTable,

@@ -1,4 +1,4 @@
-//! Work that the sidecar hands to others, and never waits for: preflights of candidates, and suites.
+//! Work that the sidecar hands to others and never waits for: preflights of candidates, and suites.
 
 use tokio::sync::mpsc;
 
@@ -6,7 +6,7 @@ use crate::Sidecar;
 use judgement::rollout::{Event, PreflightRequest, SuiteRun, SuiteRunError};
 use judgement::time::Millis;
 
-/// Where the work goes; `None` where this process has nobody to do it.
+/// Where the work goes; `None` if nothing in this process can do it.
 #[derive(Debug, Default)]
 pub(super) struct WorkQueues {
     preflights: Option<mpsc::Sender<PreflightRequest>>,

@@ -41,7 +41,7 @@ pub struct SideRunner {
 #[derive(Debug)]
 struct SideState {
     context: RunContext,
-    /// A request was sent here: there may be something to tear down.
+    /// A request was sent to this side, so there may be something to tear down.
     begun: bool,
     torn_down: bool,
     /// Why no case can run.
@@ -172,7 +172,8 @@ impl SideRunner {
         }
     }
 
-    /// Runs the steps of a part up to the first that fails, and says why it did. `shared`: all parts see what they capture.
+    /// Runs the steps of a part up to the first that fails, and says why it did. `shared`: all parts see what they
+    /// capture.
     async fn steps(
         &self,
         part: &str,
@@ -196,7 +197,7 @@ impl SideRunner {
                 break;
             }
         }
-        // What one case learns to hide, the others hide from then on.
+        // Secrets that one case captures are hidden by all others from then on.
         context.redactor = self.look(|state| {
             state.context.redactor = state.context.redactor.and(&context.redactor);
             state.context.redactor.clone()

@@ -61,8 +61,8 @@ pub async fn check(data: &DataCheck, progress: &(dyn Fn(u64, u64) + Send + Sync)
     result
 }
 
-/// The number of rows on each side and their checksum, for snapshots: two digests of one side are equal exactly if the data
-/// have not changed in between. `None` if they could not be read.
+/// The number of rows on each side and their checksum, for snapshots: two digests of one side are equal exactly if the
+/// data have not changed in between. `None` if they could not be read.
 pub async fn digest(data: &DataCheck) -> [DataSide; 2] {
     match &data.check {
         DataCheckKind::Table { databases, table } => table::digest(databases, table).await,

@@ -1,4 +1,4 @@
-//! Whether an answer is what a step expects, and what later steps take from it.
+//! Whether a response is what a step expects, and what later steps capture from it.
 
 pub mod capture;
 mod operators;

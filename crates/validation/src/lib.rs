@@ -1,8 +1,8 @@
 //! Validation: suites against blue, green or both, and what they find.
 //!
 //! Everything here calls the environments from outside, as a client would, and stops when its future is dropped: a run
-//! that is cancelled leaves no task behind. What a run finds is a [`wire::Execution`], which is the JSON report too. The
-//! crate is a client of the rest of Cutover: the proxy and the sidecar work without it, and know nothing of it.
+//! that is cancelled leaves no task behind. What a run finds is a [`wire::Execution`], which is the JSON report too.
+//! The crate is a client of the rest of Cutover: the proxy and the sidecar work without it, and know nothing of it.
 //!
 //! ```text
 //!   runs: begin, watch, cancel, schedule, keep ──> runs/executor: one suite on its sides
@@ -15,7 +15,7 @@
 //!     request ──> target          expect, diff ──> redact ──> report
 //! ```
 //!
-//! | room | what it is |
+//! | module | what it does |
 //! |---|---|
 //! | [`runs`] | every run of a suite: its registry, life, schedule, files, and the suites that a rollout waits for |
 //! | [`cases`] | setup, cases and teardown on one side |

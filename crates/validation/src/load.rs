@@ -41,8 +41,8 @@ pub fn units(load: &LoadTest) -> u64 {
 /// Puts an environment under load and reports the result. It takes the load's length and warm-up, and then as long as
 /// the step with the longest timeout. When dropped it ends within milliseconds.
 ///
-/// A user opens its connection with its first request: with few requests per second by many users, the first ones are those
-/// that connect, unless the warm-up is long enough for all users to take a turn.
+/// A user opens its connection with its first request: with few requests per second by many users, the first ones are
+/// those that connect, unless the warm-up is long enough for all users to take a turn.
 pub async fn run(
     load: &LoadTest,
     target: &TestTarget,

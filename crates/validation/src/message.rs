@@ -1,4 +1,4 @@
-//! Requests and answers as the report shows them.
+//! Requests and responses as the report shows them.
 
 use http::StatusCode;
 use serde_json::Value;

@@ -1,8 +1,8 @@
-//! Parity: the same requests to both sides, and what differs in the answers.
+//! Parity: the same requests to both sides, and what differs in the responses.
 //!
-//! Answers vary by themselves: times, ids, the order of lists. So blue is asked more than once, and where it differs from
-//! itself, nothing is concluded about green. What still differs is asked again after a second, since a clock that shows
-//! whole seconds agrees with itself within one.
+//! Answers vary by themselves: times, ids, the order of lists. So blue is asked more than once, and where it differs
+//! from itself, nothing is concluded about green. What still differs is asked again after a second, since a clock that
+//! shows whole seconds agrees with itself within one.
 
 mod compare;
 mod noise;
@@ -63,7 +63,8 @@ pub fn skipped(parity: &Parity, why: String) -> ParityResult {
     }
 }
 
-/// Compares both sides. Every pair is a unit of progress; those of a recording are not known before, and are added here.
+/// Compares both sides. Every pair is a unit of progress; those of a recording are not known before, and are added
+/// here.
 pub async fn run(
     parity: &Parity,
     blue: ParitySide<'_>,
@@ -187,7 +188,7 @@ struct ComparedRequest {
     name: String,
     noise: Noise,
     difference: Option<ParityDifference>,
-    /// In milliseconds, blue's and green's; `None`: no complete answer.
+    /// In milliseconds, blue's and green's; `None` if there was no complete response.
     took: [Option<f64>; 2],
 }
 

@@ -1,7 +1,7 @@
-//! Requests that clients made before, to be repeated: a HAR file, or Cutover's own access log in JSON.
+//! Recorded requests to repeat: from a HAR file, or from Cutover's own access log in JSON.
 //!
-//! A recording may come from anyone. Nothing in it decides where a request goes: its hosts are ignored, and what identifies
-//! its clients (cookies, authorization) is left out.
+//! A recording may come from anyone. Nothing in it decides where a request goes: its hosts are ignored, and what
+//! identifies its clients (cookies, authorization) is left out.
 
 mod access_log;
 mod har;
@@ -41,7 +41,7 @@ const NO_PATH: &str = "an invalid path";
 const NO_METHOD: &str = "an invalid method";
 const NO_BODY: &str = "a body that was not recorded";
 const LONG_BODY: &str = "a body over 1 MiB";
-/// Not the whole request is left out, but a part of it.
+/// Only part of the request is left out.
 const BARE: &str = "(cookies and authorization, which are not sent)";
 
 /// The requests of a recording.
@@ -162,7 +162,7 @@ impl RecordingBuilder {
             return Err(REPEATED);
         }
         if self.seen.len() >= self.most {
-            self.count(format!("beyond the first {}", self.most));
+            self.count(format!("after the first {}", self.most));
             return Ok(());
         }
         let (method, target, _) = &key;

@@ -1,7 +1,7 @@
 //! Redacts secrets: they are removed from every text of a report, in all the encodings in which they appear.
 //!
-//! An encoding that an origin invents (a hash of a secret, the base64 of a text that contains it) is not known here. The
-//! headers that carry such things are hidden whatever they contain.
+//! An encoding that an origin invents (a hash of a secret, the base64 of a text that contains it) is not known here.
+//! The headers that carry such things are hidden whatever they contain.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};

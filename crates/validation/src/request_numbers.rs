@@ -16,7 +16,8 @@ struct RequestCounts {
 }
 
 impl Default for RequestNumbers {
-    /// They begin at the current time in microseconds, so that what one run creates in an origin's data does not collide with the next run.
+    /// They begin at the current time in microseconds, so that what one run creates in an origin's data does not
+    /// collide with the next run.
     fn default() -> RequestNumbers {
         RequestNumbers(Arc::new(Mutex::new(RequestCounts { next: clock::wall_micros(), sent: 0 })))
     }

@@ -199,7 +199,8 @@ impl Runs {
             Ok(_) | Err(RunRefusal::Broken { .. }) => {}
             Err(refusal) => return Err(refusal),
         }
-        // One change at a time until it is on disk, or the older of two might be what is left there. The registry is free meanwhile.
+        // One change at a time until it is on disk, or the older of two might be what is left there. The registry is
+        // free meanwhile.
         let _switching = self.0.switching.lock();
         let mut settings = self.registry().settings.clone();
         let mut setting = settings.of(suite);

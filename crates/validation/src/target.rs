@@ -36,7 +36,7 @@ impl std::fmt::Debug for TestTarget {
     }
 }
 
-/// Why there is no complete answer.
+/// Why there is no complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
     /// `connect`, `tls`, `timeout`, `reset` or `protocol`.
@@ -49,7 +49,7 @@ impl TestTarget {
     /// Sends a request over a kept-alive connection, within `patience`. `turn` selects one of several addresses.
     ///
     /// # Errors
-    /// There was no complete answer in time.
+    /// There was no complete response in time.
     pub async fn ask(
         &self,
         request: &OriginRequest,

@@ -44,7 +44,7 @@ impl TargetResolver {
         TargetResolver { published, proxy, connector: Arc::new(Connector::new(None)) }
     }
 
-    /// The service that is meant: the named one, or the only one.
+    /// The service that a run is for: the named one, or the only one.
     ///
     /// # Errors
     /// There is none of that name, or several and none is named.

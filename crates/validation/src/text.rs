@@ -1,9 +1,9 @@
 //! Texts cut to a length.
 
-/// What stands where a text is cut.
+/// The mark at the end of a text that was cut.
 pub const CUT: char = '…';
 
-/// The first `most` characters, and `…` where there are more.
+/// The first `most` characters, and `…` if there are more.
 pub fn truncated(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}{CUT}", text.get(..end).unwrap_or_default()),

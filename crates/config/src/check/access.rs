@@ -7,7 +7,7 @@ use crate::check::{warn_of_fraction, word};
 use crate::file::{AccessLogFile, At};
 use crate::read::SourceFile;
 
-/// Checks where the lines go, and which. `base`: the folder that a path is relative to.
+/// Checks where the lines go, and which are logged. `base`: the folder that a path is relative to.
 pub fn check(source: &mut SourceFile, typed: &At<AccessLogFile>, base: &Path) -> Option<AccessLog> {
     let At { value: file, span } = typed;
     if let Some(at) = &file.sample {
@@ -25,7 +25,8 @@ pub fn check(source: &mut SourceFile, typed: &At<AccessLogFile>, base: &Path) ->
     })
 }
 
-/// What can be seen of a path without touching it. Whether this process may write there is only known when it opens it.
+/// What can be told about a path without touching it. Whether this process may write there is only known once it opens
+/// it.
 fn target(source: &mut SourceFile, typed: &At<String>, base: &Path) -> Option<LogTarget> {
     if typed.value == "stdout" {
         return Some(LogTarget::Stdout);

@@ -1,4 +1,4 @@
-//! `[admin]` and `[[admin.token]]`: who may use the API, and that nobody can by mistake.
+//! `[admin]` and `[[admin.token]]`: who may use the API, and protection against opening it by mistake.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,14 +9,14 @@ use crate::file::{AdminFile, At, TokenFile};
 use crate::read::SourceFile;
 use crate::{CertificateFiles, TlsListener};
 
-/// A name is read by people, in every entry of the journal.
+/// The longest name: people read it in every journal entry.
 const LONGEST_NAME: usize = 64;
-/// Names that the journal uses for those who have no token.
+/// Names that the journal uses for actors without a token.
 const TAKEN: [&str; 5] = ["file", "guard", "plan", "local", "unknown"];
-/// More than people, pipelines and dashboards need; every one of them is compared with at each request.
+/// More than people, pipelines and dashboards need. Every request is compared with all of them.
 const MOST_TOKENS: usize = 100;
 
-/// Checks who may come in, and how. `base`: the folder that paths are relative to.
+/// Checks who may use the API, and how. `base`: the folder that paths are relative to.
 pub fn check(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Path) -> AdminAccess {
     let tokens = tokens(source, &file.token);
     let access = AdminAccess {
@@ -130,7 +130,7 @@ fn name(source: &mut SourceFile, at: &At<String>) -> Option<String> {
 }
 
 /// # Errors
-/// The name cannot be used; the text says which can.
+/// The name cannot be used; the error says which can.
 pub fn token_name(name: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
     let taken = TAKEN.contains(&name);
@@ -153,7 +153,7 @@ fn digest(source: &mut SourceFile, at: &At<String>) -> Option<[u8; 32]> {
     if whole {
         return Some(bytes);
     }
-    // What was pasted is not repeated: it may be the secret.
+    // The pasted text is not repeated, because it may be the secret.
     if text.contains("cut_") {
         source.conceal(&at.span);
         let message = "this is the token itself, which must not be in a file";

@@ -1,4 +1,4 @@
-//! `request_headers` and `response_headers`: edits of heads, of a service and of its routes.
+//! `request_headers` and `response_headers`: edits of heads, for a service and for its routes.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use memory::snapshot::{HeaderEdit, HeaderEdits};
 
 /// A longer value is a mistake.
 const LONGEST_VALUE: usize = 4096;
-/// What frames a message or belongs to one connection is the proxy's own business (RFC 9110 7.6.1).
+/// Headers that frame a message or belong to one connection are left to the proxy (RFC 9110 7.6.1).
 const OURS: [&str; 9] =
     ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
@@ -44,7 +44,7 @@ fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<HeaderEdi
     let mut named = |source: &mut SourceFile, text: &str, span: &Range<usize>, list: &'static str| {
         let name = name(source, text, span)?;
         match seen.iter().find(|(other, _)| *other == name) {
-            // One order or the other would be a surprise.
+            // Either order would surprise someone.
             Some((_, other)) if *other == list => {
                 source.problem(span.clone(), format!("`{name}` is listed twice in `{list}`"), None);
                 None
@@ -96,7 +96,7 @@ fn name(source: &mut SourceFile, text: &str, span: &Range<usize>) -> Option<Head
     Some(name)
 }
 
-/// A value that a header can hold; problems are noted.
+/// A value that a header can have; problems are noted.
 pub fn value(source: &mut SourceFile, typed: &At<String>) -> Option<HeaderValue> {
     let At { value: text, span } = typed;
     let wrong = if text.len() > LONGEST_VALUE {
@@ -104,13 +104,13 @@ pub fn value(source: &mut SourceFile, typed: &At<String>) -> Option<HeaderValue>
     } else if text.trim() != text {
         "it begins or ends with whitespace"
     } else if !text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-        "a header holds visible ASCII, spaces and tabs only"
+        "a header can only contain visible ASCII, spaces and tabs"
     } else if let Ok(value) = HeaderValue::from_str(text) {
         return Some(value);
     } else {
         "it is malformed"
     };
-    // The text itself may be what no terminal should be shown.
+    // The text itself may be unsafe to show on a terminal.
     source.problem(span.clone(), format!("invalid header value: {wrong}"), None);
     None
 }

@@ -8,11 +8,11 @@ use judgement::guard::trigger::{Metric, Trigger, TriggerAction};
 use judgement::guard::{EvidenceBudget, GuardPolicy};
 use judgement::time::Millis;
 
-/// Of health checks in a window: there are no more rounds in it.
+/// The most health-check failures to count in a window: it cannot contain more rounds.
 const MOST_FAILURES: f64 = 10_000.0;
 
-/// `rescue`: whether failed requests are served again; where they are not, caution would let nothing through.
-/// `more`: triggers from elsewhere; they leave the defaults in force, but for those of their names.
+/// `rescue`: whether failed requests are served again; if not, caution would let nothing through. `more`: triggers set
+/// at run time; they leave the defaults in force, except those with the same names.
 pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bool, more: Vec<Trigger>) -> GuardPolicy {
     let budget = EvidenceBudget { caution: rescue, ..EvidenceBudget::STANDARD };
     let nothing = GuardFile::default();
@@ -22,7 +22,7 @@ pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bo
     let reserved = Trigger::dead_candidate().name;
     for (at, trigger) in named.iter().enumerate() {
         let twice = named.iter().take(at).any(|other| other.name == trigger.name) || trigger.name == reserved;
-        // Where a trigger was refused the places differ; that file is refused anyway.
+        // If a trigger was refused the indexes differ, but then the file is refused anyway.
         if let (true, Some(typed)) = (twice, guard.trigger.get(at)) {
             let span = typed.value.name.as_ref().map_or(&typed.span, |name| &name.span).clone();
             let hint = Some("rollbacks are counted by this name: make it unique".to_owned());

@@ -15,13 +15,13 @@ use judgement::time::Millis;
 use memory::snapshot::health_check::{HealthCheck, HealthProbe, HttpProbe};
 use memory::snapshot::secret_url::SecretUrl;
 
-/// More than this of one service is a mistake.
+/// More checks than this in one service are a mistake.
 const MOST_CHECKS: usize = 32;
 const MOST_HEADERS: usize = 32;
 /// What a URL for a webhook looks like.
 const WEBHOOK: &str = "write \"https://hooks.example.com/health\"";
 
-/// `over`: what is switched off at run time.
+/// `over`: the checks that are switched off at run time.
 pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &RuntimeOverrides) -> Vec<HealthCheck> {
     let mut checks: Vec<HealthCheck> = Vec::new();
     if let Some(at) = typed.get(MOST_CHECKS) {
@@ -120,7 +120,7 @@ fn on_down(source: &mut SourceFile, file: &HealthFile) -> OnDown {
     OnDown { eject, rollback, webhook }
 }
 
-/// A URL that may be called. Its text is in no message: it may be a secret.
+/// A URL that may be called. No message repeats it, because it may be a secret.
 fn webhook(source: &mut SourceFile, typed: &At<String>) -> Option<SecretUrl> {
     let problem = match Url::parse(&typed.value) {
         Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not http or https".to_owned(),
@@ -189,6 +189,6 @@ fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderV
     all
 }
 
-/// What frames a message or belongs to one connection.
+/// Headers that frame a message or belong to one connection.
 const OURS: [&str; 8] =
     ["connection", "content-length", "expect", "host", "keep-alive", "te", "transfer-encoding", "upgrade"];

@@ -75,7 +75,7 @@ fn validation(file: Option<&ValidationFile>) -> ValidationSettings {
     }
 }
 
-/// The plain listeners. Without any listener at all, the default one.
+/// The plain listeners; if there is no listener at all, the default one.
 fn listeners(source: &mut SourceFile, proxy: &ProxyFile) -> Vec<SocketAddr> {
     let Some(At { value: typed, span }) = &proxy.listen else {
         let plain = SocketAddr::from(([0, 0, 0, 0], 8080));
@@ -87,7 +87,7 @@ fn listeners(source: &mut SourceFile, proxy: &ProxyFile) -> Vec<SocketAddr> {
     typed.0.iter().map(|at| at.value.0).collect()
 }
 
-/// Notes every listener whose address another one has already. On one port, an address for every interface takes all.
+/// Notes every listener whose address another one already has. An address for every interface takes the whole port.
 fn one_listener_for_each_port(source: &mut SourceFile, proxy: &ProxyFile, admin: &AdminFile, admin_listen: SocketAddr) {
     let plain = proxy.listen.iter().flat_map(|at| &at.value.0).map(|at| (at.value.0, Some(&at.span), "the proxy"));
     let tls = proxy.tls.iter().filter_map(|at| at.value.listen.as_ref());
@@ -102,7 +102,7 @@ fn one_listener_for_each_port(source: &mut SourceFile, proxy: &ProxyFile, admin:
                 true => format!("{address} is listed twice"),
                 false => format!("{other_who} already listens on {other}"),
             };
-            // The admin's own address may be the default, which stands nowhere.
+            // The admin's own address may be the default, which is not in the file.
             let (span, message) = match (span, other_span) {
                 (Some(span), _) => (span, message),
                 (None, Some(span)) => (*span, format!("{who} already listens on {address}")),

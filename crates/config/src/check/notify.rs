@@ -1,4 +1,4 @@
-//! `[[notify]]`. Secrets are read here, so that a missing or broken one is told with the rest of the file.
+//! `[[notify]]`. Secrets are read here, so that a missing or broken one is reported with the rest of the file.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -15,18 +15,18 @@ use crate::notify::{EmailChannel, NotifyChannel, Secret, Sink, SmtpSecurity, is_
 use crate::read::SourceFile;
 use judgement::rollout::AnnouncementLevel;
 
-/// Each has a queue and a task of its own.
+/// Each has its own queue and task.
 const MOST_SINKS: usize = 32;
-/// One message goes to all of them; longer lists belong to the mail server.
+/// One message goes to all of them; longer lists belong on the mail server.
 const MOST_RECEIVERS: usize = 50;
-/// A secret is a line, or a few.
+/// A secret is one line, or a few.
 const LARGEST_SECRET: u64 = 4096;
-/// Of a webhook's key, in bytes: what Standard Webhooks has.
+/// The size of a webhook's key in bytes, as Standard Webhooks defines it.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
-/// Checks every sink. `base`: the folder that paths are relative to.
+/// Checks every receiver. `base`: the folder that paths are relative to.
 pub fn check(source: &mut SourceFile, typed: &[At<NotifyFile>], base: &Path) -> Vec<Sink> {
     if let Some(At { span, .. }) = typed.get(MOST_SINKS) {
         source.problem(span.clone(), format!("there are at most {MOST_SINKS} [[notify]]"), None);
@@ -68,7 +68,7 @@ fn name(source: &mut SourceFile, typed: Option<&At<String>>, span: &Range<usize>
     Some(value.clone())
 }
 
-/// A sink as it is typed, and where its problems go.
+/// A receiver as it is in the file, and where its problems go.
 struct Typed<'t> {
     source: &'t mut SourceFile,
     file: &'t NotifyFile,
@@ -147,7 +147,7 @@ impl<'t> Typed<'t> {
         let literal = self.file.url.as_ref().filter(|at| !self.source.is_from_environment(at));
         if literal.is_some() {
             let hint = "put it in a file and write url_file = \"slack.url\", or take it from the environment: \"${SLACK_URL}\"".to_owned();
-            // The place is the whole table: the line itself is better not shown.
+            // The whole table is marked, because the line itself should not be shown.
             self.source.problem(self.span.clone(), "Slack's `url` is a secret: anyone who has it can post", Some(hint));
         }
         if literal.is_some() && self.file.url_file.is_none() {
@@ -187,9 +187,9 @@ impl<'t> Typed<'t> {
                 return self.missing("this [[notify]] has no `url`", hint);
             }
         };
-        // What PagerDuty and Slack are sent is worth more than a signature: not in the clear.
+        // What PagerDuty and Slack are sent contains a credential, so it must not be sent unencrypted.
         let is_signed = self.file.secret_file.is_some();
-        // The text itself stays out of the message: it may be a secret.
+        // The message does not repeat the text, because it may be a secret.
         let problem = match Url::parse(&text) {
             Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not http or https".to_owned(),
             Ok(url) if url.host().is_none() => "the URL has no host".to_owned(),
@@ -277,7 +277,7 @@ impl<'t> Typed<'t> {
         }
     }
 
-    /// What is in a file, without the spaces around it.
+    /// The contents of a file, without surrounding spaces.
     fn secret(&mut self, at: &At<String>) -> Option<String> {
         let path = self.base.join(&at.value);
         let read = || match std::fs::metadata(&path) {

@@ -1,4 +1,4 @@
-//! `[service.NAME.blue]` and `green`: where requests go, and how an origin is spoken to.
+//! `[service.NAME.blue]` and `green`: where requests go, and how origins are reached.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -12,12 +12,12 @@ use crate::read::SourceFile;
 use judgement::traffic::Environment;
 use memory::snapshot::{ClientIdentity, OriginHttp2, OriginSettings, OriginTarget, OriginTimeouts};
 
-/// What an environment is checked against, beside itself.
+/// What an environment is checked against, besides its own table.
 pub struct Place<'a> {
     pub service: &'a str,
     pub service_span: &'a Range<usize>,
     pub timeouts: OriginTimeouts,
-    /// Where this program listens itself.
+    /// The addresses that this process listens on.
     pub listeners: &'a [SocketAddr],
 }
 
@@ -120,7 +120,7 @@ fn client_identity(
     }
 }
 
-/// A URL that comes from elsewhere than a file.
+/// A URL that does not come from a file.
 ///
 /// # Errors
 /// What is wrong with it.

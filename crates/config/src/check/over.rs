@@ -1,5 +1,5 @@
-//! Rules, triggers and origins that were changed at run time. What the file names wins: an addition whose name is
-//! in the file, or which does not fit it any more, is set aside, and said to be.
+//! Rules, triggers and origins that were changed at run time. What the file names takes precedence: an addition whose
+//! name is in the file, or that no longer fits the file, is set aside and reported.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use judgement::traffic::route::Routes;
 use judgement::traffic::rule::RoutingRule;
 use memory::snapshot::OriginSettings;
 
-/// The rules that were added, behind those of the file.
+/// The added rules, after those of the file.
 pub fn rules(
     over: &RuntimeOverrides,
     file: &[At<RuleFile>],
@@ -36,7 +36,7 @@ pub fn rules(
     rules
 }
 
-/// The triggers that were added. One that is called like a default takes its place.
+/// The added triggers. One with the name of a default trigger replaces it.
 pub fn triggers(
     over: &RuntimeOverrides,
     file: Option<&At<GuardFile>>,
@@ -77,7 +77,7 @@ fn fragment<F: DeserializeOwned + Default, T>(
     }
 }
 
-/// Where a deploy has sent an environment, as long as the file still says what it said then.
+/// Where a deploy has sent an environment, for as long as the file still says what it said then.
 pub fn origin(
     over: &RuntimeOverrides,
     side: Environment,
@@ -97,7 +97,7 @@ pub fn origin(
     }
 }
 
-/// The same of a pair.
+/// The same for a pair.
 pub fn origins(
     over: &RuntimeOverrides,
     pair: [Arc<OriginSettings>; 2],

@@ -1,5 +1,5 @@
-//! `preset`: what fits a platform, each number with where it is from. `docs/src/presets.md` has the table. A key that the file
-//! names wins.
+//! `preset`: what suits a platform, each number with its source. `docs/src/presets.md` has the table. Keys in the file
+//! take precedence.
 
 use http::HeaderName;
 
@@ -11,14 +11,14 @@ use memory::snapshot::{OriginSettings, OriginTimeouts};
 
 const MIB: u64 = 1 << 20;
 
-/// What a service has where its file names nothing.
+/// The settings of a service whose file gives none.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
     pub timeouts: OriginTimeouts,
     pub max_body: u64,
-    /// The response header by which the platform names a request.
+    /// The response header with the platform's request id.
     pub request_id: Option<&'static str>,
-    /// Its origins are https.
+    /// Its origins must be https.
     tls_only: bool,
 }
 
@@ -37,9 +37,9 @@ impl Preset {
         tls_only: false,
     };
 
-    /// docs.netlify.com/build/functions/configuration: a synchronous function may run for 60 s (it was 10 s, 26 s on
-    /// demand, on older sites), and takes a buffered body of 6 MB. A little over the 60 s, so that it is Netlify that
-    /// says what became of a function. Every answer of its network carries x-nf-request-id.
+    /// docs.netlify.com/build/functions/configuration: a synchronous function may run for 60 s (on older sites 10 s, or
+    /// 26 s on demand) and accepts a buffered body of 6 MB. A little over 60 s, so that Netlify itself reports what
+    /// happened to a function. Every response of its network carries x-nf-request-id.
     const NETLIFY: Preset = Preset {
         timeouts: OriginTimeouts { first_byte: Millis::seconds(65), ..Preset::NONE.timeouts },
         max_body: 6 * MIB,
@@ -47,8 +47,8 @@ impl Preset {
         tls_only: false,
     };
 
-    /// docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a function may run for 900 s, and takes a
-    /// payload of 6 MB; Lambda refuses from 6,291,456 bytes on. A little over the 900 s, as above. Every answer of a
+    /// docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a function may run for 900 s and accepts a
+    /// payload of 6 MB; Lambda refuses from 6,291,456 bytes on. A little over 900 s, as above. Every response of a
     /// function URL carries x-amzn-requestid.
     const LAMBDA_URL: Preset = Preset {
         timeouts: OriginTimeouts { first_byte: Millis::seconds(905), ..Preset::NONE.timeouts },
@@ -57,7 +57,8 @@ impl Preset {
         tls_only: false,
     };
 
-    /// Any HTTPS origin: our own defaults, the header that most frameworks use, and no origin in the clear by mistake.
+    /// Any HTTPS origin: the general defaults, the header that most frameworks use, and no plain-HTTP origin by
+    /// mistake.
     const HTTPS: Preset = Preset { request_id: Some("x-request-id"), tls_only: true, ..Preset::NONE };
 
     pub fn of(file: &ServiceFile) -> Preset {

@@ -11,9 +11,9 @@ use judgement::traffic::split::Weight;
 
 /// A plan must stay short enough for a person to read.
 const MOST_STEPS: usize = 50;
-/// A person waits for all of them.
+/// The most suites per step: a person waits for all of them.
 const MOST_SUITES: usize = 20;
-/// In percent. With more on the old side the rollout has not really ended.
+/// In percent. With more on the old side, the rollout has not really ended.
 const MOST_HELD_BACK: f64 = 20.0;
 
 pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &RoutingContext<'_>) -> RolloutPlan {
@@ -33,7 +33,7 @@ pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &
         let hint = "write { weight = 10, suites = [\"smoke\"] }; a suite that fails before the first client always ends the rollout";
         source.problem(at.span.clone(), "`on_fail` has no effect: no step has suites", Some(hint.to_owned()));
     }
-    // What is held back is held back from the last steps too.
+    // The holdback also applies to the last steps.
     let full = holdback.rest();
     steps.iter_mut().for_each(|step| step.weight = step.weight.min(full));
     steps.dedup_by(|next, step| {
@@ -84,7 +84,7 @@ fn steps(
             source.missing(span.clone(), "the step has no `weight`", "write { weight = 10, bake = \"5m\" }");
             continue;
         };
-        // A bare number has no place of its own.
+        // A bare number has no position of its own.
         let (weight, place) = (at.value.0, if at.span.is_empty() { span } else { &at.span });
         if weight.is_zero() || steps.last().is_some_and(|before| before.weight >= weight) {
             let hint = Some("steps rise: the first is above 0, and each is above the one before".to_owned());
@@ -118,7 +118,7 @@ fn steps(
     steps
 }
 
-/// Two steps that are one because of what is held back: nothing that either waits for is lost.
+/// Merges two steps that become one because of the holdback: no condition of either is lost.
 fn join(step: &mut PlanStep, next: &PlanStep) {
     step.bake = step.bake.max(next.bake);
     step.requests = step.requests.max(next.requests);
@@ -130,7 +130,7 @@ fn join(step: &mut PlanStep, next: &PlanStep) {
     step.suites.extend(more);
 }
 
-/// The names of suites, which must be in the folder where it is known.
+/// The names of suites, which must exist if the folder is known.
 fn suites(
     source: &mut SourceFile,
     typed: Option<&At<Vec<At<SuiteName>>>>,

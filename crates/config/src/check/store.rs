@@ -1,4 +1,4 @@
-//! `sql = { … }` and `redis = { … }` of a health check: where the store is, and that no password is in this file.
+//! `sql = { … }` and `redis = { … }` of a health check: where the database is, and that this file contains no password.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::read::{SourceFile, did_you_mean};
 use memory::snapshot::health_check::{SqlEngine, SqlProbe};
 use memory::snapshot::secret_url::SecretUrl;
 
-/// A file that is longer holds no URL.
+/// A longer file does not contain a URL.
 const LONGEST_URL: usize = 4096;
 /// A check is a question, not a report.
 const LONGEST_QUERY: usize = 4096;
 const PUT_IT: &str =
     "put the URL in a file and write url_file = \"…\", or take the password from the environment: \"${DB_PASSWORD}\"";
 
-/// What stands behind the `?`, beside what says where the database is and who asks.
+/// The parameters after the `?`, other than those for the location and the user.
 const POSTGRES_KEYS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
@@ -107,13 +107,13 @@ fn unknown<T>(source: &mut SourceFile, url: &At<String>, scheme: &str, hint: &st
 fn parsed(source: &mut SourceFile, url: &At<String>, hint: &str) -> Option<Url> {
     let parsed = Url::parse(&url.value);
     if let Err(why) = &parsed {
-        // The reason, and nothing of the URL: it may hold a password.
+        // The reason only, and no part of the URL, because it may contain a password.
         source.problem(url.span.clone(), format!("invalid URL: {why}"), Some(hint.to_owned()));
     }
     parsed.ok()
 }
 
-/// Drivers pass over what they do not know, or write it into the log.
+/// Drivers ignore unknown parameters, or log them.
 fn keys_are_known(source: &mut SourceFile, url: &At<String>, parsed: &Url, known: &[&str]) -> bool {
     let unknown = parsed.query_pairs().find(|(key, _)| !known.contains(&&**key) && !key.starts_with("options["));
     if let Some((key, _)) = &unknown {
@@ -133,7 +133,7 @@ fn sqlite(source: &mut SourceFile, path: &str, url: &At<String>) -> Option<std::
     Some(beside(source, path))
 }
 
-/// The URL with the place that names it. `keys`: `url`, `url_file` and `url_env`.
+/// The URL, and the position of the key that gives it. `keys`: `url`, `url_file` and `url_env`.
 fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 3]) -> Option<At<String>> {
     let mut named = keys.iter().filter_map(|key| key.as_ref());
     if let (Some(_), Some(second)) = (named.next(), named.next()) {
@@ -199,7 +199,7 @@ fn url_in_file(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// Warns of a secret that everybody on the machine can read: it works, and is probably not meant.
+/// Warns of a secret that every user on the machine can read: it works, but is probably a mistake.
 fn warn_if_open(source: &mut SourceFile, at: &At<String>) {
     use std::os::unix::fs::PermissionsExt;
     let readable =

@@ -23,10 +23,10 @@ use judgement::time::Millis;
 /// A longer suite is more than a person can read through.
 const MOST_CASES: usize = 500;
 const MOST_STEPS: usize = 50;
-/// A file that is sent or compared with is at hand, not a database.
+/// The limit of a file that is sent or compared with.
 pub const MOST_FILE: u64 = 8 << 20;
 
-/// A file of suites while it is read.
+/// A suite file while it is being read.
 struct Reading<'s> {
     source: &'s mut SourceFile,
     secrets: BTreeSet<String>,
@@ -35,7 +35,7 @@ struct Reading<'s> {
     timeout: Millis,
 }
 
-/// Checks a suite; problems are noted. `name`: its file's, without `.toml`.
+/// Checks a suite; problems are noted. `name`: the file's name without `.toml`.
 pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
     if file.version.is_none() {
         source.missing_key("version", "the suite has no `version`", "begin with version = 1");
@@ -89,7 +89,7 @@ pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
     }
 }
 
-/// What a variable may be called.
+/// The characters of a variable's name.
 const NAMES: &str = "use letters, digits, `_` and `-`; `run`, `environment` and `unique` are built in";
 
 impl Reading<'_> {
@@ -110,12 +110,12 @@ impl Reading<'_> {
         all
     }
 
-    /// A text with what it names of the environment put in; what it names besides has to be known.
+    /// A text with environment variables inserted; everything else it names must be known.
     fn text(&mut self, text: &str, span: &Range<usize>, known: &Known) -> String {
         self.text_with(text, span, known, str::to_owned)
     }
 
-    /// The same, with what is of the environment as `write` writes it.
+    /// The same, with environment values written by `write`.
     fn text_with(&mut self, text: &str, span: &Range<usize>, known: &Known, write: impl Fn(&str) -> String) -> String {
         let mut out = String::with_capacity(text.len());
         for piece in pieces(text) {
@@ -191,7 +191,7 @@ impl Reading<'_> {
         typed.iter().take(MOST_STEPS).filter_map(|at| self.step(at, known)).collect()
     }
 
-    /// Parts are known by their names.
+    /// Parts are identified by their names.
     fn new_name<'n>(
         &mut self,
         mut others: impl Iterator<Item = &'n String>,

@@ -1,4 +1,4 @@
-//! What a service grants and tells: `max_body`, `expose`, versions, edits of heads.
+//! What a service allows and reveals: `max_body`, `expose`, versions, edits of heads.
 
 use crate::check::preset::Preset;
 use crate::check::{edits, size};

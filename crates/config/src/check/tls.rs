@@ -1,4 +1,4 @@
-//! Certificates and keys: that the files are there, hold what they should, and belong together.
+//! Certificates and keys: that the files exist, contain what they should, and match.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub fn certificates(source: &mut SourceFile, typed: &At<String>, base: &Path) ->
     None
 }
 
-/// A certificate with its chain, and the key that belongs to it; problems are noted.
+/// A certificate with its chain and its private key; problems are noted.
 pub fn identity(source: &mut SourceFile, cert: &At<String>, key: &At<String>, base: &Path) -> Option<ClientIdentity> {
     let chain = certificates(source, cert, base);
     let read = PrivateKeyDer::from_pem_file(base.join(&key.value)).map_err(|error| match error {
@@ -64,7 +64,7 @@ fn belongs(key: &Arc<dyn SigningKey>, chain: &[Vec<u8>]) -> bool {
     CertifiedKey::new(chain, key.clone()).keys_match().is_ok()
 }
 
-/// Checks the files of every listener with TLS. `base`: the folder that paths are relative to.
+/// Checks the files of every TLS listener. `base`: the folder that paths are relative to.
 pub fn check_files(source: &mut SourceFile, file: &MainFile, base: &Path) {
     let tls = file.proxy.iter().flat_map(|at| &at.value.tls);
     let of_listeners = tls.flat_map(|at| {

@@ -35,8 +35,8 @@ pub struct RolloutFile {
     pub warm_up_path: Option<At<PathPattern>>,
     /// Validation suites that must pass before the first client.
     pub suites: Option<At<Vec<At<SuiteName>>>>,
-    /// What happens when a suite of a step fails: "rollback", or "hold" until a person decides. A suite that fails before the
-    /// first client always ends the rollout.
+    /// What happens when a suite of a step fails: "rollback", or "hold" until a person decides. A suite that fails
+    /// before the first client always ends the rollout.
     #[schemars(extend("default" = "rollback"))]
     pub on_fail: Option<At<Word<OnSuiteFailure>>>,
 }

@@ -21,8 +21,8 @@ pub struct ServiceFile {
     pub hosts: Option<OneOrMany<HostName>>,
     /// Timeouts, limits and header names that suit a platform. Keys in the file override the preset.
     pub preset: Option<At<Word<PresetName>>>,
-    /// The longest request body, in bytes or with a unit, or "unlimited". Longer ones are answered with 413. The presets
-    /// "netlify" and "lambda-url" set "6MiB".
+    /// The longest request body, in bytes or with a unit, or "unlimited". Longer ones are answered with 413. The
+    /// presets "netlify" and "lambda-url" set "6MiB".
     #[schemars(extend("default" = "10MiB"))]
     pub max_body: Option<At<Size>>,
     /// Tell clients which environment and version served them, and the request's ID.
@@ -113,8 +113,8 @@ pub struct SplitFile {
     /// Serve failed candidate requests again from the active environment if that is safe.
     #[schemars(extend("default" = true))]
     pub rescue: Option<bool>,
-    /// Which environment gives way when health checks find it down: the "candidate" to the active one, or "both" to each
-    /// other.
+    /// Which environment gives way when health checks find it down: the "candidate" to the active one, or "both" to
+    /// each other.
     #[schemars(extend("default" = "candidate"))]
     pub failover: Option<At<Word<Failover>>>,
 }

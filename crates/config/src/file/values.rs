@@ -1,8 +1,8 @@
-//! The values of a file that TOML does not have by itself. They are parsed where they are read, so that a wrong one is
-//! reported at its place, and nothing after this has to parse a text again.
+//! Values that TOML itself does not have. They are parsed where they are read, so that a wrong one is reported at its
+//! place and no later code has to parse text again.
 //!
-//! An error of serde is one text. Here it is a message, and after a line break the way out; `{key}` in it stands for the
-//! key that the value belongs to.
+//! An error of serde is one text. Here it is a message and, after a line break, the hint; `{key}` stands for the key
+//! that the value belongs to.
 
 mod number;
 mod text;
@@ -22,7 +22,7 @@ pub use text::{
 };
 pub use word::Word;
 
-/// A value, and where it stands in the file.
+/// A value, and its position in the file.
 #[derive(Clone, Debug)]
 pub struct At<T> {
     pub value: T,
@@ -49,7 +49,7 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
-/// Why a value cannot be taken, and what to write instead.
+/// Why a value is not accepted, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidValue {
     pub message: String,
@@ -79,7 +79,7 @@ pub struct OneOrMany<T, const EMPTY: bool = false>(pub Vec<At<T>>);
 
 struct OneOrManyVisitor<T, const EMPTY: bool>(std::marker::PhantomData<T>);
 
-/// A single value; its place is that of the whole.
+/// A single value; its position is that of the whole.
 fn single<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<At<T>>, D::Error> {
     Ok(vec![At { value: T::deserialize(deserializer)?, span: 0..0 }])
 }
@@ -127,7 +127,7 @@ impl<'de, T: Deserialize<'de>, const EMPTY: bool> Visitor<'de> for OneOrManyVisi
 
 impl<'de, T: Deserialize<'de>, const EMPTY: bool> Deserialize<'de> for OneOrMany<T, EMPTY> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMany<T, EMPTY>, D::Error> {
-        // `Spanned` hands an array and anything else on as they are.
+        // `Spanned` passes arrays and everything else on unchanged.
         struct Inner<T, const EMPTY: bool>(Vec<At<T>>);
         impl<'de, T: Deserialize<'de>, const EMPTY: bool> Deserialize<'de> for Inner<T, EMPTY> {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,4 +1,4 @@
-//! `${NAME}` and `${NAME:-default}` in the strings of a file: values of the environment, which no message shows.
+//! `${NAME}` and `${NAME:-default}` in the strings of a file: environment values, which no message shows.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::file::values::InvalidValue;
 /// Looks an environment variable up.
 pub type Lookup<'l> = dyn Fn(&str) -> Variable + 'l;
 
-/// What the environment holds for a name.
+/// The environment's value for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variable {
     Set(String),
@@ -24,33 +24,33 @@ pub fn of_process(name: &str) -> Variable {
     }
 }
 
-/// A string of the file in which variables were put, and where it stands.
+/// A string of the file with expanded variables, and its position.
 #[derive(Debug)]
 pub struct Expanded {
     pub span: Range<usize>,
     /// As it was typed.
     raw: String,
-    /// What came of it.
+    /// The result.
     pub value: String,
     /// The part of it that is in the file itself.
     pub literal: String,
-    /// The names, and what the environment holds for them.
+    /// The names, and their values in the environment.
     variables: Vec<(String, String)>,
 }
 
 /// A part of a string that cannot be expanded.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadVariable {
-    /// As it was typed: `${NAME}`.
+    /// As written in the file: `${NAME}`.
     pub token: String,
     pub why: InvalidValue,
 }
 
-/// `text` with the variables put in; `None` where there is nothing to do. `$$` is a dollar, and so is a `$` that neither
-/// `{` nor `$` follows.
+/// `text` with the variables expanded; `None` if there are none. `$$` is a dollar, and so is a `$` that is not followed
+/// by `{` or `$`.
 ///
 /// # Errors
-/// Every variable that is not set or misspelt.
+/// Every variable that is unset or misspelt.
 pub fn expand(text: &str, span: &Range<usize>, lookup: &Lookup<'_>) -> Result<Option<Expanded>, Vec<BadVariable>> {
     if !text.contains("${") && !text.contains("$$") {
         return Ok(None);
@@ -143,7 +143,7 @@ impl Expanded {
         !self.variables.is_empty()
     }
 
-    /// A text about the value, without what the environment holds.
+    /// A text about the value, without environment values.
     pub fn conceal(&self, text: &str) -> String {
         let mut text = if self.value.is_empty() { text.to_owned() } else { text.replace(&self.value, &self.raw) };
         for mark in ['`', '"'] {
@@ -159,13 +159,13 @@ impl Expanded {
         self.conceal_variables(&text)
     }
 
-    /// A text about another value, which may hold what the environment holds.
+    /// A text about another value, which may contain environment values.
     pub fn conceal_variables(&self, text: &str) -> String {
         let long = self.variables.iter().filter(|(_, value)| value.len() >= 4);
         long.fold(text.to_owned(), |text, (name, value)| text.replace(value, &format!("${{{name}}}")))
     }
 
-    /// Whether a text shows part of what the environment holds, perhaps written otherwise.
+    /// Whether a text shows part of an environment value, perhaps in another notation.
     pub fn is_shown_by(&self, text: &str) -> bool {
         let plain = |text: &str| -> String {
             text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()

@@ -1,5 +1,5 @@
-//! A JSON Schema that answers are checked against. It is compiled once, when the suite is read: compiling takes far
-//! longer than checking an answer.
+//! A JSON Schema that responses are checked against. It is compiled once, when the suite is read, because compiling
+//! takes far longer than checking a response.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use boon::{CompileError, Compiler, Draft, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::Value;
 
-/// The URL by which the compiler knows the schema: nothing is read from there.
+/// The URL by which the compiler knows the schema: nothing is read from it.
 const BASE: &str = "cutover:///schema.json";
 
 /// A compiled schema, of draft 4 to 2020-12. It reads nothing: a reference to another document is refused, whatever
@@ -26,7 +26,7 @@ impl fmt::Debug for Schema {
     }
 }
 
-/// Refuses every document beside the schema itself; those of the drafts are built in.
+/// Refuses every document other than the schema itself; those of the drafts are built in.
 struct Offline;
 
 impl UrlLoader for Offline {
@@ -52,7 +52,7 @@ impl Schema {
         Ok(Schema { text, compiled: Arc::new(compiled), root })
     }
 
-    /// The value at a location of the schema as the compiler names it, with a keyword behind it.
+    /// The value at a location of the schema, in the compiler's notation, with a keyword after it.
     pub fn rule(&self, location: &str, keyword: &str) -> Option<&Value> {
         let pointer = location.strip_prefix(BASE)?.strip_prefix('#')?;
         let pointer = percent_encoding::percent_decode_str(pointer).decode_utf8().ok()?;
@@ -89,7 +89,7 @@ fn in_words(error: &CompileError) -> String {
     }
 }
 
-/// Errors of regular expressions draw a picture first.
+/// Errors of regular expressions begin with a drawing.
 fn last_line(error: &impl fmt::Display) -> String {
     let text = error.to_string();
     text.rsplit("error: ").next().unwrap_or(&text).to_owned()

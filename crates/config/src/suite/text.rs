@@ -1,11 +1,11 @@
-//! Texts with `${name}` in them.
+//! Texts that contain `${name}`.
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All but what RFC 3986 calls unreserved.
+/// Everything except RFC 3986's unreserved characters.
 pub const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What a path or a query cannot hold, whatever it means there.
+/// Characters that a path or query cannot contain, whatever they mean there.
 pub const NO_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'`');
 
 /// A part of a text.
@@ -15,7 +15,7 @@ pub enum Piece<'t> {
     Name(&'t str),
 }
 
-/// The names and what is between them; `$${` stands for `${`. What begins with `${` and does not end is text.
+/// The names and the text between them; `$${` stands for `${`. A `${` without an end is plain text.
 pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut all = Vec::new();
     let mut rest = text;
@@ -36,7 +36,7 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     all
 }
 
-/// A query behind a path that may have one: `&page=2`. What is in the pairs is percent-encoded by `encoded`.
+/// A query appended to a path that may already have one: `&page=2`. `encoded` percent-encodes the pairs.
 pub fn with_query<E>(
     path: String,
     query: &[(String, String)],
@@ -48,7 +48,7 @@ pub fn with_query<E>(
     })
 }
 
-/// A text that stands for itself, whatever is in it.
+/// A text that is taken literally.
 pub fn literal(text: &str) -> String {
     text.replace("${", "$${")
 }

@@ -1,13 +1,13 @@
 //! Checks of requests: what no honest client sends is refused before anything is decided.
 //!
 //! Two programs that read one request differently can be played against each other: a request hidden in what the first
-//! took for a body, or a header that only the second sees. pingora parses leniently and forwards what it understood, so a
-//! program in front of us may have understood something else. The only cure is to accept no request that can be read in
-//! two ways, so this checks the raw bytes rather than what pingora made of them. Where RFC 9112 allows both repairing and
-//! refusing, this refuses.
+//! took for a body, or a header that only the second sees. pingora parses leniently and forwards what it understood, so
+//! a program in front of us may have understood something else. The only cure is to accept no request that can be read
+//! in two ways, so this checks the raw bytes rather than what pingora made of them. Where RFC 9112 allows both
+//! repairing and refusing, this refuses.
 //!
-//! pingora's own parser comes first and refuses some requests alone. What it accepts changes with its version; these checks
-//! do not.
+//! pingora's own parser comes first and refuses some requests alone. What it accepts changes with its version; these
+//! checks do not.
 
 use pingora_http::RequestHeader;
 

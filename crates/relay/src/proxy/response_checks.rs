@@ -9,8 +9,8 @@ use pingora_http::ResponseHeader;
 /// The most interim responses (100, 103) before the final one.
 const INTERIMS: u8 = 8;
 
-/// Whether a head may go on to the client. `interims`: how many interim ones came before it; `upgrade`: the request asked
-/// for another protocol.
+/// Whether a head may go on to the client. `interims`: how many interim ones came before it; `upgrade`: the request
+/// asked for another protocol.
 pub fn is_sane(status: u16, interims: u8, upgrade: bool) -> bool {
     match status {
         101 => upgrade,

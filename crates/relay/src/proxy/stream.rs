@@ -223,8 +223,8 @@ pub fn raw_refusal(reason: RefusalReason) -> String {
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // pingora flushes only at the end of a response with a length. But when it turns to reading, it has nothing more
-        // to write for now, so flushing here streams a response as it comes. The next write reports a failure.
+        // pingora flushes only at the end of a response with a length. But when it turns to reading, it has nothing
+        // more to write for now, so flushing here streams a response as it comes. The next write reports a failure.
         if !this.io.buffer().is_empty() {
             let _ = Pin::new(&mut this.io).poll_flush(cx);
         }

@@ -1,7 +1,7 @@
 //! How long a client may take for each part of a request, and the one timer that enforces it.
 //!
-//! pingora would start a timer for every read. Here each connection has one timer, which is moved only when it fires too
-//! early, so that a request on a busy connection touches no timer at all.
+//! pingora would start a timer for every read. Here each connection has one timer, which is moved only when it fires
+//! too early, so that a request on a busy connection touches no timer at all.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! TLS for clients: which certificate serves which name, and reloading of certificates.
 //!
-//! The files are checked every second. If certificate and key do not match, for example while they are being written, the
-//! last good pair stays in use. A handshake uses the configuration of the moment it began, so a reload breaks none.
+//! The files are checked every second. If certificate and key do not match, for example while they are being written,
+//! the last good pair stays in use. A handshake uses the configuration of the moment it began, so a reload breaks none.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! The journal's own thread: a slow or full disk delays the record, never the next judgement.
 //!
-//! The sidecar sends entries through a bounded queue and continues. Entries that cannot be written are kept in order, up
-//! to a limit, and retried; beyond the limit the oldest are dropped and counted. The same thread removes old entries, a
-//! few at a time and only when nothing is waiting to be written.
+//! The sidecar sends entries through a bounded queue and continues. Entries that cannot be written are kept in order,
+//! up to a limit, and retried; beyond the limit the oldest are dropped and counted. The same thread removes old
+//! entries, a few at a time and only when nothing is waiting to be written.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
@@ -54,7 +54,8 @@ struct Writer {
     next_trim: Millis,
     /// The last entry's number when the process started to count.
     base: u64,
-    /// Added to the numbers of entries. Not zero if the file could not be read at the start and turned out to hold more.
+    /// Added to the numbers of entries. Not zero if the file could not be read at the start and turned out to hold
+    /// more.
     ahead: u64,
     counters: Arc<Counters>,
     failing: bool,
@@ -63,8 +64,8 @@ struct Writer {
 impl Journal {
     /// Opens the store and starts its writer.
     ///
-    /// If the file does not exist yet and cannot be created, Cutover serves all the same and retries. A file that exists
-    /// and cannot be read is an error: a rollback recorded in it would be undone.
+    /// If the file does not exist yet and cannot be created, Cutover serves all the same and retries. A file that
+    /// exists and cannot be read is an error: a rollback recorded in it would be undone.
     ///
     /// # Errors
     /// Another process is using the state, or the file exists and cannot be read.
@@ -119,8 +120,8 @@ impl Journal {
         }
     }
 
-    /// Sends a service's progress, which no entry explains, without blocking. If one is lost, a restart resumes from the
-    /// one before.
+    /// Sends a service's progress, which no entry explains, without blocking. If one is lost, a restart resumes from
+    /// the one before.
     pub fn save_state(&self, service: String, durable: DurableState) {
         let _ = self.queue.try_send(WriterMessage::State(service, Box::new(durable)));
     }

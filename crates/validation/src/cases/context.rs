@@ -16,8 +16,8 @@ pub struct RunContext {
 }
 
 impl RunContext {
-    /// The context of a suite's first step on a side: `run`, `environment`, `unique` and the suite's own variables; and why one
-    /// of those has no value, if so.
+    /// The context of a suite's first step on a side: `run`, `environment`, `unique` and the suite's own variables; and
+    /// why one of those has no value, if so.
     pub fn of(suite: &Suite, side: Side, run: &str, numbers: &RequestNumbers) -> (RunContext, Option<String>) {
         let mut redactor = Redactor::default();
         suite.secrets.iter().for_each(|secret| redactor.hide(secret));

@@ -1,4 +1,4 @@
-//! One step: its request, its answer, and what the report says about both.
+//! One step: its request, its response, and what the report says about both.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A table compared by checksums: both databases add up the hashes of the rows between the same two keys, and rows are read
-//! only where the sums differ.
+//! A table compared by checksums: both databases add up the hashes of the rows between the same two keys, and rows are
+//! read only where the sums differ.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! Read-only connections; their errors read like those of the health checks.
 //!
-//! Every setting is made inside a transaction: behind a connection pooler, the next transaction may be on another session.
+//! Every setting is made inside a transaction: behind a connection pooler, the next transaction may be on another
+//! session.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ pub use health::sql::query_failed;
 use health::sql::{GRACE, cannot_connect, of_mysql};
 use memory::snapshot::secret_url::SecretUrl;
 
-/// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for the
-/// other side.
+/// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for
+/// the other side.
 pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many bytes of a key MySQL sorts by; 1024 by default. No index holds longer keys.
 const SORTED_BYTES: u32 = 4096;
@@ -73,7 +74,7 @@ pub async fn mysql_begin(connection: &mut MySqlConnection, patience: Duration) -
     begun.map(|_| ()).map_err(|error| query_failed(&error))
 }
 
-/// Limits how long MySQL goes on with a query that nobody waits for any more.
+/// Limits how long MySQL continues a query that nobody is waiting for.
 ///
 /// # Errors
 /// As for [`postgres`].

@@ -125,8 +125,8 @@ impl Dialect {
         if plain { name } else { format!("CAST({name} AS TEXT)") }
     }
 
-    /// What the rows of a table are sorted by, so that every engine and [`KeyOrder`] agree. By the table's own column: the name
-    /// alone is that of a result, which is a text.
+    /// What the rows of a table are sorted by, so that every engine and [`KeyOrder`] agree. By the table's own column:
+    /// the name alone is that of a result, which is a text.
     pub fn order(self, table: &str, column: &Column) -> String {
         let name = format!("{table}.{}", self.quoted(&column.name));
         let own = KeyOrder::of(&column.class) == KeyOrder::Number || column.class == ColumnType::Bytes;
@@ -141,8 +141,8 @@ impl Dialect {
         }
     }
 
-    /// The hash of a row, as a whole number of 64 bits. NULL and the empty text are two things, and no two rows have the
-    /// same text. SQLite has no hashes: its rows are hashed here.
+    /// The hash of a row, as a whole number of 64 bits. NULL and the empty text are two things, and no two rows have
+    /// the same text. SQLite has no hashes: its rows are hashed here.
     pub fn row_hash(self, columns: &[Column], hash: HashFunction) -> String {
         if self == Dialect::Postgres {
             let row = columns.iter().map(|column| self.text(column)).collect::<Vec<_>>().join(", ");
@@ -152,8 +152,8 @@ impl Dialect {
             HashFunction::Md5 => format!("MD5({text})"),
             HashFunction::Sha2 => format!("SHA2({text}, 256)"),
         };
-        // Of a value that may be long its own hash, which NULL has not, and a text that is longer than a packet neither:
-        // that one leaves the row without a hash.
+        // Of a value that may be long its own hash, which NULL has not, and a text that is longer than a packet
+        // neither: that one leaves the row without a hash.
         let each = columns.iter().map(|column| {
             let (name, plain) = (self.quoted(&column.name), self.plain_text(column));
             match column.class {

@@ -1,4 +1,4 @@
-//! Whether both origins answer the same request with the same JSON or the same bytes.
+//! Whether both origins respond to the same request with the same JSON or the same bytes.
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -83,7 +83,7 @@ fn compare(
         };
         let why = match what.as_str() {
             "status" if blue.status == green.status => {
-                format!("{}: both sides answer {}{more}", result.name, green.status)
+                format!("{}: both sides return {}{more}", result.name, green.status)
             }
             _ => format!("{}: {what} differs: blue has {left}, green has {right}{more}", result.name),
         };

@@ -46,7 +46,8 @@ pub fn hash(bytes: &[u8]) -> String {
     judgement::hex::text(&Sha256::digest(bytes))
 }
 
-/// Removes every node of the path: a key is dropped, an item of a list becomes null, so that the others keep their places.
+/// Removes every node of the path: a key is dropped, an item of a list becomes null, so that the others keep their
+/// places.
 fn strike(value: &mut Value, path: &JsonPath) {
     let pointers: Vec<String> = path.query_located(value).locations().map(|place| place.to_json_pointer()).collect();
     for pointer in pointers {

@@ -28,7 +28,8 @@ const FIRST_FETCHED: u64 = 16;
 /// How a query to MySQL must begin.
 const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW"];
 
-/// Dropping it stops its query in the database: in PostgreSQL within a second, in MySQL at the next row or the time limit.
+/// Dropping it stops its query in the database: in PostgreSQL within a second, in MySQL at the next row or the time
+/// limit.
 pub struct ReadSession {
     at: EngineConnection,
     patience: Duration,
@@ -71,8 +72,8 @@ impl ReadSession {
         }
     }
 
-    /// Ends the transaction, so that nothing waits for it, and begins another one after a pause, which sees what was written
-    /// meanwhile.
+    /// Ends the transaction, so that nothing waits for it, and begins another one after a pause, which sees what was
+    /// written meanwhile.
     ///
     /// # Errors
     /// A message for people.
@@ -142,8 +143,8 @@ impl ReadSession {
     }
 
     /// Streams the rows of one read-only statement: neither the database nor Cutover holds all of them.
-    /// More than one statement is refused by the database. `most` is the time limit for all rows where a database has no
-    /// cursors.
+    /// More than one statement is refused by the database. `most` is the time limit for all rows where a database has
+    /// no cursors.
     ///
     /// # Errors
     /// A message for people, also in the middle of the rows.

@@ -1,4 +1,5 @@
-//! A SQLite file opened for reading. Queries run on a blocking thread, and are interrupted when nobody waits for them any more.
+//! A SQLite file opened for reading. Queries run on a blocking thread, and are interrupted when nobody waits for them
+//! any more.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub struct SqliteFile {
     connection: Option<Connection>,
 }
 
-/// Stops work that nobody waits for: before it begins, or in the middle of a statement.
+/// Stops work that nobody is waiting for, before it begins or in the middle of a statement.
 struct InterruptOnDrop(AbortHandle, InterruptHandle);
 
 impl Drop for InterruptOnDrop {
@@ -171,7 +172,7 @@ fn failed(error: rusqlite::Error) -> String {
     match error {
         // The statement is ours, and long: it would not help the reader.
         rusqlite::Error::SqlInputError { msg, .. } => format!("query failed: {msg}"),
-        rusqlite::Error::MultipleStatement => "query failed: it holds more than one statement".to_owned(),
+        rusqlite::Error::MultipleStatement => "query failed: it contains more than one statement".to_owned(),
         error => file_failed(error),
     }
 }

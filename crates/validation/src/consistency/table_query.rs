@@ -186,7 +186,8 @@ impl TableQuery {
             let (left, right): (Vec<String>, Vec<String>) = (0..key.len()).filter_map(side).unzip();
             return format!("({}) {sign} ({})", left.join(", "), right.join(", "));
         }
-        // MySQL scans the whole table for row comparisons, and uses a range of the index if the condition is spelled out.
+        // MySQL scans the whole table for row comparisons, and uses a range of the index if the condition is spelled
+        // out.
         let strict = if sign == ">" { ">" } else { "<" };
         let mut ways = Vec::new();
         for last in 0..key.len() {

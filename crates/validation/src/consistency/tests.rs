@@ -332,7 +332,7 @@ fn a_query_only_reads_and_is_one_statement() {
     let told = |query: &str| pair.query(query, 0.0).why.unwrap();
     let twice = |why: &str| format!("totals: blue and green: query failed: {why}");
     assert_eq!(told("delete from orders"), twice("it is not read-only"));
-    assert_eq!(told("select 1; delete from orders"), twice("it holds more than one statement"));
+    assert_eq!(told("select 1; delete from orders"), twice("it contains more than one statement"));
     assert_eq!(told(&format!("vacuum into '{}'", pair.path("copy.db").display())), twice("it is not read-only"));
     assert!(!pair.path("copy.db").exists());
     assert_eq!(told("selec 1"), twice("near \"selec\": syntax error"));

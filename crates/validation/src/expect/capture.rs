@@ -1,4 +1,4 @@
-//! What a step captures from an answer for later steps.
+//! What a step captures from a response for later steps.
 
 use serde_json::Value;
 

@@ -27,8 +27,8 @@ pub fn violations(schema: &Schema, found: &Value) -> Vec<Finding> {
     all.into_iter().take(MOST).map(finding).collect()
 }
 
-/// The violations that say something by themselves. Where a value must match one of several schemas, why it matches none
-/// of them is not listed: mostly it was never meant to match more than one.
+/// The violations that say something by themselves. Where a value must match one of several schemas, why it matches
+/// none of them is not listed: mostly it was never meant to match more than one.
 fn collect<'e, 's, 'v>(violation: &'e ValidationError<'s, 'v>, all: &mut Vec<&'e ValidationError<'s, 'v>>) {
     let is_choice =
         matches!(violation.kind, ErrorKind::AnyOf | ErrorKind::OneOf(_) | ErrorKind::Contains | ErrorKind::Not);

@@ -1,8 +1,8 @@
 //! Drives a load: whichever user is free sends the next request that is due.
 //!
-//! An open loop: the schedule says when requests are due, whatever the answers do. If no user is free a request waits, and its
-//! latency still counts from when it was due. Users take turns, so that all of them are used;
-//! each opens its connection with its first request and keeps it.
+//! An open loop: the schedule says when requests are due, whatever the answers do. If no user is free a request waits,
+//! and its latency still counts from when it was due. Users take turns, so that all of them are used; each opens its
+//! connection with its first request and keeps it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -26,7 +26,8 @@ use memory::snapshot::Endpoint;
 use relay::origin::cause;
 use relay::origin::exchange::{ConnectionReuse, exchange};
 
-/// How often the clock is checked when nothing happens: for the end, and for the requests in flight at the end of a second.
+/// How often the clock is checked when nothing happens: for the end, and for the requests in flight at the end of a
+/// second.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub struct LoadDriver {
@@ -95,8 +96,8 @@ pub fn work(
     done
 }
 
-/// Wakes the driver whenever a request is due: the runtime's own timers have a resolution of milliseconds. Ends with the schedule, or
-/// when the sender of `stopped` is dropped.
+/// Wakes the driver whenever a request is due: the runtime's own timers have a resolution of milliseconds. Ends with
+/// the schedule, or when the sender of `stopped` is dropped.
 fn beat(schedule: &LoadSchedule, origin: u64, wake: &Notify, stopped: &mpsc::Receiver<Infallible>) {
     let mut next = 0;
     while next < schedule.total() {
@@ -193,8 +194,8 @@ impl LoadDriver {
 
     /// Sends every request that is due, as far as users are free.
     fn send(&mut self, now: u64) {
-        // Requests of the warm-up that no user was free to send are dropped: they would delay the requests that count, and be
-        // answered in their time.
+        // Requests of the warm-up that no user was free to send are dropped: they would delay the requests that count,
+        // and be answered in their time.
         if now >= self.schedule.warm_micros() {
             self.next = self.next.max(self.schedule.first());
         }

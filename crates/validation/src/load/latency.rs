@@ -7,8 +7,8 @@ use wire::Latencies;
 
 /// Bars of the shown histogram: a chart has no room for more.
 const MOST_BARS: usize = 100;
-/// Bars per factor of ten, the finest first. The bounds of a coarser histogram are also bounds of every finer one, so that the
-/// histograms of two loads can be overlaid.
+/// Bars per factor of ten, the finest first. The bounds of a coarser histogram are also bounds of every finer one, so
+/// that the histograms of two loads can be overlaid.
 const FINENESS: [u32; 4] = [48, 24, 12, 6];
 /// The smallest bound, in microseconds.
 const SMALLEST: f64 = 1.0;

@@ -1,4 +1,4 @@
-//! What this process uses while a load runs, and whether it may open a connection for every user.
+//! The resources that this process uses while a load runs, and whether it may open a connection for every user.
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::TimeValLike;
@@ -8,7 +8,7 @@ use wire::ProcessUse;
 /// Spare files for what the proxy opens meanwhile.
 const SPARE_FILES: u64 = 64;
 
-/// Makes sure that so many more files can be opened: raises the soft limit if it is too low.
+/// Makes sure that this many more files can be opened: raises the soft limit if it is too low.
 ///
 /// # Errors
 /// The hard limit is too low.
@@ -64,7 +64,7 @@ impl ProcessMeter {
         memory
     }
 
-    /// The use over so many microseconds since it was created.
+    /// The use over this many microseconds since it was created.
     pub fn used(&self, micros: u64) -> ProcessUse {
         let cpu = cpu_micros().saturating_sub(self.cpu_micros) as f64 * 100.0 / micros.max(1) as f64;
         ProcessUse { cpu, memory_peak_bytes: self.memory_peak, open_files_peak: self.open_files_peak }

@@ -236,7 +236,7 @@ impl LoadTally {
         }
     }
 
-    /// A row has ended with so many requests in flight.
+    /// A row has ended with this many requests in flight.
     pub fn in_flight(&mut self, row: usize, requests: usize) {
         if let Some(row) = self.rows.get_mut(row) {
             row.second.in_flight = u32::try_from(requests).unwrap_or(u32::MAX);
@@ -269,7 +269,7 @@ impl LoadTally {
         self.a_second(self.sent_in_time)
     }
 
-    /// Successful answers per second.
+    /// Successful responses per second.
     pub fn throughput(&self) -> f64 {
         self.a_second(self.well_in_time)
     }

@@ -145,7 +145,8 @@ async fn no_more_requests_at_once_than_users() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_the_warm_up_could_not_send_takes_nobodys_turn() {
-    // 30 a second at the most: of the warm-up 70 are left over, more than all that is answered in the second that counts.
+    // 30 a second at the most: of the warm-up 70 are left over, more than all that is answered in the second that
+    // counts.
     let origin = Origin::new(|_| (Duration::from_millis(100), 200)).await;
     let result = ran(&LoadTest { warm_up: Millis::seconds(1), ..steady(100.0, 1000, 3) }, &origin).await;
     consistent(&result);
@@ -234,7 +235,8 @@ async fn what_is_no_answer_is_counted_by_its_kind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_stress_says_where_it_breaks() {
-    // Stairs of 100 ms with 100, 200 … 1000 requests a second: the seventh has the requests from the 210th to the 279th.
+    // Stairs of 100 ms with 100, 200 … 1000 requests a second: the seventh has the requests from the 210th to the
+    // 279th.
     let origin = Origin::new(|n| (Duration::from_millis(if n > 230 { 300 } else { 1 }), 200)).await;
     let mut load = LoadTest { profile: Profile::Stress, from: 100.0, ..steady(1000.0, 1000, 1000) };
     load.limits.p50 = Some(Millis(200));

@@ -12,8 +12,8 @@ const WORSE: f64 = 1.5;
 const WORSE_BY_MS: f64 = 5.0;
 /// With fewer requests in a half nothing is concluded.
 const FEWEST_IN_HALF: u64 = 20;
-/// Memory grows steadily if each quarter of a soak uses more than the one before, by this much (in percent) and in total by
-/// this many bytes.
+/// Memory grows steadily if each quarter of a soak uses more than the one before, by this much (in percent) and in
+/// total by this many bytes.
 const GROWTH: f64 = 5.0;
 const GROWTH_BYTES: u64 = 64 << 20;
 

@@ -1,4 +1,4 @@
-//! Compares two answers to one request: status, the named headers, and bodies, as JSON if they are JSON.
+//! Compares two responses to one request: status, the named headers, and bodies, as JSON if they are JSON.
 
 use http::{HeaderName, header};
 use serde_json::Value;

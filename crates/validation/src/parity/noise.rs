@@ -74,8 +74,8 @@ impl Noise {
     }
 }
 
-/// The place of a finding, the same for every item of a list. If one list is longer than the other, its items have no places that
-/// can be compared: the list is noise as a whole.
+/// The place of a finding, the same for every item of a list. If one list is longer than the other, its items have no
+/// places that can be compared: the list is noise as a whole.
 fn place(finding: &Finding) -> (String, NoiseKind) {
     let place = general(&finding.what);
     let kinds = [&finding.expected, &finding.found].map(|shown| shown_kind(shown));

@@ -1,4 +1,4 @@
-//! A failure in full: the request, the answer, and what is wrong with it.
+//! A failure in full: the request, the response, and what is wrong with it.
 
 use super::exchange::{self, BODY, FindingRow, MARKUP, NAME, SENTENCE, SIDE_BODY, ShownMessage, more};
 use super::numbers;
@@ -66,7 +66,7 @@ pub struct AnswersRow {
     pub findings: Vec<FindingRow>,
     pub more: String,
     pub asked: ShownMessage,
-    /// `blue` and `green`; `None`: it gave no complete answer.
+    /// `blue` and `green`; `None` if it gave no complete response.
     pub answers: Vec<(&'static str, Option<ShownMessage>)>,
 }
 
@@ -132,7 +132,7 @@ fn step(step: &StepResult, outcome: Outcome, budget: &mut PageBudget) -> StepRow
         (Some(error), _) => budget.take(error, SENTENCE).text,
         (None, Some(response)) => budget.take(&response.line, NAME).text,
         (None, None) if outcome == Outcome::Skipped => "skipped".to_owned(),
-        (None, None) => "no answer".to_owned(),
+        (None, None) => "no response".to_owned(),
     };
     StepRow {
         name: budget.take(&step.name, NAME).text,

@@ -20,8 +20,8 @@ const MOST_CARDS: usize = 40;
 /// Further failures that are only named.
 const MOST_NAMED: usize = 500;
 /// Limits for content whose length a suite or an origin chooses, with its markup, in bytes: tables and lists of what
-/// failed, what passed, the charts and figures of loads, and failures in full. They do not crowd each other out, and together they
-/// stay below 3 MB.
+/// failed, what passed, the charts and figures of loads, and failures in full. They do not crowd each other out, and
+/// together they stay below 3 MB.
 const LISTS: usize = 600 << 10;
 const PASSED: usize = 400 << 10;
 const LOADS: usize = 600 << 10;

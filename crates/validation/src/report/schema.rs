@@ -1,4 +1,5 @@
-//! The schema of the JSON report, for programs that read it. A copy of it is checked in as `docs/src/execution.schema.json`.
+//! The schema of the JSON report, for programs that read it. A copy of it is checked in as
+//! `docs/src/execution.schema.json`.
 
 use schemars::generate::SchemaSettings;
 use serde_json::Value;

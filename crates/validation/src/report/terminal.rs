@@ -24,7 +24,8 @@ const FAILED: &str = "31";
 const FAINT: &str = "2";
 const BOLD: &str = "1";
 
-/// The run as text for a terminal with this many columns; `colour`: with ANSI colours. Control characters from an origin are made visible.
+/// The run as text for a terminal with this many columns; `colour`: with ANSI colours. Control characters from an
+/// origin are made visible.
 pub fn text(execution: &Execution, colour: bool, width: u16) -> String {
     let paint = Painter(colour);
     let mut out: Vec<String> = Vec::new();

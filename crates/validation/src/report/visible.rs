@@ -93,7 +93,7 @@ impl PageBudget {
         CutText { text: kept.to_owned(), left_out: (text.len() - kept.len()) as u64 }
     }
 
-    /// Takes so many bytes if they fit, and says whether they did.
+    /// Takes this many bytes if they fit; returns whether they did.
     pub fn fits(&mut self, bytes: usize) -> bool {
         let fits = bytes <= self.0;
         self.0 -= if fits { bytes } else { 0 };

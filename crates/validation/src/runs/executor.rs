@@ -178,7 +178,7 @@ impl SuiteExecutor {
         consistency::check(data, &doing).await
     }
 
-    /// Compares what both origins answer to the same GET.
+    /// Compares both origins' responses to the same GET.
     async fn answers(&self, data: &DataCheck) -> DataResult {
         let DataCheckKind::Http { request, ignore, tolerance } = &data.check else {
             return consistency::skipped(data, "it is not an HTTP check".to_owned());

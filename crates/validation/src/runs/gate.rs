@@ -8,11 +8,11 @@ use judgement::rollout::SuiteRunError;
 use wire::{ExecutionState, ExecutionSummary, RunTarget, Side};
 
 impl Runs {
-    /// Runs suites against the side that a version is on, one after the other, up to the first that fails. Suites that compare
-    /// both sides are run against both. When dropped it cancels the current run.
+    /// Runs suites against the side that a version is on, one after the other, up to the first that fails. Suites that
+    /// compare both sides are run against both. When dropped it cancels the current run.
     ///
     /// # Errors
-    /// Why the version may not go on.
+    /// Why the version may not proceed.
     pub async fn gate(&self, service: &str, side: Side, suites: &[String]) -> Result<String, SuiteRunError> {
         let judged = self.judged(service, side, suites).await;
         if matches!(judged, Err(SuiteRunError::NotRun(_))) && self.is_closed() {

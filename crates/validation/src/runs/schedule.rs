@@ -1,4 +1,4 @@
-//! Runs that start by themselves: on a schedule, and after a rollback.
+//! Runs that start automatically: on a schedule, and after a rollback.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -73,7 +73,7 @@ fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
     }
 }
 
-/// The folder, read again when it has changed.
+/// The folder of suites, which is read again when it has changed.
 #[derive(Default)]
 struct WatchedSuites {
     /// `None`: read again, since what a broken suite lacks may be outside its file.

@@ -1,12 +1,13 @@
-//! Limits the size of a run's record. It is read and shown as a whole, so it is bounded as it grows: when there is no more
-//! space, a part is shortened, and says so. Its outcome is never left out.
+//! Limits the size of a run's record. It is read and shown as a whole, so it is bounded as it grows: when there is no
+//! more space, a part is shortened, and says so. Its outcome is never left out.
 
 use std::io::{self, Write};
 
 use wire::{CaseResult, DataResult, Finding, LoadResult, Message, ParityResult, Part, StepResult};
 
-/// In bytes of JSON. Up to here parts are kept whole. Beyond it, up to [`SHORT`], without bodies and headers; beyond that
-/// only with their outcome. A suite has so few parts, and is itself so short, that those always fit below what is read.
+/// In bytes of JSON. Up to here parts are kept whole. Beyond it, up to [`SHORT`], without bodies and headers; beyond
+/// that only with their outcome. A suite has so few parts, and is itself so short, that those always fit below what is
+/// read.
 const WHOLE: usize = 32 << 20;
 const SHORT: usize = 40 << 20;
 /// In bytes, of a text of a part that is shortened.

@@ -1,5 +1,5 @@
-//! Runs on disk: one file each, in a folder beside the state. A run that has not ended there when the process starts was
-//! interrupted, and is marked so.
+//! Runs on disk: one file each, in a folder beside the state. A run that has not ended there when the process starts
+//! was interrupted, and is marked so.
 
 use std::path::{Path, PathBuf};
 
@@ -94,7 +94,7 @@ impl RunStore {
         made.or_else(|error| if self.folder.is_dir() { Ok(()) } else { Err(error) })
     }
 
-    /// Whole or not at all, whatever ends the process.
+    /// Writes the file completely or not at all, whatever ends the process.
     fn write(&self, name: &str, body: &impl Serialize) -> Result<(), String> {
         let (path, draft) = (self.folder.join(name), self.folder.join(format!(".{name}")));
         let text = serde_json::to_string(body).map_err(|error| error.to_string())?;
@@ -105,14 +105,15 @@ impl RunStore {
         let written = self.make().and_then(|()| std::fs::write(&draft, text));
         let written = written.and_then(|()| std::fs::rename(&draft, &path));
         written.map_err(|error| {
-            // Half a draft wastes space that the disk may not have.
+            // A partial file wastes space that the disk may not have.
             let _ = std::fs::remove_file(&draft);
             format!("{}: {error}", path.display())
         })
     }
 }
 
-/// The runs that are too many or too old, of those given with the time of their end, oldest first.
+/// The runs to delete because there are too many or they are too old; each is given with the time of its end, oldest
+/// first.
 pub fn outworn(runs: &[(String, u64)], keep: ValidationSettings, wall: u64) -> Vec<String> {
     let over = runs.len().saturating_sub(keep.keep);
     let old = |ended: u64| wall.saturating_sub(ended) > keep.age.0;

@@ -13,9 +13,9 @@ use judgement::time::Millis;
 use memory::snapshot::health_check::SqlEngine;
 
 const MOST_DATA: usize = 200;
-/// Of a query that compares, not one that reports.
+/// The longest query: it compares, and is not a report.
 const LONGEST_QUERY: usize = 16 << 10;
-/// For one query.
+/// The longest timeout of one query.
 const QUERY_TIMEOUT: Millis = Millis::seconds(60);
 
 impl Reading<'_> {
@@ -92,7 +92,7 @@ impl Reading<'_> {
         Some(DataCheckKind::Table { databases: databases?, table })
     }
 
-    /// Keys that this kind of check never looks at: whoever wrote them means something.
+    /// Keys that this kind of check ignores: whoever wrote them expected something else.
     fn misplaced(&mut self, file: &DataFile, span: &Range<usize>) {
         let first = |list: &[At<String>]| list.first().map_or(span.clone(), |at| at.span.clone());
         const TABLE: &[&str] = &["table"];

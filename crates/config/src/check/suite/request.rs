@@ -1,4 +1,4 @@
-//! A request of a suite: what is sent, and what later steps know from its answer.
+//! A request of a suite: what is sent, and what later steps capture from its response.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -17,10 +17,10 @@ use crate::file::{AnyValue, At, RequestFile, Scalar};
 use crate::suite::text::{NO_PATH, Piece, UNRESERVED, pieces, with_query};
 use crate::suite::{Body, Capture, SuiteRequest};
 
-/// The names of variables that are known at a place.
+/// The names of the variables known at one place.
 pub type Known = BTreeSet<String>;
 
-/// What frames a message is the connection's own business.
+/// Headers that frame a message are left to the connection.
 const OURS: [&str; 7] = ["connection", "content-length", "host", "keep-alive", "te", "transfer-encoding", "upgrade"];
 impl Reading<'_> {
     /// A request; what it captures is known from then on.
@@ -30,7 +30,7 @@ impl Reading<'_> {
         let path = self.path(file, span, known);
         let mut headers = self.headers.clone();
         for (name, value) in self.header_lines(&file.headers, known) {
-            // A request's own line replaces the suite's.
+            // A request's own header replaces the suite's.
             headers.retain(|(other, _)| *other != name);
             headers.push((name, value));
         }
@@ -41,7 +41,7 @@ impl Reading<'_> {
         known.extend(capture.iter().map(|(name, _)| name.clone()));
         let path = path?;
         let query = self.pairs(&file.query, known);
-        // As it was typed: what came of the environment is secret.
+        // As written in the file, because environment values are secret.
         let typed: Vec<_> = file.query.iter().map(|(name, at)| (name.clone(), at.value.0.clone())).collect();
         let Ok(shown) = with_query(file.path.as_ref()?.value.clone(), &typed, encoded);
         let shown = format!("{method} {shown}");
@@ -74,7 +74,7 @@ impl Reading<'_> {
         self.request_path(at, known)
     }
 
-    /// Pairs of a query or a form.
+    /// The pairs of a query or a form.
     fn pairs(&mut self, typed: &BTreeMap<String, At<Scalar>>, known: &Known) -> Vec<(String, String)> {
         let mut all = Vec::new();
         for (name, at) in typed {
@@ -84,7 +84,7 @@ impl Reading<'_> {
         all
     }
 
-    /// A name, in which no variable is put.
+    /// A name, in which variables are not expanded.
     fn fixed(&mut self, name: &str, span: &Range<usize>) {
         if pieces(name).iter().any(|piece| matches!(piece, Piece::Name(_))) {
             let hint = "variables are only expanded in values".to_owned();
@@ -161,7 +161,7 @@ impl Reading<'_> {
         Body::None
     }
 
-    /// A value of TOML as JSON, its texts read.
+    /// A TOML value as JSON, with its texts read.
     pub(super) fn json(&mut self, at: &At<AnyValue>, known: &Known) -> Value {
         self.json_of(&at.value.0, &at.span, known)
     }
@@ -232,7 +232,7 @@ impl Reading<'_> {
     }
 }
 
-/// Percent-encoded, but for the names of variables: as it is called in a report.
+/// Percent-encoded, except for the names of variables, as reports show it.
 fn encoded(text: &str) -> Result<String, Infallible> {
     let encode = |piece: Piece<'_>| match piece {
         Piece::Text(text) => utf8_percent_encode(text, UNRESERVED).to_string(),

@@ -1,4 +1,4 @@
-//! `expect`: what an answer must be.
+//! `expect`: what a response must be.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl Reading<'_> {
         read.unwrap_or_default()
     }
 
-    /// One value's conditions. `part`: a bare text need only be in it.
+    /// The conditions on one value. `part`: a bare text only needs to be contained in it.
     fn wanted(&mut self, at: &At<AnyValue>, known: &Known, part: bool) -> Vec<Expectation> {
         let At { value: AnyValue(value), span } = at;
         match value {

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Visitor};
 
 use super::InvalidValue;
 
-/// A value that is written as a number. TOML's integers and floats are taken alike: `10` and `10.0`.
+/// A value that is written as a number. TOML's integers and floats are treated alike: `10` and `10.0`.
 trait NumberValue: Sized {
     fn wanted() -> String;
     fn read(number: f64) -> Result<Self, InvalidValue>;
@@ -151,7 +151,7 @@ impl NumberValue for Share {
     }
 }
 
-/// Requests a second. One core sends some 30,000.
+/// Requests per second. One core sends about 30,000.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate(pub f64);
 

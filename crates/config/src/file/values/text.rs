@@ -1,4 +1,4 @@
-//! Values that are written as a text with a syntax of its own: durations, sizes, addresses, names.
+//! Values that are written as strings with their own syntax: durations, sizes, addresses, names.
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
@@ -22,15 +22,15 @@ use memory::snapshot::OriginTarget;
 
 /// The longest duration, in milliseconds: about ten years.
 const FOREVER: u64 = 3660 * 86_400_000;
-/// As a tag of a release.
+/// As in a release's tag.
 const LONGEST_VERSION: usize = 128;
 
-/// A value that is written as a text.
+/// A value that is written as a string.
 trait TextValue: Sized {
     fn wanted() -> String;
     fn parse(text: &str) -> Result<Self, InvalidValue>;
     fn schema() -> Schema;
-    /// Where a number stands instead.
+    /// The error if the value is a number instead.
     fn number(number: f64) -> Result<Self, InvalidValue> {
         let message = format!("{{key}} must be {}, not the number {number}", Self::wanted());
         Err(InvalidValue::new(message, format!("write \"{number}\"")))
@@ -58,7 +58,7 @@ impl<'de, T: TextValue> Visitor<'de> for TextVisitor<T> {
         T::number(number).map_err(InvalidValue::into_error)
     }
 
-    /// TOML has dates, which come as a table with a key of its own.
+    /// TOML has dates, which arrive as a table with a special key.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         match map.next_entry::<String, String>() {
             Ok(Some((key, text))) if key.starts_with("$__toml_private") => self.visit_str(&text),
@@ -144,7 +144,7 @@ impl<const MIN: u64, const MAX: u64> TextValue for Duration<MIN, MAX> {
     fn schema() -> Schema {
         json_schema!({
             "type": "string",
-            // What an environment variable holds is not known to an editor.
+            // An editor does not know the value of an environment variable.
             "pattern": r"^(\s*[0-9]+(ms|s|m|min|h|d))+\s*$|\$\{",
             "x-unit": "duration",
             "x-taplo": { "docs": { "main": "A duration: \"250ms\", \"30s\", \"2m\", \"1h 30m\", \"7d\"." } },
@@ -163,7 +163,8 @@ const UNITS: [(&str, u64); 8] = [
     ("GB", 1_000_000_000),
 ];
 
-/// A size in bytes: `"10MiB"`, a number of bytes, or `"unlimited"`, which is `u64::MAX` and is taken only where `MAX` is.
+/// A size in bytes: `"10MiB"`, a number of bytes, or `"unlimited"`, which is `u64::MAX` and accepted only if `MAX` is
+/// that.
 #[derive(Clone, Copy, Debug)]
 pub struct Size<const MIN: u64 = 0, const MAX: u64 = { u64::MAX }>(pub u64);
 
@@ -236,7 +237,7 @@ fn size(text: &str) -> Result<u64, InvalidValue> {
     bytes.filter(|bytes| *bytes < u64::MAX).ok_or_else(|| InvalidValue::bare(format!("`{text}` is too large")))
 }
 
-/// What a trigger fires beyond: a number (percent, or a count), or a duration for a latency.
+/// The limit of a trigger: a number (a percentage or a count), or a duration for a latency.
 #[derive(Clone, Copy, Debug)]
 pub enum TriggerLimit {
     Number(f64),
@@ -413,7 +414,7 @@ impl TextValue for AllowedOrigin {
 /// A host of a service or a rule.
 #[derive(Clone, Debug)]
 pub struct HostName {
-    /// In lower case, without a dot at the end: as it is compared.
+    /// In lower case without a trailing dot, as it is compared.
     pub text: String,
     pub pattern: HostPattern,
 }
@@ -516,10 +517,10 @@ impl TextValue for HeaderField {
     }
 }
 
-/// The name of a header. Many servers take `x_a` and `x-a` for one, so one with `_` could be smuggled past a rule.
+/// The name of a header. Many servers treat `x_a` and `x-a` as the same, so one with `_` could be smuggled past a rule.
 ///
 /// # Errors
-/// It is not one, or has a `_`.
+/// It is not a header name, or contains `_`.
 pub fn header(text: &str) -> Result<FieldName, InvalidValue> {
     if text.contains('_') {
         let message = format!("invalid header name `{text}`: names with `_` are not forwarded safely");
@@ -607,7 +608,7 @@ impl TextValue for RuleRegex {
     }
 }
 
-/// The crate draws the pattern over several lines; its last line says what is wrong.
+/// The crate draws the pattern over several lines; its last line gives the reason.
 pub fn regex_in_words(error: &regex::Error) -> String {
     let text = error.to_string();
     format!("invalid regular expression: {}", text.lines().last().unwrap_or("").trim_start_matches("error: "))
@@ -654,7 +655,7 @@ impl TextValue for TokenExpiry {
     }
 }
 
-/// What is deployed somewhere, as a header can carry it.
+/// A deployed version, in a form that a header can carry.
 #[derive(Clone, Debug)]
 pub struct Version(pub HeaderValue);
 

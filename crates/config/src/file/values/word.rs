@@ -60,7 +60,7 @@ fn quoted(words: &[&str]) -> String {
     }
 }
 
-/// The names of an enum's variants, which serde hands to whoever deserializes one.
+/// The names of an enum's variants, which serde passes to its deserializer.
 pub fn words<T: DeserializeOwned>() -> &'static [&'static str] {
     struct Names<'n>(&'n mut &'static [&'static str]);
     impl<'de> Deserializer<'de> for Names<'_> {
