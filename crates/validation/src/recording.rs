@@ -162,7 +162,7 @@ impl RecordingBuilder {
             return Err(REPEATED);
         }
         if self.seen.len() >= self.most {
-            self.count(format!("after the first {}", self.most));
+            self.count(format!("beyond the first {}", self.most));
             return Ok(());
         }
         let (method, target, _) = &key;

@@ -290,7 +290,7 @@ async fn a_recording_is_asked_of_both_and_only_so_much_is_shown() {
     assert_eq!((result.compared, result.differing, result.differences.len()), (31, 31, MOST_SHOWN));
     assert!(result.differences[0].request.line.ends_with("/first"));
     assert!(result.differences[19].request.line.ends_with("/18"));
-    assert_eq!(result.left_out["after the first 30"], 10);
+    assert_eq!(result.left_out["beyond the first 30"], 10);
     assert_eq!(result.left_out.len(), 2);
 
     std::fs::write(&file, "{\"method\":\"POST\",\"path\":\"/p\"}\n").unwrap();

@@ -66,10 +66,10 @@ fn a_har_file_is_its_different_requests_in_their_order() {
             ("a URL that is not HTTP", 2),
             ("a WebSocket", 1),
             ("a repeat of an earlier request", 1),
-            ("after the first 2", 1),
             ("an entry without a request", 2),
             ("an invalid method", 1),
             ("an unsafe method (`unsafe_methods = true` sends them)", 1),
+            ("beyond the first 2", 1),
         ]
     );
 }
