@@ -1,0 +1,384 @@
+//! The thread: it takes inputs, asks the state, and carries out the effects.
+
+mod work_queues;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::broadcast;
+
+use crate::command::{CommandReceipt, CommandResult, RecordedAnnouncement, SidecarHandle, SidecarInput, SidecarStatus};
+use crate::journal::{Journal, JournalEntry, RestoredState};
+use crate::readings::{CounterReadings, checked};
+use crate::routing::{CurrentRouting, ResolvedRouting};
+use crate::sidecar::work_queues::WorkQueues;
+use judgement::guard::Verdict;
+use judgement::rollout::{
+    Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange,
+    OperatorCommand, RolloutError, RuntimeOverrides, State,
+};
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use judgement::traffic::split::TrafficSplit;
+use memory::clock;
+use memory::counters::{Counters, count, set};
+use memory::snapshot::{RoutingSnapshot, SnapshotPublisher};
+
+/// Inputs that wait for the sidecar. Each is an operator's command, a reload, a change in DNS or the one wake-up that
+/// the alarm lets through, so hundreds at once mean that something is broken.
+const QUEUE: usize = 256;
+/// Announcements kept for each listener; a slower one loses the oldest.
+const ANNOUNCEMENTS: usize = 256;
+/// The least time between two wake-ups: a burst of failures causes one look, not a thousand.
+const WAKE_SPACING: Millis = Millis(10);
+
+/// The only writer of weights, with everything that it writes to.
+#[derive(Debug)]
+pub struct Sidecar {
+    state: State,
+    placed: CurrentRouting,
+    readings: CounterReadings,
+    publisher: SnapshotPublisher,
+    counters: Arc<Counters>,
+    journal: Journal,
+    news: broadcast::Sender<RecordedAnnouncement>,
+    /// The last entry recorded, which an announcement of the same number carries along.
+    recorded: Option<Arc<JournalEntry>>,
+    work: WorkQueues,
+    /// After a panic: ticks no longer judge, and operators can still give commands.
+    frozen: bool,
+}
+
+impl Sidecar {
+    /// A sidecar over a restored state. It has no services until a routing file is loaded.
+    pub fn new(
+        restored: RestoredState,
+        publisher: SnapshotPublisher,
+        counters: Arc<Counters>,
+        journal: Journal,
+    ) -> Sidecar {
+        let RestoredState { services, generation, last_entry, lost } = restored;
+        let began = clock::wall_millis().saturating_sub(clock::now().0);
+        let state = match lost {
+            true => State::after_loss(began),
+            false => State::restored(services, generation, last_entry, began),
+        };
+        let (news, _) = broadcast::channel(ANNOUNCEMENTS);
+        let (placed, readings) = (CurrentRouting::default(), CounterReadings::default());
+        Sidecar {
+            state,
+            placed,
+            readings,
+            publisher,
+            counters,
+            journal,
+            news,
+            recorded: None,
+            work: WorkQueues::default(),
+            frozen: false,
+        }
+    }
+
+    /// Subscribes to everything that is announced from now on.
+    pub fn listen(&self) -> broadcast::Receiver<RecordedAnnouncement> {
+        self.news.subscribe()
+    }
+
+    /// Starts the thread. It judges at every `tick` and after failing requests, until it is told to end or its handles
+    /// are gone.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn start(self, tick: Millis) -> std::io::Result<(SidecarHandle, JoinHandle<()>)> {
+        let (inputs, received) = sync_channel(QUEUE);
+        let handle = SidecarHandle::new(inputs, self.news.clone());
+        let thread = std::thread::Builder::new().name("sidecar".to_owned()).spawn(move || self.run(&received, tick))?;
+        Ok((handle, thread))
+    }
+
+    fn run(mut self, inputs: &Receiver<SidecarInput>, tick: Millis) {
+        let mut next_tick = clock::now();
+        // When a wake-up that came too soon after the last one is acted on.
+        let mut next_glance = None;
+        let mut last_wake = Millis::ZERO;
+        loop {
+            let now = clock::now();
+            let wait = next_glance.unwrap_or(next_tick).min(next_tick).since(now);
+            let input = match inputs.recv_timeout(wait.as_duration()) {
+                Ok(SidecarInput::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(input) => Some(input),
+                Err(RecvTimeoutError::Timeout) => None,
+            };
+            let now = clock::now();
+            match input {
+                Some(SidecarInput::Wake) if now.since(last_wake) < WAKE_SPACING => {
+                    next_glance = Some(last_wake.plus(WAKE_SPACING));
+                }
+                Some(SidecarInput::Wake) => {
+                    last_wake = now;
+                    self.guarded(|sidecar| sidecar.glance(now));
+                }
+                Some(input) => self.guarded(|sidecar| sidecar.handle(input, now)),
+                None if now >= next_tick => {
+                    self.guarded(|sidecar| sidecar.tick(now));
+                    // Ticks stay on their grid however long one takes; a missed tick is not made up for.
+                    next_tick = next_tick.plus(Millis((now.since(next_tick).0 / tick.0.max(1) + 1) * tick.0.max(1)));
+                    next_glance = None;
+                }
+                None => {
+                    (last_wake, next_glance) = (now, None);
+                    self.guarded(|sidecar| sidecar.glance(now));
+                }
+            }
+        }
+    }
+
+    /// Runs one round. A panic in it freezes the weights; requests continue on the last snapshot.
+    fn guarded(&mut self, round: impl FnOnce(&mut Sidecar)) {
+        let started = clock::micros();
+        if catch_unwind(AssertUnwindSafe(|| round(self))).is_err() {
+            count(&self.counters.process.sidecar_panics);
+            self.frozen = true;
+            tracing::error!(
+                "sidecar panicked; weights are frozen and automatic rollback is off until Cutover is restarted"
+            );
+        }
+        let process = &self.counters.process;
+        set(&process.sidecar_tick_micros, clock::micros() - started);
+        count(&process.sidecar_ticks);
+        set(&process.sidecar_seen, clock::now().0);
+    }
+
+    /// Handles one input at `now`.
+    pub fn handle(&mut self, input: SidecarInput, now: Millis) {
+        match input {
+            SidecarInput::Load(load, answer) => {
+                let taken = self.load(*load, now);
+                // Judge at once, so that the candidate's first request falls into its window.
+                self.glance(now);
+                let _ = answer.try_send(taken);
+            }
+            SidecarInput::Resolved { origin, endpoints } => {
+                if self.placed.resolved(origin, endpoints) {
+                    self.publish();
+                }
+            }
+            SidecarInput::Command { command, load, answer } => {
+                if let Err(refused) = self.command(*command, load, &answer, now) {
+                    let _ = answer.try_send(Err(refused));
+                }
+            }
+            SidecarInput::Event(event) => self.apply(event, now),
+            SidecarInput::Status(answer) => {
+                let _ = answer.try_send(SidecarStatus {
+                    last_entry: self.state.last_entry(),
+                    generation: self.state.generation(),
+                    services: self.state.views(now),
+                    overs: self.overs(),
+                });
+            }
+            SidecarInput::Insight(service, answer) => {
+                let _ = answer.try_send(self.insight(&service, now));
+            }
+            SidecarInput::Wake => self.glance(now),
+            SidecarInput::End => {}
+        }
+    }
+
+    /// A regular tick: judges every live service.
+    pub fn tick(&mut self, now: Millis) {
+        self.look(now, true);
+    }
+
+    /// An early look between two ticks, because a request failed. Blocks of evidence end only at ticks.
+    pub fn glance(&mut self, now: Millis) {
+        self.look(now, false);
+    }
+
+    fn look(&mut self, now: Millis, on_grid: bool) {
+        // Before looking, so that whatever fails from here on raises the alarm again.
+        self.counters.alarm.quiet();
+        if self.frozen {
+            return;
+        }
+        let live: Vec<String> = self.state.live().map(str::to_owned).collect();
+        for service in &live {
+            let Some(serving) = self.placed.serving(service) else { continue };
+            let routes = checked(self.readings.read(serving), self.counters.health_failures(service));
+            let event = Event::Counted { service: service.clone(), routes, on_grid };
+            self.apply(event, now);
+            self.show(service);
+        }
+        self.readings.keep(&live);
+    }
+
+    /// Puts a routing file in force as a whole, and publishes it.
+    ///
+    /// # Errors
+    /// The file sets a weight that a running rollout controls. Nothing has changed.
+    pub fn load(&mut self, load: ResolvedRouting, now: Millis) -> Result<(), RolloutError> {
+        let asks = load.asks();
+        self.state.may_load(&asks)?;
+        self.placed.replace(load, &self.counters);
+        self.readings.forget();
+        let names: Vec<String> = asks.iter().map(|loaded| loaded.service.clone()).collect();
+        self.apply(Event::Loaded(asks), now);
+        // After a restart no entry has reported the phase yet.
+        for name in names {
+            if let Some(release) = self.state.durable(&name).and_then(|durable| durable.release.as_ref()) {
+                self.counters.judge(&name, |judged| judged.phase = Some(release.phase));
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out an operator's command together with the routing that belongs to it: both or neither.
+    fn command(
+        &mut self,
+        command: OperatorCommand,
+        load: Option<Box<ResolvedRouting>>,
+        answer: &SyncSender<CommandResult>,
+        now: Millis,
+    ) -> Result<(), RolloutError> {
+        if let Some(load) = &load {
+            self.state.may_load(&load.asks())?;
+        }
+        let effects = self.state.apply(Event::Command(command), now)?;
+        let entry = effects.iter().find_map(|effect| match effect {
+            Effect::Journal(change) => Some(change.id),
+            _ => None,
+        });
+        if let Some(load) = load {
+            // Accepted above; the command has not changed the answer.
+            let _ = self.load(*load, now);
+        }
+        self.carry_out(effects, now);
+        self.glance(now);
+        self.answer_when_written(entry, answer.clone());
+        Ok(())
+    }
+
+    fn apply(&mut self, event: Event, now: Millis) {
+        if let Ok(effects) = self.state.apply(event, now) {
+            self.carry_out(effects, now);
+        }
+    }
+
+    /// The runtime overrides of each service.
+    pub fn overs(&self) -> BTreeMap<String, RuntimeOverrides> {
+        self.state.overs()
+    }
+
+    /// A service's current split.
+    pub fn split(&self, service: &str) -> Option<TrafficSplit> {
+        self.state.split(service)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, now: Millis) {
+        for effect in effects {
+            match effect {
+                Effect::Preflight(order) => self.request_preflight(order, now),
+                Effect::Validate(order) => self.request_suites(order, now),
+                Effect::Keep(service) => {
+                    if let Some(durable) = self.state.durable(&service) {
+                        self.journal.save_state(service, durable.clone());
+                    }
+                }
+                Effect::Publish => self.publish(),
+                Effect::Journal(change) => self.record(*change),
+                Effect::Announce(news) => self.announce(news),
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let split_of = |name: &str| self.state.split(name).unwrap_or(TrafficSplit::resting(Environment::Blue));
+        self.publisher.publish(RoutingSnapshot {
+            generation: self.state.generation(),
+            table: self.placed.table(split_of),
+            services: self.placed.services(),
+            endpoints: self.placed.endpoints(),
+        });
+    }
+
+    fn show(&self, service: &str) {
+        let (shown, ledger) = (self.state.shown(service), self.state.ledger(service));
+        self.counters.judge(service, |judged| {
+            if let Some(shown) = shown {
+                judged.shown.clone_from(shown);
+            }
+            if let Some(ledger) = ledger {
+                judged.ledger = ledger;
+            }
+        });
+    }
+
+    /// What the guard sees of a service, read from the counters that it judges by; `None` for an unknown service.
+    fn insight(&self, service: &str, now: Millis) -> Option<GuardInsight> {
+        let serving = self.placed.serving(service)?;
+        let totals = serving.routes.iter().map(|route| route.judged()).collect();
+        let totals = checked(totals, self.counters.health_failures(service));
+        self.state.insight(service, &totals, now)
+    }
+
+    fn record(&mut self, mut change: JournalChange) {
+        if change.kind == ChangeKind::Rollback {
+            self.count_rollback(&change);
+        }
+        if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
+            self.counters.judge(&change.service, |judged| judged.phase = Some(release.phase));
+        }
+        if change.kind == ChangeKind::Caution {
+            self.counters.judge(&change.service, |judged| judged.cautions += 1);
+        }
+        if let Some(ledger) = &mut change.ledger {
+            // The proxy records the keys; the state does not have them.
+            ledger.keys = self.counters.keys(&change.service).estimate(ledger.rollout);
+            let ledger = *ledger;
+            self.counters.judge(&change.service, |judged| judged.ledger = ledger);
+        }
+        let entry = JournalEntry { at: clock::wall_millis(), change };
+        self.recorded = Some(Arc::new(entry.clone()));
+        self.journal.append(entry);
+    }
+
+    fn count_rollback(&self, change: &JournalChange) {
+        let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
+        let reason = match verdict {
+            Some((Verdict::Unhealthy(reason), _)) => reason.name.as_str(),
+            // The plan itself rolls back only for failing suites.
+            _ if change.is_by(Component::Plan) => "suites",
+            _ => "asked for",
+        };
+        self.counters.count_rollback(&change.service, reason);
+        if let Some((verdict, sight)) = verdict {
+            self.counters.judge(&change.service, |judged| judged.convict(verdict, sight.evidence.as_ref()));
+        }
+    }
+
+    fn announce(&mut self, announcement: Announcement) {
+        let Announcement { level, service, kind, text, entry } = &announcement;
+        let kind = kind.name();
+        match level {
+            AnnouncementLevel::Info => tracing::info!(%service, kind, entry, "{text}"),
+            AnnouncementLevel::Warning => tracing::warn!(%service, kind, entry, "{text}"),
+            AnnouncementLevel::Critical => tracing::error!(%service, kind, entry, "{text}"),
+        }
+        let entry = self.recorded.clone().filter(|recorded| recorded.change.id == announcement.entry);
+        // An error means that nobody is subscribed.
+        let _ = self.news.send(RecordedAnnouncement { announcement, entry });
+    }
+
+    fn answer_when_written(&self, entry: Option<u64>, answer: SyncSender<CommandResult>) {
+        let generation = self.state.generation();
+        self.journal.when_written(Box::new(move |written| {
+            let _ = answer.try_send(Ok(CommandReceipt { entry, generation, written }));
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests;
