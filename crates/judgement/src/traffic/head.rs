@@ -87,13 +87,20 @@ impl HeaderSource for FieldList<'_> {
 pub struct NameMask(u64);
 
 impl NameMask {
-    /// Names differ in length and at their ends, which is hash enough for 64 bits.
+    /// The bit of a name in lower case.
     #[inline]
     pub fn of(name: &str) -> NameMask {
-        let bytes = name.as_bytes();
-        let first = bytes.first().copied().unwrap_or(0);
-        let last = bytes.last().copied().unwrap_or(0);
-        NameMask(1 << ((bytes.len() as u32 * 7 + u32::from(first) * 3 + u32::from(last) * 5) & 63))
+        NameMask::of_field(name.as_bytes())
+    }
+
+    /// The bit of a field's name as it was sent, in any case.
+    ///
+    /// Names differ in length and in their ends; that is hash enough for 64 bits.
+    #[inline]
+    pub fn of_field(name: &[u8]) -> NameMask {
+        let first = name.first().copied().unwrap_or(0).to_ascii_lowercase();
+        let last = name.last().copied().unwrap_or(0).to_ascii_lowercase();
+        NameMask(1 << ((name.len() as u32 * 7 + u32::from(first) * 3 + u32::from(last) * 5) & 63))
     }
 
     #[inline]
@@ -125,5 +132,6 @@ mod tests {
         assert_eq!(fields.find("cookie", |value| value.starts_with(b"b")), Some(&b"b=2"[..]));
         assert_eq!((fields.first("host"), fields.first("accept")), (Some(&b"x"[..]), None));
         assert!(!fields.names().may_have(NameMask::of("transfer-encoding")));
+        assert_eq!(NameMask::of_field(b"X-Name"), NameMask::of("x-name"));
     }
 }

@@ -1,0 +1,106 @@
+//! Every request of the public corpora, through the codec and a second reader of what would be forwarded.
+//!
+//! `corpus/http1-requests.jsonl.xz`: smuggling lists, the tests of other parsers, mutants. `corpus/verdicts.txt` says how
+//! many of each source are accepted, and why the others are not: `UPDATE_VERDICTS=1 cargo test -p cutover-http1` writes it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "support/forward.rs"]
+mod forward;
+#[path = "support/strict.rs"]
+mod strict;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use forward::Ending;
+
+struct Case {
+    source: String,
+    name: String,
+    bytes: Vec<u8>,
+}
+
+fn corpus() -> Vec<Case> {
+    let packed = include_bytes!("corpus/http1-requests.jsonl.xz");
+    let mut text = Vec::new();
+    lzma_rs::xz_decompress(&mut &packed[..], &mut text).unwrap();
+    let lines = std::str::from_utf8(&text).unwrap().lines();
+    lines
+        .map(|line| {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| case[key].as_str().unwrap().to_owned();
+            Case { source: text("source"), name: text("name"), bytes: BASE64_STANDARD.decode(text("bytes")).unwrap() }
+        })
+        .collect()
+}
+
+#[test]
+fn what_would_be_forwarded_is_read_in_one_way() {
+    let cases = corpus();
+    assert_eq!(cases.len(), 6_645);
+    let (mut ambiguous, mut requests) = (Vec::new(), 0);
+    for case in &cases {
+        let whole = forward::connection(&case.bytes, &[]);
+        for one in &whole.0 {
+            requests += 1;
+            let read = strict::request(&one.bytes);
+            let agrees = read.as_ref().is_ok_and(|read| {
+                read.start[..2] == [one.method.clone(), one.target.clone()]
+                    && read.body == one.body
+                    && read.length == one.bytes.len()
+            });
+            if !agrees {
+                let sent = one.bytes.escape_ascii();
+                ambiguous.push(format!("{} {}: {read:?} of {sent}", case.source, case.name));
+            }
+        }
+        for piece in [1, 7] {
+            let cuts: Vec<usize> = (1..case.bytes.len()).step_by(piece).collect();
+            let (pieces, ending) = forward::connection(&case.bytes, &cuts);
+            let same = pieces.iter().map(essence).eq(whole.0.iter().map(essence)) && ending == whole.1;
+            if !same {
+                ambiguous.push(format!("{} {}: {ending:?} in pieces, {:?}", case.source, case.name, whole.1));
+            }
+        }
+    }
+    assert!(ambiguous.is_empty(), "{} times:\n{}", ambiguous.len(), ambiguous.join("\n"));
+    assert!(requests > 700, "{requests} requests were accepted, so something was looked at");
+}
+
+/// What must not depend on the pieces that the bytes came in. Chunks do: they are not put together again.
+fn essence(one: &forward::Forwarded) -> (&str, &str, &[u8], usize, bool) {
+    (&one.method, &one.target, &one.body, one.end, one.keep_alive)
+}
+
+#[test]
+fn verdicts_change_only_on_purpose() {
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for case in corpus() {
+        let (requests, ending) = forward::connection(&case.bytes, &[]);
+        let verdict = match ending {
+            Ending::Clean => format!("{} forwarded", requests.len()),
+            Ending::Cut => format!("{} forwarded, then a piece of one", requests.len()),
+            Ending::Closed => format!("{} forwarded, then closed as asked", requests.len()),
+            Ending::Refused(refused) => {
+                format!("{} forwarded, then {} {:?}", requests.len(), refused.status(), refused)
+            }
+            Ending::RefusedBody(refused) => {
+                format!("{} forwarded, then {} {:?} in a body", requests.len(), refused.status(), refused)
+            }
+        };
+        *counts.entry((case.source, verdict)).or_default() += 1;
+    }
+    let mut text = String::new();
+    for ((source, verdict), count) in counts {
+        text.push_str(&format!("{source}: {verdict}: {count}\n"));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/verdicts.txt");
+    if std::env::var_os("UPDATE_VERDICTS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&path).unwrap_or_default(), "UPDATE_VERDICTS=1 writes it anew");
+}

@@ -1,0 +1,127 @@
+//! A second reader, written from RFC 9112 alone and sharing nothing with the crate: slow, whole messages only, no mercy.
+
+use std::collections::BTreeMap;
+
+/// A request as a program behind the proxy would understand it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    pub start: [String; 3],
+    pub fields: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+    /// Of head and body, in bytes.
+    pub length: usize,
+}
+
+fn is_token(text: &[u8]) -> bool {
+    let signs = b"!#$%&'*+-.^_`|~";
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || signs.contains(byte))
+}
+
+/// Takes a line off, which must end with CR LF and have neither of them inside.
+fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
+    let at = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).ok_or("the message is cut")?;
+    if rest.get(at..at + 2) != Some(b"\r\n") {
+        return Err("a line ends with something else than CR LF".into());
+    }
+    let found = &rest[..at];
+    *rest = &rest[at + 2..];
+    Ok(found)
+}
+
+fn fields(rest: &mut &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut fields = Vec::new();
+    loop {
+        let line = line(rest)?;
+        if line.is_empty() {
+            return Ok(fields);
+        }
+        let colon = line.iter().position(|byte| *byte == b':').ok_or("a line without a colon")?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if !is_token(name) || name.contains(&b'_') {
+            return Err(format!("the name {} is not safe", name.escape_ascii()));
+        }
+        if line[colon..].iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            return Err("a value has a control byte".into());
+        }
+        fields.push((String::from_utf8(name.to_ascii_lowercase()).unwrap(), value.to_vec()));
+    }
+}
+
+/// The first request of `bytes`, which must be whole.
+///
+/// # Errors
+/// What two programs could read in two ways.
+pub fn request(bytes: &[u8]) -> Result<Message, String> {
+    let mut rest = bytes;
+    let text = std::str::from_utf8(line(&mut rest)?).map_err(|error| error.to_string())?;
+    let words: Vec<&str> = text.split(' ').collect();
+    let [method, target, "HTTP/1.1"] = words[..] else { return Err(format!("{text} is not three words")) };
+    let is_target = target.starts_with('/') || (target == "*" && method == "OPTIONS");
+    if !is_token(method.as_bytes()) || !is_target || target.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'#')
+    {
+        return Err(format!("{text} is not safe"));
+    }
+    let fields = fields(&mut rest)?;
+    let mut by_name: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
+    for (name, value) in &fields {
+        by_name.entry(name).or_default().push(value);
+    }
+    for one in ["host", "content-length", "transfer-encoding", "expect", "connection", "upgrade"] {
+        if by_name.get(one).is_some_and(|values| values.len() > 1) {
+            return Err(format!("{one} is there more than once"));
+        }
+    }
+    for hop in ["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings"] {
+        if by_name.contains_key(hop) {
+            return Err(format!("{hop} went on"));
+        }
+    }
+    if !by_name.contains_key("host") {
+        return Err("there is no Host".into());
+    }
+    let first = |name| by_name.get(name).map(|values: &Vec<&[u8]>| values[0]);
+    let body = match (first("content-length"), first("transfer-encoding")) {
+        (None, None) => Vec::new(),
+        (Some(digits), None) => {
+            if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+                return Err("the length is not digits".into());
+            }
+            let length: usize = std::str::from_utf8(digits).unwrap().parse().map_err(|_| "the length is too long")?;
+            let body = rest.get(..length).ok_or("the body is cut")?.to_vec();
+            rest = &rest[length..];
+            body
+        }
+        (None, Some(b"chunked")) => chunks(&mut rest)?,
+        _ => return Err("the body has two ends".into()),
+    };
+    if first("expect").is_some() && body.is_empty() {
+        return Err("100 is expected for a body that is not there".into());
+    }
+    let start = [method, target, "HTTP/1.1"].map(str::to_owned);
+    Ok(Message { start, fields, body, length: bytes.len() - rest.len() })
+}
+
+fn chunks(rest: &mut &[u8]) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    loop {
+        let digits = line(rest)?;
+        if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(format!("{} is not a size", digits.escape_ascii()));
+        }
+        let size =
+            usize::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).map_err(|error| error.to_string())?;
+        if size == 0 {
+            for (name, _) in fields(rest)? {
+                if ["content-length", "transfer-encoding", "host", "connection", "trailer"].contains(&name.as_str()) {
+                    return Err(format!("{name} is no trailer"));
+                }
+            }
+            return Ok(body);
+        }
+        body.extend_from_slice(rest.get(..size).ok_or("a chunk is cut")?);
+        *rest = &rest[size..];
+        if !line(rest)?.is_empty() {
+            return Err("a chunk does not end where it says".into());
+        }
+    }
+}
