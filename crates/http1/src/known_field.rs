@@ -1,5 +1,7 @@
 //! The fields that the proxy cares about, found by name without reading a table from end to end.
 
+use crate::characters::is_token;
+
 /// Declares the names once: the enum, the list of all, and their text.
 macro_rules! known_fields {
     ($($variant:ident $text:literal)*) => {
@@ -141,12 +143,44 @@ const fn lower(byte: u8) -> u64 {
     (byte | 0x20) as u64
 }
 
+/// Whether a token is this name in any case, by words instead of bytes. Only letters, digits and `-` occur in `text`, and
+/// among the bytes of tokens only the same letter in the other case differs from them in the bit that is ignored.
+#[inline]
+fn is_same(token: &[u8], text: &[u8]) -> bool {
+    let half = |bytes: &[u8]| {
+        let (first, last) = (bytes.first_chunk()?, bytes.last_chunk()?);
+        Some([*first, *last].map(|word| u32::from_le_bytes(word) | 0x2020_2020))
+    };
+    let word = |bytes: &[u8]| {
+        let (first, last) = (bytes.first_chunk()?, bytes.last_chunk()?);
+        Some([*first, *last].map(|word| u64::from_le_bytes(word) | 0x2020_2020_2020_2020))
+    };
+    if token.len() != text.len() {
+        return false;
+    }
+    match token.len() {
+        0..4 => token.iter().zip(text).all(|(byte, known)| lower(*byte) == lower(*known)),
+        4..8 => half(token) == half(text),
+        8..=16 => word(token) == word(text),
+        _ => {
+            word(token) == word(text)
+                && token.iter().zip(text).skip(8).all(|(byte, known)| lower(*byte) == lower(*known))
+        }
+    }
+}
+
 impl KnownField {
     /// The field of this name, in any case.
     #[inline]
     pub fn of(name: &[u8]) -> KnownField {
+        if is_token(name) { KnownField::of_token(name) } else { KnownField::Other }
+    }
+
+    /// The field of a name that is a token.
+    #[inline]
+    pub(crate) fn of_token(name: &[u8]) -> KnownField {
         let field = SLOTS.get(slot(name)).copied().unwrap_or(KnownField::Other);
-        if name.eq_ignore_ascii_case(field.text().as_bytes()) { field } else { KnownField::Other }
+        if is_same(name, field.text().as_bytes()) { field } else { KnownField::Other }
     }
 
     /// A bit of its own.

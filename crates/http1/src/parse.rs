@@ -177,10 +177,11 @@ fn field_line(window: &[u8], at: usize, head: &mut Head, rules: Rules) -> Step<u
         _ => return Err(Refused::Field),
     }
     let name = Span::new(at, name_end);
-    let id = KnownField::of(name.of(window));
+    let id = KnownField::of_token(name.of(window));
     let value = Span::new(value_start, trimmed(window, value_start, line_end));
     rules.field(head, id, window, value)?;
-    head.fields.push(Field { id, stays: false, name, value, line_end: line_end as u32 + 2 });
+    let stays = rules.stays(id, name.of(window));
+    head.fields.push(Field { id, stays, name, value, line_end: line_end as u32 + 2 });
     Ok(Some(line_end + 2))
 }
 

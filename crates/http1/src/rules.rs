@@ -112,7 +112,9 @@ impl Rules {
                 (KnownField::Other, name) if name.eq_ignore_ascii_case(b"close") => head.facts.close = true,
                 (KnownField::Other, _) => head.nominated.push(Span::new(start, start + name.len())),
                 (known, _) => {
-                    head.nominated_known |= known.bit();
+                    if !known.is_hop_by_hop() {
+                        head.nominated_known |= known.bit();
+                    }
                     head.facts.keep_alive |= known == KnownField::KeepAlive;
                     head.facts.names_upgrade |= known == KnownField::Upgrade;
                 }
@@ -121,7 +123,7 @@ impl Rules {
         Ok(())
     }
 
-    /// Judges what only the whole head can show, and marks the fields that stay behind.
+    /// Judges what only the whole head can show.
     pub(crate) fn whole(self, head: &mut Head, bytes: &[u8]) -> Result<(), Refused> {
         // RFC 9112 6.1: its sender does not know what it says.
         if head.facts.chunked && head.version == HttpVersion::Http10 {
@@ -130,18 +132,33 @@ impl Rules {
         if self.message == MessageKind::Request {
             host(head, bytes)?;
         }
-        let Head { fields, nominated, nominated_known, .. } = head;
-        for field in fields {
-            let name = field.name.of(bytes);
-            field.stays = match self.message {
-                MessageKind::Trailers => !field.id.may_be_trailer() || is_forwarding(name),
-                _ if field.id == KnownField::Other => {
-                    !nominated.is_empty() && nominated.iter().any(|one| one.of(bytes).eq_ignore_ascii_case(name))
-                }
-                _ => field.id.is_hop_by_hop() || *nominated_known & field.id.bit() != 0,
-            };
+        if !head.nominated.is_empty() || head.nominated_known != 0 {
+            nominate(head, bytes);
         }
         Ok(())
+    }
+
+    /// Whether a field of this name stays behind, whatever Connection says.
+    #[inline]
+    pub(crate) fn stays(self, id: KnownField, name: &[u8]) -> bool {
+        match self.message {
+            MessageKind::Request | MessageKind::Response => id.is_hop_by_hop(),
+            MessageKind::Trailers => !id.may_be_trailer() || is_forwarding(name),
+        }
+    }
+}
+
+/// Marks the fields that Connection names.
+fn nominate(head: &mut Head, bytes: &[u8]) {
+    let Head { fields, nominated, nominated_known, .. } = head;
+    for field in fields {
+        field.stays |= match field.id {
+            KnownField::Other => {
+                let name = field.name.of(bytes);
+                nominated.iter().any(|one| one.of(bytes).eq_ignore_ascii_case(name))
+            }
+            known => *nominated_known & known.bit() != 0,
+        };
     }
 }
 

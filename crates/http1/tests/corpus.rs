@@ -76,23 +76,67 @@ fn essence(one: &forward::Forwarded) -> (&str, &str, &[u8], usize, bool) {
     (&one.method, &one.target, &one.body, one.end, one.keep_alive)
 }
 
+/// The corpora know only requests. What is wrong in a field or a chunk of one is as wrong in an answer, so each is sent as
+/// an answer as well: its first line is made a status line.
+fn as_answer(request: &[u8]) -> Vec<u8> {
+    let rest = request.iter().position(|byte| *byte == b'\n').map_or(&[][..], |at| &request[at + 1..]);
+    [b"HTTP/1.1 200 OK\r\n", rest].concat()
+}
+
+#[test]
+fn what_an_origin_sends_is_read_in_one_way() {
+    let (mut ambiguous, mut answers) = (Vec::new(), 0);
+    for case in corpus() {
+        let bytes = as_answer(&case.bytes);
+        let whole = forward::answer(&bytes, &[]);
+        if let Ok(Some(answer)) = &whole {
+            answers += 1;
+            let read = strict::response(&answer.bytes);
+            if read != Ok((answer.body.clone(), answer.bytes.len())) {
+                ambiguous.push(format!("{} {}: {read:?} of {}", case.source, case.name, answer.bytes.escape_ascii()));
+            }
+        }
+        let cuts: Vec<usize> = (1..bytes.len()).collect();
+        let pieces = forward::answer(&bytes, &cuts);
+        let essence = |answer: Option<forward::Answered>| answer.map(|answer| (answer.body, answer.end));
+        if pieces.map(essence) != whole.map(essence) {
+            ambiguous.push(format!("{} {}: differs in pieces", case.source, case.name));
+        }
+    }
+    assert!(ambiguous.is_empty(), "{} times:\n{}", ambiguous.len(), ambiguous.join("\n"));
+    assert!(answers > 500, "{answers} answers were accepted, so something was looked at");
+}
+
+/// What is written down of a verdict.
+fn verdict_of_request(bytes: &[u8]) -> String {
+    let (requests, ending) = forward::connection(bytes, &[]);
+    let requests = requests.len();
+    match ending {
+        Ending::Clean => format!("{requests} forwarded"),
+        Ending::Cut => format!("{requests} forwarded, then a piece of one"),
+        Ending::Closed => format!("{requests} forwarded, then closed as asked"),
+        Ending::Refused(refused) => format!("{requests} forwarded, then {} {refused:?}", refused.status()),
+        Ending::RefusedBody(refused) => {
+            format!("{requests} forwarded, then {} {refused:?} in a body", refused.status())
+        }
+    }
+}
+
+fn verdict_of_answer(bytes: &[u8]) -> String {
+    match forward::answer(&as_answer(bytes), &[]) {
+        Ok(Some(_)) => "an answer, passed on".to_owned(),
+        Ok(None) => "an answer, cut".to_owned(),
+        Err(refused) => format!("an answer, 502 {refused:?}"),
+    }
+}
+
 #[test]
 fn verdicts_change_only_on_purpose() {
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     for case in corpus() {
-        let (requests, ending) = forward::connection(&case.bytes, &[]);
-        let verdict = match ending {
-            Ending::Clean => format!("{} forwarded", requests.len()),
-            Ending::Cut => format!("{} forwarded, then a piece of one", requests.len()),
-            Ending::Closed => format!("{} forwarded, then closed as asked", requests.len()),
-            Ending::Refused(refused) => {
-                format!("{} forwarded, then {} {:?}", requests.len(), refused.status(), refused)
-            }
-            Ending::RefusedBody(refused) => {
-                format!("{} forwarded, then {} {:?} in a body", requests.len(), refused.status(), refused)
-            }
-        };
-        *counts.entry((case.source, verdict)).or_default() += 1;
+        for verdict in [verdict_of_request(&case.bytes), verdict_of_answer(&case.bytes)] {
+            *counts.entry((case.source.clone(), verdict)).or_default() += 1;
+        }
     }
     let mut text = String::new();
     for ((source, verdict), count) in counts {

@@ -1,8 +1,12 @@
 //! What a proxy does with the crate, in as few lines as will do: reads requests off a connection, in pieces of any size,
 //! and writes what it would forward.
 
+// Not every test forwards both requests and responses.
+#![allow(dead_code)]
+
 use cutover_http1::{
-    ChunkEvent, ChunkReader, Framing, Head, HeadLimits, KnownField, Parsed, Refused, encode, parse_request,
+    ChunkEvent, ChunkReader, Framing, Head, HeadLimits, KnownField, Parsed, Refused, RequestKind, encode,
+    parse_request, parse_response,
 };
 
 /// A request that was read to its end.
@@ -143,4 +147,56 @@ fn chunks(
         }
     }
     Ok(None)
+}
+
+/// A response that goes on to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    pub body: Vec<u8>,
+    /// As it goes to the client.
+    pub bytes: Vec<u8>,
+    /// Where it ends in what came.
+    pub end: usize,
+}
+
+/// The response to a GET at the beginning of `bytes`, behind which the origin closes its connection. `None`: it is cut.
+pub fn answer(bytes: &[u8], cuts: &[usize]) -> Result<Option<Answered>, Refused> {
+    let mut ends: Vec<usize> = cuts.to_vec();
+    ends.push(bytes.len());
+    let (mut head, mut head_len) = (Head::default(), None);
+    for end in &ends {
+        if let Parsed::Complete { head_len: length } =
+            parse_response(&bytes[..*end], &mut head, &HeadLimits::default())?
+        {
+            head_len = Some(length);
+            break;
+        }
+    }
+    let Some(head_len) = head_len else { return Ok(None) };
+    let (framing, mut out, mut body) = (head.response_framing(RequestKind::Other), Vec::new(), Vec::new());
+    encode::status_line(&mut out, head.status(), head.view(bytes).reason());
+    head.view(bytes).copy_lines(&mut out, |line| !line.stays && line.id != KnownField::ContentLength);
+    match framing {
+        Framing::Length(length) => encode::content_length(&mut out, length),
+        Framing::Chunked => encode::chunked(&mut out),
+        Framing::None | Framing::UntilClose => {}
+    }
+    encode::end_of_fields(&mut out);
+    let end = match framing {
+        Framing::None => head_len,
+        Framing::UntilClose => bytes.len(),
+        Framing::Length(length) => head_len.saturating_add(length as usize),
+        Framing::Chunked => match chunks(bytes, head_len, &ends, &mut body, &mut out) {
+            Ok(Some(end)) => end,
+            Ok(None) => return Ok(None),
+            Err(Ending::RefusedBody(refused) | Ending::Refused(refused)) => return Err(refused),
+            Err(ending) => panic!("{ending:?} is no end of chunks"),
+        },
+    };
+    if framing != Framing::Chunked {
+        let Some(data) = bytes.get(head_len..end) else { return Ok(None) };
+        body.extend_from_slice(data);
+        out.extend_from_slice(data);
+    }
+    Ok(Some(Answered { body, bytes: out, end }))
 }
