@@ -23,6 +23,7 @@
 //! | crate | what it holds |
 //! |---|---|
 //! | `judgement` | `time`: milliseconds and durations. `traffic`: which environment serves a request. `guard`: whether the candidate is worse. `rollout`: who may change a weight, and what was changed. |
+//! | `http1` | HTTP/1 as bytes in and events out: heads, framing, chunks, an encoder, and the one table of what is refused. |
 //! | `memory` | `clock`: the only now. `counters`: what the relay counts. `snapshot`: what requests read. |
 //! | `config` | The files as typed values, with every problem at once. |
 //! | `sidecar` | The only writer: takes what comes, asks the state, carries out the effects: publish, journal, announce. |

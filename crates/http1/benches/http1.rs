@@ -57,6 +57,26 @@ fn httparse_alone_16_fields(bencher: Bencher<'_, '_>, name: &str) {
     });
 }
 
+/// The way not taken: httparse for the lines, a look for what it is lenient about, the numbers of the names, the offsets.
+#[divan::bench(args = ["browser", "small"], sample_size = 1000)]
+fn httparse_and_checks(bencher: Bencher<'_, '_>, name: &str) {
+    let (bytes, mut kept) = (bytes_of(name), Vec::new());
+    bencher.bench_local(|| {
+        kept.clear();
+        let bytes = black_box(bytes);
+        let is_strict = memchr::memchr_iter(b'\n', bytes).all(|at| at > 0 && bytes.get(at - 1) == Some(&b'\r'));
+        let mut fields = [httparse::EMPTY_HEADER; 100];
+        let mut request = httparse::Request::new(&mut fields);
+        black_box(request.parse(bytes)).expect("a head");
+        let offset = |text: &[u8]| (text.as_ptr() as usize - bytes.as_ptr() as usize) as u32;
+        for field in request.headers.iter() {
+            let (name, value) = (field.name.as_bytes(), field.value);
+            kept.push((KnownField::of(name), offset(name), name.len() as u32, offset(value), value.len() as u32));
+        }
+        black_box((is_strict, kept.len()))
+    });
+}
+
 #[divan::bench(args = ["browser", "small"], sample_size = 1000)]
 fn parse(bencher: Bencher<'_, '_>, name: &str) {
     let (bytes, mut head, limits) = (bytes_of(name), Head::default(), HeadLimits::default());

@@ -149,3 +149,18 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_one_that_is_counted() {
+        let counted = include_str!("../../memory/src/counters/refusal_reasons.rs");
+        for refused in Refused::ALL {
+            let words = refused.reason().split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
+            assert!(counted.contains(&format!("    {},\n", words.collect::<String>())), "{refused:?}");
+            assert!(!refused.text().is_empty() && (400..=431).contains(&refused.status()));
+        }
+    }
+}

@@ -5,6 +5,9 @@ use crate::parse::{HeadLimits, Parsed, parse_trailers};
 use crate::refused::Refused;
 use crate::view::HeadView;
 
+/// Room that is kept from one trailer section to the next.
+const KEPT_BYTES: usize = 1024;
+
 /// Made only where trailers come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TrailerBuffer {
@@ -14,7 +17,9 @@ pub(super) struct TrailerBuffer {
 
 impl TrailerBuffer {
     pub(super) fn clear(&mut self) {
+        // An idle connection keeps no more room than trailers usually need.
         self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
         self.head.clear();
     }
 
