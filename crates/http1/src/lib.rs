@@ -53,10 +53,12 @@
 //! - `characters`: which bytes may stand where. `known_field`: names that have a number. `refused`: the reasons.
 //! - `head`: where the parts of a head lie. `target`: the forms of a target. `rules`: the table of what is accepted.
 //! - `parse`: reading a head. `view`: a head with its bytes: looking up, walking, copying. `framing`: where a message ends.
+//! - `connection`: upgrades, trailers, keep-alive.
 //! - `chunks`: reading a chunked body. [`encode`]: writing.
 
 mod characters;
 mod chunks;
+mod connection;
 pub mod encode;
 mod framing;
 mod head;
