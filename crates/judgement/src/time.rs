@@ -50,27 +50,93 @@ impl Millis {
         while !rest.is_empty() {
             let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
             let (number, tail) = rest.split_at(digits);
+            match rest.bytes().next() {
+                Some(b'-') => return Err(wrong("it is negative")),
+                _ if number.is_empty() => return Err(wrong("a whole number must come before the unit")),
+                _ if tail.starts_with(['.', ',']) => return Err(wrong("its numbers must be whole ones")),
+                _ => {}
+            }
             let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
             let (unit, tail) = tail.split_at(letters);
-            let number: u64 = number.parse().map_err(|_| wrong("a whole number must come before the unit"))?;
-            let factor = match unit {
-                "ms" => 1,
-                "s" => 1000,
-                "m" | "min" => 60_000,
-                "h" => 3_600_000,
-                "d" => 86_400_000,
-                "" => return Err(wrong("the unit is missing (ms, s, m, h or d)")),
-                _ => return Err(wrong("the unit must be ms, s, m, h or d")),
-            };
+            let too_long = || wrong("it is longer than ten years");
+            let number: u64 = number.parse().map_err(|_| too_long())?;
+            let factor = factor(unit).ok_or_else(|| wrong(&why_no_unit(unit, tail)))?;
             total = number
                 .checked_mul(factor)
                 .and_then(|part| total.checked_add(part))
-                .filter(|total| *total <= 3660 * 86_400_000)
-                .ok_or_else(|| wrong("it is longer than ten years"))?;
+                .filter(|total| *total <= 3660 * DAY)
+                .ok_or_else(too_long)?;
             rest = tail.trim_start();
         }
         Ok(Millis(total))
     }
+
+    /// What somebody who wrote a duration otherwise probably meant, as [`Millis::parse`] reads it: `"2m"` for
+    /// `"2 minutes"`, `"90m"` for `"1.5 hours"`.
+    pub fn guess(text: &str) -> Option<String> {
+        let text = text.trim().to_ascii_lowercase();
+        let mut rest = text.as_str();
+        let mut parts = Vec::new();
+        while !rest.is_empty() {
+            let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+            let (number, tail) = rest.split_at(digits);
+            let tail = tail.trim_start();
+            let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let (word, tail) = tail.split_at(letters);
+            parts.push(part_of_guess(number, word)?);
+            rest = tail.trim_start_matches([' ', ',']);
+            rest = rest.strip_prefix("and ").unwrap_or(rest).trim_start();
+        }
+        let guess = parts.join(" ");
+        Millis::parse(&guess).is_ok().then_some(guess)
+    }
+}
+
+const DAY: u64 = 86_400_000;
+
+/// The units, with their lengths in milliseconds.
+fn factor(unit: &str) -> Option<u64> {
+    Some(match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => DAY,
+        _ => return None,
+    })
+}
+
+/// Why `unit` is none. `behind`: what follows it.
+fn why_no_unit(unit: &str, behind: &str) -> String {
+    let far = behind.trim_start();
+    let letters = far.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let word = if unit.is_empty() { far.get(..letters).unwrap_or_default() } else { unit };
+    match word {
+        "" => "the unit is missing (ms, s, m, h or d)".to_owned(),
+        known if unit.is_empty() && factor(known).is_some() => format!("there is a space before the unit `{known}`"),
+        word => format!("`{word}` is not a unit (ms, s, m, h or d)"),
+    }
+}
+
+/// A number with a unit in words.
+fn part_of_guess(number: &str, word: &str) -> Option<String> {
+    let (unit, factor) = match word {
+        "ms" | "msec" | "msecs" | "milli" | "millis" | "millisecond" | "milliseconds" => ("ms", 1),
+        "s" | "sec" | "secs" | "second" | "seconds" => ("s", 1000),
+        "m" | "min" | "mins" | "minute" | "minutes" => ("m", 60_000),
+        "h" | "hr" | "hrs" | "hour" | "hours" => ("h", 3_600_000),
+        "d" | "day" | "days" => ("d", DAY),
+        "w" | "week" | "weeks" => ("w", 7 * DAY),
+        _ => return None,
+    };
+    if unit != "w" && number.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(format!("{number}{unit}"));
+    }
+    let ms = number.parse::<f64>().ok()? * factor as f64;
+    let ms = (ms.fract() == 0.0 && ms > 0.0 && ms < 1e15).then_some(ms as u64)?;
+    let units = [("d", DAY), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    let (unit, factor) = units.into_iter().find(|(_, factor)| ms.is_multiple_of(*factor))?;
+    Some(format!("{}{unit}", ms / factor))
 }
 
 /// The two largest units: `250ms`, `2.5s`, `30s`, `2m 5s`, `1h 30m`. [`Millis::parse`] reads it.
@@ -158,6 +224,47 @@ mod tests {
         }
         for text in ["", "30", "s", "1.5s", "-3s", "3 parsecs", "99999999999999999999s", "4000d"] {
             assert!(Millis::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_that_is_none_says_why() {
+        for (text, why) in [
+            ("30", "the unit is missing"),
+            ("2 minutes", "`minutes` is not a unit"),
+            ("2minutes", "`minutes` is not a unit"),
+            ("2 m", "there is a space before the unit `m`"),
+            ("1h 30", "the unit is missing"),
+            ("-2m", "it is negative"),
+            ("1.5h", "its numbers must be whole ones"),
+            ("1,5h", "its numbers must be whole ones"),
+            ("99999999999999999999d", "it is longer than ten years"),
+            ("4000d", "it is longer than ten years"),
+            ("s", "a whole number must come before the unit"),
+            ("soon", "a whole number must come before the unit"),
+        ] {
+            let said = Millis::parse(text).unwrap_err();
+            assert!(said.contains(why), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_duration_in_other_words_is_guessed() {
+        for (text, guess) in [
+            ("2 minutes", Some("2m")),
+            ("2 m", Some("2m")),
+            ("1 hour and 30 minutes", Some("1h 30m")),
+            ("1 Hour, 30 Min", Some("1h 30m")),
+            ("1.5h", Some("90m")),
+            ("0.25 s", Some("250ms")),
+            ("2w", Some("14d")),
+            ("-2m", None),
+            ("soon", None),
+            ("1.2.3s", None),
+            ("30", None),
+            ("999 weeks", None),
+        ] {
+            assert_eq!(Millis::guess(text).as_deref(), guess, "{text}");
         }
     }
 
