@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod edits;
+pub mod files;
 mod guard;
 mod health;
 mod main;
@@ -23,8 +24,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::file::values::{Duration, Share, Size, Whole, Word};
-use crate::file::{At, RoutingFile};
-use crate::read::SourceFile;
+use crate::file::{At, RoutingFile, ServiceFile};
+use crate::read::{SourceFile, written};
 use crate::{RoutingConfig, RoutingContext};
 use judgement::rollout::RuntimeOverrides;
 use judgement::time::Millis;
@@ -42,37 +43,53 @@ pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], context: &Rout
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
     let mut hosts: BTreeMap<String, String> = BTreeMap::new();
     for (source, file) in sources.iter_mut().zip(files) {
-        if file.service.is_empty() && source.problems.is_empty() {
-            let hint = "begin with [service.NAME], and give it a blue and a green url".to_owned();
-            source.problem(0..0, "the file has no service", Some(hint));
+        if file.service.is_empty() {
+            let hint = "begin with [service.NAME], and give it a blue and a green url";
+            source.nothing_in_it("the file has no service", hint);
         }
+        let mut checked = Vec::new();
         for (name, typed) in &file.service {
             if let Some(other) = names.insert(name, source.name.clone()) {
-                source.problem(typed.span.clone(), format!("service `{name}` is also defined in {other}"), None);
+                let hint = "give each service its own name, or remove one of the two".to_owned();
+                let message = format!("service `{name}` is also defined in {other}");
+                source.problem(typed.span.clone(), message, Some(hint));
+                continue;
+            }
+            if !is_plain_name(name) {
+                let span = source.part_of(&typed.span, &written(name));
+                source.problem(span, format!("invalid service name `{name}`"), Some(PLAIN_NAME.to_owned()));
                 continue;
             }
             let over = context.overlays.and_then(|all| all.get(name)).unwrap_or(&nothing);
-            let config = service::check(source, name, typed, over, context);
-            let patterns: Vec<(String, std::ops::Range<usize>)> = match &typed.value.hosts {
-                None => vec![("every other host".to_owned(), typed.span.clone())],
-                Some(list) => list.0.iter().map(|at| (at.value.text.clone(), at.span.clone())).collect(),
-            };
-            for (pattern, span) in patterns {
-                if let Some(other) = hosts.insert(pattern.clone(), name.clone()) {
-                    let message = match other == *name {
-                        true => format!("{pattern} is listed twice"),
-                        false => format!("{pattern} is already served by `{other}`"),
-                    };
-                    let hint =
-                        "a host belongs to one service, and at most one service may leave out `hosts`".to_owned();
-                    source.problem(span, message, Some(hint));
-                }
-            }
-            services.extend(config);
+            services.extend(service::check(source, name, typed, over, context));
+            checked.push((name, typed));
+        }
+        // The second one is the one that is too many.
+        checked.sort_by_key(|(_, typed)| typed.span.start);
+        for (name, typed) in checked {
+            claim_hosts(source, name, typed, &mut hosts);
         }
     }
     let warnings = sources.iter_mut().flat_map(|source| std::mem::take(&mut source.warnings)).collect();
     RoutingConfig { services, warnings }
+}
+
+/// Notes every host of a service that another one has already. `hosts`: with the service that has it.
+fn claim_hosts(source: &mut SourceFile, name: &str, typed: &At<ServiceFile>, hosts: &mut BTreeMap<String, String>) {
+    let patterns: Vec<(String, std::ops::Range<usize>)> = match &typed.value.hosts {
+        None => vec![("every other host".to_owned(), typed.span.clone())],
+        Some(list) => list.0.iter().map(|at| (at.value.text.clone(), at.span.clone())).collect(),
+    };
+    for (pattern, span) in patterns {
+        if let Some(other) = hosts.insert(pattern.clone(), name.to_owned()) {
+            let message = match other == *name {
+                true => format!("{pattern} is listed twice"),
+                false => format!("{pattern} is already served by `{other}`"),
+            };
+            let hint = "a host belongs to one service, and at most one service may leave out `hosts`".to_owned();
+            source.problem(span, message, Some(hint));
+        }
+    }
 }
 
 /// The given length, or the default.

@@ -31,7 +31,7 @@ pub use service::{
 };
 pub use suite::{
     AnyValue, CaseFile, DataFile, DatabaseFile, ExpectFile, LoadFile, LoadLimitsFile, ParityFile, RequestFile, Scalar,
-    SuiteFile,
+    SuiteDatabaseFile, SuiteFile,
 };
 pub use values::{At, OneOrMany};
 

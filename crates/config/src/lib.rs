@@ -256,13 +256,26 @@ pub struct ConfigError {
 impl ConfigError {
     /// A problem that does not belong to a line of the file.
     pub fn at_large(name: &Path, why: String) -> ConfigError {
+        ConfigError::at_large_with(name, why, None)
+    }
+
+    /// The same, with the way out.
+    pub fn at_large_with(name: &Path, why: String, hint: Option<String>) -> ConfigError {
         let mut source = SourceFile::new(name.display().to_string(), "");
-        source.problem(0..0, why, None);
+        source.problem(0..0, why, hint);
         ConfigError { problems: source.problems }
     }
 
     pub fn problems(&self) -> impl Iterator<Item = &FileProblem> {
         self.problems.iter()
+    }
+
+    /// The same, with the way out if the file itself is missing.
+    fn if_missing(mut self, path: &Path, hint: &str) -> ConfigError {
+        for problem in self.problems.iter_mut().filter(|_| !path.exists()) {
+            problem.hint = Some(hint.to_owned());
+        }
+        self
     }
 
     /// For a terminal, with line and caret.
@@ -280,55 +293,81 @@ impl std::fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl MainConfig {
-    /// Every address that this process listens on.
+    /// Every address that this program listens on; the admin's is the last.
     pub fn listeners(&self) -> Vec<SocketAddr> {
         let tls = self.tls.iter().map(|listener| listener.listen);
         self.listen.iter().copied().chain(tls).chain([self.admin]).collect()
     }
 }
 
-/// Reads `cutover.toml`. Certificate files are not read, because a user who only talks to a running Cutover may not
-/// have access to them.
+/// What else than the text of `cutover.toml` is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MainScope {
+    /// Nothing: who only asks a running Cutover may be elsewhere, or may not read its files.
+    Text,
+    Suites,
+    /// What is served: without its suites too.
+    Served,
+    Everything,
+}
+
+/// Reads `cutover.toml`. What it names is not looked at: who only asks a running Cutover may not read it.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem of the file.
 pub fn load_main(path: &Path) -> Result<MainConfig, ConfigError> {
-    main_file(path, false)
+    main_file(path, MainScope::Text)
 }
 
-/// The same, including the contents of its certificates.
+/// The same, for who reads its suites: their folder must be there, if the file names one.
+///
+/// # Errors
+/// [`ConfigError`] with every problem of the file.
+pub fn load_main_with_suites(path: &Path) -> Result<MainConfig, ConfigError> {
+    main_file(path, MainScope::Suites)
+}
+
+/// The same, for who serves: the routing file, the folder of the journal, and what the certificates hold. Of a missing
+/// folder of suites it only warns.
 ///
 /// # Errors
 /// [`ConfigError`] with every problem of the file.
 pub fn load_main_with_certificates(path: &Path) -> Result<MainConfig, ConfigError> {
-    main_file(path, true)
+    main_file(path, MainScope::Served)
 }
 
-fn main_file(path: &Path, certificates: bool) -> Result<MainConfig, ConfigError> {
-    let mut source = open_named(path)?;
+/// The same with everything that it names.
+///
+/// # Errors
+/// [`ConfigError`] with every problem of the file.
+pub fn load_main_to_check(path: &Path) -> Result<MainConfig, ConfigError> {
+    main_file(path, MainScope::Everything)
+}
+
+fn main_file(path: &Path, scope: MainScope) -> Result<MainConfig, ConfigError> {
+    let mut source =
+        open(path).map_err(|refused| refused.if_missing(path, "create it, or name another with --config"))?;
     let file: MainFile = source.read_with_environment();
     let hint = "services belong in the routing file; `cutover check --routing FILE` checks one by itself";
-    hint_at_unknown_keys(&mut source, &OF_ROUTING, hint);
+    source.hint_at_unknown_keys(&OF_ROUTING, hint);
     let base = path.parent().unwrap_or(Path::new(""));
-    let config = check::main(&mut source, &file, base);
-    if certificates {
+    let mut config = check::main(&mut source, &file, base);
+    if matches!(scope, MainScope::Served | MainScope::Everything) {
+        check::files::check(&mut source, &file, base);
         check::tls_files(&mut source, &file, base);
     }
+    match check::files::wrong_suites(&file, base) {
+        Some((span, message, hint)) if scope == MainScope::Served => source.warning(span, message, &hint),
+        Some((span, message, hint)) if scope != MainScope::Text => source.problem(span, message, Some(hint)),
+        _ => {}
+    }
+    config.warnings.append(&mut source.warnings);
     source.refused().map_or(Ok(config), Err)
 }
 
 /// Keys that belong in the other file.
 const OF_ROUTING: [&str; 7] = ["service", "blue", "green", "split", "route", "rule", "rollout"];
-const OF_MAIN: [&str; 6] = ["proxy", "admin", "state", "notify", "suites", "validation"];
-
-fn hint_at_unknown_keys(source: &mut SourceFile, keys: &[&str], hint: &str) {
-    for problem in &mut source.problems {
-        let key = problem.message.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
-        if key.is_some_and(|key| keys.contains(&key)) && problem.column <= 4 {
-            problem.hint = Some(hint.to_owned());
-        }
-    }
-}
+const OF_MAIN: [&str; 7] = ["version", "proxy", "admin", "state", "notify", "suites", "validation"];
 
 /// Reads the routing file, or every `*.toml` of a folder in the order of their names.
 ///
@@ -337,7 +376,7 @@ fn hint_at_unknown_keys(source: &mut SourceFile, keys: &[&str], hint: &str) {
 pub fn load_routing(path: &Path, context: &RoutingContext<'_>) -> Result<RoutingConfig, ConfigError> {
     let mut sources = Vec::new();
     for path in files(path)? {
-        sources.push(open_named(&path)?);
+        sources.push(open_routing(&path)?);
     }
     routing_of(sources, context)
 }
@@ -345,7 +384,7 @@ pub fn load_routing(path: &Path, context: &RoutingContext<'_>) -> Result<Routing
 fn routing_of(mut sources: Vec<SourceFile>, context: &RoutingContext<'_>) -> Result<RoutingConfig, ConfigError> {
     let files: Vec<RoutingFile> = sources.iter_mut().map(SourceFile::read_with_environment).collect();
     for source in &mut sources {
-        hint_at_unknown_keys(source, &OF_MAIN, "this belongs in cutover.toml");
+        source.hint_at_unknown_keys(&OF_MAIN, "this belongs in cutover.toml");
     }
     let routing = check::routing(&mut sources, &files, context);
     let refused = sources.into_iter().filter_map(SourceFile::refused);
@@ -380,33 +419,22 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let unreadable = |e: std::io::Error| ConfigError::at_large(path, format!("cannot list the folder: {e}"));
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        // Editors leave hidden files beside the real ones.
-        let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && file.extension().is_some_and(|extension| extension == "toml") {
-            files.push(file);
-        }
-    }
-    files.sort();
+    let files = check::files::toml_files(path).map_err(|error| {
+        ConfigError::at_large(path, format!("cannot list the folder: {}", check::files::why_unreadable(&error)))
+    })?;
     if files.is_empty() {
-        Err(ConfigError::at_large(path, "the folder has no *.toml file".to_owned()))
-    } else {
-        Ok(files)
+        let hint = "put a routing file in it, such as shop.toml, or name the routing file itself".to_owned();
+        return Err(ConfigError::at_large_with(path, "the folder has no *.toml file".to_owned(), Some(hint)));
     }
+    Ok(files)
 }
 
-/// A file that the command line or `cutover.toml` names.
-fn open_named(path: &Path) -> Result<SourceFile, ConfigError> {
-    open(path).map_err(|mut refused| {
-        let hint =
-            "--config takes cutover.toml, whose `routing` key names the routing file; config/ in the source tree has examples of both";
-        for problem in refused.problems.iter_mut().filter(|_| !path.exists()) {
-            problem.hint = Some(hint.to_owned());
-        }
-        refused
+/// A routing file, which may be gone since Cutover has started.
+fn open_routing(path: &Path) -> Result<SourceFile, ConfigError> {
+    open(path).map_err(|refused| {
+        let usual = "`routing` in cutover.toml names the routing file, or a folder of them".to_owned();
+        let hint = check::files::close_to(path, false).map_or(usual, |name| format!("did you mean `{name}`?"));
+        refused.if_missing(path, &hint)
     })
 }
 
@@ -439,8 +467,24 @@ fn open(path: &Path) -> Result<SourceFile, ConfigError> {
 fn unreadable(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
-        _ => format!("cannot read the file: {error}"),
+        _ => format!("cannot read the file: {}", check::files::why_unreadable(error)),
     }
+}
+
+/// The services that a suite may name; problems are noted at its `service`.
+///
+/// # Errors
+/// The suite names another one.
+pub fn service_of_suite(path: &Path, services: &[&str]) -> Result<(), ConfigError> {
+    let mut source = open(path)?;
+    let file: SuiteFile = source.read();
+    // What else is wrong is reported where the suite is loaded.
+    source.problems.clear();
+    if let Some(at) = file.service.filter(|at| !services.contains(&at.value.as_str())) {
+        let hint = read::did_you_mean(&at.value, services);
+        source.problem(at.span, format!("there is no service `{}`", at.value), Some(hint));
+    }
+    source.refused().map_or(Ok(()), Err)
 }
 
 /// Checks a routing text that is not in a file, for tests and tools.

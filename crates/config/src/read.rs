@@ -5,10 +5,15 @@
 //! and the user sees every mistake at once.
 
 mod environment;
+mod places;
+mod shown;
+mod syntax;
+mod words;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -17,8 +22,12 @@ use toml::de::{DeTable, DeValue};
 use crate::ConfigError;
 use crate::file::At;
 use environment::{Expanded, Lookup};
+use shown::without_passwords;
+use words::TypedValue;
 
 pub use crate::suggest::did_you_mean;
+pub use places::written;
+pub use shown::render;
 
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -60,6 +69,10 @@ pub struct SourceFile {
     mutilated: Vec<Range<usize>>,
     /// The top-level keys that were cut out.
     cut_keys: Vec<String>,
+    /// Where keys stand that the file itself does not take.
+    unknown_keys: Vec<usize>,
+    /// Nothing is known of the file: not even what it lacks.
+    is_unreadable: bool,
     /// The strings that contain environment values.
     expanded: Vec<Expanded>,
 }
@@ -73,6 +86,8 @@ impl SourceFile {
             warnings: Vec::new(),
             mutilated: Vec::new(),
             cut_keys: Vec::new(),
+            unknown_keys: Vec::new(),
+            is_unreadable: false,
             expanded: Vec::new(),
         }
     }
@@ -156,38 +171,55 @@ impl SourceFile {
 
     /// Notes that something is missing in the table at `span`, unless something in the table could not be read.
     pub fn missing(&mut self, span: Range<usize>, message: impl Into<String>, hint: &str) {
-        if !self.mutilated.contains(&span) {
+        if !self.is_unreadable && !self.mutilated.contains(&span) {
             self.problem(span, message, Some(hint.to_owned()));
+        }
+    }
+
+    /// The same at another place than that of the table.
+    pub fn missing_in(&mut self, table: &Range<usize>, at: Range<usize>, message: &str, hint: &str) {
+        if !self.is_unreadable && !self.mutilated.contains(table) {
+            self.problem(at, message, Some(hint.to_owned()));
+        }
+    }
+
+    /// Notes that the file has nothing of what it is for, unless something in it could not be read.
+    pub fn nothing_in_it(&mut self, message: &str, hint: &str) {
+        if self.problems.is_empty() {
+            self.problem(0..0, message, Some(hint.to_owned()));
         }
     }
 
     /// Notes that the file lacks a top-level key, unless the file's value could not be read.
     pub fn missing_key(&mut self, key: &str, message: &str, hint: &str) {
-        if !self.cut_keys.iter().any(|cut| cut == key) {
+        if !self.is_unreadable && !self.cut_keys.iter().any(|cut| cut == key) {
             self.problem(0..0, message, Some(hint.to_owned()));
         }
     }
 
     /// Reads the text as `T`: as much as could be read, with the problems noted.
-    pub fn read<T: DeserializeOwned + Default>(&mut self) -> T {
+    pub fn read<T: DeserializeOwned + Default + JsonSchema>(&mut self) -> T {
         self.read_with(None)
     }
 
     /// The same, with environment variables expanded in the strings. Only for files that the operator writes: text that
     /// arrives over the API must not read the environment.
-    pub fn read_with_environment<T: DeserializeOwned + Default>(&mut self) -> T {
+    pub fn read_with_environment<T: DeserializeOwned + Default + JsonSchema>(&mut self) -> T {
         self.read_with(Some(&environment::of_process))
     }
 
-    fn read_with<T: DeserializeOwned + Default>(&mut self, lookup: Option<&Lookup<'_>>) -> T {
+    fn read_with<T: DeserializeOwned + Default + JsonSchema>(&mut self, lookup: Option<&Lookup<'_>>) -> T {
         let text = self.text.clone();
         let (mut document, errors) = DeTable::parse_recoverable(&text);
-        // Text that is not TOML at all has as many errors as lines.
-        for error in errors.iter().take(MAX_PROBLEMS) {
-            self.note(error, None);
-        }
         if !errors.is_empty() {
-            // If a bracket is missing, the meaning of what follows is unknown.
+            // Where a bracket is missing, the meaning of what follows is unknown. What is not TOML at all has as many
+            // errors as lines.
+            for syntax::Mistake { span, message, hint } in
+                syntax::mistakes(&text, &errors).into_iter().take(MAX_PROBLEMS)
+            {
+                self.problem(span, message, hint);
+            }
+            self.is_unreadable = true;
             return T::default();
         }
         if let Some(lookup) = lookup {
@@ -198,15 +230,16 @@ impl SourceFile {
                 Ok(file) => return file,
                 Err(error) => {
                     let cut = error.span().and_then(|span| cut(document.get_mut(), &span));
-                    self.note(&error, cut.as_ref().and_then(|cut| cut.key.as_deref()));
+                    self.note(&error, cut.as_ref(), || schemars::schema_for!(T).to_value());
                     match cut {
                         Some(cut) => self.mutilate(cut),
                         // Nothing to cut: the rest cannot be read.
-                        None => return T::default(),
+                        None => break,
                     }
                 }
             }
         }
+        self.is_unreadable = true;
         T::default()
     }
 
@@ -238,17 +271,77 @@ impl SourceFile {
         self.mutilated.extend(cut.from);
     }
 
-    fn note(&mut self, error: &toml::de::Error, key: Option<&str>) {
+    /// `schema`: of the file.
+    fn note(&mut self, error: &toml::de::Error, cut: Option<&Cut>, schema: impl Fn() -> serde_json::Value) {
         let span = error.span().unwrap_or(0..0);
         // A list whose only item was cut out is not empty in the file.
         if error.message().contains("is an empty list") && self.mutilated.contains(&span) {
             return;
         }
-        let (message, hint) = in_plain_words(error.message(), key);
         // A parser that has lost its way complains about the same place repeatedly.
-        if !self.problems.iter().any(|problem| problem.span == span) {
-            self.problem(span, message, hint);
+        if self.problems.iter().any(|problem| problem.span == span) {
+            return;
         }
+        let raw = self.text.get(span.clone()).unwrap_or_default();
+        let (message, hint) =
+            words::plain(error.message(), &TypedValue { key: cut.and_then(|cut| cut.key.as_deref()), raw });
+        let wanted = match message.split_once(", not the string ") {
+            Some((wanted, _)) => Some(wanted),
+            // Only a trigger's limit may be a string too.
+            None => message.starts_with("invalid limit").then_some("the limit must be a plain number"),
+        };
+        if let Some(wanted) = wanted.filter(|_| self.expanded.iter().any(|expanded| expanded.span == span)) {
+            let message = format!("{wanted}, which cannot come from the environment: `${{…}}` stands in strings only");
+            return self.problem_as_told(span, message, "write the value itself, without quotes");
+        }
+        let Some(cut) = cut.filter(|_| message.starts_with("unknown key")) else {
+            return self.problem(span, message, hint);
+        };
+        if cut.from.is_empty() {
+            self.unknown_keys.push(span.start);
+        }
+        let hint = hint.map(|hint| elsewhere(cut, hint, schema));
+        self.problem(span, message, hint);
+    }
+
+    /// Notes a problem whose words are ours alone: nothing in them comes from the file or the environment.
+    fn problem_as_told(&mut self, span: Range<usize>, message: String, hint: &str) {
+        let mut problem = self.noted(span, String::new(), None);
+        (problem.message, problem.hint) = (message, Some(hint.to_owned()));
+        self.problems.push(problem);
+    }
+
+    /// Says of keys that the file itself does not take that they belong somewhere else.
+    pub fn hint_at_unknown_keys(&mut self, keys: &[&str], hint: &str) {
+        for problem in self.problems.iter_mut().filter(|problem| self.unknown_keys.contains(&problem.span.start)) {
+            let key = problem.message.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
+            if key.is_some_and(|key| keys.contains(&key)) {
+                problem.hint = Some(hint.to_owned());
+            }
+        }
+    }
+
+    /// The place of the key that the value at `span` belongs to.
+    pub fn key_of(&self, span: &Range<usize>) -> Range<usize> {
+        places::key_of(&self.text, span)
+    }
+
+    /// The place of a part of what stands at `span`, if it is there as it is read.
+    pub fn part_of(&self, span: &Range<usize>, part: &str) -> Range<usize> {
+        let found = self.text.get(span.clone()).and_then(|raw| raw.find(part)).filter(|_| !part.is_empty());
+        found.map_or(span.clone(), |at| span.start + at..span.start + at + part.len())
+    }
+}
+
+/// Where an unknown key belongs: in another table, unless it is close to a key of its own.
+fn elsewhere(cut: &Cut, hint: String, schema: impl Fn() -> serde_json::Value) -> String {
+    let Some(key) = cut.key.as_deref().filter(|_| hint.starts_with("expected one of")) else { return hint };
+    if key == "query" && cut.path.first().is_some_and(|table| table == "database") {
+        return "it belongs in [[data]]: this is only where the database is".to_owned();
+    }
+    match places::tables_with(&schema(), &cut.path, key).as_slice() {
+        [] => hint,
+        tables => format!("it belongs in {}", tables.join(" or ")),
     }
 }
 
@@ -279,6 +372,8 @@ struct Cut {
     key: Option<String>,
     /// The tables and lists around it.
     from: Vec<Range<usize>>,
+    /// Their names, from the outside in.
+    path: Vec<String>,
 }
 
 /// Cuts the smallest key or value at `span` out of the table.
@@ -289,11 +384,12 @@ fn cut(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Cut> {
     let found = table.iter().find(|(key, value)| here(key, value)).map(|(key, _)| key.clone());
     if let Some(key) = found {
         table.remove(&key);
-        return Some(Cut { key: Some(key.get_ref().to_string()), from: Vec::new() });
+        return Some(Cut { key: Some(key.get_ref().to_string()), from: Vec::new(), path: Vec::new() });
     }
     table.iter_mut().find_map(|(key, value)| {
         let mut cut = cut_inside(value, span)?;
         cut.key.get_or_insert_with(|| key.get_ref().to_string());
+        cut.path.insert(0, key.get_ref().to_string());
         Some(cut)
     })
 }
@@ -305,7 +401,7 @@ fn cut_inside(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<C
         DeValue::Array(array) => array.iter_mut().find_map(|item| cut_inside(item, span)).or_else(|| {
             let at = array.iter().position(|item| item.span() == *span)?;
             *array = array.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, item)| item.clone()).collect();
-            Some(Cut { key: None, from: Vec::new() })
+            Some(Cut { key: None, from: Vec::new(), path: Vec::new() })
         }),
         _ => None,
     }?;
@@ -324,110 +420,6 @@ fn holds(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
     }
 }
 
-/// serde's words, as a user would put them.
-fn in_plain_words(message: &str, key: Option<&str>) -> (String, Option<String>) {
-    let message = message.trim();
-    let named = key.map_or("this value".to_owned(), |key| format!("`{key}`"));
-    if let Some(rest) = message.strip_prefix("unknown field `") {
-        let (key, expected) = rest.split_once('`').unwrap_or((rest, ""));
-        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-        return (format!("unknown key `{key}`"), Some(did_you_mean(key, &known)));
-    }
-    if let Some((found, expected)) =
-        message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
-    {
-        let wanted = match expected {
-            "a string" | "string" => "a string in quotes",
-            "a boolean" => "true or false",
-            "a sequence" | "sequence" => "a list",
-            _ if expected.starts_with("struct ") || expected.contains("map") => "a table",
-            _ => expected,
-        };
-        return (format!("{named} must be {wanted}, not {}", found_in_words(found)), way_out(key, wanted, found));
-    }
-    // Errors of Cutover's own values: a message and a hint.
-    let (message, hint) = message.split_once('\n').map_or((message, None), |(message, hint)| (message, Some(hint)));
-    (message.replace("{key}", &named), hint.map(str::to_owned))
-}
-
-fn found_in_words(found: &str) -> String {
-    match found.split_once(' ') {
-        Some(("string", text)) => format!("the string {text}"),
-        Some(("integer", number)) => format!("the number {}", number.trim_matches('`')),
-        Some(("floating", rest)) => format!("the number {}", rest.trim_start_matches("point ").trim_matches('`')),
-        Some(("boolean", value)) => value.trim_matches('`').to_owned(),
-        _ if found.contains("sequence") => "a list".to_owned(),
-        _ if found.contains("map") => "a table".to_owned(),
-        _ => found.to_owned(),
-    }
-}
-
-/// Tables that people often write as their main value, and how to write them.
-const TABLES: [(&str, &str); 14] = [
-    ("header", "{ name = \"{}\", present = true }"),
-    ("cookie", "{ name = \"{}\", present = true }"),
-    ("query", "{ name = \"{}\", present = true }"),
-    ("blue", "{ url = \"{}\" }"),
-    ("green", "{ url = \"{}\" }"),
-    ("http", "{ path = \"{}\" }"),
-    ("sql", "{ url = \"postgres://shop@db/shop\" }"),
-    ("redis", "{ url = \"redis://cache/0\" }"),
-    ("access_log", "{ path = \"{}\" }"),
-    ("state", "{ path = \"{}\" }"),
-    ("admin", "{ listen = \"{}\" }"),
-    ("proxy", "{ listen = [\"{}\"] }"),
-    ("split", "{ weight = {} }"),
-    ("rollout", "{ steps = [10, 50, 100] }"),
-];
-
-/// How a value of another type is written.
-fn way_out(key: Option<&str>, wanted: &str, found: &str) -> Option<String> {
-    let bare =
-        found.split_once('`').or_else(|| found.split_once('"')).map(|(_, rest)| rest.trim_end_matches(['`', '"']));
-    match (wanted, bare) {
-        ("true or false", Some("true" | "yes" | "on" | "1")) => Some("write true, without quotes".to_owned()),
-        ("true or false", Some("false" | "no" | "off" | "0")) => Some("write false, without quotes".to_owned()),
-        ("a string in quotes", Some(bare)) => Some(format!("write \"{bare}\"")),
-        ("a list", Some(bare)) if found.starts_with("string") => Some(format!("write [\"{bare}\"]")),
-        ("a list", Some(bare)) => Some(format!("write [{bare}]")),
-        ("a table", Some(bare)) => {
-            let (name, table) = TABLES.iter().find(|(name, _)| Some(*name) == key)?;
-            Some(format!("write {name} = {}", table.replace("{}", bare)))
-        }
-        _ => None,
-    }
-}
-
-/// The same text with stars in place of the passwords in URLs: a file's problems are shown to more people than the
-/// file.
-fn without_passwords(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, url) = rest.split_at(at + 3);
-        out.push_str(before);
-        // A password that was not encoded may hold anything but what ends a text in TOML.
-        let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(url.len());
-        let (url, after) = url.split_at(end);
-        let from = url.find(':').map_or(url.len(), |colon| colon + 1);
-        let userinfo = url.rfind('@').map(|to| from..to);
-        let named = url.find("password=").map(|at| at + "password=".len());
-        let named =
-            named.map(|from| from..url.get(from..).and_then(|rest| rest.find('&')).map_or(url.len(), |at| from + at));
-        let hidden = |at: usize| [&userinfo, &named].into_iter().flatten().any(|range| range.contains(&at));
-        for (at, c) in url.char_indices() {
-            if hidden(at) {
-                out.push_str(&"*".repeat(c.len_utf8()));
-            } else {
-                out.push(c);
-            }
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
 /// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemSeverity {
@@ -435,33 +427,4 @@ pub enum ProblemSeverity {
     Error,
     /// The file is accepted.
     Warning,
-}
-
-/// The problems as a terminal shows them: file, line, the underlined text, a hint.
-pub fn render<'p>(problems: impl Iterator<Item = &'p FileProblem>, severity: ProblemSeverity, colour: bool) -> String {
-    use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let mut out = String::new();
-    for problem in problems {
-        let level = match severity {
-            ProblemSeverity::Error => Level::ERROR,
-            ProblemSeverity::Warning => Level::WARNING,
-        };
-        let title = level.primary_title(&problem.message);
-        // Of a file without a text there is nothing to underline.
-        let mut group: Group<'_> = if problem.excerpt.trim().is_empty() {
-            title.element(Origin::path(&problem.file))
-        } else {
-            let place = AnnotationKind::Primary.span(problem.place.clone());
-            let lines = Snippet::source(&problem.excerpt).line_start(problem.line).path(&problem.file);
-            title.element(lines.annotation(place))
-        };
-        if let Some(hint) = &problem.hint {
-            group = group.element(Level::HELP.message(hint));
-        }
-        out.push_str(&renderer.render(&[group]));
-        out.push_str("\n\n");
-    }
-    out.truncate(out.trim_end().len());
-    out
 }

@@ -140,10 +140,111 @@ fn routing_files() -> Vec<(&'static str, String)> {
         ),
         ("a variable that is not set", green("url = \"https://${CUTOVER_NOT_SET}.test\"")),
         ("variables that are misspelt", green("url = \"https://${HOME-x}.${\"\nversion = \"${env.HOME}\"")),
+        ("an origin that is true", green("url = true")),
+        ("an origin that is a database", green("url = \"postgres://user:hunter2@db.test\"")),
+        ("an origin with a query", green("url = \"https://next.test/shop/?deploy=1\"")),
+        ("an origin with a fragment", green("url = \"https://next.test#top\"")),
+        ("an origin on port 0", green("url = \"https://next.test:0\"")),
+        ("an origin with a space", green("url = \"https://next.test \"")),
+        ("an origin with a space in its path", green("url = \"https://next.test/a b\"")),
+        ("an origin that is empty", green("url = \"\"")),
+        ("a number from the environment", split("weight = \"${HOME:-37}\"\nrescue = \"${HOME}\"")),
+        (
+            "numbers that are too large",
+            split("weight = 99999999999999999999\nrescue = 9999999999999999999999999999999999999999"),
+        ),
+        (
+            "a whole number that is too large",
+            health("http = {}\nretries = 99999999999999999999\nfall = 1000\nrise = \"two\""),
+        ),
+        ("a date for a weight", split("weight = 2024-01-01\nrescue = 2024-01-01\nactive = 2024-01-01")),
+        ("an environment that is true", split("active = true")),
+        ("a duration in words", rollout("bake = \"2 minutes\"\nwatch = \"1.5 hours\"")),
+        ("a duration below zero", rollout("bake = \"-2m\"\nwatch = -2")),
+        ("durations that are too long", rollout("bake = \"99999999999999999999d\"\nwatch = 1e30")),
+        ("a window of an hour", trigger("metric = \"error_rate\"\nabove = 5\nwindow = \"1h\"")),
+        ("steps that are all of it", rollout("steps = 100")),
+        ("a header with its value", rule("header = \"x-canary: always\"\nto = \"green\"")),
+        ("a cookie with its value", rule("cookie = \"beta=1\"\nto = \"green\"")),
+        ("an expression that is open", rule("path = { regex = \"^/a(\" }\nto = \"green\"")),
+        (
+            "two routes of one name",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/a\"\n[[service.shop.route]]\nname = \"a\"\npath = \"/a\"",
+            ),
+        ),
+        ("a list as a table", routing("[service.shop.route]", "name = \"a\"\npath = \"/a\"")),
+        ("triggers as a table", routing("[service.shop.guard.trigger]", "metric = \"error_rate\"\nabove = 5")),
+        ("a table as a list", routing("[[service.shop.rollout]]", "bake = \"1m\"")),
+        ("another table as a list", routing("[[service.shop.timeouts]]", "connect = \"1s\"")),
+        ("a limit from the environment", trigger("metric = \"error_rate\"\nabove = \"${CUTOVER_NOT_SET:-5}\"")),
+        ("a class of statuses", health("http = { status = \"2xx\" }")),
+        ("a weight of the service", service("weight = 10")),
+        ("steps of the guard", routing("[service.shop.guard]", "steps = [10, 100]")),
+        ("a version of the file", format!("version = 1\n{}", split(""))),
+        ("a weight of the file", format!("weight = 10\n{}", split(""))),
+        ("a service with a space", split("").replace("service.shop", "service.\"sh op\"")),
+        (
+            "a service with a dot that has no green",
+            "[service.\"shop.eu\"]\n[service.\"shop.eu\".blue]\nurl = \"http://blue.test\"\n".to_owned(),
+        ),
+        (
+            "two services for every host, the second by name first",
+            format!("{}{}", split(""), split("").replace("service.shop", "service.other")),
+        ),
+        (
+            "names of headers",
+            routing(
+                "[service.shop.request_headers]",
+                "set = { x_a = \"1\", Host = \"a\" }\nadd = { \"x b\" = [\"1\"] }",
+            ),
+        ),
+        ("a certificate without its key", green("url = \"https://green.test\"\nclient_cert_file = \"us.pem\"")),
         (
             "a value of the environment",
             routing("service.shop.split", "active = \"${HOME}\"\nsticky = { header = \"${HOME}_x\" }"),
         ),
+    ]
+}
+
+/// What is not TOML: in the words of its author, not in those of the parser.
+fn no_toml() -> Vec<(&'static str, String)> {
+    let split = |lines: &str| routing("service.shop.split", lines);
+    vec![
+        ("a value that is missing", split("weight =")),
+        ("a value that is missing before a comment", split("weight = # ten")),
+        ("a colon", split("weight: 0")),
+        ("a colon before a text", split("active: \"blue=green\"")),
+        ("a colon before a word", split("active: blue")),
+        ("two signs", split("weight = = 0")),
+        ("a key alone", split("weight")),
+        ("a key and a value", split("weight 10")),
+        ("a variable without quotes", split("weight = ${T_NUM}")),
+        ("a word without quotes", split("active = blue # or green")),
+        ("a duration without quotes", rollout("bake = 2m")),
+        ("an address without quotes", split("sticky = 127.0.0.1:8080")),
+        ("a switch in capitals", split("rescue = True")),
+        ("a switch that is on", split("rescue = on")),
+        ("a percent sign", split("weight = 25%")),
+        ("a number that begins with 0", split("weight = 010")),
+        ("typographic quotes", split("active = “blue”")),
+        ("a table twice", split("weight = 1\n[service.shop.split]\nweight = 10")),
+        ("a key twice", split("weight = 1\nrescue = true\nweight = 10")),
+        ("a key twice in braces", split("sticky = { cookie = \"a\", cookie = \"b\" }")),
+        ("a table without its bracket", split("").replace("split]", "split")),
+        ("a list in a table without its brackets", rule("to = \"green\"").replace("rule]]", "rule]")),
+        ("a text without its end", split("active = \"blue\nweight = 1")),
+        ("a list without its end", rollout("steps = [10, 100\nbake = \"1m\"")),
+        ("a list without a comma", rollout("steps = [10 100]")),
+        (
+            "a list over several lines without a comma",
+            rollout("steps = [\n  { weight = 10, bake = \"1m\" }\n  { weight = 50 bake = \"1m\" },\n  100,\n]"),
+        ),
+        ("a table in braces without its end", split("sticky = { cookie = \"a\"\nweight = 1")),
+        ("a backslash", split("active = \"C:\\green\"")),
+        ("two on one line", split("weight = 1 rescue = true")),
+        ("a key with a space", split("my weight = 1")),
     ]
 }
 
@@ -184,6 +285,31 @@ fn main_files() -> Vec<(&'static str, &'static str)> {
         ("validation by numbers", "[validation]\nat_once = 100\nkeep_for = 90"),
         ("a version to come", "version = 2"),
         ("a section of the routing file", "[split]\nweight = 10"),
+        ("a routing file that is close", "routing = \"routng.toml\""),
+        ("a routing folder that is not there", "routing = \"shops/\""),
+        ("a routing file without a name", "routing = \"\""),
+        ("a routing folder that is empty", "routing = \"empty\""),
+        ("a folder of suites that is not there", "suites = \"nosuites\""),
+        ("a folder of suites that is close", "suites = \"suite\""),
+        ("a folder of suites that is a file", "suites = \"routing.toml\""),
+        ("a journal in a folder that is not there", "[state]\npath = \"nodir/cutover.db\""),
+        ("a journal that is a folder", "[state]\npath = \"empty\""),
+        ("a TLS listener as a table", "[proxy.tls]\nlisten = \"0.0.0.0:8443\""),
+        ("a certificate without its key", "[[proxy.tls]]\nlisten = \"0.0.0.0:8443\"\ncert_file = \"a.pem\""),
+        (
+            "a token that has expired",
+            "[[admin.token]]\nname = \"ci\"\nrole = \"viewer\"\nexpires = \"2020-01-01\"\nsha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"",
+        ),
+        (
+            "a token that expires on another calendar",
+            "[[admin.token]]\nname = \"ci\"\nrole = \"viewer\"\nexpires = \"01/01/2027\"\nsha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"",
+        ),
+        (
+            "a secret that is not there",
+            "[[notify]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"https://hooks.test\"\nsecret_file = \"nope\"",
+        ),
+        ("a key of another table", "[state]\ntick = \"20ms\""),
+        ("a journal that is kept for an hour", "[state]\nkeep = \"1h\""),
         ("a variable that is not set", "[state]\npath = \"${CUTOVER_NOT_SET}/cutover.db\""),
         (
             "a Slack URL in the file",
@@ -204,6 +330,22 @@ fn suites() -> Vec<(&'static str, &'static str)> {
         ("a rate that no machine sends", "[[load]]\nrate = 1000000\nfor = \"30s\"\npath = \"/\""),
         ("a tolerance in percent", "[[parity]]\npaths = [\"/\"]\ntolerance = 5\ndiffering = 101"),
         ("a latency that is a number", "[[case]]\npath = \"/\"\nexpect = { latency = 250 }"),
+        ("a text without quotes", "title = Smoke\n[[case]]\npath = \"/\""),
+        ("cases that are called so", "[[cases]]\npath = \"/\""),
+        ("a capture of a case", "title = \"a\"\n[[case]]\npath = \"/\"\ncapture = { id = \"$.id\" }"),
+        (
+            "databases with passwords and variables",
+            "[database.shop]\nblue = { url = \"postgres://u:hunter2@h/x\" }\ngreen = { url = \"${env.GREEN}\" }\n[[data]]\ntable = \"t\"",
+        ),
+        (
+            "a database with a query",
+            "[database.shop]\nblue = { url = \"sqlite:y.db\", query = \"select 3\" }\ngreen = { url = \"sqlite:z.db\" }\n[[data]]\ntable = \"t\"",
+        ),
+        (
+            "paths into JSON",
+            "[[case]]\npath = \"/\"\nexpect = { json = { \"$.Ä[\" = 1, \"$.a[\" = 2 }, headers = { \"x a\" = \"1\" } }",
+        ),
+        ("retries and users", "retries = -1\n[[load]]\nrate = 10\nfor = \"1s\"\npath = \"/\"\nusers = 100000"),
         ("a recording that is not there", "[[parity]]\nrecording = \"traffic.har\""),
         ("a schema that is not there", "[[case]]\npath = \"/\"\nexpect = { schema = \"product.schema.json\" }"),
     ]
@@ -242,18 +384,71 @@ fn a_wrong_routing_file_is_told_like_a_colleague_would() {
 }
 
 #[test]
+fn what_is_no_toml_is_told_like_a_colleague_would() {
+    let mut all = String::new();
+    for (name, text) in no_toml() {
+        let refused = config::routing_text("routing.toml", &text).unwrap_err();
+        assert_eq!(refused.problems.len(), 1, "{name}: one mistake, one error: {refused}");
+        all.push_str(&told(name, Err(refused), Path::new("routing.toml")));
+    }
+    insta::assert_snapshot!("no_toml", all);
+}
+
+#[test]
+fn a_file_or_folder_that_is_missing_says_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("empty")).unwrap();
+    std::fs::write(dir.path().join("shop.toml"), routing("service.shop", "")).unwrap();
+    let mut all = String::new();
+    for name in ["shp.toml", "elsewhere.toml", "empty"] {
+        let refused = config::load_routing(&dir.path().join(name), &RoutingContext::default());
+        all.push_str(&told(name, refused.map(|_| Vec::new()), dir.path()));
+    }
+    let refused = config::load_main(&dir.path().join("cutover.toml"));
+    all.push_str(&told("cutover.toml", refused.map(|_| Vec::new()), dir.path()));
+    let suite = dir.path().join("smoke.toml");
+    std::fs::write(&suite, "version = 1\nservice = \"shp\"\n[[case]]\npath = \"/\"\n").unwrap();
+    let refused = config::service_of_suite(&suite, &["shop", "blog"]);
+    all.push_str(&told("a suite of another service", refused.map(|()| Vec::new()), dir.path()));
+    config::service_of_suite(&suite, &["shp"]).unwrap();
+    insta::assert_snapshot!("missing_files", all);
+}
+
+#[test]
 fn a_wrong_main_file_is_told_like_a_colleague_would() {
     let mut all = String::new();
     for (name, text) in main_files() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        for folder in ["empty", "suites"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        std::fs::write(dir.path().join("routing.toml"), routing("service.shop", "")).unwrap();
         let path = dir.path().join("cutover.toml");
         let version = if text.starts_with("version") { "" } else { "version = 1\n" };
         std::fs::write(&path, format!("{version}{text}\n")).unwrap();
-        let read = config::load_main_with_certificates(&path).map(|main| main.warnings);
+        let read = config::load_main_to_check(&path).map(|main| main.warnings);
         all.push_str(&told(name, read, dir.path()));
     }
     insta::assert_snapshot!("main_files", all);
+}
+
+#[test]
+fn a_missing_folder_of_suites_is_an_error_for_who_reads_them_and_does_not_keep_the_proxy_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cutover.toml");
+    std::fs::write(dir.path().join("routing.toml"), routing("service.shop", "")).unwrap();
+    let load = |text: &str| {
+        std::fs::write(&path, format!("version = 1\n{text}\n")).unwrap();
+        let served = config::load_main_with_certificates(&path).unwrap().warnings.len();
+        let read = [config::load_main_with_suites(&path), config::load_main_to_check(&path)];
+        assert!(config::load_main(&path).unwrap().warnings.is_empty());
+        (served, read.map(|read| read.is_ok()))
+    };
+    assert_eq!(load("suites = \"nosuites\""), (1, [false, false]));
+    assert_eq!(load("suites = \"routing.toml\""), (1, [false, false]));
+    assert_eq!(load(""), (0, [true, true]), "the default folder need not be there");
+    std::fs::create_dir(dir.path().join("nosuites")).unwrap();
+    assert_eq!(load("suites = \"nosuites\""), (0, [true, true]));
 }
 
 #[test]

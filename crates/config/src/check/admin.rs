@@ -49,7 +49,8 @@ fn tls(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Pat
         }
         (Some(at), None) | (None, Some(at)) => {
             let hint = "write cert_file = \"admin.pem\" and key_file = \"admin.key\"".to_owned();
-            source.problem(at.span.clone(), "`cert_file` and `key_file` go together", Some(hint));
+            let key = source.key_of(&at.span);
+            source.problem(key, "`cert_file` and `key_file` go together", Some(hint));
             None
         }
     }
@@ -67,7 +68,11 @@ fn host(source: &mut SourceFile, typed: &At<String>) -> Option<String> {
 
 fn tokens(source: &mut SourceFile, typed: &[At<TokenFile>]) -> Vec<Token> {
     if let Some(at) = typed.get(MOST_TOKENS) {
-        source.problem(at.span.clone(), format!("there are at most {MOST_TOKENS} tokens"), None);
+        source.problem(
+            at.span.clone(),
+            format!("there are at most {MOST_TOKENS} tokens"),
+            Some("remove some of them".to_owned()),
+        );
     }
     let mut tokens: Vec<Token> = Vec::new();
     for at in typed.iter().take(MOST_TOKENS) {
@@ -118,6 +123,10 @@ fn token(source: &mut SourceFile, At { value: file, span }: &At<TokenFile>) -> O
         }
     };
     let expires = file.expires.as_ref().map(|at| at.value.0);
+    if let Some(at) = file.expires.as_ref().filter(|at| at.value.0 <= memory::clock::wall_millis() / 1000) {
+        let message = "this day is past: the token is refused";
+        source.warning(at.span.clone(), message, "remove the token, or write a later day");
+    }
     Some(Token { name: name?, role: role?, sha256: sha256?, expires })
 }
 

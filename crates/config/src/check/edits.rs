@@ -46,7 +46,8 @@ fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<HeaderEdi
         match seen.iter().find(|(other, _)| *other == name) {
             // Either order would surprise someone.
             Some((_, other)) if *other == list => {
-                source.problem(span.clone(), format!("`{name}` is listed twice in `{list}`"), None);
+                let hint = Some("remove one of the two: names of headers ignore case".to_owned());
+                source.problem(span.clone(), format!("`{name}` is listed twice in `{list}`"), hint);
                 None
             }
             Some((_, other)) => {
@@ -64,13 +65,15 @@ fn list(source: &mut SourceFile, typed: Option<&At<EditsFile>>) -> Vec<HeaderEdi
         edits.extend(named(source, value, span, "remove").map(HeaderEdit::Remove));
     }
     for (text, typed) in &file.set {
-        let name = named(source, text, &typed.span, "set");
+        let key = source.key_of(&typed.span);
+        let name = named(source, text, &key, "set");
         let value = value(source, typed);
         edits.extend(name.zip(value).map(|(name, value)| HeaderEdit::Set(name, value)));
     }
     for (text, lines) in &file.add {
         let Some(first) = lines.0.first() else { continue };
-        let name = named(source, text, &first.span, "add");
+        let key = source.key_of(&first.span);
+        let name = named(source, text, &key, "add");
         for line in &lines.0 {
             let value = value(source, line);
             edits.extend(name.clone().zip(value).map(|(name, value)| HeaderEdit::Add(name, value)));
@@ -89,8 +92,11 @@ fn name(source: &mut SourceFile, text: &str, span: &Range<usize>) -> Option<Head
     };
     if OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
         let message = format!("`{name}` is set by the proxy, and cannot be changed");
-        let hint = (name == "host").then(|| "the origin's Host comes from its `url`".to_owned());
-        source.problem(span.clone(), message, hint);
+        let hint = match name == http::header::HOST {
+            true => "remove it: the origin's Host comes from its `url`",
+            false => "remove it",
+        };
+        source.problem(span.clone(), message, Some(hint.to_owned()));
         return None;
     }
     Some(name)
@@ -111,6 +117,7 @@ pub fn value(source: &mut SourceFile, typed: &At<String>) -> Option<HeaderValue>
         "it is malformed"
     };
     // The text itself may be unsafe to show on a terminal.
-    source.problem(span.clone(), format!("invalid header value: {wrong}"), None);
+    let hint = "write visible ASCII of at most 4096 bytes; what is not ASCII is percent-encoded".to_owned();
+    source.problem(span.clone(), format!("invalid header value: {wrong}"), Some(hint));
     None
 }

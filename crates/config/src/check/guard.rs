@@ -1,7 +1,7 @@
 //! `[service.NAME.guard]` and its triggers.
 
 use crate::check::{length, whole, word};
-use crate::file::values::TriggerLimit;
+use crate::file::values::{TriggerLimit, shown};
 use crate::file::{At, GuardFile, TriggerFile};
 use crate::read::SourceFile;
 use judgement::guard::trigger::{Metric, Trigger, TriggerAction};
@@ -92,7 +92,7 @@ fn limit(source: &mut SourceFile, typed: &At<TriggerFile>, metric: Metric) -> Op
             let is_whole = count.fract() == 0.0 && (0.0..=MOST_FAILURES).contains(&count);
             if !is_whole {
                 let message = format!("{name} is a count: `{word}` must be a whole number from 0 to {MOST_FAILURES}");
-                source.problem(span.clone(), message, None);
+                source.problem(span.clone(), message, Some(format!("write {word} = 3")));
             }
             is_whole.then_some(count)
         }
@@ -108,13 +108,17 @@ fn limit(source: &mut SourceFile, typed: &At<TriggerFile>, metric: Metric) -> Op
             Some(percent)
         }
         (TriggerLimit::Number(percent), false) => {
-            let message = format!("`{word}` must be a percentage from 0 to 100, not {percent}");
-            source.problem(span.clone(), message, None);
+            let message = format!("`{word}` must be a percentage from 0 to 100, not {}", shown(percent));
+            source.problem(span.clone(), message, Some(format!("write {word} = 5 for 5 percent")));
             None
         }
         (TriggerLimit::Duration(limit), true) => Some(limit.0 as f64),
         (TriggerLimit::Number(number), true) => {
-            let hint = Some(format!("write {word} = \"{number}ms\" or {word} = \"{number}s\""));
+            let plain = number.fract() == 0.0 && (1.0..1e6).contains(&number);
+            let hint = Some(match plain {
+                true => format!("write {word} = \"{number}ms\" or {word} = \"{number}s\""),
+                false => format!("write {word} = \"800ms\""),
+            });
             source.problem(span.clone(), format!("{name} is a duration, not a number"), hint);
             None
         }

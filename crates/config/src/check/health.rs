@@ -5,7 +5,7 @@ use std::ops::Range;
 use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
-use crate::check::notify::literal;
+use crate::check::notify::{literal, url_in_words};
 use crate::check::{PLAIN_NAME, is_plain_name, length, store, whole, word};
 use crate::file::{At, HealthAction, HealthFile, HttpFile, ProbeMethod};
 use crate::notify::is_forbidden;
@@ -25,7 +25,7 @@ const WEBHOOK: &str = "write \"https://hooks.example.com/health\"";
 pub fn checks(source: &mut SourceFile, typed: &[At<HealthFile>], over: &RuntimeOverrides) -> Vec<HealthCheck> {
     let mut checks: Vec<HealthCheck> = Vec::new();
     if let Some(at) = typed.get(MOST_CHECKS) {
-        source.problem(at.span.clone(), format!("a service has at most {MOST_CHECKS} health checks"), None);
+        source.problem(at.span.clone(), format!("a service has at most {MOST_CHECKS} health checks"), few());
     }
     for typed in typed.iter().take(MOST_CHECKS) {
         let Some(check) = check(source, typed, over) else { continue };
@@ -131,7 +131,7 @@ fn webhook(source: &mut SourceFile, typed: &At<String>) -> Option<SecretUrl> {
             "a user name and password in a URL are not sent".to_owned()
         }
         Ok(_) => return Some(SecretUrl::new(typed.value.as_str())),
-        Err(error) => format!("invalid URL: {error}"),
+        Err(error) => format!("invalid URL: {}", url_in_words(error)),
     };
     source.problem(typed.span.clone(), problem, Some(WEBHOOK.to_owned()));
     None
@@ -171,22 +171,36 @@ fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderV
     let mut all = Vec::new();
     for (name, At { value, span }) in &file.headers {
         if file.headers.len() > MOST_HEADERS {
-            source.problem(span.clone(), format!("a check sends at most {MOST_HEADERS} headers"), None);
+            source.problem(span.clone(), format!("a check sends at most {MOST_HEADERS} headers"), few());
             return all;
         }
         let parsed = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes());
         let (Ok(header), Ok(mut given)) = (parsed, HeaderValue::from_str(value)) else {
-            source.problem(span.clone(), format!("invalid header `{name}`, or its value"), None);
+            let (place, what) = match HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()) {
+                Ok(_) => (span.clone(), format!("invalid value for the header `{name}`")),
+                Err(_) => (source.key_of(span), format!("invalid header name `{name}`")),
+            };
+            let hint = Some("use visible ASCII; a name has letters, digits and `-`, without spaces".to_owned());
+            source.problem(place, what, hint);
             continue;
         };
         if OURS.contains(&header.as_str()) {
-            let hint = Some("the host comes from the origin's `url`".to_owned());
-            source.problem(span.clone(), format!("`{name}` is set by the proxy, and cannot be set"), hint);
+            let hint = match header == http::header::HOST {
+                true => "remove it: the host comes from the origin's `url`",
+                false => "remove it",
+            };
+            let message = format!("`{name}` is set by the proxy, and cannot be set");
+            source.problem(source.key_of(span), message, Some(hint.to_owned()));
         }
         given.set_sensitive(true);
         all.push((header, given));
     }
     all
+}
+
+/// The way out of too many of something.
+fn few() -> Option<String> {
+    Some("remove some of them".to_owned())
 }
 
 /// Headers that frame a message or belong to one connection.

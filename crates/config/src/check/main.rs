@@ -136,7 +136,10 @@ fn tls(source: &mut SourceFile, proxy: &ProxyFile, base: &Path) -> Vec<TlsListen
         for (cert, key, span) in std::iter::once(first).chain(more) {
             let (Some(cert), Some(key)) = (cert, key) else {
                 let hint = "write cert_file = \"shop.pem\" and key_file = \"shop.key\"";
-                source.missing(span.clone(), "a certificate needs `cert_file` and `key_file`", hint);
+                // The one that is there, or the table.
+                let place = cert.as_ref().or(key.as_ref()).map_or(span.clone(), |at| source.key_of(&at.span));
+                let at = if cert.is_none() && key.is_none() { span } else { &place };
+                source.missing_in(span, at.clone(), "a certificate needs `cert_file` and `key_file`", hint);
                 continue;
             };
             certificates.push(CertificateFiles { cert: base.join(&cert.value), key: base.join(&key.value) });

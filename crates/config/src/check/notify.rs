@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use lettre::message::Mailbox;
 use url::{Host, Url};
 
+use crate::check::files::why_unreadable;
 use crate::check::{PLAIN_NAME, is_plain_name, word};
 use crate::file::{At, NotifyFile, NotifyKind};
 use crate::notify::{EmailChannel, NotifyChannel, Secret, Sink, SmtpSecurity, is_forbidden};
@@ -29,14 +30,19 @@ const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 /// Checks every receiver. `base`: the folder that paths are relative to.
 pub fn check(source: &mut SourceFile, typed: &[At<NotifyFile>], base: &Path) -> Vec<Sink> {
     if let Some(At { span, .. }) = typed.get(MOST_SINKS) {
-        source.problem(span.clone(), format!("there are at most {MOST_SINKS} [[notify]]"), None);
+        source.problem(
+            span.clone(),
+            format!("there are at most {MOST_SINKS} [[notify]]"),
+            Some("remove some of them".to_owned()),
+        );
     }
     let mut sinks: Vec<Sink> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for at in typed.iter().take(MOST_SINKS) {
         if let Some(name) = &at.value.name {
             if names.contains(&name.value.as_str()) {
-                source.problem(name.span.clone(), format!("two [[notify]] are named `{}`", name.value), None);
+                let hint = Some("give each its own name: logs and metrics show it".to_owned());
+                source.problem(name.span.clone(), format!("two [[notify]] are named `{}`", name.value), hint);
             }
             names.push(&name.value);
         }
@@ -204,7 +210,7 @@ impl<'t> Typed<'t> {
                 "this would send a secret unencrypted: use https, or http to this machine only".to_owned()
             }
             Ok(url) => return Some(Secret::new(url)),
-            Err(error) => format!("invalid URL: {error}"),
+            Err(error) => format!("invalid URL: {}", url_in_words(error)),
         };
         self.source.problem(span, problem, Some("write \"https://hooks.example.com/cutover\"".to_owned()));
         None
@@ -221,7 +227,9 @@ impl<'t> Typed<'t> {
             Some(At { value, span }) => {
                 if value.0.is_empty() || value.0.len() > MOST_RECEIVERS {
                     let message = format!("an email has 1 to {MOST_RECEIVERS} recipients");
-                    self.source.problem(span.clone(), message, None);
+                    let hint =
+                        Some("write to = [\"ops@example.com\"]; longer lists belong to the mail server".to_owned());
+                    self.source.problem(span.clone(), message, hint);
                 }
                 value.0.iter().filter_map(|at| mailbox(self.source, at)).collect()
             }
@@ -281,16 +289,17 @@ impl<'t> Typed<'t> {
     fn secret(&mut self, at: &At<String>) -> Option<String> {
         let path = self.base.join(&at.value);
         let read = || match std::fs::metadata(&path) {
-            Err(error) => Err(error.to_string()),
-            Ok(about) if !about.is_file() => Err("this is not a file".to_owned()),
+            Err(error) => Err(why_unreadable(&error)),
+            Ok(about) if !about.is_file() => Err("it is not a file".to_owned()),
             Ok(about) if about.len() > LARGEST_SECRET => Err(format!("it is over {LARGEST_SECRET} bytes")),
-            Ok(_) => std::fs::read_to_string(&path).map_err(|error| error.to_string()),
+            Ok(_) => std::fs::read_to_string(&path).map_err(|error| why_unreadable(&error)),
         };
         let message = match read() {
-            Ok(text) if text.trim().is_empty() => format!("`{}` is empty", path.display()),
+            Ok(text) if text.trim().is_empty() => "it is empty".to_owned(),
             Ok(text) => return Some(text.trim().to_owned()),
-            Err(error) => format!("cannot read `{}`: {error}", path.display()),
+            Err(why) => why,
         };
+        let message = format!("cannot use `{}`: {message}", at.value);
         self.source.problem(
             at.span.clone(),
             message,
@@ -303,6 +312,16 @@ impl<'t> Typed<'t> {
 fn key(line: &str) -> Option<Vec<u8>> {
     let key = BASE64_STANDARD.decode(line.strip_prefix("whsec_")?).ok()?;
     KEY_BYTES.contains(&key.len()).then_some(key)
+}
+
+/// Why a text is no URL. Nothing of the text is in it: it may be a secret.
+pub fn url_in_words(error: url::ParseError) -> &'static str {
+    match error {
+        url::ParseError::RelativeUrlWithoutBase => "it has no scheme",
+        url::ParseError::EmptyHost => "it has no host",
+        url::ParseError::InvalidPort => "its port is not a number from 1 to 65535",
+        _ => "its host is not valid",
+    }
 }
 
 pub fn literal(url: &Url) -> Option<IpAddr> {

@@ -8,7 +8,7 @@ use crate::check::tls::{certificates, identity};
 use crate::check::word;
 use crate::file::values::{self, OriginUrl};
 use crate::file::{At, EnvironmentFile, Http2Choice};
-use crate::read::SourceFile;
+use crate::read::{SourceFile, written};
 use judgement::traffic::Environment;
 use memory::snapshot::{ClientIdentity, OriginHttp2, OriginSettings, OriginTarget, OriginTimeouts};
 
@@ -30,7 +30,7 @@ pub fn check(
     let Some(At { value: file, span }) = typed else {
         let service = place.service;
         let message = format!("service `{service}` has no {environment} environment");
-        let hint = format!("add [service.{service}.{environment}] with url = \"https://…\"");
+        let hint = format!("add [service.{}.{environment}] with url = \"https://…\"", written(service));
         source.missing(place.service_span.clone(), message, &hint);
         return None;
     };
@@ -47,7 +47,8 @@ pub fn check(
     let clear = !targets.iter().any(|target| target.tls);
     for (key, typed) in [("ca_file", &file.ca_file), ("client_cert_file", &file.client_cert_file)] {
         if let (Some(at), true) = (typed, clear) {
-            source.problem(at.span.clone(), format!("`{key}` has no effect without an https origin"), None);
+            let hint = Some("remove it, or write https:// in `url`".to_owned());
+            source.problem(at.span.clone(), format!("`{key}` has no effect without an https origin"), hint);
         }
     }
     let (authorities, identity) = (authorities?, identity?);
@@ -80,12 +81,18 @@ fn urls<'t>(
     }
 }
 
+/// `listeners`: our own, that of the admin API last.
+///
 /// # Errors
-/// Requests to the origin would arrive at one of our own listeners.
+/// Requests to the origin would arrive at one of them.
 pub fn not_our_own(listeners: &[SocketAddr], target: &OriginTarget) -> Result<(), String> {
-    match listeners.iter().find(|own| is_same(own, target)) {
-        None => Ok(()),
-        Some(own) => Err(format!("this origin is Cutover's own listener {own}: requests would go round in circles")),
+    let Some((admin, others)) = listeners.split_last() else { return Ok(()) };
+    if let Some(own) = others.iter().find(|own| is_same(own, target)) {
+        return Err(format!("this origin is Cutover's own listener {own}: requests would go round in circles"));
+    }
+    match is_same(admin, target) {
+        true => Err(format!("this origin is the listener of Cutover's admin API, {admin}, and not a site")),
+        false => Ok(()),
     }
 }
 
@@ -112,9 +119,10 @@ fn client_identity(
     match (&file.client_cert_file, &file.client_key_file) {
         (None, None) => Some(None),
         (Some(cert), Some(key)) => identity(source, cert, key, base).map(Some),
-        _ => {
+        (Some(at), None) | (None, Some(at)) => {
             let hint = "write client_cert_file = \"us.pem\" and client_key_file = \"us.key\"";
-            source.missing(span.clone(), "`client_cert_file` and `client_key_file` go together", hint);
+            let key = source.key_of(&at.span);
+            source.missing_in(span, key, "`client_cert_file` and `client_key_file` go together", hint);
             None
         }
     }

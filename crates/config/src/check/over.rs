@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::IgnoredOverlay;
@@ -54,7 +55,7 @@ pub fn triggers(
     triggers
 }
 
-fn fragment<F: DeserializeOwned + Default, T>(
+fn fragment<F: DeserializeOwned + Default + JsonSchema, T>(
     name: &str,
     text: &str,
     named: &[&str],

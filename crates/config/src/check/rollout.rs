@@ -138,12 +138,20 @@ fn suites(
 ) -> Vec<String> {
     let Some(At { value: typed, span }) = typed else { return Vec::new() };
     if typed.len() > MOST_SUITES {
-        source.problem(span.clone(), format!("there are at most {MOST_SUITES} suites"), None);
+        source.problem(
+            span.clone(),
+            format!("there are at most {MOST_SUITES} suites"),
+            Some("remove some of them".to_owned()),
+        );
     }
     let mut names: Vec<String> = Vec::new();
     for At { value: SuiteName(name), span } in typed.iter().take(MOST_SUITES) {
         if names.contains(name) {
-            source.problem(span.clone(), format!("suite `{name}` is listed twice"), None);
+            source.problem(
+                span.clone(),
+                format!("suite `{name}` is listed twice"),
+                Some("remove one of the two".to_owned()),
+            );
             continue;
         }
         if let Some(folder) = folder.filter(|folder| !folder.names.contains(name)) {

@@ -136,7 +136,8 @@ fn header(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option
 
 fn cookie(source: &mut SourceFile, name: &At<String>, test: ValueTest) -> Option<RuleCondition> {
     if !is_token(&name.value) {
-        source.problem(name.span.clone(), format!("invalid cookie name `{}`", name.value), None);
+        let hint = Some("letters, digits, `-` and `_`, without spaces".to_owned());
+        source.problem(name.span.clone(), format!("invalid cookie name `{}`", name.value), hint);
         return None;
     }
     Some(RuleCondition::Cookie { name: name.value.clone(), test })

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use crate::check::origin::Place;
 use crate::check::preset::Preset;
-use crate::check::{
-    PLAIN_NAME, guard, health, is_plain_name, length, origin, over, rollout, rule, terms, warn_of_fraction, word,
-};
+use crate::check::{guard, health, length, origin, over, rollout, rule, terms, warn_of_fraction, word};
 use crate::file::{
     At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, SplitFile, StickyFile, TimeoutsFile,
 };
@@ -29,9 +27,6 @@ pub fn check(
     context: &RoutingContext<'_>,
 ) -> Option<ServiceConfig> {
     let At { value: file, span } = typed;
-    if !is_plain_name(name) {
-        source.problem(span.clone(), format!("invalid service name `{name}`"), Some(PLAIN_NAME.to_owned()));
-    }
     let preset = Preset::of(file);
     let timeouts = timeouts(file.timeouts.as_ref(), preset.timeouts);
     let place = Place { service: name, service_span: span, timeouts, listeners: context.listeners };
@@ -167,10 +162,12 @@ fn routes(source: &mut SourceFile, typed: &[At<RouteFile>], deadline: Millis) ->
         let path_text = &path.value.0;
         for (other_name, other_path) in &named {
             if *other_name == name.value {
-                source.problem(name.span.clone(), format!("two routes are named `{other_name}`"), None);
+                let hint = Some("give each route its own name: status, metrics and the journal show it".to_owned());
+                source.problem(name.span.clone(), format!("two routes are named `{other_name}`"), hint);
             }
             if other_path == path_text {
-                source.problem(path.span.clone(), format!("route `{other_name}` already has this path"), None);
+                let hint = Some("a path belongs to one route: change it, or remove one of the routes".to_owned());
+                source.problem(path.span.clone(), format!("route `{other_name}` already has this path"), hint);
             }
         }
         named.push((name.value.clone(), path_text.clone()));

@@ -6,7 +6,9 @@ use std::path::Path;
 use url::Url;
 
 use crate::check::beside;
-use crate::file::{At, RedisFile, SqlFile};
+use crate::check::files::why_unreadable;
+use crate::check::notify::url_in_words;
+use crate::file::{At, RedisFile, SqlFile, SuiteDatabaseFile};
 use crate::read::{SourceFile, did_you_mean};
 use memory::snapshot::health_check::{SqlEngine, SqlProbe};
 use memory::snapshot::secret_url::SecretUrl;
@@ -15,8 +17,9 @@ use memory::snapshot::secret_url::SecretUrl;
 const LONGEST_URL: usize = 4096;
 /// A check is a question, not a report.
 const LONGEST_QUERY: usize = 4096;
+/// Where a URL with a password belongs.
 const PUT_IT: &str =
-    "put the URL in a file and write url_file = \"…\", or take the password from the environment: \"${DB_PASSWORD}\"";
+    "put the URL in a file and write url_file = \"…\", or in the environment and write url_env = \"NAME\"";
 
 /// The parameters after the `?`, other than those for the location and the user.
 const POSTGRES_KEYS: [&str; 18] = [
@@ -54,6 +57,10 @@ const MYSQL_KEYS: [&str; 12] = [
     "timezone",
 ];
 
+/// The same for a routing file, whose texts may come from the environment.
+const PUT_IT_OR_TAKE_IT: &str =
+    "put the URL in a file and write url_file = \"…\", or take the password from the environment: \"${DB_PASSWORD}\"";
+
 pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<SqlProbe> {
     let file = &typed.value;
     let query = file.query.as_ref().map_or("select 1", |at| at.value.trim());
@@ -61,9 +68,25 @@ pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<SqlProbe> {
         let message = format!("a query has 1 to {LONGEST_QUERY} characters");
         source.problem(at.span.clone(), message, Some("remove `query` to use the default, \"select 1\"".to_owned()));
     }
-    let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
+    let url = place(source, typed, [&file.url, &file.url_file, &file.url_env], PUT_IT_OR_TAKE_IT)?;
+    Some(SqlProbe { engine: engine(source, url)?, query: query.to_owned() })
+}
+
+/// A database of a suite.
+pub fn database(source: &mut SourceFile, typed: &At<SuiteDatabaseFile>) -> Option<SqlEngine> {
+    let file = &typed.value;
+    if let Some(at) = file.url.as_ref().filter(|at| at.value.contains("${")) {
+        let message = "the URL of a suite's database holds no variables";
+        source.problem(at.span.clone(), message, Some(PUT_IT.to_owned()));
+        return None;
+    }
+    let url = place(source, typed, [&file.url, &file.url_file, &file.url_env], PUT_IT)?;
+    engine(source, url)
+}
+
+fn engine(source: &mut SourceFile, url: At<String>) -> Option<SqlEngine> {
     let hint = "write a URL that begins with postgres://, mysql:// or sqlite:";
-    let engine = if let Some(path) = url.value.strip_prefix("sqlite:") {
+    if let Some(path) = url.value.strip_prefix("sqlite:") {
         sqlite(source, path, &url).map(SqlEngine::Sqlite)
     } else {
         let scheme = parsed(source, &url, hint)?;
@@ -77,13 +100,12 @@ pub fn sql(source: &mut SourceFile, typed: &At<SqlFile>) -> Option<SqlProbe> {
             "postgres" | "postgresql" | "mysql" => None,
             other => unknown(source, &url, other, hint),
         }
-    };
-    Some(SqlProbe { engine: engine?, query: query.to_owned() })
+    }
 }
 
 pub fn redis(source: &mut SourceFile, typed: &At<RedisFile>) -> Option<SecretUrl> {
     let file = &typed.value;
-    let url = place(source, typed, [&file.url, &file.url_file, &file.url_env])?;
+    let url = place(source, typed, [&file.url, &file.url_file, &file.url_env], PUT_IT_OR_TAKE_IT)?;
     let hint = "write a URL that begins with redis:// or rediss://";
     let scheme = parsed(source, &url, hint)?;
     match scheme.scheme() {
@@ -108,7 +130,7 @@ fn parsed(source: &mut SourceFile, url: &At<String>, hint: &str) -> Option<Url> 
     let parsed = Url::parse(&url.value);
     if let Err(why) = &parsed {
         // The reason only, and no part of the URL, because it may contain a password.
-        source.problem(url.span.clone(), format!("invalid URL: {why}"), Some(hint.to_owned()));
+        source.problem(url.span.clone(), format!("invalid URL: {}", url_in_words(*why)), Some(hint.to_owned()));
     }
     parsed.ok()
 }
@@ -133,8 +155,13 @@ fn sqlite(source: &mut SourceFile, path: &str, url: &At<String>) -> Option<std::
     Some(beside(source, path))
 }
 
-/// The URL, and the position of the key that gives it. `keys`: `url`, `url_file` and `url_env`.
-fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 3]) -> Option<At<String>> {
+/// The URL with the place that names it. `keys`: `url`, `url_file` and `url_env`. `put_it`: where a password belongs.
+fn place<T>(
+    source: &mut SourceFile,
+    typed: &At<T>,
+    keys: [&Option<At<String>>; 3],
+    put_it: &str,
+) -> Option<At<String>> {
     let mut named = keys.iter().filter_map(|key| key.as_ref());
     if let (Some(_), Some(second)) = (named.next(), named.next()) {
         let hint = Some("keep one of them".to_owned());
@@ -143,7 +170,7 @@ fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 
     }
     let (at, read) = match keys {
         [Some(at), _, _] if SecretUrl::new(source.literal(at)).has_password() => {
-            source.problem(at.span.clone(), "a password does not belong in this file", Some(PUT_IT.to_owned()));
+            source.problem(at.span.clone(), "a password does not belong in this file", Some(put_it.to_owned()));
             return None;
         }
         [Some(at), _, _] => (at, Ok(at.value.clone())),
@@ -170,21 +197,28 @@ fn place<T>(source: &mut SourceFile, typed: &At<T>, keys: [&Option<At<String>>; 
     match read.map(|url| url.trim().to_owned()) {
         Ok(url) if !url.is_empty() => Some(At { value: url, span: at.span.clone() }),
         Ok(_) => {
-            source.problem(at.span.clone(), "it contains no URL", None);
+            let hint = Some(format!("put a URL there, or name another: {}", where_from(keys)));
+            source.problem(at.span.clone(), format!("`{}` contains no URL", at.value), hint);
             None
         }
         Err(why) => {
-            source.problem(at.span.clone(), format!("cannot use `{}`: {why}", at.value), None);
+            let hint = Some(where_from(keys).to_owned());
+            source.problem(at.span.clone(), format!("cannot use `{}`: {why}", at.value), hint);
             None
         }
     }
 }
 
+fn where_from(keys: [&Option<At<String>>; 3]) -> &'static str {
+    match keys {
+        [_, Some(_), _] => "`url_file` is a file with a single URL, with a path relative to this file",
+        [_, _, Some(_)] => "`url_env` is the name of a variable of this process, which holds the URL",
+        _ => "write a URL such as \"postgres://shop@db/shop\"",
+    }
+}
+
 fn url_in_file(path: &Path) -> Result<String, String> {
-    let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        _ => format!("cannot read it: {error}"),
-    };
+    let unreadable = |error: std::io::Error| why_unreadable(&error);
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(unreadable)?;
     if !kind.is_file() {
@@ -248,7 +282,7 @@ mod tests {
         }
         // Set everywhere, and no URL.
         let refused = read(dir.path(), "sql = { url_env = 'PATH' }").unwrap_err();
-        assert!(refused.contains("invalid URL: relative URL without a base"), "{refused}");
+        assert!(refused.contains("invalid URL: it has no scheme"), "{refused}");
     }
 
     #[test]
@@ -265,7 +299,7 @@ mod tests {
             ("sql = { url = 'postgres://shop:hidden@db/shop', quary = '' }", "unknown key `quary`"),
             ("sql = { url_file = 'gone' }", "there is no such file"),
             ("sql = { url_file = '.' }", "it is not a file"),
-            ("sql = { url_file = 'none' }", "it contains no URL"),
+            ("sql = { url_file = 'none' }", "contains no URL"),
             ("redis = { url_file = 'two' }", "it must contain a single URL"),
             ("sql = { url_file = 'secret' }", "unsupported URL scheme `oracle:`"),
             ("redis = { url_file = 'secret' }", "unsupported URL scheme `oracle:`"),

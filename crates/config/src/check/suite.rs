@@ -12,6 +12,7 @@ use std::path::Path;
 use http::HeaderName;
 use serde_json_path::JsonPath;
 
+use crate::check::files::why_unreadable;
 use crate::check::suite::request::Known;
 use crate::check::{beside, length, whole, word};
 use crate::file::{At, CaseFile, RequestFile, SuiteFile};
@@ -66,7 +67,7 @@ pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
     }
     if cases.is_empty() && loads.is_empty() && parities.is_empty() && data.is_empty() {
         let hint = "add a [[case]], [[load]], [[parity]] or [[data]]";
-        reading.source.missing(0..0, "the suite is empty", hint);
+        reading.source.nothing_in_it("the suite is empty", hint);
     }
     Suite {
         name: name.to_owned(),
@@ -89,6 +90,11 @@ pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
     }
 }
 
+/// The way out of too many of something.
+fn split() -> Option<String> {
+    Some("move some of them to another suite".to_owned())
+}
+
 /// The characters of a variable's name.
 const NAMES: &str = "use letters, digits, `_` and `-`; `run`, `environment` and `unique` are built in";
 
@@ -101,7 +107,8 @@ impl Reading<'_> {
         for (name, at) in typed {
             if known.contains(name) || !is_name(name) {
                 let message = format!("invalid variable name `{name}`");
-                self.source.problem(at.span.clone(), message, Some(NAMES.to_owned()));
+                let key = self.source.key_of(&at.span);
+                self.source.problem(key, message, Some(NAMES.to_owned()));
             }
             let text = self.text(&at.value.0, &at.span, known);
             known.insert(name.clone());
@@ -155,7 +162,7 @@ impl Reading<'_> {
 
     fn cases(&mut self, typed: &[At<CaseFile>], retries: u32, known: &Known) -> Vec<Case> {
         if let Some(at) = typed.get(MOST_CASES) {
-            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_CASES} cases"), None);
+            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_CASES} cases"), split());
         }
         let mut all: Vec<Case> = Vec::new();
         for At { value: file, span } in typed.iter().take(MOST_CASES) {
@@ -186,7 +193,7 @@ impl Reading<'_> {
 
     fn steps(&mut self, typed: &[At<RequestFile>], known: &mut Known) -> Vec<SuiteRequest> {
         if let Some(at) = typed.get(MOST_STEPS) {
-            self.source.problem(at.span.clone(), format!("a case has at most {MOST_STEPS} steps"), None);
+            self.source.problem(at.span.clone(), format!("a case has at most {MOST_STEPS} steps"), split());
         }
         typed.iter().take(MOST_STEPS).filter_map(|at| self.step(at, known)).collect()
     }
@@ -205,7 +212,8 @@ impl Reading<'_> {
             self.source.problem(span.clone(), format!("the name `{name}` is already used"), hint);
         }
         if name.trim().is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
-            self.source.problem(span, "a name has 1 to 200 printable characters", None);
+            let hint = Some("write a short name: name = \"sign in\"".to_owned());
+            self.source.problem(span, "a name has 1 to 200 printable characters", hint);
         }
     }
 
@@ -225,6 +233,12 @@ impl Reading<'_> {
             Ok(path) => Some(path),
             Err(why) => {
                 let hint = Some("write a JSONPath as in RFC 9535: \"$.items[0].id\" or \"$..updated_at\"".to_owned());
+                let rest: String = text.chars().skip(why.position().saturating_sub(1)).collect();
+                let why = if rest.is_empty() {
+                    "it ends too early".to_owned()
+                } else {
+                    format!("it cannot be read from `{rest}` on")
+                };
                 self.source.problem(span.clone(), format!("invalid JSONPath `{text}`: {why}"), hint);
                 None
             }
@@ -236,7 +250,8 @@ impl Reading<'_> {
         match bytes_of(&beside(self.source, &at.value)) {
             Ok(bytes) => Some(bytes),
             Err(why) => {
-                self.source.problem(at.span.clone(), format!("cannot use `{}`: {why}", at.value), None);
+                let hint = Some("name a file, with a path relative to this file".to_owned());
+                self.source.problem(at.span.clone(), format!("cannot use `{}`: {why}", at.value), hint);
                 None
             }
         }
@@ -247,17 +262,15 @@ impl Reading<'_> {
         let bytes = self.file(at)?;
         let read = serde_json::from_slice(&bytes);
         if let Err(why) = &read {
-            self.source.problem(at.span.clone(), format!("`{}` is not JSON: {why}", at.value), None);
+            let hint = Some(format!("see its line {}, column {}", why.line(), why.column()));
+            self.source.problem(at.span.clone(), format!("`{}` is not JSON", at.value), hint);
         }
         read.ok()
     }
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        _ => format!("cannot read it: {error}"),
-    };
+    let unreadable = |error: std::io::Error| why_unreadable(&error);
     // Opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path).map_err(unreadable)?;
     if !kind.is_file() || kind.len() > MOST_FILE {

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::check::files::why_unreadable;
 use crate::file::{At, MainFile};
 use crate::read::SourceFile;
 use memory::snapshot::ClientIdentity;
@@ -47,7 +48,8 @@ pub fn identity(source: &mut SourceFile, cert: &At<String>, key: &At<String>, ba
         }
         (None, Ok(_)) => None,
         (_, Err(why)) => {
-            source.problem(key.span.clone(), format!("cannot use `{}`: {why}", key.value), None);
+            let hint = Some("name a PEM file with the private key, with a path relative to this file".to_owned());
+            source.problem(key.span.clone(), format!("cannot use `{}`: {why}", key.value), hint);
             None
         }
         (Some(_), Ok(_)) => {
@@ -82,13 +84,7 @@ pub fn check_files(source: &mut SourceFile, file: &MainFile, base: &Path) {
 /// Why a PEM file cannot be read, in words.
 pub fn in_words(error: &rustls::pki_types::pem::Error) -> String {
     match error {
-        rustls::pki_types::pem::Error::Io(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            "there is no such file".to_owned()
-        }
-        rustls::pki_types::pem::Error::Io(e) if e.kind() == std::io::ErrorKind::IsADirectory => {
-            "it is a folder".to_owned()
-        }
-        rustls::pki_types::pem::Error::Io(e) => format!("cannot read it: {e}"),
+        rustls::pki_types::pem::Error::Io(e) => why_unreadable(e),
         rustls::pki_types::pem::Error::NoItemsFound => "it contains nothing of the kind".to_owned(),
         rustls::pki_types::pem::Error::MissingSectionEnd { .. } => "one of its sections has no END line".to_owned(),
         _ => "it is not PEM".to_owned(),

@@ -6,13 +6,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use crate::file::values::{Duration, Percent, Rate, Tolerance, Whole, Word};
-use crate::file::{At, OneOrMany, SqlFile};
+use crate::file::values::{Duration, Percent, Rate, Tolerance, Whole, Word, one_of};
+use crate::file::{At, OneOrMany};
 use crate::suite::{Profile, Via};
 
 /// A validation suite: `NAME.toml` in the folder that `suites` of cutover.toml names.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["version"]))]
 #[schemars(title = "Cutover validation suite")]
 pub struct SuiteFile {
     /// The version of this format.
@@ -66,12 +67,14 @@ pub struct SuiteFile {
 /// A request, and what its response must be.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["path"]))]
 pub struct RequestFile {
     /// The name in reports. Default: the method and the path.
     pub name: Option<At<String>>,
     /// The method. Default: "GET", or "POST" if there is a body.
     pub method: Option<At<String>>,
     /// The path, appended to the origin's base path.
+    #[schemars(extend("pattern" = r"^(/|\$\{)"))]
     pub path: Option<At<String>>,
     /// Parameters to add to the path, percent-encoded except for "${…}".
     pub query: BTreeMap<String, At<Scalar>>,
@@ -112,6 +115,7 @@ pub struct CaseFile {
     /// The method. Default: "GET", or "POST" if there is a body.
     pub method: Option<At<String>>,
     /// The path, appended to the origin's base path.
+    #[schemars(extend("pattern" = r"^(/|\$\{)"))]
     pub path: Option<At<String>>,
     /// Parameters to add to the path, percent-encoded except for "${…}".
     pub query: BTreeMap<String, At<Scalar>>,
@@ -169,7 +173,7 @@ impl CaseFile {
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectFile {
     /// The status: 200, "2xx", "200-299", or a list of these.
-    #[schemars(extend("default" = "200-399"))]
+    #[schemars(schema_with = "status", extend("default" = "200-399"))]
     pub status: Option<At<AnyValue>>,
     /// The longest time from sending the request to the end of the response.
     pub latency: Option<At<Duration>>,
@@ -193,9 +197,22 @@ pub struct ExpectFile {
     pub body: Option<At<AnyValue>>,
 }
 
+/// What [`ExpectFile::status`] may be.
+fn status(_: &mut SchemaGenerator) -> Schema {
+    let range = r"^([1-5]xx|[1-5][0-9]{2}( *- *[1-5][0-9]{2})?)$";
+    let one = [
+        serde_json::json!({ "type": "integer", "minimum": 100, "maximum": 599 }),
+        serde_json::json!({ "type": "string", "pattern": range }),
+    ];
+    let [number, text] = &one;
+    let list = serde_json::json!({ "type": "array", "items": { "anyOf": one }, "minItems": 1 });
+    schemars::json_schema!({ "anyOf": [number, text, list], "x-unit": "status, or a list" })
+}
+
 /// A load test: requests are sent at the times that a profile sets, whatever the responses do.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["rate", "for"]))]
 pub struct LoadFile {
     /// The name in reports. Default: the profile's name.
     pub name: Option<At<String>>,
@@ -217,6 +234,7 @@ pub struct LoadFile {
     #[schemars(extend("default" = 50, "x-unit" = "requests"))]
     pub users: Option<At<Whole<1, 5000>>>,
     /// The path, if there is only one request. Use `request` for more.
+    #[schemars(extend("pattern" = r"^(/|\$\{)"))]
     pub path: Option<At<String>>,
     /// The requests, chosen in proportion to their `weight`.
     pub request: Vec<At<RequestFile>>,
@@ -279,11 +297,32 @@ pub struct ParityFile {
 /// A database of each environment.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["blue", "green"]))]
 pub struct DatabaseFile {
     /// The database of blue.
-    pub blue: Option<At<SqlFile>>,
+    pub blue: Option<At<SuiteDatabaseFile>>,
     /// The database of green.
-    pub green: Option<At<SqlFile>>,
+    pub green: Option<At<SuiteDatabaseFile>>,
+}
+
+/// Where a database is. Exactly one of the keys is needed.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("oneOf" = one_of(&["url", "url_file", "url_env"])))]
+pub struct SuiteDatabaseFile {
+    /// "postgres://…", "mysql://…" or "sqlite:PATH", without a password and without variables.
+    pub url: Option<At<String>>,
+    /// A file that contains the URL, which may have a password. Relative to this file.
+    pub url_file: Option<At<String>>,
+    /// The environment variable that contains the URL, which may have a password.
+    pub url_env: Option<At<String>>,
+}
+
+// A URL may hold a password, although it should not.
+impl std::fmt::Debug for SuiteDatabaseFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SuiteDatabaseFile")
+    }
 }
 
 /// One thing that the data of both environments must agree on: `table`, `query`, `integrity` or `path`.
@@ -320,6 +359,7 @@ pub struct DataFile {
     /// A query that must return no rows in either environment.
     pub integrity: Option<At<String>>,
     /// A path for which both origins must return the same response.
+    #[schemars(extend("pattern" = r"^(/|\$\{)"))]
     pub path: Option<At<String>>,
     /// For a query or a path: how much numbers may differ, relative to the larger one.
     #[schemars(extend("default" = 0))]

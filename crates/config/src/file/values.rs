@@ -15,10 +15,10 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
-pub use number::{Percent, Rate, Share, Tolerance, Whole};
+pub use number::{Percent, Rate, Share, Tolerance, Whole, shown};
 pub use text::{
-    CookieName, Duration, HeaderField, HostName, ListenAddress, Network, OriginUrl, PathPattern, RuleMethod, RuleRegex,
-    Size, SuiteName, TokenExpiry, TriggerLimit, Version, header, origin, regex_in_words,
+    CookieName, Duration, HeaderField, HostName, ListenAddress, Network, OriginUrl, PathPattern, REGEX, RuleMethod,
+    RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, Version, header, origin, regex_in_words,
 };
 pub use word::Word;
 
@@ -71,6 +71,11 @@ impl InvalidValue {
             None => E::custom(self.message),
         }
     }
+}
+
+/// In a schema: one of these keys is needed.
+pub fn one_of(keys: &[&str]) -> Vec<serde_json::Value> {
+    keys.iter().map(|key| serde_json::json!({ "required": [key] })).collect()
 }
 
 /// One value, or a list of them. An empty list is refused, unless `EMPTY`.

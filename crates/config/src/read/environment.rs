@@ -175,7 +175,12 @@ impl Expanded {
         self.variables.iter().any(|(_, value)| {
             let value = plain(value);
             let part = |whole: &str, part: &str, least: usize| part.len() >= least && whole.contains(part);
-            !value.is_empty() && (shown == value || part(&shown, &value, 3) || part(&value, &shown, 2))
+            let mut words = text.split(|c: char| !c.is_alphanumeric());
+            !value.is_empty()
+                && (shown == value
+                    || words.any(|word| plain(word) == value)
+                    || part(&shown, &value, 3)
+                    || part(&value, &shown, 2))
         })
     }
 }
@@ -256,6 +261,10 @@ mod tests {
             assert_eq!(done.conceal(message), shown);
         }
         assert!(done.is_shown_by("did you mean `db_hunter_2`?"));
+        let short = Expanded { variables: vec![("T".to_owned(), "37".to_owned())], ..done };
+        assert!(short.is_shown_by("write 37, without quotes"));
+        assert!(!short.is_shown_by("write 137, without quotes"));
+        let done = expand("db-${PASSWORD}", &(0..0), &lookup).unwrap().unwrap();
         assert!(!done.is_shown_by("did you mean `blue`?"));
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Reading;
 use super::request::Known;
+use super::{Reading, split};
 use crate::check::{length, store, whole};
 use crate::file::{At, DataFile, RequestFile, SuiteFile};
 use crate::read::did_you_mean;
@@ -26,14 +26,14 @@ impl Reading<'_> {
                 let hint = "write blue = { url_env = \"BLUE_DATABASE\" } and green = { … }";
                 self.source.missing(at.span.clone(), "a database needs `blue` and `green`", hint);
             }
-            let mut engine = |typed: &Option<_>| typed.as_ref().and_then(|at| store::sql(self.source, at));
+            let mut engine = |typed: &Option<_>| typed.as_ref().and_then(|at| store::database(self.source, at));
             let (blue, green) = (engine(&at.value.blue), engine(&at.value.green));
             if let (Some(blue), Some(green)) = (blue, green) {
-                databases.insert(name, [blue.engine, green.engine]);
+                databases.insert(name, [blue, green]);
             }
         }
         if let Some(at) = file.data.get(MOST_DATA) {
-            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_DATA} data checks"), None);
+            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_DATA} data checks"), split());
         }
         let named: Vec<&str> = file.database.keys().map(String::as_str).collect();
         let mut all: Vec<DataCheck> = Vec::new();
@@ -158,7 +158,8 @@ impl Reading<'_> {
     fn query(&mut self, at: &At<String>) -> Option<String> {
         let query = at.value.trim().trim_end_matches(';').trim();
         if query.is_empty() || query.len() > LONGEST_QUERY {
-            self.source.problem(at.span.clone(), format!("a query has 1 to {LONGEST_QUERY} characters"), None);
+            let hint = Some("write a query such as \"select id from orders\"".to_owned());
+            self.source.problem(at.span.clone(), format!("a query has 1 to {LONGEST_QUERY} characters"), hint);
             return None;
         }
         Some(query.to_owned())
@@ -169,7 +170,8 @@ impl Reading<'_> {
         let mut plain = |at: &At<String>| {
             let good = !at.value.is_empty() && at.value.len() <= 128 && !at.value.chars().any(char::is_control);
             if !good {
-                self.source.problem(at.span.clone(), "a name has 1 to 128 printable characters", None);
+                let hint = Some("write the name as the database has it".to_owned());
+                self.source.problem(at.span.clone(), "a name has 1 to 128 printable characters", hint);
             }
             good.then(|| at.value.clone())
         };

@@ -2,8 +2,8 @@
 
 use http::HeaderName;
 
-use super::Reading;
 use super::request::Known;
+use super::{Reading, split};
 use crate::check::{beside, length, whole, word};
 use crate::file::values::Duration;
 use crate::file::{At, LoadFile, LoadLimitsFile, ParityFile, RequestFile};
@@ -19,7 +19,7 @@ const COMPARED: [HeaderName; 3] = [http::header::CONTENT_TYPE, http::header::LOC
 impl Reading<'_> {
     pub(super) fn loads(&mut self, typed: &[At<LoadFile>], known: &Known) -> Vec<LoadTest> {
         if let Some(at) = typed.get(MOST_LOADS) {
-            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_LOADS} loads"), None);
+            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_LOADS} loads"), split());
         }
         let mut all: Vec<LoadTest> = Vec::new();
         for at in typed.iter().take(MOST_LOADS) {
@@ -42,7 +42,8 @@ impl Reading<'_> {
         let from = file.from.as_ref().map_or((rate / 10.0).max(0.1), |at| at.value.0);
         if let Some(at) = file.from.as_ref().filter(|_| file.rate.is_some() && from >= rate) {
             let message = format!("`from` must be below `rate`, which is {rate}");
-            self.source.problem(at.span.clone(), message, None);
+            let hint = Some("remove it for a tenth of `rate`".to_owned());
+            self.source.problem(at.span.clone(), message, hint);
         }
         if let Some(at) = file.from.as_ref().filter(|_| matches!(profile, Profile::Steady | Profile::Soak)) {
             let message = format!("`from` has no effect with the profile \"{}\"", profile.name());
@@ -82,7 +83,7 @@ impl Reading<'_> {
                 self.source.problem(
                     capture.span.clone(),
                     "`capture` has no effect in a load: its requests are independent",
-                    None,
+                    Some("remove it, or capture in [[setup]]".to_owned()),
                 );
             }
             let weight = whole(&at.value.weight, 1) as u32;
@@ -100,7 +101,7 @@ impl Reading<'_> {
 
     pub(super) fn parities(&mut self, typed: &[At<ParityFile>], known: &Known) -> Vec<Parity> {
         if let Some(at) = typed.get(MOST_LOADS) {
-            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_LOADS} parities"), None);
+            self.source.problem(at.span.clone(), format!("a suite has at most {MOST_LOADS} parities"), split());
         }
         let mut all: Vec<Parity> = Vec::new();
         for at in typed.iter().take(MOST_LOADS) {
@@ -133,7 +134,9 @@ impl Reading<'_> {
         let recording = file.recording.as_ref().map(|at| {
             let path = beside(self.source, &at.value);
             if !path.is_file() {
-                self.source.problem(at.span.clone(), format!("there is no file `{}`", at.value), None);
+                let hint = Some("name a HAR file or an access log in JSON, relative to this file".to_owned());
+                let message = format!("cannot use `{}`: there is no such file", at.value);
+                self.source.problem(at.span.clone(), message, hint);
             }
             path
         });

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{BUILT_IN, NAMES, Reading, is_name};
 use crate::check::length;
-use crate::file::values::regex_in_words;
+use crate::file::values::{REGEX, regex_in_words};
 use crate::file::{AnyValue, At, RequestFile, Scalar};
 use crate::suite::text::{NO_PATH, Piece, UNRESERVED, pieces, with_query};
 use crate::suite::{Body, Capture, SuiteRequest};
@@ -78,7 +78,8 @@ impl Reading<'_> {
     fn pairs(&mut self, typed: &BTreeMap<String, At<Scalar>>, known: &Known) -> Vec<(String, String)> {
         let mut all = Vec::new();
         for (name, at) in typed {
-            self.fixed(name, &at.span);
+            let key = self.source.key_of(&at.span);
+            self.fixed(name, &key);
             all.push((name.clone(), self.text(&at.value.0, &at.span, known)));
         }
         all
@@ -114,11 +115,15 @@ impl Reading<'_> {
         let mut all = Vec::new();
         for (name, at) in typed {
             let value = self.text(&at.value, &at.span, known);
-            if let Some(name) = self.header_name(name, &at.span) {
+            let key = self.source.key_of(&at.span);
+            if let Some(name) = self.header_name(name, &key) {
                 if OURS.contains(&name.as_str()) {
                     let message = format!("`{name}` is set by the proxy, and cannot be set");
-                    let hint = (name == "host").then(|| "the origin's Host comes from its `url`".to_owned());
-                    self.source.problem(at.span.clone(), message, hint);
+                    let hint = match name == http::header::HOST {
+                        true => "remove it: the origin's Host comes from its `url`",
+                        false => "remove it",
+                    };
+                    self.source.problem(key, message, Some(hint.to_owned()));
                 }
                 all.push((name, value));
             }
@@ -129,7 +134,8 @@ impl Reading<'_> {
     pub(super) fn header_name(&mut self, name: &str, span: &Range<usize>) -> Option<HeaderName> {
         let read = HeaderName::from_bytes(name.as_bytes()).ok();
         if read.is_none() {
-            self.source.problem(span.clone(), format!("invalid header name `{name}`"), None);
+            let hint = Some("letters, digits and `-`, without spaces: \"x-request-id\"".to_owned());
+            self.source.problem(span.clone(), format!("invalid header name `{name}`"), hint);
         }
         read
     }
@@ -172,7 +178,8 @@ impl Reading<'_> {
             toml::Value::Integer(number) => Value::from(*number),
             toml::Value::Float(number) => {
                 if !number.is_finite() {
-                    self.source.problem(span.clone(), format!("JSON has no {number}"), None);
+                    let hint = Some("write a finite number, or a string".to_owned());
+                    self.source.problem(span.clone(), format!("JSON has no {number}"), hint);
                 }
                 Value::from(*number)
             }
@@ -195,7 +202,8 @@ impl Reading<'_> {
         for (name, at) in typed {
             if !is_name(name) || BUILT_IN.contains(&name.as_str()) {
                 let hint = Some(NAMES.to_owned());
-                self.source.problem(at.span.clone(), format!("invalid variable name `{name}`"), hint);
+                let key = self.source.key_of(&at.span);
+                self.source.problem(key, format!("invalid variable name `{name}`"), hint);
             }
             let text = at.value.as_str();
             let capture = if let Some(name) = text.strip_prefix("header:") {
@@ -225,7 +233,7 @@ impl Reading<'_> {
         match read(text) {
             Ok(regex) => Some(regex),
             Err(why) => {
-                self.source.problem(span.clone(), regex_in_words(&why), None);
+                self.source.problem(span.clone(), regex_in_words(&why), Some(REGEX.to_owned()));
                 None
             }
         }

@@ -23,13 +23,15 @@ impl Reading<'_> {
             ..Expect::default()
         };
         for (name, at) in &file.headers {
-            if let Some(name) = self.header_name(name, &at.span) {
+            let key = self.source.key_of(&at.span);
+            if let Some(name) = self.header_name(name, &key) {
                 let wanted = self.wanted(at, known, false);
                 expect.headers.extend(wanted.into_iter().map(|wanted| (name.clone(), wanted)));
             }
         }
         for (path, at) in &file.json {
-            if let Some(path) = self.json_path(path, &at.span) {
+            let key = self.source.key_of(&at.span);
+            if let Some(path) = self.json_path(path, &key) {
                 let wanted = self.wanted(at, known, false);
                 expect.json.extend(wanted.into_iter().map(|wanted| (path.clone(), wanted)));
             }
@@ -46,7 +48,8 @@ impl Reading<'_> {
         if expect.equals.is_none()
             && let Some(at) = file.ignore.first()
         {
-            self.source.problem(at.span.clone(), "`ignore` has no effect without `equals`", None);
+            let hint = Some("remove it, or write equals = { … } or equals_file".to_owned());
+            self.source.problem(at.span.clone(), "`ignore` has no effect without `equals`", hint);
         }
         expect.schema = file.schema.as_ref().and_then(|at| self.schema(at));
         if let Some(at) = &file.body {
@@ -119,22 +122,25 @@ impl Reading<'_> {
             _ => None,
         };
         if wanted.is_none() {
-            let takes = match name {
-                "present" | "absent" => "true or false".to_owned(),
-                "above" | "below" => "a number".to_owned(),
-                "length" => "a whole number".to_owned(),
-                "type" => format!("one of {}", TYPES.join(", ")),
-                _ => "a text".to_owned(),
+            let (takes, example) = match name {
+                "present" | "absent" => ("true or false".to_owned(), "true"),
+                "above" | "below" => ("a number".to_owned(), "100"),
+                "length" => ("a whole number of at least 0".to_owned(), "3"),
+                "type" => (format!("one of {}", TYPES.join(", ")), "\"string\""),
+                _ => ("a string".to_owned(), "\"ready\""),
             };
-            self.source.problem(span.clone(), format!("`{name}` takes {takes}"), None);
+            let hint = Some(format!("write {{ {name} = {example} }}"));
+            self.source.problem(span.clone(), format!("`{name}` takes {takes}"), hint);
         }
         wanted
     }
 
     fn schema(&mut self, at: &At<String>) -> Option<Arc<Schema>> {
         let schema = Schema::new(self.json_file(at)?);
-        let why =
-            |why| self.source.problem(at.span.clone(), format!("`{}` is not a JSON Schema: {why}", at.value), None);
+        let why = |why| {
+            let hint = Some("mend the schema, whose drafts 4 to 2020-12 are understood".to_owned());
+            self.source.problem(at.span.clone(), format!("`{}` is not a JSON Schema: {why}", at.value), hint);
+        };
         schema.map(Arc::new).map_err(why).ok()
     }
 }

@@ -12,8 +12,15 @@ use super::InvalidValue;
 /// A value that is written as a number. TOML's integers and floats are treated alike: `10` and `10.0`.
 trait NumberValue: Sized {
     fn wanted() -> String;
+    /// The way out for a text that is not a number.
+    fn example() -> String;
     fn read(number: f64) -> Result<Self, InvalidValue>;
     fn schema() -> Schema;
+}
+
+/// A number as a person writes it: of a very large one nobody counts the digits.
+pub fn shown(number: f64) -> String {
+    if number.abs() >= 1e15 { format!("{number:e}") } else { number.to_string() }
 }
 
 struct NumberVisitor<T>(PhantomData<T>);
@@ -41,8 +48,11 @@ impl<T: NumberValue> Visitor<'_> for NumberVisitor<T> {
         let message = format!("{{key}} must be {}, not the string {text:?}", T::wanted());
         let bare = text.trim().trim_end_matches('%').trim_end();
         let sign = if text.contains('%') { " and percent sign" } else { "" };
-        let hint = bare.parse::<f64>().is_ok().then(|| format!("write {bare}, without quotes{sign}"));
-        Err(InvalidValue { message, hint }.into_error())
+        let hint = match bare.parse::<f64>() {
+            Ok(_) => format!("write {bare}, without quotes{sign}"),
+            Err(_) => T::example(),
+        };
+        Err(InvalidValue::new(message, hint).into_error())
     }
 }
 
@@ -87,11 +97,18 @@ impl<const MIN: u64, const MAX: u64> NumberValue for Whole<MIN, MAX> {
             _ => format!("a whole number from {MIN} to {MAX}"),
         }
     }
+    fn example() -> String {
+        format!("write a number, such as {}", 3.clamp(MIN, MAX))
+    }
     fn read(number: f64) -> Result<Self, InvalidValue> {
-        if number.fract() != 0.0 || !(MIN as f64..=MAX as f64).contains(&number) {
-            return Err(InvalidValue::bare(format!("{{key}} must be {}, not {number}", Self::wanted())));
-        }
-        Ok(Whole(number as u64))
+        let hint = match number {
+            _ if MIN == MAX && number != MIN as f64 => format!("write {MIN}, the only version of this format"),
+            _ if number > MAX as f64 => format!("write {MAX} or less"),
+            _ if number < MIN as f64 => format!("write {MIN} or more"),
+            _ if number.fract() != 0.0 => format!("write {}", number.ceil()),
+            _ => return Ok(Whole(number as u64)),
+        };
+        Err(InvalidValue::new(format!("{{key}} must be {}, not {}", Self::wanted(), shown(number)), hint))
     }
     fn schema() -> Schema {
         json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX })
@@ -106,10 +123,14 @@ impl NumberValue for Percent {
     fn wanted() -> String {
         "a percentage from 0 to 100".to_owned()
     }
+    fn example() -> String {
+        "write 5 for 5 percent".to_owned()
+    }
     fn read(number: f64) -> Result<Self, InvalidValue> {
         let good = (0.0..=100.0).contains(&number);
-        good.then_some(Percent(number))
-            .ok_or_else(|| InvalidValue::bare(format!("{{key}} must be {}, not {number}", Self::wanted())))
+        good.then_some(Percent(number)).ok_or_else(|| {
+            InvalidValue::new(format!("{{key}} must be {}, not {}", Self::wanted(), shown(number)), Self::example())
+        })
     }
     fn schema() -> Schema {
         json_schema!({ "type": "number", "minimum": 0, "maximum": 100, "x-unit": "percent" })
@@ -132,8 +153,8 @@ impl Share {
                 Err(InvalidValue::new(message, format!("write {near}")))
             }
             Err(_) => Err(InvalidValue::new(
-                format!("{{key}} must be a percentage from 0 to 100, not {percent}"),
-                "write 25 for a quarter of the requests",
+                format!("{{key}} must be a percentage from 0 to 100, not {}", shown(percent)),
+                <Share as NumberValue>::example(),
             )),
         }
     }
@@ -141,7 +162,10 @@ impl Share {
 
 impl NumberValue for Share {
     fn wanted() -> String {
-        "a percentage".to_owned()
+        "a percentage from 0 to 100".to_owned()
+    }
+    fn example() -> String {
+        "write 25 for a quarter of the requests".to_owned()
     }
     fn read(number: f64) -> Result<Self, InvalidValue> {
         Share::read(number)
@@ -161,10 +185,18 @@ impl NumberValue for Rate {
     fn wanted() -> String {
         format!("a number of requests a second, from {} to {}", RATES.start(), RATES.end())
     }
+    fn example() -> String {
+        "write 100 for 100 requests a second".to_owned()
+    }
     fn read(number: f64) -> Result<Self, InvalidValue> {
         let good = RATES.contains(&number);
-        good.then_some(Rate(number))
-            .ok_or_else(|| InvalidValue::bare(format!("{{key}} must be {}, not {number}", Self::wanted())))
+        let hint = || match number > *RATES.end() {
+            true => format!("write {} or less", RATES.end()),
+            false => format!("write {} or more", RATES.start()),
+        };
+        good.then_some(Rate(number)).ok_or_else(|| {
+            InvalidValue::new(format!("{{key}} must be {}, not {}", Self::wanted(), shown(number)), hint())
+        })
     }
     fn schema() -> Schema {
         json_schema!({
@@ -181,10 +213,13 @@ impl NumberValue for Tolerance {
     fn wanted() -> String {
         "a number from 0 to below 1".to_owned()
     }
+    fn example() -> String {
+        "0.01 allows numbers to differ by 1 % of the larger one".to_owned()
+    }
     fn read(number: f64) -> Result<Self, InvalidValue> {
         if !(0.0..1.0).contains(&number) {
-            let message = format!("{{key}} must be {}, not {number}", Self::wanted());
-            return Err(InvalidValue::new(message, "0.01 allows numbers to differ by 1 % of the larger one"));
+            let message = format!("{{key}} must be {}, not {}", Self::wanted(), shown(number));
+            return Err(InvalidValue::new(message, Self::example()));
         }
         Ok(Tolerance(number))
     }

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Unexpected, Visitor};
 
-use super::InvalidValue;
+use super::{InvalidValue, shown};
 use crate::allowed::AllowedOrigin;
 use crate::is_suite_name;
 use judgement::time::Millis;
@@ -32,7 +32,7 @@ trait TextValue: Sized {
     fn schema() -> Schema;
     /// The error if the value is a number instead.
     fn number(number: f64) -> Result<Self, InvalidValue> {
-        let message = format!("{{key}} must be {}, not the number {number}", Self::wanted());
+        let message = format!("{{key}} must be {}, not the number {}", Self::wanted(), shown(number));
         Err(InvalidValue::new(message, format!("write \"{number}\"")))
     }
 }
@@ -111,35 +111,74 @@ text_values! {
 #[derive(Clone, Copy, Debug)]
 pub struct Duration<const MIN: u64 = 1, const MAX: u64 = FOREVER>(pub Millis);
 
+const DURATIONS: &str = "write \"30s\", \"250ms\", \"2m\" or \"1h 30m\"";
+
+/// A duration with its days, where it has no part of one.
+fn in_words(length: Millis) -> String {
+    const DAY: u64 = 86_400_000;
+    if length.0 > 0 && length.0.is_multiple_of(DAY) { format!("{}d", length.0 / DAY) } else { length.to_string() }
+}
+
+impl<const MIN: u64, const MAX: u64> Duration<MIN, MAX> {
+    /// A bare number with the units that it may be meant in.
+    fn with_units(number: f64) -> String {
+        let units = [
+            ("s", "seconds", 1000.0),
+            ("m", "minutes", 6e4),
+            ("ms", "milliseconds", 1.0),
+            ("h", "hours", 3.6e6),
+            ("d", "days", 8.64e7),
+        ];
+        // Few durations have hundreds of minutes.
+        let fits = |(unit, _, factor): &(&str, &str, f64)| {
+            let usual = number < 100.0 || *unit != "m";
+            usual && (MIN as f64..=MAX as f64).contains(&(number * factor))
+        };
+        if number.fract() != 0.0 && (MIN as f64..=MAX as f64).contains(&(number * 1000.0)) {
+            return format!("write \"{}ms\"", (number * 1000.0).round());
+        }
+        let ways = units.iter().filter(|way| number.fract() == 0.0 && number > 0.0 && fits(way));
+        let ways: Vec<String> = ways.map(|(unit, name, _)| format!("\"{number}{unit}\" for {name}")).take(2).collect();
+        if ways.is_empty() { DURATIONS.to_owned() } else { format!("write {}", ways.join(", or ")) }
+    }
+}
+
 impl<const MIN: u64, const MAX: u64> TextValue for Duration<MIN, MAX> {
     fn wanted() -> String {
         "a duration such as \"30s\" or \"2m\"".to_owned()
     }
     fn parse(text: &str) -> Result<Self, InvalidValue> {
-        let length = Millis::parse(text)
-            .map_err(|why| InvalidValue::new(why, "write \"30s\", \"250ms\", \"2m\" or \"1h 30m\""))?;
-        if (MIN..=MAX).contains(&length.0) {
+        let within = |length: &Millis| (MIN..=MAX).contains(&length.0);
+        let length = Millis::parse(text).map_err(|why| {
+            let guess = Millis::guess(text).filter(|guess| Millis::parse(guess).is_ok_and(|length| within(&length)));
+            let hint = match (guess, text.trim().parse::<f64>()) {
+                (Some(guess), _) => format!("did you mean \"{guess}\"?"),
+                (None, Ok(number)) => Self::with_units(number),
+                (None, Err(_)) => DURATIONS.to_owned(),
+            };
+            InvalidValue::new(why, hint)
+        })?;
+        if within(&length) {
             return Ok(Duration(length));
         }
-        Err(InvalidValue::bare(match (MIN, MAX) {
-            (1, _) if length == Millis::ZERO => "{key} must be longer than 0s".to_owned(),
-            (_, FOREVER) => format!("{{key}} must be at least {}, not {length}", Millis(MIN)),
-            (0 | 1, _) => format!("{{key}} must be at most {}, not {length}", Millis(MAX)),
-            _ => format!("{{key}} must be between {} and {}, not {length}", Millis(MIN), Millis(MAX)),
-        }))
-    }
-    fn number(number: f64) -> Result<Self, InvalidValue> {
-        let message = format!("{{key}} must be a duration with its unit, not the number {number}");
-        let most = Millis(MAX).as_duration().as_secs_f64();
-        let hint = match number {
-            _ if number.fract() == 0.0 && number > most => format!("write \"{number}ms\" for milliseconds"),
-            _ if number.fract() == 0.0 && number >= 100.0 => {
-                format!("write \"{number}s\" for seconds, or \"{number}ms\" for milliseconds")
-            }
-            _ if number.fract() == 0.0 => format!("write \"{number}s\" for seconds, or \"{number}m\" for minutes"),
-            _ => format!("write \"{}ms\"", (number * 1000.0).round()),
+        let (least, most) = (Millis(MIN), Millis(MAX));
+        let hint = match length < least {
+            true if MIN <= 1 => DURATIONS.to_owned(),
+            true => format!("write \"{}\" or more", in_words(least)),
+            false => format!("write \"{}\" or less", in_words(most)),
+        };
+        let (least, most, length) = (in_words(least), in_words(most), in_words(length));
+        let message = match (MIN, MAX) {
+            (1, _) if length == "0s" => "{key} must be longer than 0s".to_owned(),
+            (_, FOREVER) => format!("{{key}} must be at least {least}, not {length}"),
+            (0 | 1, _) => format!("{{key}} must be at most {most}, not {length}"),
+            _ => format!("{{key}} must be between {least} and {most}, not {length}"),
         };
         Err(InvalidValue::new(message, hint))
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        let message = format!("{{key}} must be a duration with its unit, not the number {}", shown(number));
+        Err(InvalidValue::new(message, Self::with_units(number)))
     }
     fn schema() -> Schema {
         json_schema!({
@@ -173,10 +212,17 @@ impl<const MIN: u64, const MAX: u64> Size<MIN, MAX> {
         if (MIN..=MAX).contains(&bytes) {
             return Ok(Size(bytes));
         }
-        Err(InvalidValue::bare(match MAX {
-            u64::MAX => format!("{{key}} must be at least {}", bytes_in_words(MIN)),
-            _ => format!("{{key}} must be between {} and {}", bytes_in_words(MIN), bytes_in_words(MAX)),
-        }))
+        let (least, most) = (bytes_in_words(MIN), bytes_in_words(MAX));
+        let message = match MAX {
+            u64::MAX => format!("{{key}} must be at least {least}"),
+            _ => format!("{{key}} must be between {least} and {most}"),
+        };
+        let (bound, which) = if bytes < MIN { (least, "more") } else { (most, "less") };
+        let bound = match bound.strip_suffix(" bytes") {
+            Some(number) => number.to_owned(),
+            None => format!("\"{}\"", bound.replace(' ', "")),
+        };
+        Err(InvalidValue::new(message, format!("write {bound} or {which}")))
     }
 }
 
@@ -192,7 +238,7 @@ impl<const MIN: u64, const MAX: u64> TextValue for Size<MIN, MAX> {
     }
     fn number(number: f64) -> Result<Self, InvalidValue> {
         if number.fract() != 0.0 || number < 0.0 || number >= u64::MAX as f64 {
-            let message = format!("{{key}} must be a whole number of bytes, not {number}");
+            let message = format!("{{key}} must be a whole number of bytes, not {}", shown(number));
             return Err(InvalidValue::new(message, "write a size with a unit: \"512KiB\", \"10MiB\""));
         }
         Self::within(number as u64)
@@ -234,7 +280,7 @@ fn size(text: &str) -> Result<u64, InvalidValue> {
     };
     let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
     // The largest number means "unlimited".
-    bytes.filter(|bytes| *bytes < u64::MAX).ok_or_else(|| InvalidValue::bare(format!("`{text}` is too large")))
+    bytes.filter(|bytes| *bytes < u64::MAX).ok_or_else(|| InvalidValue::new(format!("`{text}` is too large"), hint))
 }
 
 /// The limit of a trigger: a number (a percentage or a count), or a duration for a latency.
@@ -311,7 +357,8 @@ impl TextValue for ListenAddress {
         Err(InvalidValue::new(message, hint))
     }
     fn schema() -> Schema {
-        json_schema!({ "type": "string", "pattern": r":[0-9]+$|\$\{", "x-unit": "address" })
+        let pattern = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$|\$\{";
+        json_schema!({ "type": "string", "pattern": pattern, "x-unit": "address" })
     }
 }
 
@@ -343,53 +390,70 @@ impl TextValue for OriginUrl {
 /// # Errors
 /// What is wrong with it.
 pub fn origin(text: &str) -> Result<OriginTarget, InvalidValue> {
-    let refuse = |why: &str| {
-        let hint = "write \"https://next--shop.netlify.app\", with a base path if needed";
-        Err(InvalidValue::new(format!("invalid origin URL `{text}`: {why}"), hint))
-    };
-    let Some((scheme, rest)) = text.split_once("://") else {
-        let authority = text.split('/').next().and_then(|authority| authority.parse::<Authority>().ok());
-        let message = format!("invalid origin URL `{text}`: it has no scheme");
-        let hint = match authority {
-            None => "write \"https://next--shop.netlify.app\", with a base path if needed".to_owned(),
-            // A port, an address or a name of this machine is seldom behind TLS.
-            Some(at) if at.port().is_some() || is_plain_host(at.host()) => format!("write \"http://{text}\""),
-            Some(_) => format!("write \"https://{text}\""),
+    const USUAL: &str = "write \"https://next--shop.netlify.app\", with a base path if needed";
+    let refuse = |why: &str, hint: String| Err(InvalidValue::new(format!("invalid origin URL `{text}`: {why}"), hint));
+    if text.is_empty() {
+        return Err(InvalidValue::new("the origin URL is empty", USUAL));
+    }
+    if text.contains(char::is_whitespace) {
+        let trimmed = text.trim();
+        let hint = match trimmed.contains(char::is_whitespace) {
+            true => "remove it; in a path, a space is written %20".to_owned(),
+            false => format!("remove it: write \"{trimmed}\""),
         };
-        return Err(InvalidValue::new(message, hint));
-    };
+        return refuse("it has a space in it", hint);
+    }
+    let Some((scheme, rest)) = text.split_once("://") else { return without_scheme(text) };
     let tls = match scheme {
         "https" => true,
         "http" => false,
         _ => {
-            let message = format!("invalid origin URL `{text}`: its scheme is not http or https");
+            let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
             let hint = format!("write \"https://{rest}\" or \"http://{rest}\"");
-            return Err(InvalidValue::new(message, hint));
+            return refuse("its scheme is not http or https", hint);
         }
     };
-    let Ok(uri) = text.parse::<Uri>() else { return refuse("it is not a URL") };
-    if uri.query().is_some() || text.contains('#') {
-        return refuse("it has a query or a fragment");
+    for (mark, what) in [('?', "a query"), ('#', "a fragment")] {
+        if text.contains(mark) {
+            let bare = text.split(['?', '#']).next().unwrap_or(text).trim_end_matches('/');
+            return refuse(&format!("it has {what}"), format!("remove it: write \"{bare}\""));
+        }
     }
-    let Some(authority) = uri.authority() else { return refuse("it has no host") };
-    if authority.as_str().contains('@') {
-        return refuse("it has a user name or password");
-    }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() || host.contains('*') {
-        return refuse("it has no host");
+    let authority = rest.split('/').next().unwrap_or(rest);
+    if let Some((_, host)) = authority.rsplit_once('@') {
+        let path = rest.get(authority.len()..).unwrap_or_default();
+        return refuse("it has a user name or password", format!("remove them: write \"{scheme}://{host}{path}\""));
     }
     let default_port = if tls { 443 } else { 80 };
-    let names_a_port = authority.as_str().len() > authority.host().len();
-    let port = match authority.port_u16() {
-        Some(0) => return refuse("its port is not a number from 1 to 65535"),
-        None if names_a_port => return refuse("its port is not a number from 1 to 65535"),
-        port => port.unwrap_or(default_port),
-    };
+    let port_hint = || format!("write a port from 1 to 65535, or none for {default_port}");
+    if authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.ends_with(']') && !matches!(port.parse::<u16>(), Ok(1..)))
+    {
+        return refuse("its port is not a number from 1 to 65535", port_hint());
+    }
+    let Ok(uri) = text.parse::<Uri>() else { return refuse("it is not a URL", USUAL.to_owned()) };
+    let host = uri.authority().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || host.contains('*') {
+        return refuse("it has no host", USUAL.to_owned());
+    }
+    let port = uri.authority().and_then(Authority::port_u16).unwrap_or(default_port);
     let base_path = uri.path().trim_end_matches('/').to_owned();
-    let authority =
-        if port == default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
+    let named = uri.authority().map_or("", Authority::host);
+    let authority = if port == default_port { named.to_owned() } else { format!("{named}:{port}") };
     Ok(OriginTarget { tls, host: host.to_ascii_lowercase(), port, authority, base_path })
+}
+
+fn without_scheme(text: &str) -> Result<OriginTarget, InvalidValue> {
+    let authority = text.split('/').next().and_then(|authority| authority.parse::<Authority>().ok());
+    let message = format!("invalid origin URL `{text}`: it has no scheme");
+    let hint = match authority {
+        None => "write \"https://next--shop.netlify.app\", with a base path if needed".to_owned(),
+        // A port, an address or a name of this machine is seldom behind TLS.
+        Some(at) if at.port().is_some() || is_plain_host(at.host()) => format!("write \"http://{text}\""),
+        Some(_) => format!("write \"https://{text}\""),
+    };
+    Err(InvalidValue::new(message, hint))
 }
 
 fn is_plain_host(host: &str) -> bool {
@@ -440,12 +504,14 @@ impl TextValue for HostName {
             let message = format!("invalid host `{text}`: a host is a name alone, without {extra}");
             return Err(InvalidValue::new(message, format!("write \"{name}\"")));
         }
-        let pattern = HostPattern::parse(text).map_err(InvalidValue::bare)?;
+        let hint = "write \"shop.example.com\" or \"*.example.com\"; every host is served without `hosts`";
+        let pattern = HostPattern::parse(text).map_err(|why| InvalidValue::new(why, hint))?;
         let text = text.to_ascii_lowercase();
         Ok(HostName { text: text.strip_suffix('.').unwrap_or(&text).to_owned(), pattern })
     }
     fn number(number: f64) -> Result<Self, InvalidValue> {
-        Err(InvalidValue::bare(format!("{{key}} must be {}, not the number {number}", Self::wanted())))
+        let message = format!("{{key}} must be {}, not the number {}", Self::wanted(), shown(number));
+        Err(InvalidValue::new(message, "write \"shop.example.com\", without a port"))
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": r"^[^/:]+$|^\[[^/]+\]$|\$\{", "x-unit": "host" })
@@ -526,7 +592,8 @@ pub fn header(text: &str) -> Result<FieldName, InvalidValue> {
         let message = format!("invalid header name `{text}`: names with `_` are not forwarded safely");
         return Err(InvalidValue::new(message, format!("did you mean `{}`?", text.replace('_', "-"))));
     }
-    FieldName::parse(text).map_err(|_| InvalidValue::bare(format!("invalid header name `{text}`")))
+    let hint = "letters, digits and `-`, without spaces: \"x-canary\"";
+    FieldName::parse(text).map_err(|_| InvalidValue::new(format!("invalid header name `{text}`"), hint))
 }
 
 /// The name of a cookie.
@@ -582,7 +649,7 @@ impl TextValue for PathPattern {
             let message = format!("`{text}` matches no request: paths are normalized before they are compared");
             return Err(match normal {
                 Some(normal) => InvalidValue::new(message, format!("did you mean `{normal}`?")),
-                None => InvalidValue::bare(message),
+                None => InvalidValue::new(message, "write it as clients send it: a `%` begins two hexadecimal digits"),
             });
         }
         Ok(PathPattern(text.to_owned()))
@@ -601,12 +668,16 @@ impl TextValue for RuleRegex {
         "a regular expression".to_owned()
     }
     fn parse(text: &str) -> Result<Self, InvalidValue> {
-        whole_regex(text).map(RuleRegex).map_err(|why| InvalidValue::bare(regex_in_words(&why)))
+        whole_regex(text).map(RuleRegex).map_err(|why| InvalidValue::new(regex_in_words(&why), REGEX))
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string", "x-unit": "regular expression" })
     }
 }
+
+/// The way out of a wrong regular expression.
+pub const REGEX: &str =
+    "write one such as '^v[0-9]+$', in single quotes; look-around and backreferences are not supported";
 
 /// The crate draws the pattern over several lines; its last line gives the reason.
 pub fn regex_in_words(error: &regex::Error) -> String {
@@ -648,7 +719,8 @@ impl TextValue for TokenExpiry {
     }
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         let hint = "write the first day on which the token is refused: \"2027-01-01\"";
-        judgement::time::parse_date(text).map(TokenExpiry).map_err(|why| InvalidValue::new(why, hint))
+        let date = judgement::time::parse_date(text).map(TokenExpiry);
+        date.map_err(|_| InvalidValue::new(format!("`{text}` is not a date"), hint))
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}|\$\{", "x-unit": "date" })
