@@ -19,6 +19,7 @@ being saved, or at SIGHUP. **Suites** are read at every run.
 - Paths are relative to the file that names them.
 - In any string of `cutover.toml` and of a routing file, `${NAME}` stands for an environment variable and `${NAME:-default}` for one with a
   default; `$$` is a dollar. An unset variable without a default is an error. No message shows a value from the environment.
+  A variable stands in a string only: numbers, percentages and `true` or `false` cannot come from the environment.
   Suites have variables of their own: `${env.NAME}`.
 - `cutover check` checks all files. `cutover check --schema routing`, `main` or `suite` prints a JSON Schema for your editor.
 - `config/every-key.toml`, `config/every-main-key.toml` and `config/every-suite-key.toml` show every key in use.
@@ -47,11 +48,12 @@ fn alternatives(schema: &Value, root: &Value) -> Vec<(Option<String>, Value)> {
             .collect();
     }
     for several in ["anyOf", "oneOf"] {
-        if let Some(all) = schema[several].as_array() {
+        // Beside keys, they say which of the keys are needed.
+        if let Some(all) = schema[several].as_array().filter(|_| schema["properties"].is_null()) {
             return all
                 .iter()
                 .flat_map(|one| alternatives(one, root))
-                .filter(|(_, one)| one["type"] != "null")
+                .filter(|(_, one)| one["type"] != "null" && one["x-variable"].is_null())
                 .collect();
         }
     }
@@ -76,13 +78,27 @@ fn kind(schema: &Value, root: &Value) -> String {
     }
     // One of something, or several of it: said once.
     if let Some((last, one)) = kinds.split_last()
-        && last
-            .strip_prefix("list of ")
-            .is_some_and(|of| of.trim_end_matches('s').trim_matches(['(', ')']) == choice(one))
+        && last.strip_prefix("list of ").is_some_and(|of| of == plural(&choice(one)))
     {
         return format!("{}, or a list", choice(one));
     }
     choice(&kinds)
+}
+
+/// Several of a kind.
+fn plural(kind: &str) -> String {
+    // Words in quotes and choices have no plural.
+    if kind.contains(" or ") {
+        return format!("({kind})");
+    }
+    let (noun, rest) =
+        kind.split_once(" from ").map_or((kind, String::new()), |(noun, rest)| (noun, format!(" from {rest}")));
+    let ending = match noun {
+        _ if noun.starts_with('`') => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{noun}{ending}{rest}")
 }
 
 /// `a, b or c`
@@ -94,16 +110,23 @@ fn choice(kinds: &[String]) -> String {
     }
 }
 
+/// Units of what is counted.
+const COUNTED: [&str; 10] =
+    ["attempts", "cases", "comparisons", "connections", "lines", "requests", "rounds", "rows", "runs", "threads"];
+
 /// What the schema calls a unit, and the bounds of a number.
 fn in_words(unit: &str, schema: &Value) -> String {
     let name = match unit {
         "percent" => "percentage",
         "url" => "URL",
-        "suite" => "name of a suite",
+        "suite" => "suite name",
         other => other,
     };
     match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
         (Some(least), Some(most)) if least == most => format!("`{least}`"),
+        // What is counted comes behind its number.
+        (Some(least), Some(most)) if most <= 1e9 && COUNTED.contains(&name) => format!("{least} to {most} {name}"),
+        (Some(_), _) if COUNTED.contains(&name) || unit.contains(" per ") => format!("number of {name}"),
         (Some(least), Some(most)) if most <= 1e9 => format!("{name} from {least} to {most}"),
         _ => name.to_owned(),
     }
@@ -127,12 +150,7 @@ fn kinds_of(schema: &Value, root: &Value) -> Vec<String> {
     let named = types.into_iter().filter(|name| *name != "null").map(|name| match name {
         "string" => "string".to_owned(),
         "array" => {
-            let items = kind(&schema["items"], root);
-            match items.as_str() {
-                "table" | "string" | "number" => format!("list of {items}s"),
-                _ if items.contains(" or ") => format!("list of ({items})"),
-                _ => format!("list of {items}"),
-            }
+            format!("list of {}", plural(&kind(&schema["items"], root)))
         }
         "object" if schema["properties"].is_object() => "table".to_owned(),
         "object" => format!("table of names: {}", kind(&schema["additionalProperties"], root)),

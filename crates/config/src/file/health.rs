@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::file::values::{Duration, Whole, Word};
+use crate::file::values::{Duration, Whole, Word, one_of};
 use crate::file::{At, OneOrMany};
 use judgement::traffic::Environment;
 
@@ -85,6 +85,7 @@ pub enum ProbeMethod {
 /// A database and a query. Exactly one of the keys `url`, `url_file` and `url_env` is needed.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("oneOf" = one_of(&["url", "url_file", "url_env"])))]
 pub struct SqlFile {
     /// "postgres://…", "mysql://…" or "sqlite:PATH". A password may come from the environment: "${DB_PASSWORD}".
     pub url: Option<At<String>>,
@@ -100,6 +101,7 @@ pub struct SqlFile {
 /// A Redis server. Exactly one of the keys is needed.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("oneOf" = one_of(&["url", "url_file", "url_env"])))]
 pub struct RedisFile {
     /// "redis://HOST/0" or "rediss://HOST/0". A password may come from the environment: "${REDIS_PASSWORD}".
     pub url: Option<At<String>>,

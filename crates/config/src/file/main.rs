@@ -22,6 +22,7 @@ const DECADE: u64 = 3660 * DAY;
 /// `cutover.toml`: settings that need a restart to change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["version"]))]
 #[schemars(title = "Cutover main file")]
 pub struct MainFile {
     /// The version of this format.
@@ -107,6 +108,7 @@ pub struct ProxyFile {
 /// A listener with TLS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["listen", "cert_file", "key_file"]))]
 pub struct TlsFile {
     /// An address with a port.
     pub listen: Option<At<ListenAddress>>,
@@ -124,6 +126,7 @@ pub struct TlsFile {
 /// An additional certificate of a listener.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["cert_file", "key_file"]))]
 pub struct CertificateFile {
     /// The certificate with its chain, in PEM. Relative to this file.
     pub cert_file: Option<At<String>>,
@@ -179,6 +182,7 @@ pub struct LimitsFile {
 /// The access log: one line for each request.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["path"]))]
 pub struct AccessLogFile {
     /// A file, relative to this one, or "stdout".
     pub path: Option<At<String>>,
@@ -216,6 +220,7 @@ pub struct AdminFile {
 /// A token, as `cutover token new` prints it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name", "role", "sha256"]))]
 pub struct TokenFile {
     /// The name under which the journal records the token's actions. Up to 64 letters, digits, `-`, `_`, `.` and `@`.
     pub name: Option<At<String>>,

@@ -10,6 +10,7 @@ use judgement::rollout::{AnnouncementLevel, ChangeKind};
 /// A receiver of notices.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name", "kind"]))]
 pub struct NotifyFile {
     /// The name in logs, metrics and `cutover notify test --name`. Up to 64 letters, digits, `-`, `_` and `.`.
     pub name: Option<At<String>>,

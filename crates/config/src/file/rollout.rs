@@ -13,7 +13,7 @@ use judgement::rollout::plan::OnSuiteFailure;
 #[serde(deny_unknown_fields, default)]
 pub struct RolloutFile {
     /// The candidate's share at each step: ascending percentages up to 100, or tables with more conditions.
-    #[schemars(extend("default" = [10, 25, 50, 75, 100]))]
+    #[schemars(extend("default" = [10, 25, 50, 75, 100], "minItems" = 1))]
     pub steps: Option<At<Vec<At<StepFile>>>>,
     /// The minimum time at each step.
     #[schemars(extend("default" = "2m"))]
@@ -25,7 +25,7 @@ pub struct RolloutFile {
     #[schemars(extend("default" = "10m"))]
     pub watch: Option<At<Duration<0>>>,
     /// The percentage that stays on the old side while the guard keeps watching, up to 20.
-    #[schemars(extend("default" = 0))]
+    #[schemars(extend("default" = 0, "maximum" = 20))]
     pub holdback: Option<At<Share>>,
     /// Warm-up requests to each origin of the new side before its first client, to absorb cold starts.
     #[schemars(extend("default" = 3, "x-unit" = "requests"))]
@@ -52,8 +52,10 @@ pub struct StepFile {
     pub on_fail: Option<At<Word<OnSuiteFailure>>>,
 }
 
+/// A step with conditions of its own. A bare percentage is a step with those of the rollout.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["weight"]))]
 struct StepTable {
     /// The candidate's share in percent.
     weight: Option<At<Share>>,

@@ -9,17 +9,49 @@ use crate::file::{MainFile, RoutingFile, SuiteFile};
 
 /// The schema of the routing file.
 pub fn routing() -> Schema {
-    schema::<RoutingFile>()
+    with_variables(schema::<RoutingFile>())
 }
 
 /// The schema of `cutover.toml`.
 pub fn main() -> Schema {
-    schema::<MainFile>()
+    with_variables(schema::<MainFile>())
 }
 
 /// The schema of a validation suite.
 pub fn suite() -> Schema {
-    schema::<SuiteFile>()
+    without_variables(schema::<SuiteFile>())
+}
+
+/// What the pattern of a string has at its end: what an environment variable holds is not known to an editor.
+const OR_VARIABLE: &str = r"|\$\{";
+
+/// In these files every string may hold a variable, also one that must be one of a few words.
+fn with_variables(mut schema: Schema) -> Schema {
+    let words_or_variable = |schema: &mut Schema| {
+        let Some(object) = schema.as_object_mut().filter(|object| object.get("type") == Some(&"string".into())) else {
+            return;
+        };
+        if let Some(words) = object.remove("enum") {
+            object.remove("type");
+            let variable = serde_json::json!({ "type": "string", "pattern": r"\$\{", "x-variable": true });
+            object.insert("anyOf".to_owned(), serde_json::json!([{ "enum": words }, variable]));
+        }
+    };
+    RecursiveTransform(words_or_variable).transform(&mut schema);
+    schema
+}
+
+/// A suite has variables of its own, in some of its strings.
+fn without_variables(mut schema: Schema) -> Schema {
+    let no_variable = |schema: &mut Schema| {
+        if let Some(Value::String(pattern)) = schema.as_object_mut().and_then(|object| object.get_mut("pattern"))
+            && let Some(bare) = pattern.strip_suffix(OR_VARIABLE)
+        {
+            *pattern = bare.to_owned();
+        }
+    };
+    RecursiveTransform(no_variable).transform(&mut schema);
+    schema
 }
 
 fn schema<T: JsonSchema>() -> Schema {

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Visitor};
 use crate::allowed::AllowedOrigin;
 use crate::file::values::{
     CookieName, Duration, HeaderField, HostName, Network, OriginUrl, PathPattern, RuleMethod, RuleRegex, Share, Size,
-    TriggerLimit, Version, Whole, Word,
+    TriggerLimit, Version, Whole, Word, one_of,
 };
 use crate::file::{At, EditsFile, HealthFile, OneOrMany, RolloutFile};
 use judgement::guard::trigger::{Metric, TriggerAction};
@@ -16,6 +16,7 @@ use judgement::traffic::Environment;
 /// A service: the hosts that one pair of environments serves, with its own routing, rollout and guard.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["blue", "green"]))]
 pub struct ServiceFile {
     /// Host names, exact or "*.example.com". Default: every host that no other service names.
     pub hosts: Option<OneOrMany<HostName>>,
@@ -70,8 +71,9 @@ pub enum PresetName {
 /// One of the two copies of the site.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("anyOf" = one_of(&["url", "urls"])))]
 pub struct EnvironmentFile {
-    /// Where requests go: "https://next--shop.netlify.app", with a base path if needed.
+    /// Where requests go: "https://next--shop.netlify.app", with a base path if needed. Either this or `urls` is needed.
     pub url: Option<At<OriginUrl>>,
     /// Several origins instead of one `url`, used in rotation.
     pub urls: Option<At<Vec<At<OriginUrl>>>>,
@@ -136,8 +138,10 @@ pub struct StickyFile {
     pub client_address: Option<bool>,
 }
 
+/// What keeps a client on one side. Exactly one of the keys is needed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1))]
 struct StickyTable {
     /// A cookie of this name. The proxy sets it if the client has none.
     cookie: Option<At<CookieName>>,
@@ -209,6 +213,7 @@ pub struct TimeoutsFile {
 /// A named path pattern.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name", "path"]))]
 pub struct RouteFile {
     /// The name in status, metrics and the journal, up to 64 characters. "default" is the route of all other paths.
     pub name: Option<At<String>>,
@@ -270,6 +275,7 @@ pub enum RuleTargetWord {
 /// A condition on a named value: its name, and one operator.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name"]))]
 pub struct ValueFile {
     /// The name of the header, cookie or parameter.
     pub name: Option<At<String>>,
@@ -298,8 +304,10 @@ pub struct PathFile {
     pub regex: Option<At<RuleRegex>>,
 }
 
+/// A condition on the path. Exactly one of the keys is needed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 struct PathTable {
     /// The path is this one.
     exact: Option<At<PathPattern>>,
@@ -359,6 +367,7 @@ pub struct GuardFile {
 /// A threshold, and what happens when it is crossed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["metric"]))]
 pub struct TriggerFile {
     /// The name in status, metrics and the journal. Default: the metric's name.
     pub name: Option<At<String>>,
