@@ -72,7 +72,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let mut findings = Findings::default();
     match &args.routing {
-        Some(path) => findings.routing(path, &RoutingContext::default()),
+        Some(path) => {
+            findings.routing(path, &RoutingContext::default());
+        }
         None => findings.all(&args.config.config),
     }
     let Findings { services, suites, problems, warnings } = &findings;
@@ -90,26 +92,27 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 impl Findings {
     /// `cutover.toml`, and every file that it names.
     fn all(&mut self, path: &Path) {
-        let main = match config::load_main_with_certificates(path) {
+        let main = match config::load_main_to_check(path) {
             Ok(main) => main,
             Err(refused) => return self.problems.extend(refused.problems),
         };
-        let suites = self.suites(path, &main);
+        let suites = self.suites(&main);
         self.warnings.extend(main.warnings.iter().cloned());
         let listeners = main.listeners();
         let context = RoutingContext { listeners: &listeners, suites: suites.as_ref(), ..RoutingContext::default() };
-        self.routing(&main.routing, &context);
+        if let (Some(services), Some(folder)) = (self.routing(&main.routing, &context), &suites) {
+            self.services_of_suites(folder, &services);
+        }
     }
 
     /// The suites of the folder; `None` if it cannot be listed.
     #[cfg(feature = "validation")]
-    fn suites(&mut self, path: &Path, main: &MainConfig) -> Option<SuiteFolder> {
-        let all = match all_suites(&main.suites) {
-            Ok(all) => all,
-            Err(why) => {
-                self.problems.extend(ConfigError::at_large(path, why).problems);
-                return None;
-            }
+    fn suites(&mut self, main: &MainConfig) -> Option<SuiteFolder> {
+        let Ok(all) = all_suites(&main.suites) else {
+            let hint = "`suites` in cutover.toml names the folder of the suites, which this user must be able to read";
+            let why = "cannot list the folder of the suites".to_owned();
+            self.problems.extend(ConfigError::at_large_with(&main.suites, why, Some(hint.to_owned())).problems);
+            return None;
         };
         let mut names = Vec::new();
         for read in all {
@@ -124,17 +127,35 @@ impl Findings {
 
     /// Built without validation, Cutover cannot read suites.
     #[cfg(not(feature = "validation"))]
-    fn suites(&mut self, _: &Path, _: &MainConfig) -> Option<SuiteFolder> {
+    fn suites(&mut self, _: &MainConfig) -> Option<SuiteFolder> {
         None
     }
 
-    fn routing(&mut self, path: &Path, context: &RoutingContext<'_>) {
+    /// Every suite is for a service that there is.
+    fn services_of_suites(&mut self, folder: &SuiteFolder, services: &[String]) {
+        let services: Vec<&str> = services.iter().map(String::as_str).collect();
+        for name in &folder.names {
+            let path = folder.path.join(format!("{name}.toml"));
+            // A suite that cannot be read is a problem already.
+            let known = self.problems.iter().any(|problem| Path::new(&problem.file) == path);
+            if let (false, Err(refused)) = (known, config::service_of_suite(&path, &services)) {
+                self.problems.extend(refused.problems);
+            }
+        }
+    }
+
+    /// The names of the services, if the file can be taken.
+    fn routing(&mut self, path: &Path, context: &RoutingContext<'_>) -> Option<Vec<String>> {
         match config::load_routing(path, context) {
             Ok(routing) => {
                 self.services = routing.services.len();
                 self.warnings.extend(routing.warnings);
+                Some(routing.services.into_iter().map(|service| service.traffic.name).collect())
             }
-            Err(refused) => self.problems.extend(refused.problems),
+            Err(refused) => {
+                self.problems.extend(refused.problems);
+                None
+            }
         }
     }
 
