@@ -98,7 +98,7 @@ impl Reloader {
             }
             Err((problems, refused)) => {
                 count(&self.counters.process.reloads_refused);
-                tracing::error!(%path, problems, "routing file refused, keeping the last valid one:\n{refused}");
+                tracing::error!(%path, problems, "routing file refused, keeping the last valid one:\n{refused}\n");
             }
         }
     }
