@@ -91,7 +91,9 @@ pub fn not_our_own(listeners: &[SocketAddr], target: &OriginTarget) -> Result<()
         return Err(format!("this origin is Cutover's own listener {own}: requests would go round in circles"));
     }
     match is_same(admin, target) {
-        true => Err(format!("this origin is the listener of Cutover's admin API, {admin}, and not a site")),
+        true => {
+            Err(format!("this origin is Cutover's own listener {admin}, which serves the admin API and not a site"))
+        }
         false => Ok(()),
     }
 }
