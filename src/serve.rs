@@ -22,7 +22,7 @@ use crate::runs::Runs;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::reload::{Reloader, resolve};
 use config::watch::{FileStamps, FileWatch};
-use config::{self, MainConfig, RoutingConfig, RoutingContext};
+use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
 use judgement::rollout::{PreflightRequest, SuiteRun};
 use memory::counters::{Counters, Shard, count, raise};
@@ -77,7 +77,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let workers = number_of_workers(settings);
     let files = FileStamps::at(&settings.routing);
     let listeners = settings.listeners();
-    let context = RoutingContext { listeners: &listeners, ..RoutingContext::default() };
+    let context = RoutingContext { listeners: Some(&listeners), ..RoutingContext::default() };
     let routing = config::load_routing(&settings.routing, &context)?;
     let sockets = Sockets::bind(settings, workers)?;
     let counters = Arc::new(Counters::new(workers));
@@ -173,8 +173,8 @@ struct Sockets {
 
 impl Sockets {
     /// Every address that is bound.
-    fn listeners(&self) -> Vec<SocketAddr> {
-        [&self.addresses[..], &self.tls_addresses, &[self.admin_address]].concat()
+    fn listeners(&self) -> OwnListeners {
+        OwnListeners { proxy: [&self.addresses[..], &self.tls_addresses].concat(), admin: self.admin_address }
     }
 
     fn bind(settings: &MainConfig, workers: usize) -> anyhow::Result<Sockets> {

@@ -99,7 +99,8 @@ impl Findings {
         let suites = self.suites(&main);
         self.warnings.extend(main.warnings.iter().cloned());
         let listeners = main.listeners();
-        let context = RoutingContext { listeners: &listeners, suites: suites.as_ref(), ..RoutingContext::default() };
+        let context =
+            RoutingContext { listeners: Some(&listeners), suites: suites.as_ref(), ..RoutingContext::default() };
         if let (Some(services), Some(folder)) = (self.routing(&main.routing, &context), &suites) {
             self.services_of_suites(folder, &services);
         }

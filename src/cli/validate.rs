@@ -230,7 +230,7 @@ fn cancel(id: &str, admin: &AdminArg) -> anyhow::Result<Exit> {
 fn check(files: &[PathBuf], config: &crate::cli::ConfigArg) -> anyhow::Result<Exit> {
     let read: Vec<_> = match files {
         [] => {
-            let folder = config::load_main(&config.config)?.suites;
+            let folder = config::load_main_with_suites(&config.config)?.suites;
             let all = validation::all_suites(&folder).map_err(anyhow::Error::msg)?;
             all.into_iter().map(|read| read.suite).collect()
         }

@@ -1,16 +1,15 @@
 //! The one task that changes the routing table: when the file changes, and when someone changes something at run time.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use crate::admin::changes::{Change, ChangeError, ChangeRequest};
-use config::check::{not_our_own, permalink};
+use config::check::permalink;
 use config::read::FileProblem;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
-use config::{self, Overlays, RoutingConfig, RoutingContext, ServiceConfig};
+use config::{self, Overlays, OwnListeners, RoutingConfig, RoutingContext, ServiceConfig};
 use judgement::rollout::{
     DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, Requester, RolloutError, RuntimeOverlay,
     RuntimeOverrides,
@@ -23,7 +22,7 @@ use sidecar::{CommandReceipt, ResolvedRouting, SidecarHandle, SidecarStatus};
 pub struct Reloader {
     pub path: PathBuf,
     /// The addresses that this process listens on, which must not be used as origins.
-    pub listeners: Vec<SocketAddr>,
+    pub listeners: OwnListeners,
     pub resolver: Arc<OriginResolver>,
     pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
@@ -109,7 +108,8 @@ impl Reloader {
         // Reading and checking a thousand services takes a moment, and so does rendering their problems: not on the
         // thread that answers scrapes.
         let read = move || {
-            let context = RoutingContext { overlays: Some(&overs), listeners: &listeners, ..RoutingContext::default() };
+            let context =
+                RoutingContext { overlays: Some(&overs), listeners: Some(&listeners), ..RoutingContext::default() };
             let read = config::load_routing(&path, &context);
             read.map_err(|refused| (refused.problems().count(), refused.to_string()))
         };
@@ -215,7 +215,7 @@ fn lay(
 }
 
 /// A deploy's origin in its normalised form, if the file allows deploys to use it.
-fn allowed(config: &ServiceConfig, url: &str, listeners: &[SocketAddr]) -> Result<String, ChangeError> {
+fn allowed(config: &ServiceConfig, url: &str, listeners: &OwnListeners) -> Result<String, ChangeError> {
     let refused = |why: String| {
         let service = config.traffic.name.clone();
         ChangeError::OriginNotAllowed { service, url: url.to_owned(), why }
@@ -227,6 +227,6 @@ fn allowed(config: &ServiceConfig, url: &str, listeners: &[SocketAddr]) -> Resul
     if !config.allowed_origins.iter().any(|allowed| allowed.matches(&target)) {
         return Err(refused("it matches none of `allowed_origins` in the routing file".to_owned()));
     }
-    not_our_own(listeners, &target).map_err(refused)?;
+    listeners.differ_from(&target).map_err(refused)?;
     Ok(url.to_owned())
 }

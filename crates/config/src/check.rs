@@ -32,7 +32,7 @@ use judgement::time::Millis;
 
 pub use admin::token_name;
 pub use main::main;
-pub use origin::{not_our_own, permalink};
+pub use origin::permalink;
 pub use suite::suite;
 pub use tls::{check_files as tls_files, in_words};
 

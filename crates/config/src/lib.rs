@@ -234,9 +234,17 @@ pub struct RoutingContext<'a> {
     /// Changes made at run time. One that does not fit is set aside, and does not refuse the file.
     pub overlays: Option<&'a Overlays>,
     /// The addresses that this process listens on: an origin there would make requests loop.
-    pub listeners: &'a [SocketAddr],
+    pub listeners: Option<&'a OwnListeners>,
     /// The suites that a plan may name; `None` if this is not checked.
     pub suites: Option<&'a SuiteFolder>,
+}
+
+/// The addresses that this process listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnListeners {
+    /// For clients, plain and TLS.
+    pub proxy: Vec<SocketAddr>,
+    pub admin: SocketAddr,
 }
 
 /// The folder of the validation suites.
@@ -293,10 +301,9 @@ impl std::fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl MainConfig {
-    /// Every address that this program listens on; the admin's is the last.
-    pub fn listeners(&self) -> Vec<SocketAddr> {
+    pub fn listeners(&self) -> OwnListeners {
         let tls = self.tls.iter().map(|listener| listener.listen);
-        self.listen.iter().copied().chain(tls).chain([self.admin]).collect()
+        OwnListeners { proxy: self.listen.iter().copied().chain(tls).collect(), admin: self.admin }
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use cutover_config as config;
 use cutover_config::read::{ProblemSeverity, render};
-use cutover_config::{ConfigError, RoutingContext, SuiteFolder};
+use cutover_config::{ConfigError, OwnListeners, RoutingContext, SuiteFolder};
 
 /// A good service, with more keys in the section that is named.
 fn routing(section: &str, lines: &str) -> String {
@@ -366,10 +366,11 @@ fn told(name: &str, outcome: Result<Vec<config::read::FileProblem>, ConfigError>
 #[test]
 fn a_wrong_routing_file_is_told_like_a_colleague_would() {
     let dir = tempfile::tempdir().unwrap();
-    let listeners = ["0.0.0.0:8080", "127.0.0.1:9700"].map(|address| address.parse().unwrap());
+    let listeners =
+        OwnListeners { proxy: vec!["0.0.0.0:8080".parse().unwrap()], admin: "127.0.0.1:9700".parse().unwrap() };
     let names = ["smoke", "parity"].map(str::to_owned).to_vec();
     let folder = SuiteFolder { path: "suites".into(), is_there: true, names };
-    let context = RoutingContext { listeners: &listeners, suites: Some(&folder), ..RoutingContext::default() };
+    let context = RoutingContext { listeners: Some(&listeners), suites: Some(&folder), ..RoutingContext::default() };
     let home = std::env::var("HOME").unwrap();
     let mut all = String::new();
     for (name, text) in routing_files() {

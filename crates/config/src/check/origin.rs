@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
 
+use crate::OwnListeners;
 use crate::check::tls::{certificates, identity};
 use crate::check::word;
 use crate::file::values::{self, OriginUrl};
@@ -18,7 +19,7 @@ pub struct Place<'a> {
     pub service_span: &'a Range<usize>,
     pub timeouts: OriginTimeouts,
     /// The addresses that this process listens on.
-    pub listeners: &'a [SocketAddr],
+    pub listeners: Option<&'a OwnListeners>,
 }
 
 pub fn check(
@@ -36,7 +37,7 @@ pub fn check(
     };
     let urls = urls(source, environment, file, span)?;
     for at in &urls {
-        if let Err(why) = not_our_own(place.listeners, &at.value.target) {
+        if let Some(Err(why)) = place.listeners.map(|own| own.differ_from(&at.value.target)) {
             source.problem(at.span.clone(), why, Some("name the site behind Cutover".to_owned()));
         }
     }
@@ -81,20 +82,20 @@ fn urls<'t>(
     }
 }
 
-/// `listeners`: our own, that of the admin API last.
-///
-/// # Errors
-/// Requests to the origin would arrive at one of them.
-pub fn not_our_own(listeners: &[SocketAddr], target: &OriginTarget) -> Result<(), String> {
-    let Some((admin, others)) = listeners.split_last() else { return Ok(()) };
-    if let Some(own) = others.iter().find(|own| is_same(own, target)) {
-        return Err(format!("this origin is Cutover's own listener {own}: requests would go round in circles"));
-    }
-    match is_same(admin, target) {
-        true => {
-            Err(format!("this origin is Cutover's own listener {admin}, which serves the admin API and not a site"))
+impl OwnListeners {
+    /// # Errors
+    /// Requests to the origin would arrive at one of these listeners.
+    pub fn differ_from(&self, target: &OriginTarget) -> Result<(), String> {
+        if let Some(own) = self.proxy.iter().find(|own| is_same(own, target)) {
+            return Err(format!("this origin is Cutover's own listener {own}: requests would go round in circles"));
         }
-        false => Ok(()),
+        if is_same(&self.admin, target) {
+            let admin = self.admin;
+            return Err(format!(
+                "this origin is Cutover's own listener {admin}, which serves the admin API and not a site"
+            ));
+        }
+        Ok(())
     }
 }
 
