@@ -38,7 +38,7 @@
 //! 1. One request sees one generation.
 //! 2. Only the sidecar publishes ([`memory::snapshot::SnapshotPublisher`] cannot be cloned); only the relay counts.
 //! 3. Counters only grow, and outlive a reload: windows are differences, and Prometheus and the guard read the same
-//! numbers.
+//!    numbers.
 //! 4. The judgement is pure.
 //! 5. A rollback waits for nothing: no disk, peer or browser.
 //! 6. Every change of a weight has a journal entry, and `explain` replays those that were judged.

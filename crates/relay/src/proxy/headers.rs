@@ -152,7 +152,6 @@ pub fn to_origin(
 /// Changes the headers of a request in place, which pingora does not allow: each of its own insertions parses the name
 /// again, and keeps a second map for the case of names. That map is dropped: names go out as `Host` and `x-name`, and
 /// to HTTP they are the same in any case.
-/// them equal in any case.
 ///
 /// # Errors
 /// None in practice: a target that pingora accepted is set again.
