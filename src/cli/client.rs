@@ -26,7 +26,7 @@ const MOST_BYTES: usize = 64 << 20;
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConnectionArgs {
     /// URL of the admin API. Default: from the main file, or http://127.0.0.1:9700.
-    #[arg(long, env = "CUTOVER_ADMIN_URL", value_name = "URL")]
+    #[arg(long, env = "CUTOVER_ADMIN_URL", value_name = "URL", value_parser = admin_url)]
     admin_url: Option<String>,
     /// File with the token. Default: CUTOVER_TOKEN, or the token that `run` made on this host.
     #[arg(long, env = "CUTOVER_TOKEN_FILE", value_name = "FILE")]
@@ -107,6 +107,11 @@ pub struct AdminClient {
     runtime: Runtime,
     /// The timeout of one response.
     patience: Duration,
+}
+
+fn admin_url(text: &str) -> Result<String, String> {
+    let has_scheme = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+    if has_scheme { Ok(text.to_owned()) } else { Err(format!("write http://{text} or https://{text}")) }
 }
 
 impl AdminArg {

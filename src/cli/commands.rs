@@ -33,6 +33,7 @@ pub struct ActionEverywhereArgs {
 #[derive(Debug, clap::Args)]
 pub struct ShiftArgs {
     /// The candidate's share in percent, with up to two decimals.
+    #[arg(value_parser = percentage)]
     percent: f64,
     /// Go through the steps of the plan instead of shifting at once.
     #[arg(long)]
@@ -100,6 +101,12 @@ pub fn freeze(args: &FreezeArgs) -> anyhow::Result<Exit> {
 
 fn service(all: bool, admin: &AdminArg) -> Option<String> {
     if all { Some(EVERY.to_owned()) } else { admin.service.clone() }
+}
+
+/// `25` or `25%`; the API judges the range.
+fn percentage(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    number.parse().map_err(|_| "a share is a percentage such as 25 or 0.5".to_owned())
 }
 
 /// Sends an action, and prints the result.

@@ -17,6 +17,7 @@ use sidecar::journal::JournalReader;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The entry's number, as `cutover history` shows it.
+    #[arg(value_parser = entry_number)]
     id: u64,
     #[command(flatten)]
     journal: JournalArg,
@@ -32,6 +33,10 @@ macro_rules! tell {
             say!("{}", Terminal::stdout().wrap(line, 4));
         }
     };
+}
+
+fn entry_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "an entry is a number: `cutover history` lists them".to_owned())
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {

@@ -44,8 +44,8 @@ pub struct Args {
     #[arg(long)]
     before: Option<u64>,
     /// How many entries to show, newest first (at most 1000).
-    #[arg(long, short = 'n', default_value_t = 20)]
-    limit: usize,
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
     /// Print new entries as they happen, through the admin API, until Ctrl-C.
     #[arg(long, short, conflicts_with_all = ["verify", "before", "since", "until"])]
     follow: bool,
@@ -123,11 +123,11 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         until: args.until.map(Moment::unix_millis),
         before: args.before,
         after: None,
-        limit: args.limit,
+        limit: usize::from(args.limit),
         key: None,
     };
     let JournalPage { entries, next } = journal.page(&query)?;
-    let everything = JournalQuery { limit: args.limit, ..JournalQuery::default() };
+    let everything = JournalQuery { limit: usize::from(args.limit), ..JournalQuery::default() };
     match args.output {
         Output::Json => say!("{}", serde_json::to_string_pretty(&entries)?),
         Output::Text if entries.is_empty() && query != everything => say!("no matching entries"),

@@ -22,7 +22,7 @@ const PAGE: usize = 200;
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let client = args.connection.client(&args.journal.config.config)?;
-    let entries = match page(&client, args, None, args.limit.min(PAGE)) {
+    let entries = match page(&client, args, None, usize::from(args.limit).min(PAGE)) {
         Ok(entries) => entries,
         Err(error) => return failed(&error),
     };
