@@ -158,8 +158,8 @@ pub enum RoutingError {
 /// `draw` gives the ordinal of this request in a sequence, counted from 0. It is called at most once, and only for
 /// requests that nothing else decides, so that the split stays exact.
 ///
+/// # Errors
 /// A [`RoutingError`] if the request names no service or cannot be read.
-/// A [`RoutingError`] when the request names no service or cannot be read.
 #[inline]
 pub fn decide(
     table: &RoutingTable,

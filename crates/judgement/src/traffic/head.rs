@@ -90,17 +90,23 @@ impl NameMask {
     /// The bit of a name in lower case.
     #[inline]
     pub fn of(name: &str) -> NameMask {
-        NameMask::of_field(name.as_bytes())
+        let bytes = name.as_bytes();
+        let (first, last) = (bytes.first().copied().unwrap_or(0), bytes.last().copied().unwrap_or(0));
+        NameMask::bit(bytes.len(), first, last)
     }
 
     /// The bit of a field's name as it was sent, in any case.
-    ///
-    /// Names differ in length and in their ends; that is hash enough for 64 bits.
     #[inline]
     pub fn of_field(name: &[u8]) -> NameMask {
         let first = name.first().copied().unwrap_or(0).to_ascii_lowercase();
         let last = name.last().copied().unwrap_or(0).to_ascii_lowercase();
-        NameMask(1 << ((name.len() as u32 * 7 + u32::from(first) * 3 + u32::from(last) * 5) & 63))
+        NameMask::bit(name.len(), first, last)
+    }
+
+    /// Names differ in length and at their ends, which is hash enough for 64 bits.
+    #[inline]
+    fn bit(length: usize, first: u8, last: u8) -> NameMask {
+        NameMask(1 << ((length as u32 * 7 + u32::from(first) * 3 + u32::from(last) * 5) & 63))
     }
 
     #[inline]
