@@ -36,6 +36,7 @@ fn what_an_untrusted_client_says_of_itself_is_replaced() {
         "X-Forwarded-Proto: https",
         "X-Forwarded-Host: bank.test",
         "Forwarded: for=6.6.6.6",
+        "Cf-Visitor: {\"scheme\":\"https\"}",
         "X-Request-Id: forged",
         &format!("traceparent: {PARENT}"),
         "tracestate: rojo=1",
@@ -47,6 +48,7 @@ fn what_an_untrusted_client_says_of_itself_is_replaced() {
     assert_eq!(request.header("x-forwarded-proto"), Some("http"));
     assert_eq!(request.header("x-forwarded-host"), Some("shop.test"));
     assert_eq!(request.header("forwarded"), None);
+    assert_eq!(request.header("cf-visitor"), None);
     assert_eq!(request.header("via"), None, "only where it is asked for");
     assert_eq!(request.header("tracestate"), None);
     assert!(is_id(request.header("x-request-id").unwrap()));

@@ -235,6 +235,51 @@ fn plain_listeners_send_clients_to_https_if_they_are_told_to() {
 }
 
 #[test]
+fn what_came_by_https_to_a_trusted_proxy_is_not_sent_to_https_again() {
+    let house = House::with("weight = 50\nsticky = { cookie = \"side\" }", "", |settings| {
+        settings.redirect_to_https = Some(443);
+        settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    });
+    for lines in [
+        &["X-Forwarded-Proto: HTTPS"][..],
+        &["X-Forwarded-Proto: https, http"],
+        &["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"],
+        &["X-Forwarded-Proto: wss"],
+        &["Forwarded: for=192.0.2.1;proto=https"],
+        &["X-Forwarded-Ssl: on"],
+        &["Front-End-Https: on"],
+        &["CloudFront-Forwarded-Proto: https"],
+        &["Cf-Visitor: {\"scheme\":\"https\"}"],
+    ] {
+        let before = (house.blue.requests(), house.green.requests());
+        let answer = get(house.address(), "/", lines);
+        assert_eq!(answer.status, 200, "{lines:?}");
+        assert!(answer.header("set-cookie").unwrap().ends_with("; Secure"), "{lines:?}: {}", answer.head);
+        let served = if house.blue.requests() > before.0 { &house.blue } else { &house.green };
+        assert_eq!(served.last().header("x-forwarded-proto"), Some("https"), "{lines:?}");
+    }
+    for lines in [
+        &["X-Forwarded-Proto: http"][..],
+        &["X-Forwarded-Proto: http", "X-Forwarded-Ssl: on"],
+        &["X-Forwarded-Proto: ws"],
+        &["Forwarded: for=192.0.2.1;proto=http"],
+        &["X-Forwarded-Ssl: off"],
+        &["X-Forwarded-Port: 443"],
+        &[],
+    ] {
+        assert_eq!(get(house.address(), "/", lines).status, 308, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_client_that_is_no_trusted_proxy_is_sent_to_https_whatever_it_says() {
+    let house = House::with("weight = 0", "", |settings| settings.redirect_to_https = Some(443));
+    for line in ["X-Forwarded-Proto: https", "Forwarded: proto=https", "X-Forwarded-Ssl: on", "Front-End-Https: on"] {
+        assert_eq!(get(house.address(), "/", &[line]).status, 308, "{line}");
+    }
+}
+
+#[test]
 fn a_flood_of_given_up_streams_ends_its_connection() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());

@@ -42,7 +42,7 @@ use pingora_proxy::Session;
 
 use crate::access;
 use crate::proxy::error::answer_to_refusal;
-use crate::proxy::headers::IdGenerator;
+use crate::proxy::headers::{ClientScheme, IdGenerator};
 use crate::proxy::request_view::HeaderLookup;
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
@@ -118,8 +118,8 @@ impl Proxy {
 
     /// Whether the request came by HTTPS, to Cutover or to a trusted proxy that says so.
     fn came_by_https(&self, session: &Session) -> bool {
-        let says_so = || session.req_header().headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-        is_tls(session) || says_so() && self.trusts(peer_of(session))
+        let says_so = || ClientScheme::as_told(&session.req_header().headers) == Some(ClientScheme::Https);
+        is_tls(session) || self.trusts(peer_of(session)) && says_so()
     }
 
     fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<RoutedRequest, RefusalReason> {

@@ -1,5 +1,6 @@
 //! Changes to heads on their way to the origin and back, and the client's address on its way in.
 
+mod client_scheme;
 mod forwarded;
 mod ids;
 mod stack_text;
@@ -22,6 +23,7 @@ use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::{Environment, RouteId};
 use memory::snapshot::{Endpoint, HeaderEdit, ServedService};
 
+pub use client_scheme::ClientScheme;
 pub use ids::IdGenerator;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

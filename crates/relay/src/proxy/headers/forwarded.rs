@@ -5,12 +5,12 @@ use http::header::{FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::proxy::headers::Arrival;
+use crate::proxy::headers::client_scheme::{self, ClientScheme, FORWARDED_PROTO};
 use crate::proxy::headers::stack_text::StackText;
 use config::HopHeaders;
 
 pub static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The longest address is 45 bytes: IPv6 with an embedded IPv4 address.
@@ -41,9 +41,11 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) 
         // A host that was read from a head is valid in one.
         say(headers, &FORWARDED_HOST, arrival.host.and_then(|host| HeaderValue::from_str(host).ok()));
     }
-    if !arrival.trusted || !headers.contains_key(&FORWARDED_PROTO) {
-        let proto = if arrival.tls { "https" } else { "http" };
-        headers.insert(&FORWARDED_PROTO, HeaderValue::from_static(proto));
+    // Origins compare it with `http` and `https`, so they get one of these whatever the proxy has written.
+    let told = if arrival.trusted { ClientScheme::as_told(headers) } else { None };
+    if told.is_some() || !arrival.trusted || !headers.contains_key(&FORWARDED_PROTO) {
+        let scheme = told.unwrap_or(ClientScheme::of_connection(arrival.tls));
+        headers.insert(&FORWARDED_PROTO, scheme.as_value());
     }
     if !arrival.trusted {
         headers.remove(FORWARDED);
@@ -65,7 +67,7 @@ pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) 
 /// Whether a header describes the request's path and is not one that Cutover sets.
 fn is_forged(name: &HeaderName) -> bool {
     let ours = [&FORWARDED_FOR, &FORWARDED_HOST, &FORWARDED_PROTO];
-    name.as_str() == "front-end-https" || name.as_str().starts_with("x-forwarded-") && !ours.contains(&name)
+    client_scheme::is_vendors(name) || name.as_str().starts_with("x-forwarded-") && !ours.contains(&name)
 }
 
 fn say(headers: &mut HeaderMap, name: &'static HeaderName, value: Option<HeaderValue>) {
@@ -173,7 +175,7 @@ mod tests {
         ];
         assert_eq!(
             told(true, &sent),
-            "203.0.113.9, 198.51.100.7, 10.0.0.1 | 198.51.100.7 | www.test | wss | \
+            "203.0.113.9, 198.51.100.7, 10.0.0.1 | 198.51.100.7 | www.test | https | \
              for=198.51.100.7 + for=10.0.0.1;proto=https;host=shop.test | 1.1 fred + 1.1 cutover"
         );
         let ours = "10.0.0.1 | 198.51.100.7 | shop.test | https | for=10.0.0.1;proto=https;host=shop.test";
@@ -187,5 +189,30 @@ mod tests {
         assert_eq!(headers.len(), 3, "For, Proto and X-Real-IP are left");
         assert_eq!(told(false, &[]), format!("{ours} | 1.1 cutover"));
         assert_eq!(told(true, &[]), told(false, &[]));
+    }
+
+    #[test]
+    fn an_origin_reads_one_scheme_however_a_trusted_proxy_has_written_it() {
+        let proto = |trusted: bool, lines: &[(&'static str, &str)]| {
+            let lines = lines.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+            let mut headers: HeaderMap = lines.collect();
+            forward(&mut headers, &arrival("10.0.0.1", None, trusted), HopHeaders::default());
+            let told: Vec<_> = headers.get_all(&FORWARDED_PROTO).iter().map(|line| line.to_str().unwrap()).collect();
+            (told.join(" + "), headers.contains_key("cf-visitor"))
+        };
+        for (lines, told) in [
+            (&[("x-forwarded-proto", "HTTPS, http")][..], "https"),
+            (&[("x-forwarded-proto", "ws")], "http"),
+            (&[("x-forwarded-proto", "ftp")], "ftp"),
+            (&[("x-forwarded-ssl", "on")], "https"),
+            (&[("forwarded", "for=192.0.2.1;proto=https")], "https"),
+            (&[("x-forwarded-port", "443")], "http"),
+        ] {
+            assert_eq!(proto(true, lines).0, told, "{lines:?}");
+            assert_eq!(proto(false, lines).0, "http", "{lines:?}");
+        }
+        let visitor = [("cf-visitor", "{\"scheme\":\"https\"}")];
+        assert_eq!(proto(true, &visitor), ("https".to_owned(), true));
+        assert_eq!(proto(false, &visitor), ("http".to_owned(), false));
     }
 }
