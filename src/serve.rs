@@ -256,7 +256,8 @@ impl StartedSidecar {
 
 /// What all listeners of the proxy share.
 fn shared(settings: &MainConfig, counters: &Arc<Counters>, end: watch::Receiver<ShutdownSignal>) -> ListenerContext {
-    let connection_limits = Arc::new(ConnectionLimits::new(&settings.limits, counters.clone()));
+    let connection_limits =
+        Arc::new(ConnectionLimits::new(&settings.limits, &settings.trusted_proxies, counters.clone()));
     ListenerContext { counters: counters.clone(), limits: settings.limits, connection_limits, end }
 }
 

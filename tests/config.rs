@@ -197,6 +197,10 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
              [[notify]]\nname = \"b\"\nkind = \"email\"\nsmtp = \"smtp://mail.test\"\nfrom = \"a@b.test\"\nto = [\"a\"]\nusername = \"x\"\npassword_file = \"routing.toml\"\n",
         ),
         ("a network that is none", "version = 1\n[proxy]\ntrusted_proxies = [\"10.0.0.0/40\", \"mars\"]\n"),
+        (
+            "sets of networks that are none",
+            "version = 1\n[proxy]\ntrusted_proxies = [\"cloudflair\", \"Private\", \"cloudfront\", \"10.1.2.3/8\", \"mars.test\", 10]\n",
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("cutover.toml"), text).unwrap();
@@ -209,6 +213,25 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
     let output = cutover(empty.path(), &["check"]);
     told.push_str(&format!("--- no file\n{}\n", String::from_utf8_lossy(&output.stdout)));
     insta::assert_snapshot!("broken_main_files", told);
+}
+
+#[test]
+fn trusted_proxies_are_networks_addresses_and_named_sets() {
+    let proxies = |typed: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cutover.toml");
+        std::fs::write(&path, format!("version = 1\n[proxy]\ntrusted_proxies = {typed}\n")).unwrap();
+        let networks = config::load_main(&path).unwrap().trusted_proxies;
+        networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(proxies("[]"), "");
+    assert_eq!(proxies("\"loopback\""), "127.0.0.0/8 ::1/128");
+    assert_eq!(proxies("[\"192.0.2.1\", \"loopback\"]"), "192.0.2.1/32 127.0.0.0/8 ::1/128");
+    let private = "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7 fe80::/10";
+    assert_eq!(proxies("[\"private\", \"2001:db8::/32\"]"), format!("{private} 2001:db8::/32"));
+    let cloudflare = proxies("\"cloudflare\"");
+    assert_eq!(cloudflare.split(' ').count(), 22, "{cloudflare}");
+    assert!(cloudflare.contains("104.16.0.0/13") && cloudflare.contains("2606:4700::/32"), "{cloudflare}");
 }
 
 #[test]

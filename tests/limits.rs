@@ -138,6 +138,22 @@ fn one_address_has_so_many_connections_and_is_told_so() {
 }
 
 #[test]
+fn a_trusted_proxy_has_as_many_connections_as_there_are() {
+    let limits = ClientLimits { connections: 6, connections_per_address: 2, ..ClientLimits::default() };
+    let house = House::with("weight = 0", "", |settings| {
+        settings.limits = limits;
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    let mut clients: Vec<Client> = (0..6).map(|_| house.client()).collect();
+    for (at, client) in clients.iter_mut().enumerate() {
+        let line = format!("X-Forwarded-For: 198.51.100.{at}");
+        assert_eq!(client.get("/", &[&line]).status, 200, "{at}");
+    }
+    assert_eq!(house.refused("too_many_connections"), 0);
+    assert_eq!(house.client().answer().status, 503, "six in all");
+}
+
+#[test]
 fn a_connection_has_so_many_requests() {
     let house = house(ClientLimits { requests: 3, ..limits() });
     let mut client = house.client();

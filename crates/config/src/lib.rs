@@ -11,6 +11,7 @@ pub mod admin;
 pub mod allowed;
 pub mod check;
 pub mod file;
+mod network_sets;
 pub mod notify;
 pub mod read;
 mod suggest;
@@ -135,7 +136,7 @@ pub struct ClientLimits {
     pub tls_handshake: Millis,
     /// 0 means as many as the file descriptors allow.
     pub connections: usize,
-    /// 0 means no limit.
+    /// 0 means no limit. Trusted proxies have none.
     pub connections_per_address: usize,
 }
 

@@ -31,7 +31,7 @@ pub fn main(source: &mut SourceFile, file: &MainFile, base: &Path) -> MainConfig
         redirect_to_https: proxy.redirect_to_https.as_ref().map(|at| at.value.0 as u16),
         limits: limits(proxy.limits.as_ref().map(|at| &at.value)),
         threads: whole(&proxy.threads, 0) as usize,
-        trusted_proxies: proxy.trusted_proxies.iter().flat_map(|list| &list.0).map(|at| at.value.0).collect(),
+        trusted_proxies: proxy.trusted_proxies.iter().flat_map(|l| &l.0).flat_map(|at| at.value.0.clone()).collect(),
         hop: HopHeaders {
             forwarded: proxy.forwarded.unwrap_or(hop.forwarded),
             via: proxy.via.unwrap_or(hop.via),

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::access::LogFormat;
 use crate::admin::Role;
-use crate::file::values::{Duration, ListenAddress, Network, Share, Size, TokenExpiry, Whole, Word};
+use crate::file::values::{Duration, ListenAddress, Share, Size, TokenExpiry, TrustedProxies, Whole, Word};
 use crate::file::{At, NotifyFile, OneOrMany};
 
 /// The limit of numbers that are only counted.
@@ -76,8 +76,9 @@ pub struct ProxyFile {
     #[schemars(extend("default" = 0, "x-unit" = "threads"))]
     pub threads: Option<At<Whole<0, 1024>>>,
     /// CIDRs of proxies in front of this one, whose X-Forwarded-*, Forwarded, X-Request-Id, traceparent and tracestate
-    /// are trusted.
-    pub trusted_proxies: Option<OneOrMany<Network, true>>,
+    /// are trusted. "cloudflare" is what Cloudflare publishes, "private" the networks of RFC 1918 and RFC 4193 and
+    /// link-local ones, "loopback" this host.
+    pub trusted_proxies: Option<OneOrMany<TrustedProxies, true>>,
     /// Send Forwarded (RFC 7239) in addition to X-Forwarded-*.
     #[schemars(extend("default" = false))]
     pub forwarded: Option<bool>,
@@ -174,7 +175,7 @@ pub struct LimitsFile {
     /// Client connections in total. 0 means as many as the file descriptors allow.
     #[schemars(extend("default" = 0, "x-unit" = "connections"))]
     pub connections: Option<At<Whole<0, ANY>>>,
-    /// Client connections from one address. 0 means no limit.
+    /// Client connections from one address. 0 means no limit. Connections from `trusted_proxies` count in total alone.
     #[schemars(extend("default" = 256, "x-unit" = "connections"))]
     pub connections_per_address: Option<At<Whole<0, ANY>>>,
 }

@@ -1,11 +1,15 @@
 //! Limits on connections, in total and from one address.
 //!
+//! A trusted proxy brings many clients from one address, and which of them a connection is for is known only by its
+//! requests. So its connections count in total alone; how many of them one client gets is the proxy's to limit.
+//!
 //! The lock is taken when a connection opens and closes, never by a request.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use parking_lot::Mutex;
 
 use config::ClientLimits;
@@ -21,6 +25,8 @@ const PER_CONNECTION: u64 = 2;
 pub struct ConnectionLimits {
     max: u64,
     max_per_address: usize,
+    /// Proxies, whose connections are counted in total alone.
+    trusted: Vec<IpNet>,
     /// Open connections by address; addresses without one are not in it.
     by_address: Mutex<HashMap<IpAddr, usize>>,
     counters: Arc<Counters>,
@@ -34,7 +40,7 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionLimits {
-    pub fn new(limits: &ClientLimits, counters: Arc<Counters>) -> ConnectionLimits {
+    pub fn new(limits: &ClientLimits, trusted: &[IpNet], counters: Arc<Counters>) -> ConnectionLimits {
         let max = match limits.connections {
             0 => raise_descriptor_limit().saturating_sub(RESERVED) / PER_CONNECTION,
             some => some as u64,
@@ -42,6 +48,7 @@ impl ConnectionLimits {
         ConnectionLimits {
             max,
             max_per_address: limits.connections_per_address,
+            trusted: trusted.to_vec(),
             by_address: Mutex::default(),
             counters,
         }
@@ -54,7 +61,7 @@ impl ConnectionLimits {
             process.refuse(RefusalReason::Connections);
             return None;
         }
-        let address = (self.max_per_address > 0).then(|| counted_as(peer));
+        let address = (self.max_per_address > 0 && !self.trusts(peer)).then(|| counted_as(peer));
         if let Some(address) = address {
             let mut by_address = self.by_address.lock();
             let here = by_address.entry(address).or_default();
@@ -66,6 +73,11 @@ impl ConnectionLimits {
         }
         count(&process.connections_opened);
         Some(ConnectionPermit { address, limits: self.clone() })
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&peer))
     }
 }
 
@@ -108,7 +120,21 @@ mod tests {
 
     fn limits(connections: usize, connections_per_address: usize) -> Arc<ConnectionLimits> {
         let settings = ClientLimits { connections, connections_per_address, ..ClientLimits::default() };
-        Arc::new(ConnectionLimits::new(&settings, Arc::new(Counters::new(1))))
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        Arc::new(ConnectionLimits::new(&settings, &trusted, Arc::new(Counters::new(1))))
+    }
+
+    #[test]
+    fn a_trusted_proxys_connections_count_in_total_alone() {
+        let limits = limits(4, 1);
+        let (proxy, mapped) = ("10.0.0.1".parse().unwrap(), "::ffff:10.0.0.1".parse().unwrap());
+        let _three = [proxy, proxy, mapped].map(|peer| limits.admit(peer).unwrap());
+        let client = "192.0.2.1".parse().unwrap();
+        let first = limits.admit(client).unwrap();
+        assert!(limits.admit(proxy).is_none(), "four in all");
+        drop(first);
+        let _again = limits.admit(client).unwrap();
+        assert_eq!(limits.by_address.lock().len(), 1, "proxies are not remembered");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use serde::de::{Deserializer, MapAccess, Unexpected, Visitor};
 use super::{InvalidValue, shown};
 use crate::allowed::AllowedOrigin;
 use crate::is_suite_name;
+use crate::network_sets;
+use crate::suggest::close;
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
 use judgement::traffic::names::{FieldName, MethodName, is_token};
@@ -97,6 +99,7 @@ text_values! {
     impl [] AllowedOrigin;
     impl [] HostName;
     impl [] Network;
+    impl [] TrustedProxies;
     impl [] RuleMethod;
     impl [] HeaderField;
     impl [] CookieName;
@@ -542,6 +545,43 @@ impl TextValue for Network {
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string", "x-unit": "network" })
+    }
+}
+
+/// The networks of proxies: a CIDR, one address, or the name of a set.
+#[derive(Clone, Debug)]
+pub struct TrustedProxies(pub Vec<IpNet>);
+
+impl TextValue for TrustedProxies {
+    fn wanted() -> String {
+        "a network such as \"10.0.0.0/8\", one address, or a set such as \"cloudflare\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        if let Some(networks) = network_sets::named(text) {
+            return Ok(TrustedProxies(networks));
+        }
+        let is_word = !text.contains(['.', ':', '/']) && text.contains(|c: char| c.is_ascii_alphabetic());
+        match Network::parse(text) {
+            Ok(network) => Ok(TrustedProxies(vec![network.0])),
+            Err(refused) if !is_word => Err(refused),
+            Err(_) => Err(InvalidValue::new(format!("unknown set of networks `{text}`"), set_hint(text))),
+        }
+    }
+    fn schema() -> Schema {
+        let network = json_schema!({ "type": "string", "x-unit": "network" });
+        json_schema!({ "anyOf": [network, { "type": "string", "enum": network_sets::NAMES }] })
+    }
+}
+
+fn set_hint(text: &str) -> String {
+    if text.eq_ignore_ascii_case("cloudfront") {
+        // It is close to Cloudflare in name alone.
+        return "list its networks: CLOUDFRONT_ORIGIN_FACING in https://ip-ranges.amazonaws.com/ip-ranges.json"
+            .to_owned();
+    }
+    match close(text, &network_sets::NAMES) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("write a network such as \"10.0.0.0/8\", or one of: {}", network_sets::NAMES.join(", ")),
     }
 }
 
