@@ -112,10 +112,8 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 9] = [
     "unknown_host",
-    // pingora refuses it first, as malformed.
-    "field",
     "too_slow",
     "malformed",
     "method",
@@ -212,6 +210,8 @@ fn every_reason_of_hygiene_is_answered_and_counted() {
         ("bad_target", 400, line("GET /\u{1} HTTP/1.1")),
         ("bad_target", 400, line("GET /a\rb HTTP/1.1")),
         ("method", 405, line("CONNECT shop.test:80 HTTP/1.1")),
+        ("method", 405, line("TRACE / HTTP/1.1")),
+        ("field", 400, format!("OPTIONS / HTTP/1.1\r\n{host}Max-Forwards: 1, 2\r\n\r\n")),
         ("long_line", 414, line(&format!("GET /{} HTTP/1.1", "a".repeat(16 * 1024)))),
         ("large_head", 431, get(&format!("X-A: {}\r\n", "a".repeat(1000)).repeat(66))),
         ("many_fields", 431, get(&"X-A: b\r\n".repeat(100))),

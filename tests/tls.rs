@@ -14,6 +14,7 @@ use crate::support::house::House;
 use crate::support::origin::Do;
 use crate::support::tls::{self, Certificate, H2, trusting};
 use crate::support::{SOON, wait_until};
+use crate::traps;
 
 /// A house with a TLS listener whose certificates are `first` and then `more`.
 pub fn house(first: &Certificate, more: &[(&str, &Certificate)], limits: ClientLimits) -> House {
@@ -146,6 +147,47 @@ fn cookie_crumbs_of_http2_are_one_line_for_the_origin() {
         assert_eq!(client.request(request.body(()).unwrap(), &[]).await.unwrap().status, 200);
     });
     assert_eq!(house.blue.last().header("cookie"), Some("a=1; b=2"));
+}
+
+#[test]
+fn what_belongs_to_the_origins_connection_does_not_break_an_answer_over_http2() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], ClientLimits::default());
+    house.blue.always(Do::Raw(traps::HOPS.to_owned()));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let config = trusting(&[&certificate], &["h2"]);
+        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+        let request = http::Request::get("https://shop.test/").body(()).unwrap();
+        let answer = client.open(request, true).await.unwrap().0.await.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["x-stays"]), (200, &"yes".parse().unwrap()));
+        let left = traps::HOP_NAMES.iter().filter(|name| answer.headers().contains_key(**name)).count();
+        assert!(left == 0 && !answer.headers().contains_key("connection"), "{answer:?}");
+    });
+}
+
+#[test]
+fn http2_has_the_same_methods() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], ClientLimits::default());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let config = trusting(&[&certificate], &["h2"]);
+        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+        let mut ask = async |method: &str, forwards: &str| {
+            let request = http::Request::builder().method(method).uri("https://shop.test/");
+            let request = request.header("max-forwards", forwards).body(()).unwrap();
+            let answer = client.open(request, true).await.unwrap().0.await.unwrap();
+            (answer.status().as_u16(), answer.headers().contains_key("allow"))
+        };
+        assert_eq!(ask("TRACE", "5").await, (405, true));
+        assert_eq!(ask("OPTIONS", "0").await, (200, true));
+        assert_eq!(ask("OPTIONS", "none").await, (400, false));
+        assert_eq!(house.blue.requests(), 0);
+        assert_eq!(ask("OPTIONS", "3").await, (200, false));
+        assert_eq!(house.blue.last().header("max-forwards"), Some("2"));
+    });
+    assert_eq!((house.refused("method"), house.refused("field")), (1, 1));
 }
 
 #[test]

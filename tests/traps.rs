@@ -45,6 +45,101 @@ fn a_switch_of_protocols_that_nobody_asked_for_is_a_502() {
 }
 
 #[test]
+fn a_switch_is_to_the_protocol_that_was_asked_for_and_for_who_knows_switches() {
+    let house = House::start("weight = 0", "");
+    house.set("websocket = true");
+    let switch =
+        |lines: &str| Do::Raw(format!("HTTP/1.1 101 Switching Protocols\r\n{lines}Connection: upgrade\r\n\r\n"));
+    let ask = ["Upgrade: websocket", "Connection: upgrade", "Sec-WebSocket-Version: 13"];
+    for lines in ["", "Upgrade: h2c\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: websocket\r\nUpgrade: h2c\r\n"] {
+        house.blue.always(switch(lines));
+        assert_eq!(house.client().get("/", &ask).status, 502, "{lines:?}");
+    }
+    // Its Connection is ours to write, and what the origin's names goes with it.
+    house.blue.always(Do::Raw(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\r\n"
+            .to_owned(),
+    ));
+    let mut client = house.client();
+    client.send(format!("GET / HTTP/1.1\r\nHost: shop.test\r\n{}\r\n\r\n", ask.join("\r\n")));
+    let head = client.head().to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 101 ") && head.contains("\r\nupgrade: websocket\r\n"), "{head}");
+    assert!(head.contains("\r\nconnection: upgrade\r\n"), "{head}");
+    assert!(!head.contains("x-hop") && !head.contains("keep-alive"), "{head}");
+    // HTTP/1.0 has no upgrades: the origin is not asked for one, and its 101 goes no further.
+    let mut old = house.client();
+    old.send(format!("GET / HTTP/1.0\r\nHost: shop.test\r\n{}\r\n\r\n", ask.join("\r\n")));
+    assert!(old.rest().0.starts_with("HTTP/1.1 502 "));
+    assert_eq!(house.blue.last().header("upgrade"), None);
+}
+
+/// An answer with all that belongs to the connection between the origin and Cutover.
+pub const HOPS: &str = "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nconnection: x-second\r\nX-Hop: 1\r\n\
+    X-Second: 2\r\nX-Second: 3\r\nKeep-Alive: timeout=5\r\nUpgrade: h2,h2c\r\nProxy-Connection: keep-alive\r\nTE: x\r\n\
+    X-Stays: yes\r\nContent-Length: 2\r\n\r\nok";
+pub const HOP_NAMES: [&str; 6] = ["x-hop", "x-second", "keep-alive", "upgrade", "proxy-connection", "te"];
+
+#[test]
+fn what_belongs_to_the_origins_connection_reaches_no_client() {
+    let house = House::start("weight = 0", "");
+    house.blue.always(Do::Raw(HOPS.to_owned()));
+    let mut client = house.client();
+    for _ in 0..2 {
+        let answer = client.get("/", &[]);
+        assert_eq!((answer.body.as_str(), answer.header("x-stays")), ("ok", Some("yes")));
+        assert_eq!(answer.header("connection"), Some("keep-alive"), "Cutover's own");
+        assert!(HOP_NAMES.iter().all(|name| answer.header(name).is_none()), "{}", answer.head);
+    }
+    assert_eq!(house.blue.connections(), 1, "the origin's connection is kept");
+    // An origin that closes its connection does not close the client's, nor can it have the length removed.
+    let closing = "HTTP/1.1 200 OK\r\nConnection: close, Content-Length\r\nContent-Length: 2\r\n\r\nok";
+    house.blue.always(Do::RawAndClose(closing.to_owned()));
+    for _ in 0..2 {
+        let answer = client.get("/", &[]);
+        assert_eq!((answer.header("connection"), answer.header("content-length")), (Some("keep-alive"), Some("2")));
+    }
+    let hints =
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\r\n";
+    house.blue.always(Do::Raw(hints.to_owned() + &ok("hinted")));
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    let head = client.head().to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 103 ") && head.contains("link: "), "{head}");
+    assert!(!head.contains("x-hop") && !head.contains("keep-alive"), "{head}");
+    assert_eq!(client.answer().body, "hinted");
+}
+
+#[test]
+fn an_options_goes_as_far_as_it_says_and_trace_nowhere() {
+    let house = House::start("weight = 0", "");
+    let mut client = house.client();
+    for (says, left) in [("1", "0"), ("007", "6"), (" 10 ", "9"), ("99999999999999999999", "18446744073709551614")] {
+        assert_eq!(client.request("OPTIONS", "/", &[&format!("Max-Forwards: {says}")], "").body, "blue");
+        assert_eq!(house.blue.last().header("max-forwards"), Some(left), "{says}");
+    }
+    assert_eq!(client.request("OPTIONS", "/", &[], "").body, "blue");
+    assert_eq!(house.blue.last().header("max-forwards"), None);
+    assert_eq!(client.get("/", &["Max-Forwards: 0"]).body, "blue", "to a GET it means nothing");
+    assert_eq!(house.blue.last().header("max-forwards"), Some("0"));
+    let asked = house.blue.requests();
+    for target in ["/", "*"] {
+        let here = client.request("OPTIONS", target, &["Max-Forwards: 0"], "");
+        assert_eq!((here.status, here.header("content-length")), (200, Some("0")), "{target}");
+        assert!(here.header("allow").is_some_and(|allow| allow.contains("POST") && !allow.contains("TRACE")));
+    }
+    assert_eq!(client.get("/", &[]).status, 200, "its connection goes on");
+    for odd in ["Max-Forwards:", "Max-Forwards: -1", "Max-Forwards: x", "Max-Forwards: 1\r\nMax-Forwards: 1"] {
+        assert_eq!(house.client().request("OPTIONS", "/", &[odd], "").status, 400, "{odd}");
+    }
+    assert_eq!(house.refused("field"), 4);
+    for method in ["TRACE", "trace"] {
+        let refused = house.client().request(method, "/", &["Max-Forwards: 5", "Cookie: a=b"], "");
+        assert_eq!((refused.status, refused.body.as_str()), (405, "405 method not supported\n"), "{method}");
+        assert!(refused.header("allow").is_some_and(|allow| allow.contains("GET") && !allow.contains("TRACE")));
+    }
+    assert_eq!((house.refused("method"), house.blue.requests()), (2, asked + 1), "none of them went on");
+}
+
+#[test]
 fn interim_answers_are_few() {
     let house = House::start("weight = 0", "");
     let hints = |count: usize| "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".repeat(count);

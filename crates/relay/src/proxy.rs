@@ -141,9 +141,11 @@ impl Proxy {
     /// Checks the bytes as received, because what pingora has read may be a repaired copy.
     fn is_clean(&self, session: &Session) -> Result<(), RefusalReason> {
         match session.as_downstream().as_http1() {
-            Some(http1) => request_checks::head(&http1.get_headers_raw_bytes(), &self.limits),
-            None => request_checks::parsed(session.req_header(), &self.limits),
+            Some(http1) => request_checks::head(&http1.get_headers_raw_bytes(), &self.limits)?,
+            None => request_checks::parsed(session.req_header(), &self.limits)?,
         }
+        request_checks::method(&session.req_header().method)?;
+        hop::forwards_left(session.req_header()).map(|_| ())
     }
 
     /// Answers without an origin. Returns `true`, by which pingora knows that the request is done.

@@ -7,6 +7,9 @@ use memory::counters::{AttemptFailure, RefusalReason};
 /// An origin that must speak HTTP/2 has agreed on something else.
 pub const NO_HTTP2: ErrorType = ErrorType::Custom("NoHttp2");
 
+/// What a 405 allows instead (RFC 9110 15.5.6). Which of them a resource has is for its origin to say.
+pub const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// Who caused an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
@@ -84,7 +87,7 @@ pub const fn answer_to_refusal(refused: RefusalReason) -> (u16, &'static str) {
         RefusalReason::Expectation => (417, "417 unsupported Expect header\n"),
         RefusalReason::TooSlow => (408, "408 request timed out\n"),
         RefusalReason::Malformed => (400, "400 malformed HTTP request\n"),
-        RefusalReason::Method => (405, "405 CONNECT is not supported\n"),
+        RefusalReason::Method => (405, "405 method not supported\n"),
         RefusalReason::Connections => (503, "503 too many connections\n"),
         // The connection ends without a response.
         RefusalReason::ResetFlood | RefusalReason::Handshake => (400, ""),

@@ -15,7 +15,7 @@ use crate::proxy::error::{Blame, NO_HTTP2, answer_to_failure, answer_to_refusal,
 use crate::proxy::headers::Arrival;
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::request_view::{announced_length, host_as_sent};
-use crate::proxy::session::{answer, connection_of, has_answered, is_tls, leave, peer_of, send_away};
+use crate::proxy::session::{answer, answer_options, connection_of, has_answered, is_tls, leave, peer_of, send_away};
 use crate::proxy::upstream_try::UpstreamTry;
 use crate::proxy::{Proxy, RESCUE, RequestContext, access_line, body, headers, hop, redirect, response_checks, target};
 use judgement::traffic::sticky::StickyBy;
@@ -63,6 +63,9 @@ impl ProxyHttp for Proxy {
                 Some(location) => send_away(session, location).await.map(|()| true),
                 None => self.refuse(session, ctx, RefusalReason::BadHost).await,
             };
+        }
+        if routed.is_ok() && hop::forwards_left(session.req_header()) == Ok(Some(0)) {
+            return answer_options(session).await.map(|()| true);
         }
         match routed {
             Ok(routed) if announced_length(&session.req_header().headers) > routed.max_body() => {
@@ -122,7 +125,7 @@ impl ProxyHttp for Proxy {
         if routed.must_not_be(request.version) {
             return Err(Error::new_up(NO_HTTP2));
         }
-        hop::clean(request, session.req_header(), routed.upgrade);
+        hop::clean(request, session.req_header(), routed.upgrade)?;
         if routed.upgrade
             && let Some(connection) = &ctx.connection
         {
@@ -170,11 +173,12 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         let Some(routed) = &mut ctx.routed else { return Ok(()) };
         let status = response.status.as_u16();
-        if !response_checks::is_sane(status, routed.current.interims, routed.upgrade) {
+        if !response_checks::is_sane(response, routed.current.interims, routed.upgrade) {
             return Err(
                 Error::explain(ErrorType::InvalidHTTPHeader, "not a response that a client could use").into_up()
             );
         }
+        hop::clean_answer(response)?;
         // 100 and 103 announce a response; 101 is one.
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             routed.current.interims += 1;

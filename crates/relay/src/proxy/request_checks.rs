@@ -9,6 +9,7 @@
 //! pingora's own parser comes first and refuses some requests alone. What it accepts changes with its version; these
 //! checks do not.
 
+use http::Method;
 use pingora_http::RequestHeader;
 
 use crate::proxy::target;
@@ -110,6 +111,15 @@ pub fn parsed(request: &RequestHeader, limits: &ClientLimits) -> Result<(), Refu
         }
     }
     Ok(())
+}
+
+/// TRACE is refused, as by nginx: its answer is the request as it arrived, with the cookies that a script must not read
+/// and whatever the proxies on the way have added. In lower case it is no method, but to some origins the same one.
+///
+/// # Errors
+/// [`RefusalReason::Method`].
+pub fn method(method: &Method) -> Result<(), RefusalReason> {
+    if method.as_str().eq_ignore_ascii_case("TRACE") { Err(RefusalReason::Method) } else { Ok(()) }
 }
 
 /// RFC 9112 2.2 makes a server skip an empty line before a request, because old clients send one after a body.

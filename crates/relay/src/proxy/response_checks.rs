@@ -6,14 +6,17 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 
+use crate::proxy::hop::is_websocket;
+
 /// The most interim responses (100, 103) before the final one.
 const INTERIMS: u8 = 8;
 
 /// Whether a head may go on to the client. `interims`: how many interim ones came before it; `upgrade`: the request
-/// asked for another protocol.
-pub fn is_sane(status: u16, interims: u8, upgrade: bool) -> bool {
-    match status {
-        101 => upgrade,
+/// asked for a WebSocket, and a 101 must be to that. A 101 that does not say so is one that no client may believe (RFC
+/// 6455 4.1); one to anything else would be a tunnel for a protocol that nobody checks.
+pub fn is_sane(response: &ResponseHeader, interims: u8, upgrade: bool) -> bool {
+    match response.status.as_u16() {
+        101 => upgrade && is_websocket(&response.headers),
         100..=199 => interims < INTERIMS,
         200..=599 => true,
         _ => false,
@@ -64,15 +67,36 @@ mod tests {
             (599, 8, false, true),
             (600, 0, false, false),
             (999, 0, true, false),
-            (99, 0, false, false),
-            (101, 0, true, true),
+            (101, 0, true, false),
             (101, 0, false, false),
             (100, 7, false, true),
             (103, 8, false, false),
         ] {
-            assert_eq!(is_sane(status, interims, upgrade), sane, "{status} after {interims}");
+            let response = ResponseHeader::build(status, None).unwrap();
+            assert_eq!(is_sane(&response, interims, upgrade), sane, "{status} after {interims}");
         }
     }
+
+    #[test]
+    fn a_switch_of_protocols_is_to_the_one_that_was_asked_for() {
+        for (lines, matches) in [
+            (&["websocket"][..], true),
+            (&["WebSocket"], true),
+            (&["h2c"], false),
+            (&[""], false),
+            (&["websocket, h2c"], false),
+            (&["websocket", "websocket"], false),
+            (&["websocket", "h2c"], false),
+        ] {
+            let mut response = ResponseHeader::build(101, None).unwrap();
+            for line in lines {
+                response.append_header("upgrade", *line).unwrap();
+            }
+            assert_eq!(is_sane(&response, 0, true), matches, "{lines:?}");
+            assert!(!is_sane(&response, 0, false), "{lines:?}");
+        }
+    }
+
     fn answer(version: Version, lines: &[(&'static str, &str)]) -> ResponseHeader {
         let mut response = ResponseHeader::build(200, None).unwrap();
         response.set_version(version);

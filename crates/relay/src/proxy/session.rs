@@ -10,6 +10,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use crate::proxy::RequestContext;
+use crate::proxy::error::ALLOWED_METHODS;
 use memory::counters::{ClientConnection, ConnectionPhase};
 
 pub fn peer_of(session: &Session) -> IpAddr {
@@ -52,12 +53,23 @@ pub fn leave(session: &mut Session, ctx: &RequestContext, gone: bool) {
 /// Writes a plain response of Cutover's own, and closes the connection after it.
 pub async fn answer(session: &mut Session, status: u16, text: &'static str) -> Result<()> {
     session.set_keepalive(None);
-    let mut head = ResponseHeader::build(status, Some(4))?;
+    let mut head = ResponseHeader::build(status, Some(5))?;
     head.insert_header(http::header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
     head.insert_header(http::header::CONTENT_LENGTH, text.len())?;
     head.insert_header(http::header::CACHE_CONTROL, "no-store")?;
+    if status == 405 {
+        head.insert_header(http::header::ALLOW, ALLOWED_METHODS)?;
+    }
     session.write_response_header(Box::new(head), false).await?;
     session.write_response_body(Some(Bytes::from_static(text.as_bytes())), true).await
+}
+
+/// Answers an OPTIONS request that is to go no further (RFC 9110 7.6.2, 9.3.7).
+pub async fn answer_options(session: &mut Session) -> Result<()> {
+    let mut head = ResponseHeader::build(200, Some(2))?;
+    head.insert_header(http::header::ALLOW, ALLOWED_METHODS)?;
+    head.insert_header(CONTENT_LENGTH, "0")?;
+    session.write_response_header(Box::new(head), true).await
 }
 
 /// 308 keeps the method and the body (RFC 9110 15.4.9).

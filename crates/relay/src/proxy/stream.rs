@@ -23,7 +23,7 @@ use pingora_core::protocols::{
 use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
-use crate::proxy::error::answer_to_refusal;
+use crate::proxy::error::{ALLOWED_METHODS, answer_to_refusal};
 use crate::proxy::request_checks;
 use crate::proxy::timeouts::{ClientTimeouts, LazyTimer};
 use crate::proxy::transport::ClientTransport;
@@ -214,9 +214,10 @@ pub fn raw_refusal(reason: RefusalReason) -> String {
     let (status, text) = answer_to_refusal(reason);
     let words = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
     let length = text.len();
+    let allow = if status == 405 { format!("Allow: {ALLOWED_METHODS}\r\n") } else { String::new() };
     format!(
         "HTTP/1.1 {status} {words}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
-         Cache-Control: no-store\r\nConnection: close\r\n\r\n{text}"
+         Cache-Control: no-store\r\n{allow}Connection: close\r\n\r\n{text}"
     )
 }
 
