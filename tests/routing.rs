@@ -51,6 +51,50 @@ fn a_sticky_cookie_pins_a_client_until_the_rollback() {
 }
 
 #[test]
+fn a_cookie_for_one_client_is_not_set_on_an_answer_for_all() {
+    let house = House::start("weight = 50\nsticky = { cookie = \"cutover\" }", "");
+    let mut client = house.client();
+    let mut ask = |lines: &str| {
+        let answer = Do::Raw(format!("HTTP/1.1 200 OK\r\n{lines}Set-Cookie: own=1\r\nContent-Length: 2\r\n\r\nok"));
+        house.blue.always(answer.clone());
+        house.green.always(answer);
+        let answer = client.get("/", &[]);
+        let cache = answer.header("cache-control").map(str::to_owned);
+        assert!(answer.head.contains("own=1"), "the origin's own cookie is its own business");
+        (answer.head.contains("cutover="), cache)
+    };
+    for kept in [
+        "Cache-Control: public, max-age=60\r\n",
+        "cache-control: Public\r\n",
+        "Cache-Control: max-age=31536000, immutable\r\n",
+        "Cache-Control: max-age=60\r\n",
+        "Cache-Control: max-age=0\r\nCache-Control: s-maxage=60\r\n",
+        "Cache-Control: no-store\r\nNetlify-CDN-Cache-Control: max-age=60\r\n",
+        "Date: Sat, 28 Nov 2026 00:00:00 GMT\r\nExpires: Sat, 28 Nov 2026 01:00:00 GMT\r\n",
+    ] {
+        let (pinned, cache) = ask(kept);
+        assert!(!pinned && !cache.is_some_and(|cache| cache.contains("private")), "{kept}");
+    }
+    for (own, says) in [
+        ("", "private"),
+        ("Cache-Control: private, max-age=60\r\n", "private, max-age=60"),
+        ("Cache-Control: no-store\r\n", "no-store"),
+        ("Cache-Control: public, max-age=0, must-revalidate\r\n", "private, max-age=0, must-revalidate"),
+        ("Cache-Control: no-cache\r\n", "private, no-cache"),
+        ("Expires: 0\r\n", "private"),
+    ] {
+        assert_eq!(ask(own), (true, Some(says.to_owned())), "{own}");
+    }
+    // An answer that pins nobody goes on as it came.
+    house
+        .blue
+        .always(Do::Raw("HTTP/1.1 200 OK\r\nCache-Control: public, max-age=0\r\nContent-Length: 0\r\n\r\n".to_owned()));
+    house.write("weight = 0\nsticky = { cookie = \"cutover\" }", "");
+    house.wait_for_weight(0);
+    assert_eq!(client.get("/", &[]).header("cache-control"), Some("public, max-age=0"));
+}
+
+#[test]
 fn the_origin_gets_its_own_host_its_base_path_and_the_clients_bytes() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let house = House::start("", "");

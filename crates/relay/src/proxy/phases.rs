@@ -12,7 +12,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::origin::cause::cause;
 use crate::proxy::error::{Blame, NO_HTTP2, answer_to_failure, answer_to_refusal, blame, was_untouched};
-use crate::proxy::headers::Arrival;
+use crate::proxy::headers::{Arrival, caching};
 use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::request_view::{announced_length, host_as_sent};
 use crate::proxy::session::{answer, answer_options, connection_of, has_answered, is_tls, leave, peer_of, send_away};
@@ -209,10 +209,13 @@ impl ProxyHttp for Proxy {
             headers::to_client(response, service, routed.decision.route, routed.environment(), &ctx.ids)?;
             routed.current.origin_request_id = origin_request_id;
         }
-        if let Some(key) = routed.pin() {
+        if let Some(key) = routed.pin()
+            && !caching::is_shared(&response.headers)
+        {
             let (rules, _) = routed.snapshot.table.service(routed.decision.service);
             if let StickyBy::Cookie(name) = &rules.sticky {
                 headers::pin(response, name, &key, self.came_by_https(session))?;
+                caching::make_private(response)?;
             }
         }
         Ok(())
