@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use bytes::Bytes;
 use config::{CertificateFiles, ClientLimits, TlsListener};
 use judgement::time::Millis;
 
@@ -167,7 +168,7 @@ fn what_belongs_to_the_origins_connection_does_not_break_an_answer_over_http2() 
 }
 
 #[test]
-fn http2_has_the_same_methods() {
+fn http2_has_the_same_methods_and_the_same_empty_bodies() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -186,8 +187,71 @@ fn http2_has_the_same_methods() {
         assert_eq!(house.blue.requests(), 0);
         assert_eq!(ask("OPTIONS", "3").await, (200, false));
         assert_eq!(house.blue.last().header("max-forwards"), Some("2"));
+        for (method, length) in [("POST", Some("0")), ("GET", None)] {
+            assert_eq!(ask(method, "3").await.0, 200);
+            let seen = house.blue.last();
+            assert_eq!((seen.header("content-length"), seen.header("transfer-encoding")), (length, None), "{method}");
+        }
     });
     assert_eq!((house.refused("method"), house.refused("field")), (1, 1));
+}
+
+#[test]
+fn a_get_that_ends_in_a_frame_of_its_own_has_no_body() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], ClientLimits::default());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let config = trusting(&[&certificate], &["h2"]);
+        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+        let request =
+            |method: &str| http::Request::builder().method(method).uri("https://shop.test/").body(()).unwrap();
+        for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
+            assert_eq!(client.request(request(method), &[Bytes::new()]).await.unwrap().status, 200);
+            let seen = house.blue.last();
+            assert_eq!((seen.header("transfer-encoding"), seen.body.len()), (None, 0), "{method}");
+        }
+        // One that has a body has all of it, in order.
+        for pieces in [&["all"][..], &["first ", "second ", "third"], &["", "after nothing"]] {
+            let body: Vec<Bytes> = pieces.iter().map(|piece| Bytes::from(*piece)).collect();
+            assert_eq!(client.request(request("DELETE"), &body).await.unwrap().status, 200);
+            let seen = house.blue.last();
+            assert_eq!(seen.header("transfer-encoding"), Some("chunked"), "{pieces:?}");
+            assert_eq!(unchunked(&seen.body), pieces.concat());
+        }
+        // One that leaves it open is forwarded after a while, on a connection of its own.
+        house
+            .blue
+            .always(Do::RawAndClose("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".to_owned()));
+        client.get("https://shop.test/").await.unwrap();
+        let connections = house.blue.connections();
+        let (answer, mut stream) = client.open(request("GET"), false).await.unwrap();
+        wait_until("it is forwarded", SOON, || house.blue.connections() > connections);
+        stream.send_data(Bytes::from("late"), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+        assert_eq!(unchunked(&house.blue.last().body), "late");
+        // One that is given up before that is not.
+        let asked = house.blue.requests();
+        let (answer, mut stream) = client.open(request("GET"), false).await.unwrap();
+        stream.send_reset(h2::Reason::CANCEL);
+        assert!(answer.await.is_err());
+        assert_eq!(client.get("https://shop.test/").await.unwrap().status, 200);
+        assert_eq!(house.blue.requests(), asked + 1);
+    });
+}
+
+/// The body that is in these chunks.
+fn unchunked(mut chunks: &[u8]) -> String {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n").unwrap();
+        let size = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return String::from_utf8(body).unwrap();
+        }
+        body.extend_from_slice(&chunks[end + 2..end + 2 + size]);
+        chunks = &chunks[end + 4 + size..];
+    }
 }
 
 #[test]

@@ -140,6 +140,24 @@ fn an_options_goes_as_far_as_it_says_and_trace_nowhere() {
 }
 
 #[test]
+fn a_post_without_a_body_says_so() {
+    let house = House::start("weight = 0", "");
+    let mut client = house.client();
+    for (method, says) in
+        [("POST", Some("0")), ("PUT", Some("0")), ("PATCH", Some("0")), ("GET", None), ("DELETE", None)]
+    {
+        assert_eq!(client.request(method, "/", &[], "").status, 200);
+        let seen = house.blue.last();
+        assert_eq!((seen.header("content-length"), seen.header("transfer-encoding")), (says, None), "{method}");
+    }
+    client.request("POST", "/", &[], "body");
+    assert_eq!(house.blue.last().header("content-length"), Some("4"));
+    client.request("POST", "/", &["Transfer-Encoding: chunked", "", "0"], "");
+    let seen = house.blue.last();
+    assert_eq!((seen.header("content-length"), seen.header("transfer-encoding")), (None, Some("chunked")));
+}
+
+#[test]
 fn interim_answers_are_few() {
     let house = House::start("weight = 0", "");
     let hints = |count: usize| "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".repeat(count);

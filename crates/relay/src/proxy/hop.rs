@@ -13,11 +13,11 @@ static HOP_BY_HOP: [HeaderName; 5] =
     [CONNECTION, UPGRADE, TE, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection")];
 
 /// `request` is on its way to an origin; `client` is the head that it was made from. `websocket`: it asks for one and
-/// may have it.
+/// may have it. `empty`: it has no body.
 ///
 /// # Errors
 /// None in practice: the values are numbers.
-pub fn clean(request: &mut RequestHeader, client: &RequestHeader, websocket: bool) -> Result<()> {
+pub fn clean(request: &mut RequestHeader, client: &RequestHeader, websocket: bool, empty: bool) -> Result<()> {
     // RFC 9110 10.1.1: no expectation without a body, and none from HTTP/1.0. An origin that waits for the body it has
     // just allowed would take the next request for it.
     if !has_body(&client.headers) || client.version < Version::HTTP_11 {
@@ -30,6 +30,16 @@ pub fn clean(request: &mut RequestHeader, client: &RequestHeader, websocket: boo
     }
     if let Ok(Some(left)) = forwards_left(client) {
         request.insert_header(MAX_FORWARDS, left.saturating_sub(1))?;
+    }
+    // RFC 9110 8.6: these methods usually have a body, and some origins answer 411 to one that does not say that it has
+    // none, or wait for it.
+    let usual = matches!(client.method, Method::POST | Method::PUT | Method::PATCH);
+    if usual
+        && empty
+        && !request.headers.contains_key(CONTENT_LENGTH)
+        && !client.headers.contains_key(TRANSFER_ENCODING)
+    {
+        request.insert_header(CONTENT_LENGTH, HeaderValue::from_static("0"))?;
     }
     Ok(())
 }
@@ -126,7 +136,7 @@ mod tests {
             client.append_header(*name, *value).unwrap();
         }
         let mut request = client.clone();
-        clean(&mut request, &client, asks_for_websocket(&client)).unwrap();
+        clean(&mut request, &client, asks_for_websocket(&client), false).unwrap();
         assert_eq!(request.headers.contains_key(UPGRADE), request.headers.contains_key(CONNECTION));
         (request.headers.contains_key(EXPECT), request.headers.contains_key(UPGRADE))
     }
@@ -187,7 +197,7 @@ mod tests {
             let client = request(method, &fields);
             assert_eq!(forwards_left(&client), left, "{method} {lines:?}");
             let mut sent = client.clone();
-            clean(&mut sent, &client, false).unwrap();
+            clean(&mut sent, &client, false, true).unwrap();
             let sent = sent.headers.get(MAX_FORWARDS).map(|line| line.to_str().unwrap().to_owned());
             if let Ok(Some(left @ 1..)) = left {
                 assert_eq!(sent, Some((left - 1).to_string()), "{method} {lines:?}");
@@ -195,6 +205,25 @@ mod tests {
                 assert_eq!(sent.as_deref(), lines.first().copied(), "it is for somebody else");
             }
         }
+    }
+
+    #[test]
+    fn a_request_that_usually_has_a_body_says_that_it_has_none() {
+        let length = |method, fields: &[(&'static str, &str)], empty| {
+            let client = request(method, fields);
+            let mut sent = client.clone();
+            clean(&mut sent, &client, false, empty).unwrap();
+            sent.headers.get(CONTENT_LENGTH).map(|length| length.to_str().unwrap().to_owned())
+        };
+        for method in ["POST", "PUT", "PATCH"] {
+            assert_eq!(length(method, &[], true).as_deref(), Some("0"), "{method}");
+            assert_eq!(length(method, &[], false), None, "{method}: its length is not known");
+        }
+        for method in ["GET", "HEAD", "DELETE", "OPTIONS", "post"] {
+            assert_eq!(length(method, &[], true), None, "{method}");
+        }
+        assert_eq!(length("POST", &[("content-length", "00")], true).as_deref(), Some("00"), "as it came");
+        assert_eq!(length("POST", &[("transfer-encoding", "chunked")], true), None);
     }
 
     /// What is left of an answer, sorted.

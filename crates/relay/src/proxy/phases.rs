@@ -74,7 +74,7 @@ impl ProxyHttp for Proxy {
             Ok(mut routed) => {
                 routed.upgrade = routed.allows_websockets() && asks_for_websocket(session.req_header());
                 ctx.routed = Some(routed);
-                Ok(false)
+                body::decide_on_body(session).await.map(|()| false)
             }
             Err(refused) => self.refuse(session, ctx, refused).await,
         }
@@ -125,7 +125,8 @@ impl ProxyHttp for Proxy {
         if routed.must_not_be(request.version) {
             return Err(Error::new_up(NO_HTTP2));
         }
-        hop::clean(request, session.req_header(), routed.upgrade)?;
+        let empty = session.as_downstream_mut().is_body_empty();
+        hop::clean(request, session.req_header(), routed.upgrade, empty)?;
         if routed.upgrade
             && let Some(connection) = &ctx.connection
         {
