@@ -1,7 +1,7 @@
 //! Changes to heads on their way to the origin and back, and the client's address on its way in.
 
-mod client_scheme;
 pub(super) mod caching;
+mod client_scheme;
 mod forwarded;
 mod ids;
 mod stack_text;
