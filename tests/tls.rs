@@ -17,6 +17,16 @@ use crate::support::tls::{self, Certificate, H2, trusting};
 use crate::support::{SOON, wait_until};
 use crate::traps;
 
+/// Has a client of its own talk HTTP/2 to the house.
+fn over_http2<T>(house: &House, certificate: &Certificate, talk: impl AsyncFnOnce(&mut H2) -> T) -> T {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let config = trusting(&[certificate], &["h2"]);
+        let mut client = H2::connect(tls_address(house), "shop.test", &config).await.unwrap();
+        talk(&mut client).await
+    })
+}
+
 /// A house with a TLS listener whose certificates are `first` and then `more`.
 pub fn house(first: &Certificate, more: &[(&str, &Certificate)], limits: ClientLimits) -> House {
     House::with("weight = 0", "", |settings| {
@@ -122,12 +132,8 @@ fn files_that_are_no_certificate_are_refused_at_the_start() {
 fn http2_is_agreed_on_and_http1_is_left_to_who_wants_it() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let answer = runtime.block_on(async {
-        let mut client =
-            H2::connect(tls_address(&house), "shop.test", &trusting(&[&certificate], &["h2"])).await.unwrap();
-        client.get("https://shop.test/path?query").await.unwrap()
-    });
+    let answer =
+        over_http2(&house, &certificate, async |client| client.get("https://shop.test/path?query").await.unwrap());
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"blue".as_slice()));
     let seen = house.blue.last();
     assert_eq!(seen.line(), "GET /path?query HTTP/1.1");
@@ -140,10 +146,7 @@ fn http2_is_agreed_on_and_http1_is_left_to_who_wants_it() {
 fn cookie_crumbs_of_http2_are_one_line_for_the_origin() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let mut client =
-            H2::connect(tls_address(&house), "shop.test", &trusting(&[&certificate], &["h2"])).await.unwrap();
+    over_http2(&house, &certificate, async |client| {
         let request = http::Request::get("https://shop.test/").header("cookie", "a=1").header("cookie", "b=2");
         assert_eq!(client.request(request.body(()).unwrap(), &[]).await.unwrap().status, 200);
     });
@@ -155,10 +158,7 @@ fn what_belongs_to_the_origins_connection_does_not_break_an_answer_over_http2() 
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());
     house.blue.always(Do::Raw(traps::HOPS.to_owned()));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let config = trusting(&[&certificate], &["h2"]);
-        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+    over_http2(&house, &certificate, async |client| {
         let request = http::Request::get("https://shop.test/").body(()).unwrap();
         let answer = client.open(request, true).await.unwrap().0.await.unwrap();
         assert_eq!((answer.status().as_u16(), &answer.headers()["x-stays"]), (200, &"yes".parse().unwrap()));
@@ -171,10 +171,7 @@ fn what_belongs_to_the_origins_connection_does_not_break_an_answer_over_http2() 
 fn http2_has_the_same_methods_and_the_same_empty_bodies() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let config = trusting(&[&certificate], &["h2"]);
-        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+    over_http2(&house, &certificate, async |client| {
         let mut ask = async |method: &str, forwards: &str| {
             let request = http::Request::builder().method(method).uri("https://shop.test/");
             let request = request.header("max-forwards", forwards).body(()).unwrap();
@@ -200,10 +197,7 @@ fn http2_has_the_same_methods_and_the_same_empty_bodies() {
 fn a_get_that_ends_in_a_frame_of_its_own_has_no_body() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let config = trusting(&[&certificate], &["h2"]);
-        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+    over_http2(&house, &certificate, async |client| {
         let request =
             |method: &str| http::Request::builder().method(method).uri("https://shop.test/").body(()).unwrap();
         for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
@@ -259,10 +253,7 @@ fn too_large_a_body_over_http2_gets_its_413_and_no_reset() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());
     house.set("max_body = 1000");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let config = trusting(&[&certificate], &["h2"]);
-        let mut client = H2::connect(tls_address(&house), "shop.test", &config).await.unwrap();
+    over_http2(&house, &certificate, async |client| {
         let block = bytes::Bytes::from(vec![b'x'; 16 << 10]);
         for says_its_length in [true, false] {
             let mut request = http::Request::post("https://shop.test/");

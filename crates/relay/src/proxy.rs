@@ -45,7 +45,7 @@ use crate::proxy::error::answer_to_refusal;
 use crate::proxy::headers::{ClientScheme, IdGenerator};
 use crate::proxy::request_view::HeaderLookup;
 use crate::proxy::routed_request::RoutedRequest;
-use crate::proxy::session::{answer, has_answered, is_gone, is_tls, peer_of};
+use crate::proxy::session::{answer, has_answered, is_gone, is_tls};
 use config::{ClientLimits, HopHeaders, MainConfig};
 use judgement::traffic::{decide, sticky};
 use memory::clock;
@@ -107,19 +107,9 @@ impl Proxy {
         Proxy { access, ..self }
     }
 
-    fn trusts(&self, peer: IpAddr) -> bool {
-        !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&peer.to_canonical()))
-    }
-
     /// The HTTPS port that this request is to be redirected to, if any.
-    fn redirects(&self, session: &Session) -> Option<u16> {
-        self.redirect_to_https.filter(|_| !self.came_by_https(session))
-    }
-
-    /// Whether the request came by HTTPS, to Cutover or to a trusted proxy that says so.
-    fn came_by_https(&self, session: &Session) -> bool {
-        let says_so = || ClientScheme::as_told(&session.req_header().headers) == Some(ClientScheme::Https);
-        is_tls(session) || self.trusts(peer_of(session)) && says_so()
+    fn redirects(&self, session: &Session, trusted: bool) -> Option<u16> {
+        self.redirect_to_https.filter(|_| !came_by_https(session, trusted))
     }
 
     fn route(&self, session: &Session, client: IpAddr, started: u64) -> Result<RoutedRequest, RefusalReason> {
@@ -180,4 +170,10 @@ impl Proxy {
         routed.rescue(&self.counters, self.shard, &self.sidecar, now);
         true
     }
+}
+
+/// Whether the request came by HTTPS: to Cutover, or to a trusted proxy that says so. `trusted`: the peer is one.
+fn came_by_https(session: &Session, trusted: bool) -> bool {
+    let says_so = || ClientScheme::as_told(&session.req_header().headers) == Some(ClientScheme::Https);
+    is_tls(session) || trusted && says_so()
 }

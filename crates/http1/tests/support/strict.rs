@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A request as a program behind the proxy would understand it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct StrictMessage {
     pub start: [String; 3],
     pub fields: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
@@ -54,7 +54,7 @@ fn fields(rest: &mut &[u8], underscores: bool) -> Result<Vec<(String, Vec<u8>)>,
 ///
 /// # Errors
 /// What two programs could read in two ways.
-pub fn request(bytes: &[u8]) -> Result<Message, String> {
+pub fn request(bytes: &[u8]) -> Result<StrictMessage, String> {
     let mut rest = bytes;
     let text = std::str::from_utf8(line(&mut rest)?).map_err(|error| error.to_string())?;
     let words: Vec<&str> = text.split(' ').collect();
@@ -101,7 +101,7 @@ pub fn request(bytes: &[u8]) -> Result<Message, String> {
         return Err("100 is expected for a body that is not there".into());
     }
     let start = [method, target, "HTTP/1.1"].map(str::to_owned);
-    Ok(Message { start, fields, body, length: bytes.len() - rest.len() })
+    Ok(StrictMessage { start, fields, body, length: bytes.len() - rest.len() })
 }
 
 fn chunks(rest: &mut &[u8], underscores: bool) -> Result<Vec<u8>, String> {

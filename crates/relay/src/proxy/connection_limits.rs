@@ -12,6 +12,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 
+use crate::proxy::headers::is_trusted;
 use config::ClientLimits;
 use memory::counters::{Counters, RefusalReason, count, read};
 
@@ -61,7 +62,7 @@ impl ConnectionLimits {
             process.refuse(RefusalReason::Connections);
             return None;
         }
-        let address = (self.max_per_address > 0 && !self.trusts(peer)).then(|| counted_as(peer));
+        let address = (self.max_per_address > 0 && !is_trusted(&self.trusted, peer)).then(|| counted_as(peer));
         if let Some(address) = address {
             let mut by_address = self.by_address.lock();
             let here = by_address.entry(address).or_default();
@@ -73,11 +74,6 @@ impl ConnectionLimits {
         }
         count(&process.connections_opened);
         Some(ConnectionPermit { address, limits: self.clone() })
-    }
-
-    fn trusts(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        self.trusted.iter().any(|network| network.contains(&peer))
     }
 }
 

@@ -52,7 +52,7 @@ impl RequestContext {
         hop: HopHeaders,
         generator: &IdGenerator,
     ) {
-        self.trusted = trusted.iter().any(|net| net.contains(&peer.to_canonical()));
+        self.trusted = headers::is_trusted(trusted, peer);
         self.client = headers::client_of(peer, headers, trusted);
         self.ids = CorrelationIds::of(headers, self.trusted, hop, generator);
     }

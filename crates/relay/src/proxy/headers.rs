@@ -38,9 +38,8 @@ static VERSION: HeaderName = HeaderName::from_static("x-cutover-version");
 
 /// The client: the peer, or the first hop from the right of X-Forwarded-For that is not a trusted proxy.
 pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut client = peer.to_canonical();
-    if trusted.is_empty() || !is_trusted(client) {
+    if !is_trusted(trusted, client) {
         return client;
     }
     // All lines are one list (RFC 9110 5.3), read from the right.
@@ -51,11 +50,17 @@ pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
             // An invalid address was not written by a trusted proxy.
             None => return client,
         }
-        if !is_trusted(client) {
+        if !is_trusted(trusted, client) {
             return client;
         }
     }
     client
+}
+
+/// Whether an address is one of the trusted proxies.
+pub fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|network| network.contains(&address))
 }
 
 fn parse_hop(hop: &str) -> Option<IpAddr> {

@@ -17,7 +17,9 @@ use crate::proxy::hop::asks_for_websocket;
 use crate::proxy::request_view::{announced_length, host_as_sent};
 use crate::proxy::session::{answer, answer_options, connection_of, has_answered, is_tls, leave, peer_of, send_away};
 use crate::proxy::upstream_try::UpstreamTry;
-use crate::proxy::{Proxy, RESCUE, RequestContext, access_line, body, headers, hop, redirect, response_checks, target};
+use crate::proxy::{
+    Proxy, RESCUE, RequestContext, access_line, body, came_by_https, headers, hop, redirect, response_checks, target,
+};
 use judgement::traffic::sticky::StickyBy;
 use memory::clock;
 use memory::counters::{AttemptFailure, ConnectionPhase, RefusalReason, is_raised};
@@ -58,7 +60,7 @@ impl ProxyHttp for Proxy {
         let clean = self.is_clean(session);
         let formed = clean.and_then(|()| target::in_origin_form(session.req_header_mut()).map_err(RefusalReason::from));
         let routed = formed.and_then(|()| self.route(session, ctx.client, ctx.started));
-        if let (Ok(_), Some(port)) = (&routed, self.redirects(session)) {
+        if let (Ok(_), Some(port)) = (&routed, self.redirects(session, ctx.trusted)) {
             return match redirect::to_https(session.req_header(), port) {
                 Some(location) => send_away(session, location).await.map(|()| true),
                 None => self.refuse(session, ctx, RefusalReason::BadHost).await,
@@ -215,7 +217,7 @@ impl ProxyHttp for Proxy {
         {
             let (rules, _) = routed.snapshot.table.service(routed.decision.service);
             if let StickyBy::Cookie(name) = &rules.sticky {
-                headers::pin(response, name, &key, self.came_by_https(session))?;
+                headers::pin(response, name, &key, came_by_https(session, ctx.trusted))?;
                 caching::make_private(response)?;
             }
         }
