@@ -7,11 +7,12 @@ pub mod health_check;
 pub mod secret_url;
 mod service_terms;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
-use pingora_core::upstreams::peer::HttpPeer;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use crate::counters::{DistinctKeys, EndpointRest, OrdinalCounter, RescueBudget, RouteCounters};
 use crate::snapshot::health_check::HealthCheck;
@@ -96,13 +97,29 @@ pub struct OriginTimeouts {
 /// An address that requests can be sent to: resolved, with everything prepared.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    pub peer: HttpPeer,
+    pub address: SocketAddr,
+    /// For an origin over TLS.
+    pub tls: Option<EndpointTls>,
+    pub http2: OriginHttp2,
+    pub timeouts: OriginTimeouts,
+    /// Two endpoints with the same key may use each other's connections: they have the same address, name, certificates and
+    /// HTTP versions.
+    pub connection_key: u64,
     /// The Host header.
-    pub authority: HeaderValue,
+    pub authority: Box<str>,
     /// Without a trailing slash.
     pub base_path: Box<str>,
     /// While it rests, requests try the others first. Shared by the generations that know it.
     pub rest: Arc<EndpointRest>,
+}
+
+/// How a TLS connection to an endpoint is made.
+#[derive(Clone, Debug)]
+pub struct EndpointTls {
+    /// The name that the certificate must have.
+    pub name: ServerName<'static>,
+    /// Shared by all endpoints with the same certificates and HTTP versions, and with it the sessions to resume.
+    pub config: Arc<ClientConfig>,
 }
 
 /// The endpoints of one environment; empty while its names do not resolve.

@@ -3,26 +3,24 @@
 //! Names are resolved here, in the background, never by a request: an origin's endpoints are part of the snapshot. When
 //! a name stops resolving, its last good addresses stay in force.
 
-pub mod cause;
+pub mod connect;
+pub mod error;
 pub mod exchange;
 mod resolve;
+mod tls;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::HeaderValue;
-use pingora_core::protocols::ALPN;
-use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
+use rustls::pki_types::ServerName;
 
+use crate::origin::tls::OriginTls;
 use memory::counters::EndpointRest;
-use memory::snapshot::{Endpoint, OriginHttp2, OriginSettings, OriginTarget};
+use memory::snapshot::{Endpoint, EndpointTls, OriginSettings, OriginTarget};
 
+pub use error::OriginError;
 pub use resolve::OriginResolver;
-
-/// Requests at once on one HTTP/2 connection to an origin; further ones open another.
-const STREAMS: usize = 100;
 
 /// Addresses that cannot be an origin: link-local ones, where cloud platforms keep instance credentials
 /// (169.254.169.254, fd00:ec2::254). Checked after every lookup, because a name may point to one at any time.
@@ -36,40 +34,30 @@ pub fn is_forbidden(address: IpAddr) -> bool {
 /// The metadata service of an EC2 instance, which is not link-local in IPv6.
 const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
-/// Everything that pingora needs for a connection to one address of a target, prepared once.
-fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr) -> Option<Endpoint> {
+/// Everything that a connection to one address of a target needs, prepared once.
+fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr, tls: &OriginTls) -> Option<Endpoint> {
     if is_forbidden(address) {
         tracing::warn!(host = target.host, %address, "ignoring the link-local address of an origin");
         return None;
     }
-    let authority = HeaderValue::from_str(&target.authority).ok()?;
-    // A URL with an address has no name to ask for, so the certificate must name the address.
-    let mut peer = HttpPeer::new(SocketAddr::new(address, target.port), target.tls, target.host.clone());
-    let (timeouts, options) = (&origin.timeouts, &mut peer.options);
-    options.connection_timeout = Some(timeouts.connect.as_duration());
-    options.total_connection_timeout = Some(timeouts.connect.plus(timeouts.tls).as_duration());
-    options.read_timeout = Some(timeouts.first_byte.as_duration());
-    options.write_timeout = Some(timeouts.write.as_duration());
-    options.idle_timeout = Some(timeouts.idle.as_duration());
-    options.alpn = match (origin.h2, target.tls) {
-        (OriginHttp2::Never, _) | (OriginHttp2::Auto, false) => ALPN::H1,
-        (OriginHttp2::Auto, true) => ALPN::H2H1,
-        (OriginHttp2::Only, _) => ALPN::H2,
+    let tls = match target.tls {
+        false => None,
+        true => Some(EndpointTls {
+            // A URL with an address has no name to ask for, so the certificate must name the address.
+            name: ServerName::try_from(target.host.clone()).ok()?,
+            config: tls.config(origin),
+        }),
     };
-    options.max_h2_streams = STREAMS;
-    if !origin.authorities.is_empty() {
-        let authorities = origin.authorities.iter().map(|der| WrappedX509::new(der.clone(), parse_x509));
-        options.ca = Some(authorities.collect::<Arc<[_]>>());
-    }
-    peer.client_cert_key =
-        origin.identity.as_ref().map(|identity| Arc::new(CertKey::new(identity.chain.clone(), identity.key.clone())));
-    // Terms missing from pingora's key for kept connections: a connection made under other terms must not be used.
-    let mut terms = DefaultHasher::new();
-    (origin.h2, &origin.authorities, &origin.identity).hash(&mut terms);
-    peer.group_key = terms.finish();
+    let address = SocketAddr::new(address, target.port);
+    let mut key = DefaultHasher::new();
+    (address, target.tls.then_some(&target.host), origin.h2, &origin.authorities, &origin.identity).hash(&mut key);
     Some(Endpoint {
-        peer,
-        authority,
+        address,
+        tls,
+        http2: origin.h2,
+        timeouts: origin.timeouts,
+        connection_key: key.finish(),
+        authority: target.authority.as_str().into(),
         base_path: target.base_path.as_str().into(),
         rest: Arc::new(EndpointRest::default()),
     })

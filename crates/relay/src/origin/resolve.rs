@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::origin::tls::OriginTls;
 use crate::origin::resolve::names::{NameResolver, ResolvedName};
 use judgement::time::Millis;
 use memory::clock;
@@ -24,6 +25,7 @@ const AGAIN: Millis = Millis::seconds(5);
 #[derive(Debug)]
 pub struct OriginResolver {
     names: NameResolver,
+    tls: OriginTls,
     /// The origins in force, for the task that keeps them resolved.
     wanted: watch::Sender<Vec<Arc<OriginSettings>>>,
     counters: Arc<Counters>,
@@ -32,7 +34,7 @@ pub struct OriginResolver {
 impl OriginResolver {
     /// Must be called within the runtime that will do the lookups.
     pub fn new(counters: Arc<Counters>) -> OriginResolver {
-        OriginResolver { names: NameResolver::of_system(), wanted: watch::Sender::new(Vec::new()), counters }
+        OriginResolver { names: NameResolver::of_system(), tls: OriginTls::default(), wanted: watch::Sender::new(Vec::new()), counters }
     }
 
     /// Resolves origins now, all at once, and asks the background task to keep them so. An origin that does not resolve
@@ -52,7 +54,7 @@ impl OriginResolver {
             }
         }
         let resolved = origins.iter().filter_map(|origin| {
-            let endpoints = endpoints(origin, |name| found.get(name).map(|found| &found.addresses));
+            let endpoints = endpoints(origin, &self.tls, |name| found.get(name).map(|found| &found.addresses));
             (!endpoints.is_empty()).then(|| (origin.clone(), endpoints))
         });
         let resolved = resolved.collect();
@@ -117,7 +119,7 @@ impl OriginResolver {
                     return;
                 }
                 for origin in origins.iter().filter(|origin| origin.targets.iter().any(|target| target.host == host)) {
-                    let endpoints = endpoints(origin, |name| names.get(name).map(|found| &found.addresses));
+                    let endpoints = endpoints(origin, &self.tls, |name| names.get(name).map(|found| &found.addresses));
                     if !endpoints.is_empty() && (before.is_some() || now.is_some()) {
                         sidecar.resolved(origin.clone(), endpoints);
                     }
@@ -135,14 +137,14 @@ impl OriginResolver {
 }
 
 /// The endpoints of an origin: every address of every target, in file order.
-fn endpoints<'f>(origin: &OriginSettings, addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>) -> Endpoints {
+fn endpoints<'f>(origin: &OriginSettings, tls: &OriginTls, addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>) -> Endpoints {
     let mut all: Vec<Endpoint> = Vec::new();
     for target in &origin.targets {
         match target.host.parse::<IpAddr>() {
-            Ok(address) => all.extend(super::endpoint(origin, target, address)),
+            Ok(address) => all.extend(super::endpoint(origin, target, address, tls)),
             Err(_) => {
                 let addresses = addresses(&target.host).into_iter().flatten();
-                all.extend(addresses.filter_map(|address| super::endpoint(origin, target, *address)));
+                all.extend(addresses.filter_map(|address| super::endpoint(origin, target, *address, tls)));
             }
         }
     }

@@ -1,56 +1,53 @@
-//! What carries a client's bytes: TCP, or TLS over it.
+//! What carries a connection's bytes: TCP, or TLS over it.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use pingora_core::protocols::ALPN;
-use pingora_core::protocols::tls::SslDigest;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// How long to keep reading from a client that is still sending after Cutover has closed, so that it sees the response
 /// and not a reset.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 8 << 20;
 
+/// A connection with a client or an origin.
 #[derive(Debug)]
-pub enum ClientTransport {
+pub enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl ClientTransport {
+impl Transport {
     pub fn tcp(&self) -> &TcpStream {
         match self {
-            ClientTransport::Plain(tcp) => tcp,
-            ClientTransport::Tls(tls) => tls.get_ref().0,
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_ref().0,
         }
     }
 
-    /// What was negotiated in the handshake; `None` without TLS.
-    pub fn selected(&self) -> Option<ALPN> {
-        let ClientTransport::Tls(tls) = self else { return None };
-        match tls.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Some(ALPN::H2),
-            _ => Some(ALPN::H1),
-        }
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Transport::Tls(_))
     }
 
-    /// Version and cipher, for pingora and the access log.
-    pub fn digest(&self) -> Option<SslDigest> {
-        let ClientTransport::Tls(tls) = self else { return None };
-        let session = tls.get_ref().1;
-        let version = match session.protocol_version() {
+    /// The TLS version, as the access log names it; `None` without TLS.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        let Transport::Tls(tls) = self else { return None };
+        Some(match tls.get_ref().1.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLS",
-        };
-        let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
-        Some(SslDigest::new(cipher, version, None, None, Vec::new()))
+        })
+    }
+
+    /// Whether TLS has negotiated HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        let Transport::Tls(tls) = self else { return false };
+        tls.get_ref().1.alpn_protocol() == Some(b"h2")
     }
 
     /// Closes Cutover's side, and reads on for a while: the caller is about to drop this, and closing while the client
@@ -76,34 +73,34 @@ async fn discard(mut tcp: TcpStream) {
     }
 }
 
-impl AsyncRead for ClientTransport {
+impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            ClientTransport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
 }
 
-impl AsyncWrite for ClientTransport {
+impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
-            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            ClientTransport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            ClientTransport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            ClientTransport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 
@@ -113,15 +110,12 @@ impl AsyncWrite for ClientTransport {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
-            ClientTransport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            ClientTransport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            ClientTransport::Plain(tcp) => tcp.is_write_vectored(),
-            ClientTransport::Tls(tls) => tls.is_write_vectored(),
-        }
+        true
     }
 }
