@@ -258,7 +258,7 @@ impl StartedSidecar {
 fn shared(settings: &MainConfig, counters: &Arc<Counters>, end: watch::Receiver<ShutdownSignal>) -> ListenerContext {
     let connection_limits =
         Arc::new(ConnectionLimits::new(&settings.limits, &settings.trusted_proxies, counters.clone()));
-    ListenerContext { counters: counters.clone(), limits: settings.limits, connection_limits, end }
+    ListenerContext { connection_limits, end }
 }
 
 /// Starts a worker for each set of sockets, plain and TLS.

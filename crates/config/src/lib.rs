@@ -46,6 +46,8 @@ pub struct MainConfig {
     pub tls: Vec<TlsListener>,
     /// The port that plain listeners redirect to.
     pub redirect_to_https: Option<u16>,
+    /// Plain listeners take HTTP/2 from clients that begin with it.
+    pub plain_http2: bool,
     pub limits: ClientLimits,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
@@ -130,6 +132,8 @@ pub struct ClientLimits {
     /// Bytes a second.
     pub body_rate: u64,
     pub write_idle: Millis,
+    /// A client may close its side and still read.
+    pub half_close: bool,
     pub keep_alive: Millis,
     pub requests: u32,
     pub tunnel_idle: Millis,
@@ -150,6 +154,7 @@ impl Default for ClientLimits {
             body_idle: Millis::seconds(30),
             body_rate: 240,
             write_idle: Millis::seconds(30),
+            half_close: false,
             keep_alive: Millis::seconds(60),
             requests: 10_000,
             tunnel_idle: Millis::seconds(3600),

@@ -8,9 +8,10 @@ pub mod secret_url;
 mod service_terms;
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -85,8 +86,10 @@ pub struct OriginTarget {
 pub struct OriginTimeouts {
     pub connect: Millis,
     pub tls: Millis,
-    /// For the first byte of the response, and then between any two.
+    /// For the first byte of the response, once the request has been sent.
     pub first_byte: Millis,
+    /// Between any two bytes of the response.
+    pub between_bytes: Millis,
     pub write: Millis,
     /// How long a pooled connection may stay idle.
     pub idle: Millis,
@@ -219,6 +222,35 @@ impl SnapshotReader {
     #[inline]
     pub fn load(&self) -> Arc<RoutingSnapshot> {
         self.0.load_full()
+    }
+}
+
+/// A snapshot as one thread shares it among its requests: counted without atomics, so that workers do not slow each other
+/// down.
+pub type SharedSnapshot = Rc<Arc<RoutingSnapshot>>;
+
+/// A thread's copy of the current snapshot.
+#[derive(Debug)]
+pub struct SnapshotCache {
+    cache: Cache<Arc<ArcSwap<RoutingSnapshot>>, Arc<RoutingSnapshot>>,
+    shared: SharedSnapshot,
+}
+
+impl SnapshotCache {
+    pub fn new(reader: &SnapshotReader) -> SnapshotCache {
+        let mut cache = Cache::new(reader.0.clone());
+        let shared = Rc::new(cache.load().clone());
+        SnapshotCache { cache, shared }
+    }
+
+    /// The current snapshot: one atomic read, unless a new one was published.
+    #[inline]
+    pub fn load(&mut self) -> SharedSnapshot {
+        let current = self.cache.load();
+        if !Arc::ptr_eq(current, &self.shared) {
+            self.shared = Rc::new(current.clone());
+        }
+        self.shared.clone()
     }
 }
 

@@ -28,6 +28,7 @@ impl Preset {
             connect: Millis::seconds(2),
             tls: Millis::seconds(4),
             first_byte: Millis::seconds(30),
+            between_bytes: Millis::seconds(60),
             write: Millis::seconds(30),
             idle: Millis::seconds(50),
             deadline: Millis::seconds(60),

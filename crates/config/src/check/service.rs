@@ -139,6 +139,7 @@ fn timeouts(typed: Option<&TimeoutsFile>, fitting: OriginTimeouts) -> OriginTime
         connect: length(&file.connect, fitting.connect),
         tls: length(&file.tls, fitting.tls),
         first_byte: length(&file.first_byte, fitting.first_byte),
+        between_bytes: length(&file.between_bytes, fitting.between_bytes),
         write: length(&file.write, fitting.write),
         idle: length(&file.idle, fitting.idle),
         deadline: length(&file.deadline, fitting.deadline),

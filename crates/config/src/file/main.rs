@@ -10,7 +10,7 @@ use crate::file::{At, NotifyFile, OneOrMany};
 
 /// The limit of numbers that are only counted.
 const ANY: u64 = u32::MAX as u64;
-/// The most bytes of a head that pingora reads.
+/// The most bytes of a head.
 const LARGEST_HEAD: u64 = 1 << 20;
 /// No request fits in a smaller head.
 const SMALLEST_HEAD: u64 = 256;
@@ -72,6 +72,10 @@ pub struct ProxyFile {
     /// Addresses with a port, for plain HTTP. Default: "0.0.0.0:8080", unless there are TLS listeners.
     #[schemars(extend("default" = ["0.0.0.0:8080"]))]
     pub listen: Option<At<OneOrMany<ListenAddress, true>>>,
+    /// Whether plain listeners take HTTP/2 from clients that begin with it (prior knowledge, RFC 9113 3.3), such as gRPC
+    /// without TLS.
+    #[schemars(extend("default" = true))]
+    pub http2: Option<bool>,
     /// Worker threads. 0 means one per core.
     #[schemars(extend("default" = 0, "x-unit" = "threads"))]
     pub threads: Option<At<Whole<0, 1024>>>,
@@ -163,6 +167,10 @@ pub struct LimitsFile {
     /// How long an unused client connection stays open.
     #[schemars(extend("default" = "60s"))]
     pub keep_alive: Option<At<Duration>>,
+    /// Whether a client may close its side after its request and still get the response. If not, a closed connection means
+    /// that nobody waits for it any more, and the request ends.
+    #[schemars(extend("default" = false))]
+    pub half_close: Option<bool>,
     /// The number of requests on one connection.
     #[schemars(extend("default" = 10_000, "x-unit" = "requests"))]
     pub requests: Option<At<Whole<1, ANY>>>,

@@ -195,10 +195,13 @@ pub struct TimeoutsFile {
     /// Time for the TLS handshake.
     #[schemars(extend("default" = "4s"))]
     pub tls: Option<At<Duration>>,
-    /// Time to the first byte of the response, and then between any two bytes. The preset "netlify" sets "65s",
-    /// "lambda-url" "905s".
+    /// Time from the end of the request to the first byte of the response. The preset "netlify" sets "65s", "lambda-url"
+    /// "905s".
     #[schemars(extend("default" = "30s"))]
     pub first_byte: Option<At<Duration>>,
+    /// The longest silence within a response.
+    #[schemars(extend("default" = "60s"))]
+    pub between_bytes: Option<At<Duration>>,
     /// Time within which the origin must accept more of a request body.
     #[schemars(extend("default" = "30s"))]
     pub write: Option<At<Duration>>,

@@ -59,6 +59,9 @@ pub enum AttemptFailure {
     Timeout,
     /// Closed or broken before the response head was complete, or not HTTP.
     Reset,
+    /// A kept connection was closed under a request that may not be sent twice. Not judged: the origin had done nothing
+    /// wrong, and may not have seen it.
+    Stale,
     /// Closed or broken in mid-body: the client has seen a status that said otherwise.
     Truncated,
     /// 502, 503 or 504.

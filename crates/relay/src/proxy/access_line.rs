@@ -1,41 +1,69 @@
 //! A request's line in the access log, assembled when the request is over.
 
-use http::header::{HOST, REFERER, USER_AGENT};
-use pingora_error::{Error, ErrorSource};
-use pingora_http::RequestHeader;
-use pingora_proxy::Session;
+use http1::{HeadView, KnownField};
 
 use crate::access::{AccessLine, AccessLogger};
-use crate::proxy::RequestContext;
-use crate::proxy::error::{Blame, blame};
-use crate::proxy::request_view::host_as_sent;
+use crate::head;
+use crate::proxy::context::{ClientConnection, RequestContext};
 use crate::proxy::routed_request::RoutedRequest;
-use crate::proxy::session::peer_of;
+use crate::proxy::side::Side;
 use judgement::traffic::DecisionReason;
+use judgement::traffic::head::HttpVersion;
 use memory::clock;
 use memory::counters::{AttemptFailure, RefusalReason};
 
 /// Writes the request's line, unless sampling leaves it out.
-pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Option<&Error>, took_micros: u64) {
-    let request: &RequestHeader = session.req_header();
-    let header = |name| request.headers.get(name).map(http::HeaderValue::as_bytes);
-    let peer = peer_of(session);
-    let told = session.response_written().map(|head| head.status.as_u16());
+pub fn record(log: &AccessLogger, connection: &ClientConnection, ctx: &RequestContext, client: &Side, took: u64) {
+    let request = client.view();
     let mut line = AccessLine {
-        time_micros: clock::wall_micros().saturating_sub(took_micros),
         client: ctx.client,
-        peer: peer.to_canonical(),
-        method: request.method.as_str().as_bytes(),
-        host: host_as_sent(request).ok().flatten().map(str::as_bytes).or_else(|| header(HOST)),
-        path: request.raw_path(),
-        protocol: protocol(request.version),
-        // 100 and 103 announce a response that never came; 101 is one.
-        status: told.filter(|status| *status >= 200 || *status == 101),
-        bytes_in: session.body_bytes_read() as u64,
-        bytes_out: session.body_bytes_sent() as u64,
+        method: request.method().as_bytes(),
+        host: head::host_as_sent(request).map(str::as_bytes).or_else(|| request.first(KnownField::Host)),
+        path: path(request),
+        protocol: protocol(request.head().version()),
+        status: ctx.told,
+        bytes_in: client.body_received,
+        bytes_out: client.body_sent,
+        referer: request.first(KnownField::Referer),
+        user_agent: request.first(KnownField::UserAgent),
+        refused: ctx.refused.map(RefusalReason::name),
+        aborted: ctx.aborted,
+        request_id: ctx.ids.request_id().map(str::as_bytes),
+        trace_id: ctx.ids.trace_id().map(str::as_bytes),
+        ..empty(connection, took)
+    };
+    if let Some(request) = &ctx.routed {
+        routed(&mut line, request);
+    }
+    if log.wants(line.is_failure()) {
+        log.write(&line);
+    }
+}
+
+/// Writes the line of a request whose head was refused. `line`: what came of its first line.
+pub fn record_unread(log: &AccessLogger, connection: &ClientConnection, refused: RefusalReason, status: u16, line: &[u8]) {
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).filter(|word| !word.is_empty());
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let protocol = "HTTP/1.1";
+    let refused = Some(refused.name());
+    log.write(&AccessLine { method, path, protocol, status: Some(status), refused, ..empty(connection, 0) });
+}
+
+fn empty<'a>(connection: &ClientConnection, took_micros: u64) -> AccessLine<'a> {
+    AccessLine {
+        time_micros: clock::wall_micros().saturating_sub(took_micros),
+        client: connection.peer.to_canonical(),
+        peer: connection.peer.to_canonical(),
+        method: b"",
+        host: None,
+        path: b"",
+        protocol: "",
+        status: None,
+        bytes_in: 0,
+        bytes_out: 0,
         took_micros,
-        referer: header(REFERER),
-        user_agent: header(USER_AGENT),
+        referer: None,
+        user_agent: None,
         service: None,
         route: None,
         environment: None,
@@ -48,21 +76,12 @@ pub fn record(log: &AccessLogger, session: &Session, ctx: &RequestContext, e: Op
         upstream_micros: None,
         upstream_status: None,
         failure: None,
-        refused: ctx.refused.map(RefusalReason::name),
-        aborted: e.is_some_and(|e| *e.esource() == ErrorSource::Downstream),
-        tls: session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|tls| &*tls.version),
-        request_id: ctx.request_id().map(str::as_bytes),
-        trace_id: ctx.trace_id().map(str::as_bytes),
-        origin_request_id: ctx.origin_request_id().map(http::HeaderValue::as_bytes),
-    };
-    if let Some(request) = &ctx.routed {
-        routed(&mut line, request);
-        // An error of Cutover's own is marked as aborted so that it counts for no environment, but the client did not
-        // hang up.
-        line.aborted &= !e.is_some_and(|e| blame(e) == Blame::Proxy);
-    }
-    if log.wants(line.is_failure()) {
-        log.write(&line);
+        refused: None,
+        aborted: false,
+        tls: connection.tls,
+        request_id: None,
+        trace_id: None,
+        origin_request_id: None,
     }
 }
 
@@ -80,20 +99,28 @@ fn routed<'a>(line: &mut AccessLine<'a>, routed: &'a RoutedRequest) {
     line.turned_away = decision.why == DecisionReason::Caution;
     line.attempts = routed.tries;
     let asked = routed.endpoint().filter(|_| routed.tries > 0);
-    line.upstream_address = asked.and_then(|endpoint| endpoint.peer._address.as_inet()).copied();
+    line.upstream_address = asked.map(|endpoint| endpoint.address);
     let answered = routed.current.status() > 0;
     line.upstream_status = answered.then_some(routed.current.status());
     line.upstream_micros = answered.then_some(routed.current.upstream_micros());
     line.failure = routed.current.failure.or(routed.rescued_from).map(AttemptFailure::name);
+    line.origin_request_id = routed.current.origin_request_id.as_ref().map(|id| id.as_bytes());
     line.aborted |= routed.aborted;
 }
 
-fn protocol(version: http::Version) -> &'static str {
+/// The target with its query, as sent; of one in absolute form, what follows the authority.
+fn path<'a>(request: HeadView<'a>) -> &'a [u8] {
+    let target = request.target();
+    let Some(authority) = request.authority() else { return target.as_bytes() };
+    let after = target.split_once("://").and_then(|(_, rest)| rest.get(authority.len()..)).unwrap_or_default();
+    if after.is_empty() { b"/" } else { after.as_bytes() }
+}
+
+fn protocol(version: HttpVersion) -> &'static str {
     match version {
-        http::Version::HTTP_09 => "HTTP/0.9",
-        http::Version::HTTP_10 => "HTTP/1.0",
-        http::Version::HTTP_11 => "HTTP/1.1",
-        http::Version::HTTP_2 => "HTTP/2.0",
-        _ => "HTTP/3.0",
+        HttpVersion::Http10 => "HTTP/1.0",
+        HttpVersion::Http11 => "HTTP/1.1",
+        HttpVersion::Http2 => "HTTP/2.0",
+        HttpVersion::Http3 => "HTTP/3.0",
     }
 }

@@ -1,97 +1,76 @@
 //! One request in progress: what is known about it from its head on, and its attempts once it is routed.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue};
-use ipnet::IpNet;
-
-use crate::proxy::headers::{self, CorrelationIds, IdGenerator};
+use crate::head::{self, CorrelationIds};
 use crate::proxy::routed_request::RoutedRequest;
-use config::HopHeaders;
+use crate::proxy::side::Side;
+use crate::proxy::worker::Worker;
+use crate::transport::Transport;
 use memory::clock;
-use memory::counters::{ClientConnection, ConnectionPhase, RefusalReason};
+use memory::counters::RefusalReason;
+
+/// What all requests of a client's connection share.
+#[derive(Debug)]
+pub struct ClientConnection {
+    pub peer: IpAddr,
+    /// The peer is one of the trusted proxies.
+    pub trusted: bool,
+    /// The TLS version, if there is TLS.
+    pub tls: Option<&'static str>,
+    /// How many requests have come on it.
+    pub requests: Cell<u32>,
+    /// Requests that the client gave up before they were answered.
+    pub given_up: Cell<u32>,
+    /// The connection to an origin that only this client may use, because the client has identified itself by it (NTLM,
+    /// Negotiate), and the key of its endpoint.
+    pub own: RefCell<Option<(u64, Transport)>>,
+}
+
+impl ClientConnection {
+    pub fn new(worker: &Worker, peer: IpAddr, transport: &Transport) -> ClientConnection {
+        ClientConnection {
+            peer,
+            trusted: worker.is_trusted(peer),
+            tls: transport.tls_version(),
+            requests: Cell::new(0),
+            given_up: Cell::new(0),
+            own: RefCell::new(None),
+        }
+    }
+}
 
 /// One request in progress.
 #[derive(Debug)]
 pub struct RequestContext {
     /// On the monotonic clock, in microseconds.
-    pub(super) started: u64,
-    /// The client's digest, because pingora creates it anew for every question.
-    pub(super) connection: Option<Arc<ClientConnection>>,
-    pub(super) ids: CorrelationIds,
+    pub started: u64,
+    pub ids: CorrelationIds,
     /// The peer, or the client that trusted proxies name.
-    pub(super) client: IpAddr,
-    /// The peer is one of the trusted proxies.
-    pub(super) trusted: bool,
+    pub client: IpAddr,
     /// Set once it is routed.
-    pub(super) routed: Option<RoutedRequest>,
+    pub routed: Option<RoutedRequest>,
     /// Why no origin was asked, or its response cut short.
-    pub(super) refused: Option<RefusalReason>,
+    pub refused: Option<RefusalReason>,
+    /// The status that the client was sent, unless it was an interim one.
+    pub told: Option<u16>,
+    /// The client left, or was too slow, before the end.
+    pub aborted: bool,
 }
 
 impl RequestContext {
-    pub(super) fn new() -> RequestContext {
+    /// A request whose head has come.
+    pub fn new(worker: &Worker, connection: &ClientConnection, client: &Side) -> RequestContext {
+        let head = client.view();
         RequestContext {
             started: clock::micros(),
-            connection: None,
-            ids: CorrelationIds::default(),
-            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            trusted: false,
+            ids: CorrelationIds::of(head, connection.trusted, worker.hop, &worker.ids),
+            client: head::client_of(connection.peer, head, &worker.trusted),
             routed: None,
             refused: None,
+            told: None,
+            aborted: false,
         }
-    }
-
-    /// Records who is asking, and the request's identifiers.
-    pub(super) fn note(
-        &mut self,
-        peer: IpAddr,
-        headers: &HeaderMap,
-        trusted: &[IpNet],
-        hop: HopHeaders,
-        generator: &IdGenerator,
-    ) {
-        self.trusted = headers::is_trusted(trusted, peer);
-        self.client = headers::client_of(peer, headers, trusted);
-        self.ids = CorrelationIds::of(headers, self.trusted, hop, generator);
-    }
-
-    /// Which part of a request its connection is at; `None` if unknown.
-    pub(super) fn phase(&self) -> Option<ConnectionPhase> {
-        self.connection.as_ref().map(|connection| connection.phase())
-    }
-
-    pub(super) fn enter(&self, phase: ConnectionPhase) {
-        if let Some(connection) = &self.connection {
-            connection.enter_alone(phase);
-        }
-    }
-
-    /// The client was too slow.
-    pub(super) fn has_timed_out(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.has_timed_out())
-    }
-
-    /// Counts more of the body; false once it is longer than the service allows.
-    pub(super) fn takes(&mut self, bytes: usize) -> bool {
-        let Some(routed) = &mut self.routed else { return true };
-        routed.current.body_bytes = routed.current.body_bytes.saturating_add(bytes as u64);
-        routed.current.body_bytes <= routed.max_body()
-    }
-
-    /// The request id sent to the origin as X-Request-Id.
-    pub fn request_id(&self) -> Option<&str> {
-        self.ids.request_id()
-    }
-
-    /// The trace id of traceparent, 32 hexadecimal digits.
-    pub fn trace_id(&self) -> Option<&str> {
-        self.ids.trace_id()
-    }
-
-    /// The answering origin's id for the request, from the header that the preset names; at most 128 bytes.
-    pub fn origin_request_id(&self) -> Option<&HeaderValue> {
-        self.routed.as_ref()?.current.origin_request_id.as_ref()
     }
 }

@@ -20,6 +20,7 @@ pub struct EndpointChoice {
     first: Option<usize>,
     connects: u8,
     stale: u8,
+    broken: u8,
     /// The endpoints that accepted no connection, one bit each; beyond 64 they may be tried twice.
     failed: u64,
     /// Why the first endpoint accepted no connection: the last one may only be an address that nothing listens on.
@@ -28,7 +29,7 @@ pub struct EndpointChoice {
 
 impl EndpointChoice {
     pub const fn new(environment: Environment) -> EndpointChoice {
-        EndpointChoice { environment, current: 0, first: None, connects: 0, stale: 0, failed: 0, connect_failure: None }
+        EndpointChoice { environment, current: 0, first: None, connects: 0, stale: 0, broken: 0, failed: 0, connect_failure: None }
     }
 
     pub const fn environment(&self) -> Environment {
@@ -37,6 +38,11 @@ impl EndpointChoice {
 
     pub fn current<'e>(&self, endpoints: &'e [Endpoint]) -> Option<&'e Endpoint> {
         endpoints.get(self.current)
+    }
+
+    /// The place of the current endpoint, if there are any.
+    pub const fn place(&self, endpoints: &[Endpoint]) -> Option<usize> {
+        if self.current < endpoints.len() { Some(self.current) } else { None }
     }
 
     /// Moves to the next endpoint: in rotation, with those that rest last. `turn` gives the start, and is called once.
@@ -58,6 +64,18 @@ impl EndpointChoice {
         self.failed |= 1 << (self.current % 64);
         self.connects += 1;
         usize::from(self.connects) < endpoints.len().min(usize::from(MAX_CONNECTS))
+    }
+
+    /// The current endpoint broke off; returns whether another one may be tried.
+    pub fn broke_off(&mut self, endpoints: &[Endpoint]) -> bool {
+        self.failed |= 1 << (self.current % 64);
+        self.broken += 1;
+        endpoints.len() > 1 && self.broken <= 1
+    }
+
+    /// Kept connections have turned out to be closed: the next one must be new.
+    pub const fn needs_a_new_connection(&self) -> bool {
+        self.stale > 0
     }
 
     /// The kept connection was already closed; returns whether another connection may be tried.

@@ -1,41 +1,39 @@
 //! Listeners and workers: one thread for each core, with its own runtime, sockets and pool of connections.
 //!
 //! SO_REUSEPORT lets the kernel hand every new connection to one worker, which keeps it: nothing is shared between
-//! workers but the snapshot and the counters. pingora's `Server` is not used: it sleeps through its grace period even
-//! when idle, and cannot say which port it got.
+//! workers but the snapshot and the counters.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use pingora_core::apps::{HttpServerOptions, ServerApp};
-use pingora_core::server::configuration::ServerConf;
-use pingora_proxy::HttpProxy;
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::proxy::Proxy;
+use crate::proxy::client_http1::{self, raw_refusal};
+use crate::proxy::client_http2;
 use crate::proxy::connection_limits::ConnectionLimits;
-use crate::proxy::stream::{ClientStream, raw_refusal};
+use crate::proxy::context::ClientConnection;
 use crate::proxy::tls::CurrentTls;
-use crate::proxy::transport::ClientTransport;
-use config::ClientLimits;
+use crate::proxy::worker::{Proxy, RegisteredConnection, Worker};
+use crate::transport::Transport;
 use judgement::time::Millis;
 use memory::clock;
-use memory::counters::{Counters, RefusalReason};
+use memory::counters::RefusalReason;
 
 /// Connections that the kernel queues for a busy worker.
 const BACKLOG: i32 = 4096;
-/// Idle connections to origins that a worker keeps.
-const POOL: usize = 1024;
-/// pingora's bound on attempts per request; Cutover's own are tighter (three connects and two stale ones per side).
-const TRIES: usize = 16;
+/// How often idle connections to origins are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Whether and how the workers are to shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +58,6 @@ pub struct DrainSettings {
 /// What all workers' listeners share.
 #[derive(Clone, Debug)]
 pub struct ListenerContext {
-    pub counters: Arc<Counters>,
-    pub limits: ClientLimits,
     pub connection_limits: Arc<ConnectionLimits>,
     pub end: watch::Receiver<ShutdownSignal>,
 }
@@ -122,102 +118,82 @@ pub fn start_worker(
     listeners: Vec<WorkerListener>,
     shared: ListenerContext,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(name).spawn(move || {
-        runtime.block_on(work(proxy, listeners, shared));
-        // Connections that outlived the drain end with the runtime.
-        runtime.shutdown_background();
-    })
+    let (started, outcome) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        // It must not leave its thread, so it is made here.
+        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => {
+                let _ = started.send(Ok(()));
+                // Connections that outlived the drain end with the runtime.
+                runtime.block_on(work(proxy, listeners, shared));
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
+    })?;
+    outcome.recv().unwrap_or_else(|_| Err(io::Error::other("a worker has ended at once")))?;
+    Ok(thread)
 }
 
 async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerContext) {
-    let conf = Arc::new(ServerConf {
-        threads: 1,
-        upstream_keepalive_pool_size: POOL,
-        max_retries: TRIES,
-        ..ServerConf::default()
-    });
-    let mut app = HttpProxy::new(proxy, conf);
-    app.handle_init_modules();
-    app.server_options = Some({
-        let mut options = HttpServerOptions::default();
-        // pingora counts how often a connection is reused.
-        options.keepalive_request_limit = Some(shared.limits.requests.saturating_sub(1));
-        options.h2_idle_timeout = Some(shared.limits.keep_alive.as_duration());
-        options
-    });
-    let app = Arc::new(app);
-    let mut loops = JoinSet::new();
+    let worker = Rc::new(Worker::new(proxy));
+    let (stop, stopping) = watch::channel(false);
+    let mut acceptors = JoinSet::new();
     for listener in listeners {
         match TcpListener::from_std(listener.socket) {
             Ok(socket) => {
-                let (stop, stopping) = watch::channel(false);
-                let acceptor = Acceptor {
-                    app: app.clone(),
-                    socket,
-                    tls: listener.tls,
-                    shared: shared.clone(),
-                    stop,
-                    stopping,
-                    connections: JoinSet::new(),
-                };
-                loops.spawn(acceptor.run());
+                let (worker, shared, stopping) = (worker.clone(), shared.clone(), stopping.clone());
+                let acceptor = Acceptor { worker, socket, tls: listener.tls, shared };
+                acceptors.spawn_local(acceptor.run(stopping));
             }
             Err(error) => tracing::error!(%error, "cannot start a listener"),
         }
     }
-    while loops.join_next().await.is_some() {}
+    let mut end = shared.end.clone();
+    tokio::select! {
+        _ = end.changed() => {}
+        () = sweep(&worker) => {}
+    }
+    let began = clock::now();
+    worker.connections.leave();
+    let how = *end.borrow_and_update();
+    if let ShutdownSignal::Drain(DrainSettings { delay, .. }) = how {
+        let _ = timeout(delay.as_duration(), end.changed()).await;
+    }
+    stop.send_replace(true);
+    while acceptors.join_next().await.is_some() {}
+    worker.connections.close();
+    worker.origins.clear();
+    loop {
+        let patience = match *end.borrow_and_update() {
+            ShutdownSignal::Drain(drain) => drain.patience.since(clock::now().since(began)).as_duration(),
+            ShutdownSignal::NotYet | ShutdownSignal::Now => Duration::ZERO,
+        };
+        tokio::select! {
+            _ = timeout(patience, worker.connections.ended()) => return,
+            // A second signal is heard while draining.
+            Ok(()) = end.changed() => {}
+        }
+    }
 }
 
-/// One listener of one worker, with its connections.
+/// Closes idle connections to origins in time. Never returns.
+async fn sweep(worker: &Worker) {
+    loop {
+        sleep(SWEEP).await;
+        worker.origins.sweep();
+    }
+}
+
+/// One listener of one worker.
 struct Acceptor {
-    app: Arc<HttpProxy<Proxy>>,
+    worker: Rc<Worker>,
     socket: TcpListener,
     tls: Option<CurrentTls>,
     shared: ListenerContext,
-    /// Tells pingora that each response is the connection's last, and tells HTTP/2 clients to go.
-    stop: watch::Sender<bool>,
-    stopping: watch::Receiver<bool>,
-    connections: JoinSet<()>,
 }
 
 impl Acceptor {
-    async fn run(mut self) {
-        let mut end = self.shared.end.clone();
-        self.accept_until(end.changed()).await;
-        let began = clock::now();
-        self.stop.send_replace(true);
-        let how = *end.borrow_and_update();
-        if let ShutdownSignal::Drain(DrainSettings { delay, .. }) = how {
-            self.accept_until(async {
-                let _ = timeout(delay.as_duration(), end.changed()).await;
-            })
-            .await;
-        }
-        // Connections that the kernel has already accepted are served; their clients would see a reset otherwise.
-        while let Ok(Ok((tcp, peer))) = timeout(Duration::ZERO, self.socket.accept()).await {
-            self.serve(tcp, peer);
-        }
-        let Acceptor { app, socket, mut connections, .. } = self;
-        drop(socket);
-        app.cleanup().await;
-        loop {
-            let patience = match *end.borrow_and_update() {
-                ShutdownSignal::Drain(drain) => drain.patience.since(clock::now().since(began)).as_duration(),
-                ShutdownSignal::NotYet | ShutdownSignal::Now => Duration::ZERO,
-            };
-            let drained = timeout(patience, async { while connections.join_next().await.is_some() {} });
-            tokio::select! {
-                _ = drained => break,
-                // A second signal is heard while draining.
-                Ok(()) = end.changed() => {}
-            }
-        }
-        connections.abort_all();
-    }
-
-    async fn accept_until<T>(&mut self, enough: impl Future<Output = T>) {
-        tokio::pin!(enough);
+    async fn run(self, mut stopping: watch::Receiver<bool>) {
         loop {
             tokio::select! {
                 accepted = self.socket.accept() => match accepted {
@@ -228,43 +204,57 @@ impl Acceptor {
                         sleep(Duration::from_millis(50)).await;
                     }
                 },
-                // Connections that have ended are removed.
-                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
-                _ = &mut enough => return,
+                _ = stopping.changed() => break,
             }
+        }
+        // Connections that the kernel has already accepted are served; their clients would see a reset otherwise.
+        while let Ok(Ok((tcp, peer))) = timeout(Duration::ZERO, self.socket.accept()).await {
+            self.serve(tcp, peer);
         }
     }
 
-    fn serve(&mut self, tcp: TcpStream, peer: SocketAddr) {
+    fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
         let Some(permit) = self.shared.connection_limits.admit(peer.ip()) else {
             if self.tls.is_none() {
                 // If the client cannot take it at once, it gets no response.
-                let _ = tcp.try_write(raw_refusal(RefusalReason::Connections).as_bytes());
+                let _ = tcp.try_write(&raw_refusal(RefusalReason::Connections));
             }
             return;
         };
         // Responses are written whole, so waiting for more to send would only delay them.
         let _ = tcp.set_nodelay(true);
         let tls = self.tls.as_ref().map(|current| current.borrow().clone());
-        let (app, stopping, shared) = (self.app.clone(), self.stopping.clone(), self.shared.clone());
-        self.connections.spawn(async move {
+        let (worker, registered) = (self.worker.clone(), RegisteredConnection::new(&self.worker));
+        tokio::task::spawn_local(async move {
             let _permit = permit;
-            let transport = match tls {
-                None => ClientTransport::Plain(tcp),
-                Some(config) => {
-                    let handshake = TlsAcceptor::from(config).accept(tcp);
-                    match timeout(shared.limits.tls_handshake.as_duration(), handshake).await {
-                        Ok(Ok(tls)) => ClientTransport::Tls(Box::new(tls)),
-                        Ok(Err(_)) | Err(_) => return shared.counters.process.refuse(RefusalReason::Handshake),
-                    }
+            match tls {
+                None => {
+                    let http2 = worker.plain_http2;
+                    client_http1::serve(worker, registered, Transport::Plain(tcp), peer.ip(), http2).await;
                 }
-            };
-            match ClientStream::new(transport, peer, shared.limits, shared.counters) {
-                Ok(stream) => {
-                    app.process_new(Box::new(stream), &stopping).await;
-                }
-                Err(error) => tracing::error!(%error, "cannot serve a connection"),
+                // On the heap for its short life, so that other connections have no room for it.
+                Some(config) => Box::pin(serve_tls(worker, registered, config, tcp, peer)).await,
             }
         });
+    }
+}
+
+async fn serve_tls(
+    worker: Rc<Worker>,
+    registered: RegisteredConnection,
+    config: Arc<ServerConfig>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+) {
+    let handshake = TlsAcceptor::from(config).accept(tcp);
+    let Ok(Ok(tls)) = timeout(worker.limits.tls_handshake.as_duration(), handshake).await else {
+        return worker.counters.process.refuse(RefusalReason::Handshake);
+    };
+    let transport = Transport::Tls(Box::new(tls.into()));
+    if transport.speaks_http2() {
+        let client = Rc::new(ClientConnection::new(&worker, peer.ip(), &transport));
+        client_http2::serve(worker, registered, transport, Vec::new(), client).await;
+    } else {
+        client_http1::serve(worker, registered, transport, peer.ip(), false).await;
     }
 }

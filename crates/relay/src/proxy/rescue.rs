@@ -1,4 +1,5 @@
-//! Whether a failed candidate request may be served again by the active environment.
+//! Whether a failed candidate request may be served again by the active environment. Nothing of a response has gone to its
+//! client by then: what fails afterwards is cut off.
 
 use judgement::time::Millis;
 
@@ -11,16 +12,14 @@ pub struct FailedTry {
     pub unsent: bool,
     /// All of the body read so far is still buffered and can be sent again.
     pub body_kept: bool,
-    /// Part of a response has been sent to the client.
-    pub answered: bool,
     pub elapsed: Millis,
     pub deadline: Millis,
 }
 
 /// Whether sending the request again is harmless.
 pub fn is_safe(fallen: FailedTry) -> bool {
-    let FailedTry { repeatable, unsent, body_kept, answered, elapsed, deadline } = fallen;
-    !answered && body_kept && (unsent || repeatable) && elapsed < deadline
+    let FailedTry { repeatable, unsent, body_kept, elapsed, deadline } = fallen;
+    body_kept && (unsent || repeatable) && elapsed < deadline
 }
 
 #[cfg(test)]
@@ -33,14 +32,12 @@ mod tests {
             repeatable: true,
             unsent: false,
             body_kept: true,
-            answered: false,
             elapsed: Millis(10),
             deadline: Millis(100),
         };
         let post = FailedTry { repeatable: false, ..get };
         assert!(is_safe(get) && !is_safe(post));
         assert!(is_safe(FailedTry { unsent: true, ..post }), "a connection that was never made");
-        assert!(!is_safe(FailedTry { answered: true, ..get }), "a byte has gone to the client");
         assert!(!is_safe(FailedTry { body_kept: false, ..get }), "the body is gone");
         assert!(!is_safe(FailedTry { elapsed: Millis(100), ..get }), "past the deadline");
     }

@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use pingora_core::protocols::ALPN;
-use pingora_core::upstreams::peer::HttpPeer;
-use pingora_http::RequestHeader;
-
-use crate::origin::cause::cause;
+use crate::origin::OriginError;
 use crate::proxy::endpoint_choice::EndpointChoice;
-use crate::proxy::request_view::is_repeatable;
 use crate::proxy::rescue::{FailedTry, is_safe};
 use crate::proxy::upstream_try::UpstreamTry;
 use judgement::time::Millis;
@@ -16,13 +11,13 @@ use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::{Decision, DecisionReason, Environment};
 use memory::clock;
 use memory::counters::{AttemptFailure, AttemptOutcome, Counters, ResponseClass, RouteCounters, Shard};
-use memory::snapshot::{Endpoint, HeaderEdits, RoutingSnapshot, ServedService};
+use memory::snapshot::{Endpoint, HeaderEdits, ServedService, SharedSnapshot};
 use sidecar::SidecarHandle;
 
 /// A routed request. It keeps its snapshot: however many attempts it takes, it sees one generation.
 #[derive(Debug)]
 pub struct RoutedRequest {
-    pub snapshot: Arc<RoutingSnapshot>,
+    pub snapshot: SharedSnapshot,
     pub decision: Decision,
     /// When its head arrived, in microseconds on the monotonic clock.
     started: u64,
@@ -47,7 +42,7 @@ pub struct RoutedRequest {
 
 impl RoutedRequest {
     pub fn new(
-        snapshot: Arc<RoutingSnapshot>,
+        snapshot: SharedSnapshot,
         decision: Decision,
         pin: Option<[u8; 16]>,
         started: u64,
@@ -108,8 +103,8 @@ impl RoutedRequest {
         self.rescued_from.is_some()
     }
 
-    /// Chooses the endpoint of the next attempt; `None` if the environment has no address.
-    pub fn next_peer(&mut self, shard: Shard) -> Option<Box<HttpPeer>> {
+    /// Chooses the endpoint of the next attempt, by its place among those of the environment; `None` if it has no address.
+    pub fn next_endpoint(&mut self, shard: Shard) -> Option<usize> {
         if self.tries == 0 && !self.is_rescued() {
             self.dispatch(shard);
         }
@@ -118,13 +113,7 @@ impl RoutedRequest {
         let turns = || self.snapshot.serving(service).map(|service| environment.of(&service.endpoint_turns));
         self.endpoints.advance(all, || turns().map_or(0, |turns| turns.next(shard) as usize));
         self.tries = self.tries.saturating_add(u16::from(!all.is_empty()));
-        // pingora needs a new peer for every attempt.
-        let mut peer = Box::new(self.endpoint()?.peer.clone());
-        if self.upgrade {
-            // WebSockets are HTTP/1.1 only, and may be silent for long: the timeouts of the client's side end them.
-            (peer.options.alpn, peer.options.read_timeout) = (ALPN::H1, None);
-        }
-        Some(peer)
+        self.endpoints.place(all)
     }
 
     /// Counts the request as sent before a connection is made: one that hangs while connecting counts too.
@@ -152,22 +141,15 @@ impl RoutedRequest {
         }
     }
 
-    /// Whether the current attempt must not use this HTTP version. pingora falls back to HTTP/1.1 if an origin takes no
-    /// part in the negotiation.
-    pub fn must_not_be(&self, version: http::Version) -> bool {
-        let only = self.endpoint().is_some_and(|endpoint| endpoint.peer.options.alpn.get_min_http_version() == 2);
-        only && !self.upgrade && version != http::Version::HTTP_2
-    }
-
     /// The current attempt's endpoint accepted no connection, and rests from now on. Returns whether another endpoint
     /// should be tried.
-    pub fn retries_after_connect_failure(&mut self, failure: AttemptFailure, error: &pingora_error::Error) -> bool {
+    pub fn retries_after_connect_failure(&mut self, failure: AttemptFailure, error: &OriginError) -> bool {
         let (service, environment) = (self.decision.service, self.environment());
         if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.service()) {
             // Logged once per rest, not once per request.
             if endpoint.rest.begin(clock::now()) {
-                let (service, address) = (&serving.name, &endpoint.peer._address);
-                tracing::warn!(%service, %environment, %address, cause = cause(error), "cannot connect to an origin");
+                let (service, address) = (&serving.name, endpoint.address);
+                tracing::warn!(%service, %environment, %address, cause = error.cause(), "cannot connect to an origin");
             }
         }
         let all = self.snapshot.endpoints(service, environment);
@@ -177,6 +159,19 @@ impl RoutedRequest {
     /// The current attempt's kept connection was already closed. Returns whether another connection should be tried.
     pub fn retries_after_stale_connection(&mut self) -> bool {
         self.endpoints.stale_connection() && self.has_time()
+    }
+
+    /// Whether the next attempt must not use a kept connection.
+    pub const fn needs_a_new_connection(&self) -> bool {
+        self.endpoints.needs_a_new_connection()
+    }
+
+    /// The current attempt broke off on active, and may be repeated. Returns whether another endpoint should be tried, which
+    /// happens once. A candidate's request goes to active instead.
+    pub fn retries_elsewhere(&mut self) -> bool {
+        let (service, environment) = (self.decision.service, self.environment());
+        let all = self.snapshot.endpoints(service, environment);
+        environment == self.active() && self.endpoints.broke_off(all) && self.has_time()
     }
 
     /// Why the environment's first endpoint accepted no connection.
@@ -208,7 +203,8 @@ impl RoutedRequest {
     }
 
     /// Whether the request that failed at `now` may go to the active environment; if so, the budget has been charged.
-    pub fn may_rescue(&self, now: u64, request: &RequestHeader, unsent: bool, body_kept: bool, answered: bool) -> bool {
+    /// `repeatable`: by its method, or because its client says so.
+    pub fn may_rescue(&self, now: u64, repeatable: bool, unsent: bool, body_kept: bool) -> bool {
         let Some(service) = self.service() else { return false };
         let active = self.active();
         if !service.rescue
@@ -219,10 +215,9 @@ impl RoutedRequest {
             return false;
         }
         let failed = FailedTry {
-            repeatable: is_repeatable(request),
+            repeatable,
             unsent,
             body_kept,
-            answered,
             elapsed: Millis(now.saturating_sub(self.started) / 1000),
             deadline: self.deadline(),
         };
@@ -263,7 +258,8 @@ impl RoutedRequest {
             (_, failure, status) => (ResponseClass::of_status(status), failure),
         };
         let Decision { environment: first, judged: is_judged, .. } = self.decision;
-        let judged = is_judged && !self.is_rescued();
+        // Of a request that met a closing connection, nobody knows whose it was to notice.
+        let judged = is_judged && !self.is_rescued() && failure != Some(AttemptFailure::Stale);
         let upstream_micros = self.current.upstream_micros();
         let request_micros = if last { now.saturating_sub(self.started).max(1) } else { 0 };
         let Some(route) = self.counters() else { return };
@@ -311,7 +307,7 @@ mod tests {
         let head = request_view::head(&parts, &fields, "192.0.2.1".parse::<IpAddr>().unwrap());
         let decision = decide(&snapshot.table, &head, |_| 0).unwrap();
         let mut routed = RoutedRequest::new(snapshot.clone(), decision, None, 0);
-        assert!(routed.next_peer(Shard(0)).is_none(), "nothing is resolved here");
+        assert!(routed.next_endpoint(Shard(0)).is_none(), "nothing is resolved here");
         decision.why
     }
 

@@ -1,7 +1,6 @@
 //! One attempt at a request: its head sent to one endpoint, and what came back.
 
-use http::HeaderValue;
-
+use crate::head::OriginRequestId;
 use memory::counters::AttemptFailure;
 
 /// The state of the current attempt. A new attempt starts afresh.
@@ -16,10 +15,8 @@ pub struct UpstreamTry {
     pub failure: Option<AttemptFailure>,
     /// Interim responses (100, 103) so far.
     pub interims: u8,
-    /// Bytes of the request body sent so far.
-    pub body_bytes: u64,
     /// The origin's id for the request, from the header that the preset names; at most 128 bytes.
-    pub origin_request_id: Option<HeaderValue>,
+    pub origin_request_id: Option<OriginRequestId>,
 }
 
 impl UpstreamTry {
@@ -30,7 +27,6 @@ impl UpstreamTry {
             status: 0,
             failure: None,
             interims: 0,
-            body_bytes: 0,
             origin_request_id: None,
         }
     }

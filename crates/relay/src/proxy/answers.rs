@@ -1,73 +1,32 @@
-//! The one table of errors: whose failure each of pingora's errors is, and what the client is told.
-
-use pingora_error::{Error, ErrorSource, ErrorType};
+//! What clients are told when no origin's answer reaches them: the one table of statuses and texts.
 
 use memory::counters::{AttemptFailure, RefusalReason};
-
-/// An origin that must speak HTTP/2 has agreed on something else.
-pub const NO_HTTP2: ErrorType = ErrorType::Custom("NoHttp2");
 
 /// What a 405 allows instead (RFC 9110 15.5.6). Which of them a resource has is for its origin to say.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// Who caused an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
-    Origin(AttemptFailure),
-    /// The client hung up, or sent invalid HTTP.
-    Client,
-    /// Cutover itself.
-    Proxy,
-}
+/// A status and a plain text.
+pub type PlainAnswer = (u16, &'static str);
 
-pub fn blame(error: &Error) -> Blame {
-    use ErrorType as T;
-    let failure = match *error.etype() {
-        T::ConnectTimedout | T::TLSHandshakeTimedout | T::ReadTimedout | T::WriteTimedout => AttemptFailure::Timeout,
-        T::ConnectRefused
-        | T::ConnectNoRoute
-        | T::ConnectError
-        | T::BindError
-        | T::SocketError
-        | T::ConnectProxyFailure => AttemptFailure::Connect,
-        T::TLSHandshakeFailure | T::InvalidCert | T::HandshakeError | T::TLSWantX509Lookup | NO_HTTP2 => {
-            AttemptFailure::Tls
-        }
-        _ => AttemptFailure::Reset,
-    };
-    match error.esource() {
-        ErrorSource::Upstream => Blame::Origin(failure),
-        ErrorSource::Downstream => Blame::Client,
-        ErrorSource::Internal | ErrorSource::Unset => Blame::Proxy,
-    }
-}
+/// The client was too slow with its body.
+pub const TOO_SLOW: PlainAnswer = (408, "408 request timed out\n");
 
-/// Whether the origin says that it has not processed the request (RFC 9113 6.8, 8.7); then any method may be sent
-/// again. A GOAWAY at once ends only the streams after the last one that the origin has processed.
-pub fn was_untouched(error: &Error) -> bool {
-    if matches!(*error.etype(), ErrorType::H2Downgrade | NO_HTTP2) {
-        return true;
-    }
-    let cause = error.root_cause().downcast_ref::<h2::Error>();
-    cause.is_some_and(|cause| {
-        let refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
-        cause.is_remote() && (refused || cause.is_go_away())
-    })
-}
-
-/// The status and plain body of the response when an origin failed.
-pub const fn answer_to_failure(failure: AttemptFailure) -> (u16, &'static str) {
+/// The answer when an origin failed.
+pub const fn to_failure(failure: AttemptFailure) -> PlainAnswer {
     match failure {
         AttemptFailure::Timeout => (504, "504 the origin did not respond in time\n"),
         AttemptFailure::Connect => (502, "502 cannot connect to the origin\n"),
         AttemptFailure::Tls => (502, "502 TLS connection to the origin failed\n"),
-        AttemptFailure::Reset | AttemptFailure::Truncated | AttemptFailure::Unavailable | AttemptFailure::Error => {
+        AttemptFailure::Reset
+        | AttemptFailure::Stale
+        | AttemptFailure::Truncated | AttemptFailure::Unavailable | AttemptFailure::Error => {
             (502, "502 the origin closed the connection or sent an invalid response\n")
         }
     }
 }
 
-pub const fn answer_to_refusal(refused: RefusalReason) -> (u16, &'static str) {
+/// The answer to a request that is not forwarded.
+pub const fn to_refusal(refused: RefusalReason) -> PlainAnswer {
     match refused {
         RefusalReason::UnknownHost => (404, "404 no service for this host\n"),
         RefusalReason::BadHost => (400, "400 request must have exactly one valid Host header\n"),
@@ -85,7 +44,7 @@ pub const fn answer_to_refusal(refused: RefusalReason) -> (u16, &'static str) {
         RefusalReason::LengthAndEncoding => (400, "400 both Content-Length and Transfer-Encoding present\n"),
         RefusalReason::Connection => (400, "400 Connection names an end-to-end header\n"),
         RefusalReason::Expectation => (417, "417 unsupported Expect header\n"),
-        RefusalReason::TooSlow => (408, "408 request timed out\n"),
+        RefusalReason::TooSlow => TOO_SLOW,
         RefusalReason::Malformed => (400, "400 malformed HTTP request\n"),
         RefusalReason::Method => (405, "405 method not supported\n"),
         RefusalReason::Connections => (503, "503 too many connections\n"),
@@ -94,4 +53,10 @@ pub const fn answer_to_refusal(refused: RefusalReason) -> (u16, &'static str) {
         RefusalReason::BadBody => (400, "400 request body is malformed or incomplete\n"),
         RefusalReason::BodyTooLarge => (413, "413 request body too large\n"),
     }
+}
+
+/// The reason phrase of the statuses in this table (RFC 9110 15).
+pub fn reason(status: u16) -> &'static [u8] {
+    let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    known.unwrap_or_default().as_bytes()
 }

@@ -1,0 +1,625 @@
+//! One request, from its head to its record: where it goes, the attempts that it takes, and what the client is told.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http1::{Framing, RequestKind, encode};
+use tokio::time::timeout;
+
+use crate::head::{self, Arrival, ConnectionField, Pin, RequestChange, ResponseChange};
+use crate::origin::OriginError;
+use crate::origin::connect::HttpVersions;
+use crate::proxy::access_line;
+use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
+use crate::proxy::context::{ClientConnection, RequestContext};
+use crate::proxy::passage::{AttemptError, ClientFault, Passage, Upload, request_framing};
+use crate::proxy::pool::OriginConnection;
+use crate::proxy::side::{Channel, Http2OriginStream, Side};
+use crate::proxy::timer::LazyTimer;
+use crate::proxy::upstream_try::UpstreamTry;
+use crate::proxy::worker::Worker;
+use judgement::time::Millis;
+use judgement::traffic::head::HttpVersion;
+use judgement::traffic::sticky::StickyBy;
+use memory::clock;
+use memory::counters::{AttemptFailure, RefusalReason};
+use memory::snapshot::Endpoint;
+
+/// How long a request that usually has no body may leave open whether it has one, over HTTP/2. Then it is forwarded with
+/// whatever comes. Some clients end an empty body with a frame of its own; forwarded before that, such a GET would reach an
+/// HTTP/1.1 origin as a body in chunks, which some refuse.
+const UNDECIDED: Duration = Duration::from_secs(1);
+/// How long the rest of an HTTP/2 body is read and discarded after an early response. Otherwise its stream would be reset,
+/// which is allowed (RFC 9113 8.1), but which some clients, such as curl, treat as a failure. HTTP/1 connections linger.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRequest {
+    /// It waits for the next request.
+    Keep,
+    Close,
+    /// It is closed, although the client may still be sending.
+    Linger,
+}
+
+/// Where a request goes.
+enum Admission {
+    Forward,
+    /// To another address, by the client.
+    Redirect(String),
+    /// No further: OPTIONS that may not be forwarded.
+    Options,
+}
+
+/// An attempt that has failed before its response.
+struct FailedAttempt {
+    error: AttemptError,
+    /// Nothing of the request has left.
+    unsent: bool,
+    /// Nothing came back, on a connection that had been used before: the origin may have closed it at the same time.
+    stale: bool,
+}
+
+/// Serves the request whose head has come from the client.
+pub async fn exchange(
+    worker: &Rc<Worker>,
+    connection: &ClientConnection,
+    client: &mut Side,
+    timer: &mut LazyTimer,
+) -> AfterRequest {
+    let ctx = RequestContext::new(worker, connection, client);
+    connection.requests.set(connection.requests.get() + 1);
+    client.expect_body(client.head().request_framing(), worker.head_limits);
+    let mut exchange = Exchange { worker, connection, client, timer, ctx, framing: Framing::None };
+    let after = exchange.run().await;
+    exchange.record();
+    after
+}
+
+struct Exchange<'a> {
+    worker: &'a Rc<Worker>,
+    connection: &'a ClientConnection,
+    client: &'a mut Side,
+    timer: &'a mut LazyTimer,
+    ctx: RequestContext,
+    /// Of the request's body, towards an origin that speaks HTTP/1.
+    framing: Framing,
+}
+
+impl Exchange<'_> {
+    async fn run(&mut self) -> AfterRequest {
+        match self.admit() {
+            Err(refused) => self.refuse(refused).await,
+            Ok(Admission::Redirect(location)) => {
+                let keep = self.may_keep();
+                self.answer((308, ""), &[("Location", location.as_bytes())], keep).await
+            }
+            Ok(Admission::Options) => {
+                let keep = self.may_keep();
+                self.answer((200, ""), &[("Allow", ALLOWED_METHODS.as_bytes())], keep).await
+            }
+            Ok(Admission::Forward) => self.forward().await,
+        }
+    }
+
+    fn admit(&mut self) -> Result<Admission, RefusalReason> {
+        let (worker, request) = (self.worker, self.client.view());
+        if head::refuses_method(request.method()) {
+            return Err(RefusalReason::Method);
+        }
+        let forwards = head::forwards_left(request)?;
+        let mut routed = worker.route(request, self.ctx.client, self.ctx.started)?;
+        let ClientConnection { tls, trusted, .. } = *self.connection;
+        if let Some(port) = worker.redirect_to_https
+            && !head::came_by_https(tls.is_some(), trusted, request)
+        {
+            let location = head::redirect_to_https(request, port).ok_or(RefusalReason::BadHost)?;
+            return Ok(Admission::Redirect(location));
+        }
+        if forwards == Some(0) {
+            return Ok(Admission::Options);
+        }
+        if request.head().content_length().is_some_and(|length| length > routed.max_body()) {
+            return Err(RefusalReason::BodyTooLarge);
+        }
+        routed.upgrade = routed.allows_websockets() && !self.client.is_http2() && request.asks_for_websocket();
+        self.ctx.routed = Some(routed);
+        Ok(Admission::Forward)
+    }
+
+    async fn forward(&mut self) -> AfterRequest {
+        if !self.decide_on_body().await {
+            return self.end_for(ClientFault::Gone).await;
+        }
+        self.framing = request_framing(self.client);
+        let mut upload = Upload::new(self.ctx.routed.as_ref().map_or(0, |routed| routed.max_body()));
+        match self.attempts(&mut upload).await {
+            Ok(origin) => self.respond(origin, &mut upload).await,
+            Err(AttemptError::Client(fault)) => self.end_for(fault).await,
+            Err(AttemptError::Origin(error)) => {
+                let failure = self.ctx.routed.as_ref().and_then(|routed| routed.current.failure);
+                self.answer(answers::to_failure(failure.unwrap_or(error.failure())), NO_STORE, false).await
+            }
+        }
+    }
+
+    /// Waits for the end of an HTTP/2 GET, HEAD, OPTIONS or DELETE without a length, or for the first piece of its body.
+    /// False if the client has given it up.
+    async fn decide_on_body(&mut self) -> bool {
+        let request = self.client.view();
+        let usually_none = matches!(request.method(), "GET" | "HEAD" | "OPTIONS" | "DELETE");
+        let is_open = self.client.is_http2() && !self.client.has_come();
+        if !is_open || !usually_none || request.head().content_length().is_some() {
+            return true;
+        }
+        !matches!(timeout(UNDECIDED, poll_fn(|cx| self.client.poll_more(cx))).await, Ok(Err(_)))
+    }
+
+    /// Asks origins until one answers: another address, another connection, or the active environment.
+    async fn attempts(&mut self, upload: &mut Upload) -> Result<Side, AttemptError> {
+        loop {
+            let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(OriginError::Connect)) };
+            let snapshot = routed.snapshot.clone();
+            let (service, environment) = (routed.decision.service, routed.environment());
+            let place = routed.next_endpoint(self.worker.shard);
+            let endpoint = place.and_then(|place| snapshot.endpoints(service, environment).get(place));
+            let Some(endpoint) = endpoint else {
+                // No address counts as a refused connection.
+                if self.fail(AttemptFailure::Connect, true, upload) {
+                    continue;
+                }
+                return Err(AttemptError::Origin(OriginError::Connect));
+            };
+            match self.connect(endpoint).await {
+                Ok((connection, reused)) => match self.ask(endpoint, connection, reused, upload).await {
+                    Ok(origin) => {
+                        if self.accept(&origin, upload) {
+                            return Ok(origin);
+                        }
+                        self.give_back(origin);
+                    }
+                    Err(failed) => self.after_failure(failed, upload)?,
+                },
+                Err(error) => self.after_no_connection(error, upload)?,
+            }
+            upload.restart();
+        }
+    }
+
+    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(OriginConnection, bool), OriginError> {
+        let mut own = self.connection.own.borrow_mut();
+        if let Some((_, transport)) = own.take_if(|(key, _)| *key == endpoint.connection_key) {
+            return Ok((OriginConnection::Http1(transport), true));
+        }
+        drop(own);
+        let (mut versions, mut fresh) = (HttpVersions::AsSet, false);
+        if let Some(routed) = &self.ctx.routed {
+            if routed.upgrade {
+                versions = HttpVersions::Http1;
+            }
+            fresh = routed.needs_a_new_connection();
+        }
+        self.worker.origins.acquire(endpoint, versions, fresh).await
+    }
+
+    /// There was no connection: returns if there is to be another attempt.
+    fn after_no_connection(&mut self, error: OriginError, upload: &Upload) -> Result<(), AttemptError> {
+        let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(error)) };
+        let failure = error.failure();
+        // A kept connection that accepts no more streams does not mean that the origin accepts no connections.
+        let sent_away = error == OriginError::Untouched && upload.is_kept() && routed.retries_after_stale_connection();
+        let elsewhere = || upload.is_kept() && routed.retries_after_connect_failure(failure, &error);
+        if sent_away || elsewhere() {
+            return Ok(());
+        }
+        let failure = routed.connect_failure().unwrap_or(failure);
+        if self.fail(failure, true, upload) { Ok(()) } else { Err(AttemptError::Origin(error)) }
+    }
+
+    /// There was no answer: returns if there is to be another attempt.
+    fn after_failure(&mut self, failed: FailedAttempt, upload: &Upload) -> Result<(), AttemptError> {
+        let FailedAttempt { error: AttemptError::Origin(error), unsent, stale } = failed else {
+            return Err(failed.error);
+        };
+        let untouched = error == OriginError::Untouched;
+        let repeatable = head::is_repeatable(self.client.view());
+        let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(error)) };
+        let may_repeat = upload.is_kept() && (untouched || unsent || repeatable);
+        // The origin had closed a kept connection, or takes no more streams: neither is a failure.
+        if may_repeat && (stale || untouched) && routed.retries_after_stale_connection() {
+            return Ok(());
+        }
+        if may_repeat && routed.retries_elsewhere() {
+            return Ok(());
+        }
+        // Whether the origin has seen it, nobody knows.
+        let failure = if stale { AttemptFailure::Stale } else { error.failure() };
+        if self.fail(failure, untouched, upload) { Ok(()) } else { Err(AttemptError::Origin(error)) }
+    }
+
+    /// Records a failed attempt and returns whether the request is rescued. The failed attempt is counted here if active will
+    /// answer the client, and at the end otherwise.
+    fn fail(&mut self, failure: AttemptFailure, unsent: bool, upload: &Upload) -> bool {
+        let gone = self.client.poll_gone(&mut Context::from_waker(Waker::noop()), self.worker.limits.half_close).is_ready();
+        let repeatable = head::is_repeatable(self.client.view());
+        let Some(routed) = &mut self.ctx.routed else { return false };
+        if gone {
+            // The client is gone: a second attempt is of no use, and a timeout is not evidence of slowness.
+            routed.aborted = failure == AttemptFailure::Timeout;
+            routed.current.failure = (!routed.aborted).then_some(failure);
+            routed.unseen = true;
+            return false;
+        }
+        routed.current.failure = Some(failure);
+        let now = clock::micros();
+        if !routed.may_rescue(now, repeatable, unsent, upload.is_kept()) {
+            return false;
+        }
+        routed.rescue(&self.worker.counters, self.worker.shard, &self.worker.sidecar, now);
+        true
+    }
+
+    /// Sends the request and waits for the head of the final response.
+    async fn ask(
+        &mut self,
+        endpoint: &Endpoint,
+        connection: OriginConnection,
+        reused: bool,
+        upload: &mut Upload,
+    ) -> Result<Side, FailedAttempt> {
+        let mut origin = match self.begin(endpoint, connection) {
+            Ok(origin) => origin,
+            Err(error) => {
+                return Err(FailedAttempt { error: AttemptError::Origin(error), unsent: true, stale: false });
+            }
+        };
+        let answered = self.wait_for_answer(endpoint, &mut origin, upload).await;
+        answered.map(|()| None).or_else(|error| {
+            let lost = matches!(error, AttemptError::Origin(OriginError::Closed | OriginError::Reset));
+            let stale = lost && reused && origin.received == 0;
+            Ok(Some(FailedAttempt { error, unsent: origin.sent == 0, stale }))
+        })
+        .and_then(|failed| match failed {
+            None => Ok(origin),
+            Some(failed) => Err(failed),
+        })
+    }
+
+    /// Writes the request's head.
+    fn begin(&mut self, endpoint: &Endpoint, connection: OriginConnection) -> Result<Side, OriginError> {
+        let Some(routed) = &mut self.ctx.routed else { return Err(OriginError::Connect) };
+        routed.current = UpstreamTry::begin(clock::micros());
+        let request = self.client.view();
+        let ClientConnection { peer, trusted, tls, .. } = *self.connection;
+        let host = head::host_as_sent(request);
+        let change = RequestChange {
+            endpoint,
+            arrival: Arrival { peer, client: self.ctx.client, trusted, host, tls: tls.is_some() },
+            strip: routed.stripping_rule(),
+            ids: &self.ctx.ids,
+            hop: self.worker.hop,
+            edits: routed.edits().map_or(&[][..], |edits| &edits.request),
+            websocket: routed.upgrade,
+            framing: self.framing,
+        };
+        let mut buffers = self.worker.buffers.take();
+        head::write_request(&mut buffers.output, request, &change);
+        let is_bodiless = !self.framing.has_body();
+        let channel = match connection {
+            OriginConnection::Http1(transport) => Channel::Http1(transport),
+            OriginConnection::Http2(mut requests, lease) => {
+                let request = head::to_http2_request(&buffers.output, endpoint.tls.is_some());
+                buffers.output.clear();
+                let sent = requests.send_request(request.ok_or(OriginError::Http2)?, is_bodiless);
+                let (response, send) = sent.map_err(|error| OriginError::of_http2(&error))?;
+                Channel::Http2Origin(Http2OriginStream { response, body: None, send, lease })
+            }
+        };
+        let mut origin = Side::new(channel, buffers);
+        origin.begin_body(self.framing, origin.is_http2() && is_bodiless);
+        Ok(origin)
+    }
+
+    /// Sends the request; interim responses go on to the client.
+    async fn wait_for_answer(
+        &mut self,
+        endpoint: &Endpoint,
+        origin: &mut Side,
+        upload: &mut Upload,
+    ) -> Result<(), AttemptError> {
+        let mut interims = 0;
+        loop {
+            let expects_continue = interims == 0 && self.client.head().expects_continue();
+            let worker = self.worker.clone();
+            let mut passage = Passage::new(
+                self.client,
+                origin,
+                upload,
+                self.timer,
+                &worker.limits,
+                &endpoint.timeouts,
+                &worker.head_limits,
+                expects_continue,
+            );
+            poll_fn(|cx| passage.poll_answer(cx)).await?;
+            let upgrade = self.ctx.routed.as_ref().is_some_and(|routed| routed.upgrade);
+            if !head::is_sane(origin.view(), interims, upgrade) {
+                return Err(AttemptError::Origin(OriginError::Invalid));
+            }
+            // 100 and 103 announce a response; 101 is one.
+            if !matches!(origin.head().status(), 100 | 102..=199) {
+                return Ok(());
+            }
+            interims += 1;
+            // HTTP/1.0 has no interim responses.
+            if self.client.head().version() != HttpVersion::Http10 {
+                head::write_interim(self.client.output(), origin.view());
+                self.client.send_interim().map_err(|_| AttemptError::Client(ClientFault::Gone))?;
+            }
+            origin.next_response();
+        }
+    }
+
+    /// Counts the response; false if the active environment is asked instead.
+    fn accept(&mut self, origin: &Side, upload: &Upload) -> bool {
+        let status = origin.head().status();
+        let shard = self.worker.shard;
+        if let Some(routed) = &mut self.ctx.routed {
+            routed.answer(status, shard);
+        }
+        let Some(failure) = AttemptFailure::of_status(status) else { return true };
+        // 501 and the like are the origin's considered response; a second origin would say the same.
+        if matches!(status, 500 | 502 | 503 | 504) && self.fail(failure, false, upload) {
+            return false;
+        }
+        if let Some(routed) = &mut self.ctx.routed {
+            routed.current.failure.get_or_insert(failure);
+        }
+        true
+    }
+
+    /// Passes the response on.
+    async fn respond(&mut self, mut origin: Side, upload: &mut Upload) -> AfterRequest {
+        let kind = RequestKind::of(self.client.view().method().as_bytes());
+        let incoming = origin.head().response_framing(kind);
+        origin.expect_body(incoming, self.worker.head_limits);
+        let status = origin.head().status();
+        let switches = status == 101;
+        let outgoing = self.outgoing_framing(&origin, incoming);
+        let keep = self.may_keep() && upload.is_sent() && outgoing != Framing::UntilClose && !switches;
+        self.write_head(&origin, kind, outgoing, keep);
+        let is_bodiless = origin.has_come();
+        self.ctx.told = Some(status);
+        if self.client.send_head(outgoing, is_bodiless).is_err() {
+            return self.end_for(ClientFault::Gone).await;
+        }
+        let Some(times) = self.endpoint_times() else { return AfterRequest::Close };
+        let worker = self.worker.clone();
+        if switches {
+            for side in [&mut *self.client, &mut origin] {
+                side.expect_body(Framing::UntilClose, worker.head_limits);
+                side.begin_body(Framing::UntilClose, false);
+            }
+        }
+        let mut passage = Passage::new(
+            self.client,
+            &mut origin,
+            upload,
+            self.timer,
+            &worker.limits,
+            &times,
+            &worker.head_limits,
+            false,
+        );
+        let passed = if switches {
+            poll_fn(|cx| passage.poll_tunnel(cx)).await
+        } else {
+            poll_fn(|cx| passage.poll_body(cx)).await
+        };
+        match passed {
+            Ok(()) => {
+                let sent = upload.is_sent();
+                self.keep_origin(origin, incoming, sent);
+                if keep {
+                    return AfterRequest::Keep;
+                }
+                self.leave(sent).await
+            }
+            Err(AttemptError::Client(_)) => {
+                self.ctx.aborted = true;
+                self.client.cut_off();
+                AfterRequest::Close
+            }
+            Err(AttemptError::Origin(_)) => {
+                if let Some(routed) = &mut self.ctx.routed {
+                    routed.current.break_off();
+                }
+                // What has come is the client's; then its connection ends in the middle.
+                self.flush().await;
+                self.client.cut_off();
+                AfterRequest::Close
+            }
+        }
+    }
+
+    /// How the response's body is delimited towards an HTTP/1 client.
+    fn outgoing_framing(&self, origin: &Side, incoming: Framing) -> Framing {
+        let incoming = match incoming {
+            Framing::UntilClose if origin.has_come() => Framing::Length(0),
+            incoming => incoming,
+        };
+        match incoming {
+            // HTTP/1.0 has no chunks (RFC 9112 6.1): its response ends with the connection.
+            Framing::Chunked | Framing::UntilClose => match self.client.head().version() {
+                HttpVersion::Http10 => Framing::UntilClose,
+                _ => Framing::Chunked,
+            },
+            length => length,
+        }
+    }
+
+    fn write_head(&mut self, origin: &Side, kind: RequestKind, framing: Framing, keep: bool) {
+        let Some(routed) = &mut self.ctx.routed else { return };
+        let snapshot = routed.snapshot.clone();
+        let Some(serving) = snapshot.serving(routed.decision.service) else { return };
+        routed.current.origin_request_id = head::origin_request_id(origin.view(), serving);
+        let key = routed.pin();
+        let (rules, _) = snapshot.table.service(routed.decision.service);
+        let ClientConnection { trusted, tls, .. } = *self.connection;
+        let https = head::came_by_https(tls.is_some(), trusted, self.client.view());
+        let pin = match (&key, &rules.sticky) {
+            (Some(key), StickyBy::Cookie(cookie)) => Some(Pin { cookie, key, https }),
+            _ => None,
+        };
+        let connection = match (origin.head().status(), keep, self.client.head().version()) {
+            (101, ..) => ConnectionField::Upgrade,
+            (_, false, _) => ConnectionField::Close,
+            (_, true, HttpVersion::Http10) => ConnectionField::KeepAlive,
+            (_, true, _) => ConnectionField::Nothing,
+        };
+        let (route, side) = (routed.decision.route, routed.environment());
+        let change =
+            ResponseChange { serving, route, side, ids: &self.ctx.ids, pin, kind, framing, connection };
+        head::write_response(self.client.output(), origin.view(), &change);
+    }
+
+    fn endpoint_times(&self) -> Option<memory::snapshot::OriginTimeouts> {
+        self.ctx.routed.as_ref()?.endpoint().map(|endpoint| endpoint.timeouts)
+    }
+
+    /// Keeps the origin's connection for the next request, if it can have one. `sent`: it has had the whole request.
+    fn keep_origin(&mut self, origin: Side, incoming: Framing, sent: bool) {
+        let is_clean = sent && origin.has_come() && !origin.has_more() && incoming != Framing::UntilClose;
+        let Some(endpoint) = self.ctx.routed.as_ref().and_then(|routed| routed.endpoint()) else { return };
+        let view = origin.view();
+        let asked = view.keep_alive_seconds().map_or(Millis(u64::MAX), |seconds| Millis::seconds(seconds.into()));
+        let idle = endpoint.timeouts.idle.min(asked);
+        let is_kept = is_clean && origin.head().keep_alive() && idle > Millis::ZERO && origin.head().status() != 101;
+        let is_own = head::needs_own_connection(self.client.view()) || head::needs_own_connection(view);
+        let key = endpoint.connection_key;
+        let Side { channel, buffers, .. } = origin;
+        self.worker.buffers.give_back(buffers);
+        let Channel::Http1(transport) = channel else { return };
+        if is_kept && is_own {
+            *self.connection.own.borrow_mut() = Some((key, transport));
+        } else if is_kept {
+            self.worker.origins.keep(key, transport, idle);
+        }
+    }
+
+    /// Closes an origin's connection whose response nobody needs.
+    fn give_back(&self, origin: Side) {
+        self.worker.buffers.give_back(origin.buffers);
+    }
+
+    /// Whether the client's connection may have another request, as far as is known from this one's head.
+    fn may_keep(&self) -> bool {
+        let worker = self.worker;
+        self.client.head().keep_alive()
+            && !worker.connections.is_leaving()
+            && self.connection.requests.get() < worker.limits.requests
+    }
+
+    /// Answers without an origin.
+    async fn refuse(&mut self, refused: RefusalReason) -> AfterRequest {
+        self.ctx.refused = Some(refused);
+        self.worker.counters.process.refuse(refused);
+        let answer = answers::to_refusal(refused);
+        let allow = [NO_STORE[0], ("Allow", ALLOWED_METHODS.as_bytes())];
+        let fields = if answer.0 == 405 { &allow[..] } else { NO_STORE };
+        self.answer(answer, fields, false).await
+    }
+
+    /// Ends a request for what its client did, or left undone.
+    async fn end_for(&mut self, fault: ClientFault) -> AfterRequest {
+        self.ctx.aborted = true;
+        let refused = match fault {
+            ClientFault::Gone => return AfterRequest::Close,
+            ClientFault::TooSlow => RefusalReason::TooSlow,
+            ClientFault::BadBody => RefusalReason::BadBody,
+            ClientFault::TooLarge => RefusalReason::BodyTooLarge,
+        };
+        self.refuse(refused).await
+    }
+
+    /// Writes a response of Cutover's own.
+    async fn answer(&mut self, answer: PlainAnswer, fields: &[(&str, &[u8])], keep: bool) -> AfterRequest {
+        let (status, text) = answer;
+        let keep = keep && self.client.has_come();
+        let text = if self.client.view().method() == "HEAD" { "" } else { text };
+        let out = self.client.output();
+        encode::status_line(out, status, answers::reason(status));
+        if !answer.1.is_empty() {
+            encode::field(out, "Content-Type", b"text/plain; charset=utf-8");
+        }
+        encode::content_length(out, answer.1.len() as u64);
+        fields.iter().for_each(|(name, value)| encode::field(out, name, value));
+        if !keep {
+            encode::field(out, "Connection", b"close");
+        }
+        encode::end_of_fields(out);
+        self.ctx.told = Some(status);
+        if self.client.send_head(Framing::Length(text.len() as u64), text.is_empty()).is_err() {
+            return AfterRequest::Close;
+        }
+        if !text.is_empty() {
+            // Less than any window.
+            let _ = poll_fn(|cx| self.client.poll_body(cx, text.as_bytes(), true)).await;
+        }
+        self.flush().await;
+        if keep { AfterRequest::Keep } else { self.leave(false).await }
+    }
+
+    /// Writes what waits, if the client takes it in time.
+    async fn flush(&mut self) -> bool {
+        let patience = clock::now().plus(self.worker.limits.write_idle);
+        let flushed = poll_fn(|cx| match self.client.poll_flush(cx) {
+            Poll::Ready(flushed) => Poll::Ready(flushed.is_ok()),
+            Poll::Pending => self.timer.poll(clock::now(), patience, cx).map(|()| false),
+        });
+        flushed.await
+    }
+
+    /// The client has its response; what it still sends is not read. `sent`: all of it went to the origin.
+    async fn leave(&mut self, sent: bool) -> AfterRequest {
+        if sent || self.client.has_come() {
+            return AfterRequest::Close;
+        }
+        if self.client.is_http2() {
+            // The client may be gone, or send for ever: either way that was enough.
+            let _ = timeout(LINGER, async {
+                while let Ok(()) = poll_fn(|cx| self.client.poll_more(cx)).await {
+                    if self.client.has_come() {
+                        break;
+                    }
+                    let taken = self.client.piece().len();
+                    self.client.consume(taken);
+                }
+            })
+            .await;
+        }
+        AfterRequest::Linger
+    }
+
+    /// The request is over.
+    fn record(&mut self) {
+        let now = clock::micros();
+        let took = now.saturating_sub(self.ctx.started).max(1);
+        if self.ctx.aborted && self.ctx.told.is_none() {
+            self.connection.given_up.set(self.connection.given_up.get() + 1);
+        }
+        if let Some(routed) = &mut self.ctx.routed {
+            routed.aborted |= self.ctx.aborted;
+            routed.record(&self.worker.counters, self.worker.shard, &self.worker.sidecar, now, true);
+        }
+        if let Some(log) = &self.worker.access {
+            access_line::record(log, self.connection, &self.ctx, self.client, took);
+        }
+    }
+}
+
+/// Nobody keeps an answer that is about one request.
+const NO_STORE: &[(&str, &[u8])] = &[("Cache-Control", b"no-store")];

@@ -1,0 +1,345 @@
+//! Bodies on their way: a request to the origin and its response back, both at once, with the time limits of each.
+//!
+//! Whoever does not move is the one whose time runs. A client that does not send or does not read is told so, or cut off;
+//! an origin that does not read or does not answer has failed. So the one is never counted as the other's failure.
+
+use std::task::{Context, Poll, ready};
+
+use http1::{Framing, HeadLimits};
+
+use crate::origin::OriginError;
+use crate::proxy::side::{BodyError, HeldUpBy, Side, SideError, poll_forward};
+use crate::proxy::timer::LazyTimer;
+use config::ClientLimits;
+use judgement::time::Millis;
+use memory::clock;
+use memory::snapshot::OriginTimeouts;
+
+/// The most of a request body that is kept, to be sent again.
+const KEPT_BODY: usize = 64 << 10;
+/// A rate is checked only after this much time was spent waiting.
+const GRACE: Millis = Millis::seconds(10);
+
+/// What the client did, or left undone, that ends its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFault {
+    /// It closed its connection, or reset its stream.
+    Gone,
+    /// It did not send its body, or did not read the response.
+    TooSlow,
+    /// Its body ended too early, or is not what its framing says.
+    BadBody,
+    /// Its body is longer than the service allows.
+    TooLarge,
+}
+
+/// Why an attempt ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptError {
+    Client(ClientFault),
+    Origin(OriginError),
+}
+
+fn from_client(error: &SideError) -> AttemptError {
+    AttemptError::Client(match error {
+        SideError::Malformed(_) | SideError::Ended => ClientFault::BadBody,
+        SideError::Io(_) | SideError::Http2(_) => ClientFault::Gone,
+    })
+}
+
+fn from_origin(error: &SideError, answered: bool) -> AttemptError {
+    AttemptError::Origin(match error {
+        SideError::Malformed(_) => OriginError::Invalid,
+        SideError::Ended if answered => OriginError::CutShort,
+        SideError::Ended => OriginError::Closed,
+        SideError::Io(_) => OriginError::Reset,
+        SideError::Http2(error) => OriginError::of_http2(error),
+    })
+}
+
+/// How far the request's body has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UploadState {
+    Open,
+    /// The origin has all of it.
+    Sent,
+    /// The origin reads no more; it may have answered.
+    Abandoned,
+}
+
+/// A request's body, over all attempts.
+#[derive(Debug)]
+pub struct Upload {
+    state: UploadState,
+    /// What has been sent so far, for another attempt; only while `is_whole`.
+    kept: Vec<u8>,
+    is_whole: bool,
+    /// How much of `kept` the current attempt has sent.
+    replayed: usize,
+    /// The longest that the service allows, in bytes.
+    most: u64,
+    /// When the whole request had been sent.
+    sent_at: Millis,
+}
+
+impl Upload {
+    pub fn new(most: u64) -> Upload {
+        Upload { state: UploadState::Open, kept: Vec::new(), is_whole: true, replayed: 0, most, sent_at: Millis::ZERO }
+    }
+
+    /// Whether all that was taken from the client can be sent again.
+    pub fn is_kept(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Whether the origin has the whole request.
+    pub fn is_sent(&self) -> bool {
+        self.state == UploadState::Sent
+    }
+
+    /// Begins anew, for another attempt.
+    pub fn restart(&mut self) {
+        (self.state, self.replayed) = (UploadState::Open, 0);
+    }
+
+    fn poll(
+        &mut self,
+        client: &mut Side,
+        origin: &mut Side,
+        cx: &mut Context<'_>,
+        held_up: &mut HeldUpBy,
+    ) -> Poll<Result<(), BodyError>> {
+        *held_up = HeldUpBy::Writing;
+        while let Some(left) = self.kept.get(self.replayed..).filter(|left| !left.is_empty()) {
+            self.replayed += ready!(origin.poll_body(cx, left, false)).map_err(BodyError::Receiver)?;
+        }
+        let Upload { kept, is_whole, replayed, most, .. } = self;
+        poll_forward(client, origin, cx, held_up, *most, |piece| {
+            *is_whole &= kept.len() + piece.len() <= KEPT_BODY;
+            if *is_whole {
+                kept.extend_from_slice(piece);
+            } else {
+                *kept = Vec::new();
+            }
+            *replayed = kept.len();
+        })
+    }
+}
+
+/// How long somebody has been waited for.
+#[derive(Debug, Default)]
+struct Wait {
+    on: Option<HeldUpBy>,
+    since: Millis,
+    moved: u64,
+    /// All waits for this side together.
+    total: Millis,
+}
+
+impl Wait {
+    /// Since when it lasts. `moved`: bytes that the one who is waited for has sent or taken so far.
+    fn hold(&mut self, on: HeldUpBy, moved: u64, now: Millis) -> Millis {
+        if self.on != Some(on) || self.moved != moved {
+            if self.on == Some(on) {
+                self.total = self.total.plus(now.since(self.since));
+            }
+            (self.on, self.moved, self.since) = (Some(on), moved, now);
+        }
+        self.since
+    }
+
+    /// Whether so many bytes are too few for the time that was waited for them. `rate`: bytes a second.
+    fn is_below(&self, rate: u64, bytes: u64) -> bool {
+        self.total > GRACE && bytes.saturating_mul(1000) < rate.saturating_mul(self.total.0)
+    }
+}
+
+/// What a request is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Answer,
+    Body,
+}
+
+/// One attempt, with everything that moves it.
+#[derive(Debug)]
+pub struct Passage<'a> {
+    pub client: &'a mut Side,
+    pub origin: &'a mut Side,
+    pub upload: &'a mut Upload,
+    pub timer: &'a mut LazyTimer,
+    pub limits: &'a ClientLimits,
+    pub times: &'a OriginTimeouts,
+    pub head_limits: &'a HeadLimits,
+    /// The client waits for a 100 before it sends its body.
+    pub expects_continue: bool,
+    uploading: Wait,
+    downloading: Wait,
+}
+
+impl<'a> Passage<'a> {
+    #[expect(clippy::too_many_arguments, reason = "everything that takes part, by name in the struct")]
+    pub fn new(
+        client: &'a mut Side,
+        origin: &'a mut Side,
+        upload: &'a mut Upload,
+        timer: &'a mut LazyTimer,
+        limits: &'a ClientLimits,
+        times: &'a OriginTimeouts,
+        head_limits: &'a HeadLimits,
+        expects_continue: bool,
+    ) -> Passage<'a> {
+        Passage {
+            client,
+            origin,
+            upload,
+            timer,
+            limits,
+            times,
+            head_limits,
+            expects_continue,
+            uploading: Wait::default(),
+            downloading: Wait::default(),
+        }
+    }
+
+    /// Sends the request, and reads the head of its response, interim or final.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        let held_up = self.poll_upload(cx)?;
+        if let Poll::Ready(came) = self.origin.poll_response(cx, self.head_limits) {
+            return Poll::Ready(came.map_err(|error| from_origin(&error, false)));
+        }
+        // What an interim response has left to be written.
+        if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
+            return Poll::Ready(Err(from_client(&error)));
+        }
+        self.poll_too_late(cx, Stage::Answer, held_up, None).map(Err)
+    }
+
+    /// Passes on the response's body, and what is left of the request's.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        let uploading = self.poll_upload(cx)?;
+        let mut held_up = HeldUpBy::Reading;
+        match poll_forward(self.origin, self.client, cx, &mut held_up, u64::MAX, |_| {}) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(BodyError::Receiver(_) | BodyError::TooLong)) => {
+                return Poll::Ready(Err(AttemptError::Client(ClientFault::Gone)));
+            }
+            Poll::Ready(Err(BodyError::Sender(error))) => return Poll::Ready(Err(from_origin(&error, true))),
+            Poll::Pending => {}
+        }
+        self.poll_too_late(cx, Stage::Body, uploading, Some(held_up)).map(Err)
+    }
+
+    /// Passes on what both sides send, until both have ended.
+    pub fn poll_tunnel(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        let mut held_up = HeldUpBy::Reading;
+        let up = poll_forward(self.client, self.origin, cx, &mut held_up, u64::MAX, |_| {});
+        let down = poll_forward(self.origin, self.client, cx, &mut held_up, u64::MAX, |_| {});
+        match (up, down) {
+            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) | (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => {
+                Poll::Ready(Ok(()))
+            }
+            (up, down) => {
+                // Either side's end is told to the other, which may still send.
+                if up.is_ready() {
+                    let _ = self.origin.poll_shutdown(cx);
+                }
+                if down.is_ready() {
+                    let _ = self.client.poll_shutdown(cx);
+                }
+                let now = clock::now();
+                let moved = self.client.received + self.origin.received + self.client.sent + self.origin.sent;
+                let since = self.downloading.hold(HeldUpBy::Reading, moved, now);
+                self.timer.poll(now, since.plus(self.limits.tunnel_idle), cx).map(Ok)
+            }
+        }
+    }
+
+    /// Sends what there is of the request's body; with that done, looks whether the client is still there. What holds the
+    /// body up; `None` if it is on its way, as far as it will ever be.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<Option<HeldUpBy>, AttemptError> {
+        if self.upload.state != UploadState::Open {
+            return match self.client.poll_gone(cx, self.limits.half_close) {
+                Poll::Ready(()) => Err(AttemptError::Client(ClientFault::Gone)),
+                Poll::Pending => Ok(None),
+            };
+        }
+        let mut held_up = HeldUpBy::Reading;
+        match self.upload.poll(self.client, self.origin, cx, &mut held_up) {
+            Poll::Pending => return Ok(Some(held_up)),
+            Poll::Ready(Ok(())) => self.upload.state = UploadState::Sent,
+            // It may have answered before it closed.
+            Poll::Ready(Err(BodyError::Receiver(_))) => self.upload.state = UploadState::Abandoned,
+            Poll::Ready(Err(BodyError::TooLong)) => return Err(AttemptError::Client(ClientFault::TooLarge)),
+            Poll::Ready(Err(BodyError::Sender(error))) => return Err(from_client(&error)),
+        }
+        self.upload.sent_at = clock::now();
+        // Asked for at once, so that this task is woken by it.
+        self.poll_upload(cx)
+    }
+
+    /// Ready when somebody has been waited for too long.
+    fn poll_too_late(
+        &mut self,
+        cx: &mut Context<'_>,
+        stage: Stage,
+        uploading: Option<HeldUpBy>,
+        downloading: Option<HeldUpBy>,
+    ) -> Poll<AttemptError> {
+        let now = clock::now();
+        let slow_origin = AttemptError::Origin(OriginError::ResponseTimeout);
+        let slow_client = AttemptError::Client(ClientFault::TooSlow);
+        let up = match uploading {
+            Some(HeldUpBy::Writing) => {
+                let since = self.uploading.hold(HeldUpBy::Writing, self.origin.sent, now);
+                Some((since.plus(self.times.write), AttemptError::Origin(OriginError::SendTimeout)))
+            }
+            // While a response comes, a client may send when it likes.
+            Some(HeldUpBy::Reading) if stage == Stage::Body => None,
+            Some(HeldUpBy::Reading) => {
+                let since = self.uploading.hold(HeldUpBy::Reading, self.client.received, now);
+                if self.uploading.is_below(self.limits.body_rate, self.client.body_received) {
+                    return Poll::Ready(slow_client);
+                }
+                // It waits for the origin's word.
+                let waits = self.expects_continue && self.client.body_received == 0;
+                Some(match waits {
+                    true => (since.plus(self.times.first_byte), slow_origin.clone()),
+                    false => (since.plus(self.limits.body_idle), slow_client.clone()),
+                })
+            }
+            None if stage == Stage::Body => None,
+            None => Some((self.upload.sent_at.plus(self.times.first_byte), slow_origin.clone())),
+        };
+        let down = match downloading {
+            Some(HeldUpBy::Reading) => {
+                let since = self.downloading.hold(HeldUpBy::Reading, self.origin.received, now);
+                Some((since.plus(self.times.between_bytes), slow_origin))
+            }
+            Some(HeldUpBy::Writing) => {
+                let since = self.downloading.hold(HeldUpBy::Writing, self.client.sent, now);
+                if self.downloading.is_below(self.limits.body_rate, self.client.sent) {
+                    return Poll::Ready(slow_client);
+                }
+                Some((since.plus(self.limits.write_idle), slow_client))
+            }
+            None => None,
+        };
+        let first = [up, down].into_iter().flatten().min_by_key(|(deadline, _)| *deadline);
+        match first {
+            Some((deadline, error)) => self.timer.poll(now, deadline, cx).map(|()| error),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// How a request's body goes to an origin that speaks HTTP/1.
+pub fn request_framing(client: &Side) -> Framing {
+    let head = client.head();
+    match (client.is_http2(), client.has_come()) {
+        (false, _) => head.request_framing(),
+        (true, true) => head.content_length().map_or(Framing::None, Framing::Length),
+        (true, false) => head.content_length().map_or(Framing::Chunked, Framing::Length),
+    }
+}

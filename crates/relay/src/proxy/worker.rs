@@ -1,0 +1,229 @@
+//! What a worker's connections and requests share: its thread's own, so that nothing here is locked or counted atomically.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use http1::{HeadLimits, HeadView};
+use ipnet::IpNet;
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::access::AccessLogger;
+use crate::head::{self, IdGenerator};
+use crate::proxy::buffers::FreeBuffers;
+use crate::proxy::pool::OriginPool;
+use crate::proxy::routed_request::RoutedRequest;
+use config::{ClientLimits, HopHeaders, MainConfig};
+use judgement::traffic::{decide, sticky};
+use memory::counters::{Counters, OrdinalCounter, RefusalReason, Shard};
+use memory::snapshot::{SharedSnapshot, SnapshotCache, SnapshotReader};
+use sidecar::SidecarHandle;
+
+/// What a worker is made of, before its thread starts.
+#[derive(Debug)]
+pub struct Proxy {
+    shard: Shard,
+    published: SnapshotReader,
+    counters: Arc<Counters>,
+    sidecar: SidecarHandle,
+    trusted: Arc<[IpNet]>,
+    redirect_to_https: Option<u16>,
+    plain_http2: bool,
+    limits: ClientLimits,
+    hop: HopHeaders,
+    access: Option<AccessLogger>,
+}
+
+impl Proxy {
+    pub fn new(
+        shard: Shard,
+        published: SnapshotReader,
+        counters: Arc<Counters>,
+        sidecar: SidecarHandle,
+        settings: &MainConfig,
+    ) -> Proxy {
+        Proxy {
+            shard,
+            published,
+            counters,
+            sidecar,
+            trusted: settings.trusted_proxies.as_slice().into(),
+            hop: settings.hop,
+            plain_http2: settings.plain_http2,
+            limits: settings.limits,
+            redirect_to_https: settings.redirect_to_https,
+            access: None,
+        }
+    }
+
+    /// Adds an access log.
+    pub fn with_access_log(self, access: Option<AccessLogger>) -> Proxy {
+        Proxy { access, ..self }
+    }
+}
+
+/// One worker: its shard of the counters, its buffers and connections, and the settings.
+#[derive(Debug)]
+pub struct Worker {
+    pub shard: Shard,
+    published: RefCell<SnapshotCache>,
+    pub counters: Arc<Counters>,
+    pub sidecar: SidecarHandle,
+    pub trusted: Arc<[IpNet]>,
+    pub redirect_to_https: Option<u16>,
+    /// Plain listeners take HTTP/2 from clients that begin with it.
+    pub plain_http2: bool,
+    pub limits: ClientLimits,
+    pub head_limits: HeadLimits,
+    pub hop: HopHeaders,
+    pub ids: IdGenerator,
+    /// The seed of this worker's sticky keys, so that no two keys are alike.
+    key_seed: u64,
+    keys: OrdinalCounter,
+    pub access: Option<AccessLogger>,
+    pub buffers: FreeBuffers,
+    pub origins: OriginPool,
+    pub connections: OpenConnections,
+}
+
+impl Worker {
+    pub fn new(proxy: Proxy) -> Worker {
+        use std::hash::{BuildHasher, Hasher};
+        let Proxy { shard, published, counters, sidecar, trusted, redirect_to_https, plain_http2, limits, hop, access } =
+            proxy;
+        Worker {
+            shard,
+            published: RefCell::new(SnapshotCache::new(&published)),
+            counters,
+            sidecar,
+            trusted,
+            redirect_to_https,
+            plain_http2,
+            limits,
+            head_limits: HeadLimits {
+                head_bytes: limits.header_bytes,
+                fields: limits.header_fields,
+                target_bytes: limits.target_bytes,
+            },
+            hop,
+            ids: IdGenerator::new(),
+            key_seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
+            keys: OrdinalCounter::new(shard.0 + 1),
+            access,
+            buffers: FreeBuffers::default(),
+            origins: OriginPool::default(),
+            connections: OpenConnections::default(),
+        }
+    }
+
+    fn snapshot(&self) -> SharedSnapshot {
+        self.published.borrow_mut().load()
+    }
+
+    /// Decides where a request goes.
+    ///
+    /// # Errors
+    /// Why it goes nowhere.
+    pub fn route(&self, request: HeadView<'_>, client: IpAddr, started: u64) -> Result<RoutedRequest, RefusalReason> {
+        let snapshot = self.snapshot();
+        let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
+        let mut decision = decide(&snapshot.table, &request.request_head(client), draw)?;
+        let pin = decision.pin.then(|| {
+            let (rules, split) = snapshot.table.service(decision.service);
+            let seed = self.key_seed ^ self.keys.next(self.shard);
+            let (key, hash) = sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed);
+            decision.key = Some(hash);
+            key
+        });
+        Ok(RoutedRequest::new(snapshot, decision, pin, started))
+    }
+
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
+        head::is_trusted(&self.trusted, peer)
+    }
+}
+
+/// The connections of a worker's clients, so that they can be told to end.
+#[derive(Debug, Default)]
+pub struct OpenConnections {
+    wakers: RefCell<Slab<Option<Waker>>>,
+    /// Every response is its connection's last.
+    leaving: Cell<bool>,
+    /// Connections without a request are closed.
+    closing: Cell<bool>,
+    empty: Notify,
+}
+
+/// A connection among them, until this is dropped.
+#[derive(Debug)]
+pub struct RegisteredConnection {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl OpenConnections {
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// From now on, every response asks its client to go.
+    pub fn leave(&self) {
+        self.leaving.set(true);
+        self.wake_all();
+    }
+
+    /// From now on, a connection ends when it has no request.
+    pub fn close(&self) {
+        self.leaving.set(true);
+        self.closing.set(true);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        for (_, waker) in self.wakers.borrow().iter() {
+            if let Some(waker) = waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Waits until there are none.
+    pub async fn ended(&self) {
+        while !self.wakers.borrow().is_empty() {
+            self.empty.notified().await;
+        }
+    }
+}
+
+impl RegisteredConnection {
+    pub fn new(worker: &Rc<Worker>) -> RegisteredConnection {
+        let key = worker.connections.wakers.borrow_mut().insert(None);
+        RegisteredConnection { worker: worker.clone(), key }
+    }
+
+    /// Has the connection's task woken when connections are to go. A task has one waker all its life.
+    pub fn watch(&self, cx: &Context<'_>) {
+        if let Some(waker) = self.worker.connections.wakers.borrow_mut().get_mut(self.key)
+            && waker.is_none()
+        {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl Drop for RegisteredConnection {
+    fn drop(&mut self) {
+        let mut wakers = self.worker.connections.wakers.borrow_mut();
+        wakers.try_remove(self.key);
+        if wakers.is_empty() {
+            self.worker.connections.empty.notify_one();
+        }
+    }
+}
