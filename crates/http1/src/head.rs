@@ -134,6 +134,12 @@ impl Head {
         self.version
     }
 
+    /// For a head that was HTTP/2's, and was written as HTTP/1 to be read by one set of rules. What is asked of the version
+    /// from now on is asked of this one.
+    pub fn set_version(&mut self, version: HttpVersion) {
+        self.version = version;
+    }
+
     /// Of a response: 100 to 599.
     pub fn status(&self) -> u16 {
         self.start.status

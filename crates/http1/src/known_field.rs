@@ -41,6 +41,7 @@ known_fields! {
     Authorization "authorization"
     CacheControl "cache-control"
     CfVisitor "cf-visitor"
+    CloudfrontForwardedProto "cloudfront-forwarded-proto"
     Connection "connection"
     ContentEncoding "content-encoding"
     ContentLanguage "content-language"
@@ -99,6 +100,7 @@ known_fields! {
     XForwardedHost "x-forwarded-host"
     XForwardedPort "x-forwarded-port"
     XForwardedProto "x-forwarded-proto"
+    XForwardedScheme "x-forwarded-scheme"
     XForwardedServer "x-forwarded-server"
     XForwardedSsl "x-forwarded-ssl"
     XHttpMethodOverride "x-http-method-override"
@@ -108,7 +110,7 @@ known_fields! {
 }
 
 /// Found by trial: with it, no two names share a slot.
-const MULTIPLIER: u64 = 0xfd41_459e_2ddb_4efb;
+const MULTIPLIER: u64 = 0xe9e5_375c_492a_6313;
 
 /// Which name may have this hash; `Other` for none. Building it fails if two names share a slot.
 static SLOTS: [KnownField; 256] = {

@@ -50,7 +50,8 @@
 //!
 //! # The rooms, from the bottom up
 //!
-//! - `characters`: which bytes may stand where. `known_field`: names that have a number. `refused`: the reasons.
+//! - `characters`: which bytes may stand where. `known_field`: names that have a number, and `field_set`
+//!   for several of them. `refused`: the reasons.
 //! - `head`: where the parts of a head lie. `target`: the forms of a target. `rules`: the table of what is accepted.
 //! - `parse`: reading a head. `view`: a head with its bytes: looking up, walking, copying. `framing`: where a message ends.
 //! - `connection`: upgrades, trailers, keep-alive.
@@ -60,6 +61,7 @@ mod characters;
 mod chunks;
 mod connection;
 pub mod encode;
+mod field_set;
 mod framing;
 mod head;
 mod known_field;
@@ -70,6 +72,7 @@ mod target;
 mod view;
 
 pub use chunks::{ChunkEvent, ChunkReader};
+pub use field_set::FieldSet;
 pub use framing::{Framing, RequestKind};
 pub use head::Head;
 pub use known_field::KnownField;

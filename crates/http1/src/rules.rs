@@ -188,7 +188,8 @@ fn is_protected(known: KnownField, name: &[u8]) -> bool {
     known.is_protected() || is_forwarding(name)
 }
 
-fn is_forwarding(name: &[u8]) -> bool {
+#[inline]
+pub(crate) fn is_forwarding(name: &[u8]) -> bool {
     name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-forwarded-"))
 }
 

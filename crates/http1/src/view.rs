@@ -7,6 +7,7 @@ use judgement::traffic::head::{HeaderSource, NameMask, RequestHead};
 
 use crate::head::{Field, Head, Span};
 use crate::known_field::KnownField;
+use crate::rules::is_forwarding;
 
 /// A head as text. `bytes` must be those that it was parsed from; with others, its parts are wrong or empty.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,12 @@ impl FieldLine<'_> {
     /// Where the line stands in the buffer, line end included.
     pub fn line(&self) -> Range<usize> {
         self.span.range()
+    }
+
+    /// Whether its name begins with `X-Forwarded-`, known or not.
+    #[inline]
+    pub fn is_forwarding(&self) -> bool {
+        is_forwarding(self.name)
     }
 }
 
@@ -109,7 +116,7 @@ impl<'a> HeadView<'a> {
 
     /// The values of all fields of this name.
     #[inline]
-    pub fn all(self, id: KnownField) -> impl Iterator<Item = &'a [u8]> {
+    pub fn all(self, id: KnownField) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         let lines = if self.head.has(id) { self.head.fields.as_slice() } else { &[] };
         lines.iter().filter(move |field| field.id == id).map(move |field| self.text(field.value))
     }

@@ -46,6 +46,7 @@ impl KnownField {
                 | KnownField::XForwardedHost
                 | KnownField::XForwardedPort
                 | KnownField::XForwardedProto
+                | KnownField::XForwardedScheme
                 | KnownField::XForwardedServer
                 | KnownField::XForwardedSsl
                 | KnownField::XHttpMethodOverride
