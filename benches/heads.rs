@@ -4,14 +4,11 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use config::HopHeaders;
 use divan::Bencher;
 use http::{HeaderName, HeaderValue, Version};
-use memory::counters::EndpointRest;
 use memory::snapshot::{Endpoint, HeaderEdit};
-use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use relay::proxy::headers::{Arrival, CorrelationIds, IdGenerator, to_origin};
 
@@ -48,12 +45,7 @@ fn request(trusted: bool) -> RequestHeader {
 
 fn endpoint() -> Endpoint {
     let address: SocketAddr = "127.0.0.1:9001".parse().expect("an address");
-    Endpoint {
-        peer: HttpPeer::new(address, false, String::new()),
-        authority: HeaderValue::from_static("next--shop.netlify.app"),
-        base_path: "".into(),
-        rest: Arc::new(EndpointRest::default()),
-    }
+    Endpoint::plain(address, "next--shop.netlify.app")
 }
 
 /// Request id and trace: fresh ones, or a trusted proxy's.

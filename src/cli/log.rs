@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging. What pingora, rustls and h2 log is meant for their developers, and clients could trigger it
+/// Starts logging. What rustls, hyper and h2 log is meant for their developers, and clients could trigger it
 /// endlessly; Cutover itself logs whatever concerns a user.
 pub fn start(json: bool, quiet: bool) {
-    let default = if quiet { "off" } else { "warn,cutover=info,pingora_core=off,pingora_proxy=off,rustls=off,h2=off" };
+    let default = if quiet { "off" } else { "warn,cutover=info,rustls=off,hyper=off,h2=off" };
     let filter = EnvFilter::try_from_env("CUTOVER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     if json {
