@@ -7,6 +7,7 @@ pub mod health_check;
 pub mod secret_url;
 mod service_terms;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -97,6 +98,19 @@ pub struct OriginTimeouts {
     pub deadline: Millis,
 }
 
+impl OriginTimeouts {
+    /// Where the file says nothing.
+    pub const DEFAULT: OriginTimeouts = OriginTimeouts {
+        connect: Millis::seconds(2),
+        tls: Millis::seconds(4),
+        first_byte: Millis::seconds(30),
+        between_bytes: Millis::seconds(60),
+        write: Millis::seconds(30),
+        idle: Millis::seconds(50),
+        deadline: Millis::seconds(60),
+    };
+}
+
 /// An address that requests can be sent to: resolved, with everything prepared.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -114,6 +128,24 @@ pub struct Endpoint {
     pub base_path: Box<str>,
     /// While it rests, requests try the others first. Shared by the generations that know it.
     pub rest: Arc<EndpointRest>,
+}
+
+impl Endpoint {
+    /// One over HTTP/1.1 without TLS, with the default timeouts.
+    pub fn plain(address: SocketAddr, authority: &str) -> Endpoint {
+        let mut key = DefaultHasher::new();
+        address.hash(&mut key);
+        Endpoint {
+            address,
+            tls: None,
+            http2: OriginHttp2::Never,
+            timeouts: OriginTimeouts::DEFAULT,
+            connection_key: key.finish(),
+            authority: authority.into(),
+            base_path: "".into(),
+            rest: Arc::default(),
+        }
+    }
 }
 
 /// How a TLS connection to an endpoint is made.

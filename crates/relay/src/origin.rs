@@ -4,6 +4,7 @@
 //! a name stops resolving, its last good addresses stay in force.
 
 pub mod connect;
+mod connector;
 pub mod error;
 pub mod exchange;
 mod resolve;
@@ -19,6 +20,7 @@ use crate::origin::tls::OriginTls;
 use memory::counters::EndpointRest;
 use memory::snapshot::{Endpoint, EndpointTls, OriginSettings, OriginTarget};
 
+pub use connector::Connector;
 pub use error::OriginError;
 pub use resolve::OriginResolver;
 

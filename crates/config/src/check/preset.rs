@@ -23,20 +23,8 @@ pub struct Preset {
 }
 
 impl Preset {
-    const NONE: Preset = Preset {
-        timeouts: OriginTimeouts {
-            connect: Millis::seconds(2),
-            tls: Millis::seconds(4),
-            first_byte: Millis::seconds(30),
-            between_bytes: Millis::seconds(60),
-            write: Millis::seconds(30),
-            idle: Millis::seconds(50),
-            deadline: Millis::seconds(60),
-        },
-        max_body: 10 * MIB,
-        request_id: None,
-        tls_only: false,
-    };
+    const NONE: Preset =
+        Preset { timeouts: OriginTimeouts::DEFAULT, max_body: 10 * MIB, request_id: None, tls_only: false };
 
     /// docs.netlify.com/build/functions/configuration: a synchronous function may run for 60 s (on older sites 10 s, or
     /// 26 s on demand) and accepts a buffered body of 6 MB. A little over 60 s, so that Netlify itself reports what

@@ -1,5 +1,6 @@
 //! Why an origin gave no answer, or none that could be used, in a few words and by kind.
 
+use std::error::Error;
 use std::io;
 
 use memory::counters::AttemptFailure;
@@ -57,6 +58,28 @@ impl OriginError {
             OriginError::Reset
         } else {
             OriginError::Http2
+        }
+    }
+
+    /// Of a single request, before the head of its response.
+    pub fn of_exchange(error: &hyper::Error) -> OriginError {
+        if let Some(error) = source::<h2::Error>(error) {
+            OriginError::of_http2(error)
+        } else if let Some(error) = source::<io::Error>(error) {
+            if error.kind() == io::ErrorKind::UnexpectedEof { OriginError::Closed } else { OriginError::Reset }
+        } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+            OriginError::Closed
+        } else {
+            OriginError::Invalid
+        }
+    }
+
+    /// Of a single request, in the middle of its response.
+    pub fn of_body(error: &hyper::Error) -> OriginError {
+        match source::<io::Error>(error).map(io::Error::kind) {
+            // Chunks that are none.
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => OriginError::Invalid,
+            _ => OriginError::CutShort,
         }
     }
 
@@ -122,6 +145,18 @@ impl OriginError {
         };
         words.to_owned()
     }
+}
+
+/// What an error comes from, if it is of that type.
+fn source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 #[cfg(test)]

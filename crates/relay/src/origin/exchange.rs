@@ -2,13 +2,12 @@
 //! Redirects are not followed: the response is the origin's.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use pingora_core::connectors::http::Connector;
-use pingora_core::protocols::http::client::HttpSession;
-use pingora_error::{Error, ErrorType, OrErr};
-use pingora_http::RequestHeader;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 
-use crate::origin::cause::CUT_SHORT;
+use crate::origin::{Connector, OriginError};
 use judgement::traffic::retry::is_safe;
 use memory::snapshot::Endpoint;
 
@@ -57,7 +56,7 @@ pub async fn exchange(
     request: &OriginRequest,
     connection: ConnectionReuse,
     most: usize,
-) -> pingora_error::Result<OriginResponse> {
+) -> Result<OriginResponse, OriginError> {
     // If a request may change something, nobody knows whether it was carried out (RFC 9110 9.2.2).
     let mut stale = if connection == ConnectionReuse::Kept && is_safe(request.method.as_str()) { 3 } else { 0 };
     loop {
@@ -68,8 +67,8 @@ pub async fn exchange(
     }
 }
 
-fn is_stale(error: &Error) -> bool {
-    matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError)
+fn is_stale(error: &OriginError) -> bool {
+    matches!(error, OriginError::Closed | OriginError::Reset | OriginError::Untouched)
 }
 
 /// With an error: whether the connection was an old one that returned no head.
@@ -79,109 +78,89 @@ async fn once(
     request: &OriginRequest,
     connection: ConnectionReuse,
     most: usize,
-) -> Result<OriginResponse, (bool, Box<Error>)> {
-    let mut head = head(endpoint, request).map_err(|error| (false, error))?;
-    let mut peer = endpoint.peer.clone();
+) -> Result<OriginResponse, (bool, OriginError)> {
     let keep = connection != ConnectionReuse::Own;
-    if !keep {
-        peer.options.max_h2_streams = 1;
-    }
-    let (mut session, reused) = connector.get_http_session(&peer).await.map_err(|error| (false, error))?;
-    if session.as_http2().is_some() {
-        to_h2(&mut head, endpoint).map_err(|error| (false, error))?;
-    } else if peer.options.alpn.get_min_http_version() == 2 {
-        let error = Error::e_explain(ErrorType::H2Error, "the origin does not speak HTTP/2");
-        return error.map_err(|error| (false, error));
-    }
-    ask(&mut session, head, &request.body).await.map_err(|error| (reused, error))?;
-    let result = read(&mut session, most, keep).await;
-    match (&result, keep) {
-        (Ok(_), true) => {
-            let idle = peer.options.idle_timeout;
-            connector.release_http_session(session, &peer, idle).await;
+    let kept = if keep { connector.kept(endpoint).await } else { None };
+    let reused = kept.is_some();
+    let mut connection = match kept {
+        Some(connection) => connection,
+        None => {
+            let opened = connector.open(endpoint).await.map_err(|error| (false, error))?;
+            if keep {
+                connector.share(endpoint, &opened);
+            }
+            opened
         }
-        _ => session.shutdown().await,
+    };
+    let request = whole(endpoint, request, connection.is_http2());
+    let request = request.map_err(|_| (false, OriginError::Invalid))?;
+    let answer = connection.send(request).await.map_err(|error| (reused, error))?;
+    let answer = read(answer, most, keep).await.map_err(|error| (false, error))?;
+    if keep {
+        connector.keep(endpoint, connection);
     }
-    result.map_err(|mut error| {
-        if is_stale(&error) {
-            error.etype = CUT_SHORT;
-        }
-        (false, error)
-    })
+    Ok(answer)
 }
 
-fn head(endpoint: &Endpoint, request: &OriginRequest) -> pingora_error::Result<RequestHeader> {
-    let path = format!("{}{}", endpoint.base_path, request.target);
-    let mut head = RequestHeader::build(request.method.clone(), path.as_bytes(), None)?;
-    head.insert_header(http::header::HOST, endpoint.authority.clone())?;
+/// The request as it is sent. In HTTP/2 the scheme and host are part of the target (RFC 9113 8.3.1), and there is no
+/// `Host` beside them: nginx refuses a request that names its host twice.
+fn whole(endpoint: &Endpoint, request: &OriginRequest, http2: bool) -> Result<Request<Full<Bytes>>, http::Error> {
+    let mut target = Uri::builder().path_and_query(format!("{}{}", endpoint.base_path, request.target));
+    let mut headers = HeaderMap::new();
+    if http2 {
+        let scheme = if endpoint.tls.is_some() { "https" } else { "http" };
+        target = target.scheme(scheme).authority(&*endpoint.authority);
+    } else {
+        headers.insert(HOST, HeaderValue::from_str(&endpoint.authority)?);
+    }
     for (name, value) in &request.headers {
         // Appended, so that both lines of a repeated name are sent.
-        head.append_header(name.clone(), value.clone())?;
+        headers.append(name, value.clone());
     }
     let bodiless = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
     if !request.body.is_empty() || !bodiless {
-        head.insert_header(http::header::CONTENT_LENGTH, request.body.len())?;
+        headers.insert(CONTENT_LENGTH, request.body.len().into());
     }
-    Ok(head)
-}
-
-/// In HTTP/2 the scheme and host are part of the target (RFC 9113 8.3.1). pingora would put them there but leave `Host`
-/// beside them, and nginx refuses a request that names its host twice.
-fn to_h2(head: &mut RequestHeader, endpoint: &Endpoint) -> pingora_error::Result<()> {
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let uri = Uri::builder()
-        .scheme(if endpoint.peer.is_tls() { "https" } else { "http" })
-        .authority(endpoint.authority.as_bytes())
-        .path_and_query(path)
-        .build();
-    let uri = uri.or_err(ErrorType::InvalidHTTPHeader, "not a valid target for HTTP/2")?;
-    head.set_uri(uri);
-    head.remove_header(&http::header::HOST);
-    head.set_version(http::Version::HTTP_2);
-    Ok(())
-}
-
-/// Up to the first byte of the response.
-async fn ask(session: &mut HttpSession, head: RequestHeader, body: &Bytes) -> pingora_error::Result<()> {
-    session.write_request_header(Box::new(head)).await?;
-    if !body.is_empty() {
-        session.write_request_body(body.clone(), true).await?;
-    }
-    session.finish_request_body().await?;
-    loop {
-        session.read_response_header().await?;
-        match session.response_header().map(|head| head.status.as_u16()) {
-            // More of it comes.
-            Some(100 | 102..=199) => {}
-            Some(_) => return Ok(()),
-            None => return Error::e_explain(ErrorType::ReadError, "no response head"),
-        }
-    }
+    let mut whole = Request::new(Full::new(request.body.clone()));
+    *whole.method_mut() = request.method.clone();
+    *whole.uri_mut() = target.build()?;
+    *whole.headers_mut() = headers;
+    Ok(whole)
 }
 
 /// `whole`: read to the end, beyond what is kept, so that the connection can be reused.
-async fn read(session: &mut HttpSession, most: usize, whole: bool) -> pingora_error::Result<OriginResponse> {
-    let Some(head) = session.response_header() else {
-        return Error::e_explain(ErrorType::ReadError, "no response head");
-    };
-    let (status, headers) = (head.status.as_u16(), head.headers.clone());
+async fn read(answer: Response<Incoming>, most: usize, whole: bool) -> Result<OriginResponse, OriginError> {
+    let (head, mut incoming) = answer.into_parts();
     let (mut body, mut length) = (Vec::new(), 0);
     while whole || body.len() < most {
-        let Some(part) = session.read_response_body().await? else { break };
+        let Some(frame) = incoming.frame().await else { break };
+        // Trailers are no part of it.
+        let Ok(part) = frame.map_err(|error| OriginError::of_body(&error))?.into_data() else { continue };
         length += part.len() as u64;
         let room = most.saturating_sub(body.len());
         body.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
     }
-    Ok(OriginResponse { status, headers, body: Bytes::from(body), length })
+    Ok(OriginResponse { status: head.status.as_u16(), headers: head.headers, body: Bytes::from(body), length })
 }
 
 #[cfg(test)]
 mod tests {
-    use pingora_core::protocols::ALPN;
-    use pingora_core::upstreams::peer::HttpPeer;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
 
     use super::*;
+    use judgement::time::Millis;
+    use memory::snapshot::OriginHttp2;
+
+    fn get(target: &str) -> OriginRequest {
+        let (method, body) = (Method::GET, Bytes::new());
+        OriginRequest { method, target: target.to_owned(), headers: Vec::new(), body }
+    }
 
     #[tokio::test]
     async fn over_http_2_the_target_has_scheme_and_host() {
@@ -196,15 +175,14 @@ mod tests {
             while connection.accept().await.is_some() {}
             request
         };
-        let mut peer = HttpPeer::new(address, false, String::new());
-        peer.options.alpn = ALPN::H2;
-        let authority = HeaderValue::from_static("shop.example.com");
-        let endpoint = Endpoint { peer, authority, base_path: "/base".into(), rest: Default::default() };
-        let (method, body) = (Method::GET, Bytes::new());
-        let request = OriginRequest { method, target: "/a?b=c".to_owned(), headers: Vec::new(), body };
-        let connector = Connector::new(None);
+        let endpoint = Endpoint {
+            http2: OriginHttp2::Only,
+            base_path: "/base".into(),
+            ..Endpoint::plain(address, "shop.example.com")
+        };
+        let connector = Connector::default();
         let asking = async {
-            let answer = exchange(&connector, &endpoint, &request, ConnectionReuse::Own, 1024).await;
+            let answer = exchange(&connector, &endpoint, &get("/a?b=c"), ConnectionReuse::Own, 1024).await;
             answer.unwrap().status
         };
         let (seen, status) = tokio::join!(origin, asking);
@@ -214,10 +192,9 @@ mod tests {
 
     /// Answers the first request of every connection, closes at the second, and counts the heads received.
     async fn closes_at_the_second(connection: ConnectionReuse, method: Method) -> (bool, usize) {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let peer = HttpPeer::new(listener.local_addr().unwrap(), false, String::new());
-        let heads = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let endpoint = Endpoint::plain(listener.local_addr().unwrap(), "shop.example.com");
+        let heads = Arc::new(AtomicUsize::new(0));
         let counted = heads.clone();
         let origin = tokio::spawn(async move {
             loop {
@@ -227,21 +204,19 @@ mod tests {
                     if tcp.read(&mut bytes).await.unwrap_or(0) == 0 {
                         break;
                     }
-                    counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    counted.fetch_add(1, SeqCst);
                     if turn == 0 {
                         tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
                     }
                 }
             }
         });
-        let authority = HeaderValue::from_static("shop.example.com");
-        let endpoint = Endpoint { peer, authority, base_path: "".into(), rest: Default::default() };
-        let request = OriginRequest { method, target: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
-        let connector = Connector::new(None);
+        let request = OriginRequest { method, ..get("/") };
+        let connector = Connector::default();
         exchange(&connector, &endpoint, &request, connection, 1024).await.unwrap();
         let second = exchange(&connector, &endpoint, &request, connection, 1024).await;
         origin.abort();
-        (second.is_ok(), heads.load(std::sync::atomic::Ordering::SeqCst))
+        (second.is_ok(), heads.load(SeqCst))
     }
 
     #[tokio::test]
@@ -249,5 +224,113 @@ mod tests {
         assert_eq!(closes_at_the_second(ConnectionReuse::Kept, Method::GET).await, (true, 3));
         assert_eq!(closes_at_the_second(ConnectionReuse::Kept, Method::POST).await, (false, 2));
         assert_eq!(closes_at_the_second(ConnectionReuse::Measured, Method::GET).await, (false, 2));
+    }
+
+    /// Answers every request with these bytes; closes then, or keeps the connection. Counts connections.
+    async fn origin(answer: &'static [u8], keeps: bool) -> (Endpoint, Arc<AtomicUsize>, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::plain(listener.local_addr().unwrap(), "shop.example.com");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut tcp, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, SeqCst);
+                tokio::spawn(async move {
+                    let mut bytes = [0; 4096];
+                    while tcp.read(&mut bytes).await.unwrap_or(0) > 0 {
+                        tcp.write_all(answer).await.unwrap();
+                        if !keeps {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        (endpoint, connections, task)
+    }
+
+    async fn answered(answer: &'static [u8]) -> Result<(u16, Bytes, u64), OriginError> {
+        let (endpoint, ..) = origin(answer, false).await;
+        let connector = Connector::default();
+        let answer = exchange(&connector, &endpoint, &get("/"), ConnectionReuse::Kept, 4).await?;
+        Ok((answer.status, answer.body, answer.length))
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_or_it_is_an_error() {
+        let whole = Ok((200, Bytes::from_static(b"abcd"), 6));
+        assert_eq!(answered(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef").await, whole);
+        assert_eq!(answered(b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nabcdef").await, whole);
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\nX-T: 1\r\n\r\n";
+        assert_eq!(answered(chunked).await, whole);
+        let broken = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsix\r\nabcdef\r\n0\r\n\r\n";
+        assert_eq!(answered(broken).await, Err(OriginError::Invalid));
+        let short = answered(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcdef").await;
+        assert_eq!(short, Err(OriginError::CutShort));
+        assert_eq!(answered(b"SSH-2.0-OpenSSH_9.9\r\n").await, Err(OriginError::Invalid));
+        assert_eq!(answered(b"HTTP/1.1 200").await, Err(OriginError::Closed));
+        assert_eq!(answered(b"").await, Err(OriginError::Closed));
+    }
+
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+    #[tokio::test]
+    async fn a_connection_is_kept_where_it_may_be() {
+        let (endpoint, connections, _) = origin(OK, true).await;
+        let other = Endpoint { connection_key: endpoint.connection_key ^ 1, ..endpoint.clone() };
+        let idle = memory::snapshot::OriginTimeouts { idle: Millis(0), ..endpoint.timeouts };
+        let hasty = Endpoint { timeouts: idle, ..endpoint.clone() };
+        let (roomy, narrow) = (Connector::default(), Connector::new(1));
+        let asked = async |connector: &Connector, endpoint: &Endpoint, reuse| {
+            exchange(connector, endpoint, &get("/"), reuse, 4).await.unwrap();
+            connections.load(SeqCst)
+        };
+        assert_eq!(asked(&roomy, &endpoint, ConnectionReuse::Kept).await, 1);
+        assert_eq!(asked(&roomy, &endpoint, ConnectionReuse::Measured).await, 1);
+        assert_eq!(asked(&roomy, &endpoint, ConnectionReuse::Own).await, 2);
+        assert_eq!(asked(&roomy, &other, ConnectionReuse::Kept).await, 3, "that of another key");
+        assert_eq!(asked(&roomy, &endpoint, ConnectionReuse::Kept).await, 3);
+        assert_eq!(asked(&roomy, &hasty, ConnectionReuse::Kept).await, 3);
+        assert_eq!(asked(&roomy, &hasty, ConnectionReuse::Kept).await, 4, "idle for too long");
+        assert_eq!(asked(&narrow, &endpoint, ConnectionReuse::Kept).await, 5);
+        assert_eq!(asked(&narrow, &other, ConnectionReuse::Kept).await, 6);
+        assert_eq!(asked(&narrow, &endpoint, ConnectionReuse::Kept).await, 7, "there was room for one");
+    }
+
+    #[tokio::test]
+    async fn requests_at_the_same_time_share_a_connection_over_http_2() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::plain(listener.local_addr().unwrap(), "shop.example.com");
+        let endpoint = Endpoint { http2: OriginHttp2::Only, ..endpoint };
+        // Answers when there are three requests, all on the first connection.
+        let origin = tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(tcp).await.unwrap();
+            let mut held = Vec::new();
+            while let Some(Ok((_, respond))) = connection.accept().await {
+                held.push(respond);
+                if held.len() >= 3 {
+                    for mut respond in held.drain(..) {
+                        respond.send_response(http::Response::new(()), true).unwrap();
+                    }
+                }
+            }
+        });
+        let connector = Connector::default();
+        let (request, reuse) = (get("/"), ConnectionReuse::Kept);
+        let ask = || exchange(&connector, &endpoint, &request, reuse, 4);
+        let later = async {
+            while connector.kept(&endpoint).await.is_none() {
+                tokio::task::yield_now().await;
+            }
+            tokio::join!(ask(), ask())
+        };
+        let (first, (second, third)) = tokio::join!(ask(), later);
+        for answer in [first, second, third] {
+            assert_eq!(answer.unwrap().status, 200);
+        }
+        drop(connector);
+        tokio::time::timeout(std::time::Duration::from_secs(5), origin).await.unwrap().unwrap();
     }
 }

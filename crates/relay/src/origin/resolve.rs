@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::origin::tls::OriginTls;
 use crate::origin::resolve::names::{NameResolver, ResolvedName};
+use crate::origin::tls::OriginTls;
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Counters, count};
@@ -34,7 +34,12 @@ pub struct OriginResolver {
 impl OriginResolver {
     /// Must be called within the runtime that will do the lookups.
     pub fn new(counters: Arc<Counters>) -> OriginResolver {
-        OriginResolver { names: NameResolver::of_system(), tls: OriginTls::default(), wanted: watch::Sender::new(Vec::new()), counters }
+        OriginResolver {
+            names: NameResolver::of_system(),
+            tls: OriginTls::default(),
+            wanted: watch::Sender::new(Vec::new()),
+            counters,
+        }
     }
 
     /// Resolves origins now, all at once, and asks the background task to keep them so. An origin that does not resolve
@@ -137,7 +142,11 @@ impl OriginResolver {
 }
 
 /// The endpoints of an origin: every address of every target, in file order.
-fn endpoints<'f>(origin: &OriginSettings, tls: &OriginTls, addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>) -> Endpoints {
+fn endpoints<'f>(
+    origin: &OriginSettings,
+    tls: &OriginTls,
+    addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>,
+) -> Endpoints {
     let mut all: Vec<Endpoint> = Vec::new();
     for target in &origin.targets {
         match target.host.parse::<IpAddr>() {

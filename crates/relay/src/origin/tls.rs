@@ -31,8 +31,7 @@ pub struct OriginTls {
 impl OriginTls {
     /// The configuration for an origin.
     pub fn config(&self, origin: &OriginSettings) -> Arc<ClientConfig> {
-        let terms =
-            Terms { h2: origin.h2, authorities: origin.authorities.clone(), identity: origin.identity.clone() };
+        let terms = Terms { h2: origin.h2, authorities: origin.authorities.clone(), identity: origin.identity.clone() };
         let mut configs = self.configs.lock();
         if let Some(config) = configs.get(&terms) {
             return config.clone();
