@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use pingora_core::connectors::http::Connector;
 use serde::Serialize;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
@@ -17,6 +16,7 @@ use memory::clock;
 use memory::counters::{CheckGauges, Counters};
 use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::{Endpoints, OriginSettings, ServedService, SnapshotReader};
+use relay::origin::Connector;
 
 /// The most probes at once: a thousand services must not open a thousand connections at the same moment.
 const AT_ONCE: usize = 64;
@@ -98,7 +98,7 @@ impl HealthBoard {
         HealthBoard(Arc::new(Inner {
             published,
             counters,
-            connector: Arc::new(Connector::new(None)),
+            connector: Arc::default(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             lines: Mutex::default(),
             changed: Notify::new(),

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use pingora_core::connectors::http::Connector;
 use tokio::time::timeout;
 
 use memory::snapshot::Endpoint;
 use memory::snapshot::health_check::HttpProbe;
-use relay::origin::cause::as_predicate;
+use relay::origin::Connector;
 use relay::origin::exchange::{self, ConnectionReuse, OriginRequest, OriginResponse};
 
 /// This much of a body is read and searched.
@@ -29,7 +28,7 @@ pub async fn ask(
     let asked = exchange::exchange(connector, endpoint, &request, ConnectionReuse::Own, MOST_BODY);
     match timeout(patience, asked).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(as_predicate(&error)),
+        Ok(Err(error)) => Err(error.as_predicate()),
         Err(_) => Err(format!("did not respond within {}", crate::millis(patience))),
     }
 }

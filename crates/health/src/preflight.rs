@@ -100,7 +100,7 @@ async fn warm(board: &HealthBoard, endpoint: &Endpoint, warm_up: &plan::WarmUp) 
         };
         match bad {
             None if left == 0 => return Ok((first, took)),
-            Some(why) if left == 0 => return Err(format!("({}) {why}", endpoint.peer._address)),
+            Some(why) if left == 0 => return Err(format!("({}) {why}", endpoint.address)),
             None => {}
             Some(_) => sleep(BREATH).await,
         }

@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::connectors::http::Connector;
-use pingora_core::protocols::l4::socket::SocketAddr as Peer;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -14,6 +12,7 @@ use crate::{http, redis, sql};
 use memory::clock;
 use memory::snapshot::health_check::{HealthCheck, HealthProbe};
 use memory::snapshot::{Endpoint, Endpoints};
+use relay::origin::Connector;
 
 /// The pause between two attempts of a round.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -26,13 +25,6 @@ pub struct CheckRound {
     /// By address; `None` for a store, which has none here.
     pub results: Vec<(Option<SocketAddr>, Result<(), String>)>,
     pub took_micros: u64,
-}
-
-pub fn address(endpoint: &Endpoint) -> Option<SocketAddr> {
-    match &endpoint.peer._address {
-        Peer::Inet(address) => Some(*address),
-        Peer::Unix(_) => None,
-    }
 }
 
 /// Runs one round. `permits` limits the probes that run at once.
@@ -52,7 +44,7 @@ pub async fn run(
                 tasks.spawn(async move { (at, passes(&connector, &permits, &check, Some(&endpoint)).await) });
             }
             let mut results: Vec<_> =
-                endpoints.iter().map(|endpoint| (address(endpoint), Err("was not checked".to_owned()))).collect();
+                endpoints.iter().map(|endpoint| (Some(endpoint.address), Err("was not checked".to_owned()))).collect();
             while let Some(tried) = tasks.join_next().await {
                 if let Ok((at, result)) = tried
                     && let Some(place) = results.get_mut(at)

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use crate::board::{CheckKey, CheckState, HealthBoard};
-use crate::round;
 use crate::webhook::{WebhookCall, WebhookCaller};
 use judgement::traffic::Environment;
 use memory::clock;
@@ -121,7 +120,7 @@ impl Reported {
                 for environment in Environment::BOTH {
                     let Some(down) = down.get(&(serving.name.clone(), environment)) else { continue };
                     let endpoints = environment.of(pair).iter();
-                    let bad = endpoints.filter(|at| round::address(at).is_some_and(|at| down.contains(&at)));
+                    let bad = endpoints.filter(|endpoint| down.contains(&endpoint.address));
                     ejected.extend(bad.map(|endpoint| endpoint.rest.clone()));
                 }
             }
