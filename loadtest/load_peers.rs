@@ -17,8 +17,6 @@ use anyhow::{Context, ensure};
 use config::suite::{Body, Expect, LoadLimits, LoadTest, Profile, SuiteRequest};
 use judgement::time::Millis;
 use memory::snapshot::Endpoint;
-use pingora_core::connectors::http::Connector;
-use pingora_core::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use validation::{load, progress::ProgressTracker, target::TestTarget, variables::Variables};
@@ -97,18 +95,12 @@ async fn serve(mut tcp: TcpStream, count: Arc<AtomicU64>) -> std::io::Result<()>
 }
 
 async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow::Result<LoadResult> {
-    let endpoint = Endpoint {
-        peer: HttpPeer::new(origin, false, String::new()),
-        authority: "origin.test".parse()?,
-        base_path: "".into(),
-        rest: Arc::default(),
-    };
     let target = TestTarget {
         side: Side::Green,
         url: format!("http://{origin}"),
-        endpoints: Arc::new([endpoint]),
+        endpoints: Arc::new([Endpoint::plain(origin, "origin.test")]),
         headers: Vec::new(),
-        connector: Arc::new(Connector::new(None)),
+        connector: Arc::default(),
     };
     let step = SuiteRequest {
         query: Vec::new(),

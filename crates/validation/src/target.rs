@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use pingora_core::connectors::http::Connector;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use judgement::time::Millis;
 use memory::clock;
 use memory::snapshot::Endpoints;
-use relay::origin::cause;
+use relay::origin::Connector;
 use relay::origin::exchange::{ConnectionReuse, OriginRequest, OriginResponse, exchange};
 use wire::Side;
 
@@ -63,7 +62,7 @@ impl TestTarget {
         let asked = exchange(&self.connector, endpoint, request, ConnectionReuse::Kept, MOST_BODY);
         match timeout(patience, asked).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Unanswered { kind: cause::kind(&error), why: cause::as_predicate(&error) }),
+            Ok(Err(error)) => Err(Unanswered { kind: error.kind(), why: error.as_predicate() }),
             Err(_) => Err(Unanswered { kind: "timeout", why: late(patience) }),
         }
     }

@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, header};
-use pingora_core::connectors::http::Connector;
-use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::target::TestTarget;
 use config::suite::Via;
@@ -14,6 +12,7 @@ use judgement::traffic::rule::{RoutingRule, RuleCondition, RuleTarget, ValueTest
 use judgement::traffic::split::TrafficSplit;
 use judgement::traffic::{Environment, ServiceId};
 use memory::snapshot::{Endpoint, RoutingSnapshot, SnapshotReader};
+use relay::origin::Connector;
 use wire::Side;
 
 /// Finds the targets of runs. Cheap to clone.
@@ -41,7 +40,7 @@ impl TargetResolver {
             }
             other => other,
         });
-        TargetResolver { published, proxy, connector: Arc::new(Connector::new(None)) }
+        TargetResolver { published, proxy, connector: Arc::default() }
     }
 
     /// The service that a run is for: the named one, or the only one.
@@ -110,11 +109,9 @@ impl TargetResolver {
             )
         })?;
         let host = snapshot.table.host_of(id).ok_or("the service has no host name")?;
-        let authority = HeaderValue::from_str(&host).map_err(|_| format!("invalid host name `{host}`"))?;
-        let peer = HttpPeer::new(address, false, String::new());
-        let endpoint = Endpoint { peer, authority, base_path: "".into(), rest: Arc::default() };
+        let endpoint = Endpoint::plain(address, &host);
         let url = format!("http://{address} (Host: {host}, via the override rule)");
-        Ok(TestTarget { side, url, endpoints: Arc::from([endpoint]), headers, connector: self.connector.clone() })
+        Ok(TestTarget { side, url, endpoints: Arc::new([endpoint]), headers, connector: self.connector.clone() })
     }
 }
 

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
-use pingora_core::connectors::http::Connector;
-use pingora_core::upstreams::peer::HttpPeer;
+use http::Method;
 use serde_json_path::JsonPath;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -39,18 +37,12 @@ pub async fn raw(side: Side, answer: &'static [u8]) -> TestTarget {
 }
 
 pub fn target(side: Side, address: SocketAddr) -> TestTarget {
-    let endpoint = Endpoint {
-        peer: HttpPeer::new(address, false, String::new()),
-        authority: HeaderValue::from_str(&address.to_string()).unwrap(),
-        base_path: "".into(),
-        rest: Arc::default(),
-    };
     TestTarget {
         side,
         url: format!("http://{address}"),
-        endpoints: Arc::from([endpoint]),
+        endpoints: Arc::new([Endpoint::plain(address, &address.to_string())]),
         headers: vec![],
-        connector: Arc::new(Connector::new(None)),
+        connector: Arc::default(),
     }
 }
 

@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use pingora_core::connectors::ConnectorOptions;
-use pingora_core::connectors::http::Connector;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -23,7 +21,7 @@ use crate::target::{TestTarget, late};
 use config::suite::LoadTest;
 use memory::clock;
 use memory::snapshot::Endpoint;
-use relay::origin::cause;
+use relay::origin::Connector;
 use relay::origin::exchange::{ConnectionReuse, exchange};
 
 /// How often the clock is checked when nothing happens: for the end, and for the requests in flight at the end of a
@@ -125,7 +123,7 @@ impl LoadDriver {
         let addresses = target.endpoints.iter().cycle().take(users).cloned();
         let own = addresses.zip(0..).map(|(mut endpoint, user): (Endpoint, u64)| {
             // The key by which kept-alive connections are found.
-            endpoint.peer.group_key = endpoint.peer.group_key.wrapping_add(user);
+            endpoint.connection_key = endpoint.connection_key.wrapping_add(user);
             Arc::new(endpoint)
         });
         let endpoints: Vec<_> = own.collect();
@@ -135,7 +133,7 @@ impl LoadDriver {
         Ok(LoadDriver {
             end: schedule.micros() + patience * 1000,
             tally: LoadTally::new(load, load.length.0 + patience)?,
-            connector: Arc::new(Connector::new(Some(ConnectorOptions::new(users)))),
+            connector: Arc::new(Connector::new(users)),
             free: (0..endpoints.len()).collect(),
             busy: vec![None; endpoints.len()],
             endpoints,
@@ -229,7 +227,7 @@ impl LoadDriver {
                 let asking = exchange(&connector, &endpoint, &request, ConnectionReuse::Measured, 0);
                 let answer = match timeout(patience, asking).await {
                     Ok(Ok(answer)) => Ok(answer.status),
-                    Ok(Err(error)) => Err((cause::kind(&error), cause::as_predicate(&error))),
+                    Ok(Err(error)) => Err((error.kind(), error.as_predicate())),
                     Err(_) => Err(("timeout", late(patience))),
                 };
                 CompletedRequest { user, began, ended: clock::micros(), answer }

@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{HeaderValue, Method};
-use pingora_core::connectors::http::Connector;
-use pingora_core::upstreams::peer::HttpPeer;
+use http::Method;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -25,18 +23,12 @@ fn at_once(_: u64) -> (Duration, u16) {
 }
 
 fn target(port: u16) -> TestTarget {
-    let endpoint = Endpoint {
-        peer: HttpPeer::new(("127.0.0.1", port), false, String::new()),
-        authority: HeaderValue::from_static("origin.test"),
-        base_path: "".into(),
-        rest: Arc::default(),
-    };
     TestTarget {
         side: Side::Green,
         url: "http://origin.test".to_owned(),
-        endpoints: Arc::new([endpoint]),
+        endpoints: Arc::new([Endpoint::plain(([127, 0, 0, 1], port).into(), "origin.test")]),
         headers: Vec::new(),
-        connector: Arc::new(Connector::new(None)),
+        connector: Arc::default(),
     }
 }
 
