@@ -14,7 +14,7 @@ from pathlib import Path
 import proxies
 
 DEBIAN = {"wrk": "wrk", "h2load": "nghttp2-client", "openssl": "openssl"}
-OURS = {"cutover": "cutover", "bare": "bare_pingora", "origin": "static_origin"}
+OURS = {"cutover": "cutover", "origin": "static_origin"}
 
 
 class Missing(Exception):
@@ -77,8 +77,7 @@ def ours(names, root, given):
         command = ["cargo", "build", "--profile", "dist", "--locked", "--target-dir", str(Path(root) / "target")]
         if "cutover" in names:
             command += ["--bin", "cutover"]
-        for name in sorted({"bare", "origin"} & set(names)):
-            command += ["--example", OURS[name]]
+        command += ["--example", OURS["origin"]]
         built = subprocess.run(command, cwd=root, stdin=subprocess.DEVNULL)
         if built.returncode:
             raise Missing("our own programs do not build")
@@ -109,8 +108,6 @@ def certificate(folder):
 
 def version(binary, arguments):
     """The first number of three parts that a program says of itself."""
-    if arguments is None:
-        return "pingora-proxy 0.9.1"
     try:
         done = subprocess.run([str(binary), *arguments], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -233,11 +233,6 @@ def traefik(binary, place):
     return Start([binary, f"--configFile={path}"], place.folder)
 
 
-def bare(binary, place):
-    addresses = [f"127.0.0.1:{port}" for port in (place.port, place.blue, place.green)]
-    return Start([binary, *addresses, *([place.cert, place.key] if place.cert else [])], place.folder)
-
-
 def cutover(binary, place):
     # The sidecar, the guard, the counters and the forwarded headers are on: there is no Cutover without them. A proxy
     # with TLS still has a plain listener, on a port that nobody uses.
@@ -290,13 +285,11 @@ PROXIES = [
     Proxy("envoy", ["--version"], envoy),
     Proxy("traefik", ["version"], traefik),
     Proxy("caddy", ["version"], caddy),
-    Proxy("bare", None, bare),
     Proxy("cutover", ["--version"], cutover),
 ]
 
-# The ratios are to these.
+# The ratios are to this one.
 REFERENCE = "haproxy"
-FLOOR = "bare"
 
 # Where a wheel keeps its binary, below the environment's folder.
 WHEELS = {

@@ -39,12 +39,12 @@ def row(name, runs, notes):
 
 
 def with_ratios(rows):
-    """Adds the ratios of CPU to those of the reference and the floor, where these were measured."""
+    """Adds the ratios of CPU to that of the reference, where it was measured."""
     by_name = {each["proxy"]: each.get("cpu_us") for each in rows}
+    reference = by_name.get(proxies.REFERENCE)
     for each in rows:
-        for other in (proxies.REFERENCE, proxies.FLOOR):
-            if by_name.get(other) and each.get("cpu_us"):
-                each[f"to_{other}"] = each["cpu_us"] / by_name[other]
+        if reference and each.get("cpu_us"):
+            each[f"to_{proxies.REFERENCE}"] = each["cpu_us"] / reference
     return rows
 
 
@@ -52,8 +52,8 @@ def milliseconds(micros):
     return "–" if micros is None else f"{micros / 1000:.2f}"
 
 
-def ratio(row, other):
-    value = row.get(f"to_{other}")
+def ratio(row):
+    value = row.get(f"to_{proxies.REFERENCE}")
     return "–" if value is None else f"{value:.2f}"
 
 
@@ -62,20 +62,19 @@ def table(scenario, size, rows):
     lines = [
         f"### {TITLES[scenario]}, body of {SIZES[size]}",
         "",
-        "| proxy | CPU µs / request (min–max) | to HAProxy | to bare pingora | requests/s | p50 ms | p99 ms | peak MiB | notes |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| proxy | CPU µs / request (min–max) | to HAProxy | requests/s | p50 ms | p99 ms | peak MiB | notes |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for each in sorted(rows, key=lambda each: each.get("cpu_us", float("inf"))):
         notes = "; ".join(each["notes"]).replace("|", "/")
         if "cpu_us" not in each:
-            lines.append(f"| {each['proxy']} | – | – | – | – | – | – | – | {notes} |")
+            lines.append(f"| {each['proxy']} | – | – | – | – | – | – | {notes} |")
             continue
         low, high = each["cpu_us_spread"]
         cells = [
             each["proxy"],
             f"{each['cpu_us']:.1f} ({low:.1f}–{high:.1f})",
-            ratio(each, proxies.REFERENCE),
-            ratio(each, proxies.FLOOR),
+            ratio(each),
             f"{each['requests_per_second']:,.0f}",
             milliseconds(each["p50_us"]),
             milliseconds(each["p99_us"]),
