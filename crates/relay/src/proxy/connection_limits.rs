@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 
-use crate::proxy::headers::is_trusted;
+use crate::head::is_trusted;
 use config::ClientLimits;
 use memory::counters::{Counters, RefusalReason, count, read};
 

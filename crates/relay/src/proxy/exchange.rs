@@ -8,7 +8,7 @@ use std::time::Duration;
 use http1::{Framing, RequestKind, encode};
 use tokio::time::timeout;
 
-use crate::head::{self, Arrival, ConnectionField, Pin, RequestChange, ResponseChange};
+use crate::head::{self, Arrival, ConnectionField, OriginRequestId, Pin, RequestChange, ResponseChange};
 use crate::origin::OriginError;
 use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
@@ -211,7 +211,7 @@ impl Exchange<'_> {
         let failure = error.failure();
         // A kept connection that accepts no more streams does not mean that the origin accepts no connections.
         let sent_away = error == OriginError::Untouched && upload.is_kept() && routed.retries_after_stale_connection();
-        let elsewhere = || upload.is_kept() && routed.retries_after_connect_failure(failure, &error);
+        let mut elsewhere = || upload.is_kept() && routed.retries_after_connect_failure(failure, &error);
         if sent_away || elsewhere() {
             return Ok(());
         }
@@ -465,7 +465,7 @@ impl Exchange<'_> {
         let Some(routed) = &mut self.ctx.routed else { return };
         let snapshot = routed.snapshot.clone();
         let Some(serving) = snapshot.serving(routed.decision.service) else { return };
-        routed.current.origin_request_id = head::origin_request_id(origin.view(), serving);
+        routed.current.origin_request_id = head::origin_request_id(origin.view(), serving).and_then(OriginRequestId::of);
         let key = routed.pin();
         let (rules, _) = snapshot.table.service(routed.decision.service);
         let ClientConnection { trusted, tls, .. } = *self.connection;
