@@ -4,10 +4,13 @@ use crate::known_field::KnownField;
 use crate::view::HeadView;
 
 impl HeadView<'_> {
-    /// Whether a request asks for a WebSocket: by a GET without a body, in two headers (RFC 9110 7.8, RFC 6455 4.1).
+    /// Whether a request asks for a WebSocket and for nothing else: by a GET without a body, in two headers (RFC 9110 7.8,
+    /// RFC 6455 4.1).
     pub fn asks_for_websocket(self) -> bool {
-        let is_websocket =
-            || self.first(KnownField::Upgrade).is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"));
+        let is_websocket = || {
+            let mut lines = self.all(KnownField::Upgrade);
+            lines.next().is_some_and(|name| name.eq_ignore_ascii_case(b"websocket")) && lines.next().is_none()
+        };
         self.head().upgrades() && self.method() == "GET" && !self.head().request_framing().has_body() && is_websocket()
     }
 
@@ -46,6 +49,8 @@ mod tests {
         };
         assert!(asks("GET", "Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade"));
         assert!(!asks("GET", "Upgrade: h2c\r\nConnection: keep-alive, Upgrade"));
+        assert!(!asks("GET", "Upgrade: websocket, h2c\r\nConnection: Upgrade"));
+        assert!(!asks("GET", "Upgrade: websocket\r\nUpgrade: h2c\r\nConnection: Upgrade"));
         assert!(!asks("GET", "Upgrade: websocket\r\nConnection: keep-alive"));
         assert!(!asks("POST", "Upgrade: websocket\r\nConnection: Upgrade"));
         assert!(!asks("GET", "Upgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 5"));

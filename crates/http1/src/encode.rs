@@ -37,12 +37,18 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     put(out, &[name.as_bytes(), b": ", value, b"\r\n"]);
 }
 
+/// A field line whose value is a number.
+#[inline]
+pub fn number_field(out: &mut Vec<u8>, name: &str, value: u64) {
+    put(out, &[name.as_bytes(), b": "]);
+    number(out, value, 10);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Content-Length, in bytes.
 #[inline]
 pub fn content_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"Content-Length: ");
-    number(out, length, 10);
-    out.extend_from_slice(b"\r\n");
+    number_field(out, "Content-Length", length);
 }
 
 /// `Transfer-Encoding: chunked`.
