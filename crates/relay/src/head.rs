@@ -1,50 +1,66 @@
-//! Changes to heads on their way to the origin and back, and the client's address on its way in.
+//! Heads on their way to the origin and back: everything that reads or changes one.
+//!
+//! A head is read where the parser found it ([`HeadView`]) and written straight into the write buffer. What the other side
+//! sent is copied in runs of lines, less what stays here; what is ours is written behind it. Nothing is allocated for a
+//! plain request or response, and one set of rules holds for both protocols: an HTTP/2 head is written as HTTP/1 text, and
+//! read by the same parser.
+//!
+//! - Reading: this file, `hop`, `redirect`, `request_view`, `response_checks`, `client_scheme`, `correlation` with `trace`
+//!   and `ids`.
+//! - Writing: `request` with `forwarded`, `response` with `caching`, and `written` for what is changed afterwards.
+//! - HTTP/2: `http2`.
 
-pub(super) mod caching;
+mod caching;
 mod client_scheme;
+mod correlation;
 mod forwarded;
+mod hop;
+mod http2;
 mod ids;
+mod redirect;
+mod request;
+mod request_view;
+mod response;
+mod response_checks;
 mod stack_text;
 mod trace;
+mod written;
 
 use std::net::IpAddr;
 
-use http::header::{COOKIE, HOST, SET_COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http1::{FieldLine, FieldSet, HeadView, KnownField, Refused};
 use ipnet::IpNet;
-use pingora_error::Result;
-use pingora_http::{RequestHeader, ResponseHeader};
 
-use crate::proxy::headers::forwarded::FORWARDED_FOR;
-use crate::proxy::headers::stack_text::StackText;
-use crate::proxy::headers::trace::{TRACEPARENT, TRACESTATE, TraceContext};
-use config::HopHeaders;
-use judgement::hex;
 use judgement::traffic::rule::RoutingRule;
-use judgement::traffic::{Environment, RouteId};
-use memory::snapshot::{Endpoint, HeaderEdit, ServedService};
+use memory::counters::RefusalReason;
 
-pub use client_scheme::ClientScheme;
+pub use client_scheme::came_by_https;
+pub use correlation::CorrelationIds;
+pub use forwarded::Arrival;
+pub use hop::{forwards_left, needs_own_connection, refuses_method};
+pub use http2::{
+    from_http2_request, from_http2_response, to_http2_request, to_http2_response, trailers_to_http2,
+    write_http2_trailers, write_trailers,
+};
 pub use ids::IdGenerator;
+pub use redirect::redirect_to_https;
+pub use request::{RequestChange, write_request};
+pub use request_view::{host_as_sent, is_repeatable};
+pub use response::{ConnectionField, Pin, ResponseChange, origin_request_id, write_interim, write_response};
+pub use response_checks::is_sane;
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// A request id that is longer, or not visible ASCII, is not passed on.
+/// An identifier that is longer, or not visible ASCII, is not passed on. In bytes.
 const LONGEST_ID: usize = 128;
-/// The number of headers that a request usually gains here.
-const ADDED: usize = 8;
-/// For anyone who wants to know which side served a request; set if the service has `expose`.
-static ENVIRONMENT: HeaderName = HeaderName::from_static("x-cutover-environment");
-static VERSION: HeaderName = HeaderName::from_static("x-cutover-version");
 
 /// The client: the peer, or the first hop from the right of X-Forwarded-For that is not a trusted proxy.
-pub fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub fn client_of(peer: IpAddr, head: HeadView<'_>, trusted: &[IpNet]) -> IpAddr {
     let mut client = peer.to_canonical();
     if !is_trusted(trusted, client) {
         return client;
     }
     // All lines are one list (RFC 9110 5.3), read from the right.
-    let lines = headers.get_all(&FORWARDED_FOR).iter().rev();
-    for hop in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')) {
+    let lines = head.all(KnownField::XForwardedFor).rev();
+    for hop in lines.filter_map(visible).flat_map(|line| line.rsplit(',')) {
         match parse_hop(hop.trim()) {
             Some(address) => client = address,
             // An invalid address was not written by a trusted proxy.
@@ -68,221 +84,87 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
     bare.or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|address| address.ip())).map(|ip| ip.to_canonical())
 }
 
-/// How the client reached Cutover.
+/// A value of visible ASCII, spaces and tabs; `None` for any other.
+fn visible(value: &[u8]) -> Option<&str> {
+    let is_visible = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    std::str::from_utf8(value).ok().filter(|_| is_visible)
+}
+
+/// Why a request is refused, as it is counted and logged: the parser's reason in our own terms.
+pub const fn refusal(refused: Refused) -> RefusalReason {
+    match refused {
+        Refused::RequestLine => RefusalReason::RequestLine,
+        Refused::LongLine => RefusalReason::LongLine,
+        Refused::BadTarget => RefusalReason::BadTarget,
+        Refused::Method => RefusalReason::Method,
+        Refused::StatusLine => RefusalReason::Malformed,
+        Refused::LargeHead => RefusalReason::LargeHead,
+        Refused::ManyFields => RefusalReason::ManyFields,
+        Refused::LineEnd => RefusalReason::LineEnd,
+        Refused::Field => RefusalReason::Field,
+        Refused::Underscore => RefusalReason::Underscore,
+        Refused::BadHost => RefusalReason::BadHost,
+        Refused::Length => RefusalReason::Length,
+        Refused::Encoding => RefusalReason::Encoding,
+        Refused::LengthAndEncoding => RefusalReason::LengthAndEncoding,
+        Refused::Connection => RefusalReason::Connection,
+        Refused::Expectation => RefusalReason::Expectation,
+        Refused::ChunkSize
+        | Refused::ChunkExtension
+        | Refused::ChunkOverhead
+        | Refused::ChunkEnd
+        | Refused::Trailer => RefusalReason::BadBody,
+    }
+}
+
+/// A request's head, less the fields that a rule names and has removed before anything else looks at them.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival<'a> {
-    pub peer: IpAddr,
-    /// The result of [`client_of`].
-    pub client: IpAddr,
-    pub trusted: bool,
-    /// As the client sent it, port included.
-    pub host: Option<&'a str>,
-    pub tls: bool,
-    pub version: Version,
+struct StrippedHead<'a> {
+    head: HeadView<'a>,
+    rule: Option<&'a RoutingRule>,
+    /// The well-known fields that are left.
+    known: FieldSet,
 }
 
-/// The identifiers of a request: fixed before it is routed, and the same on every attempt.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CorrelationIds {
-    request_id: Option<StackText<LONGEST_ID>>,
-    trace: Option<TraceContext>,
-}
-
-impl CorrelationIds {
-    /// A trusted proxy's own if they are valid, otherwise new ones.
-    pub fn of(headers: &HeaderMap, trusted: bool, hop: HopHeaders, ids: &IdGenerator) -> CorrelationIds {
-        let is_sane = |id: &&[u8]| !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
-        let mut lines = headers.get_all(&REQUEST_ID).iter().filter(|_| trusted);
-        let sent = lines.next().filter(|_| lines.next().is_none()).map(HeaderValue::as_bytes).filter(is_sane);
-        let kept = sent.and_then(StackText::of);
-        let request_id = kept.or_else(|| StackText::of(&hex::digits::<32>(&ids.fresh().to_be_bytes())));
-        CorrelationIds { request_id, trace: hop.trace_context.then(|| TraceContext::of(headers, trusted, ids)) }
+impl<'a> StrippedHead<'a> {
+    /// With all of its fields.
+    fn whole(head: HeadView<'a>) -> StrippedHead<'a> {
+        StrippedHead { head, rule: None, known: head.head().known_fields() }
     }
 
-    pub fn request_id(&self) -> Option<&str> {
-        self.request_id.as_ref().map(StackText::as_str)
-    }
-
-    /// 32 hexadecimal digits.
-    pub fn trace_id(&self) -> Option<&str> {
-        self.trace.as_ref().map(TraceContext::id)
-    }
-
-    fn mark(&self, headers: &mut HeaderMap) {
-        if let Some(id) = self.request_id.as_ref().and_then(StackText::as_value) {
-            headers.insert(&REQUEST_ID, id);
+    fn of(head: HeadView<'a>, rule: Option<&'a RoutingRule>) -> StrippedHead<'a> {
+        let mut gone = FieldSet::EMPTY;
+        for name in rule.into_iter().flat_map(RoutingRule::header_names) {
+            gone = gone.with(KnownField::of(name.as_str().as_bytes()));
         }
-        if let Some(trace) = &self.trace {
-            if let Some(parent) = trace.parent().as_value() {
-                headers.insert(&TRACEPARENT, parent);
-            }
-            if !trace.state {
-                headers.remove(&TRACESTATE);
-            }
-        }
+        StrippedHead { head, rule, known: head.head().known_fields().without(gone) }
     }
-}
 
-/// Turns the client's head into the origin's: its Host, its base path, how the request arrived and its identifiers; and
-/// finally the file's own edits, which may change any of it.
-pub fn to_origin(
-    request: &mut RequestHeader,
-    endpoint: &Endpoint,
-    arrival: Arrival<'_>,
-    strip: Option<&RoutingRule>,
-    marks: &CorrelationIds,
-    hop: HopHeaders,
-    edits: &[HeaderEdit],
-) -> Result<()> {
-    if !endpoint.base_path.is_empty() && request.raw_path() != b"*" {
-        let joined = [endpoint.base_path.as_bytes(), request.raw_path()].concat();
-        request.set_raw_path(&joined)?;
+    #[inline]
+    fn has(&self, field: KnownField) -> bool {
+        self.known.has(field)
     }
-    with_headers(request, |headers| {
-        headers.reserve(ADDED);
-        for name in strip.into_iter().flat_map(RoutingRule::header_names) {
-            headers.remove(name.as_str());
-        }
-        headers.insert(HOST, endpoint.authority.clone());
-        forwarded::forward(headers, &arrival, hop);
-        marks.mark(headers);
-        join_cookies(headers);
-        for edit in edits {
-            match edit {
-                HeaderEdit::Remove(name) => drop(headers.remove(name)),
-                HeaderEdit::Set(name, value) => drop(headers.insert(name, value.clone())),
-                HeaderEdit::Add(name, value) => drop(headers.append(name, value.clone())),
-            }
-        }
-    })
-}
 
-/// Changes the headers of a request in place, which pingora does not allow: each of its own insertions parses the name
-/// again, and keeps a second map for the case of names. That map is dropped: names go out as `Host` and `x-name`, and
-/// to HTTP they are the same in any case.
-///
-/// # Errors
-/// None in practice: a target that pingora accepted is set again.
-fn with_headers(request: &mut RequestHeader, change: impl FnOnce(&mut HeaderMap)) -> Result<()> {
-    // A target that the http crate cannot parse as a URI is kept beside it.
-    let shown = request.uri.path_and_query().map(|target| target.as_str().as_bytes());
-    let odd = (shown != Some(request.raw_path())).then(|| request.raw_path().to_vec());
-    let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
-    let mut parts: http::request::Parts = std::mem::replace(request, empty).into();
-    change(&mut parts.headers);
-    *request = parts.into();
-    odd.map_or(Ok(()), |target| request.set_raw_path(&target))
-}
-
-/// Turns the origin's head into the client's: the file's edits, and what the service reveals about itself, which
-/// replaces the origin's own headers of these names. If a service exposes nothing, they pass like any other header.
-pub fn to_client(
-    response: &mut ResponseHeader,
-    serving: &ServedService,
-    route: RouteId,
-    side: Environment,
-    marks: &CorrelationIds,
-) -> Result<()> {
-    for edit in serving.edits(route).iter().flat_map(|edits| &edits.response) {
-        match edit {
-            HeaderEdit::Remove(name) => drop(response.remove_header(name)),
-            HeaderEdit::Set(name, value) => response.insert_header(name, value.clone())?,
-            HeaderEdit::Add(name, value) => {
-                response.append_header(name, value.clone())?;
-            }
-        }
+    /// The values of all fields of this name.
+    #[inline]
+    fn all(&self, field: KnownField) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let field = if self.has(field) { field } else { KnownField::Other };
+        self.head.all(field)
     }
-    if serving.terms.expose {
-        response.insert_header(&ENVIRONMENT, HeaderValue::from_static(side.name()))?;
-        match serving.terms.version(side) {
-            Some(version) => response.insert_header(&VERSION, version.clone())?,
-            None => drop(response.remove_header(&VERSION)),
-        }
-        if let Some(id) = &marks.request_id {
-            response.insert_header(&REQUEST_ID, id.as_bytes())?;
-        }
-    }
-    Ok(())
-}
 
-/// The origin's own id for the request, if its header has one of a reasonable length. Cloning it copies no bytes.
-pub fn origin_request_id(response: &ResponseHeader, serving: &ServedService) -> Option<HeaderValue> {
-    let name = serving.terms.origin_request_id.as_ref()?;
-    response.headers.get(name).filter(|id| id.len() <= LONGEST_ID).cloned()
-}
-
-/// Joins several Cookie lines into one (RFC 9113 8.2.3), because HTTP/1 allows only one.
-fn join_cookies(headers: &mut HeaderMap) {
-    let lines = headers.get_all(COOKIE);
-    if lines.iter().nth(1).is_none() {
-        return;
+    /// The well-known fields that the rule has removed.
+    #[inline]
+    fn gone(&self) -> FieldSet {
+        self.head.head().known_fields().without(self.known)
     }
-    let joined = lines.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
-    if let Ok(value) = HeaderValue::from_bytes(&joined) {
-        headers.insert(COOKIE, value);
-    }
-}
 
-/// Pins a client with a cookie for a year, which a rollback voids without touching it.
-pub fn pin(response: &mut ResponseHeader, name: &str, key: &[u8; 16], tls: bool) -> Result<()> {
-    let key = std::str::from_utf8(key).unwrap_or_default();
-    let secure = if tls { "; Secure" } else { "" };
-    let value = format!("{name}={key}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}");
-    response.append_header(SET_COOKIE, value).map(|_| ())
+    /// Whether the rule has removed this line, whose name is not well known.
+    #[inline]
+    fn strips_other(&self, line: &FieldLine<'_>) -> bool {
+        let is_it = |name: &str| name.as_bytes().eq_ignore_ascii_case(line.name);
+        self.rule.is_some_and(|rule| rule.header_names().any(|name| is_it(name.as_str())))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn client(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(&FORWARDED_FOR, line.parse().unwrap());
-        }
-        let nets: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        client_of(peer.parse().unwrap(), &headers, &nets).to_string()
-    }
-
-    #[test]
-    fn the_client_is_the_first_untrusted_hop_from_the_right() {
-        let trusted = ["10.0.0.0/8"];
-        assert_eq!(client("192.0.2.1", &["198.51.100.1"], &trusted), "192.0.2.1", "an untrusted peer is the client");
-        assert_eq!(client("10.0.0.1", &["198.51.100.1"], &trusted), "198.51.100.1");
-        assert_eq!(client("10.0.0.1", &["203.0.113.9, 198.51.100.1, 10.0.0.2"], &trusted), "198.51.100.1");
-        assert_eq!(client("10.0.0.1", &["203.0.113.9", "198.51.100.1", "10.0.0.2"], &trusted), "198.51.100.1");
-        assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"], &trusted), "10.0.0.3");
-        assert_eq!(client("10.0.0.1", &["198.51.100.1:4711"], &trusted), "198.51.100.1");
-        assert_eq!(client("10.0.0.1", &["forged, junk"], &trusted), "10.0.0.1", "what is no address proves nothing");
-        assert_eq!(client("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], &trusted), "198.51.100.1");
-        assert_eq!(client("10.0.0.1", &[], &trusted), "10.0.0.1");
-    }
-
-    #[test]
-    fn a_request_keeps_a_trusted_proxys_id_if_it_is_sane() {
-        let (ids, hop) = (IdGenerator::new(), HopHeaders::default());
-        let marked = |lines: &[&str], trusted: bool| {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append(&REQUEST_ID, HeaderValue::from_str(line).unwrap());
-            }
-            CorrelationIds::of(&headers, trusted, hop, &ids).request_id().unwrap().to_owned()
-        };
-        let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
-        assert_eq!(marked(&["7b7c-1"], true), "7b7c-1");
-        assert_eq!(marked(&[&longest], true), longest);
-        for (lines, trusted) in [
-            (vec!["7b7c-1"], false),
-            (vec![], true),
-            (vec![""], true),
-            (vec!["two words"], true),
-            (vec![&too_long], true),
-            (vec!["7b7c-1", "7b7c-1"], true),
-        ] {
-            let fresh = marked(&lines, trusted);
-            let digits = fresh.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
-            assert!(fresh.len() == 32 && digits, "{lines:?}: {fresh}");
-        }
-        assert_ne!(marked(&[], false), marked(&[], false));
-    }
-}
+mod tests;

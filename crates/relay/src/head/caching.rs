@@ -8,40 +8,42 @@
 //! HAProxy's `cookie insert nocache` makes every response private instead, and so takes what is public out of the cache.
 //! Nor is the word `public` enough to leave the cookie out: Netlify and Vercel send `public, max-age=0, must-revalidate`
 //! with every page, which a cache asks about each time, and no client would ever be pinned.
+//!
+//! All of this happens once for a client, so it is done to the lines that have been written already.
 
-use http::header::{CACHE_CONTROL, DATE, EXPIRES};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
+use http1::encode;
 
+use crate::head::{visible, written};
+
+const CACHE_CONTROL: &[u8] = b"cache-control";
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Whether shared caches may answer other clients with this response, as far as its fields say so: a response that says
 /// nothing of caching is taken for its client's own, although a cache might guess otherwise (RFC 9111 4.2.2).
-pub fn is_shared(headers: &HeaderMap) -> bool {
-    let targeted = headers.keys().filter(|name| is_for_shared_caches(name.as_str()));
-    let mut targeted = targeted.map(|name| Directives::of(headers, name).is_shared());
+pub(super) fn is_shared(fields: &[u8]) -> bool {
+    let targeted = written::lines(fields).map(|(name, _)| name).filter(|name| is_for_shared_caches(name));
+    let mut targeted = targeted.map(|name| Directives::of(fields, name).is_shared());
     targeted.any(|shared| shared == Some(true))
-        || Directives::of(headers, &CACHE_CONTROL).is_shared().unwrap_or_else(|| expires_later(headers))
+        || Directives::of(fields, CACHE_CONTROL).is_shared().unwrap_or_else(|| expires_later(fields))
 }
 
-/// Makes a response its client's own (RFC 9111 5.2.2.7), unless it is already.
-///
-/// # Errors
-/// None in practice: the directives were a header before.
-pub fn make_private(response: &mut ResponseHeader) -> Result<()> {
-    if Directives::of(&response.headers, &CACHE_CONTROL).is_own() {
-        return Ok(());
+/// Makes a response its client's own (RFC 9111 5.2.2.7), unless it is already. Its lines stand from `start` on.
+pub(super) fn make_private(out: &mut Vec<u8>, start: usize) {
+    let fields = out.get(start..).unwrap_or_default();
+    if Directives::of(fields, CACHE_CONTROL).is_own() {
+        return;
     }
-    let kept = parts(&response.headers, &CACHE_CONTROL).filter(|part| !part.eq_ignore_ascii_case(b"public"));
+    let kept = parts(fields, CACHE_CONTROL).filter(|part| !part.eq_ignore_ascii_case(b"public"));
     let value = std::iter::once(&b"private"[..]).chain(kept).collect::<Vec<_>>().join(&b", "[..]);
-    response.insert_header(CACHE_CONTROL, value)
+    written::remove(out, start, "cache-control");
+    encode::field(out, "Cache-Control", &value);
 }
 
 /// CDN-Cache-Control (RFC 9213), the same with a vendor's name before it, and its forerunner: shared caches read these
 /// instead of Cache-Control.
-fn is_for_shared_caches(name: &str) -> bool {
-    name.ends_with("cdn-cache-control") || name == "surrogate-control"
+fn is_for_shared_caches(name: &[u8]) -> bool {
+    let ends = |end: &[u8]| name.last_chunk::<17>().is_some_and(|last| last.eq_ignore_ascii_case(end));
+    ends(b"cdn-cache-control") || name.eq_ignore_ascii_case(b"surrogate-control")
 }
 
 /// The directives of a field that decide here.
@@ -61,9 +63,9 @@ struct Directives {
 }
 
 impl Directives {
-    fn of(headers: &HeaderMap, name: &HeaderName) -> Directives {
+    fn of(fields: &[u8], name: &[u8]) -> Directives {
         let mut all = Directives::default();
-        for part in parts(headers, name) {
+        for part in parts(fields, name) {
             let mut halves = part.splitn(2, |byte| *byte == b'=');
             let directive = halves.next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
             let value = halves.next();
@@ -100,9 +102,8 @@ impl Directives {
 }
 
 /// What stands between the commas of all lines of a field.
-fn parts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let parts = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+fn parts<'a>(fields: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let parts = written::values(fields, name).flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     parts.filter(|part| !part.is_empty())
 }
 
@@ -114,15 +115,16 @@ fn seconds(value: Option<&[u8]>) -> u64 {
 }
 
 /// Whether Expires is after Date, or there is no Date to compare it with (RFC 9111 4.2.1).
-fn expires_later(headers: &HeaderMap) -> bool {
-    let Some(end) = headers.get(EXPIRES).and_then(moment) else { return false };
-    headers.get(DATE).and_then(moment).is_none_or(|date| end > date)
+fn expires_later(fields: &[u8]) -> bool {
+    let first = |name| written::values(fields, name).next().and_then(moment);
+    let Some(end) = first(b"expires") else { return false };
+    first(b"date").is_none_or(|date| end > date)
 }
 
 /// A date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 5.6.7), as year, month, day and time, which compare in order.
 /// Anything else is in the past (RFC 9111 5.3).
-fn moment(value: &HeaderValue) -> Option<(&str, usize, &str, &str)> {
-    let (_, rest) = value.to_str().ok()?.trim().split_once(", ")?;
+fn moment(value: &[u8]) -> Option<(&str, usize, &str, &str)> {
+    let (_, rest) = visible(value)?.trim().split_once(", ")?;
     let mut words = rest.split(' ');
     let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let month = MONTHS.iter().position(|name| *name == month)?;
@@ -133,12 +135,8 @@ fn moment(value: &HeaderValue) -> Option<(&str, usize, &str, &str)> {
 mod tests {
     use super::*;
 
-    fn response(fields: &[(&'static str, &str)]) -> ResponseHeader {
-        let mut response = ResponseHeader::build(200, None).unwrap();
-        for (name, value) in fields {
-            response.append_header(*name, *value).unwrap();
-        }
-        response
+    fn response(fields: &[(&str, &str)]) -> Vec<u8> {
+        fields.iter().flat_map(|(name, value)| format!("{name}: {value}\r\n").into_bytes()).collect()
     }
 
     #[test]
@@ -171,19 +169,19 @@ mod tests {
             ("x-public, publicity, max-agent=60", false),
             ("must-revalidate", false),
         ] {
-            assert_eq!(is_shared(&response(&[("cache-control", value)]).headers), shared, "{value}");
+            assert_eq!(is_shared(&response(&[("cache-control", value)])), shared, "{value}");
         }
-        assert!(!is_shared(&response(&[]).headers));
+        assert!(!is_shared(&response(&[])));
         let lines = [("cache-control", "max-age=60"), ("cache-control", "private")];
-        assert!(!is_shared(&response(&lines).headers), "all lines are one list");
+        assert!(!is_shared(&response(&lines)), "all lines are one list");
     }
 
     #[test]
     fn shared_caches_have_fields_of_their_own() {
-        for name in ["cdn-cache-control", "netlify-cdn-cache-control", "surrogate-control"] {
+        for name in ["cdn-cache-control", "Netlify-CDN-Cache-Control", "Surrogate-Control"] {
             let both = |value| response(&[("cache-control", "private"), (name, value)]);
-            assert!(is_shared(&both("max-age=60").headers), "{name}");
-            assert!(!is_shared(&both("no-store").headers), "{name}");
+            assert!(is_shared(&both("max-age=60")), "{name}");
+            assert!(!is_shared(&both("no-store")), "{name}");
         }
     }
 
@@ -200,11 +198,11 @@ mod tests {
             ("0", false),
             ("-1", false),
         ] {
-            assert_eq!(is_shared(&response(&[date, ("expires", expires)]).headers), shared, "{expires}");
+            assert_eq!(is_shared(&response(&[date, ("expires", expires)])), shared, "{expires}");
             let own = response(&[date, ("expires", expires), ("cache-control", "private")]);
-            assert!(!is_shared(&own.headers), "Cache-Control comes first");
+            assert!(!is_shared(&own), "Cache-Control comes first");
         }
-        assert!(is_shared(&response(&[("expires", "Fri, 01 Jan 2027 00:00:00 GMT")]).headers));
+        assert!(is_shared(&response(&[("expires", "Fri, 01 Jan 2027 00:00:00 GMT")])));
     }
 
     #[test]
@@ -216,13 +214,14 @@ mod tests {
             (Some("private, max-age=60"), "private, max-age=60"),
             (Some("no-store"), "no-store"),
         ] {
-            let mut response = response(&[]);
-            if let Some(value) = value {
-                response.append_header("cache-control", value).unwrap();
-            }
-            make_private(&mut response).unwrap();
-            assert_eq!(response.headers.get("cache-control").unwrap(), made, "{value:?}");
-            assert!(Directives::of(&response.headers, &CACHE_CONTROL).is_own());
+            let line = value.map(|value| ("cache-control", value));
+            let mut out = b"HTTP/1.1 200 OK\r\n".to_vec();
+            let start = out.len();
+            out.extend(response(line.as_slice()));
+            make_private(&mut out, start);
+            let fields = &out[start..];
+            assert_eq!(written::values(fields, CACHE_CONTROL).collect::<Vec<_>>(), [made.as_bytes()], "{value:?}");
+            assert!(Directives::of(fields, CACHE_CONTROL).is_own() && out.starts_with(b"HTTP/1.1 200 OK\r\n"));
         }
     }
 }

@@ -1,17 +1,9 @@
 //! Whether the client came by http or https, as the proxies in front of Cutover say. There is a standard for it, and
 //! there are the headers that are in use.
 
-use http::header::FORWARDED;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http1::{HeadView, KnownField};
 
-pub static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static FORWARDED_SSL: HeaderName = HeaderName::from_static("x-forwarded-ssl");
-/// Microsoft's.
-static FRONT_END_HTTPS: HeaderName = HeaderName::from_static("front-end-https");
-static FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
-static CLOUDFRONT_PROTO: HeaderName = HeaderName::from_static("cloudfront-forwarded-proto");
-/// Cloudflare's: `{"scheme":"https"}`.
-static CF_VISITOR: HeaderName = HeaderName::from_static("cf-visitor");
+use crate::head::{StrippedHead, visible};
 
 /// How a client reached the first proxy of its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,27 +13,29 @@ pub enum ClientScheme {
 }
 
 impl ClientScheme {
-    pub fn of_connection(tls: bool) -> ClientScheme {
+    /// Of a connection to Cutover itself.
+    pub const fn of_connection(tls: bool) -> ClientScheme {
         if tls { ClientScheme::Https } else { ClientScheme::Http }
     }
 
     /// What trusted proxies say; `None` if that is nothing, or nothing known. X-Forwarded-Proto decides if it is there,
     /// then Forwarded, then the others: a client must not overrule a proxy by a header that the proxy passes on.
-    pub fn as_told(headers: &HeaderMap) -> Option<ClientScheme> {
-        scheme(headers, &FORWARDED_PROTO)
-            .or_else(|| forwarded(headers))
-            .or_else(|| switch(headers, &FORWARDED_SSL))
-            .or_else(|| switch(headers, &FRONT_END_HTTPS))
-            .or_else(|| scheme(headers, &FORWARDED_SCHEME))
-            .or_else(|| scheme(headers, &CLOUDFRONT_PROTO))
-            .or_else(|| cf_visitor(headers))
+    pub(super) fn as_told(head: &StrippedHead<'_>) -> Option<ClientScheme> {
+        scheme(head, KnownField::XForwardedProto)
+            .or_else(|| forwarded(head))
+            .or_else(|| switch(head, KnownField::XForwardedSsl))
+            .or_else(|| switch(head, KnownField::FrontEndHttps))
+            .or_else(|| scheme(head, KnownField::XForwardedScheme))
+            .or_else(|| scheme(head, KnownField::CloudfrontForwardedProto))
+            .or_else(|| cf_visitor(head))
     }
 
-    pub fn as_value(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
+    /// As X-Forwarded-Proto says it.
+    pub const fn name(self) -> &'static str {
+        match self {
             ClientScheme::Http => "http",
             ClientScheme::Https => "https",
-        })
+        }
     }
 
     fn parse(word: &str) -> Option<ClientScheme> {
@@ -57,24 +51,24 @@ impl ClientScheme {
     }
 }
 
-/// Whether a header says it in a vendor's own way, beside Forwarded and X-Forwarded-*.
-pub fn is_vendors(name: &HeaderName) -> bool {
-    [&CF_VISITOR, &CLOUDFRONT_PROTO, &FRONT_END_HTTPS].contains(&name)
+/// Whether the request came by HTTPS: to Cutover, or to a trusted proxy that says so. `trusted`: the peer is one.
+pub fn came_by_https(tls: bool, trusted: bool, head: HeadView<'_>) -> bool {
+    tls || trusted && ClientScheme::as_told(&StrippedHead::whole(head)) == Some(ClientScheme::Https)
 }
 
-fn lines<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    headers.get_all(name).iter().filter_map(|line| line.to_str().ok())
+fn lines<'h>(head: &StrippedHead<'h>, field: KnownField) -> impl Iterator<Item = &'h str> + use<'h> {
+    head.all(field).filter_map(visible)
 }
 
 /// The first of a list, because each proxy adds its own at the end. All lines are one list (RFC 9110 5.3).
-fn scheme(headers: &HeaderMap, name: &HeaderName) -> Option<ClientScheme> {
-    let mut words = lines(headers, name).flat_map(|line| line.split(',')).map(str::trim);
+fn scheme(head: &StrippedHead<'_>, field: KnownField) -> Option<ClientScheme> {
+    let mut words = lines(head, field).flat_map(|line| line.split(',')).map(str::trim);
     words.find(|word| !word.is_empty()).and_then(ClientScheme::parse)
 }
 
 /// `on` or `off`.
-fn switch(headers: &HeaderMap, name: &HeaderName) -> Option<ClientScheme> {
-    match lines(headers, name).next()?.trim() {
+fn switch(head: &StrippedHead<'_>, field: KnownField) -> Option<ClientScheme> {
+    match lines(head, field).next()?.trim() {
         word if word.eq_ignore_ascii_case("on") => Some(ClientScheme::Https),
         word if word.eq_ignore_ascii_case("off") => Some(ClientScheme::Http),
         _ => None,
@@ -82,8 +76,8 @@ fn switch(headers: &HeaderMap, name: &HeaderName) -> Option<ClientScheme> {
 }
 
 /// The first `proto` of Forwarded (RFC 7239 5.4).
-fn forwarded(headers: &HeaderMap) -> Option<ClientScheme> {
-    let mut parameters = lines(headers, &FORWARDED).flat_map(parameters);
+fn forwarded(head: &StrippedHead<'_>) -> Option<ClientScheme> {
+    let mut parameters = lines(head, KnownField::Forwarded).flat_map(parameters);
     let (_, proto) = parameters.find(|(name, _)| name.eq_ignore_ascii_case("proto"))?;
     ClientScheme::parse(proto)
 }
@@ -103,8 +97,8 @@ fn parameters(line: &str) -> impl Iterator<Item = (&str, &str)> {
     pairs.map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
 }
 
-fn cf_visitor(headers: &HeaderMap) -> Option<ClientScheme> {
-    let mut parts = lines(headers, &CF_VISITOR).next()?.split('"');
+fn cf_visitor(head: &StrippedHead<'_>) -> Option<ClientScheme> {
+    let mut parts = lines(head, KnownField::CfVisitor).next()?.split('"');
     parts.find(|part| *part == "scheme")?;
     let colon = parts.next()?;
     parts.next().filter(|_| colon.trim() == ":").and_then(ClientScheme::parse)
@@ -113,6 +107,7 @@ fn cf_visitor(headers: &HeaderMap) -> Option<ClientScheme> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::tests::request;
 
     #[test]
     fn a_scheme_is_read_in_every_way_that_proxies_write_it() {
@@ -163,11 +158,12 @@ mod tests {
             ("Forwarded: proto=http\nFront-End-Https: on", http),
             ("X-Forwarded-Proto: ftp\nForwarded: proto=https", https),
         ] {
-            let mut headers = HeaderMap::new();
-            for (name, value) in sent.lines().filter_map(|line| line.split_once(": ")) {
-                headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            let sample = request("GET /", &sent.lines().collect::<Vec<_>>());
+            assert_eq!(ClientScheme::as_told(&StrippedHead::whole(sample.view())), told, "{sent}");
+            for (tls, trusted) in [(false, false), (false, true), (true, false), (true, true)] {
+                let by_https = tls || trusted && told == https;
+                assert_eq!(came_by_https(tls, trusted, sample.view()), by_https, "{sent}");
             }
-            assert_eq!(ClientScheme::as_told(&headers), told, "{sent}");
         }
     }
 }

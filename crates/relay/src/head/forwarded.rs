@@ -1,17 +1,15 @@
 //! What origins are told about how a request arrived: X-Forwarded-*, X-Real-IP and, if enabled, Forwarded (RFC 7239)
-//! and Via (RFC 9110 7.6.3).
+//! and Via (RFC 9110 7.6.3). What a trusted proxy says is kept and added to, what anyone else says is replaced.
 
-use http::header::{FORWARDED, VIA};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use std::net::IpAddr;
 
-use crate::proxy::headers::Arrival;
-use crate::proxy::headers::client_scheme::{self, ClientScheme, FORWARDED_PROTO};
-use crate::proxy::headers::stack_text::StackText;
+use http1::{FieldLine, FieldSet, KnownField, encode};
+
+use crate::head::client_scheme::ClientScheme;
+use crate::head::stack_text::StackText;
+use crate::head::{StrippedHead, visible};
 use config::HopHeaders;
-
-pub static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+use judgement::traffic::head::HttpVersion;
 
 /// The longest address is 45 bytes: IPv6 with an embedded IPv4 address.
 const ADDRESS: usize = 48;
@@ -19,74 +17,109 @@ const ADDRESS: usize = 48;
 const LONGEST_HOST: usize = 264;
 const ELEMENT: usize = 384;
 
-/// Records how the request arrived: what a trusted proxy says is kept and extended, what anyone else says is replaced.
-pub fn forward(headers: &mut HeaderMap, arrival: &Arrival<'_>, hop: HopHeaders) {
-    let mut peer: StackText<ADDRESS> = StackText::new();
-    peer.push_address(arrival.peer.to_canonical());
-    let hops = match arrival.trusted {
-        true => chain(headers, peer.as_bytes()),
-        false => peer.as_value(),
-    };
-    // Like nginx's $remote_addr: a single address, the client as rules and stickiness see it.
-    let client = if arrival.client == arrival.peer {
-        peer.as_value()
-    } else {
-        let mut client: StackText<ADDRESS> = StackText::new();
-        client.push_address(arrival.client.to_canonical());
-        client.as_value()
-    };
-    say(headers, &FORWARDED_FOR, hops);
-    say(headers, &REAL_IP, client);
-    if !arrival.trusted || !headers.contains_key(&FORWARDED_HOST) {
-        // A host that was read from a head is valid in one.
-        say(headers, &FORWARDED_HOST, arrival.host.and_then(|host| HeaderValue::from_str(host).ok()));
+/// How the client reached Cutover.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub peer: IpAddr,
+    /// The result of [`client_of`](crate::head::client_of).
+    pub client: IpAddr,
+    /// The peer is a trusted proxy.
+    pub trusted: bool,
+    /// As the client sent it, port included.
+    pub host: Option<&'a str>,
+    /// The connection to Cutover is one of TLS.
+    pub tls: bool,
+}
+
+/// Replaced whoever says it.
+const ALWAYS: FieldSet = FieldSet::of(&[KnownField::XForwardedFor, KnownField::XRealIp]);
+/// Nobody's but a trusted proxy's to say: vendors' own ways of it among them, and anything else that begins with
+/// `X-Forwarded-`, because an origin may trust it.
+const OF_PROXIES: FieldSet = FieldSet::of(&[
+    KnownField::CfVisitor,
+    KnownField::CloudfrontForwardedProto,
+    KnownField::Forwarded,
+    KnownField::FrontEndHttps,
+    KnownField::XForwardedHost,
+    KnownField::XForwardedPort,
+    KnownField::XForwardedProto,
+    KnownField::XForwardedScheme,
+    KnownField::XForwardedServer,
+    KnownField::XForwardedSsl,
+]);
+
+/// What the origin is told, and what of the client's lines goes no further for it.
+#[derive(Debug)]
+pub(super) struct HopRecord<'a> {
+    head: &'a StrippedHead<'a>,
+    arrival: &'a Arrival<'a>,
+    /// Unless a trusted proxy has said it in words of its own.
+    scheme: Option<ClientScheme>,
+    names_host: bool,
+}
+
+impl<'a> HopRecord<'a> {
+    pub(super) fn of(head: &'a StrippedHead<'a>, arrival: &'a Arrival<'a>) -> HopRecord<'a> {
+        let ours = ClientScheme::of_connection(arrival.tls);
+        if !arrival.trusted {
+            return HopRecord { head, arrival, scheme: Some(ours), names_host: true };
+        }
+        // Origins compare it with `http` and `https`, so they get one of these whatever the proxy has written.
+        let told = ClientScheme::as_told(head);
+        let scheme = told.or_else(|| (!head.has(KnownField::XForwardedProto)).then_some(ours));
+        HopRecord { head, arrival, scheme, names_host: !head.has(KnownField::XForwardedHost) }
     }
-    // Origins compare it with `http` and `https`, so they get one of these whatever the proxy has written.
-    let told = if arrival.trusted { ClientScheme::as_told(headers) } else { None };
-    if told.is_some() || !arrival.trusted || !headers.contains_key(&FORWARDED_PROTO) {
-        let scheme = told.unwrap_or(ClientScheme::of_connection(arrival.tls));
-        headers.insert(&FORWARDED_PROTO, scheme.as_value());
-    }
-    if !arrival.trusted {
-        headers.remove(FORWARDED);
-        // X-Forwarded-Port, -Prefix, -Server and anything else that an origin may trust.
-        while let Some(name) = headers.keys().find(|name| is_forged(name)).cloned() {
-            headers.remove(name);
+
+    /// The well-known fields in which what the client says goes no further.
+    pub(super) fn replaces(&self) -> FieldSet {
+        match (self.arrival.trusted, self.scheme) {
+            (false, _) => ALWAYS.and(OF_PROXIES),
+            (true, Some(_)) => ALWAYS.with(KnownField::XForwardedProto),
+            (true, None) => ALWAYS,
         }
     }
-    if hop.forwarded
-        && let Some(element) = element(arrival).as_value()
-    {
-        headers.append(FORWARDED, element);
-    }
-    if hop.via {
-        headers.append(VIA, via(arrival.version));
-    }
-}
 
-/// Whether a header describes the request's path and is not one that Cutover sets.
-fn is_forged(name: &HeaderName) -> bool {
-    let ours = [&FORWARDED_FOR, &FORWARDED_HOST, &FORWARDED_PROTO];
-    client_scheme::is_vendors(name) || name.as_str().starts_with("x-forwarded-") && !ours.contains(&name)
-}
-
-fn say(headers: &mut HeaderMap, name: &'static HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => drop(headers.insert(name, value)),
-        None => drop(headers.remove(name)),
+    /// Whether a line whose name is not well known goes no further.
+    #[inline]
+    pub(super) fn replaces_other(&self, line: &FieldLine<'_>) -> bool {
+        !self.arrival.trusted && line.is_forwarding()
     }
-}
 
-/// The hops that trusted proxies name, and the peer.
-fn chain(headers: &HeaderMap, peer: &[u8]) -> Option<HeaderValue> {
-    // This one is on the heap, because it may be as long as a head.
-    let mut hops = Vec::with_capacity(128);
-    for line in headers.get_all(&FORWARDED_FOR).iter().filter(|line| line.to_str().is_ok()) {
-        hops.extend_from_slice(line.as_bytes());
-        hops.extend_from_slice(b", ");
+    /// Tells the origin.
+    pub(super) fn write(&self, out: &mut Vec<u8>, hop: HopHeaders) {
+        let Arrival { peer, client, trusted, host, .. } = *self.arrival;
+        let mut address: StackText<ADDRESS> = StackText::new();
+        address.push_address(peer.to_canonical());
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        if trusted {
+            let lines =
+                self.head.all(KnownField::XForwardedFor).filter(|line| visible(line).is_some() && !line.is_empty());
+            for line in lines {
+                out.extend_from_slice(line);
+                out.extend_from_slice(b", ");
+            }
+        }
+        out.extend_from_slice(address.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        // Like nginx's $remote_addr: a single address, the client as rules and stickiness see it.
+        if client != peer {
+            address = StackText::new();
+            address.push_address(client.to_canonical());
+        }
+        encode::field(out, "X-Real-IP", address.as_bytes());
+        if let Some(host) = host.filter(|_| self.names_host) {
+            encode::field(out, "X-Forwarded-Host", host.as_bytes());
+        }
+        if let Some(scheme) = self.scheme {
+            encode::field(out, "X-Forwarded-Proto", scheme.name().as_bytes());
+        }
+        if hop.forwarded {
+            encode::field(out, "Forwarded", element(self.arrival).as_bytes());
+        }
+        if hop.via {
+            encode::field(out, "Via", via(self.head.head.head().version()).as_bytes());
+        }
     }
-    hops.extend_from_slice(peer);
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(hops)).ok()
 }
 
 /// Cutover's element of Forwarded. An IPv6 address is written in brackets, and anything that is not a token in quotes
@@ -110,21 +143,24 @@ fn element(arrival: &Arrival<'_>) -> StackText<ELEMENT> {
 }
 
 /// The protocol that the request arrived by, and a pseudonym for Cutover, so that its address is not revealed.
-fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_10 => "1.0 cutover",
-        Version::HTTP_2 => "2 cutover",
-        _ => "1.1 cutover",
-    })
+const fn via(version: HttpVersion) -> &'static str {
+    match version {
+        HttpVersion::Http10 => "1.0 cutover",
+        HttpVersion::Http11 => "1.1 cutover",
+        HttpVersion::Http2 => "2 cutover",
+        HttpVersion::Http3 => "3 cutover",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::tests::{Sample, request, request_in};
+    use crate::head::written;
 
     fn arrival<'h>(peer: &str, host: Option<&'h str>, trusted: bool) -> Arrival<'h> {
         let peer = peer.parse().unwrap();
-        Arrival { peer, client: peer, trusted, host, tls: false, version: Version::HTTP_11 }
+        Arrival { peer, client: peer, trusted, host, tls: false }
     }
 
     #[test]
@@ -144,34 +180,45 @@ mod tests {
         assert!(element(&arrival(peer, Some(&long), false)).as_str().ends_with("aaa"), "the longest has room");
     }
 
-    fn told(trusted: bool, lines: &[(&HeaderName, &str)]) -> String {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, value.parse().unwrap());
-        }
+    /// The lines of the client's that go on, and ours behind them.
+    fn forwarded(sample: &Sample, arrival: &Arrival<'_>, hop: HopHeaders) -> Vec<u8> {
+        let head = StrippedHead::whole(sample.view());
+        let record = HopRecord::of(&head, arrival);
+        let mut out = Vec::new();
+        sample.view().copy_lines(&mut out, |line| {
+            line.id != KnownField::Host && !record.replaces().has(line.id) && !record.replaces_other(line)
+        });
+        record.write(&mut out, hop);
+        out
+    }
+
+    fn all(fields: &[u8], name: &str) -> String {
+        let lines = written::values(fields, name.as_bytes()).map(|value| std::str::from_utf8(value).unwrap());
+        lines.collect::<Vec<_>>().join(" + ")
+    }
+
+    fn told(trusted: bool, lines: &[&str]) -> String {
         let arrival = Arrival {
             client: "198.51.100.7".parse().unwrap(),
             tls: true,
             ..arrival("10.0.0.1", Some("shop.test"), trusted)
         };
-        forward(&mut headers, &arrival, HopHeaders { forwarded: true, via: true, ..HopHeaders::default() });
-        let all = |name: &HeaderName| {
-            let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap());
-            lines.collect::<Vec<_>>().join(" + ")
-        };
-        [&FORWARDED_FOR, &REAL_IP, &FORWARDED_HOST, &FORWARDED_PROTO, &FORWARDED, &VIA].map(all).join(" | ")
+        let hop = HopHeaders { forwarded: true, via: true, ..HopHeaders::default() };
+        let fields = forwarded(&request("GET /", lines), &arrival, hop);
+        let names = ["x-forwarded-for", "x-real-ip", "x-forwarded-host", "x-forwarded-proto", "forwarded", "via"];
+        names.map(|name| all(&fields, name)).join(" | ")
     }
 
     #[test]
     fn a_trusted_proxys_word_is_kept_and_added_to_and_anybody_elses_is_replaced() {
         let sent = [
-            (&FORWARDED_FOR, "203.0.113.9"),
-            (&FORWARDED_FOR, "198.51.100.7"),
-            (&REAL_IP, "6.6.6.6"),
-            (&FORWARDED_HOST, "www.test"),
-            (&FORWARDED_PROTO, "wss"),
-            (&FORWARDED, "for=198.51.100.7"),
-            (&VIA, "1.1 fred"),
+            "X-Forwarded-For: 203.0.113.9",
+            "x-forwarded-for: 198.51.100.7",
+            "X-Real-IP: 6.6.6.6",
+            "X-Forwarded-Host: www.test",
+            "X-Forwarded-Proto: wss",
+            "Forwarded: for=198.51.100.7",
+            "Via: 1.1 fred",
         ];
         assert_eq!(
             told(true, &sent),
@@ -180,39 +227,49 @@ mod tests {
         );
         let ours = "10.0.0.1 | 198.51.100.7 | shop.test | https | for=10.0.0.1;proto=https;host=shop.test";
         assert_eq!(told(false, &sent), format!("{ours} | 1.1 fred + 1.1 cutover"));
-        let (port, prefix) =
-            (HeaderName::from_static("x-forwarded-port"), HeaderName::from_static("x-forwarded-prefix"));
-        let mut headers = HeaderMap::from_iter([(port, "1".parse().unwrap()), (prefix, "/x".parse().unwrap())]);
-        forward(&mut headers, &arrival("10.0.0.1", None, true), HopHeaders::default());
-        assert_eq!(headers.len(), 5, "a trusted proxy's pass");
-        forward(&mut headers, &arrival("10.0.0.1", None, false), HopHeaders::default());
-        assert_eq!(headers.len(), 3, "For, Proto and X-Real-IP are left");
+        let sample = request("GET /", &["X-Forwarded-Port: 1", "X-Forwarded-Prefix: /x"]);
+        let count = |trusted| {
+            let fields = forwarded(&sample, &arrival("10.0.0.1", None, trusted), HopHeaders::default());
+            written::lines(&fields).count()
+        };
+        assert_eq!(count(true), 5, "a trusted proxy's pass");
+        assert_eq!(count(false), 3, "For, Proto and X-Real-IP are left");
         assert_eq!(told(false, &[]), format!("{ours} | 1.1 cutover"));
         assert_eq!(told(true, &[]), told(false, &[]));
     }
 
     #[test]
-    fn an_origin_reads_one_scheme_however_a_trusted_proxy_has_written_it() {
-        let proto = |trusted: bool, lines: &[(&'static str, &str)]| {
-            let lines = lines.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-            let mut headers: HeaderMap = lines.collect();
-            forward(&mut headers, &arrival("10.0.0.1", None, trusted), HopHeaders::default());
-            let told: Vec<_> = headers.get_all(&FORWARDED_PROTO).iter().map(|line| line.to_str().unwrap()).collect();
-            (told.join(" + "), headers.contains_key("cf-visitor"))
+    fn via_says_the_clients_version() {
+        let via = |sample: &Sample| {
+            let hop = HopHeaders { via: true, ..HopHeaders::default() };
+            all(&forwarded(sample, &arrival("10.0.0.1", None, false), hop), "via")
         };
-        for (lines, told) in [
-            (&[("x-forwarded-proto", "HTTPS, http")][..], "https"),
-            (&[("x-forwarded-proto", "ws")], "http"),
-            (&[("x-forwarded-proto", "ftp")], "ftp"),
-            (&[("x-forwarded-ssl", "on")], "https"),
-            (&[("forwarded", "for=192.0.2.1;proto=https")], "https"),
-            (&[("x-forwarded-port", "443")], "http"),
+        assert_eq!(via(&request_in("HTTP/1.0", "GET /", &[])), "1.0 cutover");
+        let mut second = request("GET /", &[]);
+        second.head().set_version(HttpVersion::Http2);
+        assert_eq!(via(&second), "2 cutover");
+    }
+
+    #[test]
+    fn an_origin_reads_one_scheme_however_a_trusted_proxy_has_written_it() {
+        let proto = |trusted: bool, line: &str| {
+            let arrival = arrival("10.0.0.1", None, trusted);
+            let fields = forwarded(&request("GET /", &[line]), &arrival, HopHeaders::default());
+            (all(&fields, "x-forwarded-proto"), written::values(&fields, b"cf-visitor").count() == 1)
+        };
+        for (line, told) in [
+            ("X-Forwarded-Proto: HTTPS, http", "https"),
+            ("X-Forwarded-Proto: ws", "http"),
+            ("X-Forwarded-Proto: ftp", "ftp"),
+            ("X-Forwarded-Ssl: on", "https"),
+            ("Forwarded: for=192.0.2.1;proto=https", "https"),
+            ("X-Forwarded-Port: 443", "http"),
         ] {
-            assert_eq!(proto(true, lines).0, told, "{lines:?}");
-            assert_eq!(proto(false, lines).0, "http", "{lines:?}");
+            assert_eq!(proto(true, line).0, told, "{line:?}");
+            assert_eq!(proto(false, line).0, "http", "{line:?}");
         }
-        let visitor = [("cf-visitor", "{\"scheme\":\"https\"}")];
-        assert_eq!(proto(true, &visitor), ("https".to_owned(), true));
-        assert_eq!(proto(false, &visitor), ("http".to_owned(), false));
+        let visitor = "Cf-Visitor: {\"scheme\":\"https\"}";
+        assert_eq!(proto(true, visitor), ("https".to_owned(), true));
+        assert_eq!(proto(false, visitor), ("http".to_owned(), false));
     }
 }

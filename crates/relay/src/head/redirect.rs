@@ -1,14 +1,18 @@
 //! From http to https.
 
-use pingora_http::RequestHeader;
+use http1::HeadView;
 
-use crate::proxy::request_view::host_as_sent;
+use crate::head::host_as_sent;
 
 /// The same URL by https on this port; `None` if the request names no host, or no path of it.
-pub fn to_https(request: &RequestHeader, port: u16) -> Option<String> {
-    let host = host_as_sent(request).ok().flatten().filter(|host| !host.is_empty())?;
-    let path = request.raw_path();
-    path.starts_with(b"/").then(|| location(host, port, &String::from_utf8_lossy(path)))
+pub fn redirect_to_https(head: HeadView<'_>, port: u16) -> Option<String> {
+    let host = host_as_sent(head).filter(|host| !host.is_empty())?;
+    let path = head.path();
+    let target = match head.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    path.starts_with('/').then(|| location(host, port, &target))
 }
 
 fn location(host: &str, port: u16, path: &str) -> String {
@@ -23,6 +27,7 @@ fn location(host: &str, port: u16, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::tests::{request, request_in};
 
     #[test]
     fn the_same_url_by_https() {
@@ -30,5 +35,17 @@ mod tests {
         assert_eq!(location("shop.test", 8443, "/"), "https://shop.test:8443/");
         assert_eq!(location("[::1]:8080", 443, "/"), "https://[::1]/");
         assert_eq!(location("[::1]", 443, "/"), "https://[::1]/");
+    }
+
+    #[test]
+    fn a_target_of_any_form_has_its_url() {
+        let to = |line: &str, port| redirect_to_https(request(line, &[]).view(), port);
+        assert_eq!(to("GET /a?b=c", 443).as_deref(), Some("https://shop.test/a?b=c"));
+        assert_eq!(to("GET http://www.test:80?b", 8443).as_deref(), Some("https://www.test:8443/?b"));
+        assert_eq!(to("OPTIONS *", 443), None);
+        assert_eq!(
+            redirect_to_https(request_in("HTTP/1.0", "GET http://a.test", &[]).view(), 443).as_deref(),
+            Some("https://a.test/")
+        );
     }
 }

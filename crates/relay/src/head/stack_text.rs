@@ -3,8 +3,6 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use http::HeaderValue;
-
 /// At most `N` bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct StackText<const N: usize> {
@@ -59,11 +57,6 @@ impl<const N: usize> StackText<N> {
 
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    /// The text as a header value; `None` if it is not a valid one.
-    pub fn as_value(&self) -> Option<HeaderValue> {
-        HeaderValue::from_bytes(self.as_bytes()).ok()
     }
 
     pub fn as_str(&self) -> &str {

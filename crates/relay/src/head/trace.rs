@@ -1,13 +1,10 @@
 //! `traceparent` and `tracestate` (W3C Trace Context, level 1, and the random flag of level 2).
 
-use http::{HeaderMap, HeaderName};
+use http1::{HeadView, KnownField};
 
-use crate::proxy::headers::ids::IdGenerator;
-use crate::proxy::headers::stack_text::StackText;
+use crate::head::ids::IdGenerator;
+use crate::head::stack_text::StackText;
 use judgement::hex;
-
-pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Version, trace id, parent id and flags of version 00, with the dashes between them.
 pub const LENGTH: usize = 55;
@@ -31,14 +28,14 @@ pub struct TraceContext {
 
 impl TraceContext {
     /// The trace of a request from a trusted proxy, or a new one.
-    pub fn of(headers: &HeaderMap, trusted: bool, ids: &IdGenerator) -> TraceContext {
+    pub fn of(head: HeadView<'_>, trusted: bool, ids: &IdGenerator) -> TraceContext {
         let span = hex::digits(&ids.fresh_short().to_be_bytes());
-        let mut lines = headers.get_all(&TRACEPARENT).iter().filter(|_| trusted);
+        let mut lines = head.all(KnownField::Traceparent).filter(|_| trusted);
         // Two of them cannot both be true.
-        let sent = lines.next().filter(|_| lines.next().is_none()).and_then(|line| parse(line.as_bytes()));
+        let sent = lines.next().filter(|_| lines.next().is_none()).and_then(parse);
         match sent {
             Some((id, flags)) => {
-                let state = is_fit(headers.get_all(&TRACESTATE).iter().map(|line| line.as_bytes()));
+                let state = is_fit(head.all(KnownField::Tracestate));
                 TraceContext { id, span, flags, state }
             }
             None => {
@@ -48,6 +45,7 @@ impl TraceContext {
         }
     }
 
+    /// 32 hexadecimal digits.
     pub fn id(&self) -> &str {
         std::str::from_utf8(&self.id).unwrap_or_default()
     }
@@ -114,6 +112,7 @@ fn is_state(member: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::tests::request;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -173,19 +172,18 @@ mod tests {
     #[test]
     fn a_trusted_trace_goes_on_with_another_span_and_any_other_begins_anew() {
         let ids = IdGenerator::new();
-        let mut headers = HeaderMap::new();
-        headers.insert(&TRACEPARENT, GOOD.parse().unwrap());
-        headers.insert(&TRACESTATE, "rojo=1".parse().unwrap());
-        let kept = TraceContext::of(&headers, true, &ids);
+        let parent = format!("traceparent: {GOOD}");
+        let once = request("GET /", &[&parent, "tracestate: rojo=1"]);
+        let kept = TraceContext::of(once.view(), true, &ids);
         assert_eq!(kept.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(kept.state);
-        let parent = kept.parent();
-        assert_eq!((parent.as_str().len(), parent.as_str().get(..36)), (LENGTH, GOOD.get(..36)));
-        assert_ne!(parent.as_str(), GOOD, "we are the parent now");
-        let new = TraceContext::of(&headers, false, &ids);
+        let ours = kept.parent();
+        assert_eq!((ours.as_str().len(), ours.as_str().get(..36)), (LENGTH, GOOD.get(..36)));
+        assert_ne!(ours.as_str(), GOOD, "we are the parent now");
+        let new = TraceContext::of(once.view(), false, &ids);
         assert_ne!(new.id(), kept.id());
         assert!(!new.state && parse(new.parent().as_bytes()).is_some());
-        headers.append(&TRACEPARENT, GOOD.parse().unwrap());
-        assert_ne!(TraceContext::of(&headers, true, &ids).id(), kept.id(), "two of them are none");
+        let twice = request("GET /", &[&parent, "tracestate: rojo=1", &parent]);
+        assert_ne!(TraceContext::of(twice.view(), true, &ids).id(), kept.id(), "two of them are none");
     }
 }

@@ -1,0 +1,98 @@
+//! A request's head on its way to an origin.
+
+use http1::{FieldSet, Framing, HeadView, KnownField, encode};
+
+use crate::head::forwarded::{Arrival, HopRecord};
+use crate::head::{CorrelationIds, StrippedHead, forwards_left, written};
+use config::HopHeaders;
+use judgement::traffic::rule::RoutingRule;
+use memory::snapshot::{Endpoint, HeaderEdit};
+
+/// What is never copied, because we write it ourselves or leave it out.
+const OURS: FieldSet = FieldSet::of(&[KnownField::Host, KnownField::ContentLength]);
+
+/// What becomes of a request's head.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestChange<'a> {
+    /// Its Host and base path are the origin's.
+    pub endpoint: &'a Endpoint,
+    pub arrival: Arrival<'a>,
+    /// The rule whose fields are removed.
+    pub strip: Option<&'a RoutingRule>,
+    pub ids: &'a CorrelationIds,
+    pub hop: HopHeaders,
+    /// The file's changes, which have the last word about everything but the framing.
+    pub edits: &'a [HeaderEdit],
+    /// The request asks for a WebSocket, and may have it.
+    pub websocket: bool,
+    /// Of the body as it will be sent, whatever the client has said of it.
+    pub framing: Framing,
+}
+
+/// Appends the head that the origin is sent, blank line included: the client's lines as it sent them, less what stays here
+/// and what is replaced, and behind them ours.
+pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestChange<'_>) {
+    encode::forwarded_request_line(out, request, &change.endpoint.base_path);
+    let start = out.len();
+    encode::field(out, "Host", change.endpoint.authority.as_bytes());
+    let stripped = StrippedHead::of(request, change.strip);
+    let record = HopRecord::of(&stripped, &change.arrival);
+    let cookies = stripped.all(KnownField::Cookie).nth(1).is_some();
+    let left = forwards_left(request).ok().flatten().filter(|_| stripped.has(KnownField::MaxForwards));
+    let replaced = OURS.and(stripped.gone()).and(record.replaces()).and(change.ids.replaces());
+    let replaced = match request.head().expects_continue() {
+        true => replaced,
+        false => replaced.with(KnownField::Expect),
+    };
+    let replaced = if cookies { replaced.with(KnownField::Cookie) } else { replaced };
+    let replaced = if left.is_some() { replaced.with(KnownField::MaxForwards) } else { replaced };
+    request.copy_lines(out, |line| match line.id {
+        KnownField::Other => !line.stays && !record.replaces_other(line) && !stripped.strips_other(line),
+        // It announces fields behind the body, which are passed on (RFC 9110 6.6.2).
+        KnownField::Trailer => !replaced.has(KnownField::Trailer),
+        field => !line.stays && !replaced.has(field),
+    });
+    record.write(out, change.hop);
+    change.ids.write(out);
+    if cookies {
+        join_cookies(out, &stripped);
+    }
+    if let Some(left) = left {
+        encode::number_field(out, "Max-Forwards", left.saturating_sub(1));
+    }
+    written::edit(out, start, change.edits);
+    write_connection(out, &stripped, change);
+    encode::end_of_fields(out);
+}
+
+/// Joins several Cookie lines into one (RFC 9113 8.2.3), because HTTP/1 allows only one.
+fn join_cookies(out: &mut Vec<u8>, request: &StrippedHead<'_>) {
+    let mut before: &[u8] = b"Cookie: ";
+    for line in request.all(KnownField::Cookie) {
+        out.extend_from_slice(before);
+        out.extend_from_slice(line);
+        before = b"; ";
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What holds for the connection to the origin and for the body, which no edit can damage.
+fn write_connection(out: &mut Vec<u8>, request: &StrippedHead<'_>, change: &RequestChange<'_>) {
+    if request.has(KnownField::Te) && request.head.accepts_trailers() {
+        // RFC 9110 10.1.4 wants it named in Connection, to have it removed by proxies that do not know it. HAProxy leaves that
+        // out, because some origins read nothing but `close` and `keep-alive` there, and gRPC's look for TE alone.
+        out.extend_from_slice(b"TE: trailers\r\n");
+    }
+    if change.websocket {
+        out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: websocket\r\n");
+    }
+    match change.framing {
+        Framing::Length(length) => encode::content_length(out, length),
+        // A request does not end with its connection.
+        Framing::Chunked | Framing::UntilClose => encode::chunked(out),
+        // RFC 9110 8.6: these methods usually have a body, and some origins answer 411 to one that does not say that it has
+        // none, or wait for it.
+        Framing::None if matches!(request.head.method(), "POST" | "PUT" | "PATCH") => encode::content_length(out, 0),
+        Framing::None => {}
+    }
+}

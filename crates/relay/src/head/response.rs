@@ -1,0 +1,154 @@
+//! A response's head on its way to the client.
+
+use http1::{FieldLine, FieldSet, Framing, HeadView, KnownField, RequestKind, encode};
+
+use crate::head::{CorrelationIds, LONGEST_ID, caching, written};
+use judgement::traffic::{Environment, RouteId};
+use memory::snapshot::ServedService;
+
+/// What is replaced if a service says who serves its requests.
+const EXPOSED: FieldSet =
+    FieldSet::of(&[KnownField::XCutoverEnvironment, KnownField::XCutoverVersion, KnownField::XRequestId]);
+
+/// What the client is told of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionField {
+    /// HTTP/2, or what HTTP/1.1 takes for granted.
+    Nothing,
+    Close,
+    KeepAlive,
+    /// A 101: the origin's Upgrade goes with it.
+    Upgrade,
+}
+
+/// A client that is pinned with a cookie, to the side that its key stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pin<'a> {
+    /// The cookie's name.
+    pub cookie: &'a str,
+    pub key: &'a [u8; 16],
+    /// The client came by https, and the cookie goes no other way.
+    pub https: bool,
+}
+
+/// What becomes of a response's head.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseChange<'a> {
+    pub serving: &'a ServedService,
+    pub route: RouteId,
+    /// Who has answered.
+    pub side: Environment,
+    pub ids: &'a CorrelationIds,
+    pub pin: Option<Pin<'a>>,
+    /// What the request was.
+    pub kind: RequestKind,
+    /// Of the body as it will be sent.
+    pub framing: Framing,
+    pub connection: ConnectionField,
+}
+
+/// Appends the head that the client is sent, blank line included: the origin's status in our version, its lines less what
+/// belongs to its connection, the file's edits, and what the service reveals about itself, which replaces the origin's own
+/// fields of these names. If a service exposes nothing, they pass like any other.
+pub fn write_response(out: &mut Vec<u8>, response: HeadView<'_>, change: &ResponseChange<'_>) {
+    encode::status_line(out, response.head().status(), response.reason());
+    let start = out.len();
+    let terms = &change.serving.terms;
+    let replaced = if terms.expose { EXPOSED } else { FieldSet::EMPTY };
+    response.copy_lines(out, |line| goes_on(line) && !replaced.has(line.id));
+    let edits = change.serving.edits(change.route).map_or(&[][..], |edits| &edits.response);
+    written::edit(out, start, edits);
+    if terms.expose {
+        expose(out, start, change);
+    }
+    if let Some(pin) = &change.pin
+        && !caching::is_shared(out.get(start..).unwrap_or_default())
+    {
+        write_pin(out, pin);
+        caching::make_private(out, start);
+    }
+    write_connection(out, response, change.connection);
+    write_framing(out, response, change);
+    encode::end_of_fields(out);
+}
+
+/// Appends the head of an interim response (100, 103), blank line included. It has no body, so it says nothing of a length
+/// (RFC 9110 8.6).
+pub fn write_interim(out: &mut Vec<u8>, response: HeadView<'_>) {
+    encode::status_line(out, response.head().status(), response.reason());
+    response.copy_lines(out, goes_on);
+    encode::end_of_fields(out);
+}
+
+/// The origin's own id for the request, if its field has one of at most 128 bytes.
+pub fn origin_request_id<'a>(response: HeadView<'a>, serving: &ServedService) -> Option<&'a [u8]> {
+    let name = serving.terms.origin_request_id.as_ref()?;
+    response.find(name.as_str()).filter(|id| id.len() <= LONGEST_ID)
+}
+
+/// Whether a line is the client's too. Trailer announces fields behind the body, which are passed on (RFC 9110 6.6.2); how
+/// long the body is, we say ourselves.
+#[inline]
+fn goes_on(line: &FieldLine<'_>) -> bool {
+    (!line.stays || line.id == KnownField::Trailer) && line.id != KnownField::ContentLength
+}
+
+fn expose(out: &mut Vec<u8>, start: usize, change: &ResponseChange<'_>) {
+    let fields = [
+        ("X-Cutover-Environment", Some(change.side.name().as_bytes())),
+        ("X-Cutover-Version", change.serving.terms.version(change.side).map(|version| version.as_bytes())),
+        ("X-Request-Id", change.ids.request_id().map(str::as_bytes)),
+    ];
+    let is_edited = change.serving.edits(change.route).is_some_and(|edits| !edits.response.is_empty());
+    for (name, value) in fields {
+        // The origin's have not been copied.
+        if is_edited {
+            written::remove(out, start, name);
+        }
+        if let Some(value) = value {
+            encode::field(out, name, value);
+        }
+    }
+}
+
+/// Pins a client with a cookie for a year, which a rollback voids without touching it.
+fn write_pin(out: &mut Vec<u8>, pin: &Pin<'_>) {
+    let secure: &[u8] = if pin.https { b"; Secure" } else { b"" };
+    let attributes = b"; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax";
+    for part in [b"Set-Cookie: ", pin.cookie.as_bytes(), b"=", pin.key, attributes, secure, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+fn write_connection(out: &mut Vec<u8>, response: HeadView<'_>, connection: ConnectionField) {
+    let value: &[u8] = match connection {
+        ConnectionField::Nothing => return,
+        ConnectionField::Close => b"close",
+        ConnectionField::KeepAlive => b"keep-alive",
+        ConnectionField::Upgrade => b"upgrade",
+    };
+    encode::field(out, "Connection", value);
+    if connection == ConnectionField::Upgrade {
+        for protocol in response.all(KnownField::Upgrade) {
+            encode::field(out, "Upgrade", protocol);
+        }
+    }
+}
+
+/// RFC 9110 8.6: a 1xx and a 204 have no Content-Length, and what HEAD and a 304 are answered is the length that the
+/// content would have.
+fn write_framing(out: &mut Vec<u8>, response: HeadView<'_>, change: &ResponseChange<'_>) {
+    let status = response.head().status();
+    match change.framing {
+        _ if matches!(status, 100..=199 | 204) => {}
+        Framing::Length(length) => encode::content_length(out, length),
+        Framing::Chunked => encode::chunked(out),
+        Framing::UntilClose => {}
+        Framing::None => {
+            let says = change.kind == RequestKind::Head || status == 304;
+            if let Some(length) = response.head().content_length().filter(|_| says) {
+                encode::content_length(out, length);
+            }
+        }
+    }
+}
