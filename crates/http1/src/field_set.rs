@@ -8,8 +8,10 @@ use crate::known_field::KnownField;
 pub struct FieldSet(u128);
 
 impl FieldSet {
+    /// No fields.
     pub const EMPTY: FieldSet = FieldSet(0);
 
+    /// These fields.
     pub const fn of(fields: &[KnownField]) -> FieldSet {
         let mut set = FieldSet::EMPTY;
         let mut rest = fields;
@@ -20,6 +22,7 @@ impl FieldSet {
         set
     }
 
+    /// Whether the field is in it.
     #[inline]
     pub const fn has(self, field: KnownField) -> bool {
         self.0 & field.bit() != 0
@@ -46,6 +49,7 @@ impl FieldSet {
         FieldSet(self.0 & !other.0)
     }
 
+    /// Whether no field is in it.
     #[inline]
     pub const fn is_empty(self) -> bool {
         self.0 == 0

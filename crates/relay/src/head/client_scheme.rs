@@ -8,7 +8,9 @@ use crate::head::{StrippedHead, visible};
 /// How a client reached the first proxy of its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientScheme {
+    /// Plain.
     Http,
+    /// Over TLS.
     Https,
 }
 

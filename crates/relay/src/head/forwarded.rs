@@ -20,6 +20,7 @@ const ELEMENT: usize = 384;
 /// How the client reached Cutover.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
+    /// Who has connected.
     pub peer: IpAddr,
     /// The result of [`client_of`](crate::head::client_of).
     pub client: IpAddr,

@@ -24,6 +24,7 @@ impl Default for IdGenerator {
 }
 
 impl IdGenerator {
+    /// A source under a key of its own.
     pub fn new() -> IdGenerator {
         // The standard library's access to the system's randomness: two hashes under a key of 128 random bits.
         let random = || std::collections::hash_map::RandomState::new().build_hasher().finish();

@@ -16,10 +16,13 @@ const OURS: FieldSet = FieldSet::of(&[KnownField::Host, KnownField::ContentLengt
 pub struct RequestChange<'a> {
     /// Its Host and base path are the origin's.
     pub endpoint: &'a Endpoint,
+    /// How it came, which the origin is told.
     pub arrival: Arrival<'a>,
     /// The rule whose fields are removed.
     pub strip: Option<&'a RoutingRule>,
+    /// Fixed before the first attempt.
     pub ids: &'a CorrelationIds,
+    /// What else the origin is told.
     pub hop: HopHeaders,
     /// The file's changes, which have the last word about everything but the framing.
     pub edits: &'a [HeaderEdit],
@@ -79,8 +82,8 @@ fn join_cookies(out: &mut Vec<u8>, request: &StrippedHead<'_>) {
 /// What holds for the connection to the origin and for the body, which no edit can damage.
 fn write_connection(out: &mut Vec<u8>, request: &StrippedHead<'_>, change: &RequestChange<'_>) {
     if request.has(KnownField::Te) && request.head.accepts_trailers() {
-        // RFC 9110 10.1.4 wants it named in Connection, to have it removed by proxies that do not know it. HAProxy leaves that
-        // out, because some origins read nothing but `close` and `keep-alive` there, and gRPC's look for TE alone.
+        // RFC 9110 10.1.4 wants it named in Connection too, for proxies that do not know it. HAProxy sends it alone, as here;
+        // the next one is an origin.
         out.extend_from_slice(b"TE: trailers\r\n");
     }
     if change.websocket {

@@ -15,7 +15,9 @@ const EXPOSED: FieldSet =
 pub enum ConnectionField {
     /// HTTP/2, or what HTTP/1.1 takes for granted.
     Nothing,
+    /// It ends behind this response.
     Close,
+    /// It is kept, also for HTTP/1.0.
     KeepAlive,
     /// A 101: the origin's Upgrade goes with it.
     Upgrade,
@@ -26,6 +28,7 @@ pub enum ConnectionField {
 pub struct Pin<'a> {
     /// The cookie's name.
     pub cookie: &'a str,
+    /// Visible ASCII.
     pub key: &'a [u8; 16],
     /// The client came by https, and the cookie goes no other way.
     pub https: bool,
@@ -34,15 +37,20 @@ pub struct Pin<'a> {
 /// What becomes of a response's head.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseChange<'a> {
+    /// Its edits and terms hold.
     pub serving: &'a ServedService,
+    /// The route that the request took.
     pub route: RouteId,
     /// Who has answered.
     pub side: Environment,
+    /// The request's.
     pub ids: &'a CorrelationIds,
+    /// For a newly sticky client, unless shared caches keep the response.
     pub pin: Option<Pin<'a>>,
     /// What the request was.
     pub kind: RequestKind,
-    /// Of the body as it will be sent.
+    /// Of the body as it will be sent. With `None`, nothing is said of one; where HTTP/1 would then read to the end of the
+    /// connection, `Length(0)` is what is meant.
     pub framing: Framing,
     pub connection: ConnectionField,
 }
