@@ -7,40 +7,34 @@ use std::net::{IpAddr, SocketAddr};
 
 use config::HopHeaders;
 use divan::Bencher;
-use http::{HeaderName, HeaderValue, Version};
+use http::{HeaderName, HeaderValue};
+use http1::{Framing, Head, HeadLimits, parse_request};
 use memory::snapshot::{Endpoint, HeaderEdit};
-use pingora_http::RequestHeader;
-use relay::proxy::headers::{Arrival, CorrelationIds, IdGenerator, to_origin};
+use relay::head::{Arrival, CorrelationIds, IdGenerator, RequestChange, write_request};
 
 fn main() {
     divan::main();
 }
 
 /// As browsers send it; `trusted`: as a proxy in front of us passes it on.
-fn request(trusted: bool) -> RequestHeader {
-    let mut request = RequestHeader::build("GET", b"/api/function-19/items/42?page=2", None).expect("a request");
-    let mut lines = vec![
-        ("Host", "shop.example.com"),
-        ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"),
-        ("Accept", "text/html,application/xhtml+xml"),
-        ("Accept-Language", "en-US,en;q=0.5"),
-        ("Accept-Encoding", "gzip, deflate, br"),
-        ("Cookie", "session=0123456789abcdef; theme=dark"),
-    ];
+fn request(trusted: bool) -> (String, Head) {
+    let mut text = "GET /api/function-19/items/42?page=2 HTTP/1.1\r\nHost: shop.example.com\r\n\
+                    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0\r\n\
+                    Accept: text/html,application/xhtml+xml\r\nAccept-Language: en-US,en;q=0.5\r\n\
+                    Accept-Encoding: gzip, deflate, br\r\nCookie: session=0123456789abcdef; theme=dark\r\n"
+        .to_owned();
     if trusted {
-        lines.extend([
-            ("X-Forwarded-For", "198.51.100.7"),
-            ("X-Forwarded-Proto", "https"),
-            ("X-Forwarded-Host", "www.example.com"),
-            ("X-Request-Id", "7b7c1f0e-5d0c-4c5e-9d0a-3b6f2a1c4d5e"),
-            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-            ("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
-        ]);
+        text.push_str(
+            "X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: www.example.com\r\n\
+             X-Request-Id: 7b7c1f0e-5d0c-4c5e-9d0a-3b6f2a1c4d5e\r\n\
+             traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
+             tracestate: rojo=00f067aa0ba902b7,congo=t61rcWkgMzE\r\n",
+        );
     }
-    for (name, value) in lines {
-        request.append_header(name, value).expect("a header");
-    }
-    request
+    text.push_str("\r\n");
+    let mut head = Head::default();
+    parse_request(text.as_bytes(), &mut head, &HeadLimits::default()).expect("a head");
+    (text, head)
 }
 
 fn endpoint() -> Endpoint {
@@ -51,19 +45,25 @@ fn endpoint() -> Endpoint {
 /// Request id and trace: fresh ones, or a trusted proxy's.
 #[divan::bench(args = [false, true], sample_size = 1000)]
 fn marks(bencher: Bencher, trusted: bool) {
-    let (request, ids) = (request(trusted), IdGenerator::new());
-    bencher.bench_local(|| CorrelationIds::of(black_box(&request.headers), trusted, HopHeaders::default(), &ids));
+    let ((text, head), ids) = (request(trusted), IdGenerator::new());
+    let view = head.view(text.as_bytes());
+    bencher.bench_local(|| CorrelationIds::of(black_box(view), trusted, HopHeaders::default(), &ids));
 }
 
 fn forward(bencher: Bencher, trusted: bool, hop: HopHeaders, edits: &[HeaderEdit]) {
-    let (head, endpoint, ids) = (request(trusted), endpoint(), IdGenerator::new());
+    let ((text, head), endpoint, ids) = (request(trusted), endpoint(), IdGenerator::new());
+    let view = head.view(text.as_bytes());
     let peer: IpAddr = "203.0.113.199".parse().expect("an address");
-    let marks = CorrelationIds::of(&head.headers, trusted, hop, &ids);
-    let host = Some("shop.example.com");
-    bencher.with_inputs(|| head.clone()).bench_local_values(|mut head| {
-        let arrival = Arrival { peer, client: peer, trusted, host, tls: true, version: Version::HTTP_11 };
-        to_origin(&mut head, &endpoint, arrival, None, &marks, hop, edits).expect("a head");
-        head
+    let marks = CorrelationIds::of(view, trusted, hop, &ids);
+    let arrival = Arrival { peer, client: peer, trusted, host: Some("shop.example.com"), tls: true };
+    let (strip, websocket, framing) = (None, false, Framing::None);
+    let change =
+        RequestChange { endpoint: &endpoint, arrival, strip, ids: &marks, hop, edits, websocket, framing };
+    let mut out = Vec::with_capacity(4096);
+    bencher.bench_local(|| {
+        out.clear();
+        write_request(&mut out, black_box(view), &change);
+        black_box(out.len())
     });
 }
 

@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use config::routing_text;
 use divan::Bencher;
+use http1::{Head, HeadLimits, parse_request};
 use judgement::guard::trigger::TriggerReading;
 use judgement::guard::window::{JudgedTotals, WindowSample};
 use judgement::guard::{GuardPolicy, Observation, judge};
@@ -15,7 +16,6 @@ use judgement::time::Millis;
 use judgement::traffic::split::{TrafficSplit, Weight, mix};
 use judgement::traffic::{Environment, RoutingTable, decide};
 use memory::counters::{AttemptOutcome, Counters, ResponseClass, Shard};
-use relay::proxy::request_view::{self, HeaderLookup};
 
 fn main() {
     divan::main();
@@ -53,20 +53,17 @@ fn table(services: usize) -> RoutingTable {
 }
 
 /// A request as browsers send it, to the last route.
-fn request(service: usize) -> http::request::Parts {
-    let (parts, ()) = http::Request::get("/api/function-19/items/42?page=2")
-        .header("host", format!("s{service}.example.com"))
-        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0")
-        .header("accept", "text/html,application/xhtml+xml")
-        .header("accept-language", "en-US,en;q=0.5")
-        .header("accept-encoding", "gzip, deflate, br")
-        .header("referer", "https://s.example.com/")
-        .header("cookie", "session=0123456789abcdef; theme=dark")
-        .header("cache-control", "no-cache")
-        .body(())
-        .expect("a request")
-        .into_parts();
-    parts
+fn request(service: usize) -> (String, Head) {
+    let text = format!(
+        "GET /api/function-19/items/42?page=2 HTTP/1.1\r\nHost: s{service}.example.com\r\n\
+         User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0\r\n\
+         Accept: text/html,application/xhtml+xml\r\nAccept-Language: en-US,en;q=0.5\r\n\
+         Accept-Encoding: gzip, deflate, br\r\nReferer: https://s.example.com/\r\n\
+         Cookie: session=0123456789abcdef; theme=dark\r\nCache-Control: no-cache\r\n\r\n"
+    );
+    let mut head = Head::default();
+    parse_request(text.as_bytes(), &mut head, &HeadLimits::default()).expect("a head");
+    (text, head)
 }
 
 /// Host, 20 routes, 20 rules that do not match, and the draw; in a table of one service and of
@@ -74,13 +71,14 @@ fn request(service: usize) -> http::request::Parts {
 #[divan::bench(args = [1, 1000], sample_size = 1000)]
 fn decide_20_routes_20_rules(bencher: Bencher, services: usize) {
     let table = table(services);
-    let parts = request(services / 2);
+    let (text, head) = request(services / 2);
+    let view = head.view(text.as_bytes());
     let client = "192.0.2.1".parse().expect("an address");
     let mut ordinal = 0;
     bencher.bench_local(|| {
         ordinal += 1;
-        let (parts, table) = (black_box(&parts), black_box(&table));
-        decide(table, &request_view::head(parts, &HeaderLookup(&parts.headers), client), |_| ordinal)
+        let (view, table) = (black_box(&view), black_box(&table));
+        decide(table, &view.request_head(client), |_| ordinal)
     });
 }
 

@@ -4,9 +4,8 @@
 use config::{HopHeaders, routing_text};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use relay::proxy::headers::origin_request_id;
-
-use http::{HeaderMap, HeaderName};
+use http1::{Head, HeadLimits, parse_response};
+use relay::head::origin_request_id;
 
 use crate::support::client::Client;
 use crate::support::house::House;
@@ -234,9 +233,10 @@ fn the_origins_own_request_id_is_taken_from_the_header_that_the_preset_names() {
     let serving = || house.running.published.load().services[0].clone();
     wait_until("the preset is in force", SOON, || serving().terms.origin_request_id.is_some());
     let id_of = |name: &str, value: &str| {
-        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
-        origin_request_id(&headers, &serving()).map(|id| id.to_str().unwrap().to_owned())
+        let (text, mut head) = (format!("HTTP/1.1 200 OK\r\n{name}: {value}\r\n\r\n"), Head::default());
+        parse_response(text.as_bytes(), &mut head, &HeadLimits::default()).unwrap();
+        let id = origin_request_id(head.view(text.as_bytes()), &serving());
+        id.map(|id| String::from_utf8(id.to_vec()).unwrap())
     };
     assert_eq!(id_of("X-Nf-Request-Id", "01JABC").as_deref(), Some("01JABC"));
     assert_eq!(id_of("x-amzn-requestid", "01JABC"), None);
