@@ -57,8 +57,17 @@ fn forward(bencher: Bencher, trusted: bool, hop: HopHeaders, edits: &[HeaderEdit
     let marks = CorrelationIds::of(view, trusted, hop, &ids);
     let arrival = Arrival { peer, client: peer, trusted, host: Some("shop.example.com"), tls: true };
     let (strip, websocket, framing) = (None, false, Framing::None);
-    let change =
-        RequestChange { endpoint: &endpoint, arrival, strip, ids: &marks, hop, edits, websocket, framing };
+    let change = RequestChange {
+        endpoint: &endpoint,
+        arrival,
+        strip,
+        ids: &marks,
+        hop,
+        edits,
+        websocket,
+        http2: false,
+        framing,
+    };
     let mut out = Vec::with_capacity(4096);
     bencher.bench_local(|| {
         out.clear();

@@ -165,7 +165,8 @@ fn whoever_is_rescued_is_not_hurt_and_whoever_is_not_is() {
 
 #[test]
 fn a_client_that_left_is_not_hurt() {
-    let change = |settings: &mut MainConfig| settings.threads = 1;
+    // Otherwise its request ends when it leaves.
+    let change = |settings: &mut MainConfig| (settings.threads, settings.limits.half_close) = (1, true);
     let mut house = House::with("weight = 100", "[service.shop.timeouts]\nfirst_byte = \"500ms\"\n", change);
     house.green.always(Do::Hang);
     drop(hung(&house, "/"));

@@ -101,10 +101,7 @@ const REFUSED_ALL_THE_SAME: [(&str, &str); 12] = [
     ("Transfer-Encoding with a param: chunked;custom_param", CODINGS),
     ("Valid custom header with tchar in name and obs-text", UNDERSCORE),
     ("Valid custom header with underscore in name", UNDERSCORE),
-    (
-        "Compliant URL",
-        "its target has a fragment, which no request line may have: pingora would forward less than came",
-    ),
+    ("Compliant URL", "its target has a fragment, which no request line may have"),
     ("International in URI", "a target is ASCII (RFC 3986): browsers escape the rest"),
     ("Empty URI", "a target is never empty (RFC 9112 3.2)"),
 ];
@@ -112,10 +109,9 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 8] = [
     "unknown_host",
     "too_slow",
-    "malformed",
     "method",
     "reset_flood",
     "too_many_connections",
@@ -185,7 +181,6 @@ fn refusals(house: &House, reason: &str) -> u64 {
     metrics.lines().find_map(|line| line.strip_prefix(&start)).expect("the reason is shown").parse().unwrap()
 }
 
-/// `""`: pingora's parser was first, and nobody counts.
 #[test]
 fn every_reason_of_hygiene_is_answered_and_counted() {
     let host = "Host: shop.test\r\n";
@@ -195,7 +190,7 @@ fn every_reason_of_hygiene_is_answered_and_counted() {
     let cases = [
         ("bad_host", 400, "GET / HTTP/1.1\r\n\r\n".to_owned()),
         ("bad_host", 400, "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n".to_owned()),
-        ("malformed", 400, get("Host: shop.test\r\n")),
+        ("bad_host", 400, get("Host: shop.test\r\n")),
         ("bad_path", 400, line("GET /%00 HTTP/1.1")),
         ("bad_target", 400, line("GET shop.test HTTP/1.1")),
         ("bad_target", 400, line("GET * HTTP/1.1")),
@@ -217,14 +212,14 @@ fn every_reason_of_hygiene_is_answered_and_counted() {
         ("many_fields", 431, get(&"X-A: b\r\n".repeat(100))),
         ("line_end", 400, "GET / HTTP/1.1\nHost: shop.test\n\n".to_owned()),
         ("line_end", 400, get("X-A: b\nX-B: c\r\n")),
-        ("malformed", 400, get("X-A: b\rc\r\n")),
-        ("malformed", 400, get("X-A : b\r\n")),
-        ("malformed", 400, get("X-A: b\r\n folded\r\n")),
-        ("malformed", 400, get("X-A: \0\r\n")),
+        ("field", 400, get("X-A: b\rc\r\n")),
+        ("field", 400, get("X-A : b\r\n")),
+        ("field", 400, get("X-A: b\r\n folded\r\n")),
+        ("field", 400, get("X-A: \0\r\n")),
         ("underscore", 400, get("X_A: b\r\n")),
         ("length", 400, post("Content-Length: 5\r\nContent-Length: 5\r\n")),
         ("length", 400, post("Content-Length: 5, 5\r\n")),
-        ("malformed", 400, post("Content-Length: +5\r\n")),
+        ("length", 400, post("Content-Length: +5\r\n")),
         ("encoding", 400, post("Transfer-Encoding: gzip, chunked\r\n")),
         ("encoding", 400, post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")),
         ("length_and_encoding", 400, post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),

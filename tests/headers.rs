@@ -2,9 +2,9 @@
 //! may be.
 
 use config::{HopHeaders, routing_text};
+use http1::{Head, HeadLimits, parse_response};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use http1::{Head, HeadLimits, parse_response};
 use relay::head::origin_request_id;
 
 use crate::support::client::Client;

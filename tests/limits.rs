@@ -109,7 +109,7 @@ fn what_is_no_http_is_refused_in_our_words_and_counted() {
     let house = house(limits());
     for (bytes, status, reason) in [
         ("\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n", 400, "request_line"),
-        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_host"),
         ("CONNECT shop.test:443 HTTP/1.1\r\nHost: shop.test:443\r\n\r\n", 405, "method"),
     ] {
         let before = house.refused(reason);

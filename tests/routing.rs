@@ -254,7 +254,7 @@ fn names_are_resolved_and_a_name_that_does_not_is_a_502() {
 
 #[test]
 fn a_client_that_stops_sending_still_gets_its_answer() {
-    let house = House::start("weight = 0", "");
+    let house = House::with("weight = 0", "", |settings| settings.limits.half_close = true);
     house.blue.always(Do::Slow(std::time::Duration::from_millis(100)));
     let mut client: Client = house.client();
     client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");

@@ -121,14 +121,16 @@ pub struct TrafficBaseline {
 
 impl RecentTraffic {
     pub fn new(counters: Arc<Counters>) -> RecentTraffic {
-        RecentTraffic { counters, samples: Arc::default() }
+        // Nothing has been counted yet: whatever comes before the first sample is of the last minute.
+        let beginning = VecDeque::from([(clock::now(), Sample::new())]);
+        RecentTraffic { counters, samples: Arc::new(Mutex::new(beginning)) }
     }
 
     /// Takes samples for as long as it runs.
     pub async fn keep(self) {
         loop {
-            self.sample(clock::now());
             tokio::time::sleep(SPACING.as_duration()).await;
+            self.sample(clock::now());
         }
     }
 

@@ -6,7 +6,6 @@
 
 mod check_gauges;
 mod cohort_ring;
-mod connection;
 mod distinct_keys;
 mod endpoint_rest;
 mod guard_gauges;
@@ -26,7 +25,6 @@ use judgement::traffic::Environment;
 use parking_lot::Mutex;
 
 pub use check_gauges::CheckGauges;
-pub use connection::{ClientConnection, ConnectionPhase};
 pub use distinct_keys::DistinctKeys;
 pub use endpoint_rest::EndpointRest;
 pub use guard_gauges::GuardGauges;

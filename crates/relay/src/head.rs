@@ -100,7 +100,8 @@ pub const fn refusal(refused: Refused) -> RefusalReason {
         Refused::LongLine => RefusalReason::LongLine,
         Refused::BadTarget => RefusalReason::BadTarget,
         Refused::Method => RefusalReason::Method,
-        Refused::StatusLine => RefusalReason::Malformed,
+        // Of responses, which are refused in other words.
+        Refused::StatusLine => RefusalReason::RequestLine,
         Refused::LargeHead => RefusalReason::LargeHead,
         Refused::ManyFields => RefusalReason::ManyFields,
         Refused::LineEnd => RefusalReason::LineEnd,

@@ -4,13 +4,16 @@ use crate::check::preset::Preset;
 use crate::check::{edits, size};
 use crate::file::{At, EnvironmentFile, ServiceFile};
 use crate::read::SourceFile;
-use memory::snapshot::ServiceTerms;
+use memory::snapshot::{GrpcStatuses, ServiceTerms};
 
 pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> ServiceTerms {
     let version = |typed: &Option<At<EnvironmentFile>>| Some(typed.as_ref()?.value.version.as_ref()?.value.0.clone());
     ServiceTerms {
         max_body: size(&file.max_body, preset.max_body),
         origin_request_id: preset.request_id(),
+        grpc_failures: file.grpc_failures.as_ref().map_or(GrpcStatuses::SERVERS, |named| {
+            named.0.iter().fold(GrpcStatuses::NONE, |all, word| all.with(word.value.0 as u8))
+        }),
         expose: file.expose.unwrap_or(false),
         versions: [version(&file.blue), version(&file.green)],
         edits: edits::of_routes(source, file),

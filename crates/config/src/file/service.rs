@@ -29,6 +29,9 @@ pub struct ServiceFile {
     /// Tell clients which environment and version served them, and the request's ID.
     #[schemars(extend("default" = false))]
     pub expose: Option<bool>,
+    /// The gRPC statuses that count as failures of the environment, from the trailers of its responses; [] for none.
+    #[schemars(extend("default" = ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"]))]
+    pub grpc_failures: Option<OneOrMany<Word<GrpcStatus>, true>>,
     /// Changes to the headers of every request on its way to the origin. A route's own changes come after these.
     pub request_headers: Option<At<EditsFile>>,
     /// Changes to the headers of every response on its way to the client. A route's own changes come after these.
@@ -66,6 +69,29 @@ pub enum PresetName {
     Netlify,
     LambdaUrl,
     Https,
+}
+
+/// The outcome of a gRPC call. The numbers are the protocol's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[repr(u8)]
+pub enum GrpcStatus {
+    Cancelled = 1,
+    Unknown,
+    InvalidArgument,
+    DeadlineExceeded,
+    NotFound,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    FailedPrecondition,
+    Aborted,
+    OutOfRange,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    DataLoss,
+    Unauthenticated,
 }
 
 /// One of the two copies of the site.

@@ -24,7 +24,6 @@ pub enum RefusalReason {
     Connection,
     Expectation,
     TooSlow,
-    Malformed,
     Method,
     ResetFlood,
     #[strum(serialize = "too_many_connections")]

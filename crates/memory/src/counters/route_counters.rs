@@ -87,6 +87,15 @@ impl AttemptFailure {
         }
     }
 
+    /// The failure that a gRPC status stands for.
+    pub const fn of_grpc(status: u8) -> AttemptFailure {
+        match status {
+            4 => AttemptFailure::Timeout,
+            14 => AttemptFailure::Unavailable,
+            _ => AttemptFailure::Error,
+        }
+    }
+
     const fn is_unavailable(self) -> bool {
         !matches!(self, AttemptFailure::Truncated | AttemptFailure::Error)
     }
@@ -343,7 +352,8 @@ impl RouteCounters {
             totals.tally.turned_away += cell.turned_away.load(Relaxed);
             // Failures first: a response counted in between is then a good one, never a failure without a response.
             let mut counts = AnswerCounts::default();
-            for (failure, count) in AttemptFailure::ALL.iter().zip(&cell.failures) {
+            let failures = AttemptFailure::ALL.iter().zip(&cell.failures);
+            for (failure, count) in failures.filter(|(failure, _)| **failure != AttemptFailure::Stale) {
                 let count = count.load(Relaxed);
                 counts.failed += count;
                 counts.unavailable += if failure.is_unavailable() { count } else { 0 };

@@ -5,6 +5,26 @@ use http::{HeaderName, HeaderValue};
 use crate::snapshot::ServedService;
 use judgement::traffic::{Environment, RouteId};
 
+/// A set of gRPC statuses (<https://grpc.io/docs/guides/status-codes>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrpcStatuses(u32);
+
+impl GrpcStatuses {
+    /// None of them.
+    pub const NONE: GrpcStatuses = GrpcStatuses(0);
+
+    /// Those that are the server's fault: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+    pub const SERVERS: GrpcStatuses = GrpcStatuses(1 << 2 | 1 << 4 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15);
+
+    pub const fn with(self, status: u8) -> GrpcStatuses {
+        GrpcStatuses(self.0 | 1 << (status & 31))
+    }
+
+    pub const fn has(self, status: u8) -> bool {
+        status < 32 && self.0 >> status & 1 == 1
+    }
+}
+
 /// What a service allows its clients, tells them, and changes in their heads.
 #[derive(Clone, Debug)]
 pub struct ServiceTerms {
@@ -12,6 +32,8 @@ pub struct ServiceTerms {
     pub max_body: u64,
     /// The response header in which the origin names the request.
     pub origin_request_id: Option<HeaderName>,
+    /// The gRPC statuses that are failures of the environment.
+    pub grpc_failures: GrpcStatuses,
     /// Whether clients are told which environment and version served them.
     pub expose: bool,
     /// The version that the file gives for an environment, by [`Environment::index`].

@@ -28,6 +28,8 @@ pub struct RequestChange<'a> {
     pub edits: &'a [HeaderEdit],
     /// The request asks for a WebSocket, and may have it.
     pub websocket: bool,
+    /// The origin is asked over HTTP/2.
+    pub http2: bool,
     /// Of the body as it will be sent, whatever the client has said of it.
     pub framing: Framing,
 }
@@ -81,7 +83,7 @@ fn join_cookies(out: &mut Vec<u8>, request: &StrippedHead<'_>) {
 
 /// What holds for the connection to the origin and for the body, which no edit can damage.
 fn write_connection(out: &mut Vec<u8>, request: &StrippedHead<'_>, change: &RequestChange<'_>) {
-    if request.has(KnownField::Te) && request.head.accepts_trailers() {
+    if change.http2 && request.has(KnownField::Te) && request.head.accepts_trailers() {
         // RFC 9110 10.1.4 wants it named in Connection too, for proxies that do not know it. HAProxy sends it alone, as here;
         // the next one is an origin.
         out.extend_from_slice(b"TE: trailers\r\n");

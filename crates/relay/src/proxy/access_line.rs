@@ -6,14 +6,20 @@ use crate::access::{AccessLine, AccessLogger};
 use crate::head;
 use crate::proxy::context::{ClientConnection, RequestContext};
 use crate::proxy::routed_request::RoutedRequest;
-use crate::proxy::side::Side;
+use crate::proxy::side::ExchangeSide;
 use judgement::traffic::DecisionReason;
 use judgement::traffic::head::HttpVersion;
 use memory::clock;
 use memory::counters::{AttemptFailure, RefusalReason};
 
 /// Writes the request's line, unless sampling leaves it out.
-pub fn record(log: &AccessLogger, connection: &ClientConnection, ctx: &RequestContext, client: &Side, took: u64) {
+pub fn record(
+    log: &AccessLogger,
+    connection: &ClientConnection,
+    ctx: &RequestContext,
+    client: &ExchangeSide,
+    took: u64,
+) {
     let request = client.view();
     let mut line = AccessLine {
         client: ctx.client,
@@ -41,7 +47,13 @@ pub fn record(log: &AccessLogger, connection: &ClientConnection, ctx: &RequestCo
 }
 
 /// Writes the line of a request whose head was refused. `line`: what came of its first line.
-pub fn record_unread(log: &AccessLogger, connection: &ClientConnection, refused: RefusalReason, status: u16, line: &[u8]) {
+pub fn record_unread(
+    log: &AccessLogger,
+    connection: &ClientConnection,
+    refused: RefusalReason,
+    status: u16,
+    line: &[u8],
+) {
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).filter(|word| !word.is_empty());
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let protocol = "HTTP/1.1";

@@ -19,9 +19,9 @@ pub const fn to_failure(failure: AttemptFailure) -> PlainAnswer {
         AttemptFailure::Tls => (502, "502 TLS connection to the origin failed\n"),
         AttemptFailure::Reset
         | AttemptFailure::Stale
-        | AttemptFailure::Truncated | AttemptFailure::Unavailable | AttemptFailure::Error => {
-            (502, "502 the origin closed the connection or sent an invalid response\n")
-        }
+        | AttemptFailure::Truncated
+        | AttemptFailure::Unavailable
+        | AttemptFailure::Error => (502, "502 the origin closed the connection or sent an invalid response\n"),
     }
 }
 
@@ -45,7 +45,6 @@ pub const fn to_refusal(refused: RefusalReason) -> PlainAnswer {
         RefusalReason::Connection => (400, "400 Connection names an end-to-end header\n"),
         RefusalReason::Expectation => (417, "417 unsupported Expect header\n"),
         RefusalReason::TooSlow => TOO_SLOW,
-        RefusalReason::Malformed => (400, "400 malformed HTTP request\n"),
         RefusalReason::Method => (405, "405 method not supported\n"),
         RefusalReason::Connections => (503, "503 too many connections\n"),
         // The connection ends without a response.

@@ -29,6 +29,7 @@ impl MessageBuffers {
 
 /// A worker's buffers that nobody uses.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "they are handed around, and a pointer is moved faster")]
 pub struct FreeBuffers(RefCell<Vec<Box<MessageBuffers>>>);
 
 impl FreeBuffers {

@@ -16,7 +16,7 @@ use crate::proxy::buffers::MessageBuffers;
 use crate::proxy::client_http2;
 use crate::proxy::context::ClientConnection;
 use crate::proxy::exchange::{AfterRequest, exchange};
-use crate::proxy::side::{Channel, Side};
+use crate::proxy::side::{Channel, ExchangeSide};
 use crate::proxy::timer::LazyTimer;
 use crate::proxy::worker::{RegisteredConnection, Worker};
 use crate::transport::Transport;
@@ -28,10 +28,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How the wait for a request has ended.
 enum NextRequest {
-    Request(Side),
+    Request(ExchangeSide),
     /// HTTP/2, without having agreed on it.
-    Http2(Side),
-    Refused(Side, RefusalReason),
+    Http2(ExchangeSide),
+    Refused(ExchangeSide, RefusalReason),
     /// The client has left, or was idle for too long.
     Over,
 }
@@ -50,7 +50,7 @@ pub async fn serve(
         let Some((buffers, came)) = idle(&worker, &registered, &mut transport, &mut timer).await else {
             return close(transport).await;
         };
-        let mut side = Side::with_input(Channel::Http1(transport), buffers, came);
+        let mut side = ExchangeSide::with_input(Channel::Http1(transport), buffers, came);
         loop {
             match next_request(&worker, side, &mut timer, http2).await {
                 NextRequest::Request(request) => side = request,
@@ -67,7 +67,7 @@ pub async fn serve(
                 break;
             }
         }
-        let Side { channel: Channel::Http1(kept), buffers, .. } = side else { return };
+        let ExchangeSide { channel: Channel::Http1(kept), buffers, .. } = side else { return };
         worker.buffers.give_back(buffers);
         transport = kept;
     }
@@ -103,7 +103,7 @@ async fn idle(
 }
 
 /// Reads a head to its end.
-async fn next_request(worker: &Worker, mut side: Side, timer: &mut LazyTimer, http2: bool) -> NextRequest {
+async fn next_request(worker: &Worker, mut side: ExchangeSide, timer: &mut LazyTimer, http2: bool) -> NextRequest {
     let deadline = clock::now().plus(worker.limits.header_time);
     loop {
         let begins_http2 = http2 && side.head().is_empty() && PREFACE.starts_with(first(side.partial_head()));
@@ -136,17 +136,17 @@ fn first(bytes: &[u8]) -> &[u8] {
 async fn upgrade(
     worker: Rc<Worker>,
     registered: RegisteredConnection,
-    side: Side,
+    side: ExchangeSide,
     connection: Rc<ClientConnection>,
 ) {
     let prefix = side.partial_head().to_vec();
-    let Side { channel: Channel::Http1(transport), buffers, .. } = side else { return };
+    let ExchangeSide { channel: Channel::Http1(transport), buffers, .. } = side else { return };
     worker.buffers.give_back(buffers);
     client_http2::serve(worker, registered, transport, prefix, connection).await;
 }
 
 /// Answers a request whose head was not accepted. What it says beyond its first line is not known.
-async fn refuse(worker: &Worker, connection: &ClientConnection, mut side: Side, refused: RefusalReason) {
+async fn refuse(worker: &Worker, connection: &ClientConnection, mut side: ExchangeSide, refused: RefusalReason) {
     let (status, _) = answers::to_refusal(refused);
     worker.counters.process.refuse(refused);
     if let Some(log) = &worker.access {
@@ -175,12 +175,12 @@ pub fn raw_refusal(refused: RefusalReason) -> Vec<u8> {
 }
 
 /// Ends a connection, with what waits to be written. `sending`: the client may still be sending.
-async fn end(worker: &Worker, mut side: Side, sending: bool) {
+async fn end(worker: &Worker, mut side: ExchangeSide, sending: bool) {
     let patience = worker.limits.write_idle.as_duration();
     // If the client does not take it, there is nobody else to tell.
     let _ = tokio::time::timeout(patience, poll_fn(|cx| side.poll_flush(cx))).await;
     let lingers = sending || side.has_more();
-    let Side { channel: Channel::Http1(transport), buffers, .. } = side else { return };
+    let ExchangeSide { channel: Channel::Http1(transport), buffers, .. } = side else { return };
     worker.buffers.give_back(buffers);
     // Closing while the client is still sending resets the connection, and the reset may overtake the response.
     if lingers {

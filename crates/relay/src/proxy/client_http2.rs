@@ -21,7 +21,7 @@ use crate::proxy::access_line;
 use crate::proxy::answers;
 use crate::proxy::context::ClientConnection;
 use crate::proxy::exchange::exchange;
-use crate::proxy::side::{Channel, Http2ClientStream, Side};
+use crate::proxy::side::{Channel, ExchangeSide, Http2ClientStream};
 use crate::proxy::timer::LazyTimer;
 use crate::proxy::worker::{RegisteredConnection, Worker};
 use crate::transport::Transport;
@@ -162,7 +162,7 @@ async fn serve_request(
         return refuse(worker, client, &mut respond, refused, &text);
     }
     let mut side =
-        Side::new(Channel::Http2Client(Http2ClientStream { body, respond, send: None }), worker.buffers.take());
+        ExchangeSide::new(Channel::Http2Client(Http2ClientStream { body, respond, send: None }), worker.buffers.take());
     let taken = side.take_head(&text, |bytes, head| parse_request(bytes, head, &worker.head_limits));
     if let Err(refused) = taken {
         if let Channel::Http2Client(stream) = &mut side.channel {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::head::{self, CorrelationIds};
 use crate::proxy::routed_request::RoutedRequest;
-use crate::proxy::side::Side;
+use crate::proxy::side::ExchangeSide;
 use crate::proxy::worker::Worker;
 use crate::transport::Transport;
 use memory::clock;
@@ -61,7 +61,7 @@ pub struct RequestContext {
 
 impl RequestContext {
     /// A request whose head has come.
-    pub fn new(worker: &Worker, connection: &ClientConnection, client: &Side) -> RequestContext {
+    pub fn new(worker: &Worker, connection: &ClientConnection, client: &ExchangeSide) -> RequestContext {
         let head = client.view();
         RequestContext {
             started: clock::micros(),

@@ -29,7 +29,16 @@ pub struct EndpointChoice {
 
 impl EndpointChoice {
     pub const fn new(environment: Environment) -> EndpointChoice {
-        EndpointChoice { environment, current: 0, first: None, connects: 0, stale: 0, broken: 0, failed: 0, connect_failure: None }
+        EndpointChoice {
+            environment,
+            current: 0,
+            first: None,
+            connects: 0,
+            stale: 0,
+            broken: 0,
+            failed: 0,
+            connect_failure: None,
+        }
     }
 
     pub const fn environment(&self) -> Environment {

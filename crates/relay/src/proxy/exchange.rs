@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http1::{Framing, RequestKind, encode};
+use http1::{Framing, KnownField, RequestKind, encode};
 use tokio::time::timeout;
 
 use crate::head::{self, Arrival, ConnectionField, OriginRequestId, Pin, RequestChange, ResponseChange};
@@ -16,7 +16,7 @@ use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
 use crate::proxy::context::{ClientConnection, RequestContext};
 use crate::proxy::passage::{AttemptError, ClientFault, Passage, Upload, request_framing};
 use crate::proxy::pool::OriginConnection;
-use crate::proxy::side::{Channel, Http2OriginStream, Side};
+use crate::proxy::side::{Channel, ExchangeSide, Http2OriginStream, SideError};
 use crate::proxy::timer::LazyTimer;
 use crate::proxy::upstream_try::UpstreamTry;
 use crate::proxy::worker::Worker;
@@ -67,7 +67,7 @@ struct FailedAttempt {
 pub async fn exchange(
     worker: &Rc<Worker>,
     connection: &ClientConnection,
-    client: &mut Side,
+    client: &mut ExchangeSide,
     timer: &mut LazyTimer,
 ) -> AfterRequest {
     let ctx = RequestContext::new(worker, connection, client);
@@ -82,7 +82,7 @@ pub async fn exchange(
 struct Exchange<'a> {
     worker: &'a Rc<Worker>,
     connection: &'a ClientConnection,
-    client: &'a mut Side,
+    client: &'a mut ExchangeSide,
     timer: &'a mut LazyTimer,
     ctx: RequestContext,
     /// Of the request's body, towards an origin that speaks HTTP/1.
@@ -141,7 +141,7 @@ impl Exchange<'_> {
             Err(AttemptError::Client(fault)) => self.end_for(fault).await,
             Err(AttemptError::Origin(error)) => {
                 let failure = self.ctx.routed.as_ref().and_then(|routed| routed.current.failure);
-                self.answer(answers::to_failure(failure.unwrap_or(error.failure())), NO_STORE, false).await
+                self.answer(answers::to_failure(failure.unwrap_or(error.failure())), &[NO_STORE], false).await
             }
         }
     }
@@ -155,11 +155,17 @@ impl Exchange<'_> {
         if !is_open || !usually_none || request.head().content_length().is_some() {
             return true;
         }
-        !matches!(timeout(UNDECIDED, poll_fn(|cx| self.client.poll_more(cx))).await, Ok(Err(_)))
+        let first_piece = timeout(UNDECIDED, async {
+            while self.client.piece().is_empty() && !self.client.has_come() {
+                poll_fn(|cx| self.client.poll_more(cx)).await?;
+            }
+            Ok::<(), SideError>(())
+        });
+        !matches!(first_piece.await, Ok(Err(_)))
     }
 
     /// Asks origins until one answers: another address, another connection, or the active environment.
-    async fn attempts(&mut self, upload: &mut Upload) -> Result<Side, AttemptError> {
+    async fn attempts(&mut self, upload: &mut Upload) -> Result<ExchangeSide, AttemptError> {
         loop {
             let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(OriginError::Connect)) };
             let snapshot = routed.snapshot.clone();
@@ -190,11 +196,10 @@ impl Exchange<'_> {
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(OriginConnection, bool), OriginError> {
-        let mut own = self.connection.own.borrow_mut();
-        if let Some((_, transport)) = own.take_if(|(key, _)| *key == endpoint.connection_key) {
+        let own = self.connection.own.borrow_mut().take_if(|(key, _)| *key == endpoint.connection_key);
+        if let Some((_, transport)) = own {
             return Ok((OriginConnection::Http1(transport), true));
         }
-        drop(own);
         let (mut versions, mut fresh) = (HttpVersions::AsSet, false);
         if let Some(routed) = &self.ctx.routed {
             if routed.upgrade {
@@ -243,7 +248,9 @@ impl Exchange<'_> {
     /// Records a failed attempt and returns whether the request is rescued. The failed attempt is counted here if active will
     /// answer the client, and at the end otherwise.
     fn fail(&mut self, failure: AttemptFailure, unsent: bool, upload: &Upload) -> bool {
-        let gone = self.client.poll_gone(&mut Context::from_waker(Waker::noop()), self.worker.limits.half_close).is_ready();
+        let mut now = Context::from_waker(Waker::noop());
+        let gone =
+            self.client.poll_gone(&mut now, self.worker.limits.half_close).is_ready() || self.client.has_closed();
         let repeatable = head::is_repeatable(self.client.view());
         let Some(routed) = &mut self.ctx.routed else { return false };
         if gone {
@@ -269,27 +276,25 @@ impl Exchange<'_> {
         connection: OriginConnection,
         reused: bool,
         upload: &mut Upload,
-    ) -> Result<Side, FailedAttempt> {
+    ) -> Result<ExchangeSide, FailedAttempt> {
         let mut origin = match self.begin(endpoint, connection) {
             Ok(origin) => origin,
             Err(error) => {
                 return Err(FailedAttempt { error: AttemptError::Origin(error), unsent: true, stale: false });
             }
         };
-        let answered = self.wait_for_answer(endpoint, &mut origin, upload).await;
-        answered.map(|()| None).or_else(|error| {
-            let lost = matches!(error, AttemptError::Origin(OriginError::Closed | OriginError::Reset));
-            let stale = lost && reused && origin.received == 0;
-            Ok(Some(FailedAttempt { error, unsent: origin.sent == 0, stale }))
-        })
-        .and_then(|failed| match failed {
-            None => Ok(origin),
-            Some(failed) => Err(failed),
-        })
+        match self.wait_for_answer(endpoint, &mut origin, upload).await {
+            Ok(()) => Ok(origin),
+            Err(error) => {
+                let lost = matches!(error, AttemptError::Origin(OriginError::Closed | OriginError::Reset));
+                let stale = lost && reused && origin.received == 0;
+                Err(FailedAttempt { error, unsent: origin.sent == 0, stale })
+            }
+        }
     }
 
     /// Writes the request's head.
-    fn begin(&mut self, endpoint: &Endpoint, connection: OriginConnection) -> Result<Side, OriginError> {
+    fn begin(&mut self, endpoint: &Endpoint, connection: OriginConnection) -> Result<ExchangeSide, OriginError> {
         let Some(routed) = &mut self.ctx.routed else { return Err(OriginError::Connect) };
         routed.current = UpstreamTry::begin(clock::micros());
         let request = self.client.view();
@@ -303,6 +308,7 @@ impl Exchange<'_> {
             hop: self.worker.hop,
             edits: routed.edits().map_or(&[][..], |edits| &edits.request),
             websocket: routed.upgrade,
+            http2: matches!(connection, OriginConnection::Http2(..)),
             framing: self.framing,
         };
         let mut buffers = self.worker.buffers.take();
@@ -315,10 +321,10 @@ impl Exchange<'_> {
                 buffers.output.clear();
                 let sent = requests.send_request(request.ok_or(OriginError::Http2)?, is_bodiless);
                 let (response, send) = sent.map_err(|error| OriginError::of_http2(&error))?;
-                Channel::Http2Origin(Http2OriginStream { response, body: None, send, lease })
+                Channel::Http2Origin(Http2OriginStream { response, body: None, send, _lease: lease })
             }
         };
-        let mut origin = Side::new(channel, buffers);
+        let mut origin = ExchangeSide::new(channel, buffers);
         origin.begin_body(self.framing, origin.is_http2() && is_bodiless);
         Ok(origin)
     }
@@ -327,7 +333,7 @@ impl Exchange<'_> {
     async fn wait_for_answer(
         &mut self,
         endpoint: &Endpoint,
-        origin: &mut Side,
+        origin: &mut ExchangeSide,
         upload: &mut Upload,
     ) -> Result<(), AttemptError> {
         let mut interims = 0;
@@ -364,7 +370,7 @@ impl Exchange<'_> {
     }
 
     /// Counts the response; false if the active environment is asked instead.
-    fn accept(&mut self, origin: &Side, upload: &Upload) -> bool {
+    fn accept(&mut self, origin: &ExchangeSide, upload: &Upload) -> bool {
         let status = origin.head().status();
         let shard = self.worker.shard;
         if let Some(routed) = &mut self.ctx.routed {
@@ -382,7 +388,7 @@ impl Exchange<'_> {
     }
 
     /// Passes the response on.
-    async fn respond(&mut self, mut origin: Side, upload: &mut Upload) -> AfterRequest {
+    async fn respond(&mut self, mut origin: ExchangeSide, upload: &mut Upload) -> AfterRequest {
         let kind = RequestKind::of(self.client.view().method().as_bytes());
         let incoming = origin.head().response_framing(kind);
         origin.expect_body(incoming, self.worker.head_limits);
@@ -421,6 +427,7 @@ impl Exchange<'_> {
         };
         match passed {
             Ok(()) => {
+                self.judge_grpc(&origin);
                 let sent = upload.is_sent();
                 self.keep_origin(origin, incoming, sent);
                 if keep {
@@ -445,8 +452,24 @@ impl Exchange<'_> {
         }
     }
 
+    /// Takes the outcome of a gRPC call, which is in the trailers, or in the head of a response without a body.
+    fn judge_grpc(&mut self, origin: &ExchangeSide) {
+        let head = origin.view();
+        if !head.first(KnownField::ContentType).is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+            return;
+        }
+        let status = origin.trailer("grpc-status").or_else(|| head.first(KnownField::GrpcStatus));
+        // One that is missing is UNKNOWN.
+        let status = status.and_then(|status| std::str::from_utf8(status).ok()?.trim().parse().ok()).unwrap_or(2);
+        if let Some(routed) = &mut self.ctx.routed
+            && routed.service().is_some_and(|service| service.terms.grpc_failures.has(status))
+        {
+            routed.current.failure.get_or_insert(AttemptFailure::of_grpc(status));
+        }
+    }
+
     /// How the response's body is delimited towards an HTTP/1 client.
-    fn outgoing_framing(&self, origin: &Side, incoming: Framing) -> Framing {
+    fn outgoing_framing(&self, origin: &ExchangeSide, incoming: Framing) -> Framing {
         let incoming = match incoming {
             Framing::UntilClose if origin.has_come() => Framing::Length(0),
             incoming => incoming,
@@ -461,11 +484,12 @@ impl Exchange<'_> {
         }
     }
 
-    fn write_head(&mut self, origin: &Side, kind: RequestKind, framing: Framing, keep: bool) {
+    fn write_head(&mut self, origin: &ExchangeSide, kind: RequestKind, framing: Framing, keep: bool) {
         let Some(routed) = &mut self.ctx.routed else { return };
         let snapshot = routed.snapshot.clone();
         let Some(serving) = snapshot.serving(routed.decision.service) else { return };
-        routed.current.origin_request_id = head::origin_request_id(origin.view(), serving).and_then(OriginRequestId::of);
+        routed.current.origin_request_id =
+            head::origin_request_id(origin.view(), serving).and_then(OriginRequestId::of);
         let key = routed.pin();
         let (rules, _) = snapshot.table.service(routed.decision.service);
         let ClientConnection { trusted, tls, .. } = *self.connection;
@@ -474,15 +498,14 @@ impl Exchange<'_> {
             (Some(key), StickyBy::Cookie(cookie)) => Some(Pin { cookie, key, https }),
             _ => None,
         };
-        let connection = match (origin.head().status(), keep, self.client.head().version()) {
-            (101, ..) => ConnectionField::Upgrade,
-            (_, false, _) => ConnectionField::Close,
-            (_, true, HttpVersion::Http10) => ConnectionField::KeepAlive,
-            (_, true, _) => ConnectionField::Nothing,
+        let connection = match (origin.head().status(), keep) {
+            (101, _) => ConnectionField::Upgrade,
+            (_, false) => ConnectionField::Close,
+            // HTTP/1.0 has to be told; others are as by nginx. HTTP/2 has no such field.
+            (_, true) => ConnectionField::KeepAlive,
         };
         let (route, side) = (routed.decision.route, routed.environment());
-        let change =
-            ResponseChange { serving, route, side, ids: &self.ctx.ids, pin, kind, framing, connection };
+        let change = ResponseChange { serving, route, side, ids: &self.ctx.ids, pin, kind, framing, connection };
         head::write_response(self.client.output(), origin.view(), &change);
     }
 
@@ -491,7 +514,7 @@ impl Exchange<'_> {
     }
 
     /// Keeps the origin's connection for the next request, if it can have one. `sent`: it has had the whole request.
-    fn keep_origin(&mut self, origin: Side, incoming: Framing, sent: bool) {
+    fn keep_origin(&mut self, origin: ExchangeSide, incoming: Framing, sent: bool) {
         let is_clean = sent && origin.has_come() && !origin.has_more() && incoming != Framing::UntilClose;
         let Some(endpoint) = self.ctx.routed.as_ref().and_then(|routed| routed.endpoint()) else { return };
         let view = origin.view();
@@ -500,7 +523,7 @@ impl Exchange<'_> {
         let is_kept = is_clean && origin.head().keep_alive() && idle > Millis::ZERO && origin.head().status() != 101;
         let is_own = head::needs_own_connection(self.client.view()) || head::needs_own_connection(view);
         let key = endpoint.connection_key;
-        let Side { channel, buffers, .. } = origin;
+        let ExchangeSide { channel, buffers, .. } = origin;
         self.worker.buffers.give_back(buffers);
         let Channel::Http1(transport) = channel else { return };
         if is_kept && is_own {
@@ -511,7 +534,7 @@ impl Exchange<'_> {
     }
 
     /// Closes an origin's connection whose response nobody needs.
-    fn give_back(&self, origin: Side) {
+    fn give_back(&self, origin: ExchangeSide) {
         self.worker.buffers.give_back(origin.buffers);
     }
 
@@ -528,8 +551,8 @@ impl Exchange<'_> {
         self.ctx.refused = Some(refused);
         self.worker.counters.process.refuse(refused);
         let answer = answers::to_refusal(refused);
-        let allow = [NO_STORE[0], ("Allow", ALLOWED_METHODS.as_bytes())];
-        let fields = if answer.0 == 405 { &allow[..] } else { NO_STORE };
+        let allow = [NO_STORE, ("Allow", ALLOWED_METHODS.as_bytes())];
+        let fields = if answer.0 == 405 { &allow[..] } else { &[NO_STORE][..] };
         self.answer(answer, fields, false).await
     }
 
@@ -622,4 +645,4 @@ impl Exchange<'_> {
 }
 
 /// Nobody keeps an answer that is about one request.
-const NO_STORE: &[(&str, &[u8])] = &[("Cache-Control", b"no-store")];
+const NO_STORE: (&str, &[u8]) = ("Cache-Control", b"no-store");

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use http1::{Framing, HeadLimits};
 
 use crate::origin::OriginError;
-use crate::proxy::side::{BodyError, HeldUpBy, Side, SideError, poll_forward};
+use crate::proxy::side::{BodyError, ExchangeSide, HeldUpBy, SideError, poll_forward};
 use crate::proxy::timer::LazyTimer;
 use config::ClientLimits;
 use judgement::time::Millis;
@@ -42,17 +42,17 @@ pub enum AttemptError {
 
 fn from_client(error: &SideError) -> AttemptError {
     AttemptError::Client(match error {
-        SideError::Malformed(_) | SideError::Ended => ClientFault::BadBody,
-        SideError::Io(_) | SideError::Http2(_) => ClientFault::Gone,
+        SideError::Malformed | SideError::Ended => ClientFault::BadBody,
+        SideError::Io | SideError::Http2(_) => ClientFault::Gone,
     })
 }
 
 fn from_origin(error: &SideError, answered: bool) -> AttemptError {
     AttemptError::Origin(match error {
-        SideError::Malformed(_) => OriginError::Invalid,
+        SideError::Malformed => OriginError::Invalid,
         SideError::Ended if answered => OriginError::CutShort,
         SideError::Ended => OriginError::Closed,
-        SideError::Io(_) => OriginError::Reset,
+        SideError::Io => OriginError::Reset,
         SideError::Http2(error) => OriginError::of_http2(error),
     })
 }
@@ -104,14 +104,14 @@ impl Upload {
 
     fn poll(
         &mut self,
-        client: &mut Side,
-        origin: &mut Side,
+        client: &mut ExchangeSide,
+        origin: &mut ExchangeSide,
         cx: &mut Context<'_>,
         held_up: &mut HeldUpBy,
     ) -> Poll<Result<(), BodyError>> {
         *held_up = HeldUpBy::Writing;
         while let Some(left) = self.kept.get(self.replayed..).filter(|left| !left.is_empty()) {
-            self.replayed += ready!(origin.poll_body(cx, left, false)).map_err(BodyError::Receiver)?;
+            self.replayed += ready!(origin.poll_body(cx, left, false)).map_err(|_| BodyError::Receiver)?;
         }
         let Upload { kept, is_whole, replayed, most, .. } = self;
         poll_forward(client, origin, cx, held_up, *most, |piece| {
@@ -164,8 +164,8 @@ enum Stage {
 /// One attempt, with everything that moves it.
 #[derive(Debug)]
 pub struct Passage<'a> {
-    pub client: &'a mut Side,
-    pub origin: &'a mut Side,
+    pub client: &'a mut ExchangeSide,
+    pub origin: &'a mut ExchangeSide,
     pub upload: &'a mut Upload,
     pub timer: &'a mut LazyTimer,
     pub limits: &'a ClientLimits,
@@ -180,8 +180,8 @@ pub struct Passage<'a> {
 impl<'a> Passage<'a> {
     #[expect(clippy::too_many_arguments, reason = "everything that takes part, by name in the struct")]
     pub fn new(
-        client: &'a mut Side,
-        origin: &'a mut Side,
+        client: &'a mut ExchangeSide,
+        origin: &'a mut ExchangeSide,
         upload: &'a mut Upload,
         timer: &'a mut LazyTimer,
         limits: &'a ClientLimits,
@@ -222,7 +222,7 @@ impl<'a> Passage<'a> {
         let mut held_up = HeldUpBy::Reading;
         match poll_forward(self.origin, self.client, cx, &mut held_up, u64::MAX, |_| {}) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-            Poll::Ready(Err(BodyError::Receiver(_) | BodyError::TooLong)) => {
+            Poll::Ready(Err(BodyError::Receiver | BodyError::TooLong)) => {
                 return Poll::Ready(Err(AttemptError::Client(ClientFault::Gone)));
             }
             Poll::Ready(Err(BodyError::Sender(error))) => return Poll::Ready(Err(from_origin(&error, true))),
@@ -270,7 +270,7 @@ impl<'a> Passage<'a> {
             Poll::Pending => return Ok(Some(held_up)),
             Poll::Ready(Ok(())) => self.upload.state = UploadState::Sent,
             // It may have answered before it closed.
-            Poll::Ready(Err(BodyError::Receiver(_))) => self.upload.state = UploadState::Abandoned,
+            Poll::Ready(Err(BodyError::Receiver)) => self.upload.state = UploadState::Abandoned,
             Poll::Ready(Err(BodyError::TooLong)) => return Err(AttemptError::Client(ClientFault::TooLarge)),
             Poll::Ready(Err(BodyError::Sender(error))) => return Err(from_client(&error)),
         }
@@ -335,7 +335,7 @@ impl<'a> Passage<'a> {
 }
 
 /// How a request's body goes to an origin that speaks HTTP/1.
-pub fn request_framing(client: &Side) -> Framing {
+pub fn request_framing(client: &ExchangeSide) -> Framing {
     let head = client.head();
     match (client.is_http2(), client.has_come()) {
         (false, _) => head.request_framing(),

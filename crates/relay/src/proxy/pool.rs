@@ -218,8 +218,7 @@ async fn open_http2(transport: Transport, endpoint: &Endpoint) -> Result<Rc<Shar
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER);
-    let (requests, connection) =
-        builder.handshake(transport).await.map_err(|error| OriginError::of_http2(&error))?;
+    let (requests, connection) = builder.handshake(transport).await.map_err(|error| OriginError::of_http2(&error))?;
     // What is wrong with it, its streams are told.
     tokio::task::spawn_local(async move { drop(connection.await) });
     Ok(Rc::new(SharedConnection {

@@ -28,13 +28,8 @@ mod tests {
 
     #[test]
     fn only_what_is_harmless_to_repeat_is_repeated() {
-        let get = FailedTry {
-            repeatable: true,
-            unsent: false,
-            body_kept: true,
-            elapsed: Millis(10),
-            deadline: Millis(100),
-        };
+        let get =
+            FailedTry { repeatable: true, unsent: false, body_kept: true, elapsed: Millis(10), deadline: Millis(100) };
         let post = FailedTry { repeatable: false, ..get };
         assert!(is_safe(get) && !is_safe(post));
         assert!(is_safe(FailedTry { unsent: true, ..post }), "a connection that was never made");

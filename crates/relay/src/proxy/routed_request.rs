@@ -41,12 +41,7 @@ pub struct RoutedRequest {
 }
 
 impl RoutedRequest {
-    pub fn new(
-        snapshot: SharedSnapshot,
-        decision: Decision,
-        pin: Option<[u8; 16]>,
-        started: u64,
-    ) -> RoutedRequest {
+    pub fn new(snapshot: SharedSnapshot, decision: Decision, pin: Option<[u8; 16]>, started: u64) -> RoutedRequest {
         RoutedRequest {
             snapshot,
             endpoints: EndpointChoice::new(decision.environment),
@@ -254,18 +249,19 @@ impl RoutedRequest {
         let (class, failure) = match (self.aborted, self.current.failure, self.current.status()) {
             // An origin that broke off is to blame even if the client noticed first.
             (true, None, _) => (ResponseClass::Aborted, None),
+            // A request that met a closing connection is nobody's failure, although its client is told of one.
+            (_, Some(AttemptFailure::Stale), 0) => (ResponseClass::Aborted, Some(AttemptFailure::Stale)),
             (_, failure, 0) => (ResponseClass::None, failure.or(Some(AttemptFailure::Reset))),
             (_, failure, status) => (ResponseClass::of_status(status), failure),
         };
         let Decision { environment: first, judged: is_judged, .. } = self.decision;
-        // Of a request that met a closing connection, nobody knows whose it was to notice.
-        let judged = is_judged && !self.is_rescued() && failure != Some(AttemptFailure::Stale);
+        let judged = is_judged && !self.is_rescued();
         let upstream_micros = self.current.upstream_micros();
         let request_micros = if last { now.saturating_sub(self.started).max(1) } else { 0 };
         let Some(route) = self.counters() else { return };
         let outcome = AttemptOutcome { class, failure, upstream_micros, request_micros };
         route.record(shard, self.environment(), judged, outcome);
-        if failure.is_some() {
+        if failure.is_some_and(|failure| failure != AttemptFailure::Stale) {
             if last && !self.unseen {
                 route.record_hurt(shard, first, is_judged);
             }
@@ -280,32 +276,40 @@ impl RoutedRequest {
 mod tests {
     use std::collections::HashMap;
     use std::net::IpAddr;
+    use std::rc::Rc;
 
     use super::*;
-    use crate::proxy::request_view::{self, HeaderLookup};
+    use http1::{Head, HeadLimits, parse_request};
     use judgement::guard::window::{ClientImpact, Cohorts};
     use judgement::traffic::decide;
     use judgement::traffic::split::{TrafficSplit, Weight};
+    use memory::snapshot::RoutingSnapshot;
     use sidecar::{CurrentRouting, ResolvedRouting};
 
     /// A snapshot of a service `shop` with this split and one address per side.
-    fn snapshot(counters: &Counters, split: &TrafficSplit) -> Arc<RoutingSnapshot> {
+    fn snapshot(counters: &Counters, split: &TrafficSplit) -> SharedSnapshot {
         let text = "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\n\
                     url = \"http://127.0.0.1:2\"\n[service.shop.split]\nsticky = { header = \"x-user\" }\n";
         let mut placed = CurrentRouting::default();
         let routing = config::routing_text("routing.toml", text).unwrap();
         placed.replace(ResolvedRouting { routing, endpoints: HashMap::new() }, counters);
         let table = placed.table(|_| split.clone());
-        Arc::new(RoutingSnapshot { generation: 1, table, services: placed.services(), endpoints: placed.endpoints() })
+        Rc::new(Arc::new(RoutingSnapshot {
+            generation: 1,
+            table,
+            services: placed.services(),
+            endpoints: placed.endpoints(),
+        }))
     }
 
     /// Routes and dispatches a request of user 17, and tells why it went where.
-    fn ask(snapshot: &Arc<RoutingSnapshot>, method: &str) -> DecisionReason {
-        let request = http::Request::builder().method(method).header("host", "x").header("x-user", "17");
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let fields = HeaderLookup(&parts.headers);
-        let head = request_view::head(&parts, &fields, "192.0.2.1".parse::<IpAddr>().unwrap());
-        let decision = decide(&snapshot.table, &head, |_| 0).unwrap();
+    fn ask(snapshot: &SharedSnapshot, method: &str) -> DecisionReason {
+        let text = format!("{method} / HTTP/1.1\r\nHost: x\r\nX-User: 17\r\n\r\n");
+        let mut head = Head::default();
+        parse_request(text.as_bytes(), &mut head, &HeadLimits::default()).unwrap();
+        let view = head.view(text.as_bytes());
+        let client = "192.0.2.1".parse::<IpAddr>().unwrap();
+        let decision = decide(&snapshot.table, &view.request_head(client), |_| 0).unwrap();
         let mut routed = RoutedRequest::new(snapshot.clone(), decision, None, 0);
         assert!(routed.next_endpoint(Shard(0)).is_none(), "nothing is resolved here");
         decision.why

@@ -53,8 +53,8 @@ pub struct Http2OriginStream {
     /// Once the response's head has come.
     pub body: Option<RecvStream>,
     pub send: SendStream<Bytes>,
-    /// Counts the stream on its connection.
-    pub lease: StreamLease,
+    /// Counts the stream on its connection for as long as it lives.
+    pub _lease: StreamLease,
 }
 
 /// Why a side can neither read nor write.
@@ -62,14 +62,16 @@ pub struct Http2OriginStream {
 pub enum SideError {
     /// It ended before its message did.
     Ended,
-    Io(io::ErrorKind),
-    Malformed(http1::Refused),
+    Io,
+    /// Its message is not what it must be.
+    Malformed,
     Http2(h2::Error),
 }
 
 impl From<io::Error> for SideError {
     fn from(error: io::Error) -> SideError {
-        SideError::Io(error.kind())
+        tracing::trace!(%error, "a connection has failed");
+        SideError::Io
     }
 }
 
@@ -92,7 +94,7 @@ enum IncomingBody {
 /// What comes next of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyStep {
-    /// There is a [`Side::piece`].
+    /// There is a [`ExchangeSide::piece`].
     Piece,
     NeedMore,
     End,
@@ -100,7 +102,7 @@ pub enum BodyStep {
 
 /// One side of an exchange.
 #[derive(Debug)]
-pub struct Side {
+pub struct ExchangeSide {
     pub channel: Channel,
     pub buffers: Box<MessageBuffers>,
     /// The head is the beginning of the input, up to here.
@@ -115,12 +117,15 @@ pub struct Side {
     trailers: Option<HeaderMap>,
     /// How much of the output has been written.
     written: usize,
-    /// How the body that goes is delimited.
+    /// How the body that goes is delimited, and whether trailers may follow it.
     outgoing: Framing,
+    takes_trailers: bool,
     /// What is to be written of the chunk that was begun.
     chunk_left: usize,
     /// The end of the outgoing message has been written.
     closed: bool,
+    /// The other end of an HTTP/1 connection has said that it sends nothing more.
+    ended: bool,
     /// All bytes that came and went, to see whether anything moves.
     pub received: u64,
     pub sent: u64,
@@ -129,9 +134,9 @@ pub struct Side {
     pub body_sent: u64,
 }
 
-impl Side {
-    pub fn new(channel: Channel, buffers: Box<MessageBuffers>) -> Side {
-        Side {
+impl ExchangeSide {
+    pub fn new(channel: Channel, buffers: Box<MessageBuffers>) -> ExchangeSide {
+        ExchangeSide {
             channel,
             buffers,
             head_len: 0,
@@ -143,8 +148,10 @@ impl Side {
             trailers: None,
             written: 0,
             outgoing: Framing::None,
+            takes_trailers: true,
             chunk_left: 0,
             closed: false,
+            ended: false,
             received: 0,
             sent: 0,
             body_received: 0,
@@ -153,8 +160,8 @@ impl Side {
     }
 
     /// A connection from which so many bytes have been read into the buffers.
-    pub fn with_input(channel: Channel, buffers: Box<MessageBuffers>, came: usize) -> Side {
-        Side { end: came, received: came as u64, ..Side::new(channel, buffers) }
+    pub fn with_input(channel: Channel, buffers: Box<MessageBuffers>, came: usize) -> ExchangeSide {
+        ExchangeSide { end: came, received: came as u64, ..ExchangeSide::new(channel, buffers) }
     }
 
     pub fn is_http2(&self) -> bool {
@@ -172,6 +179,11 @@ impl Side {
 
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.buffers.output
+    }
+
+    /// Whether the other end of an HTTP/1 connection sends nothing more. It may still read; most have hung up.
+    pub fn has_closed(&self) -> bool {
+        self.ended
     }
 
     /// Whether bytes of a later message have come.
@@ -274,11 +286,7 @@ impl Side {
 
     /// The piece of the body that is to be passed on.
     pub fn piece(&self) -> &[u8] {
-        if self.frame.is_empty() {
-            self.buffers.input.get(self.piece.clone()).unwrap_or_default()
-        } else {
-            &self.frame
-        }
+        if self.frame.is_empty() { self.buffers.input.get(self.piece.clone()).unwrap_or_default() } else { &self.frame }
     }
 
     /// What comes next of the body.
@@ -305,7 +313,7 @@ impl Side {
             IncomingBody::Frames => 0,
             IncomingBody::Chunked(chunks) => {
                 let input = self.buffers.input.get(..self.end).unwrap_or_default();
-                match chunks.next(input, &mut self.start).map_err(SideError::Malformed)? {
+                match chunks.next(input, &mut self.start).map_err(|_| SideError::Malformed)? {
                     ChunkEvent::Data(range) => {
                         self.body_received += range.len() as u64;
                         self.piece = range;
@@ -400,6 +408,7 @@ impl Side {
         ready!(Pin::new(transport).poll_read(cx, &mut room))?;
         let came = room.filled().len();
         self.end += came;
+        self.ended |= came == 0;
         self.received += came as u64;
         Poll::Ready(Ok(came))
     }
@@ -409,7 +418,7 @@ impl Side {
         let parse = |bytes: &[u8], head: &mut Head| http1::parse_response(bytes, head, limits);
         if let Channel::Http1(_) = &self.channel {
             loop {
-                if self.end > 0 && self.parse(parse).map_err(SideError::Malformed)? {
+                if self.end > 0 && self.parse(parse).map_err(|_| SideError::Malformed)? {
                     return Poll::Ready(Ok(()));
                 }
                 if ready!(self.poll_fill(cx))? == 0 {
@@ -426,7 +435,7 @@ impl Side {
             head::from_http2_response(&mut text, &parts);
             stream.body = Some(body);
         }
-        Poll::Ready(self.take_head(&text, parse).map_err(SideError::Malformed))
+        Poll::Ready(self.take_head(&text, parse).map_err(|_| SideError::Malformed))
     }
 
     /// Turns to the head that follows an interim response.
@@ -442,6 +451,8 @@ impl Side {
     /// The stream is gone.
     pub fn send_head(&mut self, framing: Framing, end: bool) -> Result<(), SideError> {
         self.outgoing = framing;
+        // HTTP/1 clients say so (RFC 9110 6.5.1); those of HTTP/2 can all read them.
+        self.takes_trailers = self.is_http2() || self.view().accepts_trailers();
         let Channel::Http2Client(stream) = &mut self.channel else { return Ok(()) };
         let response = head::to_http2_response(&self.buffers.output).ok_or(SideError::Ended)?;
         self.buffers.output.clear();
@@ -512,9 +523,9 @@ impl Side {
     }
 
     /// Ends the message: what is left of it is written, and everything has left when this is ready.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>, from: &Side) -> Poll<Result<(), SideError>> {
+    pub fn poll_end(&mut self, cx: &mut Context<'_>, from: &ExchangeSide) -> Poll<Result<(), SideError>> {
         if !self.closed {
-            let (text, map) = from.trailers();
+            let (text, map) = if self.takes_trailers { from.trailers() } else { (None, None) };
             self.closed = true;
             match &mut self.channel {
                 Channel::Http1(_) if self.outgoing == Framing::Chunked => {
@@ -549,7 +560,9 @@ impl Side {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SideError>> {
         ready!(self.poll_write(cx, &[]))?;
         match &mut self.channel {
-            Channel::Http1(transport @ Transport::Tls(_)) => Pin::new(transport).poll_flush(cx).map_err(SideError::from),
+            Channel::Http1(transport @ Transport::Tls(_)) => {
+                Pin::new(transport).poll_flush(cx).map_err(SideError::from)
+            }
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -569,7 +582,7 @@ impl Side {
                 }
             };
             if wrote == 0 {
-                return Poll::Ready(Err(SideError::Io(io::ErrorKind::WriteZero)));
+                return Poll::Ready(Err(SideError::Io));
             }
             self.sent += wrote as u64;
             let Some(of_more) = wrote.checked_sub(waiting.len()) else {
@@ -590,7 +603,7 @@ impl Side {
         match &mut self.channel {
             Channel::Http1(_) => {
                 // One that sends on and on is not listened to until it is its turn.
-                while self.end < self.buffers.input.len() {
+                while !self.ended && self.end < self.buffers.input.len() {
                     match self.poll_fill(cx) {
                         Poll::Ready(Ok(0)) if half_close => return Poll::Pending,
                         Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
@@ -667,7 +680,7 @@ pub enum HeldUpBy {
 #[derive(Debug)]
 pub enum BodyError {
     Sender(SideError),
-    Receiver(SideError),
+    Receiver,
     /// It is longer than allowed; nothing of what is too much was passed on.
     TooLong,
 }
@@ -677,8 +690,8 @@ pub enum BodyError {
 ///
 /// Pending: `held_up` says for what.
 pub fn poll_forward(
-    from: &mut Side,
-    to: &mut Side,
+    from: &mut ExchangeSide,
+    to: &mut ExchangeSide,
     cx: &mut Context<'_>,
     held_up: &mut HeldUpBy,
     most: u64,
@@ -690,14 +703,14 @@ pub fn poll_forward(
             BodyStep::Piece if from.body_received > most => return Poll::Ready(Err(BodyError::TooLong)),
             BodyStep::Piece => {
                 let (piece, last) = (from.piece(), from.ends_with_piece());
-                let taken = ready!(to.poll_body(cx, piece, last)).map_err(BodyError::Receiver)?;
+                let taken = ready!(to.poll_body(cx, piece, last)).map_err(|_| BodyError::Receiver)?;
                 note(piece.get(..taken).unwrap_or_default());
                 from.consume(taken);
             }
-            BodyStep::End => return to.poll_end(cx, from).map_err(BodyError::Receiver),
+            BodyStep::End => return to.poll_end(cx, from).map_err(|_| BodyError::Receiver),
             BodyStep::NeedMore => {
                 // What is there leaves before anything is waited for.
-                ready!(to.poll_flush(cx)).map_err(BodyError::Receiver)?;
+                ready!(to.poll_flush(cx)).map_err(|_| BodyError::Receiver)?;
                 *held_up = HeldUpBy::Reading;
                 ready!(from.poll_more(cx)).map_err(BodyError::Sender)?;
             }

@@ -21,14 +21,7 @@ pub struct UpstreamTry {
 
 impl UpstreamTry {
     pub const fn begin(now: u64) -> UpstreamTry {
-        UpstreamTry {
-            sent_at: now,
-            head_at: 0,
-            status: 0,
-            failure: None,
-            interims: 0,
-            origin_request_id: None,
-        }
+        UpstreamTry { sent_at: now, head_at: 0, status: 0, failure: None, interims: 0, origin_request_id: None }
     }
 
     /// The final response's head arrived at `now`.

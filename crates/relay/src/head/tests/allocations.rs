@@ -51,7 +51,17 @@ fn a_browsers_request_and_its_answer_allocate_nothing() {
         let arrival = Arrival { peer, client, host: host_as_sent(request), ..arrival(false) };
         assert!(!came_by_https(false, true, request) && !needs_own_connection(request) && is_repeatable(request));
         let (strip, edits, websocket, framing) = (None, &[][..], false, Framing::None);
-        let change = RequestChange { endpoint: &endpoint, arrival, strip, ids: &ids, hop, edits, websocket, framing };
+        let change = RequestChange {
+            endpoint: &endpoint,
+            arrival,
+            strip,
+            ids: &ids,
+            hop,
+            edits,
+            websocket,
+            http2: false,
+            framing,
+        };
         write_request(out, request, &change);
         let change = ResponseChange {
             serving: &serving,

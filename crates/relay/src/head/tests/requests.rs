@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use http1::Framing;
-use judgement::time::Millis;
 use judgement::traffic::names::FieldName;
 use judgement::traffic::rule::{RuleCondition, RuleTarget, ValueTest};
 use memory::snapshot::{Endpoint, HeaderEdit, OriginHttp2, OriginTimeouts};
@@ -13,13 +12,11 @@ use super::*;
 use config::HopHeaders;
 
 pub fn endpoint(authority: &str, base_path: &str) -> Endpoint {
-    let (time, idle) = (Millis::seconds(1), Millis::seconds(60));
-    let timeouts = OriginTimeouts { connect: time, tls: time, first_byte: time, write: time, idle, deadline: idle };
     Endpoint {
         address: "127.0.0.1:1".parse().unwrap(),
         tls: None,
         http2: OriginHttp2::Never,
-        timeouts,
+        timeouts: OriginTimeouts::DEFAULT,
         connection_key: 0,
         authority: authority.into(),
         base_path: base_path.into(),
@@ -36,7 +33,7 @@ pub fn arrival(trusted: bool) -> Arrival<'static> {
 pub fn change<'a>(endpoint: &'a Endpoint, ids: &'a CorrelationIds) -> RequestChange<'a> {
     let (arrival, hop) = (arrival(false), HopHeaders { trace_context: false, ..HopHeaders::default() });
     let framing = Framing::None;
-    RequestChange { endpoint, arrival, strip: None, ids, hop, edits: &[], websocket: false, framing }
+    RequestChange { endpoint, arrival, strip: None, ids, hop, edits: &[], websocket: false, http2: false, framing }
 }
 
 /// What is written, with `|` for line ends.
