@@ -31,10 +31,10 @@ use memory::counters::RefusalReason;
 
 /// Requests at once on a connection.
 const STREAMS: u32 = 128;
-/// What a client may send of one body before the origin has taken it: 10 MB/s over 50 ms.
-const STREAM_WINDOW: u32 = 512 << 10;
+/// What a client may send of one body before the origin has taken it: 40 MB/s over 50 ms.
+const STREAM_WINDOW: u32 = 2 << 20;
 /// The same for all bodies of a connection: so much that origins which do not read hold up nobody else.
-const CONNECTION_WINDOW: u32 = 8 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
 /// What is kept of a response that is not written yet, for each stream.
 const SEND_BUFFER: usize = 32 << 10;
 /// How long a client may take to acknowledge that a connection ends.
