@@ -53,8 +53,8 @@ pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestC
     let replaced = if left.is_some() { replaced.with(KnownField::MaxForwards) } else { replaced };
     request.copy_lines(out, |line| match line.id {
         KnownField::Other => !line.stays && !record.replaces_other(line) && !stripped.strips_other(line),
-        // It announces fields behind the body, which are passed on (RFC 9110 6.6.2).
-        KnownField::Trailer => !replaced.has(KnownField::Trailer),
+        // Origins need not be told which fields come behind the body (RFC 9110 6.6.2), and some take them for fields.
+        KnownField::Trailer => false,
         field => !line.stays && !replaced.has(field),
     });
     record.write(out, change.hop);
