@@ -3,8 +3,8 @@
 //! It does one receive and one send a request, so that it can share a core with the load generator and still be faster
 //! than any proxy. The counts tell how a proxy really split, and that it answered nothing by itself.
 //!
-//! `static_origin BLUE GREEN`: two addresses with port. `/16k` answers 16 KiB, `/counts` "blue N green M" (not counted
-//! itself), anything else 109 bytes. Requests have no body. Runs until it is killed.
+//! `static_origin BLUE GREEN`: two addresses with port. `/16k` answers 16 KiB, `/1m` 1 MiB, `/10m` 10 MiB, `/counts`
+//! "blue N green M" (not counted itself), anything else 109 bytes. Requests have no body. Runs until it is killed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,13 +15,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const SMALL: usize = 109;
-const LARGE: usize = 16 * 1024;
+const LARGER: [(&str, usize); 3] = [("/16k", 16 << 10), ("/1m", 1 << 20), ("/10m", 10 << 20)];
 /// A longer head is nobody's here.
 const LONGEST_HEAD: usize = 8 * 1024;
 
 struct Colour {
     small: Vec<u8>,
-    large: Vec<u8>,
+    /// By the request line's first words.
+    larger: Vec<(String, Vec<u8>)>,
     requests: AtomicU64,
 }
 
@@ -43,7 +44,13 @@ impl Colour {
             body.resize(length, b'.');
             answer(&body)
         };
-        Arc::new(Colour { small: body(SMALL), large: body(LARGE), requests: AtomicU64::new(0) })
+        let larger = LARGER.map(|(path, length)| (format!("GET {path} "), body(length))).into();
+        Arc::new(Colour { small: body(SMALL), larger, requests: AtomicU64::new(0) })
+    }
+
+    fn answer_to(&self, request: &[u8]) -> &[u8] {
+        let larger = self.larger.iter().find(|(line, _)| request.starts_with(line.as_bytes()));
+        larger.map_or(&self.small, |(_, answer)| answer)
     }
 }
 
@@ -88,8 +95,7 @@ async fn serve(mut tcp: TcpStream, colour: &Colour, both: &Both) -> std::io::Res
                 tcp.write_all(&answer(format!("blue {blue} green {green}").as_bytes())).await?;
             } else {
                 colour.requests.fetch_add(1, Relaxed);
-                let large = held.starts_with(b"GET /16k");
-                tcp.write_all(if large { &colour.large } else { &colour.small }).await?;
+                tcp.write_all(colour.answer_to(&held)).await?;
             }
             held.drain(..end + 4);
         }
