@@ -19,8 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Of each direction of a connection; a longer head is nobody's here.
-const BUFFER: usize = 64 * 1024;
+/// Takes a body of 16 KiB with its head in one piece, and stays in a core's cache with larger ones. A longer head is
+/// nobody's here.
+const BUFFER: usize = 20 * 1024;
 const FIELDS: usize = 64;
 const FORWARDED: &[u8] = b"X-Forwarded-For: 127.0.0.1\r\n\r\n";
 

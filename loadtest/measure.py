@@ -7,6 +7,7 @@ by itself or asks twice.
 """
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -16,14 +17,17 @@ import time
 from collections import namedtuple
 from pathlib import Path
 
+import loads
+
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 START_SECONDS = 10
 # Only this cipher is offered, so that all proxies encrypt alike.
 CIPHER = "TLS_AES_128_GCM_SHA256"
 
-# What a load generator reports: requests completed, the seconds they took, latencies in microseconds, and what failed,
-# in words (empty if nothing did).
-Load = namedtuple("Load", "requests seconds p50 p99 failures")
+# What a load generator reports: requests answered, the seconds they took, latencies in microseconds, and what failed, in
+# words (empty if nothing did). Only a load at a constant rate has the rest: how late it was itself, and how many of the
+# requests that were due had no answer.
+Report = namedtuple("Report", "requests seconds p50 p99 failures p999 late_p99 unanswered", defaults=(None, None, 0))
 
 
 class Failed(Exception):
@@ -97,12 +101,13 @@ class Process:
             ticks += int(fields[11]) + int(fields[12])
         return ticks * TICK_SECONDS
 
-    def peak_memory_kib(self):
-        peak = 0
+    def memory_kib(self, kind):
+        """What it has of memory now (`VmRSS`), or had at most (`VmHWM`)."""
+        total = 0
         for pid in self.family():
-            found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-            peak += int(found.group(1)) if found else 0
-        return peak
+            found = re.search(rf"{kind}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+            total += int(found.group(1)) if found else 0
+        return total
 
 
 def core_seconds(core):
@@ -166,8 +171,9 @@ def tool(command, core, seconds, environment=None):
 class Client:
     """The load generators, on one core, against one proxy at a time."""
 
-    def __init__(self, core, connections, streams, folder):
+    def __init__(self, core, connections, streams, folder, steady=None):
         self.core, self.connections, self.streams, self.folder = core, connections, streams, folder
+        self.program = steady
         # wrk knows no option for ciphers; OpenSSL reads its defaults from here.
         settings = "openssl_conf = init\n[init]\nssl_conf = ssl\n[ssl]\nsystem_default = all\n"
         openssl = Path(folder) / "openssl.cnf"
@@ -175,13 +181,27 @@ class Client:
         self.one_cipher = {"OPENSSL_CONF": str(openssl)}
 
     def drive(self, scenario, port, path, seconds):
-        """Load for so long."""
-        url = f"{'http' if scenario == 'h1' else 'https'}://127.0.0.1:{port}{path}"
-        return self.h2load(url, seconds) if scenario == "h2" else self.wrk(url, seconds)
+        """Load for so long, by connections that ask again and again."""
+        url = f"{'http' if scenario.protocol == 'h1' else 'https'}://127.0.0.1:{port}{path}"
+        return self.h2load(url, seconds) if scenario.protocol == "h2" else self.wrk(url, seconds, scenario.services)
 
-    def wrk(self, url, seconds):
+    def steady(self, port, path, rate, seconds):
+        """So many requests a second for so long."""
+        words = [self.program, f"127.0.0.1:{port}", path, f"{rate:.0f}", f"{seconds:g}", str(self.connections)]
+        told = json.loads(tool([str(word) for word in words], self.core, seconds))
+        failures = f"{told['failures']} requests failed" if told["failures"] else ""
+        latencies = (told[name] for name in ("p50", "p99"))
+        rest = (told[name] for name in ("p999", "late_p99", "unanswered"))
+        return Report(told["answered"], told["seconds"], *latencies, failures, *rest)
+
+    def wrk(self, url, seconds, services):
         # wrk counts in whole seconds; SIGINT ends it at any time, with its report.
-        command = ["wrk", "-t1", f"-c{self.connections}", "-d600s", "--timeout", "5s", "--latency", url]
+        command = ["wrk", "-t1", f"-c{self.connections}", "-d600s", "--timeout", "5s", "--latency"]
+        if services:
+            script = Path(self.folder) / "services.lua"
+            script.write_text(loads.script(services))
+            command += ["-s", str(script)]
+        command.append(url)
         with subprocess.Popen(
             command,
             env={**os.environ, **self.one_cipher},
@@ -214,7 +234,7 @@ class Client:
 
         failures = [line.strip() for line in re.findall(r"^\s*(?:Socket errors|Non-2xx).*$", out, re.MULTILINE)]
         elapsed = float(done.group(2)) * units[done.group(3)] / 1e6
-        return Load(int(done.group(1)), elapsed, percentile(50), percentile(99), "; ".join(failures))
+        return Report(int(done.group(1)), elapsed, percentile(50), percentile(99), "; ".join(failures))
 
     def h2load(self, url, seconds):
         # Its summary has no percentiles; its log has every request: start, status and microseconds.
@@ -242,12 +262,14 @@ class Client:
         if int(statuses.group(1)) < answered:
             failures.append(statuses.group(0))
         p50, p99 = (took[int(len(took) * share)] if took else None for share in (0.5, 0.99))
-        return Load(answered, seconds, p50, p99, "; ".join(failures))
+        return Report(answered, seconds, p50, p99, "; ".join(failures))
 
     def ask(self, scenario, port, requests, headers=()):
         """So many requests, one after another over one connection, each answered with 200."""
-        options = ["--h1"] if scenario != "h2" else []
-        scheme = "http" if scenario == "h1" else "https"
+        options = ["--h1"] if scenario.protocol != "h2" else []
+        scheme = "http" if scenario.protocol == "h1" else "https"
+        if scenario.services:
+            headers = [*headers, f":authority: {loads.host(loads.asked(scenario.services)[-1])}"]
         given = [word for header in headers for word in ("-H", header)]
         command = ["h2load", *options, "-c1", "-m1", f"-n{requests}", *given, f"{scheme}://127.0.0.1:{port}/"]
         out = tool(command, self.core, 10)

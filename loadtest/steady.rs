@@ -49,6 +49,7 @@ struct Load {
     free_since: u64,
     latencies: Vec<u64>,
     late: Vec<u64>,
+    answered: u64,
     failures: u64,
 }
 
@@ -60,7 +61,7 @@ fn main() -> anyhow::Result<()> {
     let (rate, seconds): (f64, f64) = (rate.parse()?, seconds.parse()?);
     let mut load = Load::new(address.parse().context("ADDRESS")?, path, rate, seconds, connections.parse()?)?;
     load.run()?;
-    println!("{}", load.report(seconds));
+    println!("{}", load.report());
     Ok(())
 }
 
@@ -86,6 +87,7 @@ impl Load {
             free_since: 0,
             latencies: Vec::with_capacity(all as usize),
             late: Vec::with_capacity(all as usize),
+            answered: 0,
             failures: 0,
         };
         for at in 0..connections {
@@ -167,6 +169,7 @@ impl Load {
         connection.held.clear();
         let Some(due) = connection.due.take() else { bail!("an answer that was not asked for") };
         if answer.good {
+            self.answered += 1;
             let latency = micros().saturating_sub(due);
             self.count(due, latency);
         } else {
@@ -206,19 +209,20 @@ impl Load {
         Ok(())
     }
 
-    fn report(&mut self, seconds: f64) -> String {
-        let answered = self.latencies.len();
+    fn report(&mut self) -> String {
+        let in_time = self.latencies.len();
         let end = self.due(self.all);
         let under_way: Vec<u64> = self.connections.iter().filter_map(|connection| connection.due).collect();
         let never_sent: Vec<u64> = (self.sent..self.all).map(|request| self.due(request)).collect();
         for due in under_way.into_iter().chain(never_sent) {
             self.count(due, end + GRACE_MICROS - due);
         }
-        let unanswered = self.latencies.len() - answered;
+        let unanswered = self.latencies.len() - in_time;
         self.latencies.sort_unstable();
         self.late.sort_unstable();
         let figures = [
-            ("requests", answered as u64),
+            // Those of the warm-up too, as in `seconds`.
+            ("answered", self.answered),
             ("p50", quantile(&self.latencies, 0.5)),
             ("p99", quantile(&self.latencies, 0.99)),
             ("p999", quantile(&self.latencies, 0.999)),
@@ -229,6 +233,7 @@ impl Load {
             ("failures", self.failures),
         ];
         let told: Vec<String> = figures.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+        let seconds = (end - self.start) as f64 / 1e6;
         format!("{{\"seconds\": {seconds}, {}}}", told.join(", "))
     }
 }
