@@ -21,6 +21,8 @@ OURS = {
     "hyper": "hyper_relay",
     "steady": "steady_load",
 }
+# Of them, those that are no rows.
+TOOLS = ["origin", "steady"]
 
 
 class Missing(Exception):
@@ -171,6 +173,22 @@ def ours(names, root, given):
             binaries[name] = found[0]
         else:
             problems[name] = f"{OURS[name]} is not in {folder}"
+    return binaries, problems
+
+
+def everything(names, root, given):
+    """The binaries of rows and of our own tools, and why one is missing. Without a tool nothing can be measured."""
+    binaries, problems = {}, {}
+    for found, missing in (
+        peers([name for name in proxies.WHEELS if name in names], Path(root) / "target" / "loadtest"),
+        unstable_peers([name for name in proxies.UNSTABLE if name in names], Path(root) / "target" / "loadtest"),
+        ours([name for name in OURS if name in names], root, given),
+    ):
+        binaries.update(found)
+        problems.update(missing)
+    for name in TOOLS:
+        if name in problems:
+            raise Missing(problems[name])
     return binaries, problems
 
 

@@ -35,7 +35,7 @@ class Failed(Exception):
 
 
 class Process:
-    """A child on one core, ended by its id whatever happens."""
+    """A child, on one core unless that is `None`, ended by its id whatever happens."""
 
     def __init__(self, start, core, log):
         self.log = Path(log)
@@ -47,7 +47,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
             )
 
     def __enter__(self):
@@ -59,15 +59,23 @@ class Process:
             self.child.kill()
         self.child.wait()
 
+    def end(self, number, seconds):
+        """In order, by a signal."""
+        self.child.send_signal(number)
+        try:
+            self.child.wait(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"did not end within {seconds} s: {self.last_words()}") from error
+
     def last_words(self):
         """What it said of its end, as far as one line tells."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
         complaints = [line for line in lines if re.search("error|alert|emerg|panic|fatal", line, re.IGNORECASE)]
         return (complaints or lines[-1:] or ["without a word"])[0].strip()[:200]
 
-    def wait_for(self, port):
+    def wait_for(self, port, seconds=START_SECONDS):
         """Until it listens."""
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + seconds
         while True:
             if self.child.poll() is not None:
                 raise Failed(f"did not start (exit {self.child.returncode}): {self.last_words()}")
@@ -76,7 +84,7 @@ class Process:
                 return
             except OSError:
                 if time.monotonic() > until:
-                    raise Failed(f"did not listen within {START_SECONDS} s: {self.last_words()}") from None
+                    raise Failed(f"did not listen within {seconds} s: {self.last_words()}") from None
                 time.sleep(0.02)
 
     def family(self):
@@ -279,15 +287,15 @@ class Client:
             raise Failed(f"does not answer: {told.group(0) if told else 'nothing'}")
 
 
-def wait_until_it_proxies(client, scenario, port):
+def until_it_works(attempt, seconds=START_SECONDS):
     """Some listen before they know their routes."""
-    until = time.monotonic() + START_SECONDS
+    until = time.monotonic() + seconds
     while True:
         try:
-            return client.ask(scenario, port, 1)
-        except Failed:
+            return attempt()
+        except (Failed, OSError) as problem:
             if time.monotonic() > until:
-                raise
+                raise Failed(f"does not answer: {problem}") from problem
             time.sleep(0.05)
 
 
