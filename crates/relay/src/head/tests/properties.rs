@@ -68,7 +68,7 @@ proptest! {
     fn a_request_that_was_accepted_is_acceptable(
         lines in lines(),
         method in prop_oneof![Just("GET"), Just("POST"), Just("OPTIONS")],
-        trusted: bool, websocket: bool, edited: bool, tls: bool,
+        trusted: bool, websocket: bool, edited: bool, tls: bool, http2: bool,
     ) {
         let text = format!("{method} /a?b HTTP/1.1\r\nHost: shop.test\r\n{}\r\n", lines.iter().map(|line| line.clone() + "\r\n").collect::<String>());
         let mut head = Head::default();
@@ -80,7 +80,7 @@ proptest! {
         let framing = head.request_framing();
         let edits = if edited { &edits[..] } else { &[] };
         let arrival = arrival(trusted);
-        let change = RequestChange { arrival, hop, edits, websocket, framing, ..change(&endpoint, &ids) };
+        let change = RequestChange { arrival, hop, edits, websocket, http2, framing, ..change(&endpoint, &ids) };
         let mut out = Vec::new();
         write_request(&mut out, request, &change);
         let mut again = Head::default();
@@ -92,7 +92,7 @@ proptest! {
         let none = framing == Framing::None && method == "POST";
         prop_assert_eq!(again.request_framing(), if none { Framing::Length(0) } else { framing });
         prop_assert_eq!((again.upgrades(), again.expects_continue()), (websocket, head.expects_continue()));
-        prop_assert_eq!(sent.accepts_trailers(), request.accepts_trailers());
+        prop_assert_eq!(sent.accepts_trailers(), http2 && request.accepts_trailers());
         for field in [KnownField::XForwardedFor, KnownField::XRealIp, KnownField::XRequestId, KnownField::Traceparent] {
             prop_assert_eq!(count(sent, field), 1, "{:?}", field);
         }
