@@ -162,6 +162,11 @@ fn of_process(process: &ProcessCounters, snapshot: &RoutingSnapshot) -> Vec<Fami
         reloads,
         number("config_generation", "The number of the routing state in force.", snapshot.generation as f64),
         number("connections", "Open client connections.", open as f64),
+        number(
+            "requests_in_flight",
+            "Requests that have come and are not answered yet.",
+            read(&process.requests_in_flight) as f64,
+        ),
         total("connections_total", "Client connections accepted.", opened),
         total("sidecar_rounds_total", "Rounds of the sidecar.", read(&process.sidecar_ticks)),
         total(

@@ -32,7 +32,9 @@ use relay::access;
 use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
 use relay::proxy::connection_limits::ConnectionLimits;
+use relay::proxy::descriptors::DescriptorBudget;
 use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, start_worker};
+use relay::proxy::request_limits::RequestLimits;
 use relay::proxy::tls::{CertificateWatcher, CurrentTls};
 use sidecar::journal::{Journal, NamedSnapshots};
 use sidecar::{Sidecar, SidecarHandle};
@@ -113,13 +115,14 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     runtime.spawn(reloader.run(FileWatch::from(files), reloads, changes_asked));
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
     let currents = certificates(&runtime, settings, &counters)?;
+    let budget = DescriptorBudget::of_process(&settings.limits);
     let proxy = |shard| {
         let proxy = Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
         proxy.with_access_log(access.clone())
     };
     let workers =
-        start_workers(plain.into_iter().zip(tls).collect(), &currents, proxy, &shared(settings, &counters, ending))?;
-    raise(&counters.process.ready, true);
+        start_workers(plain.into_iter().zip(tls).collect(), &currents, proxy, &shared(settings, &budget, &counters, ending))?;
+    raise(&counters.process.ready, has_enough_descriptors(&budget));
     Ok(Running {
         addresses,
         tls_addresses,
@@ -254,11 +257,37 @@ impl StartedSidecar {
     }
 }
 
+/// Whether the process may open enough files to be of use. If not, it says so, and is not ready.
+fn has_enough_descriptors(budget: &DescriptorBudget) -> bool {
+    let DescriptorBudget { descriptors, connections, requests } = *budget;
+    if !budget.is_enough() {
+        let advice = "raise it with `ulimit -n` or LimitNOFILE, to 1024 or more";
+        tracing::error!(descriptors, connections, requests, advice, "not ready: too few file descriptors");
+        return false;
+    }
+    if budget.is_exceeded() {
+        tracing::warn!(
+            descriptors,
+            connections,
+            requests,
+            "limits.connections and limits.requests_in_flight allow more than there are file descriptors for"
+        );
+    }
+    true
+}
+
 /// What all listeners of the proxy share.
-fn shared(settings: &MainConfig, counters: &Arc<Counters>, end: watch::Receiver<ShutdownSignal>) -> ListenerContext {
-    let connection_limits =
-        Arc::new(ConnectionLimits::new(&settings.limits, &settings.trusted_proxies, counters.clone()));
-    ListenerContext { connection_limits, end }
+fn shared(
+    settings: &MainConfig,
+    budget: &DescriptorBudget,
+    counters: &Arc<Counters>,
+    end: watch::Receiver<ShutdownSignal>,
+) -> ListenerContext {
+    let (limits, trusted) = (&settings.limits, &settings.trusted_proxies);
+    let connection_limits = ConnectionLimits::new(budget.connections, limits, trusted, counters.clone());
+    let request_limits =
+        RequestLimits::new(budget.requests, limits.requests_in_flight_per_address, counters.clone());
+    ListenerContext { connection_limits: Arc::new(connection_limits), request_limits: Arc::new(request_limits), end }
 }
 
 /// Starts a worker for each set of sockets, plain and TLS.

@@ -142,6 +142,10 @@ pub struct ClientLimits {
     pub connections: usize,
     /// 0 means no limit. Trusted proxies have none.
     pub connections_per_address: usize,
+    /// 0 means as many as the file descriptors allow.
+    pub requests_in_flight: usize,
+    /// 0 means no limit.
+    pub requests_in_flight_per_address: usize,
 }
 
 impl Default for ClientLimits {
@@ -161,6 +165,8 @@ impl Default for ClientLimits {
             tls_handshake: Millis::seconds(10),
             connections: 0,
             connections_per_address: 256,
+            requests_in_flight: 0,
+            requests_in_flight_per_address: 1024,
         }
     }
 }

@@ -167,6 +167,11 @@ fn limits(file: Option<&LimitsFile>) -> ClientLimits {
         tunnel_idle: length(&file.tunnel_idle, default.tunnel_idle),
         tls_handshake: length(&file.tls_handshake, default.tls_handshake),
         connections: whole(&file.connections, default.connections as u64) as usize,
+        requests_in_flight: whole(&file.requests_in_flight, default.requests_in_flight as u64) as usize,
+        requests_in_flight_per_address: whole(
+            &file.requests_in_flight_per_address,
+            default.requests_in_flight_per_address as u64,
+        ) as usize,
         connections_per_address: whole(&file.connections_per_address, default.connections_per_address as u64) as usize,
     }
 }

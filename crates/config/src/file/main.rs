@@ -186,6 +186,12 @@ pub struct LimitsFile {
     /// Client connections from one address. 0 means no limit. Connections from `trusted_proxies` count in total alone.
     #[schemars(extend("default" = 256, "x-unit" = "connections"))]
     pub connections_per_address: Option<At<Whole<0, ANY>>>,
+    /// Requests at once in total, whatever their protocol. 0 means as many as the file descriptors allow.
+    #[schemars(extend("default" = 0, "x-unit" = "requests"))]
+    pub requests_in_flight: Option<At<Whole<0, ANY>>>,
+    /// Requests at once of one client, of those that come over HTTP/2 or from `trusted_proxies`. 0 means no limit.
+    #[schemars(extend("default" = 1024, "x-unit" = "requests"))]
+    pub requests_in_flight_per_address: Option<At<Whole<0, ANY>>>,
 }
 
 /// The access log: one line for each request.

@@ -11,6 +11,8 @@ pub struct ProcessCounters {
     refused: [AtomicU64; RefusalReason::ALL.len()],
     pub connections_opened: AtomicU64,
     pub connections_closed: AtomicU64,
+    /// Requests that have come and are not answered yet.
+    pub requests_in_flight: AtomicU64,
     pub reloads_taken: AtomicU64,
     pub reloads_refused: AtomicU64,
     pub journal_errors: AtomicU64,

@@ -28,6 +28,8 @@ pub enum RefusalReason {
     ResetFlood,
     #[strum(serialize = "too_many_connections")]
     Connections,
+    #[strum(serialize = "too_many_requests")]
+    Requests,
     #[strum(serialize = "tls_handshake")]
     Handshake,
     BodyTooLarge,

@@ -46,6 +46,7 @@ pub const fn to_refusal(refused: RefusalReason) -> PlainAnswer {
         RefusalReason::Expectation => (417, "417 unsupported Expect header\n"),
         RefusalReason::TooSlow => TOO_SLOW,
         RefusalReason::Method => (405, "405 method not supported\n"),
+        RefusalReason::Requests => (503, "503 too many requests at once\n"),
         RefusalReason::Connections => (503, "503 too many connections\n"),
         // The connection ends without a response.
         RefusalReason::ResetFlood | RefusalReason::Handshake => (400, ""),

@@ -16,11 +16,6 @@ use crate::head::is_trusted;
 use config::ClientLimits;
 use memory::counters::{Counters, RefusalReason, count, read};
 
-/// File descriptors reserved for DNS, the state, the admin listener and logs.
-const RESERVED: u64 = 128;
-/// File descriptors for one connection: it may need another one to an origin.
-const PER_CONNECTION: u64 = 2;
-
 /// Shared by all listeners.
 #[derive(Debug)]
 pub struct ConnectionLimits {
@@ -41,11 +36,8 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionLimits {
-    pub fn new(limits: &ClientLimits, trusted: &[IpNet], counters: Arc<Counters>) -> ConnectionLimits {
-        let max = match limits.connections {
-            0 => raise_descriptor_limit().saturating_sub(RESERVED) / PER_CONNECTION,
-            some => some as u64,
-        };
+    /// `max`: in total.
+    pub fn new(max: u64, limits: &ClientLimits, trusted: &[IpNet], counters: Arc<Counters>) -> ConnectionLimits {
         ConnectionLimits {
             max,
             max_per_address: limits.connections_per_address,
@@ -91,22 +83,12 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// The address that a connection counts for. For IPv6 it is the /64 network, because one client has all of its
+/// The address that a client's connections and requests count for. For IPv6 it is the /64 network, because one client has all of its
 /// addresses.
-fn counted_as(peer: IpAddr) -> IpAddr {
+pub fn counted_as(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
         v4 => v4,
-    }
-}
-
-/// Raises the limit of file descriptors to the highest allowed, and returns it.
-fn raise_descriptor_limit() -> u64 {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
-    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
     }
 }
 
@@ -117,7 +99,7 @@ mod tests {
     fn limits(connections: usize, connections_per_address: usize) -> Arc<ConnectionLimits> {
         let settings = ClientLimits { connections, connections_per_address, ..ClientLimits::default() };
         let trusted = ["10.0.0.0/8".parse().unwrap()];
-        Arc::new(ConnectionLimits::new(&settings, &trusted, Arc::new(Counters::new(1))))
+        Arc::new(ConnectionLimits::new(settings.connections as u64, &settings, &trusted, Arc::new(Counters::new(1))))
     }
 
     #[test]

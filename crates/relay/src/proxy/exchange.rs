@@ -91,7 +91,10 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     async fn run(&mut self) -> AfterRequest {
-        match self.admit() {
+        // HTTP/2 connections have many requests at once, and trusted proxies many clients.
+        let is_alone = !self.client.is_http2() && !self.connection.trusted;
+        let permit = self.worker.request_limits.admit(self.ctx.client, is_alone);
+        match permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit()) {
             Err(refused) => self.refuse(refused).await,
             Ok(Admission::Redirect(location)) => {
                 let keep = self.may_keep();

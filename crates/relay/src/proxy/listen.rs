@@ -23,6 +23,7 @@ use crate::proxy::client_http1::{self, raw_refusal};
 use crate::proxy::client_http2;
 use crate::proxy::connection_limits::ConnectionLimits;
 use crate::proxy::context::ClientConnection;
+use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::tls::CurrentTls;
 use crate::proxy::worker::{Proxy, RegisteredConnection, Worker};
 use crate::transport::Transport;
@@ -59,6 +60,7 @@ pub struct DrainSettings {
 #[derive(Clone, Debug)]
 pub struct ListenerContext {
     pub connection_limits: Arc<ConnectionLimits>,
+    pub request_limits: Arc<RequestLimits>,
     pub end: watch::Receiver<ShutdownSignal>,
 }
 
@@ -135,7 +137,7 @@ pub fn start_worker(
 }
 
 async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerContext) {
-    let worker = Rc::new(Worker::new(proxy));
+    let worker = Rc::new(Worker::new(proxy, shared.request_limits.clone()));
     let (stop, stopping) = watch::channel(false);
     let mut acceptors = JoinSet::new();
     for listener in listeners {

@@ -15,6 +15,7 @@ use crate::access::AccessLogger;
 use crate::head::{self, IdGenerator};
 use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::pool::OriginPool;
+use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::routed_request::RoutedRequest;
 use config::{ClientLimits, HopHeaders, MainConfig};
 use judgement::traffic::{decide, sticky};
@@ -77,6 +78,7 @@ pub struct Worker {
     /// Plain listeners take HTTP/2 from clients that begin with it.
     pub plain_http2: bool,
     pub limits: ClientLimits,
+    pub request_limits: Arc<RequestLimits>,
     pub head_limits: HeadLimits,
     pub hop: HopHeaders,
     pub ids: IdGenerator,
@@ -90,7 +92,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(proxy: Proxy) -> Worker {
+    pub fn new(proxy: Proxy, request_limits: Arc<RequestLimits>) -> Worker {
         use std::hash::{BuildHasher, Hasher};
         let Proxy { shard, published, counters, sidecar, trusted, redirect_to_https, plain_http2, limits, hop, access } =
             proxy;
@@ -103,6 +105,7 @@ impl Worker {
             redirect_to_https,
             plain_http2,
             limits,
+            request_limits,
             head_limits: HeadLimits {
                 head_bytes: limits.header_bytes,
                 fields: limits.header_fields,
