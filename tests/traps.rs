@@ -1,4 +1,4 @@
-//! What a proxy on this framework gets wrong unless somebody sees to it; `docs/src/traps.md` has the table.
+//! The edges of the relay, over real sockets; `docs/src/edges.md` has the table.
 
 use judgement::traffic::Environment;
 use memory::counters::AttemptFailure;
