@@ -120,8 +120,12 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         let proxy = Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
         proxy.with_access_log(access.clone())
     };
-    let workers =
-        start_workers(plain.into_iter().zip(tls).collect(), &currents, proxy, &shared(settings, &budget, &counters, ending))?;
+    let workers = start_workers(
+        plain.into_iter().zip(tls).collect(),
+        &currents,
+        proxy,
+        &shared(settings, &budget, &counters, ending),
+    )?;
     raise(&counters.process.ready, has_enough_descriptors(&budget));
     Ok(Running {
         addresses,
@@ -285,8 +289,7 @@ fn shared(
 ) -> ListenerContext {
     let (limits, trusted) = (&settings.limits, &settings.trusted_proxies);
     let connection_limits = ConnectionLimits::new(budget.connections, limits, trusted, counters.clone());
-    let request_limits =
-        RequestLimits::new(budget.requests, limits.requests_in_flight_per_address, counters.clone());
+    let request_limits = RequestLimits::new(budget.requests, limits.requests_in_flight_per_address, counters.clone());
     ListenerContext { connection_limits: Arc::new(connection_limits), request_limits: Arc::new(request_limits), end }
 }
 

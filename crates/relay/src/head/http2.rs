@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http1::{FieldSet, HeadView, KnownField, encode};
 
 use crate::head::written;
+use judgement::hex;
 use memory::counters::RefusalReason;
 
 /// RFC 9113 8.2.2: these belong to an HTTP/1 connection, and are malformed in HTTP/2.
@@ -92,7 +93,8 @@ pub fn to_http2_request(written: &[u8], tls: bool) -> Option<Request<()>> {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(Authority::from_maybe_shared(host?).ok()?);
-    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(text.slice_ref(target)).ok()?);
+    let target = PathAndQuery::from_maybe_shared(text.slice_ref(target));
+    parts.path_and_query = Some(target.or_else(|_| PathAndQuery::try_from(escaped(first))).ok()?);
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(method).ok()?;
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
@@ -112,6 +114,22 @@ pub fn to_http2_response(written: &[u8]) -> Option<Response<()>> {
     *response.version_mut() = Version::HTTP_2;
     *response.headers_mut() = fields(&text, start, Host::IsAField)?.0;
     Some(response)
+}
+
+/// A target with the bytes escaped that browsers send in HTTP/1 and that no URI may have (RFC 3986 2): to an origin it is the
+/// same (RFC 3986 6.2.2.2).
+fn escaped(first_line: &[u8]) -> Vec<u8> {
+    let target = first_line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let mut text = Vec::with_capacity(target.len() + 16);
+    for byte in target {
+        if matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}') {
+            text.push(b'%');
+            text.extend_from_slice(&hex::digits::<2>(&[*byte]).map(|digit| digit.to_ascii_uppercase()));
+        } else {
+            text.push(*byte);
+        }
+    }
+    text
 }
 
 /// What a Host line is.

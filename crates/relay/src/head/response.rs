@@ -53,6 +53,8 @@ pub struct ResponseChange<'a> {
     /// connection, `Length(0)` is what is meant.
     pub framing: Framing,
     pub connection: ConnectionField,
+    /// Now, for a response without Date (RFC 9110 6.6.1).
+    pub date: &'a [u8],
 }
 
 /// Appends the head that the client is sent, blank line included: the origin's status in our version, its lines less what
@@ -64,6 +66,9 @@ pub fn write_response(out: &mut Vec<u8>, response: HeadView<'_>, change: &Respon
     let terms = &change.serving.terms;
     let replaced = if terms.expose { EXPOSED } else { FieldSet::EMPTY };
     response.copy_lines(out, |line| goes_on(line) && !replaced.has(line.id));
+    if !response.head().has(KnownField::Date) {
+        encode::field(out, "Date", change.date);
+    }
     let edits = change.serving.edits(change.route).map_or(&[][..], |edits| &edits.response);
     written::edit(out, start, edits);
     if terms.expose {

@@ -52,7 +52,8 @@ pub async fn serve(
         };
         let mut side = ExchangeSide::with_input(Channel::Http1(transport), buffers, came);
         loop {
-            match next_request(&worker, side, &mut timer, http2).await {
+            let is_first = connection.requests.get() == 0;
+            match next_request(&worker, side, &mut timer, http2 && is_first).await {
                 NextRequest::Request(request) => side = request,
                 NextRequest::Http2(side) => return upgrade(worker, registered, side, connection).await,
                 NextRequest::Refused(side, refused) => return refuse(&worker, &connection, side, refused).await,
@@ -62,6 +63,7 @@ pub async fn serve(
                 AfterRequest::Keep => side.next_message(),
                 AfterRequest::Close => return end(&worker, side, false).await,
                 AfterRequest::Linger => return end(&worker, side, true).await,
+                AfterRequest::CutOff => return,
             }
             if !side.has_more() {
                 break;

@@ -99,7 +99,7 @@ mod tests {
     fn limits(connections: usize, connections_per_address: usize) -> Arc<ConnectionLimits> {
         let settings = ClientLimits { connections, connections_per_address, ..ClientLimits::default() };
         let trusted = ["10.0.0.0/8".parse().unwrap()];
-        Arc::new(ConnectionLimits::new(settings.connections as u64, &settings, &trusted, Arc::new(Counters::new(1))))
+        Arc::new(ConnectionLimits::new(connections as u64, &settings, &trusted, Arc::new(Counters::new(1))))
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_is_one_client_and_mapped_addresses_are_ipv4() {
-        let limits = limits(0, 1);
+        let limits = limits(9, 1);
         let _one = limits.admit("2001:db8::1".parse().unwrap()).unwrap();
         assert!(limits.admit("2001:db8::ffff:2".parse().unwrap()).is_none());
         let _two = limits.admit("2001:db8:0:1::1".parse().unwrap()).unwrap();

@@ -29,11 +29,7 @@ impl DescriptorBudget {
         let reserved = (descriptors / 4).clamp(LEAST_RESERVED, MOST_RESERVED);
         let half = descriptors.saturating_sub(reserved) / 2;
         let set = |typed: usize| if typed == 0 { half } else { typed as u64 };
-        DescriptorBudget {
-            descriptors,
-            connections: set(limits.connections),
-            requests: set(limits.requests_in_flight),
-        }
+        DescriptorBudget { descriptors, connections: set(limits.connections), requests: set(limits.requests_in_flight) }
     }
 
     /// Whether there is enough for a proxy to be of use.
@@ -65,12 +61,21 @@ mod tests {
     #[test]
     fn clients_and_origins_have_half_each_of_what_the_rest_leaves() {
         let defaults = ClientLimits::default();
-        for (descriptors, connections, enough) in
-            [(1_048_576, 524_224, true), (1024, 448, true), (128, 40, true), (80, 16, true), (79, 15, false), (40, 0, false)]
-        {
+        for (descriptors, connections, enough) in [
+            (1_048_576, 524_224, true),
+            (1024, 448, true),
+            (128, 40, true),
+            (80, 16, true),
+            (79, 15, false),
+            (40, 0, false),
+        ] {
             let budget = DescriptorBudget::of(descriptors, &defaults);
             assert_eq!((budget.connections, budget.requests), (connections, connections), "{descriptors}");
-            assert_eq!((budget.is_enough(), budget.is_exceeded()), (enough, descriptors < LEAST_RESERVED), "{descriptors}");
+            assert_eq!(
+                (budget.is_enough(), budget.is_exceeded()),
+                (enough, descriptors < LEAST_RESERVED),
+                "{descriptors}"
+            );
         }
         let set = ClientLimits { connections: 500, requests_in_flight: 700, ..defaults };
         let budget = DescriptorBudget::of(1024, &set);

@@ -14,7 +14,7 @@ use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
 use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
 use crate::proxy::context::{ClientConnection, RequestContext};
-use crate::proxy::passage::{AttemptError, ClientFault, Passage, Upload, request_framing};
+use crate::proxy::passage::{AttemptError, ClientFault, Passage, RESPONSE_HEAD, Upload, request_framing};
 use crate::proxy::pool::OriginConnection;
 use crate::proxy::side::{Channel, ExchangeSide, Http2OriginStream, SideError};
 use crate::proxy::timer::LazyTimer;
@@ -43,6 +43,8 @@ pub enum AfterRequest {
     Close,
     /// It is closed, although the client may still be sending.
     Linger,
+    /// It is dropped without a goodbye: the response is not whole.
+    CutOff,
 }
 
 /// Where a request goes.
@@ -73,7 +75,7 @@ pub async fn exchange(
     let ctx = RequestContext::new(worker, connection, client);
     connection.requests.set(connection.requests.get() + 1);
     client.expect_body(client.head().request_framing(), worker.head_limits);
-    let mut exchange = Exchange { worker, connection, client, timer, ctx, framing: Framing::None };
+    let mut exchange = Exchange { worker, connection, client, timer, ctx, framing: Framing::None, is_own: false };
     let after = exchange.run().await;
     exchange.record();
     after
@@ -87,6 +89,8 @@ struct Exchange<'a> {
     ctx: RequestContext,
     /// Of the request's body, towards an origin that speaks HTTP/1.
     framing: Framing,
+    /// The origin's connection is this client's alone.
+    is_own: bool,
 }
 
 impl Exchange<'_> {
@@ -200,6 +204,7 @@ impl Exchange<'_> {
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(OriginConnection, bool), OriginError> {
         let own = self.connection.own.borrow_mut().take_if(|(key, _)| *key == endpoint.connection_key);
+        self.is_own = own.is_some();
         if let Some((_, transport)) = own {
             return Ok((OriginConnection::Http1(transport), true));
         }
@@ -245,6 +250,9 @@ impl Exchange<'_> {
         }
         // Whether the origin has seen it, nobody knows.
         let failure = if stale { AttemptFailure::Stale } else { error.failure() };
+        if !stale && !untouched {
+            routed.broke_off();
+        }
         if self.fail(failure, untouched, upload) { Ok(()) } else { Err(AttemptError::Origin(error)) }
     }
 
@@ -350,7 +358,6 @@ impl Exchange<'_> {
                 self.timer,
                 &worker.limits,
                 &endpoint.timeouts,
-                &worker.head_limits,
                 expects_continue,
             );
             poll_fn(|cx| passage.poll_answer(cx)).await?;
@@ -394,7 +401,7 @@ impl Exchange<'_> {
     async fn respond(&mut self, mut origin: ExchangeSide, upload: &mut Upload) -> AfterRequest {
         let kind = RequestKind::of(self.client.view().method().as_bytes());
         let incoming = origin.head().response_framing(kind);
-        origin.expect_body(incoming, self.worker.head_limits);
+        origin.expect_body(incoming, RESPONSE_HEAD);
         let status = origin.head().status();
         let switches = status == 101;
         let outgoing = self.outgoing_framing(&origin, incoming);
@@ -413,16 +420,7 @@ impl Exchange<'_> {
                 side.begin_body(Framing::UntilClose, false);
             }
         }
-        let mut passage = Passage::new(
-            self.client,
-            &mut origin,
-            upload,
-            self.timer,
-            &worker.limits,
-            &times,
-            &worker.head_limits,
-            false,
-        );
+        let mut passage = Passage::new(self.client, &mut origin, upload, self.timer, &worker.limits, &times, false);
         let passed = if switches {
             poll_fn(|cx| passage.poll_tunnel(cx)).await
         } else {
@@ -438,10 +436,12 @@ impl Exchange<'_> {
                 }
                 self.leave(sent).await
             }
-            Err(AttemptError::Client(_)) => {
+            Err(AttemptError::Client(fault)) => {
                 self.ctx.aborted = true;
+                self.ctx.refused = fault.refusal();
+                self.ctx.refused.into_iter().for_each(|refused| worker.counters.process.refuse(refused));
                 self.client.cut_off();
-                AfterRequest::Close
+                AfterRequest::CutOff
             }
             Err(AttemptError::Origin(_)) => {
                 if let Some(routed) = &mut self.ctx.routed {
@@ -450,7 +450,7 @@ impl Exchange<'_> {
                 // What has come is the client's; then its connection ends in the middle.
                 self.flush().await;
                 self.client.cut_off();
-                AfterRequest::Close
+                AfterRequest::CutOff
             }
         }
     }
@@ -458,7 +458,9 @@ impl Exchange<'_> {
     /// Takes the outcome of a gRPC call, which is in the trailers, or in the head of a response without a body.
     fn judge_grpc(&mut self, origin: &ExchangeSide) {
         let head = origin.view();
-        if !head.first(KnownField::ContentType).is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+        // gRPC-Web has its trailers in the body.
+        let rest = head.first(KnownField::ContentType).and_then(|kind| kind.strip_prefix(b"application/grpc"));
+        if !rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';'))) {
             return;
         }
         let status = origin.trailer("grpc-status").or_else(|| head.first(KnownField::GrpcStatus));
@@ -508,7 +510,8 @@ impl Exchange<'_> {
             (_, true) => ConnectionField::KeepAlive,
         };
         let (route, side) = (routed.decision.route, routed.environment());
-        let change = ResponseChange { serving, route, side, ids: &self.ctx.ids, pin, kind, framing, connection };
+        let (ids, date) = (&self.ctx.ids, self.worker.date());
+        let change = ResponseChange { serving, route, side, ids, pin, kind, framing, connection, date: &date };
         head::write_response(self.client.output(), origin.view(), &change);
     }
 
@@ -524,7 +527,9 @@ impl Exchange<'_> {
         let asked = view.keep_alive_seconds().map_or(Millis(u64::MAX), |seconds| Millis::seconds(seconds.into()));
         let idle = endpoint.timeouts.idle.min(asked);
         let is_kept = is_clean && origin.head().keep_alive() && idle > Millis::ZERO && origin.head().status() != 101;
-        let is_own = head::needs_own_connection(self.client.view()) || head::needs_own_connection(view);
+        // Once a client has identified itself by a connection, later requests on it need not say so.
+        let asks = head::needs_own_connection(self.client.view()) || head::needs_own_connection(view);
+        let is_own = self.is_own || asks;
         let key = endpoint.connection_key;
         let ExchangeSide { channel, buffers, .. } = origin;
         self.worker.buffers.give_back(buffers);
@@ -562,13 +567,10 @@ impl Exchange<'_> {
     /// Ends a request for what its client did, or left undone.
     async fn end_for(&mut self, fault: ClientFault) -> AfterRequest {
         self.ctx.aborted = true;
-        let refused = match fault {
-            ClientFault::Gone => return AfterRequest::Close,
-            ClientFault::TooSlow => RefusalReason::TooSlow,
-            ClientFault::BadBody => RefusalReason::BadBody,
-            ClientFault::TooLarge => RefusalReason::BodyTooLarge,
-        };
-        self.refuse(refused).await
+        match fault.refusal() {
+            Some(refused) => self.refuse(refused).await,
+            None => AfterRequest::Close,
+        }
     }
 
     /// Writes a response of Cutover's own.
@@ -576,8 +578,10 @@ impl Exchange<'_> {
         let (status, text) = answer;
         let keep = keep && self.client.has_come();
         let text = if self.client.view().method() == "HEAD" { "" } else { text };
+        let date = self.worker.date();
         let out = self.client.output();
         encode::status_line(out, status, answers::reason(status));
+        encode::field(out, "Date", &date);
         if !answer.1.is_empty() {
             encode::field(out, "Content-Type", b"text/plain; charset=utf-8");
         }

@@ -13,10 +13,13 @@ use crate::proxy::timer::LazyTimer;
 use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
+use memory::counters::RefusalReason;
 use memory::snapshot::OriginTimeouts;
 
 /// The most of a request body that is kept, to be sent again.
 const KEPT_BODY: usize = 64 << 10;
+/// How long the head of a response may be: origins send more than clients, such as many cookies.
+pub const RESPONSE_HEAD: HeadLimits = HeadLimits { head_bytes: 256 << 10, fields: 256, target_bytes: 16 << 10 };
 /// A rate is checked only after this much time was spent waiting.
 const GRACE: Millis = Millis::seconds(10);
 
@@ -31,6 +34,18 @@ pub enum ClientFault {
     BadBody,
     /// Its body is longer than the service allows.
     TooLarge,
+}
+
+impl ClientFault {
+    /// Why its request is refused; `None` if there is nobody left to tell.
+    pub const fn refusal(self) -> Option<RefusalReason> {
+        match self {
+            ClientFault::Gone => None,
+            ClientFault::TooSlow => Some(RefusalReason::TooSlow),
+            ClientFault::BadBody => Some(RefusalReason::BadBody),
+            ClientFault::TooLarge => Some(RefusalReason::BodyTooLarge),
+        }
+    }
 }
 
 /// Why an attempt ends.
@@ -170,7 +185,6 @@ pub struct Passage<'a> {
     pub timer: &'a mut LazyTimer,
     pub limits: &'a ClientLimits,
     pub times: &'a OriginTimeouts,
-    pub head_limits: &'a HeadLimits,
     /// The client waits for a 100 before it sends its body.
     pub expects_continue: bool,
     uploading: Wait,
@@ -178,7 +192,6 @@ pub struct Passage<'a> {
 }
 
 impl<'a> Passage<'a> {
-    #[expect(clippy::too_many_arguments, reason = "everything that takes part, by name in the struct")]
     pub fn new(
         client: &'a mut ExchangeSide,
         origin: &'a mut ExchangeSide,
@@ -186,7 +199,6 @@ impl<'a> Passage<'a> {
         timer: &'a mut LazyTimer,
         limits: &'a ClientLimits,
         times: &'a OriginTimeouts,
-        head_limits: &'a HeadLimits,
         expects_continue: bool,
     ) -> Passage<'a> {
         Passage {
@@ -196,7 +208,6 @@ impl<'a> Passage<'a> {
             timer,
             limits,
             times,
-            head_limits,
             expects_continue,
             uploading: Wait::default(),
             downloading: Wait::default(),
@@ -206,7 +217,7 @@ impl<'a> Passage<'a> {
     /// Sends the request, and reads the head of its response, interim or final.
     pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
         let held_up = self.poll_upload(cx)?;
-        if let Poll::Ready(came) = self.origin.poll_response(cx, self.head_limits) {
+        if let Poll::Ready(came) = self.origin.poll_response(cx, &RESPONSE_HEAD) {
             return Poll::Ready(came.map_err(|error| from_origin(&error, false)));
         }
         // What an interim response has left to be written.
@@ -291,12 +302,12 @@ impl<'a> Passage<'a> {
         let slow_origin = AttemptError::Origin(OriginError::ResponseTimeout);
         let slow_client = AttemptError::Client(ClientFault::TooSlow);
         let up = match uploading {
+            // While a response comes, either side may take its time with the rest of the request.
+            Some(_) if stage == Stage::Body => None,
             Some(HeldUpBy::Writing) => {
                 let since = self.uploading.hold(HeldUpBy::Writing, self.origin.sent, now);
                 Some((since.plus(self.times.write), AttemptError::Origin(OriginError::SendTimeout)))
             }
-            // While a response comes, a client may send when it likes.
-            Some(HeldUpBy::Reading) if stage == Stage::Body => None,
             Some(HeldUpBy::Reading) => {
                 let since = self.uploading.hold(HeldUpBy::Reading, self.client.received, now);
                 if self.uploading.is_below(self.limits.body_rate, self.client.body_received) {

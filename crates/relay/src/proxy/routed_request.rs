@@ -179,8 +179,20 @@ impl RoutedRequest {
         let now = clock::micros();
         self.current.answer(status, now);
         self.end_flight(shard, now);
-        if let Some(endpoint) = self.endpoint() {
-            endpoint.rest.end();
+        match AttemptFailure::of_status(status) {
+            Some(_) => self.broke_off(),
+            None => self.endpoint().into_iter().for_each(|endpoint| endpoint.rest.succeed()),
+        }
+    }
+
+    /// The current attempt's endpoint has failed: one that does so most of the time rests.
+    pub fn broke_off(&self) {
+        if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.service())
+            && endpoint.rest.fail(clock::now)
+            && self.all_endpoints().len() > 1
+        {
+            let (service, environment, address) = (&serving.name, self.environment(), endpoint.address);
+            tracing::warn!(%service, %environment, %address, "an origin's address fails most of its requests; others are tried first");
         }
     }
 

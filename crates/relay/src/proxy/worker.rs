@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::{Duration, SystemTime};
 
 use http1::{HeadLimits, HeadView};
 use ipnet::IpNet;
@@ -19,6 +20,7 @@ use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::routed_request::RoutedRequest;
 use config::{ClientLimits, HopHeaders, MainConfig};
 use judgement::traffic::{decide, sticky};
+use memory::clock;
 use memory::counters::{Counters, OrdinalCounter, RefusalReason, Shard};
 use memory::snapshot::{SharedSnapshot, SnapshotCache, SnapshotReader};
 use sidecar::SidecarHandle;
@@ -86,6 +88,8 @@ pub struct Worker {
     key_seed: u64,
     keys: OrdinalCounter,
     pub access: Option<AccessLogger>,
+    /// The last second that was asked for, and its text.
+    date: Cell<(u64, [u8; 29])>,
     pub buffers: FreeBuffers,
     pub origins: OriginPool,
     pub connections: OpenConnections,
@@ -116,10 +120,24 @@ impl Worker {
             key_seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
             keys: OrdinalCounter::new(shard.0 + 1),
             access,
+            date: Cell::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT")),
             buffers: FreeBuffers::default(),
             origins: OriginPool::default(),
             connections: OpenConnections::default(),
         }
+    }
+
+    /// Now, as in a Date field (RFC 9110 5.6.7): formatted once a second.
+    pub fn date(&self) -> [u8; 29] {
+        let now = clock::wall_millis() / 1000;
+        let (at, date) = self.date.get();
+        if at == now {
+            return date;
+        }
+        let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(now));
+        let date = text.as_bytes().try_into().unwrap_or(date);
+        self.date.set((now, date));
+        date
     }
 
     fn snapshot(&self) -> SharedSnapshot {

@@ -95,11 +95,11 @@ fn a_written_request_is_one_of_http_2() {
     let fields: Vec<_> = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     assert_eq!(fields, [("x-mine", &b"1"[..]), ("x-mine", b"2"), ("content-length", b"5"), ("te", b"trailers")]);
     assert_eq!(to_http2_request(text, false).unwrap().uri().scheme(), Some(&Scheme::HTTP));
+    let odd = to_http2_request(b"GET /<a>?`\"{|}\\^ HTTP/1.1\r\nHost: a\r\n\r\n", true).unwrap();
+    assert_eq!(odd.uri().path_and_query().unwrap(), "/%3Ca%3E?%60%22%7B%7C%7D%5C%5E", "what no URI has is escaped");
     let asterisk = to_http2_request(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", true).unwrap();
     assert_eq!(asterisk.uri().path(), "*");
-    for wrong in
-        [&b"GET / HTTP/1.1\r\n\r\n"[..], b"GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a", b""]
-    {
+    for wrong in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"GET / HTTP/1.1\r\nHost: a", b""] {
         assert!(to_http2_request(wrong, true).is_none(), "{}", wrong.escape_ascii());
     }
 }

@@ -72,6 +72,7 @@ fn a_browsers_request_and_its_answer_allocate_nothing() {
             kind: RequestKind::Other,
             framing: Framing::Length(109),
             connection: ConnectionField::KeepAlive,
+            date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         };
         assert!(is_sane(answer.view(), 0, false) && origin_request_id(answer.view(), &serving).is_none());
         write_response(out, answer.view(), &change);

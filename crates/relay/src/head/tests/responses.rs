@@ -24,18 +24,22 @@ pub fn serving(more: &str) -> Arc<ServedService> {
     placed.services()[0].clone()
 }
 
+/// Now.
+const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
 /// A change that changes nothing.
 pub fn change<'a>(serving: &'a ServedService, ids: &'a CorrelationIds) -> ResponseChange<'a> {
     let (route, side) = (RouteId(serving.first_route), Environment::Green);
     let (kind, framing, connection) = (RequestKind::Other, Framing::None, ConnectionField::Nothing);
-    ResponseChange { serving, route, side, ids, pin: None, kind, framing, connection }
+    ResponseChange { serving, route, side, ids, pin: None, kind, framing, connection, date: DATE }
 }
 
-/// What is written, with `|` for line ends.
+/// What is written, with `|` for line ends, and without our Date.
 fn written(sample: &Sample, change: &ResponseChange<'_>) -> String {
     let mut out = b"before".to_vec();
     write_response(&mut out, sample.view(), change);
-    out.strip_prefix(b"before").unwrap().escape_ascii().to_string().replace("\\r\\n", "|")
+    let text = out.strip_prefix(b"before").unwrap().escape_ascii().to_string().replace("\\r\\n", "|");
+    text.replace("Date: Sun, 06 Nov 1994 08:49:37 GMT|", "")
 }
 
 /// The lines that are written of these, the first one left out.
@@ -173,4 +177,16 @@ fn the_origins_id_is_taken_from_the_field_that_the_preset_names() {
     assert_eq!(id_of("x-amzn-requestid: 01JABC"), None);
     assert!(id_of(&format!("x-nf-request-id: {}", "x".repeat(128))).is_some());
     assert_eq!(id_of(&format!("x-nf-request-id: {}", "x".repeat(129))), None, "too long for a line of a log");
+}
+
+#[test]
+fn an_answer_without_a_date_gets_ours_and_any_other_keeps_its_own() {
+    let (serving, ids) = (serving(""), CorrelationIds::default());
+    let dated = |fields: &[&str]| {
+        let mut out = Vec::new();
+        write_response(&mut out, response(200, fields).view(), &change(&serving, &ids));
+        String::from_utf8(out).unwrap().lines().find_map(|line| line.strip_prefix("Date: ").map(str::to_owned))
+    };
+    assert_eq!(dated(&[]).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    assert_eq!(dated(&["Date: Sat, 28 Nov 2026 00:00:00 GMT"]).as_deref(), Some("Sat, 28 Nov 2026 00:00:00 GMT"));
 }
