@@ -117,15 +117,11 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let currents = certificates(&runtime, settings, &counters)?;
     let budget = DescriptorBudget::of_process(&settings.limits);
     let proxy = |shard| {
-        let proxy = Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
-        proxy.with_access_log(access.clone())
+        Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings)
+            .with_access_log(access.clone())
     };
-    let workers = start_workers(
-        plain.into_iter().zip(tls).collect(),
-        &currents,
-        proxy,
-        &shared(settings, &budget, &counters, ending),
-    )?;
+    let shared = shared(settings, &budget, &counters, ending);
+    let workers = start_workers(plain.into_iter().zip(tls).collect(), &currents, proxy, &shared)?;
     raise(&counters.process.ready, has_enough_descriptors(&budget));
     Ok(Running {
         addresses,

@@ -109,12 +109,13 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "unknown_host",
     "too_slow",
     "method",
     "reset_flood",
     "too_many_connections",
+    "too_many_requests",
     "tls_handshake",
     "body_too_large",
     "bad_body",

@@ -32,6 +32,17 @@ pub struct ProcessCounters {
 }
 
 impl ProcessCounters {
+    /// Counts a request that has come, and returns how many there were before it.
+    #[inline]
+    pub fn begin_request(&self) -> u64 {
+        self.requests_in_flight.fetch_add(1, Relaxed)
+    }
+
+    #[inline]
+    pub fn end_request(&self) {
+        self.requests_in_flight.fetch_sub(1, Relaxed);
+    }
+
     pub fn refuse(&self, reason: RefusalReason) {
         if let Some(counter) = self.refused.get(reason as usize) {
             count(counter);

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
@@ -43,9 +42,8 @@ impl RequestLimits {
     /// There are too many.
     #[inline]
     pub fn admit(self: &Arc<RequestLimits>, client: IpAddr, is_alone: bool) -> Result<RequestPermit, RefusalReason> {
-        let in_flight = &self.counters.process.requests_in_flight;
         // One number for all workers: two additions a request, and no limit on descriptors could be kept without.
-        let before = in_flight.fetch_add(1, Relaxed);
+        let before = self.counters.process.begin_request();
         // Taken back by its drop, if it is refused.
         let mut permit = RequestPermit { address: None, limits: self.clone() };
         if self.max > 0 && before >= self.max {
@@ -69,7 +67,7 @@ impl RequestLimits {
 
 impl Drop for RequestPermit {
     fn drop(&mut self) {
-        self.limits.counters.process.requests_in_flight.fetch_sub(1, Relaxed);
+        self.limits.counters.process.end_request();
         let Some(address) = self.address else { return };
         let mut by_address = self.limits.by_address.lock();
         if let Some(here) = by_address.get_mut(&address) {
@@ -84,6 +82,7 @@ impl Drop for RequestPermit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use memory::counters::read;
 
     #[test]
     fn there_are_so_many_at_once_in_all_and_of_one_client() {
@@ -99,7 +98,7 @@ mod tests {
         drop(first);
         assert!(limits.admit(one, false).is_ok(), "and the room is free again at once");
         drop((second, third, fourth));
-        assert_eq!(counters.process.requests_in_flight.load(Relaxed), 0);
+        assert_eq!(read(&counters.process.requests_in_flight), 0);
         assert!(limits.by_address.lock().is_empty());
     }
 }
