@@ -51,6 +51,7 @@ known_fields! {
     ContentType "content-type"
     Cookie "cookie"
     Date "date"
+    Destination "destination"
     Etag "etag"
     Expect "expect"
     Expires "expires"
@@ -110,7 +111,7 @@ known_fields! {
 }
 
 /// Found by trial: with it, no two names share a slot.
-const MULTIPLIER: u64 = 0xe9e5_375c_492a_6313;
+const MULTIPLIER: u64 = 0xd4e1_dfe9_4d77_7981;
 
 /// Which name may have this hash; `Other` for none. Building it fails if two names share a slot.
 static SLOTS: [KnownField; 256] = {

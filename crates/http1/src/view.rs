@@ -164,6 +164,12 @@ impl<'a> HeadView<'a> {
         self.runs(wanted).for_each(|run| out.extend_from_slice(self.bytes.get(run).unwrap_or_default()));
     }
 
+    /// Appends one line of this head, as it was sent.
+    #[inline]
+    pub fn copy_line(self, out: &mut Vec<u8>, line: &FieldLine<'_>) {
+        out.extend_from_slice(self.bytes.get(line.line()).unwrap_or_default());
+    }
+
     /// The request as the judgement reads it. `client`: the peer, or the first untrusted hop in front of trusted proxies.
     #[inline]
     pub fn request_head(&self, client: IpAddr) -> RequestHead<'_> {
