@@ -5,6 +5,7 @@ use config::{HopHeaders, routing_text};
 use http1::{Head, HeadLimits, parse_response};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
+use memory::snapshot::SentHost;
 use relay::head::origin_request_id;
 
 use crate::support::client::Client;
@@ -242,6 +243,40 @@ fn the_origins_own_request_id_is_taken_from_the_header_that_the_preset_names() {
     assert_eq!(id_of("x-amzn-requestid", "01JABC"), None);
     assert!(id_of("x-nf-request-id", &"x".repeat(128)).is_some());
     assert_eq!(id_of("x-nf-request-id", &"x".repeat(129)), None, "too long for a line of a log");
+}
+
+#[test]
+fn a_site_is_asked_by_the_host_that_suits_its_url_unless_the_file_names_one() {
+    let sent = |service: &str, url: &str, environment: &str| {
+        let text = format!(
+            "[service.shop]\nhosts = [\"*.shop.test\", \"shop.test\"]\n{service}\n[service.shop.blue]\nurl = \"{url}\"\n{environment}\n\
+             [service.shop.green]\nurl = \"https://green.test\"\n"
+        );
+        let service = routing_text("routing.toml", &text).unwrap().services.remove(0);
+        let blue = &service.origins[0];
+        assert_eq!(blue.service_host.as_deref(), Some("shop.test"));
+        blue.sent_host(&blue.targets[0])
+    };
+    let named = |name: &str| SentHost::Name(name.to_owned());
+    for (service, url, environment, wanted) in [
+        ("", "https://next.example.com", "", SentHost::Origin),
+        ("", "http://10.0.0.5:3000", "", SentHost::Preserve),
+        ("", "http://[fd00::1]:3000", "", SentHost::Preserve),
+        ("", "http://localhost:3000", "", SentHost::Preserve),
+        ("", "http://web:3000", "", SentHost::Preserve),
+        ("preset = \"https\"", "https://10.0.0.5", "", SentHost::Preserve),
+        ("preset = \"netlify\"", "https://10.0.0.5", "", SentHost::Origin),
+        ("preset = \"lambda-url\"", "https://10.0.0.5", "", SentHost::Origin),
+        ("preset = \"netlify\"\nhost = \"preserve\"", "https://a.test", "", SentHost::Preserve),
+        ("host = \"preserve\"", "https://a.test", "", SentHost::Preserve),
+        ("host = \"preserve\"", "https://a.test", "host = \"origin\"", SentHost::Origin),
+        ("host = \"origin\"", "http://10.0.0.5", "", SentHost::Origin),
+        ("host = \"www.shop.test\"", "http://10.0.0.5", "host = \"Blue.test:81\"", named("Blue.test:81")),
+        ("host = \"[::1]:81\"", "http://10.0.0.5", "", named("[::1]:81")),
+        ("host = \"origin:80\"", "http://10.0.0.5", "", named("origin:80")),
+    ] {
+        assert_eq!(sent(service, url, environment), wanted, "{service} {url} {environment}");
+    }
 }
 
 /// A house whose service takes so much.

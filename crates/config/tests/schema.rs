@@ -48,7 +48,7 @@ const SERVICE: &str = "[service.a]\nblue = { url = \"http://a\" }\ngreen = { url
 #[test]
 fn a_string_of_a_file_may_hold_a_variable_and_a_suite_has_its_own() {
     let routing = format!(
-        "{SERVICE}preset = \"${{P}}\"\nmax_body = \"${{SIZE}}\"\nsplit = {{ active = \"${{ACT:-blue}}\", sticky = \"${{S}}\" }}\n\
+        "{SERVICE}preset = \"${{P}}\"\nhost = \"${{H}}:81\"\nmax_body = \"${{SIZE}}\"\nsplit = {{ active = \"${{ACT:-blue}}\", sticky = \"${{S}}\" }}\n\
          rollout = {{ bake = \"${{B}}\", warm_up_path = \"${{PATH}}\" }}\nhosts = [\"${{HOST}}:1\"]\n"
     );
     holds(&of("routing"), &routing).unwrap();

@@ -8,7 +8,7 @@ pub mod secret_url;
 mod service_terms;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -30,6 +30,10 @@ pub struct OriginSettings {
     pub targets: Vec<OriginTarget>,
     pub timeouts: OriginTimeouts,
     pub h2: OriginHttp2,
+    /// `None` for what suits each URL.
+    pub host: Option<SentHost>,
+    /// The first exact name that the service serves: the Host of our own requests where clients' are preserved.
+    pub service_host: Option<String>,
     /// The CAs that may sign the origin's certificate, in DER; empty for those that the system trusts.
     pub authorities: Vec<Vec<u8>>,
     pub identity: Option<ClientIdentity>,
@@ -44,6 +48,25 @@ impl OriginSettings {
         };
         self.targets.iter().map(url).collect::<Vec<_>>().join(" ")
     }
+
+    /// The Host that this target is sent. Where the file says nothing, a site with a domain of its own is asked by that,
+    /// because platforms route by it. An address, or a name without a dot such as a container's, is no name that a site
+    /// knows itself by.
+    pub fn sent_host(&self, target: &OriginTarget) -> SentHost {
+        let is_bare = || !target.host.contains('.') || target.host.parse::<IpAddr>().is_ok();
+        self.host.clone().unwrap_or_else(|| if is_bare() { SentHost::Preserve } else { SentHost::Origin })
+    }
+}
+
+/// Which Host an origin is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SentHost {
+    /// Its URL's.
+    Origin,
+    /// The client's, port included.
+    Preserve,
+    /// This one, with a port or without.
+    Name(String),
 }
 
 /// The HTTP version used with an origin.
@@ -122,8 +145,12 @@ pub struct Endpoint {
     /// Two endpoints with the same key may use each other's connections: they have the same address, name, certificates and
     /// HTTP versions.
     pub connection_key: u64,
-    /// The Host header.
+    /// The Host header; where clients' hosts are preserved, that of requests which name none.
     pub authority: Box<str>,
+    /// The client's Host is sent instead.
+    pub preserves_host: bool,
+    /// Host and port in the URL, by which the origin may call itself too.
+    pub url_authority: Box<str>,
     /// Without a trailing slash.
     pub base_path: Box<str>,
     /// While it rests, requests try the others first. Shared by the generations that know it.
@@ -142,6 +169,8 @@ impl Endpoint {
             timeouts: OriginTimeouts::DEFAULT,
             connection_key: key.finish(),
             authority: authority.into(),
+            preserves_host: false,
+            url_authority: authority.into(),
             base_path: "".into(),
             rest: Arc::default(),
         }

@@ -18,7 +18,7 @@ use rustls::pki_types::ServerName;
 
 use crate::origin::tls::OriginTls;
 use memory::counters::EndpointRest;
-use memory::snapshot::{Endpoint, EndpointTls, OriginSettings, OriginTarget};
+use memory::snapshot::{Endpoint, EndpointTls, OriginSettings, OriginTarget, SentHost};
 
 pub use connector::Connector;
 pub use error::OriginError;
@@ -50,6 +50,12 @@ fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr, tls
             config: tls.config(origin),
         }),
     };
+    let sent = origin.sent_host(target);
+    let authority = match &sent {
+        SentHost::Name(name) => name,
+        SentHost::Preserve => origin.service_host.as_ref().unwrap_or(&target.authority),
+        SentHost::Origin => &target.authority,
+    };
     let address = SocketAddr::new(address, target.port);
     let mut key = DefaultHasher::new();
     (address, target.tls.then_some(&target.host), origin.h2, &origin.authorities, &origin.identity).hash(&mut key);
@@ -59,7 +65,9 @@ fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr, tls
         http2: origin.h2,
         timeouts: origin.timeouts,
         connection_key: key.finish(),
-        authority: target.authority.as_str().into(),
+        authority: authority.as_str().into(),
+        preserves_host: sent == SentHost::Preserve,
+        url_authority: target.authority.as_str().into(),
         base_path: target.base_path.as_str().into(),
         rest: Arc::new(EndpointRest::default()),
     })

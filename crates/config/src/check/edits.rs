@@ -93,7 +93,7 @@ fn name(source: &mut SourceFile, text: &str, span: &Range<usize>) -> Option<Head
     if OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
         let message = format!("`{name}` is set by the proxy, and cannot be changed");
         let hint = match name == http::header::HOST {
-            true => "remove it: the origin's Host comes from its `url`",
+            true => "use the key `host` of the service or the environment: \"origin\", \"preserve\" or a name",
             false => "remove it",
         };
         source.problem(span.clone(), message, Some(hint.to_owned()));

@@ -186,7 +186,7 @@ fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderV
         };
         if OURS.contains(&header.as_str()) {
             let hint = match header == http::header::HOST {
-                true => "remove it: the host comes from the origin's `url`",
+                true => "remove it, and use the key `host` of the service or the environment",
                 false => "remove it",
             };
             let message = format!("`{name}` is set by the proxy, and cannot be set");

@@ -11,13 +11,17 @@ use crate::file::values::{self, OriginUrl};
 use crate::file::{At, EnvironmentFile, Http2Choice};
 use crate::read::{SourceFile, written};
 use judgement::traffic::Environment;
-use memory::snapshot::{ClientIdentity, OriginHttp2, OriginSettings, OriginTarget, OriginTimeouts};
+use memory::snapshot::{ClientIdentity, OriginHttp2, OriginSettings, OriginTarget, OriginTimeouts, SentHost};
 
 /// What an environment is checked against, besides its own table.
 pub struct Place<'a> {
     pub service: &'a str,
     pub service_span: &'a Range<usize>,
     pub timeouts: OriginTimeouts,
+    /// Of the service, or of its preset.
+    pub host: Option<&'a SentHost>,
+    /// See [`OriginSettings::service_host`].
+    pub service_host: Option<&'a str>,
     /// The addresses that this process listens on.
     pub listeners: Option<&'a OwnListeners>,
 }
@@ -58,7 +62,9 @@ pub fn check(
         Some(Http2Choice::Only) => OriginHttp2::Only,
         Some(Http2Choice::Never) => OriginHttp2::Never,
     };
-    Some(OriginSettings { targets, timeouts: place.timeouts, h2, authorities, identity })
+    let host = file.host.as_ref().map(|at| &at.value.0).or(place.host).cloned();
+    let service_host = place.service_host.map(str::to_owned);
+    Some(OriginSettings { targets, timeouts: place.timeouts, h2, host, service_host, authorities, identity })
 }
 
 fn urls<'t>(

@@ -7,42 +7,47 @@ use crate::check::word;
 use crate::file::{PresetName, ServiceFile};
 use crate::read::SourceFile;
 use judgement::time::Millis;
-use memory::snapshot::{OriginSettings, OriginTimeouts};
+use memory::snapshot::{OriginSettings, OriginTimeouts, SentHost};
 
 const MIB: u64 = 1 << 20;
 
 /// The settings of a service whose file gives none.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Preset {
     pub timeouts: OriginTimeouts,
     pub max_body: u64,
     /// The response header with the platform's request id.
     pub request_id: Option<&'static str>,
+    /// What its platform routes by.
+    pub host: Option<SentHost>,
     /// Its origins must be https.
     tls_only: bool,
 }
 
 impl Preset {
     const NONE: Preset =
-        Preset { timeouts: OriginTimeouts::DEFAULT, max_body: 10 * MIB, request_id: None, tls_only: false };
+        Preset { timeouts: OriginTimeouts::DEFAULT, max_body: 10 * MIB, request_id: None, host: None, tls_only: false };
 
     /// docs.netlify.com/build/functions/configuration: a synchronous function may run for 60 s (on older sites 10 s, or
     /// 26 s on demand) and accepts a buffered body of 6 MB. A little over 60 s, so that Netlify itself reports what
     /// happened to a function. Every response of its network carries x-nf-request-id.
+    /// It finds the site by its Host.
     const NETLIFY: Preset = Preset {
         timeouts: OriginTimeouts { first_byte: Millis::seconds(65), ..Preset::NONE.timeouts },
         max_body: 6 * MIB,
         request_id: Some("x-nf-request-id"),
+        host: Some(SentHost::Origin),
         tls_only: false,
     };
 
     /// docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a function may run for 900 s and accepts a
     /// payload of 6 MB; Lambda refuses from 6,291,456 bytes on. A little over 900 s, as above. Every response of a
-    /// function URL carries x-amzn-requestid.
+    /// function URL carries x-amzn-requestid, and a function is found by its Host.
     const LAMBDA_URL: Preset = Preset {
         timeouts: OriginTimeouts { first_byte: Millis::seconds(905), ..Preset::NONE.timeouts },
         max_body: 6 * MIB,
         request_id: Some("x-amzn-requestid"),
+        host: Some(SentHost::Origin),
         tls_only: false,
     };
 

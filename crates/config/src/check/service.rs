@@ -12,6 +12,7 @@ use crate::read::SourceFile;
 use crate::{NamedInFile, RoutingContext, ServiceConfig};
 use judgement::rollout::{RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
+use judgement::traffic::host::HostPattern;
 use judgement::traffic::route::{DEFAULT_ROUTE, Routes};
 use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::sticky::StickyBy;
@@ -29,7 +30,14 @@ pub fn check(
     let At { value: file, span } = typed;
     let preset = Preset::of(file);
     let timeouts = timeouts(file.timeouts.as_ref(), preset.timeouts);
-    let place = Place { service: name, service_span: span, timeouts, listeners: context.listeners };
+    let place = Place {
+        service: name,
+        service_span: span,
+        timeouts,
+        host: file.host.as_ref().map(|at| &at.value.0).or(preset.host.as_ref()),
+        service_host: first_exact_host(file),
+        listeners: context.listeners,
+    };
     let origins = origins(source, file, &place);
     preset.fits(source, file, origins.each_ref().map(|origin| origin.as_deref()));
     let terms = terms::check(source, file, &preset);
@@ -81,6 +89,13 @@ pub fn check(
     })
 }
 
+fn first_exact_host(file: &ServiceFile) -> Option<&str> {
+    file.hosts.iter().flat_map(|list| &list.0).find_map(|at| match &at.value.pattern {
+        HostPattern::Exact(name) => Some(name.as_str()),
+        HostPattern::Under(_) => None,
+    })
+}
+
 /// Blue and green, by [`Environment::index`].
 fn origins(source: &mut SourceFile, file: &ServiceFile, place: &Place<'_>) -> [Option<Arc<OriginSettings>>; 2] {
     let mut origin = |environment, typed: Option<&At<EnvironmentFile>>| {
@@ -88,7 +103,7 @@ fn origins(source: &mut SourceFile, file: &ServiceFile, place: &Place<'_>) -> [O
     };
     let pair = [origin(Environment::Blue, file.blue.as_ref()), origin(Environment::Green, file.green.as_ref())];
     if let ([Some(blue), Some(green)], Some(typed)) = (&pair, &file.green)
-        && blue.targets == green.targets
+        && (&blue.targets, &blue.host) == (&green.targets, &green.host)
     {
         let urls = typed.value.urls.as_ref().map(|at| &at.span);
         let span = typed.value.url.as_ref().map(|at| &at.span).or(urls).unwrap_or(&typed.span).clone();

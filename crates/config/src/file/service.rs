@@ -6,8 +6,8 @@ use serde::de::{Deserializer, Visitor};
 
 use crate::allowed::AllowedOrigin;
 use crate::file::values::{
-    CookieName, Duration, HeaderField, HostName, Network, OriginUrl, PathPattern, RuleMethod, RuleRegex, Share, Size,
-    TriggerLimit, Version, Whole, Word, one_of,
+    CookieName, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern, RuleMethod, RuleRegex,
+    Share, Size, TriggerLimit, Version, Whole, Word, one_of,
 };
 use crate::file::{At, EditsFile, HealthFile, OneOrMany, RolloutFile};
 use judgement::guard::trigger::{Metric, TriggerAction};
@@ -22,6 +22,10 @@ pub struct ServiceFile {
     pub hosts: Option<OneOrMany<HostName>>,
     /// Timeouts, limits and header names that suit a platform. Keys in the file override the preset.
     pub preset: Option<At<Word<PresetName>>>,
+    /// The Host that origins are sent: "origin" for the one in their URL, "preserve" for the client's, or a name. Default:
+    /// "origin" if the URL has a domain name, "preserve" if it has an address or a name without a dot, such as localhost
+    /// or a container's. The presets "netlify" and "lambda-url" set "origin".
+    pub host: Option<At<HostChoice>>,
     /// The longest request body, in bytes or with a unit, or "unlimited". Longer ones are answered with 413. The
     /// presets "netlify" and "lambda-url" set "6MiB".
     #[schemars(extend("default" = "10MiB"))]
@@ -103,6 +107,8 @@ pub struct EnvironmentFile {
     pub url: Option<At<OriginUrl>>,
     /// Several origins instead of one `url`, used in rotation.
     pub urls: Option<At<Vec<At<OriginUrl>>>>,
+    /// The Host that this origin is sent: "origin", "preserve" or a name. Default: the service's `host`.
+    pub host: Option<At<HostChoice>>,
     /// The version deployed there. Status shows it, and with `expose` clients see it.
     pub version: Option<At<Version>>,
     /// HTTP/2 to the origin: "auto" where TLS negotiates it, "only" (also without TLS, as for gRPC), or "never".

@@ -20,7 +20,7 @@ use judgement::traffic::host::HostPattern;
 use judgement::traffic::names::{FieldName, MethodName, is_token};
 use judgement::traffic::path::NormalizedPath;
 use judgement::traffic::rule::whole_regex;
-use memory::snapshot::OriginTarget;
+use memory::snapshot::{OriginTarget, SentHost};
 
 /// The longest duration, in milliseconds: about ten years.
 const FOREVER: u64 = 3660 * 86_400_000;
@@ -98,6 +98,7 @@ text_values! {
     impl [] OriginUrl;
     impl [] AllowedOrigin;
     impl [] HostName;
+    impl [] HostChoice;
     impl [] Network;
     impl [] TrustedProxies;
     impl [] RuleMethod;
@@ -518,6 +519,47 @@ impl TextValue for HostName {
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": r"^[^/:]+$|^\[[^/]+\]$|\$\{", "x-unit": "host" })
+    }
+}
+
+/// The Host that an origin is sent: one of the words, or a name.
+#[derive(Clone, Debug)]
+pub struct HostChoice(pub SentHost);
+
+impl TextValue for HostChoice {
+    fn wanted() -> String {
+        "\"origin\", \"preserve\" or a host name".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "origin" => return Ok(HostChoice(SentHost::Origin)),
+            "preserve" => return Ok(HostChoice(SentHost::Preserve)),
+            _ => {}
+        }
+        if let Some(word) = close(text, &["origin", "preserve"]).filter(|_| !text.contains(['.', ':'])) {
+            let hint = format!("did you mean `{word}`? Write a host of this name with its port: \"{text}:80\"");
+            return Err(InvalidValue::new(format!("unknown value `{text}` for {{key}}"), hint));
+        }
+        let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let bare = bare.split('/').next().unwrap_or(bare);
+        let (name, port) = match bare.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+            Some((name, port)) => (name, Some(port)),
+            None => (bare, None),
+        };
+        let is_port = |port: &str| matches!(port.parse::<u16>(), Ok(1..)) && !port.starts_with('+');
+        if !matches!(HostPattern::parse(name), Ok(HostPattern::Exact(_))) || !port.is_none_or(is_port) {
+            let hint = "write \"origin\", \"preserve\", or a name such as \"www.example.com\", with a port if needed";
+            return Err(InvalidValue::new(format!("invalid host `{text}` for {{key}}"), hint));
+        }
+        if bare.len() < text.len() {
+            let extra = if text.contains("://") { "scheme" } else { "path" };
+            let message = format!("invalid host `{text}` for {{key}}: a host has no {extra}");
+            return Err(InvalidValue::new(message, format!("write \"{bare}\"")));
+        }
+        Ok(HostChoice(SentHost::Name(text.to_owned())))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^[^/*\s]+$|\$\{", "x-unit": "host" })
     }
 }
 
