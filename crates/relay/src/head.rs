@@ -7,7 +7,8 @@
 //!
 //! - Reading: this file, `hop`, `redirect`, `request_view`, `response_checks`, `client_scheme`, `correlation` with `trace`
 //!   and `ids`.
-//! - Writing: `request` with `forwarded`, `response` with `caching`, and `written` for what is changed afterwards.
+//! - Writing: `request` with `forwarded`, `response` with `caching`, `origin_urls` for both, and `written` for what is
+//!   changed afterwards.
 //! - HTTP/2: `http2`.
 
 mod caching;
@@ -17,6 +18,7 @@ mod forwarded;
 mod hop;
 mod http2;
 mod ids;
+mod origin_urls;
 mod redirect;
 mod request;
 mod request_view;
@@ -43,6 +45,7 @@ pub use http2::{
     write_http2_trailers, write_trailers,
 };
 pub use ids::IdGenerator;
+pub use origin_urls::Front;
 pub use redirect::redirect_to_https;
 pub use request::{RequestChange, write_request};
 pub use request_view::{host_as_sent, is_repeatable};

@@ -3,7 +3,7 @@
 use http1::{FieldSet, Framing, HeadView, KnownField, encode};
 
 use crate::head::forwarded::{Arrival, HopRecord};
-use crate::head::{CorrelationIds, StrippedHead, forwards_left, written};
+use crate::head::{CorrelationIds, StrippedHead, forwards_left, origin_urls, written};
 use config::HopHeaders;
 use judgement::traffic::rule::RoutingRule;
 use memory::snapshot::{Endpoint, HeaderEdit};
@@ -14,7 +14,7 @@ const OURS: FieldSet = FieldSet::of(&[KnownField::Host, KnownField::ContentLengt
 /// What becomes of a request's head.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestChange<'a> {
-    /// Its Host and base path are the origin's.
+    /// Its base path is put in front; its Host is sent unless the client's is.
     pub endpoint: &'a Endpoint,
     /// How it came, which the origin is told.
     pub arrival: Arrival<'a>,
@@ -39,7 +39,7 @@ pub struct RequestChange<'a> {
 pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestChange<'_>) {
     encode::forwarded_request_line(out, request, &change.endpoint.base_path);
     let start = out.len();
-    encode::field(out, "Host", change.endpoint.authority.as_bytes());
+    encode::field(out, "Host", origin_urls::sent_host(change.endpoint, change.arrival.host).as_bytes());
     let stripped = StrippedHead::of(request, change.strip);
     let record = HopRecord::of(&stripped, &change.arrival);
     let cookies = stripped.all(KnownField::Cookie).nth(1).is_some();
@@ -51,12 +51,16 @@ pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestC
     };
     let replaced = if cookies { replaced.with(KnownField::Cookie) } else { replaced };
     let replaced = if left.is_some() { replaced.with(KnownField::MaxForwards) } else { replaced };
+    let replaced = replaced.with(KnownField::Destination);
     request.copy_lines(out, |line| match line.id {
         KnownField::Other => !line.stays && !record.replaces_other(line) && !stripped.strips_other(line),
         // Origins need not be told which fields come behind the body (RFC 9110 6.6.2), and some take them for fields.
         KnownField::Trailer => false,
         field => !line.stays && !replaced.has(field),
     });
+    for destination in stripped.all(KnownField::Destination) {
+        origin_urls::write_destination(out, change.endpoint, change.arrival.host, destination);
+    }
     record.write(out, change.hop);
     change.ids.write(out);
     if cookies {

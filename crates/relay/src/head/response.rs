@@ -2,7 +2,7 @@
 
 use http1::{FieldLine, FieldSet, Framing, HeadView, KnownField, RequestKind, encode};
 
-use crate::head::{CorrelationIds, LONGEST_ID, caching, written};
+use crate::head::{CorrelationIds, Front, LONGEST_ID, caching, origin_urls, written};
 use judgement::traffic::{Environment, RouteId};
 use memory::snapshot::ServedService;
 
@@ -45,6 +45,8 @@ pub struct ResponseChange<'a> {
     pub side: Environment,
     /// The request's.
     pub ids: &'a CorrelationIds,
+    /// Where the client is, for what names the origin; `None` to leave that as it is.
+    pub front: Option<Front<'a>>,
     /// For a newly sticky client, unless shared caches keep the response.
     pub pin: Option<Pin<'a>>,
     /// What the request was.
@@ -58,14 +60,14 @@ pub struct ResponseChange<'a> {
 }
 
 /// Appends the head that the client is sent, blank line included: the origin's status in our version, its lines less what
-/// belongs to its connection, the file's edits, and what the service reveals about itself, which replaces the origin's own
+/// belongs to its connection and with its own URLs as the client knows them, the file's edits, and what the service reveals about itself, which replaces the origin's own
 /// fields of these names. If a service exposes nothing, they pass like any other.
 pub fn write_response(out: &mut Vec<u8>, response: HeadView<'_>, change: &ResponseChange<'_>) {
     encode::status_line(out, response.head().status(), response.reason());
     let start = out.len();
     let terms = &change.serving.terms;
     let replaced = if terms.expose { EXPOSED } else { FieldSet::EMPTY };
-    response.copy_lines(out, |line| goes_on(line) && !replaced.has(line.id));
+    origin_urls::copy_lines(out, response, change.front.as_ref(), |line| goes_on(line) && !replaced.has(line.id));
     if !response.head().has(KnownField::Date) {
         encode::field(out, "Date", change.date);
     }

@@ -1,6 +1,7 @@
 //! Tests of heads from end to end, and what they are made of.
 
 mod allocations;
+mod origin_urls;
 mod properties;
 mod requests;
 mod responses;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http1::{Framing, KnownField, RequestKind, encode};
 use tokio::time::timeout;
 
-use crate::head::{self, Arrival, ConnectionField, OriginRequestId, Pin, RequestChange, ResponseChange};
+use crate::head::{self, Arrival, ConnectionField, Front, OriginRequestId, Pin, RequestChange, ResponseChange};
 use crate::origin::OriginError;
 use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
@@ -499,6 +499,10 @@ impl Exchange<'_> {
         let (rules, _) = snapshot.table.service(routed.decision.service);
         let ClientConnection { trusted, tls, .. } = *self.connection;
         let https = head::came_by_https(tls.is_some(), trusted, self.client.view());
+        // It names the client's host, which is in the buffers of the same connection.
+        let mut output = std::mem::take(self.client.output());
+        let host = head::host_as_sent(self.client.view());
+        let front = routed.endpoint().map(|endpoint| Front { endpoint, host, https });
         let pin = match (&key, &rules.sticky) {
             (Some(key), StickyBy::Cookie(cookie)) => Some(Pin { cookie, key, https }),
             _ => None,
@@ -511,8 +515,9 @@ impl Exchange<'_> {
         };
         let (route, side) = (routed.decision.route, routed.environment());
         let (ids, date) = (&self.ctx.ids, self.worker.date());
-        let change = ResponseChange { serving, route, side, ids, pin, kind, framing, connection, date: &date };
-        head::write_response(self.client.output(), origin.view(), &change);
+        let change = ResponseChange { serving, route, side, ids, front, pin, kind, framing, connection, date: &date };
+        head::write_response(&mut output, origin.view(), &change);
+        *self.client.output() = output;
     }
 
     fn endpoint_times(&self) -> Option<memory::snapshot::OriginTimeouts> {

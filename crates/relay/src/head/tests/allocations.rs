@@ -27,13 +27,14 @@ const BROWSER: [&str; 15] = [
     "Cookie: session=0123456789abcdef; side=fedcba9876543210",
 ];
 
-const ANSWER: [&str; 7] = [
+const ANSWER: [&str; 8] = [
     "Server: nginx",
     "Date: Sat, 28 Nov 2026 00:00:00 GMT",
     "Content-Type: text/html; charset=utf-8",
     "Connection: keep-alive",
     "Cache-Control: no-cache",
-    "Set-Cookie: session=0123456789abcdef; Path=/; HttpOnly",
+    "Set-Cookie: session=0123456789abcdef; Domain=origin.test; Path=/base; HttpOnly",
+    "Location: https://origin.test/base/cart",
     "Content-Length: 109",
 ];
 
@@ -68,6 +69,7 @@ fn a_browsers_request_and_its_answer_allocate_nothing() {
             route: RouteId(serving.first_route),
             side: Environment::Blue,
             ids: &ids,
+            front: Some(Front { endpoint: &endpoint, host: host_as_sent(request), https: true }),
             pin: None,
             kind: RequestKind::Other,
             framing: Framing::Length(109),

@@ -41,6 +41,8 @@ fn lines() -> impl Strategy<Value = Vec<String>> {
         Just("a=b; c=d"),
         Just("10.0.0.9, unknown"),
         Just("https"),
+        Just("0;url='http://origin.test/base//x"),
+        Just("http://origin.test/base\t/x; Path=/base; domain=origin.test"),
         Just("\u{e4}: \" , "),
     ];
     let line = (name, value).prop_map(|(name, value)| format!("{name}: {value}"));
@@ -111,7 +113,7 @@ proptest! {
     fn a_response_that_was_accepted_is_acceptable(
         lines in lines(),
         status in prop_oneof![Just(200_u16), Just(204), Just(304), Just(101), Just(500)],
-        head_only: bool, exposed: bool, pinned: bool,
+        head_only: bool, exposed: bool, pinned: bool, fronted: bool,
     ) {
         let text = format!("HTTP/1.1 {status} \r\n{}\r\n", lines.iter().map(|line| line.clone() + "\r\n").collect::<String>());
         let mut head = Head::default();
@@ -122,7 +124,9 @@ proptest! {
         let framing = head.response_framing(kind);
         let connection = if status == 101 { ConnectionField::Upgrade } else { ConnectionField::KeepAlive };
         let pin = pinned.then_some(Pin { cookie: "side", key: b"0123456789abcdef", https: true });
-        let change = ResponseChange { pin, kind, framing, connection, ..responses::change(&serving, &ids) };
+        let endpoint = endpoint("origin.test", "/base");
+        let front = fronted.then_some(Front { endpoint: &endpoint, host: Some("shop.test"), https: false });
+        let change = ResponseChange { front, pin, kind, framing, connection, ..responses::change(&serving, &ids) };
         let mut out = Vec::new();
         write_response(&mut out, response, &change);
         let mut again = Head::default();

@@ -1,27 +1,16 @@
 //! Tests of requests on their way to an origin.
 
-use std::sync::Arc;
-
 use http::{HeaderName, HeaderValue};
 use http1::Framing;
 use judgement::traffic::names::FieldName;
 use judgement::traffic::rule::{RuleCondition, RuleTarget, ValueTest};
-use memory::snapshot::{Endpoint, HeaderEdit, OriginHttp2, OriginTimeouts};
+use memory::snapshot::{Endpoint, HeaderEdit};
 
 use super::*;
 use config::HopHeaders;
 
 pub fn endpoint(authority: &str, base_path: &str) -> Endpoint {
-    Endpoint {
-        address: "127.0.0.1:1".parse().unwrap(),
-        tls: None,
-        http2: OriginHttp2::Never,
-        timeouts: OriginTimeouts::DEFAULT,
-        connection_key: 0,
-        authority: authority.into(),
-        base_path: base_path.into(),
-        rest: Arc::default(),
-    }
+    Endpoint { base_path: base_path.into(), ..Endpoint::plain("127.0.0.1:1".parse().unwrap(), authority) }
 }
 
 pub fn arrival(trusted: bool) -> Arrival<'static> {
@@ -72,6 +61,42 @@ fn a_request_goes_on_as_it_was_sent_with_our_lines_behind() {
         format!("GET /base/?b HTTP/1.1|Host: origin.test:81|{OURS}|")
     );
     assert!(written(&request("OPTIONS *", &[]), &change(&endpoint, &ids)).starts_with("OPTIONS * HTTP/1.1|"));
+}
+
+#[test]
+fn an_origin_is_asked_by_its_own_name_or_by_the_clients() {
+    let ids = CorrelationIds::default();
+    let host = |endpoint: &Endpoint, host: Option<&'static str>| {
+        let arrival = Arrival { host, ..arrival(false) };
+        let sent = written(&request("GET /", &[]), &RequestChange { arrival, ..change(endpoint, &ids) });
+        sent.split('|').nth(1).unwrap().to_owned()
+    };
+    let own = endpoint("www.origin.test", "");
+    let preserving = Endpoint { preserves_host: true, ..own.clone() };
+    assert_eq!(host(&own, Some("Shop.test:8080")), "Host: www.origin.test");
+    assert_eq!(host(&preserving, Some("Shop.test:8080")), "Host: Shop.test:8080");
+    assert_eq!(host(&preserving, None), "Host: www.origin.test", "HTTP/1.0 need not name one");
+}
+
+#[test]
+fn the_destination_of_a_move_is_the_origins() {
+    let own = endpoint("origin.test:81", "/base");
+    let preserving = Endpoint { preserves_host: true, base_path: "".into(), ..own.clone() };
+    let ids = CorrelationIds::default();
+    for (sent, by_own, preserved) in [
+        ("http://shop.test/b?c", "http://origin.test:81/base/b?c", "http://shop.test/b?c"),
+        ("HTTPS://Shop.Test:443/b", "http://origin.test:81/base/b", "http://shop.test/b"),
+        ("/b", "/base/b", "/b"),
+        ("http://shop.test:81/b", "http://shop.test:81/b", "http://shop.test:81/b"),
+        ("http://evil.test/b", "http://evil.test/b", "http://evil.test/b"),
+        ("http://u@shop.test/b", "http://u@shop.test/b", "http://u@shop.test/b"),
+        ("b", "b", "b"),
+    ] {
+        for (endpoint, wanted) in [(&own, by_own), (&preserving, preserved)] {
+            let text = written(&request("MOVE /a", &[&format!("destination: {sent}")]), &change(endpoint, &ids));
+            assert!(text.contains(&format!("|Destination: {wanted}|")), "{sent}: {text}");
+        }
+    }
 }
 
 #[test]
