@@ -246,7 +246,7 @@ fn the_origins_own_request_id_is_taken_from_the_header_that_the_preset_names() {
 }
 
 #[test]
-fn a_site_is_asked_by_the_host_that_suits_its_url_unless_the_file_names_one() {
+fn an_origin_is_sent_the_host_that_suits_its_url_unless_the_file_names_one() {
     let sent = |service: &str, url: &str, environment: &str| {
         let text = format!(
             "[service.shop]\nhosts = [\"*.shop.test\", \"shop.test\"]\n{service}\n[service.shop.blue]\nurl = \"{url}\"\n{environment}\n\

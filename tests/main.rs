@@ -21,6 +21,7 @@ mod endings;
 mod faults;
 mod gates;
 mod headers;
+mod hosts;
 mod health;
 mod health_stores;
 mod lifecycle;

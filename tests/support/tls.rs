@@ -135,6 +135,7 @@ pub struct H2 {
 #[derive(Debug, Default)]
 pub struct H2Answer {
     pub status: u16,
+    pub headers: http::HeaderMap,
     pub body: Vec<u8>,
     pub trailers: Option<http::HeaderMap>,
 }
@@ -170,7 +171,7 @@ impl H2 {
             stream.send_data(part.clone(), at + 1 == body.len())?;
         }
         let (parts, mut body) = answer.await?.into_parts();
-        let mut got = H2Answer { status: parts.status.as_u16(), ..H2Answer::default() };
+        let mut got = H2Answer { status: parts.status.as_u16(), headers: parts.headers, ..H2Answer::default() };
         while let Some(chunk) = body.data().await {
             let chunk = chunk?;
             got.body.extend_from_slice(&chunk);
