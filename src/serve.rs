@@ -107,21 +107,27 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         runs: runs.clone(),
         keep_snapshots: settings.validation.snapshots,
     });
-    let (path, listeners) = (settings.routing.clone(), sockets.listeners());
+    let listeners = sockets.listeners();
     let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
     listen_for_admin(&runtime, admin, settings, api, keyring)?;
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() };
+    let reloader = Reloader {
+        path: settings.routing.clone(),
+        listeners,
+        resolver,
+        sidecar: sidecar.clone(),
+        counters: counters.clone(),
+    };
     runtime.spawn(reloader.run(FileWatch::from(files), reloads, changes_asked));
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-    let currents = certificates(&runtime, settings, &counters)?;
+    let certificates = certificates(&runtime, settings, &counters)?;
     let budget = DescriptorBudget::of_process(&settings.limits);
     let proxy = |shard| {
         Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings)
             .with_access_log(access.clone())
     };
     let shared = shared(settings, &budget, &counters, ending);
-    let workers = start_workers(plain.into_iter().zip(tls).collect(), &currents, proxy, &shared)?;
+    let workers = start_workers(plain.into_iter().zip(tls).collect(), &certificates, proxy, &shared)?;
     raise(&counters.process.ready, has_enough_descriptors(&budget));
     Ok(Running {
         addresses,
