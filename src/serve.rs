@@ -107,28 +107,21 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         runs: runs.clone(),
         keep_snapshots: settings.validation.snapshots,
     });
-    let listeners = sockets.listeners();
+    let (reload, reloads) = mpsc::channel(1);
+    let (path, listeners) = (settings.routing.clone(), sockets.listeners());
+    let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() };
+    runtime.spawn(reloader.run(FileWatch::from(files), reloads, changes_asked));
     let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
     listen_for_admin(&runtime, admin, settings, api, keyring)?;
-    let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader {
-        path: settings.routing.clone(),
-        listeners,
-        resolver,
-        sidecar: sidecar.clone(),
-        counters: counters.clone(),
-    };
-    runtime.spawn(reloader.run(FileWatch::from(files), reloads, changes_asked));
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
     let certificates = certificates(&runtime, settings, &counters)?;
-    let budget = DescriptorBudget::of_process(&settings.limits);
     let proxy = |shard| {
         Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings)
             .with_access_log(access.clone())
     };
-    let shared = shared(settings, &budget, &counters, ending);
+    let (shared, has_room) = shared(settings, &counters, ending);
     let workers = start_workers(plain.into_iter().zip(tls).collect(), &certificates, proxy, &shared)?;
-    raise(&counters.process.ready, has_enough_descriptors(&budget));
+    raise(&counters.process.ready, has_room);
     Ok(Running {
         addresses,
         tls_addresses,
@@ -282,17 +275,22 @@ fn has_enough_descriptors(budget: &DescriptorBudget) -> bool {
     true
 }
 
-/// What all listeners of the proxy share.
+/// What all listeners of the proxy share, and whether there are enough file descriptors.
 fn shared(
     settings: &MainConfig,
-    budget: &DescriptorBudget,
     counters: &Arc<Counters>,
     end: watch::Receiver<ShutdownSignal>,
-) -> ListenerContext {
+) -> (ListenerContext, bool) {
+    let budget = DescriptorBudget::of_process(&settings.limits);
     let (limits, trusted) = (&settings.limits, &settings.trusted_proxies);
     let connection_limits = ConnectionLimits::new(budget.connections, limits, trusted, counters.clone());
     let request_limits = RequestLimits::new(budget.requests, limits.requests_in_flight_per_address, counters.clone());
-    ListenerContext { connection_limits: Arc::new(connection_limits), request_limits: Arc::new(request_limits), end }
+    let context = ListenerContext {
+        connection_limits: Arc::new(connection_limits),
+        request_limits: Arc::new(request_limits),
+        end,
+    };
+    (context, has_enough_descriptors(&budget))
 }
 
 /// Starts a worker for each set of sockets, plain and TLS.
