@@ -17,6 +17,7 @@ mod counting;
 mod desync;
 mod docs;
 mod drain;
+mod edges;
 mod endings;
 mod faults;
 mod gates;

@@ -197,6 +197,11 @@ impl Client {
         }
     }
 
+    /// Resets the connection.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
     /// Sends no more, still reads.
     pub fn finish_sending(&self) {
         self.tcp.shutdown(std::net::Shutdown::Write).unwrap();
