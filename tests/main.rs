@@ -8,6 +8,7 @@
 mod access;
 mod api;
 mod auth;
+mod busy;
 mod caution;
 mod cli;
 mod clients;

@@ -7,6 +7,7 @@
 mod check_gauges;
 mod cohort_ring;
 mod distinct_keys;
+mod endpoint_limit;
 mod endpoint_rest;
 mod guard_gauges;
 mod notice_counters;
@@ -26,6 +27,7 @@ use parking_lot::Mutex;
 
 pub use check_gauges::CheckGauges;
 pub use distinct_keys::DistinctKeys;
+pub use endpoint_limit::{EndpointLimit, EndpointLimits, EndpointSlot, QueuePlace};
 pub use endpoint_rest::EndpointRest;
 pub use guard_gauges::GuardGauges;
 pub use notice_counters::NoticeCounters;
@@ -57,6 +59,7 @@ pub struct Counters {
     health: Mutex<BTreeMap<(String, Environment, String), CheckGauges>>,
     /// Failed rounds of all the checks that a service ever had, by [`Environment::index`].
     health_failures: Mutex<BTreeMap<String, [u64; 2]>>,
+    pub limits: EndpointLimits,
     pub process: ProcessCounters,
     pub alarm: SidecarAlarm,
 }
@@ -75,6 +78,7 @@ impl Counters {
             notices: Mutex::default(),
             health: Mutex::default(),
             health_failures: Mutex::default(),
+            limits: EndpointLimits::default(),
             process: ProcessCounters::default(),
             alarm: SidecarAlarm::default(),
         }

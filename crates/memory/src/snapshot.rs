@@ -16,7 +16,7 @@ use arc_swap::{ArcSwap, Cache};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use crate::counters::{DistinctKeys, EndpointRest, OrdinalCounter, RescueBudget, RouteCounters};
+use crate::counters::{DistinctKeys, EndpointLimit, EndpointRest, OrdinalCounter, RescueBudget, RouteCounters};
 use crate::snapshot::health_check::HealthCheck;
 use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
@@ -37,6 +37,7 @@ pub struct OriginSettings {
     /// The CAs that may sign the origin's certificate, in DER; empty for those that the system trusts.
     pub authorities: Vec<Vec<u8>>,
     pub identity: Option<ClientIdentity>,
+    pub limit: Option<OriginLimit>,
 }
 
 impl OriginSettings {
@@ -67,6 +68,17 @@ pub enum SentHost {
     Preserve,
     /// This one, with a port or without.
     Name(String),
+}
+
+/// How many requests each endpoint of an environment takes at once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OriginLimit {
+    /// Whose endpoints they are: the same address elsewhere has a limit of its own.
+    pub service: String,
+    pub environment: Environment,
+    pub connections: usize,
+    /// How many requests may wait, for all endpoints together.
+    pub queue: usize,
 }
 
 /// The HTTP version used with an origin.
@@ -117,6 +129,8 @@ pub struct OriginTimeouts {
     pub write: Millis,
     /// How long a pooled connection may stay idle.
     pub idle: Millis,
+    /// How long a request waits while its environment has as many as it takes.
+    pub queue: Millis,
     /// How long after the request's head a rescue may still start.
     pub deadline: Millis,
 }
@@ -130,6 +144,7 @@ impl OriginTimeouts {
         between_bytes: Millis::seconds(60),
         write: Millis::seconds(30),
         idle: Millis::seconds(50),
+        queue: Millis::seconds(5),
         deadline: Millis::seconds(60),
     };
 }
@@ -155,6 +170,8 @@ pub struct Endpoint {
     pub base_path: Box<str>,
     /// While it rests, requests try the others first. Shared by the generations that know it.
     pub rest: Arc<EndpointRest>,
+    /// How many requests it takes at once, if the file limits them. Shared in the same way.
+    pub limit: Option<Arc<EndpointLimit>>,
 }
 
 impl Endpoint {
@@ -173,7 +190,14 @@ impl Endpoint {
             url_authority: authority.into(),
             base_path: "".into(),
             rest: Arc::default(),
+            limit: None,
         }
+    }
+
+    /// Whether it takes another request now.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.limit.as_ref().is_none_or(|limit| limit.has_room())
     }
 }
 

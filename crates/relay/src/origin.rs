@@ -17,7 +17,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 
 use crate::origin::tls::OriginTls;
-use memory::counters::EndpointRest;
+use memory::counters::{EndpointLimits, EndpointRest};
 use memory::snapshot::{Endpoint, EndpointTls, OriginSettings, OriginTarget, SentHost};
 
 pub use connector::Connector;
@@ -37,7 +37,13 @@ pub fn is_forbidden(address: IpAddr) -> bool {
 const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// Everything that a connection to one address of a target needs, prepared once.
-fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr, tls: &OriginTls) -> Option<Endpoint> {
+fn endpoint(
+    origin: &OriginSettings,
+    target: &OriginTarget,
+    address: IpAddr,
+    tls: &OriginTls,
+    limits: &EndpointLimits,
+) -> Option<Endpoint> {
     if is_forbidden(address) {
         tracing::warn!(host = target.host, %address, "ignoring the link-local address of an origin");
         return None;
@@ -59,6 +65,10 @@ fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr, tls
     let address = SocketAddr::new(address, target.port);
     let mut key = DefaultHasher::new();
     (address, target.tls.then_some(&target.host), origin.h2, &origin.authorities, &origin.identity).hash(&mut key);
+    let limit = origin
+        .limit
+        .as_ref()
+        .map(|limit| limits.limit(&limit.service, limit.environment, address, limit.connections, limit.queue));
     Some(Endpoint {
         address,
         tls,
@@ -70,6 +80,7 @@ fn endpoint(origin: &OriginSettings, target: &OriginTarget, address: IpAddr, tls
         url_authority: target.authority.as_str().into(),
         base_path: target.base_path.as_str().into(),
         rest: Arc::new(EndpointRest::default()),
+        limit,
     })
 }
 

@@ -7,7 +7,7 @@
 //! - Connections: [`listen`], [`connection_limits`], [`tls`], and what they share in a thread: [`worker`], `buffers`, `timer`.
 //! - A client's connection: `client_http1` and `client_http2`, which turn it into requests.
 //! - A request: `exchange`. Its routing and its attempts: `context`, `routed_request`, `endpoint_choice`, `upstream_try`,
-//!   `rescue`. Connections to origins: `pool`.
+//!   `rescue`, `turn`. Connections to origins: `pool`.
 //! - Bytes: a `side` is the client's or the origin's end of an exchange, in either protocol; a `passage` moves what comes from
 //!   the one to the other, within the time limits.
 //! - Its end: `answers`, `access_line`.
@@ -31,6 +31,7 @@ mod routed_request;
 mod side;
 mod timer;
 pub mod tls;
+mod turn;
 mod upstream_try;
 pub mod worker;
 

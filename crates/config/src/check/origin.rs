@@ -6,12 +6,14 @@ use std::path::Path;
 
 use crate::OwnListeners;
 use crate::check::tls::{certificates, identity};
-use crate::check::word;
+use crate::check::{whole, word};
 use crate::file::values::{self, OriginUrl};
 use crate::file::{At, EnvironmentFile, Http2Choice};
 use crate::read::{SourceFile, written};
 use judgement::traffic::Environment;
-use memory::snapshot::{ClientIdentity, OriginHttp2, OriginSettings, OriginTarget, OriginTimeouts, SentHost};
+use memory::snapshot::{
+    ClientIdentity, OriginHttp2, OriginLimit, OriginSettings, OriginTarget, OriginTimeouts, SentHost,
+};
 
 /// What an environment is checked against, besides its own table.
 pub struct Place<'a> {
@@ -62,9 +64,29 @@ pub fn check(
         Some(Http2Choice::Only) => OriginHttp2::Only,
         Some(Http2Choice::Never) => OriginHttp2::Never,
     };
+    let limit = limit(source, environment, file, place.service);
     let host = file.host.as_ref().map(|at| &at.value.0).or(place.host).cloned();
     let service_host = place.service_host.map(str::to_owned);
-    Some(OriginSettings { targets, timeouts: place.timeouts, h2, host, service_host, authorities, identity })
+    let timeouts = place.timeouts;
+    Some(OriginSettings { targets, timeouts, h2, host, service_host, authorities, identity, limit })
+}
+
+/// How many requests wait, if the file does not say.
+const QUEUE: u64 = 100;
+
+fn limit(
+    source: &mut SourceFile,
+    environment: Environment,
+    file: &EnvironmentFile,
+    service: &str,
+) -> Option<OriginLimit> {
+    if let (Some(at), None) = (&file.queue, &file.max_connections) {
+        let hint = Some("add max_connections = 50, or remove it".to_owned());
+        source.problem(at.span.clone(), "`queue` has no effect without `max_connections`", hint);
+    }
+    let connections = file.max_connections.as_ref()?.value.0 as usize;
+    let queue = whole(&file.queue, QUEUE) as usize;
+    Some(OriginLimit { service: service.to_owned(), environment, connections, queue })
 }
 
 fn urls<'t>(

@@ -157,6 +157,7 @@ fn timeouts(typed: Option<&TimeoutsFile>, fitting: OriginTimeouts) -> OriginTime
         between_bytes: length(&file.between_bytes, fitting.between_bytes),
         write: length(&file.write, fitting.write),
         idle: length(&file.idle, fitting.idle),
+        queue: length(&file.queue, fitting.queue),
         deadline: length(&file.deadline, fitting.deadline),
     }
 }

@@ -114,6 +114,13 @@ pub struct EnvironmentFile {
     /// HTTP/2 to the origin: "auto" where TLS negotiates it, "only" (also without TLS, as for gRPC), or "never".
     #[schemars(extend("default" = "auto"))]
     pub h2: Option<At<Word<Http2Choice>>>,
+    /// The most requests at once at each address of the environment, over all workers. Further ones wait. Default: no limit.
+    #[schemars(extend("x-unit" = "requests"))]
+    pub max_connections: Option<At<Whole<1, 1_000_000>>>,
+    /// The most requests that wait while the environment has `max_connections`, for `timeouts.queue` each. Further ones, and
+    /// those that waited in vain, fail: active may serve them, or the client gets 503.
+    #[schemars(extend("default" = 100, "x-unit" = "requests"))]
+    pub queue: Option<At<Whole<0, 1_000_000>>>,
     /// A PEM file of CA certificates to trust for the origin, instead of the system's. Relative to this file.
     pub ca_file: Option<At<String>>,
     /// A PEM file with the certificate to present to an origin that asks for one. Relative to this file.
@@ -240,6 +247,9 @@ pub struct TimeoutsFile {
     /// How long an unused connection stays open. Keep it below the origin's own limit.
     #[schemars(extend("default" = "50s"))]
     pub idle: Option<At<Duration>>,
+    /// How long a request waits while the environment has `max_connections`.
+    #[schemars(extend("default" = "5s"))]
+    pub queue: Option<At<Duration>>,
     /// How long after the request's head a rescue may still start.
     #[schemars(extend("default" = "60s"))]
     pub deadline: Option<At<Duration>>,

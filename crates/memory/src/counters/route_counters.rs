@@ -57,6 +57,8 @@ pub enum AttemptFailure {
     Connect,
     Tls,
     Timeout,
+    /// Too many requests at once: it waited too long for one of them to end, or had no room to wait.
+    Busy,
     /// Closed or broken before the response head was complete, or not HTTP.
     Reset,
     /// A kept connection was closed under a request that may not be sent twice. Not judged: the origin had done nothing

@@ -15,6 +15,8 @@ pub enum OriginError {
     Connect,
     ConnectTimeout,
     TlsTimeout,
+    /// It has as many requests as it takes at once.
+    Busy,
     /// With the words of the TLS library.
     Tls(String),
     /// It must speak HTTP/2, and has agreed on something else.
@@ -90,6 +92,7 @@ impl OriginError {
             | OriginError::TlsTimeout
             | OriginError::ResponseTimeout
             | OriginError::SendTimeout => AttemptFailure::Timeout,
+            OriginError::Busy => AttemptFailure::Busy,
             OriginError::Refused | OriginError::NoRoute | OriginError::Connect => AttemptFailure::Connect,
             OriginError::Tls(_) | OriginError::NoHttp2 => AttemptFailure::Tls,
             OriginError::Closed
@@ -133,6 +136,7 @@ impl OriginError {
             OriginError::NoRoute => "no route to host",
             OriginError::Connect => "cannot connect",
             OriginError::TlsTimeout => "TLS handshake timed out",
+            OriginError::Busy => "too many requests at once",
             OriginError::Tls(why) => return format!("TLS handshake failed: {why}"),
             OriginError::ResponseTimeout => "timed out waiting for the response",
             OriginError::SendTimeout => "timed out sending the request",

@@ -59,7 +59,7 @@ impl OriginResolver {
             }
         }
         let resolved = origins.iter().filter_map(|origin| {
-            let endpoints = endpoints(origin, &self.tls, |name| found.get(name).map(|found| &found.addresses));
+            let endpoints = self.endpoints(origin, |name| found.get(name).map(|found| &found.addresses));
             (!endpoints.is_empty()).then(|| (origin.clone(), endpoints))
         });
         let resolved = resolved.collect();
@@ -124,7 +124,7 @@ impl OriginResolver {
                     return;
                 }
                 for origin in origins.iter().filter(|origin| origin.targets.iter().any(|target| target.host == host)) {
-                    let endpoints = endpoints(origin, &self.tls, |name| names.get(name).map(|found| &found.addresses));
+                    let endpoints = self.endpoints(origin, |name| names.get(name).map(|found| &found.addresses));
                     if !endpoints.is_empty() && (before.is_some() || now.is_some()) {
                         sidecar.resolved(origin.clone(), endpoints);
                     }
@@ -139,23 +139,24 @@ impl OriginResolver {
             }
         }
     }
-}
 
-/// The endpoints of an origin: every address of every target, in file order.
-fn endpoints<'f>(
-    origin: &OriginSettings,
-    tls: &OriginTls,
-    addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>,
-) -> Endpoints {
-    let mut all: Vec<Endpoint> = Vec::new();
-    for target in &origin.targets {
-        match target.host.parse::<IpAddr>() {
-            Ok(address) => all.extend(super::endpoint(origin, target, address, tls)),
-            Err(_) => {
-                let addresses = addresses(&target.host).into_iter().flatten();
-                all.extend(addresses.filter_map(|address| super::endpoint(origin, target, *address, tls)));
+    /// The endpoints of an origin: every address of every target, in file order.
+    fn endpoints<'f>(
+        &self,
+        origin: &OriginSettings,
+        addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>,
+    ) -> Endpoints {
+        let endpoint = |target, address| super::endpoint(origin, target, address, &self.tls, &self.counters.limits);
+        let mut all: Vec<Endpoint> = Vec::new();
+        for target in &origin.targets {
+            match target.host.parse::<IpAddr>() {
+                Ok(address) => all.extend(endpoint(target, address)),
+                Err(_) => {
+                    let addresses = addresses(&target.host).into_iter().flatten();
+                    all.extend(addresses.filter_map(|address| endpoint(target, *address)));
+                }
             }
         }
+        all.into()
     }
-    all.into()
 }

@@ -2,7 +2,7 @@
 
 use judgement::traffic::Environment;
 use memory::clock;
-use memory::counters::AttemptFailure;
+use memory::counters::{AttemptFailure, EndpointSlot};
 use memory::snapshot::Endpoint;
 
 /// Endpoints of one environment that a request tries to connect to.
@@ -25,6 +25,8 @@ pub struct EndpointChoice {
     failed: u64,
     /// Why the first endpoint accepted no connection: the last one may only be an address that nothing listens on.
     pub connect_failure: Option<AttemptFailure>,
+    /// The request is one of those that the current endpoint takes at once, if that is limited.
+    slot: Option<EndpointSlot>,
 }
 
 impl EndpointChoice {
@@ -38,6 +40,7 @@ impl EndpointChoice {
             broken: 0,
             failed: 0,
             connect_failure: None,
+            slot: None,
         }
     }
 
@@ -54,9 +57,13 @@ impl EndpointChoice {
         if self.current < endpoints.len() { Some(self.current) } else { None }
     }
 
-    /// Moves to the next endpoint: in rotation, with those that rest last. `turn` gives the start, and is called once.
+    /// Moves to the next endpoint: in rotation, with those that rest last, and before them those that have as many requests
+    /// as they take. One that has taken the request is kept. `turn` gives the start, and is called once.
     pub fn advance(&mut self, endpoints: &[Endpoint], turn: impl FnOnce() -> usize) {
         let many = endpoints.len();
+        if self.slot.is_some() {
+            return;
+        }
         if many < 2 {
             self.current = 0;
             return;
@@ -64,11 +71,37 @@ impl EndpointChoice {
         let first = *self.first.get_or_insert_with(|| turn() % many);
         let new = (first..first + many).map(|at| at % many).filter(|at| self.failed >> (at % 64) & 1 == 0);
         let awake = |at: &usize| endpoints.get(*at).is_some_and(|endpoint| !endpoint.rest.is_on(clock::now));
-        self.current = new.clone().find(awake).or_else(|| new.clone().next()).unwrap_or(first);
+        let has_room = |at: &usize| awake(at) && endpoints.get(*at).is_some_and(Endpoint::has_room);
+        let best = new.clone().find(has_room).or_else(|| new.clone().find(awake)).or_else(|| new.clone().next());
+        self.current = best.unwrap_or(first);
+    }
+
+    /// The endpoints that are as good as the current one, which come with it in rotation.
+    pub fn equals(&self, endpoints: &[Endpoint]) -> Vec<usize> {
+        let (many, first) = (endpoints.len(), self.first.unwrap_or_default());
+        let is_awake = |at: usize| endpoints.get(at).is_some_and(|endpoint| !endpoint.rest.is_on(clock::now));
+        let is_new = |at: usize| self.failed >> (at % 64) & 1 == 0;
+        let alike = |at: &usize| is_new(*at) == is_new(self.current) && is_awake(*at) == is_awake(self.current);
+        (first..first + many).map(|at| at % many).filter(alike).collect()
+    }
+
+    /// The request is one of those that this endpoint takes at once.
+    pub fn take(&mut self, place: usize, slot: EndpointSlot) {
+        (self.current, self.slot) = (place, Some(slot));
+    }
+
+    pub const fn has_slot(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    /// The endpoint has nothing more to do with the request.
+    pub fn leave(&mut self) {
+        self.slot = None;
     }
 
     /// The current endpoint accepted no connection; returns whether another one may be tried.
     pub fn connect_failed(&mut self, failure: AttemptFailure, endpoints: &[Endpoint]) -> bool {
+        self.leave();
         self.connect_failure.get_or_insert(failure);
         self.failed |= 1 << (self.current % 64);
         self.connects += 1;
@@ -77,6 +110,7 @@ impl EndpointChoice {
 
     /// The current endpoint broke off; returns whether another one may be tried.
     pub fn broke_off(&mut self, endpoints: &[Endpoint]) -> bool {
+        self.leave();
         self.failed |= 1 << (self.current % 64);
         self.broken += 1;
         endpoints.len() > 1 && self.broken <= 1

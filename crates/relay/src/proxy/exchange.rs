@@ -18,6 +18,7 @@ use crate::proxy::passage::{AttemptError, ClientFault, Passage, RESPONSE_HEAD, U
 use crate::proxy::pool::OriginConnection;
 use crate::proxy::side::{Channel, ExchangeSide, Http2OriginStream, SideError};
 use crate::proxy::timer::LazyTimer;
+use crate::proxy::turn;
 use crate::proxy::upstream_try::UpstreamTry;
 use crate::proxy::worker::Worker;
 use judgement::time::Millis;
@@ -143,7 +144,11 @@ impl Exchange<'_> {
         }
         self.framing = request_framing(self.client);
         let mut upload = Upload::new(self.ctx.routed.as_ref().map_or(0, |routed| routed.max_body()));
-        match self.attempts(&mut upload).await {
+        let asked = self.attempts(&mut upload).await;
+        if asked.is_err() {
+            self.leave_endpoint();
+        }
+        match asked {
             Ok(origin) => self.respond(origin, &mut upload).await,
             Err(AttemptError::Client(fault)) => self.end_for(fault).await,
             Err(AttemptError::Origin(error)) => {
@@ -177,7 +182,14 @@ impl Exchange<'_> {
             let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(OriginError::Connect)) };
             let snapshot = routed.snapshot.clone();
             let (service, environment) = (routed.decision.service, routed.environment());
-            let place = routed.next_endpoint(self.worker.shard);
+            let mut place = routed.next_endpoint(self.worker.shard);
+            if routed.needs_slot() {
+                match Box::pin(self.take_turn()).await {
+                    Ok(taken) => place = Some(taken),
+                    Err(AttemptError::Origin(busy)) if self.fail(busy.failure(), true, upload) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
             let endpoint = place.and_then(|place| snapshot.endpoints(service, environment).get(place));
             let Some(endpoint) = endpoint else {
                 // No address counts as a refused connection.
@@ -200,6 +212,16 @@ impl Exchange<'_> {
             }
             upload.restart();
         }
+    }
+
+    /// Waits until an endpoint takes the request, where each takes only so many at once. Which one it is.
+    async fn take_turn(&mut self) -> Result<usize, AttemptError> {
+        let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(OriginError::Busy)) };
+        let patience = routed.endpoint().map_or(Millis::ZERO, |endpoint| endpoint.timeouts.queue);
+        let half_close = self.worker.limits.half_close;
+        let (place, slot) = turn::wait(routed.limits(), patience, half_close, self.client, self.timer).await?;
+        routed.take(place, slot);
+        Ok(place)
     }
 
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<(OriginConnection, bool), OriginError> {
@@ -426,6 +448,7 @@ impl Exchange<'_> {
         } else {
             poll_fn(|cx| passage.poll_body(cx)).await
         };
+        self.leave_endpoint();
         match passed {
             Ok(()) => {
                 self.judge_grpc(&origin);
@@ -543,6 +566,13 @@ impl Exchange<'_> {
             *self.connection.own.borrow_mut() = Some((key, transport));
         } else if is_kept {
             self.worker.origins.keep(key, transport, idle);
+        }
+    }
+
+    /// The origin has done its part: other requests may take this one's place.
+    fn leave_endpoint(&mut self) {
+        if let Some(routed) = &mut self.ctx.routed {
+            routed.leave_endpoint();
         }
     }
 

@@ -10,7 +10,9 @@ use judgement::time::Millis;
 use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::{Decision, DecisionReason, Environment};
 use memory::clock;
-use memory::counters::{AttemptFailure, AttemptOutcome, Counters, ResponseClass, RouteCounters, Shard};
+use memory::counters::{
+    AttemptFailure, AttemptOutcome, Counters, EndpointLimit, EndpointSlot, ResponseClass, RouteCounters, Shard,
+};
 use memory::snapshot::{Endpoint, HeaderEdits, ServedService, SharedSnapshot};
 use sidecar::SidecarHandle;
 
@@ -92,6 +94,28 @@ impl RoutedRequest {
     /// The endpoint of the current attempt.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         self.endpoints.current(self.all_endpoints())
+    }
+
+    /// Whether the endpoint of the current attempt takes only so many requests at once, and has not taken this one.
+    pub fn needs_slot(&self) -> bool {
+        !self.endpoints.has_slot() && self.endpoint().is_some_and(|endpoint| endpoint.limit.is_some())
+    }
+
+    /// The limits of the endpoints that may serve the current attempt, by place.
+    pub fn limits(&self) -> Vec<(usize, Arc<EndpointLimit>)> {
+        let all = self.all_endpoints();
+        let limit = |at: usize| Some((at, all.get(at)?.limit.clone()?));
+        self.endpoints.equals(all).into_iter().filter_map(limit).collect()
+    }
+
+    /// An endpoint has taken the request.
+    pub fn take(&mut self, place: usize, slot: EndpointSlot) {
+        self.endpoints.take(place, slot);
+    }
+
+    /// No endpoint has anything more to do with the request.
+    pub fn leave_endpoint(&mut self) {
+        self.endpoints.leave();
     }
 
     pub const fn is_rescued(&self) -> bool {
