@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use config::MainConfig;
+use config::{EarlyHints, MainConfig};
 use judgement::guard::window::{ClientImpact, JudgedTotals};
 use judgement::traffic::Environment::{self, Blue, Green};
 use memory::counters::{AttemptFailure, ResponseClass};
@@ -70,7 +70,8 @@ fn an_answer_of_which_only_the_head_came_is_out_no_more() {
 
 #[test]
 fn hints_are_no_answer_and_a_tunnel_is_one() {
-    let house = House::start("weight = 100", "[service.shop.timeouts]\nfirst_byte = \"500ms\"\n");
+    let rest = "[service.shop.timeouts]\nfirst_byte = \"500ms\"\n";
+    let house = House::with("weight = 100", rest, |settings| settings.early_hints = EarlyHints::All);
     house.set("websocket = true");
     house.green.always(Do::Raw("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".to_owned()));
     let mut waiting = hung(&house, "/");

@@ -1,11 +1,15 @@
 //! The edges of the relay, over real sockets; `docs/src/edges.md` has the table.
 
+use std::future::poll_fn;
+
+use config::EarlyHints;
 use judgement::traffic::Environment;
 use memory::counters::AttemptFailure;
 
 use crate::support::client::Client;
+use crate::support::front::{Front, NOBODY, block_on, routing};
 use crate::support::house::House;
-use crate::support::origin::Do;
+use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
 
 fn ok(body: &str) -> String {
@@ -81,7 +85,7 @@ pub const HOP_NAMES: [&str; 6] = ["x-hop", "x-second", "keep-alive", "upgrade", 
 
 #[test]
 fn what_belongs_to_the_origins_connection_reaches_no_client() {
-    let house = House::start("weight = 0", "");
+    let house = House::with("weight = 0", "", |settings| settings.early_hints = EarlyHints::All);
     house.blue.always(Do::Raw(HOPS.to_owned()));
     let mut client = house.client();
     for _ in 0..2 {
@@ -159,7 +163,7 @@ fn a_post_without_a_body_says_so() {
 
 #[test]
 fn interim_answers_are_few() {
-    let house = House::start("weight = 0", "");
+    let house = House::with("weight = 0", "", |settings| settings.early_hints = EarlyHints::All);
     let hints = |count: usize| "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".repeat(count);
     house.blue.always(Do::Raw(hints(2) + &ok("two")));
     let mut client = house.client();
@@ -174,6 +178,35 @@ fn interim_answers_are_few() {
     old.send("GET / HTTP/1.0\r\nHost: shop.test\r\n\r\n");
     let (rest, _) = old.rest();
     assert!(rest.starts_with("HTTP/1.1 200 ") && rest.ends_with("old"), "{rest}");
+}
+
+#[test]
+fn early_hints_go_to_who_knows_them_and_a_100_to_everybody() {
+    use EarlyHints::{All, Http2, Never};
+    let interims = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+    for (choice, old, new) in [(Http2, false, true), (All, true, true), (Never, false, false)] {
+        let origin = Origin::start("blue");
+        origin.always(Do::Raw(interims.to_owned() + &ok("hinted")));
+        let blue = format!("url = \"{}\"", origin.url());
+        let front = Front::with(&routing(&blue, NOBODY, ""), &[], |settings| settings.early_hints = choice);
+        let mut client = front.house.client();
+        // What a browser says, and a proxy in front of this passes on.
+        client.send("GET / HTTP/1.1\r\nHost: shop.test\r\nSec-Fetch-Mode: navigate\r\nConnection: close\r\n\r\n");
+        let (text, _) = client.rest();
+        assert!(text.starts_with("HTTP/1.1 100 ") && text.ends_with("hinted"), "{text}");
+        assert_eq!(text.contains("HTTP/1.1 103 "), old, "{choice:?}");
+        let seen = block_on(async {
+            let request = http::Request::get("https://shop.test/").body(()).unwrap();
+            let (mut answer, _body) = front.client().await.open(request, true).await.unwrap();
+            let mut seen = Vec::new();
+            while let Some(interim) = poll_fn(|cx| answer.poll_informational(cx)).await {
+                seen.push(interim.unwrap().status().as_u16());
+            }
+            assert_eq!(answer.await.unwrap().status(), 200);
+            seen
+        });
+        assert_eq!(seen, if new { vec![100, 103] } else { vec![100] }, "{choice:?}");
+    }
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub fn settings(dir: &std::path::Path) -> MainConfig {
         threads: 2,
         trusted_proxies: vec![],
         hop: config::HopHeaders::default(),
+        early_hints: config::EarlyHints::default(),
         drain: Millis::seconds(5),
         drain_delay: Millis::ZERO,
         access_log: None,

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use serde::Deserialize;
 
 use crate::admin::AdminAccess;
 use crate::allowed::AllowedOrigin;
@@ -53,6 +54,7 @@ pub struct MainConfig {
     pub threads: usize,
     pub trusted_proxies: Vec<IpNet>,
     pub hop: HopHeaders,
+    pub early_hints: EarlyHints,
     pub drain: Millis,
     /// The part of `drain` in which new connections are still accepted.
     pub drain_delay: Millis,
@@ -186,6 +188,19 @@ impl Default for HopHeaders {
     fn default() -> HopHeaders {
         HopHeaders { forwarded: false, via: false, trace_context: true }
     }
+}
+
+/// The clients that get a 103 (RFC 8297).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EarlyHints {
+    /// Those that speak HTTP/2. Over HTTP/1.1 browsers ignore it, and some programs take it for the final response, such as
+    /// nginx before 1.29 in front of this, whatever the browser behind it understands.
+    #[default]
+    Http2,
+    /// HTTP/1.1 too.
+    All,
+    Never,
 }
 
 /// The services of one or several routing files.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use crate::check::{access, admin as api, length, notify, size, whole};
+use crate::check::{access, admin as api, length, notify, size, whole, word};
 use crate::file::{AdminFile, At, LimitsFile, MainFile, ProxyFile, StateFile, ValidationFile};
 use crate::read::SourceFile;
 use crate::{
@@ -38,6 +38,7 @@ pub fn main(source: &mut SourceFile, file: &MainFile, base: &Path) -> MainConfig
             via: proxy.via.unwrap_or(hop.via),
             trace_context: proxy.trace_context.unwrap_or(hop.trace_context),
         },
+        early_hints: word(&proxy.early_hints).unwrap_or_default(),
         access_log: proxy.access_log.as_ref().and_then(|at| access::check(source, at, base)),
         drain: length(&proxy.drain, Millis::seconds(30)),
         drain_delay: length(&proxy.drain_delay, Millis::seconds(2)),

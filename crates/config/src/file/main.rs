@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::EarlyHints;
 use crate::access::LogFormat;
 use crate::admin::Role;
 use crate::file::values::{Duration, ListenAddress, Share, Size, TokenExpiry, TrustedProxies, Whole, Word};
@@ -93,6 +94,10 @@ pub struct ProxyFile {
     /// Send traceparent and check tracestate (W3C Trace Context). If false, both are passed on unchanged.
     #[schemars(extend("default" = true))]
     pub trace_context: Option<bool>,
+    /// Which clients get an origin's 103 (Early Hints): those over "http2", "all", or "never" any. Over HTTP/1.1 browsers
+    /// ignore it, and some clients and proxies take it for the final response (RFC 8297 3).
+    #[schemars(extend("default" = "http2"))]
+    pub early_hints: Option<At<Word<EarlyHints>>>,
     /// How long SIGTERM waits for requests in flight.
     #[schemars(extend("default" = "30s"))]
     pub drain: Option<At<Duration<0>>>,

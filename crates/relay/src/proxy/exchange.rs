@@ -21,6 +21,7 @@ use crate::proxy::timer::LazyTimer;
 use crate::proxy::turn;
 use crate::proxy::upstream_try::UpstreamTry;
 use crate::proxy::worker::Worker;
+use config::EarlyHints;
 use judgement::time::Millis;
 use judgement::traffic::head::HttpVersion;
 use judgement::traffic::sticky::StickyBy;
@@ -392,12 +393,21 @@ impl Exchange<'_> {
                 return Ok(());
             }
             interims += 1;
-            // HTTP/1.0 has no interim responses.
-            if self.client.head().version() != HttpVersion::Http10 {
+            if self.passes_interim(origin.head().status()) {
                 head::write_interim(self.client.output(), origin.view());
                 self.client.send_interim().map_err(|_| AttemptError::Client(ClientFault::Gone))?;
             }
             origin.next_response();
+        }
+    }
+
+    /// Whether the client gets an interim response. HTTP/1.0 has none.
+    fn passes_interim(&self, status: u16) -> bool {
+        match (self.client.head().version(), self.worker.early_hints) {
+            (HttpVersion::Http10, _) => false,
+            _ if status != 103 => true,
+            (version, EarlyHints::Http2) => version == HttpVersion::Http2,
+            (_, choice) => choice == EarlyHints::All,
         }
     }
 

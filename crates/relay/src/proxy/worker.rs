@@ -18,7 +18,7 @@ use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::pool::OriginPool;
 use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::routed_request::RoutedRequest;
-use config::{ClientLimits, HopHeaders, MainConfig};
+use config::{ClientLimits, EarlyHints, HopHeaders, MainConfig};
 use judgement::traffic::{decide, sticky};
 use memory::clock;
 use memory::counters::{Counters, OrdinalCounter, RefusalReason, Shard};
@@ -37,6 +37,7 @@ pub struct Proxy {
     plain_http2: bool,
     limits: ClientLimits,
     hop: HopHeaders,
+    early_hints: EarlyHints,
     access: Option<AccessLogger>,
 }
 
@@ -55,6 +56,7 @@ impl Proxy {
             sidecar,
             trusted: settings.trusted_proxies.as_slice().into(),
             hop: settings.hop,
+            early_hints: settings.early_hints,
             plain_http2: settings.plain_http2,
             limits: settings.limits,
             redirect_to_https: settings.redirect_to_https,
@@ -83,6 +85,7 @@ pub struct Worker {
     pub request_limits: Arc<RequestLimits>,
     pub head_limits: HeadLimits,
     pub hop: HopHeaders,
+    pub early_hints: EarlyHints,
     pub ids: IdGenerator,
     /// The seed of this worker's sticky keys, so that no two keys are alike.
     key_seed: u64,
@@ -98,8 +101,19 @@ pub struct Worker {
 impl Worker {
     pub fn new(proxy: Proxy, request_limits: Arc<RequestLimits>) -> Worker {
         use std::hash::{BuildHasher, Hasher};
-        let Proxy { shard, published, counters, sidecar, trusted, redirect_to_https, plain_http2, limits, hop, access } =
-            proxy;
+        let Proxy {
+            shard,
+            published,
+            counters,
+            sidecar,
+            trusted,
+            redirect_to_https,
+            plain_http2,
+            limits,
+            hop,
+            early_hints,
+            access,
+        } = proxy;
         Worker {
             shard,
             published: RefCell::new(SnapshotCache::new(&published)),
@@ -116,6 +130,7 @@ impl Worker {
                 target_bytes: limits.target_bytes,
             },
             hop,
+            early_hints,
             ids: IdGenerator::new(),
             key_seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
             keys: OrdinalCounter::new(shard.0 + 1),
