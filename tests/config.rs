@@ -67,6 +67,18 @@ fn broken_files() -> Vec<(&'static str, String)> {
         ("two services for every host", format!("{}{}", good(), good().replace("service.shop", "service.other")).replace("hosts = [\"shop.test\"]\n", "")),
         ("an environment that is not", good().replace("weight = 10", "active = \"grene\"")),
         ("two kinds of stickiness", good().replace("weight = 10", "sticky = { cookie = \"c\", header = \"x-user\" }")),
+        (
+            "attributes of no cookie",
+            good().replace("weight = 10", "sticky = { header = \"x-user\", domain = \"shop.test\", partitioned = true }"),
+        ),
+        (
+            "a cookie that browsers ignore",
+            good().replace("weight = 10", "sticky = { cookie = \"c\", same_site = \"none\", secure = false }"),
+        ),
+        (
+            "a cookie of one host with a domain",
+            good().replace("weight = 10", "sticky = { cookie = \"__Host-c\", domain = \"shop.test\", path = \"/a\" }"),
+        ),
         ("stickiness that is not known", good().replace("weight = 10", "sticky = { coookie = \"c\" }")),
         ("a duration without a unit", with("[service.shop.timeouts]\nconnect = \"30\"")),
         ("a duration that is a number", with("[service.shop.timeouts]\nconnect = 30")),

@@ -51,6 +51,28 @@ fn a_sticky_cookie_pins_a_client_until_the_rollback() {
 }
 
 #[test]
+fn a_sticky_cookie_has_the_attributes_that_the_file_gives_it() {
+    for (attributes, set) in [
+        ("", "; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"),
+        (", secure = true", "; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure"),
+        (
+            ", domain = \".Shop.test\", path = \"/app\", max_age = \"90s\", same_site = \"strict\"",
+            "; Path=/app; Domain=shop.test; Max-Age=90; HttpOnly; SameSite=Strict",
+        ),
+        (
+            ", same_site = \"none\", partitioned = true",
+            "; Path=/; Max-Age=31536000; HttpOnly; SameSite=None; Partitioned; Secure",
+        ),
+    ] {
+        let house = House::start(&format!("weight = 50\nsticky = {{ cookie = \"side\"{attributes} }}"), "");
+        let answer = house.client().get("/", &[]);
+        let cookie = answer.header("set-cookie").expect("a new client gets a cookie");
+        let (value, rest) = cookie.split_at(cookie.find(';').unwrap());
+        assert!(value.starts_with("side=") && rest == set, "{cookie}");
+    }
+}
+
+#[test]
 fn a_cookie_for_one_client_is_not_set_on_an_answer_for_all() {
     let house = House::start("weight = 50\nsticky = { cookie = \"cutover\" }", "");
     let mut client = house.client();

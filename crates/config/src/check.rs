@@ -15,6 +15,7 @@ mod preset;
 mod rollout;
 mod rule;
 mod service;
+mod sticky;
 mod store;
 mod suite;
 mod terms;

@@ -69,6 +69,15 @@ fn routing_files() -> Vec<(&'static str, String)> {
         ("a switch that is a number", split("rescue = 1")),
         ("a stickiness that is a text", split("sticky = \"cookie\"")),
         ("a cookie with a space", split("sticky = { cookie = \"my cookie\" }")),
+        ("a cookie for a URL", split("sticky = { cookie = \"c\", domain = \"https://shop.test\", path = \"shop\" }")),
+        ("a cookie for an address", split("sticky = { cookie = \"c\", domain = \"127.0.0.1\", max_age = \"2y\" }")),
+        ("a cookie for a word", split("sticky = { cookie = \"c\", domain = \"localhost\", same_site = \"laxe\" }")),
+        (
+            "a cookie that one of two hosts ignores",
+            split("sticky = { cookie = \"c\", domain = \"shop.test\" }")
+                .replace("[service.shop]\n", "[service.shop]\nhosts = [\"*.shop.test\", \"notshop.test\"]\n"),
+        ),
+        ("a queue for nothing", green("queue = 10")),
         ("a failover in other words", split("failover = \"booth\"")),
         ("a host with its scheme", service("hosts = [\"https://shop.example.com\"]")),
         ("a host with scheme, port and path", service("hosts = \"https://shop.example.com:8443/app\"")),

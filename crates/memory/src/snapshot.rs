@@ -21,7 +21,7 @@ use crate::snapshot::health_check::HealthCheck;
 use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
-pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, ServiceTerms};
+pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, PinCookie, ServiceTerms};
 
 /// Where an environment's requests go, as the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

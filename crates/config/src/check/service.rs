@@ -6,7 +6,7 @@ use crate::check::origin::Place;
 use crate::check::preset::Preset;
 use crate::check::{guard, health, length, origin, over, rollout, rule, terms, warn_of_fraction, word};
 use crate::file::{
-    At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, SplitFile, StickyFile, TimeoutsFile,
+    At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, SplitFile, StickyFile, StickyTable, TimeoutsFile,
 };
 use crate::read::SourceFile;
 use crate::{NamedInFile, RoutingContext, ServiceConfig};
@@ -134,7 +134,7 @@ fn named(file: &ServiceFile) -> NamedInFile {
 }
 
 fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> StickyBy {
-    let StickyFile { none, cookie, header, client_address } = &typed.value;
+    let StickyFile { none, table: StickyTable { cookie, header, client_address, .. } } = &typed.value;
     match (none, cookie, header, *client_address == Some(true)) {
         (true, ..) => StickyBy::None,
         (_, Some(at), None, false) => StickyBy::Cookie(at.value.0.clone()),

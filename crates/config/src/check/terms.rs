@@ -1,7 +1,7 @@
 //! What a service allows and reveals: `max_body`, `expose`, versions, edits of heads.
 
 use crate::check::preset::Preset;
-use crate::check::{edits, size};
+use crate::check::{edits, size, sticky};
 use crate::file::{At, EnvironmentFile, ServiceFile};
 use crate::read::SourceFile;
 use memory::snapshot::{GrpcStatuses, ServiceTerms};
@@ -17,5 +17,6 @@ pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> Se
         expose: file.expose.unwrap_or(false),
         versions: [version(&file.blue), version(&file.green)],
         edits: edits::of_routes(source, file),
+        pin: sticky::cookie(source, file),
     }
 }

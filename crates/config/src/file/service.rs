@@ -6,8 +6,8 @@ use serde::de::{Deserializer, Visitor};
 
 use crate::allowed::AllowedOrigin;
 use crate::file::values::{
-    CookieName, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern, RuleMethod, RuleRegex,
-    Share, Size, TriggerLimit, Version, Whole, Word, one_of,
+    CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern,
+    RuleMethod, RuleRegex, Share, Size, TriggerLimit, Version, Whole, Word, one_of,
 };
 use crate::file::{At, EditsFile, HealthFile, OneOrMany, RolloutFile};
 use judgement::guard::trigger::{Metric, TriggerAction};
@@ -149,6 +149,7 @@ pub struct SplitFile {
     #[schemars(extend("default" = 0))]
     pub weight: Option<At<Share>>,
     /// What keeps a client on one side: { cookie = "name" }, { header = "name" }, { client_address = true } or "none".
+    /// A cookie may have attributes beside its name.
     #[schemars(extend("default" = "none"))]
     pub sticky: Option<At<StickyFile>>,
     /// Serve failed candidate requests again from the active environment if that is safe.
@@ -172,22 +173,49 @@ pub enum Failover {
 #[derive(Clone, Debug, Default)]
 pub struct StickyFile {
     pub none: bool,
-    pub cookie: Option<At<CookieName>>,
-    pub header: Option<At<HeaderField>>,
-    pub client_address: Option<bool>,
+    pub table: StickyTable,
 }
 
-/// What keeps a client on one side. Exactly one of the keys is needed.
+/// What keeps a client on one side. Exactly one of `cookie`, `header` and `client_address` is needed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(extend("minProperties" = 1))]
-struct StickyTable {
-    /// A cookie of this name. The proxy sets it if the client has none.
-    cookie: Option<At<CookieName>>,
+#[schemars(extend("anyOf" = one_of(&["cookie", "header", "client_address"])))]
+pub struct StickyTable {
+    /// A cookie of this name. The proxy sets it if the client has none, and no script of a page can read it.
+    pub cookie: Option<At<CookieName>>,
     /// A header that clients send.
-    header: Option<At<HeaderField>>,
+    pub header: Option<At<HeaderField>>,
     /// The client's address.
-    client_address: Option<bool>,
+    pub client_address: Option<bool>,
+    /// The cookie goes to this domain and everything below it. Default: only to the host that set it.
+    pub domain: Option<At<CookieDomain>>,
+    /// The cookie goes to this path and everything below it.
+    #[schemars(extend("default" = "/"))]
+    pub path: Option<At<CookiePath>>,
+    /// How long a browser keeps the cookie, up to "400d", the most that browsers allow.
+    #[schemars(extend("default" = "365d"))]
+    pub max_age: Option<At<Duration<1000, LONGEST_COOKIE>>>,
+    /// Whether the cookie goes along with requests that another site caused: with "lax" only if they open a page, with
+    /// "strict" never, with "none" always, which needs https.
+    #[schemars(extend("default" = "lax"))]
+    pub same_site: Option<At<Word<SameSite>>>,
+    /// Whether the cookie goes over https only. Default: if the client came by https, and always where browsers ask for it.
+    pub secure: Option<At<bool>>,
+    /// A cookie for each site that this one is embedded in (CHIPS). Needs https.
+    #[schemars(extend("default" = false))]
+    pub partitioned: Option<At<bool>>,
+}
+
+/// In milliseconds: 400 days (RFC 6265bis 5.5).
+pub const LONGEST_COOKIE: u64 = 400 * 86_400_000;
+
+/// Whether a cookie goes along with requests that another site caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    Lax,
+    Strict,
+    None,
 }
 
 impl<'de> Deserialize<'de> for StickyFile {
@@ -206,8 +234,7 @@ impl<'de> Deserialize<'de> for StickyFile {
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<StickyFile, A::Error> {
                 let table = StickyTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                let StickyTable { cookie, header, client_address } = table;
-                Ok(StickyFile { none: false, cookie, header, client_address })
+                Ok(StickyFile { none: false, table })
             }
         }
         deserializer.deserialize_any(Either)

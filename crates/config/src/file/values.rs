@@ -17,9 +17,9 @@ use serde::de::{Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
 pub use number::{Percent, Rate, Share, Tolerance, Whole, shown};
 pub use text::{
-    CookieName, Duration, HeaderField, HostChoice, HostName, ListenAddress, Network, OriginUrl, PathPattern, REGEX,
-    RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies, Version, header, origin,
-    regex_in_words,
+    CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, ListenAddress, Network,
+    OriginUrl, PathPattern, REGEX, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies,
+    Version, header, origin, regex_in_words,
 };
 pub use word::Word;
 

@@ -40,6 +40,16 @@ pub struct ServiceTerms {
     pub versions: [Option<HeaderValue>; 2],
     /// By route, `default` first.
     pub edits: Box<[HeaderEdits]>,
+    pub pin: PinCookie,
+}
+
+/// How the cookie is set that keeps a client on one side.
+#[derive(Clone, Debug)]
+pub struct PinCookie {
+    /// What follows its value in Set-Cookie, with the semicolon, except `Secure`.
+    pub attributes: Box<str>,
+    /// Whether it has `Secure`; `None`: if its client came by https.
+    pub secure: Option<bool>,
 }
 
 /// A route's changes to heads, the service's before its own. Empty ones cost nothing.

@@ -4,7 +4,7 @@ use http1::{FieldLine, FieldSet, Framing, HeadView, KnownField, RequestKind, enc
 
 use crate::head::{CorrelationIds, Front, LONGEST_ID, caching, origin_urls, written};
 use judgement::traffic::{Environment, RouteId};
-use memory::snapshot::ServedService;
+use memory::snapshot::{PinCookie, ServedService};
 
 /// What is replaced if a service says who serves its requests.
 const EXPOSED: FieldSet =
@@ -30,7 +30,7 @@ pub struct Pin<'a> {
     pub cookie: &'a str,
     /// Visible ASCII.
     pub key: &'a [u8; 16],
-    /// The client came by https, and the cookie goes no other way.
+    /// The client came by https.
     pub https: bool,
 }
 
@@ -79,7 +79,7 @@ pub fn write_response(out: &mut Vec<u8>, response: HeadView<'_>, change: &Respon
     if let Some(pin) = &change.pin
         && !caching::is_shared(out.get(start..).unwrap_or_default())
     {
-        write_pin(out, pin);
+        write_pin(out, pin, &terms.pin);
         caching::make_private(out, start);
     }
     write_connection(out, response, change.connection);
@@ -126,10 +126,10 @@ fn expose(out: &mut Vec<u8>, start: usize, change: &ResponseChange<'_>) {
     }
 }
 
-/// Pins a client with a cookie for a year, which a rollback voids without touching it.
-fn write_pin(out: &mut Vec<u8>, pin: &Pin<'_>) {
-    let secure: &[u8] = if pin.https { b"; Secure" } else { b"" };
-    let attributes = b"; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax";
+/// Pins a client with a cookie, which a rollback voids without touching it.
+fn write_pin(out: &mut Vec<u8>, pin: &Pin<'_>, cookie: &PinCookie) {
+    let secure: &[u8] = if cookie.secure.unwrap_or(pin.https) { b"; Secure" } else { b"" };
+    let attributes = cookie.attributes.as_bytes();
     for part in [b"Set-Cookie: ", pin.cookie.as_bytes(), b"=", pin.key, attributes, secure, b"\r\n"] {
         out.extend_from_slice(part);
     }

@@ -104,6 +104,8 @@ text_values! {
     impl [] RuleMethod;
     impl [] HeaderField;
     impl [] CookieName;
+    impl [] CookieDomain;
+    impl [] CookiePath;
     impl [] PathPattern;
     impl [] RuleRegex;
     impl [] SuiteName;
@@ -694,6 +696,63 @@ impl TextValue for CookieName {
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string" })
+    }
+}
+
+/// The domain of a cookie, in lower case without the dot that may precede it.
+#[derive(Clone, Debug)]
+pub struct CookieDomain(pub String);
+
+impl TextValue for CookieDomain {
+    fn wanted() -> String {
+        "a domain such as \"example.com\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let name = text.strip_prefix('.').unwrap_or(text).to_ascii_lowercase();
+        let is_label = |label: &str| {
+            let plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+            plain && !label.starts_with('-') && !label.ends_with('-') && (1..=63).contains(&label.len())
+        };
+        if name.parse::<std::net::IpAddr>().is_ok() {
+            let message = format!("invalid cookie domain `{text}`: browsers take no address");
+            return Err(InvalidValue::new(message, "remove it: the cookie then belongs to the host that sets it"));
+        }
+        if !name.split('.').all(is_label) || name.len() > 253 {
+            let message = format!("invalid cookie domain `{text}`");
+            return Err(InvalidValue::new(message, "write \"example.com\", without a scheme, a port or `*`"));
+        }
+        if !name.contains('.') {
+            let message = format!("invalid cookie domain `{text}`: browsers take none of a single word");
+            return Err(InvalidValue::new(message, "write \"example.com\", or remove it"));
+        }
+        Ok(CookieDomain(name))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^\.?[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)+$|\$\{", "x-unit": "host" })
+    }
+}
+
+/// The path of a cookie.
+#[derive(Clone, Debug)]
+pub struct CookiePath(pub String);
+
+impl TextValue for CookiePath {
+    fn wanted() -> String {
+        "a path such as \"/\" or \"/shop\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        if !text.starts_with('/') {
+            let message = format!("invalid cookie path `{text}`: paths begin with `/`");
+            return Err(InvalidValue::new(message, format!("write \"/{text}\"")));
+        }
+        if !text.bytes().all(|b| b.is_ascii_graphic() && b != b';') || text.contains('*') {
+            let message = format!("invalid cookie path `{text}`");
+            return Err(InvalidValue::new(message, "write \"/shop\": everything below it belongs to it"));
+        }
+        Ok(CookiePath(text.to_owned()))
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^/|\$\{" })
     }
 }
 
