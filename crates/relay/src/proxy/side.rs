@@ -264,7 +264,13 @@ impl ExchangeSide {
 
     /// Whether the whole body has come, and been passed on.
     pub fn has_come(&self) -> bool {
-        matches!(self.incoming, IncomingBody::Done) && self.piece().is_empty()
+        let is_over = match &self.incoming {
+            IncomingBody::Done => true,
+            // It stays for its trailers.
+            IncomingBody::Chunked(chunks) => chunks.is_done(),
+            _ => false,
+        };
+        is_over && self.piece().is_empty()
     }
 
     /// The trailers that came behind a body, as text or as a map.
