@@ -142,7 +142,7 @@ proptest! {
     fn what_is_forwarded_is_read_in_one_way(bytes in message(), cuts in prop::collection::vec(any::<Index>(), 0..6)) {
         let cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         for one in forward::connection(&bytes, &cuts).0 {
-            let read = strict::request(&one.bytes);
+            let read = strict::request(&one.bytes, &[]);
             prop_assert!(read.is_ok(), "{:?} of {}", read, one.bytes.escape_ascii());
             let read = read.unwrap();
             prop_assert_eq!((&read.start[0], &read.start[1]), (&one.method, &one.target));

@@ -5,14 +5,26 @@
 
 use std::collections::BTreeMap;
 
-/// A request as a program behind the proxy would understand it.
-#[derive(Debug, PartialEq, Eq)]
+/// What begins the reason for refusing what more bytes may mend.
+pub const CUT: &str = "cut: ";
+
+/// A message as a program behind the proxy, or before it, would understand it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrictMessage {
+    /// The words of its first line.
     pub start: [String; 3],
+    /// Names in lower case.
     pub fields: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
     /// Of head and body, in bytes.
     pub length: usize,
+}
+
+impl StrictMessage {
+    /// The first field of this name.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_slice())
+    }
 }
 
 fn is_token(text: &[u8]) -> bool {
@@ -22,7 +34,10 @@ fn is_token(text: &[u8]) -> bool {
 
 /// Takes a line off, which must end with CR LF and have neither of them inside.
 fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
-    let at = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).ok_or("the message is cut")?;
+    let at = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).ok_or("cut: a line")?;
+    if &rest[at..] == b"\r" {
+        return Err("cut: the end of a line".into());
+    }
     if rest.get(at..at + 2) != Some(b"\r\n") {
         return Err("a line ends with something else than CR LF".into());
     }
@@ -50,11 +65,11 @@ fn fields(rest: &mut &[u8], underscores: bool) -> Result<Vec<(String, Vec<u8>)>,
     }
 }
 
-/// The first request of `bytes`, which must be whole.
+/// The first request of `bytes`, which must be whole. `hops`: the fields of a connection that may be there all the same.
 ///
 /// # Errors
 /// What two programs could read in two ways.
-pub fn request(bytes: &[u8]) -> Result<StrictMessage, String> {
+pub fn request(bytes: &[u8], hops: &[&str]) -> Result<StrictMessage, String> {
     let mut rest = bytes;
     let text = std::str::from_utf8(line(&mut rest)?).map_err(|error| error.to_string())?;
     let words: Vec<&str> = text.split(' ').collect();
@@ -75,7 +90,7 @@ pub fn request(bytes: &[u8]) -> Result<StrictMessage, String> {
         }
     }
     for hop in ["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings"] {
-        if by_name.contains_key(hop) {
+        if by_name.contains_key(hop) && !hops.contains(&hop) {
             return Err(format!("{hop} went on"));
         }
     }
@@ -90,7 +105,7 @@ pub fn request(bytes: &[u8]) -> Result<StrictMessage, String> {
                 return Err("the length is not digits".into());
             }
             let length: usize = std::str::from_utf8(digits).unwrap().parse().map_err(|_| "the length is too long")?;
-            let body = rest.get(..length).ok_or("the body is cut")?.to_vec();
+            let body = rest.get(..length).ok_or("cut: the body")?.to_vec();
             rest = &rest[length..];
             body
         }
@@ -121,7 +136,7 @@ fn chunks(rest: &mut &[u8], underscores: bool) -> Result<Vec<u8>, String> {
             }
             return Ok(body);
         }
-        body.extend_from_slice(rest.get(..size).ok_or("a chunk is cut")?);
+        body.extend_from_slice(rest.get(..size).ok_or("cut: a chunk")?);
         *rest = &rest[size..];
         if !line(rest)?.is_empty() {
             return Err("a chunk does not end where it says".into());
@@ -129,47 +144,50 @@ fn chunks(rest: &mut &[u8], underscores: bool) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The body of a response to GET that we have written, and how long the response is: nothing follows one that ends with its
-/// connection.
+/// A response that we have written, which may have a body. `hops`: the fields of a connection that may be there. Nothing
+/// follows one that ends with its connection.
 ///
 /// # Errors
 /// What two programs could read in two ways.
-pub fn response(bytes: &[u8]) -> Result<(Vec<u8>, usize), String> {
+pub fn response(bytes: &[u8], hops: &[&str], to_head: bool) -> Result<StrictMessage, String> {
     let mut rest = bytes;
     let start = line(&mut rest)?;
-    let is_sound = |start: &[u8]| {
-        let status = start.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.split_at_checked(3));
-        status.is_some_and(|(digits, reason)| {
-            let is_status = digits.iter().all(u8::is_ascii_digit) && (b'1'..=b'5').contains(&digits[0]);
-            is_status
-                && reason.starts_with(b" ")
-                && !reason.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
-        })
-    };
-    if !is_sound(start) {
-        return Err("the status line is not sound".into());
-    }
+    let (status, reason) = status(start).ok_or("the status line is not sound")?;
     let fields = fields(&mut rest, true)?;
     let all = |wanted: &str| -> Vec<&[u8]> {
         fields.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_slice()).collect()
     };
     for hop in ["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"] {
-        if !all(hop).is_empty() {
+        if !all(hop).is_empty() && !hops.contains(&hop) {
             return Err(format!("{hop} went on"));
         }
     }
     let (lengths, codings) = (all("content-length"), all("transfer-encoding"));
     let body = match (&lengths[..], &codings[..]) {
-        _ if start[9] == b'1' || [&b"204"[..], b"304"].contains(&&start[9..12]) => Vec::new(),
+        ([_, _, ..], _) | (_, [_, _, ..]) | ([_], [_]) => return Err("the body has two ends".into()),
+        ([digits], _) if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) => {
+            return Err("the length is not digits".into());
+        }
+        (_, [coding]) if coding != b"chunked" => return Err("the coding is not chunked".into()),
+        _ if to_head || status.starts_with('1') || status == "204" || status == "304" => Vec::new(),
         ([], []) => std::mem::take(&mut rest).to_vec(),
-        ([], [b"chunked"]) => chunks(&mut rest, true)?,
-        ([digits], []) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+        (_, [_]) => chunks(&mut rest, true)?,
+        ([digits], []) => {
             let length: usize = std::str::from_utf8(digits).unwrap().parse().map_err(|_| "the length is too long")?;
-            let body = rest.get(..length).ok_or("the body is cut")?.to_vec();
+            let body = rest.get(..length).ok_or("cut: the body")?.to_vec();
             rest = &rest[length..];
             body
         }
-        _ => return Err("the body has two ends".into()),
     };
-    Ok((body, bytes.len() - rest.len()))
+    let start = ["HTTP/1.1".to_owned(), status, reason];
+    Ok(StrictMessage { start, fields, body, length: bytes.len() - rest.len() })
+}
+
+/// The status and the reason of a status line.
+fn status(line: &[u8]) -> Option<(String, String)> {
+    let (digits, reason) = line.strip_prefix(b"HTTP/1.1 ")?.split_at_checked(3)?;
+    let reason = reason.strip_prefix(b" ")?;
+    let is_status = digits.iter().all(u8::is_ascii_digit) && (b'1'..=b'5').contains(&digits[0]);
+    let is_sound = is_status && !reason.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
+    is_sound.then(|| (String::from_utf8_lossy(digits).into_owned(), String::from_utf8_lossy(reason).into_owned()))
 }
