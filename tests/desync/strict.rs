@@ -120,12 +120,7 @@ fn framing(method: &[u8], fields: &[&[u8]]) -> Result<Framing, String> {
                 }
                 expects = true;
             }
-            hop @ (b"keep-alive"
-            | b"proxy-connection"
-            | b"te"
-            | b"trailer"
-            | b"http2-settings"
-            | b"proxy-authorization") => {
+            hop @ (b"keep-alive" | b"proxy-connection" | b"te" | b"http2-settings" | b"proxy-authorization") => {
                 return Err(format!("the hop-by-hop field `{}` went on", hop.escape_ascii()));
             }
             _ => {}
