@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods)]
 
+// What is shared with the codec's own tests calls it so.
+extern crate http1 as cutover_http1;
+
 mod access;
 mod api;
 mod auth;
@@ -12,6 +15,7 @@ mod busy;
 mod caution;
 mod cli;
 mod clients;
+mod codec;
 mod config;
 mod consistency;
 mod counting;
@@ -21,6 +25,7 @@ mod drain;
 mod edges;
 mod endings;
 mod faults;
+mod frames;
 mod gates;
 mod headers;
 mod health;
