@@ -222,7 +222,7 @@ async fn read_request(tcp: &mut TcpStream, spare: &mut Vec<u8>) -> Option<Reques
     let request = Request { head, body: Vec::new() };
     let body = if request.header("transfer-encoding").is_some() {
         let has_last = |bytes: &[u8]| bytes.windows(5).any(|window| window == b"\r\n0\r\n");
-        while !spare.ends_with(b"0\r\n\r\n") && !(spare.ends_with(b"\r\n\r\n") && has_last(spare)) {
+        while !(spare.ends_with(b"0\r\n\r\n") || spare.ends_with(b"\r\n\r\n") && has_last(spare)) {
             if tcp.read_buf(spare).await.ok()? == 0 {
                 return None;
             }

@@ -15,6 +15,7 @@ use cutover_relay::origin::OriginResolver;
 use cutover_relay::proxy::Proxy;
 use cutover_relay::proxy::connection_limits::ConnectionLimits;
 use cutover_relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, start_worker};
+use cutover_relay::proxy::request_limits::RequestLimits;
 use judgement::time::Millis;
 use memory::counters::{Counters, Shard};
 use memory::snapshot::SnapshotPublisher;
@@ -87,9 +88,10 @@ impl Relay {
         let (sidecar, _) = sidecar.start(Millis::seconds(3600)).unwrap();
         let (listeners, addresses) = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
         let proxy = Proxy::new(Shard(0), published, counters.clone(), sidecar.clone(), &settings);
-        let limits = ConnectionLimits::new(&settings.limits, &settings.trusted_proxies, counters);
+        let limits = ConnectionLimits::new(100, &settings.limits, &settings.trusted_proxies, counters.clone());
+        let request_limits = Arc::new(RequestLimits::new(100, 0, counters));
         let (ending, end) = watch::channel(ShutdownSignal::NotYet);
-        let context = ListenerContext { connection_limits: Arc::new(limits), end };
+        let context = ListenerContext { connection_limits: Arc::new(limits), request_limits, end };
         let sockets = listeners.into_iter().flatten().map(|socket| WorkerListener { socket, tls: None }).collect();
         start_worker("worker".to_owned(), proxy, sockets, context).unwrap();
         Relay { address: addresses[0], _end: ending, _sidecar: sidecar, _dir: dir }

@@ -13,6 +13,9 @@ use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{EndpointLimit, EndpointSlot};
 
+/// A place in the line of an endpoint, with the endpoint's own.
+type Line = (usize, Pin<Box<dyn Future<Output = EndpointSlot>>>);
+
 /// Takes a slot of one of the endpoints: of the first one that has any, otherwise of the one that is first to have one for
 /// whoever waits longest. Who leaves, or has waited for so long, waits no more.
 ///
@@ -33,7 +36,7 @@ pub async fn wait(
     let _place = limits.first().and_then(|(_, limit)| limit.queue()).ok_or(BUSY)?;
     let deadline = clock::now().plus(patience);
     // One place in the line of each: what is not needed goes to the next in line.
-    let mut lines: Vec<(usize, Pin<Box<dyn Future<Output = EndpointSlot>>>)> = Vec::with_capacity(limits.len());
+    let mut lines: Vec<Line> = Vec::with_capacity(limits.len());
     lines.extend(limits.into_iter().map(|(place, limit)| (place, Box::pin(limit.take()) as _)));
     poll_fn(|cx| {
         if client.poll_gone(cx, half_close).is_ready() {
