@@ -189,7 +189,8 @@ pub fn write_trailers(out: &mut Vec<u8>, trailers: HeadView<'_>) {
     trailers.copy_lines(out, |line| !line.stays);
 }
 
-/// The same for HTTP/2's trailers, by the rules of the parser: a name with `_` is none that may go on.
+/// The same for HTTP/2's trailers, by the rules of the parser: a name with `_`, or that is no token, is none that may
+/// go on.
 pub fn write_http2_trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
     for (name, value) in trailers {
         if may_be_trailer(name.as_str()) {
@@ -199,7 +200,9 @@ pub fn write_http2_trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
 }
 
 fn may_be_trailer(name: &str) -> bool {
-    KnownField::of(name.as_bytes()).may_be_trailer() && !name.starts_with("x-forwarded-") && !name.contains('_')
+    // A quote is in no token, and the http crate lets it into names of HTTP/2 all the same.
+    let is_clean = !name.contains(['_', '"']);
+    is_clean && KnownField::of(name.as_bytes()).may_be_trailer() && !name.starts_with("x-forwarded-")
 }
 
 #[cfg(test)]
