@@ -11,7 +11,7 @@ use judgement::traffic::Environment;
 use memory::counters::{AttemptFailure, ResponseClass};
 
 use crate::support::client::Client;
-use crate::support::front::{Front, at, block_on};
+use crate::support::front::{Front, NOBODY, at, block_on, routing};
 use crate::support::h2::H2Origin;
 use crate::support::house::{House, shop};
 use crate::support::origin::{Do, Origin};
@@ -193,7 +193,9 @@ fn a_request_of_active_goes_to_another_address_when_the_first_breaks_off() {
 #[test]
 fn requests_at_once_have_a_limit_whatever_their_protocol() {
     let origin = H2Origin::clear();
-    let front = Front::with(&at(&origin, ""), &[], |settings| settings.limits.requests_in_flight_per_address = 3);
+    let front = Front::with(&routing(&at(&origin, "h2 = \"only\""), NOBODY, ""), &[], |settings| {
+        settings.limits.requests_in_flight_per_address = 3
+    });
     let (open, opened) = tokio::sync::watch::channel(false);
     origin.does(move |mut exchange| {
         let mut opened = opened.clone();
@@ -227,7 +229,7 @@ fn requests_at_once_have_a_limit_whatever_their_protocol() {
 #[test]
 fn the_outcome_of_a_grpc_call_is_in_its_trailers() {
     let origin = H2Origin::clear();
-    let front = Front::start(&at(&origin, ""), &[]);
+    let front = Front::start(&routing(&at(&origin, "h2 = \"only\""), NOBODY, ""), &[]);
     let call = |kind: &'static str, status: Option<&'static str>| {
         origin.does(move |mut exchange| async move {
             let head = http::Response::builder().header("content-type", kind).body(()).unwrap();

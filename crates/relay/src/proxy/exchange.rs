@@ -268,14 +268,14 @@ impl Exchange<'_> {
         if may_repeat && (stale || untouched) && routed.retries_after_stale_connection() {
             return Ok(());
         }
+        if !stale && !untouched {
+            routed.broke_off();
+        }
         if may_repeat && routed.retries_elsewhere() {
             return Ok(());
         }
         // Whether the origin has seen it, nobody knows.
         let failure = if stale { AttemptFailure::Stale } else { error.failure() };
-        if !stale && !untouched {
-            routed.broke_off();
-        }
         if self.fail(failure, untouched, upload) { Ok(()) } else { Err(AttemptError::Origin(error)) }
     }
 
