@@ -14,7 +14,9 @@ use crate::support::tls::H2Answer;
 use crate::support::{SOON, wait_until};
 
 /// Over TLS and HTTP/2.
-fn ask(front: &Front, request: Request<()>, body: &str) -> H2Answer {
+fn ask(front: &Front, mut request: Request<()>, body: &str) -> H2Answer {
+    // As a browser does: a server of WSGI knows no chunks.
+    request.headers_mut().insert("content-length", body.len().into());
     let body: Vec<Bytes> =
         Some(body).filter(|body| !body.is_empty()).map(|body| body.to_owned().into()).into_iter().collect();
     block_on(async { front.client().await.request(request, &body).await.unwrap() })

@@ -274,8 +274,10 @@ fn https_origins_are_verified_by_name_and_get_their_own_host() {
     let origin = TlsOrigin::start();
     let green = Origin::start("green");
     let dir = folder(&format!("https://localhost:{}", origin.port), &green.url(), "weight = 0");
-    let roots = dir.path().join("roots.pem");
+    let (roots, routing) = (dir.path().join("roots.pem"), dir.path().join("routing.toml"));
     std::fs::write(&roots, &origin.certificate).unwrap();
+    let text = std::fs::read_to_string(&routing).unwrap();
+    std::fs::write(&routing, text.replacen("[service.shop]\n", "[service.shop]\nhost = \"origin\"\n", 1)).unwrap();
     let process = Process::start_with(dir.path(), &[("SSL_CERT_FILE", roots.to_str().unwrap())]);
     let answer = get(process.address, "/", &[]);
     assert_eq!((answer.status, answer.body), (200, format!("localhost:{}", origin.port)));

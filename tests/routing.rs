@@ -120,8 +120,9 @@ fn a_cookie_for_one_client_is_not_set_on_an_answer_for_all() {
 fn the_origin_gets_its_own_host_its_base_path_and_the_clients_bytes() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let house = House::start("", "");
-    std::fs::write(house.routing_path(), shop(&format!("{}/base/", blue.url()), &green.url(), "weight = 0", ""))
-        .unwrap();
+    let text = shop(&format!("{}/base/", blue.url()), &green.url(), "weight = 0", "");
+    let text = text.replacen("[service.shop]\n", "[service.shop]\nhost = \"origin\"\n", 1);
+    std::fs::write(house.routing_path(), text).unwrap();
     wait_until("the new origin is in force", SOON, || {
         house.client().get("/", &[]);
         blue.requests() > 0

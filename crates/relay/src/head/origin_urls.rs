@@ -121,6 +121,8 @@ impl<'a> Front<'a> {
         let port = port.filter(|port| *port != default);
         if self.endpoint.preserves_host {
             let Some((front, front_port)) = self.host.map(|host| split_port(host.as_bytes())) else { return false };
+            let default: &[u8] = if self.https { b"443" } else { b"80" };
+            let front_port = front_port.filter(|port| *port != default);
             // nginx adds the port that it listens on itself.
             return host.eq_ignore_ascii_case(front)
                 && (port == front_port || port.is_some_and(|port| self.listens(port)));

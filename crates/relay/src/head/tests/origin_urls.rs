@@ -130,6 +130,7 @@ fn an_origin_that_is_asked_by_the_clients_name_uses_that() {
         // It does not know that the client came by https, or of the port.
         ("https://shop.test", "http://shop.test/a", "https://shop.test/a"),
         ("https://shop.test:8443", "http://shop.test:3000/a", "https://shop.test:8443/a"),
+        ("https://shop.test:443", "https://shop.test/a", "https://shop.test:443/a"),
         ("http://shop.test", "https://shop.test/a", "https://shop.test/a"),
         ("http://shop.test", "http://shop.test:9000/a", "http://shop.test:9000/a"),
         ("http://shop.test", "http://www.test/a", "http://www.test/a"),
