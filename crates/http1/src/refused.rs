@@ -79,11 +79,11 @@ impl Refused {
     /// The reason as metrics and logs have it: the name of one of `memory`'s `RefusalReason`s.
     pub const fn reason(self) -> &'static str {
         match self {
-            Refused::RequestLine => "request_line",
+            // A status line is an origin's, and is not counted by its reason.
+            Refused::RequestLine | Refused::StatusLine => "request_line",
             Refused::LongLine => "long_line",
             Refused::BadTarget => "bad_target",
             Refused::Method => "method",
-            Refused::StatusLine => "malformed",
             Refused::LargeHead => "large_head",
             Refused::ManyFields => "many_fields",
             Refused::LineEnd => "line_end",
