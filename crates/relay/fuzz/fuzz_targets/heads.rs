@@ -6,21 +6,15 @@ use std::sync::{Arc, LazyLock};
 use config::HopHeaders;
 use cutover_http1::{Framing, Head, HeadLimits, HeadView, KnownField, Parsed, parse_request};
 use memory::counters::Counters;
-use memory::snapshot::{Endpoint, OriginHttp2, OriginTimeouts, ServedService};
+use memory::snapshot::{Endpoint, ServedService};
 use relay::head::{Arrival, CorrelationIds, IdGenerator, RequestChange, host_as_sent, to_http2_request, write_request};
 use sidecar::{CurrentRouting, ResolvedRouting};
 
 use crate::strict;
 
-static ENDPOINT: LazyLock<Endpoint> = LazyLock::new(|| Endpoint {
-    address: "127.0.0.1:1".parse().unwrap(),
-    tls: None,
-    http2: OriginHttp2::Never,
-    timeouts: OriginTimeouts::DEFAULT,
-    connection_key: 0,
-    authority: "origin.test".into(),
-    base_path: "/base".into(),
-    rest: Arc::default(),
+static ENDPOINT: LazyLock<Endpoint> = LazyLock::new(|| {
+    let plain = Endpoint::plain("127.0.0.1:1".parse().unwrap(), "origin.test");
+    Endpoint { base_path: "/base".into(), ..plain }
 });
 
 /// A service with edits of both heads that says who serves, or one with neither.

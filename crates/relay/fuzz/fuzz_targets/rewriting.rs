@@ -60,7 +60,9 @@ fn answer(bytes: &[u8], how: u8) {
     let serving = heads::serving(bit(2));
     let pin = bit(3).then_some(Pin { cookie: "side", key: b"0123456789abcdef", https: bit(4) });
     let (route, side, ids) = (RouteId(serving.first_route), Environment::Green, &CorrelationIds::default());
-    write_response(&mut out, response, &ResponseChange { serving, route, side, ids, pin, kind, framing, connection });
+    let (front, date) = (None, &b"Sun, 06 Nov 1994 08:49:37 GMT"[..]);
+    let change = ResponseChange { serving, route, side, ids, front, pin, kind, framing, connection, date };
+    write_response(&mut out, response, &change);
     let shown = || out.escape_ascii().to_string();
     let parsed = parse_response(&out, &mut again, &limits);
     assert_eq!(parsed, Ok(Parsed::Complete { head_len: out.len() }), "{}", shown());
