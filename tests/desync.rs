@@ -38,7 +38,10 @@ impl Desk {
         let dir = tempfile::tempdir().unwrap();
         let url = origin.url();
         std::fs::write(dir.path().join("routing.toml"), shop(&url, &url, "weight = 0", "")).unwrap();
-        let running = serve::start(&settings(dir.path())).unwrap();
+        let mut settings = settings(dir.path());
+        // Its clients close their side when they have sent everything.
+        settings.limits.half_close = true;
+        let running = serve::start(&settings).unwrap();
         Desk { origin, running, heard: Vec::new(), _dir: dir }
     }
 
