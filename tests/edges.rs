@@ -55,11 +55,12 @@ fn before(blue: SocketAddr, rest: &str) -> House {
 #[test]
 fn a_client_that_leaves_is_noticed_while_the_origin_is_silent() {
     for reset in [false, true] {
-        let ended = Arc::new(AtomicU64::new(0));
-        let seen = ended.clone();
+        let (asked, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (heard, seen) = (asked.clone(), ended.clone());
         let house = before(
             raw(move |mut tcp, _| {
                 head(&mut tcp);
+                heard.fetch_add(1, SeqCst);
                 // Silent, until the connection ends.
                 while tcp.read(&mut [0; 16]).is_ok_and(|read| read > 0) {}
                 seen.fetch_add(1, SeqCst);
@@ -68,7 +69,7 @@ fn a_client_that_leaves_is_noticed_while_the_origin_is_silent() {
         );
         let mut client = house.client();
         client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
-        std::thread::sleep(Duration::from_millis(100));
+        wait_until("the origin is asked", SOON, || asked.load(SeqCst) == 1);
         if reset {
             client.reset();
         } else {
@@ -271,4 +272,26 @@ fn an_http_1_client_gets_trailers_if_it_takes_them() {
         let (answer, _) = client.rest();
         assert!(answer.ends_with(&format!("\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n")), "{answer}");
     }
+}
+
+#[test]
+fn an_answer_of_our_own_waits_no_longer_for_a_window_than_any_other() {
+    let house = House::with("weight = 0", "", |settings| settings.limits.write_idle = judgement::time::Millis(300));
+    house.blue.always(Do::Close);
+    let (address, process) = (house.address(), house.running.counters.clone());
+    let in_flight = move || memory::counters::read(&process.process.requests_in_flight);
+    block_on(async {
+        let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        // Not a single byte.
+        let (send, connection) = builder.initial_window_size(0).handshake::<_, bytes::Bytes>(tcp).await.unwrap();
+        tokio::spawn(connection);
+        let mut send = send.ready().await.unwrap();
+        let request = http::Request::get("http://shop.test/").body(()).unwrap();
+        let answer = send.send_request(request, true).unwrap().0.await.unwrap();
+        assert_eq!((answer.status().as_u16(), in_flight()), (502, 1), "its text waits for a window");
+        while in_flight() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
 }

@@ -82,7 +82,7 @@ async fn idle(
     transport: &mut Transport,
     timer: &mut LazyTimer,
 ) -> Option<(Box<MessageBuffers>, usize)> {
-    let deadline = clock::now().plus(worker.limits.keep_alive);
+    let deadline = clock::now().plus(worker.proxy.limits.keep_alive);
     poll_fn(|cx| {
         registered.watch(cx);
         let mut buffers = worker.buffers.take();
@@ -106,7 +106,7 @@ async fn idle(
 
 /// Reads a head to its end.
 async fn next_request(worker: &Worker, mut side: ExchangeSide, timer: &mut LazyTimer, http2: bool) -> NextRequest {
-    let deadline = clock::now().plus(worker.limits.header_time);
+    let deadline = clock::now().plus(worker.proxy.limits.header_time);
     loop {
         let begins_http2 = http2 && side.head().is_empty() && PREFACE.starts_with(first(side.partial_head()));
         if begins_http2 && side.partial_head().len() >= PREFACE.len() {
@@ -150,8 +150,8 @@ async fn upgrade(
 /// Answers a request whose head was not accepted. What it says beyond its first line is not known.
 async fn refuse(worker: &Worker, connection: &ClientConnection, mut side: ExchangeSide, refused: RefusalReason) {
     let (status, _) = answers::to_refusal(refused);
-    worker.counters.process.refuse(refused);
-    if let Some(log) = &worker.access {
+    worker.proxy.counters.process.refuse(refused);
+    if let Some(log) = &worker.proxy.access {
         let line = side.partial_head().split(|byte| *byte == b'\n').find(|line| line.trim_ascii() != b"");
         access_line::record_unread(log, connection, refused, status, line.unwrap_or_default());
     }
@@ -178,7 +178,7 @@ pub fn raw_refusal(refused: RefusalReason) -> Vec<u8> {
 
 /// Ends a connection, with what waits to be written. `sending`: the client may still be sending.
 async fn end(worker: &Worker, mut side: ExchangeSide, sending: bool) {
-    let patience = worker.limits.write_idle.as_duration();
+    let patience = worker.proxy.limits.write_idle.as_duration();
     // If the client does not take it, there is nobody else to tell.
     let _ = tokio::time::timeout(patience, poll_fn(|cx| side.poll_flush(cx))).await;
     let lingers = sending || side.has_more();

@@ -56,9 +56,9 @@ pub async fn serve(
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(worker.limits.header_bytes).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(worker.proxy.limits.header_bytes).unwrap_or(u32::MAX));
     let handshake = builder.handshake(Prefixed { prefix, at: 0, transport });
-    let Ok(Ok(connection)) = timeout(worker.limits.header_time.as_duration(), handshake).await else { return };
+    let Ok(Ok(connection)) = timeout(worker.proxy.limits.header_time.as_duration(), handshake).await else { return };
     let streams = Rc::new(Cell::new(0));
     let mut served = ServedConnection {
         worker,
@@ -93,11 +93,11 @@ impl ServedConnection {
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Request<RecvStream>, SendResponse<Bytes>)>> {
         self.registered.watch(cx);
         let (worker, requests) = (&self.worker, self.client.requests.get());
-        if worker.connections.is_leaving() || requests >= worker.limits.requests {
+        if worker.connections.is_leaving() || requests >= worker.proxy.limits.requests {
             self.leave();
         }
         if self.client.given_up.get() > MANY_RESETS && self.client.given_up.get() > requests / 2 {
-            self.worker.counters.process.refuse(RefusalReason::ResetFlood);
+            self.worker.proxy.counters.process.refuse(RefusalReason::ResetFlood);
             return Poll::Ready(None);
         }
         match self.connection.poll_accept(cx) {
@@ -110,7 +110,7 @@ impl ServedConnection {
             self.idle_since = now;
             return Poll::Pending;
         }
-        let patience = if self.leaving { GOODBYE } else { self.worker.limits.keep_alive };
+        let patience = if self.leaving { GOODBYE } else { self.worker.proxy.limits.keep_alive };
         if self.timer.poll(now, self.idle_since.plus(patience), cx).is_pending() {
             return Poll::Pending;
         }
@@ -183,10 +183,10 @@ fn refuse(
     refused: RefusalReason,
     text: &[u8],
 ) {
-    worker.counters.process.refuse(refused);
+    worker.proxy.counters.process.refuse(refused);
     client.requests.set(client.requests.get() + 1);
     let (status, words) = answers::to_refusal(refused);
-    if let Some(log) = &worker.access {
+    if let Some(log) = &worker.proxy.access {
         access_line::record_unread(log, client, refused, status, text);
     }
     let response = http::Response::builder()

@@ -65,8 +65,8 @@ impl RequestContext {
         let head = client.view();
         RequestContext {
             started: clock::micros(),
-            ids: CorrelationIds::of(head, connection.trusted, worker.hop, &worker.ids),
-            client: head::client_of(connection.peer, head, &worker.trusted),
+            ids: CorrelationIds::of(head, connection.trusted, worker.proxy.hop, &worker.ids),
+            client: head::client_of(connection.peer, head, &worker.proxy.trusted),
             routed: None,
             refused: None,
             told: None,

@@ -122,7 +122,7 @@ impl Exchange<'_> {
         let forwards = head::forwards_left(request)?;
         let mut routed = worker.route(request, self.ctx.client, self.ctx.started)?;
         let ClientConnection { tls, trusted, .. } = *self.connection;
-        if let Some(port) = worker.redirect_to_https
+        if let Some(port) = worker.proxy.redirect_to_https
             && !head::came_by_https(tls.is_some(), trusted, request)
         {
             let location = head::redirect_to_https(request, port).ok_or(RefusalReason::BadHost)?;
@@ -183,7 +183,7 @@ impl Exchange<'_> {
             let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(OriginError::Connect)) };
             let snapshot = routed.snapshot.clone();
             let (service, environment) = (routed.decision.service, routed.environment());
-            let mut place = routed.next_endpoint(self.worker.shard);
+            let mut place = routed.next_endpoint(self.worker.proxy.shard);
             if routed.needs_slot() {
                 match Box::pin(self.take_turn()).await {
                     Ok(taken) => place = Some(taken),
@@ -219,7 +219,7 @@ impl Exchange<'_> {
     async fn take_turn(&mut self) -> Result<usize, AttemptError> {
         let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(OriginError::Busy)) };
         let patience = routed.endpoint().map_or(Millis::ZERO, |endpoint| endpoint.timeouts.queue);
-        let half_close = self.worker.limits.half_close;
+        let half_close = self.worker.proxy.limits.half_close;
         let (place, slot) = turn::wait(routed.limits(), patience, half_close, self.client, self.timer).await?;
         routed.take(place, slot);
         Ok(place)
@@ -284,7 +284,7 @@ impl Exchange<'_> {
     fn fail(&mut self, failure: AttemptFailure, unsent: bool, upload: &Upload) -> bool {
         let mut now = Context::from_waker(Waker::noop());
         let gone =
-            self.client.poll_gone(&mut now, self.worker.limits.half_close).is_ready() || self.client.has_closed();
+            self.client.poll_gone(&mut now, self.worker.proxy.limits.half_close).is_ready() || self.client.has_closed();
         let repeatable = head::is_repeatable(self.client.view());
         let Some(routed) = &mut self.ctx.routed else { return false };
         if gone {
@@ -299,7 +299,7 @@ impl Exchange<'_> {
         if !routed.may_rescue(now, repeatable, unsent, upload.is_kept()) {
             return false;
         }
-        routed.rescue(&self.worker.counters, self.worker.shard, &self.worker.sidecar, now);
+        routed.rescue(&self.worker.proxy.counters, self.worker.proxy.shard, &self.worker.proxy.sidecar, now);
         true
     }
 
@@ -339,7 +339,7 @@ impl Exchange<'_> {
             arrival: Arrival { peer, client: self.ctx.client, trusted, host, tls: tls.is_some() },
             strip: routed.stripping_rule(),
             ids: &self.ctx.ids,
-            hop: self.worker.hop,
+            hop: self.worker.proxy.hop,
             edits: routed.edits().map_or(&[][..], |edits| &edits.request),
             websocket: routed.upgrade,
             http2: matches!(connection, OriginConnection::Http2(..)),
@@ -379,7 +379,7 @@ impl Exchange<'_> {
                 origin,
                 upload,
                 self.timer,
-                &worker.limits,
+                &worker.proxy.limits,
                 &endpoint.timeouts,
                 expects_continue,
             );
@@ -403,7 +403,7 @@ impl Exchange<'_> {
 
     /// Whether the client gets an interim response. HTTP/1.0 has none.
     fn passes_interim(&self, status: u16) -> bool {
-        match (self.client.head().version(), self.worker.early_hints) {
+        match (self.client.head().version(), self.worker.proxy.early_hints) {
             (HttpVersion::Http10, _) => false,
             _ if status != 103 => true,
             (version, EarlyHints::Http2) => version == HttpVersion::Http2,
@@ -414,7 +414,7 @@ impl Exchange<'_> {
     /// Counts the response; false if the active environment is asked instead.
     fn accept(&mut self, origin: &ExchangeSide, upload: &Upload) -> bool {
         let status = origin.head().status();
-        let shard = self.worker.shard;
+        let shard = self.worker.proxy.shard;
         if let Some(routed) = &mut self.ctx.routed {
             routed.answer(status, shard);
         }
@@ -452,7 +452,8 @@ impl Exchange<'_> {
                 side.begin_body(Framing::UntilClose, false);
             }
         }
-        let mut passage = Passage::new(self.client, &mut origin, upload, self.timer, &worker.limits, &times, false);
+        let mut passage =
+            Passage::new(self.client, &mut origin, upload, self.timer, &worker.proxy.limits, &times, false);
         let passed = if switches {
             poll_fn(|cx| passage.poll_tunnel(cx)).await
         } else {
@@ -472,7 +473,7 @@ impl Exchange<'_> {
             Err(AttemptError::Client(fault)) => {
                 self.ctx.aborted = true;
                 self.ctx.refused = fault.refusal();
-                self.ctx.refused.into_iter().for_each(|refused| worker.counters.process.refuse(refused));
+                self.ctx.refused.into_iter().for_each(|refused| worker.proxy.counters.process.refuse(refused));
                 self.client.cut_off();
                 AfterRequest::CutOff
             }
@@ -481,7 +482,7 @@ impl Exchange<'_> {
                     routed.current.break_off();
                 }
                 // What has come is the client's; then its connection ends in the middle.
-                self.flush().await;
+                self.finish(b"").await;
                 self.client.cut_off();
                 AfterRequest::CutOff
             }
@@ -596,13 +597,13 @@ impl Exchange<'_> {
         let worker = self.worker;
         self.client.head().keep_alive()
             && !worker.connections.is_leaving()
-            && self.connection.requests.get() < worker.limits.requests
+            && self.connection.requests.get() < worker.proxy.limits.requests
     }
 
     /// Answers without an origin.
     async fn refuse(&mut self, refused: RefusalReason) -> AfterRequest {
         self.ctx.refused = Some(refused);
-        self.worker.counters.process.refuse(refused);
+        self.worker.proxy.counters.process.refuse(refused);
         let answer = answers::to_refusal(refused);
         let allow = [NO_STORE, ("Allow", ALLOWED_METHODS.as_bytes())];
         let fields = if answer.0 == 405 { &allow[..] } else { &[NO_STORE][..] };
@@ -640,22 +641,32 @@ impl Exchange<'_> {
         if self.client.send_head(Framing::Length(text.len() as u64), text.is_empty()).is_err() {
             return AfterRequest::Close;
         }
-        if !text.is_empty() {
-            // Less than any window.
-            let _ = poll_fn(|cx| self.client.poll_body(cx, text.as_bytes(), true)).await;
-        }
-        self.flush().await;
+        self.finish(text.as_bytes()).await;
         if keep { AfterRequest::Keep } else { self.leave(false).await }
     }
 
-    /// Writes what waits, if the client takes it in time.
-    async fn flush(&mut self) -> bool {
-        let patience = clock::now().plus(self.worker.limits.write_idle);
-        let flushed = poll_fn(|cx| match self.client.poll_flush(cx) {
-            Poll::Ready(flushed) => Poll::Ready(flushed.is_ok()),
-            Poll::Pending => self.timer.poll(clock::now(), patience, cx).map(|()| false),
-        });
-        flushed.await
+    /// Writes what waits and these last bytes of a body, as far as the client takes them in time: an HTTP/2 client may have no
+    /// window for a single byte.
+    async fn finish(&mut self, mut rest: &[u8]) {
+        let deadline = clock::now().plus(self.worker.proxy.limits.write_idle);
+        poll_fn(|cx| {
+            let written = loop {
+                if rest.is_empty() {
+                    break self.client.poll_flush(cx);
+                }
+                match self.client.poll_body(cx, rest, true) {
+                    Poll::Ready(Ok(taken)) => rest = rest.get(taken..).unwrap_or_default(),
+                    Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                    Poll::Pending => break Poll::Pending,
+                }
+            };
+            match written {
+                // Whether it was taken or the client is gone: there is nobody else to tell.
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => self.timer.poll(clock::now(), deadline, cx),
+            }
+        })
+        .await;
     }
 
     /// The client has its response; what it still sends is not read. `sent`: all of it went to the origin.
@@ -688,9 +699,9 @@ impl Exchange<'_> {
         }
         if let Some(routed) = &mut self.ctx.routed {
             routed.aborted |= self.ctx.aborted;
-            routed.record(&self.worker.counters, self.worker.shard, &self.worker.sidecar, now, true);
+            routed.record(&self.worker.proxy.counters, self.worker.proxy.shard, &self.worker.proxy.sidecar, now, true);
         }
-        if let Some(log) = &self.worker.access {
+        if let Some(log) = &self.worker.proxy.access {
             access_line::record(log, self.connection, &self.ctx, self.client, took);
         }
     }

@@ -231,7 +231,7 @@ impl Acceptor {
             let _permit = permit;
             match tls {
                 None => {
-                    let http2 = worker.plain_http2;
+                    let http2 = worker.proxy.plain_http2;
                     client_http1::serve(worker, registered, Transport::Plain(tcp), peer.ip(), http2).await;
                 }
                 // On the heap for its short life, so that other connections have no room for it.
@@ -249,8 +249,8 @@ async fn serve_tls(
     peer: SocketAddr,
 ) {
     let handshake = TlsAcceptor::from(config).accept(tcp);
-    let Ok(Ok(tls)) = timeout(worker.limits.tls_handshake.as_duration(), handshake).await else {
-        return worker.counters.process.refuse(RefusalReason::Handshake);
+    let Ok(Ok(tls)) = timeout(worker.proxy.limits.tls_handshake.as_duration(), handshake).await else {
+        return worker.proxy.counters.process.refuse(RefusalReason::Handshake);
     };
     let transport = Transport::Tls(Box::new(tls.into()));
     if transport.speaks_http2() {

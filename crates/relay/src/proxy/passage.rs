@@ -141,31 +141,38 @@ impl Upload {
     }
 }
 
-/// How long somebody has been waited for.
-#[derive(Debug, Default)]
+/// How long a body has been held up, and by whom.
+#[derive(Debug)]
 struct Wait {
+    /// By what the client holds up this body: by what it sends, or by what it does not read.
+    by_client: HeldUpBy,
     on: Option<HeldUpBy>,
     since: Millis,
     moved: u64,
-    /// All waits for this side together.
-    total: Millis,
+    /// All waits for the client together.
+    for_client: Millis,
 }
 
 impl Wait {
+    const fn new(by_client: HeldUpBy) -> Wait {
+        Wait { by_client, on: None, since: Millis::ZERO, moved: 0, for_client: Millis::ZERO }
+    }
+
     /// Since when it lasts. `moved`: bytes that the one who is waited for has sent or taken so far.
     fn hold(&mut self, on: HeldUpBy, moved: u64, now: Millis) -> Millis {
         if self.on != Some(on) || self.moved != moved {
-            if self.on == Some(on) {
-                self.total = self.total.plus(now.since(self.since));
+            // A silent origin is not its client's slowness.
+            if self.on == Some(on) && on == self.by_client {
+                self.for_client = self.for_client.plus(now.since(self.since));
             }
             (self.on, self.moved, self.since) = (Some(on), moved, now);
         }
         self.since
     }
 
-    /// Whether so many bytes are too few for the time that was waited for them. `rate`: bytes a second.
+    /// Whether so many bytes are too few for the time that the client was waited for. `rate`: bytes a second.
     fn is_below(&self, rate: u64, bytes: u64) -> bool {
-        self.total > GRACE && bytes.saturating_mul(1000) < rate.saturating_mul(self.total.0)
+        self.for_client > GRACE && bytes.saturating_mul(1000) < rate.saturating_mul(self.for_client.0)
     }
 }
 
@@ -209,8 +216,8 @@ impl<'a> Passage<'a> {
             limits,
             times,
             expects_continue,
-            uploading: Wait::default(),
-            downloading: Wait::default(),
+            uploading: Wait::new(HeldUpBy::Reading),
+            downloading: Wait::new(HeldUpBy::Writing),
         }
     }
 
@@ -330,7 +337,7 @@ impl<'a> Passage<'a> {
             }
             Some(HeldUpBy::Writing) => {
                 let since = self.downloading.hold(HeldUpBy::Writing, self.client.sent, now);
-                if self.downloading.is_below(self.limits.body_rate, self.client.sent) {
+                if self.downloading.is_below(self.limits.body_rate, self.client.body_sent) {
                     return Poll::Ready(slow_client);
                 }
                 Some((since.plus(self.limits.write_idle), slow_client))
@@ -352,5 +359,40 @@ pub fn request_framing(client: &ExchangeSide) -> Framing {
         (false, _) => head.request_framing(),
         (true, true) => head.content_length().map_or(Framing::None, Framing::Length),
         (true, false) => head.content_length().map_or(Framing::Chunked, Framing::Length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_client_is_waited_for_makes_it_slow() {
+        let at = |seconds: u64| Millis::seconds(seconds);
+        let mut events = Wait::new(HeldUpBy::Writing);
+        // Events of a silent origin, one in a minute, of fifty bytes each.
+        for minute in 0..60 {
+            events.hold(HeldUpBy::Reading, minute * 50, at(minute * 60));
+        }
+        events.hold(HeldUpBy::Writing, 3000, at(3600));
+        events.hold(HeldUpBy::Writing, 3050, at(3601));
+        assert!(!events.is_below(240, 3050), "the client has read all of it at once");
+
+        let mut reader = Wait::new(HeldUpBy::Writing);
+        for turn in 0..10 {
+            reader.hold(HeldUpBy::Writing, turn * 100, at(turn * 5));
+        }
+        assert!(reader.is_below(240, 1000), "a hundred bytes in five seconds");
+        assert!(!reader.is_below(0, 1000), "without a limit");
+        assert!(!reader.is_below(240, 1 << 20));
+    }
+
+    #[test]
+    fn a_wait_begins_anew_when_something_moves() {
+        let mut wait = Wait::new(HeldUpBy::Reading);
+        assert_eq!(wait.hold(HeldUpBy::Reading, 1, Millis(10)), Millis(10));
+        assert_eq!(wait.hold(HeldUpBy::Reading, 1, Millis(20)), Millis(10));
+        assert_eq!(wait.hold(HeldUpBy::Reading, 2, Millis(30)), Millis(30));
+        assert_eq!(wait.hold(HeldUpBy::Writing, 2, Millis(40)), Millis(40));
     }
 }

@@ -25,20 +25,21 @@ use memory::counters::{Counters, OrdinalCounter, RefusalReason, Shard};
 use memory::snapshot::{SharedSnapshot, SnapshotCache, SnapshotReader};
 use sidecar::SidecarHandle;
 
-/// What a worker is made of, before its thread starts.
+/// What a worker is made of, before its thread starts, and what it is told by the settings.
 #[derive(Debug)]
 pub struct Proxy {
-    shard: Shard,
+    pub(super) shard: Shard,
     published: SnapshotReader,
-    counters: Arc<Counters>,
-    sidecar: SidecarHandle,
-    trusted: Arc<[IpNet]>,
-    redirect_to_https: Option<u16>,
-    plain_http2: bool,
-    limits: ClientLimits,
-    hop: HopHeaders,
-    early_hints: EarlyHints,
-    access: Option<AccessLogger>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) sidecar: SidecarHandle,
+    pub(super) trusted: Arc<[IpNet]>,
+    pub(super) redirect_to_https: Option<u16>,
+    /// Plain listeners take HTTP/2 from clients that begin with it.
+    pub(super) plain_http2: bool,
+    pub(super) limits: ClientLimits,
+    pub(super) hop: HopHeaders,
+    pub(super) early_hints: EarlyHints,
+    pub(super) access: Option<AccessLogger>,
 }
 
 impl Proxy {
@@ -70,27 +71,17 @@ impl Proxy {
     }
 }
 
-/// One worker: its shard of the counters, its buffers and connections, and the settings.
+/// One worker: its buffers, its connections, and what it was made of.
 #[derive(Debug)]
 pub struct Worker {
-    pub shard: Shard,
-    published: RefCell<SnapshotCache>,
-    pub counters: Arc<Counters>,
-    pub sidecar: SidecarHandle,
-    pub trusted: Arc<[IpNet]>,
-    pub redirect_to_https: Option<u16>,
-    /// Plain listeners take HTTP/2 from clients that begin with it.
-    pub plain_http2: bool,
-    pub limits: ClientLimits,
+    pub proxy: Proxy,
+    current: RefCell<SnapshotCache>,
     pub request_limits: Arc<RequestLimits>,
     pub head_limits: HeadLimits,
-    pub hop: HopHeaders,
-    pub early_hints: EarlyHints,
     pub ids: IdGenerator,
     /// The seed of this worker's sticky keys, so that no two keys are alike.
     key_seed: u64,
     keys: OrdinalCounter,
-    pub access: Option<AccessLogger>,
     /// The last second that was asked for, and its text.
     date: Cell<(u64, [u8; 29])>,
     pub buffers: FreeBuffers,
@@ -101,44 +92,19 @@ pub struct Worker {
 impl Worker {
     pub fn new(proxy: Proxy, request_limits: Arc<RequestLimits>) -> Worker {
         use std::hash::{BuildHasher, Hasher};
-        let Proxy {
-            shard,
-            published,
-            counters,
-            sidecar,
-            trusted,
-            redirect_to_https,
-            plain_http2,
-            limits,
-            hop,
-            early_hints,
-            access,
-        } = proxy;
+        let ClientLimits { header_bytes: head_bytes, header_fields: fields, target_bytes, .. } = proxy.limits;
         Worker {
-            shard,
-            published: RefCell::new(SnapshotCache::new(&published)),
-            counters,
-            sidecar,
-            trusted,
-            redirect_to_https,
-            plain_http2,
-            limits,
+            current: RefCell::new(SnapshotCache::new(&proxy.published)),
             request_limits,
-            head_limits: HeadLimits {
-                head_bytes: limits.header_bytes,
-                fields: limits.header_fields,
-                target_bytes: limits.target_bytes,
-            },
-            hop,
-            early_hints,
+            head_limits: HeadLimits { head_bytes, fields, target_bytes },
             ids: IdGenerator::new(),
             key_seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
-            keys: OrdinalCounter::new(shard.0 + 1),
-            access,
+            keys: OrdinalCounter::new(proxy.shard.0 + 1),
             date: Cell::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT")),
             buffers: FreeBuffers::default(),
             origins: OriginPool::default(),
             connections: OpenConnections::default(),
+            proxy,
         }
     }
 
@@ -156,7 +122,7 @@ impl Worker {
     }
 
     fn snapshot(&self) -> SharedSnapshot {
-        self.published.borrow_mut().load()
+        self.current.borrow_mut().load()
     }
 
     /// Decides where a request goes.
@@ -165,11 +131,11 @@ impl Worker {
     /// Why it goes nowhere.
     pub fn route(&self, request: HeadView<'_>, client: IpAddr, started: u64) -> Result<RoutedRequest, RefusalReason> {
         let snapshot = self.snapshot();
-        let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.shard));
+        let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.proxy.shard));
         let mut decision = decide(&snapshot.table, &request.request_head(client), draw)?;
         let pin = decision.pin.then(|| {
             let (rules, split) = snapshot.table.service(decision.service);
-            let seed = self.key_seed ^ self.keys.next(self.shard);
+            let seed = self.key_seed ^ self.keys.next(self.proxy.shard);
             let (key, hash) = sticky::fresh_key(rules.salt, split.epoch, split.weight, decision.candidate, seed);
             decision.key = Some(hash);
             key
@@ -178,7 +144,7 @@ impl Worker {
     }
 
     pub fn is_trusted(&self, peer: IpAddr) -> bool {
-        head::is_trusted(&self.trusted, peer)
+        head::is_trusted(&self.proxy.trusted, peer)
     }
 }
 
