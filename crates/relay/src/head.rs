@@ -51,9 +51,10 @@ pub use request::{RequestChange, write_request};
 pub use request_view::{host_as_sent, is_repeatable};
 pub use response::{ConnectionField, Pin, ResponseChange, origin_request_id, write_interim, write_response};
 pub use response_checks::is_sane;
+pub use stack_text::StackText;
 
 /// An origin's own id for a request.
-pub type OriginRequestId = stack_text::StackText<LONGEST_ID>;
+pub type OriginRequestId = StackText<LONGEST_ID>;
 
 /// An identifier that is longer, or not visible ASCII, is not passed on. In bytes.
 const LONGEST_ID: usize = 128;

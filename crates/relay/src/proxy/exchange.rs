@@ -548,8 +548,11 @@ impl Exchange<'_> {
             (_, true) => ConnectionField::KeepAlive,
         };
         let (route, side) = (routed.decision.route, routed.environment());
-        let (ids, date) = (&self.ctx.ids, self.worker.date());
-        let change = ResponseChange { serving, route, side, ids, front, pin, kind, framing, connection, date: &date };
+        let ids = &self.ctx.ids;
+        // Nobody needs the time of an answer that has one.
+        let date = (!origin.head().has(KnownField::Date)).then(|| self.worker.date());
+        let date = date.as_ref().map_or(&[][..], |date| &date[..]);
+        let change = ResponseChange { serving, route, side, ids, front, pin, kind, framing, connection, date };
         head::write_response(&mut output, origin.view(), &change);
         *self.client.output() = output;
     }

@@ -1,6 +1,7 @@
 //! What a worker's connections and requests share: its thread's own, so that nothing here is locked or counted atomically.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,12 +9,13 @@ use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
 use http1::{HeadLimits, HeadView};
+use httpdate::HttpDate;
 use ipnet::IpNet;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::access::AccessLogger;
-use crate::head::{self, IdGenerator};
+use crate::head::{self, IdGenerator, StackText};
 use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::pool::OriginPool;
 use crate::proxy::request_limits::RequestLimits;
@@ -115,7 +117,10 @@ impl Worker {
         if at == now {
             return date;
         }
-        let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(now));
+        let mut text: StackText<29> = StackText::new();
+        let moment = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(now));
+        // It has 29 bytes in every year of four digits.
+        let _ = write!(text, "{moment}");
         let date = text.as_bytes().try_into().unwrap_or(date);
         self.date.set((now, date));
         date
