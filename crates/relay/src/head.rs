@@ -51,7 +51,7 @@ pub use request::{RequestChange, write_request};
 pub use request_view::{host_as_sent, is_repeatable};
 pub use response::{ConnectionField, Pin, ResponseChange, origin_request_id, write_interim, write_response};
 pub use response_checks::is_sane;
-pub use stack_text::StackText;
+pub(crate) use stack_text::StackText;
 
 /// An origin's own id for a request.
 pub type OriginRequestId = StackText<LONGEST_ID>;
