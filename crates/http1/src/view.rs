@@ -69,7 +69,13 @@ impl<'a> HeadView<'a> {
     /// As sent: methods are case-sensitive.
     #[inline]
     pub fn method(self) -> &'a str {
-        self.ascii(self.head.start.method)
+        // It is asked for several times a request, and most are one of these.
+        match self.text(self.head.start.method) {
+            b"GET" => "GET",
+            b"POST" => "POST",
+            b"HEAD" => "HEAD",
+            _ => self.ascii(self.head.start.method),
+        }
     }
 
     /// The whole target, in the client's form.

@@ -28,11 +28,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How the wait for a request has ended.
 enum NextRequest {
-    Request(ExchangeSide),
+    Whole,
     /// HTTP/2, without having agreed on it.
-    Http2(ExchangeSide),
-    Refused(ExchangeSide, RefusalReason),
-    /// The client has left, or was idle for too long.
+    Http2,
+    Refused(RefusalReason),
+    /// The client has left.
     Over,
 }
 
@@ -53,16 +53,17 @@ pub async fn serve(
         let mut side = ExchangeSide::with_input(Channel::Http1(transport), buffers, came);
         loop {
             let is_first = connection.requests.get() == 0;
-            match next_request(&worker, side, &mut timer, http2 && is_first).await {
-                NextRequest::Request(request) => side = request,
-                NextRequest::Http2(side) => return upgrade(worker, registered, side, connection).await,
-                NextRequest::Refused(side, refused) => return refuse(&worker, &connection, side, refused).await,
+            // The last of a connection on the heap, so that its other requests have no room for it.
+            match next_request(&worker, &mut side, &mut timer, http2 && is_first).await {
+                NextRequest::Whole => {}
+                NextRequest::Http2 => return Box::pin(upgrade(worker, registered, side, connection)).await,
+                NextRequest::Refused(why) => return Box::pin(refuse(&worker, &connection, side, why)).await,
                 NextRequest::Over => return,
             }
             match exchange(&worker, &connection, &mut side, &mut timer).await {
                 AfterRequest::Keep => side.next_message(),
-                AfterRequest::Close => return end(&worker, side, false).await,
-                AfterRequest::Linger => return end(&worker, side, true).await,
+                AfterRequest::Close => return Box::pin(end(&worker, side, false)).await,
+                AfterRequest::Linger => return Box::pin(end(&worker, side, true)).await,
                 AfterRequest::CutOff => return,
             }
             if !side.has_more() {
@@ -105,18 +106,18 @@ async fn idle(
 }
 
 /// Reads a head to its end.
-async fn next_request(worker: &Worker, mut side: ExchangeSide, timer: &mut LazyTimer, http2: bool) -> NextRequest {
+async fn next_request(worker: &Worker, side: &mut ExchangeSide, timer: &mut LazyTimer, http2: bool) -> NextRequest {
     let deadline = clock::now().plus(worker.proxy.limits.header_time);
     loop {
         let begins_http2 = http2 && side.head().is_empty() && PREFACE.starts_with(first(side.partial_head()));
         if begins_http2 && side.partial_head().len() >= PREFACE.len() {
-            return NextRequest::Http2(side);
+            return NextRequest::Http2;
         }
         if !begins_http2 {
             match side.parse(|bytes, head| parse_request(bytes, head, &worker.head_limits)) {
-                Ok(true) => return NextRequest::Request(side),
+                Ok(true) => return NextRequest::Whole,
                 Ok(false) => {}
-                Err(refused) => return NextRequest::Refused(side, head::refusal(refused)),
+                Err(refused) => return NextRequest::Refused(head::refusal(refused)),
             }
         }
         let read = poll_fn(|cx| match side.poll_fill(cx) {
@@ -124,7 +125,7 @@ async fn next_request(worker: &Worker, mut side: ExchangeSide, timer: &mut LazyT
             Poll::Pending => timer.poll(clock::now(), deadline, cx).map(|()| None),
         });
         match read.await {
-            None => return NextRequest::Refused(side, RefusalReason::TooSlow),
+            None => return NextRequest::Refused(RefusalReason::TooSlow),
             Some(Ok(1..)) => {}
             Some(Ok(0) | Err(_)) => return NextRequest::Over,
         }

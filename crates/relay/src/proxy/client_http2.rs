@@ -22,7 +22,7 @@ use crate::proxy::answers;
 use crate::proxy::context::ClientConnection;
 use crate::proxy::exchange::exchange;
 use crate::proxy::side::{Channel, ExchangeSide, Http2ClientStream};
-use crate::proxy::timer::LazyTimer;
+use crate::proxy::timer::{HeldClock, LazyTimer};
 use crate::proxy::worker::{RegisteredConnection, Worker};
 use crate::transport::Transport;
 use judgement::time::Millis;
@@ -134,10 +134,10 @@ impl ServedConnection {
         self.streams.set(self.streams.get() + 1);
         let stream = OpenStream(self.streams.clone());
         let (worker, client) = (self.worker.clone(), self.client.clone());
-        tokio::task::spawn_local(async move {
+        tokio::task::spawn_local(HeldClock::new(async move {
             let _open = stream;
             serve_request(&worker, &client, request, respond).await;
-        });
+        }));
     }
 }
 
@@ -171,7 +171,9 @@ async fn serve_request(
         return;
     }
     side.buffers.head.set_version(HttpVersion::Http2);
-    exchange(worker, client, &mut side, &mut LazyTimer::default()).await;
+    let mut timer = worker.timers.take();
+    exchange(worker, client, &mut side, &mut timer).await;
+    worker.timers.give_back(timer);
     worker.buffers.give_back(side.buffers);
 }
 

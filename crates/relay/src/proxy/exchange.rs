@@ -1,6 +1,6 @@
 //! One request, from its head to its record: where it goes, the attempts that it takes, and what the client is told.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
 use crate::proxy::context::{ClientConnection, RequestContext};
 use crate::proxy::passage::{AttemptError, ClientFault, Passage, RESPONSE_HEAD, Upload, request_framing};
 use crate::proxy::pool::OriginConnection;
+use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::side::{Channel, ExchangeSide, Http2OriginStream, SideError};
 use crate::proxy::timer::LazyTimer;
 use crate::proxy::turn;
@@ -101,14 +102,15 @@ impl Exchange<'_> {
         let is_alone = !self.client.is_http2() && !self.connection.trusted;
         let permit = self.worker.request_limits.admit(self.ctx.client, is_alone);
         match permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit()) {
-            Err(refused) => self.refuse(refused).await,
+            // What no origin answers is on the heap for its short life, so that other requests have no room for it.
+            Err(refused) => Box::pin(self.refuse(refused)).await,
             Ok(Admission::Redirect(location)) => {
                 let keep = self.may_keep();
-                self.answer((308, ""), &[("Location", location.as_bytes())], keep).await
+                Box::pin(self.answer((308, ""), &[("Location", location.as_bytes())], keep)).await
             }
             Ok(Admission::Options) => {
                 let keep = self.may_keep();
-                self.answer((200, ""), &[("Allow", ALLOWED_METHODS.as_bytes())], keep).await
+                Box::pin(self.answer((200, ""), &[("Allow", ALLOWED_METHODS.as_bytes())], keep)).await
             }
             Ok(Admission::Forward) => self.forward().await,
         }
@@ -140,8 +142,8 @@ impl Exchange<'_> {
     }
 
     async fn forward(&mut self) -> AfterRequest {
-        if !self.decide_on_body().await {
-            return self.end_for(ClientFault::Gone).await;
+        if self.may_have_no_body() && !Box::pin(self.decide_on_body()).await {
+            return Box::pin(self.end_for(ClientFault::Gone)).await;
         }
         self.framing = request_framing(self.client);
         let mut upload = Upload::new(self.ctx.routed.as_ref().map_or(0, |routed| routed.max_body()));
@@ -151,23 +153,25 @@ impl Exchange<'_> {
         }
         match asked {
             Ok(origin) => self.respond(origin, &mut upload).await,
-            Err(AttemptError::Client(fault)) => self.end_for(fault).await,
+            Err(AttemptError::Client(fault)) => Box::pin(self.end_for(fault)).await,
             Err(AttemptError::Origin(error)) => {
                 let failure = self.ctx.routed.as_ref().and_then(|routed| routed.current.failure);
-                self.answer(answers::to_failure(failure.unwrap_or(error.failure())), &[NO_STORE], false).await
+                let answer = answers::to_failure(failure.unwrap_or(error.failure()));
+                Box::pin(self.answer(answer, &[NO_STORE], false)).await
             }
         }
     }
 
-    /// Waits for the end of an HTTP/2 GET, HEAD, OPTIONS or DELETE without a length, or for the first piece of its body.
-    /// False if the client has given it up.
-    async fn decide_on_body(&mut self) -> bool {
+    /// Whether it is open if a body follows: that of an HTTP/2 request which says neither that one does nor that none does,
+    /// and usually has none.
+    fn may_have_no_body(&self) -> bool {
         let request = self.client.view();
-        let usually_none = matches!(request.method(), "GET" | "HEAD" | "OPTIONS" | "DELETE");
-        let is_open = self.client.is_http2() && !self.client.has_come();
-        if !is_open || !usually_none || request.head().content_length().is_some() {
-            return true;
-        }
+        let is_open = self.client.is_http2() && !self.client.has_come() && request.head().content_length().is_none();
+        is_open && matches!(request.method(), "GET" | "HEAD" | "OPTIONS" | "DELETE")
+    }
+
+    /// Waits for the end of an HTTP/2 request, or for the first piece of its body. False if the client has given it up.
+    async fn decide_on_body(&mut self) -> bool {
         let first_piece = timeout(UNDECIDED, async {
             while self.client.piece().is_empty() && !self.client.has_come() {
                 poll_fn(|cx| self.client.poll_more(cx)).await?;
@@ -209,7 +213,8 @@ impl Exchange<'_> {
                     }
                     Err(failed) => self.after_failure(failed, upload)?,
                 },
-                Err(error) => self.after_no_connection(error, upload)?,
+                Err(AttemptError::Origin(error)) => self.after_no_connection(error, upload)?,
+                Err(client) => return Err(client),
             }
             upload.restart();
         }
@@ -225,20 +230,30 @@ impl Exchange<'_> {
         Ok(place)
     }
 
-    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(OriginConnection, bool), OriginError> {
+    /// A connection to an endpoint, and whether it was open before.
+    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(OriginConnection, bool), AttemptError> {
         let own = self.connection.own.borrow_mut().take_if(|(key, _)| *key == endpoint.connection_key);
         self.is_own = own.is_some();
         if let Some((_, transport)) = own {
             return Ok((OriginConnection::Http1(transport), true));
         }
-        let (mut versions, mut fresh) = (HttpVersions::AsSet, false);
-        if let Some(routed) = &self.ctx.routed {
-            if routed.upgrade {
-                versions = HttpVersions::Http1;
-            }
-            fresh = routed.needs_a_new_connection();
+        let upgrade = self.ctx.routed.as_ref().is_some_and(|routed| routed.upgrade);
+        let must_be_new = upgrade || self.ctx.routed.as_ref().is_some_and(RoutedRequest::needs_a_new_connection);
+        if !must_be_new && let Some(open) = self.worker.origins.reuse(endpoint.connection_key).await {
+            return Ok((open, true));
         }
-        self.worker.origins.acquire(endpoint, versions, fresh).await
+        let versions = if upgrade { HttpVersions::Http1 } else { HttpVersions::AsSet };
+        // On the heap for its short life, so that requests on kept connections have no room for it.
+        let mut opening = Box::pin(self.worker.origins.open(endpoint, versions));
+        let half_close = self.worker.proxy.limits.half_close;
+        poll_fn(|cx| match opening.as_mut().poll(cx) {
+            Poll::Ready(opened) => Poll::Ready(opened.map(|new| (new, false)).map_err(AttemptError::Origin)),
+            // Nobody waits for it any more.
+            Poll::Pending => {
+                self.client.poll_gone(cx, half_close).map(|()| Err(AttemptError::Client(ClientFault::Gone)))
+            }
+        })
+        .await
     }
 
     /// There was no connection: returns if there is to be another attempt.
@@ -442,7 +457,7 @@ impl Exchange<'_> {
         let is_bodiless = origin.has_come();
         self.ctx.told = Some(status);
         if self.client.send_head(outgoing, is_bodiless).is_err() {
-            return self.end_for(ClientFault::Gone).await;
+            return Box::pin(self.end_for(ClientFault::Gone)).await;
         }
         let Some(times) = self.endpoint_times() else { return AfterRequest::Close };
         let worker = self.worker.clone();
@@ -468,7 +483,7 @@ impl Exchange<'_> {
                 if keep {
                     return AfterRequest::Keep;
                 }
-                self.leave(sent).await
+                Box::pin(self.leave(sent)).await
             }
             Err(AttemptError::Client(fault)) => {
                 self.ctx.aborted = true;
@@ -482,7 +497,7 @@ impl Exchange<'_> {
                     routed.current.break_off();
                 }
                 // What has come is the client's; then its connection ends in the middle.
-                self.finish(b"").await;
+                Box::pin(self.finish(b"")).await;
                 self.client.cut_off();
                 AfterRequest::CutOff
             }

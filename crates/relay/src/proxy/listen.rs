@@ -24,6 +24,7 @@ use crate::proxy::client_http2;
 use crate::proxy::connection_limits::ConnectionLimits;
 use crate::proxy::context::ClientConnection;
 use crate::proxy::request_limits::RequestLimits;
+use crate::proxy::timer::HeldClock;
 use crate::proxy::tls::CurrentTls;
 use crate::proxy::worker::{Proxy, RegisteredConnection, Worker};
 use crate::transport::Transport;
@@ -227,7 +228,7 @@ impl Acceptor {
         let _ = tcp.set_nodelay(true);
         let tls = self.tls.as_ref().map(|current| current.borrow().clone());
         let (worker, registered) = (self.worker.clone(), RegisteredConnection::new(&self.worker));
-        tokio::task::spawn_local(async move {
+        tokio::task::spawn_local(HeldClock::new(async move {
             let _permit = permit;
             match tls {
                 None => {
@@ -237,7 +238,7 @@ impl Acceptor {
                 // On the heap for its short life, so that other connections have no room for it.
                 Some(config) => Box::pin(serve_tls(worker, registered, config, tcp, peer)).await,
             }
-        });
+        }));
     }
 }
 

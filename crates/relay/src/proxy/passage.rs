@@ -231,6 +231,7 @@ impl<'a> Passage<'a> {
         if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
             return Poll::Ready(Err(from_client(&error)));
         }
+        self.look_after_client(cx, held_up)?;
         self.poll_too_late(cx, Stage::Answer, held_up, None).map(Err)
     }
 
@@ -246,6 +247,7 @@ impl<'a> Passage<'a> {
             Poll::Ready(Err(BodyError::Sender(error))) => return Poll::Ready(Err(from_origin(&error, true))),
             Poll::Pending => {}
         }
+        self.look_after_client(cx, uploading)?;
         self.poll_too_late(cx, Stage::Body, uploading, Some(held_up)).map(Err)
     }
 
@@ -274,14 +276,10 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// Sends what there is of the request's body; with that done, looks whether the client is still there. What holds the
-    /// body up; `None` if it is on its way, as far as it will ever be.
+    /// Sends what there is of the request's body. What holds it up; `None` if it is on its way, as far as it will ever be.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<Option<HeldUpBy>, AttemptError> {
         if self.upload.state != UploadState::Open {
-            return match self.client.poll_gone(cx, self.limits.half_close) {
-                Poll::Ready(()) => Err(AttemptError::Client(ClientFault::Gone)),
-                Poll::Pending => Ok(None),
-            };
+            return Ok(None);
         }
         let mut held_up = HeldUpBy::Reading;
         match self.upload.poll(self.client, self.origin, cx, &mut held_up) {
@@ -293,8 +291,15 @@ impl<'a> Passage<'a> {
             Poll::Ready(Err(BodyError::Sender(error))) => return Err(from_client(&error)),
         }
         self.upload.sent_at = clock::now();
-        // Asked for at once, so that this task is woken by it.
-        self.poll_upload(cx)
+        Ok(None)
+    }
+
+    /// Whether the client is still there, once nothing more of its request is read; this task is woken if it leaves.
+    fn look_after_client(&mut self, cx: &mut Context<'_>, uploading: Option<HeldUpBy>) -> Result<(), AttemptError> {
+        if uploading.is_none() && self.client.poll_gone(cx, self.limits.half_close).is_ready() {
+            return Err(AttemptError::Client(ClientFault::Gone));
+        }
+        Ok(())
     }
 
     /// Ready when somebody has been waited for too long.

@@ -97,33 +97,27 @@ pub enum OriginConnection {
 }
 
 impl OriginPool {
-    /// A connection for a request, and whether it was open before. `fresh`: it must not have been.
+    /// A connection that is open already.
+    pub async fn reuse(&self, key: u64) -> Option<OriginConnection> {
+        if let Some(transport) = self.take(key) {
+            return Some(OriginConnection::Http1(transport));
+        }
+        self.share(key).await.map(|(requests, lease)| OriginConnection::Http2(requests, lease))
+    }
+
+    /// A new connection.
     ///
     /// # Errors
-    /// There is none, and none could be opened.
-    pub async fn acquire(
-        &self,
-        endpoint: &Endpoint,
-        versions: HttpVersions,
-        fresh: bool,
-    ) -> Result<(OriginConnection, bool), OriginError> {
-        let key = endpoint.connection_key;
-        if !fresh && versions == HttpVersions::AsSet {
-            if let Some(transport) = self.take(key) {
-                return Ok((OriginConnection::Http1(transport), true));
-            }
-            if let Some((requests, lease)) = self.share(key).await {
-                return Ok((OriginConnection::Http2(requests, lease), true));
-            }
-        }
+    /// None could be opened.
+    pub async fn open(&self, endpoint: &Endpoint, versions: HttpVersions) -> Result<OriginConnection, OriginError> {
         let OpenConnection { transport, http2 } = connect(endpoint, versions).await?;
         if !http2 {
-            return Ok((OriginConnection::Http1(transport), false));
+            return Ok(OriginConnection::Http1(transport));
         }
         let shared = open_http2(transport, endpoint).await?;
         let lease = lease(&shared);
-        self.shared.borrow_mut().entry(key).or_default().push(shared.clone());
-        Ok((OriginConnection::Http2(shared.requests.clone(), lease), false))
+        self.shared.borrow_mut().entry(endpoint.connection_key).or_default().push(shared.clone());
+        Ok(OriginConnection::Http2(shared.requests.clone(), lease))
     }
 
     /// The HTTP/1 connection that was used last and is still open.

@@ -114,7 +114,8 @@ pub struct ExchangeSide {
     piece: Range<usize>,
     frame: Bytes,
     incoming: IncomingBody,
-    trailers: Option<HeaderMap>,
+    /// Boxed, because most messages have none, and a side is moved.
+    trailers: Option<Box<HeaderMap>>,
     /// How much of the output has been written.
     written: usize,
     /// How the body that goes is delimited, and whether trailers may follow it.
@@ -277,7 +278,7 @@ impl ExchangeSide {
     fn trailers(&self) -> (Option<HeadView<'_>>, Option<&HeaderMap>) {
         match &self.incoming {
             IncomingBody::Chunked(chunks) => (chunks.trailers(), None),
-            _ => (None, self.trailers.as_ref()),
+            _ => (None, self.trailers.as_deref()),
         }
     }
 
@@ -391,7 +392,7 @@ impl ExchangeSide {
                 self.body_received += self.frame.len() as u64;
             }
             None => {
-                self.trailers = ready!(body.poll_trailers(cx))?;
+                self.trailers = ready!(body.poll_trailers(cx))?.map(Box::new);
                 self.incoming = IncomingBody::Done;
             }
         }

@@ -1,12 +1,37 @@
-//! The one timer of a connection or of an HTTP/2 stream.
+//! The clock of a task, and the one timer of a connection or of an HTTP/2 stream.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use judgement::time::Millis;
+use memory::clock;
+
+pin_project! {
+    /// A task for which time [stands still](clock::hold) while it is polled.
+    pub struct HeldClock<F> {
+        #[pin]
+        task: F,
+    }
+}
+
+impl<F> HeldClock<F> {
+    pub fn new(task: F) -> HeldClock<F> {
+        HeldClock { task }
+    }
+}
+
+impl<F: Future> Future for HeldClock<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        clock::hold(|| self.project().task.poll(cx))
+    }
+}
 
 /// A timer that is set once, and moved only when it has to be: one that rings too early is set again, so that a request on
 /// a busy connection touches no timer at all.
@@ -47,12 +72,31 @@ impl LazyTimer {
     }
 }
 
+/// Timers that a worker keeps for later.
+const KEPT: usize = 1024;
+
+/// A worker's timers that no stream uses. One that is set already is moved only where a stream waits for less.
+#[derive(Debug, Default)]
+pub struct FreeTimers(RefCell<Vec<LazyTimer>>);
+
+impl FreeTimers {
+    pub fn take(&self) -> LazyTimer {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub fn give_back(&self, timer: LazyTimer) {
+        let mut free = self.0.borrow_mut();
+        if free.len() < KEPT {
+            free.push(timer);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
 
     use super::*;
-    use memory::clock;
 
     #[tokio::test]
     async fn it_rings_in_time_whatever_it_was_set_for_before() {

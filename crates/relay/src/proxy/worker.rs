@@ -20,6 +20,7 @@ use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::pool::OriginPool;
 use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::routed_request::RoutedRequest;
+use crate::proxy::timer::FreeTimers;
 use config::{ClientLimits, EarlyHints, HopHeaders, MainConfig};
 use judgement::traffic::{decide, sticky};
 use memory::clock;
@@ -87,6 +88,7 @@ pub struct Worker {
     /// The last second that was asked for, and its text.
     date: Cell<(u64, [u8; 29])>,
     pub buffers: FreeBuffers,
+    pub timers: FreeTimers,
     pub origins: OriginPool,
     pub connections: OpenConnections,
 }
@@ -104,6 +106,7 @@ impl Worker {
             keys: OrdinalCounter::new(proxy.shard.0 + 1),
             date: Cell::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT")),
             buffers: FreeBuffers::default(),
+            timers: FreeTimers::default(),
             origins: OriginPool::default(),
             connections: OpenConnections::default(),
             proxy,
