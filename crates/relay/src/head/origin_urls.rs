@@ -207,6 +207,13 @@ pub(super) fn sent_host<'a>(endpoint: &'a Endpoint, front: Option<&'a str>) -> &
     front.filter(|_| endpoint.preserves_host).unwrap_or(&endpoint.authority)
 }
 
+/// Whether a response has a field in which origins name themselves: most have none.
+#[inline]
+pub fn may_name_origin(response: HeadView<'_>) -> bool {
+    let present = response.head().known_fields();
+    present.without(NAMING) != present
+}
+
 /// Appends the lines of a response that are wanted, as they were sent but for those that name the origin.
 pub(super) fn copy_lines<F: Fn(&FieldLine<'_>) -> bool>(
     out: &mut Vec<u8>,
@@ -214,8 +221,7 @@ pub(super) fn copy_lines<F: Fn(&FieldLine<'_>) -> bool>(
     front: Option<&Front<'_>>,
     wanted: F,
 ) {
-    let present = response.head().known_fields();
-    let Some(front) = front.filter(|_| present.without(NAMING) != present) else {
+    let Some(front) = front.filter(|_| may_name_origin(response)) else {
         return response.copy_lines(out, wanted);
     };
     for line in response.walk().filter(wanted) {

@@ -550,8 +550,8 @@ impl Exchange<'_> {
         let https = head::came_by_https(tls.is_some(), trusted, self.client.view());
         // It names the client's host, which is in the buffers of the same connection.
         let mut output = std::mem::take(self.client.output());
-        let host = head::host_as_sent(self.client.view());
-        let front = routed.endpoint().map(|endpoint| Front { endpoint, host, https });
+        let endpoint = routed.endpoint().filter(|_| head::may_name_origin(origin.view()));
+        let front = endpoint.map(|endpoint| Front { endpoint, host: head::host_as_sent(self.client.view()), https });
         let pin = match (&key, &rules.sticky) {
             (Some(key), StickyBy::Cookie(cookie)) => Some(Pin { cookie, key, https }),
             _ => None,
