@@ -2,7 +2,7 @@
 //! may be used for. The others are in `traps.rs`; docs/src/edges.md is the table of all.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -13,44 +13,10 @@ use memory::counters::{AttemptFailure, ResponseClass};
 use crate::support::client::Client;
 use crate::support::front::{Front, NOBODY, at, block_on, routing};
 use crate::support::h2::H2Origin;
-use crate::support::house::{House, shop};
+use crate::support::house::House;
 use crate::support::origin::{Do, Origin};
+use crate::support::raw_origin::{before, head, raw};
 use crate::support::{SOON, wait_until};
-
-/// An origin of one thread a connection, which is told its connection's number and writes and reads as it likes.
-fn raw(serve: impl Fn(TcpStream, u64) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = Arc::new(serve);
-    std::thread::spawn(move || {
-        for (number, tcp) in listener.incoming().flatten().enumerate() {
-            let serve = serve.clone();
-            std::thread::spawn(move || serve(tcp, number as u64));
-        }
-    });
-    address
-}
-
-/// Reads a head; false at the end of the connection.
-fn head(tcp: &mut TcpStream) -> bool {
-    let (mut seen, mut byte) = (Vec::new(), [0]);
-    while !seen.ends_with(b"\r\n\r\n") {
-        match tcp.read(&mut byte) {
-            Ok(1) => seen.push(byte[0]),
-            _ => return false,
-        }
-    }
-    true
-}
-
-/// A house whose blue is this address.
-fn before(blue: SocketAddr, rest: &str) -> House {
-    let house = House::start("weight = 0", rest);
-    let text = shop(&format!("http://{blue}"), &house.green.url(), "weight = 0", rest);
-    std::fs::write(house.routing_path(), text).unwrap();
-    wait_until("the file is in force", SOON, || house.running.published.load().generation > 1);
-    house
-}
 
 #[test]
 fn a_client_that_leaves_is_noticed_while_the_origin_is_silent() {
@@ -251,6 +217,8 @@ fn the_outcome_of_a_grpc_call_is_in_its_trailers() {
         ("application/grpc", Some("14"), true),
         ("application/grpc", Some("13"), true),
         ("application/grpc; x", None, true),
+        ("Application/GRPC+proto", Some("14"), true),
+        ("application/grpc", Some("99"), true),
         ("application/grpc-web", None, false),
         ("text/plain", Some("14"), false),
     ] {

@@ -11,6 +11,7 @@ extern crate http1 as cutover_http1;
 mod access;
 mod api;
 mod auth;
+mod blame;
 mod busy;
 mod caution;
 mod cli;

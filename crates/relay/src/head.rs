@@ -41,7 +41,7 @@ pub use correlation::CorrelationIds;
 pub use forwarded::Arrival;
 pub use hop::{forwards_left, needs_own_connection, refuses_method};
 pub use http2::{
-    from_http2_request, from_http2_response, to_http2_request, to_http2_response, trailers_to_http2,
+    from_http2_request, from_http2_response, http2_trailers, to_http2_request, to_http2_response, trailers_to_http2,
     write_http2_trailers, write_trailers,
 };
 pub use ids::IdGenerator;

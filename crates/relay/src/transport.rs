@@ -1,11 +1,12 @@
 //! What carries a connection's bytes: TCP, or TLS over it.
 
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
@@ -48,6 +49,17 @@ impl Transport {
     pub fn speaks_http2(&self) -> bool {
         let Transport::Tls(tls) = self else { return false };
         tls.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
+
+    /// Whether the other end has closed its side, although bytes that it sent before may not have been read. `half_close`:
+    /// both sides must be closed.
+    pub fn has_hung_up(&self, cx: &mut Context<'_>, half_close: bool) -> bool {
+        match pin!(self.tcp().ready(Interest::READABLE | Interest::WRITABLE)).poll(cx) {
+            Poll::Ready(Ok(state)) if half_close => state.is_write_closed(),
+            Poll::Ready(Ok(state)) => state.is_read_closed(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
     }
 
     /// Closes Cutover's side, and reads on for a while: the caller is about to drop this, and closing while the client

@@ -1,5 +1,6 @@
 //! How many requests an endpoint takes at once, and how many may wait for it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -33,12 +34,17 @@ pub struct EndpointLimit {
     size: Mutex<usize>,
     /// Slots that are taken, and will not be free again: the limit was lowered meanwhile.
     owed: AtomicUsize,
+    /// Slots of requests that wait for their clients.
+    with_clients: AtomicUsize,
     queue: Arc<RequestQueue>,
 }
 
 /// One of the requests at an endpoint, until this is dropped.
 #[derive(Debug)]
-pub struct EndpointSlot(Arc<EndpointLimit>);
+pub struct EndpointSlot {
+    limit: Arc<EndpointLimit>,
+    waits_for_client: Cell<bool>,
+}
 
 /// One of the requests that wait, until this is dropped.
 #[derive(Debug)]
@@ -67,6 +73,7 @@ impl EndpointLimits {
             free: Semaphore::new(size),
             size: Mutex::new(size),
             owed: AtomicUsize::new(0),
+            with_clients: AtomicUsize::new(0),
             queue: environment.queue.clone(),
         });
         endpoints.push((address, Arc::downgrade(&limit)));
@@ -83,7 +90,7 @@ impl EndpointLimit {
     pub fn try_take(self: &Arc<EndpointLimit>) -> Option<EndpointSlot> {
         let permit = self.free.try_acquire().ok()?;
         permit.forget();
-        Some(EndpointSlot(self.clone()))
+        Some(EndpointSlot::new(self.clone()))
     }
 
     /// A slot, in the order of arrival.
@@ -92,7 +99,12 @@ impl EndpointLimit {
         if let Ok(permit) = self.free.acquire().await {
             permit.forget();
         }
-        EndpointSlot(self)
+        EndpointSlot::new(self)
+    }
+
+    /// Whether half of its slots or more are those of requests that wait for their clients.
+    pub fn is_held_by_clients(&self) -> bool {
+        self.with_clients.load(Relaxed) * 2 >= *self.size.lock()
     }
 
     /// A place in the environment's queue, unless that is full.
@@ -122,9 +134,28 @@ impl EndpointLimit {
     }
 }
 
+impl EndpointSlot {
+    fn new(limit: Arc<EndpointLimit>) -> EndpointSlot {
+        EndpointSlot { limit, waits_for_client: Cell::new(false) }
+    }
+
+    /// Says whether the request waits for its client: the endpoint can do nothing about that.
+    pub fn wait_for_client(&self, waits: bool) {
+        if self.waits_for_client.replace(waits) != waits {
+            let many = &self.limit.with_clients;
+            if waits {
+                many.fetch_add(1, Relaxed)
+            } else {
+                many.fetch_sub(1, Relaxed)
+            };
+        }
+    }
+}
+
 impl Drop for EndpointSlot {
     fn drop(&mut self) {
-        self.0.give_back();
+        self.wait_for_client(false);
+        self.limit.give_back();
     }
 }
 
@@ -172,6 +203,22 @@ mod tests {
         assert_eq!(slots.free.available_permits(), 1);
         drop(taken);
         assert_eq!((slots.free.available_permits(), slots.owed.load(Relaxed)), (4, 0));
+    }
+
+    #[test]
+    fn slots_of_slow_clients_are_counted_while_they_are_taken() {
+        let limits = EndpointLimits::default();
+        let slots = limit(&limits, 3);
+        let taken: Vec<EndpointSlot> = (0..3).filter_map(|_| slots.try_take()).collect();
+        taken[0].wait_for_client(true);
+        assert!(!slots.is_held_by_clients(), "one of three");
+        (0..2).for_each(|_| taken[1].wait_for_client(true));
+        assert!(slots.is_held_by_clients());
+        taken[0].wait_for_client(false);
+        assert!(!slots.is_held_by_clients());
+        taken[2].wait_for_client(true);
+        drop(taken);
+        assert_eq!(slots.with_clients.load(Relaxed), 0);
     }
 
     #[test]

@@ -12,11 +12,16 @@ pub struct EndpointRest {
     ejected: AtomicBool,
     /// Goes up with every failure and down with every success.
     failures: AtomicU32,
+    /// Until when kept connections may be closing.
+    closing: AtomicU64,
+    /// Until when it is known what is wrong with its responses.
+    told: AtomicU64,
 }
 
 impl EndpointRest {
     /// The same as nginx's `fail_timeout`.
     const LENGTH: Millis = Millis::seconds(10);
+    const CLOSING: Millis = Millis::seconds(60);
     /// So many more failures than successes begin a rest.
     const MANY: u32 = 5;
     /// As much as the account can be: then so many successes end it.
@@ -47,6 +52,25 @@ impl EndpointRest {
         if self.until.load(Relaxed) != 0 {
             self.until.store(0, Relaxed);
         }
+    }
+
+    /// A kept connection was closed under a request that may not be sent twice. For a minute, such requests get new ones: it
+    /// is not known whether the endpoint was closing connections or fails at such requests, and on new ones that shows.
+    pub fn close_kept(&self, now: Millis) {
+        self.closing.store(now.plus(EndpointRest::CLOSING).0, Relaxed);
+    }
+
+    /// Whether requests that may not be sent twice are to have new connections.
+    #[inline]
+    pub fn may_close_kept(&self, now: impl FnOnce() -> Millis) -> bool {
+        // The clock is read only for an endpoint that has done so.
+        let until = self.closing.load(Relaxed);
+        until != 0 && now().0 < until
+    }
+
+    /// Whether what is wrong with its responses is to be logged: now and then.
+    pub fn is_news(&self, now: Millis) -> bool {
+        self.told.load(Relaxed) <= now.0 && self.told.swap(now.plus(EndpointRest::LENGTH).0, Relaxed) <= now.0
     }
 
     /// Set by a health check; no response to a request ends it.

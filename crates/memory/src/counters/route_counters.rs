@@ -59,6 +59,9 @@ pub enum AttemptFailure {
     Timeout,
     /// Too many requests at once: it waited too long for one of them to end, or had no room to wait.
     Busy,
+    /// The same, while clients that did not read their responses or send their requests held most of its places. Not
+    /// judged: anybody could do that to any environment.
+    Held,
     /// Closed or broken before the response head was complete, or not HTTP.
     Reset,
     /// A kept connection was closed under a request that may not be sent twice. Not judged: the origin had done nothing
@@ -78,6 +81,11 @@ impl AttemptFailure {
     /// The name in metrics and logs.
     pub const fn name(self) -> &'static str {
         self.into_str()
+    }
+
+    /// Whether it says anything of the environment.
+    pub const fn is_judged(self) -> bool {
+        !matches!(self, AttemptFailure::Held | AttemptFailure::Stale)
     }
 
     /// The failure that a status stands for, if any.
@@ -355,7 +363,7 @@ impl RouteCounters {
             // Failures first: a response counted in between is then a good one, never a failure without a response.
             let mut counts = AnswerCounts::default();
             let failures = AttemptFailure::ALL.iter().zip(&cell.failures);
-            for (failure, count) in failures.filter(|(failure, _)| **failure != AttemptFailure::Stale) {
+            for (failure, count) in failures.filter(|(failure, _)| failure.is_judged()) {
                 let count = count.load(Relaxed);
                 counts.failed += count;
                 counts.unavailable += if failure.is_unavailable() { count } else { 0 };

@@ -44,6 +44,10 @@ pub fn from_http2_request(out: &mut Vec<u8>, request: &http::request::Parts) -> 
     }
     for (name, value) in &request.headers {
         let value = value.as_bytes();
+        // RFC 9113 8.2.1: malformed.
+        if has_space_around(value) {
+            return Err(RefusalReason::Field);
+        }
         match KnownField::of(name.as_str().as_bytes()) {
             field if OF_CONNECTIONS.has(field) => return Err(RefusalReason::Connection),
             KnownField::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(RefusalReason::Connection),
@@ -197,6 +201,16 @@ pub fn write_http2_trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
             encode::field(out, name.as_str(), value.as_bytes());
         }
     }
+}
+
+/// HTTP/2's trailers less those that may not be any.
+pub fn http2_trailers(trailers: &HeaderMap) -> HeaderMap {
+    let lines = trailers.iter().filter(|(name, _)| may_be_trailer(name.as_str()));
+    lines.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+const fn has_space_around(value: &[u8]) -> bool {
+    matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
 }
 
 fn may_be_trailer(name: &str) -> bool {

@@ -3,8 +3,8 @@
 
 use http1::{HeadView, KnownField};
 
-/// The most interim responses (100, 103) before the final one.
-const INTERIMS: u8 = 8;
+/// The most interim responses (100, 102, 103) before the final one: a long job may say every few seconds that it goes on.
+const INTERIMS: u8 = 100;
 
 /// Whether a head may go on to the client. `interims`: how many interim ones came before it; `upgrade`: the request
 /// asked for a WebSocket, and a 101 must be to that. A 101 that does not say so is one that no client may believe (RFC
@@ -33,11 +33,11 @@ mod tests {
     fn only_answers_that_a_client_can_make_sense_of_go_on() {
         for (status, interims, upgrade, sane) in [
             (200, 0, false, true),
-            (599, 8, false, true),
+            (599, INTERIMS, false, true),
             (101, 0, true, false),
             (101, 0, false, false),
-            (100, 7, false, true),
-            (103, 8, false, false),
+            (100, INTERIMS - 1, false, true),
+            (103, INTERIMS, false, false),
         ] {
             assert_eq!(is_sane(response(status, &[]).view(), interims, upgrade), sane, "{status} after {interims}");
         }

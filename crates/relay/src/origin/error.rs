@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use http1::Refused;
 use memory::counters::AttemptFailure;
 
 /// What went wrong with an origin.
@@ -17,6 +18,8 @@ pub enum OriginError {
     TlsTimeout,
     /// It has as many requests as it takes at once.
     Busy,
+    /// The same, while clients held most of its places.
+    Held,
     /// With the words of the TLS library.
     Tls(String),
     /// It must speak HTTP/2, and has agreed on something else.
@@ -35,8 +38,8 @@ pub enum OriginError {
     Http2,
     /// It says that it has not processed the request (RFC 9113 6.8, 8.7): any method may be sent again.
     Untouched,
-    /// Not an answer that a client could use.
-    Invalid,
+    /// Not an answer that a client could use; what is wrong with its text, if that is it.
+    Invalid(Option<Refused>),
 }
 
 impl OriginError {
@@ -72,7 +75,7 @@ impl OriginError {
         } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
             OriginError::Closed
         } else {
-            OriginError::Invalid
+            OriginError::Invalid(None)
         }
     }
 
@@ -80,7 +83,7 @@ impl OriginError {
     pub fn of_body(error: &hyper::Error) -> OriginError {
         match source::<io::Error>(error).map(io::Error::kind) {
             // Chunks that are none.
-            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => OriginError::Invalid,
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => OriginError::Invalid(None),
             _ => OriginError::CutShort,
         }
     }
@@ -93,6 +96,7 @@ impl OriginError {
             | OriginError::ResponseTimeout
             | OriginError::SendTimeout => AttemptFailure::Timeout,
             OriginError::Busy => AttemptFailure::Busy,
+            OriginError::Held => AttemptFailure::Held,
             OriginError::Refused | OriginError::NoRoute | OriginError::Connect => AttemptFailure::Connect,
             OriginError::Tls(_) | OriginError::NoHttp2 => AttemptFailure::Tls,
             OriginError::Closed
@@ -100,14 +104,14 @@ impl OriginError {
             | OriginError::CutShort
             | OriginError::Http2
             | OriginError::Untouched
-            | OriginError::Invalid => AttemptFailure::Reset,
+            | OriginError::Invalid(_) => AttemptFailure::Reset,
         }
     }
 
     /// What kind of failure it was: `connect`, `tls`, `timeout`, `reset` or `protocol`.
     pub fn kind(&self) -> &'static str {
         match self {
-            OriginError::Http2 | OriginError::Untouched | OriginError::Invalid | OriginError::NoHttp2 => "protocol",
+            OriginError::Http2 | OriginError::Untouched | OriginError::Invalid(_) | OriginError::NoHttp2 => "protocol",
             other => other.failure().name(),
         }
     }
@@ -120,7 +124,7 @@ impl OriginError {
             OriginError::NoRoute => "cannot be reached: no route to host",
             OriginError::TlsTimeout => "did not finish the TLS handshake in time",
             OriginError::Closed => "closed the connection without a response",
-            OriginError::Invalid => "sent a response that is not valid HTTP",
+            OriginError::Invalid(_) => "sent a response that is not valid HTTP",
             OriginError::CutShort => "closed the connection in the middle of its response",
             OriginError::NoHttp2 => "does not speak HTTP/2",
             other => return format!("gave no response: {}", other.cause()),
@@ -136,7 +140,7 @@ impl OriginError {
             OriginError::NoRoute => "no route to host",
             OriginError::Connect => "cannot connect",
             OriginError::TlsTimeout => "TLS handshake timed out",
-            OriginError::Busy => "too many requests at once",
+            OriginError::Busy | OriginError::Held => "too many requests at once",
             OriginError::Tls(why) => return format!("TLS handshake failed: {why}"),
             OriginError::ResponseTimeout => "timed out waiting for the response",
             OriginError::SendTimeout => "timed out sending the request",
@@ -145,7 +149,8 @@ impl OriginError {
             OriginError::CutShort => "response cut short",
             OriginError::NoHttp2 => "HTTP/2 was refused",
             OriginError::Http2 | OriginError::Untouched => "HTTP/2 protocol error",
-            OriginError::Invalid => "invalid HTTP",
+            OriginError::Invalid(Some(refused)) => return format!("invalid HTTP: {refused}"),
+            OriginError::Invalid(None) => "invalid HTTP",
         };
         words.to_owned()
     }

@@ -93,7 +93,7 @@ async fn once(
         }
     };
     let request = whole(endpoint, request, connection.is_http2());
-    let request = request.map_err(|_| (false, OriginError::Invalid))?;
+    let request = request.map_err(|_| (false, OriginError::Invalid(None)))?;
     let answer = connection.send(request).await.map_err(|error| (reused, error))?;
     let answer = read(answer, most, keep).await.map_err(|error| (false, error))?;
     if keep {
@@ -265,10 +265,10 @@ mod tests {
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\nX-T: 1\r\n\r\n";
         assert_eq!(answered(chunked).await, whole);
         let broken = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsix\r\nabcdef\r\n0\r\n\r\n";
-        assert_eq!(answered(broken).await, Err(OriginError::Invalid));
+        assert_eq!(answered(broken).await, Err(OriginError::Invalid(None)));
         let short = answered(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcdef").await;
         assert_eq!(short, Err(OriginError::CutShort));
-        assert_eq!(answered(b"SSH-2.0-OpenSSH_9.9\r\n").await, Err(OriginError::Invalid));
+        assert_eq!(answered(b"SSH-2.0-OpenSSH_9.9\r\n").await, Err(OriginError::Invalid(None)));
         assert_eq!(answered(b"HTTP/1.1 200").await, Err(OriginError::Closed));
         assert_eq!(answered(b"").await, Err(OriginError::Closed));
     }

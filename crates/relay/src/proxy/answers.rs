@@ -16,7 +16,7 @@ pub const fn to_failure(failure: AttemptFailure) -> PlainAnswer {
     match failure {
         AttemptFailure::Timeout => (504, "504 the origin did not respond in time\n"),
         AttemptFailure::Connect => (502, "502 cannot connect to the origin\n"),
-        AttemptFailure::Busy => (503, "503 the origin is busy\n"),
+        AttemptFailure::Busy | AttemptFailure::Held => (503, "503 the origin is busy\n"),
         AttemptFailure::Tls => (502, "502 TLS connection to the origin failed\n"),
         AttemptFailure::Reset
         | AttemptFailure::Stale

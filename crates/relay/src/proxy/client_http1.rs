@@ -156,15 +156,16 @@ async fn refuse(worker: &Worker, connection: &ClientConnection, mut side: Exchan
         let line = side.partial_head().split(|byte| *byte == b'\n').find(|line| line.trim_ascii() != b"");
         access_line::record_unread(log, connection, refused, status, line.unwrap_or_default());
     }
-    side.output().extend_from_slice(&raw_refusal(refused));
+    side.output().extend_from_slice(&raw_refusal(refused, &worker.date()));
     end(worker, side, true).await;
 }
 
-/// A whole response, for a client whose request was not read.
-pub fn raw_refusal(refused: RefusalReason) -> Vec<u8> {
+/// A whole response, for a client whose request was not read. `date`: now.
+pub fn raw_refusal(refused: RefusalReason, date: &[u8]) -> Vec<u8> {
     let (status, text) = answers::to_refusal(refused);
     let mut out = Vec::new();
     encode::status_line(&mut out, status, answers::reason(status));
+    encode::field(&mut out, "Date", date);
     encode::field(&mut out, "Content-Type", b"text/plain; charset=utf-8");
     encode::content_length(&mut out, text.len() as u64);
     encode::field(&mut out, "Cache-Control", b"no-store");

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -20,7 +21,7 @@ use crate::head;
 use crate::proxy::access_line;
 use crate::proxy::answers;
 use crate::proxy::context::ClientConnection;
-use crate::proxy::exchange::exchange;
+use crate::proxy::exchange::{AfterRequest, exchange};
 use crate::proxy::side::{Channel, ExchangeSide, Http2ClientStream};
 use crate::proxy::timer::{HeldClock, LazyTimer};
 use crate::proxy::worker::{RegisteredConnection, Worker};
@@ -37,6 +38,9 @@ const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 /// What is kept of a response that is not written yet, for each stream.
 const SEND_BUFFER: usize = 32 << 10;
+/// How long the rest of a body is read and discarded after an early response. Otherwise its stream would be reset, which is
+/// allowed (RFC 9113 8.1), but which some clients, such as curl, treat as a failure. HTTP/1 connections linger.
+const LINGER: Duration = Duration::from_secs(5);
 /// How long a client may take to acknowledge that a connection ends.
 const GOODBYE: Millis = Millis::seconds(5);
 /// Streams given up before their response, after which a connection is examined.
@@ -172,9 +176,22 @@ async fn serve_request(
     }
     side.buffers.head.set_version(HttpVersion::Http2);
     let mut timer = worker.timers.take();
-    exchange(worker, client, &mut side, &mut timer).await;
+    if exchange(worker, client, &mut side, &mut timer).await == AfterRequest::Linger {
+        // The client may be gone, or send for ever: either way that was enough.
+        let _ = timeout(LINGER, discard(&mut side)).await;
+    }
     worker.timers.give_back(timer);
     worker.buffers.give_back(side.buffers);
+}
+
+/// Reads the rest of a body, for nobody.
+async fn discard(side: &mut ExchangeSide) {
+    while let Ok(()) = poll_fn(|cx| side.poll_more(cx)).await {
+        if side.has_come() {
+            return;
+        }
+        side.consume(side.piece().len());
+    }
 }
 
 /// Answers a request whose head was not accepted.
@@ -193,6 +210,7 @@ fn refuse(
     }
     let response = http::Response::builder()
         .status(status)
+        .header(http::header::DATE, &worker.date()[..])
         .header(http::header::CONTENT_TYPE, "text/plain; charset=utf-8")
         .header(http::header::CONTENT_LENGTH, words.len())
         .header(http::header::CACHE_CONTROL, "no-store");

@@ -58,14 +58,19 @@ impl EndpointChoice {
     }
 
     /// Moves to the next endpoint: in rotation, with those that rest last, and before them those that have as many requests
-    /// as they take. One that has taken the request is kept. `turn` gives the start, and is called once.
-    pub fn advance(&mut self, endpoints: &[Endpoint], turn: impl FnOnce() -> usize) {
+    /// as they take. One that has taken the request is kept. `own`: the one that the client has a connection to of its own. `turn`
+    /// gives the start, and is called once.
+    pub fn advance(&mut self, endpoints: &[Endpoint], own: Option<usize>, turn: impl FnOnce() -> usize) {
         let many = endpoints.len();
         if self.slot.is_some() {
             return;
         }
         if many < 2 {
             self.current = 0;
+            return;
+        }
+        if let Some(own) = own.filter(|own| self.failed >> (own % 64) & 1 == 0) {
+            self.current = own;
             return;
         }
         let first = *self.first.get_or_insert_with(|| turn() % many);
@@ -88,6 +93,10 @@ impl EndpointChoice {
     /// The request is one of those that this endpoint takes at once.
     pub fn take(&mut self, place: usize, slot: EndpointSlot) {
         (self.current, self.slot) = (place, Some(slot));
+    }
+
+    pub const fn slot(&self) -> Option<&EndpointSlot> {
+        self.slot.as_ref()
     }
 
     pub const fn has_slot(&self) -> bool {

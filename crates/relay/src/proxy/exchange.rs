@@ -14,7 +14,7 @@ use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
 use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
 use crate::proxy::context::{ClientConnection, RequestContext};
-use crate::proxy::passage::{AttemptError, ClientFault, Passage, RESPONSE_HEAD, Upload, request_framing};
+use crate::proxy::passage::{AttemptError, ClientFault, Passage, PassageTerms, RESPONSE_HEAD, Upload, request_framing};
 use crate::proxy::pool::OriginConnection;
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::side::{Channel, ExchangeSide, Http2OriginStream, SideError};
@@ -34,9 +34,10 @@ use memory::snapshot::Endpoint;
 /// whatever comes. Some clients end an empty body with a frame of its own; forwarded before that, such a GET would reach an
 /// HTTP/1.1 origin as a body in chunks, which some refuse.
 const UNDECIDED: Duration = Duration::from_secs(1);
-/// How long the rest of an HTTP/2 body is read and discarded after an early response. Otherwise its stream would be reset,
-/// which is allowed (RFC 9113 8.1), but which some clients, such as curl, treat as a failure. HTTP/1 connections linger.
-const LINGER: Duration = Duration::from_secs(5);
+/// An origin that closes a kept connection at the same time as a request is sent on it does so about as soon as that arrives.
+const CLOSING: Millis = Millis::seconds(1);
+/// The media type of gRPC's messages. gRPC-Web has its trailers in the body.
+const GRPC: &[u8] = b"application/grpc";
 
 /// What becomes of the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,8 @@ struct FailedAttempt {
     error: AttemptError,
     /// Nothing of the request has left.
     unsent: bool,
-    /// Nothing came back, on a connection that had been used before: the origin may have closed it at the same time.
+    /// Nothing came back, on a connection that had been used before, and soon: the origin may have closed it at the same
+    /// time.
     stale: bool,
 }
 
@@ -187,7 +189,8 @@ impl Exchange<'_> {
             let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(OriginError::Connect)) };
             let snapshot = routed.snapshot.clone();
             let (service, environment) = (routed.decision.service, routed.environment());
-            let mut place = routed.next_endpoint(self.worker.proxy.shard);
+            let own = self.connection.own.borrow().as_ref().map(|(key, _)| *key);
+            let mut place = routed.next_endpoint(self.worker.proxy.shard, own);
             if routed.needs_slot() {
                 match Box::pin(self.take_turn()).await {
                     Ok(taken) => place = Some(taken),
@@ -238,7 +241,9 @@ impl Exchange<'_> {
             return Ok((OriginConnection::Http1(transport), true));
         }
         let upgrade = self.ctx.routed.as_ref().is_some_and(|routed| routed.upgrade);
-        let must_be_new = upgrade || self.ctx.routed.as_ref().is_some_and(RoutedRequest::needs_a_new_connection);
+        let must_be_new = upgrade
+            || self.ctx.routed.as_ref().is_some_and(RoutedRequest::needs_a_new_connection)
+            || endpoint.rest.may_close_kept(clock::now) && !head::is_repeatable(self.client.view());
         if !must_be_new && let Some(open) = self.worker.origins.reuse(endpoint.connection_key).await {
             return Ok((open, true));
         }
@@ -286,8 +291,14 @@ impl Exchange<'_> {
         if !stale && !untouched {
             routed.broke_off();
         }
+        if let OriginError::Invalid(_) = &error {
+            routed.log_invalid(&error);
+        }
         if may_repeat && routed.retries_elsewhere() {
             return Ok(());
+        }
+        if stale && let Some(endpoint) = routed.endpoint() {
+            endpoint.rest.close_kept(clock::now());
         }
         // Whether the origin has seen it, nobody knows.
         let failure = if stale { AttemptFailure::Stale } else { error.failure() };
@@ -335,8 +346,11 @@ impl Exchange<'_> {
         match self.wait_for_answer(endpoint, &mut origin, upload).await {
             Ok(()) => Ok(origin),
             Err(error) => {
+                distrust(&origin, &error);
                 let lost = matches!(error, AttemptError::Origin(OriginError::Closed | OriginError::Reset));
-                let stale = lost && reused && origin.received == 0;
+                let sent_at = self.ctx.routed.as_ref().map_or(0, |routed| routed.current.sent_at);
+                let soon = clock::micros().saturating_sub(sent_at) < CLOSING.0 * 1000;
+                let stale = lost && reused && soon && origin.received == 0;
                 Err(FailedAttempt { error, unsent: origin.sent == 0, stale })
             }
         }
@@ -370,7 +384,7 @@ impl Exchange<'_> {
                 buffers.output.clear();
                 let sent = requests.send_request(request.ok_or(OriginError::Http2)?, is_bodiless);
                 let (response, send) = sent.map_err(|error| OriginError::of_http2(&error))?;
-                Channel::Http2Origin(Http2OriginStream { response, body: None, send, _lease: lease })
+                Channel::Http2Origin(Http2OriginStream { response, body: None, send, lease })
             }
         };
         let mut origin = ExchangeSide::new(channel, buffers);
@@ -385,29 +399,24 @@ impl Exchange<'_> {
         origin: &mut ExchangeSide,
         upload: &mut Upload,
     ) -> Result<(), AttemptError> {
-        let mut interims = 0;
+        let (mut interims, mut expects_continue) = (0, self.client.head().expects_continue());
         loop {
-            let expects_continue = interims == 0 && self.client.head().expects_continue();
             let worker = self.worker.clone();
-            let mut passage = Passage::new(
-                self.client,
-                origin,
-                upload,
-                self.timer,
-                &worker.proxy.limits,
-                &endpoint.timeouts,
-                expects_continue,
-            );
+            let slot = self.ctx.routed.as_ref().and_then(RoutedRequest::slot);
+            let (limits, times) = (&worker.proxy.limits, &endpoint.timeouts);
+            let terms = PassageTerms { limits, times, expects_continue, slot };
+            let mut passage = Passage::new(self.client, origin, upload, self.timer, terms);
             poll_fn(|cx| passage.poll_answer(cx)).await?;
             let upgrade = self.ctx.routed.as_ref().is_some_and(|routed| routed.upgrade);
             if !head::is_sane(origin.view(), interims, upgrade) {
-                return Err(AttemptError::Origin(OriginError::Invalid));
+                return Err(AttemptError::Origin(OriginError::Invalid(None)));
             }
             // 100 and 103 announce a response; 101 is one.
             if !matches!(origin.head().status(), 100 | 102..=199) {
                 return Ok(());
             }
             interims += 1;
+            expects_continue &= origin.head().status() != 100;
             if self.passes_interim(origin.head().status()) {
                 head::write_interim(self.client.output(), origin.view());
                 self.client.send_interim().map_err(|_| AttemptError::Client(ClientFault::Gone))?;
@@ -467,8 +476,9 @@ impl Exchange<'_> {
                 side.begin_body(Framing::UntilClose, false);
             }
         }
-        let mut passage =
-            Passage::new(self.client, &mut origin, upload, self.timer, &worker.proxy.limits, &times, false);
+        let slot = self.ctx.routed.as_ref().and_then(RoutedRequest::slot);
+        let terms = PassageTerms { limits: &worker.proxy.limits, times: &times, expects_continue: false, slot };
+        let mut passage = Passage::new(self.client, &mut origin, upload, self.timer, terms);
         let passed = if switches {
             poll_fn(|cx| passage.poll_tunnel(cx)).await
         } else {
@@ -483,7 +493,7 @@ impl Exchange<'_> {
                 if keep {
                     return AfterRequest::Keep;
                 }
-                Box::pin(self.leave(sent)).await
+                self.leave(sent)
             }
             Err(AttemptError::Client(fault)) => {
                 self.ctx.aborted = true;
@@ -492,7 +502,8 @@ impl Exchange<'_> {
                 self.client.cut_off();
                 AfterRequest::CutOff
             }
-            Err(AttemptError::Origin(_)) => {
+            Err(error) => {
+                distrust(&origin, &error);
                 if let Some(routed) = &mut self.ctx.routed {
                     routed.current.break_off();
                 }
@@ -507,14 +518,17 @@ impl Exchange<'_> {
     /// Takes the outcome of a gRPC call, which is in the trailers, or in the head of a response without a body.
     fn judge_grpc(&mut self, origin: &ExchangeSide) {
         let head = origin.view();
-        // gRPC-Web has its trailers in the body.
-        let rest = head.first(KnownField::ContentType).and_then(|kind| kind.strip_prefix(b"application/grpc"));
-        if !rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';'))) {
+        let kind = head.first(KnownField::ContentType).and_then(|kind| kind.split_at_checked(GRPC.len()));
+        let is_grpc = |(kind, rest): (&[u8], &[u8])| {
+            kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';'))
+        };
+        if !kind.is_some_and(is_grpc) {
             return;
         }
         let status = origin.trailer("grpc-status").or_else(|| head.first(KnownField::GrpcStatus));
-        // One that is missing is UNKNOWN.
-        let status = status.and_then(|status| std::str::from_utf8(status).ok()?.trim().parse().ok()).unwrap_or(2);
+        let status = status.and_then(|status| std::str::from_utf8(status).ok()?.trim().parse::<u8>().ok());
+        // One that is missing, or is none of the sixteen, is UNKNOWN.
+        let status = status.filter(|status| *status <= 16).unwrap_or(2);
         if let Some(routed) = &mut self.ctx.routed
             && routed.service().is_some_and(|service| service.terms.grpc_failures.has(status))
         {
@@ -660,7 +674,7 @@ impl Exchange<'_> {
             return AfterRequest::Close;
         }
         self.finish(text.as_bytes()).await;
-        if keep { AfterRequest::Keep } else { self.leave(false).await }
+        if keep { AfterRequest::Keep } else { self.leave(false) }
     }
 
     /// Writes what waits and these last bytes of a body, as far as the client takes them in time: an HTTP/2 client may have no
@@ -688,24 +702,8 @@ impl Exchange<'_> {
     }
 
     /// The client has its response; what it still sends is not read. `sent`: all of it went to the origin.
-    async fn leave(&mut self, sent: bool) -> AfterRequest {
-        if sent || self.client.has_come() {
-            return AfterRequest::Close;
-        }
-        if self.client.is_http2() {
-            // The client may be gone, or send for ever: either way that was enough.
-            let _ = timeout(LINGER, async {
-                while let Ok(()) = poll_fn(|cx| self.client.poll_more(cx)).await {
-                    if self.client.has_come() {
-                        break;
-                    }
-                    let taken = self.client.piece().len();
-                    self.client.consume(taken);
-                }
-            })
-            .await;
-        }
-        AfterRequest::Linger
+    fn leave(&self, sent: bool) -> AfterRequest {
+        if sent || self.client.has_come() { AfterRequest::Close } else { AfterRequest::Linger }
     }
 
     /// The request is over.
@@ -722,6 +720,17 @@ impl Exchange<'_> {
         if let Some(log) = &self.worker.proxy.access {
             access_line::record(log, self.connection, &self.ctx, self.client, took);
         }
+    }
+}
+
+/// An origin's HTTP/2 connection on which a request has waited in vain may be dead, and gets no more of them.
+fn distrust(origin: &ExchangeSide, error: &AttemptError) {
+    if let (
+        Channel::Http2Origin(stream),
+        AttemptError::Origin(OriginError::ResponseTimeout | OriginError::SendTimeout),
+    ) = (&origin.channel, error)
+    {
+        stream.lease.distrust();
     }
 }
 

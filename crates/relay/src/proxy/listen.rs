@@ -220,7 +220,7 @@ impl Acceptor {
         let Some(permit) = self.shared.connection_limits.admit(peer.ip()) else {
             if self.tls.is_none() {
                 // If the client cannot take it at once, it gets no response.
-                let _ = tcp.try_write(&raw_refusal(RefusalReason::Connections));
+                let _ = tcp.try_write(&raw_refusal(RefusalReason::Connections, &self.worker.date()));
             }
             return;
         };

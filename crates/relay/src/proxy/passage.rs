@@ -13,7 +13,7 @@ use crate::proxy::timer::LazyTimer;
 use config::ClientLimits;
 use judgement::time::Millis;
 use memory::clock;
-use memory::counters::RefusalReason;
+use memory::counters::{EndpointSlot, RefusalReason};
 use memory::snapshot::OriginTimeouts;
 
 /// The most of a request body that is kept, to be sent again.
@@ -57,14 +57,14 @@ pub enum AttemptError {
 
 fn from_client(error: &SideError) -> AttemptError {
     AttemptError::Client(match error {
-        SideError::Malformed | SideError::Ended => ClientFault::BadBody,
+        SideError::Malformed(_) | SideError::Ended => ClientFault::BadBody,
         SideError::Io | SideError::Http2(_) => ClientFault::Gone,
     })
 }
 
 fn from_origin(error: &SideError, answered: bool) -> AttemptError {
     AttemptError::Origin(match error {
-        SideError::Malformed => OriginError::Invalid,
+        SideError::Malformed(refused) => OriginError::Invalid(Some(*refused)),
         SideError::Ended if answered => OriginError::CutShort,
         SideError::Ended => OriginError::Closed,
         SideError::Io => OriginError::Reset,
@@ -183,6 +183,17 @@ enum Stage {
     Body,
 }
 
+/// What holds for an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct PassageTerms<'a> {
+    pub limits: &'a ClientLimits,
+    pub times: &'a OriginTimeouts,
+    /// The client waits for a 100 before it sends its body.
+    pub expects_continue: bool,
+    /// The request's place at its endpoint, if those are limited.
+    pub slot: Option<&'a EndpointSlot>,
+}
+
 /// One attempt, with everything that moves it.
 #[derive(Debug)]
 pub struct Passage<'a> {
@@ -190,10 +201,7 @@ pub struct Passage<'a> {
     pub origin: &'a mut ExchangeSide,
     pub upload: &'a mut Upload,
     pub timer: &'a mut LazyTimer,
-    pub limits: &'a ClientLimits,
-    pub times: &'a OriginTimeouts,
-    /// The client waits for a 100 before it sends its body.
-    pub expects_continue: bool,
+    pub terms: PassageTerms<'a>,
     uploading: Wait,
     downloading: Wait,
 }
@@ -204,18 +212,14 @@ impl<'a> Passage<'a> {
         origin: &'a mut ExchangeSide,
         upload: &'a mut Upload,
         timer: &'a mut LazyTimer,
-        limits: &'a ClientLimits,
-        times: &'a OriginTimeouts,
-        expects_continue: bool,
+        terms: PassageTerms<'a>,
     ) -> Passage<'a> {
         Passage {
             client,
             origin,
             upload,
             timer,
-            limits,
-            times,
-            expects_continue,
+            terms,
             uploading: Wait::new(HeldUpBy::Reading),
             downloading: Wait::new(HeldUpBy::Writing),
         }
@@ -271,7 +275,7 @@ impl<'a> Passage<'a> {
                 let now = clock::now();
                 let moved = self.client.received + self.origin.received + self.client.sent + self.origin.sent;
                 let since = self.downloading.hold(HeldUpBy::Reading, moved, now);
-                self.timer.poll(now, since.plus(self.limits.tunnel_idle), cx).map(Ok)
+                self.timer.poll(now, since.plus(self.terms.limits.tunnel_idle), cx).map(Ok)
             }
         }
     }
@@ -296,7 +300,7 @@ impl<'a> Passage<'a> {
 
     /// Whether the client is still there, once nothing more of its request is read; this task is woken if it leaves.
     fn look_after_client(&mut self, cx: &mut Context<'_>, uploading: Option<HeldUpBy>) -> Result<(), AttemptError> {
-        if uploading.is_none() && self.client.poll_gone(cx, self.limits.half_close).is_ready() {
+        if uploading.is_none() && self.client.poll_gone(cx, self.terms.limits.half_close).is_ready() {
             return Err(AttemptError::Client(ClientFault::Gone));
         }
         Ok(())
@@ -311,51 +315,75 @@ impl<'a> Passage<'a> {
         downloading: Option<HeldUpBy>,
     ) -> Poll<AttemptError> {
         let now = clock::now();
-        let slow_origin = AttemptError::Origin(OriginError::ResponseTimeout);
-        let slow_client = AttemptError::Client(ClientFault::TooSlow);
-        let up = match uploading {
+        let up = match stage {
+            Stage::Answer => Some(self.answer_deadline(uploading, now)),
             // While a response comes, either side may take its time with the rest of the request.
-            Some(_) if stage == Stage::Body => None,
+            Stage::Body => None,
+        };
+        let down = downloading.map(|held_up| self.body_deadline(uploading, held_up, now));
+        if let Some(slot) = self.terms.slot {
+            let on_client = |error: &AttemptError| matches!(error, AttemptError::Client(_));
+            slot.wait_for_client([&up, &down].into_iter().flatten().any(|(_, error)| on_client(error)));
+        }
+        let first = [up, down].into_iter().flatten().min_by_key(|(deadline, _)| *deadline);
+        let Some((deadline, error)) = first else { return Poll::Pending };
+        let look_again = if self.client.is_full() { now.plus(Millis::seconds(1)) } else { deadline };
+        self.timer.poll(now, deadline.min(look_again), cx).map(|()| error)
+    }
+
+    /// Until when the head of the response is waited for, and whose fault it is then.
+    fn answer_deadline(&mut self, uploading: Option<HeldUpBy>, now: Millis) -> (Millis, AttemptError) {
+        let PassageTerms { limits, times, expects_continue, .. } = self.terms;
+        match uploading {
             Some(HeldUpBy::Writing) => {
                 let since = self.uploading.hold(HeldUpBy::Writing, self.origin.sent, now);
-                Some((since.plus(self.times.write), AttemptError::Origin(OriginError::SendTimeout)))
+                (since.plus(times.write), AttemptError::Origin(OriginError::SendTimeout))
             }
             Some(HeldUpBy::Reading) => {
                 let since = self.uploading.hold(HeldUpBy::Reading, self.client.received, now);
-                if self.uploading.is_below(self.limits.body_rate, self.client.body_received) {
-                    return Poll::Ready(slow_client);
+                if self.uploading.is_below(limits.body_rate, self.client.body_received) {
+                    return (now, SLOW_CLIENT);
                 }
                 // It waits for the origin's word.
-                let waits = self.expects_continue && self.client.body_received == 0;
-                Some(match waits {
-                    true => (since.plus(self.times.first_byte), slow_origin.clone()),
-                    false => (since.plus(self.limits.body_idle), slow_client.clone()),
-                })
-            }
-            None if stage == Stage::Body => None,
-            None => Some((self.upload.sent_at.plus(self.times.first_byte), slow_origin.clone())),
-        };
-        let down = match downloading {
-            Some(HeldUpBy::Reading) => {
-                let since = self.downloading.hold(HeldUpBy::Reading, self.origin.received, now);
-                Some((since.plus(self.times.between_bytes), slow_origin))
-            }
-            Some(HeldUpBy::Writing) => {
-                let since = self.downloading.hold(HeldUpBy::Writing, self.client.sent, now);
-                if self.downloading.is_below(self.limits.body_rate, self.client.body_sent) {
-                    return Poll::Ready(slow_client);
+                match expects_continue && self.client.body_received == 0 {
+                    true => (since.plus(times.first_byte), SLOW_ORIGIN),
+                    false => (since.plus(limits.body_idle), SLOW_CLIENT),
                 }
-                Some((since.plus(self.limits.write_idle), slow_client))
             }
-            None => None,
-        };
-        let first = [up, down].into_iter().flatten().min_by_key(|(deadline, _)| *deadline);
-        match first {
-            Some((deadline, error)) => self.timer.poll(now, deadline, cx).map(|()| error),
-            None => Poll::Pending,
+            None => (self.upload.sent_at.plus(times.first_byte), SLOW_ORIGIN),
+        }
+    }
+
+    /// Until when the response's body is waited for, and whose fault it is then.
+    fn body_deadline(
+        &mut self,
+        uploading: Option<HeldUpBy>,
+        downloading: HeldUpBy,
+        now: Millis,
+    ) -> (Millis, AttemptError) {
+        let PassageTerms { limits, times, .. } = self.terms;
+        if downloading == HeldUpBy::Writing {
+            let since = self.downloading.hold(HeldUpBy::Writing, self.client.sent, now);
+            if self.downloading.is_below(limits.body_rate, self.client.body_sent) {
+                return (now, SLOW_CLIENT);
+            }
+            return (since.plus(limits.write_idle), SLOW_CLIENT);
+        }
+        let since = self.downloading.hold(HeldUpBy::Reading, self.origin.received, now);
+        match uploading {
+            // The origin may be waiting for the rest of the request, as one that echoes it does.
+            Some(HeldUpBy::Reading) => {
+                let silent = self.uploading.hold(HeldUpBy::Reading, self.client.received, now);
+                (since.max(silent).plus(times.between_bytes), SLOW_CLIENT)
+            }
+            Some(HeldUpBy::Writing) => (since.plus(times.between_bytes), SLOW_ORIGIN),
+            None => (since.max(self.upload.sent_at).plus(times.between_bytes), SLOW_ORIGIN),
         }
     }
 }
+
+const SLOW_CLIENT: AttemptError = AttemptError::Client(ClientFault::TooSlow);
+const SLOW_ORIGIN: AttemptError = AttemptError::Origin(OriginError::ResponseTimeout);
 
 /// How a request's body goes to an origin that speaks HTTP/1.
 pub fn request_framing(client: &ExchangeSide) -> Framing {

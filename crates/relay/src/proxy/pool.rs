@@ -73,6 +73,8 @@ struct KeptConnection {
 pub struct SharedConnection {
     requests: SendRequest<Bytes>,
     streams: Cell<usize>,
+    /// A stream on it has waited in vain: it may be dead, and gets no more of them.
+    silent: Cell<bool>,
     /// Since when it has no streams.
     idle_since: Cell<Millis>,
     idle: Millis,
@@ -81,6 +83,13 @@ pub struct SharedConnection {
 /// A stream of a shared connection, until this is dropped.
 #[derive(Debug)]
 pub struct StreamLease(Rc<SharedConnection>);
+
+impl StreamLease {
+    /// The stream has waited in vain.
+    pub fn distrust(&self) {
+        self.0.silent.set(true);
+    }
+}
 
 impl Drop for StreamLease {
     fn drop(&mut self) {
@@ -140,7 +149,8 @@ impl OriginPool {
             let shared = {
                 let all = self.shared.borrow();
                 let has_room = |shared: &&Rc<SharedConnection>| {
-                    shared.streams.get() < STREAMS.min(shared.requests.current_max_send_streams())
+                    !shared.silent.get()
+                        && shared.streams.get() < STREAMS.min(shared.requests.current_max_send_streams())
                 };
                 all.get(&key)?.iter().find(has_room)?.clone()
             };
@@ -177,7 +187,7 @@ impl OriginPool {
         self.many.set(many);
         self.shared.borrow_mut().retain(|_, connections| {
             let is_used = |shared: &Rc<SharedConnection>| {
-                shared.streams.get() > 0 || now.since(shared.idle_since.get()) < shared.idle
+                !shared.silent.get() && (shared.streams.get() > 0 || now.since(shared.idle_since.get()) < shared.idle)
             };
             connections.retain(is_used);
             !connections.is_empty()
@@ -218,6 +228,7 @@ async fn open_http2(transport: Transport, endpoint: &Endpoint) -> Result<Rc<Shar
     Ok(Rc::new(SharedConnection {
         requests,
         streams: Cell::new(0),
+        silent: Cell::new(false),
         idle_since: Cell::new(clock::now()),
         idle: endpoint.timeouts.idle,
     }))

@@ -123,14 +123,16 @@ impl RoutedRequest {
     }
 
     /// Chooses the endpoint of the next attempt, by its place among those of the environment; `None` if it has no address.
-    pub fn next_endpoint(&mut self, shard: Shard) -> Option<usize> {
+    /// `own`: the key of the connection that is the client's alone, if it has one.
+    pub fn next_endpoint(&mut self, shard: Shard, own: Option<u64>) -> Option<usize> {
         if self.tries == 0 && !self.is_rescued() {
             self.dispatch(shard);
         }
         let (service, environment) = (self.decision.service, self.environment());
         let all = self.snapshot.endpoints(service, environment);
         let turns = || self.snapshot.serving(service).map(|service| environment.of(&service.endpoint_turns));
-        self.endpoints.advance(all, || turns().map_or(0, |turns| turns.next(shard) as usize));
+        let own = own.and_then(|own| all.iter().position(|endpoint| endpoint.connection_key == own));
+        self.endpoints.advance(all, own, || turns().map_or(0, |turns| turns.next(shard) as usize));
         self.tries = self.tries.saturating_add(u16::from(!all.is_empty()));
         self.endpoints.place(all)
     }
@@ -220,6 +222,21 @@ impl RoutedRequest {
         }
     }
 
+    /// The current attempt's endpoint has sent what is no response. Logged now and then, not once per request.
+    pub fn log_invalid(&self, error: &OriginError) {
+        if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.service())
+            && endpoint.rest.is_news(clock::now())
+        {
+            let (service, environment, address) = (&serving.name, self.environment(), endpoint.address);
+            tracing::warn!(%service, %environment, %address, cause = error.cause(), "an origin's response was not passed on");
+        }
+    }
+
+    /// Where the request takes one of so many places at its endpoint.
+    pub const fn slot(&self) -> Option<&EndpointSlot> {
+        self.endpoints.slot()
+    }
+
     fn has_time(&self) -> bool {
         Millis(clock::micros().saturating_sub(self.started) / 1000) < self.deadline()
     }
@@ -285,8 +302,9 @@ impl RoutedRequest {
         let (class, failure) = match (self.aborted, self.current.failure, self.current.status()) {
             // An origin that broke off is to blame even if the client noticed first.
             (true, None, _) => (ResponseClass::Aborted, None),
-            // A request that met a closing connection is nobody's failure, although its client is told of one.
-            (_, Some(AttemptFailure::Stale), 0) => (ResponseClass::Aborted, Some(AttemptFailure::Stale)),
+            // A request that met a closing connection, or others' clients, is nobody's failure, although its client is told
+            // of one.
+            (_, Some(failure), 0) if !failure.is_judged() => (ResponseClass::Aborted, Some(failure)),
             (_, failure, 0) => (ResponseClass::None, failure.or(Some(AttemptFailure::Reset))),
             (_, failure, status) => (ResponseClass::of_status(status), failure),
         };
@@ -297,7 +315,7 @@ impl RoutedRequest {
         let Some(route) = self.counters() else { return };
         let outcome = AttemptOutcome { class, failure, upstream_micros, request_micros };
         route.record(shard, self.environment(), judged, outcome);
-        if failure.is_some_and(|failure| failure != AttemptFailure::Stale) {
+        if failure.is_some_and(AttemptFailure::is_judged) {
             if last && !self.unseen {
                 route.record_hurt(shard, first, is_judged);
             }
@@ -347,7 +365,7 @@ mod tests {
         let client = "192.0.2.1".parse::<IpAddr>().unwrap();
         let decision = decide(&snapshot.table, &view.request_head(client), |_| 0).unwrap();
         let mut routed = RoutedRequest::new(snapshot.clone(), decision, None, 0);
-        assert!(routed.next_endpoint(Shard(0)).is_none(), "nothing is resolved here");
+        assert!(routed.next_endpoint(Shard(0), None).is_none(), "nothing is resolved here");
         decision.why
     }
 

@@ -54,7 +54,7 @@ pub struct Http2OriginStream {
     pub body: Option<RecvStream>,
     pub send: SendStream<Bytes>,
     /// Counts the stream on its connection for as long as it lives.
-    pub _lease: StreamLease,
+    pub lease: StreamLease,
 }
 
 /// Why a side can neither read nor write.
@@ -64,7 +64,7 @@ pub enum SideError {
     Ended,
     Io,
     /// Its message is not what it must be.
-    Malformed,
+    Malformed(http1::Refused),
     Http2(h2::Error),
 }
 
@@ -320,7 +320,7 @@ impl ExchangeSide {
             IncomingBody::Frames => 0,
             IncomingBody::Chunked(chunks) => {
                 let input = self.buffers.input.get(..self.end).unwrap_or_default();
-                match chunks.next(input, &mut self.start).map_err(|_| SideError::Malformed)? {
+                match chunks.next(input, &mut self.start).map_err(SideError::Malformed)? {
                     ChunkEvent::Data(range) => {
                         self.body_received += range.len() as u64;
                         self.piece = range;
@@ -425,7 +425,7 @@ impl ExchangeSide {
         let parse = |bytes: &[u8], head: &mut Head| http1::parse_response(bytes, head, limits);
         if let Channel::Http1(_) = &self.channel {
             loop {
-                if self.end > 0 && self.parse(parse).map_err(|_| SideError::Malformed)? {
+                if self.end > 0 && self.parse(parse).map_err(SideError::Malformed)? {
                     return Poll::Ready(Ok(()));
                 }
                 if ready!(self.poll_fill(cx))? == 0 {
@@ -442,7 +442,7 @@ impl ExchangeSide {
             head::from_http2_response(&mut text, &parts);
             stream.body = Some(body);
         }
-        Poll::Ready(self.take_head(&text, parse).map_err(|_| SideError::Malformed))
+        Poll::Ready(self.take_head(&text, parse).map_err(SideError::Malformed))
     }
 
     /// Turns to the head that follows an interim response.
@@ -547,7 +547,7 @@ impl ExchangeSide {
                 Channel::Http1(_) => {}
                 Channel::Http2Client(Http2ClientStream { send: Some(send), .. })
                 | Channel::Http2Origin(Http2OriginStream { send, .. }) => {
-                    match text.map(head::trailers_to_http2).or_else(|| map.cloned()) {
+                    match text.map(head::trailers_to_http2).or_else(|| map.map(head::http2_trailers)) {
                         Some(trailers) => send.send_trailers(trailers)?,
                         None => send.send_data(Bytes::new(), true)?,
                     }
@@ -608,8 +608,11 @@ impl ExchangeSide {
     /// read and kept, as far as there is room.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, half_close: bool) -> Poll<()> {
         match &mut self.channel {
-            Channel::Http1(_) => {
+            Channel::Http1(transport) => {
                 // One that sends on and on is not listened to until it is its turn.
+                if self.end == self.buffers.input.len() && transport.has_hung_up(cx, half_close) {
+                    return Poll::Ready(());
+                }
                 while !self.ended && self.end < self.buffers.input.len() {
                     match self.poll_fill(cx) {
                         Poll::Ready(Ok(0)) if half_close => return Poll::Pending,
@@ -626,6 +629,11 @@ impl ExchangeSide {
             },
             Channel::Http2Origin(_) => Poll::Pending,
         }
+    }
+
+    /// Whether an HTTP/1 client has sent so much ahead that nothing tells when it leaves: it has to be looked at.
+    pub fn is_full(&self) -> bool {
+        !self.is_http2() && self.end == self.buffers.input.len()
     }
 
     /// Says that nothing more will be sent on an HTTP/1 connection.

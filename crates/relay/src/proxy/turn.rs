@@ -32,8 +32,13 @@ pub async fn wait(
     if let Some(taken) = at_once {
         return Ok(taken);
     }
-    const BUSY: AttemptError = AttemptError::Origin(OriginError::Busy);
-    let _place = limits.first().and_then(|(_, limit)| limit.queue()).ok_or(BUSY)?;
+    let held = limits.clone();
+    // What clients do to an endpoint is not its failure.
+    let busy = || match held.iter().all(|(_, limit)| limit.is_held_by_clients()) {
+        true => AttemptError::Origin(OriginError::Held),
+        false => AttemptError::Origin(OriginError::Busy),
+    };
+    let _place = limits.first().and_then(|(_, limit)| limit.queue()).ok_or_else(busy)?;
     let deadline = clock::now().plus(patience);
     // One place in the line of each: what is not needed goes to the next in line.
     let mut lines: Vec<Line> = Vec::with_capacity(limits.len());
@@ -47,7 +52,7 @@ pub async fn wait(
                 return Poll::Ready(Ok((*place, slot)));
             }
         }
-        timer.poll(clock::now(), deadline, cx).map(|()| Err(BUSY))
+        timer.poll(clock::now(), deadline, cx).map(|()| Err(busy()))
     })
     .await
 }

@@ -148,4 +148,5 @@ fn trailers_are_passed_on_if_they_may_be_any() {
     out.clear();
     write_http2_trailers(&mut out, &map);
     assert_eq!(out, b"x-sum: 1\r\ngrpc-status: 0\r\n");
+    assert_eq!(http2_trailers(&map).keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum", "grpc-status"]);
 }
