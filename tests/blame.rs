@@ -115,7 +115,9 @@ fn an_origin_that_takes_its_time_before_it_closes_had_not_closed_before() {
 fn a_silent_http2_connection_gets_no_more_requests() {
     let origin = H2Origin::clear();
     let timeouts = "[service.shop.timeouts]\nfirst_byte = \"300ms\"\n";
-    let front = Front::start(&routing(&at(&origin, "h2 = \"only\""), NOBODY, timeouts), &[]);
+    // Each worker has connections of its own.
+    let one_worker = |settings: &mut config::MainConfig| settings.threads = 1;
+    let front = Front::with(&routing(&at(&origin, "h2 = \"only\""), NOBODY, timeouts), &[], one_worker);
     origin.does(|exchange| async move {
         tokio::time::sleep(Duration::from_secs(5)).await;
         drop(exchange);

@@ -170,7 +170,7 @@ fn interim_answers_are_few() {
     client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
     client.wait_for("103 Early Hints");
     assert_eq!(client.answer().body, "two");
-    house.blue.always(Do::Raw(hints(100) + &ok("hundred")));
+    house.blue.always(Do::Raw(hints(101) + &ok("many")));
     assert_eq!(house.client().get("/", &[]).status, 502);
     // HTTP/1.0 knows none of them.
     house.blue.always(Do::Raw(hints(2) + &ok("old")));

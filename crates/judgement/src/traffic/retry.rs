@@ -2,8 +2,8 @@
 
 use crate::traffic::head::{HttpVersion, RequestHead};
 
-/// The most bytes of a request body that are kept for a second attempt. It is pingora's own limit.
-pub const MAX_REPLAYED_BODY: u64 = 64 * 1024;
+/// The most bytes of a request body that are kept for a second attempt.
+pub const MAX_REPLAYED_BODY: usize = 64 * 1024;
 
 /// The header by which a client says that a request may be repeated.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -30,7 +30,7 @@ pub fn could_be_rescued(head: &RequestHead<'_>) -> bool {
     is_repeatable(head.method, head.fields.first(IDEMPOTENCY_KEY).is_some())
         && length_is_known
         && head.fields.first("transfer-encoding").is_none()
-        && announced_length(length) <= MAX_REPLAYED_BODY
+        && announced_length(length) <= MAX_REPLAYED_BODY as u64
 }
 
 /// The length of the body that a Content-Length announces, in bytes; `u64::MAX` if it cannot be read.

@@ -12,12 +12,11 @@ use crate::proxy::side::{BodyError, ExchangeSide, HeldUpBy, SideError, poll_forw
 use crate::proxy::timer::LazyTimer;
 use config::ClientLimits;
 use judgement::time::Millis;
+use judgement::traffic::retry::MAX_REPLAYED_BODY;
 use memory::clock;
 use memory::counters::{EndpointSlot, RefusalReason};
 use memory::snapshot::OriginTimeouts;
 
-/// The most of a request body that is kept, to be sent again.
-const KEPT_BODY: usize = 64 << 10;
 /// How long the head of a response may be: origins send more than clients, such as many cookies.
 pub const RESPONSE_HEAD: HeadLimits = HeadLimits { head_bytes: 256 << 10, fields: 256, target_bytes: 16 << 10 };
 /// A rate is checked only after this much time was spent waiting.
@@ -130,7 +129,7 @@ impl Upload {
         }
         let Upload { kept, is_whole, replayed, most, .. } = self;
         poll_forward(client, origin, cx, held_up, *most, |piece| {
-            *is_whole &= kept.len() + piece.len() <= KEPT_BODY;
+            *is_whole &= kept.len() + piece.len() <= MAX_REPLAYED_BODY;
             if *is_whole {
                 kept.extend_from_slice(piece);
             } else {
