@@ -161,12 +161,13 @@ async fn serve_request(
     mut respond: SendResponse<Bytes>,
 ) {
     let (parts, body) = request.into_parts();
-    let mut text = Vec::new();
+    let mut buffers = worker.buffers.take();
+    // What will be written there is not there yet.
+    let mut text = std::mem::take(&mut buffers.output);
     if let Err(refused) = head::from_http2_request(&mut text, &parts) {
         return refuse(worker, client, &mut respond, refused, &text);
     }
-    let mut side =
-        ExchangeSide::new(Channel::Http2Client(Http2ClientStream { body, respond, send: None }), worker.buffers.take());
+    let mut side = ExchangeSide::new(Channel::Http2Client(Http2ClientStream { body, respond, send: None }), buffers);
     let taken = side.take_head(&text, |bytes, head| parse_request(bytes, head, &worker.head_limits));
     if let Err(refused) = taken {
         if let Channel::Http2Client(stream) = &mut side.channel {
@@ -175,6 +176,8 @@ async fn serve_request(
         return;
     }
     side.buffers.head.set_version(HttpVersion::Http2);
+    text.clear();
+    side.buffers.output = text;
     let mut timer = worker.timers.take();
     if exchange(worker, client, &mut side, &mut timer).await == AfterRequest::Linger {
         // The client may be gone, or send for ever: either way that was enough.

@@ -34,6 +34,8 @@ use memory::counters::RefusalReason;
 
 /// Connections that the kernel queues for a busy worker.
 const BACKLOG: i32 = 4096;
+/// What TLS keeps of a response that its client does not read: a head, and a body of 16 KiB, go in one write.
+const TLS_BUFFER: usize = 32 << 10;
 /// How often idle connections to origins are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -250,9 +252,10 @@ async fn serve_tls(
     peer: SocketAddr,
 ) {
     let handshake = TlsAcceptor::from(config).accept(tcp);
-    let Ok(Ok(tls)) = timeout(worker.proxy.limits.tls_handshake.as_duration(), handshake).await else {
+    let Ok(Ok(mut tls)) = timeout(worker.proxy.limits.tls_handshake.as_duration(), handshake).await else {
         return worker.proxy.counters.process.refuse(RefusalReason::Handshake);
     };
+    tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     let transport = Transport::Tls(Box::new(tls.into()));
     if transport.speaks_http2() {
         let client = Rc::new(ClientConnection::new(&worker, peer.ip(), &transport));
