@@ -335,11 +335,12 @@ override = true
     # No journal is carried from one run to the next: a rollback of the last one would be in force.
     for old in place.folder.glob("cutover.db*"):
         shutil.rmtree(old) if old.is_dir() else old.unlink()
-    # All clients of a benchmark have one address.
-    limits = """
+    # No limit on requests per connection, as everywhere. All clients of a benchmark have one address.
+    limits = f"""
 [proxy.limits]
-connections_per_address = 100000
-""" if place.scenario.name == "memory" else ""
+requests = 1000000000
+{"connections_per_address = 100000" if place.scenario.name == "memory" else ""}
+"""
     path = write(place, "cutover.toml", f"""version = 1
 routing = "routing.toml"
 
