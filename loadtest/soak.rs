@@ -126,9 +126,13 @@ async fn soak(
             sleep(BROKEN).await;
             origin.broken.store(false, Relaxed);
             let status = command(binary, folder, &["status"]).await?;
+            // Nobody asked it any more.
+            if is_over() {
+                break;
+            }
             ensure!(status.contains("rolled back"), "green was broken, and is still there:\n{status}");
         }
-        anyhow::Ok(version)
+        anyhow::Ok(version - 1)
     };
     let watch = async {
         for minute in 1..=minutes {
@@ -136,7 +140,9 @@ async fn soak(
             let (sent, told) = (account.sent.load(Relaxed), account.told.load(Relaxed));
             let wrong = account.wrong.lock().len();
             let (memory, files) = (resident(process)?, std::fs::read_dir(format!("/proc/{process}/fd"))?.count());
-            println!("minute {minute}: {sent} sent, {told} told of the broken green, {wrong} wrong; {memory} KiB, {files} files");
+            println!(
+                "minute {minute}: {sent} sent, {told} told of the broken green, {wrong} wrong; {memory} KiB, {files} files"
+            );
         }
         anyhow::Ok(())
     };
