@@ -137,11 +137,8 @@ impl ServedConnection {
     fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         self.streams.set(self.streams.get() + 1);
         let stream = OpenStream(self.streams.clone());
-        let (worker, client) = (self.worker.clone(), self.client.clone());
-        tokio::task::spawn_local(HeldClock::new(async move {
-            let _open = stream;
-            serve_request(&worker, &client, request, respond).await;
-        }));
+        let serving = serve_request(self.worker.clone(), self.client.clone(), stream, request, respond);
+        tokio::task::spawn_local(HeldClock::new(serving));
     }
 }
 
@@ -155,17 +152,36 @@ impl Drop for OpenStream {
 }
 
 async fn serve_request(
-    worker: &Rc<Worker>,
+    worker: Rc<Worker>,
+    client: Rc<ClientConnection>,
+    _open: OpenStream,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let Some(mut side) = take_request(&worker, &client, request, respond) else { return };
+    let mut timer = worker.timers.take();
+    if exchange(&worker, &client, &mut side, &mut timer).await == AfterRequest::Linger {
+        // The client may be gone, or send for ever: either way that was enough.
+        let _ = Box::pin(timeout(LINGER, discard(&mut side))).await;
+    }
+    worker.timers.give_back(timer);
+    worker.buffers.give_back(side.buffers);
+}
+
+/// The stream of a request, with its head read; `None` if it was refused.
+fn take_request(
+    worker: &Worker,
     client: &ClientConnection,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) {
+) -> Option<ExchangeSide> {
     let (parts, body) = request.into_parts();
     let mut buffers = worker.buffers.take();
     // What will be written there is not there yet.
     let mut text = std::mem::take(&mut buffers.output);
     if let Err(refused) = head::from_http2_request(&mut text, &parts) {
-        return refuse(worker, client, &mut respond, refused, &text);
+        refuse(worker, client, &mut respond, refused, &text);
+        return None;
     }
     let mut side = ExchangeSide::new(Channel::Http2Client(Http2ClientStream { body, respond, send: None }), buffers);
     let taken = side.take_head(&text, |bytes, head| parse_request(bytes, head, &worker.head_limits));
@@ -173,18 +189,12 @@ async fn serve_request(
         if let Channel::Http2Client(stream) = &mut side.channel {
             refuse(worker, client, &mut stream.respond, head::refusal(refused), &text);
         }
-        return;
+        return None;
     }
     side.buffers.head.set_version(HttpVersion::Http2);
     text.clear();
     side.buffers.output = text;
-    let mut timer = worker.timers.take();
-    if exchange(worker, client, &mut side, &mut timer).await == AfterRequest::Linger {
-        // The client may be gone, or send for ever: either way that was enough.
-        let _ = timeout(LINGER, discard(&mut side)).await;
-    }
-    worker.timers.give_back(timer);
-    worker.buffers.give_back(side.buffers);
+    Some(side)
 }
 
 /// Reads the rest of a body, for nobody.
