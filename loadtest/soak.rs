@@ -98,7 +98,7 @@ async fn soak(
             ticks.tick().await;
             for _ in 0..A_TICK {
                 let id = account.sent.fetch_add(1, Relaxed);
-                let (client, url) = &clients[id as usize % clients.len()];
+                let Some((client, url)) = clients.get(id as usize % clients.len()) else { continue };
                 tokio::spawn(ask(client.clone(), url.clone(), id, account.clone()));
             }
         }

@@ -71,7 +71,7 @@ pub async fn serve(
             }
         }
         let ExchangeSide { channel: Channel::Http1(kept), buffers, .. } = side else { return };
-        worker.buffers.give_back(buffers);
+        worker.client_buffers.give_back(buffers);
         transport = kept;
     }
 }
@@ -86,7 +86,7 @@ async fn idle(
     let deadline = clock::now().plus(worker.proxy.limits.keep_alive);
     poll_fn(|cx| {
         registered.watch(cx);
-        let mut buffers = worker.buffers.take();
+        let mut buffers = worker.client_buffers.take();
         let mut room = ReadBuf::new(&mut buffers.input);
         let read = Pin::new(&mut *transport).poll_read(cx, &mut room);
         let came = room.filled().len();
@@ -94,12 +94,12 @@ async fn idle(
             Poll::Ready(Ok(())) if came > 0 => return Poll::Ready(Some((buffers, came))),
             Poll::Ready(_) => {}
             Poll::Pending => {
-                worker.buffers.give_back(buffers);
+                worker.client_buffers.give_back(buffers);
                 let over = worker.connections.is_closing() || timer.poll(clock::now(), deadline, cx).is_ready();
                 return if over { Poll::Ready(None) } else { Poll::Pending };
             }
         }
-        worker.buffers.give_back(buffers);
+        worker.client_buffers.give_back(buffers);
         Poll::Ready(None)
     })
     .await
@@ -144,7 +144,7 @@ async fn upgrade(
 ) {
     let prefix = side.partial_head().to_vec();
     let ExchangeSide { channel: Channel::Http1(transport), buffers, .. } = side else { return };
-    worker.buffers.give_back(buffers);
+    worker.client_buffers.give_back(buffers);
     client_http2::serve(worker, registered, transport, prefix, connection).await;
 }
 
@@ -185,7 +185,7 @@ async fn end(worker: &Worker, mut side: ExchangeSide, sending: bool) {
     let _ = tokio::time::timeout(patience, poll_fn(|cx| side.poll_flush(cx))).await;
     let lingers = sending || side.has_more();
     let ExchangeSide { channel: Channel::Http1(transport), buffers, .. } = side else { return };
-    worker.buffers.give_back(buffers);
+    worker.client_buffers.give_back(buffers);
     // Closing while the client is still sending resets the connection, and the reset may overtake the response.
     if lingers {
         transport.linger();

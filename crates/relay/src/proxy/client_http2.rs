@@ -165,7 +165,7 @@ async fn serve_request(
         let _ = Box::pin(timeout(LINGER, discard(&mut side))).await;
     }
     worker.timers.give_back(timer);
-    worker.buffers.give_back(side.buffers);
+    worker.client_buffers.give_back(side.buffers);
 }
 
 /// The stream of a request, with its head read; `None` if it was refused.
@@ -176,7 +176,7 @@ fn take_request(
     mut respond: SendResponse<Bytes>,
 ) -> Option<ExchangeSide> {
     let (parts, body) = request.into_parts();
-    let mut buffers = worker.buffers.take();
+    let mut buffers = worker.client_buffers.take();
     // What will be written there is not there yet.
     let mut text = std::mem::take(&mut buffers.output);
     if let Err(refused) = head::from_http2_request(&mut text, &parts) {

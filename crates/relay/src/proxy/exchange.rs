@@ -374,7 +374,7 @@ impl Exchange<'_> {
             http2: matches!(connection, OriginConnection::Http2(..)),
             framing: self.framing,
         };
-        let mut buffers = self.worker.buffers.take();
+        let mut buffers = self.worker.origin_buffers.take();
         head::write_request(&mut buffers.output, request, &change);
         let is_bodiless = !self.framing.has_body();
         let channel = match connection {
@@ -603,7 +603,7 @@ impl Exchange<'_> {
         let is_own = self.is_own || asks;
         let key = endpoint.connection_key;
         let ExchangeSide { channel, buffers, .. } = origin;
-        self.worker.buffers.give_back(buffers);
+        self.worker.origin_buffers.give_back(buffers);
         let Channel::Http1(transport) = channel else { return };
         if is_kept && is_own {
             *self.connection.own.borrow_mut() = Some((key, transport));
@@ -621,7 +621,7 @@ impl Exchange<'_> {
 
     /// Closes an origin's connection whose response nobody needs.
     fn give_back(&self, origin: ExchangeSide) {
-        self.worker.buffers.give_back(origin.buffers);
+        self.worker.origin_buffers.give_back(origin.buffers);
     }
 
     /// Whether the client's connection may have another request, as far as is known from this one's head.

@@ -35,7 +35,7 @@ use memory::counters::RefusalReason;
 /// Connections that the kernel queues for a busy worker.
 const BACKLOG: i32 = 4096;
 /// What TLS keeps of a response that its client does not read: a head, and a body of 16 KiB, go in one write.
-const TLS_BUFFER: usize = 32 << 10;
+const TLS_BUFFER: usize = 17 << 10;
 /// How often idle connections to origins are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 

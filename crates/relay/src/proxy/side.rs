@@ -18,7 +18,7 @@ use http1::{ChunkEvent, ChunkReader, Framing, Head, HeadLimits, HeadView, Parsed
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::head;
-use crate::proxy::buffers::MessageBuffers;
+use crate::proxy::buffers::{MessageBuffers, READ};
 use crate::proxy::pool::StreamLease;
 use crate::transport::Transport;
 
@@ -416,6 +416,10 @@ impl ExchangeSide {
         let came = room.filled().len();
         self.end += came;
         self.ended |= came == 0;
+        if self.end == input.len() && input.len() < READ {
+            // More than a head: an upload is read in larger pieces.
+            input.resize(READ, 0);
+        }
         self.received += came as u64;
         Poll::Ready(Ok(came))
     }
