@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::counters::{AttemptFailure, ResponseClass};
 
@@ -234,8 +233,8 @@ fn a_client_that_leaves_while_a_connection_is_being_opened_is_noticed() {
     let in_flight = || memory::counters::read(&house.running.counters.process.requests_in_flight);
     wait_until("it is asked", SOON, || in_flight() == 1);
     drop(client);
+    // Long before the connection is: `SOON` is less than its thirty seconds.
     wait_until("it is given up", SOON, || in_flight() == 0 && aborted(&house) == 1);
-    assert!(SOON.as_millis() < u128::from(Millis::seconds(30).0), "long before the connection is");
     drop(full);
 }
 

@@ -2,7 +2,6 @@
 //! may be used for. The others are in `traps.rs`; docs/src/edges.md is the table of all.
 
 use std::io::{Read, Write};
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;

@@ -32,9 +32,8 @@ pub async fn wait(
     if let Some(taken) = at_once {
         return Ok(taken);
     }
-    let held = limits.clone();
     // What clients do to an endpoint is not its failure.
-    let busy = || match held.iter().all(|(_, limit)| limit.is_held_by_clients()) {
+    let busy = || match limits.iter().all(|(_, limit)| limit.is_held_by_clients()) {
         true => AttemptError::Origin(OriginError::Held),
         false => AttemptError::Origin(OriginError::Busy),
     };
@@ -42,7 +41,7 @@ pub async fn wait(
     let deadline = clock::now().plus(patience);
     // One place in the line of each: what is not needed goes to the next in line.
     let mut lines: Vec<Line> = Vec::with_capacity(limits.len());
-    lines.extend(limits.into_iter().map(|(place, limit)| (place, Box::pin(limit.take()) as _)));
+    lines.extend(limits.iter().map(|(place, limit)| (*place, Box::pin(limit.clone().take()) as _)));
     poll_fn(|cx| {
         if client.poll_gone(cx, half_close).is_ready() {
             return Poll::Ready(Err(AttemptError::Client(ClientFault::Gone)));
