@@ -1,5 +1,6 @@
 //! Drains: readiness fails first, clients are told to go, nobody sees an error.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -12,7 +13,7 @@ use relay::proxy::listen::DrainSettings;
 
 use crate::support::client::{Client, get};
 use crate::support::house::{House, settings};
-use crate::support::tls::{Certificate, H2, trusting};
+use crate::support::tls::{self, Certificate, H2, trusting};
 use crate::support::{SOON, wait_until};
 
 /// Where clients are to go: what a load balancer that watches `/readyz` would tell them.
@@ -27,7 +28,7 @@ fn another(house: &House, at: usize) -> MainConfig {
 }
 
 #[test]
-fn twenty_drains_under_load_lose_no_request_over_http1_and_http2() {
+fn twenty_drains_under_load_lose_no_request_over_three_protocols() {
     let house = House::start("weight = 10", "");
     let certificate = Certificate::of(&["shop.test"]);
     certificate.write(house.dir.path(), "shop");
@@ -51,11 +52,17 @@ fn twenty_drains_under_load_lose_no_request_over_http1_and_http2() {
     let mut running = start(0);
     send_to(&running);
     let stop = Arc::new(AtomicBool::new(false));
-    let (done1, done2) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let done: [Arc<AtomicU64>; 3] = Default::default();
+    let [done1, done1_tls, done2] = &done;
     let mut clients: Vec<std::thread::JoinHandle<Vec<String>>> = Vec::new();
     for _ in 0..4 {
         let (stop, directory, done) = (stop.clone(), directory.clone(), done1.clone());
         clients.push(std::thread::spawn(move || http1(&stop, &directory, &done)));
+    }
+    for _ in 0..2 {
+        let (stop, directory, done) = (stop.clone(), directory.clone(), done1_tls.clone());
+        let config = trusting(&[&certificate], &[]);
+        clients.push(std::thread::spawn(move || http1_over_tls(&stop, &directory, &done, &config)));
     }
     for _ in 0..2 {
         let (stop, directory, done) = (stop.clone(), directory.clone(), done2.clone());
@@ -65,9 +72,9 @@ fn twenty_drains_under_load_lose_no_request_over_http1_and_http2() {
         }));
     }
     for at in 1..=20 {
-        let (before1, before2) = (done1.load(SeqCst), done2.load(SeqCst));
-        wait_until("both kinds are served", SOON, || {
-            done1.load(SeqCst) > before1 + 20 && done2.load(SeqCst) > before2 + 20
+        let before = done.each_ref().map(|done| done.load(SeqCst));
+        wait_until("all kinds are served", SOON, || {
+            done.iter().zip(before).all(|(done, before)| done.load(SeqCst) > before + 20)
         });
         let next = start(at);
         let old = std::mem::replace(&mut running, next);
@@ -84,7 +91,7 @@ fn twenty_drains_under_load_lose_no_request_over_http1_and_http2() {
     }
     stop.store(true, SeqCst);
     let failed: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-    assert!(failed.is_empty(), "of {} and {} requests: {failed:#?}", done1.load(SeqCst), done2.load(SeqCst));
+    assert!(failed.is_empty(), "of {done:?} requests: {failed:#?}");
 }
 
 /// A client that keeps its connection until it is told to go.
@@ -108,6 +115,51 @@ fn http1(stop: &AtomicBool, directory: &Directory, done: &AtomicU64) -> Vec<Stri
         std::thread::sleep(Duration::from_millis(3));
     }
     failed
+}
+
+/// The same over TLS.
+fn http1_over_tls(
+    stop: &AtomicBool,
+    directory: &Directory,
+    done: &AtomicU64,
+    config: &Arc<rustls::ClientConfig>,
+) -> Vec<String> {
+    let mut failed = Vec::new();
+    let connect = || {
+        let address = directory.tls.lock().unwrap().unwrap();
+        tls::connect(address, "shop.test", config).expect("a connection while somebody listens")
+    };
+    let mut client = connect();
+    while !stop.load(SeqCst) {
+        match exchange(&mut client) {
+            Ok(head) if head.starts_with("HTTP/1.1 200 ") => {
+                done.fetch_add(1, SeqCst);
+                if head.to_ascii_lowercase().contains("connection: close") {
+                    client = connect();
+                }
+            }
+            other => {
+                failed.push(format!("HTTP/1.1 over TLS: {other:?}"));
+                client = connect();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    failed
+}
+
+/// A request, and the head of its answer, whose body was all there.
+fn exchange(client: &mut (impl Read + Write)) -> std::io::Result<String> {
+    client.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")?;
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        client.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let said = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    client.read_exact(&mut vec![0; said.expect("the origin says how long its body is")])?;
+    Ok(head)
 }
 
 /// The same over HTTP/2: a GOAWAY tells it to go, and a request that it says was not looked at goes to the next one.

@@ -53,9 +53,6 @@ pub use response::{ConnectionField, Pin, ResponseChange, origin_request_id, writ
 pub use response_checks::is_sane;
 pub(crate) use stack_text::StackText;
 
-/// An origin's own id for a request.
-pub type OriginRequestId = StackText<LONGEST_ID>;
-
 /// An identifier that is longer, or not visible ASCII, is not passed on. In bytes.
 const LONGEST_ID: usize = 128;
 

@@ -4,32 +4,45 @@ use http1::{FieldSet, HeadView, KnownField, encode};
 
 use crate::head::LONGEST_ID;
 use crate::head::ids::IdGenerator;
-use crate::head::stack_text::StackText;
 use crate::head::trace::TraceContext;
 use config::HopHeaders;
 use judgement::hex;
 
 /// The identifiers of a request: fixed before it is routed, and the same on every attempt.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct CorrelationIds {
-    request_id: Option<StackText<LONGEST_ID>>,
+    request_id: Option<RequestId>,
     trace: Option<TraceContext>,
+}
+
+/// X-Request-Id. Every waiting request has room for one, so the long ones are elsewhere.
+#[derive(Debug)]
+enum RequestId {
+    /// 32 hexadecimal digits.
+    Fresh([u8; 32]),
+    /// A trusted proxy's: one allocation for each of its requests.
+    Kept(Box<[u8]>),
 }
 
 impl CorrelationIds {
     /// A trusted proxy's own if they are valid, otherwise new ones.
     pub fn of(head: HeadView<'_>, trusted: bool, hop: HopHeaders, ids: &IdGenerator) -> CorrelationIds {
-        let is_sane = |id: &&[u8]| !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
+        let is_sane = |id: &&[u8]| (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
         let mut lines = head.all(KnownField::XRequestId).filter(|_| trusted);
         let sent = lines.next().filter(|_| lines.next().is_none()).filter(is_sane);
-        let kept = sent.and_then(StackText::of);
-        let request_id = kept.or_else(|| StackText::of(&hex::digits::<32>(&ids.fresh().to_be_bytes())));
-        CorrelationIds { request_id, trace: hop.trace_context.then(|| TraceContext::of(head, trusted, ids)) }
+        let request_id = match sent {
+            Some(id) => RequestId::Kept(id.into()),
+            None => RequestId::Fresh(hex::digits(&ids.fresh().to_be_bytes())),
+        };
+        CorrelationIds {
+            request_id: Some(request_id),
+            trace: hop.trace_context.then(|| TraceContext::of(head, trusted, ids)),
+        }
     }
 
     /// What the origin is told as X-Request-Id.
-    pub fn request_id(&self) -> Option<&str> {
-        self.request_id.as_ref().map(StackText::as_str)
+    pub fn request_id(&self) -> Option<&[u8]> {
+        self.request_id.as_ref().map(RequestId::as_bytes)
     }
 
     /// The trace id of traceparent: 32 hexadecimal digits.
@@ -49,11 +62,20 @@ impl CorrelationIds {
 
     /// Tells the origin.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if let Some(id) = &self.request_id {
-            encode::field(out, "X-Request-Id", id.as_bytes());
+        if let Some(id) = self.request_id() {
+            encode::field(out, "X-Request-Id", id);
         }
         if let Some(trace) = &self.trace {
             encode::field(out, "traceparent", trace.parent().as_bytes());
+        }
+    }
+}
+
+impl RequestId {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            RequestId::Fresh(digits) => digits,
+            RequestId::Kept(id) => id,
         }
     }
 }
@@ -69,7 +91,7 @@ mod tests {
         let marked = |lines: &[&str], trusted: bool| {
             let fields: Vec<String> = lines.iter().map(|line| format!("X-Request-Id: {line}")).collect();
             let sample = request("GET /", &fields.iter().map(String::as_str).collect::<Vec<_>>());
-            CorrelationIds::of(sample.view(), trusted, hop, &ids).request_id().unwrap().to_owned()
+            CorrelationIds::of(sample.view(), trusted, hop, &ids).request_id().unwrap().escape_ascii().to_string()
         };
         let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
         assert_eq!(marked(&["7b7c-1"], true), "7b7c-1");

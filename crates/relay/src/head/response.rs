@@ -112,7 +112,7 @@ fn expose(out: &mut Vec<u8>, start: usize, change: &ResponseChange<'_>) {
     let fields = [
         ("X-Cutover-Environment", Some(change.side.name().as_bytes())),
         ("X-Cutover-Version", change.serving.terms.version(change.side).map(|version| version.as_bytes())),
-        ("X-Request-Id", change.ids.request_id().map(str::as_bytes)),
+        ("X-Request-Id", change.ids.request_id()),
     ];
     let is_edited = change.serving.edits(change.route).is_some_and(|edits| !edits.response.is_empty());
     for (name, value) in fields {

@@ -34,7 +34,7 @@ pub fn record(
         user_agent: request.first(KnownField::UserAgent),
         refused: ctx.refused.map(RefusalReason::name),
         aborted: ctx.aborted,
-        request_id: ctx.ids.request_id().map(str::as_bytes),
+        request_id: ctx.ids.request_id(),
         trace_id: ctx.ids.trace_id().map(str::as_bytes),
         ..empty(connection, took)
     };
@@ -116,7 +116,7 @@ fn routed<'a>(line: &mut AccessLine<'a>, routed: &'a RoutedRequest) {
     line.upstream_status = answered.then_some(routed.current.status());
     line.upstream_micros = answered.then_some(routed.current.upstream_micros());
     line.failure = routed.current.failure.or(routed.rescued_from).map(AttemptFailure::name);
-    line.origin_request_id = routed.current.origin_request_id.as_ref().map(|id| id.as_bytes());
+    line.origin_request_id = routed.current.origin_request_id.as_deref();
     line.aborted |= routed.aborted;
 }
 

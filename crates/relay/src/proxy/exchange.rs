@@ -8,7 +8,7 @@ use std::time::Duration;
 use http1::{Framing, KnownField, RequestKind, encode};
 use tokio::time::timeout;
 
-use crate::head::{self, Arrival, ConnectionField, Front, OriginRequestId, Pin, RequestChange, ResponseChange};
+use crate::head::{self, Arrival, ConnectionField, Front, Pin, RequestChange, ResponseChange};
 use crate::origin::OriginError;
 use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
@@ -556,8 +556,7 @@ impl Exchange<'_> {
         let Some(routed) = &mut self.ctx.routed else { return };
         let snapshot = routed.snapshot.clone();
         let Some(serving) = snapshot.serving(routed.decision.service) else { return };
-        routed.current.origin_request_id =
-            head::origin_request_id(origin.view(), serving).and_then(OriginRequestId::of);
+        routed.current.origin_request_id = head::origin_request_id(origin.view(), serving).map(Box::from);
         let key = routed.pin();
         let (rules, _) = snapshot.table.service(routed.decision.service);
         let ClientConnection { trusted, tls, .. } = *self.connection;

@@ -1,6 +1,5 @@
 //! One attempt at a request: its head sent to one endpoint, and what came back.
 
-use crate::head::OriginRequestId;
 use memory::counters::AttemptFailure;
 
 /// The state of the current attempt. A new attempt starts afresh.
@@ -15,8 +14,9 @@ pub struct UpstreamTry {
     pub failure: Option<AttemptFailure>,
     /// Interim responses (100, 103) so far.
     pub interims: u8,
-    /// The origin's id for the request, from the header that the preset names; at most 128 bytes.
-    pub origin_request_id: Option<OriginRequestId>,
+    /// The origin's id for the request, from the header that the preset names; at most 128 bytes, which
+    /// few origins send: an allocation then, so that no other request holds room for it.
+    pub origin_request_id: Option<Box<[u8]>>,
 }
 
 impl UpstreamTry {
