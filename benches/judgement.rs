@@ -126,6 +126,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         policy: GuardPolicy::standard(),
         plan: RolloutPlan::standard(),
         urls: Default::default(),
+        silent: None,
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);
     let mut totals = vec![<[JudgedTotals; 2]>::default(); routes];

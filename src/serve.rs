@@ -3,6 +3,7 @@
 mod candidate_checks;
 mod reload;
 mod shutdown;
+mod silent_sides;
 mod validation_runs;
 
 use std::net::{SocketAddr, TcpListener};
@@ -24,7 +25,7 @@ use crate::serve::reload::{Reloader, resolve};
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
-use judgement::rollout::{PreflightRequest, SuiteRun};
+use judgement::rollout::{PreflightRequest, ProbeRequest, SuiteRun};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Notifier};
@@ -86,11 +87,12 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let runtime = admin_runtime()?;
     let restored = Restored::open(settings, &counters, sockets.admin_address)?;
-    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, sidecar } = restored;
+    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, sidecar } = restored;
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
+    runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, &sidecar)?;
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
     validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
@@ -200,6 +202,7 @@ struct Restored {
     /// What the sidecar orders from others.
     preflights: mpsc::Receiver<PreflightRequest>,
     suite_runs: mpsc::Receiver<SuiteRun>,
+    probes: mpsc::Receiver<ProbeRequest>,
 }
 
 impl Restored {
@@ -214,10 +217,12 @@ impl Restored {
         let (publisher, published) = SnapshotPublisher::new();
         let (to_preflights, preflights) = mpsc::channel(PREFLIGHTS);
         let (to_suites, suite_runs) = mpsc::channel(PREFLIGHTS);
+        let (to_probes, probes) = mpsc::channel(PREFLIGHTS);
         let sidecar = Sidecar::new(restored, publisher, counters.clone(), journal)
             .with_preflights(to_preflights)
-            .with_validations(to_suites);
-        Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs })
+            .with_validations(to_suites)
+            .with_probes(to_probes);
+        Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs, probes })
     }
 }
 
@@ -244,7 +249,8 @@ impl StartedSidecar {
         }
         let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
         settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
-        let load = runtime.block_on(resolve(&resolver, routing));
+        let mut load = runtime.block_on(resolve(&resolver, routing));
+        load.silent = runtime.block_on(silent_sides::find(&load, |service| sidecar.active_of(service)));
         notify::warn_of_unknown_services(&settings.notify, &load.routing.services);
         // Before anything is announced.
         let announcer = Notifier::start(&settings.notify, sidecar.listen(), counters, runtime.handle());

@@ -147,5 +147,5 @@ fn a_sidecar_that_hears_nothing_more_leaves_routing_as_it_is() {
 }
 
 fn empty() -> sidecar::ResolvedRouting {
-    sidecar::ResolvedRouting { routing: config::RoutingConfig::default(), endpoints: Default::default() }
+    sidecar::ResolvedRouting::default()
 }

@@ -8,7 +8,7 @@ use judgement::guard::evidence::tape::{EvidencePoint, EvidenceTape};
 use judgement::guard::evidence::{CombinedEvidence, MeterEvidence, grouped, odds};
 use judgement::guard::trigger::TriggerLevel;
 use judgement::guard::window::WindowSample;
-use judgement::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Observation, Verdict, judge};
+use judgement::guard::{EvidenceBudget, GuardPolicy, Observation, Verdict, judge};
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::{JournalChange, JudgementRecord};
 use judgement::time::Millis;
@@ -95,10 +95,7 @@ fn show(evidence: &JudgementRecord) -> anyhow::Result<bool> {
     let verdict = match &again.verdict {
         Verdict::Healthy => "healthy".to_owned(),
         Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
-        Verdict::Insufficient { missing: InsufficientReason::Requests } => "too few requests for a verdict".to_owned(),
-        Verdict::Insufficient { missing: InsufficientReason::HealthyActive } => {
-            "both sides fail, so there is no verdict".to_owned()
-        }
+        Verdict::Insufficient { missing } => missing.words().to_owned(),
     };
     tell!("\njudged again: {verdict}");
     match (again == *judgement, replays) {

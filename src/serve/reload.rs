@@ -31,7 +31,7 @@ pub struct Reloader {
 pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> ResolvedRouting {
     let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
     let endpoints = resolver.resolve(origins).await;
-    ResolvedRouting { routing, endpoints }
+    ResolvedRouting { routing, endpoints, ..ResolvedRouting::default() }
 }
 
 /// Logs something that a file says but probably does not mean.

@@ -193,7 +193,7 @@ impl HealthBoard {
         Some((serving.clone(), pair.clone()))
     }
 
-    pub(super) fn connector(&self) -> &Connector {
+    pub(super) fn connector(&self) -> &Arc<Connector> {
         &self.0.connector
     }
 

@@ -4,6 +4,7 @@
 //! - `board`: every check with its `history`; `round`: one round of a check over all addresses.
 //! - `http`, [`sql`], [`redis`]: the kinds of checks.
 //! - [`preflight`]: tries a candidate before its first client.
+//! - [`probe`]: whether a side answers at all.
 //! - `webhook`: calls the webhook of a check that goes down.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
@@ -12,6 +13,7 @@ mod board;
 mod history;
 mod http;
 pub mod preflight;
+pub mod probe;
 pub mod redis;
 mod round;
 mod runner;

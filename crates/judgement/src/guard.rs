@@ -11,8 +11,9 @@ pub mod window;
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::CombinedEvidence;
-use crate::guard::trigger::{Trigger, TriggerAction, TriggerLevel, TriggerReading};
+use crate::guard::evidence::{CombinedEvidence, SERIOUS};
+use crate::guard::trigger::{Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading};
+use crate::guard::window::WindowSample;
 use crate::time::Millis;
 
 /// The policy that a service's candidate is held to.
@@ -93,10 +94,20 @@ pub enum InsufficientReason {
     Requests,
     /// Both sides are past a limit: shared fate.
     HealthyActive,
+    /// The evidence against it is serious, and no verdict yet.
+    Doubt,
 }
 
-/// A fault of this rate must have been detectable by now, or the candidate is not called healthy.
-const RESOLVED: f64 = 0.05;
+impl InsufficientReason {
+    /// In words.
+    pub const fn words(&self) -> &'static str {
+        match self {
+            InsufficientReason::Requests => "too few requests for a verdict",
+            InsufficientReason::HealthyActive => "both sides fail, so there is no verdict",
+            InsufficientReason::Doubt => "serious evidence, but no verdict yet",
+        }
+    }
+}
 
 /// A verdict, and the triggers that warn or pause: their index in the policy and their value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,21 +137,50 @@ pub fn judge(policy: &GuardPolicy, sight: &Observation) -> Judgement {
                 return Judgement { verdict: Verdict::Unhealthy(reason), fired };
             }
             TriggerLevel::Fired(value) => fired.push((place, value)),
-            TriggerLevel::Shared(_) => shared = true,
+            TriggerLevel::Shared(_) => shared |= is_incident(policy, sight, trigger.metric, &reading.active),
             TriggerLevel::Within | TriggerLevel::Beyond(_) => any = true,
             TriggerLevel::TooFew => {}
         }
     }
-    let enough = match weighed {
-        Some((_, weighed)) if !weighed.alone => weighed.resolution.is_some_and(|rate| rate <= RESOLVED),
-        _ => any,
-    };
-    let verdict = match (shared, enough) {
-        (true, _) => Verdict::Insufficient { missing: InsufficientReason::HealthyActive },
-        (false, true) => Verdict::Healthy,
-        (false, false) => Verdict::Insufficient { missing: InsufficientReason::Requests },
+    let (enough, doubt) =
+        weighed.map_or((any, false), |(_, weighed)| (weighed.is_enough(any), weighed.total >= SERIOUS));
+    let verdict = match (shared, doubt, enough) {
+        (true, ..) => Verdict::Insufficient { missing: InsufficientReason::HealthyActive },
+        (false, true, _) => Verdict::Insufficient { missing: InsufficientReason::Doubt },
+        (false, false, true) => Verdict::Healthy,
+        (false, false, false) => Verdict::Insufficient { missing: InsufficientReason::Requests },
     };
     Judgement { verdict, fired }
+}
+
+/// A failure rate of active above this is an incident, whatever is usual.
+const INCIDENT: f64 = 0.2;
+/// So is one above so many times what is usual, and so much more.
+const UNUSUAL: (f64, f64) = (2.0, 0.02);
+/// How many standard deviations active's failures must be above that, so that a handful of requests is no incident.
+const DEVIATIONS: f64 = 2.0;
+
+/// Whether active, past a limit that the candidate is past too, is in trouble, so that nothing can be learnt now. A site
+/// that always fails a few requests, or is always slow, is not: there the evidence compares the two sides.
+fn is_incident(policy: &GuardPolicy, sight: &Observation, metric: Metric, active: &WindowSample) -> bool {
+    let weighed = sight.evidence.as_ref();
+    if policy.evidence.is_none() || weighed.is_some_and(|weighed| weighed.alone) {
+        return true;
+    }
+    if weighed.is_some_and(CombinedEvidence::is_better) {
+        return false;
+    }
+    match metric {
+        Metric::ErrorRate | Metric::Availability => {
+            let (times, more) = UNUSUAL;
+            let usual = weighed.and_then(|weighed| weighed.usual);
+            let limit = usual.map_or(INCIDENT, |usual| (times * usual + more).min(INCIDENT));
+            let (all, bad) = (active.answers as f64, active.failed.max(active.unavailable) as f64);
+            bad - limit * all > DEVIATIONS * (limit * (1.0 - limit) * all).sqrt()
+        }
+        Metric::LatencyP50 | Metric::LatencyP95 | Metric::LatencyP99 => false,
+        Metric::ThroughputDrop | Metric::HealthFailures => true,
+    }
 }
 
 /// The sentence that announces a rollback.

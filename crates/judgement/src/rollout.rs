@@ -3,6 +3,7 @@
 //! [`State::apply`] is pure: an [`Event`] and the time go in, [`Effect`]s come out, in the order in which they must be
 //! carried out. The sidecar is the thread that does so.
 
+mod active_baseline;
 mod advance;
 mod caution;
 mod durable_state;
@@ -18,6 +19,7 @@ mod operator;
 mod operator_actions;
 pub mod plan;
 pub mod release;
+mod safe_place;
 mod service_state;
 mod service_update;
 mod service_watch;
@@ -25,6 +27,7 @@ mod state;
 mod suite_gate;
 mod suite_run;
 pub mod view;
+mod waiting_news;
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
@@ -76,6 +79,18 @@ pub struct LoadedService {
     pub plan: RolloutPlan,
     /// Where the file sends the environments, by [`Environment::index`].
     pub urls: [String; 2],
+    /// If active did not answer when Cutover started.
+    pub silent: Option<SilentActive>,
+}
+
+/// An active side that did not answer when Cutover started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SilentActive {
+    pub side: Environment,
+    /// As a predicate.
+    pub why: String,
+    /// What the other side answered.
+    pub other: Result<String, String>,
 }
 
 /// What can happen to the state.
@@ -95,6 +110,8 @@ pub enum Event {
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
     /// The result of a step's suites: a summary such as `12 cases`, or why they did not pass.
     Validated { order: SuiteRun, result: Result<String, SuiteRunError> },
+    /// The answer of a side that a rollback would go to: a summary, or why it cannot take the clients.
+    Probed { service: String, number: u32, result: Result<String, String> },
     /// What health checks found about an environment. `rollback`: roll a new side back if it is down.
     Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
 }
@@ -119,6 +136,8 @@ pub enum Effect {
     Announce(Announcement),
     /// Try the candidate, and report the result as [`Event::Preflighted`].
     Preflight(PreflightRequest),
+    /// Ask a side whether it answers, and report the result as [`Event::Probed`].
+    Probe(ProbeRequest),
     /// Run the suites of a step, and report the result as [`Event::Validated`].
     Validate(SuiteRun),
     /// Store how far a service is, without an entry, so that a restart continues from there.
@@ -136,6 +155,16 @@ pub struct PreflightRequest {
     pub suites: Vec<String>,
 }
 
+/// A side that must show that it can take the clients, before a rollback sends them there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeRequest {
+    pub service: String,
+    pub environment: Environment,
+    /// What it is asked for: the path of the warm-up requests.
+    pub path: String,
+    pub number: u32,
+}
+
 /// The kind of change that a journal entry records.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray, VariantNames,
@@ -151,7 +180,15 @@ pub enum ChangeKind {
     Rollback,
     Warning,
     Pause,
+    /// Both sides fail, and no longer do.
     SharedFate,
+    SharedFateOver,
+    /// A rollback waits for its target, and is no longer called for.
+    RollbackHeld,
+    RollbackDropped,
+    /// A step waits for something other than its bake time; a rollout is past its deadline.
+    Waiting,
+    Deadline,
     /// Caution begins, and ends.
     Caution,
     CautionOver,
@@ -178,6 +215,8 @@ pub enum ChangeKind {
     Alerting,
     /// Rules, triggers or checks were changed at run time.
     Overlay,
+    /// The active side did not answer when Cutover started.
+    Silent,
     /// Health checks report an environment as down, or up again.
     Health,
     /// A person has started or ended a run of a suite.
@@ -271,11 +310,18 @@ impl JournalChange {
     pub fn level(&self) -> AnnouncementLevel {
         let held = self.after.as_ref().is_some_and(DurableState::is_held);
         match self.kind {
-            ChangeKind::Rollback | ChangeKind::Stop | ChangeKind::SharedFate => AnnouncementLevel::Critical,
+            ChangeKind::Rollback
+            | ChangeKind::RollbackHeld
+            | ChangeKind::Stop
+            | ChangeKind::Silent
+            | ChangeKind::SharedFate
+            | ChangeKind::Deadline => AnnouncementLevel::Critical,
             ChangeKind::Pause if self.is_by(Component::Guard) || held => AnnouncementLevel::Critical,
-            ChangeKind::Warning | ChangeKind::Caution | ChangeKind::Abort | ChangeKind::Monitoring => {
-                AnnouncementLevel::Warning
-            }
+            ChangeKind::Warning
+            | ChangeKind::Waiting
+            | ChangeKind::Caution
+            | ChangeKind::Abort
+            | ChangeKind::Monitoring => AnnouncementLevel::Warning,
             _ => AnnouncementLevel::Info,
         }
     }

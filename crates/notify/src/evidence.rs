@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use judgement::guard::trigger::{Trigger, TriggerLevel, TriggerReading};
 use judgement::guard::window::WindowSample;
-use judgement::guard::{InsufficientReason, Observation, Verdict};
+use judgement::guard::{Observation, Verdict};
 use judgement::rollout::JournalChange;
 
 #[derive(Clone, Debug, Serialize)]
@@ -21,10 +21,7 @@ pub fn evidence(change: &JournalChange) -> Option<NoticeEvidence> {
     let verdict = match &seen.judgement.verdict {
         Verdict::Healthy => "healthy".to_owned(),
         Verdict::Unhealthy(reason) => format!("unhealthy: {}", reason.name),
-        Verdict::Insufficient { missing: InsufficientReason::Requests } => "too few requests to judge".to_owned(),
-        Verdict::Insufficient { missing: InsufficientReason::HealthyActive } => {
-            "both environments fail, so no verdict".to_owned()
-        }
+        Verdict::Insufficient { missing } => missing.words().to_owned(),
     };
     let judged = change.before.as_ref().or(change.after.as_ref());
     let [active, candidate] = judged.map_or(["active", "candidate"], |judged| {

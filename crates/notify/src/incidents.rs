@@ -29,6 +29,10 @@ impl OpenIncidents {
             ChangeKind::Promote | ChangeKind::Watched | ChangeKind::Clear => None,
             ChangeKind::Resume => only(ChangeKind::Pause),
             ChangeKind::CautionOver => only(ChangeKind::Caution),
+            ChangeKind::SharedFateOver => only(ChangeKind::SharedFate),
+            ChangeKind::RollbackDropped => only(ChangeKind::RollbackHeld),
+            // The step that was waited for.
+            ChangeKind::Step => only(ChangeKind::Waiting),
             _ => return None,
         };
         let open = self.of(&news.service);

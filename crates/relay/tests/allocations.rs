@@ -106,7 +106,7 @@ fn routing(origin: SocketAddr, counters: &Arc<Counters>) -> ResolvedRouting {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let endpoints = runtime.block_on(async { OriginResolver::new(counters.clone()).resolve(origins).await });
     assert_eq!(endpoints.len(), 1, "both sides are one origin");
-    ResolvedRouting { routing, endpoints }
+    ResolvedRouting { routing, endpoints, ..ResolvedRouting::default() }
 }
 
 #[test]

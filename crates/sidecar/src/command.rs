@@ -167,6 +167,11 @@ impl SidecarHandle {
         let _ = self.inputs.send(SidecarInput::Event(Event::Preflighted { service, rollout, result }));
     }
 
+    /// Reports whether a side answers that a rollback would go to.
+    pub fn probed(&self, service: String, number: u32, result: Result<String, String>) {
+        let _ = self.inputs.send(SidecarInput::Event(Event::Probed { service, number, result }));
+    }
+
     /// Reports the result of a step's suites: a summary such as `12 cases`, or why they did not pass.
     pub fn validated(&self, order: SuiteRun, result: Result<String, SuiteRunError>) {
         let _ = self.inputs.send(SidecarInput::Event(Event::Validated { order, result }));

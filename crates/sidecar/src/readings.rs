@@ -78,7 +78,7 @@ mod tests {
         };
         let routing = routing_text("routing.toml", &(service("a") + &service("b"))).unwrap();
         let mut placed = CurrentRouting::default();
-        placed.replace(ResolvedRouting { routing, endpoints: HashMap::new() }, counters);
+        placed.replace(ResolvedRouting { routing, ..ResolvedRouting::default() }, counters);
         ["a", "b"].map(|name| placed.serving(name).unwrap().clone())
     }
 

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use config::{RoutingConfig, ServiceConfig};
-use judgement::rollout::LoadedService;
+use judgement::rollout::{LoadedService, SilentActive};
 use judgement::traffic::split::TrafficSplit;
 use judgement::traffic::{Environment, RoutingTable};
 use memory::counters::Counters;
 use memory::snapshot::{Endpoints, OriginSettings, ServedService};
 
 /// A valid routing file, with the addresses of those origins that resolve.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ResolvedRouting {
     pub routing: RoutingConfig,
     pub endpoints: HashMap<Arc<OriginSettings>, Endpoints>,
+    /// The services whose active side did not answer when Cutover started.
+    pub silent: HashMap<String, SilentActive>,
 }
 
 /// The routing in force: everything in a snapshot except the splits.
@@ -51,6 +53,7 @@ impl ResolvedRouting {
                 policy: config.policy.clone(),
                 plan: config.plan.clone(),
                 urls: config.urls.clone(),
+                silent: self.silent.get(&config.traffic.name).cloned(),
             })
             .collect()
     }
@@ -65,7 +68,7 @@ fn routes_of(config: &ServiceConfig) -> Vec<String> {
 impl CurrentRouting {
     /// Puts a new routing in force.
     pub fn replace(&mut self, load: ResolvedRouting, counters: &Counters) {
-        let ResolvedRouting { routing, endpoints } = load;
+        let ResolvedRouting { routing, endpoints, silent: _ } = load;
         let mut compiled = Vec::new();
         let mut services = Vec::new();
         let mut first_route = 0;

@@ -272,6 +272,11 @@ impl Sidecar {
         self.state.overs()
     }
 
+    /// The active side of a service that has been seen before.
+    pub fn active_of(&self, service: &str) -> Option<Environment> {
+        self.state.active_of(service)
+    }
+
     /// A service's current split.
     pub fn split(&self, service: &str) -> Option<TrafficSplit> {
         self.state.split(service)
@@ -281,6 +286,7 @@ impl Sidecar {
         for effect in effects {
             match effect {
                 Effect::Preflight(order) => self.request_preflight(order, now),
+                Effect::Probe(order) => self.request_probe(order, now),
                 Effect::Validate(order) => self.request_suites(order, now),
                 Effect::Keep(service) => {
                     if let Some(durable) = self.state.durable(&service) {

@@ -118,6 +118,7 @@ impl SimulatedJudge {
                 policy,
                 plan: RolloutPlan::standard(),
                 urls: Default::default(),
+                silent: None,
             }]),
             0,
         );

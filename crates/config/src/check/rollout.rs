@@ -5,7 +5,7 @@ use crate::file::values::SuiteName;
 use crate::file::{At, RolloutFile, StepFile};
 use crate::read::{SourceFile, did_you_mean};
 use crate::{RoutingContext, SuiteFolder};
-use judgement::rollout::plan::{OnSuiteFailure, PlanStep, RolloutPlan, WarmUp};
+use judgement::rollout::plan::{OnFailure, PlanStep, RolloutPlan, WarmUp};
 use judgement::time::Millis;
 use judgement::traffic::split::Weight;
 
@@ -43,12 +43,25 @@ pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &
         }
         same
     });
+    if let Some(at) = file.on_deadline.as_ref().filter(|_| file.deadline.is_none()) {
+        let hint = "add deadline = \"1h\", or remove `on_deadline`".to_owned();
+        source.problem(at.span.clone(), "`on_deadline` has no effect without a `deadline`", Some(hint));
+    }
+    let deadline = file.deadline.as_ref().map(|at| at.value.0);
+    let least = steps.iter().fold(Millis::ZERO, |sum, step| sum.plus(step.bake));
+    if let Some(at) = file.deadline.as_ref().filter(|at| at.value.0 <= least) {
+        let hint = Some("leave room for traffic that comes slowly, and for people".to_owned());
+        source.problem(at.span.clone(), format!("the steps alone take {least}: no rollout could end in time"), hint);
+    }
     let path = file.warm_up_path.as_ref().map_or("/", |at| at.value.0.as_str()).to_owned();
     RolloutPlan {
         steps,
         watch: length(&file.watch, RolloutPlan::WATCH),
         holdback,
         warm_up: WarmUp { requests: whole(&file.warm_up, 3) as u32, path },
+        deadline,
+        on_deadline: word(&file.on_deadline).unwrap_or_default(),
+        return_over: file.return_to.as_ref().map_or(Millis::ZERO, |at| length(&at.value.over, Millis::ZERO)),
         suites: suites(source, file.suites.as_ref(), context.suites),
     }
 }
@@ -123,7 +136,7 @@ fn join(step: &mut PlanStep, next: &PlanStep) {
     step.bake = step.bake.max(next.bake);
     step.requests = step.requests.max(next.requests);
     step.approve |= next.approve;
-    if step.suites.is_empty() || !next.suites.is_empty() && next.on_fail == OnSuiteFailure::Rollback {
+    if step.suites.is_empty() || !next.suites.is_empty() && next.on_fail == OnFailure::Rollback {
         step.on_fail = next.on_fail;
     }
     let more: Vec<String> = next.suites.iter().filter(|name| !step.suites.contains(name)).cloned().collect();
@@ -190,7 +203,7 @@ mod tests {
         Ok(routing.services.remove(0).plan)
     }
 
-    fn gates(plan: &RolloutPlan) -> Vec<(f64, String, OnSuiteFailure)> {
+    fn gates(plan: &RolloutPlan) -> Vec<(f64, String, OnFailure)> {
         plan.steps.iter().map(|step| (step.weight.percent(), step.suites.join(" "), step.on_fail)).collect()
     }
 
@@ -199,15 +212,15 @@ mod tests {
         let plan = typed("suites = [\"smoke\"]\nsteps = [1, { weight = 10, suites = [\"a\", \"b.2\"] }, 100]").unwrap();
         assert_eq!(plan.suites, ["smoke"]);
         let ways = [
-            (1.0, "", OnSuiteFailure::Rollback),
-            (10.0, "a b.2", OnSuiteFailure::Rollback),
-            (100.0, "", OnSuiteFailure::Rollback),
+            (1.0, "", OnFailure::Rollback),
+            (10.0, "a b.2", OnFailure::Rollback),
+            (100.0, "", OnFailure::Rollback),
         ];
         assert_eq!(gates(&plan), ways.map(|(weight, names, way)| (weight, names.to_owned(), way)));
         let plan = typed(
             "on_fail = \"hold\"\nsteps = [{ weight = 10, suites = [\"a\"] }, { weight = 100, suites = [\"a\"], on_fail = \"rollback\" }]",
         );
-        let ways = [(10.0, "a", OnSuiteFailure::Hold), (100.0, "a", OnSuiteFailure::Rollback)];
+        let ways = [(10.0, "a", OnFailure::Hold), (100.0, "a", OnFailure::Rollback)];
         assert_eq!(gates(&plan.unwrap()), ways.map(|(weight, names, way)| (weight, names.to_owned(), way)));
     }
 
@@ -219,9 +232,9 @@ mod tests {
         let last = plan.steps.last().unwrap();
         assert_eq!((plan.steps.len(), last.weight.percent(), last.suites.join(" ")), (2, 95.0, "a b".to_owned()));
         assert_eq!((last.bake, last.requests, last.approve), (Millis::seconds(600), 9, true));
-        assert_eq!(last.on_fail, OnSuiteFailure::Rollback, "the graver of the two");
+        assert_eq!(last.on_fail, OnFailure::Rollback, "the graver of the two");
         let plan = typed("holdback = 5\nsteps = [96, { weight = 100, suites = [\"a\"], on_fail = \"hold\" }]").unwrap();
-        assert_eq!(gates(&plan), [(95.0, "a".to_owned(), OnSuiteFailure::Hold)]);
+        assert_eq!(gates(&plan), [(95.0, "a".to_owned(), OnFailure::Hold)]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::de::{Deserializer, IntoDeserializer, Visitor};
 
 use crate::file::At;
 use crate::file::values::{Duration, PathPattern, Share, SuiteName, Whole, Word};
-use judgement::rollout::plan::OnSuiteFailure;
+use judgement::rollout::plan::OnFailure;
 
 /// How a version goes from no traffic to all of it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -38,7 +38,65 @@ pub struct RolloutFile {
     /// What happens when a suite of a step fails: "rollback", or "hold" until a person decides. A suite that fails
     /// before the first client always ends the rollout.
     #[schemars(extend("default" = "rollback"))]
-    pub on_fail: Option<At<Word<OnSuiteFailure>>>,
+    pub on_fail: Option<At<Word<OnFailure>>>,
+    /// How long a rollout may take, without the time for which it is paused. Default: as long as it takes.
+    pub deadline: Option<At<Duration<1>>>,
+    /// What happens then: "rollback", or "hold" until a person decides.
+    #[schemars(extend("default" = "rollback"))]
+    pub on_deadline: Option<At<Word<OnFailure>>>,
+    /// How a rollback moves the clients: "at once", or { over = "30s" }, bit by bit, so that a side that has served nobody
+    /// can warm up.
+    #[serde(rename = "return")]
+    #[schemars(extend("default" = "at once"))]
+    pub return_to: Option<At<ReturnFile>>,
+}
+
+/// How a rollback moves the clients.
+#[derive(Clone, Debug, Default)]
+pub struct ReturnFile {
+    /// `None`: at once.
+    pub over: Option<At<Duration<1>>>,
+}
+
+/// A gradual return.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GradualReturnTable {
+    /// From all that the new side had to nothing, in a straight line.
+    over: At<Duration<1>>,
+}
+
+const AT_ONCE: &str = "at once";
+
+impl<'de> Deserialize<'de> for ReturnFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ReturnFile, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = ReturnFile;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"at once\", or { over = \"30s\" }")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ReturnFile, E> {
+                let known = (text == AT_ONCE).then(ReturnFile::default);
+                known.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<ReturnFile, A::Error> {
+                let table = GradualReturnTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(ReturnFile { over: Some(table.over) })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for ReturnFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Return".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<GradualReturnTable>();
+        schemars::json_schema!({ "anyOf": [{ "const": AT_ONCE }, table] })
+    }
 }
 
 /// A percentage, or a table.
@@ -49,7 +107,7 @@ pub struct StepFile {
     pub requests: Option<At<Whole<0, 1_000_000_000>>>,
     pub approve: Option<bool>,
     pub suites: Option<At<Vec<At<SuiteName>>>>,
-    pub on_fail: Option<At<Word<OnSuiteFailure>>>,
+    pub on_fail: Option<At<Word<OnFailure>>>,
 }
 
 /// A step with conditions of its own. A bare percentage is a step with those of the rollout.
@@ -70,7 +128,7 @@ struct StepTable {
     /// Validation suites that run during this step, and must pass before the next one.
     suites: Option<At<Vec<At<SuiteName>>>>,
     /// What happens when one of them fails. Default: the rollout's.
-    on_fail: Option<At<Word<OnSuiteFailure>>>,
+    on_fail: Option<At<Word<OnFailure>>>,
 }
 
 impl<'de> Deserialize<'de> for StepFile {

@@ -101,16 +101,49 @@ pub struct CombinedEvidence {
     /// The smallest failure rate that would have been detected by now; `None` if none would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<f64>,
+    /// The resolution that is enough here, because active's own failures hide a candidate's, and because the plan asks
+    /// for no more requests than it does; `None` in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enough: Option<f64>,
+    /// How certain it is that the candidate is better than active, `x : 1`.
+    #[serde(default)]
+    pub better: f64,
+    /// Active's usual failure rate; `None` where it is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual: Option<f64>,
     /// Active gets no traffic to compare with, so only the triggers say what is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
+    /// As many requests have come as the plan wants.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked_for: bool,
 }
+
+/// Without any failures of active, a fault of this rate must have been detectable by now, or the candidate is not called
+/// healthy.
+pub const RESOLVED: f64 = 0.05;
+/// Odds that are no verdict yet, and yet too high for a step to end.
+pub const SERIOUS: f64 = 20.0;
 
 impl CombinedEvidence {
     /// The meter that convicts the candidate, if the evidence does.
     pub fn verdict(&self, alpha: f64) -> Option<&MeterEvidence> {
         let leading = self.parts.first()?;
         (self.total >= 1.0 / alpha && leading.bad >= LEAST_BAD).then_some(leading)
+    }
+
+    /// Whether enough is known of the candidate to call it healthy. `any`: a trigger has seen what it needs.
+    pub fn is_enough(&self, any: bool) -> bool {
+        if self.alone {
+            return any || self.asked_for;
+        }
+        let resolved = self.resolution.is_some_and(|rate| rate <= self.enough.unwrap_or(RESOLVED));
+        resolved || self.is_better()
+    }
+
+    /// Whether the candidate is better than active by evidence: it may be what mends it.
+    pub fn is_better(&self) -> bool {
+        self.better >= SERIOUS
     }
 }
 

@@ -4,12 +4,10 @@
 //! So hardly any client is hurt while the judge makes up its mind. Caution is not a rollback: the weight stays,
 //! evidence continues to come from requests whose clients notice nothing, and it ends by itself.
 
-use crate::guard::evidence::odds;
+use crate::guard::evidence::{SERIOUS, odds};
 use crate::guard::window::WindowSample;
 use crate::time::Millis;
 
-/// Evidence from which caution turns requests away.
-const SERIOUS: f64 = 20.0;
 /// It ends when the evidence has stayed below 1 for this long …
 const CALM: Millis = Millis::seconds(2);
 /// … or when the candidate has not answered for this long: if nothing could be rescued, nothing would ever be learnt.
@@ -33,11 +31,11 @@ struct ActiveCaution {
     answered: Millis,
 }
 
-/// A change, with the reason in words.
+/// A change; its beginning with the reason in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CautionChange {
     Begins(String),
-    Ends(String),
+    Ends,
 }
 
 impl Caution {
@@ -74,14 +72,13 @@ impl Caution {
         }
         on.calm_since = if evidence < 1.0 { on.calm_since.or(Some(now)) } else { None };
         let silent = now.since(on.answered) >= SILENT;
-        let why = match on.calm_since {
-            Some(since) if now.since(since) >= CALM => format!("the evidence has been below 1 : 1 for {CALM}"),
-            _ if silent => format!("no rescuable request has reached the candidate for {SILENT}"),
-            _ => return None,
-        };
+        let calm = on.calm_since.is_some_and(|since| now.since(since) >= CALM);
+        if !calm && !silent {
+            return None;
+        }
         self.silent_at = (now.since(on.answered) >= UNHEARD).then_some(answers);
         self.on = None;
-        Some(CautionChange::Ends(why))
+        Some(CautionChange::Ends)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::rollout::plan::RolloutPlan;
 use crate::rollout::release::{Release, ReleasePause, RolloutPhase};
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -97,6 +98,12 @@ impl DurableState {
         if self.is_watching() { self.active } else { self.active.other() }
     }
 
+    /// The share of the clients that a rollback takes from it.
+    pub(super) fn subject_share(&self) -> Weight {
+        let promoted = self.has_promoted() && (self.weight.is_zero() || self.is_watching());
+        if promoted { self.weight.rest() } else { self.weight }
+    }
+
     pub fn over(&self) -> RuntimeOverrides {
         RuntimeOverrides { overlay: self.overlay.clone(), origins: self.origins.clone() }
     }
@@ -109,6 +116,11 @@ impl DurableState {
     /// Whether the rollout is held because suites have not passed.
     pub fn is_held(&self) -> bool {
         self.release.as_ref().is_some_and(Release::is_held)
+    }
+
+    /// The requests that the plan wants of the candidate at its step.
+    pub(super) fn wanted_requests(&self) -> u64 {
+        self.release.as_ref().and_then(Release::current).map_or(RolloutPlan::REQUESTS, |step| step.requests)
     }
 
     /// Whether there is anything to judge.

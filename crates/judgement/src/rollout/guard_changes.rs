@@ -8,6 +8,7 @@ use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::judged_scope::WatchWarning;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::release::RolloutPhase;
+use crate::rollout::safe_place::RollbackGround;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect, JudgementRecord};
 
@@ -23,10 +24,15 @@ impl ServiceUpdate<'_> {
         let subject = service.durable.subject();
         let why = sentence(&service.policy, &sight, reason, subject.other().name(), subject.name());
         let evidence = JudgementRecord { policy: service.policy.clone(), sight, judgement, tape };
-        self.roll_back(ChangeNote::judged(ChangeKind::Rollback, why, evidence))
+        let note = ChangeNote::judged(ChangeKind::Rollback, why, evidence);
+        self.roll_back_safely(note, RollbackGround::Verdict)
     }
 
     pub(super) fn warn(&mut self, news: WatchWarning, sight: Observation, judgement: Judgement) -> Vec<Effect> {
+        // It comes and goes, on one route or another, and is told once.
+        if news == WatchWarning::SharedFate && !self.state.news.shared.begins() {
+            return Vec::new();
+        }
         let service = &self.state;
         let place = sight.route.as_ref().map_or(String::new(), |route| format!(" on route {route}"));
         let trigger = match news {
@@ -64,23 +70,26 @@ impl ServiceUpdate<'_> {
         told(level, self.change(note, Some(before))).into()
     }
 
-    /// Caution begins or ends; requests of the next generation follow it.
+    /// Caution begins or ends; requests of the next generation follow it. People are told of the beginning, and of an end
+    /// that lasts.
     pub(super) fn turn(&mut self, turn: CautionChange, sight: Observation, judgement: Judgement) -> Vec<Effect> {
+        self.sequence.generation += 1;
+        let why = match turn {
+            CautionChange::Begins(why) if self.state.news.caution.begins() => why,
+            CautionChange::Begins(_) => return vec![Effect::Publish],
+            CautionChange::Ends => {
+                self.state.news.caution.pauses(self.now);
+                return vec![Effect::Publish];
+            }
+        };
         let service = &self.state;
         let candidate = service.durable.active.other();
         let evidence = JudgementRecord { policy: service.policy.clone(), sight, judgement, tape: None };
-        let (kind, why) = match turn {
-            CautionChange::Begins(why) => {
-                (ChangeKind::Caution, format!("{why}: only requests that could be rescued go to {candidate} now"))
-            }
-            CautionChange::Ends(why) => (ChangeKind::CautionOver, why),
-        };
+        let why = format!("{why}: only requests that could be rescued go to {candidate} now");
         let before = service.durable.clone();
-        self.sequence.generation += 1;
-        let mut change = self.change(ChangeNote::judged(kind, why, evidence), Some(before));
+        let mut change = self.change(ChangeNote::judged(ChangeKind::Caution, why, evidence), Some(before));
         change.ledger = self.ledger();
-        let level = if kind == ChangeKind::Caution { AnnouncementLevel::Warning } else { AnnouncementLevel::Info };
-        std::iter::once(Effect::Publish).chain(told(level, change)).collect()
+        std::iter::once(Effect::Publish).chain(told(AnnouncementLevel::Warning, change)).collect()
     }
 
     /// A rollout's last request has ended.

@@ -3,6 +3,7 @@
 
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::release::Release;
+use crate::rollout::safe_place::RollbackGround;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange};
 use crate::traffic::Environment;
@@ -35,7 +36,7 @@ impl ServiceUpdate<'_> {
         // If both sides are down they share a fault, and rolling back gains nothing.
         if rollback && other_is_up && is_on_trial(&self.state.durable, side) {
             let note = ChangeNote::by(Component::Health, ChangeKind::Rollback, format!("{side} is down: {why}"));
-            effects.extend(self.roll_back(note));
+            effects.extend(self.roll_back_safely(note, RollbackGround::Down));
         }
         effects
     }
@@ -65,6 +66,7 @@ mod tests {
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
             urls: Default::default(),
+            silent: None,
         };
         state.apply(Event::Loaded(vec![loaded]), Millis(0)).unwrap();
         state
@@ -77,7 +79,13 @@ mod tests {
         rollback: bool,
     ) -> Vec<(ChangeKind, AnnouncementLevel)> {
         let (service, why) = ("shop".to_owned(), "check home: 10.0.0.1:80 answers 503".to_owned());
-        let effects = state.apply(Event::Health { service, environment, up, why, rollback }, Millis(5)).unwrap();
+        let event = Event::Health { service: service.clone(), environment, up, why, rollback };
+        let mut effects = state.apply(event, Millis(5)).unwrap();
+        // The other side is asked, and answers.
+        let asked = |effect: &Effect| if let Effect::Probe(asked) = effect { Some(asked.number) } else { None };
+        if let Some(number) = effects.iter().find_map(asked) {
+            effects.extend(state.apply(Event::Probed { service, number, result: Ok(String::new()) }, Millis(6)).unwrap());
+        }
         let news = effects.into_iter().filter_map(|effect| match effect {
             Effect::Announce(news) => Some((news.kind, news.level)),
             _ => None,

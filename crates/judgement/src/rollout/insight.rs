@@ -26,7 +26,9 @@ impl State {
         let durable = &service.durable;
         let subject = durable.subject();
         let weight = if durable.is_watching() { durable.weight.rest() } else { durable.weight };
-        let seen = WatchedService { policy: &service.policy, routes: &service.routes, active: subject.other(), weight };
+        let (policy, routes, active, wanted) =
+            (&service.policy, &service.routes, subject.other(), durable.wanted_requests());
+        let seen = WatchedService { policy, routes, active, weight, wanted };
         let sights = service.watch.as_ref().map(|watch| watch.sights(now, &seen, totals)).unwrap_or_default();
         Some(GuardInsight { policy: service.policy.clone(), subject, judged: durable.is_judged(), sights })
     }

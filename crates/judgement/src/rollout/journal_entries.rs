@@ -60,7 +60,7 @@ impl ChangeNote {
     pub fn told(&self, before: &DurableState, after: &DurableState) -> (AnnouncementLevel, String) {
         let why = &self.why;
         let level = match self.kind {
-            ChangeKind::Rollback | ChangeKind::Stop => AnnouncementLevel::Critical,
+            ChangeKind::Rollback | ChangeKind::Stop | ChangeKind::Deadline => AnnouncementLevel::Critical,
             ChangeKind::Pause if self.by.who == Component::Guard.name() || after.is_held() => {
                 AnnouncementLevel::Critical
             }

@@ -25,6 +25,8 @@ pub struct Findings {
     pub tape: Option<EvidenceTape>,
     /// Warnings and holds that are new since the last look.
     pub news: Vec<(WatchWarning, Observation, Judgement)>,
+    /// Both sides fail, on the whole or on a route.
+    pub shared: bool,
     /// Caution begins or ends, and what is known at that point.
     pub caution: Option<(CautionChange, Observation, Judgement)>,
 }
@@ -42,6 +44,8 @@ pub struct WatchedService<'a> {
     pub routes: &'a [String],
     pub active: Environment,
     pub weight: Weight,
+    /// The requests that the plan wants of the candidate at its step.
+    pub wanted: u64,
 }
 
 /// A scope that is judged, with the state of its triggers.
@@ -159,6 +163,10 @@ impl JudgedScope {
         let readings = readings(&look, self.route, &eyes.windows, sides, &mut self.held.clone(), Millis::ZERO);
         let route = self.route.and_then(|at| seen.routes.get(at)).cloned();
         Some(Observation { route, readings, evidence: None })
+    }
+
+    pub const fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// Announces every warning once, until it is over.

@@ -12,6 +12,7 @@ use crate::rollout::service_watch::ServiceWatch;
 
 impl ServiceUpdate<'_> {
     pub(super) fn count(&mut self, totals: &[Option<[JudgedTotals; 2]>], on_grid: bool) -> Vec<Effect> {
+        self.state.served.look(self.now, totals);
         let mut effects = self.judge(totals, on_grid);
         if !on_grid {
             return effects;
@@ -20,6 +21,10 @@ impl ServiceUpdate<'_> {
         let answers = totals.iter().flatten().map(|pair| side.of(pair).counts.answers).sum();
         self.state.clock(self.now, answers);
         effects.extend(self.advance());
+        effects.extend(self.mind_held());
+        effects.extend(self.go_on_returning());
+        effects.extend(self.tell_waiting());
+        effects.extend(self.tell_ends());
         effects
     }
 
@@ -51,14 +56,18 @@ impl ServiceUpdate<'_> {
             watching.then(|| GuardPolicy { evidence: policy.evidence.map(EvidenceBudget::calm), ..policy.clone() });
         let policy = calm.as_ref().unwrap_or(policy);
         let weight = if watching { durable.weight.rest() } else { durable.weight };
-        let seen = WatchedService { policy, routes, active: side.other(), weight };
+        let wanted = durable.wanted_requests();
+        let seen = WatchedService { policy, routes, active: side.other(), weight, wanted };
         // Like is compared with like: a rollout of some routes is judged by those routes alone.
         let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
         let limited = limits.map(|release| only(totals, routes, &release.functions));
         let totals = limited.as_deref().unwrap_or(totals);
-        let Findings { unhealthy, tape, news, caution } = watch.look(now, on_grid, &seen, totals);
+        let Findings { unhealthy, tape, news, shared, caution } = watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((CautionChange::Begins(_), ..))) {
             book.caution();
+        }
+        if !shared {
+            self.state.news.shared.pauses(now);
         }
         let rolls_back = unhealthy.is_some();
         if let Some((sight, judgement)) = unhealthy {

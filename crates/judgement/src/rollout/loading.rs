@@ -8,7 +8,7 @@ use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::state::State;
 use crate::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, LoadedService, RequestedSplit, RollbackLatch,
-    RolloutError, SplitRequest,
+    RolloutError, SilentActive, SplitRequest,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -41,10 +41,10 @@ impl State {
     pub(super) fn load(&mut self, loaded: Vec<LoadedService>, now: Millis) -> Vec<Effect> {
         let mut before: BTreeMap<String, ServiceState> = std::mem::take(&mut self.services);
         let mut asked = BTreeMap::new();
-        for LoadedService { service: name, routes, ask, policy, plan, urls } in loaded {
+        for LoadedService { service: name, routes, ask, policy, plan, urls, silent } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
-            let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask));
+            let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask, silent.as_ref()));
             // The file's URL is what a person said last.
             for (origin, url) in durable.origins.iter_mut().zip(&urls) {
                 *origin = origin.take().filter(|origin| origin.instead_of == *url);
@@ -60,25 +60,30 @@ impl State {
                 None => ServiceState::unseen(durable, routes, policy, plan),
             };
             self.services.insert(name.clone(), service);
-            asked.insert(name, (ask, known, woken));
+            asked.insert(name, (ask, known, woken, silent));
         }
         self.resting.extend(before.into_iter().map(|(name, service)| (name, service.durable)));
 
         self.sequence.generation += 1;
         let mut effects = vec![Effect::Publish];
         let State { services, sequence, .. } = self;
-        for ((name, state), (ask, known, woken)) in services.iter_mut().zip(asked.into_values()) {
+        for ((name, state), (ask, known, woken, silent)) in services.iter_mut().zip(asked.into_values()) {
             let mut service = ServiceUpdate { name, state, sequence, now };
             effects.extend(service.loaded(ask, known));
+            effects.extend(silent.into_iter().flat_map(|silent| service.tell_silent(&silent)));
             effects.extend(service.preflight().filter(|_| woken));
             effects.extend(service.order_suites());
         }
         effects
     }
 
-    fn first_seen(&self, ask: SplitRequest) -> DurableState {
+    fn first_seen(&self, ask: SplitRequest, silent: Option<&SilentActive>) -> DurableState {
         let asked = ask.after(RequestedSplit { active: Environment::Blue, weight: Weight::ZERO });
-        let durable = DurableState::new(asked);
+        let mut durable = DurableState::new(asked);
+        // Nobody knows whether it was seen before, and perhaps switched off since the other one was promoted.
+        if silent.is_some_and(|silent| silent.side == asked.active && silent.other.is_ok()) {
+            (durable.active, durable.weight) = (asked.active.other(), Weight::ZERO);
+        }
         if !self.lost {
             return durable;
         }
@@ -112,6 +117,24 @@ impl ServiceUpdate<'_> {
         };
         let change = self.change(ChangeNote::by(Component::File, kind, why), known);
         told(AnnouncementLevel::Info, change).into()
+    }
+}
+
+impl ServiceUpdate<'_> {
+    /// Active did not answer when Cutover started: what that means, and what would help.
+    fn tell_silent(&mut self, silent: &SilentActive) -> [Effect; 2] {
+        let SilentActive { side, why, other } = silent;
+        let (active, spare) = (self.state.durable.active, side.other());
+        let what = match other {
+            _ if active != *side => format!(
+                "the routing file says that {side} is active, but it {why}; {spare} answers, so {spare} is active: say so in \
+                 the file, or start {side} and deploy to it"
+            ),
+            Ok(_) => format!("{side} is active and {why}; {spare} answers: start {side}, or deploy to {spare}"),
+            Err(also) => format!("{side} is active and {why}; {spare} {also}: start one of them"),
+        };
+        let change = self.change(ChangeNote::by(Component::Health, ChangeKind::Silent, what), None);
+        told(AnnouncementLevel::Critical, change)
     }
 }
 

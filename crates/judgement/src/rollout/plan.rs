@@ -20,14 +20,14 @@ pub struct PlanStep {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
     /// What happens if one of them fails.
-    #[serde(default, skip_serializing_if = "OnSuiteFailure::is_rollback")]
-    pub on_fail: OnSuiteFailure,
+    #[serde(default, skip_serializing_if = "OnFailure::is_rollback")]
+    pub on_fail: OnFailure,
 }
 
-/// What a failed suite does to the rollout.
+/// What becomes of a rollout whose suite fails, or whose time is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OnSuiteFailure {
+pub enum OnFailure {
     /// Roll it back.
     #[default]
     Rollback,
@@ -35,23 +35,23 @@ pub enum OnSuiteFailure {
     Hold,
 }
 
-impl OnSuiteFailure {
+impl OnFailure {
     pub const fn name(self) -> &'static str {
         match self {
-            OnSuiteFailure::Rollback => "rollback",
-            OnSuiteFailure::Hold => "hold",
+            OnFailure::Rollback => "rollback",
+            OnFailure::Hold => "hold",
         }
     }
 
     fn is_rollback(&self) -> bool {
-        *self == OnSuiteFailure::Rollback
+        *self == OnFailure::Rollback
     }
 }
 
 impl PlanStep {
     /// A step without suites or approval.
     pub const fn new(weight: Weight, bake: Millis, requests: u64) -> PlanStep {
-        PlanStep { weight, bake, requests, approve: false, suites: Vec::new(), on_fail: OnSuiteFailure::Rollback }
+        PlanStep { weight, bake, requests, approve: false, suites: Vec::new(), on_fail: OnFailure::Rollback }
     }
 }
 
@@ -65,6 +65,15 @@ pub struct RolloutPlan {
     /// What stays on the old side meanwhile, as a live baseline.
     pub holdback: Weight,
     pub warm_up: WarmUp,
+    /// How long it may be under way, without the time for which it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Millis>,
+    /// What happens then.
+    #[serde(default, skip_serializing_if = "OnFailure::is_rollback")]
+    pub on_deadline: OnFailure,
+    /// Over how long a rollback moves the clients, so that a side that has served nobody can warm up; zero: at once.
+    #[serde(default, skip_serializing_if = "is_at_once")]
+    pub return_over: Millis,
     /// Suites that must pass before the first client. If one fails, the rollout ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
@@ -75,6 +84,10 @@ pub struct RolloutPlan {
 pub struct WarmUp {
     pub requests: u32,
     pub path: String,
+}
+
+fn is_at_once(length: &Millis) -> bool {
+    *length == Millis::ZERO
 }
 
 impl RolloutPlan {
@@ -88,8 +101,16 @@ impl RolloutPlan {
         let weights = [1000, 2500, 5000, 7500, 10_000].into_iter().flat_map(Weight::from_basis_points);
         let step = |weight| PlanStep::new(weight, RolloutPlan::BAKE, RolloutPlan::REQUESTS);
         let warm_up = WarmUp { requests: 3, path: "/".to_owned() };
-        let (steps, holdback) = (weights.map(step).collect(), Weight::ZERO);
-        RolloutPlan { steps, watch: RolloutPlan::WATCH, holdback, warm_up, suites: Vec::new() }
+        RolloutPlan {
+            steps: weights.map(step).collect(),
+            watch: RolloutPlan::WATCH,
+            holdback: Weight::ZERO,
+            warm_up,
+            deadline: None,
+            on_deadline: OnFailure::Rollback,
+            return_over: Millis::ZERO,
+            suites: Vec::new(),
+        }
     }
 
     /// The highest weight that the candidate gets.

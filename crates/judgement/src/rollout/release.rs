@@ -29,6 +29,9 @@ pub struct Release {
     pub spent: Millis,
     /// The candidate's judged requests in this step, as last stored.
     pub requests: u64,
+    /// How long it has been under way, without pauses, as last stored.
+    #[serde(default)]
+    pub lasted: Millis,
     pub approved: bool,
     /// The result of this step's suites; `None` if they are still running or there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +105,7 @@ impl Release {
             step: 0,
             spent: Millis::ZERO,
             requests: 0,
+            lasted: Millis::ZERO,
             approved: false,
             gate: None,
             who,

@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use crate::guard::{GuardPolicy, InsufficientReason, Verdict};
+use crate::guard::GuardPolicy;
 use crate::rollout::durable_state::DurableState;
 use crate::rollout::ledger::OpenLedger;
 use crate::rollout::plan::RolloutPlan;
-use crate::rollout::release::RolloutPhase;
-use crate::rollout::service_watch::ServiceWatch;
+use crate::rollout::release::{Release, RolloutPhase};
+use crate::rollout::safe_place::{GradualReturn, HeldRollback, LastServed};
+use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::suite_run::{SuiteRun, suites};
+use crate::rollout::waiting_news::WaitingNews;
 use crate::time::Millis;
 
 /// Progress is stored this often: a restart repeats the bake time since then.
@@ -28,6 +30,13 @@ pub(super) struct ServiceState {
     pub(super) ordered: Option<SuiteRun>,
     /// What health checks say, by [`Environment::index`]. After a restart everything counts as up until it is checked.
     pub(super) up: [bool; 2],
+    /// When each last served a client well.
+    pub(super) served: LastServed,
+    /// A rollback that waits for the side that it would go to.
+    pub(super) held: Option<HeldRollback>,
+    /// A rollback that moves the clients bit by bit.
+    pub(super) returning: Option<GradualReturn>,
+    pub(super) news: WaitingNews,
 }
 
 impl ServiceState {
@@ -38,18 +47,36 @@ impl ServiceState {
         policy: GuardPolicy,
         plan: RolloutPlan,
     ) -> ServiceState {
-        let (watch, book, clocked, ordered, up) = (None, None, StepClock::default(), None, [true; 2]);
-        ServiceState { durable, routes, policy, plan, watch, book, clocked, ordered, up }
+        ServiceState {
+            durable,
+            routes,
+            policy,
+            plan,
+            watch: None,
+            book: None,
+            clocked: StepClock::default(),
+            ordered: None,
+            up: [true; 2],
+            served: LastServed::default(),
+            held: None,
+            returning: None,
+            news: WaitingNews::default(),
+        }
     }
 
     /// Whether the service, or its clock, must be looked at.
     pub(super) fn is_live(&self) -> bool {
-        self.durable.is_judged() || self.durable.is_under_way() || self.durable.is_watching()
+        self.durable.is_judged()
+            || self.durable.is_under_way()
+            || self.durable.is_watching()
+            || self.held.is_some()
+            || self.returning.is_some()
     }
 
     /// Ends the watch, and soon the ledger: what they saw is not part of the next attempt.
     pub(super) fn end_watch(&mut self, now: Millis, verdict: bool) {
         self.watch = None;
+        self.news.end_watch();
         if let Some(book) = &mut self.book {
             book.close(now, verdict);
         }
@@ -72,6 +99,7 @@ pub(super) struct Running {
     answers: u64,
     /// What the release says about the time before.
     spent: Millis,
+    lasted: Millis,
     requests: u64,
     kept: Millis,
 }
@@ -91,7 +119,7 @@ pub enum WaitReason {
     },
     /// For a healthy verdict.
     Verdict {
-        because: &'static str,
+        because: String,
     },
     /// They are running, and have not passed yet.
     Suites {
@@ -126,6 +154,8 @@ impl ServiceState {
         let durable = &mut self.durable;
         let (number, watching) = (durable.rollout, durable.is_watching());
         let Some(release) = &mut durable.release else { return self.clocked = StepClock::default() };
+        // One that should be rolled back does not pass its watch by waiting.
+        let watching = watching && self.held.is_none();
         let runs = matches!(release.phase, RolloutPhase::Shifting | RolloutPhase::Baking) || watching;
         if !runs {
             self.clocked = StepClock::default();
@@ -135,13 +165,14 @@ impl ServiceState {
         let running = match self.clocked.running {
             Some(running) if running.place == place => running,
             _ => {
-                let (spent, requests) = (release.spent, release.requests);
-                Running { place, since: now, answers, spent, requests, kept: now }
+                let Release { spent, lasted, requests, .. } = *release;
+                Running { place, since: now, answers, spent, lasted, requests, kept: now }
             }
         };
         self.clocked.running = Some(running);
         release.requests = running.requests + answers.saturating_sub(running.answers);
         release.spent = running.spent.plus(now.since(running.since));
+        release.lasted = running.lasted.plus(now.since(running.since));
     }
 
     /// Whether it is time to store how far the rollout is.
@@ -188,14 +219,10 @@ impl ServiceState {
         all
     }
 
-    fn verdict_wanting(&self) -> Option<&'static str> {
-        match self.watch.as_ref().and_then(|watch| watch.shown().verdict.as_ref()) {
-            Some(Verdict::Healthy) => None,
-            None | Some(Verdict::Insufficient { missing: InsufficientReason::Requests }) => {
-                Some("too few requests for a verdict")
-            }
-            Some(Verdict::Insufficient { missing: InsufficientReason::HealthyActive }) => Some("both sides fail"),
-            Some(Verdict::Unhealthy(_)) => Some("the candidate is unhealthy"),
-        }
+    fn verdict_wanting(&self) -> Option<String> {
+        let watch = self.watch.as_ref();
+        watch.map_or(Some(GuardReading::default().wanting()), |watch| {
+            (!watch.shown().is_healthy()).then(|| watch.shown().wanting())
+        })
     }
 }

@@ -3,6 +3,7 @@
 use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::ledger::{OpenLedger, RolloutLedger};
 use crate::rollout::release::Release;
+use crate::rollout::safe_place::GradualReturn;
 use crate::rollout::service_state::ServiceState;
 use crate::rollout::{Announcement, ChangeKind, DurableState, Effect, JournalChange};
 use crate::time::Millis;
@@ -12,6 +13,8 @@ use crate::time::Millis;
 pub(super) struct Sequence {
     pub generation: u64,
     pub last_entry: u64,
+    /// Questions asked of sides that a rollback would go to.
+    pub probes: u32,
     /// The time of day at zero of the monotonic clock, in milliseconds since 1970.
     pub began: u64,
 }
@@ -36,7 +39,12 @@ impl ServiceUpdate<'_> {
 
     pub(super) fn roll_back(&mut self, note: ChangeNote) -> Vec<Effect> {
         let (entry, why) = (self.sequence.last_entry + 1, note.why.clone());
-        self.alter(note, |durable| durable.roll_back(&why, entry))
+        let share = self.state.durable.subject_share();
+        let plan = self.state.durable.release.as_ref().map_or(&self.state.plan, |release| &release.plan);
+        let over = plan.return_over;
+        let effects = self.alter(note, |durable| durable.roll_back(&why, entry));
+        self.state.returning = GradualReturn::begin(self.now, over, share);
+        effects
     }
 
     pub(super) fn promote(&mut self, release: Release, note: ChangeNote) -> Vec<Effect> {
@@ -51,8 +59,10 @@ impl ServiceUpdate<'_> {
     /// Changes the durable state, as one generation with its entry and its announcement.
     pub(super) fn alter(&mut self, note: ChangeNote, change: impl FnOnce(&mut DurableState)) -> Vec<Effect> {
         let before = self.state.durable.clone();
+        self.state.returning = None;
         change(&mut self.state.durable);
         if before.epoch != self.state.durable.epoch || !self.state.durable.is_judged() {
+            self.state.held = None;
             self.state.end_watch(self.now, note.kind == ChangeKind::Rollback && note.evidence.is_some());
         }
         let kind = note.kind;

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 
 use crate::guard::evidence::bet::{AT_RAISES, AT_START};
-use crate::guard::evidence::meters::MeterContext;
+use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
+use crate::guard::evidence::odds;
+use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::evidence::{CombinedEvidence, MeterEvidence, MeterKind};
 use crate::guard::window::{JudgedTotals, WindowSample};
-use crate::guard::{EvidenceBudget, GuardPolicy, Judgement, Observation, Verdict, judge};
+use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
+use crate::rollout::active_baseline::ActiveBaseline;
 use crate::rollout::caution::{Caution, CautionChange};
 use crate::rollout::judged_scope::{Findings, JudgedScope, ScopeContext, WatchedService};
 use crate::time::Millis;
@@ -33,8 +36,19 @@ pub struct ServiceWatch {
     answers_before: u64,
     first: FirstRequest,
     caution: Caution,
-    resolved: (Millis, Option<f64>),
+    baseline: ActiveBaseline,
+    resolved: Resolution,
     shown: GuardReading,
+}
+
+/// What would have shown by now, as last computed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Resolution {
+    at: Millis,
+    /// The smallest failure rate that would have been detected.
+    rate: Option<f64>,
+    /// The one that is enough.
+    enough: Option<f64>,
 }
 
 /// The weight as last seen, and what follows from its past.
@@ -66,7 +80,35 @@ pub struct GuardReading {
     /// By [`MeterKind`], `x : 1`.
     pub evidence: [f64; 3],
     pub resolution: Option<f64>,
+    /// The resolution that is enough here.
+    pub enough: Option<f64>,
     pub cautious: bool,
+}
+
+impl GuardReading {
+    pub fn is_healthy(&self) -> bool {
+        self.verdict == Some(Verdict::Healthy)
+    }
+
+    /// Why there is no healthy verdict, in words.
+    pub fn wanting(&self) -> String {
+        let percent = |rate: f64| format!("{:.1} %", 100.0 * rate).replace(".0 %", " %");
+        match (&self.verdict, self.resolution, self.enough) {
+            (Some(Verdict::Unhealthy(reason)), ..) => format!("the candidate is unhealthy: {}", reason.name),
+            (Some(Verdict::Insufficient { missing: InsufficientReason::HealthyActive }), ..) => {
+                "both sides fail".to_owned()
+            }
+            (Some(Verdict::Insufficient { missing: InsufficientReason::Doubt }), ..) => {
+                format!("evidence {} that it is worse: no verdict yet", odds(self.evidence.iter().sum()))
+            }
+            (Some(Verdict::Insufficient { .. }), Some(rate), Some(enough)) => format!(
+                "too few requests for a verdict: failures of up to {} could still hide, {} is enough",
+                percent(rate),
+                percent(enough)
+            ),
+            _ => "too few requests for a verdict".to_owned(),
+        }
+    }
 }
 
 impl ServiceWatch {
@@ -93,7 +135,8 @@ impl ServiceWatch {
             answers_before: 0,
             first: FirstRequest::NotBefore(0),
             caution: Caution::default(),
-            resolved: (Millis::ZERO, None),
+            baseline: ActiveBaseline::new(policy),
+            resolved: Resolution::default(),
             shown: GuardReading::default(),
         }
     }
@@ -135,7 +178,11 @@ impl ServiceWatch {
         // Before the windows move on: a rush is what has happened since.
         let budget = seen.policy.evidence;
         let careful = budget.is_some_and(|budget| budget.caution);
+        if on_grid || since.is_none() {
+            self.baseline.look(now, sides.map(|side| side.counts));
+        }
         let rush = self.scopes.first().filter(|_| careful).and_then(|scope| scope.rush(now, sides));
+        let rush = rush.filter(|[_, candidate]| self.baseline.is_beyond_chance(candidate));
 
         let mut sights = Vec::new();
         for (place, scope) in self.scopes.iter_mut().enumerate() {
@@ -167,6 +214,7 @@ impl ServiceWatch {
                 scope.tell(sight, judgement, &mut found);
             }
         }
+        found.shared = self.scopes.iter().any(JudgedScope::is_shared);
         if let Some((
             Observation { evidence: Some(weighed), .. },
             Judgement { verdict: Verdict::Unhealthy(reason), .. },
@@ -246,22 +294,31 @@ impl ServiceWatch {
         let meters = || self.scopes.iter().filter_map(JudgedScope::meters);
         let evidence = MeterKind::ALL.map(|kind| meters().map(|meters| meters.evidence_of(kind)).sum::<f64>());
         let total = evidence.iter().sum();
-        if now.since(self.resolved.0) >= RESOLVE {
-            let stake = MeterKind::Errors.share() * AT_START;
+        let requests = answers.saturating_sub(self.answers_before);
+        if now.since(self.resolved.at) >= RESOLVE {
             let whole = self.scopes.first().and_then(JudgedScope::meters);
-            let requests = answers.saturating_sub(self.answers_before);
-            let share = seen.weight.ratio().clamp(1e-4, 0.9999);
-            self.resolved = (now, whole.and_then(|m| m.resolution(requests, share, budget.alpha, stake)));
+            self.resolved = whole.map_or(Resolution::default(), |whole| resolve(whole, budget, seen, requests));
+            self.resolved.at = now;
         }
-        let resolution = self.resolved.1;
+        let Resolution { rate: resolution, enough, .. } = self.resolved;
         let turn = if budget.caution { self.caution.look(now, total, answers, rush) } else { None };
-        (self.shown.evidence, self.shown.resolution) = (evidence, resolution);
-        self.shown.cautious = self.caution.is_on();
+        let cautious = self.caution.is_on();
+        let verdict = self.shown.verdict.take();
+        self.shown = GuardReading { verdict, evidence, resolution, enough, cautious };
         // Assembled only if it will be read.
         let tell = total >= 1.0 / budget.alpha || turn.is_some();
         let parts = if tell { self.parts(seen.routes, total) } else { Vec::new() };
-        let alone = seen.weight == Weight::FULL;
-        (CombinedEvidence { total, parts, resolution, alone }, turn)
+        let combined = CombinedEvidence {
+            total,
+            parts,
+            resolution,
+            enough,
+            better: self.baseline.better(),
+            usual: self.baseline.usual(),
+            alone: seen.weight == Weight::FULL,
+            asked_for: requests >= seen.wanted,
+        };
+        (combined, turn)
     }
 
     /// The parts that make a hundredth or more of the evidence, the largest first.
@@ -282,6 +339,18 @@ impl ServiceWatch {
         let scope = self.scopes.iter().find(|scope| name(scope.route) == leading.route.as_ref())?;
         scope.meters()?.tape(leading.meter).cloned()
     }
+}
+
+/// What `requests` of the candidate would have shown by now, and what is enough.
+fn resolve(whole: &EvidenceMeters, budget: &EvidenceBudget, seen: &WatchedService<'_>, requests: u64) -> Resolution {
+    let stake = MeterKind::Errors.share() * AT_START;
+    let share = seen.weight.ratio().clamp(1e-4, 0.9999);
+    let shows = |requests| whole.resolution(requests, share, budget.alpha, stake);
+    let rate = shows(requests);
+    // Whoever asks for few requests does not ask to see more than they can show.
+    let planned = shows(seen.wanted).filter(|_| requests >= seen.wanted);
+    let enough = whole.active_rate().map(rate_odds::must_show).into_iter().chain(planned).reduce(f64::max);
+    Resolution { rate, enough, ..Resolution::default() }
 }
 
 /// All routes together.

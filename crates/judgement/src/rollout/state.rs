@@ -10,6 +10,7 @@ use crate::rollout::{
     AuditRemark, DurableState, Effect, Event, JournalChange, OperatorCommand, RolloutError, RuntimeOverrides,
 };
 use crate::time::Millis;
+use crate::traffic::Environment;
 use crate::traffic::split::TrafficSplit;
 
 /// All services: the durable state of each, and the watch over those that are live.
@@ -28,7 +29,7 @@ impl State {
     /// The state as stored, before any file is read.
     /// `began`: the time of day at zero of the monotonic clock, in milliseconds since 1970.
     pub fn restored(services: BTreeMap<String, DurableState>, generation: u64, last_entry: u64, began: u64) -> State {
-        State { resting: services, sequence: Sequence { generation, last_entry, began }, ..State::default() }
+        State { resting: services, sequence: Sequence { generation, last_entry, began, ..Sequence::default() }, ..State::default() }
     }
 
     /// The state after the store was lost: every service in a file begins at weight 0, latched.
@@ -52,19 +53,25 @@ impl State {
         all.filter(|(_, over)| *over != RuntimeOverrides::default()).collect()
     }
 
+    /// The active side of a service that has been seen before, whether or not a file names it.
+    pub fn active_of(&self, service: &str) -> Option<Environment> {
+        let durable = self.durable(service).or_else(|| self.resting.get(service));
+        durable.map(|durable| durable.active)
+    }
+
     pub fn last_entry(&self) -> u64 {
         self.sequence.last_entry
     }
 
     /// The split of a service as the next snapshot shows it.
     pub fn split(&self, service: &str) -> Option<TrafficSplit> {
-        self.services.get(service).map(|ServiceState { durable, watch, routes, up, .. }| {
+        self.services.get(service).map(|ServiceState { durable, watch, routes, up, returning, .. }| {
             let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
             let watching = durable.is_watching();
             let place = |function: &String| routes.iter().position(|route| route == function);
             let only = |functions: &[String]| functions.iter().filter_map(place).map(|place| place as u32).collect();
             TrafficSplit {
-                weight: durable.weight,
+                weight: returning.map_or(durable.weight, |returning| returning.left),
                 epoch: durable.epoch,
                 live: release.is_some_and(|release| release.is_live()),
                 stopped: durable.stopped,
@@ -119,6 +126,9 @@ impl State {
             }
             Event::Validated { order, result } => {
                 Ok(self.update(&order.service, now, |mut service| service.validated(&order, result)))
+            }
+            Event::Probed { service, number, result } => {
+                Ok(self.update(&service, now, |mut service| service.probed(number, result)))
             }
             Event::Health { service, environment, up, why, rollback } => {
                 Ok(self.update(&service, now, |mut service| service.checked(environment, up, &why, rollback)))

@@ -4,7 +4,7 @@
 //! restart. Each run has a number, so that the answer of a run that nobody is waiting for is ignored.
 
 use crate::rollout::journal_entries::{ChangeNote, Component};
-use crate::rollout::plan::OnSuiteFailure;
+use crate::rollout::plan::OnFailure;
 use crate::rollout::release::{Release, SuiteGate};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::suite_run::{SuiteRun, SuiteRunError, suites};
@@ -47,7 +47,7 @@ impl ServiceUpdate<'_> {
         let waits = |release: &&Release| !release.suites_owed().is_empty();
         let Some(release) = self.state.durable.release.as_ref().filter(waits) else { return Vec::new() };
         let (title, which) = (release.title().to_owned(), suites(&order.suites));
-        let on_fail = release.current().map_or(OnSuiteFailure::Hold, |step| step.on_fail);
+        let on_fail = release.current().map_or(OnFailure::Hold, |step| step.on_fail);
         match result {
             Ok(said) => {
                 let said = if said.is_empty() { said } else { format!(": {}", short(&said)) };
@@ -58,10 +58,10 @@ impl ServiceUpdate<'_> {
                     }
                 })
             }
-            Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback && self.state.durable.unwatched => {
+            Err(SuiteRunError::Failed(why)) if on_fail == OnFailure::Rollback && self.state.durable.unwatched => {
                 self.hold(format!("{title}: {}; it stays at its step because the guard is off", short(&why)))
             }
-            Err(SuiteRunError::Failed(why)) if on_fail == OnSuiteFailure::Rollback => {
+            Err(SuiteRunError::Failed(why)) if on_fail == OnFailure::Rollback => {
                 let note = ChangeNote::by(Component::Plan, ChangeKind::Rollback, format!("{title}: {}", short(&why)));
                 self.roll_back(note)
             }

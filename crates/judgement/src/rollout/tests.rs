@@ -28,6 +28,7 @@ fn file_of(active: &str, weight: f64) -> Event {
         policy: GuardPolicy::standard(),
         plan: RolloutPlan::standard(),
         urls: Default::default(),
+        silent: None,
     }])
 }
 
@@ -77,7 +78,7 @@ fn a_dead_candidate_is_rolled_back_published_before_journalled_before_announced(
             Effect::Publish => "publish",
             Effect::Journal(_) => "journal",
             Effect::Announce(_) => "announce",
-            Effect::Preflight(_) | Effect::Validate(_) | Effect::Keep(_) => "other",
+            Effect::Preflight(_) | Effect::Validate(_) | Effect::Probe(_) | Effect::Keep(_) => "other",
         })
         .collect();
     let each = ["publish", "journal", "announce"];
@@ -210,7 +211,7 @@ fn shared_fate_is_told_once_and_rolls_nothing_back() {
         effects.extend(state.apply(event, Millis(tick * 100)).unwrap());
     }
     let kinds: Vec<_> = entries(&effects).iter().map(|change| change.kind).collect();
-    assert_eq!(kinds, [ChangeKind::SharedFate, ChangeKind::SharedFate], "the service and its route");
+    assert_eq!(kinds, [ChangeKind::SharedFate], "of the service and its route");
     assert_eq!(state.split("shop").unwrap().weight, percent(10.0));
 }
 
@@ -247,6 +248,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
             urls: Default::default(),
+            silent: None,
         }])
     };
     assert!(entries(&state.apply(half(SplitRequest::default()), Millis(5000)).unwrap()).is_empty());
@@ -280,6 +282,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()] },
             plan: RolloutPlan::standard(),
             urls: Default::default(),
+            silent: None,
         }])
     };
     state.apply(file(10.0), Millis(0)).unwrap();

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use crate::guard::{GuardPolicy, InsufficientReason, Verdict};
+use crate::guard::{GuardPolicy, Verdict};
 use crate::rollout::ledger::RolloutLedger;
-use crate::rollout::plan::OnSuiteFailure;
+use crate::rollout::plan::OnFailure;
 use crate::rollout::release::{Release, RolloutPhase};
 use crate::rollout::service_state::{ServiceState, WaitReason};
+use crate::rollout::service_watch::GuardReading;
 use crate::rollout::{DeployFreeze, DurableState, QuarantinedVersion, RollbackLatch, RuntimeOverlay, State, SuiteRun};
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -81,7 +82,7 @@ pub struct StepView {
     pub requests: u64,
     pub approve: bool,
     pub suites: Vec<String>,
-    pub on_fail: OnSuiteFailure,
+    pub on_fail: OnFailure,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -165,13 +166,7 @@ impl ServiceState {
             None => (None, None),
             Some(Verdict::Healthy) => (Some("healthy"), None),
             Some(Verdict::Unhealthy(reason)) => (Some("unhealthy"), Some(reason.name.clone())),
-            Some(Verdict::Insufficient { missing }) => {
-                let why = match missing {
-                    InsufficientReason::Requests => "too few requests for a verdict",
-                    InsufficientReason::HealthyActive => "both sides fail",
-                };
-                (Some("insufficient"), Some(why.to_owned()))
-            }
+            Some(Verdict::Insufficient { .. }) => (Some("insufficient"), shown.map(GuardReading::wanting)),
         };
         GuardView {
             monitoring: !durable.unwatched,

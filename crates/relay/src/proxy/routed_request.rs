@@ -328,7 +328,6 @@ impl RoutedRequest {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::net::IpAddr;
     use std::rc::Rc;
 
@@ -346,7 +345,7 @@ mod tests {
                     url = \"http://127.0.0.1:2\"\n[service.shop.split]\nsticky = { header = \"x-user\" }\n";
         let mut placed = CurrentRouting::default();
         let routing = config::routing_text("routing.toml", text).unwrap();
-        placed.replace(ResolvedRouting { routing, endpoints: HashMap::new() }, counters);
+        placed.replace(ResolvedRouting { routing, ..ResolvedRouting::default() }, counters);
         let table = placed.table(|_| split.clone());
         Rc::new(Arc::new(RoutingSnapshot {
             generation: 1,

@@ -26,7 +26,7 @@ fn load(weight: f64) -> ResolvedRouting {
         "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\nurl = \"http://127.0.0.1:2\"\n\
          [service.shop.split]\nweight = {weight}\n"
     );
-    ResolvedRouting { routing: routing_text("routing.toml", &text).unwrap(), endpoints: HashMap::new() }
+    ResolvedRouting { routing: routing_text("routing.toml", &text).unwrap(), ..ResolvedRouting::default() }
 }
 
 fn bench() -> Bench {
@@ -124,7 +124,7 @@ fn set_out(sidecar: Sidecar) -> Sidecar {
     let mut sidecar = sidecar.with_preflights(preflights);
     let text = "[service.shop]\n[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\nurl = \"http://127.0.0.1:2\"\n\
                 [service.shop.rollout]\nsteps = [{ weight = 10, suites = [\"smoke\"] }, 100]\n";
-    let load = ResolvedRouting { routing: routing_text("routing.toml", text).unwrap(), endpoints: HashMap::new() };
+    let load = ResolvedRouting { routing: routing_text("routing.toml", text).unwrap(), ..ResolvedRouting::default() };
     sidecar.handle(SidecarInput::Load(Box::new(load), sync_channel(1).0), Millis(1));
     let (answer, answered) = sync_channel(1);
     let command = |act| {

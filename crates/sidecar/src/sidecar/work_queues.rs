@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use crate::Sidecar;
-use judgement::rollout::{Event, PreflightRequest, SuiteRun, SuiteRunError};
+use judgement::rollout::{Event, PreflightRequest, ProbeRequest, SuiteRun, SuiteRunError};
 use judgement::time::Millis;
 
 /// Where the work goes; `None` if nothing in this process can do it.
@@ -11,6 +11,7 @@ use judgement::time::Millis;
 pub(super) struct WorkQueues {
     preflights: Option<mpsc::Sender<PreflightRequest>>,
     validations: Option<mpsc::Sender<SuiteRun>>,
+    probes: Option<mpsc::Sender<ProbeRequest>>,
 }
 
 impl Sidecar {
@@ -24,6 +25,23 @@ impl Sidecar {
     pub fn with_validations(mut self, validations: mpsc::Sender<SuiteRun>) -> Sidecar {
         self.work.validations = Some(validations);
         self
+    }
+
+    /// Asks sides whether they answer through this channel.
+    pub fn with_probes(mut self, probes: mpsc::Sender<ProbeRequest>) -> Sidecar {
+        self.work.probes = Some(probes);
+        self
+    }
+
+    pub(super) fn request_probe(&mut self, order: ProbeRequest, now: Millis) {
+        let (service, number) = (order.service.clone(), order.number);
+        let result = match &self.work.probes {
+            // Nothing in this process can ask: a rollback must not wait for that.
+            None => Ok("not asked".to_owned()),
+            probes if queued(probes.as_ref(), order) => return,
+            _ => Err("could not be asked: too many questions are waiting".to_owned()),
+        };
+        self.apply(Event::Probed { service, number, result }, now);
     }
 
     pub(super) fn request_preflight(&mut self, order: PreflightRequest, now: Millis) {

@@ -196,10 +196,15 @@ impl EvidenceMeters {
         })
     }
 
+    /// Active's failure rate in the last minute.
+    pub fn active_rate(&self) -> Option<f64> {
+        self.errors.taped.meter.reference_rate()
+    }
+
     /// The smallest failure rate that `requests` of the candidate would have revealed, at its `share` of the traffic
     /// and this threshold of the total evidence.
     pub fn resolution(&self, requests: u64, share: f64, alpha: f64, stake: f64) -> Option<f64> {
-        let pb = self.errors.taped.meter.reference_rate()?;
+        let pb = self.active_rate()?;
         rate_odds::resolution(requests, share, pb, (1.0 / (alpha * stake)).ln())
     }
 }

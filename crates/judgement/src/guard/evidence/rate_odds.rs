@@ -5,6 +5,7 @@
 //! Kullback-Leibler divergence weighted by the two sides' shares of the block. Its mean is at most 1 under every
 //! tolerated pair of rates, whatever they are.
 
+use crate::guard::evidence::RESOLVED;
 use crate::guard::evidence::bet::ALTERNATIVES;
 use crate::guard::evidence::cells::Cells;
 
@@ -31,6 +32,20 @@ pub fn tolerated(active: f64) -> f64 {
     (RATIO * active + EXCESS).min(active + CAP)
 }
 
+/// The smallest rate that must be seen where active fails at `pb`: as far above the tolerated rate as it is without
+/// failures of active.
+pub fn must_show(pb: f64) -> f64 {
+    tolerated(pb) + RESOLVED - tolerated(0.0)
+}
+
+/// Whether a candidate that failed `bad` of `all` is so by more than chance: `e^-NATS` is how rarely one that fails as
+/// much as is tolerated beside active's rate `pb` does (Chernoff's bound).
+pub fn is_beyond_chance(all: f64, bad: f64, pb: f64) -> bool {
+    let (rate, least) = (bad / all, tolerated(pb));
+    let part = |p: f64, q: f64| if p > 0.0 { p * (p / q).ln() } else { 0.0 };
+    all > 0.0 && rate > least && all * (part(rate, least) + part(1.0 - rate, 1.0 - least)) >= BEYOND_CHANCE
+}
+
 /// Active's rate, from its recent `bad` of `all`. A little is added, so that no outcome is ever impossible.
 pub fn reference(all: f64, bad: f64) -> f64 {
     ((bad + 0.2) / (all + 200.0)).clamp(LOWEST, HIGHEST)
@@ -39,6 +54,9 @@ pub fn reference(all: f64, bad: f64) -> f64 {
 fn logit(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
+
+/// One in a million, in nats: somebody looks many times a second.
+const BEYOND_CHANCE: f64 = 13.8;
 
 /// If more than this is forgiven, there is nothing left to bet on.
 const FORGIVEN: f64 = 0.5;

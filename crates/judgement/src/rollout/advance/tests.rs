@@ -8,6 +8,7 @@ use crate::rollout::release::RolloutPhase;
 use crate::rollout::*;
 
 mod gate;
+mod held;
 mod people;
 mod restart;
 
@@ -31,6 +32,8 @@ struct Bench {
     orders: Vec<SuiteRun>,
     /// How often its progress was stored.
     kept: usize,
+    /// What a side says that a rollback would go to.
+    answers: Result<String, String>,
 }
 
 fn percent(p: f64) -> Weight {
@@ -65,6 +68,7 @@ impl Bench {
             effects: vec![],
             orders: vec![],
             kept: 0,
+            answers: Ok("answers".into()),
         };
         bench.load().unwrap();
         bench
@@ -86,6 +90,7 @@ impl Bench {
             policy,
             plan: self.plan.clone(),
             urls: Default::default(),
+            silent: None,
         };
         self.apply(Event::Loaded(vec![loaded]))
     }
@@ -96,6 +101,14 @@ impl Bench {
             Effect::Validate(order) => Some(order.clone()),
             _ => None,
         }));
+        let asked = self.effects.iter().find_map(|effect| match effect {
+            Effect::Probe(asked) => Some(asked.number),
+            _ => None,
+        });
+        if let Some(number) = asked {
+            let probed = Event::Probed { service: "shop".into(), number, result: self.answers.clone() };
+            self.effects.extend(self.state.apply(probed, Millis(self.now))?);
+        }
         Ok(())
     }
 

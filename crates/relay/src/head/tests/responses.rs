@@ -1,6 +1,5 @@
 //! Tests of responses on their way to a client.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http1::{Framing, RequestKind};
@@ -20,7 +19,7 @@ pub fn serving(more: &str) -> Arc<ServedService> {
     );
     let mut placed = CurrentRouting::default();
     let routing = config::routing_text("routing.toml", &text).unwrap();
-    placed.replace(ResolvedRouting { routing, endpoints: HashMap::new() }, &Counters::new(1));
+    placed.replace(ResolvedRouting { routing, ..ResolvedRouting::default() }, &Counters::new(1));
     placed.services()[0].clone()
 }
 

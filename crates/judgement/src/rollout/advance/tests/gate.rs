@@ -1,13 +1,13 @@
 //! Suites at a rollout's steps: what they hold, what they roll back, and whose answer counts.
 
 use super::*;
-use crate::rollout::plan::OnSuiteFailure;
+use crate::rollout::plan::OnFailure;
 use crate::rollout::release::SuiteGate;
 
 mod drawn;
 
 /// The first step wants two suites, the last one of them.
-fn gated(on_fail: OnSuiteFailure) -> RolloutPlan {
+fn gated(on_fail: OnFailure) -> RolloutPlan {
     let mut plan = plan();
     plan.suites = vec!["smoke".into()];
     plan.steps[0].suites = vec!["smoke".into(), "parity".into()];
@@ -17,7 +17,7 @@ fn gated(on_fail: OnSuiteFailure) -> RolloutPlan {
 }
 
 /// On the first step, where two suites run.
-fn validating(on_fail: OnSuiteFailure) -> Bench {
+fn validating(on_fail: OnFailure) -> Bench {
     let mut bench = Bench::new(gated(on_fail));
     bench.order(deploy("2.0.1")).unwrap();
     assert!(bench.orders.is_empty(), "a preflight's suites are the preflight's");
@@ -65,7 +65,7 @@ impl Bench {
 
 #[test]
 fn a_step_is_left_once_its_suites_have_passed_and_they_run_while_it_bakes() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     let order = SuiteRun {
         service: "shop".into(),
         rollout: 1,
@@ -76,7 +76,7 @@ fn a_step_is_left_once_its_suites_have_passed_and_they_run_while_it_bakes() {
     };
     assert_eq!(bench.orders, [order]);
     assert!(matches!(bench.effects.last(), Some(Effect::Validate(_))), "behind its news: {:?}", bench.effects);
-    assert!(bench.run(300).is_empty(), "however long they take");
+    assert_eq!(bench.run(300), [ChangeKind::Waiting], "however long they take: that is said once");
     assert_eq!((bench.at(), bench.waiting().as_str()), ((RolloutPhase::Shifting, 10.0), "suites smoke and parity"));
     assert_eq!(bench.answer(0, passed()), [ChangeKind::Validated]);
     assert_eq!((bench.entry().who.as_str(), bench.news()[0].level), ("plan", AnnouncementLevel::Info));
@@ -97,7 +97,7 @@ fn a_step_is_left_once_its_suites_have_passed_and_they_run_while_it_bakes() {
 
 #[test]
 fn suites_that_passed_early_leave_the_other_conditions_in_force() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.answer(0, passed());
     bench.run(29);
     assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0), "still to bake");
@@ -107,7 +107,7 @@ fn suites_that_passed_early_leave_the_other_conditions_in_force() {
 
 #[test]
 fn a_suite_that_fails_takes_the_version_back_and_quarantines_it() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.run(5);
     let epoch = bench.durable().epoch;
     assert_eq!(bench.answer(0, failed("suite parity failed on green: 3 of 40 answers differ")), [ChangeKind::Rollback]);
@@ -123,7 +123,7 @@ fn a_suite_that_fails_takes_the_version_back_and_quarantines_it() {
 
 #[test]
 fn a_suite_that_fails_may_hold_instead_and_resume_runs_them_again() {
-    let mut bench = validating(OnSuiteFailure::Hold);
+    let mut bench = validating(OnFailure::Hold);
     bench.run(5);
     assert_eq!(bench.answer(0, failed("suite smoke failed on green: 500")), [ChangeKind::Pause]);
     assert_eq!((bench.at(), bench.gate()), ((RolloutPhase::Paused, 10.0), Some(SuiteGate::Held)));
@@ -146,7 +146,7 @@ fn a_suite_that_fails_may_hold_instead_and_resume_runs_them_again() {
 
 #[test]
 fn what_could_not_be_run_holds_and_never_passes_or_rolls_back() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.answer(0, Err(SuiteRunError::NotRun("Cutover is shutting down".into())));
     assert_eq!(bench.at(), (RolloutPhase::Paused, 10.0));
     assert_eq!(bench.entry().why, "2.0.1: suites smoke and parity did not run on green: Cutover is shutting down");
@@ -155,7 +155,7 @@ fn what_could_not_be_run_holds_and_never_passes_or_rolls_back() {
 
 #[test]
 fn with_the_guard_off_a_failure_holds_whatever_it_should_do() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.order(OperatorAction::Monitoring(false)).unwrap();
     bench.answer(0, failed("suite smoke failed on green: 500"));
     assert_eq!(bench.at(), (RolloutPhase::Paused, 10.0));
@@ -181,7 +181,7 @@ fn an_answer_counts_once_and_only_while_its_step_waits_for_it() {
     ];
     for (name, way) in ways {
         for result in [passed(), failed("suite smoke failed on green: 500")] {
-            let mut bench = validating(OnSuiteFailure::Rollback);
+            let mut bench = validating(OnFailure::Rollback);
             assert!(bench.state.views(Millis(bench.now))[0].awaits(&bench.orders[0]), "{name}");
             way(&mut bench);
             let (before, awaits) = (bench.durable().clone(), bench.state.views(Millis(bench.now))[0].run);
@@ -195,7 +195,7 @@ fn an_answer_counts_once_and_only_while_its_step_waits_for_it() {
 
 #[test]
 fn an_answer_of_another_step_is_no_news() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.answer(0, passed());
     bench.run(65);
     assert_eq!((bench.phase(), bench.orders.len()), (RolloutPhase::Baking, 2));
@@ -208,7 +208,7 @@ fn an_answer_of_another_step_is_no_news() {
 
 #[test]
 fn a_pause_forgets_the_run_and_resume_begins_it_again_but_not_what_has_passed() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.order(OperatorAction::Pause).unwrap();
     bench.order(OperatorAction::Resume).unwrap();
     assert_eq!(bench.orders.len(), 2);
@@ -226,7 +226,7 @@ fn a_pause_forgets_the_run_and_resume_begins_it_again_but_not_what_has_passed() 
 
 #[test]
 fn a_restart_has_them_run_again_and_remembers_what_has_passed() {
-    let mut bench = validating(OnSuiteFailure::Hold);
+    let mut bench = validating(OnFailure::Hold);
     bench.run(10);
     bench.restart();
     assert_eq!(bench.orders.len(), 2, "nobody runs them any more");
@@ -245,7 +245,7 @@ fn a_restart_has_them_run_again_and_remembers_what_has_passed() {
 
 #[test]
 fn a_reload_leaves_the_run_alone_and_a_file_that_takes_the_share_back_ends_it() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.load().unwrap();
     bench.plan.steps.iter_mut().for_each(|step| step.suites.clear());
     bench.load().unwrap();
@@ -259,7 +259,7 @@ fn a_reload_leaves_the_run_alone_and_a_file_that_takes_the_share_back_ends_it() 
     bench.asked = 30.0;
     bench.load().unwrap();
     bench.order(shift(0.0, false)).unwrap();
-    bench.plan = gated(OnSuiteFailure::Rollback);
+    bench.plan = gated(OnFailure::Rollback);
     bench.load().unwrap();
     bench.order(deploy("2.0.2")).unwrap();
     bench.preflighted(Ok(""));
@@ -272,7 +272,7 @@ fn a_reload_leaves_the_run_alone_and_a_file_that_takes_the_share_back_ends_it() 
 
 #[test]
 fn the_guard_rolls_back_while_suites_run_and_they_change_nothing_of_it() {
-    let mut bench = validating(OnSuiteFailure::Hold);
+    let mut bench = validating(OnFailure::Hold);
     bench.run(40);
     bench.failing = 100;
     assert!(bench.run(40).contains(&ChangeKind::Rollback));
@@ -284,13 +284,13 @@ fn the_guard_rolls_back_while_suites_run_and_they_change_nothing_of_it() {
 #[test]
 fn a_freeze_holds_the_step_and_neither_the_run_nor_what_it_takes_back() {
     let freeze = OperatorAction::Freeze { until: None };
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.order(freeze.clone()).unwrap();
     bench.run(31);
     bench.answer(0, passed());
     bench.run(31);
     assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "frozen"));
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.order(freeze).unwrap();
     bench.answer(0, failed("suite smoke failed on green: 500"));
     assert_eq!(bench.phase(), RolloutPhase::RolledBack);
@@ -298,7 +298,7 @@ fn a_freeze_holds_the_step_and_neither_the_run_nor_what_it_takes_back() {
 
 #[test]
 fn approval_and_suites_are_two_conditions() {
-    let mut plan = gated(OnSuiteFailure::Rollback);
+    let mut plan = gated(OnFailure::Rollback);
     plan.steps[0].approve = true;
     let mut bench = Bench::new(plan);
     bench.order(deploy("2.0.1")).unwrap();
@@ -313,7 +313,7 @@ fn approval_and_suites_are_two_conditions() {
 
 #[test]
 fn a_gradual_shift_waits_for_the_suites_of_its_steps_and_a_failure_at_its_mark_can_be_tried_again() {
-    let mut plan = gated(OnSuiteFailure::Hold);
+    let mut plan = gated(OnFailure::Hold);
     plan.steps[1].suites = vec!["smoke".into()];
     let mut bench = Bench::new(plan);
     bench.order(shift(30.0, true)).unwrap();
@@ -335,7 +335,7 @@ fn a_gradual_shift_waits_for_the_suites_of_its_steps_and_a_failure_at_its_mark_c
 
 #[test]
 fn the_preflight_is_told_which_suites_it_runs() {
-    let mut bench = Bench::new(gated(OnSuiteFailure::Hold));
+    let mut bench = Bench::new(gated(OnFailure::Hold));
     bench.order(deploy("2.0.1")).unwrap();
     let Some(Effect::Preflight(order)) = bench.effects.last() else { panic!("{:?}", bench.effects) };
     assert_eq!(order.suites, ["smoke"]);
@@ -351,7 +351,7 @@ fn what_was_written_before_there_were_suites_is_read_and_written_as_it_was() {
     let text = serde_json::to_string(release).unwrap();
     assert!(!text.contains("suites") && !text.contains("on_fail") && !text.contains("gate"), "{text}");
     assert_eq!(serde_json::from_str::<crate::rollout::release::Release>(&text).unwrap(), *release);
-    let bench = validating(OnSuiteFailure::Hold);
+    let bench = validating(OnFailure::Hold);
     let release = bench.durable().release.as_ref().unwrap();
     let text = serde_json::to_string(release).unwrap();
     assert_eq!(serde_json::from_str::<crate::rollout::release::Release>(&text).unwrap(), *release);
@@ -359,7 +359,7 @@ fn what_was_written_before_there_were_suites_is_read_and_written_as_it_was() {
 
 #[test]
 fn words_are_cut_where_they_are_too_many() {
-    let mut bench = validating(OnSuiteFailure::Rollback);
+    let mut bench = validating(OnFailure::Rollback);
     bench.answer(0, failed(&"é".repeat(100_000)));
     assert_eq!(bench.entry().why.chars().count(), "2.0.1: ".len() + 1000);
 }

@@ -9,7 +9,7 @@ proptest::proptest! {
     /// whenever a step waits for them, and no run is ordered twice.
     #[test]
     fn no_order_of_events_lets_the_plan_past_its_suites(doings in proptest::collection::vec(0_u8..16, 1..60), hold: bool) {
-        let mut bench = Bench::new(gated(if hold { OnSuiteFailure::Hold } else { OnSuiteFailure::Rollback }));
+        let mut bench = Bench::new(gated(if hold { OnFailure::Hold } else { OnFailure::Rollback }));
         for doing in doings {
             let before = bench.durable().clone();
             let acts = [OperatorAction::Pause, OperatorAction::Resume, OperatorAction::Abort, OperatorAction::Rollback, shift(5.0, false), shift(100.0, true)];

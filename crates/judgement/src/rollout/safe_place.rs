@@ -1,0 +1,183 @@
+//! Where a rollback goes. A side that is not there is no safe place: it must have served clients a moment ago, or answer
+//! when it is asked. If it does not, everything stays where it is, and people are told what would help.
+
+use crate::guard::window::JudgedTotals;
+use crate::rollout::journal_entries::{ChangeNote, told};
+use crate::rollout::service_update::ServiceUpdate;
+use crate::rollout::{AnnouncementLevel, ChangeKind, Effect, ProbeRequest};
+use crate::time::Millis;
+use crate::traffic::Environment;
+use crate::traffic::split::Weight;
+
+/// A side that has served a client well this recently need not be asked.
+const FRESH: Millis = Millis::seconds(5);
+/// A verdict that nobody has reached again for this long no longer stands.
+const STANDS: Millis = Millis::seconds(3);
+/// How long to wait before asking again: twice as long each time, up to the second.
+const AGAIN: Millis = Millis::seconds(1);
+const AGAIN_AT_MOST: Millis = Millis::seconds(15);
+
+/// A rollback that has been decided, and waits until its target answers.
+#[derive(Clone, Debug)]
+pub(super) struct HeldRollback {
+    note: ChangeNote,
+    ground: RollbackGround,
+    /// When the ground was last seen to stand.
+    stood: Millis,
+    /// The number of the question whose answer is awaited, or when to ask again.
+    asked: Result<u32, Millis>,
+    wait: Millis,
+    /// People have been told.
+    told: bool,
+}
+
+/// What a rollback is founded on, and so when it is no longer called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RollbackGround {
+    /// The guard's verdict.
+    Verdict,
+    /// Health checks: the side is down.
+    Down,
+    /// The plan: its time is over.
+    Plan,
+}
+
+/// When each environment last served a client well, by [`Environment::index`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastServed([(u64, Option<Millis>); 2]);
+
+impl LastServed {
+    /// Takes in the judged totals of all routes.
+    pub fn look(&mut self, now: Millis, totals: &[Option<[JudgedTotals; 2]>]) {
+        for side in Environment::BOTH {
+            let counts = totals.iter().flatten().map(|pair| side.of(pair).counts);
+            let good = counts.map(|counts| counts.answers.saturating_sub(counts.failed)).sum();
+            let (before, at) = side.of_mut(&mut self.0);
+            // What was counted before the first look is of unknown age.
+            if good > *before && *before > 0 {
+                *at = Some(now);
+            }
+            *before = good;
+        }
+    }
+
+    fn is_fresh(&self, side: Environment, now: Millis) -> bool {
+        side.of(&self.0).1.is_some_and(|at| now.since(at) <= FRESH)
+    }
+}
+
+impl ServiceUpdate<'_> {
+    /// An automatic rollback: at once if its target is known to serve, otherwise once it has answered.
+    pub(super) fn roll_back_safely(&mut self, note: ChangeNote, ground: RollbackGround) -> Vec<Effect> {
+        let target = self.state.durable.subject().other();
+        if *target.of(&self.state.up) && self.state.served.is_fresh(target, self.now) {
+            return self.roll_back(note);
+        }
+        if let Some(held) = &mut self.state.held {
+            held.stood = self.now;
+            return Vec::new();
+        }
+        let (asked, stood) = (Err(self.now), self.now);
+        self.state.held = Some(HeldRollback { note, ground, stood, asked, wait: AGAIN, told: false });
+        self.ask_again().into_iter().collect()
+    }
+
+    /// The target's answer: a summary, or why it cannot take the clients.
+    pub(super) fn probed(&mut self, number: u32, result: Result<String, String>) -> Vec<Effect> {
+        let Some(held) = self.state.held.take_if(|held| held.asked == Ok(number)) else { return Vec::new() };
+        let Err(why) = result else { return self.roll_back(held.note) };
+        let target = self.state.durable.subject().other();
+        let wait = Millis(held.wait.0 * 2).min(AGAIN_AT_MOST);
+        let asked = Err(self.now.plus(held.wait));
+        let said = format!(
+            "{}; not rolled back, because {target} {why}: start {target}, and the rollback follows by itself, or deploy \
+             a version that works",
+            held.note.why
+        );
+        let note = ChangeNote { kind: ChangeKind::RollbackHeld, why: said, ..held.note.clone() };
+        let is_news = !held.told;
+        self.state.held = Some(HeldRollback { asked, wait, told: true, ..held });
+        if !is_news {
+            return Vec::new();
+        }
+        let before = self.state.durable.clone();
+        told(AnnouncementLevel::Critical, self.change(note, Some(before))).into()
+    }
+
+    /// At a tick: a held rollback is dropped where its ground has gone, and its target is asked again when it is time.
+    pub(super) fn mind_held(&mut self) -> Vec<Effect> {
+        let Some(held) = &self.state.held else { return Vec::new() };
+        let side = self.state.durable.subject();
+        let is_over = match held.ground {
+            _ if self.state.durable.stopped => true,
+            RollbackGround::Verdict => self.now.since(held.stood) > STANDS && held.asked.is_err(),
+            RollbackGround::Down => *side.of(&self.state.up),
+            RollbackGround::Plan => !self.state.durable.is_under_way(),
+        };
+        if !is_over {
+            return self.ask_again().into_iter().collect();
+        }
+        let held = self.state.held.take().filter(|held| held.told);
+        let told = held.map(|held| {
+            let why = format!("{side} is well again: it stays, and is not rolled back");
+            let note = ChangeNote { kind: ChangeKind::RollbackDropped, why, evidence: None, ..held.note };
+            told(AnnouncementLevel::Info, self.change(note, None))
+        });
+        told.into_iter().flatten().collect()
+    }
+
+    /// The next question to the target, if it is time for one.
+    fn ask_again(&mut self) -> Option<Effect> {
+        let environment = self.state.durable.subject().other();
+        let plan = self.state.durable.release.as_ref().map_or(&self.state.plan, |release| &release.plan);
+        let path = plan.warm_up.path.clone();
+        let held = self.state.held.as_mut().filter(|held| held.asked.is_err_and(|at| self.now >= at))?;
+        self.sequence.probes += 1;
+        let number = self.sequence.probes;
+        held.asked = Ok(number);
+        Some(Effect::Probe(ProbeRequest { service: self.name.to_owned(), environment, path, number }))
+    }
+}
+
+/// A rollback that moves the clients bit by bit, because the side that takes them is cold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GradualReturn {
+    began: Millis,
+    over: Millis,
+    /// The share that was taken back, and what is left of it now.
+    share: Weight,
+    pub left: Weight,
+}
+
+/// The split moves when the share has changed by this much, in basis points.
+const NOTCH: u16 = 100;
+
+impl GradualReturn {
+    pub fn begin(now: Millis, over: Millis, share: Weight) -> Option<GradualReturn> {
+        let moves = over > Millis::ZERO && !share.is_zero();
+        moves.then_some(GradualReturn { began: now, over, share, left: share })
+    }
+
+    fn left_at(&self, now: Millis) -> Weight {
+        let part = 1.0 - now.since(self.began).0 as f64 / self.over.0 as f64;
+        let points = (f64::from(self.share.basis_points()) * part.max(0.0)).round() as u16;
+        Weight::from_basis_points(points).unwrap_or(Weight::ZERO)
+    }
+}
+
+impl ServiceUpdate<'_> {
+    /// At a tick: a gradual rollback goes on.
+    pub(super) fn go_on_returning(&mut self) -> Option<Effect> {
+        let returning = self.state.returning.as_mut()?;
+        let left = returning.left_at(self.now);
+        if !left.is_zero() && returning.left.basis_points() - left.basis_points() < NOTCH {
+            return None;
+        }
+        returning.left = left;
+        if left.is_zero() {
+            self.state.returning = None;
+        }
+        self.sequence.generation += 1;
+        Some(Effect::Publish)
+    }
+}

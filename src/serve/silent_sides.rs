@@ -1,0 +1,71 @@
+//! Sides that do not answer: found when Cutover starts, and before a rollback goes there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+
+use health::{HealthBoard, probe};
+use judgement::rollout::{ProbeRequest, SilentActive};
+use judgement::traffic::Environment;
+use memory::snapshot::Endpoints;
+use relay::origin::Connector;
+use sidecar::{ResolvedRouting, SidecarHandle};
+
+/// The most services that are asked at once when Cutover starts.
+const AT_ONCE: usize = 64;
+/// A start does not wait longer for answers.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Answers the sidecar's questions, each apart from the others.
+pub async fn answer_all(mut asked: Receiver<ProbeRequest>, board: HealthBoard, sidecar: SidecarHandle) {
+    while let Some(order) = asked.recv().await {
+        let (board, sidecar) = (board.clone(), sidecar.clone());
+        tokio::spawn(async move {
+            let result = probe::answer(&board, &order).await;
+            sidecar.probed(order.service, order.number, result);
+        });
+    }
+}
+
+/// The services of a file whose active side accepts no connections. `active_of`: the active side of a service that was
+/// seen before; otherwise the file's word counts.
+pub async fn find(
+    load: &ResolvedRouting,
+    active_of: impl Fn(&str) -> Option<Environment>,
+) -> HashMap<String, SilentActive> {
+    let (permits, connector) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::<Connector>::default());
+    let mut tasks = JoinSet::new();
+    for config in &load.routing.services {
+        let name = config.traffic.name.clone();
+        let side = active_of(&name).or(config.ask.active).unwrap_or(Environment::Blue);
+        let pair = config.origins.each_ref().map(|origin| load.endpoints.get(origin).cloned().unwrap_or_default());
+        let (permits, connector, path) = (permits.clone(), connector.clone(), config.plan.warm_up.path.clone());
+        tasks.spawn(async move {
+            let _permit = permits.acquire().await;
+            Some((name, silent(&connector, side, &pair, &path).await?))
+        });
+    }
+    let mut found = HashMap::new();
+    let all = async {
+        while let Some(asked) = tasks.join_next().await {
+            found.extend(asked.ok().flatten());
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, all).await;
+    found
+}
+
+async fn silent(
+    connector: &Arc<Connector>,
+    side: Environment,
+    pair: &[Endpoints; 2],
+    path: &str,
+) -> Option<SilentActive> {
+    let why = probe::connects(side.of(pair)).await.err()?;
+    let other = probe::answers(connector, side.other().of(pair), path).await;
+    Some(SilentActive { side, why, other })
+}
