@@ -12,8 +12,7 @@ pub mod window;
 use serde::{Deserialize, Serialize};
 
 use crate::guard::evidence::{CombinedEvidence, SERIOUS};
-use crate::guard::trigger::{Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading};
-use crate::guard::window::WindowSample;
+use crate::guard::trigger::{Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading, usual_at_most};
 use crate::time::Millis;
 
 /// The policy that a service's candidate is held to.
@@ -137,7 +136,7 @@ pub fn judge(policy: &GuardPolicy, sight: &Observation) -> Judgement {
                 return Judgement { verdict: Verdict::Unhealthy(reason), fired };
             }
             TriggerLevel::Fired(value) => fired.push((place, value)),
-            TriggerLevel::Shared(_) => shared |= is_incident(policy, sight, trigger.metric, &reading.active),
+            TriggerLevel::Shared(_) => shared |= is_incident(policy, sight, trigger.metric, reading),
             TriggerLevel::Within | TriggerLevel::Beyond(_) => any = true,
             TriggerLevel::TooFew => {}
         }
@@ -155,26 +154,22 @@ pub fn judge(policy: &GuardPolicy, sight: &Observation) -> Judgement {
 
 /// A failure rate of active above this is an incident, whatever is usual.
 const INCIDENT: f64 = 0.2;
-/// So is one above so many times what is usual, and so much more.
-const UNUSUAL: (f64, f64) = (2.0, 0.02);
 /// How many standard deviations active's failures must be above that, so that a handful of requests is no incident.
 const DEVIATIONS: f64 = 2.0;
 
 /// Whether active, past a limit that the candidate is past too, is in trouble, so that nothing can be learnt now. A site
 /// that always fails a few requests, or is always slow, is not: there the evidence compares the two sides.
-fn is_incident(policy: &GuardPolicy, sight: &Observation, metric: Metric, active: &WindowSample) -> bool {
-    let weighed = sight.evidence.as_ref();
-    if policy.evidence.is_none() || weighed.is_some_and(|weighed| weighed.alone) {
+fn is_incident(policy: &GuardPolicy, sight: &Observation, metric: Metric, reading: &TriggerReading) -> bool {
+    if policy.evidence.is_none() {
         return true;
     }
-    if weighed.is_some_and(CombinedEvidence::is_better) {
+    if sight.evidence.as_ref().is_some_and(CombinedEvidence::is_better) {
         return false;
     }
     match metric {
         Metric::ErrorRate | Metric::Availability => {
-            let (times, more) = UNUSUAL;
-            let usual = weighed.and_then(|weighed| weighed.usual);
-            let limit = usual.map_or(INCIDENT, |usual| (times * usual + more).min(INCIDENT));
+            let limit = reading.usual.map_or(INCIDENT, |usual| usual_at_most(usual).min(INCIDENT));
+            let active = &reading.active;
             let (all, bad) = (active.answers as f64, active.failed.max(active.unavailable) as f64);
             bad - limit * all > DEVIATIONS * (limit * (1.0 - limit) * all).sqrt()
         }

@@ -52,6 +52,8 @@ pub struct RestoredState {
     pub last_entry: u64,
     /// There was a state and it was corrupt, so what it held is lost.
     pub lost: bool,
+    /// There must have been a state, and its file is gone.
+    pub missing: bool,
 }
 
 #[derive(Debug, thiserror::Error)]

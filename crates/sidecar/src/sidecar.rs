@@ -60,12 +60,13 @@ impl Sidecar {
         counters: Arc<Counters>,
         journal: Journal,
     ) -> Sidecar {
-        let RestoredState { services, generation, last_entry, lost } = restored;
+        let RestoredState { services, generation, last_entry, lost, missing } = restored;
         let began = clock::wall_millis().saturating_sub(clock::now().0);
         let state = match lost {
             true => State::after_loss(began),
             false => State::restored(services, generation, last_entry, began),
         };
+        let state = if missing { state.with_a_past() } else { state };
         let (news, _) = broadcast::channel(ANNOUNCEMENTS);
         let (placed, readings) = (CurrentRouting::default(), CounterReadings::default());
         Sidecar {

@@ -108,9 +108,6 @@ pub struct CombinedEvidence {
     /// How certain it is that the candidate is better than active, `x : 1`.
     #[serde(default)]
     pub better: f64,
-    /// Active's usual failure rate; `None` where it is not known yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usual: Option<f64>,
     /// Active gets no traffic to compare with, so only the triggers say what is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,

@@ -96,7 +96,7 @@ mod tests {
         let policy = GuardPolicy::standard();
         let sample =
             |failed| WindowSample { span: Millis::seconds(10), answers: 100, failed, ..WindowSample::default() };
-        let reading = TriggerReading { active: sample(0), candidate: sample(failed), share: 0.5, held };
+        let reading = TriggerReading { active: sample(0), candidate: sample(failed), share: 0.5, held, usual: None };
         let readings = vec![reading; policy.triggers.len()];
         (policy, Observation { route: None, readings, evidence: None })
     }

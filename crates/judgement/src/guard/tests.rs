@@ -16,7 +16,7 @@ fn failing(answers: u64, failed: u64) -> WindowSample {
 }
 
 fn sight(active: WindowSample, candidate: WindowSample, held: Millis) -> Observation {
-    let reading = TriggerReading { active, candidate, share: 0.1, held };
+    let reading = TriggerReading { active, candidate, share: 0.1, held, usual: None };
     Observation { route: None, readings: vec![reading; triggers_alone().triggers.len()], evidence: None }
 }
 
@@ -88,7 +88,7 @@ fn warnings_are_named_and_do_not_roll_back() {
 #[test]
 fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
     let trigger = &Trigger::defaults()[0];
-    let reading = |candidate, held| TriggerReading { active: failing(900, 0), candidate, share: 0.1, held };
+    let reading = |candidate, held| TriggerReading { active: failing(900, 0), candidate, share: 0.1, held, usual: None };
     let step = Millis(100);
     assert_eq!(trigger.held(&reading(failing(100, 6), Millis(300)), step), Millis(400));
     assert_eq!(trigger.held(&reading(failing(19, 19), Millis(300)), step), Millis(300));
@@ -99,7 +99,7 @@ fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
 fn a_missing_share_of_the_traffic_is_a_drop() {
     let drop = Trigger::defaults().into_iter().find(|t| t.name == "half the traffic is gone").unwrap();
     let reading =
-        |answers| TriggerReading { active: failing(1000, 0), candidate: failing(answers, 0), share: 0.1, held: LONG };
+        |answers| TriggerReading { active: failing(1000, 0), candidate: failing(answers, 0), share: 0.1, held: LONG, usual: None };
     assert!(matches!(drop.level(&reading(30)), TriggerLevel::Fired(_)));
     assert_eq!(drop.level(&reading(100)), TriggerLevel::Within);
 }
@@ -111,7 +111,7 @@ proptest::proptest! {
         share in 0.0_f64..1.0,
     ) {
         let sample = WindowSample { span: Millis(held), answers, failed, unavailable, p95_us: Some(failed), ..WindowSample::default() };
-        let reading = TriggerReading { active: sample, candidate: sample, share, held: Millis(held) };
+        let reading = TriggerReading { active: sample, candidate: sample, share, held: Millis(held), usual: None };
         let policy = GuardPolicy::standard();
         let sight = Observation { route: Some("r".into()), readings: vec![reading; policy.triggers.len()], evidence: None };
         let text = serde_json::to_string(&(&policy, &sight)).unwrap();

@@ -112,6 +112,18 @@ pub struct TriggerReading {
     /// The candidate's configured share, 0..1.
     pub share: f64,
     pub held: Millis,
+    /// The share of active's requests that usually fail; `None` where nothing is usual yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual: Option<f64>,
+}
+
+/// A failure rate is unusual above so many times what is usual, and so much more.
+const UNUSUAL: (f64, f64) = (2.0, 0.02);
+
+/// The highest failure rate that is still usual.
+pub fn usual_at_most(usual: f64) -> f64 {
+    let (times, more) = UNUSUAL;
+    times * usual + more
 }
 
 /// How far a reading is from firing.
@@ -222,6 +234,9 @@ impl Trigger {
         if self.active_value(&reading.active).is_some_and(|active| self.is_beyond(active, self.shared)) {
             return TriggerLevel::Shared(value);
         }
+        if self.is_usual(value, reading) {
+            return TriggerLevel::Within;
+        }
         if reading.held >= self.hold { TriggerLevel::Fired(value) } else { TriggerLevel::Beyond(value) }
     }
 
@@ -243,6 +258,16 @@ impl Trigger {
     /// The active environment's value over the same time.
     pub fn baseline_of(&self, reading: &TriggerReading) -> Option<f64> {
         self.active_value(&reading.active)
+    }
+
+    /// Whether active, which answers nothing now, failed as much while it did: so this site is.
+    fn is_usual(&self, value: f64, reading: &TriggerReading) -> bool {
+        let rate = match self.metric {
+            Metric::ErrorRate => value / 100.0,
+            Metric::Availability => 1.0 - value / 100.0,
+            _ => return false,
+        };
+        reading.active.answers == 0 && reading.usual.is_some_and(|usual| usual > 0.0 && rate <= usual_at_most(usual))
     }
 
     fn is_beyond(&self, value: f64, limit: f64) -> bool {

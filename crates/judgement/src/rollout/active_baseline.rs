@@ -15,53 +15,70 @@ const BEFORE: f64 = 2000.0;
 /// With fewer, nothing is usual yet.
 const LEAST: f64 = 50.0;
 
-#[derive(Clone, Debug)]
-pub struct ActiveBaseline {
-    /// Active's responses and failures, fading.
+/// Active's failure rate as it usually is: its responses and failures, fading while there are new ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UsualRate {
     all: f64,
     bad: f64,
-    /// Evidence that active is worse than the candidate: the meter of errors with the sides exchanged.
-    mirror: EvidenceMeter,
-    /// Active's and the candidate's counts at the last look.
-    last: Option<(Millis, [AnswerCounts; 2])>,
+    last: Option<(Millis, AnswerCounts)>,
 }
 
-impl ActiveBaseline {
-    pub fn new(policy: &GuardPolicy) -> ActiveBaseline {
-        let planned = policy.evidence.unwrap_or(EvidenceBudget::STANDARD).planned;
-        ActiveBaseline { all: 0.0, bad: 0.0, mirror: EvidenceMeter::of_rates(1.0, planned), last: None }
-    }
-
-    /// Takes in active's and the candidate's counts, at the watch's first look and at every tick of the grid.
-    pub fn look(&mut self, now: Millis, counts: [AnswerCounts; 2]) {
-        let [active, _] = counts;
-        let Some((at, before)) = self.last.replace((now, counts)) else {
-            let (all, bad) = (active.answers as f64, active.failed as f64);
+impl UsualRate {
+    /// Takes in active's counts, at the first look and at every tick of the grid.
+    pub fn look(&mut self, now: Millis, counts: AnswerCounts) {
+        let Some((at, before)) = self.last.filter(|(_, before)| before.answers <= counts.answers) else {
+            let (all, bad) = (counts.answers as f64, counts.failed as f64);
             let kept = (BEFORE / all.max(1.0)).min(1.0);
-            (self.all, self.bad) = (all * kept, bad * kept);
+            *self = UsualRate { all: all * kept, bad: bad * kept, last: Some((now, counts)) };
             return;
         };
-        let [active, candidate] = [0, 1].map(|side| since(counts.get(side), before.get(side)));
+        // What it did while it still served is remembered for as long as it does not.
+        if counts == before {
+            self.last = Some((now, counts));
+            return;
+        }
         let kept = (-(now.since(at).0 as f64) / MEMORY.0 as f64).exp();
-        let [good, failed, ..] = active.map(f64::from);
-        (self.all, self.bad) = (self.all * kept + good + failed, self.bad * kept + failed);
-        self.mirror.take(&MeterInput::new(now.since(at), active, candidate));
+        self.all = self.all * kept + counts.answers.saturating_sub(before.answers) as f64;
+        self.bad = self.bad * kept + counts.failed.saturating_sub(before.failed) as f64;
+        self.last = Some((now, counts));
     }
 
-    /// Active's usual failure rate, if there is anything usual yet.
-    pub fn usual(&self) -> Option<f64> {
+    /// The rate, if anything is usual yet.
+    pub fn rate(&self) -> Option<f64> {
         (self.all >= LEAST).then(|| self.bad / self.all)
-    }
-
-    /// How certain it is that the candidate is better than active, `x : 1`.
-    pub fn better(&self) -> f64 {
-        self.mirror.evidence()
     }
 
     /// Whether so many failures of the candidate are more than chance.
     pub fn is_beyond_chance(&self, candidate: &WindowSample) -> bool {
         let usual = rate_odds::reference(self.all, self.bad);
         rate_odds::is_beyond_chance(candidate.answers as f64, candidate.failed as f64, usual)
+    }
+}
+
+/// Evidence that the candidate is better than active: the meter of errors with the sides exchanged.
+#[derive(Clone, Debug)]
+pub struct MirroredMeter {
+    meter: EvidenceMeter,
+    /// Active's and the candidate's counts at the last look.
+    last: Option<(Millis, [AnswerCounts; 2])>,
+}
+
+impl MirroredMeter {
+    pub fn new(policy: &GuardPolicy) -> MirroredMeter {
+        let planned = policy.evidence.unwrap_or(EvidenceBudget::STANDARD).planned;
+        MirroredMeter { meter: EvidenceMeter::of_rates(1.0, planned), last: None }
+    }
+
+    /// Takes in active's and the candidate's counts, at the first look and at every tick of the grid.
+    pub fn look(&mut self, now: Millis, counts: [AnswerCounts; 2]) {
+        let Some((at, before)) = self.last.replace((now, counts)) else { return };
+        let [active, candidate] = [0, 1].map(|side| since(counts.get(side), before.get(side)));
+        self.meter.take(&MeterInput::new(now.since(at), active, candidate));
+    }
+
+    /// The odds, `x : 1`.
+    pub fn evidence(&self) -> f64 {
+        self.meter.evidence()
     }
 }
 

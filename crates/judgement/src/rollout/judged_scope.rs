@@ -6,6 +6,7 @@ use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::trigger::{Metric, TriggerReading};
 use crate::guard::window::{AnswerCounts, JudgedTotals, TotalsWindow, WindowSample};
 use crate::guard::{GuardPolicy, InsufficientReason, Judgement, Observation, Verdict};
+use crate::rollout::active_baseline::UsualRate;
 use crate::rollout::caution::CautionChange;
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -60,6 +61,7 @@ pub struct JudgedScope {
     /// The warnings already announced, by the trigger's index, and whether shared fate has been.
     out: Vec<bool>,
     shared: bool,
+    usual: UsualRate,
 }
 
 /// Opened by the first response, so that a route that nobody requests costs nothing.
@@ -95,6 +97,7 @@ impl JudgedScope {
             held: vec![Millis::ZERO; triggers],
             out: vec![false; triggers],
             shared: false,
+            usual: UsualRate::default(),
         }
     }
 
@@ -102,6 +105,9 @@ impl JudgedScope {
     /// anything new.
     pub fn look(&mut self, look: &ScopeContext<'_>, sides: [&JudgedTotals; 2]) -> Option<Observation> {
         let ScopeContext { now, since, seen, .. } = *look;
+        if look.on_grid || since.is_none() {
+            self.usual.look(now, sides[0].counts);
+        }
         let share = self.share;
         let eyes = self.eyes.get_or_insert_with(|| {
             let nothing = JudgedTotals::default();
@@ -130,7 +136,7 @@ impl JudgedScope {
             let step = now.since(eyes.looked.or(since).unwrap_or(now)).min(LONGEST_STEP);
             (eyes.counts, eyes.looked) = (Some(counts), Some(now));
             let route = self.route;
-            let readings = readings(look, route, &eyes.windows, sides, &mut self.held, step);
+            let readings = readings(look, route, &eyes.windows, sides, &mut self.held, (step, self.usual.rate()));
             let name = route.and_then(|at| seen.routes.get(at)).cloned();
             Observation { route: name, readings, evidence: None }
         });
@@ -138,11 +144,12 @@ impl JudgedScope {
         sight
     }
 
-    /// If the candidate has just failed in a rush: what active and the candidate did in that time.
+    /// If the candidate has just failed in a rush, by more than chance: what active and the candidate did in that time.
     pub fn rush(&self, now: Millis, sides: [&JudgedTotals; 2]) -> Option<[WindowSample; 2]> {
         let ScopeMeters { windows: [active, candidate], .. } = self.eyes.as_ref()?;
         let rush = candidate.rush(now, sides[1])?;
-        Some([active.last(Millis::seconds(1), now, sides[0], None), rush])
+        let beyond_chance = self.usual.is_beyond_chance(&rush);
+        beyond_chance.then(|| [active.last(Millis::seconds(1), now, sides[0], None), rush])
     }
 
     pub fn meters(&self) -> Option<&EvidenceMeters> {
@@ -160,7 +167,8 @@ impl JudgedScope {
         let eyes = self.eyes.as_ref()?;
         let moment = MeterContext { age: Millis::ZERO, raised: (Millis::ZERO, 0.0), extra: 0.0, settling: false };
         let look = ScopeContext { now, since: None, on_grid: false, seen, moment, steady };
-        let readings = readings(&look, self.route, &eyes.windows, sides, &mut self.held.clone(), Millis::ZERO);
+        let since = (Millis::ZERO, self.usual.rate());
+        let readings = readings(&look, self.route, &eyes.windows, sides, &mut self.held.clone(), since);
         let route = self.route.and_then(|at| seen.routes.get(at)).cloned();
         Some(Observation { route, readings, evidence: None })
     }
@@ -195,7 +203,7 @@ fn readings(
     [active, candidate]: &[TotalsWindow; 2],
     sides: [&JudgedTotals; 2],
     held: &mut [Millis],
-    step: Millis,
+    (step, usual): (Millis, Option<f64>),
 ) -> Vec<TriggerReading> {
     let seen = look.seen;
     let readings = seen.policy.triggers.iter().zip(held).map(|(trigger, held)| {
@@ -208,10 +216,10 @@ fn readings(
         };
         if unfit {
             let (active, candidate) = Default::default();
-            return TriggerReading { active, candidate, share: 0.0, held: Millis::ZERO };
+            return TriggerReading { active, candidate, share: 0.0, held: Millis::ZERO, usual: None };
         }
         let [active, candidate] = trigger.sample([active, candidate], sides, look.now);
-        let mut reading = TriggerReading { active, candidate, share: seen.weight.ratio(), held: *held };
+        let mut reading = TriggerReading { active, candidate, share: seen.weight.ratio(), held: *held, usual };
         *held = trigger.held(&reading, step);
         reading.held = *held;
         reading

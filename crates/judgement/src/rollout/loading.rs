@@ -80,8 +80,9 @@ impl State {
     fn first_seen(&self, ask: SplitRequest, silent: Option<&SilentActive>) -> DurableState {
         let asked = ask.after(RequestedSplit { active: Environment::Blue, weight: Weight::ZERO });
         let mut durable = DurableState::new(asked);
-        // Nobody knows whether it was seen before, and perhaps switched off since the other one was promoted.
-        if silent.is_some_and(|silent| silent.side == asked.active && silent.other.is_ok()) {
+        // It may have been switched off since the other one was promoted.
+        let forgotten = self.lost || self.missing;
+        if forgotten && silent.is_some_and(|silent| silent.side == asked.active && silent.other.is_ok()) {
             (durable.active, durable.weight) = (asked.active.other(), Weight::ZERO);
         }
         if !self.lost {

@@ -10,7 +10,7 @@ use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::evidence::{CombinedEvidence, MeterEvidence, MeterKind};
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
-use crate::rollout::active_baseline::ActiveBaseline;
+use crate::rollout::active_baseline::MirroredMeter;
 use crate::rollout::caution::{Caution, CautionChange};
 use crate::rollout::judged_scope::{Findings, JudgedScope, ScopeContext, WatchedService};
 use crate::time::Millis;
@@ -36,7 +36,8 @@ pub struct ServiceWatch {
     answers_before: u64,
     first: FirstRequest,
     caution: Caution,
-    baseline: ActiveBaseline,
+    /// Whether the candidate is better.
+    mirror: MirroredMeter,
     resolved: Resolution,
     shown: GuardReading,
 }
@@ -135,7 +136,7 @@ impl ServiceWatch {
             answers_before: 0,
             first: FirstRequest::NotBefore(0),
             caution: Caution::default(),
-            baseline: ActiveBaseline::new(policy),
+            mirror: MirroredMeter::new(policy),
             resolved: Resolution::default(),
             shown: GuardReading::default(),
         }
@@ -179,10 +180,9 @@ impl ServiceWatch {
         let budget = seen.policy.evidence;
         let careful = budget.is_some_and(|budget| budget.caution);
         if on_grid || since.is_none() {
-            self.baseline.look(now, sides.map(|side| side.counts));
+            self.mirror.look(now, sides.map(|side| side.counts));
         }
         let rush = self.scopes.first().filter(|_| careful).and_then(|scope| scope.rush(now, sides));
-        let rush = rush.filter(|[_, candidate]| self.baseline.is_beyond_chance(candidate));
 
         let mut sights = Vec::new();
         for (place, scope) in self.scopes.iter_mut().enumerate() {
@@ -313,8 +313,7 @@ impl ServiceWatch {
             parts,
             resolution,
             enough,
-            better: self.baseline.better(),
-            usual: self.baseline.usual(),
+            better: self.mirror.evidence(),
             alone: seen.weight == Weight::FULL,
             asked_for: requests >= seen.wanted,
         };

@@ -23,6 +23,8 @@ pub struct State {
     pub(super) sequence: Sequence,
     /// There was a state that could not be read, so services that seem new may not be.
     pub(super) lost: bool,
+    /// There was a state, and nothing is left of it: services that seem new may have been promoted meanwhile.
+    pub(super) missing: bool,
 }
 
 impl State {
@@ -35,6 +37,11 @@ impl State {
     /// The state after the store was lost: every service in a file begins at weight 0, latched.
     pub fn after_loss(began: u64) -> State {
         State { lost: true, sequence: Sequence { began, ..Sequence::default() }, ..State::default() }
+    }
+
+    /// The same state, where there must have been another one before it.
+    pub fn with_a_past(self) -> State {
+        State { missing: true, ..self }
     }
 
     /// The time of day in milliseconds since 1970, on a clock that nobody sets.

@@ -176,8 +176,12 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<JournalStore>, RestoredState), Error> {
     let was_there = path.exists();
+    let missing = !was_there && [".token", ".runs"].iter().any(|suffix| beside(path, suffix).exists());
+    if missing {
+        tracing::warn!(state = %path.display(), "the state file is gone, but what lies beside it is there: starting without the roles, weights and rollbacks of before");
+    }
     let error = match open_and_restore(path) {
-        Ok((store, restored)) => return Ok((Some(store), restored)),
+        Ok((store, restored)) => return Ok((Some(store), RestoredState { missing, ..restored })),
         Err(error) => error,
     };
     count(&counters.process.journal_errors);
