@@ -109,7 +109,7 @@ fn judge_a_route(bencher: Bencher) {
         p95_us: Some(40_000),
         ..WindowSample::default()
     };
-    let reading = TriggerReading { active: sample, candidate: sample, share: 0.5, held: Millis::ZERO };
+    let reading = TriggerReading { active: sample, candidate: sample, share: 0.5, held: Millis::ZERO, usual: None };
     let sight = Observation { route: None, readings: vec![reading; policy.triggers.len()], evidence: None };
     bencher.bench_local(|| judge(black_box(&policy), black_box(&sight)));
 }
@@ -126,6 +126,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         policy: GuardPolicy::standard(),
         plan: RolloutPlan::standard(),
         urls: Default::default(),
+        freezes: Vec::new(),
         silent: None,
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);

@@ -1,6 +1,7 @@
 //! Assembly: from the configuration to running parts, and shutdown.
 
 mod candidate_checks;
+mod file_changes;
 mod reload;
 mod shutdown;
 mod silent_sides;
@@ -21,6 +22,7 @@ use crate::admin::changes::Changes;
 use crate::admin::tokens::{self, Keyring, LocalToken};
 use crate::runs::Runs;
 use crate::serve::candidate_checks::PreflightContext;
+use crate::serve::file_changes::LoadedFile;
 use crate::serve::reload::{Reloader, resolve};
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
@@ -89,7 +91,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let restored = Restored::open(settings, &counters, sockets.admin_address)?;
     let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, sidecar } = restored;
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
-    let StartedSidecar { sidecar, sidecar_thread, resolver, announcer } = started;
+    let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
@@ -112,7 +114,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let (reload, reloads) = mpsc::channel(1);
     let (path, listeners) = (settings.routing.clone(), sockets.listeners());
     let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() };
-    runtime.spawn(reloader.run(FileWatch::from(files), reloads, changes_asked));
+    runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
     let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
     listen_for_admin(&runtime, admin, settings, api, keyring)?;
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
@@ -232,6 +234,7 @@ struct StartedSidecar {
     sidecar_thread: Option<JoinHandle<()>>,
     resolver: Arc<OriginResolver>,
     announcer: Option<Notifier>,
+    loaded: LoadedFile,
 }
 
 impl StartedSidecar {
@@ -254,11 +257,12 @@ impl StartedSidecar {
         notify::warn_of_unknown_services(&settings.notify, &load.routing.services);
         // Before anything is announced.
         let announcer = Notifier::start(&settings.notify, sidecar.listen(), counters, runtime.handle());
+        let loaded = LoadedFile::of(&settings.routing, &load.routing);
         sidecar.load(load, memory::clock::now())?;
         count(&counters.process.reloads_taken);
         let (sidecar, thread) = sidecar.start(settings.tick)?;
         runtime.spawn(resolver.clone().keep(sidecar.clone()));
-        Ok(StartedSidecar { sidecar, sidecar_thread: Some(thread), resolver, announcer })
+        Ok(StartedSidecar { sidecar, sidecar_thread: Some(thread), resolver, announcer, loaded })
     }
 }
 

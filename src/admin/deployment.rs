@@ -80,9 +80,13 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
 }
 
 async fn deploy(api: &Api, caller: &Caller, call: Call, deploy: wire::Deploy) -> Result<Response, ApiError> {
-    let wire::Deploy { service, version, functions, origin, force, reason, initiator } = deploy;
+    let wire::Deploy { service, version, functions, origin, force, replace, rescue, pass_freeze, reason, initiator } =
+        deploy;
+    if pass_freeze {
+        caller.may(Verb::PassFreeze)?;
+    }
     suites_can_run(api, service.as_deref()).await?;
-    let deploy = DeployRequest { version, functions, origin: None, force };
+    let deploy = DeployRequest { version, functions, origin: None, force, replace, rescue, pass_freeze };
     let Some(origin) = origin else {
         let body = ActionBody { service, reason, initiator };
         return ServiceCommand::new(call, body, OperatorAction::Deploy(deploy))?.carry_out(api).await;

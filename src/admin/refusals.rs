@@ -74,7 +74,10 @@ impl From<RolloutError> for ApiError {
             }
             RolloutError::Frozen { .. } => conflict(
                 "frozen",
-                format!("wait, or lift the freeze: {}; rollbacks are not affected", post("unfreeze")),
+                format!(
+                    "wait, or lift a person's freeze: {}; an admin may pass any with `cutover deploy --pass-freeze` or \"pass_freeze\":true; rollbacks are not affected",
+                    post("unfreeze")
+                ),
             ),
             RolloutError::NotFrozen { .. } => conflict("not_frozen", "there is no freeze to lift".to_owned()),
             RolloutError::NothingToRollBack { .. } => conflict(
@@ -85,9 +88,13 @@ impl From<RolloutError> for ApiError {
                 "no_rollout",
                 "start one: `cutover deploy VERSION`, or POST {\"action\":\"deploy\",\"version\":…}".to_owned(),
             ),
-            RolloutError::UnderWay { .. } => {
-                conflict("under_way", format!("wait until it ends, or abort it: {}", post("abort")))
-            }
+            RolloutError::UnderWay { .. } => conflict(
+                "under_way",
+                format!(
+                    "wait until it ends, replace it with `cutover deploy --replace` or \"replace\":true, or abort it: {}",
+                    post("abort")
+                ),
+            ),
             RolloutError::HasShare { .. } => conflict(
                 "has_share",
                 "set it to 0 first with `cutover shift 0`, or promote the candidate with `cutover promote`".to_owned(),
@@ -118,6 +125,16 @@ impl From<RolloutError> for ApiError {
                 conflict("in_preflight", format!("wait until the preflight ends, or abort it: {}", post("abort")))
             }
             RolloutError::AsAsked { .. } => conflict("as_asked", "nothing to do".to_owned()),
+            RolloutError::FileDuringFreeze { .. } => {
+                conflict("frozen", "restore the previous weight in the routing file, or lift the freeze".to_owned())
+            }
+            RolloutError::FileDuringStop { .. } => conflict(
+                "stopped",
+                format!("restore the previous weight in the routing file, or clear it: {}", post("emergency_clear")),
+            ),
+            RolloutError::RouteInUse { .. } | RolloutError::ServiceInUse { .. } => {
+                conflict("in_use", format!("restore it in the routing file, or abort the rollout: {}", post("abort")))
+            }
             RolloutError::FileDuringRollout { .. } => conflict(
                 "file_during_rollout",
                 "set weight = 0 in the routing file, or restore the previous value".to_owned(),

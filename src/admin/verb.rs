@@ -66,9 +66,11 @@ verbs! {
     Health: DEPLOYMENT "GET" "health", Viewer, OneService, [], "read health checks";
     Traffic: DEPLOYMENT "GET" "traffic", Viewer, OneService, [], "read traffic";
     History: DEPLOYMENT "GET" "history", Viewer, OneService, [], "read the history";
-    Deploy: DEPLOYMENT "POST" "deploy", Operator, OneService, [Deploy], "deploy a version";
+    Deploy: DEPLOYMENT "POST" "deploy", Operator, OneService, [Deploy, Abort], "deploy a version";
     // A deploy whose `origin` differs from the routing file.
     DeployOrigin: DEPLOYMENT "POST" "", Admin, OneService, [Deploy], "deploy with a new origin";
+    // A deploy that is frozen, and passes.
+    PassFreeze: DEPLOYMENT "POST" "", Admin, OneService, [Deploy], "pass a freeze";
     TrafficShift: DEPLOYMENT "POST" "traffic_shift", Operator, OneService, [Shift, Abort], "shift traffic";
     Pause: DEPLOYMENT "POST" "pause", Operator, OneService, [Pause], "pause a rollout";
     Resume: DEPLOYMENT "POST" "resume", Operator, OneService, [Resume], "resume a rollout";

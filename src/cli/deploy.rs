@@ -27,6 +27,16 @@ pub struct Args {
     /// Deploy it even if it was rolled back before.
     #[arg(long)]
     force: bool,
+    /// End the rollout that is under way, and deploy this version in its place.
+    #[arg(long)]
+    replace: bool,
+    /// Promote it as soon as it has passed its preflight, without the steps of the plan: active is broken, and this mends
+    /// it.
+    #[arg(long)]
+    rescue: bool,
+    /// Deploy although it is frozen, on record. Only for admins.
+    #[arg(long)]
+    pass_freeze: bool,
     /// The reason, recorded in the journal.
     #[arg(long, short)]
     reason: Option<String>,
@@ -58,6 +68,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         functions: args.functions.clone(),
         origin: args.origin.clone(),
         force: args.force,
+        replace: args.replace,
+        rescue: args.rescue,
+        pass_freeze: args.pass_freeze,
         reason: args.reason.clone(),
         initiator: None,
     };

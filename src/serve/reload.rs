@@ -1,18 +1,20 @@
 //! The one task that changes the routing table: when the file changes, and when someone changes something at run time.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use crate::admin::changes::{Change, ChangeError, ChangeRequest};
+use crate::serve::file_changes::LoadedFile;
 use config::check::permalink;
 use config::read::FileProblem;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use config::{self, Overlays, OwnListeners, RoutingConfig, RoutingContext, ServiceConfig};
 use judgement::rollout::{
-    DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, Requester, RolloutError, RuntimeOverlay,
-    RuntimeOverrides,
+    AuditRemark, ChangeKind, Component, DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, Requester,
+    RolloutError, RuntimeOverlay, RuntimeOverrides,
 };
 use memory::counters::{Counters, count};
 use relay::origin::OriginResolver;
@@ -34,6 +36,17 @@ pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> Resol
     ResolvedRouting { routing, endpoints, ..ResolvedRouting::default() }
 }
 
+/// A service, and the line at which the file says its weight.
+fn line_of_weight(config: &ServiceConfig) -> (String, usize) {
+    (config.traffic.name.clone(), config.split_line)
+}
+
+/// A reload, for the journal.
+fn remark(why: String) -> AuditRemark {
+    let who = Component::File.name().to_owned();
+    AuditRemark { kind: ChangeKind::Reload, service: String::new(), who, from: None, why }
+}
+
 /// Logs something that a file says but probably does not mean.
 pub fn warn(warning: &FileProblem) {
     let FileProblem { file, line, message, hint, .. } = warning;
@@ -43,6 +56,7 @@ pub fn warn(warning: &FileProblem) {
 impl Reloader {
     pub async fn run(
         self,
+        mut loaded: LoadedFile,
         mut watch: FileWatch,
         mut asked: mpsc::Receiver<()>,
         mut changes: mpsc::Receiver<ChangeRequest>,
@@ -54,7 +68,7 @@ impl Reloader {
                     None => return,
                 },
                 Some(asked) = changes.recv() => {
-                    let made = self.change(asked.service, asked.by, asked.change).await;
+                    let made = self.change(&mut loaded, asked.service, asked.by, asked.change).await;
                     // The caller may have hung up.
                     let _ = asked.answer.send(made);
                     false
@@ -62,12 +76,12 @@ impl Reloader {
                 () = tokio::time::sleep(INTERVAL) => false,
             };
             if watch.has_changed(FileStamps::at(&self.path)) || now {
-                self.reload().await;
+                self.reload(&mut loaded).await;
             }
         }
     }
 
-    async fn reload(&self) {
+    async fn reload(&self, loaded: &mut LoadedFile) {
         let Ok(SidecarStatus { overs, .. }) = self.shown().await else { return };
         let path = self.path.display();
         match self.read(overs).await {
@@ -80,16 +94,24 @@ impl Reloader {
                         tracing::warn!(%service, what, %name, %why, "set at run time, but no longer valid: ignored");
                     }
                 }
+                let next = LoadedFile::of(&self.path, &routing);
+                let lines: BTreeMap<String, usize> = routing.services.iter().map(line_of_weight).collect();
                 let load = resolve(&self.resolver, routing).await;
                 let sidecar = self.sidecar.clone();
                 match tokio::task::spawn_blocking(move || sidecar.load(load)).await {
                     Ok(Ok(Ok(()))) => {
                         count(&self.counters.process.reloads_taken);
                         tracing::info!(%path, services, "routing reloaded");
+                        if let Some(why) = next.since(loaded, &self.path) {
+                            self.sidecar.remark(remark(why));
+                        }
+                        *loaded = next;
                     }
                     Ok(Ok(Err(refused))) => {
                         count(&self.counters.process.reloads_refused);
-                        tracing::error!(%path, %refused, "routing file refused, keeping the last valid one");
+                        let line = refused.refused_weight().and_then(|service| lines.get(service));
+                        let place = line.map_or(path.to_string(), |line| format!("{path}:{line}"));
+                        tracing::error!(%refused, "{place}: routing file refused, keeping the last valid one");
                     }
                     // Cutover is shutting down.
                     Ok(Err(_)) | Err(_) => {}
@@ -123,7 +145,13 @@ impl Reloader {
     }
 
     /// Applies a change on top of the file on disk, and has the sidecar take both or neither.
-    async fn change(&self, service: String, by: Requester, change: Change) -> Result<CommandReceipt, ChangeError> {
+    async fn change(
+        &self,
+        loaded: &mut LoadedFile,
+        service: String,
+        by: Requester,
+        change: Change,
+    ) -> Result<CommandReceipt, ChangeError> {
         let shown = self.shown().await?;
         let view = shown.services.iter().find(|view| view.service == service);
         let view = view.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;
@@ -158,11 +186,15 @@ impl Reloader {
         {
             return Err(ChangeError::DoesNotFit { what, name, why: aside.why.clone() });
         }
+        let next = LoadedFile::of(&self.path, &routing);
         let load = resolve(&self.resolver, routing).await;
         let command = OperatorCommand { service, by, act };
         let sidecar = self.sidecar.clone();
         let done = tokio::task::spawn_blocking(move || sidecar.command_with(command, load)).await;
-        Ok(done.map_err(|_| ChangeError::Closing)?.map_err(|_| ChangeError::Closing)??)
+        let receipt = done.map_err(|_| ChangeError::Closing)?.map_err(|_| ChangeError::Closing)??;
+        // The journal has it already.
+        *loaded = next;
+        Ok(receipt)
     }
 }
 

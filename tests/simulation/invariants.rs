@@ -73,6 +73,8 @@ impl Somebody {
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
             urls: Default::default(),
+            freezes: Vec::new(),
+            silent: None,
         };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)
     }

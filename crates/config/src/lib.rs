@@ -31,6 +31,7 @@ use crate::allowed::AllowedOrigin;
 use crate::file::{MainFile, RoutingFile, SuiteFile};
 use crate::read::{FileProblem, MAX_BYTES, ProblemSeverity, SourceFile};
 use judgement::guard::GuardPolicy;
+use judgement::rollout::freeze_window::FreezeWindow;
 use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::{RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
@@ -216,6 +217,10 @@ pub struct RoutingConfig {
 pub struct ServiceConfig {
     pub traffic: traffic::ServiceDefinition,
     pub ask: SplitRequest,
+    /// The line of its weight in the file, or of what else says most about it.
+    pub split_line: usize,
+    /// When deploys and steps are frozen, again and again.
+    pub freezes: Vec<FreezeWindow>,
     pub policy: GuardPolicy,
     pub plan: RolloutPlan,
     /// By [`traffic::Environment::index`].

@@ -22,12 +22,11 @@ use toml::de::{DeTable, DeValue};
 use crate::ConfigError;
 use crate::file::At;
 use environment::{Expanded, Lookup};
-use shown::without_passwords;
 use words::TypedValue;
 
 pub use crate::suggest::did_you_mean;
 pub use places::written;
-pub use shown::render;
+pub use shown::{render, without_passwords};
 
 /// Larger files are refused unread.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -96,6 +95,11 @@ impl SourceFile {
     pub fn refused(mut self) -> Option<ConfigError> {
         self.problems.sort_by_key(|problem| problem.span.start);
         (!self.problems.is_empty()).then_some(ConfigError { problems: self.problems })
+    }
+
+    /// The line of a position, counted from 1.
+    pub fn line(&self, at: usize) -> usize {
+        self.text.get(..self.text.floor_char_boundary(at)).unwrap_or("").matches('\n').count() + 1
     }
 
     /// Notes a problem at a position.

@@ -7,6 +7,7 @@ mod active_baseline;
 mod advance;
 mod caution;
 mod durable_state;
+pub mod freeze_window;
 mod guard_changes;
 mod health_events;
 mod insight;
@@ -35,6 +36,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::window::JudgedTotals;
 use crate::guard::{GuardPolicy, Judgement, Observation};
+use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::plan::{RolloutPlan, WarmUp};
 use crate::time::Millis;
@@ -79,6 +81,8 @@ pub struct LoadedService {
     pub plan: RolloutPlan,
     /// Where the file sends the environments, by [`Environment::index`].
     pub urls: [String; 2],
+    /// When deploys and steps are frozen, again and again.
+    pub freezes: Vec<FreezeWindow>,
     /// If active did not answer when Cutover started.
     pub silent: Option<SilentActive>,
 }
@@ -213,6 +217,8 @@ pub enum ChangeKind {
     /// The guard, or the notices, were switched on or off.
     Monitoring,
     Alerting,
+    /// A routing file that changes what is in force was loaded.
+    Reload,
     /// Rules, triggers or checks were changed at run time.
     Overlay,
     /// The active side did not answer when Cutover started.

@@ -53,6 +53,7 @@ impl ResolvedRouting {
                 policy: config.policy.clone(),
                 plan: config.plan.clone(),
                 urls: config.urls.clone(),
+                freezes: config.freezes.clone(),
                 silent: self.silent.get(&config.traffic.name).cloned(),
             })
             .collect()

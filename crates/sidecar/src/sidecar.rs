@@ -202,6 +202,7 @@ impl Sidecar {
     fn look(&mut self, now: Millis, on_grid: bool) {
         // Before looking, so that whatever fails from here on raises the alarm again.
         self.counters.alarm.quiet();
+        self.state.tell_time(clock::wall_millis(), clock::now());
         if self.frozen {
             return;
         }
@@ -222,7 +223,7 @@ impl Sidecar {
     /// The file sets a weight that a running rollout controls. Nothing has changed.
     pub fn load(&mut self, load: ResolvedRouting, now: Millis) -> Result<(), RolloutError> {
         let asks = load.asks();
-        self.state.may_load(&asks)?;
+        self.state.may_load(&asks, now)?;
         self.placed.replace(load, &self.counters);
         self.readings.forget();
         let names: Vec<String> = asks.iter().map(|loaded| loaded.service.clone()).collect();
@@ -245,7 +246,7 @@ impl Sidecar {
         now: Millis,
     ) -> Result<(), RolloutError> {
         if let Some(load) = &load {
-            self.state.may_load(&load.asks())?;
+            self.state.may_load(&load.asks(), now)?;
         }
         let effects = self.state.apply(Event::Command(command), now)?;
         let entry = effects.iter().find_map(|effect| match effect {

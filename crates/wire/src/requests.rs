@@ -150,6 +150,15 @@ pub struct Deploy {
     /// Deploy even though this version was rolled back before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+    /// End the rollout that is under way, and deploy this version in its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
+    /// Promote it as soon as it has passed its preflight, without the steps of the plan: active is broken, and this mends it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rescue: bool,
+    /// Deploy although it is frozen, on record. Only for admins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pass_freeze: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
     pub reason: Option<String>,

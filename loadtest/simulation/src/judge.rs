@@ -118,6 +118,7 @@ impl SimulatedJudge {
                 policy,
                 plan: RolloutPlan::standard(),
                 urls: Default::default(),
+                freezes: Vec::new(),
                 silent: None,
             }]),
             0,

@@ -211,11 +211,8 @@ mod tests {
     fn steps_and_the_preflight_have_suites_and_what_fails_rolls_back_unless_told_otherwise() {
         let plan = typed("suites = [\"smoke\"]\nsteps = [1, { weight = 10, suites = [\"a\", \"b.2\"] }, 100]").unwrap();
         assert_eq!(plan.suites, ["smoke"]);
-        let ways = [
-            (1.0, "", OnFailure::Rollback),
-            (10.0, "a b.2", OnFailure::Rollback),
-            (100.0, "", OnFailure::Rollback),
-        ];
+        let ways =
+            [(1.0, "", OnFailure::Rollback), (10.0, "a b.2", OnFailure::Rollback), (100.0, "", OnFailure::Rollback)];
         assert_eq!(gates(&plan), ways.map(|(weight, names, way)| (weight, names.to_owned(), way)));
         let plan = typed(
             "on_fail = \"hold\"\nsteps = [{ weight = 10, suites = [\"a\"] }, { weight = 100, suites = [\"a\"], on_fail = \"rollback\" }]",

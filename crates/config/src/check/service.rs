@@ -54,6 +54,10 @@ pub fn check(
         warn_of_fraction(source, "weight", at);
     }
     let ask = SplitRequest { active: word(&split.active), weight: split.weight.as_ref().map(|at| at.value.0) };
+    let rollout = file.rollout.as_ref().and_then(|at| at.value.freeze.as_ref());
+    let freezes = rollout.iter().flat_map(|list| &list.0).map(|at| at.value.0.clone()).collect();
+    let split_span = split.weight.as_ref().map(|at| &at.span).or(split.active.as_ref().map(|at| &at.span));
+    let split_line = split_span.map_or(0, |span| source.line(span.start));
     let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
     let rescue = split.rescue.unwrap_or(true);
     let more = over::triggers(over, file.guard.as_ref(), &mut aside);
@@ -74,6 +78,8 @@ pub fn check(
             failover_both: word(&split.failover) == Some(Failover::Both),
         },
         ask,
+        split_line,
+        freezes,
         policy,
         plan,
         origins,

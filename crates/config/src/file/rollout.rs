@@ -4,8 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, IntoDeserializer, Visitor};
 
-use crate::file::At;
-use crate::file::values::{Duration, PathPattern, Share, SuiteName, Whole, Word};
+use crate::file::values::{Duration, PathPattern, Share, SuiteName, Whole, Window, Word};
+use crate::file::{At, OneOrMany};
 use judgement::rollout::plan::OnFailure;
 
 /// How a version goes from no traffic to all of it.
@@ -44,6 +44,9 @@ pub struct RolloutFile {
     /// What happens then: "rollback", or "hold" until a person decides.
     #[schemars(extend("default" = "rollback"))]
     pub on_deadline: Option<At<Word<OnFailure>>>,
+    /// When deploys and steps are frozen, again and again: a list of windows such as
+    /// "Fri 16:00–Mon 08:00 Europe/Berlin", or "22:00–06:00" for every day. Without a zone it is UTC.
+    pub freeze: Option<OneOrMany<Window>>,
     /// How a rollback moves the clients: "at once", or { over = "30s" }, bit by bit, so that a side that has served nobody
     /// can warm up.
     #[serde(rename = "return")]

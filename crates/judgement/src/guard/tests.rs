@@ -88,7 +88,8 @@ fn warnings_are_named_and_do_not_roll_back() {
 #[test]
 fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
     let trigger = &Trigger::defaults()[0];
-    let reading = |candidate, held| TriggerReading { active: failing(900, 0), candidate, share: 0.1, held, usual: None };
+    let reading =
+        |candidate, held| TriggerReading { active: failing(900, 0), candidate, share: 0.1, held, usual: None };
     let step = Millis(100);
     assert_eq!(trigger.held(&reading(failing(100, 6), Millis(300)), step), Millis(400));
     assert_eq!(trigger.held(&reading(failing(19, 19), Millis(300)), step), Millis(300));
@@ -98,8 +99,13 @@ fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
 #[test]
 fn a_missing_share_of_the_traffic_is_a_drop() {
     let drop = Trigger::defaults().into_iter().find(|t| t.name == "half the traffic is gone").unwrap();
-    let reading =
-        |answers| TriggerReading { active: failing(1000, 0), candidate: failing(answers, 0), share: 0.1, held: LONG, usual: None };
+    let reading = |answers| TriggerReading {
+        active: failing(1000, 0),
+        candidate: failing(answers, 0),
+        share: 0.1,
+        held: LONG,
+        usual: None,
+    };
     assert!(matches!(drop.level(&reading(30)), TriggerLevel::Fired(_)));
     assert_eq!(drop.level(&reading(100)), TriggerLevel::Within);
 }

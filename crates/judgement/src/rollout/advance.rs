@@ -90,7 +90,12 @@ impl ServiceUpdate<'_> {
                     ChangeNote::by(Component::Plan, ChangeKind::Abort, format!("{title} was not started: {why}"));
                 self.alter(note, |durable| durable.abort(&why))
             }
-            Ok(said) if self.state.durable.frozen(wall).is_some() => {
+            Ok(said) if release.rescue => {
+                let release = release.clone();
+                let why = format!("{title} is ready: {said}; promoted at once, as a rescue");
+                self.promote(release, ChangeNote::by(Component::Plan, ChangeKind::Promote, why))
+            }
+            Ok(said) if !release.passes_freeze && self.state.frozen(wall).is_some() => {
                 let note =
                     ChangeNote::by(Component::Plan, ChangeKind::Pause, format!("{title} is ready but frozen: {said}"));
                 self.pause(note)

@@ -66,6 +66,7 @@ mod tests {
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
             urls: Default::default(),
+            freezes: Vec::new(),
             silent: None,
         };
         state.apply(Event::Loaded(vec![loaded]), Millis(0)).unwrap();
@@ -84,7 +85,8 @@ mod tests {
         // The other side is asked, and answers.
         let asked = |effect: &Effect| if let Effect::Probe(asked) = effect { Some(asked.number) } else { None };
         if let Some(number) = effects.iter().find_map(asked) {
-            effects.extend(state.apply(Event::Probed { service, number, result: Ok(String::new()) }, Millis(6)).unwrap());
+            effects
+                .extend(state.apply(Event::Probed { service, number, result: Ok(String::new()) }, Millis(6)).unwrap());
         }
         let news = effects.into_iter().filter_map(|effect| match effect {
             Effect::Announce(news) => Some((news.kind, news.level)),

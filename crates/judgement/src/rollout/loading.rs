@@ -7,8 +7,8 @@ use crate::rollout::service_state::ServiceState;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::state::State;
 use crate::rollout::{
-    Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, LoadedService, RequestedSplit, RollbackLatch,
-    RolloutError, SilentActive, SplitRequest,
+    Announcement, AnnouncementLevel, ChangeKind, DeployFreeze, DurableState, Effect, LoadedService, RequestedSplit,
+    RollbackLatch, RolloutError, SilentActive, SplitRequest,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -19,19 +19,19 @@ impl State {
     ///
     /// # Errors
     /// The first service whose weight the file may not change.
-    pub fn may_load(&self, loaded: &[LoadedService]) -> Result<(), RolloutError> {
-        for LoadedService { service, ask, .. } in loaded {
-            let Some(durable) = self.services.get(service).map(|service| &service.durable) else { continue };
-            let asked = ask.after(durable.asked);
-            let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
-            if let Some(release) = release.filter(|_| asked != durable.asked && !asked.weight.is_zero()) {
-                let (title, phase) = (release.title().to_owned(), release.phase.name());
-                return Err(RolloutError::FileDuringRollout {
-                    service: service.clone(),
-                    asked: asked.weight,
-                    title,
-                    phase,
-                });
+    pub fn may_load(&self, loaded: &[LoadedService], now: Millis) -> Result<(), RolloutError> {
+        let wall = self.wall(now);
+        for loaded in loaded {
+            if let Some(state) = self.services.get(&loaded.service) {
+                state.may_follow(loaded, wall)?;
+            }
+        }
+        let under_way =
+            |state: &ServiceState| state.durable.release.clone().filter(|release| release.phase.is_under_way());
+        for (name, release) in self.services.iter().filter_map(|(name, state)| Some((name, under_way(state)?))) {
+            if !loaded.iter().any(|loaded| loaded.service == *name) {
+                let (service, title, phase) = (name.clone(), release.title().to_owned(), release.phase.name());
+                return Err(RolloutError::ServiceInUse { service, title, phase });
             }
         }
         Ok(())
@@ -41,7 +41,9 @@ impl State {
     pub(super) fn load(&mut self, loaded: Vec<LoadedService>, now: Millis) -> Vec<Effect> {
         let mut before: BTreeMap<String, ServiceState> = std::mem::take(&mut self.services);
         let mut asked = BTreeMap::new();
-        for LoadedService { service: name, routes, ask, policy, plan, urls, silent } in loaded {
+        // A service that was left out for a while, and not one of a process that has just started.
+        let is_reload = !before.is_empty();
+        for LoadedService { service: name, routes, ask, policy, plan, urls, freezes, silent } in loaded {
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
             let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask, silent.as_ref()));
@@ -51,25 +53,27 @@ impl State {
             }
             // As after a restart: nobody runs its preflight any more.
             let woken = old.is_none() && known.is_some();
+            let returned = woken && is_reload;
             let service = match old {
                 Some(old) => {
                     // A reload of the same routes and policy is no fresh start for a bad candidate.
                     let watch = old.watch.filter(|_| old.routes == routes && old.policy == policy);
-                    ServiceState { durable, routes, policy, plan, watch, ..old }
+                    ServiceState { durable, routes, policy, plan, urls, freezes, watch, ..old }
                 }
-                None => ServiceState::unseen(durable, routes, policy, plan),
+                None => ServiceState { urls, freezes, ..ServiceState::unseen(durable, routes, policy, plan) },
             };
             self.services.insert(name.clone(), service);
-            asked.insert(name, (ask, known, woken, silent));
+            asked.insert(name, (ask, known, woken, returned, silent));
         }
         self.resting.extend(before.into_iter().map(|(name, service)| (name, service.durable)));
 
         self.sequence.generation += 1;
         let mut effects = vec![Effect::Publish];
         let State { services, sequence, .. } = self;
-        for ((name, state), (ask, known, woken, silent)) in services.iter_mut().zip(asked.into_values()) {
+        for ((name, state), (ask, known, woken, returned, silent)) in services.iter_mut().zip(asked.into_values()) {
             let mut service = ServiceUpdate { name, state, sequence, now };
             effects.extend(service.loaded(ask, known));
+            effects.extend(service.end_without_premises(returned));
             effects.extend(silent.into_iter().flat_map(|silent| service.tell_silent(&silent)));
             effects.extend(service.preflight().filter(|_| woken));
             effects.extend(service.order_suites());
@@ -104,11 +108,16 @@ impl ServiceUpdate<'_> {
                 if asked == known.asked {
                     return Vec::new();
                 }
-                // After a restart nobody could refuse the file, so what it asks for waits for the end of the
-                // rollout.
-                if known.is_under_way() && !asked.weight.is_zero() {
-                    let text =
-                        format!("weight = {} in the routing file takes effect when the rollout ends", asked.weight);
+                // After a restart nobody could refuse the file, so what it asks for waits.
+                let raises = !asked.weight.is_zero();
+                let until = match () {
+                    () if raises && known.is_under_way() => Some("when the rollout ends"),
+                    () if raises && known.stopped => Some("when the emergency is cleared"),
+                    () if raises && self.state.frozen(self.wall()).is_some() => Some("when the freeze is over"),
+                    () => None,
+                };
+                if let Some(until) = until {
+                    let text = format!("weight = {} in the routing file takes effect {until}", asked.weight);
                     let (service, kind) = (self.name.to_owned(), ChangeKind::Shift);
                     let level = AnnouncementLevel::Warning;
                     return vec![Effect::Announce(Announcement { level, service, kind, text, entry: 0 })];
@@ -121,7 +130,61 @@ impl ServiceUpdate<'_> {
     }
 }
 
+impl ServiceState {
+    /// Whether a file may say what it says of this service: while a rollout runs, it may only abort it, and keeps what the
+    /// rollout is about; a freeze and a stop hold for it as for everybody.
+    fn may_follow(&self, loaded: &LoadedService, wall: u64) -> Result<(), RolloutError> {
+        let (durable, service) = (&self.durable, loaded.service.clone());
+        let asked = loaded.ask.after(durable.asked);
+        let changes = asked != durable.asked;
+        if let Some(release) = durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
+            let (title, phase) = (release.title().to_owned(), release.phase.name());
+            if changes && !asked.weight.is_zero() {
+                return Err(RolloutError::FileDuringRollout { service, asked: asked.weight, title, phase });
+            }
+            if let Some(route) = release.functions.iter().find(|route| !loaded.routes.contains(route)) {
+                return Err(RolloutError::RouteInUse { service, route: route.clone(), title, phase });
+            }
+        }
+        let raises = changes && (asked.weight > durable.weight || asked.active != durable.active);
+        if raises && durable.stopped {
+            return Err(RolloutError::FileDuringStop { service, asked: asked.weight });
+        }
+        match self.frozen(wall).filter(|_| raises) {
+            Some(DeployFreeze { who, why, .. }) => {
+                Err(RolloutError::FileDuringFreeze { service, asked: asked.weight, who, why })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether two lists of URLs have one in common: an address more or less is the same version.
+fn share_a_url(one: &str, other: &str) -> bool {
+    one.split(' ').any(|url| other.split(' ').any(|other| url == other))
+}
+
 impl ServiceUpdate<'_> {
+    /// Ends a rollout that is no longer about what it was. `returned`: the service was left out for a while.
+    fn end_without_premises(&mut self, returned: bool) -> Vec<Effect> {
+        let Some(release) = self.state.durable.release.clone().filter(|release| release.phase.is_under_way()) else {
+            return Vec::new();
+        };
+        let (side, title) = (release.environment, release.title());
+        let url = self.state.url(side);
+        let moved = release.url.as_ref().filter(|before| !share_a_url(before, url));
+        let gone = release.functions.iter().find(|route| !self.state.routes.contains(route));
+        let why = match (moved, gone) {
+            (Some(before), _) => format!("{side} is {url} now, and not {before}, which was tried"),
+            (None, Some(route)) => format!("its route {route} is gone from the routing file"),
+            (None, None) if returned => "the service was not in the routing file for a while".to_owned(),
+            (None, None) => return Vec::new(),
+        };
+        let said = format!("{title} is over at {}: {why}; deploy again", self.state.durable.weight);
+        let note = ChangeNote::by(Component::File, ChangeKind::Abort, said);
+        self.alter(note, |durable| durable.abort(&why))
+    }
+
     /// Active did not answer when Cutover started: what that means, and what would help.
     fn tell_silent(&mut self, silent: &SilentActive) -> [Effect; 2] {
         let SilentActive { side, why, other } = silent;

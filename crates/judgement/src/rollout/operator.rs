@@ -65,6 +65,12 @@ pub struct DeployRequest {
     pub origin: Option<DeployedOrigin>,
     /// Deploy even though it was rolled back before.
     pub force: bool,
+    /// End the rollout that is under way, and deploy this in its place.
+    pub replace: bool,
+    /// Promote it as soon as it has passed its preflight: active is broken, and this mends it.
+    pub rescue: bool,
+    /// Deploy although it is frozen. The caller has made sure that the requester may.
+    pub pass_freeze: bool,
 }
 
 /// Why an event cannot be applied. Nothing has changed.
@@ -86,6 +92,14 @@ pub enum RolloutError {
     NothingToRollBack { service: String },
     #[error("{service} has no rollout under way")]
     NoRollout { service: String },
+    #[error(
+        "route `{route}` is gone from the routing file, but {title}, which is {phase}, is a rollout of it: keep the route until the rollout ends, or abort it"
+    )]
+    RouteInUse { service: String, route: String, title: String, phase: &'static str },
+    #[error(
+        "{service} is gone from the routing file, but has a rollout under way: {title} is {phase}; keep it until the rollout ends, or abort it"
+    )]
+    ServiceInUse { service: String, title: String, phase: &'static str },
     #[error("{service} has a rollout under way: {title} is {phase}")]
     UnderWay { service: String, title: String, phase: &'static str },
     #[error("{service}: {candidate} already has {weight} of the traffic, outside any rollout")]
@@ -106,10 +120,28 @@ pub enum RolloutError {
     NothingToApprove { service: String },
     #[error("{service}: the preflight is still running")]
     InPreflight { service: String },
+    #[error("{service} is frozen by {who}: {why}; the routing file may not raise its weight to {asked}")]
+    FileDuringFreeze { service: String, asked: Weight, who: String, why: String },
+    #[error(
+        "{service} is stopped: the routing file may not raise its weight to {asked} before the emergency is cleared"
+    )]
+    FileDuringStop { service: String, asked: Weight },
     #[error("{service}: {what}")]
     AsAsked { service: String, what: &'static str },
     #[error(
         "the routing file sets the weight of {service} to {asked} while {title} is {phase}: only 0 is accepted, which aborts it"
     )]
     FileDuringRollout { service: String, asked: Weight, title: String, phase: &'static str },
+}
+
+impl RolloutError {
+    /// The service whose weight a routing file may not set, if that is what is wrong.
+    pub fn refused_weight(&self) -> Option<&str> {
+        match self {
+            RolloutError::FileDuringRollout { service, .. }
+            | RolloutError::FileDuringFreeze { service, .. }
+            | RolloutError::FileDuringStop { service, .. } => Some(service),
+            _ => None,
+        }
+    }
 }

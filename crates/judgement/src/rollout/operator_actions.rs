@@ -125,14 +125,15 @@ impl ServiceUpdate<'_> {
         deploy: DeployRequest,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
     ) -> Result<Vec<Effect>, RolloutError> {
-        let DeployRequest { version, functions, origin, force } = deploy;
+        let DeployRequest { version, functions, origin, force, replace, rescue, pass_freeze } = deploy;
         let service = || self.name.to_owned();
         if version.is_empty() || version.len() > LONGEST_VERSION || !version.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(RolloutError::BadVersion { version: version.chars().take(LONGEST_VERSION).collect() });
         }
-        self.may_raise(durable)?;
-        if let Some(release) = durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
+        let passed = self.may_raise(pass_freeze)?;
+        let under_way = durable.release.as_ref().filter(|release| release.phase.is_under_way());
+        if let Some(release) = under_way.filter(|_| !replace) {
             return Err(RolloutError::UnderWay {
                 service: service(),
                 title: release.title().to_owned(),
@@ -140,7 +141,7 @@ impl ServiceUpdate<'_> {
             });
         }
         let candidate = durable.active.other();
-        if !durable.weight.is_zero() && !durable.is_watching() {
+        if !durable.weight.is_zero() && !durable.is_watching() && under_way.is_none() {
             return Err(RolloutError::HasShare {
                 service: service(),
                 candidate: candidate.name(),
@@ -156,15 +157,30 @@ impl ServiceUpdate<'_> {
             return Err(RolloutError::NoSuchRoute { service: service(), route: route.clone(), known });
         }
         let limits = if functions.is_empty() { String::new() } else { format!(" of {}", functions.join(", ")) };
-        let note = note(ChangeKind::Deploy, &format!("deploying {version}{limits} to {candidate}"));
+        let passed =
+            passed.map_or(String::new(), |DeployFreeze { who, why, .. }| format!(", past the freeze by {who} ({why})"));
+        let rescued = if rescue { ", as a rescue" } else { "" };
+        let mut effects = match under_way {
+            Some(before) => {
+                let said = format!("{} was replaced by {version} at {}", before.title(), durable.weight);
+                let note = note(ChangeKind::Abort, &said);
+                self.alter(note, |durable| durable.abort(&said))
+            }
+            None => Vec::new(),
+        };
+        let note = note(ChangeKind::Deploy, &format!("deploying {version}{limits} to {candidate}{rescued}{passed}"));
+        let url = origin.as_ref().map_or_else(|| candidate.of(&self.state.urls).clone(), |origin| origin.url.clone());
         let release = Release {
             version: Some(version.clone()),
             environment: candidate,
+            url: Some(url),
+            rescue,
+            passes_freeze: pass_freeze,
             functions,
             phase: RolloutPhase::Preflight,
             ..Release::begin(plan, candidate, note.by.who.clone(), self.wall())
         };
-        let mut effects = self.alter(note, |durable| {
+        effects.extend(self.alter(note, |durable| {
             durable.settle();
             durable.latch = None;
             durable.quarantine.retain(|before| before.version != version);
@@ -175,7 +191,7 @@ impl ServiceUpdate<'_> {
             durable.rollout += 1;
             durable.epoch += 1;
             durable.release = Some(release);
-        });
+        }));
         effects.extend(self.preflight());
         Ok(effects)
     }
@@ -188,7 +204,7 @@ impl ServiceUpdate<'_> {
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
     ) -> Result<Vec<Effect>, RolloutError> {
         if weight > durable.weight {
-            self.may_raise(durable)?;
+            self.may_raise(false)?;
         } else if durable.stopped {
             return Err(RolloutError::Stopped { service: self.name.to_owned() });
         }
@@ -208,7 +224,10 @@ impl ServiceUpdate<'_> {
             let candidate = durable.active.other();
             let release = match under_way {
                 Some(release) => Release { plan: release.plan.up_to(weight), ..release.clone() },
-                None => Release::begin(self.state.plan.up_to(weight), candidate, note.by.who.clone(), self.wall()),
+                None => Release {
+                    url: Some(self.state.url(candidate).to_owned()),
+                    ..Release::begin(self.state.plan.up_to(weight), candidate, note.by.who.clone(), self.wall())
+                },
             };
             return Ok(self.alter(note, |durable| {
                 durable.settle();
@@ -279,7 +298,8 @@ impl ServiceUpdate<'_> {
         durable: &DurableState,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
     ) -> Result<Vec<Effect>, RolloutError> {
-        self.may_raise(durable)?;
+        let passes = durable.release.as_ref().is_some_and(|release| release.passes_freeze);
+        self.may_raise(passes)?;
         let candidate = durable.active.other();
         let release = match durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
             Some(release) if !release.is_live() => {
@@ -311,17 +331,15 @@ impl ServiceUpdate<'_> {
         }))
     }
 
-    /// Refuses if the service is stopped or frozen.
-    fn may_raise(&self, durable: &DurableState) -> Result<(), RolloutError> {
+    /// Refuses if the service is stopped, or frozen and the freeze is not to be passed; returns the freeze that is.
+    fn may_raise(&self, pass_freeze: bool) -> Result<Option<DeployFreeze>, RolloutError> {
         let service = self.name.to_owned();
-        if durable.stopped {
+        if self.state.durable.stopped {
             return Err(RolloutError::Stopped { service });
         }
-        match durable.frozen(self.wall()) {
-            Some(DeployFreeze { who, why, .. }) => {
-                Err(RolloutError::Frozen { service, who: who.clone(), why: why.clone() })
-            }
-            None => Ok(()),
+        match self.state.frozen(self.wall()) {
+            Some(DeployFreeze { who, why, .. }) if !pass_freeze => Err(RolloutError::Frozen { service, who, why }),
+            frozen => Ok(frozen),
         }
     }
 }

@@ -15,6 +15,15 @@ pub struct Release {
     pub version: Option<String>,
     /// The side that it is on, whatever role that has now.
     pub environment: Environment,
+    /// Where it was when it started: what is there later is another version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A person's word that it is promoted as soon as it has passed its preflight.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rescue: bool,
+    /// It goes on while others are frozen, on record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passes_freeze: bool,
     /// The routes that it is limited to; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<String>,
@@ -98,6 +107,9 @@ impl Release {
         Release {
             version: None,
             environment,
+            url: None,
+            rescue: false,
+            passes_freeze: false,
             functions: Vec::new(),
             plan,
             phase: RolloutPhase::Shifting,

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::guard::GuardPolicy;
-use crate::rollout::durable_state::DurableState;
+use crate::rollout::durable_state::{DeployFreeze, DurableState};
+use crate::rollout::freeze_window::FreezeWindow;
+use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::release::{Release, RolloutPhase};
@@ -12,6 +14,7 @@ use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::suite_run::{SuiteRun, suites};
 use crate::rollout::waiting_news::WaitingNews;
 use crate::time::Millis;
+use crate::traffic::Environment;
 
 /// Progress is stored this often: a restart repeats the bake time since then.
 const KEEP: Millis = Millis::seconds(5);
@@ -22,6 +25,9 @@ pub(super) struct ServiceState {
     pub(super) routes: Vec<String>,
     pub(super) policy: GuardPolicy,
     pub(super) plan: RolloutPlan,
+    /// Where the file sends the environments, by [`Environment::index`].
+    pub(super) urls: [String; 2],
+    pub(super) freezes: Vec<FreezeWindow>,
     pub(super) watch: Option<ServiceWatch>,
     /// For the current rollout, or for the last one until its last request has ended.
     pub(super) book: Option<OpenLedger>,
@@ -52,6 +58,8 @@ impl ServiceState {
             routes,
             policy,
             plan,
+            urls: Default::default(),
+            freezes: Vec::new(),
             watch: None,
             book: None,
             clocked: StepClock::default(),
@@ -71,6 +79,21 @@ impl ServiceState {
             || self.durable.is_watching()
             || self.held.is_some()
             || self.returning.is_some()
+    }
+
+    /// Where an environment is: the file's URL, or a deploy's.
+    pub(super) fn url(&self, side: Environment) -> &str {
+        let deployed = side.of(&self.durable.origins).as_ref();
+        deployed.map_or_else(|| side.of(&self.urls).as_str(), |origin| origin.url.as_str())
+    }
+
+    /// The freeze in force at a time of day, in milliseconds since 1970: a person's, or one of the file's windows.
+    pub(super) fn frozen(&self, wall: u64) -> Option<DeployFreeze> {
+        let window = |window: &FreezeWindow| {
+            let until = Some(window.open_until(wall)?);
+            Some(DeployFreeze { who: Component::File.name().to_owned(), why: window.text().to_owned(), until })
+        };
+        self.durable.frozen(wall).cloned().or_else(|| self.freezes.iter().find_map(window))
     }
 
     /// Ends the watch, and soon the ledger: what they saw is not part of the next attempt.
@@ -213,7 +236,7 @@ impl ServiceState {
         if step.approve && !release.approved {
             all.push(WaitReason::Approval);
         }
-        if self.durable.frozen(wall).is_some() {
+        if !release.passes_freeze && self.frozen(wall).is_some() {
             all.push(WaitReason::Frozen);
         }
         all

@@ -31,7 +31,11 @@ impl State {
     /// The state as stored, before any file is read.
     /// `began`: the time of day at zero of the monotonic clock, in milliseconds since 1970.
     pub fn restored(services: BTreeMap<String, DurableState>, generation: u64, last_entry: u64, began: u64) -> State {
-        State { resting: services, sequence: Sequence { generation, last_entry, began, ..Sequence::default() }, ..State::default() }
+        State {
+            resting: services,
+            sequence: Sequence { generation, last_entry, began, ..Sequence::default() },
+            ..State::default()
+        }
     }
 
     /// The state after the store was lost: every service in a file begins at weight 0, latched.
@@ -44,7 +48,12 @@ impl State {
         State { missing: true, ..self }
     }
 
-    /// The time of day in milliseconds since 1970, on a clock that nobody sets.
+    /// Takes the time of day: clocks are set, and hosts sleep, and what people agreed on is by the clock on the wall.
+    pub fn tell_time(&mut self, wall: u64, now: Millis) {
+        self.sequence.began = wall.saturating_sub(now.0);
+    }
+
+    /// The time of day in milliseconds since 1970, as last told.
     pub fn wall(&self, now: Millis) -> u64 {
         self.sequence.began + now.0
     }
@@ -120,7 +129,7 @@ impl State {
     pub fn apply(&mut self, event: Event, now: Millis) -> Result<Vec<Effect>, RolloutError> {
         match event {
             Event::Loaded(services) => {
-                self.may_load(&services)?;
+                self.may_load(&services, now)?;
                 Ok(self.load(services, now))
             }
             Event::Counted { service, routes, on_grid } => {

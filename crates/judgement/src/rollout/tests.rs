@@ -28,6 +28,7 @@ fn file_of(active: &str, weight: f64) -> Event {
         policy: GuardPolicy::standard(),
         plan: RolloutPlan::standard(),
         urls: Default::default(),
+        freezes: Vec::new(),
         silent: None,
     }])
 }
@@ -248,6 +249,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
             urls: Default::default(),
+            freezes: Vec::new(),
             silent: None,
         }])
     };
@@ -282,6 +284,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()] },
             plan: RolloutPlan::standard(),
             urls: Default::default(),
+            freezes: Vec::new(),
             silent: None,
         }])
     };

@@ -138,7 +138,7 @@ impl ServiceState {
             stopped: durable.stopped,
             up: self.up,
             latch: durable.latch.clone(),
-            freeze: durable.frozen(wall).cloned(),
+            freeze: self.frozen(wall),
             rollout: durable.release.as_ref().map(|release| rollout(release, waiting)),
             rollout_number: durable.rollout,
             versions: durable.versions.clone(),

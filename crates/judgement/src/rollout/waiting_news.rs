@@ -82,7 +82,11 @@ impl ServiceUpdate<'_> {
         let bakes = |reason: &WaitReason| matches!(reason, WaitReason::Bake { .. });
         let since = match news.place {
             Some((rollout, step, phase, since)) if (rollout, step, phase) == place => {
-                if reasons.iter().any(bakes) { now } else { since }
+                if reasons.iter().any(bakes) {
+                    now
+                } else {
+                    since
+                }
             }
             _ => {
                 (news.told, news.approval_told) = (false, false);
@@ -135,7 +139,8 @@ impl ServiceUpdate<'_> {
     pub(super) fn tell_ends(&mut self) -> Vec<Effect> {
         let now = self.now;
         let news = &mut self.state.news;
-        let caution = news.caution.is_over(now).then_some((ChangeKind::CautionOver, "the candidate is tried again as before"));
+        let caution =
+            news.caution.is_over(now).then_some((ChangeKind::CautionOver, "the candidate is tried again as before"));
         let shared = news.shared.is_over(now).then_some((ChangeKind::SharedFateOver, "no longer both sides fail"));
         let mut effects = Vec::new();
         for (kind, why) in [caution, shared].into_iter().flatten() {

@@ -15,6 +15,7 @@ use crate::allowed::AllowedOrigin;
 use crate::is_suite_name;
 use crate::network_sets;
 use crate::suggest::close;
+use judgement::rollout::freeze_window::{self, FreezeWindow};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
 use judgement::traffic::names::{FieldName, MethodName, is_token};
@@ -111,6 +112,7 @@ text_values! {
     impl [] SuiteName;
     impl [] TokenExpiry;
     impl [] Version;
+    impl [] Window;
 }
 
 /// A duration, as people write it: `"1m 30s"`. The bounds are in milliseconds; most may be anything above zero.
@@ -847,6 +849,25 @@ impl TextValue for SuiteName {
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$|\$\{", "x-unit": "suite" })
+    }
+}
+
+/// A freeze that comes again.
+#[derive(Clone, Debug)]
+pub struct Window(pub FreezeWindow);
+
+impl TextValue for Window {
+    fn wanted() -> String {
+        "a window such as \"Fri 16:00–Mon 08:00 Europe/Berlin\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let read = FreezeWindow::parse(text).map(Window);
+        read.map_err(|why| {
+            InvalidValue::new(format!("`{text}` is no window for a freeze: {why}"), freeze_window::EXAMPLE)
+        })
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "x-unit": "window" })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::guard::GuardPolicy;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
 use crate::guard::window::{AnswerCounts, JudgedTotals};
+use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::plan::{PlanStep, RolloutPlan};
 use crate::rollout::release::RolloutPhase;
 use crate::rollout::*;
@@ -10,6 +11,7 @@ use crate::rollout::*;
 mod gate;
 mod held;
 mod people;
+mod premises;
 mod restart;
 
 const TICK: u64 = 100;
@@ -32,6 +34,9 @@ struct Bench {
     orders: Vec<SuiteRun>,
     /// How often its progress was stored.
     kept: usize,
+    routes: Vec<String>,
+    urls: [String; 2],
+    freezes: Vec<FreezeWindow>,
     /// What a side says that a rollback would go to.
     answers: Result<String, String>,
 }
@@ -68,6 +73,9 @@ impl Bench {
             effects: vec![],
             orders: vec![],
             kept: 0,
+            routes: vec!["default".into(), "api".into()],
+            urls: ["http://blue:80".into(), "http://green:80 http://green:81".into()],
+            freezes: vec![],
             answers: Ok("answers".into()),
         };
         bench.load().unwrap();
@@ -85,11 +93,12 @@ impl Bench {
         }
         let loaded = LoadedService {
             service: "shop".into(),
-            routes: vec!["default".into(), "api".into()],
+            routes: self.routes.clone(),
             ask: SplitRequest { active: None, weight: Some(percent(self.asked)) },
             policy,
             plan: self.plan.clone(),
-            urls: Default::default(),
+            urls: self.urls.clone(),
+            freezes: self.freezes.clone(),
             silent: None,
         };
         self.apply(Event::Loaded(vec![loaded]))
