@@ -17,6 +17,7 @@ use simulation::dice::Dice;
 use simulation::healthy::{self, HealthyWorld};
 use simulation::runs::{self, RunSpec, SimulatedRun};
 use simulation::table::{self, FaultResult, HealthyResult};
+use simulation::through::{self, ThroughResult};
 use simulation::verdicts;
 use simulation::worlds::World;
 
@@ -77,6 +78,7 @@ fn main() -> anyhow::Result<()> {
     show(table::healthy(&worlds), &worlds);
     let long = left_alone(&arguments, "half an hour", healthy::long(arguments.rollouts.div_ceil(5)));
     show(table::long(&long), &long);
+    let through = get_through(&arguments);
     conclude(&cells, &worlds);
     let seconds = elapsed(began);
     println!("\nTook {seconds:.0} s on {} threads.", arguments.threads);
@@ -89,6 +91,9 @@ fn main() -> anyhow::Result<()> {
         "minutes": arguments.minutes,
         "half_an_hour": long.iter().map(HealthyResult::json).collect::<Vec<_>>(),
         "healthy": worlds.iter().map(HealthyResult::json).collect::<Vec<_>>(),
+        "through": through.iter().map(|cell| {
+            json!({ "world": cell.world.name, "rate": cell.rate, "runs": cell.runs, "through": cell.through, "stretch": cell.stretch })
+        }).collect::<Vec<_>>(),
         "better": verdicts::better(&cells, &worlds),
         "targets": verdicts::targets(&cells, &worlds)
             .iter()
@@ -150,6 +155,27 @@ fn left_alone(arguments: &Arguments, group: &str, worlds: Vec<HealthyWorld>) -> 
         HealthyResult { healthy, judge, plain, peers, seconds }
     });
     left.collect()
+}
+
+/// Of candidates that are as good as active or better, how many are through.
+fn get_through(arguments: &Arguments) -> Vec<ThroughResult> {
+    let began = clock::micros();
+    let mut results = Vec::new();
+    for (at, world) in through::WORLDS.into_iter().enumerate() {
+        if !arguments.wants("through", world.name) {
+            continue;
+        }
+        for rate in through::RATES {
+            let dice = |replicate| Dice::of(arguments.seed, 1000 * at as u64 + rate as u64, replicate as u64);
+            let work = |replicate| through::run(world, rate, dice(replicate));
+            let runs = runs::on_threads(arguments.threads, arguments.rollouts.div_ceil(5), work);
+            results.push(ThroughResult::of(world, rate, &runs));
+        }
+    }
+    if !results.is_empty() {
+        println!("{}\n({:.1} s)\n", through::table(&results), elapsed(began));
+    }
+    results
 }
 
 fn show(table: String, left: &[HealthyResult]) {

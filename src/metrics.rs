@@ -78,6 +78,8 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
         "Requests that caution sent to active because they could not have been rescued.",
         &["service", "route"],
     );
+    let mut tunnels =
+        Family::gauge("tunnels", "WebSockets that are open, by the environment that serves them.", &ROUTE);
     for ((service, route), counters) in counters.routes() {
         let mut away = None;
         for side in Environment::BOTH {
@@ -85,7 +87,7 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
             let labels = [service.as_str(), &route, side.name()];
             let with = |last| [service.as_str(), &route, side.name(), last];
             let RouteTotals { classes, failures: causes, rescued: saved, hurt: harmed, turned_away: kept, .. } = seen;
-            let RouteTotals { upstream: head, request: whole, .. } = seen;
+            let RouteTotals { upstream: head, request: whole, tunnels: open, .. } = seen;
             for (class, value) in ResponseClass::ALL.iter().zip(classes).filter(|(_, value)| *value > 0) {
                 requests.count(&with(class.name()), value);
             }
@@ -94,6 +96,7 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
             }
             rescued.count(&labels, saved);
             hurt.count(&labels, harmed);
+            tunnels.set(&labels, open as f64);
             *away.get_or_insert(0) += kept;
             upstream.observe(&labels, &head);
             request.observe(&labels, &whole);
@@ -102,7 +105,7 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
             turned_away.count(&[&service, &route], away);
         }
     }
-    vec![requests, failures, rescued, hurt, turned_away, upstream, request]
+    vec![requests, failures, rescued, hurt, turned_away, tunnels, upstream, request]
 }
 
 fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {

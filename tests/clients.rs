@@ -353,6 +353,35 @@ fn a_silent_websocket_outlasts_the_time_that_an_answer_may_take() {
 
 #[test]
 #[ignore = "needs Python's websockets: .ci/setup installs it"]
+fn a_websocket_is_told_to_come_again_when_its_side_gets_no_traffic_any_more() {
+    let mut origin = Running::script("websocket_origin.py", &[]);
+    let blue = format!("url = \"http://127.0.0.1:{}\"", origin.line());
+    let split = |active: &str| format!("websocket = true\n[service.shop.split]\nactive = \"{active}\"");
+    for (tunnels, said) in [("", "1012"), ("\ntunnels = { after_rollback = \"keep\" }", "")] {
+        let of = |active: &str| routing(&blue, NOBODY, &split(active).replace("true\n", &format!("true{tunnels}\n")));
+        let front = Front::start(&of("blue"), &[]);
+        let port = front.house.address().port().to_string();
+        let mut client = Running::script("websocket_client.py", &["moved", &port]);
+        assert_eq!(client.line(), "open");
+        assert!(
+            front
+                .house
+                .metrics()
+                .contains("cutover_tunnels{environment=\"blue\",route=\"default\",service=\"shop\"} 1")
+        );
+        front.route(&of("green"));
+        if said.is_empty() {
+            std::thread::sleep(Duration::from_secs(3));
+            let metrics = front.house.metrics();
+            assert!(metrics.contains("cutover_tunnels{environment=\"blue\",route=\"default\",service=\"shop\"} 1"));
+        } else {
+            assert_eq!(client.line(), said);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Python's websockets: .ci/setup installs it"]
 fn a_drain_ends_with_a_websocket_open_and_the_client_gets_the_end() {
     for tls in [false, true] {
         let (_origin, front) = websocket("websocket = true");

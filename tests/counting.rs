@@ -132,7 +132,7 @@ fn whoever_is_rescued_is_not_hurt_and_whoever_is_not_is() {
     let expect = |requests, rescued, hurt| {
         wait_for_requests(&house, Green, requests);
         wait_until("all is told", SOON, || {
-            tally(&house, Green) == ClientImpact { requests, rescued, hurt, turned_away: 0 }
+            tally(&house, Green) == ClientImpact { requests, left: 0, rescued, hurt, turned_away: 0 }
         });
         assert_eq!(cohorts(&house, Green), (requests as u32, requests as u32));
     };

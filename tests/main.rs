@@ -44,6 +44,7 @@ mod report;
 mod rollback;
 mod rollouts;
 mod routing;
+mod safe_releases;
 mod simulation;
 mod support;
 mod tidy;

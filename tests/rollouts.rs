@@ -72,7 +72,7 @@ impl Site {
         wait_until(&format!("the rollout is {phase}"), LONG, || self.phase() == phase);
     }
 
-    fn kinds(&self) -> Vec<ChangeKind> {
+    pub fn kinds(&self) -> Vec<ChangeKind> {
         let mut kinds: Vec<ChangeKind> = JournalReader::open(&self.dir.path().join("cutover.db"))
             .unwrap()
             .latest(None, 1000)

@@ -201,6 +201,9 @@ fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()>
     tell!("\ncost of rollout {rollout}{}:", if ledger.closed { "" } else { " so far" });
     let keys = if *keys > 0 { format!(", from about {} sticky keys", grouped(*keys)) } else { String::new() };
     tell!("  requests to the candidate   {}{keys}", grouped(*requests));
+    if ledger.left + ledger.waiting > 0 {
+        tell!("  left by their clients       {}, still waiting {}", grouped(ledger.left), grouped(ledger.waiting));
+    }
     tell!(
         "  of these failed             {}, rescued {}, seen by clients {}",
         grouped(*failed),

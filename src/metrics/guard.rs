@@ -3,6 +3,7 @@
 use crate::metrics::Family;
 use judgement::guard::Verdict;
 use judgement::guard::evidence::MeterKind;
+use judgement::rollout::WaitReason;
 use memory::counters::{Counters, GuardGauges};
 
 pub fn of_guard(counters: &Counters) -> Vec<Family> {
@@ -24,6 +25,11 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         &["service"],
     );
     let mut cautions = Family::counter("cautions_total", "How often caution has begun.", &["service"]);
+    let mut waiting = Family::gauge(
+        "rollout_waiting",
+        "1 for what the rollout waits for now: its bake time, requests, a verdict, a person …",
+        &["service", "reason"],
+    );
     let mut families: Vec<Family> =
         LEDGER.iter().map(|(name, help, _)| Family::gauge(name, help, &["service"])).collect();
     for (service, mut judged) in counters.judged() {
@@ -38,11 +44,14 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         resolution.set(&[&service], judged.shown.resolution.unwrap_or(1.0));
         caution.set(&[&service], f64::from(u8::from(judged.shown.cautious)));
         cautions.count(&[&service], judged.cautions);
+        for name in WaitReason::NAMES {
+            waiting.set(&[&service, name], f64::from(u8::from(judged.waiting.contains(&name))));
+        }
         for (family, (_, _, value)) in families.iter_mut().zip(LEDGER) {
             family.set(&[&service], value(&judged) as f64);
         }
     }
-    families.extend([verdicts, evidence, resolution, caution, cautions]);
+    families.extend([verdicts, evidence, resolution, caution, cautions, waiting]);
     families
 }
 
@@ -57,11 +66,15 @@ const fn name_of(verdict: &Verdict) -> &'static str {
 type Value = fn(&GuardGauges) -> u64;
 
 /// The blast radius of the current rollout, or of the last one.
-const LEDGER: [(&str, &str, Value); 7] = [
+const LEDGER: [(&str, &str, Value); 9] = [
     ("rollout_number", "The number of the rollout; it goes up whenever the weight rises from 0.", |judged| {
         u64::from(judged.ledger.rollout)
     }),
     ("rollout_requests", "Requests of the rollout that were sent to the candidate.", |judged| judged.ledger.requests),
+    ("rollout_left", "Of these, those whose client left before it was answered.", |judged| judged.ledger.left),
+    ("rollout_in_flight", "Requests to the candidate that have neither been answered nor given up.", |judged| {
+        judged.ledger.waiting
+    }),
     ("rollout_keys", "Distinct sticky keys among these requests, estimated.", |judged| judged.ledger.keys),
     ("rollout_failed", "Requests of the rollout that the candidate failed.", |judged| judged.ledger.failed),
     ("rollout_rescued", "Failed requests of the rollout that active served instead.", |judged| judged.ledger.rescued),

@@ -59,4 +59,15 @@ async def until_the_end():
             print("ended")
 
 
-asyncio.run(asyncio.wait_for({"talk": talk, "refused": refused, "idle": idle, "end": until_the_end}[what](), 20))
+async def moved():
+    async with open_connection() as connection:
+        await connection.send("hello")
+        assert await connection.recv() == "hello"
+        print("open", flush=True)
+        try:
+            await connection.recv()
+        except ConnectionClosed:
+            print(connection.close_code)
+
+
+asyncio.run(asyncio.wait_for({"talk": talk, "refused": refused, "idle": idle, "end": until_the_end, "moved": moved}[what](), 20))

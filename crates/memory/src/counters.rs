@@ -236,7 +236,7 @@ mod tests {
         }
         route.end(Shard(1), side, 150_000, 160_000);
         let totals = route.totals(side);
-        assert_eq!(totals.tally, ClientImpact { requests: 2, rescued: 2, hurt: 2, turned_away: 2 });
+        assert_eq!(totals.tally, ClientImpact { requests: 2, left: 0, rescued: 2, hurt: 2, turned_away: 2 });
         assert_eq!((totals.cohorts.sent[1], totals.cohorts.ended[1]), (2, 1));
         let seen = route.seen(side).unwrap();
         assert_eq!((seen.rescued, seen.hurt, seen.turned_away), (2, 4, 2), "Prometheus sees them all");

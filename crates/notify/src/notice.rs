@@ -59,6 +59,8 @@ pub struct WeightChange {
 pub struct NoticeLedger {
     pub rollout: u32,
     pub requests: u64,
+    pub left_by_clients: u64,
+    pub waiting: u64,
     pub failed: u64,
     pub rescued: u64,
     pub seen_by_clients: u64,
@@ -69,8 +71,21 @@ pub struct NoticeLedger {
 
 impl From<&ledger::RolloutLedger> for NoticeLedger {
     fn from(ledger: &ledger::RolloutLedger) -> NoticeLedger {
-        let ledger::RolloutLedger { rollout, requests, failed, rescued, hurt, turned_away, closed, .. } = *ledger;
-        NoticeLedger { rollout, requests, failed, rescued, seen_by_clients: hurt, turned_away, closed }
+        let ledger::RolloutLedger {
+            rollout, requests, left, waiting, failed, rescued, hurt, turned_away, closed, ..
+        } = *ledger;
+        let (left_by_clients, seen_by_clients) = (left, hurt);
+        NoticeLedger {
+            rollout,
+            requests,
+            left_by_clients,
+            waiting,
+            failed,
+            rescued,
+            seen_by_clients,
+            turned_away,
+            closed,
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod routed_request;
 mod side;
 mod timer;
 pub mod tls;
+mod tunnel;
 mod turn;
 mod upstream_try;
 pub mod worker;

@@ -18,7 +18,7 @@ use crate::sidecar::work_queues::WorkQueues;
 use judgement::guard::Verdict;
 use judgement::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange,
-    OperatorCommand, RolloutError, RuntimeOverrides, State,
+    OperatorCommand, RolloutError, RuntimeOverrides, State, WaitReason,
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -213,6 +213,10 @@ impl Sidecar {
             let event = Event::Counted { service: service.clone(), routes, on_grid };
             self.apply(event, now);
             self.show(service);
+            if on_grid {
+                let waiting = self.state.waiting(service, now).iter().map(WaitReason::name).collect();
+                self.counters.judge(service, |judged| judged.waiting = waiting);
+            }
         }
         self.readings.keep(&live);
     }
@@ -337,7 +341,12 @@ impl Sidecar {
             self.count_rollback(&change);
         }
         if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
-            self.counters.judge(&change.service, |judged| judged.phase = Some(release.phase));
+            self.counters.judge(&change.service, |judged| {
+                judged.phase = Some(release.phase);
+                if !release.phase.is_under_way() {
+                    judged.waiting.clear();
+                }
+            });
         }
         if change.kind == ChangeKind::Caution {
             self.counters.judge(&change.service, |judged| judged.cautions += 1);

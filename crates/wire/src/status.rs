@@ -166,6 +166,10 @@ pub struct GuardSummary {
 pub struct RolloutCost {
     pub rollout: u32,
     pub requests: u64,
+    /// Of these, those whose client left before it was answered.
+    pub left: u64,
+    /// Requests to the candidate that have neither been answered nor given up.
+    pub waiting: u64,
     /// An estimate of the distinct sticky keys.
     pub keys: u64,
     pub failed: u64,
@@ -180,9 +184,9 @@ pub struct RolloutCost {
 
 impl From<RolloutLedger> for RolloutCost {
     fn from(ledger: RolloutLedger) -> RolloutCost {
-        let RolloutLedger { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed, .. } =
-            ledger;
-        RolloutCost { rollout, requests, keys, failed, rescued, hurt, turned_away, cautions, closed }
+        let RolloutLedger { rollout, requests, left, waiting, keys, failed, rescued, hurt, turned_away, .. } = ledger;
+        let RolloutLedger { cautions, closed, .. } = ledger;
+        RolloutCost { rollout, requests, left, waiting, keys, failed, rescued, hurt, turned_away, cautions, closed }
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`judge`], [`peer_rules`], [`mann_whitney`]: who watches a run.
 //! - [`engine`]: one rollout in virtual time. [`runs`]: many of them, on threads.
 //! - [`bound`]: how few failures any rule needs.
+//! - [`through`]: how many good candidates are through, and in what time.
 //! - [`cells`], [`healthy`]: the worlds of the tables. [`statistics`], [`table`], [`verdicts`]: what came of them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -24,5 +25,6 @@ pub mod peer_rules;
 pub mod runs;
 pub mod statistics;
 pub mod table;
+pub mod through;
 pub mod verdicts;
 pub mod worlds;

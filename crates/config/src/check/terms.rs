@@ -4,6 +4,7 @@ use crate::check::preset::Preset;
 use crate::check::{edits, size, sticky};
 use crate::file::{At, EnvironmentFile, ServiceFile};
 use crate::read::SourceFile;
+use judgement::time::Millis;
 use memory::snapshot::{GrpcStatuses, ServiceTerms};
 
 pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> ServiceTerms {
@@ -18,5 +19,10 @@ pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> Se
         versions: [version(&file.blue), version(&file.green)],
         edits: edits::of_routes(source, file),
         pin: sticky::cookie(source, file),
+        tunnels_stay: file
+            .tunnels
+            .as_ref()
+            .and_then(|at| at.value.after_rollback.as_ref())
+            .map_or(Some(Millis::ZERO), |at| at.value.0),
     }
 }

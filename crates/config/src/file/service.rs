@@ -7,11 +7,21 @@ use serde::de::{Deserializer, Visitor};
 use crate::allowed::AllowedOrigin;
 use crate::file::values::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern,
-    RuleMethod, RuleRegex, Share, Size, TriggerLimit, Version, Whole, Word, one_of,
+    RuleMethod, RuleRegex, Share, Size, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
 };
 use crate::file::{At, EditsFile, HealthFile, OneOrMany, RolloutFile};
 use judgement::guard::trigger::{Metric, TriggerAction};
 use judgement::traffic::Environment;
+
+/// What becomes of open WebSockets.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TunnelsFile {
+    /// How long they stay on a side that gets no traffic any more, after a rollback and after a promotion: "close" for not
+    /// at all, a duration such as "30s", or "keep". They are closed with status 1012, so that clients connect again.
+    #[schemars(extend("default" = "close"))]
+    pub after_rollback: Option<At<TunnelStay>>,
+}
 
 /// A service: the hosts that one pair of environments serves, with its own routing, rollout and guard.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -49,6 +59,8 @@ pub struct ServiceFile {
     /// Let clients open WebSockets.
     #[schemars(extend("default" = false))]
     pub websocket: Option<bool>,
+    /// What becomes of open WebSockets.
+    pub tunnels: Option<At<TunnelsFile>>,
     /// How long an origin may take.
     pub timeouts: Option<TimeoutsFile>,
     /// Named path patterns. The guard judges each one separately, and each can be shifted on its own.

@@ -19,7 +19,7 @@ pub use number::{Percent, Rate, Share, Tolerance, Whole, shown};
 pub use text::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, ListenAddress, Network,
     OriginUrl, PathPattern, REGEX, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies,
-    Version, Window, header, origin, regex_in_words,
+    TunnelStay, Version, Window, header, origin, regex_in_words,
 };
 pub use word::Word;
 

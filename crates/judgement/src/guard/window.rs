@@ -36,6 +36,8 @@ impl AnswerCounts {
 pub struct ClientImpact {
     /// Requests sent to it and completed, including those whose client hung up.
     pub requests: u64,
+    /// Of these, those whose client hung up before it was answered.
+    pub left: u64,
     /// Of its failures, those that the other environment served again.
     pub rescued: u64,
     /// Requests that it failed and whose client saw a failure.
@@ -47,6 +49,7 @@ pub struct ClientImpact {
 impl ClientImpact {
     pub fn add(&mut self, other: &ClientImpact) {
         self.requests += other.requests;
+        self.left += other.left;
         self.rescued += other.rescued;
         self.hurt += other.hurt;
         self.turned_away += other.turned_away;

@@ -94,10 +94,10 @@ impl ServiceUpdate<'_> {
 
     /// A rollout's last request has ended.
     pub(super) fn close_book(&mut self, ledger: RolloutLedger) -> Vec<Effect> {
-        let RolloutLedger { rollout, requests, failed, rescued, hurt, turned_away, .. } = ledger;
+        let RolloutLedger { rollout, requests, left, failed, rescued, hurt, turned_away, .. } = ledger;
         let why = format!(
             "rollout {rollout} is over: {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients, \
-             {turned_away} turned away"
+             {left} left by clients, {turned_away} turned away"
         );
         let note = ChangeNote::by(Component::Guard, ChangeKind::Ledger, why);
         let mut change = self.change(note, None);

@@ -13,6 +13,12 @@ pub struct RolloutLedger {
     pub began: Millis,
     /// Requests that were sent to the candidate and have completed.
     pub requests: u64,
+    /// Of these, those whose client left before it was answered.
+    #[serde(default)]
+    pub left: u64,
+    /// Requests that were sent to the candidate, and have neither been answered nor given up.
+    #[serde(default)]
+    pub waiting: u64,
     /// Distinct sticky keys among them, estimated to within about 3 %; requests without a key have none.
     #[serde(default)]
     pub keys: u64,
@@ -88,6 +94,7 @@ impl OpenLedger {
         let OpenLedger { ledger, before, last, .. } = self;
         let (tally, earlier) = (&candidate.tally, &before.tally);
         ledger.requests = tally.requests.saturating_sub(earlier.requests);
+        ledger.left = tally.left.saturating_sub(earlier.left);
         ledger.rescued = tally.rescued.saturating_sub(earlier.rescued);
         ledger.hurt = tally.hurt.saturating_sub(earlier.hurt);
         ledger.turned_away = tally.turned_away.saturating_sub(earlier.turned_away);
@@ -99,6 +106,7 @@ impl OpenLedger {
             ledger.last_request = Some(now);
         }
         self.out = candidate.sent.wrapping_sub(before.sent).saturating_sub(ledger.requests as u32);
+        ledger.waiting = u64::from(self.out);
         if candidate != *last {
             (*last, self.changed) = (candidate, now);
         }

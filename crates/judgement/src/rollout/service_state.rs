@@ -155,6 +155,26 @@ pub enum WaitReason {
     Paused,
 }
 
+impl WaitReason {
+    pub const NAMES: [&str; 9] =
+        ["preflight", "bake", "requests", "verdict", "suites", "approval", "frozen", "monitoring", "paused"];
+
+    /// The name in the metrics, and of the reason in the API.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            WaitReason::Preflight => "preflight",
+            WaitReason::Bake { .. } => "bake",
+            WaitReason::Requests { .. } => "requests",
+            WaitReason::Verdict { .. } => "verdict",
+            WaitReason::Suites { .. } => "suites",
+            WaitReason::Approval => "approval",
+            WaitReason::Frozen => "frozen",
+            WaitReason::Monitoring => "monitoring",
+            WaitReason::Paused => "paused",
+        }
+    }
+}
+
 impl std::fmt::Display for WaitReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -8,6 +8,7 @@ use crate::rollout::service_update::{Sequence, ServiceUpdate};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::{
     AuditRemark, DurableState, Effect, Event, JournalChange, OperatorCommand, RolloutError, RuntimeOverrides,
+    WaitReason,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -104,6 +105,11 @@ impl State {
     /// What the judge makes of a live service.
     pub fn shown(&self, service: &str) -> Option<&GuardReading> {
         self.services.get(service)?.watch.as_ref().map(ServiceWatch::shown)
+    }
+
+    /// What the rollout of a service waits for at `now`.
+    pub fn waiting(&self, service: &str, now: Millis) -> Vec<WaitReason> {
+        self.services.get(service).map(|service| service.waiting(self.wall(now))).unwrap_or_default()
     }
 
     /// What the rollout of a service has cost so far.

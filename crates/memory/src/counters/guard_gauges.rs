@@ -16,6 +16,8 @@ pub struct GuardGauges {
     pub cautions: u64,
     /// The phase of the last version that was deployed.
     pub phase: Option<RolloutPhase>,
+    /// What its rollout waits for now, by the names of its reasons.
+    pub waiting: Vec<&'static str>,
 }
 
 impl GuardGauges {

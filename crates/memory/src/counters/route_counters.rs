@@ -159,6 +159,8 @@ struct RouteCell {
     rescued: AtomicU64,
     hurt: AtomicU64,
     turned_away: AtomicU64,
+    /// Those that are open.
+    tunnels: AtomicU64,
     cohorts: CohortRing,
     upstream: Histogram,
     request: Histogram,
@@ -172,6 +174,7 @@ impl RouteCell {
             rescued: AtomicU64::new(0),
             hurt: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
+            tunnels: AtomicU64::new(0),
             cohorts: CohortRing::new(),
             upstream: Histogram::new(),
             request: Histogram::new(),
@@ -204,6 +207,8 @@ pub struct RouteTotals {
     /// Requests that went here first and whose clients saw a failure.
     pub hurt: u64,
     pub turned_away: u64,
+    /// Tunnels that are open.
+    pub tunnels: u64,
     pub upstream: LatencyTotals,
     pub request: LatencyTotals,
 }
@@ -228,6 +233,7 @@ impl Default for RouteTotals {
             rescued: 0,
             hurt: 0,
             turned_away: 0,
+            tunnels: 0,
             upstream: LatencyTotals::default(),
             request: LatencyTotals::default(),
         }
@@ -292,6 +298,20 @@ impl RouteCounters {
         }
     }
 
+    /// A tunnel is opened.
+    pub fn open_tunnel(&self, shard: Shard, environment: Environment, judged: bool) {
+        if let Some(cell) = self.cell(shard, environment, judged) {
+            cell.tunnels.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A tunnel that was opened has ended.
+    pub fn close_tunnel(&self, shard: Shard, environment: Environment, judged: bool) {
+        if let Some(cell) = self.cell(shard, environment, judged) {
+            cell.tunnels.fetch_sub(1, Relaxed);
+        }
+    }
+
     /// A judged request is sent. `at`: microseconds on the monotonic clock.
     #[inline]
     pub fn send(&self, shard: Shard, environment: Environment, at: u64) {
@@ -327,6 +347,7 @@ impl RouteCounters {
             seen.rescued += cell.rescued.load(Relaxed);
             seen.hurt += cell.hurt.load(Relaxed);
             seen.turned_away += cell.turned_away.load(Relaxed);
+            seen.tunnels += cell.tunnels.load(Relaxed);
             cell.upstream.add_to(&mut seen.upstream);
             cell.request.add_to(&mut seen.request);
         }
@@ -371,6 +392,7 @@ impl RouteCounters {
             let (answers, aborted) = cell.requests();
             totals.counts.answers += answers;
             totals.tally.requests += answers + aborted;
+            totals.tally.left += aborted;
             totals.counts.failed += counts.failed;
             totals.counts.unavailable += counts.unavailable;
             let latency = totals.latency.iter_mut().zip(&cell.upstream.buckets);

@@ -1,6 +1,7 @@
 //! A service's settings for heads and bodies, prepared so that a request only has to copy them.
 
 use http::{HeaderName, HeaderValue};
+use judgement::time::Millis;
 
 use crate::snapshot::ServedService;
 use judgement::traffic::{Environment, RouteId};
@@ -41,6 +42,8 @@ pub struct ServiceTerms {
     /// By route, `default` first.
     pub edits: Box<[HeaderEdits]>,
     pub pin: PinCookie,
+    /// How long a tunnel may stay on a side that gets no traffic any more; `None`: as long as it likes.
+    pub tunnels_stay: Option<Millis>,
 }
 
 /// How the cookie is set that keeps a client on one side.

@@ -19,6 +19,7 @@ use crate::proxy::pool::OriginConnection;
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::side::{Channel, ExchangeSide, Http2OriginStream, SideError};
 use crate::proxy::timer::LazyTimer;
+use crate::proxy::tunnel::Tunnel;
 use crate::proxy::turn;
 use crate::proxy::upstream_try::UpstreamTry;
 use crate::proxy::worker::Worker;
@@ -478,10 +479,12 @@ impl Exchange<'_> {
         }
         let slot = self.ctx.routed.as_ref().and_then(RoutedRequest::slot);
         let terms = PassageTerms { limits: &worker.proxy.limits, times: &times, expects_continue: false, slot };
-        let mut passage = Passage::new(self.client, &mut origin, upload, self.timer, terms);
         let passed = if switches {
-            poll_fn(|cx| passage.poll_tunnel(cx)).await
+            // Boxed: few requests become tunnels.
+            Box::pin(self.pass_through(&mut origin)).await;
+            Ok(())
         } else {
+            let mut passage = Passage::new(self.client, &mut origin, upload, self.timer, terms);
             poll_fn(|cx| passage.poll_body(cx)).await
         };
         self.leave_endpoint();
@@ -513,6 +516,18 @@ impl Exchange<'_> {
                 AfterRequest::CutOff
             }
         }
+    }
+
+    /// Passes on what both sides of a tunnel send, until it ends.
+    async fn pass_through(&mut self, origin: &mut ExchangeSide) {
+        let worker = self.worker.clone();
+        let Some(routed) = &mut self.ctx.routed else { return };
+        let open = routed.open_tunnel(worker.proxy.shard);
+        let stay = routed.service().and_then(|service| service.terms.tunnels_stay);
+        // A rule may send somebody where nobody else goes.
+        let stay = stay.filter(|_| open.gets_traffic(&routed.snapshot));
+        let mut tunnel = Tunnel::new(self.client, origin, self.timer, (worker.proxy.limits.tunnel_idle, stay));
+        poll_fn(|cx| tunnel.poll(cx, || open.gets_traffic(&worker.snapshot()))).await;
     }
 
     /// Takes the outcome of a gRPC call, which is in the trailers, or in the head of a response without a body.

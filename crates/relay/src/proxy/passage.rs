@@ -254,31 +254,6 @@ impl<'a> Passage<'a> {
         self.poll_too_late(cx, Stage::Body, uploading, Some(held_up)).map(Err)
     }
 
-    /// Passes on what both sides send, until both have ended.
-    pub fn poll_tunnel(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
-        let mut held_up = HeldUpBy::Reading;
-        let up = poll_forward(self.client, self.origin, cx, &mut held_up, u64::MAX, |_| {});
-        let down = poll_forward(self.origin, self.client, cx, &mut held_up, u64::MAX, |_| {});
-        match (up, down) {
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) | (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => {
-                Poll::Ready(Ok(()))
-            }
-            (up, down) => {
-                // Either side's end is told to the other, which may still send.
-                if up.is_ready() {
-                    let _ = self.origin.poll_shutdown(cx);
-                }
-                if down.is_ready() {
-                    let _ = self.client.poll_shutdown(cx);
-                }
-                let now = clock::now();
-                let moved = self.client.received + self.origin.received + self.client.sent + self.origin.sent;
-                let since = self.downloading.hold(HeldUpBy::Reading, moved, now);
-                self.timer.poll(now, since.plus(self.terms.limits.tunnel_idle), cx).map(Ok)
-            }
-        }
-    }
-
     /// Sends what there is of the request's body. What holds it up; `None` if it is on its way, as far as it will ever be.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<Option<HeldUpBy>, AttemptError> {
         if self.upload.state != UploadState::Open {

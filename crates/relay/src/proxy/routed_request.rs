@@ -8,12 +8,12 @@ use crate::proxy::rescue::{FailedTry, is_safe};
 use crate::proxy::upstream_try::UpstreamTry;
 use judgement::time::Millis;
 use judgement::traffic::rule::RoutingRule;
-use judgement::traffic::{Decision, DecisionReason, Environment};
+use judgement::traffic::{Decision, DecisionReason, Environment, RouteId};
 use memory::clock;
 use memory::counters::{
     AttemptFailure, AttemptOutcome, Counters, EndpointLimit, EndpointSlot, ResponseClass, RouteCounters, Shard,
 };
-use memory::snapshot::{Endpoint, HeaderEdits, ServedService, SharedSnapshot};
+use memory::snapshot::{Endpoint, HeaderEdits, RoutingSnapshot, ServedService, SharedSnapshot};
 use sidecar::SidecarHandle;
 
 /// A routed request. It keeps its snapshot: however many attempts it takes, it sees one generation.
@@ -40,6 +40,34 @@ pub struct RoutedRequest {
     pub unseen: bool,
     /// Its cohort has counted it as sent, and not yet as ended.
     in_flight: bool,
+}
+
+/// A tunnel that is counted.
+#[derive(Debug)]
+pub struct OpenTunnel {
+    service: Option<Arc<ServedService>>,
+    route: RouteId,
+    environment: Environment,
+    shard: Shard,
+    judged: bool,
+}
+
+impl OpenTunnel {
+    /// Whether its environment still gets any of its service's traffic.
+    pub fn gets_traffic(&self, now: &RoutingSnapshot) -> bool {
+        let Some(service) = &self.service else { return true };
+        // A service that left the file keeps its tunnels.
+        let split = now.table.services().find(|(_, rules, _)| rules.name == service.name).map(|(_, _, split)| split);
+        split.is_none_or(|split| split.active == self.environment || split.live || !split.weight.is_zero())
+    }
+}
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        if let Some(counters) = self.service.as_ref().and_then(|service| service.counters(self.route)) {
+            counters.close_tunnel(self.shard, self.environment, self.judged);
+        }
+    }
 }
 
 impl RoutedRequest {
@@ -114,6 +142,16 @@ impl RoutedRequest {
     }
 
     /// No endpoint has anything more to do with the request.
+    /// Counts the request as a tunnel, for as long as what is returned is there.
+    pub fn open_tunnel(&self, shard: Shard) -> OpenTunnel {
+        let (environment, judged) = (self.environment(), self.decision.judged);
+        if let Some(counters) = self.counters() {
+            counters.open_tunnel(shard, environment, judged);
+        }
+        let service = self.service().cloned();
+        OpenTunnel { service, route: self.decision.route, environment, shard, judged }
+    }
+
     pub fn leave_endpoint(&mut self) {
         self.endpoints.leave();
     }

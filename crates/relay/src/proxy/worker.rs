@@ -131,7 +131,7 @@ impl Worker {
         date
     }
 
-    fn snapshot(&self) -> SharedSnapshot {
+    pub fn snapshot(&self) -> SharedSnapshot {
         self.current.borrow_mut().load()
     }
 

@@ -113,6 +113,7 @@ text_values! {
     impl [] TokenExpiry;
     impl [] Version;
     impl [] Window;
+    impl [] TunnelStay;
 }
 
 /// A duration, as people write it: `"1m 30s"`. The bounds are in milliseconds; most may be anything above zero.
@@ -868,6 +869,29 @@ impl TextValue for Window {
     }
     fn schema() -> Schema {
         json_schema!({ "type": "string", "x-unit": "window" })
+    }
+}
+
+/// How long a tunnel may stay on a side that gets no traffic any more; `None`: as long as it likes.
+#[derive(Clone, Copy, Debug)]
+pub struct TunnelStay(pub Option<Millis>);
+
+impl TextValue for TunnelStay {
+    fn wanted() -> String {
+        "\"close\", \"keep\" or a duration such as \"30s\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "close" => Ok(TunnelStay(Some(Millis::ZERO))),
+            "keep" => Ok(TunnelStay(None)),
+            text => Millis::parse(text).map(|stay| TunnelStay(Some(stay))).map_err(|_| {
+                let hint = "write \"close\", \"keep\" or a duration such as \"30s\"";
+                InvalidValue::new(format!("`{text}` does not say how long a tunnel may stay"), hint)
+            }),
+        }
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "x-unit": "close, keep or a duration" })
     }
 }
 

@@ -1,0 +1,85 @@
+//! Releases that hold in the real world: never to a dead side, never past a lock, and everything on record.
+
+use std::time::Duration;
+
+use judgement::rollout::ChangeKind;
+
+use crate::rollouts::Site;
+use crate::support::client::get;
+use crate::support::house::{House, Load};
+use crate::support::origin::{Do, Origin};
+use crate::support::{SOON, wait_until};
+
+/// Steps of a second, and a watch that outlasts the test.
+const FAST: &str = "steps = [10, 50, 100]\nbake = \"1s\"\nrequests = 5\nwatch = \"60s\"\nwarm_up = 1";
+
+#[test]
+fn a_promoted_version_that_stumbles_is_not_taken_back_to_a_side_that_is_off() {
+    let mut site = Site::new(FAST);
+    let proxy = site.process.address;
+    let load = Load::start(proxy, 4, Duration::from_millis(5));
+    site.must(&["deploy", "2.0.0"]);
+    site.wait_for_phase("promoted");
+    // Nobody needs it any more.
+    let nobody = Origin::start("nobody");
+    drop(std::mem::replace(&mut site.blue, nobody).end());
+    std::thread::sleep(Duration::from_secs(6));
+    site.green.always(Do::Status(503));
+    wait_until("the rollback is held", SOON, || site.kinds().contains(&ChangeKind::RollbackHeld));
+    site.green.always(Do::Status(200));
+    wait_until("it is no longer called for", SOON, || site.kinds().contains(&ChangeKind::RollbackDropped));
+    assert_eq!(site.status()["active"], "green");
+    assert!(!site.kinds().contains(&ChangeKind::Rollback));
+    assert_eq!(
+        (get(proxy, "/", &[]).status, site.kinds().iter().filter(|kind| **kind == ChangeKind::RollbackHeld).count()),
+        (200, 1)
+    );
+    load.stop();
+}
+
+#[test]
+fn a_broken_active_does_not_keep_its_fix_back_and_a_rescue_is_through_at_once() {
+    for words in [&["deploy", "1.0.1"][..], &["deploy", "1.0.1", "--rescue"]] {
+        let site = Site::new(FAST);
+        site.blue.always(Do::Status(500));
+        let load = Load::start(site.process.address, 4, Duration::from_millis(5));
+        site.must(words);
+        site.wait_for_phase("promoted");
+        assert_eq!(get(site.process.address, "/", &[]).body, "green");
+        assert_eq!(site.kinds().contains(&ChangeKind::Step), words.len() == 2);
+        load.stop();
+    }
+}
+
+#[test]
+fn a_freeze_holds_for_the_file_and_every_reload_is_on_record() {
+    let house = House::start("weight = 0", "");
+    house.write("weight = 10", "[service.shop.rollout]\nbake = \"1m\"");
+    house.wait_for_weight(1000);
+    let reload = || house.entry(ChangeKind::Reload);
+    let entry = reload();
+    assert!(entry.change.why.starts_with("routing.toml (owned by "), "{}", entry.change.why);
+    for part in ["changed shop: weight, rollout", "\n-weight = 0\n", "\n+weight = 10\n", "+bake = \"1m\""] {
+        assert!(entry.change.why.contains(part), "{part}: {}", entry.change.why);
+    }
+    // What changes nothing that is in force is no entry.
+    house.write("weight = 10 # still", "[service.shop.rollout]\nbake = \"60s\"");
+    house.running.reload();
+    let taken = || house.running.counters.process.reloads_taken.load(std::sync::atomic::Ordering::Relaxed);
+    let before = taken();
+    house.running.reload();
+    wait_until("it is read", SOON, || taken() > before);
+    assert_eq!(house.history().iter().filter(|entry| entry.change.kind == ChangeKind::Reload).count(), 1);
+    // Frozen for all days but one minute that is not now.
+    let all_day = "[service.shop.rollout]\nfreeze = [\"Mon 00:00–Sun 23:59 UTC\", \"Sun 12:00-Mon 12:00\"]";
+    house.write("weight = 10", all_day);
+    wait_until("it is in force", SOON, || {
+        house.history().iter().filter(|entry| entry.change.kind == ChangeKind::Reload).count() == 2
+    });
+    house.write("weight = 50", all_day);
+    let refused = || house.running.counters.process.reloads_refused.load(std::sync::atomic::Ordering::Relaxed);
+    wait_until("it is refused", SOON, || refused() > 0);
+    assert_eq!(house.weight(), 1000);
+    house.write("weight = 0", all_day);
+    house.wait_for_weight(0);
+}
