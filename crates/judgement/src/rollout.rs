@@ -95,8 +95,9 @@ pub enum Event {
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
     /// The result of a step's suites: a summary such as `12 cases`, or why they did not pass.
     Validated { order: SuiteRun, result: Result<String, SuiteRunError> },
-    /// What health checks found about an environment. `rollback`: roll a new side back if it is down.
-    Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
+    /// What health checks found about an environment. `rollback`: roll a new side back if it is down. `quiet`: tell
+    /// nobody.
+    Health { service: String, environment: Environment, up: bool, why: String, rollback: bool, quiet: bool },
 }
 
 /// Something that happened without changing the state: the audit's part of the journal.
@@ -108,6 +109,8 @@ pub struct AuditRemark {
     pub who: String,
     pub from: Option<String>,
     pub why: String,
+    /// As what it is announced; `None`: only the journal has it.
+    pub announced: Option<AnnouncementLevel>,
 }
 
 /// What to do about an event, in this order.
@@ -132,6 +135,8 @@ pub struct PreflightRequest {
     pub rollout: u32,
     pub environment: Environment,
     pub warm_up: WarmUp,
+    /// How long to wait for an environment that is still starting.
+    pub ready_within: Millis,
     /// Suites to run after the warm-up; if one does not pass, the preflight fails.
     pub suites: Vec<String>,
 }
@@ -180,8 +185,14 @@ pub enum ChangeKind {
     Overlay,
     /// Health checks report an environment as down, or up again.
     Health,
+    /// A check goes down and up again and again: its turns are no longer told, and are again.
+    Flapping,
+    FlappingOver,
     /// A person has started or ended a run of a suite.
     Validation,
+    /// A suite that runs by itself has begun to fail, and passes again.
+    ValidationFailed,
+    ValidationPassed,
     /// The admin API refused a request.
     Refused,
     /// A token was used for the first time since startup.
@@ -273,9 +284,12 @@ impl JournalChange {
         match self.kind {
             ChangeKind::Rollback | ChangeKind::Stop | ChangeKind::SharedFate => AnnouncementLevel::Critical,
             ChangeKind::Pause if self.is_by(Component::Guard) || held => AnnouncementLevel::Critical,
-            ChangeKind::Warning | ChangeKind::Caution | ChangeKind::Abort | ChangeKind::Monitoring => {
-                AnnouncementLevel::Warning
-            }
+            ChangeKind::Warning
+            | ChangeKind::Caution
+            | ChangeKind::Abort
+            | ChangeKind::Monitoring
+            | ChangeKind::Flapping
+            | ChangeKind::ValidationFailed => AnnouncementLevel::Warning,
             _ => AnnouncementLevel::Info,
         }
     }

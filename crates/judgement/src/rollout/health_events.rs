@@ -8,7 +8,14 @@ use crate::rollout::{AnnouncementLevel, ChangeKind, DurableState, Effect, Journa
 use crate::traffic::Environment;
 
 impl ServiceUpdate<'_> {
-    pub(super) fn checked(&mut self, side: Environment, up: bool, why: &str, rollback: bool) -> Vec<Effect> {
+    /// `quiet`: the change is in force, and told nobody.
+    pub(super) fn checked(
+        &mut self,
+        side: Environment,
+        up: bool,
+        why: &str,
+        (rollback, quiet): (bool, bool),
+    ) -> Vec<Effect> {
         let service = &mut *self.state;
         let is_active = service.durable.active == side;
         let place = side.of_mut(&mut service.up);
@@ -16,6 +23,10 @@ impl ServiceUpdate<'_> {
         let other_is_up = *side.other().of(&service.up);
         let mut effects = Vec::new();
         if changed {
+            self.sequence.generation += 1;
+            effects.push(Effect::Publish);
+        }
+        if changed && !quiet {
             let role = if is_active { "active" } else { "the candidate" };
             let said = match up {
                 true => format!("{side}, {role}, is up again: {why}"),
@@ -26,8 +37,6 @@ impl ServiceUpdate<'_> {
                 (false, true) => AnnouncementLevel::Critical,
                 (false, false) => AnnouncementLevel::Warning,
             };
-            self.sequence.generation += 1;
-            effects.push(Effect::Publish);
             let change = self.change(ChangeNote::by(Component::Health, ChangeKind::Health, said), None);
             // This is not part of the durable state.
             effects.extend(told(level, JournalChange { after: None, ..change }));
@@ -77,7 +86,8 @@ mod tests {
         rollback: bool,
     ) -> Vec<(ChangeKind, AnnouncementLevel)> {
         let (service, why) = ("shop".to_owned(), "check home: 10.0.0.1:80 answers 503".to_owned());
-        let effects = state.apply(Event::Health { service, environment, up, why, rollback }, Millis(5)).unwrap();
+        let effects =
+            state.apply(Event::Health { service, environment, up, why, rollback, quiet: false }, Millis(5)).unwrap();
         let news = effects.into_iter().filter_map(|effect| match effect {
             Effect::Announce(news) => Some((news.kind, news.level)),
             _ => None,
@@ -102,6 +112,24 @@ mod tests {
         assert_eq!(told(&mut state, Environment::Green, true, false), [(ChangeKind::Health, AnnouncementLevel::Info)]);
         assert_eq!(state.split("shop").unwrap().up, [false, true]);
         assert_eq!(state.split("shop").unwrap().weight, Weight::from_percent(10.0).unwrap());
+    }
+
+    #[test]
+    fn a_quiet_change_is_in_force_and_told_nobody() {
+        let mut state = started(10.0);
+        let quietly = |up: bool| Event::Health {
+            service: "shop".to_owned(),
+            environment: Environment::Green,
+            up,
+            why: String::new(),
+            rollback: false,
+            quiet: true,
+        };
+        for up in [false, true] {
+            let effects = state.apply(quietly(up), Millis(5)).unwrap();
+            assert!(matches!(effects.as_slice(), [Effect::Publish]), "{effects:?}");
+            assert_eq!(state.split("shop").unwrap().up, [true, up]);
+        }
     }
 
     #[test]

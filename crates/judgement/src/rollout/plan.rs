@@ -65,6 +65,9 @@ pub struct RolloutPlan {
     /// What stays on the old side meanwhile, as a live baseline.
     pub holdback: Weight,
     pub warm_up: WarmUp,
+    /// How long the preflight waits for a new side that is still starting.
+    #[serde(default = "RolloutPlan::ready_within")]
+    pub ready_within: Millis,
     /// Suites that must pass before the first client. If one fails, the rollout ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
@@ -82,6 +85,12 @@ impl RolloutPlan {
     pub const REQUESTS: u64 = 20;
     pub const BAKE: Millis = Millis::seconds(120);
     pub const WATCH: Millis = Millis::seconds(600);
+    pub const READY_WITHIN: Millis = Millis::seconds(30);
+
+    /// Of a plan that was stored before it had this.
+    fn ready_within() -> Millis {
+        RolloutPlan::READY_WITHIN
+    }
 
     /// 10, 25, 50, 75 and 100 %.
     pub fn standard() -> RolloutPlan {
@@ -89,7 +98,8 @@ impl RolloutPlan {
         let step = |weight| PlanStep::new(weight, RolloutPlan::BAKE, RolloutPlan::REQUESTS);
         let warm_up = WarmUp { requests: 3, path: "/".to_owned() };
         let (steps, holdback) = (weights.map(step).collect(), Weight::ZERO);
-        RolloutPlan { steps, watch: RolloutPlan::WATCH, holdback, warm_up, suites: Vec::new() }
+        let ready_within = RolloutPlan::READY_WITHIN;
+        RolloutPlan { steps, watch: RolloutPlan::WATCH, holdback, warm_up, ready_within, suites: Vec::new() }
     }
 
     /// The highest weight that the candidate gets.
