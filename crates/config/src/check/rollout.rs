@@ -49,6 +49,7 @@ pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &
         watch: length(&file.watch, RolloutPlan::WATCH),
         holdback,
         warm_up: WarmUp { requests: whole(&file.warm_up, 3) as u32, path },
+        ready_within: length(&file.ready_within, RolloutPlan::READY_WITHIN),
         suites: suites(source, file.suites.as_ref(), context.suites),
     }
 }
