@@ -29,6 +29,8 @@ impl OpenIncidents {
             ChangeKind::Promote | ChangeKind::Watched | ChangeKind::Clear => None,
             ChangeKind::Resume => only(ChangeKind::Pause),
             ChangeKind::CautionOver => only(ChangeKind::Caution),
+            ChangeKind::FlappingOver => only(ChangeKind::Flapping),
+            ChangeKind::ValidationPassed => only(ChangeKind::ValidationFailed),
             _ => return None,
         };
         let open = self.of(&news.service);
