@@ -18,6 +18,9 @@ use memory::counters::{Counters, count};
 use memory::snapshot::{Endpoint, Endpoints, OriginSettings};
 use sidecar::SidecarHandle;
 
+/// Look-ups under way, with the names.
+type Lookups = JoinSet<(Result<ResolvedName, String>, String)>;
+
 /// The pause after a failed lookup.
 const AGAIN: Millis = Millis::seconds(5);
 
@@ -67,13 +70,15 @@ impl OriginResolver {
         resolved
     }
 
-    fn look_up_all(&self, names: impl IntoIterator<Item = String>) -> JoinSet<(Result<ResolvedName, String>, String)> {
+    fn look_up_all(&self, names: impl IntoIterator<Item = String>) -> Lookups {
         let mut lookups = JoinSet::new();
-        for name in names {
-            let resolver = self.names.clone();
-            lookups.spawn(async move { (resolver.look_up(&name).await, name) });
-        }
+        names.into_iter().for_each(|name| self.look_up(&mut lookups, name));
         lookups
+    }
+
+    fn look_up(&self, lookups: &mut Lookups, name: String) {
+        let resolver = self.names.clone();
+        lookups.spawn(async move { (resolver.look_up(&name).await, name) });
     }
 
     fn failed(&self, name: &str, error: &str) {
@@ -85,23 +90,32 @@ impl OriginResolver {
     pub async fn keep(self: Arc<OriginResolver>, sidecar: SidecarHandle) {
         let mut wanted = self.wanted.subscribe();
         let mut names: HashMap<String, ResolvedName> = HashMap::new();
+        // A name that is not answered holds up neither the others nor those of a new routing.
+        let (mut lookups, mut asked): (Lookups, BTreeSet<String>) = (JoinSet::new(), BTreeSet::new());
         loop {
             let origins = wanted.borrow_and_update().clone();
             let hosts = origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.as_str()));
             // An address needs no lookup.
             let hosts: BTreeSet<&str> = hosts.filter(|host| host.parse::<IpAddr>().is_err()).collect();
             names.retain(|name, _| hosts.contains(name.as_str()));
-            let is_due = |host: &&str| names.get(*host).is_none_or(|found| found.until <= clock::now());
-            // All at once: a name that is not answered does not hold up the others.
-            let mut lookups = self.look_up_all(hosts.into_iter().filter(is_due).map(str::to_owned));
-            while let Some(result) = lookups.join_next().await {
-                if let Ok((found, host)) = result {
-                    self.refresh(&host, found, &mut names, &origins, &sidecar);
+            let now = clock::now();
+            for host in hosts.iter().filter(|host| names.get(**host).is_none_or(|found| found.until <= now)) {
+                if asked.insert((*host).to_owned()) {
+                    self.look_up(&mut lookups, (*host).to_owned());
                 }
             }
-            let next = names.values().map(|found| found.until).min();
+            let waiting = names.iter().filter(|(name, _)| !asked.contains(*name));
+            let next = waiting.map(|(_, found)| found.until).min();
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },
+                Some(result) = lookups.join_next() => {
+                    if let Ok((found, host)) = result {
+                        asked.remove(&host);
+                        self.refresh(&host, found, &mut names, &origins, &sidecar);
+                    } else if lookups.is_empty() {
+                        asked.clear();
+                    }
+                }
                 () = sleep(next.unwrap_or_default().since(clock::now()).as_duration()), if next.is_some() => {}
             }
         }
