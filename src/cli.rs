@@ -166,12 +166,12 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => match error.downcast_ref::<config::ConfigError>() {
             Some(refused) => {
-                eprintln!("{}", refused.render(log::colour_on_stderr()));
+                crate::cli::output::complain!("{}", refused.render(log::colour_on_stderr()));
                 Exit::BadConfig.into()
             }
             None if output::is_reader_gone(&error) => Exit::Failed.into(),
             None => {
-                eprintln!("cutover: {error:#}");
+                crate::cli::output::complain!("cutover: {error:#}");
                 Exit::Failed.into()
             }
         },
