@@ -89,6 +89,11 @@ impl Api {
         }
     }
 
+    /// The generation in force.
+    pub fn generation(&self) -> u64 {
+        self.published.load().generation
+    }
+
     /// The names of the services in the routing table.
     pub fn services(&self) -> Vec<String> {
         self.published.load().services.iter().map(|serving| serving.name.clone()).collect()
@@ -176,17 +181,18 @@ pub struct Call {
 }
 
 impl Call {
-    /// `body`: what was sent, to detect a different request under the same Idempotency-Key.
+    /// `now`: the generation in force. `body`: what was sent, to detect a different request under the same
+    /// Idempotency-Key.
     ///
     /// # Errors
     /// A header is invalid, or the caller lacks the role.
-    pub fn new(caller: &Caller, verb: Verb, headers: &HeaderMap, body: &Value) -> Result<Call, ApiError> {
+    pub fn new(caller: &Caller, verb: Verb, (headers, now): (&HeaderMap, u64), body: &Value) -> Result<Call, ApiError> {
         caller.may(verb)?;
         let by = Requester {
             who: caller.name.clone(),
             from: Some(caller.from.clone()),
             key: input::key(headers)?,
-            generation: input::if_match(headers)?,
+            generation: input::if_match(headers, now)?,
             why: String::new(),
         };
         Ok(Call { verb, by, digest: digest(verb, body) })
