@@ -11,6 +11,7 @@ mod explain;
 mod history;
 mod log;
 mod notify;
+mod obeyed;
 mod output;
 mod overlay;
 mod run;

@@ -238,12 +238,17 @@ fn shown(path: &str) -> String {
 /// The request with its whole body in memory, so that no handler has to deal with slow or large bodies.
 async fn whole(request: Request) -> Result<Request, ApiError> {
     let (parts, body) = request.into_parts();
+    let too_large = || {
+        let message = format!("the body is larger than {} KiB or incomplete", MOST_BODY >> 10);
+        ApiError::new(413, "body_too_large", message)
+    };
+    // What says so itself is not waited for.
+    if body.size_hint().lower() > MOST_BODY as u64 {
+        return Err(too_large());
+    }
     match timeout(BODY_TIME, to_bytes(body, MOST_BODY)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
-        Ok(Err(_)) => {
-            let message = format!("the body is larger than {} KiB or incomplete", MOST_BODY >> 10);
-            Err(ApiError::new(413, "body_too_large", message))
-        }
+        Ok(Err(_)) => Err(too_large()),
         Err(_) => Err(ApiError::new(408, "body_too_slow", "the body was not received in time")),
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::admin::api::Api;
+use crate::admin::api::{Api, visible};
 use crate::admin::caller::Caller;
 use crate::admin::error::ApiError;
 use crate::admin::input::{brief, query};
@@ -195,11 +195,11 @@ impl Stream {
 }
 
 fn event(news: &wire::JournalEvent) -> Event {
-    let data = serde_json::to_string(news).unwrap_or_default();
+    let data = visible(news).unwrap_or_default();
     Event::default().id(news.id.to_string()).event(&news.kind).data(data)
 }
 
 /// The progress of a run. It has no id: a caller who reconnects fetches the run itself.
 fn progress(run: &wire::ExecutionSummary) -> Event {
-    Event::default().event("execution").data(serde_json::to_string(run).unwrap_or_default())
+    Event::default().event("execution").data(visible(run).unwrap_or_default())
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::output::shown;
+use crate::cli::obeyed::shown;
 
 /// Stderr, where nothing that a line says is obeyed by a terminal but our own colours.
 struct CleanStderr {

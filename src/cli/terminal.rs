@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use console::{measure_text_width, truncate_str};
 
 use crate::cli::log;
-use crate::cli::output::shown;
+use crate::cli::obeyed::shown;
 
 /// What a text is about, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,19 +7,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::origin::resolve::names::{NameResolver, ResolvedName};
+use crate::origin::resolve::names::{NameLookups, NameResolver, ResolvedName};
 use crate::origin::tls::OriginTls;
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Counters, count};
 use memory::snapshot::{Endpoint, Endpoints, OriginSettings};
 use sidecar::SidecarHandle;
-
-/// Look-ups under way, with the names.
-type Lookups = JoinSet<(Result<ResolvedName, String>, String)>;
 
 /// The pause after a failed lookup.
 const AGAIN: Millis = Millis::seconds(5);
@@ -50,15 +46,13 @@ impl OriginResolver {
     pub async fn resolve(&self, origins: Vec<Arc<OriginSettings>>) -> HashMap<Arc<OriginSettings>, Endpoints> {
         let mut names: BTreeSet<String> = BTreeSet::new();
         names.extend(origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.clone())));
-        let mut lookups = self.look_up_all(names);
+        let mut lookups = NameLookups::new(self.names.clone());
+        names.into_iter().for_each(|name| lookups.ask(name));
         let mut found = HashMap::new();
-        while let Some(result) = lookups.join_next().await {
+        while let Some((name, result)) = lookups.next().await {
             match result {
-                Ok((Ok(addresses), name)) => {
-                    found.insert(name, addresses);
-                }
-                Ok((Err(error), name)) => self.failed(&name, &error),
-                Err(_) => {}
+                Ok(addresses) => drop(found.insert(name, addresses)),
+                Err(error) => self.failed(&name, &error),
             }
         }
         let resolved = origins.iter().filter_map(|origin| {
@@ -70,17 +64,6 @@ impl OriginResolver {
         resolved
     }
 
-    fn look_up_all(&self, names: impl IntoIterator<Item = String>) -> Lookups {
-        let mut lookups = JoinSet::new();
-        names.into_iter().for_each(|name| self.look_up(&mut lookups, name));
-        lookups
-    }
-
-    fn look_up(&self, lookups: &mut Lookups, name: String) {
-        let resolver = self.names.clone();
-        lookups.spawn(async move { (resolver.look_up(&name).await, name) });
-    }
-
     fn failed(&self, name: &str, error: &str) {
         count(&self.counters.process.resolve_errors);
         tracing::warn!(name, error, "cannot resolve a name; addresses from an earlier look-up stay in use");
@@ -90,8 +73,7 @@ impl OriginResolver {
     pub async fn keep(self: Arc<OriginResolver>, sidecar: SidecarHandle) {
         let mut wanted = self.wanted.subscribe();
         let mut names: HashMap<String, ResolvedName> = HashMap::new();
-        // A name that is not answered holds up neither the others nor those of a new routing.
-        let (mut lookups, mut asked): (Lookups, BTreeSet<String>) = (JoinSet::new(), BTreeSet::new());
+        let mut lookups = NameLookups::new(self.names.clone());
         loop {
             let origins = wanted.borrow_and_update().clone();
             let hosts = origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.as_str()));
@@ -99,23 +81,13 @@ impl OriginResolver {
             let hosts: BTreeSet<&str> = hosts.filter(|host| host.parse::<IpAddr>().is_err()).collect();
             names.retain(|name, _| hosts.contains(name.as_str()));
             let now = clock::now();
-            for host in hosts.iter().filter(|host| names.get(**host).is_none_or(|found| found.until <= now)) {
-                if asked.insert((*host).to_owned()) {
-                    self.look_up(&mut lookups, (*host).to_owned());
-                }
-            }
-            let waiting = names.iter().filter(|(name, _)| !asked.contains(*name));
+            let due = hosts.iter().filter(|host| names.get(**host).is_none_or(|found| found.until <= now));
+            due.for_each(|host| lookups.ask((*host).to_owned()));
+            let waiting = names.iter().filter(|(name, _)| !lookups.is_asked(name));
             let next = waiting.map(|(_, found)| found.until).min();
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },
-                Some(result) = lookups.join_next() => {
-                    if let Ok((found, host)) = result {
-                        asked.remove(&host);
-                        self.refresh(&host, found, &mut names, &origins, &sidecar);
-                    } else if lookups.is_empty() {
-                        asked.clear();
-                    }
-                }
+                Some((host, found)) = lookups.next() => self.refresh(&host, found, &mut names, &origins, &sidecar),
                 () = sleep(next.unwrap_or_default().since(clock::now()).as_duration()), if next.is_some() => {}
             }
         }

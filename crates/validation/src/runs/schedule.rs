@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::runs::{RunCause, RunRefusal, RunRequest, Runs, suites};
 use config::suite::Suite;
@@ -19,8 +19,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Starts the runs that are due, until shutdown.
 pub async fn run_scheduled(runs: Runs, mut news: tokio::sync::broadcast::Receiver<RecordedAnnouncement>) {
     // What was due while Cutover was not running begins once it serves.
-    let mut looks = interval_at(Instant::now() + LOOK, LOOK);
+    let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    looks.tick().await;
     let mut folder = WatchedSuites::default();
     loop {
         tokio::select! {
