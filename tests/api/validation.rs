@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, Said, VALIDATION, with_tokens};
 use crate::support::house::House;
-use crate::support::origin::Do;
+use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
 
 const SMOKE: &str = "version = 1\ntitle = \"Smoke\"\ntags = [\"smoke\"]\n\
@@ -318,4 +318,32 @@ fn a_run_for_a_rollout_is_never_behind_a_persons() {
     house.wait_for_weight(1000);
     let state = desk.get(&format!("{VALIDATION}?action=execution&id={waits}&format=summary")).json["state"].clone();
     assert_eq!(state, "queued", "and the one behind the soak still waits");
+}
+
+#[test]
+fn a_soak_of_one_service_holds_up_no_run_of_another() {
+    let green = Origin::start("green");
+    let other = format!(
+        "[service.other]\nhosts = [\"other.test\"]\n[service.other.blue]\nurl = \"http://127.0.0.1:1\"\n\
+         [service.other.green]\nurl = \"{}\"\n",
+        green.url()
+    );
+    let house = House::with("weight = 0", &other, |settings| {
+        with_tokens(settings);
+        settings.validation.at_once = 1;
+        std::fs::create_dir_all(&settings.suites).unwrap();
+        std::fs::write(settings.suites.join("smoke.toml"), SMOKE).unwrap();
+        std::fs::write(settings.suites.join("soak.toml"), ENDLESS).unwrap();
+    });
+    house.green.does(|request| if request.line().contains("/hangs") { Do::Hang } else { Do::Status(200) });
+    let desk = Desk::admin(&house);
+    let begin = |suite: &str, service: &str| {
+        let body = json!({ "action": "run", "suite": suite, "service": service, "environment": "green" });
+        let begun = desk.post(VALIDATION, &body);
+        begun.is_done();
+        begun.json["execution"]["id"].as_str().unwrap().to_owned()
+    };
+    begin("soak", "shop");
+    begin("soak", "shop");
+    assert_eq!(over(&desk, &begin("smoke", "other"))["state"], "passed");
 }
