@@ -11,6 +11,7 @@ mod explain;
 mod history;
 mod log;
 mod notify;
+mod obeyed;
 mod output;
 mod overlay;
 mod run;
@@ -166,12 +167,12 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => match error.downcast_ref::<config::ConfigError>() {
             Some(refused) => {
-                eprintln!("{}", refused.render(log::colour_on_stderr()));
+                crate::cli::output::complain!("{}", refused.render(log::colour_on_stderr()));
                 Exit::BadConfig.into()
             }
             None if output::is_reader_gone(&error) => Exit::Failed.into(),
             None => {
-                eprintln!("cutover: {error:#}");
+                crate::cli::output::complain!("cutover: {error:#}");
                 Exit::Failed.into()
             }
         },

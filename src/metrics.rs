@@ -6,14 +6,16 @@ mod family;
 mod guard;
 mod health;
 mod notices;
+mod suites;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use prometheus::{Encoder, TextEncoder};
 
 use judgement::traffic::Environment;
 use memory::clock;
-use memory::counters::{AttemptFailure, Counters, ProcessCounters, ResponseClass, RouteTotals, read};
+use memory::counters::{AttemptFailure, Counters, ProcessCounters, ResponseClass, RouteCounters, RouteTotals, read};
 use memory::snapshot::RoutingSnapshot;
 
 pub use family::Family;
@@ -35,18 +37,24 @@ pub fn render(counters: &Counters, snapshot: &RoutingSnapshot) -> String {
 
 /// Every metric that exists, including those without a value so far, because the documentation lists them all.
 pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
-    let mut families = of_routes(counters);
+    let mut families = of_routes(counters, snapshot);
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
     families.extend(notices::of_notices(counters));
     families.extend(health::of_health(counters));
+    families.extend(suites::of_suites(counters));
     families.extend(of_process(&counters.process, snapshot));
+    // What left the file ends: a dashboard would show its last values for ever. If it comes back it goes on counting.
+    let known: HashSet<&str> = snapshot.services.iter().map(|serving| serving.name.as_str()).collect();
+    for family in &mut families {
+        family.retain("service", |service| service.is_empty() || known.contains(service));
+    }
     families
 }
 
 const ROUTE: [&str; 3] = ["service", "route", "environment"];
 
-fn of_routes(counters: &Counters) -> Vec<Family> {
+fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut requests = Family::counter(
         "requests_total",
         "Requests sent to an environment, by class of response; a rescued request counts on both sides.",
@@ -80,7 +88,12 @@ fn of_routes(counters: &Counters) -> Vec<Family> {
     );
     let mut tunnels =
         Family::gauge("tunnels", "WebSockets that are open, by the environment that serves them.", &ROUTE);
+    let served: HashSet<*const RouteCounters> =
+        snapshot.services.iter().flat_map(|serving| serving.routes.iter().map(Arc::as_ptr)).collect();
     for ((service, route), counters) in counters.routes() {
+        if !served.contains(&Arc::as_ptr(&counters)) {
+            continue;
+        }
         let mut away = None;
         for side in Environment::BOTH {
             let Some(seen) = counters.seen(side) else { continue };

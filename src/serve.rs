@@ -95,7 +95,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let health = HealthBoard::new(published.clone(), counters.clone());
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
-    let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, &sidecar)?;
+    let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
     validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
     runtime.spawn(candidate_checks::try_all(preflights, tries, sidecar.clone()));

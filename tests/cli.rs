@@ -102,6 +102,33 @@ fn no_suite_of_the_folder_is_passed_over_without_a_word() {
 }
 
 #[test]
+fn a_pipeline_checks_the_files_without_their_secrets() {
+    let hook = "[[notify]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"${A_HOOK_THAT_IS_NOT_SET}\"\nsecret_file = \"gone.secret\"\n";
+    let main = format!(
+        "version = 1\n[[proxy.tls]]\nlisten = \"127.0.0.1:0\"\ncert_file = \"gone.pem\"\nkey_file = \"gone.key\"\n{hook}"
+    );
+    let store = "[[service.shop.health]]\nname = \"db\"\nsql = { url_file = \"gone.url\" }\n\
+                 [[service.shop.health]]\nname = \"redis\"\nredis = { url_env = \"A_URL_THAT_IS_NOT_SET\" }\n";
+    let dir = files(&main, &shop("http://127.0.0.1:1", "http://127.0.0.1:2", "", store));
+    let suites = dir.path().join("suites");
+    std::fs::create_dir(&suites).unwrap();
+    let suite =
+        "version = 1\n[[case]]\nname = \"up\"\npath = \"/\"\nheaders = { x-key = \"${env.A_KEY_THAT_IS_NOT_SET}\" }\n";
+    std::fs::write(suites.join("smoke.toml"), suite).unwrap();
+    let strict = cutover(dir.path(), &["check"]);
+    assert_eq!(strict.status.code(), Some(3), "{}", text(&strict.stdout));
+    let output = cutover(dir.path(), &["check", "--without-secrets"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("ok: 1 service, 1 suite"), "{said}");
+    assert!(said.contains("gone.secret") && said.contains("gone.url"), "they are warnings: {said}");
+    // Everything else is as wrong as before.
+    std::fs::write(suites.join("smoke.toml"), suite.replace("path", "paht")).unwrap();
+    let output = cutover(dir.path(), &["check", "--without-secrets"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+}
+
+#[test]
 fn run_refuses_what_it_cannot_do_and_says_why() {
     let dir = files("version = 1\n", "[service.shop]\n");
     let output = cutover(dir.path(), &["run"]);

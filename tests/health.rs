@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use cutover::admin::changes::{Change, ChangeError};
 use cutover::serve;
-use health::{CheckStatus, preflight};
-use judgement::rollout::plan::WarmUp;
+use health::CheckStatus;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::ServiceView;
-use judgement::rollout::{ChangeKind, DeployRequest, OperatorAction, OperatorCommand, PreflightRequest, Requester};
+use judgement::rollout::{ChangeKind, DeployRequest, OperatorAction, OperatorCommand, Requester};
 use judgement::traffic::Environment;
 
 use crate::support::front::{Front, NOBODY, at, routing};
@@ -244,48 +243,6 @@ fn a_reload_that_leaves_a_check_alone_keeps_its_history() {
     assert!(!house.metrics().contains("cutover_health_up"));
 }
 
-fn tried(house: &House, requests: u32) -> Result<String, String> {
-    let warm_up = WarmUp { requests, path: "/warm".to_owned() };
-    let order = PreflightRequest {
-        service: "shop".into(),
-        rollout: 1,
-        environment: Environment::Green,
-        warm_up,
-        suites: vec![],
-    };
-    RUNTIME.block_on(preflight::run(house.running.published.clone(), house.running.health.clone(), order))
-}
-
-#[test]
-fn a_preflight_warms_up_and_runs_the_checks() {
-    let house = House::start("weight = 0", &healthz());
-    let said = tried(&house, 3).unwrap();
-    assert!(said.starts_with("3 warm-up requests to its address, first "), "{said}");
-    assert!(said.ends_with("; check home passed"), "{said}");
-    says(&house.green, Do::Status(404));
-    let why = format!("check home: green ({}) returned 404 for GET /healthz", house.green.address);
-    assert_eq!(tried(&house, 1), Err(why));
-}
-
-#[test]
-fn a_preflight_forgives_a_cold_start_and_nothing_else() {
-    let house = House::start("weight = 0", "");
-    let cold = std::sync::atomic::AtomicU64::new(0);
-    house.green.does(move |_| match cold.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-        0 => Do::Status(502),
-        1 => Do::Slow(Duration::from_millis(400)),
-        _ => Do::Status(200),
-    });
-    assert!(tried(&house, 3).is_ok());
-    let at = house.green.address;
-    house.green.always(Do::Status(503));
-    assert_eq!(tried(&house, 2), Err(format!("green ({at}) returned 503 for GET /warm")));
-    house.green.always(Do::Close);
-    assert!(tried(&house, 1).unwrap_err().starts_with(&format!("green ({at}) ")));
-    house.green.always(Do::Hang);
-    assert_eq!(tried(&house, 1), Err(format!("green ({at}) did not respond within 15s")));
-}
-
 fn deploy(house: &House) -> OperatorCommand {
     let deploy = DeployRequest { version: "v2".into(), ..DeployRequest::default() };
     let generation = Some(house.running.published.load().generation);
@@ -407,4 +364,65 @@ fn a_webhook_that_points_elsewhere_is_not_followed() {
     wait_until("it is tried on", SOON, || shown(&house, Environment::Green).rounds > rounds + 3);
     assert_eq!((hook.requests(), elsewhere.requests()), (1, 0));
     assert_eq!(house.split().up, [true, true], "this check only tells");
+}
+
+#[test]
+fn a_check_that_flaps_is_said_once_while_routing_follows_it() {
+    let hook = Origin::start("hook");
+    let more = format!(
+        "on_down = [\"eject\", \"webhook\"]\nwebhook = \"{}/\"\nenvironment = \"green\"\nhttp = {{ path = \"/healthz\" }}",
+        hook.url()
+    );
+    let guard = "[[service.shop.guard.trigger]]\nmetric = \"error_rate\"\nabove = 50\n";
+    let house = House::start("weight = 100", &(check(&more) + guard));
+    for turn in 1..=10 {
+        says(&house.green, Do::Status(503));
+        wait_for(&house, [true, false]);
+        assert_eq!(ask(&house), "blue", "turn {turn}");
+        says(&house.green, Do::Status(200));
+        wait_for(&house, [true, true]);
+        assert_eq!(ask(&house), "green", "its share comes back, turn {turn}");
+    }
+    wait_until("it is said", SOON, || house.find(ChangeKind::Flapping).is_some());
+    let kinds: Vec<ChangeKind> = house.history().into_iter().map(|entry| entry.change.kind).collect();
+    let count = |kind: ChangeKind| kinds.iter().filter(|other| **other == kind).count();
+    assert_eq!((count(ChangeKind::Health), count(ChangeKind::Flapping)), (4, 1), "{kinds:?}");
+    let said = house.entry(ChangeKind::Flapping).change.why;
+    assert!(said.starts_with("green flaps: check home went down and up 5 times within "), "{said}");
+    wait_until("the webhook was called", SOON, || hook.requests() == 3);
+    let told: Vec<bool> =
+        hook.all().iter().map(|call| String::from_utf8_lossy(&call.body).contains("\"flapping\":true")).collect();
+    assert_eq!(told, [false, false, true], "and then no more");
+    assert!(shown(&house, Environment::Green).flapping);
+    assert!(
+        house.metrics().contains("cutover_health_flapping{check=\"home\",environment=\"green\",service=\"shop\"} 1")
+    );
+}
+
+#[test]
+fn a_check_whose_addresses_hang_holds_up_no_other() {
+    // What connects waits in the queue of the kernel, and is never answered.
+    let hangs = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = hangs.local_addr().unwrap().port();
+    let hung: Vec<String> = (2..102).map(|host| format!("\"http://127.0.0.{host}:{port}\"")).collect();
+    let green = Origin::start("green");
+    let dir = tempfile::tempdir().unwrap();
+    let slow = "interval = \"1s\"\ntimeout = \"60s\"\nhttp = { path = \"/\" }\n";
+    let text = format!(
+        "[service.shop]\n[service.shop.blue]\nurls = [{}]\n[service.shop.green]\nurl = \"{}\"\n\
+         [[service.shop.health]]\nname = \"slow\"\nenvironment = \"blue\"\n{slow}{}",
+        hung.join(", "),
+        green.url(),
+        check("environment = \"green\"\nhttp = { path = \"/healthz\" }")
+    );
+    std::fs::write(dir.path().join("routing.toml"), text).unwrap();
+    let running = serve::start(&settings(dir.path())).unwrap();
+    let is_slow = || running.health.show().iter().any(|shown| shown.check == "slow");
+    wait_until("the addresses are checked", SOON, is_slow);
+    // Their probes begin within a tenth of their interval, and end after a minute.
+    let before = green.requests();
+    wait_until("the other check goes on", SOON, || green.requests() >= before + 20);
+    says(&green, Do::Status(503));
+    let is_down = || running.health.show().iter().any(|shown| shown.check == "home" && !shown.up);
+    wait_until("green is found down", SOON, is_down);
 }

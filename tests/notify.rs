@@ -534,3 +534,37 @@ fn the_documented_ways_to_verify_a_signature_do() {
         assert_eq!(said.trim(), "[true,true,false,false,false]", "{program}");
     }
 }
+
+#[test]
+fn a_receiver_is_reached_through_its_proxy() {
+    let proxy = Origin::start("proxy");
+    let sink = format!(
+        "[[notify]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"http://hooks.test/hook\"\nproxy = \"{}\"\n\
+         secret_file = \"hook.secret\"\nlevel = \"info\"\n",
+        proxy.url()
+    );
+    let house = house(0, &sink);
+    house.shift(5.0);
+    wait_until("the proxy has it", SOON, || house.notices("ops", "sent") > 0);
+    let asked = proxy.all();
+    assert!(asked.iter().all(|request| request.line() == "POST http://hooks.test/hook HTTP/1.1"), "{}", asked[0].head);
+    assert!(asked.iter().all(|request| is_signed(request, SECRET)));
+}
+
+#[test]
+fn a_proxy_that_is_none_is_refused_without_its_password() {
+    let dir = tempfile::tempdir().unwrap();
+    for (proxy, why) in [
+        ("socks5://127.0.0.1:1", "the proxy is not http or https"),
+        ("proxy.test", "the proxy is not a URL"),
+        ("http://ann:s3cret@proxy.test:3128", "the proxy's URL has a password"),
+    ] {
+        let sink = format!(
+            "[[notify]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"http://hooks.test/\"\nproxy = \"{proxy}\"\n\
+             secret_file = \"hook.secret\"\n"
+        );
+        write(dir.path(), &sink);
+        let refused = config::load_main(&dir.path().join("cutover.toml")).unwrap_err().to_string();
+        assert!(refused.contains(why) && !refused.contains("s3cret"), "{refused}");
+    }
+}

@@ -156,3 +156,34 @@ fn a_folder_of_files_is_one_routing() {
     });
     assert_eq!((status("a.test"), status("b.test")), (200, 200));
 }
+
+#[test]
+fn the_series_of_a_service_and_a_route_that_left_the_file_end_and_come_back_as_they_were() {
+    let house = House::start("weight = 0", "");
+    let service = |name: &str, rest: &str| {
+        let text = shop(&house.blue.url(), &house.green.url(), "", rest);
+        text.replace("service.shop", &format!("service.{name}"))
+            .replace(&format!("[service.{name}]\n"), &format!("[service.{name}]\nhosts = [\"{name}.test\"]\n"))
+    };
+    let route = "[[service.shop.route]]\nname = \"api\"\npath = \"/api/*\"\n";
+    let has = |text: &str| house.metrics().contains(text);
+    let write = |text: String| {
+        let before = house.running.published.load().generation;
+        std::fs::write(house.routing_path(), text).unwrap();
+        house.running.reload();
+        wait_until("it is in force", SOON, || house.running.published.load().generation > before);
+    };
+    write(service("shop", route) + &service("gone", ""));
+    for (host, path) in [("gone.test", "/"), ("shop.test", "/api/a"), ("shop.test", "/")] {
+        let mut client = house.client();
+        assert_eq!(client.request("GET", path, &[&format!("Host: {host}")], "").status, 200);
+    }
+    let requests = "cutover_requests_total{service=\"gone\",route=\"default\",environment=\"blue\",class=\"2xx\"} 1";
+    wait_until("all are counted", SOON, || has(requests) && has("route=\"api\""));
+    write(service("shop", ""));
+    let metrics = house.metrics();
+    assert!(!metrics.contains("service=\"gone\"") && !metrics.contains("route=\"api\""), "{metrics}");
+    assert!(metrics.contains("cutover_requests_total{service=\"shop\",route=\"default\""), "{metrics}");
+    write(service("shop", route) + &service("gone", ""));
+    assert!(has(requests) && has("route=\"api\""), "counters only grow");
+}

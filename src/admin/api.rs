@@ -19,6 +19,7 @@ use crate::admin::recent_traffic::RecentTraffic;
 use crate::admin::verb::Verb;
 use crate::runs::Runs;
 use health::HealthBoard;
+use judgement::printable::visible_json;
 use judgement::rollout::Requester;
 use judgement::rollout::view::ServiceView;
 use judgement::time::Millis;
@@ -87,6 +88,11 @@ impl Api {
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             began_ms: clock::wall_millis(),
         }
+    }
+
+    /// The generation in force.
+    pub fn generation(&self) -> u64 {
+        self.published.load().generation
     }
 
     /// The names of the services in the routing table.
@@ -176,17 +182,18 @@ pub struct Call {
 }
 
 impl Call {
-    /// `body`: what was sent, to detect a different request under the same Idempotency-Key.
+    /// `now`: the generation in force. `body`: what was sent, to detect a different request under the same
+    /// Idempotency-Key.
     ///
     /// # Errors
     /// A header is invalid, or the caller lacks the role.
-    pub fn new(caller: &Caller, verb: Verb, headers: &HeaderMap, body: &Value) -> Result<Call, ApiError> {
+    pub fn new(caller: &Caller, verb: Verb, (headers, now): (&HeaderMap, u64), body: &Value) -> Result<Call, ApiError> {
         caller.may(verb)?;
         let by = Requester {
             who: caller.name.clone(),
             from: Some(caller.from.clone()),
             key: input::key(headers)?,
-            generation: input::if_match(headers)?,
+            generation: input::if_match(headers, now)?,
             why: String::new(),
         };
         Ok(Call { verb, by, digest: digest(verb, body) })
@@ -274,9 +281,14 @@ fn answer(reply: StoredReply, replayed: bool) -> Response {
     response
 }
 
+/// JSON in which what a terminal would obey is escaped: `curl` prints it as it comes.
+pub fn visible(body: &impl Serialize) -> serde_json::Result<String> {
+    Ok(visible_json(&serde_json::to_string(body)?).into_owned())
+}
+
 /// A JSON response; `generation` is its ETag.
 pub fn json(body: &impl Serialize, generation: Option<u64>) -> Response {
-    match serde_json::to_string(body) {
+    match visible(body) {
         Ok(body) => text(body, generation),
         Err(error) => ApiError::internal(error.to_string()).into_response(),
     }
@@ -296,6 +308,6 @@ pub fn etag(generation: u64) -> String {
 
 /// The response of a call that was carried out.
 pub fn reply(body: &impl Serialize, generation: Option<u64>) -> Result<StoredReply, ApiError> {
-    let body = serde_json::to_string(body).map_err(|error| ApiError::internal(error.to_string()))?;
+    let body = visible(body).map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(StoredReply { body, generation })
 }

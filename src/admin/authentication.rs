@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
@@ -175,7 +175,7 @@ impl Authenticator {
 
     fn remark(&self, kind: ChangeKind, who: &str, from: IpAddr, why: String) {
         let from = Some(from.to_string());
-        let remark = AuditRemark { kind, service: String::new(), who: who.to_owned(), from, why };
+        let remark = AuditRemark { kind, service: String::new(), who: who.to_owned(), from, why, announced: None };
         if !self.sidecar.remark(remark) {
             tracing::error!("the queue of the sidecar is full: an audit entry was lost");
         }
@@ -189,7 +189,7 @@ pub async fn authenticate(State(gate): State<Arc<Authenticator>>, mut request: R
     let what = format!("{} {}", request.method(), shown(request.uri().path()));
     let now = clock::now();
     let (who, mut response) = match gate.admit(&request, from, now) {
-        Err(turned) => (None, turned.into_response()),
+        Err(turned) => (None, unread(&request, turned.into_response())),
         Ok(caller) => {
             let who = caller.as_ref().map(|caller| caller.name.clone());
             if let Some(caller) = caller {
@@ -197,7 +197,7 @@ pub async fn authenticate(State(gate): State<Arc<Authenticator>>, mut request: R
             }
             let response = match whole(request).await {
                 Ok(request) => next.run(request).await,
-                Err(failure) => failure.into_response(),
+                Err(failure) => closing(failure.into_response()),
             };
             (who, response)
         }
@@ -206,6 +206,17 @@ pub async fn authenticate(State(gate): State<Arc<Authenticator>>, mut request: R
         gate.audit(who.as_deref().unwrap_or("unknown"), from, &format!("{what}: {why}"), now);
     }
     harden(response.headers_mut());
+    response
+}
+
+/// A response to a request whose body was not read: what is left of it would be taken for the next request, so the
+/// connection ends, and the client is told (RFC 9112 9.6).
+fn unread(request: &Request, response: Response) -> Response {
+    if request.body().is_end_stream() { response } else { closing(response) }
+}
+
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -227,12 +238,17 @@ fn shown(path: &str) -> String {
 /// The request with its whole body in memory, so that no handler has to deal with slow or large bodies.
 async fn whole(request: Request) -> Result<Request, ApiError> {
     let (parts, body) = request.into_parts();
+    let too_large = || {
+        let message = format!("the body is larger than {} KiB or incomplete", MOST_BODY >> 10);
+        ApiError::new(413, "body_too_large", message)
+    };
+    // What says so itself is not waited for.
+    if body.size_hint().lower() > MOST_BODY as u64 {
+        return Err(too_large());
+    }
     match timeout(BODY_TIME, to_bytes(body, MOST_BODY)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
-        Ok(Err(_)) => {
-            let message = format!("the body is larger than {} KiB or incomplete", MOST_BODY >> 10);
-            Err(ApiError::new(413, "body_too_large", message))
-        }
+        Ok(Err(_)) => Err(too_large()),
         Err(_) => Err(ApiError::new(408, "body_too_slow", "the body was not received in time")),
     }
 }

@@ -209,7 +209,7 @@ mod tests {
     fn a_share_has_two_decimals_and_two_sides() {
         let ann = Caller { name: "ann".into(), role: Role::Operator, from: "127.0.0.1".into() };
         let shift = |percentage, from_environment| {
-            let call = Call::new(&ann, Verb::TrafficShift, &HeaderMap::new(), &Value::Null).unwrap();
+            let call = Call::new(&ann, Verb::TrafficShift, (&HeaderMap::new(), 1), &Value::Null).unwrap();
             let to_environment = Side::Green;
             let (service, gradual, reason, initiator) = (None, false, None, None);
             let shift =

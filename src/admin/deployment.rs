@@ -60,7 +60,7 @@ fn is_known(tag: &HeaderValue, generation: u64) -> bool {
 
 async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let (verb, fields) = requested(&caller, (DEPLOYMENT, "POST"), &headers, &body)?;
-    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let call = Call::new(&caller, verb, (&headers, api.generation()), &fields)?;
     let command = match input::body(verb, fields)? {
         DeploymentPost::Deploy(body) => return deploy(&api, &caller, call, body).await,
         DeploymentPost::HealthCheck(body) => return check_health(&api, body).await,
@@ -145,7 +145,7 @@ async fn check_health(api: &Api, body: ActionBody) -> Result<Response, ApiError>
 
 async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let (verb, fields) = requested(&caller, (DEPLOYMENT, "PUT"), &headers, &body)?;
-    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let call = Call::new(&caller, verb, (&headers, api.generation()), &fields)?;
     let (service, reason, change) = match input::body(verb, fields)? {
         DeploymentPut::Rule(wire::PutRule { service, name, rule, reason }) => {
             (service, reason, Change::PutRule { name, rule: overlay::toml_of("rule", &rule)? })
@@ -174,7 +174,7 @@ async fn remove(
             return Err(ApiError::bad("bad_parameter", "set either `rule` or `overlay`", hint));
         }
     };
-    let call = Call::new(&caller, verb, &headers, &Value::from(text.as_deref()))?;
+    let call = Call::new(&caller, verb, (&headers, api.generation()), &Value::from(text.as_deref()))?;
     let call = call.because(why(query.text("reason").map(str::to_owned), None)?);
     overlay::apply(&api, call, query.text("service"), change).await
 }

@@ -1,4 +1,5 @@
-//! `/api/admin/events`: what happens, as server-sent events, starting after the entry that the caller saw last.
+//! `/api/admin/events`: what happens, as server-sent events, starting after the entry that the caller saw last. A caller
+//! whose last entry is not known gets everything that there is, and is told so.
 //!
 //! A slow reader loses nothing: what the channel has dropped is replayed from the journal.
 
@@ -17,7 +18,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::admin::api::Api;
+use crate::admin::api::{Api, visible};
 use crate::admin::caller::Caller;
 use crate::admin::error::ApiError;
 use crate::admin::input::{brief, query};
@@ -50,12 +51,8 @@ async fn listen(
     let query = query(text.as_deref(), &["service", "last_event_id"])?;
     let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
     let seen = match headers.get("last-event-id") {
-        Some(typed) => {
-            let text = typed.to_str().unwrap_or("");
-            let wrong = || ApiError::bad("bad_last_event_id", format!("`{}` is not an entry number", brief(text)), "");
-            Some(text.parse().map_err(|_| wrong())?)
-        }
-        None => query.number("last_event_id")?,
+        Some(typed) => Some(LastSeen::of(typed.to_str().unwrap_or("?"))),
+        None => query.number("last_event_id")?.map(LastSeen::Entry),
     };
     let Ok(place) = Semaphore::try_acquire_owned(Arc::clone(&api.streams)) else {
         let message = "too many event streams are open";
@@ -65,17 +62,29 @@ async fn listen(
     };
     // First of all, so that nothing falls between what is replayed and what is new.
     let news = api.sidecar.listen();
-    let last = match seen {
-        Some(seen) => seen,
-        None => api.show().await?.last_entry,
-    };
+    let last_entry = api.show().await?.last_entry;
     let runs = api.runs.listen();
-    let mut stream = Stream { api, service, news, runs, last, waiting: VecDeque::new(), _place: place };
-    if seen.is_some() {
-        stream.catch_up(u64::MAX).await;
+    let mut stream =
+        Stream { api, service, news, runs, last: last_entry, word: None, waiting: VecDeque::new(), _place: place };
+    if let Some(seen) = seen {
+        stream.resume(&seen, last_entry).await;
     }
     let events = unfold(stream, |mut stream| async move { stream.next().await.map(|event| (event, stream)) });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("")).into_response())
+}
+
+/// What a caller says that it saw last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum LastSeen {
+    Entry(u64),
+    /// Not a number: no entry of this journal.
+    Unknown(String),
+}
+
+impl LastSeen {
+    fn of(typed: &str) -> LastSeen {
+        typed.parse().map_or_else(|_| LastSeen::Unknown(brief(typed)), LastSeen::Entry)
+    }
 }
 
 struct Stream {
@@ -87,6 +96,8 @@ struct Stream {
     runs: Receiver<wire::ExecutionSummary>,
     /// The last entry that was sent, or skipped because it belongs to another service.
     last: u64,
+    /// Said before everything else.
+    word: Option<Event>,
     waiting: VecDeque<wire::JournalEvent>,
     /// Returned when the stream ends.
     _place: OwnedSemaphorePermit,
@@ -95,6 +106,9 @@ struct Stream {
 impl Stream {
     async fn next(&mut self) -> Option<Result<Event, Infallible>> {
         loop {
+            if let Some(word) = self.word.take() {
+                return Some(Ok(word));
+            }
             if let Some(news) = self.waiting.pop_front() {
                 return Some(Ok(event(&news)));
             }
@@ -113,10 +127,36 @@ impl Stream {
                 Err(_) => {}
                 Ok(Ok(news)) => self.take(&news).await,
                 // What was dropped is in the journal, or about to be.
-                Ok(Err(RecvError::Lagged(_))) => self.catch_up(u64::MAX).await,
+                Ok(Err(RecvError::Lagged(_))) => {
+                    let _ = self.catch_up(u64::MAX).await;
+                }
                 Ok(Err(RecvError::Closed)) => return None,
             }
         }
+    }
+
+    /// Replays what the caller has missed. If that is not all of it, or it names an entry that there is not, a word
+    /// says so first: what it knows may be of another journal.
+    async fn resume(&mut self, seen: &LastSeen, last_entry: u64) {
+        let (from, known) = match seen {
+            LastSeen::Entry(entry) if *entry <= last_entry => (*entry, Some(*entry)),
+            _ => (0, None),
+        };
+        self.last = from;
+        let first = self.catch_up(u64::MAX).await;
+        let why = match known {
+            None => "no such entry: every entry that there is follows",
+            Some(seen) if first.is_some_and(|first| first > seen + 1) => {
+                "entries are missing before the first that follows: read the history"
+            }
+            Some(_) => return,
+        };
+        let seen = match seen {
+            LastSeen::Entry(entry) => entry.to_string(),
+            LastSeen::Unknown(text) => text.clone(),
+        };
+        let data = serde_json::json!({ "last_event_id": seen, "message": why });
+        self.word = Some(Event::default().event("reset").data(data.to_string()));
     }
 
     async fn take(&mut self, news: &RecordedAnnouncement) {
@@ -125,7 +165,7 @@ impl Stream {
             return;
         }
         if id > self.last + 1 {
-            self.catch_up(id).await;
+            let _ = self.catch_up(id).await;
         }
         if let Some(entry) = &news.entry {
             self.tell(entry);
@@ -133,17 +173,18 @@ impl Stream {
         self.last = self.last.max(id);
     }
 
-    /// Replays what the journal has after the last entry and before `end`.
-    async fn catch_up(&mut self, end: u64) {
+    /// Replays what the journal has after the last entry and before `end`. Returns the first of it.
+    async fn catch_up(&mut self, end: u64) -> Option<u64> {
         let missed =
             JournalQuery { after: Some(self.last), before: Some(end), limit: MOST_MISSED, ..JournalQuery::default() };
         let read = self.api.journal(move |reader| reader.page(&missed)).await;
         // The log has said why it cannot be read; whatever comes from here on is sent all the same.
-        let Ok(page) = read else { return };
+        let page = read.ok()?;
         for entry in page.entries.iter().rev() {
             self.tell(entry);
             self.last = self.last.max(entry.change.id);
         }
+        page.entries.last().map(|entry| entry.change.id)
     }
 
     fn tell(&mut self, entry: &JournalEntry) {
@@ -154,11 +195,11 @@ impl Stream {
 }
 
 fn event(news: &wire::JournalEvent) -> Event {
-    let data = serde_json::to_string(news).unwrap_or_default();
+    let data = visible(news).unwrap_or_default();
     Event::default().id(news.id.to_string()).event(&news.kind).data(data)
 }
 
 /// The progress of a run. It has no id: a caller who reconnects fetches the run itself.
 fn progress(run: &wire::ExecutionSummary) -> Event {
-    Event::default().event("execution").data(serde_json::to_string(run).unwrap_or_default())
+    Event::default().event("execution").data(visible(run).unwrap_or_default())
 }

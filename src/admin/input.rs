@@ -7,6 +7,7 @@ use crate::admin::caller::Caller;
 use crate::admin::error::ApiError;
 use crate::admin::verb::Verb;
 use config::read::did_you_mean;
+use judgement::printable::without_obeyed;
 use wire::{LONGEST_WORDS, RequestBody};
 
 /// As defined by RFC 9110 and the drafts for the header.
@@ -35,7 +36,10 @@ pub fn requested(
 fn read_action((path, method): (&str, &str), headers: &HeaderMap, body: &[u8]) -> Result<(Verb, Value), ApiError> {
     let typed = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = typed.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    if kind != "application/json" {
+    // What `curl -d` says of any body, unless it is told otherwise. No page in a browser gains by it: its requests have
+    // no token, and those of other origins are refused.
+    let is_curls = kind == "application/x-www-form-urlencoded" && body.trim_ascii_start().starts_with(b"{");
+    if kind != "application/json" && !is_curls {
         let hint = "send `Content-Type: application/json`";
         return Err(ApiError::unsupported("unsupported_media_type", format!("the body is `{typed}`"), hint));
     }
@@ -101,10 +105,11 @@ pub fn brief(text: &str) -> String {
     if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain("…".chars()).collect() }
 }
 
-/// A line of text for people: bounded, and without control characters.
+/// A line of text for people: bounded, and without control characters. What steers a terminal unseen or reverses a line
+/// is taken out: it comes with text that is copied from a page, and says nothing.
 ///
 /// # Errors
-/// It is too long, or contains control characters.
+/// It is too long, or contains ASCII control characters.
 pub fn words(field: &str, text: Option<String>) -> Result<String, ApiError> {
     let text = text.unwrap_or_default();
     if text.chars().count() > LONGEST_WORDS {
@@ -118,7 +123,7 @@ pub fn words(field: &str, text: Option<String>) -> Result<String, ApiError> {
             "send one line of text",
         ));
     }
-    Ok(text)
+    Ok(without_obeyed(&text))
 }
 
 /// The reason for the journal: what the caller wrote, and who asked for it.
@@ -207,19 +212,30 @@ impl Query {
     }
 }
 
-/// The generation that `If-Match` names.
+/// The generation that `If-Match` asks for, which may be one of a list (RFC 9110 13.1.1): the one that is in force, if
+/// it is among them.
 ///
 /// # Errors
-/// It is not a generation, so it cannot be the current one.
-pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(typed) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let typed = typed.to_str().unwrap_or("").trim();
-    if typed == "*" {
+/// None of them is a generation, so none can be in force.
+pub fn if_match(headers: &HeaderMap, now: u64) -> Result<Option<u64>, ApiError> {
+    let mut lines = headers.get_all(header::IF_MATCH).iter().map(|line| line.to_str().unwrap_or("?")).peekable();
+    if lines.peek().is_none() {
         return Ok(None);
     }
-    let number = typed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
+    let typed = lines.collect::<Vec<_>>().join(", ");
+    let mut asked: Vec<u64> = Vec::new();
+    for tag in typed.split(',').map(str::trim) {
+        if tag == "*" {
+            return Ok(None);
+        }
+        // A weak tag matches nothing here, and neither does what is not ours.
+        let number = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        asked.extend(number.and_then(|digits| digits.parse::<u64>().ok()));
+    }
     let hint = "send the generation in quotes, If-Match: \"17\"; it is the ETag of a status response";
-    number.map(Some).ok_or_else(|| ApiError::stale(format!("`If-Match: {}` is not a generation", brief(typed)), hint))
+    let stale = || ApiError::stale(format!("`If-Match: {}` is not a generation", brief(&typed)), hint);
+    let wanted = asked.iter().find(|asked| **asked == now).or(asked.first());
+    wanted.copied().map(Some).ok_or_else(stale)
 }
 
 /// The `Idempotency-Key`.

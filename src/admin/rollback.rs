@@ -95,7 +95,7 @@ async fn safety_of(api: &Api, view: ServiceView) -> Result<wire::ServiceSafety, 
 
 async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let (verb, fields) = requested(&caller, (ROLLBACK, "POST"), &headers, &body)?;
-    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let call = Call::new(&caller, verb, (&headers, api.generation()), &fields)?;
     let command = match input::body(verb, fields)? {
         RollbackPost::ManualRollback(body) => ServiceCommand::new(call, body, OperatorAction::Rollback),
         RollbackPost::StartMonitoring(body) => ServiceCommand::new(call, body, OperatorAction::Monitoring(true)),
@@ -108,7 +108,7 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
 
 async fn change(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let (verb, fields) = requested(&caller, (ROLLBACK, "PUT"), &headers, &body)?;
-    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let call = Call::new(&caller, verb, (&headers, api.generation()), &fields)?;
     match input::body(verb, fields)? {
         RollbackPut::Trigger(wire::PutTrigger { service, name, trigger, reason }) => {
             let change = Change::PutTrigger { name, trigger: overlay::toml_of("trigger", &trigger)? };
@@ -134,7 +134,8 @@ async fn remove(
     match (query.text("snapshot"), query.text("trigger")) {
         (Some(id), None) => snapshots::delete(&api, &caller, id.to_owned()).await,
         (None, Some(name)) => {
-            let call = Call::new(&caller, Verb::DeleteTrigger, &headers, &Value::from(text.as_deref()))?;
+            let call =
+                Call::new(&caller, Verb::DeleteTrigger, (&headers, api.generation()), &Value::from(text.as_deref()))?;
             let change = Change::DeleteTrigger { name: name.to_owned() };
             overlay::apply(&api, call.because(why), query.text("service"), change).await
         }

@@ -60,6 +60,7 @@ fn check(shown: &CheckStatus) -> wire::CheckHealth {
         kind: shown.kind.to_owned(),
         on: shown.on,
         up: shown.up,
+        flapping: shown.flapping,
         since_ms: shown.since_ms.0,
         rounds: shown.rounds,
         failures: shown.failures,

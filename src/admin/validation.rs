@@ -14,7 +14,7 @@ use crate::admin::input::{self, brief, query, requested};
 use crate::admin::verb::Verb;
 use judgement::time::Millis;
 use validation::report;
-use validation::runs::{RunRefusal, RunRequest};
+use validation::runs::{RunCause, RunRefusal, RunRequest};
 use wire::{
     AfterRollback, CancelRun, EXECUTION_FORMATS, ExecutionDone, PutSuite, RunSuite, VALIDATION, ValidationPost,
     ValidationPut,
@@ -93,14 +93,15 @@ async fn execution(api: &Api, id: String, format: &str) -> Result<Response, ApiE
 
 async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let (verb, fields) = requested(&caller, (VALIDATION, "POST"), &headers, &body)?;
-    let call = Call::new(&caller, verb, &headers, &fields)?;
+    let call = Call::new(&caller, verb, (&headers, api.generation()), &fields)?;
     let RunSuite { service, suite, environment } = match input::body(verb, fields)? {
         ValidationPost::Run(run) => run,
         ValidationPost::Cancel(asked) => return cancel(&api, &call.by.who, &asked),
     };
     let service = service.map(|named| api.service(Some(&named))).transpose()?;
     let (who, from) = (call.by.who.clone(), call.by.from.clone());
-    let (runs, asked) = (api.runs.clone(), RunRequest { suite, service, target: environment, who, from });
+    let (runs, target, cause) = (api.runs.clone(), environment, RunCause::Request);
+    let asked = RunRequest { suite, service, target, who, from, cause };
     let work = async move {
         let execution = blocking(move || runs.begin(asked)).await??;
         reply(&ExecutionDone { action: "run".to_owned(), execution }, None)

@@ -124,7 +124,7 @@ pub fn answered<T: Serialize>(
     words: impl FnOnce(&T) -> String,
 ) -> anyhow::Result<Exit> {
     match (called, output) {
-        (Ok(answer), Output::Json) => say!("{}", serde_json::to_string_pretty(&answer)?),
+        (Ok(answer), Output::Json) => crate::cli::output::json(&answer)?,
         (Ok(answer), Output::Text) => say!("{}", words(&answer)),
         (Err(error), _) => return failed(&error),
     }
@@ -134,7 +134,7 @@ pub fn answered<T: Serialize>(
 /// Prints what was done: the whole response, or a line for each service.
 pub fn report(answer: &ActionAnswer, output: Output) -> anyhow::Result<Exit> {
     if output == Output::Json {
-        say!("{}", serde_json::to_string_pretty(answer)?);
+        crate::cli::output::json(answer)?;
     }
     let mut exit = Exit::Ok;
     match answer {
@@ -142,7 +142,7 @@ pub fn report(answer: &ActionAnswer, output: Output) -> anyhow::Result<Exit> {
         ActionAnswer::All(all) => {
             for ServiceResult { service, done, error } in &all.results {
                 if let Some(error) = error {
-                    eprintln!("cutover: {service}: {}", error.message);
+                    crate::cli::output::complain!("cutover: {service}: {}", error.message);
                     exit = Exit::Failed;
                 }
                 done.as_ref().map_or(Ok(()), |done| report_one(done, output))?;
@@ -154,7 +154,7 @@ pub fn report(answer: &ActionAnswer, output: Output) -> anyhow::Result<Exit> {
 
 fn report_one(done: &ActionResult, output: Output) -> anyhow::Result<()> {
     if !done.durable {
-        eprintln!("cutover: the change is in force, but not on disk: a crash would lose it");
+        crate::cli::output::complain!("cutover: the change is in force, but not on disk: a crash would lose it");
     }
     if output == Output::Text {
         let entry = done.entry.map_or(String::new(), |entry| format!(" (entry {entry})"));
@@ -165,6 +165,6 @@ fn report_one(done: &ActionResult, output: Output) -> anyhow::Result<()> {
 
 /// Prints on stderr why a call failed.
 pub fn failed(error: &CallError) -> anyhow::Result<Exit> {
-    eprintln!("cutover: {error}");
+    crate::cli::output::complain!("cutover: {error}");
     Ok(error.exit())
 }

@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut view = if json { view::DemoView::none() } else { view::DemoView::live(terminal, log::colour_on_stdout()) };
     let told = scenario::play(args.rate, &mut view)?;
     if json {
-        crate::cli::output::line(serde_json::to_string_pretty(&told)?)?;
+        crate::cli::output::json(&told)?;
     } else {
         view.summary(&told);
     }

@@ -94,7 +94,7 @@ fn follow(args: &Args, client: &AdminClient, service: &str) -> anyhow::Result<Ex
                 heard = clock::now();
                 let Some(rollout) = service.rollout.as_ref().filter(|r| r.version.as_deref() == Some(&args.version))
                 else {
-                    eprintln!("cutover: another rollout has started");
+                    crate::cli::output::complain!("cutover: another rollout has started");
                     return Ok(Exit::Inconclusive);
                 };
                 if has_ended(rollout, args.through_watch) {
@@ -109,11 +109,14 @@ fn follow(args: &Args, client: &AdminClient, service: &str) -> anyhow::Result<Ex
             Err(error) => return failed(&error),
         }
         if clock::now().since(began) > args.timeout {
-            eprintln!("cutover: still undecided after {}; the rollout continues: see `cutover status`", args.timeout);
+            crate::cli::output::complain!(
+                "cutover: still undecided after {}; the rollout continues: see `cutover status`",
+                args.timeout
+            );
             return Ok(Exit::Inconclusive);
         }
         if !client.wait(LOOK) {
-            eprintln!(
+            crate::cli::output::complain!(
                 "cutover: the rollout continues; follow it with `cutover status --watch`, end it with `cutover abort`"
             );
             return Ok(Exit::Inconclusive);
@@ -137,7 +140,7 @@ fn print_result(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Re
         _ => Exit::Failed,
     };
     if args.admin.output == Output::Json {
-        say!("{}", serde_json::to_string_pretty(service)?);
+        crate::cli::output::json(service)?;
         return Ok(exit);
     }
     let (version, why) = (&args.version, rollout.why.as_deref().unwrap_or(""));

@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         anyhow::bail!("there is no entry {}: `cutover history` lists them", args.id);
     };
     if args.output == Output::Json {
-        say!("{}", serde_json::to_string_pretty(&entry)?);
+        crate::cli::output::json(&entry)?;
         return Ok(if broken.is_none() { Exit::Ok } else { Exit::Failed });
     }
     let change = &entry.change;

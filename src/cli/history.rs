@@ -129,7 +129,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let JournalPage { entries, next } = journal.page(&query)?;
     let everything = JournalQuery { limit: usize::from(args.limit), ..JournalQuery::default() };
     match args.output {
-        Output::Json => say!("{}", serde_json::to_string_pretty(&entries)?),
+        Output::Json => crate::cli::output::json(&entries)?,
         Output::Text if entries.is_empty() && query != everything => say!("no matching entries"),
         Output::Text if entries.is_empty() => say!("no entries yet"),
         Output::Text => {

@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
                 Err(error) => return failed(&error),
             };
             if admin.output == Output::Json {
-                say!("{}", serde_json::to_string_pretty(&service.overlay)?);
+                crate::cli::output::json(&service.overlay)?;
                 return Ok(Exit::Ok);
             }
             let laid = &service.overlay;

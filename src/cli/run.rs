@@ -92,7 +92,7 @@ fn show_token(local: &LocalToken, log_json: bool) {
             true => format!("kept in {}", local.path.display()),
             false => "which is valid until this process exits".to_owned(),
         };
-        eprintln!("cutover: created a token for the admin API, {place}:");
-        eprintln!("{}", local.secret.text());
+        crate::cli::output::complain!("cutover: created a token for the admin API, {place}:");
+        crate::cli::output::complain!("{}", local.secret.text());
     }
 }

@@ -9,6 +9,7 @@ use crate::cli::table::{Table, TableColumn};
 use crate::cli::terminal::{LiveBlock, Terminal, Tone};
 use crate::cli::{Exit, Output};
 use judgement::guard::evidence::{grouped, odds};
+use judgement::printable::visible_json;
 use judgement::rollout::release::RolloutPhase;
 use judgement::time::Millis;
 use wire::{DEPLOYMENT, HealthReport, Service, ServiceHealth, Status};
@@ -42,7 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if !args.watch {
         return match (status(&client, &args.admin), args.admin.output) {
             (Ok(status), Output::Json) => {
-                say!("{}", serde_json::to_string_pretty(&status)?);
+                crate::cli::output::json(&status)?;
                 Ok(Exit::Ok)
             }
             (Ok(status), Output::Text) => {
@@ -56,7 +57,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     loop {
         let terminal = Terminal::stdout();
         let text = match status(&client, &args.admin) {
-            Ok(status) if args.admin.output == Output::Json => serde_json::to_string(&status)?,
+            Ok(status) if args.admin.output == Output::Json => {
+                visible_json(&serde_json::to_string(&status)?).into_owned()
+            }
             Ok(status) => show(&status, &health(&client, &args.admin), terminal),
             Err(error @ CallError::Unreachable { .. }) => terminal.wrap(&error.to_string(), 2),
             Err(error) => return failed(&error),
@@ -198,10 +201,16 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
     notes
 }
 
-/// The failing health checks.
+/// The health checks that fail or flap.
 fn failing(health: &ServiceHealth) -> Vec<(Tone, String)> {
     let mut notes = Vec::new();
     for environment in &health.environments {
+        for check in environment.checks.iter().filter(|check| check.on && check.flapping) {
+            let (service, side, up) = (&health.service, environment.environment.name(), check.up);
+            let up = if up { "up" } else { "down" };
+            let note = format!("{service}: health check {} flaps on {side}: it is {up} at the moment", check.check);
+            notes.push((Tone::Warning, note));
+        }
         for check in environment.checks.iter().filter(|check| check.on && !check.up) {
             let (service, side, since) = (&health.service, environment.environment.name(), Millis(check.since_ms));
             let why = check.last_error.as_deref().map_or(String::new(), |why| format!(": {why}"));

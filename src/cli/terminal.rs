@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use console::{measure_text_width, truncate_str};
 
 use crate::cli::log;
+use crate::cli::obeyed::shown;
 
 /// What a text is about, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +105,7 @@ impl LiveBlock {
         let mut text = self.wipe(terminal);
         self.drawn.clear();
         for line in lines {
-            let line = terminal.cut(line);
+            let line = terminal.cut(&shown(line, terminal.colour));
             self.drawn.push(measure_text_width(&line));
             text.push_str(&line);
             text.push('\n');

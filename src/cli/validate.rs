@@ -164,11 +164,11 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         What::AfterRollback { suite, when, admin } => settings::after_rollback(suite, *when, admin),
         What::Check { files, config } => check(files, config),
         What::Schema { report: true } => {
-            say!("{}", serde_json::to_string_pretty(&validation::report::schema())?);
+            crate::cli::output::json(&validation::report::schema())?;
             Ok(Exit::Ok)
         }
         What::Schema { report: false } => {
-            say!("{}", serde_json::to_string_pretty(&config::file::schema::suite())?);
+            crate::cli::output::json(&config::file::schema::suite())?;
             Ok(Exit::Ok)
         }
     }
@@ -211,7 +211,7 @@ fn show(id: Option<&str>, report: Option<&PathBuf>, admin: &AdminArg) -> anyhow:
         Err(error) => return failed(&error),
     };
     match admin.output {
-        Output::Json => say!("{}", serde_json::to_string_pretty(&execution)?),
+        Output::Json => crate::cli::output::json(&execution)?,
         Output::Text => say!("{}", render::execution(&execution)),
     }
     if let Some(folder) = report {

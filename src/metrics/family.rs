@@ -92,6 +92,14 @@ impl Family {
         self.series.push_mut(metric)
     }
 
+    /// Keeps the series whose value of a label is wanted, and those without that label.
+    pub(super) fn retain(&mut self, label: &str, is_wanted: impl Fn(&str) -> bool) {
+        self.series.retain(|series| {
+            let mut values = series.get_label().iter().filter(|pair| pair.name() == label);
+            values.all(|pair| is_wanted(pair.value()))
+        });
+    }
+
     pub(super) fn into_proto(self) -> MetricFamily {
         let mut family = MetricFamily::default();
         family.set_name(format!("cutover_{}", self.name));

@@ -1,11 +1,13 @@
 //! Starts what runs validation suites, or what reports that there is none.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
 use crate::runs::Runs;
 use config::MainConfig;
+use memory::counters::Counters;
 use memory::snapshot::SnapshotReader;
 use sidecar::SidecarHandle;
 
@@ -17,14 +19,14 @@ pub fn start(
     settings: &MainConfig,
     published: &SnapshotReader,
     proxy: &[SocketAddr],
-    sidecar: &SidecarHandle,
+    (sidecar, counters): (&SidecarHandle, &Arc<Counters>),
 ) -> std::io::Result<(Runtime, Runs)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("validation")
         .enable_all()
         .build()?;
-    let runs = runs(settings, published, proxy.first().copied(), sidecar, &runtime);
+    let runs = runs(settings, published, proxy.first().copied(), (sidecar, counters), &runtime);
     Ok((runtime, runs))
 }
 
@@ -33,7 +35,7 @@ fn runs(
     settings: &MainConfig,
     published: &SnapshotReader,
     proxy: Option<SocketAddr>,
-    sidecar: &SidecarHandle,
+    (sidecar, counters): (&SidecarHandle, &Arc<Counters>),
     runtime: &Runtime,
 ) -> Runs {
     let runs = Runs::open(validation::runs::RunsParts {
@@ -42,6 +44,7 @@ fn runs(
         keep: settings.validation,
         targets: validation::target_resolver::TargetResolver::new(published.clone(), proxy),
         runtime: runtime.handle().clone(),
+        counters: counters.clone(),
         sidecar: sidecar.clone(),
     });
     runtime.spawn(validation::runs::run_scheduled(runs.clone(), sidecar.listen()));
@@ -49,6 +52,12 @@ fn runs(
 }
 
 #[cfg(not(feature = "validation"))]
-fn runs(_: &MainConfig, _: &SnapshotReader, _: Option<SocketAddr>, _: &SidecarHandle, _: &Runtime) -> Runs {
+fn runs(
+    _: &MainConfig,
+    _: &SnapshotReader,
+    _: Option<SocketAddr>,
+    _: (&SidecarHandle, &Arc<Counters>),
+    _: &Runtime,
+) -> Runs {
     Runs::default()
 }

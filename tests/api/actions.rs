@@ -1,8 +1,10 @@
 //! Each action as it works, and as it is refused.
 
+use judgement::rollout::ChangeKind;
 use serde_json::{Value, json};
 
 use super::{DEPLOYMENT, Desk, ROLLBACK, SLOW, VALIDATION, house};
+use crate::support::client::Client;
 use crate::support::house::{House, shop};
 use crate::support::{SOON, wait_until};
 
@@ -277,4 +279,68 @@ fn a_deploy_to_our_own_listener_is_refused() {
     let refused = desk.post(DEPLOYMENT, &json!({ "action": "deploy", "version": "2.0.0", "origin": origin }));
     refused.is_refused(422, "origin_not_allowed");
     assert!(refused.message().contains("own listener"), "{}", refused.message());
+}
+
+#[test]
+fn what_curl_says_of_a_body_is_taken_if_it_is_json() {
+    let house = house("weight = 0", SLOW);
+    let desk = Desk::admin(&house);
+    let curls = ["Content-Type: application/x-www-form-urlencoded"];
+    let body = json!({ "action": "freeze", "reason": "sale" }).to_string();
+    desk.ask("POST", DEPLOYMENT, &curls, &body).is_done();
+    desk.ask("POST", DEPLOYMENT, &curls, "action=unfreeze").is_refused(415, "unsupported_media_type");
+    desk.ask("POST", DEPLOYMENT, &["Content-Type: text/plain"], &body).is_refused(415, "unsupported_media_type");
+    let foreign = [curls[0], "Origin: http://elsewhere.test"];
+    assert_eq!(desk.ask("POST", DEPLOYMENT, &foreign, &body).status(), 403, "a page of another origin gains nothing");
+}
+
+#[test]
+fn if_match_may_be_a_list_and_matches_by_one_of_it() {
+    let house = house("weight = 0", SLOW);
+    let desk = Desk::admin(&house);
+    let shift = json!({ "action": "traffic_shift", "to_environment": "green", "percentage": 5 }).to_string();
+    let now = || house.running.published.load().generation;
+    let ask = |tags: String| desk.ask("POST", DEPLOYMENT, &[&format!("If-Match: {tags}")], &shift);
+    let (current, other) = (now(), now() + 7);
+    ask(format!("\"{other}\", \"{}\"", other + 1)).is_refused(412, "stale");
+    ask(format!("W/\"{current}\"")).is_refused(412, "stale");
+    ask(format!("\"not-ours\", W/\"{current}\", \"{other}\"")).is_refused(412, "stale");
+    ask(format!("\"{other}\", \"{current}\"")).is_done();
+    ask("*".to_owned()).is_done();
+    let (last, tag) = (format!("If-Match: \"{}\"", now()), format!("If-Match: \"{other}00\""));
+    desk.ask("POST", DEPLOYMENT, &[&tag, &last], &shift).is_done();
+}
+
+#[test]
+fn a_reason_loses_what_a_terminal_would_obey() {
+    let house = house("weight = 0", SLOW);
+    let desk = Desk::admin(&house);
+    let freeze = |reason: &str| desk.post(DEPLOYMENT, &json!({ "action": "freeze", "reason": reason }));
+    freeze("sale \u{9b}31m\u{9d}0;x\u{9c}\u{2028}\u{202e}gnp.exe").is_done();
+    assert!(house.entry(ChangeKind::Freeze).change.why.ends_with(": sale 31m0;xgnp.exe"));
+    freeze("sale \u{1b}[31m").is_refused(400, "bad_field");
+    freeze("sale \u{7f}").is_refused(400, "bad_field");
+}
+
+#[test]
+fn a_refusal_before_the_body_was_read_ends_the_connection_and_says_so() {
+    let house = house("weight = 0", SLOW);
+    let desk = Desk::admin(&house);
+    let head = |token: &str, length: usize| {
+        format!(
+            "POST {DEPLOYMENT} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n",
+            desk.admin
+        )
+    };
+    for (token, length, status) in [("of-nobody", 100, "401"), (desk.token, 1 << 20, "413")] {
+        let mut client = Client::to(desk.admin);
+        client.send(head(token, length) + "{\"action\":");
+        let answer = client.head().to_ascii_lowercase();
+        assert!(answer.starts_with(&format!("http/1.1 {status}")) && answer.contains("connection: close"), "{answer}");
+    }
+    let mut client = Client::to(desk.admin);
+    client.send(head("of-nobody", 0));
+    let answer = client.head().to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 401") && !answer.contains("connection: close"), "nothing is left: {answer}");
 }

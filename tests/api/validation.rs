@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, Said, VALIDATION, with_tokens};
 use crate::support::house::House;
-use crate::support::origin::Do;
+use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
 
 const SMOKE: &str = "version = 1\ntitle = \"Smoke\"\ntags = [\"smoke\"]\n\
@@ -267,4 +267,83 @@ fn a_snapshot_keeps_data_and_two_of_them_show_what_has_moved() {
     let rows = of("data.t.green.rows").unwrap_or_else(|| panic!("{all:#?}"));
     assert_eq!((&rows["from"], &rows["to"]), (&json!(2), &json!(1)));
     assert!(of("data.t.green.checksum").is_some() && of("data.t.blue.checksum").is_none(), "{all:#?}");
+}
+
+/// A suite that runs by itself, and should have run long ago.
+const DUE: &str = "version = 1\nevery = \"10s\"\n[[case]]\nname = \"it is up\"\npath = \"/up\"\n";
+
+#[test]
+fn a_schedule_outlives_a_restart_and_a_suite_that_fails_is_said_once_each_way() {
+    let house = House::with("weight = 0", "", |settings| {
+        with_tokens(settings);
+        std::fs::create_dir_all(&settings.suites).unwrap();
+        std::fs::write(settings.suites.join("smoke.toml"), DUE).unwrap();
+        let runs = sidecar::journal::beside(&settings.state, ".runs");
+        std::fs::create_dir(&runs).unwrap();
+        std::fs::write(runs.join("automation.json"), "{\"smoke\":{\"last_ms\":1}}").unwrap();
+    });
+    house.green.always(Do::Status(500));
+    let began = std::time::Instant::now();
+    let failed = house.entry(ChangeKind::ValidationFailed).change;
+    assert!(began.elapsed().as_secs() < 9, "it did not wait for an interval: {:?}", began.elapsed());
+    assert_eq!((failed.service.as_str(), failed.who.as_str()), ("shop", "schedule"));
+    assert!(failed.why.starts_with("suite smoke, which runs by itself, fails: "), "{}", failed.why);
+    let is = |line: &str| wait_until(line, SOON * 3, || house.metrics().contains(line));
+    is("cutover_validation_failing{suite=\"smoke\",service=\"shop\"} 1");
+    // The next one fails too, and nothing more is said.
+    is("cutover_validation_runs_total{suite=\"smoke\",service=\"shop\",result=\"failed\"} 2");
+    house.green.always(Do::Status(200));
+    is("cutover_validation_failing{suite=\"smoke\",service=\"shop\"} 0");
+    house.entry(ChangeKind::ValidationPassed);
+    let kinds: Vec<ChangeKind> = house.history().into_iter().map(|entry| entry.change.kind).collect();
+    let said = kinds.iter().filter(|kind| **kind == ChangeKind::ValidationFailed).count();
+    assert_eq!(said, 1, "{kinds:?}");
+}
+
+#[test]
+fn a_run_for_a_rollout_is_never_behind_a_persons() {
+    let rollout = "[service.shop.rollout]\nsuites = [\"smoke\"]\nwarm_up = 1\nsteps = [10, 100]\nbake = \"1h\"\n";
+    let house = House::with("weight = 0", rollout, |settings| {
+        with_tokens(settings);
+        settings.validation.at_once = 1;
+        std::fs::create_dir_all(&settings.suites).unwrap();
+        std::fs::write(settings.suites.join("smoke.toml"), SMOKE).unwrap();
+        std::fs::write(settings.suites.join("soak.toml"), ENDLESS).unwrap();
+    });
+    house.green.does(|request| if request.line().contains("/hangs") { Do::Hang } else { Do::Status(200) });
+    let desk = Desk::admin(&house);
+    run(&desk, "soak", "green").is_done();
+    let waits = run(&desk, "soak", "green").json["execution"]["id"].as_str().unwrap().to_owned();
+    desk.post(super::DEPLOYMENT, &json!({ "action": "deploy", "version": "2" })).is_done();
+    house.wait_for_weight(1000);
+    let state = desk.get(&format!("{VALIDATION}?action=execution&id={waits}&format=summary")).json["state"].clone();
+    assert_eq!(state, "queued", "and the one behind the soak still waits");
+}
+
+#[test]
+fn a_soak_of_one_service_holds_up_no_run_of_another() {
+    let green = Origin::start("green");
+    let other = format!(
+        "[service.other]\nhosts = [\"other.test\"]\n[service.other.blue]\nurl = \"http://127.0.0.1:1\"\n\
+         [service.other.green]\nurl = \"{}\"\n",
+        green.url()
+    );
+    let house = House::with("weight = 0", &other, |settings| {
+        with_tokens(settings);
+        settings.validation.at_once = 1;
+        std::fs::create_dir_all(&settings.suites).unwrap();
+        std::fs::write(settings.suites.join("smoke.toml"), SMOKE).unwrap();
+        std::fs::write(settings.suites.join("soak.toml"), ENDLESS).unwrap();
+    });
+    house.green.does(|request| if request.line().contains("/hangs") { Do::Hang } else { Do::Status(200) });
+    let desk = Desk::admin(&house);
+    let begin = |suite: &str, service: &str| {
+        let body = json!({ "action": "run", "suite": suite, "service": service, "environment": "green" });
+        let begun = desk.post(VALIDATION, &body);
+        begun.is_done();
+        begun.json["execution"]["id"].as_str().unwrap().to_owned()
+    };
+    begin("soak", "shop");
+    begin("soak", "shop");
+    assert_eq!(over(&desk, &begin("smoke", "other"))["state"], "passed");
 }

@@ -32,11 +32,23 @@ impl<T> std::fmt::Debug for Secret<T> {
 pub struct Sink {
     pub name: String,
     pub door: NotifyChannel,
+    pub proxy: NoticeProxy,
     /// This level and above.
     pub level: AnnouncementLevel,
     /// `None` for all.
     pub services: Option<Vec<String>>,
     pub kinds: Option<Vec<ChangeKind>>,
+}
+
+/// The way to a receiver that is asked over HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NoticeProxy {
+    /// What `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say. Loopback addresses are asked directly.
+    #[default]
+    FromEnvironment,
+    None,
+    /// Through this one, whatever the environment says. Its URL may have a password.
+    At(Secret<url::Url>),
 }
 
 /// The kind of receiver. A whole URL may be a secret, so each one is kept as one.

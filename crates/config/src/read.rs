@@ -4,6 +4,7 @@
 //! and the rest is read again, until there are no objections left. The types in [`super::file`] stay plain serde types,
 //! and the user sees every mistake at once.
 
+mod absent_secrets;
 mod environment;
 mod places;
 mod shown;
@@ -25,6 +26,7 @@ use environment::{Expanded, Lookup};
 use words::TypedValue;
 
 pub use crate::suggest::did_you_mean;
+pub use absent_secrets::tolerate_absent_secrets;
 pub use places::written;
 pub use shown::{render, without_passwords};
 
@@ -106,6 +108,21 @@ impl SourceFile {
     pub fn problem(&mut self, span: Range<usize>, message: impl Into<String>, hint: Option<String>) {
         let problem = self.noted(span, message.into(), hint);
         self.problems.push(problem);
+    }
+
+    /// Notes that a secret is not there: a problem, unless such are tolerated.
+    pub fn absent_secret(&mut self, span: Range<usize>, message: impl Into<String>, hint: Option<String>) {
+        let problem = self.noted(span, message.into(), hint);
+        if absent_secrets::are_tolerated() {
+            self.warnings.push(problem);
+        } else {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Whether a secret that is not there is no problem.
+    pub fn takes_absent_secrets(&self) -> bool {
+        absent_secrets::are_tolerated()
     }
 
     /// Notes a setting that is accepted, but probably a mistake.
@@ -254,13 +271,18 @@ impl SourceFile {
             expand_in(value, lookup, &mut self.expanded, &mut failed);
         }
         for (span, bad) in failed.into_iter().take(MAX_PROBLEMS) {
-            for environment::BadVariable { token, why } in bad {
+            for environment::BadVariable { token, why, is_unset } in bad {
                 // The variable itself, if the source has it as it was read: it may be written with escapes.
                 let raw = self.text.get(span.clone()).unwrap_or("");
                 // Only the last one can lack its end.
                 let found = if token == "${" { raw.rfind(&token) } else { raw.find(&token) };
                 let place = found.map(|at| span.start + at..span.start + at + token.len());
-                self.problem(place.unwrap_or(span.clone()), why.message, why.hint);
+                let place = place.unwrap_or(span.clone());
+                if is_unset {
+                    self.absent_secret(place, why.message, why.hint);
+                } else {
+                    self.problem(place, why.message, why.hint);
+                }
             }
             if let Some(cut) = cut(document, &span) {
                 self.mutilate(cut);

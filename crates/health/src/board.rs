@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::history::{CheckHistory, CheckLatency};
@@ -14,12 +14,16 @@ use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::{CheckGauges, Counters};
+use memory::shares::Shares;
 use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::{Endpoints, OriginSettings, ServedService, SnapshotReader};
 use relay::origin::Connector;
 
-/// The most probes at once: a thousand services must not open a thousand connections at the same moment.
-const AT_ONCE: usize = 64;
+/// The most probes at once of one check: where every address hangs, the other checks go on.
+const AT_ONCE_EACH: usize = 32;
+/// The most probes at once of all checks. Two services with as many checks as there may be, all of them hanging, leave
+/// something for others.
+const AT_ONCE: usize = 4096;
 
 /// The current state of every check. Cheap to clone.
 #[derive(Clone)]
@@ -29,7 +33,7 @@ struct Inner {
     published: SnapshotReader,
     counters: Arc<Counters>,
     connector: Arc<Connector>,
-    permits: Arc<Semaphore>,
+    permits: Arc<Shares>,
     lines: Mutex<BTreeMap<CheckKey, CheckState>>,
     changed: Notify,
 }
@@ -85,6 +89,8 @@ pub struct CheckStatus {
     /// The check is not switched off.
     pub on: bool,
     pub up: bool,
+    /// It goes down and up so often that its turns are not told.
+    pub flapping: bool,
     /// How long it has been up or down.
     pub since_ms: Millis,
     pub rounds: u64,
@@ -99,7 +105,7 @@ impl HealthBoard {
             published,
             counters,
             connector: Arc::default(),
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            permits: Arc::new(Shares::new(AT_ONCE_EACH, AT_ONCE)),
             lines: Mutex::default(),
             changed: Notify::new(),
         }))
@@ -133,6 +139,7 @@ impl HealthBoard {
             kind: check.probe.kind(),
             on: check.on,
             up: history.up,
+            flapping: check.on && history.turns.is_flapping,
             since_ms: Millis(now.since(history.since).0),
             rounds: history.rounds,
             failures: history.failures,
@@ -150,7 +157,9 @@ impl HealthBoard {
         let mut tasks = JoinSet::new();
         for check in checks.cloned() {
             let (board, endpoints) = (self.clone(), side.of(&pair).clone());
-            tasks.spawn(async move { (board.tried(&check, &endpoints).await, check) });
+            // A share of its own: the rounds of a check whose addresses hang do not hold up a preflight.
+            let share = format!("preflight of {service}: {}", check.name);
+            tasks.spawn(async move { (board.tried(&check, &endpoints, &share).await, check) });
         }
         while let Some(tried) = tasks.join_next().await {
             let (round, check) = tried.map_err(|error| error.to_string())?;
@@ -168,21 +177,23 @@ impl HealthBoard {
         let Some((check, origin, turn)) = found.filter(|(check, ..)| check.on) else { return };
         let _turn = turn.lock().await;
         let Some((_, pair)) = self.place(&key.service) else { return };
-        let round = self.tried(&check, key.environment.of(&pair)).await;
+        let share = format!("{} of {}: {}", key.environment, key.service, key.check);
+        let round = self.tried(&check, key.environment.of(&pair), &share).await;
         {
             let mut lines = self.lines();
             let line = lines.get_mut(key).filter(|line| Arc::ptr_eq(&line.check, &check) && line.origin == origin);
             let Some(line) = line else { return };
             line.history.note(&check, &round, clock::now());
-            let CheckHistory { up, failures, lost, .. } = line.history;
-            let health = CheckGauges { up, failures, lost, last_micros: round.took_micros };
+            let CheckHistory { up, failures, lost, ref turns, .. } = line.history;
+            let flapping = turns.is_flapping;
+            let health = CheckGauges { up, flapping, failures, lost, last_micros: round.took_micros };
             self.0.counters.set_health(&key.service, key.environment, &key.check, Some(health));
         }
         self.0.changed.notify_one();
     }
 
-    async fn tried(&self, check: &Arc<HealthCheck>, endpoints: &Endpoints) -> CheckRound {
-        round::run(&self.0.connector, &self.0.permits, check, endpoints).await
+    async fn tried(&self, check: &Arc<HealthCheck>, endpoints: &Endpoints, share: &str) -> CheckRound {
+        round::run(&self.0.connector, (&self.0.permits, share), check, endpoints).await
     }
 
     /// A service and its endpoints in the published snapshot.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use crate::flapping::TurnHistory;
 use crate::round::CheckRound;
 use judgement::time::Millis;
 use memory::snapshot::health_check::HealthCheck;
@@ -26,6 +27,7 @@ pub struct CheckHistory {
     /// Rounds in which every address failed: what the guard counts.
     pub lost: u64,
     pub last_error: Option<String>,
+    pub turns: TurnHistory,
     took_micros: VecDeque<u64>,
 }
 
@@ -59,6 +61,7 @@ impl CheckHistory {
             failures: 0,
             lost: 0,
             last_error: None,
+            turns: TurnHistory::default(),
             took_micros: VecDeque::new(),
         }
     }
@@ -88,6 +91,7 @@ impl CheckHistory {
         if self.up != was_up {
             self.since = now;
         }
+        self.turns.note(self.up != was_up, check.interval, now);
         self.rounds += 1;
         self.failures += u64::from(failed);
         self.lost += u64::from(round.results.iter().all(|(_, result)| result.is_err()));

@@ -2,6 +2,7 @@
 //!
 //! - `runner`: starts and stops checks as the routing changes, and reports to the sidecar, which alone decides.
 //! - `board`: every check with its `history`; `round`: one round of a check over all addresses.
+//! - `flapping`: whether a check goes down and up too often to tell every turn.
 //! - `http`, [`sql`], [`redis`]: the kinds of checks.
 //! - [`preflight`]: tries a candidate before its first client.
 //! - [`probe`]: whether a side answers at all.
@@ -10,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod board;
+mod flapping;
 mod history;
 mod http;
 pub mod preflight;

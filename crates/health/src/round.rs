@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::{http, redis, sql};
 use memory::clock;
+use memory::shares::Shares;
 use memory::snapshot::health_check::{HealthCheck, HealthProbe};
 use memory::snapshot::{Endpoint, Endpoints};
 use relay::origin::Connector;
@@ -27,10 +27,10 @@ pub struct CheckRound {
     pub took_micros: u64,
 }
 
-/// Runs one round. `permits` limits the probes that run at once.
+/// Runs one round. `permits` limits the probes that run at once, by a share for each check.
 pub async fn run(
     connector: &Arc<Connector>,
-    permits: &Arc<Semaphore>,
+    (permits, share): (&Arc<Shares>, &str),
     check: &Arc<HealthCheck>,
     endpoints: &Endpoints,
 ) -> CheckRound {
@@ -41,7 +41,8 @@ pub async fn run(
             let mut tasks = JoinSet::new();
             for (at, endpoint) in endpoints.iter().cloned().enumerate() {
                 let (connector, permits, check) = (connector.clone(), permits.clone(), check.clone());
-                tasks.spawn(async move { (at, passes(&connector, &permits, &check, Some(&endpoint)).await) });
+                let share = share.to_owned();
+                tasks.spawn(async move { (at, passes(&connector, (&permits, &share), &check, Some(&endpoint)).await) });
             }
             let mut results: Vec<_> =
                 endpoints.iter().map(|endpoint| (Some(endpoint.address), Err("was not checked".to_owned()))).collect();
@@ -55,21 +56,23 @@ pub async fn run(
             results
         }
         // A store is a single place, and not one of the environment's addresses.
-        HealthProbe::Sql(_) | HealthProbe::Redis(_) => vec![(None, passes(connector, permits, check, None).await)],
+        HealthProbe::Sql(_) | HealthProbe::Redis(_) => {
+            vec![(None, passes(connector, (permits, share), check, None).await)]
+        }
     };
     CheckRound { results, took_micros: clock::micros() - began }
 }
 
 async fn passes(
     connector: &Connector,
-    permits: &Semaphore,
+    (permits, share): (&Shares, &str),
     check: &HealthCheck,
     endpoint: Option<&Endpoint>,
 ) -> Result<(), String> {
     let mut left = check.retries;
     loop {
         let result = {
-            let _permit = permits.acquire().await;
+            let _permit = permits.acquire(share).await;
             let patience = check.timeout.as_duration();
             match (&check.probe, endpoint) {
                 (HealthProbe::Http(probe), Some(endpoint)) => http::probe(connector, endpoint, probe, patience).await,

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::board::{CheckKey, CheckState, HealthBoard};
 use crate::webhook::{WebhookCall, WebhookCaller};
+use judgement::rollout::{AnnouncementLevel, AuditRemark, ChangeKind, Component, Event};
 use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::EndpointRest;
@@ -25,21 +26,25 @@ const LOOK: Duration = Duration::from_millis(250);
 #[derive(Default)]
 struct Reported {
     services: Option<Arc<[Arc<ServedService>]>>,
-    down: BTreeMap<(String, Environment), String>,
+    down: BTreeMap<Place, String>,
+    /// Those of them whose fall people were told, so that they are told of the rise.
+    told: BTreeSet<Place>,
+    flapping: BTreeSet<CheckKey>,
     /// Checks that have asked for a rollback, until they are up again.
     rolled_back: BTreeSet<CheckKey>,
-    /// Checks whose webhook was told, until they are up again.
+    /// Checks whose webhook was told, until they are up again and do not flap.
     called: BTreeSet<CheckKey>,
     ejected: Vec<Arc<EndpointRest>>,
 }
 
-/// A report to the sidecar.
-struct HealthReport {
-    service: String,
-    environment: Environment,
-    up: bool,
+/// An environment of a service.
+type Place = (String, Environment);
+
+/// An environment that checks report as down: why, and whether people hear of it. They do not where only flapping
+/// checks say so.
+struct Fall {
     why: String,
-    rollback: bool,
+    is_loud: bool,
 }
 
 /// Runs the checks until the runtime ends.
@@ -54,8 +59,9 @@ pub async fn run(board: HealthBoard, sidecar: SidecarHandle) {
             reported.services = Some(snapshot.services.clone());
         }
         reported.eject(&board, &snapshot);
-        for HealthReport { service, environment, up, why, rollback } in reported.news(&board, !same) {
-            sidecar.health(service, environment, up, why, rollback);
+        reported.tell_flapping(&board, &sidecar);
+        for found in reported.news(&board, !same, &sidecar) {
+            sidecar.health(found);
         }
         // After the reports, which must not wait for a receiver.
         for (to, call) in reported.calls(&board) {
@@ -139,8 +145,12 @@ impl Reported {
         let lines = board.lines();
         let mut calls = Vec::new();
         for (key, line) in lines.iter() {
+            let flapping = line.history.turns.is_flapping;
             let Some(to) = line.check.webhook.as_ref().filter(|_| line.check.on && !line.history.up) else {
-                self.called.remove(key);
+                // While it flaps, its falls are one.
+                if !(flapping && line.check.on) {
+                    self.called.remove(key);
+                }
                 continue;
             };
             if self.called.insert(key.clone()) {
@@ -149,7 +159,7 @@ impl Reported {
                 let at = clock::wall_millis();
                 calls.push((
                     to.clone(),
-                    WebhookCall { event: "health", service, environment, check, up: false, why, at },
+                    WebhookCall { event: "health", service, environment, check, up: false, flapping, why, at },
                 ));
             }
         }
@@ -157,34 +167,88 @@ impl Reported {
         calls
     }
 
+    /// Says once that a check begins to flap, and once that it no longer does.
+    fn tell_flapping(&mut self, board: &HealthBoard, sidecar: &SidecarHandle) {
+        let now = clock::now();
+        let lines = board.lines();
+        self.flapping.retain(|key| lines.get(key).is_some_and(|line| line.check.on));
+        for (key, line) in lines.iter().filter(|(_, line)| line.check.on) {
+            let CheckKey { service, environment, check } = key;
+            let is_flapping = line.history.turns.is_flapping;
+            if is_flapping == self.flapping.contains(key) {
+                continue;
+            }
+            let up = if line.history.up { "up" } else { "down" };
+            let (kind, level, why) = if is_flapping {
+                let (turns, within) = line.history.turns.seen(now);
+                let why = format!(
+                    "{environment} flaps: check {check} went down and up {turns} times within {within}; what follows is \
+                     not told until it is steady: {}",
+                    line.history.last_error.as_deref().unwrap_or("failed")
+                );
+                (ChangeKind::Flapping, AnnouncementLevel::Warning, why)
+            } else {
+                let why = format!("check {check} of {environment} no longer flaps: it is {up}");
+                let level = if line.history.up { AnnouncementLevel::Info } else { AnnouncementLevel::Warning };
+                (ChangeKind::FlappingOver, level, why)
+            };
+            // Without room it is said the next time.
+            if !sidecar.remark(remark(kind, level, service, why)) {
+                continue;
+            }
+            if is_flapping {
+                self.flapping.insert(key.clone());
+            } else {
+                self.flapping.remove(key);
+                if line.check.eject && !line.history.up {
+                    self.told.insert((service.clone(), *environment));
+                }
+            }
+        }
+    }
+
+    /// The environments that checks report as down.
+    fn falls(&self, lines: &BTreeMap<CheckKey, CheckState>) -> BTreeMap<Place, Fall> {
+        let mut down: BTreeMap<Place, Fall> = BTreeMap::new();
+        for (key, line) in lines.iter().filter(|(_, line)| line.check.on && line.check.eject && !line.history.up) {
+            let why = line.history.last_error.as_deref().unwrap_or("failed");
+            let fall = Fall { why: format!("check {}: {why}", key.check), is_loud: !line.history.turns.is_flapping };
+            let place = (key.service.clone(), key.environment);
+            match down.get_mut(&place) {
+                Some(before) if before.is_loud || !fall.is_loud => {}
+                _ => drop(down.insert(place, fall)),
+            }
+        }
+        down
+    }
+
     /// What has changed since the last report to the sidecar. `again`: the routing is new, and the state may have
     /// forgotten who is down.
-    fn news(&mut self, board: &HealthBoard, again: bool) -> Vec<HealthReport> {
-        let mut down: BTreeMap<(String, Environment), String> = BTreeMap::new();
+    fn news(&mut self, board: &HealthBoard, again: bool, sidecar: &SidecarHandle) -> Vec<Event> {
         let mut news = Vec::new();
         let lines = board.lines();
-        for (key, line) in lines.iter().filter(|(_, line)| line.check.on && !line.history.up) {
-            let why = line.history.last_error.as_deref().unwrap_or("failed");
-            let why = format!("check {}: {why}", key.check);
-            if line.check.eject {
-                down.entry((key.service.clone(), key.environment)).or_insert(why);
+        let down = self.falls(&lines);
+        let found = |(service, environment): &Place, up: bool, why: String, quiet: bool| {
+            let (service, environment) = (service.clone(), *environment);
+            Event::Health { service, environment, up, why, rollback: false, quiet }
+        };
+        for (place, fall) in &down {
+            let is_new = !self.down.contains_key(place);
+            if again || is_new {
+                news.push(found(place, false, fall.why.clone(), !fall.is_loud));
+            }
+            if !fall.is_loud || self.told.contains(place) {
+                continue;
+            }
+            // It was down already, by a check that flaps; this one does not.
+            let late = || format!("{} is down: {}", place.1, fall.why);
+            if is_new || sidecar.remark(remark(ChangeKind::Health, AnnouncementLevel::Warning, &place.0, late())) {
+                self.told.insert(place.clone());
             }
         }
-        for ((service, environment), why) in &down {
-            if again || !self.down.contains_key(&(service.clone(), *environment)) {
-                let (service, why) = (service.clone(), why.clone());
-                news.push(HealthReport { service, environment: *environment, up: false, why, rollback: false });
-            }
-        }
-        for (service, environment) in self.down.keys().filter(|place| !down.contains_key(place)) {
-            let why = "all health checks pass".to_owned();
-            news.push(HealthReport {
-                service: service.clone(),
-                environment: *environment,
-                up: true,
-                why,
-                rollback: false,
-            });
+        for place in self.down.keys().filter(|place| !down.contains_key(place)) {
+            let is_told = self.told.remove(place);
+            news.push(found(place, true, "all health checks pass".to_owned(), !is_told));
         }
         // After the reports of what is down: if both environments are, a rollback does not help.
         for (key, line) in lines.iter().filter(|(_, line)| line.check.on && line.check.rollback) {
@@ -195,11 +259,19 @@ impl Reported {
                 let why = line.history.last_error.as_deref().unwrap_or("failed");
                 let why = format!("check {check}: {why}");
                 let up = !down.contains_key(&(service.clone(), environment));
-                news.push(HealthReport { service, environment, up, why, rollback: true });
+                let quiet = line.history.turns.is_flapping;
+                news.push(Event::Health { service, environment, up, why, rollback: true, quiet });
             }
         }
         self.rolled_back.retain(|key| lines.contains_key(key));
-        self.down = down;
+        self.down = down.into_iter().map(|(place, fall)| (place, fall.why)).collect();
+        self.told.retain(|place| self.down.contains_key(place));
         news
     }
+}
+
+/// An entry of the journal that is announced.
+fn remark(kind: ChangeKind, level: AnnouncementLevel, service: &str, why: String) -> AuditRemark {
+    let (service, who) = (service.to_owned(), Component::Health.name().to_owned());
+    AuditRemark { kind, service, who, from: None, why, announced: Some(level) }
 }

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use url::Url;
 
 use judgement::traffic::Environment;
+use memory::shares::Shares;
 use memory::snapshot::secret_url::SecretUrl;
 use notify::{Delivery, NoticeClient};
 
-/// The most calls at once; further ones are dropped and logged, because their receivers are too slow.
-const AT_ONCE: usize = 32;
+/// The most calls at once of one service; further ones are dropped and logged, because their receivers are too slow.
+const AT_ONCE_EACH: usize = 16;
+/// The most calls at once of all services.
+const AT_ONCE: usize = 256;
 /// The pauses before the second and third attempts.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
@@ -26,6 +28,8 @@ pub struct WebhookCall {
     pub environment: Environment,
     pub check: String,
     pub up: bool,
+    /// It goes down and up again and again: no call follows until it has been steady for a while.
+    pub flapping: bool,
     pub why: String,
     /// Milliseconds since 1970.
     pub at: u64,
@@ -35,18 +39,21 @@ pub struct WebhookCall {
 #[derive(Debug)]
 pub struct WebhookCaller {
     client: Arc<NoticeClient>,
-    permits: Arc<Semaphore>,
+    permits: Arc<Shares>,
 }
 
 impl WebhookCaller {
     pub fn new() -> WebhookCaller {
-        WebhookCaller { client: Arc::new(NoticeClient::new()), permits: Arc::new(Semaphore::new(AT_ONCE)) }
+        WebhookCaller {
+            client: Arc::new(NoticeClient::default()),
+            permits: Arc::new(Shares::new(AT_ONCE_EACH, AT_ONCE)),
+        }
     }
 
     /// Starts a call.
     pub fn call(&self, to: SecretUrl, call: WebhookCall) {
         let WebhookCall { service, environment, check, .. } = &call;
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+        let Some(permit) = self.permits.try_acquire(service) else {
             tracing::warn!(service, %environment, check, "too many webhook calls in progress; this one is dropped");
             return;
         };

@@ -37,6 +37,7 @@
 //! # The modules, from the bottom up
 //!
 //! - [`time`]: milliseconds, durations as people write them, the calendar. [`hex`]: hexadecimal digits.
+//!   [`printable`]: texts of others, safe to show.
 //! - [`traffic`]: which environment serves a request.
 //! - [`guard`]: whether the candidate is worse.
 //! - [`rollout`]: what becomes of a release: steps, promotion, rollback, and what operators may ask for.
@@ -45,6 +46,7 @@
 
 pub mod guard;
 pub mod hex;
+pub mod printable;
 pub mod rollout;
 pub mod time;
 pub mod traffic;

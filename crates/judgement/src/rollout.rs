@@ -116,8 +116,9 @@ pub enum Event {
     Validated { order: SuiteRun, result: Result<String, SuiteRunError> },
     /// The answer of a side that a rollback would go to: a summary, or why it cannot take the clients.
     Probed { service: String, number: u32, result: Result<String, String> },
-    /// What health checks found about an environment. `rollback`: roll a new side back if it is down.
-    Health { service: String, environment: Environment, up: bool, why: String, rollback: bool },
+    /// What health checks found about an environment. `rollback`: roll a new side back if it is down. `quiet`: tell
+    /// nobody.
+    Health { service: String, environment: Environment, up: bool, why: String, rollback: bool, quiet: bool },
 }
 
 /// Something that happened without changing the state: the audit's part of the journal.
@@ -129,6 +130,8 @@ pub struct AuditRemark {
     pub who: String,
     pub from: Option<String>,
     pub why: String,
+    /// As what it is announced; `None`: only the journal has it.
+    pub announced: Option<AnnouncementLevel>,
 }
 
 /// What to do about an event, in this order.
@@ -155,6 +158,8 @@ pub struct PreflightRequest {
     pub rollout: u32,
     pub environment: Environment,
     pub warm_up: WarmUp,
+    /// How long to wait for an environment that is still starting.
+    pub ready_within: Millis,
     /// Suites to run after the warm-up; if one does not pass, the preflight fails.
     pub suites: Vec<String>,
 }
@@ -225,8 +230,14 @@ pub enum ChangeKind {
     Silent,
     /// Health checks report an environment as down, or up again.
     Health,
+    /// A check goes down and up again and again: its turns are no longer told, and are again.
+    Flapping,
+    FlappingOver,
     /// A person has started or ended a run of a suite.
     Validation,
+    /// A suite that runs by itself has begun to fail, and passes again.
+    ValidationFailed,
+    ValidationPassed,
     /// The admin API refused a request.
     Refused,
     /// A token was used for the first time since startup.
@@ -327,7 +338,9 @@ impl JournalChange {
             | ChangeKind::Waiting
             | ChangeKind::Caution
             | ChangeKind::Abort
-            | ChangeKind::Monitoring => AnnouncementLevel::Warning,
+            | ChangeKind::Monitoring
+            | ChangeKind::Flapping
+            | ChangeKind::ValidationFailed => AnnouncementLevel::Warning,
             _ => AnnouncementLevel::Info,
         }
     }

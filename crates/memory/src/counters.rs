@@ -17,6 +17,7 @@ mod refusal_reasons;
 mod rescue_budget;
 mod route_counters;
 mod sidecar_alarm;
+mod suite_gauges;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub use refusal_reasons::RefusalReason;
 pub use rescue_budget::RescueBudget;
 pub use route_counters::{AttemptFailure, AttemptOutcome, LatencyTotals, ResponseClass, RouteCounters, RouteTotals};
 pub use sidecar_alarm::SidecarAlarm;
+pub use suite_gauges::SuiteGauges;
 
 /// A worker's index in every sharded counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub struct Counters {
     health: Mutex<BTreeMap<(String, Environment, String), CheckGauges>>,
     /// Failed rounds of all the checks that a service ever had, by [`Environment::index`].
     health_failures: Mutex<BTreeMap<String, [u64; 2]>>,
+    /// By suite and service.
+    suites: Mutex<BTreeMap<(String, String), SuiteGauges>>,
     pub limits: EndpointLimits,
     pub process: ProcessCounters,
     pub alarm: SidecarAlarm,
@@ -78,6 +82,7 @@ impl Counters {
             notices: Mutex::default(),
             health: Mutex::default(),
             health_failures: Mutex::default(),
+            suites: Mutex::default(),
             limits: EndpointLimits::default(),
             process: ProcessCounters::default(),
             alarm: SidecarAlarm::default(),
@@ -155,6 +160,20 @@ impl Counters {
 
     pub fn health(&self) -> BTreeMap<(String, Environment, String), CheckGauges> {
         self.health.lock().clone()
+    }
+
+    /// Changes the figures of a suite and a service.
+    pub fn suite(&self, suite: &str, service: &str, change: impl FnOnce(&mut SuiteGauges)) {
+        change(self.suites.lock().entry((suite.to_owned(), service.to_owned())).or_default());
+    }
+
+    /// Keeps the figures of the suites for which this is so.
+    pub fn retain_suites(&self, mut keep: impl FnMut(&str, &mut SuiteGauges) -> bool) {
+        self.suites.lock().retain(|(suite, _), gauges| keep(suite, gauges));
+    }
+
+    pub fn suites(&self) -> BTreeMap<(String, String), SuiteGauges> {
+        self.suites.lock().clone()
     }
 
     /// When the certificate of a file ends, in seconds since 1970.

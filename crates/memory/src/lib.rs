@@ -5,10 +5,12 @@
 //!
 //! - [`clock`]: the only place that reads the time.
 //! - [`counters`]: what the relay counts. Counters only grow, and outlive a reload. The only atomics.
+//! - [`shares`]: places for work of many, with a share for each.
 //! - [`snapshot`]: what requests read, replaced as a whole. Only the sidecar publishes.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod clock;
 pub mod counters;
+pub mod shares;
 pub mod snapshot;

@@ -1,4 +1,4 @@
-//! HTTP requests to receivers: no redirects, no proxies, a timeout for every wait, and no link-local addresses.
+//! HTTP requests to receivers: no redirects, a timeout for every wait, and no link-local addresses.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -9,10 +9,11 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use url::Url;
+use url::{Host, Url};
 
 use crate::delivery::Delivery;
-use config::notify::is_forbidden;
+use config::notify::{NoticeProxy, is_forbidden};
+use judgement::printable::is_obeyed;
 use judgement::time::Millis;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,31 +49,48 @@ pub async fn allowed(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
 
 /// The client of one sink; sinks share no connections.
 #[derive(Debug)]
-pub struct NoticeClient(Result<reqwest::Client, String>);
+pub struct NoticeClient {
+    client: Result<reqwest::Client, String>,
+    /// Without a proxy, for loopback addresses, which a proxy would take for its own. `None`: the same.
+    direct: Option<Result<reqwest::Client, String>>,
+}
 
 impl Default for NoticeClient {
+    /// By the proxies of the environment.
     fn default() -> NoticeClient {
-        NoticeClient::new()
+        NoticeClient::new(&NoticeProxy::FromEnvironment)
     }
 }
 
 impl NoticeClient {
     /// If TLS cannot be set up, every attempt reports why: the proxy runs without notices too.
-    pub fn new() -> NoticeClient {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .dns_resolver(Arc::new(AllowedAddresses))
-            .build();
-        NoticeClient(client.map_err(|error| root_cause(&error)))
+    pub fn new(proxy: &NoticeProxy) -> NoticeClient {
+        let built = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| root_cause(&error));
+        match proxy {
+            NoticeProxy::None => NoticeClient { client: built(base().no_proxy()), direct: None },
+            NoticeProxy::FromEnvironment => {
+                NoticeClient { client: built(base()), direct: Some(built(base().no_proxy())) }
+            }
+            NoticeProxy::At(url) => {
+                let proxy = reqwest::Proxy::all(url.reveal().as_str()).map_err(|error| root_cause(&error));
+                NoticeClient { client: proxy.and_then(|proxy| built(base().no_proxy().proxy(proxy))), direct: None }
+            }
+        }
+    }
+
+    fn for_url(&self, url: &Url) -> &Result<reqwest::Client, String> {
+        let is_loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        self.direct.as_ref().filter(|_| is_loopback).unwrap_or(&self.client)
     }
 
     /// Makes one attempt. A response that contains one of the `secrets` is not shown.
     pub async fn post(&self, url: &Url, mut headers: HeaderMap, body: String, secrets: &[&str]) -> Delivery {
-        let client = match &self.0 {
+        let client = match self.for_url(url) {
             Ok(client) => client,
             Err(why) => return Delivery::Refused(why.clone()),
         };
@@ -103,6 +121,15 @@ impl NoticeClient {
     }
 }
 
+fn base() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        .dns_resolver(Arc::new(AllowedAddresses))
+}
+
 /// The beginning of a response: Slack and PagerDuty say there what was wrong.
 async fn excerpt(mut response: reqwest::Response, secrets: &[&str]) -> String {
     let mut text = Vec::new();
@@ -111,7 +138,8 @@ async fn excerpt(mut response: reqwest::Response, secrets: &[&str]) -> String {
     {
         text.extend_from_slice(&chunk);
     }
-    let text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
+    let text: String =
+        String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control() && !is_obeyed(*c)).take(MAX_SHOWN).collect();
     // Compared by its first bytes: a secret that is cut off at the end must be found too.
     let shows_a_secret = secrets.iter().any(|secret| text.contains(secret.get(..8).unwrap_or(secret)));
     if text.is_empty() || shows_a_secret { String::new() } else { format!(": {text}") }

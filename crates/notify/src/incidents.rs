@@ -33,6 +33,8 @@ impl OpenIncidents {
             ChangeKind::RollbackDropped => only(ChangeKind::RollbackHeld),
             // The step that was waited for.
             ChangeKind::Step => only(ChangeKind::Waiting),
+            ChangeKind::FlappingOver => only(ChangeKind::Flapping),
+            ChangeKind::ValidationPassed => only(ChangeKind::ValidationFailed),
             _ => return None,
         };
         let open = self.of(&news.service);

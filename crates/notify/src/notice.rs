@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::evidence::{self, NoticeEvidence};
+use judgement::printable::visible;
 use judgement::rollout::{AnnouncementLevel, ledger};
 use judgement::time::rfc3339;
 use judgement::traffic::Environment;
@@ -100,8 +101,8 @@ impl Notice {
             level: announcement.level,
             service: announcement.service.clone(),
             kind: announcement.kind.name(),
-            text: announcement.text.clone(),
-            who: entry.map(|entry| entry.change.who.clone()),
+            text: visible(&announcement.text).into_owned(),
+            who: entry.map(|entry| visible(&entry.change.who).into_owned()),
             entry: Some(announcement.entry),
             generation: entry.map(|entry| entry.change.generation),
             active: entry.and_then(|entry| Some(entry.change.after.as_ref()?.active)),

@@ -1,6 +1,8 @@
-//! The notices that wait for one sink. The queue is bounded and drops the oldest, because the newest matter most.
+//! The notices that wait for one sink. The queue is bounded and drops the oldest, because the newest matter most: the
+//! oldest of the service that has the most, so that a storm in one service does not cost another its notices. Services
+//! take turns, so that its notices are not behind the storm either.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -22,10 +24,41 @@ pub struct NoticeQueue {
 
 #[derive(Debug, Default)]
 struct Inside {
+    /// In the order in which they came.
     waiting: VecDeque<QueuedNotice>,
+    /// The services that had their turn, the latest last.
+    turns: VecDeque<String>,
     /// One was taken out and is being sent.
     sending: bool,
     closed: bool,
+}
+
+impl Inside {
+    /// Takes out the oldest notice of the service whose last turn is the longest ago.
+    fn take(&mut self) -> Option<QueuedNotice> {
+        let turn = |message: &QueuedNotice| {
+            self.turns.iter().position(|service| *service == message.notice.service).map_or(0, |turn| turn + 1)
+        };
+        // Of several with the same turn, the first is the oldest.
+        let (at, _) = self.waiting.iter().enumerate().min_by_key(|(_, message)| turn(message))?;
+        let message = self.waiting.remove(at)?;
+        let service = &message.notice.service;
+        self.turns.retain(|other| other != service);
+        // Without others that wait there are no turns.
+        self.turns.retain(|other| self.waiting.iter().any(|message| message.notice.service == *other));
+        self.turns.push_back(service.clone());
+        Some(message)
+    }
+
+    /// Drops the oldest notice of the service that has the most.
+    fn drop_one(&mut self) {
+        let count = |service: &str| self.waiting.iter().filter(|message| message.notice.service == service).count();
+        let services: BTreeSet<&str> = self.waiting.iter().map(|message| message.notice.service.as_str()).collect();
+        let Some(most) = services.into_iter().max_by_key(|service| count(service)).map(str::to_owned) else { return };
+        if let Some(at) = self.waiting.iter().position(|message| message.notice.service == most) {
+            self.waiting.remove(at);
+        }
+    }
 }
 
 impl NoticeQueue {
@@ -41,11 +74,11 @@ impl NoticeQueue {
         set(&self.notices.waiting, inside.waiting.len() as u64 + u64::from(inside.sending));
     }
 
-    /// Adds a notice; a full queue drops its oldest.
+    /// Adds a notice; a full queue drops one.
     pub fn push(&self, message: QueuedNotice) {
         let mut inside = self.inside();
         if inside.waiting.len() >= MAX_WAITING {
-            inside.waiting.pop_front();
+            inside.drop_one();
             count(&self.notices.dropped);
         }
         inside.waiting.push_back(message);
@@ -58,7 +91,7 @@ impl NoticeQueue {
         loop {
             {
                 let mut inside = self.inside();
-                if let Some(message) = inside.waiting.pop_front() {
+                if let Some(message) = inside.take() {
                     inside.sending = true;
                     return Some(message);
                 }
@@ -121,6 +154,26 @@ mod tests {
         assert_eq!(read(&queue.notices.waiting), MAX_WAITING as u64, "one of them is under way");
         queue.done(true);
         assert_eq!((read(&queue.notices.sent), read(&queue.notices.waiting)), (1, MAX_WAITING as u64 - 1));
+    }
+
+    fn of(service: &str, entry: u64) -> QueuedNotice {
+        let service = service.to_owned();
+        QueuedNotice { notice: Arc::new(Notice { entry: Some(entry), service, ..Notice::test() }), ends: None }
+    }
+
+    #[tokio::test]
+    async fn a_storm_in_one_service_neither_drops_nor_delays_the_notices_of_another() {
+        let queue = NoticeQueue::new(Arc::default());
+        queue.push(of("quiet", 1));
+        (0..MAX_WAITING as u64 + 50).for_each(|entry| queue.push(of("noisy", 1000 + entry)));
+        queue.push(of("quiet", 2));
+        assert_eq!(read(&queue.notices.dropped), 52);
+        let mut order = Vec::new();
+        for _ in 0..5 {
+            order.push(queue.pop().await.unwrap().notice.entry.unwrap());
+            queue.done(true);
+        }
+        assert_eq!(order, [1, 1052, 2, 1053, 1054], "the services take turns, each in its own order");
     }
 
     #[tokio::test]

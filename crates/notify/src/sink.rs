@@ -40,7 +40,7 @@ impl SinkChannel {
             NotifyChannel::Email(email) => Some(Mailer::new(email)),
             _ => None,
         };
-        SinkChannel { channel: sink.door.clone(), client: NoticeClient::new(), mailer }
+        SinkChannel { channel: sink.door.clone(), client: NoticeClient::new(&sink.proxy), mailer }
     }
 
     async fn deliver(&self, message: &QueuedNotice) -> Delivery {

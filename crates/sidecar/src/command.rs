@@ -13,7 +13,6 @@ use judgement::rollout::{
     Announcement, AuditRemark, Event, GuardInsight, OperatorCommand, RolloutError, RuntimeOverrides, SuiteRun,
     SuiteRunError,
 };
-use judgement::traffic::Environment;
 use memory::snapshot::{Endpoints, OriginSettings};
 
 /// The result of a command, or why it was refused.
@@ -177,9 +176,9 @@ impl SidecarHandle {
         let _ = self.inputs.send(SidecarInput::Event(Event::Validated { order, result }));
     }
 
-    /// Reports what health checks found. `rollback`: roll back if the candidate is down.
-    pub fn health(&self, service: String, environment: Environment, up: bool, why: String, rollback: bool) {
-        let _ = self.inputs.send(SidecarInput::Event(Event::Health { service, environment, up, why, rollback }));
+    /// Reports what health checks found: an [`Event::Health`].
+    pub fn health(&self, found: Event) {
+        let _ = self.inputs.send(SidecarInput::Event(found));
     }
 
     /// Blocks until the answer comes, so it must not run on a thread that serves others.

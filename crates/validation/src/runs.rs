@@ -1,6 +1,7 @@
 //! All runs of suites: started, shown, cancelled, kept and deleted. The lock is held only briefly, and no request of a
 //! client takes it.
 
+mod automation;
 mod digest;
 mod executor;
 mod gate;
@@ -18,20 +19,23 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 
 use crate::target_resolver::TargetResolver;
 use config::ValidationSettings;
 use config::suite::Suite;
 use judgement::rollout::{AuditRemark, ChangeKind};
 use memory::clock;
+use memory::counters::Counters;
+use memory::shares::Shares;
 use sidecar;
 use wire::{Execution, ExecutionSummary, SuiteSummary};
 
-pub use run_request::{RunRefusal, RunRequest};
+pub use run_request::{RunCause, RunRefusal, RunRequest};
 pub use schedule::run_scheduled;
 pub use suites::{SuiteSetting, SuiteSettings, all as all_suites};
 
+use automation::AutomationRecord;
 use registry::{RunEntry, RunRegistry};
 use shutdown::ActiveRuns;
 use store::RunStore;
@@ -39,6 +43,9 @@ use suites::SuiteError;
 
 /// A listener that falls further behind loses the oldest; the next one supersedes it.
 const NEWS: usize = 64;
+
+/// So many services can use all of their share at once.
+const SERVICES_AT_ONCE: usize = 16;
 
 /// All runs. Cheap to clone.
 #[derive(Clone)]
@@ -49,7 +56,10 @@ struct RunsInner {
     keep: ValidationSettings,
     targets: TargetResolver,
     store: RunStore,
-    permits: Arc<Semaphore>,
+    /// A share for each service. Gates need none.
+    permits: Shares,
+    counters: Arc<Counters>,
+    automation: Mutex<AutomationRecord>,
     /// The runtime of the runs, which is not that of the admin API.
     runtime: Handle,
     sidecar: sidecar::SidecarHandle,
@@ -76,13 +86,14 @@ pub struct RunsParts {
     pub keep: ValidationSettings,
     pub targets: TargetResolver,
     pub runtime: Handle,
+    pub counters: Arc<Counters>,
     pub sidecar: sidecar::SidecarHandle,
 }
 
 impl Runs {
     /// Reads earlier runs; those that had not ended are marked as interrupted.
     pub fn open(parts: RunsParts) -> Runs {
-        let RunsParts { folder, records, keep, targets, runtime, sidecar } = parts;
+        let RunsParts { folder, records, keep, targets, runtime, counters, sidecar } = parts;
         let store = RunStore::open(records);
         let runs = store.load().into_iter().map(|execution| {
             let summary = execution.summary;
@@ -90,7 +101,11 @@ impl Runs {
         });
         let registry = RunRegistry { runs: runs.collect(), settings: store.settings(), is_closed: false };
         let (news, _) = broadcast::channel(NEWS);
-        let permits = Arc::new(Semaphore::new(keep.at_once));
+        let permits = Shares::new(keep.at_once, keep.at_once * SERVICES_AT_ONCE);
+        let automation = store.automation();
+        for (suite, service) in automation.failing() {
+            counters.suite(suite, service, |gauges| gauges.failing = Some(true));
+        }
         let (registry, active) = (Mutex::new(registry), ActiveRuns::default());
         Runs(Arc::new(RunsInner {
             folder,
@@ -98,6 +113,8 @@ impl Runs {
             targets,
             store,
             permits,
+            counters,
+            automation: Mutex::new(automation),
             runtime,
             sidecar,
             news,
@@ -272,6 +289,7 @@ impl Runs {
             who: summary.who.clone(),
             from,
             why,
+            announced: None,
         };
         self.0.sidecar.remark(remark);
     }

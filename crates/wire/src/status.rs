@@ -319,6 +319,9 @@ pub struct CheckHealth {
     /// `false` if it is switched off.
     pub on: bool,
     pub up: bool,
+    /// It goes down and up so often that its turns are not told.
+    #[serde(default)]
+    pub flapping: bool,
     /// How long it has been up or down.
     pub since_ms: u64,
     pub rounds: u64,

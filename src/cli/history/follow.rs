@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             return failed(&broken);
         }
         if !std::mem::replace(&mut lost, true) {
-            eprintln!("cutover: {broken}; trying again");
+            crate::cli::output::complain!("cutover: {broken}; trying again");
         }
         if !client.wait(AGAIN) {
             return Ok(Exit::Ok);
@@ -62,7 +62,7 @@ fn follow(
         Err(error) => return Ok(Some(error)),
     };
     if std::mem::take(lost) {
-        eprintln!("cutover: connected again");
+        crate::cli::output::complain!("cutover: connected again");
     }
     loop {
         let id = match events.next_entry() {
@@ -90,7 +90,7 @@ fn print(args: &Args, layout: &Layout, entries: &[HistoryEntry]) -> anyhow::Resu
     for entry in entries {
         match args.output {
             Output::Text => say!("{}", layout.entry(entry)),
-            Output::Json => say!("{}", serde_json::to_string(entry)?),
+            Output::Json => crate::cli::output::json_line(entry)?,
         }
     }
     Ok(())

@@ -92,7 +92,7 @@ pub fn write(folder: &Path, execution: &Execution, name: &str) -> anyhow::Result
         let path = folder.join(format!("{name}.{ending}"));
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    eprintln!("report: {}", folder.join(format!("{name}.html")).display());
+    crate::cli::output::complain!("report: {}", folder.join(format!("{name}.html")).display());
     Ok(())
 }
 

@@ -44,14 +44,14 @@ pub fn run_one(
     match whole(client, service, suite, target, how) {
         Ok(Ran::Begun(summary)) => {
             match output {
-                Output::Json => say!("{}", serde_json::to_string_pretty(&summary)?),
+                Output::Json => crate::cli::output::json(&summary)?,
                 Output::Text => say!("{}", summary.id),
             }
             Ok(Exit::Ok)
         }
         Ok(Ran::Over(execution)) => {
             match output {
-                Output::Json => say!("{}", serde_json::to_string_pretty(&execution)?),
+                Output::Json => crate::cli::output::json(&execution)?,
                 Output::Text => say!("{}", render::execution(&execution)),
             }
             if let Some(folder) = &how.report {
@@ -115,18 +115,18 @@ pub fn run_all(
                 }
             }
             Err(error @ CallError::Refused(_)) => {
-                eprintln!("cutover: {error}\n");
+                crate::cli::output::complain!("cutover: {error}\n");
                 exit = worse(exit, Exit::Failed);
             }
             Err(error) => return failed(&error),
         }
     }
     match output {
-        Output::Json => say!("{}", serde_json::to_string_pretty(&runs)?),
+        Output::Json => crate::cli::output::json(&runs)?,
         Output::Text => say!("{}", render::runs(&runs)),
     }
     if runs.is_empty() && exit == Exit::Ok {
-        eprintln!("cutover: nothing was run: suites that compare blue with green run against both");
+        crate::cli::output::complain!("cutover: nothing was run: suites that compare blue with green run against both");
         return Ok(Exit::Failed);
     }
     Ok(exit)

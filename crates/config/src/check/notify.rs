@@ -12,7 +12,7 @@ use url::{Host, Url};
 use crate::check::files::why_unreadable;
 use crate::check::{PLAIN_NAME, is_plain_name, word};
 use crate::file::{At, NotifyFile, NotifyKind};
-use crate::notify::{EmailChannel, NotifyChannel, Secret, Sink, SmtpSecurity, is_forbidden};
+use crate::notify::{EmailChannel, NoticeProxy, NotifyChannel, Secret, Sink, SmtpSecurity, is_forbidden};
 use crate::read::SourceFile;
 use judgement::rollout::AnnouncementLevel;
 
@@ -58,8 +58,8 @@ fn sink(source: &mut SourceFile, typed: &At<NotifyFile>, base: &Path) -> Option<
     let services = file.services.as_ref().map(|list| list.0.iter().map(|at| at.value.clone()).collect());
     let kinds = file.kinds.as_ref().map(|list| list.0.iter().map(|at| at.value.0).collect());
     let mut at = Typed { source, file, span, base };
-    let door = at.door();
-    Some(Sink { name: name?, door: door?, level, services, kinds })
+    let (door, proxy) = (at.door(), at.proxy());
+    Some(Sink { name: name?, door: door?, proxy: proxy?, level, services, kinds })
 }
 
 fn name(source: &mut SourceFile, typed: Option<&At<String>>, span: &Range<usize>) -> Option<String> {
@@ -101,11 +101,12 @@ impl<'t> Typed<'t> {
 
     fn refuse_keys_of_others(&mut self, kind: NotifyKind) {
         use NotifyKind::{Email, PagerDuty, Slack, Webhook};
-        let NotifyFile { url, url_file, secret_file, routing_key_file, smtp, .. } = self.file;
+        let NotifyFile { url, proxy, url_file, secret_file, routing_key_file, smtp, .. } = self.file;
         let NotifyFile { username, password_file, from, to, .. } = self.file;
         let span = |at: &Option<At<String>>| at.as_ref().map(|at| at.span.clone());
         for (key, at, kinds) in [
             ("url", span(url), &[Webhook, Slack, PagerDuty][..]),
+            ("proxy", span(proxy), &[Webhook, Slack, PagerDuty]),
             ("url_file", span(url_file), &[Webhook, Slack, PagerDuty]),
             ("secret_file", span(secret_file), &[Webhook]),
             ("routing_key_file", span(routing_key_file), &[PagerDuty]),
@@ -121,6 +122,28 @@ impl<'t> Typed<'t> {
                 self.source.problem(span, format!("`{key}` has no effect with kind = \"{}\"", kind.name()), Some(hint));
             }
         }
+    }
+
+    /// The way to the receiver.
+    fn proxy(&mut self) -> Option<NoticeProxy> {
+        let Some(at) = &self.file.proxy else { return Some(NoticeProxy::FromEnvironment) };
+        let At { value, span } = at;
+        if value == "none" {
+            return Some(NoticeProxy::None);
+        }
+        // A password in it would be in the file; the message does not repeat it.
+        let problem = match Url::parse(value) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => "the proxy is not http or https",
+            Ok(url) if url.host().is_none() => "the proxy's URL has no host",
+            Ok(url) if url.password().is_some() && !self.source.is_from_environment(at) => {
+                "the proxy's URL has a password"
+            }
+            Ok(url) => return Some(NoticeProxy::At(Secret::new(url))),
+            Err(_) => "the proxy is not a URL",
+        };
+        let hint = "write proxy = \"http://proxy.example.com:3128\", proxy = \"none\", or take it from the environment: \"${PROXY_URL}\"";
+        self.source.problem(span.clone(), problem, Some(hint.to_owned()));
+        None
     }
 
     fn missing<T>(&mut self, message: &str, hint: &str) -> Option<T> {
@@ -294,17 +317,18 @@ impl<'t> Typed<'t> {
             Ok(about) if about.len() > LARGEST_SECRET => Err(format!("it is over {LARGEST_SECRET} bytes")),
             Ok(_) => std::fs::read_to_string(&path).map_err(|error| why_unreadable(&error)),
         };
+        let is_absent = !path.exists();
         let message = match read() {
             Ok(text) if text.trim().is_empty() => "it is empty".to_owned(),
             Ok(text) => return Some(text.trim().to_owned()),
             Err(why) => why,
         };
         let message = format!("cannot use `{}`: {message}", at.value);
-        self.source.problem(
-            at.span.clone(),
-            message,
-            Some("put the secret, and nothing else, in this file".to_owned()),
-        );
+        let hint = Some("put the secret, and nothing else, in this file".to_owned());
+        match is_absent {
+            true => self.source.absent_secret(at.span.clone(), message, hint),
+            false => self.source.problem(at.span.clone(), message, hint),
+        }
         None
     }
 }

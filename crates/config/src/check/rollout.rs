@@ -62,6 +62,7 @@ pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &
         deadline,
         on_deadline: word(&file.on_deadline).unwrap_or_default(),
         return_over: file.return_to.as_ref().map_or(Millis::ZERO, |at| length(&at.value.over, Millis::ZERO)),
+        ready_within: length(&file.ready_within, RolloutPlan::READY_WITHIN),
         suites: suites(source, file.suites.as_ref(), context.suites),
     }
 }

@@ -168,6 +168,7 @@ fn place<T>(
         source.problem(second.span.clone(), "set only one of `url`, `url_file` and `url_env`", hint);
         return None;
     }
+    let mut is_absent = false;
     let (at, read) = match keys {
         [Some(at), _, _] if SecretUrl::new(source.literal(at)).has_password() => {
             source.problem(at.span.clone(), "a password does not belong in this file", Some(put_it.to_owned()));
@@ -176,12 +177,17 @@ fn place<T>(
         [Some(at), _, _] => (at, Ok(at.value.clone())),
         [_, Some(at), _] => {
             warn_if_open(source, at);
-            (at, url_in_file(&beside(source, &at.value)))
+            let path = beside(source, &at.value);
+            is_absent = !path.exists();
+            (at, url_in_file(&path))
         }
         [_, _, Some(at)] => (
             at,
             std::env::var(&at.value).map_err(|why| match why {
-                std::env::VarError::NotPresent => "it is not set".to_owned(),
+                std::env::VarError::NotPresent => {
+                    is_absent = true;
+                    "it is not set".to_owned()
+                }
                 std::env::VarError::NotUnicode(_) => "it is not UTF-8".to_owned(),
             }),
         ),
@@ -203,7 +209,11 @@ fn place<T>(
         }
         Err(why) => {
             let hint = Some(where_from(keys).to_owned());
-            source.problem(at.span.clone(), format!("cannot use `{}`: {why}", at.value), hint);
+            let message = format!("cannot use `{}`: {why}", at.value);
+            match is_absent {
+                true => source.absent_secret(at.span.clone(), message, hint),
+                false => source.problem(at.span.clone(), message, hint),
+            }
             None
         }
     }

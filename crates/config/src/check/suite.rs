@@ -154,7 +154,7 @@ impl Reading<'_> {
             _ => {
                 let message = format!("the environment variable `{variable}` is not set");
                 let hint = "set it for the process that runs the suite, which is Cutover";
-                self.source.problem(span.clone(), message, Some(hint.to_owned()));
+                self.source.absent_secret(span.clone(), message, Some(hint.to_owned()));
                 String::new()
             }
         }

@@ -33,6 +33,13 @@ pub fn certificates(source: &mut SourceFile, typed: &At<String>, base: &Path) ->
 
 /// A certificate with its chain and its private key; problems are noted.
 pub fn identity(source: &mut SourceFile, cert: &At<String>, key: &At<String>, base: &Path) -> Option<ClientIdentity> {
+    // A pipeline has neither, or the certificate alone.
+    let is_absent = !base.join(&key.value).exists();
+    let absent = format!("cannot use `{}`: there is no such file", key.value);
+    if is_absent && !base.join(&cert.value).exists() && source.takes_absent_secrets() {
+        source.absent_secret(key.span.clone(), absent, None);
+        return None;
+    }
     let chain = certificates(source, cert, base);
     let read = PrivateKeyDer::from_pem_file(base.join(&key.value)).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => "it contains no private key".to_owned(),
@@ -49,7 +56,10 @@ pub fn identity(source: &mut SourceFile, cert: &At<String>, key: &At<String>, ba
         (None, Ok(_)) => None,
         (_, Err(why)) => {
             let hint = Some("name a PEM file with the private key, with a path relative to this file".to_owned());
-            source.problem(key.span.clone(), format!("cannot use `{}`: {why}", key.value), hint);
+            match is_absent {
+                true => source.absent_secret(key.span.clone(), absent, hint),
+                false => source.problem(key.span.clone(), format!("cannot use `{}`: {why}", key.value), hint),
+            }
             None
         }
         (Some(_), Ok(_)) => {

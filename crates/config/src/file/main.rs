@@ -52,7 +52,7 @@ pub struct MainFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValidationFile {
-    /// How many suites run at once. Others wait their turn.
+    /// How many suites of a service run at once. Others wait their turn, except for those of a rollout.
     #[schemars(extend("default" = 4, "x-unit" = "runs"))]
     pub at_once: Option<At<Whole<1, 32>>>,
     /// How many runs are kept.

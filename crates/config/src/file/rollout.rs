@@ -33,6 +33,9 @@ pub struct RolloutFile {
     /// The path of the warm-up requests.
     #[schemars(extend("default" = "/"))]
     pub warm_up_path: Option<At<PathPattern>>,
+    /// How long a new side that is still starting may take until it answers and passes its checks, up to "1h".
+    #[schemars(extend("default" = "30s"))]
+    pub ready_within: Option<At<Duration<0, 3_600_000>>>,
     /// Validation suites that must pass before the first client.
     pub suites: Option<At<Vec<At<SuiteName>>>>,
     /// What happens when a suite of a step fails: "rollback", or "hold" until a person decides. A suite that fails

@@ -44,6 +44,8 @@ pub struct BadVariable {
     /// As written in the file: `${NAME}`.
     pub token: String,
     pub why: InvalidValue,
+    /// It is well written, and not set.
+    pub is_unset: bool,
 }
 
 /// `text` with the variables expanded; `None` if there are none. `$$` is a dollar, and so is a `$` that is not followed
@@ -68,7 +70,7 @@ pub fn expand(text: &str, span: &Range<usize>, lookup: &Lookup<'_>) -> Result<Op
         } else if let Some(inside) = after.strip_prefix('{') {
             let Some((inner, behind)) = inside.split_once('}') else {
                 let why = InvalidValue::new("`${` without a `}`", "write `${NAME}`, or `$${` for the characters `${`");
-                bad.push(BadVariable { token: "${".to_owned(), why });
+                bad.push(BadVariable { token: "${".to_owned(), why, is_unset: false });
                 rest = "";
                 break;
             };
@@ -81,7 +83,10 @@ pub fn expand(text: &str, span: &Range<usize>, lookup: &Lookup<'_>) -> Result<Op
                     value.push_str(&text);
                     literal.push_str(&text);
                 }
-                Err(why) => bad.push(BadVariable { token: format!("${{{inner}}}"), why }),
+                Err(why) => {
+                    let is_unset = lookup(inner) == Variable::Unset;
+                    bad.push(BadVariable { token: format!("${{{inner}}}"), why, is_unset });
+                }
             }
             rest = behind;
         } else {

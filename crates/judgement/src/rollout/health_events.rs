@@ -9,7 +9,14 @@ use crate::rollout::{AnnouncementLevel, ChangeKind, DurableState, Effect, Journa
 use crate::traffic::Environment;
 
 impl ServiceUpdate<'_> {
-    pub(super) fn checked(&mut self, side: Environment, up: bool, why: &str, rollback: bool) -> Vec<Effect> {
+    /// `quiet`: the change is in force, and told nobody.
+    pub(super) fn checked(
+        &mut self,
+        side: Environment,
+        up: bool,
+        why: &str,
+        (rollback, quiet): (bool, bool),
+    ) -> Vec<Effect> {
         let service = &mut *self.state;
         let is_active = service.durable.active == side;
         let place = side.of_mut(&mut service.up);
@@ -17,6 +24,10 @@ impl ServiceUpdate<'_> {
         let other_is_up = *side.other().of(&service.up);
         let mut effects = Vec::new();
         if changed {
+            self.sequence.generation += 1;
+            effects.push(Effect::Publish);
+        }
+        if changed && !quiet {
             let role = if is_active { "active" } else { "the candidate" };
             let said = match up {
                 true => format!("{side}, {role}, is up again: {why}"),
@@ -27,8 +38,6 @@ impl ServiceUpdate<'_> {
                 (false, true) => AnnouncementLevel::Critical,
                 (false, false) => AnnouncementLevel::Warning,
             };
-            self.sequence.generation += 1;
-            effects.push(Effect::Publish);
             let change = self.change(ChangeNote::by(Component::Health, ChangeKind::Health, said), None);
             // This is not part of the durable state.
             effects.extend(told(level, JournalChange { after: None, ..change }));
@@ -80,7 +89,7 @@ mod tests {
         rollback: bool,
     ) -> Vec<(ChangeKind, AnnouncementLevel)> {
         let (service, why) = ("shop".to_owned(), "check home: 10.0.0.1:80 answers 503".to_owned());
-        let event = Event::Health { service: service.clone(), environment, up, why, rollback };
+        let event = Event::Health { service: service.clone(), environment, up, why, rollback, quiet: false };
         let mut effects = state.apply(event, Millis(5)).unwrap();
         // The other side is asked, and answers.
         let asked = |effect: &Effect| if let Effect::Probe(asked) = effect { Some(asked.number) } else { None };
@@ -112,6 +121,24 @@ mod tests {
         assert_eq!(told(&mut state, Environment::Green, true, false), [(ChangeKind::Health, AnnouncementLevel::Info)]);
         assert_eq!(state.split("shop").unwrap().up, [false, true]);
         assert_eq!(state.split("shop").unwrap().weight, Weight::from_percent(10.0).unwrap());
+    }
+
+    #[test]
+    fn a_quiet_change_is_in_force_and_told_nobody() {
+        let mut state = started(10.0);
+        let quietly = |up: bool| Event::Health {
+            service: "shop".to_owned(),
+            environment: Environment::Green,
+            up,
+            why: String::new(),
+            rollback: false,
+            quiet: true,
+        };
+        for up in [false, true] {
+            let effects = state.apply(quietly(up), Millis(5)).unwrap();
+            assert!(matches!(effects.as_slice(), [Effect::Publish]), "{effects:?}");
+            assert_eq!(state.split("shop").unwrap().up, [true, up]);
+        }
     }
 
     #[test]

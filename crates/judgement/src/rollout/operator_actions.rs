@@ -327,6 +327,7 @@ impl ServiceUpdate<'_> {
             rollout: durable.rollout,
             environment: release.environment,
             warm_up: release.plan.warm_up.clone(),
+            ready_within: release.plan.ready_within,
             suites: release.plan.suites.clone(),
         }))
     }

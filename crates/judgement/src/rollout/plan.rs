@@ -74,6 +74,9 @@ pub struct RolloutPlan {
     /// Over how long a rollback moves the clients, so that a side that has served nobody can warm up; zero: at once.
     #[serde(default, skip_serializing_if = "is_at_once")]
     pub return_over: Millis,
+    /// How long the preflight waits for a new side that is still starting.
+    #[serde(default = "RolloutPlan::ready_within")]
+    pub ready_within: Millis,
     /// Suites that must pass before the first client. If one fails, the rollout ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
@@ -95,6 +98,12 @@ impl RolloutPlan {
     pub const REQUESTS: u64 = 20;
     pub const BAKE: Millis = Millis::seconds(120);
     pub const WATCH: Millis = Millis::seconds(600);
+    pub const READY_WITHIN: Millis = Millis::seconds(30);
+
+    /// Of a plan that was stored before it had this.
+    fn ready_within() -> Millis {
+        RolloutPlan::READY_WITHIN
+    }
 
     /// 10, 25, 50, 75 and 100 %.
     pub fn standard() -> RolloutPlan {
@@ -109,6 +118,7 @@ impl RolloutPlan {
             deadline: None,
             on_deadline: OnFailure::Rollback,
             return_over: Millis::ZERO,
+            ready_within: RolloutPlan::READY_WITHIN,
             suites: Vec::new(),
         }
     }

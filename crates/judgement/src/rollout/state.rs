@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::rollout::journal_entries::told;
 use crate::rollout::ledger::{OpenLedger, RolloutLedger};
 use crate::rollout::service_state::ServiceState;
 use crate::rollout::service_update::{Sequence, ServiceUpdate};
@@ -152,8 +153,8 @@ impl State {
             Event::Probed { service, number, result } => {
                 Ok(self.update(&service, now, |mut service| service.probed(number, result)))
             }
-            Event::Health { service, environment, up, why, rollback } => {
-                Ok(self.update(&service, now, |mut service| service.checked(environment, up, &why, rollback)))
+            Event::Health { service, environment, up, why, rollback, quiet } => {
+                Ok(self.update(&service, now, |mut service| service.checked(environment, up, &why, (rollback, quiet))))
             }
         }
     }
@@ -174,11 +175,12 @@ impl State {
         ServiceUpdate { name: &name, state, sequence, now }.command(by, act)
     }
 
-    /// An entry that changes nothing. It is not announced: those who want to know read the journal.
+    /// An entry that changes nothing. Most are not announced: those who want to know read the journal.
     fn remarked(&mut self, remark: AuditRemark, now: Millis) -> Vec<Effect> {
-        let AuditRemark { kind, service, who, from, why } = remark;
+        let AuditRemark { kind, service, who, from, why, announced } = remark;
         self.sequence.last_entry += 1;
-        vec![Effect::Journal(Box::new(JournalChange {
+        let is_silent = self.services.get(&service).is_some_and(|state| state.durable.silent);
+        let change = JournalChange {
             id: self.sequence.last_entry,
             generation: self.sequence.generation,
             uptime: now,
@@ -192,6 +194,10 @@ impl State {
             after: None,
             evidence: None,
             ledger: None,
-        }))]
+        };
+        match announced.filter(|_| !is_silent) {
+            Some(level) => told(level, change).into(),
+            None => vec![Effect::Journal(Box::new(change))],
+        }
     }
 }

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckGauges {
     pub up: bool,
+    /// It goes down and up so often that its turns are not told.
+    pub flapping: bool,
     /// Failed rounds since the check began.
     pub failures: u64,
     /// Of these, rounds in which every address failed.

@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use judgement::printable::is_obeyed;
 use judgement::{hex, time};
 
 /// The longest line in bytes: the bounds below, and what surrounds the values.
@@ -201,10 +202,10 @@ fn escaped(out: &mut Vec<u8>, value: &[u8], most: usize) {
                 '\n' => out.extend_from_slice(b"\\n"),
                 '\r' => out.extend_from_slice(b"\\r"),
                 '\t' => out.extend_from_slice(b"\\t"),
-                // Including DEL and C1, which terminals obey too. All are below 256.
-                _ if c.is_control() => {
-                    out.extend_from_slice(b"\\u00");
-                    out.extend_from_slice(&hex::digits::<2>(&[u32::from(c) as u8]));
+                // Including DEL and C1, which terminals obey too, and what reverses or ends a line. None is above U+FFFF.
+                _ if is_obeyed(c) => {
+                    out.extend_from_slice(b"\\u");
+                    out.extend_from_slice(&hex::digits::<4>(&(u32::from(c) as u16).to_be_bytes()));
                 }
                 _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }

@@ -7,10 +7,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::origin::resolve::names::{NameResolver, ResolvedName};
+use crate::origin::resolve::names::{NameLookups, NameResolver, ResolvedName};
 use crate::origin::tls::OriginTls;
 use judgement::time::Millis;
 use memory::clock;
@@ -47,15 +46,13 @@ impl OriginResolver {
     pub async fn resolve(&self, origins: Vec<Arc<OriginSettings>>) -> HashMap<Arc<OriginSettings>, Endpoints> {
         let mut names: BTreeSet<String> = BTreeSet::new();
         names.extend(origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.clone())));
-        let mut lookups = self.look_up_all(names);
+        let mut lookups = NameLookups::new(self.names.clone());
+        names.into_iter().for_each(|name| lookups.ask(name));
         let mut found = HashMap::new();
-        while let Some(result) = lookups.join_next().await {
+        while let Some((name, result)) = lookups.next().await {
             match result {
-                Ok((Ok(addresses), name)) => {
-                    found.insert(name, addresses);
-                }
-                Ok((Err(error), name)) => self.failed(&name, &error),
-                Err(_) => {}
+                Ok(addresses) => drop(found.insert(name, addresses)),
+                Err(error) => self.failed(&name, &error),
             }
         }
         let resolved = origins.iter().filter_map(|origin| {
@@ -67,15 +64,6 @@ impl OriginResolver {
         resolved
     }
 
-    fn look_up_all(&self, names: impl IntoIterator<Item = String>) -> JoinSet<(Result<ResolvedName, String>, String)> {
-        let mut lookups = JoinSet::new();
-        for name in names {
-            let resolver = self.names.clone();
-            lookups.spawn(async move { (resolver.look_up(&name).await, name) });
-        }
-        lookups
-    }
-
     fn failed(&self, name: &str, error: &str) {
         count(&self.counters.process.resolve_errors);
         tracing::warn!(name, error, "cannot resolve a name; addresses from an earlier look-up stay in use");
@@ -85,23 +73,21 @@ impl OriginResolver {
     pub async fn keep(self: Arc<OriginResolver>, sidecar: SidecarHandle) {
         let mut wanted = self.wanted.subscribe();
         let mut names: HashMap<String, ResolvedName> = HashMap::new();
+        let mut lookups = NameLookups::new(self.names.clone());
         loop {
             let origins = wanted.borrow_and_update().clone();
             let hosts = origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.as_str()));
             // An address needs no lookup.
             let hosts: BTreeSet<&str> = hosts.filter(|host| host.parse::<IpAddr>().is_err()).collect();
             names.retain(|name, _| hosts.contains(name.as_str()));
-            let is_due = |host: &&str| names.get(*host).is_none_or(|found| found.until <= clock::now());
-            // All at once: a name that is not answered does not hold up the others.
-            let mut lookups = self.look_up_all(hosts.into_iter().filter(is_due).map(str::to_owned));
-            while let Some(result) = lookups.join_next().await {
-                if let Ok((found, host)) = result {
-                    self.refresh(&host, found, &mut names, &origins, &sidecar);
-                }
-            }
-            let next = names.values().map(|found| found.until).min();
+            let now = clock::now();
+            let due = hosts.iter().filter(|host| names.get(**host).is_none_or(|found| found.until <= now));
+            due.for_each(|host| lookups.ask((*host).to_owned()));
+            let waiting = names.iter().filter(|(name, _)| !lookups.is_asked(name));
+            let next = waiting.map(|(_, found)| found.until).min();
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },
+                Some((host, found)) = lookups.next() => self.refresh(&host, found, &mut names, &origins, &sidecar),
                 () = sleep(next.unwrap_or_default().since(clock::now()).as_duration()), if next.is_some() => {}
             }
         }

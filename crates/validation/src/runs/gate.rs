@@ -2,7 +2,7 @@
 
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::runs::{RunRequest, Runs};
+use crate::runs::{RunCause, RunRequest, Runs};
 use config::suite::Suite;
 use judgement::rollout::SuiteRunError;
 use wire::{ExecutionState, ExecutionSummary, RunTarget, Side};
@@ -29,7 +29,8 @@ impl Runs {
             let compares = !suite.parities.is_empty() || !suite.data.is_empty();
             let target = if compares { RunTarget::Both } else { RunTarget::from(side) };
             let service = Some(service.to_owned());
-            let request = RunRequest { suite: name.clone(), service, target, who: "plan".to_owned(), from: None };
+            let (suite, who, cause) = (name.clone(), "plan".to_owned(), RunCause::Gate);
+            let request = RunRequest { suite, service, target, who, from: None, cause };
             let begun = self.begin(request).map_err(|refusal| not_run(name, refusal.to_string()))?;
             let under_way = CancelOnDrop { runs: self, id: begun.id };
             let ended = self.ended(&under_way.id).await;

@@ -7,17 +7,17 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use crate::progress::ProgressTracker;
-use crate::runs::Runs;
 use crate::runs::executor::{self, PendingTeardowns, SuiteExecutor};
 use crate::runs::registry::{self, LiveRun, RunEntry, count};
 use crate::runs::run_request::{self, RunRefusal, RunRequest};
 use crate::runs::size_limit::RecordBudget;
+use crate::runs::{RunCause, Runs};
 use config::suite::Suite;
 use judgement::time::Millis;
 use memory::clock;
 use wire::{ExecutionState, ExecutionSummary, Part, Progress, RunTarget};
 
-/// Runs that may wait: more are a mistake.
+/// Runs of a service that may wait: more are a mistake.
 const MOST_WAITING: usize = 100;
 /// The shortest time between two saves of a running run.
 const BETWEEN_WRITES: Millis = Millis::seconds(1);
@@ -48,15 +48,16 @@ impl Runs {
             if registry.is_closed {
                 return Err(RunRefusal::Ending);
             }
-            if registry.runs.values().filter(|run| run.summary.state == ExecutionState::Queued).count() >= MOST_WAITING
-            {
+            let waits = |run: &&RunEntry| run.summary.state == ExecutionState::Queued && run.summary.service == service;
+            let is_full = || registry.runs.values().filter(waits).count() >= MOST_WAITING;
+            if request.cause != RunCause::Gate && is_full() {
                 return Err(RunRefusal::Busy(MOST_WAITING));
             }
             // Two runs of one millisecond may have the same random byte.
             while registry.runs.contains_key(&summary.id) {
                 summary.id = registry::new_id(summary.began_at_ms);
             }
-            let live = LiveRun::new(cancel);
+            let live = LiveRun::new(cancel, request.cause);
             registry.runs.insert(summary.id.clone(), RunEntry { summary: summary.clone(), live: Some(live) });
             self.mark(&summary.id)
         };
@@ -65,7 +66,7 @@ impl Runs {
         let (runs, id) = (self.clone(), summary.id.clone());
         self.0.runtime.spawn(async move {
             let _mark = mark;
-            let run = AssertUnwindSafe(runs.run(&id, suite, &service, cancelled));
+            let run = AssertUnwindSafe(runs.run(&id, suite, (&service, request.cause), cancelled));
             if run.catch_unwind().await.is_err() {
                 runs.finish(&id, RunEnd::Broken);
             }
@@ -74,13 +75,19 @@ impl Runs {
     }
 
     /// Runs it from the queue to the end.
-    async fn run(&self, id: &str, suite: Suite, service: &str, mut cancelled: watch::Receiver<Option<String>>) {
+    async fn run(
+        &self,
+        id: &str,
+        suite: Suite,
+        (service, cause): (&str, RunCause),
+        mut cancelled: watch::Receiver<Option<String>>,
+    ) {
         let pending_teardowns = PendingTeardowns::default();
         let execute = tokio::select! {
             // A cancelled run does not start.
             biased;
             Ok(_) = cancelled.wait_for(Option::is_some) => None,
-            () = self.execute(id, Arc::new(suite), service, &pending_teardowns) => Some(()),
+            () = self.execute(id, Arc::new(suite), (service, cause), &pending_teardowns) => Some(()),
         };
         if execute.is_some() {
             return self.finish(id, RunEnd::Own);
@@ -91,8 +98,18 @@ impl Runs {
         executor::take_down(&pending_teardowns).await;
     }
 
-    async fn execute(&self, id: &str, suite: Arc<Suite>, service: &str, pending_teardowns: &PendingTeardowns) {
-        let _permit = self.0.permits.acquire().await;
+    async fn execute(
+        &self,
+        id: &str,
+        suite: Arc<Suite>,
+        (service, cause): (&str, RunCause),
+        pending_teardowns: &PendingTeardowns,
+    ) {
+        // A rollout has one gate at a time, which is never behind somebody's load test.
+        let _permit = match cause {
+            RunCause::Gate => None,
+            RunCause::Request | RunCause::Automation => self.0.permits.acquire(service).await,
+        };
         let Some((target, progress)) = self.set_out(id) else { return };
         let (found, mut parts) = tokio::sync::mpsc::unbounded_channel();
         let of = suite.clone();
@@ -162,14 +179,22 @@ impl Runs {
                 RunEnd::Cancelled(by) => (ExecutionState::Cancelled, format!("cancelled by {by}")),
                 RunEnd::Broken => (ExecutionState::Interrupted, "internal error: see Cutover's log".to_owned()),
             };
-            Some(summary.clone())
+            Some((summary.clone(), live.cause))
         });
-        let Some(summary) = ended.flatten() else { return };
+        let Some((summary, cause)) = ended.flatten() else { return };
         if self.write_down(id) {
             self.with(id, |run| run.live = None);
         }
         let said = format!("suite {} against {}: {}", summary.suite, summary.target.name(), summary.verdict);
         self.remark(&summary, None, said);
+        self.0.counters.suite(&summary.suite, &summary.service, |gauges| match summary.state {
+            ExecutionState::Passed => gauges.passed += 1,
+            ExecutionState::Failed => gauges.failed += 1,
+            _ => gauges.unfinished += 1,
+        });
+        if cause == RunCause::Automation {
+            self.ended_by_itself(&summary);
+        }
         self.tell(id);
         self.clear_out();
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 use crate::progress::ProgressTracker;
+use crate::runs::RunCause;
 use crate::runs::suites::{LoadedSuite, SuiteSettings};
 use crate::target_resolver::TargetResolver;
 use config::suite::Suite;
@@ -36,6 +37,7 @@ pub struct LiveRun {
     pub origins: BTreeMap<String, String>,
     pub parts: Vec<Part>,
     pub cancel: watch::Sender<Option<String>>,
+    pub cause: RunCause,
 }
 
 impl RunEntry {
@@ -136,9 +138,9 @@ pub fn queued(suite: &Suite, service: String, target: RunTarget, who: String) ->
 
 impl LiveRun {
     /// `cancel` tells the run that it is cancelled.
-    pub fn new(cancel: watch::Sender<Option<String>>) -> LiveRun {
+    pub fn new(cancel: watch::Sender<Option<String>>, cause: RunCause) -> LiveRun {
         let (progress, origins) = (ProgressTracker::default(), BTreeMap::new());
-        LiveRun { began: clock::micros(), progress, origins, parts: Vec::new(), cancel }
+        LiveRun { began: clock::micros(), progress, origins, parts: Vec::new(), cancel, cause }
     }
 }
 

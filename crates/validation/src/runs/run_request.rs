@@ -17,6 +17,18 @@ pub struct RunRequest {
     pub who: String,
     /// The address of the client.
     pub from: Option<String>,
+    pub cause: RunCause,
+}
+
+/// Why a suite is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunCause {
+    /// Somebody has asked for it.
+    Request,
+    /// It is due, or there was a rollback: nobody watches it.
+    Automation,
+    /// A rollout waits for it, and it waits for no other run.
+    Gate,
 }
 
 /// Why a request is refused.
@@ -36,7 +48,7 @@ pub enum RunRefusal {
     NoService(String),
     #[error("Cutover is shutting down: it starts no more runs")]
     Ending,
-    #[error("{0} runs are already waiting")]
+    #[error("{0} runs of the service are already waiting")]
     Busy(usize),
     #[error("there is no run `{0}`")]
     NoSuchRun(String),

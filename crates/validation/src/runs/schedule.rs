@@ -1,17 +1,15 @@
 //! Runs that start automatically: on a schedule, and after a rollback.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::runs::{RunRequest, Runs, suites};
+use crate::runs::{RunCause, RunRefusal, RunRequest, Runs, suites};
 use config::suite::Suite;
 use config::watch::FileStamps;
 use judgement::rollout::ChangeKind;
-use judgement::time::Millis;
-use memory::clock;
 use sidecar::RecordedAnnouncement;
 use wire::{ExecutionState, RunTarget};
 
@@ -20,14 +18,14 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Starts the runs that are due, until shutdown.
 pub async fn run_scheduled(runs: Runs, mut news: tokio::sync::broadcast::Receiver<RecordedAnnouncement>) {
+    // What was due while Cutover was not running begins once it serves.
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    // When each suite last ran by schedule; the first time is one interval after the start.
-    let mut begun: BTreeMap<String, Millis> = BTreeMap::new();
+    looks.tick().await;
     let mut folder = WatchedSuites::default();
     loop {
         tokio::select! {
-            _ = looks.tick() => on_time(&runs, folder.suites(&runs), &mut begun),
+            _ = looks.tick() => on_time(&runs, &mut folder),
             heard = news.recv() => match heard {
                 Ok(news) if news.announcement.kind == ChangeKind::Rollback => after(&runs, folder.suites(&runs), &news),
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
@@ -37,15 +35,19 @@ pub async fn run_scheduled(runs: Runs, mut news: tokio::sync::broadcast::Receive
     }
 }
 
-fn on_time(runs: &Runs, suites: &[Suite], begun: &mut BTreeMap<String, Millis>) {
-    let now = clock::now();
+fn on_time(runs: &Runs, folder: &mut WatchedSuites) {
+    folder.suites(runs);
+    let WatchedSuites { suites, broken, .. } = &*folder;
+    let mut automatic: BTreeSet<&str> = BTreeSet::new();
     for suite in suites.iter().filter(|suite| runs.is_enabled(&suite.name)) {
-        let Some(every) = runs.every_ms(suite).map(Millis) else { continue };
-        let last = *begun.entry(suite.name.clone()).or_insert(now);
-        if now.since(last) < every {
+        if runs.runs_after_rollback(suite) {
+            automatic.insert(&suite.name);
+        }
+        let Some(every) = runs.every_ms(suite) else { continue };
+        automatic.insert(&suite.name);
+        if !runs.is_due(&suite.name, every) {
             continue;
         }
-        begun.insert(suite.name.clone(), now);
         // A suite that takes longer than its interval does not overlap itself.
         let under_way = |state: ExecutionState| !state.is_over();
         if runs.list().iter().any(|run| run.suite == suite.name && run.who == "schedule" && under_way(run.state)) {
@@ -54,6 +56,12 @@ fn on_time(runs: &Runs, suites: &[Suite], begun: &mut BTreeMap<String, Millis>) 
         }
         begin(runs, suite, "schedule", None);
     }
+    for name in broken.iter().filter(|name| runs.is_enabled(name) && runs.has_run_by_itself(name)) {
+        automatic.insert(name);
+        runs.fails(name, "", "its file is invalid: see `cutover validate check`");
+    }
+    let is_there = |name: &str| suites.iter().any(|suite| suite.name == name) || broken.contains(name);
+    runs.forget_others(&automatic, is_there);
 }
 
 fn after(runs: &Runs, suites: &[Suite], news: &RecordedAnnouncement) {
@@ -66,10 +74,15 @@ fn after(runs: &Runs, suites: &[Suite], news: &RecordedAnnouncement) {
 }
 
 fn begin(runs: &Runs, suite: &Suite, who: &str, service: Option<String>) {
-    let request =
-        RunRequest { suite: suite.name.clone(), service, target: RunTarget::Both, who: who.to_owned(), from: None };
-    if let Err(refusal) = runs.begin(request) {
-        tracing::warn!(suite = suite.name, why = %refusal, "cannot start a scheduled suite");
+    let known = service.clone().or_else(|| suite.service.clone());
+    let (name, target, cause) = (suite.name.clone(), RunTarget::Both, RunCause::Automation);
+    let request = RunRequest { suite: name, service, target, who: who.to_owned(), from: None, cause };
+    match runs.begin(request) {
+        Ok(_) | Err(RunRefusal::Ending) => {}
+        Err(refusal) => {
+            tracing::warn!(suite = suite.name, why = %refusal, "cannot start a scheduled suite");
+            runs.fails(&suite.name, known.as_deref().unwrap_or(""), &format!("it cannot be started: {refusal}"));
+        }
     }
 }
 

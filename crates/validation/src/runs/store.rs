@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::runs::automation::AutomationRecord;
 use crate::runs::suites::SuiteSettings;
 use config::ValidationSettings;
 use judgement::guard::evidence::grouped;
@@ -14,6 +15,7 @@ use wire::{Execution, ExecutionState};
 /// What is longer is neither written nor read. What a run finds is cut to less, part by part: see `budget`.
 const MOST_BYTES: u64 = 64 << 20;
 const SETTINGS: &str = "settings.json";
+const AUTOMATION: &str = "automation.json";
 
 /// The folder of the runs.
 #[derive(Clone, Debug)]
@@ -87,6 +89,16 @@ impl RunStore {
         self.write(SETTINGS, settings)
     }
 
+    pub fn automation(&self) -> AutomationRecord {
+        read(&self.folder.join(AUTOMATION)).unwrap_or_default()
+    }
+
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep_automation(&self, record: &AutomationRecord) -> Result<(), String> {
+        self.write(AUTOMATION, record)
+    }
+
     fn make(&self) -> std::io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         // Answers of origins may be confidential.
@@ -136,5 +148,5 @@ fn too_long() -> String {
 
 fn is_run(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    name.ends_with(".json") && !name.starts_with('.') && name != SETTINGS
+    name.ends_with(".json") && !name.starts_with('.') && name != SETTINGS && name != AUTOMATION
 }

@@ -15,6 +15,7 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{Hosts, TokioResolver};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use judgement::time::Millis;
@@ -94,6 +95,53 @@ impl NameResolver {
         // Sorted by address, so that an answer in a different order is not a change.
         let addresses = addresses.into_iter().take(MOST_ADDRESSES).collect();
         Ok(ResolvedName { addresses, until: until.clamp(now.plus(SHORTEST), now.plus(LONGEST)) })
+    }
+}
+
+/// Look-ups under way. A name that is not answered holds up no other, and none that is asked for later.
+#[derive(Debug)]
+pub struct NameLookups {
+    resolver: NameResolver,
+    tasks: JoinSet<(String, Result<ResolvedName, String>)>,
+    asked: BTreeSet<String>,
+}
+
+impl NameLookups {
+    pub fn new(resolver: NameResolver) -> NameLookups {
+        NameLookups { resolver, tasks: JoinSet::new(), asked: BTreeSet::new() }
+    }
+
+    /// Asks for a name, unless that is under way.
+    pub fn ask(&mut self, name: String) {
+        if self.asked.insert(name.clone()) {
+            let resolver = self.resolver.clone();
+            self.tasks.spawn(async move {
+                let found = resolver.look_up(&name).await;
+                (name, found)
+            });
+        }
+    }
+
+    pub fn is_asked(&self, name: &str) -> bool {
+        self.asked.contains(name)
+    }
+
+    /// The next one that ends; `None` if there is none.
+    pub async fn next(&mut self) -> Option<(String, Result<ResolvedName, String>)> {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok((name, found))) => {
+                    self.asked.remove(&name);
+                    return Some((name, found));
+                }
+                // It panicked, and took its name with it.
+                Some(Err(_)) => {}
+                None => {
+                    self.asked.clear();
+                    return None;
+                }
+            }
+        }
     }
 }
 

@@ -224,3 +224,24 @@ async fn the_hosts_file_and_localhost_ask_no_name_server() {
     assert_eq!(look_up(&resolver, "192.0.2.1").await.unwrap(), "192.0.2.1");
     assert!(server.asked().is_empty(), "{:?}", server.asked());
 }
+
+#[tokio::test]
+async fn a_name_that_is_not_answered_holds_up_no_other() {
+    let live = |address| (Says::Address(address), Says::Nothing);
+    let (one, later) = (live("10.1.0.1"), live("10.1.0.2"));
+    let zone =
+        [("dead.test", Says::NotAWord, Says::NotAWord), ("one.test", one.0, one.1), ("later.test", later.0, later.1)];
+    let server = NameServer::start(&zone).await;
+    let mut lookups = NameLookups::new(server.resolver(&[], 1, ""));
+    lookups.ask("dead.test".to_owned());
+    for name in ["one.test", "later.test"] {
+        lookups.ask(name.to_owned());
+        let (found, addresses) = lookups.next().await.unwrap();
+        assert_eq!((found.as_str(), addresses.unwrap().addresses.len()), (name, 1));
+        assert!(lookups.is_asked("dead.test") && !lookups.is_asked(name));
+    }
+    // Asking again while it is under way asks nobody.
+    lookups.ask("dead.test".to_owned());
+    assert!(lookups.next().await.unwrap().1.is_err());
+    assert!(lookups.next().await.is_none() && !lookups.is_asked("dead.test"));
+}
