@@ -13,12 +13,12 @@ use std::sync::Arc;
 use http::{HeaderName, Method};
 use regex::Regex;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use judgement::time::Millis;
 use memory::snapshot::health_check::SqlEngine;
 
+pub use json::{Json, JsonNumber, JsonStep};
 pub use schema::Schema;
 
 /// Names available in every text: the run's id, `blue` or `green`, and a number that no other request of the run has.
@@ -100,7 +100,7 @@ pub enum Body {
     /// May contain `${…}`.
     Text(String),
     /// Its texts may contain `${…}`. Sent as `application/json`.
-    Json(Value),
+    Json(Json),
     /// Sent as `application/x-www-form-urlencoded`.
     Form(Vec<(String, String)>),
     /// A file's bytes, unchanged.
@@ -127,7 +127,7 @@ pub struct Expect {
     pub headers: Vec<(HeaderName, Expectation)>,
     pub json: Vec<(JsonPath, Expectation)>,
     /// The whole body as JSON; texts may contain `${…}`.
-    pub equals: Option<Value>,
+    pub equals: Option<Json>,
     /// Places of the body that `equals` ignores.
     pub ignore: Vec<JsonPath>,
     /// Numbers of `equals` may differ by this much, relative to the larger one.
@@ -139,7 +139,7 @@ pub struct Expect {
 /// The conditions on one value. Texts may contain `${…}`.
 #[derive(Clone, Debug)]
 pub enum Expectation {
-    Equals(Value),
+    Equals(Json),
     Contains(String),
     /// The whole value.
     Matches(WholeRegex),
