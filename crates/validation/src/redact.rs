@@ -9,7 +9,7 @@ mod needle;
 use http::{HeaderName, header};
 use serde_json::Value;
 
-use crate::redact::needle::{Found, Needle};
+use crate::redact::needle::{Needle, NeedleMatch};
 use crate::text::CUT;
 use wire::{DataResult, Finding, RowDifference, StepResult};
 
@@ -176,7 +176,7 @@ impl Redactor {
         for (from, byte) in text.bytes().enumerate() {
             let here = self.begins.get(usize::from(byte)).into_iter().flatten();
             for needle in here.filter_map(|at| self.needles.get(*at)) {
-                if let Some(Found::To(to)) = needle.find_at(text, from) {
+                if let Some(NeedleMatch::To(to)) = needle.find_at(text, from) {
                     all.push(needle.widened(text, from, to));
                 }
             }
@@ -206,7 +206,7 @@ pub fn is_hidden(name: &HeaderName) -> bool {
 fn begun(needle: &Needle, text: &str) -> Option<usize> {
     let last = text.len().checked_sub(SHORTEST)?;
     let first = text.ceil_char_boundary(text.len().saturating_sub(needle.reach()));
-    (first..=last).find(|from| needle.find_at(text, *from) == Some(Found::Cut))
+    (first..=last).find(|from| needle.find_at(text, *from) == Some(NeedleMatch::Cut))
 }
 
 /// What is looked for.

@@ -7,19 +7,19 @@ use config::suite::{Json, JsonNumber};
 
 /// A variable's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variable {
+pub struct VariableValue {
     pub text: String,
     /// It was a text where it was captured, and is never taken for a number.
     pub is_text: bool,
 }
 
-impl<T: Into<String>> From<T> for Variable {
-    fn from(text: T) -> Variable {
-        Variable { text: text.into(), is_text: false }
+impl<T: Into<String>> From<T> for VariableValue {
+    fn from(text: T) -> VariableValue {
+        VariableValue { text: text.into(), is_text: false }
     }
 }
 
-impl Variable {
+impl VariableValue {
     /// As JSON: a number, a boolean or null if it is written as one.
     fn json(&self) -> Json {
         match self.text.as_str() {
@@ -43,10 +43,10 @@ fn is_plain_number(text: &str) -> bool {
 
 /// Variables with their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variables(BTreeMap<String, Variable>);
+pub struct Variables(BTreeMap<String, VariableValue>);
 
 impl Variables {
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Variable>) {
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<VariableValue>) {
         self.0.insert(name.into(), value.into());
     }
 
@@ -90,7 +90,7 @@ impl Variables {
         Ok(match value {
             Json::Text(text) => match pieces(text).as_slice() {
                 [Piece::Name(name)] if self.0.contains_key(*name) => {
-                    self.0.get(*name).map_or(Json::Null, Variable::json)
+                    self.0.get(*name).map_or(Json::Null, VariableValue::json)
                 }
                 _ => Json::Text(self.expand(text)?),
             },
@@ -127,12 +127,12 @@ mod tests {
     #[test]
     fn a_text_stays_a_text_and_a_number_keeps_its_digits() {
         let mut variables = Variables::default();
-        let mut expanded = |variable: Variable| {
+        let mut expanded = |variable: VariableValue| {
             variables.set("v", variable);
             variables.expand_json(&json!(["${v}"]).into()).unwrap().to_string()
         };
         for text in ["007", "1e5", "7", "true", "null", "-", "1.", ".5", "0x1"] {
-            assert_eq!(expanded(Variable { text: text.to_owned(), is_text: true }), format!("[\"{text}\"]"));
+            assert_eq!(expanded(VariableValue { text: text.to_owned(), is_text: true }), format!("[\"{text}\"]"));
         }
         for text in ["18446744073709551617", "12345678901234567.89", "-0.10", "7", "0", "true", "null"] {
             assert_eq!(expanded(text.into()), format!("[{text}]"));

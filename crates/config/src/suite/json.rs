@@ -221,9 +221,7 @@ impl From<Value> for Json {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(value),
             Value::String(text) => Json::Text(text),
-            Value::Number(number) => {
-                Json::Number(JsonNumber { text: number.to_string(), is_rounded: number.is_f64() })
-            }
+            Value::Number(number) => Json::Number(JsonNumber { text: number.to_string(), is_rounded: number.is_f64() }),
             Value::Array(items) => Json::Array(items.into_iter().map(Json::from).collect()),
             Value::Object(fields) => {
                 Json::Object(fields.into_iter().map(|(key, value)| (key, Json::from(value))).collect())
@@ -454,8 +452,7 @@ mod tests {
     fn what_is_written_comes_back_sorted_and_with_every_digit() {
         let text = r#" { "b" : [ 1.50 , {} , [ ] , "a\"\u00e9\\" ], "a":123456789012345678901234567890, "c":null,
             "d":true,"e":-1e-7 } "#;
-        let expected =
-            r#"{"a":123456789012345678901234567890,"b":[1.50,{},[],"a\"é\\"],"c":null,"d":true,"e":-1e-7}"#;
+        let expected = r#"{"a":123456789012345678901234567890,"b":[1.50,{},[],"a\"é\\"],"c":null,"d":true,"e":-1e-7}"#;
         assert_eq!(parsed(text).to_string(), expected);
         let value = serde_json::json!({"a": [1, {"b": []}], "c": {}});
         assert_eq!(format!("{:#}", Json::from(value.clone())), format!("{value:#}"));

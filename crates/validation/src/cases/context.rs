@@ -2,7 +2,7 @@
 
 use crate::redact::Redactor;
 use crate::request_numbers::RequestNumbers;
-use crate::variables::{Variable, Variables};
+use crate::variables::{VariableValue, Variables};
 use config::suite::{Json, Suite};
 use wire::Side;
 
@@ -34,7 +34,7 @@ impl RunContext {
     }
 
     /// Sets a variable; a secret one is hidden from now on.
-    pub fn learn(&mut self, is_secret: bool, name: &str, value: impl Into<Variable>) {
+    pub fn learn(&mut self, is_secret: bool, name: &str, value: impl Into<VariableValue>) {
         let value = value.into();
         if is_secret {
             self.redactor.hide(&value.text);

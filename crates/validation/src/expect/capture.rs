@@ -2,7 +2,7 @@
 
 use crate::consistency::json::place_of;
 use crate::expect::{json_of, operators};
-use crate::variables::Variable;
+use crate::variables::VariableValue;
 use config::suite::{Capture, Json};
 use relay::origin::exchange::OriginResponse;
 use wire::Finding;
@@ -11,7 +11,7 @@ use wire::Finding;
 const LONGEST: usize = 16 << 10;
 
 /// The captured values by name, and a finding for each that is missing.
-pub fn all(wanted: &[(String, Capture)], answer: &OriginResponse) -> (Vec<(String, Variable)>, Vec<Finding>) {
+pub fn all(wanted: &[(String, Capture)], answer: &OriginResponse) -> (Vec<(String, VariableValue)>, Vec<Finding>) {
     let json = wanted.iter().any(|(_, capture)| matches!(capture, Capture::Json(_))).then(|| json_of(answer));
     let json = json.map(|read| {
         read.map(|body| {
@@ -30,12 +30,12 @@ pub fn all(wanted: &[(String, Capture)], answer: &OriginResponse) -> (Vec<(Strin
                 Some(Err(instead)) => Err(instead.clone()),
                 None => Err("nothing".to_owned()),
             },
-            Capture::Header(name) => header(name, answer).map(Variable::from).ok_or("nothing".to_owned()),
-            Capture::Cookie(name) => cookie(name, answer).map(Variable::from).ok_or("nothing".to_owned()),
+            Capture::Header(name) => header(name, answer).map(VariableValue::from).ok_or("nothing".to_owned()),
+            Capture::Cookie(name) => cookie(name, answer).map(VariableValue::from).ok_or("nothing".to_owned()),
             Capture::Regex(regex) => {
                 let body = String::from_utf8_lossy(&answer.body);
                 let found = regex.captures(&body).and_then(|groups| groups.get(1).or_else(|| groups.get(0)));
-                found.map(|group| Variable::from(group.as_str())).ok_or("nothing".to_owned())
+                found.map(|group| VariableValue::from(group.as_str())).ok_or("nothing".to_owned())
             }
         };
         let found = found.and_then(|value| match value.text.len() {
@@ -61,8 +61,8 @@ fn place(capture: &Capture) -> String {
     }
 }
 
-fn variable(node: &Json) -> Variable {
-    Variable {
+fn variable(node: &Json) -> VariableValue {
+    VariableValue {
         text: operators::text(node).unwrap_or_else(|| node.to_string()),
         is_text: matches!(node, Json::Text(_)),
     }

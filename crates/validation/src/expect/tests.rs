@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::tests::path;
-use crate::variables::Variable;
+use crate::variables::VariableValue;
 use config::suite::WholeRegex;
 use config::suite::{Capture, Schema};
 
@@ -112,7 +112,10 @@ fn headers_are_texts_and_one_line_will_do() {
     assert!(judged(name("content-length"), Expectation::Above(4.0)).is_empty());
     assert!(judged(name("x-b"), Expectation::Absent).is_empty());
     assert_eq!(judged(name("x-a"), Expectation::Absent), ["header x-a: nothing | \"1\", \"22\""]);
-    assert_eq!(judged(name("x-a"), Expectation::Equals(json!("${name}").into())), ["header x-a: \"Ada\" | \"1\", \"22\""]);
+    assert_eq!(
+        judged(name("x-a"), Expectation::Equals(json!("${name}").into())),
+        ["header x-a: \"Ada\" | \"1\", \"22\""]
+    );
     assert_eq!(judged(name("x-b"), Expectation::Present), ["header x-b: a value | nothing"]);
     assert_eq!(
         judged(header::SET_COOKIE, Expectation::Contains("x".to_owned())),
@@ -243,7 +246,7 @@ fn values_are_captured_or_named_as_missing() {
         ("$.e", "1e5", true),
     ] {
         let (values, _) = capture::all(&wanted(Capture::Json(path(from))), &answer(200, &[], body));
-        assert_eq!(values, [("x".to_owned(), Variable { text: text.to_owned(), is_text })]);
+        assert_eq!(values, [("x".to_owned(), VariableValue { text: text.to_owned(), is_text })]);
     }
     for (from, place) in [
         (Capture::Json(path("$.gone")), "json $.gone"),
@@ -274,11 +277,11 @@ fn numbers_are_expected_to_the_last_digit_and_texts_stay_texts() {
         assert_eq!(each[0], each[1]);
         each[0]
     };
-    variables.set("id", Variable { text: "18446744073709551617".to_owned(), is_text: false });
+    variables.set("id", VariableValue { text: "18446744073709551617".to_owned(), is_text: false });
     assert!(judged("18446744073709551617", "${id}", &variables));
     assert!(judged("18446744073709551617.0", "${id}", &variables));
     assert!(!judged("18446744073709551616", "${id}", &variables));
-    variables.set("id", Variable { text: "7".to_owned(), is_text: true });
+    variables.set("id", VariableValue { text: "7".to_owned(), is_text: true });
     assert!(judged("\"7\"", "${id}", &variables) && !judged("7", "${id}", &variables));
     variables.set("id", "7");
     assert!(judged("\"7\"", "${id}", &variables) && judged("7", "${id}", &variables));

@@ -130,9 +130,7 @@ impl<'de> Visitor<'de> for EntriesVisitor<'_> {
                     is_document: recorded.is_document(),
                     request: self::entry(recorded.request),
                 },
-                HarEntry::Other(_) => {
-                    SiteRequest { site: String::new(), is_document: false, request: Err(NO_REQUEST) }
-                }
+                HarEntry::Other(_) => SiteRequest { site: String::new(), is_document: false, request: Err(NO_REQUEST) },
             });
         }
         Ok(())

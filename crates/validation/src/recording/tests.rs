@@ -85,7 +85,8 @@ fn third_parties_are_left_out_and_counted() {
     let others = ["https://api.shop.co.uk/api", "https://cdn.co.uk/x", "https://WWW.shop.co.uk:8443/b"];
     let reason = "a request to a third party (the recording is of shop.co.uk)".to_owned();
     assert_eq!(of("https://www.shop.co.uk/a", &others), ("/a /api /b".to_owned(), vec![(reason, 1)]));
-    let others = ["https://www.google-analytics.com/collect?v=1", "https://fonts.example.net/f", "http://127.0.0.1:2/i"];
+    let others =
+        ["https://www.google-analytics.com/collect?v=1", "https://fonts.example.net/f", "http://127.0.0.1:2/i"];
     let reason = "a request to a third party (the recording is of shop.example)".to_owned();
     assert_eq!(of("https://shop.example/a", &others), ("/a".to_owned(), vec![(reason, 3)]));
     assert_eq!(of("http://127.0.0.1:1/a", &["http://127.0.0.1:2/b"]), ("/a /b".to_owned(), vec![]));

@@ -56,7 +56,7 @@ pub struct Needle {
 
 /// Where a text has a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum NeedleMatch {
     To(usize),
     /// The text ends within it.
     Cut,
@@ -119,7 +119,7 @@ impl Needle {
     }
 
     /// Whether it is in the text at `from`.
-    pub fn find_at(&self, text: &str, from: usize) -> Option<Found> {
+    pub fn find_at(&self, text: &str, from: usize) -> Option<NeedleMatch> {
         let may_break = self.characters.len() >= SHORTEST_BROKEN;
         let mut places = vec![from];
         for (at, c) in self.characters.iter().enumerate() {
@@ -135,13 +135,13 @@ impl Needle {
             }
             if next.is_empty() {
                 let is_cut = places.iter().any(|place| ends_within(text, *place));
-                return (is_cut && at > 0).then_some(Found::Cut);
+                return (is_cut && at > 0).then_some(NeedleMatch::Cut);
             }
             next.sort_unstable();
             next.dedup();
             places = next;
         }
-        places.last().map(|end| Found::To(*end))
+        places.last().map(|end| NeedleMatch::To(*end))
     }
 
     /// The range with the characters around it that tell something of the secret.
@@ -254,9 +254,9 @@ fn backslash(rest: &str, wanted: char) -> Option<usize> {
                 None => Some((hex(behind, 0, 4)?, at + 5)),
             }
         }),
-        Some('x') => bytes_of(rest, wanted).or_else(|| {
-            (hex(behind, 1, 2) == Some(wanted.into())).then_some(slashes + 3)
-        }),
+        Some('x') => {
+            bytes_of(rest, wanted).or_else(|| (hex(behind, 1, 2) == Some(wanted.into())).then_some(slashes + 3))
+        }
         Some(c) if c == wanted => Some(slashes + c.len_utf8()),
         _ => None,
     }
@@ -335,11 +335,27 @@ fn line_end(text: &str, at: usize) -> Option<usize> {
     // A line of an e-mail or of a script that goes on.
     let rest_of = rest.strip_prefix(['=', '\\']).filter(|rest| rest.starts_with(['\r', '\n'])).unwrap_or(rest);
     const ENDS: [&str; 17] = [
-        "\r\n", "\n", "\r", "\\r\\n", "\\n", "\\r", "\\\\r\\\\n", "\\\\n", "%0D%0A", "%0d%0a", "%0A", "%0a", "&#13;&#10;",
-        "&#10;", "&#xA;", "&#xa;", "<br>",
+        "\r\n",
+        "\n",
+        "\r",
+        "\\r\\n",
+        "\\n",
+        "\\r",
+        "\\\\r\\\\n",
+        "\\\\n",
+        "%0D%0A",
+        "%0d%0a",
+        "%0A",
+        "%0a",
+        "&#13;&#10;",
+        "&#10;",
+        "&#xA;",
+        "&#xa;",
+        "<br>",
     ];
     let behind = ENDS.iter().find_map(|end| rest_of.strip_prefix(end))?;
-    let marked = if rest_of.starts_with(['\r', '\n']) { behind.strip_prefix(['+', '-']).unwrap_or(behind) } else { behind };
+    let marked =
+        if rest_of.starts_with(['\r', '\n']) { behind.strip_prefix(['+', '-']).unwrap_or(behind) } else { behind };
     let indented = marked.trim_start_matches([' ', '\t']);
     let is_far = marked.len() - indented.len() > LONGEST_ESCAPE / 2;
     (!is_far).then(|| text.len() - indented.len())
