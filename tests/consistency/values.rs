@@ -122,7 +122,7 @@ fn mariadb_compares_by_value_whatever_the_servers_mode() {
     let make = |number: &str, set: &str, zero: &str| {
         format!(
             "create table t (id {number} primary key, n {number}, d decimal(8, 2) {zero}, f float {zero},
-                 b bigint unsigned {zero}, s set({set}), c char(10), w varchar(40), x double)"
+                 b bigint {zero}, s set({set}), c char(10), w varchar(40), x double)"
         )
     };
     run(blue, &make("int(8) zerofill", "'a', 'b', 'c'", "zerofill"));
@@ -140,7 +140,7 @@ fn mariadb_compares_by_value_whatever_the_servers_mode() {
         passes(&result);
         assert_eq!(result.rows_settled, 0);
     }
-    passes(&asked(&engines, "select id, n, d, s, c, concat(id, '') || c from t order by id", 0.0));
+    passes(&asked(&engines, "select id, n, d, c, '<' || c || '>' from t order by id", 0.0));
     run(
         green,
         "update t set s = 'a,b' where id = 7; update t set n = 43 where id = 10; update t set c = 'X' where id = 123456",
