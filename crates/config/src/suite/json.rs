@@ -94,7 +94,7 @@ impl JsonNumber {
         }
         let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
         let zeros = |number: i64| "0".repeat(usize::try_from(number).unwrap_or(0));
-        if power >= 0 && power <= MOST_ZEROS {
+        if (0..=MOST_ZEROS).contains(&power) {
             return format!("{sign}{digits}{}", zeros(power));
         }
         let before = length.saturating_add(power);

@@ -141,7 +141,7 @@ impl<'de> Visitor<'de> for EntriesVisitor<'_> {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum HarEntry {
-    Entry(HarEntryBody),
+    Entry(Box<HarEntryBody>),
     Other(IgnoredAny),
 }
 

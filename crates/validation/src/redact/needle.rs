@@ -77,7 +77,7 @@ impl Needle {
     pub fn base64(text: &str) -> Vec<Needle> {
         let whole = Needle { alphabet: Alphabet::Base64, ..Needle::plain(&STANDARD_NO_PAD.encode(text)) };
         let parts = (0..3_usize).map(|before| {
-            let bytes = [&b"\0\0\0"[..before.min(3)], text.as_bytes()].concat();
+            let bytes = ["\0".repeat(before).as_bytes(), text.as_bytes()].concat();
             // The first characters also hold bits of what is before it, and the last one of what is behind.
             let (first, behind) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
             let encoded = STANDARD_NO_PAD.encode(&bytes);
