@@ -13,6 +13,8 @@ const SHORTEST_BROKEN: usize = 8;
 const SHORTEST_PART: usize = 8;
 /// In bytes: the longest escape of a character, and what may stand around the end of a line.
 const LONGEST_ESCAPE: usize = 24;
+/// What an escape begins with.
+const ESCAPES: [u8; 4] = [b'%', b'\\', b'&', b'='];
 /// Repeated, as where an escaped text is escaped again.
 const MOST_REPEATS: usize = 4;
 const NAMED: [(&str, char); 18] = [
@@ -100,7 +102,7 @@ impl Needle {
 
     /// The bytes with which it may begin.
     pub fn begins(&self) -> Vec<u8> {
-        let mut all = vec![b'%', b'\\', b'&', b'='];
+        let mut all = ESCAPES.to_vec();
         for c in self.characters.first().into_iter().flat_map(|c| self.alike(*c)) {
             let mut buffer = [0; 4];
             all.extend(c.encode_utf8(&mut buffer).bytes().next());
@@ -108,18 +110,35 @@ impl Needle {
         all
     }
 
-    fn alike(&self, c: char) -> Vec<char> {
-        match (self.alphabet, c) {
-            (Alphabet::Plain, ' ') => vec![' ', '+'],
-            (Alphabet::Base64, '+') => vec!['+', '-'],
-            (Alphabet::Base64, '/') => vec!['/', '_'],
-            (Alphabet::Hex, _) => vec![c, c.to_ascii_uppercase()],
-            _ => vec![c],
+    /// The character, and another one that stands for the same, if there is one.
+    fn alike(&self, c: char) -> impl Iterator<Item = char> + use<> {
+        let other = match (self.alphabet, c) {
+            (Alphabet::Plain, ' ') => Some('+'),
+            (Alphabet::Base64, '+') => Some('-'),
+            (Alphabet::Base64, '/') => Some('_'),
+            (Alphabet::Hex, c) if c.is_ascii_lowercase() => Some(c.to_ascii_uppercase()),
+            _ => None,
+        };
+        std::iter::once(c).chain(other)
+    }
+
+    /// Most places where the first character stands are left again by the second one, without more work.
+    fn may_be_at(&self, text: &str, from: usize) -> bool {
+        let bytes = text.as_bytes();
+        let (Some(first), Some(second)) = (bytes.get(from), bytes.get(from + 1)) else { return true };
+        let Some(wanted) = self.characters.get(1) else { return true };
+        if ESCAPES.contains(first) || !first.is_ascii() || !wanted.is_ascii() {
+            return true;
         }
+        let goes_on = |byte: &u8| ESCAPES.contains(byte) || matches!(byte, b'\r' | b'\n' | b'<');
+        goes_on(second) || self.alike(*wanted).any(|c| u32::from(c) == u32::from(*second))
     }
 
     /// Whether it is in the text at `from`.
     pub fn find_at(&self, text: &str, from: usize) -> Option<NeedleMatch> {
+        if !self.may_be_at(text, from) {
+            return None;
+        }
         let may_break = self.characters.len() >= SHORTEST_BROKEN;
         let mut places = vec![from];
         for (at, c) in self.characters.iter().enumerate() {
@@ -129,9 +148,7 @@ impl Needle {
             }
             let mut next: Vec<usize> = Vec::new();
             for place in &places {
-                for alike in self.alike(*c) {
-                    next.extend(character(text, *place, alike));
-                }
+                self.alike(*c).for_each(|alike| character(text, *place, alike, &mut next));
             }
             if next.is_empty() {
                 let is_cut = places.iter().any(|place| ends_within(text, *place));
@@ -171,9 +188,8 @@ fn ends_within(text: &str, place: usize) -> bool {
 
 /// Where the character ends if the text has it here, in any encoding. There may be several: `%25` is `%` and `25`, or
 /// only `%`.
-fn character(text: &str, at: usize, wanted: char) -> Vec<usize> {
-    let mut ends = Vec::new();
-    let Some(rest) = text.get(at..) else { return ends };
+fn character(text: &str, at: usize, wanted: char, ends: &mut Vec<usize>) {
+    let Some(rest) = text.get(at..) else { return };
     if rest.starts_with(wanted) {
         ends.push(at + wanted.len_utf8());
     }
@@ -193,7 +209,6 @@ fn character(text: &str, at: usize, wanted: char) -> Vec<usize> {
             ends.extend(times.map(|n| at + 1 + n * again.len()));
         }
     }
-    ends
 }
 
 /// `%2F`, `%2f`, `%252F`, `%u00E9`, `%E9`.

@@ -93,7 +93,7 @@ fn of_data(data: &DataResult) -> String {
             let mut all = vec![numbers::of(rows, "row", "rows")];
             let more = [
                 (data.rows_differing, numbers::of(data.rows_differing, "differs", "differ")),
-                (data.rows_settled, format!("{} agreed when read again", numbers::count(data.rows_settled))),
+                (data.rows_settled, format!("{} agreed later", numbers::count(data.rows_settled))),
             ];
             all.extend(more.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words));
             all.join(", ")
