@@ -4,11 +4,13 @@ mod engines;
 mod kinds;
 mod large;
 mod mysql;
+mod pooler;
+mod values;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use config::suite::{DataCheck, DataCheckKind, TableCheck};
+use config::suite::{DataCheck, DataCheckKind, DataTolerance, TableCheck};
 use judgement::time::Millis;
 use memory::snapshot::health_check::SqlEngine;
 use memory::snapshot::secret_url::SecretUrl;
@@ -105,6 +107,8 @@ fn table(name: &str, key: &[&str]) -> TableCheck {
         chunk: 1000,
         rows_only: false,
         most_rows: 20,
+        tolerance: DataTolerance::default(),
+        settle: Millis::seconds(1),
         timeout: Millis(30_000),
     }
 }
@@ -116,12 +120,14 @@ fn compared(databases: &[SqlEngine; 2], table: TableCheck) -> DataResult {
 
 #[track_caller]
 fn asked(databases: &[SqlEngine; 2], query: &str, tolerance: f64) -> DataResult {
-    checked(DataCheckKind::Query {
-        databases: databases.clone(),
-        query: query.to_owned(),
-        tolerance,
-        timeout: PATIENCE,
-    })
+    let tolerance = DataTolerance { relative: tolerance, columns: Vec::new() };
+    let (databases, query) = (databases.clone(), query.to_owned());
+    checked(DataCheckKind::Query { databases, query, tolerance, settle: Millis(10), timeout: PATIENCE })
+}
+
+fn query_of(databases: &[SqlEngine; 2], query: &str, timeout: Millis) -> DataCheckKind {
+    let (databases, query) = (databases.clone(), query.to_owned());
+    DataCheckKind::Query { databases, query, tolerance: DataTolerance::default(), settle: Millis(10), timeout }
 }
 
 #[track_caller]
@@ -347,7 +353,7 @@ fn a_future_that_is_dropped_stops_the_query_in_the_database() {
     };
     let asleep = "select pg_sleep(30)".to_owned();
     for check_of in [
-        DataCheckKind::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: PATIENCE },
+        query_of(&in_postgres, &asleep, PATIENCE),
         DataCheckKind::Table { databases: in_postgres.clone(), table: slow },
     ] {
         let data = DataCheck { name: "slow".to_owned(), check: check_of };
@@ -370,8 +376,7 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     run(&in_postgres[1], "insert into t values (1)");
     fails(&compared(&in_postgres, slow), "t: green: no response within 700ms");
     let asleep = "select pg_sleep(30)".to_owned();
-    let asleep =
-        DataCheckKind::Query { databases: in_postgres.clone(), query: asleep, tolerance: 0.0, timeout: Millis(700) };
+    let asleep = query_of(&in_postgres, &asleep, Millis(700));
     assert!(checked(asleep).why.unwrap().contains("in 700ms"));
     store.freeze();
     fails(&compared(&in_postgres, short.clone()), "t: blue and green: no response within 700ms");

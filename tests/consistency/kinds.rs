@@ -17,7 +17,7 @@ const POSTGRES_KINDS: &str = "create type mood as enum ('sad', 'glad');
 const POSTGRES_CHANGES: [(&str, &str); 22] = [
     ("i", "5000"),
     ("n", "n + 0.001"),
-    ("m", "1.50"),
+    ("m", "1.51"),
     ("f4", "f4 * 1.0000002"),
     ("f8", "f8 * 1.0000000000000003"),
     ("b", "not b"),

@@ -62,11 +62,36 @@ pub fn postgres() -> Store {
     store
 }
 
+/// PgBouncer before a PostgreSQL, with a pool for each transaction: the sessions behind it belong to everybody.
+pub fn pgbouncer(of: &Store) -> Store {
+    let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+    let (file, users) = (dir.path().join("pgbouncer.ini"), dir.path().join("users.txt"));
+    let database = format!("host=127.0.0.1 port={} user=shop password='{PASSWORD}'", of.port);
+    let words = format!(
+        "[databases]\n* = {database}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+         auth_type = plain\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = 2\n",
+        users.display()
+    );
+    std::fs::write(&file, words).unwrap();
+    std::fs::write(&users, format!("\"shop\" \"{PASSWORD}\"\n")).unwrap();
+    let user = give("postgres", dir.path(), &[&file, &users]);
+    Store::start(dir, port, "-KILL", move || {
+        let mut command = run_as(user, Path::new("/usr/sbin/pgbouncer"));
+        command.arg("-q").arg(&file);
+        command
+    })
+}
+
 /// MariaDB with a user and a database `shop`.
 pub fn mariadb() -> Store {
+    mariadb_with(&[])
+}
+
+/// MariaDB with other settings.
+pub fn mariadb_with(options: &'static [&'static str]) -> Store {
     let server = found("mariadbd", "/usr/sbin").join("mariadbd");
     let how = ["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"];
-    mysql_like(Path::new("mariadb-install-db"), &how, &server, &[], "")
+    mysql_like(Path::new("mariadb-install-db"), &how, &server, options, "")
 }
 
 /// Oracle's MySQL, the same.

@@ -33,7 +33,7 @@ pub use suite::{
     AnyValue, CaseFile, DataFile, DatabaseFile, ExpectFile, LoadFile, LoadLimitsFile, ParityFile, RequestFile, Scalar,
     SuiteDatabaseFile, SuiteFile,
 };
-pub use values::{At, OneOrMany};
+pub use values::{At, ColumnToleranceFile, DataToleranceFile, OneOrMany};
 
 /// A routing file: services, each served by a blue and a green environment.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

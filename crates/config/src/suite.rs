@@ -4,6 +4,7 @@
 //! Values from the environment (`${env.NAME}`) are inserted when the file is read and added to [`Suite::secrets`], so
 //! that no report shows them.
 
+mod json;
 mod schema;
 pub mod text;
 
@@ -13,12 +14,12 @@ use std::sync::Arc;
 use http::{HeaderName, Method};
 use regex::Regex;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use judgement::time::Millis;
 use memory::snapshot::health_check::SqlEngine;
 
+pub use json::{Json, JsonNumber, JsonStep};
 pub use schema::Schema;
 
 /// Names available in every text: the run's id, `blue` or `green`, and a number that no other request of the run has.
@@ -100,7 +101,7 @@ pub enum Body {
     /// May contain `${…}`.
     Text(String),
     /// Its texts may contain `${…}`. Sent as `application/json`.
-    Json(Value),
+    Json(Json),
     /// Sent as `application/x-www-form-urlencoded`.
     Form(Vec<(String, String)>),
     /// A file's bytes, unchanged.
@@ -127,7 +128,7 @@ pub struct Expect {
     pub headers: Vec<(HeaderName, Expectation)>,
     pub json: Vec<(JsonPath, Expectation)>,
     /// The whole body as JSON; texts may contain `${…}`.
-    pub equals: Option<Value>,
+    pub equals: Option<Json>,
     /// Places of the body that `equals` ignores.
     pub ignore: Vec<JsonPath>,
     /// Numbers of `equals` may differ by this much, relative to the larger one.
@@ -139,7 +140,7 @@ pub struct Expect {
 /// The conditions on one value. Texts may contain `${…}`.
 #[derive(Clone, Debug)]
 pub enum Expectation {
-    Equals(Value),
+    Equals(Json),
     Contains(String),
     /// The whole value.
     Matches(WholeRegex),
@@ -281,14 +282,39 @@ pub enum DataCheckKind {
     /// The rows of a table. Blue's database, then green's.
     Table { databases: [SqlEngine; 2], table: TableCheck },
     /// The same rows on both sides, in the order returned. `timeout`: for the complete response, here and below.
-    Query { databases: [SqlEngine; 2], query: String, tolerance: f64, timeout: Millis },
+    Query { databases: [SqlEngine; 2], query: String, tolerance: DataTolerance, settle: Millis, timeout: Millis },
     /// No rows, on either side.
     Integrity { databases: [SqlEngine; 2], query: String, timeout: Millis },
     /// The same JSON (or bytes) from both origins.
-    Http { request: Box<SuiteRequest>, ignore: Vec<JsonPath>, tolerance: f64 },
+    Http { request: Box<SuiteRequest>, ignore: Vec<JsonPath>, tolerance: f64, settle: Millis },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// By how much values may differ.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataTolerance {
+    /// Numbers in all other columns, relative to the larger one.
+    pub relative: f64,
+    /// By the name of a column.
+    pub columns: Vec<(String, ColumnTolerance)>,
+}
+
+impl DataTolerance {
+    /// Ignoring case, as columns are found.
+    pub fn of_column(&self, name: &str) -> Option<ColumnTolerance> {
+        self.columns.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, tolerance)| *tolerance)
+    }
+}
+
+/// By how much the values of one column may differ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ColumnTolerance {
+    /// The difference of two numbers, or of two times in seconds.
+    Number(f64),
+    /// The difference of two times.
+    Time(Millis),
+}
+
+#[derive(Clone, Debug, PartialEq)]
 pub struct TableCheck {
     /// May be `schema.table`.
     pub name: String,
@@ -306,6 +332,9 @@ pub struct TableCheck {
     pub rows_only: bool,
     /// How many differing rows the report lists.
     pub most_rows: usize,
+    pub tolerance: DataTolerance,
+    /// How long rows that differ may take to agree.
+    pub settle: Millis,
     /// For one query.
     pub timeout: Millis,
 }

@@ -43,9 +43,18 @@ pub async fn probe(database: &SqlProbe, patience: Duration) -> Result<(), String
     }
 }
 
-async fn postgres(url: &SecretUrl, query: &str, patience: Duration) -> Result<(), String> {
+/// How PostgreSQL is connected to, also behind a connection pooler: PgBouncer refuses clients that set what it does not
+/// know when they connect, such as `extra_float_digits`.
+///
+/// # Errors
+/// Words for a person; they may contain the URL.
+pub fn postgres_options(url: &SecretUrl) -> Result<PgConnectOptions, String> {
     let options: PgConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
-    let connecting = options.disable_statement_logging();
+    Ok(options.extra_float_digits(None).disable_statement_logging())
+}
+
+async fn postgres(url: &SecretUrl, query: &str, patience: Duration) -> Result<(), String> {
+    let connecting = postgres_options(url)?;
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
     // LOCAL, because behind a pooler the session belongs to someone else a moment later.
     let asked = format!("SET LOCAL statement_timeout = {}; {query}", (patience + GRACE).as_millis());

@@ -8,8 +8,11 @@
 //! - **By rows** (`merge`), everywhere else: both databases sort by the key, byte by byte, and their rows are merged
 //!   here. Blue and green may be different engines then: values are compared by what they mean (`values`).
 //!
-//! Rows that differ are read once more after a second, in new transactions: what a replica had not applied yet is
-//! no difference. Each pass reads each side in one read-only transaction.
+//! Within one engine, too, values are compared by what they mean: rows whose texts differ are read, and compared by
+//! their values.
+//!
+//! Rows that differ are read again after a second and at the end of `settle`, in new transactions: what a replica had
+//! not applied yet is no difference. Each pass reads each side in one read-only transaction.
 
 mod checksums;
 mod columns;
@@ -26,6 +29,7 @@ mod session;
 mod sqlite;
 mod table;
 mod table_query;
+mod tolerance;
 mod values;
 
 use std::time::Duration;
@@ -45,8 +49,9 @@ pub async fn check(data: &DataCheck, progress: &(dyn Fn(u64, u64) + Send + Sync)
     let began = clock::micros();
     let mut result = match &data.check {
         DataCheckKind::Table { databases, table } => table::check(&data.name, databases, table, progress).await,
-        DataCheckKind::Query { databases, query, tolerance, timeout } => {
-            query::same(&data.name, databases, (query, timeout.as_duration()), *tolerance, progress).await
+        DataCheckKind::Query { databases, query, tolerance, settle, timeout } => {
+            let asked = (query.as_str(), timeout.as_duration());
+            query::same(&data.name, databases, asked, tolerance, settle.as_duration(), progress).await
         }
         DataCheckKind::Integrity { databases, query, timeout } => {
             query::integrity(&data.name, databases, (query, timeout.as_duration()), progress).await
@@ -87,8 +92,14 @@ pub fn skipped(data: &DataCheck, why: String) -> DataResult {
     DataResult { outcome: Outcome::Skipped, why: Some(why), ..blank(&data.name, check, engines) }
 }
 
-/// How long a replica may take to catch up before differing rows are read again.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// Most replicas catch up sooner than they are given time to.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pauses before what differs is looked at again.
+pub fn looks(settle: Duration) -> Vec<Duration> {
+    let first = settle.min(FIRST_PAUSE);
+    [first, settle - first].into_iter().filter(|pause| !pause.is_zero()).collect()
+}
 
 fn engine_name(engine: &SqlEngine) -> &'static str {
     match engine {
@@ -120,6 +131,7 @@ fn blank(name: &str, check: &str, engines: [&str; 2]) -> DataResult {
         chunks: 0,
         chunks_differing: 0,
         rows_differing: 0,
+        rows_settled: 0,
         rows: Vec::new(),
         findings: Vec::new(),
     }

@@ -16,7 +16,7 @@ use crate::message;
 use crate::redact::{HIDDEN, is_hidden};
 use crate::text::CUT;
 use crate::variables::Variables;
-use config::suite::{Expect, Expectation};
+use config::suite::{Expect, Expectation, Json};
 use judgement::time::Millis;
 use relay::origin::exchange::OriginResponse;
 use wire::Finding;
@@ -44,15 +44,17 @@ pub fn judge(expect: &Expect, answer: &OriginResponse, took: Duration, variables
     if !expect.json.is_empty() || expect.equals.is_some() || expect.schema.is_some() {
         match json_of(answer) {
             Ok(value) => {
-                expect.json.iter().for_each(|(path, wanted)| nodes(path, wanted, &value, variables, &mut all));
+                let rounded = value.rounded();
+                let document = ParsedBody { value: &value, rounded: &rounded };
+                expect.json.iter().for_each(|(path, wanted)| nodes(path, wanted, document, variables, &mut all));
                 all.extend(equals(expect, &value, variables));
-                all.extend(expect.schema.iter().flat_map(|schema| schema::violations(schema, &value)));
+                all.extend(expect.schema.iter().flat_map(|schema| schema::violations(schema, &rounded)));
             }
             Err(found) => all.push(finding("body", "JSON", found)),
         }
     }
     if !expect.body.is_empty() {
-        let text = Value::String(String::from_utf8_lossy(&answer.body).into_owned());
+        let text = Json::Text(String::from_utf8_lossy(&answer.body).into_owned());
         let there = Some(&text).filter(|_| !answer.body.is_empty());
         for wanted in &expect.body {
             // An empty body is an empty text, except for `present` and `absent`.
@@ -68,14 +70,14 @@ pub fn judge(expect: &Expect, answer: &OriginResponse, took: Duration, variables
 }
 
 /// The complete body as JSON, or a description of what it is instead.
-pub fn json_of(answer: &OriginResponse) -> Result<Value, String> {
+pub fn json_of(answer: &OriginResponse) -> Result<Json, String> {
     if answer.length > answer.body.len() as u64 {
         return Err(format!("{} bytes, of which only the first {} are kept", answer.length, answer.body.len()));
     }
     if answer.body.is_empty() {
         return Err("an empty body".to_owned());
     }
-    serde_json::from_slice(&answer.body).map_err(|_| {
+    Json::parse(&answer.body).map_err(|_| {
         let coded = answer.headers.get(http::header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok());
         let coded = coded.map(|coding| format!(", encoded as {coding}")).unwrap_or_default();
         match message::text(&answer.body, true) {
@@ -123,8 +125,8 @@ fn header(
     variables: &Variables,
 ) -> Option<Finding> {
     let lines = answer.headers.get_all(name).iter();
-    let lines: Vec<Value> =
-        lines.map(|line| Value::String(String::from_utf8_lossy(line.as_bytes()).into_owned())).collect();
+    let lines: Vec<Json> =
+        lines.map(|line| Json::Text(String::from_utf8_lossy(line.as_bytes()).into_owned())).collect();
     let misses: Vec<operators::Mismatch> = match lines.as_slice() {
         [] => operators::of_text(wanted, None, variables).into_iter().collect(),
         lines => lines.iter().filter_map(|line| operators::of_text(wanted, Some(line), variables)).collect(),
@@ -139,15 +141,23 @@ fn header(
     Some(finding(format!("header {name}"), expected, found))
 }
 
-fn nodes(path: &JsonPath, wanted: &Expectation, value: &Value, variables: &Variables, all: &mut Vec<Finding>) {
-    let nodes = path.query_located(value);
+/// A body, and the same for JSONPath.
+#[derive(Clone, Copy)]
+struct ParsedBody<'b> {
+    value: &'b Json,
+    rounded: &'b Value,
+}
+
+fn nodes(path: &JsonPath, wanted: &Expectation, body: ParsedBody<'_>, variables: &Variables, all: &mut Vec<Finding>) {
+    let nodes = path.query_located(body.rounded);
     if nodes.is_empty() {
         let miss = operators::of_json(wanted, None, variables);
         all.extend(miss.map(|miss| finding(format!("json {path}"), miss.expected, miss.found)));
         return;
     }
     let misses = nodes.iter().filter_map(|node| {
-        let miss = operators::of_json(wanted, Some(node.node()), variables)?;
+        let found = body.value.at(&json::place_of(node)).map(Json::single);
+        let miss = operators::of_json(wanted, found, variables)?;
         Some(finding(format!("json {}", place(node.location().iter())), miss.expected, miss.found))
     });
     all.extend(misses.take(MOST_NODES));
@@ -161,7 +171,7 @@ fn place<'e>(elements: impl Iterator<Item = &'e PathElement<'e>>) -> String {
     })
 }
 
-fn equals(expect: &Expect, found: &Value, variables: &Variables) -> Vec<Finding> {
+fn equals(expect: &Expect, found: &Json, variables: &Variables) -> Vec<Finding> {
     let Some(wanted) = &expect.equals else { return Vec::new() };
     let expected = match operators::towards(wanted, Some(found), variables) {
         Ok(expected) => expected,
@@ -176,29 +186,26 @@ fn equals(expect: &Expect, found: &Value, variables: &Variables) -> Vec<Finding>
 }
 
 /// A diff of two values without what is ignored.
-pub fn diff(old: &Value, new: &Value, terms: CompareOptions<'_>, names: [&str; 2]) -> Option<String> {
-    let [old, mut new] = [old, new].map(|value| {
-        let looked_at = json::canonical(value, terms.ignore);
-        serde_json::from_str(&looked_at).unwrap_or(Value::Null)
-    });
+pub fn diff(old: &Json, new: &Json, terms: CompareOptions<'_>, names: [&str; 2]) -> Option<String> {
+    let [old, mut new] = [old, new].map(|value| json::without(value, terms.ignore));
     align(&old, &mut new, terms.tolerance);
     unified(&format!("{old:#}\n"), &format!("{new:#}\n"), names)
 }
 
 /// Makes numbers within the tolerance equal, so that they are no lines of the diff.
-fn align(old: &Value, new: &mut Value, tolerance: f64) {
+fn align(old: &Json, new: &mut Json, tolerance: f64) {
     match (old, new) {
-        (Value::Object(old), Value::Object(new)) => {
+        (Json::Object(old), Json::Object(new)) => {
             for (key, value) in new {
                 if let Some(old) = old.get(key) {
                     align(old, value, tolerance);
                 }
             }
         }
-        (Value::Array(old), Value::Array(new)) => {
+        (Json::Array(old), Json::Array(new)) => {
             old.iter().zip(new).for_each(|(old, value)| align(old, value, tolerance));
         }
-        (old, new) if old.is_number() && json::is_same(old, new, tolerance) => *new = old.clone(),
+        (old @ Json::Number(_), new) if json::is_same(old, new, tolerance) => *new = old.clone(),
         _ => {}
     }
 }

@@ -1,10 +1,10 @@
 //! Requests and responses as the report shows them.
 
 use http::StatusCode;
-use serde_json::Value;
 
 use crate::redact::Redactor;
 use crate::target::TestTarget;
+use config::suite::Json;
 use relay::origin::exchange::{OriginRequest, OriginResponse};
 use wire::Message;
 
@@ -77,9 +77,9 @@ pub fn text(bytes: &[u8], whole: bool) -> Option<&str> {
 }
 
 /// Only a list or an object; a text that happens to be a number stays as it is.
-fn json(text: &str) -> Option<Value> {
+fn json(text: &str) -> Option<Json> {
     let begins = text.trim_start().starts_with(['{', '[']);
-    begins.then(|| serde_json::from_str(text).ok()).flatten()
+    begins.then(|| Json::parse(text.as_bytes()).ok()).flatten()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Recorded requests to repeat: from a HAR file, or from Cutover's own access log in JSON.
 //!
-//! A recording may come from anyone. Nothing in it decides where a request goes: its hosts are ignored, and what
-//! identifies its clients (cookies, authorization) is left out.
+//! A recording may come from anyone. Nothing in it decides where a request goes: its hosts only tell what was asked of
+//! third parties, which is left out, and so is what identifies its clients (cookies, authorization).
 
 mod access_log;
 mod har;

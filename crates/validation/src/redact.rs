@@ -1,17 +1,16 @@
-//! Redacts secrets: they are removed from every text of a report, in all the encodings in which they appear.
+//! Redacts secrets: they are removed from every text of a report, in all the encodings in which they appear: as URLs,
+//! JSON, pages and logs escape them, in base64 and hexadecimal digits, as a part of what is encoded, and over line ends.
 //!
-//! An encoding that an origin invents (a hash of a secret, the base64 of a text that contains it) is not known here.
-//! The headers that carry such things are hidden whatever they contain.
+//! A hash of a secret is not known here, nor what an origin makes of it otherwise. The headers that carry such things
+//! are hidden whatever they contain.
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+mod needle;
+
 use http::{HeaderName, header};
-use memchr::memmem;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::redact::needle::{Needle, NeedleMatch};
 use crate::text::CUT;
-use config::suite::text::{NO_PATH, UNRESERVED};
 use wire::{DataResult, Finding, RowDifference, StepResult};
 
 /// Replaces what is hidden.
@@ -30,14 +29,12 @@ const HIDDEN_HEADERS: [HeaderName; 5] = [
     header::SET_COOKIE,
     HeaderName::from_static("x-api-key"),
 ];
-/// What `encodeURIComponent` leaves as it is.
-const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
-
 /// The secrets of a run. Cloned when a case learns one of its own.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// Every secret in every shape.
-    shapes: Vec<String>,
+    needles: Vec<Needle>,
+    /// By the first byte of a text, which of them may be there.
+    begins: Vec<Vec<usize>>,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -56,17 +53,31 @@ impl Redactor {
 
     /// Adds a secret, such as a token from an answer.
     pub fn hide(&mut self, secret: &str) {
-        for shape in shapes(secret) {
-            if shape.chars().count() >= SHORTEST && !self.shapes.contains(&shape) {
-                self.shapes.push(shape);
+        for needle in needles(secret) {
+            self.add(needle);
+        }
+    }
+
+    fn add(&mut self, needle: Needle) {
+        if needle.length() < SHORTEST || self.needles.contains(&needle) {
+            return;
+        }
+        self.begins.resize(256, Vec::new());
+        let at = self.needles.len();
+        for byte in needle.begins() {
+            if let Some(all) = self.begins.get_mut(usize::from(byte))
+                && all.last() != Some(&at)
+            {
+                all.push(at);
             }
         }
+        self.needles.push(needle);
     }
 
     /// The secrets of both.
     pub fn and(&self, other: &Redactor) -> Redactor {
         let mut both = self.clone();
-        both.shapes.extend(other.shapes.iter().filter(|shape| !self.shapes.contains(shape)).cloned());
+        other.needles.iter().for_each(|needle| both.add(needle.clone()));
         both
     }
 
@@ -77,7 +88,7 @@ impl Redactor {
 
     /// The first `most` bytes, and `…` if there are more. A secret that crosses the end is hidden completely.
     pub fn cut(&self, text: &str, most: usize) -> String {
-        let reach = self.shapes.iter().map(String::len).max().unwrap_or(0);
+        let reach = self.needles.iter().map(Needle::reach).max().unwrap_or(0);
         let window = text.get(..text.floor_char_boundary(most.saturating_add(reach))).unwrap_or(text);
         let end = window.floor_char_boundary(most);
         let mut out = String::with_capacity(end);
@@ -159,12 +170,20 @@ impl Redactor {
     /// The ranges of secrets, in order; overlapping ones are merged.
     fn spans(&self, text: &str) -> Vec<(usize, usize)> {
         let mut all = Vec::new();
-        for shape in &self.shapes {
-            all.extend(memmem::find_iter(text.as_bytes(), shape).map(|at| (at, at + shape.len())));
+        if self.needles.is_empty() {
+            return all;
+        }
+        for (from, byte) in text.bytes().enumerate() {
+            let here = self.begins.get(usize::from(byte)).into_iter().flatten();
+            for needle in here.filter_map(|at| self.needles.get(*at)) {
+                if let Some(NeedleMatch::To(to)) = needle.find_at(text, from) {
+                    all.push(needle.widened(text, from, to));
+                }
+            }
         }
         for (mark, _) in text.match_indices(CUT) {
             let before = text.get(..mark).unwrap_or_default();
-            all.extend(self.shapes.iter().filter_map(|shape| begun(shape, before)).map(|from| (from, mark)));
+            all.extend(self.needles.iter().filter_map(|needle| begun(needle, before)).map(|from| (from, mark)));
         }
         all.sort_unstable();
         let mut merged: Vec<(usize, usize)> = Vec::with_capacity(all.len());
@@ -183,107 +202,166 @@ pub fn is_hidden(name: &HeaderName) -> bool {
     HIDDEN_HEADERS.contains(name)
 }
 
-/// Where a text ends in the middle of a secret.
-fn begun(shape: &str, text: &str) -> Option<usize> {
-    let ends = shape.char_indices().skip(SHORTEST).filter_map(|(at, _)| shape.get(..at));
-    let said = ends.filter(|start| text.ends_with(start)).last()?;
-    text.len().checked_sub(said.len())
+/// Where a secret begins within which the text ends.
+fn begun(needle: &Needle, text: &str) -> Option<usize> {
+    let last = text.len().checked_sub(SHORTEST)?;
+    let first = text.ceil_char_boundary(text.len().saturating_sub(needle.reach()));
+    (first..=last).find(|from| needle.find_at(text, *from) == Some(NeedleMatch::Cut))
 }
 
-/// The encodings in which a secret appears.
-fn shapes(secret: &str) -> Vec<String> {
+/// What is looked for.
+fn needles(secret: &str) -> Vec<Needle> {
     let mut plain = vec![secret, secret.trim()];
     plain.extend(secret.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST_LINE));
     if secret.chars().count() < SHORTEST {
         plain.clear();
     }
-    let mut all = Vec::new();
-    for text in plain {
-        let quoted = Value::String(text.to_owned()).to_string();
-        let escaped = quoted.get(1..quoted.len() - 1).unwrap_or(&quoted);
-        let percent =
-            [NON_ALPHANUMERIC, UNRESERVED, COMPONENT, NO_PATH].map(|set| utf8_percent_encode(text, set).to_string());
-        let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
-        all.push(text.to_owned());
-        all.extend([escaped.to_owned(), escaped.replace('/', "\\/"), ascii(escaped), for_pages(escaped)]);
-        // JSON within a JSON string, or in a message that quotes it.
-        all.extend([quoted_again(escaped), quoted_again(&ascii(escaped))]);
-        all.extend(percent.iter().chain([&form]).map(|text| lower_escapes(text)));
-        all.extend(percent);
-        all.push(form);
-        all.extend([STANDARD_NO_PAD.encode(text), URL_SAFE_NO_PAD.encode(text)]);
-        all.push(html(text));
-    }
-    all
-}
-
-/// As ASCII-only JSON writes it: `\u00e9`.
-fn ascii(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_ascii() {
-            out.push(c);
-        } else {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
-        }
-    }
-    out
-}
-
-/// As JSON that is safe in HTML writes it: `\u003c`. Go does so by default.
-fn for_pages(text: &str) -> String {
-    text.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
-}
-
-fn quoted_again(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-/// `%3D` as `%3d`.
-fn lower_escapes(text: &str) -> String {
-    let mut digits = 0;
-    let lower = |c: char| {
-        let is_digit = digits > 0;
-        digits = if c == '%' { 2 } else { digits - i32::from(is_digit) };
-        if is_digit { c.to_ascii_lowercase() } else { c }
-    };
-    text.chars().map(lower).collect()
-}
-
-/// As HTML writes it.
-fn html(text: &str) -> String {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    escaped.replace('"', "&quot;").replace('\'', "&#39;")
+    let each = plain.into_iter().filter(|text| !text.is_empty()).flat_map(|text| {
+        let encoded = Needle::base64(text).into_iter().chain([Needle::hex(text)]);
+        std::iter::once(Needle::plain(text)).chain(encoded)
+    });
+    each.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+
     use super::*;
 
+    #[track_caller]
+    fn hides(secret: &str, shape: &str) {
+        let told = Redactor::new(vec![secret.to_owned()]).text(&format!("before {shape} after"));
+        assert_eq!(told, "before *** after", "{shape}");
+    }
+
+    const SECRET: &str = "q83vEjRW+Jq/rze4ab~!*'()&<é>\"\\ @:w==";
+
+    /// Every byte but those of `kept` as `%2F`.
+    fn percent(text: &str, kept: &str, lower: bool) -> String {
+        let each = text.bytes().map(|byte| match char::from(byte) {
+            c if c.is_ascii_alphanumeric() || kept.contains(c) => c.to_string(),
+            _ if lower => format!("%{byte:02x}"),
+            _ => format!("%{byte:02X}"),
+        });
+        each.collect()
+    }
+
     #[test]
-    fn a_secret_is_hidden_in_every_shape() {
-        let secret = "p@ss/wörd \"7\"";
-        let redactor = Redactor::new(vec![secret.to_owned()]);
-        let base64 = base64::engine::general_purpose::STANDARD.encode(secret);
-        let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        for shape in [
-            secret.to_owned(),
-            serde_json::json!(secret).to_string(),
-            r#"p@ss\/wörd \"7\""#.to_owned(),
-            r#"p@ss/w\u00f6rd \"7\""#.to_owned(),
-            "p%40ss%2Fw%C3%B6rd%20%227%22".to_owned(),
-            "p%40ss%2fw%c3%b6rd%20%227%22".to_owned(),
-            form,
-            base64,
-            "p@ss/wörd &quot;7&quot;".to_owned(),
-        ] {
-            let told = redactor.text(&format!("before {shape} after"));
-            assert!(told.starts_with("before ") && told.ends_with(" after"), "{told}");
-            let left = told.trim_start_matches("before ").trim_end_matches(" after");
-            assert!(left.replace(['"', '='], "") == "***", "{shape}: {told}");
+    fn a_secret_is_hidden_as_urls_have_it() {
+        let sets = [
+            ("Python's quote", "_.-~/"),
+            ("RFC 3986", "_.-~"),
+            ("encodeURIComponent", "-_.!~*'()"),
+            ("encodeURI", ";/?:@&=+$,#-_.!~*'()"),
+            ("escape", "@*_+-./"),
+            ("Go's PathEscape", "$&+=:@-_.~"),
+            ("a path", "!$%&'()*+,-./:;=?@[\\]^_{|}~"),
+            ("everything", ""),
+        ];
+        for (name, kept) in sets {
+            for lower in [false, true] {
+                let once = percent(SECRET, kept, lower);
+                assert!(once.contains('%'), "{name}");
+                for shape in [once.clone(), once.replace("%20", "+"), percent(&once, "", lower)] {
+                    hides(SECRET, &shape);
+                }
+            }
         }
-        assert_eq!(format!("{redactor:?}"), "Redactor");
+        hides("naïve€token", "na%EFve%u20ACtoken");
+        hides("100%25-sure", "100%2525-sure");
+        hides("100%25-sure", "100%25-sure");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_as_json_pages_and_logs_have_it() {
+        let json = |text: &str| {
+            let quoted = serde_json::json!(text).to_string();
+            quoted.get(1..quoted.len() - 1).unwrap().to_owned()
+        };
+        let ascii = json(SECRET).replace('é', "\\u00e9");
+        let html = SECRET.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        for shape in [
+            SECRET.to_owned(),
+            json(SECRET),
+            json(SECRET).replace('/', "\\/"),
+            json(&json(SECRET)),
+            json(&json(&json(SECRET))),
+            ascii.replace("\\u00e9", "\\u00E9"),
+            json(&ascii),
+            json(SECRET).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003E"),
+            html.replace('\'', "&#39;"),
+            html.replace('\'', "&#x27;").replace('+', "&plus;").replace('=', "&#61;").replace('/', "&#x2F;"),
+            html.replace('&', "&amp;"),
+            html.replace('é', "&#233;"),
+            SECRET.replace('é', "\\xc3\\xa9").replace('\'', "\\'"),
+            SECRET.replace('é', "=C3=A9").replace("==", "=3D=3D"),
+        ] {
+            hides(SECRET, &shape);
+        }
+        hides("a😀bcd", "a\\ud83d\\ude00bcd");
+        hides("a😀bcd", "a\\u{1f600}bcd");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_base64_and_hexadecimal_digits() {
+        use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+        // With a `+` and a `/` in base64.
+        let secret = "k~~~?>?>ÿþ-token";
+        for shape in [
+            STANDARD.encode(secret),
+            STANDARD_NO_PAD.encode(secret),
+            URL_SAFE.encode(secret),
+            URL_SAFE_NO_PAD.encode(secret),
+            percent(&STANDARD.encode(secret), "", false),
+            STANDARD.encode(secret).replace('/', "\\/"),
+            judgement::hex::text(secret.as_bytes()),
+            judgement::hex::text(secret.as_bytes()).to_uppercase(),
+        ] {
+            hides(secret, &shape);
+        }
+        let redactor = Redactor::new(vec![secret.to_owned()]);
+        for before in ["", "u", "us", "use", "user:", "a longer user:"] {
+            for behind in ["", "\n", "ab", "abc", "\"}"] {
+                let whole = format!("{before}{secret}{behind}");
+                for encoded in [STANDARD.encode(&whole), URL_SAFE_NO_PAD.encode(&whole)] {
+                    let told = redactor.text(&encoded);
+                    let (left, right) = told.split_once("***").unwrap_or_else(|| panic!("{whole:?} {told}"));
+                    // Only whole bytes of what is around it are left.
+                    assert!(left.len() * 6 <= before.len() * 8, "{whole:?} {told}");
+                    assert!(right.trim_end_matches('=').len() <= (behind.len() * 8).div_ceil(6), "{whole:?} {told}");
+                }
+            }
+        }
+        assert_eq!(redactor.text("a3h4eHg_Pj4_"), "a3h4eHg_Pj4_", "another text");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_over_line_ends() {
+        let secret = "correct-horse-battery+staple/0123456789";
+        let encoded = base64::engine::general_purpose::STANDARD.encode(secret);
+        for end in ["\n", "\r\n", "\r\n ", "\n+", "\n-    ", "\\n", "\\r\\n", "=\r\n", "\\\n", "%0A", "&#10;"] {
+            for text in [secret, &encoded] {
+                let broken = text.as_bytes().chunks(16).map(|line| std::str::from_utf8(line).unwrap());
+                hides(secret, &broken.collect::<Vec<_>>().join(end));
+            }
+        }
+        // So short a one is as likely to be something else.
+        assert_eq!(Redactor::new(vec!["abc".to_owned()]).text("a\nb\nc abc"), "a\nb\nc ***");
+    }
+
+    #[test]
+    fn debug_shows_nothing_and_the_shortest_secrets_are_none() {
+        assert_eq!(format!("{:?}", Redactor::new(vec![SECRET.to_owned()])), "Redactor");
         assert_eq!(Redactor::new(vec!["ab".to_owned(), String::new()]).text("ab and cab"), "ab and cab");
+    }
+
+    #[test]
+    fn a_cut_within_an_escape_hides_the_secret() {
+        let redactor = Redactor::new(vec!["correct/horse".to_owned()]);
+        assert_eq!(redactor.text("begins correct%2…"), "begins ***…");
+        assert_eq!(redactor.text("begins correct&#x2…"), "begins ***…");
+        assert_eq!(redactor.cut("12345 correct%2Fhorse", 14), "12345 ***");
     }
 
     #[test]

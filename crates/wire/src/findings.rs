@@ -197,6 +197,9 @@ pub struct DataResult {
     pub chunks_differing: u64,
     /// The total number of rows that differ.
     pub rows_differing: u64,
+    /// Rows that differed at first, and agreed when they were read again within `settle`.
+    #[serde(default)]
+    pub rows_settled: u64,
     /// The first rows that differ, with their keys.
     pub rows: Vec<RowDifference>,
     /// Findings of a query or an endpoint.

@@ -243,6 +243,7 @@ pub fn orders() -> DataResult {
         chunks: 182,
         chunks_differing: 3,
         rows_differing: 4,
+        rows_settled: 1,
         rows: vec![
             row(
                 "id = 90112",
@@ -272,6 +273,7 @@ fn good_data(name: &str, check: &str) -> DataResult {
         chunks: 0,
         chunks_differing: 0,
         rows_differing: 0,
+        rows_settled: 0,
         rows: Vec::new(),
         findings: Vec::new(),
     }

@@ -18,7 +18,7 @@ use crate::check::{beside, length, whole, word};
 use crate::file::{At, CaseFile, RequestFile, SuiteFile};
 use crate::read::{SourceFile, did_you_mean};
 use crate::suite::text::{Piece, literal, pieces};
-use crate::suite::{BUILT_IN, Case, Suite, SuiteRequest, Via};
+use crate::suite::{BUILT_IN, Case, Json, Suite, SuiteRequest, Via};
 use judgement::time::Millis;
 
 /// A longer suite is more than a person can read through.
@@ -258,9 +258,9 @@ impl Reading<'_> {
     }
 
     /// A file beside this one as JSON.
-    fn json_file(&mut self, at: &At<String>) -> Option<serde_json::Value> {
+    fn json_file(&mut self, at: &At<String>) -> Option<Json> {
         let bytes = self.file(at)?;
-        let read = serde_json::from_slice(&bytes);
+        let read = Json::parse(&bytes);
         if let Err(why) = &read {
             let hint = Some(format!("see its line {}, column {}", why.line(), why.column()));
             self.source.problem(at.span.clone(), format!("`{}` is not JSON", at.value), hint);

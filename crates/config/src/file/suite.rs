@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use crate::file::values::{Duration, Percent, Rate, Tolerance, Whole, Word, one_of};
+use crate::file::values::{DataToleranceFile, Duration, Percent, Rate, Tolerance, Whole, Word, one_of};
 use crate::file::{At, OneOrMany};
 use crate::suite::{Profile, Via};
 
@@ -361,9 +361,14 @@ pub struct DataFile {
     /// A path for which both origins must return the same response.
     #[schemars(extend("pattern" = r"^(/|\$\{)"))]
     pub path: Option<At<String>>,
-    /// For a query or a path: how much numbers may differ, relative to the larger one.
+    /// For a query or a path: how much numbers may differ, relative to the larger one. For a table or a query: how far
+    /// apart the values of some columns may be: { price = 0.01, seen_at = "2s" }. Times as a duration, or in seconds.
     #[schemars(extend("default" = 0))]
-    pub tolerance: Option<At<Tolerance>>,
+    pub tolerance: Option<At<DataToleranceFile>>,
+    /// For a table, a query or a path: how long what differs may take to agree, up to "10m". It is looked at again after
+    /// a second, and at the end. "0s": not at all.
+    #[schemars(extend("default" = "5s"))]
+    pub settle: Option<At<Duration<0, 600_000>>>,
     /// Time for one query, or for the response of a path, where the default is the suite's.
     #[schemars(extend("default" = "60s"))]
     pub timeout: Option<At<Duration>>,

@@ -6,6 +6,7 @@
 
 mod number;
 mod text;
+mod tolerance;
 mod word;
 
 use std::ops::Range;
@@ -21,6 +22,7 @@ pub use text::{
     OriginUrl, PathPattern, REGEX, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies,
     TunnelStay, Version, Window, header, origin, regex_in_words,
 };
+pub use tolerance::{ColumnToleranceFile, DataToleranceFile};
 pub use word::Word;
 
 /// A value, and its position in the file.

@@ -1,11 +1,9 @@
 //! What the steps of a run know on one side: variables, and what of them no report shows.
 
-use serde_json::Value;
-
 use crate::redact::Redactor;
 use crate::request_numbers::RequestNumbers;
-use crate::variables::Variables;
-use config::suite::Suite;
+use crate::variables::{VariableValue, Variables};
+use config::suite::{Json, Suite};
 use wire::Side;
 
 /// The variables of a run on one side, and the secrets that no report shows.
@@ -36,11 +34,12 @@ impl RunContext {
     }
 
     /// Sets a variable; a secret one is hidden from now on.
-    pub fn learn(&mut self, is_secret: bool, name: &str, value: String) {
+    pub fn learn(&mut self, is_secret: bool, name: &str, value: impl Into<VariableValue>) {
+        let value = value.into();
         if is_secret {
-            self.redactor.hide(&value);
+            self.redactor.hide(&value.text);
             // A body is shown with other whitespace than it was captured with.
-            if let Ok(parts @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(&value) {
+            if let Ok(parts @ (Json::Object(_) | Json::Array(_))) = Json::parse(value.text.as_bytes()) {
                 hide_all(&mut self.redactor, &parts);
             }
         }
@@ -48,11 +47,11 @@ impl RunContext {
     }
 }
 
-fn hide_all(redactor: &mut Redactor, value: &Value) {
+fn hide_all(redactor: &mut Redactor, value: &Json) {
     match value {
-        Value::String(text) => redactor.hide(text),
-        Value::Array(items) => items.iter().for_each(|item| hide_all(redactor, item)),
-        Value::Object(fields) => fields.values().for_each(|value| hide_all(redactor, value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Json::Text(text) => redactor.hide(text),
+        Json::Array(items) | Json::Repeated(items) => items.iter().for_each(|item| hide_all(redactor, item)),
+        Json::Object(fields) => fields.values().for_each(|value| hide_all(redactor, value)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }

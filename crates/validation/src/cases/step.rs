@@ -72,7 +72,7 @@ impl StepRunner<'_> {
         for (name, value) in values {
             let capture = step.capture.iter().find(|(of, _)| *of == name).map(|(_, capture)| capture);
             let is_secret = self.secrets.contains(&name) || capture.is_some_and(is_private);
-            shown.insert(name.clone(), if is_secret { HIDDEN.to_owned() } else { value.clone() });
+            shown.insert(name.clone(), if is_secret { HIDDEN.to_owned() } else { value.text.clone() });
             context.learn(is_secret, &name, value);
         }
         (failures, shown)

@@ -113,14 +113,14 @@ async fn login(Json(body): Json<Value>) -> (StatusCode, HeaderMap, Json<Value>) 
 fn log_in() -> SuiteRequest {
     let body = json!({"user": "ada", "password": "${password}"});
     let capture = vec![("token".to_owned(), Capture::Json(path("$.token")))];
-    SuiteRequest { name: "log in".to_owned(), body: Body::Json(body), capture, ..step("POST /login") }
+    SuiteRequest { name: "log in".to_owned(), body: Body::Json(body.into()), capture, ..step("POST /login") }
 }
 
 fn create() -> SuiteRequest {
     SuiteRequest {
         name: "create".to_owned(),
         headers: vec![(header::AUTHORIZATION, "Bearer ${token}".to_owned())],
-        body: Body::Json(json!({"name": "chair of ${run} on ${environment}, ${unique}"})),
+        body: Body::Json(json!({"name": "chair of ${run} on ${environment}, ${unique}"}).into()),
         expect: Expect { status: vec![(201, 201)], ..Expect::default() },
         capture: vec![("id".to_owned(), Capture::Json(path("$.id")))],
         ..step("POST /items")
@@ -167,7 +167,7 @@ async fn a_workflow_hands_on_what_it_captures_and_shows_no_secret() {
     let shop = Shop::default();
     let mut read = step("GET /items/${id}");
     read.expect.json = vec![
-        (path("$.id"), Expectation::Equals(json!("${id}"))),
+        (path("$.id"), Expectation::Equals(json!("${id}").into())),
         (path("$.item.name"), Expectation::Matches(WholeRegex::new("chair of run-1 on green, [0-9]+").unwrap())),
     ];
     let steps = vec![log_in(), create(), read, wanting("DELETE /items/${id}", 204), wanting("GET /items/${id}", 404)];
@@ -330,7 +330,7 @@ async fn cases_run_so_many_at_once_and_requests_are_counted() {
 async fn redirects_are_answers() {
     let shop = Shop::default();
     let mut moved = wanting("GET /moved", 302);
-    moved.expect.headers = vec![(header::LOCATION, Expectation::Equals(json!("/never")))];
+    moved.expect.headers = vec![(header::LOCATION, Expectation::Equals(json!("/never").into()))];
     let all = run(suite(vec![case("moved", vec![moved])]), serve(Side::Blue, shop.app()).await).await;
     assert_eq!(all[0].outcome, Outcome::Passed, "{:#?}", all[0]);
     assert_eq!(shop.asked(), ["GET /moved"]);

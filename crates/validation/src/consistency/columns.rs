@@ -42,7 +42,7 @@ const POSTGRES_UNIQUE: &str = "SELECT i.indexrelid::text, a.attname::text FROM p
 
 const MYSQL_COLUMNS: &str = "SELECT CAST(COLUMN_NAME AS CHAR), LOWER(CAST(DATA_TYPE AS CHAR)), \
      CAST(COALESCE(DATETIME_PRECISION, NUMERIC_SCALE) AS CHAR), CAST(IS_NULLABLE AS CHAR), \
-     CAST(COLLATION_NAME AS CHAR) FROM information_schema.COLUMNS \
+     CAST(COLLATION_NAME AS CHAR), LOWER(CAST(COLUMN_TYPE AS CHAR)) FROM information_schema.COLUMNS \
      WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 
 const MYSQL_UNIQUE: &str = "SELECT CAST(INDEX_NAME AS CHAR), CAST(COALESCE(COLUMN_NAME, '') AS CHAR) \
@@ -101,7 +101,7 @@ fn postgres(cells: RowValues) -> Column {
         _ => false,
     };
     let cast = format!("{schema}.{}", Dialect::Postgres.quoted(&kind));
-    Column { name, class, cast, collation, nullable, is_bits: false, ranges }
+    Column { name, class, cast, collation, nullable, as_number: false, ranges }
 }
 
 fn mysql(cells: RowValues) -> Column {
@@ -111,6 +111,7 @@ fn mysql(cells: RowValues) -> Column {
     let digits = next().and_then(|text| text.parse().ok());
     let nullable = next().as_deref() != Some("NO");
     let collation = next();
+    let as_number = kind == "bit" || next().is_some_and(|whole| whole.ends_with(" zerofill"));
     let class = ColumnType::of_mysql(&kind, digits);
     let ranges = match class {
         // An ENUM is compared by its number.
@@ -120,7 +121,7 @@ fn mysql(cells: RowValues) -> Column {
         ColumnType::Decimal(_) | ColumnType::Date | ColumnType::Stamp { .. } => true,
         _ => false,
     };
-    Column { name, class, cast: String::new(), collation, nullable, is_bits: kind == "bit", ranges }
+    Column { name, class, cast: String::new(), collation, nullable, as_number, ranges }
 }
 
 fn sqlite(cells: RowValues) -> Column {

@@ -6,16 +6,19 @@
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
 pub use health::sql::query_failed;
-use health::sql::{GRACE, cannot_connect, of_mysql};
+use health::sql::{GRACE, cannot_connect, of_mysql, postgres_options};
 use memory::snapshot::secret_url::SecretUrl;
 
 /// For all the rows of a table in one query, where a database knows no cursors, and for a transaction that waits for
 /// the other side.
 pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// What MySQL makes of a query and of values, whatever the server's own mode is: values of both sides are written alike,
+/// and `||` joins texts, as elsewhere.
+const SQL_MODE: &str = "PIPES_AS_CONCAT,NO_ENGINE_SUBSTITUTION";
 /// How many bytes of a key MySQL sorts by; 1024 by default. No index holds longer keys.
 const SORTED_BYTES: u32 = 4096;
 
@@ -24,9 +27,7 @@ const SORTED_BYTES: u32 = 4096;
 /// # Errors
 /// A message for people; it may contain the URL.
 pub async fn postgres(url: &SecretUrl, patience: Duration) -> Result<PgConnection, String> {
-    let options: PgConnectOptions = url.reveal().parse().map_err(|error| cannot_connect(&error))?;
-    let connecting = options.disable_statement_logging();
-    let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
+    let mut connection = postgres_options(url)?.connect().await.map_err(|error| cannot_connect(&error))?;
     postgres_begin(&mut connection, patience).await?;
     Ok(connection)
 }
@@ -55,7 +56,7 @@ pub async fn mysql(url: &SecretUrl, patience: Duration) -> Result<MySqlConnectio
     let mut connection = connecting.connect().await.map_err(|error| cannot_connect(&error))?;
     let idle = LONGEST.as_secs();
     let settings = format!(
-        "SET NAMES utf8mb4; SET SESSION time_zone = '+00:00', SESSION wait_timeout = {idle}, \
+        "SET NAMES utf8mb4; SET SESSION sql_mode = '{SQL_MODE}', SESSION time_zone = '+00:00', SESSION wait_timeout = {idle}, \
          SESSION net_write_timeout = {idle}, SESSION max_sort_length = {SORTED_BYTES}; \
          SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
     );

@@ -41,8 +41,8 @@ pub struct Column {
     pub cast: String,
     pub collation: Option<String>,
     pub nullable: bool,
-    /// MySQL's `BIT`, which reads as bytes.
-    pub is_bits: bool,
+    /// Of MySQL, and read as a number: `BIT` would be bytes, and `ZEROFILL` a text with zeros before it.
+    pub as_number: bool,
     /// Both sides compare its values alike: a key of it can be walked through in ranges.
     pub ranges: bool,
 }
@@ -55,7 +55,7 @@ impl Column {
             cast: String::new(),
             collation: None,
             nullable: true,
-            is_bits: false,
+            as_number: false,
             ranges: false,
         }
     }
@@ -101,7 +101,7 @@ impl Dialect {
             ColumnType::Bytes => format!("LOWER(HEX({name}))"),
             // As a text, a FLOAT has six digits only.
             ColumnType::Single => format!("CAST({name} + 0e0 AS CHAR)"),
-            _ if column.is_bits => format!("CAST({name} + 0 AS CHAR)"),
+            _ if column.as_number => format!("CAST({name} + 0 AS CHAR)"),
             _ => format!("CAST({name} AS CHAR)"),
         }
     }

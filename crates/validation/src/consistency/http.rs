@@ -1,10 +1,10 @@
 //! Whether both origins respond to the same request with the same JSON or the same bytes.
 
-use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use crate::consistency::{blank, fail, json, side};
 use crate::diff::unified;
+use config::suite::Json;
 use relay::origin::exchange::OriginResponse;
 use wire::{DataResult, DataSide, Finding};
 
@@ -96,8 +96,8 @@ fn finding(what: &str, expected: String, found: String) -> Finding {
     Finding { what: what.to_owned(), expected, found, diff: None }
 }
 
-fn parsed(answer: &OriginResponse) -> Option<Value> {
-    serde_json::from_slice(&answer.body).ok()
+fn parsed(answer: &OriginResponse) -> Option<Json> {
+    Json::parse(&answer.body).ok()
 }
 
 /// Line by line, where both are texts.

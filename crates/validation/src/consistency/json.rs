@@ -1,10 +1,11 @@
 //! JSON comparison: canonical texts, hashes, and the differences between two values by their place.
 
 use serde_json::Value;
-use serde_json_path::JsonPath;
+use serde_json_path::{JsonPath, LocatedNode, PathElement};
 use sha2::{Digest, Sha256};
 
 use crate::text::truncated;
+use config::suite::{Json, JsonNumber, JsonStep};
 use wire::Finding;
 
 /// Further differences of one pair say nothing new.
@@ -22,23 +23,16 @@ pub struct CompareOptions<'t> {
 }
 
 /// What differs between two values: at most 50 places, in the order of the document.
-pub fn differences(expected: &Value, found: &Value, terms: CompareOptions<'_>) -> Vec<Finding> {
-    let (mut left, mut right) = (expected.clone(), found.clone());
-    for path in terms.ignore {
-        strike(&mut left, path);
-        strike(&mut right, path);
-    }
+pub fn differences(expected: &Json, found: &Json, terms: CompareOptions<'_>) -> Vec<Finding> {
+    let (left, right) = (without(expected, terms.ignore), without(found, terms.ignore));
     let mut all = Vec::new();
     compare("$", Some(&left), Some(&right), terms.tolerance, &mut all);
     all
 }
 
-/// The value as text, with sorted keys and without what is ignored.
-pub fn canonical(value: &Value, ignore: &[JsonPath]) -> String {
-    let mut value = value.clone();
-    ignore.iter().for_each(|path| strike(&mut value, path));
-    // serde_json keeps objects in a sorted map.
-    value.to_string()
+/// One text for all values that mean the same, without what is ignored: keys are sorted, and 1.0 is 1.
+pub fn canonical(value: &Json, ignore: &[JsonPath]) -> String {
+    without(value, ignore).normal().to_string()
 }
 
 /// SHA-256 in hexadecimal digits.
@@ -46,35 +40,37 @@ pub fn hash(bytes: &[u8]) -> String {
     judgement::hex::text(&Sha256::digest(bytes))
 }
 
-/// Removes every node of the path: a key is dropped, an item of a list becomes null, so that the others keep their
-/// places.
-fn strike(value: &mut Value, path: &JsonPath) {
-    let pointers: Vec<String> = path.query_located(value).locations().map(|place| place.to_json_pointer()).collect();
-    for pointer in pointers {
-        let Some((parent, last)) = pointer.rsplit_once('/') else {
-            *value = Value::Null;
-            continue;
-        };
-        match value.pointer_mut(parent) {
-            Some(Value::Object(fields)) => {
-                fields.remove(&last.replace("~1", "/").replace("~0", "~"));
-            }
-            Some(Value::Array(items)) => {
-                if let Some(item) = last.parse::<usize>().ok().and_then(|at| items.get_mut(at)) {
-                    *item = Value::Null;
-                }
-            }
-            _ => {}
-        }
-    }
+/// The place of a node that a JSONPath has found.
+pub fn place_of(node: &LocatedNode<'_>) -> Vec<JsonStep> {
+    let step = |element: &PathElement<'_>| match element {
+        PathElement::Name(name) => JsonStep::Key((*name).to_owned()),
+        PathElement::Index(at) => JsonStep::Index(*at),
+    };
+    node.location().iter().map(step).collect()
 }
 
-fn compare(place: &str, expected: Option<&Value>, found: Option<&Value>, tolerance: f64, all: &mut Vec<Finding>) {
+/// The value without every node of the paths: a key is dropped, an item of a list becomes null, so that the others keep
+/// their places.
+pub fn without(value: &Json, ignore: &[JsonPath]) -> Json {
+    let mut left = value.clone();
+    if ignore.is_empty() {
+        return left;
+    }
+    let rounded = value.rounded();
+    for path in ignore {
+        for node in path.query_located(&rounded).iter() {
+            left.put(&place_of(node), None);
+        }
+    }
+    left
+}
+
+fn compare(place: &str, expected: Option<&Json>, found: Option<&Json>, tolerance: f64, all: &mut Vec<Finding>) {
     if all.len() >= MOST {
         return;
     }
     match (expected, found) {
-        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+        (Some(Json::Object(left)), Some(Json::Object(right))) => {
             for (key, value) in left {
                 compare(&member(place, key), Some(value), right.get(key), tolerance, all);
             }
@@ -82,7 +78,7 @@ fn compare(place: &str, expected: Option<&Value>, found: Option<&Value>, toleran
                 compare(&member(place, key), None, Some(value), tolerance, all);
             }
         }
-        (Some(Value::Array(left)), Some(Value::Array(right))) => {
+        (Some(Json::Array(left)), Some(Json::Array(right))) => {
             for at in 0..left.len().max(right.len()) {
                 compare(&format!("{place}[{at}]"), left.get(at), right.get(at), tolerance, all);
             }
@@ -94,21 +90,30 @@ fn compare(place: &str, expected: Option<&Value>, found: Option<&Value>, toleran
     }
 }
 
-/// Whether two leaves are the same; 1 and 1.0 are.
-pub fn is_same(left: &Value, right: &Value, tolerance: f64) -> bool {
-    let whole = |value: &Value| value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
-    // Beyond 2^53 adjacent integers are the same float.
-    if let (Some(a), Some(b)) = (whole(left), whole(right)) {
-        return a == b || tolerance > 0.0 && (a - b).abs() as f64 <= tolerance * a.abs().max(b.abs()) as f64;
-    }
-    match (left.as_f64(), right.as_f64()) {
-        (Some(a), Some(b)) => left == right || a == b || (a - b).abs() <= tolerance * a.abs().max(b.abs()),
-        _ => left == right,
+/// Whether two values are the same, to the last digit if there is no tolerance; 1 and 1.0 are.
+pub fn is_same(left: &Json, right: &Json, tolerance: f64) -> bool {
+    let all = |left: &[Json], right: &[Json]| {
+        left.len() == right.len() && left.iter().zip(right).all(|(left, right)| is_same(left, right, tolerance))
+    };
+    match (left, right) {
+        (Json::Number(left), Json::Number(right)) => left.is_same(right) || is_near(left, right, tolerance),
+        (Json::Array(left), Json::Array(right)) | (Json::Repeated(left), Json::Repeated(right)) => all(left, right),
+        (Json::Object(left), Json::Object(right)) => {
+            let same =
+                |(key, value): (&String, &Json)| right.get(key).is_some_and(|other| is_same(value, other, tolerance));
+            left.len() == right.len() && left.iter().all(same)
+        }
+        (left, right) => left == right,
     }
 }
 
+fn is_near(left: &JsonNumber, right: &JsonNumber, tolerance: f64) -> bool {
+    let (a, b) = (left.as_f64(), right.as_f64());
+    tolerance > 0.0 && (a - b).abs() <= tolerance * a.abs().max(b.abs())
+}
+
 /// A value on one line.
-pub fn shown(value: Option<&Value>) -> String {
+pub fn shown(value: Option<&Json>) -> String {
     let Some(value) = value else { return "nothing".to_owned() };
     truncated(&value.to_string(), LONGEST)
 }
@@ -127,7 +132,7 @@ mod tests {
 
     fn told(left: Value, right: Value, ignore: &[&str], tolerance: f64) -> Vec<String> {
         let ignore: Vec<JsonPath> = ignore.iter().map(|path| JsonPath::parse(path).unwrap()).collect();
-        let found = differences(&left, &right, CompareOptions { ignore: &ignore, tolerance });
+        let found = differences(&left.into(), &right.into(), CompareOptions { ignore: &ignore, tolerance });
         found.into_iter().map(|f| format!("{}: {} / {}", f.what, f.expected, f.found)).collect()
     }
 
@@ -164,7 +169,26 @@ mod tests {
     fn the_canonical_text_knows_no_order_of_keys() {
         let ignore = [JsonPath::parse("$..at").unwrap()];
         let (a, b) = (json!({"b": 1, "a": {"at": 5, "x": 2}}), json!({"a": {"x": 2, "at": 9}, "b": 1}));
-        assert_eq!(canonical(&a, &ignore), canonical(&b, &ignore));
+        assert_eq!(canonical(&a.into(), &ignore), canonical(&b.into(), &ignore));
         assert_eq!(hash(b"abc").len(), 64);
+    }
+
+    #[test]
+    fn numbers_beyond_a_double_and_equal_keys_are_compared_to_the_last_digit() {
+        let differs = |left: &str, right: &str| {
+            let [left, right] = [left, right].map(|text| Json::parse(text.as_bytes()).unwrap());
+            differences(&left, &right, CompareOptions::default()).pop().map(|f| format!("{} / {}", f.expected, f.found))
+        };
+        let told = differs(r#"{"n":18446744073709551617}"#, r#"{"n":18446744073709551616}"#);
+        assert_eq!(told.as_deref(), Some("18446744073709551617 / 18446744073709551616"));
+        assert!(differs(r#"[0.1234567890123456789]"#, r#"[0.1234567890123456788]"#).is_some());
+        assert_eq!(differs(r#"[1e400, 1.0]"#, r#"[10e399, 1]"#), None);
+        let told = differs(r#"{"n":1,"n":2}"#, r#"{"n":3,"n":2}"#);
+        assert_eq!(told.as_deref(), Some("1, then 2 / 3, then 2"));
+        assert_eq!(differs(r#"{"n":1,"n":2}"#, r#"{"n":2}"#).as_deref(), Some("1, then 2 / 2"));
+        assert_eq!(differs(r#"{"n":1,"n":2}"#, r#"{"n":1.0,"n":2}"#), None);
+        let [left, right] = ["[1.0,20000000000000000001]", "[1, 20000000000000000001.0]"]
+            .map(|text| canonical(&Json::parse(text.as_bytes()).unwrap(), &[]));
+        assert_eq!(left, right);
     }
 }

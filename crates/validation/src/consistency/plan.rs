@@ -2,8 +2,10 @@
 
 use crate::consistency::columns::TableLayout;
 use crate::consistency::dialect::{Column, Dialect, KeyBinding};
+use crate::consistency::rows::RowValues;
 use crate::consistency::shown;
 use crate::consistency::table_query::{RowKey, TableQuery};
+use crate::consistency::tolerance::AllowedDifference;
 use crate::consistency::values::{self, ColumnType, Comparison, KeyOrder};
 use config::suite::TableCheck;
 
@@ -16,6 +18,8 @@ pub struct TablePlan {
     pub orders: Vec<KeyOrder>,
     pub key: Vec<String>,
     pub columns: Vec<String>,
+    /// By how much the values of each column may differ.
+    pub allowed: Vec<AllowedDifference>,
 }
 
 impl TablePlan {
@@ -40,17 +44,23 @@ impl TablePlan {
             blue_key.push((blue, bind, meaning));
             green_key.push((green, bind, meaning));
         }
-        let (mut blue_columns, mut green_columns) = (Vec::new(), Vec::new());
+        let (mut blue_columns, mut green_columns, mut allowed) = (Vec::new(), Vec::new(), Vec::new());
         for (blue, green) in names.iter().filter_map(pair) {
+            allowed.push(AllowedDifference::of(&table.tolerance, &blue.name, &blue.class, &green.class)?);
             let meaning = values::meaning(&blue.class, &green.class, one_engine);
             blue_columns.push((blue, meaning));
             green_columns.push((green, meaning));
         }
+        let is_exact = allowed.iter().all(|allowed| *allowed == AllowedDifference::None);
+        let mut pairs = blue_columns.iter().zip(&green_columns);
+        // Equal texts are equal values then, and rows with other texts are compared by their values.
         let hashes = one_engine
+            && is_exact
             && !dialects.contains(&Dialect::Sqlite)
-            && blue_columns.iter().all(|(_, meaning)| *meaning == Comparison::Text);
+            && pairs.all(|((blue, meaning), (green, _))| blue.class == green.class || *meaning == Comparison::Text);
         let comparison = blue_key.iter().zip(&green_key).all(|((blue, _, meaning), (green, ..))| {
-            let alike = blue.class == green.class && *meaning == Comparison::Text && blue.collation == green.collation;
+            let native = matches!(meaning, Comparison::Text | Comparison::Number);
+            let alike = blue.class == green.class && native && blue.collation == green.collation;
             alike && blue.ranges && green.ranges && !blue.nullable && !green.nullable
         });
         let by_checksums = hashes && comparison && is_unique(blue, &table.key) && is_unique(green, &table.key);
@@ -64,10 +74,30 @@ impl TablePlan {
             columns,
             hashes,
             hash,
+            keeps_values: !is_exact,
         };
         let [first, second] = dialects;
         let (blue, green) = (table_query(first, blue_key, blue_columns), table_query(second, green_key, green_columns));
-        Ok(TablePlan { blue, green, by_checksums, orders, key: table.key.clone(), columns: names })
+        Ok(TablePlan { blue, green, by_checksums, orders, key: table.key.clone(), columns: names, allowed })
+    }
+
+    /// Whether rows with different hashes may be equal.
+    pub fn needs_values(&self) -> bool {
+        let is_text = |(_, meaning): &(Column, Comparison)| *meaning == Comparison::Text;
+        self.blue.keeps_values || (self.blue.hashes && !self.blue.columns.iter().all(is_text))
+    }
+
+    /// The same, with every row read and compared by its values.
+    pub fn by_values(mut self) -> TablePlan {
+        (self.by_checksums, self.blue.hashes, self.green.hashes) = (false, false, false);
+        self
+    }
+
+    /// Whether two rows agree, by their canonical values.
+    pub fn agree(&self, blue: &RowValues, green: &RowValues) -> bool {
+        let each = self.allowed.iter().zip(blue.iter().zip(green));
+        let mut each = each.map(|(allowed, (blue, green))| allowed.agree(blue.as_deref(), green.as_deref()));
+        blue.len() == green.len() && each.all(|agrees| agrees)
     }
 
     /// `id = 5`; of several columns `(shop = 1, id = 5)`.
@@ -98,7 +128,8 @@ fn names(table: &TableCheck, blue: &TableLayout, green: &TableLayout) -> Result<
         return Err("no key: name the columns that identify a row".to_owned());
     }
     let has = |list: &[String], name: &str| list.iter().any(|other| other.eq_ignore_ascii_case(name));
-    let typed = table.key.iter().chain(table.columns.iter().flatten()).chain(&table.ignore);
+    let tolerated = table.tolerance.columns.iter().map(|(name, _)| name);
+    let typed = table.key.iter().chain(table.columns.iter().flatten()).chain(&table.ignore).chain(tolerated);
     for name in typed {
         let ignored = has(&table.ignore, name) && !has(&table.key, name);
         match (blue.find(name), green.find(name)) {
@@ -151,12 +182,16 @@ impl KeyKind {
     fn of(column_type: &ColumnType) -> KeyKind {
         match column_type {
             ColumnType::Integer | ColumnType::Decimal(_) | ColumnType::Single | ColumnType::Double => KeyKind::Number,
-            ColumnType::Text | ColumnType::Uuid | ColumnType::Any => KeyKind::Text,
+            ColumnType::Text | ColumnType::Uuid | ColumnType::Any | ColumnType::Set => KeyKind::Text,
             ColumnType::Bytes => KeyKind::Bytes,
             ColumnType::Date => KeyKind::Date,
             ColumnType::Stamp { .. } | ColumnType::Time(_) => KeyKind::Time,
             ColumnType::Bool => KeyKind::Bool,
-            ColumnType::Json { .. } | ColumnType::Other(_) => KeyKind::OfEngine,
+            ColumnType::Json { .. }
+            | ColumnType::Interval
+            | ColumnType::Array(_)
+            | ColumnType::NumberRange
+            | ColumnType::Other(_) => KeyKind::OfEngine,
         }
     }
 
@@ -194,7 +229,8 @@ fn key_pair(blue: &Column, green: &Column, one_engine: bool) -> Result<(Comparis
         let left = left.name();
         return Err(format!("key column `{name}` is {left}, which two engines sort differently: choose another key"));
     }
-    let by_text = matches!(blue.class, ColumnType::Json { .. } | ColumnType::Other(_) | ColumnType::Any);
+    let by_text =
+        KeyKind::of(&blue.class) == KeyKind::OfEngine || matches!(blue.class, ColumnType::Any | ColumnType::Set);
     let bind = match () {
         () if blue.class == green.class && one_engine && !by_text => KeyBinding::Native,
         () if blue.class == green.class

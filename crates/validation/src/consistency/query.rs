@@ -9,9 +9,11 @@ use tokio::time::timeout;
 
 use crate::consistency::rows::{ResultRow, RowStream, RowValues};
 use crate::consistency::session::ReadSession;
+use crate::consistency::tolerance::AllowedDifference;
 use crate::consistency::values::{self, ColumnType, Comparison};
-use crate::consistency::{SECOND_LOOK, blank, both, engine_name, engine_names, fail, shown, side};
+use crate::consistency::{blank, both, engine_name, engine_names, fail, looks, shown, side};
 use crate::text::truncated;
+use config::suite::DataTolerance;
 use judgement::guard::evidence::grouped;
 use memory::snapshot::health_check::SqlEngine;
 use wire::{DataResult, DataSide, Finding};
@@ -29,27 +31,33 @@ const LONGEST_ROW: usize = 300;
 /// A query, and how long the complete result of both sides may take.
 type TimedQuery<'q> = (&'q str, Duration);
 
-/// Whether both sides return the same rows.
+/// Whether both sides return the same rows; where they do not, they are asked again as long as `settle`.
 pub async fn same(
     name: &str,
     databases: &[SqlEngine; 2],
     asked: TimedQuery<'_>,
-    tolerance: f64,
+    tolerance: &DataTolerance,
+    settle: Duration,
     progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> DataResult {
     let mut result = blank(name, "query", engine_names(databases));
     let looked = async {
-        let first = compared(databases, asked, tolerance).await?;
-        if first.differing == 0 {
-            return Ok(first);
+        let mut last = compared(databases, asked, tolerance).await?;
+        let first = last.differing;
+        for pause in looks(settle) {
+            if last.differing == 0 {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            last = compared(databases, asked, tolerance).await?;
         }
-        tokio::time::sleep(SECOND_LOOK).await;
-        compared(databases, asked, tolerance).await
+        last.settled = first.saturating_sub(last.differing);
+        Ok::<QueryComparison, String>(last)
     };
     match looked.await {
         Ok(compared) => {
             (result.blue, result.green) = (compared.blue.on(databases, 0), compared.green.on(databases, 1));
-            result.rows_differing = compared.differing;
+            (result.rows_differing, result.rows_settled) = (compared.differing, compared.settled);
             result.findings = compared.findings;
             if let Some(first) = result.findings.first() {
                 let (what, blue, green) = (&first.what, &first.expected, &first.found);
@@ -117,13 +125,15 @@ struct QueryComparison {
     blue: ResultDigest,
     green: ResultDigest,
     differing: u64,
+    /// Rows that differed, and agreed when they were asked for again.
+    settled: u64,
     findings: Vec<Finding>,
 }
 
 async fn compared(
     databases: &[SqlEngine; 2],
     (query, patience): TimedQuery<'_>,
-    tolerance: f64,
+    tolerance: &DataTolerance,
 ) -> Result<QueryComparison, String> {
     in_time(patience, async {
         let [blue, green] = databases;
@@ -145,7 +155,7 @@ async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, St
 async fn lockstep(
     mut blue: RowStream<'_>,
     mut green: RowStream<'_>,
-    tolerance: f64,
+    tolerance: &DataTolerance,
 ) -> Result<QueryComparison, String> {
     let mut compared = QueryComparison::default();
     let mut meanings: Option<Vec<ColumnPair>> = None;
@@ -158,10 +168,10 @@ async fn lockstep(
             (None, None) => return Ok(compared),
             (Some(left), Some(right)) => {
                 if meanings.is_none() {
-                    meanings = Some(pairs(&left, &right)?);
+                    meanings = Some(pairs(&left, &right, tolerance)?);
                 }
                 let pairs = meanings.as_deref().unwrap_or_default();
-                compared.row(row, pairs, left.cells, right.cells, tolerance);
+                compared.row(row, pairs, left.cells, right.cells);
             }
             (left, right) => {
                 compared.differing += 1;
@@ -180,34 +190,42 @@ async fn lockstep(
 struct ColumnPair {
     name: String,
     meaning: Comparison,
-    /// Both may hold numbers, to which the tolerance applies.
-    numbers: bool,
+    allowed: AllowedDifference,
 }
 
-fn pairs(blue: &ResultRow, green: &ResultRow) -> Result<Vec<ColumnPair>, String> {
+fn pairs(blue: &ResultRow, green: &ResultRow, tolerance: &DataTolerance) -> Result<Vec<ColumnPair>, String> {
     let (left, right) = (&blue.heads, &green.heads);
     if left.names.len() != right.names.len() {
         let (blue, green) = (left.names.join(", "), right.names.join(", "));
         return Err(format!("the columns differ: blue has {blue}, green has {green}"));
     }
-    let number = |class: &ColumnType| class.is_number() || *class == ColumnType::Any;
+    for (name, _) in &tolerance.columns {
+        if !left.names.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            let names = left.names.join(", ");
+            return Err(format!(
+                "`tolerance` has a column `{name}`, which the query does not return: it returns {names}"
+            ));
+        }
+    }
     let each = left.names.iter().zip(left.classes.iter().zip(&right.classes));
-    let pair = |(name, (blue, green)): (&String, (&ColumnType, &ColumnType))| ColumnPair {
-        name: name.clone(),
-        meaning: values::meaning(blue, green, false),
-        numbers: number(blue) && number(green),
+    let pair = |(name, (blue, green)): (&String, (&ColumnType, &ColumnType))| {
+        Ok(ColumnPair {
+            name: name.clone(),
+            meaning: values::meaning(blue, green, false),
+            allowed: AllowedDifference::of(tolerance, name, blue, green)?,
+        })
     };
-    Ok(each.map(pair).collect())
+    each.map(pair).collect()
 }
 
 impl QueryComparison {
-    fn row(&mut self, row: u64, pairs: &[ColumnPair], blue: RowValues, green: RowValues, tolerance: f64) {
+    fn row(&mut self, row: u64, pairs: &[ColumnPair], blue: RowValues, green: RowValues) {
         let (mut left, mut right) = (RowValues::new(), RowValues::new());
         let mut differs = false;
         for (pair, (blue, green)) in pairs.iter().zip(blue.into_iter().zip(green)) {
             let blue = blue.map(|text| values::canonical(pair.meaning, text));
             let green = green.map(|text| values::canonical(pair.meaning, text));
-            if blue != green && !(pair.numbers && is_near(blue.as_deref(), green.as_deref(), tolerance)) {
+            if !pair.allowed.agree(blue.as_deref(), green.as_deref()) {
                 differs = true;
                 let (expected, found) = (shown(blue.as_deref()), shown(green.as_deref()));
                 self.add(Finding { what: format!("row {row}, {}", pair.name), expected, found, diff: None });
@@ -224,16 +242,6 @@ impl QueryComparison {
         if self.findings.len() < MOST_FINDINGS {
             self.findings.push(finding);
         }
-    }
-}
-
-/// Relative to the larger one.
-fn is_near(left: Option<&str>, right: Option<&str>, tolerance: f64) -> bool {
-    let number =
-        |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
-    match (number(left), number(right)) {
-        (Some(a), Some(b)) => tolerance > 0.0 && (a - b).abs() <= tolerance * a.abs().max(b.abs()),
-        _ => false,
     }
 }
 

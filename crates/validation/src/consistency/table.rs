@@ -5,7 +5,7 @@ use crate::consistency::differences::{self, RowTotal, TableComparison};
 use crate::consistency::plan::TablePlan;
 use crate::consistency::session::ReadSession;
 use crate::consistency::table_query::TableQuery;
-use crate::consistency::{SECOND_LOOK, blank, both, checksums, engine_names, fail, merge, side};
+use crate::consistency::{blank, both, checksums, engine_names, fail, looks, merge, side};
 use crate::text::truncated;
 use config::suite::TableCheck;
 use judgement::guard::evidence::grouped;
@@ -65,22 +65,33 @@ async fn compare(
 ) -> Result<(), String> {
     let (mut blue, mut green) = open(databases, table).await?;
     let (left, right) = layouts(&mut blue, &mut green, table).await?;
-    let plan = TablePlan::new(table, [blue.dialect(), green.dialect()], &left, &right)?;
+    let mut plan = TablePlan::new(table, [blue.dialect(), green.dialect()], &left, &right)?;
     let chunk = table.chunk.max(1);
     let all = estimate(&mut blue, &plan.blue, &table.name).await.div_ceil(chunk);
     progress(0, all.max(1));
-    let mut comparison = if plan.by_checksums {
-        checksums::walk(&plan, chunk, all, &mut blue, &mut green, progress).await?
-    } else {
-        merge::walk(&plan, chunk, all, &mut blue, &mut green, progress).await?
-    };
-    differences::look_again(&mut comparison, &plan, &mut blue, &mut green).await?;
+    let mut comparison = walk(&plan, chunk, all, &mut blue, &mut green, progress).await?;
+    // So many rows may only be written differently, and they were not kept.
+    if comparison.more > 0 && plan.blue.hashes && plan.needs_values() {
+        plan = plan.by_values();
+        comparison = walk(&plan, chunk, all, &mut blue, &mut green, progress).await?;
+    }
+    let settle = table.settle.as_duration();
+    // Or a replica has not got them yet, unless they are everywhere.
+    if comparison.more > 0 && comparison.chunks_differing * 2 <= comparison.chunks && !settle.is_zero() {
+        let before = comparison.rows_differing();
+        let (left, right) = tokio::join!(blue.renew(settle), green.renew(settle));
+        both(left, right)?;
+        comparison = walk(&plan, chunk, all, &mut blue, &mut green, progress).await?;
+        comparison.settled = before.saturating_sub(comparison.rows_differing());
+    }
+    differences::look_again(&mut comparison, &plan, &mut blue, &mut green, settle).await?;
     let differing = comparison.rows_differing();
     result.rows = differences::name(&comparison.found, table.most_rows, &plan, &mut blue, &mut green).await?;
     result.chunks = comparison.chunks;
     // If rows were only late, no chunk differs.
     result.chunks_differing = if differing == 0 { 0 } else { comparison.chunks_differing };
     result.rows_differing = differing;
+    result.rows_settled = comparison.settled;
     put(&mut result.blue, comparison.blue);
     put(&mut result.green, comparison.green);
     if differing > 0 {
@@ -88,6 +99,21 @@ async fn compare(
         fail(result, why);
     }
     Ok(())
+}
+
+async fn walk(
+    plan: &TablePlan,
+    chunk: u64,
+    all: u64,
+    blue: &mut ReadSession,
+    green: &mut ReadSession,
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
+) -> Result<TableComparison, String> {
+    if plan.by_checksums {
+        checksums::walk(plan, chunk, all, blue, green, progress).await
+    } else {
+        merge::walk(plan, chunk, all, blue, green, progress).await
+    }
 }
 
 fn put(side: &mut DataSide, total: RowTotal) {
@@ -139,11 +165,16 @@ async fn count(
     let (mut blue, mut green) = open(databases, table).await?;
     layouts(&mut blue, &mut green, table).await?;
     let mut counted = both_counts(&mut blue, &mut green, table).await?;
-    if counted.0 != counted.1 {
-        let (left, right) = tokio::join!(blue.renew(SECOND_LOOK), green.renew(SECOND_LOOK));
+    let apart = counted.0.abs_diff(counted.1);
+    for pause in looks(table.settle.as_duration()) {
+        if counted.0 == counted.1 {
+            break;
+        }
+        let (left, right) = tokio::join!(blue.renew(pause), green.renew(pause));
         both(left, right)?;
         counted = both_counts(&mut blue, &mut green, table).await?;
     }
+    result.rows_settled = apart.saturating_sub(counted.0.abs_diff(counted.1));
     progress(1, 1);
     let (left, right) = counted;
     (result.blue.rows, result.green.rows) = (Some(left), Some(right));

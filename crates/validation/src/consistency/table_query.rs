@@ -16,6 +16,8 @@ pub type RowKey = Vec<String>;
 pub struct HashedRow {
     pub key: RowKey,
     pub hash: u64,
+    /// Its canonical values, where rows with different hashes may agree.
+    pub values: RowValues,
 }
 
 /// Builds the queries for one side.
@@ -30,6 +32,8 @@ pub struct TableQuery {
     /// The database hashes its rows.
     pub hashes: bool,
     pub hash: HashFunction,
+    /// Rows that are read have their values.
+    pub keeps_values: bool,
 }
 
 /// A query and its parameters.
@@ -138,9 +142,9 @@ impl TableQuery {
         (format!("SELECT {} FROM {}{}", self.looked_at(), self.table, self.conditions(vec![condition])), bound)
     }
 
-    /// The values of a row.
-    pub fn values(&self, key: &RowKey) -> BoundQuery {
-        let (condition, bound) = self.one_of(std::slice::from_ref(key));
+    /// The values of the rows with these keys, in any order; perhaps also of others, as above.
+    pub fn values(&self, keys: &[RowKey]) -> BoundQuery {
+        let (condition, bound) = self.one_of(keys);
         let (key, texts, table) = (self.key_texts(), self.texts(), &self.table);
         (format!("SELECT {key}, {texts} FROM {table}{}", self.conditions(vec![condition])), bound)
     }
@@ -216,11 +220,12 @@ impl TableQuery {
         let key = self.key_of(&mut cells)?;
         if self.hashes {
             let hash = cells.next().flatten().unwrap_or_default();
-            return Ok(HashedRow { key, hash: folded(&hash, 1)? });
+            return Ok(HashedRow { key, hash: folded(&hash, 1)?, values: RowValues::new() });
         }
         let mut hasher = SipHasher24::new();
+        let mut values = RowValues::new();
         for value in self.meant(cells) {
-            match value {
+            match &value {
                 None => hasher.write_u8(0),
                 Some(text) => {
                     hasher.write_u8(1);
@@ -228,8 +233,11 @@ impl TableQuery {
                     hasher.write(text.as_bytes());
                 }
             }
+            if self.keeps_values {
+                values.push(value);
+            }
         }
-        Ok(HashedRow { key, hash: hasher.finish() })
+        Ok(HashedRow { key, hash: hasher.finish(), values })
     }
 
     /// The key, and the values of all columns.

@@ -6,11 +6,13 @@ use std::sync::Mutex;
 use rusqlite::Connection;
 
 use super::*;
-use config::suite::TableCheck;
+use config::suite::{ColumnTolerance, DataTolerance, TableCheck};
 use judgement::time::Millis;
 use wire::{RowDifference, RowHow};
 
 const PATIENCE: Millis = Millis::seconds(60);
+/// No replica here is late, except where a test says so.
+const SETTLE: Millis = Millis(10);
 
 /// Two files, each made by its own statements.
 struct Pair(tempfile::TempDir);
@@ -39,8 +41,12 @@ impl Pair {
     }
 
     fn query(&self, query: &str, tolerance: f64) -> DataResult {
-        let check =
-            DataCheckKind::Query { databases: self.engines(), query: query.to_owned(), tolerance, timeout: PATIENCE };
+        self.query_within(query, DataTolerance { relative: tolerance, columns: Vec::new() })
+    }
+
+    fn query_within(&self, query: &str, tolerance: DataTolerance) -> DataResult {
+        let (databases, query) = (self.engines(), query.to_owned());
+        let check = DataCheckKind::Query { databases, query, tolerance, settle: SETTLE, timeout: PATIENCE };
         checked(&DataCheck { name: "totals".to_owned(), check })
     }
 
@@ -60,6 +66,8 @@ fn orders() -> TableCheck {
         chunk: 10,
         rows_only: false,
         most_rows: 10,
+        tolerance: DataTolerance::default(),
+        settle: SETTLE,
         timeout: Millis(10_000),
     }
 }
@@ -255,7 +263,7 @@ fn progress_is_told_without_counting_the_rows() {
 #[test]
 fn rows_that_are_only_late_are_no_difference() {
     let pair = Pair::new(ORDERS, "", "update orders set total = -1 where id = 5; delete from orders where id = 7");
-    let data = pair.table(orders());
+    let data = pair.table(TableCheck { settle: Millis::seconds(5), ..orders() });
     // All rows are compared by now: the second look is a second later.
     let told = |done: u64, all: u64| {
         if done == all {
@@ -265,7 +273,96 @@ fn rows_that_are_only_late_are_no_difference() {
     let result = wait_for(check(&data, &told));
     passes(&result);
     assert_eq!((result.rows_differing, result.chunks_differing, result.green.rows), (0, 0, Some(100)));
-    assert_eq!(result.blue.checksum, result.green.checksum);
+    assert_eq!((result.rows_settled, result.blue.checksum), (2, result.green.checksum));
+    assert!(result.took_ms < 4_000.0, "the first look again was enough");
+    let at_once = TableCheck { settle: Millis(0), ..orders() };
+    let pair = Pair::new(ORDERS, "", "update orders set total = -1 where id = 5");
+    let result = checked(&pair.table(at_once));
+    assert_eq!((result.rows_differing, result.rows_settled), (1, 0));
+}
+
+#[test]
+fn a_side_that_has_what_the_other_had_before_is_only_late() {
+    let pair = Pair::new(ORDERS, "", "update orders set total = -1 where id = 5");
+    let data = pair.table(TableCheck { settle: Millis::seconds(1), ..orders() });
+    // Blue has moved on by the second look, and green has what blue had.
+    let told = |done: u64, all: u64| {
+        if done == all {
+            let files = [(pair.path("blue.db"), 9.0), (pair.path("green.db"), 1.25)];
+            std::thread::spawn(move || files.into_iter().for_each(|(path, total)| set_total(&path, total)));
+        }
+    };
+    let result = wait_for(check(&data, &told));
+    passes(&result);
+    assert_eq!((result.rows_settled, result.blue.checksum), (1, result.green.checksum));
+}
+
+fn set_total(path: &Path, total: f64) {
+    let connection = Connection::open(path).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    connection.execute("update orders set total = ? where id = 5", [total]).unwrap();
+}
+
+#[test]
+fn a_column_has_a_tolerance_of_its_own() {
+    let both = "create table orders (id integer primary key, price decimal(10, 2), seen timestamp, note text);
+        insert into orders values (1, 10.00, '2026-11-22 10:00:00', 'a'), (2, 20, '2026-11-22 10:00:00', 'b'),
+        (3, 30, null, 'c'), (4, 40, '2026-11-22 10:00:00', 'd')";
+    let green = "update orders set price = 10.01, seen = '2026-11-22 10:00:02' where id = 1;
+        update orders set price = 20.02, seen = '2026-11-22 10:00:02.5' where id = 2;
+        update orders set price = 30.005 where id = 3; update orders set note = 'x' where id = 4";
+    let pair = Pair::new(both, "", green);
+    let columns = vec![
+        ("price".to_owned(), ColumnTolerance::Number(0.01)),
+        ("seen".to_owned(), ColumnTolerance::Time(Millis::seconds(2))),
+    ];
+    let tolerance = DataTolerance { relative: 0.0, columns };
+    let result = checked(&pair.table(TableCheck { tolerance: tolerance.clone(), ..orders() }));
+    fails(&result, "orders: 2 of 4 rows differ: id = 2 differs in price and seen, id = 4 differs in note");
+    let ignore = vec!["note".to_owned()];
+    let filter = Some("id <> 2".to_owned());
+    let near = checked(&pair.table(TableCheck { tolerance: tolerance.clone(), ignore, filter, ..orders() }));
+    passes(&near);
+    assert_eq!(near.blue.checksum, near.green.checksum);
+    let query = "select id, price from orders order by id";
+    let price = |number: f64| DataTolerance {
+        relative: 0.0,
+        columns: vec![("price".to_owned(), ColumnTolerance::Number(number))],
+    };
+    passes(&pair.query_within(query, price(0.02)));
+    let result = pair.query_within(query, price(0.01));
+    fails(&result, "totals: 1 row differs: row 2, price: blue has 20, green has 20.02");
+    let of_gone = DataTolerance { columns: vec![("gone".to_owned(), ColumnTolerance::Number(1.0))], ..price(0.0) };
+    let why = "totals: `tolerance` has a column `gone`, which the query does not return: it returns id, price";
+    fails(&pair.query_within(query, of_gone.clone()), why);
+    let result = checked(&pair.table(TableCheck { tolerance: of_gone, ..orders() }));
+    fails(&result, "orders: neither side has a column `gone`");
+    let of_note = DataTolerance { columns: vec![("note".to_owned(), ColumnTolerance::Number(1.0))], ..price(0.0) };
+    let why = "orders: `note` has a tolerance, and holds neither numbers nor times: remove it from `tolerance`";
+    fails(&checked(&pair.table(TableCheck { tolerance: of_note, ..orders() })), why);
+}
+
+#[test]
+fn a_replica_that_is_late_with_very_many_rows_is_waited_for() {
+    let many = "create table orders (id integer primary key, total int);
+        with recursive n(i) as (select 1 union all select i + 1 from n where i < 40000)
+        insert into orders select i, i from n;";
+    let pair = Pair::new(many, "update orders set total = 0 where id <= 12000", "");
+    let data = pair.table(TableCheck { settle: Millis::seconds(1), chunk: 1000, ..orders() });
+    let late = pair.path("green.db");
+    let told = move |done: u64, all: u64| {
+        if done == all {
+            let late = late.clone();
+            std::thread::spawn(move || {
+                let connection = Connection::open(late).unwrap();
+                connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+                connection.execute_batch("update orders set total = 0 where id <= 12000").unwrap();
+            });
+        }
+    };
+    let result = wait_for(check(&data, &told));
+    passes(&result);
+    assert_eq!((result.rows_settled, result.blue.checksum), (12_000, result.green.checksum));
 }
 
 /// In a thread: whoever writes waits for those who read.
@@ -301,7 +398,8 @@ fn a_digest_changes_exactly_with_the_data() {
     let check = DataCheckKind::Query {
         databases: pair.engines(),
         query: "select 1".to_owned(),
-        tolerance: 0.0,
+        tolerance: DataTolerance::default(),
+        settle: SETTLE,
         timeout: PATIENCE,
     };
     let [blue, green] = wait_for(digest(&DataCheck { name: "q".to_owned(), check }));
@@ -376,7 +474,8 @@ fn a_future_that_is_dropped_interrupts_sqlite() {
     let check_of = DataCheckKind::Query {
         databases: pair.engines(),
         query: endless.to_owned(),
-        tolerance: 0.0,
+        tolerance: DataTolerance::default(),
+        settle: SETTLE,
         timeout: PATIENCE,
     };
     let data = DataCheck { name: "endless".to_owned(), check: check_of };

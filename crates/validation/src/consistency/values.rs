@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use config::suite::Json;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 /// A number with a larger exponent stays as it is written.
@@ -30,6 +30,13 @@ pub enum ColumnType {
         binary: bool,
     },
     Uuid,
+    Interval,
+    /// PostgreSQL's arrays, by the type of their values.
+    Array(Box<ColumnType>),
+    /// PostgreSQL's ranges of numbers, which have as many digits as each value.
+    NumberRange,
+    /// MySQL's `SET`, whose words the column sorts.
+    Set,
     /// Whatever a value happens to be: a column of SQLite without a type, or a result.
     Any,
     /// A type that no other engine has, by its name.
@@ -56,7 +63,12 @@ impl ColumnType {
             "json" => ColumnType::Json { binary: false },
             "jsonb" => ColumnType::Json { binary: true },
             "uuid" => ColumnType::Uuid,
-            other => ColumnType::Other(other.to_owned()),
+            "interval" => ColumnType::Interval,
+            "numrange" | "nummultirange" => ColumnType::NumberRange,
+            other => match other.strip_prefix('_').or_else(|| other.strip_suffix("[]")) {
+                Some(item) => ColumnType::Array(Box::new(ColumnType::of_postgres(item, -1))),
+                None => ColumnType::Other(other.to_owned()),
+            },
         }
     }
 
@@ -67,7 +79,8 @@ impl ColumnType {
             "decimal" => ColumnType::Decimal(digits),
             "float" => ColumnType::Single,
             "double" => ColumnType::Double,
-            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => ColumnType::Text,
+            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" => ColumnType::Text,
+            "set" => ColumnType::Set,
             "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => ColumnType::Bytes,
             "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon"
             | "geometrycollection" | "geomcollection" => ColumnType::Bytes,
@@ -109,6 +122,10 @@ impl ColumnType {
         }
     }
 
+    pub fn is_time(&self) -> bool {
+        matches!(self, ColumnType::Date | ColumnType::Time(_) | ColumnType::Stamp { .. })
+    }
+
     pub fn is_number(&self) -> bool {
         matches!(self, ColumnType::Integer | ColumnType::Decimal(_) | ColumnType::Single | ColumnType::Double)
     }
@@ -127,13 +144,56 @@ pub enum Comparison {
     Stamp,
     Json,
     Uuid,
+    Interval,
+    NumberRange,
+    Set,
+    /// Value by value.
+    Array(&'static Comparison),
 }
 
-/// How two columns are compared. Within one engine, columns of the same type are compared as they are written.
+impl Comparison {
+    /// Of a type whose values an engine writes in several ways, though it takes them for equal.
+    fn of_one_engine(class: &ColumnType) -> Comparison {
+        use ColumnType as C;
+        match class {
+            C::Decimal(None) => Comparison::Number,
+            C::Single => Comparison::Single,
+            C::Double => Comparison::Double,
+            C::Json { .. } => Comparison::Json,
+            C::Interval => Comparison::Interval,
+            C::NumberRange => Comparison::NumberRange,
+            C::Set => Comparison::Set,
+            C::Array(item) => Comparison::of_one_engine(item).of_arrays(),
+            _ => Comparison::Text,
+        }
+    }
+
+    fn of_arrays(self) -> Comparison {
+        Comparison::Array(match self {
+            Comparison::Text => return Comparison::Text,
+            Comparison::Number => &Comparison::Number,
+            Comparison::Single => &Comparison::Single,
+            Comparison::Double => &Comparison::Double,
+            Comparison::Bool => &Comparison::Bool,
+            Comparison::Stamp => &Comparison::Stamp,
+            Comparison::Json => &Comparison::Json,
+            Comparison::Uuid => &Comparison::Uuid,
+            Comparison::Interval => &Comparison::Interval,
+            Comparison::NumberRange => &Comparison::NumberRange,
+            Comparison::Set => &Comparison::Set,
+            Comparison::Array(item) => item,
+        })
+    }
+}
+
+/// How two columns are compared. Within one engine, most columns of the same type are compared as they are written.
 pub fn meaning(blue: &ColumnType, green: &ColumnType, one_engine: bool) -> Comparison {
     use ColumnType as C;
     if one_engine && blue == green {
-        return Comparison::Text;
+        return Comparison::of_one_engine(blue);
+    }
+    if let (C::Array(blue), C::Array(green)) = (blue, green) {
+        return meaning(blue, green, false).of_arrays();
     }
     let any = |wanted: fn(&ColumnType) -> bool| wanted(blue) || wanted(green);
     if any(|class| matches!(class, C::Bool)) {
@@ -150,6 +210,12 @@ pub fn meaning(blue: &ColumnType, green: &ColumnType, one_engine: bool) -> Compa
         Comparison::Json
     } else if any(|class| matches!(class, C::Uuid)) {
         Comparison::Uuid
+    } else if any(|class| matches!(class, C::Interval)) {
+        Comparison::Interval
+    } else if any(|class| matches!(class, C::NumberRange)) {
+        Comparison::NumberRange
+    } else if any(|class| matches!(class, C::Set)) {
+        Comparison::Set
     } else {
         Comparison::Text
     }
@@ -160,26 +226,125 @@ pub fn canonical(meaning: Comparison, text: String) -> String {
     let known = match meaning {
         Comparison::Text => None,
         Comparison::Number => decimal(&text),
-        Comparison::Single => text.parse::<f32>().ok().map(|number| plain(f64::from(number))),
-        Comparison::Double => text.parse::<f64>().ok().map(plain),
+        // Not by way of 64 bits, in which 0.1 is 0.10000000149011612.
+        Comparison::Single => {
+            text.parse::<f32>().ok().filter(|number| number.is_finite()).map(|number| plain(format!("{number:?}")))
+        }
+        Comparison::Double => {
+            text.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| plain(format!("{number:?}")))
+        }
         Comparison::Bool => match text.to_ascii_lowercase().as_str() {
             "t" | "true" | "1" => Some("true".to_owned()),
             "f" | "false" | "0" => Some("false".to_owned()),
             _ => None,
         },
         Comparison::Stamp => stamp(&text).or_else(|| time_of_day(&text)),
-        // serde_json keeps objects in a sorted map.
-        Comparison::Json => serde_json::from_str::<Value>(&text).ok().map(|value| value.to_string()),
+        Comparison::Json => Json::parse(text.as_bytes()).ok().map(|value| value.normal().to_string()),
         Comparison::Uuid => Some(text.replace('-', "").to_ascii_lowercase()),
+        Comparison::Interval => interval(&text),
+        Comparison::NumberRange => Some(each_item(&text, &['[', ']', '(', ')', '{', '}', ','], Comparison::Number)),
+        Comparison::Set => {
+            let mut words: Vec<&str> = text.split(',').collect();
+            words.sort_unstable();
+            Some(words.join(","))
+        }
+        Comparison::Array(item) => Some(each_item(&text, &['{', '}', ','], *item)),
     };
     known.unwrap_or(text)
 }
 
 /// The shortest text of a number; -0 is 0, and a whole number has no point.
-fn plain(number: f64) -> String {
-    let number = if number == 0.0 { 0.0 } else { number };
-    let text = format!("{number:?}");
-    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+fn plain(text: String) -> String {
+    let text = text.strip_suffix(".0").map(str::to_owned).unwrap_or(text);
+    if text == "-0" { "0".to_owned() } else { text }
+}
+
+/// The values between the marks of an array or a range, each in canonical form.
+fn each_item(text: &str, marks: &[char], item: Comparison) -> String {
+    let mut out = String::with_capacity(text.len());
+    // An array that does not begin with its first item says where it begins: `[0:1]={1,2}`.
+    let (bounds, values) = match text.split_once("={") {
+        Some((bounds, _)) if marks.first() == Some(&'{') => {
+            text.split_at_checked(bounds.len() + 1).unwrap_or((text, ""))
+        }
+        _ => ("", text),
+    };
+    out.push_str(bounds);
+    let mut rest = values;
+    while let Some(first) = rest.chars().next() {
+        let behind = rest.get(first.len_utf8()..).unwrap_or_default();
+        if marks.contains(&first) {
+            out.push(first);
+            rest = behind;
+        } else if first == '"' {
+            let (value, behind) = unquoted(behind);
+            let value = canonical(item, value).replace('\\', "\\\\").replace('"', "\\\"");
+            out.push_str(&format!("\"{value}\""));
+            rest = behind;
+        } else {
+            let (word, behind) = rest.split_at_checked(rest.find(marks).unwrap_or(rest.len())).unwrap_or((rest, ""));
+            out.push_str(&if word == "NULL" { word.to_owned() } else { canonical(item, word.to_owned()) });
+            rest = behind;
+        }
+    }
+    out
+}
+
+/// A quoted text, behind its first quote, and what follows it.
+fn unquoted(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return (value, text.get(at + 1..).unwrap_or_default()),
+            '\\' => value.extend(characters.next().map(|(_, c)| c)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+/// `P1M2DT3H4M5.5S`, as PostgreSQL compares it: a month has 30 days, and a day 24 hours.
+fn interval(text: &str) -> Option<String> {
+    const DAY: i128 = 86_400_000_000;
+    let rest = text.strip_prefix('P')?;
+    let (date, clock) = rest.split_once('T').unwrap_or((rest, ""));
+    let mut micros = 0_i128;
+    let units = |part: &str, units: &[(char, i128)], micros: &mut i128| {
+        let mut rest = part.to_owned();
+        while let Some(end) = rest.find(|c: char| c.is_ascii_alphabetic()) {
+            let unit = rest.get(end..)?.chars().next()?;
+            let (_, size) = units.iter().find(|(name, _)| *name == unit)?;
+            *micros += in_units(rest.get(..end)?, *size)?;
+            rest = rest.get(end + 1..)?.to_owned();
+        }
+        rest.is_empty().then_some(())
+    };
+    units(date, &[('Y', 360 * DAY), ('M', 30 * DAY), ('W', 7 * DAY), ('D', DAY)], &mut micros)?;
+    units(clock, &[('H', DAY / 24), ('M', DAY / 24 / 60), ('S', 1_000_000)], &mut micros)?;
+    let (sign, size) = (if micros < 0 { "-" } else { "" }, micros.unsigned_abs());
+    let (day, second) = (DAY.unsigned_abs(), 1_000_000);
+    let (days, clock) = (size / day, size % day);
+    let (hours, minutes, seconds) = (clock / second / 3600, clock / second / 60 % 60, clock / second % 60);
+    let fraction = format!(".{:06}", clock % second);
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    Some(format!("{sign}{days} days {hours:02}:{minutes:02}:{seconds:02}{fraction}"))
+}
+
+/// A number with at most six digits after the point, times a unit.
+fn in_units(number: &str, unit: i128) -> Option<i128> {
+    let digits = number.strip_prefix('-');
+    let (sign, digits) = (if digits.is_some() { -1 } else { 1 }, digits.unwrap_or(number));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let millionths: i128 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+    let whole: i128 = whole.parse().ok()?;
+    Some(sign * (whole.checked_mul(unit)? + millionths * unit / 1_000_000))
+}
+
+/// A moment, or a time of day, in nanoseconds from an origin that all moments share.
+pub fn moment(text: &str) -> Option<i128> {
+    let of_day = || clock_time(text).map(|time| (time - Time::MIDNIGHT).whole_nanoseconds());
+    utc(text).map(OffsetDateTime::unix_timestamp_nanos).or_else(of_day)
 }
 
 /// A decimal number without an exponent and without redundant zeros.
@@ -218,6 +383,11 @@ pub fn decimal(text: &str) -> Option<String> {
 
 /// A date and time in UTC: `2026-11-22 10:00:00.5`. Without a zone, it is UTC already.
 fn stamp(text: &str) -> Option<String> {
+    let utc = utc(text)?;
+    Some(format!("{} {}", utc.date(), shown_time(utc.time())))
+}
+
+fn utc(text: &str) -> Option<OffsetDateTime> {
     let (day, rest) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
     let mut parts = day.splitn(3, '-');
     let year: i32 = parts.next()?.parse().ok()?;
@@ -228,8 +398,7 @@ fn stamp(text: &str) -> Option<String> {
         None => (rest, UtcOffset::UTC),
     };
     let moment = PrimitiveDateTime::new(date, clock_time(clock.trim_end())?).assume_offset(offset);
-    let utc: OffsetDateTime = moment.checked_to_offset(UtcOffset::UTC)?;
-    Some(format!("{} {}", utc.date(), shown_time(utc.time())))
+    moment.checked_to_offset(UtcOffset::UTC)
 }
 
 fn time_of_day(text: &str) -> Option<String> {
@@ -356,6 +525,45 @@ mod tests {
     }
 
     #[test]
+    fn what_an_engine_takes_for_equal_has_one_text() {
+        const NUMBERS: Comparison = Comparison::Array(&Comparison::Number);
+        const DOCUMENTS: Comparison = Comparison::Array(&Comparison::Json);
+        let equal = [
+            (Comparison::Interval, "P1D", "PT24H", "1 days 00:00:00"),
+            (Comparison::Interval, "P1M", "P30D", "30 days 00:00:00"),
+            (Comparison::Interval, "P1Y2M3DT4H5M6.5S", "P423DT4H5M6.500000S", "423 days 04:05:06.5"),
+            (Comparison::Interval, "P-1DT2H", "PT-22H", "-0 days 22:00:00"),
+            (Comparison::Interval, "PT0S", "P0D", "0 days 00:00:00"),
+            (NUMBERS, "{1.50,NULL,{2.0,-0}}", "{1.5,NULL,{2,0}}", "{1.5,NULL,{2,0}}"),
+            (NUMBERS, "[0:1]={1.50,2}", "[0:1]={1.5,2.0}", "[0:1]={1.5,2}"),
+            (Comparison::NumberRange, "[1.50,2.0)", "[1.5,2)", "[1.5,2)"),
+            (Comparison::NumberRange, "{[1.50,),(,0.0]}", "{[1.5,),(,0]}", "{[1.5,),(,0]}"),
+            (Comparison::Set, "a,c,b", "c,b,a", "a,b,c"),
+            (Comparison::Double, "-0", "0", "0"),
+            (Comparison::Json, r#"{"b":1.0,"a":2}"#, r#"{ "a" : 2.00, "b" : 1 }"#, r#"{"a":2,"b":1}"#),
+            (DOCUMENTS, r#"{"{\"a\": 1.0}"}"#, r#"{"{\"a\": 1}"}"#, r#"{"{\"a\":1}"}"#),
+        ];
+        for (meaning, left, right, text) in equal {
+            assert_eq!(canonical(meaning, left.to_owned()), text, "{left}");
+            assert_eq!(canonical(meaning, right.to_owned()), text, "{right}");
+        }
+        for (meaning, left, right) in [
+            (Comparison::Interval, "P1D", "PT25H"),
+            (Comparison::Interval, "PT1.5S", "PT1.6S"),
+            (NUMBERS, "{1.50}", "{1.51}"),
+            (NUMBERS, "{NULL}", "{\"NULL\"}"),
+            (NUMBERS, "[0:0]={1}", "{1}"),
+            (Comparison::NumberRange, "[1.5,2)", "[1.5,2]"),
+            (Comparison::Json, r#"{"n":18446744073709551617}"#, r#"{"n":18446744073709551616}"#),
+        ] {
+            assert_ne!(canonical(meaning, left.to_owned()), canonical(meaning, right.to_owned()), "{left} {right}");
+        }
+        assert_eq!(canonical(Comparison::Interval, "infinity".to_owned()), "infinity");
+        assert_eq!(canonical(Comparison::Single, "0.1".to_owned()), "0.1");
+        assert_eq!(canonical(Comparison::Double, "NaN".to_owned()), "NaN");
+    }
+
+    #[test]
     fn keys_have_an_order() {
         let sorted = ["-10.5", "-10", "-2", "0", "0.5", "9", "10", "10.25", "99999999999999999999", "abc"];
         for (at, left) in sorted.iter().enumerate() {
@@ -370,10 +578,19 @@ mod tests {
     #[test]
     fn columns_of_two_engines_meet_in_what_they_mean() {
         use ColumnType as C;
+        const NUMBERS: Comparison = Comparison::Array(&Comparison::Number);
         let stamp = C::Stamp { zone: true, digits: None };
         for (blue, green, one_engine, expected) in [
             (C::Integer, C::Integer, true, Comparison::Text),
             (C::Integer, C::Integer, false, Comparison::Number),
+            (C::Decimal(Some(2)), C::Decimal(Some(2)), true, Comparison::Text),
+            (C::Decimal(None), C::Decimal(None), true, Comparison::Number),
+            (C::Double, C::Double, true, Comparison::Double),
+            (C::Json { binary: true }, C::Json { binary: true }, true, Comparison::Json),
+            (C::of_postgres("_numeric", -1), C::of_postgres("_numeric", -1), true, NUMBERS),
+            (C::of_postgres("_int4", -1), C::of_postgres("_int4", -1), true, Comparison::Text),
+            (C::of_postgres("_int4", -1), C::of_postgres("_numeric", -1), true, NUMBERS),
+            (C::of_mysql("set", None), C::of_mysql("set", None), true, Comparison::Set),
             (C::Bool, C::Integer, false, Comparison::Bool),
             (C::Decimal(Some(2)), C::Double, false, Comparison::Double),
             (C::Decimal(Some(2)), C::Decimal(Some(4)), true, Comparison::Number),

@@ -1,9 +1,9 @@
 //! What a step captures from a response for later steps.
 
-use serde_json::Value;
-
+use crate::consistency::json::place_of;
 use crate::expect::{json_of, operators};
-use config::suite::Capture;
+use crate::variables::VariableValue;
+use config::suite::{Capture, Json};
 use relay::origin::exchange::OriginResponse;
 use wire::Finding;
 
@@ -11,25 +11,34 @@ use wire::Finding;
 const LONGEST: usize = 16 << 10;
 
 /// The captured values by name, and a finding for each that is missing.
-pub fn all(wanted: &[(String, Capture)], answer: &OriginResponse) -> (Vec<(String, String)>, Vec<Finding>) {
+pub fn all(wanted: &[(String, Capture)], answer: &OriginResponse) -> (Vec<(String, VariableValue)>, Vec<Finding>) {
     let json = wanted.iter().any(|(_, capture)| matches!(capture, Capture::Json(_))).then(|| json_of(answer));
+    let json = json.map(|read| {
+        read.map(|body| {
+            let rounded = body.rounded();
+            (body, rounded)
+        })
+    });
     let (mut values, mut missing) = (Vec::new(), Vec::new());
     for (name, capture) in wanted {
         let found = match capture {
             Capture::Json(path) => match &json {
-                Some(Ok(body)) => path.query(body).first().map(text).ok_or("nothing".to_owned()),
+                Some(Ok((body, rounded))) => {
+                    let node = path.query_located(rounded).first().and_then(|node| body.at(&place_of(node)));
+                    node.map(|node| variable(node.single())).ok_or("nothing".to_owned())
+                }
                 Some(Err(instead)) => Err(instead.clone()),
                 None => Err("nothing".to_owned()),
             },
-            Capture::Header(name) => header(name, answer).ok_or("nothing".to_owned()),
-            Capture::Cookie(name) => cookie(name, answer).ok_or("nothing".to_owned()),
+            Capture::Header(name) => header(name, answer).map(VariableValue::from).ok_or("nothing".to_owned()),
+            Capture::Cookie(name) => cookie(name, answer).map(VariableValue::from).ok_or("nothing".to_owned()),
             Capture::Regex(regex) => {
                 let body = String::from_utf8_lossy(&answer.body);
                 let found = regex.captures(&body).and_then(|groups| groups.get(1).or_else(|| groups.get(0)));
-                found.map(|group| group.as_str().to_owned()).ok_or("nothing".to_owned())
+                found.map(|group| VariableValue::from(group.as_str())).ok_or("nothing".to_owned())
             }
         };
-        let found = found.and_then(|value| match value.len() {
+        let found = found.and_then(|value| match value.text.len() {
             length if length > LONGEST => Err(format!("{length} bytes, more than {LONGEST}")),
             _ => Ok(value),
         });
@@ -52,8 +61,11 @@ fn place(capture: &Capture) -> String {
     }
 }
 
-fn text(node: &Value) -> String {
-    operators::text(node).unwrap_or_else(|| node.to_string())
+fn variable(node: &Json) -> VariableValue {
+    VariableValue {
+        text: operators::text(node).unwrap_or_else(|| node.to_string()),
+        is_text: matches!(node, Json::Text(_)),
+    }
 }
 
 fn header(name: &http::HeaderName, answer: &OriginResponse) -> Option<String> {

@@ -1,10 +1,8 @@
 //! The operators of an expectation.
 
-use serde_json::Value;
-
 use crate::consistency::json::{is_same, shown};
 use crate::variables::{Piece, Variables, pieces};
-use config::suite::Expectation;
+use config::suite::{Expectation, Json};
 
 /// A value that does not match.
 #[derive(Debug, PartialEq)]
@@ -14,30 +12,30 @@ pub struct Mismatch {
 }
 
 /// A node of a JSON document; `None`: there is none.
-pub fn of_json(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Mismatch> {
+pub fn of_json(wanted: &Expectation, found: Option<&Json>, variables: &Variables) -> Option<Mismatch> {
     check(wanted, found, variables, |wanted| {
         let expected = towards(wanted, found, variables)?;
-        Ok((found.is_some_and(|found| is_equal(&expected, found)), shown(Some(&expected))))
+        Ok((found.is_some_and(|found| is_same(&expected, found, 0.0)), shown(Some(&expected))))
     })
 }
 
 /// A line of a header, or a body: everything is text, and a number is compared as its text.
-pub fn of_text(wanted: &Expectation, found: Option<&Value>, variables: &Variables) -> Option<Mismatch> {
+pub fn of_text(wanted: &Expectation, found: Option<&Json>, variables: &Variables) -> Option<Mismatch> {
     check(wanted, found, variables, |wanted| {
         let expected = match wanted {
-            Value::String(text) => variables.expand(text)?,
+            Json::Text(text) => variables.expand(text)?,
             other => other.to_string(),
         };
         let same = found.is_some_and(|found| text(found).as_deref() == Some(expected.as_str()));
-        Ok((same, shown(Some(&Value::String(expected)))))
+        Ok((same, shown(Some(&Json::Text(expected)))))
     })
 }
 
 fn check(
     wanted: &Expectation,
-    found: Option<&Value>,
+    found: Option<&Json>,
     variables: &Variables,
-    equals: impl FnOnce(&Value) -> Result<(bool, String), String>,
+    equals: impl FnOnce(&Json) -> Result<(bool, String), String>,
 ) -> Option<Mismatch> {
     let told = shown(found);
     let (holds, expected, found) = match wanted {
@@ -78,85 +76,77 @@ fn check(
 }
 
 /// Expands a value of the suite with a view to what was found. A text that is only `${name}` becomes a number if a
-/// number was found, and a text if a text was: a captured `7` may be either.
-pub fn towards(wanted: &Value, found: Option<&Value>, variables: &Variables) -> Result<Value, String> {
+/// number was found, and a text if a text was: a `7` of the suite or of a header may be either. A text that was captured
+/// from JSON stays one.
+pub fn towards(wanted: &Json, found: Option<&Json>, variables: &Variables) -> Result<Json, String> {
     Ok(match (wanted, found) {
-        (Value::String(text), Some(Value::String(_))) if matches!(pieces(text).as_slice(), [Piece::Name(_)]) => {
-            Value::String(variables.expand(text)?)
+        (Json::Text(text), Some(Json::Text(_))) if matches!(pieces(text).as_slice(), [Piece::Name(_)]) => {
+            Json::Text(variables.expand(text)?)
         }
-        (Value::Array(items), found) => {
+        (Json::Array(items), found) => {
             let items = items.iter().enumerate();
-            let items = items.map(|(at, item)| towards(item, found.and_then(|found| found.get(at)), variables));
-            Value::Array(items.collect::<Result<_, _>>()?)
+            let items = items.map(|(at, item)| towards(item, found.and_then(|found| found.item(at)), variables));
+            Json::Array(items.collect::<Result<_, _>>()?)
         }
-        (Value::Object(fields), found) => {
+        (Json::Object(fields), found) => {
             let fields = fields.iter().map(|(key, value)| {
                 let beside = found.and_then(|found| found.get(key));
                 Ok((key.clone(), towards(value, beside, variables)?))
             });
-            Value::Object(fields.collect::<Result<_, String>>()?)
+            Json::Object(fields.collect::<Result<_, String>>()?)
         }
         (other, _) => variables.expand_json(other)?,
     })
 }
 
-/// As for whole documents: 1 and 1.0 are equal at any depth.
-fn is_equal(expected: &Value, found: &Value) -> bool {
-    match (expected, found) {
-        (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| is_equal(left, right))
-        }
-        (Value::Object(left), Value::Object(right)) => {
-            let same = |(key, value): (&String, &Value)| right.get(key).is_some_and(|other| is_equal(value, other));
-            left.len() == right.len() && left.iter().all(same)
-        }
-        (left, right) => is_same(left, right, 0.0),
-    }
-}
-
 /// A text or number by its text, a list by its items, an object by its keys.
-fn contains(found: &Value, part: &str) -> bool {
+fn contains(found: &Json, part: &str) -> bool {
     match found {
-        Value::Array(items) => items.iter().any(|item| text(item).as_deref() == Some(part)),
-        Value::Object(fields) => fields.contains_key(part),
+        Json::Array(items) => items.iter().any(|item| text(item).as_deref() == Some(part)),
+        Json::Object(fields) => fields.contains_key(part),
         scalar => text(scalar).is_some_and(|text| text.contains(part)),
     }
 }
 
 /// A text that reads as a number is one: prices are often written as text.
-fn number(found: Option<&Value>) -> Option<f64> {
+fn number(found: Option<&Json>) -> Option<f64> {
     let found = found?;
-    let said = || found.as_str().and_then(|text| text.trim().parse().ok());
-    found.as_f64().or_else(said).filter(|number: &f64| number.is_finite())
+    let number = match found {
+        Json::Number(number) => Some(number.as_f64()),
+        Json::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number: &f64| number.is_finite())
 }
 
 /// A scalar as a text.
-pub fn text(found: &Value) -> Option<String> {
+pub fn text(found: &Json) -> Option<String> {
     match found {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) | Value::Null => Some(found.to_string()),
-        Value::Array(_) | Value::Object(_) => None,
+        Json::Text(text) => Some(text.clone()),
+        Json::Number(_) | Json::Bool(_) | Json::Null => Some(found.to_string()),
+        Json::Array(_) | Json::Object(_) | Json::Repeated(_) => None,
     }
 }
 
-fn length(found: &Value) -> Option<u64> {
+fn length(found: &Json) -> Option<u64> {
     let length = match found {
-        Value::String(text) => text.chars().count(),
-        Value::Array(items) => items.len(),
-        Value::Object(fields) => fields.len(),
-        Value::Number(_) | Value::Bool(_) | Value::Null => return None,
+        Json::Text(text) => text.chars().count(),
+        Json::Array(items) => items.len(),
+        Json::Object(fields) => fields.len(),
+        Json::Number(_) | Json::Bool(_) | Json::Null | Json::Repeated(_) => return None,
     };
     Some(length as u64)
 }
 
 /// The type by its name in JSON Schema.
-pub fn kind(found: &Value) -> &'static str {
-    match found {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+pub fn kind(found: &Json) -> &'static str {
+    match found.single() {
+        Json::Null => "null",
+        Json::Bool(_) => "boolean",
+        Json::Number(_) => "number",
+        Json::Text(_) => "string",
+        Json::Array(_) => "array",
+        Json::Object(_) => "object",
+        Json::Repeated(_) => "nothing",
     }
 }

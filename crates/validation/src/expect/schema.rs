@@ -3,9 +3,9 @@
 use boon::{ErrorKind, InstanceToken, ValidationError};
 use serde_json::Value;
 
-use crate::consistency::json::{member, shown};
+use crate::consistency::json::{self, member};
 use crate::text::truncated;
-use config::suite::Schema;
+use config::suite::{Json, Schema};
 use wire::Finding;
 
 /// More violations of one body say nothing new.
@@ -80,6 +80,11 @@ fn instead(violation: &ValidationError<'_, '_>, document: &Value) -> String {
         ErrorKind::OneOf(Some((one, other))) => format!("schemas {one} and {other} both match: {}", shown(value)),
         _ => shown(value),
     }
+}
+
+/// A value on one line.
+fn shown(value: Option<&Value>) -> String {
+    json::shown(value.cloned().map(Json::from).as_ref())
 }
 
 fn value_at<'v>(violation: &ValidationError<'_, '_>, document: &'v Value) -> Option<&'v Value> {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::tests::path;
+use crate::variables::VariableValue;
 use config::suite::WholeRegex;
 use config::suite::{Capture, Schema};
 
@@ -53,13 +54,13 @@ fn every_operator_on_every_kind_of_value() {
     let all =
         json!({"n": 7, "f": 7.0, "t": "seven 7", "p": "12.50", "l": ["a", 2], "o": {"k": 1}, "z": null, "b": true});
     let re = |text: &str| Expectation::Matches(WholeRegex::new(text).unwrap());
-    let text = |text: &str| Expectation::Equals(json!(text));
+    let text = |text: &str| Expectation::Equals(json!(text).into());
     for (at, wanted) in [
-        ("$.n", Expectation::Equals(json!(7.0))),
+        ("$.n", Expectation::Equals(json!(7.0).into())),
         ("$.n", text("${id}")),
         ("$.t", text("seven ${id}")),
-        ("$.o", Expectation::Equals(json!({"k": 1.0}))),
-        ("$.l", Expectation::Equals(json!(["a", 2]))),
+        ("$.o", Expectation::Equals(json!({"k": 1.0}).into())),
+        ("$.l", Expectation::Equals(json!(["a", 2]).into())),
         ("$.t", Expectation::Contains("n ${id}".to_owned())),
         ("$.n", Expectation::Contains("7".to_owned())),
         ("$.l", Expectation::Contains("2".to_owned())),
@@ -81,7 +82,7 @@ fn every_operator_on_every_kind_of_value() {
         assert!(of_json(at, wanted.clone(), all.clone()).is_empty(), "{at} {wanted:?}");
     }
     for (at, wanted, words) in [
-        ("$.n", Expectation::Equals(json!(8)), "json $.n: 8 | 7"),
+        ("$.n", Expectation::Equals(json!(8).into()), "json $.n: 8 | 7"),
         ("$.n", text("7"), "json $.n: \"7\" | 7"),
         ("$.none", text("x"), "json $.none: \"x\" | nothing"),
         ("$.t", text("${gone}"), "json $.t: `${gone}` has no value here | \"seven 7\""),
@@ -94,7 +95,7 @@ fn every_operator_on_every_kind_of_value() {
         ("$.l", Expectation::Length(3), "json $.l: a length of 3 | 2: [\"a\",2]"),
         ("$.n", Expectation::Length(1), "json $.n: a length of 1 | 7"),
         ("$.n", Expectation::Type("string".to_owned()), "json $.n: string | number: 7"),
-        ("$['o'].k", Expectation::Equals(json!(2)), "json $.o.k: 2 | 1"),
+        ("$['o'].k", Expectation::Equals(json!(2).into()), "json $.o.k: 2 | 1"),
         ("$.l[*]", Expectation::Type("string".to_owned()), "json $.l[1]: string | number: 2"),
     ] {
         assert_eq!(of_json(at, wanted, all.clone()), [words]);
@@ -106,12 +107,15 @@ fn headers_are_texts_and_one_line_will_do() {
     let found = answer(200, &[("x-a", "1"), ("x-a", "22"), ("content-length", "5"), ("set-cookie", "sid=abc")], "");
     let name = HeaderName::from_static;
     let judged = |header, wanted| told(Expect { headers: vec![(header, wanted)], ..Expect::default() }, &found);
-    assert!(judged(name("x-a"), Expectation::Equals(json!("22"))).is_empty());
-    assert!(judged(name("x-a"), Expectation::Equals(json!(22))).is_empty());
+    assert!(judged(name("x-a"), Expectation::Equals(json!("22").into())).is_empty());
+    assert!(judged(name("x-a"), Expectation::Equals(json!(22).into())).is_empty());
     assert!(judged(name("content-length"), Expectation::Above(4.0)).is_empty());
     assert!(judged(name("x-b"), Expectation::Absent).is_empty());
     assert_eq!(judged(name("x-a"), Expectation::Absent), ["header x-a: nothing | \"1\", \"22\""]);
-    assert_eq!(judged(name("x-a"), Expectation::Equals(json!("${name}"))), ["header x-a: \"Ada\" | \"1\", \"22\""]);
+    assert_eq!(
+        judged(name("x-a"), Expectation::Equals(json!("${name}").into())),
+        ["header x-a: \"Ada\" | \"1\", \"22\""]
+    );
     assert_eq!(judged(name("x-b"), Expectation::Present), ["header x-b: a value | nothing"]);
     assert_eq!(
         judged(header::SET_COOKIE, Expectation::Contains("x".to_owned())),
@@ -123,7 +127,7 @@ fn headers_are_texts_and_one_line_will_do() {
 fn a_whole_document_is_compared_with_a_diff() {
     let equals = json!({"id": "${id}", "price": 100, "at": 0, "tags": ["a", "${name}"]});
     let expect = |ignore: &[&str], tolerance| Expect {
-        equals: Some(equals.clone()),
+        equals: Some(equals.clone().into()),
         ignore: ignore.iter().map(|at| path(at)).collect(),
         tolerance,
         ..Expect::default()
@@ -203,7 +207,7 @@ fn what_is_no_json_says_what_it_is() {
 fn a_body_is_a_text() {
     let judged =
         |wanted, body: &'static str| told(Expect { body: vec![wanted], ..Expect::default() }, &answer(200, &[], body));
-    assert!(judged(Expectation::Equals(json!("pong")), "pong").is_empty());
+    assert!(judged(Expectation::Equals(json!("pong").into()), "pong").is_empty());
     assert!(judged(Expectation::Matches(WholeRegex::new("p.*g").unwrap()), "pong").is_empty());
     assert!(judged(Expectation::Absent, "").is_empty());
     assert!(judged(Expectation::Length(0), "").is_empty());
@@ -232,7 +236,17 @@ fn values_are_captured_or_named_as_missing() {
         (Capture::Regex(Regex::new("tok.n").unwrap()), "token"),
     ] {
         let (values, missing) = capture::all(&wanted(from), &found);
-        assert_eq!((values, missing.len()), (vec![("x".to_owned(), value.to_owned())], 0));
+        assert_eq!((values, missing.len()), (vec![("x".to_owned(), value.into())], 0));
+    }
+    let body = r#"{"n": 18446744073709551617, "price": 12345678901234567.89, "code": "007", "e": "1e5", "n": 18446744073709551618}"#;
+    for (from, text, is_text) in [
+        ("$.n", "18446744073709551618", false),
+        ("$.price", "12345678901234567.89", false),
+        ("$.code", "007", true),
+        ("$.e", "1e5", true),
+    ] {
+        let (values, _) = capture::all(&wanted(Capture::Json(path(from))), &answer(200, &[], body));
+        assert_eq!(values, [("x".to_owned(), VariableValue { text: text.to_owned(), is_text })]);
     }
     for (from, place) in [
         (Capture::Json(path("$.gone")), "json $.gone"),
@@ -249,4 +263,26 @@ fn values_are_captured_or_named_as_missing() {
     }
     let (_, missing) = capture::all(&wanted(Capture::Json(path("$"))), &answer(200, &[], "oops"));
     assert_eq!(missing[0].found, "not JSON: `oops`");
+}
+
+#[test]
+fn numbers_are_expected_to_the_last_digit_and_texts_stay_texts() {
+    let mut variables = Variables::default();
+    let judged = |found: &str, wanted: &str, variables: &Variables| {
+        let json = vec![(path("$.id"), Expectation::Equals(json!(wanted).into()))];
+        let equals = Some(json!({"id": wanted}).into());
+        let each = [Expect { json, ..Expect::default() }, Expect { equals, ..Expect::default() }].map(|expect| {
+            judge(&expect, &answer(200, &[], format!("{{\"id\": {found}}}")), Duration::ZERO, variables).is_empty()
+        });
+        assert_eq!(each[0], each[1]);
+        each[0]
+    };
+    variables.set("id", VariableValue { text: "18446744073709551617".to_owned(), is_text: false });
+    assert!(judged("18446744073709551617", "${id}", &variables));
+    assert!(judged("18446744073709551617.0", "${id}", &variables));
+    assert!(!judged("18446744073709551616", "${id}", &variables));
+    variables.set("id", VariableValue { text: "7".to_owned(), is_text: true });
+    assert!(judged("\"7\"", "${id}", &variables) && !judged("7", "${id}", &variables));
+    variables.set("id", "7");
+    assert!(judged("\"7\"", "${id}", &variables) && judged("7", "${id}", &variables));
 }

@@ -1,7 +1,6 @@
 //! Compares two responses to one request: status, the named headers, and bodies, as JSON if they are JSON.
 
 use http::{HeaderName, header};
-use serde_json::Value;
 
 use crate::consistency::json::{self, CompareOptions};
 use crate::diff::unified;
@@ -10,7 +9,7 @@ use crate::message;
 use crate::parity::noise::{Noise, NoiseKind};
 use crate::redact::{HIDDEN, is_hidden};
 use crate::target::MOST_BODY;
-use config::suite::Parity;
+use config::suite::{Json, Parity};
 use relay::origin::exchange::OriginResponse;
 use wire::Finding;
 
@@ -116,7 +115,7 @@ impl AnswerPair<'_> {
 }
 
 /// A list or an object, or whatever is declared as JSON and is.
-fn document(answer: &OriginResponse) -> Option<Value> {
+fn document(answer: &OriginResponse) -> Option<Json> {
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let begins = answer.body.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'['));
     (begins || kind.contains("json")).then(|| json_of(answer).ok()).flatten()

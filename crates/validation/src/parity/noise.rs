@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use serde_json_path::JsonPath;
 
+use crate::consistency::json::place_of;
 use crate::expect::kind;
+use config::suite::Json;
 use wire::Finding;
 
 /// Noisy places of one request; a document with more is noise as a whole.
@@ -41,14 +42,15 @@ impl Noise {
     }
 
     /// Replaces values that always differ by their types.
-    pub fn level(&self, document: &mut Value) {
+    pub fn level(&self, document: &mut Json) {
+        if self.values.is_empty() {
+            return;
+        }
+        let rounded = document.rounded();
         for path in &self.values {
-            let located = path.query_located(document);
-            let pointers: Vec<String> = located.locations().map(|place| place.to_json_pointer()).collect();
-            for pointer in pointers {
-                if let Some(node) = document.pointer_mut(&pointer) {
-                    *node = Value::String(format!("({}, always different)", kind(node)));
-                }
+            for place in path.query_located(&rounded).iter().map(place_of) {
+                let kind = document.at(&place).map_or("nothing", kind);
+                document.put(&place, Some(&Json::Text(format!("({kind}, always different)"))));
             }
         }
     }

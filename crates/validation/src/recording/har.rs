@@ -1,5 +1,9 @@
 //! HAR 1.2: `log.entries[].request`, entry by entry, so that the answers in it, which are most of it, are never all in
 //! memory.
+//!
+//! A browser records everything that a page asks for, also from others: analytics, fonts, payment. The recording is of
+//! the site whose document is the first in it; requests to other sites are left out, as both environments would answer
+//! them with a 404 that is equal and says nothing.
 
 use std::fmt;
 
@@ -14,6 +18,8 @@ const NO_REQUEST: &str = "an entry without a request";
 const NO_URL: &str = "a URL that is not HTTP";
 const WEB_SOCKET: &str = "a WebSocket";
 const FILES: &str = "a form with file uploads";
+/// Labels of a suffix such as `co.uk`, under which everybody can have a domain, are this short.
+const SHORT_LABEL: usize = 3;
 
 /// Why a file is not read as HAR.
 #[derive(Debug)]
@@ -28,23 +34,59 @@ pub enum HarError {
 /// # Errors
 /// It is not a HAR file, or a broken one.
 pub fn read(bytes: &[u8], builder: &mut RecordingBuilder) -> Result<(), HarError> {
-    let mut found = false;
+    let mut found = None;
     let mut document = serde_json::Deserializer::from_slice(bytes);
-    let within = EntriesVisitor { keys: &["log", "entries"], builder, found: &mut found };
+    let within = EntriesVisitor { keys: &["log", "entries"], found: &mut found };
     let read = within.deserialize(&mut document).and_then(|()| document.end());
     match (read, found) {
-        (Ok(()), true) => Ok(()),
-        (Err(error), true) => Err(HarError::Broken(error.to_string())),
-        (_, false) => Err(HarError::NoHar),
+        (Ok(()), Some(entries)) => {
+            take_own(entries, builder);
+            Ok(())
+        }
+        (Err(error), Some(_)) => Err(HarError::Broken(error.to_string())),
+        (_, None) => Err(HarError::NoHar),
     }
+}
+
+/// Takes what was asked of the site that was recorded, and counts the others.
+fn take_own(entries: Vec<SiteRequest>, builder: &mut RecordingBuilder) {
+    let with_site = |entry: &&SiteRequest| !entry.site.is_empty();
+    let own = entries.iter().filter(with_site).find(|entry| entry.is_document);
+    let own = own.or_else(|| entries.iter().find(with_site)).map(|entry| entry.site.clone()).unwrap_or_default();
+    for entry in entries {
+        if entry.site.is_empty() || entry.site == own {
+            builder.take(entry.request);
+        } else {
+            builder.count(format!("a request to a third party (the recording is of {own})"));
+        }
+    }
+}
+
+/// A request with the site to which it went; empty: to none.
+struct SiteRequest {
+    site: String,
+    is_document: bool,
+    request: Result<RecordedRequest, &'static str>,
+}
+
+/// `shop.example` of `www.shop.example`, `shop.co.uk` of `api.shop.co.uk`.
+fn site(url: &str) -> String {
+    let Ok(url) = Url::parse(url) else { return String::new() };
+    let Some(host) = url.host() else { return String::new() };
+    let url::Host::Domain(name) = host else { return host.to_string() };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let labels: Vec<&str> = name.rsplit('.').collect();
+    let is_shared = matches!(labels.as_slice(), [last, second, _, ..]
+        if last.len() == 2 && second.len() <= SHORT_LABEL);
+    let kept = if is_shared { 3 } else { 2 };
+    labels.into_iter().take(kept).rev().collect::<Vec<_>>().join(".")
 }
 
 /// Descends to the entries: these keys, and then a list.
 struct EntriesVisitor<'g> {
     keys: &'static [&'static str],
-    builder: &'g mut RecordingBuilder,
     /// Set when the list is found.
-    found: &'g mut bool,
+    found: &'g mut Option<Vec<SiteRequest>>,
 }
 
 impl<'de> DeserializeSeed<'de> for EntriesVisitor<'_> {
@@ -68,11 +110,7 @@ impl<'de> Visitor<'de> for EntriesVisitor<'_> {
         };
         while let Some(key) = map.next_key::<String>()? {
             if key == *wanted {
-                map.next_value_seed(EntriesVisitor {
-                    keys: rest,
-                    builder: &mut *self.builder,
-                    found: &mut *self.found,
-                })?;
+                map.next_value_seed(EntriesVisitor { keys: rest, found: &mut *self.found })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -84,11 +122,15 @@ impl<'de> Visitor<'de> for EntriesVisitor<'_> {
         if !self.keys.is_empty() {
             return Err(serde::de::Error::custom("expected an object, found a list"));
         }
-        *self.found = true;
+        let entries = self.found.get_or_insert_default();
         while let Some(entry) = list.next_element::<HarEntry>()? {
-            self.builder.take(match entry {
-                HarEntry::Entry(recorded) => self::entry(recorded.request),
-                HarEntry::Other(_) => Err(NO_REQUEST),
+            entries.push(match entry {
+                HarEntry::Entry(recorded) => SiteRequest {
+                    site: site(&recorded.request.url),
+                    is_document: recorded.is_document(),
+                    request: self::entry(recorded.request),
+                },
+                HarEntry::Other(_) => SiteRequest { site: String::new(), is_document: false, request: Err(NO_REQUEST) },
             });
         }
         Ok(())
@@ -99,13 +141,44 @@ impl<'de> Visitor<'de> for EntriesVisitor<'_> {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum HarEntry {
-    Entry(HarEntryBody),
+    Entry(Box<HarEntryBody>),
     Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
 struct HarEntryBody {
     request: HarRequest,
+    #[serde(default)]
+    response: Option<HarResponse>,
+    /// Of Chromium.
+    #[serde(default, rename = "_resourceType")]
+    resource: Option<String>,
+}
+
+impl HarEntryBody {
+    fn is_document(&self) -> bool {
+        match &self.resource {
+            Some(kind) => kind == "document",
+            None => {
+                let content = self.response.as_ref().and_then(|response| response.content.as_ref());
+                let kind = content.and_then(|content| content.mime_type.as_deref()).unwrap_or_default();
+                kind.trim_start().to_ascii_lowercase().starts_with("text/html")
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct HarResponse {
+    #[serde(default)]
+    content: Option<HarContent>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HarContent {
+    #[serde(default)]
+    mime_type: Option<String>,
 }
 
 #[derive(Deserialize)]

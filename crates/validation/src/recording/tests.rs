@@ -75,6 +75,43 @@ fn a_har_file_is_its_different_requests_in_their_order() {
 }
 
 #[test]
+fn third_parties_are_left_out_and_counted() {
+    let of = |first: &str, others: &[&str]| {
+        let all: Vec<Value> = std::iter::once(&first).chain(others).map(|url| get(url)).collect();
+        let recording = reading(&har(&all), 100, false).unwrap();
+        let names: Vec<String> = recording.requests.iter().map(|step| step.path.clone()).collect();
+        (names.join(" "), left(&recording).into_iter().map(|(why, count)| (why.to_owned(), count)).collect::<Vec<_>>())
+    };
+    let others = ["https://api.shop.co.uk/api", "https://cdn.co.uk/x", "https://WWW.shop.co.uk:8443/b"];
+    let reason = "a request to a third party (the recording is of shop.co.uk)".to_owned();
+    assert_eq!(of("https://www.shop.co.uk/a", &others), ("/a /api /b".to_owned(), vec![(reason, 1)]));
+    let others =
+        ["https://www.google-analytics.com/collect?v=1", "https://fonts.example.net/f", "http://127.0.0.1:2/i"];
+    let reason = "a request to a third party (the recording is of shop.example)".to_owned();
+    assert_eq!(of("https://shop.example/a", &others), ("/a".to_owned(), vec![(reason, 3)]));
+    assert_eq!(of("http://127.0.0.1:1/a", &["http://127.0.0.1:2/b"]), ("/a /b".to_owned(), vec![]));
+    assert_eq!(of("http://localhost:3000/a", &["http://localhost:8080/b"]), ("/a /b".to_owned(), vec![]));
+}
+
+#[test]
+fn a_recording_is_of_the_site_whose_document_is_the_first_in_it() {
+    let entry = |url: &str, kind: &str| json!({"request": get(url), "response": {"content": {"mimeType": kind}}});
+    let entries = [
+        entry("https://ads.example.net/pixel", "image/gif"),
+        entry("https://shop.example/", "text/html; charset=utf-8"),
+        entry("https://ads.example.net/frame", "text/html"),
+        json!({"request": get("https://shop.example/b"), "response": {"content": 5}}),
+    ];
+    let recording = reading(json!({"log": {"entries": entries}}).to_string().as_bytes(), 9, false).unwrap();
+    assert_eq!(asked(&recording), ["GET /"]);
+    let chromium = |url: &str, kind: &str| json!({"_resourceType": kind, "request": get(url)});
+    let entries = [chromium("https://a.example/x", "script"), chromium("https://b.example/y", "document")];
+    let recording = reading(json!({"log": {"entries": entries}}).to_string().as_bytes(), 9, false).unwrap();
+    assert_eq!(asked(&recording), ["GET /y"]);
+    assert_eq!(left(&recording), [("a request to a third party (the recording is of b.example)", 1)]);
+}
+
+#[test]
 fn what_is_the_clients_own_or_the_connections_is_not_sent_again() {
     let pair = |name: &str, value: &str| json!({"name": name, "value": value});
     let request = json!({"method": "GET", "url": "https://a/", "headers": [

@@ -183,6 +183,10 @@ fn of_data(card: &mut FailureCard, data: &DataResult, budget: &mut PageBudget) {
         let chunks = numbers::of(data.chunks, "chunk", "chunks");
         card.facts.push(format!("{chunks}, {} differing", numbers::count(data.chunks_differing)));
     }
+    if data.rows_settled > 0 {
+        let rows = numbers::of(data.rows_settled, "row", "rows");
+        card.facts.push(format!("{rows} agreed when read again"));
+    }
     let both = |title, of: &dyn Fn(&DataSide) -> Option<String>| {
         let values = [of(&data.blue), of(&data.green)];
         let has_any = values.iter().any(Option::is_some);

@@ -89,11 +89,15 @@ fn of_data(data: &DataResult) -> String {
     }
     match (rows, data.check.as_str()) {
         (_, "integrity") => numbers::of(violations, "violation", "violations"),
-        (Some(rows), _) if data.rows_differing > 0 => {
-            let differing = numbers::of(data.rows_differing, "differs", "differ");
-            format!("{}, {differing}", numbers::of(rows, "row", "rows"))
+        (Some(rows), _) => {
+            let mut all = vec![numbers::of(rows, "row", "rows")];
+            let more = [
+                (data.rows_differing, numbers::of(data.rows_differing, "differs", "differ")),
+                (data.rows_settled, format!("{} agreed later", numbers::count(data.rows_settled))),
+            ];
+            all.extend(more.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words));
+            all.join(", ")
         }
-        (Some(rows), _) => numbers::of(rows, "row", "rows"),
         (None, _) if data.findings.is_empty() => "the same".to_owned(),
         (None, _) => numbers::of(data.findings.len() as u64, "difference", "differences"),
     }

@@ -14,7 +14,7 @@ use crate::request_numbers::RequestNumbers;
 use crate::runs::{RunRefusal, Runs};
 use crate::target::TestTarget;
 use crate::variables::Variables;
-use config::suite::{DataCheck, DataCheckKind, Suite, SuiteRequest};
+use config::suite::{DataCheck, DataCheckKind, Json, Suite, SuiteRequest};
 use wire::Side;
 
 /// Only the hash of a longer answer is kept: a snapshot is no backup.
@@ -75,11 +75,15 @@ async fn answer(
 ) -> Result<Value, String> {
     let prepared = prepare(request, target, variables)?;
     let answer = target.ask(&prepared, request.timeout.as_duration(), 0).await.map_err(|gone| gone.why)?;
-    let parsed = serde_json::from_slice::<Value>(&answer.body).ok();
+    let parsed = Json::parse(&answer.body).ok();
     let text = parsed.as_ref().map(|value| canonical(value, ignore));
     let checksum = hash(text.as_deref().map_or(&answer.body, str::as_bytes));
     let short = text.filter(|text| text.len() <= LONGEST_BODY);
-    let body: Option<Value> = short.and_then(|text| serde_json::from_str(&text).ok());
+    let body: Option<Value> = short.map(|text| match Json::parse(text.as_bytes()).map(|value| value.rounded()) {
+        Ok(value) if canonical(&value.clone().into(), &[]) == text => value,
+        // Beyond a double: as a text it keeps every digit.
+        _ => Value::String(text),
+    });
     Ok(json!({ "status": answer.status, "checksum": checksum, "body": body }))
 }
 

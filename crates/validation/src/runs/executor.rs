@@ -180,24 +180,36 @@ impl SuiteExecutor {
 
     /// Compares both origins' responses to the same GET.
     async fn answers(&self, data: &DataCheck) -> DataResult {
-        let DataCheckKind::Http { request, ignore, tolerance } = &data.check else {
+        let DataCheckKind::Http { request, ignore, tolerance, settle } = &data.check else {
             return consistency::skipped(data, "it is not an HTTP check".to_owned());
         };
         let (blue, green) = match self.both() {
             Ok(both) => both,
             Err(why) => return DataResult { outcome: Outcome::Failed, ..consistency::skipped(data, why) },
         };
-        let began = clock::micros();
         let ask = async |runner: &SideRunner| {
             let prepared = prepare(request, runner.target(), &runner.context().variables)?;
             self.numbers.send();
             let asked = runner.target().ask(&prepared, request.timeout.as_duration(), 0).await;
             asked.map_err(|gone| gone.why)
         };
-        let (blue, green) = tokio::join!(ask(blue), ask(green));
-        let took_ms = (clock::micros() - began) as f64 / 1000.0;
-        let (blue, green) = (blue.as_ref().map_err(Clone::clone), green.as_ref().map_err(Clone::clone));
-        consistency::http(&data.name, blue, green, ignore, *tolerance, took_ms)
+        let compare = async || {
+            let began = clock::micros();
+            let (blue, green) = tokio::join!(ask(blue), ask(green));
+            let took_ms = (clock::micros() - began) as f64 / 1000.0;
+            let (blue, green) = (blue.as_ref().map_err(Clone::clone), green.as_ref().map_err(Clone::clone));
+            consistency::http(&data.name, blue, green, ignore, *tolerance, took_ms)
+        };
+        let mut result = compare().await;
+        for pause in consistency::looks(settle.as_duration()) {
+            // Without findings there was no answer, which no replica will bring.
+            if result.findings.is_empty() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            result = compare().await;
+        }
+        result
     }
 
     fn both(&self) -> Result<(&SideRunner, &SideRunner), String> {

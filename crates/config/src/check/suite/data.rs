@@ -6,9 +6,9 @@ use std::ops::Range;
 use super::request::Known;
 use super::{Reading, split};
 use crate::check::{length, store, whole};
-use crate::file::{At, DataFile, RequestFile, SuiteFile};
+use crate::file::{At, ColumnToleranceFile, DataFile, DataToleranceFile, RequestFile, SuiteFile};
 use crate::read::did_you_mean;
-use crate::suite::{DataCheck, DataCheckKind, TableCheck};
+use crate::suite::{ColumnTolerance, DataCheck, DataCheckKind, DataTolerance, TableCheck};
 use judgement::time::Millis;
 use memory::snapshot::health_check::SqlEngine;
 
@@ -17,6 +17,8 @@ const MOST_DATA: usize = 200;
 const LONGEST_QUERY: usize = 16 << 10;
 /// The longest timeout of one query.
 const QUERY_TIMEOUT: Millis = Millis::seconds(60);
+/// How long what differs may take to agree.
+const SETTLE: Millis = Millis::seconds(5);
 
 impl Reading<'_> {
     pub(super) fn data(&mut self, file: &SuiteFile, known: &Known) -> Vec<DataCheck> {
@@ -62,14 +64,15 @@ impl Reading<'_> {
             return None;
         }
         self.misplaced(file, span);
-        let tolerance = file.tolerance.as_ref().map_or(0.0, |at| at.value.0);
+        let (tolerance, settle) = (self.tolerance(file), length(&file.settle, SETTLE));
         if let Some(at) = &file.path {
             let value = RequestFile { path: Some(at.clone()), timeout: file.timeout.clone(), ..RequestFile::default() };
             let request = self.step(&At { value, span: span.clone() }, &mut known.clone())?;
             return Some(DataCheckKind::Http {
                 request: Box::new(request),
                 ignore: self.paths(&file.ignore),
-                tolerance,
+                tolerance: tolerance.relative,
+                settle,
             });
         }
         if file.table.is_none() && file.query.is_none() && file.integrity.is_none() {
@@ -82,13 +85,13 @@ impl Reading<'_> {
         let databases = self.database(file, span, databases, named);
         if let Some(at) = &file.query {
             let query = self.query(at)?;
-            return Some(DataCheckKind::Query { databases: databases?, query, tolerance, timeout });
+            return Some(DataCheckKind::Query { databases: databases?, query, tolerance, settle, timeout });
         }
         if let Some(at) = &file.integrity {
             let query = self.query(at)?;
             return Some(DataCheckKind::Integrity { databases: databases?, query, timeout });
         }
-        let table = self.table(file, timeout)?;
+        let table = TableCheck { tolerance, settle, ..self.table(file, timeout)? };
         Some(DataCheckKind::Table { databases: databases?, table })
     }
 
@@ -96,6 +99,8 @@ impl Reading<'_> {
     fn misplaced(&mut self, file: &DataFile, span: &Range<usize>) {
         let first = |list: &[At<String>]| list.first().map_or(span.clone(), |at| at.span.clone());
         const TABLE: &[&str] = &["table"];
+        let by_column = matches!(file.tolerance.as_ref().map(|at| &at.value), Some(DataToleranceFile::Columns(_)));
+        let tolerance: &[&str] = if by_column { &["table", "query"] } else { &["query", "path"] };
         let keys = [
             ("key", TABLE, file.key.as_ref().map(|list| first(&list.0))),
             ("columns", TABLE, file.columns.as_deref().map(first)),
@@ -104,7 +109,8 @@ impl Reading<'_> {
             ("rows_only", TABLE, file.rows_only.map(|_| span.clone())),
             ("most_rows", TABLE, file.most_rows.as_ref().map(|at| at.span.clone())),
             ("ignore", &["table", "path"], file.ignore.first().map(|at| at.span.clone())),
-            ("tolerance", &["query", "path"], file.tolerance.as_ref().map(|at| at.span.clone())),
+            ("tolerance", tolerance, file.tolerance.as_ref().map(|at| at.span.clone())),
+            ("settle", &["table", "query", "path"], file.settle.as_ref().map(|at| at.span.clone())),
             ("database", &["table", "query", "integrity"], file.database.as_ref().map(|at| at.span.clone())),
         ];
         let kinds = [
@@ -118,9 +124,43 @@ impl Reading<'_> {
             if let (Some(span), false) = (span, fits.contains(&kind)) {
                 let fits = fits.iter().map(|fit| format!("`{fit}`")).collect::<Vec<_>>().join(" or ");
                 let message = format!("`{key}` has no effect on a `{kind}`");
-                self.source.problem(span, message, Some(format!("remove it: it applies only to {fits}")));
+                let hint = match (key, kind) {
+                    ("tolerance", "table") => "write tolerance = { price = 0.01 }, by column".to_owned(),
+                    ("tolerance", "path") => "write tolerance = 0.01, relative to the larger number".to_owned(),
+                    _ => format!("remove it: it applies only to {fits}"),
+                };
+                self.source.problem(span, message, Some(hint));
             }
         }
+    }
+
+    fn tolerance(&mut self, file: &DataFile) -> DataTolerance {
+        let columns = match file.tolerance.as_ref().map(|at| &at.value) {
+            None => return DataTolerance::default(),
+            Some(DataToleranceFile::Relative(part)) => {
+                return DataTolerance { relative: part.0, columns: Vec::new() };
+            }
+            Some(DataToleranceFile::Columns(columns)) => columns,
+        };
+        let key: Vec<&str> = match &file.key {
+            Some(list) => list.0.iter().map(|at| at.value.as_str()).collect(),
+            None if file.table.is_some() => vec!["id"],
+            None => Vec::new(),
+        };
+        for (name, at) in columns {
+            if key.iter().any(|key| key.eq_ignore_ascii_case(name)) {
+                let message = format!("`{name}` identifies a row, and has no tolerance");
+                self.source.problem(at.span.clone(), message, Some("remove it from `tolerance`".to_owned()));
+            }
+        }
+        let each = columns.iter().map(|(name, at)| {
+            let allowed = match at.value {
+                ColumnToleranceFile::Number(number) => ColumnTolerance::Number(number),
+                ColumnToleranceFile::Time(length) => ColumnTolerance::Time(length),
+            };
+            (name.clone(), allowed)
+        });
+        DataTolerance { relative: 0.0, columns: each.collect() }
     }
 
     fn database(
@@ -188,6 +228,8 @@ impl Reading<'_> {
             chunk: whole(&file.chunk, 10_000),
             rows_only: file.rows_only.unwrap_or(false),
             most_rows: whole(&file.most_rows, 100) as usize,
+            tolerance: DataTolerance::default(),
+            settle: SETTLE,
             timeout,
         })
     }

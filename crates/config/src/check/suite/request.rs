@@ -8,14 +8,13 @@ use std::sync::Arc;
 use http::{HeaderName, Method};
 use percent_encoding::utf8_percent_encode;
 use regex::Regex;
-use serde_json::{Map, Value};
 
 use super::{BUILT_IN, NAMES, Reading, is_name};
 use crate::check::length;
 use crate::file::values::{REGEX, regex_in_words};
 use crate::file::{AnyValue, At, RequestFile, Scalar};
 use crate::suite::text::{NO_PATH, Piece, UNRESERVED, pieces, with_query};
-use crate::suite::{Body, Capture, SuiteRequest};
+use crate::suite::{Body, Capture, Json, SuiteRequest};
 
 /// The names of the variables known at one place.
 pub type Known = BTreeSet<String>;
@@ -168,31 +167,33 @@ impl Reading<'_> {
     }
 
     /// A TOML value as JSON, with its texts read.
-    pub(super) fn json(&mut self, at: &At<AnyValue>, known: &Known) -> Value {
+    pub(super) fn json(&mut self, at: &At<AnyValue>, known: &Known) -> Json {
         self.json_of(&at.value.0, &at.span, known)
     }
 
-    pub(super) fn json_of(&mut self, value: &toml::Value, span: &Range<usize>, known: &Known) -> Value {
+    pub(super) fn json_of(&mut self, value: &toml::Value, span: &Range<usize>, known: &Known) -> Json {
         match value {
-            toml::Value::String(text) => Value::String(self.text(text, span, known)),
-            toml::Value::Integer(number) => Value::from(*number),
+            toml::Value::String(text) => Json::Text(self.text(text, span, known)),
+            toml::Value::Integer(number) => Json::from(serde_json::Value::from(*number)),
             toml::Value::Float(number) => {
                 if !number.is_finite() {
                     let hint = Some("write a finite number, or a string".to_owned());
                     self.source.problem(span.clone(), format!("JSON has no {number}"), hint);
                 }
-                Value::from(*number)
+                Json::from(serde_json::Value::from(*number))
             }
-            toml::Value::Boolean(value) => Value::Bool(*value),
-            toml::Value::Datetime(at) => Value::String(at.to_string()),
-            toml::Value::Array(items) => items.iter().map(|item| self.json_of(item, span, known)).collect(),
+            toml::Value::Boolean(value) => Json::Bool(*value),
+            toml::Value::Datetime(at) => Json::Text(at.to_string()),
+            toml::Value::Array(items) => {
+                Json::Array(items.iter().map(|item| self.json_of(item, span, known)).collect())
+            }
             toml::Value::Table(fields) => {
-                let mut object = Map::new();
+                let mut object = BTreeMap::new();
                 for (key, value) in fields {
                     self.fixed(key, span);
                     object.insert(key.clone(), self.json_of(value, span, known));
                 }
-                Value::Object(object)
+                Json::Object(object)
             }
         }
     }

@@ -136,7 +136,7 @@ impl Reading<'_> {
     }
 
     fn schema(&mut self, at: &At<String>) -> Option<Arc<Schema>> {
-        let schema = Schema::new(self.json_file(at)?);
+        let schema = Schema::new(self.json_file(at)?.rounded());
         let why = |why| {
             let hint = Some("mend the schema, whose drafts 4 to 2020-12 are understood".to_owned());
             self.source.problem(at.span.clone(), format!("`{}` is not a JSON Schema: {why}", at.value), hint);

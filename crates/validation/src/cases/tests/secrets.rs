@@ -11,15 +11,15 @@ async fn no_shape_of_a_secret_is_in_a_result() {
     let mut wrong = step("POST /echo");
     wrong.body = Body::Form(vec![("password".to_owned(), "${password}".to_owned())]);
     wrong.headers = vec![(http::HeaderName::from_static("x-token"), "${token}".to_owned())];
-    wrong.expect.headers = vec![(header::ETAG, Expectation::Equals(json!("${token}x")))];
+    wrong.expect.headers = vec![(header::ETAG, Expectation::Equals(json!("${token}x").into()))];
     wrong.expect.body = vec![
         Expectation::Contains("${token} not there".to_owned()),
-        Expectation::Equals(json!("k-8812 ü")),
+        Expectation::Equals(json!("k-8812 ü").into()),
         Expectation::Matches(WholeRegex::new("none").unwrap()),
     ];
     let mut equals = log_in();
-    equals.expect.equals = Some(json!({"token": "other", "for": "${password}!"}));
-    equals.expect.json = vec![(path("$.token"), Expectation::Equals(json!("${password}")))];
+    equals.expect.equals = Some(json!({"token": "other", "for": "${password}!"}).into());
+    equals.expect.json = vec![(path("$.token"), Expectation::Equals(json!("${password}").into()))];
     suite.cases = vec![case("echo", vec![before, log_in(), wrong]), case("equals", vec![equals])];
     let all = run(suite, serve(Side::Blue, Shop::default().app()).await).await;
     let echo = of(&all, "echo");
