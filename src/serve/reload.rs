@@ -44,7 +44,7 @@ fn line_of_weight(config: &ServiceConfig) -> (String, usize) {
 /// A reload, for the journal.
 fn remark(why: String) -> AuditRemark {
     let who = Component::File.name().to_owned();
-    AuditRemark { kind: ChangeKind::Reload, service: String::new(), who, from: None, why }
+    AuditRemark { kind: ChangeKind::Reload, service: String::new(), who, from: None, why, announced: None }
 }
 
 /// Logs something that a file says but probably does not mean.

@@ -65,7 +65,7 @@ pub async fn connects(endpoints: &Endpoints) -> Result<(), String> {
 
 async fn ask(connector: &Connector, endpoint: &Endpoint, probe: &HttpProbe) -> Result<String, String> {
     let answer = http::ask(connector, endpoint, probe, PATIENCE).await;
-    let answer = answer.map_err(|why| format!("{} {why}", endpoint.address))?;
+    let answer = answer.map_err(|none| format!("{} {}", endpoint.address, none.why))?;
     let said = format!("{} returned {} for GET {}", endpoint.address, answer.status, probe.path);
     if answer.status < 500 { Ok(said) } else { Err(said) }
 }
