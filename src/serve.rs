@@ -253,7 +253,10 @@ impl StartedSidecar {
         let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
         settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
         let mut load = runtime.block_on(resolve(&resolver, routing));
-        load.silent = runtime.block_on(silent_sides::find(&load, |service| sidecar.active_of(service)));
+        // At the very first start nothing can have been switched off since.
+        if sidecar.has_past() {
+            load.silent = runtime.block_on(silent_sides::find(&load, |service| sidecar.active_of(service)));
+        }
         notify::warn_of_unknown_services(&settings.notify, &load.routing.services);
         // Before anything is announced.
         let announcer = Notifier::start(&settings.notify, sidecar.listen(), counters, runtime.handle());

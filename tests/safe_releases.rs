@@ -1,11 +1,13 @@
 //! Releases that hold in the real world: never to a dead side, never past a lock, and everything on record.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use judgement::rollout::ChangeKind;
 
 use crate::rollouts::Site;
-use crate::support::client::get;
+use crate::support::client::{Client, get};
 use crate::support::house::{House, Load};
 use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, wait_until};
@@ -82,4 +84,34 @@ fn a_freeze_holds_for_the_file_and_every_reload_is_on_record() {
     assert_eq!(house.weight(), 1000);
     house.write("weight = 0", all_day);
     house.wait_for_weight(0);
+}
+
+#[test]
+fn clients_that_gave_up_on_a_hang_are_in_the_cost_of_its_verdict() {
+    let house = House::start("weight = 50", "");
+    let warm = Load::start(house.address(), 2, Duration::from_millis(5));
+    std::thread::sleep(Duration::from_secs(1));
+    house.green.always(Do::Hang);
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let (stop, address) = (stop.clone(), house.address());
+            std::thread::spawn(move || {
+                while !stop.load(SeqCst) {
+                    let mut client = Client::to(address);
+                    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+                    std::thread::sleep(Duration::from_millis(700));
+                }
+            })
+        })
+        .collect();
+    wait_until("it is rolled back", SOON, || house.find(ChangeKind::Rollback).is_some());
+    stop.store(true, SeqCst);
+    let ledger = house.entry(ChangeKind::Rollback).change.ledger.unwrap();
+    assert!(ledger.waiting > 0 && ledger.left + ledger.waiting >= 3, "{ledger:?}");
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    wait_until("the last has left", SOON, || house.find(ChangeKind::Ledger).is_some());
+    let ledger = house.entry(ChangeKind::Ledger).change.ledger.unwrap();
+    assert!(ledger.left >= 3 && ledger.waiting == 0, "{ledger:?}");
+    warm.stop();
 }

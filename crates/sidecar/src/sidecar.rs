@@ -278,6 +278,11 @@ impl Sidecar {
         self.state.overs()
     }
 
+    /// Whether there was a state before this process, known or not.
+    pub fn has_past(&self) -> bool {
+        self.state.has_past()
+    }
+
     /// The active side of a service that has been seen before.
     pub fn active_of(&self, service: &str) -> Option<Environment> {
         self.state.active_of(service)

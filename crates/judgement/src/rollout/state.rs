@@ -71,6 +71,11 @@ impl State {
         all.filter(|(_, over)| *over != RuntimeOverrides::default()).collect()
     }
 
+    /// Whether there was a state before this process, known or not.
+    pub fn has_past(&self) -> bool {
+        self.lost || self.missing || !self.resting.is_empty()
+    }
+
     /// The active side of a service that has been seen before, whether or not a file names it.
     pub fn active_of(&self, service: &str) -> Option<Environment> {
         let durable = self.durable(service).or_else(|| self.resting.get(service));

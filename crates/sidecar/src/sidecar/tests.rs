@@ -1,6 +1,5 @@
 //! The sidecar, cranked by hand: no thread, no clock.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::*;
