@@ -122,6 +122,12 @@ fn a_pipeline_checks_the_files_without_their_secrets() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("ok: 1 service, 1 suite"), "{said}");
     assert!(said.contains("gone.secret") && said.contains("gone.url"), "they are warnings: {said}");
+    // A service that is not known for lack of its URL is not one that there is not.
+    let routing = shop("${A_URL_THAT_IS_NOT_SET}", "http://127.0.0.1:2", "", store);
+    std::fs::write(dir.path().join("routing.toml"), routing).unwrap();
+    std::fs::write(suites.join("smoke.toml"), format!("service = \"shop\"\n{suite}")).unwrap();
+    let output = cutover(dir.path(), &["check", "--without-secrets"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     // Everything else is as wrong as before.
     std::fs::write(suites.join("smoke.toml"), suite.replace("path", "paht")).unwrap();
     let output = cutover(dir.path(), &["check", "--without-secrets"]);

@@ -61,6 +61,7 @@ struct Findings {
     suites: usize,
     problems: Vec<FileProblem>,
     warnings: Vec<FileProblem>,
+    without_secrets: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -76,14 +77,14 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.without_secrets {
         read::tolerate_absent_secrets();
     }
-    let mut findings = Findings::default();
+    let mut findings = Findings { without_secrets: args.without_secrets, ..Findings::default() };
     match &args.routing {
         Some(path) => {
             findings.routing(path, &RoutingContext::default());
         }
         None => findings.all(&args.config.config),
     }
-    let Findings { services, suites, problems, warnings } = &findings;
+    let Findings { services, suites, problems, warnings, .. } = &findings;
     let ok = problems.is_empty();
     match args.format {
         Output::Json => {
@@ -107,7 +108,11 @@ impl Findings {
         let listeners = main.listeners();
         let context =
             RoutingContext { listeners: Some(&listeners), suites: suites.as_ref(), ..RoutingContext::default() };
-        if let (Some(services), Some(folder)) = (self.routing(&main.routing, &context), &suites) {
+        let warned = self.warnings.len();
+        let services = self.routing(&main.routing, &context);
+        // A service whose URL is not known here is not among them.
+        let may_lack_some = self.without_secrets && self.warnings.len() > warned;
+        if let (Some(services), Some(folder), false) = (services, &suites, may_lack_some) {
             self.services_of_suites(folder, &services);
         }
     }

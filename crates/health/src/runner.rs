@@ -10,8 +10,10 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use crate::board::{CheckKey, CheckState, HealthBoard};
+use crate::history::CheckHistory;
 use crate::webhook::{WebhookCall, WebhookCaller};
 use judgement::rollout::{AnnouncementLevel, AuditRemark, ChangeKind, Component, Event};
+use judgement::time::Millis;
 use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::EndpointRest;
@@ -173,27 +175,12 @@ impl Reported {
         let lines = board.lines();
         self.flapping.retain(|key| lines.get(key).is_some_and(|line| line.check.on));
         for (key, line) in lines.iter().filter(|(_, line)| line.check.on) {
-            let CheckKey { service, environment, check } = key;
             let is_flapping = line.history.turns.is_flapping;
             if is_flapping == self.flapping.contains(key) {
                 continue;
             }
-            let up = if line.history.up { "up" } else { "down" };
-            let (kind, level, why) = if is_flapping {
-                let (turns, within) = line.history.turns.seen(now);
-                let why = format!(
-                    "{environment} flaps: check {check} went down and up {turns} times within {within}; what follows is \
-                     not told until it is steady: {}",
-                    line.history.last_error.as_deref().unwrap_or("failed")
-                );
-                (ChangeKind::Flapping, AnnouncementLevel::Warning, why)
-            } else {
-                let why = format!("check {check} of {environment} no longer flaps: it is {up}");
-                let level = if line.history.up { AnnouncementLevel::Info } else { AnnouncementLevel::Warning };
-                (ChangeKind::FlappingOver, level, why)
-            };
             // Without room it is said the next time.
-            if !sidecar.remark(remark(kind, level, service, why)) {
+            if !sidecar.remark(of_flapping(key, &line.history, now)) {
                 continue;
             }
             if is_flapping {
@@ -201,7 +188,7 @@ impl Reported {
             } else {
                 self.flapping.remove(key);
                 if line.check.eject && !line.history.up {
-                    self.told.insert((service.clone(), *environment));
+                    self.told.insert((key.service.clone(), key.environment));
                 }
             }
         }
@@ -270,8 +257,52 @@ impl Reported {
     }
 }
 
+/// That a check begins to flap, or no longer does.
+fn of_flapping(key: &CheckKey, history: &CheckHistory, now: Millis) -> AuditRemark {
+    let CheckKey { service, environment, check } = key;
+    let up = if history.up { "up" } else { "down" };
+    if !history.turns.is_flapping {
+        let why = format!("check {check} of {environment} no longer flaps: it is {up}");
+        let level = if history.up { AnnouncementLevel::Info } else { AnnouncementLevel::Warning };
+        return remark(ChangeKind::FlappingOver, level, service, why);
+    }
+    let (turns, within) = history.turns.seen(now);
+    let why = format!(
+        "{environment} flaps: check {check} went down and up {turns} times within {within}; what follows is not told \
+         until it is steady: {}",
+        history.last_error.as_deref().unwrap_or("failed")
+    );
+    remark(ChangeKind::Flapping, AnnouncementLevel::Warning, service, why)
+}
+
 /// An entry of the journal that is announced.
 fn remark(kind: ChangeKind, level: AnnouncementLevel, service: &str, why: String) -> AuditRemark {
     let (service, who) = (service.to_owned(), Component::Health.name().to_owned());
     AuditRemark { kind, service, who, from: None, why, announced: Some(level) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_check_flaps_is_a_warning_and_its_end_says_how_it_is() {
+        let key = CheckKey { service: "shop".to_owned(), environment: Environment::Green, check: "home".to_owned() };
+        let mut history = CheckHistory::new(Millis::ZERO);
+        history.last_error = Some("returned 503".to_owned());
+        (1..=5).for_each(|at| history.turns.note(true, Millis::seconds(1), Millis::seconds(at)));
+        let begins = of_flapping(&key, &history, Millis::seconds(5));
+        let said = "green flaps: check home went down and up 5 times within 4s; what follows is not told until it is \
+                    steady: returned 503";
+        assert_eq!((begins.kind, begins.announced), (ChangeKind::Flapping, Some(AnnouncementLevel::Warning)));
+        assert_eq!((begins.why.as_str(), begins.service.as_str(), begins.who.as_str()), (said, "shop", "health"));
+        history.turns.note(false, Millis::seconds(1), Millis::seconds(305));
+        for (up, level) in [(true, AnnouncementLevel::Info), (false, AnnouncementLevel::Warning)] {
+            history.up = up;
+            let ends = of_flapping(&key, &history, Millis::seconds(305));
+            assert_eq!((ends.kind, ends.announced), (ChangeKind::FlappingOver, Some(level)));
+            let state = if up { "up" } else { "down" };
+            assert_eq!(ends.why, format!("check home of green no longer flaps: it is {state}"));
+        }
+    }
 }

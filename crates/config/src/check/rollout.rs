@@ -223,6 +223,14 @@ mod tests {
     }
 
     #[test]
+    fn a_version_has_half_a_minute_to_start_unless_the_file_says_otherwise() {
+        assert_eq!(typed("").unwrap().ready_within, Millis::seconds(30));
+        assert_eq!(typed("ready_within = \"2m\"").unwrap().ready_within, Millis::seconds(120));
+        assert_eq!(typed("ready_within = \"0s\"").unwrap().ready_within, Millis::ZERO);
+        assert!(typed("ready_within = \"61m\"").unwrap_err().contains("1h"));
+    }
+
+    #[test]
     fn a_share_held_back_makes_one_step_of_two_and_loses_no_condition() {
         let steps = "{ weight = 96, suites = [\"a\"], on_fail = \"hold\" }, \
                      { weight = 100, suites = [\"b\", \"a\"], bake = \"10m\", requests = 7, approve = true }";

@@ -138,3 +138,16 @@ impl RolloutPlan {
         RolloutPlan { steps, ..self.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_was_stored_without_a_time_to_start_has_the_usual_one() {
+        let mut stored = serde_json::to_value(RolloutPlan::standard()).unwrap();
+        assert!(stored.as_object_mut().unwrap().remove("ready_within").is_some());
+        let read: RolloutPlan = serde_json::from_value(stored).unwrap();
+        assert_eq!(read, RolloutPlan::standard());
+    }
+}
