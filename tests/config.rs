@@ -333,6 +333,16 @@ fn broken_suites() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "tolerances that cannot be",
+            with(
+                "[database.a]\nblue = { url = \"sqlite:/a\" }\ngreen = { url = \"sqlite:/b\" }\n[[data]]\ntable = \"t\"\nkey = [\"shop\", \"nr\"]\ntolerance = { nr = 1 }\n[[data]]\ntable = \"u\"\ntolerance = { id = 1, price = 0.01 }\n[[data]]\nname = \"p\"\npath = \"/a\"\ntolerance = { price = 1 }\n[[data]]\nname = \"i\"\nintegrity = \"select 1\"\nsettle = \"5s\"",
+            ),
+        ),
+        ("a tolerance below zero", with("[[data]]\nquery = \"select 1\"\ntolerance = { price = -0.01 }")),
+        ("a tolerance that is no duration", with("[[data]]\nquery = \"select 1\"\ntolerance = { at = \"2 sec\" }")),
+        ("a settling time without its unit", with("[[data]]\nquery = \"select 1\"\nsettle = 5")),
+        ("a settling time for a night", with("[[data]]\nquery = \"select 1\"\nsettle = \"8h\"")),
+        (
             "data that is nowhere",
             with(
                 "[database.a]\nblue = { url = \"postgres://u:hidden@db/a\" }\n[[data]]\ntable = \"t\"\n[[data]]\ndatabase = \"b\"\ntable = \"t\"\nquery = \"select 1\"\n[[data]]\ndatabase = \"b\"\ntable = \"u\"\nchunk = 1\n[[data]]",

@@ -152,6 +152,55 @@ fn a_run_that_the_disk_does_not_take_says_so() {
     assert!(shown["not_kept"].as_str().is_some_and(|why| why.contains("cutover.db.runs")), "{shown:#}");
 }
 
+fn json(body: &str) -> Do {
+    let length = body.len();
+    Do::Raw(format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"))
+}
+
+#[test]
+fn a_path_that_is_late_on_one_side_is_looked_at_again() {
+    let site = Site::new("");
+    let data = |settle: &str| format!("version = 1\n[[data]]\npath = \"/total\"\nsettle = \"{settle}\"\n");
+    site.suite("late", &data("1s"));
+    site.suite("once", &data("0s"));
+    site.blue.does(|_| json("{\"total\": 18446744073709551617}"));
+    let behind = || {
+        let first = std::sync::Mutex::new(true);
+        move |_: &Request| {
+            let is_first = std::mem::take(&mut *first.lock().unwrap());
+            json(if is_first { "{\"total\": 18446744073709551616}" } else { "{\"total\": 18446744073709551617.0}" })
+        }
+    };
+    site.green.does(behind());
+    let (code, said) = site.cutover(&["validate", "run-suite", "late", "both"]);
+    assert_eq!(code, Some(0), "{said}");
+    site.green.does(behind());
+    let (code, said) = site.cutover(&["validate", "run-suite", "once", "both"]);
+    assert!(
+        code == Some(1) && said.contains("blue has 18446744073709551617, green has 18446744073709551616"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_captured_is_sent_as_it_was() {
+    let site = Site::new("");
+    site.suite(
+        "orders",
+        "version = 1\n[[case]]\nname = \"an order\"\n[[case.step]]\npath = \"/order\"\n\
+         capture = { id = \"$.id\", code = \"$.code\", kind = \"$.kind\", price = \"$.price\" }\n[[case.step]]\n\
+         path = \"/order/${id}\"\njson = { id = \"${id}\", code = \"${code}\", kind = \"${kind}\", price = \"${price}\" }\n",
+    );
+    let body = r#"{"id":18446744073709551617,"code":"007","kind":"1e5","price":12345678901234567.890}"#;
+    site.green.does(move |_| json(body));
+    site.must(&["validate", "run-suite", "orders", "green"]);
+    let all = site.green.all();
+    let sent = all.iter().find(|request| request.line().starts_with("POST")).unwrap();
+    assert!(sent.line().contains("/order/18446744073709551617 "), "{}", sent.line());
+    let expected = r#"{"code":"007","id":18446744073709551617,"kind":"1e5","price":12345678901234567.890}"#;
+    assert_eq!(String::from_utf8_lossy(&sent.body), expected);
+}
+
 #[test]
 fn a_snapshot_of_data_that_take_long_is_waited_for() {
     let site = Site::new("");

@@ -110,6 +110,43 @@ fn a_column_of_postgresql_has_a_tolerance() {
     assert_eq!(named(&result), expected);
 }
 
+/// A row that is written all the time is never equal at one moment: green has what blue had a while ago.
+#[test]
+#[ignore = "needs PostgreSQL (.ci/setup)"]
+fn a_row_that_is_written_all_the_time_is_only_late() {
+    let (_store, engines) = two_postgres();
+    for engine in &engines {
+        run(
+            engine,
+            "create table t (id int primary key, v int); insert into t select i, 0 from generate_series(1, 9) i",
+        );
+    }
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let (writing, started) = (engines.clone(), std::sync::mpsc::channel());
+    let writer = std::thread::spawn(move || {
+        let [blue, green] = &writing;
+        for n in 1.. {
+            run(blue, &format!("update t set v = {n} where id = 7; select pg_sleep(0.05)"));
+            run(green, &format!("update t set v = {} where id = 7", n - 10));
+            if n == 20 {
+                started.0.send(()).unwrap();
+            }
+            if stopped.try_recv().is_ok() {
+                return;
+            }
+        }
+    });
+    started.1.recv().unwrap();
+    let late = compared(&engines, TableCheck { settle: Millis::seconds(10), ..table("t", &["id"]) });
+    stop.send(()).unwrap();
+    writer.join().unwrap();
+    assert_eq!((late.outcome, late.rows_settled), (Outcome::Passed, 1), "{late:?}");
+    assert_eq!(late.blue.checksum, late.green.checksum);
+    // It is at rest now, and ten behind: that is a difference.
+    let result = compared(&engines, TableCheck { settle: Millis::seconds(1), ..table("t", &["id"]) });
+    assert_eq!(named(&result), [("id = 7", RowHow::Differs, vec!["v"])]);
+}
+
 /// Servers whose modes write and read texts in other ways.
 const ODD_MODE: &[&str] = &["--sql-mode=ANSI,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,NO_UNSIGNED_SUBTRACTION"];
 

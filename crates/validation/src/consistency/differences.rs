@@ -7,11 +7,14 @@ use crate::consistency::plan::TablePlan;
 use crate::consistency::rows::RowValues;
 use crate::consistency::session::ReadSession;
 use crate::consistency::table_query::{RowKey, TableQuery};
-use crate::consistency::{both, looks, shown};
+use crate::consistency::{FIRST_PAUSE, both, shown};
 use wire::{Finding, RowDifference, RowHow};
 
 /// Further differing rows are counted but not read again: they say nothing new and take memory.
 pub const MOST_FOUND: usize = 10_000;
+/// So few rows that differ are read again and again while they may settle.
+const MOST_WATCHED: usize = 100;
+const WATCHED_EVERY: Duration = Duration::from_millis(250);
 /// Rows that one query reads again: enough that a table without an index is not scanned ten thousand times.
 const LOOKED_UP: usize = 500;
 
@@ -21,6 +24,8 @@ pub struct DifferingRow {
     pub key: RowKey,
     pub blue: Option<u64>,
     pub green: Option<u64>,
+    /// Blue's and green's hashes of earlier looks.
+    pub before: Vec<[Option<u64>; 2]>,
 }
 
 /// The result of comparing a table.
@@ -59,7 +64,7 @@ impl RowTotal {
 impl TableComparison {
     pub fn differs(&mut self, key: RowKey, blue: Option<u64>, green: Option<u64>) {
         if self.found.len() < MOST_FOUND {
-            self.found.push(DifferingRow { key, blue, green });
+            self.found.push(DifferingRow { key, blue, green, before: Vec::new() });
         } else {
             self.more += 1;
         }
@@ -84,10 +89,16 @@ pub async fn look_again(
     settle: Duration,
 ) -> Result<(), String> {
     by_value(comparison, plan, blue, green).await?;
-    for pause in looks(settle) {
-        if comparison.found.is_empty() {
-            break;
-        }
+    let mut left = settle;
+    while !comparison.found.is_empty() && !left.is_zero() {
+        let pause = match () {
+            () if left == settle => FIRST_PAUSE,
+            // A few rows may be written so often that no one look finds them equal.
+            () if comparison.found.len() <= MOST_WATCHED => WATCHED_EVERY,
+            () => left,
+        };
+        let pause = pause.min(left);
+        left -= pause;
         let before = comparison.found.len();
         let (left, right) = tokio::join!(blue.renew(pause), green.renew(pause));
         both(left, right)?;
@@ -105,18 +116,19 @@ async fn read_again(
     green: &mut ReadSession,
 ) -> Result<(), String> {
     let mut still = Vec::new();
-    for some in comparison.found.chunks(LOOKED_UP) {
+    let found = std::mem::take(&mut comparison.found);
+    for some in found.chunks(LOOKED_UP) {
         let keys: Vec<RowKey> = some.iter().map(|difference| difference.key.clone()).collect();
         let (left, right) = tokio::join!(look_up(blue, &plan.blue, &keys), look_up(green, &plan.green, &keys));
         let (left, right) = both(left, right)?;
         for old in some {
-            let new = DifferingRow {
-                key: old.key.clone(),
-                blue: left.get(&old.key).copied(),
-                green: right.get(&old.key).copied(),
-            };
+            let mut before = old.before.clone();
+            before.push([old.blue, old.green]);
+            let (key, blue, green) = (old.key.clone(), left.get(&old.key).copied(), right.get(&old.key).copied());
+            let new = DifferingRow { key, blue, green, before };
             // A row that is written all the time: one side has now what the other one had before.
-            let agrees = new.blue == new.green || new.green == old.blue || new.blue == old.green;
+            let mut earlier = new.before.iter();
+            let agrees = new.blue == new.green || earlier.any(|[blue, green]| new.green == *blue || new.blue == *green);
             comparison.blue.replace(old.blue, new.blue);
             comparison.green.replace(old.green, if agrees { new.blue } else { new.green });
             if !agrees {

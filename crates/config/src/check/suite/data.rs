@@ -122,8 +122,14 @@ impl Reading<'_> {
         let Some((kind, _)) = kinds.into_iter().find(|(_, is)| *is) else { return };
         for (key, fits, span) in keys {
             if let (Some(span), false) = (span, fits.contains(&kind)) {
-                let fits = fits.iter().map(|fit| format!("`{fit}`")).collect::<Vec<_>>().join(" or ");
-                let message = format!("`{key}` has no effect on a `{kind}`");
+                let fits: Vec<String> = fits.iter().map(|fit| format!("`{fit}`")).collect();
+                let fits = match fits.split_last() {
+                    Some((last, [])) => last.clone(),
+                    Some((last, others)) => format!("{} or {last}", others.join(", ")),
+                    None => String::new(),
+                };
+                let article = if kind == "integrity" { "an" } else { "a" };
+                let message = format!("`{key}` has no effect on {article} `{kind}`");
                 let hint = match (key, kind) {
                     ("tolerance", "table") => "write tolerance = { price = 0.01 }, by column".to_owned(),
                     ("tolerance", "path") => "write tolerance = 0.01, relative to the larger number".to_owned(),
